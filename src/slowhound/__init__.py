@@ -1,0 +1,24 @@
+"""slowhound, the flight recorder for Django.
+
+The map; each layer imports only from those above it, and import-linter checks that:
+
+    guard losses fields redact frames folder      know nothing of the rest
+    config record registry formats blackbox appendfile stacks report
+                                                  one request's state, settings, files
+    instrument/ watch/ sinks/ store/              siblings that never import each other
+    recorder                                      wires them: begin, finish, emit
+    context conf middleware apps checks gunicorn/ testing
+                                                  the application's and the server's side
+
+Nothing here imports Django until it is used: Gunicorn's arbiter imports ``slowhound.gunicorn``.
+"""
+
+from __future__ import annotations
+
+from slowhound.context import Context, on_error
+from slowhound.record import Record, current
+from slowhound.registry import register_instrumenter
+
+__all__ = ["Context", "Record", "__version__", "current", "on_error", "register_instrumenter"]
+
+__version__ = "0.1.0"

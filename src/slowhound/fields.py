@@ -1,0 +1,139 @@
+"""THE table of event fields.
+
+The order of the table is the order of the fields in a line. Application fields (``app_*``) come
+after it. ``docs/fields.md`` is generated from it; a field that is not here fails the tests.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Field(NamedTuple):
+    """One field of an event."""
+
+    name: str
+    type: str  # "str", "int", "float", "bool", "list", "dict"
+    unit: str  # "s", "bytes", "1" (a count) or ""
+    meaning: str
+    otel: str = ""  # OpenTelemetry's name for it, where there is a stable one
+    in_line: bool = True  # False: only in JSON, because it is a list or a dict
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("event_type", "str", "", "`request`, `slow` or `partial_failure`.", "event.name"),
+    Field("req_id", "str", "", "Random id of the request; all its events carry it."),
+    Field("req_method", "str", "", "HTTP method.", "http.request.method"),
+    Field("req_path", "str", "", "URL path, decoded, without the query string.", "url.path"),
+    Field("req_referrer", "str", "", "The `Referer` header.", "http.request.header.referer"),
+    Field("req_user_agent", "str", "", "The `User-Agent` header.", "user_agent.original"),
+    Field("req_route", "str", "", "URL pattern that matched.", "http.route"),
+    Field("req_query_keys", "str", "", "Names in the query string, without their values."),
+    Field("req_bytes", "int", "bytes", "Declared size of the body.", "http.request.body.size"),
+    Field("req_client_addr", "str", "", "Address of the peer of the socket.", "client.address"),
+    Field("exc_type", "str", "", "Class of the exception.", "exception.type"),
+    Field(
+        "exc_msg",
+        "str",
+        "",
+        "Text of the exception, at most 1,000 characters.",
+        "exception.message",
+    ),
+    Field("exc_loc", "str", "", "Outermost application frame of its traceback."),
+    Field("exc_cause_loc", "str", "", "Application frame closest to the raise."),
+    Field("exc_template", "str", "", "Innermost template and line, when one was being rendered."),
+    Field(
+        "exc_handled", "bool", "", "True when the exception was made into a response on purpose."
+    ),
+    Field("resp_view", "str", "", "Django's name for the view."),
+    Field(
+        "resp_time",
+        "float",
+        "s",
+        "From the first sight of the request to the last byte of the body.",
+    ),
+    Field(
+        "resp_cpu_time", "float", "s", "CPU time of the request's thread; overlaps the parts below."
+    ),
+    Field("resp_status", "int", "", "HTTP status.", "http.response.status_code"),
+    Field("resp_ttfb", "float", "s", "Until the first part of the body was ready."),
+    Field("resp_bytes", "int", "bytes", "Body bytes sent.", "http.response.body.size"),
+    Field("resp_outcome", "str", "", "`ok`, `error` or `disconnect`."),
+    Field(
+        "queue_time",
+        "float",
+        "s",
+        "Wait before the worker, from `X-Request-Start` or `X-Queue-Start`.",
+    ),
+    Field("db_queries", "int", "1", "Queries run."),
+    Field(
+        "db_time", "float", "s", "Time in `execute` and `executemany`; fetching rows is not in it."
+    ),
+    Field("db_dup_queries", "int", "1", "Queries whose SQL text ran more than once."),
+    Field("db_dup_time", "float", "s", "Time of those."),
+    Field(
+        "db_n1", "str", "", "Application line of the statement that ran most often, from 5 runs on."
+    ),
+    Field("cache_hits", "int", "1", "Keys found in a cache."),
+    Field("cache_misses", "int", "1", "Keys not found (a stored None counts as one)."),
+    Field("cache_sets", "int", "1", "Keys written."),
+    Field("cache_time", "float", "s", "Time in cache calls, without queries they made."),
+    Field("tmpl_count", "int", "1", "Templates rendered, includes not counted."),
+    Field(
+        "tmpl_time",
+        "float",
+        "s",
+        "Time rendering, without queries, cache and outbound calls in it.",
+    ),
+    Field("out_count", "int", "1", "Outbound HTTP requests (urllib3, httpx)."),
+    Field("out_time", "float", "s", "Time until their response headers."),
+    Field(
+        "gc_time", "float", "s", "Garbage collections in this request's thread; overlaps the rest."
+    ),
+    Field("rest_time", "float", "s", "`resp_time` less db, cache, template and outbound time."),
+    Field("slow_after", "float", "s", "Threshold that the request passed."),
+    Field("slow_loc", "str", "", "Application frame it was in when first looked at."),
+    Field("slow_fingerprint", "str", "", "Groups reports: hash of view and application functions."),
+    Field("report", "str", "", "File name of the report in `DIR/reports`."),
+    Field("g_w_count", "int", "1", "Workers of this server; sampled about once a second."),
+    Field("g_w_active", "int", "1", "Workers with a request in flight; sampled."),
+    Field("g_backlog", "int", "1", "Connections waiting for `accept`; sampled."),
+    Field("g_threads", "int", "1", "Threads of this gthread worker."),
+    Field("g_threads_busy", "int", "1", "Requests in flight in this worker, this one included."),
+    Field("g_queue", "int", "1", "Connections waiting for a thread inside this worker."),
+    Field("w_nr", "int", "1", "Which request of its worker this was."),
+    Field("w_age", "float", "s", "Age of the worker process."),
+    Field(
+        "w_rss", "int", "bytes", "Resident memory of the worker; sampled.", "process.memory.usage"
+    ),
+    Field("ts", "float", "s", "When the event was made, seconds since 1970."),
+    Field("host", "str", "", "Host name.", "host.name"),
+    Field("pid", "int", "", "Process id.", "process.pid"),
+    Field("service", "str", "", "`SERVICE`, or `OTEL_SERVICE_NAME`.", "service.name"),
+    Field("release", "str", "", "`RELEASE`.", "service.version"),
+    Field(
+        "sample_rate", "float", "1", "Share of such requests that is kept, when `SAMPLING` is on."
+    ),
+    Field(
+        "rec_overhead", "float", "s", "Time slowhound took within this request, writing excluded."
+    ),
+    Field(
+        "rec_dropped", "int", "1", "Lines, events and reports this process could not write so far."
+    ),
+    Field("rec_errors", "int", "1", "Errors of slowhound's own caught in this process so far."),
+    Field("seq", "int", "1", "Number of the event within its process."),
+    Field("v", "int", "", "Version of this table."),
+    Field("db_top", "list", "", "Costliest statements: fingerprint, count, time, line.", "", False),
+    Field(
+        "db_by_alias",
+        "dict",
+        "",
+        "Counts and times per alias, when one besides `default` was used.",
+        "",
+        False,
+    ),
+)
+
+VERSION = 1
+NAMES = frozenset(field.name for field in FIELDS)
+JSON_ONLY = frozenset(field.name for field in FIELDS if not field.in_line)

@@ -1,0 +1,68 @@
+"""``DIR``: made 0700, checked before anything is written into it, never trusted when shared.
+
+Reports hold stacks and SQL. A folder that another user can write to could be filled with
+symbolic links that make a root worker overwrite files, so such a folder is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+
+
+class UnsafeFolderError(OSError):
+    """``DIR`` cannot be used; the text says why and what to do."""
+
+
+def prepare(path: str) -> str:
+    """Makes ``path`` (0700) or checks it, and returns it.
+
+    Raises:
+        UnsafeFolderError: it is a symbolic link, no folder, another user's, or writable by others.
+        OSError: it cannot be made.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.makedirs(path, mode=0o700)
+    found = os.lstat(path)
+    if stat.S_ISLNK(found.st_mode):
+        raise UnsafeFolderError(f"{path} is a symbolic link; name the folder itself in DIR")
+    if not stat.S_ISDIR(found.st_mode):
+        raise UnsafeFolderError(f"{path} is not a folder; remove it or name another DIR")
+    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+        raise UnsafeFolderError(
+            f"{path} belongs to user {found.st_uid}, this process runs as {os.geteuid()};"
+            " chown it, or name another DIR"
+        )
+    if found.st_mode & 0o022:
+        raise UnsafeFolderError(f"{path} is writable by other users; chmod it to 0700")
+    return path
+
+
+def subfolder(parent: str, name: str) -> str:
+    """``parent/name``, made and checked like ``parent`` itself."""
+    prepare(parent)
+    return prepare(os.path.join(parent, name))
+
+
+def keep_within(folder: str, max_bytes: int, suffixes: tuple[str, ...], keep: str = "") -> int:
+    """Removes the oldest files of these suffixes until the rest fit; returns how many went.
+
+    ``keep`` is a path that stays. Only regular files count; the folder is slowhound's own.
+    """
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(suffixes) and entry.is_file(follow_symlinks=False):
+                status = entry.stat(follow_symlinks=False)
+                found.append((status.st_mtime, status.st_size, entry.path))
+    total = sum(size for _, size, _ in found)
+    removed = 0
+    for _, size, path in sorted(found):
+        if total <= max_bytes:
+            break
+        if path != keep:
+            os.unlink(path)
+            total -= size
+            removed += 1
+    return removed

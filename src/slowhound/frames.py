@@ -1,0 +1,155 @@
+"""Frames and stacks as plain data, and which of them belong to the application.
+
+A ``Frame`` never holds a live frame object: that would pin the locals of the request.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import linecache
+import os
+import sys
+import sysconfig
+from collections.abc import Iterable
+from types import FrameType, TracebackType
+from typing import NamedTuple
+
+OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class Frame(NamedTuple):
+    """One frame: where it stands, not what it holds."""
+
+    filename: str
+    line: int
+    function: str
+
+    @property
+    def source(self) -> str:
+        """The source line, stripped; empty when it cannot be read."""
+        return linecache.getline(self.filename, self.line).strip()
+
+    @property
+    def in_app(self) -> bool:
+        """True for the application's own code, see ``is_app``."""
+        return is_app(self.filename)
+
+    def __str__(self) -> str:
+        return f"{short_path(self.filename)}:{self.line}:{self.function}"
+
+
+# Outermost frame first, as in a traceback.
+Stack = tuple[Frame, ...]
+
+
+def from_frame(frame: FrameType | None) -> Stack:
+    """The stack that ends in the live ``frame``."""
+    found = []
+    while frame is not None:
+        # f_lineno is None on an artificial instruction (seen in tracing tools): 0 is honest there.
+        found.append(Frame(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name))
+        frame = frame.f_back
+    found.reverse()
+    return tuple(found)
+
+
+def from_traceback(traceback: TracebackType | None) -> Stack:
+    """The stack of an exception, from where it was caught to where it was raised."""
+    found = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        found.append(Frame(code.co_filename, traceback.tb_lineno or 0, code.co_name))
+        traceback = traceback.tb_next
+    return tuple(found)
+
+
+@functools.cache
+def _library_roots() -> tuple[str, ...]:
+    # Only where packages are installed. sysconfig's "data" and "scripts" are the whole prefix
+    # (/usr/local), and an application that lives below it is still an application.
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    roots = {os.path.realpath(sysconfig.get_path(name)) for name in names}
+    roots |= {sysconfig.get_path(name) for name in names}
+    # In a virtual environment sysconfig names the environment's folders for packages but the
+    # base's for the standard library; the base's site-packages lie below the latter.
+    # Debian keeps its own packages beside, not below.
+    roots |= {path for path in sys.path if os.path.basename(path) == "dist-packages"}
+    return tuple(root.rstrip(os.sep) + os.sep for root in roots if root)
+
+
+_app_packages: set[str] = set()
+
+
+def add_app_package(name: str) -> None:
+    """Counts a top-level package as the application's even where it is installed as a library."""
+    module = sys.modules.get(name.partition(".")[0])
+    path = getattr(module, "__file__", None)
+    if path and os.path.basename(path) == "__init__.py":
+        _app_packages.add(os.path.dirname(path) + os.sep)
+        is_app.cache_clear()
+
+
+@functools.lru_cache(maxsize=4096)
+def is_app(filename: str) -> bool:
+    """True when ``filename`` is the application's: not the standard library's, not a package's."""
+    if filename.startswith(("<", OWN)):
+        return False
+    if filename.startswith(tuple(_app_packages)):
+        return True
+    return not (filename.startswith(_library_roots()) or "/site-packages/" in filename)
+
+
+@functools.lru_cache(maxsize=4096)
+def short_path(filename: str) -> str:
+    """The path as it would be imported: without the longest ``sys.path`` entry before it."""
+    for root in sorted((path for path in sys.path if path), key=len, reverse=True):
+        prefix = root.rstrip(os.sep) + os.sep
+        if filename.startswith(prefix):
+            return filename[len(prefix) :]
+    return filename
+
+
+def locate(stack: Stack) -> tuple[str | None, str | None]:
+    """``loc`` and ``cause_loc`` of a stack, as gunicorn-django-canonical-logs defined them.
+
+    ``loc`` is the outermost application frame, ``cause_loc`` the innermost one; with a single
+    application frame the cause is the innermost frame of all, with none both are library frames.
+    """
+    if not stack:
+        return None, None
+    app = [frame for frame in stack if frame.in_app]
+    if not app:
+        return str(stack[0]), str(stack[-1])
+    cause = app[-1] if len(app) > 1 else stack[-1]
+    return str(app[0]), str(cause)
+
+
+def calling_line(frame: FrameType | None) -> str | None:
+    """The innermost application frame at or outside ``frame``, as text; None when there is none."""
+    while frame is not None:
+        code = frame.f_code
+        if is_app(code.co_filename):
+            return str(Frame(code.co_filename, frame.f_lineno or 0, code.co_name))
+        frame = frame.f_back
+    return None
+
+
+def fingerprint(view: str | None, stack: Iterable[Frame]) -> str:
+    """Twelve hex digits that group reports: the view and the application's functions in order.
+
+    Lines are left out, so that an edit elsewhere in the file does not open a new group.
+    """
+    parts = [view or "-"]
+    parts += [f"{short_path(frame.filename)}:{frame.function}" for frame in stack if frame.in_app]
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "backslashreplace")).hexdigest()[:12]
+
+
+def render(stack: Stack) -> str:
+    """The stack as Python prints a traceback, with the source lines."""
+    lines = []
+    for frame in stack:
+        lines.append(f'  File "{frame.filename}", line {frame.line}, in {frame.function}')
+        if frame.source:
+            lines.append(f"    {frame.source}")
+    return "\n".join(lines)

@@ -1,0 +1,130 @@
+"""The guard: whatever breaks inside slowhound, the application's response stays what it was.
+
+This is the only place with a broad ``except``. It catches ``Exception`` and never more:
+Gunicorn aborts its workers with ``SystemExit``, and a guard that swallowed that would keep a
+worker alive which the arbiter wants gone.
+
+Each part of slowhound has one guard, by name. A guard counts what it caught, logs the first of a
+kind, and after ``LIMIT`` failures in a row switches its part off for ``PAUSE`` seconds, after
+which the part gets one more try.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LIMIT = 10
+PAUSE = 60.0
+
+log = logging.getLogger("slowhound")
+
+# slowhound's own tests set this, so that a bug of ours fails the test instead of being counted.
+loud = os.environ.get("SLOWHOUND_LOUD") == "1"
+
+# Exceptions of slowhound's own that were caught in this process so far.
+total = 0
+
+
+class Guard:
+    """Catches, counts and reports the exceptions of one part; use it with ``with``."""
+
+    def __init__(self, part: str) -> None:
+        self.part = part
+        self.streak = 0
+        self.off_until = 0.0
+        self.seen: set[type[BaseException]] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        if exc is None:
+            self.streak = 0
+            return False
+        if not isinstance(exc, Exception):
+            return False
+        self.failed(exc)
+        return not loud
+
+    @property
+    def off(self) -> bool:
+        """True while the part is switched off because it kept failing."""
+        return self.off_until > 0.0 and time.monotonic() < self.off_until
+
+    def failed(self, exc: Exception) -> None:
+        """Counts one failure; logs the first of its type; switches the part off at the limit."""
+        global total
+        total += 1
+        self.streak += 1
+        if self.streak >= LIMIT:
+            self.off_until = time.monotonic() + PAUSE
+        try:
+            if type(exc) not in self.seen:
+                self.seen.add(type(exc))
+                log.warning(
+                    "slowhound: %s failed; requests are not affected", self.part, exc_info=exc
+                )
+            if self.streak == LIMIT:
+                log.warning("slowhound: %s kept failing and is off for %.0f s", self.part, PAUSE)
+        except Exception:  # noqa: BLE001 S110  a logging handler of the app's that raises
+            pass
+
+
+_guards: dict[str, Guard] = {}
+
+
+def guard(part: str) -> Guard:
+    """The guard of the part called ``part``; the same object each time."""
+    found = _guards.get(part)
+    if found is None:
+        found = _guards.setdefault(part, Guard(part))
+    return found
+
+
+def guarded(part: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
+    """Decorator: the function returns None when it fails or while its part is off."""
+    this = guard(part)
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
+        @functools.wraps(function)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R | None:
+            if this.off_until and this.off:
+                return None
+            try:
+                result = function(*args, **kwargs)
+            except Exception as exc:
+                this.failed(exc)
+                if loud:
+                    raise
+                return None
+            if this.streak:
+                this.streak = 0
+            return result
+
+        return wrapper
+
+    return decorate
+
+
+def reset() -> None:
+    """Forgets all counts and switches every part on again (tests, and a forked child)."""
+    global total
+    total = 0
+    for each in _guards.values():
+        each.streak = 0
+        each.off_until = 0.0
+        each.seen.clear()
