@@ -1,0 +1,112 @@
+"""A file that one process appends lines to, with one ``write()`` each and never a wait.
+
+Only the hound opens, checks and replaces the file. The request path does nothing but
+``os.write``: no lock, no open, and no closed descriptor whose number is another file's by now,
+because a replaced descriptor is closed one tick later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from slowhound.losses import lost
+
+FLAGS = (
+    os.O_WRONLY
+    | os.O_APPEND
+    | os.O_CREAT
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    # A named pipe without a reader must not hang the worker that opens it.
+    | getattr(os, "O_NONBLOCK", 0)
+)
+
+
+class AppendFile:
+    """Appends lines to the file that ``path()`` names; ``tend`` keeps it open and in its place.
+
+    Args:
+        what: what the lines are, for the message when they are lost.
+        path: gives the path of the (next) file; may raise ``OSError``.
+        max_bytes: size at which ``tend`` goes on to the next file; None: never.
+    """
+
+    def __init__(self, what: str, path: Callable[[], str], max_bytes: int | None = None) -> None:
+        self.what = what
+        self.path = path
+        self.max_bytes = max_bytes
+        self.name = ""
+        self.fd = -1
+        self.size = 0
+        self._torn = False
+        self._failed: OSError | None = None
+        self._lines_since_tended = 0
+        self._retired: list[int] = []
+
+    def write(self, line: bytes) -> None:
+        """Appends one line, which ends in a line end; what cannot be written is counted."""
+        if self.fd < 0:
+            lost(self.what, self._failed or "not open")
+            return
+        if self._torn:
+            # Another line was cut short (a full disk): end it, so that only that one is lost.
+            line = b"\n" + line
+            self._torn = False
+        try:
+            written = os.write(self.fd, line)
+        except OSError as exc:
+            lost(self.what, exc)
+            return
+        self.size += written
+        self._lines_since_tended += 1
+        if written < len(line):
+            self._torn = True
+            lost(self.what, "only a part of a line could be written")
+
+    def open(self) -> None:
+        """Opens the next file; a failure is remembered and counted with each lost line."""
+        try:
+            name = self.path()
+            fd = os.open(name, FLAGS, 0o600)
+            self.size = os.fstat(fd).st_size
+        except OSError as exc:
+            self._failed = exc
+            self._replace(-1)
+            return
+        self.name = name
+        self._failed = None
+        self._replace(fd)
+
+    def tend(self) -> bool:
+        """Looks after the file, on the hound's thread; True when a new file was begun."""
+        while self._retired:
+            os.close(self._retired.pop())
+        if self.fd >= 0 and self._still_there():
+            self._lines_since_tended = 0
+            if self.max_bytes is None or self.size < self.max_bytes:
+                return False
+        self.open()
+        return self.fd >= 0
+
+    def _still_there(self) -> bool:
+        try:
+            if os.fstat(self.fd).st_nlink:
+                return True
+        except OSError:
+            return False
+        if self._lines_since_tended:
+            lost(self.what, f"{self.name} was removed", self._lines_since_tended)
+        return False
+
+    def _replace(self, fd: int) -> None:
+        old, self.fd = self.fd, fd
+        self._lines_since_tended = 0
+        if old >= 0:
+            self._retired.append(old)
+
+    def close(self) -> None:
+        """Closes everything; later lines are counted as lost."""
+        self._replace(-1)
+        while self._retired:
+            os.close(self._retired.pop())

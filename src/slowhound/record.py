@@ -1,0 +1,161 @@
+"""The record: the mutable state of one request in flight, and the table of all of them.
+
+Two dict writes begin a record, two end it; no lock is taken, each write is one bytecode.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from random import getrandbits
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from slowhound.watch.slow import Slow
+
+# A request with more moments than this keeps the first ones and counts the rest.
+TIMELINE_LIMIT = 200
+
+_numbers = itertools.count(1)
+
+
+class Moment(NamedTuple):
+    """One entry of a record's timeline."""
+
+    at: float  # seconds since the record began
+    took: float  # seconds
+    kind: str  # "sql", "cache", "template", "http"
+    text: str
+
+
+class QueryStats:
+    """What one SQL text of one alias cost within one request."""
+
+    __slots__ = ("count", "line", "time")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.time = 0.0
+        self.line: str | None = None  # the application's line, known from the second run on
+
+
+def _new_prefix() -> str:
+    bits = f"{getrandbits(80):020x}"
+    return f"{bits[:8]}-{bits[8:12]}-8{bits[12:15]}-{8 + int(bits[15], 16) % 4:x}{bits[16:19]}-"
+
+
+_prefix = _new_prefix()
+
+
+def new_id(number: int) -> str:
+    """A UUID of version 8 (RFC 9562): 74 random bits of the process, then the request's number.
+
+    ``uuid.uuid4`` takes 1.8 µs, a tenth of all that slowhound may take; this takes 0.2.
+    """
+    return f"{_prefix}{number:012x}"
+
+
+class Record:
+    """What is known of one request so far.
+
+    Defaults are class attributes: what a request does not use costs it nothing.
+    Times are seconds; ``started`` is on the monotonic clock.
+    """
+
+    # who carries it
+    request: Any = None  # Django's request, once the middleware has seen it
+    environ: dict[str, Any] | None = None
+    response: Callable[[], Any] | None = None  # weak: a record never keeps a body alive
+    by_server: bool = False  # begun by the server's hook, which will also finish it
+    done: bool = False
+    # what the response was
+    status: int | None = None
+    sent: int | None = None  # body bytes
+    first_byte: float | None = None  # seconds after the start
+    outcome: str | None = None
+    took: float = 0.0  # seconds in the end
+    cpu: float = 0.0  # seconds of its thread in the end
+    # what it did
+    accounted: float = 0.0  # time put down to db, cache, template and outbound, without overlap
+    queries: dict[tuple[str, str], QueryStats] | None = None
+    db_count: int = 0
+    db_time: float = 0.0
+    cache: dict[str, int] | None = None
+    cache_time: float = 0.0
+    cache_depth: int = 0
+    tmpl_count: int = 0
+    tmpl_time: float = 0.0
+    tmpl_depth: int = 0
+    out_count: int = 0
+    out_time: float = 0.0
+    gc_time: float = 0.0
+    exc: dict[str, Any] | None = None
+    extras: dict[str, Any] | None = None
+    timeline: list[Moment] | None = None
+    timeline_left_out: int = 0
+    # watched
+    slow: Slow | None = None
+    overhead: float = 0.0  # seconds of this request that slowhound itself took
+
+    def __init__(self, method: str, path: str, started: float) -> None:
+        self.number = next(_numbers)
+        self.id = new_id(self.number)
+        self.method = method
+        self.path = path
+        self.started = started
+        self.thread_id = threading.get_ident()
+        self.cpu_started = time.thread_time()
+
+    def age(self, now: float | None = None) -> float:
+        """Seconds since the request began."""
+        return (time.monotonic() if now is None else now) - self.started
+
+    @property
+    def view(self) -> str | None:
+        """Django's name for the view, once the URL is resolved."""
+        return getattr(getattr(self.request, "resolver_match", None), "view_name", None)
+
+    @property
+    def route(self) -> str | None:
+        """The URL pattern that matched, once the URL is resolved."""
+        return getattr(getattr(self.request, "resolver_match", None), "route", None)
+
+    def note(self, start: float, took: float, kind: str, text: str) -> None:
+        """Adds one moment to the timeline, which is bounded."""
+        if self.timeline is None:
+            self.timeline = []
+        if len(self.timeline) < TIMELINE_LIMIT:
+            self.timeline.append(Moment(start - self.started, took, kind, text))
+        else:
+            self.timeline_left_out += 1
+
+
+in_flight: dict[int, Record] = {}
+current_record: ContextVar[Record | None] = ContextVar("slowhound_record", default=None)
+
+
+def current() -> Record | None:
+    """The record of the request that this code runs for, or None outside a request."""
+    record = current_record.get()
+    return None if record is None or record.done else record
+
+
+def snapshot_in_flight() -> list[Record]:
+    """All records in flight; safe while other threads begin and finish."""
+    return list(in_flight.values())
+
+
+def _forget_after_fork() -> None:
+    # A forked child shares none of its parent's requests: the parent will finish them.
+    global _prefix
+    in_flight.clear()
+    current_record.set(None)
+    _prefix = _new_prefix()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,170 @@
+"""The report of a slow request: the layout of dogslow's, and what else was known."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from slowhound.formats import clean
+from slowhound.frames import Stack, render
+from slowhound.record import Moment, Record
+from slowhound.redact import sql_shape
+
+DATE = "%d-%m-%Y %H:%M:%S UTC"
+SHOWN_MOMENTS = 50
+SHOWN_OTHERS = 50
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at a slow request: its stack, its age in seconds, and where it stood."""
+
+    age: float
+    stack: Stack
+    variables: list[tuple[str, list[tuple[str, str]]]] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A slow request as a sink gets it: plain data, no live object of the application."""
+
+    event: dict[str, Any]  # the `slow` event
+    request_line: str
+    started: float  # seconds since 1970
+    intercepted: float
+    host: str
+    thread_id: int
+    snapshot: Snapshot
+    timeline: list[Moment] = field(default_factory=list)
+    timeline_left_out: int = 0
+    others: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """The whole report as it stands in the file."""
+        parts = [
+            f"Undead request intercepted at: {_date(self.intercepted)}",
+            self._head(),
+            snapshot_text(self.snapshot.stack),
+            self._facts(),
+            timeline_text(self.timeline, self.timeline_left_out),
+            others_text(self.others),
+        ]
+        if self.snapshot.variables is not None:
+            parts.append(locals_text(self.snapshot.variables))
+        else:
+            parts.append("Local variables are off; SLOWHOUND['LOCALS'] = True adds them, masked.")
+        return "\n\n".join(parts) + "\n"
+
+    def _head(self) -> str:
+        return "\n".join(
+            (
+                one_line(self.request_line),
+                f"Hostname:   {self.host}",
+                f"Thread ID:  {self.thread_id}",
+                f"Process ID: {os.getpid()}",
+                f"Parent PID: {os.getppid()}",
+                f"Started:    {_date(self.started)}",
+            )
+        )
+
+    def _facts(self) -> str:
+        names = [
+            "req_id",
+            "resp_view",
+            "req_route",
+            "slow_after",
+            "resp_time",
+            "slow_fingerprint",
+            "db_queries",
+            "db_time",
+            "db_dup_queries",
+        ]
+        rows = [
+            f"  {name:<17} {one_line(self.event[name])}" for name in names if name in self.event
+        ]
+        return "So far:\n" + "\n".join(rows)
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime(DATE)
+
+
+def one_line(value: Any) -> str:
+    """``value`` on one line: nothing that a client sent can add a line or move a cursor."""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = clean(value)
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def snapshot_text(stack: Stack) -> str:
+    """The traceback of one snapshot."""
+    return "\n".join(
+        line if line.isprintable() else ascii(line)[1:-1] for line in render(stack).split("\n")
+    )
+
+
+def timeline_text(timeline: list[Moment], left_out: int) -> str:
+    """The last moments: when, for how long, what."""
+    if not timeline:
+        return "Timeline: nothing recorded yet."
+    rows = [
+        f"  {moment.at:9.3f} s  {moment.took:8.3f} s  {moment.kind:<8}  {_shown(moment)}"
+        for moment in timeline[-SHOWN_MOMENTS:]
+    ]
+    hidden = max(len(timeline) - SHOWN_MOMENTS, 0) + left_out
+    if hidden:
+        rows.append(f"  ({hidden} more are not shown)")
+    return "Timeline (start, duration, what):\n" + "\n".join(rows)
+
+
+def _shown(moment: Moment) -> str:
+    text = sql_shape(moment.text) if moment.kind == "sql" else moment.text
+    return one_line(text)[:300]
+
+
+def others_text(others: list[str]) -> str:
+    """The other requests in flight in this worker."""
+    if not others:
+        return "Other requests in flight in this worker: none."
+    return "Other requests in flight in this worker:\n" + "\n".join(others)
+
+
+def describe_others(record: Record, records: list[Record], now: float) -> list[str]:
+    """One line for each other request, oldest first, bounded."""
+    rest = sorted((each for each in records if each is not record), key=lambda each: each.started)
+    rows = [
+        f"  {each.age(now):9.3f} s  {one_line(each.method)} {one_line(each.path)}"
+        f"  {one_line(each.view or '-')}  {each.id}"
+        for each in rest[:SHOWN_OTHERS]
+    ]
+    if len(rest) > SHOWN_OTHERS:
+        rows.append(f"  ({len(rest) - SHOWN_OTHERS} more are not shown)")
+    return rows
+
+
+def locals_text(variables: list[tuple[str, list[tuple[str, str]]]]) -> str:
+    """The local variables, frame by frame."""
+    parts = ["Full backtrace with local variables (masked and cut):"]
+    for function, names in variables:
+        parts.append(f"  in {function}")
+        parts += [f"    {name} = {one_line(value)}" for name, value in names]
+    return "\n".join(parts)
+
+
+def later_text(snapshot: Snapshot) -> str:
+    """What a repeated look adds to the file."""
+    parts = [f"\nStill running after {snapshot.age:.3f} s:", snapshot_text(snapshot.stack)]
+    if snapshot.variables is not None:
+        parts.append(locals_text(snapshot.variables))
+    return "\n\n".join(parts) + "\n"
+
+
+def end_text(record: Record) -> str:
+    """The last line of the file, once the request has ended."""
+    return (
+        f"\nFinished after {record.took:.3f} s: status {record.status or '-'},"
+        f" outcome {record.outcome or '-'}.\n"
+    )
