@@ -1,0 +1,33 @@
+"""From Django's settings to a ``Config``, read once and again when a test overrides them."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+
+from slowhound import recorder
+from slowhound.config import Config, load
+from slowhound.frames import add_app_package
+
+
+@functools.lru_cache(maxsize=1)
+def get_config() -> Config:
+    """The settings of this process."""
+    for name in (getattr(settings, "ROOT_URLCONF", None), settings.SETTINGS_MODULE):
+        if name and name.partition(".")[0] in sys.modules:
+            add_app_package(name)
+    return load(getattr(settings, "SLOWHOUND", {}))
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    # override_settings in a test: the next handler reads the settings anew.
+    if setting == "SLOWHOUND" or setting.startswith("DOGSLOW"):
+        get_config.cache_clear()
+        recorder.stop()
+
+
+setting_changed.connect(_forget, dispatch_uid="slowhound")

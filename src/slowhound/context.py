@@ -1,0 +1,129 @@
+"""The application's own fields: ``Context``, and ``on_error`` for failures that are survived."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from slowhound.fields import NAMES
+from slowhound.record import Record, current
+
+# An application that adds a field per row of a table must not fill the log.
+FIELDS_LIMIT = 200
+
+
+class EventContext:
+    """Fields of the current request's event.
+
+    A field is called ``<namespace>_<key>``; the namespace is ``app`` unless given. Outside a
+    request nothing is kept. The names of slowhound's own fields cannot be overwritten: such a
+    value is kept as ``app_<name>``.
+    """
+
+    def get(self, key: str, *, namespace: str = "app") -> Any:
+        """The value set before in this request, or None; ``("id", namespace="req")`` is its id."""
+        record = current()
+        if record is None:
+            return None
+        if namespace == "req" and key == "id":
+            return record.id
+        return (record.extras or {}).get(_name(key, namespace))
+
+    def set(self, key: str, val: Any, *, namespace: str = "app") -> None:
+        """Sets one field."""
+        record = current()
+        if record is not None:
+            _set(record, _name(key, namespace), val)
+
+    def update(self, *, context: Mapping[str, Any], namespace: str = "app") -> None:
+        """Sets several fields."""
+        record = current()
+        if record is not None:
+            for key, value in context.items():
+                _set(record, _name(key, namespace), value)
+
+    @contextmanager
+    def time(self, key: str, *, namespace: str = "app") -> Generator[None]:
+        """Adds the wall time of the block, in seconds, to the field ``<namespace>_<key>_time``."""
+        record = current()
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            if record is not None:
+                name = _name(f"{key}_time", namespace)
+                before = (record.extras or {}).get(name)
+                total = before if isinstance(before, float) else 0.0
+                _set(record, name, total + time.monotonic() - start)
+
+
+def _name(key: str, namespace: str) -> str:
+    name = f"{namespace}_{key}"
+    return f"app_{name}" if name in NAMES else name
+
+
+def _set(record: Record, name: str, value: Any) -> None:
+    if record.extras is None:
+        record.extras = {}
+    if name in record.extras or len(record.extras) < FIELDS_LIMIT:
+        record.extras[name] = value
+
+
+Context = EventContext()
+
+
+def on_error(
+    *, return_value: Any, logger_func: Callable[[str], object] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator: a failure of the function becomes ``return_value`` and a partial_failure event.
+
+    The event carries the ``req_id`` of the request and the ``exc_*`` fields. Under
+    ``settings.DEBUG`` the exception is raised, so that it is seen while developing.
+
+    Args:
+        return_value: what the function returns instead.
+        logger_func: takes the event as a line; by default it goes where canonical lines go.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
+                try:
+                    return await function(*args, **kwargs)
+                except Exception as exc:
+                    if not _survive(exc, logger_func):
+                        raise
+                    return return_value
+
+            return async_wrapper
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except Exception as exc:
+                if not _survive(exc, logger_func):
+                    raise
+                return return_value
+
+        return wrapper
+
+    return decorate
+
+
+def _survive(exc: Exception, logger_func: Callable[[str], object] | None) -> bool:
+    """Emits the event; False when the exception is to be raised."""
+    from django.conf import settings
+
+    from slowhound.partial_failure import emit
+
+    if settings.DEBUG:
+        return False
+    emit(exc, logger_func)
+    return True

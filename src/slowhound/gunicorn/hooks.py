@@ -1,0 +1,108 @@
+"""Gunicorn's hooks: where a worker begins and ends, and each of its requests.
+
+``pre_request`` is the first place that sees a request and ``post_request`` the last: it runs
+after the body is closed, whatever went wrong before, and ``sys.exc_info()`` says what.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import sys
+from typing import Any
+
+from slowhound.guard import guarded
+from slowhound.record import Record
+
+CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
+# A client that leaves while the view works is noticed only by asking for its socket's state
+# (0.8 µs); one that waited less than this has not had the time to give up.
+PATIENCE = 0.05
+
+
+@guarded("gunicorn worker start")
+def post_worker_init(worker: Any) -> None:
+    """The application is loaded: start the recorder, unless this is no Django application."""
+    if "django" in sys.modules:
+        from slowhound.gunicorn.worker import start
+
+        start(worker)
+
+
+@guarded("gunicorn pre_request")
+def pre_request(worker: Any, req: Any) -> None:
+    """Begins the record of a request."""
+    active = _recorder()
+    if active is not None:
+        record = active.begin(req.method, req.path)
+        record.by_server = True
+        req.slowhound = record
+
+
+@guarded("gunicorn post_request")
+def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
+    """Finishes it: the body is closed, or never will be."""
+    record: Record | None = getattr(req, "slowhound", None)
+    active = _recorder()
+    if record is None or active is None:
+        return
+    if record.environ is None:
+        record.environ = environ
+    describe(record, req, environ, resp, sys.exc_info()[1])
+    active.finish(record, req, resp, environ)
+
+
+@guarded("gunicorn worker exit")
+def worker_exit(server: Any, worker: Any) -> None:
+    """The worker ends in good order: write what is pending, remove its box."""
+    if "slowhound.recorder" in sys.modules:
+        from slowhound import recorder
+
+        recorder.stop()
+
+
+def _recorder() -> Any:
+    module = sys.modules.get("slowhound.recorder")
+    return module.get() if module is not None else None
+
+
+def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseException | None) -> None:
+    """Status, bytes and outcome, as Gunicorn knows them."""
+    status = getattr(resp, "status", None)
+    if status is not None:
+        record.status = int(status.split(None, 1)[0]) if isinstance(status, str) else status
+    record.sent = _sent(req, resp)
+    if isinstance(exc, OSError) and exc.errno in CLIENT_GONE:
+        record.outcome = "disconnect"
+    elif isinstance(exc, SystemExit):
+        record.outcome = "killed"
+    elif exc is not None and not isinstance(exc, StopIteration):
+        record.outcome = record.outcome or "error"
+        record.status = record.status or 500  # what Gunicorn answers for it
+    elif record.outcome is None and record.age() > PATIENCE and _gone(environ):
+        record.outcome = "disconnect"
+
+
+def _sent(req: Any, resp: Any) -> int:
+    if resp is None:
+        return 0
+    sent: int = getattr(resp, "sent", 0)
+    if sent == 0 and req.method != "HEAD" and getattr(resp, "headers_sent", False):
+        # sendfile() does not count what it sends.
+        status = getattr(resp, "status_code", None)
+        if status not in (204, 304):
+            sent = getattr(resp, "response_length", None) or 0
+    return sent
+
+
+def _gone(environ: Any) -> bool:
+    """True when the other end is closed for good; one that only stopped sending may still read."""
+    connection = (environ or {}).get("gunicorn.socket")
+    if connection is None:
+        return False
+    try:
+        poll = select.poll()
+        poll.register(connection.fileno(), 0)
+        return any(state & (select.POLLHUP | select.POLLERR) for _, state in poll.poll(0))
+    except (OSError, ValueError, AttributeError):
+        return False

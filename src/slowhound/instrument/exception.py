@@ -1,0 +1,99 @@
+"""Exceptions that leave a view, whether Django or a middleware turns them into a response.
+
+Nothing is patched on the way of a request that succeeds. The template of an error is read from
+the traceback: Django's ``Node.render_annotated`` has the node in its frame.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from django.core.handlers.base import BaseHandler
+from django.core.signals import got_request_exception
+from django.template.base import Node
+
+from slowhound.frames import from_traceback, locate
+from slowhound.guard import guard
+from slowhound.record import Record, current
+
+MESSAGE_LIMIT = 1000
+TEXT_OF_UNPRINTABLE = "<exception text not available>"
+
+_guard = guard("exception instrumenter")
+_process_exception = BaseHandler.process_exception_by_middleware
+
+
+def install() -> None:
+    """Listens to Django's signal for unhandled exceptions, and sees handled ones of views."""
+    got_request_exception.connect(_on_unhandled, dispatch_uid="slowhound")
+    BaseHandler.process_exception_by_middleware = _see_first  # type: ignore[method-assign]
+
+
+def uninstall() -> None:
+    """Stops listening."""
+    got_request_exception.disconnect(dispatch_uid="slowhound")
+    BaseHandler.process_exception_by_middleware = _process_exception  # type: ignore[method-assign]
+
+
+def _see_first(self: BaseHandler, exception: Exception, request: Any) -> Any:
+    with _guard:
+        record = current()
+        if record is not None:
+            record.exc = {**fields_of(exception), "exc_handled": True}
+    return _process_exception(self, exception, request)
+
+
+def _on_unhandled(sender: Any = None, request: Any = None, **_: object) -> None:
+    import sys
+
+    with _guard:
+        record = current()
+        exception = sys.exc_info()[1]
+        if record is not None and isinstance(exception, Exception):
+            record.exc = {**fields_of(exception), "exc_handled": False}
+
+
+def fields_of(exception: BaseException) -> dict[str, Any]:
+    """The ``exc_*`` fields of one exception."""
+    loc, cause = locate(from_traceback(exception.__traceback__))
+    fields: dict[str, Any] = {
+        "exc_type": type(exception).__name__,
+        "exc_msg": message(exception),
+        "exc_loc": loc,
+        "exc_cause_loc": cause,
+    }
+    template = innermost_template(exception.__traceback__)
+    if template is not None:
+        fields["exc_template"] = template
+    return fields
+
+
+def message(exception: BaseException) -> str:
+    """The exception's text, cut; a ``__str__`` that raises costs nothing but the text."""
+    try:
+        return str(exception)[:MESSAGE_LIMIT]
+    except Exception:  # noqa: BLE001  the application's __str__ may raise anything
+        return TEXT_OF_UNPRINTABLE
+
+
+def innermost_template(traceback: TracebackType | None) -> str | None:
+    """``name:line`` of the innermost template node in the traceback; None outside templates."""
+    found = None
+    code = Node.render_annotated.__code__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        if frame.f_code is code:
+            node = frame.f_locals.get("self")
+            name = getattr(getattr(node, "origin", None), "template_name", None)
+            line = getattr(getattr(node, "token", None), "lineno", None)
+            if name is not None or line is not None:
+                found = f"{name}:{line}"
+        traceback = traceback.tb_next
+    return found
+
+
+def describe(record: Record, event: dict[str, Any]) -> None:
+    """The exception, when there was one."""
+    if record.exc is not None:
+        event.update(record.exc)

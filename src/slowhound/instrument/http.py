@@ -1,0 +1,92 @@
+"""Outbound HTTP through urllib3 (and so requests, boto3, ...) and httpx.
+
+Neither is imported by slowhound. A library that the application has imported is wrapped at
+start; one that it imports later is found by the hound's next look at ``sys.modules``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from slowhound.instrument.clock import own_time
+from slowhound.record import Record, current_record
+
+# (module, class, method): the lowest call that sends one request and returns its headers.
+TARGETS = (
+    ("urllib3.connectionpool", "HTTPConnectionPool", "_make_request"),
+    ("httpx", "HTTPTransport", "handle_request"),
+    ("httpx", "AsyncHTTPTransport", "handle_async_request"),
+)
+_originals: dict[tuple[str, str, str], Callable[..., Any]] = {}
+
+
+def install() -> None:
+    """Wraps the libraries that are imported and not wrapped yet; called again by the hound."""
+    for target in TARGETS:
+        if target in _originals:
+            continue
+        module_name, class_name, method = target
+        module = sys.modules.get(module_name)
+        if module is None or getattr(module.__spec__, "_initializing", False):
+            continue
+        owner = getattr(module, class_name)
+        _originals[target] = original = getattr(owner, method)
+        wrap = _observed_async if "async" in method else _observed
+        setattr(owner, method, wrap(original))
+
+
+def uninstall() -> None:
+    """Puts the libraries' own methods back."""
+    while _originals:
+        (module_name, class_name, method), original = _originals.popitem()
+        setattr(getattr(sys.modules[module_name], class_name), method, original)
+
+
+def _observed(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        record = current_record.get()
+        if record is None or record.done:
+            return original(self, *args, **kwargs)
+        before = record.accounted
+        start = time.monotonic()
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            _count(record, start, before, self, args)
+
+    return call
+
+
+def _observed_async(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        record = current_record.get()
+        if record is None or record.done:
+            return await original(self, *args, **kwargs)
+        before = record.accounted
+        start = time.monotonic()
+        try:
+            return await original(self, *args, **kwargs)
+        finally:
+            _count(record, start, before, self, args)
+
+    return call
+
+
+def _count(record: Record, start: float, before: float, sender: Any, args: tuple[Any, ...]) -> None:
+    took = time.monotonic() - start
+    record.out_count += 1
+    record.out_time += own_time(record, took, before)
+    host = getattr(sender, "host", None)  # urllib3's pool
+    if host is None and args:
+        host = getattr(getattr(args[0], "url", None), "host", None)  # httpx's request
+    record.note(start, took, "http", str(host or "-"))
+
+
+def describe(record: Record, event: dict[str, Any]) -> None:
+    """Count and time, when there were any."""
+    if record.out_count:
+        event["out_count"] = record.out_count
+        event["out_time"] = record.out_time

@@ -1,0 +1,90 @@
+"""What the request and the response were, in the words of WSGI's environ."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from urllib.parse import parse_qsl
+
+from slowhound.record import Record
+
+# A header that claims more than an hour of queueing is a wrong clock or a forgery.
+QUEUE_LIMIT = 3600.0
+KEYS_LIMIT = 200
+NO_ENVIRON: dict[str, Any] = {}
+
+
+def describe_request(record: Record, event: dict[str, Any]) -> None:
+    """``req_*``; what a request does not have is left out, the seed's four excepted."""
+    environ = record.environ or NO_ENVIRON
+    get = environ.get
+    event["req_id"] = record.id
+    event["req_method"] = record.method
+    event["req_path"] = record.path
+    event["req_referrer"] = get("HTTP_REFERER")
+    event["req_user_agent"] = get("HTTP_USER_AGENT")
+    route = record.route
+    if route is not None:
+        event["req_route"] = route or "/"  # Django's route of the root is empty
+    query = get("QUERY_STRING")
+    if query:
+        event["req_query_keys"] = query_keys(query)
+    size = get("CONTENT_LENGTH")
+    if size and size.isascii() and size.isdecimal():
+        event["req_bytes"] = int(size)
+    address = get("REMOTE_ADDR")
+    if address:
+        event["req_client_addr"] = address
+
+
+def query_keys(query: str) -> str:
+    """The names of a query string, in order, without values: those may be secret."""
+    names = dict.fromkeys(name for name, _ in parse_qsl(query[:4000], keep_blank_values=True))
+    return ",".join(names)[:KEYS_LIMIT]
+
+
+def describe_response(record: Record, event: dict[str, Any]) -> None:
+    """``resp_*`` and ``queue_time``."""
+    event["resp_view"] = record.view
+    event["resp_time"] = record.took
+    event["resp_cpu_time"] = record.cpu
+    event["resp_status"] = record.status
+    if record.first_byte is not None:
+        event["resp_ttfb"] = record.first_byte
+    if record.sent is not None:
+        event["resp_bytes"] = record.sent
+    event["resp_outcome"] = record.outcome
+    environ = record.environ or NO_ENVIRON
+    stamp = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
+    if stamp is not None:
+        queued = queue_time(stamp, time.time() - record.took)
+        if queued is not None:
+            event["queue_time"] = queued
+
+
+def queue_time(stamp: str, started: float) -> float | None:
+    """Seconds between a proxy's time stamp and ``started``; None when the stamp makes no sense.
+
+    Stamps are seconds (nginx ``$msec``), milliseconds (Heroku) or microseconds (Apache ``%t``)
+    since 1970, with or without a leading ``t=``; the size tells which.
+    """
+    try:
+        value = float(stamp.strip().removeprefix("t="))
+    except ValueError:
+        return None
+    for unit in (1.0, 1e3, 1e6):
+        seconds = value / unit
+        # Between 2001 and 2286: no two units overlap there.
+        if 1e9 <= seconds < 1e10:
+            waited = started - seconds
+            return max(waited, 0.0) if waited < QUEUE_LIMIT else None
+    return None
+
+
+def outcome_of(record: Record) -> str:
+    """``error`` for a status of 500 and more or an unhandled exception, else ``ok``."""
+    if record.status is not None and record.status >= 500:
+        return "error"
+    if record.exc is not None and not record.exc.get("exc_handled"):
+        return "error"
+    return "ok"

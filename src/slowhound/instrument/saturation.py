@@ -1,0 +1,101 @@
+"""Saturation: how many workers there are, how many are busy, and how many clients wait.
+
+Sampled by each worker's hound from the boxes of its siblings and from its own listening sockets:
+no thread in the arbiter, no named shared memory.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+from typing import Any
+
+from slowhound.blackbox import living
+
+_TCP_UNACKED = 24  # offset of tcpi_unacked in struct tcp_info: for a listener, its accept queue
+_UNIX_DIAG = struct.Struct("=IHHIIBBHIIIII")
+_RQLEN_ATTRIBUTE = 4
+_SHOW_RQLEN = 0x10
+_LISTEN = 10
+_SOCK_DIAG_BY_FAMILY = 20
+
+
+class Saturation:
+    """The latest sample; ``fields`` is read by each request that ends."""
+
+    def __init__(self) -> None:
+        self.listeners: list[socket.socket] = []
+        self.pool: Any = None  # gthread's ThreadPoolExecutor
+        self.fields: dict[str, int] = {}
+
+    def sample(self, directory: str) -> None:
+        """Takes a new sample; a part that cannot be known on this system is left out."""
+        fields = {}
+        try:
+            workers = living(directory, os.getppid())
+        except OSError:
+            workers = []
+        if workers:
+            fields["g_w_count"] = len(workers)
+            fields["g_w_active"] = sum(1 for worker in workers if worker.in_flight > 0)
+        waiting = backlog(self.listeners)
+        if waiting is not None:
+            fields["g_backlog"] = waiting
+        self.fields = fields
+
+    def inside(self, busy: int) -> dict[str, int]:
+        """What only a gthread worker has: its threads, the busy ones, and its own queue."""
+        pool = self.pool
+        if pool is None:
+            return {}
+        return {
+            "g_threads": pool._max_workers,
+            "g_threads_busy": busy,
+            "g_queue": pool._work_queue.qsize(),
+        }
+
+
+def backlog(listeners: list[socket.socket]) -> int | None:
+    """Connections that wait for ``accept`` on all listeners; None when none can be asked."""
+    if not sys.platform.startswith("linux"):
+        return None
+    counts = [_waiting(listener) for listener in listeners]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _waiting(listener: Any) -> int | None:
+    try:
+        family = listener.getsockname()
+        if isinstance(family, str | bytes):
+            return _waiting_unix(os.fstat(listener.fileno()).st_ino)
+        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_UNACKED + 4)
+        return int(struct.unpack_from("=I", info, _TCP_UNACKED)[0])
+    except (OSError, struct.error):
+        return None
+
+
+def _waiting_unix(inode: int) -> int | None:
+    """The accept queue of a unix socket, asked from the kernel by netlink (sock_diag(7))."""
+    request = _UNIX_DIAG.pack(
+        _UNIX_DIAG.size, _SOCK_DIAG_BY_FAMILY, 1, 1, 0,  # nlmsghdr: a plain request
+        socket.AF_UNIX, 0, 0, 1 << _LISTEN, inode, _SHOW_RQLEN, 0xFFFFFFFF, 0xFFFFFFFF,
+    )  # fmt: skip
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as netlink:  # NETLINK_SOCK_DIAG
+        netlink.settimeout(0.1)
+        netlink.send(request)
+        answer = netlink.recv(4096)
+    kind = struct.unpack_from("=H", answer, 4)[0]
+    position = 16 + 16  # struct nlmsghdr, struct unix_diag_msg
+    if kind != _SOCK_DIAG_BY_FAMILY:
+        return None
+    while position + 4 <= len(answer):
+        length, attribute = struct.unpack_from("=HH", answer, position)
+        if attribute == _RQLEN_ATTRIBUTE:
+            return int(struct.unpack_from("=I", answer, position + 4)[0])
+        if length < 4:
+            return None
+        position += (length + 3) & ~3
+    return None

@@ -1,0 +1,50 @@
+"""Template rendering: how many, and for how long without the queries inside."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.template.base import Template
+
+from slowhound.guard import guard
+from slowhound.instrument.clock import own_time
+from slowhound.record import Record, current_record
+
+_guard = guard("template instrumenter")
+_render = Template.render
+
+
+def install() -> None:
+    """Wraps ``Template.render``, the one door through which Django's templates are rendered."""
+    Template.render = render  # type: ignore[method-assign]
+
+
+def uninstall() -> None:
+    """Puts Django's method back."""
+    Template.render = _render  # type: ignore[method-assign]
+
+
+def render(self: Template, context: Any) -> Any:
+    """Renders; the outermost template of a request is timed, includes only pass through."""
+    record = current_record.get()
+    if record is None or record.done or record.tmpl_depth:
+        return _render(self, context)
+    before = record.accounted
+    start = time.monotonic()
+    record.tmpl_depth = 1
+    try:
+        return _render(self, context)
+    finally:
+        record.tmpl_depth = 0
+        took = time.monotonic() - start
+        record.tmpl_count += 1
+        record.tmpl_time += own_time(record, took, before)
+        record.note(start, took, "template", str(self.name or "-"))
+
+
+def describe(record: Record, event: dict[str, Any]) -> None:
+    """Count and time, when a template was rendered."""
+    if record.tmpl_count:
+        event["tmpl_count"] = record.tmpl_count
+        event["tmpl_time"] = record.tmpl_time

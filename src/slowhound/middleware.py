@@ -1,0 +1,145 @@
+"""The middleware: it sees Django's request and response, and begins the record when no server did.
+
+Put it first in ``MIDDLEWARE``. Under Gunicorn with slowhound's hooks it comes in by itself.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import FileResponse, HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from slowhound import recorder
+from slowhound.conf import get_config
+from slowhound.config import Config
+from slowhound.guard import guard
+from slowhound.record import Record, current_record
+
+_guard = guard("middleware")
+
+
+class Watch:
+    """Passes a request to ``get_response``; what slowhound does before and after is guarded."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def __call__(
+        self, request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponseBase]
+    ) -> HttpResponseBase:
+        """The response of ``get_response``, untouched."""
+        record = self._before(request)
+        try:
+            response = get_response(request)
+        except BaseException:
+            # Not through Django's handlers, which turn exceptions into responses; a worker that
+            # is being aborted, for one.
+            if record is not None and not record.by_server:
+                record.outcome = "error"
+                _closed(record)
+            raise
+        if record is not None:
+            self._after(record, request, response)
+        return response
+
+    def _before(self, request: HttpRequest) -> Record | None:
+        if _guard.off_until and _guard.off:
+            return None
+        try:
+            record = current_record.get()
+            if record is None or record.done:
+                active = recorder.get() or recorder.start(self.config)
+                if active is None:
+                    return None
+                record = active.begin(request.method or "-", request.path)
+            elif record.request is not None:
+                return None  # the middleware is listed twice, or a handler calls a handler
+            record.request = request
+            record.environ = request.META
+        except Exception as exc:  # noqa: BLE001  inlined guard: this runs in each request
+            _guard.failed(exc)
+            return None
+        return record
+
+    def _after(self, record: Record, request: HttpRequest, response: HttpResponseBase) -> None:
+        try:
+            record.status = response.status_code
+            if response.streaming:
+                self._watch_body(record, response)  # type: ignore[arg-type]
+            else:
+                record.first_byte = time.monotonic() - record.started
+                if not record.by_server:
+                    body = response.content  # type: ignore[attr-defined]
+                    record.sent = 0 if request.method == "HEAD" else len(body)
+            if not record.by_server:
+                record.response = weakref.ref(response)
+                response._resource_closers.append(partial(_closed, record))  # type: ignore[attr-defined]
+        except Exception as exc:  # noqa: BLE001  inlined guard
+            _guard.failed(exc)
+
+    @staticmethod
+    def _watch_body(record: Record, response: StreamingHttpResponse) -> None:
+        if isinstance(response, FileResponse):
+            # Counting would replace the file by an iterator, and the server's sendfile with it.
+            record.first_byte = time.monotonic() - record.started
+            length = response.headers.get("Content-Length", "")
+            if not record.by_server and length.isdecimal():
+                record.sent = int(length)
+        elif not response.is_async:
+            record.sent = 0
+            body = iter(response.streaming_content)  # type: ignore[arg-type]
+            response.streaming_content = _counted(record, body)
+
+
+class SlowhoundMiddleware:
+    """One record for each request; the response that it returns is the application's own.
+
+    Raises:
+        MiddlewareNotUsed: ``ENABLED`` is False, so that Django leaves it out.
+    """
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        config = get_config()
+        if not config.enabled:
+            raise MiddlewareNotUsed("SLOWHOUND['ENABLED'] is False")
+        self.get_response = get_response
+        self.watch = Watch(config)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """The application's response."""
+        return self.watch(request, self.get_response)
+
+
+def _counted(record: Record, body: Iterator[bytes]) -> Iterator[bytes]:
+    """The body's own parts, counted; closed before its end, the client has gone away."""
+    whole = False
+    try:
+        for part in body:
+            if record.first_byte is None:
+                record.first_byte = time.monotonic() - record.started
+            record.sent = (record.sent or 0) + len(part)
+            yield part
+        whole = True
+    except GeneratorExit:
+        record.outcome = record.outcome or "disconnect"
+        raise
+    except Exception:
+        record.outcome = record.outcome or "error"
+        raise
+    finally:
+        if whole and record.outcome is None and record.first_byte is None:
+            record.first_byte = time.monotonic() - record.started
+
+
+def _closed(record: Record) -> None:
+    active = recorder.get()
+    if active is not None:
+        active.finish(record)

@@ -1,0 +1,29 @@
+"""The ``partial_failure`` event: something failed and the request went on without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from slowhound import recorder
+from slowhound.formats import logfmt
+from slowhound.guard import guarded
+from slowhound.instrument.exception import fields_of
+from slowhound.record import current
+
+
+@guarded("on_error")
+def emit(exc: Exception, logger_func: Callable[[str], object] | None) -> None:
+    """Writes the event of one survived exception."""
+    record = current()
+    event: dict[str, Any] = {
+        "event_type": "partial_failure",
+        "req_id": record.id if record is not None else None,
+        **fields_of(exc),
+    }
+    if logger_func is not None:
+        logger_func(logfmt(event))
+        return
+    active = recorder.get()
+    if active is not None:
+        active.emit(event)

@@ -1,0 +1,350 @@
+"""The recorder: begin, enrich, finish, emit. It wires the parts together, once per process.
+
+``start`` is called where a worker process begins (Gunicorn's hooks) or, without those, by the
+first request; never by importing the settings.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import random
+import threading
+import time
+import weakref
+from typing import Any
+
+from slowhound import blackbox, formats, guard, instrument, losses
+from slowhound.appendfile import AppendFile
+from slowhound.config import Config
+from slowhound.fields import VERSION
+from slowhound.folder import keep_within
+from slowhound.guard import guarded
+from slowhound.instrument import cache, db, exception, gc, http, template
+from slowhound.instrument import request as request_fields
+from slowhound.instrument.saturation import Saturation
+from slowhound.losses import lost
+from slowhound.record import Record, current_record, in_flight, snapshot_in_flight
+from slowhound.registry import instrumenters
+from slowhound.sinks import stream
+from slowhound.sinks.delivery import Delivery
+from slowhound.sinks.reports import ReportFiles
+from slowhound.store.segments import open_segment
+from slowhound.watch.hound import Hound, tick_for
+from slowhound.watch.slow import SlowWatch
+
+
+class Recorder:
+    """One process's recorder.
+
+    Args:
+        config: the settings.
+        log: writes a canonical line when ``STREAM`` is ``auto``: the server's access log.
+    """
+
+    def __init__(self, config: Config, log: stream.Stream | None = None) -> None:
+        self.config = config
+        self.pid = os.getpid()
+        self.started = time.monotonic()
+        # Counts that several threads draw from: next() is atomic, += is not.
+        self._served = itertools.count(1)
+        self._events = itertools.count(1)
+        self.rss = 0
+        self.saturation = Saturation()
+        self.box: blackbox.Box | None = None
+        self.segment: AppendFile | None = None
+        self.files: list[AppendFile] = []
+        self.logfmt = config.format == "logfmt"
+        self.needs_json = config.store or not self.logfmt
+        self.delivery = Delivery(config.sinks)
+        reports = ReportFiles(config.dir, config.reports_max_bytes)
+        self.watch = SlowWatch(config, self.describe_slow, self.emit, reports, self.delivery.put)
+        chores = (self.tend_box, self.tend_files, self.sample, http.install, self.finish_lost)
+        self.hound = Hound(tick_for(self.watch.shortest), self.watch.scan, chores)
+        self.stream = self._open_stream(log)
+
+    def _open_stream(self, log: stream.Stream | None) -> stream.Stream:
+        if self.config.stream is None:
+            return stream.nowhere
+        if self.config.stream == "auto":
+            return log or stream.to_stdout
+        write, file = stream.to_file(self.config.stream)
+        self.files.append(file)
+        return write
+
+    def start(self) -> None:
+        """Opens what is written to, installs the instrumenters, lets the hound run."""
+        with guard.guard("start"):
+            if self.config.store:
+                self.segment = open_segment(self.config.dir, self.config.store_max_bytes)
+                self.files.append(self.segment)
+            instrument.install()
+            for one in instrumenters.values():
+                with guard.guard(f"instrumenter {type(one).__name__}"):
+                    one.setup()
+            self.hound.do_chores()
+            self.hound.start()
+
+    # The four steps of a request
+
+    def begin(self, method: str, path: str) -> Record:
+        """A new record for the request that this thread carries from now on."""
+        record = Record(method, path, time.monotonic())
+        in_flight[record.number] = record
+        current_record.set(record)
+        db.wrap_thread()
+        cache.wrap_thread()
+        box = self.box
+        if box is not None:
+            box.cells[blackbox.IN_FLIGHT] = len(in_flight)
+        record.overhead = time.monotonic() - record.started
+        return record
+
+    def finish(self, record: Record, *server_objects: Any) -> None:
+        """Makes the record into its one ``request`` event; a second call does nothing.
+
+        ``server_objects`` are what registered instrumenters are called with: request, response
+        and environ.
+        """
+        # One dict pop decides: whoever gets the record finishes it, and nobody else does.
+        if in_flight.pop(record.number, None) is None:
+            return
+        now = time.monotonic()
+        record.took = now - record.started
+        try:
+            self._conclude(record, now, server_objects)
+        finally:
+            record.done = True
+            if current_record.get() is record:
+                current_record.set(None)
+
+    @guarded("finish")
+    def _conclude(self, record: Record, now: float, server_objects: tuple[Any, ...]) -> None:
+        if threading.get_ident() == record.thread_id:
+            record.cpu = time.thread_time() - record.cpu_started
+        if instrumenters:
+            self._call_instrumenters(record, server_objects)
+        record.done = True
+        nr = next(self._served)
+        box = self.box
+        if box is not None:
+            box.cells[blackbox.IN_FLIGHT] = len(in_flight)
+            box.cells[blackbox.SERVED] = nr
+        if record.outcome is None:
+            record.outcome = request_fields.outcome_of(record)
+        if record.slow is not None:
+            self.watch.ended.append(record)
+        rate = self._keep(record)
+        if rate is not None:
+            self._emit_request(record, rate, now, nr)
+
+    def _call_instrumenters(self, record: Record, server_objects: tuple[Any, ...]) -> None:
+        request, response, environ = server_objects or (record.request, None, record.environ)
+        for one in instrumenters.values():
+            watch = guard.guard(f"instrumenter {type(one).__name__}")
+            if not watch.off:
+                with watch:
+                    one.call(request, response, environ)
+
+    def _keep(self, record: Record) -> float | None:
+        """The rate at which requests like this one are kept; None when this one is not."""
+        rate = self.config.sampling.get(record.outcome or "", 1.0) if self.config.sampling else 1.0
+        if rate >= 1.0 or record.slow is not None:
+            return 1.0
+        return rate if random.random() < rate else None  # noqa: S311  no secret
+
+    def _emit_request(self, record: Record, rate: float, now: float, nr: int) -> None:
+        event: dict[str, Any] = {"event_type": "request"}
+        request_fields.describe_request(record, event)
+        if record.exc is not None:
+            exception.describe(record, event)
+        seen_by_django = record.request is not None
+        if seen_by_django:
+            request_fields.describe_response(record, event)
+        else:
+            event["resp_status"] = record.status
+        self._describe_work(record, event)
+        if seen_by_django:
+            event["rest_time"] = max(record.took - record.accounted, 0.0)
+        if rate < 1.0:
+            event["sample_rate"] = rate
+        if record.slow is not None:
+            event.update(record.slow.fields())
+        self._describe_worker(event, len(in_flight) + 1)
+        event["w_nr"] = nr
+        event["rec_overhead"] = record.overhead + time.monotonic() - now
+        self.emit(event, record)
+
+    def _describe_work(self, record: Record, event: dict[str, Any]) -> None:
+        if record.queries is not None:
+            db.describe(record, event)
+        if record.cache is not None:
+            cache.describe(record, event)
+        if record.tmpl_count:
+            template.describe(record, event)
+        if record.out_count:
+            http.describe(record, event)
+        if record.gc_time:
+            gc.describe(record, event)
+
+    def _describe_worker(self, event: dict[str, Any], busy: int) -> None:
+        saturation = self.saturation
+        event.update(saturation.fields)
+        if saturation.pool is not None:
+            event.update(saturation.inside(busy))
+        event["w_age"] = time.monotonic() - self.started
+        if self.rss:
+            event["w_rss"] = self.rss
+
+    def describe_slow(self, record: Record, age: float) -> dict[str, Any]:
+        """The ``slow`` event of a request that still runs; ``resp_time`` is its age."""
+        event: dict[str, Any] = {"event_type": "slow"}
+        request_fields.describe_request(record, event)
+        event["resp_view"] = record.view
+        event["resp_time"] = age
+        self._describe_work(record, event)
+        if record.slow is not None:
+            event.update(record.slow.fields())
+        self._describe_worker(event, len(in_flight))
+        return event
+
+    def emit(self, event: dict[str, Any], record: Record | None = None) -> None:
+        """Completes one event and writes it to the stream and to the segment."""
+        config = self.config
+        event["ts"] = time.time()
+        event["host"] = config.host
+        event["pid"] = self.pid
+        if config.service is not None:
+            event["service"] = config.service
+        if config.release is not None:
+            event["release"] = config.release
+        if losses.dropped:
+            event["rec_dropped"] = losses.dropped
+        if guard.total:
+            event["rec_errors"] = guard.total
+        event["seq"] = next(self._events)
+        event["v"] = VERSION
+        details = None
+        if record is not None:
+            if record.extras is not None:
+                event.update(record.extras)
+            if record.queries is not None:
+                details = db.details(record)
+        self.write(event, details)
+
+    def write(self, event: dict[str, Any], details: dict[str, Any] | None) -> None:
+        """Writes a complete event; ``details`` are the fields that only JSON can hold."""
+        whole = {**event, **details} if details else event
+        line = formats.json_line(whole) if self.needs_json else b""
+        if self.stream is not stream.nowhere:
+            self.stream(formats.logfmt(event) if self.logfmt else line[:-1].decode())
+        if self.segment is not None:
+            self.segment.write(line)
+
+    # The hound's chores
+
+    def tend_box(self) -> None:
+        """Makes the box, or makes it anew when it was removed; keeps its header fresh."""
+        if self.box is not None and not self.box.still_there():
+            gone, self.box = self.box, None
+            gone.close()
+        if self.box is None:
+            try:
+                self.box = blackbox.Box(self.config.dir)
+            except OSError as exc:
+                lost("the black box", exc, 0)
+                return
+        cells = self.box.cells
+        cells[blackbox.HEARTBEAT] = time.monotonic_ns()
+        cells[blackbox.IN_FLIGHT] = len(in_flight)
+        cells[blackbox.DROPPED] = losses.dropped
+        cells[blackbox.RSS] = self.rss
+
+    def tend_files(self) -> None:
+        """Rotates and reopens files; removes the oldest segments after each rotation."""
+        for file in self.files:
+            if file.tend() and file is self.segment:
+                folder = os.path.dirname(file.name)
+                keep_within(folder, self.config.store_max_bytes, (".jsonl",), keep=file.name)
+
+    def sample(self) -> None:
+        """Samples saturation and memory."""
+        self.saturation.sample(self.config.dir)
+        try:
+            with open("/proc/self/statm", "rb") as statm:
+                self.rss = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            self.rss = 0  # not Linux: the field is left out
+
+    def finish_lost(self) -> None:
+        """Finishes records whose response was thrown away without ever being closed."""
+        for record in snapshot_in_flight():
+            if record.response is not None and record.response() is None:
+                self.finish(record)
+
+    def stop(self) -> None:
+        """Ends the hound, writes what is pending, removes the box."""
+        with guard.guard("stop"):
+            self.hound.stop()
+            self.watch.scan(time.monotonic())
+            self.delivery.stop()
+            if self.box is not None:
+                box, self.box = self.box, None
+                box.close()
+
+
+_recorder: Recorder | None = None
+_starting = threading.Lock()
+
+
+def get() -> Recorder | None:
+    """This process's recorder, if it has been started."""
+    return _recorder
+
+
+def start(config: Config, log: stream.Stream | None = None) -> Recorder | None:
+    """This process's recorder, started now if need be; None when slowhound is off."""
+    global _recorder
+    if _recorder is not None or not config.enabled:
+        return _recorder
+    with _starting:
+        if _recorder is None:
+            recorder = Recorder(config, log)
+            recorder.start()
+            atexit.register(_stop_at_exit, weakref.ref(recorder))
+            _recorder = recorder
+    return _recorder
+
+
+def stop() -> None:
+    """Stops this process's recorder; the next request starts a new one."""
+    global _recorder
+    stopped, _recorder = _recorder, None
+    if stopped is not None:
+        stopped.stop()
+        instrument.uninstall()
+
+
+def _stop_at_exit(reference: weakref.ref[Recorder]) -> None:
+    recorder = reference()
+    if recorder is not None and recorder is _recorder and recorder.pid == os.getpid():
+        stop()
+
+
+def _forget_after_fork() -> None:
+    """A forked child has no hound; it lets go of its parent's box and files and starts anew."""
+    global _recorder, _starting
+    inherited, _recorder = _recorder, None
+    _starting = threading.Lock()
+    if inherited is not None:
+        for file in inherited.files:
+            file.close()
+        if inherited.box is not None:
+            inherited.box.close(remove=False)
+    losses.reset()
+    guard.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

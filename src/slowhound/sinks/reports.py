@@ -1,0 +1,57 @@
+"""Report files: ``DIR/reports/slow_request_*.log``, one per slow request, 0600, capped.
+
+Written by the hound. Names are made of time, pid and a number, never of the request.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from slowhound.folder import keep_within, subfolder
+from slowhound.losses import lost
+
+_FLAGS = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+class ReportFiles:
+    """Writes and caps the report files below ``directory``."""
+
+    def __init__(self, directory: str, max_bytes: int) -> None:
+        self.directory = directory
+        self.max_bytes = max_bytes
+
+    def name(self, number: int) -> str:
+        """A new file name for the ``number``-th request of this process."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        return f"slow_request_{stamp}_{os.getpid()}_{number}.log"
+
+    def create(self, name: str, text: str) -> bool:
+        """Writes a new report; False, and counted, when that fails."""
+        try:
+            folder = subfolder(self.directory, "reports")
+            path = os.path.join(folder, name)
+            self._write(path, text, os.O_CREAT | os.O_EXCL)
+            keep_within(folder, self.max_bytes, (".log",), keep=path)
+        except OSError as exc:
+            lost("reports", exc)
+            return False
+        return True
+
+    def append(self, name: str, text: str) -> None:
+        """Adds to a report; one that was removed in the meantime (the cap) is let go."""
+        try:
+            self._write(os.path.join(self.directory, "reports", name), text, 0)
+        except FileNotFoundError:
+            pass
+        except OSError as exc:
+            lost("reports", exc)
+
+    def _write(self, path: str, text: str, flags: int) -> None:
+        data = text.encode("utf-8", "backslashreplace")
+        descriptor = os.open(path, _FLAGS | flags, 0o600)
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The store: events on disk, and what can be asked of them."""

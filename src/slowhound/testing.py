@@ -1,0 +1,38 @@
+"""For an application's own tests: the events of a block of code."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from slowhound import recorder
+from slowhound.conf import get_config
+
+
+@contextmanager
+def capture_events() -> Generator[list[dict[str, Any]]]:
+    """The events that are made inside the block, in order; they are written nowhere.
+
+    Example:
+        with capture_events() as events:
+            client.get("/orders/")
+        assert events[-1]["db_queries"] == 5
+
+    Raises:
+        RuntimeError: slowhound is switched off by ``SLOWHOUND["ENABLED"]``.
+    """
+    active = recorder.start(get_config())
+    if active is None:
+        raise RuntimeError("SLOWHOUND['ENABLED'] is False: there are no events to capture")
+    events: list[dict[str, Any]] = []
+    original = active.write
+
+    def keep(event: dict[str, Any], details: dict[str, Any] | None) -> None:
+        events.append({**event, **(details or {})})
+
+    active.write = keep  # type: ignore[method-assign]
+    try:
+        yield events
+    finally:
+        active.write = original  # type: ignore[method-assign]

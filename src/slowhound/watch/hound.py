@@ -1,0 +1,67 @@
+"""The hound: the one background thread of a worker.
+
+It wakes a few times a second, looks at what is in flight, and does the worker's chores once a
+second. Nothing is scheduled, locked or woken per request.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from slowhound.guard import guard
+
+TICK = 0.25
+SHORTEST_TICK = 0.01
+CHORES_EVERY = 1.0
+
+
+def tick_for(shortest_threshold: float) -> float:
+    """Seconds between looks: a request is seen at most a quarter of its threshold late."""
+    return min(TICK, max(shortest_threshold / 4, SHORTEST_TICK))
+
+
+class Hound:
+    """Runs ``scan(now)`` each tick and ``chores`` each second until it is stopped."""
+
+    def __init__(
+        self, tick: float, scan: Callable[[float], None], chores: Sequence[Callable[[], object]]
+    ) -> None:
+        self._tick = tick
+        self._scan = scan
+        self._chores = tuple((guard(f"chore {chore.__qualname__}"), chore) for chore in chores)
+        self._stop = threading.Event()
+        self._next_chores = 0.0
+        self._thread = threading.Thread(target=self._run, name="slowhound", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 1.0) -> None:
+        """Asks the thread to end and waits for it, for ``timeout`` seconds at most."""
+        self._stop.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def alive(self) -> bool:
+        """True while the thread runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        watch = guard("hound")
+        while not self._stop.wait(self._tick):
+            now = time.monotonic()
+            with watch:
+                self._scan(now)
+            if now >= self._next_chores:
+                self._next_chores = now + CHORES_EVERY
+                self.do_chores()
+
+    def do_chores(self) -> None:
+        """Runs each chore under a guard of its own."""
+        for watch, chore in self._chores:
+            if not watch.off:
+                with watch:
+                    chore()

@@ -1,0 +1,170 @@
+"""Slow requests: a report when one passes its threshold, again at each doubling, and at its end."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Protocol
+
+from slowhound.config import Config
+from slowhound.frames import fingerprint, locate
+from slowhound.record import Record, snapshot_in_flight
+from slowhound.redact import query_string
+from slowhound.report import Report, Snapshot, describe_others, end_text, later_text
+from slowhound.stacks import stack_of
+from slowhound.watch.locals import locals_of
+
+
+class Files(Protocol):
+    """Where reports are written."""
+
+    def name(self, number: int) -> str: ...
+    def create(self, name: str, text: str) -> bool: ...
+    def append(self, name: str, text: str) -> None: ...
+
+
+class Slow:
+    """What the watch knows of one slow request; hangs on its record."""
+
+    def __init__(self, threshold: float, loc: str | None, group: str) -> None:
+        self.threshold = threshold
+        self.loc = loc
+        self.fingerprint = group
+        self.next_age = threshold
+        self.report: str | None = None  # file name, once it is written
+        self.ended = False
+
+    def fields(self) -> dict[str, Any]:
+        """The ``slow_*`` fields and ``report``, for the events of the request."""
+        return {
+            "slow_after": self.threshold,
+            "slow_loc": self.loc,
+            "slow_fingerprint": self.fingerprint,
+            "report": self.report,
+        }
+
+
+class SlowWatch:
+    """Looks at all requests in flight; runs on the hound's thread only.
+
+    Args:
+        config: thresholds, what to ignore, whether to show locals.
+        describe: makes the ``slow`` event of a record that is so many seconds old.
+        emit: writes it.
+        files: the report files.
+        deliver: hands a report to the sinks; must not block.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        describe: Callable[[Record, float], dict[str, Any]],
+        emit: Callable[[dict[str, Any], Record], None],
+        files: Files,
+        deliver: Callable[[Report], None],
+    ) -> None:
+        self.config = config
+        self.describe = describe
+        self.emit = emit
+        self.files = files
+        self.deliver = deliver
+        self.shortest = config.shortest_threshold()
+        # Filled by the threads of ending requests, emptied by the hound.
+        self.ended: deque[Record] = deque()
+
+    def scan(self, now: float) -> None:
+        """One look at everything in flight, and at what ended since the last one."""
+        for record in snapshot_in_flight():
+            age = record.age(now)
+            if age < self.shortest:
+                continue
+            slow = record.slow
+            if slow is None:
+                self._consider(record, age)
+            elif age >= slow.next_age:
+                self._look_again(record, slow, age)
+        while self.ended:
+            self._end(self.ended.popleft())
+
+    def _consider(self, record: Record, age: float) -> None:
+        view, route = record.view, record.route
+        threshold = self.config.threshold(view, route)
+        if age >= threshold and not self.config.ignored(record.path, view, route):
+            self._report(record, threshold)
+
+    def _snapshot(self, record: Record) -> Snapshot | None:
+        variables: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def keep_locals(frame: FrameType) -> None:
+            variables[:] = locals_of(frame, record.request)
+
+        stack = stack_of(record, keep_locals if self.config.locals else None)
+        if stack is None:
+            return None
+        return Snapshot(record.age(), stack, variables if self.config.locals else None)
+
+    def _report(self, record: Record, threshold: float) -> None:
+        snapshot = self._snapshot(record)
+        if snapshot is None:
+            return
+        loc = locate(snapshot.stack)[1]
+        slow = Slow(threshold, loc, fingerprint(record.view, snapshot.stack))
+        slow.next_age = _next(threshold, snapshot.age)
+        record.slow = slow
+        event = self.describe(record, snapshot.age)
+        report = self._compose(record, snapshot, event)
+        name = self.files.name(record.number)
+        if self.files.create(name, report.text()):
+            slow.report = event["report"] = name
+        self.emit(event, record)
+        self.deliver(report)
+        if record.done:  # it ended while the report was written, and did not see it
+            self.ended.append(record)
+
+    def _compose(self, record: Record, snapshot: Snapshot, event: dict[str, Any]) -> Report:
+        now = time.time()
+        return Report(
+            event=event,
+            request_line=request_line(record),
+            started=now - record.age(),
+            intercepted=now,
+            host=self.config.host,
+            thread_id=record.thread_id,
+            snapshot=snapshot,
+            timeline=list(record.timeline or ()),
+            timeline_left_out=record.timeline_left_out,
+            others=describe_others(record, snapshot_in_flight(), time.monotonic()),
+        )
+
+    def _look_again(self, record: Record, slow: Slow, age: float) -> None:
+        snapshot = self._snapshot(record)
+        slow.next_age = _next(slow.next_age, age)
+        if snapshot is not None and slow.report is not None:
+            self.files.append(slow.report, later_text(snapshot))
+
+    def _end(self, record: Record) -> None:
+        slow = record.slow
+        if slow is not None and not slow.ended:
+            slow.ended = True
+            if slow.report is not None:
+                self.files.append(slow.report, end_text(record))
+
+
+def _next(this: float, age: float) -> float:
+    """The age of the next look: double, from a threshold of 0 on a second later."""
+    following = this * 2 if this > 0 else 1.0
+    while following <= age:
+        following *= 2
+    return following
+
+
+def request_line(record: Record) -> str:
+    """``GET http://host/path?query``, with secret values of the query masked."""
+    environ = record.environ or {}
+    scheme = environ.get("wsgi.url_scheme", "http")
+    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or "-"
+    query = environ.get("QUERY_STRING")
+    asked = f"?{query_string(query)}" if query else ""
+    return f"{record.method} {scheme}://{host}{record.path}{asked}"
