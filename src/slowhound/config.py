@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -187,11 +187,11 @@ class Config:
     release: str | None = None
     host: str = ""
 
-    def threshold(self, view: str | None, route: str | None) -> float:
-        """Seconds after which a request to this view or route is slow."""
+    def threshold(self, names: Iterable[str | None]) -> float:
+        """Seconds after which a request to a view with these names is slow."""
         named = self.slow_after_by_name
         if named:
-            for name in (view, route):
+            for name in names:
                 if name is not None and name in named:
                     return named[name]
         return self.slow_after
@@ -200,11 +200,11 @@ class Config:
         """The lowest threshold that any request can have; the hound must look more often."""
         return min((self.slow_after, *self.slow_after_by_name.values()))
 
-    def ignored(self, path: str, view: str | None, route: str | None) -> bool:
-        """True when a request to this path, view or route is not watched."""
+    def ignored(self, path: str, names: Iterable[str | None]) -> bool:
+        """True when a request to this path, or to a view with these names, is not watched."""
         if self.ignore_prefixes and path.startswith(self.ignore_prefixes):
             return True
-        return bool(self.ignore) and (view in self.ignore or route in self.ignore)
+        return bool(self.ignore) and not self.ignore.isdisjoint(names)
 
 
 def default_dir() -> str:

@@ -18,6 +18,7 @@ from slowhound import recorder
 from slowhound.conf import get_config
 from slowhound.config import Config
 from slowhound.guard import guard
+from slowhound.instrument.exception import fields_of
 from slowhound.record import Record, current_record
 
 _guard = guard("middleware")
@@ -60,6 +61,7 @@ class Watch:
             elif record.request is not None:
                 return None  # the middleware is listed twice, or a handler calls a handler
             record.request = request
+            record.path = request.path  # decoded; a server's own is not
             record.environ = request.META
         except Exception as exc:  # noqa: BLE001  inlined guard: this runs in each request
             _guard.failed(exc)
@@ -131,8 +133,10 @@ def _counted(record: Record, body: Iterator[bytes]) -> Iterator[bytes]:
     except GeneratorExit:
         record.outcome = record.outcome or "disconnect"
         raise
-    except Exception:
+    except Exception as exc:
         record.outcome = record.outcome or "error"
+        with _guard:
+            record.exc = {**fields_of(exc), "exc_handled": False}
         raise
     finally:
         if whole and record.outcome is None and record.first_byte is None:

@@ -124,6 +124,13 @@ class Record:
         """The URL pattern that matched, once the URL is resolved."""
         return getattr(getattr(self.request, "resolver_match", None), "route", None)
 
+    def names(self) -> tuple[str | None, ...]:
+        """All that a setting may call this request's view: its URL's name, route or function."""
+        match = getattr(self.request, "resolver_match", None)
+        if match is None:
+            return ()
+        return match.view_name, match.url_name, match.route, getattr(match, "_func_path", None)
+
     def note(self, start: float, took: float, kind: str, text: str) -> None:
         """Adds one moment to the timeline, which is bounded."""
         if self.timeline is None:

@@ -26,7 +26,7 @@ from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.losses import lost
 from slowhound.record import Record, current_record, in_flight, snapshot_in_flight
-from slowhound.registry import instrumenters
+from slowhound.registry import instrumenters, set_up
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.reports import ReportFiles
@@ -80,9 +80,7 @@ class Recorder:
                 self.segment = open_segment(self.config.dir, self.config.store_max_bytes)
                 self.files.append(self.segment)
             instrument.install()
-            for one in instrumenters.values():
-                with guard.guard(f"instrumenter {type(one).__name__}"):
-                    one.setup()
+            set_up()
             self.hound.do_chores()
             self.hound.start()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Protocol, TypeVar
+
+from slowhound.guard import guard
 
 
 class Instrumenter(Protocol):
@@ -18,6 +21,29 @@ class Instrumenter(Protocol):
 C = TypeVar("C", bound=type)
 
 instrumenters: dict[str, Instrumenter] = {}
+_started = False
+
+
+def set_up() -> None:
+    """Sets up all that are registered, and from now on each one as it is registered."""
+    global _started
+    _started = True
+    for one in instrumenters.values():
+        _set_up(one)
+
+
+def _set_up(one: Instrumenter) -> None:
+    with guard(f"instrumenter {type(one).__name__}"):
+        one.setup()
+
+
+def _forget_after_fork() -> None:
+    global _started
+    _started = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def register_instrumenter(cls: C) -> C:
@@ -26,5 +52,7 @@ def register_instrumenter(cls: C) -> C:
     The module that holds the class has to be imported by the application. Under Gunicorn
     ``call`` gets Gunicorn's request, response and environ; elsewhere Django's.
     """
-    instrumenters[cls.__name__] = cls()
+    instrumenters[cls.__name__] = one = cls()
+    if _started:  # its module was imported by the first request, as a URLconf is
+        _set_up(one)
     return cls

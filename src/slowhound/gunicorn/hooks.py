@@ -10,6 +10,7 @@ import errno
 import select
 import sys
 from typing import Any
+from urllib.parse import unquote
 
 from slowhound.guard import guarded
 from slowhound.record import Record
@@ -46,8 +47,9 @@ def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     active = _recorder()
     if record is None or active is None:
         return
-    if record.environ is None:
+    if record.environ is None:  # Django never saw it
         record.environ = environ
+        record.path = unquote(record.path, errors="surrogateescape")
     describe(record, req, environ, resp, sys.exc_info()[1])
     active.finish(record, req, resp, environ)
 

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from typing import Any
+from urllib.parse import unquote
 
 from gunicorn import glogging
 
@@ -37,7 +38,7 @@ class Logger(glogging.Logger):
         from slowhound.gunicorn.hooks import describe
 
         record = active.begin(
-            getattr(req, "method", None) or "-", getattr(req, "path", None) or "-"
+            getattr(req, "method", None) or "-", unquote(getattr(req, "path", None) or "-")
         )
         record.environ = environ
         describe(record, req, None, resp, None)

@@ -21,8 +21,8 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
     event["req_id"] = record.id
     event["req_method"] = record.method
     event["req_path"] = record.path
-    event["req_referrer"] = get("HTTP_REFERER")
-    event["req_user_agent"] = get("HTTP_USER_AGENT")
+    event["req_referrer"] = header(get("HTTP_REFERER"))
+    event["req_user_agent"] = header(get("HTTP_USER_AGENT"))
     route = record.route
     if route is not None:
         event["req_route"] = route or "/"  # Django's route of the root is empty
@@ -35,6 +35,16 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
     address = get("REMOTE_ADDR")
     if address:
         event["req_client_addr"] = address
+
+
+def header(value: str | None) -> str | None:
+    """A header's text. WSGI hands over bytes as latin-1 (PEP 3333); clients mean UTF-8."""
+    if value is None or value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return value  # a server that has decoded it already
 
 
 def query_keys(query: str) -> str:

@@ -89,9 +89,9 @@ class SlowWatch:
             self._end(self.ended.popleft())
 
     def _consider(self, record: Record, age: float) -> None:
-        view, route = record.view, record.route
-        threshold = self.config.threshold(view, route)
-        if age >= threshold and not self.config.ignored(record.path, view, route):
+        names = record.names()
+        threshold = self.config.threshold(names)
+        if age >= threshold and not self.config.ignored(record.path, names):
             self._report(record, threshold)
 
     def _snapshot(self, record: Record) -> Snapshot | None:
