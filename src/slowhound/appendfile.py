@@ -69,11 +69,14 @@ class AppendFile:
         try:
             name = self.path()
             fd = os.open(name, FLAGS, 0o600)
-            self.size = os.fstat(fd).st_size
         except OSError as exc:
             self._failed = exc
             self._replace(-1)
             return
+        try:
+            self.size = os.lseek(fd, 0, os.SEEK_END)
+        except OSError:
+            self.size = 0  # a pipe that somebody reads
         self.name = name
         self._failed = None
         self._replace(fd)

@@ -17,6 +17,10 @@ from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
 from slowhound.record import Record, current_record
 
+# Hits, misses, sets.
+Counts = tuple[int, int, int]
+NOTHING: Counts = (0, 0, 0)
+
 _seen = threading.local()
 _guard = guard("cache instrumenter")
 _create_connection = CacheHandler.create_connection
@@ -67,23 +71,24 @@ def _observed(method: Callable[..., Any], name: str, outcome: Callable[..., Any]
         before = record.accounted
         start = time.monotonic()
         record.cache_depth = 1
+        counts = NOTHING
         try:
             result = method(*args, **kwargs)
+            with _guard:
+                counts = outcome(result, args, kwargs)
         finally:
             record.cache_depth = 0
-            took = time.monotonic() - start
-            record.cache_time += own_time(record, took, before)
-        try:
-            _count(record, outcome(result, args, kwargs))
-            record.note(start, took, "cache", name)
-        except Exception as exc:  # noqa: BLE001  inlined guard, as for queries
-            _guard.failed(exc)
+            with _guard:
+                took = time.monotonic() - start
+                record.cache_time += own_time(record, took, before)
+                _count(record, counts)
+                record.note(start, took, "cache", name)
         return result
 
     return call
 
 
-def _count(record: Record, counts: tuple[int, int, int]) -> None:
+def _count(record: Record, counts: Counts) -> None:
     cache = record.cache
     if cache is None:
         cache = record.cache = {"cache_hits": 0, "cache_misses": 0, "cache_sets": 0}
@@ -93,33 +98,33 @@ def _count(record: Record, counts: tuple[int, int, int]) -> None:
     cache["cache_sets"] += sets
 
 
-def _get(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, int, int]:
+def _get(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Counts:
     default = args[1] if len(args) > 1 else kwargs.get("default")
     return (0, 1, 0) if result is default else (1, 0, 0)
 
 
-def _get_many(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, int, int]:
+def _get_many(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Counts:
     keys = args[0] if args else kwargs.get("keys", ())
     asked = len(keys) if hasattr(keys, "__len__") else len(result)
     return len(result), max(asked - len(result), 0), 0
 
 
-def _set(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, int, int]:
+def _set(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Counts:
     return 0, 0, 1
 
 
-def _set_many(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, int, int]:
+def _set_many(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Counts:
     data = args[0] if args else kwargs.get("data", ())
     return 0, 0, len(data)
 
 
-def _neither(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, int, int]:
-    return 0, 0, 0
+def _neither(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Counts:
+    return NOTHING
 
 
 # The outermost call counts: Django's base class builds ``get_many`` and ``incr`` on ``get``, other
 # backends do not. ``get_or_set`` is not here: it is counted by the calls that it makes.
-METHODS: dict[str, Callable[..., tuple[int, int, int]]] = {
+METHODS: dict[str, Callable[..., Counts]] = {
     "get": _get,
     "get_many": _get_many,
     "set": _set,

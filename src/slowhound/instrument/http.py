@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
 from slowhound.record import Record, current_record
 
@@ -20,6 +21,7 @@ TARGETS = (
     ("httpx", "HTTPTransport", "handle_request"),
     ("httpx", "AsyncHTTPTransport", "handle_async_request"),
 )
+_guard = guard("http instrumenter")
 _originals: dict[tuple[str, str, str], Callable[..., Any]] = {}
 
 
@@ -76,13 +78,14 @@ def _observed_async(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _count(record: Record, start: float, before: float, sender: Any, args: tuple[Any, ...]) -> None:
-    took = time.monotonic() - start
-    record.out_count += 1
-    record.out_time += own_time(record, took, before)
-    host = getattr(sender, "host", None)  # urllib3's pool
-    if host is None and args:
-        host = getattr(getattr(args[0], "url", None), "host", None)  # httpx's request
-    record.note(start, took, "http", str(host or "-"))
+    with _guard:
+        took = time.monotonic() - start
+        record.out_count += 1
+        record.out_time += own_time(record, took, before)
+        host = getattr(sender, "host", None)  # urllib3's pool
+        if host is None and args:
+            host = getattr(getattr(args[0], "url", None), "host", None)  # httpx's request
+        record.note(start, took, "http", str(host or "-"))
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:

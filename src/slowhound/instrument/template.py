@@ -37,10 +37,11 @@ def render(self: Template, context: Any) -> Any:
         return _render(self, context)
     finally:
         record.tmpl_depth = 0
-        took = time.monotonic() - start
-        record.tmpl_count += 1
-        record.tmpl_time += own_time(record, took, before)
-        record.note(start, took, "template", str(self.name or "-"))
+        with _guard:
+            took = time.monotonic() - start
+            record.tmpl_count += 1
+            record.tmpl_time += own_time(record, took, before)
+            record.note(start, took, "template", str(self.name or "-"))
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:

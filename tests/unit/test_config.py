@@ -1,0 +1,114 @@
+"""Settings and their checks."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.test import Client
+from django.test.utils import override_settings
+
+from slowhound.config import SETTINGS, default_dir, load, problems
+
+BAD: list[tuple[str, Any]] = [
+    ("ENABLED", "yes"),
+    ("DIR", 5),
+    ("FORMAT", "xml"),
+    ("STREAM", 1),
+    ("SLOW_AFTER", "25"),
+    ("SLOW_AFTER", True),
+    ("SLOW_AFTER", -1),
+    ("SLOW_AFTER", {"view": "x"}),
+    ("SLOW_AFTER", {1: 2.0}),
+    ("SAMPLE_AFTER", None),
+    ("SAMPLE_HZ", 0),
+    ("IGNORE", "healthz"),
+    ("LOCALS", 1),
+    ("STORE", None),
+    ("STORE_MAX_BYTES", 0),
+    ("REPORTS_MAX_BYTES", 1.5),
+    ("SAMPLING", {"error": 0.1}),
+    ("SAMPLING", {"ok": 2}),
+    ("SINKS", "a.b"),
+    ("SINKS", [{"no": "sink"}]),
+    ("FLAMES", None),
+    ("SERVICE", 1),
+    ("RELEASE", 1),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), BAD)
+def test_bad_value_is_named_and_replaced(key: str, value: Any) -> None:
+    """The check says what it must be; the running application uses the default."""
+    found = problems({key: value})
+    assert [each.key for each in found] == [key]
+    assert SETTINGS[key].must_be in found[0].message
+    assert load({key: value}) == load({})
+
+
+def test_every_default_is_acceptable() -> None:
+    """The table agrees with itself, and every setting is tried above."""
+    assert problems({key: setting.default for key, setting in SETTINGS.items()}) == []
+    assert {key for key, _ in BAD} == set(SETTINGS)
+
+
+@pytest.mark.parametrize("given", [None, [], "x", 5])
+def test_settings_of_the_wrong_shape_are_the_defaults(given: Any) -> None:
+    """SLOWHOUND that is no dict stops nothing."""
+    assert load(given) == load({})
+    assert problems(given)[0].kind == "shape"
+
+
+def test_thresholds_by_any_name_of_a_view() -> None:
+    """A mapping gives views their own threshold; the star is for all others."""
+    config = load({"SLOW_AFTER": {"orders": 2, "shop.views.basket": 0.5, "*": 9}})
+    assert config.threshold(("orders", None)) == 2
+    assert config.threshold((None, "shop.views.basket")) == 0.5
+    assert config.threshold(()) == 9
+    assert config.shortest_threshold() == 0.5
+    assert load({"SLOW_AFTER": {"orders": 2}}).threshold(()) == 25
+
+
+def test_ignore_takes_names_and_path_prefixes() -> None:
+    """A leading slash makes a prefix, anything else is a name."""
+    config = load({"IGNORE": ["orders", "/static/"]})
+    assert config.ignored("/x", ("orders",))
+    assert config.ignored("/static/a.css", ())
+    assert not config.ignored("/orders", ("basket",))
+
+
+def test_runtime_directory_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd's folder comes before the temporary one; of several, the first."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/shop:/run/other")
+    assert default_dir() == "/run/shop/slowhound"
+    monkeypatch.delenv("RUNTIME_DIRECTORY")
+    assert default_dir().endswith(f"slowhound-{os.geteuid()}")
+
+
+def test_django_checks_number_every_kind_of_problem() -> None:
+    """Unknown keys, bad values and a wrong shape are errors with an id and a hint."""
+    with override_settings(SLOWHOUND={"SLOW": 5, "STORE": "yes"}):
+        found = {each.id: each for each in run_checks(tags=["slowhound"])}
+    assert set(found) == {"slowhound.E002", "slowhound.E003"}
+    assert "SLOW_AFTER" in (found["slowhound.E002"].hint or "")
+    with override_settings(SLOWHOUND=[]):
+        assert [each.id for each in run_checks(tags=["slowhound"])] == ["slowhound.E001"]
+
+
+def test_django_checks_the_middlewares_place() -> None:
+    """What comes before slowhound is not measured; that is a warning."""
+    ours = "slowhound.middleware.SlowhoundMiddleware"
+    other = "django.middleware.common.CommonMiddleware"
+    with override_settings(MIDDLEWARE=[other, ours]):
+        assert [each.id for each in run_checks(tags=["slowhound"])] == ["slowhound.W001"]
+    with override_settings(MIDDLEWARE=[ours, other]):
+        assert run_checks(tags=["slowhound"]) == []
+
+
+def test_switched_off_leaves_nothing_behind(client: Client, configure: Any) -> None:
+    """ENABLED = False: no folder, no thread, the plain response."""
+    directory = configure(ENABLED=False)
+    assert client.get("/").content == b"ok"
+    assert not directory.exists()

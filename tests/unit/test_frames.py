@@ -1,0 +1,111 @@
+"""Frames, locations and fingerprints."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import sysconfig
+
+import pytest
+
+from slowhound import frames
+from slowhound.frames import Frame, fingerprint, from_frame, from_traceback, is_app, locate, render
+
+APP = "/srv/shop/views.py"
+LIBRARY = os.path.join(sysconfig.get_path("purelib"), "lib", "x.py")
+
+
+def test_stack_of_a_frame_ends_where_it_is() -> None:
+    """The innermost frame is last, as in a traceback."""
+    stack = from_frame(sys._getframe())
+    assert stack[-1].function == "test_stack_of_a_frame_ends_where_it_is"
+    assert stack[-1].source.startswith("stack = from_frame")
+
+
+def test_traceback_goes_from_catch_to_raise() -> None:
+    """The first frame is the one that caught, the last the one that raised."""
+    try:
+        json.loads("{")
+    except ValueError as exc:
+        stack = from_traceback(exc.__traceback__)
+    assert stack[0].function == "test_traceback_goes_from_catch_to_raise"
+    assert stack[-1].filename.endswith("decoder.py")
+
+
+@pytest.mark.parametrize(
+    ("filename", "expected"),
+    [
+        (APP, True),
+        (os.path.join(sys.prefix, "app", "views.py"), True),
+        (os.path.join(sys.prefix, "views.py"), True),
+        (LIBRARY, False),
+        (json.__file__, False),
+        ("<frozen importlib._bootstrap>", False),
+        ("<string>", False),
+        (frames.__file__, False),
+    ],
+)
+def test_application_is_what_is_not_installed(filename: str, expected: bool) -> None:
+    """An app below the interpreter's prefix is an app; packages and slowhound itself are not."""
+    assert is_app(filename) is expected
+
+
+def test_installed_application_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project that is pip-installed is the application all the same."""
+    import urllib
+
+    assert not is_app(urllib.__path__[0] + "/parse.py")
+    monkeypatch.setattr(frames, "_app_packages", set())
+    frames.add_app_package("urllib.request")
+    try:
+        assert is_app(urllib.__path__[0] + "/parse.py")
+    finally:
+        frames.is_app.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([LIBRARY, APP, LIBRARY, APP, LIBRARY], (1, 3)),
+        ([LIBRARY, APP, LIBRARY], (1, 2)),
+        ([LIBRARY, LIBRARY], (0, 1)),
+    ],
+)
+def test_locations_prefer_the_application(files: list[str], expected: tuple[int, int]) -> None:
+    """loc is the outermost application frame, cause_loc the innermost, else what there is."""
+    stack = tuple(Frame(name, number, "f") for number, name in enumerate(files))
+    loc, cause = locate(stack)
+    assert (loc, cause) == (str(stack[expected[0]]), str(stack[expected[1]]))
+
+
+def test_empty_stack_has_no_location() -> None:
+    """Nothing is invented."""
+    assert locate(()) == (None, None)
+
+
+def test_path_is_shortened_by_the_longest_import_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``/srv/shop`` wins over ``/srv``, and ``/srv/shopping`` is not below ``/srv/shop``."""
+    monkeypatch.setattr(sys, "path", ["/srv", "/srv/shop/"])
+    frames.short_path.cache_clear()
+    assert frames.short_path("/srv/shop/views.py") == "views.py"
+    assert frames.short_path("/srv/shopping/views.py") == "shopping/views.py"
+    assert frames.short_path("/opt/views.py") == "/opt/views.py"
+    frames.short_path.cache_clear()
+
+
+def test_fingerprint_ignores_lines_and_libraries() -> None:
+    """An edit above a function and a library's update open no new group; another view does."""
+    stack = (Frame(LIBRARY, 1, "run"), Frame(APP, 10, "orders"))
+    moved = (Frame(LIBRARY, 99, "other"), Frame(APP, 12, "orders"))
+    assert fingerprint("orders", stack) == fingerprint("orders", moved)
+    assert fingerprint("orders", stack) != fingerprint("basket", stack)
+
+
+def test_render_is_pythons_own_layout() -> None:
+    """A report's traceback can be read by tools that read Python's."""
+    frame = from_frame(sys._getframe())[-1]
+    assert render((frame,)).splitlines() == [
+        f'  File "{__file__}", line {frame.line}, in {frame.function}',
+        "    frame = from_frame(sys._getframe())[-1]",
+    ]

@@ -1,0 +1,100 @@
+"""The guard."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from slowhound import guard as module
+from slowhound.guard import LIMIT, Guard, guarded
+
+
+@pytest.fixture(autouse=True)
+def _quiet(_fresh: None) -> Iterator[None]:
+    module.loud = False
+    yield
+    module.loud = True
+
+
+def test_exception_is_caught_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The same failure twice is counted twice and logged once."""
+    each = Guard("a part")
+    with caplog.at_level(logging.WARNING, "slowhound"):
+        for _ in range(2):
+            with each:
+                raise ValueError("bug")
+    assert module.total == 2
+    assert [record.message for record in caplog.records] == [
+        "slowhound: a part failed; requests are not affected"
+    ]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_exits_pass_through(kind: type[BaseException]) -> None:
+    """What ends a worker is not slowhound's to catch."""
+    with pytest.raises(kind), Guard("a part"):
+        raise kind
+    with pytest.raises(kind):
+        guarded("another part")(lambda: (_ for _ in ()).throw(kind()))()
+
+
+def test_part_that_keeps_failing_is_switched_off_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After LIMIT failures in a row the function is not called until the pause is over."""
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    calls = []
+
+    @guarded("a part that fails")
+    def fails() -> None:
+        calls.append(1)
+        raise ValueError
+
+    for _ in range(LIMIT + 5):
+        fails()
+    assert len(calls) == LIMIT
+    now[0] += module.PAUSE + 1
+    fails()
+    assert len(calls) == LIMIT + 1
+
+
+def test_success_begins_the_count_anew() -> None:
+    """Failures that are not in a row switch nothing off."""
+    outcome = iter(([1] * (LIMIT - 1) + [0]) * 3)
+
+    @guarded("a part that sometimes fails")
+    def sometimes() -> str:
+        if next(outcome):
+            raise ValueError
+        return "fine"
+
+    results = [sometimes() for _ in range(LIMIT * 3)]
+    assert results.count("fine") == 3
+
+
+def test_logging_handler_that_raises_is_survived() -> None:
+    """An application whose log handler raises still gets its response."""
+
+    class Raises(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError("handler")
+
+    logger = logging.getLogger("slowhound")
+    handler = Raises()
+    logger.addHandler(handler)
+    try:
+        with Guard("a part"):
+            raise ValueError
+    finally:
+        logger.removeHandler(handler)
+    assert module.total == 1
+
+
+def test_loud_guard_raises() -> None:
+    """In slowhound's own tests a bug is not hidden."""
+    module.loud = True
+    with pytest.raises(ValueError), Guard("a part"):
+        raise ValueError

@@ -1,0 +1,70 @@
+"""Time stamps of proxies, header texts, query strings."""
+
+from __future__ import annotations
+
+import pytest
+
+from slowhound.instrument.request import header, query_keys, queue_time
+from slowhound.redact import query_string, sql_shape
+
+NOW = 1_790_000_000.5
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "1790000000.25",
+        "t=1790000000.25",
+        "1790000000250",
+        "t=1790000000250",
+        "1790000000250000",
+        " t=1790000000250000 ",
+    ],
+)
+def test_queue_time_of_any_unit(stamp: str) -> None:
+    """Seconds, milliseconds and microseconds are told apart by their size."""
+    assert queue_time(stamp, NOW) == pytest.approx(0.25, abs=1e-6)
+
+
+@pytest.mark.parametrize("stamp", ["", "x", "t=", "nan", "inf", "-5", "0", "12", "1690000000"])
+def test_queue_time_of_nonsense_is_left_out(stamp: str) -> None:
+    """A forged or broken header gives no number at all."""
+    assert queue_time(stamp, NOW) is None
+
+
+def test_clock_ahead_is_no_negative_wait() -> None:
+    """A proxy whose clock is a little ahead waited for nothing."""
+    assert queue_time("1790000001", NOW) == 0
+
+
+def test_header_bytes_are_utf8() -> None:
+    """What a client sent as UTF-8 is read as that; anything else keeps its bytes."""
+    assert header("Pok\u00c3\u00a9") == "Pok\u00e9"
+    assert header("\u00ff") == "\udcff"
+    assert header("\u20ac") == "\u20ac"
+    assert header(None) is None
+
+
+def test_query_string_is_shown_without_its_secrets() -> None:
+    """Names of secrets are masked however they are written; keys alone never carry values."""
+    shown = query_string("page=2&api%5Fkey=abc&Password=x&flag")
+    assert shown == "page=2&api%5Fkey=********************&Password=********************&flag"
+    assert query_keys("page=2&token=abc&page=3&flag") == "page,token,flag"
+
+
+@pytest.mark.parametrize(
+    ("sql", "shape"),
+    [
+        (
+            "SELECT  *\nFROM t WHERE a = 'it''s' AND b = 12.5",
+            "SELECT * FROM t WHERE a = ? AND b = ?",
+        ),
+        ("... IN (%s, %s, %s)", "... IN (?)"),
+        ("INSERT INTO t VALUES (1, 'a'), (2, 'b')", "INSERT INTO t VALUES (?)"),
+        ("WHERE id = %(id)s OR id = $1", "WHERE id = ? OR id = ?"),
+        ('SELECT "t1"."col2" FROM t1', 'SELECT "t1"."col2" FROM t1'),
+    ],
+)
+def test_statement_has_a_shape_without_values(sql: str, shape: str) -> None:
+    """Literals, placeholders and lists become a question mark; names with digits stay."""
+    assert sql_shape(sql) == shape
