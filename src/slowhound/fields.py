@@ -75,7 +75,12 @@ FIELDS: tuple[Field, ...] = (
         "db_n1", "str", "", "Application line of the statement that ran most often, from 5 runs on."
     ),
     Field("cache_hits", "int", "1", "Keys found in a cache."),
-    Field("cache_misses", "int", "1", "Keys not found; a stored value that is the caller's default itself, as None, counts as one."),
+    Field(
+        "cache_misses",
+        "int",
+        "1",
+        "Keys not found; a stored value that is the caller's default itself, as None, counts as one.",
+    ),
     Field("cache_sets", "int", "1", "Keys written."),
     Field("cache_time", "float", "s", "Time in cache calls, without queries they made."),
     Field("tmpl_count", "int", "1", "Templates rendered, includes not counted."),

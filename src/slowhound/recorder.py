@@ -60,7 +60,7 @@ class Recorder:
         self.delivery = Delivery(config.sinks)
         reports = ReportFiles(config.dir, config.reports_max_bytes)
         self.watch = SlowWatch(config, self.describe_slow, self.emit, reports, self.delivery.put)
-        chores = (self.tend_box, self.tend_files, self.sample, http.install, self.finish_lost)
+        chores = (self.tend_box, self.tend_files, self.sample, self.finish_lost)
         self.hound = Hound(tick_for(self.watch.shortest), self.watch.scan, chores)
         self.stream = self._open_stream(log)
 
@@ -131,8 +131,7 @@ class Recorder:
             box.cells[blackbox.SERVED] = nr
         if record.outcome is None:
             record.outcome = request_fields.outcome_of(record)
-        if record.slow is not None:
-            self.watch.ended.append(record)
+        self.watch.ending(record, now)
         rate = self._keep(record)
         if rate is not None:
             self._emit_request(record, rate, now, nr)

@@ -36,7 +36,8 @@ class Report:
     intercepted: float
     host: str
     thread_id: int
-    snapshot: Snapshot
+    snapshot: Snapshot | None  # None: it ended before anybody could look
+    blind: float = 0.0  # seconds for which the watchdog had not run when it ended
     timeline: list[Moment] = field(default_factory=list)
     timeline_left_out: int = 0
     others: list[str] = field(default_factory=list)
@@ -46,14 +47,14 @@ class Report:
         parts = [
             f"Undead request intercepted at: {_date(self.intercepted)}",
             self._head(),
-            snapshot_text(self.snapshot.stack),
+            self._stack(),
             self._facts(),
             timeline_text(self.timeline, self.timeline_left_out),
             others_text(self.others),
         ]
-        if self.snapshot.variables is not None:
+        if self.snapshot is not None and self.snapshot.variables is not None:
             parts.append(locals_text(self.snapshot.variables))
-        else:
+        elif self.snapshot is not None:
             parts.append("Local variables are off; SLOWHOUND['LOCALS'] = True adds them, masked.")
         return "\n\n".join(parts) + "\n"
 
@@ -67,6 +68,16 @@ class Report:
                 f"Parent PID: {os.getppid()}",
                 f"Started:    {_date(self.started)}",
             )
+        )
+
+    def _stack(self) -> str:
+        if self.snapshot is not None:
+            return snapshot_text(self.snapshot.stack)
+        return (
+            "  No stack: the request ended before the watchdog could look.\n"
+            f"  The watchdog had not run for {self.blind:.3f} s. When that is long, no other thread"
+            " ran either:\n  C code held the GIL (a sort, a regular expression, an extension), or"
+            " the process did not run."
         )
 
     def _facts(self) -> str:

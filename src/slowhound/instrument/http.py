@@ -1,7 +1,6 @@
 """Outbound HTTP through urllib3 (and so requests, boto3, ...) and httpx.
 
-Neither is imported by slowhound. A library that the application has imported is wrapped at
-start; one that it imports later is found by the hound's next look at ``sys.modules``.
+Neither is imported by slowhound: each is wrapped when the application has imported it.
 """
 
 from __future__ import annotations
@@ -9,39 +8,44 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
+from slowhound.instrument.imports import forget, when_imported
 from slowhound.record import Record, current_record
 
 # (module, class, method): the lowest call that sends one request and returns its headers.
-TARGETS = (
+Target = tuple[str, str, str]
+TARGETS: tuple[Target, ...] = (
     ("urllib3.connectionpool", "HTTPConnectionPool", "_make_request"),
-    ("httpx", "HTTPTransport", "handle_request"),
-    ("httpx", "AsyncHTTPTransport", "handle_async_request"),
+    ("httpx._transports.default", "HTTPTransport", "handle_request"),
+    ("httpx._transports.default", "AsyncHTTPTransport", "handle_async_request"),
 )
 _guard = guard("http instrumenter")
-_originals: dict[tuple[str, str, str], Callable[..., Any]] = {}
+_originals: dict[Target, Callable[..., Any]] = {}
 
 
 def install() -> None:
-    """Wraps the libraries that are imported and not wrapped yet; called again by the hound."""
+    """Wraps the libraries that are imported, and the others as soon as they are."""
+    for name in dict.fromkeys(module for module, _, _ in TARGETS):
+        when_imported(name, partial(_wrap, name))
+
+
+def _wrap(name: str, module: ModuleType) -> None:
     for target in TARGETS:
-        if target in _originals:
-            continue
         module_name, class_name, method = target
-        module = sys.modules.get(module_name)
-        if module is None or getattr(module.__spec__, "_initializing", False):
-            continue
-        owner = getattr(module, class_name)
-        _originals[target] = original = getattr(owner, method)
-        wrap = _observed_async if "async" in method else _observed
-        setattr(owner, method, wrap(original))
+        if module_name == name and target not in _originals:
+            owner = getattr(module, class_name)
+            _originals[target] = original = getattr(owner, method)
+            setattr(owner, method, (_observed_async if "async" in method else _observed)(original))
 
 
 def uninstall() -> None:
     """Puts the libraries' own methods back."""
+    forget()
     while _originals:
         (module_name, class_name, method), original = _originals.popitem()
         setattr(getattr(sys.modules[module_name], class_name), method, original)

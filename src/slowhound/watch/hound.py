@@ -18,15 +18,18 @@ CHORES_EVERY = 1.0
 
 
 def tick_for(shortest_threshold: float) -> float:
-    """Seconds between looks: a request is seen at most a quarter of its threshold late."""
+    """Seconds between looks: short enough to see a request begin well before its threshold."""
     return min(TICK, max(shortest_threshold / 4, SHORTEST_TICK))
 
 
 class Hound:
-    """Runs ``scan(now)`` each tick and ``chores`` each second until it is stopped."""
+    """Runs ``scan`` each tick and ``chores`` each second until it is stopped.
+
+    ``scan(now)`` returns when it wants to run next, on the monotonic clock, at the latest.
+    """
 
     def __init__(
-        self, tick: float, scan: Callable[[float], None], chores: Sequence[Callable[[], object]]
+        self, tick: float, scan: Callable[[float], float], chores: Sequence[Callable[[], object]]
     ) -> None:
         self._tick = tick
         self._scan = scan
@@ -51,10 +54,13 @@ class Hound:
 
     def _run(self) -> None:
         watch = guard("hound")
-        while not self._stop.wait(self._tick):
+        wait = self._tick
+        while not self._stop.wait(wait):
             now = time.monotonic()
+            wait = self._tick
             with watch:
-                self._scan(now)
+                # Not later than the next threshold, so that a report comes when it is due.
+                wait = min(wait, max(self._scan(now) - time.monotonic(), SHORTEST_TICK))
             if now >= self._next_chores:
                 self._next_chores = now + CHORES_EVERY
                 self.do_chores()

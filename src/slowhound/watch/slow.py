@@ -26,7 +26,11 @@ class Files(Protocol):
 
 
 class Slow:
-    """What the watch knows of one slow request; hangs on its record."""
+    """What the watch knows of one slow request; hangs on its record.
+
+    ``blind`` is None for a request that was looked at while it ran. Else it is for how many
+    seconds the hound had not run when the request ended.
+    """
 
     def __init__(self, threshold: float, loc: str | None, group: str) -> None:
         self.threshold = threshold
@@ -34,7 +38,12 @@ class Slow:
         self.fingerprint = group
         self.next_age = threshold
         self.report: str | None = None  # file name, once it is written
+        self.blind: float | None = None
         self.ended = False
+
+    def claim(self, record: Record) -> bool:
+        """Makes this the record's; False when another thread was first (one dict operation)."""
+        return record.__dict__.setdefault("slow", self) is self
 
     def fields(self) -> dict[str, Any]:
         """The ``slow_*`` fields and ``report``, for the events of the request."""
@@ -73,26 +82,56 @@ class SlowWatch:
         self.shortest = config.shortest_threshold()
         # Filled by the threads of ending requests, emptied by the hound.
         self.ended: deque[Record] = deque()
+        self.last_scan = time.monotonic()
 
-    def scan(self, now: float) -> None:
-        """One look at everything in flight, and at what ended since the last one."""
+    def scan(self, now: float) -> float:
+        """One look at everything in flight, and at what ended since the last one.
+
+        Returns when the next request will pass its threshold (monotonic), or infinity.
+        """
+        self.last_scan = now
+        due = float("inf")
         for record in snapshot_in_flight():
             age = record.age(now)
-            if age < self.shortest:
-                continue
             slow = record.slow
-            if slow is None:
-                self._consider(record, age)
-            elif age >= slow.next_age:
-                self._look_again(record, slow, age)
+            if slow is not None:
+                if age >= slow.next_age:
+                    self._look_again(record, slow, age)
+                due = min(due, record.started + slow.next_age)
+            elif age >= self.shortest:
+                due = min(due, self._consider(record, age))
+            else:
+                due = min(due, record.started + self.shortest)
         while self.ended:
             self._end(self.ended.popleft())
+        return due
 
-    def _consider(self, record: Record, age: float) -> None:
+    def _consider(self, record: Record, age: float) -> float:
+        threshold = self._threshold(record)
+        if age < threshold:
+            return record.started + threshold
+        self._report(record, threshold)
+        return record.started + threshold * 2
+
+    def _threshold(self, record: Record) -> float:
+        """The record's threshold in seconds; infinity when it is ignored."""
         names = record.names()
-        threshold = self.config.threshold(names)
-        if age >= threshold and not self.config.ignored(record.path, names):
-            self._report(record, threshold)
+        if self.config.ignored(record.path, names):
+            return float("inf")
+        return self.config.threshold(names)
+
+    def ending(self, record: Record, now: float) -> None:
+        """Called by the request's own thread: was it slow, and has the hound seen it?"""
+        if record.slow is None and record.took >= self.shortest:
+            threshold = self._threshold(record)
+            if record.took >= threshold:
+                # Nobody looked: while C code holds the GIL the hound cannot run either.
+                slow = Slow(threshold, None, fingerprint(record.view, ()))
+                slow.blind = now - self.last_scan
+                slow.report = self.files.name(record.number)
+                slow.claim(record)
+        if record.slow is not None:
+            self.ended.append(record)
 
     def _snapshot(self, record: Record) -> Snapshot | None:
         variables: list[tuple[str, list[tuple[str, str]]]] = []
@@ -112,18 +151,21 @@ class SlowWatch:
         loc = locate(snapshot.stack)[1]
         slow = Slow(threshold, loc, fingerprint(record.view, snapshot.stack))
         slow.next_age = _next(threshold, snapshot.age)
-        record.slow = slow
-        event = self.describe(record, snapshot.age)
+        if slow.claim(record):
+            self._write(record, slow, snapshot)
+            if record.done:  # it ended meanwhile, and did not see the report
+                self.ended.append(record)
+
+    def _write(self, record: Record, slow: Slow, snapshot: Snapshot | None) -> None:
+        """The report file and the ``slow`` event."""
+        event = self.describe(record, snapshot.age if snapshot else record.took)
         report = self._compose(record, snapshot, event)
-        name = self.files.name(record.number)
-        if self.files.create(name, report.text()):
-            slow.report = event["report"] = name
+        name = slow.report or self.files.name(record.number)
+        slow.report = event["report"] = name if self.files.create(name, report.text()) else None
         self.emit(event, record)
         self.deliver(report)
-        if record.done:  # it ended while the report was written, and did not see it
-            self.ended.append(record)
 
-    def _compose(self, record: Record, snapshot: Snapshot, event: dict[str, Any]) -> Report:
+    def _compose(self, record: Record, snapshot: Snapshot | None, event: dict[str, Any]) -> Report:
         now = time.time()
         return Report(
             event=event,
@@ -133,6 +175,7 @@ class SlowWatch:
             host=self.config.host,
             thread_id=record.thread_id,
             snapshot=snapshot,
+            blind=(record.slow.blind or 0.0) if record.slow else 0.0,
             timeline=list(record.timeline or ()),
             timeline_left_out=record.timeline_left_out,
             others=describe_others(record, snapshot_in_flight(), time.monotonic()),
@@ -148,6 +191,8 @@ class SlowWatch:
         slow = record.slow
         if slow is not None and not slow.ended:
             slow.ended = True
+            if slow.blind is not None:
+                self._write(record, slow, None)
             if slow.report is not None:
                 self.files.append(slow.report, end_text(record))
 
