@@ -21,7 +21,13 @@ class Field(NamedTuple):
 
 
 FIELDS: tuple[Field, ...] = (
-    Field("event_type", "str", "", "`request`, `slow` or `partial_failure`.", "event.name"),
+    Field(
+        "event_type",
+        "str",
+        "",
+        "`request`, `timeout`, `crash`, `slow` or `partial_failure`.",
+        "event.name",
+    ),
     Field("req_id", "str", "", "Random id of the request; all its events carry it."),
     Field("req_method", "str", "", "HTTP method.", "http.request.method"),
     Field("req_path", "str", "", "URL path, decoded, without the query string.", "url.path"),
@@ -58,7 +64,7 @@ FIELDS: tuple[Field, ...] = (
     Field("resp_status", "int", "", "HTTP status.", "http.response.status_code"),
     Field("resp_ttfb", "float", "s", "Until the first part of the body was ready."),
     Field("resp_bytes", "int", "bytes", "Body bytes sent.", "http.response.body.size"),
-    Field("resp_outcome", "str", "", "`ok`, `error` or `disconnect`."),
+    Field("resp_outcome", "str", "", "`ok`, `error`, `disconnect`, `timeout` or `killed`."),
     Field(
         "queue_time",
         "float",
@@ -79,7 +85,7 @@ FIELDS: tuple[Field, ...] = (
         "cache_misses",
         "int",
         "1",
-        "Keys not found; a stored value that is the caller's default itself, as None, counts as one.",
+        "Keys not found; a stored value that is the caller's default itself (None) is one.",
     ),
     Field("cache_sets", "int", "1", "Keys written."),
     Field("cache_time", "float", "s", "Time in cache calls, without queries they made."),
@@ -96,6 +102,20 @@ FIELDS: tuple[Field, ...] = (
         "gc_time", "float", "s", "Garbage collections in this request's thread; overlaps the rest."
     ),
     Field("rest_time", "float", "s", "`resp_time` less db, cache, template and outbound time."),
+    Field("timeout_loc", "str", "", "Outermost application frame when the worker timed out."),
+    Field("timeout_cause_loc", "str", "", "Innermost application frame then."),
+    Field("timeout_stack", "str", "", "Innermost frames then, innermost first."),
+    Field("timeout_stack_age", "float", "s", "How old that stack was; 0: of the abort itself."),
+    Field("timeout_sql", "str", "", "Shape of the SQL that was running."),
+    Field("timeout_sql_time", "float", "s", "For how long it had been running."),
+    Field("crash_cause", "str", "", "`signal`, `segfault`, `exit` or `unknown`."),
+    Field("crash_signal", "str", "", "Name of the signal that ended the worker."),
+    Field("crash_loc", "str", "", "Outermost application frame in the last stack taken."),
+    Field("crash_cause_loc", "str", "", "Innermost application frame in it."),
+    Field("crash_stack", "str", "", "Its innermost frames, innermost first."),
+    Field("crash_stack_age", "float", "s", "How old that stack was when the worker died."),
+    Field("crash_sql", "str", "", "Shape of the SQL that was running."),
+    Field("crash_sql_time", "float", "s", "For how long it had been running."),
     Field("slow_after", "float", "s", "Threshold that the request passed."),
     Field("slow_loc", "str", "", "Application frame it was in when first looked at."),
     Field("slow_fingerprint", "str", "", "Groups reports: hash of view and application functions."),

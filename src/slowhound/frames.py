@@ -75,6 +75,7 @@ def _library_roots() -> tuple[str, ...]:
     # base's for the standard library; the base's site-packages lie below the latter.
     # Debian keeps its own packages beside, not below.
     roots |= {path for path in sys.path if os.path.basename(path) == "dist-packages"}
+    roots.add(sysconfig.get_path("scripts"))  # bin/gunicorn
     return tuple(root.rstrip(os.sep) + os.sep for root in roots if root)
 
 

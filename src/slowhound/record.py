@@ -15,6 +15,7 @@ from random import getrandbits
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from slowhound.blackbox import Slot
     from slowhound.watch.slow import Slow
 
 # A request with more moments than this keeps the first ones and counts the rest.
@@ -97,7 +98,9 @@ class Record:
     extras: dict[str, Any] | None = None
     timeline: list[Moment] | None = None
     timeline_left_out: int = 0
+    aborted: dict[str, Any] | None = None  # where it was when its worker was ended
     # watched
+    slot: Slot | None = None  # its place in the black box
     slow: Slow | None = None
     overhead: float = 0.0  # seconds of this request that slowhound itself took
 

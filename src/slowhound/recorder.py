@@ -13,18 +13,20 @@ import random
 import threading
 import time
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 from slowhound import blackbox, formats, guard, instrument, losses
 from slowhound.appendfile import AppendFile
 from slowhound.config import Config
 from slowhound.fields import VERSION
 from slowhound.folder import keep_within
+from slowhound.frames import Stack, locate
 from slowhound.guard import guarded
 from slowhound.instrument import cache, db, exception, gc, http, template
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.losses import lost
+from slowhound.notes import FRAMES, settings_note, who_note
 from slowhound.record import Record, current_record, in_flight, snapshot_in_flight
 from slowhound.registry import instrumenters, set_up
 from slowhound.sinks import stream
@@ -35,16 +37,33 @@ from slowhound.watch.hound import Hound, tick_for
 from slowhound.watch.slow import SlowWatch
 
 
+def kind_of(record: Record) -> str:
+    """The type of a record's terminal event."""
+    return "timeout" if record.outcome == "timeout" else "request"
+
+
+class Server(NamedTuple):
+    """What a process serves its requests with.
+
+    ``slots`` is how many requests can be in flight and still have a place in the black box.
+    """
+
+    name: str = "wsgi"
+    slots: int = 64
+    log: stream.Stream | None = None  # its access log
+
+
 class Recorder:
     """One process's recorder.
 
     Args:
         config: the settings.
-        log: writes a canonical line when ``STREAM`` is ``auto``: the server's access log.
+        server: what serves, and where ``STREAM`` ``auto`` is.
     """
 
-    def __init__(self, config: Config, log: stream.Stream | None = None) -> None:
+    def __init__(self, config: Config, server: Server) -> None:
         self.config = config
+        self.server = server
         self.pid = os.getpid()
         self.started = time.monotonic()
         # Counts that several threads draw from: next() is atomic, += is not.
@@ -62,13 +81,13 @@ class Recorder:
         self.watch = SlowWatch(config, self.describe_slow, self.emit, reports, self.delivery.put)
         chores = (self.tend_box, self.tend_files, self.sample, self.finish_lost)
         self.hound = Hound(tick_for(self.watch.shortest), self.watch.scan, chores)
-        self.stream = self._open_stream(log)
+        self.stream = self._open_stream()
 
-    def _open_stream(self, log: stream.Stream | None) -> stream.Stream:
+    def _open_stream(self) -> stream.Stream:
         if self.config.stream is None:
             return stream.nowhere
         if self.config.stream == "auto":
-            return log or stream.to_stdout
+            return self.server.log or stream.to_stdout
         write, file = stream.to_file(self.config.stream)
         self.files.append(file)
         return write
@@ -96,6 +115,7 @@ class Recorder:
         box = self.box
         if box is not None:
             box.cells[blackbox.IN_FLIGHT] = len(in_flight)
+            record.slot = box.claim(record.number, who_note(record))
         record.overhead = time.monotonic() - record.started
         return record
 
@@ -116,6 +136,10 @@ class Recorder:
             record.done = True
             if current_record.get() is record:
                 current_record.set(None)
+            # Last: while the slot is taken, whoever finds the box of a dead process writes the
+            # event. A process that dies right here has its event twice, see internals.md.
+            if record.slot is not None:
+                record.slot.release()
 
     @guarded("finish")
     def _conclude(self, record: Record, now: float, server_objects: tuple[Any, ...]) -> None:
@@ -152,7 +176,7 @@ class Recorder:
         return rate if random.random() < rate else None  # noqa: S311  no secret
 
     def _emit_request(self, record: Record, rate: float, now: float, nr: int) -> None:
-        event: dict[str, Any] = {"event_type": "request"}
+        event: dict[str, Any] = {"event_type": kind_of(record)}
         request_fields.describe_request(record, event)
         if record.exc is not None:
             exception.describe(record, event)
@@ -166,6 +190,8 @@ class Recorder:
             event["rest_time"] = max(record.took - record.accounted, 0.0)
         if rate < 1.0:
             event["sample_rate"] = rate
+        if record.aborted is not None:
+            event.update(record.aborted)
         if record.slow is not None:
             event.update(record.slow.fields())
         self._describe_worker(event, len(in_flight) + 1)
@@ -193,6 +219,17 @@ class Recorder:
         event["w_age"] = time.monotonic() - self.started
         if self.rss:
             event["w_rss"] = self.rss
+
+    def abort(self, record: Record, stack: Stack) -> None:
+        """The server ends this worker in the middle of the request; ``stack`` is where it was."""
+        loc, cause = locate(stack)
+        frames = " < ".join(str(frame) for frame in stack[-FRAMES:][::-1])
+        record.aborted = {
+            "timeout_loc": loc,
+            "timeout_cause_loc": cause,
+            "timeout_stack": frames,
+            "timeout_stack_age": 0.0,
+        }
 
     def describe_slow(self, record: Record, age: float) -> dict[str, Any]:
         """The ``slow`` event of a request that still runs; ``resp_time`` is its age."""
@@ -245,10 +282,12 @@ class Recorder:
         """Makes the box, or makes it anew when it was removed; keeps its header fresh."""
         if self.box is not None and not self.box.still_there():
             gone, self.box = self.box, None
-            gone.close()
+            gone.abandon()
         if self.box is None:
             try:
-                self.box = blackbox.Box(self.config.dir)
+                box = blackbox.Box(self.config.dir, self.server.slots)
+                box.settings.write(settings_note(self.config, self.server.name))
+                self.box = box
             except OSError as exc:
                 lost("the black box", exc, 0)
                 return
@@ -300,14 +339,14 @@ def get() -> Recorder | None:
     return _recorder
 
 
-def start(config: Config, log: stream.Stream | None = None) -> Recorder | None:
+def start(config: Config, server: Server | None = None) -> Recorder | None:
     """This process's recorder, started now if need be; None when slowhound is off."""
     global _recorder
     if _recorder is not None or not config.enabled:
         return _recorder
     with _starting:
         if _recorder is None:
-            recorder = Recorder(config, log)
+            recorder = Recorder(config, server or Server())
             recorder.start()
             atexit.register(_stop_at_exit, weakref.ref(recorder))
             _recorder = recorder

@@ -12,7 +12,7 @@ import pytest
 
 from slowhound import losses
 from slowhound.appendfile import AppendFile
-from slowhound.blackbox import MAGIC, SIZE, Box, living
+from slowhound.blackbox import FIRST_SLOT, MAGIC, Box, living
 from slowhound.folder import UnsafeFolderError, keep_within, prepare
 from slowhound.store.segments import open_segment
 
@@ -105,7 +105,7 @@ def test_living_box_is_seen_and_a_dead_ones_is_not(tmp_path: Path) -> None:
     """The lock, not the file, says who lives."""
     code = (
         "import sys; from slowhound.blackbox import Box, IN_FLIGHT\n"
-        f"box = Box({str(tmp_path)!r}); box.cells[IN_FLIGHT] = 3\n"
+        f"box = Box({str(tmp_path)!r}, 4); box.cells[IN_FLIGHT] = 3\n"
         "print('ready', flush=True); sys.stdin.read()"
     )
     child = subprocess.Popen(
@@ -125,13 +125,13 @@ def test_living_box_is_seen_and_a_dead_ones_is_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"x", b"\0" * SIZE, b"\xff" * SIZE, MAGIC.to_bytes(8, "little")]
+    "content", [b"", b"x", b"\0" * FIRST_SLOT, b"\xff" * FIRST_SLOT, MAGIC.to_bytes(8, "little")]
 )
 def test_file_that_is_no_box_is_passed_over(tmp_path: Path, content: bytes) -> None:
     """Noise in the folder is nobody's box, locked or not."""
     import fcntl
 
-    box = Box(str(tmp_path))
+    box = Box(str(tmp_path), 4)
     with open(tmp_path / "boxes" / "noise.box", "wb") as noise:
         noise.write(content)
         noise.flush()
@@ -143,5 +143,5 @@ def test_file_that_is_no_box_is_passed_over(tmp_path: Path, content: bytes) -> N
 
 def test_closed_box_is_gone(tmp_path: Path) -> None:
     """A worker that ends in good order leaves nothing."""
-    Box(str(tmp_path)).close()
+    Box(str(tmp_path), 4).close()
     assert os.listdir(tmp_path / "boxes") == []

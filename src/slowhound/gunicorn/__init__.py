@@ -11,8 +11,10 @@ arbiter and so never imports Django; ``worker`` does, in the worker.
 
 from slowhound.gunicorn.combine import combine_always
 from slowhound.gunicorn.hooks import (
+    child_exit,
     post_request,
     post_worker_init,
+    pre_fork,
     pre_request,
     worker_exit,
 )
@@ -20,4 +22,12 @@ from slowhound.gunicorn.logger import Logger
 
 combine_always()
 
-__all__ = ["Logger", "post_request", "post_worker_init", "pre_request", "worker_exit"]
+__all__ = [
+    "Logger",
+    "child_exit",
+    "post_request",
+    "post_worker_init",
+    "pre_fork",
+    "pre_request",
+    "worker_exit",
+]

@@ -16,9 +16,9 @@ from slowhound.guard import guard
 from slowhound.gunicorn import hooks
 
 # Before the application's own hook: the record exists when it runs.
-FIRST = ("post_worker_init", "pre_request")
+FIRST = ("pre_fork", "post_worker_init", "pre_request")
 # After it: what it adds to the context is in the event.
-LAST = ("post_request", "worker_exit")
+LAST = ("post_request", "worker_exit", "child_exit")
 
 
 def combine_always() -> None:
@@ -81,6 +81,8 @@ def _four(first: Callable[..., Any], second: Callable[..., Any]) -> Callable[...
 
 
 _ARITY = {
+    "pre_fork": _two,
+    "child_exit": _two,
     "post_worker_init": _one,
     "pre_request": _two,
     "worker_exit": _two,

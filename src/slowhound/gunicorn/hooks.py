@@ -12,13 +12,27 @@ import sys
 from typing import Any
 from urllib.parse import unquote
 
+from slowhound.frames import from_traceback
 from slowhound.guard import guarded
+from slowhound.gunicorn import arbiter
 from slowhound.record import Record
 
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 # A client that leaves while the view works is noticed only by asking for its socket's state
 # (0.8 µs); one that waited less than this has not had the time to give up.
 PATIENCE = 0.05
+
+
+@guarded("gunicorn pre_fork")
+def pre_fork(server: Any, worker: Any) -> None:
+    """In the arbiter: a way for the worker to say where its black box is."""
+    arbiter.give_mailbox(worker)
+
+
+@guarded("gunicorn child_exit")
+def child_exit(server: Any, worker: Any) -> None:
+    """In the arbiter: the worker is dead; write what it could not write any more."""
+    arbiter.bury(server, worker)
 
 
 @guarded("gunicorn worker start")
@@ -47,10 +61,15 @@ def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     active = _recorder()
     if record is None or active is None:
         return
+    exc = sys.exc_info()[1]
     if record.environ is None:  # Django never saw it
         record.environ = environ
         record.path = unquote(record.path, errors="surrogateescape")
-    describe(record, req, environ, resp, sys.exc_info()[1])
+    describe(record, req, environ, resp, exc)
+    if isinstance(exc, SystemExit) and record.outcome == "timeout":
+        stack = from_traceback(exc.__traceback__)
+        # The innermost frame is Gunicorn's signal handler; what it interrupted is asked for.
+        active.abort(record, stack[:-1] if stack[-1].function == "handle_abort" else stack)
     active.finish(record, req, resp, environ)
 
 
@@ -77,7 +96,8 @@ def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcepti
     if isinstance(exc, OSError) and exc.errno in CLIENT_GONE:
         record.outcome = "disconnect"
     elif isinstance(exc, SystemExit):
-        record.outcome = "killed"
+        # The arbiter's SIGABRT for a timeout exits with 1, its SIGQUIT with 0.
+        record.outcome = "timeout" if exc.code == 1 else "killed"
     elif exc is not None and not isinstance(exc, StopIteration):
         record.outcome = record.outcome or "error"
         record.status = record.status or 500  # what Gunicorn answers for it

@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 
 from slowhound import recorder
 from slowhound.conf import get_config
+from slowhound.gunicorn.arbiter import tell_box
 from slowhound.gunicorn.logger import AccessStream, Logger
 from slowhound.middleware import Watch
 from slowhound.sinks.stream import Stream, nowhere
@@ -24,13 +25,23 @@ def start(worker: Any) -> None:
     """Starts this worker's recorder and puts the middleware in front when it is not listed."""
     if not settings.configured:
         return
-    active = recorder.start(get_config(), _stream(worker.log))
+    active = recorder.start(get_config(), _server(worker))
     if active is None:
         return
+    if active.box is not None:
+        tell_box(worker, active.box.path)
     active.saturation.listeners = list(worker.sockets)
     active.saturation.pool = getattr(worker, "tpool", None)
     if MIDDLEWARE not in settings.MIDDLEWARE:
         put_in_front()
+
+
+def _server(worker: Any) -> recorder.Server:
+    name = type(worker).__name__
+    # A sync worker has one request in flight, gthread one per thread; two to spare, so that a
+    # request that cannot be finished takes no place from others.
+    slots = {"SyncWorker": 1, "ThreadWorker": worker.cfg.threads}.get(name, 254) + 2
+    return recorder.Server(name, slots, _stream(worker.log))
 
 
 def _stream(log: Any) -> Stream | None:

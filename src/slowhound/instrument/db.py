@@ -74,19 +74,28 @@ def observe(
     record = current_record.get()
     if record is None or record.done:
         return execute(sql, params, many, context)
+    text = ""
     start = time.monotonic()
+    # The guards are inlined: two with blocks cost 0.6 µs a query.
+    try:
+        text = sql if type(sql) is str else _text(sql)
+        if record.slot is not None:
+            record.slot.query_begins(text, start)
+    except Exception as exc:  # noqa: BLE001
+        _guard.failed(exc)
     try:
         return execute(sql, params, many, context)
     finally:
         took = time.monotonic() - start
         try:
-            _count(record, sql, context["connection"].alias, start, took)
-        except Exception as exc:  # noqa: BLE001  inlined guard: a with block costs 0.3 µs a query
+            if record.slot is not None:
+                record.slot.query_ends()
+            _count(record, text, context["connection"].alias, start, took)
+        except Exception as exc:  # noqa: BLE001
             _guard.failed(exc)
 
 
-def _count(record: Record, sql: Any, alias: str, start: float, took: float) -> None:
-    text = sql if type(sql) is str else _text(sql)
+def _count(record: Record, text: str, alias: str, start: float, took: float) -> None:
     record.db_count += 1
     record.db_time += took
     record.accounted += took

@@ -8,13 +8,18 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
+from slowhound.blackbox import Slot
 from slowhound.config import Config
 from slowhound.frames import fingerprint, locate
+from slowhound.notes import stack_note, who_note
 from slowhound.record import Record, snapshot_in_flight
 from slowhound.redact import query_string
 from slowhound.report import Report, Snapshot, describe_others, end_text, later_text
 from slowhound.stacks import stack_of
 from slowhound.watch.locals import locals_of
+
+# Seconds after which a request's stack goes into the black box at each look (20 µs each).
+NOTE_AFTER = 0.2
 
 
 class Files(Protocol):
@@ -93,6 +98,8 @@ class SlowWatch:
         due = float("inf")
         for record in snapshot_in_flight():
             age = record.age(now)
+            if age >= NOTE_AFTER and record.slot is not None:
+                self._note(record, record.slot)
             slow = record.slow
             if slow is not None:
                 if age >= slow.next_age:
@@ -105,6 +112,14 @@ class SlowWatch:
         while self.ended:
             self._end(self.ended.popleft())
         return due
+
+    def _note(self, record: Record, slot: Slot) -> None:
+        """Writes the stack of now into the black box: it may be the request's last."""
+        stack = stack_of(record)
+        if stack is not None:
+            counts = {"db_queries": record.db_count, "db_time": record.db_time}
+            slot.who.write(who_note(record))
+            slot.stack.write(slot.number + stack_note(stack, time.monotonic(), counts))
 
     def _consider(self, record: Record, age: float) -> float:
         threshold = self._threshold(record)

@@ -1,0 +1,193 @@
+"""Post mortem: the events that a dead process could not write any more.
+
+Whoever finds a box whose owner is dead takes its lock, writes one terminal event for each request
+that was in flight, and removes the file. The lock decides between two who come at once. No
+Django here: Gunicorn's arbiter runs this.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from slowhound.blackbox import BoxState, Pending, open_box, read, take
+from slowhound.fields import VERSION
+from slowhound.notes import read_note
+from slowhound.redact import sql_shape
+
+# No box is larger: 1,024 slots are 4 MiB.
+LARGEST = 64 * 1024**2
+# How much of a dead process's last segment is searched for events that it did write.
+TAIL = 256 * 1024
+
+
+class Death(NamedTuple):
+    """How a process ended, as far as it is known."""
+
+    cause: str  # "timeout", "signal", "segfault", "exit", "unknown"
+    signal: str | None = None
+    at: float | None = None  # monotonic seconds; None: not known
+
+    @classmethod
+    def of_status(cls, status: int | None, *, timed_out: bool) -> Death:
+        """From what ``waitpid`` returned; ``timed_out`` when Gunicorn aborted it for that."""
+        now = time.monotonic()
+        name = None
+        if status is not None and os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            known = number in set(signal.Signals)
+            name = signal.Signals(number).name if known else f"signal {number}"
+        if timed_out:
+            return cls("timeout", name, now)
+        if name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"):
+            return cls("segfault", name, now)
+        if name is not None:
+            return cls("signal", name, now)
+        return cls("exit" if status is not None else "unknown", None, now)
+
+
+@contextmanager
+def dead_box(path: str) -> Iterator[BoxState | None]:
+    """The state of a dead process's box, which is removed after the block.
+
+    None, and the file stays, when its process lives, somebody else is at it, or it cannot be
+    read. A file that is no box is removed: it can only be the rest of one.
+    """
+    try:
+        fd = open_box(path)
+    except OSError:
+        yield None
+        return
+    try:
+        take(fd)
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or not found.st_nlink:
+            yield None  # somebody else was faster
+            return
+        yield read(os.read(fd, LARGEST))
+        os.unlink(path)
+    except OSError:
+        yield None
+    finally:
+        os.close(fd)
+
+
+def events(state: BoxState, death: Death, written: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """One terminal event for each request in flight, in the order they began.
+
+    ``written(req_id)`` says whether the process did write the event before it died.
+    """
+    settings = read_note(state.settings)
+    found = []
+    for pending in sorted(state.pending):
+        event = _event(pending, state, settings, death)
+        if not (event["req_id"] and written(event["req_id"])):
+            found.append(event)
+    return found
+
+
+def _event(
+    pending: Pending, state: BoxState, settings: dict[str, Any], death: Death
+) -> dict[str, Any]:
+    who = read_note(pending.who)
+    last = read_note(pending.stack)
+    # What was the last sign of life, when nobody knows when it died.
+    ended = death.at if death.at is not None else max(state.heartbeat / 1e9, _last(last, pending))
+    kind = "timeout" if death.cause == "timeout" else "crash"
+    event: dict[str, Any] = {
+        "event_type": kind,
+        "req_id": who.get("id"),
+        "req_method": who.get("method"),
+        "req_path": who.get("path"),
+        "req_referrer": who.get("referrer"),
+        "req_user_agent": who.get("user_agent"),
+        "resp_view": who.get("view"),
+        "resp_time": _since(who.get("started"), ended),
+        "resp_outcome": "timeout" if kind == "timeout" else "killed",
+    }
+    event.update(_stack_fields(kind, last, ended))
+    if kind == "crash":
+        event["crash_cause"] = death.cause
+    if death.signal is not None:
+        event["crash_signal"] = death.signal
+    if pending.query_began and pending.sql:
+        text = pending.sql.decode("utf-8", "replace")
+        event[f"{kind}_sql"] = sql_shape(text)
+        event[f"{kind}_sql_time"] = _since(pending.query_began / 1e9, ended)
+    for name in ("db_queries", "db_time"):
+        if last.get(name):
+            event[name] = last[name]
+    if state.rss:
+        event["w_rss"] = state.rss
+    event["ts"] = time.time()
+    event["host"] = settings.get("host")
+    event["pid"] = state.pid
+    for name in ("service", "release"):
+        if settings.get(name):
+            event[name] = settings[name]
+    event["v"] = VERSION
+    return event
+
+
+def _stack_fields(kind: str, last: dict[str, Any], ended: float) -> dict[str, Any]:
+    if not last:
+        return {}
+    fields: dict[str, Any] = {
+        f"{kind}_loc": last.get("loc"),
+        f"{kind}_cause_loc": last.get("cause"),
+        f"{kind}_stack_age": _since(last.get("taken"), ended),
+    }
+    stack = last.get("stack")
+    if isinstance(stack, list):
+        fields[f"{kind}_stack"] = " < ".join(str(frame) for frame in reversed(stack))
+    return fields
+
+
+def _last(last: dict[str, Any], pending: Pending) -> float:
+    taken = last.get("taken")
+    return max(taken if isinstance(taken, float) else 0.0, pending.query_began / 1e9)
+
+
+def _since(start: Any, end: float) -> float | None:
+    # Negative after a reboot, when the monotonic clock began anew: then it is not known.
+    return end - start if isinstance(start, float) and end >= start else None
+
+
+def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
+    """Says whether ``req_id`` has a terminal event at the end of the segments of ``pid``.
+
+    A process can die after it wrote an event and before it gave back the slot. This looks.
+    """
+    tails: list[bytes] = []
+    folder = os.path.join(directory, "events") if directory else ""
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for name in names[::-1]:
+        if f"-{pid}-" in name and len(tails) < 2:
+            tails.append(_tail(os.path.join(folder, name)))
+
+    def written(req_id: str) -> bool:
+        # "slow" and "partial_failure" carry the id as well; they are not the request's end.
+        ends = tuple(
+            f'{{"event_type":"{kind}","req_id":"{req_id}"'.encode()
+            for kind in ("request", "timeout")
+        )
+        return any(end in tail for tail in tails for end in ends)
+
+    return written
+
+
+def _tail(path: str) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return b""
+    try:
+        size = os.fstat(fd).st_size
+        return os.pread(fd, TAIL, max(size - TAIL, 0))
+    finally:
+        os.close(fd)
