@@ -1,0 +1,9 @@
+"""The shop for any ASGI server; slowhound's middleware watches it there."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+
+application = get_asgi_application()

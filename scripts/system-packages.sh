@@ -1,0 +1,52 @@
+#!/bin/sh
+# Installs the Debian packages that `make test` and `make bench` use beside Python.
+# Without root or apt-get it installs nothing, says what will be skipped, and succeeds.
+#
+#   scripts/system-packages.sh test | bench
+set -eu
+
+have_postgres() {
+    command -v postgres >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1
+}
+
+have_wrk() {
+    command -v wrk >/dev/null 2>&1
+}
+
+can_install() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1
+}
+
+apt_install() {
+    export DEBIAN_FRONTEND=noninteractive
+    echo "installing $*"
+    apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+install_postgres() {
+    # Only the programs are wanted: the tests make their own cluster in a temporary folder.
+    apt_install postgresql-common || return 1
+    if [ -f /etc/postgresql-common/createcluster.conf ]; then
+        sed -i 's/^#\?create_main_cluster *=.*/create_main_cluster = false/' \
+            /etc/postgresql-common/createcluster.conf
+    fi
+    apt_install postgresql
+}
+
+# need NAME WHAT-IS-SKIPPED: a failed installation skips tests, it does not fail the run.
+need() {
+    if "have_$1"; then return; fi
+    if can_install && "install_$1" && "have_$1"; then return; fi
+    echo "no $1 on this machine, and it cannot be installed from here: $2" >&2
+}
+
+install_wrk() { apt_install wrk; }
+
+case "${1:-}" in
+test) need postgres "the tests marked postgres will be skipped" ;;
+bench) need wrk "requests per second will not be measured" ;;
+*)
+    echo "usage: $0 test|bench" >&2
+    exit 2
+    ;;
+esac
