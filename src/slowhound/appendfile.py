@@ -52,7 +52,6 @@ class AppendFile:
         if self._torn:
             # Another line was cut short (a full disk): end it, so that only that one is lost.
             line = b"\n" + line
-            self._torn = False
         try:
             written = os.write(self.fd, line)
         except OSError as exc:
@@ -60,8 +59,8 @@ class AppendFile:
             return
         self.size += written
         self._lines_since_tended += 1
-        if written < len(line):
-            self._torn = True
+        self._torn = written < len(line)
+        if self._torn:
             lost(self.what, "only a part of a line could be written")
 
     def open(self) -> None:

@@ -137,8 +137,11 @@ class Box:
     def _prepare(self, slots: int) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         size = FIRST_SLOT + slots * SLOT
-        # Real blocks, not a hole: a store into a hole of a full disk is a SIGBUS.
-        os.posix_fallocate(self._fd, 0, size)
+        if hasattr(os, "posix_fallocate"):
+            # Real blocks, not a hole: a store into a hole of a full disk is a SIGBUS.
+            os.posix_fallocate(self._fd, 0, size)
+        else:  # macOS
+            os.ftruncate(self._fd, size)
         self._map = mmap.mmap(self._fd, size)
         self._view = memoryview(self._map)
         self.cells = self._view.cast("q")

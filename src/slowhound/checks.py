@@ -1,17 +1,24 @@
 """Django's system checks: what is wrong with the settings, and what to do.
 
-E001 not a dict, E002 unknown key, E003 bad value, W001 the middleware is not the first.
+E001 not a dict, E002 unknown key, E003 bad value, E004 a sink that cannot be imported, W001 the
+middleware is not the first, W002 DIR cannot be used by this user, W003 local variables are shown
+in production.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
+from django.utils.module_loading import import_string
 
+from slowhound import legacy
+from slowhound.conf import get_config, lookup
 from slowhound.config import problems
+from slowhound.folder import prepare
 
 IDS = {"shape": "slowhound.E001", "unknown": "slowhound.E002", "value": "slowhound.E003"}
 MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
@@ -20,9 +27,49 @@ MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
 @register("slowhound")
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Every unknown key and bad value of ``SLOWHOUND``."""
+    found = problems(getattr(settings, "SLOWHOUND", {})) + legacy.problems(lookup)
+    return [Error(each.message, hint=each.hint, id=IDS[each.kind]) for each in found]
+
+
+@register("slowhound")
+def check_sinks(**_: Any) -> list[CheckMessage]:
+    """A sink is imported with the first report, which may be weeks from now."""
+    found: list[CheckMessage] = []
+    for spec in get_config().sinks:
+        path = spec if isinstance(spec, str) else spec["sink"]
+        try:
+            import_string(path)
+        except ImportError as exc:
+            hint = "Name a class by its dotted path."
+            found.append(Error(f"The sink {path!r}: {exc}.", hint=hint, id="slowhound.E004"))
+    return found
+
+
+@register("slowhound")
+def check_folder(**_: Any) -> list[CheckMessage]:
+    """A DIR that exists and cannot work; that it can be made is known only when it is."""
+    path = get_config().dir
+    if not os.path.lexists(path):
+        return []
+    try:
+        prepare(path)
+    except OSError as exc:
+        hint = "The check is for the user that runs it; the server's workers may be another."
+        return [checks.Warning(f"DIR cannot be used: {exc}.", hint=hint, id="slowhound.W002")]
+    return []
+
+
+@register("slowhound")
+def check_locals(**_: Any) -> list[CheckMessage]:
+    """Masking goes by names; a secret under a harmless name is shown."""
+    if settings.DEBUG or not get_config().locals:
+        return []
     return [
-        Error(problem.message, hint=problem.hint, id=IDS[problem.kind])
-        for problem in problems(getattr(settings, "SLOWHOUND", {}))
+        checks.Warning(
+            "Local variables are written into slow reports, and DEBUG is off.",
+            hint="Set LOCALS (or DOGSLOW_STACK_VARS) to False, or keep DIR from unwanted readers.",
+            id="slowhound.W003",
+        )
     ]
 
 

@@ -12,6 +12,7 @@ from django.core.signals import setting_changed
 from slowhound import recorder
 from slowhound.config import Config, load
 from slowhound.frames import add_app_package
+from slowhound.legacy import LEGACY, apply
 
 
 @functools.lru_cache(maxsize=1)
@@ -20,12 +21,18 @@ def get_config() -> Config:
     for name in (getattr(settings, "ROOT_URLCONF", None), settings.SETTINGS_MODULE):
         if name and name.partition(".")[0] in sys.modules:
             add_app_package(name)
-    return load(getattr(settings, "SLOWHOUND", {}))
+    given = getattr(settings, "SLOWHOUND", {})
+    return apply(load(given), given, lookup)
+
+
+def lookup(name: str, default: Any) -> Any:
+    """A setting of the application."""
+    return getattr(settings, name, default)
 
 
 def _forget(*, setting: str, **_: Any) -> None:
     # override_settings in a test: the next handler reads the settings anew.
-    if setting == "SLOWHOUND" or setting.startswith("DOGSLOW"):
+    if setting == "SLOWHOUND" or setting in LEGACY:
         get_config.cache_clear()
         recorder.stop()
 

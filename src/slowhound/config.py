@@ -181,6 +181,9 @@ class Config:
     store: bool = True
     store_max_bytes: int = GIB
     reports_max_bytes: int = 256 * MIB
+    reports_dir: str | None = None  # None: DIR/reports
+    report_files: bool = True
+    watch: bool = True
     sampling: Mapping[str, float] = field(default_factory=dict)
     sinks: tuple[Any, ...] = ()
     service: str | None = None

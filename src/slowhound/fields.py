@@ -102,6 +102,9 @@ FIELDS: tuple[Field, ...] = (
         "gc_time", "float", "s", "Garbage collections in this request's thread; overlaps the rest."
     ),
     Field("rest_time", "float", "s", "`resp_time` less db, cache, template and outbound time."),
+    Field(
+        "sample_rate", "float", "1", "Share of such requests that is kept, when `SAMPLING` is on."
+    ),
     Field("timeout_loc", "str", "", "Outermost application frame when the worker timed out."),
     Field("timeout_cause_loc", "str", "", "Innermost application frame then."),
     Field("timeout_stack", "str", "", "Innermost frames then, innermost first."),
@@ -126,22 +129,19 @@ FIELDS: tuple[Field, ...] = (
     Field("g_threads", "int", "1", "Threads of this gthread worker."),
     Field("g_threads_busy", "int", "1", "Requests in flight in this worker, this one included."),
     Field("g_queue", "int", "1", "Connections waiting for a thread inside this worker."),
-    Field("w_nr", "int", "1", "Which request of its worker this was."),
     Field("w_age", "float", "s", "Age of the worker process."),
     Field(
         "w_rss", "int", "bytes", "Resident memory of the worker; sampled.", "process.memory.usage"
+    ),
+    Field("w_nr", "int", "1", "Which request of its worker this was."),
+    Field(
+        "rec_overhead", "float", "s", "Time slowhound took within this request, writing excluded."
     ),
     Field("ts", "float", "s", "When the event was made, seconds since 1970."),
     Field("host", "str", "", "Host name.", "host.name"),
     Field("pid", "int", "", "Process id.", "process.pid"),
     Field("service", "str", "", "`SERVICE`, or `OTEL_SERVICE_NAME`.", "service.name"),
     Field("release", "str", "", "`RELEASE`.", "service.version"),
-    Field(
-        "sample_rate", "float", "1", "Share of such requests that is kept, when `SAMPLING` is on."
-    ),
-    Field(
-        "rec_overhead", "float", "s", "Time slowhound took within this request, writing excluded."
-    ),
     Field(
         "rec_dropped", "int", "1", "Lines, events and reports this process could not write so far."
     ),

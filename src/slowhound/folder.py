@@ -45,15 +45,19 @@ def subfolder(parent: str, name: str) -> str:
     return prepare(os.path.join(parent, name))
 
 
-def keep_within(folder: str, max_bytes: int, suffixes: tuple[str, ...], keep: str = "") -> int:
+def keep_within(
+    folder: str, max_bytes: int, suffixes: tuple[str, ...], keep: str = "", prefix: str = ""
+) -> int:
     """Removes the oldest files of these suffixes until the rest fit; returns how many went.
 
-    ``keep`` is a path that stays. Only regular files count; the folder is slowhound's own.
+    ``keep`` is a path that stays. Only regular files that begin with ``prefix`` count: in a
+    folder that is not slowhound's own it takes only its own.
     """
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(suffixes) and entry.is_file(follow_symlinks=False):
+            ours = entry.name.startswith(prefix) and entry.name.endswith(suffixes)
+            if ours and entry.is_file(follow_symlinks=False):
                 status = entry.stat(follow_symlinks=False)
                 found.append((status.st_mtime, status.st_size, entry.path))
     total = sum(size for _, size, _ in found)

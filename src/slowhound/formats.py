@@ -95,7 +95,7 @@ _CONVERSIONS = {str: "%s", float: "%.3f", int: "%d", type(None): "%.0s-"}
 
 
 def _shape(keys: tuple[str, ...], types: tuple[type, ...]) -> _Shape:
-    names = [_KEY.sub("_", clean(key)) or "_" for key in keys]
+    names = [key_of(key) for key in keys]
     positions = [position for position, kind in enumerate(types) if kind is str]
     fast = len(positions) > 1 and all(kind in _CONVERSIONS for kind in types)
     template = " ".join(
@@ -115,10 +115,10 @@ def _text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.3f}"
-    return _escaped(clean(value))
+    return text_of(clean(value))
 
 
-def _escaped(value: str) -> str:
+def text_of(value: str) -> str:
     """One value, folded and escaped; ``"-"`` when nothing is left."""
     value = _SPACE.sub(" ", value).strip()
     if not value:
@@ -127,6 +127,11 @@ def _escaped(value: str) -> str:
     if value.isprintable():
         return value
     return "".join([each if each.isprintable() else _code(each) for each in value])
+
+
+def key_of(key: str) -> str:
+    """A key without what could end it: anything but letters, digits, dots and hyphens is ``_``."""
+    return _KEY.sub("_", clean(key)) or "_"
 
 
 def _code(character: str) -> str:

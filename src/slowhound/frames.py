@@ -131,7 +131,10 @@ def calling_line(frame: FrameType | None) -> str | None:
     while frame is not None:
         code = frame.f_code
         if is_app(code.co_filename):
-            return str(Frame(code.co_filename, frame.f_lineno or 0, code.co_name))
+            # A comprehension is a frame of its own up to Python 3.11; its function is meant.
+            names = [part for part in code.co_qualname.split(".") if not part.startswith("<")]
+            function = names[-1] if names else code.co_name
+            return str(Frame(code.co_filename, frame.f_lineno or 0, function))
         frame = frame.f_back
     return None
 

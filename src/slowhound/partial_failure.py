@@ -7,7 +7,7 @@ from typing import Any
 
 from slowhound import recorder
 from slowhound.formats import logfmt
-from slowhound.guard import guarded
+from slowhound.guard import guarded, log
 from slowhound.instrument.exception import fields_of
 from slowhound.record import current
 
@@ -27,3 +27,5 @@ def emit(exc: Exception, logger_func: Callable[[str], object] | None) -> None:
     active = recorder.get()
     if active is not None:
         active.emit(event)
+    else:  # a management command: nothing records here, but nothing is hidden either
+        log.warning("slowhound: a failure was survived outside a request", exc_info=exc)

@@ -88,6 +88,8 @@ def events(state: BoxState, death: Death, written: Callable[[str], bool]) -> lis
         event = _event(pending, state, settings, death)
         if not (event["req_id"] and written(event["req_id"])):
             found.append(event)
+            event["seq"] = len(found)
+            event["v"] = VERSION
     return found
 
 
@@ -130,7 +132,6 @@ def _event(
     for name in ("service", "release"):
         if settings.get(name):
             event[name] = settings[name]
-    event["v"] = VERSION
     return event
 
 

@@ -79,7 +79,7 @@ class Record:
     first_byte: float | None = None  # seconds after the start
     outcome: str | None = None
     took: float = 0.0  # seconds in the end
-    cpu: float = 0.0  # seconds of its thread in the end
+    cpu: float | None = None  # seconds of its thread; not known when another one ended it
     # what it did
     accounted: float = 0.0  # time put down to db, cache, template and outbound, without overlap
     queries: dict[tuple[str, str], QueryStats] | None = None

@@ -28,13 +28,16 @@ from slowhound.instrument.saturation import Saturation
 from slowhound.losses import lost
 from slowhound.notes import FRAMES, settings_note, who_note
 from slowhound.record import Record, current_record, in_flight, snapshot_in_flight
-from slowhound.registry import instrumenters, set_up
+from slowhound.registry import instrumenters, set_up, tear_down
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
-from slowhound.sinks.reports import ReportFiles
+from slowhound.sinks.reports import NoFiles, ReportFiles
 from slowhound.store.segments import open_segment
 from slowhound.watch.hound import Hound, tick_for
-from slowhound.watch.slow import SlowWatch
+from slowhound.watch.slow import Files, SlowWatch
+
+# Chores between two looks at what all segments together take.
+RETENTION_EVERY = 60
 
 
 def kind_of(record: Record) -> str:
@@ -70,6 +73,7 @@ class Recorder:
         self._served = itertools.count(1)
         self._events = itertools.count(1)
         self.rss = 0
+        self._retention_in = 0
         self.saturation = Saturation()
         self.box: blackbox.Box | None = None
         self.segment: AppendFile | None = None
@@ -77,7 +81,9 @@ class Recorder:
         self.logfmt = config.format == "logfmt"
         self.needs_json = config.store or not self.logfmt
         self.delivery = Delivery(config.sinks)
-        reports = ReportFiles(config.dir, config.reports_max_bytes)
+        reports: Files = NoFiles()
+        if config.report_files:
+            reports = ReportFiles(config.dir, config.reports_max_bytes, config.reports_dir)
         self.watch = SlowWatch(config, self.describe_slow, self.emit, reports, self.delivery.put)
         chores = (self.tend_box, self.tend_files, self.sample, self.finish_lost)
         self.hound = Hound(tick_for(self.watch.shortest), self.watch.scan, chores)
@@ -122,8 +128,8 @@ class Recorder:
     def finish(self, record: Record, *server_objects: Any) -> None:
         """Makes the record into its one ``request`` event; a second call does nothing.
 
-        ``server_objects`` are what registered instrumenters are called with: request, response
-        and environ.
+        ``server_objects`` are what registered instrumenters are called with: the server's request,
+        response and environ; without them Django's.
         """
         # One dict pop decides: whoever gets the record finishes it, and nobody else does.
         if in_flight.pop(record.number, None) is None:
@@ -161,7 +167,8 @@ class Recorder:
             self._emit_request(record, rate, now, nr)
 
     def _call_instrumenters(self, record: Record, server_objects: tuple[Any, ...]) -> None:
-        request, response, environ = server_objects or (record.request, None, record.environ)
+        response = record.response() if record.response is not None else None
+        request, response, environ = server_objects or (record.request, response, record.environ)
         for one in instrumenters.values():
             watch = guard.guard(f"instrumenter {type(one).__name__}")
             if not watch.off:
@@ -270,6 +277,9 @@ class Recorder:
     def write(self, event: dict[str, Any], details: dict[str, Any] | None) -> None:
         """Writes a complete event; ``details`` are the fields that only JSON can hold."""
         whole = {**event, **details} if details else event
+        if captured is not None:
+            captured.append(whole)
+            return
         line = formats.json_line(whole) if self.needs_json else b""
         if self.stream is not stream.nowhere:
             self.stream(formats.logfmt(event) if self.logfmt else line[:-1].decode())
@@ -298,9 +308,15 @@ class Recorder:
         cells[blackbox.RSS] = self.rss
 
     def tend_files(self) -> None:
-        """Rotates and reopens files; removes the oldest segments after each rotation."""
+        """Rotates and reopens files; now and then removes the oldest segments.
+
+        Not only after a rotation: short-lived workers leave many small segments behind.
+        """
+        self._retention_in -= 1
         for file in self.files:
-            if file.tend() and file is self.segment:
+            begun = file.tend()
+            if file is self.segment and file.fd >= 0 and (begun or self._retention_in <= 0):
+                self._retention_in = RETENTION_EVERY
                 folder = os.path.dirname(file.name)
                 keep_within(folder, self.config.store_max_bytes, (".jsonl",), keep=file.name)
 
@@ -329,6 +345,9 @@ class Recorder:
                 box, self.box = self.box, None
                 box.close()
 
+
+# Set by slowhound.testing: events are kept here and written nowhere.
+captured: list[dict[str, Any]] | None = None
 
 _recorder: Recorder | None = None
 _starting = threading.Lock()
@@ -359,6 +378,7 @@ def stop() -> None:
     stopped, _recorder = _recorder, None
     if stopped is not None:
         stopped.stop()
+        tear_down()
         instrument.uninstall()
 
 

@@ -32,9 +32,23 @@ def set_up() -> None:
         _set_up(one)
 
 
+def tear_down() -> None:
+    """Lets those that want to undo their setup do so."""
+    global _started
+    if _started:
+        _started = False
+        for one in instrumenters.values():
+            teardown = getattr(one, "teardown", None)
+            if teardown is not None:
+                with guard(f"instrumenter {type(one).__name__}"):
+                    teardown()
+
+
 def _set_up(one: Instrumenter) -> None:
-    with guard(f"instrumenter {type(one).__name__}"):
-        one.setup()
+    setup = getattr(one, "setup", None)  # not all have something to set up
+    if setup is not None:
+        with guard(f"instrumenter {type(one).__name__}"):
+            setup()
 
 
 def _forget_after_fork() -> None:

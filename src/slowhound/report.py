@@ -165,9 +165,11 @@ def locals_text(variables: list[tuple[str, list[tuple[str, str]]]]) -> str:
     return "\n".join(parts)
 
 
-def later_text(snapshot: Snapshot) -> str:
-    """What a repeated look adds to the file."""
-    parts = [f"\nStill running after {snapshot.age:.3f} s:", snapshot_text(snapshot.stack)]
+def later_text(snapshot: Snapshot, before: Stack) -> str:
+    """What a repeated look adds to the file; a stack that has not moved is not repeated."""
+    still = snapshot.stack == before
+    stack = "  The stack is the same." if still else snapshot_text(snapshot.stack)
+    parts = [f"\nStill running after {snapshot.age:.3f} s:", stack]
     if snapshot.variables is not None:
         parts.append(locals_text(snapshot.variables))
     return "\n\n".join(parts) + "\n"

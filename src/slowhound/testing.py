@@ -22,17 +22,11 @@ def capture_events() -> Generator[list[dict[str, Any]]]:
     Raises:
         RuntimeError: slowhound is switched off by ``SLOWHOUND["ENABLED"]``.
     """
-    active = recorder.start(get_config())
-    if active is None:
+    if recorder.start(get_config()) is None:
         raise RuntimeError("SLOWHOUND['ENABLED'] is False: there are no events to capture")
     events: list[dict[str, Any]] = []
-    original = active.write
-
-    def keep(event: dict[str, Any], details: dict[str, Any] | None) -> None:
-        events.append({**event, **(details or {})})
-
-    active.write = keep  # type: ignore[method-assign]
+    before, recorder.captured = recorder.captured, events
     try:
         yield events
     finally:
-        active.write = original  # type: ignore[method-assign]
+        recorder.captured = before

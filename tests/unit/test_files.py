@@ -145,3 +145,24 @@ def test_closed_box_is_gone(tmp_path: Path) -> None:
     """A worker that ends in good order leaves nothing."""
     Box(str(tmp_path), 4).close()
     assert os.listdir(tmp_path / "boxes") == []
+
+
+def test_cut_line_is_ended_once_the_disk_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that fails between the cut line and the next one does not glue the two together."""
+    file = AppendFile("lines", lambda: str(tmp_path / "f"))
+    file.open()
+    real = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(28, "full")
+
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:3]))
+    file.write(b"first\n")
+    monkeypatch.setattr(os, "write", full)
+    file.write(b"second\n")
+    monkeypatch.setattr(os, "write", real)
+    file.write(b"third\n")
+    assert (tmp_path / "f").read_bytes() == b"fir\nthird\n"
+    assert losses.dropped == 2

@@ -17,6 +17,7 @@ from django.test.utils import override_settings
 
 import slowhound
 from slowhound import recorder
+from slowhound.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.record import in_flight
 from slowhound.testing import capture_events
@@ -277,3 +278,22 @@ def test_request_that_ends_is_said_to_have_ended(configure: Any, waiting: Any) -
     thread.join()
     recorder.stop()
     assert report_of(directory).rstrip().endswith("status 200, outcome ok.")
+
+
+@pytest.mark.parametrize("path", ["/", "/queries/", "/cached/", "/fails/", "/template/"])
+def test_fields_stand_in_the_tables_order(client: Client, path: str) -> None:
+    """The table of fields is the order of the line, and nothing is missing from it."""
+    names = [field.name for field in FIELDS]
+    positions = [names.index(name) for name in event_of(client, path)]
+    assert positions == sorted(positions)
+
+
+def test_second_finish_does_nothing(client: Client) -> None:
+    """A record becomes one event, however often it is finished."""
+    with capture_events() as events:
+        active = recorder.get()
+        assert active is not None
+        record = active.begin("GET", "/twice/")
+        active.finish(record)
+        active.finish(record)
+    assert len(events) == 1

@@ -32,6 +32,7 @@ def start(worker: Any) -> None:
         tell_box(worker, active.box.path)
     active.saturation.listeners = list(worker.sockets)
     active.saturation.pool = getattr(worker, "tpool", None)
+    active.sample()
     if MIDDLEWARE not in settings.MIDDLEWARE:
         put_in_front()
 

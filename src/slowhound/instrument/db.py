@@ -96,6 +96,8 @@ def observe(
 
 
 def _count(record: Record, text: str, alias: str, start: float, took: float) -> None:
+    # CPython looks for another thread to run at calls and loops, not inside a +=, so the counts
+    # of a request that uses several threads are right as well.
     record.db_count += 1
     record.db_time += took
     record.accounted += took

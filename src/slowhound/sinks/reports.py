@@ -15,11 +15,18 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "
 
 
 class ReportFiles:
-    """Writes and caps the report files below ``directory``."""
+    """Writes and caps the report files.
 
-    def __init__(self, directory: str, max_bytes: int) -> None:
+    Args:
+        directory: ``DIR``; reports go into a checked folder of their own below it.
+        max_bytes: what all of them together may take.
+        folder: a folder that the settings name for reports; used as it is.
+    """
+
+    def __init__(self, directory: str, max_bytes: int, folder: str | None = None) -> None:
         self.directory = directory
         self.max_bytes = max_bytes
+        self.folder = folder
 
     def name(self, number: int) -> str:
         """A new file name for the ``number``-th request of this process."""
@@ -29,10 +36,10 @@ class ReportFiles:
     def create(self, name: str, text: str) -> bool:
         """Writes a new report; False, and counted, when that fails."""
         try:
-            folder = subfolder(self.directory, "reports")
+            folder = self.folder or subfolder(self.directory, "reports")
             path = os.path.join(folder, name)
             self._write(path, text, os.O_CREAT | os.O_EXCL)
-            keep_within(folder, self.max_bytes, (".log",), keep=path)
+            keep_within(folder, self.max_bytes, (".log",), keep=path, prefix="slow_request_")
         except OSError as exc:
             lost("reports", exc)
             return False
@@ -41,7 +48,8 @@ class ReportFiles:
     def append(self, name: str, text: str) -> None:
         """Adds to a report; one that was removed in the meantime (the cap) is let go."""
         try:
-            self._write(os.path.join(self.directory, "reports", name), text, 0)
+            folder = self.folder or os.path.join(self.directory, "reports")
+            self._write(os.path.join(folder, name), text, 0)
         except FileNotFoundError:
             pass
         except OSError as exc:
@@ -55,3 +63,18 @@ class ReportFiles:
                 data = data[os.write(descriptor, data) :]
         finally:
             os.close(descriptor)
+
+
+class NoFiles:
+    """In the place of report files when there shall be none."""
+
+    def name(self, number: int) -> str:
+        """Never shown, for nothing is created."""
+        return ""
+
+    def create(self, name: str, text: str) -> bool:
+        """Never called, for there is no name."""
+        return False
+
+    def append(self, name: str, text: str) -> None:
+        """Nothing to add to."""

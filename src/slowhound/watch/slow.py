@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from slowhound.blackbox import Slot
 from slowhound.config import Config
-from slowhound.frames import fingerprint, locate
+from slowhound.frames import Stack, fingerprint, locate
 from slowhound.notes import stack_note, who_note
 from slowhound.record import Record, snapshot_in_flight
 from slowhound.redact import query_string
@@ -20,6 +20,8 @@ from slowhound.watch.locals import locals_of
 
 # Seconds after which a request's stack goes into the black box at each look (20 µs each).
 NOTE_AFTER = 0.2
+# Seconds between two looks that are more than the hound's own sleep.
+LONG_GAP = 0.5
 
 
 class Files(Protocol):
@@ -44,6 +46,7 @@ class Slow:
         self.next_age = threshold
         self.report: str | None = None  # file name, once it is written
         self.blind: float | None = None
+        self.stack: Stack = ()  # the last one taken
         self.ended = False
 
     def claim(self, record: Record) -> bool:
@@ -88,12 +91,16 @@ class SlowWatch:
         # Filled by the threads of ending requests, emptied by the hound.
         self.ended: deque[Record] = deque()
         self.last_scan = time.monotonic()
+        # (end, length) of the times for which the hound could not run, in seconds.
+        self.gaps: deque[tuple[float, float]] = deque(maxlen=16)
 
     def scan(self, now: float) -> float:
         """One look at everything in flight, and at what ended since the last one.
 
         Returns when the next request will pass its threshold (monotonic), or infinity.
         """
+        if now - self.last_scan > LONG_GAP:
+            self.gaps.append((now, now - self.last_scan))
         self.last_scan = now
         due = float("inf")
         for record in snapshot_in_flight():
@@ -113,6 +120,11 @@ class SlowWatch:
             self._end(self.ended.popleft())
         return due
 
+    def _blind(self, record: Record, now: float) -> float:
+        """The longest time within the request's life for which the hound did not run."""
+        gaps = [length for end, length in list(self.gaps) if end > record.started]
+        return max((now - self.last_scan, *gaps))
+
     def _note(self, record: Record, slot: Slot) -> None:
         """Writes the stack of now into the black box: it may be the request's last."""
         stack = stack_of(record)
@@ -130,6 +142,8 @@ class SlowWatch:
 
     def _threshold(self, record: Record) -> float:
         """The record's threshold in seconds; infinity when it is ignored."""
+        if not self.config.watch:
+            return float("inf")
         names = record.names()
         if self.config.ignored(record.path, names):
             return float("inf")
@@ -142,8 +156,8 @@ class SlowWatch:
             if record.took >= threshold:
                 # Nobody looked: while C code holds the GIL the hound cannot run either.
                 slow = Slow(threshold, None, fingerprint(record.view, ()))
-                slow.blind = now - self.last_scan
-                slow.report = self.files.name(record.number)
+                slow.blind = self._blind(record, now)
+                slow.report = self.files.name(record.number) or None
                 slow.claim(record)
         if record.slow is not None:
             self.ended.append(record)
@@ -166,6 +180,9 @@ class SlowWatch:
         loc = locate(snapshot.stack)[1]
         slow = Slow(threshold, loc, fingerprint(record.view, snapshot.stack))
         slow.next_age = _next(threshold, snapshot.age)
+        slow.stack = snapshot.stack
+        # Before the claim: a request that ends from now on names the report that will be there.
+        slow.report = self.files.name(record.number) or None
         if slow.claim(record):
             self._write(record, slow, snapshot)
             if record.done:  # it ended meanwhile, and did not see the report
@@ -175,8 +192,8 @@ class SlowWatch:
         """The report file and the ``slow`` event."""
         event = self.describe(record, snapshot.age if snapshot else record.took)
         report = self._compose(record, snapshot, event)
-        name = slow.report or self.files.name(record.number)
-        slow.report = event["report"] = name if self.files.create(name, report.text()) else None
+        if slow.report is not None and not self.files.create(slow.report, report.text()):
+            slow.report = event["report"] = None
         self.emit(event, record)
         self.deliver(report)
 
@@ -200,7 +217,8 @@ class SlowWatch:
         snapshot = self._snapshot(record)
         slow.next_age = _next(slow.next_age, age)
         if snapshot is not None and slow.report is not None:
-            self.files.append(slow.report, later_text(snapshot))
+            self.files.append(slow.report, later_text(snapshot, slow.stack))
+            slow.stack = snapshot.stack
 
     def _end(self, record: Record) -> None:
         slow = record.slow

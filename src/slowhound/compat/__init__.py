@@ -1,0 +1,1 @@
+"""Drop-in imports for dogslow and gunicorn-django-canonical-logs."""

@@ -1,0 +1,5 @@
+"""``Logger``."""
+
+from slowhound.gunicorn.logger import Logger
+
+__all__ = ["Logger"]

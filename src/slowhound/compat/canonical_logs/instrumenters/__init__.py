@@ -1,0 +1,1 @@
+"""Instrumenters of the application's own."""

@@ -1,0 +1,106 @@
+"""Fixtures that start real servers, and see to it that nothing of them is left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.echo import echo_server
+from tests.harness.launch import ROOT, Launcher, Setup
+from tests.harness.postgres import Unavailable, cluster
+from tests.harness.site import Site
+
+WORKERS = ("sync", "gthread")
+HERE = Path(__file__).parent
+# For a loaded machine; each wait inside has its own deadline, and says what it waited for.
+SERVER_TIMEOUT = 180
+ROOT_FIXTURES = {"tmpfs", "immutable", "foreign"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark servers by where a test stands, and PostgreSQL and root by what it uses."""
+    for item in items:
+        if item.path.is_relative_to(HERE / "servers") or item.path.is_relative_to(HERE / "faults"):
+            item.add_marker("server")
+            item.add_marker("slow")
+            item.add_marker(pytest.mark.timeout(SERVER_TIMEOUT))
+        used = set(getattr(item, "fixturenames", ()))
+        if "postgres" in used:
+            item.add_marker("postgres")
+        if used & ROOT_FIXTURES:
+            item.add_marker("root")
+
+
+def prepare(setup: Setup, scratch: Path) -> None:
+    """Make the tables of `setup`'s databases."""
+    argv = [sys.executable, "-m", "tests.site.prepare"]
+    env = setup.environment(scratch, scratch / "record")
+    subprocess.run(argv, cwd=ROOT, env=env, check=True, timeout=120)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with prepared SQLite databases, copied for each server."""
+    folder = tmp_path_factory.mktemp("template")
+    prepare(Setup(settings=None), folder)
+    return folder
+
+
+@pytest.fixture
+def serve(tmp_path: Path, template: Path) -> Iterator[Launcher]:
+    """Start a Gunicorn with the test site; see Setup for what may be asked for."""
+    launcher = Launcher(tmp_path, template)
+    yield launcher
+    launcher.cleanup()
+
+
+@pytest.fixture(scope="module")
+def serve_module(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterator[Launcher]:
+    """The same for servers that all tests of a module share."""
+    launcher = Launcher(tmp_path_factory.mktemp("module"), template)
+    yield launcher
+    launcher.cleanup()
+
+
+@pytest.fixture(scope="session", params=WORKERS)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, template: Path
+) -> Iterator[Site]:
+    """A site with slowhound's defaults that all tests share, once for each kind of worker."""
+    launcher = Launcher(tmp_path_factory.mktemp("shared"), template)
+    yield launcher(worker=request.param)
+    launcher.cleanup()
+
+
+@pytest.fixture(scope="session")
+def bare_site(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterator[Site]:
+    """The same site without slowhound, to compare with."""
+    launcher = Launcher(tmp_path_factory.mktemp("bare"), template)
+    yield launcher(settings=None)
+    launcher.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Django's settings of a database in a real PostgreSQL."""
+    try:
+        with cluster() as database:
+            prepare(
+                Setup(settings=None, databases={"default": database}),
+                tmp_path_factory.mktemp("postgres"),
+            )
+            yield database
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def echo() -> Iterator[str]:
+    """The base URL of a loopback HTTP server."""
+    with echo_server() as base:
+        yield base

@@ -1,0 +1,1 @@
+"""Drives real servers for the tests: processes, HTTP, what was recorded, waiting."""

@@ -1,0 +1,132 @@
+"""A running test site: requests to it, what it recorded, and the gates its views wait at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.harness.client import (
+    Address,
+    Connection,
+    Response,
+    Wire,
+    exchange,
+    new_agent,
+    request_bytes,
+)
+from tests.harness.process import Process
+from tests.harness.recorded import Recorded
+from tests.harness.waiting import eventually
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A place where a view waits until the test lets it go on."""
+
+    name: str
+    folder: Path
+    process: Process
+
+    def wait_entered(self, visitors: int = 1) -> None:
+        """Until that many requests wait here."""
+        eventually(
+            lambda: len(list(self.folder.glob(f"{self.name}.here.*"))) >= visitors,
+            f"{visitors} requests at gate {self.name}",
+            transcript=self.process.transcript,
+        )
+
+    def open(self) -> None:
+        """Let everyone go on, now and later."""
+        (self.folder / f"{self.name}.open").touch()
+
+
+class Site(Recorded):
+    """A server with the test site on it."""
+
+    def __init__(self, process: Process, folder: Path, address: Address, scratch: Path) -> None:
+        super().__init__(process, folder)
+        self.address = address
+        self.scratch = scratch
+        self._threads = ThreadPoolExecutor(max_workers=64)
+
+    def request(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: Any = None
+    ) -> Response:
+        """One request on a connection of its own."""
+        connection = Connection(self.address)
+        try:
+            return exchange(connection, method, path, headers, body)
+        finally:
+            connection.close()
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Response:
+        return self.request("GET", path, headers)
+
+    def start(
+        self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
+    ) -> Future[Response]:
+        """The same in a thread of its own."""
+        return self._threads.submit(self.request, method, path, headers)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """An open connection, for `exchange` several times."""
+        connection = Connection(self.address)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def raw(self, data: bytes) -> bytes:
+        """Send exactly these bytes and return all that comes back."""
+        sock = self.address.connect()
+        sock.sendall(data)
+        return Wire(sock, "").read_all()
+
+    def raw_get(
+        self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        """All bytes of the response to a plain request that is the same for every server."""
+        address = Address("localhost")
+        return self.raw(
+            request_bytes(address, path, "same-for-all", method=method, headers=headers)
+        )
+
+    def open(self, path: str, headers: Mapping[str, str] | None = None) -> Wire:
+        """Send a GET and leave the reading, or the going away, to the test."""
+        agent = new_agent()
+        sock = self.address.connect()
+        sock.sendall(request_bytes(self.address, path, agent, headers=headers))
+        return Wire(sock, agent)
+
+    def read_all(self, wires: list[Wire]) -> None:
+        """Read all of these responses at once, so that no server waits for a client to close."""
+        for reading in [self._threads.submit(wire.read_all) for wire in wires]:
+            reading.result()
+
+    def event(self, path: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """GET `path` and return the terminal event of that request."""
+        return self.terminal(self.get(path, headers).agent)
+
+    def gate(self, name: str) -> Gate:
+        return Gate(name, self.scratch, self.process)
+
+    def worker_pids(self) -> list[int]:
+        """The children of the arbiter."""
+        return self.process.children()
+
+    def stop(self) -> int:
+        """End the server as an operator does; its exit code."""
+        return self.process.stop()
+
+    def cleanup(self) -> None:
+        """Let waiting views go, end the server, and check that nothing runs on."""
+        (self.scratch / "all.open").touch()
+        try:
+            self.process.cleanup()
+        finally:
+            self._threads.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,21 @@
+"""Where a view waits until its test opens the gate, so that no test guesses at times."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+
+from tests.site.options import SCRATCH
+
+LONGEST = 40.0
+
+
+def wait_at(gate: str) -> None:
+    """Until the test opens `gate`."""
+    (SCRATCH / f"{gate}.here.{os.getpid()}.{threading.get_ident()}.{uuid.uuid4().hex}").touch()
+    doors = SCRATCH / f"{gate}.open", SCRATCH / "all.open"
+    end = time.monotonic() + LONGEST
+    while not any(door.exists() for door in doors) and time.monotonic() < end:
+        time.sleep(0.01)  # mark: waiting

@@ -1,0 +1,1 @@
+"""The site's views, a file for each kind."""
