@@ -6,10 +6,8 @@ import pytest
 
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
-from tests.harness.sources import line_of
 from tests.harness.waiting import eventually
 
-FRAME = f", line {line_of('views/waiting.py', 'gated')}, in gated\n"
 BAD = ["SleepingSink", "RaisingSink", "UnmakeableSink"]
 
 
@@ -42,7 +40,7 @@ def test_bad_sink_never_delays_a_snapshot(serve: Launcher, worker: str, sink: st
     report = site.wait_report("/gate/first/")
     eventually(lambda: told(site), "the sink was tried", transcript=site.process.transcript)
     eventually(
-        lambda: report.path.read_text().count(FRAME) >= 3,
+        lambda: report.path.read_text().count("Still running after") >= 2,
         "three snapshots",
         transcript=site.process.transcript,
     )
