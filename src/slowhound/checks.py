@@ -86,3 +86,11 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
             id="slowhound.W001",
         )
     ]
+
+
+def all_checks() -> list[CheckMessage]:
+    """The findings of all checks above, for ``slowhound doctor``."""
+    found: list[CheckMessage] = []
+    for check in (check_settings, check_sinks, check_folder, check_locals, check_middleware):
+        found += check()
+    return found
