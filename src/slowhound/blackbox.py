@@ -281,28 +281,34 @@ def held(fd: int) -> bool:
     return False
 
 
-def living(directory: str, parent: int) -> list[BoxState]:
-    """The headers of the boxes below ``directory`` of living workers of the process ``parent``.
+def survey(directory: str) -> tuple[list[BoxState], list[str]]:
+    """The headers of the living processes' boxes below ``directory``, and the dead ones' paths.
 
-    A file that is no box, or a dead worker's, is passed over.
+    A file that is no box is nobody's. Raises OSError when the folder cannot be read.
     """
     folder = os.path.join(directory, "boxes")
-    found = []
+    living, dead = [], []
     for name in os.listdir(folder):
-        if name.endswith(".box"):
-            state = _living(os.path.join(folder, name))
-            if state is not None and state.parent == parent:
-                found.append(state)
-    return found
+        if name.endswith((".box", ".box.new")):
+            path = os.path.join(folder, name)
+            state = _look(path)
+            if state is DEAD:
+                dead.append(path)
+            elif isinstance(state, BoxState):
+                living.append(state)
+    return living, dead
 
 
-def _living(path: str) -> BoxState | None:
+DEAD = "dead"
+
+
+def _look(path: str) -> BoxState | str | None:
     try:
         fd = open_box(path)
     except OSError:
         return None
     try:
-        return read(os.read(fd, FIRST_SLOT)) if held(fd) else None
+        return read(os.read(fd, FIRST_SLOT)) if held(fd) else DEAD
     except OSError:
         return None
     finally:

@@ -59,12 +59,12 @@ def who_note(record: Record) -> bytes:
 def stack_note(stack: Stack, taken: float, counts: dict[str, Any]) -> bytes:
     """The innermost frames of a stack, its locations, when it was taken, and the counts so far."""
     loc, cause = locate(stack)
-    for frames in (FRAMES, 4, 0):
+    for frames, limit in ((FRAMES, 120), (4, 60), (0, 20)):
         note = {
             "taken": taken,
-            "loc": _cut(loc, 120),
-            "cause": _cut(cause, 120),
-            "stack": [_cut(str(frame), 100) for frame in stack[len(stack) - frames :]],
+            "loc": _cut(loc, limit),
+            "cause": _cut(cause, limit),
+            "stack": [_cut(str(frame), limit) for frame in stack[len(stack) - frames :]],
             **counts,
         }
         encoded = _encode(note)

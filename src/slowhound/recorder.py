@@ -21,6 +21,7 @@ from slowhound.config import Config
 from slowhound.fields import VERSION
 from slowhound.folder import keep_within
 from slowhound.frames import Stack, locate
+from slowhound.graves import Graves
 from slowhound.guard import guarded
 from slowhound.instrument import cache, db, exception, gc, http, template
 from slowhound.instrument import request as request_fields
@@ -75,6 +76,7 @@ class Recorder:
         self.rss = 0
         self._retention_in = 0
         self.saturation = Saturation()
+        self.graves = Graves(self.write)
         self.box: blackbox.Box | None = None
         self.segment: AppendFile | None = None
         self.files: list[AppendFile] = []
@@ -321,8 +323,13 @@ class Recorder:
                 keep_within(folder, self.config.store_max_bytes, (".jsonl",), keep=file.name)
 
     def sample(self) -> None:
-        """Samples saturation and memory."""
-        self.saturation.sample(self.config.dir)
+        """Samples saturation and memory, and sees who has died."""
+        try:
+            boxes, dead = blackbox.survey(self.config.dir)
+        except OSError:
+            boxes, dead = [], []
+        self.saturation.sample(boxes)
+        self.graves.visit(dead)
         try:
             with open("/proc/self/statm", "rb") as statm:
                 self.rss = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

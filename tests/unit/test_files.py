@@ -12,7 +12,7 @@ import pytest
 
 from slowhound import losses
 from slowhound.appendfile import AppendFile
-from slowhound.blackbox import FIRST_SLOT, MAGIC, Box, living
+from slowhound.blackbox import FIRST_SLOT, MAGIC, Box, survey
 from slowhound.folder import UnsafeFolderError, keep_within, prepare
 from slowhound.store.segments import open_segment
 
@@ -115,13 +115,15 @@ def test_living_box_is_seen_and_a_dead_ones_is_not(tmp_path: Path) -> None:
         assert child.stdout is not None
         assert child.stdin is not None
         child.stdout.readline()
-        (state,) = living(str(tmp_path), os.getpid())
-        assert (state.pid, state.in_flight) == (child.pid, 3)
-        assert living(str(tmp_path), 1) == []
+        (state,), dead = survey(str(tmp_path))
+        assert (state.pid, state.parent, state.in_flight) == (child.pid, os.getpid(), 3)
+        assert dead == []
         child.kill()
         child.wait()
         assert len(os.listdir(tmp_path / "boxes")) == 1
-        assert living(str(tmp_path), os.getpid()) == []
+        living, dead = survey(str(tmp_path))
+        assert living == []
+        assert len(dead) == 1
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,9 @@ def test_file_that_is_no_box_is_passed_over(tmp_path: Path, content: bytes) -> N
         noise.write(content)
         noise.flush()
         fcntl.flock(noise, fcntl.LOCK_EX)
-        assert [state.pid for state in living(str(tmp_path), os.getppid())] == [os.getpid()]
+        living, dead = survey(str(tmp_path))
+        assert [state.pid for state in living] == [os.getpid()]
+        assert dead == []
     box.close()
     assert os.listdir(tmp_path / "boxes") == ["noise.box"]
 

@@ -12,7 +12,7 @@ import struct
 import sys
 from typing import Any
 
-from slowhound.blackbox import living
+from slowhound.blackbox import BoxState
 
 _TCP_UNACKED = 24  # offset of tcpi_unacked in struct tcp_info: for a listener, its accept queue
 _UNIX_DIAG = struct.Struct("=IHHIIBBHIIIII")
@@ -30,13 +30,11 @@ class Saturation:
         self.pool: Any = None  # gthread's ThreadPoolExecutor
         self.fields: dict[str, int] = {}
 
-    def sample(self, directory: str) -> None:
+    def sample(self, boxes: list[BoxState]) -> None:
         """Takes a new sample; a part that cannot be known on this system is left out."""
         fields = {}
-        try:
-            workers = living(directory, os.getppid())
-        except OSError:
-            workers = []
+        parent = os.getppid()
+        workers = [box for box in boxes if box.parent == parent]
         if workers:
             fields["g_w_count"] = len(workers)
             fields["g_w_active"] = sum(1 for worker in workers if worker.in_flight > 0)

@@ -1,0 +1,51 @@
+"""The dead among the processes that share this DIR, found by a living one.
+
+Gunicorn's arbiter buries its own workers at once and knows how they died. What it does not (a
+server without hooks, an arbiter that died too, a reboot) is left to whoever sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from slowhound.losses import lost
+from slowhound.postmortem import Death, dead_box, events, written_by
+
+# Seconds that a dead process's parent has to bury it: it alone knows the cause.
+PATIENCE = 1.5
+
+
+class Graves:
+    """Boxes that have lost their process, and since when they were seen to have.
+
+    Args:
+        write: writes one event, and the fields that only JSON can hold.
+    """
+
+    def __init__(self, write: Callable[[dict[str, Any], None], None]) -> None:
+        self._write = write
+        self._seen: dict[str, float] = {}
+
+    def visit(self, dead: list[str]) -> None:
+        """Writes the events of those that have been dead for a while; called each second."""
+        now = time.monotonic()
+        self._seen = {path: self._seen.get(path, now) for path in dead}
+        for path, since in self._seen.items():
+            if now - since >= PATIENCE:
+                self._bury(path)
+
+    def _bury(self, path: str) -> None:
+        directory = os.path.dirname(os.path.dirname(path))
+        with dead_box(path) as state:
+            if state is None:
+                return
+            for event in events(state, Death("unknown"), written_by(directory, state.pid)):
+                self._write(event, None)
+            if state.overflow:
+                # Requests that found no slot: how many of them were in flight nobody knows.
+                missing = max(state.in_flight - len(state.pending), 0)
+                if missing:
+                    lost("events of a dead process", "its black box was full", missing)

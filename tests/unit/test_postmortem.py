@@ -1,0 +1,232 @@
+"""What a dead process leaves, read by a living one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slowhound import graves, losses
+from slowhound.blackbox import FIRST_SLOT, Box, read, survey
+from slowhound.config import load
+from slowhound.graves import Graves
+from slowhound.notes import FRAMES, settings_note, stack_note, who_note
+from slowhound.postmortem import Death, dead_box, events, written_by
+from slowhound.record import Record
+
+VICTIM = """
+import os, sys, time
+from slowhound.blackbox import Box
+from slowhound.config import load
+from slowhound.notes import settings_note, stack_note, who_note
+from slowhound.frames import from_frame
+from slowhound.record import Record
+box = Box(sys.argv[1], 4)
+box.settings.write(settings_note(load({"DIR": sys.argv[1]}), "test"))
+for number in range(2):
+    record = Record("GET", f"/orders/{number}/", time.monotonic())
+    slot = box.claim(record.number, who_note(record))
+    slot.query_begins(f"SELECT * FROM t WHERE name = 'secret{number}'", time.monotonic())
+    if number:
+        slot.query_ends()
+    slot.stack.write(slot.number + stack_note(from_frame(sys._getframe()), time.monotonic(), {}))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def die(directory: Path) -> int:
+    """A process with two requests in flight is killed; its pid."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", VICTIM, str(directory)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    return child.pid
+
+
+def test_each_request_of_a_dead_process_has_its_event(tmp_path: Path) -> None:
+    """Who, where, for how long, and the running query without its literals."""
+    pid = die(tmp_path)
+    _, (path,) = survey(str(tmp_path))
+    with dead_box(path) as state:
+        assert state is not None
+        death = Death.of_status(signal.SIGKILL, timed_out=False)
+        first, second = events(state, death, lambda req_id: False)
+    assert (first["event_type"], first["crash_cause"], first["crash_signal"]) == (
+        "crash",
+        "signal",
+        "SIGKILL",
+    )
+    assert (first["req_path"], first["pid"], first["resp_outcome"]) == ("/orders/0/", pid, "killed")
+    assert first["crash_sql"] == "SELECT * FROM t WHERE name = ?"
+    assert first["crash_sql_time"] >= 0
+    assert "crash_sql" not in second
+    assert "<module>" in first["crash_stack"]
+    assert not os.path.exists(path)
+
+
+def test_event_that_was_written_is_not_written_again(tmp_path: Path) -> None:
+    """The process may die between its event and the release of the slot."""
+    pid = die(tmp_path)
+    _, (path,) = survey(str(tmp_path))
+    state = read(Path(path).read_bytes())
+    assert state is not None
+    done = json.loads(state.pending[0].who)["id"]
+    (tmp_path / "events").mkdir()
+    (tmp_path / "events" / f"1-{pid}-0.jsonl").write_text(
+        f'{{"event_type":"request","req_id":"{done}","req_method":"GET"}}\n'
+        f'{{"event_type":"slow","req_id":"{json.loads(state.pending[1].who)["id"]}"}}\n'
+    )
+    found = events(state, Death("unknown"), written_by(str(tmp_path), pid))
+    assert [event["req_path"] for event in found] == ["/orders/1/"]
+
+
+def test_only_one_of_two_adopters_gets_a_box(tmp_path: Path) -> None:
+    """The lock decides."""
+    die(tmp_path)
+    _, (path,) = survey(str(tmp_path))
+    with dead_box(path) as first, dead_box(path) as second:
+        assert first is not None
+        assert second is None
+    with dead_box(path) as third:
+        assert third is None
+
+
+def test_living_box_is_left_alone(tmp_path: Path) -> None:
+    """Nobody is buried alive."""
+    box = Box(str(tmp_path), 1)
+    with dead_box(box.path) as state:
+        assert state is None
+    assert os.path.exists(box.path)
+    box.close()
+
+
+def test_sibling_waits_for_the_parent_and_then_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent knows the cause; only after a while a sibling says that it is not known."""
+    die(tmp_path)
+    now = [100.0]
+    monkeypatch.setattr(graves.time, "monotonic", lambda: now[0])
+    written: list[dict[str, Any]] = []
+    each = Graves(lambda event, details: written.append(event))
+    each.visit(survey(str(tmp_path))[1])
+    assert not written
+    now[0] += graves.PATIENCE
+    each.visit(survey(str(tmp_path))[1])
+    assert [event["crash_cause"] for event in written] == ["unknown", "unknown"]
+    assert survey(str(tmp_path)) == ([], [])
+    assert losses.dropped == 0
+
+
+def test_causes_are_told_apart() -> None:
+    """Never a guess dressed as a fact."""
+    assert Death.of_status(signal.SIGSEGV, timed_out=False).cause == "segfault"
+    assert Death.of_status(signal.SIGKILL, timed_out=True).cause == "timeout"
+    assert Death.of_status(3 << 8, timed_out=False).cause == "exit"
+    assert Death.of_status(None, timed_out=False).cause == "unknown"
+    assert Death.of_status(50, timed_out=False).signal == "signal 50"
+
+
+@given(st.binary(max_size=FIRST_SLOT * 2))
+def test_any_bytes_are_read_without_an_exception(data: bytes) -> None:
+    """Noise is no box."""
+    assert read(data) is None
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_damaged_box_gives_a_part_or_nothing(tmp_path_factory: Any, data: st.DataObject) -> None:
+    """A box that is cut or overwritten anywhere gives events, never an exception."""
+    folder = tmp_path_factory.mktemp("box")
+    box = Box(str(folder), 2)
+    box.settings.write(settings_note(load({}), "test"))
+    record = Record("GET", "/", 1.0)
+    slot = box.claim(record.number, who_note(record))
+    assert slot is not None
+    slot.query_begins("SELECT 1", 2.0)
+    slot.stack.write(slot.number + stack_note((), 3.0, {}))
+    whole = bytearray(Path(box.path).read_bytes())
+    box.close()
+    whole = whole[: data.draw(st.integers(0, len(whole)))] if data.draw(st.booleans()) else whole
+    for _ in range(data.draw(st.integers(0, 5))):
+        if whole:
+            at = data.draw(st.integers(0, len(whole) - 1))
+            noise = data.draw(st.binary(max_size=40))
+            whole[at : at + len(noise)] = noise
+    state = read(bytes(whole))
+    if state is not None:
+        for event in events(state, Death("unknown"), lambda req_id: False):
+            json.dumps(event)
+
+
+def test_notes_fit_whatever_they_hold() -> None:
+    """Long and hostile texts are cut to what an area takes, and stay whole JSON."""
+    from slowhound.blackbox import HALF_STACK, HALF_WHO
+    from slowhound.frames import Frame
+
+    record = Record("G" * 5000, "/\x00\u202e\U0001f600" * 5000, 1.0)
+    record.environ = {"HTTP_REFERER": "\x1b" * 9000, "HTTP_USER_AGENT": '"' * 9000}
+    note = who_note(record)
+    assert len(note) <= HALF_WHO - 16
+    assert json.loads(note)["id"] == record.id
+    stack = tuple(Frame("\x00" * 3000, 1, "\x01" * 3000) for _ in range(FRAMES * 2))
+    note = stack_note(stack, 1.0, {})
+    assert len(note) <= HALF_STACK - 24
+    assert json.loads(note)["taken"] == 1.0
+
+
+def test_half_written_note_leaves_the_one_before(tmp_path: Path) -> None:
+    """A process that dies inside a write still has the older half."""
+    box = Box(str(tmp_path), 1)
+    slot = box.claim(1, b'{"id":"old"}')
+    assert slot is not None
+    slot.who.write(b'{"id":"new"}')
+    data = bytearray(Path(box.path).read_bytes())
+    at = data.index(b'{"id":"new"}')
+    data[at : at + 3] = b"xxx"
+    state = read(bytes(data))
+    assert state is not None
+    assert state.pending[0].who == b'{"id":"old"}'
+    box.close()
+
+
+def test_more_requests_than_slots_are_counted(tmp_path: Path) -> None:
+    """Never an error."""
+    box = Box(str(tmp_path), 1)
+    assert box.claim(1, b"{}") is not None
+    assert box.claim(2, b"{}") is None
+    state = read(Path(box.path).read_bytes())
+    assert state is not None
+    assert (state.overflow, [each.number for each in state.pending]) == (1, [1])
+    box.close()
+
+
+def test_slot_of_an_earlier_request_tells_nothing_of_it(tmp_path: Path) -> None:
+    """A query and a stack belong to the request that they were written for."""
+    box = Box(str(tmp_path), 1)
+    slot = box.claim(1, b"{}")
+    assert slot is not None
+    slot.query_begins("SELECT 1", 1.0)
+    slot.stack.write(slot.number + b"{}")
+    slot.release()
+    assert box.claim(2, b"{}") is slot
+    state = read(Path(box.path).read_bytes())
+    assert state is not None
+    (pending,) = state.pending
+    assert (pending.number, pending.query_began, pending.sql, pending.stack) == (2, 0, b"", b"")
+    box.close()
