@@ -37,6 +37,22 @@ def settings_note(config: Config, server: str) -> bytes:
     )
 
 
+def first_note(record: Record) -> bytes:
+    """The request as it is known at its first sight; takes half the time of ``who_note``."""
+    path = record.path
+    encoded = b""
+    if len(path) <= 300 and path.isascii():
+        encoded = _encode(
+            {
+                "id": record.id,
+                "method": record.method,
+                "path": path,
+                "started": record.started,
+            }
+        )
+    return encoded if 0 < len(encoded) <= HALF_WHO - 16 else who_note(record)
+
+
 def who_note(record: Record) -> bytes:
     """The request as far as it is known; long texts are cut, so that the whole fits."""
     for limit in (300, 60, 15):

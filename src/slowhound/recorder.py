@@ -27,7 +27,7 @@ from slowhound.instrument import cache, db, exception, gc, http, template
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.losses import lost
-from slowhound.notes import FRAMES, settings_note, who_note
+from slowhound.notes import FRAMES, first_note, settings_note
 from slowhound.record import Record, current_record, in_flight, snapshot_in_flight
 from slowhound.registry import instrumenters, set_up, tear_down
 from slowhound.sinks import stream
@@ -123,7 +123,7 @@ class Recorder:
         box = self.box
         if box is not None:
             box.cells[blackbox.IN_FLIGHT] = len(in_flight)
-            record.slot = box.claim(record.number, who_note(record))
+            record.slot = box.claim(record.number, first_note(record))
         record.overhead = time.monotonic() - record.started
         return record
 

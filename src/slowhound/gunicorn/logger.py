@@ -5,33 +5,51 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote
 
 from gunicorn import glogging
+from gunicorn.instrument.statsd import Statsd
 
 from slowhound.guard import guard
 from slowhound.sinks.stream import write_all
+
+
+def _active() -> Any:
+    module = sys.modules.get("slowhound.recorder")
+    return module.get() if module is not None else None
 
 
 class Logger(glogging.Logger):
     """Writes the canonical line where Gunicorn's access log goes.
 
     ``GUNICORN_PRESERVE_EXISTING_LOGGER=1`` in the environment keeps Gunicorn's own line too, before
-    the canonical one. In a process where slowhound is off, only Gunicorn's own is written.
+    the canonical one. In a process where slowhound is off, only Gunicorn's own is written. With
+    ``statsd_host`` it also sends Gunicorn's metrics, which Gunicorn drops for other logger classes.
     """
 
     PRESERVE_EXISTING_LOGGER = os.environ.get("GUNICORN_PRESERVE_EXISTING_LOGGER") == "1"
 
+    def __new__(cls, cfg: Any) -> Self:
+        """A logger; one that is Gunicorn's ``Statsd`` as well when the configuration wants it."""
+        if cfg.statsd_host and not issubclass(cls, Statsd):
+            cls = type(cls.__name__, (cls, Statsd), {})  # noqa: PLW0642
+        return super().__new__(cls)
+
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
         """Called by Gunicorn before the body is closed; the canonical line follows after that."""
-        module = sys.modules.get("slowhound.recorder")
-        active = module.get() if module is not None else None
-        if active is None or self.PRESERVE_EXISTING_LOGGER:
+        if self.wants_plain_line():
             super().access(resp, req, environ, request_time)
+        elif isinstance(self, Statsd):
+            _send_metrics(self, resp, request_time)
+        active = _active()
         if active is not None and getattr(req, "slowhound", None) is None:
             with guard("gunicorn access"):
                 self._refused(active, resp, req, environ)
+
+    def wants_plain_line(self) -> bool:
+        """True when Gunicorn's own access line is to be written."""
+        return self.PRESERVE_EXISTING_LOGGER or _active() is None
 
     def _refused(self, active: Any, resp: Any, req: Any, environ: Any) -> None:
         """A request that Gunicorn answered itself, before any hook: malformed, too large, ..."""
@@ -43,6 +61,17 @@ class Logger(glogging.Logger):
         record.environ = environ
         describe(record, req, None, resp, None)
         active.finish(record, req, resp, environ)
+
+
+def _send_metrics(statsd: Any, resp: Any, request_time: Any) -> None:
+    """What ``Statsd.access`` sends; that one always writes the access line as well."""
+    with guard("statsd"):
+        status = str(resp.status).split(None, 1)[0]
+        # Gunicorn 23 sent a histogram where later versions send a timer.
+        send = getattr(statsd, "timer", statsd.histogram)
+        send("gunicorn.request.duration", request_time.total_seconds() * 1000)
+        statsd.increment("gunicorn.requests", 1)
+        statsd.increment(f"gunicorn.request.status.{status}", 1)
 
 
 class AccessStream:
