@@ -25,12 +25,15 @@ class EventContext:
     """
 
     def get(self, key: str, *, namespace: str = "app") -> Any:
-        """The value set before in this request, or None; ``("id", namespace="req")`` is its id."""
+        """The value set before in this request, or None.
+
+        In the namespace ``req`` it also knows slowhound's own ``id``, ``method`` and ``path``.
+        """
         record = current()
         if record is None:
             return None
-        if namespace == "req" and key == "id":
-            return record.id
+        if namespace == "req" and key in ("id", "method", "path"):
+            return getattr(record, key)
         return (record.extras or {}).get(_name(key, namespace))
 
     def set(self, key: str, val: Any, *, namespace: str = "app") -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 
 
@@ -45,28 +46,27 @@ def subfolder(parent: str, name: str) -> str:
     return prepare(os.path.join(parent, name))
 
 
-def keep_within(
-    folder: str, max_bytes: int, suffixes: tuple[str, ...], keep: str = "", prefix: str = ""
-) -> int:
-    """Removes the oldest files of these suffixes until the rest fit; returns how many went.
+def keep_within(folder: str, max_bytes: int, names: re.Pattern[str], keep: str = "") -> int:
+    """Removes the oldest files of these names until the rest fit; returns how many went.
 
-    ``keep`` is a path that stays. Only regular files that begin with ``prefix`` count: in a
-    folder that is not slowhound's own it takes only its own.
+    Only regular files of this user count: the folder may be a shared one. ``keep`` is a path
+    that stays.
     """
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            ours = entry.name.startswith(prefix) and entry.name.endswith(suffixes)
-            if ours and entry.is_file(follow_symlinks=False):
+            if names.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 status = entry.stat(follow_symlinks=False)
-                found.append((status.st_mtime, status.st_size, entry.path))
+                if status.st_uid == os.geteuid():
+                    found.append((status.st_mtime, status.st_size, entry.path))
     total = sum(size for _, size, _ in found)
     removed = 0
     for _, size, path in sorted(found):
         if total <= max_bytes:
             break
         if path != keep:
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):  # a sibling was faster
+                os.unlink(path)
             total -= size
             removed += 1
     return removed

@@ -28,9 +28,20 @@ SHAPES_LIMIT = 512
 def json_line(event: dict[str, Any]) -> bytes:
     """The event as one line of JSON, with its line end; any value is made to fit."""
     try:
-        return _encode(event) + b"\n"
+        line = _encode(event)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        return _encode({clean(key): _plain(value, 4) for key, value in event.items()}) + b"\n"
+        line = _encode({clean(key): _plain(value, 4) for key, value in event.items()})
+    if not line.isascii() or b"\x7f" in line:
+        line = _printable(line)
+    return line + b"\n"
+
+
+def _printable(line: bytes) -> bytes:
+    # JSON only escapes what is below U+0020; a terminal also obeys U+009B, a reader U+202E.
+    text = line.decode()
+    if text.isprintable():
+        return line
+    return "".join([each if each.isprintable() else _code(each) for each in text]).encode()
 
 
 def _plain(value: Any, depth: int) -> Any:

@@ -123,16 +123,18 @@ def apply(config: Config, given: object, lookup: Lookup) -> Config:
         value = lookup(name, default)
         return value if value is not None and LEGACY[name].accepts(value) else default
 
-    changes: dict[str, Any] = {"watch": bool(old("DOGSLOW", default=True))}
+    changes: dict[str, Any] = {}
     if "SLOW_AFTER" not in own:
+        changes["watch"] = bool(old("DOGSLOW", default=True))
         changes["slow_after"] = float(old("DOGSLOW_TIMER", SETTINGS["SLOW_AFTER"].default))
     if "LOCALS" not in own:
         changes["locals"] = bool(old("DOGSLOW_STACK_VARS", default=False))
     if "IGNORE" not in own:
         changes["ignore"] = frozenset(old("DOGSLOW_IGNORE_URLS", ()))
-    if old("DOGSLOW_OUTPUT") is not None:
-        changes["reports_dir"] = os.path.abspath(os.fspath(old("DOGSLOW_OUTPUT")))
-    changes["report_files"] = bool(old("DOGSLOW_LOG_TO_FILE", default=True))
+    if "DIR" not in own:
+        if old("DOGSLOW_OUTPUT") is not None:
+            changes["reports_dir"] = os.path.abspath(os.fspath(old("DOGSLOW_OUTPUT")))
+        changes["report_files"] = bool(old("DOGSLOW_LOG_TO_FILE", default=True))
     if "SINKS" not in own:
         changes["sinks"] = tuple(_sinks(old))
     return replace(config, **changes)

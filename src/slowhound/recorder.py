@@ -33,7 +33,7 @@ from slowhound.registry import instrumenters, set_up, tear_down
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.reports import NoFiles, ReportFiles
-from slowhound.store.segments import open_segment
+from slowhound.store.segments import SEGMENTS, open_segment
 from slowhound.watch.hound import Hound, tick_for
 from slowhound.watch.slow import Files, SlowWatch
 
@@ -320,7 +320,7 @@ class Recorder:
             if file is self.segment and file.fd >= 0 and (begun or self._retention_in <= 0):
                 self._retention_in = RETENTION_EVERY
                 folder = os.path.dirname(file.name)
-                keep_within(folder, self.config.store_max_bytes, (".jsonl",), keep=file.name)
+                keep_within(folder, self.config.store_max_bytes, SEGMENTS, keep=file.name)
 
     def sample(self) -> None:
         """Samples saturation and memory, and sees who has died."""

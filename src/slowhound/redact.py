@@ -15,8 +15,26 @@ SECRET_NAMES = re.compile(
 QUERY_LIMIT = 1000
 SQL_LIMIT = 500
 
-_LITERALS = re.compile(r"""'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b|%s|%\(\w+\)s|\$\d+""")
+# In the order of trying: comments; quoted strings, also cut off ones; dollar quotes (PostgreSQL);
+# numbers; placeholders. Double quotes hold identifiers, except in MySQL: what could not be an
+# identifier is masked.
+_LITERALS = re.compile(
+    r"""(?P<comment>/\*.*?(?:\*/|$)|--[^\n]*)"""
+    r"""|'(?:[^'\\]|''|\\.)*(?:'|$)"""
+    r"""|(?P<name>"[A-Za-z_][\w$]{0,63}")"""
+    r"""|"(?:[^"\\]|""|\\.)*(?:"|$)"""
+    r"""|\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|$)"""
+    r"""|\b0x[0-9a-f]+\b|\b\d+(?:\.\d+)?(?:e[+-]?\d+)?\b"""
+    r"""|%s|%\(\w+\)s|\$\d+""",
+    re.IGNORECASE | re.DOTALL,
+)
 _LISTS = re.compile(r"\(\s*\?(?:\s*,\s*\?)*\s*\)(?:\s*,\s*\(\s*\?(?:\s*,\s*\?)*\s*\))*")
+
+
+def _masked(found: re.Match[str]) -> str:
+    if found["name"] is not None:
+        return found["name"]
+    return " " if found["comment"] is not None else "?"
 
 
 def is_secret(name: str) -> bool:
@@ -35,11 +53,11 @@ def query_string(query: str) -> str:
 
 @lru_cache(maxsize=2048)
 def sql_shape(sql: str) -> str:
-    """The statement with literals and lists as ``?`` and white space folded, 500 characters.
+    """The statement with literals and lists as ``?``, without comments, 500 characters.
 
     It is what groups statements, and all of a statement that is ever shown: an application may
     have written values into its SQL. Cached, for an application has few statements.
     """
-    text = _LITERALS.sub("?", sql[:4000])
+    text = _LITERALS.sub(_masked, sql[:4000])
     text = _LISTS.sub("(?)", text)
     return " ".join(text.split())[:SQL_LIMIT]

@@ -10,7 +10,6 @@ from typing import Any
 from slowhound.formats import clean
 from slowhound.frames import Stack, render
 from slowhound.record import Moment, Record
-from slowhound.redact import sql_shape
 
 DATE = "%d-%m-%Y %H:%M:%S UTC"
 SHOWN_MOMENTS = 50
@@ -122,18 +121,14 @@ def timeline_text(timeline: list[Moment], left_out: int) -> str:
     if not timeline:
         return "Timeline: nothing recorded yet."
     rows = [
-        f"  {moment.at:9.3f} s  {moment.took:8.3f} s  {moment.kind:<8}  {_shown(moment)}"
+        f"  {moment.at:9.3f} s  {moment.took:8.3f} s  {moment.kind:<8}  "
+        f"{one_line(moment.text)[:300]}"
         for moment in timeline[-SHOWN_MOMENTS:]
     ]
     hidden = max(len(timeline) - SHOWN_MOMENTS, 0) + left_out
     if hidden:
         rows.append(f"  ({hidden} more are not shown)")
     return "Timeline (start, duration, what):\n" + "\n".join(rows)
-
-
-def _shown(moment: Moment) -> str:
-    text = sql_shape(moment.text) if moment.kind == "sql" else moment.text
-    return one_line(text)[:300]
 
 
 def others_text(others: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,9 @@ def test_oldest_files_go_first(tmp_path: Path) -> None:
         path.write_bytes(b"x" * 100)
         os.utime(path, (number, number))
     (tmp_path / "notes.txt").write_bytes(b"x" * 1000)
-    removed = keep_within(str(tmp_path), 250, (".jsonl",), keep=str(tmp_path / "0.jsonl"))
+    removed = keep_within(
+        str(tmp_path), 250, re.compile(r"\d\.jsonl"), keep=str(tmp_path / "0.jsonl")
+    )
     assert removed == 3
     assert sorted(os.listdir(tmp_path)) == ["0.jsonl", "4.jsonl", "notes.txt"]
 

@@ -67,6 +67,7 @@ def test_any_value_is_one_line_of_json(event: dict[str, object]) -> None:
     line = json_line(event)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
+    assert line[:-1].decode().isprintable()
     assert len(json.loads(line)) == len({clean(key) for key in event})
 
 

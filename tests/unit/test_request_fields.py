@@ -62,6 +62,12 @@ def test_query_string_is_shown_without_its_secrets() -> None:
         ("... IN (%s, %s, %s)", "... IN (?)"),
         ("INSERT INTO t VALUES (1, 'a'), (2, 'b')", "INSERT INTO t VALUES (?)"),
         ("WHERE id = %(id)s OR id = $1", "WHERE id = ? OR id = ?"),
+        ("WHERE name = 'cut off in the midd", "WHERE name = ?"),
+        ("WHERE name = 'it\\'s' AND x = 1", "WHERE name = ? AND x = ?"),
+        ('WHERE name = "two words"', "WHERE name = ?"),
+        ("SELECT $$secret$$, $tag$secret$tag$, $x$cut", "SELECT ?, ?, ?"),
+        ("SELECT 0xFF, 1e5, 1.5E-3", "SELECT ?, ?, ?"),
+        ("SELECT 1 /* user=ada */ -- secret\nFROM t", "SELECT ? FROM t"),
         ('SELECT "t1"."col2" FROM t1', 'SELECT "t1"."col2" FROM t1'),
     ],
 )

@@ -267,6 +267,8 @@ def test_locals_are_masked_and_cut(configure: Any, waiting: Any) -> None:
     assert "password = ********************" in report
     assert "numbers = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...]" in report
     assert "request = <django.core.handlers.wsgi.WSGIRequest object>" in report
+    assert "lazy = <django.utils.functional.SimpleLazyObject object>" in report
+    assert not views.evaluated
 
 
 def test_request_that_ends_is_said_to_have_ended(configure: Any, waiting: Any) -> None:

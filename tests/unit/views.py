@@ -11,10 +11,12 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import path
+from django.utils.functional import SimpleLazyObject
 
 import slowhound
 
 gates: dict[str, Any] = {}
+evaluated: list[Any] = []
 
 
 class Unprintable(Exception):
@@ -99,6 +101,7 @@ def partial(request: HttpRequest) -> HttpResponse:
 def waits(request: HttpRequest) -> HttpResponse:
     password = "hunter2"  # noqa: F841  a local that a report must not show
     numbers = list(range(1000))  # noqa: F841
+    lazy = SimpleLazyObject(lambda: evaluated.append(1))  # noqa: F841
     gates["entered"].set()
     gates["open"].wait(30)
     return HttpResponse("waited")

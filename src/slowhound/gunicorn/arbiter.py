@@ -15,6 +15,8 @@ import time
 from types import FrameType
 from typing import Any
 
+from gunicorn import util
+
 from slowhound import formats
 from slowhound.appendfile import FLAGS
 from slowhound.blackbox import BoxState
@@ -51,6 +53,21 @@ def bury(server: Any, worker: Any) -> None:
     if not path:
         return
     death = Death.of_status(_exit_status(), timed_out=worker.aborted)
+    cfg = worker.cfg
+    if os.geteuid() == cfg.uid:
+        _bury(server, path, death)
+    elif os.fork() == 0:
+        # The mailbox and the box are a worker's word. Whatever they name is opened with no more
+        # rights than the worker had: an arbiter that is root does this as the worker's user.
+        # Gunicorn's waitpid(-1) reaps this child.
+        try:
+            util.set_owner_process(cfg.uid, cfg.gid, initgroups=cfg.initgroups)
+            _bury(server, path, death)
+        finally:
+            os._exit(0)
+
+
+def _bury(server: Any, path: str, death: Death) -> None:
     with dead_box(path) as state:
         if state is not None and state.pending:
             _write(server, path, state, death)
@@ -93,16 +110,11 @@ def _stream(server: Any, settings: dict[str, Any]) -> stream.Stream:
 
 
 def _append(folder: str, data: bytes) -> None:
-    """Writes a segment of its own: a segment has one writer, and the arbiter may be root.
-
-    The file is given to the folder's owner, so that the workers' user can read it.
-    """
+    """Writes a segment of its own: a segment has one writer."""
     name = f"{time.time_ns() // 1_000_000}-{os.getpid()}-{next(_numbers)}.jsonl"
     try:
-        owner = os.stat(folder, follow_symlinks=False)
         fd = os.open(os.path.join(folder, name), FLAGS | os.O_EXCL, 0o600)
         try:
-            os.fchown(fd, owner.st_uid, owner.st_gid)
             os.write(fd, data)
         finally:
             os.close(fd)

@@ -6,11 +6,13 @@ Written by the hound. Names are made of time, pid and a number, never of the req
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from slowhound.folder import keep_within, subfolder
 from slowhound.losses import lost
 
+OURS = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
 _FLAGS = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -31,7 +33,8 @@ class ReportFiles:
     def name(self, number: int) -> str:
         """A new file name for the ``number``-th request of this process."""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        return f"slow_request_{stamp}_{os.getpid()}_{number}.log"
+        # Random at its end: in a shared folder nobody can make the file beforehand.
+        return f"slow_request_{stamp}_{os.getpid()}_{number}_{os.urandom(4).hex()}.log"
 
     def create(self, name: str, text: str) -> bool:
         """Writes a new report; False, and counted, when that fails."""
@@ -39,10 +42,13 @@ class ReportFiles:
             folder = self.folder or subfolder(self.directory, "reports")
             path = os.path.join(folder, name)
             self._write(path, text, os.O_CREAT | os.O_EXCL)
-            keep_within(folder, self.max_bytes, (".log",), keep=path, prefix="slow_request_")
         except OSError as exc:
             lost("reports", exc)
             return False
+        try:
+            keep_within(folder, self.max_bytes, OURS, keep=path)
+        except OSError as exc:
+            lost("reports", exc, 0)  # it is written; the folder only grows
         return True
 
     def append(self, name: str, text: str) -> None:
@@ -59,6 +65,8 @@ class ReportFiles:
         data = text.encode("utf-8", "backslashreplace")
         descriptor = os.open(path, _FLAGS | flags, 0o600)
         try:
+            if os.fstat(descriptor).st_uid != os.geteuid():
+                raise FileNotFoundError(path)  # another user's file has taken its place
             while data:
                 data = data[os.write(descriptor, data) :]
         finally:

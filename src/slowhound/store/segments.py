@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import time
 
 from slowhound.appendfile import AppendFile
 from slowhound.folder import subfolder
 
 SEGMENT_BYTES = 32 * 1024**2
+SEGMENTS = re.compile(r"\d+-\d+-\d+\.jsonl")
 
 _numbers = itertools.count()
 

@@ -31,6 +31,11 @@ class _Filter(SafeExceptionReporterFilter):
     def is_active(self, request: Any) -> bool:
         return True
 
+    def cleanse_special_types(self, request: Any, value: Any) -> Any:
+        # Django asks isinstance() here, which a lazy object answers by evaluating itself: a query
+        # in our thread. What it looks for (requests, their data) is never shown as it is.
+        return value
+
 
 _filter = _Filter()
 
@@ -84,27 +89,24 @@ def _model_class() -> type:
 def _described(value: Any) -> str:
     kind = type(value)
     name = f"{kind.__module__}.{kind.__qualname__}"
-    if isinstance(value, _model_class()):
-        key = value.__dict__.get(kind._meta.pk.attname)
+    if issubclass(kind, _model_class()):  # isinstance() would evaluate a lazy object
+        key = value.__dict__.get(kind._meta.pk.attname)  # type: ignore[attr-defined]
         return f"<{name} pk={key!r}>" if type(key) in PLAIN else f"<{name}>"
     return f"<{name} object>"
 
 
 def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str, str]]]]:
-    """``(function, [(name, shown value)])``, from the outermost application frame inwards.
+    """``(function, [(name, shown value)])`` of the application's own frames, outermost first.
 
-    The server's frames around it hold the raw request and say nothing about the application.
+    Those of libraries hold what must never be shown: SQL parameters, the raw request.
     """
-    frames = []
+    frames: list[FrameType] = []
     each: FrameType | None = frame
-    while each is not None:
-        frames.append(each)
+    while each is not None and len(frames) < MAX_FRAMES:
+        if is_app(each.f_code.co_filename):
+            frames.append(each)
         each = each.f_back
-    while len(frames) > 1 and not is_app(frames[-1].f_code.co_filename):
-        frames.pop()
-    inner = frames[:MAX_FRAMES]
-    inner.reverse()
-    return [(each.f_code.co_name, _shown(each, request)) for each in inner]
+    return [(each.f_code.co_name, _shown(each, request)) for each in reversed(frames)]
 
 
 def _shown(frame: FrameType, request: Any) -> list[tuple[str, str]]:

@@ -12,8 +12,8 @@ from slowhound.blackbox import Slot
 from slowhound.config import Config
 from slowhound.frames import Stack, fingerprint, locate
 from slowhound.notes import stack_note, who_note
-from slowhound.record import Record, snapshot_in_flight
-from slowhound.redact import query_string
+from slowhound.record import Moment, Record, snapshot_in_flight
+from slowhound.redact import query_string, sql_shape
 from slowhound.report import Report, Snapshot, describe_others, end_text, later_text
 from slowhound.stacks import stack_of
 from slowhound.watch.locals import locals_of
@@ -208,7 +208,7 @@ class SlowWatch:
             thread_id=record.thread_id,
             snapshot=snapshot,
             blind=(record.slow.blind or 0.0) if record.slow else 0.0,
-            timeline=list(record.timeline or ()),
+            timeline=[_without_literals(moment) for moment in record.timeline or ()],
             timeline_left_out=record.timeline_left_out,
             others=describe_others(record, snapshot_in_flight(), time.monotonic()),
         )
@@ -246,3 +246,8 @@ def request_line(record: Record) -> str:
     query = environ.get("QUERY_STRING")
     asked = f"?{query_string(query)}" if query else ""
     return f"{record.method} {scheme}://{host}{record.path}{asked}"
+
+
+def _without_literals(moment: Moment) -> Moment:
+    """The moment as it may leave the process."""
+    return moment._replace(text=sql_shape(moment.text)) if moment.kind == "sql" else moment
