@@ -1,0 +1,5 @@
+"""What Gunicorn serves in ``served`` and ``idle``."""
+
+from django.core.wsgi import get_wsgi_application
+
+application = get_wsgi_application()
