@@ -72,6 +72,7 @@ class Recorder:
         self.started = time.monotonic()
         # Counts that several threads draw from: next() is atomic, += is not.
         self._served = itertools.count(1)
+        self._threads = threading.local()
         self._events = itertools.count(1)
         self.rss = 0
         self._retention_in = 0
@@ -118,14 +119,21 @@ class Recorder:
         record = Record(method, path, time.monotonic())
         in_flight[record.number] = record
         current_record.set(record)
-        db.wrap_thread()
-        cache.wrap_thread()
+        if not hasattr(self._threads, "wrapped"):
+            self._wrap_thread()
         box = self.box
         if box is not None:
             box.cells[blackbox.IN_FLIGHT] = len(in_flight)
             record.slot = box.claim(record.number, first_note(record))
         record.overhead = time.monotonic() - record.started
         return record
+
+    def _wrap_thread(self) -> None:
+        """What this thread opened before slowhound was there; once a thread."""
+        self._threads.wrapped = True
+        with guard.guard("wrap thread"):
+            db.wrap_thread()
+            cache.wrap_thread()
 
     def finish(self, record: Record, *server_objects: Any) -> None:
         """Makes the record into its one ``request`` event; a second call does nothing.
@@ -163,8 +171,9 @@ class Recorder:
             box.cells[blackbox.SERVED] = nr
         if record.outcome is None:
             record.outcome = request_fields.outcome_of(record)
-        self.watch.ending(record, now)
-        rate = self._keep(record)
+        if record.took >= self.watch.shortest or record.slow is not None:
+            self.watch.ending(record, now)
+        rate = self._keep(record) if self.config.sampling else 1.0
         if rate is not None:
             self._emit_request(record, rate, now, nr)
 
@@ -179,7 +188,7 @@ class Recorder:
 
     def _keep(self, record: Record) -> float | None:
         """The rate at which requests like this one are kept; None when this one is not."""
-        rate = self.config.sampling.get(record.outcome or "", 1.0) if self.config.sampling else 1.0
+        rate = self.config.sampling.get(record.outcome or "", 1.0)
         if rate >= 1.0 or record.slow is not None:
             return 1.0
         return rate if random.random() < rate else None  # noqa: S311  no secret

@@ -6,7 +6,6 @@ object, not its class, leaves backends that call each other's methods alone.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +20,6 @@ from slowhound.record import Record, current_record
 Counts = tuple[int, int, int]
 NOTHING: Counts = (0, 0, 0)
 
-_seen = threading.local()
 _guard = guard("cache instrumenter")
 _create_connection = CacheHandler.create_connection
 
@@ -38,14 +36,10 @@ def uninstall() -> None:
     for cache in caches.all(initialized_only=True):
         for name in METHODS:
             cache.__dict__.pop(name, None)
-    _seen.__dict__.clear()
 
 
 def wrap_thread() -> None:
-    """Wraps caches that this thread made before slowhound was installed; once a thread."""
-    if getattr(_seen, "wrapped", False):
-        return
-    _seen.wrapped = True
+    """Wraps caches that this thread made before slowhound was installed."""
     for cache in caches.all(initialized_only=True):
         _wrap(cache)
 

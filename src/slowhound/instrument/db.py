@@ -8,7 +8,6 @@ https://docs.djangoproject.com/en/stable/topics/db/instrumentation/
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +27,6 @@ TOP = 3
 STATEMENTS_LIMIT = 1000
 OTHER = "(other statements)"
 
-_seen = threading.local()
 _guard = guard("db instrumenter")
 
 
@@ -44,14 +42,10 @@ def uninstall() -> None:
     for connection in connections.all(initialized_only=True):
         if observe in connection.execute_wrappers:
             connection.execute_wrappers.remove(observe)
-    _seen.__dict__.clear()
 
 
 def wrap_thread() -> None:
-    """Wraps connections that this thread opened before slowhound was installed; once a thread."""
-    if getattr(_seen, "wrapped", False):
-        return
-    _seen.wrapped = True
+    """Wraps connections that this thread opened before slowhound was installed."""
     for connection in connections.all(initialized_only=True):
         _wrap(connection)
 
