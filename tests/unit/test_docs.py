@@ -278,6 +278,8 @@ def test_dotted_names_in_pages_exist(page):
     """A dotted name of slowhound's, in the text or as a string in an example, exists."""
     text = "\n".join(block_lines(page)) + "\n" + "\n".join(f'"{word}"' for word in words(page))
     for name in re.findall(r'"(slowhound(?:\.\w+)+)(?:\(.*\))?"', text):
+        if re.fullmatch(r"slowhound\.[EW]\d{3}", name):  # the number of a system check
+            continue
         try:
             importlib.import_module(name)
         except ImportError:
