@@ -43,7 +43,8 @@ HEADER = CELLS * 8
 
 _HEAD = struct.Struct("=IIIi")  # sequence, length, CRC, spare
 HALF_SETTINGS = 1024
-HALF_WHO, HALF_SQL, HALF_STACK = 768, 512, 760
+HALF_WHO, HALF_SQL, HALF_STACK = 512, 512, 1016
+MOST_SLOTS = 1024
 _WHO = 16
 _SQL = _WHO + 2 * HALF_WHO
 _STACK = _SQL + 2 * HALF_SQL
@@ -80,8 +81,9 @@ class Area:
 class Slot:
     """The place of one request in flight.
 
-    ``number`` begins what is written into ``sql`` and ``stack``, so that a reader can tell it
-    from what an earlier request of the same slot left there.
+    Each note begins with the number of the request that it is about, so that a reader can tell it
+    from what an earlier request of the same slot left there. Each area has one writer: ``who``
+    and ``sql`` the request's own thread, ``stack`` the hound.
     """
 
     __slots__ = ("at", "box", "number", "sql", "stack", "who")
@@ -99,6 +101,10 @@ class Slot:
         """The text of the query that starts now, at ``at`` (monotonic seconds)."""
         self.sql.write(self.number + sql[:HALF_SQL].encode("utf-8", "backslashreplace"))
         self.box.cells[self.at + 1] = int(at * 1e9)
+
+    def note_stack(self, number: int, note: bytes) -> None:
+        """The last stack of the request ``number``, which may have given back the slot by now."""
+        self.stack.write(_NUMBER.pack(number) + note)
 
     def query_ends(self) -> None:
         """The query is done; its text stays until the next one."""
@@ -163,7 +169,7 @@ class Box:
             self.cells[OVERFLOW] += 1
             return None
         slot.number = _NUMBER.pack(number)
-        slot.who.write(who)
+        slot.who.write(slot.number + who)
         self.cells[slot.at + 1] = 0
         self.cells[slot.at] = number
         return slot
@@ -173,8 +179,12 @@ class Box:
         return os.fstat(self._fd).st_nlink > 0
 
     def close(self, *, remove: bool = True) -> None:
-        """Lets go of the box; ``remove`` is False in a forked child, which does not own it."""
-        if remove:
+        """Lets go of the box.
+
+        The file stays when a request is still in flight, for whoever writes its event, and when
+        ``remove`` is False: a forked child does not own it.
+        """
+        if remove and len(self.free) == self.cells[SLOTS]:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
         self.cells.release()
@@ -219,13 +229,13 @@ def read(data: bytes) -> BoxState | None:
     cells = memoryview(data[:HEADER]).cast("q")
     if cells[0] != MAGIC:
         return None
-    slots = min(max(cells[SLOTS], 0), (len(data) - FIRST_SLOT) // SLOT)
+    slots = min(max(cells[SLOTS], 0), (len(data) - FIRST_SLOT) // SLOT, MOST_SLOTS)
     found = []
     for index in range(slots):
         at = FIRST_SLOT + index * SLOT
         number, query_began = _TWO_CELLS.unpack_from(data, at)
         if number:
-            who = _area(data, at + _WHO, HALF_WHO)
+            who = _own(number, _area(data, at + _WHO, HALF_WHO))
             sql = _own(number, _area(data, at + _SQL, HALF_SQL))
             stack = _own(number, _area(data, at + _STACK, HALF_STACK))
             found.append(Pending(number, query_began, who, sql, stack))

@@ -55,9 +55,11 @@ def keep_within(folder: str, max_bytes: int, names: re.Pattern[str], keep: str =
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if names.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            if not names.fullmatch(entry.name):
+                continue
+            with contextlib.suppress(FileNotFoundError):  # a sibling was faster
                 status = entry.stat(follow_symlinks=False)
-                if status.st_uid == os.geteuid():
+                if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
                     found.append((status.st_mtime, status.st_size, entry.path))
     total = sum(size for _, size, _ in found)
     removed = 0
@@ -65,7 +67,7 @@ def keep_within(folder: str, max_bytes: int, names: re.Pattern[str], keep: str =
         if total <= max_bytes:
             break
         if path != keep:
-            with contextlib.suppress(FileNotFoundError):  # a sibling was faster
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             total -= size
             removed += 1

@@ -45,16 +45,18 @@ def _printable(line: bytes) -> bytes:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """``value`` as JSON can hold it: what is too deep or of a foreign type becomes text."""
-    if value is None or isinstance(value, bool | float):
+    """``value`` as JSON can hold it: what is too deep or of a foreign type becomes text.
+
+    Types are compared, not asked for with isinstance(): a lazy object would evaluate itself.
+    """
+    kind = type(value)
+    if value is None or kind in (bool, float):
         return value
-    if isinstance(value, int):
-        return int(value) if -(2**63) <= value < 2**64 else str(value)
-    if isinstance(value, str) or depth == 0:
-        return clean(value)
-    if isinstance(value, dict):
+    if kind is int:
+        return value if -(2**63) <= value < 2**64 else str(value)
+    if depth > 0 and kind is dict:
         return {clean(key): _plain(each, depth - 1) for key, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if depth > 0 and kind in (list, tuple, set, frozenset):
         return [_plain(each, depth - 1) for each in value]
     return clean(value)
 
@@ -122,9 +124,10 @@ def _text(value: Any) -> str:
     """One value as it stands between the quotes."""
     if value is None:
         return "-"
-    if isinstance(value, bool):
+    kind = type(value)
+    if kind is bool:
         return "true" if value else "false"
-    if isinstance(value, float):
+    if kind is float:
         return f"{value:.3f}"
     return text_of(clean(value))
 

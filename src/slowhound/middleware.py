@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from functools import partial
 
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
@@ -19,7 +18,7 @@ from slowhound.conf import get_config
 from slowhound.config import Config
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
-from slowhound.record import Record, current_record
+from slowhound.record import Record, current_record, in_flight
 
 _guard = guard("middleware")
 
@@ -53,7 +52,9 @@ class Watch:
             return None
         try:
             record = current_record.get()
-            if record is None or record.done:
+            # One whose response has left the middleware is not around this request: its response
+            # was replaced, or its body is still being sent. The close of that body finishes it.
+            if record is None or record.done or (record.left and not record.by_server):
                 active = recorder.get() or recorder.start(self.config)
                 if active is None:
                     return None
@@ -70,6 +71,7 @@ class Watch:
 
     def _after(self, record: Record, request: HttpRequest, response: HttpResponseBase) -> None:
         try:
+            record.left = True
             record.status = response.status_code
             if response.streaming:
                 self._watch_body(record, response)  # type: ignore[arg-type]
@@ -80,7 +82,7 @@ class Watch:
                     record.sent = 0 if request.method == "HEAD" else len(body)
             if not record.by_server:
                 record.response = weakref.ref(response)
-                response._resource_closers.append(partial(_closed, record))  # type: ignore[attr-defined]
+                response._resource_closers.append(_Closer(record))  # type: ignore[attr-defined]
         except Exception as exc:  # noqa: BLE001  inlined guard
             _guard.failed(exc)
 
@@ -147,3 +149,32 @@ def _closed(record: Record) -> None:
     active = recorder.get()
     if active is not None:
         active.finish(record)
+    else:  # the recorder was stopped meanwhile
+        record.done = True
+        in_flight.pop(record.number, None)
+
+
+class _Closer:
+    """Finishes a record when its response is closed.
+
+    A response may be pickled, by a cache middleware around ours: then nothing of this goes along.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    def __call__(self) -> None:
+        with _guard:
+            _closed(self.record)
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[()]]:
+        return _close_nothing, ()
+
+
+def _close_nothing() -> Callable[[], None]:
+    """What a pickled response closes in our place."""
+    return _nothing
+
+
+def _nothing() -> None:
+    pass

@@ -19,6 +19,8 @@ from slowhound.record import Record
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 FRAMES = 12
+# A path of control characters takes six bytes for each; nearly every one fits at the first try.
+PATH_LIMITS = (300, 40)
 
 
 def settings_note(config: Config, server: str) -> bytes:
@@ -37,51 +39,38 @@ def settings_note(config: Config, server: str) -> bytes:
     )
 
 
-def first_note(record: Record) -> bytes:
-    """The request as it is known at its first sight; takes half the time of ``who_note``."""
-    path = record.path
-    encoded = b""
-    if len(path) <= 300 and path.isascii():
+def who_note(record: Record) -> bytes:
+    """The request as it is known at its first sight; written once, before anything can happen."""
+    path = clean(record.path)
+    for limit in PATH_LIMITS:
         encoded = _encode(
             {
                 "id": record.id,
-                "method": record.method,
-                "path": path,
+                "method": record.method[:20],
+                "path": path[:limit],
                 "started": record.started,
             }
         )
-    return encoded if 0 < len(encoded) <= HALF_WHO - 16 else who_note(record)
-
-
-def who_note(record: Record) -> bytes:
-    """The request as far as it is known; long texts are cut, so that the whole fits."""
-    for limit in (300, 60, 15):
-        environ = record.environ or {}
-        note = {
-            "id": record.id,
-            "method": _cut(record.method, 20),
-            "path": _cut(record.path, limit),
-            "started": record.started,
-            "referrer": _cut(environ.get("HTTP_REFERER"), limit // 2),
-            "user_agent": _cut(environ.get("HTTP_USER_AGENT"), limit // 2),
-            "view": _cut(record.view, limit // 2),
-        }
-        encoded = _encode(note)
-        if len(encoded) <= HALF_WHO - 16:
+        if len(encoded) <= HALF_WHO - 24:
             break
     return encoded
 
 
-def stack_note(stack: Stack, taken: float, counts: dict[str, Any]) -> bytes:
-    """The innermost frames of a stack, its locations, when it was taken, and the counts so far."""
+def stack_note(record: Record, stack: Stack, taken: float) -> bytes:
+    """The innermost frames, the locations, when it was taken, and what else is known by now."""
     loc, cause = locate(stack)
-    for frames, limit in ((FRAMES, 120), (4, 60), (0, 20)):
+    environ = record.environ or {}
+    for frames, limit in ((FRAMES, 120), (6, 80), (3, 40), (0, 10)):
         note = {
             "taken": taken,
+            "view": _cut(record.view, limit),
             "loc": _cut(loc, limit),
             "cause": _cut(cause, limit),
+            "db_queries": record.db_count,
+            "db_time": record.db_time,
+            "referrer": _cut(environ.get("HTTP_REFERER"), limit),
+            "user_agent": _cut(environ.get("HTTP_USER_AGENT"), limit),
             "stack": [_cut(str(frame), limit) for frame in stack[len(stack) - frames :]],
-            **counts,
         }
         encoded = _encode(note)
         if len(encoded) <= HALF_STACK - 24:

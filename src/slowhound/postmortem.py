@@ -7,6 +7,7 @@ Django here: Gunicorn's arbiter runs this.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -24,6 +25,7 @@ from slowhound.redact import sql_shape
 LARGEST = 64 * 1024**2
 # How much of a dead process's last segment is searched for events that it did write.
 TAIL = 256 * 1024
+TRIES = 5
 
 
 class Death(NamedTuple):
@@ -64,17 +66,28 @@ def dead_box(path: str) -> Iterator[BoxState | None]:
         yield None
         return
     try:
-        take(fd)
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or not found.st_nlink:
-            yield None  # somebody else was faster
+        if not _is_mine(fd):
+            yield None
             return
         yield read(os.read(fd, LARGEST))
-        os.unlink(path)
-    except OSError:
-        yield None
+        with contextlib.suppress(OSError):
+            os.unlink(path)
     finally:
         os.close(fd)
+
+
+def _is_mine(fd: int) -> bool:
+    """Takes the lock of a box that is still in its folder."""
+    for _ in range(TRIES):
+        try:
+            take(fd)
+        except OSError:
+            time.sleep(0.005)  # a sibling that only looks holds a shared lock for microseconds
+            continue
+        found = os.fstat(fd)
+        # No link left: somebody else was faster.
+        return stat.S_ISREG(found.st_mode) and found.st_nlink > 0
+    return False
 
 
 def events(state: BoxState, death: Death, written: Callable[[str], bool]) -> list[dict[str, Any]]:
@@ -106,9 +119,9 @@ def _event(
         "req_id": who.get("id"),
         "req_method": who.get("method"),
         "req_path": who.get("path"),
-        "req_referrer": who.get("referrer"),
-        "req_user_agent": who.get("user_agent"),
-        "resp_view": who.get("view"),
+        "req_referrer": last.get("referrer"),
+        "req_user_agent": last.get("user_agent"),
+        "resp_view": last.get("view"),
         "resp_time": _since(who.get("started"), ended),
         "resp_outcome": "timeout" if kind == "timeout" else "killed",
     }
@@ -184,11 +197,13 @@ def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
 
 def _tail(path: str) -> bytes:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = open_box(path)  # the same care: no link is followed, no pipe waited for
     except OSError:
         return b""
     try:
-        size = os.fstat(fd).st_size
-        return os.pread(fd, TAIL, max(size - TAIL, 0))
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            return b""
+        return os.pread(fd, TAIL, max(found.st_size - TAIL, 0))
     finally:
         os.close(fd)

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from random import getrandbits
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -45,7 +44,8 @@ class QueryStats:
 
 
 def _new_prefix() -> str:
-    bits = f"{getrandbits(80):020x}"
+    # Not the random module: an application may seed it, the same in each process.
+    bits = os.urandom(10).hex()
     return f"{bits[:8]}-{bits[8:12]}-8{bits[12:15]}-{8 + int(bits[15], 16) % 4:x}{bits[16:19]}-"
 
 
@@ -73,6 +73,8 @@ class Record:
     response: Callable[[], Any] | None = None  # weak: a record never keeps a body alive
     by_server: bool = False  # begun by the server's hook, which will also finish it
     done: bool = False
+    left: bool = False  # the middleware has handed its response on
+    emitted: bool = False  # its terminal event is written
     # what the response was
     status: int | None = None
     sent: int | None = None  # body bytes

@@ -9,10 +9,10 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
-import random
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from slowhound import blackbox, formats, guard, instrument, losses
@@ -27,7 +27,7 @@ from slowhound.instrument import cache, db, exception, gc, http, template
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.losses import lost
-from slowhound.notes import FRAMES, first_note, settings_note
+from slowhound.notes import FRAMES, settings_note, who_note
 from slowhound.record import Record, current_record, in_flight, snapshot_in_flight
 from slowhound.registry import instrumenters, set_up, tear_down
 from slowhound.sinks import stream
@@ -55,6 +55,7 @@ class Server(NamedTuple):
     name: str = "wsgi"
     slots: int = 64
     log: stream.Stream | None = None  # its access log
+    tell: Callable[[str], None] | None = None  # is told the path of each new black box
 
 
 class Recorder:
@@ -124,7 +125,7 @@ class Recorder:
         box = self.box
         if box is not None:
             box.cells[blackbox.IN_FLIGHT] = len(in_flight)
-            record.slot = box.claim(record.number, first_note(record))
+            record.slot = box.claim(record.number, who_note(record))
         record.overhead = time.monotonic() - record.started
         return record
 
@@ -133,10 +134,9 @@ class Recorder:
         self._threads.wrapped = True
         with guard.guard("wrap thread"):
             db.wrap_thread()
-            cache.wrap_thread()
 
     def finish(self, record: Record, *server_objects: Any) -> None:
-        """Makes the record into its one ``request`` event; a second call does nothing.
+        """Makes the record into its one terminal event; a second call does nothing.
 
         ``server_objects`` are what registered instrumenters are called with: the server's request,
         response and environ; without them Django's.
@@ -144,21 +144,23 @@ class Recorder:
         # One dict pop decides: whoever gets the record finishes it, and nobody else does.
         if in_flight.pop(record.number, None) is None:
             return
-        now = time.monotonic()
-        record.took = now - record.started
+        record.took = time.monotonic() - record.started
         try:
-            self._conclude(record, now, server_objects)
+            self._conclude(record, server_objects)
+            if not record.emitted:
+                self._emit_least(record)
         finally:
             record.done = True
             if current_record.get() is record:
                 current_record.set(None)
-            # Last: while the slot is taken, whoever finds the box of a dead process writes the
-            # event. A process that dies right here has its event twice, see internals.md.
-            if record.slot is not None:
-                record.slot.release()
+        # Last, and not when the worker is being ended right here: while the slot is taken, whoever
+        # finds the box of a dead process writes the event, unless it was written, see postmortem.
+        if record.slot is not None:
+            record.slot.release()
 
     @guarded("finish")
-    def _conclude(self, record: Record, now: float, server_objects: tuple[Any, ...]) -> None:
+    def _conclude(self, record: Record, server_objects: tuple[Any, ...]) -> None:
+        now = record.started + record.took
         if threading.get_ident() == record.thread_id:
             record.cpu = time.thread_time() - record.cpu_started
         if instrumenters:
@@ -174,8 +176,25 @@ class Recorder:
         if record.took >= self.watch.shortest or record.slow is not None:
             self.watch.ending(record, now)
         rate = self._keep(record) if self.config.sampling else 1.0
-        if rate is not None:
+        if rate is None:
+            record.emitted = True  # on purpose not written
+        else:
             self._emit_request(record, rate, now, nr)
+
+    @guarded("least event")
+    def _emit_least(self, record: Record) -> None:
+        """A request whose event could not be made has one all the same, with what cannot fail."""
+        event = {
+            "event_type": kind_of(record),
+            "req_id": record.id,
+            "req_method": record.method,
+            "req_path": record.path,
+            "resp_time": record.took,
+            "resp_status": record.status,
+            "resp_outcome": record.outcome,
+        }
+        record.extras = record.queries = None
+        self.emit(event, record)
 
     def _call_instrumenters(self, record: Record, server_objects: tuple[Any, ...]) -> None:
         response = record.response() if record.response is not None else None
@@ -191,7 +210,8 @@ class Recorder:
         rate = self.config.sampling.get(record.outcome or "", 1.0)
         if rate >= 1.0 or record.slow is not None:
             return 1.0
-        return rate if random.random() < rate else None  # noqa: S311  no secret
+        # Not random.random(): an application may count on its own sequence of that.
+        return rate if int.from_bytes(os.urandom(2)) < rate * 0x10000 else None
 
     def _emit_request(self, record: Record, rate: float, now: float, nr: int) -> None:
         event: dict[str, Any] = {"event_type": kind_of(record)}
@@ -283,6 +303,8 @@ class Recorder:
                 event.update(record.extras)
             if record.queries is not None:
                 details = db.details(record)
+        if record is not None and event["event_type"] != "slow":
+            record.emitted = True
         self.write(event, details)
 
     def write(self, event: dict[str, Any], details: dict[str, Any] | None) -> None:
@@ -292,10 +314,11 @@ class Recorder:
             captured.append(whole)
             return
         line = formats.json_line(whole) if self.needs_json else b""
-        if self.stream is not stream.nowhere:
-            self.stream(formats.logfmt(event) if self.logfmt else line[:-1].decode())
+        # The segment first: it says whether the event was written, should the process die here.
         if self.segment is not None:
             self.segment.write(line)
+        if self.stream is not stream.nowhere:
+            self.stream(formats.logfmt(event) if self.logfmt else line[:-1].decode())
 
     # The hound's chores
 
@@ -309,6 +332,8 @@ class Recorder:
                 box = blackbox.Box(self.config.dir, self.server.slots)
                 box.settings.write(settings_note(self.config, self.server.name))
                 self.box = box
+                if self.server.tell is not None:
+                    self.server.tell(box.path)
             except OSError as exc:
                 lost("the black box", exc, 0)
                 return

@@ -14,6 +14,7 @@ SECRET_NAMES = re.compile(
 )
 QUERY_LIMIT = 1000
 SQL_LIMIT = 500
+STATEMENT_LIMIT = 4000
 
 # In the order of trying: comments; quoted strings, also cut off ones; dollar quotes (PostgreSQL);
 # numbers; placeholders. Double quotes hold identifiers, except in MySQL: what could not be an
@@ -51,13 +52,17 @@ def query_string(query: str) -> str:
     return "&".join(parts)
 
 
-@lru_cache(maxsize=2048)
 def sql_shape(sql: str) -> str:
     """The statement with literals and lists as ``?``, without comments, 500 characters.
 
     It is what groups statements, and all of a statement that is ever shown: an application may
-    have written values into its SQL. Cached, for an application has few statements.
+    have written values into its SQL. Text in double quotes that could be an identifier stays.
     """
-    text = _LITERALS.sub(_masked, sql[:4000])
-    text = _LISTS.sub("(?)", text)
+    return _shape(sql[:STATEMENT_LIMIT])
+
+
+@lru_cache(maxsize=1024)
+def _shape(sql: str) -> str:
+    # Cached, for an application has few statements; cut before, for some are megabytes long.
+    text = _LISTS.sub("(?)", _LITERALS.sub(_masked, sql))
     return " ".join(text.split())[:SQL_LIMIT]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import errno
+import gc as gc_module
+import json
 import os
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.core.cache import CacheHandler
+from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.handlers.base import BaseHandler
+from django.http import HttpResponse
+from django.template.base import Template
 from django.test import Client
+from django.test.utils import override_settings
 
+import slowhound
 from slowhound import formats, guard, recorder, redact, stacks
 from slowhound.appendfile import AppendFile
 from slowhound.blackbox import Box
@@ -20,6 +30,7 @@ from slowhound.record import Record
 from slowhound.recorder import Recorder
 from slowhound.registry import instrumenters
 from slowhound.sinks import stream
+from slowhound.testing import capture_events
 
 PATHS = [
     "/",
@@ -51,7 +62,6 @@ PARTS: list[tuple[Any, str]] = [
     (db, "calling_line"),
     (cache, "_count"),
     (cache, "describe"),
-    (cache, "wrap_thread"),
     (cache, "_wrap"),
     (cache, "own_time"),
     (template, "own_time"),
@@ -162,7 +172,146 @@ def test_installing_that_fails_never_hurts(untouched: Any, monkeypatch: pytest.M
     assert recorder.get() is not None
 
 
-def test_cache_handler_is_put_back() -> None:
-    """After a stop nothing of Django is patched."""
+def test_nothing_stays_patched_after_a_stop(client: Client, configure: Any) -> None:
+    """Django's classes have their own methods again."""
+    before = (LocMemCache.get, Template.render, BaseHandler.process_exception_by_middleware)
+    configure()
+    client.get("/")
+    assert LocMemCache.get is not before[0]
+    assert Template.render is not before[1]
     recorder.stop()
-    assert CacheHandler.create_connection is cache._create_connection
+    after = (LocMemCache.get, Template.render, BaseHandler.process_exception_by_middleware)
+    assert after == before
+
+
+def test_patches_of_others_are_kept(
+    client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another tool put in place before runs, and what it put there since stays."""
+    seen = []
+    own = Template.render
+
+    def first(self: Template, context: Any) -> Any:
+        seen.append("first")
+        return own(self, context)
+
+    monkeypatch.setattr(Template, "render", first)
+    configure()
+    client.get("/template/")
+    assert "first" in seen
+    ours = Template.render
+
+    def last(self: Template, context: Any) -> Any:
+        return ours(self, context)
+
+    monkeypatch.setattr(Template, "render", last)
+    recorder.stop()
+    assert Template.render is last
+
+
+def test_copied_cache_is_a_cache_of_its_own(client: Client) -> None:
+    """A copy with another prefix does not read the original's keys."""
+    client.get("/cached/")
+    other = copy.copy(caches["default"])
+    other.key_prefix = "tenant"
+    caches["default"].set("k", "plain")
+    assert other.get("k") is None
+
+
+@override_settings(
+    MIDDLEWARE=[
+        "django.middleware.cache.UpdateCacheMiddleware",
+        "slowhound.middleware.SlowhoundMiddleware",
+        "django.middleware.cache.FetchFromCacheMiddleware",
+    ]
+)
+def test_response_can_be_pickled_by_a_cache_around_it() -> None:
+    """The cache middleware around ours stores the response and serves it again."""
+    caches["default"].clear()
+    each = Client(raise_request_exception=False)
+    with capture_events() as events:
+        assert [each.get("/").status_code for _ in range(2)] == [200, 200]
+    assert len(events) == 2
+
+
+class Replaces:
+    """A middleware around ours that answers with another response."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> HttpResponse:
+        self.get_response(request)
+        return HttpResponse("replaced")
+
+
+@override_settings(
+    MIDDLEWARE=[
+        "tests.unit.test_never_hurts.Replaces",
+        "slowhound.middleware.SlowhoundMiddleware",
+    ]
+)
+def test_replaced_responses_lose_no_request() -> None:
+    """Requests whose response is thrown away have their event, and so have those after them."""
+    each = Client()
+    with capture_events() as events:
+        for _ in range(5):
+            assert each.get("/").content == b"replaced"
+        gc_module.collect()
+        active = recorder.get()
+        assert active is not None
+        active.finish_lost()
+    assert len(events) == 5
+
+
+def test_hostile_length_switches_nothing_off(client: Client) -> None:
+    """A header that no number can hold costs its own field, for one request."""
+    with capture_events() as events:
+        for _ in range(guard.LIMIT + 5):
+            client.get("/", headers={"content-length": "9" * 5000})
+        client.get("/")
+    assert len(events) == guard.LIMIT + 6
+    assert "req_bytes" not in events[0]
+
+
+class Lazy:
+    """Whatever is asked of it fails, also its class."""
+
+    @property
+    def __class__(self) -> Any:  # type: ignore[override]
+        raise RuntimeError("the database is down")
+
+    def __str__(self) -> str:
+        raise RuntimeError("the database is down")
+
+
+def test_value_that_cannot_be_read_costs_its_own_field(client: Client, configure: Any) -> None:
+    """A lazy object that fails is shown as its type; the event is written."""
+    directory = configure()
+
+    def adds_lazy(request: Any, response: Any, environ: Any) -> None:
+        slowhound.Context.set("user", Lazy())
+
+    instrumenters["Adds"] = SimpleNamespace(call=adds_lazy)  # type: ignore[assignment]
+    try:
+        for _ in range(guard.LIMIT + 5):
+            client.get("/")
+    finally:
+        del instrumenters["Adds"]
+    (segment,) = (directory / "events").iterdir()
+    events = [json.loads(line) for line in segment.read_text().splitlines()]
+    assert [event["app_user"] for event in events] == ["<Lazy>"] * (guard.LIMIT + 5)
+
+
+def test_event_that_cannot_be_made_is_still_an_event(
+    client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug of ours while describing a request leaves its least: who, how long, which status."""
+    directory = configure()
+    monkeypatch.setattr(request, "describe_request", raises)
+    for _ in range(guard.LIMIT + 5):
+        client.get("/")
+    (segment,) = (directory / "events").iterdir()
+    events = [json.loads(line) for line in segment.read_text().splitlines()]
+    assert [event["resp_status"] for event in events] == [200] * (guard.LIMIT + 5)
+    assert events[-1]["rec_errors"] >= guard.LIMIT

@@ -37,7 +37,8 @@ for number in range(2):
     slot.query_begins(f"SELECT * FROM t WHERE name = 'secret{number}'", time.monotonic())
     if number:
         slot.query_ends()
-    slot.stack.write(slot.number + stack_note(from_frame(sys._getframe()), time.monotonic(), {}))
+    stack = from_frame(sys._getframe())
+    slot.note_stack(record.number, stack_note(record, stack, time.monotonic()))
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -159,7 +160,7 @@ def test_damaged_box_gives_a_part_or_nothing(tmp_path_factory: Any, data: st.Dat
     slot = box.claim(record.number, who_note(record))
     assert slot is not None
     slot.query_begins("SELECT 1", 2.0)
-    slot.stack.write(slot.number + stack_note((), 3.0, {}))
+    slot.note_stack(record.number, stack_note(record, (), 3.0))
     whole = bytearray(Path(box.path).read_bytes())
     box.close()
     whole = whole[: data.draw(st.integers(0, len(whole)))] if data.draw(st.booleans()) else whole
@@ -185,7 +186,7 @@ def test_notes_fit_whatever_they_hold() -> None:
     assert len(note) <= HALF_WHO - 16
     assert json.loads(note)["id"] == record.id
     stack = tuple(Frame("\x00" * 3000, 1, "\x01" * 3000) for _ in range(FRAMES * 2))
-    note = stack_note(stack, 1.0, {})
+    note = stack_note(record, stack, 1.0)
     assert len(note) <= HALF_STACK - 24
     assert json.loads(note)["taken"] == 1.0
 
@@ -195,7 +196,7 @@ def test_half_written_note_leaves_the_one_before(tmp_path: Path) -> None:
     box = Box(str(tmp_path), 1)
     slot = box.claim(1, b'{"id":"old"}')
     assert slot is not None
-    slot.who.write(b'{"id":"new"}')
+    slot.who.write(slot.number + b'{"id":"new"}')
     data = bytearray(Path(box.path).read_bytes())
     at = data.index(b'{"id":"new"}')
     data[at : at + 3] = b"xxx"
@@ -222,7 +223,7 @@ def test_slot_of_an_earlier_request_tells_nothing_of_it(tmp_path: Path) -> None:
     slot = box.claim(1, b"{}")
     assert slot is not None
     slot.query_begins("SELECT 1", 1.0)
-    slot.stack.write(slot.number + b"{}")
+    slot.note_stack(1, b"{}")
     slot.release()
     assert box.claim(2, b"{}") is slot
     state = read(Path(box.path).read_bytes())

@@ -90,23 +90,32 @@ def _write(server: Any, path: str, state: BoxState, death: Death) -> None:
         event["g_w_count"] = len(server.WORKERS) + 1  # the dead one was still counted
     logfmt = settings.get("format") != "json"
     lines = [formats.json_line(event) for event in found]
-    write = _stream(server, settings)
-    for event, line in zip(found, lines, strict=True):
-        write(formats.logfmt(event) if logfmt else line[:-1].decode())
+    shown = [
+        formats.logfmt(event) if logfmt else line[:-1].decode()
+        for event, line in zip(found, lines, strict=True)
+    ]
     if lines and settings.get("dir"):
         _append(os.path.join(directory, "events"), b"".join(lines))
+    _stream(server, settings.get("stream"), shown)
 
 
-def _stream(server: Any, settings: dict[str, Any]) -> stream.Stream:
-    target = settings.get("stream")
+def _stream(server: Any, target: Any, lines: list[str]) -> None:
     if target is None:
-        return stream.nowhere
-    if target != "auto":
-        return stream.to_file(target)[0]
+        return
+    file = None
     log = server.log
-    if isinstance(log, Logger):
-        return AccessStream(log.access_log) if log.access_log_enabled else stream.nowhere
-    return stream.to_stdout
+    if target != "auto":
+        write, file = stream.to_file(str(target))
+    elif not isinstance(log, Logger):
+        write = stream.to_stdout
+    elif log.access_log_enabled:
+        write = AccessStream(log.access_log)
+    else:
+        return
+    for line in lines:
+        write(line)
+    if file is not None:
+        file.close()
 
 
 def _append(folder: str, data: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import select
+import socket
 import sys
 from typing import Any
 from urllib.parse import unquote
@@ -123,8 +124,12 @@ def _gone(environ: Any) -> bool:
     if connection is None:
         return False
     try:
+        # Over a unix socket POLLHUP comes with every close, also of a client that has read all;
+        # POLLERR says that it closed with something unread.
+        unix = connection.family == socket.AF_UNIX
+        signs = select.POLLERR if unix else select.POLLHUP | select.POLLERR
         poll = select.poll()
         poll.register(connection.fileno(), 0)
-        return any(state & (select.POLLHUP | select.POLLERR) for _, state in poll.poll(0))
+        return any(state & signs for _, state in poll.poll(0))
     except (OSError, ValueError, AttributeError):
         return False

@@ -28,8 +28,6 @@ def start(worker: Any) -> None:
     active = recorder.start(get_config(), _server(worker))
     if active is None:
         return
-    if active.box is not None:
-        tell_box(worker, active.box.path)
     active.saturation.listeners = list(worker.sockets)
     active.saturation.pool = getattr(worker, "tpool", None)
     active.sample()
@@ -42,7 +40,7 @@ def _server(worker: Any) -> recorder.Server:
     # A sync worker has one request in flight, gthread one per thread; two to spare, so that a
     # request that cannot be finished takes no place from others.
     slots = {"SyncWorker": 1, "ThreadWorker": worker.cfg.threads}.get(name, 254) + 2
-    return recorder.Server(name, slots, _stream(worker.log))
+    return recorder.Server(name, slots, _stream(worker.log), partial(tell_box, worker))
 
 
 def _stream(log: Any) -> Stream | None:

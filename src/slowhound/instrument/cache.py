@@ -1,16 +1,19 @@
-"""Cache calls, by wrapping the methods of each cache object that Django hands out.
+"""Cache calls, by wrapping the methods of the backends' classes.
 
-Django has no signal for caches. Cache objects are made per thread by ``caches``; wrapping the
-object, not its class, leaves backends that call each other's methods alone.
+Django has no signal for caches. The classes are wrapped, not the objects: a copy of a cache, or a
+test's patch of a class, behaves as it would without slowhound.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import wraps
+from types import FunctionType
 from typing import Any
 
-from django.core.cache import CacheHandler, caches
+from django.core.cache import caches
+from django.utils.module_loading import import_string
 
 from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
@@ -21,53 +24,49 @@ Counts = tuple[int, int, int]
 NOTHING: Counts = (0, 0, 0)
 
 _guard = guard("cache instrumenter")
-_create_connection = CacheHandler.create_connection
+# (class, name of the method) -> the class's own function, and ours.
+_wrapped: dict[tuple[type, str], tuple[FunctionType, Callable[..., Any]]] = {}
 
 
 def install() -> None:
-    """Wraps the caches of this thread and each one made from now on."""
-    CacheHandler.create_connection = _create_and_wrap  # type: ignore[method-assign,assignment]
-    wrap_thread()
+    """Wraps the backends that the settings name."""
+    for alias in caches.settings:
+        with _guard:  # a backend whose library is missing fails for the application, later
+            _wrap(import_string(caches.settings[alias]["BACKEND"]))
 
 
 def uninstall() -> None:
-    """Unwraps this thread's caches and stops wrapping new ones."""
-    CacheHandler.create_connection = _create_connection  # type: ignore[method-assign]
-    for cache in caches.all(initialized_only=True):
-        for name in METHODS:
-            cache.__dict__.pop(name, None)
+    """Puts the classes' own methods back, where nobody else has patched them since."""
+    while _wrapped:
+        (cls, name), (own, ours) = _wrapped.popitem()
+        if cls.__dict__.get(name) is ours:
+            setattr(cls, name, own)
 
 
-def wrap_thread() -> None:
-    """Wraps caches that this thread made before slowhound was installed."""
-    for cache in caches.all(initialized_only=True):
-        _wrap(cache)
+def _wrap(backend: type) -> None:
+    for cls in backend.__mro__[:-1]:
+        for name, outcome in METHODS.items():
+            own = cls.__dict__.get(name)
+            if type(own) is FunctionType and (cls, name) not in _wrapped:
+                ours = _observed(own, name, outcome)
+                _wrapped[cls, name] = (own, ours)
+                setattr(cls, name, ours)
 
 
-def _create_and_wrap(handler: Any, alias: str) -> Any:
-    cache = _create_connection(handler, alias)
-    with _guard:
-        _wrap(cache)
-    return cache
-
-
-def _wrap(cache: Any) -> None:
-    for name, outcome in METHODS.items():
-        if name not in cache.__dict__:
-            setattr(cache, name, _observed(getattr(cache, name), name, outcome))
-
-
-def _observed(method: Callable[..., Any], name: str, outcome: Callable[..., Any]) -> Any:
-    def call(*args: Any, **kwargs: Any) -> Any:
+def _observed(
+    method: Callable[..., Any], name: str, outcome: Callable[..., Counts]
+) -> Callable[..., Any]:
+    @wraps(method)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         record = current_record.get()
         if record is None or record.done or record.cache_depth:
-            return method(*args, **kwargs)
+            return method(self, *args, **kwargs)
         before = record.accounted
         start = time.monotonic()
         record.cache_depth = 1
         counts = NOTHING
         try:
-            result = method(*args, **kwargs)
+            result = method(self, *args, **kwargs)
             with _guard:
                 counts = outcome(result, args, kwargs)
         finally:
@@ -117,7 +116,8 @@ def _neither(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coun
 
 
 # The outermost call counts: Django's base class builds ``get_many`` and ``incr`` on ``get``, other
-# backends do not. ``get_or_set`` is not here: it is counted by the calls that it makes.
+# backends do not; a subclass calls its parent's method. ``get_or_set`` is not here: it is counted
+# by the calls that it makes.
 METHODS: dict[str, Callable[..., Counts]] = {
     "get": _get,
     "get_many": _get_many,

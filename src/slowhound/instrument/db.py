@@ -18,7 +18,7 @@ from django.db.backends.signals import connection_created
 from slowhound.frames import calling_line
 from slowhound.guard import guard
 from slowhound.record import QueryStats, Record, current_record
-from slowhound.redact import sql_shape
+from slowhound.redact import STATEMENT_LIMIT, sql_shape
 
 # From this many runs of one statement on, the request is called an N+1 suspect.
 N1_MIN = 5
@@ -95,6 +95,8 @@ def _count(record: Record, text: str, alias: str, start: float, took: float) -> 
     record.db_count += 1
     record.db_time += took
     record.accounted += took
+    if len(text) > STATEMENT_LIMIT:  # of a bulk insert, megabytes are not kept for its counts
+        text = f"{text[:STATEMENT_LIMIT]} /* {len(text)} */"
     queries = record.queries
     if queries is None:
         queries = record.queries = {}

@@ -6,6 +6,7 @@ the traceback: Django's ``Node.render_annotated`` has the node in its frame.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -21,19 +22,24 @@ MESSAGE_LIMIT = 1000
 TEXT_OF_UNPRINTABLE = "<exception text not available>"
 
 _guard = guard("exception instrumenter")
-_process_exception = BaseHandler.process_exception_by_middleware
+# What stands there when we come: others may have patched it before.
+_process_exception: Callable[..., Any] = BaseHandler.process_exception_by_middleware
 
 
 def install() -> None:
     """Listens to Django's signal for unhandled exceptions, and sees handled ones of views."""
+    global _process_exception
     got_request_exception.connect(_on_unhandled, dispatch_uid="slowhound")
-    BaseHandler.process_exception_by_middleware = _see_first  # type: ignore[method-assign]
+    if BaseHandler.process_exception_by_middleware is not _see_first:
+        _process_exception = BaseHandler.process_exception_by_middleware
+        BaseHandler.process_exception_by_middleware = _see_first  # type: ignore[method-assign]
 
 
 def uninstall() -> None:
     """Stops listening."""
     got_request_exception.disconnect(dispatch_uid="slowhound")
-    BaseHandler.process_exception_by_middleware = _process_exception  # type: ignore[method-assign]
+    if BaseHandler.process_exception_by_middleware is _see_first:
+        BaseHandler.process_exception_by_middleware = _process_exception  # type: ignore[method-assign]
 
 
 def _see_first(self: BaseHandler, exception: Exception, request: Any) -> Any:

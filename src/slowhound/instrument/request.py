@@ -11,6 +11,8 @@ from slowhound.record import Record
 # A header that claims more than an hour of queueing is a wrong clock or a forgery.
 QUEUE_LIMIT = 3600.0
 KEYS_LIMIT = 200
+PATH_LIMIT = 1000
+HEADER_LIMIT = 400
 NO_ENVIRON: dict[str, Any] = {}
 
 
@@ -20,7 +22,9 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
     get = environ.get
     event["req_id"] = record.id
     event["req_method"] = record.method
-    event["req_path"] = record.path
+    # Cut: a line longer than a pipe takes at once (4,096 bytes) can be torn apart by others.
+    path = record.path
+    event["req_path"] = path if len(path) <= PATH_LIMIT else path[:PATH_LIMIT] + "..."
     event["req_referrer"] = header(get("HTTP_REFERER"))
     event["req_user_agent"] = header(get("HTTP_USER_AGENT"))
     route = record.route
@@ -30,7 +34,7 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
     if query:
         event["req_query_keys"] = query_keys(query)
     size = get("CONTENT_LENGTH")
-    if size and size.isascii() and size.isdecimal():
+    if size and len(size) < 19 and size.isascii() and size.isdecimal():
         event["req_bytes"] = int(size)
     address = get("REMOTE_ADDR")
     if address:
@@ -39,7 +43,11 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
 
 def header(value: str | None) -> str | None:
     """A header's text. WSGI hands over bytes as latin-1 (PEP 3333); clients mean UTF-8."""
-    if value is None or value.isascii():
+    if value is None:
+        return None
+    if len(value) > HEADER_LIMIT:
+        value = value[:HEADER_LIMIT] + "..."
+    if value.isascii():
         return value
     try:
         return value.encode("latin-1").decode("utf-8", "surrogateescape")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.template.base import Template
@@ -12,17 +13,22 @@ from slowhound.instrument.clock import own_time
 from slowhound.record import Record, current_record
 
 _guard = guard("template instrumenter")
-_render = Template.render
+# What stands there when we come: others may have patched it before.
+_render: Callable[[Template, Any], Any] = Template.render
 
 
 def install() -> None:
     """Wraps ``Template.render``, the one door through which Django's templates are rendered."""
-    Template.render = render  # type: ignore[method-assign]
+    global _render
+    if Template.render is not render:
+        _render = Template.render
+        Template.render = render  # type: ignore[method-assign]
 
 
 def uninstall() -> None:
-    """Puts Django's method back."""
-    Template.render = _render  # type: ignore[method-assign]
+    """Puts the method back, unless somebody else has patched it since."""
+    if Template.render is render:
+        Template.render = _render  # type: ignore[method-assign,assignment]
 
 
 def render(self: Template, context: Any) -> Any:

@@ -29,6 +29,7 @@ class ReportFiles:
         self.directory = directory
         self.max_bytes = max_bytes
         self.folder = folder
+        self._next_look = 0.0
 
     def name(self, number: int) -> str:
         """A new file name for the ``number``-th request of this process."""
@@ -45,11 +46,19 @@ class ReportFiles:
         except OSError as exc:
             lost("reports", exc)
             return False
+        self._keep_within(folder, path)
+        return True
+
+    def _keep_within(self, folder: str, path: str) -> None:
+        # Looking at 50,000 files takes 0.2 s: not for each of many reports in one second.
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + 1.0
         try:
             keep_within(folder, self.max_bytes, OURS, keep=path)
         except OSError as exc:
-            lost("reports", exc, 0)  # it is written; the folder only grows
-        return True
+            lost("reports", exc, 0)  # they are written; the folder only grows
 
     def append(self, name: str, text: str) -> None:
         """Adds to a report; one that was removed in the meantime (the cap) is let go."""

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from slowhound.blackbox import Slot
 from slowhound.config import Config
 from slowhound.frames import Stack, fingerprint, locate
-from slowhound.notes import stack_note, who_note
+from slowhound.losses import lost
+from slowhound.notes import stack_note
 from slowhound.record import Moment, Record, snapshot_in_flight
 from slowhound.redact import query_string, sql_shape
 from slowhound.report import Report, Snapshot, describe_others, end_text, later_text
@@ -22,6 +23,10 @@ from slowhound.watch.locals import locals_of
 NOTE_AFTER = 0.2
 # Seconds between two looks that are more than the hound's own sleep.
 LONG_GAP = 0.5
+# When everything is slow at once the hound still looks at all that is in flight, each tick.
+REPORTS_PER_SCAN = 50
+ENDS_PER_SCAN = 50
+ENDED_LIMIT = 1000
 
 
 class Files(Protocol):
@@ -90,6 +95,7 @@ class SlowWatch:
         self.shortest = config.shortest_threshold()
         # Filled by the threads of ending requests, emptied by the hound.
         self.ended: deque[Record] = deque()
+        self._reports_left = 0
         self.last_scan = time.monotonic()
         # (end, length) of the times for which the hound could not run, in seconds.
         self.gaps: deque[tuple[float, float]] = deque(maxlen=16)
@@ -103,6 +109,7 @@ class SlowWatch:
             self.gaps.append((now, now - self.last_scan))
         self.last_scan = now
         due = float("inf")
+        self._reports_left = REPORTS_PER_SCAN
         for record in snapshot_in_flight():
             age = record.age(now)
             if age >= NOTE_AFTER and record.slot is not None:
@@ -116,7 +123,9 @@ class SlowWatch:
                 due = min(due, self._consider(record, age))
             else:
                 due = min(due, record.started + self.shortest)
-        while self.ended:
+        for _ in range(ENDS_PER_SCAN):
+            if not self.ended:
+                break
             self._end(self.ended.popleft())
         return due
 
@@ -129,14 +138,15 @@ class SlowWatch:
         """Writes the stack of now into the black box: it may be the request's last."""
         stack = stack_of(record)
         if stack is not None:
-            counts = {"db_queries": record.db_count, "db_time": record.db_time}
-            slot.who.write(who_note(record))
-            slot.stack.write(slot.number + stack_note(stack, time.monotonic(), counts))
+            slot.note_stack(record.number, stack_note(record, stack, time.monotonic()))
 
     def _consider(self, record: Record, age: float) -> float:
         threshold = self._threshold(record)
         if age < threshold:
             return record.started + threshold
+        if self._reports_left <= 0:
+            return 0.0  # at the next look, which is due at once
+        self._reports_left -= 1
         self._report(record, threshold)
         return record.started + threshold * 2
 
@@ -159,8 +169,12 @@ class SlowWatch:
                 slow.blind = self._blind(record, now)
                 slow.report = self.files.name(record.number) or None
                 slow.claim(record)
-        if record.slow is not None:
+        if record.slow is None:
+            return
+        if len(self.ended) < ENDED_LIMIT:
             self.ended.append(record)
+        else:
+            lost("the ends of slow reports", "too many at once")
 
     def _snapshot(self, record: Record) -> Snapshot | None:
         variables: list[tuple[str, list[tuple[str, str]]]] = []
