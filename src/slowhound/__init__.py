@@ -2,13 +2,13 @@
 
 The map; each layer imports only from those above it, and import-linter checks that:
 
-    guard losses fields redact frames folder      know nothing of the rest
-    config record registry formats blackbox appendfile stacks report
-                                                  one request's state, settings, files
-    instrument/ watch/ sinks/ store/              siblings that never import each other
-    recorder                                      wires them: begin, finish, emit
-    context conf middleware apps checks gunicorn/ testing
-                                                  the application's and the server's side
+    guard losses fields redact frames folder        know nothing of the rest
+    config legacy record registry formats blackbox notes postmortem graves appendfile stacks report
+                                                    one request's state, settings, files
+    instrument/ watch/ sinks/ store/                siblings that never import each other
+    recorder                                        wires them: begin, finish, emit
+    context conf middleware apps checks gunicorn/   the application's and the server's side
+    compat/ cli/ testing                            drop-in imports, commands, for tests
 
 Nothing here imports Django until it is used: Gunicorn's arbiter imports ``slowhound.gunicorn``.
 """
