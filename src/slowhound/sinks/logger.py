@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from slowhound.frames import Frame, short_path
 from slowhound.report import Report, one_line
 
 
@@ -30,7 +31,7 @@ class PythonLogger:
         if self.brief:
             message = f"Slow Request Watchdog: {one_line(event['req_path'])}"
             stack = report.snapshot.stack if report.snapshot is not None else ()
-            extra["culprit"] = event.get("slow_loc") or "(not known)"
+            extra["culprit"] = culprit(stack[-1]) if stack else "(not known)"
             extra["stack"] = [str(frame) for frame in stack]
         else:
             view = one_line(event.get("resp_view") or "-")
@@ -40,3 +41,9 @@ class PythonLogger:
 
     def close(self) -> None:
         """The logger is the application's."""
+
+
+def culprit(frame: Frame) -> str:
+    """``module in function``, by which collectors group; the module as it would be imported."""
+    path = short_path(frame.filename).removesuffix(".py").removesuffix("/__init__")
+    return f"{path.strip('/').replace('/', '.')} in {frame.function}"
