@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from typing import Any
 
@@ -15,9 +16,13 @@ from slowhound.frames import add_app_package
 from slowhound.legacy import LEGACY, apply
 
 
-@functools.lru_cache(maxsize=1)
 def get_config() -> Config:
-    """The settings of this process."""
+    """The settings of this process and its user: with --preload root has read them before."""
+    return _read(os.geteuid() if hasattr(os, "geteuid") else 0)
+
+
+@functools.lru_cache(maxsize=2)
+def _read(_user: int) -> Config:
     for name in (getattr(settings, "ROOT_URLCONF", None), settings.SETTINGS_MODULE):
         if name and name.partition(".")[0] in sys.modules:
             add_app_package(name)
@@ -33,7 +38,7 @@ def lookup(name: str, default: Any) -> Any:
 def _forget(*, setting: str, **_: Any) -> None:
     # override_settings in a test: the next handler reads the settings anew.
     if setting == "SLOWHOUND" or setting in LEGACY:
-        get_config.cache_clear()
+        _read.cache_clear()
         recorder.stop()
 
 

@@ -42,6 +42,7 @@ def settings_note(config: Config, server: str) -> bytes:
 def who_note(record: Record) -> bytes:
     """The request as it is known at its first sight; written once, before anything can happen."""
     path = clean(record.path)
+    environ = record.environ or {}
     for limit in PATH_LIMITS:
         encoded = _encode(
             {
@@ -49,6 +50,8 @@ def who_note(record: Record) -> bytes:
                 "method": record.method[:20],
                 "path": path[:limit],
                 "started": record.started,
+                "referrer": _cut(environ.get("HTTP_REFERER"), limit // 2),
+                "user_agent": _cut(environ.get("HTTP_USER_AGENT"), limit // 2),
             }
         )
         if len(encoded) <= HALF_WHO - 24:

@@ -115,9 +115,10 @@ class Recorder:
 
     # The four steps of a request
 
-    def begin(self, method: str, path: str) -> Record:
+    def begin(self, method: str, path: str, environ: dict[str, Any] | None = None) -> Record:
         """A new record for the request that this thread carries from now on."""
         record = Record(method, path, time.monotonic())
+        record.environ = environ
         in_flight[record.number] = record
         current_record.set(record)
         if not hasattr(self._threads, "wrapped"):
@@ -384,7 +385,8 @@ class Recorder:
             self.delivery.stop()
             if self.box is not None:
                 box, self.box = self.box, None
-                box.close()
+                # With requests still in flight it is for whoever buries this process.
+                box.close(remove=not in_flight)
 
 
 # Set by slowhound.testing: events are kept here and written nowhere.

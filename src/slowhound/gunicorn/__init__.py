@@ -12,6 +12,7 @@ arbiter and so never imports Django; ``worker`` does, in the worker.
 from slowhound.gunicorn.combine import combine_always
 from slowhound.gunicorn.hooks import (
     child_exit,
+    on_exit,
     post_request,
     post_worker_init,
     pre_fork,
@@ -25,6 +26,7 @@ combine_always()
 __all__ = [
     "Logger",
     "child_exit",
+    "on_exit",
     "post_request",
     "post_worker_init",
     "pre_fork",

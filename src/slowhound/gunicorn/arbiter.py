@@ -20,7 +20,7 @@ from gunicorn import util
 from slowhound import formats
 from slowhound.appendfile import FLAGS
 from slowhound.blackbox import BoxState
-from slowhound.gunicorn.logger import AccessStream, Logger
+from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.losses import lost
 from slowhound.notes import read_note
 from slowhound.postmortem import Death, dead_box, events, written_by
@@ -108,7 +108,7 @@ def _stream(server: Any, target: Any, lines: list[str]) -> None:
         write, file = stream.to_file(str(target))
     elif not isinstance(log, Logger):
         write = stream.to_stdout
-    elif log.access_log_enabled:
+    elif access_log_on(log):
         write = AccessStream(log.access_log)
     else:
         return

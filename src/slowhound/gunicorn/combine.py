@@ -18,7 +18,7 @@ from slowhound.gunicorn import hooks
 # Before the application's own hook: the record exists when it runs.
 FIRST = ("pre_fork", "post_worker_init", "pre_request")
 # After it: what it adds to the context is in the event.
-LAST = ("post_request", "worker_exit", "child_exit")
+LAST = ("post_request", "worker_exit", "child_exit", "on_exit")
 
 
 def combine_always() -> None:
@@ -84,6 +84,7 @@ _ARITY = {
     "pre_fork": _two,
     "child_exit": _two,
     "post_worker_init": _one,
+    "on_exit": _one,
     "pre_request": _two,
     "worker_exit": _two,
     "post_request": _four,

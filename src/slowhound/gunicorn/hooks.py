@@ -6,22 +6,33 @@ after the body is closed, whatever went wrong before, and ``sys.exc_info()`` say
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
+import signal
 import socket
 import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
+
+from gunicorn.errors import HaltServer
 
 from slowhound.frames import from_traceback
 from slowhound.guard import guarded
 from slowhound.gunicorn import arbiter
-from slowhound.record import Record
+from slowhound.record import Record, in_flight
 
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 # A client that leaves while the view works is noticed only by asking for its socket's state
 # (0.8 µs); one that waited less than this has not had the time to give up.
 PATIENCE = 0.05
+# Seconds that a stopping arbiter waits for the workers that it has killed.
+LAST_WAIT = 2.0
+_main = threading.main_thread().ident
 
 
 @guarded("gunicorn pre_fork")
@@ -50,37 +61,108 @@ def pre_request(worker: Any, req: Any) -> None:
     """Begins the record of a request."""
     active = _recorder()
     if active is not None:
-        record = active.begin(req.method, req.path)
+        path = req.path
+        if "%" in path:
+            path = unquote(path, errors="surrogateescape")
+        record = active.begin(req.method, path, headers(req))
         record.by_server = True
         req.slowhound = record
 
 
-@guarded("gunicorn post_request")
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     """Finishes it: the body is closed, or never will be."""
+    if threading.get_ident() == _main:  # where Python runs the handlers of signals
+        with ENDING:
+            _finish(req, environ, resp)
+    else:
+        _finish(req, environ, resp)
+
+
+class Ending:
+    """Makes the signals that end a worker wait while its main thread finishes a request.
+
+    Gunicorn's handlers of SIGABRT (the timeout), SIGQUIT and SIGINT raise SystemExit wherever the
+    thread stands: in the middle of an event, which would then be lost, or written twice.
+    """
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.waiting: list[Callable[[], object]] = []
+
+    def install(self) -> None:
+        """Puts itself before the handlers that Gunicorn has set."""
+        for number in (signal.SIGABRT, signal.SIGQUIT, signal.SIGINT):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                signal.signal(number, partial(self._handle, handler))
+
+    def _handle(self, handler: Callable[..., object], number: int, frame: Any) -> None:
+        if self.busy:
+            self.waiting.append(partial(handler, number, frame))
+        else:
+            handler(number, frame)
+
+    def __enter__(self) -> None:
+        self.busy = True
+
+    def __exit__(self, *_: object) -> None:
+        self.busy = False
+        while self.waiting:
+            self.waiting.pop()()
+
+
+ENDING = Ending()
+
+
+@guarded("gunicorn post_request")
+def _finish(req: Any, environ: Any, resp: Any) -> None:
     record: Record | None = getattr(req, "slowhound", None)
     active = _recorder()
     if record is None or active is None:
         return
     exc = sys.exc_info()[1]
-    if record.environ is None:  # Django never saw it
+    if record.request is None:  # Django never saw it
         record.environ = environ
-        record.path = unquote(record.path, errors="surrogateescape")
     describe(record, req, environ, resp, exc)
     if isinstance(exc, SystemExit) and record.outcome == "timeout":
         stack = from_traceback(exc.__traceback__)
-        # The innermost frame is Gunicorn's signal handler; what it interrupted is asked for.
-        active.abort(record, stack[:-1] if stack[-1].function == "handle_abort" else stack)
+        # The innermost frames are the signal's handlers; what they interrupted is asked for.
+        while len(stack) > 1 and stack[-1].function in ("handle_abort", Ending._handle.__name__):
+            stack = stack[:-1]
+        active.abort(record, stack)
     active.finish(record, req, resp, environ)
 
 
 @guarded("gunicorn worker exit")
 def worker_exit(server: Any, worker: Any) -> None:
     """The worker ends in good order: write what is pending, remove its box."""
-    if "slowhound.recorder" in sys.modules:
+    # Threads of gthread may still have requests in flight, and end them or be killed in them: the
+    # recorder is then needed to the end of the process.
+    if "slowhound.recorder" in sys.modules and not in_flight:
         from slowhound import recorder
 
         recorder.stop()
+
+
+@guarded("gunicorn exit")
+def on_exit(server: Any) -> None:
+    """In the arbiter: bury the workers that it has just killed because they did not end in time.
+
+    It does not wait for them itself, and after it nobody is there who knows how they died.
+    """
+    end = time.monotonic() + LAST_WAIT
+    with contextlib.suppress(HaltServer):  # a worker that never booted; the server halts anyway
+        while server.WORKERS and time.monotonic() < end:
+            server.reap_workers()
+            time.sleep(0.01)
+
+
+_SHOWN = {"REFERER": "HTTP_REFERER", "USER-AGENT": "HTTP_USER_AGENT"}
+
+
+def headers(req: Any) -> dict[str, str]:
+    """The two headers that the box shows, in the words of environ, which does not exist yet."""
+    return {_SHOWN[name]: value for name, value in req.headers if name in _SHOWN}
 
 
 def _recorder() -> Any:

@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 from typing import Any, Self
-from urllib.parse import unquote
 
 from gunicorn import glogging
 from gunicorn.instrument.statsd import Statsd
@@ -42,25 +41,10 @@ class Logger(glogging.Logger):
             super().access(resp, req, environ, request_time)
         elif isinstance(self, Statsd):
             _send_metrics(self, resp, request_time)
-        active = _active()
-        if active is not None and getattr(req, "slowhound", None) is None:
-            with guard("gunicorn access"):
-                self._refused(active, resp, req, environ)
 
     def wants_plain_line(self) -> bool:
         """True when Gunicorn's own access line is to be written."""
         return self.PRESERVE_EXISTING_LOGGER or _active() is None
-
-    def _refused(self, active: Any, resp: Any, req: Any, environ: Any) -> None:
-        """A request that Gunicorn answered itself, before any hook: malformed, too large, ..."""
-        from slowhound.gunicorn.hooks import describe
-
-        record = active.begin(
-            getattr(req, "method", None) or "-", unquote(getattr(req, "path", None) or "-")
-        )
-        record.environ = environ
-        describe(record, req, None, resp, None)
-        active.finish(record, req, resp, environ)
 
 
 def _send_metrics(statsd: Any, resp: Any, request_time: Any) -> None:
@@ -103,3 +87,10 @@ class AccessStream:
             write_all(descriptor, line.encode("utf-8", "backslashreplace") + b"\n")
         else:
             log.info("%s", line)
+
+
+def access_log_on(log: glogging.Logger) -> bool:
+    """Whether Gunicorn would write an access log; before version 24 only its ``access`` knows."""
+    cfg = log.cfg
+    own = cfg.logconfig or cfg.logconfig_dict or getattr(cfg, "logconfig_json", None)
+    return bool(cfg.accesslog or own or (cfg.syslog and not cfg.disable_redirect_access_to_syslog))

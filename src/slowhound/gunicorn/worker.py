@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.handlers.base import BaseHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from gunicorn import util
 
 from slowhound import recorder
 from slowhound.conf import get_config
+from slowhound.guard import guard
 from slowhound.gunicorn.arbiter import tell_box
-from slowhound.gunicorn.logger import AccessStream, Logger
+from slowhound.gunicorn.hooks import ENDING, headers
+from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.middleware import Watch
 from slowhound.sinks.stream import Stream, nowhere
 
@@ -28,6 +33,8 @@ def start(worker: Any) -> None:
     active = recorder.start(get_config(), _server(worker))
     if active is None:
         return
+    ENDING.install()
+    watch_refusals(worker)
     active.saturation.listeners = list(worker.sockets)
     active.saturation.pool = getattr(worker, "tpool", None)
     active.sample()
@@ -46,7 +53,46 @@ def _server(worker: Any) -> recorder.Server:
 def _stream(log: Any) -> Stream | None:
     if not isinstance(log, Logger):
         return None
-    return AccessStream(log.access_log) if log.access_log_enabled else nowhere
+    return AccessStream(log.access_log) if access_log_on(log) else nowhere
+
+
+def watch_refusals(worker: Any) -> None:
+    """An event for each request that Gunicorn answers itself: malformed, too large.
+
+    No hook sees these, and the access log only some of them.
+    """
+    handle_error, write_error = worker.handle_error, util.write_error
+    answered = threading.local()
+
+    def written(sock: Any, status_int: int, reason: str, mesg: str) -> None:
+        answered.status = status_int
+        write_error(sock, status_int, reason, mesg)
+
+    def handled(req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        answered.status = None
+        handle_error(req, client, addr, exc)
+        refused = getattr(exc, "req", None)
+        if req is None and hasattr(refused, "headers"):  # of other errors it is a text
+            req = refused
+        if answered.status is not None and getattr(req, "slowhound", None) is None:
+            with guard("gunicorn refusal"):
+                _refused(req, addr, answered.status)
+
+    util.write_error = written
+    worker.handle_error = handled
+
+
+def _refused(req: Any, addr: Any, status: int) -> None:
+    active = recorder.get()
+    if active is None:
+        return
+    path = unquote(getattr(req, "path", None) or "-", errors="surrogateescape")
+    environ = headers(req) if req is not None else {}
+    if isinstance(addr, tuple):
+        environ["REMOTE_ADDR"] = addr[0]
+    record = active.begin(getattr(req, "method", None) or "-", path, environ)
+    record.status = status
+    active.finish(record)
 
 
 def put_in_front() -> None:

@@ -6,6 +6,7 @@ second. Nothing is scheduled, locked or woken per request.
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -53,6 +54,9 @@ class Hound:
         return self._thread.is_alive()
 
     def _run(self) -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            # Signals are the main thread's; here they would only interrupt a write.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         watch = guard("hound")
         wait = self._tick
         while not self._stop.wait(wait):
