@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.harness import gunicorns
 from tests.harness.echo import echo_server
 from tests.harness.launch import ROOT, Launcher, Setup
 from tests.harness.postgres import Unavailable, cluster
 from tests.harness.site import Site
 
 WORKERS = ("sync", "gthread")
+SERVER_TESTS = ("servers", "faults", "deploy", "compat")
 HERE = Path(__file__).parent
 # For a loaded machine; each wait inside has its own deadline, and says what it waited for.
 SERVER_TIMEOUT = 180
-ROOT_FIXTURES = {"tmpfs", "immutable", "foreign"}
+ROOT_FIXTURES = {"tmpfs", "immutable", "foreign", "unprivileged"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark servers by where a test stands, and PostgreSQL and root by what it uses."""
     for item in items:
-        if item.path.is_relative_to(HERE / "servers") or item.path.is_relative_to(HERE / "faults"):
+        if any(item.path.is_relative_to(HERE / folder) for folder in SERVER_TESTS):
             item.add_marker("server")
             item.add_marker("slow")
             item.add_marker(pytest.mark.timeout(SERVER_TIMEOUT))
@@ -49,6 +52,32 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template")
     prepare(Setup(settings=None), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def packages(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Put a released package into a folder of its own, once; skip where pip cannot."""
+    cache = getattr(request.config, "cache", None)
+    base = cache.mkdir("slowhound-packages") if cache else tmp_path_factory.mktemp("packages")
+
+    def provide(requirement: str) -> Path:
+        try:
+            return gunicorns.install(requirement, base / requirement.replace("==", "-"))
+        except gunicorns.Unavailable as reason:
+            pytest.skip(str(reason))
+
+    return provide
+
+
+@pytest.fixture(scope="session", params=gunicorns.VERSIONS)
+def gunicorn(request: pytest.FixtureRequest, packages: Callable[[str], Path]) -> str:
+    """Both versions of Gunicorn, one after the other, for Setup's `gunicorn`."""
+    version: str = request.param
+    if version == "23" and gunicorns.VARIABLE not in os.environ:
+        os.environ[gunicorns.VARIABLE] = str(packages(f"gunicorn=={gunicorns.OLD}"))
+    return version
 
 
 @pytest.fixture

@@ -77,6 +77,17 @@ class Wire:
         self.sock.close()
         return b"".join(parts)
 
+    def read_what_comes(self) -> bytes:
+        """The same when the server may die and reset the connection: what arrived until then."""
+        parts = []
+        try:
+            while part := self.sock.recv(65536):
+                parts.append(part)
+        except ConnectionError:
+            pass
+        self.sock.close()
+        return b"".join(parts)
+
     def half_close(self) -> None:
         """Say that nothing more will be sent, and go on reading."""
         self.sock.shutdown(socket.SHUT_WR)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.client import Address
+from tests.harness.gunicorns import folder_of, script_of
 from tests.harness.process import Process
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
@@ -44,7 +45,11 @@ class Setup:
 
     `settings` is the site's SLOWHOUND, None leaves slowhound out altogether; `wired` says whether
     Gunicorn's configuration has slowhound's lines, `middleware` whether MIDDLEWARE has its entry.
+    `gunicorn` is its version; an `env` of None is not set at all; `wrapper` is a command that runs
+    the server.
     """
+
+    gunicorn: str = "27"
 
     worker: str = "sync"
     workers: int = 1
@@ -52,7 +57,10 @@ class Setup:
     settings: Mapping[str, Any] | None = field(default_factory=dict)
     django: Mapping[str, Any] = field(default_factory=dict)
     conf: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    wrapper: Sequence[str] = ()
+    python_path: Sequence[str] = ()
+    as_script: bool = False
     bind: str = "tcp"
     gunicorn_args: Sequence[str] = ()
     wired: bool = True
@@ -86,13 +94,22 @@ class Setup:
             if not name.startswith(("GUNICORN", "SLOWHOUND"))
         }
         extra = os.environ.get("PYTHONPATH")
-        return {
+        paths = (folder_of(self.gunicorn), *self.python_path, str(ROOT), extra)
+        found = {
             **kept,
             "DJANGO_SETTINGS_MODULE": "tests.site.settings",
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{extra}" if extra else str(ROOT),
+            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             "SLOWHOUND_TEST": self.options(scratch, folder),
             **self.env,
         }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def command(self, conf: Path) -> list[str]:
+        """What starts Gunicorn with this configuration."""
+        script = [os.path.join(script_of(self.gunicorn), "gunicorn")]
+        gunicorn = script if self.as_script else ["-m", "gunicorn"]
+        options = ["-c", str(conf), *self.gunicorn_args, self.app]
+        return [*self.wrapper, sys.executable, *gunicorn, *options]
 
     def gunicorn_conf(self, bind: str) -> str:
         head = "" if self.settings is None or not self.wired else CONF
@@ -108,6 +125,7 @@ class Launcher:
         self.folder = folder
         self.template = template
         self.sites: list[Site] = []
+        self.home_mode = 0o755
         self.short = Path(tempfile.mkdtemp(prefix="sh-"))  # a unix socket's path holds 107 bytes
 
     def __call__(self, **wishes: Any) -> Site:
@@ -121,8 +139,7 @@ class Launcher:
         }[setup.bind]
         conf = home / "gunicorn.conf.py"
         conf.write_text(setup.gunicorn_conf(bind))
-        argv = [sys.executable, "-m", "gunicorn", "-c", str(conf), *setup.gunicorn_args, setup.app]
-        process = Process(argv, home, setup.environment(home, folder))
+        process = Process(setup.command(conf), home, setup.environment(home, folder))
         return self._site(process, home, folder, lambda: gunicorn_address(process, setup.workers))
 
     def wsgiref(self, **wishes: Any) -> Site:
@@ -148,9 +165,10 @@ class Launcher:
     def _home(self, setup: Setup) -> tuple[Path, Path]:
         home = self.folder / f"site{len(self.sites)}"
         home.mkdir()
+        home.chmod(self.home_mode)
         for name in ("default", "other"):
             shutil.copyfile(self.template / f"{name}.sqlite3", home / f"{name}.sqlite3")
-        folder = Path((setup.settings or {}).get("DIR", home / "record"))
+        folder = Path((setup.settings or {}).get("DIR") or home / "record")
         return home, folder
 
     def _site(self, process: Process, home: Path, folder: Path, ready: Any) -> Site:

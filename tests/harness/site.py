@@ -18,7 +18,7 @@ from tests.harness.client import (
     new_agent,
     request_bytes,
 )
-from tests.harness.process import Process
+from tests.harness.process import Process, children_of
 from tests.harness.recorded import Recorded
 from tests.harness.waiting import eventually
 
@@ -105,7 +105,7 @@ class Site(Recorded):
 
     def read_all(self, wires: list[Wire]) -> None:
         """Read all of these responses at once, so that no server waits for a client to close."""
-        for reading in [self._threads.submit(wire.read_all) for wire in wires]:
+        for reading in [self._threads.submit(wire.read_what_comes) for wire in wires]:
             reading.result()
 
     def event(self, path: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -118,6 +118,11 @@ class Site(Recorded):
     def worker_pids(self) -> list[int]:
         """The children of the arbiter."""
         return self.process.children()
+
+    @staticmethod
+    def children_of(pid: int) -> list[int]:
+        """The children of another arbiter."""
+        return children_of(pid)
 
     def stop(self) -> int:
         """End the server as an operator does; its exit code."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from tests.site.options import OPTIONS
-from tests.site.views import basic, bodies, db, errors, outside, waiting
+from tests.site.views import basic, bodies, db, deaths, errors, outside, waiting
 
 urlpatterns = [
     path("ok/", basic.ok, name="ok"),
@@ -60,6 +60,14 @@ urlpatterns = [
     path("call-httpx/", outside.call_httpx, name="call-httpx"),
     path("call-nobody/", outside.call_nobody, name="call-nobody"),
     path("template/", outside.template, name="template"),
+    path("started/<slug:name>/<str:seconds>/", deaths.started, name="started"),
+    path("deaf/<slug:gate>/", deaths.deaf, name="deaf"),
+    path("holding/", deaths.holding, name="holding"),
+    path("endless-sql/", deaths.endless_sql, name="endless-sql"),
+    path("main-stuck/<slug:gate>/", deaths.main_stuck, name="main-stuck"),
+    path("abort-soon/<slug:name>/<int:microseconds>/", deaths.abort_soon, name="abort-soon"),
+    path("exits/", deaths.exits, name="exits"),
+    path("threads/", deaths.threads, name="threads"),
 ]
 
 if OPTIONS.get("slowhound") is not None:

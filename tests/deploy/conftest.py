@@ -1,0 +1,110 @@
+"""What the tests of deployments share: a site for each version, and running as nobody."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.launch import ROOT, Launcher
+from tests.harness.site import Site
+
+Deploy = Callable[..., Site]
+
+
+@pytest.fixture
+def deploy(serve: Launcher, gunicorn: str) -> Deploy:
+    """Start a server in each version of Gunicorn; the arguments are the fields of Setup."""
+
+    def start(**wishes: Any) -> Site:
+        return serve(gunicorn=gunicorn, **wishes)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def deploy_module(serve_module: Launcher, gunicorn: str) -> Deploy:
+    """The same for a server that the tests of a module share."""
+
+    def start(**wishes: Any) -> Site:
+        return serve_module(gunicorn=gunicorn, **wishes)
+
+    return start
+
+
+# Shows another user what this interpreter and these sources are, where they lie in a folder that
+# is root's alone: in a mount name space of the server's own, the folder holds nothing else.
+SHOW = """\
+mount --bind "$1" "$2" && mount -t tmpfs -o mode=755 hidden "$1" || exit 97
+shift 2
+while [ "$1" != -- ]; do mkdir -p "$2" && mount --bind "$1" "$2" || exit 97; shift 2; done
+shift
+exec "$@"
+"""
+
+
+def closed_ancestor(path: Path) -> Path | None:
+    """The outermost folder above `path` that others may not enter."""
+    above = [each for each in reversed(path.parents) if not each.stat().st_mode & 0o001]
+    return above[0] if above else None
+
+
+def showing(scratch: Path) -> list[str]:
+    """A command that runs another so that every user can read the interpreter."""
+    needed = {Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve(), ROOT}
+    closed = {each: closed_ancestor(each) for each in needed}
+    hidden = {each for each in closed.values() if each is not None}
+    if not hidden:
+        return []
+    if len(hidden) > 1:
+        pytest.skip(f"others cannot enter {hidden}")
+    top = hidden.pop()
+    aside = scratch / "aside"
+    aside.mkdir()
+    shown: list[str] = []
+    for each in sorted(path for path, ancestor in closed.items() if ancestor is not None):
+        shown += [str(aside / each.relative_to(top)), str(each)]
+    return ["unshare", "-m", "sh", "-c", SHOW, "sh", str(top), str(aside), *shown, "--"]
+
+
+@pytest.fixture
+def unprivileged(template: Path, gunicorn: str) -> Iterator[Deploy]:
+    """Start a server whose arbiter is root and whose workers are nobody."""
+    if os.getuid() != 0:
+        pytest.skip("an arbiter of root's needs root")
+    folder = Path(tempfile.mkdtemp(prefix="sh-nobody-"))
+    folder.chmod(0o755)
+    wrapper = showing(folder)
+    nobody = pwd.getpwnam("nobody")
+    check = "import django.core.handlers.wsgi, slowhound.gunicorn.worker, os; os.listdir('.')"
+    became = f"import os; os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid}); {check}"
+    tried = subprocess.run(
+        [*wrapper, sys.executable, "-c", became],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if tried.returncode:
+        pytest.skip(f"nobody cannot run this interpreter: {tried.stderr[-200:]}")
+    launcher = Launcher(folder, template)
+    launcher.home_mode = 0o777
+
+    def start(**wishes: Any) -> Site:
+        conf = f'user = "nobody"\ngroup = {nobody.pw_gid!r}\n' + wishes.pop("conf", "")
+        return launcher(gunicorn=gunicorn, wrapper=wrapper, conf=conf, **wishes)
+
+    start.folder = folder  # type: ignore[attr-defined]
+    yield start
+    launcher.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)

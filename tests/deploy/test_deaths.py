@@ -1,0 +1,96 @@
+"""Workers that die under load: each request that was started is accounted for, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.deploy.conftest import Deploy
+from tests.harness.accounts import (
+    check_boxes_are_of_the_living,
+    check_once,
+    counted,
+    terminal_events,
+)
+from tests.harness.site import Site
+from tests.harness.waiting import eventually
+
+CLIENTS, EACH, DEATHS = 6, 25, 5
+
+
+def client(site: Site, name: str) -> list[tuple[str, str, bool]]:
+    """Requests one after the other: their names, their agents, whether they were answered."""
+    done = []
+    for number in range(EACH):
+        request = f"{name}-{number}"
+        try:
+            wire = site.open(f"/started/{request}/0.02/")
+        except OSError:
+            continue
+        answered = wire.read_what_comes().startswith(b"HTTP/1.1 200")
+        done.append((request, wire.agent, answered))
+    return done
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV], ids=["SIGKILL", "SIGSEGV"])
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+def test_workers_that_die_under_load(deploy: Deploy, worker: str, number: signal.Signals) -> None:
+    """A request with a response has a request event; one that was started, exactly one event."""
+    site = deploy(worker=worker, workers=2, threads=3, gunicorn_args=["--preload"])
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        running = [clients.submit(client, site, f"client-{each}") for each in range(CLIENTS)]
+        for _ in range(DEATHS):
+            victims = eventually(
+                lambda: pids if len(pids := site.worker_pids()) == 2 else None, "two workers"
+            )
+            seen = len(terminal_events(site))
+            eventually(
+                lambda seen=seen: (
+                    len(terminal_events(site)) > seen + 3 or all(each.done() for each in running)
+                ),
+                "some requests more",
+            )
+            os.kill(victims[0], number)
+            eventually(
+                lambda victim=victims[0]: victim not in site.worker_pids(), "the end of a worker"
+            )
+        done = [request for each in running for request in each.result()]
+    answered = [agent for _, agent, whole in done if whole]
+    started = [agent for name, agent, _ in done if (site.scratch / f"{name}.started").exists()]
+    check_once(site, {*answered, *started})
+    assert set(counted(site).values()) == {1}
+    by_agent = {event["req_user_agent"]: event for event in terminal_events(site)}
+    assert {by_agent[agent]["event_type"] for agent in answered} <= {"request", "crash"}
+    died = [event for event in terminal_events(site) if event["event_type"] == "crash"]
+    assert died
+    causes = {(event["crash_cause"], event["crash_signal"]) for event in died}
+    expected = "segfault" if number == signal.SIGSEGV else "signal"
+    assert causes == {(expected, number.name)}
+    check_boxes_are_of_the_living(site)
+
+
+def test_worker_that_ends_itself(deploy: Deploy) -> None:
+    """os._exit in a view is a crash by exit, with one event."""
+    site = deploy()
+    wire = site.open("/exits/")
+    wire.read_what_comes()
+    check_once(site, [wire.agent])
+    event = site.terminal(wire.agent)
+    assert (event["event_type"], event["crash_cause"]) == ("crash", "exit")
+    check_boxes_are_of_the_living(site)
+
+
+def test_worker_that_dies_idle(deploy: Deploy) -> None:
+    """A worker that dies without a request leaves neither an event nor a box."""
+    site = deploy()
+    check_once(site, [site.get("/ok/").agent])
+    before = len(terminal_events(site))
+    pid = site.worker_pids()[0]
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: site.worker_pids() not in ([], [pid]), "a new worker")
+    check_once(site, [site.get("/ok/").agent])
+    assert len(terminal_events(site)) == before + 1
+    check_boxes_are_of_the_living(site)

@@ -1,0 +1,153 @@
+"""Ways to start a Gunicorn, in each version: what is recorded is the same in all of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.conftest import Deploy
+from tests.harness.accounts import check_boxes_are_of_the_living, check_once, terminal_events
+from tests.harness.client import Address, Connection, exchange
+from tests.harness.recorded import Event
+from tests.harness.site import Site
+from tests.harness.waiting import eventually
+
+
+def check_recorded(site: Site) -> Event:
+    """A request with queries is whole: view, counts, one event, one line, one box."""
+    answer = site.get("/n1/")
+    event = site.terminal(answer.agent)
+    assert (event["event_type"], event["resp_view"], event["db_queries"]) == ("request", "n1", 7)
+    assert event["pid"] in site.worker_pids()
+    check_once(site, [answer.agent])
+    check_boxes_are_of_the_living(site)
+    return event
+
+
+def check_backlog_empties(site: Site) -> None:
+    """The backlog can be asked for, and is 0 when nobody waits."""
+    eventually(
+        lambda: site.event("/ok/").get("g_backlog") == 0,
+        "an empty backlog",
+        transcript=site.process.transcript,
+    )
+
+
+def test_version_is_the_one_asked_for(deploy: Deploy, gunicorn: str) -> None:
+    """The server of these tests is the Gunicorn that their names say."""
+    site = deploy()
+    found = re.search(r"Starting gunicorn (\d+)\.", site.process.stderr)
+    assert found
+    assert int(found[1]) == 23 if gunicorn == "23" else int(found[1]) >= 27
+    check_recorded(site)
+
+
+@pytest.mark.parametrize("middleware", [True, False], ids=["listed", "not listed"])
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+def test_preload(deploy: Deploy, worker: str, middleware: bool) -> None:
+    """With --preload the application is older than its workers; the middleware may be unlisted."""
+    site = deploy(
+        worker=worker, workers=2, middleware=middleware, gunicorn_args=["--preload"], warm=True
+    )
+    check_recorded(site)
+    assert site.event("/raise/")["exc_type"] == "OhNoes"
+
+
+@pytest.mark.parametrize("preload", [False, True], ids=["workers", "preload"])
+def test_settings_module_of_the_wsgi_file(deploy: Deploy, preload: bool) -> None:
+    """A wsgi.py that sets DJANGO_SETTINGS_MODULE is enough, nobody has to export it."""
+    args = ["--preload"] if preload else []
+    site = deploy(env={"DJANGO_SETTINGS_MODULE": None}, middleware=False, gunicorn_args=args)
+    check_recorded(site)
+
+
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+def test_timeout_0(deploy: Deploy, worker: str) -> None:
+    """Where Gunicorn has no timeout, no request has one: each has its request event, once."""
+    site = deploy(worker=worker, conf="timeout = 0")
+    answer = site.get("/sleep/0.6/")
+    assert site.terminal(answer.agent)["event_type"] == "request"
+    check_recorded(site)
+    assert {event["event_type"] for event in terminal_events(site)} == {"request"}
+
+
+def test_shortest_timeout(deploy: Deploy) -> None:
+    """With a timeout of one second, Gunicorn's shortest, a request just below it is a request."""
+    site = deploy(conf="timeout = 1")
+    assert site.event("/sleep/0.7/")["event_type"] == "request"
+    check_recorded(site)
+
+
+def test_unix_socket(deploy: Deploy) -> None:
+    """On a unix socket there is no client address, and nothing else is missing."""
+    site = deploy(bind="unix")
+    assert check_recorded(site).get("req_client_addr") is None
+    check_backlog_empties(site)
+
+
+def test_ipv6(deploy: Deploy) -> None:
+    """On IPv6 the client's address is one of IPv6."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as reason:
+        pytest.skip(f"no IPv6 loopback here: {reason}")
+    assert check_recorded(deploy(bind="tcp6"))["req_client_addr"] == "::1"
+
+
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+def test_several_binds(deploy: Deploy, serve, worker: str) -> None:
+    """A server on TCP and on a unix socket records the requests of both."""
+    path = f"{serve.short}/second.sock"
+    site = deploy(worker=worker, conf=f'bind = ["127.0.0.1:0", "unix:{path}"]')
+    check_recorded(site)
+    connection = Connection(Address("localhost", path=path))
+    second = exchange(connection, "GET", "/five/")
+    connection.close()
+    assert site.terminal(second.agent)["db_queries"] == 5
+    check_once(site, [second.agent])
+    check_backlog_empties(site)
+
+
+def test_raw_env(deploy: Deploy) -> None:
+    """What raw_env sets is there when the settings are read."""
+    site = deploy(
+        env={"DJANGO_SETTINGS_MODULE": None},
+        app="django.core.wsgi:get_wsgi_application()",
+        middleware=False,
+        conf='raw_env = ["DJANGO_SETTINGS_MODULE=tests.site.settings", "OTEL_SERVICE_NAME=shop"]',
+    )
+    assert check_recorded(site)["service"] == "shop"
+
+
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+def test_whitenoise_around_the_application(deploy: Deploy, worker: str) -> None:
+    """A file that Django never sees has a line of its own; the next request is as always."""
+    site = deploy(worker=worker, app="tests.site.wsgi:static_first", middleware=False)
+    answer = site.get("/static/hello.txt")
+    event = site.terminal(answer.agent)
+    assert (event["req_path"], event["resp_status"]) == ("/static/hello.txt", 200)
+    assert not event.get("resp_view")
+    check_once(site, [answer.agent])
+    check_recorded(site)
+
+
+def test_settings_of_a_dir_that_is_not_there(deploy: Deploy, tmp_path: Path) -> None:
+    """DIR is made, with its parents, where it does not exist yet."""
+    folder = tmp_path / "not" / "yet"
+    site = deploy(settings={"DIR": str(folder)})
+    check_recorded(site)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(folder)
+
+
+def test_json_lines(deploy: Deploy) -> None:
+    """FORMAT json works on either version."""
+    site = deploy(settings={"FORMAT": "json"})
+    event = site.event("/n1/")
+    site.stop()
+    assert [json.loads(line)["req_id"] for line in site.output()] == [event["req_id"]]

@@ -1,0 +1,61 @@
+"""Accounts: each request has exactly one terminal event, and no dead worker's box is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from tests.harness.recorded import TERMINAL, Event
+from tests.harness.site import Site
+from tests.harness.waiting import eventually
+
+
+def terminal_events(site: Site) -> list[Event]:
+    """Every terminal event so far."""
+    return [event for event in site.events() if event["event_type"] in TERMINAL]
+
+
+def counted(site: Site) -> Counter[str]:
+    """How many terminal events each agent has."""
+    return Counter(event["req_user_agent"] for event in terminal_events(site))
+
+
+def printed(site: Site) -> Counter[str]:
+    """How many terminal lines each agent has."""
+    return Counter(
+        line["req_user_agent"] for line in site.lines() if line["event_type"] in TERMINAL
+    )
+
+
+def boxes(site: Site) -> list[str]:
+    """The names of the boxes there are."""
+    return sorted(path.name for path in site.dir.glob("boxes/*"))
+
+
+def check_once(site: Site, agents: Iterable[str]) -> None:
+    """Each agent has one terminal event and one line, once all have come."""
+    wanted = set(agents)
+    eventually(
+        lambda: wanted <= set(counted(site)) and wanted <= set(printed(site)),
+        "a terminal event and a line for each request",
+        transcript=lambda: (
+            f"{site.process.transcript()}\n--- no event {wanted - set(counted(site))}"
+            f"\n--- no line {wanted - set(printed(site))}"
+        ),
+    )
+    for found in (counted(site), printed(site)):
+        assert {agent: found[agent] for agent in wanted} == dict.fromkeys(wanted, 1)
+
+
+def check_boxes_are_of_the_living(site: Site, parent: int | None = None) -> None:
+    """There is one box for each living worker, and no other."""
+
+    def fits() -> bool:
+        owners = sorted(int(name.partition("-")[0]) for name in boxes(site))
+        return owners == (site.worker_pids() if parent is None else site.children_of(parent))
+
+    eventually(
+        fits,
+        "one box for each worker",
+        transcript=lambda: f"{site.process.transcript()}\n--- boxes {boxes(site)}",
+    )
