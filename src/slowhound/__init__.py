@@ -6,6 +6,7 @@ The map; each layer imports only from those above it, and import-linter checks t
     config legacy record registry formats blackbox notes postmortem graves appendfile stacks report
                                                     one request's state, settings, files
     instrument/ watch/ sinks/ store/                siblings that never import each other
+    events upkeep                                   a record's events; the hound's chores
     recorder                                        wires them: begin, finish, emit
     context conf middleware apps checks gunicorn/   the application's and the server's side
     compat/ cli/ testing                            drop-in imports, commands, for tests

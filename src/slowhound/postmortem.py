@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from slowhound.blackbox import BoxState, Pending, open_box, read, take
 from slowhound.fields import VERSION
-from slowhound.notes import read_note
+from slowhound.frames import Stack, locate
+from slowhound.notes import FRAMES, read_note
 from slowhound.redact import sql_shape
 
 # No box is larger: 1,024 slots are 4 MiB.
@@ -160,6 +161,17 @@ def _stack_fields(kind: str, last: dict[str, Any], ended: float) -> dict[str, An
     if isinstance(stack, list):
         fields[f"{kind}_stack"] = " < ".join(str(frame) for frame in reversed(stack))
     return fields
+
+
+def abort_fields(stack: Stack) -> dict[str, Any]:
+    """The fields of a request that the server ended by a timeout; ``stack`` is where it was."""
+    loc, cause = locate(stack)
+    return {
+        "timeout_loc": loc,
+        "timeout_cause_loc": cause,
+        "timeout_stack": " < ".join(str(frame) for frame in stack[-FRAMES:][::-1]),
+        "timeout_stack_age": 0.0,
+    }
 
 
 def _last(last: dict[str, Any], pending: Pending) -> float:

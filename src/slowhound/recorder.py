@@ -15,35 +15,25 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from slowhound import blackbox, formats, guard, instrument, losses
+from slowhound import blackbox, events, formats, guard, instrument, losses
 from slowhound.appendfile import AppendFile
 from slowhound.config import Config
+from slowhound.events import Event
 from slowhound.fields import VERSION
-from slowhound.folder import keep_within
-from slowhound.frames import Stack, locate
-from slowhound.graves import Graves
 from slowhound.guard import guarded
-from slowhound.instrument import cache, db, exception, gc, http, template
+from slowhound.instrument import db
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
-from slowhound.losses import lost
-from slowhound.notes import FRAMES, settings_note, who_note
-from slowhound.record import Record, current_record, in_flight, snapshot_in_flight
+from slowhound.notes import who_note
+from slowhound.record import Record, current_record, in_flight
 from slowhound.registry import instrumenters, set_up, tear_down
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.reports import NoFiles, ReportFiles
-from slowhound.store.segments import SEGMENTS, open_segment
+from slowhound.store.segments import open_segment
+from slowhound.upkeep import Upkeep
 from slowhound.watch.hound import Hound, tick_for
 from slowhound.watch.slow import Files, SlowWatch
-
-# Chores between two looks at what all segments together take.
-RETENTION_EVERY = 60
-
-
-def kind_of(record: Record) -> str:
-    """The type of a record's terminal event."""
-    return "timeout" if record.outcome == "timeout" else "request"
 
 
 class Server(NamedTuple):
@@ -75,10 +65,7 @@ class Recorder:
         self._served = itertools.count(1)
         self._threads = threading.local()
         self._events = itertools.count(1)
-        self.rss = 0
-        self._retention_in = 0
         self.saturation = Saturation()
-        self.graves = Graves(self.write)
         self.box: blackbox.Box | None = None
         self.segment: AppendFile | None = None
         self.files: list[AppendFile] = []
@@ -89,8 +76,8 @@ class Recorder:
         if config.report_files:
             reports = ReportFiles(config.dir, config.reports_max_bytes, config.reports_dir)
         self.watch = SlowWatch(config, self.describe_slow, self.emit, reports, self.delivery.put)
-        chores = (self.tend_box, self.tend_files, self.sample, self.finish_lost)
-        self.hound = Hound(tick_for(self.watch.shortest), self.watch.scan, chores)
+        self.upkeep = Upkeep(self)
+        self.hound = Hound(tick_for(self.watch.shortest), self.watch.scan, self.upkeep.chores())
         self.stream = self._open_stream()
 
     def _open_stream(self) -> stream.Stream:
@@ -180,22 +167,17 @@ class Recorder:
         if rate is None:
             record.emitted = True  # on purpose not written
         else:
-            self._emit_request(record, rate, now, nr)
+            event = events.terminal(record, rate)
+            self._describe_worker(event, len(in_flight) + 1)
+            event["w_nr"] = nr
+            event["rec_overhead"] = record.overhead + time.monotonic() - now
+            self.emit(event, record)
 
     @guarded("least event")
     def _emit_least(self, record: Record) -> None:
         """A request whose event could not be made has one all the same, with what cannot fail."""
-        event = {
-            "event_type": kind_of(record),
-            "req_id": record.id,
-            "req_method": record.method,
-            "req_path": record.path,
-            "resp_time": record.took,
-            "resp_status": record.status,
-            "resp_outcome": record.outcome,
-        }
         record.extras = record.queries = None
-        self.emit(event, record)
+        self.emit(events.least(record), record)
 
     def _call_instrumenters(self, record: Record, server_objects: tuple[Any, ...]) -> None:
         response = record.response() if record.response is not None else None
@@ -214,75 +196,21 @@ class Recorder:
         # Not random.random(): an application may count on its own sequence of that.
         return rate if int.from_bytes(os.urandom(2)) < rate * 0x10000 else None
 
-    def _emit_request(self, record: Record, rate: float, now: float, nr: int) -> None:
-        event: dict[str, Any] = {"event_type": kind_of(record)}
-        request_fields.describe_request(record, event)
-        if record.exc is not None:
-            exception.describe(record, event)
-        seen_by_django = record.request is not None
-        if seen_by_django:
-            request_fields.describe_response(record, event)
-        else:
-            event["resp_status"] = record.status
-        self._describe_work(record, event)
-        if seen_by_django:
-            event["rest_time"] = max(record.took - record.accounted, 0.0)
-        if rate < 1.0:
-            event["sample_rate"] = rate
-        if record.aborted is not None:
-            event.update(record.aborted)
-        if record.slow is not None:
-            event.update(record.slow.fields())
-        self._describe_worker(event, len(in_flight) + 1)
-        event["w_nr"] = nr
-        event["rec_overhead"] = record.overhead + time.monotonic() - now
-        self.emit(event, record)
-
-    def _describe_work(self, record: Record, event: dict[str, Any]) -> None:
-        if record.queries is not None:
-            db.describe(record, event)
-        if record.cache is not None:
-            cache.describe(record, event)
-        if record.tmpl_count:
-            template.describe(record, event)
-        if record.out_count:
-            http.describe(record, event)
-        if record.gc_time:
-            gc.describe(record, event)
-
-    def _describe_worker(self, event: dict[str, Any], busy: int) -> None:
-        saturation = self.saturation
-        event.update(saturation.fields)
-        if saturation.pool is not None:
-            event.update(saturation.inside(busy))
+    def _describe_worker(self, event: Event, busy: int) -> None:
+        event.update(self.saturation.fields)
+        if self.saturation.pool is not None:
+            event.update(self.saturation.inside(busy))
         event["w_age"] = time.monotonic() - self.started
-        if self.rss:
-            event["w_rss"] = self.rss
+        if self.upkeep.rss:
+            event["w_rss"] = self.upkeep.rss
 
-    def abort(self, record: Record, stack: Stack) -> None:
-        """The server ends this worker in the middle of the request; ``stack`` is where it was."""
-        loc, cause = locate(stack)
-        frames = " < ".join(str(frame) for frame in stack[-FRAMES:][::-1])
-        record.aborted = {
-            "timeout_loc": loc,
-            "timeout_cause_loc": cause,
-            "timeout_stack": frames,
-            "timeout_stack_age": 0.0,
-        }
-
-    def describe_slow(self, record: Record, age: float) -> dict[str, Any]:
-        """The ``slow`` event of a request that still runs; ``resp_time`` is its age."""
-        event: dict[str, Any] = {"event_type": "slow"}
-        request_fields.describe_request(record, event)
-        event["resp_view"] = record.view
-        event["resp_time"] = age
-        self._describe_work(record, event)
-        if record.slow is not None:
-            event.update(record.slow.fields())
+    def describe_slow(self, record: Record, age: float) -> Event:
+        """The ``slow`` event of a request that is ``age`` seconds old."""
+        event = events.slow(record, age)
         self._describe_worker(event, len(in_flight))
         return event
 
-    def emit(self, event: dict[str, Any], record: Record | None = None) -> None:
+    def emit(self, event: Event, record: Record | None = None) -> None:
         """Completes one event and writes it to the stream and to the segment."""
         config = self.config
         event["ts"] = time.time()
@@ -308,7 +236,7 @@ class Recorder:
             record.emitted = True
         self.write(event, details)
 
-    def write(self, event: dict[str, Any], details: dict[str, Any] | None) -> None:
+    def write(self, event: Event, details: dict[str, Any] | None) -> None:
         """Writes a complete event; ``details`` are the fields that only JSON can hold."""
         whole = {**event, **details} if details else event
         if captured is not None:
@@ -320,62 +248,6 @@ class Recorder:
             self.segment.write(line)
         if self.stream is not stream.nowhere:
             self.stream(formats.logfmt(event) if self.logfmt else line[:-1].decode())
-
-    # The hound's chores
-
-    def tend_box(self) -> None:
-        """Makes the box, or makes it anew when it was removed; keeps its header fresh."""
-        if self.box is not None and not self.box.still_there():
-            gone, self.box = self.box, None
-            gone.abandon()
-        if self.box is None:
-            try:
-                box = blackbox.Box(self.config.dir, self.server.slots)
-                box.settings.write(settings_note(self.config, self.server.name))
-                self.box = box
-                if self.server.tell is not None:
-                    self.server.tell(box.path)
-            except OSError as exc:
-                lost("the black box", exc, 0)
-                return
-        cells = self.box.cells
-        cells[blackbox.HEARTBEAT] = time.monotonic_ns()
-        cells[blackbox.IN_FLIGHT] = len(in_flight)
-        cells[blackbox.DROPPED] = losses.dropped
-        cells[blackbox.RSS] = self.rss
-
-    def tend_files(self) -> None:
-        """Rotates and reopens files; now and then removes the oldest segments.
-
-        Not only after a rotation: short-lived workers leave many small segments behind.
-        """
-        self._retention_in -= 1
-        for file in self.files:
-            begun = file.tend()
-            if file is self.segment and file.fd >= 0 and (begun or self._retention_in <= 0):
-                self._retention_in = RETENTION_EVERY
-                folder = os.path.dirname(file.name)
-                keep_within(folder, self.config.store_max_bytes, SEGMENTS, keep=file.name)
-
-    def sample(self) -> None:
-        """Samples saturation and memory, and sees who has died."""
-        try:
-            boxes, dead = blackbox.survey(self.config.dir)
-        except OSError:
-            boxes, dead = [], []
-        self.saturation.sample(boxes)
-        self.graves.visit(dead)
-        try:
-            with open("/proc/self/statm", "rb") as statm:
-                self.rss = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except OSError:
-            self.rss = 0  # not Linux: the field is left out
-
-    def finish_lost(self) -> None:
-        """Finishes records whose response was thrown away without ever being closed."""
-        for record in snapshot_in_flight():
-            if record.response is not None and record.response() is None:
-                self.finish(record)
 
     def stop(self) -> None:
         """Ends the hound, writes what is pending, removes the box."""
@@ -390,7 +262,7 @@ class Recorder:
 
 
 # Set by slowhound.testing: events are kept here and written nowhere.
-captured: list[dict[str, Any]] | None = None
+captured: list[Event] | None = None
 
 _recorder: Recorder | None = None
 _starting = threading.Lock()

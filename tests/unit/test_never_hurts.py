@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import formats, guard, recorder, redact, stacks
+from slowhound import events, formats, guard, recorder, redact, stacks
 from slowhound.appendfile import AppendFile
 from slowhound.blackbox import Box
 from slowhound.instrument import cache, db, exception, gc, http, request, template
@@ -31,6 +31,7 @@ from slowhound.recorder import Recorder
 from slowhound.registry import instrumenters
 from slowhound.sinks import stream
 from slowhound.testing import capture_events
+from slowhound.upkeep import Upkeep
 
 PATHS = [
     "/",
@@ -52,6 +53,11 @@ PARTS: list[tuple[Any, str]] = [
     (Recorder, "start"),
     (Recorder, "_conclude"),
     (Recorder, "_keep"),
+    (Recorder, "_describe_worker"),
+    (events, "terminal"),
+    (Upkeep, "tend_box"),
+    (Upkeep, "tend_files"),
+    (Upkeep, "sample"),
     (Record, "__init__"),
     (Record, "note"),
     (Record, "view"),
@@ -260,7 +266,7 @@ def test_replaced_responses_lose_no_request() -> None:
         gc_module.collect()
         active = recorder.get()
         assert active is not None
-        active.finish_lost()
+        active.upkeep.finish_lost()
     assert len(events) == 5
 
 

@@ -181,7 +181,7 @@ def test_response_thrown_away_is_finished_by_the_hound(client: Client) -> None:
         gc.collect()
         active = recorder.get()
         assert active is not None
-        active.finish_lost()
+        active.upkeep.finish_lost()
     assert [event["req_path"] for event in events] == ["/thrown/"]
     assert not in_flight
 

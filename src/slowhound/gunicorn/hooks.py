@@ -24,6 +24,7 @@ from gunicorn.errors import HaltServer
 from slowhound.frames import from_traceback
 from slowhound.guard import guarded
 from slowhound.gunicorn import arbiter
+from slowhound.postmortem import abort_fields
 from slowhound.record import Record, in_flight
 
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
@@ -129,7 +130,7 @@ def _finish(req: Any, environ: Any, resp: Any) -> None:
         # The innermost frames are the signal's handlers; what they interrupted is asked for.
         while len(stack) > 1 and stack[-1].function in ("handle_abort", Ending._handle.__name__):
             stack = stack[:-1]
-        active.abort(record, stack)
+        record.aborted = abort_fields(stack)
     active.finish(record, req, resp, environ)
 
 

@@ -37,7 +37,7 @@ def start(worker: Any) -> None:
     watch_refusals(worker)
     active.saturation.listeners = list(worker.sockets)
     active.saturation.pool = getattr(worker, "tpool", None)
-    active.sample()
+    active.upkeep.sample()
     if MIDDLEWARE not in settings.MIDDLEWARE:
         put_in_front()
 

@@ -1,0 +1,81 @@
+"""From a record to its events: one function for each kind, each gives a dict in the table's order.
+
+What only the process knows (time, host, counts) is added by ``Recorder.emit``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slowhound.instrument import cache, db, exception, gc, http, template
+from slowhound.instrument import request as request_fields
+from slowhound.record import Record
+
+Event = dict[str, Any]
+
+
+def kind_of(record: Record) -> str:
+    """The type of a record's terminal event."""
+    return "timeout" if record.outcome == "timeout" else "request"
+
+
+def terminal(record: Record, rate: float) -> Event:
+    """The event of a request that has ended; ``rate`` is the share of such that is kept."""
+    event: Event = {"event_type": kind_of(record)}
+    request_fields.describe_request(record, event)
+    if record.exc is not None:
+        exception.describe(record, event)
+    seen_by_django = record.request is not None
+    if seen_by_django:
+        request_fields.describe_response(record, event)
+    else:
+        event["resp_status"] = record.status
+    _describe_work(record, event)
+    if seen_by_django:
+        event["rest_time"] = max(record.took - record.accounted, 0.0)
+    if rate < 1.0:
+        event["sample_rate"] = rate
+    if record.aborted is not None:
+        event.update(record.aborted)
+    if record.slow is not None:
+        event.update(record.slow.fields())
+    return event
+
+
+def slow(record: Record, age: float) -> Event:
+    """The event of a slow request that still runs; ``resp_time`` is its age."""
+    event: Event = {"event_type": "slow"}
+    request_fields.describe_request(record, event)
+    event["resp_view"] = record.view
+    event["resp_time"] = age
+    _describe_work(record, event)
+    if record.slow is not None:
+        event.update(record.slow.fields())
+    return event
+
+
+def least(record: Record) -> Event:
+    """The event of a request whose own could not be made: what cannot fail."""
+    return {
+        "event_type": kind_of(record),
+        "req_id": record.id,
+        "req_method": record.method,
+        "req_path": record.path,
+        "resp_time": record.took,
+        "resp_status": record.status,
+        "resp_outcome": record.outcome,
+    }
+
+
+def _describe_work(record: Record, event: Event) -> None:
+    # Asked for here and not in each: most requests use only one or two of them.
+    if record.queries is not None:
+        db.describe(record, event)
+    if record.cache is not None:
+        cache.describe(record, event)
+    if record.tmpl_count:
+        template.describe(record, event)
+    if record.out_count:
+        http.describe(record, event)
+    if record.gc_time:
+        gc.describe(record, event)

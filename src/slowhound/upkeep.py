@@ -1,0 +1,96 @@
+"""Upkeep: what the hound does once a second for its worker.
+
+It keeps the black box and the files in their places, samples saturation and memory, finds the
+dead, and finishes requests that nobody else will.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from slowhound import blackbox, losses
+from slowhound.folder import keep_within
+from slowhound.graves import Graves
+from slowhound.losses import lost
+from slowhound.notes import settings_note
+from slowhound.record import in_flight, snapshot_in_flight
+from slowhound.store.segments import SEGMENTS
+
+if TYPE_CHECKING:
+    from slowhound.recorder import Recorder
+
+# Chores between two looks at what all segments together take.
+RETENTION_EVERY = 60
+
+
+class Upkeep:
+    """The chores of one recorder; all of them run on the hound's thread, but for the first time."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.rss = 0  # resident memory, bytes
+        self._graves = Graves(recorder.write)
+        self._retention_in = 0
+
+    def chores(self) -> tuple[Callable[[], None], ...]:
+        """All of them, in order."""
+        return self.tend_box, self.tend_files, self.sample, self.finish_lost
+
+    def tend_box(self) -> None:
+        """Makes the box, or makes it anew when it was removed; keeps its header fresh."""
+        recorder = self.recorder
+        if recorder.box is not None and not recorder.box.still_there():
+            gone, recorder.box = recorder.box, None
+            gone.abandon()
+        if recorder.box is None:
+            try:
+                box = blackbox.Box(recorder.config.dir, recorder.server.slots)
+                box.settings.write(settings_note(recorder.config, recorder.server.name))
+                recorder.box = box
+                if recorder.server.tell is not None:
+                    recorder.server.tell(box.path)
+            except OSError as exc:
+                lost("the black box", exc, 0)
+                return
+        cells = recorder.box.cells
+        cells[blackbox.HEARTBEAT] = time.monotonic_ns()
+        cells[blackbox.IN_FLIGHT] = len(in_flight)
+        cells[blackbox.DROPPED] = losses.dropped
+        cells[blackbox.RSS] = self.rss
+
+    def tend_files(self) -> None:
+        """Rotates and reopens files; now and then removes the oldest segments.
+
+        Not only after a rotation: short-lived workers leave many small segments behind.
+        """
+        recorder = self.recorder
+        self._retention_in -= 1
+        for file in recorder.files:
+            begun = file.tend()
+            if file is recorder.segment and file.fd >= 0 and (begun or self._retention_in <= 0):
+                self._retention_in = RETENTION_EVERY
+                folder = os.path.dirname(file.name)
+                keep_within(folder, recorder.config.store_max_bytes, SEGMENTS, keep=file.name)
+
+    def sample(self) -> None:
+        """Samples saturation and memory, and sees who has died."""
+        try:
+            boxes, dead = blackbox.survey(self.recorder.config.dir)
+        except OSError:
+            boxes, dead = [], []
+        self.recorder.saturation.sample(boxes)
+        self._graves.visit(dead)
+        try:
+            with open("/proc/self/statm", "rb") as statm:
+                self.rss = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            self.rss = 0  # not Linux: the field is left out
+
+    def finish_lost(self) -> None:
+        """Finishes records whose response was thrown away without ever being closed."""
+        for record in snapshot_in_flight():
+            if record.response is not None and record.response() is None:
+                self.recorder.finish(record)
