@@ -20,7 +20,7 @@ from slowhound.blackbox import BoxState, Pending, open_box, read, take
 from slowhound.fields import VERSION
 from slowhound.frames import Stack, locate
 from slowhound.notes import FRAMES, read_note
-from slowhound.redact import sql_shape
+from slowhound.redact import sql_shape, url
 
 # No box is larger: 1,024 slots are 4 MiB.
 LARGEST = 64 * 1024**2
@@ -120,7 +120,7 @@ def _event(
         "req_id": who.get("id"),
         "req_method": who.get("method"),
         "req_path": who.get("path"),
-        "req_referrer": last.get("referrer") or who.get("referrer"),
+        "req_referrer": _referrer(last.get("referrer") or who.get("referrer")),
         "req_user_agent": last.get("user_agent") or who.get("user_agent"),
         "resp_view": last.get("view"),
         "resp_time": _since(who.get("started"), ended),
@@ -147,6 +147,10 @@ def _event(
         if settings.get(name):
             event[name] = settings[name]
     return event
+
+
+def _referrer(address: Any) -> str | None:
+    return url(address) if isinstance(address, str) else None
 
 
 def _stack_fields(kind: str, last: dict[str, Any], ended: float) -> dict[str, Any]:

@@ -52,6 +52,12 @@ def query_string(query: str) -> str:
     return "&".join(parts)
 
 
+def url(address: str) -> str:
+    """A URL with the secret values of its query string masked."""
+    before, mark, query = address.partition("?")
+    return before + mark + query_string(query) if mark else address
+
+
 def sql_shape(sql: str) -> str:
     """The statement with literals and lists as ``?``, without comments, 500 characters.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from slowhound.instrument.request import header, query_keys, queue_time
-from slowhound.redact import query_string, sql_shape
+from slowhound.redact import query_string, sql_shape, url
 
 NOW = 1_790_000_000.5
 
@@ -74,3 +74,11 @@ def test_query_string_is_shown_without_its_secrets() -> None:
 def test_statement_has_a_shape_without_values(sql: str, shape: str) -> None:
     """Literals, placeholders and lists become a question mark; names with digits stay."""
     assert sql_shape(sql) == shape
+
+
+def test_referrer_is_shown_without_its_secrets() -> None:
+    """A reset token in the address of the page before stays there."""
+    assert url("https://shop/reset?token=abc&step=2") == (
+        "https://shop/reset?token=********************&step=2"
+    )
+    assert url("https://shop/reset") == "https://shop/reset"

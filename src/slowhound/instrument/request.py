@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from slowhound.record import Record
+from slowhound.redact import url
 
 # A header that claims more than an hour of queueing is a wrong clock or a forgery.
 QUEUE_LIMIT = 3600.0
@@ -25,7 +26,8 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
     # Cut: a line longer than a pipe takes at once (4,096 bytes) can be torn apart by others.
     path = record.path
     event["req_path"] = path if len(path) <= PATH_LIMIT else path[:PATH_LIMIT] + "..."
-    event["req_referrer"] = header(get("HTTP_REFERER"))
+    referrer = header(get("HTTP_REFERER"))
+    event["req_referrer"] = referrer if referrer is None else url(referrer)
     event["req_user_agent"] = header(get("HTTP_USER_AGENT"))
     route = record.route
     if route is not None:
