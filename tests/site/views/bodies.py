@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Iterator
 
@@ -68,7 +70,11 @@ def stream_breaks(_request: HttpRequest) -> StreamingHttpResponse:
 
 def file(_request: HttpRequest, size: int) -> FileResponse:
     path = SCRATCH / f"file-{size}"
-    path.write_bytes(b"f" * size)
+    if not path.exists():
+        # Whole from the first moment: another request may be sending it.
+        draft = path.with_suffix(f".{threading.get_ident()}-{os.getpid()}")
+        draft.write_bytes(b"f" * size)
+        draft.rename(path)
     return FileResponse(path.open("rb"))
 
 
