@@ -1,0 +1,67 @@
+"""``register_hook`` and the hooks of ``compat.canonical_logs``."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import gunicorn.config
+import pytest
+
+from slowhound.compat.canonical_logs import gunicorn_hooks
+from slowhound.compat.canonical_logs.gunicorn_hooks import register_hook
+from slowhound.compat.canonical_logs.gunicorn_hooks.registry import (
+    Hook,
+    InvalidHookError,
+    hook_registry,
+)
+
+HOOKS = sorted(Hook.values())
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_registered_callback_runs_with_the_hooks_arguments(name: str) -> None:
+    """Each of Gunicorn's hooks calls what was registered for it, once."""
+    hook = getattr(gunicorn_hooks, name)
+    arguments = [object() for _ in inspect.signature(hook).parameters]
+    seen: list[Any] = []
+
+    def callback(*given: Any) -> str:
+        seen.append(list(given))
+        return "context"
+
+    callback.__name__ = name
+    register_hook(callback)
+    try:
+        result = hook(*arguments)
+    finally:
+        hook_registry.reset()
+    assert seen == [arguments]
+    assert result == ("context" if name == "ssl_context" else None)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_hook_is_one_that_gunicorn_takes(name: str) -> None:
+    """Gunicorn counts parameters; each hook passes its check."""
+    gunicorn.config.Config().set(name, getattr(gunicorn_hooks, name))
+
+
+def test_every_hook_of_gunicorn_is_there() -> None:
+    """The star import brings them all."""
+    settings = gunicorn.config.make_settings()
+    theirs = {name for name, each in settings.items() if each.section == "Server Hooks"}
+    assert set(HOOKS) <= theirs | {"ssl_context"}
+    assert set(gunicorn_hooks.__all__) == set(HOOKS)
+
+
+def test_default_tls_context_is_used_without_a_callback() -> None:
+    """Gunicorn takes what this hook returns."""
+    assert gunicorn_hooks.ssl_context(None, lambda: "default") == "default"
+
+
+def test_function_of_another_name_is_refused() -> None:
+    """A misspelt hook would never run."""
+    with pytest.raises(InvalidHookError, match="post_frok"):
+
+        @register_hook
+        def post_frok(server: Any, worker: Any) -> None: ...
