@@ -3,7 +3,8 @@
 The map; each layer imports only from those above it, and import-linter checks that:
 
     guard losses fields redact frames folder        know nothing of the rest
-    config legacy record registry formats blackbox notes postmortem graves appendfile stacks report
+    config legacy record registry formats blackbox boxes notes postmortem graves appendfile stacks
+    report
                                                     one request's state, settings, files
     instrument/ watch/ sinks/ store/                siblings that never import each other
     events upkeep                                   a record's events; the hound's chores

@@ -4,7 +4,7 @@ Made in the worker after the fork and held by an exclusive ``flock``. The kernel
 when the process ends, however it ends: a box whose lock can be taken belongs to the dead. No pid
 files, no reused pids, no named shared memory that stays behind.
 
-Format, version 2 (native byte order: a box never leaves its machine):
+Format, version 3 (native byte order: a box never leaves its machine):
 
 * The header is 16 aligned 8-byte cells, so that one store is one number and a reader never sees
   half of it: 0 magic and version, 1 pid, 2 parent's pid, 3 started (ns since 1970), 4 heartbeat
@@ -15,8 +15,9 @@ Format, version 2 (native byte order: a box never leaves its machine):
   query, else when the running one began, ns, monotonic) and three areas: who it is, the SQL of
   its last query, its last stack.
 
-An area is two halves, written in turn, each with a sequence number, its length and a CRC. A
-process that dies in the middle of a write leaves the other half whole.
+An area is two halves, written in turn, each with a sequence number, its length, a CRC, and the
+number of the request that it is about. A process that dies in the middle of a write leaves the
+other half whole. ``boxes`` reads all this.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ import mmap
 import os
 import struct
 import time
-from typing import NamedTuple
 from zlib import crc32
 
 from slowhound.folder import subfolder
@@ -36,22 +36,20 @@ try:
 except ImportError:  # not a POSIX system: no boxes, and so no saturation fields
     fcntl = None  # type: ignore[assignment]
 
-MAGIC = int.from_bytes(b"SLWHND\0\x02", "little")
+MAGIC = int.from_bytes(b"SLWHND\0\x03", "little")
 CELLS = 16
 HEADER = CELLS * 8
 (PID, PARENT, STARTED, HEARTBEAT, IN_FLIGHT, SERVED, DROPPED, RSS, SLOTS, OVERFLOW) = range(1, 11)
 
-_HEAD = struct.Struct("=IIIi")  # sequence, length, CRC, spare
+HEAD = struct.Struct("=IIII")  # sequence, length, CRC, number of the request
 HALF_SETTINGS = 1024
 HALF_WHO, HALF_SQL, HALF_STACK = 512, 512, 1016
 MOST_SLOTS = 1024
-_WHO = 16
-_SQL = _WHO + 2 * HALF_WHO
-_STACK = _SQL + 2 * HALF_SQL
-SLOT = _STACK + 2 * HALF_STACK
+AT_WHO = 16
+AT_SQL = AT_WHO + 2 * HALF_WHO
+AT_STACK = AT_SQL + 2 * HALF_SQL
+SLOT = AT_STACK + 2 * HALF_STACK
 FIRST_SLOT = HEADER + 2 * HALF_SETTINGS
-_NUMBER = struct.Struct("=q")
-_TWO_CELLS = struct.Struct("=qq")
 
 
 class Area:
@@ -65,24 +63,27 @@ class Area:
         self.half = half
         self.sequence = 0
 
-    def write(self, payload: bytes) -> None:
-        """Writes ``payload``, cut to what fits; one half is whole at each moment."""
+    def write(self, payload: bytes, number: int = 0) -> None:
+        """Writes ``payload`` about the request ``number``; one half is whole at each moment."""
+        if len(payload) > self.half - 16:
+            payload = payload[: self.half - 16]
+        self.put(payload, crc32(payload), number)
+
+    def put(self, payload: bytes, crc: int, number: int) -> None:
+        """The same for a payload that fits and whose CRC is known."""
         self.sequence = sequence = self.sequence + 1 & 0xFFFFFFFF
         at = self.offset + self.half * (sequence & 1)
         length = len(payload)
-        if length > self.half - 16:
-            length = self.half - 16
-            payload = payload[:length]
         # Slices, not struct.pack_into: that one first fills the place with zeros.
         self.map[at + 16 : at + 16 + length] = payload
-        self.map[at : at + 16] = _HEAD.pack(sequence, length, crc32(payload), 0)
+        self.map[at : at + 16] = HEAD.pack(sequence, length, crc, number & 0xFFFFFFFF)
 
 
 class Slot:
     """The place of one request in flight.
 
-    Each note begins with the number of the request that it is about, so that a reader can tell it
-    from what an earlier request of the same slot left there. Each area has one writer: ``who``
+    Each note carries the number of the request that it is about, so that a reader can tell it from
+    what an earlier request of the same slot left there. Each area has one writer: ``who``
     and ``sql`` the request's own thread, ``stack`` the hound.
     """
 
@@ -92,19 +93,20 @@ class Slot:
         offset = FIRST_SLOT + index * SLOT
         self.box = box
         self.at = offset // 8
-        self.number = b""
-        self.who = Area(mapped, offset + _WHO, HALF_WHO)
-        self.sql = Area(mapped, offset + _SQL, HALF_SQL)
-        self.stack = Area(mapped, offset + _STACK, HALF_STACK)
+        self.number = 0
+        self.who = Area(mapped, offset + AT_WHO, HALF_WHO)
+        self.sql = Area(mapped, offset + AT_SQL, HALF_SQL)
+        self.stack = Area(mapped, offset + AT_STACK, HALF_STACK)
 
     def query_begins(self, sql: str, at: float) -> None:
         """The text of the query that starts now, at ``at`` (monotonic seconds)."""
-        self.sql.write(self.number + sql[:HALF_SQL].encode("utf-8", "backslashreplace"))
+        payload, crc = _statements.get(sql) or _statement(sql)
+        self.sql.put(payload, crc, self.number)
         self.box.cells[self.at + 1] = int(at * 1e9)
 
     def note_stack(self, number: int, note: bytes) -> None:
         """The last stack of the request ``number``, which may have given back the slot by now."""
-        self.stack.write(_NUMBER.pack(number) + note)
+        self.stack.write(note, number)
 
     def query_ends(self) -> None:
         """The query is done; its text stays until the next one."""
@@ -114,6 +116,22 @@ class Slot:
         """Gives the slot back: its request has its event."""
         self.box.cells[self.at] = 0
         self.box.free.append(self)
+
+
+# An application has few statements: each is encoded and summed up once, which is half of the cost.
+_statements: dict[str, tuple[bytes, int]] = {}
+STATEMENTS_LIMIT = 512
+LONGEST_KEPT = 4000
+
+
+def _statement(sql: str) -> tuple[bytes, int]:
+    payload = sql[:HALF_SQL].encode("utf-8", "backslashreplace")[: HALF_SQL - 16]
+    found = payload, crc32(payload)
+    if len(sql) <= LONGEST_KEPT:
+        if len(_statements) >= STATEMENTS_LIMIT:
+            _statements.clear()
+        _statements[sql] = found
+    return found
 
 
 class Box:
@@ -141,7 +159,7 @@ class Box:
             raise
 
     def _prepare(self, slots: int) -> None:
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take(self._fd)
         size = FIRST_SLOT + slots * SLOT
         if hasattr(os, "posix_fallocate"):
             # Real blocks, not a hole: a store into a hole of a full disk is a SIGBUS.
@@ -168,8 +186,8 @@ class Box:
         except IndexError:
             self.cells[OVERFLOW] += 1
             return None
-        slot.number = _NUMBER.pack(number)
-        slot.who.write(slot.number + who)
+        slot.number = number
+        slot.who.write(who, number)
         self.cells[slot.at + 1] = 0
         self.cells[slot.at] = number
         return slot
@@ -197,84 +215,6 @@ class Box:
         os.close(self._fd)
 
 
-class Pending(NamedTuple):
-    """One request that a box says is in flight; each part is the last whole one written."""
-
-    number: int
-    query_began: int  # ns, monotonic; 0: no query runs
-    who: bytes
-    sql: bytes
-    stack: bytes
-
-
-class BoxState(NamedTuple):
-    """What a box says."""
-
-    pid: int
-    parent: int
-    started: int  # ns since 1970
-    heartbeat: int  # ns, monotonic
-    in_flight: int
-    served: int
-    rss: int
-    overflow: int
-    settings: bytes
-    pending: tuple[Pending, ...]
-
-
-def read(data: bytes) -> BoxState | None:
-    """The state in the bytes of a box; None when they are none. Never raises for any bytes."""
-    if len(data) < FIRST_SLOT:
-        return None
-    cells = memoryview(data[:HEADER]).cast("q")
-    if cells[0] != MAGIC:
-        return None
-    slots = min(max(cells[SLOTS], 0), (len(data) - FIRST_SLOT) // SLOT, MOST_SLOTS)
-    found = []
-    for index in range(slots):
-        at = FIRST_SLOT + index * SLOT
-        number, query_began = _TWO_CELLS.unpack_from(data, at)
-        if number:
-            who = _own(number, _area(data, at + _WHO, HALF_WHO))
-            sql = _own(number, _area(data, at + _SQL, HALF_SQL))
-            stack = _own(number, _area(data, at + _STACK, HALF_STACK))
-            found.append(Pending(number, query_began, who, sql, stack))
-    return BoxState(
-        cells[PID],
-        cells[PARENT],
-        cells[STARTED],
-        cells[HEARTBEAT],
-        cells[IN_FLIGHT],
-        cells[SERVED],
-        cells[RSS],
-        cells[OVERFLOW],
-        _area(data, HEADER, HALF_SETTINGS),
-        tuple(found),
-    )
-
-
-def _area(data: bytes, offset: int, half: int) -> bytes:
-    """The newest whole half of an area; empty when none is."""
-    best, newest = b"", -1
-    for at in (offset, offset + half):
-        sequence, length, crc, _ = _HEAD.unpack_from(data, at)
-        payload = data[at + 16 : at + 16 + length]
-        whole = 0 < length <= half - 16 and crc32(payload) == crc
-        if whole and sequence > newest:
-            best, newest = payload, sequence
-    return best
-
-
-def _own(number: int, payload: bytes) -> bytes:
-    """The payload without its request's number; empty when it is an earlier request's."""
-    return payload[8:] if payload[:8] == _NUMBER.pack(number) else b""
-
-
-def open_box(path: str) -> int:
-    """A descriptor of a box; raises OSError for what is no regular file of this name."""
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
 def take(fd: int) -> None:
     """Locks a box for good; BlockingIOError while its process lives or another is at it."""
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -289,37 +229,3 @@ def held(fd: int) -> bool:
         return True
     fcntl.flock(fd, fcntl.LOCK_UN)
     return False
-
-
-def survey(directory: str) -> tuple[list[BoxState], list[str]]:
-    """The headers of the living processes' boxes below ``directory``, and the dead ones' paths.
-
-    A file that is no box is nobody's. Raises OSError when the folder cannot be read.
-    """
-    folder = os.path.join(directory, "boxes")
-    living, dead = [], []
-    for name in os.listdir(folder):
-        if name.endswith((".box", ".box.new")):
-            path = os.path.join(folder, name)
-            state = _look(path)
-            if state is DEAD:
-                dead.append(path)
-            elif isinstance(state, BoxState):
-                living.append(state)
-    return living, dead
-
-
-DEAD = "dead"
-
-
-def _look(path: str) -> BoxState | str | None:
-    try:
-        fd = open_box(path)
-    except OSError:
-        return None
-    try:
-        return read(os.read(fd, FIRST_SLOT)) if held(fd) else DEAD
-    except OSError:
-        return None
-    finally:
-        os.close(fd)

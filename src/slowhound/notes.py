@@ -54,7 +54,7 @@ def who_note(record: Record) -> bytes:
                 "user_agent": _cut(environ.get("HTTP_USER_AGENT"), limit // 2),
             }
         )
-        if len(encoded) <= HALF_WHO - 24:
+        if len(encoded) <= HALF_WHO - 16:
             break
     return encoded
 
@@ -76,7 +76,7 @@ def stack_note(record: Record, stack: Stack, taken: float) -> bytes:
             "stack": [_cut(str(frame), limit) for frame in stack[len(stack) - frames :]],
         }
         encoded = _encode(note)
-        if len(encoded) <= HALF_STACK - 24:
+        if len(encoded) <= HALF_STACK - 16:
             break
     return encoded
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from slowhound.blackbox import BoxState, Pending, open_box, read, take
+from slowhound.blackbox import take
+from slowhound.boxes import BoxState, Pending, open_box, read
 from slowhound.fields import VERSION
 from slowhound.frames import Stack, locate
 from slowhound.notes import FRAMES, read_note

@@ -98,7 +98,7 @@ class Record:
     gc_time: float = 0.0
     exc: dict[str, Any] | None = None
     extras: dict[str, Any] | None = None
-    timeline: list[Moment] | None = None
+    timeline: list[tuple[float, float, str, str]] | None = None  # see moments()
     timeline_left_out: int = 0
     aborted: dict[str, Any] | None = None  # where it was when its worker was ended
     # watched
@@ -141,9 +141,16 @@ class Record:
         if self.timeline is None:
             self.timeline = []
         if len(self.timeline) < TIMELINE_LIMIT:
-            self.timeline.append(Moment(start - self.started, took, kind, text))
+            self.timeline.append((start, took, kind, text))
         else:
             self.timeline_left_out += 1
+
+    def moments(self) -> list[Moment]:
+        """The timeline so far; only a report needs it in this form."""
+        entries = list(self.timeline or ())
+        return [
+            Moment(start - self.started, took, kind, text) for start, took, kind, text in entries
+        ]
 
 
 in_flight: dict[int, Record] = {}

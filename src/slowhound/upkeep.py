@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from slowhound import blackbox, losses
+from slowhound import blackbox, boxes, losses
 from slowhound.folder import keep_within
 from slowhound.graves import Graves
 from slowhound.losses import lost
@@ -78,10 +78,10 @@ class Upkeep:
     def sample(self) -> None:
         """Samples saturation and memory, and sees who has died."""
         try:
-            boxes, dead = blackbox.survey(self.recorder.config.dir)
+            living, dead = boxes.survey(self.recorder.config.dir)
         except OSError:
-            boxes, dead = [], []
-        self.recorder.saturation.sample(boxes)
+            living, dead = [], []
+        self.recorder.saturation.sample(living)
         self._graves.visit(dead)
         try:
             with open("/proc/self/statm", "rb") as statm:

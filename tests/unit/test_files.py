@@ -13,7 +13,8 @@ import pytest
 
 from slowhound import losses
 from slowhound.appendfile import AppendFile
-from slowhound.blackbox import FIRST_SLOT, MAGIC, Box, survey
+from slowhound.blackbox import FIRST_SLOT, MAGIC, Box
+from slowhound.boxes import survey
 from slowhound.folder import UnsafeFolderError, keep_within, prepare
 from slowhound.store.segments import open_segment
 

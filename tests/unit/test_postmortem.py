@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slowhound import graves, losses
-from slowhound.blackbox import FIRST_SLOT, Box, read, survey
+from slowhound.blackbox import FIRST_SLOT, Box
+from slowhound.boxes import read, survey
 from slowhound.config import load
 from slowhound.graves import Graves
 from slowhound.notes import FRAMES, settings_note, stack_note, who_note
@@ -187,7 +188,7 @@ def test_notes_fit_whatever_they_hold() -> None:
     assert json.loads(note)["id"] == record.id
     stack = tuple(Frame("\x00" * 3000, 1, "\x01" * 3000) for _ in range(FRAMES * 2))
     note = stack_note(record, stack, 1.0)
-    assert len(note) <= HALF_STACK - 24
+    assert len(note) <= HALF_STACK - 16
     assert json.loads(note)["taken"] == 1.0
 
 
@@ -196,7 +197,7 @@ def test_half_written_note_leaves_the_one_before(tmp_path: Path) -> None:
     box = Box(str(tmp_path), 1)
     slot = box.claim(1, b'{"id":"old"}')
     assert slot is not None
-    slot.who.write(slot.number + b'{"id":"new"}')
+    slot.who.write(b'{"id":"new"}', 1)
     data = bytearray(Path(box.path).read_bytes())
     at = data.index(b'{"id":"new"}')
     data[at : at + 3] = b"xxx"

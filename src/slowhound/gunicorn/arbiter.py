@@ -19,7 +19,7 @@ from gunicorn import util
 
 from slowhound import formats
 from slowhound.appendfile import FLAGS
-from slowhound.blackbox import BoxState
+from slowhound.boxes import BoxState
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.losses import lost
 from slowhound.notes import read_note

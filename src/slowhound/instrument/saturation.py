@@ -12,7 +12,7 @@ import struct
 import sys
 from typing import Any
 
-from slowhound.blackbox import BoxState
+from slowhound.boxes import BoxState
 
 _TCP_UNACKED = 24  # offset of tcpi_unacked in struct tcp_info: for a listener, its accept queue
 _UNIX_DIAG = struct.Struct("=IHHIIBBHIIIII")

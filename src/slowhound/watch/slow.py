@@ -222,7 +222,7 @@ class SlowWatch:
             thread_id=record.thread_id,
             snapshot=snapshot,
             blind=(record.slow.blind or 0.0) if record.slow else 0.0,
-            timeline=[_without_literals(moment) for moment in record.timeline or ()],
+            timeline=[_without_literals(moment) for moment in record.moments()],
             timeline_left_out=record.timeline_left_out,
             others=describe_others(record, snapshot_in_flight(), time.monotonic()),
         )

@@ -1,0 +1,147 @@
+"""Black boxes as others read them: a sibling, the arbiter, whoever comes after a death.
+
+The format stands in ``blackbox``. Any bytes may be in the place of a box: reading never raises for
+what it reads.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import NamedTuple
+from zlib import crc32
+
+from slowhound.blackbox import (
+    AT_SQL,
+    AT_STACK,
+    AT_WHO,
+    FIRST_SLOT,
+    HALF_SETTINGS,
+    HALF_SQL,
+    HALF_STACK,
+    HALF_WHO,
+    HEAD,
+    HEADER,
+    HEARTBEAT,
+    IN_FLIGHT,
+    MAGIC,
+    MOST_SLOTS,
+    OVERFLOW,
+    PARENT,
+    PID,
+    RSS,
+    SERVED,
+    SLOT,
+    SLOTS,
+    STARTED,
+    held,
+)
+
+_TWO_CELLS = struct.Struct("=qq")
+
+
+class Pending(NamedTuple):
+    """One request that a box says is in flight; each part is the last whole one written."""
+
+    number: int
+    query_began: int  # ns, monotonic; 0: no query runs
+    who: bytes
+    sql: bytes
+    stack: bytes
+
+
+class BoxState(NamedTuple):
+    """What a box says."""
+
+    pid: int
+    parent: int
+    started: int  # ns since 1970
+    heartbeat: int  # ns, monotonic
+    in_flight: int
+    served: int
+    rss: int
+    overflow: int
+    settings: bytes
+    pending: tuple[Pending, ...]
+
+
+def read(data: bytes) -> BoxState | None:
+    """The state in the bytes of a box; None when they are none. Never raises for any bytes."""
+    if len(data) < FIRST_SLOT:
+        return None
+    cells = memoryview(data[:HEADER]).cast("q")
+    if cells[0] != MAGIC:
+        return None
+    slots = min(max(cells[SLOTS], 0), (len(data) - FIRST_SLOT) // SLOT, MOST_SLOTS)
+    found = []
+    for index in range(slots):
+        at = FIRST_SLOT + index * SLOT
+        number, query_began = _TWO_CELLS.unpack_from(data, at)
+        if number:
+            who = _area(data, at + AT_WHO, HALF_WHO, number)
+            sql = _area(data, at + AT_SQL, HALF_SQL, number)
+            stack = _area(data, at + AT_STACK, HALF_STACK, number)
+            found.append(Pending(number, query_began, who, sql, stack))
+    return BoxState(
+        cells[PID],
+        cells[PARENT],
+        cells[STARTED],
+        cells[HEARTBEAT],
+        cells[IN_FLIGHT],
+        cells[SERVED],
+        cells[RSS],
+        cells[OVERFLOW],
+        _area(data, HEADER, HALF_SETTINGS),
+        tuple(found),
+    )
+
+
+def _area(data: bytes, offset: int, half: int, number: int = 0) -> bytes:
+    """The newest whole half of an area that is about ``number``; empty when none is."""
+    best, newest = b"", -1
+    for at in (offset, offset + half):
+        sequence, length, crc, owner = HEAD.unpack_from(data, at)
+        payload = data[at + 16 : at + 16 + length]
+        whole = 0 < length <= half - 16 and crc32(payload) == crc
+        if whole and owner == number & 0xFFFFFFFF and sequence > newest:
+            best, newest = payload, sequence
+    return best
+
+
+def open_box(path: str) -> int:
+    """A descriptor of a box; raises OSError for what is no regular file of this name."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def survey(directory: str) -> tuple[list[BoxState], list[str]]:
+    """The headers of the living processes' boxes below ``directory``, and the dead ones' paths.
+
+    A file that is no box is nobody's. Raises OSError when the folder cannot be read.
+    """
+    folder = os.path.join(directory, "boxes")
+    living, dead = [], []
+    for name in os.listdir(folder):
+        if name.endswith((".box", ".box.new")):
+            path = os.path.join(folder, name)
+            state = _look(path)
+            if state is DEAD:
+                dead.append(path)
+            elif isinstance(state, BoxState):
+                living.append(state)
+    return living, dead
+
+
+DEAD = "dead"
+
+
+def _look(path: str) -> BoxState | str | None:
+    try:
+        fd = open_box(path)
+    except OSError:
+        return None
+    try:
+        return read(os.read(fd, FIRST_SLOT)) if held(fd) else DEAD
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
