@@ -22,7 +22,7 @@ def test_context_is_in_the_event(site: Site) -> None:
 
 
 def test_context_is_in_the_line(site: Site) -> None:
-    """The same stands in the line in the seed's formats."""
+    """The same stands in the line in its formats."""
     line = site.terminal_line(site.get("/context/").agent)
     assert line["app_custom"] == "my_value"
     assert (line["app_number"], line["app_yes"], line["app_nothing"]) == ("7", "true", "-")

@@ -17,7 +17,7 @@ SECONDS = re.compile(r"\d+\.\d{3}")
 
 
 def test_line_has_the_fields_of_the_seed(site: Site) -> None:
-    """A plain request's line has the seed's fields, event_type first, in the seed's format."""
+    """A plain request's line has the predecessor's fields, event_type first, in its format."""
     eventually(lambda: "g_backlog" in site.event("/ok/"), "the first sample of the saturation")
     answer = site.get("/ok/", {"Referer": "http://shop.example/cart"})
     line = site.terminal_line(answer.agent)

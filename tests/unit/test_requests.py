@@ -249,7 +249,7 @@ def report_of(directory: Path) -> str:
 
 
 def test_slow_request_is_reported_while_it_waits(configure: Any, waiting: Any) -> None:
-    """The report has the seed's head, the stack, and no secret of the query string."""
+    """The report has dogslow's head, the stack, and no secret of the query string."""
     directory = configure(SLOW_AFTER=0.05)
     waiting()
     report = report_of(directory)
