@@ -18,7 +18,7 @@ NO_ENVIRON: dict[str, Any] = {}
 
 
 def describe_request(record: Record, event: dict[str, Any]) -> None:
-    """``req_*``; what a request does not have is left out, four excepted that have always been in the line."""
+    """``req_*``; method, path, referrer and user agent always, the rest when there is some."""
     environ = record.environ or NO_ENVIRON
     get = environ.get
     event["req_id"] = record.id
