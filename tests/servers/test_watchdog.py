@@ -49,7 +49,7 @@ def report_of(site: Site, event: dict[str, object]) -> Report:
     return found[0]
 
 
-def test_report_begins_in_the_layout_of_the_seed(slow_site: Site) -> None:
+def test_report_begins_in_dogslows_layout(slow_site: Site) -> None:
     """A request past SLOW_AFTER leaves a report that begins as dogslow's did."""
     answer = slow_site.start("/gate/layout/")
     report = slow_site.wait_report("/gate/layout/", FRAME)
