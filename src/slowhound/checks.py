@@ -16,12 +16,11 @@ from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
 from slowhound import legacy
-from slowhound.conf import get_config, lookup
+from slowhound.conf import MIDDLEWARE, get_config, lookup
 from slowhound.config import problems
 from slowhound.folder import prepare
 
 IDS = {"shape": "slowhound.E001", "unknown": "slowhound.E002", "value": "slowhound.E003"}
-MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
 
 
 @register("slowhound")

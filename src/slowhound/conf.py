@@ -15,6 +15,8 @@ from slowhound.config import Config, load
 from slowhound.frames import add_app_package
 from slowhound.legacy import LEGACY, apply
 
+MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
+
 
 def get_config() -> Config:
     """The settings of this process and its user: with --preload root has read them before."""

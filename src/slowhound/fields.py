@@ -161,4 +161,3 @@ FIELDS: tuple[Field, ...] = (
 
 VERSION = 1
 NAMES = frozenset(field.name for field in FIELDS)
-JSON_ONLY = frozenset(field.name for field in FIELDS if not field.in_line)

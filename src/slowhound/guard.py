@@ -1,7 +1,8 @@
 """The guard: whatever breaks inside slowhound, the application's response stays what it was.
 
-This is the only place with a broad ``except``. It catches ``Exception`` and never more:
-Gunicorn aborts its workers with ``SystemExit``, and a guard that swallowed that would keep a
+This is the place of the broad ``except``; on the hottest paths, where a ``with`` would cost too
+much, it is written out inline and hands over to ``failed``. It catches ``Exception`` and never
+more: Gunicorn aborts its workers with ``SystemExit``, and a guard that swallowed that would keep a
 worker alive which the arbiter wants gone.
 
 Each part of slowhound has one guard, by name. A guard counts what it caught, logs the first of a

@@ -124,14 +124,14 @@ class SlowhoundMiddleware:
 
 def _counted(record: Record, body: Iterator[bytes]) -> Iterator[bytes]:
     """The body's own parts, counted; closed before its end, the client has gone away."""
-    whole = False
     try:
         for part in body:
             if record.first_byte is None:
                 record.first_byte = time.monotonic() - record.started
             record.sent = (record.sent or 0) + len(part)
             yield part
-        whole = True
+        if record.first_byte is None:  # an empty body
+            record.first_byte = time.monotonic() - record.started
     except GeneratorExit:
         record.outcome = record.outcome or "disconnect"
         raise
@@ -140,9 +140,6 @@ def _counted(record: Record, body: Iterator[bytes]) -> Iterator[bytes]:
         with _guard:
             record.exc = {**fields_of(exc), "exc_handled": False}
         raise
-    finally:
-        if whole and record.outcome is None and record.first_byte is None:
-            record.first_byte = time.monotonic() - record.started
 
 
 def _closed(record: Record) -> None:

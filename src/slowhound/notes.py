@@ -30,7 +30,6 @@ def settings_note(config: Config, server: str) -> bytes:
             "format": config.format,
             "stream": config.stream,
             "dir": config.dir if config.store else None,
-            "store_max_bytes": config.store_max_bytes,
             "host": config.host,
             "service": config.service,
             "release": config.release,

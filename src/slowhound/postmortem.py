@@ -12,7 +12,7 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -164,7 +164,7 @@ def _stack_fields(kind: str, last: dict[str, Any], ended: float) -> dict[str, An
     }
     stack = last.get("stack")
     if isinstance(stack, list):
-        fields[f"{kind}_stack"] = " < ".join(str(frame) for frame in reversed(stack))
+        fields[f"{kind}_stack"] = _innermost_first(stack)
     return fields
 
 
@@ -174,9 +174,13 @@ def abort_fields(stack: Stack) -> dict[str, Any]:
     return {
         "timeout_loc": loc,
         "timeout_cause_loc": cause,
-        "timeout_stack": " < ".join(str(frame) for frame in stack[-FRAMES:][::-1]),
+        "timeout_stack": _innermost_first(stack[-FRAMES:]),
         "timeout_stack_age": 0.0,
     }
+
+
+def _innermost_first(stack: Sequence[object]) -> str:
+    return " < ".join(str(frame) for frame in reversed(stack))
 
 
 def _last(last: dict[str, Any], pending: Pending) -> float:

@@ -15,15 +15,13 @@ from django.http.response import HttpResponseBase
 from gunicorn import util
 
 from slowhound import recorder
-from slowhound.conf import get_config
+from slowhound.conf import MIDDLEWARE, get_config
 from slowhound.guard import guard
 from slowhound.gunicorn.arbiter import tell_box
 from slowhound.gunicorn.hooks import ENDING, headers
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.middleware import Watch
 from slowhound.sinks.stream import Stream, nowhere
-
-MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
 
 
 def start(worker: Any) -> None:
