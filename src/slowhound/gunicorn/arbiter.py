@@ -124,7 +124,8 @@ def _append(folder: str, data: bytes) -> None:
     try:
         fd = os.open(os.path.join(folder, name), FLAGS | os.O_EXCL, 0o600)
         try:
-            os.write(fd, data)
+            if os.write(fd, data) < len(data):
+                lost("events", "only a part of them could be written")
         finally:
             os.close(fd)
     except OSError as exc:
