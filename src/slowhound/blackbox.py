@@ -4,16 +4,18 @@ Made in the worker after the fork and held by an exclusive ``flock``. The kernel
 when the process ends, however it ends: a box whose lock can be taken belongs to the dead. No pid
 files, no reused pids, no named shared memory that stays behind.
 
-Format, version 3 (native byte order: a box never leaves its machine):
+Format, version 4 (native byte order: a box never leaves its machine):
 
 * The header is 16 aligned 8-byte cells, so that one store is one number and a reader never sees
   half of it: 0 magic and version, 1 pid, 2 parent's pid, 3 started (ns since 1970), 4 heartbeat
   (ns, monotonic), 5 requests in flight, 6 served, 7 dropped, 8 resident memory (bytes), 9 slots,
-  10 requests that found no free slot.
+  10 requests that found no free slot, 11 the number of the last dump that somebody asked for, 12 of
+  the last one that was made.
 * One area of JSON that says how the process writes its events, see ``Recorder``.
-* The slots, one per request in flight: two cells (0: free, else the request's number; 0: no
-  query, else when the running one began, ns, monotonic) and three areas: who it is, the SQL of
-  its last query, its last stack.
+* The slots, one per request in flight: four cells (its number, 0: free; when its running query
+  began, ns, monotonic, 0: none; the system's id of its thread; its number again once another
+  process has reported it as slow) and four areas: who it is, its view, the SQL of its last query,
+  its last stack.
 
 An area is two halves, written in turn, each with a sequence number, its length, a CRC, and the
 number of the request that it is about. A process that dies in the middle of a write leaves the
@@ -36,17 +38,21 @@ try:
 except ImportError:  # not a POSIX system: no boxes, and so no saturation fields
     fcntl = None  # type: ignore[assignment]
 
-MAGIC = int.from_bytes(b"SLWHND\0\x03", "little")
+MAGIC = int.from_bytes(b"SLWHND\0\x04", "little")
 CELLS = 16
 HEADER = CELLS * 8
 (PID, PARENT, STARTED, HEARTBEAT, IN_FLIGHT, SERVED, DROPPED, RSS, SLOTS, OVERFLOW) = range(1, 11)
+DUMP_ASKED, DUMP_MADE = 11, 12
 
 HEAD = struct.Struct("=IIII")  # sequence, length, CRC, number of the request
 HALF_SETTINGS = 1024
-HALF_WHO, HALF_SQL, HALF_STACK = 512, 512, 1016
+HALF_WHO, HALF_VIEW, HALF_SQL, HALF_STACK = 512, 144, 512, 1008
 MOST_SLOTS = 1024
-AT_WHO = 16
-AT_SQL = AT_WHO + 2 * HALF_WHO
+# The cells of a slot.
+NUMBER, QUERY_BEGAN, THREAD, REPORTED = range(4)
+AT_WHO = 4 * 8
+AT_VIEW = AT_WHO + 2 * HALF_WHO
+AT_SQL = AT_VIEW + 2 * HALF_VIEW
 AT_STACK = AT_SQL + 2 * HALF_SQL
 SLOT = AT_STACK + 2 * HALF_STACK
 FIRST_SLOT = HEADER + 2 * HALF_SETTINGS
@@ -83,11 +89,11 @@ class Slot:
     """The place of one request in flight.
 
     Each note carries the number of the request that it is about, so that a reader can tell it from
-    what an earlier request of the same slot left there. Each area has one writer: ``who``
-    and ``sql`` the request's own thread, ``stack`` the hound.
+    what an earlier request of the same slot left there. Each area has one writer: ``stack`` the
+    hound, the others the request's own thread.
     """
 
-    __slots__ = ("at", "box", "number", "sql", "stack", "who")
+    __slots__ = ("at", "box", "number", "sql", "stack", "view", "who")
 
     def __init__(self, box: Box, mapped: mmap.mmap, index: int) -> None:
         offset = FIRST_SLOT + index * SLOT
@@ -95,14 +101,20 @@ class Slot:
         self.at = offset // 8
         self.number = 0
         self.who = Area(mapped, offset + AT_WHO, HALF_WHO)
+        self.view = Area(mapped, offset + AT_VIEW, HALF_VIEW)
         self.sql = Area(mapped, offset + AT_SQL, HALF_SQL)
         self.stack = Area(mapped, offset + AT_STACK, HALF_STACK)
 
+    def view_known(self, view: str) -> None:
+        """The URL is resolved."""
+        payload, crc = _views.get(view) or _encoded(view, HALF_VIEW, _views)
+        self.view.put(payload, crc, self.number)
+
     def query_begins(self, sql: str, at: float) -> None:
         """The text of the query that starts now, at ``at`` (monotonic seconds)."""
-        payload, crc = _statements.get(sql) or _statement(sql)
+        payload, crc = _statements.get(sql) or _encoded(sql, HALF_SQL, _statements)
         self.sql.put(payload, crc, self.number)
-        self.box.cells[self.at + 1] = int(at * 1e9)
+        self.box.cells[self.at + QUERY_BEGAN] = int(at * 1e9)
 
     def note_stack(self, number: int, note: bytes) -> None:
         """The last stack of the request ``number``, which may have given back the slot by now."""
@@ -110,7 +122,11 @@ class Slot:
 
     def query_ends(self) -> None:
         """The query is done; its text stays until the next one."""
-        self.box.cells[self.at + 1] = 0
+        self.box.cells[self.at + QUERY_BEGAN] = 0
+
+    def reported(self, number: int) -> bool:
+        """True when another process has reported the request ``number``, see ``neighbours``."""
+        return self.box.cells[self.at + REPORTED] == number
 
     def release(self) -> None:
         """Gives the slot back: its request has its event."""
@@ -118,19 +134,21 @@ class Slot:
         self.box.free.append(self)
 
 
-# An application has few statements: each is encoded and summed up once, which is half of the cost.
+# An application has few statements and views: each is encoded and summed up once, which is half of
+# the cost.
 _statements: dict[str, tuple[bytes, int]] = {}
-STATEMENTS_LIMIT = 512
+_views: dict[str, tuple[bytes, int]] = {}
+KEPT_LIMIT = 512
 LONGEST_KEPT = 4000
 
 
-def _statement(sql: str) -> tuple[bytes, int]:
-    payload = sql[:HALF_SQL].encode("utf-8", "backslashreplace")[: HALF_SQL - 16]
+def _encoded(text: str, half: int, kept: dict[str, tuple[bytes, int]]) -> tuple[bytes, int]:
+    payload = text[:half].encode("utf-8", "backslashreplace")[: half - 16]
     found = payload, crc32(payload)
-    if len(sql) <= LONGEST_KEPT:
-        if len(_statements) >= STATEMENTS_LIMIT:
-            _statements.clear()
-        _statements[sql] = found
+    if len(text) <= LONGEST_KEPT:
+        if len(kept) >= KEPT_LIMIT:
+            kept.clear()
+        kept[text] = found
     return found
 
 
@@ -179,8 +197,8 @@ class Box:
         cells[SLOTS] = slots
         cells[0] = MAGIC
 
-    def claim(self, number: int, who: bytes) -> Slot | None:
-        """A slot for the request ``number``; None, and counted, when all are taken."""
+    def claim(self, number: int, who: bytes, thread: int) -> Slot | None:
+        """A slot for the request ``number`` of the native ``thread``; None when all are taken."""
         try:
             slot = self.free.pop()
         except IndexError:
@@ -188,8 +206,10 @@ class Box:
             return None
         slot.number = number
         slot.who.write(who, number)
-        self.cells[slot.at + 1] = 0
-        self.cells[slot.at] = number
+        cells, at = self.cells, slot.at
+        cells[at + QUERY_BEGAN] = 0
+        cells[at + THREAD] = thread
+        cells[at] = number
         return slot
 
     def still_there(self) -> bool:

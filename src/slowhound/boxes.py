@@ -14,11 +14,14 @@ from zlib import crc32
 from slowhound.blackbox import (
     AT_SQL,
     AT_STACK,
+    AT_VIEW,
     AT_WHO,
+    DUMP_MADE,
     FIRST_SLOT,
     HALF_SETTINGS,
     HALF_SQL,
     HALF_STACK,
+    HALF_VIEW,
     HALF_WHO,
     HEAD,
     HEADER,
@@ -37,7 +40,7 @@ from slowhound.blackbox import (
     held,
 )
 
-_TWO_CELLS = struct.Struct("=qq")
+_CELLS = struct.Struct("=qqqq")
 
 
 class Pending(NamedTuple):
@@ -45,7 +48,11 @@ class Pending(NamedTuple):
 
     number: int
     query_began: int  # ns, monotonic; 0: no query runs
+    thread: int  # the system's id of the thread that carries it
+    reported: bool  # by another process
+    at: int  # offset of the slot
     who: bytes
+    view: bytes
     sql: bytes
     stack: bytes
 
@@ -61,6 +68,7 @@ class BoxState(NamedTuple):
     served: int
     rss: int
     overflow: int
+    dump_made: int
     settings: bytes
     pending: tuple[Pending, ...]
 
@@ -76,12 +84,21 @@ def read(data: bytes) -> BoxState | None:
     found = []
     for index in range(slots):
         at = FIRST_SLOT + index * SLOT
-        number, query_began = _TWO_CELLS.unpack_from(data, at)
+        number, query_began, thread, reported = _CELLS.unpack_from(data, at)
         if number:
-            who = _area(data, at + AT_WHO, HALF_WHO, number)
-            sql = _area(data, at + AT_SQL, HALF_SQL, number)
-            stack = _area(data, at + AT_STACK, HALF_STACK, number)
-            found.append(Pending(number, query_began, who, sql, stack))
+            found.append(
+                Pending(
+                    number,
+                    query_began,
+                    thread,
+                    reported == number,
+                    at,
+                    _area(data, at + AT_WHO, HALF_WHO, number),
+                    _area(data, at + AT_VIEW, HALF_VIEW, number),
+                    _area(data, at + AT_SQL, HALF_SQL, number),
+                    _area(data, at + AT_STACK, HALF_STACK, number),
+                )
+            )
     return BoxState(
         cells[PID],
         cells[PARENT],
@@ -91,6 +108,7 @@ def read(data: bytes) -> BoxState | None:
         cells[SERVED],
         cells[RSS],
         cells[OVERFLOW],
+        cells[DUMP_MADE],
         _area(data, HEADER, HALF_SETTINGS),
         tuple(found),
     )

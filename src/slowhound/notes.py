@@ -65,7 +65,6 @@ def stack_note(record: Record, stack: Stack, taken: float) -> bytes:
     for frames, limit in ((FRAMES, 120), (6, 80), (3, 40), (0, 10)):
         note = {
             "taken": taken,
-            "view": _cut(record.view, limit),
             "loc": _cut(loc, limit),
             "cause": _cut(cause, limit),
             "db_queries": record.db_count,

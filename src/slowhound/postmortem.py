@@ -123,7 +123,7 @@ def _event(
         "req_path": who.get("path"),
         "req_referrer": _referrer(last.get("referrer") or who.get("referrer")),
         "req_user_agent": last.get("user_agent") or who.get("user_agent"),
-        "resp_view": last.get("view"),
+        "resp_view": pending.view.decode("utf-8", "replace") or None,
         "resp_time": _since(who.get("started"), ended),
         "resp_outcome": "timeout" if kind == "timeout" else "killed",
     }

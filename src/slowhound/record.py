@@ -113,6 +113,7 @@ class Record:
         self.path = path
         self.started = started
         self.thread_id = threading.get_ident()
+        self.native_id = threading.get_native_id()
         self.cpu_started = time.thread_time()
 
     def age(self, now: float | None = None) -> float:

@@ -113,7 +113,7 @@ class Recorder:
         box = self.box
         if box is not None:
             box.cells[blackbox.IN_FLIGHT] = len(in_flight)
-            record.slot = box.claim(record.number, who_note(record))
+            record.slot = box.claim(record.number, who_note(record), record.native_id)
         record.overhead = time.monotonic() - record.started
         return record
 

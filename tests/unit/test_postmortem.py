@@ -34,7 +34,8 @@ box = Box(sys.argv[1], 4)
 box.settings.write(settings_note(load({"DIR": sys.argv[1]}), "test"))
 for number in range(2):
     record = Record("GET", f"/orders/{number}/", time.monotonic())
-    slot = box.claim(record.number, who_note(record))
+    slot = box.claim(record.number, who_note(record), 7)
+    slot.view_known("shop:order")
     slot.query_begins(f"SELECT * FROM t WHERE name = 'secret{number}'", time.monotonic())
     if number:
         slot.query_ends()
@@ -76,6 +77,7 @@ def test_each_request_of_a_dead_process_has_its_event(tmp_path: Path) -> None:
     assert (first["req_path"], first["pid"], first["resp_outcome"]) == ("/orders/0/", pid, "killed")
     assert first["crash_sql"] == "SELECT * FROM t WHERE name = ?"
     assert first["crash_sql_time"] >= 0
+    assert (first["resp_view"], second["resp_view"]) == ("shop:order", "shop:order")
     assert "crash_sql" not in second
     assert "<module>" in first["crash_stack"]
     assert not os.path.exists(path)
@@ -158,7 +160,7 @@ def test_damaged_box_gives_a_part_or_nothing(tmp_path_factory: Any, data: st.Dat
     box = Box(str(folder), 2)
     box.settings.write(settings_note(load({}), "test"))
     record = Record("GET", "/", 1.0)
-    slot = box.claim(record.number, who_note(record))
+    slot = box.claim(record.number, who_note(record), 7)
     assert slot is not None
     slot.query_begins("SELECT 1", 2.0)
     slot.note_stack(record.number, stack_note(record, (), 3.0))
@@ -195,7 +197,7 @@ def test_notes_fit_whatever_they_hold() -> None:
 def test_half_written_note_leaves_the_one_before(tmp_path: Path) -> None:
     """A process that dies inside a write still has the older half."""
     box = Box(str(tmp_path), 1)
-    slot = box.claim(1, b'{"id":"old"}')
+    slot = box.claim(1, b'{"id":"old"}', 7)
     assert slot is not None
     slot.who.write(b'{"id":"new"}', 1)
     data = bytearray(Path(box.path).read_bytes())
@@ -210,8 +212,8 @@ def test_half_written_note_leaves_the_one_before(tmp_path: Path) -> None:
 def test_more_requests_than_slots_are_counted(tmp_path: Path) -> None:
     """Never an error."""
     box = Box(str(tmp_path), 1)
-    assert box.claim(1, b"{}") is not None
-    assert box.claim(2, b"{}") is None
+    assert box.claim(1, b"{}", 7) is not None
+    assert box.claim(2, b"{}", 7) is None
     state = read(Path(box.path).read_bytes())
     assert state is not None
     assert (state.overflow, [each.number for each in state.pending]) == (1, [1])
@@ -221,12 +223,12 @@ def test_more_requests_than_slots_are_counted(tmp_path: Path) -> None:
 def test_slot_of_an_earlier_request_tells_nothing_of_it(tmp_path: Path) -> None:
     """A query and a stack belong to the request that they were written for."""
     box = Box(str(tmp_path), 1)
-    slot = box.claim(1, b"{}")
+    slot = box.claim(1, b"{}", 7)
     assert slot is not None
     slot.query_begins("SELECT 1", 1.0)
     slot.note_stack(1, b"{}")
     slot.release()
-    assert box.claim(2, b"{}") is slot
+    assert box.claim(2, b"{}", 7) is slot
     state = read(Path(box.path).read_bytes())
     assert state is not None
     (pending,) = state.pending

@@ -14,9 +14,9 @@ from __future__ import annotations
 from types import ModuleType
 
 from slowhound.guard import guard
-from slowhound.instrument import cache, db, exception, gc, http, template
+from slowhound.instrument import cache, db, exception, gc, http, template, view
 
-ALL: tuple[ModuleType, ...] = (exception, db, cache, template, http, gc)
+ALL: tuple[ModuleType, ...] = (exception, db, cache, template, http, gc, view)
 
 
 def install() -> None:
