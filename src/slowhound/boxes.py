@@ -43,6 +43,15 @@ from slowhound.blackbox import (
 _CELLS = struct.Struct("=qqqq")
 
 
+# What stands beside a box and goes with it: see ``selfdumps`` and ``dumps``.
+STACKS, DUMP = ".stacks", ".dump"
+
+
+def beside(box: str, suffix: str) -> str:
+    """The path of the file of this kind that belongs to the box at ``box``."""
+    return box.removesuffix(".new").removesuffix(".box") + suffix
+
+
 class Pending(NamedTuple):
     """One request that a box says is in flight; each part is the last whole one written."""
 

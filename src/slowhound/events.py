@@ -79,3 +79,8 @@ def _describe_work(record: Record, event: Event) -> None:
         http.describe(record, event)
     if record.gc_time:
         gc.describe(record, event)
+    if record.gil_wait:
+        event["gil_wait_est"] = record.gil_wait
+        event["gil_held_by"] = record.gil_held_by
+    if record.gil_hold:
+        event["gil_hold_est"] = record.gil_hold

@@ -101,6 +101,20 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "gc_time", "float", "s", "Garbage collections in this request's thread; overlaps the rest."
     ),
+    Field(
+        "gil_wait_est",
+        "float",
+        "s",
+        "Time in which another thread held the GIL and this one may have waited for it; an"
+        " estimate, only of holds above 1 s of CPU. Overlaps the rest.",
+    ),
+    Field("gil_held_by", "str", "", "The request or thread that held it, and where."),
+    Field(
+        "gil_hold_est",
+        "float",
+        "s",
+        "Time in which this request's thread held the GIL, an estimate, only of such holds.",
+    ),
     Field("rest_time", "float", "s", "`resp_time` less db, cache, template and outbound time."),
     Field(
         "sample_rate", "float", "1", "Share of such requests that is kept, when `SAMPLING` is on."
@@ -109,6 +123,12 @@ FIELDS: tuple[Field, ...] = (
     Field("timeout_cause_loc", "str", "", "Innermost application frame then."),
     Field("timeout_stack", "str", "", "Innermost frames then, innermost first."),
     Field("timeout_stack_age", "float", "s", "How old that stack was; 0: of the abort itself."),
+    Field(
+        "timeout_stack_by",
+        "str",
+        "",
+        "Who took it: `abort`, `hound`, or `thread` (itself, while it held the GIL).",
+    ),
     Field("timeout_sql", "str", "", "Shape of the SQL that was running."),
     Field("timeout_sql_time", "float", "s", "For how long it had been running."),
     Field("crash_cause", "str", "", "`signal`, `segfault`, `exit` or `unknown`."),
@@ -117,10 +137,24 @@ FIELDS: tuple[Field, ...] = (
     Field("crash_cause_loc", "str", "", "Innermost application frame in it."),
     Field("crash_stack", "str", "", "Its innermost frames, innermost first."),
     Field("crash_stack_age", "float", "s", "How old that stack was when the worker died."),
+    Field(
+        "crash_stack_by",
+        "str",
+        "",
+        "Who took it: `fault` (at the segmentation fault itself), `hound`, or `thread` (itself,"
+        " while it held the GIL).",
+    ),
     Field("crash_sql", "str", "", "Shape of the SQL that was running."),
     Field("crash_sql_time", "float", "s", "For how long it had been running."),
     Field("slow_after", "float", "s", "Threshold that the request passed."),
     Field("slow_loc", "str", "", "Application frame it was in when first looked at."),
+    Field(
+        "slow_stack_by",
+        "str",
+        "",
+        "Who took that stack: `hound`, `thread` (the request's own, while it held the GIL) or"
+        " `remote` (another process).",
+    ),
     Field("slow_fingerprint", "str", "", "Groups reports: hash of view and application functions."),
     Field("report", "str", "", "File name of the report in `DIR/reports`."),
     Field("g_w_count", "int", "1", "Workers of this server; sampled about once a second."),

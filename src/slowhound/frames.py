@@ -9,6 +9,7 @@ import functools
 import hashlib
 import linecache
 import os
+import re
 import sys
 import sysconfig
 from collections.abc import Iterable
@@ -64,6 +65,32 @@ def from_traceback(traceback: TracebackType | None) -> Stack:
         found.append(Frame(code.co_filename, traceback.tb_lineno or 0, code.co_name))
         traceback = traceback.tb_next
     return tuple(found)
+
+
+_THREAD = re.compile(r"(Current t|T)hread 0x([0-9a-f]{1,16})\b.*\(most recent call first\):")
+_LINE = re.compile(r'  File "(.*)", line (\d{1,9}|\?\?\?) in (.*)')
+
+
+class Dumped(NamedTuple):
+    """One thread in what faulthandler wrote."""
+
+    ident: int  # 0: it does not say
+    current: bool  # the thread that was interrupted
+    stack: Stack
+
+
+def from_faulthandler(text: str) -> list[Dumped]:
+    """The stacks in what faulthandler wrote; any text gives a result: it may be cut off anywhere."""
+    found: list[tuple[int, bool, list[Frame]]] = []
+    for line in text.split("\n"):
+        if line.startswith("Stack (most recent call first)"):
+            found.append((0, True, []))
+        elif thread := _THREAD.match(line):
+            found.append((int(thread[2], 16), thread[1] != "T", []))
+        elif found and (frame := _LINE.fullmatch(line)):
+            number = 0 if frame[2] == "???" else int(frame[2])
+            found[-1][2].append(Frame(frame[1], number, frame[3]))
+    return [Dumped(ident, now, tuple(reversed(stack))) for ident, now, stack in found if stack]
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from typing import Any
 
 from slowhound.losses import lost
 from slowhound.postmortem import Death, dead_box, events, written_by
+from slowhound.selfdumps import of_box
 
 # Seconds that a dead process's parent has to bury it: it alone knows the cause.
 PATIENCE = 1.5
@@ -42,7 +43,9 @@ class Graves:
         with dead_box(path) as state:
             if state is None:
                 return
-            for event in events(state, Death("unknown"), written_by(directory, state.pid)):
+            for event in events(
+                state, Death("unknown"), written_by(directory, state.pid), of_box(path)
+            ):
                 self._write(event, None)
             if state.overflow:
                 # Requests that found no slot: how many of them were in flight nobody knows.

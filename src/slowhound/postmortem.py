@@ -17,11 +17,12 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from slowhound.blackbox import take
-from slowhound.boxes import BoxState, Pending, open_box, read
+from slowhound.boxes import DUMP, STACKS, BoxState, Pending, beside, open_box, read
 from slowhound.fields import VERSION
 from slowhound.frames import Stack, locate
 from slowhound.notes import FRAMES, read_note
 from slowhound.redact import sql_shape, url
+from slowhound.selfdumps import SelfDumps
 
 # No box is larger: 1,024 slots are 4 MiB.
 LARGEST = 64 * 1024**2
@@ -72,8 +73,9 @@ def dead_box(path: str) -> Iterator[BoxState | None]:
             yield None
             return
         yield read(os.read(fd, LARGEST))
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+        for each in (path, beside(path, STACKS), beside(path, DUMP)):
+            with contextlib.suppress(OSError):
+                os.unlink(each)
     finally:
         os.close(fd)
 
@@ -92,15 +94,18 @@ def _is_mine(fd: int) -> bool:
     return False
 
 
-def events(state: BoxState, death: Death, written: Callable[[str], bool]) -> list[dict[str, Any]]:
+def events(
+    state: BoxState, death: Death, written: Callable[[str], bool], dumps: SelfDumps | None = None
+) -> list[dict[str, Any]]:
     """One terminal event for each request in flight, in the order they began.
 
-    ``written(req_id)`` says whether the process did write the event before it died.
+    ``written(req_id)`` says whether the process did write the event before it died; ``dumps`` is
+    what its threads wrote of themselves.
     """
     settings = read_note(state.settings)
     found = []
     for pending in sorted(state.pending):
-        event = _event(pending, state, settings, death)
+        event = _event(pending, state, settings, death, dumps)
         if not (event["req_id"] and written(event["req_id"])):
             found.append(event)
             event["seq"] = len(found)
@@ -109,10 +114,14 @@ def events(state: BoxState, death: Death, written: Callable[[str], bool]) -> lis
 
 
 def _event(
-    pending: Pending, state: BoxState, settings: dict[str, Any], death: Death
+    pending: Pending,
+    state: BoxState,
+    settings: dict[str, Any],
+    death: Death,
+    dumps: SelfDumps | None,
 ) -> dict[str, Any]:
     who = read_note(pending.who)
-    last = read_note(pending.stack)
+    last = latest_stack(pending, who, dumps)
     # What was the last sign of life, when nobody knows when it died.
     ended = death.at if death.at is not None else max(state.heartbeat / 1e9, _last(last, pending))
     kind = "timeout" if death.cause == "timeout" else "crash"
@@ -150,17 +159,36 @@ def _event(
     return event
 
 
+def latest_stack(pending: Pending, who: dict[str, Any], dumps: SelfDumps | None) -> dict[str, Any]:
+    """The note of the last stack; where the thread itself wrote a later one, that one in it."""
+    last = read_note(pending.stack)
+    dump = dumps.of(pending.thread) if dumps is not None else None
+    if dump is None:
+        return last
+    # The file has a time of the wall, the notes one of the monotonic clock.
+    taken = dump.taken - (time.time() - time.monotonic())
+    began, before = who.get("started"), last.get("taken")
+    if isinstance(began, float) and taken < began:
+        return last  # of an earlier request of this thread
+    if isinstance(before, float) and taken < before and dump.by == "thread":
+        return last
+    loc, cause = locate(dump.stack)
+    stack = [str(frame) for frame in dump.stack[-FRAMES:]]
+    return {**last, "taken": taken, "loc": loc, "cause": cause, "stack": stack, "by": dump.by}
+
+
 def _referrer(address: Any) -> str | None:
     return url(address) if isinstance(address, str) else None
 
 
 def _stack_fields(kind: str, last: dict[str, Any], ended: float) -> dict[str, Any]:
-    if not last:
+    if not last.get("stack"):
         return {}
     fields: dict[str, Any] = {
         f"{kind}_loc": last.get("loc"),
         f"{kind}_cause_loc": last.get("cause"),
         f"{kind}_stack_age": _since(last.get("taken"), ended),
+        f"{kind}_stack_by": last.get("by", "hound"),
     }
     stack = last.get("stack")
     if isinstance(stack, list):
@@ -176,6 +204,7 @@ def abort_fields(stack: Stack) -> dict[str, Any]:
         "timeout_cause_loc": cause,
         "timeout_stack": _innermost_first(stack[-FRAMES:]),
         "timeout_stack_age": 0.0,
+        "timeout_stack_by": "abort",
     }
 
 

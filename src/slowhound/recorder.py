@@ -25,6 +25,7 @@ from slowhound.instrument import db
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.notes import who_note
+from slowhound.osthread import get_ident
 from slowhound.record import Record, current_record, in_flight
 from slowhound.registry import instrumenters, set_up, tear_down
 from slowhound.sinks import stream
@@ -32,8 +33,10 @@ from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.reports import NoFiles, ReportFiles
 from slowhound.store.segments import open_segment
 from slowhound.upkeep import Upkeep
+from slowhound.watch.deadman import DeadMan
 from slowhound.watch.hound import Hound, tick_for
-from slowhound.watch.slow import Files, SlowWatch
+from slowhound.watch.slow import Files, Outlets, SlowWatch
+from slowhound.watch.starved import Starvation
 
 
 class Server(NamedTuple):
@@ -75,10 +78,24 @@ class Recorder:
         reports: Files = NoFiles()
         if config.report_files:
             reports = ReportFiles(config.dir, config.reports_max_bytes, config.reports_dir)
-        self.watch = SlowWatch(config, self.describe_slow, self.emit, reports, self.delivery.put)
+        self.deadman = DeadMan()
+        out = Outlets(self.describe_slow, self.emit, reports, self.delivery.put)
+        self.watch = SlowWatch(config, out, Starvation(self.deadman))
         self.upkeep = Upkeep(self)
-        self.hound = Hound(tick_for(self.watch.shortest), self.watch.scan, self.upkeep.chores())
+        self.hound = Hound(
+            tick_for(self.watch.shortest),
+            self.watch.scan,
+            self.upkeep.chores(),
+            self.deadman.arm,
+            self._awake,
+        )
         self.stream = self._open_stream()
+
+    def _awake(self) -> None:
+        self.deadman.disarm()
+        box = self.box
+        if box is not None:
+            box.cells[blackbox.HEARTBEAT] = time.monotonic_ns()
 
     def _open_stream(self) -> stream.Stream:
         if self.config.stream is None:
@@ -122,6 +139,7 @@ class Recorder:
         self._threads.wrapped = True
         with guard.guard("wrap thread"):
             db.wrap_thread()
+            self.deadman.watch(get_ident(), threading.get_native_id())
 
     def finish(self, record: Record, *server_objects: Any) -> None:
         """Makes the record into its one terminal event; a second call does nothing.
@@ -253,6 +271,7 @@ class Recorder:
         """Ends the hound, writes what is pending, removes the box."""
         with guard.guard("stop"):
             self.hound.stop()
+            self.deadman.stop(remove=not in_flight)
             self.watch.scan(time.monotonic())
             self.delivery.stop()
             if self.box is not None:

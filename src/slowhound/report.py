@@ -14,15 +14,30 @@ from slowhound.record import Moment, Record
 DATE = "%d-%m-%Y %H:%M:%S UTC"
 SHOWN_MOMENTS = 50
 SHOWN_OTHERS = 50
+WAYS = {
+    "thread": "The GIL was held: the thread wrote this stack itself, from C code, while no other"
+    " Python\nthread of the process could run.",
+    "remote": "The GIL was held: another process read this stack, while no other Python thread of"
+    " this one\ncould run.",
+}
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One look at a slow request: its stack, its age in seconds, and where it stood."""
+    """One look at a slow request: its stack, its age in seconds, and by which way it was taken.
+
+    ``by`` is ``hound``, or ``thread``: by the request's thread itself, while it held the GIL.
+    """
 
     age: float
     stack: Stack
+    by: str = "hound"
     variables: list[tuple[str, list[tuple[str, str]]]] | None = None
+
+    def text(self) -> str:
+        """The traceback, and which way it was taken when that says something."""
+        shown = snapshot_text(self.stack)
+        return f"{shown}\n\n{WAYS[self.by]}" if self.by in WAYS else shown
 
 
 @dataclass(frozen=True)
@@ -71,7 +86,7 @@ class Report:
 
     def _stack(self) -> str:
         if self.snapshot is not None:
-            return snapshot_text(self.snapshot.stack)
+            return self.snapshot.text()
         return (
             "  No stack: the request ended before the watchdog could look.\n"
             f"  The watchdog had not run for {self.blind:.3f} s. When that is long, no other thread"
@@ -163,7 +178,7 @@ def locals_text(variables: list[tuple[str, list[tuple[str, str]]]]) -> str:
 def later_text(snapshot: Snapshot, before: Stack) -> str:
     """What a repeated look adds to the file; a stack that has not moved is not repeated."""
     still = snapshot.stack == before
-    stack = "  The stack is the same." if still else snapshot_text(snapshot.stack)
+    stack = "  The stack is the same." if still else snapshot.text()
     parts = [f"\nStill running after {snapshot.age:.3f} s:", stack]
     if snapshot.variables is not None:
         parts.append(locals_text(snapshot.variables))

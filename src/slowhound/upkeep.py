@@ -7,22 +7,23 @@ dead, and finishes requests that nobody else will.
 from __future__ import annotations
 
 import os
-import time
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from slowhound import blackbox, boxes, losses
+from slowhound import blackbox, boxes, dumps, losses
 from slowhound.folder import keep_within
 from slowhound.graves import Graves
 from slowhound.losses import lost
 from slowhound.notes import settings_note
+from slowhound.override import Override
 from slowhound.record import in_flight, snapshot_in_flight
 from slowhound.store.segments import SEGMENTS
 
 if TYPE_CHECKING:
     from slowhound.recorder import Recorder
 
-# Chores between two looks at what all segments together take.
+# Chores between two looks at what all segments together take, and at dumps of the dead.
 RETENTION_EVERY = 60
 
 
@@ -32,12 +33,22 @@ class Upkeep:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.rss = 0  # resident memory, bytes
+        self.override = Override()
+        self._sweep_in = 0
         self._graves = Graves(recorder.write)
         self._retention_in = 0
 
     def chores(self) -> tuple[Callable[[], None], ...]:
         """All of them, in order."""
-        return self.tend_box, self.tend_files, self.sample, self.finish_lost
+        return (
+            self.tend_box,
+            self.tend_threads,
+            self.answer_dump,
+            self.read_override,
+            self.tend_files,
+            self.sample,
+            self.finish_lost,
+        )
 
     def tend_box(self) -> None:
         """Makes the box, or makes it anew when it was removed; keeps its header fresh."""
@@ -50,16 +61,48 @@ class Upkeep:
                 box = blackbox.Box(recorder.config.dir, recorder.server.slots)
                 box.settings.write(settings_note(recorder.config, recorder.server.name))
                 recorder.box = box
+                self._open_stacks(box.path)
                 if recorder.server.tell is not None:
                     recorder.server.tell(box.path)
             except OSError as exc:
                 lost("the black box", exc, 0)
                 return
         cells = recorder.box.cells
-        cells[blackbox.HEARTBEAT] = time.monotonic_ns()
         cells[blackbox.IN_FLIGHT] = len(in_flight)
         cells[blackbox.DROPPED] = losses.dropped
         cells[blackbox.RSS] = self.rss
+
+    def answer_dump(self) -> None:
+        """Writes the stacks that somebody asked for; removes those of processes that ended."""
+        box = self.recorder.box
+        if box is not None:
+            dumps.answer(box)
+            self._sweep_in -= 1
+            if self._sweep_in < 0:
+                self._sweep_in = RETENTION_EVERY
+                dumps.sweep(os.path.dirname(box.path))
+
+    def read_override(self) -> None:
+        """Learns what an operator has set for a while, and what of that has ended."""
+        self.override.read(self.recorder.config.dir)
+
+    def _open_stacks(self, box: str) -> None:
+        try:
+            self.recorder.deadman.open(boxes.beside(box, boxes.STACKS))
+        except OSError as exc:
+            lost("the stacks of threads that hold the GIL", exc, 0)
+
+    def tend_threads(self) -> None:
+        """Gives each of the application's threads its switch, see ``deadman``."""
+        own = self.recorder.hound.ident
+        alive = {
+            thread.native_id: ident
+            for ident, thread in list(threading._active.items())  # type: ignore[attr-defined]
+            if thread.native_id is not None and ident != own
+        }
+        for native_id, ident in alive.items():
+            self.recorder.deadman.watch(ident, native_id)
+        self.recorder.deadman.forget_but(set(alive))
 
     def tend_files(self) -> None:
         """Rotates and reopens files; now and then removes the oldest segments.

@@ -29,7 +29,14 @@ def printed(site: Site) -> Counter[str]:
 
 def boxes(site: Site) -> list[str]:
     """The names of the boxes there are."""
-    return sorted(path.name for path in site.dir.glob("boxes/*"))
+    return sorted(path.name for path in site.dir.glob("boxes/*.box"))
+
+
+def left_beside(site: Site) -> set[str]:
+    """The names, without their endings, of files that stand beside no box."""
+    return {path.stem for path in site.dir.glob("boxes/*")} - {
+        path.stem for path in site.dir.glob("boxes/*.box")
+    }
 
 
 def check_once(site: Site, agents: Iterable[str]) -> None:
@@ -52,10 +59,11 @@ def check_boxes_are_of_the_living(site: Site, parent: int | None = None) -> None
 
     def fits() -> bool:
         owners = sorted(int(name.partition("-")[0]) for name in boxes(site))
-        return owners == (site.worker_pids() if parent is None else site.children_of(parent))
+        living = site.worker_pids() if parent is None else site.children_of(parent)
+        return owners == living and not left_beside(site)
 
     eventually(
         fits,
         "one box for each worker",
-        transcript=lambda: f"{site.process.transcript()}\n--- boxes {boxes(site)}",
+        transcript=lambda: f"{site.process.transcript()}\n--- boxes {boxes(site)}, beside none: {left_beside(site)}",
     )

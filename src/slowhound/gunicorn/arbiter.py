@@ -24,6 +24,7 @@ from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.losses import lost
 from slowhound.notes import read_note
 from slowhound.postmortem import Death, dead_box, events, written_by
+from slowhound.selfdumps import of_box
 from slowhound.sinks import stream
 
 PATH_BYTES = 4096
@@ -85,7 +86,7 @@ def _exit_status() -> int | None:
 def _write(server: Any, path: str, state: BoxState, death: Death) -> None:
     settings = read_note(state.settings)
     directory = os.path.dirname(os.path.dirname(path))
-    found = events(state, death, written_by(directory, state.pid))
+    found = events(state, death, written_by(directory, state.pid), of_box(path))
     for event in found:
         event["g_w_count"] = len(server.WORKERS) + 1  # the dead one was still counted
     logfmt = settings.get("format") != "json"

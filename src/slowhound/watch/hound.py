@@ -6,12 +6,11 @@ second. Nothing is scheduled, locked or woken per request.
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 
 from slowhound.guard import guard
+from slowhound.osthread import OsThread
 
 TICK = 0.25
 SHORTEST_TICK = 0.01
@@ -27,17 +26,25 @@ class Hound:
     """Runs ``scan`` each tick and ``chores`` each second until it is stopped.
 
     ``scan(now)`` returns when it wants to run next, on the monotonic clock, at the latest.
+    ``asleep()`` and ``awake()`` are called right before and after each sleep, see ``deadman``.
     """
 
     def __init__(
-        self, tick: float, scan: Callable[[float], float], chores: Sequence[Callable[[], object]]
+        self,
+        tick: float,
+        scan: Callable[[float], float],
+        chores: Sequence[Callable[[], object]],
+        asleep: Callable[[], object],
+        awake: Callable[[], object],
     ) -> None:
         self._tick = tick
         self._scan = scan
         self._chores = tuple((guard(f"chore {chore.__qualname__}"), chore) for chore in chores)
-        self._stop = threading.Event()
+        self._asleep = asleep
+        self._awake = awake
+        self._sleeps = guard("deadman")
         self._next_chores = 0.0
-        self._thread = threading.Thread(target=self._run, name="slowhound", daemon=True)
+        self._thread = OsThread(self._run)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -45,29 +52,38 @@ class Hound:
 
     def stop(self, timeout: float = 1.0) -> None:
         """Asks the thread to end and waits for it, for ``timeout`` seconds at most."""
-        self._stop.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+        self._thread.stop(timeout)
+
+    @property
+    def ident(self) -> int | None:
+        """The ident of its thread, once that has started."""
+        return self._thread.ident
 
     def alive(self) -> bool:
         """True while the thread runs."""
-        return self._thread.is_alive()
+        return self._thread.alive()
 
-    def _run(self) -> None:
-        if hasattr(signal, "pthread_sigmask"):
-            # Signals are the main thread's; here they would only interrupt a write.
-            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    def _run(self, wait: Callable[[float], bool]) -> None:
         watch = guard("hound")
-        wait = self._tick
-        while not self._stop.wait(wait):
+        pause = self._tick
+        while not self._sleep(wait, pause):
             now = time.monotonic()
-            wait = self._tick
+            pause = self._tick
             with watch:
                 # Not later than the next threshold, so that a report comes when it is due.
-                wait = min(wait, max(self._scan(now) - time.monotonic(), SHORTEST_TICK))
+                pause = min(pause, max(self._scan(now) - time.monotonic(), SHORTEST_TICK))
             if now >= self._next_chores:
                 self._next_chores = now + CHORES_EVERY
                 self.do_chores()
+
+    def _sleep(self, wait: Callable[[float], bool], seconds: float) -> bool:
+        with self._sleeps:
+            self._asleep()
+        try:
+            return wait(seconds)
+        finally:
+            with self._sleeps:
+                self._awake()
 
     def do_chores(self) -> None:
         """Runs each chore under a guard of its own."""

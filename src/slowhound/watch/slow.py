@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from slowhound.blackbox import Slot
 from slowhound.config import Config
@@ -18,11 +18,10 @@ from slowhound.redact import query_string, sql_shape
 from slowhound.report import Report, Snapshot, describe_others, end_text, later_text
 from slowhound.stacks import stack_of
 from slowhound.watch.locals import locals_of
+from slowhound.watch.starved import Starvation
 
 # Seconds after which a request's stack goes into the black box at each look (20 µs each).
 NOTE_AFTER = 0.2
-# Seconds between two looks that are more than the hound's own sleep.
-LONG_GAP = 0.5
 # When everything is slow at once the hound still looks at all that is in flight, each tick.
 REPORTS_PER_SCAN = 50
 ENDS_PER_SCAN = 50
@@ -35,6 +34,19 @@ class Files(Protocol):
     def name(self, number: int) -> str: ...
     def create(self, name: str, text: str) -> bool: ...
     def append(self, name: str, text: str) -> None: ...
+
+
+class Outlets(NamedTuple):
+    """Where what the watch finds goes to.
+
+    ``describe`` makes the ``slow`` event of a record that is so many seconds old, ``emit`` writes
+    it, ``deliver`` hands a report to the sinks and must not block.
+    """
+
+    describe: Callable[[Record, float], dict[str, Any]]
+    emit: Callable[[dict[str, Any], Record], None]
+    files: Files
+    deliver: Callable[[Report], None]
 
 
 class Slow:
@@ -52,6 +64,8 @@ class Slow:
         self.report: str | None = None  # file name, once it is written
         self.blind: float | None = None
         self.stack: Stack = ()  # the last one taken
+        self.by = "hound"  # the way the first one was taken
+        self.dump: Snapshot | None = None  # of a request that ended before the hound could look
         self.ended = False
 
     def claim(self, record: Record) -> bool:
@@ -63,6 +77,7 @@ class Slow:
         return {
             "slow_after": self.threshold,
             "slow_loc": self.loc,
+            "slow_stack_by": self.by if self.loc is not None else None,
             "slow_fingerprint": self.fingerprint,
             "report": self.report,
         }
@@ -73,41 +88,26 @@ class SlowWatch:
 
     Args:
         config: thresholds, what to ignore, whether to show locals.
-        describe: makes the ``slow`` event of a record that is so many seconds old.
-        emit: writes it.
-        files: the report files.
-        deliver: hands a report to the sinks; must not block.
+        out: where reports go.
+        starvation: knows when the GIL was held.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        describe: Callable[[Record, float], dict[str, Any]],
-        emit: Callable[[dict[str, Any], Record], None],
-        files: Files,
-        deliver: Callable[[Report], None],
-    ) -> None:
+    def __init__(self, config: Config, out: Outlets, starvation: Starvation) -> None:
         self.config = config
-        self.describe = describe
-        self.emit = emit
-        self.files = files
-        self.deliver = deliver
+        self.out = out
+        self.files = out.files
+        self.starvation = starvation
         self.shortest = config.shortest_threshold()
         # Filled by the threads of ending requests, emptied by the hound.
         self.ended: deque[Record] = deque()
         self._reports_left = 0
-        self.last_scan = time.monotonic()
-        # (end, length) of the times for which the hound could not run, in seconds.
-        self.gaps: deque[tuple[float, float]] = deque(maxlen=16)
 
     def scan(self, now: float) -> float:
         """One look at everything in flight, and at what ended since the last one.
 
         Returns when the next request will pass its threshold (monotonic), or infinity.
         """
-        if now - self.last_scan > LONG_GAP:
-            self.gaps.append((now, now - self.last_scan))
-        self.last_scan = now
+        late = self.starvation.begin_scan(now)
         due = float("inf")
         self._reports_left = REPORTS_PER_SCAN
         for record in snapshot_in_flight():
@@ -127,12 +127,9 @@ class SlowWatch:
             if not self.ended:
                 break
             self._end(self.ended.popleft())
+        if late:
+            self.starvation.deadman.clear_all()
         return due
-
-    def _blind(self, record: Record, now: float) -> float:
-        """The longest time within the request's life for which the hound did not run."""
-        gaps = [length for end, length in list(self.gaps) if end > record.started]
-        return max((now - self.last_scan, *gaps))
 
     def _note(self, record: Record, slot: Slot) -> None:
         """Writes the stack of now into the black box: it may be the request's last."""
@@ -165,8 +162,8 @@ class SlowWatch:
             threshold = self._threshold(record)
             if record.took >= threshold:
                 # Nobody looked: while C code holds the GIL the hound cannot run either.
-                slow = Slow(threshold, None, fingerprint(record.view, ()))
-                slow.blind = self._blind(record, now)
+                slow = self._begin(record, threshold, self.starvation.dump_of(record))
+                slow.blind = self.starvation.longest(record, now)
                 slow.report = self.files.name(record.number) or None
                 slow.claim(record)
         if record.slow is None:
@@ -185,39 +182,50 @@ class SlowWatch:
         stack = stack_of(record, keep_locals if self.config.locals else None)
         if stack is None:
             return None
-        return Snapshot(record.age(), stack, variables if self.config.locals else None)
+        return Snapshot(record.age(), stack, variables=variables if self.config.locals else None)
 
     def _report(self, record: Record, threshold: float) -> None:
-        snapshot = self._snapshot(record)
-        if snapshot is None:
+        now = self._snapshot(record)
+        if now is None:
             return
-        loc = locate(snapshot.stack)[1]
-        slow = Slow(threshold, loc, fingerprint(record.view, snapshot.stack))
-        slow.next_age = _next(threshold, snapshot.age)
-        slow.stack = snapshot.stack
+        # What it did while nobody could look says more than what it does afterwards.
+        snapshot = record.gil_dump or now
+        slow = self._begin(record, threshold, snapshot)
+        slow.next_age = _next(threshold, now.age)
         # Before the claim: a request that ends from now on names the report that will be there.
         slow.report = self.files.name(record.number) or None
         if slow.claim(record):
             self._write(record, slow, snapshot)
+            if snapshot is not now and slow.report is not None:
+                self.files.append(slow.report, later_text(now, slow.stack))
+                slow.stack = now.stack
             if record.done:  # it ended meanwhile, and did not see the report
                 self.ended.append(record)
 
+    @staticmethod
+    def _begin(record: Record, threshold: float, snapshot: Snapshot | None) -> Slow:
+        stack = snapshot.stack if snapshot is not None else ()
+        slow = Slow(threshold, locate(stack)[1], fingerprint(record.view, stack))
+        if snapshot is not None:
+            slow.stack, slow.by, slow.dump = stack, snapshot.by, snapshot
+        return slow
+
     def _write(self, record: Record, slow: Slow, snapshot: Snapshot | None) -> None:
         """The report file and the ``slow`` event."""
-        event = self.describe(record, snapshot.age if snapshot else record.took)
+        event = self.out.describe(record, snapshot.age if snapshot else record.took)
         report = self._compose(record, snapshot, event)
         if slow.report is not None and not self.files.create(slow.report, report.text()):
             slow.report = event["report"] = None
-        self.emit(event, record)
-        self.deliver(report)
+        self.out.emit(event, record)
+        self.out.deliver(report)
 
     def _compose(self, record: Record, snapshot: Snapshot | None, event: dict[str, Any]) -> Report:
-        now = time.time()
+        started = time.time() - record.age()
         return Report(
             event=event,
             request_line=request_line(record),
-            started=now - record.age(),
-            intercepted=now,
+            started=started,
+            intercepted=started + event["resp_time"],
             host=self.config.host,
             thread_id=record.thread_id,
             snapshot=snapshot,
@@ -239,7 +247,7 @@ class SlowWatch:
         if slow is not None and not slow.ended:
             slow.ended = True
             if slow.blind is not None:
-                self._write(record, slow, None)
+                self._write(record, slow, slow.dump)
             if slow.report is not None:
                 self.files.append(slow.report, end_text(record))
 

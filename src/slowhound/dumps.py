@@ -1,0 +1,275 @@
+"""Dumps: the stacks of a living process, on demand and without ptrace.
+
+The box is the mailbox. Whoever asks raises its cell ``DUMP_ASKED``. The process's hound sees that
+at its next chores, writes ``DIR/boxes/<name of the box>.dump``, and sets ``DUMP_MADE`` to the
+number that it saw. A dump is read by another process: it may hold any bytes, and reading one
+either gives a whole ``Dump`` or says why not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import threading
+import time
+
+import msgspec
+
+from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
+from slowhound.formats import clean
+from slowhound.frames import Frame, Stack, from_frame
+from slowhound.losses import lost
+from slowhound.record import snapshot_in_flight
+from slowhound.stacks import stack_of
+
+# The hound does its chores once a second; on a busy machine they come late.
+PATIENCE = 2.5
+LOOK_EVERY = 0.02
+LARGEST = 16 * 1024**2
+# All stacks together: 200 threads at Python's own limit of recursion must not cost a minute.
+MOST_FRAMES = 20_000
+LONGEST_TEXT = 500
+
+
+class DumpFrame(msgspec.Struct, array_like=True):
+    """One frame, with its source as the process itself could read it."""
+
+    file: str
+    line: int
+    function: str
+    source: str
+
+
+class DumpRequest(msgspec.Struct):
+    """One request in flight; ``age`` in seconds, ``thread`` the system's id of its thread."""
+
+    req_id: str
+    method: str
+    path: str
+    view: str | None
+    age: float
+    thread: int
+    stack: list[DumpFrame]
+
+
+class DumpThread(msgspec.Struct):
+    """Another thread of Python's."""
+
+    name: str
+    thread: int | None
+    stack: list[DumpFrame]
+
+
+class Dump(msgspec.Struct):
+    """All stacks of one process; ``left_out`` counts those beyond the limit."""
+
+    number: int
+    pid: int
+    requests: list[DumpRequest]
+    threads: list[DumpThread]
+    left_out: int = 0
+
+
+class DumpError(Exception):
+    """There is no dump, and asking again will not help; the text says why."""
+
+
+_decode = msgspec.json.Decoder(Dump).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def dump_path(box: str) -> str:
+    """Where the dump of the process with this box is."""
+    return box.removesuffix(".box") + ".dump"
+
+
+# In the process itself
+
+
+def answer(box: Box) -> None:
+    """Makes the dump that was asked for, if one was; runs on the hound's thread."""
+    asked = box.cells[DUMP_ASKED]
+    if asked == box.cells[DUMP_MADE]:
+        return
+    try:
+        _write(dump_path(box.path), _encode(compose(asked)))
+    except OSError as exc:
+        lost("a dump", exc, 0)
+    finally:
+        # Also when it failed, so that nobody waits; the file's number tells whether it is there.
+        box.cells[DUMP_MADE] = asked
+
+
+def compose(number: int) -> Dump:
+    """The stacks of all requests in flight, and of all other threads but this one."""
+    dump = Dump(number, os.getpid(), [], [])
+    room = _Room()
+    carrying = {threading.get_ident()}
+    now = time.monotonic()
+    for record in snapshot_in_flight():
+        carrying.add(record.thread_id)
+        stack = stack_of(record)
+        if stack is None:
+            continue
+        frames = room.take(stack)
+        if frames is not None:
+            method, path = _text(record.method), _text(record.path)
+            view = None if record.view is None else _text(record.view)
+            request = DumpRequest(
+                record.id, method, path, view, record.age(now), record.native_id, frames
+            )
+            dump.requests.append(request)
+    known = {thread.ident: thread for thread in threading.enumerate()}
+    for ident, frame in sys._current_frames().items():
+        if ident not in carrying:
+            frames = room.take(from_frame(frame))
+            if frames is not None:
+                thread = known.get(ident)
+                name = _text(thread.name) if thread is not None else f"thread {ident}"
+                native = thread.native_id if thread is not None else None
+                dump.threads.append(DumpThread(name, native, frames))
+    dump.left_out = room.refused
+    return dump
+
+
+class _Room:
+    def __init__(self) -> None:
+        self.left = MOST_FRAMES
+        self.refused = 0
+
+    def take(self, stack: Stack) -> list[DumpFrame] | None:
+        """The frames of a stack that still fits, else None."""
+        if len(stack) > self.left:
+            self.refused += 1
+            return None
+        self.left -= len(stack)
+        return [_frame(frame) for frame in stack]
+
+
+def _frame(frame: Frame) -> DumpFrame:
+    return DumpFrame(_text(frame.filename), frame.line, _text(frame.function), _text(frame.source))
+
+
+def _text(text: str) -> str:
+    return clean(text)[:LONGEST_TEXT]
+
+
+def _write(path: str, data: bytes) -> None:
+    """Writes under another name and renames: no reader sees a part of it."""
+    draft = path + ".new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(draft)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(draft, flags, 0o600)
+    try:
+        # For one that does not fit on the disk, the exception; a part is of use to nobody.
+        while data:
+            data = data[os.write(fd, data) :]
+    except OSError:
+        os.unlink(draft)
+        raise
+    finally:
+        os.close(fd)
+    os.rename(draft, path)
+
+
+def sweep(folder: str) -> None:
+    """Removes the dumps whose box is gone: their process has ended."""
+    names = set(os.listdir(folder))
+    for name in names:
+        base, dot, rest = name.partition(".")
+        if dot and rest in ("dump", "dump.new") and f"{base}.box" not in names:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, name))
+
+
+# In the process that asks
+
+
+def fetch(box: str, owner: int, patience: float = PATIENCE) -> Dump | None:
+    """A new dump of the living process with this box; None when it does not answer in time.
+
+    Args:
+        box: path of its box.
+        owner: the user that the box must belong to.
+        patience: seconds to wait.
+
+    Raises:
+        DumpError: there can be none.
+    """
+    try:
+        fd = open_owned(box, os.O_RDWR, owner)
+    except OSError as exc:
+        raise DumpError(f"its box cannot be opened for writing: {exc.strerror}") from exc
+    try:
+        number = _ask(fd)
+        end = time.monotonic() + patience
+        while _cell(fd, DUMP_MADE) < number:
+            if not held(fd):
+                raise DumpError("the process has ended")
+            if time.monotonic() > end:
+                return None
+            time.sleep(LOOK_EVERY)
+    finally:
+        os.close(fd)
+    return read(dump_path(box), owner, number)
+
+
+def _ask(fd: int) -> int:
+    """Raises the cell; the number that the answer will have."""
+    if _cell(fd, 0) != MAGIC or not held(fd):
+        raise DumpError("its box is not one of a living process")
+    # Never stored through a map of ours: a file that somebody cuts would be a SIGBUS here.
+    number = min(max(_cell(fd, DUMP_ASKED), _cell(fd, DUMP_MADE), 0) + 1, 2**63 - 1)
+    os.pwrite(fd, number.to_bytes(8, sys.byteorder, signed=True), DUMP_ASKED * 8)
+    return number
+
+
+def _cell(fd: int, index: int) -> int:
+    data = os.pread(fd, HEADER, 0)[index * 8 : index * 8 + 8]
+    return int.from_bytes(data, sys.byteorder, signed=True)
+
+
+def read(path: str, owner: int, number: int) -> Dump:
+    """The dump in this file, which must be at least the ``number``-th.
+
+    Raises:
+        DumpError: it cannot be read, or is none.
+    """
+    try:
+        fd = open_owned(path, os.O_RDONLY, owner)
+    except OSError as exc:
+        raise DumpError(f"it could not write its dump ({exc.strerror})") from exc
+    try:
+        with os.fdopen(fd, "rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise DumpError("its dump is too large")
+        dump = _decode(data)
+    except OSError as exc:
+        raise DumpError(f"its dump cannot be read: {exc.strerror}") from exc
+    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        raise DumpError("what stands in the place of its dump is none") from exc
+    if dump.number < number:
+        raise DumpError("it could not write its dump; its log says why")
+    return dump
+
+
+def open_owned(path: str, flags: int, owner: int) -> int:
+    """A descriptor of a regular file of this user, that no link led to; else OSError."""
+    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != owner or found.st_nlink > 1:
+        os.close(fd)
+        raise PermissionError(1, f"is no regular file of user {owner} alone", path)
+    return fd
+
+
+def without_gil(pid: int) -> Dump | None:
+    """The stacks of a process whose hound cannot run; None: they cannot be had.
+
+    The place for a way to them that needs no GIL. There is none yet.
+    """
+    return None

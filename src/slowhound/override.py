@@ -1,0 +1,171 @@
+"""Thresholds that an operator sets for a while, without a deploy: ``slowhound watch``.
+
+``DIR/watch.json`` holds them. Each worker's hound looks at it once a second, and parses it only
+when it has changed. Each threshold ends by the wall clock, whether or not anybody removes it.
+Whatever else stands in the file is ignored: a file of noise changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import stat
+import time
+from typing import NamedTuple
+
+import msgspec
+
+NAME = "watch.json"
+# Nobody watches for longer than a day: an end further away is a mistake, or a clock set back.
+LONGEST = 24 * 3600.0
+SLACK = 60.0
+MOST = 100
+LARGEST = 64 * 1024
+
+
+class Threshold(msgspec.Struct):
+    """One of them: the view it is for (None: all), seconds, and its end (seconds since 1970)."""
+
+    view: str | None
+    slow_after: float
+    until: float
+
+
+class _File(msgspec.Struct):
+    thresholds: list[Threshold]
+
+
+_decode = msgspec.json.Decoder(_File).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class _Seen(NamedTuple):
+    inode: int
+    changed: int  # ns
+    size: int
+
+
+class Override:
+    """What is in force in this process; read by the hound, asked by every thread."""
+
+    __slots__ = ("_all", "_by_name", "_found", "_seen", "_shortest")
+
+    def __init__(self) -> None:
+        self._seen: _Seen | None = None
+        self._found: tuple[Threshold, ...] = ()
+        self._all: float | None = None
+        self._by_name: dict[str, float] = {}
+        self._shortest: float | None = None
+
+    def read(self, directory: str) -> None:
+        """Looks whether the file has changed, and lets go of what has ended; never raises."""
+        path = os.path.join(directory, NAME)
+        try:
+            found = os.lstat(path)
+        except (OSError, ValueError):
+            self._seen, self._found = None, ()
+        else:
+            seen = _Seen(found.st_ino, found.st_ctime_ns, found.st_size)
+            if seen != self._seen:
+                self._seen = seen
+                self._found = tuple(load(path, _user()))
+        if self._found or self._shortest is not None:
+            self._take(in_force(self._found, time.time()))
+
+    def _take(self, thresholds: tuple[Threshold, ...]) -> None:
+        named = {each.view: each.slow_after for each in thresholds}
+        self._all = named.pop(None, None)
+        self._by_name = {name: after for name, after in named.items() if name is not None}
+        self._shortest = min((each.slow_after for each in thresholds), default=None)
+
+    def threshold(self, names: tuple[str | None, ...]) -> float | None:
+        """Seconds after which a request to a view of these names is slow; None: as configured."""
+        if self._shortest is None:
+            return None
+        by_name = self._by_name
+        if by_name:
+            for name in names:
+                if name is not None and name in by_name:
+                    return by_name[name]
+        return self._all
+
+    def shortest(self) -> float | None:
+        """The lowest threshold that is in force; None when none is."""
+        return self._shortest
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
+def in_force(thresholds: tuple[Threshold, ...], now: float) -> tuple[Threshold, ...]:
+    """Those that have not ended."""
+    return tuple(each for each in thresholds if now < each.until <= now + LONGEST + SLACK)
+
+
+def load(path: str, owner: int) -> list[Threshold]:
+    """What the file says, ended or not; empty when it says nothing that can be used."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return []
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != owner or found.st_mode & 0o022:
+            return []
+        data = os.read(fd, LARGEST + 1)
+    except OSError:
+        return []
+    finally:
+        os.close(fd)
+    try:
+        thresholds = _decode(data).thresholds[:MOST]
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return []
+    # By the time of writing: an end in a month must not come into force the day before it.
+    latest = found.st_mtime + LONGEST + SLACK
+    return [each for each in thresholds if each.until <= latest and _usable(each.slow_after)]
+
+
+def _usable(seconds: float) -> bool:
+    return math.isfinite(seconds) and seconds >= 0
+
+
+def store(directory: str, thresholds: list[Threshold]) -> None:
+    """Replaces the file at once; without thresholds it is removed.
+
+    The file belongs to the owner of ``directory``, whoever calls: the workers must read it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not thresholds:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(NAME, dir_fd=folder)
+            return
+        draft = f"{NAME}.{os.getpid()}.new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=folder)
+        _fill(folder, draft, _encode(_File(thresholds[-MOST:])))
+        os.rename(draft, NAME, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _fill(folder: int, draft: str, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(draft, flags, 0o600, dir_fd=folder)
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+        owner = os.fstat(folder)
+        if owner.st_uid != os.geteuid():
+            os.fchown(fd, owner.st_uid, owner.st_gid)
+    except OSError:
+        os.unlink(draft, dir_fd=folder)
+        raise
+    finally:
+        os.close(fd)

@@ -1,0 +1,297 @@
+"""The dead man's switch: a thread that holds the GIL writes its own stack.
+
+While C code holds the GIL no Python thread runs, the hound included. What still works is a signal
+to that one thread, whose handler, faulthandler's, writes the thread's stack from C. The kernel
+sends it: each thread has a timer on its own CPU clock, which the hound sets before it sleeps and
+stops when it wakes. It fires only in a thread that burned ``HOLD`` seconds of CPU while the hound
+wanted to run and could not, and so sits in a call into C.
+
+That is the rule of safety. A dump that interrupts running bytecode crashes CPython up to 3.13
+(within 10 to 1,000 dumps): so no clock of the wall, which goes on while a process is stopped; no
+clock of the process, which counts innocent threads; never while the hound does anything but wait,
+so that a slow disk is not taken for a held GIL.
+
+Python itself could not arm a timer for one thread, so this calls timer_create(2) by ctypes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import os
+import signal
+import struct
+import sys
+import threading
+from mmap import mmap
+from typing import Any
+
+from slowhound.losses import lost
+from slowhound.selfdumps import FATAL, LENGTH, PAGE, SIGNALS, SelfDump, SelfDumps, region_at
+
+# Seconds of CPU. Every tick of the hound starts it anew, so a worker whose threads take turns
+# never gets here: the hound waits for the GIL for some 5 ms per busy thread.
+HOLD = 1.0
+# A process has 30 signals to spare and an application may want some. Threads beyond this many are
+# not watched; that is counted.
+MOST_THREADS = 16
+_SIGEV_THREAD_ID = 4
+_ARMED = struct.pack("@llll", 0, 0, int(HOLD), int(HOLD % 1 * 1e9))
+_STOPPED = struct.pack("@llll", 0, 0, 0, 0)
+
+
+def _libc() -> Any:
+    """The C library, called without letting go of the GIL: a call takes less than that would."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.PyDLL(None, use_errno=True)
+    try:
+        libc.timer_create.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+        libc.timer_settime.argtypes = (
+            ctypes.c_void_p,
+            ctypes.c_int,
+            ctypes.c_char_p,
+            ctypes.c_void_p,
+        )
+        libc.timer_delete.argtypes = (ctypes.c_void_p,)
+    except AttributeError:
+        return None  # a C library before 2.34 that has timers elsewhere
+    return libc
+
+
+_c = _libc()
+works = _c is not None and sys.implementation.name == "cpython"
+
+# Signals of this process that faulthandler handles, with their descriptors. They stay until the
+# process ends: without a handler, one that is still on its way would kill it.
+_registered: dict[int, int] = {}
+
+
+def cpu_clock(thread: int) -> int:
+    """The id of a thread's CPU clock, by the system's id of the thread (Linux's own encoding).
+
+    Not time.pthread_getcpuclockid, which may crash for a thread that has ended.
+    """
+    return ~thread << 3 | 6
+
+
+class _Switch:
+    """The timer of one thread."""
+
+    def __init__(self, thread: int, number: int) -> None:
+        self.thread = thread
+        self.signal = number
+        event = struct.pack("@Piii", 0, number, _SIGEV_THREAD_ID, thread).ljust(64, b"\0")
+        timer = ctypes.c_void_p()
+        if _c.timer_create(cpu_clock(thread), event, ctypes.byref(timer)):
+            raise OSError(ctypes.get_errno(), "timer_create")
+        self.timer = timer
+
+    def arm(self) -> None:
+        _c.timer_settime(self.timer, 0, _ARMED, None)
+
+    def stop(self) -> None:
+        _c.timer_settime(self.timer, 0, _STOPPED, None)
+
+    def delete(self) -> None:
+        _c.timer_delete(self.timer)
+
+
+class DeadMan:
+    """The switches of all threads of this process.
+
+    ``watch`` is called by each thread that carries requests, the rest by the hound.
+    """
+
+    def __init__(self) -> None:
+        self.path = ""
+        self._fd = -1
+        self._page: mmap | None = None
+        self._cells: memoryview[int] | None = None
+        self._armed = False
+        self._switches: dict[int, _Switch] = {}
+        self._free = _spare_signals() if works else []
+
+    # The file
+
+    def open(self, path: str) -> None:
+        """Begins a new file of stacks at ``path``; raises OSError."""
+        if not works:
+            return
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(path, flags, 0o600)
+        os.truncate(fd, LENGTH)
+        os.posix_fallocate(fd, 0, PAGE)  # real blocks: this page is stored into
+        if self.path:
+            self._close()
+            self._remove()
+        self._fd, self.path = fd, path
+        self._page = mmap(fd, PAGE)
+        self._cells = memoryview(self._page).cast("q")
+        for switch in list(self._switches.values()):
+            self._register(switch.signal)
+            self._cells[switch.signal] = switch.thread
+        self._catch_fatal_errors()
+
+    def _close(self) -> None:
+        if self._cells is not None and self._page is not None:
+            self._cells.release()
+            self._page.close()
+            os.close(self._fd)
+            self._cells = self._page = None
+
+    def _register(self, number: int) -> None:
+        """Has faulthandler write to the region of the signal in the present file."""
+        fd = self._open_at(number)
+        faulthandler.register(number, file=fd, all_threads=False, chain=False)
+        before = _registered.get(number)
+        _registered[number] = fd
+        if before is not None:
+            os.close(before)
+
+    def _open_at(self, number: int) -> int:
+        # A descriptor of its own, and not a dup(): each has its own position.
+        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        os.lseek(fd, region_at(number), os.SEEK_SET)
+        return fd
+
+    def _catch_fatal_errors(self) -> None:
+        """The stack of a segmentation fault goes into the file, unless somebody else wants it."""
+        if faulthandler.is_enabled() and FATAL not in _registered:
+            return
+        abort = signal.getsignal(signal.SIGABRT)
+        ours_to_restore = callable(abort) or abort == signal.SIG_IGN
+        if ours_to_restore and threading.current_thread() is not threading.main_thread():
+            return  # only the main thread can give the handler back
+        before = _registered.get(FATAL)
+        _registered[FATAL] = fd = self._open_at(FATAL)
+        faulthandler.enable(file=fd, all_threads=True)
+        if ours_to_restore:
+            # Gunicorn's, for one: its SIGABRT ends a worker that timed out, in Python.
+            signal.signal(signal.SIGABRT, abort)
+        if before is not None:
+            os.close(before)
+
+    # The threads
+
+    def watch(self, ident: int, thread: int) -> None:
+        """Gives a thread its switch; ``thread`` is the system's id of the calling or any thread."""
+        if self._cells is None or thread in self._switches:
+            return
+        if not self._free:
+            lost("the stacks of threads that hold the GIL", "too many threads", 0)
+            return
+        number = self._free.pop()
+        try:
+            self._register(number)
+            switch = _Switch(thread, number)
+        except BaseException:
+            self._free.append(number)
+            raise
+        self._cells[SIGNALS + number] = ident
+        self._cells[number] = thread
+        self._switches[thread] = switch
+        if self._armed:
+            switch.arm()
+            if not self._armed:  # the hound woke meanwhile, and may not have seen this one
+                switch.stop()  # type: ignore[unreachable]  # mypy knows of no other thread
+
+    def forget_but(self, alive: set[int]) -> None:
+        """Takes the switches of threads that have ended."""
+        for thread in self._switches.keys() - alive:
+            switch = self._switches.pop(thread)
+            switch.delete()
+            if self._cells is not None:
+                self._cells[switch.signal] = 0
+            _clear(switch.signal)
+            self._free.append(switch.signal)
+
+    def arm(self) -> None:
+        """The hound is about to sleep: from now on whoever keeps it from waking is caught."""
+        self._armed = True
+        for switch in tuple(self._switches.values()):
+            switch.arm()
+
+    def disarm(self) -> None:
+        """The hound is awake."""
+        self._armed = False
+        for switch in tuple(self._switches.values()):
+            switch.stop()
+
+    # What they wrote
+
+    def read(self, thread: int) -> SelfDump | None:
+        """What the thread has written of itself since the last ``clear_all``."""
+        return SelfDumps(self.path).of(thread) if self._wrote(thread) else None
+
+    def read_all(self) -> dict[int, SelfDump]:
+        """The same for all threads, by their system's ids."""
+        wrote = [thread for thread in tuple(self._switches) if self._wrote(thread)]
+        if not wrote:
+            return {}
+        dumps = SelfDumps(self.path)
+        return {thread: dump for thread in wrote if (dump := dumps.of(thread)) is not None}
+
+    def _wrote(self, thread: int) -> bool:
+        switch = self._switches.get(thread)
+        fd = _registered.get(switch.signal) if switch is not None else None
+        if switch is None or fd is None:
+            return False
+        return os.lseek(fd, 0, os.SEEK_CUR) > region_at(switch.signal)
+
+    def clear_all(self) -> None:
+        """Makes room for the next dumps."""
+        for switch in tuple(self._switches.values()):
+            _clear(switch.signal)
+
+    def stop(self, *, remove: bool) -> None:
+        """No more signals; their handlers stay, see ``_registered``."""
+        self.disarm()
+        if self._cells is not None:
+            for switch in self._switches.values():
+                self._cells[switch.signal] = 0  # nor from a sibling
+        while self._switches:
+            self._switches.popitem()[1].delete()
+        self._close()
+        if remove:
+            self._remove()
+
+    def _remove(self) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+
+
+def _clear(number: int) -> None:
+    """Empties the region of a signal."""
+    fd = _registered.get(number)
+    if fd is None:
+        return
+    start = region_at(number)
+    end = os.lseek(fd, 0, os.SEEK_CUR)
+    if end > start:
+        os.lseek(fd, start, os.SEEK_SET)
+        os.pwrite(fd, bytes(end - start), start)
+
+
+def _spare_signals() -> list[int]:
+    """Real-time signals that nobody handles, the last of them first to go."""
+    last = min(signal.SIGRTMAX, SIGNALS - 1)
+    numbers = range(signal.SIGRTMIN, last + 1)
+    spare = [n for n in numbers if n in _registered or signal.getsignal(n) == signal.SIG_DFL]
+    return spare[-MOST_THREADS:]
+
+
+def _forget_after_fork() -> None:
+    """A forked child has none of its parent's timers; it must not write into its parent's file."""
+    for number, fd in _registered.items():
+        if number == FATAL:
+            faulthandler.disable()
+        else:
+            faulthandler.unregister(number)
+        os.close(fd)
+    _registered.clear()
+
+
+if hasattr(os, "register_at_fork") and works:
+    os.register_at_fork(after_in_child=_forget_after_fork)

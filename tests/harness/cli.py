@@ -1,0 +1,122 @@
+"""The command line as an operator has it: in another process, and in a real terminal (tmux)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.launch import ROOT
+from tests.harness.waiting import eventually
+
+WIDTH, HEIGHT = 150, 24
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """An operator's shell: nothing in it says where the installation is."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")}
+    return {**kept, "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "TZ": "UTC", **extra}
+
+
+def slowhound(
+    command: str, directory: Path, *arguments: str, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `slowhound COMMAND --dir DIRECTORY ...` in a shell of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "slowhound", command, "--dir", str(directory), *arguments],
+        cwd=ROOT,
+        env=environment(**extra),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def ps(directory: Path) -> list[dict[str, Any]]:
+    """What `ps --json` lists."""
+    done = slowhound("ps", directory, "--json")
+    assert "Traceback" not in done.stderr, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    assert done.returncode == (0 if found else 1), done.stderr
+    return found
+
+
+def ps_of(directory: Path, path: str, **match: Any) -> dict[str, Any]:
+    """The entry of the request to `path`, once it fits; a value may be a predicate."""
+
+    def find() -> dict[str, Any] | None:
+        for each in ps(directory):
+            fits = all(
+                wanted(each[name]) if callable(wanted) else each[name] == wanted
+                for name, wanted in match.items()
+            )
+            if each["path"] == path and fits:
+                return each
+        return None
+
+    return eventually(find, f"{path} with {match} in ps")
+
+
+class Terminal:
+    """A shell in a terminal of tmux's."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+
+    def tmux(self, *arguments: str) -> str:
+        argv = ["tmux", "-S", str(self.socket), "-f", "/dev/null", *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True)
+        return done.stdout
+
+    def type(self, *keys: str) -> None:
+        self.tmux("send-keys", *keys)
+
+    def run(self, *command: str) -> None:
+        """Type a command line and say how it ended."""
+        self.type("-l", shlex.join(command) + "; echo exit=$?")
+        self.type("Enter")
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def wait(self, *texts: str) -> str:
+        """The screen, once it shows all of these."""
+        return eventually(
+            lambda: shown if all(each in (shown := self.screen()) for each in texts) else "",
+            f"{texts} on the screen",
+            transcript=self.screen,
+        )
+
+    def state(self) -> str:
+        """Whether the other screen is on, and the cursor visible."""
+        return self.tmux("display", "-p", "#{alternate_on} #{cursor_flag}").strip()
+
+
+@contextmanager
+def terminal() -> Iterator[Terminal]:
+    """A shell in a terminal of this size; skips where there is no tmux."""
+    if shutil.which("tmux") is None:
+        pytest.skip("no tmux on this machine")
+    folder = Path(tempfile.mkdtemp(prefix="sh-tmux-"))
+    found = Terminal(folder / "socket")
+    size = ("-x", str(WIDTH), "-y", str(HEIGHT))
+    shell = ["env", "PS1=$ ", f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", "sh"]
+    found.tmux("new-session", "-d", *size, "-c", str(ROOT), *shell)
+    try:
+        found.wait("$")
+        yield found
+    finally:
+        found.tmux("kill-server")
+        shutil.rmtree(folder, ignore_errors=True)
