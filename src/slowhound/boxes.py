@@ -80,6 +80,7 @@ class BoxState(NamedTuple):
     dump_made: int
     settings: bytes
     pending: tuple[Pending, ...]
+    path: str = ""  # of the box, where it was found by ``survey``
 
 
 def read(data: bytes) -> BoxState | None:
@@ -167,7 +168,10 @@ def _look(path: str) -> BoxState | str | None:
     except OSError:
         return None
     try:
-        return read(os.read(fd, FIRST_SLOT)) if held(fd) else DEAD
+        if not held(fd):
+            return DEAD
+        state = read(os.read(fd, FIRST_SLOT))
+        return None if state is None else state._replace(path=path)
     except OSError:
         return None
     finally:

@@ -80,7 +80,7 @@ class Dumped(NamedTuple):
 
 
 def from_faulthandler(text: str) -> list[Dumped]:
-    """The stacks in what faulthandler wrote; any text gives a result: it may be cut off anywhere."""
+    """The stacks in what faulthandler wrote; it may be cut off anywhere, or be any other text."""
     found: list[tuple[int, bool, list[Frame]]] = []
     for line in text.split("\n"):
         if line.startswith("Stack (most recent call first)"):

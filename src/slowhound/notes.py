@@ -6,11 +6,13 @@ reading never raises, what is missing or broken is left out.
 
 from __future__ import annotations
 
+import os
+import platform
 from typing import Any
 
 import msgspec
 
-from slowhound.blackbox import HALF_STACK, HALF_WHO
+from slowhound.blackbox import HALF_SETTINGS, HALF_STACK, HALF_WHO
 from slowhound.config import Config
 from slowhound.formats import clean
 from slowhound.frames import Stack, locate
@@ -24,18 +26,31 @@ PATH_LIMITS = (300, 40)
 
 
 def settings_note(config: Config, server: str) -> bytes:
-    """How this process writes events: what its arbiter needs to write one in its place."""
-    return _encode(
-        {
-            "format": config.format,
-            "stream": config.stream,
-            "dir": config.dir if config.store else None,
-            "host": config.host,
-            "service": config.service,
-            "release": config.release,
-            "server": server,
-        }
-    )
+    """How this process writes events: what others need to write one in its place."""
+    note = {
+        "format": config.format,
+        "stream": config.stream,
+        "dir": config.dir if config.store else None,
+        "host": config.host,
+        "service": config.service,
+        "release": config.release,
+        "server": server,
+        "python": platform.python_version(),
+        "pids": pid_namespace(),
+    }
+    watch = {
+        "slow_after": config.slow_after,
+        "slow_by_name": config.slow_after_by_name,
+        "ignore": sorted(config.ignore),
+        "reports": config.reports_dir,
+        "reports_max": config.reports_max_bytes,
+    }
+    if config.watch and config.report_files:
+        whole = _encode({**note, **watch})
+        if len(whole) <= HALF_SETTINGS - 16:
+            return whole
+        # Too many thresholds: then nobody reports in this one's place.
+    return _encode(note)
 
 
 def who_note(record: Record) -> bytes:
@@ -89,3 +104,11 @@ def read_note(note: bytes) -> dict[str, Any]:
         return _decode(note)
     except (msgspec.DecodeError, ValueError):
         return {}
+
+
+def pid_namespace() -> int | None:
+    """Names the space in which this process's pids are unique; None when not known."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return None

@@ -125,17 +125,8 @@ def _event(
     # What was the last sign of life, when nobody knows when it died.
     ended = death.at if death.at is not None else max(state.heartbeat / 1e9, _last(last, pending))
     kind = "timeout" if death.cause == "timeout" else "crash"
-    event: dict[str, Any] = {
-        "event_type": kind,
-        "req_id": who.get("id"),
-        "req_method": who.get("method"),
-        "req_path": who.get("path"),
-        "req_referrer": _referrer(last.get("referrer") or who.get("referrer")),
-        "req_user_agent": last.get("user_agent") or who.get("user_agent"),
-        "resp_view": pending.view.decode("utf-8", "replace") or None,
-        "resp_time": _since(who.get("started"), ended),
-        "resp_outcome": "timeout" if kind == "timeout" else "killed",
-    }
+    event = {"event_type": kind, **about(pending, ended)}
+    event["resp_outcome"] = "timeout" if kind == "timeout" else "killed"
     event.update(_stack_fields(kind, last, ended))
     if kind == "crash":
         event["crash_cause"] = death.cause
@@ -145,9 +136,6 @@ def _event(
         text = pending.sql.decode("utf-8", "replace")
         event[f"{kind}_sql"] = sql_shape(text)
         event[f"{kind}_sql_time"] = _since(pending.query_began / 1e9, ended)
-    for name in ("db_queries", "db_time"):
-        if last.get(name):
-            event[name] = last[name]
     if state.rss:
         event["w_rss"] = state.rss
     event["ts"] = time.time()
@@ -159,6 +147,24 @@ def _event(
     return event
 
 
+def about(pending: Pending, now: float) -> dict[str, Any]:
+    """The fields of a request in flight that its box has: who it is, its age, its queries."""
+    who, last = read_note(pending.who), read_note(pending.stack)
+    event = {
+        "req_id": who.get("id"),
+        "req_method": who.get("method"),
+        "req_path": who.get("path"),
+        "req_referrer": _referrer(last.get("referrer") or who.get("referrer")),
+        "req_user_agent": last.get("user_agent") or who.get("user_agent"),
+        "resp_view": pending.view.decode("utf-8", "replace") or None,
+        "resp_time": _since(who.get("started"), now),
+    }
+    for name in ("db_queries", "db_time"):
+        if last.get(name):
+            event[name] = last[name]
+    return event
+
+
 def latest_stack(pending: Pending, who: dict[str, Any], dumps: SelfDumps | None) -> dict[str, Any]:
     """The note of the last stack; where the thread itself wrote a later one, that one in it."""
     last = read_note(pending.stack)
@@ -167,11 +173,9 @@ def latest_stack(pending: Pending, who: dict[str, Any], dumps: SelfDumps | None)
         return last
     # The file has a time of the wall, the notes one of the monotonic clock.
     taken = dump.taken - (time.time() - time.monotonic())
-    began, before = who.get("started"), last.get("taken")
-    if isinstance(began, float) and taken < began:
-        return last  # of an earlier request of this thread
-    if isinstance(before, float) and taken < before and dump.by == "thread":
-        return last
+    known = [at for at in (who.get("started"), last.get("taken")) if isinstance(at, float)]
+    if dump.by == "thread" and known and taken < max(known):
+        return last  # of an earlier request of this thread, or older than what the hound saw
     loc, cause = locate(dump.stack)
     stack = [str(frame) for frame in dump.stack[-FRAMES:]]
     return {**last, "taken": taken, "loc": loc, "cause": cause, "stack": stack, "by": dump.by}

@@ -49,6 +49,7 @@ class Server(NamedTuple):
     slots: int = 64
     log: stream.Stream | None = None  # its access log
     tell: Callable[[str], None] | None = None  # is told the path of each new black box
+    heartbeat: memoryview[int] | None = None  # a cell that its parent sees
 
 
 class Recorder:
@@ -93,9 +94,11 @@ class Recorder:
 
     def _awake(self) -> None:
         self.deadman.disarm()
-        box = self.box
-        if box is not None:
-            box.cells[blackbox.HEARTBEAT] = time.monotonic_ns()
+        now = time.monotonic_ns()
+        if self.box is not None:
+            self.box.cells[blackbox.HEARTBEAT] = now
+        if self.server.heartbeat is not None:
+            self.server.heartbeat[0] = now
 
     def _open_stream(self) -> stream.Stream:
         if self.config.stream is None:

@@ -26,7 +26,7 @@ WAYS = {
 class Snapshot:
     """One look at a slow request: its stack, its age in seconds, and by which way it was taken.
 
-    ``by`` is ``hound``, or ``thread``: by the request's thread itself, while it held the GIL.
+    ``by`` is ``hound``, or what ``selfdumps.SelfDump`` and ``late`` say.
     """
 
     age: float
@@ -51,8 +51,10 @@ class Report:
     host: str
     thread_id: int
     snapshot: Snapshot | None  # None: it ended before anybody could look
+    pid: int = field(default_factory=os.getpid)
+    parent: int = field(default_factory=os.getppid)
     blind: float = 0.0  # seconds for which the watchdog had not run when it ended
-    timeline: list[Moment] = field(default_factory=list)
+    timeline: list[Moment] | None = field(default_factory=list)  # None: not known here
     timeline_left_out: int = 0
     others: list[str] = field(default_factory=list)
 
@@ -78,8 +80,8 @@ class Report:
                 one_line(self.request_line),
                 f"Hostname:   {self.host}",
                 f"Thread ID:  {self.thread_id}",
-                f"Process ID: {os.getpid()}",
-                f"Parent PID: {os.getppid()}",
+                f"Process ID: {self.pid}",
+                f"Parent PID: {self.parent}",
                 f"Started:    {_date(self.started)}",
             )
         )
@@ -131,8 +133,10 @@ def snapshot_text(stack: Stack) -> str:
     )
 
 
-def timeline_text(timeline: list[Moment], left_out: int) -> str:
+def timeline_text(timeline: list[Moment] | None, left_out: int) -> str:
     """The last moments: when, for how long, what."""
+    if timeline is None:
+        return "Timeline: known to the process itself only, which cannot run now."
     if not timeline:
         return "Timeline: nothing recorded yet."
     rows = [

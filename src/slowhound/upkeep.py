@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slowhound import blackbox, boxes, dumps, losses
 from slowhound.folder import keep_within
 from slowhound.graves import Graves
 from slowhound.losses import lost
+from slowhound.neighbours import Neighbour
 from slowhound.notes import settings_note
 from slowhound.override import Override
 from slowhound.record import in_flight, snapshot_in_flight
@@ -36,6 +37,7 @@ class Upkeep:
         self.override = Override()
         self._sweep_in = 0
         self._graves = Graves(recorder.write)
+        self._neighbours: dict[str, Neighbour] = {}
         self._retention_in = 0
 
     def chores(self) -> tuple[Callable[[], None], ...]:
@@ -94,14 +96,14 @@ class Upkeep:
 
     def tend_threads(self) -> None:
         """Gives each of the application's threads its switch, see ``deadman``."""
-        own = self.recorder.hound.ident
-        alive = {
-            thread.native_id: ident
-            for ident, thread in list(threading._active.items())  # type: ignore[attr-defined]
-            if thread.native_id is not None and ident != own
-        }
-        for native_id, ident in alive.items():
-            self.recorder.deadman.watch(ident, native_id)
+        own, main = self.recorder.hound.ident, threading.main_thread()
+        alive = {}
+        for ident, thread in list(threading._active.items()):  # type: ignore[attr-defined]
+            # In a forked process Python (3.11) still has the parent's native id of the main one.
+            native_id = self.recorder.pid if thread is main else thread.native_id
+            if native_id is not None and ident != own:
+                alive[native_id] = ident
+                self.recorder.deadman.watch(ident, native_id)
         self.recorder.deadman.forget_but(set(alive))
 
     def tend_files(self) -> None:
@@ -126,11 +128,24 @@ class Upkeep:
             living, dead = [], []
         self.recorder.saturation.sample(living)
         self._graves.visit(dead)
+        self._look_at_neighbours(living)
         try:
             with open("/proc/self/statm", "rb") as statm:
                 self.rss = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except OSError:
             self.rss = 0  # not Linux: the field is left out
+
+    def _look_at_neighbours(self, living: list[boxes.BoxState]) -> None:
+        """Reports in the place of a worker that cannot run."""
+        known, self._neighbours = self._neighbours, {}
+        for state in living:
+            if state.pid != self.recorder.pid:
+                found = known.get(state.path) or Neighbour(state.path, self._write_for_neighbour)
+                self._neighbours[state.path] = found
+                found.look(state)
+
+    def _write_for_neighbour(self, event: dict[str, Any]) -> None:
+        self.recorder.write(event, None)
 
     def finish_lost(self) -> None:
         """Finishes records whose response was thrown away without ever being closed."""

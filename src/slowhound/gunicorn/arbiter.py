@@ -12,6 +12,8 @@ import mmap
 import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -19,59 +21,122 @@ from gunicorn import util
 
 from slowhound import formats
 from slowhound.appendfile import FLAGS
-from slowhound.boxes import BoxState
+from slowhound.boxes import open_box, read
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
+from slowhound.late import LATE
 from slowhound.losses import lost
+from slowhound.neighbours import Neighbour
 from slowhound.notes import read_note
-from slowhound.postmortem import Death, dead_box, events, written_by
+from slowhound.postmortem import LARGEST, Death, dead_box, events, written_by
 from slowhound.selfdumps import of_box
 from slowhound.sinks import stream
 
 PATH_BYTES = 4096
+# Seconds between two looks at a worker that stays late: they double up to this.
+LONGEST_PAUSE = 60.0
 _numbers = itertools.count()
+
+
+class Mailbox:
+    """Memory that the arbiter and one worker share: the path of its box, and its heartbeat.
+
+    All that it holds is the worker's word, and the arbiter may be root.
+    """
+
+    def __init__(self) -> None:
+        self._map = mmap.mmap(-1, PATH_BYTES)
+        self.heartbeat = memoryview(self._map)[:8].cast("q")  # ns, monotonic; 0: none yet
+        # The arbiter's own: when to look at a late worker again, and the pause after that.
+        self.next_look = self.pause = 0.0
+
+    def tell(self, path: str) -> None:
+        """In the worker: where its box is."""
+        encoded = os.fsencode(path) + b"\0"
+        if len(encoded) <= PATH_BYTES - 8:
+            self._map[8 : 8 + len(encoded)] = encoded
+
+    @property
+    def path(self) -> str:
+        """The path of the worker's box; empty when it has none."""
+        return os.fsdecode(self._map[8:].partition(b"\0")[0])
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        self.heartbeat.release()
 
 
 def give_mailbox(worker: Any) -> None:
     """Before the fork: memory that both will see."""
-    worker.slowhound_box = mmap.mmap(-1, PATH_BYTES)
-
-
-def tell_box(worker: Any, path: str) -> None:
-    """In the worker: where its box is."""
-    mailbox: mmap.mmap | None = getattr(worker, "slowhound_box", None)
-    encoded = os.fsencode(path)
-    if mailbox is not None and len(encoded) < PATH_BYTES:
-        mailbox[: len(encoded) + 1] = encoded + b"\0"
+    worker.slowhound_mailbox = Mailbox()
 
 
 def bury(server: Any, worker: Any) -> None:
     """In the arbiter, after the worker's death: writes the events of its requests in flight."""
-    mailbox: mmap.mmap | None = getattr(worker, "slowhound_box", None)
-    if mailbox is None:
+    mailbox: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
+    if mailbox is None or not mailbox.path:
         return
-    path = os.fsdecode(mailbox[:].partition(b"\0")[0])
+    path = mailbox.path
     mailbox.close()
-    if not path:
-        return
     death = Death.of_status(_exit_status(), timed_out=worker.aborted)
-    cfg = worker.cfg
+    _as_the_worker(worker.cfg, partial(_bury, server, path, death))
+
+
+def look_after(server: Any) -> None:
+    """In the arbiter's main loop: reports in the place of a worker that cannot run itself.
+
+    A look takes up to 0.6 s: so one worker at a time, and less and less often at one that stays so.
+    """
+    now = time.monotonic()
+    for worker in list(server.WORKERS.values()):
+        mailbox: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
+        if mailbox is None or not mailbox.heartbeat[0]:
+            continue
+        if now - mailbox.heartbeat[0] / 1e9 <= LATE:
+            mailbox.pause = 0.0
+        elif now >= mailbox.next_look or not mailbox.pause:
+            mailbox.pause = min(max(mailbox.pause * 2, 1.0), LONGEST_PAUSE)
+            mailbox.next_look = now + mailbox.pause
+            _as_the_worker(worker.cfg, partial(_look, server, mailbox.path))
+            return
+
+
+def _as_the_worker(cfg: Any, task: Callable[[], object]) -> None:
+    """Runs ``task`` with no more rights than the workers have.
+
+    The mailbox and the box are a worker's word: whatever they name is opened with the worker's own
+    rights. An arbiter that is root does this in a child; Gunicorn's waitpid(-1) reaps it.
+    """
     if os.geteuid() == cfg.uid:
-        _bury(server, path, death)
+        task()
     elif os.fork() == 0:
-        # The mailbox and the box are a worker's word. Whatever they name is opened with no more
-        # rights than the worker had: an arbiter that is root does this as the worker's user.
-        # Gunicorn's waitpid(-1) reaps this child.
         try:
             util.set_owner_process(cfg.uid, cfg.gid, initgroups=cfg.initgroups)
-            _bury(server, path, death)
+            task()
         finally:
             os._exit(0)
+
+
+def _look(server: Any, path: str) -> None:
+    fd = open_box(path)
+    try:
+        state = read(os.read(fd, LARGEST))
+    finally:
+        os.close(fd)
+    if state is not None:
+        settings = read_note(state.settings)
+        write = partial(_write, server, path, settings)
+        Neighbour(path, lambda event: write([event])).look(state)
 
 
 def _bury(server: Any, path: str, death: Death) -> None:
     with dead_box(path) as state:
         if state is not None and state.pending:
-            _write(server, path, state, death)
+            directory = os.path.dirname(os.path.dirname(path))
+            written = written_by(directory, state.pid)
+            found = events(state, death, written, of_box(path))
+            for event in found:
+                event["g_w_count"] = len(server.WORKERS) + 1  # the dead one was still counted
+            _write(server, path, read_note(state.settings), found)
 
 
 def _exit_status() -> int | None:
@@ -83,12 +148,9 @@ def _exit_status() -> int | None:
     return status if isinstance(status, int) else None
 
 
-def _write(server: Any, path: str, state: BoxState, death: Death) -> None:
-    settings = read_note(state.settings)
+def _write(server: Any, path: str, settings: dict[str, Any], found: list[dict[str, Any]]) -> None:
+    """Writes events of the worker whose box is at ``path`` as it would have done itself."""
     directory = os.path.dirname(os.path.dirname(path))
-    found = events(state, death, written_by(directory, state.pid), of_box(path))
-    for event in found:
-        event["g_w_count"] = len(server.WORKERS) + 1  # the dead one was still counted
     logfmt = settings.get("format") != "json"
     lines = [formats.json_line(event) for event in found]
     shown = [

@@ -13,7 +13,7 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 
 from slowhound.guard import guard
-from slowhound.gunicorn import hooks
+from slowhound.gunicorn import arbiter, hooks
 
 # Before the application's own hook: the record exists when it runs.
 FIRST = ("pre_fork", "post_worker_init", "pre_request")
@@ -34,6 +34,24 @@ def combine_always() -> None:
 
     setup.slowhound = True  # type: ignore[attr-defined]
     Arbiter.setup = setup  # type: ignore[method-assign]
+    _look_after_workers()
+
+
+def _look_after_workers() -> None:
+    """Has the arbiter look after its workers whenever it looks for those to kill: each second.
+
+    No hook is called so often.
+    """
+    original = Arbiter.murder_workers
+    watch = guard("gunicorn arbiter")
+
+    def murder_workers(self: Arbiter) -> None:
+        if not watch.off:
+            with watch:
+                arbiter.look_after(self)
+        original(self)
+
+    Arbiter.murder_workers = murder_workers  # type: ignore[method-assign]
 
 
 def combine(cfg: Any) -> None:

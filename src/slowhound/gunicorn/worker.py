@@ -17,7 +17,6 @@ from gunicorn import util
 from slowhound import recorder
 from slowhound.conf import MIDDLEWARE, get_config
 from slowhound.guard import guard
-from slowhound.gunicorn.arbiter import tell_box
 from slowhound.gunicorn.hooks import ENDING, headers
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.middleware import Watch
@@ -45,7 +44,10 @@ def _server(worker: Any) -> recorder.Server:
     # A sync worker has one request in flight, gthread one per thread; two to spare, so that a
     # request that cannot be finished takes no place from others.
     slots = {"SyncWorker": 1, "ThreadWorker": worker.cfg.threads}.get(name, 254) + 2
-    return recorder.Server(name, slots, _stream(worker.log), partial(tell_box, worker))
+    mailbox = getattr(worker, "slowhound_mailbox", None)
+    if mailbox is None:
+        return recorder.Server(name, slots, _stream(worker.log))
+    return recorder.Server(name, slots, _stream(worker.log), mailbox.tell, mailbox.heartbeat)
 
 
 def _stream(log: Any) -> Stream | None:

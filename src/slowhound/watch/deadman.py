@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import faulthandler
 import os
 import signal
@@ -186,9 +187,11 @@ class DeadMan:
         try:
             self._register(number)
             switch = _Switch(thread, number)
-        except BaseException:
+        except OSError as exc:
             self._free.append(number)
-            raise
+            if exc.errno != errno.EINVAL:  # else the thread has ended meanwhile
+                raise
+            return
         self._cells[SIGNALS + number] = ident
         self._cells[number] = thread
         self._switches[thread] = switch

@@ -32,6 +32,7 @@ class Files(Protocol):
     """Where reports are written."""
 
     def name(self, number: int) -> str: ...
+    def given(self, number: int) -> str | None: ...
     def create(self, name: str, text: str) -> bool: ...
     def append(self, name: str, text: str) -> None: ...
 
@@ -62,6 +63,7 @@ class Slow:
         self.fingerprint = group
         self.next_age = threshold
         self.report: str | None = None  # file name, once it is written
+        self.given = False  # another process has written it, see ``neighbours``
         self.blind: float | None = None
         self.stack: Stack = ()  # the last one taken
         self.by = "hound"  # the way the first one was taken
@@ -164,7 +166,7 @@ class SlowWatch:
                 # Nobody looked: while C code holds the GIL the hound cannot run either.
                 slow = self._begin(record, threshold, self.starvation.dump_of(record))
                 slow.blind = self.starvation.longest(record, now)
-                slow.report = self.files.name(record.number) or None
+                self._name_report(record, slow)
                 slow.claim(record)
         if record.slow is None:
             return
@@ -193,7 +195,7 @@ class SlowWatch:
         slow = self._begin(record, threshold, snapshot)
         slow.next_age = _next(threshold, now.age)
         # Before the claim: a request that ends from now on names the report that will be there.
-        slow.report = self.files.name(record.number) or None
+        self._name_report(record, slow)
         if slow.claim(record):
             self._write(record, slow, snapshot)
             if snapshot is not now and slow.report is not None:
@@ -210,13 +212,19 @@ class SlowWatch:
             slow.stack, slow.by, slow.dump = stack, snapshot.by, snapshot
         return slow
 
+    def _name_report(self, record: Record, slow: Slow) -> None:
+        slow.given = record.slot is not None and record.slot.reported(record.number)
+        name = self.files.given(record.number) if slow.given else self.files.name(record.number)
+        slow.report = name or None
+
     def _write(self, record: Record, slow: Slow, snapshot: Snapshot | None) -> None:
-        """The report file and the ``slow`` event."""
+        """The report file and the ``slow`` event, unless another process has written them."""
         event = self.out.describe(record, snapshot.age if snapshot else record.took)
         report = self._compose(record, snapshot, event)
-        if slow.report is not None and not self.files.create(slow.report, report.text()):
-            slow.report = event["report"] = None
-        self.out.emit(event, record)
+        if not slow.given:
+            if slow.report is not None and not self.files.create(slow.report, report.text()):
+                slow.report = event["report"] = None
+            self.out.emit(event, record)
         self.out.deliver(report)
 
     def _compose(self, record: Record, snapshot: Snapshot | None, event: dict[str, Any]) -> Report:
