@@ -131,8 +131,16 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("timeout_sql", "str", "", "Shape of the SQL that was running."),
     Field("timeout_sql_time", "float", "s", "For how long it had been running."),
-    Field("crash_cause", "str", "", "`signal`, `segfault`, `exit` or `unknown`."),
+    Field(
+        "crash_cause",
+        "str",
+        "",
+        "`oom` (the kernel, for want of memory), `segfault` (or a fault of its like), `shutdown`"
+        " (ended or killed by its server at a stop or deploy), `signal`, `exit`, or `unknown` (only"
+        " its parent could tell).",
+    ),
     Field("crash_signal", "str", "", "Name of the signal that ended the worker."),
+    Field("crash_code", "int", "", "Exit code of a worker that exited."),
     Field("crash_loc", "str", "", "Outermost application frame in the last stack taken."),
     Field("crash_cause_loc", "str", "", "Innermost application frame in it."),
     Field("crash_stack", "str", "", "Its innermost frames, innermost first."),

@@ -34,26 +34,45 @@ TRIES = 5
 class Death(NamedTuple):
     """How a process ended, as far as it is known."""
 
-    cause: str  # "timeout", "signal", "segfault", "exit", "unknown"
+    cause: str  # "timeout", "oom", "shutdown", "signal", "segfault", "exit", "unknown"
     signal: str | None = None
     at: float | None = None  # monotonic seconds; None: not known
+    code: int | None = None  # of a process that exited
 
     @classmethod
-    def of_status(cls, status: int | None, *, timed_out: bool) -> Death:
-        """From what ``waitpid`` returned; ``timed_out`` when Gunicorn aborted it for that."""
+    def of_status(
+        cls,
+        status: int | None,
+        *,
+        timed_out: bool = False,
+        stopped: bool = False,
+        oom: bool = False,
+    ) -> Death:
+        """From what ``waitpid`` returned, and what else its parent knows.
+
+        ``timed_out``: its server aborted it for that; ``stopped``: its server told it to end, or
+        killed it when it did not in time; ``oom``: the kernel has killed a process of this cgroup
+        for want of memory meanwhile.
+        """
         now = time.monotonic()
-        name = None
-        if status is not None and os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
-            known = number in set(signal.Signals)
-            name = signal.Signals(number).name if known else f"signal {number}"
-        if timed_out:
-            return cls("timeout", name, now)
+        if status is None:
+            return cls("timeout" if timed_out else "unknown", None, now)
+        if not os.WIFSIGNALED(status):
+            cause = "timeout" if timed_out else "shutdown" if stopped else "exit"
+            return cls(cause, None, now, os.WEXITSTATUS(status))
+        number = os.WTERMSIG(status)
+        known = number in set(signal.Signals)
+        name = signal.Signals(number).name if known else f"signal {number}"
+        killed = name == "SIGKILL"
         if name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"):
-            return cls("segfault", name, now)
-        if name is not None:
-            return cls("signal", name, now)
-        return cls("exit" if status is not None else "unknown", None, now)
+            cause = "segfault"
+        elif timed_out:
+            cause = "timeout"
+        elif stopped and killed:
+            cause = "shutdown"
+        else:
+            cause = "oom" if oom and killed else "signal"
+        return cls(cause, name, now)
 
 
 @contextmanager
@@ -132,6 +151,8 @@ def _event(
         event["crash_cause"] = death.cause
     if death.signal is not None:
         event["crash_signal"] = death.signal
+    elif death.code is not None and kind == "crash":
+        event["crash_code"] = death.code
     if pending.query_began and pending.sql:
         text = pending.sql.decode("utf-8", "replace")
         event[f"{kind}_sql"] = sql_shape(text)

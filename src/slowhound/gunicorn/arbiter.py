@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from typing import Any
 
 from gunicorn import util
 
-from slowhound import formats
+from slowhound import formats, oom
 from slowhound.appendfile import FLAGS
 from slowhound.boxes import open_box, read
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
@@ -34,6 +35,7 @@ from slowhound.sinks import stream
 PATH_BYTES = 4096
 # Seconds between two looks at a worker that stays late: they double up to this.
 LONGEST_PAUSE = 60.0
+ENDING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGKILL)
 _numbers = itertools.count()
 
 
@@ -67,6 +69,7 @@ class Mailbox:
 
 def give_mailbox(worker: Any) -> None:
     """Before the fork: memory that both will see."""
+    _oom.start_once()
     worker.slowhound_mailbox = Mailbox()
 
 
@@ -77,8 +80,45 @@ def bury(server: Any, worker: Any) -> None:
         return
     path = mailbox.path
     mailbox.close()
-    death = Death.of_status(_exit_status(), timed_out=worker.aborted)
+    death = Death.of_status(
+        _exit_status(),
+        timed_out=worker.aborted,
+        stopped=getattr(worker, "slowhound_stopped", False),
+        oom=_oom.has_killed(),
+    )
     _as_the_worker(worker.cfg, partial(_bury, server, path, death))
+
+
+class _OutOfMemory:
+    """Whether the kernel has killed for want of memory since this was last asked."""
+
+    def __init__(self) -> None:
+        self._path: str | None = None
+        self._seen: int | None = None
+
+    def start_once(self) -> None:
+        """From the first worker on."""
+        if self._path is None:
+            self._path = oom.counter_file()
+            self._seen = oom.kills(self._path)
+
+    def has_killed(self) -> bool:
+        """Asked at each death: one kill accounts for one death."""
+        count = oom.kills(self._path)
+        if count is None or self._seen is None or count <= self._seen:
+            return False
+        self._seen += 1
+        return True
+
+
+_oom = _OutOfMemory()
+
+
+def told_to_stop(server: Any, pid: int, number: int) -> None:
+    """The arbiter sends a signal to a worker: is it to end?"""
+    worker = server.WORKERS.get(pid)
+    if worker is not None and number in ENDING:
+        worker.slowhound_stopped = True
 
 
 def look_after(server: Any) -> None:

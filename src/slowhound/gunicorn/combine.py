@@ -34,24 +34,30 @@ def combine_always() -> None:
 
     setup.slowhound = True  # type: ignore[attr-defined]
     Arbiter.setup = setup  # type: ignore[method-assign]
-    _look_after_workers()
+    _watch_arbiter()
 
 
-def _look_after_workers() -> None:
-    """Has the arbiter look after its workers whenever it looks for those to kill: each second.
+def _watch_arbiter() -> None:
+    """What no hook tells: a call each second, and which signals the arbiter sends to its workers.
 
-    No hook is called so often.
+    It looks for workers to kill at least once a second.
     """
-    original = Arbiter.murder_workers
+    murder_workers, kill_worker = Arbiter.murder_workers, Arbiter.kill_worker
     watch = guard("gunicorn arbiter")
 
-    def murder_workers(self: Arbiter) -> None:
+    def look_after(self: Arbiter) -> None:
         if not watch.off:
             with watch:
                 arbiter.look_after(self)
-        original(self)
+        murder_workers(self)
 
-    Arbiter.murder_workers = murder_workers  # type: ignore[method-assign]
+    def note_signal(self: Arbiter, pid: int, sig: int) -> None:
+        with watch:
+            arbiter.told_to_stop(self, pid, sig)
+        kill_worker(self, pid, sig)
+
+    Arbiter.murder_workers = look_after  # type: ignore[method-assign]
+    Arbiter.kill_worker = note_signal  # type: ignore[method-assign]
 
 
 def combine(cfg: Any) -> None:
