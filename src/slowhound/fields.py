@@ -25,7 +25,7 @@ FIELDS: tuple[Field, ...] = (
         "event_type",
         "str",
         "",
-        "`request`, `timeout`, `crash`, `slow` or `partial_failure`.",
+        "`request`, `timeout`, `crash`, `slow`, `stall` or `partial_failure`.",
         "event.name",
     ),
     Field("req_id", "str", "", "Random id of the request; all its events carry it."),
@@ -163,8 +163,24 @@ FIELDS: tuple[Field, ...] = (
         "Who took that stack: `hound`, `thread` (the request's own, while it held the GIL) or"
         " `remote` (another process).",
     ),
+    Field(
+        "slow_verdict",
+        "str",
+        "",
+        "`stuck` (the same innermost frames at each look), `slow` (they move) or `unknown` (fewer"
+        " than two looks).",
+    ),
     Field("slow_fingerprint", "str", "", "Groups reports: hash of view and application functions."),
     Field("report", "str", "", "File name of the report in `DIR/reports`."),
+    Field(
+        "stall_kind",
+        "str",
+        "",
+        "What stands: `threads` (all threads of a worker are in slow requests).",
+    ),
+    Field("stall_time", "float", "s", "For how long already, at least."),
+    Field("stall_requests", "int", "1", "Requests that it holds up or consists of."),
+    Field("stall_in", "str", "", "Where they stand."),
     Field("g_w_count", "int", "1", "Workers of this server; sampled about once a second."),
     Field("g_w_active", "int", "1", "Workers with a request in flight; sampled."),
     Field("g_backlog", "int", "1", "Connections waiting for `accept`; sampled."),

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from slowhound.blackbox import Slot
-    from slowhound.report import Snapshot
     from slowhound.watch.slow import Slow
+    from slowhound.watch.verdict import Sample
 
 # A request with more moments than this keeps the first ones and counts the rest.
 TIMELINE_LIMIT = 200
@@ -108,7 +108,7 @@ class Record:
     gil_hold: float = 0.0  # seconds for which its thread kept all others from running
     gil_wait: float = 0.0  # seconds for which another thread did so
     gil_held_by: str | None = None
-    gil_dump: Snapshot | None = None  # its stack while it held the GIL
+    samples: list[Sample] | None = None  # the looks at it so far
     overhead: float = 0.0  # seconds of this request that slowhound itself took
 
     def __init__(self, method: str, path: str, started: float) -> None:

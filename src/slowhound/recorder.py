@@ -80,7 +80,14 @@ class Recorder:
         if config.report_files:
             reports = ReportFiles(config.dir, config.reports_max_bytes, config.reports_dir)
         self.deadman = DeadMan()
-        out = Outlets(self.describe_slow, self.emit, reports, self.delivery.put)
+        out = Outlets(
+            self.describe_slow,
+            self.emit,
+            reports,
+            self.delivery.put,
+            self.saturation.threads,
+            self._tell,
+        )
         self.watch = SlowWatch(config, out, Starvation(self.deadman))
         self.upkeep = Upkeep(self)
         self.hound = Hound(
@@ -230,6 +237,11 @@ class Recorder:
         event = events.slow(record, age)
         self._describe_worker(event, len(in_flight))
         return event
+
+    def _tell(self, event: Event) -> None:
+        """Writes an event that is about the whole worker."""
+        self._describe_worker(event, len(in_flight))
+        self.emit(event)
 
     def emit(self, event: Event, record: Record | None = None) -> None:
         """Completes one event and writes it to the stream and to the segment."""

@@ -51,6 +51,7 @@ class Report:
     host: str
     thread_id: int
     snapshot: Snapshot | None  # None: it ended before anybody could look
+    verdict: str = ""
     pid: int = field(default_factory=os.getpid)
     parent: int = field(default_factory=os.getppid)
     blind: float = 0.0  # seconds for which the watchdog had not run when it ended
@@ -64,6 +65,7 @@ class Report:
             f"Undead request intercepted at: {_date(self.intercepted)}",
             self._head(),
             self._stack(),
+            *(["Verdict:\n" + verdict_text(self.verdict)] if self.verdict else []),
             self._facts(),
             timeline_text(self.timeline, self.timeline_left_out),
             others_text(self.others),
@@ -133,6 +135,11 @@ def snapshot_text(stack: Stack) -> str:
     )
 
 
+def verdict_text(verdict: str) -> str:
+    """Its lines, each indented."""
+    return "\n".join(f"  {one_line(line)}" for line in verdict.split("\n"))
+
+
 def timeline_text(timeline: list[Moment] | None, left_out: int) -> str:
     """The last moments: when, for how long, what."""
     if timeline is None:
@@ -179,19 +186,22 @@ def locals_text(variables: list[tuple[str, list[tuple[str, str]]]]) -> str:
     return "\n".join(parts)
 
 
-def later_text(snapshot: Snapshot, before: Stack) -> str:
+def later_text(snapshot: Snapshot, before: Stack, verdict: str) -> str:
     """What a repeated look adds to the file; a stack that has not moved is not repeated."""
     still = snapshot.stack == before
     stack = "  The stack is the same." if still else snapshot.text()
     parts = [f"\nStill running after {snapshot.age:.3f} s:", stack]
+    if verdict:
+        parts.append("Verdict by now:\n" + verdict_text(verdict))
     if snapshot.variables is not None:
         parts.append(locals_text(snapshot.variables))
     return "\n\n".join(parts) + "\n"
 
 
-def end_text(record: Record) -> str:
-    """The last line of the file, once the request has ended."""
+def end_text(record: Record, verdict: str) -> str:
+    """The last lines of the file, once the request has ended."""
     return (
+        f"\nVerdict in the end:\n{verdict_text(verdict)}\n"
         f"\nFinished after {record.took:.3f} s: status {record.status or '-'},"
         f" outcome {record.outcome or '-'}.\n"
     )

@@ -43,6 +43,10 @@ class Saturation:
             fields["g_backlog"] = waiting
         self.fields = fields
 
+    def threads(self) -> int | None:
+        """How many requests this worker can run at once, when it is one with a pool."""
+        return None if self.pool is None else int(self.pool._max_workers)
+
     def inside(self, busy: int) -> dict[str, int]:
         """What only a gthread worker has: its threads, the busy ones, and its own queue."""
         pool = self.pool

@@ -8,20 +8,18 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
-from slowhound.blackbox import Slot
 from slowhound.config import Config
 from slowhound.frames import Stack, fingerprint, locate
 from slowhound.losses import lost
-from slowhound.notes import stack_note
 from slowhound.record import Moment, Record, snapshot_in_flight
 from slowhound.redact import query_string, sql_shape
 from slowhound.report import Report, Snapshot, describe_others, end_text, later_text
 from slowhound.stacks import stack_of
 from slowhound.watch.locals import locals_of
+from slowhound.watch.looks import Looks, judge, keep_look, keep_snapshot
+from slowhound.watch.stalls import BusyThreads
 from slowhound.watch.starved import Starvation
 
-# Seconds after which a request's stack goes into the black box at each look (20 µs each).
-NOTE_AFTER = 0.2
 # When everything is slow at once the hound still looks at all that is in flight, each tick.
 REPORTS_PER_SCAN = 50
 ENDS_PER_SCAN = 50
@@ -41,13 +39,16 @@ class Outlets(NamedTuple):
     """Where what the watch finds goes to.
 
     ``describe`` makes the ``slow`` event of a record that is so many seconds old, ``emit`` writes
-    it, ``deliver`` hands a report to the sinks and must not block.
+    it, ``deliver`` hands a report to the sinks and must not block. ``threads`` is how many threads
+    this worker has for requests, ``tell`` writes an event that is about none.
     """
 
     describe: Callable[[Record, float], dict[str, Any]]
     emit: Callable[[dict[str, Any], Record], None]
     files: Files
     deliver: Callable[[Report], None]
+    threads: Callable[[], int | None]
+    tell: Callable[[dict[str, Any]], None]
 
 
 class Slow:
@@ -68,6 +69,7 @@ class Slow:
         self.stack: Stack = ()  # the last one taken
         self.by = "hound"  # the way the first one was taken
         self.dump: Snapshot | None = None  # of a request that ended before the hound could look
+        self.verdict: str | None = None  # "stuck", "slow" or "unknown"
         self.ended = False
 
     def claim(self, record: Record) -> bool:
@@ -80,6 +82,7 @@ class Slow:
             "slow_after": self.threshold,
             "slow_loc": self.loc,
             "slow_stack_by": self.by if self.loc is not None else None,
+            "slow_verdict": self.verdict,
             "slow_fingerprint": self.fingerprint,
             "report": self.report,
         }
@@ -102,6 +105,8 @@ class SlowWatch:
         self.shortest = config.shortest_threshold()
         # Filled by the threads of ending requests, emptied by the hound.
         self.ended: deque[Record] = deque()
+        self._looks = Looks()
+        self._busy = BusyThreads(out.threads, out.tell)
         self._reports_left = 0
 
     def scan(self, now: float) -> float:
@@ -112,10 +117,10 @@ class SlowWatch:
         late = self.starvation.begin_scan(now)
         due = float("inf")
         self._reports_left = REPORTS_PER_SCAN
-        for record in snapshot_in_flight():
+        records = snapshot_in_flight()
+        self._looks.take(records, now)
+        for record in records:
             age = record.age(now)
-            if age >= NOTE_AFTER and record.slot is not None:
-                self._note(record, record.slot)
             slow = record.slow
             if slow is not None:
                 if age >= slow.next_age:
@@ -129,15 +134,10 @@ class SlowWatch:
             if not self.ended:
                 break
             self._end(self.ended.popleft())
+        self._busy.look(records, now)
         if late:
             self.starvation.deadman.clear_all()
         return due
-
-    def _note(self, record: Record, slot: Slot) -> None:
-        """Writes the stack of now into the black box: it may be the request's last."""
-        stack = stack_of(record)
-        if stack is not None:
-            slot.note_stack(record.number, stack_note(record, stack, time.monotonic()))
 
     def _consider(self, record: Record, age: float) -> float:
         threshold = self._threshold(record)
@@ -166,6 +166,9 @@ class SlowWatch:
                 # Nobody looked: while C code holds the GIL the hound cannot run either.
                 slow = self._begin(record, threshold, self.starvation.dump_of(record))
                 slow.blind = self.starvation.longest(record, now)
+                if slow.dump is not None:
+                    keep_snapshot(record, slow.dump)
+                slow.verdict = judge(record).word
                 self._name_report(record, slow)
                 slow.claim(record)
         if record.slow is None:
@@ -184,6 +187,7 @@ class SlowWatch:
         stack = stack_of(record, keep_locals if self.config.locals else None)
         if stack is None:
             return None
+        keep_look(record, stack)
         return Snapshot(record.age(), stack, variables=variables if self.config.locals else None)
 
     def _report(self, record: Record, threshold: float) -> None:
@@ -191,7 +195,7 @@ class SlowWatch:
         if now is None:
             return
         # What it did while nobody could look says more than what it does afterwards.
-        snapshot = record.gil_dump or now
+        snapshot = self.starvation.dumps.get(record.number) or now
         slow = self._begin(record, threshold, snapshot)
         slow.next_age = _next(threshold, now.age)
         # Before the claim: a request that ends from now on names the report that will be there.
@@ -199,7 +203,7 @@ class SlowWatch:
         if slow.claim(record):
             self._write(record, slow, snapshot)
             if snapshot is not now and slow.report is not None:
-                self.files.append(slow.report, later_text(now, slow.stack))
+                self.files.append(slow.report, later_text(now, slow.stack, ""))
                 slow.stack = now.stack
             if record.done:  # it ended meanwhile, and did not see the report
                 self.ended.append(record)
@@ -219,15 +223,19 @@ class SlowWatch:
 
     def _write(self, record: Record, slow: Slow, snapshot: Snapshot | None) -> None:
         """The report file and the ``slow`` event, unless another process has written them."""
+        said = judge(record)
+        slow.verdict = said.word
         event = self.out.describe(record, snapshot.age if snapshot else record.took)
-        report = self._compose(record, snapshot, event)
+        report = self._compose(record, snapshot, event, said.text)
         if not slow.given:
             if slow.report is not None and not self.files.create(slow.report, report.text()):
                 slow.report = event["report"] = None
             self.out.emit(event, record)
         self.out.deliver(report)
 
-    def _compose(self, record: Record, snapshot: Snapshot | None, event: dict[str, Any]) -> Report:
+    def _compose(
+        self, record: Record, snapshot: Snapshot | None, event: dict[str, Any], verdict: str
+    ) -> Report:
         started = time.time() - record.age()
         return Report(
             event=event,
@@ -237,6 +245,7 @@ class SlowWatch:
             host=self.config.host,
             thread_id=record.thread_id,
             snapshot=snapshot,
+            verdict=verdict,
             blind=(record.slow.blind or 0.0) if record.slow else 0.0,
             timeline=[_without_literals(moment) for moment in record.moments()],
             timeline_left_out=record.timeline_left_out,
@@ -244,11 +253,13 @@ class SlowWatch:
         )
 
     def _look_again(self, record: Record, slow: Slow, age: float) -> None:
-        snapshot = self._snapshot(record)
         slow.next_age = _next(slow.next_age, age)
-        if snapshot is not None and slow.report is not None:
-            self.files.append(slow.report, later_text(snapshot, slow.stack))
-            slow.stack = snapshot.stack
+        said = judge(record)
+        slow.verdict = said.word
+        for snapshot in (self.starvation.dumps.get(record.number), self._snapshot(record)):
+            if snapshot is not None and slow.report is not None:
+                self.files.append(slow.report, later_text(snapshot, slow.stack, said.text))
+                slow.stack = snapshot.stack
 
     def _end(self, record: Record) -> None:
         slow = record.slow
@@ -257,7 +268,7 @@ class SlowWatch:
             if slow.blind is not None:
                 self._write(record, slow, slow.dump)
             if slow.report is not None:
-                self.files.append(slow.report, end_text(record))
+                self.files.append(slow.report, end_text(record, judge(record).text))
 
 
 def _next(this: float, age: float) -> float:

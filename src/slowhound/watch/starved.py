@@ -11,6 +11,7 @@ from slowhound.record import Record, snapshot_in_flight
 from slowhound.report import Snapshot
 from slowhound.selfdumps import SelfDump
 from slowhound.watch.deadman import DeadMan
+from slowhound.watch.looks import keep_snapshot
 
 # Seconds between two looks that are more than the hound's own sleep.
 LONG_GAP = 0.5
@@ -28,11 +29,14 @@ class Starvation:
         self.last_scan = time.monotonic()
         # (end, length) in seconds.
         self.gaps: deque[tuple[float, float]] = deque(maxlen=16)
+        # What requests were doing in the gap that ended with this look, by their numbers.
+        self.dumps: dict[int, Snapshot] = {}
 
     def begin_scan(self, now: float) -> bool:
         """Notes the time of a look; True when the last one is long ago."""
         gap = now - self.last_scan
         self.last_scan = now
+        self.dumps = {}
         if gap <= LONG_GAP:
             return False
         self.gaps.append((now, gap))
@@ -57,7 +61,10 @@ class Starvation:
         records = snapshot_in_flight()
         for record in records:
             if record.native_id in dumps:
-                record.gil_dump = _snapshot(record, dumps[record.native_id])
+                dump = _snapshot(record, dumps[record.native_id])
+                if dump is not None:
+                    self.dumps[record.number] = dump
+                    keep_snapshot(record, dump)
                 record.gil_hold += min(gap, record.age(now))
         thieves = [_named(thread, dump.stack, records) for thread, dump in dumps.items()]
         for record in records:

@@ -1,0 +1,89 @@
+"""The looks at requests that last: for the black box, and for the verdict.
+
+Each tick, a request older than ``LOOK_AFTER`` has its stack taken. It goes into the black box, for
+it may be its last, and into the record, so that a report can say at once whether the request is
+stuck or slow.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from slowhound.frames import Stack
+from slowhound.notes import stack_note
+from slowhound.record import Record
+from slowhound.report import Snapshot
+from slowhound.stacks import stack_of
+from slowhound.watch.locks import deadlocks
+from slowhound.watch.verdict import Sample, Verdict, verdict
+from slowhound.watch.waiting import cpu_seconds, waiting_for
+
+# Seconds. A look costs 70 µs, and most requests are over by then.
+LOOK_AFTER = 0.2
+# Of a thousand requests in flight, so many are looked at in one tick: 5 ms.
+LOOKS_PER_SCAN = 64
+# Looks kept of one request. When there are more, every second one goes: they cover all its life.
+KEPT = 16
+# Seconds. Two looks nearer to each other would say nothing about whether a stack moves.
+APART = 0.05
+
+
+class Looks:
+    """Takes its looks in turn when there are too many requests for one tick."""
+
+    def __init__(self) -> None:
+        self._turn = 0
+
+    def take(self, records: Sequence[Record], now: float) -> None:
+        """One look at each of those that last."""
+        lasting = [record for record in records if record.age(now) >= LOOK_AFTER]
+        if len(lasting) > LOOKS_PER_SCAN:
+            start = self._turn % len(lasting)
+            self._turn = start + LOOKS_PER_SCAN
+            lasting = (lasting + lasting)[start : start + LOOKS_PER_SCAN]
+        for record in lasting:
+            stack = stack_of(record)
+            if stack is not None:
+                keep_look(record, stack)
+                if record.slot is not None:
+                    note = stack_note(record, stack, time.monotonic())
+                    record.slot.note_stack(record.number, note)
+
+
+def keep_look(record: Record, stack: Stack) -> None:
+    """Adds a stack that was taken right now, and what its thread does."""
+    thread = record.native_id
+    _keep(record, Sample(record.age(), stack, waiting_for(thread), cpu_seconds(thread)))
+
+
+def _keep(record: Record, sample: Sample) -> None:
+    samples = record.samples
+    if samples is None:
+        samples = record.samples = []
+    elif sample.age - samples[-1].age < APART:
+        samples.pop()
+    elif len(samples) >= KEPT:
+        del samples[1::2]
+    samples.append(sample)
+
+
+def keep_snapshot(record: Record, snapshot: Snapshot) -> None:
+    """The same of a stack that was taken without the GIL."""
+    _keep(record, Sample(snapshot.age, snapshot.stack, "nothing: it held the GIL"))
+
+
+def judge(record: Record) -> Verdict:
+    """Stuck or slow, in what, waiting for what; all that the looks so far say."""
+    samples = list(record.samples or ())
+    stands = bool(samples) and (samples[-1].waiting or "").startswith("a lock")
+    return verdict(samples, _deadlock(record.thread_id) if stands else None)
+
+
+def _deadlock(thread: int) -> str | None:
+    """The circle of threads that this one is part of, if any."""
+    for circle in deadlocks(sys._current_frames()):
+        if any(wait.thread == thread for wait in circle):
+            return "; ".join(str(wait) for wait in circle)
+    return None

@@ -1,0 +1,126 @@
+"""What the looks at one slow request say together, in words for a person on call."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slowhound.frames import Stack
+from slowhound.report import one_line
+from slowhound.watch.waiting import GIL, RUNNING
+
+INNERMOST = 5  # frames that are compared: a stack that differs further out is the same work
+SHOWN = 3
+PLACE_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look at a request."""
+
+    age: float  # of the request, seconds
+    stack: Stack
+    waiting: str | None = None  # as `waiting_for` said
+    cpu: float | None = None  # seconds its thread had used, as `cpu_seconds` said
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``word`` is stuck, slow or unknown; ``text`` is one line, or more with a deadlock."""
+
+    word: str
+    text: str
+
+
+def verdict(samples: Sequence[Sample], deadlock: str | None = None) -> Verdict:
+    """What the looks at one request say.
+
+    Args:
+        samples: the looks, oldest first.
+        deadlock: what is known of one that the request is part of, in a line.
+
+    Returns:
+        ``stuck`` when the innermost frames were the same at each of two or more looks, ``slow``
+        when they were not, ``unknown`` when there were fewer looks.
+    """
+    if len(samples) < 2:
+        word, text = "unknown", _single(samples)
+    elif len({each.stack[-INNERMOST:] for each in samples}) == 1:
+        word, text = "stuck", _stuck(samples)
+    else:
+        word, text = "slow", f"slow: {_shares(samples)}; estimated from {len(samples)} looks"
+        text += _moved(samples)
+    text += _cpu(samples)
+    return Verdict(word, f"{text}\ndeadlock: {one_line(deadlock)}" if deadlock else text)
+
+
+def _single(samples: Sequence[Sample]) -> str:
+    if not samples:
+        return "unknown: nobody has looked"
+    last = samples[-1]
+    waiting = f", {_doing(last.waiting)}" if last.waiting else ""
+    return f"unknown: one look, after {_seconds(last.age)} s, in {place(last.stack)}{waiting}"
+
+
+def _stuck(samples: Sequence[Sample]) -> str:
+    first, last = samples[0], samples[-1]
+    text = f"stuck for about {_seconds(last.age - first.age)} s in {place(last.stack)}"
+    text += f", the same at {len(samples)} looks"
+    said = Counter(each.waiting for each in samples if each.waiting)
+    if said:
+        most, times = said.most_common(1)[0]
+        text += f", {_doing(most)}"
+        text += f" (at {times} of them)" if times < len(samples) else ""
+    return text
+
+
+def _moved(samples: Sequence[Sample]) -> str:
+    """How long the last place is the same, when more than the last look saw it."""
+    same = samples[-1].stack[-INNERMOST:]
+    count = 1
+    while samples[-count - 1].stack[-INNERMOST:] == same:
+        count += 1
+    if count == 1:
+        return ""
+    took = samples[-1].age - samples[-count].age
+    return f", the last {count} of them, over {_seconds(took)} s, in the same place"
+
+
+def _shares(samples: Sequence[Sample]) -> str:
+    """Where the time went: that before a look counts for the place that the look saw."""
+    weights: dict[str, float] = {}
+    before = 0.0
+    for each in samples:
+        where = place(each.stack)
+        weights[where] = weights.get(where, 0.0) + max(each.age - before, 0.0)
+        before = each.age
+    whole = sum(weights.values()) or 1.0
+    most = sorted(weights.items(), key=lambda each: -each[1])[:SHOWN]
+    parts = [f"{100 * time / whole:.0f} % in {where}" for where, time in most]
+    rest = len(weights) - SHOWN
+    return ", ".join(parts) + (f", the rest in {rest} more" if rest > 0 else "")
+
+
+def _cpu(samples: Sequence[Sample]) -> str:
+    """The CPU time between the first and last look that know it; measured, no estimate."""
+    known = [(each.age, each.cpu) for each in samples if each.cpu is not None]
+    if len(known) < 2 or known[-1][0] <= known[0][0]:
+        return ""
+    used, took = known[-1][1] - known[0][1], known[-1][0] - known[0][0]
+    return f"; on the CPU for {_seconds(max(used, 0.0))} of {_seconds(took)} s"
+
+
+def _doing(waiting: str) -> str:
+    waiting = one_line(waiting)
+    return waiting if waiting in (RUNNING, GIL) else f"waiting: {waiting}"
+
+
+def place(stack: Stack) -> str:
+    """In a line: the innermost frame of the application, of a library when there is none."""
+    app = [frame for frame in stack if frame.in_app] or stack
+    return one_line(app[-1])[:PLACE_LIMIT] if app else "no frame"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"

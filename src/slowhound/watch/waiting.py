@@ -1,0 +1,249 @@
+"""What a thread of this process waits for now, from /proc, and how much CPU time it has used.
+
+Linux on x86_64 and aarch64 only; elsewhere the answer is None. Nothing is done to the
+application's descriptors: ``socket.socket(fileno=…)`` would switch a socket to non-blocking under
+``socket.setdefaulttimeout``, and a ``dup`` that is closed gives up the process's ``fcntl`` locks
+when another thread has meanwhile opened a file under that number. So ``getpeername`` is called on
+the bare number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import socket
+import sys
+import time
+
+from slowhound.guard import guarded
+from slowhound.report import one_line
+
+RUNNING = "running"
+# A thread that runs Python gives up the GIL so that the hound can look at it.
+GIL = "running, or waiting for the GIL"
+NAME_LIMIT, ATTEMPTS = 200, 3
+# Calls with these words need more than the words.
+READ, ACCEPT, CONNECT = "read from", "accept on", "connect to"
+POLL, SELECT, LOCK = "poll on", "select on", "a lock"
+
+# What is said, what the call names (a descriptor, a path in argument 0 or 1, or nothing of use),
+# and its numbers on x86_64 and aarch64.
+_CALLS: tuple[tuple[str, str, tuple[int, ...], tuple[int, ...]], ...] = (
+    (READ, "fd", (0, 17, 19, 295, 327), (63, 67, 65, 69, 286)),
+    ("write to", "fd", (1, 18, 20, 296, 328, 40), (64, 68, 66, 70, 287, 71)),
+    ("recv from", "fd", (45, 47, 299), (207, 212, 243)),
+    ("send to", "fd", (44, 46, 307), (206, 211, 269)),
+    (ACCEPT, "fd", (43, 288), (202, 242)),
+    (CONNECT, "", (42,), (203,)),
+    ("sync of", "fd", (74, 75), (82, 83)),
+    ("flock on", "fd", (73,), (32,)),
+    ("fcntl lock on", "fd", (72,), (25,)),
+    ("open of", "0", (2,), ()),
+    ("open of", "1", (257, 437), (56, 437)),
+    ("stat of", "1", (262, 332), (79, 291)),
+    (POLL, "", (7, 271), (73,)),
+    (SELECT, "", (23, 270), (72,)),
+    ("epoll", "", (232, 281, 441), (22, 441)),
+    (LOCK, "", (202, 449, 455), (98, 449, 455)),
+    ("sleep", "", (35, 230), (101, 115)),
+    ("a child process", "", (61, 247), (260, 95)),
+)
+# Parts of the names of kernel functions, for a process that may not read its own system calls: a
+# worker that was root when it was forked. A wait for the GIL looks like any other lock there.
+_KERNEL = (
+    ("futex", "a lock, or the GIL"),
+    ("epoll", "epoll"),
+    ("poll_schedule", "poll or select"),
+    ("nanosleep", "sleep"),
+    ("do_wait", "a child process"),
+)
+
+
+# A read of /proc takes 1 µs. To give up the GIL for it would cost up to 5 ms to get it back, and
+# a stack that was taken before would be out of date. Only what may wait for others gives it up.
+HELD, FREE = ctypes.PyDLL, ctypes.CDLL
+
+
+@functools.cache
+def _libc(kind: type[ctypes.CDLL]) -> ctypes.CDLL:
+    return kind(None)  # all arguments here are small numbers and buffers, the default for both
+
+
+@functools.cache
+def _numbers() -> dict[int, tuple[str, str]]:
+    """System call number to words and arguments; empty for machines that are not known."""
+    machine = os.uname().machine if sys.platform == "linux" and sys.maxsize > 2**32 else ""
+    return {
+        number: (words, arguments)
+        for words, arguments, x86_64, aarch64 in _CALLS
+        for number in {"x86_64": x86_64, "aarch64": aarch64}.get(machine, ())
+    }
+
+
+@functools.cache
+def _runtime() -> range:
+    """The addresses of Python's own static data, where the GIL is; empty when not found."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/maps", "rb") as maps:
+        inside = ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, "_PyRuntime"))
+        for line in maps:
+            found = range(*(int(each, 16) for each in line.split()[0].split(b"-")))
+            if inside in found:
+                return found
+    return range(0)
+
+
+@guarded("waiting")
+def waiting_for(native_id: int) -> str | None:
+    """What a thread of this process waits for now, as one printable line of bounded length.
+
+    Args:
+        native_id: the kernel's id of the thread (``threading.get_native_id``).
+
+    Returns:
+        ``"recv from 10.0.0.5:5432"``, ``"a lock"``, ``"running"``; None where it cannot be known.
+        A descriptor is looked up by its number: one that was closed and opened anew under the
+        waiting thread is named for what it is now.
+    """
+    if not _numbers():
+        return None
+    for _ in range(ATTEMPTS):
+        call = _task(native_id, b"syscall")
+        if call is None:
+            return _from_kernel(native_id)
+        if call.startswith(b"running"):
+            return RUNNING
+        said = _say(native_id, call.split())
+        # The same call with the same arguments before and after: what was looked up is its.
+        if _task(native_id, b"syscall") == call:
+            return said
+    return RUNNING
+
+
+def cpu_seconds(native_id: int) -> float | None:
+    """The CPU time in seconds that a thread of this process has used; None when it is gone.
+
+    ``pthread_getcpuclockid`` would read the memory of a thread that may have ended. So the id
+    of the clock is made from the thread's own (``CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED``).
+    """
+    if sys.platform != "linux" or native_id <= 0:
+        return None
+    try:
+        return time.clock_gettime((~native_id << 3) | 6)
+    except (OSError, OverflowError):
+        return None
+
+
+def _task(native_id: int, name: bytes) -> bytes | None:
+    """A file of the thread's in /proc, its first KiB; None when it cannot be read."""
+    libc = _libc(HELD)
+    fd = libc.open(b"/proc/self/task/%d/%b" % (native_id, name), os.O_RDONLY | os.O_CLOEXEC)
+    if fd < 0:
+        return None
+    buffer = ctypes.create_string_buffer(1024)
+    size = libc.read(fd, buffer, 1024)
+    libc.close(fd)
+    return buffer.raw[:size] if size > 0 else None
+
+
+def _from_kernel(native_id: int) -> str | None:
+    if _state(native_id) == "R":
+        return RUNNING
+    name = _short(_task(native_id, b"wchan") or b"0")
+    found = [words for part, words in _KERNEL if part in name]
+    return None if name == "0" else (*found, f"kernel function {name}")[0]
+
+
+def _state(native_id: int) -> str:
+    """The letter of the thread's state; empty when the thread is gone."""
+    fields = (_task(native_id, b"stat") or b"").rpartition(b")")[2].split()
+    return fields[0].decode() if fields else ""
+
+
+def _say(native_id: int, call: list[bytes]) -> str:
+    """What the fields of ``syscall`` mean: a number, six arguments, two registers."""
+    number = int(call[0])
+    if number < 0:  # not in a system call, and not running either
+        return "memory from the disk" if _state(native_id) == "D" else "stopped"
+    words, arguments = _numbers().get(number, (f"system call {number}", ""))
+    args = [int(each, 16) for each in call[1:7]]
+    if words in (POLL, SELECT):
+        return _several(words, args)
+    if words == CONNECT:
+        name = _address(_memory(args[1], min(args[2], 128))) or "a socket"
+    elif arguments == "fd":
+        name = _file(args[0] & 0xFFFFFFFF, own=words == ACCEPT)
+        words = "read of" if words == READ and name[0] == "/" else words
+    elif arguments:
+        path = _memory(args[int(arguments)], NAME_LIMIT)
+        name = _short(path.partition(b"\0")[0]) or "a file"
+    else:
+        return GIL if words == LOCK and args[0] in _runtime() else words
+    return f"{words} {name}"
+
+
+def _several(words: str, args: list[int]) -> str:
+    """``poll`` or ``select``: how many descriptors, and the first of them."""
+    if words == POLL:
+        # An array of struct pollfd: descriptor, asked for, seen.
+        raw = _memory(args[0], min(args[1], 1024) * 8)
+        numbers = memoryview(raw[: len(raw) // 8 * 8]).cast("i")[::2]
+        wanted = [fd for fd in numbers if fd >= 0]
+    else:
+        size = (min(args[0], 1024) + 63) // 64 * 8
+        sets = [int.from_bytes(_memory(each, size), "little") for each in args[1:4] if each]
+        both = functools.reduce(int.__or__, sets, 0)
+        wanted = [fd for fd in range(both.bit_length()) if both >> fd & 1]
+    if not wanted:
+        return f"{words} descriptors" if args[words == POLL] else "sleep"
+    many = f"{len(wanted)} descriptors, first " if len(wanted) > 1 else ""
+    return f"{words} {many}{_file(wanted[0])}"
+
+
+def _memory(address: int, size: int) -> bytes:
+    """Bytes of this process; fewer or none when the memory is no longer there."""
+    buffer = ctypes.create_string_buffer(max(size, 1))
+    here = (ctypes.c_size_t * 2)(ctypes.addressof(buffer), size)
+    there = (ctypes.c_size_t * 2)(address, size)
+    # The kernel copies: to read a pointer of another thread ourselves could end the process.
+    read = _libc(FREE).process_vm_readv(os.getpid(), here, 1, there, 1, 0)
+    return buffer.raw[: max(read, 0)]
+
+
+def _file(fd: int, *, own: bool = False) -> str:
+    """What the descriptor is open on: a path, ``pipe``, a socket's peer (or ``own`` address)."""
+    buffer = ctypes.create_string_buffer(NAME_LIMIT)
+    size = _libc(HELD).readlink(b"/proc/self/fd/%d" % fd, buffer, NAME_LIMIT)
+    name = buffer.raw[: max(size, 0)]
+    if not name:
+        return "a closed descriptor"
+    if name.startswith(b"socket:"):
+        libc = _libc(FREE)
+        ask = libc.getsockname if own else libc.getpeername
+        raw, length = ctypes.create_string_buffer(128), ctypes.c_uint(128)
+        if ask(fd, raw, ctypes.byref(length)) != 0:
+            return "a socket that is not connected"
+        return _address(raw.raw[: min(length.value, 128)]) or "a socket"
+    if name[:1] != b"/":  # pipe:[123], anon_inode:[eventfd]
+        name = name.removeprefix(b"anon_inode:").lstrip(b"[").partition(b":[")[0].rstrip(b"]")
+    return _short(name)
+
+
+def _address(raw: bytes) -> str:
+    """A ``struct sockaddr`` as text; empty for one without a name."""
+    family = int.from_bytes(raw[:2], sys.byteorder)
+    if family == socket.AF_INET and len(raw) >= 8:
+        return f"{socket.inet_ntop(family, raw[4:8])}:{int.from_bytes(raw[2:4])}"
+    if family == socket.AF_INET6 and len(raw) >= 24:
+        return f"[{socket.inet_ntop(family, raw[8:24])}]:{int.from_bytes(raw[2:4])}"
+    if family != socket.AF_UNIX:
+        return ""
+    path = raw[2:]
+    # An abstract name begins with a null byte, and is shown as ss(8) does.
+    text = b"@" + path[1:] if path[:1] == b"\0" else path.partition(b"\0")[0]
+    return _short(text) if len(path) > 1 else ""
+
+
+def _short(name: bytes) -> str:
+    return one_line(os.fsdecode(name))[:NAME_LIMIT]

@@ -1,0 +1,136 @@
+"""What several looks at a request say together."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slowhound.frames import Frame, Stack
+from slowhound.watch.verdict import Sample, verdict
+from slowhound.watch.waiting import GIL, RUNNING
+
+RECV = "recv from 10.0.0.5:5432"
+
+
+def stack(function: str, line: int = 1, outer: int = 1) -> Stack:
+    """A stack of an application in a library in an application."""
+    return (
+        Frame("/srv/shop/wsgi.py", outer, "app"),
+        Frame("/srv/shop/wsgi.py", 2, "middleware"),
+        Frame("/srv/shop/wsgi.py", 3, "dispatch"),
+        Frame("/srv/shop/urls.py", 4, "route"),
+        Frame("/srv/shop/views.py", line, function),
+        Frame(json.__file__, 7, "loads"),
+    )
+
+
+def test_same_frames_at_each_look_are_stuck() -> None:
+    """Where, for how long, what it waits for, and that nearly no CPU time went by."""
+    samples = [Sample(age, stack("pay", 88), RECV, age / 100) for age in (5.0, 10.0, 20.0, 46.0)]
+    found = verdict(samples)
+    assert found.word == "stuck"
+    assert found.text == (
+        "stuck for about 41 s in /srv/shop/views.py:88:pay, the same at 4 looks,"
+        " waiting: recv from 10.0.0.5:5432; on the CPU for 0.4 of 41 s"
+    )
+
+
+def test_outer_frames_do_not_count() -> None:
+    """A stack that differs only far outside is stuck all the same."""
+    looks = [Sample(1.0, stack("pay", outer=1)), Sample(2.0, stack("pay", outer=2))]
+    assert verdict(looks).word == "stuck"
+    assert verdict([*looks, Sample(3.0, stack("pay", line=2))]).word == "slow"
+
+
+def test_time_belongs_to_the_look_that_follows() -> None:
+    """The shares are of time, not of looks; they are called an estimate, CPU time is not."""
+    samples = [
+        Sample(1.0, stack("total", 12), None, 0.5),
+        Sample(2.0, stack("tax", 3), None, 1.5),
+        Sample(5.0, stack("total", 12), None, 4.4),
+    ]
+    found = verdict(samples)
+    assert found.word == "slow"
+    assert found.text == (
+        "slow: 80 % in /srv/shop/views.py:12:total, 20 % in /srv/shop/views.py:3:tax;"
+        " estimated from 3 looks; on the CPU for 3.9 of 4.0 s"
+    )
+
+
+def test_many_places_are_summed_up() -> None:
+    """Three places are named, the others counted."""
+    samples = [Sample(float(each * each), stack("f", each)) for each in range(1, 7)]
+    text = verdict(samples).text
+    assert text.count(" % in ") == 3
+    assert text.startswith("slow: 31 % in /srv/shop/views.py:6:f, 25 % in")
+    assert "the rest in 3 more" in text
+
+
+def test_request_that_came_to_a_halt_says_since_when() -> None:
+    """What moved and then stopped is slow, and the halt is told."""
+    samples = [Sample(1.0, stack("a")), Sample(2.0, stack("b")), Sample(12.0, stack("b"))]
+    assert verdict(samples).text.endswith(
+        "3 looks, the last 2 of them, over 10 s, in the same place"
+    )
+
+
+@pytest.mark.parametrize(
+    ("waiting", "shown"), [(RUNNING, RUNNING), (GIL, GIL), (RECV, f"waiting: {RECV}")]
+)
+def test_running_is_not_called_a_wait(waiting: str, shown: str) -> None:
+    """A thread at work waits for nothing."""
+    samples = [Sample(1.0, stack("a"), waiting), Sample(2.0, stack("a"), waiting)]
+    assert verdict(samples).text.endswith(f"2 looks, {shown}")
+
+
+def test_wait_seen_at_some_looks_says_at_how_many() -> None:
+    """The most frequent one is named."""
+    samples = [Sample(float(age), stack("a"), RECV if age > 1 else None) for age in (1, 2, 3)]
+    assert verdict(samples).text.endswith(f"waiting: {RECV} (at 2 of them)")
+
+
+def test_fewer_than_two_looks_say_nothing_of_speed() -> None:
+    """One look says where, none says nothing; neither says stuck."""
+    assert verdict([]).word == "unknown"
+    found = verdict([Sample(5.0, stack("pay", 88), RECV)])
+    assert found.word == "unknown"
+    assert found.text == (
+        f"unknown: one look, after 5.0 s, in /srv/shop/views.py:88:pay, waiting: {RECV}"
+    )
+
+
+def test_deadlock_is_a_line_of_its_own() -> None:
+    """Whatever else is said."""
+    found = verdict([Sample(1.0, stack("a")), Sample(2.0, stack("a"))], "1 waits for 2,\n2 for 1")
+    first, second = found.text.split("\n")
+    assert first.startswith("stuck")
+    assert second == "deadlock: 1 waits for 2,\\n2 for 1"
+
+
+def test_library_is_named_when_there_is_nothing_else() -> None:
+    """A stack without the application's frames names its innermost one, an empty one none."""
+    library: Stack = (Frame(json.__file__, 7, "loads"),)
+    assert "json/__init__.py:7:loads" in verdict([Sample(1.0, library)]).text
+    assert "no frame" in verdict([Sample(1.0, ())]).text
+
+
+@given(
+    st.lists(
+        st.builds(
+            Sample,
+            st.floats(0, 1e6),
+            st.lists(st.builds(Frame, st.text(), st.integers(0), st.text()), max_size=7).map(tuple),
+            st.none() | st.text(),
+            st.none() | st.floats(0, 1e6),
+        ),
+        max_size=6,
+    )
+)
+def test_verdict_of_anything_is_one_printable_line(samples: list[Sample]) -> None:
+    """Whatever the names, and even when the clock seems to go back."""
+    found = verdict(samples)
+    assert found.text.isprintable()
+    assert found.text.startswith(found.word)
