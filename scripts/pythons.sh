@@ -69,7 +69,7 @@ fetch() {
 
 # Packages keep their files below /usr; some still name /lib. The links come first, as in Debian.
 unpack() {
-    local root=$1 package
+    local root=$1 name package
     for name in bin sbin lib lib64; do
         mkdir -p "$root/usr/$name"
         ln -sfn "usr/$name" "$root/$name"
@@ -102,7 +102,6 @@ relocate() {
         "$root/usr/lib/python$version" | xargs -r sed -i "s#/usr/share/python-wheels#$final&#g"
     cp "$root/usr/include/$multiarch/python$version/pyconfig.h" \
         "$root/usr/include/python$version/pyconfig.h"
-    find "$root/usr/lib/python$version" -name __pycache__ -type d -prune -exec rm -rf {} +
 }
 
 # A virtual environment with pip, in which modules work that need libraries: nothing less is ready.
@@ -118,9 +117,9 @@ works() {
 }
 
 provide() {
-    local version=$1 final=$FOLDER/$1 link=$FOLDER/bin/python$1
-    if [ -e "$link" ] && works "$link"; then
-        say "$("$link" --version) is there: $link"
+    local version=$1 final=$FOLDER/$1 command=$FOLDER/bin/python$1
+    if [ -x "$command" ] && works "$command"; then
+        say "$("$command" --version) is there: $command"
         return
     fi
     [ -e "$APT/sources.list" ] || read_lists
@@ -130,9 +129,14 @@ provide() {
     unpack "$final.new"
     relocate "$final.new" "$final" "$version"
     mv "$final.new" "$final"
-    ln -sfn "../$version/usr/bin/python$version" "$link"
-    works "$link" || fail "$link was unpacked, but does not work"
-    say "$("$link" --version) is ready: $link"
+    # Not a link: an environment that is made through one looks for the library beside the link.
+    rm -f "$command"
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$final/usr/bin/python$version" >"$command"
+    chmod +x "$command"
+    # Now, and not at each start of an interpreter that may not write there.
+    "$command" -m compileall -q "$final/usr/lib/python$version"
+    works "$command" || fail "$command was unpacked, but does not work"
+    say "$("$command" --version) is ready: $command"
 }
 
 [ $# -ge 2 ] || {

@@ -13,6 +13,10 @@ have_wrk() {
     command -v wrk >/dev/null 2>&1
 }
 
+have_tmux() {
+    command -v tmux >/dev/null 2>&1
+}
+
 can_install() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1
 }
@@ -42,8 +46,13 @@ need() {
 
 install_wrk() { apt_install wrk; }
 
+install_tmux() { apt_install tmux; }
+
 case "${1:-}" in
-test) need postgres "the tests marked postgres will be skipped" ;;
+test)
+    need postgres "the tests marked postgres will be skipped"
+    need tmux "the tests of slowhound top will be skipped"
+    ;;
 bench) need wrk "requests per second will not be measured" ;;
 *)
     echo "usage: $0 test|bench" >&2
