@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
-import ctypes.util
 import json
 import os
 import platform
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -42,32 +41,21 @@ QUOTA = Path("/sys/fs/cgroup/cpu")
 class Hog:
     """Holds the GIL in one C call for about so many seconds of CPU."""
 
+    PROBE = 8_000
+
     def __init__(self) -> None:
-        self.zlib = ctypes.PyDLL(ctypes.util.find_library("z") or "libz.so.1")
-        self.buffer = b"x" * 2**26
-        start = time.thread_time()
-        self.zlib.crc32(0, self.buffer, len(self.buffer))
-        self.rate = len(self.buffer) / (time.thread_time() - start)
-        start = time.thread_time()
-        pow(3, 200_000)
-        self.held: Counter[float] = Counter()
+        self.pattern = re.compile(r"\s+$")  # quadratic for white space that is not at the end
+        took = []
+        for _ in range(5):
+            start = time.thread_time()
+            self.pattern.sub("", " " * self.PROBE + "x")
+            took.append(time.thread_time() - start)
+        self.took = min(took)
 
     def hold(self, seconds: float) -> None:
-        """One of these lengths; the buffer is read as often as it takes, in one call."""
-        size = int(self.rate * seconds)
-        area = (ctypes.c_char * min(size, 2**31)).from_buffer(self.area(size))
-        self.zlib.crc32(0, area, len(area))
-        self.held[seconds] += 1
-
-    _areas: dict[int, bytearray] = {}  # noqa: RUF012
-
-    def area(self, size: int) -> bytearray:
-        """A buffer of at least this size, made once."""
-        step = -(-size // 2**28) * 2**28
-        if step not in self._areas:
-            self._areas.clear()
-            self._areas[step] = bytearray(step)
-        return self._areas[step]
+        """One call that takes so long."""
+        length = round(self.PROBE * (seconds / self.took) ** 0.5)
+        self.pattern.sub("", " " * length + "x")
 
 
 def bytecode(stop: Callable[[], bool], pause: Callable[[], None]) -> None:

@@ -17,10 +17,13 @@ import time
 
 import msgspec
 
+from slowhound import selfdumps
 from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
+from slowhound.boxes import DUMP, beside
 from slowhound.formats import clean
 from slowhound.frames import Frame, Stack, from_frame
 from slowhound.losses import lost
+from slowhound.osthread import get_ident
 from slowhound.record import snapshot_in_flight
 from slowhound.stacks import stack_of
 
@@ -80,11 +83,6 @@ _decode = msgspec.json.Decoder(Dump).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def dump_path(box: str) -> str:
-    """Where the dump of the process with this box is."""
-    return box.removesuffix(".box") + ".dump"
-
-
 # In the process itself
 
 
@@ -94,7 +92,7 @@ def answer(box: Box) -> None:
     if asked == box.cells[DUMP_MADE]:
         return
     try:
-        _write(dump_path(box.path), _encode(compose(asked)))
+        _write(beside(box.path, DUMP), _encode(compose(asked)))
     except OSError as exc:
         lost("a dump", exc, 0)
     finally:
@@ -106,7 +104,7 @@ def compose(number: int) -> Dump:
     """The stacks of all requests in flight, and of all other threads but this one."""
     dump = Dump(number, os.getpid(), [], [])
     room = _Room()
-    carrying = {threading.get_ident()}
+    carrying = {get_ident()}
     now = time.monotonic()
     for record in snapshot_in_flight():
         carrying.add(record.thread_id)
@@ -121,17 +119,23 @@ def compose(number: int) -> Dump:
                 record.id, method, path, view, record.age(now), record.native_id, frames
             )
             dump.requests.append(request)
-    known = {thread.ident: thread for thread in threading.enumerate()}
+    # Not threading.enumerate(): it takes a lock that a stuck thread may hold.
+    known = dict(threading._active)  # type: ignore[attr-defined]
     for ident, frame in sys._current_frames().items():
         if ident not in carrying:
             frames = room.take(from_frame(frame))
             if frames is not None:
                 thread = known.get(ident)
                 name = _text(thread.name) if thread is not None else f"thread {ident}"
-                native = thread.native_id if thread is not None else None
-                dump.threads.append(DumpThread(name, native, frames))
+                dump.threads.append(DumpThread(name, _native_id(thread), frames))
     dump.left_out = room.refused
     return dump
+
+
+def _native_id(thread: threading.Thread | None) -> int | None:
+    if thread is threading.main_thread():
+        return os.getpid()  # in a forked child Python still says the parent's
+    return None if thread is None else thread.native_id
 
 
 class _Room:
@@ -214,7 +218,7 @@ def fetch(box: str, owner: int, patience: float = PATIENCE) -> Dump | None:
             time.sleep(LOOK_EVERY)
     finally:
         os.close(fd)
-    return read(dump_path(box), owner, number)
+    return read(beside(box, DUMP), owner, number)
 
 
 def _ask(fd: int) -> int:
@@ -267,9 +271,6 @@ def open_owned(path: str, flags: int, owner: int) -> int:
     return fd
 
 
-def without_gil(pid: int) -> Dump | None:
-    """The stacks of a process whose hound cannot run; None: they cannot be had.
-
-    The place for a way to them that needs no GIL. There is none yet.
-    """
-    return None
+def without_gil(box: str) -> selfdumps.SelfDumps | None:
+    """What the threads of a process whose hound cannot run have written of themselves, if any."""
+    return selfdumps.of_box(box)

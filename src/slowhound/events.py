@@ -82,5 +82,8 @@ def _describe_work(record: Record, event: Event) -> None:
     if record.gil_wait:
         event["gil_wait_est"] = record.gil_wait
         event["gil_held_by"] = record.gil_held_by
+    if record.loop_lag:
+        event["loop_lag"] = record.loop_lag
+        event["loop_blocked_by"] = record.loop_blocked_by
     if record.gil_hold:
         event["gil_hold_est"] = record.gil_hold

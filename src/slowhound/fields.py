@@ -115,6 +115,14 @@ FIELDS: tuple[Field, ...] = (
         "s",
         "Time in which this request's thread held the GIL, an estimate, only of such holds.",
     ),
+    Field(
+        "loop_lag",
+        "float",
+        "s",
+        "Longest time in which its event loop or hub stood still while it waited; an estimate, only"
+        " of such above 0.5 s. Overlaps the rest.",
+    ),
+    Field("loop_blocked_by", "str", "", "The request that blocked it, and where."),
     Field("rest_time", "float", "s", "`resp_time` less db, cache, template and outbound time."),
     Field(
         "sample_rate", "float", "1", "Share of such requests that is kept, when `SAMPLING` is on."
@@ -176,10 +184,12 @@ FIELDS: tuple[Field, ...] = (
         "stall_kind",
         "str",
         "",
-        "What stands: `threads` (all threads of a worker are in slow requests).",
+        "What stands: `threads` (all threads of a worker are in slow requests), `loop` (an event"
+        " loop) or `hub` (gevent's).",
     ),
     Field("stall_time", "float", "s", "For how long already, at least."),
     Field("stall_requests", "int", "1", "Requests that it holds up or consists of."),
+    Field("stall_by", "str", "", "The request that blocks it, and where."),
     Field("stall_in", "str", "", "Where they stand."),
     Field("g_w_count", "int", "1", "Workers of this server; sampled about once a second."),
     Field("g_w_active", "int", "1", "Workers with a request in flight; sampled."),

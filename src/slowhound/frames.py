@@ -68,7 +68,7 @@ def from_traceback(traceback: TracebackType | None) -> Stack:
 
 
 _THREAD = re.compile(r"(Current t|T)hread 0x([0-9a-f]{1,16})\b.*\(most recent call first\):")
-_LINE = re.compile(r'  File "(.*)", line (\d{1,9}|\?\?\?) in (.*)')
+_LINE = re.compile(r'  File (?:"(.*)"|\?\?\?), line (\d{1,9}|\?\?\?) in (.*)')
 
 
 class Dumped(NamedTuple):
@@ -89,7 +89,7 @@ def from_faulthandler(text: str) -> list[Dumped]:
             found.append((int(thread[2], 16), thread[1] != "T", []))
         elif found and (frame := _LINE.fullmatch(line)):
             number = 0 if frame[2] == "???" else int(frame[2])
-            found[-1][2].append(Frame(frame[1], number, frame[3]))
+            found[-1][2].append(Frame(frame[1] or "???", number, frame[3]))
     return [Dumped(ident, now, tuple(reversed(stack))) for ident, now, stack in found if stack]
 
 
@@ -133,7 +133,7 @@ def is_app(filename: str) -> bool:
 @functools.lru_cache(maxsize=4096)
 def short_path(filename: str) -> str:
     """The path as it would be imported: without the longest ``sys.path`` entry before it."""
-    for root in sorted((path for path in sys.path if path), key=len, reverse=True):
+    for root in sorted((path or os.getcwd() for path in sys.path), key=len, reverse=True):
         prefix = root.rstrip(os.sep) + os.sep
         if filename.startswith(prefix):
             return filename[len(prefix) :]
@@ -153,6 +153,14 @@ def locate(stack: Stack) -> tuple[str | None, str | None]:
         return str(stack[0]), str(stack[-1])
     cause = app[-1] if len(app) > 1 else stack[-1]
     return str(app[0]), str(cause)
+
+
+def innermost(stack: Stack) -> Frame | None:
+    """The innermost frame of the application, of a library when there is none."""
+    for frame in reversed(stack):
+        if frame.in_app:
+            return frame
+    return stack[-1] if stack else None
 
 
 def calling_line(frame: FrameType | None) -> str | None:

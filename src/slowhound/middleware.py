@@ -5,10 +5,13 @@ Put it first in ``MIDDLEWARE``. Under Gunicorn with slowhound's hooks it comes i
 
 from __future__ import annotations
 
+import asyncio
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -47,6 +50,23 @@ class Watch:
             self._after(record, request, response)
         return response
 
+    async def around(
+        self, request: HttpRequest, get_response: Callable[[HttpRequest], Awaitable[Any]]
+    ) -> HttpResponseBase:
+        """The same for a ``get_response`` that is awaited."""
+        record = self._before(request)
+        try:
+            response: HttpResponseBase = await get_response(request)
+        except BaseException as exc:
+            if record is not None and not record.by_server:
+                cancelled = isinstance(exc, asyncio.CancelledError)
+                record.outcome = "cancelled" if cancelled else "error"
+                _closed(record)
+            raise
+        if record is not None:
+            self._after(record, request, response)
+        return response
+
     def _before(self, request: HttpRequest) -> Record | None:
         if _guard.off_until and _guard.off:
             return None
@@ -61,6 +81,11 @@ class Watch:
                 record = active.begin(request.method or "-", request.path)
             elif record.request is not None:
                 return None  # the middleware is listed twice, or a handler calls a handler
+            elif record.task is not None:
+                # Django's handler runs the views in a task of its own.
+                active = recorder.get()
+                if active is not None:
+                    active.carry(record)
             record.request = request
             record.path = request.path  # decoded; a server's own is not
             record.environ = request.META
@@ -94,7 +119,11 @@ class Watch:
             length = response.headers.get("Content-Length", "")
             if not record.by_server and length.isdecimal():
                 record.sent = int(length)
-        elif not response.is_async:
+        elif response.is_async:
+            record.sent = 0
+            parts = aiter(response.streaming_content)  # type: ignore[arg-type]
+            response.streaming_content = _counted_async(record, parts)
+        else:
             record.sent = 0
             body = iter(response.streaming_content)  # type: ignore[arg-type]
             response.streaming_content = _counted(record, body)
@@ -108,18 +137,44 @@ class SlowhoundMiddleware:
     """
 
     sync_capable = True
-    async_capable = False
+    async_capable = True
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         config = get_config()
         if not config.enabled:
             raise MiddlewareNotUsed("SLOWHOUND['ENABLED'] is False")
         self.get_response = get_response
         self.watch = Watch(config)
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """The application's response."""
+    def __call__(self, request: HttpRequest) -> Any:
+        """The application's response, or under ASGI a coroutine that gives it: no thread hop."""
+        if self._is_async:
+            return self.watch.around(request, self.get_response)
         return self.watch(request, self.get_response)
+
+
+async def _counted_async(record: Record, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """As ``_counted``, for a body that is awaited."""
+    try:
+        async for part in body:
+            if record.first_byte is None:
+                record.first_byte = time.monotonic() - record.started
+            record.sent = (record.sent or 0) + len(part)
+            yield part
+    except GeneratorExit:
+        record.outcome = record.outcome or "disconnect"
+        raise
+    except asyncio.CancelledError:
+        record.outcome = record.outcome or "cancelled"
+        raise
+    except Exception as exc:
+        record.outcome = record.outcome or "error"
+        with _guard:
+            record.exc = {**fields_of(exc), "exc_handled": False}
+        raise
 
 
 def _counted(record: Record, body: Iterator[bytes]) -> Iterator[bytes]:

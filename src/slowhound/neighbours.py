@@ -18,7 +18,7 @@ from typing import Any
 from slowhound.blackbox import REPORTED, held, take
 from slowhound.boxes import STACKS, BoxState, Pending, beside, open_box, read
 from slowhound.fields import VERSION
-from slowhound.frames import fingerprint, locate
+from slowhound.frames import fingerprint, innermost
 from slowhound.late import LATE, late_by, stacks
 from slowhound.notes import read_note
 from slowhound.override import Override
@@ -160,7 +160,7 @@ def _event(
 ) -> dict[str, Any]:
     event = {"event_type": "slow", **about(pending, time.monotonic())}
     event["slow_after"] = threshold
-    event["slow_loc"] = locate(dump.stack)[1]
+    event["slow_loc"] = str(innermost(dump.stack))
     event["slow_stack_by"] = dump.by
     event["slow_fingerprint"] = fingerprint(event["resp_view"], dump.stack)
     event["report"] = None  # here in the line; its name comes later

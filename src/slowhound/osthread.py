@@ -21,6 +21,12 @@ def original(module: str, name: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
+def is_patched() -> bool:
+    """True when gevent has replaced Python's threads: each request is a greenlet then."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
 def get_ident() -> int:
     """The ident of the OS thread that calls, which all its greenlets share."""
     ident: int = original("_thread", "get_ident")()

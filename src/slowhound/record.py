@@ -13,7 +13,11 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from slowhound.osthread import original
+
 if TYPE_CHECKING:
+    import asyncio
+
     from slowhound.blackbox import Slot
     from slowhound.watch.slow import Slow
     from slowhound.watch.verdict import Sample
@@ -22,6 +26,13 @@ if TYPE_CHECKING:
 TIMELINE_LIMIT = 200
 
 _numbers = itertools.count(1)
+get_ident = threading.get_ident
+
+
+def use_os_threads() -> None:
+    """From now on a record's ``thread_id`` is that of its OS thread, also under gevent."""
+    global get_ident
+    get_ident = original("_thread", "get_ident")
 
 
 class Moment(NamedTuple):
@@ -73,9 +84,13 @@ class Record:
     environ: dict[str, Any] | None = None
     response: Callable[[], Any] | None = None  # weak: a record never keeps a body alive
     by_server: bool = False  # begun by the server's hook, which will also finish it
+    begun_by_wrap: bool = False  # by slowhound.asgi.wrap, which will finish it
     done: bool = False
     left: bool = False  # the middleware has handed its response on
     emitted: bool = False  # its terminal event is written
+    # What carries it, when that is not a thread of its own; weak.
+    task: Callable[[], asyncio.Task[Any] | None] | None = None
+    greenlet: Callable[[], Any] | None = None
     # what the response was
     status: int | None = None
     sent: int | None = None  # body bytes
@@ -108,6 +123,9 @@ class Record:
     gil_hold: float = 0.0  # seconds for which its thread kept all others from running
     gil_wait: float = 0.0  # seconds for which another thread did so
     gil_held_by: str | None = None
+    loop_lag: float = 0.0  # seconds for which its event loop or hub stood still
+    loop_blocked_by: str | None = None
+    long_lived: bool = False  # a websocket: it is not slow, it is open
     samples: list[Sample] | None = None  # the looks at it so far
     overhead: float = 0.0  # seconds of this request that slowhound itself took
 
@@ -117,7 +135,7 @@ class Record:
         self.method = method
         self.path = path
         self.started = started
-        self.thread_id = threading.get_ident()
+        self.thread_id = get_ident()
         self.native_id = threading.get_native_id()
         self.cpu_started = time.thread_time()
 

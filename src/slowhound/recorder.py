@@ -12,10 +12,13 @@ import os
 import threading
 import time
 import weakref
+from asyncio import _get_running_loop, current_task
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from slowhound import blackbox, events, formats, guard, instrument, losses
+from slowhound import record as record_module
 from slowhound.appendfile import AppendFile
 from slowhound.config import Config
 from slowhound.events import Event
@@ -25,16 +28,18 @@ from slowhound.instrument import db
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.notes import who_note
-from slowhound.osthread import get_ident
-from slowhound.record import Record, current_record, in_flight
+from slowhound.osthread import get_ident, is_patched
+from slowhound.record import Record, current_record, in_flight, use_os_threads
 from slowhound.registry import instrumenters, set_up, tear_down
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.reports import NoFiles, ReportFiles
+from slowhound.stacks import shares_thread
 from slowhound.store.segments import open_segment
 from slowhound.upkeep import Upkeep
 from slowhound.watch.deadman import DeadMan
 from slowhound.watch.hound import Hound, tick_for
+from slowhound.watch.loops import Loops
 from slowhound.watch.slow import Files, Outlets, SlowWatch
 from slowhound.watch.starved import Starvation
 
@@ -69,6 +74,9 @@ class Recorder:
         self._served = itertools.count(1)
         self._threads = threading.local()
         self._events = itertools.count(1)
+        use_os_threads()
+        self._greenlet = import_module("greenlet").getcurrent if is_patched() else None
+        self.loops = Loops(config.shortest_threshold(), self._tell)
         self.saturation = Saturation()
         self.box: blackbox.Box | None = None
         self.segment: AppendFile | None = None
@@ -88,7 +96,7 @@ class Recorder:
             self.saturation.threads,
             self._tell,
         )
-        self.watch = SlowWatch(config, out, Starvation(self.deadman))
+        self.watch = SlowWatch(config, out, Starvation(self.deadman), self.loops)
         self.upkeep = Upkeep(self)
         self.hound = Hound(
             tick_for(self.watch.shortest),
@@ -133,6 +141,7 @@ class Recorder:
         """A new record for the request that this thread carries from now on."""
         record = Record(method, path, time.monotonic())
         record.environ = environ
+        self.carry(record)
         in_flight[record.number] = record
         current_record.set(record)
         if not hasattr(self._threads, "wrapped"):
@@ -143,6 +152,18 @@ class Recorder:
             record.slot = box.claim(record.number, who_note(record), record.native_id)
         record.overhead = time.monotonic() - record.started
         return record
+
+    def carry(self, record: Record) -> None:
+        """Notes that the running task or greenlet carries the record from now on."""
+        loop = _get_running_loop()
+        if loop is not None:
+            task = current_task(loop)
+            if task is not None:
+                record.task = weakref.ref(task)
+                self.loops.see(loop, record)
+        elif self._greenlet is not None:
+            record.greenlet = weakref.ref(self._greenlet())
+            self.loops.see_hub(record)
 
     def _wrap_thread(self) -> None:
         """What this thread opened before slowhound was there; once a thread."""
@@ -177,7 +198,8 @@ class Recorder:
     @guarded("finish")
     def _conclude(self, record: Record, server_objects: tuple[Any, ...]) -> None:
         now = record.started + record.took
-        if threading.get_ident() == record.thread_id:
+        # A thread that carries several in turn has no CPU time for each.
+        if record_module.get_ident() == record.thread_id and not shares_thread(record):
             record.cpu = time.thread_time() - record.cpu_started
         if instrumenters:
             self._call_instrumenters(record, server_objects)

@@ -1,38 +1,108 @@
-"""A record's stack, now."""
+"""A record's stack, now: of its thread, its greenlet or its asyncio task."""
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Any, NamedTuple
 
+from slowhound import tasks
 from slowhound.frames import Stack, from_frame
 from slowhound.record import Record
 
 ATTEMPTS = 3
+WithFrame = Callable[[FrameType], None]
 
 
-def stack_of(record: Record, with_frame: Callable[[FrameType], None] | None = None) -> Stack | None:
-    """The stack of the thread that carries ``record``; None when the request has ended.
+class Look(NamedTuple):
+    """One stack, its innermost live frame, and the thread that runs it now.
+
+    ``thread`` is the system's id; None: it is suspended, and its thread does something else.
+    """
+
+    stack: Stack
+    frame: FrameType | None
+    thread: int | None
+
+
+def look(record: Record, with_frame: WithFrame | None = None) -> Look | None:
+    """What carries ``record`` does now; None when the request has ended or cannot be seen.
 
     Taken from another thread, so the request may end, and its thread begin another one, while
     the frames are read. The record is asked again afterwards: a stack that may be another
     request's is thrown away. ``with_frame`` is called with the innermost live frame, for locals.
     """
+    taken: Look | None = None
     for _ in range(ATTEMPTS):
-        frame = sys._current_frames().get(record.thread_id)
-        if frame is None or _ended(record):
+        taken = None if _ended(record) else _take(record)
+        if taken is None:
             return None
-        stack = from_frame(frame)
-        if with_frame is not None:
-            with_frame(frame)
-        now = sys._current_frames().get(record.thread_id)
+        if with_frame is not None and taken.frame is not None:
+            with_frame(taken.frame)
+        again = _take(record)
         if _ended(record):
             return None
-        # The same innermost frame before and after: the walk in between was of one stack.
-        if now is frame:
-            return stack
-    return stack
+        # The same before and after: the walk in between was of one stack.
+        if again is not None and again.frame is taken.frame:
+            break
+    return taken and taken._replace(frame=None)  # which would keep the request's variables
+
+
+def stack_of(record: Record) -> Stack | None:
+    """Only the stack."""
+    seen = look(record)
+    return None if seen is None else seen.stack
+
+
+def running(record: Record) -> bool:
+    """True when it is this request that its thread runs, and not another one of that thread."""
+    if record.task is not None:
+        task = record.task()
+        return task is not None and tasks.is_running(task)
+    if record.greenlet is not None:
+        greenlet = record.greenlet()
+        return greenlet is not None and greenlet.gr_frame is None and not greenlet.dead
+    return True
+
+
+def shares_thread(record: Record) -> bool:
+    """True when its thread carries other requests in turn."""
+    return record.task is not None or record.greenlet is not None
+
+
+def _take(record: Record) -> Look | None:
+    if record.task is not None:
+        task = record.task()
+        if task is None:
+            return None
+        stack, frame, ident = tasks.stack(task, record.thread_id)
+        return Look(stack, frame, _native_id(ident, record))
+    frame = _of_greenlet(record) if record.greenlet is not None else _of_thread(record)
+    if frame is None:
+        return None
+    return Look(from_frame(frame), frame, record.native_id if running(record) else None)
+
+
+def _native_id(ident: int | None, record: Record) -> int | None:
+    if ident is None or ident == record.thread_id:
+        return None if ident is None else record.native_id
+    thread = threading._active.get(ident)  # type: ignore[attr-defined]
+    return None if thread is None else thread.native_id
+
+
+def _of_thread(record: Record) -> FrameType | None:
+    return sys._current_frames().get(record.thread_id)
+
+
+def _of_greenlet(record: Record) -> FrameType | None:
+    """A suspended greenlet keeps its own frames; those of the running one are its thread's."""
+    greenlet: Any = record.greenlet() if record.greenlet is not None else None
+    if greenlet is None or greenlet.dead:
+        return None
+    frame: FrameType | None = greenlet.gr_frame
+    return _of_thread(record) if frame is None else frame
 
 
 def _ended(record: Record) -> bool:

@@ -61,7 +61,7 @@ def said(pair: Pair) -> Iterator[Said]:
     yield expect
     # Each test lets its calls return: a thread must not hold on to a number that is used anew.
     for thread in threads:
-        thread.join()
+        thread.join(5)
 
 
 def test_socket_is_named_by_its_peer(said: Said, pair: Pair) -> None:

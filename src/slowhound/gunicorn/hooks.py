@@ -176,7 +176,8 @@ def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcepti
     status = getattr(resp, "status", None)
     if status is not None:
         record.status = int(status.split(None, 1)[0]) if isinstance(status, str) else status
-    record.sent = _sent(req, resp)
+    if resp is not None or record.sent is None:  # an ASGI worker without an access log knows none
+        record.sent = _sent(req, resp)
     if isinstance(exc, OSError) and exc.errno in CLIENT_GONE:
         record.outcome = "disconnect"
     elif isinstance(exc, SystemExit):

@@ -105,8 +105,14 @@ def put_in_front() -> None:
         return
     watch = Watch(get_config())
 
+    original_async = BaseHandler.get_response_async
+
     def get_response(self: BaseHandler, request: HttpRequest) -> HttpResponseBase:
         return watch(request, partial(original, self))
 
+    async def get_response_async(self: BaseHandler, request: HttpRequest) -> HttpResponseBase:
+        return await watch.around(request, partial(original_async, self))
+
     get_response.slowhound = True  # type: ignore[attr-defined]
     BaseHandler.get_response = get_response  # type: ignore[method-assign]
+    BaseHandler.get_response_async = get_response_async  # type: ignore[method-assign]

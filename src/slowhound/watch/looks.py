@@ -11,13 +11,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from slowhound.frames import Stack
 from slowhound.notes import stack_note
 from slowhound.record import Record
 from slowhound.report import Snapshot
-from slowhound.stacks import stack_of
+from slowhound.stacks import Look, look, shares_thread
 from slowhound.watch.locks import deadlocks
-from slowhound.watch.verdict import Sample, Verdict, verdict
+from slowhound.watch.verdict import HELD, Sample, Verdict, verdict
 from slowhound.watch.waiting import cpu_seconds, waiting_for
 
 # Seconds. A look costs 70 µs, and most requests are over by then.
@@ -44,18 +43,22 @@ class Looks:
             self._turn = start + LOOKS_PER_SCAN
             lasting = (lasting + lasting)[start : start + LOOKS_PER_SCAN]
         for record in lasting:
-            stack = stack_of(record)
-            if stack is not None:
-                keep_look(record, stack)
+            seen = look(record)
+            if seen is not None:
+                stack = seen.stack
+                keep_look(record, seen)
                 if record.slot is not None:
                     note = stack_note(record, stack, time.monotonic())
                     record.slot.note_stack(record.number, note)
 
 
-def keep_look(record: Record, stack: Stack) -> None:
+def keep_look(record: Record, seen: Look) -> None:
     """Adds a stack that was taken right now, and what its thread does."""
-    thread = record.native_id
-    _keep(record, Sample(record.age(), stack, waiting_for(thread), cpu_seconds(thread)))
+    thread = seen.thread
+    waiting = waiting_for(thread) if thread is not None else None
+    # Of a thread that carries several requests in turn, the time is nobody's own.
+    cpu = None if thread is None or shares_thread(record) else cpu_seconds(thread)
+    _keep(record, Sample(record.age(), seen.stack, waiting, cpu))
 
 
 def _keep(record: Record, sample: Sample) -> None:
@@ -71,7 +74,7 @@ def _keep(record: Record, sample: Sample) -> None:
 
 def keep_snapshot(record: Record, snapshot: Snapshot) -> None:
     """The same of a stack that was taken without the GIL."""
-    _keep(record, Sample(snapshot.age, snapshot.stack, "nothing: it held the GIL"))
+    _keep(record, Sample(snapshot.age, snapshot.stack, HELD))
 
 
 def judge(record: Record) -> Verdict:

@@ -9,14 +9,15 @@ from types import FrameType
 from typing import Any, NamedTuple, Protocol
 
 from slowhound.config import Config
-from slowhound.frames import Stack, fingerprint, locate
+from slowhound.frames import Stack, fingerprint, innermost
 from slowhound.losses import lost
 from slowhound.record import Moment, Record, snapshot_in_flight
 from slowhound.redact import query_string, sql_shape
 from slowhound.report import Report, Snapshot, describe_others, end_text, later_text
-from slowhound.stacks import stack_of
+from slowhound.stacks import look
 from slowhound.watch.locals import locals_of
 from slowhound.watch.looks import Looks, judge, keep_look, keep_snapshot
+from slowhound.watch.loops import Loops
 from slowhound.watch.stalls import BusyThreads
 from slowhound.watch.starved import Starvation
 
@@ -95,13 +96,15 @@ class SlowWatch:
         config: thresholds, what to ignore, whether to show locals.
         out: where reports go.
         starvation: knows when the GIL was held.
+        loops: knows which event loops stand still.
     """
 
-    def __init__(self, config: Config, out: Outlets, starvation: Starvation) -> None:
+    def __init__(self, config: Config, out: Outlets, starvation: Starvation, loops: Loops) -> None:
         self.config = config
         self.out = out
         self.files = out.files
         self.starvation = starvation
+        self.loops = loops
         self.shortest = config.shortest_threshold()
         # Filled by the threads of ending requests, emptied by the hound.
         self.ended: deque[Record] = deque()
@@ -135,6 +138,7 @@ class SlowWatch:
                 break
             self._end(self.ended.popleft())
         self._busy.look(records, now)
+        self.loops.look(records, now)
         if late:
             self.starvation.deadman.clear_all()
         return due
@@ -151,7 +155,7 @@ class SlowWatch:
 
     def _threshold(self, record: Record) -> float:
         """The record's threshold in seconds; infinity when it is ignored."""
-        if not self.config.watch:
+        if not self.config.watch or record.long_lived:
             return float("inf")
         names = record.names()
         if self.config.ignored(record.path, names):
@@ -184,11 +188,13 @@ class SlowWatch:
         def keep_locals(frame: FrameType) -> None:
             variables[:] = locals_of(frame, record.request)
 
-        stack = stack_of(record, keep_locals if self.config.locals else None)
-        if stack is None:
+        seen = look(record, keep_locals if self.config.locals else None)
+        if seen is None:
             return None
-        keep_look(record, stack)
-        return Snapshot(record.age(), stack, variables=variables if self.config.locals else None)
+        keep_look(record, seen)
+        return Snapshot(
+            record.age(), seen.stack, variables=variables if self.config.locals else None
+        )
 
     def _report(self, record: Record, threshold: float) -> None:
         now = self._snapshot(record)
@@ -211,7 +217,9 @@ class SlowWatch:
     @staticmethod
     def _begin(record: Record, threshold: float, snapshot: Snapshot | None) -> Slow:
         stack = snapshot.stack if snapshot is not None else ()
-        slow = Slow(threshold, locate(stack)[1], fingerprint(record.view, stack))
+        place = innermost(stack)
+        loc = None if place is None else str(place)
+        slow = Slow(threshold, loc, fingerprint(record.view, stack))
         if snapshot is not None:
             slow.stack, slow.by, slow.dump = stack, snapshot.by, snapshot
         return slow

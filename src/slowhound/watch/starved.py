@@ -6,10 +6,11 @@ import threading
 import time
 from collections import deque
 
-from slowhound.frames import Stack, locate
+from slowhound.frames import Stack, innermost
 from slowhound.record import Record, snapshot_in_flight
 from slowhound.report import Snapshot
 from slowhound.selfdumps import SelfDump
+from slowhound.stacks import running, shares_thread
 from slowhound.watch.deadman import DeadMan
 from slowhound.watch.looks import keep_snapshot
 
@@ -50,6 +51,8 @@ class Starvation:
 
     def dump_of(self, record: Record) -> Snapshot | None:
         """What the request's thread wrote while it held the GIL, if it did so for this request."""
+        if shares_thread(record):
+            return None  # whose it is only the hound could tell, and it came too late
         dump = self.deadman.read(record.native_id)
         return None if dump is None else _snapshot(record, dump)
 
@@ -59,16 +62,17 @@ class Starvation:
         if not dumps:
             return
         records = snapshot_in_flight()
+        # After a C call CPython gives the GIL away at once, so whoever held it is still running.
+        culprits = [each for each in records if each.native_id in dumps and running(each)]
+        for record in culprits:
+            dump = _snapshot(record, dumps[record.native_id])
+            if dump is not None:
+                self.dumps[record.number] = dump
+                keep_snapshot(record, dump)
+            record.gil_hold += min(gap, record.age(now))
+        thieves = [_named(thread, dump.stack, culprits) for thread, dump in dumps.items()]
         for record in records:
-            if record.native_id in dumps:
-                dump = _snapshot(record, dumps[record.native_id])
-                if dump is not None:
-                    self.dumps[record.number] = dump
-                    keep_snapshot(record, dump)
-                record.gil_hold += min(gap, record.age(now))
-        thieves = [_named(thread, dump.stack, records) for thread, dump in dumps.items()]
-        for record in records:
-            if record.native_id not in dumps:
+            if record not in culprits:
                 record.gil_wait += min(gap, record.age(now))
                 record.gil_held_by = ", ".join(thieves)
 
@@ -81,7 +85,7 @@ def _snapshot(record: Record, dump: SelfDump) -> Snapshot | None:
 
 def _named(thread: int, stack: Stack, records: list[Record]) -> str:
     """The request or the thread, and where it stands."""
-    where = locate(stack)[1]
+    where = innermost(stack)
     for record in records:
         if record.native_id == thread:
             return f"{record.id} {record.view or record.path} at {where}"

@@ -127,11 +127,11 @@ def cpu_seconds(native_id: int) -> float | None:
     ``pthread_getcpuclockid`` would read the memory of a thread that may have ended. So the id
     of the clock is made from the thread's own (``CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED``).
     """
-    if sys.platform != "linux" or native_id <= 0:
+    if sys.platform != "linux" or not 0 < native_id <= 2**22:  # the kernel's limit; no wrapping
         return None
     try:
         return time.clock_gettime((~native_id << 3) | 6)
-    except (OSError, OverflowError):
+    except (OSError, OverflowError, TypeError):  # the last from Python 3.13 on
         return None
 
 

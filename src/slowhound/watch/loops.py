@@ -1,0 +1,115 @@
+"""Event loops and hubs: is each still turning, and if not, who blocks it?
+
+One task or greenlet that computes, or calls what blocks, holds up all others of its thread. Each
+tick the hound asks the loop for a sign of life, four callbacks a second.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from slowhound.frames import from_frame
+from slowhound.guard import guard
+from slowhound.record import Record
+from slowhound.stacks import running
+from slowhound.watch.verdict import place
+
+Emit = Callable[[dict[str, Any]], None]
+# Seconds without a sign of life that are put down to whoever runs; a tick is 0.25 s.
+LAG = 0.5
+# Seconds until a loop that stands still is an event of its own, unless SLOW_AFTER is shorter.
+TELL_AFTER = 1.0
+
+
+class Turning:
+    """One loop: when it last gave a sign of life, and whether one is due."""
+
+    def __init__(self, kind: str, loop: Any, thread: int, ask: Callable[[Any], object]) -> None:
+        self.kind = kind
+        self.loop = weakref.ref(loop)
+        self.thread = thread
+        self._ask = ask
+        self._asked: float | None = None
+        self.told = False
+
+    def look(self, now: float) -> float:
+        """Seconds for which it has not turned; asks again when it has."""
+        if self._asked is not None:
+            return now - self._asked
+        self._asked = now
+        self._ask(self._answer)
+        return 0.0
+
+    def _answer(self) -> None:
+        """Runs in the loop."""
+        self._asked = None
+
+
+class Loops:
+    """All loops of this process that carry requests: nearly always one.
+
+    Args:
+        shortest: the shortest threshold of slow requests, in seconds.
+        tell: writes an event.
+    """
+
+    def __init__(self, shortest: float, tell: Emit) -> None:
+        self._tell_after = min(shortest, TELL_AFTER)
+        self._tell = tell
+        self._turning: dict[int, Turning] = {}
+        self._watch = guard("loops")
+
+    def see(self, loop: Any, record: Record) -> None:
+        """A request is carried by a task of this asyncio loop."""
+        if id(loop) not in self._turning:
+            ask = loop.call_soon_threadsafe
+            self._turning[id(loop)] = Turning("loop", loop, record.thread_id, ask)
+
+    def see_hub(self, record: Record) -> None:
+        """A request is carried by a greenlet of this thread's gevent hub."""
+        if record.thread_id not in self._turning:
+            hub = sys.modules["gevent"].get_hub()
+            ask = hub.loop.run_callback_threadsafe
+            self._turning[record.thread_id] = Turning("hub", hub, record.thread_id, ask)
+
+    def look(self, records: Sequence[Record], now: float) -> None:
+        """Each tick: puts the time of those who wait down to the one that runs."""
+        for key, turning in list(self._turning.items()):
+            with self._watch:
+                try:
+                    lag = turning.look(now) if turning.loop() is not None else 0.0
+                except RuntimeError:  # the loop is closed
+                    lag = 0.0
+                    del self._turning[key]
+                    continue
+                if lag > LAG:
+                    self._blame(turning, records, now, lag)
+                elif turning.told:
+                    turning.told = False
+
+    def _blame(self, turning: Turning, records: Sequence[Record], now: float, lag: float) -> None:
+        ours = [record for record in records if record.thread_id == turning.thread]
+        culprits = [record for record in ours if running(record)]
+        stack = from_frame(sys._current_frames().get(turning.thread))
+        by = ", ".join(f"{each.id} {each.view or each.path}" for each in culprits)
+        by = f"{by or 'no request'} at {place(stack)}"
+        for record in ours:
+            if record not in culprits:
+                # The tick in which it began to lag counts as well; it is added once each tick.
+                record.loop_lag = max(record.loop_lag, min(lag, record.age(now)))
+                record.loop_blocked_by = by
+        if lag >= self._tell_after and not turning.told:
+            turning.told = True
+            self._tell(
+                {
+                    "event_type": "stall",
+                    "stall_kind": turning.kind,
+                    "stall_time": lag,
+                    "stall_requests": len(ours) - len(culprits),
+                    "stall_by": by,
+                    "stall_in": place(stack),
+                }
+            )
