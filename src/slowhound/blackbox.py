@@ -10,7 +10,7 @@ Format, version 4 (native byte order: a box never leaves its machine):
   half of it: 0 magic and version, 1 pid, 2 parent's pid, 3 started (ns since 1970), 4 heartbeat
   (ns, monotonic), 5 requests in flight, 6 served, 7 dropped, 8 resident memory (bytes), 9 slots,
   10 requests that found no free slot, 11 the number of the last dump that somebody asked for, 12 of
-  the last one that was made.
+  the last one that was made, 13 the heartbeat after which a neighbour has told of a held GIL.
 * One area of JSON that says how the process writes its events, see ``Recorder``.
 * The slots, one per request in flight: four cells (its number, 0: free; when its running query
   began, ns, monotonic, 0: none; the system's id of its thread; its number again once another
@@ -42,7 +42,7 @@ MAGIC = int.from_bytes(b"SLWHND\0\x04", "little")
 CELLS = 16
 HEADER = CELLS * 8
 (PID, PARENT, STARTED, HEARTBEAT, IN_FLIGHT, SERVED, DROPPED, RSS, SLOTS, OVERFLOW) = range(1, 11)
-DUMP_ASKED, DUMP_MADE = 11, 12
+DUMP_ASKED, DUMP_MADE, STALL_TOLD = 11, 12, 13
 
 HEAD = struct.Struct("=IIII")  # sequence, length, CRC, number of the request
 HALF_SETTINGS = 1024

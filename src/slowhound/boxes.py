@@ -36,6 +36,7 @@ from slowhound.blackbox import (
     SERVED,
     SLOT,
     SLOTS,
+    STALL_TOLD,
     STARTED,
     held,
 )
@@ -78,6 +79,7 @@ class BoxState(NamedTuple):
     rss: int
     overflow: int
     dump_made: int
+    stall_told: int  # the heartbeat after which a neighbour has told of a held GIL
     settings: bytes
     pending: tuple[Pending, ...]
     path: str = ""  # of the box, where it was found by ``survey``
@@ -119,6 +121,7 @@ def read(data: bytes) -> BoxState | None:
         cells[RSS],
         cells[OVERFLOW],
         cells[DUMP_MADE],
+        cells[STALL_TOLD],
         _area(data, HEADER, HALF_SETTINGS),
         tuple(found),
     )

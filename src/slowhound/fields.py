@@ -185,7 +185,7 @@ FIELDS: tuple[Field, ...] = (
         "str",
         "",
         "What stands: `threads` (all threads of a worker are in slow requests), `loop` (an event"
-        " loop) or `hub` (gevent's).",
+        " loop), `hub` (gevent's) or `gil` (all that a thread carries, told by another process).",
     ),
     Field("stall_time", "float", "s", "For how long already, at least."),
     Field("stall_requests", "int", "1", "Requests that it holds up or consists of."),

@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from slowhound.blackbox import REPORTED, held, take
+from slowhound.blackbox import REPORTED, STALL_TOLD, held, take
 from slowhound.boxes import STACKS, BoxState, Pending, beside, open_box, read
 from slowhound.fields import VERSION
 from slowhound.frames import fingerprint, innermost
 from slowhound.late import LATE, late_by, stacks
 from slowhound.notes import read_note
 from slowhound.override import Override
-from slowhound.postmortem import LARGEST, about
+from slowhound.postmortem import LARGEST, about, shared_threads
 from slowhound.report import Report, Snapshot, one_line
 from slowhound.selfdumps import SelfDump
 from slowhound.sinks.reports import ReportFiles
@@ -74,11 +74,30 @@ class Neighbour:
             self._pause = 1.0
             return []
         found = stacks(self.path, state)
+        shared = shared_threads(state)
+        for thread in shared & found.keys():
+            self._tell(thread, found[thread], state)
         return [
             self._report(pending, threshold, found[pending.thread], state, settings)
             for pending, threshold in overdue
-            if pending.thread in found
+            if pending.thread in found and pending.thread not in shared
         ]
+
+    def _tell(self, thread: int, dump: SelfDump, state: BoxState) -> None:
+        """An event loop or hub whose GIL is held: which of its requests it is nobody can say."""
+        if state.stall_told == state.heartbeat:
+            return
+        self._write_cell(STALL_TOLD * 8, state.heartbeat)
+        requests = [pending for pending in state.pending if pending.thread == thread]
+        event = {
+            "event_type": "stall",
+            "stall_kind": "gil",
+            "stall_time": late_by(state),
+            "stall_requests": len(requests),
+            "stall_by": "one of the requests of this thread",
+            "stall_in": str(innermost(dump.stack)),
+        }
+        self.write(_signed(event, state, read_note(state.settings)))
 
     def _report(
         self,
@@ -98,16 +117,16 @@ class Neighbour:
         if not files.create(name, report.text()):
             return ""
         event["report"] = name
-        self._mark(pending)
+        self._write_cell(pending.at + REPORTED * 8, pending.number)
         self.write(event)
         return name
 
-    def _mark(self, pending: Pending) -> None:
-        """Tells the process that this request has its report."""
+    def _write_cell(self, at: int, value: int) -> None:
+        """Leaves a word in the box: the process, and the next neighbour, will see it."""
         fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            # An aligned cell: the process sees the old or the new number, nothing in between.
-            os.pwrite(fd, struct.pack("=q", pending.number), pending.at + REPORTED * 8)
+            # An aligned cell: others see the old or the new value, nothing in between.
+            os.pwrite(fd, struct.pack("=q", value), at)
         finally:
             os.close(fd)
 
@@ -164,6 +183,11 @@ def _event(
     event["slow_stack_by"] = dump.by
     event["slow_fingerprint"] = fingerprint(event["resp_view"], dump.stack)
     event["report"] = None  # here in the line; its name comes later
+    return _signed(event, state, settings)
+
+
+def _signed(event: dict[str, Any], state: BoxState, settings: dict[str, Any]) -> dict[str, Any]:
+    """With what the process itself would have added."""
     if state.rss:
         event["w_rss"] = state.rss
     event["ts"] = time.time()

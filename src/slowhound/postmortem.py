@@ -12,6 +12,7 @@ import os
 import signal
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 from slowhound.blackbox import take
 from slowhound.boxes import DUMP, STACKS, BoxState, Pending, beside, open_box, read
 from slowhound.fields import VERSION
-from slowhound.frames import Stack, locate
+from slowhound.frames import Stack, innermost, locate
 from slowhound.notes import FRAMES, read_note
 from slowhound.redact import sql_shape, url
 from slowhound.selfdumps import SelfDumps
@@ -122,7 +123,7 @@ def events(
     what its threads wrote of themselves.
     """
     settings = read_note(state.settings)
-    found = []
+    found: list[dict[str, Any]] = []
     for pending in sorted(state.pending):
         event = _event(pending, state, settings, death, dumps)
         if not (event["req_id"] and written(event["req_id"])):
@@ -140,13 +141,17 @@ def _event(
     dumps: SelfDumps | None,
 ) -> dict[str, Any]:
     who = read_note(pending.who)
-    last = latest_stack(pending, who, dumps)
+    alone = pending.thread not in shared_threads(state)
+    last = latest_stack(pending, who, dumps if alone else None)
     # What was the last sign of life, when nobody knows when it died.
     ended = death.at if death.at is not None else max(state.heartbeat / 1e9, _last(last, pending))
     kind = "timeout" if death.cause == "timeout" else "crash"
     event = {"event_type": kind, **about(pending, ended)}
     event["resp_outcome"] = "timeout" if kind == "timeout" else "killed"
     event.update(_stack_fields(kind, last, ended))
+    dump = dumps.of(pending.thread) if dumps is not None and not alone else None
+    if dump is not None:
+        event["gil_held_by"] = f"one of the requests of this thread, at {innermost(dump.stack)}"
     if kind == "crash":
         event["crash_cause"] = death.cause
     if death.signal is not None:
@@ -166,6 +171,12 @@ def _event(
         if settings.get(name):
             event[name] = settings[name]
     return event
+
+
+def shared_threads(state: BoxState) -> set[int]:
+    """Threads that carry several requests in turn: what such a one wrote is of one of them."""
+    count = Counter(pending.thread for pending in state.pending)
+    return {thread for thread, requests in count.items() if requests > 1}
 
 
 def about(pending: Pending, now: float) -> dict[str, Any]:

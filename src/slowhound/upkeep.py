@@ -17,7 +17,6 @@ from slowhound.graves import Graves
 from slowhound.losses import lost
 from slowhound.neighbours import Neighbour
 from slowhound.notes import settings_note
-from slowhound.override import Override
 from slowhound.record import in_flight, snapshot_in_flight
 from slowhound.store.segments import SEGMENTS
 
@@ -34,7 +33,6 @@ class Upkeep:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.rss = 0  # resident memory, bytes
-        self.override = Override()
         self._sweep_in = 0
         self._graves = Graves(recorder.write)
         self._neighbours: dict[str, Neighbour] = {}
@@ -86,7 +84,7 @@ class Upkeep:
 
     def read_override(self) -> None:
         """Learns what an operator has set for a while, and what of that has ended."""
-        self.override.read(self.recorder.config.dir)
+        self.recorder.watch.override.read(self.recorder.config.dir)
 
     def _open_stacks(self, box: str) -> None:
         try:

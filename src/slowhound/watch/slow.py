@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from slowhound.config import Config
 from slowhound.frames import Stack, fingerprint, innermost
 from slowhound.losses import lost
+from slowhound.override import Override
 from slowhound.record import Moment, Record, snapshot_in_flight
 from slowhound.redact import query_string, sql_shape
 from slowhound.report import Report, Snapshot, describe_others, end_text, later_text
@@ -105,12 +106,19 @@ class SlowWatch:
         self.files = out.files
         self.starvation = starvation
         self.loops = loops
-        self.shortest = config.shortest_threshold()
+        self.override = Override()
         # Filled by the threads of ending requests, emptied by the hound.
         self.ended: deque[Record] = deque()
         self._looks = Looks()
         self._busy = BusyThreads(out.threads, out.tell)
         self._reports_left = 0
+
+    @property
+    def shortest(self) -> float:
+        """Seconds that a request must at least be old to be slow; one comparison rules out most."""
+        lowered = self.override.shortest()
+        usual = self.config.shortest_threshold()
+        return usual if lowered is None else min(usual, lowered)
 
     def scan(self, now: float) -> float:
         """One look at everything in flight, and at what ended since the last one.
@@ -121,6 +129,7 @@ class SlowWatch:
         due = float("inf")
         self._reports_left = REPORTS_PER_SCAN
         records = snapshot_in_flight()
+        shortest = self.shortest
         self._looks.take(records, now)
         for record in records:
             age = record.age(now)
@@ -129,10 +138,10 @@ class SlowWatch:
                 if age >= slow.next_age:
                     self._look_again(record, slow, age)
                 due = min(due, record.started + slow.next_age)
-            elif age >= self.shortest:
+            elif age >= shortest:
                 due = min(due, self._consider(record, age))
             else:
-                due = min(due, record.started + self.shortest)
+                due = min(due, record.started + shortest)
         for _ in range(ENDS_PER_SCAN):
             if not self.ended:
                 break
@@ -160,7 +169,8 @@ class SlowWatch:
         names = record.names()
         if self.config.ignored(record.path, names):
             return float("inf")
-        return self.config.threshold(names)
+        found = self.override.threshold(names)
+        return self.config.threshold(names) if found is None else found
 
     def ending(self, record: Record, now: float) -> None:
         """Called by the request's own thread: was it slow, and has the hound seen it?"""
