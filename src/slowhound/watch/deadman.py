@@ -80,7 +80,8 @@ def cpu_clock(thread: int) -> int:
 class _Switch:
     """The timer of one thread."""
 
-    def __init__(self, thread: int, number: int) -> None:
+    def __init__(self, ident: int, thread: int, number: int) -> None:
+        self.ident = ident
         self.thread = thread
         self.signal = number
         event = struct.pack("@Piii", 0, number, _SIGEV_THREAD_ID, thread).ljust(64, b"\0")
@@ -132,7 +133,7 @@ class DeadMan:
         self._cells = memoryview(self._page).cast("q")
         for switch in list(self._switches.values()):
             self._register(switch.signal)
-            self._cells[switch.signal] = switch.thread
+            self._name(switch)
         self._catch_fatal_errors()
 
     def _close(self) -> None:
@@ -159,20 +160,25 @@ class DeadMan:
 
     def _catch_fatal_errors(self) -> None:
         """The stack of a segmentation fault goes into the file, unless somebody else wants it."""
-        if faulthandler.is_enabled() and FATAL not in _registered:
-            return
+        if FATAL in _registered:
+            # Already ours: only the descriptor changes, no handler is installed anew.
+            before = _registered[FATAL]
+            _registered[FATAL] = fd = self._open_at(FATAL)
+            faulthandler.enable(file=fd, all_threads=True)
+            os.close(before)
+        elif not faulthandler.is_enabled():
+            self._install_fatal()
+
+    def _install_fatal(self) -> None:
         abort = signal.getsignal(signal.SIGABRT)
-        ours_to_restore = callable(abort) or abort == signal.SIG_IGN
-        if ours_to_restore and threading.current_thread() is not threading.main_thread():
+        to_restore = callable(abort) or abort == signal.SIG_IGN
+        if to_restore and threading.current_thread() is not threading.main_thread():
             return  # only the main thread can give the handler back
-        before = _registered.get(FATAL)
         _registered[FATAL] = fd = self._open_at(FATAL)
         faulthandler.enable(file=fd, all_threads=True)
-        if ours_to_restore:
+        if to_restore:
             # Gunicorn's, for one: its SIGABRT ends a worker that timed out, in Python.
             signal.signal(signal.SIGABRT, abort)
-        if before is not None:
-            os.close(before)
 
     # The threads
 
@@ -186,19 +192,24 @@ class DeadMan:
         number = self._free.pop()
         try:
             self._register(number)
-            switch = _Switch(thread, number)
+            switch = _Switch(ident, thread, number)
         except OSError as exc:
             self._free.append(number)
             if exc.errno != errno.EINVAL:  # else the thread has ended meanwhile
                 raise
             return
-        self._cells[SIGNALS + number] = ident
-        self._cells[number] = thread
+        self._name(switch)
         self._switches[thread] = switch
         if self._armed:
             switch.arm()
             if not self._armed:  # the hound woke meanwhile, and may not have seen this one
                 switch.stop()  # type: ignore[unreachable]  # mypy knows of no other thread
+
+    def _name(self, switch: _Switch) -> None:
+        """Says in the file whose signal it is."""
+        if self._cells is not None:
+            self._cells[SIGNALS + switch.signal] = switch.ident
+            self._cells[switch.signal] = switch.thread
 
     def forget_but(self, alive: set[int]) -> None:
         """Takes the switches of threads that have ended."""
@@ -285,11 +296,21 @@ def _spare_signals() -> list[int]:
     return spare[-MOST_THREADS:]
 
 
+def _disable_faulthandler() -> None:
+    """Gives the signals of fatal errors back, also to handlers that came after ours."""
+    faulthandler.disable()
+    for fatal in ("SIGSEGV", "SIGFPE", "SIGABRT", "SIGBUS", "SIGILL"):
+        handler = signal.getsignal(getattr(signal, fatal))
+        if callable(handler):
+            with contextlib.suppress(ValueError):  # not the main thread
+                signal.signal(getattr(signal, fatal), handler)
+
+
 def _forget_after_fork() -> None:
     """A forked child has none of its parent's timers; it must not write into its parent's file."""
     for number, fd in _registered.items():
         if number == FATAL:
-            faulthandler.disable()
+            _disable_faulthandler()
         else:
             faulthandler.unregister(number)
         os.close(fd)
