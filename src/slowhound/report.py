@@ -10,6 +10,7 @@ from typing import Any
 from slowhound.formats import clean
 from slowhound.frames import Stack, render
 from slowhound.record import Moment, Record
+from slowhound.redact import query_string, sql_shape
 
 DATE = "%d-%m-%Y %H:%M:%S UTC"
 SHOWN_MOMENTS = 50
@@ -205,3 +206,18 @@ def end_text(record: Record, verdict: str) -> str:
         f"\nFinished after {record.took:.3f} s: status {record.status or '-'},"
         f" outcome {record.outcome or '-'}.\n"
     )
+
+
+def request_line(record: Record) -> str:
+    """``GET http://host/path?query``, with secret values of the query masked."""
+    environ = record.environ or {}
+    scheme = environ.get("wsgi.url_scheme", "http")
+    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or "-"
+    query = environ.get("QUERY_STRING")
+    asked = f"?{query_string(query)}" if query else ""
+    return f"{record.method} {scheme}://{host}{record.path}{asked}"
+
+
+def without_literals(moment: Moment) -> Moment:
+    """The moment as it may leave the process."""
+    return moment._replace(text=sql_shape(moment.text)) if moment.kind == "sql" else moment

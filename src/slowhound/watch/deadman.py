@@ -10,94 +10,38 @@ That is the rule of safety. A dump that interrupts running bytecode crashes CPyt
 (within 10 to 1,000 dumps): so no clock of the wall, which goes on while a process is stopped; no
 clock of the process, which counts innocent threads; never while the hound does anything but wait,
 so that a slow disk is not taken for a held GIL.
-
-Python itself could not arm a timer for one thread, so this calls timer_create(2) by ctypes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import faulthandler
 import os
 import signal
-import struct
-import sys
 import threading
 from mmap import mmap
-from typing import Any
+from typing import NamedTuple
 
 from slowhound.losses import lost
 from slowhound.selfdumps import FATAL, LENGTH, PAGE, SIGNALS, SelfDump, SelfDumps, region_at
+from slowhound.watch.timers import CpuTimer, works
 
-# Seconds of CPU. Every tick of the hound starts it anew, so a worker whose threads take turns
-# never gets here: the hound waits for the GIL for some 5 ms per busy thread.
-HOLD = 1.0
 # A process has 30 signals to spare and an application may want some. Threads beyond this many are
 # not watched; that is counted.
 MOST_THREADS = 16
-_SIGEV_THREAD_ID = 4
-_ARMED = struct.pack("@llll", 0, 0, int(HOLD), int(HOLD % 1 * 1e9))
-_STOPPED = struct.pack("@llll", 0, 0, 0, 0)
-
-
-def _libc() -> Any:
-    """The C library, called without letting go of the GIL: a call takes less than that would."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.PyDLL(None, use_errno=True)
-    try:
-        libc.timer_create.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
-        libc.timer_settime.argtypes = (
-            ctypes.c_void_p,
-            ctypes.c_int,
-            ctypes.c_char_p,
-            ctypes.c_void_p,
-        )
-        libc.timer_delete.argtypes = (ctypes.c_void_p,)
-    except AttributeError:
-        return None  # a C library before 2.34 that has timers elsewhere
-    return libc
-
-
-_c = _libc()
-works = _c is not None and sys.implementation.name == "cpython"
-
 # Signals of this process that faulthandler handles, with their descriptors. They stay until the
 # process ends: without a handler, one that is still on its way would kill it.
 _registered: dict[int, int] = {}
 
 
-def cpu_clock(thread: int) -> int:
-    """The id of a thread's CPU clock, by the system's id of the thread (Linux's own encoding).
+class _Switch(NamedTuple):
+    """What one thread has: the signal that makes it write, and the timer that sends that."""
 
-    Not time.pthread_getcpuclockid, which may crash for a thread that has ended.
-    """
-    return ~thread << 3 | 6
-
-
-class _Switch:
-    """The timer of one thread."""
-
-    def __init__(self, ident: int, thread: int, number: int) -> None:
-        self.ident = ident
-        self.thread = thread
-        self.signal = number
-        event = struct.pack("@Piii", 0, number, _SIGEV_THREAD_ID, thread).ljust(64, b"\0")
-        timer = ctypes.c_void_p()
-        if _c.timer_create(cpu_clock(thread), event, ctypes.byref(timer)):
-            raise OSError(ctypes.get_errno(), "timer_create")
-        self.timer = timer
-
-    def arm(self) -> None:
-        _c.timer_settime(self.timer, 0, _ARMED, None)
-
-    def stop(self) -> None:
-        _c.timer_settime(self.timer, 0, _STOPPED, None)
-
-    def delete(self) -> None:
-        _c.timer_delete(self.timer)
+    ident: int
+    thread: int
+    signal: int
+    timer: CpuTimer
 
 
 class DeadMan:
@@ -192,7 +136,7 @@ class DeadMan:
         number = self._free.pop()
         try:
             self._register(number)
-            switch = _Switch(ident, thread, number)
+            switch = _Switch(ident, thread, number, CpuTimer(thread, number))
         except OSError as exc:
             self._free.append(number)
             if exc.errno != errno.EINVAL:  # else the thread has ended meanwhile
@@ -201,9 +145,9 @@ class DeadMan:
         self._name(switch)
         self._switches[thread] = switch
         if self._armed:
-            switch.arm()
+            switch.timer.arm()
             if not self._armed:  # the hound woke meanwhile, and may not have seen this one
-                switch.stop()  # type: ignore[unreachable]  # mypy knows of no other thread
+                switch.timer.stop()  # type: ignore[unreachable]  # mypy knows of no other thread
 
     def _name(self, switch: _Switch) -> None:
         """Says in the file whose signal it is."""
@@ -215,7 +159,7 @@ class DeadMan:
         """Takes the switches of threads that have ended."""
         for thread in self._switches.keys() - alive:
             switch = self._switches.pop(thread)
-            switch.delete()
+            switch.timer.delete()
             if self._cells is not None:
                 self._cells[switch.signal] = 0
             _clear(switch.signal)
@@ -225,13 +169,13 @@ class DeadMan:
         """The hound is about to sleep: from now on whoever keeps it from waking is caught."""
         self._armed = True
         for switch in tuple(self._switches.values()):
-            switch.arm()
+            switch.timer.arm()
 
     def disarm(self) -> None:
         """The hound is awake."""
         self._armed = False
         for switch in tuple(self._switches.values()):
-            switch.stop()
+            switch.timer.stop()
 
     # What they wrote
 
@@ -266,7 +210,7 @@ class DeadMan:
             for switch in self._switches.values():
                 self._cells[switch.signal] = 0  # nor from a sibling
         while self._switches:
-            self._switches.popitem()[1].delete()
+            self._switches.popitem()[1].timer.delete()
         self._close()
         if remove:
             self._remove()

@@ -12,9 +12,16 @@ from slowhound.config import Config
 from slowhound.frames import Stack, fingerprint, innermost
 from slowhound.losses import lost
 from slowhound.override import Override
-from slowhound.record import Moment, Record, snapshot_in_flight
-from slowhound.redact import query_string, sql_shape
-from slowhound.report import Report, Snapshot, describe_others, end_text, later_text
+from slowhound.record import Record, snapshot_in_flight
+from slowhound.report import (
+    Report,
+    Snapshot,
+    describe_others,
+    end_text,
+    later_text,
+    request_line,
+    without_literals,
+)
 from slowhound.stacks import look
 from slowhound.watch.locals import locals_of
 from slowhound.watch.looks import Looks, judge, keep_look, keep_snapshot
@@ -265,7 +272,7 @@ class SlowWatch:
             snapshot=snapshot,
             verdict=verdict,
             blind=(record.slow.blind or 0.0) if record.slow else 0.0,
-            timeline=[_without_literals(moment) for moment in record.moments()],
+            timeline=[without_literals(moment) for moment in record.moments()],
             timeline_left_out=record.timeline_left_out,
             others=describe_others(record, snapshot_in_flight(), time.monotonic()),
         )
@@ -295,18 +302,3 @@ def _next(this: float, age: float) -> float:
     while following <= age:
         following *= 2
     return following
-
-
-def request_line(record: Record) -> str:
-    """``GET http://host/path?query``, with secret values of the query masked."""
-    environ = record.environ or {}
-    scheme = environ.get("wsgi.url_scheme", "http")
-    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or "-"
-    query = environ.get("QUERY_STRING")
-    asked = f"?{query_string(query)}" if query else ""
-    return f"{record.method} {scheme}://{host}{record.path}{asked}"
-
-
-def _without_literals(moment: Moment) -> Moment:
-    """The moment as it may leave the process."""
-    return moment._replace(text=sql_shape(moment.text)) if moment.kind == "sql" else moment
