@@ -48,7 +48,7 @@ def ps(directory: Path) -> list[dict[str, Any]]:
     """What `ps --json` lists."""
     done = slowhound("ps", directory, "--json")
     assert "Traceback" not in done.stderr, done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    found: list[dict[str, Any]] = json.loads(done.stdout or "[]")  # no folder yet
     assert done.returncode == (0 if found else 1), done.stderr
     return found
 
@@ -67,6 +67,38 @@ def ps_of(directory: Path, path: str, **match: Any) -> dict[str, Any]:
         return None
 
     return eventually(find, f"{path} with {match} in ps")
+
+
+@contextmanager
+def worker(
+    directory: Path,
+    *,
+    method: str = "GET",
+    path: str = "/",
+    view: str = "",
+    sql: str = "",
+    user: int = 0,
+    then: str = "wait",
+    **settings: Any,
+) -> Iterator[int]:
+    """A process with a recorder and one request in flight; its pid. It is killed in the end."""
+    given = {"dir": str(directory), "method": method, "path": path, "view": view, "sql": sql}
+    given |= {"user": user, "then": then, "settings": settings}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.harness.worker", json.dumps(given)],
+        cwd=ROOT,
+        env=environment(PYTHONPATH=os.pathsep.join([*filter(None, sys.path), str(ROOT)])),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process.pid
+        finally:
+            process.kill()
 
 
 class Terminal:
@@ -112,7 +144,16 @@ def terminal() -> Iterator[Terminal]:
     folder = Path(tempfile.mkdtemp(prefix="sh-tmux-"))
     found = Terminal(folder / "socket")
     size = ("-x", str(WIDTH), "-y", str(HEIGHT))
-    shell = ["env", "PS1=$ ", f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", "sh"]
+    shell = [
+        "env",
+        "-u",
+        "COLUMNS",
+        "-u",
+        "LINES",
+        "PS1=$ ",
+        f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}",
+        "sh",
+    ]
     found.tmux("new-session", "-d", *size, "-c", str(ROOT), *shell)
     try:
         found.wait("$")

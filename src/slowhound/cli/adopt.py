@@ -1,0 +1,88 @@
+"""Burying the dead: whoever looks first after a death writes the events of its requests.
+
+Gunicorn's arbiter and the dead worker's siblings do the same; the lock of the box decides. The
+parent is given time, for it knows how the process died.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from slowhound import boxes
+from slowhound.appendfile import AppendFile
+from slowhound.blackbox import FIRST_SLOT
+from slowhound.cli.place import Place, say, user_name
+from slowhound.config import GIB
+from slowhound.dumps import sweep
+from slowhound.formats import json_line
+from slowhound.graves import PATIENCE, Graves
+from slowhound.notes import read_note
+from slowhound.store.segments import open_segment
+
+
+class Adopter:
+    """Looks for the dead of one place; ``visit`` it several times."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.pids: set[Any] = set()
+        self.events = 0
+        self._segment: AppendFile | None = None
+        self._graves = Graves(self._write)
+
+    def visit(self) -> bool:
+        """Buries those that were dead for long enough; False when there are no dead."""
+        try:
+            dead = boxes.survey(self.place.dir)[1]
+        except OSError:
+            return False
+        if self.place.mine:
+            dead = [path for path in dead if _stores(path)]
+            self._graves.visit(dead)
+        return bool(dead)
+
+    def close(self) -> None:
+        """Says what was done."""
+        if self._segment is not None:
+            self._segment.close()
+            pids = ", ".join(sorted(map(str, self.pids)))
+            say(f"wrote {self.events} events of requests whose worker has died (pid {pids})")
+
+    def _write(self, event: dict[str, Any], details: None) -> None:
+        if self._segment is None:
+            # A segment of its own: a segment has one writer.
+            self._segment = open_segment(self.place.dir, GIB)
+        self._segment.write(json_line(event))
+        self.events += 1
+        self.pids.add(event.get("pid"))
+
+
+def _stores(path: str) -> bool:
+    """True when the process kept its events in DIR; else they are for a sibling's stream."""
+    try:
+        fd = boxes.open_box(path)
+    except OSError:
+        return False
+    try:
+        state = boxes.read(os.read(fd, FIRST_SLOT))
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return state is None or bool(read_note(state.settings).get("dir"))
+
+
+def adopt(place: Place) -> None:
+    """One round: at once when nobody has died, else after the parent had its time."""
+    adopter = Adopter(place)
+    if adopter.visit():
+        time.sleep(PATIENCE)
+        if adopter.visit() and not place.mine:
+            # What root writes into the folder of the workers would not be theirs.
+            user = user_name(place.owner)
+            say(f"there are boxes of dead workers; run this as {user} to write their events")
+    adopter.close()
+    if place.mine and os.path.isdir(place.boxes):
+        sweep(place.boxes)

@@ -1,0 +1,153 @@
+"""Prints the stacks of a worker as they are now.
+
+Without ptrace, without a signal and without stopping it: the worker is asked through its black box
+and answers within about a second. Without PID or REQ_ID all workers are asked. When a worker does
+not answer, its last known stacks are printed instead. Exit code 1 when there is no such worker or
+request, or when one did not answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from slowhound import dumps
+from slowhound.boxes import Pending
+from slowhound.cli import place, sight
+from slowhound.cli.place import Place, Refusal, say, show
+from slowhound.cli.sight import Worker, workers
+from slowhound.cli.table import seconds
+from slowhound.dumps import Dump, DumpError, DumpFrame, DumpRequest
+from slowhound.notes import read_note
+from slowhound.report import one_line
+from slowhound.selfdumps import SelfDumps
+
+Answer = Dump | DumpError | None
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "which",
+        nargs="?",
+        metavar="PID or REQ_ID",
+        help="a worker's process id, or a request's id (default: all workers)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the stacks; 1 when some of them are not of now."""
+    where = place.find(arguments)
+    found = workers(where)
+    if not found:
+        raise Refusal(f"no worker runs here ({where.dir})")
+    pid = _pid(arguments.which)
+    req_id = arguments.which if pid is None else None
+    if arguments.which is not None:
+        found = [each for each in found if each.state.pid == pid or _carries(each, req_id)]
+        if not found:
+            what = f"request {req_id} is in flight" if req_id else f"worker has the pid {pid}"
+            raise Refusal(f"no {what} here ({where.dir})")
+    code = 0
+    for worker, answer in _ask_all(found, where):
+        if not _show(worker, answer, req_id):
+            code = 1
+    return code
+
+
+def _pid(which: str | None) -> int | None:
+    return int(which) if which is not None and re.fullmatch("[0-9]{1,10}", which) else None
+
+
+def _carries(worker: Worker, req_id: str | None) -> bool:
+    return req_id is not None and any(
+        read_note(each.who).get("id") == req_id for each in worker.state.pending
+    )
+
+
+def _ask_all(found: Sequence[Worker], where: Place) -> Iterator[tuple[Worker, Answer]]:
+    """All at once: a host has many workers, and each may take a second."""
+
+    def ask(worker: Worker) -> Answer:
+        try:
+            return dumps.fetch(worker.box, where.owner)
+        except DumpError as exc:
+            return exc
+
+    with ThreadPoolExecutor(max_workers=min(len(found), 64)) as threads:
+        yield from zip(found, threads.map(ask, found), strict=True)
+
+
+def _show(worker: Worker, answer: Answer, req_id: str | None) -> bool:
+    """Prints what one worker answered, or what is known without it; False for the latter."""
+    pid = worker.state.pid
+    if isinstance(answer, Dump):
+        show("\n".join(dump_lines(pid, answer, req_id)))
+        ended = bool(req_id) and all(each.req_id != req_id for each in answer.requests)
+        if ended:
+            say(f"request {req_id} has ended meanwhile")
+        return not ended
+    if isinstance(answer, DumpError):
+        say(f"pid {pid}: {answer}")
+    else:
+        say(f"pid {pid} did not answer within {dumps.PATIENCE} s: GIL held, or process stopped")
+    shown = [each for each in worker.state.pending if req_id in (None, _id(each))]
+    own_stacks = dumps.without_gil(worker.box)
+    for each in shown:
+        show("\n".join(note_lines(pid, each, own_stacks)))
+    return False
+
+
+def _id(pending: Pending) -> str | None:
+    return sight.text(read_note(pending.who).get("id"))
+
+
+def dump_lines(pid: int, dump: Dump, req_id: str | None = None) -> Iterator[str]:
+    """A dump as text; with a request's id, of this one only."""
+    for request in dump.requests:
+        if req_id in (None, request.req_id):
+            yield _title(pid, request)
+            yield from stack_lines(request.stack)
+            yield ""
+    if req_id is None:
+        for thread in dump.threads:
+            yield one_line(f"pid {pid}, thread {thread.thread or '?'} ({thread.name}), no request")
+            yield from stack_lines(thread.stack)
+            yield ""
+    if dump.left_out:
+        yield f"({dump.left_out} more stacks are left out: there are too many)"
+
+
+def _title(pid: int, request: DumpRequest) -> str:
+    return one_line(
+        f"pid {pid}, thread {request.thread}: {request.method} {request.path}"
+        f"  {request.view or '-'}  {request.req_id}  {seconds(max(request.age, 0.0))}"
+    )
+
+
+def stack_lines(stack: Sequence[DumpFrame]) -> Iterator[str]:
+    """As Python prints a traceback."""
+    for frame in stack:
+        yield one_line(f'  File "{frame.file}", line {frame.line}, in {frame.function}')
+        if frame.source:
+            yield f"    {one_line(frame.source)}"
+
+
+def note_lines(pid: int, pending: Pending, own_stacks: SelfDumps | None) -> Iterator[str]:
+    """What is still known of a request: its last stack, shortened, and how old that is."""
+    who, last = sight.last_known(pending, own_stacks)
+    known = (who.get("method"), who.get("path"), who.get("id"))
+    method, path, req_id = (sight.text(each) or "-" for each in known)
+    yield one_line(f"pid {pid}, thread {pending.thread}: {method} {path}  {req_id}")
+    age = sight.since(last.get("taken"), time.monotonic())
+    stack = last.get("stack")
+    if age is None or not isinstance(stack, list):
+        yield "  no stack is known"
+    else:
+        by = "its own thread" if "by" in last else "the hound"
+        yield f"  its last known stack, {seconds(age)} old, written by {by} (innermost last):"
+        yield from (f"    {one_line(each)}" for each in stack if isinstance(each, str))
+    yield ""

@@ -1,0 +1,97 @@
+"""Where an installation's files are, and whether this user may look at them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+import sys
+from typing import NamedTuple
+
+from slowhound.config import default_dir
+from slowhound.report import one_line
+
+
+class Refusal(Exception):  # noqa: N818  it is an answer, with an exit code
+    """The command cannot do what it was asked; the text says why, on one line."""
+
+    def __init__(self, text: str, code: int = 1) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Place(NamedTuple):
+    """DIR, and the user that it belongs to: the one that the workers run as."""
+
+    dir: str
+    owner: int
+
+    @property
+    def boxes(self) -> str:
+        """The folder of the boxes."""
+        return os.path.join(self.dir, "boxes")
+
+    @property
+    def mine(self) -> bool:
+        """True when this process is the same user."""
+        return self.owner == os.geteuid()
+
+
+def say(text: str) -> None:
+    """One line for the operator, beside what the command prints."""
+    print(f"slowhound: {one_line(text)}", file=sys.stderr)  # noqa: T201
+
+
+def show(text: str) -> None:
+    """What the command is asked for; each line of it is clean."""
+    print(text)  # noqa: T201
+
+
+def find(arguments: argparse.Namespace) -> Place:
+    """The place that the arguments name; made by nobody here.
+
+    Raises:
+        Refusal: it is not there, or not to be trusted.
+    """
+    path = os.path.abspath(arguments.dir or configured_dir())
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError) as exc:
+        raise Refusal(f"{path}: {_why(exc)}. No worker has run here; --dir names DIR.") from exc
+    if not stat.S_ISDIR(found.st_mode):
+        raise Refusal(f"{path} is not a folder; name the folder itself with --dir")
+    if found.st_mode & 0o022:
+        raise Refusal(f"{path} is writable by other users, so what is in it cannot be trusted")
+    place = Place(path, found.st_uid)
+    if not place.mine and os.geteuid() != 0:
+        raise Refusal(f"{path} belongs to {user_name(found.st_uid)}; run this as that user or root")
+    return place
+
+
+def configured_dir() -> str:
+    """DIR of the settings that DJANGO_SETTINGS_MODULE names, else the default folder."""
+    name = os.environ.get("DJANGO_SETTINGS_MODULE")
+    if not name:
+        return default_dir()
+    # Like manage.py: the project in the current folder can be imported.
+    sys.path.insert(0, os.getcwd())
+    try:
+        from slowhound.conf import get_config
+
+        return get_config().dir
+    except Exception as exc:
+        raise Refusal(f"the settings {name} cannot be loaded ({exc!r}); --dir names DIR") from exc
+
+
+def user_name(uid: int) -> str:
+    """The user's name, or number."""
+    import pwd
+
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"
+
+
+def _why(exc: Exception) -> str:
+    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)

@@ -1,0 +1,53 @@
+"""Lists every request in flight in every worker on this host.
+
+The oldest first: who it is, what it does now, and for how long. It reads the black boxes in DIR and
+needs nothing of the workers, so it also works while they are stuck. A worker that gives no sign of
+life has a ! after its pid. Run it as the user of the workers, or as root. It writes the events of
+requests whose worker has died and that nobody else has written. Exit code 1 when nothing is in
+flight.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from slowhound.cli import adopt, place, table
+from slowhound.cli.place import say, show
+from slowhound.cli.sight import Worker, in_flight, workers
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--json", action="store_true", help="print a list of objects")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the requests; 1 when there are none."""
+    where = place.find(arguments)
+    # Before anything is read, so that a missing library is no half of a table.
+    console = None if arguments.json else table.console()
+    found = workers(where)
+    requests = in_flight(found)
+    if console is None:
+        show(json.dumps([each._asdict() for each in requests], indent=2))
+    elif requests:
+        console.print(table.requests_table(requests, console.width))
+    sys.stdout.flush()
+    _remarks(found, len(requests), where.dir)
+    adopt.adopt(where)
+    return 0 if requests else 1
+
+
+def _remarks(found: list[Worker], requests: int, directory: str) -> None:
+    if not found:
+        say(f"no worker runs here ({directory})")
+    elif not requests:
+        say(f"nothing is in flight in {len(found)} worker{'s'[: len(found) != 1]}")
+    missing = table.without_place(found)
+    if missing:
+        say(f"{missing} more are in flight, without a slot in their worker's box")
+    for each in found:
+        if each.late:
+            say(each.silence())

@@ -1,0 +1,180 @@
+"""What the boxes of living processes say: the workers, and their requests in flight.
+
+A box belongs to another process and may hold any bytes: what is missing or broken is None here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from slowhound.blackbox import held
+from slowhound.boxes import BoxState, Pending, read
+from slowhound.cli.place import Place, Refusal
+from slowhound.dumps import open_owned, without_gil
+from slowhound.frames import is_app
+from slowhound.notes import read_note
+from slowhound.postmortem import LARGEST, latest_stack
+from slowhound.redact import sql_shape
+from slowhound.selfdumps import SelfDumps
+
+# The hound wakes several times a second.
+LATE = 1.5
+# No request is ten years old: a time before that is noise.
+LONGEST = 10 * 365 * 86400.0
+
+
+class Worker(NamedTuple):
+    """A living process with a box; ``silent_for`` is how long ago its hound did its chores."""
+
+    box: str
+    state: BoxState
+    server: str | None
+    silent_for: float
+    own_stacks: SelfDumps | None  # what its threads wrote of themselves, of a late one
+
+    @property
+    def late(self) -> bool:
+        """True when its hound should have shown itself."""
+        return self.silent_for > LATE
+
+    def silence(self) -> str:
+        """A sentence for a late one."""
+        seconds = f"{self.silent_for:.1f}"
+        return f"pid {self.state.pid}: no sign of life for {seconds} s: GIL held or process stopped"
+
+
+class InFlight(NamedTuple):
+    """One request in flight; the names are those of ``ps --json``, times are seconds."""
+
+    pid: int
+    server: str | None
+    thread: int
+    req_id: str | None
+    method: str | None
+    path: str | None
+    view: str | None
+    age: float | None
+    queries: int | None
+    sql: str | None
+    sql_time: float | None
+    doing: str | None
+    doing_age: float | None
+    late: bool
+    silent_for: float
+
+
+def workers(place: Place) -> list[Worker]:
+    """Every living process with a box below this place, in the order of their pids.
+
+    Raises:
+        Refusal: the folder cannot be read.
+    """
+    try:
+        names = os.listdir(place.boxes)
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        raise Refusal(f"{place.boxes} cannot be read: {exc.strerror}") from exc
+    found = [
+        _worker(os.path.join(place.boxes, name), place.owner)
+        for name in names
+        if name.endswith(".box")
+    ]
+    return sorted((each for each in found if each), key=lambda each: each.state.pid)
+
+
+def _worker(path: str, owner: int) -> Worker | None:
+    try:
+        fd = open_owned(path, os.O_RDONLY, owner)
+    except OSError:
+        return None
+    try:
+        state = read(os.read(fd, LARGEST)) if held(fd) else None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    if state is None:
+        return None
+    server = text(read_note(state.settings).get("server"))
+    silent_for = max(time.monotonic() - state.heartbeat / 1e9, 0.0)
+    own_stacks = without_gil(path) if silent_for > LATE else None
+    return Worker(path, state, server, silent_for, own_stacks)
+
+
+def in_flight(found: list[Worker]) -> list[InFlight]:
+    """Their requests, the oldest first."""
+    now = time.monotonic()
+    requests = [_request(each, pending, now) for each in found for pending in each.state.pending]
+    return sorted(requests, key=lambda each: -(each.age or 0.0))
+
+
+def _request(worker: Worker, pending: Pending, now: float) -> InFlight:
+    who, last = last_known(pending, worker.own_stacks)
+    running = bool(pending.query_began and pending.sql)
+    queries = last.get("db_queries")
+    return InFlight(
+        pid=worker.state.pid,
+        server=worker.server,
+        thread=pending.thread,
+        req_id=text(who.get("id")),
+        method=text(who.get("method")),
+        path=text(who.get("path")),
+        view=pending.view.decode("utf-8", "replace") or None,
+        age=since(who.get("started"), now),
+        queries=queries if isinstance(queries, int) else None,
+        sql=sql_shape(pending.sql.decode("utf-8", "replace")) if running else None,
+        sql_time=since(pending.query_began / 1e9, now) if running else None,
+        doing=_doing(last),
+        doing_age=since(last.get("taken"), now),
+        late=worker.late,
+        silent_for=worker.silent_for,
+    )
+
+
+def last_known(
+    pending: Pending, own_stacks: SelfDumps | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Who a request is, and its last stack: the hound's, or what its own thread wrote later."""
+    who = read_note(pending.who)
+    return who, latest_stack(pending, who, own_stacks)
+
+
+def text(value: Any) -> str | None:
+    """A value of a note that should be a text."""
+    return value if isinstance(value, str) else None
+
+
+def since(start: Any, now: float) -> float | None:
+    """Seconds since a moment of a note; None when it is none, or has not come yet."""
+    if not isinstance(start, int | float) or isinstance(start, bool):
+        return None
+    return now - start if now - LONGEST <= start <= now else None
+
+
+def _doing(last: Mapping[str, Any]) -> str | None:
+    """The innermost application frame of a stack note.
+
+    With a single one, the note's ``cause`` is the innermost frame of all, which may be a
+    library's: then it is ``loc``. With none at all it is the innermost one.
+    """
+    cause, loc = text(last.get("cause")), text(last.get("loc"))
+    if cause is None or loc is None:
+        return cause or loc
+    return loc if _is_library(cause) and not _is_library(loc) else cause
+
+
+def _is_library(frame: str) -> bool:
+    """True when the file of a shortened frame is one of a library's, as far as this one sees."""
+    path = frame.rsplit(":", 2)[0]
+    if path.startswith("<"):
+        return True
+    for root in sys.path:
+        whole = os.path.join(root, path)
+        if root and "\0" not in path and os.path.exists(whole):
+            return not is_app(whole)
+    return False

@@ -1,0 +1,168 @@
+"""Shows every request in flight in every worker, live.
+
+The same as ps, again and again: quit with q or Ctrl-C. The line above the table has the workers,
+how many of them are busy, and the requests that ended per second. It needs a terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from slowhound.cli import place, table
+from slowhound.cli.adopt import Adopter
+from slowhound.cli.place import Place, Refusal
+from slowhound.cli.sight import Worker, in_flight, workers
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+SHORTEST, LONGEST = 0.1, 3600.0
+# Lines that are not rows: the header, the table's own two, the lines below it.
+AROUND = 5
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--interval",
+        type=interval,
+        default=1.0,
+        metavar="SECONDS",
+        help="between two looks (default: 1)",
+    )
+
+
+def interval(given: str) -> float:
+    """Seconds, neither too few nor too many."""
+    number = float(given)
+    if math.isnan(number) or not SHORTEST <= number <= LONGEST:
+        raise argparse.ArgumentTypeError(f"must be from {SHORTEST} to {LONGEST:.0f}")
+    return number
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs until somebody quits."""
+    if not sys.stdout.isatty():
+        raise Refusal("top needs a terminal; 'slowhound ps' prints the same once", 2)
+    where = place.find(arguments)
+    console = table.console()
+    adopter = Adopter(where)
+    try:
+        with _terminal():
+            _live(console, where, adopter, arguments.interval)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        adopter.close()
+    return 0
+
+
+def _live(console: Console, where: Place, adopter: Adopter, seconds: float) -> None:
+    from rich.live import Live
+
+    rate = Rate()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            found = workers(where)
+            live.update(_screen(found, rate.of(found), *console.size), refresh=True)
+            adopter.visit()
+            if _quit_within(seconds):
+                return
+
+
+@contextlib.contextmanager
+def _terminal() -> Iterator[None]:
+    """Keys come one by one and unseen; whatever happens, the terminal is put back."""
+    import termios
+    import tty
+
+    def end(number: int, _frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    handlers: dict[int, Any] = {
+        signal.SIGTERM: end,
+        signal.SIGHUP: end,
+        signal.SIGTSTP: signal.SIG_IGN,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    keys = sys.stdin.fileno() if sys.stdin is not None and sys.stdin.isatty() else None
+    settings = termios.tcgetattr(keys) if keys is not None else None
+    try:
+        if keys is not None:
+            tty.setcbreak(keys)
+        yield
+    finally:
+        if keys is not None and settings is not None:
+            with contextlib.suppress(termios.error):  # it has gone, as after SIGHUP
+                termios.tcsetattr(keys, termios.TCSADRAIN, settings)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _quit_within(seconds: float) -> bool:
+    """Waits, and says whether somebody wants to leave."""
+    end = time.monotonic() + seconds
+    keys = [sys.stdin.fileno()] if sys.stdin is not None and sys.stdin.isatty() else []
+    while (left := end - time.monotonic()) > 0:
+        if select.select(keys, [], [], left)[0]:
+            typed = os.read(keys[0], 1024)
+            if not typed or b"q" in typed or b"Q" in typed:
+                return True
+    return False
+
+
+class Rate:
+    """Requests per second, from what the boxes had counted at two looks."""
+
+    def __init__(self) -> None:
+        self._served: dict[tuple[int, int], int] = {}
+        self._at: float | None = None
+
+    def of(self, found: list[Worker]) -> float | None:
+        """The rate since the last call; None at the first one."""
+        now = time.monotonic()
+        served = {(each.state.pid, each.state.started): each.state.served for each in found}
+        # A worker that is new was not seen to have served anything.
+        ended = sum(max(count - self._served.get(key, count), 0) for key, count in served.items())
+        before, self._at, self._served = self._at, now, served
+        return None if before is None or now <= before else ended / (now - before)
+
+
+def header(found: list[Worker], rate: float | None) -> str:
+    """The line above the table."""
+    busy = sum(each.state.in_flight > 0 for each in found)
+    late = [str(each.state.pid) for each in found if each.late]
+    parts = [
+        f"workers {len(found)}",
+        f"busy {busy}",
+        f"requests/s {'-' if rate is None else format(rate, '.1f')}",
+    ]
+    if late:
+        parts.append(f"no sign of life (GIL held or stopped): {', '.join(late)}")
+    return "   ".join(parts)
+
+
+def _screen(found: list[Worker], rate: float | None, width: int, height: int) -> RenderableType:
+    from rich.console import Group
+
+    requests = in_flight(found)
+    rows = max(height - AROUND, 1)
+    hidden = max(len(requests) - rows, 0) + table.without_place(found)
+    parts: list[RenderableType] = [table.line(header(found, rate), "bold")]
+    if requests:
+        parts.append(table.requests_table(requests[:rows], width))
+    else:
+        parts.append(table.line("nothing is in flight" if found else "no worker runs here"))
+    if hidden:
+        parts.append(table.line(f"{hidden} more"))
+    parts.append(table.line("q: quit", "dim"))
+    return Group(*parts)

@@ -1,0 +1,137 @@
+"""Sets the threshold of slow requests for a while, in all running workers.
+
+Lower or higher than SLOW_AFTER, for all views or for one, without a deploy: the workers see it
+within about a second, and it ends by itself. Without options it shows what is in force (exit code
+1: nothing is).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+import time
+from datetime import datetime
+
+from slowhound import override
+from slowhound.cli import place
+from slowhound.cli.place import Place, Refusal, say, show
+from slowhound.cli.sight import workers
+from slowhound.cli.table import seconds
+from slowhound.override import LONGEST, MOST, Threshold, in_force, load, store
+from slowhound.report import one_line
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+LONGEST_NAME = 300
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--slow-after",
+        type=threshold,
+        metavar="SECONDS",
+        help="a request that takes longer is reported as slow",
+    )
+    parser.add_argument(
+        "--view", type=view_name, help="name, route or function of the one view that it is for"
+    )
+    parser.add_argument(
+        "--for",
+        dest="duration",
+        type=duration,
+        metavar="DURATION",
+        help="how long: 90s, 10m, 1h; a day at most",
+    )
+    parser.add_argument(
+        "--off", action="store_true", help="end what is in force; with --view for this view only"
+    )
+
+
+def threshold(given: str) -> float:
+    """Seconds, not negative."""
+    number = float(given)
+    if not math.isfinite(number) or number < 0:
+        raise argparse.ArgumentTypeError(f"{given} is no number of seconds")
+    return number
+
+
+def view_name(given: str) -> str:
+    """A name that a view may have."""
+    if not 0 < len(given) <= LONGEST_NAME or not given.isprintable():
+        raise argparse.ArgumentTypeError("that is no name of a view")
+    return given
+
+
+def duration(given: str) -> float:
+    """``90s``, ``10m`` or ``1h`` in seconds."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([smh])", given)
+    length = float(found[1]) * UNITS[found[2]] if found else 0.0
+    if not 0 < length <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{given!r} is not like 90s, 10m or 1h, a day at most")
+    return length
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Sets, ends or shows; 1 when there is nothing to show."""
+    setting = arguments.slow_after is not None
+    if setting != (arguments.duration is not None):
+        arguments.refuse("--slow-after and --for belong together")
+    if setting and arguments.off:
+        arguments.refuse("--off ends what --slow-after sets")
+    if arguments.view is not None and not setting and not arguments.off:
+        arguments.refuse("--view belongs to --slow-after or --off")
+    where = place.find(arguments)
+    now = time.time()
+    found = list(in_force(tuple(load(_file(where), where.owner)), now))
+    if not setting and not arguments.off:
+        return _show(found, now)
+    kept = [each for each in found if each.view != arguments.view]
+    if arguments.off:
+        kept = kept if arguments.view is not None else []
+        _store(where, kept)
+        show("ended" if len(kept) < len(found) else "nothing was in force")
+        return 0
+    if len(kept) >= MOST:
+        raise Refusal(f"thresholds for {MOST} views are in force, which is the most there can be")
+    new = Threshold(arguments.view, arguments.slow_after, now + arguments.duration)
+    _store(where, [*kept, new])
+    show(_line(new, now))
+    _who_hears(where)
+    return 0
+
+
+def _file(where: Place) -> str:
+    return os.path.join(where.dir, override.NAME)
+
+
+def _store(where: Place, thresholds: list[Threshold]) -> None:
+    try:
+        store(where.dir, thresholds)
+    except OSError as exc:
+        raise Refusal(f"{_file(where)} cannot be written: {exc.strerror}") from exc
+
+
+def _who_hears(where: Place) -> None:
+    found = workers(where)
+    if not found:
+        say(f"no worker runs here now ({where.dir})")
+    for each in found:
+        if each.late:
+            say(each.silence())
+
+
+def _show(found: list[Threshold], now: float) -> int:
+    for each in found:
+        show(_line(each, now))
+    if not found:
+        say("nothing is in force: each request has the threshold of the settings")
+    return 0 if found else 1
+
+
+def _line(each: Threshold, now: float) -> str:
+    end = datetime.fromtimestamp(each.until).astimezone()
+    what = "all views" if each.view is None else f"view {each.view}"
+    left = seconds(each.until - now)
+    return one_line(f"{what}: slow after {each.slow_after:g} s, until {end:%H:%M:%S %Z} ({left})")

@@ -1,0 +1,52 @@
+"""A process with a recorder and one request in flight, of any user, path and behaviour.
+
+`python -m tests.harness.worker JSON`; it says `ready`, and goes on until its input ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+
+import django
+from django.conf import settings
+
+from slowhound import recorder
+from slowhound.config import load
+
+
+def hold_the_gil() -> None:
+    """For longer than any test; no other thread of this process runs again."""
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+def main() -> None:
+    given = json.loads(sys.argv[1])
+    settings.configure()
+    django.setup()
+    if given["user"]:
+        os.setgid(given["user"])
+        os.setuid(given["user"])
+    config = load({"DIR": given["dir"], "STREAM": None, **given["settings"]})
+    active = recorder.start(config)
+    assert active is not None
+    record = active.begin(given["method"], given["path"])
+    assert record.slot is not None
+    if given["view"]:
+        record.slot.view_known(given["view"])
+    if given["sql"]:
+        record.slot.query_begins(given["sql"], record.started)
+    print("ready", flush=True)
+    if given["then"] == "hold the GIL":
+        # Only who keeps a sleeping hound from waking is caught, see `deadman`.
+        while not active.deadman._armed:
+            time.sleep(0.001)
+        hold_the_gil()
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""`slowhound dump`: the stacks of a worker that answers, and of one that cannot."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.harness.cli import ps_of, slowhound, worker
+from tests.harness.launch import ROOT, Launcher
+from tests.harness.site import Site
+from tests.harness.sources import line_of
+from tests.harness.waiting import eventually
+
+GATED = line_of("views/waiting.py", "gated")
+STANDS = (
+    f'  File "{ROOT}/tests/site/views/waiting.py", line {GATED}, in gated\n'
+    "    wait_at(gate)  # mark: gated\n"
+)
+
+
+@pytest.fixture(scope="module", params=["sync", "gthread"])
+def site(request: pytest.FixtureRequest, serve_module: Launcher) -> Site:
+    return serve_module(worker=request.param, workers=2)
+
+
+def start(site: Site, name: str) -> Callable[[], str]:
+    """A request that waits at the gate of this name; what lets it go returns its agent."""
+    gate = site.gate(name)
+    answer = site.start(f"/gate/{name}/")
+    gate.wait_entered()
+
+    def let_go() -> str:
+        gate.open()
+        return answer.result().agent
+
+    return let_go
+
+
+@pytest.mark.parametrize("by", ["pid", "req_id"])
+def test_stack_of_now_is_printed_with_its_source(site: Site, by: str) -> None:
+    """As a traceback, by the worker's pid or the request's id."""
+    let_go = start(site, f"asked-by-{by}")
+    found = ps_of(site.dir, f"/gate/asked-by-{by}/")
+    done = slowhound("dump", site.dir, str(found[by]))
+    assert (done.returncode, done.stderr) == (0, "")
+    title, _ = done.stdout.split("\n", 1)
+    assert title.startswith(f"pid {found['pid']}, thread {found['thread']}: GET /gate/asked-by-")
+    assert found["req_id"] in title
+    assert STANDS in done.stdout
+    let_go()
+
+
+def test_without_a_pid_all_workers_are_asked(site: Site) -> None:
+    """Their other threads too, by name."""
+    let_go = start(site, "asked-all")
+    done = slowhound("dump", site.dir)
+    assert done.returncode == 0, done.stderr
+    assert STANDS in done.stdout
+    pids = {int(pid) for pid in re.findall(r"^pid (\d+), thread", done.stdout, re.MULTILINE)}
+    assert pids == set(site.worker_pids())
+    found = re.findall(r"^pid (\d+), thread (\d+) \(MainThread\)", done.stdout, re.MULTILINE)
+    assert found
+    assert all(pid == thread for pid, thread in found)
+    let_go()
+
+
+def test_two_who_ask_at_once_both_get_an_answer(site: Site) -> None:
+    """Neither takes away the other's."""
+    let_go = start(site, "asked-twice")
+    pid = str(ps_of(site.dir, "/gate/asked-twice/")["pid"])
+    with ThreadPoolExecutor() as threads:
+        answers = [threads.submit(slowhound, "dump", site.dir, pid) for _ in range(3)]
+    for answer in answers:
+        assert (answer.result().returncode, STANDS in answer.result().stdout) == (0, True)
+    let_go()
+
+
+def test_dump_is_for_nobody_else_to_read(site: Site) -> None:
+    """The file is the workers' user's own, and there is no part of one."""
+    let_go = start(site, "asked-mode")
+    slowhound("dump", site.dir)
+    found = sorted(site.dir.glob("boxes/*.dump*"))
+    assert [path.suffix for path in found] == [".dump"] * len(site.worker_pids())
+    assert {path.stat().st_mode & 0o777 for path in found} == {0o600}
+    let_go()
+
+
+def test_dumps_do_not_change_what_is_recorded(site: Site) -> None:
+    """A request that was looked at has its one event, and nothing of it is lost."""
+    let_go = start(site, "asked-recorded")
+    for _ in range(3):
+        slowhound("dump", site.dir)
+    event = site.terminal(let_go())
+    assert (event["resp_outcome"], event["resp_status"], event.get("rec_dropped")) == (
+        "ok",
+        200,
+        None,
+    )
+
+
+def test_stopped_worker_shows_its_last_known_stack(serve: Launcher) -> None:
+    """It says that it is not of now, how old it is, and exits with 1."""
+    site = serve()
+    let_go = start(site, "stopped")
+    found = ps_of(site.dir, "/gate/stopped/", doing=lambda doing: doing is not None)
+    os.kill(found["pid"], signal.SIGSTOP)
+    try:
+        done = slowhound("dump", site.dir, found["req_id"])
+    finally:
+        os.kill(found["pid"], signal.SIGCONT)
+    assert done.returncode == 1
+    assert f"pid {found['pid']} did not answer within 2.5 s: GIL held, or process stopped" in (
+        done.stderr
+    )
+    assert re.search(r"its last known stack, [2-9]\.\d s old, written by the hound", done.stdout)
+    assert f"    tests/site/views/waiting.py:{GATED}:gated\n" in done.stdout
+    eventually(
+        lambda: slowhound("dump", site.dir, found["req_id"]).returncode == 0,
+        "an answer, once it goes on",
+    )
+    let_go()
+
+
+def test_thread_that_holds_the_gil_shows_what_it_wrote_itself(tmp_path: Path) -> None:
+    """Nobody else in that process can."""
+
+    def holds(doing: str | None) -> bool:
+        return doing is not None and doing.endswith(":hold_the_gil")
+
+    with worker(tmp_path / "d", path="/held/", then="hold the GIL") as pid:
+        ps_of(tmp_path / "d", "/held/", late=True, doing=holds)
+        done = slowhound("dump", tmp_path / "d", str(pid))
+    assert done.returncode == 1
+    assert "written by its own thread" in done.stdout
+    assert ":hold_the_gil\n" in done.stdout
+
+
+def test_who_is_not_there_cannot_be_asked(site: Site) -> None:
+    """A sentence, and exit code 1."""
+    for which, words in (("1", "no worker has the pid 1"), ("x-y", "no request x-y is in flight")):
+        done = slowhound("dump", site.dir, which)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"slowhound: {words}")
+
+
+def test_dumps_of_the_dead_are_removed(serve: Launcher) -> None:
+    """With their box."""
+    site = serve()
+    assert site.get("/ok/").status == 200
+    slowhound("dump", site.dir)
+    (pid,) = site.worker_pids()
+    assert list(site.dir.glob(f"boxes/{pid}-*.dump"))
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not list(site.dir.glob(f"boxes/{pid}-*")), "nothing of it is left")

@@ -1,0 +1,191 @@
+"""`slowhound ps` from another shell, while workers are busy, stuck, dying or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.harness.accounts import terminal_events
+from tests.harness.cli import ps, ps_of, slowhound
+from tests.harness.launch import Launcher
+from tests.harness.site import Site
+from tests.harness.sources import line_of
+from tests.harness.waiting import eventually
+
+WAITING = f"tests/site/gates.py:{line_of('gates.py', 'waiting')}:wait_at"
+
+
+@pytest.fixture(scope="module", params=["sync", "gthread"])
+def site(request: pytest.FixtureRequest, serve_module: Launcher) -> Site:
+    return serve_module(worker=request.param)
+
+
+def test_request_in_flight_is_listed(site: Site) -> None:
+    """Who it is, where, how old, and the application's line that it stands at."""
+    gate = site.gate("listed")
+    answer = site.start("/gate/listed/")
+    gate.wait_entered()
+    found = ps_of(site.dir, "/gate/listed/", doing=WAITING)
+    assert found["pid"] in site.worker_pids()
+    assert Path(f"/proc/{found['pid']}/task/{found['thread']}").exists()
+    assert (found["method"], found["view"], found["queries"]) == ("GET", "gate", 0)
+    assert found["server"] in ("SyncWorker", "ThreadWorker")
+    assert 0 < found["doing_age"] < found["age"] < 60
+    assert found["sql"] is None
+    gate.open()
+    assert site.terminal(answer.result().agent)["req_id"] == found["req_id"]
+
+
+def test_query_is_listed_while_it_runs(serve: Launcher) -> None:
+    """Its shape, without its literals, and for how long it runs."""
+    site = serve()
+    wire = site.open("/endless-sql/")
+    found = ps_of(site.dir, "/endless-sql/", sql=lambda sql: sql is not None)
+    assert found["sql"].startswith("WITH RECURSIVE endless(n)")
+    assert "secret" not in found["sql"]
+    assert "1000000000000" not in found["sql"]
+    assert 0 <= found["sql_time"] <= found["age"]
+    os.kill(found["pid"], signal.SIGKILL)
+    wire.close()
+
+
+def test_queries_so_far_are_counted(site: Site) -> None:
+    """As of the last look that the hound had."""
+    gate = site.gate("counted")
+    answer = site.start("/query-then-gate/counted/")
+    gate.wait_entered()
+    assert ps_of(site.dir, "/query-then-gate/counted/", queries=1)
+    gate.open()
+    answer.result()
+
+
+def test_the_oldest_comes_first(serve: Launcher) -> None:
+    """All requests of all workers, in the order in which they began."""
+    site = serve(worker="gthread", workers=2, threads=4)
+    names = ["a", "b", "c"]
+    answers = []
+    for name in names:
+        answers.append(site.start(f"/gate/{name}/"))
+        site.gate(name).wait_entered()
+    found = ps(site.dir)
+    assert [each["path"] for each in found] == [f"/gate/{name}/" for name in names]
+    assert len({each["pid"] for each in found}) in (1, 2)
+    for name, answer in zip(names, answers, strict=True):
+        site.gate(name).open()
+        answer.result()
+
+
+def test_table_shows_the_same(site: Site) -> None:
+    """For people: a row for each request, below headings."""
+    gate = site.gate("table")
+    answer = site.start("/gate/table/")
+    gate.wait_entered()
+    found = ps_of(site.dir, "/gate/table/", doing=WAITING)
+    done = slowhound("ps", site.dir)
+    assert done.returncode == 0
+    head, *rows = [line for line in done.stdout.splitlines() if line.strip(" ─")]
+    assert head.split()[:4] == ["PID", "THREAD", "AGE", "REQUEST"]
+    (row,) = [row for row in rows if "GET /gate/table/" in row]
+    assert str(found["pid"]) in row
+    assert WAITING in row
+    gate.open()
+    answer.result()
+
+
+def test_idle_server_has_nothing_to_list(site: Site) -> None:
+    """A sentence, and exit code 1."""
+    assert site.get("/ok/").status == 200
+    eventually(lambda: ps(site.dir) == [], "nothing in flight")
+    done = slowhound("ps", site.dir)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "slowhound: nothing is in flight in 1 worker\n"
+
+
+def test_stopped_worker_is_late(serve: Launcher) -> None:
+    """Its requests are listed all the same, and it is said that it gives no sign of life."""
+    site = serve()
+    gate = site.gate("stopped")
+    answer = site.start("/gate/stopped/")
+    gate.wait_entered()
+    (pid,) = site.worker_pids()
+    assert not ps_of(site.dir, "/gate/stopped/", late=False)["late"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        found = ps_of(site.dir, "/gate/stopped/", late=True)
+        assert found["silent_for"] > 1.5
+        done = slowhound("ps", site.dir)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert f"{pid}!" in done.stdout
+    assert f"pid {pid}: no sign of life for" in done.stderr
+    assert ps_of(site.dir, "/gate/stopped/", late=False)
+    gate.open()
+    answer.result()
+
+
+def test_path_cannot_move_the_cursor(site: Site) -> None:
+    """Line ends and control characters of a path are shown as escapes."""
+    answer = site.start("/sleep/4%0d%0a%0b%c2%85%e2%80%a8/")
+    ps_of(site.dir, "/sleep/4\r\n\x0b\x85\u2028/")
+    done = slowhound("ps", site.dir)
+    assert r"GET /sleep/4\r\n\x0b\x85\u2028/" in done.stdout
+    assert all(line.isprintable() for line in done.stdout.split("\n"))
+    answer.result()
+
+
+def test_death_that_nobody_saw_is_written_once(serve: Launcher) -> None:
+    """Without an arbiter the next look writes the events of the dead, and it says so."""
+    site = serve.wsgiref()
+    gate = site.gate("unseen")
+    wire = site.open("/gate/unseen/")
+    gate.wait_entered()
+    assert ps_of(site.dir, "/gate/unseen/", doing=WAITING)
+    os.kill(site.process.pid, signal.SIGKILL)
+    wire.read_what_comes()
+    first, second = slowhound("ps", site.dir, "--json"), slowhound("ps", site.dir, "--json")
+    assert (first.returncode, json.loads(first.stdout)) == (1, [])
+    assert f"wrote 1 events of requests whose worker has died (pid {site.process.pid})" in (
+        first.stderr
+    )
+    assert "wrote" not in second.stderr
+    (event,) = [each for each in terminal_events(site) if each["req_path"] == "/gate/unseen/"]
+    assert (event["event_type"], event["crash_cause"]) == ("crash", "unknown")
+    assert list((site.dir / "boxes").iterdir()) == []
+
+
+def test_death_that_the_arbiter_saw_is_written_once(serve: Launcher) -> None:
+    """Whoever looks at the same time leaves it to the arbiter, which knows the cause."""
+    site = serve(workers=2)
+    for number in range(5):
+        gate = site.gate(f"dying{number}")
+        wire = site.open(f"/gate/dying{number}/")
+        gate.wait_entered()
+        found = ps_of(site.dir, f"/gate/dying{number}/")
+        os.kill(found["pid"], signal.SIGKILL)
+        done = slowhound("ps", site.dir)
+        assert "wrote" not in done.stderr
+        wire.close()
+        assert site.terminal(wire.agent)["crash_signal"] == "SIGKILL"
+    counted = Counter(each["req_path"] for each in terminal_events(site))
+    assert {counted[f"/gate/dying{number}/"] for number in range(5)} == {1}
+
+
+def test_settings_say_where_the_folder_is(serve: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --dir, as the server itself."""
+    site = serve()
+    gate = site.gate("settings")
+    answer = site.start("/gate/settings/")
+    gate.wait_entered()
+    (tmp := site.scratch / "elsewhere").mkdir()
+    (tmp / "other_settings.py").write_text(f"SLOWHOUND = {{'DIR': {str(site.dir)!r}}}\n")
+    done = slowhound(
+        "ps", Path(), "--dir", "", DJANGO_SETTINGS_MODULE="other_settings", PYTHONPATH=str(tmp)
+    )
+    assert "GET /gate/settings/" in done.stdout, done.stderr
+    gate.open()
+    answer.result()

@@ -1,0 +1,63 @@
+"""What `slowhound dump` prints of whatever a process said."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from slowhound.boxes import Pending
+from slowhound.cli.dump import dump_lines, note_lines
+from slowhound.dumps import Dump, DumpFrame, DumpRequest, DumpThread
+
+HOSTILE = "x\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e"
+SHOWN = r"x\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e"
+
+
+def test_nothing_in_a_dump_is_obeyed_by_the_terminal() -> None:
+    """Files, functions, source lines, paths and the names of threads: each on a line of its own."""
+    stack = [DumpFrame(HOSTILE, 1, HOSTILE, HOSTILE)]
+    request = DumpRequest(HOSTILE, HOSTILE, HOSTILE, HOSTILE, -1.0, 7, stack)
+    dump = Dump(1, 2, [request], [DumpThread(HOSTILE, None, stack)], left_out=3)
+    lines = list(dump_lines(2, dump))
+    frame = [f'  File "{SHOWN}", line 1, in {SHOWN}', f"    {SHOWN}", ""]
+    assert lines == [
+        f"pid 2, thread 7: {SHOWN} {SHOWN}  {SHOWN}  {SHOWN}  0.0 s",
+        *frame,
+        f"pid 2, thread ? ({SHOWN}), no request",
+        *frame,
+        "(3 more stacks are left out: there are too many)",
+    ]
+
+
+def test_dump_of_one_request_leaves_out_the_rest() -> None:
+    """The other requests of its worker, and the other threads."""
+    stack = [DumpFrame("a.py", 1, "f", "")]
+    requests = [DumpRequest(name, "GET", f"/{name}/", None, 1.0, 7, stack) for name in "ab"]
+    dump = Dump(1, 2, requests, [DumpThread("MainThread", 2, stack)])
+    lines = list(dump_lines(2, dump, "b"))
+    assert lines == ["pid 2, thread 7: GET /b/  -  b  1.0 s", '  File "a.py", line 1, in f', ""]
+
+
+def pending(who: object, stack: object) -> Pending:
+    return Pending(
+        1, 0, 7, False, 0, json.dumps(who).encode(), b"", b"", json.dumps(stack).encode()
+    )
+
+
+def test_nothing_in_a_note_is_obeyed_by_the_terminal() -> None:
+    """The box is another process's, too."""
+    note = {"taken": time.monotonic() - 5, "stack": [HOSTILE, 7, None]}
+    who = {"id": HOSTILE, "method": HOSTILE, "path": HOSTILE}
+    lines = list(note_lines(2, pending(who, note), None))
+    assert lines == [
+        f"pid 2, thread 7: {SHOWN} {SHOWN}  {SHOWN}",
+        "  its last known stack, 5.0 s old, written by the hound (innermost last):",
+        f"    {SHOWN}",
+        "",
+    ]
+
+
+def test_note_without_a_stack_says_so() -> None:
+    """A request that is too young, or a box that is broken."""
+    for note in ({}, {"taken": 1e300, "stack": []}, {"taken": "now"}, {"taken": 1.0, "stack": 1}):
+        assert "  no stack is known" in list(note_lines(2, pending({}, note), None))

@@ -1,0 +1,101 @@
+"""The folder that a command looks at: not there, not to be trusted, another user's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness.cli import ps, slowhound, worker
+
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+
+
+def test_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    """For each command that needs one, and none makes it."""
+    for command in ("ps", "dump", "watch"):
+        done = slowhound(command, tmp_path / "none")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "No such file or directory" in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_folder_without_workers_is_a_sentence(tmp_path: Path) -> None:
+    """With --json an empty list."""
+    tmp_path.chmod(0o700)
+    done = slowhound("ps", tmp_path, "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (1, [])
+    assert done.stderr == f"slowhound: no worker runs here ({tmp_path})\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["ps", "dump", "watch"])
+def test_folder_that_cannot_be_trusted_is_refused(tmp_path: Path, command: str) -> None:
+    """A link, a file, a folder of everybody's."""
+    (tmp_path / "file").touch()
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "link").symlink_to(tmp_path / "open")
+    for name, why in (
+        ("file", "is not a folder"),
+        ("open", "is writable by other users"),
+        ("link", "is not a folder"),
+    ):
+        done = slowhound(command, tmp_path / name)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"slowhound: {tmp_path / name} {why}")
+        assert done.stderr.count("\n") == 1
+
+
+@needs_root
+@pytest.mark.root
+def test_root_sees_the_workers_of_another_user_and_leaves_nothing_of_its_own(
+    tmp_path: Path,
+) -> None:
+    """Requests, dumps and thresholds, and each file stays the other user's."""
+    for each in (tmp_path, *tmp_path.parents):
+        if each.stat().st_mode & 0o001 == 0:
+            each.chmod(each.stat().st_mode | 0o011)
+    folder = tmp_path / "d"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, NOBODY, NOBODY)
+    with worker(folder, path="/theirs/", user=NOBODY) as pid:
+        assert [each["path"] for each in ps(folder)] == ["/theirs/"]
+        dumped = slowhound("dump", folder, str(pid))
+        assert dumped.returncode == 0, dumped.stderr
+        assert "GET /theirs/" in dumped.stdout
+        assert slowhound("watch", folder, "--slow-after", "1", "--for", "9m").returncode == 0
+        assert "watch.json" in os.listdir(folder)
+        os.kill(pid, signal.SIGKILL)
+    done = slowhound("ps", folder)
+    assert "run this as user nobody to write their events" in done.stderr
+    assert len(list((folder / "boxes").glob("*.box"))) == 1
+    assert {path.stat().st_uid for path in folder.rglob("*")} == {NOBODY}
+
+
+@needs_root
+@pytest.mark.root
+@pytest.mark.parametrize("command", ["ps", "dump", "watch"])
+def test_folder_of_another_user_is_refused_to_all_but_root(tmp_path: Path, command: str) -> None:
+    """It says whose it is."""
+    folder = tmp_path / "d"
+    folder.mkdir(mode=0o755)
+    tmp_path.chmod(0o755)
+    tmp_path.parent.chmod(0o755)
+    tmp_path.parent.parent.chmod(0o755)
+    code = (
+        "import os, sys; from slowhound.cli import main; os.setuid(65534);"
+        f"sys.exit(main(['{command}', '--dir', {str(folder)!r}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "belongs to user root; run this as that user or root" in done.stderr

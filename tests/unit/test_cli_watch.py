@@ -1,0 +1,150 @@
+"""`slowhound watch`: what it takes, what it shows, what it leaves in the folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slowhound.cli import main
+from slowhound.cli.watch import duration, threshold, view_name
+from slowhound.override import MOST, NAME, Override, load
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o700)
+    return tmp_path
+
+
+def watch(place: Path, *arguments: str) -> int:
+    return main(["watch", "--dir", str(place), *arguments])
+
+
+def names(place: Path) -> dict[str | None, float]:
+    """What is in the file."""
+    found = load(str(place / NAME), os.geteuid())
+    return {each.view: each.slow_after for each in found}
+
+
+def test_what_is_set_is_in_force_and_shown(place: Path, capsys: Any) -> None:
+    """For all views and for one, each with its end."""
+    assert watch(place, "--slow-after", "2", "--for", "10m") == 0
+    assert watch(place, "--slow-after", "0.5", "--for", "90s", "--view", "shop:pay") == 0
+    assert "no worker runs here now" in capsys.readouterr().err
+    found = Override()
+    found.read(str(place))
+    assert (found.threshold(("shop:pay",)), found.threshold(("x",))) == (0.5, 2.0)
+    assert watch(place) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("all views: slow after 2 s, until ")
+    assert first.endswith(("(10:00)", "(9:59)"))
+    assert second.startswith("view shop:pay: slow after 0.5 s, until ")
+
+
+def test_last_word_about_a_view_counts(place: Path) -> None:
+    """The others stay."""
+    for view, seconds in (("a", "1"), ("b", "2"), ("a", "3")):
+        watch(place, "--slow-after", seconds, "--for", "1h", "--view", view)
+    assert names(place) == {"a": 3.0, "b": 2.0}
+
+
+def test_off_ends_all_or_one(place: Path, capsys: Any) -> None:
+    """And ending nothing is no error."""
+    for view in ("a", "b", "c"):
+        watch(place, "--slow-after", "1", "--for", "1h", "--view", view)
+    capsys.readouterr()
+    assert watch(place, "--off", "--view", "b") == 0
+    assert names(place) == {"a": 1.0, "c": 1.0}
+    assert watch(place, "--off", "--view", "b") == 0
+    assert watch(place, "--off") == 0
+    assert not (place / NAME).exists()
+    assert watch(place, "--off") == 0
+    assert capsys.readouterr().out.split("\n")[:-1] == [
+        "ended",
+        "nothing was in force",
+        "ended",
+        "nothing was in force",
+    ]
+
+
+def test_nothing_in_force_is_said(place: Path, capsys: Any) -> None:
+    """With exit code 1, also when a file of noise stands there."""
+    assert watch(place) == 1
+    (place / NAME).write_bytes(b"\x1b[2J noise")
+    assert watch(place) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("nothing is in force") == 2
+
+
+def test_names_in_the_file_cannot_move_the_cursor(place: Path, capsys: Any) -> None:
+    """Somebody else may have written it."""
+    text = '{"thresholds":[{"view":"\\u001b[2J\\r\\n","slow_after":1,"until":%s}]}'
+    (place / NAME).write_text(text % (time.time() + 60))
+    (place / NAME).chmod(0o600)
+    assert watch(place) == 0
+    assert capsys.readouterr().out.startswith(r"view \x1b[2J\r\n: slow after 1 s")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--slow-after", "1"],
+        ["--for", "1m"],
+        ["--slow-after", "1", "--for", "1m", "--off"],
+        ["--view", "a"],
+        ["--slow-after", "nan", "--for", "1m"],
+        ["--slow-after", "soon", "--for", "1m"],
+        ["--slow-after", "-1", "--for", "1m"],
+        ["--slow-after", "1", "--for", "10"],
+        ["--slow-after", "1", "--for", "25h"],
+        ["--slow-after", "1", "--for", "1m", "--view", ""],
+    ],
+)
+def test_wrong_use_changes_nothing(place: Path, arguments: list[str]) -> None:
+    """Exit code 2."""
+    with pytest.raises(SystemExit) as ended:
+        watch(place, *arguments)
+    assert ended.value.code == 2
+    assert list(place.iterdir()) == []
+
+
+def test_durations_have_a_unit() -> None:
+    """Nobody has to guess whether 10 are seconds."""
+    assert [duration(each) for each in ("90s", "10m", "1h", "1.5h", "24h")] == [
+        90.0,
+        600.0,
+        3600.0,
+        5400.0,
+        86400.0,
+    ]
+    for each in ("", "s", "10", "-1m", "0s", "1d", "1 m", "1e3s", "\u0661s", "1m\n"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            duration(each)
+
+
+def test_values_are_checked() -> None:
+    """No infinity, and no name that nobody could type."""
+    assert threshold("0") == 0.0
+    for each in ("inf", "-0.1", "nan"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            threshold(each)
+    assert view_name("shop:pay") == "shop:pay"
+    for each in ("", "a\nb", "v" * 301):
+        with pytest.raises(argparse.ArgumentTypeError):
+            view_name(each)
+
+
+def test_there_is_a_limit(place: Path, capsys: Any) -> None:
+    """The file stays small enough to be read each time it changes."""
+    for number in range(MOST):
+        assert watch(place, "--slow-after", "1", "--for", "1h", "--view", f"v{number}") == 0
+    assert watch(place, "--slow-after", "1", "--for", "1h", "--view", "one more") == 1
+    assert "the most there can be" in capsys.readouterr().err
+    assert watch(place, "--slow-after", "2", "--for", "1h", "--view", "v1") == 0
+    assert len(names(place)) == MOST
