@@ -17,7 +17,6 @@ import time
 
 import msgspec
 
-from slowhound import selfdumps
 from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
 from slowhound.boxes import DUMP, beside
 from slowhound.formats import clean
@@ -269,8 +268,3 @@ def open_owned(path: str, flags: int, owner: int) -> int:
         os.close(fd)
         raise PermissionError(1, f"is no regular file of user {owner} alone", path)
     return fd
-
-
-def without_gil(box: str) -> selfdumps.SelfDumps | None:
-    """What the threads of a process whose hound cannot run have written of themselves, if any."""
-    return selfdumps.of_box(box)

@@ -6,7 +6,9 @@ blocks, which is just when the hound has to look.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -36,21 +38,25 @@ def get_ident() -> int:
 class OsThread:
     """A daemon thread that runs ``function(wait)`` until it returns.
 
-    ``wait(seconds)`` sleeps and returns True when the thread shall end.
+    ``wait(seconds)`` sleeps, until ``wake`` at the longest, and returns True when the thread shall
+    end. A fork's child has none of these threads, and none is alive there.
     """
 
     def __init__(self, function: Callable[[Callable[[float], bool]], None]) -> None:
         self._function = function
-        self._allocate = original("_thread", "allocate_lock")
-        # Held until somebody says stop; held until the thread has ended.
-        self._go_on = self._allocate()
-        self._running = self._allocate()
-        self._go_on.acquire()
+        allocate = original("_thread", "allocate_lock")
+        # Released to wake it; held until the thread has ended.
+        self._bell = allocate()
+        self._running = allocate()
+        self._bell.acquire()
+        self._ending = False
+        self._pid = 0
         self.ident: int | None = None
 
     def start(self) -> None:
         """Starts it; raises RuntimeError when no thread can be had."""
         self._running.acquire()
+        self._pid = os.getpid()
         try:
             original("_thread", "start_new_thread")(self._run, ())
         except BaseException:
@@ -59,20 +65,25 @@ class OsThread:
 
     def alive(self) -> bool:
         """True while it runs."""
-        return bool(self._running.locked())
+        return bool(self._running.locked()) and self._pid == os.getpid()
+
+    def wake(self) -> None:
+        """Ends its present sleep, or its next one; never waits."""
+        # Two threads may ring at once; one ring is enough.
+        with contextlib.suppress(RuntimeError):
+            self._bell.release()
 
     def stop(self, timeout: float) -> None:
         """Asks it to end, and waits for that, ``timeout`` seconds at most."""
-        if self._go_on.locked():
-            self._go_on.release()
-        if self.ident != get_ident() and self._running.acquire(timeout=timeout):
+        self._ending = True
+        self.wake()
+        if self.ident != get_ident() and self.alive() and self._running.acquire(timeout=timeout):
             self._running.release()
 
     def _wait(self, seconds: float) -> bool:
-        if self._go_on.acquire(timeout=max(seconds, 0.0)):
-            self._go_on.release()
-            return True
-        return False
+        if not self._ending:
+            self._bell.acquire(timeout=max(seconds, 0.0))
+        return self._ending
 
     def _run(self) -> None:
         try:

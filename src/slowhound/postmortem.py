@@ -23,13 +23,15 @@ from slowhound.fields import VERSION
 from slowhound.frames import Stack, innermost, locate
 from slowhound.notes import FRAMES, read_note
 from slowhound.redact import sql_shape, url
-from slowhound.selfdumps import SelfDumps
+from slowhound.selfdumps import SelfDump, SelfDumps
 
 # No box is larger: 1,024 slots are 4 MiB.
 LARGEST = 64 * 1024**2
 # How much of a dead process's last segment is searched for events that it did write.
 TAIL = 256 * 1024
 TRIES = 5
+# What a thread has written of itself.
+Own = Callable[[int], SelfDump | None]
 
 
 class Death(NamedTuple):
@@ -142,7 +144,7 @@ def _event(
 ) -> dict[str, Any]:
     who = read_note(pending.who)
     alone = pending.thread not in shared_threads(state)
-    last = latest_stack(pending, who, dumps if alone else None)
+    last = latest_stack(pending, who, dumps.of if dumps is not None and alone else None)
     # What was the last sign of life, when nobody knows when it died.
     ended = death.at if death.at is not None else max(state.heartbeat / 1e9, _last(last, pending))
     kind = "timeout" if death.cause == "timeout" else "crash"
@@ -197,10 +199,10 @@ def about(pending: Pending, now: float) -> dict[str, Any]:
     return event
 
 
-def latest_stack(pending: Pending, who: dict[str, Any], dumps: SelfDumps | None) -> dict[str, Any]:
+def latest_stack(pending: Pending, who: dict[str, Any], own: Own | None) -> dict[str, Any]:
     """The note of the last stack; where the thread itself wrote a later one, that one in it."""
     last = read_note(pending.stack)
-    dump = dumps.of(pending.thread) if dumps is not None else None
+    dump = own(pending.thread) if own is not None else None
     if dump is None:
         return last
     # The file has a time of the wall, the notes one of the monotonic clock.

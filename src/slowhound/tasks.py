@@ -22,6 +22,8 @@ from slowhound.frames import Frame, Stack, from_frame
 DEEPEST = 400  # frames of a chain: it may await itself in a circle
 # Where asgiref runs sync code: the await in the task, and the function in the thread.
 HOPS = ("SyncToAsync.__call__", "SyncToAsync.thread_handler")
+# What anext() with a default wraps.
+WRAPPERS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper")
 
 
 class Inner(NamedTuple):
@@ -51,7 +53,7 @@ def stack(task: asyncio.Task[Any], loop_thread: int) -> tuple[Stack, FrameType |
         elif isinstance(item, Frame):
             frames.append(item)
         else:
-            live = item
+            live, ident = item, None
             frames.append(_plain(item))
         if len(frames) >= DEEPEST:
             break
@@ -68,26 +70,23 @@ def _plain(frame: FrameType) -> Frame:
     return from_frame(frame)[-1]
 
 
-def _walk(task: Any, loop_thread: int) -> Iterator[Item]:
+def _walk(awaited: Any, loop_thread: int) -> Iterator[Item]:
     """Live frames, and notes in the form of frames."""
-    awaited: Any = task.get_coro()
     for _ in range(DEEPEST):
         frame, running, after = _step(awaited)
         if frame is None:
-            if isinstance(awaited, asyncio.Task):
-                awaited = awaited.get_coro()
-                continue
-            yield from _beyond(awaited, loop_thread)
-            return
-        if running:
+            awaited = _beyond(awaited)
+        elif running:
             yield from _inside(frame, loop_thread)
             return
-        yield frame
-        hop = _hop(frame)
-        if hop is not None:
-            yield from hop
-            return
-        awaited = _children(frame, after)
+        else:
+            yield frame
+            hop = _hop(frame)
+            if hop is not None:
+                yield hop.seen
+                awaited = hop.after
+            else:
+                awaited = _children(frame, after)
         if isinstance(awaited, Group):
             yield awaited.note
             awaited = awaited.first
@@ -108,48 +107,37 @@ def _step(awaited: Any) -> tuple[FrameType | None, bool, Any]:
     return None, False, None
 
 
-def _beyond(awaited: Any, loop_thread: int) -> Iterator[Item]:
-    """What an object of C wraps: it refers to that and to little else."""
-    if isinstance(awaited, CoroutineType | GeneratorType | AsyncGeneratorType):
-        return  # it has ended
-    if awaited is None or isinstance(awaited, asyncio.Future):
-        inner = _shielded(awaited) or _gathered(awaited)
-        if isinstance(inner, Group):
-            yield inner.note
-            yield from _walk(inner.first, loop_thread)
-        elif inner is not None:
-            yield from _walk(inner, loop_thread)
-        return
-    for each in gc.get_referents(awaited):
-        if isinstance(each, asyncio.Task):
-            yield from _walk(each, loop_thread)
-            return
-        if isinstance(each, asyncio.Future):
-            yield from _beyond(each, loop_thread)
-            return
-        if isinstance(each, CoroutineType | GeneratorType | AsyncGeneratorType):
-            yield from _walk(_Holder(each), loop_thread)
-            return
+_WITH_FRAMES = CoroutineType | GeneratorType | AsyncGeneratorType
 
 
-class _Holder:
-    """Looks like a task, for a coroutine that is found without one."""
-
-    def __init__(self, coroutine: Any) -> None:
-        self._coroutine = coroutine
-
-    def get_coro(self) -> Any:
-        return self._coroutine
+def _beyond(awaited: Any) -> Any:
+    """What is waited for behind something that has no frame; None at the end of the chain."""
+    if isinstance(awaited, asyncio.Task):
+        return awaited.get_coro()
+    if isinstance(awaited, asyncio.Future):
+        return _shielded(awaited) or _gathered(awaited)
+    if awaited is None or isinstance(awaited, _WITH_FRAMES):
+        return None  # it has ended
+    # An object of C wraps it: it refers to that, perhaps in a wrapper of its own, and to little
+    # else.
+    found = gc.get_referents(awaited)
+    for each in found:
+        if isinstance(each, asyncio.Future | _WITH_FRAMES):
+            return each
+    return next((each for each in found if type(each).__name__ in WRAPPERS), None)
 
 
 class Group:
-    """Several tasks that are waited for at once: the first that is not done stands for them."""
+    """Several that are waited for at once: the one that runs, or the first that is not done."""
 
     def __init__(self, kind: str, members: Iterable[Any]) -> None:
         everyone = list(members)
         pending = [each for each in everyone if not each.done() and not _listens(each)]
-        self.first = pending[0] if pending else None
-        text = f"{kind} of {len(everyone)}, {len(pending)} pending; the first of them"
+        running = [each for each in pending if isinstance(each, asyncio.Task) and is_running(each)]
+        self.first = next(iter(running or pending), None)
+        text = f"{kind} of {len(everyone)}, {len(pending)} pending"
+        if self.first is not None:
+            text += "; the one that runs" if running else "; the first of them"
         self.note = Frame("<asyncio>", 0, text)
 
 
@@ -179,8 +167,11 @@ def _children(frame: FrameType, awaited: Any) -> Any:
         names = frame.f_locals
         if code.co_qualname in ("TaskGroup.__aexit__", "TaskGroup._aexit"):
             return Group("TaskGroup", getattr(names.get("self"), "_tasks", ()))
-        if code.co_name in ("_wait", "_wait_for_one"):
+        if code.co_name == "_wait":
             return Group("wait", names.get("fs") or ())
+        todo = getattr(names.get("self"), "_todo", None)
+        if code.co_name == "_wait_for_one" and todo:  # before Python 3.13 it is out of reach
+            return Group("as_completed", todo)
         if code.co_name == "wait_for" and isinstance(names.get("fut"), asyncio.Task):
             return names["fut"]  # Python 3.11 runs it in a task of its own
     return awaited
@@ -193,35 +184,56 @@ def _gathered(future: Any) -> Group | None:
 
 def _shielded(future: Any) -> Any:
     """``shield`` gives a future that only a callback's closure ties to what it waits for."""
+    return _from_callback(future, "_outer_done_callback", "inner")
+
+
+def _from_callback(future: Any, function: str, variable: str) -> Any:
+    """A variable of the closure of one of a future's callbacks, None when there is none."""
     for callback, _ in getattr(future, "_callbacks", None) or ():
-        if getattr(callback, "__name__", "") == "_outer_done_callback":
-            for cell in callback.__closure__ or ():
-                if isinstance(cell.cell_contents, asyncio.Future):
-                    return cell.cell_contents
+        if getattr(callback, "__name__", "") == function:
+            names = callback.__code__.co_freevars
+            if variable in names:
+                return callback.__closure__[names.index(variable)].cell_contents
     return None
 
 
-def _hop(frame: FrameType) -> Iterator[Item] | None:
-    """Beyond ``await sync_to_async(...)``: the thread that runs it, None for any other frame."""
+class Hop(NamedTuple):
+    """Beyond ``await sync_to_async(...)``: its thread or a note, and what that waits for."""
+
+    seen: Inner | Frame
+    after: Any = None
+
+
+def _hop(frame: FrameType) -> Hop | None:
+    """What stands behind a frame of ``sync_to_async``, None for any other frame."""
     if frame.f_code.co_qualname != HOPS[0] or not frame.f_code.co_filename.endswith("sync.py"):
         return None
-    ours = frame.f_locals.get("task_context")
+    names = frame.f_locals
+    ours = names.get("task_context")
     if ours is None:
         return None
-    return _in_thread(ours)
+    inner = _in_thread(ours)
+    if inner is not None:
+        # A thread in async_to_sync waits for a task of the loop.
+        waits = ours and any(each.f_code.co_name == WAITS for each in inner.frames)
+        return Hop(inner, ours[-1] if waits else None)
+    job = _from_callback(names.get("exec_coro"), "_call_check_cancel", "source")
+    over = job is not None and job.done()
+    return Hop(Frame("<asgiref>", 0, WAITS_FOR_ITS_LOOP if over else WAITS_FOR_A_THREAD))
 
 
-def _in_thread(ours: Any) -> Iterator[Item]:
+def _in_thread(ours: Any) -> Inner | None:
     for ident, innermost in sys._current_frames().items():
         inner: list[FrameType] = []
         frame: FrameType | None = innermost
         while frame is not None:
             inner.append(frame)
             if frame.f_code.co_qualname == HOPS[1] and frame.f_locals.get("task_context") is ours:
-                yield Inner(ident, inner[::-1])
-                return
+                return Inner(ident, inner[::-1])
             frame = frame.f_back
-    yield Frame("<asgiref>", 0, WAITS_FOR_A_THREAD)
+    return None
 
 
+WAITS = "run_until_future"  # where a thread waits in async_to_sync
 WAITS_FOR_A_THREAD = "waits for a thread of its executor"
+WAITS_FOR_ITS_LOOP = "its thread has ended; waits for its event loop"

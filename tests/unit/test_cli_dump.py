@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from slowhound.boxes import Pending
+from slowhound.boxes import BoxState, Pending
 from slowhound.cli.dump import dump_lines, note_lines
 from slowhound.dumps import Dump, DumpFrame, DumpRequest, DumpThread
 
@@ -44,11 +44,17 @@ def pending(who: object, stack: object) -> Pending:
     )
 
 
+def lines_of(request: Pending) -> list[str]:
+    """What is printed of a request of process 2 that wrote nothing of itself."""
+    state = BoxState(2, 1, 0, 0, 1, 0, 0, 0, 0, 0, b"", (request,))
+    return list(note_lines(2, request, state, None))
+
+
 def test_nothing_in_a_note_is_obeyed_by_the_terminal() -> None:
     """The box is another process's, too."""
     note = {"taken": time.monotonic() - 5, "stack": [HOSTILE, 7, None]}
     who = {"id": HOSTILE, "method": HOSTILE, "path": HOSTILE}
-    lines = list(note_lines(2, pending(who, note), None))
+    lines = lines_of(pending(who, note))
     assert lines == [
         f"pid 2, thread 7: {SHOWN} {SHOWN}  {SHOWN}",
         "  its last known stack, 5.0 s old, written by the hound (innermost last):",
@@ -60,4 +66,4 @@ def test_nothing_in_a_note_is_obeyed_by_the_terminal() -> None:
 def test_note_without_a_stack_says_so() -> None:
     """A request that is too young, or a box that is broken."""
     for note in ({}, {"taken": 1e300, "stack": []}, {"taken": "now"}, {"taken": 1.0, "stack": 1}):
-        assert "  no stack is known" in list(note_lines(2, pending({}, note), None))
+        assert "  no stack is known" in (lines_of(pending({}, note)))

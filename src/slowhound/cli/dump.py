@@ -14,17 +14,23 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from slowhound import dumps
-from slowhound.boxes import Pending
+from slowhound import dumps, late
+from slowhound.boxes import BoxState, Pending
 from slowhound.cli import place, sight
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.cli.sight import Worker, workers
 from slowhound.cli.table import seconds
 from slowhound.dumps import Dump, DumpError, DumpFrame, DumpRequest
 from slowhound.notes import read_note
+from slowhound.postmortem import Own
 from slowhound.report import one_line
-from slowhound.selfdumps import SelfDumps
 
+BY = {
+    "thread": "written by its own thread",
+    "fault": "written at a fatal error",
+    "bystander": "written at a fatal error of another thread",
+    "remote": "read from its memory",
+}
 Answer = Dump | DumpError | None
 
 
@@ -95,9 +101,10 @@ def _show(worker: Worker, answer: Answer, req_id: str | None) -> bool:
     else:
         say(f"pid {pid} did not answer within {dumps.PATIENCE} s: GIL held, or process stopped")
     shown = [each for each in worker.state.pending if req_id in (None, _id(each))]
-    own_stacks = dumps.without_gil(worker.box)
+    # The ways that need neither its hound nor its GIL; a worker that is late only.
+    own = late.stacks(worker.box, worker.state).get if worker.late else worker.own
     for each in shown:
-        show("\n".join(note_lines(pid, each, own_stacks)))
+        show("\n".join(note_lines(pid, each, worker.state, own)))
     return False
 
 
@@ -136,9 +143,9 @@ def stack_lines(stack: Sequence[DumpFrame]) -> Iterator[str]:
             yield f"    {one_line(frame.source)}"
 
 
-def note_lines(pid: int, pending: Pending, own_stacks: SelfDumps | None) -> Iterator[str]:
+def note_lines(pid: int, pending: Pending, state: BoxState, own: Own | None) -> Iterator[str]:
     """What is still known of a request: its last stack, shortened, and how old that is."""
-    who, last = sight.last_known(pending, own_stacks)
+    who, last = sight.last_known(pending, state, own)
     known = (who.get("method"), who.get("path"), who.get("id"))
     method, path, req_id = (sight.text(each) or "-" for each in known)
     yield one_line(f"pid {pid}, thread {pending.thread}: {method} {path}  {req_id}")
@@ -147,7 +154,7 @@ def note_lines(pid: int, pending: Pending, own_stacks: SelfDumps | None) -> Iter
     if age is None or not isinstance(stack, list):
         yield "  no stack is known"
     else:
-        by = "its own thread" if "by" in last else "the hound"
-        yield f"  its last known stack, {seconds(age)} old, written by {by} (innermost last):"
+        by = BY.get(str(last.get("by")), "written by the hound")
+        yield f"  its last known stack, {seconds(age)} old, {by} (innermost last):"
         yield from (f"    {one_line(each)}" for each in stack if isinstance(each, str))
     yield ""

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from slowhound.blackbox import held
 from slowhound.boxes import BoxState, Pending, read
 from slowhound.cli.place import Place, Refusal
-from slowhound.dumps import open_owned, without_gil
+from slowhound.dumps import open_owned
 from slowhound.frames import is_app
 from slowhound.notes import read_note
-from slowhound.postmortem import LARGEST, latest_stack
+from slowhound.postmortem import LARGEST, Own, latest_stack, shared_threads
 from slowhound.redact import sql_shape
-from slowhound.selfdumps import SelfDumps
+from slowhound.selfdumps import of_box
 
 # The hound wakes several times a second.
 LATE = 1.5
@@ -34,7 +34,7 @@ class Worker(NamedTuple):
     state: BoxState
     server: str | None
     silent_for: float
-    own_stacks: SelfDumps | None  # what its threads wrote of themselves, of a late one
+    own: Own | None  # what its threads wrote of themselves, of a late one
 
     @property
     def late(self) -> bool:
@@ -102,8 +102,8 @@ def _worker(path: str, owner: int) -> Worker | None:
         return None
     server = text(read_note(state.settings).get("server"))
     silent_for = max(time.monotonic() - state.heartbeat / 1e9, 0.0)
-    own_stacks = without_gil(path) if silent_for > LATE else None
-    return Worker(path, state, server, silent_for, own_stacks)
+    dumps = of_box(path) if silent_for > LATE else None
+    return Worker(path, state, server, silent_for, None if dumps is None else dumps.of)
 
 
 def in_flight(found: list[Worker]) -> list[InFlight]:
@@ -114,7 +114,7 @@ def in_flight(found: list[Worker]) -> list[InFlight]:
 
 
 def _request(worker: Worker, pending: Pending, now: float) -> InFlight:
-    who, last = last_known(pending, worker.own_stacks)
+    who, last = last_known(pending, worker.state, worker.own)
     running = bool(pending.query_began and pending.sql)
     queries = last.get("db_queries")
     return InFlight(
@@ -137,11 +137,12 @@ def _request(worker: Worker, pending: Pending, now: float) -> InFlight:
 
 
 def last_known(
-    pending: Pending, own_stacks: SelfDumps | None
+    pending: Pending, state: BoxState, own: Own | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Who a request is, and its last stack: the hound's, or what its own thread wrote later."""
     who = read_note(pending.who)
-    return who, latest_stack(pending, who, own_stacks)
+    alone = pending.thread not in shared_threads(state)
+    return who, latest_stack(pending, who, own if alone else None)
 
 
 def text(value: Any) -> str | None:

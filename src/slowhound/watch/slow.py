@@ -114,6 +114,7 @@ class SlowWatch:
         self.starvation = starvation
         self.loops = loops
         self.override = Override()
+        self._usual = config.shortest_threshold()
         # Filled by the threads of ending requests, emptied by the hound.
         self.ended: deque[Record] = deque()
         self._looks = Looks()
@@ -124,8 +125,7 @@ class SlowWatch:
     def shortest(self) -> float:
         """Seconds that a request must at least be old to be slow; one comparison rules out most."""
         lowered = self.override.shortest()
-        usual = self.config.shortest_threshold()
-        return usual if lowered is None else min(usual, lowered)
+        return self._usual if lowered is None else min(self._usual, lowered)
 
     def scan(self, now: float) -> float:
         """One look at everything in flight, and at what ended since the last one.
