@@ -107,14 +107,14 @@ def victim(mode: str, seconds: float) -> None:
 def watch_dumps(deadman: object) -> Counter[int]:
     """Counts each dump when the hound reads it, by thread."""
     seen: Counter[int] = Counter()
-    original = deadman.read_all  # type: ignore[attr-defined]
+    original = deadman.read_proofs  # type: ignore[attr-defined]
 
-    def read_all() -> object:
+    def read_proofs() -> object:
         found = original()
         seen.update(found.keys())
         return found
 
-    deadman.read_all = read_all  # type: ignore[attr-defined]
+    deadman.read_proofs = read_proofs  # type: ignore[attr-defined]
     return seen
 
 

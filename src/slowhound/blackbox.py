@@ -10,11 +10,12 @@ Format, version 4 (native byte order: a box never leaves its machine):
   half of it: 0 magic and version, 1 pid, 2 parent's pid, 3 started (ns since 1970), 4 heartbeat
   (ns, monotonic), 5 requests in flight, 6 served, 7 dropped, 8 resident memory (bytes), 9 slots,
   10 requests that found no free slot, 11 the number of the last dump that somebody asked for, 12 of
-  the last one that was made, 13 the heartbeat after which a neighbour has told of a held GIL.
+  the last one that was made, 13 the heartbeat after which a neighbour has told of a held GIL, 14
+  the system's id of the hound's thread.
 * One area of JSON that says how the process writes its events, see ``Recorder``.
 * The slots, one per request in flight: four cells (its number, 0: free; when its running query
-  began, ns, monotonic, 0: none; the system's id of its thread; its number again once another
-  process has reported it as slow) and four areas: who it is, its view, the SQL of its last query,
+  began, ns, monotonic, 0: none; the system's id of its thread; its number again once it is
+  reported as slow) and four areas: who it is, its view, the SQL of its last query,
   its last stack.
 
 An area is two halves, written in turn, each with a sequence number, its length, a CRC, and the
@@ -42,7 +43,7 @@ MAGIC = int.from_bytes(b"SLWHND\0\x04", "little")
 CELLS = 16
 HEADER = CELLS * 8
 (PID, PARENT, STARTED, HEARTBEAT, IN_FLIGHT, SERVED, DROPPED, RSS, SLOTS, OVERFLOW) = range(1, 11)
-DUMP_ASKED, DUMP_MADE, STALL_TOLD = 11, 12, 13
+DUMP_ASKED, DUMP_MADE, STALL_TOLD, HOUND = 11, 12, 13, 14
 
 HEAD = struct.Struct("=IIII")  # sequence, length, CRC, number of the request
 HALF_SETTINGS = 1024
@@ -127,6 +128,10 @@ class Slot:
     def reported(self, number: int) -> bool:
         """True when another process has reported the request ``number``, see ``neighbours``."""
         return self.box.cells[self.at + REPORTED] == number
+
+    def report(self, number: int) -> None:
+        """The hound has reported it: no other process needs to."""
+        self.box.cells[self.at + REPORTED] = number
 
     def release(self) -> None:
         """Gives the slot back: its request has its event."""
@@ -238,6 +243,11 @@ class Box:
 def take(fd: int) -> None:
     """Locks a box for good; BlockingIOError while its process lives or another is at it."""
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def let_go(fd: int) -> None:
+    """Gives a lock back."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def held(fd: int) -> bool:

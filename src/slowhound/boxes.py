@@ -26,6 +26,7 @@ from slowhound.blackbox import (
     HEAD,
     HEADER,
     HEARTBEAT,
+    HOUND,
     IN_FLIGHT,
     MAGIC,
     MOST_SLOTS,
@@ -59,7 +60,7 @@ class Pending(NamedTuple):
     number: int
     query_began: int  # ns, monotonic; 0: no query runs
     thread: int  # the system's id of the thread that carries it
-    reported: bool  # by another process
+    reported: bool  # as slow, by whoever
     at: int  # offset of the slot
     who: bytes
     view: bytes
@@ -80,6 +81,7 @@ class BoxState(NamedTuple):
     overflow: int
     dump_made: int
     stall_told: int  # the heartbeat after which a neighbour has told of a held GIL
+    hound: int  # the system's id of its thread; 0: it has not begun
     settings: bytes
     pending: tuple[Pending, ...]
     path: str = ""  # of the box, where it was found by ``survey``
@@ -122,6 +124,7 @@ def read(data: bytes) -> BoxState | None:
         cells[OVERFLOW],
         cells[DUMP_MADE],
         cells[STALL_TOLD],
+        cells[HOUND],
         _area(data, HEADER, HALF_SETTINGS),
         tuple(found),
     )

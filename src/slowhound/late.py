@@ -1,12 +1,15 @@
 """The stacks of a process whose hound is late: from outside, while its GIL is held.
 
 Three ways, the first that works: what its threads have written of themselves (``deadman``); on
-Python 3.14 and newer, what its memory says (``remote``); and, for a thread that holds the GIL and
-sleeps, which burns no CPU and so has written nothing, a signal to that thread.
+Python 3.14 and newer, what its memory says (``remote``); and else a signal that makes a thread
+write. That one is for a thread that holds the GIL and sleeps, which burns no CPU, and for a hold
+that began while the hound was awake and no timer ran.
 
-The signal is sent only where a thread of the process sleeps, has not run at all between two looks
-(threads that wait for the GIL wake every 5 ms), and catches that signal. Such a thread sits in a
-system call: it runs no bytecode, and a dump is safe (see ``deadman``).
+The rule of safety is that of ``deadman``: no dump may interrupt running bytecode. So a signal is
+sent only where all of this is seen at two looks: the hound's own thread waits for the GIL (it wakes
+every 5 ms to ask for it, which running bytecode would have given away by then), the thread did not
+leave the CPU once in between, or slept and did not run once, and the kernel says that it catches
+the signal.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import signal
 import time
+from typing import NamedTuple
 
 from slowhound import remote
 from slowhound.boxes import BoxState
@@ -22,9 +26,11 @@ from slowhound.selfdumps import SelfDump, SelfDumps, of_box
 
 # A hound shows itself every quarter of a second.
 LATE = 1.5
-# Between two looks at a thread that sleeps, and until a thread that was asked has written.
+# Between two looks at a thread, and until a thread that was asked has written.
 LOOK_APART = 0.1
 ANSWER_WITHIN = 0.5
+# A thread that waits for the GIL wakes every 5 ms, some 20 times between two looks.
+WAKES = 10
 
 
 def late_by(state: BoxState) -> float:
@@ -40,21 +46,31 @@ def stacks(path: str, state: BoxState) -> dict[int, SelfDump]:
     beat = time.time() - late_by(state)
     threads = [pending.thread for pending in state.pending]
     found = _fresh(path, threads, beat)
-    if found or not _here(state):
-        return found
-    read = remote.stacks(state.pid, str(read_note(state.settings).get("python")))
-    if read:
-        now = time.time()
-        return {thread: SelfDump(stack, now, "remote") for thread, stack in read.items()}
+    missing = [thread for thread in threads if thread not in found]
+    stuck = _stuck(state, missing) if missing and _here(state) else []
+    if stuck:
+        read = remote.stacks(state.pid, str(read_note(state.settings).get("python")))
+        if read:
+            now = time.time()
+            return {thread: SelfDump(stack, now, "remote") for thread, stack in read.items()}
+        found = _ask_all(path, state.pid, stuck, threads, beat)
+    # Of several that have written one at most holds the GIL.
+    several = len(found) > 1
+    return {each: dump._replace(by="asked") if several else dump for each, dump in found.items()}
+
+
+def _ask_all(
+    path: str, pid: int, stuck: list[int], threads: list[int], beat: float
+) -> dict[int, SelfDump]:
+    """Has those write that are stuck; all that is then known."""
     dumps = of_box(path)
-    if dumps is None:
-        return {}
-    asked = [each for each in _asleep(state.pid, threads) if _ask(state.pid, each, dumps)]
+    asked = [each for each in stuck if dumps is not None and _ask(pid, each, dumps)]
     end = time.monotonic() + ANSWER_WITHIN
-    while asked and not found and time.monotonic() < end:
-        time.sleep(0.02)
+    while True:
         found = _fresh(path, threads, beat)
-    return found
+        if found.keys() >= set(asked) or time.monotonic() > end:
+            return found
+        time.sleep(0.02)
 
 
 def _fresh(path: str, threads: list[int], beat: float) -> dict[int, SelfDump]:
@@ -69,25 +85,46 @@ def _here(state: BoxState) -> bool:
     return read_note(state.settings).get("pids") == pid_namespace()
 
 
-def _asleep(pid: int, threads: list[int]) -> list[int]:
-    """Those that sleep and do not run at all between two looks."""
-    before = {thread: _switches(pid, thread) for thread in threads}
-    if not any(before.values()):
-        return []
+class _Seen(NamedTuple):
+    """One look at a thread: its state, and how often it has left a CPU of its own accord or not."""
+
+    state: bytes
+    left: int
+    taken_off: int
+
+
+def _stuck(state: BoxState, threads: list[int]) -> list[int]:
+    """The threads that cannot be running bytecode; none unless the hound waits for the GIL."""
+    everyone = [state.hound, *threads]
+    before = {thread: _seen(state.pid, thread) for thread in everyone}
     time.sleep(LOOK_APART)
-    return [each for each, seen in before.items() if seen and seen == _switches(pid, each)]
+    after = {thread: _seen(state.pid, thread) for thread in everyone}
+    hound = before[state.hound], after[state.hound]
+    if hound[0] is None or hound[1] is None or hound[1].left - hound[0].left < WAKES:
+        return []
+    return [thread for thread in threads if _still(before[thread], after[thread])]
 
 
-def _switches(pid: int, thread: int) -> tuple[bytes, ...] | None:
-    """How often a thread has been put on and off a CPU; None when it does not sleep."""
+def _still(before: _Seen | None, after: _Seen | None) -> bool:
+    """True for a thread that slept all the time, or ran all the time."""
+    if before is None or after is None or before.state != after.state:
+        return False
+    if before.state == b"S":
+        return before == after
+    return before.state == b"R" and before.left == after.left
+
+
+def _seen(pid: int, thread: int) -> _Seen | None:
     try:
         with open(f"/proc/{pid}/task/{thread}/status", "rb") as status:
-            lines = status.read().split(b"\n")
-    except OSError:
+            fields = dict(line.split(b":\t", 1) for line in status if b":\t" in line)
+        return _Seen(
+            fields[b"State"][:1],
+            int(fields[b"voluntary_ctxt_switches"]),
+            int(fields[b"nonvoluntary_ctxt_switches"]),
+        )
+    except (OSError, KeyError, ValueError):
         return None
-    if not any(line.startswith(b"State:\tS") for line in lines):
-        return None
-    return tuple(line for line in lines if b"ctxt_switches:" in line)
 
 
 def _ask(pid: int, thread: int, dumps: SelfDumps) -> bool:

@@ -162,7 +162,11 @@ def _threshold(pending: Pending, settings: dict[str, Any], path: str) -> float |
     ignore = settings.get("ignore")
     if not isinstance(slow_after, float) or not isinstance(by_name, dict):
         return None
-    asked = read_note(pending.who).get("path")
+    who = read_note(pending.who)
+    if "task" in who:
+        own = who.get("slow_after")
+        return float(own) if isinstance(own, int | float) else None
+    asked = who.get("path")
     for each in ignore if isinstance(ignore, list) else ():
         if each == view or (str(each).startswith("/") and str(asked).startswith(str(each))):
             return None
@@ -181,7 +185,7 @@ def _event(
     event["slow_after"] = threshold
     event["slow_loc"] = str(innermost(dump.stack))
     event["slow_stack_by"] = dump.by
-    event["slow_fingerprint"] = fingerprint(event["resp_view"], dump.stack)
+    event["slow_fingerprint"] = fingerprint(event.get("resp_view"), dump.stack)
     event["report"] = None  # here in the line; its name comes later
     return _signed(event, state, settings)
 
@@ -202,9 +206,10 @@ def _signed(event: dict[str, Any], state: BoxState, settings: dict[str, Any]) ->
 
 def _compose(pending: Pending, dump: SelfDump, state: BoxState, event: dict[str, Any]) -> Report:
     started = time.time() - (_age(pending) or 0.0)
+    who = read_note(pending.who)
     return Report(
         event=event,
-        request_line=f"{event['req_method']} {event['req_path']}",
+        request_line=f"{who.get('method')} {who.get('path')}",
         started=started,
         intercepted=time.time(),
         host=str(event["host"]),

@@ -21,8 +21,8 @@ from slowhound.blackbox import take
 from slowhound.boxes import DUMP, STACKS, BoxState, Pending, beside, open_box, read
 from slowhound.fields import VERSION
 from slowhound.frames import Stack, innermost, locate
-from slowhound.notes import FRAMES, read_note
-from slowhound.redact import sql_shape, url
+from slowhound.notes import FRAMES, read_note, who_fields
+from slowhound.redact import sql_shape
 from slowhound.selfdumps import SelfDump, SelfDumps
 
 # No box is larger: 1,024 slots are 4 MiB.
@@ -184,15 +184,8 @@ def shared_threads(state: BoxState) -> set[int]:
 def about(pending: Pending, now: float) -> dict[str, Any]:
     """The fields of a request in flight that its box has: who it is, its age, its queries."""
     who, last = read_note(pending.who), read_note(pending.stack)
-    event = {
-        "req_id": who.get("id"),
-        "req_method": who.get("method"),
-        "req_path": who.get("path"),
-        "req_referrer": _referrer(last.get("referrer") or who.get("referrer")),
-        "req_user_agent": last.get("user_agent") or who.get("user_agent"),
-        "resp_view": pending.view.decode("utf-8", "replace") or None,
-        "resp_time": _since(who.get("started"), now),
-    }
+    event = who_fields(who, last, pending.view.decode("utf-8", "replace") or None)
+    event["resp_time"] = _since(who.get("started"), now)
     for name in ("db_queries", "db_time"):
         if last.get(name):
             event[name] = last[name]
@@ -207,16 +200,14 @@ def latest_stack(pending: Pending, who: dict[str, Any], own: Own | None) -> dict
         return last
     # The file has a time of the wall, the notes one of the monotonic clock.
     taken = dump.taken - (time.time() - time.monotonic())
+    if isinstance(who.get("started"), float) and dump.by != "thread":
+        taken = max(taken, who["started"])  # the file's time is that of the kernel's last tick
     known = [at for at in (who.get("started"), last.get("taken")) if isinstance(at, float)]
     if dump.by == "thread" and known and taken < max(known):
         return last  # of an earlier request of this thread, or older than what the hound saw
     loc, cause = locate(dump.stack)
     stack = [str(frame) for frame in dump.stack[-FRAMES:]]
     return {**last, "taken": taken, "loc": loc, "cause": cause, "stack": stack, "by": dump.by}
-
-
-def _referrer(address: Any) -> str | None:
-    return url(address) if isinstance(address, str) else None
 
 
 def _stack_fields(kind: str, last: dict[str, Any], ended: float) -> dict[str, Any]:
@@ -276,7 +267,7 @@ def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
         # "slow" and "partial_failure" carry the id as well; they are not the request's end.
         ends = tuple(
             f'{{"event_type":"{kind}","req_id":"{req_id}"'.encode()
-            for kind in ("request", "timeout")
+            for kind in ("request", "task", "timeout")
         )
         return any(end in tail for tail in tails for end in ends)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from slowhound.blackbox import Slot
-    from slowhound.watch.slow import Slow
+    from slowhound.watch.reporter import Slow
     from slowhound.watch.verdict import Sample
 
 # A request with more moments than this keeps the first ones and counts the rest.
@@ -30,9 +30,14 @@ get_ident = threading.get_ident
 
 
 def use_os_threads() -> None:
-    """From now on a record's ``thread_id`` is that of its OS thread, also under gevent."""
-    global get_ident
+    """Called once a process, when its recorder starts: ids of its own, and of its threads.
+
+    From now on a record's ``thread_id`` is that of its OS thread, also under gevent.
+    """
+    global get_ident, _prefix
     get_ident = original("_thread", "get_ident")
+    # uWSGI forks without telling Python: two workers would give the same ids.
+    _prefix = _new_prefix()
 
 
 class Moment(NamedTuple):
@@ -79,6 +84,7 @@ class Record:
     Times are seconds; ``started`` is on the monotonic clock.
     """
 
+    kind: str = "request"  # the type of its event
     # who carries it
     request: Any = None  # Django's request, once the middleware has seen it
     environ: dict[str, Any] | None = None
@@ -87,6 +93,7 @@ class Record:
     begun_by_wrap: bool = False  # by slowhound.asgi.wrap, which will finish it
     done: bool = False
     left: bool = False  # the middleware has handed its response on
+    outer: Record | None = None  # what a task, or a request made in one, was begun in
     emitted: bool = False  # its terminal event is written
     # What carries it, when that is not a thread of its own; weak.
     task: Callable[[], asyncio.Task[Any] | None] | None = None
@@ -126,6 +133,8 @@ class Record:
     loop_lag: float = 0.0  # seconds for which its event loop or hub stood still
     loop_blocked_by: str | None = None
     long_lived: bool = False  # a websocket: it is not slow, it is open
+    slow_after: float | None = None  # a threshold of its own, seconds
+    task_id: str | None = None  # of a task, in its queue
     samples: list[Sample] | None = None  # the looks at it so far
     overhead: float = 0.0  # seconds of this request that slowhound itself took
 
@@ -175,6 +184,26 @@ class Record:
         return [
             Moment(start - self.started, took, kind, text) for start, took, kind, text in entries
         ]
+
+
+class TaskRecord(Record):
+    """The same of background work: ``method`` is what kind of work it is, ``path`` its name."""
+
+    kind = "task"
+    left = True  # a request that is made inside is one of its own
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        started: float,
+        task_id: str | None = None,
+        slow_after: float | None = None,
+    ) -> None:
+        super().__init__(method, path, started)
+        self.task_id = task_id
+        self.slow_after = slow_after
+        self.long_lived = slow_after is None
 
 
 in_flight: dict[int, Record] = {}

@@ -40,7 +40,8 @@ from slowhound.upkeep import Upkeep
 from slowhound.watch.deadman import DeadMan
 from slowhound.watch.hound import Hound, tick_for
 from slowhound.watch.loops import Loops
-from slowhound.watch.slow import Files, Outlets, SlowWatch
+from slowhound.watch.reporter import Files, Outlets
+from slowhound.watch.slow import SlowWatch
 from slowhound.watch.starved import Starvation
 
 
@@ -102,10 +103,15 @@ class Recorder:
             tick_for(self.watch.shortest),
             self.watch.scan,
             self.upkeep.chores(),
-            self.deadman.arm,
+            self._asleep,
             self._awake,
         )
         self.stream = self._open_stream()
+
+    def _asleep(self) -> None:
+        if self.box is not None:
+            self.box.cells[blackbox.HOUND] = threading.get_native_id()
+        self.deadman.arm()
 
     def _awake(self) -> None:
         self.deadman.disarm()
@@ -137,9 +143,15 @@ class Recorder:
 
     # The four steps of a request
 
-    def begin(self, method: str, path: str, environ: dict[str, Any] | None = None) -> Record:
+    def begin(
+        self,
+        method: str,
+        path: str,
+        environ: dict[str, Any] | None = None,
+        make: Callable[[str, str, float], Record] = Record,
+    ) -> Record:
         """A new record for the request that this thread carries from now on."""
-        record = Record(method, path, time.monotonic())
+        record = make(method, path, time.monotonic())
         record.environ = environ
         self.carry(record)
         in_flight[record.number] = record
@@ -170,7 +182,8 @@ class Recorder:
         self._threads.wrapped = True
         with guard.guard("wrap thread"):
             db.wrap_thread()
-            self.deadman.watch(get_ident(), threading.get_native_id())
+            name = threading.current_thread().name
+            self.deadman.watch(get_ident(), threading.get_native_id(), name)
 
     def finish(self, record: Record, *server_objects: Any) -> None:
         """Makes the record into its one terminal event; a second call does nothing.
@@ -189,7 +202,7 @@ class Recorder:
         finally:
             record.done = True
             if current_record.get() is record:
-                current_record.set(None)
+                current_record.set(record.outer)
         # Last, and not when the worker is being ended right here: while the slot is taken, whoever
         # finds the box of a dead process writes the event, unless it was written, see postmortem.
         if record.slot is not None:
@@ -201,7 +214,7 @@ class Recorder:
         # A thread that carries several in turn has no CPU time for each.
         if record_module.get_ident() == record.thread_id and not shares_thread(record):
             record.cpu = time.thread_time() - record.cpu_started
-        if instrumenters:
+        if instrumenters and record.kind == "request":
             self._call_instrumenters(record, server_objects)
         record.done = True
         nr = next(self._served)
@@ -241,7 +254,7 @@ class Recorder:
     def _keep(self, record: Record) -> float | None:
         """The rate at which requests like this one are kept; None when this one is not."""
         rate = self.config.sampling.get(record.outcome or "", 1.0)
-        if rate >= 1.0 or record.slow is not None:
+        if rate >= 1.0 or record.slow is not None or record.kind != "request":
             return 1.0
         # Not random.random(): an application may count on its own sequence of that.
         return rate if int.from_bytes(os.urandom(2)) < rate * 0x10000 else None

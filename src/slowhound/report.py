@@ -18,6 +18,8 @@ SHOWN_OTHERS = 50
 WAYS = {
     "thread": "The GIL was held: the thread wrote this stack itself, from C code, while no other"
     " Python\nthread of the process could run.",
+    "asked": "The GIL was held, by this thread or by another one that sleeps: this thread wrote its"
+    " stack\nitself, when another process asked it to.",
     "remote": "The GIL was held: another process read this stack, while no other Python thread of"
     " this one\ncould run.",
 }
@@ -209,7 +211,9 @@ def end_text(record: Record, verdict: str) -> str:
 
 
 def request_line(record: Record) -> str:
-    """``GET http://host/path?query``, with secret values of the query masked."""
+    """``GET http://host/path?query``, with secret values of the query masked; a task's name."""
+    if record.kind == "task":
+        return f"{record.method} {record.path}"
     environ = record.environ or {}
     scheme = environ.get("wsgi.url_scheme", "http")
     host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or "-"

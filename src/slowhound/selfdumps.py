@@ -31,7 +31,7 @@ class SelfDump(NamedTuple):
     """One stack and when its file was last written to (seconds since 1970).
 
     ``by``: ``thread``, of a thread that held the GIL; ``fault``, of the one that died of a fatal
-    error; ``bystander``, of another one at that moment.
+    error; ``bystander``, of another one at that moment; see also ``late``.
     """
 
     stack: Stack

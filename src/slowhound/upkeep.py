@@ -101,7 +101,7 @@ class Upkeep:
             native_id = self.recorder.pid if thread is main else thread.native_id
             if native_id is not None and ident != own:
                 alive[native_id] = ident
-                self.recorder.deadman.watch(ident, native_id)
+                self.recorder.deadman.watch(ident, native_id, thread.name)
         self.recorder.deadman.forget_but(set(alive))
 
     def tend_files(self) -> None:

@@ -83,8 +83,7 @@ def test_file_of_lines_is_written_by_root_for_nobody(unprivileged: Deploy) -> No
 
 HOSTILE = """\
 def post_worker_init(worker):
-    from slowhound.gunicorn.arbiter import tell_box
-    tell_box(worker, {victim!r})
+    worker.slowhound_mailbox.tell({victim!r})
 """
 
 

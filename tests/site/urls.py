@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from tests.site.options import OPTIONS
-from tests.site.views import basic, bodies, db, deaths, errors, outside, waiting
+from tests.site.views import basic, bodies, db, deaths, errors, gil, outside, waiting
 
 urlpatterns = [
     path("ok/", basic.ok, name="ok"),
@@ -68,6 +68,17 @@ urlpatterns = [
     path("abort-soon/<slug:name>/<int:microseconds>/", deaths.abort_soon, name="abort-soon"),
     path("exits/", deaths.exits, name="exits"),
     path("threads/", deaths.threads, name="threads"),
+    path("gil/sort/<slug:name>/", gil.sort, name="gil-sort"),
+    path("gil/regex/<slug:name>/", gil.regex, name="gil-regex"),
+    path("gil/power/<slug:name>/", gil.power, name="gil-power"),
+    path("gil/native/<slug:name>/", gil.native, name="gil-native"),
+    path("gil/lock/<slug:name>/", gil.lock, name="gil-lock"),
+    path("gil/slow-then-lock/<slug:name>/<str:seconds>/", gil.slow_then_lock, name="gil-late"),
+    path("gil/in-background/<slug:name>/", gil.in_background, name="gil-in-background"),
+    path("gil/sleeps/<slug:name>/", gil.sleeps, name="gil-sleeps"),
+    path("segfault/", gil.segfault, name="segfault"),
+    path("leaves/<int:code>/", gil.leaves, name="leaves"),
+    path("allocate/", gil.allocate, name="allocate"),
 ]
 
 if OPTIONS.get("slowhound") is not None:

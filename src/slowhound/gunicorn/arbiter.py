@@ -56,6 +56,8 @@ class Mailbox:
         encoded = os.fsencode(path) + b"\0"
         if len(encoded) <= PATH_BYTES - 8:
             self._map[8 : 8 + len(encoded)] = encoded
+            # It may be stuck before its hound wakes for the first time.
+            self.heartbeat[0] = time.monotonic_ns()
 
     @property
     def path(self) -> str:
@@ -119,6 +121,14 @@ def told_to_stop(server: Any, pid: int, number: int) -> None:
     worker = server.WORKERS.get(pid)
     if worker is not None and number in ENDING:
         worker.slowhound_stopped = True
+
+
+def bury_unreaped(server: Any, worker: Any) -> None:
+    """A worker that the arbiter has not reaped, if it is dead: it exited, with a code not known."""
+    mailbox: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
+    if mailbox is not None and mailbox.path:
+        death = Death("exit", None, time.monotonic())
+        _as_the_worker(worker.cfg, partial(_bury, server, mailbox.path, death))
 
 
 def look_after(server: Any) -> None:

@@ -12,7 +12,6 @@ import select
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -21,9 +20,11 @@ from urllib.parse import unquote
 
 from gunicorn.errors import HaltServer
 
+from slowhound import record as record_module
 from slowhound.frames import from_traceback
 from slowhound.guard import guarded
 from slowhound.gunicorn import arbiter
+from slowhound.osthread import get_ident
 from slowhound.postmortem import abort_fields
 from slowhound.record import Record, in_flight
 
@@ -33,7 +34,8 @@ CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED
 PATIENCE = 0.05
 # Seconds that a stopping arbiter waits for the workers that it has killed.
 LAST_WAIT = 2.0
-_main = threading.main_thread().ident
+# Gunicorn reads its configuration in the main thread; gevent's idea of a thread is another.
+_main = get_ident()
 
 
 @guarded("gunicorn pre_fork")
@@ -72,7 +74,7 @@ def pre_request(worker: Any, req: Any) -> None:
 
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     """Finishes it: the body is closed, or never will be."""
-    if threading.get_ident() == _main:  # where Python runs the handlers of signals
+    if record_module.get_ident() == _main:  # where Python runs the handlers of signals
         with ENDING:
             _finish(req, environ, resp)
     else:
@@ -87,7 +89,7 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self.busy = False
+        self.busy = 0  # several at once, where they are greenlets
         self.waiting: list[Callable[[], object]] = []
 
     def install(self) -> None:
@@ -104,11 +106,11 @@ class Ending:
             handler(number, frame)
 
     def __enter__(self) -> None:
-        self.busy = True
+        self.busy += 1
 
     def __exit__(self, *_: object) -> None:
-        self.busy = False
-        while self.waiting:
+        self.busy -= 1
+        while self.waiting and not self.busy:
             self.waiting.pop()()
 
 
@@ -156,6 +158,10 @@ def on_exit(server: Any) -> None:
         while server.WORKERS and time.monotonic() < end:
             server.reap_workers()
             time.sleep(0.01)
+    # One that exits with 3 or 4 stops Gunicorn, which takes it for a failed start, before its
+    # child_exit: it is dead all the same.
+    for worker in list(server.WORKERS.values()):
+        arbiter.bury_unreaped(server, worker)
 
 
 _SHOWN = {"REFERER": "HTTP_REFERER", "USER-AGENT": "HTTP_USER_AGENT"}
@@ -183,6 +189,8 @@ def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcepti
     elif isinstance(exc, SystemExit):
         # The arbiter's SIGABRT for a timeout exits with 1, its SIGQUIT with 0.
         record.outcome = "timeout" if exc.code == 1 else "killed"
+    elif type(exc).__name__ == "GreenletExit":  # gevent's, of a worker that stops for one
+        record.outcome = "killed"
     elif exc is not None and not isinstance(exc, StopIteration):
         record.outcome = record.outcome or "error"
         record.status = record.status or 500  # what Gunicorn answers for it

@@ -16,23 +16,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import faulthandler
 import os
-import signal
-import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from mmap import mmap
 from typing import NamedTuple
 
+from slowhound.blackbox import let_go, take
 from slowhound.losses import lost
-from slowhound.selfdumps import FATAL, LENGTH, PAGE, SIGNALS, SelfDump, SelfDumps, region_at
-from slowhound.watch.timers import CpuTimer, works
+from slowhound.selfdumps import LENGTH, PAGE, SIGNALS, SelfDump, SelfDumps
+from slowhound.watch import handlers
+from slowhound.watch.timers import HOLD, CpuTimer, works
 
 # A process has 30 signals to spare and an application may want some. Threads beyond this many are
 # not watched; that is counted.
 MOST_THREADS = 16
-# Signals of this process that faulthandler handles, with their descriptors. They stay until the
-# process ends: without a handler, one that is still on its way would kill it.
-_registered: dict[int, int] = {}
 
 
 class _Switch(NamedTuple):
@@ -42,6 +41,7 @@ class _Switch(NamedTuple):
     thread: int
     signal: int
     timer: CpuTimer
+    name: str
 
 
 class DeadMan:
@@ -56,8 +56,10 @@ class DeadMan:
         self._page: mmap | None = None
         self._cells: memoryview[int] | None = None
         self._armed = False
+        self._armed_at = 0.0
+        self._ran_out: set[int] = set()  # threads whose timer fired in the hound's last sleep
         self._switches: dict[int, _Switch] = {}
-        self._free = _spare_signals() if works else []
+        self._free = handlers.spare_signals(MOST_THREADS) if works else []
 
     # The file
 
@@ -76,9 +78,9 @@ class DeadMan:
         self._page = mmap(fd, PAGE)
         self._cells = memoryview(self._page).cast("q")
         for switch in list(self._switches.values()):
-            self._register(switch.signal)
+            handlers.register(switch.signal, path)
             self._name(switch)
-        self._catch_fatal_errors()
+        handlers.catch_fatal_errors(path)
 
     def _close(self) -> None:
         if self._cells is not None and self._page is not None:
@@ -87,46 +89,9 @@ class DeadMan:
             os.close(self._fd)
             self._cells = self._page = None
 
-    def _register(self, number: int) -> None:
-        """Has faulthandler write to the region of the signal in the present file."""
-        fd = self._open_at(number)
-        faulthandler.register(number, file=fd, all_threads=False, chain=False)
-        before = _registered.get(number)
-        _registered[number] = fd
-        if before is not None:
-            os.close(before)
-
-    def _open_at(self, number: int) -> int:
-        # A descriptor of its own, and not a dup(): each has its own position.
-        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        os.lseek(fd, region_at(number), os.SEEK_SET)
-        return fd
-
-    def _catch_fatal_errors(self) -> None:
-        """The stack of a segmentation fault goes into the file, unless somebody else wants it."""
-        if FATAL in _registered:
-            # Already ours: only the descriptor changes, no handler is installed anew.
-            before = _registered[FATAL]
-            _registered[FATAL] = fd = self._open_at(FATAL)
-            faulthandler.enable(file=fd, all_threads=True)
-            os.close(before)
-        elif not faulthandler.is_enabled():
-            self._install_fatal()
-
-    def _install_fatal(self) -> None:
-        abort = signal.getsignal(signal.SIGABRT)
-        to_restore = callable(abort) or abort == signal.SIG_IGN
-        if to_restore and threading.current_thread() is not threading.main_thread():
-            return  # only the main thread can give the handler back
-        _registered[FATAL] = fd = self._open_at(FATAL)
-        faulthandler.enable(file=fd, all_threads=True)
-        if to_restore:
-            # Gunicorn's, for one: its SIGABRT ends a worker that timed out, in Python.
-            signal.signal(signal.SIGABRT, abort)
-
     # The threads
 
-    def watch(self, ident: int, thread: int) -> None:
+    def watch(self, ident: int, thread: int, name: str = "") -> None:
         """Gives a thread its switch; ``thread`` is the system's id of the calling or any thread."""
         if self._cells is None or thread in self._switches:
             return
@@ -135,8 +100,8 @@ class DeadMan:
             return
         number = self._free.pop()
         try:
-            self._register(number)
-            switch = _Switch(ident, thread, number, CpuTimer(thread, number))
+            handlers.register(number, self.path)
+            switch = _Switch(ident, thread, number, CpuTimer(thread, number), name)
         except OSError as exc:
             self._free.append(number)
             if exc.errno != errno.EINVAL:  # else the thread has ended meanwhile
@@ -162,49 +127,91 @@ class DeadMan:
             switch.timer.delete()
             if self._cells is not None:
                 self._cells[switch.signal] = 0
-            _clear(switch.signal)
+            handlers.clear(switch.signal)
             self._free.append(switch.signal)
 
     def arm(self) -> None:
         """The hound is about to sleep: from now on whoever keeps it from waking is caught."""
         self._armed = True
+        self._armed_at = time.monotonic()
         for switch in tuple(self._switches.values()):
             switch.timer.arm()
 
     def disarm(self) -> None:
         """The hound is awake."""
         self._armed = False
-        for switch in tuple(self._switches.values()):
+        switches = tuple(self._switches.values())
+        if time.monotonic() - self._armed_at >= HOLD * 0.9:
+            self._ran_out = {switch.thread for switch in switches if switch.timer.has_fired()}
+        for switch in switches:
             switch.timer.stop()
 
     # What they wrote
 
     def read(self, thread: int) -> SelfDump | None:
-        """What the thread has written of itself since the last ``clear_all``."""
-        return SelfDumps(self.path).of(thread) if self._wrote(thread) else None
+        """What the thread has written of itself since the last ``clear_all``.
 
-    def read_all(self) -> dict[int, SelfDump]:
-        """The same for all threads, by their system's ids."""
+        ``by`` is ``asked`` when another one may have held the GIL, see ``read_proofs``.
+        """
+        return self._read_all().get(thread) if self._wrote(thread) else None
+
+    def read_proofs(self) -> dict[int, SelfDump]:
+        """What the threads that held the GIL have written, by their system's ids.
+
+        Those whose own timer made them write. One that a neighbour asked, because it slept while
+        the GIL was held, counts when it is the only one: of several, one at most held it.
+        """
+        return {thread: dump for thread, dump in self._read_all().items() if dump.by == "thread"}
+
+    def _read_all(self) -> dict[int, SelfDump]:
         wrote = [thread for thread in tuple(self._switches) if self._wrote(thread)]
         if not wrote:
             return {}
         dumps = SelfDumps(self.path)
-        return {thread: dump for thread in wrote if (dump := dumps.of(thread)) is not None}
+        found = {thread: dump for thread in wrote if (dump := dumps.of(thread)) is not None}
+        return {
+            thread: dump if len(found) == 1 or self._fired(thread) else dump._replace(by="asked")
+            for thread, dump in found.items()
+        }
+
+    def _fired(self, thread: int) -> bool:
+        """True when the thread's timer has run out in the hound's last sleep."""
+        switch = self._switches.get(thread)
+        awake = thread in self._ran_out
+        return awake or (self._armed and switch is not None and switch.timer.has_fired())
+
+    def name_of(self, thread: int) -> str:
+        """The thread's name, also of one that has just ended."""
+        switch = self._switches.get(thread)
+        return switch.name if switch is not None and switch.name else str(thread)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Keeps neighbours from reporting meanwhile; False when one is at it."""
+        locked = True
+        if self._fd >= 0:
+            try:
+                take(self._fd)
+            except OSError:
+                locked = False
+        try:
+            yield locked
+        finally:
+            if locked and self._fd >= 0:
+                let_go(self._fd)
 
     def _wrote(self, thread: int) -> bool:
         switch = self._switches.get(thread)
-        fd = _registered.get(switch.signal) if switch is not None else None
-        if switch is None or fd is None:
-            return False
-        return os.lseek(fd, 0, os.SEEK_CUR) > region_at(switch.signal)
+        return switch is not None and handlers.wrote(switch.signal)
 
     def clear_all(self) -> None:
         """Makes room for the next dumps."""
+        self._ran_out = set()
         for switch in tuple(self._switches.values()):
-            _clear(switch.signal)
+            handlers.clear(switch.signal)
 
     def stop(self, *, remove: bool) -> None:
-        """No more signals; their handlers stay, see ``_registered``."""
+        """No more signals; their handlers stay, see ``handlers``."""
         self.disarm()
         if self._cells is not None:
             for switch in self._switches.values():
@@ -218,48 +225,3 @@ class DeadMan:
     def _remove(self) -> None:
         with contextlib.suppress(OSError):
             os.unlink(self.path)
-
-
-def _clear(number: int) -> None:
-    """Empties the region of a signal."""
-    fd = _registered.get(number)
-    if fd is None:
-        return
-    start = region_at(number)
-    end = os.lseek(fd, 0, os.SEEK_CUR)
-    if end > start:
-        os.lseek(fd, start, os.SEEK_SET)
-        os.pwrite(fd, bytes(end - start), start)
-
-
-def _spare_signals() -> list[int]:
-    """Real-time signals that nobody handles, the last of them first to go."""
-    last = min(signal.SIGRTMAX, SIGNALS - 1)
-    numbers = range(signal.SIGRTMIN, last + 1)
-    spare = [n for n in numbers if n in _registered or signal.getsignal(n) == signal.SIG_DFL]
-    return spare[-MOST_THREADS:]
-
-
-def _disable_faulthandler() -> None:
-    """Gives the signals of fatal errors back, also to handlers that came after ours."""
-    faulthandler.disable()
-    for fatal in ("SIGSEGV", "SIGFPE", "SIGABRT", "SIGBUS", "SIGILL"):
-        handler = signal.getsignal(getattr(signal, fatal))
-        if callable(handler):
-            with contextlib.suppress(ValueError):  # not the main thread
-                signal.signal(getattr(signal, fatal), handler)
-
-
-def _forget_after_fork() -> None:
-    """A forked child has none of its parent's timers; it must not write into its parent's file."""
-    for number, fd in _registered.items():
-        if number == FATAL:
-            _disable_faulthandler()
-        else:
-            faulthandler.unregister(number)
-        os.close(fd)
-    _registered.clear()
-
-
-if hasattr(os, "register_at_fork") and works:
-    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from slowhound.guard import guard
-from slowhound.osthread import OsThread
+from slowhound.osthread import OsThread, original
 
 TICK = 0.25
 SHORTEST_TICK = 0.01
 CHORES_EVERY = 1.0
+READY_WITHIN = 1.0
 
 
 def tick_for(shortest_threshold: float) -> float:
@@ -45,10 +46,14 @@ class Hound:
         self._sleeps = guard("deadman")
         self._next_chores = 0.0
         self._thread = OsThread(self._run)
+        self._ready = original("_thread", "allocate_lock")()
+        self._ready.acquire()
+        self._watches = False
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Starts the thread, and waits until it sleeps for the first time: it watches from then."""
         self._thread.start()
+        self._ready.acquire(timeout=READY_WITHIN)
 
     def stop(self, timeout: float = 1.0) -> None:
         """Asks the thread to end and waits for it, for ``timeout`` seconds at most."""
@@ -79,6 +84,9 @@ class Hound:
     def _sleep(self, wait: Callable[[float], bool], seconds: float) -> bool:
         with self._sleeps:
             self._asleep()
+        if not self._watches:
+            self._watches = True
+            self._ready.release()
         try:
             return wait(seconds)
         finally:

@@ -79,16 +79,21 @@ class Loops:
         """Each tick: puts the time of those who wait down to the one that runs."""
         for key, turning in list(self._turning.items()):
             with self._watch:
-                try:
-                    lag = turning.look(now) if turning.loop() is not None else 0.0
-                except RuntimeError:  # the loop is closed
-                    lag = 0.0
-                    del self._turning[key]
-                    continue
+                lag = self._lag(key, turning, now)
                 if lag > LAG:
                     self._blame(turning, records, now, lag)
                 elif turning.told:
                     turning.told = False
+
+    def _lag(self, key: int, turning: Turning, now: float) -> float:
+        if turning.loop() is not None:
+            try:
+                return turning.look(now)
+            except (RuntimeError, ValueError):  # asyncio's and gevent's words for: it is closed
+                pass
+        # Gone: its thread may have another one by now, and the next request will tell.
+        del self._turning[key]
+        return 0.0
 
     def _blame(self, turning: Turning, records: Sequence[Record], now: float, lag: float) -> None:
         ours = [record for record in records if record.thread_id == turning.thread]

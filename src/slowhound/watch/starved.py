@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 
@@ -32,6 +31,8 @@ class Starvation:
         self.gaps: deque[tuple[float, float]] = deque(maxlen=16)
         # What requests were doing in the gap that ended with this look, by their numbers.
         self.dumps: dict[int, Snapshot] = {}
+        # Requests that held the GIL and have ended since the last look, by their threads.
+        self._ended: dict[int, Record] = {}
 
     def begin_scan(self, now: float) -> bool:
         """Notes the time of a look; True when the last one is long ago."""
@@ -40,8 +41,12 @@ class Starvation:
         self.dumps = {}
         if gap <= LONG_GAP:
             return False
+        # Before anything that lets go of the GIL: after a C call CPython gives it away at once, so
+        # whoever held it is still running now, and may not be any more afterwards.
+        records = snapshot_in_flight()
+        current = [record for record in records if running(record)]
         self.gaps.append((now, gap))
-        self._blame(now, gap)
+        self._blame(now, gap, records, current)
         return True
 
     def longest(self, record: Record, now: float) -> float:
@@ -49,45 +54,56 @@ class Starvation:
         gaps = [length for end, length in list(self.gaps) if end > record.started]
         return max((now - self.last_scan, *gaps))
 
-    def dump_of(self, record: Record) -> Snapshot | None:
-        """What the request's thread wrote while it held the GIL, if it did so for this request."""
+    def ending(self, record: Record, now: float) -> Snapshot | None:
+        """Called by the request's own thread: what it wrote of itself while nobody could look.
+
+        It may end before the hound gets the GIL, and is then no more to be seen in flight.
+        """
+        gap = self.longest(record, now)
+        snapshot = self.wrote(record) if gap > LONG_GAP else None
+        if snapshot is not None and snapshot.by == "thread":
+            record.gil_hold = record.gil_hold or min(gap, record.took)
+            self._ended[record.native_id] = record
+        return snapshot
+
+    def wrote(self, record: Record) -> Snapshot | None:
+        """What the request's thread has written of itself for this request."""
         if shares_thread(record):
-            return None  # whose it is only the hound could tell, and it came too late
+            return None  # of several in one thread only the hound could tell whose it is
         dump = self.deadman.read(record.native_id)
         return None if dump is None else _snapshot(record, dump)
 
-    def _blame(self, now: float, gap: float) -> None:
+    def _blame(self, now: float, gap: float, records: list[Record], current: list[Record]) -> None:
         """Puts the wait of each request down to the thread that held the GIL."""
-        dumps = self.deadman.read_all()
+        ended, self._ended = self._ended, {}
+        dumps = self.deadman.read_proofs()
         if not dumps:
             return
-        records = snapshot_in_flight()
-        # After a C call CPython gives the GIL away at once, so whoever held it is still running.
-        culprits = [each for each in records if each.native_id in dumps and running(each)]
+        culprits = [each for each in current if each.native_id in dumps]
         for record in culprits:
             dump = _snapshot(record, dumps[record.native_id])
-            if dump is not None:
-                self.dumps[record.number] = dump
-                keep_snapshot(record, dump)
+            if dump is None or record.done:
+                continue
+            self.dumps[record.number] = dump
+            keep_snapshot(record, dump)
             record.gil_hold += min(gap, record.age(now))
-        thieves = [_named(thread, dump.stack, culprits) for thread, dump in dumps.items()]
+        named = {**ended, **{record.native_id: record for record in culprits}}
+        thieves = [self._named(thread, each.stack, named) for thread, each in dumps.items()]
         for record in records:
             if record not in culprits:
                 record.gil_wait += min(gap, record.age(now))
                 record.gil_held_by = ", ".join(thieves)
 
+    def _named(self, thread: int, stack: Stack, records: dict[int, Record]) -> str:
+        """The request or the thread, and where it stands."""
+        where = innermost(stack)
+        record = records.get(thread)
+        if record is not None:
+            return f"{record.id} {record.view or record.path} at {where}"
+        return f"thread {self.deadman.name_of(thread)} at {where}"
+
 
 def _snapshot(record: Record, dump: SelfDump) -> Snapshot | None:
     age = dump.taken - (time.time() - record.age())
     # An earlier request of this thread wrote it, or the clock was set meanwhile.
-    return Snapshot(age, dump.stack, by="thread") if age >= 0 else None
-
-
-def _named(thread: int, stack: Stack, records: list[Record]) -> str:
-    """The request or the thread, and where it stands."""
-    where = innermost(stack)
-    for record in records:
-        if record.native_id == thread:
-            return f"{record.id} {record.view or record.path} at {where}"
-    names = [each.name for each in list(threading._active.values()) if each.native_id == thread]  # type: ignore[attr-defined]
-    return f"thread {names[0] if names else thread} at {where}"
+    return Snapshot(age, dump.stack, by=dump.by) if age >= 0 else None

@@ -32,6 +32,7 @@ def _libc() -> Any:
             ctypes.c_char_p,
             ctypes.c_void_p,
         )
+        libc.timer_gettime.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
         libc.timer_delete.argtypes = (ctypes.c_void_p,)
     except AttributeError:
         return None  # a C library before 2.34 that has timers elsewhere
@@ -72,6 +73,12 @@ class CpuTimer:
     def stop(self) -> None:
         """Stops it."""
         _c.timer_settime(self._timer, 0, _STOPPED, None)
+
+    def has_fired(self) -> bool:
+        """True when it has run out since it was armed; asked before ``stop``."""
+        left = ctypes.create_string_buffer(32)
+        _c.timer_gettime(self._timer, left)
+        return left.raw == _STOPPED
 
     def delete(self) -> None:
         """Gives it back."""

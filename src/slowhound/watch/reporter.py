@@ -1,0 +1,157 @@
+"""The reports of slow requests: what is written when, and where it goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from slowhound.frames import Stack, fingerprint, innermost
+from slowhound.record import Record, snapshot_in_flight
+from slowhound.report import (
+    Report,
+    Snapshot,
+    describe_others,
+    end_text,
+    later_text,
+    request_line,
+    without_literals,
+)
+from slowhound.watch.looks import judge
+
+
+class Files(Protocol):
+    """Where reports are written."""
+
+    def name(self, number: int) -> str: ...
+    def given(self, number: int) -> str | None: ...
+    def create(self, name: str, text: str) -> bool: ...
+    def append(self, name: str, text: str) -> None: ...
+
+
+class Outlets(NamedTuple):
+    """Where what the watch finds goes to.
+
+    ``describe`` makes the ``slow`` event of a record that is so many seconds old, ``emit`` writes
+    it, ``deliver`` hands a report to the sinks and must not block. ``threads`` is how many threads
+    this worker has for requests, ``tell`` writes an event that is about none.
+    """
+
+    describe: Callable[[Record, float], dict[str, Any]]
+    emit: Callable[[dict[str, Any], Record], None]
+    files: Files
+    deliver: Callable[[Report], None]
+    threads: Callable[[], int | None]
+    tell: Callable[[dict[str, Any]], None]
+
+
+class Slow:
+    """What the watch knows of one slow request; hangs on its record.
+
+    ``blind`` is None for a request that was looked at while it ran. Else it is for how many
+    seconds the hound had not run when the request ended.
+    """
+
+    def __init__(self, threshold: float, loc: str | None, group: str) -> None:
+        self.threshold = threshold
+        self.loc = loc
+        self.fingerprint = group
+        self.next_age = threshold
+        self.report: str | None = None  # file name, once it is written
+        self.given = False  # another process has written it, see ``neighbours``
+        self.blind: float | None = None
+        self.stack: Stack = ()  # the last one taken
+        self.by = "hound"  # the way the first one was taken
+        self.dump: Snapshot | None = None  # of a request that ended before the hound could look
+        self.verdict: str | None = None  # "stuck", "slow" or "unknown"
+        self.ended = False
+
+    def claim(self, record: Record) -> bool:
+        """Makes this the record's; False when another thread was first (one dict operation)."""
+        return record.__dict__.setdefault("slow", self) is self
+
+    def fields(self) -> dict[str, Any]:
+        """The ``slow_*`` fields and ``report``, for the events of the request."""
+        return {
+            "slow_after": self.threshold,
+            "slow_loc": self.loc,
+            "slow_stack_by": self.by if self.loc is not None else None,
+            "slow_verdict": self.verdict,
+            "slow_fingerprint": self.fingerprint,
+            "report": self.report,
+        }
+
+
+class Reporter:
+    """Writes reports and ``slow`` events; runs on the hound's thread, but for ``name``.
+
+    Args:
+        host: this host's name.
+        out: where they go.
+    """
+
+    def __init__(self, host: str, out: Outlets) -> None:
+        self.host = host
+        self.out = out
+        self.files = out.files
+
+    def name(self, record: Record, slow: Slow) -> None:
+        """Gives the report its name: a new one, or that of a neighbour's."""
+        slow.given = record.slot is not None and record.slot.reported(record.number)
+        name = self.files.given(record.number) if slow.given else self.files.name(record.number)
+        slow.report = name or None
+
+    def write(self, record: Record, slow: Slow, snapshot: Snapshot | None) -> None:
+        """The report file and the ``slow`` event, unless another process has written them."""
+        said = judge(record)
+        slow.verdict = said.word
+        event = self.out.describe(record, snapshot.age if snapshot else record.took)
+        report = self._compose(record, snapshot, event, said.text)
+        if not slow.given:
+            if slow.report is not None and not self.files.create(slow.report, report.text()):
+                slow.report = event["report"] = None
+            self.out.emit(event, record)
+        self.out.deliver(report)
+
+    def _compose(
+        self, record: Record, snapshot: Snapshot | None, event: dict[str, Any], verdict: str
+    ) -> Report:
+        started = time.time() - record.age()
+        return Report(
+            event=event,
+            request_line=request_line(record),
+            started=started,
+            intercepted=started + event["resp_time"],
+            host=self.host,
+            thread_id=record.thread_id,
+            snapshot=snapshot,
+            verdict=verdict,
+            blind=(record.slow.blind or 0.0) if record.slow else 0.0,
+            timeline=[without_literals(moment) for moment in record.moments()],
+            timeline_left_out=record.timeline_left_out,
+            others=describe_others(record, snapshot_in_flight(), time.monotonic()),
+        )
+
+    def again(self, record: Record, slow: Slow, snapshot: Snapshot, verdict: str = "") -> None:
+        """Adds one more look."""
+        if slow.report is not None:
+            self.files.append(slow.report, later_text(snapshot, slow.stack, verdict))
+            slow.stack = snapshot.stack
+
+    def end(self, record: Record, slow: Slow) -> None:
+        """Adds how it ended; writes all of it when nobody could look before."""
+        if slow.blind is not None:
+            self.write(record, slow, slow.dump)
+        if slow.report is not None:
+            self.files.append(slow.report, end_text(record, judge(record).text))
+
+
+def begin(record: Record, threshold: float, snapshot: Snapshot | None) -> Slow:
+    """What is known of a slow request at first."""
+    stack = snapshot.stack if snapshot is not None else ()
+    place = innermost(stack)
+    loc = None if place is None else str(place)
+    slow = Slow(threshold, loc, fingerprint(record.view, stack))
+    if snapshot is not None:
+        slow.stack, slow.by, slow.dump = stack, snapshot.by, snapshot
+    return slow

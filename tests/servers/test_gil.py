@@ -1,0 +1,361 @@
+"""C code that holds the GIL: its request is reported while it is stuck, by whoever can still run.
+
+What holds the GIL says through a file that it has begun. Where it can be, it is ended by the test,
+once that has seen the report: then no time limit is in it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from slowhound.boxes import survey
+from slowhound.late import LATE, late_by
+from slowhound.selfdumps import of_box
+from tests.harness.accounts import check_once
+from tests.harness.client import Response, new_agent
+from tests.harness.launch import Launcher
+from tests.harness.recorded import TERMINAL, Event, Report
+from tests.harness.site import Site
+from tests.harness.sources import loc
+from tests.harness.waiting import eventually
+
+SLOW_AFTER = 1.0
+# Until the hold is seen: a second of CPU, on a machine that others use too, and the looks that
+# become rarer.
+DEADLINE = 20.0
+HELD = "The GIL was held"
+SITES = {
+    "sync": {"worker": "sync", "workers": 1},
+    "sync-2": {"worker": "sync", "workers": 2},
+    "gthread": {"worker": "gthread", "workers": 1},
+    "gthread-2": {"worker": "gthread", "workers": 2},
+}
+# What takes its time cannot be ended by the test: each of these in two of the sites.
+TIMED = [
+    ("sync", "sort"),
+    ("sync", "power"),
+    ("sync-2", "regex"),
+    ("gthread", "regex"),
+    ("gthread-2", "sort"),
+    ("gthread-2", "power"),
+]
+ENDED = [(site, kind) for site in SITES for kind in ("native", "lock")]
+FRAMES = {"native": ("native", "_native_until")}
+
+
+@pytest.fixture(scope="module")
+def started(serve_module: Launcher) -> dict[str, Site]:
+    """The sites that were started so far."""
+    return {}
+
+
+@pytest.fixture
+def gil_site(
+    request: pytest.FixtureRequest, serve_module: Launcher, started: dict[str, Site]
+) -> Site:
+    """One of the sites, by its name."""
+    name: str = request.param
+    if name not in started:
+        started[name] = serve_module(settings={"SLOW_AFTER": SLOW_AFTER}, **SITES[name])
+        wait_for_hounds(started[name])
+    return started[name]
+
+
+def wait_for_hounds(site: Site) -> None:
+    """Until the hound of each worker has looked around for the first time."""
+    workers = site.worker_pids()
+
+    def boxes() -> dict[int, int]:
+        if not (site.dir / "boxes").exists():
+            return {}
+        return {each.pid: each.heartbeat for each in survey(str(site.dir))[0]}
+
+    eventually(lambda: sorted(boxes()) == workers, "the boxes")
+    first = boxes()
+    eventually(lambda: all(boxes()[pid] > first[pid] for pid in workers), "the hounds")
+
+
+only_gthread = pytest.mark.parametrize("gil_site", ["gthread"], indirect=True)
+sync_and_gthread = pytest.mark.parametrize("gil_site", ["sync", "gthread"], indirect=True)
+
+
+class Held(NamedTuple):
+    """A request under way."""
+
+    site: Site
+    name: str
+    agent: str
+    answer: Future[Response]
+
+    def wait_begun(self) -> None:
+        eventually(
+            (self.site.scratch / f"{self.name}.begun").exists,
+            f"{self.name} begins",
+            transcript=self.site.process.transcript,
+        )
+
+    def let_go(self) -> None:
+        """Ends the call of native()."""
+        (self.site.scratch / f"{self.name}.seen").touch()
+
+    def events(self, *kinds: str) -> list[Event]:
+        return [
+            event
+            for event in self.site.events()
+            if event.get("req_user_agent") == self.agent and event["event_type"] in kinds
+        ]
+
+    def reports(self) -> list[Report]:
+        line = f"/{self.name}/"
+        return [
+            report for report in self.site.reports() if line in report.text.split("\n")[2] + "/"
+        ]
+
+    def wait_end(self) -> Event:
+        """Its terminal event, after the answer."""
+        assert self.answer.result().status == 200
+        return self.site.terminal(self.agent)
+
+
+def ask(site: Site, name: str, path: str) -> Held:
+    """Sends a request."""
+    agent = new_agent()
+    return Held(site, name, agent, site.start(path, headers={"User-Agent": agent}))
+
+
+def name_of(request: pytest.FixtureRequest) -> str:
+    """One that no other test has."""
+    return "".join(each if each.isalnum() else "-" for each in request.node.name)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock that a view waits for."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def seen_while_it_is_stuck(held: Held) -> tuple[Event, Report]:
+    """The slow event and the report, which come before the request ends."""
+    slow = held.site.wait_event(
+        deadline=DEADLINE, event_type="slow", req_user_agent=held.agent, report=bool
+    )
+    report = held.site.wait_report(f"/{held.name}/", HELD)
+    assert not held.events(*TERMINAL)
+    assert not held.answer.done()
+    return slow, report
+
+
+def check_reported_once(held: Held, slow: Event, report: Report, where: str) -> Event:
+    """One report and one slow event say where it was, and the end stands in the same report."""
+    event = held.wait_end()
+    assert (slow["slow_loc"], slow["slow_stack_by"]) == (where, "thread")
+    assert Path(slow["report"]).name == report.path.name
+    file, line, function = where.split(":")
+    assert f'{file}", line {line}, in {function}\n' in report.text
+    assert (event["event_type"], event["resp_status"]) == ("request", 200)
+    assert event["req_id"] == slow["req_id"]
+    assert Path(event["report"]).name == report.path.name
+    eventually(lambda: "\nFinished after " in report.path.read_text(), "the end in the report")
+    assert report.path.read_text().count("\nFinished after ") == 1
+    assert report.path.read_text().startswith(report.text)
+    check_once(held.site, [held.agent])
+    assert [each.path for each in held.reports()] == [report.path]
+    assert len(held.events("slow")) == 1
+    return event
+
+
+def heard_of(site: Site, pid: int) -> float:
+    """For how many seconds a worker has not shown itself."""
+    return next(late_by(each) for each in survey(str(site.dir))[0] if each.pid == pid)
+
+
+@pytest.mark.parametrize(("gil_site", "kind"), TIMED, indirect=["gil_site"])
+def test_long_operator_is_reported_while_it_runs(
+    gil_site: Site, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """A sort, a regular expression, a power: the report has the line before the response comes."""
+    name = name_of(request)
+    held = ask(gil_site, name, f"/gil/{kind}/{name}/")
+    held.wait_begun()
+    slow, report = seen_while_it_is_stuck(held)
+    event = check_reported_once(held, slow, report, loc("views/gil.py", kind, kind))
+    assert SLOW_AFTER <= event["gil_hold_est"] <= event["resp_time"]
+
+
+@pytest.mark.parametrize(("gil_site", "kind"), ENDED, indirect=["gil_site"])
+def test_native_code_is_reported_while_it_is_stuck(
+    gil_site: Site, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """Native code that burns CPU, or sleeps until another process lets go of a lock."""
+    name = name_of(request)
+    with locked(gil_site.scratch / f"{name}.lock"):
+        held = ask(gil_site, name, f"/gil/{kind}/{name}/")
+        held.wait_begun()
+        try:
+            slow, report = seen_while_it_is_stuck(held)
+        finally:
+            held.let_go()
+    mark, function = FRAMES.get(kind, (kind, kind))
+    event = check_reported_once(held, slow, report, loc("views/gil.py", mark, function))
+    assert SLOW_AFTER <= event["gil_hold_est"] <= event["resp_time"]
+
+
+def test_first_request_of_a_worker_is_reported(
+    serve: Launcher, request: pytest.FixtureRequest
+) -> None:
+    """One that holds the GIL before the hound of its new worker has looked for the first time."""
+    site = serve(settings={"SLOW_AFTER": SLOW_AFTER})
+    name = name_of(request)
+    with locked(site.scratch / f"{name}.lock"):
+        held = ask(site, name, f"/gil/lock/{name}/")
+        held.wait_begun()
+        seen_while_it_is_stuck(held)
+    held.wait_end()
+
+
+@sync_and_gthread
+def test_request_that_is_slow_already_is_not_reported_anew(
+    gil_site: Site, request: pytest.FixtureRequest
+) -> None:
+    """One that the hound has reported before it came to hold the GIL keeps its one report."""
+    name = name_of(request)
+    with locked(gil_site.scratch / f"{name}.lock"):
+        held = ask(gil_site, name, f"/gil/slow-then-lock/{name}/{SLOW_AFTER + 0.6}/")
+        held.wait_begun()
+        # Long enough for the arbiter to look twice.
+        pid = gil_site.worker_pids()[0]
+        eventually(lambda: heard_of(gil_site, pid) > 2 * LATE + 1, "two looks at it")
+    event = held.wait_end()
+    assert event["report"]
+    eventually(
+        lambda: any("\nFinished after " in each.text for each in held.reports()), "the end in it"
+    )
+    assert len(held.reports()) == 1
+    assert [each["slow_stack_by"] for each in held.events("slow")] == ["hound"]
+
+
+@only_gthread
+def test_victim_names_the_thief(gil_site: Site, request: pytest.FixtureRequest) -> None:
+    """What waited for the GIL beside one that held it says how long, and for whom, and where."""
+    name = name_of(request)
+    victim = ask(gil_site, f"{name}-victim", f"/gate/{name}-victim/")
+    gil_site.gate(f"{name}-victim").wait_entered()
+    thief = ask(gil_site, f"{name}-thief", f"/gil/native/{name}-thief/")
+    thief.wait_begun()
+    try:
+        slow, _ = seen_while_it_is_stuck(thief)
+    finally:
+        thief.let_go()
+    stolen = thief.wait_end()
+    gil_site.gate(f"{name}-victim").open()
+    robbed = victim.wait_end()
+    assert slow["req_id"] in robbed["gil_held_by"]
+    assert loc("views/gil.py", "native", "_native_until") in robbed["gil_held_by"]
+    assert SLOW_AFTER <= robbed["gil_wait_est"] <= robbed["resp_time"]
+    assert "gil_hold_est" not in robbed
+    assert "gil_wait_est" not in stolen
+
+
+@only_gthread
+def test_thread_that_is_no_requests_is_named(
+    gil_site: Site, request: pytest.FixtureRequest
+) -> None:
+    """A background thread that held the GIL is named by its thread's name, and its line."""
+    name = name_of(request)
+    thread = gil_site.scratch / f"{name}.thread"
+    gil_site.get(f"/gil/in-background/{name}/")
+    victim = ask(gil_site, f"{name}-victim", f"/gate/{name}-victim/")
+    gil_site.gate(f"{name}-victim").wait_entered()
+    eventually(lambda: thread.exists() and thread.read_text().endswith("\n"), "its thread")
+    native_id = int(thread.read_text())
+    living, _ = survey(str(gil_site.dir))
+    path = next(each.path for each in living)
+
+    def stack() -> object:
+        dumps = of_box(path)
+        return dumps is not None and dumps.of(native_id)
+
+    eventually(lambda: native_id in getattr(of_box(path), "threads", {}), "a switch for it")
+    gil_site.gate(name).open()
+    try:
+        eventually(stack, "its stack", deadline=DEADLINE)
+    finally:
+        (gil_site.scratch / f"{name}.seen").touch()
+    gil_site.wait_report(f"/gate/{name}-victim/")
+    gil_site.gate(f"{name}-victim").open()
+    event = victim.wait_end()
+    where = loc("views/gil.py", "native", "_native_until")
+    assert event["gil_held_by"] == f"thread nightly-import at {where}"
+    assert event["gil_wait_est"] >= 1
+    assert "gil_hold_est" not in event
+
+
+@only_gthread
+def test_request_that_sleeps_beside_is_not_blamed(
+    gil_site: Site, request: pytest.FixtureRequest
+) -> None:
+    """A request in a system call without the GIL does not look like one that holds it."""
+    name = name_of(request)
+    with locked(gil_site.scratch / f"{name}-asleep.lock"):
+        asleep = ask(gil_site, f"{name}-asleep", f"/gil/sleeps/{name}-asleep/")
+        asleep.wait_begun()
+        with locked(gil_site.scratch / f"{name}-thief.lock"):
+            thief = ask(gil_site, f"{name}-thief", f"/gil/lock/{name}-thief/")
+            thief.wait_begun()
+            seen_while_it_is_stuck(thief)
+        # Both sleep, and which of them holds the GIL nobody can tell: neither is said to.
+        assert thief.wait_end()["slow_stack_by"] == "asked"
+    event = asleep.wait_end()
+    assert "gil_hold_est" not in event
+
+
+def pending_signals(pid: int) -> set[str]:
+    """What was sent to a process or its threads and has not arrived."""
+    tasks = [Path(f"/proc/{pid}/status"), *Path(f"/proc/{pid}/task").glob("*/status")]
+    lines = [line for task in tasks for line in task.read_text().splitlines()]
+    return {line.split()[1] for line in lines if line.startswith(("SigPnd:", "ShdPnd:"))}
+
+
+def state(pid: int) -> str:
+    """The letter of a process's state: T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@sync_and_gthread
+def test_stopped_worker_is_not_blamed(gil_site: Site, request: pytest.FixtureRequest) -> None:
+    """Nobody says that a stopped process held the GIL, or sends it a signal; then all goes on."""
+    name = name_of(request)
+    held = ask(gil_site, name, f"/gate/{name}/")
+    gil_site.gate(name).wait_entered()
+    pid = gil_site.worker_pids()[0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: state(pid) == "T", "the stop")
+        # The arbiter looks at what is late by 1.5 s, and again a second after that.
+        eventually(lambda: heard_of(gil_site, pid) > 2 * LATE + 1, "two looks at it")
+        assert pending_signals(pid) == {"0" * 16}
+        assert not held.events("slow")
+        assert not held.reports()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    # The report comes from the worker itself, which runs again.
+    slow = gil_site.wait_event(event_type="slow", req_user_agent=held.agent)
+    gil_site.gate(name).open()
+    event = held.wait_end()
+    assert slow["slow_stack_by"] == "hound"
+    assert not {"gil_hold_est", "gil_wait_est", "gil_held_by"} & set(event)
+    (report,) = held.reports()
+    assert HELD not in report.text
+    assert gil_site.worker_pids() == [pid]
+    check_once(gil_site, [held.agent, gil_site.get("/ok/").agent])
