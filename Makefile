@@ -5,10 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+SOAK_ARGS ?=
+MATRIX_ARGS ?=
 
 .DEFAULT_GOAL := fast
 .DELETE_ON_ERROR:
-.PHONY: fast check test demo bench dist clean format
+.PHONY: fast check test demo bench soak matrix dist clean format
 
 fast: check $(VENV)/.has-test  ## what to run before a commit: check, and the quick tests
 	@$(BIN)/python -m pytest -m "not slow and not server" $(PYTEST_ARGS)
@@ -29,6 +31,12 @@ demo: $(VENV)/.has-demo  ## the example site under Gunicorn, with real traffic
 bench: $(VENV)/.has-test  ## what slowhound costs
 	@scripts/system-packages.sh bench
 	@$(BIN)/python -m bench
+
+soak: $(VENV)/.has-test  ## tries to crash a worker by stacks that are dumped from C; 10 minutes
+	@$(BIN)/python scripts/soak.py $(SOAK_ARGS)
+
+matrix:  ## the suite on other Pythons, Djangos and Gunicorns
+	@$(PYTHON) scripts/matrix.py $(MATRIX_ARGS)
 
 dist: $(VENV)/.has-dev  ## wheel and sdist
 	rm -rf dist

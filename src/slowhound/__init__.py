@@ -10,7 +10,8 @@ The map; each layer imports only from those above it, and import-linter checks t
     instrument/ watch/ sinks/ store/                siblings that never import each other
     events neighbours upkeep                        a record's events; the hound's chores
     recorder                                        wires them: begin, finish, emit
-    context conf middleware asgi apps checks gunicorn/   the application's and the server's side
+    context background celery conf middleware asgi apps checks gunicorn/
+                                                    the application's and the server's side
     compat/ cli/ testing                            drop-in imports, commands, for tests
 
 Nothing here imports Django until it is used: Gunicorn's arbiter imports ``slowhound.gunicorn``.
@@ -18,10 +19,19 @@ Nothing here imports Django until it is used: Gunicorn's arbiter imports ``slowh
 
 from __future__ import annotations
 
+from slowhound.background import task
 from slowhound.context import Context, on_error
 from slowhound.record import Record, current
 from slowhound.registry import register_instrumenter
 
-__all__ = ["Context", "Record", "__version__", "current", "on_error", "register_instrumenter"]
+__all__ = [
+    "Context",
+    "Record",
+    "__version__",
+    "current",
+    "on_error",
+    "register_instrumenter",
+    "task",
+]
 
 __version__ = "0.1.0"

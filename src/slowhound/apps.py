@@ -1,8 +1,12 @@
-"""The Django application: it registers the system checks and starts nothing."""
+"""The Django application: it registers the system checks, looks at TASKS, and starts nothing."""
 
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.conf import settings
+
+from slowhound import background
+from slowhound.config import load
 
 
 class SlowhoundConfig(AppConfig):
@@ -12,5 +16,10 @@ class SlowhoundConfig(AppConfig):
     verbose_name = "slowhound"
 
     def ready(self) -> None:
-        """Registers the checks."""
+        """Registers the checks, and records the background work that the settings name."""
         from slowhound import checks  # noqa: F401  importing registers them
+
+        # Not get_config(), which keeps what it read: the application's packages come later.
+        config = load(getattr(settings, "SLOWHOUND", {}))
+        if config.enabled:
+            background.install(config.tasks)

@@ -2,7 +2,7 @@
 
 E001 not a dict, E002 unknown key, E003 bad value, E004 a sink that cannot be imported, W001 the
 middleware is not the first, W002 DIR cannot be used by this user, W003 local variables are shown
-in production.
+in production, W004 TASKS names django.tasks and this Django has none.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import django
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
@@ -73,6 +74,21 @@ def check_locals(**_: Any) -> list[CheckMessage]:
 
 
 @register("slowhound")
+def check_tasks(**_: Any) -> list[CheckMessage]:
+    """A warning only: settings may be shared by sites with several versions of Django."""
+    if "django.tasks" not in get_config().tasks or django.VERSION >= (6, 0):
+        return []
+    return [
+        checks.Warning(
+            "TASKS names 'django.tasks', which comes with Django 6.0; this is Django"
+            f" {django.get_version()}, and no such task is recorded.",
+            hint="Decorate the functions with slowhound.task, or use Django 6.0.",
+            id="slowhound.W004",
+        )
+    ]
+
+
+@register("slowhound")
 def check_middleware(**_: Any) -> list[CheckMessage]:
     """A middleware before slowhound's is not measured, and its errors are not seen."""
     listed = list(settings.MIDDLEWARE)
@@ -90,6 +106,13 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
 def all_checks() -> list[CheckMessage]:
     """The findings of all checks above, for ``slowhound doctor``."""
     found: list[CheckMessage] = []
-    for check in (check_settings, check_sinks, check_folder, check_locals, check_middleware):
+    for check in (
+        check_settings,
+        check_sinks,
+        check_folder,
+        check_locals,
+        check_tasks,
+        check_middleware,
+    ):
         found += check()
     return found

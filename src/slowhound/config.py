@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 GIB = 1024**3
 MIB = 1024**2
+# What TASKS may name.
+TASKS = ("commands", "django.tasks")
 
 
 class Setting(NamedTuple):
@@ -76,6 +78,10 @@ def _sinks(value: object) -> bool:
         isinstance(each, str) or (isinstance(each, Mapping) and isinstance(each.get("sink"), str))
         for each in value
     )
+
+
+def _tasks(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(each in TASKS for each in value)
 
 
 def _format(value: object) -> bool:
@@ -141,6 +147,13 @@ SETTINGS: dict[str, Setting] = {
         _sinks,
         "Classes that slow reports are handed to, on a thread of their own.",
     ),
+    "TASKS": Setting(
+        (),
+        "a list or tuple of 'commands', 'django.tasks'",
+        _tasks,
+        "Background work that has events without a decorator: management commands, and what"
+        " `django.tasks` (Django 6.0) runs.",
+    ),
     "FLAMES": Setting(
         {"ALLOW": "debug"},
         "a mapping",
@@ -186,6 +199,7 @@ class Config:
     watch: bool = True
     sampling: Mapping[str, float] = field(default_factory=dict)
     sinks: tuple[Any, ...] = ()
+    tasks: tuple[str, ...] = ()
     service: str | None = None
     release: str | None = None
     host: str = ""
@@ -265,6 +279,7 @@ def load(given: object) -> Config:
         reports_max_bytes=value("REPORTS_MAX_BYTES"),
         sampling=dict(value("SAMPLING") or {}),
         sinks=tuple(value("SINKS")),
+        tasks=tuple(value("TASKS")),
         service=value("SERVICE") or os.environ.get("OTEL_SERVICE_NAME") or None,
         release=value("RELEASE"),
         host=socket.gethostname(),

@@ -16,22 +16,30 @@ Event = dict[str, Any]
 
 def kind_of(record: Record) -> str:
     """The type of a record's terminal event."""
-    return "timeout" if record.outcome == "timeout" else "request"
+    return "timeout" if record.outcome == "timeout" else record.kind
 
 
 def terminal(record: Record, rate: float) -> Event:
     """The event of a request that has ended; ``rate`` is the share of such that is kept."""
     event: Event = {"event_type": kind_of(record)}
-    request_fields.describe_request(record, event)
+    is_task = record.kind == "task"
+    if is_task:
+        _describe_task(record, event)
+    else:
+        request_fields.describe_request(record, event)
     if record.exc is not None:
         exception.describe(record, event)
     seen_by_django = record.request is not None
     if seen_by_django:
         request_fields.describe_response(record, event)
+    elif is_task:
+        _describe_end(record, event)
+    elif record.begun_by_wrap:
+        request_fields.describe_response(record, event)  # all but the view is known
     else:
         event["resp_status"] = record.status
     _describe_work(record, event)
-    if seen_by_django:
+    if seen_by_django or is_task or record.begun_by_wrap:
         event["rest_time"] = max(record.took - record.accounted, 0.0)
     if rate < 1.0:
         event["sample_rate"] = rate
@@ -45,8 +53,11 @@ def terminal(record: Record, rate: float) -> Event:
 def slow(record: Record, age: float) -> Event:
     """The event of a slow request that still runs; ``resp_time`` is its age."""
     event: Event = {"event_type": "slow"}
-    request_fields.describe_request(record, event)
-    event["resp_view"] = record.view
+    if record.kind == "task":
+        _describe_task(record, event)
+    else:
+        request_fields.describe_request(record, event)
+        event["resp_view"] = record.view
     event["resp_time"] = age
     _describe_work(record, event)
     if record.slow is not None:
@@ -56,8 +67,12 @@ def slow(record: Record, age: float) -> Event:
 
 def least(record: Record) -> Event:
     """The event of a request whose own could not be made: what cannot fail."""
-    return {
-        "event_type": kind_of(record),
+    event: Event = {"event_type": kind_of(record)}
+    if record.kind == "task":
+        _describe_task(record, event)
+        _describe_end(record, event)
+        return event
+    return event | {
         "req_id": record.id,
         "req_method": record.method,
         "req_path": record.path,
@@ -65,6 +80,23 @@ def least(record: Record) -> Event:
         "resp_status": record.status,
         "resp_outcome": record.outcome,
     }
+
+
+def _describe_task(record: Record, event: Event) -> None:
+    """``task_*``, in the place of ``req_*``."""
+    event["req_id"] = record.id
+    event["task_kind"] = record.method
+    event["task_name"] = record.path
+    if record.task_id is not None:
+        event["task_id"] = record.task_id
+
+
+def _describe_end(record: Record, event: Event) -> None:
+    """What a task has of ``resp_*``."""
+    event["resp_time"] = record.took
+    if record.cpu is not None:
+        event["resp_cpu_time"] = record.cpu
+    event["resp_outcome"] = record.outcome
 
 
 def _describe_work(record: Record, event: Event) -> None:

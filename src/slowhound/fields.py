@@ -25,7 +25,7 @@ FIELDS: tuple[Field, ...] = (
         "event_type",
         "str",
         "",
-        "`request`, `timeout`, `crash`, `slow`, `stall` or `partial_failure`.",
+        "`request`, `task`, `timeout`, `crash`, `slow`, `stall` or `partial_failure`.",
         "event.name",
     ),
     Field("req_id", "str", "", "Random id of the request; all its events carry it."),
@@ -37,6 +37,14 @@ FIELDS: tuple[Field, ...] = (
     Field("req_query_keys", "str", "", "Names in the query string, without their values."),
     Field("req_bytes", "int", "bytes", "Declared size of the body.", "http.request.body.size"),
     Field("req_client_addr", "str", "", "Address of the peer of the socket.", "client.address"),
+    Field(
+        "task_kind",
+        "str",
+        "",
+        "Of background work: `function` (decorated), `command`, `django.tasks` or `celery`.",
+    ),
+    Field("task_name", "str", "", "What the application calls it."),
+    Field("task_id", "str", "", "Its id in the queue, when it was in one."),
     Field("exc_type", "str", "", "Class of the exception.", "exception.type"),
     Field(
         "exc_msg",
@@ -64,7 +72,12 @@ FIELDS: tuple[Field, ...] = (
     Field("resp_status", "int", "", "HTTP status.", "http.response.status_code"),
     Field("resp_ttfb", "float", "s", "Until the first part of the body was ready."),
     Field("resp_bytes", "int", "bytes", "Body bytes sent.", "http.response.body.size"),
-    Field("resp_outcome", "str", "", "`ok`, `error`, `disconnect`, `timeout` or `killed`."),
+    Field(
+        "resp_outcome",
+        "str",
+        "",
+        "`ok`, `error`, `disconnect`, `cancelled`, `timeout`, `killed`, or `retry` (of a task).",
+    ),
     Field(
         "queue_time",
         "float",
@@ -157,8 +170,8 @@ FIELDS: tuple[Field, ...] = (
         "crash_stack_by",
         "str",
         "",
-        "Who took it: `fault` (at the segmentation fault itself), `hound`, or `thread` (itself,"
-        " while it held the GIL).",
+        "Who took it: `fault` (at the segmentation fault itself), `bystander` (at that of another"
+        " thread), `hound`, or `thread` (itself, while it held the GIL).",
     ),
     Field("crash_sql", "str", "", "Shape of the SQL that was running."),
     Field("crash_sql_time", "float", "s", "For how long it had been running."),
@@ -168,8 +181,8 @@ FIELDS: tuple[Field, ...] = (
         "slow_stack_by",
         "str",
         "",
-        "Who took that stack: `hound`, `thread` (the request's own, while it held the GIL) or"
-        " `remote` (another process).",
+        "Who took that stack: `hound`, `thread` (the request's own, while it held the GIL), `asked`"
+        " (the same, while it or another thread held the GIL) or `remote` (another process).",
     ),
     Field(
         "slow_verdict",

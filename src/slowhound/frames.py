@@ -133,7 +133,7 @@ def is_app(filename: str) -> bool:
 @functools.lru_cache(maxsize=4096)
 def short_path(filename: str) -> str:
     """The path as it would be imported: without the longest ``sys.path`` entry before it."""
-    for root in sorted((path or os.getcwd() for path in sys.path), key=len, reverse=True):
+    for root in sorted((os.path.abspath(path) for path in sys.path), key=len, reverse=True):
         prefix = root.rstrip(os.sep) + os.sep
         if filename.startswith(prefix):
             return filename[len(prefix) :]

@@ -15,6 +15,7 @@ the signal.
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import time
 from typing import NamedTuple
@@ -47,7 +48,7 @@ def stacks(path: str, state: BoxState) -> dict[int, SelfDump]:
     threads = [pending.thread for pending in state.pending]
     found = _fresh(path, threads, beat)
     missing = [thread for thread in threads if thread not in found]
-    stuck = _stuck(state, missing) if missing and _here(state) else []
+    stuck = _stuck(state, missing) if missing and _here(path, state) else []
     if stuck:
         read = remote.stacks(state.pid, str(read_note(state.settings).get("python")))
         if read:
@@ -80,9 +81,14 @@ def _fresh(path: str, threads: list[int], beat: float) -> dict[int, SelfDump]:
     return {thread: dump for thread in threads if (dump := dumps.of(thread)) is not None}
 
 
-def _here(state: BoxState) -> bool:
-    """True when the pid in the box means the same here: not that of another container."""
-    return read_note(state.settings).get("pids") == pid_namespace()
+def _here(path: str, state: BoxState) -> bool:
+    """True when the pid in the box means the same here: not of another container or user."""
+    if read_note(state.settings).get("pids") != pid_namespace():
+        return False
+    try:
+        return os.stat(f"/proc/{state.pid}").st_uid == os.stat(path).st_uid
+    except OSError:
+        return False
 
 
 class _Seen(NamedTuple):

@@ -39,11 +39,13 @@ class Watch:
         record = self._before(request)
         try:
             response = get_response(request)
-        except BaseException:
+        except BaseException as exc:
             # Not through Django's handlers, which turn exceptions into responses; a worker that
             # is being aborted, for one.
             if record is not None and not record.by_server:
-                record.outcome = "error"
+                # gevent's way to end a greenlet from outside.
+                killed = type(exc).__name__ == "GreenletExit"
+                record.outcome = "killed" if killed else "error"
                 _closed(record)
             raise
         if record is not None:
@@ -78,7 +80,10 @@ class Watch:
                 active = recorder.get() or recorder.start(self.config)
                 if active is None:
                     return None
-                record = active.begin(request.method or "-", request.path)
+                outer = record
+                record = active.begin(request.method or "-", request.path, request.META)
+                if outer is not None and not outer.done and outer.kind == "task":
+                    record.outer = outer
             elif record.request is not None:
                 return None  # the middleware is listed twice, or a handler calls a handler
             elif record.task is not None:

@@ -17,6 +17,7 @@ from slowhound.config import Config
 from slowhound.formats import clean
 from slowhound.frames import Stack, locate
 from slowhound.record import Record
+from slowhound.redact import url
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -56,7 +57,11 @@ def settings_note(config: Config, server: str) -> bytes:
 def who_note(record: Record) -> bytes:
     """The request as it is known at its first sight; written once, before anything can happen."""
     path = clean(record.path)
-    environ = record.environ or {}
+    environ = record.environ
+    if environ is None:
+        if record.kind == "task":
+            return _task_note(record)
+        environ = {}
     for limit in PATH_LIMITS:
         encoded = _encode(
             {
@@ -71,6 +76,41 @@ def who_note(record: Record) -> bytes:
         if len(encoded) <= HALF_WHO - 16:
             break
     return encoded
+
+
+def _task_note(record: Record) -> bytes:
+    for limit in PATH_LIMITS:
+        note = {
+            "id": record.id,
+            "method": record.method,
+            "path": _cut(record.path, limit),
+            "started": record.started,
+            "task": _cut(record.task_id, limit // 3),  # no request has this, be it None
+            "slow_after": record.slow_after,
+        }
+        encoded = _encode(note)
+        if len(encoded) <= HALF_WHO - 16:
+            break
+    return encoded
+
+
+def who_fields(who: dict[str, Any], last: dict[str, Any], view: str | None) -> dict[str, Any]:
+    """What the event of a dead process says of who it was; ``last`` is the last stack's note."""
+    event = {"req_id": who.get("id")}
+    if "task" in who:
+        event["task_kind"], event["task_name"] = who.get("method"), who.get("path")
+        if who["task"] is not None:
+            event["task_id"] = who["task"]
+        return event
+    referrer = last.get("referrer") or who.get("referrer")
+    return {
+        **event,
+        "req_method": who.get("method"),
+        "req_path": who.get("path"),
+        "req_referrer": url(referrer) if isinstance(referrer, str) else None,
+        "req_user_agent": last.get("user_agent") or who.get("user_agent"),
+        "resp_view": view,
+    }
 
 
 def stack_note(record: Record, stack: Stack, taken: float) -> bytes:

@@ -70,6 +70,7 @@ class Recorder:
         self.config = config
         self.server = server
         self.pid = os.getpid()
+        self.starter = threading.get_native_id(), get_ident()  # the thread that starts it
         self.started = time.monotonic()
         # Counts that several threads draw from: next() is atomic, += is not.
         self._served = itertools.count(1)

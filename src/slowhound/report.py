@@ -112,6 +112,11 @@ class Report:
             "db_queries",
             "db_time",
             "db_dup_queries",
+            "gil_hold_est",
+            "gil_wait_est",
+            "gil_held_by",
+            "loop_lag",
+            "loop_blocked_by",
         ]
         rows = [
             f"  {name:<17} {one_line(self.event[name])}" for name in names if name in self.event

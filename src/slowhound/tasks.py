@@ -11,6 +11,7 @@ All is read from another thread while the loop runs: what changes meanwhile is s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
 from collections.abc import Iterable, Iterator
@@ -107,7 +108,7 @@ def _step(awaited: Any) -> tuple[FrameType | None, bool, Any]:
     return None, False, None
 
 
-_WITH_FRAMES = CoroutineType | GeneratorType | AsyncGeneratorType
+_WITH_FRAMES: Any = CoroutineType | GeneratorType | AsyncGeneratorType
 
 
 def _beyond(awaited: Any) -> Any:
@@ -193,7 +194,8 @@ def _from_callback(future: Any, function: str, variable: str) -> Any:
         if getattr(callback, "__name__", "") == function:
             names = callback.__code__.co_freevars
             if variable in names:
-                return callback.__closure__[names.index(variable)].cell_contents
+                with contextlib.suppress(ValueError):  # the cell is empty by now
+                    return callback.__closure__[names.index(variable)].cell_contents
     return None
 
 
@@ -214,9 +216,11 @@ def _hop(frame: FrameType) -> Hop | None:
         return None
     inner = _in_thread(ours)
     if inner is not None:
-        # A thread in async_to_sync waits for a task of the loop.
-        waits = ours and any(each.f_code.co_name == WAITS for each in inner.frames)
-        return Hop(inner, ours[-1] if waits else None)
+        # A thread in async_to_sync waits for a task of the loop, or works for that meanwhile.
+        calls = [each.f_code.co_qualname for each in inner.frames]
+        if ours and WAITS in calls:
+            return Hop(Inner(inner.ident, inner.frames[: calls.index(WAITS) + 1]), ours[-1])
+        return Hop(inner)
     job = _from_callback(names.get("exec_coro"), "_call_check_cancel", "source")
     over = job is not None and job.done()
     return Hop(Frame("<asgiref>", 0, WAITS_FOR_ITS_LOOP if over else WAITS_FOR_A_THREAD))
@@ -234,6 +238,6 @@ def _in_thread(ours: Any) -> Inner | None:
     return None
 
 
-WAITS = "run_until_future"  # where a thread waits in async_to_sync
+WAITS = "CurrentThreadExecutor.run_until_future"  # where a thread waits in async_to_sync
 WAITS_FOR_A_THREAD = "waits for a thread of its executor"
 WAITS_FOR_ITS_LOOP = "its thread has ended; waits for its event loop"

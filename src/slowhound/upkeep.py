@@ -94,14 +94,17 @@ class Upkeep:
 
     def tend_threads(self) -> None:
         """Gives each of the application's threads its switch, see ``deadman``."""
-        own, main = self.recorder.hound.ident, threading.main_thread()
+        recorder = self.recorder
+        own, main = recorder.hound.ident, threading.main_thread()
         alive = {}
-        for ident, thread in list(threading._active.items()):  # type: ignore[attr-defined]
+        for known_as, thread in list(threading._active.items()):  # type: ignore[attr-defined]
             # In a forked process Python (3.11) still has the parent's native id of the main one.
-            native_id = self.recorder.pid if thread is main else thread.native_id
+            native_id = recorder.pid if thread is main else thread.native_id
+            # Under gevent it knows the thread by a greenlet's id.
+            ident = recorder.starter[1] if native_id == recorder.starter[0] else known_as
             if native_id is not None and ident != own:
                 alive[native_id] = ident
-                self.recorder.deadman.watch(ident, native_id, thread.name)
+                recorder.deadman.watch(ident, native_id, thread.name)
         self.recorder.deadman.forget_but(set(alive))
 
     def tend_files(self) -> None:

@@ -8,7 +8,7 @@ import sys
 import slowhound
 from slowhound.fields import FIELDS
 
-PUBLIC = {"Context", "Record", "current", "on_error", "register_instrumenter"}
+PUBLIC = {"Context", "Record", "current", "on_error", "register_instrumenter", "task"}
 
 
 def run(code: str) -> str:

@@ -33,6 +33,7 @@ BAD: list[tuple[str, Any]] = [
     ("SAMPLING", {"ok": 2}),
     ("SINKS", "a.b"),
     ("SINKS", [{"no": "sink"}]),
+    ("TASKS", ["commands", "celery"]),
     ("FLAMES", None),
     ("SERVICE", 1),
     ("RELEASE", 1),

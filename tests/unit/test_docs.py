@@ -20,10 +20,19 @@ from django.utils.module_loading import import_string
 
 import slowhound.gunicorn
 from slowhound import blackbox
+from slowhound.asgi import SLOTS
+from slowhound.cli.findings import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
 from slowhound.config import SETTINGS
 from slowhound.fields import FIELDS, NAMES
+from slowhound.frames import Frame
+from slowhound.late import LATE
 from slowhound.legacy import LEGACY
+from slowhound.recorder import Server
+from slowhound.report import WAYS
+from slowhound.watch.deadman import MOST_THREADS
+from slowhound.watch.looks import KEPT
+from slowhound.watch.verdict import INNERMOST, Sample, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "slowhound"
@@ -32,7 +41,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 FIELD_LIKE = re.compile(r"([a-z]+)_[a-z0-9_]+")
 # Kinds of fields that are not there yet: a page must not promise them either.
-PLANNED = {"gil", "trace", "span"}
+PLANNED = {"trace", "span"}
 # Names that another project's README has by mistake; one page explains them.
 MISNAMED = {"req_referer": "req_referrer", "exc_message": "exc_msg", "g_w_backlog": "g_backlog"}
 PEER = "gunicorn_django_canonical_logs"
@@ -382,6 +391,82 @@ def test_the_box_is_documented_as_it_is():
     ]
 
 
+def text_of(page: str) -> str:
+    """A page in docs/, with its lines joined."""
+    return " ".join((ROOT / "docs" / page).read_text().split())
+
+
+def values_of(field: str) -> list[str]:
+    """The values of a field that its row in the table of fields names."""
+    (found,) = [each for each in FIELDS if each.name == field]
+    return CODE.findall(found.meaning)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_words_about_a_held_gil_are_those_of_the_report(way):
+    """What a report says of a stack that was taken without the GIL stands in docs/gil.md."""
+    assert f"| `{way}` | {' '.join(WAYS[way].split())} |" in text_of("gil.md")
+
+
+@pytest.mark.parametrize(
+    ("page", "field"),
+    [
+        ("deaths.md", "crash_cause"),
+        ("deaths.md", "crash_stack_by"),
+        ("deaths.md", "timeout_stack_by"),
+        ("gil.md", "slow_stack_by"),
+        ("slow-reports.md", "slow_verdict"),
+        ("slow-reports.md", "stall_kind"),
+    ],
+)
+def test_values_of_fields_have_a_row(page, field):
+    """Each value that a field can have is explained where the field is."""
+    text = (ROOT / "docs" / page).read_text()
+    assert values_of(field)
+    assert [each for each in values_of(field) if f"\n| `{each}` |" not in text] == []
+
+
+def test_limits_in_pages_are_those_of_the_code():
+    """Numbers that a page promises."""
+    assert f"Threads beyond {MOST_THREADS}" in text_of("gil.md")
+    assert f"no sign of life for {LATE} seconds" in text_of("gil.md")
+    assert f"at most {KEPT} looks" in text_of("slow-reports.md")
+    assert INNERMOST == 5
+    assert "the five innermost frames" in text_of("slow-reports.md")
+    assert f"black box has {SLOTS} places" in text_of("servers.md")
+    assert f"black box has {Server().slots} places" in text_of("servers.md")
+    assert f"places for {SLOTS + 2} requests" in text_of("servers.md")
+
+
+def test_verdicts_that_pages_show_have_the_words_of_the_code():
+    """The first words of a verdict in an example are those that verdicts begin with."""
+    frame = Frame("a.py", 1, "f")
+    words = {
+        verdict([Sample(0.0, (frame,)), Sample(1.0, stack)]).text.split()[0]
+        for stack in ((frame,), (frame, frame))
+    }
+    for page in PAGES:
+        shown = re.findall(r"^Verdict.*:\n  (\S+)", page.read_text(), re.MULTILINE)
+        assert set(shown) <= words
+
+
+@pytest.mark.parametrize("server", [*ASGI_SERVERS, "gevent_pywsgi", "uWSGI", "runserver"])
+def test_every_server_is_on_the_page_of_servers(server):
+    """What slowhound gives there can be looked up."""
+    assert server in text_of("servers.md")
+
+
+def test_soaks_that_are_shown_had_no_crash():
+    """A row of a run that failed would be news, not documentation."""
+    rows = re.findall(
+        r"^\| 3\.\d+\.\d+ \| (?:threads|gevent) \|(.*)\|$",
+        (ROOT / "docs" / "gil.md").read_text(),
+        re.MULTILINE,
+    )
+    assert rows
+    assert [row for row in rows if not row.endswith("| 0 | 0 ")] == []
+
+
 def test_every_page_is_linked_from_the_readme():
     """The README links to each page in docs/."""
     text = (ROOT / "README.md").read_text()
@@ -399,6 +484,8 @@ def test_examples_compile_and_say_what_file_they_are(example):
 def test_examples_run_in_a_site(page, tmp_path):
     """The examples of a page together make a Django site that passes its checks and answers."""
     found = [each for each in SITE_EXAMPLES if each.page == page]
+    if any("from celery " in each.text for each in found):
+        pytest.importorskip("celery")
     modules = build_site(tmp_path, found)
     printed = run(tmp_path, RUN_SITE, *modules)
     # A page that says what its own fields are called shows them in its example.

@@ -6,12 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
 from django.test.utils import override_settings
+
+from slowhound import oom
+from slowhound.cli import findings
+from slowhound.cli.findings import Finding
+from slowhound.watch import timers
 
 
 def doctor(*arguments: str, **env: str) -> tuple[int, list[dict[str, Any]]]:
@@ -70,6 +76,107 @@ def test_settings_that_cannot_be_loaded_are_a_problem(tmp_path: Path) -> None:
     code, found = doctor("--dir", str(tmp_path / "d"), DJANGO_SETTINGS_MODULE="no_such_settings")
     assert code == 1
     assert "no_such_settings" in next(x["text"] for x in found if x["state"] == "problem")
+
+
+def one(subject: str, found: Iterable[Finding]) -> Finding:
+    """The one finding about ``subject``."""
+    (only,) = [each for each in found if each.subject == subject]
+    return only
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_faulthandler_that_is_enabled_is_a_note(tmp_path: Path, enabled: bool) -> None:
+    """Then the stack of a segmentation fault is not slowhound's."""
+    code, found = doctor("--dir", str(tmp_path / "d"), PYTHONFAULTHANDLER="1" if enabled else "")
+    assert code == 0
+    assert states(found)["faulthandler"] == ("note" if enabled else "ok")
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_timers_are_tried(monkeypatch: pytest.MonkeyPatch, works: bool) -> None:
+    """Whether a thread that holds the GIL can write its stack here."""
+    monkeypatch.setattr(timers, "works", works and timers.works)
+    found = one("timers on a thread's CPU clock", findings.stacks())
+    assert found.state == ("ok" if timers.works else "note")
+
+
+def test_timers_that_the_kernel_refuses_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox may forbid the system call."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(timers, "CpuTimer", refuse)
+    assert one("timers on a thread's CPU clock", findings.stacks()).state == "note"
+
+
+def test_system_calls_that_cannot_be_read_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports then say less of what a request waits for."""
+    monkeypatch.setattr(findings, "waiting_for", lambda thread: None)
+    assert one("system calls of threads", findings.stacks()).state == "note"
+
+
+def test_memory_of_others_needs_python_3_14() -> None:
+    """Older Pythons send a signal instead, and doctor says so."""
+    found = one(findings.MEMORY, findings.stacks())
+    assert ("3.14" in found.text) == (sys.version_info < (3, 14))
+
+
+@pytest.mark.parametrize(
+    ("scope", "state", "says"),
+    [
+        (0, "ok", "the same user"),
+        (1, "ok", "arbiter"),
+        (2, "note", "only by root"),
+        (3, "note", "by nobody"),
+    ],
+)
+def test_ptrace_scope_says_who_may_read(scope: int, state: str, says: str) -> None:
+    """The four values that Yama knows."""
+    found = findings.readers(scope)
+    assert found.state == state
+    assert says in found.text
+
+
+@pytest.mark.parametrize(("written", "scope"), [("1\n", 1), ("3\n", 3), ("", 0), (None, 0)])
+def test_ptrace_scope_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str | None, scope: int
+) -> None:
+    """A kernel without Yama has no such file, and no such limit."""
+    path = tmp_path / "ptrace_scope"
+    if written is not None:
+        path.write_text(written)
+    monkeypatch.setattr(findings, "PTRACE_SCOPE", str(path))
+    assert findings._ptrace_scope() == scope
+
+
+@pytest.mark.parametrize(("counter", "state"), [("/cg/memory.events", "ok"), (None, "note")])
+def test_counter_of_oom_kills_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, counter: str | None, state: str
+) -> None:
+    """Without one a death for want of memory looks like any other SIGKILL."""
+    monkeypatch.setattr(oom, "counter_file", lambda: counter)
+    found = one("kills for want of memory", findings.deaths())
+    assert found.state == state
+    assert counter is None or counter in found.text
+
+
+def test_servers_that_are_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with what slowhound sees under it; those that are not here are left out."""
+    here = {"gunicorn", "gevent", "uvicorn", "daphne"}
+    monkeypatch.setattr(findings, "_installed", lambda name: name in here)
+    found = [each.subject for each in findings.server()]
+    assert found == [
+        "Gunicorn sync, gthread",
+        "Gunicorn gevent",
+        "uvicorn, daphne",
+        "other servers",
+    ]
+
+
+def test_asgi_worker_is_no_part_of_older_gunicorns() -> None:
+    """A module of a package that is not there is not installed either."""
+    assert not findings._installed("no_such_package.workers.gasgi")
 
 
 def test_wrong_use_exits_with_2() -> None:

@@ -428,12 +428,12 @@ def test_source_that_is_not_there_is_no_failure(stage: Stage) -> None:
 def test_source_that_was_replaced_is_no_failure(stage: Stage, tmp_path: Any) -> None:
     """A file that is no longer what runs, and no Python, is not understood."""
     source = tmp_path / "old.py"
-    text = "def f():\n    with lock:\n        pass\n"
+    text = "def old():\n    with lock:\n        pass\n"
     source.write_text(text.replace("with", "within some"))
     names: dict[str, Any] = {"lock": threading.Lock()}
     exec(compile(text, str(source), "exec"), names)
     stage.hold(names["lock"])
-    waiter = stage.start(names["f"])
+    waiter = stage.start(names["old"])
     assert waiter not in stage.looked(waiter)
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from slowhound.cli import doctor, dump, ps, top, watch
+from slowhound.cli import doctor, dump, neighbour, ps, top, watch
 from slowhound.cli.place import Refusal, say
 
 COMMANDS: dict[str, ModuleType] = {
@@ -20,6 +20,7 @@ COMMANDS: dict[str, ModuleType] = {
     "top": top,
     "dump": dump,
     "watch": watch,
+    "neighbour": neighbour,
     "doctor": doctor,
 }
 

@@ -1,9 +1,9 @@
 """Prints the stacks of a worker as they are now.
 
-Without ptrace, without a signal and without stopping it: the worker is asked through its black box
-and answers within about a second. Without PID or REQ_ID all workers are asked. When a worker does
-not answer, its last known stacks are printed instead. Exit code 1 when there is no such worker or
-request, or when one did not answer.
+Without ptrace and without stopping it: the worker is asked through its black box and answers
+within about a second. Without PID or REQ_ID all workers are asked. When a worker does not answer,
+its last known stacks are printed instead, or, where its GIL is held, those that can be had without
+it (docs/gil.md). Exit code 1 when there is no such worker or request, or when one did not answer.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from slowhound.report import one_line
 
 BY = {
     "thread": "written by its own thread",
+    "asked": "written by its own thread, on being asked",
     "fault": "written at a fatal error",
     "bystander": "written at a fatal error of another thread",
     "remote": "read from its memory",

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import importlib.util
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-from slowhound import blackbox
+from slowhound import blackbox, oom
 from slowhound.config import default_dir
 from slowhound.folder import prepare
 from slowhound.instrument.saturation import backlog
+from slowhound.watch import timers
+from slowhound.watch.waiting import waiting_for
 
 GUNICORN = ((23, 0), (28, 0))
 ROOM = 64 * 1024**2
+MEMORY = "stacks from another process's memory"
+PTRACE_SCOPE = "/proc/sys/kernel/yama/ptrace_scope"
+# Servers without hooks that ``slowhound.asgi.wrap`` is for.
+ASGI_SERVERS = ("uvicorn", "hypercorn", "granian", "daphne")
 
 
 class Finding(NamedTuple):
@@ -34,7 +43,8 @@ class Finding(NamedTuple):
 def all_of(directory: str | None) -> list[Finding]:
     """Every finding, in the order in which one would put things right."""
     found = [*python(), *packages(), *settings()]
-    return [*found, *folder(directory or _configured_dir()), *kernel(), *server()]
+    found += folder(directory or _configured_dir())
+    return [*found, *kernel(), *stacks(), *deaths(), *server()]
 
 
 def python() -> Iterator[Finding]:
@@ -46,12 +56,6 @@ def python() -> Iterator[Finding]:
         yield Finding("note", "Python", f"{name} without the GIL is not tested")
     else:
         yield Finding("ok", "Python", name)
-    yield Finding(
-        "note",
-        "GIL",
-        "a request that holds it in C code is reported when it ends, without a stack",
-        "Gunicorn's timeout and the black box still tell in which request a worker was killed.",
-    )
 
 
 def packages() -> Iterator[Finding]:
@@ -166,13 +170,113 @@ def _listeners() -> Iterator[tuple[str, socket.socket]]:
         yield "unix", unix
 
 
+def stacks() -> Iterator[Finding]:
+    """The ways to a stack while the GIL is held, and to what a thread waits for."""
+    if _cpu_timer():
+        text = "a thread that holds the GIL for a second of CPU writes its own stack"
+        yield Finding("ok", "timers on a thread's CPU clock", text)
+    else:
+        text = "do not work here: a thread that holds the GIL cannot write its own stack"
+        yield Finding("note", "timers on a thread's CPU clock", text)
+    yield _memory()
+    if waiting_for(threading.get_native_id()) is not None and _own_system_call():
+        text = "can be read: reports say what a thread waits for"
+        yield Finding("ok", "system calls of threads", text)
+    else:
+        text = "cannot be read: reports say little or nothing of what a thread waits for"
+        yield Finding("note", "system calls of threads", text)
+
+
+def _cpu_timer() -> bool:
+    if not timers.works:
+        return False
+    try:
+        timers.CpuTimer(threading.get_native_id(), signal.SIGRTMAX).delete()
+    except OSError:
+        return False
+    return True
+
+
+def _own_system_call() -> bool:
+    try:
+        with open(f"/proc/self/task/{threading.get_native_id()}/syscall", "rb") as call:
+            return bool(call.read())
+    except OSError:
+        return False
+
+
+def _memory() -> Finding:
+    """Whether another process's stacks can be read from its memory: from Python 3.14 on."""
+    if not _installed("_remote_debugging"):
+        text = "need Python 3.14: a worker's neighbours send it a signal instead"
+        return Finding("note", MEMORY, text)
+    return readers(_ptrace_scope())
+
+
+def readers(scope: int) -> Finding:
+    """Who may read a worker's memory under this ``ptrace_scope``."""
+    advice = "Of workers to which a root arbiter has given another user: by root only."
+    if scope == 0:
+        return Finding("ok", MEMORY, "can be read by the same user and by root", advice)
+    if scope == 1:
+        text = "can be read by Gunicorn's arbiter and by root, not by siblings (ptrace_scope is 1)"
+        return Finding("ok", MEMORY, text, advice)
+    who = "only by root" if scope == 2 else "by nobody"
+    return Finding("note", MEMORY, f"can be read {who} (ptrace_scope is {scope})")
+
+
+def _ptrace_scope() -> int:
+    """What Yama allows; 0 where there is no Yama."""
+    try:
+        with open(PTRACE_SCOPE, encoding="ascii") as scope:
+            return int(scope.read())
+    except (OSError, ValueError):
+        return 0
+
+
+def deaths() -> Iterator[Finding]:
+    """What tells how a worker has died, and where."""
+    counter = oom.counter_file()
+    if counter is not None:
+        yield Finding("ok", "kills for want of memory", f"are counted in {counter}")
+    else:
+        text = "are counted nowhere here: such a death has the cause signal"
+        yield Finding("note", "kills for want of memory", text)
+    if faulthandler.is_enabled():
+        yield Finding(
+            "note",
+            "faulthandler",
+            "is enabled already: the stack of a segmentation fault goes where that says",
+            "For stacks in crash events do not set PYTHONFAULTHANDLER nor call enable().",
+        )
+    else:
+        text = "is free: the stack of a segmentation fault will be in the crash event"
+        yield Finding("ok", "faulthandler", text)
+
+
 def server() -> Iterator[Finding]:
-    """What is known of the servers that slowhound knows by name."""
-    if importlib.util.find_spec("gunicorn") is None:
-        return
-    yield Finding("ok", "Gunicorn sync, gthread", "lines, reports, timeouts and deaths")
-    yield Finding(
-        "note",
-        "Gunicorn gevent, asgi and others",
-        "lines by the middleware; the stacks of greenlets and coroutines are not read yet",
-    )
+    """What is known of the servers that are installed here."""
+    if _installed("gunicorn"):
+        yield Finding("ok", "Gunicorn sync, gthread", "lines, reports, timeouts and deaths")
+        if _installed("gevent"):
+            text = "the same, of greenlets: 256 of a worker have a place in its black box"
+            yield Finding("ok", "Gunicorn gevent", text)
+        if _installed("gunicorn.workers.gasgi"):
+            text = "the same, of asyncio tasks: 256 of a worker have a place in its black box"
+            yield Finding("ok", "Gunicorn asgi", text)
+    found = [name for name in ASGI_SERVERS if _installed(name)]
+    if found:
+        yield Finding(
+            "note",
+            ", ".join(found),
+            "lines and reports by slowhound.asgi.wrap; deaths without their cause",
+        )
+    text = "lines and reports by the middleware; deaths without their cause"
+    yield Finding("note", "other servers", text)
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the package that it would be in
+        return False

@@ -36,6 +36,8 @@ PATIENCE = 0.05
 LAST_WAIT = 2.0
 # Gunicorn reads its configuration in the main thread; gevent's idea of a thread is another.
 _main = get_ident()
+# The records of requests that cannot hold them, by the ids of those.
+_records: dict[int, Record] = {}
 
 
 @guarded("gunicorn pre_fork")
@@ -69,7 +71,10 @@ def pre_request(worker: Any, req: Any) -> None:
             path = unquote(path, errors="surrogateescape")
         record = active.begin(req.method, path, headers(req))
         record.by_server = True
-        req.slowhound = record
+        try:
+            req.slowhound = record
+        except AttributeError:
+            _records[id(req)] = record  # the ASGI worker's requests have slots
 
 
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
@@ -119,12 +124,12 @@ ENDING = Ending()
 
 @guarded("gunicorn post_request")
 def _finish(req: Any, environ: Any, resp: Any) -> None:
-    record: Record | None = getattr(req, "slowhound", None)
+    record: Record | None = getattr(req, "slowhound", None) or _records.pop(id(req), None)
     active = _recorder()
     if record is None or active is None:
         return
     exc = sys.exc_info()[1]
-    if record.request is None:  # Django never saw it
+    if record.request is None and environ is not None:  # Django never saw it
         record.environ = environ
     describe(record, req, environ, resp, exc)
     if isinstance(exc, SystemExit) and record.outcome == "timeout":

@@ -29,7 +29,9 @@ class PythonLogger:
         event = report.event
         extra: dict[str, Any] = {"slowhound": event}
         if self.brief:
-            message = f"Slow Request Watchdog: {one_line(event['req_path'])}"
+            message = (
+                f"Slow Request Watchdog: {one_line(event.get('req_path') or event['task_name'])}"
+            )
             stack = report.snapshot.stack if report.snapshot is not None else ()
             extra["culprit"] = culprit(stack[-1]) if stack else "(not known)"
             extra["stack"] = [str(frame) for frame in stack]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from bisect import insort
 from collections.abc import Sequence
 
 from slowhound.notes import stack_note
@@ -71,6 +72,11 @@ def _keep(record: Record, sample: Sample) -> None:
     samples = record.samples
     if samples is None:
         samples = record.samples = []
+    elif sample.age < samples[-1].age:
+        # Of a time in which nobody could look; it comes late, and perhaps for the second time.
+        if all(each.age != sample.age for each in samples):
+            insort(samples, sample, key=lambda each: each.age)
+        return
     elif sample.age - samples[-1].age < APART:
         samples.pop()
     elif len(samples) >= KEPT:

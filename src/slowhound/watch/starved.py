@@ -60,7 +60,9 @@ class Starvation:
         It may end before the hound gets the GIL, and is then no more to be seen in flight.
         """
         gap = self.longest(record, now)
-        snapshot = self.wrote(record) if gap > LONG_GAP else None
+        snapshot = None
+        if gap > LONG_GAP:
+            snapshot = self.dumps.get(record.number) or self.wrote(record)
         if snapshot is not None and snapshot.by == "thread":
             record.gil_hold = record.gil_hold or min(gap, record.took)
             self._ended[record.native_id] = record

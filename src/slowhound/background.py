@@ -1,0 +1,299 @@
+"""Background work: a record and an event for each task, as for each request.
+
+``task`` is the decorator. Management commands and what ``django.tasks`` runs are recorded when the
+setting ``TASKS`` names them; ``slowhound.celery`` is for Celery. Nothing is looked at, and Django
+not imported, before the first task begins.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from slowhound.guard import guard
+from slowhound.record import (
+    Record,
+    TaskRecord,
+    current,
+    current_record,
+    in_flight,
+    snapshot_in_flight,
+)
+
+if TYPE_CHECKING:
+    from slowhound.recorder import Server
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# A line longer than a pipe takes at once (4,096 bytes) can be torn apart by others.
+NAME_LIMIT = 300
+# Tasks at once in a process that runs tasks only, and still have a place in the black box.
+SLOTS = 64
+# Commands that serve, or wait for a person; and the one whose own commands are a test's.
+UNRECORDED = frozenset(
+    ("runserver", "runserver_plus", "testserver", "shell", "shell_plus", "dbshell", "test")
+)
+
+_guard = guard("background")
+
+
+@overload
+def task(function: F, /) -> F: ...
+@overload
+def task(*, name: str | None = None, slow_after: float | None = None) -> Callable[[F], F]: ...
+
+
+def task(
+    function: Any = None, /, *, name: str | None = None, slow_after: float | None = None
+) -> Any:
+    """Decorator: each call of the function, sync or async, has an event of its own.
+
+    Args:
+        function: what is decorated; the decorator can also be used without options.
+        name: ``task_name``; the function's dotted path when it is not given.
+        slow_after: seconds after which a call is reported as slow; it is never by default.
+
+    Raises:
+        TypeError: it is no function, or a generator, whose call does nothing yet.
+    """
+    if function is None:
+        return partial(_decorate, name=name, slow_after=slow_after)
+    return _decorate(function, name, slow_after)
+
+
+def _decorate(function: Any, name: str | None, slow_after: float | None) -> Any:
+    if isinstance(function, staticmethod | classmethod):
+        return type(function)(_decorate(function.__func__, name, slow_after))
+    if not callable(function):
+        raise TypeError(f"slowhound.task decorates a function; {function!r} is none")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"slowhound.task cannot decorate the generator {function!r}")
+    started = partial(begin, "function", name or _name(function), slow_after=slow_after)
+    if _is_async(function):
+
+        @functools.wraps(function)
+        async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
+            with _Recorded(started):
+                return await function(*args, **kwargs)
+
+        return async_wrapper
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        with _Recorded(started):
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+class _Recorded:
+    """One task, for the length of a block; ``started`` begins it."""
+
+    def __init__(self, started: Callable[[], Record | None]) -> None:
+        self._started = started
+
+    def __enter__(self) -> None:
+        self._record = self._started()
+
+    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
+        end(self._record, exc)
+
+
+def _is_async(function: Any) -> bool:
+    # An object that can be called is asked for its method.
+    return inspect.iscoroutinefunction(function) or (
+        not inspect.isroutine(function) and inspect.iscoroutinefunction(type(function).__call__)
+    )
+
+
+def _name(function: Any) -> str:
+    while isinstance(function, partial):
+        function = function.func
+    if not hasattr(function, "__qualname__"):
+        function = type(function)
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def begin(
+    kind: str,
+    name: str,
+    task_id: str | None = None,
+    *,
+    slow_after: float | None = None,
+    server: Server | None = None,
+) -> Record | None:
+    """A record that is current from now on; None when slowhound is off.
+
+    ``server`` is for the process's recorder, when this starts it.
+    """
+    if _guard.off_until and _guard.off:
+        return None
+    with _guard:
+        from slowhound import recorder
+        from slowhound.conf import get_config
+
+        server = server or recorder.Server("task", SLOTS)
+        active = recorder.get() or recorder.start(get_config(), server)
+        if active is None:
+            return None
+        outer = current()
+        if slow_after is not None:
+            active.watch.expect(slow_after)
+        make = partial(TaskRecord, task_id=task_id, slow_after=slow_after)
+        record = active.begin(kind, name[:NAME_LIMIT], make=make)
+        record.outer = outer
+        return record
+    return None
+
+
+def end(record: Record | None, exc: BaseException | None = None) -> None:
+    """Writes its event; what was current before is so again."""
+    if record is None:
+        return
+    with _guard:
+        left = _left_within(record)
+        for each in left or ():
+            _finish(each, exc)
+        _finish(record, exc)
+        if left is not None:
+            current_record.set(record.outer)
+
+
+def running(kind: str, task_id: str) -> Record | None:
+    """The record of a task that a signal tells of; the last one, should it run within itself."""
+    for record in reversed(snapshot_in_flight()):
+        if isinstance(record, TaskRecord) and (record.method, record.task_id) == (kind, task_id):
+            return record
+    return None
+
+
+def failed(record: Record, exc: BaseException, outcome: str = "error") -> None:
+    """Notes how it ended."""
+    from slowhound.instrument.exception import fields_of
+
+    record.outcome = outcome
+    record.exc = {**fields_of(exc), "exc_handled": outcome == "retry"}
+
+
+def _left_within(record: Record) -> list[Record] | None:
+    """Tasks that were begun in this one, and whose end nobody told, the innermost first.
+
+    None when the context is not this record's: that of a forked child, or of another task.
+    """
+    found = []
+    inner = current_record.get()
+    while inner is not None and inner is not record:
+        if inner.kind == "task":
+            found.append(inner)
+        inner = inner.outer
+    return found if inner is record else None
+
+
+def _finish(record: Record, exc: BaseException | None) -> None:
+    if record.outcome is None and exc is not None:
+        outcome = _outcome(exc)
+        if outcome == "error":
+            failed(record, exc)
+        record.outcome = outcome
+    record.outcome = record.outcome or "ok"
+    from slowhound import recorder
+
+    active = recorder.get()
+    if active is not None:
+        active.finish(record)
+    else:  # the recorder was stopped meanwhile
+        record.done = True
+        in_flight.pop(record.number, None)
+
+
+def _outcome(exc: BaseException) -> str:
+    if isinstance(exc, SystemExit):
+        return "error" if exc.code else "ok"
+    if isinstance(exc, GeneratorExit | KeyboardInterrupt):
+        return "cancelled"
+    # asyncio's and gevent's ways to end what they run; neither is imported for its sake.
+    ended = type(exc).__name__ in ("CancelledError", "GreenletExit")
+    return "cancelled" if ended and not isinstance(exc, Exception) else "error"
+
+
+def install(names: Iterable[str]) -> None:
+    """Begins to record what the setting ``TASKS`` names."""
+    with _guard:
+        if "commands" in names:
+            _record_commands()
+        if "django.tasks" in names:
+            _record_django_tasks()
+
+
+def _record_commands() -> None:
+    from django.core.management.base import BaseCommand
+
+    execute = BaseCommand.execute
+    if getattr(execute, "slowhound", False):
+        return
+
+    @functools.wraps(execute)
+    def recorded(self: BaseCommand, *args: Any, **options: Any) -> str | None:
+        with _Recorded(partial(_begin_command, self)):
+            return execute(self, *args, **options)
+
+    recorded.slowhound = True  # type: ignore[attr-defined]
+    BaseCommand.execute = recorded  # type: ignore[method-assign]
+
+
+def _begin_command(command: Any) -> Record | None:
+    name = type(command).__module__.rpartition(".")[2]
+    if name in UNRECORDED or _under_test():
+        return None
+    server = None
+    if getattr(command, "_called_from_command_line", False):
+        from slowhound.recorder import Server
+
+        server = Server("command", SLOTS, _to_stderr)
+    return begin("command", name, server=server)
+
+
+def _under_test() -> bool:
+    """True between Django's ``setup_test_environment`` and its ``teardown_test_environment``."""
+    utils = sys.modules.get("django.test.utils")
+    return hasattr(getattr(utils, "_TestState", None), "saved_data")
+
+
+def _to_stderr(line: str) -> None:
+    """A command's standard output is data: ``dumpdata > backup.json``."""
+    from slowhound.sinks.stream import write_all
+
+    write_all(2, line.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def _record_django_tasks() -> None:
+    try:
+        from django.tasks import signals
+    except ImportError:
+        return  # before Django 6.0; a system check says so
+    signals.task_started.connect(_on_started, dispatch_uid="slowhound")
+    signals.task_finished.connect(_on_finished, dispatch_uid="slowhound")
+
+
+def _on_started(*, task_result: Any, **_: object) -> None:
+    begin("django.tasks", task_result.task.module_path, task_result.id)
+
+
+def _on_finished(*, task_result: Any, **_: object) -> None:
+    with _guard:
+        record = running("django.tasks", task_result.id)
+        if record is None:
+            return
+        if task_result.status == "FAILED":
+            record.outcome = "error"
+            exc = sys.exc_info()[1]  # Django's own backend is just handling it
+            if exc is not None:
+                failed(record, exc)
+            elif task_result.errors:
+                path = task_result.errors[-1].exception_class_path
+                record.exc = {"exc_type": path.rpartition(".")[2], "exc_handled": False}
+        end(record)

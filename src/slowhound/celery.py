@@ -1,0 +1,102 @@
+"""Celery: ``slowhound.celery.install()`` in the module of the application's Celery app.
+
+Celery's signals tell when a task begins and how it ends. Each process of a prefork pool starts its
+own recorder after the fork, and so it also writes the events of those that were killed. Celery is
+not imported before ``install``.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from slowhound.background import SLOTS, begin, end, failed, running
+from slowhound.guard import guard
+
+if TYPE_CHECKING:
+    from slowhound.recorder import Server
+
+# Tasks at once in a process of a prefork pool: one, and those that it calls itself.
+PREFORK_SLOTS = 8
+
+_guard = guard("celery")
+
+
+def install() -> None:
+    """Listens to Celery's signals; a second call changes nothing."""
+    signals: Any = import_module("celery.signals")
+    for name, receiver in (
+        ("worker_process_init", _on_process_init),
+        ("worker_process_shutdown", _on_process_shutdown),
+        ("task_prerun", _on_prerun),
+        ("task_failure", _on_failure),
+        ("task_retry", _on_retry),
+        ("task_postrun", _on_postrun),
+    ):
+        getattr(signals, name).connect(receiver, weak=False, dispatch_uid="slowhound")
+
+
+def _server(slots: int) -> Server:
+    from slowhound.recorder import Server
+
+    return Server("celery", slots, _to_stdout)
+
+
+def _to_stdout(line: str) -> None:
+    """The process's own: ``sys.stdout`` leads into Celery's log, with its prefix."""
+    from slowhound.sinks.stream import write_all
+
+    write_all(1, line.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def _on_process_init(**_: object) -> None:
+    with _guard:
+        from slowhound import recorder
+        from slowhound.conf import get_config
+
+        recorder.start(get_config(), _server(PREFORK_SLOTS))
+
+
+def _on_process_shutdown(**_: object) -> None:
+    """A process of a pool ends without Python's ``atexit``."""
+    with _guard:
+        from slowhound import recorder
+
+        recorder.stop()
+
+
+def _on_prerun(*, task_id: str, task: Any, **_: object) -> None:
+    with _guard:
+        begin("celery", task.name, task_id, server=_server(SLOTS))
+
+
+def _on_failure(*, task_id: str, exception: BaseException, **_: object) -> None:
+    with _guard:
+        record = running("celery", task_id)
+        if record is not None:
+            # Celery replaces an exception that cannot be pickled.
+            failed(record, sys.exc_info()[1] or exception)
+
+
+def _on_retry(*, request: Any, reason: Any, **_: object) -> None:
+    with _guard:
+        record = running("celery", request.id)
+        if record is not None:
+            # Why it is to be run again, if the task gave a reason.
+            failed(record, getattr(reason, "exc", None) or reason, "retry")
+
+
+def _on_postrun(*, task_id: str, state: str | None, **_: object) -> None:
+    with _guard:
+        record = running("celery", task_id)
+        # Without a state an exception is on its way out.
+        exc = None if state else sys.exc_info()[1]
+        if record is not None and _from_outside(exc):
+            failed(record, exc, "killed")
+        end(record, exc)
+
+
+def _from_outside(exc: BaseException | None) -> TypeGuard[SystemExit]:
+    """True for what a signal raises in a process of a pool: its code is the signal less 256."""
+    return isinstance(exc, SystemExit) and isinstance(exc.code, int) and exc.code < 0

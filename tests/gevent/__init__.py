@@ -1,0 +1,1 @@
+"""Gunicorn's gevent workers: each request is a greenlet, and all of them share one thread."""

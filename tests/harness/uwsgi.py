@@ -1,0 +1,76 @@
+"""uWSGI, built by pip for this very Python, once; and the test site under it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.harness import gunicorns
+from tests.harness.client import Address
+from tests.harness.launch import Launcher, Setup
+from tests.harness.process import Process
+from tests.harness.site import Site
+
+REQUIREMENT = "uwsgi==2.0.31"
+# A master that is asked to end ends its workers, as every other server does.
+COMMON = ("--master", "--die-on-term", "--enable-threads", "--http-socket", "127.0.0.1:0")
+
+
+def install(folder: Path) -> Path:
+    """The path of a uwsgi that runs; raises Unavailable, which says why there is none."""
+    if shutil.which("cc") is None and shutil.which("gcc") is None:
+        raise gunicorns.Unavailable("uWSGI cannot be had: no C compiler on this machine")
+    program = gunicorns.install(REQUIREMENT, folder) / "bin" / "uwsgi"
+    tried = subprocess.run(
+        [program, "--version"], env=environment(), capture_output=True, text=True, check=False
+    )
+    if tried.returncode:
+        raise gunicorns.Unavailable(f"uWSGI does not run here: {tried.stderr.strip()[-200:]}")
+    return program
+
+
+def environment() -> dict[str, str]:
+    """Where its Python's library is, when that is none of the system's."""
+    library = sysconfig.get_config_var("LIBDIR") or ""
+    paths = [library, os.environ.get("LD_LIBRARY_PATH", "")]
+    return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
+
+
+def serve(launcher: Launcher, program: Path, options: Sequence[str], **wishes: Any) -> Site:
+    """The site under uWSGI, with nothing but the middleware; `wishes` are the fields of Setup."""
+    setup = Setup(**wishes)
+    home, folder = launcher._home(setup)
+    env = {
+        **setup.environment(home, folder),
+        "LD_LIBRARY_PATH": environment()["LD_LIBRARY_PATH"],
+        # It knows of no virtual environment but by these.
+        "PYTHONPATH": os.pathsep.join(
+            [setup.environment(home, folder)["PYTHONPATH"], *filter(None, sys.path)]
+        ),
+    }
+    module, _, name = setup.app.partition(":")
+    # It makes standard output a copy of standard error, where its own words go.
+    shell = ["sh", "-c", 'exec "$0" "$@" 2>&1']
+    argv = [*shell, str(program), *COMMON, *options, "--module", module, "--callable", name]
+    process = Process(argv, home, env)
+    return launcher._site(process, home, folder, listening(process))
+
+
+def listening(process: Process) -> Callable[[], Address | None]:
+    """Where it listens, once every worker was started."""
+
+    def address() -> Address | None:
+        text = process.stdout
+        assert process.running, f"uWSGI ended\n{process.transcript()}"
+        found = re.search(r"bound to TCP address 127\.0\.0\.1:(\d+) \(port auto-assigned\)", text)
+        ready = "spawned uWSGI worker" in text or "WSGI app 0" in text
+        return Address("127.0.0.1", int(found[1])) if found and ready else None
+
+    return address

@@ -1,0 +1,376 @@
+"""Background work in processes of its own: scripts, management commands, Celery workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.cli import environment, ps, ps_of, slowhound
+from tests.harness.launch import ROOT
+from tests.harness.process import Process
+from tests.harness.recorded import Event, Recorded
+from tests.harness.waiting import eventually
+
+SETTINGS = """
+import json, os
+SECRET_KEY = "of a test"
+INSTALLED_APPS = ["slowhound", "shop"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+SLOWHOUND = json.loads(os.environ["SHOP"])
+"""
+COMMAND = """
+import slowhound
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+class Command(BaseCommand):
+    def add_arguments(self, parser):
+        parser.add_argument("what", nargs="?")
+
+    def handle(self, *args, what=None, **options):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        slowhound.Context.set("what", what)
+        if what == "fails":
+            raise CommandError("out of stock")
+        return '{"data": 1}'
+"""
+# Waits in the system, not in Python: what a task does that waits for somebody else.
+WORK = """
+import slowhound
+
+def waits(path):
+    with open(path) as pipe:
+        return pipe.read()
+
+@slowhound.task(name="nightly")
+def nightly(path):
+    return waits(path)
+"""
+CELERY = """
+import json, os
+from celery import Celery
+import slowhound.celery
+from shop.work import waits
+
+app = Celery("shop", broker="filesystem://", set_as_current=True)
+app.conf.update(
+    broker_transport_options=json.loads(os.environ["SHOP_BROKER"]),
+    broker_connection_retry_on_startup=True,
+    task_ignore_result=True,
+    worker_lost_wait=0.5,
+)
+slowhound.celery.install()
+
+@app.task(name="adds")
+def adds(one, two):
+    from django.db import connection
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s", [one])
+    slowhound.Context.set("total", one + two)
+
+@app.task(name="fails")
+def fails():
+    raise ValueError("out of stock")
+
+@app.task(name="again", bind=True, max_retries=1)
+def again(self):
+    if self.request.retries == 0:
+        try:
+            raise TimeoutError("no answer")
+        except TimeoutError as exc:
+            raise self.retry(exc=exc, countdown=0)
+
+@app.task(name="calls")
+def calls():
+    adds.apply((20, 22))
+    slowhound.Context.set("after", 1)
+
+app.task(name="waits")(waits)
+app.task(name="limited", time_limit=1)(waits)
+app.task(name="told", soft_time_limit=1)(waits)
+
+@app.task(name="deaf", time_limit=1)
+def deaf():
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        signal.pause()
+"""
+
+
+class Shop(Recorded):
+    """An application in a folder of its own; each of its processes writes into one DIR."""
+
+    process: Process
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.dir = home / "record"
+        self.torn_expected = False
+        self.write("settings.py", SETTINGS)
+        self.write("work.py", WORK)
+        self.write("management/commands/nightly.py", COMMAND)
+        self.write("worker.py", CELERY)
+        self.broker = home / "broker"
+        self.broker.mkdir()
+        self.pipe = home / "pipe"
+        os.mkfifo(self.pipe)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.home / "shop" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def broker_options(self) -> dict[str, Any]:
+        folder = str(self.broker)
+        names = ("data_folder_in", "data_folder_out", "control_folder")
+        return {**dict.fromkeys(names, folder), "polling_interval": 0.02}
+
+    def environment(self, **settings: Any) -> dict[str, str]:
+        paths = [str(self.home), str(ROOT), *filter(None, sys.path)]
+        return environment(
+            PYTHONPATH=os.pathsep.join(paths),
+            DJANGO_SETTINGS_MODULE="shop.settings",
+            SHOP=json.dumps({"DIR": str(self.dir), **settings}),
+            SHOP_BROKER=json.dumps(self.broker_options()),
+        )
+
+    def start(self, *argv: str, **settings: Any) -> Process:
+        self.process = Process([sys.executable, *argv], self.home, self.environment(**settings))
+        return self.process
+
+    def run(self, *argv: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *argv],
+            cwd=self.home,
+            env=self.environment(**settings),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def send(self, name: str, *given: Any) -> str:
+        """Puts a task into the broker's folder; its id."""
+        from celery import Celery
+
+        app = Celery("test", broker="filesystem://", set_as_current=False)
+        app.conf.broker_transport_options = self.broker_options()
+        task_id = str(uuid.uuid4())
+        app.send_task(name, given, task_id=task_id, ignore_result=True)
+        app.close()
+        return task_id
+
+    def events_of(self, task_id: str) -> list[Event]:
+        return [event for event in self.events() if event.get("task_id") == task_id]
+
+    def let_go(self) -> None:
+        """Ends a task that waits for the pipe."""
+        with self.pipe.open("w"):
+            pass
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+@pytest.fixture
+def script(shop: Shop) -> Iterator[Shop]:
+    """A script whose decorated function waits for the pipe."""
+    code = "import django; django.setup(); import sys, shop.work as work; work.nightly(sys.argv[1])"
+    process = shop.start("-c", code, str(shop.pipe))
+    yield shop
+    process.cleanup()
+
+
+def test_running_task_is_shown_and_its_end_recorded(script: Shop) -> None:
+    """``ps`` names it and where it is; then it has its line on standard output."""
+    entry = ps_of(script.dir, "nightly", doing=lambda doing: doing and doing.endswith(":waits"))
+    assert (entry["method"], entry["pid"]) == ("function", script.process.pid)
+    script.let_go()
+    line = script.wait_line(event_type="task")
+    assert (line["task_name"], line["resp_outcome"]) == ("nightly", "ok")
+    eventually(lambda: not list(script.dir.glob("boxes/*.box")), "its box is gone")
+
+
+def test_killed_task_leaves_one_crash(script: Shop) -> None:
+    """Whoever looks next writes the event in its place."""
+    ps_of(script.dir, "nightly", doing=lambda doing: doing and doing.endswith(":waits"))
+    os.kill(script.process.pid, signal.SIGKILL)
+    eventually(lambda: not script.process.running, "the process is dead")
+    slowhound("ps", script.dir)
+    slowhound("ps", script.dir)
+    (event,) = script.events()
+    assert (event["event_type"], event["resp_outcome"]) == ("crash", "killed")
+    assert (event["task_kind"], event["task_name"]) == ("function", "nightly")
+    assert event["crash_cause_loc"].endswith("work.py:5:waits")
+    assert not {"req_method", "req_path", "resp_view"} & set(event)
+
+
+def test_command_has_an_event_and_its_output_to_itself(shop: Shop) -> None:
+    """The line goes to standard error: what a command prints is data."""
+    done = shop.run("-m", "django", "nightly", "now", TASKS=["commands"])
+    assert (done.returncode, done.stdout) == (0, '{"data": 1}\n')
+    (event,) = shop.events()
+    assert (event["task_kind"], event["task_name"]) == ("command", "nightly")
+    assert (event["db_queries"], event["app_what"], event["resp_outcome"]) == (1, "now", "ok")
+    assert done.stderr.startswith('event_type="task" ')
+    assert done.stderr.count("\n") == 1
+    assert not list(shop.dir.glob("boxes/*"))
+
+
+def test_failing_command_ends_as_ever(shop: Shop) -> None:
+    """Its message and its exit code are Django's; the event has the error."""
+    done = shop.run("-m", "django", "nightly", "fails", TASKS=["commands"])
+    assert done.returncode == 1
+    assert "CommandError: out of stock" in done.stderr
+    (event,) = shop.events()
+    assert (event["resp_outcome"], event["exc_type"]) == ("error", "CommandError")
+
+
+def test_command_that_nobody_named_leaves_nothing(shop: Shop) -> None:
+    """Without TASKS nothing begins, and with it no shell does; not even the folder is there."""
+    assert shop.run("-m", "django", "nightly").stdout == '{"data": 1}\n'
+    tells = "import threading; print(threading.active_count())"
+    done = shop.run("-m", "django", "shell", "-c", tells, TASKS=["commands", "django.tasks"])
+    assert done.stdout.split()[-1] == "1", done.stderr
+    assert not shop.dir.exists()
+
+
+@pytest.fixture(scope="module")
+def celery() -> None:
+    pytest.importorskip("celery", reason="Celery is not installed; the extra `test` has it")
+
+
+def worker(shop: Shop, *options: str) -> Process:
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO")
+    process = shop.start("-m", "celery", "-A", "shop.worker", "worker", *quiet, *options)
+    try:
+        eventually(
+            lambda: " ready." in process.stderr,
+            "the worker is ready",
+            deadline=60,
+            transcript=process.transcript,
+        )
+    except AssertionError:
+        process.cleanup()
+        raise
+    return process
+
+
+@pytest.fixture(scope="module")
+def prefork(celery: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A worker with two processes, for all that do not kill the worker itself."""
+    shop = Shop(tmp_path_factory.mktemp("prefork"))
+    process = worker(shop, "--pool=prefork", "--concurrency=2")
+    yield shop
+    process.cleanup()
+    assert not list(shop.dir.glob("boxes/*"))
+
+
+@pytest.fixture
+def solo(celery: None, shop: Shop) -> Iterator[Shop]:
+    process = worker(shop, "--pool=solo")
+    yield shop
+    process.cleanup()
+
+
+def crash_of(shop: Shop, task_id: str) -> Event:
+    return shop.wait_event(task_id=task_id, event_type="crash")
+
+
+def test_each_process_of_a_pool_has_a_recorder(prefork: Shop) -> None:
+    """Two boxes, both of children; the worker's main process, which runs no task, has none."""
+    boxes = eventually(
+        lambda: found if len(found := list(prefork.dir.glob("boxes/*.box"))) == 2 else None,
+        "two boxes",
+    )
+    owners = {int(path.name.partition("-")[0]) for path in boxes}
+    assert owners <= set(prefork.process.children())
+
+
+def check_ends(shop: Shop) -> None:
+    adds, fails, again = (shop.send("adds", 40, 2), shop.send("fails"), shop.send("again"))
+    done = shop.wait_event(task_id=adds)
+    assert (done["task_kind"], done["task_name"], done["resp_outcome"]) == ("celery", "adds", "ok")
+    assert (done["db_queries"], done["app_total"]) == (1, 42)
+    broken = shop.wait_event(task_id=fails)
+    assert (broken["resp_outcome"], broken["exc_type"]) == ("error", "ValueError")
+    assert broken["exc_cause_loc"].endswith(":fails")
+    retried = shop.wait_event(task_id=again, resp_outcome="retry")
+    assert (retried["exc_type"], retried["exc_handled"]) == ("TimeoutError", True)
+    shop.wait_event(task_id=again, resp_outcome="ok")
+    assert len(shop.events_of(again)) == 2
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_celerys_tasks_have_their_ends(pool: str, request: pytest.FixtureRequest) -> None:
+    """``ok``, ``error`` and ``retry``, with Celery's id and name, and what each did."""
+    shop: Shop = request.getfixturevalue(pool)
+    check_ends(shop)
+    shop.wait_line(task_name="again", resp_outcome="retry")
+    assert "event_type=" not in shop.process.stderr  # where Celery's own log is
+
+
+def test_task_that_celery_calls_at_once_is_one_of_its_own(prefork: Shop) -> None:
+    """``apply`` runs it inside the other one, which goes on after it."""
+    outer = prefork.wait_event(task_id=prefork.send("calls"))
+    inner = prefork.wait_event(task_name="adds", app_total=42, req_id=lambda each: True)
+    assert outer["app_after"] == 1
+    assert "db_queries" not in outer
+    assert inner["task_id"] != outer["task_id"]
+
+
+def test_killed_process_of_a_pool_leaves_one_crash(prefork: Shop) -> None:
+    """A sibling, or the process that takes its place, writes it."""
+    task_id = prefork.send("waits", str(prefork.pipe))
+    entry = ps_of(prefork.dir, "waits", doing=lambda doing: doing and doing.endswith(":waits"))
+    assert entry["method"] == "celery"
+    os.kill(entry["pid"], signal.SIGKILL)
+    event = crash_of(prefork, task_id)
+    assert (event["task_kind"], event["task_name"]) == ("celery", "waits")
+    assert (event["pid"], event["resp_outcome"]) == (entry["pid"], "killed")
+    assert event["crash_cause_loc"].endswith("work.py:5:waits")
+    prefork.wait_event(task_id=prefork.send("adds", 1, 1))
+    assert len(prefork.events_of(task_id)) == 1
+
+
+def test_time_limits_leave_one_event(prefork: Shop) -> None:
+    """The soft one is an exception; at the hard one Celery ends the process where it stands."""
+    soft, hard = (prefork.send(name, str(prefork.pipe)) for name in ("told", "limited"))
+    told = prefork.wait_event(task_id=soft)
+    assert (told["resp_outcome"], told["exc_type"]) == ("error", "SoftTimeLimitExceeded")
+    ended = prefork.wait_event(task_id=hard)
+    assert (ended["event_type"], ended["resp_outcome"]) == ("task", "killed")
+    assert ended["exc_loc"].endswith("work.py:5:waits")
+    assert ended["resp_time"] >= 1
+
+
+def test_time_limit_of_a_deaf_process_leaves_one_crash(prefork: Shop) -> None:
+    """One that does not react to SIGTERM is killed after it."""
+    task_id = prefork.send("deaf")
+    assert crash_of(prefork, task_id)["task_name"] == "deaf"
+    prefork.wait_event(task_id=prefork.send("adds", 1, 1))
+    assert len(prefork.events_of(task_id)) == 1
+
+
+def test_killed_solo_worker_leaves_one_crash(solo: Shop) -> None:
+    """Nobody of its own is left; whoever looks writes it."""
+    task_id = solo.send("waits", str(solo.pipe))
+    ps_of(solo.dir, "waits", doing=lambda doing: doing and doing.endswith(":waits"))
+    os.kill(solo.process.pid, signal.SIGKILL)
+    eventually(lambda: not solo.process.running, "the worker is dead")
+    assert ps(solo.dir) == []
+    (event,) = solo.events_of(task_id)
+    assert (event["event_type"], event["task_name"]) == ("crash", "waits")

@@ -1,0 +1,167 @@
+"""uWSGI with the middleware alone: it forks after it has loaded the application."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slowhound.boxes import survey
+from tests.harness import gunicorns, uwsgi
+from tests.harness.accounts import boxes, check_once, counted, terminal_events
+from tests.harness.launch import Launcher
+from tests.harness.site import Site
+from tests.harness.waiting import eventually
+
+WAYS = {
+    "prefork": ["--processes", "2"],
+    "threads": ["--processes", "2", "--threads", "3"],
+    "lazy threads": ["--processes", "2", "--threads", "3", "--lazy-apps"],
+}
+Serve = Callable[..., Site]
+
+
+@pytest.fixture(scope="session")
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real uWSGI."""
+    cache = getattr(request.config, "cache", None)
+    base = cache.mkdir("slowhound-packages") if cache else tmp_path_factory.mktemp("packages")
+    version = (
+        f"{uwsgi.REQUIREMENT.replace('==', '-')}-py{sys.version_info[0]}.{sys.version_info[1]}"
+    )
+    try:
+        return uwsgi.install(base / version)
+    except gunicorns.Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def serve_uwsgi(serve: Launcher, program: Path) -> Serve:
+    """Start one with these options."""
+
+    def start(options: list[str], **wishes: Any) -> Site:
+        return uwsgi.serve(serve, program, options, **wishes)
+
+    return start
+
+
+@pytest.fixture(scope="module", params=list(WAYS))
+def site(request: pytest.FixtureRequest, serve_module: Launcher, program: Path) -> Site:
+    """One in each way, for all the tests."""
+    return uwsgi.serve(serve_module, program, WAYS[request.param], settings={"SLOW_AFTER": 0.3})
+
+
+def workers(site: Site) -> set[int]:
+    """The processes that serve: each has a box from its first request on."""
+    return {int(name.partition("-")[0]) for name in boxes(site)}
+
+
+def heartbeats(site: Site) -> dict[int, int]:
+    """When each process's hound has shown itself last."""
+    return {state.pid: state.heartbeat for state in survey(str(site.dir))[0]}
+
+
+def test_each_request_has_one_event(site: Site) -> None:
+    """Of every kind, many at once: none is missing, doubled or counted for another."""
+    paths = ["/ok/", "/five/", "/n1/", "/raise/", "/missing/", "/stream/3/10/", "/file/500/"] * 6
+    answers = [(path, site.start(path)) for path in paths]
+    found = [(path, answer.result()) for path, answer in answers]
+    check_once(site, [answer.agent for _, answer in found])
+    # uWSGI forks without Python's hooks: nothing that was made before it may be used after it.
+    assert len({event["req_id"] for event in terminal_events(site)}) == len(terminal_events(site))
+    queries = {"/five/": 5, "/n1/": 7, "/missing/": 1}
+    for path, answer in found:
+        event = site.terminal(answer.agent)
+        assert (path, event["resp_status"]) == (path, answer.status)
+        assert (path, event.get("db_queries", 0)) == (path, queries.get(path, 0))
+        assert (path, event["resp_bytes"]) == (path, len(answer.body))
+
+
+def test_slow_request_is_reported_while_it_runs(site: Site) -> None:
+    """The hound was started after the fork, in each process that serves."""
+    answers = [site.start(f"/gate/slow-{number}/") for number in range(2)]
+    for number in range(2):
+        report = site.wait_report(f"/gate/slow-{number}/", ", in gated\n")
+        site.gate(f"slow-{number}").open()
+        assert "Finished" not in report.text
+    assert all(site.terminal(each.result().agent)["report"] for each in answers)
+    check_once(site, [each.result().agent for each in answers])
+
+
+def test_boxes_and_hounds_are_the_workers(site: Site) -> None:
+    """One of each in every process that has served a request, none in the master."""
+    gates = [site.start(f"/gate/both-{number}/") for number in range(2)]
+    for number in range(2):
+        site.gate(f"both-{number}").wait_entered()
+        site.gate(f"both-{number}").open()
+    serving = {site.terminal(answer.result().agent)["pid"] for answer in gates}
+    assert serving <= workers(site) <= set(site.worker_pids())
+    before = heartbeats(site)
+    eventually(
+        lambda: all(heartbeats(site)[pid] > before[pid] for pid in serving),
+        "a sign of life of each hound",
+    )
+    assert len(list(Path(f"/proc/{site.process.pid}/task").iterdir())) == 1
+
+
+HARAKIRI = ["--processes", "2", "--harakiri", "1"]
+
+
+def test_harakiri_is_told_by_a_sibling(serve_uwsgi: Serve) -> None:
+    """A worker that uWSGI kills for taking too long: a crash event, and nobody knows why."""
+    site = serve_uwsgi(HARAKIRI)
+    sibling_knows(site, lambda pid: None)
+
+
+def test_kill_is_told_by_a_sibling(serve_uwsgi: Serve) -> None:
+    """The same for a SIGKILL from elsewhere."""
+    site = serve_uwsgi(["--processes", "2"])
+
+    def kill(pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+
+    sibling_knows(site, kill)
+
+
+def sibling_knows(site: Site, end: Callable[[int], Any]) -> None:
+    """Two processes serve; one of them ends in a request, the other one tells."""
+    first = site.open("/gate/first/")
+    site.gate("first").wait_entered()
+    sibling = eventually(
+        lambda: other if (other := site.event("/ok/")["pid"]) else None, "a sibling that serves"
+    )
+    (victim,) = workers(site) - {sibling}
+    end(victim)
+    event = site.terminal(first.agent)
+    check_once(site, [first.agent])
+    assert (event["event_type"], event["resp_outcome"]) == ("crash", "killed")
+    assert (event["crash_cause"], event.get("crash_signal")) == ("unknown", None)
+    assert event["pid"] == victim
+    assert event["resp_view"] == "gate"
+    first.close()
+    eventually(lambda: victim not in workers(site), "its box is gone")
+    assert site.get("/ok/").status == 200
+
+
+def test_recycled_workers_lose_nothing(serve_uwsgi: Serve) -> None:
+    """Workers that end after some requests each account for them all."""
+    site = serve_uwsgi(["--processes", "2", "--max-requests", "8", "--min-worker-lifetime", "0"])
+    agents = [site.get("/ok/").agent for _ in range(25)]
+    check_once(site, agents)
+    assert set(counted(site).values()) == {1}
+    ids = [event["req_id"] for event in site.events()]
+    assert len(set(ids)) == len(agents)
+    assert len({event["pid"] for event in site.events()}) > 2
+
+
+def test_stop_leaves_no_box(serve_uwsgi: Serve) -> None:
+    """Workers that end in good order take their boxes with them."""
+    site = serve_uwsgi(["--processes", "2"])
+    check_once(site, [site.get("/ok/").agent for _ in range(4)])
+    site.stop()
+    assert boxes(site) == []

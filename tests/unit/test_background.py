@@ -1,0 +1,632 @@
+"""Background work in this process; commands and workers of their own are in ``tests/servers``."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import django
+import pytest
+from django.core.checks import run_checks
+from django.core.management.base import BaseCommand
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+from django.test.utils import override_settings
+
+import slowhound
+from slowhound import background, boxes, guard, recorder, registry
+from slowhound.fields import FIELDS
+from slowhound.middleware import SlowhoundMiddleware
+from slowhound.neighbours import _threshold
+from slowhound.notes import read_note
+from slowhound.postmortem import written_by
+from slowhound.record import current_record, in_flight
+from slowhound.report import Report
+from slowhound.sinks.logger import PythonLogger
+from slowhound.testing import capture_events
+from tests.harness.waiting import eventually
+
+HAS_TASKS = django.VERSION >= (6, 0)
+
+
+def query(times: int = 1) -> None:
+    with connection.cursor() as cursor:
+        for number in range(times):
+            cursor.execute("SELECT %s", [number])
+
+
+@slowhound.task
+def nightly(times: int, *, loud: bool = False) -> str:
+    """Tidies up."""
+    query(times)
+    slowhound.Context.set("loud", loud)
+    return "tidy"
+
+
+@slowhound.task(name="hourly")
+async def hourly(times: int) -> str:
+    await asyncio.sleep(0)
+    slowhound.Context.set("times", times)
+    await asyncio.sleep(0)
+    return "tidy"
+
+
+@slowhound.task
+def raises(exc: BaseException) -> None:
+    raise exc
+
+
+def only(events: list[dict[str, Any]]) -> dict[str, Any]:
+    (event,) = events
+    return event
+
+
+def outcome_of(exc: BaseException) -> dict[str, Any]:
+    with capture_events() as events, pytest.raises(type(exc)):
+        raises(exc)
+    return only(events)
+
+
+def test_decorated_function_has_one_event() -> None:
+    """The event says what ran and what it did, and nothing of a request."""
+    with capture_events() as events:
+        assert nightly(3, loud=True) == "tidy"
+    event = only(events)
+    assert (event["event_type"], event["task_kind"]) == ("task", "function")
+    assert event["task_name"] == f"{__name__}.nightly"
+    assert (event["db_queries"], event["app_loud"], event["resp_outcome"]) == (3, True, "ok")
+    assert event["rest_time"] + event["db_time"] == pytest.approx(event["resp_time"])
+    assert event["resp_cpu_time"] > 0
+    assert {"req_id", "seq", "ts", "host", "pid"} <= set(event)
+    assert not {"req_method", "req_path", "resp_status", "resp_view", "task_id"} & set(event)
+    assert not in_flight
+
+
+def test_coroutine_has_one_event() -> None:
+    """Async functions are awaited inside their record; an option gives the name."""
+    with capture_events() as events:
+        assert asyncio.run(hourly(2)) == "tidy"
+    event = only(events)
+    assert (event["task_name"], event["app_times"], event["resp_outcome"]) == ("hourly", 2, "ok")
+    assert "resp_cpu_time" not in event
+
+
+def test_decorated_function_looks_like_itself() -> None:
+    """Name, text, signature and kind stay."""
+    assert (nightly.__name__, nightly.__doc__) == ("nightly", "Tidies up.")
+    assert str(inspect.signature(nightly)) == "(times: 'int', *, loud: 'bool' = False) -> 'str'"
+    assert inspect.iscoroutinefunction(hourly)
+    assert not inspect.iscoroutinefunction(nightly)
+
+
+class Jobs:
+    @slowhound.task
+    def method(self) -> Any:
+        return type(self)
+
+    @slowhound.task
+    @classmethod
+    def of_class(cls) -> Any:
+        return cls
+
+    @slowhound.task(name="static")
+    @staticmethod
+    def static() -> str:
+        return "static"
+
+
+class Job:
+    async def __call__(self) -> str:
+        await asyncio.sleep(0)
+        slowhound.Context.set("inside", 1)
+        return "called"
+
+
+def test_methods_and_objects_are_functions_too() -> None:
+    """Whatever can be called is called as before."""
+    with capture_events() as events:
+        assert Jobs().method() is Jobs.of_class() is Jobs
+        assert Jobs.static() == "static"
+        assert asyncio.run(slowhound.task(Job())()) == "called"
+    names = [event["task_name"].rpartition(__name__ + ".")[2] for event in events]
+    assert names == ["Jobs.method", "Jobs.of_class", "static", "Job"]
+    assert events[-1]["app_inside"] == 1
+
+
+def test_what_cannot_be_decorated_says_so() -> None:
+    """A generator's call does nothing yet, and a name is an option."""
+
+    def generator() -> Any:
+        yield
+
+    with pytest.raises(TypeError, match="generator"):
+        slowhound.task(generator)
+    with pytest.raises(TypeError, match="'nightly' is none"):
+        slowhound.task("nightly")  # type: ignore[type-var]
+
+
+def test_failure_is_an_error_and_is_raised() -> None:
+    """The exception has its fields, and reaches the caller."""
+    event = outcome_of(ValueError("broken"))
+    assert (event["resp_outcome"], event["exc_type"], event["exc_msg"]) == (
+        "error",
+        "ValueError",
+        "broken",
+    )
+    assert event["exc_cause_loc"].endswith(":raises")
+    assert event["exc_handled"] is False
+
+
+@pytest.mark.parametrize(
+    ("exc", "outcome"),
+    [
+        (SystemExit(), "ok"),
+        (SystemExit(0), "ok"),
+        (SystemExit(3), "error"),
+        (SystemExit("no disk"), "error"),
+        (KeyboardInterrupt(), "cancelled"),
+        (asyncio.CancelledError(), "cancelled"),
+    ],
+    ids=repr,
+)
+def test_exit_and_interrupt_have_outcomes(exc: BaseException, outcome: str) -> None:
+    """An exit with 0 is fine, another is an error; who was interrupted was cancelled."""
+    event = outcome_of(exc)
+    assert event["resp_outcome"] == outcome
+    assert ("exc_type" in event) == (outcome == "error")
+
+
+def test_cancelled_coroutine_is_cancelled() -> None:
+    """The end of its asyncio task is the end of its record."""
+
+    @slowhound.task
+    async def waits() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        running = asyncio.create_task(waits())
+        await asyncio.sleep(0)
+        assert len(in_flight) == 1
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    with capture_events() as events:
+        asyncio.run(main())
+    assert only(events)["resp_outcome"] == "cancelled"
+    assert not in_flight
+
+
+def test_task_in_a_request_leaves_the_request_its_own_counts() -> None:
+    """Two events: each counts its own queries, and the request goes on after the task."""
+
+    def view(request: Any) -> HttpResponse:
+        query()
+        nightly(3)
+        query()
+        slowhound.Context.set("after", 1)
+        return HttpResponse("done")
+
+    with capture_events() as events:
+        SlowhoundMiddleware(view)(RequestFactory().get("/")).close()
+    task, request = events
+    assert (task["event_type"], task["db_queries"]) == ("task", 3)
+    assert (request["event_type"], request["db_queries"], request["app_after"]) == ("request", 2, 1)
+    assert task["req_id"] != request["req_id"]
+    assert "app_after" not in task
+
+
+def test_coroutine_in_an_async_request_leaves_it_its_own_fields() -> None:
+    """The same where all is awaited."""
+
+    async def view(request: Any) -> HttpResponse:
+        outer = slowhound.current()
+        await hourly(5)
+        assert slowhound.current() is outer is not None
+        slowhound.Context.set("after", 1)
+        return HttpResponse("done")
+
+    async def main() -> None:
+        middleware = SlowhoundMiddleware(view)
+        (await middleware(RequestFactory().get("/"))).close()
+
+    with capture_events() as events:
+        asyncio.run(main())
+    task, request = events
+    assert (task["app_times"], "app_times" in request) == (5, False)
+    assert (request["app_after"], "app_after" in task) == (1, False)
+
+
+def test_failing_task_in_a_task_leaves_the_outer_one_current() -> None:
+    """The outer one survives it, and its fields are its own."""
+
+    @slowhound.task(name="outer")
+    def outer() -> None:
+        before = slowhound.current()
+        with pytest.raises(ValueError, match="inner"):
+            raises(ValueError("inner"))
+        assert slowhound.current() is before
+        query(2)
+
+    with capture_events() as events:
+        outer()
+    inner, whole = events
+    assert (inner["resp_outcome"], "db_queries" in inner) == ("error", False)
+    assert (whole["task_name"], whole["resp_outcome"], whole["db_queries"]) == ("outer", "ok", 2)
+    assert current_record.get() is None
+
+
+def test_coroutines_at_once_do_not_mix() -> None:
+    """Each has its own fields while they take turns."""
+
+    async def main() -> None:
+        await asyncio.gather(*(hourly(number) for number in range(4)))
+
+    with capture_events() as events:
+        asyncio.run(main())
+    assert sorted(event["app_times"] for event in events) == [0, 1, 2, 3]
+
+
+def test_request_made_in_a_task_is_one_of_its_own(client: Client) -> None:
+    """A task that uses the test client is itself again afterwards."""
+
+    @slowhound.task(name="smoke")
+    def smoke() -> None:
+        client.get("/queries/")
+        query()
+
+    with capture_events() as events:
+        smoke()
+    request, task = events
+    assert (request["event_type"], request["req_path"]) == ("request", "/queries/")
+    assert request["db_queries"] == 7
+    assert (task["task_name"], task["db_queries"]) == ("smoke", 1)
+
+
+def test_partial_failure_in_a_task_is_correlated() -> None:
+    """``on_error`` works as in a request."""
+
+    @slowhound.on_error(return_value=None)
+    def risky() -> None:
+        raise ValueError("survived")
+
+    with capture_events() as events:
+        slowhound.task(risky)()
+    failure, task = events
+    assert failure["event_type"] == "partial_failure"
+    assert failure["req_id"] == task["req_id"]
+    assert task["resp_outcome"] == "ok"
+
+
+def test_sampling_and_instrumenters_are_for_requests(
+    configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rate of 0 drops no task, and an instrumenter is never handed one."""
+    called: list[Any] = []
+    one = SimpleNamespace(call=lambda *given: called.append(given))
+    monkeypatch.setitem(registry.instrumenters, "One", one)
+    configure(SAMPLING={"ok": 0})
+    with capture_events() as events:
+        nightly(1)
+    assert only(events)["resp_outcome"] == "ok"
+    assert called == []
+
+
+def test_fields_stand_in_the_tables_order() -> None:
+    """The event of a task is in the order of the table, too."""
+    names = [field.name for field in FIELDS]
+    with capture_events() as events:
+        background.end(background.begin("celery", "shop.mail", "id-1"), ValueError("x"))
+    found = [names.index(name) for name in only(events)]
+    assert found == sorted(found)
+    assert events[0]["task_id"] == "id-1"
+
+
+def test_signals_are_about_the_innermost_of_an_id() -> None:
+    """Celery runs an eager task's retry inside the task, under the same id."""
+    with capture_events() as events:
+        outer, inner = (background.begin("celery", name, "id-1") for name in ("outer", "inner"))
+        assert background.running("celery", "id-1") is inner
+        background.end(inner)
+        assert background.running("celery", "id-1") is outer
+        assert background.running("django.tasks", "id-1") is None
+        background.end(outer)
+    assert [event["task_name"] for event in events] == ["inner", "outer"]
+    background.end(background.running("celery", "id-1"))
+
+
+def test_task_whose_event_cannot_be_made_has_one_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With what cannot fail: who it was, and how it ended."""
+    with capture_events() as events:
+        monkeypatch.setattr(guard, "loud", False)
+        monkeypatch.setattr("slowhound.events._describe_work", lambda *given: 1 / 0)
+        nightly(1)
+    event = only(events)
+    assert event["task_name"].endswith(".nightly")
+    assert (event["event_type"], event["resp_outcome"]) == ("task", "ok")
+    assert "req_path" not in event
+
+
+def test_lasting_task_is_not_slow(configure: Any) -> None:
+    """However short SLOW_AFTER is, no report; a threshold of its own is the one that counts."""
+    directory = configure(SLOW_AFTER=0.02)
+    reports = directory / "reports"
+
+    @slowhound.task
+    def lasts() -> None:
+        active = recorder.get()
+        assert active is not None
+        record = slowhound.current()
+        assert record is not None
+        eventually(lambda: record.samples, "the hound has looked")
+        assert active.watch._threshold(record) == float("inf")
+
+    with capture_events() as events:
+        lasts()
+    assert [event["event_type"] for event in events] == ["task"]
+    assert not reports.exists() or not list(reports.iterdir())
+
+
+def test_task_with_a_threshold_is_reported_as_slow(configure: Any) -> None:
+    """While it runs, below SLOW_AFTER, with its name in the place of a request's line."""
+    directory = configure(SLOW_AFTER=30)
+    found: list[Path] = []
+
+    @slowhound.task(name="import", slow_after=0.05)
+    def imports() -> None:
+        found.extend(
+            eventually(lambda: list((directory / "reports").glob("slow_*.log")), "a report")
+        )
+
+    with capture_events() as events:
+        imports()
+    recorder.stop()
+    slow, task = events
+    assert (slow["event_type"], slow["task_name"], slow["slow_after"]) == ("slow", "import", 0.05)
+    assert (task["event_type"], task["report"]) == ("task", found[0].name)
+    assert slow["req_id"] == task["req_id"]
+    text = found[0].read_text()
+    assert "\nfunction import\n" in text
+    assert "in imports" in text
+    assert text.rstrip().endswith("outcome ok.")
+
+
+def test_first_task_starts_the_recorder(configure: Any) -> None:
+    """With box and segment, as the first request does."""
+    directory = configure()
+    assert recorder.get() is None
+    nightly(1)
+    assert len(list((directory / "boxes").glob("*.box"))) == 1
+    assert len(list((directory / "events").iterdir())) == 1
+
+
+def test_written_task_is_known_to_be_written(configure: Any) -> None:
+    """Whoever finds the box of a process that died right after it writes no second event."""
+    directory = configure()
+    nightly(1)
+    (segment,) = (directory / "events").iterdir()
+    req_id = json.loads(segment.read_text())["req_id"]
+    assert written_by(str(directory), os.getpid())(req_id)
+
+
+@pytest.mark.parametrize("slow_after", [None, 5.0])
+def test_neighbour_goes_by_the_tasks_own_threshold(configure: Any, slow_after: Any) -> None:
+    """It reads that in the box, when this process cannot run itself."""
+    configure(SLOW_AFTER=0.01)
+    record = background.begin("function", "import", slow_after=slow_after)
+    active = recorder.get()
+    assert active is not None
+    assert active.box is not None
+    state = boxes.read(Path(active.box.path).read_bytes())
+    assert state is not None
+    (pending,) = state.pending
+    assert _threshold(pending, read_note(state.settings), active.box.path) == slow_after
+    background.end(record)
+
+
+def test_sink_of_loggers_takes_a_task(configure: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Both of its forms name the task."""
+    configure()
+    report = Report({"task_name": "import"}, "function import", 0.0, 0.0, "web-1", 1, None)
+    report.event.update(resp_time=1.0)
+    for brief in (True, False):
+        PythonLogger("shop", brief=brief).deliver(report)
+    assert ["import" in record.message for record in caplog.records] == [True, True]
+
+
+def test_forked_child_has_no_part_in_the_task(configure: Any) -> None:
+    """It neither ends its parent's record, nor finds it current; its own tasks are its own."""
+    configure()
+
+    @slowhound.task
+    def forks() -> int:
+        pid = os.fork()
+        if pid == 0:
+            assert slowhound.current() is None
+            nightly(1)
+        return pid
+
+    @slowhound.task
+    def around() -> int:
+        pid = forks()
+        if pid == 0:
+            named = [(event["task_name"].rpartition(".")[2], event["pid"]) for event in events]
+            alone = slowhound.current() is None and not in_flight
+            os._exit(0 if alone and named == [("nightly", os.getpid())] else 1)
+        return pid
+
+    with capture_events() as events:
+        pid = around()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert [event["pid"] for event in events] == [os.getpid()] * 2
+
+
+def test_recorder_stopped_meanwhile_leaves_nothing_in_flight(configure: Any) -> None:
+    """A test's override_settings inside a task."""
+    configure()
+
+    @slowhound.task
+    def stops() -> None:
+        recorder.stop()
+
+    stops()
+    assert not in_flight
+    assert current_record.get() is None
+
+
+def test_switched_off_calls_the_plain_function(configure: Any) -> None:
+    """ENABLED = False: no folder, no record."""
+    directory = configure(ENABLED=False)
+    assert nightly(1) == "tidy"
+    assert recorder.get() is None
+    assert not directory.exists()
+
+
+def test_broken_recorder_never_hurts(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails in slowhound is counted; the function runs, and its exception is its own."""
+    configure()
+    nightly(1)
+    monkeypatch.setattr(guard, "loud", False)
+    monkeypatch.setattr(recorder.Recorder, "begin", lambda *given, **more: 1 / 0)
+    assert nightly(1) == "tidy"
+    with pytest.raises(ValueError, match="own"):
+        raises(ValueError("own"))
+    assert guard.total == 2
+
+
+class Nightly(BaseCommand):
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> str:
+        query(options["times"])
+        return "tidy"
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BaseCommand, "execute", BaseCommand.execute)
+    monkeypatch.setattr(Nightly, "__module__", "shop.management.commands.nightly")
+    background.install(("commands",))
+    background.install(("commands",))
+
+
+def call(command: BaseCommand, **options: Any) -> str | None:
+    given = {"force_color": False, "no_color": True, "skip_checks": True, "stdout": io.StringIO()}
+    return command.execute(**given, **options)
+
+
+@pytest.mark.usefixtures("commands")
+def test_command_has_one_event() -> None:
+    """Under the name by which it is called, once, however often it was asked for."""
+    with capture_events() as events:
+        assert call(Nightly(), times=2) == "tidy"
+    event = only(events)
+    assert (event["task_kind"], event["task_name"]) == ("command", "nightly")
+    assert (event["db_queries"], event["resp_outcome"]) == (2, "ok")
+
+
+@pytest.mark.usefixtures("commands")
+@pytest.mark.parametrize("name", sorted(background.UNRECORDED))
+def test_command_that_serves_or_waits_has_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing begins, and so nothing is started."""
+    monkeypatch.setattr(Nightly, "__module__", f"django.core.management.commands.{name}")
+    assert call(Nightly(), times=1) == "tidy"
+    assert recorder.get() is None
+
+
+@pytest.mark.usefixtures("commands")
+def test_command_in_a_test_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From ``setup_test_environment`` on: the commands that Django's runner and tests call."""
+    utils = sys.modules["django.test.utils"]
+    monkeypatch.setattr(utils._TestState, "saved_data", None, raising=False)  # type: ignore[attr-defined]
+    assert call(Nightly(), times=1) == "tidy"
+    assert recorder.get() is None
+
+
+def test_nothing_named_patches_nothing() -> None:
+    """Without TASKS, Django's commands are Django's own."""
+    background.install(())
+    assert BaseCommand.execute.__module__ == "django.core.management.base"
+    assert not hasattr(BaseCommand.execute, "slowhound")
+
+
+@pytest.mark.skipif(HAS_TASKS, reason="this Django has django.tasks")
+def test_missing_django_tasks_is_a_warning() -> None:
+    """The check says which Django has them; at run time nothing happens."""
+    with override_settings(SLOWHOUND={"TASKS": ["django.tasks"]}):
+        (found,) = run_checks(tags=["slowhound"])
+    assert found.id == "slowhound.W004"
+    assert "comes with Django 6.0" in found.msg
+    background.install(("django.tasks",))
+
+
+@pytest.mark.skipif(not HAS_TASKS, reason="django.tasks comes with Django 6.0")
+class TestDjangoTasks:
+    @pytest.fixture(autouse=True)
+    def _listening(self) -> Any:
+        from django.tasks import signals
+
+        background.install(("django.tasks",))
+        yield
+        signals.task_started.disconnect(dispatch_uid="slowhound")
+        signals.task_finished.disconnect(dispatch_uid="slowhound")
+
+    def enqueue(self, function: Any, *given: Any) -> Any:
+        from django.tasks import task
+
+        function.__qualname__, function.__module__ = function.__name__, __name__
+        globals()[function.__name__] = function
+        return task(function).enqueue(*given)
+
+    def test_no_warning(self) -> None:
+        """Here the setting is right."""
+        with override_settings(SLOWHOUND={"TASKS": ["django.tasks"]}):
+            assert run_checks(tags=["slowhound"]) == []
+
+    def test_task_has_one_event(self) -> None:
+        """With Django's id, and its own counts."""
+
+        def tidy(times: int) -> None:
+            query(times)
+
+        with capture_events() as events:
+            result = self.enqueue(tidy, 2)
+        event = only(events)
+        assert (event["task_kind"], event["task_id"]) == ("django.tasks", result.id)
+        assert event["task_name"] == f"{__name__}.tidy"
+        assert (event["db_queries"], event["resp_outcome"]) == (2, "ok")
+
+    def test_failure_is_an_error(self) -> None:
+        """Django survives it; the event has where it was raised."""
+
+        def breaks() -> None:
+            raise ValueError("broken")
+
+        with capture_events() as events:
+            self.enqueue(breaks)
+        event = only(events)
+        assert (event["resp_outcome"], event["exc_type"]) == ("error", "ValueError")
+        assert event["exc_cause_loc"].endswith(":breaks")
+
+    def test_interrupted_one_ends_with_the_work_around_it(self) -> None:
+        """Django does not tell of its end then."""
+
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        with capture_events() as events, pytest.raises(KeyboardInterrupt):
+            slowhound.task(name="outer")(self.enqueue)(interrupted)
+        inner, outer = events
+        assert (inner["task_kind"], inner["resp_outcome"]) == ("django.tasks", "cancelled")
+        assert (outer["task_name"], outer["resp_outcome"]) == ("outer", "cancelled")
+        assert not in_flight
+        assert current_record.get() is None
