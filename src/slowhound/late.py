@@ -92,11 +92,12 @@ def _here(path: str, state: BoxState) -> bool:
 
 
 class _Seen(NamedTuple):
-    """One look at a thread: its state, and how often it has left a CPU of its own accord or not."""
+    """One look at a thread: its state, how often it has left a CPU, and its time on one (ns)."""
 
     state: bytes
     left: int
     taken_off: int
+    cpu: int
 
 
 def _stuck(state: BoxState, threads: list[int]) -> list[int]:
@@ -112,24 +113,32 @@ def _stuck(state: BoxState, threads: list[int]) -> list[int]:
 
 
 def _still(before: _Seen | None, after: _Seen | None) -> bool:
-    """True for a thread that slept all the time, or ran all the time."""
+    """True for a thread that slept all the time, or ran and never let go of its CPU.
+
+    Half of the time on a CPU is asked for: one that waits for a CPU, on a busy machine, may hold
+    the GIL and be in the midst of bytecode.
+    """
     if before is None or after is None or before.state != after.state:
         return False
     if before.state == b"S":
         return before == after
-    return before.state == b"R" and before.left == after.left
+    ran = after.cpu - before.cpu >= LOOK_APART * 1e9 / 2
+    return before.state == b"R" and before.left == after.left and ran
 
 
 def _seen(pid: int, thread: int) -> _Seen | None:
     try:
+        with open(f"/proc/{pid}/task/{thread}/schedstat", "rb") as schedstat:
+            cpu = int(schedstat.read().split()[0])
         with open(f"/proc/{pid}/task/{thread}/status", "rb") as status:
             fields = dict(line.split(b":\t", 1) for line in status if b":\t" in line)
         return _Seen(
             fields[b"State"][:1],
             int(fields[b"voluntary_ctxt_switches"]),
             int(fields[b"nonvoluntary_ctxt_switches"]),
+            cpu,
         )
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError, IndexError):
         return None
 
 

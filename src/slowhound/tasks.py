@@ -15,10 +15,12 @@ import contextlib
 import gc
 import sys
 from collections.abc import Iterable, Iterator
+from contextvars import Context
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
 from slowhound.frames import Frame, Stack, from_frame
+from slowhound.record import Record, current_record
 
 DEEPEST = 400  # frames of a chain: it may await itself in a circle
 # Where asgiref runs sync code: the await in the task, and the function in the thread.
@@ -62,9 +64,27 @@ def stack(task: asyncio.Task[Any], loop_thread: int) -> tuple[Stack, FrameType |
 
 
 def is_running(task: asyncio.Task[Any]) -> bool:
-    """True while the loop's thread is inside this task."""
-    coroutine = task.get_coro()
+    """True while the loop's thread is inside this task, or inside another one of its request."""
+    if _steps(task):
+        return True
+    now = asyncio.current_task(task.get_loop())
+    record = None if now is None or now is task else _carried(now)
+    return record is not None and record is _carried(task)
+
+
+def _steps(task: Any) -> bool:
+    coroutine = task.get_coro() if isinstance(task, asyncio.Task) else None
     return bool(getattr(coroutine, "cr_running", False) or getattr(coroutine, "gi_running", False))
+
+
+def _carried(task: asyncio.Task[Any]) -> Record | None:
+    """The record in a task's context, which its children have copied."""
+    if sys.version_info >= (3, 12):
+        return task.get_context().get(current_record)
+    for each in gc.get_referents(task):
+        if isinstance(each, Context):
+            return each.get(current_record)
+    return None
 
 
 def _plain(frame: FrameType) -> Frame:
@@ -134,7 +154,7 @@ class Group:
     def __init__(self, kind: str, members: Iterable[Any]) -> None:
         everyone = list(members)
         pending = [each for each in everyone if not each.done() and not _listens(each)]
-        running = [each for each in pending if isinstance(each, asyncio.Task) and is_running(each)]
+        running = [each for each in pending if _steps(each)]
         self.first = next(iter(running or pending), None)
         text = f"{kind} of {len(everyone)}, {len(pending)} pending"
         if self.first is not None:
