@@ -65,5 +65,8 @@ def check_boxes_are_of_the_living(site: Site, parent: int | None = None) -> None
     eventually(
         fits,
         "one box for each worker",
-        transcript=lambda: f"{site.process.transcript()}\n--- boxes {boxes(site)}, beside none: {left_beside(site)}",
+        transcript=lambda: (
+            f"{site.process.transcript()}\n--- boxes {boxes(site)}"
+            f"\n--- beside none: {left_beside(site)}"
+        ),
     )
