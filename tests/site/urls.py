@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from tests.site.options import OPTIONS
-from tests.site.views import basic, bodies, db, deaths, errors, gil, outside, waiting
+from tests.site.views import basic, bodies, db, deadlock, deaths, errors, gil, outside, waiting
 
 urlpatterns = [
     path("ok/", basic.ok, name="ok"),
@@ -76,6 +76,7 @@ urlpatterns = [
     path("gil/slow-then-lock/<slug:name>/<str:seconds>/", gil.slow_then_lock, name="gil-late"),
     path("gil/in-background/<slug:name>/", gil.in_background, name="gil-in-background"),
     path("gil/sleeps/<slug:name>/", gil.sleeps, name="gil-sleeps"),
+    path("deadlock/<slug:which>/", deadlock.deadlock, name="deadlock"),
     path("segfault/", gil.segfault, name="segfault"),
     path("leaves/<int:code>/", gil.leaves, name="leaves"),
     path("allocate/", gil.allocate, name="allocate"),

@@ -251,7 +251,7 @@ WAYS: dict[str, Callable[[str], Awaitable[Any]]] = {
     "shield": by_shield,
     "generator": by_generator,
     "thread": by_thread,
-    "any thread": by_any_thread,
+    "any-thread": by_any_thread,
     "back": by_thread_and_back,
     "future": by_future,
 }
