@@ -60,10 +60,12 @@ class Watch:
         try:
             response: HttpResponseBase = await get_response(request)
         except BaseException as exc:
-            if record is not None and not record.by_server:
-                cancelled = isinstance(exc, asyncio.CancelledError)
-                record.outcome = "cancelled" if cancelled else "error"
-                _closed(record)
+            if record is not None:
+                if isinstance(exc, asyncio.CancelledError):
+                    record.outcome = record.outcome or "cancelled"
+                if not record.by_server:
+                    record.outcome = record.outcome or "error"
+                    _closed(record)
             raise
         if record is not None:
             self._after(record, request, response)
@@ -107,7 +109,8 @@ class Watch:
                 self._watch_body(record, response)  # type: ignore[arg-type]
             else:
                 record.first_byte = time.monotonic() - record.started
-                if not record.by_server:
+                # Gunicorn's ASGI worker knows the size only where its access log is on.
+                if not record.by_server or record.task is not None:
                     body = response.content  # type: ignore[attr-defined]
                     record.sent = 0 if request.method == "HEAD" else len(body)
             if not record.by_server:
@@ -122,7 +125,7 @@ class Watch:
             # Counting would replace the file by an iterator, and the server's sendfile with it.
             record.first_byte = time.monotonic() - record.started
             length = response.headers.get("Content-Length", "")
-            if not record.by_server and length.isdecimal():
+            if (not record.by_server or record.task is not None) and length.isdecimal():
                 record.sent = int(length)
         elif response.is_async:
             record.sent = 0
@@ -169,17 +172,24 @@ async def _counted_async(record: Record, body: AsyncIterator[bytes]) -> AsyncIte
                 record.first_byte = time.monotonic() - record.started
             record.sent = (record.sent or 0) + len(part)
             yield part
-    except GeneratorExit:
-        record.outcome = record.outcome or "disconnect"
-        raise
-    except asyncio.CancelledError:
-        record.outcome = record.outcome or "cancelled"
-        raise
-    except Exception as exc:
-        record.outcome = record.outcome or "error"
+        if record.first_byte is None:  # an empty body
+            record.first_byte = time.monotonic() - record.started
+    except BaseException as exc:
         with _guard:
-            record.exc = {**fields_of(exc), "exc_handled": False}
+            _broke_off(record, exc)
         raise
+
+
+def _broke_off(record: Record, exc: BaseException) -> None:
+    if isinstance(exc, asyncio.CancelledError):
+        record.outcome = record.outcome or "cancelled"
+    elif isinstance(exc, GeneratorExit):
+        record.outcome = record.outcome or "disconnect"
+    else:
+        record.outcome = record.outcome or "error"
+        record.exc = {**fields_of(exc), "exc_handled": False}
+    if not record.by_server:
+        _closed(record)  # Django's ASGI handler does not close such a response
 
 
 def _counted(record: Record, body: Iterator[bytes]) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
 from slowhound import tasks
 from slowhound.frames import Stack
+from slowhound.record import Record, current_record
 from tests.harness.waiting import eventually
 
 Await = Callable[["Door"], Coroutine[Any, Any, object]]
@@ -413,6 +414,30 @@ def test_of_several_the_one_that_runs_is_shown(loop: Loop) -> None:
     assert ident == loop.ident
 
 
+def test_request_runs_while_one_of_its_child_tasks_does(loop: Loop) -> None:
+    """Who blocks the loop is known by the record in the task's context, and nobody else is."""
+
+    async def blocking(door: Door) -> None:
+        await door.wait()
+        blocks(door)
+
+    async def request(door: Door) -> None:
+        current_record.set(Record("GET", "/", 0.0))
+        await asyncio.gather(blocking(door))
+
+    async def another(door: Door) -> None:
+        current_record.set(Record("GET", "/", 0.0))
+        await asyncio.gather(directly(door))
+
+    outside, other, task = loop.start(directly), loop.start(another), loop.start(request)
+    assert not tasks.is_running(task)
+    loop.doors[-1].let_in()
+    eventually(lambda: loop.doors[-1].here == 2, "the child blocks the loop")
+    assert tasks.is_running(task)
+    assert not tasks.is_running(other)
+    assert not tasks.is_running(outside)
+
+
 def test_children_that_have_ended_are_left_out(loop: Loop) -> None:
     """Of a group the first that is still pending stands for all, the listener for none."""
 
@@ -529,7 +554,7 @@ def test_circle_of_awaits_ends() -> None:
     assert len(asyncio.run(circle())) <= tasks.DEEPEST + 1
 
 
-def test_short_tasks_are_read_while_they_end(loop: Loop) -> None:
+def test_short_tasks_are_read_while_they_end(loop: Loop) -> None:  # noqa: C901
     """Thousands of reads beside tasks that end at once: no error, and no frame of another task."""
     stop = threading.Event()
     running: dict[str, asyncio.Task[None]] = {}

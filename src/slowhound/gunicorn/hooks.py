@@ -187,7 +187,8 @@ def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcepti
     status = getattr(resp, "status", None)
     if status is not None:
         record.status = int(status.split(None, 1)[0]) if isinstance(status, str) else status
-    if resp is not None or record.sent is None:  # an ASGI worker without an access log knows none
+    # The ASGI worker has no environ and no resp where its access log is off.
+    if resp is not None or (record.sent is None and environ is not None):
         record.sent = _sent(req, resp)
     if isinstance(exc, OSError) and exc.errno in CLIENT_GONE:
         record.outcome = "disconnect"

@@ -1,0 +1,173 @@
+"""Under ASGI servers: what slow requests and blocked event loops are reported as."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.asgi_servers import Asgi
+from tests.harness.site import Site
+from tests.harness.sources import line_of
+from tests.harness.waiting import eventually
+
+VIEWS = "views/coroutines.py"
+# Way, mark of its await, function there, and what only its chain has.
+WAYS = {
+    "straight": ("straight", "straight_leaf"),
+    "gather": ("gather", "gather_leaf"),
+    "group": ("group", "group_leaf"),
+    "wait_for": ("wait_for", "wait_for_leaf"),
+    "shield": ("shield", "shield_leaf"),
+    "generator": ("generator", "generator_leaf"),
+    "thread": ("thread", "thread_leaf"),
+    "any-thread": ("any thread", "any_thread_leaf"),
+    "back": ("back", "back_leaf"),
+    "future": ("future", "future_leaf"),
+}
+EACH = 5
+ATTEMPTS = 4
+FRAME = re.compile(
+    r'^  File ".*/tests/site/views/coroutines\.py", line (\d+), in (\w+)$', re.MULTILINE
+)
+
+
+def frames(report: str) -> list[tuple[int, str]]:
+    """The lines of the views in a report's first stack."""
+    return [(int(line), name) for line, name in FRAME.findall(report.partition("\nSo far:")[0])]
+
+
+def text_of(site: Site, event: dict[str, Any]) -> str:
+    """The report an event names."""
+    return (site.dir / "reports" / Path(event["report"]).name).read_text()
+
+
+def test_fifty_slow_coroutines_have_a_report_each_with_their_own_chain(
+    site: Site, server: Asgi
+) -> None:
+    """Each report goes from its own view to its own await, through all that asyncio has."""
+    gate = site.gate(f"fifty-{server}")
+    answers = [(way, site.start(f"/way/{way}/{gate.name}/")) for way in list(WAYS) * EACH]
+    gate.wait_entered(len(answers))
+    slow = eventually(
+        lambda: (
+            len(
+                found := [
+                    each
+                    for each in site.events()
+                    if each["event_type"] == "slow" and gate.name in each["req_path"]
+                ]
+            )
+            == len(answers)
+            and found
+        ),
+        "fifty slow events",
+    )
+    gate.open()
+    for way, answer in answers:
+        assert answer.result().text == way
+    assert len({event["report"] for event in slow}) == len(answers)
+    for event in slow:
+        way = event["req_path"].split("/")[2]
+        mark, function = WAYS[way]
+        found = frames(text_of(site, event))
+        assert found[0] == (line_of(VIEWS, "way"), "way"), (way, found)
+        assert (line_of(VIEWS, mark), function) in found, (way, found)
+        leaves = {name for _, name in found if name.endswith("_leaf")}
+        assert leaves == {function}, (way, found)
+        assert event["slow_stack_by"] == "hound"
+
+
+def test_ten_sync_views_show_the_line_that_blocks_their_thread(site: Site, server: Asgi) -> None:
+    """A sync view runs in a thread of an executor, and its report has that thread's frames."""
+    gate = site.gate(f"ten-{server}")
+    answers = [site.start(f"/gate/{gate.name}/") for _ in range(10)]
+    gate.wait_entered(10)
+    line = f'views/waiting.py", line {line_of("views/waiting.py", "gated")}, in gated\n'
+    eventually(
+        lambda: (
+            len(
+                [r for r in site.reports() if gate.name in r.text.split("\n")[2] and line in r.text]
+            )
+            == 10
+        ),
+        "ten reports with the line",
+    )
+    gate.open()
+    for answer in answers:
+        assert site.terminal(answer.result().agent)["slow_loc"]
+
+
+def test_view_behind_a_full_executor_says_what_it_waits_for(site: Site, server: Asgi) -> None:
+    """Its own code has not begun: the report says so instead of showing somebody else's."""
+    gate = site.gate(f"queued-{server}")
+    first = site.start(f"/queued/1/{gate.name}/")
+    gate.wait_entered()
+    if server.workers > 1:
+        pytest.skip("the second may go to another worker")
+    second = site.start(f"/queued/2/{gate.name}/")
+    report = site.wait_report(f"/queued/2/{gate.name}/", "in waits for a thread of its executor\n")
+    at_work = site.wait_report(f"/queued/1/{gate.name}/", ", in in_executor\n")
+    assert (line_of(VIEWS, "queued"), "queued") in frames(report.text)
+    assert "in_executor" not in [name for _, name in frames(report.text)]
+    assert (line_of(VIEWS, "in executor"), "in_executor") in frames(at_work.text)
+    gate.open()
+    assert [each.result().text for each in (first, second)] == ["1", "2"]
+
+
+@pytest.mark.parametrize("view", ["blocks", "child-blocks"])
+def test_blocked_loop_is_reported_while_it_is_blocked(site: Site, server: Asgi, view: str) -> None:
+    """The event names the culprit and its line, before anyone has an answer."""
+    if server.workers > 1:
+        pytest.skip("the victim may go to another worker")
+    waits, gate = site.gate(f"victim-{view}-{server}"), site.gate(f"{view}-{server}")
+    victim = site.start(f"/waits/{waits.name}/")
+    waits.wait_entered()
+    culprit = site.start(f"/{view}/{gate.name}/")
+    gate.wait_entered()
+    place = f"{VIEWS}:{line_of(VIEWS, view.replace('-', ' '))}:"
+    stall = site.wait_event(
+        event_type="stall",
+        stall_in=lambda text: place in text or "gates.py" in text,
+        stall_by=lambda by: view in by,
+    )
+    assert not culprit.done()
+    assert not victim.done()
+    gate.open()
+    waits.open()
+    by, of = (site.terminal(each.result().agent) for each in (culprit, victim))
+    assert stall["stall_kind"] == "loop"
+    assert stall["stall_requests"] >= 1  # one whose response is being closed waits, too
+    assert by["req_id"] in stall["stall_by"]
+    assert of["loop_lag"] > 0
+    assert by["req_id"] in of["loop_blocked_by"]
+    assert not by.get("loop_lag")
+    report = text_of(site, by)
+    assert line_of(VIEWS, view.replace("-", " ")) in [line for line, _ in frames(report)]
+
+
+def test_call_that_holds_the_gil_is_the_views_own(site: Site, server: Asgi) -> None:
+    """What the thread wrote of itself is put down to the task that it ran, and to no other."""
+    if server.name not in ("uvicorn", "granian", "gunicorn"):
+        pytest.skip("the same as under another")
+    waits, gate = site.gate(f"beside-power-{server}"), site.gate(f"power-{server}")
+    victims = [site.start(f"/waits/{waits.name}/") for _ in range(3)]
+    waits.wait_entered(3)
+    gate.open()
+    # A hound in the midst of a look when the call begins has no stack of it: then once more.
+    for _ in range(ATTEMPTS):
+        culprit = site.event(f"/power/{gate.name}/")
+        if culprit["slow_stack_by"] == "thread":
+            break
+    waits.open()
+    others = [site.terminal(victim.result().agent) for victim in victims]
+    assert culprit["slow_stack_by"] == "thread"
+    assert culprit["gil_hold_est"] > 0
+    found = [(int(line), name) for line, name in FRAME.findall(text_of(site, culprit))]
+    assert (line_of(VIEWS, "power"), "power") in found
+    for other in others:
+        assert not other.get("gil_hold_est")
+        assert culprit["req_id"] in other["gil_held_by"]
+        assert "in power\n" not in text_of(site, other).partition("\nSo far:")[0]

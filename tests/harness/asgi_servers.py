@@ -1,0 +1,128 @@
+"""Starting the test site under ASGI servers."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.harness.client import Address
+from tests.harness.launch import Launcher, Setup
+from tests.harness.process import Process
+from tests.harness.site import Site
+
+SLOW_AFTER = 0.5
+MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
+NO_ACCESS_LOG = "accesslog = None\n"
+H2C = "http_protocols = 'h2,h1'\nhttp2_cleartext = 'prior-knowledge'\n"
+
+
+@dataclass(frozen=True)
+class Asgi:
+    """One way to serve the site.
+
+    `command` is a module and its arguments, with {app} and {port}; none of them is Gunicorn, with
+    `conf` at the end of its configuration. `wrapped` and `middleware` say which parts of slowhound
+    are there, `http2` whether it speaks it without TLS.
+    """
+
+    name: str
+    command: Sequence[str] = ()
+    conf: str = ""
+    wrapped: bool = True
+    middleware: bool = True
+    http2: bool = False
+    websockets: bool = True
+    workers: int = 1
+    listening: str = r"https?://127\.0\.0\.1:(\d+)"
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hooks(self) -> bool:
+        """True where slowhound is Gunicorn's."""
+        return not self.command
+
+    def __str__(self) -> str:
+        return self.name
+
+
+UVICORN = ("uvicorn", "{app}", "--port", "{port}", "--timeout-graceful-shutdown", "3")
+SERVERS = (
+    Asgi("uvicorn", UVICORN),
+    Asgi("uvicorn-2", (*UVICORN, "--workers", "2"), workers=2),
+    Asgi("uvicorn-middleware", UVICORN, wrapped=False),
+    Asgi("hypercorn", ("hypercorn", "{app}", "--bind", "127.0.0.1:{port}"), http2=True),
+    Asgi(
+        "granian",
+        ("granian", "{app}", "--interface", "asgi", "--port", "{port}", "--workers", "1"),
+        http2=True,
+    ),
+    Asgi(
+        "daphne",
+        ("daphne", "-b", "127.0.0.1", "-p", "{port}", "{app}"),
+        listening=r"Listening on TCP address 127\.0\.0\.1:(\d+)",
+    ),
+    Asgi("gunicorn"),
+    Asgi("gunicorn-quiet", conf=NO_ACCESS_LOG),
+    Asgi("gunicorn-hooks", wrapped=False, middleware=False),
+    Asgi("gunicorn-hooks-quiet", conf=NO_ACCESS_LOG, wrapped=False, middleware=False),
+)
+# Speaks nothing but HTTP/2 without TLS.
+GUNICORN_H2 = Asgi("gunicorn-h2", conf=H2C, http2=True)
+BY_NAME = {server.name: server for server in (*SERVERS, GUNICORN_H2)}
+
+
+class AsgiLauncher(Launcher):
+    """Starts the site under any of them."""
+
+    def asgi(self, server: Asgi, settings: Mapping[str, Any] | None = None) -> Site:
+        """The site under `server`; with no `settings` slowhound has nothing to do with it."""
+        middleware = [MIDDLEWARE] if server.middleware and settings is not None else []
+        wishes: dict[str, Any] = {
+            "settings": settings,
+            "django": {"ROOT_URLCONF": "tests.site.asgi_urls", "MIDDLEWARE": middleware},
+            "app": f"tests.site.asgi:{self._application(server, settings)}",
+            "workers": server.workers,
+            "env": server.env,
+        }
+        if server.hooks:
+            conf = server.conf if settings is not None else server.conf.replace(NO_ACCESS_LOG, "")
+            return self(worker="asgi", conf=conf, **wishes)
+        setup = Setup(**wishes)
+        home, folder = self._home(setup)
+        module, *arguments = server.command
+        port = free_port()
+        given = [each.format(app=setup.app, port=port) for each in arguments]
+        argv = [sys.executable, "-m", module, *given]
+        process = Process(argv, home, setup.environment(home, folder))
+        return self._site(process, home, folder, lambda: address(process, server, port))
+
+    @staticmethod
+    def _application(server: Asgi, settings: Mapping[str, Any] | None) -> str:
+        return "wrapped" if server.wrapped and settings is not None else "application"
+
+
+def free_port() -> int:
+    """Not all of them can say which one they chose themselves."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def address(process: Process, server: Asgi, port: int) -> Address | None:
+    """Where the server listens, once it accepts connections."""
+    assert process.running, f"{server} ended\n{process.transcript()}"
+    said = process.stderr + process.stdout
+    if not re.search(server.listening, said) and f":{port}" not in said:
+        return None
+    if server.workers > 1 and said.count("Application startup complete") < server.workers:
+        return None
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return None
+    return Address("127.0.0.1", port)
