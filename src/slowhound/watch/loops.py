@@ -37,6 +37,10 @@ class Turning:
 
     def look(self, now: float) -> float:
         """Seconds for which it has not turned; asks again when it has."""
+        loop = self.loop()
+        if self.kind == "loop" and loop is not None and not loop.is_running():
+            self._asked = None  # between two runs nobody waits for it
+            return 0.0
         if self._asked is not None:
             return now - self._asked
         self._asked = now
