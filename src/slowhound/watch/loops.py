@@ -40,6 +40,8 @@ class Turning:
         loop = self.loop()
         if self.kind == "loop" and loop is not None and not loop.is_running():
             self._asked = None  # between two runs nobody waits for it
+            if loop.is_closed():
+                raise RuntimeError("the loop is closed")
             return 0.0
         if self._asked is not None:
             return now - self._asked
