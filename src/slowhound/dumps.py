@@ -20,7 +20,7 @@ import msgspec
 from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
 from slowhound.boxes import DUMP, beside
 from slowhound.formats import clean
-from slowhound.frames import Frame, Stack, from_frame
+from slowhound.frames import Frame, Stack, current_frames, from_frame
 from slowhound.losses import lost
 from slowhound.osthread import get_ident
 from slowhound.record import snapshot_in_flight
@@ -120,7 +120,7 @@ def compose(number: int) -> Dump:
             dump.requests.append(request)
     # Not threading.enumerate(): it takes a lock that a stuck thread may hold.
     known = dict(threading._active)  # type: ignore[attr-defined]
-    for ident, frame in sys._current_frames().items():
+    for ident, frame in current_frames().items():
         if ident not in carrying:
             frames = room.take(from_frame(frame))
             if frames is not None:

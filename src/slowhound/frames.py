@@ -6,6 +6,7 @@ A ``Frame`` never holds a live frame object: that would pin the locals of the re
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import linecache
 import os
@@ -19,6 +20,35 @@ from typing import NamedTuple
 # Python's own limit of recursion is 1,000; a raised one must not cost 37 ms a look.
 DEEPEST = 1200
 OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+# Up to Python 3.11 an allocation may collect garbage, also inside sys._current_frames(), which
+# holds a lock of the interpreter. When that frees a threading.local, the process waits for its own
+# lock for ever, with the GIL.
+_COLLECTS_ANYWHERE = sys.version_info < (3, 12)
+
+
+def pause_collector() -> bool:
+    """Keeps the garbage collector from running; True when ``resume_collector`` has to be called."""
+    paused = _COLLECTS_ANYWHERE and gc.isenabled()
+    if paused:
+        gc.disable()
+    return paused
+
+
+def resume_collector(paused: bool) -> None:
+    """Undoes ``pause_collector``, which returned ``paused``."""
+    if paused:
+        gc.enable()
+
+
+def current_frames() -> dict[int, FrameType]:
+    """``sys._current_frames()``, without a deadlock: the innermost frame of each thread."""
+    paused = pause_collector()
+    try:
+        return sys._current_frames()
+    finally:
+        resume_collector(paused)
 
 
 class Frame(NamedTuple):

@@ -9,7 +9,13 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from slowhound import tasks
-from slowhound.frames import Stack, from_frame
+from slowhound.frames import (
+    Stack,
+    current_frames,
+    from_frame,
+    pause_collector,
+    resume_collector,
+)
 from slowhound.record import Record
 
 ATTEMPTS = 3
@@ -93,7 +99,7 @@ def _native_id(ident: int | None, record: Record) -> int | None:
 
 
 def _of_thread(record: Record) -> FrameType | None:
-    return sys._current_frames().get(record.thread_id)
+    return current_frames().get(record.thread_id)
 
 
 def _of_greenlet(record: Record) -> FrameType | None:
@@ -101,11 +107,15 @@ def _of_greenlet(record: Record) -> FrameType | None:
     greenlet: Any = record.greenlet() if record.greenlet is not None else None
     if greenlet is None or greenlet.dead:
         return None
-    frame: FrameType | None = greenlet.gr_frame
-    if frame is None:
-        # It runs. No call stands between the two, so no other greenlet has begun to: where one
-        # did, two stacks of 34,000 were another's.
-        frame = sys._current_frames().get(record.thread_id)
+    paused = pause_collector()
+    try:
+        frame: FrameType | None = greenlet.gr_frame
+        if frame is None:
+            # It runs. No call stands between the two, so no other greenlet has begun to: where
+            # one did, two stacks of 34,000 were another's.
+            frame = sys._current_frames().get(record.thread_id)
+    finally:
+        resume_collector(paused)
     return frame
 
 

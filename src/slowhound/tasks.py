@@ -19,7 +19,7 @@ from contextvars import Context
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
-from slowhound.frames import Frame, Stack, from_frame
+from slowhound.frames import Frame, Stack, current_frames, from_frame
 from slowhound.record import Record, current_record
 
 DEEPEST = 400  # frames of a chain: it may await itself in a circle
@@ -171,7 +171,7 @@ def _listens(task: Any) -> bool:
 def _inside(frame: FrameType, thread: int) -> Iterator[Item]:
     """The frames of a running coroutine and of all that it called: its thread's innermost ones."""
     inner: list[FrameType] = []
-    current = sys._current_frames().get(thread)
+    current = current_frames().get(thread)
     while current is not None and len(inner) < DEEPEST:
         inner.append(current)
         if current is frame:
@@ -247,7 +247,7 @@ def _hop(frame: FrameType) -> Hop | None:
 
 
 def _in_thread(ours: Any) -> Inner | None:
-    for ident, innermost in sys._current_frames().items():
+    for ident, innermost in current_frames().items():
         inner: list[FrameType] = []
         frame: FrameType | None = innermost
         while frame is not None:

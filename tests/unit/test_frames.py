@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import sysconfig
 
@@ -109,3 +110,31 @@ def test_render_is_pythons_own_layout() -> None:
         f'  File "{__file__}", line {frame.line}, in {frame.function}',
         "    frame = from_frame(sys._getframe())[-1]",
     ]
+
+
+GARBAGE = """
+import gc, threading
+from slowhound import frames
+
+class Holder:
+    "Only a collection frees it."
+    def __init__(self):
+        self.itself, self.local = self, threading.local()
+        self.local.value = 1
+
+def deep(depth):
+    if depth:
+        return deep(depth - 1)
+    Holder()
+    return frames.current_frames()
+
+gc.set_threshold(7, 1, 1)
+for _ in range(3000):
+    deep(1)
+"""
+
+
+def test_frames_are_read_while_garbage_waits_to_be_collected() -> None:
+    """Up to Python 3.11 a collection in the midst of it would lock the process up for good."""
+    done = subprocess.run([sys.executable, "-c", GARBAGE], timeout=50, check=False)
+    assert done.returncode == 0

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from types import CodeType, FrameType, MemberDescriptorType
 from typing import Any
 
-from slowhound.frames import Frame
+from slowhound.frames import Frame, current_frames
 from slowhound.guard import guarded
 from slowhound.report import one_line
 
@@ -68,7 +68,7 @@ class Wait:
 def waits(frames: Mapping[int, FrameType]) -> dict[int, Wait]:
     """The threads that wait for a lock, condition, queue, thread or future, by thread.
 
-    ``frames`` is what ``sys._current_frames()`` returns. Whoever keeps that in a variable takes
+    ``frames`` is what ``current_frames()`` returns. Whoever keeps that in a variable takes
     the own thread out of it: else it holds the frame that holds it, and every request's with it.
     """
     own, holders = threading.get_ident(), dict[int, _Holder]()
@@ -84,7 +84,7 @@ def deadlocks(frames: Mapping[int, FrameType]) -> list[tuple[Wait, ...]]:
     more, with the frames of then, so that nobody who is just moving on is accused.
     """
     found = circles(waits(frames))
-    return found and [each for each in circles(waits(sys._current_frames())) if each in found]
+    return found and [each for each in circles(waits(current_frames())) if each in found]
 
 
 def circles(found: Mapping[int, Wait]) -> list[tuple[Wait, ...]]:

@@ -7,11 +7,11 @@ stuck or slow.
 
 from __future__ import annotations
 
-import sys
 import time
 from bisect import insort
 from collections.abc import Sequence
 
+from slowhound.frames import current_frames
 from slowhound.notes import stack_note
 from slowhound.record import Record
 from slowhound.report import Snapshot
@@ -98,7 +98,7 @@ def judge(record: Record) -> Verdict:
 
 def _deadlock(thread: int) -> str | None:
     """The circle of threads that this one is part of, if any."""
-    for circle in deadlocks(sys._current_frames()):
+    for circle in deadlocks(current_frames()):
         if any(wait.thread == thread for wait in circle):
             return "; ".join(str(wait) for wait in circle)
     return None

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from slowhound.frames import from_frame
+from slowhound.frames import current_frames, from_frame
 from slowhound.guard import guard
 from slowhound.record import Record
 from slowhound.stacks import running
@@ -104,7 +104,7 @@ class Loops:
     def _blame(self, turning: Turning, records: Sequence[Record], now: float, lag: float) -> None:
         ours = [record for record in records if record.thread_id == turning.thread]
         culprits = [record for record in ours if running(record)]
-        stack = from_frame(sys._current_frames().get(turning.thread))
+        stack = from_frame(current_frames().get(turning.thread))
         by = ", ".join(f"{each.id} {each.view or each.path}" for each in culprits)
         by = f"{by or 'no request'} at {place(stack)}"
         for record in ours:
