@@ -12,6 +12,7 @@ from bisect import insort
 from collections.abc import Sequence
 
 from slowhound.frames import current_frames
+from slowhound.guard import guard
 from slowhound.notes import stack_note
 from slowhound.record import Record
 from slowhound.report import Snapshot
@@ -38,6 +39,7 @@ class Looks:
     def __init__(self) -> None:
         self._turn = 0
         self._next_round = 0.0
+        self._watch = guard("looks")
 
     def take(self, records: Sequence[Record], now: float) -> None:
         """One look at each of those that last."""
@@ -50,13 +52,17 @@ class Looks:
             self._turn = start + LOOKS_PER_SCAN
             lasting = (lasting + lasting)[start : start + LOOKS_PER_SCAN]
         for record in lasting:
-            seen = look(record)
-            if seen is not None:
-                stack = seen.stack
-                keep_look(record, seen)
-                if record.slot is not None:
-                    note = stack_note(record, stack, time.monotonic())
-                    record.slot.note_stack(record.number, note)
+            with self._watch:  # one that cannot be looked at does not hide the others
+                self._look(record)
+
+    @staticmethod
+    def _look(record: Record) -> None:
+        seen = look(record)
+        if seen is not None:
+            keep_look(record, seen)
+            if record.slot is not None:
+                note = stack_note(record, seen.stack, time.monotonic())
+                record.slot.note_stack(record.number, note)
 
 
 def keep_look(record: Record, seen: Look) -> None:
