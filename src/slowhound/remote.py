@@ -32,10 +32,11 @@ def stacks(pid: int, python: str) -> dict[int, Stack]:
         return {}
 
 
-def _plain(interpreters: Any) -> dict[int, Stack]:
+def _plain(trace: Any) -> dict[int, Stack]:
     found = {}
-    for interpreter in interpreters:
-        for thread in interpreter.threads:
+    for item in trace:
+        # 3.14 lists threads, 3.15 interpreters with their threads.
+        for thread in getattr(item, "threads", (item,)):
             frames = [_frame(frame) for frame in thread.frame_info]
             frames.reverse()
             found[int(thread.thread_id)] = tuple(frames)

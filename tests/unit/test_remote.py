@@ -1,0 +1,50 @@
+"""Stacks from another process's memory, where this Python and this kernel allow it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from slowhound import remote
+from tests.harness.waiting import eventually
+
+CHILD = """
+import sys
+def waits():
+    sys.stdin.read()
+print("ready", flush=True)
+waits()
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="Python 3.14 and newer can do this")
+@pytest.mark.skipif(os.geteuid() != 0, reason="the kernel may not allow it to others than root")
+def test_stack_of_a_child_is_read() -> None:
+    """Outermost frame first, under the system's id of its thread."""
+    argv = [sys.executable, "-c", CHILD]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+
+            def functions() -> list[str]:
+                stack = remote.stacks(child.pid, platform.python_version()).get(child.pid, ())
+                return [frame.function for frame in stack]
+
+            eventually(lambda: functions()[:2] == ["<module>", "waits"], "its stack")
+        finally:
+            child.kill()
+
+
+def test_process_of_another_version_is_not_read() -> None:
+    """The layout of its memory is not known."""
+    assert remote.stacks(os.getpid(), "3.0.0") == {}
+
+
+def test_process_that_is_not_there_has_no_stacks() -> None:
+    """Whatever goes wrong means: not by this way."""
+    assert remote.stacks(2**30, platform.python_version()) == {}
