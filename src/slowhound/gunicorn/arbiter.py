@@ -37,6 +37,8 @@ PATH_BYTES = 4096
 LONGEST_PAUSE = 60.0
 ENDING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGKILL)
 _numbers = itertools.count()
+# Workers whose death was not seen yet.
+_unburied: dict[int, Any] = {}
 
 
 class Mailbox:
@@ -73,17 +75,19 @@ def give_mailbox(worker: Any) -> None:
     """Before the fork: memory that both will see."""
     _oom.start_once()
     worker.slowhound_mailbox = Mailbox()
+    _unburied[id(worker)] = worker
 
 
 def bury(server: Any, worker: Any) -> None:
     """In the arbiter, after the worker's death: writes the events of its requests in flight."""
     mailbox: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
+    _unburied.pop(id(worker), None)
     if mailbox is None or not mailbox.path:
         return
     path = mailbox.path
     mailbox.close()
     death = Death.of_status(
-        _exit_status(),
+        _local("reap_workers", "status"),
         timed_out=worker.aborted,
         stopped=getattr(worker, "slowhound_stopped", False),
         oom=_oom.has_killed(),
@@ -123,12 +127,16 @@ def told_to_stop(server: Any, pid: int, number: int) -> None:
         worker.slowhound_stopped = True
 
 
-def bury_unreaped(server: Any, worker: Any) -> None:
-    """A worker that the arbiter has not reaped, if it is dead: it exited, with a code not known."""
-    mailbox: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
-    if mailbox is not None and mailbox.path:
-        death = Death("exit", None, time.monotonic())
-        _as_the_worker(worker.cfg, partial(_bury, server, mailbox.path, death))
+def bury_the_rest(server: Any) -> None:
+    """When the arbiter ends: the one worker, if any, whose death it told no hook of.
+
+    One that exits with 3 or 4 it takes for a failed start, and stops before ``child_exit``.
+    """
+    for worker in list(_unburied.values()):
+        path = worker.slowhound_mailbox.path
+        if path:
+            death = Death("exit", None, time.monotonic(), _local("halt", "exit_status"))
+            _as_the_worker(worker.cfg, partial(_bury, server, path, death))
 
 
 def look_after(server: Any) -> None:
@@ -189,13 +197,13 @@ def _bury(server: Any, path: str, death: Death) -> None:
             _write(server, path, read_note(state.settings), found)
 
 
-def _exit_status() -> int | None:
-    """What ``waitpid`` said. Gunicorn passes it to no hook; it is a local of the caller's."""
+def _local(function: str, name: str) -> int | None:
+    """A local of a caller's: Gunicorn passes to no hook what ``waitpid`` said."""
     frame: FrameType | None = sys._getframe()
-    while frame is not None and frame.f_code.co_name != "reap_workers":
+    while frame is not None and frame.f_code.co_name != function:
         frame = frame.f_back
-    status = frame.f_locals.get("status") if frame is not None else None
-    return status if isinstance(status, int) else None
+    value = frame.f_locals.get(name) if frame is not None else None
+    return value if isinstance(value, int) else None
 
 
 def _write(server: Any, path: str, settings: dict[str, Any], found: list[dict[str, Any]]) -> None:

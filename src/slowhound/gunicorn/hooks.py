@@ -163,10 +163,7 @@ def on_exit(server: Any) -> None:
         while server.WORKERS and time.monotonic() < end:
             server.reap_workers()
             time.sleep(0.01)
-    # One that exits with 3 or 4 stops Gunicorn, which takes it for a failed start, before its
-    # child_exit: it is dead all the same.
-    for worker in list(server.WORKERS.values()):
-        arbiter.bury_unreaped(server, worker)
+    arbiter.bury_the_rest(server)
 
 
 _SHOWN = {"REFERER": "HTTP_REFERER", "USER-AGENT": "HTTP_USER_AGENT"}
