@@ -89,7 +89,11 @@ def test_ten_sync_views_show_the_line_that_blocks_their_thread(site: Site, serve
     eventually(
         lambda: (
             len(
-                [r for r in site.reports() if gate.name in r.text.split("\n")[2] and line in r.text]
+                [
+                    r
+                    for r in site.reports()
+                    if gate.name in r.text.partition("Hostname")[0] and line in r.text
+                ]
             )
             == 10
         ),
