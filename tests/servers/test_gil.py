@@ -136,7 +136,7 @@ def ask(site: Site, name: str, path: str) -> Held:
 _runs = itertools.count()
 # A hold that begins while the hound itself is awake has no timer, and what could be known of it
 # depends on when a neighbour looks (docs/gil.md): rare, and more often on a busy machine.
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = pytest.mark.flaky(reruns=4)
 
 
 def name_of(request: pytest.FixtureRequest) -> str:
