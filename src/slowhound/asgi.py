@@ -150,6 +150,5 @@ class _Exchange:
             record.sent = self._sent
             if self._complete and record.outcome == "disconnect":
                 record.outcome = None
-            active = recorder.get()
-            if active is not None and record.begun_by_wrap:
-                active.finish(record)
+            if record.begun_by_wrap:
+                recorder.finish(record)

@@ -20,7 +20,6 @@ from slowhound.record import (
     TaskRecord,
     current,
     current_record,
-    in_flight,
     snapshot_in_flight,
 )
 
@@ -202,12 +201,7 @@ def _finish(record: Record, exc: BaseException | None) -> None:
     record.outcome = record.outcome or "ok"
     from slowhound import recorder
 
-    active = recorder.get()
-    if active is not None:
-        active.finish(record)
-    else:  # the recorder was stopped meanwhile
-        record.done = True
-        in_flight.pop(record.number, None)
+    recorder.finish(record)
 
 
 def _outcome(exc: BaseException) -> str:

@@ -21,7 +21,7 @@ from slowhound.conf import get_config
 from slowhound.config import Config
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
-from slowhound.record import Record, current_record, in_flight
+from slowhound.record import Record, current_record
 
 _guard = guard("middleware")
 
@@ -46,7 +46,7 @@ class Watch:
                 # gevent's way to end a greenlet from outside.
                 killed = type(exc).__name__ == "GreenletExit"
                 record.outcome = "killed" if killed else "error"
-                _closed(record)
+                recorder.finish(record)
             raise
         if record is not None:
             self._after(record, request, response)
@@ -65,7 +65,7 @@ class Watch:
                     record.outcome = record.outcome or "cancelled"
                 if not record.by_server:
                     record.outcome = record.outcome or "error"
-                    _closed(record)
+                    recorder.finish(record)
             raise
         if record is not None:
             self._after(record, request, response)
@@ -168,16 +168,19 @@ async def _counted_async(record: Record, body: AsyncIterator[bytes]) -> AsyncIte
     """As ``_counted``, for a body that is awaited."""
     try:
         async for part in body:
-            if record.first_byte is None:
-                record.first_byte = time.monotonic() - record.started
-            record.sent = (record.sent or 0) + len(part)
+            _count(record, len(part))
             yield part
-        if record.first_byte is None:  # an empty body
-            record.first_byte = time.monotonic() - record.started
+        _count(record, 0)  # an empty body has had no part
     except BaseException as exc:
         with _guard:
             _broke_off(record, exc)
         raise
+
+
+def _count(record: Record, size: int) -> None:
+    if record.first_byte is None:
+        record.first_byte = time.monotonic() - record.started
+    record.sent = (record.sent or 0) + size
 
 
 def _broke_off(record: Record, exc: BaseException) -> None:
@@ -189,19 +192,16 @@ def _broke_off(record: Record, exc: BaseException) -> None:
         record.outcome = record.outcome or "error"
         record.exc = {**fields_of(exc), "exc_handled": False}
     if not record.by_server:
-        _closed(record)  # Django's ASGI handler does not close such a response
+        recorder.finish(record)  # Django's ASGI handler does not close such a response
 
 
 def _counted(record: Record, body: Iterator[bytes]) -> Iterator[bytes]:
     """The body's own parts, counted; closed before its end, the client has gone away."""
     try:
         for part in body:
-            if record.first_byte is None:
-                record.first_byte = time.monotonic() - record.started
-            record.sent = (record.sent or 0) + len(part)
+            _count(record, len(part))
             yield part
-        if record.first_byte is None:  # an empty body
-            record.first_byte = time.monotonic() - record.started
+        _count(record, 0)  # an empty body has had no part
     except GeneratorExit:
         record.outcome = record.outcome or "disconnect"
         raise
@@ -210,15 +210,6 @@ def _counted(record: Record, body: Iterator[bytes]) -> Iterator[bytes]:
         with _guard:
             record.exc = {**fields_of(exc), "exc_handled": False}
         raise
-
-
-def _closed(record: Record) -> None:
-    active = recorder.get()
-    if active is not None:
-        active.finish(record)
-    else:  # the recorder was stopped meanwhile
-        record.done = True
-        in_flight.pop(record.number, None)
 
 
 class _Closer:
@@ -232,7 +223,7 @@ class _Closer:
 
     def __call__(self) -> None:
         with _guard:
-            _closed(self.record)
+            recorder.finish(self.record)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[()]]:
         return _close_nothing, ()

@@ -22,7 +22,7 @@ from slowhound.frames import fingerprint, innermost
 from slowhound.late import LATE, late_by, stacks
 from slowhound.notes import read_note
 from slowhound.override import Override
-from slowhound.postmortem import LARGEST, about, shared_threads
+from slowhound.postmortem import LARGEST, about, shared_threads, signed
 from slowhound.report import Report, Snapshot, one_line
 from slowhound.selfdumps import SelfDump
 from slowhound.sinks.reports import ReportFiles
@@ -97,7 +97,7 @@ class Neighbour:
             "stall_by": "one of the requests of this thread",
             "stall_in": str(innermost(dump.stack)),
         }
-        self.write(_signed(event, state, read_note(state.settings)))
+        self.write({**signed(event, state, read_note(state.settings)), "v": VERSION})
 
     def _report(
         self,
@@ -187,21 +187,7 @@ def _event(
     event["slow_stack_by"] = dump.by
     event["slow_fingerprint"] = fingerprint(event.get("resp_view"), dump.stack)
     event["report"] = None  # here in the line; its name comes later
-    return _signed(event, state, settings)
-
-
-def _signed(event: dict[str, Any], state: BoxState, settings: dict[str, Any]) -> dict[str, Any]:
-    """With what the process itself would have added."""
-    if state.rss:
-        event["w_rss"] = state.rss
-    event["ts"] = time.time()
-    event["host"] = settings.get("host")
-    event["pid"] = state.pid
-    for name in ("service", "release"):
-        if settings.get(name):
-            event[name] = settings[name]
-    event["v"] = VERSION
-    return event
+    return {**signed(event, state, settings), "v": VERSION}
 
 
 def _compose(pending: Pending, dump: SelfDump, state: BoxState, event: dict[str, Any]) -> Report:

@@ -164,6 +164,11 @@ def _event(
         text = pending.sql.decode("utf-8", "replace")
         event[f"{kind}_sql"] = sql_shape(text)
         event[f"{kind}_sql_time"] = _since(pending.query_began / 1e9, ended)
+    return signed(event, state, settings)
+
+
+def signed(event: dict[str, Any], state: BoxState, settings: dict[str, Any]) -> dict[str, Any]:
+    """With what the process itself would have added."""
     if state.rss:
         event["w_rss"] = state.rss
     event["ts"] = time.time()

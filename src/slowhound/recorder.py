@@ -357,6 +357,15 @@ def start(config: Config, server: Server | None = None) -> Recorder | None:
     return _recorder
 
 
+def finish(record: Record) -> None:
+    """Finishes a record, also when the recorder that began it was stopped meanwhile."""
+    if _recorder is not None:
+        _recorder.finish(record)
+    else:
+        record.done = True
+        in_flight.pop(record.number, None)
+
+
 def stop() -> None:
     """Stops this process's recorder; the next request starts a new one."""
     global _recorder

@@ -16,13 +16,12 @@ from slowhound.boxes import BoxState, Pending, read
 from slowhound.cli.place import Place, Refusal
 from slowhound.dumps import open_owned
 from slowhound.frames import is_app
+from slowhound.late import LATE, late_by
 from slowhound.notes import read_note
 from slowhound.postmortem import LARGEST, Own, latest_stack, shared_threads
 from slowhound.redact import sql_shape
 from slowhound.selfdumps import of_box
 
-# The hound wakes several times a second.
-LATE = 1.5
 # No request is ten years old: a time before that is noise.
 LONGEST = 10 * 365 * 86400.0
 
@@ -101,7 +100,7 @@ def _worker(path: str, owner: int) -> Worker | None:
     if state is None:
         return None
     server = text(read_note(state.settings).get("server"))
-    silent_for = max(time.monotonic() - state.heartbeat / 1e9, 0.0)
+    silent_for = late_by(state)
     dumps = of_box(path) if silent_for > LATE else None
     return Worker(path, state, server, silent_for, None if dumps is None else dumps.of)
 

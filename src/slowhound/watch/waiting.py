@@ -19,6 +19,7 @@ import time
 
 from slowhound.guard import guarded
 from slowhound.report import one_line
+from slowhound.watch.timers import cpu_clock
 
 RUNNING = "running"
 # A thread that runs Python gives up the GIL so that the hound can look at it.
@@ -130,7 +131,7 @@ def cpu_seconds(native_id: int) -> float | None:
     if sys.platform != "linux" or not 0 < native_id <= 2**22:  # the kernel's limit; no wrapping
         return None
     try:
-        return time.clock_gettime((~native_id << 3) | 6)
+        return time.clock_gettime(cpu_clock(native_id))
     except (OSError, OverflowError, TypeError):  # the last from Python 3.13 on
         return None
 
