@@ -77,11 +77,12 @@ class Neighbour:
         shared = shared_threads(state)
         for thread in shared & found.keys():
             self._tell(thread, found[thread], state)
-        return [
+        names = [
             self._report(pending, threshold, found[pending.thread], state, settings)
             for pending, threshold in overdue
             if pending.thread in found and pending.thread not in shared
         ]
+        return [name for name in names if name]  # on a full disk there is none
 
     def _tell(self, thread: int, dump: SelfDump, state: BoxState) -> None:
         """An event loop or hub whose GIL is held: which of its requests it is nobody can say."""
