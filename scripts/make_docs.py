@@ -2,7 +2,7 @@
 """Writes what is made from tables: ``docs/fields.md``, ``docs/settings.md``, a part of another.
 
 Run it after a change in ``src/slowhound/fields.py``, or in the tables of
-``src/slowhound/config.py`` (settings) and ``src/slowhound/legacy.py`` (a table in
+``src/slowhound/settings.py`` (settings) and ``src/slowhound/legacy.py`` (a table in
 ``docs/from-dogslow.md``, between two comments):
 
     .venv/bin/python scripts/make_docs.py
@@ -17,9 +17,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from slowhound.config import GIB, MIB, SETTINGS
 from slowhound.fields import FIELDS, Field
 from slowhound.legacy import LEGACY
+from slowhound.settings import GIB, MIB, SETTINGS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -158,7 +158,7 @@ def settings_page() -> str:
     ]
     parts = [
         "# Settings\n",
-        NOTE.format(source="src/slowhound/config.py"),
+        NOTE.format(source="src/slowhound/settings.py"),
         SETTINGS_INTRO,
         table(head, rows),
     ]

@@ -44,6 +44,13 @@ need() {
     echo "no $1 on this machine, and it cannot be installed from here: $2" >&2
 }
 
+have_chromium() {
+    command -v chromium >/dev/null 2>&1
+}
+
+# With a font: without any, a page has no letters to look at.
+install_chromium() { apt_install chromium fonts-dejavu-core; }
+
 install_wrk() { apt_install wrk; }
 
 install_tmux() { apt_install tmux; }
@@ -52,6 +59,7 @@ case "${1:-}" in
 test)
     need postgres "the tests marked postgres will be skipped"
     need tmux "the tests of slowhound top will be skipped"
+    need chromium "the tests of pages will be skipped"
     ;;
 bench) need wrk "requests per second will not be measured" ;;
 *)

@@ -4,13 +4,13 @@ The map; each layer imports only from those above it, and import-linter checks t
 
     guard losses fields redact frames folder osthread
                                                     know nothing of the rest
-    config legacy record registry formats blackbox boxes notes postmortem graves appendfile stacks
-    tasks report selfdumps late remote oom dumps override
+    config settings legacy record registry formats blackbox boxes notes postmortem graves
+    appendfile stacks tasks report selfdumps late remote oom dumps override
                                                     one request's state, settings, files
-    instrument/ watch/ sinks/ store/                siblings that never import each other
+    instrument/ watch/ flames/ sinks/ store/        siblings that never import each other
     events neighbours upkeep                        a record's events; the hound's chores
-    recorder                                        wires them: begin, finish, emit
-    context background celery conf middleware asgi apps checks gunicorn/
+    writer recording recorder                       wires them: begin, finish, emit
+    context background celery conf middleware asgi apps checks gunicorn/ viewer/
                                                     the application's and the server's side
     compat/ cli/ testing                            drop-in imports, commands, for tests
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from slowhound.config import SETTINGS, Config, Problem
+from slowhound.config import Config, Problem
+from slowhound.settings import SETTINGS
 
 Lookup = Callable[[str, Any], Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from slowhound import recorder
+from slowhound import recorder, writer
 from slowhound.conf import get_config
 
 
@@ -25,8 +25,8 @@ def capture_events() -> Generator[list[dict[str, Any]]]:
     if recorder.start(get_config()) is None:
         raise RuntimeError("SLOWHOUND['ENABLED'] is False: there are no events to capture")
     events: list[dict[str, Any]] = []
-    before, recorder.captured = recorder.captured, events
+    before, writer.captured = writer.captured, events
     try:
         yield events
     finally:
-        recorder.captured = before
+        writer.captured = before

@@ -21,7 +21,7 @@ from slowhound.record import in_flight, snapshot_in_flight
 from slowhound.store.segments import SEGMENTS
 
 if TYPE_CHECKING:
-    from slowhound.recorder import Recorder
+    from slowhound.recording import Recorder
 
 # Chores between two looks at what all segments together take, and at dumps of the dead.
 RETENTION_EVERY = 60
@@ -34,7 +34,7 @@ class Upkeep:
         self.recorder = recorder
         self.rss = 0  # resident memory, bytes
         self._sweep_in = 0
-        self._graves = Graves(recorder.write)
+        self._graves = Graves(recorder.writer.write)
         self._neighbours: dict[str, Neighbour] = {}
         self._retention_in = 0
 
@@ -114,9 +114,13 @@ class Upkeep:
         """
         recorder = self.recorder
         self._retention_in -= 1
-        for file in recorder.files:
+        for file in recorder.writer.files:
             begun = file.tend()
-            if file is recorder.segment and file.fd >= 0 and (begun or self._retention_in <= 0):
+            if (
+                file is recorder.writer.segment
+                and file.fd >= 0
+                and (begun or self._retention_in <= 0)
+            ):
                 self._retention_in = RETENTION_EVERY
                 folder = os.path.dirname(file.name)
                 keep_within(folder, recorder.config.store_max_bytes, SEGMENTS, keep=file.name)
@@ -146,7 +150,7 @@ class Upkeep:
                 found.look(state)
 
     def _write_for_neighbour(self, event: dict[str, Any]) -> None:
-        self.recorder.write(event, None)
+        self.recorder.writer.write(event, None)
 
     def finish_lost(self) -> None:
         """Finishes records whose response was thrown away without ever being closed."""

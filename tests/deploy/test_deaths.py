@@ -60,7 +60,7 @@ def test_workers_that_die_under_load(deploy: Deploy, worker: str, number: signal
         done = [request for each in running for request in each.result()]
     answered = [agent for _, agent, whole in done if whole]
     started = [agent for name, agent, _ in done if (site.scratch / f"{name}.started").exists()]
-    check_once(site, {*answered, *started})
+    check_once(site, {*answered, *started}, torn=DEATHS)
     assert set(counted(site).values()) == {1}
     by_agent = {event["req_user_agent"]: event for event in terminal_events(site)}
     assert {by_agent[agent]["event_type"] for agent in answered} <= {"request", "crash"}

@@ -49,7 +49,8 @@ def test_request_that_times_out_has_a_timeout_event(ended: dict[str, Event], nam
     event = ended[name]
     assert (event["event_type"], event["resp_outcome"]) == ("timeout", "timeout")
     assert event["req_path"] == PATHS[name]
-    assert event["resp_time"] >= 1
+    # Gunicorn counts its second from the worker's last heartbeat, up to half of it before.
+    assert event["resp_time"] >= 0.5
     assert event["g_w_count"] >= 1
 
 

@@ -10,7 +10,8 @@ from django.core.checks import run_checks
 from django.test import Client
 from django.test.utils import override_settings
 
-from slowhound.config import SETTINGS, default_dir, load, problems
+from slowhound.config import default_dir, load, problems
+from slowhound.settings import SETTINGS
 
 BAD: list[tuple[str, Any]] = [
     ("ENABLED", "yes"),

@@ -23,13 +23,13 @@ from slowhound import blackbox
 from slowhound.asgi import SLOTS
 from slowhound.cli.findings import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
-from slowhound.config import SETTINGS
 from slowhound.fields import FIELDS, NAMES
 from slowhound.frames import Frame
 from slowhound.late import LATE
 from slowhound.legacy import LEGACY
 from slowhound.recorder import Server
 from slowhound.report import WAYS
+from slowhound.settings import SETTINGS
 from slowhound.watch.deadman import MOST_THREADS
 from slowhound.watch.looks import KEPT
 from slowhound.watch.verdict import INNERMOST, Sample, verdict

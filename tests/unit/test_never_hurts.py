@@ -32,6 +32,7 @@ from slowhound.registry import instrumenters
 from slowhound.sinks import stream
 from slowhound.testing import capture_events
 from slowhound.upkeep import Upkeep
+from slowhound.writer import Writer
 
 PATHS = [
     "/",
@@ -48,8 +49,8 @@ PATHS = [
 
 PARTS: list[tuple[Any, str]] = [
     (Recorder, "begin"),
-    (Recorder, "emit"),
-    (Recorder, "write"),
+    (Writer, "emit"),
+    (Writer, "write"),
     (Recorder, "start"),
     (Recorder, "_conclude"),
     (Recorder, "_keep"),

@@ -14,11 +14,11 @@ from slowhound import boxes
 from slowhound.appendfile import AppendFile
 from slowhound.blackbox import FIRST_SLOT
 from slowhound.cli.place import Place, say, user_name
-from slowhound.config import GIB
 from slowhound.dumps import sweep
 from slowhound.formats import json_line
 from slowhound.graves import PATIENCE, Graves
 from slowhound.notes import read_note
+from slowhound.settings import GIB
 from slowhound.store.segments import open_segment
 
 

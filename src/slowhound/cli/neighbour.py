@@ -16,9 +16,9 @@ from slowhound import boxes
 from slowhound.cli import place
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place, Refusal, say, user_name
-from slowhound.config import GIB
 from slowhound.formats import json_line
 from slowhound.neighbours import Neighbour
+from slowhound.settings import GIB
 from slowhound.store.segments import open_segment
 
 EVERY = 1.0  # seconds between two rounds, as of a worker's hound

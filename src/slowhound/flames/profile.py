@@ -1,0 +1,115 @@
+"""A profile: the weighted stacks of one request, or of several together, as plain data.
+
+File format, version 1: gzip of one JSON object with the fields of ``Profile``. Stacks are lists
+of indices into ``frames``, outermost first; samples point at stacks. A version that this code
+does not know is refused with ``ValueError``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+from typing import Any, Literal
+
+import msgspec
+
+VERSION = 1
+SUFFIX = ".flame.json.gz"
+NAMES = re.compile(r"[0-9A-Za-z_\-]{1,120}\.flame\.json\.gz")
+# What a file may unpack to; ours stay far below, a made-up one shall not fill the memory.
+MAX_BYTES = 256 * 1024**2
+
+Kind = Literal["app", "library", "middleware", "sql", "template", "cache", "http", "wait", "note"]
+State = Literal["running", "waiting", "starved", "blind"]
+
+
+class ProfileFrame(msgspec.Struct, frozen=True, array_like=True):
+    """One box of the graph.
+
+    ``name`` is what is shown: a qualified function name, a statement's shape, a template's name.
+    ``kind`` says what of it is; ``file`` and ``line`` are empty and 0 where there is none.
+    """
+
+    name: str
+    file: str = ""
+    line: int = 0
+    kind: Kind = "app"
+
+
+class ProfileSample(msgspec.Struct, frozen=True, array_like=True):
+    """``weight`` seconds that ended ``at`` seconds after the request's start, spent in a stack.
+
+    ``state``: its thread ran, waited for something outside, or wanted to run and could not
+    (starved). Blind is time in which nobody could look; its stack may be empty.
+    """
+
+    at: float
+    weight: float
+    stack: int
+    state: State = "running"
+
+
+class Accuracy(msgspec.Struct, frozen=True):
+    """What a graph says of its own truth.
+
+    Samples that were due and that were taken, the longest gap and all blind time in seconds, what
+    was left out for want of room, and an estimate of the largest error of a frame's share (0 to
+    1; None: not known).
+    """
+
+    due: int = 0
+    taken: int = 0
+    longest_gap: float = 0.0
+    blind: float = 0.0
+    left_out: int = 0
+    error: float | None = None
+    ways: dict[str, int] = {}  # how many samples were taken by which way
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """All of it. ``event`` has the canonical fields of the request; of several, what they share."""
+
+    event: dict[str, Any]
+    started: float  # seconds since 1970, of the request
+    duration: float  # seconds that the samples cover
+    interval: float  # seconds from one sample to the next, as aimed at
+    frames: list[ProfileFrame]
+    stacks: list[list[int]]
+    samples: list[ProfileSample]
+    accuracy: Accuracy = Accuracy()
+    requests: int = 1  # how many were merged
+    v: int = VERSION
+
+
+def dump(profile: Profile) -> bytes:
+    """The profile as a file holds it."""
+    return gzip.compress(msgspec.json.encode(profile), compresslevel=5, mtime=0)
+
+
+def load(data: bytes) -> Profile:
+    """The profile in a file's bytes.
+
+    Raises:
+        ValueError: it is torn, too large, of another version, or no profile at all.
+    """
+    try:
+        with gzip.open(io.BytesIO(data)) as unpacked:
+            text = unpacked.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"it unpacks to more than {MAX_BYTES} bytes")
+        profile = msgspec.json.decode(text, type=Profile)
+    except (OSError, EOFError, msgspec.MsgspecError) as exc:
+        raise ValueError(f"not a profile: {exc}") from exc
+    if profile.v != VERSION:
+        raise ValueError(f"a profile of version {profile.v}; this slowhound reads {VERSION}")
+    if not _consistent(profile):
+        raise ValueError("a profile that points outside itself")
+    return profile
+
+
+def _consistent(profile: Profile) -> bool:
+    frames, stacks = len(profile.frames), len(profile.stacks)
+    return all(0 <= each < frames for stack in profile.stacks for each in stack) and all(
+        0 <= sample.stack < stacks for sample in profile.samples
+    )

@@ -1,0 +1,270 @@
+"""The recorder of one process: begin, enrich, finish. It wires the parts together."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+import weakref
+from asyncio import _get_running_loop, current_task
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from slowhound import blackbox, events, guard, instrument
+from slowhound import record as record_module
+from slowhound.config import Config
+from slowhound.events import Event
+from slowhound.guard import guarded
+from slowhound.instrument import db
+from slowhound.instrument import request as request_fields
+from slowhound.instrument.saturation import Saturation
+from slowhound.notes import who_note
+from slowhound.osthread import get_ident, is_patched
+from slowhound.record import Record, current_record, in_flight, use_os_threads
+from slowhound.registry import instrumenters, set_up
+from slowhound.sinks import stream
+from slowhound.sinks.delivery import Delivery
+from slowhound.sinks.reports import NoFiles, ReportFiles
+from slowhound.stacks import shares_thread
+from slowhound.upkeep import Upkeep
+from slowhound.watch.deadman import DeadMan
+from slowhound.watch.hound import Hound, tick_for
+from slowhound.watch.loops import Loops
+from slowhound.watch.reporter import Files, Outlets
+from slowhound.watch.slow import SlowWatch
+from slowhound.watch.starved import Starvation
+from slowhound.writer import Writer
+
+
+class Server(NamedTuple):
+    """What a process serves its requests with.
+
+    ``slots`` is how many requests can be in flight and still have a place in the black box.
+    """
+
+    name: str = "wsgi"
+    slots: int = 64
+    log: stream.Stream | None = None  # its access log
+    tell: Callable[[str], None] | None = None  # is told the path of each new black box
+    heartbeat: memoryview[int] | None = None  # a cell that its parent sees
+
+
+class Recorder:
+    """One process's recorder.
+
+    Args:
+        config: the settings.
+        server: what serves, and where ``STREAM`` ``auto`` is.
+    """
+
+    def __init__(self, config: Config, server: Server) -> None:
+        self.config = config
+        self.server = server
+        self.pid = os.getpid()
+        self.starter = threading.get_native_id(), get_ident()  # the thread that starts it
+        self.started = time.monotonic()
+        # Counts that several threads draw from: next() is atomic, += is not.
+        self._served = itertools.count(1)
+        self._threads = threading.local()
+        use_os_threads()
+        self._greenlet = import_module("greenlet").getcurrent if is_patched() else None
+        self.loops = Loops(config.shortest_threshold(), self._tell)
+        self.saturation = Saturation()
+        self.box: blackbox.Box | None = None
+        self.writer = Writer(config, server.log)
+        self.emit = self.writer.emit
+        self.delivery = Delivery(config.sinks)
+        reports: Files = NoFiles()
+        if config.report_files:
+            reports = ReportFiles(config.dir, config.reports_max_bytes, config.reports_dir)
+        self.deadman = DeadMan()
+        out = Outlets(
+            self.describe_slow,
+            self.emit,
+            reports,
+            self.delivery.put,
+            self.saturation.threads,
+            self._tell,
+        )
+        self.watch = SlowWatch(config, out, Starvation(self.deadman), self.loops)
+        self.upkeep = Upkeep(self)
+        self.hound = Hound(
+            tick_for(self.watch.shortest),
+            self.watch.scan,
+            self.upkeep.chores(),
+            self._asleep,
+            self._awake,
+        )
+
+    def _asleep(self) -> None:
+        if self.box is not None:
+            self.box.cells[blackbox.HOUND] = threading.get_native_id()
+        self.deadman.arm()
+
+    def _awake(self) -> None:
+        self.deadman.disarm()
+        now = time.monotonic_ns()
+        if self.box is not None:
+            self.box.cells[blackbox.HEARTBEAT] = now
+        if self.server.heartbeat is not None:
+            self.server.heartbeat[0] = now
+
+    def start(self) -> None:
+        """Opens what is written to, installs the instrumenters, lets the hound run."""
+        with guard.guard("start"):
+            self.writer.open()
+            instrument.install()
+            set_up()
+            self.hound.do_chores()
+            self.hound.start()
+
+    # The four steps of a request
+
+    def begin(
+        self,
+        method: str,
+        path: str,
+        environ: dict[str, Any] | None = None,
+        make: Callable[[str, str, float], Record] = Record,
+    ) -> Record:
+        """A new record for the request that this thread carries from now on."""
+        record = make(method, path, time.monotonic())
+        record.environ = environ
+        self.carry(record)
+        in_flight[record.number] = record
+        current_record.set(record)
+        if not hasattr(self._threads, "wrapped"):
+            self._wrap_thread()
+        box = self.box
+        if box is not None:
+            box.cells[blackbox.IN_FLIGHT] = len(in_flight)
+            record.slot = box.claim(record.number, who_note(record), record.native_id)
+        record.overhead = time.monotonic() - record.started
+        return record
+
+    def carry(self, record: Record) -> None:
+        """Notes that the running task or greenlet carries the record from now on."""
+        loop = _get_running_loop()
+        if loop is not None:
+            task = current_task(loop)
+            if task is not None:
+                record.task = weakref.ref(task)
+                self.loops.see(loop, record)
+        elif self._greenlet is not None:
+            record.greenlet = weakref.ref(self._greenlet())
+            self.loops.see_hub(record)
+
+    def _wrap_thread(self) -> None:
+        """What this thread opened before slowhound was there; once a thread."""
+        self._threads.wrapped = True
+        with guard.guard("wrap thread"):
+            db.wrap_thread()
+            name = threading.current_thread().name
+            self.deadman.watch(get_ident(), threading.get_native_id(), name)
+
+    def finish(self, record: Record, *server_objects: Any) -> None:
+        """Makes the record into its one terminal event; a second call does nothing.
+
+        ``server_objects`` are what registered instrumenters are called with: the server's request,
+        response and environ; without them Django's.
+        """
+        # One dict pop decides: whoever gets the record finishes it, and nobody else does.
+        if in_flight.pop(record.number, None) is None:
+            return
+        record.took = time.monotonic() - record.started
+        try:
+            self._conclude(record, server_objects)
+            if not record.emitted:
+                self._emit_least(record)
+        finally:
+            record.done = True
+            if current_record.get() is record:
+                current_record.set(record.outer)
+        # Last, and not when the worker is being ended right here: while the slot is taken, whoever
+        # finds the box of a dead process writes the event, unless it was written, see postmortem.
+        if record.slot is not None:
+            record.slot.release()
+
+    @guarded("finish")
+    def _conclude(self, record: Record, server_objects: tuple[Any, ...]) -> None:
+        now = record.started + record.took
+        # A thread that carries several in turn has no CPU time for each.
+        if record_module.get_ident() == record.thread_id and not shares_thread(record):
+            record.cpu = time.thread_time() - record.cpu_started
+        if instrumenters and record.kind == "request":
+            self._call_instrumenters(record, server_objects)
+        record.done = True
+        nr = next(self._served)
+        box = self.box
+        if box is not None:
+            box.cells[blackbox.IN_FLIGHT] = len(in_flight)
+            box.cells[blackbox.SERVED] = nr
+        if record.outcome is None:
+            record.outcome = request_fields.outcome_of(record)
+        if record.took >= self.watch.shortest or record.slow is not None:
+            self.watch.ending(record, now)
+        rate = self._keep(record) if self.config.sampling else 1.0
+        if rate is None:
+            record.emitted = True  # on purpose not written
+        else:
+            event = events.terminal(record, rate)
+            self._describe_worker(event, len(in_flight) + 1)
+            event["w_nr"] = nr
+            event["rec_overhead"] = record.overhead + time.monotonic() - now
+            self.emit(event, record)
+
+    @guarded("least event")
+    def _emit_least(self, record: Record) -> None:
+        """A request whose event could not be made has one all the same, with what cannot fail."""
+        record.extras = record.queries = None
+        self.emit(events.least(record), record)
+
+    def _call_instrumenters(self, record: Record, server_objects: tuple[Any, ...]) -> None:
+        response = record.response() if record.response is not None else None
+        request, response, environ = server_objects or (record.request, response, record.environ)
+        for one in instrumenters.values():
+            watch = guard.guard(f"instrumenter {type(one).__name__}")
+            if not watch.off:
+                with watch:
+                    one.call(request, response, environ)
+
+    def _keep(self, record: Record) -> float | None:
+        """The rate at which requests like this one are kept; None when this one is not."""
+        rate = self.config.sampling.get(record.outcome or "", 1.0)
+        if rate >= 1.0 or record.slow is not None or record.kind != "request":
+            return 1.0
+        # Not random.random(): an application may count on its own sequence of that.
+        return rate if int.from_bytes(os.urandom(2)) < rate * 0x10000 else None
+
+    def _describe_worker(self, event: Event, busy: int) -> None:
+        event.update(self.saturation.fields)
+        if self.saturation.pool is not None:
+            event.update(self.saturation.inside(busy))
+        event["w_age"] = time.monotonic() - self.started
+        if self.upkeep.rss:
+            event["w_rss"] = self.upkeep.rss
+
+    def describe_slow(self, record: Record, age: float) -> Event:
+        """The ``slow`` event of a request that is ``age`` seconds old."""
+        event = events.slow(record, age)
+        self._describe_worker(event, len(in_flight))
+        return event
+
+    def _tell(self, event: Event) -> None:
+        """Writes an event that is about the whole worker."""
+        self._describe_worker(event, len(in_flight))
+        self.emit(event)
+
+    def stop(self) -> None:
+        """Ends the hound, writes what is pending, removes the box."""
+        with guard.guard("stop"):
+            self.hound.stop()
+            self.deadman.stop(remove=not in_flight)
+            self.watch.scan(time.monotonic())
+            self.delivery.stop()
+            if self.box is not None:
+                box, self.box = self.box, None
+                # With requests still in flight it is for whoever buries this process.
+                box.close(remove=not in_flight)

@@ -1,0 +1,1 @@
+"""The viewer: pages over the events and reports of one machine or of a fleet."""

@@ -1,0 +1,95 @@
+"""The writer: completes a process's events, and writes each to the stream and to the segment."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from typing import Any
+
+from slowhound import formats, guard, losses
+from slowhound.appendfile import AppendFile
+from slowhound.config import Config
+from slowhound.events import Event
+from slowhound.fields import VERSION
+from slowhound.instrument import db
+from slowhound.record import Record
+from slowhound.sinks import stream
+from slowhound.store.segments import open_segment
+
+# Set by slowhound.testing: events are kept here and written nowhere.
+captured: list[Event] | None = None
+
+
+class Writer:
+    """Where one process's events go.
+
+    Args:
+        config: format, stream, store, and what each event says of its process.
+        log: the server's access log, for ``STREAM`` ``auto``.
+    """
+
+    def __init__(self, config: Config, log: stream.Stream | None) -> None:
+        self.config = config
+        self.pid = os.getpid()
+        # next() is atomic, += is not.
+        self._numbers = itertools.count(1)
+        self.segment: AppendFile | None = None
+        self.files: list[AppendFile] = []
+        self._logfmt = config.format == "logfmt"
+        self._needs_json = config.store or not self._logfmt
+        self._stream = self._open_stream(log)
+
+    def _open_stream(self, log: stream.Stream | None) -> stream.Stream:
+        if self.config.stream is None:
+            return stream.nowhere
+        if self.config.stream == "auto":
+            return log or stream.to_stdout
+        write, file = stream.to_file(self.config.stream)
+        self.files.append(file)
+        return write
+
+    def open(self) -> None:
+        """Opens the segment."""
+        if self.config.store:
+            self.segment = open_segment(self.config.dir, self.config.store_max_bytes)
+            self.files.append(self.segment)
+
+    def emit(self, event: Event, record: Record | None = None) -> None:
+        """Completes one event and writes it to the stream and to the segment."""
+        config = self.config
+        event["ts"] = time.time()
+        event["host"] = config.host
+        event["pid"] = self.pid
+        if config.service is not None:
+            event["service"] = config.service
+        if config.release is not None:
+            event["release"] = config.release
+        if losses.dropped:
+            event["rec_dropped"] = losses.dropped
+        if guard.total:
+            event["rec_errors"] = guard.total
+        event["seq"] = next(self._numbers)
+        event["v"] = VERSION
+        details = None
+        if record is not None:
+            if record.extras is not None:
+                event.update(record.extras)
+            if record.queries is not None:
+                details = db.details(record)
+        if record is not None and event["event_type"] != "slow":
+            record.emitted = True
+        self.write(event, details)
+
+    def write(self, event: Event, details: dict[str, Any] | None) -> None:
+        """Writes a complete event; ``details`` are the fields that only JSON can hold."""
+        whole = {**event, **details} if details else event
+        if captured is not None:
+            captured.append(whole)
+            return
+        line = formats.json_line(whole) if self._needs_json else b""
+        # The segment first: it says whether the event was written, should the process die here.
+        if self.segment is not None:
+            self.segment.write(line)
+        if self._stream is not stream.nowhere:
+            self._stream(formats.logfmt(event) if self._logfmt else line[:-1].decode())
