@@ -5,15 +5,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+# Most tests wait for servers: three files of tests at a time halve the time on two cores.
+PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile
 SOAK_ARGS ?=
 MATRIX_ARGS ?=
 
 .DEFAULT_GOAL := fast
 .DELETE_ON_ERROR:
-.PHONY: fast check test demo bench soak matrix dist clean format
+.PHONY: fast check test demo bench soak matrix screenshots dist clean format
 
 fast: check $(VENV)/.has-test  ## what to run before a commit: check, and the quick tests
-	@$(BIN)/python -m pytest -m "not slow and not server" $(PYTEST_ARGS)
+	@$(PYTEST) -m "not slow and not server" $(PYTEST_ARGS)
 
 check: $(VENV)/.has-dev  ## lint, formatting, types, layers
 	$(BIN)/ruff check .
@@ -23,7 +25,7 @@ check: $(VENV)/.has-dev  ## lint, formatting, types, layers
 
 test: $(VENV)/.has-test  ## the whole suite; nothing is printed after pytest's own last line
 	@scripts/system-packages.sh test
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
 
 demo: $(VENV)/.has-demo  ## the example site under Gunicorn, with real traffic
 	@$(BIN)/python example/demo.py
@@ -34,6 +36,10 @@ bench: $(VENV)/.has-test  ## what slowhound costs
 
 soak: $(VENV)/.has-test  ## tries to crash a worker by stacks that are dumped from C; 10 minutes
 	@$(BIN)/python scripts/soak.py $(SOAK_ARGS)
+
+screenshots: $(VENV)/.has-test  ## the pictures in the docs, made anew by the tests of pages
+	@scripts/system-packages.sh test
+	@SLOWHOUND_SCREENSHOTS=1 $(BIN)/python -m pytest tests/pages $(PYTEST_ARGS)
 
 matrix:  ## the suite on other Pythons, Djangos and Gunicorns
 	@$(PYTHON) scripts/matrix.py $(MATRIX_ARGS)

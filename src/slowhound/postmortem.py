@@ -274,9 +274,15 @@ def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
             f'{{"event_type":"{kind}","req_id":"{req_id}"'.encode()
             for kind in ("request", "task", "timeout")
         )
-        return any(end in tail for tail in tails for end in ends)
+        return any(_has_line(tail, end) for tail in tails for end in ends)
 
     return written
+
+
+def _has_line(tail: bytes, start: bytes) -> bool:
+    # The whole line: SIGKILL can end a write() between two pages of the file.
+    at = tail.find(start)
+    return at >= 0 and b"\n" in tail[at:]
 
 
 def _tail(path: str) -> bytes:

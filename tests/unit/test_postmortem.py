@@ -99,6 +99,20 @@ def test_event_that_was_written_is_not_written_again(tmp_path: Path) -> None:
     assert [event["req_path"] for event in found] == ["/orders/1/"]
 
 
+def test_torn_event_was_not_written(tmp_path: Path) -> None:
+    """SIGKILL can end a write between two pages: a line without its end is no event."""
+    pid = die(tmp_path)
+    _, (path,) = survey(str(tmp_path))
+    state = read(Path(path).read_bytes())
+    assert state is not None
+    ident = json.loads(state.pending[0].who)["id"]
+    (tmp_path / "events").mkdir()
+    segment = tmp_path / "events" / f"1-{pid}-0.jsonl"
+    segment.write_text(f'{{"event_type":"request","req_id":"{ident}","req_met')
+    found = events(state, Death("unknown"), written_by(str(tmp_path), pid))
+    assert [event["req_path"] for event in found] == ["/orders/0/", "/orders/1/"]
+
+
 def test_only_one_of_two_adopters_gets_a_box(tmp_path: Path) -> None:
     """The lock decides."""
     die(tmp_path)

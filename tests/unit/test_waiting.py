@@ -215,10 +215,17 @@ def test_file_lock_names_the_file(said: Said, tmp_path: Path, kind: str, words: 
         assert other.stdin is not None
         assert other.stdout is not None
         other.stdout.readline()
+        has_it = threading.Event()
         with path.open("r+") as file:
-            said(f"{words} {path}", getattr(fcntl, kind), file, fcntl.LOCK_EX)
+
+            def lock() -> None:
+                getattr(fcntl, kind)(file, fcntl.LOCK_EX)
+                has_it.set()
+
+            said(f"{words} {path}", lock)
             other.stdin.close()
             other.wait()
+            assert has_it.wait(20)  # before the file is closed under it
 
 
 def test_what_has_no_name_is_said_in_a_word(said: Said) -> None:
