@@ -19,6 +19,7 @@ from contextvars import Context
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
+from slowhound.executors import WAITS_FOR_A_THREAD, thread_of, why_waiting
 from slowhound.frames import Frame, Stack, current_frames, from_frame
 from slowhound.record import Record, current_record
 
@@ -111,6 +112,9 @@ def _walk(awaited: Any, loop_thread: int) -> Iterator[Item]:
         if isinstance(awaited, Group):
             yield awaited.note
             awaited = awaited.first
+        elif isinstance(awaited, Hop):
+            yield awaited.seen
+            return
         if awaited is None:
             return
 
@@ -136,7 +140,7 @@ def _beyond(awaited: Any) -> Any:
     if isinstance(awaited, asyncio.Task):
         return awaited.get_coro()
     if isinstance(awaited, asyncio.Future):
-        return _shielded(awaited) or _gathered(awaited)
+        return _shielded(awaited) or _gathered(awaited) or _pooled(awaited)
     if awaited is None or isinstance(awaited, _WITH_FRAMES):
         return None  # it has ended
     # An object of C wraps it: it refers to that, perhaps in a wrapper of its own, and to little
@@ -242,8 +246,22 @@ def _hop(frame: FrameType) -> Hop | None:
             return Hop(Inner(inner.ident, inner.frames[: calls.index(WAITS) + 1]), ours[-1])
         return Hop(inner)
     job = _from_callback(names.get("exec_coro"), "_call_check_cancel", "source")
-    over = job is not None and job.done()
-    return Hop(Frame("<asgiref>", 0, WAITS_FOR_ITS_LOOP if over else WAITS_FOR_A_THREAD))
+    if job is not None and job.done():
+        return Hop(Frame("<asgiref>", 0, WAITS_FOR_ITS_LOOP))
+    return Hop(Frame("<asgiref>", 0, WAITS_FOR_A_THREAD if job is None else why_waiting(job)))
+
+
+def _pooled(future: Any) -> Hop | None:
+    """What stands behind ``await loop.run_in_executor(...)``, None for any other future."""
+    job = _from_callback(future, "_call_check_cancel", "source")
+    if job is None:
+        return None
+    found = thread_of(job)
+    if found is not None:
+        return Hop(Inner(*found))
+    if job.done():
+        return Hop(Frame("<asyncio>", 0, WAITS_FOR_ITS_LOOP))
+    return Hop(Frame("<asyncio>", 0, why_waiting(job)))
 
 
 def _in_thread(ours: Any) -> Inner | None:
@@ -259,5 +277,4 @@ def _in_thread(ours: Any) -> Inner | None:
 
 
 WAITS = "CurrentThreadExecutor.run_until_future"  # where a thread waits in async_to_sync
-WAITS_FOR_A_THREAD = "waits for a thread of its executor"
 WAITS_FOR_ITS_LOOP = "its thread has ended; waits for its event loop"

@@ -112,8 +112,10 @@ def test_view_behind_a_full_executor_says_what_it_waits_for(site: Site, server: 
     if server.workers > 1:
         pytest.skip("the second may go to another worker")
     second = site.start(f"/queued/2/{gate.name}/")
-    report = site.wait_report(f"/queued/2/{gate.name}/", "in waits for a thread of its executor\n")
+    says = "in waits for a thread of its executor; its only thread is at "
+    report = site.wait_report(f"/queued/2/{gate.name}/", says)
     at_work = site.wait_report(f"/queued/1/{gate.name}/", ", in in_executor\n")
+    assert "gates.py" in report.text.partition(says)[2].partition("\n")[0]
     assert (line_of(VIEWS, "queued"), "queued") in frames(report.text)
     assert "in_executor" not in [name for _, name in frames(report.text)]
     assert (line_of(VIEWS, "in executor"), "in_executor") in frames(at_work.text)

@@ -501,10 +501,39 @@ def test_job_in_the_queue_of_a_full_executor_says_so(loop: Loop) -> None:
         second = loop.start(with_own_executor, 0)
         eventually(lambda: executor._work_queue.qsize() == 1, "one job is queued")
         assert names(loop.stack(first))[-2:] == ["blocks", "wait_in_thread"]
-        assert names(loop.stack(second)) == ["with_own_executor", f"({tasks.WAITS_FOR_A_THREAD})"]
+        name, note = names(loop.stack(second))
+        line = next(f.line for f in loop.stack(first) if f.function == "wait_in_thread")
+        assert name == "with_own_executor"
+        assert note.startswith("(waits for a thread of its executor; its only thread is at ")
+        assert note.endswith(f"test_tasks.py:{line}:wait_in_thread)")
         loop.doors[0].open()
         eventually(lambda: loop.doors[1].here, "the second has its thread")
         assert names(loop.stack(second))[-2:] == ["blocks", "wait_in_thread"]
+        for door in loop.doors:
+            door.open()
+
+
+def test_job_of_a_plain_pool_shows_its_thread(loop: Loop) -> None:
+    """``to_thread`` and ``run_in_executor`` go on in the frames of the thread that works."""
+
+    async def to_thread(door: Door) -> None:
+        await asyncio.to_thread(blocks, door)
+
+    async def in_pool(door: Door) -> None:
+        await asyncio.get_running_loop().run_in_executor(pool, blocks, door)
+
+    with ThreadPoolExecutor(2) as pool:
+        by_default, *pooled = [loop.start(each) for each in (to_thread, in_pool, in_pool)]
+        eventually(lambda: all(door.here for door in loop.doors), "all of them work")
+        third = loop.start(in_pool, 0)
+        assert names(loop.stack(by_default)) == ["to_thread", "blocks", "wait_in_thread"]
+        for each in pooled:
+            assert names(loop.stack(each)) == ["in_pool", "blocks", "wait_in_thread"]
+        eventually(lambda: pool._work_queue.qsize() == 1, "one job is queued")
+        name, note = names(loop.stack(third))
+        assert name == "in_pool"
+        assert "its executor; all 2 are at" in note
+        assert note.count("wait_in_thread") == 2
         for door in loop.doors:
             door.open()
 

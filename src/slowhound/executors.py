@@ -1,0 +1,77 @@
+"""Behind an ``await`` of a thread pool: the thread that does the work, or why none does yet.
+
+For ``loop.run_in_executor``, ``asyncio.to_thread`` and what stands on them. Of the standard
+library's ``concurrent.futures.thread`` this reads the frames of ``_WorkItem.run`` and ``_worker``;
+they have kept their names and variables from Python 3.11 to 3.15.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from slowhound.frames import current_frames, from_frame, innermost
+
+MODULE = "concurrent/futures/thread.py"
+WAITS_FOR_A_THREAD = "waits for a thread of its executor"
+# More of them would not fit into one line.
+NAMED = 3
+
+
+def thread_of(job: Any) -> tuple[int, list[FrameType]] | None:
+    """The thread that runs the ``concurrent.futures.Future`` ``job``; its frames from there on.
+
+    The first of them is the pool's own; None when no thread has it.
+    """
+    for ident, frame in current_frames().items():
+        inner: list[FrameType] = []
+        for each in _outwards(frame):
+            inner.append(each)
+            if _is(each, "_WorkItem.run"):
+                if getattr(each.f_locals.get("self"), "future", None) is job:
+                    return ident, inner[::-1]
+                break
+    return None
+
+
+def why_waiting(job: Any) -> str:
+    """What ``job``, which no thread has yet, waits for, and who keeps its pool busy."""
+    queue: Any = None
+    busy: list[tuple[Any, str]] = []
+    for frame in current_frames().values():
+        worker = next((each for each in _outwards(frame) if _is(each, "_worker")), None)
+        if worker is None:
+            continue
+        its_queue = worker.f_locals.get("work_queue")
+        if queue is None and _holds(its_queue, job):
+            queue = its_queue
+        place = innermost(from_frame(frame))
+        if any(_is(each, "_WorkItem.run") for each in _outwards(frame)):
+            busy.append((its_queue, str(place)))
+    places = [place for its_queue, place in busy if its_queue is queue]
+    if queue is None or not places:
+        return WAITS_FOR_A_THREAD
+    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+    threads = "its only thread is" if len(places) == 1 else f"all {len(places)} are"
+    return f"{WAITS_FOR_A_THREAD}; {threads} at {', '.join(places[:NAMED])}{more}"
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is(frame: FrameType, name: str) -> bool:
+    code = frame.f_code
+    return code.co_qualname == name and code.co_filename.endswith(MODULE)
+
+
+def _holds(queue: Any, job: Any) -> bool:
+    # A SimpleQueue cannot be iterated over, but the collector sees what it refers to: its items,
+    # up to Python 3.12 in a list.
+    found = gc.get_referents(queue) if queue is not None else []
+    items = [*found, *(item for each in found if isinstance(each, list) for item in each)]
+    return any(getattr(item, "future", None) is job for item in items)
