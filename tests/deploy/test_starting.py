@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.conftest import Deploy
-from tests.harness.accounts import check_boxes_are_of_the_living, check_once, terminal_events
+from tests.harness.accounts import (
+    check_boxes_are_of_the_living,
+    check_once,
+    counted,
+    printed,
+    terminal_events,
+)
 from tests.harness.client import Address, Connection, exchange
 from tests.harness.recorded import Event
 from tests.harness.site import Site
@@ -97,6 +103,31 @@ def test_ipv6(deploy: Deploy) -> None:
     except OSError as reason:
         pytest.skip(f"no IPv6 loopback here: {reason}")
     assert check_recorded(deploy(bind="tcp6"))["req_client_addr"] == "::1"
+
+
+def test_reuse_port(deploy: Deploy, tmp_path: Path) -> None:
+    """Two servers on one port, as in a deploy without a gap: one event each, of the right one."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind(("127.0.0.1", 0))  # without listen() it gets no connections
+        bind = f"127.0.0.1:{reserved.getsockname()[1]}"
+        settings = {"DIR": str(tmp_path / "record")}
+        old, new = (
+            deploy(bind=bind, conf="reuse_port = True", settings=settings) for _ in range(2)
+        )
+        asked: list[str] = []
+
+        def both_answered() -> bool:
+            asked.append(new.get("/n1/").agent)
+            pids = {event["pid"] for event in terminal_events(new)}
+            return bool(pids & set(old.worker_pids())) and bool(pids & set(new.worker_pids()))
+
+        eventually(both_answered, "requests that either of them answered")
+        # They share DIR, and so the store; each has its own stream.
+        wanted = dict.fromkeys(asked, 1)
+        eventually(lambda: counted(new) == wanted, "one event of each request")
+        assert printed(old) + printed(new) == wanted
+        check_backlog_empties(new)
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])

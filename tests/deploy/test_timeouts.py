@@ -73,7 +73,7 @@ def test_killed_request_says_where_it_was_last_seen(ended: dict[str, Event]) -> 
 
 
 def test_request_that_held_the_gil_says_where_it_was_before(ended: dict[str, Event]) -> None:
-    """While C code holds the GIL only the thread itself or a neighbour can look; one of them did."""
+    """While C code holds the GIL only the thread itself or a neighbour can look: one did."""
     event = ended["holding"]
     assert event["timeout_cause_loc"] == loc("views/deaths.py", "seen", "holding")
     assert event["timeout_stack_by"] != "abort"

@@ -136,7 +136,7 @@ class Launcher:
             "tcp": "127.0.0.1:0",
             "tcp6": "[::1]:0",
             "unix": f"unix:{self.short}/{home.name}.sock",
-        }[setup.bind]
+        }.get(setup.bind, setup.bind)
         conf = home / "gunicorn.conf.py"
         conf.write_text(setup.gunicorn_conf(bind))
         process = Process(setup.command(conf), home, setup.environment(home, folder))

@@ -4,12 +4,13 @@ While C code holds the GIL no Python thread runs, the hound included. What still
 to that one thread, whose handler, faulthandler's, writes the thread's stack from C. The kernel
 sends it: each thread has a timer on its own CPU clock, which the hound sets before it sleeps and
 stops when it wakes. It fires only in a thread that burned ``HOLD`` seconds of CPU while the hound
-wanted to run and could not, and so sits in a call into C.
+wanted to run and could not, and so sits in a call into C. While the hound looks at stacks it wants
+to run as well: the timers go on, and are set anew in between.
 
 That is the rule of safety. A dump that interrupts running bytecode crashes CPython up to 3.13
 (within 10 to 1,000 dumps): so no clock of the wall, which goes on while a process is stopped; no
-clock of the process, which counts innocent threads; never while the hound does anything but wait,
-so that a slow disk is not taken for a held GIL.
+clock of the process, which counts innocent threads; never while the hound reads or writes files of
+a disk, which may be slow: that is no held GIL.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from slowhound.selfdumps import LENGTH, PAGE, SIGNALS, SelfDump, SelfDumps
 from slowhound.watch import handlers
 from slowhound.watch.timers import HOLD, CpuTimer, works
 
+# Seconds after which timers that run are set anew: 3 µs each, and a look takes 70.
+REARM = 0.01
 # A process has 30 signals to spare and an application may want some. Threads beyond this many are
 # not watched; that is counted.
 MOST_THREADS = 16
@@ -141,10 +144,17 @@ class DeadMan:
         """The hound is awake."""
         self._armed = False
         switches = tuple(self._switches.values())
-        if time.monotonic() - self._armed_at >= HOLD * 0.9:
+        if self._armed_at and time.monotonic() - self._armed_at >= HOLD * 0.9:
             self._ran_out = {switch.thread for switch in switches if switch.timer.has_fired()}
         for switch in switches:
             switch.timer.stop()
+
+    def still_wanted(self) -> None:
+        """The hound is awake and has run just now: whoever keeps it from going on is caught."""
+        if not self._armed or time.monotonic() - self._armed_at >= REARM:
+            if self._armed:
+                self.disarm()
+            self.arm()
 
     # What they wrote
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from slowhound.frames import current_frames
 from slowhound.guard import guard
@@ -41,8 +41,10 @@ class Looks:
         self._next_round = 0.0
         self._watch = guard("looks")
 
-    def take(self, records: Sequence[Record], now: float) -> None:
-        """One look at each of those that last."""
+    def take(
+        self, records: Sequence[Record], now: float, running: Callable[[], object] | None
+    ) -> None:
+        """One look at each of those that last; ``running`` is called before each."""
         if now < self._next_round:
             return
         self._next_round = now + ROUND
@@ -52,6 +54,8 @@ class Looks:
             self._turn = start + LOOKS_PER_SCAN
             lasting = (lasting + lasting)[start : start + LOOKS_PER_SCAN]
         for record in lasting:
+            if running is not None:
+                running()
             with self._watch:  # one that cannot be looked at does not hide the others
                 self._look(record)
 

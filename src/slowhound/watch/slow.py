@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from types import FrameType
 
@@ -69,7 +70,11 @@ class SlowWatch:
         self._reports_left = REPORTS_PER_SCAN
         records = snapshot_in_flight()
         shortest = self.shortest
-        self._looks.take(records, now)
+        if dumped:
+            self._looks.take(records, now, None)
+        else:
+            dumped = self._look(records, now)
+            now = time.monotonic() if dumped else now
         for record in records:
             age = record.age(now)
             slow = record.slow
@@ -90,6 +95,12 @@ class SlowWatch:
         if dumped and not self._keep_dumps:
             self.starvation.deadman.clear_all()
         return due
+
+    def _look(self, records: list[Record], now: float) -> bool:
+        """Takes the looks; True when that took long: a look reads /proc, and gives up the GIL."""
+        self._looks.take(records, now, self.starvation.deadman.still_wanted)
+        self.starvation.deadman.disarm()
+        return self.starvation.begin_scan(time.monotonic(), since=now)
 
     def _consider(self, record: Record, age: float) -> float:
         threshold = self._threshold(record)

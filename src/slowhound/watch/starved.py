@@ -34,11 +34,14 @@ class Starvation:
         # Requests that held the GIL and have ended since the last look, by their threads.
         self._ended: dict[int, Record] = {}
 
-    def begin_scan(self, now: float) -> bool:
-        """Notes the time of a look; True when the last one is long ago."""
-        gap = now - self.last_scan
+    def begin_scan(self, now: float, since: float | None = None) -> bool:
+        """Notes the time of a look; True when the last one, or ``since``, is long ago."""
+        gap = now - (self.last_scan if since is None else since)
+        if since is None:
+            self.dumps = {}
+        elif gap <= LONG_GAP:
+            return False  # nothing has come between
         self.last_scan = now
-        self.dumps = {}
         if gap <= LONG_GAP:
             return False
         # Before anything that lets go of the GIL: after a C call CPython gives it away at once, so
