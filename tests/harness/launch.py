@@ -140,6 +140,8 @@ class Launcher:
         conf = home / "gunicorn.conf.py"
         conf.write_text(setup.gunicorn_conf(bind))
         process = Process(setup.command(conf), home, setup.environment(home, folder))
+        if setup.bind == bind:
+            return self._site(process, home, folder, lambda: answering(bind))
         return self._site(process, home, folder, lambda: gunicorn_address(process, setup.workers))
 
     def wsgiref(self, **wishes: Any) -> Site:
@@ -180,12 +182,25 @@ class Launcher:
         return site
 
 
+def answering(bind: str) -> Address | None:
+    """The address that was asked for, once somebody takes connections there."""
+    host, _, port = bind.rpartition(":")
+    address = Address(host, int(port))
+    try:
+        address.connect().close()
+    except ConnectionRefusedError:
+        return None
+    return address
+
+
 def gunicorn_address(process: Process, workers: int) -> Address | None:
     """Where the arbiter listens, once every worker was started; AssertionError when it died."""
     text = process.stderr
     assert process.running, f"Gunicorn ended\n{process.transcript()}"
+    if text.count("Booting worker with pid") < workers:
+        return None
     found = re.search(LISTENING, text)
-    if not found or text.count("Booting worker with pid") < workers:
+    if not found:
         return None
     if found[4]:
         return Address("localhost", path=found[4])
