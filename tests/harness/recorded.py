@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests.harness.waiting import DEADLINE, eventually
 Event = dict[str, Any]
 Line = dict[str, str]
 
+# From Python 3.14 on another process can read stacks from memory: see slowhound.remote.
+CAN_READ_MEMORY = sys.version_info >= (3, 14)
+BY_A_NEIGHBOUR = {"thread", "remote"} if CAN_READ_MEMORY else {"thread"}
 TERMINAL = ("request", "timeout", "crash")
 
 

@@ -24,7 +24,7 @@ from slowhound.selfdumps import of_box
 from tests.harness.accounts import check_once
 from tests.harness.client import Response, new_agent
 from tests.harness.launch import Launcher
-from tests.harness.recorded import TERMINAL, Event, Report
+from tests.harness.recorded import BY_A_NEIGHBOUR, CAN_READ_MEMORY, TERMINAL, Event, Report
 from tests.harness.site import Site
 from tests.harness.sources import loc
 from tests.harness.waiting import eventually
@@ -167,7 +167,8 @@ def seen_while_it_is_stuck(held: Held) -> tuple[Event, Report]:
 def check_reported_once(held: Held, slow: Event, report: Report, where: str) -> Event:
     """One report and one slow event say where it was, and the end stands in the same report."""
     event = held.wait_end()
-    assert (slow["slow_loc"], slow["slow_stack_by"]) == (where, "thread")
+    assert slow["slow_loc"] == where
+    assert slow["slow_stack_by"] in BY_A_NEIGHBOUR
     assert Path(slow["report"]).name == report.path.name
     file, line, function = where.split(":")
     assert f'{file}", line {line}, in {function}\n' in report.text
@@ -323,7 +324,9 @@ def test_request_that_sleeps_beside_is_not_blamed(
             thief.wait_begun()
             seen_while_it_is_stuck(thief)
         # Both sleep, and which of them holds the GIL nobody can tell: neither is said to.
-        assert thief.wait_end()["slow_stack_by"] == "asked"
+        by = thief.wait_end().get("slow_stack_by")
+        # Where the arbiter read the stacks from memory, nobody was asked to write one.
+        assert by == "asked" or (by is None and CAN_READ_MEMORY)
     event = asleep.wait_end()
     assert "gil_hold_est" not in event
 

@@ -87,9 +87,9 @@ def test_folder_of_another_user_is_refused_to_all_but_root(tmp_path: Path, comma
     """It says whose it is."""
     folder = tmp_path / "d"
     folder.mkdir(mode=0o755)
-    tmp_path.chmod(0o755)
-    tmp_path.parent.chmod(0o755)
-    tmp_path.parent.parent.chmod(0o755)
+    for each in (tmp_path, *tmp_path.parents):
+        if not each.stat().st_mode & 0o001:
+            each.chmod(0o755)
     code = (
         "import os, sys; from slowhound.cli import main; os.setuid(65534);"
         f"sys.exit(main(['{command}', '--dir', {str(folder)!r}]))"
