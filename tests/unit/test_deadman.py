@@ -47,6 +47,9 @@ def wrote(dead, thread=None):
     dump = dead.read(thread or native())
     return dump and [frame.function for frame in dump.stack][-1]
 
+def proofs(dead):
+    return dict(each for each in dead.read_all().items() if each[1].by == "thread")
+
 def elsewhere(function):
     thread = threading.Thread(target=function)
     thread.start()
@@ -180,7 +183,7 @@ threads = [threading.Thread(target=busy) for _ in range(2)]
 [each.start() for each in threads]
 [each.join() for each in threads]
 hound.stop()
-say(dead.read_proofs())
+say(proofs(dead))
 """
     )
     assert said(script, path) == [None, None, {}]
@@ -215,7 +218,7 @@ dead.arm()
 burn()
 say(wrote(dead))
 dead.clear_all()
-say(wrote(dead), SelfDumps(path).of(native()), len(dead.read_proofs()))
+say(wrote(dead), SelfDumps(path).of(native()), len(proofs(dead)))
 
 def again():
     burn()
@@ -413,7 +416,7 @@ if child == 0:
     say(wrote(dead))
     os._exit(0)
 os.waitpid(child, 0)
-say(wrote(dead), any(dead.read_proofs()))
+say(wrote(dead), any(proofs(dead)))
 """
     )
     assert said(script, path) == ["burn", None, False]

@@ -161,19 +161,17 @@ class DeadMan:
     def read(self, thread: int) -> SelfDump | None:
         """What the thread has written of itself since the last ``clear_all``.
 
-        ``by`` is ``asked`` when another one may have held the GIL, see ``read_proofs``.
+        ``by`` is ``asked`` when another one may have held the GIL, see ``read_all``.
         """
-        return self._read_all().get(thread) if self._wrote(thread) else None
+        return self.read_all().get(thread) if self._wrote(thread) else None
 
-    def read_proofs(self) -> dict[int, SelfDump]:
-        """What the threads that held the GIL have written, by their system's ids.
+    def read_all(self) -> dict[int, SelfDump]:
+        """What all of them have written, by their system's ids.
 
-        Those whose own timer made them write. One that a neighbour asked, because it slept while
-        the GIL was held, counts when it is the only one: of several, one at most held it.
+        ``by`` is ``thread`` for those that held the GIL: whose own timer made them write, and one
+        that a neighbour asked, because it slept while the GIL was held, when it is the only one.
+        Of several that were asked one at most held it.
         """
-        return {thread: dump for thread, dump in self._read_all().items() if dump.by == "thread"}
-
-    def _read_all(self) -> dict[int, SelfDump]:
         wrote = [thread for thread in tuple(self._switches) if self._wrote(thread)]
         if not wrote:
             return {}

@@ -31,6 +31,8 @@ class Starvation:
         self.gaps: deque[tuple[float, float]] = deque(maxlen=16)
         # What requests were doing in the gap that ended with this look, by their numbers.
         self.dumps: dict[int, Snapshot] = {}
+        # All that threads wrote in it: a request that ends just now may ask when it is cleared.
+        self._written: dict[int, SelfDump] = {}
         # Requests that held the GIL and have ended since the last look, by their threads.
         self._ended: dict[int, Record] = {}
 
@@ -75,13 +77,14 @@ class Starvation:
         """What the request's thread has written of itself for this request."""
         if shares_thread(record):
             return None  # of several in one thread only the hound could tell whose it is
-        dump = self.deadman.read(record.native_id)
+        dump = self.deadman.read(record.native_id) or self._written.get(record.native_id)
         return None if dump is None else _snapshot(record, dump)
 
     def _blame(self, now: float, gap: float, records: list[Record], current: list[Record]) -> None:
         """Puts the wait of each request down to the thread that held the GIL."""
         ended, self._ended = self._ended, {}
-        dumps = self.deadman.read_proofs()
+        self._written = self.deadman.read_all()
+        dumps = {thread: dump for thread, dump in self._written.items() if dump.by == "thread"}
         if not dumps:
             return
         culprits = [each for each in current if each.native_id in dumps]
