@@ -31,6 +31,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Seconds: around the timer's threshold of 1, and long enough for a neighbour to look.
 HOLDS = (0.3, 0.7, 0.9, 0.97, 1.0, 1.03, 1.1, 1.4, 1.6, 2.0, 3.0)
@@ -107,16 +108,19 @@ def victim(mode: str, seconds: float, folder: str) -> None:
 
 
 def watch_dumps(deadman: object) -> Counter[int]:
-    """Counts each dump when the hound reads it, by thread."""
+    """Counts each dump when it is first read, by thread."""
     seen: Counter[int] = Counter()
-    original = deadman.read_proofs  # type: ignore[attr-defined]
+    known: set[tuple[int, float]] = set()
+    original = deadman.read_all  # type: ignore[attr-defined]
 
-    def read_proofs() -> object:
-        found = original()
-        seen.update(found.keys())
+    def read_all() -> dict[int, Any]:
+        found: dict[int, Any] = original()
+        proofs = {(thread, dump.taken) for thread, dump in found.items() if dump.by == "thread"}
+        seen.update(thread for thread, _ in proofs - known)
+        known.update(proofs)
         return found
 
-    deadman.read_proofs = read_proofs  # type: ignore[attr-defined]
+    deadman.read_all = read_all  # type: ignore[attr-defined]
     return seen
 
 
