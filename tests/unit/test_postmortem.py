@@ -166,7 +166,7 @@ def test_any_bytes_are_read_without_an_exception(data: bytes) -> None:
     assert read(data) is None
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_damaged_box_gives_a_part_or_nothing(tmp_path_factory: Any, data: st.DataObject) -> None:
     """A box that is cut or overwritten anywhere gives events, never an exception."""

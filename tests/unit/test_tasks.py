@@ -357,9 +357,9 @@ def test_suspended_task_is_run_by_no_thread_and_one_in_a_thread_by_that(loop: Lo
     """The thread is the one that runs the innermost frame, if any does."""
     waits, in_thread = loop.start(directly), loop.start(by_thread)
     back = loop.start(by_thread_and_back)
-    assert tasks.stack(waits, loop.ident)[2] is None
+    eventually(lambda: tasks.stack(waits, loop.ident)[2] is None, "it is suspended")
     assert tasks.stack(in_thread, loop.ident)[2] not in (None, loop.ident, threading.get_ident())
-    assert tasks.stack(back, loop.ident)[2] is None
+    eventually(lambda: tasks.stack(back, loop.ident)[2] is None, "the one of them is suspended")
     assert not tasks.is_running(waits)
 
 
