@@ -41,7 +41,7 @@ def test_threshold_may_be_the_views_own(serve: Launcher, worker: str, name: str)
 
 def test_view_may_be_allowed_more_time(serve: Launcher) -> None:
     """A view known to be slow can have more time than the others."""
-    site = serve(settings={"SLOW_AFTER": {"sleep": 60, "*": 0.2}})
+    site = serve(warm=True, settings={"SLOW_AFTER": {"sleep": 60, "*": 0.2}})
     assert not reported(site, site.event("/sleep/1.2/"))
     assert reported(site, site.event("/nap/1.2/"))
 
@@ -49,7 +49,7 @@ def test_view_may_be_allowed_more_time(serve: Launcher) -> None:
 @pytest.mark.parametrize("ignored", ["tests.site.views.waiting.sleep", "sleep", "/sleep/"])
 def test_ignored_requests_are_not_watched(serve: Launcher, ignored: str) -> None:
     """What IGNORE names, a view, a route or a path prefix, has its line but no report."""
-    site = serve(settings={"SLOW_AFTER": 0.2, "IGNORE": [ignored]})
+    site = serve(warm=True, settings={"SLOW_AFTER": 0.2, "IGNORE": [ignored]})
     event = site.event("/sleep/1.2/")
     assert event["event_type"] == "request"
     assert event["resp_time"] >= 1.2

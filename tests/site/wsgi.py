@@ -15,5 +15,7 @@ static_first = WhiteNoise(application, root=str(HERE / "static"), prefix="static
 
 if OPTIONS.get("warm"):
     from django.db import connection
+    from django.urls import get_resolver
 
     connection.ensure_connection()
+    assert get_resolver().url_patterns  # imports the views
