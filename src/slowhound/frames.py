@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import NamedTuple
 
+from slowhound.redact import source
+
 # Python's own limit of recursion is 1,000; a raised one must not cost 37 ms a look.
 DEEPEST = 1200
 OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -60,8 +62,8 @@ class Frame(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The source line, stripped; empty when it cannot be read."""
-        return linecache.getline(self.filename, self.line).strip()
+        """The source line, stripped, secrets in it masked; empty when it cannot be read."""
+        return source(linecache.getline(self.filename, self.line).strip())
 
     @property
     def in_app(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from slowhound.redact import text
+
 log = logging.getLogger("slowhound")
 
 dropped = 0
@@ -20,7 +22,8 @@ def lost(what: str, reason: object, count: int = 1) -> None:
     kind = (what, f"{type(reason).__name__}:{getattr(reason, 'errno', '')}")
     if kind not in _said:
         _said.add(kind)
-        log.warning("slowhound: cannot write %s, counting what is lost: %s", what, reason)
+        said = text(str(reason))
+        log.warning("slowhound: cannot write %s, counting what is lost: %s", what, said)
 
 
 def reset() -> None:

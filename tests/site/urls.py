@@ -83,7 +83,7 @@ urlpatterns = [
 ]
 
 if OPTIONS.get("slowhound") is not None:
-    from tests.site.views import recorder
+    from tests.site.views import recorder, secrets
 
     if OPTIONS["instrumenters"]:
         from tests.site import instrumenters  # noqa: F401  an application imports its own
@@ -94,4 +94,8 @@ if OPTIONS.get("slowhound") is not None:
         path("partial/", recorder.partial, name="partial"),
         path("partial-async/", recorder.partial_async, name="partial-async"),
         path("current/", recorder.current_record, name="current"),
+        path("leak/<int:number>/<slug:token>/<path:rest>/", secrets.leak, name="leak"),
+        path("posted/<slug:gate>/", secrets.posted, name="posted"),
+        path("posted-all/<slug:gate>/", secrets.posted_all, name="posted-all"),
+        path("guarded/<slug:gate>/", secrets.guarded, name="guarded"),
     ]

@@ -1,98 +1,31 @@
-"""Local variables for a report: masked, cut, and without running the application's code.
+"""Local variables for a report: those of the application's own frames, with secrets masked.
 
-A ``__repr__`` may query the database, take a lock or block, and the report is written by another
-thread. So only built-in values are shown as they are; of anything else, the class (and a model's
-primary key) is.
+What Django's ``sensitive_variables`` and ``sensitive_post_parameters`` name is masked whatever
+``DEBUG`` says. How a single value is shown is in ``values``.
 """
 
 from __future__ import annotations
 
-import functools
-import reprlib
+import inspect
 from types import FrameType
 from typing import Any
 
-from django.views.debug import SafeExceptionReporterFilter
+from django.views.decorators import debug
 
 from slowhound.frames import is_app
-from slowhound.redact import MASK, SECRET_NAMES, is_secret, query_string
+from slowhound.secret_values import MASK
+from slowhound.watch.values import Printer
 
-PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None))
 MAX_FRAMES = 50
 MAX_NAMES = 50
+# All variables of one look: it is the hound that writes them.
+TOTAL_LIMIT = 100_000
+LEFT_OUT = "(more than fits)"
 
-
-class _Filter(SafeExceptionReporterFilter):
-    """Django's filter, active whatever DEBUG says, and for more names."""
-
-    hidden_settings = SECRET_NAMES
-    cleansed_substitute = MASK
-
-    def is_active(self, request: Any) -> bool:
-        return True
-
-    def cleanse_special_types(self, request: Any, value: Any) -> Any:
-        # Django asks isinstance() here, which a lazy object answers by evaluating itself: a query
-        # in our thread. What it looks for (requests, their data) is never shown as it is.
-        return value
-
-
-_filter = _Filter()
-
-
-class _Repr(reprlib.Repr):
-    """Bounded ``repr`` that shows built-in values only."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = 200
-        self.maxlevel = 4
-        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 10
-
-    def repr1(self, x: Any, level: int) -> str:
-        kind = type(x)
-        if kind is dict:
-            return self.repr_dict(_masked(x), level)
-        if kind in (list, tuple, set, frozenset) or kind in PLAIN:
-            if kind in (str, bytes, bytearray):
-                x = x[: self.maxstring * 2]  # a 100 MB value must not be copied to be cut
-            return str(super().repr1(x, level))
-        return _described(x)
-
-
-_repr = _Repr()
-
-
-def _masked(value: dict[Any, Any]) -> dict[Any, Any]:
-    return {key: _masked_value(key, each) for key, each in list(value.items())}
-
-
-def _masked_value(key: Any, value: Any) -> Any:
-    if type(key) is not str:
-        return value
-    if is_secret(key):
-        return MASK
-    # WSGI's environ: the query string may carry a token.
-    if key in ("QUERY_STRING", "RAW_URI", "REQUEST_URI") and type(value) is str:
-        path, mark, query = value.rpartition("?")
-        return path + mark + query_string(query)
-    return value
-
-
-@functools.lru_cache(maxsize=1)
-def _model_class() -> type:
-    from django.db.models import Model
-
-    return Model
-
-
-def _described(value: Any) -> str:
-    kind = type(value)
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    if issubclass(kind, _model_class()):  # isinstance() would evaluate a lazy object
-        key = value.__dict__.get(kind._meta.pk.attname)  # type: ignore[attr-defined]
-        return f"<{name} pk={key!r}>" if type(key) in PLAIN else f"<{name}>"
-    return f"<{name} object>"
+ALL = "__ALL__"
+WRAPPER = "sensitive_variables_wrapper"
+# Coroutines that are decorated; Django 5.0 and later keeps them there, and no documented place.
+_COROUTINES: dict[int, Any] = getattr(debug, "coroutine_functions_to_sensitive_variables", {})
 
 
 def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -100,20 +33,64 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
 
     Those of libraries hold what must never be shown: SQL parameters, the raw request.
     """
-    frames: list[FrameType] = []
+    chain = []
     each: FrameType | None = frame
-    while each is not None and len(frames) < MAX_FRAMES:
-        if is_app(each.f_code.co_filename):
-            frames.append(each)
+    while each is not None:
+        chain.append(each)
         each = each.f_back
-    return [(each.f_code.co_name, _shown(each, request)) for each in reversed(frames)]
-
-
-def _shown(frame: FrameType, request: Any) -> list[tuple[str, str]]:
-    # Django's filter looks for sensitive_variables() in the calling frames and masks those names.
-    cleansed = _filter.get_traceback_frame_variables(request, frame)
+    hidden = _sensitive_parameters(request)
+    all_hidden = False
+    found: list[tuple[str, Printer | None, FrameType]] = []
+    for each in reversed(chain):
+        named = _sensitive_variables(each)
+        if named == ALL:
+            all_hidden = True
+        elif named:
+            hidden = hidden.union(named)
+        if is_app(each.f_code.co_filename):
+            found.append((each.f_code.co_name, None if all_hidden else Printer(hidden), each))
+    left = TOTAL_LIMIT
     shown = []
-    for name, value in list(cleansed)[:MAX_NAMES]:
-        hidden = is_secret(name) or (type(value) is str and value == MASK)
-        shown.append((name, MASK if hidden else _repr.repr(value)))
+    for function, printer, each in reversed(found[-MAX_FRAMES:]):
+        variables = _shown(each, printer, left)
+        left -= sum(len(value) for _, value in variables)
+        shown.append((function, variables))
+    return shown[::-1]
+
+
+def _shown(frame: FrameType, printer: Printer | None, left: int) -> list[tuple[str, str]]:
+    names = frame.f_locals
+    if type(names).__name__ not in ("dict", "FrameLocalsProxy"):
+        return []  # the body of a class, or exec(): a mapping of the application's own
+    shown: list[tuple[str, str]] = []
+    for name, value in list(names.items())[:MAX_NAMES]:
+        if left <= 0:
+            shown.append(("...", LEFT_OUT))
+            break
+        text = MASK if printer is None else printer.named(str(name), value)
+        left -= len(text)
+        shown.append((str(name), text))
     return shown
+
+
+def _sensitive_variables(frame: FrameType) -> Any:
+    """What ``sensitive_variables`` names for what this frame runs: names, ``ALL`` or nothing."""
+    code = frame.f_code
+    if code.co_name == WRAPPER:
+        names = frame.f_locals
+        declared = getattr(names.get(WRAPPER), "sensitive_variables", None)
+        return declared or (names.get("variables", ()) or ALL)
+    if code.co_flags & inspect.CO_COROUTINE:
+        return _COROUTINES.get(hash(f"{code.co_filename}:{code.co_firstlineno}"))
+    return None
+
+
+def _sensitive_parameters(request: Any) -> frozenset[str]:
+    """What ``sensitive_post_parameters`` names; nothing is parsed that has not been."""
+    own = getattr(request, "__dict__", {})
+    names = own.get("sensitive_post_parameters", ())
+    if names == ALL:
+        # What has not been parsed is in no variable.
+        posted = own.get("_post")
+        names = list(dict.keys(posted)) if isinstance(posted, dict) else ()
+    return frozenset(name for name in names if type(name) is str)

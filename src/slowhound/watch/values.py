@@ -1,0 +1,231 @@
+"""How a value is shown in a report: masked, cut, and without running the application's code.
+
+A ``__repr__`` may query the database, take a lock, block or recurse, and the report is written by
+the hound. So none is called but those of built-in types, on values of a bounded size. Of all other
+objects the class is shown, of data classes and named tuples their fields as well. Types are
+compared, not asked for with ``isinstance()``: a lazy object would evaluate itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import functools
+import uuid
+import zoneinfo
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from types import GetSetDescriptorType, MemberDescriptorType, SimpleNamespace
+from typing import Any
+
+from slowhound import redact
+from slowhound.secret_names import is_secret_variable
+from slowhound.secret_values import MASK, mask_values
+
+# Characters of one text, and what is read of it: a secret that is cut must still be known as one.
+TEXT_LIMIT = 200
+TEXT_READ = 400
+# Characters of one variable, members of one container, containers in each other.
+VALUE_LIMIT = 1000
+MEMBERS = 10
+DEPTH = 4
+BITS = 512
+
+_PLAIN = (float, complex, bool, type(None), type(...), range)
+_STANDARD = (dt.date, dt.timedelta, decimal.Decimal, uuid.UUID)
+_WITH_ZONE = (dt.datetime, dt.time)
+_ZONES = (type(None), dt.timezone, zoneinfo.ZoneInfo)
+_LISTS: dict[type, str] = {
+    list: "[{}]",
+    tuple: "({})",
+    set: "{{{}}}",
+    frozenset: "frozenset({{{}}})",
+    deque: "deque([{}])",
+}
+_DICTS: tuple[type, ...] = (dict, OrderedDict, defaultdict)
+# WSGI's environ: the query string may carry a token under a harmless name.
+_URLS = ("RAW_URI", "REQUEST_URI", "HTTP_REFERER")
+
+# Of the class itself: a metaclass may have properties of these names.
+_module_of = vars(type)["__module__"].__get__
+_name_of = vars(type)["__qualname__"].__get__
+_dict_of = vars(type)["__dict__"].__get__
+_mro_of = vars(type)["__mro__"].__get__
+
+
+class Printer:
+    """Shows the values of one frame.
+
+    Args:
+        hidden: names that are secret here, beside those that always are.
+    """
+
+    def __init__(self, hidden: frozenset[str]) -> None:
+        self._hidden = hidden
+        self._left = 0
+
+    def named(self, name: str, value: Any) -> str:
+        """The value of a variable."""
+        if self.is_secret(name):
+            return MASK
+        self._left = VALUE_LIMIT
+        return self._show(value, 0)
+
+    def is_secret(self, name: Any) -> bool:
+        """True for a name or key whose value is not shown."""
+        if type(name) is bytes:
+            name = name[:TEXT_LIMIT].decode("latin-1")
+        return type(name) is str and (name in self._hidden or is_secret_variable(name))
+
+    def _show(self, value: Any, depth: int) -> str:
+        if self._left <= 0:
+            return "..."
+        kind = type(value)
+        shown = _leaf(value, kind)
+        if shown is None and depth >= DEPTH:
+            shown = "..."
+        if shown is not None:
+            self._left -= len(shown) + 2
+            return shown
+        if kind in _LISTS or kind in _DICTS:
+            return self._members(value, kind, depth)
+        return self._object(value, kind, depth)
+
+    def _members(self, value: Any, kind: type, depth: int) -> str:
+        if kind in _DICTS:
+            return self._dict(list(islice(dict.items(value), MEMBERS + 1)), depth)
+        members = list(islice(value, MEMBERS + 1))
+        if len(members) == 2 and kind in (list, tuple) and self.is_secret(members[0]):
+            members[1] = MASK  # an item of a dict, a header of ASGI
+        parts = [self._show(each, depth + 1) for each in members[:MEMBERS]]
+        if kind is tuple and len(parts) == 1:
+            parts[0] += ","
+        return _LISTS[kind].format(_joined(parts, members))
+
+    def _dict(self, items: list[tuple[Any, Any]], depth: int) -> str:
+        # {"name": "password", "value": "..."}, as forms and headers are written in JSON
+        named = any(key in ("name", "key") and self.is_secret(each) for key, each in _texts(items))
+        parts = []
+        for key, value in items[:MEMBERS]:
+            hidden = self.is_secret(key) or (named and type(key) is str and key == "value")
+            shown = repr(MASK) if hidden else self._show(_part_of_url(key, value), depth + 1)
+            parts.append(f"{self._show(key, depth + 1)}: {shown}")
+        return "{" + _joined(parts, items) + "}"
+
+    def _object(self, value: Any, kind: type, depth: int) -> str:
+        name = full_name(kind)
+        fields = _fields(value, kind)
+        if fields is None:
+            shown = _class_of(value, kind, name)
+            self._left -= len(shown)
+            return shown
+        found = list(islice(fields, MEMBERS + 1))
+        parts = [
+            f"{key}={MASK if self.is_secret(key) else self._show(each, depth + 1)}"
+            for key, each in found[:MEMBERS]
+        ]
+        return f"{name}({_joined(parts, found)})"
+
+
+def _joined(parts: list[str], found: list[Any]) -> str:
+    return ", ".join([*parts, "..."] if len(found) > len(parts) else parts)
+
+
+def _texts(items: list[tuple[Any, Any]]) -> Iterable[tuple[str, str]]:
+    return [(key, each) for key, each in items if type(key) is str and type(each) is str]
+
+
+def _part_of_url(key: Any, value: Any) -> Any:
+    if type(key) is not str or type(value) is not str:
+        return value
+    if key == "QUERY_STRING":
+        return redact.query_string(value)
+    return redact.url(value[: redact.QUERY_READ]) if key in _URLS else value
+
+
+def _leaf(value: Any, kind: type) -> str | None:
+    """What has no members; None for anything that is not known to be harmless."""
+    if kind is str:
+        return _cut(value, repr)
+    if kind in (bytes, bytearray):
+        shown = _cut(bytes(value[:TEXT_READ]).decode("latin-1"), ascii)
+        return f"b{shown}" if kind is bytes else f"bytearray(b{shown})"
+    if kind is int:
+        bits = value.bit_length()
+        return f"<int of {bits} bits>" if bits > BITS else mask_values(repr(value))
+    if kind in _PLAIN or kind in _STANDARD or (kind in _WITH_ZONE and type(value.tzinfo) in _ZONES):
+        return repr(value)[:TEXT_LIMIT]
+    return None
+
+
+def _cut(value: str, shown: Callable[[str], str]) -> str:
+    text = redact.text(value[:TEXT_READ])
+    more = len(text) > TEXT_LIMIT or len(value) > TEXT_READ
+    return shown(text[:TEXT_LIMIT]) + ("..." if more else "")
+
+
+def full_name(kind: type) -> str:
+    """``module.Class``, as the class itself says it."""
+    module, name = _module_of(kind), _name_of(kind)
+    return f"{module}.{name}" if type(module) is str else str(name)
+
+
+def _fields(value: Any, kind: type) -> Iterable[tuple[str, Any]] | None:
+    """Names and values of a data class, a named tuple or a namespace; None for other objects."""
+    known = {}
+    for each in reversed(_mro_of(kind)):
+        known.update(_dict_of(each))
+    names = known.get("_fields")
+    if tuple in _mro_of(kind) and type(names) is tuple:
+        return zip(names, tuple.__iter__(value), strict=False)
+    own = _own_dict(value, known)
+    if kind is SimpleNamespace:
+        return own.items()
+    fields = known.get("__dataclass_fields__")
+    if type(fields) is not dict:
+        return None
+    shown = (name for name, each in fields.items() if type(each) is dataclasses.Field and each.repr)
+    return ((name, _attribute(value, name, own, known)) for name in shown)
+
+
+def _attribute(value: Any, name: str, own: dict[str, Any], known: dict[str, Any]) -> Any:
+    if name in own:
+        return own[name]
+    slot = known.get(name)
+    if type(slot) is MemberDescriptorType:
+        try:
+            return slot.__get__(value)
+        except AttributeError:
+            return ...
+    return ...
+
+
+def _own_dict(value: Any, known: dict[str, Any]) -> dict[str, Any]:
+    # A class that has a __dict__ of its own making would run code.
+    if type(known.get("__dict__")) not in (GetSetDescriptorType, MemberDescriptorType):
+        return {}
+    found = object.__getattribute__(value, "__dict__")
+    return found if type(found) is dict else {}
+
+
+@functools.lru_cache(maxsize=1)
+def _model_class() -> type:
+    from django.db.models import Model
+
+    return Model
+
+
+def _class_of(value: Any, kind: type, name: str) -> str:
+    mro = _mro_of(kind)
+    if _model_class() in mro:
+        attribute = kind._meta.pk.attname  # type: ignore[attr-defined]
+        key = value.__dict__.get(attribute)
+        # The key of a session, or of a token, is what has to be hidden.
+        shown = MASK if is_secret_variable(attribute) else _leaf(key, type(key))
+        return f"<{name} object>" if shown is None else f"<{name} pk={shown}>"
+    if enum.Enum in mro:
+        return f"<{name}.{object.__getattribute__(value, '__dict__').get('_name_')}>"
+    return f"<{name} object>"

@@ -1,0 +1,368 @@
+"""Local variables in a report: what is shown of a value, what is not, and that nothing runs."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import decimal
+import enum
+import sys
+import threading
+import tracemalloc
+import uuid
+from collections import OrderedDict, defaultdict, deque, namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType, SimpleNamespace
+from typing import Any
+
+import pytest
+from django.http import HttpRequest, QueryDict
+from django.test import RequestFactory
+from django.utils.functional import SimpleLazyObject
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from slowhound.secret_values import MASK
+from slowhound.watch.locals import LEFT_OUT, TOTAL_LIMIT, locals_of
+from slowhound.watch.values import TEXT_LIMIT, VALUE_LIMIT, Printer
+
+Point = namedtuple("Point", "x password")  # noqa: PYI024  the untyped kind is meant
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+@dataclass
+class Account:
+    """A data class with a secret, one hidden from its repr, and a circle."""
+
+    name: str
+    password: str = "abc"
+    hidden: str = field(default="abc", repr=False)
+    parent: Any = None
+
+
+@dataclass(slots=True)
+class Slotted:
+    note: str
+    api_key: str = "abc"
+
+
+class Hostile:
+    """All that it is asked runs into this."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise AssertionError(f"asked for {name}")
+
+    def _fails(self, *_: object) -> Any:
+        raise AssertionError("was run")
+
+    __repr__ = __str__ = __eq__ = __lt__ = __len__ = __iter__ = __format__ = _fails
+    __class__ = property(_fails)  # type: ignore[assignment]
+
+    def __hash__(self) -> int:
+        return 7
+
+
+class Dict(dict[str, Any]):
+    """An application's own dict, whose items are its code."""
+
+    def items(self) -> Any:
+        raise AssertionError("was run")
+
+    __iter__ = keys = values = __repr__ = items  # type: ignore[assignment]
+
+
+class Proxied:
+    """An object with a ``__dict__`` of its own making, as a proxy has."""
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        raise AssertionError("was run")
+
+
+class Meta(type):
+    """A metaclass that says the names of its classes itself."""
+
+    @property
+    def __module__(cls) -> Any:  # type: ignore[override]
+        raise AssertionError("was run")
+
+
+def shown(value: Any, *hidden: str) -> str:
+    """A variable with a harmless name."""
+    return Printer(frozenset(hidden)).named("x", value)
+
+
+SHOWN: list[tuple[Any, str | None]] = [
+    (1, "1"),
+    (None, "None"),
+    ("it's", '"it\'s"'),
+    (b"ab\xff", "b'ab\\xff'"),
+    (bytearray(b"ab"), "bytearray(b'ab')"),
+    ([1, (2,), {3}, frozenset([4])], "[1, (2,), {3}, frozenset({4})]"),
+    (deque([1, 2]), "deque([1, 2])"),
+    ({"a": 1, 2: None}, "{'a': 1, 2: None}"),
+    (OrderedDict(a=1), "{'a': 1}"),
+    (defaultdict(list, a=[1]), "{'a': [1]}"),
+    (list(range(12)), "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...]"),
+    ([[[[[1]]]]], "[[[[...]]]]"),
+    (2**600, "<int of 601 bits>"),
+    (decimal.Decimal("9.90"), "Decimal('9.90')"),
+    (dt.date(2026, 11, 22), "datetime.date(2026, 11, 22)"),
+    (dt.datetime(2026, 1, 2, tzinfo=dt.UTC), None),
+    (uuid.UUID(int=1), "UUID('00000000-0000-0000-0000-000000000001')"),
+    (Colour.RED, f"<{__name__}.Colour.RED>"),
+    (SimpleNamespace(a=1, token="abc"), f"types.SimpleNamespace(a=1, token={MASK})"),
+    (Point(1, "abc"), f"{__name__}.Point(x=1, password={MASK})"),
+    (Account("ada"), f"{__name__}.Account(name='ada', password={MASK}, parent=None)"),
+    (Slotted("n"), f"{__name__}.Slotted(note='n', api_key={MASK})"),
+    (SimpleLazyObject(list), "<django.utils.functional.SimpleLazyObject object>"),
+    (QueryDict("a=1"), "<django.http.request.QueryDict object>"),
+    (Dict(a=1), f"<{__name__}.Dict object>"),
+    (Proxied(), f"<{__name__}.Proxied object>"),
+    (Hostile(), f"<{__name__}.Hostile object>"),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), SHOWN, ids=range(len(SHOWN)))
+def test_value_is_shown_without_running_code(value: Any, text: str | None) -> None:
+    """Built-in values, data classes and named tuples as they are, of all others the class."""
+    assert shown(value) == (repr(value) if text is None else text)
+
+
+def test_class_that_says_its_own_name_is_not_asked() -> None:
+    """A metaclass can make the name of a class a function."""
+    assert shown(Meta("Odd", (), {})()) == f"<{__name__}.Odd object>"
+
+
+def test_time_with_a_zone_of_the_application_is_not_asked() -> None:
+    """The repr of a time asks its zone, which may be any class."""
+
+    class Zone(dt.tzinfo):
+        def __repr__(self) -> str:
+            raise AssertionError("was run")
+
+        utcoffset = tzname = dst = __repr__  # type: ignore[assignment]
+
+    assert shown(dt.datetime(2026, 1, 2, tzinfo=Zone())) == "<datetime.datetime object>"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"password": "abc", b"cookie": "abc", "n": {"apiToken": "abc"}},
+        [("password", "abc"), (b"authorization", b"abc"), ["secret", "abc"]],
+        {"name": "password", "value": "abc"},
+        {"QUERY_STRING": "a=1&tok%65n=abc", "RAW_URI": "/x?token=abc"},
+        "token=abc",
+        b"Authorization: Bearer abc",
+        ["https://u:abc@h"],
+        {"note": "{'password': 'abc'}"},
+        Point(1, "abc"),
+        Account("password=abc", "abc", "abc", {"secret": "abc"}),
+        {"pet": "abc"},
+    ],
+    ids=str,
+)
+def test_secrets_in_values_are_masked(value: Any) -> None:
+    """In keys of any kind, pairs, forms, texts, octets and fields."""
+    text = shown(value, "pet")
+    assert "abc" not in text
+    assert MASK in text
+
+
+def test_huge_values_are_cut_and_not_copied() -> None:
+    """What is shown is short, however large or deep the value is."""
+    circle: list[Any] = []
+    circle.append(circle)
+    wide: Any = "leaf"
+    for _ in range(6):
+        wide = [wide] * 1000
+    account = Account("a" * 10**8)
+    account.parent = account
+    numbers = range(10**6)
+    huge: list[Any] = ["x" * 10**8, b"x" * 10**8, bytearray(10**8)]
+    huge += [[*numbers], {*numbers}, dict.fromkeys(numbers)]
+    tracemalloc.start()
+    try:
+        for value in huge:
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            assert len(shown(value)) < 5 * TEXT_LIMIT
+            assert tracemalloc.get_traced_memory()[1] - before < 100_000
+    finally:
+        tracemalloc.stop()
+    for value in (circle, wide, account, ["y" * 1000] * 1000):
+        assert len(shown(value)) < VALUE_LIMIT + 10 * TEXT_LIMIT
+
+
+def frame_in(function: Callable[[Callable[[], None]], Any]) -> FrameType:
+    """The innermost frame of ``function``, which is given what it waits with, in a thread."""
+    gate, here = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        here.set()
+        gate.wait(30)
+
+    thread = threading.Thread(target=function, args=(wait,))
+    thread.start()
+    assert here.wait(10)
+    frame = sys._current_frames()[thread.ident or 0]
+    frames.append((gate, thread))
+    return frame
+
+
+frames: list[tuple[threading.Event, threading.Thread]] = []
+
+
+@pytest.fixture(autouse=True)
+def _let_go() -> Any:
+    yield
+    while frames:
+        gate, thread = frames.pop()
+        gate.set()
+        thread.join()
+
+
+def variables(frame: FrameType, request: Any = None) -> dict[str, dict[str, str]]:
+    """What is shown of each function."""
+    return {function: dict(names) for function, names in locals_of(frame, request)}
+
+
+def test_declared_variables_are_masked_in_what_is_called_too() -> None:
+    """Names that ``sensitive_variables`` gives are masked there and in all that it calls."""
+
+    @sensitive_variables("pet")
+    def outer(wait: Callable[[], None]) -> None:
+        pet = "abc"
+        seen = "shown"
+        inner(wait, pet, seen)
+
+    @sensitive_variables("colour")
+    def inner(wait: Callable[[], None], pet: str, colour: str) -> None:
+        other = 1
+        wait()
+        assert pet
+        assert other
+        assert colour
+
+    found = variables(frame_in(outer))
+    assert found["outer"]["pet"] == MASK
+    assert found["outer"]["seen"] == "'shown'"
+    assert (found["inner"]["pet"], found["inner"]["colour"]) == (MASK, MASK)
+    assert found["inner"]["other"] == "1"
+
+
+def test_all_variables_are_masked_when_none_is_named() -> None:
+    """``sensitive_variables()`` hides everything, of what it calls as well."""
+
+    @sensitive_variables()
+    def outer(wait: Callable[[], None]) -> None:
+        harmless = "abc"
+        called(wait)
+        assert harmless
+
+    def called(wait: Callable[[], None]) -> None:
+        below = "abc"
+        wait()
+        assert below
+
+    found = variables(frame_in(outer))
+    assert set(found["outer"].values()) == set(found["called"].values()) == {MASK}
+
+
+@pytest.mark.parametrize(("names", "hidden"), [(("pet",), {"pet"}), ((), {"pet", "seen", "wait"})])
+def test_declared_variables_of_coroutines_are_masked(names: tuple[str], hidden: set[str]) -> None:
+    """A coroutine has no caller's frame: Django keeps its names elsewhere."""
+
+    @sensitive_variables(*names)
+    async def coroutine(wait: Callable[[], None]) -> None:
+        pet = "abc"
+        seen = "shown"
+        wait()
+        assert pet
+        assert seen
+
+    found = variables(frame_in(lambda wait: asyncio.run(coroutine(wait))))["coroutine"]
+    assert {name for name, value in found.items() if value == MASK} == hidden
+
+
+def test_suspended_coroutine_is_masked() -> None:
+    """The frame of one that waits for something has nobody before it."""
+
+    @sensitive_variables("pet")
+    async def coroutine() -> None:
+        pet = "abc"
+        seen = "shown"
+        await asyncio.sleep(0)
+        assert pet
+        assert seen
+
+    waiting = coroutine()
+    waiting.send(None)
+    assert waiting.cr_frame is not None
+    assert variables(waiting.cr_frame)["coroutine"] == {"pet": MASK, "seen": "'shown'"}
+    waiting.close()
+
+
+def view(request: HttpRequest, wait: Callable[[], None]) -> None:
+    form = request.POST.dict()
+    pet = form["pet"]
+    seen = form["seen"]
+    wait()
+    assert pet
+    assert seen
+
+
+@pytest.mark.parametrize(("names", "seen"), [(("pet",), "'shown'"), ((), MASK)])
+def test_declared_parameters_are_masked(names: tuple[str], seen: str) -> None:
+    """What ``sensitive_post_parameters`` names is masked as a variable and as a key."""
+    request = RequestFactory().post("/", {"pet": "abc", "seen": "shown"})
+    decorated = sensitive_post_parameters(*names)(view)
+    found = variables(frame_in(lambda wait: decorated(request, wait)), request)["view"]
+    assert found["pet"] == MASK
+    assert found["seen"] == seen
+    assert found["form"] == f"{{'pet': '{MASK}', 'seen': {seen if names else repr(MASK)}}}"
+
+
+def test_parameters_that_nobody_has_parsed_are_left_alone() -> None:
+    """To know them would mean to read the request's body in the hound."""
+    request = SimpleNamespace(sensitive_post_parameters="__ALL__")
+    assert locals_of(sys._getframe(), request)
+
+
+def test_body_of_a_class_with_a_mapping_of_its_own_is_left_alone() -> None:
+    """Its names are looked up by the application's code."""
+    inside: list[FrameType] = []
+
+    class Names(dict[str, Any]):
+        def items(self) -> Any:
+            raise AssertionError("was run")
+
+    class Prepared(type):
+        @classmethod
+        def __prepare__(cls, *_: object) -> Names:
+            return Names()
+
+    class Body(metaclass=Prepared):
+        inside.append(sys._getframe())
+        assert dict(locals_of(inside[0], None))["Body"] == []
+
+
+def test_all_variables_together_are_bounded() -> None:
+    """Fifty frames with fifty large variables are not a report of megabytes."""
+
+    def deeper(wait: Callable[[], None], depth: int) -> None:
+        first = second = third = fourth = ["z" * 190] * 10
+        if depth:
+            deeper(wait, depth - 1)
+        else:
+            wait()
+        assert first is second is third is fourth
+
+    found = locals_of(frame_in(lambda wait: deeper(wait, 60)), None)
+    size = sum(len(value) for _, names in found for _, value in names)
+    assert TOTAL_LIMIT / 2 < size < TOTAL_LIMIT * 2
+    assert LEFT_OUT in str(found)

@@ -1,0 +1,232 @@
+"""SECURITY.md: each claim in it has tests, and each test that is named exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "SECURITY.md").read_text()
+MODEL = TEXT.partition("## The threat model")[2].partition("## Limits")[0]
+
+# Which tests hold a claim: files below tests/, and functions in them.
+CLAIMS: dict[str, dict[str, str]] = {
+    "S1": {
+        "sinks/test_secrets.py": "test_files_are_the_owners_alone",
+        "unit/test_files.py": "test_folder_is_made_private",
+        "servers/test_watchdog.py": "test_report_and_folder_are_the_owners_alone",
+    },
+    "S2": {
+        "unit/test_files.py": (
+            "test_folder_that_others_can_write_to_is_refused test_link_and_file_are_refused"
+        ),
+        "faults/test_dir.py": "test_unusable_folder_never_hurts",
+    },
+    "S3": {"sinks/test_secrets.py": "test_names_of_files_are_not_of_the_request"},
+    "S4": {"sinks/test_secrets.py": "test_no_secret_leaves"},
+    "S5": {
+        "unit/test_redact.py": (
+            "test_secret_name_is_secret test_each_kind_is_masked_in_a_text"
+            " test_query_string_is_searched_for_secrets test_address_is_searched_in_all_its_parts"
+            " test_source_code_is_masked_where_a_literal_is_secret"
+            " test_fields_of_the_application_are_masked_by_name_and_by_value"
+        ),
+        "unit/test_redact_locals.py": "test_secrets_in_values_are_masked",
+        "unit/test_redact_path.py": (
+            "test_what_the_route_calls_a_token_is_masked_in_the_path"
+            " test_path_in_the_box_is_masked_in_both_halves"
+        ),
+    },
+    "S6": {"unit/test_redact.py": "test_each_kind_is_masked_in_a_text"},
+    "S7": {
+        "unit/test_redact_sql.py": (
+            "test_statement_has_a_shape_without_values test_literal_is_gone_whatever_stands_in_it"
+        ),
+        "sinks/test_secrets.py": "test_secrets_have_been_there test_no_secret_leaves",
+    },
+    "S8": {"unit/test_redact_sql.py": "test_statement_that_can_be_read_in_two_ways_is_cut"},
+    "S9": {"unit/test_redact.py": "test_values_that_databases_quote_are_masked"},
+    "S10": {
+        "unit/test_redact.py": "test_setting_extends_what_is_secret_and_can_be_taken_back",
+        "sinks/test_secrets.py": "test_no_secret_leaves",
+    },
+    "S11": {"servers/test_watchdog.py": "test_report_holds_no_locals_unless_asked"},
+    "S12": {
+        "unit/test_redact_locals.py": (
+            "test_value_is_shown_without_running_code"
+            " test_class_that_says_its_own_name_is_not_asked"
+            " test_time_with_a_zone_of_the_application_is_not_asked"
+            " test_body_of_a_class_with_a_mapping_of_its_own_is_left_alone"
+        ),
+        "sinks/test_secrets_hostile.py": "test_report_of_variables_that_fight_back_is_whole",
+    },
+    "S13": {
+        "unit/test_redact_locals.py": (
+            "test_huge_values_are_cut_and_not_copied test_all_variables_together_are_bounded"
+        ),
+    },
+    "S14": {
+        "unit/test_redact_locals.py": (
+            "test_declared_variables_are_masked_in_what_is_called_too"
+            " test_declared_variables_of_coroutines_are_masked test_suspended_coroutine_is_masked"
+            " test_declared_parameters_are_masked"
+        ),
+    },
+    "S15": {
+        "sinks/test_secrets.py": (
+            "test_there_are_forty_kinds_in_twelve_places test_secrets_have_been_there"
+            " test_no_secret_leaves"
+        ),
+    },
+    "S20": {
+        "servers/test_hostile.py": (
+            "test_hostile_path_parses_back test_hostile_header_parses_back"
+            " test_hostile_exception_text_parses_back test_any_path_parses_back"
+        ),
+    },
+    "S21": {
+        "unit/test_redact.py": "test_hostile_text_takes_no_more_time_than_it_is_long",
+        "unit/test_redact_sql.py": "test_huge_statement_is_cut",
+    },
+    "S22": {
+        "unit/test_permission.py": "test_debug_is_for_everybody_else_nobody",
+        "unit/test_on_demand.py": "test_who_may_not_notices_nothing",
+    },
+    "S23": {
+        "unit/test_permission.py": (
+            "test_token_is_for_no_other_path test_token_ends"
+            " test_what_was_not_signed_for_this_is_no_token"
+        ),
+    },
+    "S24": {
+        "unit/test_viewer_access.py": (
+            "test_nobody_sees_it_in_production_unless_it_is_asked_for"
+            " test_every_page_is_behind_the_rule test_drawings_are_behind_the_rule"
+        ),
+    },
+    "S25": {
+        "sinks/test_delivery.py": (
+            "test_flood_gives_a_handful_of_messages_and_exact_counts"
+            " test_limit_outlives_the_worker_and_is_shared"
+        ),
+    },
+    "S26": {
+        "servers/test_watchdog_settings.py": "test_reports_folder_is_capped",
+        "unit/test_files.py": "test_oldest_files_go_first",
+    },
+    "S27": {"unit/test_never_hurts.py": "", "faults/test_dir.py": "test_full_folder_never_hurts"},
+    "S30": {
+        "unit/test_files.py": (
+            "test_link_and_file_are_refused test_pipe_without_a_reader_does_not_hang"
+        ),
+        "unit/test_cli_dumps.py": "test_link_to_a_box_is_not_followed",
+        "unit/test_selfdumps.py": "test_pipe_in_the_place_of_the_file_is_not_waited_for",
+        "store/test_files.py": "test_links_and_folders_are_no_segments",
+    },
+    "S31": {
+        "unit/test_cli_override.py": (
+            "test_file_that_others_can_write_to_is_ignored test_link_or_pipe_is_ignored"
+            " test_file_of_another_user_is_ignored"
+        ),
+    },
+    "S32": {"unit/test_cli_dumps.py": "test_file_with_two_names_or_another_owner_is_refused"},
+    "S40": {
+        "deploy/test_users.py": (
+            "test_root_arbiter_with_workers_of_nobody"
+            " test_worker_cannot_make_the_arbiter_remove_a_file"
+        ),
+    },
+    "S41": {
+        "unit/test_postmortem.py": (
+            "test_any_bytes_are_read_without_an_exception test_damaged_box_gives_a_part_or_nothing"
+        ),
+        "unit/test_selfdumps.py": "test_any_bytes_give_a_result",
+    },
+    "S42": {
+        "unit/test_late.py": (
+            "test_signal_that_is_not_caught_is_not_sent"
+            " test_signal_that_is_none_of_ours_is_not_sent"
+            " test_thread_of_another_process_is_not_asked"
+            " test_process_of_another_container_is_not_asked"
+        ),
+    },
+    "S50": {
+        "sinks/test_webhook.py": (
+            "test_redirect_is_not_followed test_only_http_and_https test_addresses"
+            " test_inside_of_the_network_is_not_reached_unless_asked_for test_name_is_resolved_once"
+            " test_proxies_of_the_environment_are_not_used"
+        ),
+    },
+    "S51": {
+        "sinks/test_webhook.py": (
+            "test_signature_is_that_of_time_and_body test_log_does_not_tell_the_address"
+        ),
+    },
+    "S52": {
+        "sinks/test_webhook.py": "test_nothing_of_a_client_gets_out_of_its_place",
+        "unit/test_email_sink.py": "test_client_adds_no_header_and_no_tag",
+    },
+    "S53": {
+        "store/test_adhoc.py": (
+            "test_only_one_select_is_answered test_duckdb_reads_no_file_and_writes_none"
+            " test_clickhouse_reads_no_other_table_and_no_file test_what_takes_too_long_is_ended"
+        ),
+    },
+    "S54": {
+        "unit/test_viewer_access.py": (
+            "test_nothing_can_be_changed test_only_the_files_of_the_viewer_are_served"
+        ),
+    },
+    "S55": {
+        "store/test_ship.py": (
+            "test_position_is_private_and_has_no_password"
+            " test_nobody_there_is_said_without_the_password"
+        ),
+    },
+}
+
+
+@cache
+def functions(path: str) -> frozenset[str]:
+    """The tests in a file below tests/."""
+    tree = ast.parse((ROOT / "tests" / path).read_text())
+    return frozenset(each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef))
+
+
+def test_each_claim_has_a_number_of_its_own() -> None:
+    """No sentence of the model stands without a number, and no number is given twice."""
+    after = MODEL.partition("\n### ")[2]
+    points = re.findall(r"^- (\*\*S\d+\*\*)?", after, re.MULTILINE)
+    assert points
+    assert all(points)
+    assert len(points) == len(set(points))
+    # Between the headings there is nothing but such points and the lines that go on with them.
+    rest = [
+        line for line in after.split("\n")[1:] if line and not line.startswith(("- **S", "  ", "#"))
+    ]
+    assert rest == []
+
+
+def test_claims_and_tests_belong_together() -> None:
+    """Each claim has tests, and no tests are kept for a claim that was given up."""
+    assert set(re.findall(r"\*\*(S\d+)\*\*", MODEL)) == set(CLAIMS)
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_each_claim_is_tested(claim: str) -> None:
+    """Each test that a claim names is there; a file without names stands for all of its tests."""
+    assert CLAIMS[claim]
+    for path, names in CLAIMS[claim].items():
+        found = functions(path)
+        assert any(name.startswith("test_") for name in found), path
+        assert set(names.split()) <= found, set(names.split()) - found
+
+
+def test_no_address_is_made_up() -> None:
+    """Reports of holes go through the repository, which has the names of those who read them."""
+    assert "security advisories" in TEXT
+    assert not re.search(r"[\w.]+@\w+\.\w+", TEXT.replace("user:password@host", ""))
