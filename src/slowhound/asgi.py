@@ -95,6 +95,7 @@ _HEADERS = {
     b"content-length": "CONTENT_LENGTH",
     b"x-request-start": "HTTP_X_REQUEST_START",
     b"x-queue-start": "HTTP_X_QUEUE_START",
+    b"traceparent": "HTTP_TRACEPARENT",
 }
 
 

@@ -26,7 +26,6 @@ FIELDS: tuple[Field, ...] = (
         "str",
         "",
         "`request`, `task`, `timeout`, `crash`, `slow`, `stall` or `partial_failure`.",
-        "event.name",
     ),
     Field("req_id", "str", "", "Random id of the request; all its events carry it."),
     Field("req_method", "str", "", "HTTP method.", "http.request.method"),
@@ -150,7 +149,7 @@ FIELDS: tuple[Field, ...] = (
         "",
         "Who took it: `abort`, `hound`, or `thread` (itself, while it held the GIL).",
     ),
-    Field("timeout_sql", "str", "", "Shape of the SQL that was running."),
+    Field("timeout_sql", "str", "", "Shape of the SQL that was running.", "db.query.text"),
     Field("timeout_sql_time", "float", "s", "For how long it had been running."),
     Field(
         "crash_cause",
@@ -173,7 +172,7 @@ FIELDS: tuple[Field, ...] = (
         "Who took it: `fault` (at the segmentation fault itself), `bystander` (at that of another"
         " thread), `hound`, or `thread` (itself, while it held the GIL).",
     ),
-    Field("crash_sql", "str", "", "Shape of the SQL that was running."),
+    Field("crash_sql", "str", "", "Shape of the SQL that was running.", "db.query.text"),
     Field("crash_sql_time", "float", "s", "For how long it had been running."),
     Field("slow_after", "float", "s", "Threshold that the request passed."),
     Field("slow_loc", "str", "", "Application frame it was in when first looked at."),
@@ -193,6 +192,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("slow_fingerprint", "str", "", "Groups reports: hash of view and application functions."),
     Field("report", "str", "", "File name of the report in `DIR/reports`."),
+    Field("flame", "str", "", "File name of the flame graph's data in `DIR/flames`."),
     Field(
         "stall_kind",
         "str",
@@ -211,9 +211,7 @@ FIELDS: tuple[Field, ...] = (
     Field("g_threads_busy", "int", "1", "Requests in flight in this worker, this one included."),
     Field("g_queue", "int", "1", "Connections waiting for a thread inside this worker."),
     Field("w_age", "float", "s", "Age of the worker process."),
-    Field(
-        "w_rss", "int", "bytes", "Resident memory of the worker; sampled.", "process.memory.usage"
-    ),
+    Field("w_rss", "int", "bytes", "Resident memory of the worker; sampled."),
     Field("w_nr", "int", "1", "Which request of its worker this was."),
     Field(
         "rec_overhead", "float", "s", "Time slowhound took within this request, writing excluded."
@@ -223,6 +221,20 @@ FIELDS: tuple[Field, ...] = (
     Field("pid", "int", "", "Process id.", "process.pid"),
     Field("service", "str", "", "`SERVICE`, or `OTEL_SERVICE_NAME`.", "service.name"),
     Field("release", "str", "", "`RELEASE`.", "service.version"),
+    Field(
+        "trace_id",
+        "str",
+        "",
+        "Trace of OpenTelemetry's current span, else of the `traceparent` header, else of Sentry.",
+        "trace_id",
+    ),
+    Field(
+        "span_id",
+        "str",
+        "",
+        "That span's id; from the header, the caller's.",
+        "span_id",
+    ),
     Field(
         "rec_dropped", "int", "1", "Lines, events and reports this process could not write so far."
     ),

@@ -25,12 +25,15 @@ _KEY = re.compile(r"[^A-Za-z0-9_.\-]")
 SHAPES_LIMIT = 512
 
 
-def json_line(event: dict[str, Any]) -> bytes:
-    """The event as one line of JSON, with its line end; any value is made to fit."""
+def json_line(event: dict[str, Any], depth: int = 4) -> bytes:
+    """The event as one line of JSON, with its line end; any value is made to fit.
+
+    In one that had to be, what is deeper than ``depth`` is text.
+    """
     try:
         line = _encode(event)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        line = _encode({clean(key): _plain(value, 4) for key, value in event.items()})
+        line = _encode({clean(key): plain(value, depth) for key, value in event.items()})
     if not line.isascii() or b"\x7f" in line:
         line = _printable(line)
     return line + b"\n"
@@ -44,7 +47,7 @@ def _printable(line: bytes) -> bytes:
     return "".join([each if each.isprintable() else _code(each) for each in text]).encode()
 
 
-def _plain(value: Any, depth: int) -> Any:
+def plain(value: Any, depth: int) -> Any:
     """``value`` as JSON can hold it: what is too deep or of a foreign type becomes text.
 
     Types are compared, not asked for with isinstance(): a lazy object would evaluate itself.
@@ -55,9 +58,9 @@ def _plain(value: Any, depth: int) -> Any:
     if kind is int:
         return value if -(2**63) <= value < 2**64 else str(value)
     if depth > 0 and kind is dict:
-        return {clean(key): _plain(each, depth - 1) for key, each in value.items()}
+        return {clean(key): plain(each, depth - 1) for key, each in value.items()}
     if depth > 0 and kind in (list, tuple, set, frozenset):
-        return [_plain(each, depth - 1) for each in value]
+        return [plain(each, depth - 1) for each in value]
     return clean(value)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from slowhound.config import Config
 from slowhound.formats import clean
 from slowhound.frames import Stack, locate
 from slowhound.record import Record
-from slowhound.redact import url
+from slowhound.redact import short_text, url
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -38,6 +39,7 @@ def settings_note(config: Config, server: str) -> bytes:
         "server": server,
         "python": platform.python_version(),
         "pids": pid_namespace(),
+        "deliver": bool(config.sinks),
     }
     watch = {
         "slow_after": config.slow_after,
@@ -69,8 +71,9 @@ def who_note(record: Record) -> bytes:
                 "method": record.method[:20],
                 "path": path[:limit],
                 "started": record.started,
-                "referrer": _cut(environ.get("HTTP_REFERER"), limit // 2),
-                "user_agent": _cut(environ.get("HTTP_USER_AGENT"), limit // 2),
+                "referrer": _cut(environ.get("HTTP_REFERER"), limit // 2, url),
+                "user_agent": _cut(environ.get("HTTP_USER_AGENT"), limit // 2, short_text),
+                "trace": record.trace,
             }
         )
         if len(encoded) <= HALF_WHO - 16:
@@ -87,6 +90,7 @@ def _task_note(record: Record) -> bytes:
             "started": record.started,
             "task": _cut(record.task_id, limit // 3),  # no request has this, be it None
             "slow_after": record.slow_after,
+            "trace": record.trace,
         }
         encoded = _encode(note)
         if len(encoded) <= HALF_WHO - 16:
@@ -97,6 +101,9 @@ def _task_note(record: Record) -> bytes:
 def who_fields(who: dict[str, Any], last: dict[str, Any], view: str | None) -> dict[str, Any]:
     """What the event of a dead process says of who it was; ``last`` is the last stack's note."""
     event = {"req_id": who.get("id")}
+    trace = last.get("trace") or who.get("trace")
+    if isinstance(trace, list) and len(trace) == 2:
+        event["trace_id"], event["span_id"] = trace
     if "task" in who:
         event["task_kind"], event["task_name"] = who.get("method"), who.get("path")
         if who["task"] is not None:
@@ -124,8 +131,9 @@ def stack_note(record: Record, stack: Stack, taken: float) -> bytes:
             "cause": _cut(cause, limit),
             "db_queries": record.db_count,
             "db_time": record.db_time,
-            "referrer": _cut(environ.get("HTTP_REFERER"), limit),
-            "user_agent": _cut(environ.get("HTTP_USER_AGENT"), limit),
+            "referrer": _cut(environ.get("HTTP_REFERER"), limit, url),
+            "user_agent": _cut(environ.get("HTTP_USER_AGENT"), limit, short_text),
+            "trace": record.trace,
             "stack": [_cut(str(frame), limit) for frame in stack[len(stack) - frames :]],
         }
         encoded = _encode(note)
@@ -134,8 +142,9 @@ def stack_note(record: Record, stack: Stack, taken: float) -> bytes:
     return encoded
 
 
-def _cut(text: Any, limit: int) -> str | None:
-    return None if text is None else clean(text)[:limit]
+def _cut(text: Any, limit: int, masked: Callable[[str], str] = str) -> str | None:
+    # Masked first: of a secret that is cut nobody knows any more that it is one.
+    return None if text is None else masked(clean(text))[:limit]
 
 
 def read_note(note: bytes) -> dict[str, Any]:

@@ -26,6 +26,6 @@ def emit(exc: Exception, logger_func: Callable[[str], object] | None) -> None:
         return
     active = recorder.get()
     if active is not None:
-        active.emit(event)
+        active.emit(event, trace=record.trace if record is not None else None)
     else:  # a management command: nothing records here, but nothing is hidden either
         log.warning("slowhound: a failure was survived outside a request", exc_info=exc)

@@ -177,6 +177,9 @@ def signed(event: dict[str, Any], state: BoxState, settings: dict[str, Any]) -> 
     for name in ("service", "release"):
         if settings.get(name):
             event[name] = settings[name]
+    for name in ("trace_id", "span_id"):
+        if name in event:  # known from the start, but in the table's order
+            event[name] = event.pop(name)
     return event
 
 

@@ -14,11 +14,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slowhound.osthread import original
+from slowhound.redact import short_text
 
 if TYPE_CHECKING:
     import asyncio
 
     from slowhound.blackbox import Slot
+    from slowhound.report import Snapshot
     from slowhound.watch.reporter import Slow
     from slowhound.watch.verdict import Sample
 
@@ -38,6 +40,10 @@ def use_os_threads() -> None:
     get_ident = original("_thread", "get_ident")
     # uWSGI forks without telling Python: two workers would give the same ids.
     _prefix = _new_prefix()
+
+
+# Trace and span id, as lowercase hex.
+Ids = tuple[str, str]
 
 
 class Moment(NamedTuple):
@@ -95,9 +101,13 @@ class Record:
     left: bool = False  # the middleware has handed its response on
     outer: Record | None = None  # what a task, or a request made in one, was begun in
     emitted: bool = False  # its terminal event is written
+    # Called once, when it has ended, with its event; None: it has none.
+    on_end: Callable[[dict[str, Any] | None], None] | None = None
     # What carries it, when that is not a thread of its own; weak.
     task: Callable[[], asyncio.Task[Any] | None] | None = None
     greenlet: Callable[[], Any] | None = None
+    trace: Ids | None = None  # the trace and the span that it belongs to
+    span: Callable[[], Any] | None = None  # OpenTelemetry's, that one; weak
     # what the response was
     status: int | None = None
     sent: int | None = None  # body bytes
@@ -136,13 +146,15 @@ class Record:
     slow_after: float | None = None  # a threshold of its own, seconds
     task_id: str | None = None  # of a task, in its queue
     samples: list[Sample] | None = None  # the looks at it so far
+    dumps: list[Snapshot] | None = None  # stacks that were taken while nobody could look
+    flame: str | None = None  # file name of its flame graph
     overhead: float = 0.0  # seconds of this request that slowhound itself took
 
     def __init__(self, method: str, path: str, started: float) -> None:
         self.number = next(_numbers)
         self.id = new_id(self.number)
         self.method = method
-        self.path = path
+        self.path = short_text(path)
         self.started = started
         self.thread_id = get_ident()
         self.native_id = threading.get_native_id()
@@ -219,6 +231,15 @@ def current() -> Record | None:
 def snapshot_in_flight() -> list[Record]:
     """All records in flight; safe while other threads begin and finish."""
     return list(in_flight.values())
+
+
+def take_span(req_id: object) -> Any:
+    """OpenTelemetry's span of a request in flight, once; None when it has none, or it has ended."""
+    for record in snapshot_in_flight():
+        if record.id == req_id and record.span is not None:
+            span, record.span = record.span(), None
+            return span if span is not None and span.is_recording() else None
+    return None
 
 
 def _forget_after_fork() -> None:

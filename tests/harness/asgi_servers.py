@@ -78,12 +78,17 @@ BY_NAME = {server.name: server for server in (*SERVERS, GUNICORN_H2)}
 class AsgiLauncher(Launcher):
     """Starts the site under any of them."""
 
-    def asgi(self, server: Asgi, settings: Mapping[str, Any] | None = None) -> Site:
+    def asgi(
+        self,
+        server: Asgi,
+        settings: Mapping[str, Any] | None = None,
+        urls: str = "tests.site.asgi_urls",
+    ) -> Site:
         """The site under `server`; with no `settings` slowhound has nothing to do with it."""
         middleware = [MIDDLEWARE] if server.middleware and settings is not None else []
         wishes: dict[str, Any] = {
             "settings": settings,
-            "django": {"ROOT_URLCONF": "tests.site.asgi_urls", "MIDDLEWARE": middleware},
+            "django": {"ROOT_URLCONF": urls, "MIDDLEWARE": middleware},
             "app": f"tests.site.asgi:{self._application(server, settings)}",
             "workers": server.workers,
             "env": server.env,

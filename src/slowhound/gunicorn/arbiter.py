@@ -29,8 +29,10 @@ from slowhound.losses import lost
 from slowhound.neighbours import Neighbour
 from slowhound.notes import read_note
 from slowhound.postmortem import LARGEST, Death, dead_box, events, written_by
+from slowhound.report import of_death
 from slowhound.selfdumps import of_box
 from slowhound.sinks import stream
+from slowhound.sinks.spool import spool_new
 
 PATH_BYTES = 4096
 # Seconds between two looks at a worker that stays late: they double up to this.
@@ -194,7 +196,11 @@ def _bury(server: Any, path: str, death: Death) -> None:
             found = events(state, death, written, of_box(path))
             for event in found:
                 event["g_w_count"] = len(server.WORKERS) + 1  # the dead one was still counted
-            _write(server, path, read_note(state.settings), found)
+            settings = read_note(state.settings)
+            _write(server, path, settings, found)
+            if settings.get("deliver"):  # a living worker's thread will send them
+                for event in found:
+                    spool_new(directory, of_death(event))
 
 
 def _local(function: str, name: str) -> int | None:

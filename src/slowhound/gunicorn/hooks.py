@@ -166,11 +166,15 @@ def on_exit(server: Any) -> None:
     arbiter.bury_the_rest(server)
 
 
-_SHOWN = {"REFERER": "HTTP_REFERER", "USER-AGENT": "HTTP_USER_AGENT"}
+_SHOWN = {
+    "REFERER": "HTTP_REFERER",
+    "USER-AGENT": "HTTP_USER_AGENT",
+    "TRACEPARENT": "HTTP_TRACEPARENT",
+}
 
 
 def headers(req: Any) -> dict[str, str]:
-    """The two headers that the box shows, in the words of environ, which does not exist yet."""
+    """The headers that the box shows, in the words of environ, which does not exist yet."""
     return {_SHOWN[name]: value for name, value in req.headers if name in _SHOWN}
 
 

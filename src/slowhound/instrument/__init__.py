@@ -14,9 +14,9 @@ from __future__ import annotations
 from types import ModuleType
 
 from slowhound.guard import guard
-from slowhound.instrument import cache, db, exception, gc, http, template, view
+from slowhound.instrument import cache, db, exception, gc, http, template, trace, view
 
-ALL: tuple[ModuleType, ...] = (exception, db, cache, template, http, gc, view)
+ALL: tuple[ModuleType, ...] = (exception, db, cache, template, http, gc, view, trace)
 
 
 def install() -> None:

@@ -18,7 +18,7 @@ from django.db.backends.signals import connection_created
 from slowhound.frames import calling_line
 from slowhound.guard import guard
 from slowhound.record import QueryStats, Record, current_record
-from slowhound.redact import STATEMENT_LIMIT, sql_shape
+from slowhound.redact import STATEMENT_LIMIT, double_quotes_are_text, sql_shape
 
 # From this many runs of one statement on, the request is called an N+1 suspect.
 N1_MIN = 5
@@ -56,6 +56,8 @@ def _on_connection(connection: Any, **_: object) -> None:
 
 
 def _wrap(connection: Any) -> None:
+    if connection.vendor == "mysql":
+        double_quotes_are_text()
     if observe not in connection.execute_wrappers:
         # First in the list is the innermost: the time of other wrappers is not the database's.
         connection.execute_wrappers.insert(0, observe)

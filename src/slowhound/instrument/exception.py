@@ -14,6 +14,7 @@ from django.core.handlers.base import BaseHandler
 from django.core.signals import got_request_exception
 from django.template.base import Node
 
+from slowhound import redact
 from slowhound.frames import from_traceback, locate
 from slowhound.guard import guard
 from slowhound.record import Record, current
@@ -76,9 +77,9 @@ def fields_of(exception: BaseException) -> dict[str, Any]:
 
 
 def message(exception: BaseException) -> str:
-    """The exception's text, cut; a ``__str__`` that raises costs nothing but the text."""
+    """The exception's text without secrets, cut; one whose ``__str__`` raises has none."""
     try:
-        return str(exception)[:MESSAGE_LIMIT]
+        return redact.message(str(exception))[:MESSAGE_LIMIT]
     except Exception:  # noqa: BLE001  the application's __str__ may raise anything
         return TEXT_OF_UNPRINTABLE
 

@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from slowhound.record import Record
-from slowhound.redact import url
+from slowhound.redact import LONGEST_FLAG, short_text, url
+from slowhound.secret_values import MASK
 
 # A header that claims more than an hour of queueing is a wrong clock or a forgery.
 QUEUE_LIMIT = 3600.0
@@ -28,7 +29,8 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
     event["req_path"] = path if len(path) <= PATH_LIMIT else path[:PATH_LIMIT] + "..."
     referrer = header(get("HTTP_REFERER"))
     event["req_referrer"] = referrer if referrer is None else url(referrer)
-    event["req_user_agent"] = header(get("HTTP_USER_AGENT"))
+    agent = header(get("HTTP_USER_AGENT"))
+    event["req_user_agent"] = agent if agent is None else short_text(agent)
     route = record.route
     if route is not None:
         event["req_route"] = route or "/"  # Django's route of the root is empty
@@ -59,8 +61,10 @@ def header(value: str | None) -> str | None:
 
 def query_keys(query: str) -> str:
     """The names of a query string, in order, without values: those may be secret."""
-    names = dict.fromkeys(name for name, _ in parse_qsl(query[:4000], keep_blank_values=True))
-    return ",".join(names)[:KEYS_LIMIT]
+    pairs = dict(parse_qsl(query[:4000], keep_blank_values=True))
+    # Where there is no value, the name may be one: ``/unsubscribe?d41d8cd98f00b204e9``.
+    names = (MASK if len(name) > LONGEST_FLAG and not pairs[name] else name for name in pairs)
+    return short_text(",".join(names))[:KEYS_LIMIT]
 
 
 def describe_response(record: Record, event: dict[str, Any]) -> None:

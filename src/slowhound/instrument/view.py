@@ -1,20 +1,28 @@
-"""The view, into the black box as soon as the URL is resolved.
+"""The view, into the black box as soon as the URL is resolved; the trace, from there as well.
 
 The event itself takes it from the request in the end; a worker that is killed has no end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
+from uuid import UUID
 
 from django.core.handlers.base import BaseHandler
 
 from slowhound.guard import guard
+from slowhound.instrument import trace
+from slowhound.notes import who_note
 from slowhound.record import Record, current_record
+from slowhound.secret_names import is_secret
+from slowhound.secret_values import MASK
 
 _guard = guard("view instrumenter")
 _original: Callable[..., Any] | None = None
+# Says whether a request to this path, whose view has these names, is not to be reported; None: all
+# are. Set by the recorder.
+ignored: Callable[[str, Iterable[str | None]], bool] | None = None
 
 
 def install() -> None:
@@ -25,18 +33,43 @@ def install() -> None:
     original = _original = BaseHandler.resolve_request
 
     def resolve_request(self: BaseHandler, request: Any) -> Any:
-        found = original(self, request)
         record = current_record.get()
-        if record is not None and record.slot is not None:
+        if record is not None and trace.readers:  # inside all middleware, their spans have begun
+            with _guard:
+                trace.see(record)
+        found = original(self, request)
+        if record is not None:
             try:
-                view = request.resolver_match.view_name
-                if view:
-                    record.slot.view_known(view)
+                match = request.resolver_match
+                if match.captured_kwargs:
+                    _hide(record, match)
+                if record.slot is not None:
+                    view = match.view_name
+                    if view:
+                        record.slot.view_known(view)
+                    if ignored is not None and ignored(record.path, record.names()):
+                        # A neighbour knows only one of the names; it leaves alone what is reported.
+                        record.slot.report(record.number)
             except Exception as exc:  # noqa: BLE001  inlined guard: this runs in each request
                 _guard.failed(exc)
         return found
 
     BaseHandler.resolve_request = resolve_request  # type: ignore[method-assign]
+
+
+def _hide(record: Record, match: Any) -> None:
+    """Masks what the URL holds under a secret name: ``reset/<uidb64>/<token>/``."""
+    path = record.path
+    for name, value in match.captured_kwargs.items():
+        if is_secret(name) and value is not None and value != "":
+            # What a converter has made of it cannot be found again; the route is no secret.
+            found = type(value) in (str, int, UUID) and str(value) in path
+            path = path.replace(str(value), MASK) if found else f"/{match.route}"
+    if path != record.path:
+        record.path = path
+        if record.slot is not None:
+            for _ in range(2):  # into both halves: the last note would stay in the other one
+                record.slot.who.write(who_note(record), record.number)
 
 
 def uninstall() -> None:

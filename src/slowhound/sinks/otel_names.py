@@ -1,0 +1,76 @@
+"""An event in OpenTelemetry's words: names, severity, text. Nothing of OpenTelemetry is needed.
+
+Names are those of the semantic conventions where the table in ``slowhound.fields`` has one, else
+``slowhound.<field>``. Times stay seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slowhound.fields import FIELDS
+from slowhound.formats import clean
+from slowhound.redact import value_of
+
+# Of a log record they are fields of its own, or attributes of its resource.
+ELSEWHERE = frozenset({"trace_id", "span_id", "ts", "host", "service", "release"})
+NAMES = {field.name: field.otel or f"slowhound.{field.name}" for field in FIELDS}
+# A header may come several times, so its attribute is a list.
+LISTS = frozenset({"http.request.header.referer"})
+TEXT_LIMIT = 16_000
+
+# SeverityNumber of the data model: https://opentelemetry.io/docs/specs/otel/logs/data-model/
+INFO, WARN, ERROR, FATAL = 9, 13, 17, 21
+WORDS = {INFO: "INFO", WARN: "WARN", ERROR: "ERROR", FATAL: "FATAL"}
+_BY_TYPE = {
+    "slow": WARN,
+    "partial_failure": WARN,
+    "stall": ERROR,
+    "timeout": FATAL,  # its worker is gone
+    "crash": FATAL,
+}
+_BY_OUTCOME = {"error": ERROR, "retry": WARN}
+
+
+def severity(event: dict[str, Any]) -> int:
+    """By type of the event; of a request that has ended, by its outcome."""
+    found = _BY_TYPE.get(event["event_type"])
+    return _BY_OUTCOME.get(event.get("resp_outcome", ""), INFO) if found is None else found
+
+
+def body(event: dict[str, Any]) -> str:
+    """One short line for those who read a list of log records."""
+    asked = event.get("req_path") or event.get("task_name") or event.get("stall_in")
+    by = event.get("req_method") or event.get("task_kind") or event.get("stall_kind")
+    ended = event.get("resp_status") or event.get("resp_outcome")
+    words = [event["event_type"], by, asked, ended, event.get("exc_type")]
+    took = event.get("resp_time")
+    if isinstance(took, float):
+        words.append(f"{took:.3f} s")
+    return " ".join(clean(word)[:500] for word in words if word is not None)
+
+
+def attributes(event: dict[str, Any]) -> dict[str, Any]:
+    """All that the event has, in the names of OpenTelemetry; what is none is left out."""
+    found: dict[str, Any] = {}
+    for name, value in event.items():
+        if value is None or name in ELSEWHERE:
+            continue
+        called = NAMES.get(name) or f"slowhound.{clean(name)}"
+        sent = plain(value if name in NAMES else value_of(clean(name), value))
+        found[called] = [sent] if called in LISTS else sent
+    return found
+
+
+def plain(value: Any, depth: int = 4) -> Any:
+    """As OTLP can hold it: text is UTF-8, numbers have 64 bits; one that is not loses a batch."""
+    kind = type(value)
+    if kind in (bool, float):
+        return value
+    if kind is int and -(2**63) <= value < 2**63:
+        return value
+    if depth > 0 and kind is dict:
+        return {clean(key): plain(each, depth - 1) for key, each in value.items()}
+    if depth > 0 and kind in (list, tuple):
+        return [plain(each, depth - 1) for each in value]
+    return clean(value)[:TEXT_LIMIT]

@@ -1,0 +1,200 @@
+"""Reports to Sentry, as events with real frames, linked to the trace of their request.
+
+They are sent with the settings of the application's own client, by a client of ours that sends at
+once and learns whether the event arrived: the application's puts it into a queue in memory, which
+a worker takes with it when it dies, and under gevent nobody might ever empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from django.conf import settings
+
+from slowhound.config import load
+from slowhound.formats import clean
+from slowhound.legacy import apply
+from slowhound.report import Report
+from slowhound.sinks.sentry_event import event_id, event_of
+from slowhound.sinks.words import end_note
+
+try:
+    import sentry_sdk
+    from sentry_sdk.attachments import Attachment
+    from sentry_sdk.client import BaseClient
+    from sentry_sdk.envelope import Envelope
+    from sentry_sdk.integrations.logging import ignore_logger
+    from sentry_sdk.transport import HttpTransport
+except ImportError as exc:
+    raise ImportError(f"{exc}; pip install 'slowhound[sentry]'") from exc
+
+ATTACHMENT_LIMIT = 2 * 1024**2  # bytes; a larger file is left out
+# What belongs to a flame graph: its drawings, else its data.
+DATA = ".flame.json.gz"
+DRAWINGS = (".speedscope.json", ".svg")
+# Of the application's client. Not its rate of sampling: reports are few, and chosen already.
+KEPT = (
+    "dsn",
+    "release",
+    "environment",
+    "dist",
+    "debug",
+    "before_send",
+    "event_scrubber",
+    "max_value_length",
+    "in_app_include",
+    "in_app_exclude",
+    "project_root",
+    "ca_certs",
+    "cert_file",
+    "key_file",
+    "http_proxy",
+    "https_proxy",
+    "proxy_headers",
+    "socket_options",
+)
+
+
+class Direct(HttpTransport):
+    """Sends at once, in the thread that asks.
+
+    Raises:
+        ConnectionError: Sentry refused the envelope (and urllib3's errors, when it is not there).
+    """
+
+    TIMEOUT = 10
+    refused = ""
+
+    def capture_envelope(self, envelope: Envelope) -> None:
+        """Sends one envelope."""
+        self.refused = ""
+        self._send_envelope(envelope)
+        if self.refused:
+            raise ConnectionError(f"Sentry did not take the report: {self.refused}")
+
+    def on_dropped_event(self, reason: str) -> None:
+        """Called for what was not taken."""
+        self.refused = reason
+
+
+class Sentry:
+    """One event for each report.
+
+    Args:
+        dsn: of the project; None: what the application has given to ``sentry_sdk.init``.
+        options: others of ``sentry_sdk.init``, for a ``dsn`` of its own.
+    """
+
+    def __init__(self, dsn: str | None = None, **options: Any) -> None:
+        self._given = {"dsn": dsn, **options} if dsn else None
+        self._made_for: BaseClient | None = None
+        self._client: BaseClient | None = None
+        # What slowhound says of itself is in its log; a report is not to be two events.
+        ignore_logger("slowhound")
+
+    def deliver(self, report: Report) -> None:
+        """Sends the event and its attachments.
+
+        Raises:
+            ConnectionError: Sentry did not take it.
+            RuntimeError: there is no client: no ``dsn``, and ``sentry_sdk.init`` was not called.
+        """
+        client = self._ready()
+        if client is None:
+            return
+        scope = sentry_sdk.Scope()
+        scope.update_from_scope(sentry_sdk.get_global_scope())
+        for attachment in _attachments(report, "report.txt", report.text()):
+            scope.add_attachment(
+                bytes=attachment.bytes,
+                filename=attachment.filename,
+                content_type=attachment.content_type,
+            )
+        client.capture_event(event_of(report), scope=scope)
+
+    def follow_up(self, report: Report) -> None:
+        """Adds to the event how the request ended, and the flame graph that it left.
+
+        Raises:
+            ConnectionError: Sentry did not take it.
+        """
+        client = self._ready()
+        if client is None or report.finished is None or client.transport is None:
+            return
+        said = f"{end_note(report.finished)}\n\n{report.finished.verdict}\n"
+        envelope = Envelope(headers={"event_id": event_id(report)})
+        for attachment in _attachments(report, "finished.txt", said):
+            envelope.add_item(attachment.to_envelope_item())
+        client.transport.capture_envelope(envelope)
+
+    def close(self) -> None:
+        """Nothing waits: what was delivered is sent."""
+        if self._client is not None:
+            self._client.close(timeout=0)
+
+    def _ready(self) -> BaseClient | None:
+        """The client; None where the application has Sentry without a DSN: then it is off."""
+        theirs = sentry_sdk.get_client()
+        if self._given is not None:
+            if self._client is None:
+                self._client = _client(self._given)
+            return self._client
+        if not theirs.is_active():
+            raise RuntimeError("sentry_sdk.init was not called, and the sink has no dsn")
+        if theirs.transport is None:
+            return None
+        if not isinstance(theirs.transport, HttpTransport):
+            return theirs  # a transport of the application's own
+        if self._made_for is not theirs:
+            self.close()
+            kept = {name: theirs.options[name] for name in KEPT if name in theirs.options}
+            self._client, self._made_for = _client(kept), theirs
+        return self._client
+
+
+def _client(options: dict[str, Any]) -> BaseClient:
+    """A client that does nothing but send: no integration, no session, no trace."""
+    client: BaseClient = sentry_sdk.Client(
+        **{
+            "default_integrations": False,
+            "auto_enabling_integrations": False,
+            "auto_session_tracking": False,
+            "send_client_reports": False,
+            **options,
+            # Without one the SDK would run git to find one, which gevent does not let it do here.
+            "release": options.get("release") or "",
+            "transport": Direct,
+        }
+    )
+    client.options["release"] = options.get("release")
+    return client
+
+
+def _attachments(report: Report, name: str, text: str) -> list[Attachment]:
+    found = [Attachment(bytes=clean(text).encode()[:ATTACHMENT_LIMIT], filename=name)]
+    if report.flame is not None:
+        base = os.path.join(_flames(), os.path.basename(report.flame).removesuffix(DATA))
+        drawn = [_file(base + suffix) for suffix in DRAWINGS]
+        found += [each for each in drawn if each is not None] or [
+            each for each in (_file(base + DATA),) if each is not None
+        ]
+    return found
+
+
+def _file(path: str) -> Attachment | None:
+    """A file of the flame graph's, when it is there and not too large."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            data = file.read(ATTACHMENT_LIMIT + 1)
+        if len(data) <= ATTACHMENT_LIMIT:
+            return Attachment(bytes=data, filename=os.path.basename(path))
+    return None
+
+
+def _flames() -> str:
+    given = getattr(settings, "SLOWHOUND", {})
+    config = apply(load(given), given, lambda name, default: getattr(settings, name, default))
+    return config.flames_dir or os.path.join(config.dir, "flames")

@@ -1,0 +1,30 @@
+"""``DOGSLOW_LOG_TO_SENTRY``: Sentry where the application has it, else the logger for it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from slowhound.report import Report
+from slowhound.sinks.delivery import Sink
+from slowhound.sinks.logger import PythonLogger
+
+
+class Nowhere:
+    """An application without Sentry that has named no logger either."""
+
+    def deliver(self, report: Report) -> None:
+        """As dogslow did: nothing."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def make(name: str | None, **options: Any) -> Sink:
+    """The sink; name of the logger and ``options`` are those of ``PythonLogger``."""
+    sentry_sdk = sys.modules.get("sentry_sdk")  # an application that uses it has imported it
+    if sentry_sdk is not None and sentry_sdk.get_client().is_active():
+        from slowhound.sinks.sentry import Sentry
+
+        return Sentry()
+    return Nowhere() if name is None else PythonLogger(name=name, **options)

@@ -1,0 +1,151 @@
+"""ClickHouse over HTTP on loopback: the real engine (chDB) in a process of its own.
+
+No server of ClickHouse's is to be had as a package, but its engine is. This speaks as much of the
+protocol as clickhouse-connect needs; each request has a connection, and so settings, of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.harness.launch import ROOT
+
+# What of a URL is not a setting.
+NO_SETTINGS = {
+    *("query", "database", "default_format", "query_id", "session_id", "session_check"),
+    *("session_timeout", "client_protocol_version", "role", "compress", "decompress"),
+    *("enable_http_compression", "http_zlib_compression_level", "user", "password"),
+    *("wait_end_of_query", "send_progress_in_http_headers", "http_headers_progress_interval_ms"),
+    *("cancel_http_readonly_queries_on_client_close",),
+}
+turn = threading.Lock()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request is one query."""
+
+    protocol_version = "HTTP/1.1"
+    path_of_data = ""
+
+    def do_GET(self) -> None:
+        self.answer(b"")
+
+    def do_POST(self) -> None:
+        self.answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    def answer(self, body: bytes) -> None:
+        parts = urlsplit(self.path)
+        if parts.path == "/ping":
+            self.reply(200, b"Ok.\n")
+            return
+        asked = {name: values[0] for name, values in parse_qs(parts.query, True).items()}
+        kind = self.headers.get("Content-Type", "")
+        if kind.startswith("multipart/form-data"):
+            asked |= form(kind, body)
+            body = b""
+        query = asked.get("query", "").encode()
+        query = query + b"\n" + body if query and body else query or body
+        try:
+            self.reply(200, run(self.path_of_data, query, asked))
+        except Exception as exc:
+            code = re.search(r"Code: (\d+)", str(exc))
+            said = {"X-ClickHouse-Exception-Code": code[1] if code else "1"}
+            self.reply(500, str(exc).encode(), **said)
+
+    def reply(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-ClickHouse-Summary", json.dumps({}))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
+        pass
+
+
+def form(kind: str, body: bytes) -> dict[str, str]:
+    """The fields of a form."""
+    from email.parser import BytesParser
+
+    message = BytesParser().parsebytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
+    return {
+        str(part.get_param("name", header="content-disposition")): (
+            part.get_payload(decode=True).decode()
+        )
+        for part in message.get_payload()
+    }
+
+
+def run(path: str, query: bytes, asked: dict[str, str]) -> bytes:
+    """The answer, in the format that the query or the client names."""
+    import chdb
+
+    parameters = {name[6:]: value for name, value in asked.items() if name.startswith("param_")}
+    settings = {
+        name: value
+        for name, value in asked.items()
+        if name not in NO_SETTINGS and not name.startswith("param_")
+    }
+    with turn:
+        connection = chdb.connect(path)
+        try:
+            if asked.get("database", "default") != "default":
+                connection.query(f"USE {asked['database']}")
+            readonly = settings.pop("readonly", None)
+            for name, value in settings.items():
+                connection.query(f"SET {name} = '{value}'")
+            if readonly is not None:
+                connection.query(f"SET readonly = {readonly}")
+            found = connection.query(
+                query.decode(), asked.get("default_format", "TabSeparated"), params=parameters
+            )
+            return bytes(found.bytes()) if found is not None else b""
+        finally:
+            connection.close()
+
+
+def main(path: str) -> None:
+    """Serves until it is killed."""
+    Handler.path_of_data = path
+    import chdb
+
+    keep = chdb.connect(path)  # the engine stays while connections come and go
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+    keep.close()
+
+
+@contextmanager
+def clickhouse(folder: Path) -> Iterator[str]:
+    """A ClickHouse with its data in ``folder``; the beginning of its `clickhouse://` address."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.harness.clickhouse", str(folder)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            socket.create_connection(("127.0.0.1", port), 10).close()
+            yield f"clickhouse://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,249 @@
+"""Trace ids: from OpenTelemetry's span, from the traceparent header, from Sentry's trace."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sentry_sdk
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, override_settings
+from django.urls import path
+from opentelemetry.sdk.trace import TracerProvider
+
+import slowhound
+from slowhound import guard
+from slowhound.asgi import wrap
+from slowhound.instrument import trace
+from slowhound.notes import read_note, stack_note, who_fields, who_note
+from slowhound.record import Record, TaskRecord
+from slowhound.testing import capture_events
+from tests.harness.launch import ROOT
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+HEADER = f"00-{TRACE}-{SPAN}-01"
+tracer = TracerProvider().get_tracer("tests")
+OURS = ["slowhound.middleware.SlowhoundMiddleware"]
+seen: list[Any] = []
+
+
+def ok(_request: HttpRequest) -> HttpResponse:
+    return HttpResponse("ok")
+
+
+def inner_span(_request: HttpRequest) -> HttpResponse:
+    with tracer.start_as_current_span("in the view"):
+        return HttpResponse("ok")
+
+
+def survives(_request: HttpRequest) -> HttpResponse:
+    @slowhound.on_error(return_value=None)
+    def fails() -> None:
+        raise ValueError("survived")
+
+    fails()
+    return HttpResponse("ok")
+
+
+urlpatterns = [path("", ok), path("inner/", inner_span), path("survives/", survives)]
+
+
+@pytest.fixture(autouse=True)
+def _urls() -> Iterator[None]:
+    with override_settings(ROOT_URLCONF=__name__):
+        yield
+
+
+class Traced:
+    """A middleware that opens a span, as OpenTelemetry's own for Django does."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        with tracer.start_as_current_span("server") as span:
+            seen.append(span)
+            return self.get_response(request)
+
+
+def event_of(url: str = "/", **headers: str) -> dict[str, Any]:
+    with capture_events() as events:
+        Client(headers=headers).get(url)
+    return events[-1]
+
+
+def hex_ids() -> tuple[str, str]:
+    context = seen[-1].get_span_context()
+    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+
+
+def test_traceparent_is_in_the_event() -> None:
+    """Without OpenTelemetry's span the ids are the caller's."""
+    event = event_of(traceparent=HEADER)
+    assert (event["trace_id"], event["span_id"]) == (TRACE, SPAN)
+
+
+def test_traceparent_is_in_the_event_of_an_asgi_server() -> None:
+    """The wrap hands on the header, also for what Django never sees."""
+
+    async def application(_scope: Any, _receive: Any, _send: Any) -> None:
+        pass
+
+    async def ignore(*_: Any) -> Any:
+        pass
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": [(b"traceparent", HEADER.encode())],
+    }
+    with capture_events() as events:
+        asyncio.run(wrap(application)(scope, ignore, ignore))
+    assert (events[-1]["trace_id"], events[-1]["span_id"]) == (TRACE, SPAN)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "00",
+        HEADER.upper(),
+        HEADER + "-extra",
+        HEADER + "0",
+        HEADER[:-1],
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE[:-1]}-{SPAN}-01",
+        f"00-{TRACE[:-1]}g-{SPAN}-01",
+        f" {HEADER}",
+        f"{HEADER},{HEADER}",
+        f"{HEADER}\n",
+        "01-" + HEADER[3:] + "-" + "a" * 600,
+        "0\u0660-" + HEADER[3:],
+    ],
+)
+def test_what_is_no_traceparent_is_left_out(header: str) -> None:
+    """Anything that the standard does not allow gives no ids at all."""
+    assert trace.parse(header) is None
+    if header.isprintable():
+        assert "trace_id" not in event_of(traceparent=header)
+
+
+def test_later_version_of_traceparent_may_have_more() -> None:
+    """As the standard demands, what follows in a later version is passed over."""
+    assert trace.parse(f"cc-{TRACE}-{SPAN}-01-what-the-future-brings") == (TRACE, SPAN)
+    assert trace.parse(f"cc-{TRACE}-{SPAN}-01") == (TRACE, SPAN)
+
+
+@pytest.mark.parametrize("outside", [True, False], ids=["outside", "inside"])
+def test_current_span_is_in_the_event(outside: bool) -> None:
+    """The span of a tracing middleware is found, around slowhound's or in it; not the view's."""
+    theirs = [f"{__name__}.Traced"]
+    order = theirs + OURS if outside else OURS + theirs
+    with override_settings(MIDDLEWARE=order):
+        event = event_of("/inner/", traceparent=HEADER)
+    assert (event["trace_id"], event["span_id"]) == hex_ids()
+
+
+def test_request_to_nowhere_has_the_ids() -> None:
+    """Also a 404, which no URL matched, belongs to the trace of its middleware."""
+    with override_settings(MIDDLEWARE=[f"{__name__}.Traced", *OURS]):
+        event = event_of("/nowhere/")
+    assert event["resp_status"] == 404
+    assert (event["trace_id"], event["span_id"]) == hex_ids()
+
+
+def test_partial_failure_has_the_ids() -> None:
+    """Each event of a request has them, not only its last one."""
+    with capture_events() as events:
+        Client(headers={"traceparent": HEADER}).get("/survives/")
+    assert [event["event_type"] for event in events] == ["partial_failure", "request"]
+    assert [event["span_id"] for event in events] == [SPAN, SPAN]
+
+
+def test_task_has_the_span_that_it_runs_in() -> None:
+    """Background work belongs to the span in which it begins."""
+
+    @slowhound.task
+    def work() -> None:
+        pass
+
+    with capture_events() as events, tracer.start_as_current_span("outer") as span:
+        work()
+    assert events[-1]["span_id"] == f"{span.get_span_context().span_id:016x}"
+
+
+def test_sentrys_trace_is_the_last_resort() -> None:
+    """Where Sentry alone traces, its ids are in the event; a traceparent goes first."""
+    sentry_sdk.init("http://key@127.0.0.1:9/1", default_integrations=False)
+    try:
+        with sentry_sdk.isolation_scope():
+            expected = (sentry_sdk.get_traceparent() or "").split("-")[0]
+            assert event_of()["trace_id"] == expected
+            assert event_of(traceparent=HEADER)["trace_id"] == TRACE
+    finally:
+        sentry_sdk.get_client().close(timeout=0)
+        sentry_sdk.get_global_scope().set_client(None)
+    assert "trace_id" not in event_of()
+
+
+def test_reader_that_fails_costs_only_the_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tracing library that raises never reaches the response."""
+
+    def fails(_record: Any) -> bool:
+        raise RuntimeError("broken tracer")
+
+    event_of()
+    monkeypatch.setattr(trace, "readers", [fails])
+    monkeypatch.setattr(guard, "loud", False)
+    with capture_events() as events:
+        assert Client().get("/").status_code == 200
+    assert events[-1]["rec_errors"] == 1
+
+
+def test_box_has_the_ids_for_who_finds_it() -> None:
+    """Those of the header at once, those of the span with the first stack, which go first."""
+    record = Record("GET", "/", 0.0)
+    record.trace = (TRACE, SPAN)
+    record.environ = {}
+    who = read_note(who_note(record))
+    fields = who_fields(who, {}, None)
+    assert (fields["trace_id"], fields["span_id"]) == (TRACE, SPAN)
+    record.trace = ("c" * 32, "d" * 16)
+    last = read_note(stack_note(record, (), 0.0))
+    assert who_fields(who, last, None)["trace_id"] == "c" * 32
+    assert "trace_id" not in who_fields({"trace": ["one"]}, {}, None)
+    task = TaskRecord("function", "work", 0.0)
+    task.trace = (TRACE, SPAN)
+    assert who_fields(read_note(who_note(task)), {}, None)["span_id"] == SPAN
+
+
+def test_nothing_of_opentelemetry_or_sentry_is_imported(tmp_path: Path) -> None:
+    """An application that uses neither has neither in its process, whatever it records."""
+    program = """
+import sys
+import django
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import path
+settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"],
+    MIDDLEWARE=["slowhound.middleware.SlowhoundMiddleware"], INSTALLED_APPS=["slowhound"],
+    SLOWHOUND={"DIR": sys.argv[2], "STREAM": None})
+urlpatterns = [path("", lambda request: HttpResponse("ok"))]
+django.setup()
+from django.test import Client
+assert Client(headers={"traceparent": sys.argv[1]}).get("/").status_code == 200
+import slowhound.sinks.delivery, slowhound.cli, slowhound.gunicorn, slowhound.asgi
+found = [name for name in sys.modules if name.startswith(("opentelemetry", "sentry_sdk", "grpc"))]
+print(found)
+"""
+    argv = [sys.executable, "-c", program, HEADER, str(tmp_path / "dir")]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
