@@ -1,4 +1,4 @@
-"""``python -m bench [inprocess] [served] [idle]``: all of them, or the named ones."""
+"""``python -m bench [inprocess] [served] [idle] [accuracy] [sampling]``: all, or the named."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import subprocess
 import sys
 
-BENCHMARKS = ("inprocess", "served", "idle")
+BENCHMARKS = ("inprocess", "served", "idle", "accuracy", "sampling", "questions")
 
 
 def main(names: list[str]) -> int:

@@ -19,7 +19,8 @@ from typing import Any
 
 from slowhound.fields import FIELDS, Field
 from slowhound.legacy import LEGACY
-from slowhound.settings import GIB, MIB, SETTINGS
+from slowhound.settings import DAY, GIB, MIB, SETTINGS
+from slowhound.store.questions import QUESTIONS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -78,6 +79,21 @@ LEGACY_PART = re.compile(
     r"(<!-- end of the generated part -->\n)",
     re.DOTALL,
 )
+
+QUESTIONS_INTRO = """\
+`slowhound ask NAME` answers them over `DIR`, and with `--from clickhouse://...` over a fleet; the
+viewer shows the same. [Command line](cli.md#ask) says how to ask, and for which time.
+
+Each is one text of SQL that runs on DuckDB and on ClickHouse. They share it but for four words:
+`quantile(0.95, x)`, `countif(condition)`, `argmax(x, by)` (x where `by` is largest), and
+`explode(list, name)` behind `FROM events` (a row for each element). `$since`, `$until` and `$limit`
+are what was asked for. A question of your own can be asked with `slowhound ask sql`, over the same
+table: `events` has a column for each [field](fields.md), `segment`, and `app`, in which the
+application's own fields are text: `app['app_plan']`.
+
+Under `SAMPLING` numbers of requests (`n`) are estimates: each kept event counts for those that were
+not. Percentiles and means are those of the kept ones.
+"""
 
 SETTINGS_INTRO = """\
 All settings are keys of one dict in Django's settings. Each has a default, so the dict may be
@@ -146,6 +162,8 @@ def default(value: Any) -> str:
     for name, size in (("1024**3", GIB), ("1024**2", MIB)):
         if type(value) is int and value and value % size == 0:
             return name if value == size else f"{value // size} * {name}"
+    if type(value) is int and value and value % DAY == 0:
+        return f"{value // DAY} * 24 * 60 * 60"
     return repr(value).replace("'", '"')
 
 
@@ -162,6 +180,26 @@ def settings_page() -> str:
         SETTINGS_INTRO,
         table(head, rows),
     ]
+    return "\n".join(parts)
+
+
+def questions_page() -> str:
+    """``docs/questions.md``."""
+    source = "src/slowhound/store/questions/"
+    parts = ["# Questions\n", NOTE.format(source=source), QUESTIONS_INTRO]
+    for each in QUESTIONS.values():
+        parts += [f"## {each.name}\n", f"{each.title} {each.text}\n"]
+        if each.parameters:
+            parts.append(
+                "\n".join(
+                    f"- `{name}` ({'needed' if one.default is None else default(one.default)}):"
+                    f" {one.meaning}"
+                    for name, one in each.parameters.items()
+                )
+                + "\n"
+            )
+        parts.append("Columns: " + ", ".join(code(name) for name in each.columns) + ".\n")
+        parts.append(f"```sql\n{each.sql.strip()}\n```\n")
     return "\n".join(parts)
 
 
@@ -193,6 +231,7 @@ def from_dogslow_page() -> str:
 PAGES = {
     "fields.md": fields_page,
     "settings.md": settings_page,
+    "questions.md": questions_page,
     "from-dogslow.md": from_dogslow_page,
 }
 

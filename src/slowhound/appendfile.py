@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
+from slowhound.blackbox import take
 from slowhound.losses import lost
 
 FLAGS = (
@@ -30,12 +32,21 @@ class AppendFile:
         what: what the lines are, for the message when they are lost.
         path: gives the path of the (next) file; may raise ``OSError``.
         max_bytes: size at which ``tend`` goes on to the next file; None: never.
+        locked: hold a lock on the file for as long as it is open, so that others see it is in use.
     """
 
-    def __init__(self, what: str, path: Callable[[], str], max_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        path: Callable[[], str],
+        max_bytes: int | None = None,
+        *,
+        locked: bool = False,
+    ) -> None:
         self.what = what
         self.path = path
         self.max_bytes = max_bytes
+        self.locked = locked
         self.name = ""
         self.fd = -1
         self.size = 0
@@ -76,6 +87,9 @@ class AppendFile:
             self.size = os.lseek(fd, 0, os.SEEK_END)
         except OSError:
             self.size = 0  # a pipe that somebody reads
+        if self.locked:
+            with suppress(OSError):  # a file system without locks
+                take(fd)
         self.name = name
         self._failed = None
         self._replace(fd)

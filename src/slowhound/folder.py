@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import stat
+import time
 
 
 class UnsafeFolderError(OSError):
@@ -46,11 +47,17 @@ def subfolder(parent: str, name: str) -> str:
     return prepare(os.path.join(parent, name))
 
 
-def keep_within(folder: str, max_bytes: int, names: re.Pattern[str], keep: str = "") -> int:
+def keep_within(
+    folder: str,
+    max_bytes: int,
+    names: re.Pattern[str],
+    keep: str = "",
+    max_age: float | None = None,
+) -> int:
     """Removes the oldest files of these names until the rest fit; returns how many went.
 
     Only regular files of this user count: the folder may be a shared one. ``keep`` is a path
-    that stays.
+    that stays. Files that were last written more than ``max_age`` seconds ago go in any case.
     """
     found = []
     with os.scandir(folder) as entries:
@@ -63,8 +70,9 @@ def keep_within(folder: str, max_bytes: int, names: re.Pattern[str], keep: str =
                     found.append((status.st_mtime, status.st_size, entry.path))
     total = sum(size for _, size, _ in found)
     removed = 0
-    for _, size, path in sorted(found):
-        if total <= max_bytes:
+    oldest = time.time() - max_age if max_age is not None else 0.0
+    for modified, size, path in sorted(found):
+        if total <= max_bytes and modified >= oldest:
             break
         if path != keep:
             with contextlib.suppress(FileNotFoundError):

@@ -7,6 +7,7 @@ dead, and finishes requests that nobody else will.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from slowhound.losses import lost
 from slowhound.neighbours import Neighbour
 from slowhound.notes import settings_note
 from slowhound.record import in_flight, snapshot_in_flight
+from slowhound.report import of_death
 from slowhound.store.segments import SEGMENTS
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 # Chores between two looks at what all segments together take, and at dumps of the dead.
 RETENTION_EVERY = 60
+# Chores after Django's setup; wsgi.py and the middleware are imported after that.
+LOOKS_WHEN_LOADED = 3
 
 
 class Upkeep:
@@ -34,7 +38,8 @@ class Upkeep:
         self.recorder = recorder
         self.rss = 0  # resident memory, bytes
         self._sweep_in = 0
-        self._graves = Graves(recorder.writer.write)
+        self._graves = Graves(self._write_death)
+        self._looks_when_loaded = 0
         self._neighbours: dict[str, Neighbour] = {}
         self._retention_in = 0
 
@@ -48,6 +53,7 @@ class Upkeep:
             self.tend_files,
             self.sample,
             self.finish_lost,
+            self.tend_delivery,
         )
 
     def tend_box(self) -> None:
@@ -123,7 +129,10 @@ class Upkeep:
             ):
                 self._retention_in = RETENTION_EVERY
                 folder = os.path.dirname(file.name)
-                keep_within(folder, recorder.config.store_max_bytes, SEGMENTS, keep=file.name)
+                config = recorder.config
+                keep_within(
+                    folder, config.store_max_bytes, SEGMENTS, file.name, config.store_max_age
+                )
 
     def sample(self) -> None:
         """Samples saturation and memory, and sees who has died."""
@@ -145,12 +154,28 @@ class Upkeep:
         known, self._neighbours = self._neighbours, {}
         for state in living:
             if state.pid != self.recorder.pid:
-                found = known.get(state.path) or Neighbour(state.path, self._write_for_neighbour)
+                found = known.get(state.path) or Neighbour(
+                    state.path, self._write_for_neighbour, self.recorder.delivery.put
+                )
                 self._neighbours[state.path] = found
                 found.look(state)
 
     def _write_for_neighbour(self, event: dict[str, Any]) -> None:
         self.recorder.writer.write(event, None)
+
+    def _write_death(self, event: dict[str, Any], details: dict[str, Any] | None) -> None:
+        self.recorder.writer.write(event, details)
+        self.recorder.delivery.put(of_death(event))
+
+    def tend_delivery(self) -> None:
+        """Lets the sinks have what others left, once the application is loaded.
+
+        Not while it still imports its modules: another thread that does may meet half of one.
+        """
+        apps = sys.modules.get("django.apps")
+        self._looks_when_loaded += apps is not None and apps.apps.ready
+        if self._looks_when_loaded > LOOKS_WHEN_LOADED:
+            self.recorder.delivery.tend()
 
     def finish_lost(self) -> None:
         """Finishes records whose response was thrown away without ever being closed."""

@@ -22,11 +22,11 @@ from slowhound.blackbox import FIRST_SLOT, SLOT, Box
 from slowhound.cli import table
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place
-from slowhound.cli.sight import InFlight, in_flight, workers
 from slowhound.config import load
 from slowhound.graves import PATIENCE
 from slowhound.notes import settings_note, stack_note, who_note
 from slowhound.record import Record
+from slowhound.sight import InFlight, in_flight
 from tests.harness.cli import ps, slowhound, worker
 
 HOSTILE = "/[red]\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e[/red][link=x]{0}%s:smile:\\"
@@ -51,7 +51,7 @@ def claim(box: Box, method: str, path: str, view: str, sql: str) -> None:
 
 
 def listed(folder: Path) -> list[InFlight]:
-    return in_flight(workers(Place(str(folder), os.geteuid())))
+    return in_flight(Place(str(folder), os.geteuid()).workers())
 
 
 def test_nothing_in_a_request_is_obeyed_by_the_terminal(box: Box, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_what_is_no_box_is_not_listed(box: Box, tmp_path: Path) -> None:
     (folder / "folder.box").mkdir()
     (folder / "noise.box").write_bytes(b"x" * 9000)
     os.mkfifo(folder / "pipe.box")
-    assert [each.box for each in workers(Place(str(tmp_path), os.geteuid()))] == [box.path]
+    assert [each.box for each in Place(str(tmp_path), os.geteuid()).workers()] == [box.path]
 
 
 def test_requests_without_a_slot_are_counted(box: Box, tmp_path: Path) -> None:

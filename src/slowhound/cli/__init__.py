@@ -12,7 +12,22 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from slowhound.cli import doctor, dump, neighbour, ps, top, watch
+from slowhound.cli import (
+    ask,
+    doctor,
+    dump,
+    flame,
+    neighbour,
+    ps,
+    report,
+    reports,
+    ship,
+    tail,
+    token,
+    top,
+    view,
+    watch,
+)
 from slowhound.cli.place import Refusal, say
 
 COMMANDS: dict[str, ModuleType] = {
@@ -20,7 +35,15 @@ COMMANDS: dict[str, ModuleType] = {
     "top": top,
     "dump": dump,
     "watch": watch,
+    "tail": tail,
+    "ask": ask,
+    "reports": reports,
+    "report": report,
+    "ship": ship,
     "neighbour": neighbour,
+    "flame": flame,
+    "token": token,
+    "view": view,
     "doctor": doctor,
 }
 

@@ -18,7 +18,9 @@ from slowhound.dumps import sweep
 from slowhound.formats import json_line
 from slowhound.graves import PATIENCE, Graves
 from slowhound.notes import read_note
+from slowhound.report import of_death
 from slowhound.settings import GIB
+from slowhound.sinks.spool import FOLDER, spool_new
 from slowhound.store.segments import open_segment
 
 
@@ -55,6 +57,8 @@ class Adopter:
             # A segment of its own: a segment has one writer.
             self._segment = open_segment(self.place.dir, GIB)
         self._segment.write(json_line(event))
+        if os.path.isdir(os.path.join(self.place.dir, FOLDER)):  # there are sinks
+            spool_new(self.place.dir, of_death(event))
         self.events += 1
         self.pids.add(event.get("pid"))
 

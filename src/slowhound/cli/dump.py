@@ -14,16 +14,16 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from slowhound import dumps, late
+from slowhound import dumps, late, sight
 from slowhound.boxes import BoxState, Pending
-from slowhound.cli import place, sight
+from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
-from slowhound.cli.sight import Worker, workers
 from slowhound.cli.table import seconds
 from slowhound.dumps import Dump, DumpError, DumpFrame, DumpRequest
 from slowhound.notes import read_note
 from slowhound.postmortem import Own
 from slowhound.report import one_line
+from slowhound.sight import Worker
 
 BY = {
     "thread": "written by its own thread",
@@ -48,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints the stacks; 1 when some of them are not of now."""
     where = place.find(arguments)
-    found = workers(where)
+    found = where.workers()
     if not found:
         raise Refusal(f"no worker runs here ({where.dir})")
     pid = _pid(arguments.which)

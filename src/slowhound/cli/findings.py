@@ -21,7 +21,7 @@ from slowhound.config import default_dir
 from slowhound.folder import prepare
 from slowhound.instrument.saturation import backlog
 from slowhound.watch import timers
-from slowhound.watch.waiting import waiting_for
+from slowhound.waiting import waiting_for
 
 GUNICORN = ((23, 0), (28, 0))
 ROOM = 64 * 1024**2

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from slowhound.config import default_dir
 from slowhound.report import one_line
+from slowhound.sight import Worker, workers
 
 
 class Refusal(Exception):  # noqa: N818  it is an answer, with an exit code
@@ -35,6 +36,17 @@ class Place(NamedTuple):
     def mine(self) -> bool:
         """True when this process is the same user."""
         return self.owner == os.geteuid()
+
+    def workers(self) -> list[Worker]:
+        """Every living process with a box here.
+
+        Raises:
+            Refusal: the folder cannot be read.
+        """
+        try:
+            return workers(self.boxes, self.owner)
+        except OSError as exc:
+            raise Refusal(f"{self.boxes} cannot be read: {exc.strerror}") from exc
 
 
 def say(text: str) -> None:

@@ -15,7 +15,7 @@ import sys
 
 from slowhound.cli import adopt, place, table
 from slowhound.cli.place import say, show
-from slowhound.cli.sight import Worker, in_flight, workers
+from slowhound.sight import Worker, in_flight
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     where = place.find(arguments)
     # Before anything is read, so that a missing library is no half of a table.
     console = None if arguments.json else table.console()
-    found = workers(where)
+    found = where.workers()
     requests = in_flight(found)
     if console is None:
         show(json.dumps([each._asdict() for each in requests], indent=2))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from slowhound.cli.place import Refusal
-from slowhound.cli.sight import InFlight, Worker
 from slowhound.report import one_line
+from slowhound.sight import InFlight, Worker
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from slowhound.cli import place, table
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place, Refusal
-from slowhound.cli.sight import Worker, in_flight, workers
+from slowhound.sight import Worker, in_flight
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -72,7 +72,7 @@ def _live(console: Console, where: Place, adopter: Adopter, seconds: float) -> N
     rate = Rate()
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            found = workers(where)
+            found = where.workers()
             live.update(_screen(found, rate.of(found), *console.size), refresh=True)
             adopter.visit()
             if _quit_within(seconds):

@@ -17,7 +17,6 @@ from datetime import datetime
 from slowhound import override
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
-from slowhound.cli.sight import workers
 from slowhound.cli.table import seconds
 from slowhound.override import LONGEST, MOST, Threshold, in_force, load, store
 from slowhound.report import one_line
@@ -114,7 +113,7 @@ def _store(where: Place, thresholds: list[Threshold]) -> None:
 
 
 def _who_hears(where: Place) -> None:
-    found = workers(where)
+    found = where.workers()
     if not found:
         say(f"no worker runs here now ({where.dir})")
     for each in found:

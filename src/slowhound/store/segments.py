@@ -1,7 +1,9 @@
 """Segments: append-only JSON-lines files of events, one writer per file, in ``DIR/events``.
 
 A segment is named ``<start in ms>-<pid>-<number>.jsonl``: names sort by age, and no two processes
-share one. The oldest go first when all together are larger than ``STORE_MAX_BYTES``.
+share one. Its writer holds a lock on it (``flock``) that the kernel drops when the process dies.
+Closed ones become ``.parquet`` files when somebody reads, see ``files``. The oldest go first when
+all together are larger than ``STORE_MAX_BYTES``, or are older than ``STORE_MAX_AGE``.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from slowhound.appendfile import AppendFile
 from slowhound.folder import subfolder
 
 SEGMENT_BYTES = 32 * 1024**2
-SEGMENTS = re.compile(r"\d+-\d+-\d+\.jsonl")
+SEGMENT = re.compile(r"\d+-\d+-\d+\.jsonl")
+PARQUET = re.compile(r"\d+-\d+-\d+\.parquet")
+# What retention removes: both, and what a reader that died has left of one.
+SEGMENTS = re.compile(r"\d+-\d+-\d+\.(jsonl|parquet)|compacting-\d+-\d+\.tmp")
 
 _numbers = itertools.count()
 
@@ -29,6 +34,7 @@ def open_segment(directory: str, max_bytes: int) -> AppendFile:
         return os.path.join(folder, name)
 
     # A small store still keeps several segments, so that retention has something to remove.
-    segment = AppendFile("events", path, min(SEGMENT_BYTES, max(max_bytes // 8, 1)))
+    size = min(SEGMENT_BYTES, max(max_bytes // 8, 1))
+    segment = AppendFile("events", path, size, locked=True)
     segment.open()
     return segment

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from slowhound.blackbox import held
 from slowhound.boxes import BoxState, Pending, read
-from slowhound.cli.place import Place, Refusal
 from slowhound.dumps import open_owned
 from slowhound.frames import is_app
 from slowhound.late import LATE, late_by
@@ -66,23 +65,17 @@ class InFlight(NamedTuple):
     silent_for: float
 
 
-def workers(place: Place) -> list[Worker]:
-    """Every living process with a box below this place, in the order of their pids.
+def workers(boxes: str, owner: int) -> list[Worker]:
+    """Every living process with a box of this user in this folder, in the order of their pids.
 
     Raises:
-        Refusal: the folder cannot be read.
+        OSError: the folder cannot be read; one that is not there has no boxes.
     """
     try:
-        names = os.listdir(place.boxes)
+        names = os.listdir(boxes)
     except FileNotFoundError:
         return []
-    except OSError as exc:
-        raise Refusal(f"{place.boxes} cannot be read: {exc.strerror}") from exc
-    found = [
-        _worker(os.path.join(place.boxes, name), place.owner)
-        for name in names
-        if name.endswith(".box")
-    ]
+    found = [_worker(os.path.join(boxes, name), owner) for name in names if name.endswith(".box")]
     return sorted((each for each in found if each), key=lambda each: each.state.pid)
 
 

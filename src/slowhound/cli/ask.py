@@ -1,0 +1,169 @@
+"""Asks the recorded events: named questions, or SQL.
+
+Alone it lists the questions. `ask sql "SELECT ..."` is one SELECT over the table `events`; it can
+read nothing else, write nothing, and not run for longer than 10 seconds. Exit code 1: nothing was
+found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from slowhound.cli import place
+from slowhound.cli.place import Refusal, say, show
+from slowhound.cli.table import console
+from slowhound.cli.tables import moment, opened, print_answer, rows
+from slowhound.store.questions import QUESTIONS
+from slowhound.store.source import Answer, Source, StoreError
+
+if TYPE_CHECKING:
+    from slowhound.store.files import Progress as Told
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "question", nargs="?", metavar="QUESTION", help="name of a question, or sql; alone: lists"
+    )
+    parser.add_argument(
+        "given",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="parameters of the question; behind sql the statement",
+    )
+    parser.add_argument(
+        "--since", type=moment, metavar="WHEN", help="15m, 2h, 7d ago, or 2026-11-21T18:00"
+    )
+    parser.add_argument("--until", type=moment, metavar="WHEN", help="events before then")
+    parser.add_argument("--limit", type=rows, default=50, metavar="N", help="rows at most (50)")
+    parser.add_argument("--json", action="store_true", help="a list of objects, for programs")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="URL",
+        help="clickhouse://user:password@host:8123/database instead of DIR",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the answer."""
+    if arguments.question is None:
+        return _list(arguments)
+    if arguments.question != "sql" and arguments.question not in QUESTIONS:
+        known = ", ".join(QUESTIONS)
+        arguments.refuse(f"no question {arguments.question!r}; there are: {known}, and sql")
+    source = open_place(arguments)
+    try:
+        return print_answer(_answer(arguments, source), as_json=arguments.json)
+    except StoreError as exc:
+        raise Refusal(str(exc)) from exc
+    finally:
+        source.close()
+
+
+def open_place(arguments: argparse.Namespace) -> Source:
+    """The source that the arguments name, its closed segments compacted first.
+
+    Raises:
+        Refusal: it is not there, or cannot be opened.
+    """
+    if arguments.source is not None:
+        if not arguments.source.startswith(("clickhouse://", "clickhouses://")):
+            arguments.refuse("--from is like clickhouse://user:password@host:8123/database")
+        return opened(arguments.source)
+    where = place.find(arguments)
+    source = opened(where.dir)
+    if where.mine and os.path.isdir(os.path.join(where.dir, "events")):
+        _compact(source)
+    return source
+
+
+def _compact(source: Any) -> None:
+    try:
+        target = console(sys.stderr) if sys.stderr.isatty() else None
+    except Refusal:
+        target = None  # without Rich there is no bar
+    if target is None:
+        compacted(source, None)
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    bar = Progress(
+        TextColumn("compacting"),
+        BarColumn(),
+        DownloadColumn(),
+        console=target,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=None)
+        compacted(source, lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def compacted(source: Any, progress: Told | None) -> None:
+    """Compacts; a failure is said and no more, for what is there can be read as it is."""
+    try:
+        source.compact(progress)
+    except StoreError as exc:
+        say(str(exc))
+
+
+def _answer(arguments: argparse.Namespace, source: Source) -> Answer:
+    if arguments.question == "sql":
+        if len(arguments.given) != 1 or arguments.since or arguments.until:
+            arguments.refuse('sql needs one statement: slowhound ask sql "SELECT ..."')
+        return source.adhoc(arguments.given[0], rows=arguments.limit)
+    return source.ask(
+        arguments.question,
+        since=arguments.since,
+        until=arguments.until,
+        limit=arguments.limit,
+        **_parameters(arguments),
+    )
+
+
+def _parameters(arguments: argparse.Namespace) -> dict[str, str]:
+    """``name=value``; a single one needs no name."""
+    known = QUESTIONS[arguments.question].parameters
+    if len(arguments.given) == len(known) == 1 and "=" not in arguments.given[0]:
+        return {next(iter(known)): arguments.given[0]}
+    found = {}
+    for each in arguments.given:
+        name, equals, value = each.partition("=")
+        if not equals or name not in known:
+            takes = ", ".join(known) or "nothing"
+            arguments.refuse(f"{arguments.question} takes {takes}, not {each!r}")
+        found[name] = value
+    missing = [name for name, each in known.items() if each.default is None and name not in found]
+    if missing:
+        arguments.refuse(f"{arguments.question} needs {missing[0]}=...")
+    return found
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    if arguments.json:
+        listed = [
+            {
+                "name": each.name,
+                "title": each.title,
+                "text": each.text,
+                "columns": each.columns,
+                "parameters": {
+                    name: {"default": parameter.default, "meaning": parameter.meaning}
+                    for name, parameter in each.parameters.items()
+                },
+            }
+            for each in QUESTIONS.values()
+        ]
+        show(json.dumps(listed))
+        return 0
+    width = max(map(len, QUESTIONS))
+    for each in QUESTIONS.values():
+        takes = "".join(f" [{name}=...]" for name in each.parameters)
+        show(f"{each.name:<{width}}  {each.title}{takes}")
+    show(f"{'sql':<{width}}  one SELECT of your own over the table events")
+    return 0

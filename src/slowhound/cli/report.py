@@ -1,0 +1,112 @@
+"""Prints one report in full.
+
+ID is the name of a report's file or its beginning, the id of a request, or the fingerprint of a
+group (its newest report). A request without a report, one that died for example, is shown by its
+events. Exit code 1: there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from collections.abc import Iterator
+
+from slowhound.boxes import open_box
+from slowhound.cli import place
+from slowhound.cli.place import Place, Refusal, say, show
+from slowhound.report import one_line
+from slowhound.sinks.reports import OURS
+from slowhound.store.reading import Event, last_events
+from slowhound.store.source import StoreError
+
+LARGEST = 64 * 1024**2  # of a file that is printed
+HEAD = 1024**2  # in it is the part that says whose report it is
+MOST_EVENTS = 50
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("id", metavar="ID", help="file name, its beginning, req_id or fingerprint")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the report, or the events of the request."""
+    where = place.find(arguments)
+    folder = os.path.join(where.dir, "reports")
+    name = find(folder, arguments.id)
+    if name is not None:
+        _print(os.path.join(folder, name))
+        return 0
+    return _print_events(where, arguments.id)
+
+
+def find(folder: str, wanted: str) -> str | None:
+    """The file name of the report that is meant.
+
+    Raises:
+        Refusal: several names begin like that.
+    """
+    names = sorted(_names(folder), reverse=True)
+    matching = [name for name in names if name.startswith(wanted)] if wanted else []
+    if len(matching) > 1 and wanted not in matching:
+        raise Refusal(f"{len(matching)} reports begin with {wanted}, for example {matching[0]}")
+    if matching:
+        return wanted if wanted in matching else matching[0]
+    for name in names:
+        if wanted in _ids(os.path.join(folder, name)):
+            return name
+    return None
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return [name for name in os.listdir(folder) if OURS.fullmatch(name)]
+    except OSError:
+        return []  # nothing was slow yet
+
+
+def _ids(path: str) -> Iterator[str]:
+    """The request's id and the fingerprint, as the report has them under `So far`."""
+    text = _read(path, HEAD).partition("\nSo far:\n")[2].partition("\n\n")[0]
+    for line in text.split("\n"):
+        name, _, value = line.strip().partition(" ")
+        if name in ("req_id", "slow_fingerprint"):
+            yield value.strip()
+
+
+def _read(path: str, most: int) -> str:
+    try:
+        fd = open_box(path)  # no link is followed, no pipe waited for
+    except OSError:
+        return ""
+    with open(fd, "rb") as file:
+        regular = stat.S_ISREG(os.fstat(fd).st_mode)
+        return file.read(most).decode("utf-8", "backslashreplace") if regular else ""
+
+
+def _print(path: str) -> None:
+    text = _read(path, LARGEST)
+    for line in text.rstrip("\n").split("\n"):
+        show(one_line(line))
+    say(path)
+
+
+def _print_events(where: Place, wanted: str) -> int:
+    def of_request(event: Event) -> bool:
+        return event.get("req_id") == wanted
+
+    try:
+        found = last_events(os.path.join(where.dir, "events"), MOST_EVENTS, of_request)
+    except StoreError as exc:
+        raise Refusal(str(exc)) from exc
+    if not found:
+        say(f"no report and no request {wanted}; slowhound reports lists them")
+        return 1
+    say(f"there is no report of {wanted}; these are its events")
+    for number, event in enumerate(found):
+        if number:
+            show("")
+        for name, value in event.items():
+            show(f"{one_line(name):<18} {one_line(value)}")
+    return 0

@@ -1,0 +1,64 @@
+"""Lists slow requests and deaths, grouped.
+
+Each line is one kind: the same view and the same place in your code. Its id can be given to
+`slowhound report`. Exit code 1: there are none.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from slowhound.cli.ask import open_place
+from slowhound.cli.place import Refusal
+from slowhound.cli.tables import moment, print_answer, rows
+from slowhound.store.source import Answer, Source, StoreError
+
+COLUMNS = ("kind", "n", "first", "last", "view", "verdict", "loc", "id")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--since", type=moment, metavar="WHEN", help="15m, 2h, 7d ago, or 2026-11-21T18:00"
+    )
+    parser.add_argument("--limit", type=rows, default=50, metavar="N", help="lines at most (50)")
+    parser.add_argument("--json", action="store_true", help="a list of objects, for programs")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="URL",
+        help="clickhouse://user:password@host:8123/database instead of DIR",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the groups, the one with the newest member first."""
+    source = open_place(arguments)
+    try:
+        answer = grouped(source, arguments.since, arguments.limit)
+    except StoreError as exc:
+        raise Refusal(str(exc)) from exc
+    finally:
+        source.close()
+    return print_answer(answer, as_json=arguments.json)
+
+
+def grouped(source: Source, since: float | None, limit: int) -> Answer:
+    """Both questions in one table."""
+    slow = source.ask("groups", since=since, limit=limit)
+    dead = source.ask("deaths", since=since, limit=limit)
+    found = [
+        ("slow", *_common(each), each["verdict"], each["loc"], each["fingerprint"])
+        for each in slow.objects()
+    ]
+    found += [
+        (each["cause"], *_common(each), None, each["loc"], each["req_id"])
+        for each in dead.objects()
+    ]
+    found.sort(key=lambda row: (-row[3], str(row[-1])))
+    return Answer(COLUMNS, found[:limit], tuple(dict.fromkeys((*slow.notes, *dead.notes))))
+
+
+def _common(each: dict[str, Any]) -> tuple[Any, ...]:
+    return each["n"], each["first"], each["last"], each["view"]

@@ -1,0 +1,138 @@
+"""Sends segments to ClickHouse.
+
+At least once, and from where it was after a kill; what is sent twice is one event there. Without
+--follow it sends what is there and ends. Run it as the workers' user, beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from slowhound.cli import place
+from slowhound.cli.place import Refusal, say, user_name
+from slowhound.cli.table import seconds
+from slowhound.store.schema import KEEP_DAYS
+from slowhound.store.ship import Lag, Shipper
+from slowhound.store.source import StoreError
+
+EVERY = 2.0  # seconds between two rounds
+LONGEST_PAUSE = 60.0
+TRIES = 4  # without --follow
+TELL_EVERY = 10.0
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--to",
+        required=True,
+        metavar="URL",
+        help="clickhouse://user:password@host:8123/database?table=events",
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="go on with what is written, until it is stopped"
+    )
+    parser.add_argument(
+        "--keep-days",
+        type=int,
+        default=KEEP_DAYS,
+        metavar="DAYS",
+        help=f"how long a table that is made here keeps events ({KEEP_DAYS})",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ships; 1 when it could not send everything."""
+    if not arguments.to.startswith(("clickhouse://", "clickhouses://")):
+        arguments.refuse("--to is like clickhouse://user:password@host:8123/database")
+    if arguments.keep_days < 1:
+        arguments.refuse("--keep-days is at least 1")
+    where = place.find(arguments)
+    if not where.mine:
+        # Where it has come to is a file in the folder of the workers.
+        raise Refusal(f"run this as {user_name(where.owner)}, the user of the workers")
+    try:
+        shipper = Shipper(where.dir, arguments.to)
+    except StoreError as exc:
+        raise Refusal(str(exc)) from exc
+    stop = threading.Event()
+    if arguments.follow:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+    try:
+        return Voyage(shipper, arguments.keep_days, stop).go(follow=arguments.follow)
+    finally:
+        shipper.close()
+
+
+class Voyage:
+    """One run of the command: rounds, pauses after failures, and what it says of them."""
+
+    def __init__(self, shipper: Shipper, keep_days: int, stop: threading.Event) -> None:
+        self.shipper = shipper
+        self.keep_days = keep_days
+        self.stop = stop
+        self.failures = 0
+        self._connected = False
+        self._told = time.monotonic()
+        self._last = Lag(-1, 0.0, 0, 0, 0)
+
+    def go(self, *, follow: bool) -> int:
+        """Rounds until everything is sent, or until it is stopped."""
+        while not self.stop.is_set():
+            try:
+                lag = self._round()
+            except StoreError as exc:
+                self.failures += 1
+                if not follow and self.failures >= TRIES:
+                    raise Refusal(str(exc)) from exc
+                wait = pause(self.failures, random.random)
+                say(f"{exc}; again in {wait:.0f} s. {described(self.shipper.lag())}")
+                self.stop.wait(wait)
+                continue
+            self.failures = 0
+            if not follow:
+                say(described(lag))
+                return 1 if lag.lost else 0
+            self._tell(lag)
+            self.stop.wait(EVERY)
+        say(described(self.shipper.lag()))
+        return 0
+
+    def _round(self) -> Lag:
+        if not self._connected:
+            added = self.shipper.connect(self.keep_days)
+            self._connected = True
+            if added:
+                say(f"added to the table: {', '.join(added)}")
+        return self.shipper.round(self._tell)
+
+    def _tell(self, lag: Lag) -> None:
+        """Now and then how far it is; in a terminal always, on one line."""
+        if sys.stderr.isatty():
+            print(f"\r{described(lag)}\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201
+        elif time.monotonic() - self._told > TELL_EVERY and lag != self._last:
+            self._told, self._last = time.monotonic(), lag
+            say(described(lag))
+
+
+def pause(failures: int, chance: Callable[[], float]) -> float:
+    """Seconds until the next try: twice as long each time, and not all hosts at once."""
+    return min(2.0 ** (failures - 1), LONGEST_PAUSE) * (0.5 + chance() / 2)
+
+
+def described(lag: Lag) -> str:
+    """How far it is, in words."""
+    behind = f"{lag.bytes} bytes ({seconds(lag.seconds)}) behind" if lag.bytes else "all is sent"
+    parts = [f"sent {lag.sent} events", behind]
+    if lag.torn:
+        parts.append(f"{lag.torn} torn lines left out")
+    if lag.lost:
+        parts.append(f"{lag.lost} files were removed before they were sent")
+    return ", ".join(parts)

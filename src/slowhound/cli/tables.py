@@ -1,0 +1,119 @@
+"""Answers of the store as tables and JSON. No value is markup or moves a cursor."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from slowhound.cli.place import Refusal, say, show
+from slowhound.cli.table import WIDE, cell, console
+from slowhound.report import one_line
+from slowhound.store.source import Answer, Source, StoreError, open_source
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# Columns that are a moment, seconds since 1970.
+MOMENTS = {"first", "last", "ts"}
+EARLIEST = 10**9  # numbers from here on (2001) are a moment, when the column may be one
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def moment(given: str) -> float:
+    """A moment as people say it, in seconds since 1970.
+
+    ``90s``, ``15m``, ``2h``, ``7d``, ``1w``: as long ago; ``2026-11-21`` or
+    ``2026-11-21T18:00`` in local time unless it has an offset; or the seconds themselves.
+    """
+    ago = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])", given)
+    if ago:
+        return time.time() - float(ago[1]) * UNITS[ago[2]]
+    try:
+        if re.fullmatch(r"\d{9,11}(\.\d+)?", given):
+            return float(given)
+        return datetime.fromisoformat(given).timestamp()
+    except (ValueError, OverflowError) as exc:
+        raise argparse.ArgumentTypeError(
+            f"{given!r} is not like 15m, 2h, 7d, or 2026-11-21T18:00"
+        ) from exc
+
+
+def rows(given: str) -> int:
+    """A number of rows."""
+    number = int(given)
+    if not 0 < number <= 1_000_000:
+        raise argparse.ArgumentTypeError("--limit is between 1 and 1000000")
+    return number
+
+
+def opened(spec: str) -> Source:
+    """The source that ``spec`` names.
+
+    Raises:
+        Refusal: it cannot be opened.
+    """
+    try:
+        return open_source(spec)
+    except StoreError as exc:
+        raise Refusal(str(exc)) from exc
+
+
+def print_answer(answer: Answer, *, as_json: bool) -> int:
+    """A table, or a list of objects; 1 when there is nothing."""
+    for note in answer.notes:
+        say(note)
+    if as_json:
+        show(json.dumps(answer.objects(), default=str))
+    elif answer.rows:
+        target = console()
+        target.print(_table(answer, target.width))
+    else:
+        say("nothing was found")
+    return 0 if answer.rows else 1
+
+
+def _table(answer: Answer, width: int) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    cropped = width < WIDE
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, name in enumerate(answer.columns):
+        texts = any(isinstance(row[number], str) for row in answer.rows)
+        moments = _are_moments(name, [row[number] for row in answer.rows])
+        table.add_column(
+            one_line(name),
+            justify="left" if texts or moments else "right",
+            no_wrap=True,
+            overflow="ellipsis",
+            # Numbers are never cropped, texts are.
+            min_width=None if texts or not cropped else len(name),
+        )
+    for row in answer.rows:
+        table.add_row(
+            *[
+                cell(shown(name, value, [each[number] for each in answer.rows]))
+                for number, (name, value) in enumerate(zip(answer.columns, row, strict=True))
+            ]
+        )
+    return table
+
+
+def _are_moments(name: str, values: list[Any]) -> bool:
+    known = [value for value in values if value is not None]
+    return (name in MOMENTS or name == "time") and all(
+        isinstance(value, float) and value > EARLIEST for value in known
+    )
+
+
+def shown(name: str, value: Any, column: list[Any]) -> Any:
+    """One value as people read it: moments in local time, floats with what matters of them."""
+    if isinstance(value, float):
+        if _are_moments(name, column):
+            return f"{datetime.fromtimestamp(value).astimezone():%Y-%m-%d %H:%M:%S}"
+        return f"{value:.3f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2g}"
+    return value

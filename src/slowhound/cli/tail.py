@@ -1,0 +1,140 @@
+"""Prints the last events, and with -f those to come.
+
+FILTER is one or more conditions that must all hold: view=shop status>=500 time>1 path~cart. Exit
+code 1: no event fits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from slowhound.cli import place
+from slowhound.cli.filters import condition
+from slowhound.cli.place import Refusal, say, show
+from slowhound.cli.table import console
+from slowhound.formats import json_line
+from slowhound.report import one_line
+from slowhound.store.reading import Event, Follower, last_events
+from slowhound.store.source import StoreError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+POLL = 0.25  # seconds between two looks
+STYLES = {"request": "", "task": "", "slow": "yellow", "stall": "yellow"}
+LONGEST = 300
+# What is said of an event beside its time, kind, path and view: label, field, seconds?
+SAID = (
+    ("", "resp_status"),
+    ("", "resp_outcome"),
+    ("took", "resp_time"),
+    ("queries", "db_queries"),
+    ("db", "db_time"),
+    ("n+1 at", "db_n1"),
+    ("error", "exc_type"),
+    ("at", "exc_cause_loc"),
+    ("verdict", "slow_verdict"),
+    ("at", "slow_loc"),
+    ("cause", "crash_cause"),
+    ("signal", "crash_signal"),
+    ("at", "timeout_cause_loc"),
+    ("at", "crash_cause_loc"),
+    ("stall", "stall_kind"),
+    ("by", "stall_by"),
+    ("report", "report"),
+)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "filter",
+        nargs="*",
+        type=condition,
+        metavar="FILTER",
+        help="view=shop, status>=500, time>1, path~cart, or any field; all must hold",
+    )
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with those to come")
+    parser.add_argument(
+        "-n", "--lines", type=int, default=20, metavar="N", help="how many to begin with (20)"
+    )
+    parser.add_argument("--json", action="store_true", help="each event as one line of JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints; ends with Ctrl-C when it follows."""
+    if arguments.lines < 0:
+        arguments.refuse("--lines is not negative")
+    where = place.find(arguments)
+    folder = os.path.join(where.dir, "events")
+    out = None if arguments.json else console()
+    # Before the look back: nothing is missed between the two.
+    follower = Follower(folder)
+
+    def wanted(event: Event) -> bool:
+        return all(holds(event) for holds in arguments.filter)
+
+    try:
+        found = last_events(folder, arguments.lines, wanted) if arguments.lines else []
+    except StoreError as exc:
+        raise Refusal(str(exc)) from exc
+    _print(found, out)
+    if not arguments.follow:
+        if not found:
+            say("no event fits" if arguments.filter else "no events yet")
+        return 0 if found else 1
+    while True:
+        time.sleep(POLL)
+        _print(filter(wanted, follower.read()), out)
+
+
+def _print(events: Iterable[Event], out: Console | None) -> None:
+    for event in events:
+        if out is None:
+            show(json_line(event).decode().rstrip("\n"))
+        else:
+            from rich.text import Text
+
+            out.print(Text(line(event), style=style(event)), soft_wrap=True)
+    if out is None:
+        import sys
+
+        sys.stdout.flush()
+
+
+def style(event: Event) -> str:
+    """Red for what failed, yellow for what is slow."""
+    if event.get("resp_outcome") in ("error", "timeout", "killed"):
+        return "red"
+    if event.get("slow_verdict") is not None:
+        return "yellow"
+    return STYLES.get(str(event.get("event_type")), "red")
+
+
+def line(event: Event) -> str:
+    """An event on one line, with what matters of it."""
+    words = [
+        f"{datetime.fromtimestamp(event['ts']).astimezone():%H:%M:%S}",
+        f"{event.get('event_type')!s:<8}",
+        *[str(event[name]) for name in ("req_method", "req_path", "task_name") if event.get(name)],
+        f"[{event['resp_view']}]" if event.get("resp_view") else "",
+    ]
+    words += [
+        f"{label} {_value(name, event[name])}".strip()
+        for label, name in SAID
+        if event.get(name) is not None
+    ]
+    own = [f"{name}={_value('', event[name])}" for name in event if name.startswith("app_")]
+    return "  ".join(one_line(word)[:LONGEST] for word in (*words, *own) if word)
+
+
+def _value(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f} s" if name.endswith("_time") else f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value)

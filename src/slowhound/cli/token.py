@@ -1,0 +1,57 @@
+"""Prints a signed permission to ask for flame graphs, for one path and a while.
+
+Whoever has it adds ?flames=TOKEN to a URL, or sends the header Slowhound-Flames: TOKEN. It is
+signed with the SECRET_KEY of DJANGO_SETTINGS_MODULE, and good where FLAMES allows "token".
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from slowhound.cli.place import Refusal, say, show
+
+# Ten minutes: long enough to try, too short to be found in an old log.
+USUAL = 600
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument(
+        "--ttl",
+        type=int,
+        default=USUAL,
+        metavar="SECONDS",
+        help=f"how long it is good for (default: {USUAL}; a week at most)",
+    )
+    parser.add_argument(
+        "--path",
+        default="/",
+        metavar="PREFIX",
+        help="the path that it is good for, with all below it (default: /, everything)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints the token, and on standard error what may keep it from being of use."""
+    if not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        raise Refusal("DJANGO_SETTINGS_MODULE is not set: a token is signed with SECRET_KEY", 2)
+    # Like manage.py: the project in the current folder can be imported.
+    sys.path.insert(0, os.getcwd())
+    try:
+        from django.conf import settings
+
+        from slowhound.conf import get_config
+        from slowhound.permission import new_token
+
+        allow, debug = get_config().flames_allow, settings.DEBUG
+        token = new_token(arguments.path, arguments.ttl)
+    except ValueError as exc:
+        arguments.refuse(str(exc))
+    except Exception as exc:
+        raise Refusal(f"the settings cannot be used ({exc!r})") from exc
+    if "token" not in allow and not (debug and allow):
+        say("FLAMES['ALLOW'] does not name 'token' in these settings: it will be of no use")
+    show(token)
+    return 0

@@ -1,0 +1,231 @@
+"""Questions over a fleet, by ClickHouse.
+
+The table is a ``ReplacingMergeTree``: what was shipped twice is one row after a merge, and until
+then ``final = 1``, a setting of every question, makes it one. Nothing is asked without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+
+from slowhound.store.questions import bound
+from slowhound.store.shim import for_clickhouse
+from slowhound.store.source import Answer, Health, StoreError, plain, shortened
+
+# Joins and casts as in DuckDB; a name in WHERE is the column's, not an alias.
+SETTINGS = {
+    "final": 1,
+    "join_use_nulls": 1,
+    "cast_keep_nullable": 1,
+    "prefer_column_name_to_alias": 1,
+}
+TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+# What makes two rows one event. The four that identify it, and what keeps events apart that have
+# no number of their own (a neighbour's); the time first, for that is what is asked for.
+KEY = "(ts, host, pid, segment, ifNull(seq, 0), event_type, ifNull(req_id, ''))"
+# Functions that read what is not a table.
+FORBIDDEN = {"file", "dictget", "joinget", "catboostevaluate", "sleep", "sleepeachrow"}
+SYSTEM = ("system.", "information_schema.")
+PORTS = {"clickhouse": 8123, "clickhouses": 8443}
+
+
+class Target:
+    """``clickhouse://user:password@host:port/database?table=events``, taken apart."""
+
+    def __init__(self, spec: str) -> None:
+        parts = urlsplit(spec)
+        options = parse_qs(parts.query)
+        self.table = options.pop("table", ["events"])[0]
+        if not TABLE.fullmatch(self.table) or options:
+            raise StoreError("of a ClickHouse only ?table=NAME can be said behind the database")
+        self.parts = parts
+        try:
+            self.port = parts.port or PORTS.get(parts.scheme, 0)
+        except ValueError as exc:
+            raise StoreError(f"that is no port: {exc}") from exc
+        self.database = parts.path.strip("/") or "default"
+
+    @property
+    def name(self) -> str:
+        """The same without its password, for people and file names."""
+        host = f"{self.parts.hostname}:{self.port}" if self.parts.hostname else ""
+        return urlunsplit((self.parts.scheme, host, f"/{self.database}", f"table={self.table}", ""))
+
+    def connect(self) -> Any:
+        """A client of the library's.
+
+        Raises:
+            StoreError: it is not installed, or nobody answers.
+        """
+        try:
+            import clickhouse_connect
+        except ImportError as exc:
+            raise StoreError("this needs a library: pip install 'slowhound[clickhouse]'") from exc
+        for name in ("clickhouse_connect", "urllib3"):
+            # Else their warnings stand between what a command says; who wants them still has them.
+            logging.getLogger(name).addHandler(logging.NullHandler())
+        parts = self.parts
+        try:
+            if parts.scheme == "chdb":
+                return clickhouse_connect.get_client(dsn=f"chdb://{parts.path or 'memory'}")
+            return clickhouse_connect.get_client(
+                host=parts.hostname or "localhost",
+                port=self.port,
+                username=unquote(parts.username) if parts.username else None,
+                password=unquote(parts.password or os.environ.get("CLICKHOUSE_PASSWORD", "")),
+                database=self.database,
+                secure=parts.scheme == "clickhouses",
+                connect_timeout=10,
+                autogenerate_session_id=False,  # several threads ask at once
+            )
+        except Exception as exc:
+            raise StoreError(f"{self.name} does not answer: {said(exc)}") from exc
+
+
+def said(exc: Exception) -> str:
+    """The first line of what ClickHouse or the network said."""
+    return str(exc).strip().partition("\n")[0][:500] or type(exc).__name__
+
+
+class ClickHouse:
+    """The events in one table of a ClickHouse, as a ``Source``.
+
+    Args:
+        spec: see ``source.open_source``.
+
+    Raises:
+        StoreError: the library is not installed, or nobody answers.
+    """
+
+    def __init__(self, spec: str) -> None:
+        self.target = Target(spec)
+        self._client = self.target.connect()
+        # In this process (tests) there is one session, and one can ask at a time.
+        self._turn: Any = threading.Lock() if spec.startswith("chdb:") else contextlib.nullcontext()
+
+    def ask(
+        self,
+        question: str,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 50,
+        **parameters: Any,
+    ) -> Answer:
+        """See ``Source.ask``."""
+        asked, values = bound(question, since, until, limit, parameters)
+        # Of no rows the engine may not say the columns.
+        return self.sql(asked.sql, values)._replace(columns=asked.columns)
+
+    def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+        """See ``Source.sql``."""
+        values = dict(parameters or {})
+        wanted = for_clickhouse(text, self.target.table, values)
+        return self._query(wanted, SETTINGS, values)
+
+    def adhoc(self, text: str, seconds: float = 10.0, rows: int = 1000) -> Answer:
+        """See ``Source.adhoc``.
+
+        The user that is named in the specification should have a right to SELECT from this table
+        and to nothing else; what is checked here comes on top of that.
+        """
+        wanted = for_clickhouse(text.strip().rstrip(";"), self.target.table, {})
+        bounds = {
+            **SETTINGS,
+            "max_execution_time": seconds,
+            "timeout_overflow_mode": "throw",
+            "max_result_rows": rows + 1,
+            "result_overflow_mode": "break",
+            "max_memory_usage": 2 * 1024**3,
+        }
+        read_only = {**bounds, "readonly": 1}  # the last: nothing can be set after it
+        self._only_events(wanted, read_only)
+        found = self._query(wanted, read_only)
+        notes = (f"only the first {rows} rows are shown",) if len(found.rows) > rows else ()
+        return Answer(found.columns, [shortened(row) for row in found.rows[:rows]], notes)
+
+    def health(self) -> Health:
+        """See ``Source.health``."""
+        try:
+            events, files, oldest, newest = self.sql(
+                "SELECT count(*), count(DISTINCT segment), min(ts), max(ts) FROM events"
+            ).rows[0]
+            size = self._query(
+                "SELECT total_bytes FROM system.tables"
+                " WHERE database = currentDatabase() AND name = {name:String}",
+                {},
+                {"name": self.target.table},
+            ).rows[0][0]
+        except StoreError as exc:
+            return Health(0, 0, 0, 0, None, None, (str(exc),))
+        return Health(
+            events=int(events),
+            files=int(files),
+            bytes=int(size or 0),
+            torn=0,
+            oldest=oldest if events else None,
+            newest=newest if events else None,
+            problems=(),
+        )
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def _only_events(self, text: str, settings: Mapping[str, Any]) -> None:
+        """Looks at the syntax tree: ``readonly`` alone lets other tables and files be read.
+
+        Raises:
+            StoreError: it is no SELECT, or reads something else.
+        """
+        lines = [line.strip() for line in self._tree(text, settings)]
+        if not lines or not lines[0].startswith("SelectWithUnionQuery"):
+            raise StoreError("one SELECT is what can be asked here")
+        for before, line in zip(["", *lines], lines, strict=False):
+            kind, _, rest = line.partition(" ")
+            name = rest.partition(" ")[0]
+            if (
+                (kind == "TableIdentifier" and not self._may_read(name))
+                or (kind == "Identifier" and name.lower().startswith(SYSTEM))
+                or (kind == "Function" and before.startswith("TableExpression"))
+                or (kind == "Function" and name.lower() in FORBIDDEN)
+            ):
+                raise StoreError(f"only events can be asked, not {name}")
+
+    def _may_read(self, name: str) -> bool:
+        """True for our table, and for what is no table: a name that WITH gives."""
+        if name == self.target.table:
+            return True
+        return TABLE.fullmatch(name) is not None and not int(
+            self._query(f"EXISTS TABLE {name}", {}).rows[0][0]
+        )
+
+    def _tree(self, text: str, settings: Mapping[str, Any]) -> list[str]:
+        with self._asking():
+            # The lines as they are: the library would add a FORMAT, which is in the tree then.
+            tree: bytes = self._client.raw_query(f"EXPLAIN AST {text}", settings=dict(settings))
+        return tree.decode("utf-8", "replace").splitlines()
+
+    def _query(
+        self, text: str, settings: Mapping[str, Any], parameters: Mapping[str, Any] | None = None
+    ) -> Answer:
+        with self._asking():
+            found = self._client.query(
+                text, parameters=dict(parameters or {}), settings=dict(settings)
+            )
+        return Answer(tuple(found.column_names), [plain(row) for row in found.result_rows])
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            with self._turn:
+                yield
+        except Exception as exc:
+            raise StoreError(f"{self.target.name}: {said(exc)}") from exc

@@ -1,0 +1,295 @@
+"""Questions over the local files, by DuckDB.
+
+Each answer has a database of its own in memory: there is no state to share between threads, and
+nothing is open while nobody asks. What it reads is what was there when it was asked.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from slowhound.fields import FIELDS
+from slowhound.store import files as on_disk
+from slowhound.store.columns import duckdb_types
+from slowhound.store.files import Files, Inside, Progress, list_files, quoted
+from slowhound.store.questions import bound
+from slowhound.store.shim import DUCKDB_MACROS, for_duckdb, names_in
+from slowhound.store.source import Answer, Health, StoreError, plain, shortened
+
+if TYPE_CHECKING:
+    import duckdb
+    from duckdb import DuckDBPyConnection
+
+KNOWN = [field.name for field in FIELDS]
+MEMORY = "1GB"
+ADHOC_MEMORY = "256MB"
+# Whoever reads compacts, but from this size on only: a page of the viewer shall not leave a small
+# file behind each time.
+WORTH_IT = 8 * 1024**2
+TRIES = 6
+
+
+def load_duckdb() -> Any:
+    """The library.
+
+    Raises:
+        StoreError: it is not installed.
+    """
+    try:
+        import duckdb
+    except ImportError as exc:
+        raise StoreError("this needs DuckDB: pip install 'slowhound[store]'") from exc
+    return duckdb
+
+
+class LocalFiles:
+    """The events of one ``DIR``, as a ``Source``.
+
+    Args:
+        directory: ``DIR``.
+
+    Raises:
+        StoreError: DuckDB is not installed.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._duckdb = load_duckdb()
+        self.folder = os.path.join(os.path.abspath(directory), "events")
+        self._inside: dict[str, Inside] = {}  # of Parquet files, which do not change
+        self._compacting = threading.Lock()
+
+    def ask(
+        self,
+        question: str,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 50,
+        **parameters: Any,
+    ) -> Answer:
+        """See ``Source.ask``."""
+        asked, values = bound(question, since, until, limit, parameters)
+        return self.sql(asked.sql, values)
+
+    def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+        """See ``Source.sql``."""
+        wanted = for_duckdb(text)
+        named = names_in(wanted)  # DuckDB refuses more than it needs
+        values = {name: each for name, each in (parameters or {}).items() if name in named}
+
+        def answer(connection: DuckDBPyConnection, _files: Files) -> Answer:
+            done = connection.execute(wanted, values)
+            return Answer(_columns(done), [plain(row) for row in done.fetchall()])
+
+        return self._with_events(answer)
+
+    def adhoc(self, text: str, seconds: float = 10.0, rows: int = 1000) -> Answer:
+        """See ``Source.adhoc``."""
+        duckdb = self._duckdb
+        try:
+            statements = duckdb.extract_statements(text)
+        except duckdb.Error as exc:
+            raise StoreError(_first_line(exc)) from exc
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise StoreError("one SELECT is what can be asked here")
+        wanted = for_duckdb(statements[0].query)
+
+        def answer(connection: DuckDBPyConnection, files: Files) -> Answer:
+            _shut(connection, files)
+            with _bounded(connection, seconds):
+                done = connection.execute(wanted)
+                found = done.fetchmany(rows + 1)
+            notes = (f"only the first {rows} rows are shown",) if len(found) > rows else ()
+            return Answer(_columns(done), [shortened(plain(row)) for row in found[:rows]], notes)
+
+        try:
+            return self._with_events(answer)
+        except duckdb.InterruptException as exc:
+            raise StoreError(f"it took longer than {seconds:g} s and was ended") from exc
+
+    def health(self) -> Health:
+        """See ``Source.health``."""
+        counted = """SELECT count(*), count(*) FILTER (event_type IS NULL), min(ts), max(ts)
+            FROM every_line"""
+        problems: list[str] = []
+        row: tuple[Any, ...] = (0, 0, None, None)
+        try:
+            row = self._with_events(
+                lambda connection, _: Answer((), connection.execute(counted).fetchall()), problems
+            ).rows[0]
+        except StoreError as exc:
+            problems.append(str(exc))
+        files = list_files(self.folder)
+        sizes = [_size(path) for path in (*files.segments, *files.parquet)]
+        left_out = [self._inside[path].torn for path in files.parquet if path in self._inside]
+        return Health(
+            events=row[0] - row[1],
+            files=len(sizes),
+            bytes=sum(sizes),
+            torn=row[1] + sum(left_out),
+            oldest=row[2],
+            newest=row[3],
+            problems=tuple(problems),
+        )
+
+    def close(self) -> None:
+        """Nothing is held between answers."""
+
+    def compact(self, progress: Progress | None = None) -> int:
+        """Makes Parquet of all closed segments; returns how many. Nobody waits for it.
+
+        Args:
+            progress: is told of bytes done, and bytes in all.
+
+        Raises:
+            StoreError: it failed; all events are still there.
+        """
+        if not os.access(self.folder, os.W_OK) or os.stat(self.folder).st_uid != os.geteuid():
+            return 0
+        if not self._compacting.acquire(blocking=False):
+            return 0  # another thread is at it
+        try:
+            with self._connection() as connection:
+                return on_disk.compact(connection, self.folder, self._held, KNOWN, progress)
+        except (OSError, self._duckdb.Error) as exc:
+            raise StoreError(f"segments could not be compacted: {_first_line(exc)}") from exc
+        finally:
+            self._compacting.release()
+
+    def _with_events(self, answer: Any, problems: list[str] | None = None) -> Answer:
+        """What ``answer`` makes of a connection with ``events``; files may go in between."""
+        duckdb = self._duckdb
+        bad: list[str] = [] if problems is None else problems
+        failed: Exception | None = None
+        for attempt in range(TRIES):
+            # Removed in the meantime (retention, compaction), or broken, which is looked at last.
+            files = self._files() if attempt < 2 else self._readable(bad)
+            try:
+                with self._connection() as connection:
+                    self._make_views(connection, files)
+                    found: Answer = answer(connection, files)
+            except (duckdb.IOException, duckdb.InvalidInputException) as exc:
+                failed = exc
+            except duckdb.InterruptException:
+                raise
+            except duckdb.Error as exc:
+                raise StoreError(_first_line(exc)) from exc
+            else:
+                return found._replace(notes=(*found.notes, *(f"left out: {one}" for one in bad)))
+        raise StoreError(_first_line(failed) if failed else "no answer") from failed
+
+    def _files(self) -> Files:
+        files = list_files(self.folder)
+        if sum(_size(path) for path in files.segments if on_disk.is_quiet(path)) > WORTH_IT:
+            with suppress(StoreError):  # a full disk: they can be read as they are
+                if self.compact():
+                    files = list_files(self.folder)
+        return files
+
+    def _readable(self, problems: list[str]) -> Files:
+        """The files that can be read at all; ``problems`` gets a line for each of the others."""
+        for _ in range(TRIES):
+            files = list_files(self.folder)
+            good = Files(
+                tuple(each for each in files.segments if self._reads(each, problems)),
+                tuple(each for each in files.parquet if self._reads(each, problems)),
+            )
+            # What has gone since the list was made may be in a file that is not on it.
+            if all(os.path.lexists(path) for path in (*files.segments, *files.parquet)):
+                break
+        return good
+
+    def _reads(self, path: str, problems: list[str]) -> bool:
+        source = f"read_parquet({quoted([path])})"
+        if path.endswith(".jsonl"):
+            source = f"({on_disk.read_segments([path], KNOWN)})"
+        try:
+            with self._connection() as connection:
+                connection.execute(f"SELECT max(event_type) FROM {source}")
+        except self._duckdb.Error as exc:
+            said = f"{os.path.basename(path)}: {_first_line(exc)}"
+            if os.path.lexists(path) and said not in problems:
+                problems.append(said)
+            return False
+        return True
+
+    def _held(self, files: Files) -> set[str]:
+        """The segments that are in these Parquet files; each file is read once, for it stays."""
+        new = [path for path in files.parquet if path not in self._inside]
+        if new:
+            with self._connection() as connection:
+                self._inside |= on_disk.inside(connection, new)
+        return {name for path in files.parquet for name in self._inside[path].segments}
+
+    def _make_views(self, connection: DuckDBPyConnection, files: Files) -> None:
+        # No row, but each column and its type: files of another version have others.
+        columns = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in duckdb_types().items())
+        parts = [f"SELECT {columns} WHERE false"]
+        if files.parquet:
+            parts.append(f"SELECT * FROM read_parquet({quoted(files.parquet)}, union_by_name=true)")
+        held = self._held(files)
+        rest = [path for path in files.segments if on_disk.name_of(path) not in held]
+        if rest:
+            parts.append(on_disk.read_segments(rest, KNOWN))
+        connection.execute(
+            f"CREATE TEMP VIEW every_line AS {' UNION ALL BY NAME '.join(parts)};"
+            "CREATE TEMP VIEW events AS SELECT * FROM every_line WHERE event_type IS NOT NULL;"
+            f"{DUCKDB_MACROS}"
+        )
+
+    @contextmanager
+    def _connection(self) -> Iterator[DuckDBPyConnection]:
+        connection = self._duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": MEMORY,
+                "temp_directory": "",  # else it would be below the current folder
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+            },
+        )
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _shut(connection: DuckDBPyConnection, files: Files) -> None:
+    """From here on the connection can do nothing but read these files."""
+    for setting in (
+        f"allowed_paths = {quoted((*files.segments, *files.parquet))}",
+        f"memory_limit = '{ADHOC_MEMORY}'",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET {setting}")
+
+
+@contextmanager
+def _bounded(connection: DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _columns(done: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    return tuple(each[0] for each in done.description or ())
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).partition("\n")[0]

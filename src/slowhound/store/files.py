@@ -1,0 +1,302 @@
+"""The files of events, and their compaction to Parquet.
+
+A segment is closed when nobody writes to it any more: its writer's lock (``flock``) is gone, for
+it went on to the next file or it died, it has been quiet for a second, and its process has left no
+black box (whoever buries that looks at the end of the segment). Closed segments go together into
+one Parquet file, about a tenth of their size. It is filled under another name, renamed, and then
+the segments are removed: a reader never sees half of a file, and who sees a segment twice finds its
+name in ``SEGMENTS_KEY`` of the Parquet file. Nobody waits for anybody.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from slowhound.boxes import open_box
+from slowhound.store.columns import json_structure
+from slowhound.store.segments import PARQUET, SEGMENT
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+QUIET = 1.0  # seconds; more than any one write() takes
+BATCH = 128 * 1024**2  # bytes of JSON that become one file: about a second's work
+LEFT_OVER = 600  # seconds after which an unfinished file was left by a reader that died
+SEGMENTS_KEY = "slowhound.segments"
+TORN_KEY = "slowhound.torn"
+_UNFINISHED = re.compile(r"compacting-\d+-\d+\.tmp")
+
+Progress = Callable[[int, int], None]  # bytes done, bytes in all
+
+
+class Files(NamedTuple):
+    """Paths, sorted by age."""
+
+    segments: tuple[str, ...]
+    parquet: tuple[str, ...]
+
+
+def list_files(folder: str) -> Files:
+    """What is there. Two looks that agree: one alone can miss both names of a segment."""
+    before, now = None, _look(folder)
+    while before != now:
+        before, now = now, _look(folder)
+    return now
+
+
+def _look(folder: str) -> Files:
+    segments, parquet = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if SEGMENT.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    segments.append(entry.path)
+                elif PARQUET.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    parquet.append(entry.path)
+    except FileNotFoundError:
+        pass  # nothing has been written yet
+    return Files(tuple(sorted(segments)), tuple(sorted(parquet)))
+
+
+def name_of(path: str) -> str:
+    """A segment's name: that of its file, without the ending."""
+    return os.path.basename(path).partition(".")[0]
+
+
+def quoted(paths: Sequence[str]) -> str:
+    """A list of texts as SQL."""
+    return "[" + ", ".join(text(path) for path in paths) + "]"
+
+
+def text(value: str) -> str:
+    """A text as SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def read_segments(paths: Sequence[str], known: list[str]) -> str:
+    """SQL that reads these segments; a torn line is a row whose ``event_type`` is NULL.
+
+    ``known`` are the names of the fields that have a column of their own.
+    """
+    texts = f"list_filter(json_keys(json), lambda each: NOT list_contains({quoted(known)}, each))"
+    app = f"map_from_entries([(each, json->>each) for each in list_distinct({texts})])"
+    return (
+        f"SELECT event.*, segment, app FROM (SELECT"
+        f" json_transform(json, '{json_structure()}') AS event,"
+        f" parse_filename(filename, true) AS segment, {app} AS app"
+        f" FROM read_ndjson_objects({quoted(paths)}, ignore_errors = true, filename = true))"
+    )
+
+
+class Inside(NamedTuple):
+    """What a Parquet file was made of."""
+
+    segments: frozenset[str]
+    torn: int
+
+
+def inside(connection: DuckDBPyConnection, paths: Sequence[str]) -> dict[str, Inside]:
+    """What each of these Parquet files was made of.
+
+    Raises:
+        duckdb.Error: one of them cannot be read.
+    """
+    if not paths:
+        return {}
+    found = connection.execute(
+        f"SELECT file_name, key::VARCHAR, value::VARCHAR FROM parquet_kv_metadata({quoted(paths)})"
+    ).fetchall()
+    values = {(path, key): value for path, key, value in found}
+    return {
+        path: Inside(
+            frozenset(values.get((path, SEGMENTS_KEY), "").split(",")),
+            int(values.get((path, TORN_KEY), "0")),
+        )
+        for path in paths
+    }
+
+
+class Closed(NamedTuple):
+    """A segment that nobody writes to; as long as ``fd`` is open it is ours."""
+
+    path: str
+    fd: int
+    size: int
+    modified: float
+
+
+def closed(folder: str, segments: tuple[str, ...]) -> Iterator[Closed]:
+    """The closed ones of these; the caller closes each ``fd``."""
+    for path in segments:
+        pid = name_of(path).split("-")[1]
+        try:
+            fd = open_box(path)  # no link is followed, no pipe waited for
+        except OSError:
+            continue
+        found = os.fstat(fd)
+        if _is_closed(fd, found) and not _has_box(os.path.dirname(folder), pid):
+            yield Closed(path, fd, found.st_size, found.st_mtime)
+        else:
+            os.close(fd)
+
+
+def is_quiet(path: str) -> bool:
+    """True when nobody has written to the file for a second."""
+    with suppress(OSError):
+        return abs(time.time() - os.path.getmtime(path)) >= QUIET
+    return False
+
+
+def _is_closed(fd: int, found: os.stat_result) -> bool:
+    # An empty one is never locked: its writer could just be about to do that.
+    mine = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_size
+    if not mine or abs(time.time() - found.st_mtime) < QUIET:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    # No link left: another reader was faster.
+    return os.fstat(fd).st_nlink > 0
+
+
+def _has_box(directory: str, pid: str) -> bool:
+    with suppress(OSError):
+        return any(name.startswith(f"{pid}-") for name in os.listdir(f"{directory}/boxes"))
+    return False
+
+
+def compact(
+    connection: DuckDBPyConnection,
+    folder: str,
+    held: Callable[[Files], set[str]],
+    known: list[str],
+    progress: Progress | None = None,
+) -> int:
+    """Makes Parquet files of all closed segments; returns how many segments.
+
+    Args:
+        connection: of DuckDB; it may write into ``folder``.
+        folder: ``DIR/events``.
+        held: the names of segments that are in Parquet files already.
+        known: names of the fields that have a column of their own.
+        progress: is told of bytes.
+
+    Raises:
+        OSError: a file could not be written; nothing is lost then.
+        duckdb.Error: the same.
+    """
+    files = list_files(folder)
+    _remove_left_over(folder)
+    inside = held(files)
+    with ExitStack() as stack:
+        found = list(closed(folder, files.segments))
+        for each in found:
+            stack.callback(os.close, each.fd)
+        for each in found:
+            if name_of(each.path) in inside:
+                os.unlink(each.path)  # its reader died between the two steps
+        todo = [each for each in found if name_of(each.path) not in inside]
+        total, done = sum(each.size for each in todo), 0
+        failed: Exception | None = None
+        for batch in _batches(todo):
+            failed = _write_all(connection, folder, batch, known) or failed
+            done += sum(each.size for each in batch)
+            if progress is not None:
+                progress(done, total)
+        if failed is not None:
+            raise failed
+        return len(todo)
+
+
+def _batches(found: list[Closed]) -> Iterator[list[Closed]]:
+    batch: list[Closed] = []
+    for each in found:
+        if batch and sum(one.size for one in batch) + each.size > BATCH:
+            yield batch
+            batch = []
+        batch.append(each)
+    if batch:
+        yield batch
+
+
+def _write_all(
+    connection: DuckDBPyConnection, folder: str, batch: list[Closed], known: list[str]
+) -> Exception | None:
+    """One file of the batch; where that fails, one of each segment that can be read.
+
+    A segment that cannot must not keep the others from it for good. Returns its error.
+    """
+    import duckdb
+
+    try:
+        _write(connection, folder, batch, known)
+    except duckdb.Error as exc:
+        if len(batch) == 1:
+            return exc
+        found = [_write_all(connection, folder, [each], known) for each in batch]
+        return next((each for each in found if each is not None), None)
+    return None
+
+
+def _write(
+    connection: DuckDBPyConnection, folder: str, batch: list[Closed], known: list[str]
+) -> None:
+    final = os.path.join(folder, name_of(batch[0].path) + ".parquet")
+    if os.path.lexists(final):
+        raise FileExistsError(f"{final} is there, and does not hold the segment of this name")
+    paths = [each.path for each in batch]
+    unfinished = os.path.join(folder, f"compacting-{os.getpid()}-{time.monotonic_ns()}.tmp")
+    # DuckDB keeps the mode of a file that is there.
+    os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE batch AS {read_segments(paths, known)}")
+        row = connection.execute("SELECT count(*) FROM batch WHERE event_type IS NULL").fetchone()
+        names = ",".join(name_of(path) for path in paths)
+        connection.execute(
+            f"COPY (SELECT * FROM batch WHERE event_type IS NOT NULL)"
+            f" TO {text(unfinished)}"
+            f" (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA"
+            f" {{'{SEGMENTS_KEY}': '{names}', '{TORN_KEY}': '{row[0] if row else 0}'}})"
+        )
+        _to_disk(unfinished)
+        os.rename(unfinished, final)
+        newest = max(each.modified for each in batch)
+        os.utime(final, (newest, newest))  # retention goes by the age of the events
+        _to_disk(folder)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(unfinished)
+        raise
+    finally:
+        connection.execute("DROP TABLE IF EXISTS batch")
+    for path in paths:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _to_disk(path: str) -> None:
+    """A machine that loses power has the one or the other."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _remove_left_over(folder: str) -> None:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if (
+                    _UNFINISHED.fullmatch(entry.name)
+                    and time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_OVER
+                ):
+                    os.unlink(entry.path)

@@ -1,0 +1,198 @@
+"""Questions about causes: errors, queries, what requests wait for, groups of slow ones."""
+
+from __future__ import annotations
+
+from slowhound.store.questions.question import (
+    ENDED,
+    FAILED,
+    NUMBER,
+    SECONDS,
+    STEP,
+    WITHIN,
+    Question,
+)
+
+GROUPS = f"""
+SELECT slow_fingerprint AS fingerprint, argmax(slow_verdict, ts) AS verdict,
+  argmax(resp_view, ts) AS view, argmax(slow_loc, ts) AS loc, count(DISTINCT req_id) AS n,
+  min(ts) AS first, max(ts) AS last, max(resp_time) AS worst, argmax(report, ts) AS newest
+FROM events
+WHERE slow_fingerprint IS NOT NULL AND {WITHIN}
+GROUP BY fingerprint
+"""
+GROUP_COLUMNS = ("fingerprint", "verdict", "view", "loc", "n", "first", "last", "worst", "newest")
+
+QUESTIONS = (
+    Question(
+        "errors",
+        "Which errors are there?",
+        "Exceptions by type, view and the line of your code closest to the raise, with the newest"
+        " message. Failures that were survived (`on_error`) are counted, too.",
+        ("exception", "view", "loc", "n", "first", "last", "message", "req_id"),
+        f"""
+SELECT exc_type AS exception, resp_view AS view, exc_cause_loc AS loc, count(*) AS n,
+  min(ts) AS first, max(ts) AS last, argmax(exc_msg, ts) AS message,
+  argmax(events.req_id, ts) AS req_id
+FROM events
+WHERE exc_type IS NOT NULL AND {WITHIN}
+GROUP BY exception, view, loc
+ORDER BY n DESC, exception, view, loc
+LIMIT $limit""",
+    ),
+    Question(
+        "error-rate",
+        "What share of requests fails, over time?",
+        "Errors, timeouts and deaths for each step of time.",
+        ("time", "n", "errors", "rate"),
+        f"""
+SELECT floor(ts / $step) * $step AS time, {NUMBER} AS n, countif({FAILED}) AS errors,
+  countif({FAILED}) / sum(1.0 / coalesce(sample_rate, 1.0)) AS rate
+FROM events
+WHERE {ENDED}
+GROUP BY time
+ORDER BY time DESC
+LIMIT $limit""",
+        STEP,
+    ),
+    Question(
+        "n1",
+        "Which lines run a query in a loop?",
+        "The line of your code whose statement ran most often within one request (from 5 times on)."
+        " `select_related` or `prefetch_related` there saves up to `time` seconds.",
+        ("line", "view", "requests", "queries", "worst", "time"),
+        f"""
+SELECT db_n1 AS line, resp_view AS view, count(*) AS requests, avg(db_dup_queries) AS queries,
+  max(db_dup_queries) AS worst, sum(db_dup_time) AS time
+FROM events
+WHERE {ENDED}
+  AND db_n1 IS NOT NULL
+GROUP BY line, view
+ORDER BY time DESC, line, view
+LIMIT $limit""",
+    ),
+    Question(
+        "sql",
+        "Which statements take the most time?",
+        "Shapes of SQL by their time in all. Each event has its costliest statements only, so cheap"
+        " ones that run everywhere are counted too low." + SECONDS,
+        ("fingerprint", "runs", "requests", "time", "per_run", "worst", "line", "view"),
+        f"""
+SELECT q.fingerprint AS fingerprint, sum(q.count) AS runs, count(*) AS requests,
+  sum(q.time) AS time, sum(q.time) / sum(q.count) AS per_run, max(q.time) AS worst,
+  argmax(q.line, q.time) AS line, argmax(resp_view, q.time) AS view
+FROM events explode(db_top, q)
+WHERE {WITHIN}
+GROUP BY fingerprint
+ORDER BY time DESC, fingerprint
+LIMIT $limit""",
+    ),
+    Question(
+        "cache",
+        "Does the cache help?",
+        "Keys found and not found for each view that uses a cache, and the time it takes."
+        + SECONDS,
+        ("view", "n", "hits", "misses", "share", "time"),
+        f"""
+SELECT resp_view AS view, count(*) AS n, sum(cache_hits) AS hits, sum(cache_misses) AS misses,
+  sum(cache_hits) / (sum(cache_hits) + sum(cache_misses)) AS share, sum(cache_time) AS time
+FROM events
+WHERE {ENDED}
+  AND cache_time IS NOT NULL
+GROUP BY view
+HAVING sum(cache_hits) + sum(cache_misses) > 0
+ORDER BY time DESC, view
+LIMIT $limit""",
+    ),
+    Question(
+        "outbound",
+        "Which views wait for other services?",
+        "Outbound HTTP requests and their time, by view." + SECONDS,
+        ("view", "n", "calls", "time", "per_request", "worst"),
+        f"""
+SELECT resp_view AS view, count(*) AS n, sum(out_count) AS calls, sum(out_time) AS time,
+  avg(out_time) AS per_request, max(out_time) AS worst
+FROM events
+WHERE {ENDED}
+  AND out_time IS NOT NULL
+GROUP BY view
+ORDER BY time DESC, view
+LIMIT $limit""",
+    ),
+    Question(
+        "starved",
+        "Which requests were held up by another one, and by which?",
+        "Requests that waited for the GIL or for their event loop, by who had it. The times are"
+        " estimates." + SECONDS,
+        ("kind", "held_by", "n", "waited", "worst", "example"),
+        f"""
+WITH waits AS (
+  SELECT 'gil' AS kind, gil_held_by AS held_by, gil_wait_est AS wait, req_id FROM events
+  WHERE gil_wait_est IS NOT NULL AND event_type <> 'slow' AND {WITHIN}
+  UNION ALL
+  SELECT 'loop' AS kind, loop_blocked_by AS held_by, loop_lag AS wait, req_id FROM events
+  WHERE loop_lag IS NOT NULL AND event_type <> 'slow' AND {WITHIN}
+)
+SELECT kind, held_by, count(*) AS n, sum(wait) AS waited, max(wait) AS worst,
+  argmax(req_id, wait) AS example
+FROM waits
+GROUP BY kind, held_by
+ORDER BY waited DESC, kind, held_by
+LIMIT $limit""",
+    ),
+    Question(
+        "groups",
+        "Which kinds of slow requests are there?",
+        "Slow requests with the same view and the same functions of yours on the stack, the most"
+        " frequent first. `slowhound report` with the fingerprint shows the newest." + SECONDS,
+        GROUP_COLUMNS,
+        GROUPS + "ORDER BY n DESC, last DESC, fingerprint\nLIMIT $limit",
+    ),
+    Question(
+        "stuck",
+        "Which requests did not move at all?",
+        "The groups whose newest member stood at the same place at every look: a lock, a socket, a"
+        " loop." + SECONDS,
+        GROUP_COLUMNS,
+        GROUPS
+        + "HAVING argmax(slow_verdict, ts) = 'stuck'\nORDER BY n DESC, last DESC, fingerprint\n"
+        "LIMIT $limit",
+    ),
+    Question(
+        "new",
+        "What was never seen before?",
+        "Groups of slow requests and kinds of errors whose first event in the whole store is not"
+        " older than `--since`; the newest first.",
+        ("kind", "what", "view", "first", "n"),
+        """
+WITH seen AS (
+  SELECT 'slow' AS kind, coalesce(slow_loc, slow_fingerprint) AS what, resp_view AS view, ts
+  FROM events WHERE event_type = 'slow' AND ts < $until
+  UNION ALL
+  SELECT 'error' AS kind, concat(exc_type, ' at ', coalesce(exc_cause_loc, '?')) AS what,
+    resp_view AS view, ts
+  FROM events WHERE exc_type IS NOT NULL AND ts < $until
+)
+SELECT kind, what, view, min(ts) AS first, count(*) AS n
+FROM seen
+GROUP BY kind, what, view
+HAVING min(ts) >= $since
+ORDER BY first DESC, kind, what, view
+LIMIT $limit""",
+    ),
+    Question(
+        "memory",
+        "Which workers grow?",
+        "Resident memory of each process at its first and last event, and what it gained for each"
+        " request. Bytes. The top of a list of workers that all grow alike is their age.",
+        ("host", "pid", "first", "last", "growth", "requests", "per_request", "peak"),
+        f"""
+SELECT host, pid, argmax(w_rss, -ts) AS first, argmax(w_rss, ts) AS last,
+  argmax(w_rss, ts) - argmax(w_rss, -ts) AS growth, count(*) AS requests,
+  (argmax(w_rss, ts) - argmax(w_rss, -ts)) / count(*) AS per_request, max(w_rss) AS peak
+FROM events
+WHERE w_rss IS NOT NULL AND event_type IN ('request', 'task') AND {WITHIN}
+GROUP BY host, pid
+ORDER BY growth DESC, host, pid
+LIMIT $limit""",
+    ),
+)

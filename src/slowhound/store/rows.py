@@ -1,0 +1,104 @@
+"""An event as a row for ClickHouse: each value of its column's type, or NULL.
+
+A value that does not fit must not hold up all that come after it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from slowhound.fields import FIELDS
+from slowhound.store.columns import ALWAYS, LISTS
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+INT64 = 2**63
+
+
+def from_line(line: bytes, segment: str) -> dict[str, Any] | None:
+    """The row of one line of a segment; None for a torn one."""
+    try:
+        event = _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if not isinstance(event, dict):
+        return None
+    own = {name: _text(value) for name, value in event.items() if name not in _KINDS}
+    return make(event, segment, own)
+
+
+def make(
+    event: Mapping[str, Any], segment: str, app: Mapping[str, str | None]
+) -> dict[str, Any] | None:
+    """The row of an event; None when it is none. ``app`` are the application's own fields."""
+    row: dict[str, Any] = {}
+    for name, fit in _KINDS.items():
+        value = event.get(name)
+        if value is not None:
+            row[name] = fit(value, name)
+    if not row.get("event_type") or row.get("ts") is None:
+        return None
+    for name in ALWAYS:
+        if row.get(name) is None:
+            row[name] = 0 if name == "pid" else ""
+    row["segment"] = segment
+    row["app"] = dict(app)
+    return row
+
+
+def encode(rows: list[dict[str, Any]]) -> bytes:
+    """The rows in ClickHouse's format ``JSONEachRow``."""
+    return b"".join([_encode(row) + b"\n" for row in rows])
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return _encode(value).decode()
+
+
+def _str(value: Any, _name: str) -> str | None:
+    return _text(value)
+
+
+def _int(value: Any, _name: str) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    fits = isinstance(value, int) and not isinstance(value, bool) and -INT64 <= value < INT64
+    return value if fits else None
+
+
+def _float(value: Any, _name: str) -> float | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and math.isfinite(value) else None
+
+
+def _bool(value: Any, _name: str) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _list(value: Any, name: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        return []
+    parts = LISTS[name]
+    return [
+        {part: _FITS[kind](each.get(part), part) or _EMPTY[kind] for part, kind in parts.items()}
+        for each in value
+        if isinstance(each, dict)
+    ]
+
+
+_FITS: dict[str, Callable[[Any, str], Any]] = {
+    "str": _str,
+    "int": _int,
+    "float": _float,
+    "bool": _bool,
+    "list": _str,
+    "dict": _str,
+}
+_EMPTY = {"str": None, "int": 0, "float": 0.0}
+_KINDS = {field.name: _list if field.name in LISTS else _FITS[field.type] for field in FIELDS}

@@ -1,0 +1,65 @@
+"""One SQL text for two engines: the four words in which DuckDB and ClickHouse differ.
+
+==========================  ==================================  ================================
+written                     DuckDB                              ClickHouse
+==========================  ==================================  ================================
+``quantile(0.95, x)``       ``quantile_cont(x, 0.95)``          ``quantileExactInclusive(0.95)(x)``
+``countif(x > 1)``          ``count(*) FILTER (x > 1)``         ``countIf(x > 1)``
+``argmax(x, by)``           ``arg_max(x, by)``                  ``argMax(x, by)``
+``explode(db_top, q)``      ``, unnest(db_top) AS _q(q)``       ``ARRAY JOIN db_top AS q``
+==========================  ==================================  ================================
+
+``explode`` stands right behind ``FROM events``; ``q.fingerprint`` and its kin are then columns.
+The first argument of ``quantile`` is a number. Values are bound: ``$since``, ``$limit``.
+
+What else to keep to, so that both give the same:
+
+* ``CASE``, ``coalesce``, ``floor``, ``concat``, ``lower``, ``min``, ``max``, ``sum``, ``avg``,
+  ``row_number() OVER`` and plain joins are the same; ``/`` divides as floats. No ``round`` (they
+  round halves differently), no dates (``ts`` is seconds since 1970), no regular expressions.
+* An alias must not be the name of a column that the same SELECT uses: ClickHouse takes the alias.
+* What is not there is NULL, also in ``app['app_plan']``; NULL comes last in any order.
+* Numbers out of ``app`` are cast: ``CAST(app['app_items'] AS DOUBLE)``.
+* Ties: end each ORDER BY with something that is unique.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_QUANTILE = re.compile(r"\bquantile\(\s*([0-9.]+)\s*,\s*")
+_EXPLODE = re.compile(r"\bexplode\(\s*(\w+)\s*,\s*(\w+)\s*\)")
+_COUNTIF = re.compile(r"\bcountif\(")
+_ARGMAX = re.compile(r"\bargmax\(")
+_VALUE = re.compile(r"\$([a-z_]+)\b")
+_EVENTS = re.compile(r"\b(FROM|JOIN)(\s+)events\b", re.IGNORECASE)
+
+# What DuckDB does not have by itself.
+DUCKDB_MACROS = "CREATE MACRO quantile(q, x) AS quantile_cont(x, q)"
+_TYPES = {bool: "Bool", int: "Int64", float: "Float64", str: "String"}
+
+
+def for_duckdb(text: str) -> str:
+    """``text`` for DuckDB, in which ``DUCKDB_MACROS`` were made."""
+    return _EXPLODE.sub(r", unnest(\1) AS _\2(\2)", text)
+
+
+def for_clickhouse(text: str, table: str, parameters: Mapping[str, Any]) -> str:
+    """``text`` for ClickHouse; ``table`` stands for ``events``, parameters are typed."""
+    text = _QUANTILE.sub(r"quantileExactInclusive(\1)(", text)
+    text = _EXPLODE.sub(r"ARRAY JOIN \1 AS \2", text)
+    text = _COUNTIF.sub("countIf(", text)
+    text = _ARGMAX.sub("argMax(", text)
+    text = _EVENTS.sub(rf"\1\2{table} AS events", text)
+    return _VALUE.sub(lambda found: _typed(found[1], parameters), text)
+
+
+def _typed(name: str, parameters: Mapping[str, Any]) -> str:
+    return f"{{{name}:{_TYPES[type(parameters[name])]}}}"
+
+
+def names_in(text: str) -> set[str]:
+    """The names of the values that ``text`` needs."""
+    return set(_VALUE.findall(text))

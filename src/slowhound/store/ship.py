@@ -1,0 +1,248 @@
+"""Ships segments to ClickHouse: at least once, and from where it was after a kill.
+
+How far it has come is in ``DIR/ship/<target>.json``, which is written after ClickHouse has said
+that a batch is there. A kill in between sends that batch again, and the table makes one row of two
+that are alike, see ``clickhouse``. A segment that was compacted in the meantime is read from its
+Parquet file, whole when it was not finished before.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from slowhound.folder import subfolder
+from slowhound.store import rows, schema
+from slowhound.store.clickhouse import Target, said
+from slowhound.store.duckdb import load_duckdb
+from slowhound.store.files import inside, list_files, name_of, text
+from slowhound.store.source import StoreError
+
+BATCH_BYTES = 8 * 1024**2  # of JSON: about 10,000 events
+BATCH_ROWS = 10_000
+INSERT = {
+    "max_partitions_per_insert_block": 1000,  # events of months ago are one insert, too
+    "input_format_skip_unknown_fields": 1,
+    # Many hosts with small batches: the server makes one part of them, and we wait for that.
+    "async_insert": 1,
+    "wait_for_async_insert": 1,
+}
+
+
+class Done(NamedTuple):
+    """How far one segment has been sent."""
+
+    offset: int = 0  # bytes
+    events: int = 0
+    size: int = 0  # of the file when it was last seen
+
+
+class Lag(NamedTuple):
+    """What is left to send."""
+
+    bytes: int
+    seconds: float  # age of the oldest unsent bytes: since their file was last all sent
+    sent: int  # events, in this process
+    torn: int  # lines that were cut short
+    lost: int  # segments that were removed before they were sent
+
+
+class Shipper:
+    """One ``DIR`` on its way to one table. One process at a time ships to a target.
+
+    Args:
+        directory: ``DIR``.
+        spec: the target, see ``source.open_source``.
+
+    Raises:
+        StoreError: another process is at it, or the folder cannot be used.
+    """
+
+    def __init__(self, directory: str, spec: str) -> None:
+        self.target = Target(spec)
+        self.folder = os.path.join(os.path.abspath(directory), "events")
+        self.sent = self.torn = self.lost = 0
+        self._client: Any = None
+        name = hashlib.sha256(self.target.name.encode()).hexdigest()[:16]
+        try:
+            self.path = os.path.join(subfolder(directory, "ship"), f"{name}.json")
+            # As long as this process lives.
+            self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise StoreError(f"another process ships to {self.target.name} already") from exc
+        except OSError as exc:
+            raise StoreError(str(exc)) from exc
+        self.segments: dict[str, Done] = {}
+        self.parquet: set[str] = set()
+        self._load()
+
+    def close(self) -> None:
+        """Lets another process do it."""
+        os.close(self._lock)
+        if self._client is not None:
+            self._client.close()
+
+    def connect(self, keep_days: int = schema.KEEP_DAYS) -> list[str]:
+        """Connects, and makes or migrates the table; returns the columns that were added.
+
+        Raises:
+            StoreError: nobody answers, or the user may not.
+        """
+        client = self.target.connect()
+        added = schema.migrate(client, self.target, keep_days)
+        self._client = client
+        return added
+
+    def round(self, progress: Callable[[Lag], None] | None = None) -> Lag:
+        """Sends all that is there now.
+
+        Args:
+            progress: is told what is left, after each batch.
+
+        Raises:
+            StoreError: a batch could not be sent; all before it was.
+        """
+        files = list_files(self.folder)
+        # The Parquet files first: what they hold is known before its segment is forgotten.
+        for path in files.parquet:
+            if os.path.basename(path) not in self.parquet:
+                self._ship_parquet(path)
+                if progress is not None:
+                    progress(self.lag())
+        for path in files.segments:
+            while self._ship_piece(path):
+                if progress is not None:
+                    progress(self.lag())
+        self._forget({name_of(path) for path in files.segments}, set(files.parquet))
+        return self.lag()
+
+    def lag(self) -> Lag:
+        """What is there and not sent."""
+        left, since = 0, time.time()
+        files = list_files(self.folder)
+        for path in files.segments:
+            with suppress(OSError):
+                found = os.stat(path)
+                done = self.segments.get(name_of(path), Done())
+                left += max(found.st_size - done.offset, 0)
+                if found.st_size > done.offset:
+                    since = min(since, found.st_mtime)
+        for path in files.parquet:
+            if os.path.basename(path) not in self.parquet:
+                with suppress(OSError):
+                    found = os.stat(path)
+                    left += found.st_size
+                    since = min(since, found.st_mtime)
+        return Lag(left, max(time.time() - since, 0.0), self.sent, self.torn, self.lost)
+
+    def _ship_piece(self, path: str) -> bool:
+        """Sends the next lines of a segment; False when there are none."""
+        name = name_of(path)
+        done = self.segments.get(name, Done())
+        try:
+            with open(path, "rb") as file:
+                file.seek(done.offset)
+                data = file.read(BATCH_BYTES)
+                if data and b"\n" not in data:
+                    data += file.readline()  # one line that is longer than a batch
+                size = os.fstat(file.fileno()).st_size
+        except FileNotFoundError:
+            return False  # compacted or removed just now; the next round sees which
+        # The end of the last line is still to come, or never will.
+        whole = data[: data.rfind(b"\n") + 1]
+        if not whole:
+            return False
+        lines = [line for line in whole.split(b"\n") if line]
+        made = [rows.from_line(line, name) for line in lines]
+        found = [row for row in made if row is not None]
+        self._insert(found)
+        self.torn += len(made) - len(found)
+        self.segments[name] = Done(done.offset + len(whole), done.events + len(found), size)
+        self._save()
+        return True
+
+    def _ship_parquet(self, path: str) -> None:
+        """Sends the segments of a Parquet file that were not finished before."""
+        duckdb = load_duckdb()
+        source = f"read_parquet({text(path)})"
+        with duckdb.connect(":memory:") as connection:
+            try:
+                held = inside(connection, [path])[path].segments
+                counts = dict(
+                    connection.execute(
+                        f"SELECT segment, count(*) FROM {source} GROUP BY segment"
+                    ).fetchall()
+                )
+                rest = [
+                    name
+                    for name, count in counts.items()
+                    if self.segments.get(name, Done()).events < count
+                ]
+                for name in sorted(rest):
+                    done = connection.execute(f"SELECT * FROM {source} WHERE segment = ?", [name])
+                    columns = [each[0] for each in done.description]
+                    while batch := done.fetchmany(BATCH_ROWS):
+                        made = [_of_parquet(columns, row, name) for row in batch]
+                        self._insert([row for row in made if row is not None])
+            except duckdb.IOException:
+                return  # removed just now, by retention
+        self.parquet.add(os.path.basename(path))
+        for name in held:
+            self.segments.pop(name, None)
+        self._save()
+
+    def _insert(self, found: list[dict[str, Any]]) -> None:
+        if not found:
+            return
+        try:
+            self._client.raw_insert(
+                self.target.table,
+                insert_block=rows.encode(found),
+                fmt="JSONEachRow",
+                settings=INSERT,
+            )
+        except Exception as exc:
+            raise StoreError(f"{self.target.name}: {said(exc)}") from exc
+        self.sent += len(found)
+
+    def _forget(self, segments: set[str], parquet: set[str]) -> None:
+        """Lets go of files that are gone; counts those that were not sent before that."""
+        files = list_files(self.folder)
+        for name in set(self.segments) - segments - {name_of(each) for each in files.segments}:
+            if len(files.parquet) == len(parquet):  # else it may be in the new one
+                done = self.segments.pop(name)
+                self.lost += done.offset < done.size
+        self.parquet &= {os.path.basename(path) for path in files.parquet}
+        self._save()
+
+    def _load(self) -> None:
+        try:
+            with open(self.path, "rb") as file:
+                known = json.load(file)
+            self.segments = {name: Done(*each) for name, each in known["segments"].items()}
+            self.parquet = set(known["parquet"])
+        except FileNotFoundError:
+            pass  # the first time
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass  # broken: everything is sent once more, which costs time only
+
+    def _save(self) -> None:
+        known = {"target": self.target.name, "segments": self.segments}
+        known["parquet"] = sorted(self.parquet)
+        unfinished = f"{self.path}.tmp"
+        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(fd, "w", encoding="utf-8") as file:
+            json.dump(known, file)
+        os.replace(unfinished, self.path)
+
+
+def _of_parquet(columns: list[str], values: tuple[Any, ...], segment: str) -> dict[str, Any] | None:
+    event = dict(zip(columns, values, strict=True))
+    return rows.make(event, segment, event.get("app") or {})
