@@ -2,8 +2,8 @@
 
 ``make demo`` runs it. Without a terminal (or with ``CI=1``) it ends by itself, with exit code 0
 only if every expected event was seen: as a canonical line in Gunicorn's access log, as a JSON
-object in ``DIR/events/``, and, for a slow request, as a report in ``DIR/reports/``. In a terminal
-it then keeps serving until Ctrl-C.
+object in ``DIR/events/``, and, for a slow request, as a report in ``DIR/reports/``; and if the
+viewer shows all that on its pages. In a terminal both then keep serving until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -241,6 +242,30 @@ def gunicorn(folder: Path, courier_url: str) -> Iterator[subprocess.Popen[str]]:
             process.wait()
 
 
+@contextmanager
+def viewer(directory: Path) -> Iterator[str]:
+    """Runs ``slowhound view`` over what was recorded; gives its URL."""
+    bind = ["--bind", "127.0.0.1:0", "--dir", str(directory)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "slowhound", "view", *bind],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        listening = re.search(r"http://\S+/", line)
+        yield listening[0] if listening else ""
+        if not listening:
+            print(line, process.stdout.read())
+    finally:
+        process.terminate()
+        process.communicate()
+
+
 # --- the traffic --------------------------------------------------------------------------------
 
 
@@ -430,14 +455,48 @@ def once_each(witness: Witness) -> bool:
     return fine
 
 
-def keep_serving(witness: Witness) -> None:
-    """Leaves the site to whoever sits at the terminal."""
+# Pages of the viewer, and how many rows (or what else) the JSON of each must have.
+VIEWED: Mapping[str, Callable[[Any], bool]] = {
+    "overview": lambda found: found["totals"]["requests"] == len(STEPS),
+    "views": lambda found: len(found["rows"]) > 10,
+    "requests": lambda found: found["total"] == len(STEPS),
+    "reports": lambda found: sum(row["n"] for row in found["rows"]) >= 2,
+    "deaths": lambda found: found["rows"] == [],
+    "live": lambda found: len(found["workers"]) == 2,
+    "sql": lambda found: len(found["rows"]) > 3,
+    "ask": lambda found: len(found["questions"]) >= 20,
+}
+
+
+def view(url: str, witness: Witness) -> bool:
+    """Looks at each page of the viewer; True when all of them show what has just happened."""
+    witness.screen.heading(f"the viewer shows it: {url}")
+    fine = bool(url)
+    for name, shows in VIEWED.items() if url else ():
+        page = "" if name == "overview" else f"{name}/"
+        try:
+            with urllib.request.urlopen(f"{url}{page}", timeout=STEP_WITHIN) as answer:
+                drawn = answer.status == 200 and "slowhound" in answer.read().decode()
+            with urllib.request.urlopen(f"{url}{name}.json", timeout=STEP_WITHIN) as answer:
+                seen = drawn and shows(json.load(answer))
+        except OSError as error:
+            witness.screen.line(f"{url}{page}: {error}", "31")
+            seen = False
+        word, colour = ("seen", "") if seen else ("MISSING", "31")
+        witness.screen.line(f"   {url}{page:20} {word}", colour)
+        fine = fine and seen
+    return fine
+
+
+def keep_serving(witness: Witness, viewer_url: str) -> None:
+    """Leaves the site and the viewer to whoever sits at the terminal."""
     assert witness.address is not None
     site = "http://{}:{}".format(*witness.address)
     witness.screen.heading(f"still serving {site}/ until Ctrl-C; its pages:")
     for step in STEPS:
         witness.screen.line(f"   {site}{step.path:32} {step.title}")
     witness.screen.line(f"   events and reports: {witness.folder}")
+    witness.screen.heading(f"the viewer: {viewer_url}")
     try:
         witness.wait(lambda: False, float("inf"))
     except KeyboardInterrupt:
@@ -464,8 +523,10 @@ def run(folder: Path) -> bool:
         for step in STEPS:
             drive(step, witness, pool)
         complete = table(witness)
-        if is_interactive():
-            keep_serving(witness)
+        with viewer(witness.folder) as url:
+            complete = view(url, witness) and complete
+            if is_interactive():
+                keep_serving(witness, url)
     return complete
 
 

@@ -51,6 +51,12 @@ have_chromium() {
 # With a font: without any, a page has no letters to look at.
 install_chromium() { apt_install chromium fonts-dejavu-core; }
 
+have_flamegraph() {
+    [ -e /usr/share/perl5/Devel/NYTProf/flamegraph.pl ]
+}
+
+install_flamegraph() { apt_install libdevel-nytprof-perl; }
+
 install_wrk() { apt_install wrk; }
 
 install_tmux() { apt_install tmux; }
@@ -60,6 +66,7 @@ test)
     need postgres "the tests marked postgres will be skipped"
     need tmux "the tests of slowhound top will be skipped"
     need chromium "the tests of pages will be skipped"
+    need flamegraph "the test with Brendan Gregg's flamegraph.pl will be skipped"
     ;;
 bench) need wrk "requests per second will not be measured" ;;
 *)

@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import include, path
 
 from shop import views
 
@@ -17,4 +17,6 @@ urlpatterns = [
     path("cache/", views.cached, name="cache"),
     path("outbound/", views.outbound, name="outbound"),
     path("async/", views.asynchronous, name="async"),
+    # slowhound: the viewer. Off unless DEBUG is on, for this site has no staff.
+    path("slowhound/", include("slowhound.viewer.urls")),
 ]

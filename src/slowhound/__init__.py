@@ -2,15 +2,16 @@
 
 The map; each layer imports only from those above it, and import-linter checks that:
 
-    guard losses fields redact frames folder osthread
+    guard losses fields redact secret_names secret_values frames folder osthread
                                                     know nothing of the rest
     config settings legacy record registry formats blackbox boxes notes postmortem graves
-    appendfile stacks tasks report selfdumps late remote oom dumps override
+    appendfile stacks tasks executors waiting report selfdumps late remote oom dumps sight override
                                                     one request's state, settings, files
     instrument/ watch/ flames/ sinks/ store/        siblings that never import each other
     events neighbours upkeep                        a record's events; the hound's chores
     writer recording recorder                       wires them: begin, finish, emit
-    context background celery conf middleware asgi apps checks gunicorn/ viewer/
+    context background celery conf middleware on_demand permission graphfiles
+    graphresponses asgi apps checks gunicorn/ viewer/
                                                     the application's and the server's side
     compat/ cli/ testing                            drop-in imports, commands, for tests
 

@@ -1,8 +1,10 @@
 """Django's system checks: what is wrong with the settings, and what to do.
 
-E001 not a dict, E002 unknown key, E003 bad value, E004 a sink that cannot be imported, W001 the
-middleware is not the first, W002 DIR cannot be used by this user, W003 local variables are shown
-in production, W004 TASKS names django.tasks and this Django has none.
+E001 not a dict, E002 unknown key, E003 bad value, E004 a sink that cannot be imported, E005 a rule
+of FLAMES that cannot, W001 the middleware is not the first, W002 DIR cannot be used by this user,
+W003 local variables are shown in production, W004 TASKS names django.tasks and this Django has
+none, W005 tokens for flame graphs are signed with a SECRET_KEY that can be guessed,
+E006 the rule of VIEWER cannot be imported, W006 VIEWER lets staff in and the site knows no users.
 """
 
 from __future__ import annotations
@@ -14,13 +16,19 @@ import django
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from slowhound import legacy
 from slowhound.conf import MIDDLEWARE, get_config, lookup
 from slowhound.config import problems
 from slowhound.folder import prepare
+from slowhound.settings import ALLOWED
 
+AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+# What `startproject` writes, and how long a key is at least (Django's security.W009).
+INSECURE = "django-insecure-"
+SHORTEST_KEY = 50
 IDS = {"shape": "slowhound.E001", "unknown": "slowhound.E002", "value": "slowhound.E003"}
 
 
@@ -43,6 +51,50 @@ def check_sinks(**_: Any) -> list[CheckMessage]:
             hint = "Name a class by its dotted path."
             found.append(Error(f"The sink {path!r}: {exc}.", hint=hint, id="slowhound.E004"))
     return found
+
+
+@register("slowhound")
+def check_flames(**_: Any) -> list[CheckMessage]:
+    """A rule is imported with the first request that asks; a token is worth what its key is."""
+    found: list[CheckMessage] = []
+    allow = get_config().flames_allow
+    for path in allow:
+        if path not in ALLOWED:
+            try:
+                import_string(path)
+            except ImportError as exc:
+                hint = "Name a function by its dotted path; it is given the request."
+                found.append(Error(f"FLAMES: {path!r}: {exc}.", hint=hint, id="slowhound.E005"))
+    if "token" in allow and not settings.DEBUG and not _is_key():
+        hint = "Set a long random SECRET_KEY, or take 'token' out of FLAMES['ALLOW']."
+        message = "Tokens for flame graphs are signed with a SECRET_KEY that can be guessed."
+        found.append(checks.Warning(message, hint=hint, id="slowhound.W005"))
+    return found
+
+
+@register("slowhound")
+def check_viewer(**_: Any) -> list[CheckMessage]:
+    """Who may see the viewer is asked with its first request only."""
+    allow = get_config().viewer.get("ALLOW", "debug")
+    if allow == "staff" and AUTHENTICATION not in settings.MIDDLEWARE:
+        hint = f"Add {AUTHENTICATION!r} to MIDDLEWARE, or name a function of your own."
+        message = "VIEWER lets staff in, and no middleware says who is: nobody gets in."
+        return [checks.Warning(message, hint=hint, id="slowhound.W006")]
+    if "." in allow:
+        try:
+            import_string(allow)
+        except ImportError as exc:
+            hint = "Name a function by its dotted path; it is given the request."
+            return [Error(f"VIEWER: {allow!r}: {exc}.", hint=hint, id="slowhound.E006")]
+    return []
+
+
+def _is_key() -> bool:
+    try:
+        key = settings.SECRET_KEY
+    except ImproperlyConfigured:  # it is empty
+        return False
+    return len(key) >= SHORTEST_KEY and not str(key).startswith(INSECURE)
 
 
 @register("slowhound")
@@ -109,6 +161,8 @@ def all_checks() -> list[CheckMessage]:
     for check in (
         check_settings,
         check_sinks,
+        check_flames,
+        check_viewer,
         check_folder,
         check_locals,
         check_tasks,

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from slowhound.settings import GIB, MIB, SETTINGS
+from slowhound.redact import text
+from slowhound.settings import DAY, FLAMES, GIB, MIB, SETTINGS
 
 
 class Problem(NamedTuple):
@@ -24,6 +25,16 @@ class Problem(NamedTuple):
     key: str
     message: str
     hint: str
+
+
+class Limit(NamedTuple):
+    """At most so many reports of one group in any ``seconds``."""
+
+    most: int
+    seconds: float
+
+
+DEFAULT_LIMIT = Limit(*SETTINGS["REPORT_LIMIT"].default)
 
 
 @dataclass(frozen=True)
@@ -36,18 +47,29 @@ class Config:
     stream: str | None = "auto"
     slow_after: float = 25.0
     slow_after_by_name: Mapping[str, float] = field(default_factory=dict)
+    sample_after: float = 1.0
+    sample_hz: float = 20
     ignore: frozenset[str] = frozenset()
     ignore_prefixes: tuple[str, ...] = ()
     locals: bool = False
+    mask: tuple[str, ...] = ()
     store: bool = True
     store_max_bytes: int = GIB
+    store_max_age: float | None = 30 * DAY
     reports_max_bytes: int = 256 * MIB
     reports_dir: str | None = None  # None: DIR/reports
     report_files: bool = True
     watch: bool = True
     sampling: Mapping[str, float] = field(default_factory=dict)
     sinks: tuple[Any, ...] = ()
+    report_limit: Limit | None = DEFAULT_LIMIT
     tasks: tuple[str, ...] = ()
+    flames_allow: tuple[str, ...] = ("debug",)
+    flames_every: float = 1.0
+    flames_seconds: float = 60.0
+    flames_max_bytes: int = 256 * MIB
+    flames_dir: str | None = None  # None: DIR/flames
+    viewer: Mapping[str, Any] = field(default_factory=dict)
     service: str | None = None
     release: str | None = None
     host: str = ""
@@ -94,7 +116,7 @@ def problems(given: object) -> list[Problem]:
                 Problem("unknown", str(key), f"SLOWHOUND has no key {key!r}.", f"Known: {known}.")
             )
         elif not setting.accepts(value):
-            message = f"SLOWHOUND[{key!r}] must be {setting.must_be}, not {value!r}."
+            message = f"SLOWHOUND[{key!r}] must be {setting.must_be}, not {text(repr(value))}."
             found.append(Problem("value", key, message, setting.meaning))
     return found
 
@@ -112,6 +134,9 @@ def load(given: object) -> Config:
     named = dict(slow_after) if isinstance(slow_after, Mapping) else {"*": slow_after}
     ignore = frozenset(value("IGNORE"))
     stream = value("STREAM")
+    limit = value("REPORT_LIMIT")
+    flames = {**FLAMES, **value("FLAMES")}
+    allow = flames["ALLOW"]
     return Config(
         enabled=value("ENABLED"),
         dir=os.path.abspath(os.fspath(value("DIR") or default_dir())),
@@ -119,15 +144,25 @@ def load(given: object) -> Config:
         stream=None if stream is None else os.fspath(stream),
         slow_after=float(named.pop("*", SETTINGS["SLOW_AFTER"].default)),
         slow_after_by_name={name: float(seconds) for name, seconds in named.items()},
+        sample_after=float(value("SAMPLE_AFTER")),
+        sample_hz=float(value("SAMPLE_HZ")),
         ignore=ignore,
         ignore_prefixes=tuple(name for name in ignore if name.startswith("/")),
         locals=value("LOCALS"),
+        mask=tuple(value("MASK")),
         store=value("STORE"),
         store_max_bytes=value("STORE_MAX_BYTES"),
+        store_max_age=value("STORE_MAX_AGE"),
         reports_max_bytes=value("REPORTS_MAX_BYTES"),
         sampling=dict(value("SAMPLING") or {}),
         sinks=tuple(value("SINKS")),
+        report_limit=None if limit is None else Limit(limit[0], float(limit[1])),
         tasks=tuple(value("TASKS")),
+        flames_allow=(allow,) if isinstance(allow, str) else tuple(allow),
+        flames_every=float(flames["EVERY"]),
+        flames_seconds=float(flames["SECONDS"]),
+        flames_max_bytes=flames["MAX_BYTES"],
+        viewer=dict(value("VIEWER")),
         service=value("SERVICE") or os.environ.get("OTEL_SERVICE_NAME") or None,
         release=value("RELEASE"),
         host=socket.gethostname(),

@@ -47,6 +47,8 @@ def terminal(record: Record, rate: float) -> Event:
         event.update(record.aborted)
     if record.slow is not None:
         event.update(record.slow.fields())
+    if record.flame is not None:
+        event["flame"] = record.flame
     return event
 
 
@@ -62,6 +64,8 @@ def slow(record: Record, age: float) -> Event:
     _describe_work(record, event)
     if record.slow is not None:
         event.update(record.slow.fields())
+    if record.flame is not None:
+        event["flame"] = record.flame
     return event
 
 

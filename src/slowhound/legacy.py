@@ -88,7 +88,11 @@ LEGACY: dict[str, LegacySetting] = {
         "a level's name or number", _level, "Level of those (WARNING).", "SINKS"
     ),
     "DOGSLOW_LOG_TO_SENTRY": LegacySetting(
-        "True or False", _flag, "Log a short message with the stack as extra, for Sentry.", "SINKS"
+        "True or False",
+        _flag,
+        "Send reports to Sentry where `sentry_sdk` is initialised; else log a short message with"
+        " the stack as extra, for Sentry.",
+        "SINKS",
     ),
     "DOGSLOW_IGNORE_URLS": LegacySetting(
         "a list or tuple of names", _names, "Names of URL patterns not watched.", "IGNORE"
@@ -96,7 +100,7 @@ LEGACY: dict[str, LegacySetting] = {
     "DOGSLOW_STACK_VARS": LegacySetting(
         "True or False", _flag, "Local variables in reports (False).", "LOCALS"
     ),
-    "FLAMES_DIR": LegacySetting("a folder", _path, "Where flame graphs go. Not used yet.", "DIR"),
+    "FLAMES_DIR": LegacySetting("a folder", _path, "Where flame graphs go (DIR/flames).", "DIR"),
 }
 _MISSING = object()
 
@@ -136,6 +140,9 @@ def apply(config: Config, given: object, lookup: Lookup) -> Config:
         if old("DOGSLOW_OUTPUT") is not None:
             changes["reports_dir"] = os.path.abspath(os.fspath(old("DOGSLOW_OUTPUT")))
         changes["report_files"] = bool(old("DOGSLOW_LOG_TO_FILE", default=True))
+    # Not what DIR stands for: a folder of graphs that is named is meant.
+    if old("FLAMES_DIR") is not None:
+        changes["flames_dir"] = os.path.abspath(os.fspath(old("FLAMES_DIR")))
     if "SINKS" not in own:
         changes["sinks"] = tuple(_sinks(old))
     return replace(config, **changes)
@@ -146,15 +153,20 @@ def _sinks(old: Callable[..., Any]) -> list[dict[str, Any]]:
     to, sender = old("DOGSLOW_EMAIL_TO"), old("DOGSLOW_EMAIL_FROM")
     if to is not None and sender is not None:
         addresses = [to] if isinstance(to, str) else list(to)
-        found.append({"sink": "slowhound.sinks.email.Email", "to": addresses, "sender": sender})
-    if old("DOGSLOW_LOGGER") is not None:
+        as_it_was = {"plain": True, "follow_ups": False}
+        email = {"sink": "slowhound.sinks.email.Email", "to": addresses, "sender": sender}
+        found.append(email | as_it_was)
+    to_sentry = bool(old("DOGSLOW_LOG_TO_SENTRY", default=False))
+    if to_sentry or old("DOGSLOW_LOGGER") is not None:
         level = old("DOGSLOW_LOG_LEVEL", "WARNING")
+        sink = "sentry_or_logger.make" if to_sentry else "logger.PythonLogger"
         found.append(
             {
-                "sink": "slowhound.sinks.logger.PythonLogger",
+                "sink": f"slowhound.sinks.{sink}",
                 "name": old("DOGSLOW_LOGGER"),
                 "level": _levels()[level] if isinstance(level, str) else level,
-                "brief": bool(old("DOGSLOW_LOG_TO_SENTRY", default=False)),
+                "brief": to_sentry,
+                "follow_ups": False,
             }
         )
     return found

@@ -16,12 +16,13 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from slowhound import recorder
+from slowhound import on_demand, recorder
 from slowhound.conf import get_config
 from slowhound.config import Config
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.record import Record, current_record
+from slowhound.redact import short_text
 
 _guard = guard("middleware")
 
@@ -37,6 +38,8 @@ class Watch:
     ) -> HttpResponseBase:
         """The response of ``get_response``, untouched."""
         record = self._before(request)
+        if record is not None and on_demand.asked(request.META):
+            get_response = on_demand.around(get_response, record, self.config)
         try:
             response = get_response(request)
         except BaseException as exc:
@@ -57,6 +60,8 @@ class Watch:
     ) -> HttpResponseBase:
         """The same for a ``get_response`` that is awaited."""
         record = self._before(request)
+        if record is not None and on_demand.asked(request.META):
+            get_response = on_demand.around_later(get_response, record, self.config)
         try:
             response: HttpResponseBase = await get_response(request)
         except BaseException as exc:
@@ -94,7 +99,7 @@ class Watch:
                 if active is not None:
                     active.carry(record)
             record.request = request
-            record.path = request.path  # decoded; a server's own is not
+            record.path = short_text(request.path)  # decoded; a server's own is not
             record.environ = request.META
         except Exception as exc:  # noqa: BLE001  inlined guard: this runs in each request
             _guard.failed(exc)

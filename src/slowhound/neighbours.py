@@ -26,6 +26,7 @@ from slowhound.postmortem import LARGEST, about, shared_threads, signed
 from slowhound.report import Report, Snapshot, one_line
 from slowhound.selfdumps import SelfDump
 from slowhound.sinks.reports import ReportFiles
+from slowhound.sinks.spool import spool_new
 
 Write = Callable[[dict[str, Any]], None]
 
@@ -36,11 +37,16 @@ class Neighbour:
     Args:
         path: of its box.
         write: writes one event.
+        deliver: hands a report to the sinks of this process; None: it has none, and leaves the
+            report to a worker.
     """
 
-    def __init__(self, path: str, write: Write) -> None:
+    def __init__(
+        self, path: str, write: Write, deliver: Callable[[Report], None] | None = None
+    ) -> None:
         self.path = path
         self.write = write
+        self.deliver = deliver
         self._next_look = 0.0
         self._pause = 0.0
 
@@ -120,6 +126,10 @@ class Neighbour:
         event["report"] = name
         self._write_cell(pending.at + REPORTED * 8, pending.number)
         self.write(event)
+        if self.deliver is not None:
+            self.deliver(report)
+        elif settings.get("deliver"):
+            spool_new(directory, report)
         return name
 
     def _write_cell(self, at: int, value: int) -> None:

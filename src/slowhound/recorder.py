@@ -49,6 +49,8 @@ def finish(record: Record) -> None:
     else:
         record.done = True
         in_flight.pop(record.number, None)
+        if record.on_end is not None:
+            record.on_end(None)
 
 
 def stop() -> None:

@@ -12,25 +12,28 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from slowhound import blackbox, events, guard, instrument
+from slowhound import blackbox, events, guard, instrument, redact
 from slowhound import record as record_module
 from slowhound.config import Config
 from slowhound.events import Event
+from slowhound.flames.files import FlameFiles
+from slowhound.flames.sampler import Sampler
 from slowhound.guard import guarded
-from slowhound.instrument import db
+from slowhound.instrument import db, trace, view
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.notes import who_note
 from slowhound.osthread import get_ident, is_patched
 from slowhound.record import Record, current_record, in_flight, use_os_threads
 from slowhound.registry import instrumenters, set_up
+from slowhound.report import of_death
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.reports import NoFiles, ReportFiles
 from slowhound.stacks import shares_thread
 from slowhound.upkeep import Upkeep
 from slowhound.watch.deadman import DeadMan
-from slowhound.watch.hound import Hound, tick_for
+from slowhound.watch.hound import SHORTEST_TICK, Hound, tick_for
 from slowhound.watch.loops import Loops
 from slowhound.watch.reporter import Files, Outlets
 from slowhound.watch.slow import SlowWatch
@@ -61,6 +64,7 @@ class Recorder:
 
     def __init__(self, config: Config, server: Server) -> None:
         self.config = config
+        redact.extend(config.mask)
         self.server = server
         self.pid = os.getpid()
         self.starter = threading.get_native_id(), get_ident()  # the thread that starts it
@@ -73,9 +77,9 @@ class Recorder:
         self.loops = Loops(config.shortest_threshold(), self._tell)
         self.saturation = Saturation()
         self.box: blackbox.Box | None = None
-        self.writer = Writer(config, server.log)
+        self.delivery = Delivery(config.sinks, config.dir, config.report_limit)
+        self.writer = Writer(config, server.log, self.delivery)
         self.emit = self.writer.emit
-        self.delivery = Delivery(config.sinks)
         reports: Files = NoFiles()
         if config.report_files:
             reports = ReportFiles(config.dir, config.reports_max_bytes, config.reports_dir)
@@ -85,18 +89,36 @@ class Recorder:
             self.emit,
             reports,
             self.delivery.put,
+            self.delivery.put_end,
             self.saturation.threads,
             self._tell,
         )
         self.watch = SlowWatch(config, out, Starvation(self.deadman), self.loops)
+        self.sampler = Sampler(
+            FlameFiles(config.dir, config.flames_max_bytes, config.flames_dir),
+            config.sample_after,
+            config.sample_hz,
+            self.watch.watches,
+            self.watch.starvation.wrote,
+        )
+        self._tick = tick_for(min(self.watch.shortest, config.sample_after))
+        self._watch_due = 0.0
         self.upkeep = Upkeep(self)
         self.hound = Hound(
-            tick_for(self.watch.shortest),
-            self.watch.scan,
+            self._tick,
+            self._scan,
             self.upkeep.chores(),
             self._asleep,
             self._awake,
         )
+
+    def _scan(self, now: float) -> float:
+        """What the hound does each time it wakes; returns when it wants to do so again."""
+        due = self.sampler.scan(now)
+        if now >= self._watch_due:
+            # The sampler wakes more often than all requests in flight need to be looked through.
+            self._watch_due = min(max(self.watch.scan(now), now + SHORTEST_TICK), now + self._tick)
+        return min(due, self._watch_due, self.sampler.write(now))
 
     def _asleep(self) -> None:
         if self.box is not None:
@@ -104,6 +126,7 @@ class Recorder:
         self.deadman.arm()
 
     def _awake(self) -> None:
+        self.sampler.awake()
         self.deadman.disarm()
         now = time.monotonic_ns()
         if self.box is not None:
@@ -115,6 +138,7 @@ class Recorder:
         """Opens what is written to, installs the instrumenters, lets the hound run."""
         with guard.guard("start"):
             self.writer.open()
+            view.ignored = self.config.ignored if self.config.ignore else None
             instrument.install()
             set_up()
             self.hound.do_chores()
@@ -132,6 +156,12 @@ class Recorder:
         """A new record for the request that this thread carries from now on."""
         record = make(method, path, time.monotonic())
         record.environ = environ
+        if environ is not None:
+            parent = environ.get("HTTP_TRACEPARENT")
+            if parent is not None:
+                record.trace = trace.parse(parent)
+        elif trace.readers:  # a task; the view of a request asks, see instrument/view.py
+            trace.see(record)
         self.carry(record)
         in_flight[record.number] = record
         current_record.set(record)
@@ -182,6 +212,8 @@ class Recorder:
             record.done = True
             if current_record.get() is record:
                 current_record.set(record.outer)
+            if record.on_end is not None:
+                record.on_end(None)
         # Last, and not when the worker is being ended right here: while the slot is taken, whoever
         # finds the box of a dead process writes the event, unless it was written, see postmortem.
         if record.slot is not None:
@@ -203,6 +235,7 @@ class Recorder:
             box.cells[blackbox.SERVED] = nr
         if record.outcome is None:
             record.outcome = request_fields.outcome_of(record)
+        flame = self.sampler.ending(record, now) if record.took >= self.sampler.after else None
         if record.took >= self.watch.shortest or record.slow is not None:
             self.watch.ending(record, now)
         rate = self._keep(record) if self.config.sampling else 1.0
@@ -214,6 +247,12 @@ class Recorder:
             event["w_nr"] = nr
             event["rec_overhead"] = record.overhead + time.monotonic() - now
             self.emit(event, record)
+            if flame is not None:
+                self.sampler.put(flame, event)
+            if record.outcome == "timeout":
+                self.delivery.put(of_death(event))
+            if record.on_end is not None:
+                record.on_end(event)
 
     @guarded("least event")
     def _emit_least(self, record: Record) -> None:
@@ -233,7 +272,8 @@ class Recorder:
     def _keep(self, record: Record) -> float | None:
         """The rate at which requests like this one are kept; None when this one is not."""
         rate = self.config.sampling.get(record.outcome or "", 1.0)
-        if rate >= 1.0 or record.slow is not None or record.kind != "request":
+        asked_for = record.slow is not None or record.on_end is not None
+        if rate >= 1.0 or asked_for or record.kind != "request":
             return 1.0
         # Not random.random(): an application may count on its own sequence of that.
         return rate if int.from_bytes(os.urandom(2)) < rate * 0x10000 else None
@@ -263,6 +303,7 @@ class Recorder:
             self.hound.stop()
             self.deadman.stop(remove=not in_flight)
             self.watch.scan(time.monotonic())
+            self.sampler.stop()
             self.delivery.stop()
             if self.box is not None:
                 box, self.box = self.box, None

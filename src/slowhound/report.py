@@ -1,16 +1,21 @@
-"""The report of a slow request: the layout of dogslow's, and what else was known."""
+"""The report of a slow request: the layout of dogslow's, and what else was known.
+
+A request that died with its worker has one as well, made from its event (``of_death``).
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from slowhound.formats import clean
 from slowhound.frames import Stack, render
 from slowhound.record import Moment, Record
-from slowhound.redact import query_string, sql_shape
+from slowhound.redact import query_string, short_text, sql_shape
 
 DATE = "%d-%m-%Y %H:%M:%S UTC"
 SHOWN_MOMENTS = 50
@@ -43,11 +48,24 @@ class Snapshot:
         return f"{shown}\n\n{WAYS[self.by]}" if self.by in WAYS else shown
 
 
+class Finished(NamedTuple):
+    """How a slow request ended."""
+
+    seconds: float
+    status: int | None
+    outcome: str | None
+    verdict: str  # in the end
+
+
 @dataclass(frozen=True)
 class Report:
-    """A slow request as a sink gets it: plain data, no live object of the application."""
+    """A slow request or a death as a sink gets it: plain data, no live object of the application.
 
-    event: dict[str, Any]  # the `slow` event
+    ``held_back`` and ``first_seen`` are about its group, which ``fingerprint`` names: how many
+    of the group no sink got since the last one they did, and whether this is the first one known.
+    """
+
+    event: dict[str, Any]  # the `slow` event; of a death the `timeout` or `crash` event
     request_line: str
     started: float  # seconds since 1970
     intercepted: float
@@ -61,15 +79,51 @@ class Report:
     timeline: list[Moment] | None = field(default_factory=list)  # None: not known here
     timeline_left_out: int = 0
     others: list[str] = field(default_factory=list)
+    held_back: int = 0
+    first_seen: bool = False
+    finished: Finished | None = None  # of a slow request that has ended
+
+    @property
+    def id(self) -> str:
+        """The same at each attempt to deliver it, and of no other report."""
+        return f"{self.event.get('req_id')}.{self.kind}"
+
+    @property
+    def kind(self) -> str:
+        """``slow``, ``timeout`` or ``crash``."""
+        return str(self.event.get("event_type") or "slow")
+
+    @property
+    def view(self) -> str:
+        """The view, a task's name, or ``-``."""
+        return str(self.event.get("resp_view") or self.event.get("task_name") or "-")
+
+    @property
+    def flame(self) -> str | None:
+        """File name of the flame graph in ``DIR/flames``."""
+        found = self.event.get("flame")
+        return found if isinstance(found, str) else None
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that name its group: of its stack, or of the last one before death."""
+        if self.kind == "slow":
+            found = self.event.get("slow_fingerprint")
+            if isinstance(found, str) and _GROUP.fullmatch(found):
+                return found
+        return _group_of_death(self.event)
 
     def text(self) -> str:
         """The whole report as it stands in the file."""
+        if self.kind != "slow":
+            return death_text(self)
         parts = [
             f"Undead request intercepted at: {_date(self.intercepted)}",
             self._head(),
             self._stack(),
             *(["Verdict:\n" + verdict_text(self.verdict)] if self.verdict else []),
             self._facts(),
+            *([f"Flame graph: {one_line(self.flame)}"] if self.flame else []),
             timeline_text(self.timeline, self.timeline_left_out),
             others_text(self.others),
         ]
@@ -83,7 +137,7 @@ class Report:
         return "\n".join(
             (
                 one_line(self.request_line),
-                f"Hostname:   {self.host}",
+                f"Hostname:   {one_line(self.host)}",
                 f"Thread ID:  {self.thread_id}",
                 f"Process ID: {self.pid}",
                 f"Parent PID: {self.parent}",
@@ -122,6 +176,62 @@ class Report:
             f"  {name:<17} {one_line(self.event[name])}" for name in names if name in self.event
         ]
         return "So far:\n" + "\n".join(rows)
+
+
+_GROUP = re.compile(r"[0-9a-f]{12}")
+_LINE_NUMBER = re.compile(r":\d+:")
+
+
+def _group_of_death(event: dict[str, Any]) -> str:
+    kind = event.get("event_type")
+    names = ("event_type", "crash_cause", "resp_view", "task_name", f"{kind}_loc")
+    parts = [str(event.get(name)) for name in (*names, f"{kind}_cause_loc")]
+    # Without line numbers, as that of a stack.
+    text = _LINE_NUMBER.sub(":", "\n".join(parts))
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
+
+
+def of_death(event: dict[str, Any]) -> Report:
+    """The report of a request that its worker's death ended, from its terminal event."""
+    ended = float(event.get("ts") or 0.0)
+    method = event.get("req_method") or event.get("task_kind")
+    return Report(
+        event=event,
+        request_line=f"{method} {event.get('req_path') or event.get('task_name')}",
+        started=ended - (event.get("resp_time") or 0.0),
+        intercepted=ended,
+        host=str(event.get("host")),
+        thread_id=0,
+        snapshot=None,
+        pid=event.get("pid") or 0,
+        parent=0,
+        timeline=None,
+    )
+
+
+def death_text(report: Report) -> str:
+    """What is known of a death: its cause, the last stack, the SQL that was running."""
+    event, kind = report.event, report.kind
+    stack = str(event.get(f"{kind}_stack") or "(not known)").split(" < ")
+    known = ("req_id", "resp_view", "resp_time", "crash_cause", "crash_signal", "crash_code")
+    also = ("w_rss", f"{kind}_stack_age", f"{kind}_sql", f"{kind}_sql_time")
+    return "\n".join(
+        [
+            f"Request ended with its worker at: {_date(report.intercepted)}",
+            "",
+            one_line(report.request_line),
+            f"Hostname:   {one_line(report.host)}",
+            f"Process ID: {report.pid}",
+            f"Started:    {_date(report.started)}",
+            "",
+            "Last stack, innermost first:",
+            *[f"  {one_line(each)}" for each in stack],
+            "",
+            "What is known:",
+            *[f"  {name:<17} {one_line(event[name])}" for name in (*known, *also) if name in event],
+            "",
+        ]
+    )
 
 
 def _date(seconds: float) -> str:
@@ -221,7 +331,7 @@ def request_line(record: Record) -> str:
         return f"{record.method} {record.path}"
     environ = record.environ or {}
     scheme = environ.get("wsgi.url_scheme", "http")
-    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or "-"
+    host = short_text(environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or "-")
     query = environ.get("QUERY_STRING")
     asked = f"?{query_string(query)}" if query else ""
     return f"{record.method} {scheme}://{host}{record.path}{asked}"

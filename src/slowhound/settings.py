@@ -6,13 +6,26 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from slowhound.secret_names import OF_VALUES
+
 GIB = 1024**3
 MIB = 1024**2
+DAY = 24 * 60 * 60
 # What TASKS may name.
 TASKS = ("commands", "django.tasks")
+# What FLAMES["ALLOW"] may say, beside the dotted path of a callable.
+ALLOWED = ("debug", "token", "staff")
+# Keys of FLAMES, and their defaults.
+FLAMES: dict[str, Any] = {
+    "ALLOW": "debug",
+    "EVERY": 1.0,
+    "SECONDS": 60.0,
+    "MAX_BYTES": 256 * MIB,
+}
 
 
 class Setting(NamedTuple):
@@ -60,6 +73,18 @@ def _names(value: object) -> bool:
     )
 
 
+def _patterns(value: object) -> bool:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        return False
+    try:
+        for each in value:
+            re.compile(each.removeprefix(OF_VALUES))
+    except re.error:
+        return False
+    # The empty one is found everywhere.
+    return all(each.removeprefix(OF_VALUES) for each in value)
+
+
 def _rates(value: object) -> bool:
     return value is None or (
         isinstance(value, Mapping)
@@ -75,8 +100,45 @@ def _sinks(value: object) -> bool:
     )
 
 
+def _limit(value: object) -> bool:
+    if value is None:
+        return True
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and _size(value[0])
+        and _positive(value[1])
+    )
+
+
 def _tasks(value: object) -> bool:
     return isinstance(value, list | tuple) and all(each in TASKS for each in value)
+
+
+def _flames(value: object) -> bool:
+    if not isinstance(value, Mapping) or not set(value) <= set(FLAMES):
+        return False
+    given = {**FLAMES, **value}
+    return (
+        all(each in ALLOWED or "." in each for each in _listed(given["ALLOW"]))
+        and _number(given["EVERY"])
+        and _positive(given["SECONDS"])
+        and _size(given["MAX_BYTES"])
+    )
+
+
+def _listed(value: object) -> list[str]:
+    """The names in ``value``, one or several; what is none of it becomes the empty name."""
+    found = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+    return [each if isinstance(each, str) else "" for each in found]
+
+
+def _viewer(value: object) -> bool:
+    if not isinstance(value, Mapping) or not set(value) <= {"ALLOW", "FROM"}:
+        return False
+    allow, source = value.get("ALLOW", "debug"), value.get("FROM")
+    known = isinstance(allow, str) and (allow in ("debug", "staff") or "." in allow)
+    return known and _text_or_none(source)
 
 
 def _format(value: object) -> bool:
@@ -109,9 +171,17 @@ SETTINGS: dict[str, Setting] = {
         " `*` stands for all others (25 when it is missing).",
     ),
     "SAMPLE_AFTER": Setting(
-        1.0, "seconds", _number, "Seconds until a request is sampled. Not used yet."
+        1.0,
+        "seconds",
+        _number,
+        "Seconds until a request is sampled for its [flame graph](flame-accuracy.md).",
     ),
-    "SAMPLE_HZ": Setting(20, "a number above 0", _positive, "Samples a second. Not used yet."),
+    "SAMPLE_HZ": Setting(
+        20,
+        "a number above 0",
+        _positive,
+        "Samples a second of each such request, on average; fewer when there are many at once.",
+    ),
     "IGNORE": Setting(
         (),
         "a list or tuple of strings",
@@ -122,9 +192,22 @@ SETTINGS: dict[str, Setting] = {
     "LOCALS": Setting(
         False, "True or False", _flag, "Puts local variables, masked, into slow reports."
     ),
+    "MASK": Setting(
+        (),
+        "a list or tuple of regular expressions",
+        _patterns,
+        "More names whose values are secret, beside those that are known. What begins with `value:`"
+        " is looked for in texts instead; see [secrets](secrets.md).",
+    ),
     "STORE": Setting(True, "True or False", _flag, "Writes events to JSON-lines segments."),
     "STORE_MAX_BYTES": Setting(
         GIB, "a number of bytes", _size, "Bytes that all segments together may take."
+    ),
+    "STORE_MAX_AGE": Setting(
+        30 * DAY,
+        "seconds above 0, or None",
+        lambda value: value is None or _positive(value),
+        "Seconds that events are kept, by file; None: as long as `STORE_MAX_BYTES` allows.",
     ),
     "REPORTS_MAX_BYTES": Setting(
         256 * MIB, "a number of bytes", _size, "Bytes that all reports together may take."
@@ -140,7 +223,15 @@ SETTINGS: dict[str, Setting] = {
         (),
         "a list of dotted paths, or of mappings with a 'sink' key",
         _sinks,
-        "Classes that slow reports are handed to, on a thread of their own.",
+        "Classes that reports of slow requests and of deaths are handed to, on a thread of their"
+        " own.",
+    ),
+    "REPORT_LIMIT": Setting(
+        (3, 600.0),
+        "None, or a number of reports and seconds",
+        _limit,
+        "At most so many reports of one group (same view, same functions) go to the sinks in any so"
+        " many seconds; the next one says how many were held back. None: all of them.",
     ),
     "TASKS": Setting(
         (),
@@ -151,9 +242,21 @@ SETTINGS: dict[str, Setting] = {
     ),
     "FLAMES": Setting(
         {"ALLOW": "debug"},
-        "a mapping",
-        lambda value: isinstance(value, Mapping),
-        "Who may ask for a flame graph. Not used yet.",
+        "a mapping with the keys ALLOW ('debug', 'token', 'staff', a dotted callable, or a list of"
+        " them), EVERY, SECONDS and MAX_BYTES",
+        _flames,
+        "`ALLOW`: who may ask for a flame graph where DEBUG is off: nobody (`debug`), who has a"
+        " `token`, `staff`, or whom a callable allows; see [flames](flames.md). `EVERY` (1.0):"
+        " seconds from one to the next in a worker. `SECONDS` (60): how long one can take."
+        " `MAX_BYTES` (256 MiB): what all flame graphs together may take.",
+    ),
+    "VIEWER": Setting(
+        {"ALLOW": "debug"},
+        "a mapping with ALLOW ('debug', 'staff' or a dotted path) and perhaps FROM (a string)",
+        _viewer,
+        "Who may use the [viewer](viewer.md), where it is mounted. `debug`: this machine and staff,"
+        " while `DEBUG` is on; `staff`: users with `is_staff`; else the dotted path of a function"
+        " that is given the request. `FROM`: `clickhouse://...` instead of `DIR`.",
     ),
     "SERVICE": Setting(
         None, "a string or None", _text_or_none, "Name of the service, in each event."

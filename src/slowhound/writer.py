@@ -13,8 +13,10 @@ from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.fields import VERSION
 from slowhound.instrument import db
-from slowhound.record import Record
+from slowhound.record import Ids, Record
+from slowhound.redact import masked
 from slowhound.sinks import stream
+from slowhound.sinks.delivery import Delivery
 from slowhound.store.segments import open_segment
 
 # Set by slowhound.testing: events are kept here and written nowhere.
@@ -27,10 +29,12 @@ class Writer:
     Args:
         config: format, stream, store, and what each event says of its process.
         log: the server's access log, for ``STREAM`` ``auto``.
+        delivery: hands events to those of ``SINKS`` that want them.
     """
 
-    def __init__(self, config: Config, log: stream.Stream | None) -> None:
+    def __init__(self, config: Config, log: stream.Stream | None, delivery: Delivery) -> None:
         self.config = config
+        self.delivery = delivery
         self.pid = os.getpid()
         # next() is atomic, += is not.
         self._numbers = itertools.count(1)
@@ -55,8 +59,23 @@ class Writer:
             self.segment = open_segment(self.config.dir, self.config.store_max_bytes)
             self.files.append(self.segment)
 
-    def emit(self, event: Event, record: Record | None = None) -> None:
-        """Completes one event and writes it to the stream and to the segment."""
+    def emit(self, event: Event, record: Record | None = None, trace: Ids | None = None) -> None:
+        """Completes one event and writes it to the stream and to the segment.
+
+        ``trace`` is for an event of a request that does not have all that its record has.
+        """
+        self._sign(event, record.trace if record is not None else trace)
+        details = None
+        if record is not None:
+            if record.extras is not None:
+                event.update(masked(record.extras))
+            if record.queries is not None:
+                details = db.details(record)
+        if record is not None and event["event_type"] != "slow":
+            record.emitted = True
+        self.write(event, details)
+
+    def _sign(self, event: Event, trace: Ids | None) -> None:
         config = self.config
         event["ts"] = time.time()
         event["host"] = config.host
@@ -65,21 +84,14 @@ class Writer:
             event["service"] = config.service
         if config.release is not None:
             event["release"] = config.release
+        if trace is not None:
+            event["trace_id"], event["span_id"] = trace
         if losses.dropped:
             event["rec_dropped"] = losses.dropped
         if guard.total:
             event["rec_errors"] = guard.total
         event["seq"] = next(self._numbers)
         event["v"] = VERSION
-        details = None
-        if record is not None:
-            if record.extras is not None:
-                event.update(record.extras)
-            if record.queries is not None:
-                details = db.details(record)
-        if record is not None and event["event_type"] != "slow":
-            record.emitted = True
-        self.write(event, details)
 
     def write(self, event: Event, details: dict[str, Any] | None) -> None:
         """Writes a complete event; ``details`` are the fields that only JSON can hold."""
@@ -87,6 +99,9 @@ class Writer:
         if captured is not None:
             captured.append(whole)
             return
+        feed = self.delivery.feed  # read once: its thread may take it away
+        if feed is not None:
+            feed(whole)
         line = formats.json_line(whole) if self._needs_json else b""
         # The segment first: it says whether the event was written, should the process die here.
         if self.segment is not None:

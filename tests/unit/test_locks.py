@@ -16,7 +16,7 @@ import pytest
 
 from slowhound.watch import locks
 from slowhound.watch.locks import FOUND, TOLD, Wait, circles, deadlocks, waits
-from slowhound.watch.waiting import waiting_for
+from slowhound.waiting import waiting_for
 
 touched: list[str] = []
 GLOBAL = threading.Lock()

@@ -1,20 +1,15 @@
-"""Real threads, and the delivery to sinks that runs in one."""
+"""Real threads of the system."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
-from slowhound import losses
 from slowhound.osthread import OsThread, get_ident
-from slowhound.sinks import delivery
-from slowhound.sinks.delivery import QUEUE_LIMIT, Delivery
 from tests.harness.waiting import eventually
 
 LONG = 3600.0
@@ -125,111 +120,3 @@ def test_thread_runs_while_a_greenlet_blocks() -> None:
     argv = [sys.executable, "-c", PATCHED]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
     assert done.stdout == "True False True True\n", done.stderr
-
-
-class Keeps:
-    """A sink that waits for its turn, and keeps what it is given."""
-
-    got: list[Any]
-    go: threading.Event
-    entered: threading.Event
-    closed: int
-
-    def deliver(self, report: Any) -> None:
-        Keeps.entered.set()
-        Keeps.go.wait()
-        Keeps.got.append(report)
-
-    def close(self) -> None:
-        Keeps.closed += 1
-
-
-@pytest.fixture
-def delivered() -> Iterator[Delivery]:
-    """Delivery to one sink, which waits until `Keeps.go`."""
-    Keeps.got, Keeps.closed = [], 0
-    Keeps.go, Keeps.entered = threading.Event(), threading.Event()
-    made = Delivery((f"{__name__}.Keeps",))
-    yield made
-    Keeps.go.set()
-    made.stop(5)
-
-
-def put(made: Delivery, report: object) -> None:
-    made.put(report)  # type: ignore[arg-type]
-
-
-def test_nothing_starts_without_a_report_or_a_sink(delivered: Delivery) -> None:
-    """The thread comes with the first report, and never when there are no sinks."""
-    assert not delivered._thread.alive()
-    put(delivered, "first")
-    assert delivered._thread.alive()
-    none = Delivery(())
-    put(none, "first")
-    assert not none._thread.alive()
-
-
-def test_reports_come_in_order_and_the_stop_flushes(delivered: Delivery) -> None:
-    """What is queued when the worker stops is delivered, then the sink is closed."""
-    for number in range(10):
-        put(delivered, number)
-    Keeps.go.set()
-    delivered.stop(5)
-    assert Keeps.got == list(range(10))
-    assert Keeps.closed == 1
-
-
-def test_full_queue_drops_its_oldest_and_counts_it(delivered: Delivery) -> None:
-    """While the sink hangs the newest reports are kept; each other one is counted."""
-    put(delivered, "under way")
-    assert Keeps.entered.wait(5)
-    for number in range(QUEUE_LIMIT + 7):
-        put(delivered, number)
-    assert losses.dropped == 7
-    Keeps.go.set()
-    delivered.stop(5)
-    assert Keeps.got == ["under way", *range(7, QUEUE_LIMIT + 7)]
-
-
-def test_stop_does_not_wait_for_a_sink_that_hangs(delivered: Delivery) -> None:
-    """It returns after its time, with the thread still there."""
-    put(delivered, "under way")
-    assert Keeps.entered.wait(5)
-    delivered.stop(0.01)
-    assert delivered._thread.alive()
-    assert Keeps.got == []
-
-
-def test_forked_child_delivers_its_own_only(delivered: Delivery) -> None:
-    """It starts a thread of its own, and leaves what its parent had queued to that."""
-    put(delivered, "under way")
-    assert Keeps.entered.wait(5)
-    put(delivered, "the parent's")
-    pid = os.fork()
-    if pid == 0:
-        Keeps.go = threading.Event()
-        Keeps.go.set()
-        put(delivered, "the child's")
-        delivered.stop(5)
-        os._exit(0 if Keeps.got == ["the child's"] else 1)
-    assert os.waitpid(pid, 0)[1] == 0
-    Keeps.go.set()
-    delivered.stop(5)
-    assert Keeps.got == ["under way", "the parent's"]
-
-
-def test_thread_that_cannot_start_is_tried_again(
-    delivered: Delivery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a thread the report waits for the next one."""
-
-    def fails(_self: OsThread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(delivery.OsThread, "start", fails)
-        put(delivered, 1)
-    Keeps.go.set()
-    put(delivered, 2)
-    delivered.stop(5)
-    assert Keeps.got == [1, 2]

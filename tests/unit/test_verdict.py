@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from slowhound.frames import Frame, Stack
 from slowhound.watch.verdict import Sample, verdict
-from slowhound.watch.waiting import GIL, RUNNING
+from slowhound.waiting import GIL, RUNNING
 
 RECV = "recv from 10.0.0.5:5432"
 

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.watch import waiting
-from slowhound.watch.waiting import GIL, NAME_LIMIT, RUNNING, cpu_seconds, waiting_for
+from slowhound import waiting
+from slowhound.waiting import GIL, NAME_LIMIT, RUNNING, cpu_seconds, waiting_for
 
 pytestmark = pytest.mark.skipif(not waiting._numbers(), reason="Linux on x86_64 or aarch64 only")
 
@@ -360,7 +360,7 @@ def test_any_address_is_one_printable_line(raw: bytes) -> None:
 
 UNPRIVILEGED = """
 import os, threading, time
-from slowhound.watch.waiting import waiting_for
+from slowhound.waiting import waiting_for
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 lock = threading.Lock()
 lock.acquire()

@@ -1,33 +1,51 @@
 """Delivery: one thread that hands reports to the classes named in ``SINKS``.
 
-The hound only puts a report into a bounded queue, so a sink that is slow or dead delays neither
-the next snapshot nor a request. The thread starts with the first report.
+A sink is any class with ``deliver`` and ``close``, see ``Sink``; it may have two methods more:
+
+- ``follow_up(report)``: a request whose report it was given has ended; ``report.finished`` says
+  how. May raise, is tried again. A request that ended before its report went out is told of by
+  ``deliver`` alone, with ``finished`` set.
+- ``take_event(event)``: each event of this worker, about once a second in a batch. Not tried again
+  when it raises. The dict is shared and must not be changed.
+
+The hound only puts a report into a bounded inbox, so a sink that is slow or dead delays neither
+the next snapshot nor a request. The thread decides what of it is sent (``hygiene``), writes that
+into the spool, and sends what is in the spool, its own reports and those that others left there. A
+sink that fails is tried again, with growing pauses, and does not stop the others. Each report
+arrives at least once; ``report.id`` is the same each time.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from slowhound.config import Limit
 from slowhound.guard import guard
 from slowhound.losses import lost
-from slowhound.osthread import OsThread
+from slowhound.osthread import OsThread, original
 from slowhound.report import Report
+from slowhound.sinks.hygiene import Groups
+from slowhound.sinks.inbox import Inbox
+from slowhound.sinks.outbox import Outbox
+from slowhound.sinks.outlet import Outlet
+from slowhound.sinks.spool import Letter
 
-QUEUE_LIMIT = 100
+EVENTS_LIMIT = 10_000
 # Seconds; a report wakes the thread at once.
-NOTHING_TO_DO = 3600.0
+EVENTS_EVERY = 1.0
+LOOK_EVERY = 5.0
 
 
 class Sink(Protocol):
     """What a class in ``SINKS`` has to have; its other settings are keyword arguments."""
 
     def deliver(self, report: Report) -> None:
-        """Takes one report; may be slow, may raise."""
+        """Takes one report; may be slow, may raise: then it is tried again."""
 
     def close(self) -> None:
         """Called once when the worker stops."""
@@ -42,72 +60,195 @@ def build(spec: Any) -> Sink:
     return sink
 
 
+def outlets_of(specs: tuple[Any, ...]) -> list[Outlet]:
+    """One for each entry of ``SINKS``; the second one of a class is called ``path#2``."""
+    outlets: list[Outlet] = []
+    paths: list[str] = []
+    for spec in specs:
+        path = spec if isinstance(spec, str) else spec["sink"]
+        paths.append(path)
+        name = path if paths.count(path) == 1 else f"{path}#{paths.count(path)}"
+        outlets.append(Outlet(name, lambda spec=spec: build(spec)))  # type: ignore[misc]
+    return outlets
+
+
 class Delivery:
-    """The queue and, from the first report on, its thread.
+    """The inbox, and the thread that empties it.
 
     That is one of the operating system's under gevent as well: a sink may wait there while a
     greenlet blocks, and what it waits in blocks no greenlet.
+
+    Args:
+        specs: ``SINKS``.
+        directory: ``DIR``, with the spool.
+        limit: how many reports of a group are sent; None: all.
     """
 
-    def __init__(self, specs: tuple[Any, ...]) -> None:
+    def __init__(self, specs: tuple[Any, ...], directory: str, limit: Limit | None = None) -> None:
         self._specs = specs
+        self._directory = directory
+        self._limit = limit
+        # Called with each event, by the request's own thread; None: no sink wants them.
+        self.feed: Callable[[dict[str, Any]], None] | None = self._feed if specs else None
         self._begin()
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self._queue: deque[Report] = deque()
+        self._inbox = Inbox(self._limit.most if self._limit is not None else None)
+        self._events: deque[dict[str, Any]] = deque()
+        self._outbox = Outbox(self._directory, outlets_of(self._specs))
         self._thread = OsThread(self._run)
+        self._starting = original("_thread", "allocate_lock")()
         self._started = False
+        self._adopted: set[str] = set()
+        self._next_look = time.monotonic()
 
     def put(self, report: Report) -> None:
-        """Queues one report; a full queue drops its oldest, which is counted."""
-        if not self._specs:
-            return
-        if self._pid != os.getpid():
-            self._begin()  # what is queued, the parent will deliver
-        # Two at once, while a worker stops, are one report more or less.
-        if len(self._queue) >= QUEUE_LIMIT:
-            with contextlib.suppress(IndexError):  # the thread was faster
-                self._queue.popleft()
-                lost("reports for sinks", "the queue is full")
-        self._queue.append(report)
-        if not self._started:
-            self._start()
-        self._thread.wake()
+        """Takes one report."""
+        if self._specs:
+            self._ready()
+            self._inbox.put(report)
+            self._thread.wake()
+
+    def put_end(self, report: Report) -> None:
+        """Takes a report again, whose request has ended meanwhile."""
+        if self._specs:
+            self._ready()
+            self._inbox.put_end(report)
+            self._thread.wake()
+
+    def _feed(self, event: dict[str, Any]) -> None:
+        if len(self._events) >= EVENTS_LIMIT:
+            self._events.popleft()
+            lost("events for sinks", "the queue is full")
+        self._events.append(event)
+
+    def tend(self) -> None:
+        """Lets the thread run, which also sends what others left in the spool."""
+        if self._specs:
+            self._ready()
 
     def stop(self, timeout: float = 2.0) -> None:
-        """Lets the thread finish what is queued, for ``timeout`` seconds at most."""
+        """Lets the thread send what it has, for ``timeout`` seconds at most; the rest waits."""
+        self._outbox.deadline = time.monotonic() + timeout * 0.75
         self._thread.stop(timeout)
 
-    def _start(self) -> None:
-        try:
-            self._thread.start()
-            self._started = True
-        except RuntimeError as exc:  # no more threads; the next report tries again
-            lost("the thread of the sinks", exc, 0)
+    def _ready(self) -> None:
+        if self._pid != os.getpid():
+            self._begin()  # what is in there, the parent will send
+        # The hound and a thread that ends by a timeout may both be here.
+        if not self._started and self._starting.acquire(blocking=False):
+            try:
+                if not self._started:
+                    self._thread.start()
+                    self._started = True
+            except RuntimeError as exc:  # no more threads; the next one tries again
+                lost("the thread of the sinks", exc, 0)
+            finally:
+                self._starting.release()
 
     def _run(self, wait: Callable[[float], bool]) -> None:
-        sinks: list[tuple[str, Sink]] = []
-        for spec in self._specs:
-            name = spec if isinstance(spec, str) else spec["sink"]
-            with guard(f"sink {name}"):
-                sinks.append((name, build(spec)))
+        outlets = self._outbox.outlets
+        made = [outlet.make() for outlet in outlets]
+        if all(made) and not self._takers():
+            self.feed = None
+            self._events.clear()
         ending = False
         while not ending:
-            # Nothing that was queued before the end is missed: told to end, it looks once more.
-            ending = wait(NOTHING_TO_DO)
-            while self._queue:
-                self._deliver(sinks, self._queue.popleft())
-        for name, sink in sinks:
-            with guard(f"sink {name}"):
-                sink.close()
+            # Nothing that came before the end is missed: told to end, it looks once more.
+            ending = wait(self._pause())
+            watch = guard("delivery")
+            if not watch.off:
+                with watch:
+                    self._turn()
+        for outlet in outlets:
+            outlet.close()
 
-    @staticmethod
-    def _deliver(sinks: list[tuple[str, Sink]], report: Report) -> None:
-        for name, sink in sinks:
-            watch = guard(f"sink {name}")
-            if watch.off:
-                lost("reports for sinks", f"{name} is off")
+    def _takers(self) -> list[Outlet]:
+        return [outlet for outlet in self._outbox.outlets if outlet.takes_events]
+
+    def _pause(self) -> float:
+        """Seconds until there is something to do."""
+        due = min(self._next_look, self._outbox.next_try) - time.monotonic()
+        return min(max(due, 0.05), EVENTS_EVERY if self.feed is not None else LOOK_EVERY)
+
+    def _turn(self) -> None:
+        self._judge()
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + LOOK_EVERY
+            self._adopt()
+            self._release()
+        self._hand_on_events()
+        self._outbox.send(between=self._between)
+
+    def _between(self) -> None:
+        """What comes in while a sink is slow is in the spool before the next one is tried."""
+        self._judge()
+        self._hand_on_events()
+
+    def _hand_on_events(self) -> None:
+        takers = self._takers()
+        events = [self._events.popleft() for _ in range(len(self._events))]
+        for outlet in takers:
+            outlet.take(events)
+
+    def _judge(self) -> None:
+        """What of the inbox is sent goes into the spool."""
+        if not self._inbox:
+            return
+        taken = self._inbox.take()
+        now = time.time()
+        with self._outbox.spool.groups() as groups:
+            self._admit(groups, taken.reports, now)
+            for fingerprint, more in taken.more.items():
+                groups.hold(fingerprint, more.number, now)
+                self._outbox.hold(more.last)
+            sent = groups.ids()
+            for report in taken.ends:
+                if report.id in sent or self._limit is None:
+                    self._outbox.put(Letter(report, follow_up=True))
+
+    def _admit(self, groups: Groups, reports: list[Report], now: float) -> None:
+        known = groups.ids()
+        held: dict[str, Report] = {}
+        for report in reports:
+            if report.id in known:  # a neighbour has told it already
+                if report.finished is not None:
+                    self._outbox.put(Letter(report, follow_up=True))
                 continue
-            with watch:
-                sink.deliver(report)
+            judged = groups.judge(report, self._limit, now)
+            if judged is None:
+                held[report.fingerprint] = report
+            else:
+                self._outbox.put(Letter(judged))
+                self._outbox.drop_held(report.fingerprint)
+        for report in held.values():
+            self._outbox.hold(report)
+
+    def _adopt(self) -> None:
+        """Takes what processes left that send nothing themselves."""
+        names = self._outbox.names(".new")
+        self._adopted &= set(names)
+        for name in names:
+            if name in self._adopted:
+                continue  # it could not be removed
+            with self._outbox.spool.claim(name) as claimed:
+                if claimed is not None:
+                    report = claimed.letter.report
+                    if self.feed is not None:
+                        self.feed(report.event)  # its writer has no sinks to hand it to
+                    with self._outbox.spool.groups() as groups:
+                        self._admit(groups, [report], time.time())
+                    self._adopted.add(name)
+                    self._outbox.spool.remove(name)
+
+    def _release(self) -> None:
+        """Sends the newest of those that were held back, where there is room again."""
+        if not self._outbox.holds():
+            return
+        with self._outbox.spool.groups() as groups:
+            for report in self._outbox.held():
+                released = groups.release(report, self._limit, time.time())
+                if released is not None:
+                    self._outbox.put(Letter(released))
+                    self._outbox.drop_held(report.fingerprint)

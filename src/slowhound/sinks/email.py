@@ -1,30 +1,88 @@
-"""Reports by email, through Django's own mail settings."""
+"""Reports by email, through Django's own mail settings: plain text, and the same as a page."""
 
 from __future__ import annotations
 
-from django.core.mail import EmailMessage
+import re
+from typing import Any
+
+from django.core.mail import EmailMultiAlternatives, get_connection
 
 from slowhound.report import Report, one_line
+from slowhound.sinks.email_page import page
+from slowhound.sinks.words import cut, headline, opening, safe_id
+
+SUBJECT_LIMIT = 200
+# Seconds; where EMAIL_TIMEOUT is not set, a mail server that says nothing would be waited for
+# without end.
+TIMEOUT = 15.0
+_NO_HOST = re.compile(r"[^A-Za-z0-9.-]")
 
 
 class Email:
-    """One mail for each report.
+    """One mail for each report, and one when its request has ended.
 
     Args:
         to: addresses.
         sender: the From address; None: Django's ``DEFAULT_FROM_EMAIL``.
+        plain: the mail as dogslow sent it: its subject, and the text alone.
+        follow_ups: False: no mail when a request has ended.
     """
 
-    def __init__(self, to: list[str] | tuple[str, ...] | str, sender: str | None = None) -> None:
+    def __init__(
+        self,
+        to: list[str] | tuple[str, ...] | str,
+        sender: str | None = None,
+        *,
+        plain: bool = False,
+        follow_ups: bool = True,
+    ) -> None:
         self.to = [to] if isinstance(to, str) else list(to)
         self.sender = sender
+        self.plain = plain
+        self.follow_ups = follow_ups
 
     def deliver(self, report: Report) -> None:
-        """Sends the mail; raises what Django's mail raises (the caller counts it)."""
-        subject = f"Slow Request Watchdog: {one_line(report.request_line)}"
-        # A surrogate in a source line has no UTF-8; a mail without it is better than none.
-        body = report.text().encode("utf-8", "backslashreplace").decode("utf-8")
-        EmailMessage(subject[:200], body, self.sender, self.to).send()
+        """Sends the mail; raises what Django's mail raises, and is tried again then."""
+        self._send(report, {"Message-ID": f"<{_id(report)}>"})
+
+    def follow_up(self, report: Report) -> None:
+        """Answers its own mail: the request has ended."""
+        if self.follow_ups:
+            first = f"<{_id(report)}>"
+            headers = {"Message-ID": f"<end.{_id(report)}>"}
+            self._send(report, {**headers, "In-Reply-To": first, "References": first})
+
+    def _send(self, report: Report, headers: dict[str, str]) -> None:
+        if self.plain and report.kind == "slow":
+            subject, text = f"Slow Request Watchdog: {one_line(report.request_line)}", report.text()
+        else:
+            subject = f"slowhound: {headline(report)}"
+            text = "\n".join(opening(report)) + "\n\n" + report.text()
+        connection: Any = get_connection()
+        if getattr(connection, "timeout", TIMEOUT) is None:
+            connection.timeout = TIMEOUT
+        mail = EmailMultiAlternatives(
+            cut(subject, SUBJECT_LIMIT),
+            _writable(text),
+            self.sender,
+            self.to,
+            headers={**headers, "Auto-Submitted": "auto-generated"},
+            connection=connection,
+        )
+        if not self.plain:
+            mail.attach_alternative(_writable(page(report)), "text/html")
+        mail.send()
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+
+def _id(report: Report) -> str:
+    """The same at each try: a reader's program shows the mail once."""
+    host = _NO_HOST.sub("-", report.host).strip(".-") or "localhost"
+    return f"{safe_id(report)}@{host}"
+
+
+def _writable(text: str) -> str:
+    # A surrogate in a source line has no UTF-8; a mail without it is better than none.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

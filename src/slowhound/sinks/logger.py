@@ -7,28 +7,44 @@ from typing import Any
 
 from slowhound.frames import Frame, short_path
 from slowhound.report import Report, one_line
+from slowhound.sinks.words import end_note, headline
 
 
 class PythonLogger:
-    """One log record for each report.
+    """One log record for each report, and one when its request has ended.
+
+    Each has in ``extra`` what a formatter for JSON puts beside the message: ``slowhound``, the
+    fields of the event; ``slowhound_id``, the same when a report is logged twice;
+    ``slowhound_kind``, ``slowhound_group``, ``slowhound_held_back`` and ``slowhound_first_seen``.
 
     Args:
         name: of the logger.
         level: number or name.
         brief: the message is only the path, with the culprit and the stack as ``extra``. That is
             what collectors which group by message want (dogslow's ``DOGSLOW_LOG_TO_SENTRY``).
+        follow_ups: False: nothing is logged when a request has ended.
     """
 
-    def __init__(self, name: str, level: int | str = "WARNING", brief: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        level: int | str = "WARNING",
+        brief: bool = False,
+        *,
+        follow_ups: bool = True,
+    ) -> None:
         self.logger = logging.getLogger(name)
         self.level = logging.getLevelNamesMapping()[level] if isinstance(level, str) else level
         self.brief = brief
+        self.follow_ups = follow_ups
 
     def deliver(self, report: Report) -> None:
-        """Logs it; the fields of the event are in ``extra`` as ``slowhound``."""
+        """Logs it."""
         event = report.event
-        extra: dict[str, Any] = {"slowhound": event}
-        if self.brief:
+        extra = fields_of(report, report.kind)
+        if report.kind != "slow":
+            message = headline(report) if self.brief else f"{headline(report)} - {report.text()}"
+        elif self.brief:
             message = (
                 f"Slow Request Watchdog: {one_line(event.get('req_path') or event['task_name'])}"
             )
@@ -41,8 +57,29 @@ class PythonLogger:
             message = f"Slow Request Watchdog: {view}, {request_line} - {report.text()}"
         self.logger.log(self.level, "%s", message, extra=extra)
 
+    def follow_up(self, report: Report) -> None:
+        """Logs that the request has ended."""
+        if self.follow_ups and report.finished is not None:
+            message = f"{one_line(report.view)}, {one_line(report.request_line)}: "
+            message += end_note(report.finished)
+            extra = fields_of(report, "finished")
+            extra["slowhound_finished"] = report.finished._asdict()
+            self.logger.log(self.level, "%s", message, extra=extra)
+
     def close(self) -> None:
         """The logger is the application's."""
+
+
+def fields_of(report: Report, kind: str) -> dict[str, Any]:
+    """What every record has beside its message."""
+    return {
+        "slowhound": report.event,
+        "slowhound_id": report.id,
+        "slowhound_kind": kind,
+        "slowhound_group": report.fingerprint,
+        "slowhound_held_back": report.held_back,
+        "slowhound_first_seen": report.first_seen,
+    }
 
 
 def culprit(frame: Frame) -> str:

@@ -14,6 +14,7 @@ from slowhound.osthread import OsThread, original
 
 TICK = 0.25
 SHORTEST_TICK = 0.01
+SHORTEST_PAUSE = 0.001
 CHORES_EVERY = 1.0
 READY_WITHIN = 1.0
 
@@ -76,7 +77,7 @@ class Hound:
             pause = self._tick
             with watch:
                 # Not later than the next threshold, so that a report comes when it is due.
-                pause = min(pause, max(self._scan(now) - time.monotonic(), SHORTEST_TICK))
+                pause = min(pause, max(self._scan(now) - time.monotonic(), SHORTEST_PAUSE))
             if now >= self._next_chores:
                 self._next_chores = now + CHORES_EVERY
                 self.do_chores()

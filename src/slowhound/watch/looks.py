@@ -17,9 +17,9 @@ from slowhound.notes import stack_note
 from slowhound.record import Record
 from slowhound.report import Snapshot
 from slowhound.stacks import Look, look, shares_thread
+from slowhound.waiting import NOTHING, cpu_seconds, waiting_for
 from slowhound.watch.locks import deadlocks
-from slowhound.watch.verdict import HELD, Sample, Verdict, verdict
-from slowhound.watch.waiting import cpu_seconds, waiting_for
+from slowhound.watch.verdict import Sample, Verdict, verdict
 
 # Seconds. A look costs 70 µs, and most requests are over by then.
 LOOK_AFTER = 0.2
@@ -29,6 +29,7 @@ LOOKS_PER_SCAN = 32
 ROUND = 0.1
 # Looks kept of one request. When there are more, every second one goes: they cover all its life.
 KEPT = 16
+KEPT_DUMPS = 100
 # Seconds. Two looks nearer to each other would say nothing about whether a stack moves.
 APART = 0.05
 
@@ -96,7 +97,9 @@ def _keep(record: Record, sample: Sample) -> None:
 
 def keep_snapshot(record: Record, snapshot: Snapshot) -> None:
     """The same of a stack that was taken without the GIL."""
-    _keep(record, Sample(snapshot.age, snapshot.stack, HELD))
+    _keep(record, Sample(snapshot.age, snapshot.stack, NOTHING))
+    # For the flame graph, which has more room for them than the verdict.
+    record.dumps = [*(record.dumps or ())[-KEPT_DUMPS:], snapshot]
 
 
 def judge(record: Record) -> Verdict:

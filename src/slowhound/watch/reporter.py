@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from slowhound.frames import Stack, fingerprint, innermost
 from slowhound.record import Record, snapshot_in_flight
 from slowhound.report import (
+    Finished,
     Report,
     Snapshot,
     describe_others,
@@ -33,7 +35,8 @@ class Outlets(NamedTuple):
     """Where what the watch finds goes to.
 
     ``describe`` makes the ``slow`` event of a record that is so many seconds old, ``emit`` writes
-    it, ``deliver`` hands a report to the sinks and must not block. ``threads`` is how many threads
+    it, ``deliver`` hands a report to the sinks, ``deliver_end`` the same one when its request has
+    ended; they must not block. ``threads`` is how many threads
     this worker has for requests, ``tell`` writes an event that is about none.
     """
 
@@ -41,6 +44,7 @@ class Outlets(NamedTuple):
     emit: Callable[[dict[str, Any], Record], None]
     files: Files
     deliver: Callable[[Report], None]
+    deliver_end: Callable[[Report], None]
     threads: Callable[[], int | None]
     tell: Callable[[dict[str, Any]], None]
 
@@ -65,6 +69,7 @@ class Slow:
         self.dump: Snapshot | None = None  # of a request that ended before the hound could look
         self.verdict: str | None = None  # "stuck", "slow" or "unknown"
         self.ended = False
+        self.told: Report | None = None  # what the sinks were given
 
     def claim(self, record: Record) -> bool:
         """Makes this the record's; False when another thread was first (one dict operation)."""
@@ -101,7 +106,13 @@ class Reporter:
         name = self.files.given(record.number) if slow.given else self.files.name(record.number)
         slow.report = name or None
 
-    def write(self, record: Record, slow: Slow, snapshot: Snapshot | None) -> None:
+    def write(
+        self,
+        record: Record,
+        slow: Slow,
+        snapshot: Snapshot | None,
+        finished: Finished | None = None,
+    ) -> None:
         """The report file and the ``slow`` event, unless another process has written them."""
         said = judge(record)
         slow.verdict = said.word
@@ -111,7 +122,8 @@ class Reporter:
             if slow.report is not None and not self.files.create(slow.report, report.text()):
                 slow.report = event["report"] = None
             self.out.emit(event, record)
-        self.out.deliver(report)
+        slow.told = replace(report, finished=finished)
+        self.out.deliver(slow.told)
 
     def _compose(
         self, record: Record, snapshot: Snapshot | None, event: dict[str, Any], verdict: str
@@ -140,10 +152,14 @@ class Reporter:
 
     def end(self, record: Record, slow: Slow) -> None:
         """Adds how it ended; writes all of it when nobody could look before."""
+        verdict = judge(record).text
+        finished = Finished(record.took, record.status, record.outcome, verdict)
         if slow.blind is not None:
-            self.write(record, slow, slow.dump)
+            self.write(record, slow, slow.dump, finished)
+        elif slow.told is not None and record.outcome != "timeout":  # that is a report of its own
+            self.out.deliver_end(replace(slow.told, finished=finished))
         if slow.report is not None:
-            self.files.append(slow.report, end_text(record, judge(record).text))
+            self.files.append(slow.report, end_text(record, verdict))
 
 
 def begin(record: Record, threshold: float, snapshot: Snapshot | None) -> Slow:

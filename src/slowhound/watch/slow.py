@@ -116,6 +116,10 @@ class SlowWatch:
             self._report(record, threshold)
         return record.started + threshold * 2
 
+    def watches(self, record: Record) -> bool:
+        """False for a request that is ignored, and for what is open and not slow."""
+        return self._threshold(record) < float("inf")
+
     def _threshold(self, record: Record) -> float:
         """The record's threshold in seconds; infinity when it is ignored."""
         if not self.config.watch or record.long_lived:

@@ -11,6 +11,8 @@ import struct
 import sys
 from typing import Any
 
+from slowhound.waiting import cpu_clock
+
 # Seconds of CPU. Every tick of the hound starts it anew, so a worker whose threads take turns
 # never gets here: the hound waits for the GIL for some 5 ms per busy thread.
 HOLD = 1.0
@@ -41,14 +43,6 @@ def _libc() -> Any:
 
 _c = _libc()
 works = _c is not None and sys.implementation.name == "cpython"
-
-
-def cpu_clock(thread: int) -> int:
-    """The id of a thread's CPU clock, by the system's id of the thread (Linux's own encoding).
-
-    Not time.pthread_getcpuclockid, which may crash for a thread that has ended.
-    """
-    return ~thread << 3 | 6
 
 
 class CpuTimer:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from slowhound.frames import Stack, innermost
 from slowhound.report import one_line
-from slowhound.watch.waiting import GIL, RUNNING
+from slowhound.waiting import GIL, NOTHING, RUNNING
 
 INNERMOST = 5  # frames that are compared: a stack that differs further out is the same work
 SHOWN = 3
 PLACE_LIMIT = 200
-HELD = "nothing, it held the GIL"  # in the place of what a sample's thread waited for
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def verdict(samples: Sequence[Sample], deadlock: str | None = None) -> Verdict:
     else:
         word, text = "slow", f"slow: {_shares(samples)}; estimated from {len(samples)} looks"
         text += _moved(samples)
-    if any(each.waiting == HELD for each in samples):
+    if any(each.waiting == NOTHING for each in samples):
         text += "; it held the GIL: no other thread of the process ran meanwhile"
     text += _cpu(samples)
     return Verdict(word, f"{text}\ndeadlock: {one_line(deadlock)}" if deadlock else text)
@@ -62,7 +61,7 @@ def _single(samples: Sequence[Sample]) -> str:
     if not samples:
         return "unknown: nobody has looked"
     last = samples[-1]
-    waiting = f", {_doing(last.waiting)}" if last.waiting and last.waiting != HELD else ""
+    waiting = f", {_doing(last.waiting)}" if last.waiting and last.waiting != NOTHING else ""
     return f"unknown: one look, after {_seconds(last.age)} s, in {place(last.stack)}{waiting}"
 
 
@@ -70,7 +69,7 @@ def _stuck(samples: Sequence[Sample]) -> str:
     first, last = samples[0], samples[-1]
     text = f"stuck for about {_seconds(last.age - first.age)} s in {place(last.stack)}"
     text += f", the same at {len(samples)} looks"
-    said = Counter(each.waiting for each in samples if each.waiting and each.waiting != HELD)
+    said = Counter(each.waiting for each in samples if each.waiting and each.waiting != NOTHING)
     if said:
         most, times = said.most_common(1)[0]
         text += f", {_doing(most)}"

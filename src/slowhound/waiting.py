@@ -19,11 +19,12 @@ import time
 
 from slowhound.guard import guarded
 from slowhound.report import one_line
-from slowhound.watch.timers import cpu_clock
 
 RUNNING = "running"
 # A thread that runs Python gives up the GIL so that the hound can look at it.
 GIL = "running, or waiting for the GIL"
+# One that wrote its stack itself, because no other could run, waited for nothing.
+NOTHING = "nothing, it held the GIL"
 NAME_LIMIT, ATTEMPTS = 200, 3
 # Calls with these words need more than the words.
 READ, ACCEPT, CONNECT = "read from", "accept on", "connect to"
@@ -95,6 +96,14 @@ def _runtime() -> range:
     return range(0)
 
 
+def warm_up() -> None:
+    """Reads what has to be read once, so that the first look does not lose the GIL by it."""
+    _numbers()
+    _runtime()
+    _libc(HELD)
+    _libc(FREE)
+
+
 @guarded("waiting")
 def waiting_for(native_id: int) -> str | None:
     """What a thread of this process waits for now, as one printable line of bounded length.
@@ -122,6 +131,14 @@ def waiting_for(native_id: int) -> str | None:
     return RUNNING
 
 
+def cpu_clock(thread: int) -> int:
+    """The id of a thread's CPU clock, by the system's id of the thread (Linux's own encoding).
+
+    Not time.pthread_getcpuclockid, which may crash for a thread that has ended.
+    """
+    return ~thread << 3 | 6
+
+
 def cpu_seconds(native_id: int) -> float | None:
     """The CPU time in seconds that a thread of this process has used; None when it is gone.
 
@@ -134,6 +151,12 @@ def cpu_seconds(native_id: int) -> float | None:
         return time.clock_gettime(cpu_clock(native_id))
     except (OSError, OverflowError, TypeError):  # the last from Python 3.13 on
         return None
+
+
+def run_queue_wait(native_id: int) -> float:
+    """Seconds for which a thread of this process has waited for a CPU; 0 where it is not known."""
+    fields = (_task(native_id, b"schedstat") or b"").split()
+    return int(fields[1]) / 1e9 if len(fields) > 1 else 0.0
 
 
 def _task(native_id: int, name: bytes) -> bytes | None:

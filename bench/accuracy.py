@@ -1,0 +1,64 @@
+"""How true flame graphs are: the largest error of any function's share, where the truth is known.
+
+Each scenario runs under each sampler in a process of its own, and measures itself what each of its
+functions took. Of the functions in the truth, the one that a sampler is furthest off counts.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from bench import samplers
+from bench.scenarios import CYCLES, UNSEEN
+from bench.tables import show, verdict
+
+SECONDS = 1.2
+BUDGET, BUDGET_SHORT_CALLS = 5.0, 8.0
+
+
+def measure(name: str, tool: str, seconds: float) -> dict[str, Any]:
+    """What a sampler found of one scenario, and the truth."""
+    if tool == "py-spy":
+        return samplers.py_spy(name, seconds)
+    command = [sys.executable, "-m", "bench.scenarios", name, tool, str(seconds)]
+    ended = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    result: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return result
+
+
+def error(result: dict[str, Any]) -> float:
+    """The largest error of a function's share, in points."""
+    return 100 * max(
+        abs(_share(result, function) - share) for function, share in result["truth"].items()
+    )
+
+
+def _share(result: dict[str, Any], function: str) -> float:
+    share = float(result["found"].get(function, 0.0))
+    # Blind time is nobody's; here it is known whose it would have been.
+    return max(share, float(result.get("blind", 0.0))) if function in UNSEEN else share
+
+
+def budget(name: str) -> float:
+    """Points."""
+    return BUDGET_SHORT_CALLS if name == "5 ms C calls" else BUDGET
+
+
+def run(seconds: float = SECONDS) -> None:
+    """Measures and prints the table."""
+    rows = []
+    for name in CYCLES:
+        ours = measure(name, "on demand", seconds)
+        row = [name, f"{error(ours):.1f}", verdict(error(ours), budget(name))]
+        row.append(f"{100 * ours['blind']:.1f}")
+        for tool in ("pyinstrument", "py-spy"):
+            try:
+                row.append(f"{error(measure(name, tool, seconds)):.1f}")
+            except (OSError, subprocess.CalledProcessError):
+                row.append("failed")
+        rows.append(row)
+    head = ("scenario", "on demand", "budget", "blind %", "pyinstrument", "py-spy")
+    show(f"Largest error of a function's share, in points ({seconds:g} s each)", head, rows)

@@ -1,0 +1,178 @@
+"""The samplers that are compared, each as a context manager that says what it found.
+
+What it gives is a dict: ``found`` has each function's share of the time, with all that it called,
+``blind`` the share of time of which a sampler says itself that it does not know.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Shares = dict[str, float]
+PY_SPY_HZ = 200
+
+
+def run(name: str, tool: str, seconds: float) -> dict[str, Any]:
+    """One scenario under one tool, in this process."""
+    from bench import scenarios
+
+    return scenarios.run(name, seconds, TOOLS[tool])
+
+
+def inclusive(stacks: Iterable[tuple[Iterable[str], float]]) -> Shares:
+    """Each name's share: a stack counts once for each name in it."""
+    whole = 0.0
+    found: Shares = {}
+    for names, weight in stacks:
+        whole += weight
+        for name in set(names):
+            found[name] = found.get(name, 0.0) + weight
+    return {name: weight / whole for name, weight in found.items()} if whole else {}
+
+
+def _describe(profile: Any) -> dict[str, Any]:
+    frames, stacks = profile.frames, profile.stacks
+    return {
+        "found": inclusive(
+            ([frames[each].name for each in stacks[sample.stack]], sample.weight)
+            for sample in profile.samples
+        ),
+        "blind": profile.accuracy.blind / profile.duration,
+        "estimate": profile.accuracy.error,
+        "taken": profile.accuracy.taken,
+    }
+
+
+@contextmanager
+def on_demand() -> Iterator[dict[str, Any]]:
+    """Ours, as `?flames` has it."""
+    import asyncio
+
+    from slowhound.flames import demand
+    from slowhound.osthread import is_patched
+    from slowhound.record import Record, use_os_threads
+
+    use_os_threads()
+    record = Record("GET", "/", time.monotonic())
+    if asyncio._get_running_loop() is not None:
+        record.task = weakref.ref(asyncio.current_task())
+    elif is_patched():
+        import greenlet
+
+        record.greenlet = weakref.ref(greenlet.getcurrent())
+    result: dict[str, Any] = {}
+    demand.start(record)
+    yield result
+    result.update(_describe(demand.stop(record)))
+
+
+@contextmanager
+def for_free() -> Iterator[dict[str, Any]]:
+    """Ours, as each request has it that lasts; from its beginning on here."""
+    with tempfile.TemporaryDirectory(prefix="slowhound-bench-") as directory:
+        os.chmod(directory, 0o700)
+        recorder = start_recorder(directory)
+        record = recorder.begin("GET", "/")
+        result: dict[str, Any] = {}
+        yield result
+        recorder.finish(record)
+        from slowhound import recorder as recorders
+
+        recorders.stop()
+        result.update(_describe(recorder.sampler.files.read(record.flame)))
+
+
+def start_recorder(directory: str) -> Any:
+    """A recorder with its hound, as in a worker; it samples from the first tick on."""
+    from django.conf import settings
+
+    from slowhound import recorder
+    from slowhound.config import load
+
+    if not settings.configured:
+        settings.configure(SLOWHOUND={})
+    return recorder.start(load({"DIR": directory, "STREAM": None, "SAMPLE_AFTER": 0.05}))
+
+
+@contextmanager
+def pyinstrument() -> Iterator[dict[str, Any]]:
+    """Pyinstrument with its defaults."""
+    import asyncio
+
+    from pyinstrument import Profiler
+
+    mode = "enabled" if asyncio._get_running_loop() is not None else "disabled"
+    profiler = Profiler(async_mode=mode)
+    result: dict[str, Any] = {}
+    profiler.start()
+    yield result
+    session = profiler.stop()
+    stacks: list[tuple[list[str], float]] = []
+
+    def walk(frame: Any, above: list[str]) -> None:
+        here = [*above, frame.function]
+        stacks.append((here, frame.time - sum(child.time for child in frame.children)))
+        for child in frame.children:
+            walk(child, here)
+
+    walk(session.root_frame(trim_stem=False), [])
+    result["found"] = inclusive(stacks)
+
+
+@contextmanager
+def nothing() -> Iterator[dict[str, Any]]:
+    """Nobody looks; py-spy does so from outside."""
+    yield {}
+
+
+TOOLS: dict[str, Callable[[], Any]] = {
+    "on demand": on_demand,
+    "for free": for_free,
+    "pyinstrument": pyinstrument,
+    "nothing": nothing,
+}
+
+
+def py_spy(name: str, seconds: float) -> dict[str, Any]:
+    """The scenario in a child process that py-spy starts and watches.
+
+    Raises:
+        OSError: there is no py-spy.
+        subprocess.CalledProcessError: it may not look, or else failed.
+    """
+    import json
+    import shutil
+
+    program = shutil.which("py-spy") or os.path.join(os.path.dirname(sys.executable), "py-spy")
+    with tempfile.TemporaryDirectory(prefix="slowhound-bench-") as directory:
+        raw = os.path.join(directory, "raw")
+        options = ["--idle", "--format", "raw", "--rate", str(PY_SPY_HZ), "--output", raw]
+        child = [sys.executable, "-m", "bench.scenarios", name, "nothing", str(seconds)]
+        ended = subprocess.run(
+            [program, "record", *options, "--", *child],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        # py-spy speaks after its child.
+        printed = [line for line in ended.stdout.splitlines() if line.startswith(b"{")]
+        result: dict[str, Any] = json.loads(printed[-1])
+        with open(raw, encoding="utf-8") as lines:
+            result["found"] = inclusive(_raw(lines))
+    return result
+
+
+def _raw(lines: Iterable[str]) -> Iterator[tuple[list[str], float]]:
+    for line in lines:
+        stack, _, count = line.rpartition(" ")
+        names = [frame.partition(" (")[0] for frame in stack.split(";")]
+        if "_find_and_load" not in names:  # what is imported before is not in the truth
+            yield names, float(count)

@@ -1,0 +1,76 @@
+"""What is sampled for free: how true it is, and what sampling costs the code that is sampled."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bench import samplers
+from bench.accuracy import error, measure
+from bench.scenarios import CYCLES, cpu
+from bench.tables import show, verdict
+
+SECONDS = 3.5
+PAIRS, TURN = 12, 0.25
+FREE_BUDGET, DEMAND_BUDGET = 3.0, 12.0
+
+
+def run() -> None:
+    """Measures and prints both tables."""
+    _show_costs()
+    rows = []
+    for name in CYCLES:
+        result = measure(name, "for free", SECONDS)
+        estimate = 100 * result["estimate"]
+        row = [name, f"{error(result):.1f}", f"{estimate:.1f}", f"{100 * result['blind']:.1f}"]
+        rows.append([*row, str(result["taken"])])
+    head = ("scenario", "error", "own estimate", "blind %", "looks")
+    title = "Sampled for free at 20 a second: largest error of a function's share, in points"
+    show(f"{title} ({SECONDS:g} s each)", head, rows)
+
+
+def _show_costs() -> None:
+    from slowhound import recorder as recorders
+    from slowhound.flames import demand
+
+    with tempfile.TemporaryDirectory(prefix="slowhound-bench-") as directory:
+        os.chmod(directory, 0o700)
+        recorder = samplers.start_recorder(directory)
+        free = _slower(lambda: recorder.begin("GET", "/"), recorder.finish)
+        recorders.stop()
+    asked = _slower(_begin_demand, demand.stop)
+    rows = [
+        ["for free, 20 a second", f"{free:+.1f}", verdict(free, FREE_BUDGET)],
+        ["on demand, 500 a second", f"{asked:+.1f}", verdict(asked, DEMAND_BUDGET)],
+    ]
+    title = f"A pure-Python loop while it is sampled (medians of {PAIRS} pairs)"
+    show(title, ("sampler", "slower by %", "budget"), rows)
+
+
+def _begin_demand() -> Any:
+    from slowhound.flames import demand
+    from slowhound.record import Record
+
+    record = Record("GET", "/", time.monotonic())
+    demand.start(record)
+    return record
+
+
+def _slower(begin: Callable[[], Any], end: Callable[[Any], Any]) -> float:
+    """By how many percent the loop takes longer; turns with and without stand beside each other."""
+    ratios = []
+    for pair in range(PAIRS):
+        took = {}
+        for sampled in (False, True) if pair % 2 else (True, False):
+            who = begin() if sampled else None
+            start = time.perf_counter()
+            cpu(TURN)
+            took[sampled] = time.perf_counter() - start
+            if who is not None:
+                end(who)
+        ratios.append(took[True] / took[False])
+    return 100 * (statistics.median(ratios) - 1)

@@ -1,0 +1,148 @@
+"""A profile of one request because somebody asked for it: many samples, for a short time.
+
+One at a time in each process. Its thread lives as long as it samples.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from slowhound.flames import switch
+from slowhound.flames.looking import Key, Seen, look
+from slowhound.flames.profile import Profile
+from slowhound.flames.resolve import profile_of
+from slowhound.flames.rounds import Rounds, pause
+from slowhound.flames.samples import Samples
+from slowhound.guard import guard
+from slowhound.osthread import OsThread, original
+from slowhound.record import Record
+from slowhound.waiting import cpu_seconds, run_queue_wait, waiting_for, warm_up
+
+# Seconds from one look to the next, on average.
+INTERVAL = 0.002
+# Whatever comes first ends it: seconds, looks, or entries, 0.5 KB each at worst.
+LONGEST, MOST_LOOKS, MOST_ENTRIES = 120.0, 40_000, 20_000
+ENDS_WITHIN = 1.0
+WHO = "demand"
+
+
+class Session:
+    """The sampling of one record, by a thread of its own."""
+
+    def __init__(self, record: Record, seconds: float) -> None:
+        now = time.monotonic()
+        self.record = record
+        self.samples = Samples(record.started, now, cpu_seconds, waiting_for, run_queue_wait)
+        # From now on, not from its thread's first turn: that may come after a long call.
+        warm_up()
+        self.samples.prime(record.native_id)
+        self._rounds = Rounds()
+        self._guard = guard("flames on demand")
+        self._keys: dict[Key, Key] = {}
+        self._ends = now + min(seconds, LONGEST)
+        self._pid = os.getpid()
+        self._thread = OsThread(self._run)
+
+    def start(self) -> None:
+        """Begins; raises RuntimeError when no thread can be had."""
+        switch.shorten(WHO)
+        try:
+            self._thread.start()
+        except BaseException:
+            switch.restore(WHO)
+            raise
+
+    def stop(self) -> None:
+        """Ends it and waits for that."""
+        self._thread.stop(ENDS_WITHIN)
+        switch.restore(WHO)
+
+    def alive(self) -> bool:
+        """True while it samples, in this process."""
+        return self._pid == os.getpid() and not self.record.done and self._thread.alive()
+
+    def _run(self, wait: Callable[[float], bool]) -> None:
+        with self._guard:
+            try:
+                self._sample(wait)
+            finally:
+                switch.restore(WHO)
+
+    def _sample(self, wait: Callable[[float], bool]) -> None:
+        rounds, looked = self._rounds, self.samples.begun
+        while not self._is_enough():
+            # From the last look, not from now: the GIL may have been lost since.
+            due = looked + pause(INTERVAL)
+            if wait(due - time.monotonic()):
+                return
+            awake = time.monotonic()
+            seen = look(self.record)
+            looked = time.monotonic()
+            this = rounds.over(due, awake, looked)
+            if seen is not None:
+                key = self._keys.setdefault(seen.key, seen.key)
+                self.samples.add(this, Seen(key, seen.thread))
+
+    def _is_enough(self) -> bool:
+        samples = self.samples
+        return (
+            self.record.done
+            or samples.taken >= MOST_LOOKS
+            or len(samples.entries) >= MOST_ENTRIES
+            or time.monotonic() > self._ends
+        )
+
+
+_session: Session | None = None
+_claim = original("_thread", "allocate_lock")()
+
+
+def start(record: Record, seconds: float = LONGEST) -> bool:
+    """Begins to sample, for so long; False when another request of this process is being sampled.
+
+    Raises:
+        RuntimeError: no thread can be had.
+    """
+    global _session
+    if not _claim.acquire(blocking=False):
+        return False
+    try:
+        if _session is not None and _session.alive():
+            return False
+        _session = Session(record, seconds)
+        _session.start()
+        return True
+    finally:
+        _claim.release()
+
+
+def stop(record: Record) -> Profile | None:
+    """Ends it and gives what was found; None for a request that is not being sampled.
+
+    ``event`` is empty: the request may still run, and whoever asked knows it.
+    """
+    global _session
+    session = _session
+    if session is None or session.record is not record:
+        return None
+    _session = None
+    session.stop()
+    samples = session.samples
+    samples.end(time.monotonic(), INTERVAL)
+    if not samples.entries:
+        return None
+    started = time.time() - record.age()
+    return profile_of(record, samples, INTERVAL, {}, started)
+
+
+def _forget_after_fork() -> None:
+    """A forked child has no such thread."""
+    global _session, _claim
+    _session = None
+    _claim = original("_thread", "allocate_lock")()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,107 @@
+"""The files of profiles: ``DIR/flames/flame_*.flame.json.gz``, one per request, 0600, capped.
+
+Names are made of time, pid, a number and chance, never of the request. Drawings of the same name
+with another ending stand beside them and count for the cap.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from slowhound.flames import profile as profiles
+from slowhound.flames.profile import SUFFIX, Profile
+from slowhound.folder import keep_within, subfolder
+from slowhound.losses import lost
+
+FOLDER = "flames"
+_STEM = r"flame_\d{8}T\d{6}Z_\d{1,10}_\d{1,20}_[0-9a-f]{8}"
+OURS = re.compile(_STEM + re.escape(SUFFIX))
+# What is removed when there is too much of it.
+ALL_OURS = re.compile(_STEM + r"\.(flame\.json\.gz|svg|speedscope\.json)")
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_SAFELY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+class FlameFiles:
+    """Writes, reads and caps the files of profiles.
+
+    Args:
+        directory: ``DIR``; profiles go into a checked folder of their own below it.
+        max_bytes: what all of them, and the drawings beside them, may take.
+        folder: a folder that the settings name (``FLAMES_DIR``); used as it is.
+    """
+
+    def __init__(self, directory: str, max_bytes: int, folder: str | None = None) -> None:
+        self.directory = directory
+        self.max_bytes = max_bytes
+        self.folder = folder
+        self._next_look = 0.0
+
+    def name(self, number: int) -> str:
+        """A new file name for the ``number``-th request of this process."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        # Random at its end: in a shared folder nobody can make the file beforehand.
+        return f"flame_{stamp}_{os.getpid()}_{number}_{os.urandom(4).hex()}{SUFFIX}"
+
+    def write(self, name: str, profile: Profile) -> bool:
+        """Writes a new file; False, and counted, when that fails.
+
+        Raises:
+            ValueError: ``name`` is not one that ``name`` gives.
+        """
+        _check(name)
+        data = profiles.dump(profile)
+        try:
+            folder = self.folder or subfolder(self.directory, FOLDER)
+            path = os.path.join(folder, name)
+            _write(path, data)
+        except OSError as exc:
+            lost("flame graphs", exc)
+            return False
+        self._keep_within(folder, path)
+        return True
+
+    def read(self, name: str) -> Profile:
+        """The profile in the file called ``name``.
+
+        Raises:
+            ValueError: ``name`` is not one that ``name`` gives, or the file holds no profile.
+            OSError: there is no such file, or it cannot be read.
+        """
+        _check(name)
+        path = os.path.join(self.folder or os.path.join(self.directory, FOLDER), name)
+        descriptor = os.open(path, os.O_RDONLY | _SAFELY)
+        with os.fdopen(descriptor, "rb") as file:
+            # Packed it is never larger than unpacked, and `load` refuses what unpacks to more.
+            return profiles.load(file.read(profiles.MAX_BYTES))
+
+    def _keep_within(self, folder: str, path: str) -> None:
+        # Looking at 50,000 files takes 0.2 s: not for each of many in one second.
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + 1.0
+        try:
+            keep_within(folder, self.max_bytes, ALL_OURS, keep=path)
+        except OSError as exc:
+            lost("flame graphs", exc, 0)  # they are written; the folder only grows
+
+
+def _check(name: str) -> None:
+    if not OURS.fullmatch(name):
+        raise ValueError(f"not the name of a profile: {name[:200]!r}")
+
+
+def _write(path: str, data: bytes) -> None:
+    descriptor = os.open(path, _WRITE | _SAFELY, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError:
+        os.unlink(path)  # half of one is no profile
+        raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,131 @@
+"""The words around a graph: which request it is, and how far to believe it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from slowhound.flames.names import shown
+from slowhound.flames.profile import Profile
+
+# A path or a verdict of more is cut; the event has all of it.
+LONGEST = 200
+
+
+class Fact(NamedTuple):
+    """One field: ``name`` is empty where the value says by itself what it is."""
+
+    name: str
+    value: str
+
+
+_TIMES = (
+    ("time", "resp_time"),
+    ("queue", "queue_time"),
+    ("db", "db_time"),
+    ("cache", "cache_time"),
+    ("templates", "tmpl_time"),
+    ("outbound", "out_time"),
+    ("cpu", "resp_cpu_time"),
+    ("gc", "gc_time"),
+)
+_TEXTS = (
+    ("view", "resp_view"),
+    ("route", "req_route"),
+    ("status", "resp_status"),
+    ("outcome", "resp_outcome"),
+    ("exception", "exc_type"),
+)
+_PLACES = (
+    ("id", "req_id"),
+    ("host", "host"),
+    ("pid", "pid"),
+    ("service", "service"),
+    ("release", "release"),
+)
+
+
+def title(profile: Profile) -> str:
+    """Method and path of the request, or the name of the task; of several, what they share."""
+    event = profile.event
+    name = " ".join(_text(event[key]) for key in ("req_method", "req_path") if event.get(key))
+    if not name and event.get("task_name"):
+        name = f"task {_text(event['task_name'])}"
+    if profile.requests == 1:
+        return name or "A request"
+    name = name or _text(event.get("resp_view") or event.get("slow_fingerprint") or "")
+    return f"{profile.requests} requests{': ' if name else ''}{name}"
+
+
+def facts(profile: Profile) -> list[Fact]:
+    """The canonical fields that say what it was and where its time went."""
+    event = profile.event
+    found = [Fact(name, _text(event[key])) for name, key in _TEXTS if _given(event, key)]
+    found += [Fact(name, seconds(event[key])) for name, key in _TIMES if _number(event, key)]
+    if _number(event, "db_queries"):
+        found.append(Fact("queries", f"{event['db_queries']:g}"))
+    found.append(Fact("sampled", seconds(profile.duration)))
+    if profile.started > 0:
+        found.append(Fact("started", _when(profile.started)))
+    return found + [Fact(name, _text(event[key])) for name, key in _PLACES if _given(event, key)]
+
+
+def verdict(profile: Profile) -> str:
+    """The verdict of the watchdog; empty when there is none."""
+    return _text(profile.event.get("slow_verdict") or "")
+
+
+def accuracy(profile: Profile, normal: Profile | None) -> list[Fact]:
+    """What the graph says of its own truth."""
+    it = profile.accuracy
+    blind = sum(sample.weight for sample in profile.samples if sample.state == "blind")
+    total = sum(sample.weight for sample in profile.samples)
+    # Both are told of the same time; a sampler that drew no blind sample still counted it.
+    blind = max(blind, it.blind)
+    error = "not known" if it.error is None else f"±{100 * it.error:.1f} points at most (estimate)"
+    found = [
+        Fact("samples", f"{it.taken:,} of {it.due:,} due, every {seconds(profile.interval)}"),
+        Fact("longest gap", seconds(it.longest_gap)),
+        Fact("blind", f"{seconds(blind)}{_share(blind, total)}"),
+        Fact("error of a share", error),
+        Fact("left out", f"{it.left_out:,}"),
+    ]
+    if it.ways:
+        ways = ", ".join(f"{shown(way)} {count:,}" for way, count in it.ways.items())
+        found.append(Fact("taken by", ways))
+    if normal is not None:
+        several = f"{normal.requests:,} requests" if normal.requests != 1 else "1 request"
+        found.append(Fact("compared with", f"{several}, {seconds(normal.duration)} sampled"))
+    return found
+
+
+def seconds(value: float) -> str:
+    """A time as a person reads it: three digits that count."""
+    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
+        if 0 < abs(value) < limit:
+            return f"{value * factor:.3g} {unit}"
+    return f"{value:.2f} s" if value < 100 else f"{value:,.0f} s"
+
+
+def _share(part: float, total: float) -> str:
+    return f" ({100 * part / total:.1f} %)" if part and total else ""
+
+
+def _when(started: float) -> str:
+    try:
+        return datetime.fromtimestamp(started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, OSError, ValueError):  # a made-up file may hold any number
+        return f"{started:g}"
+
+
+def _given(event: dict[str, Any], key: str) -> bool:
+    return event.get(key) not in (None, "")
+
+
+def _number(event: dict[str, Any], key: str) -> bool:
+    return type(event.get(key)) in (int, float)
+
+
+def _text(value: Any) -> str:
+    text = shown(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

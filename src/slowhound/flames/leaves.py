@@ -1,0 +1,135 @@
+"""Django in the graph: statements, templates, cache calls, hosts, middleware, and waits.
+
+Nothing of this is looked at while the request runs. Its timeline says when each call began and how
+long it took, so a sample's time says what it fell into.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from itertools import pairwise
+
+from slowhound.flames.profile import Kind, ProfileFrame
+from slowhound.frames import short_path
+from slowhound.record import Moment
+from slowhound.report import without_literals
+
+LONGEST = 500
+# Moments inside one another that a sample may fall into: a template in a query in a template ...
+DEEPEST = 8
+_KINDS: dict[str, Kind] = {
+    "sql": "sql",
+    "cache": "cache",
+    "http": "http",
+    "template": "template",
+}
+_HOOKS = ("process_request", "process_response", "process_view", "process_exception")
+_MIXIN = ("MiddlewareMixin.__call__", "MiddlewareMixin.__acall__")
+
+
+class Leaves:
+    """Adds to a stack what its request was doing at that time.
+
+    Args:
+        moments: the request's timeline.
+        concurrent: several of its calls may run at once, in tasks of one event loop.
+    """
+
+    def __init__(self, moments: Sequence[Moment], *, concurrent: bool) -> None:
+        self._moments = sorted(moments)
+        self._begins = [each.at for each in self._moments]
+        # The latest end of this moment and all before: how far back is to be looked.
+        self._latest: list[float] = []
+        for each in self._moments:
+            end = each.at + each.took
+            self._latest.append(max(end, self._latest[-1]) if self._latest else end)
+        self._concurrent = concurrent
+
+    def add(self, stack: Sequence[ProfileFrame], at: float, said: str | None) -> list[ProfileFrame]:
+        """``stack`` with what it did ``at`` seconds after the request's start, and waited for."""
+        found = _with_middleware(list(stack))
+        calls = [_box(each) for each in self._during(at)]
+        if calls and found:
+            place = _innermost_own(found)
+            found[place:place] = calls
+        if said:
+            found.append(ProfileFrame(f"waiting: {said}"[:LONGEST], kind="wait"))
+        return found
+
+    def _during(self, at: float) -> list[Moment]:
+        """The moments that hold this time, outermost first."""
+        found: list[Moment] = []
+        number = bisect_right(self._begins, at) - 1
+        while number >= 0 and self._latest[number] >= at and len(found) < DEEPEST:
+            each = self._moments[number]
+            if each.at + each.took >= at:
+                found.append(each)
+            number -= 1
+        found.reverse()
+        if self._concurrent and any(
+            inner.at + inner.took > outer.at + outer.took for outer, inner in pairwise(found)
+        ):
+            return []  # they run side by side, and nobody knows in which of them this stack is
+        return found
+
+
+def _box(moment: Moment) -> ProfileFrame:
+    text = without_literals(moment).text
+    return ProfileFrame(text[:LONGEST] or "-", kind=_KINDS.get(moment.kind, "note"))
+
+
+def _innermost_own(stack: list[ProfileFrame]) -> int:
+    """Where the frames of libraries begin that the innermost frame of the application called."""
+    for place in range(len(stack) - 1, -1, -1):
+        if stack[place].kind == "app":
+            return place + 1
+    return len(stack)
+
+
+def _with_middleware(stack: list[ProfileFrame]) -> list[ProfileFrame]:
+    """Frames of middleware by the names of their classes, where the settings have them."""
+    named, mixins = _configured()
+    turn = 0
+    for place, frame in enumerate(stack):
+        if frame.name in _MIXIN and frame.file.startswith("django"):
+            # The classes that leave the call to Django's mixin have one frame each, in order.
+            if turn < len(mixins):
+                method = frame.name.rpartition(".")[2]
+                stack[place] = ProfileFrame(
+                    f"{mixins[turn]}.{method}", frame.file, frame.line, "middleware"
+                )
+            turn += 1
+            continue
+        first, _, rest = frame.name.partition(".")
+        if (first, frame.file) in named and (
+            rest in ("__call__", "__acall__", *_HOOKS) or rest.startswith("<locals>")
+        ):
+            stack[place] = ProfileFrame(frame.name, frame.file, frame.line, "middleware")
+    return stack
+
+
+@cache
+def _configured() -> tuple[frozenset[tuple[str, str]], tuple[str, ...]]:
+    """Names and files of all in MIDDLEWARE; names of those that leave their call to the mixin."""
+    from django.conf import settings
+    from django.utils.deprecation import MiddlewareMixin
+
+    paths = list(settings.MIDDLEWARE) if settings.configured else []
+    named, mixins = set(), []
+    for path in paths:
+        module_name, _, name = path.rpartition(".")
+        try:
+            module = import_module(module_name)
+        except ImportError:
+            continue
+        found = getattr(module, name, None)
+        # Where it is written, which is not where it is imported from.
+        home = import_module(getattr(found, "__module__", module_name) or module_name)
+        named.add((name, short_path(getattr(home, "__file__", None) or "")))
+        is_mixin = isinstance(found, type) and issubclass(found, MiddlewareMixin)
+        if is_mixin and vars(found).get("__call__") is None:
+            mixins.append(name)
+    return frozenset(named), tuple(mixins)

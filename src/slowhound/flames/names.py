@@ -1,0 +1,84 @@
+"""Names as every drawing and export shows them, and stacks with what nobody saw marked as such."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from slowhound.flames.profile import Kind, Profile, ProfileFrame, State
+from slowhound.formats import clean
+
+# What a stack ends in when its time must not be put down to its innermost function. Waiting has
+# frames of its own, which say for what.
+MARKS = {
+    "blind": ProfileFrame("(blind: nobody could look)", kind="note"),
+    "starved": ProfileFrame("(starved: wanted to run)", kind="note"),
+}
+
+
+def shown(text: Any) -> str:
+    r"""``text`` without anything that moves a cursor, turns its direction or is not Unicode.
+
+    A function, a path or a statement can hold every character; what is not printable is shown as
+    its escape, ``\u202e``.
+    """
+    found = clean(text)
+    if found.isprintable():
+        return found
+    return "".join([each if each.isprintable() else json.dumps(each)[1:-1] for each in found])
+
+
+class Function(NamedTuple):
+    """A frame without its line: the graph has one box for all lines of a function."""
+
+    name: str
+    file: str
+    kind: Kind
+
+    @property
+    def title(self) -> str:
+        """Its name, and its file where it has one."""
+        return f"{self.name} ({self.file})" if self.file else self.name
+
+
+def function(frame: ProfileFrame) -> Function:
+    """What ``frame`` is shown as."""
+    return Function(shown(frame.name) or "(no name)", shown(frame.file), frame.kind)
+
+
+class Functions(NamedTuple):
+    """The functions of a profile: ``of`` has one index into ``all`` for each frame."""
+
+    all: list[Function]
+    of: list[int]
+
+
+def functions(frames: list[ProfileFrame]) -> Functions:
+    """The frames that are one function together."""
+    numbers: dict[Function, int] = {}
+    of = [numbers.setdefault(function(frame), len(numbers)) for frame in frames]
+    return Functions(list(numbers), of)
+
+
+def with_marks(profile: Profile) -> tuple[list[ProfileFrame], dict[State, int]]:
+    """The profile's frames and, behind them, the marks; and where each state's mark stands."""
+    frames = list(profile.frames)
+    places: dict[State, int] = {}
+    for state in sorted({sample.state for sample in profile.samples} & MARKS.keys()):
+        places[state] = len(frames)
+        frames.append(MARKS[state])
+    return frames, places
+
+
+def micros(seconds: float) -> int:
+    """Seconds as whole microseconds; never below 0."""
+    return max(0, round(seconds * 1e6))
+
+
+def summed(profile: Profile) -> dict[tuple[int, State], float]:
+    """Seconds for each stack and state, in the order they were first seen."""
+    sums: dict[tuple[int, State], float] = defaultdict(float)
+    for sample in profile.samples:
+        sums[sample.stack, sample.state] += sample.weight
+    return sums

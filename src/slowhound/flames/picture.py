@@ -1,0 +1,274 @@
+"""The drawing that an SVG file shows by itself: with scripts off, in print, as an image.
+
+Its look is that of ``static/draw.js``, which draws anew for the window it finds itself in.
+"""
+
+from __future__ import annotations
+
+import heapq
+import textwrap
+from typing import NamedTuple
+from xml.sax.saxutils import escape
+
+from slowhound.flames import diff, header
+from slowhound.flames.layout import STATES, Tree
+from slowhound.flames.profile import Profile
+
+WIDTH = 1200
+PAD = 14
+ROW = 19
+INNER = WIDTH - 2 * PAD
+CHARACTER = 7.23  # of the boxes' 12 px monospaced font
+# Boxes that are drawn one by one; what is narrower than a pixel, or beyond these, is one path.
+MOST_DRAWN = 1000
+NARROWEST = 1.0
+NARROWEST_PARTS = 6.0
+
+_STATE_KEYS = (
+    ("s-running", "running"),
+    ("s-waiting", "waiting for something outside"),
+    ("s-starved", "starved: wanted to run and could not"),
+    ("s-blind", "blind: nobody could look"),
+)
+_KIND_KEYS = tuple(
+    (f"k-{kind}", text)
+    for kind, text in (
+        ("app", "your code"),
+        ("library", "library"),
+        ("middleware", "middleware"),
+        ("sql", "SQL"),
+        ("template", "template"),
+        ("cache", "cache"),
+        ("http", "outbound"),
+        ("wait", "waits for"),
+        ("note", "note"),
+    )
+)
+_DIFF_KEYS = (
+    ("d-less3", "-15"),
+    ("d-less2", "-5"),
+    ("d-less1", "-1"),
+    ("d-same", "as normal"),
+    ("d-more1", "+1"),
+    ("d-more2", "+5"),
+    ("d-more3", "+15 points of share against normal"),
+)
+_HATCH = (
+    '<defs><pattern id="slowhound-hatch" width="6" height="6" patternUnits="userSpaceOnUse"'
+    ' patternTransform="rotate(45)"><rect class="hatch-ground" width="6" height="6"/>'
+    '<path class="hatch-line" d="M0,0V6"/></pattern></defs>\n'
+    '<rect class="paper" width="100%" height="100%"/>\n'
+)
+
+
+class Drawing(NamedTuple):
+    """Markup, and the height of it in pixels."""
+
+    content: str
+    height: int
+
+
+def root_title(profile: Profile) -> str:
+    """What the outermost box is called."""
+    return "the request" if profile.requests == 1 else f"{profile.requests:,} requests"
+
+
+def attribute(text: str) -> str:
+    """``text`` between double quotes."""
+    return escape(text, {'"': "&quot;"})
+
+
+def draw(tree: Tree, profile: Profile, normal: Profile | None) -> Drawing:
+    """Header, legend, boxes and footer, one below the other."""
+    by_default = "diff" if normal else "state"
+    out = [_HATCH]
+    y = PAD
+    for paragraph in _top(profile):
+        out.append(paragraph.markup(y))
+        y += paragraph.height + 5
+    y += 4
+    for colours, keys in (("state", _STATE_KEYS), ("kind", _KIND_KEYS), ("diff", _DIFF_KEYS)):
+        if normal or colours != "diff":
+            hidden = "" if colours == by_default else ' display="none"'
+            items = [_key(*each) for each in keys]
+            legend = _Paragraph("legend", 16, 20, items, f' data-colours="{colours}"{hidden}')
+            out.append(legend.markup(y))
+    y += 26
+    boxes, rows = _boxes(tree, profile, by_default)
+    out.append(f'<g class="graph" transform="translate({PAD},{y})">\n{boxes}</g>\n')
+    y += rows * ROW + 12
+    foot = _foot(tree, profile, normal)
+    out.append(foot.markup(y))
+    return Drawing("".join(out), y + foot.height + PAD)
+
+
+class _Item(NamedTuple):
+    markup: str
+    width: float  # as estimated; the script measures
+
+
+class _Paragraph(NamedTuple):
+    """Items that flow as words do; ``row`` is a line's height."""
+
+    name: str
+    gap: int
+    row: int
+    items: list[_Item]
+    extra: str = ""
+
+    @property
+    def places(self) -> list[tuple[float, int]]:
+        x, y, places = 0.0, 0, []
+        for item in self.items:
+            if x and x + item.width > INNER:
+                x, y = 0.0, y + self.row
+            places.append((x, y))
+            x += item.width + self.gap
+        return places
+
+    @property
+    def height(self) -> int:
+        return self.places[-1][1] + self.row if self.items else 0
+
+    def markup(self, y: int) -> str:
+        inside = "".join(
+            f'<g transform="translate({x:.1f},{down})">{item.markup}</g>'
+            for item, (x, down) in zip(self.items, self.places, strict=True)
+        )
+        return (
+            f'<g class="flow {self.name}" data-gap="{self.gap}" data-row="{self.row}"{self.extra}'
+            f' transform="translate({PAD},{y})">{inside}</g>\n'
+        )
+
+
+def _top(profile: Profile) -> list[_Paragraph]:
+    title = [_text(header.title(profile)[:80], "title value")]
+    # A line of its own each; the script parts them into words, to fit its window.
+    verdict = [_text(line) for line in textwrap.wrap(header.verdict(profile), 125)]
+    facts = [_fact(fact) for fact in header.facts(profile)]
+    found = (
+        _Paragraph("top", 8, 28, title),
+        _Paragraph("verdict", 4, 20, verdict),
+        _Paragraph("facts", 18, 20, facts),
+    )
+    return [each for each in found if each.items]
+
+
+def _foot(tree: Tree, profile: Profile, normal: Profile | None) -> _Paragraph:
+    facts = header.accuracy(profile, normal)
+    if tree.left_out:
+        cut = f"boxes under {header.seconds(tree.left_out / 1e6)}"
+        facts.append(header.Fact("left out of the drawing", cut))
+    return _Paragraph("foot", 18, 18, [_fact(fact) for fact in facts])
+
+
+def _text(text: str, name: str = "value") -> _Item:
+    return _Item(f'<text class="{name}" y="14">{escape(text)}</text>', INNER)
+
+
+def _wide(text: str) -> float:
+    """About how many pixels ``text`` takes in a proportional font of 13 px; rather too many."""
+    narrow = sum(each in " .,:;'|!()[]ijltfrI/-" for each in text)
+    return narrow * 5.2 + (len(text) - narrow) * 8.4
+
+
+def _fact(fact: header.Fact) -> _Item:
+    name = f'<tspan class="name">{escape(fact.name)} </tspan>'
+    value = f'<tspan class="value">{escape(fact.value)}</tspan>'
+    width = _wide(f"{fact.name} {fact.value}")
+    return _Item(f'<text y="14">{name}{value}</text>', width)
+
+
+def _key(colour: str, text: str) -> _Item:
+    sample = f'<rect class="{colour}" y="3" width="14" height="13" rx="2"/>'
+    return _Item(f'{sample}<text x="20" y="14">{escape(text)}</text>', 20 + _wide(text))
+
+
+def _boxes(tree: Tree, profile: Profile, colours: str) -> tuple[str, int]:
+    """The boxes, widest first inside each other, and how many rows they take."""
+    total = [sum(each) for each in tree.total]
+    scale = INNER / max(1, total[0])
+    left = _lefts(tree, total)
+    wide = [box for box, weight in enumerate(total) if weight * scale >= NARROWEST]
+    drawn = set(heapq.nlargest(MOST_DRAWN, wide, key=total.__getitem__)) or {0}
+    rows = 1 + max(tree.depth[box] for box in drawn)
+    narrow = []
+    for box, weight in enumerate(total):
+        if weight and box not in drawn and tree.depth[box] < rows and weight * scale >= 0.1:
+            x, width = left[box] * scale, weight * scale
+            narrow.append(f"M{x:.1f},{tree.depth[box] * ROW}h{width:.1f}v{ROW - 1}h-{width:.1f}z")
+    out = [f'<path class="small" d="{"".join(narrow)}"/>\n'] if narrow else []
+    for box in sorted(drawn):
+        function = tree.functions[tree.function[box]]
+        name = function.name if box else root_title(profile)
+        told, parts = _told(tree, box, total, colours)
+        x, y = left[box] * scale, tree.depth[box] * ROW
+        width = max(0.6, total[box] * scale - 0.6)
+        hover = f"{function.title if box else name}, {header.seconds(total[box] / 1e6)}, {told}"
+        lib = " lib" if function.kind == "library" else ""
+        out.append(
+            f'<g class="box{lib}"><title>{escape(hover)}</title>'
+            f"{_parts(parts, x, y, width)}{_label(name, told, x, y, width)}</g>\n"
+        )
+    return "".join(out), rows
+
+
+def _told(
+    tree: Tree, box: int, total: list[int], colours: str
+) -> tuple[str, list[tuple[str, float]]]:
+    """A box's share or difference in words, and the colours of its parts."""
+    told = f"{100 * total[box] / max(1, total[0]):.1f} %"
+    if colours != "diff":
+        return told, _states(tree.total[box], INNER * total[box] / max(1, total[0]))
+    points = diff.points(total[box], total[0], tree.before[box], tree.before[0])
+    return (f"{points:+.1f}" if box else told), [(f"d-{diff.step(points)}", 1.0)]
+
+
+def _states(times: list[int], width: float) -> list[tuple[str, float]]:
+    """The states of a box side by side, or the longest where there is no room for that."""
+    if width < NARROWEST_PARTS or not any(times):
+        return [(f"s-{STATES[times.index(max(times))]}", 1.0)]
+    return [
+        (f"s-{name}", time / sum(times)) for name, time in zip(STATES, times, strict=True) if time
+    ]
+
+
+def _lefts(tree: Tree, total: list[int]) -> list[int]:
+    """Where each box begins: inside its parent, the widest first."""
+    left = [0] * len(total)
+    free = [0] * len(total)
+    inside = sorted(
+        range(1, len(total)),
+        key=lambda box: (tree.parent[box], -total[box], tree.function[box]),
+    )
+    for box in inside:
+        up = tree.parent[box]
+        left[box] = free[box] = free[up]
+        free[up] += total[box]
+    return left
+
+
+def _parts(parts: list[tuple[str, float]], x: float, y: int, width: float) -> str:
+    out = []
+    for name, share in parts:
+        part = width * share
+        if part >= 0.3 or len(parts) == 1:
+            out.append(
+                f'<rect class="{name}" x="{x:.2f}" y="{y}" width="{part:.2f}" height="{ROW - 1}"/>'
+            )
+        x += part
+    return "".join(out)
+
+
+def _label(name: str, told: str, x: float, y: int, width: float) -> str:
+    room = int((width - 8) / CHARACTER)
+    if room < 3:
+        return ""
+    share = ""
+    if len(name) + len(told) + 2 <= room:
+        share = f'<tspan class="share" dx="8">{told}</tspan>'
+    # A character of East Asia is about as wide as two others.
+    wide = sum(each > "\u02ff" and not "\u2000" <= each <= "\u206f" for each in name)
+    if len(name) + wide > room:
+        name = f"{name[: max(1, (room - 1) // (2 if wide else 1))]}…"
+    return f'<text x="{x + 4:.2f}" y="{y + (ROW - 1) / 2 + 4.2:.1f}">{escape(name)}{share}</text>'

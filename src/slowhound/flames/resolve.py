@@ -1,0 +1,149 @@
+"""From the samples of a request that has ended to its profile: names, lines, kinds, leaves."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from types import CodeType
+from typing import Any
+
+from slowhound.flames.leaves import Leaves
+from slowhound.flames.looking import Item, Key, of_stack
+from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
+from slowhound.flames.samples import Entry, Samples
+from slowhound.frames import Frame, is_app, short_path
+from slowhound.record import Record
+from slowhound.report import Snapshot
+
+# Of one name; a lambda in a lambda in a lambda has a longer one.
+LONGEST_NAME = 300
+
+
+def profile_of(
+    record: Record, samples: Samples, interval: float, event: dict[str, Any], started: float
+) -> Profile:
+    """The profile of a request that has ended.
+
+    Args:
+        record: the request; its timeline gives the leaves.
+        samples: what was seen of it.
+        interval: seconds from one look to the next, as aimed at.
+        event: its canonical fields.
+        started: seconds since 1970.
+    """
+    entries = _with_dumps(samples.entries, record.dumps or ())
+    names = _Names(entries)
+    leaves = Leaves(record.moments(), concurrent=record.task is not None)
+    frames: dict[ProfileFrame, int] = {}
+    stacks: dict[tuple[int, ...], int] = {}
+    found = []
+    for entry in entries:
+        boxes = leaves.add(names.of(entry.key), entry.at, entry.said)
+        stack = tuple([frames.setdefault(box, len(frames)) for box in boxes])
+        number = stacks.setdefault(stack, len(stacks))
+        found.append(ProfileSample(entry.at, entry.weight, number, entry.state))
+    return Profile(
+        event=event,
+        started=started,
+        duration=samples.duration,
+        interval=interval,
+        frames=list(frames),
+        stacks=[list(stack) for stack in stacks],
+        samples=found,
+        accuracy=_accuracy(samples, entries, interval),
+    )
+
+
+def _with_dumps(entries: Sequence[Entry], dumps: Sequence[Snapshot]) -> list[Entry]:
+    """Where nobody could look, the stack that was taken without the GIL, if there is one."""
+    found = []
+    for entry in entries:
+        dump = None
+        if entry.late:
+            begun = entry.at - entry.weight
+            dump = next((each for each in dumps if begun < each.age <= entry.at), None)
+        if dump is None:
+            found.append(entry)
+        else:
+            key = of_stack(dump.stack)
+            found.append(Entry(entry.at, entry.weight, key, "running", way=dump.by))
+    return found
+
+
+def _accuracy(samples: Samples, entries: Sequence[Entry], interval: float) -> Accuracy:
+    duration = samples.duration
+    ways = {"hound": samples.taken}
+    for entry in entries:
+        if entry.way != "hound":
+            ways[entry.way] = ways.get(entry.way, 0) + 1
+    # Where a stack gave way to another one, the moment lies anywhere between two looks. Errors of
+    # many such moments add up by their squares; twice that is rarely passed.
+    error = min(samples.squares**0.5 / duration, 1.0) if duration > 0 else None
+    return Accuracy(
+        due=max(samples.taken + samples.left_out, round(duration / interval)),
+        taken=samples.taken,
+        longest_gap=samples.longest_gap,
+        blind=sum(entry.weight for entry in entries if entry.state == "blind"),
+        left_out=samples.left_out,
+        error=error,
+        ways=ways,
+    )
+
+
+class _Names:
+    """What the items of keys are called; each is resolved once."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._keys: dict[Key, list[ProfileFrame]] = {}
+        self._items: dict[Item, ProfileFrame] = {}
+        self._lines: dict[CodeType, tuple[list[int], list[int]]] = {}
+        codes = {code for entry in entries for code, _ in entry.key if isinstance(code, CodeType)}
+        # A dump knows a function by its bare name only, see `_of_frame`.
+        self._codes: dict[tuple[str, str], list[CodeType]] = {}
+        for code in codes:
+            self._codes.setdefault((code.co_filename, code.co_name), []).append(code)
+
+    def of(self, key: Key) -> list[ProfileFrame]:
+        """The frames of a key, outermost first."""
+        found = self._keys.get(key)
+        if found is None:
+            found = self._keys[key] = [self._of_item(item) for item in key]
+        return found
+
+    def _of_item(self, item: Item) -> ProfileFrame:
+        found = self._items.get(item)
+        if found is None:
+            code, offset = item
+            if isinstance(code, CodeType):
+                line = self._line(code, offset)
+                found = _frame(code.co_qualname, code.co_filename, line)
+            else:
+                found = self._of_frame(code)
+            self._items[item] = found
+        return found
+
+    def _line(self, code: CodeType, offset: int) -> int:
+        if code not in self._lines:
+            known = [(begin, line) for begin, _, line in code.co_lines() if line is not None]
+            self._lines[code] = [begin for begin, _ in known], [line for _, line in known]
+        begins, lines = self._lines[code]
+        place = bisect_right(begins, offset) - 1
+        return lines[place] if place >= 0 else code.co_firstlineno
+
+    def _of_frame(self, frame: Frame) -> ProfileFrame:
+        name = frame.function
+        same = self._codes.get((frame.filename, name), [])
+        # Of several methods of one name the line says which.
+        before = [each for each in same if each.co_firstlineno <= frame.line]
+        if before:
+            name = max(before, key=lambda each: each.co_firstlineno).co_qualname
+        return _frame(name, frame.filename, frame.line)
+
+
+def _frame(name: str, filename: str, line: int) -> ProfileFrame:
+    name = name[:LONGEST_NAME]
+    if filename.startswith("<"):
+        # A note of `tasks`, or code that no file has.
+        note = filename in ("<asyncio>", "<asgiref>", "<executor>")
+        return ProfileFrame(name, "" if note else filename, line, "note" if note else "library")
+    return ProfileFrame(name, short_path(filename), line, "app" if is_app(filename) else "library")

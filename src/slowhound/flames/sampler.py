@@ -1,0 +1,265 @@
+"""Samples every request that lasts, for free: by the hound, a few times a second, within a budget.
+
+Runs on the hound's thread but for ``ending`` and ``put``. A request that is older than
+``SAMPLE_AFTER`` has its stack remembered at each round (``samples``); when it has ended, the hound
+makes it into a profile and writes its file. A profile has its name from the beginning, so that the
+events of its request can name it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from slowhound.flames import switch
+from slowhound.flames.budget import Budget
+from slowhound.flames.files import FlameFiles
+from slowhound.flames.looking import Key, Seen, look
+from slowhound.flames.resolve import profile_of
+from slowhound.flames.rounds import Rounds, pause
+from slowhound.flames.samples import Round, Samples
+from slowhound.formats import json_line
+from slowhound.guard import guard
+from slowhound.losses import lost
+from slowhound.record import Record, in_flight
+from slowhound.report import Snapshot
+from slowhound.waiting import cpu_seconds, run_queue_wait, waiting_for, warm_up
+
+# Of the wall's time: for all looks together, and for the files of ended requests.
+LOOKS_SHARE, FILES_SHARE = 0.01, 0.02
+WHO = "hound"
+# CPU time of the process in a second of the wall's: with more, several of its threads run.
+ONE_THREAD = 1.1
+# Seconds that the hound sleeps at least.
+SHORTEST = 0.001
+# Seconds: less than the 5 ms after which another thread may have the GIL.
+LONGEST_ROUND = 0.003
+# Requests that are sampled at once; entries of all of them, 0.5 KB each at worst; different stacks
+# that are known as such; files that may wait to be written.
+MOST_REQUESTS, MOST_ENTRIES, MOST_STACKS, MOST_WAITING = 2_000, 100_000, 20_000, 200
+
+
+class Ended(NamedTuple):
+    """A request that has ended, and the seconds since 1970 when it began."""
+
+    record: Record
+    samples: Samples
+    started: float
+
+
+class Sampler:
+    """The profiles of one process's requests.
+
+    Args:
+        files: where they are written.
+        after: seconds until a request is sampled.
+        hz: looks a second.
+        wanted: False for a request that is not watched.
+        wrote: what a request's thread has written of itself while nobody could look.
+    """
+
+    def __init__(
+        self,
+        files: FlameFiles,
+        after: float,
+        hz: float,
+        wanted: Callable[[Record], bool],
+        wrote: Callable[[Record], Snapshot | None],
+    ) -> None:
+        self.files = files
+        self.after = after
+        self.interval = 1.0 / hz
+        self._wanted = wanted
+        self._wrote = wrote
+        self._guard = guard("sampler")
+        warm_up()
+        now = time.monotonic()
+        self._looks, self._writes = Budget(LOOKS_SHARE, now), Budget(FILES_SHARE, now)
+        # By the records' numbers; None: not to be sampled.
+        self._samples: dict[int, Samples | None] = {}
+        self._keys: dict[Key, Key] = {}
+        self._due = 0.0
+        self._turn = 0
+        self._tuned_at = 0.0
+        self._awake_at = now
+        self._rounds = Rounds()
+        # Filled by the threads of ended requests, emptied by the hound.
+        self._ended: deque[tuple[Ended, dict[str, Any]]] = deque()
+
+    # On the hound's thread
+
+    def awake(self) -> None:
+        """The hound has the GIL again."""
+        self._awake_at = time.monotonic()
+
+    def scan(self, now: float) -> float:
+        """A round of looks, when one is due; returns when the next is (monotonic), or infinity.
+
+        To be called before anything that lets go of the GIL: who kept it is still there.
+        """
+        due = float("inf")
+        if not self._guard.off:
+            with self._guard:
+                due = self._round(now) if now >= self._due else self._due
+        else:
+            switch.restore(WHO)
+        return due
+
+    def _round(self, now: float) -> float:
+        lasting, young = self._lasting(now)
+        sampled = [(each, found) for each in lasting if (found := self._of(each, now)) is not None]
+        if sampled:
+            looked = self._look_at(sampled, self._due, self._awake_at)
+            # From the look, not from now: the GIL may have been lost since.
+            self._due = looked + max(pause(self.interval), SHORTEST)
+        else:
+            switch.restore(WHO)
+            # When the next one becomes old enough; the hound looks now and then anyway.
+            self._due = 0.0 if young is None else young.started + self.after
+        self._forget(lasting)
+        return self._due or float("inf")
+
+    def _tune(self, this: Round, now: float) -> None:
+        """Asks for the GIL sooner where no two threads fight for it: then it costs nobody."""
+        passed, self._tuned_at = now - self._tuned_at, now
+        if this.others > passed * ONE_THREAD:
+            switch.restore(WHO)
+        else:
+            switch.shorten(WHO)
+
+    def _lasting(self, now: float) -> tuple[list[Record], Record | None]:
+        """Those that are older than ``after``, and the first that is younger."""
+        found: list[Record] = []
+        # In the order in which they began: most are younger and need not be looked at.
+        for record in list(in_flight.values()):
+            if record.age(now) < self.after:
+                return found, record
+            found.append(record)
+        return found, None
+
+    def _of(self, record: Record, now: float) -> Samples | None:
+        """What is known of the record so far; None when it is not to be sampled."""
+        if record.number not in self._samples:
+            if record.flame is not None or not self._wanted(record):  # somebody else does it
+                self._samples[record.number] = None
+            elif len(self._samples) >= MOST_REQUESTS:
+                return None  # perhaps later
+            else:
+                self._samples[record.number] = self._begin(record, now)
+        return self._samples[record.number]
+
+    def _begin(self, record: Record, now: float) -> Samples:
+        samples = begun(record, now, self.interval)
+        samples.name = record.flame = self.files.name(record.number)
+        return samples
+
+    def _forget(self, lasting: list[Record]) -> None:
+        """Those that have ended; their threads have taken what they need."""
+        if len(self._samples) > len(lasting):
+            alive = {record.number for record in lasting}
+            for number in [each for each in self._samples if each not in alive]:
+                del self._samples[number]
+        if not self._samples or len(self._keys) > MOST_STACKS:
+            self._keys.clear()
+
+    def _look_at(self, sampled: list[tuple[Record, Samples]], due: float, awake: float) -> float:
+        """Looks at each of them, or at as many as the budget allows, in turns; when it began."""
+        start = self._turn % len(sampled)
+        sampled = sampled[start:] + sampled[:start]
+        first = look(sampled[0][0])
+        now = began = time.monotonic()
+        this = self._rounds.over(due, awake, now)
+        self._tune(this, now)
+        room = sum(len(samples.entries) for _, samples in sampled) < MOST_ENTRIES
+        until, done = now + LONGEST_ROUND, 0
+        for record, samples in sampled:
+            if not room or now > until or not self._looks.left(now):
+                samples.skip()
+                continue
+            before = time.thread_time()
+            if samples.wanted():
+                seen = look(record) if done else first
+                now = time.monotonic() if done else now
+                if seen is not None and not record.done:
+                    key = self._keys.setdefault(seen.key, seen.key)  # most are seen again
+                    samples.add(this._replace(now=now, took=now - awake), Seen(key, seen.thread))
+            self._looks.spend(time.thread_time() - before)
+            done += 1
+        self._turn += done
+        return began
+
+    def write(self, now: float) -> float:
+        """Writes files of ended requests as far as the budget goes; when to go on (monotonic)."""
+        while self._ended:
+            if not self._writes.left(now):
+                return now + self.interval
+            before = time.thread_time()
+            self._write_one()
+            self._writes.spend(time.thread_time() - before)
+            now = time.monotonic()
+        return float("inf")
+
+    def stop(self) -> None:
+        """Writes what is left; the process ends."""
+        switch.restore(WHO)
+        while self._ended:
+            self._write_one()
+
+    def _write_one(self) -> None:
+        (record, samples, started), event = self._ended.popleft()
+        with self._guard:
+            profile = profile_of(record, samples, self.interval, plain(event), started)
+            self.files.write(samples.name, profile)
+
+    # On the request's own thread
+
+    def ending(self, record: Record, now: float) -> Ended | None:
+        """The request is over: what is to be given to ``put``; None, and no name, when nothing."""
+        samples = self._samples.pop(record.number, None)
+        if samples is None and record.flame is not None:
+            return None  # somebody else does it
+        with self._guard:
+            samples = self._closed(record, samples, now)
+            if samples is not None and len(self._ended) < MOST_WAITING:
+                return Ended(record, samples, time.time() - (now - record.started))
+            if samples is not None:
+                lost("flame graphs", "too many slow requests end at once")
+        record.flame = None
+        return None
+
+    def _closed(self, record: Record, samples: Samples | None, now: float) -> Samples | None:
+        """All that is known of the request, None when that is nothing."""
+        unseen = now - (record.started if samples is None else samples.last)
+        dump = self._wrote(record) if unseen > 1.0 else None  # it takes a second to be written
+        if samples is None:
+            if dump is None or not self._wanted(record):
+                return None
+            # Nobody looked: while C code holds the GIL the hound cannot run either.
+            samples = self._begin(record, record.started)
+        if dump is not None and dump not in (record.dumps or ()):
+            record.dumps = [*(record.dumps or ()), dump]
+        samples.end(now, self.interval)
+        return samples if samples.entries else None
+
+    def put(self, ended: Ended, event: dict[str, Any]) -> None:
+        """The same once its event is known: the hound writes the file."""
+        self._ended.append((ended, event))
+
+
+def begun(record: Record, now: float, interval: float) -> Samples:
+    """The samples of a record, with what the hound has seen of it so far."""
+    looks = list(record.samples or ())
+    begin = record.started if looks else max(now - interval, record.started)
+    samples = Samples(record.started, begin, cpu_seconds, waiting_for, run_queue_wait)
+    samples.seed(looks)
+    return samples
+
+
+def plain(event: dict[str, Any]) -> dict[str, Any]:
+    """The event as JSON holds it: what an application put into it may be anything."""
+    found: dict[str, Any] = msgspec.json.decode(json_line(event))
+    return found

@@ -1,0 +1,138 @@
+"""The files of a graph that was asked for: its data, and drawn, ``.svg`` and ``.speedscope.json``.
+
+Written by a thread that begins with the first of them and ends with the last: drawing takes a tenth
+of a second and more, which neither a response nor an event loop shall wait for.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import re
+from collections import deque
+from typing import NamedTuple
+
+from slowhound.config import Config
+from slowhound.flames.files import ALL_OURS, FlameFiles
+from slowhound.flames.profile import SUFFIX, Profile
+from slowhound.folder import keep_within
+from slowhound.guard import guard
+from slowhound.losses import lost
+from slowhound.osthread import OsThread, original
+
+# Graphs that wait to be written; beyond it nobody gets a new one.
+MOST_WAITING = 4
+# Seconds, at the end of the process, for those that are.
+PATIENCE = 3.0
+_FLAGS = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+)
+# With what a killed worker has left behind.
+_CAPPED = re.compile(rf"(?:{ALL_OURS.pattern})|\.flame_[\w.]+\.part")
+_guard = guard("the files of graphs")
+
+
+class Graph(NamedTuple):
+    """One of them; ``drawn`` is the SVG where there is one already."""
+
+    config: Config
+    name: str
+    profile: Profile
+    drawn: str | None
+
+
+def files_of(config: Config) -> FlameFiles:
+    """The files of profiles, where the settings want them."""
+    return FlameFiles(config.dir, config.flames_max_bytes, config.flames_dir)
+
+
+def path_of(config: Config, name: str, suffix: str) -> str:
+    """Where what belongs to the profile called ``name`` is, or will be."""
+    folder = config.flames_dir or os.path.join(config.dir, "flames")
+    return os.path.join(folder, name.removesuffix(SUFFIX) + suffix)
+
+
+class GraphWriter:
+    """The queue of one process, and its thread."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Graph] = deque()
+        self._thread: OsThread | None = None
+        # Held while the thread looks at the queue.
+        self._at_work = original("_thread", "allocate_lock")()
+
+    @property
+    def is_full(self) -> bool:
+        """True while so many wait that a new one would be thrown away."""
+        return len(self._queue) >= MOST_WAITING
+
+    def put(self, graph: Graph) -> None:
+        """Has it written soon."""
+        self._queue.append(graph)
+        if not self._at_work.acquire(blocking=False):
+            return  # it looks once more before it ends
+        if self._thread is None:
+            atexit.register(self._wait)
+        self._thread = OsThread(self._run)
+        try:
+            self._thread.start()
+        except RuntimeError as exc:  # no more threads
+            self._at_work.release()
+            self._queue.clear()
+            lost("flame graphs", exc)
+
+    def _run(self, _wait: object) -> None:
+        while self._queue:
+            try:
+                while self._queue:
+                    with _guard:
+                        write(self._queue.popleft())
+            finally:
+                self._at_work.release()
+            # What came between the last look and the release, nobody else would write.
+            if not self._queue or not self._at_work.acquire(blocking=False):
+                return
+
+    def _wait(self) -> None:
+        if self._thread is not None:
+            self._thread.stop(PATIENCE)
+
+
+def write(graph: Graph) -> None:
+    """Writes the data, and then the drawings: a file is there when it is whole."""
+    from slowhound.flames.speedscope import render as to_speedscope  # what most never need
+    from slowhound.flames.svg import render as to_svg
+
+    config, name = graph.config, graph.name
+    # Counted and said by itself; without the data there is nothing to draw for.
+    if not files_of(config).write(name, graph.profile):
+        return
+    drawings = (
+        (".svg", graph.drawn or to_svg(graph.profile)),
+        (".speedscope.json", to_speedscope(graph.profile)),
+    )
+    try:
+        for suffix, text in drawings:
+            _write(path_of(config, name, suffix), text.encode("utf-8", "backslashreplace"))
+        path = path_of(config, name, SUFFIX)
+        keep_within(os.path.dirname(path), config.flames_max_bytes, _CAPPED, keep=path)
+    except OSError as exc:
+        lost("flame graphs", exc)
+
+
+def _write(path: str, data: bytes) -> None:
+    folder, name = os.path.split(path)
+    part = os.path.join(folder, f".{name}.part")
+    try:
+        with open(os.open(part, _FLAGS, 0o600), "wb") as file:
+            file.write(data)
+        os.rename(part, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise

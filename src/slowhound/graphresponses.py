@@ -1,0 +1,118 @@
+"""What a client that asked for a graph gets: headers beside its response, or the drawing."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import quote
+
+from asgiref.sync import sync_to_async
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import NoReverseMatch, reverse
+
+from slowhound.config import Config
+from slowhound.flames.profile import SUFFIX
+from slowhound.graphfiles import path_of
+from slowhound.instrument.exception import fields_of
+from slowhound.record import Record
+
+# Names in a graph are escaped; should one slip through, it can do nothing in the site's name.
+NOTHING_ELSE = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+    " sandbox allow-scripts"
+)
+
+
+def add_headers(response: HttpResponseBase, record: Record, name: str, config: Config) -> None:
+    """Where the time went, and how the graph of the profile ``name`` is called."""
+    _extend(response, "Server-Timing", timings(record, whole=not response.streaming))
+    _extend(response, "Link", _link(name, config))
+    response.headers["Slowhound-Flames"] = name.removesuffix(SUFFIX)
+
+
+def _link(name: str, config: Config) -> str:
+    """Where the graph will be: a page of the viewer, else only the file."""
+    try:
+        address, kind = f"{reverse('slowhound:flame')}?name={name}", "text/html"
+    except NoReverseMatch:  # the viewer is not mounted
+        address, kind = "file://" + quote(path_of(config, name, ".svg")), "image/svg+xml"
+    return f'<{address}>; rel="describedby"; type="{kind}"'
+
+
+def timings(record: Record, *, whole: bool) -> str:
+    """Where the time went, as the header Server-Timing has it: milliseconds.
+
+    Until the body begins, where that is streamed (not ``whole``): the rest is not known yet.
+    """
+    age = record.age()
+    parts = [("total", age, "")] if whole else [("view", age, "until the body begins")]
+    if record.db_count:
+        parts.append(("db", record.db_time, f"queries: {record.db_count}"))
+    if record.cache is not None:
+        parts.append(("cache", record.cache_time, ""))
+    if record.tmpl_count:
+        parts.append(("template", record.tmpl_time, ""))
+    if record.out_count:
+        parts.append(("outbound", record.out_time, f"requests: {record.out_count}"))
+    parts.append(("rest", max(age - record.accounted, 0.0), ""))
+    return ", ".join(
+        f"{name};dur={seconds * 1000:.3f}" + (f';desc="{said}"' if said else "")
+        for name, seconds, said in parts
+    )
+
+
+def _extend(response: HttpResponseBase, name: str, value: str) -> None:
+    """Adds to a header that the application may have set itself."""
+    before = response.headers.get(name)
+    response.headers[name] = f"{before}, {value}" if before else value
+
+
+def drawing(response: HttpResponseBase, svg: str, name: str) -> HttpResponse:
+    """The graph, in the place of ``response``."""
+    from slowhound.flames.svg import SCRIPT_HASH, STYLE_HASH
+
+    graph = in_place_of(response, svg, status=200)
+    graph.headers["Content-Type"] = "image/svg+xml"
+    own = f"script-src {SCRIPT_HASH}; style-src {STYLE_HASH}"
+    graph.headers["Content-Security-Policy"] = f"{own}; {NOTHING_ELSE}"
+    graph.headers["Referrer-Policy"] = "no-referrer"
+    graph.headers["Slowhound-Flames"] = name.removesuffix(SUFFIX)
+    return graph
+
+
+def in_place_of(response: HttpResponseBase, text: str, status: int = 503) -> HttpResponse:
+    """Another response, with which ``response`` is closed."""
+    other = HttpResponse(text, content_type="text/plain", status=status)
+    other.headers["Content-Length"] = str(len(other.content))
+    other.headers["X-Content-Type-Options"] = "nosniff"
+    other.headers["Cache-Control"] = "no-store"
+    # A session that was begun or ended is, with or without its response.
+    other.cookies = response.cookies
+    closers = response._resource_closers  # type: ignore[attr-defined]
+    other._resource_closers, response._resource_closers = closers, []  # type: ignore[attr-defined]
+    return other
+
+
+def drain(response: StreamingHttpResponse, record: Record, seconds: float) -> None:
+    """Lets a body be made, which nobody will see, for so long at most."""
+    until = time.monotonic() + seconds
+    try:
+        for _ in response:
+            if time.monotonic() > until:
+                break
+    except Exception as exc:  # noqa: BLE001  the body's own; the graph shows the way there
+        record.exc = {**fields_of(exc), "exc_handled": False}
+
+
+async def drain_later(response: StreamingHttpResponse, record: Record, seconds: float) -> None:
+    """The same in an event loop."""
+    if not response.is_async:
+        await sync_to_async(drain)(response, record, seconds)
+        return
+    until = time.monotonic() + seconds
+    try:
+        async for _ in response:
+            if time.monotonic() > until:
+                break
+    except Exception as exc:  # noqa: BLE001  as above
+        record.exc = {**fields_of(exc), "exc_handled": False}

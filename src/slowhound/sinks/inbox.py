@@ -1,0 +1,103 @@
+"""The inbox: what the hound hands over, until the delivery thread takes it.
+
+Putting a report in takes microseconds and never waits for more than a few dict operations of the
+other thread. It is bounded: of a group that is coming in faster than it can be sent only the first
+ones are kept, and the rest are counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from slowhound.losses import lost
+from slowhound.osthread import original
+from slowhound.report import Report
+
+REPORTS_LIMIT = 100
+# Ids of reports that were taken in, whose ends are of interest.
+IDS_LIMIT = 2000
+# Seconds. A signal may end a request in the very thread that has the lock.
+PATIENCE = 0.5
+
+
+class More(NamedTuple):
+    """Reports of one group of which only the last one was kept."""
+
+    number: int
+    last: Report
+
+
+class Taken(NamedTuple):
+    """What was in the inbox; ``more`` is by fingerprint."""
+
+    reports: list[Report]
+    ends: list[Report]
+    more: dict[str, More]
+
+
+class Inbox:
+    """Reports that wait for the delivery thread.
+
+    Args:
+        per_group: so many of one group are kept, others only counted; None: all are kept.
+    """
+
+    def __init__(self, per_group: int | None) -> None:
+        self.per_group = per_group
+        # Real also under gevent: its other side is a thread of the system.
+        self._lock = original("_thread", "allocate_lock")()
+        self._ids: dict[str, None] = {}
+        self._reports: dict[str, Report] = {}  # by id
+        self._ends: list[Report] = []
+        self._groups: Counter[str] = Counter()
+        self._more: dict[str, More] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._reports or self._ends or self._more)
+
+    def put(self, report: Report) -> None:
+        """Takes a report; a full inbox drops its oldest, which is counted."""
+        key, group = report.id, report.fingerprint
+        if not self._lock.acquire(timeout=PATIENCE):
+            lost("reports for sinks", "the queue is not to be had")
+            return
+        try:
+            if self.per_group is not None and self._groups[group] >= self.per_group:
+                counted = self._more[group].number if group in self._more else 0
+                self._more[group] = More(counted + 1, report)
+                return
+            full = len(self._reports) >= REPORTS_LIMIT
+            if full:
+                oldest = self._reports.pop(next(iter(self._reports)))
+                self._groups[oldest.fingerprint] -= 1
+            self._reports[key] = report
+            self._groups[group] += 1
+            self._ids[key] = None
+            if len(self._ids) > IDS_LIMIT:
+                del self._ids[next(iter(self._ids))]
+        finally:
+            self._lock.release()
+        if full:
+            lost("reports for sinks", "the queue is full")
+
+    def put_end(self, report: Report) -> None:
+        """Takes the end of a slow request; that of one whose report was not kept is let go."""
+        key = report.id
+        with self._lock:
+            if key in self._reports:
+                self._reports[key] = report  # one message will tell both
+                return
+            full = len(self._ends) >= REPORTS_LIMIT
+            if key in self._ids and not full:
+                self._ends.append(report)
+        if full:
+            lost("the ends of slow requests for sinks", "the queue is full")
+
+    def take(self) -> Taken:
+        """Empties it."""
+        with self._lock:
+            taken = Taken(list(self._reports.values()), self._ends, self._more)
+            self._reports, self._ends = {}, []
+            self._groups, self._more = Counter(), {}
+        return taken

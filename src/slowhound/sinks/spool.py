@@ -1,0 +1,302 @@
+"""The spool: what is to be sent waits in ``DIR/delivery/``, where a restart does not lose it.
+
+All workers of one DIR share it. Its files are 0600 and appear whole, by a rename:
+
+- ``<ns since 1970>-<pid>-<random>.new``: a report of a process that sends nothing itself, as
+  Gunicorn's arbiter; a worker judges it.
+- ``….due``: a report to be sent. The first line is the letter; then a line for each sink that has
+  it, the sink's name as JSON. Whoever sends it holds its lock (``flock``), which the kernel drops
+  when he dies; then the next one goes on. The file is removed when all sinks have it.
+- ``<fingerprint>.held``: the newest report of a group that was held back.
+- ``groups.json``: the groups, see ``hygiene``; ``groups.lock`` is locked while it changes.
+
+Nothing here is synced: what was written survives the process, not a loss of power.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import msgspec
+
+from slowhound.folder import keep_within, subfolder
+from slowhound.formats import clean, json_line
+from slowhound.losses import lost
+from slowhound.osthread import original
+from slowhound.report import Report
+from slowhound.sinks.hygiene import Groups
+
+FOLDER = "delivery"
+MAX_BYTES = 64 * 1024**2
+# A report with many local variables has 300 KiB.
+LETTER_BYTES = 2 * 1024**2
+# Seconds after which what nobody would take is given up; each was tried until then.
+MAX_AGE = 24 * 3600.0
+# For the lock of the groups, which is held for milliseconds: unless its holder is stopped.
+LOCK_TRIES = 100
+
+WAITING = re.compile(r"\d{19}-\d+-[0-9a-f]{8}\.(?:new|due)")
+HELD = re.compile(r"[0-9a-f]{12}\.held")
+OURS = re.compile(rf"{WAITING.pattern}|{HELD.pattern}|\d+-[0-9a-f]{{8}}\.part")
+_READ = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Letter(msgspec.Struct):
+    """One thing to send: a report, or what follows a report that was sent."""
+
+    report: Report
+    follow_up: bool = False
+
+
+class Claimed:
+    """A letter that this process alone may send now.
+
+    ``done`` has the names of the sinks that have it, ``fd`` is its file; -1: it is in memory only.
+    """
+
+    def __init__(self, letter: Letter, done: set[str], fd: int) -> None:
+        self.letter = letter
+        self.done = done
+        self._fd = fd
+
+    def note(self, sink: str) -> None:
+        """This sink has it; raises OSError when that cannot be written."""
+        self.done.add(sink)
+        if self._fd >= 0:
+            # A line that was cut short before must not spoil this one.
+            os.write(self._fd, b"\n" + msgspec.json.encode(sink))
+
+
+class Spool:
+    """The folder ``delivery`` below ``directory``; who writes gets an OSError when that fails.
+
+    Args:
+        directory: ``DIR``.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self._next_look = 0.0
+        self._unsaved: Groups | None = None
+
+    @property
+    def folder(self) -> str:
+        return os.path.join(self.directory, FOLDER)
+
+    def put(self, letter: Letter, kind: str = "due") -> str:
+        """Writes a letter, ``due`` or ``new``; returns its name."""
+        name = f"{time.time_ns():019}-{os.getpid()}-{os.urandom(4).hex()}.{kind}"
+        self._write(name, encode(letter))
+        self._keep_within()
+        return name
+
+    def hold(self, report: Report) -> None:
+        """Keeps the newest report of its group that was held back."""
+        self._write(f"{report.fingerprint}.held", encode(Letter(report)))
+
+    def drop_held(self, fingerprint: str) -> None:
+        """What was held back has been told with another report."""
+        self.remove(f"{fingerprint}.held")
+
+    def remove(self, name: str) -> None:
+        """Removes a file, which may be gone already."""
+        try:
+            os.unlink(os.path.join(self.folder, name))
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as exc:
+            lost("the spool of reports", exc, 0)
+
+    def names(self) -> list[str]:
+        """What waits, the oldest first, then what is held back; empty without a folder."""
+        try:
+            found = os.listdir(self.folder)
+        except OSError:
+            return []
+        return sorted(filter(WAITING.fullmatch, found)) + sorted(filter(HELD.fullmatch, found))
+
+    @contextmanager
+    def claim(self, name: str) -> Iterator[Claimed | None]:
+        """The letter of this name; None when another process has it, or it cannot be read.
+
+        What is no letter is counted and removed; another user's files are left alone.
+        """
+        try:
+            fd = os.open(os.path.join(self.folder, name), _READ)
+        except OSError:
+            yield None  # somebody was faster, or it is a link
+            return
+        _claims.add(fd)
+        try:
+            yield self._read(name, fd) if _lock(fd) and _is_ours(fd) else None
+        finally:
+            _close(fd)
+
+    def _read(self, name: str, fd: int) -> Claimed | None:
+        data = _read_whole(fd)
+        first, _, notes = data.partition(b"\n")
+        try:
+            letter = msgspec.json.decode(first, type=Letter)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            lost("reports for sinks", f"{name} is no report: {clean(exc)}")
+            self.remove(name)
+            return None
+        done = set()
+        for line in notes.split(b"\n"):
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                done.add(msgspec.json.decode(line, type=str))
+        return Claimed(letter, done, fd)
+
+    @contextmanager
+    def groups(self) -> Iterator[Groups]:
+        """The groups, for this process alone; what was changed is kept after the block.
+
+        In memory, when the disk does not take them: else a full one would let a flood through.
+        """
+        with contextlib.ExitStack() as opened:
+            locked = False
+            try:
+                folder = subfolder(self.directory, FOLDER)
+                _lock_groups(os.path.join(folder, "groups.lock"), opened)
+                locked = True
+                self._unsaved = self._unsaved or _load(os.path.join(folder, "groups.json"))
+            except OSError as exc:
+                lost("the groups of reports", exc, 0)
+                self._unsaved = self._unsaved or Groups()
+            yield self._unsaved
+            try:
+                if locked:
+                    self._write("groups.json", msgspec.json.encode(self._unsaved))
+                    self._unsaved = None
+            except OSError as exc:
+                lost("the groups of reports", exc, 0)
+
+    def _write(self, name: str, data: bytes) -> None:
+        folder = subfolder(self.directory, FOLDER)
+        part = os.path.join(folder, f"{os.getpid()}-{os.urandom(4).hex()}.part")
+        fd = os.open(part, _WRITE, 0o600)
+        try:
+            try:
+                while data:
+                    data = data[os.write(fd, data) :]
+            finally:
+                os.close(fd)
+            os.rename(part, os.path.join(folder, name))
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
+
+    def _keep_within(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + 1.0
+            removed = keep_within(self.folder, MAX_BYTES, OURS)
+            if removed:
+                lost("reports for sinks", "the spool is full", removed)
+
+
+def encode(letter: Letter) -> bytes:
+    """One line of JSON; values of an application's own types are text, too many variables go."""
+    try:
+        line = msgspec.json.encode(letter, enc_hook=clean)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        # Invalid Unicode, huge numbers, what is too deep: made to fit as the line of an event is.
+        event = msgspec.json.decode(json_line(letter.report.event))
+        plain = Letter(replace(letter.report, event=event), letter.follow_up)
+        line = json_line(msgspec.to_builtins(plain, enc_hook=clean), depth=8)[:-1]
+    snapshot = letter.report.snapshot
+    if len(line) > LETTER_BYTES and snapshot is not None and snapshot.variables:
+        without = replace(letter.report, snapshot=replace(snapshot, variables=None))
+        return encode(Letter(without, letter.follow_up))
+    return line
+
+
+def spool_new(directory: str, report: Report) -> None:
+    """For a process that sends nothing itself: a worker will, when there is one again."""
+    try:
+        Spool(directory).put(Letter(report), "new")
+    except OSError as exc:
+        lost("reports for sinks", exc)
+
+
+def _load(path: str) -> Groups:
+    try:
+        fd = os.open(path, _READ)
+    except FileNotFoundError:
+        return Groups()
+    try:
+        if not _is_ours(fd):
+            return Groups()
+        return msgspec.json.decode(_read_whole(fd), type=Groups)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        lost("the groups of reports", exc, 0)  # they begin anew
+        return Groups()
+    finally:
+        os.close(fd)
+
+
+def _read_whole(fd: int) -> bytes:
+    parts = []
+    at = 0
+    while part := os.pread(fd, 1024**2, at):
+        parts.append(part)
+        at += len(part)
+        if at > 8 * LETTER_BYTES:
+            break
+    return b"".join(parts)
+
+
+def _is_ours(fd: int) -> bool:
+    found = os.fstat(fd)
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _lock_groups(path: str, opened: contextlib.ExitStack) -> None:
+    fd = os.open(path, _READ | os.O_CREAT, 0o600)
+    _claims.add(fd)
+    opened.callback(_close, fd)
+    sleep = original("time", "sleep")  # gevent's own is for greenlets
+    for _ in range(LOCK_TRIES):
+        if _lock(fd):
+            return
+        sleep(0.01)
+    raise BlockingIOError("somebody else holds the groups of reports")
+
+
+def _close(fd: int) -> None:
+    # Not only closed: a process that was forked meanwhile may have it open as well.
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    _claims.discard(fd)
+    os.close(fd)
+
+
+# A forked child has its parent's locks open as well, and would hold them when the parent dies.
+_claims: set[int] = set()
+
+
+def _close_claims() -> None:
+    while _claims:
+        with contextlib.suppress(OSError):
+            os.close(_claims.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_claims)

@@ -1,0 +1,72 @@
+"""Who may look at the viewer. Events hold paths, addresses and SQL: nobody may by accident.
+
+``VIEWER["ALLOW"]`` is ``debug`` (who sits at this machine, and staff, while DEBUG is on), ``staff``
+(users with ``is_staff``, always), or the dotted path of a function that is given the request.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpRequest
+from django.utils.module_loading import import_string
+
+from slowhound.conf import get_config
+
+# A proxy in front: the peer is the proxy, not the person.
+FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+
+
+class Denied(Exception):  # noqa: N818  it is an answer
+    """The viewer is there, but not for this person; the text says for whom."""
+
+
+def check(request: HttpRequest) -> None:
+    """Returns when this request may see the viewer.
+
+    Raises:
+        Http404: the viewer is off; it looks like any page that is not there.
+        Denied: it is on, and this is not one of those who may.
+        DisallowedHost: the Host header is none of ALLOWED_HOSTS, as when another site's name was
+            pointed at this address (DNS rebinding).
+    """
+    request.get_host()
+    config = get_config()
+    allow = config.viewer.get("ALLOW", "debug")
+    if not config.enabled or (allow == "debug" and not settings.DEBUG):
+        raise Http404("The viewer is off.")
+    if allow == "debug":
+        if not (is_local(request) or is_staff(request)):
+            raise Denied("While DEBUG is on, it is for this machine, INTERNAL_IPS, and staff.")
+    elif allow == "staff":
+        if not is_staff(request):
+            raise Denied("It is for staff: log in as a user with the staff status first.")
+    elif not _function(allow)(request):
+        raise Denied("The site's own rule does not let you in.")
+
+
+def is_staff(request: HttpRequest) -> bool:
+    """True for an active user with ``is_staff``; False where the site has no users."""
+    user = getattr(request, "user", None)
+    return user is not None and user.is_authenticated and user.is_active and user.is_staff
+
+
+def is_local(request: HttpRequest) -> bool:
+    """True when the peer is this machine or in INTERNAL_IPS, and no proxy stands between."""
+    if any(name in request.META for name in FORWARDED):
+        return False
+    address = request.META.get("REMOTE_ADDR", "")
+    if address in settings.INTERNAL_IPS:
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False  # a unix socket, whose other end is a proxy
+
+
+def _function(path: str) -> Callable[[HttpRequest], Any]:
+    found: Callable[[HttpRequest], Any] = import_string(path)
+    return found

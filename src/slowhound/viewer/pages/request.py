@@ -1,0 +1,135 @@
+"""One request: every event of it, all fields with their meaning, and where its time went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slowhound.fields import FIELDS, NAMES
+from slowhound.store.source import Source
+from slowhound.viewer import reportfile
+from slowhound.viewer.answers import Data, Missing, Page
+from slowhound.viewer.asked import Asked, Parameter, Wrong, text
+from slowhound.viewer.display import PARTS
+from slowhound.viewer.pages.shared import of_request
+from slowhound.viewer.where import Where
+
+EVENTS = "SELECT * FROM events WHERE req_id = $id ORDER BY ts, event_type LIMIT 100"
+ENDINGS = ("request", "task", "timeout", "crash")
+# Fields are shown in groups, by how their names begin.
+GROUPS = {
+    "Request": ("req_", "task_"),
+    "Response": ("resp_",),
+    "Exception": ("exc_",),
+    "Database": ("db_",),
+    "Cache, templates, outbound": ("cache_", "tmpl_", "out_"),
+    "Waiting": ("queue_", "gc_", "gil_", "loop_", "rest_"),
+    "Slow": ("slow_", "report", "flame"),
+    "Death": ("timeout_", "crash_"),
+    "Stall": ("stall_",),
+    "Server and worker": ("g_", "w_"),
+    "Recording": ("",),  # all that is left
+}
+
+
+OVERLAP = {
+    "resp_cpu_time": "CPU",
+    "gc_time": "garbage collection",
+    "gil_wait_est": "waiting for the GIL (estimate)",
+    "loop_lag": "the event loop stood still (estimate)",
+}
+
+
+def data(asked: Asked, where: Where) -> Data:
+    """The events of one request, the terminal one first, and its report when there is one."""
+    if not asked.get("id"):
+        raise Wrong("id: name a request")
+    events = [
+        _present(row) for row in where.source().sql(EVENTS, {"id": asked.get("id")}).objects()
+    ]
+    if not events:
+        raise Missing("No event of this request is in the store: it is older than what is kept.")
+    events.sort(key=lambda event: event["event_type"] not in ENDINGS)
+    main = events[0]
+    name = next((event["report"] for event in events if event.get("report")), None)
+    report = reportfile.read(where.reports, name) if name else None
+    parts = reportfile.sections(report) if report else []
+    moments = reportfile.timeline(parts)
+    return {
+        "id": asked.get("id"),
+        "main": main,
+        "events": events,
+        "report": name,
+        "report_is_here": report is not None,
+        "timeline": moments,
+        "whole": max(
+            [main.get("resp_time") or 0.0, *(each["at"] + each["took"] for each in moments)]
+        ),
+        "flame": next((event["flame"] for event in events if event.get("flame")), None),
+        "command": of_request(asked, where, asked.get("id")),
+    }
+
+
+def flame_of(source: Source, req_id: str) -> str | None:
+    """The name of a request's flame graph, which one of its events has."""
+    events = source.sql(EVENTS, {"id": req_id}).objects()
+    return next((each["flame"] for each in events if each.get("flame")), None)
+
+
+def _present(row: dict[str, Any]) -> dict[str, Any]:
+    """The event without the columns that it has nothing for; ``app_*`` are fields again."""
+    app = row.pop("app", None) or {}
+    kept = {
+        name: value
+        for name, value in row.items()
+        if value is not None and value != [] and name != "segment"
+    }
+    return kept | {name: value for name, value in dict(app).items() if value is not None}
+
+
+def _groups(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """The fields of an event in groups, each with its meaning."""
+    meanings = {field.name: field.meaning for field in FIELDS}
+    left = {name: value for name, value in event.items() if name not in ("db_top", "event_type")}
+    found = []
+    app = {name: left.pop(name) for name in sorted(left) if name not in NAMES}
+    for title, starts in GROUPS.items():
+        names = [name for name in left if name.startswith(starts)]
+        rows = [
+            {"name": name, "value": left.pop(name), "meaning": meanings.get(name, "")}
+            for name in names
+        ]
+        if rows:
+            found.append({"title": title, "rows": rows})
+    if app:
+        rows = [{"name": name, "value": value, "meaning": ""} for name, value in app.items()]
+        found.insert(1, {"title": "The application's own", "rows": rows})
+    return found
+
+
+def extras(asked: Asked, data: Data) -> Data:
+    """The fields in groups, and the parts of the time by name."""
+    main = data["main"]
+    taken = [(key, name, main.get(f"{key}_time") or 0.0) for key, name in PARTS]
+    whole = sum(took for _, _, took in taken)
+    return {
+        "groups": [{"event": event, "groups": _groups(event)} for event in data["events"]],
+        "shares": [
+            {"key": key, "name": name, "took": took, "share": took / whole}
+            for key, name, took in taken
+            if took > 0
+        ],
+        "overlap": [
+            {"name": name, "took": main[key]} for key, name in OVERLAP.items() if main.get(key)
+        ],
+    }
+
+
+PAGE = Page(
+    "request",
+    "Request",
+    "All that is known of one request.",
+    data,
+    {"id": Parameter(text, "id")},
+    menu="requests",
+    extras=extras,
+)

@@ -1,0 +1,2 @@
+(()=>{var D="./favicon-16x16-VSI62OPJ.png";})();
+

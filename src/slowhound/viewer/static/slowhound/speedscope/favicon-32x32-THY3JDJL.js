@@ -1,0 +1,2 @@
+(()=>{var T="./favicon-32x32-3EB2YCUY.png";})();
+

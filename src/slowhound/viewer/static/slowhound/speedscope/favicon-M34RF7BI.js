@@ -1,0 +1,2 @@
+(()=>{var m="./favicon-FOKUP5Y5.ico";})();
+

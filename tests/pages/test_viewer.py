@@ -1,0 +1,381 @@
+"""The viewer over a shop's day, in a real browser: read, filtered, by keyboard, on a phone."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from slowhound.viewer.urls import VIEWER
+from tests.harness.browser import keep_image, needs_chromium, page_of
+from tests.pages import made
+from tests.pages.conftest import viewing
+
+pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(180)]
+
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+PHONE = {"viewport": {"width": 375, "height": 720}, "is_mobile": True, "device_scale_factor": 2}
+# Each page as the pictures in the docs show it.
+PATHS = {
+    "overview": "",
+    "views": "views/",
+    "requests": "requests/?sort=slowest",
+    "request": "request/?id=slow-0001",
+    "reports": "reports/",
+    "report": "report/?group=0a1b2c3d4e5f6071",
+    "deaths": "deaths/",
+    "live": "live/",
+    "sql": "sql/",
+    "ask": "ask/?q=n1",
+}
+KEPT = {"overview", "views", "requests", "request", "reports", "report", "deaths", "sql", "ask"}
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# Text that is shown and in which a control or direction character would do what it says.
+OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a viewer over an ordinary day."""
+    folder = tmp_path_factory.mktemp("shop") / "slowhound"
+    made.plain(folder, time.time(), count=800)
+    with viewing(folder) as url:
+        yield url
+
+
+@pytest.fixture
+def open_page(browser: Browser, shop: str) -> Callable[..., Any]:
+    """A page of the shop, in a browser of that size, which fails the test on any problem."""
+
+    @contextmanager
+    def opened(path: str = "", **options: Any) -> Iterator[Page]:
+        with page_of(browser, **{**DESKTOP, **options}) as page:
+            page.goto(shop + path)
+            yield page
+
+    return opened
+
+
+def ids(page: Page) -> list[str]:
+    """What the rows of the first table link to."""
+    links = page.locator("main table tbody tr td.main a").all()
+    return [str(link.get_attribute("href")) for link in links]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_each_page_is_drawn_in_light_dark_and_on_a_phone(
+    open_page: Any, tmp_path: Path, name: str
+) -> None:
+    """Without a script that fails, and without a bar to scroll sideways."""
+    looks: dict[str, dict[str, Any]] = {"light": {}, "phone": PHONE}
+    if name in {"overview", "report"}:
+        looks["dark"] = {"color_scheme": "dark"}
+    for look, options in looks.items():
+        with open_page(PATHS[name], **options) as page:
+            expect(page.locator("h1")).to_be_visible()
+            assert page.evaluate(WIDER) <= 0, look
+            assert page.locator("[role=alert]").count() == 0
+            if look == "light" and name in KEPT:
+                keep_image(page, f"viewer-{name}", tmp_path)
+            elif name in {"overview", "report"}:
+                keep_image(page, f"viewer-{name}-{look}", tmp_path)
+
+
+def test_every_page_has_been_looked_at() -> None:
+    """A flame graph has tests of its own."""
+    assert set(PATHS) == set(VIEWER.pages) - {"flame"}
+
+
+def test_charts_show_the_numbers_that_stand_below(open_page: Any) -> None:
+    """Four of them, and a table for who sees none."""
+    with open_page() as page:
+        expect(page.locator(".chart canvas")).to_have_count(4)
+        page.locator("summary", has_text="The numbers").click()
+        cells = page.locator(".numbers tbody tr td:nth-child(2)").all_inner_texts()
+        total = sum(int(each.replace(",", "")) for each in cells)
+        figure = page.locator(".figures dd").first.inner_text()
+        assert total == int(figure.replace(",", ""))
+        assert page.locator(".chart[role=img][aria-label]").count() == 4
+
+
+def test_dragging_over_a_chart_asks_for_that_time(open_page: Any) -> None:
+    """The period is in the URL afterwards, and said on the page."""
+    with open_page() as page:
+        box = page.locator(".chart .u-over").first.bounding_box()
+        page.mouse.move(box["x"] + 100, box["y"] + 40)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 220, box["y"] + 40, steps=4)
+        page.mouse.up()
+        page.wait_for_url(re.compile(r"since=\d+&until=\d+"))
+        expect(page.locator(".span")).to_be_visible()
+        page.get_by_role("link", name="Requests", exact=True).click()
+        assert "since=" in page.url
+        assert "until=" in page.url
+
+
+FILTERS = {
+    "view": ("checkout", "tr", "checkout"),
+    "path": ("PRODUCT/1", "tr", "/product/1"),
+    "status": ("5xx", "tr", "500"),
+    "exc": ("CardDeclined", "tr", "CardDeclined"),
+    "min": ("2", "tr", " s"),
+    "method": ("POST", "tr", "POST"),
+    "queries": ("30", "tr", "orders"),
+    "outcome": ("killed", "tr", "killed"),
+    "kind": ("task", "tr", "shop.tasks.send_receipt"),
+    "n1": ("yes", "tr", "N+1"),
+    "group": ("0a1b2c3d4e5f6071", "tr", "checkout"),
+    "sql": (made.STATEMENTS["search"], "tr", "search"),
+}
+# What these have in common is no column of the table.
+UNSEEN = {"host": "web-2", "pid": "4712", "release": "2026.47"}
+
+
+@pytest.mark.parametrize("name", [*FILTERS, *UNSEEN])
+def test_each_filter_is_a_field_of_the_form(open_page: Any, name: str) -> None:
+    """Typed, sent by Enter, kept in the URL and in the form, and true of each row."""
+    with open_page("requests/") as page:
+        everything = page.locator("strong").first.inner_text()
+        more = page.locator("summary", has_text="More filters")
+        field = page.locator(f"form.filters [name={name}]")
+        if not field.is_visible():
+            more.click()
+        given = FILTERS[name][0] if name in FILTERS else UNSEEN[name]
+        if field.evaluate("each => each.tagName") == "SELECT":
+            field.select_option(given)
+            page.get_by_role("button", name="Filter").click()
+        else:
+            field.fill(given)
+            field.press("Enter")
+        page.wait_for_url(re.compile(rf"[?&]{name}="))
+        assert re.findall(r"[?&](\w+)=", page.url) == [name]
+        assert page.locator(f"form.filters [name={name}]").input_value() == given
+        assert page.locator(f"form.filters [name={name}]").is_visible()
+        rows = page.locator("main table tbody tr").all_inner_texts()
+        assert rows
+        if name in FILTERS:
+            assert [row for row in rows if FILTERS[name][2] not in row] == []
+        if name != "release":  # they all have the same
+            assert page.locator("strong").first.inner_text() != everything
+        page.get_by_role("link", name="Clear").click()
+        expect(page.locator("strong").first).to_have_text(everything)
+
+
+def test_requests_can_be_paged_and_sorted_and_the_url_says_how(open_page: Any) -> None:
+    """A copied link shows the same; back goes back."""
+    with open_page("requests/?view=product") as page:
+        page.get_by_role("link", name="oldest").click()
+        first = ids(page)
+        page.get_by_role("link", name="Next").click()
+        page.wait_for_url(re.compile("page=2"))
+        second = ids(page)
+        assert len(second) == 50
+        assert not set(first) & set(second)
+        again = page.url
+        page.go_back()
+        assert ids(page) == first
+        page.goto(again)
+        assert ids(page) == second
+
+
+def test_columns_say_by_which_the_table_is_sorted(open_page: Any) -> None:
+    """To who looks and to who listens."""
+    with open_page("views/") as page:
+        assert page.locator("th[aria-sort]").inner_text().startswith("Together")
+        page.get_by_role("link", name="99 %").click()
+        assert page.locator("th[aria-sort]").inner_text().startswith("99 %")
+
+
+def test_from_a_report_to_its_request_and_back(open_page: Any) -> None:
+    """Group, report, request, and the report again."""
+    with open_page("reports/") as page:
+        page.get_by_role("link", name="shop/stock.py:31:reserve").click()
+        expect(page.locator(".verdict .said").first).to_contain_text("stuck for about 1.0 s")
+        expect(page.locator("pre.stack")).to_contain_text("stock.select_for_update()")
+        assert page.locator(".waterfall tbody tr").count() == 5
+        page.get_by_role("link", name="the request", exact=True).click()
+        expect(page.locator("h1")).to_contain_text("/checkout/")
+        expect(page.locator(".shares")).to_contain_text("database")
+        page.get_by_role("link", name="The report of this slow request").click()
+        expect(page.locator("h2", has_text="Other requests in flight")).to_be_visible()
+
+
+def test_all_can_be_reached_by_keyboard(open_page: Any) -> None:
+    """The first stop is the way past the menu; each stop can be seen."""
+    with open_page("views/") as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to the page"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+        seen = []
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            seen.append(
+                page.evaluate(
+                    "(e => [e.tagName, e.textContent.trim().slice(0, 20),"
+                    " getComputedStyle(e).outlineStyle])(document.activeElement)"
+                )
+            )
+            if seen[-1][1].startswith("This page as JSON"):
+                break
+        assert seen[-1][1].startswith("This page as JSON")
+        assert [each for each in seen if each[2] == "none"] == []
+        assert "checkout" in [each[1] for each in seen]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_what_a_screen_reader_needs_is_there(open_page: Any, name: str) -> None:
+    """One heading of the page, named regions and fields, heads of columns."""
+    with open_page(PATHS[name]) as page:
+        assert page.locator("h1").count() == 1
+        assert page.evaluate("document.documentElement.lang") == "en"
+        assert page.locator(".wide th:not([scope])").count() == 0
+        assert page.locator("[role=region]:not([aria-label]), nav:not([aria-label])").count() == 0
+        unnamed = page.locator("input:not([type=hidden]), select, textarea, button, iframe, a")
+        names = unnamed.evaluate_all(
+            "all => all.filter(e => !(e.labels?.[0]?.textContent || e.textContent || e.title"
+            " || e.getAttribute('aria-label')).trim()).map(e => e.outerHTML)"
+        )
+        assert names == []
+        assert page.locator("svg[role=img]:not([aria-label])").count() == 0
+
+
+def contrast(page: Page, first: str, second: str) -> float:
+    """The contrast of two of the style's colours, as WCAG 2 computes it."""
+
+    def light(name: str) -> float:
+        value = page.evaluate(
+            f"getComputedStyle(document.documentElement).getPropertyValue('{name}')"
+        ).strip()
+        parts = [int(value[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts]  # fmt: skip  # noqa: E501
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    lights = sorted((light(first), light(second)))
+    return (lights[1] + 0.05) / (lights[0] + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_told_from_its_ground(open_page: Any, scheme: str) -> None:
+    """4.5 to 1, as WCAG's level AA asks."""
+    with open_page(color_scheme=scheme) as page:
+        for text in ("--ink", "--soft", "--accent", "--bad"):
+            for ground in ("--ground", "--raised", "--sunk"):
+                assert contrast(page, text, ground) >= 4.5, (text, ground)
+        assert contrast(page, "--accent", "--accent-soft") >= 4.5
+        assert contrast(page, "--bad", "--bad-soft") >= 4.5
+
+
+def test_pages_can_be_read_without_scripts(open_page: Any) -> None:
+    """Charts are missing then; what they show is not."""
+    with open_page(java_script_enabled=False) as page:
+        assert page.locator(".numbers tbody tr").count() > 50
+    with open_page("requests/?view=product", java_script_enabled=False) as page:
+        assert len(ids(page)) == 50
+
+
+def test_a_question_is_asked_and_answered(open_page: Any) -> None:
+    """By name, with its parameters, and in one's own SQL."""
+    with open_page("ask/") as page:
+        page.get_by_role("link", name="traffic").click()
+        page.locator("[name=step]").fill("3600")
+        page.locator("[name=step]").press("Enter")
+        page.wait_for_url(re.compile("step=3600"))
+        expect(page.locator("table.answer")).to_be_visible()
+        assert "step=3600" in page.locator("#command").inner_text()
+        page.locator("textarea").fill("SELECT resp_view, count(*) AS n FROM events GROUP BY 1")
+        page.locator(".own button").click()
+        expect(page.locator("table.answer")).to_contain_text("checkout")
+        assert page.locator("textarea").input_value().startswith("SELECT resp_view")
+
+
+def test_refused_sql_stays_in_the_form(browser: Browser, shop: str) -> None:
+    """With the reason beside it."""
+    context = browser.new_context()
+    page = context.new_page()  # the answer's status is an error on the console
+    page.goto(shop + "ask/")
+    page.locator("textarea").fill("DELETE FROM events")
+    page.locator(".own button").click()
+    expect(page.locator("[role=alert]")).to_be_visible()
+    assert page.locator("textarea").input_value() == "DELETE FROM events"
+    context.close()
+
+
+# --- the worst of texts, everywhere -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[made.Event]]]:
+    folder = tmp_path_factory.mktemp("hostile") / "slowhound"
+    events = made.hostile(folder, time.time())
+    with viewing(folder) as url:
+        yield url, events
+
+
+def look_at(page: Page, url: str) -> None:
+    """Opens it, and checks that nothing of what is stored was obeyed."""
+    page.goto(url)
+    assert page.evaluate("document.title").endswith("slowhound")
+    assert page.evaluate(WIDER) <= 0, url
+    text = page.locator("body").inner_text()
+    assert OBEYED.findall(text) == [], url
+    assert page.locator("main img, main script:not([type='application/json'])").count() == 0
+    assert page.locator("a[href^='javascript' i]").count() == 0
+    outside = "[...document.links].map(e => e.origin).filter(e => e !== location.origin)"
+    assert page.evaluate(outside) == [], url
+
+
+@pytest.mark.parametrize("options", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_nothing_stored_is_obeyed_on_any_page(
+    browser: Browser, hostile: tuple[str, list[made.Event]], options: dict[str, Any]
+) -> None:
+    """No script, no markup, no turned direction, no cursor moved, no page made wide."""
+    url, _ = hostile
+    paths = ["", "views/", "requests/", "reports/", "deaths/", "live/", "sql/", "ask/"]
+    questions = ["views", "slowest", "errors", "n1", "sql", "deaths", "groups", "request&id=x"]
+    with page_of(browser, **options) as page:
+        page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+        for path in [*paths, *(f"ask/?q={name}" for name in questions)]:
+            look_at(page, url + path)
+
+
+def test_links_out_of_stored_texts_lead_to_their_events(
+    browser: Browser, hostile: tuple[str, list[made.Event]]
+) -> None:
+    """Whatever is in an id, its request and its report are found, and harmless."""
+    url, _ = hostile
+    with page_of(browser, **DESKTOP) as page:
+        page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
+        links = set()
+        for path in ("requests/?kind=request", "reports/", "deaths/"):
+            page.goto(url + path)
+            links |= set(ids(page))
+        assert len(links) >= 2 * len(made.HOSTILE)
+        for link in links:
+            look_at(page, url.rstrip("/") + link)
+
+
+def test_what_stands_in_the_url_is_not_obeyed(
+    browser: Browser, hostile: tuple[str, list[made.Event]]
+) -> None:
+    """A link can be sent to somebody: its filters come back as text."""
+    url, _ = hostile
+    context = browser.new_context()
+    page = context.new_page()  # without page_of: a refusal is an error on the console
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: problems.append(dialog.message))
+    page.on("console", lambda each: problems.append(each.text) if "Refused" in each.text else None)
+    for text in made.HOSTILE:
+        given = quote(text[:1500], errors="replace")
+        for path in (f"requests/?view={given}&path={given}", f"?since={given}"):
+            look_at(page, url + path)
+    context.close()
+    assert problems == []

@@ -1,0 +1,281 @@
+"""Who may have a flame graph: tokens, their paths and their end, staff, callables."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.core import signing
+from django.http import HttpRequest
+from django.test import RequestFactory, override_settings
+
+from slowhound.checks import check_flames, check_settings
+from slowhound.permission import (
+    HEADER,
+    LONGEST,
+    SALT,
+    Wish,
+    is_good,
+    may,
+    may_now,
+    new_token,
+    wish,
+)
+
+factory = RequestFactory()
+HERE = "tests.unit.test_permission"
+
+
+def get(path: str = "/", **extra: Any) -> HttpRequest:
+    return factory.get(path, **extra)
+
+
+def from_office(request: HttpRequest) -> bool:
+    return request.META["REMOTE_ADDR"] == "10.1.1.1"
+
+
+def is_ada(request: HttpRequest) -> bool:
+    return request.user.name == "ada"
+
+
+async def never_meant(request: HttpRequest) -> bool:
+    return False
+
+
+def breaks(request: HttpRequest) -> bool:
+    raise LookupError("a rule that fails")
+
+
+def test_words_of_query_and_header_are_read() -> None:
+    """Svg, 1 and tokens, wherever they stand."""
+    assert wish({"QUERY_STRING": ""}) is None
+    assert wish({}) is None
+    assert wish({"QUERY_STRING": "page=2&inflames=1&flames2&xflames"}) is None
+    assert wish({"QUERY_STRING": "flames"}) == Wish(instead=False, tokens=())
+    assert wish({"QUERY_STRING": "a=b&flames=svg"}) == Wish(instead=True, tokens=())
+    assert wish({"QUERY_STRING": "flames=a%3Ab,svg"}) == Wish(instead=True, tokens=("a:b",))
+    assert wish({HEADER: "1"}) == Wish(instead=False, tokens=())
+    both = {"QUERY_STRING": "flames=svg&flames=x", HEADER: " y "}
+    assert wish(both) == Wish(instead=True, tokens=("x", "y"))
+    flood = wish({"QUERY_STRING": "flames=" + "t," * 10_000})
+    assert flood is not None
+    assert len(flood.tokens) <= 8
+
+
+@pytest.mark.parametrize(
+    ("scope", "path"),
+    [
+        ("/", "/"),
+        ("/", "/anything/at/all"),
+        ("/", "//even/../this"),
+        ("/shop", "/shop"),
+        ("/shop", "/shop/"),
+        ("/shop", "/shop/cart/7"),
+        ("/shop/", "/shop/cart/"),
+        ("/größe", "/größe/1"),
+    ],
+)
+def test_token_is_good_below_its_path(scope: str, path: str) -> None:
+    """The path itself and what is below it."""
+    assert is_good(new_token(scope, 60), path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "",
+        "/shopping",
+        "/shop2/",
+        "/sho",
+        "/SHOP/",
+        "/admin/",
+        "/admin/shop/",
+        "/shop/../admin/",
+        "/shop/cart/../../admin",
+        "/shop/./x",
+        "/shop/..",
+        "/shop//admin",
+        "//shop/x",
+        "/shop//",
+        "/shop/%2e%2e/admin/",
+        "/shop/..%2fadmin",
+        "/shop\\..\\admin",
+        "/shop/..;/admin/",
+        "/shop/\x00",
+        "shop/",
+    ],
+)
+def test_token_is_for_no_other_path(path: str) -> None:
+    """Nor for one that somebody behind us may take for another."""
+    assert not is_good(new_token("/shop", 60), path)
+
+
+def test_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its second, whatever the clock of the signature says."""
+    token = new_token("/", 60)
+    now = time.time()
+    monkeypatch.setattr("slowhound.permission.time", SimpleNamespace(time=lambda: now + 59))
+    assert is_good(token, "/")
+    monkeypatch.setattr("slowhound.permission.time", SimpleNamespace(time=lambda: now + 60))
+    assert not is_good(token, "/")
+
+
+def test_what_was_not_signed_for_this_is_no_token() -> None:
+    """Changed, made with another key, for another purpose, of another shape, huge, not ASCII."""
+    token = new_token("/", 60)
+    body, stamp, signature = token.split(":")
+    with override_settings(SECRET_KEY="another"):
+        foreign = new_token("/", 60)
+    later = time.time() + 60
+    bad = [
+        "",
+        "1",
+        ":",
+        "::",
+        body,
+        f"{body}:{stamp}",
+        f"{body[:-1]}:{stamp}:{signature}",
+        f"{body}:{stamp}:{signature[:-1]}x",
+        f"{body}:{stamp}x:{signature}",
+        f".{body}:{stamp}:{signature}",
+        token + "x",
+        token + "\n",
+        foreign,
+        signing.dumps(["", later]),
+        signing.dumps(["", later], salt="sessions"),
+        signing.dumps("/", salt=SALT),
+        signing.dumps(["", later, 1], salt=SALT),
+        signing.dumps(["", None], salt=SALT),
+        signing.dumps({"": later}, salt=SALT),
+        "x" * 1_000_000,
+        token + "é",
+        "\udc80",
+    ]
+    assert is_good(token, "/")
+    assert [each[:80] for each in bad if is_good(each, "/")] == []
+
+
+@pytest.mark.parametrize("token", ["x" * 1_000_000, "\xff:x:y", "\udc80"])
+def test_what_cannot_be_a_token_is_not_even_hashed(
+    token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can send it."""
+    asked: list[str] = []
+    monkeypatch.setattr(signing, "loads", lambda token, **_: asked.append(token))
+    assert not is_good(token, "/")
+    assert asked == []
+
+
+def test_tokens_outlive_a_change_of_the_key() -> None:
+    """As sessions do, with SECRET_KEY_FALLBACKS."""
+    token = new_token("/", 60)
+    with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["unit"]):
+        assert is_good(token, "/")
+
+
+@pytest.mark.parametrize(
+    ("path", "seconds"),
+    [
+        ("", 60),
+        ("shop", 60),
+        ("//host/", 60),
+        ("/a/../b", 60),
+        ("/a%2fb", 60),
+        ("/a?b", 60),
+        ("/a#b", 60),
+        ("https://shop/", 60),
+        ("/", 0),
+        ("/", -1),
+        ("/", LONGEST + 1),
+        ("/", float("nan")),
+    ],
+)
+def test_no_token_is_made_that_could_not_be_meant(path: str, seconds: float) -> None:
+    """A path that is none, or an end that is none."""
+    with pytest.raises(ValueError):
+        new_token(path, seconds)
+
+
+def test_debug_is_for_everybody_else_nobody() -> None:
+    """The default; and an empty list is nobody at all."""
+    assert may(get(), (), ("debug",)) is False
+    token = new_token("/", 60)
+    assert may(get(), (token,), ("debug",)) is False
+    with override_settings(DEBUG=True):
+        assert may(get(), (), ("debug",)) is True
+        assert may(get(), (), ("token",)) is True
+        assert may(get(), (token,), ()) is False
+
+
+def test_token_opens_where_it_is_allowed() -> None:
+    """One good one among several is enough."""
+    token = new_token("/shop", 60)
+    assert may(get("/shop/1?flames"), ("bad", token), ("token",)) is True
+    assert may(get("/admin/"), ("bad", token), ("token",)) is False
+    assert may(get("/shop/%2e%2e/admin/"), (token,), ("token",)) is False
+    assert may(get("/shop/1"), (), ("token",)) is False
+
+
+def test_staff_is_known_after_the_view() -> None:
+    """Who has no session at all is refused at once."""
+    assert may(get(), (), ("staff",)) is False
+    request = get(HTTP_COOKIE="sessionid=x")
+    assert may(request, (), ("staff",)) is None
+    assert may(request, (), ("token",)) is False
+    for is_active, is_staff in ((True, True), (True, False), (False, True)):
+        request.user = SimpleNamespace(is_active=is_active, is_staff=is_staff)  # type: ignore[assignment]
+        assert may_now(request, ("staff",)) is (is_active and is_staff)
+        assert may_now(request, ("token", "debug")) is False
+    assert may_now(get(), ("staff",)) is False  # a site without users
+
+
+def test_callable_decides() -> None:
+    """Before the view; one that looks at the user, after it."""
+    office, ada = f"{HERE}.from_office", f"{HERE}.is_ada"
+    assert may(get(REMOTE_ADDR="10.1.1.1"), (), (office,)) is True
+    assert may(get(), (), (office,)) is False
+    assert may(get(HTTP_COOKIE="sessionid=x"), (), (office,)) is False
+    assert may(get(), (), (ada,)) is False
+    request = get(HTTP_COOKIE="sessionid=x")
+    assert may(request, (), (office, ada)) is None
+    request.user = SimpleNamespace(name="ada")  # type: ignore[assignment]
+    assert may_now(request, (office, ada)) is True
+    request.user = SimpleNamespace(name="eve")  # type: ignore[assignment]
+    assert may_now(request, (office, ada)) is False
+
+
+@pytest.mark.parametrize("name", ["never_meant", "breaks", "is_not_there"])
+def test_callable_that_cannot_decide_allows_nobody(name: str) -> None:
+    """A coroutine is true as an object; it must not be taken for a yes."""
+    with pytest.raises((TypeError, LookupError, ImportError)):
+        may(get(), (), (f"{HERE}.{name}",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"SLOWHOUND": {"FLAMES": {"ALLOW": f"{HERE}.from_office"}}}, []),
+        ({"SLOWHOUND": {"FLAMES": {"ALLOW": ["debug", "no.such.rule"]}}}, ["slowhound.E005"]),
+        ({"SLOWHOUND": {"FLAMES": {"ALLOW": f"{HERE}.is_not_there"}}}, ["slowhound.E005"]),
+        ({"SLOWHOUND": {"FLAMES": {"ALLOW": "token"}}}, ["slowhound.W005"]),
+        ({"SLOWHOUND": {"FLAMES": {"ALLOW": "token"}}, "SECRET_KEY": ""}, ["slowhound.W005"]),
+        ({"SLOWHOUND": {"FLAMES": {"ALLOW": "token"}}, "DEBUG": True}, []),
+        ({"SLOWHOUND": {"FLAMES": {"ALLOW": "token"}}, "SECRET_KEY": "k" * 50}, []),
+        (
+            {
+                "SLOWHOUND": {"FLAMES": {"ALLOW": ["token"]}},
+                "SECRET_KEY": "django-insecure-" + "k" * 50,
+            },
+            ["slowhound.W005"],
+        ),
+        ({"SLOWHOUND": {"FLAMES": {"ALLOW": "all"}}}, ["slowhound.E003"]),
+    ],
+)
+def test_system_checks_see_who_may(settings: dict[str, Any], found: list[str]) -> None:
+    """A rule that cannot be imported, and tokens that anybody could sign."""
+    with override_settings(**settings):
+        checked = [*check_settings(), *check_flames()]
+    assert [each.id for each in checked] == found

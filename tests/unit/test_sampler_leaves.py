@@ -1,0 +1,203 @@
+"""Names, lines and kinds; Django's own work as frames."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test.utils import override_settings
+
+from slowhound.flames import leaves as module
+from slowhound.flames.leaves import Leaves
+from slowhound.flames.looking import Key, of_stack
+from slowhound.flames.profile import Profile, ProfileFrame
+from slowhound.flames.resolve import profile_of
+from slowhound.flames.samples import Entry, Samples
+from slowhound.frames import Frame
+from slowhound.record import Moment, Record
+from slowhound.report import Snapshot
+
+APP = ProfileFrame("view", "shop/views.py", 3)
+LIBRARY = ProfileFrame("execute", "django/db/backends/utils.py", 9, "library")
+DJANGO = "django/utils/deprecation.py"
+
+
+def names(stack: list[ProfileFrame]) -> list[str]:
+    return [frame.name for frame in stack]
+
+
+@pytest.fixture(autouse=True)
+def _middleware() -> Iterator[None]:
+    """Three of Django's, and one that is a function."""
+    with override_settings(
+        MIDDLEWARE=[
+            "django.middleware.security.SecurityMiddleware",
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            f"{__name__}.timed",
+            "django.middleware.common.CommonMiddleware",
+            "no.such.Middleware",
+        ]
+    ):
+        module._configured.cache_clear()
+        yield
+    module._configured.cache_clear()
+
+
+def timed(get_response: Any) -> Any:
+    def call(request: Any) -> Any:
+        return get_response(request)
+
+    return call
+
+
+def test_query_stands_between_the_application_and_its_library() -> None:
+    """Its shape only: what an application wrote into its SQL stays in."""
+    found = Leaves([Moment(1.0, 2.0, "sql", "SELECT 'secret' WHERE id = 4711")], concurrent=False)
+    assert names(found.add([APP, LIBRARY], 2.0, None)) == [
+        "view",
+        "SELECT ? WHERE id = ?",
+        "execute",
+    ]
+    assert found.add([APP, LIBRARY], 2.0, None)[1].kind == "sql"
+
+
+@pytest.mark.parametrize("at", [0.9, 3.1])
+def test_time_outside_of_a_query_is_not_its(at: float) -> None:
+    """Neither before it began nor after it ended."""
+    found = Leaves([Moment(1.0, 2.0, "sql", "SELECT 1")], concurrent=False)
+    assert names(found.add([APP, LIBRARY], at, None)) == ["view", "execute"]
+
+
+def test_query_of_a_template_stands_below_it() -> None:
+    """The template is around it, whatever the order in which they ended."""
+    moments = [Moment(1.2, 0.2, "sql", "SELECT 1"), Moment(1.0, 1.0, "template", "shop/list.html")]
+    found = Leaves(moments, concurrent=False).add([APP, LIBRARY], 1.3, None)
+    assert [(each.name, each.kind) for each in found[1:3]] == [
+        ("shop/list.html", "template"),
+        ("SELECT ?", "sql"),
+    ]
+
+
+def test_calls_side_by_side_are_nobodys() -> None:
+    """Of three that a task waits for at once, nobody knows in which one a stack is."""
+    moments = [Moment(1.0, 1.0, "http", "a.example"), Moment(1.1, 1.5, "http", "b.example")]
+    assert names(Leaves(moments, concurrent=True).add([APP], 1.5, None)) == ["view"]
+    assert "b.example" in names(Leaves(moments, concurrent=True).add([APP], 2.3, None))
+
+
+def test_long_moment_is_found_behind_many_short_ones() -> None:
+    """The template that began before a hundred queries is still around the last one."""
+    moments = [Moment(0.0, 100.0, "template", "t.html")]
+    moments += [Moment(each, 0.5, "cache", "get default") for each in range(1, 100)]
+    found = Leaves(moments, concurrent=False)
+    assert names(found.add([APP], 99.2, None)) == ["view", "t.html", "get default"]
+    assert names(found.add([APP], 99.7, None)) == ["view", "t.html"]
+
+
+def test_wait_is_the_innermost_leaf() -> None:
+    """It says for what."""
+    last = Leaves([], concurrent=False).add([APP, LIBRARY], 1.0, "recv from 10.0.0.5:5432")[-1]
+    assert (last.name, last.kind) == ("waiting: recv from 10.0.0.5:5432", "wait")
+
+
+def test_middleware_is_named_by_its_class() -> None:
+    """Django's mixin calls all of them; which one a frame is, their order says."""
+    mixin = ProfileFrame("MiddlewareMixin.__call__", DJANGO, 120, "library")
+    function = ProfileFrame("timed.<locals>.call", "tests/unit/test_sampler_leaves.py", 50)
+    found = Leaves([], concurrent=False).add([mixin, mixin, function, mixin, APP], 1.0, None)
+    assert names(found) == [
+        "SecurityMiddleware.__call__",
+        "SessionMiddleware.__call__",
+        "timed.<locals>.call",
+        "CommonMiddleware.__call__",
+        "view",
+    ]
+    assert [frame.kind for frame in found] == ["middleware"] * 4 + ["app"]
+
+
+def test_hook_of_a_middleware_is_middleware() -> None:
+    """Its own class says its name already."""
+    hook = ProfileFrame(
+        "SessionMiddleware.process_request",
+        "django/contrib/sessions/middleware.py",
+        20,
+        "library",
+    )
+    assert Leaves([], concurrent=False).add([hook], 1.0, None)[0].kind == "middleware"
+
+
+class Shop:
+    def view(self) -> Any:
+        return sys._getframe()
+
+    def other(self) -> Any:
+        return sys._getframe()
+
+
+def made(entries: list[Entry], record: Record | None = None) -> Profile:
+    record = record or Record("GET", "/", time.monotonic())
+    samples = Samples(0.0, 0.0, lambda _: None, lambda _: None, lambda _: 0.0)
+    samples.entries, samples.last = entries, 10.0
+    return profile_of(record, samples, 0.05, {"req_id": "1"}, 1.0)
+
+
+def key_of(frame: Any) -> Key:
+    return ((frame.f_code, frame.f_lasti),)
+
+
+def test_frame_has_its_qualified_name_and_the_line_it_stood_at() -> None:
+    """Not the line at which it ended."""
+    frame = Shop().view()
+    profile = made([Entry(1.0, 1.0, key_of(frame), "running")])
+    line = Shop.view.__code__.co_firstlineno + 1
+    assert profile.frames == [
+        ProfileFrame("Shop.view", "tests/unit/test_sampler_leaves.py", line, "app")
+    ]
+
+
+def test_frame_of_a_library_is_one() -> None:
+    """So that a drawing can fold it."""
+    code = json.loads.__code__
+    (frame,) = made([Entry(1.0, 1.0, ((code, 0),), "running")]).frames
+    assert (frame.name, frame.kind, frame.file) == ("loads", "library", "json/__init__.py")
+
+
+def test_note_of_a_task_is_a_note() -> None:
+    """It has no file that could be opened."""
+    stack = (Frame("<asyncio>", 0, "gather of 3, 2 pending; the first of them"),)
+    (frame,) = made([Entry(1.0, 1.0, of_stack(stack), "waiting")]).frames
+    assert (frame.kind, frame.file) == ("note", "")
+
+
+def test_dump_fills_the_time_in_which_nobody_could_look() -> None:
+    """Its stack is put in the place of the late one, under the names that this one has."""
+    record = Record("GET", "/", time.monotonic())
+    first = Shop.view.__code__.co_firstlineno
+    record.dumps = [Snapshot(2.5, (Frame(__file__, first + 1, "view"),), by="thread")]
+    other = key_of(Shop().other())
+    profile = made(
+        [
+            Entry(1.0, 1.0, key_of(Shop().view()), "running"),
+            Entry(4.0, 3.0, other, "blind", late=True),
+            Entry(5.0, 1.0, other, "blind", late=True),
+        ],
+        record,
+    )
+    found = [
+        (profile.frames[profile.stacks[each.stack][0]].name, each.state) for each in profile.samples
+    ]
+    assert found == [("Shop.view", "running"), ("Shop.view", "running"), ("Shop.other", "blind")]
+    assert profile.accuracy.blind == pytest.approx(1.0)
+    assert profile.accuracy.ways["thread"] == 1
+
+
+def test_usual_look_is_never_replaced_by_a_dump() -> None:
+    """It was true."""
+    record = Record("GET", "/", time.monotonic())
+    record.dumps = [Snapshot(0.5, (Frame("/x.py", 1, "elsewhere"),), by="thread")]
+    profile = made([Entry(1.0, 1.0, key_of(Shop().view()), "running")], record)
+    assert [frame.name for frame in profile.frames] == ["Shop.view"]

@@ -1,0 +1,271 @@
+"""To whom time is put down: injected clocks, no thread."""
+
+from __future__ import annotations
+
+import dis
+from types import CodeType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slowhound.flames import samples as module
+from slowhound.flames.looking import Item, Key, Seen
+from slowhound.flames.samples import Entry, Round, Samples
+from slowhound.frames import Frame
+from slowhound.waiting import GIL, NOTHING, RUNNING
+from slowhound.watch.verdict import Sample
+
+THREAD = 77
+SWITCH = 0.005
+
+
+def outer() -> None:
+    inner(0)
+
+
+def inner(number: int) -> bool:
+    for _ in range(2):
+        print(number)
+    return dict(*[number]) is None
+
+
+def at(code: CodeType, instruction: str) -> Item:
+    """The frame of a function as it stands at the last instruction of this name."""
+    found = [each.offset for each in dis.get_instructions(code) if each.opname == instruction]
+    return code, found[-1]
+
+
+OUTER = at(outer.__code__, "CALL")
+CALL, TURN = at(inner.__code__, "CALL"), at(inner.__code__, "JUMP_BACKWARD")
+START = at(inner.__code__, "RESUME")
+EXPANDED = at(inner.__code__, "CALL_FUNCTION_EX")
+
+
+class Thread:
+    """What the kernel would say of the thread."""
+
+    def __init__(self) -> None:
+        self.cpu = self.queued = 0.0
+        self.waits: str | None = RUNNING
+
+
+@pytest.fixture
+def thread() -> Thread:
+    return Thread()
+
+
+@pytest.fixture
+def samples(thread: Thread) -> Samples:
+    """Of a request that began at 100 and is sampled from its beginning on."""
+    made = Samples(
+        100.0, 100.0, lambda _: thread.cpu, lambda _: thread.waits, lambda _: thread.queued
+    )
+    made.prime(THREAD)
+    return made
+
+
+def look(
+    samples: Samples, key: Key, now: float, thread: int | None = THREAD, **round_: float
+) -> Entry:
+    samples.add(Round(now, **{"switch": SWITCH, **round_}), Seen(key, thread))
+    return samples.entries[-1]
+
+
+def kept_the_gil(samples: Samples, thread: Thread, item: Item, **round_: float) -> Entry:
+    """A first look in time, and one that comes 2 s late because the thread ran all the time."""
+    thread.cpu = 0.05
+    look(samples, (OUTER, CALL), 100.05)
+    thread.cpu = 2.1
+    facts = {"late": 2.0, "held": 2.0, "others": 2.05, **round_}
+    return look(samples, (OUTER, item), 102.1, **facts)
+
+
+def test_gap_goes_backward_to_the_stack_now_seen(samples: Samples, thread: Thread) -> None:
+    """The time since the last look is the new stack's, not the old one's."""
+    thread.cpu = 0.1
+    look(samples, (OUTER,), 100.1)
+    thread.cpu = 0.4
+    entry = look(samples, (OUTER, CALL), 100.4)
+    assert (entry.key, entry.weight, entry.at) == (
+        (OUTER, CALL),
+        pytest.approx(0.3),
+        pytest.approx(0.4),
+    )
+
+
+def test_late_look_at_a_call_is_put_down_to_it(samples: Samples, thread: Thread) -> None:
+    """CPython lets go of the GIL at the call itself."""
+    entry = kept_the_gil(samples, thread, CALL)
+    assert (entry.state, entry.key, entry.late) == ("running", (OUTER, CALL), True)
+    # Of the 50 ms before it was due, and the patience of 5 ms, half is what was seen before.
+    assert entry.weight == pytest.approx(2.05 - 0.055 / 2)
+    assert samples.entries[0].weight == pytest.approx(0.05 + 0.055 / 2)
+
+
+@pytest.mark.parametrize("item", [TURN, EXPANDED], ids=["loop", "f(*args)"])
+def test_late_look_after_an_operator_is_blind(samples: Samples, thread: Thread, item: Item) -> None:
+    """What kept the GIL is over at the end of a turn of a loop, and after a call of Python code."""
+    entry = kept_the_gil(samples, thread, item)
+    assert (entry.state, entry.key) == ("blind", (OUTER, item))
+
+
+def test_late_look_at_a_start_never_blames_the_frame_that_begins(
+    samples: Samples, thread: Thread
+) -> None:
+    """The function that was called next is innocent; those around it were there."""
+    entry = kept_the_gil(samples, thread, START)
+    assert (entry.state, entry.key) == ("blind", (OUTER,))
+
+
+def test_late_look_at_a_wait_is_blind(samples: Samples, thread: Thread) -> None:
+    """A thread that waits now did not keep the GIL with that."""
+    thread.waits = "sleep"
+    assert kept_the_gil(samples, thread, CALL).state == "blind"
+
+
+def test_sampler_that_lost_the_gil_again_knows_no_frame(samples: Samples, thread: Thread) -> None:
+    """Who kept it has gone on since: it may stand anywhere."""
+    entry = kept_the_gil(samples, thread, CALL, took=SWITCH * 2)
+    assert (entry.state, entry.key) == ("blind", ())
+
+
+@pytest.mark.parametrize(
+    "round_",
+    [
+        {"others": 4.0},  # another thread ran as well
+        {"held": 0.0},  # the sampler waited for a CPU: bytecode ran meanwhile
+    ],
+    ids=["another thread", "no CPU for the sampler"],
+)
+def test_lateness_that_no_gil_explains_is_no_blindness(
+    samples: Samples, thread: Thread, round_: dict[str, float]
+) -> None:
+    """Only a thread that alone kept the GIL is a culprit."""
+    assert kept_the_gil(samples, thread, TURN, **round_).late is False
+
+
+def test_thread_without_a_cpu_is_starved(samples: Samples, thread: Thread) -> None:
+    """What it waited for a CPU is told apart from what it ran."""
+    thread.cpu, thread.queued = 0.02, 0.08
+    look(samples, (OUTER, CALL), 100.1)
+    assert {each.state: round(each.weight, 3) for each in samples.entries} == {
+        "starved": 0.08,
+        "running": 0.02,
+    }
+
+
+def test_thread_that_waits_says_for_what(samples: Samples, thread: Thread) -> None:
+    """Its state is what it does at the look, its words what the kernel says."""
+    thread.waits = "recv from 10.0.0.5:5432"
+    entry = look(samples, (OUTER, CALL), 100.1)
+    assert (entry.state, entry.said) == ("waiting", "recv from 10.0.0.5:5432")
+
+
+def test_thread_that_wants_the_gil_waits_for_nothing_outside(
+    samples: Samples, thread: Thread
+) -> None:
+    """It has just given it to the sampler."""
+    thread.waits, thread.cpu = GIL, 0.09
+    assert look(samples, (OUTER, CALL), 100.1).state == "running"
+
+
+def test_suspended_task_waits(samples: Samples) -> None:
+    """No thread runs it."""
+    assert look(samples, (OUTER,), 100.1, thread=None).state == "waiting"
+
+
+def test_time_at_the_start_of_a_frame_is_the_callers(samples: Samples, thread: Thread) -> None:
+    """A frame that has only just begun has used no time."""
+    thread.cpu = 0.05
+    assert look(samples, (OUTER, START), 100.05).key == (OUTER,)
+
+
+def test_same_again_is_one_entry(samples: Samples, thread: Thread) -> None:
+    """A request that is stuck for an hour takes no more room than a short one."""
+    thread.waits = "a lock"
+    for turn in range(1, 1000):
+        look(samples, (OUTER, CALL), 100 + turn * 0.05)
+    assert len(samples.entries) == 1
+    assert samples.entries[0].weight == pytest.approx(999 * 0.05)
+    assert samples.taken == 999
+
+
+def test_end_that_nobody_saw_is_blind(samples: Samples, thread: Thread) -> None:
+    """A request that ends after a long call has that time in its graph, as nobody's."""
+    thread.cpu = 0.05
+    look(samples, (OUTER,), 100.05)
+    samples.end(103.05, 0.05)
+    last = samples.entries[-1]
+    assert (last.state, last.key, last.weight) == ("blind", (), pytest.approx(3.0))
+    assert samples.duration == pytest.approx(3.05)
+
+
+def test_end_soon_after_a_look_is_left_out(samples: Samples, thread: Thread) -> None:
+    """It is neither blind nor anybody's: the graph covers less than the request."""
+    thread.cpu = 0.05
+    look(samples, (OUTER,), 100.05)
+    samples.end(100.08, 0.05)
+    assert len(samples.entries) == 1
+    assert samples.duration == pytest.approx(0.05)
+
+
+def test_looks_of_the_watchdog_come_first(samples: Samples) -> None:
+    """What it saw before the sampling began covers the request's beginning."""
+    stack = (Frame("/app/views.py", 7, "view"),)
+    samples.seed(
+        [Sample(0.25, stack, "sleep"), Sample(0.5, stack, RUNNING), Sample(0.9, stack, NOTHING)]
+    )
+    assert [(each.state, round(each.weight, 2)) for each in samples.entries] == [
+        ("waiting", 0.25),
+        ("running", 0.65),
+    ]
+    assert samples.duration == pytest.approx(0.9)
+
+
+def test_looks_get_rarer_when_there_are_very_many(
+    samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each second one, then each fourth: what an endless request keeps stays small."""
+    monkeypatch.setattr(module, "HALVED_AFTER", 2)
+    entry = Entry(1.0, 1.0, (OUTER,), "running")
+    wanted = []
+    for count in (0, 2, 4):
+        samples.entries[:] = [entry] * count
+        wanted.append(sum(samples.wanted() for _ in range(8)))
+    assert wanted == [8, 4, 2]
+
+
+looks = st.lists(
+    st.tuples(
+        st.floats(0.001, 3.0),  # since the last look
+        st.floats(0.0, 1.0),  # of that, CPU time of its thread
+        st.floats(0.0, 1.0),  # and waiting for a CPU
+        st.sampled_from([CALL, TURN, START, EXPANDED, OUTER]),
+        st.sampled_from([RUNNING, GIL, None, "sleep", "a lock"]),
+        st.sampled_from([THREAD, THREAD + 1, None]),
+        st.booleans(),  # late
+    ),
+    max_size=30,
+)
+
+
+@given(looks)
+def test_weights_always_add_up_to_the_time(given_looks: list[tuple]) -> None:
+    """Whatever is seen, no second is lost and none is given twice."""
+    kernel = Thread()
+    samples = Samples(
+        50.0, 60.0, lambda _: kernel.cpu, lambda _: kernel.waits, lambda _: kernel.queued
+    )
+    now = 60.0
+    for gap, cpu, queued, item, waits, thread, late in given_looks:
+        now += gap
+        kernel.cpu += gap * cpu
+        kernel.queued += gap * queued
+        kernel.waits = waits
+        held = gap * 0.9 if late else 0.0
+        look(samples, (OUTER, item), now, thread, late=held, held=held, others=gap * cpu)
+    samples.end(now + 1.0, 0.05)
+    assert sum(each.weight for each in samples.entries) == pytest.approx(samples.duration)
+    assert all(each.weight > 0 for each in samples.entries)
+    assert samples.duration == pytest.approx(now + 1.0 - 60.0)

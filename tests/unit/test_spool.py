@@ -1,0 +1,324 @@
+"""The spool: what is to be sent survives on disk, and one process at a time sends it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from slowhound import losses
+from slowhound.config import Limit
+from slowhound.frames import Frame
+from slowhound.report import Snapshot
+from slowhound.sinks import spool as spool_module
+from slowhound.sinks.spool import Letter, Spool, encode, spool_new
+from tests.harness.launch import ROOT
+from tests.harness.reports import dead_report, finished, slow_report
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(str(tmp_path / "dir"))
+
+
+def read(spool: Spool, name: str) -> Letter:
+    with spool.claim(name) as claimed:
+        assert claimed is not None
+        return claimed.letter
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        slow_report(),
+        dead_report(),
+        slow_report(finished=finished(), held_back=7, first_seen=True, timeline=None),
+        slow_report(snapshot=None, blind=3.5),
+        slow_report(snapshot=Snapshot(1.0, (), "thread", [("f", [("name", "'value'")])])),
+    ],
+    ids=["slow", "dead", "finished", "blind", "with locals"],
+)
+def test_letter_comes_back_as_it_was(spool: Spool, report: Any) -> None:
+    """All of a report is kept."""
+    for follow_up in (False, True):
+        assert read(spool, spool.put(Letter(report, follow_up))) == Letter(report, follow_up)
+
+
+class Odd:
+    def __str__(self) -> str:
+        raise RuntimeError("no text for you")
+
+
+def test_letter_with_anything_in_it_can_be_read_back(spool: Spool) -> None:
+    """What JSON cannot hold is text: an application's own values, broken Unicode, huge numbers."""
+    report = slow_report(
+        app_odd=Odd(), app_huge=2**70, app_deep=[[[[[[[[[[1]]]]]]]]]], req_path="/\udcff\ud800/"
+    )
+    snapshot = Snapshot(1.0, (Frame("/\udcff.py", 1, "f"),), variables=[("f", [("\udcff", "1")])])
+    deepest: list[Any] = []
+    for _ in range(10_000):
+        deepest = [deepest]
+    report.event["app_deepest"] = deepest
+    found = read(spool, spool.put(Letter(replace(report, snapshot=snapshot)))).report
+    assert found.event["app_odd"] == "<Odd>"
+    assert found.event["app_huge"] == str(2**70)
+    assert found.event["req_path"] == "/\\udcff\\ud800/"
+    assert found.snapshot is not None
+    assert found.snapshot.variables == [("f", [("\\udcff", "1")])]
+    assert found.text()
+
+
+def test_too_many_variables_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack is worth more than they are."""
+    monkeypatch.setattr(spool_module, "LETTER_BYTES", 10_000)
+    variables = [("f", [(f"name{number}", "x" * 100) for number in range(200)])]
+    report = slow_report(snapshot=Snapshot(1.0, (Frame("/a.py", 1, "f"),), variables=variables))
+    line = encode(Letter(report))
+    assert len(line) < 10_000
+    assert msgspec.json.decode(line, type=Letter).report.snapshot == Snapshot(
+        1.0, (Frame("/a.py", 1, "f"),)
+    )
+
+
+def test_files_are_for_the_user_alone(spool: Spool) -> None:
+    """0600 in a folder of 0700, and nothing half written is left."""
+    spool.put(Letter(slow_report()))
+    spool.hold(slow_report())
+    with spool.groups():
+        pass
+    folder = Path(spool.folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()} == {0o600}
+    assert not list(folder.glob("*.part"))
+
+
+HOLDER = """
+import sys, time
+from slowhound.sinks.spool import Spool
+spool = Spool(sys.argv[1])
+if sys.argv[2] == "groups":
+    with spool.groups():
+        print("held", flush=True); time.sleep(600)
+with spool.claim(sys.argv[2]) as claimed:
+    print("held" if claimed else "refused", flush=True)
+    time.sleep(600 if claimed else 0)
+"""
+
+
+@contextmanager
+def holder(spool: Spool, name: str) -> Iterator[str]:
+    """Another process that claims it, killed in the end, and what became of that."""
+    argv = [sys.executable, "-c", HOLDER, spool.directory, name]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def test_only_one_process_has_a_letter_until_it_dies(spool: Spool) -> None:
+    """While one claims it the others do not get it; they do when it was killed."""
+    name = spool.put(Letter(slow_report()))
+    with holder(spool, name) as said, spool.claim(name) as claimed:
+        assert said == "held"
+        assert claimed is None
+    with spool.claim(name) as claimed, holder(spool, name) as said:
+        assert claimed is not None
+        assert said == "refused"
+
+
+def test_forked_child_does_not_keep_a_claim(spool: Spool) -> None:
+    """It has the file closed, and so the lock ends with the parent."""
+    name = spool.put(Letter(slow_report()))
+    with spool.claim(name) as claimed:
+        assert claimed is not None
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.fstat(claimed._fd)
+            except OSError:
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        with Spool(spool.directory).claim(name) as second:
+            assert second is None
+
+
+def test_who_has_a_letter_is_noted_in_it(spool: Spool) -> None:
+    """The next process goes on where the last one stopped; a line cut short is no note."""
+    name = spool.put(Letter(slow_report()))
+    with spool.claim(name) as claimed:
+        assert claimed is not None
+        claimed.note("first")
+    with Path(spool.folder, name).open("ab") as file:
+        file.write(b'\n"cut sh')
+    with spool.claim(name) as claimed:
+        assert claimed is not None
+        assert claimed.done == {"first"}
+        claimed.note("second")
+    with spool.claim(name) as claimed:
+        assert claimed is not None
+        assert claimed.done == {"first", "second"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"not json", b"\xff\xfe\n", b"[]", b'{"report":5}', b"[" * 100_000, b'{"report":{}}'],
+    ids=["empty", "text", "bytes", "list", "number", "deep", "no report"],
+)
+def test_what_is_no_letter_is_counted_and_removed(spool: Spool, data: bytes) -> None:
+    """It stops nothing and is met once."""
+    name = spool.put(Letter(slow_report()))
+    path = Path(spool.folder, name)
+    path.write_bytes(data)
+    with spool.claim(name) as claimed:
+        assert claimed is None
+    assert losses.dropped == 1
+    assert not path.exists()
+
+
+def test_links_pipes_sockets_and_folders_are_left_alone(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the name of a letter as well: nothing is read through them, and nothing waited for."""
+    good = spool.put(Letter(slow_report()))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(Path(spool.folder, good).read_bytes())
+    names = [f"{number:019}-1-0000000{number}.due" for number in range(5)]
+    link, hard, pipe, folder, server = (Path(spool.folder, name) for name in names)
+    link.symlink_to(elsewhere)
+    other = tmp_path / "other"
+    other.write_bytes(elsewhere.read_bytes())
+    hard.hardlink_to(other)
+    os.mkfifo(pipe)
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        monkeypatch.chdir(spool.folder)  # the path of a socket holds 107 bytes
+        listening.bind(server.name)
+        for name in names:
+            with spool.claim(name) as claimed:
+                assert claimed is None, name
+    assert elsewhere.exists()
+    assert losses.dropped == 0
+    assert set(names) < set(spool.names())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
+@pytest.mark.root
+def test_another_users_file_is_left_alone(spool: Spool) -> None:
+    """Who could write into the folder cannot make us send what he likes."""
+    name = spool.put(Letter(slow_report()))
+    os.chown(Path(spool.folder, name), 65534, 65534)
+    with spool.claim(name) as claimed:
+        assert claimed is None
+    assert name in spool.names()
+
+
+def test_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    """A link in the place of the folder is not followed."""
+    (tmp_path / "target").mkdir()
+    (tmp_path / "delivery").symlink_to(tmp_path / "target")
+    with pytest.raises(OSError, match="symbolic link"):
+        Spool(str(tmp_path)).put(Letter(slow_report()))
+    spool_new(str(tmp_path), dead_report())
+    assert losses.dropped == 1
+    assert list((tmp_path / "target").iterdir()) == []
+
+
+def test_oldest_letters_go_when_the_spool_is_full(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are counted."""
+    monkeypatch.setattr(spool_module, "MAX_BYTES", 10_000)
+    names = []
+    for number in range(20):
+        spool._next_look = 0.0
+        names.append(spool.put(Letter(slow_report(number))))
+        os.utime(Path(spool.folder, names[-1]), (number, number))
+    kept = spool.names()
+    assert 0 < len(kept) < 20
+    assert kept == names[-len(kept) :]
+    assert losses.dropped == 20 - len(kept)
+
+
+JUDGES = """
+import sys
+from slowhound.config import Limit
+from slowhound.sinks.spool import Spool
+from tests.harness.reports import slow_report
+spool, sent = Spool(sys.argv[1]), 0
+for number in range(50):
+    with spool.groups() as groups:
+        report = slow_report(int(sys.argv[2]) * 1000 + number)
+        sent += groups.judge(report, Limit(3, 3600), 1000.0) is not None
+print(sent)
+"""
+
+
+def test_processes_share_the_groups(spool: Spool) -> None:
+    """Four at once: together they send as many as one would, and each report is counted."""
+    argv = [sys.executable, "-c", JUDGES, spool.directory]
+    started = [
+        subprocess.Popen([*argv, str(number)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        for number in range(4)
+    ]
+    assert sum(int(process.communicate(timeout=50)[0]) for process in started) == 3
+    with spool.groups() as groups:
+        (group,) = groups.groups.values()
+    assert (group.seen, group.held) == (200, 197)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"groups":{"a":5}}', b"\xff"])
+def test_groups_that_cannot_be_read_begin_anew(spool: Spool, data: bytes) -> None:
+    """A broken file stops nothing."""
+    with spool.groups() as groups:
+        groups.judge(slow_report(), None, 1.0)
+    Path(spool.folder, "groups.json").write_bytes(data)
+    with spool.groups() as groups:
+        assert groups.groups == {}
+
+
+def test_groups_are_kept_in_memory_where_the_disk_takes_none(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk does not let a flood through."""
+
+    def full(*_args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Spool, "_write", full)
+        sent = 0
+        for number in range(20):
+            with spool.groups() as groups:
+                sent += groups.judge(slow_report(number), Limit(3, 60.0), 1.0) is not None
+    assert sent == 3
+    with spool.groups() as groups:
+        assert next(iter(groups.groups.values())).seen == 20
+    with Spool(spool.directory).groups() as groups:  # and then on the disk again
+        assert next(iter(groups.groups.values())).seen == 20
+
+
+def test_holder_of_the_groups_that_is_stopped_does_not_stop_others(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who does not get the lock in time goes on with what it knows itself."""
+    monkeypatch.setattr(spool_module, "LOCK_TRIES", 2)
+    with holder(spool, "groups") as said:
+        assert said == "held"
+        with spool.groups() as groups:
+            assert groups.judge(slow_report(), Limit(3, 60.0), 1.0) is not None
+        assert not Path(spool.folder, "groups.json").exists()
+    with spool.groups() as groups:  # known on the disk from now on
+        assert groups.ids() == {slow_report().id}

@@ -1,0 +1,12 @@
+"""A site with the viewer in it, and a rule of its own about who may look."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.urls import include, path
+
+urlpatterns = [path("staff/hound/", include("slowhound.viewer.urls"))]
+
+
+def only_with_a_badge(request: HttpRequest) -> bool:
+    return "Badge" in request.headers
