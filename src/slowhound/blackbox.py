@@ -34,7 +34,7 @@ from collections.abc import Callable
 from zlib import crc32
 
 from slowhound.folder import subfolder
-from slowhound.redact import sql_shape
+from slowhound.sqlshape import sql_shape
 
 try:
     import fcntl

@@ -43,13 +43,18 @@ def terminal(record: Record, rate: float) -> Event:
         event["rest_time"] = max(record.took - record.accounted, 0.0)
     if rate < 1.0:
         event["sample_rate"] = rate
+    _describe_watch(record, event)
+    return event
+
+
+def _describe_watch(record: Record, event: Event) -> None:
+    """What was seen of it from outside while it ran."""
     if record.aborted is not None:
         event.update(record.aborted)
     if record.slow is not None:
         event.update(record.slow.fields())
     if record.flame is not None:
         event["flame"] = record.flame
-    return event
 
 
 def slow(record: Record, age: float) -> Event:
@@ -62,10 +67,7 @@ def slow(record: Record, age: float) -> Event:
         event["resp_view"] = record.view
     event["resp_time"] = age
     _describe_work(record, event)
-    if record.slow is not None:
-        event.update(record.slow.fields())
-    if record.flame is not None:
-        event["flame"] = record.flame
+    _describe_watch(record, event)
     return event
 
 

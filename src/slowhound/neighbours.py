@@ -23,7 +23,8 @@ from slowhound.late import LATE, late_by, stacks
 from slowhound.notes import read_note
 from slowhound.override import Override
 from slowhound.postmortem import LARGEST, about, shared_threads, signed
-from slowhound.report import Report, Snapshot, one_line
+from slowhound.report import Report, Snapshot
+from slowhound.reporttext import one_line
 from slowhound.selfdumps import SelfDump
 from slowhound.sinks.reports import ReportFiles
 from slowhound.sinks.spool import spool_new

@@ -22,8 +22,8 @@ from slowhound.boxes import DUMP, STACKS, BoxState, Pending, beside, open_box, r
 from slowhound.fields import VERSION
 from slowhound.frames import Stack, innermost, locate
 from slowhound.notes import FRAMES, read_note, who_fields
-from slowhound.redact import sql_shape
 from slowhound.selfdumps import SelfDump, SelfDumps
+from slowhound.sqlshape import sql_shape
 
 # No box is larger: 1,024 slots are 4 MiB.
 LARGEST = 64 * 1024**2

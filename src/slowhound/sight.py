@@ -18,8 +18,8 @@ from slowhound.frames import is_app
 from slowhound.late import LATE, late_by
 from slowhound.notes import read_note
 from slowhound.postmortem import LARGEST, Own, latest_stack, shared_threads
-from slowhound.redact import sql_shape
 from slowhound.selfdumps import of_box
+from slowhound.sqlshape import sql_shape
 
 # No request is ten years old: a time before that is noise.
 LONGEST = 10 * 365 * 86400.0

@@ -18,7 +18,7 @@ import sys
 import time
 
 from slowhound.guard import guarded
-from slowhound.report import one_line
+from slowhound.reporttext import one_line
 
 RUNNING = "running"
 # A thread that runs Python gives up the GIL so that the hound can look at it.

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from slowhound.waiting import waiting_for
 from slowhound.watch import locks
 from slowhound.watch.locks import FOUND, TOLD, Wait, circles, deadlocks, waits
-from slowhound.waiting import waiting_for
 
 touched: list[str] = []
 GLOBAL = threading.Lock()

@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import events, formats, guard, recorder, redact, stacks
+from slowhound import events, formats, guard, recorder, sqlshape, stacks
 from slowhound.appendfile import AppendFile
 from slowhound.blackbox import Box
 from slowhound.instrument import cache, db, exception, gc, http, request, template
@@ -90,7 +90,7 @@ PARTS: list[tuple[Any, str]] = [
     (Box, "__init__"),
     (stream, "to_stdout"),
     (stacks, "from_frame"),
-    (redact, "sql_shape"),
+    (sqlshape, "sql_shape"),
 ]  # fmt: skip
 
 

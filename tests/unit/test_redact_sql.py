@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import redact
-from slowhound.redact import sql_shape
+from slowhound import sqlshape
+from slowhound.sqlshape import sql_shape
 
 SHAPES = [
     (r"SELECT E'a\'secret', 1", "SELECT ?, ?"),
@@ -51,10 +51,10 @@ SHAPES = [
 
 @pytest.fixture
 def _mysql() -> Iterator[None]:
-    redact.double_quotes_are_text()
+    sqlshape.double_quotes_are_text()
     yield
-    redact._double_quotes_are_text = False
-    redact._shape.cache_clear()
+    sqlshape._double_quotes_are_text = False
+    sqlshape._shape.cache_clear()
 
 
 @pytest.mark.parametrize(("sql", "shape"), SHAPES)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from slowhound.instrument.request import header, query_keys, queue_time
-from slowhound.redact import query_string, sql_shape, url
+from slowhound.redact import query_string, url
+from slowhound.sqlshape import sql_shape
 
 NOW = 1_790_000_000.5
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound.frames import Frame, Stack
-from slowhound.watch.verdict import Sample, verdict
 from slowhound.waiting import GIL, RUNNING
+from slowhound.watch.verdict import Sample, verdict
 
 RECV = "recv from 10.0.0.5:5432"
 

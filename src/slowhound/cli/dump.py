@@ -22,7 +22,7 @@ from slowhound.cli.table import seconds
 from slowhound.dumps import Dump, DumpError, DumpFrame, DumpRequest
 from slowhound.notes import read_note
 from slowhound.postmortem import Own
-from slowhound.report import one_line
+from slowhound.reporttext import one_line
 from slowhound.sight import Worker
 
 BY = {

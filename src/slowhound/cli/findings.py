@@ -20,8 +20,8 @@ from slowhound import blackbox, oom
 from slowhound.config import default_dir
 from slowhound.folder import prepare
 from slowhound.instrument.saturation import backlog
-from slowhound.watch import timers
 from slowhound.waiting import waiting_for
+from slowhound.watch import timers
 
 GUNICORN = ((23, 0), (28, 0))
 ROOM = 64 * 1024**2

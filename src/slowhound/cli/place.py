@@ -9,7 +9,7 @@ import sys
 from typing import NamedTuple
 
 from slowhound.config import default_dir
-from slowhound.report import one_line
+from slowhound.reporttext import one_line
 from slowhound.sight import Worker, workers
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from slowhound.cli.place import Refusal, say, show
 from slowhound.cli.table import WIDE, cell, console
-from slowhound.report import one_line
+from slowhound.reporttext import one_line
 from slowhound.store.source import Answer, Source, StoreError, open_source
 
 if TYPE_CHECKING:

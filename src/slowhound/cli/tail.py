@@ -19,7 +19,7 @@ from slowhound.cli.filters import condition
 from slowhound.cli.place import Refusal, say, show
 from slowhound.cli.table import console
 from slowhound.formats import json_line
-from slowhound.report import one_line
+from slowhound.reporttext import one_line
 from slowhound.store.reading import Event, Follower, last_events
 from slowhound.store.source import StoreError
 

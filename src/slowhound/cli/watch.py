@@ -19,7 +19,7 @@ from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.cli.table import seconds
 from slowhound.override import LONGEST, MOST, Threshold, in_force, load, store
-from slowhound.report import one_line
+from slowhound.reporttext import one_line
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 LONGEST_NAME = 300

@@ -15,7 +15,7 @@ from itertools import pairwise
 from slowhound.flames.profile import Kind, ProfileFrame
 from slowhound.frames import short_path
 from slowhound.record import Moment
-from slowhound.report import without_literals
+from slowhound.reporttext import without_literals
 
 LONGEST = 500
 # Moments inside one another that a sample may fall into: a template in a query in a template ...

@@ -18,7 +18,7 @@ from django.db.backends.signals import connection_created
 from slowhound.frames import calling_line
 from slowhound.guard import guard
 from slowhound.record import QueryStats, Record, current_record
-from slowhound.redact import STATEMENT_LIMIT, double_quotes_are_text, sql_shape
+from slowhound.sqlshape import STATEMENT_LIMIT, double_quotes_are_text, sql_shape
 
 # From this many runs of one statement on, the request is called an N+1 suspect.
 N1_MIN = 5

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.mail import EmailMultiAlternatives, get_connection
 
-from slowhound.report import Report, one_line
+from slowhound.report import Report
+from slowhound.reporttext import one_line
 from slowhound.sinks.email_page import page
 from slowhound.sinks.words import cut, headline, opening, safe_id
 

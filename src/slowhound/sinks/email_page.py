@@ -8,7 +8,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from slowhound.frames import Frame
-from slowhound.report import Report, one_line, others_text, timeline_text
+from slowhound.report import Report
+from slowhound.reporttext import one_line, others_text, timeline_text
 from slowhound.sinks.words import end_note, facts, group_note, headline
 
 # Programs that show mail know tables and inline styles; many know neither flex nor a style element.

@@ -6,7 +6,8 @@ import logging
 from typing import Any
 
 from slowhound.frames import Frame, short_path
-from slowhound.report import Report, one_line
+from slowhound.report import Report
+from slowhound.reporttext import one_line
 from slowhound.sinks.words import end_note, headline
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from slowhound.formats import plain
 from slowhound.frames import Frame, is_app, short_path
 from slowhound.redact import source
-from slowhound.report import Report, one_line
+from slowhound.report import Report
+from slowhound.reporttext import one_line
 from slowhound.sinks.words import headline
 
 LEVELS = {"slow": "warning", "timeout": "fatal", "crash": "fatal"}

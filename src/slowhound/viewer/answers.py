@@ -61,7 +61,6 @@ def engine() -> Engine:
     """Our own: a site's may have no loader for us, other tags, or escape nothing."""
     return Engine(
         dirs=[TEMPLATES],
-        autoescape=True,
         builtins=["slowhound.viewer.display"],
         loaders=[
             ("django.template.loaders.cached.Loader", ["django.template.loaders.filesystem.Loader"])
@@ -151,7 +150,7 @@ def _json_url(asked: Asked) -> str:
 
 def _html(name: str, context: Data, status: int) -> HttpResponse:
     context |= {"assets": f"{context['asked'].base}static/", "version": assets.version()}
-    # A site's thousands separators have no place in a width of a drawing.
+    # A Context escapes every value. A site's thousands separators have no place in a drawing.
     text = engine().get_template(name).render(Context(context, use_l10n=False))
     return guarded(HttpResponse(text, status=status), CSP)
 

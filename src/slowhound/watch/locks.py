@@ -28,7 +28,7 @@ from typing import Any
 
 from slowhound.frames import Frame, current_frames
 from slowhound.guard import guarded
-from slowhound.report import one_line
+from slowhound.reporttext import one_line
 
 TOLD, FOUND = "Python tells", "found by its with block"
 TEXT_LIMIT, LONGEST = 100, 1000  # characters of a text, lines of a function (10 ms to parse)

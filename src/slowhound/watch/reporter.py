@@ -9,10 +9,8 @@ from typing import Any, NamedTuple, Protocol
 
 from slowhound.frames import Stack, fingerprint, innermost
 from slowhound.record import Record, snapshot_in_flight
-from slowhound.report import (
-    Finished,
-    Report,
-    Snapshot,
+from slowhound.report import Finished, Report, Snapshot
+from slowhound.reporttext import (
     describe_others,
     end_text,
     later_text,

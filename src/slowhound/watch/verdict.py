@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slowhound.frames import Stack, innermost
-from slowhound.report import one_line
+from slowhound.reporttext import one_line
 from slowhound.waiting import GIL, NOTHING, RUNNING
 
 INNERMOST = 5  # frames that are compared: a stack that differs further out is the same work

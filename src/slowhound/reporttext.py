@@ -1,0 +1,152 @@
+"""The words of a report: each part of it as text for a file or a mail."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from slowhound.formats import clean
+from slowhound.frames import Stack, render
+from slowhound.record import Moment, Record
+from slowhound.redact import query_string, short_text
+from slowhound.sqlshape import sql_shape
+
+if TYPE_CHECKING:
+    from slowhound.report import Report, Snapshot
+
+DATE = "%d-%m-%Y %H:%M:%S UTC"
+SHOWN_MOMENTS = 50
+SHOWN_OTHERS = 50
+
+
+def death_text(report: Report) -> str:
+    """What is known of a death: its cause, the last stack, the SQL that was running."""
+    event, kind = report.event, report.kind
+    stack = str(event.get(f"{kind}_stack") or "(not known)").split(" < ")
+    known = ("req_id", "resp_view", "resp_time", "crash_cause", "crash_signal", "crash_code")
+    also = ("w_rss", f"{kind}_stack_age", f"{kind}_sql", f"{kind}_sql_time")
+    return "\n".join(
+        [
+            f"Request ended with its worker at: {date(report.intercepted)}",
+            "",
+            one_line(report.request_line),
+            f"Hostname:   {one_line(report.host)}",
+            f"Process ID: {report.pid}",
+            f"Started:    {date(report.started)}",
+            "",
+            "Last stack, innermost first:",
+            *[f"  {one_line(each)}" for each in stack],
+            "",
+            "What is known:",
+            *[f"  {name:<17} {one_line(event[name])}" for name in (*known, *also) if name in event],
+            "",
+        ]
+    )
+
+
+def date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime(DATE)
+
+
+def one_line(value: Any) -> str:
+    """``value`` on one line: nothing that a client sent can add a line or move a cursor."""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = clean(value)
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def snapshot_text(stack: Stack) -> str:
+    """The traceback of one snapshot."""
+    return "\n".join(
+        line if line.isprintable() else ascii(line)[1:-1] for line in render(stack).split("\n")
+    )
+
+
+def verdict_text(verdict: str) -> str:
+    """Its lines, each indented."""
+    return "\n".join(f"  {one_line(line)}" for line in verdict.split("\n"))
+
+
+def timeline_text(timeline: list[Moment] | None, left_out: int) -> str:
+    """The last moments: when, for how long, what."""
+    if timeline is None:
+        return "Timeline: known to the process itself only, which cannot run now."
+    if not timeline:
+        return "Timeline: nothing recorded yet."
+    rows = [
+        f"  {moment.at:9.3f} s  {moment.took:8.3f} s  {moment.kind:<8}  "
+        f"{one_line(moment.text)[:300]}"
+        for moment in timeline[-SHOWN_MOMENTS:]
+    ]
+    hidden = max(len(timeline) - SHOWN_MOMENTS, 0) + left_out
+    if hidden:
+        rows.append(f"  ({hidden} more are not shown)")
+    return "Timeline (start, duration, what):\n" + "\n".join(rows)
+
+
+def others_text(others: list[str]) -> str:
+    """The other requests in flight in this worker."""
+    if not others:
+        return "Other requests in flight in this worker: none."
+    return "Other requests in flight in this worker:\n" + "\n".join(others)
+
+
+def describe_others(record: Record, records: list[Record], now: float) -> list[str]:
+    """One line for each other request, oldest first, bounded."""
+    rest = sorted((each for each in records if each is not record), key=lambda each: each.started)
+    rows = [
+        f"  {each.age(now):9.3f} s  {one_line(each.method)} {one_line(each.path)}"
+        f"  {one_line(each.view or '-')}  {each.id}"
+        for each in rest[:SHOWN_OTHERS]
+    ]
+    if len(rest) > SHOWN_OTHERS:
+        rows.append(f"  ({len(rest) - SHOWN_OTHERS} more are not shown)")
+    return rows
+
+
+def locals_text(variables: list[tuple[str, list[tuple[str, str]]]]) -> str:
+    """The local variables, frame by frame."""
+    parts = ["Full backtrace with local variables (masked and cut):"]
+    for function, names in variables:
+        parts.append(f"  in {function}")
+        parts += [f"    {name} = {one_line(value)}" for name, value in names]
+    return "\n".join(parts)
+
+
+def later_text(snapshot: Snapshot, before: Stack, verdict: str) -> str:
+    """What a repeated look adds to the file; a stack that has not moved is not repeated."""
+    still = snapshot.stack == before
+    stack = "  The stack is the same." if still else snapshot.text()
+    parts = [f"\nStill running after {snapshot.age:.3f} s:", stack]
+    if verdict:
+        parts.append("Verdict by now:\n" + verdict_text(verdict))
+    if snapshot.variables is not None:
+        parts.append(locals_text(snapshot.variables))
+    return "\n\n".join(parts) + "\n"
+
+
+def end_text(record: Record, verdict: str) -> str:
+    """The last lines of the file, once the request has ended."""
+    return (
+        f"\nVerdict in the end:\n{verdict_text(verdict)}\n"
+        f"\nFinished after {record.took:.3f} s: status {record.status or '-'},"
+        f" outcome {record.outcome or '-'}.\n"
+    )
+
+
+def request_line(record: Record) -> str:
+    """``GET http://host/path?query``, with secret values of the query masked; a task's name."""
+    if record.kind == "task":
+        return f"{record.method} {record.path}"
+    environ = record.environ or {}
+    scheme = environ.get("wsgi.url_scheme", "http")
+    host = short_text(environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or "-")
+    query = environ.get("QUERY_STRING")
+    asked = f"?{query_string(query)}" if query else ""
+    return f"{record.method} {scheme}://{host}{record.path}{asked}"
+
+
+def without_literals(moment: Moment) -> Moment:
+    """The moment as it may leave the process."""
+    return moment._replace(text=sql_shape(moment.text)) if moment.kind == "sql" else moment

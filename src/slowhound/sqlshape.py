@@ -1,0 +1,93 @@
+"""A statement without its literals: what groups statements, and all of one that is ever shown."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+SQL_LIMIT = 500
+STATEMENT_LIMIT = 4000
+
+
+def _comment(depth: int) -> str:
+    """PostgreSQL's comments nest; beyond this depth all of the rest is one."""
+    inner = _comment(depth - 1) if depth else r"/\*.*"
+    return rf"/\*(?:[^*/]|\*(?!/)|/(?!\*)|{inner})*+(?:\*/|\Z)"
+
+
+_DOUBLE = r'"(?:[^"\\]|""|\\.)*+(?:"|\Z)'
+_LITERALS = (
+    # Comments. Then what stands in double quotes where a value is expected: MySQL and SQLite take
+    # it for text. Names in quotes stay; what is too odd for a name does not.
+    rf"(?P<comment>{_comment(3)}|--[^\n]*+)"
+    r"|(?P<before>(?:[=<>]|\b(?:LIKE|REGEXP|VALUES|IN)\b)\s{0,9}\(?\s{0,9})"
+    rf"(?:{_DOUBLE}(?!\s{{0,9}}[.(])(?:\s{{0,9}},\s{{0,9}}(?=\")))*+{_DOUBLE}(?!\s{{0,9}}[.(])"
+    r'|(?P<name>"[A-Za-z_][\w$]{0,63}")'
+    rf"|{_DOUBLE}|(?P<ticks>`[^`]*+`)"
+    # Strings: Oracle's q'[..]', E'..', those of all others, $$..$$.
+    r"|\b[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{.*?(?:\}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)"
+    r"|(?P<mark>[^\s\w]).*?(?:(?P=mark)'|\Z))"
+    r"|\b[eE]'(?:[^'\\]|''|\\.?)*+(?:'|\Z)"
+    r"|(?:\b(?:[nNbBxX]|[uU]&|_\w{1,30}))?'(?:%s)*+(?:'|(?P<open>\Z))"
+    r"|\$(?P<tag>(?:[A-Za-z_]\w{0,62})?)\$.*?(?:\$(?P=tag)\$|\Z)"
+    # Placeholders, numbers, and the rows after a COPY.
+    r"|%%s|%%\(\w+\)s|[$?]\d++|(?<![\w$.])\.?\d[\w.]*+(?:(?<=[eE])[+-]\d++)?"
+    r"|(?P<copy>\bFROM\s+STDIN\b[^;]{0,200};).+"
+)
+# A backslash before a quote ends the text by the SQL standard, and does not in MySQL.
+_STANDARD, _WITH_BACKSLASH = (
+    re.compile(_LITERALS % string, re.DOTALL | re.IGNORECASE)
+    for string in (r"[^']|''", r"[^'\\]|''|\\.?")
+)
+_LISTS = re.compile(
+    r"\(\s?\?(?:\s?,\s?\?)*+\s?(?:\)|\Z)(?:\s?,\s?\(\s?\?(?:\s?,\s?\?)*+\s?(?:\)|\Z))*+"
+)
+_double_quotes_are_text = False
+
+
+def double_quotes_are_text() -> None:
+    """From now on they never hold names: there is a connection to MySQL."""
+    global _double_quotes_are_text
+    _double_quotes_are_text = True
+    _shape.cache_clear()
+
+
+def sql_shape(sql: str) -> str:
+    """The statement with literals and lists as ``?``, without comments, 500 characters.
+
+    It is what groups statements, and all of a statement that is ever shown: an application may
+    have written values into its SQL. Where it cannot be known what is text, all of the rest is.
+    """
+    return _shape(sql[:STATEMENT_LIMIT])
+
+
+@lru_cache(maxsize=1024)
+def _shape(sql: str) -> str:
+    # Cached, for an application has few statements; cut before, for some are megabytes long.
+    # A comment of MySQL's may have an apostrophe; #> and its kin are operators of PostgreSQL.
+    doubtful = re.search(r"\\['\"]|#(?![>#=&-])[^\n'\"]*['\"]", sql)
+    shown, is_open = _without_literals(sql, _WITH_BACKSLASH)
+    if doubtful is not None:
+        other, other_open = _without_literals(sql, _STANDARD)
+        if sql[doubtful.start()] == "#" or (shown != other and is_open == other_open):
+            shown = _without_literals(sql[: doubtful.start()], _STANDARD)[0].rstrip("? ") + " ?"
+        elif is_open:
+            shown = other
+    return _LISTS.sub("(?)", " ".join(shown.split()))[:SQL_LIMIT]
+
+
+def _without_literals(sql: str, pattern: re.Pattern[str]) -> tuple[str, bool]:
+    """The text, and whether its last string has no end."""
+    names = not (_double_quotes_are_text or "`" in sql)
+    is_open = False
+
+    def masked(found: re.Match[str]) -> str:
+        nonlocal is_open
+        is_open = is_open or found["open"] is not None
+        if found["comment"] is not None:
+            return " "
+        if found["name"] is not None and names:
+            return found["name"]
+        return found["ticks"] or f"{found['before'] or found['copy'] or ''}?"
+
+    return pattern.sub(masked, sql), is_open
