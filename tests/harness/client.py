@@ -148,4 +148,4 @@ def exchange(
 
 def without_date(raw: bytes) -> bytes:
     """A raw response without the one header that differs from second to second."""
-    return re.sub(rb"(?m)^Date: [^\r\n]*\r\n", b"", raw, count=1)
+    return re.sub(rb"(?mi)^Date: [^\r\n]*\r\n", b"", raw, count=1)

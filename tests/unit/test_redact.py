@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import redact
+from slowhound import redact, sqlshape
 from slowhound.redact import query_string, source, text, url, value_of
 from slowhound.secret_names import is_secret, is_secret_variable
 from slowhound.secret_values import MASK, luhn, mask_values
@@ -148,9 +148,9 @@ def test_hostile_text_takes_no_more_time_than_it_is_long(piece: str) -> None:
     redact._mask_named(hostile)
     mask_values(hostile)
     redact._DB_VALUES.sub("", hostile)
-    redact._without_literals(hostile, redact._STANDARD)
-    redact._without_literals(hostile, redact._WITH_BACKSLASH)
-    redact._LISTS.sub("", hostile)
+    sqlshape._without_literals(hostile, sqlshape._STANDARD)
+    sqlshape._without_literals(hostile, sqlshape._WITH_BACKSLASH)
+    sqlshape._LISTS.sub("", hostile)
 
 
 def test_card_numbers_are_those_with_a_check_digit() -> None:
