@@ -190,6 +190,6 @@ def test_healthy_folder_never_hurts(serve: Launcher, bare_site: Site, worker: st
     """With everything in order each response is, byte for byte, what it is without slowhound."""
     site = serve(worker=worker, settings={"SLOW_AFTER": 0.2, "LOCALS": True})
     assert differing(site, bare_site) == []
-    assert site.warnings() == []
+    assert site.warnings() == [], site.process.transcript()
     assert not site.event("/ok/").get("rec_dropped")
     assert not site.event("/ok/").get("rec_errors")

@@ -35,7 +35,8 @@ def wait_slow(site: Site, gate: str) -> None:
     answer = site.start(f"/gate/{gate}/")
     site.wait_report(f"/gate/{gate}/")
     site.gate(gate).open()
-    assert site.terminal(answer.result().agent)["report"]
+    event = site.terminal(answer.result().agent)
+    assert event.get("report"), f"{event}\n{site.process.transcript()}"
 
 
 def test_slow_request_is_told_of_and_its_end(serve: Launcher) -> None:

@@ -1,6 +1,7 @@
 """A profile of one request because somebody asked for it: many samples, for a short time.
 
-One at a time in each process. Its thread lives as long as it samples.
+One at a time in each process. Its thread lives as long as it samples, and so does the process that
+reads the stacks from outside (``outside``).
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ import os
 import time
 from collections.abc import Callable
 
-from slowhound.flames import switch
+from slowhound.flames import outside, switch
 from slowhound.flames.looking import Key, Seen, look
 from slowhound.flames.profile import Profile
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.rounds import Rounds, pause
 from slowhound.flames.samples import Samples
+from slowhound.flames.splice import splice
 from slowhound.guard import guard
 from slowhound.osthread import OsThread, original
 from slowhound.record import Record
@@ -44,6 +46,9 @@ class Session:
         self._ends = now + min(seconds, LONGEST)
         self._pid = os.getpid()
         self._thread = OsThread(self._run)
+        self.reader = outside.Reader()
+        if outside.possible(record):
+            self.reader.prepare()
 
     def start(self) -> None:
         """Begins; raises RuntimeError when no thread can be had."""
@@ -69,9 +74,10 @@ class Session:
                 self._sample(wait)
             finally:
                 switch.restore(WHO)
+                self.reader.end()
 
     def _sample(self, wait: Callable[[float], bool]) -> None:
-        rounds, looked = self._rounds, self.samples.begun
+        rounds, looked, reading = self._rounds, self.samples.begun, False
         while not self._is_enough():
             # From the last look, not from now: the GIL may have been lost since.
             due = looked + pause(INTERVAL)
@@ -84,6 +90,10 @@ class Session:
             if seen is not None:
                 key = self._keys.setdefault(seen.key, seen.key)
                 self.samples.add(this, Seen(key, seen.thread))
+            if not reading:
+                # Not before the first look, which falls on who has kept the GIL until now.
+                self.reader.start(self.record.native_id, self._ends - looked)
+                reading = True
 
     def _is_enough(self) -> bool:
         samples = self.samples
@@ -128,9 +138,11 @@ def stop(record: Record) -> Profile | None:
     if session is None or session.record is not record:
         return None
     _session = None
+    now = time.monotonic()  # to stop takes some milliseconds, which are not the request's
     session.stop()
     samples = session.samples
-    samples.end(time.monotonic(), INTERVAL)
+    samples.end(now, INTERVAL)
+    splice(samples, session.reader.take())
     if not samples.entries:
         return None
     started = time.time() - record.age()

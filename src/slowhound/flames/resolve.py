@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import Any
 
+from slowhound.flames import splice
 from slowhound.flames.leaves import Leaves
 from slowhound.flames.looking import Item, Key, of_stack
 from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
@@ -74,14 +75,18 @@ def _accuracy(samples: Samples, entries: Sequence[Entry], interval: float) -> Ac
     duration = samples.duration
     ways = {"hound": samples.taken}
     for entry in entries:
-        if entry.way != "hound":
+        if entry.way not in ("hound", splice.WAY):
             ways[entry.way] = ways.get(entry.way, 0) + 1
+    if samples.read:
+        ways[splice.WAY] = samples.read
+    if samples.unplaced:
+        ways["dropped"] = samples.unplaced
     # Where a stack gave way to another one, the moment lies anywhere between two looks. Errors of
     # many such moments add up by their squares; twice that is rarely passed.
     error = min(samples.squares**0.5 / duration, 1.0) if duration > 0 else None
     return Accuracy(
-        due=max(samples.taken + samples.left_out, round(duration / interval)),
-        taken=samples.taken,
+        due=max(samples.taken + samples.left_out, round(duration / interval)) + samples.read,
+        taken=samples.taken + samples.read,
         longest_gap=samples.longest_gap,
         blind=sum(entry.weight for entry in entries if entry.state == "blind"),
         left_out=samples.left_out,

@@ -38,6 +38,8 @@ ONE_THREAD = 1.1
 SHORTEST = 0.001
 # Seconds: less than the 5 ms after which another thread may have the GIL.
 LONGEST_ROUND = 0.003
+# Seconds for the files that are not yet written when the process ends: a large one takes 50 ms.
+STOPS_WITHIN = 2.0
 # Requests that are sampled at once; entries of all of them, 0.5 KB each at worst; different stacks
 # that are known as such; files that may wait to be written.
 MOST_REQUESTS, MOST_ENTRIES, MOST_STACKS, MOST_WAITING = 2_000, 100_000, 20_000, 200
@@ -143,18 +145,24 @@ class Sampler:
 
     def _of(self, record: Record, now: float) -> Samples | None:
         """What is known of the record so far; None when it is not to be sampled."""
-        if record.number not in self._samples:
-            if record.flame is not None or not self._wanted(record):  # somebody else does it
-                self._samples[record.number] = None
-            elif len(self._samples) >= MOST_REQUESTS:
-                return None  # perhaps later
-            else:
-                self._samples[record.number] = self._begin(record, now)
-        return self._samples[record.number]
+        number = record.number
+        if number in self._samples:
+            return self._samples.get(number)  # its own thread may take it, see `ending`
+        if record.flame is not None or not self._wanted(record):  # somebody else does it
+            self._samples[number] = None
+            return None
+        if len(self._samples) >= MOST_REQUESTS:
+            return None  # perhaps later
+        samples = self._samples[number] = self._begin(record, now)
+        record.flame = samples.name
+        if record.done and self._samples.pop(number, None) is not None:
+            record.flame = None  # it has ended meanwhile, and nobody will write its file
+            return None
+        return samples
 
     def _begin(self, record: Record, now: float) -> Samples:
         samples = begun(record, now, self.interval)
-        samples.name = record.flame = self.files.name(record.number)
+        samples.name = self.files.name(record.number)
         return samples
 
     def _forget(self, lasting: list[Record]) -> None:
@@ -204,13 +212,19 @@ class Sampler:
         return float("inf")
 
     def stop(self) -> None:
-        """Writes what is left; the process ends."""
+        """Writes what is left, for a while; the process ends."""
         switch.restore(WHO)
-        while self._ended:
+        until = time.monotonic() + STOPS_WITHIN
+        while self._ended and time.monotonic() < until:
             self._write_one()
+        if self._ended:
+            lost("flame graphs", "the process ended", len(self._ended))
 
     def _write_one(self) -> None:
-        (record, samples, started), event = self._ended.popleft()
+        try:
+            (record, samples, started), event = self._ended.popleft()
+        except IndexError:  # a hound that is slow to stop writes as well
+            return
         with self._guard:
             profile = profile_of(record, samples, self.interval, plain(event), started)
             self.files.write(samples.name, profile)
@@ -225,6 +239,7 @@ class Sampler:
         with self._guard:
             samples = self._closed(record, samples, now)
             if samples is not None and len(self._ended) < MOST_WAITING:
+                record.flame = samples.name
                 return Ended(record, samples, time.time() - (now - record.started))
             if samples is not None:
                 lost("flame graphs", "too many slow requests end at once")

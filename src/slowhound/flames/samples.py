@@ -90,6 +90,7 @@ class Samples:
         self.entries: list[Entry] = []
         self.taken = 0
         self.left_out = 0
+        self.read = self.unplaced = 0  # looks from outside, see `splice`
         self.longest_gap = 0.0
         self.squares = 0.0  # of the seconds in which something changed, for the estimate of error
         self._cpu = cpu

@@ -1,0 +1,176 @@
+"""A request's thread is read by a process of its own, which no GIL can keep waiting.
+
+Python 3.14 and newer, Linux, and requests that have a thread to themselves. Sampling in the process
+goes on beside it: where the reader cannot start, may not read, or dies, that is what the profile
+has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.util
+import os
+import signal
+import sys
+import time
+from typing import Any, NamedTuple
+
+from slowhound.flames import reader
+from slowhound.frames import Frame, Stack
+from slowhound.guard import log
+from slowhound.osthread import is_patched
+from slowhound.record import Record
+
+# Seconds that it has to end by itself, and then after it was killed: on no request's thread.
+ENDS_WITHIN, DIES_WITHIN = 0.3, 5.0
+_YAMA = "/proc/sys/kernel/yama/ptrace_scope"
+_PR_SET_PTRACER = 0x59616D61
+
+
+class Read(NamedTuple):
+    """A look from outside: when (monotonic), the thread's CPU seconds by then, and its stack."""
+
+    at: float
+    cpu: float
+    stack: Stack
+
+
+def possible(record: Record) -> bool:
+    """True when another process could read this request's stacks, if the kernel allows it."""
+    return (
+        sys.platform == "linux"
+        and sys.version_info >= (3, 14)
+        and record.task is None
+        and record.greenlet is None
+        and not is_patched()
+        # Inside of uWSGI it names uWSGI.
+        and os.path.basename(sys.executable or "").startswith("python")
+        and importlib.util.find_spec("_remote_debugging") is not None
+    )
+
+
+class Reader:
+    """The process, from its start to its end; nothing here raises."""
+
+    def __init__(self) -> None:
+        self._pid = 0
+        self._allowed = False
+        self._said = self._output = self._word = -1
+
+    def prepare(self) -> None:
+        """What lets go of the GIL, before there is somebody who would not give it back."""
+        with contextlib.suppress(OSError):
+            # In memory, and not a pipe: nobody has to read it meanwhile, and it outlives a reader
+            # that is killed.
+            self._output = os.memfd_create("slowhound")
+            self._said, self._word = os.pipe()
+
+    def start(self, thread: int, seconds: float) -> None:
+        """Starts it for a thread of this process, by the system's id; never waits for it."""
+        if self._word < 0:
+            return
+        pid = os.getpid()
+        script = os.path.abspath(reader.__file__)
+        argv = [sys.executable, "-I", "-S", script, str(pid), str(thread), f"{seconds:g}"]
+        # The whole environment would show the application's secrets in one more place.
+        environ = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+        actions: list[tuple[Any, ...]] = [
+            (os.POSIX_SPAWN_DUP2, self._said, 0),
+            (os.POSIX_SPAWN_DUP2, self._output, 1),
+            (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+        ]
+        if hasattr(os, "POSIX_SPAWN_CLOSEFROM"):  # a listening socket is meant to be inherited
+            actions.append((os.POSIX_SPAWN_CLOSEFROM, 3))
+        try:
+            # Not subprocess, which loses the GIL ten times on the way. Signals are blocked in
+            # the thread that calls this.
+            self._pid = os.posix_spawn(
+                sys.executable, argv, environ, file_actions=actions, setsigmask=()
+            )
+            self._allow(self._pid)
+        except Exception as exc:  # noqa: BLE001  no process, no memory, an audit hook's veto, ...
+            log.debug("slowhound: no reader for the profile: %r", exc)
+
+    def _allow(self, pid: int) -> None:
+        """Where only ancestors may read, says that this process may; 0: none, as before."""
+        with contextlib.suppress(OSError), open(_YAMA, "rb") as scope:
+            if scope.read().strip() == b"1":
+                ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)
+                self._allowed = pid != 0
+
+    def end(self) -> None:
+        """Ends it, and waits for that: some milliseconds."""
+        pid, self._pid = self._pid, 0
+        if pid > 0:
+            with contextlib.suppress(OSError):
+                # To close it would not do: a child that was forked meanwhile has it open as well.
+                os.write(self._word, b".")
+            if not _ended(pid, ENDS_WITHIN):
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                _ended(pid, DIES_WITHIN)
+        if self._allowed:
+            self._allow(0)
+        self._said, self._word = _closed(self._said), _closed(self._word)
+
+    def take(self) -> list[Read]:
+        """All that it has seen, in order; empty the second time."""
+        output, self._output = self._output, -1
+        if output < 0:
+            return []
+        try:
+            return decoded(os.pread(output, 2 * reader.MOST_BYTES, 0))
+        except OSError:
+            return []
+        finally:
+            _closed(output)
+
+    def __del__(self) -> None:
+        # In a forked child, and when nobody asked for the profile.
+        for each in (self._said, self._word, self._output):
+            _closed(each)
+
+
+def _ended(pid: int, seconds: float) -> bool:
+    """Waits for the process's end, so long at most; True when it is gone."""
+    pause, until = 0.0005, time.monotonic() + seconds
+    try:
+        while os.waitpid(pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > until:
+                return False
+            time.sleep(pause)
+            pause = min(pause * 2, 0.01)
+    except OSError:  # the application has waited for all children, or ignores SIGCHLD
+        pass
+    return True
+
+
+def _closed(fd: int) -> int:
+    if fd >= 0:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    return -1
+
+
+def decoded(data: bytes) -> list[Read]:
+    """The looks in what a reader has written; it may end anywhere."""
+    found: list[Read] = []
+    stacks: list[Stack] = []
+    with contextlib.suppress(ValueError, IndexError):  # what follows may count on it
+        for line in data.split(b"\n")[:-1]:  # the last one is empty, or torn
+            first, *fields = line.split(b"\t")
+            if first == reader.STACK:
+                stacks.append(_frames(fields))
+            else:
+                cpu, number = fields
+                found.append(Read(float(first), float(cpu), stacks[int(number)]))
+    return found
+
+
+def _frames(fields: list[bytes]) -> Stack:
+    each = iter(fields)
+    return tuple(
+        Frame(file.decode("unicode_escape"), int(line), name.decode("unicode_escape"))
+        for file, line, name in zip(each, each, each, strict=True)
+    )

@@ -1,0 +1,269 @@
+"""A profile on demand is read from outside, where Python can do it: no GIL blinds it."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from slowhound.flames import demand, outside
+from slowhound.flames.profile import Profile
+from slowhound.record import Record, in_flight
+from tests.harness.waiting import eventually
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info < (3, 14), reason="Python 3.14 and newer can read another process"
+)
+
+BIG = list(range(1_000_000))
+ENOUGH = 20_000  # bytes that a reader has written: some hundred looks
+
+
+@pytest.fixture(autouse=True)
+def _alone() -> Iterator[None]:
+    yield
+    if demand._session is not None:
+        demand.stop(demand._session.record)
+    in_flight.clear()
+
+
+@pytest.fixture
+def record() -> Record:
+    """Of a request that this thread carries."""
+    return Record("GET", "/", time.monotonic())
+
+
+def reader() -> outside.Reader:
+    session = demand._session
+    assert session is not None
+    return session.reader
+
+
+def written() -> int:
+    return os.fstat(reader()._output).st_size
+
+
+def searches() -> bool:
+    return -1 in BIG
+
+
+def from_c(_: int) -> bool:
+    return searches()
+
+
+def innocent() -> None:
+    sum(1 for _ in range(1000))
+
+
+def calls() -> None:
+    searches()
+    innocent()
+
+
+def calls_through_c() -> None:
+    sorted([1, 2], key=from_c)
+    innocent()
+
+
+def profiled(record: Record, work: Callable[[], None], size: int = ENOUGH) -> Profile:
+    """What was found of ``work``, done again and again until the reader has seen enough."""
+    assert demand.start(record)
+    end = time.monotonic() + 30
+    while written() < size:
+        assert time.monotonic() < end, "the reader sees nothing"
+        work()
+    found = demand.stop(record)
+    assert found is not None
+    return found
+
+
+def share(profile: Profile, *names: str) -> float:
+    """Of all time, in which these functions were on the stack in this order."""
+    total = 0.0
+    for sample in profile.samples:
+        stack = [profile.frames[each].name for each in profile.stacks[sample.stack]]
+        places = [stack.index(name) if name in stack else -1 for name in names]
+        if -1 not in places and places == sorted(places):
+            total += sample.weight
+    return total / profile.duration
+
+
+@pytest.mark.parametrize("work", [calls, calls_through_c])
+def test_operators_are_named(record: Record, work: Callable[[], None]) -> None:
+    """Nobody can look in the process meanwhile; from outside its function has its share."""
+    found = profiled(record, work)
+    assert found.accuracy.ways["remote"] > 50
+    assert found.accuracy.taken > found.accuracy.ways["remote"]
+    named = share(found, "profiled", work.__name__, "searches")
+    assert named > 3 * found.accuracy.blind / found.duration
+    assert named > 0.3
+    assert share(found, "innocent") < named
+    assert sum(each.weight for each in found.samples) == pytest.approx(found.duration)
+    running = sum(each.weight for each in found.samples if each.state in ("running", "starved"))
+    assert running > found.duration / 2
+
+
+def test_waits_say_for_what(record: Record) -> None:
+    """The reader sees where, and the sampler in the process why."""
+    found = profiled(record, lambda: time.sleep(0.02), size=3_000)
+    waits = [frame.name for frame in found.frames if frame.kind == "wait"]
+    assert waits == ["waiting: sleep"]
+    assert share(found, waits[0]) > 0.3
+
+
+def descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+def test_nothing_is_left(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process, no zombie, no descriptor; also when nobody asks for the profile."""
+    monkeypatch.setattr(outside, "ENDS_WITHIN", 30)
+    before = descriptors()
+    profiled(record, innocent)
+    eventually(lambda: descriptors() == before, "closed descriptors")
+    other = Record("GET", "/", time.monotonic())
+    assert demand.start(other)
+    eventually(written, "a look from outside")
+    pid = reader()._pid
+    other.done = True
+    session = demand._session
+    assert session is not None
+    eventually(lambda: not session._thread.alive(), "its end")
+    assert not os.path.exists(f"/proc/{pid}")
+    demand._session = session = None
+    gc.collect()
+    assert descriptors() == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_killed_reader_does_no_harm(record: Record) -> None:
+    """What it has seen by then is used, and the rest was seen in the process."""
+    assert demand.start(record)
+    eventually(lambda: written() > 500, "looks from outside")
+    os.kill(reader()._pid, signal.SIGKILL)
+    session = demand._session
+    assert session is not None
+    looks = session.samples.taken
+    eventually(lambda: session.samples.taken > looks + 20, "looks in the process")
+    found = demand.stop(record)
+    assert found is not None
+    assert found.accuracy.ways["remote"] > 0
+    assert found.accuracy.ways["hound"] > 20
+    assert sum(each.weight for each in found.samples) == pytest.approx(found.duration)
+
+
+def test_reader_that_cannot_start_does_no_harm(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process can be had, or no Python is where it should be."""
+    monkeypatch.setattr(sys, "executable", "/nowhere/python3")
+    assert demand.start(record)
+    session = demand._session
+    assert session is not None
+    eventually(lambda: session.samples.taken > 5, "looks in the process")
+    found = demand.stop(record)
+    assert found is not None
+    assert "remote" not in found.accuracy.ways
+
+
+def test_reader_is_allowed_to_read(
+    record: Record, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where only ancestors may; afterwards nobody may any more."""
+    (tmp_path / "scope").write_text("1\n")
+    monkeypatch.setattr(outside, "_YAMA", str(tmp_path / "scope"))
+    calls: list[tuple[int, int]] = []
+
+    class Libc:
+        def __init__(self, _: None) -> None:
+            pass
+
+        def prctl(self, option: int, pid: ctypes.c_ulong, *_: int) -> None:
+            calls.append((option, pid.value))
+
+    monkeypatch.setattr(outside.ctypes, "CDLL", Libc)
+    found = outside.Reader()
+    found.prepare()
+    found.start(record.native_id, 10)
+    pid = found._pid
+    found.end()
+    assert calls == [(0x59616D61, pid), (0x59616D61, 0)]
+
+
+def test_reader_that_hears_nothing_is_killed(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be stopped itself."""
+    monkeypatch.setattr(outside, "ENDS_WITHIN", 0.1)
+    assert demand.start(record)
+    eventually(written, "a look from outside")
+    pid = reader()._pid
+    os.kill(pid, signal.SIGSTOP)
+    assert demand.stop(record) is not None
+    eventually(lambda: not os.path.exists(f"/proc/{pid}"), "its end")
+
+
+CHILD = """
+    import ctypes, os, sys, time
+    from slowhound.flames import demand
+    from slowhound.record import Record
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    ctypes.CDLL(None).prctl(4, {dumpable}, 0, 0, 0)
+    record = Record("GET", "/", time.monotonic())
+    demand.start(record)
+    session = demand._session
+    while session.samples.taken < 20 or {more}:
+        time.sleep(0.01)
+    print(session.reader._pid, flush=True)
+    if {stays}:
+        time.sleep(600)
+    print(*demand.stop(record).accuracy.ways)
+"""
+DELIVERS = "not os.fstat(session.reader._output).st_size"
+
+
+def child(dumpable: int, more: str = "False", *, stays: bool = False) -> subprocess.Popen[str]:
+    code = textwrap.dedent(CHILD).format(dumpable=dumpable, more=more, stays=stays)
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+
+
+def test_process_that_may_not_be_read_is_sampled_inside() -> None:
+    """As after `setuid`: the kernel refuses, silently for the application."""
+    with child(0) as refused:
+        assert refused.communicate(timeout=60)[0].split()[1:] == ["hound"]
+    assert refused.returncode == 0
+
+
+def test_reader_dies_with_its_parent() -> None:
+    """Killed workers leave none behind; without privileges it reads its own parent."""
+    with child(1, DELIVERS, stays=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert Path(f"/proc/{pid}").exists()
+        parent.kill()
+
+        def gone() -> bool:
+            try:
+                return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            except OSError:
+                return True
+
+        eventually(gone, "the reader's end")
+
+
+def test_greenlets_and_tasks_are_sampled_inside(record: Record) -> None:
+    """Their stacks are not the thread's."""
+    assert outside.possible(record)
+    record.task = lambda: None  # type: ignore[assignment]
+    assert not outside.possible(record)

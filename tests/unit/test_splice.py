@@ -1,0 +1,146 @@
+"""Stacks that another process has read take the place of what was seen in this one."""
+
+from __future__ import annotations
+
+import pytest
+
+from slowhound.flames import outside, splice
+from slowhound.flames.looking import of_stack
+from slowhound.flames.outside import Read
+from slowhound.flames.samples import Entry, Samples
+from slowhound.frames import Frame, Stack
+
+
+def stack(*names: str) -> Stack:
+    return tuple(Frame("/app.py", number, name) for number, name in enumerate(names))
+
+
+def samples(*entries: Entry) -> Samples:
+    """Of a request that began at 100 and has ended."""
+    found = Samples(100.0, 100.0, lambda _: None, lambda _: None, lambda _: 0.0)
+    found.entries = list(entries)
+    found.taken = len(entries)
+    found.last = 100.0 + entries[-1].at
+    found.longest_gap = max(entry.weight for entry in entries)
+    return found
+
+
+def seen(at: float, weight: float, names: str, state: str = "running") -> Entry:
+    return Entry(at, weight, of_stack(stack(*names.split())), state)  # type: ignore[arg-type]
+
+
+def looks(begin: float, end: float, names: str, *, cpu: float = 1.0) -> list[Read]:
+    """One each 10 ms; ``cpu`` is the share of time for which the thread had one."""
+    count = round((end - begin) * 100)
+    times = [begin + 0.005 + number / 100 for number in range(count)]
+    return [Read(100.0 + at, at * cpu, stack(*names.split())) for at in times]
+
+
+def shares(found: Samples) -> dict[tuple[str, str], float]:
+    """Seconds by the names of the stack, and the state."""
+    totals: dict[tuple[str, str], float] = {}
+    for entry in found.entries:
+        frames = [item[0] for item in entry.key]
+        names = " ".join(frame.function for frame in frames if isinstance(frame, Frame))
+        totals[names, entry.state] = totals.get((names, entry.state), 0.0) + entry.weight
+    return {key: round(total, 3) for key, total in totals.items()}
+
+
+@pytest.fixture(params=[True, False])
+def whole(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Python reads all of a stack (3.15), or as far as the last call from C (3.14)."""
+    monkeypatch.setattr(splice, "WHOLE_STACKS", request.param)
+    return bool(request.param)
+
+
+@pytest.mark.usefixtures("whole")
+@pytest.mark.parametrize(("cpu", "state"), [(1.0, "running"), (0.1, "starved")])
+def test_blind_time_is_named(cpu: float, state: str) -> None:
+    """The thread's CPU time says whether it had kept the GIL, or waited for it as well."""
+    found = samples(seen(1.0, 1.0, "main"), seen(2.0, 1.0, "main", "blind"))
+    splice.splice(found, looks(0.0, 1.0, "main") + looks(1.0, 2.0, "main op", cpu=cpu))
+    totals = shares(found)
+    assert totals["main op", state] == pytest.approx(1.0, abs=0.02)
+    assert sum(totals.values()) == pytest.approx(2.0, abs=0.001)
+    assert not any(name == "blind" and total > 0.01 for (_, name), total in totals.items())
+    assert found.read == 200
+    assert found.longest_gap < 0.02
+
+
+@pytest.mark.usefixtures("whole")
+def test_time_that_nobody_read_stays_as_it_was_seen() -> None:
+    """Before the reader had started, and after it died."""
+    found = samples(seen(1.0, 1.0, "main a"), seen(3.0, 2.0, "main b", "blind"))
+    splice.splice(found, looks(0.5, 2.0, "main c"))
+    totals = shares(found)
+    assert totals["main a", "running"] == pytest.approx(0.5, abs=0.02)
+    assert totals["main b", "blind"] == pytest.approx(1.0, abs=0.02)
+    assert sum(totals.values()) == pytest.approx(3.0, abs=0.001)
+    assert [each.at for each in found.entries] == sorted(each.at for each in found.entries)
+
+
+def test_torn_stack_is_dropped_and_counted(whole: bool) -> None:
+    """It begins with nothing that was there, and what was there changed meanwhile."""
+    found = samples(seen(0.5, 0.5, "main a"), seen(1.0, 0.5, "main b"))
+    torn = looks(0.2, 0.3, "rubbish a")
+    splice.splice(found, looks(0.0, 0.2, "main c") + torn + looks(0.3, 1.0, "main c"))
+    assert found.unplaced == len(torn)
+    totals = shares(found)
+    assert not any("rubbish" in name for name, _ in totals)
+    assert totals["main a", "running"] == pytest.approx(0.1, abs=0.02)
+    assert whole is splice.WHOLE_STACKS
+
+
+def test_part_of_a_stack_finds_its_place(whole: bool) -> None:
+    """Of several frames of one function, the one whose callees agree."""
+    found = samples(seen(1.0, 1.0, "main call inner call view"))
+    splice.splice(found, looks(0.0, 1.0, "call view op"))
+    totals = shares(found)
+    expected = "main call inner call view" if whole else "main call inner call view op"
+    assert totals[expected, "running"] == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "names", ["main a call view | main b call op", "b call op | main call view"]
+)
+def test_stack_is_put_where_it_fits_best(monkeypatch: pytest.MonkeyPatch, names: str) -> None:
+    """It may have begun before the look that saw what was there at that time."""
+    monkeypatch.setattr(splice, "WHOLE_STACKS", False)
+    first, second = names.split(" | ")
+    found = samples(seen(1.0, 1.0, first), seen(2.0, 1.0, second))
+    splice.splice(found, looks(0.0, 2.0, "call op"))
+    best = first if first.endswith("op") else second
+    assert shares(found)[best, "running"] == pytest.approx(2.0, abs=0.02)
+
+
+def test_part_that_began_in_blind_time_is_put_below_it(whole: bool) -> None:
+    """All of a blind time's frames were there, so whoever was called from C was called by them."""
+    found = samples(seen(1.0, 1.0, "main view", "blind"))
+    found.entries[0].late = True
+    splice.splice(found, looks(0.0, 1.0, "compares op"))
+    expected = ("main view", "blind") if whole else ("main view compares op", "running")
+    assert shares(found)[expected] == pytest.approx(1.0, abs=0.02)
+
+
+def test_wait_keeps_its_words() -> None:
+    """What a thread waits for is known in the process only, and of this stack only."""
+    found = samples(seen(1.0, 1.0, "main recv", "waiting"))
+    found.entries[0].said = "a lock"
+    splice.splice(found, looks(0.0, 0.5, "main recv") + looks(0.5, 1.0, "main other"))
+    assert {(each.state, each.said) for each in found.entries if each.weight > 0.1} == {
+        ("waiting", "a lock"),
+        ("running", None),
+    }
+
+
+def test_what_a_reader_wrote_may_be_torn() -> None:
+    """Killed while it wrote, it leaves half a line; names may hold any character."""
+    name = "t\tn\nu\udc80é"
+    line = b"stack\t/a.py\t3\t" + name.encode("unicode_escape")
+    data = line + b"\n1.5\t0.25\t0\n2.5\t0.5\t0\n3.5\t0."
+    assert outside.decoded(data) == [
+        Read(1.5, 0.25, (Frame("/a.py", 3, name),)),
+        Read(2.5, 0.5, (Frame("/a.py", 3, name),)),
+    ]
+    assert outside.decoded(b"1.5\t0.25\t7\nrubbish\n") == []
+    assert outside.decoded(b"") == []
