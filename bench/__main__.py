@@ -1,4 +1,4 @@
-"""``python -m bench [inprocess] [served] [idle] [accuracy] [sampling]``: all, or the named."""
+"""``python -m bench [inprocess] [served] [idle] [accuracy] [sampling] [questions]``: all, or the named."""
 
 from __future__ import annotations
 

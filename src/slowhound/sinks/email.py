@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core import mail
+from django.core.mail import EmailMultiAlternatives
 
 from slowhound.report import Report
 from slowhound.reporttext import one_line
@@ -59,23 +60,28 @@ class Email:
         else:
             subject = f"slowhound: {headline(report)}"
             text = "\n".join(opening(report)) + "\n\n" + report.text()
-        connection: Any = get_connection()
-        if getattr(connection, "timeout", TIMEOUT) is None:
-            connection.timeout = TIMEOUT
-        mail = EmailMultiAlternatives(
+        message = EmailMultiAlternatives(
             cut(subject, SUBJECT_LIMIT),
             _writable(text),
             self.sender,
             self.to,
             headers={**headers, "Auto-Submitted": "auto-generated"},
-            connection=connection,
         )
         if not self.plain:
-            mail.attach_alternative(_writable(page(report)), "text/html")
-        mail.send()
+            message.attach_alternative(_writable(page(report)), "text/html")
+        _connection().send_messages([message])
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+
+def _connection() -> Any:
+    # Django 6.1 has mailers, and says that get_connection() will go.
+    mailers = getattr(mail, "mailers", None)
+    connection: Any = mail.get_connection() if mailers is None else mailers.default
+    if getattr(connection, "timeout", TIMEOUT) is None:
+        connection.timeout = TIMEOUT
+    return connection
 
 
 def _id(report: Report) -> str:
