@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from urllib.parse import quote
 
@@ -27,7 +28,14 @@ def add_headers(response: HttpResponseBase, record: Record, name: str, config: C
     """Where the time went, and how the graph of the profile ``name`` is called."""
     _extend(response, "Server-Timing", timings(record, whole=not response.streaming))
     _extend(response, "Link", _link(name, config))
-    response.headers["Slowhound-Flames"] = name.removesuffix(SUFFIX)
+    say(response, name.removesuffix(SUFFIX))
+
+
+def say(response: HttpResponseBase, word: str) -> None:
+    """What became of the wish; a shared cache would say it to everybody, so none may keep it."""
+    response.headers["Slowhound-Flames"] = word
+    # `private` as well: Django's own cache middleware looks for that.
+    response.headers["Cache-Control"] = "private, no-store"
 
 
 def _link(name: str, config: Config) -> str:
@@ -76,7 +84,7 @@ def drawing(response: HttpResponseBase, svg: str, name: str) -> HttpResponse:
     own = f"script-src {SCRIPT_HASH}; style-src {STYLE_HASH}"
     graph.headers["Content-Security-Policy"] = f"{own}; {NOTHING_ELSE}"
     graph.headers["Referrer-Policy"] = "no-referrer"
-    graph.headers["Slowhound-Flames"] = name.removesuffix(SUFFIX)
+    say(graph, name.removesuffix(SUFFIX))
     return graph
 
 
@@ -111,8 +119,12 @@ async def drain_later(response: StreamingHttpResponse, record: Record, seconds: 
         return
     until = time.monotonic() + seconds
     try:
-        async for _ in response:
-            if time.monotonic() > until:
-                break
+        # One that waits for its next part for ever is left as well.
+        async with asyncio.timeout(seconds) as limit:
+            async for _ in response:
+                if time.monotonic() > until:
+                    break
     except Exception as exc:  # noqa: BLE001  as above
+        if limit.expired():
+            return
         record.exc = {**fields_of(exc), "exc_handled": False}

@@ -38,7 +38,7 @@ class Watch:
     ) -> HttpResponseBase:
         """The response of ``get_response``, untouched."""
         record = self._before(request)
-        if record is not None and on_demand.asked(request.META):
+        if record is not None and _asks(request):
             get_response = on_demand.around(get_response, record, self.config)
         try:
             response = get_response(request)
@@ -60,7 +60,7 @@ class Watch:
     ) -> HttpResponseBase:
         """The same for a ``get_response`` that is awaited."""
         record = self._before(request)
-        if record is not None and on_demand.asked(request.META):
+        if record is not None and _asks(request):
             get_response = on_demand.around_later(get_response, record, self.config)
         try:
             response: HttpResponseBase = await get_response(request)
@@ -140,6 +140,14 @@ class Watch:
             record.sent = 0
             body = iter(response.streaming_content)  # type: ignore[arg-type]
             response.streaming_content = _counted(record, body)
+
+
+def _asks(request: HttpRequest) -> bool:
+    try:
+        return on_demand.asked(request.META)
+    except Exception as exc:  # noqa: BLE001  inlined guard
+        _guard.failed(exc)
+        return False
 
 
 class SlowhoundMiddleware:

@@ -65,8 +65,7 @@ def around_later(get_response: RespondLater, record: Record, config: Config) -> 
     async def respond(request: HttpRequest) -> Any:
         wanted = begin(record, request, config)
         response = await get_response(request)
-        # A user is looked up in the database, which an event loop must not wait for.
-        if wanted is not None and (wanted.sure or await sync_to_async(wanted.is_allowed)(request)):
+        if wanted is not None and await wanted.is_allowed_later(request):
             return await wanted.answer_later(response)
         return response
 
@@ -128,11 +127,18 @@ class Demand:
         if not self.sure:
             with _guard:
                 self.sure = may_now(request, self.config.flames_allow)
-            if not self.sure:
-                self.discard()
-            elif self.name and self.record.flame is None:
-                self.record.flame = self.name  # else it was slow, and has another one as well
+            with _guard:
+                if not self.sure:
+                    self.discard()
+                elif self.name and self.record.flame is None:
+                    self.record.flame = self.name  # else it was slow, and has another one as well
         return self.sure
+
+    async def is_allowed_later(self, request: HttpRequest) -> bool:
+        """The same in an event loop, which must not wait for a look into the database."""
+        with _guard:
+            return self.sure or await sync_to_async(self.is_allowed)(request)
+        return False
 
     def answer(self, response: HttpResponseBase) -> HttpResponseBase:
         """The response with its headers, or the graph."""
@@ -172,7 +178,7 @@ class Demand:
     def _is_meant(self, response: HttpResponseBase) -> bool:
         """False when this response is passed on as it is: refused, or on its way to another URL."""
         if not self.name:
-            response.headers["Slowhound-Flames"] = "busy"
+            graphresponses.say(response, "busy")
             return False
         # /shop?flames leads to /shop/?flames: that one is meant, and comes at once.
         if 300 <= response.status_code < 400 and PARAMETER in response.headers.get("Location", ""):

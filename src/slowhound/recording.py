@@ -17,7 +17,7 @@ from slowhound import record as record_module
 from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.flames.files import FlameFiles
-from slowhound.flames.sampler import Sampler
+from slowhound.flames.sampler import Ended, Sampler
 from slowhound.guard import guarded
 from slowhound.instrument import db, trace, view
 from slowhound.instrument import request as request_fields
@@ -243,6 +243,7 @@ class Recorder:
             record.emitted = True  # on purpose not written
         else:
             event = events.terminal(record, rate)
+            self._check_flame(event, record, flame)
             self._describe_worker(event, len(in_flight) + 1)
             event["w_nr"] = nr
             event["rec_overhead"] = record.overhead + time.monotonic() - now
@@ -253,6 +254,12 @@ class Recorder:
                 self.delivery.put(of_death(event))
             if record.on_end is not None:
                 record.on_end(event)
+
+    @staticmethod
+    def _check_flame(event: Event, record: Record, flame: Ended | None) -> None:
+        """No event names a file that nobody will write: the hound may have begun too late."""
+        if flame is None and record.on_end is None:
+            event.pop("flame", None)
 
     @guarded("least event")
     def _emit_least(self, record: Record) -> None:

@@ -43,13 +43,16 @@ _TO_LINE_END = re.compile(r"""(?!["'\\\[({])[^\r\n]*+""")
 _HEADERS = ("authorization", "cookie")
 
 # What databases quote in their errors. PostgreSQL shows a row, a key, a line of the statement.
+# Where a quotation has no end, the rest of its line goes: it was cut, or there are many of them,
+# and each would look for its end anew.
 _DB_VALUES = re.compile(
-    r"(?P<key>\bKey \([^()]*+\)=)\(.*?\)(?= |$)"
-    r"|(?P<row>\bFailing row contains )\(.*\)"
-    r"|(?P<entry>\bDuplicate entry )'.*?'(?= for key)"
+    r"(?P<key>\bKey \([^()]*+\)=)\((?:.*?\)(?= |$)|.*)"
+    r"|(?P<row>\bFailing row contains )\((?:.*\)|.*)"
+    r"|(?P<entry>\bDuplicate entry )'(?:.*?'(?= for key)|.*)"
     r"|(?P<syntax>\bsyntax for (?:type )?[\w ]{1,40}: )\"[^\n]*\""
-    r"|(?P<value>\b[Ii]ncorrect \w{1,20} value: )'.*?'(?= for)"
-    r"|(?P<near>\bnear )(?:'.*?'(?= at line|$)|\"[^\"]*+\")"
+    r"|(?P<value>\b[Ii]ncorrect \w{1,20} value: )'(?:.*?'(?= for)|.*)"
+    # People say "near", too: a short line stays.
+    r"|(?P<near>\bnear )(?:'(?:.*?'(?= at line|$)|.{200}.*)|\"[^\"]*+\")"
     r"|(?P<line>^LINE \d+: )[^\n]*(?:\n[ ]*\^)?",
     re.MULTILINE,
 )
@@ -115,7 +118,7 @@ def _masked_value(secret: re.Match[str]) -> str:
 
 def short_text(value: str) -> str:
     """The same for a path, a header or a name, of which many come again."""
-    if _SUSPICIOUS.search(value) is None and not secret_values.more:
+    if len(value) <= TEXT_READ and _SUSPICIOUS.search(value) is None and not secret_values.more:
         return value  # in 1 µs; nearly every path
     return _cached_text(value) if len(value) <= CACHED_LIMIT else text(value)
 

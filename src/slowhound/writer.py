@@ -99,12 +99,12 @@ class Writer:
         if captured is not None:
             captured.append(whole)
             return
-        feed = self.delivery.feed  # read once: its thread may take it away
-        if feed is not None:
-            feed(whole)
         line = formats.json_line(whole) if self._needs_json else b""
         # The segment first: it says whether the event was written, should the process die here.
         if self.segment is not None:
             self.segment.write(line)
         if self._stream is not stream.nowhere:
             self._stream(formats.logfmt(event) if self._logfmt else line[:-1].decode())
+        feed = self.delivery.feed  # read once: its thread may take it away
+        if feed is not None:
+            feed(whole)

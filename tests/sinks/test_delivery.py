@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -491,6 +492,29 @@ def test_oldest_events_go_when_nobody_takes_them(
     made.tend()
     eventually(lambda: len(Counts.events) == 10, "the events")
     assert Counts.events[0]["number"] == 15
+
+
+class Emptied(deque[dict[str, Any]]):
+    """A queue that the other thread has emptied since somebody asked for its length."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def popleft(self) -> dict[str, Any]:
+        raise IndexError
+
+
+def test_two_who_take_from_the_events_at_once_do_not_hurt(
+    deliver: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request that drops the oldest, and the thread that hands them on."""
+    monkeypatch.setattr(delivery, "EVENTS_LIMIT", 10)
+    made = deliver("Counts")
+    made._events = Emptied()
+    assert made.feed is not None
+    made.feed({"number": 1})
+    made._hand_on_events()
+    assert losses.dropped == 0
 
 
 # What goes wrong with the folder

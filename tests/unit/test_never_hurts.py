@@ -15,15 +15,19 @@ import pytest
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.handlers.base import BaseHandler
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.base import Template
 from django.test import Client
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import events, formats, guard, recorder, sqlshape, stacks
+from slowhound import events, formats, graphresponses, guard, on_demand, recorder, sqlshape, stacks
 from slowhound.appendfile import AppendFile
 from slowhound.blackbox import Box
+from slowhound.flames import demand, sampler
+from slowhound.flames.files import FlameFiles
+from slowhound.flames.sampler import Sampler
+from slowhound.graphfiles import GraphWriter
 from slowhound.instrument import cache, db, exception, gc, http, request, template
 from slowhound.instrument.saturation import Saturation
 from slowhound.record import Record
@@ -45,7 +49,11 @@ PATHS = [
     "/context/",
     "/partial/",
     "/missing/",
+    "/?flames",
+    "/stream/?flames",
 ]
+# What a client that asks for a graph gets besides.
+GRAPH_HEADERS = {"Slowhound-Flames", "Server-Timing", "Link", "Cache-Control"}
 
 PARTS: list[tuple[Any, str]] = [
     (Recorder, "begin"),
@@ -91,6 +99,29 @@ PARTS: list[tuple[Any, str]] = [
     (stream, "to_stdout"),
     (stacks, "from_frame"),
     (sqlshape, "sql_shape"),
+    (Sampler, "__init__"),
+    (Sampler, "scan"),
+    (Sampler, "awake"),
+    (Sampler, "write"),
+    (Sampler, "ending"),
+    (Sampler, "put"),
+    (Sampler, "stop"),
+    (sampler, "look"),
+    (sampler, "profile_of"),
+    (FlameFiles, "name"),
+    (FlameFiles, "write"),
+    (on_demand, "asked"),
+    (on_demand, "wish"),
+    (on_demand, "may"),
+    (on_demand, "may_now"),
+    (on_demand.Demand, "__init__"),
+    (on_demand.Demand, "start"),
+    (on_demand.Demand, "discard"),
+    (on_demand.Demand, "settle"),
+    (demand, "start"),
+    (demand, "stop"),
+    (graphresponses, "add_headers"),
+    (GraphWriter, "put"),
 ]  # fmt: skip
 
 
@@ -112,11 +143,13 @@ def _quiet(_fresh: None) -> Iterator[None]:
 
 def responses(client: Client) -> list[tuple[int, bytes, dict[str, str]]]:
     found = []
+    client.cookies["sessionid"] = "somebody's"  # so that it is worth to look again after the view
     for path in PATHS:
         response = client.get(path)
         body = response.getvalue() if response.streaming else response.content  # type: ignore[attr-defined]
         response.close()
-        found.append((response.status_code, body, dict(response.headers)))
+        kept = {k: v for k, v in response.items() if k not in GRAPH_HEADERS}
+        found.append((response.status_code, body, kept))
     return found
 
 
@@ -125,8 +158,18 @@ def untouched(client: Client, configure: Any) -> Callable[[], Any]:
     """The responses without slowhound."""
     configure(ENABLED=False)
     expected = responses(client)
-    configure(STREAM="auto")
+    # Each request is sampled; whether it may be profiled is known before the view or after it.
+    configure(STREAM="auto", SAMPLE_AFTER=0, FLAMES={"ALLOW": [f"{__name__}.maybe"], "EVERY": 0})
     return lambda: expected
+
+
+def maybe(request: HttpRequest) -> bool:
+    """Allows streams at once; of the others it knows only after the view that they may not."""
+    if request.path == "/stream/":
+        return True
+    if not hasattr(request, "resolver_match") or request.resolver_match is None:
+        raise AttributeError("too soon")
+    return False
 
 
 @pytest.mark.parametrize(

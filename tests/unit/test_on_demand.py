@@ -16,6 +16,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from django.core.cache import caches
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.http import (
@@ -105,6 +106,17 @@ async def streams_later(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(parts())
 
 
+async def silent(request: HttpRequest) -> StreamingHttpResponse:
+    async def parts() -> Any:
+        yield b"one"
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            closed.append("silent")
+
+    return StreamingHttpResponse(parts())
+
+
 def sends_file(request: HttpRequest) -> FileResponse:
     return FileResponse(Path(__file__).open("rb"))
 
@@ -135,6 +147,10 @@ def shows(request: HttpRequest) -> HttpResponse:
     return HttpResponse(request.GET.get("flames", "-"))
 
 
+def public(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("public", headers={"Cache-Control": "public, max-age=600"})
+
+
 def exits(request: HttpRequest) -> HttpResponse:
     raise SystemExit
 
@@ -142,10 +158,12 @@ def exits(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("busy/", busy),
     path("busy-later/", busy_later),
+    path("public/", public),
     path("queries/", queries),
     path("streams/", streams),
     path("streams-later/", streams_later),
     path("endless/", endless),
+    path("silent/", silent),
     path("file/", sends_file),
     path("fails/", fails),
     path("denied/", denied),
@@ -229,7 +247,7 @@ def test_response_is_kept_and_says_where_the_graph_is(client: Client, folder: Pa
     own, ours = response["Link"].split(", ")
     assert own == "</a>; rel=next"
     assert ours == f'<file://{folder}/{name}.svg>; rel="describedby"; type="image/svg+xml"'
-    added = {"Slowhound-Flames", "Link", "Server-Timing"}
+    added = {"Slowhound-Flames", "Link", "Server-Timing", "Cache-Control"}
     assert {k: v for k, v in response.items() if k not in added} == {
         k: v for k, v in plain.items() if k not in added
     }
@@ -243,6 +261,21 @@ def test_response_is_kept_and_says_where_the_graph_is(client: Client, folder: Pa
     assert [each.name for each in files] == [f"{name}{ending}" for ending in endings]
     assert {each.stat().st_mode & 0o777 for each in files} == {0o600}
     assert ET.parse(folder / f"{name}.svg").getroot().tag.endswith("svg")
+
+
+def test_no_cache_keeps_what_is_for_one_client(client: Client, folder: Path) -> None:
+    """A page for everybody is so without the header as well, which is no part of its URL."""
+    caches["default"].clear()
+    around = "django.middleware.cache.UpdateCacheMiddleware"
+    first = "django.middleware.cache.FetchFromCacheMiddleware"
+    with override_settings(MIDDLEWARE=[around, *MIDDLEWARE, first]):
+        for wish in ("1", "svg"):
+            asked = client.get("/public/", headers={"Slowhound-Flames": wish})
+            assert asked["Cache-Control"] == "private, no-store"
+        plain = client.get("/public/")
+    assert plain.content == b"public"
+    assert "Slowhound-Flames" not in plain
+    assert plain["Cache-Control"] == "public, max-age=600"
 
 
 def test_link_leads_to_the_viewer_where_there_is_one(
@@ -281,7 +314,7 @@ def test_graph_comes_instead_of_the_response(client: Client, folder: Path) -> No
     assert response.status_code == 200
     assert response["Content-Type"] == "image/svg+xml"
     assert response["X-Content-Type-Options"] == "nosniff"
-    assert response["Cache-Control"] == "no-store"
+    assert response["Cache-Control"] == "private, no-store"
     policy = response["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'sha256-" in policy
@@ -312,6 +345,14 @@ def test_endless_body_is_left_after_a_while(client: Client, configure: Any) -> N
     assert response["Content-Type"] == "image/svg+xml"
     assert closed == ["endless"]
     assert hottest(written(folder, response["Slowhound-Flames"])) == "hot"
+
+
+def test_silent_body_is_left_after_a_while(configure: Any) -> None:
+    """A stream of events may wait for the next one for ever."""
+    configure(FLAMES={"ALLOW": [f"{__name__}.yes"], "EVERY": 0, "SECONDS": 0.2})
+    response = asyncio.run(AsyncClient().get("/silent/?flames=svg"))
+    assert response["Content-Type"] == "image/svg+xml"
+    assert closed == ["silent"]
 
 
 def test_streamed_body_is_profiled_to_its_end(client: Client, folder: Path) -> None:
@@ -741,6 +782,9 @@ def test_recorder_that_stops_meanwhile_ends_the_profile(client: Client, folder: 
     thread = threading.Thread(target=lambda: answers.append(Client().get("/waits/?flames")))
     thread.start()
     gates["entered"].wait(30)
+    session = demand._session
+    assert session is not None
+    eventually(lambda: session.samples.taken > 1, "the view is seen waiting")
     recorder.stop()
     gates["open"].set()
     thread.join(30)

@@ -129,6 +129,7 @@ def test_quick_way_is_no_other_way(value: str) -> None:
 def test_long_text_says_that_it_is_cut() -> None:
     """What is not searched is not shown, and that is said."""
     assert text("x " * 10_000) == "x " * 5_000 + "..."
+    assert redact.short_text("x/" * 10_000) == "x/" * 5_000 + "..."
 
 
 REPEATED = re.findall(
@@ -151,6 +152,29 @@ def test_hostile_text_takes_no_more_time_than_it_is_long(piece: str) -> None:
     sqlshape._without_literals(hostile, sqlshape._STANDARD)
     sqlshape._without_literals(hostile, sqlshape._WITH_BACKSLASH)
     sqlshape._LISTS.sub("", hostile)
+
+
+QUOTED = [
+    "near '",
+    "Key (a)=(",
+    "Duplicate entry '",
+    "Incorrect date value: '",
+    "Failing row contains (",
+]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("opening", QUOTED)
+def test_quotation_of_a_database_without_an_end_is_masked(opening: str) -> None:
+    """One that was cut off, and many of them, of which each might look for its end."""
+    assert "hidden" not in redact.message(f"{opening}hidden {'x' * redact.TEXT_READ}' for key 1")
+    redact._DB_VALUES.sub("", opening * (1_000_000 // len(opening)))
+
+
+def test_near_is_also_a_word() -> None:
+    """What stands in quotes behind it is only masked where a database may have said it."""
+    said = "no shop near 'Main Street' is open"
+    assert redact.message(said) == said
 
 
 def test_card_numbers_are_those_with_a_check_digit() -> None:

@@ -396,6 +396,82 @@ def test_request_of_which_nothing_is_known_has_no_profile(many: Callable[[int], 
     assert record.flame is None
 
 
+def test_request_that_ends_while_its_sampling_begins_names_no_file(
+    many: Callable[[int], Sampler],
+) -> None:
+    """Its thread was told that there is nothing, so nothing will be written."""
+    sampler = many(1)
+    (record,) = in_flight.values()
+
+    def ends(record: Record) -> bool:
+        in_flight.clear()
+        record.done = True
+        assert sampler.ending(record, time.monotonic()) is None
+        return True
+
+    sampler._wanted = ends
+    rounds(sampler, 1)
+    assert record.flame is None
+    assert not sampler._samples
+
+
+class TakenAtOnce(dict[int, Any]):
+    """What was seen in it is gone a moment later: another thread has taken it."""
+
+    def __contains__(self, key: object) -> bool:
+        found = super().__contains__(key)
+        self.pop(key, None)  # type: ignore[call-overload]
+        return found
+
+
+def test_request_that_ends_while_it_is_looked_up_breaks_no_round(
+    many: Callable[[int], Sampler],
+) -> None:
+    """The others are looked at all the same."""
+    sampler = many(2)
+    rounds(sampler, 1)
+    sampler._samples = TakenAtOnce(sampler._samples)
+    rounds(sampler, 1)
+    assert guard.total == 0
+
+
+def test_name_that_comes_too_late_is_in_no_event(
+    configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given by the hound when the request's own thread had looked for one already."""
+    configure(SAMPLE_AFTER=0.01)
+    gates["open"].set()
+    Client().get("/waits/")
+
+    def too_early(record: Record, now: float) -> None:
+        record.flame = "late"
+
+    monkeypatch.setattr(sampler_of(), "ending", too_early)
+    with capture_events() as events:
+        thread = threading.Thread(target=lambda: Client().get("/waits/"))
+        gates["open"].clear()
+        thread.start()
+        eventually(lambda: any(each.flame for each in list(in_flight.values())), "a look")
+        gates["open"].set()
+        thread.join()
+    assert "flame" not in events[-1]
+
+
+def test_files_that_a_stopping_process_has_no_time_for_are_counted(
+    many: Callable[[int], Sampler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hundred large ones would hold it up for longer than its server waits."""
+    monkeypatch.setattr(module, "STOPS_WITHIN", 0.0)
+    sampler = many(3)
+    rounds(sampler, 1)
+    for record in in_flight.values():
+        ended = sampler.ending(record, time.monotonic())
+        assert ended is not None
+        sampler.put(ended, {})
+    sampler.stop()
+    assert losses.dropped == 3
+
+
 def test_graph_that_somebody_asked_for_keeps_its_name(many: Callable[[int], Sampler]) -> None:
     """A request that is profiled on demand is not sampled as well, and names that file."""
     sampler = many(1)

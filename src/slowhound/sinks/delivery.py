@@ -17,6 +17,7 @@ arrives at least once; ``report.id`` is the same each time.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import time
@@ -119,8 +120,9 @@ class Delivery:
 
     def _feed(self, event: dict[str, Any]) -> None:
         if len(self._events) >= EVENTS_LIMIT:
-            self._events.popleft()
-            lost("events for sinks", "the queue is full")
+            with contextlib.suppress(IndexError):  # the thread has just emptied it
+                self._events.popleft()
+                lost("events for sinks", "the queue is full")
         self._events.append(event)
 
     def tend(self) -> None:
@@ -188,7 +190,10 @@ class Delivery:
 
     def _hand_on_events(self) -> None:
         takers = self._takers()
-        events = [self._events.popleft() for _ in range(len(self._events))]
+        events: list[dict[str, Any]] = []
+        with contextlib.suppress(IndexError):  # a request may drop the oldest at the same time
+            for _ in range(len(self._events)):
+                events.append(self._events.popleft())  # noqa: PERF401  what was taken is kept
         for outlet in takers:
             outlet.take(events)
 

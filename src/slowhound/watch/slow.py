@@ -21,6 +21,8 @@ from slowhound.watch.starved import Starvation
 
 # When everything is slow at once the hound still looks at all that is in flight, each tick.
 REPORTS_PER_SCAN = 10
+# Each takes 0.1 ms, and those that began together are all due together again.
+LATER_LOOKS_PER_SCAN = 32
 ENDS_PER_SCAN = 50
 ENDED_LIMIT = 1000
 
@@ -68,6 +70,7 @@ class SlowWatch:
         self._keep_dumps = False
         due = float("inf")
         self._reports_left = REPORTS_PER_SCAN
+        looks_left = LATER_LOOKS_PER_SCAN
         records = snapshot_in_flight()
         shortest = self.shortest
         if dumped:
@@ -79,7 +82,8 @@ class SlowWatch:
             age = record.age(now)
             slow = record.slow
             if slow is not None:
-                if age >= slow.next_age:
+                if age >= slow.next_age and looks_left > 0:
+                    looks_left -= 1
                     self._look_again(record, slow, age)
                 due = min(due, record.started + slow.next_age)
             elif age >= shortest:
