@@ -32,6 +32,14 @@ def chromium() -> Iterator[Browser]:
 @contextmanager
 def page_of(browser: Browser, **options: Any) -> Iterator[Page]:
     """A page of its own, which fails the test when a script on it raised or CSP blocked one."""
+    with watched(browser, **options) as (page, problems):
+        yield page
+        assert not problems, problems
+
+
+@contextmanager
+def watched(browser: Browser, **options: Any) -> Iterator[tuple[Page, list[str]]]:
+    """A page, and what scripts on it raised or CSP blocked; for tests that share one."""
     context = browser.new_context(**options)
     page = context.new_page()
     problems: list[str] = []
@@ -41,8 +49,7 @@ def page_of(browser: Browser, **options: Any) -> Iterator[Page]:
         lambda message: problems.append(message.text) if message.type == "error" else None,
     )
     try:
-        yield page
-        assert not problems, problems
+        yield page, problems
     finally:
         context.close()
 

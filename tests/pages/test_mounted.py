@@ -25,6 +25,7 @@ pytestmark = [
     pytest.mark.timeout(180),
 ]
 
+LOOKS = 2_000  # milliseconds from one look of the live page to the next
 WISHES: dict[str, Any] = {
     "worker": "gthread",
     "threads": 8,
@@ -94,7 +95,7 @@ def test_what_has_just_happened_is_shown(
         expect(rows.filter(has_text="/item/3/")).to_have_count(1)
         expect(rows.filter(has_text="/raise/").locator(".tag.bad")).to_have_count(1)
         expect(rows.filter(has_text="/n1/").locator(".tag", has_text="N+1")).to_have_count(1)
-        page.get_by_role("link", name="Reports").click()
+        page.get_by_role("link", name="Reports", exact=True).click()
         page.locator("main tbody tr", has_text="sleep").locator("a").first.click()
         expect(page.locator("pre.stack")).to_contain_text("time.sleep")
         page.get_by_role("link", name="the request", exact=True).click()
@@ -110,22 +111,26 @@ def test_what_is_in_flight_comes_and_goes_by_itself(
     waiting = [site.start("/gate/viewed/"), site.start("/query-then-gate/viewed/")]
     gate.wait_entered(2)
     with seen_by(browser, shop, "staff") as page:
-        page.get_by_role("link", name="Live").click()
+        page.clock.install()
+        page.get_by_role("link", name="Live", exact=True).click()
         row = page.locator(".live tbody tr", has_text="/gate/viewed/")
         expect(row.locator("td.code")).to_contain_text("wait_at", timeout=15_000)
         keep_image(page, "viewer-live", tmp_path)
         gate.open()
         for each in waiting:
             each.result()
+        page.clock.run_for(LOOKS)
         expect(row).to_have_count(0, timeout=15_000)
         page.get_by_role("button", name="Pause").click()
         waiting = [site.start("/gate/later/")]
         other.wait_entered()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        page.wait_for_timeout(2_500)  # longer than it looks apart
+        page.clock.run_for(5 * LOOKS)
+        assert page.evaluate("document.getElementById('pulse').className") == "pulse"
         assert asked == []
         page.get_by_role("button", name="Go on").click()
+        page.clock.run_for(LOOKS)
         later = page.locator(".live tbody tr", has_text="/gate/later/")
         expect(later).to_have_count(1, timeout=15_000)
         other.open()
@@ -137,11 +142,14 @@ def test_a_server_that_has_gone_is_said(
 ) -> None:
     """What is shown is old then, and the page says so, and finds back."""
     with seen_by(browser, shop, "staff") as page:
-        page.get_by_role("link", name="Live").click()
+        page.clock.install()
+        page.get_by_role("link", name="Live", exact=True).click()
         expect(page.locator(".live")).to_be_visible()
         page.route("**/live/", lambda route: route.fulfill(status=200, body="<p>a login page"))
+        page.clock.run_for(LOOKS)
         expect(page.locator("#pulse-text")).to_contain_text("what is shown is old", timeout=15_000)
         page.unroute("**/live/")
+        page.clock.run_for(LOOKS)
         expect(page.locator("#pulse-text")).to_contain_text("as of", timeout=15_000)
 
 

@@ -157,6 +157,13 @@ def test_long_texts_are_cut(sources: dict[str, Source], kind: str) -> None:
     assert text == "x" * LONGEST
 
 
+def test_an_answer_without_rows_has_its_columns(sources: dict[str, Source], kind: str) -> None:
+    """A table without heads says less than that there is nothing."""
+    for text in ("SELECT ts AS a, pid FROM events WHERE ts < 0 -- none", "SELECT 1 AS a LIMIT 0;"):
+        answer = sources[kind].adhoc(text)
+        assert (answer.columns[0], answer.rows) == ("a", [])
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -133,16 +133,20 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
 ASKED_WITH = {"request": {"id": "r6"}}
 
 
+def ship(folder: Path, table: str) -> None:
+    shipper = Shipper(str(folder), table)
+    shipper.connect()
+    shipper.round()
+    shipper.close()
+
+
 class Engines:
     """The same events in both engines, and a third time as Parquet."""
 
     def __init__(self, folder: Path, table: str) -> None:
         for each in ("lines", "parquet"):
             segment(folder / each, EVENTS)
-        shipper = Shipper(str(folder / "lines"), table)
-        shipper.connect()
-        shipper.round()
-        shipper.close()
+        ship(folder / "lines", table)
         self.sources: dict[str, Source] = {
             "lines": open_source(str(folder / "lines")),
             "parquet": open_source(str(folder / "parquet")),
@@ -257,14 +261,31 @@ def test_sampled_requests_count_for_those_left_out(
     ]
     table = new_table()
     segment(tmp_path, kept)
-    shipper = Shipper(str(tmp_path), table)
-    shipper.connect()
-    shipper.round()
-    shipper.close()
+    ship(tmp_path, table)
     for spec in (str(tmp_path), table):
         source = open_source(spec)
         assert source.ask("views").rows == [("shop", 11, 0.1, 0.1, 0.1, 1)]
         assert alike(source.ask("error-rate").rows) == alike([(T, 11, 1, 1 / 11)])
+        source.close()
+
+
+def test_what_has_no_outcome_is_no_error(tmp_path: Path, new_table: Callable[[], str]) -> None:
+    """A static file, or an answer from a browser's cache: it counts, as 0 errors, not as NULL."""
+    bare = {"resp_outcome": None, "resp_view": "static"}
+    table = new_table()
+    segment(
+        tmp_path, [request(1, 0, "", 0.1, **bare), request(2, 60, "", 0.1, resp_status=304, **bare)]
+    )
+    ship(tmp_path, table)
+    for spec in (str(tmp_path), table):
+        source = open_source(spec)
+        assert source.ask("views").rows == [("static", 2, 0.1, 0.1, 0.1, 0)]
+        assert source.ask("error-rate").rows == [(T + 60, 1, 0, 0.0), (T, 1, 0, 0.0)]
+        assert [row[-1] for row in source.ask("traffic").rows] == [0, 0]
+        assert alike(source.ask("slower").rows) == [("static", 1, 1, 0.1, 0.1, 1.0)]
+        counted = "SELECT countif(resp_outcome = 'ok') AS n, sum(db_time) AS t FROM events"
+        assert source.adhoc(counted).rows == [(0, None)]
+        assert source.adhoc(f"{counted} WHERE ts < 0").rows == [(0, None)]
         source.close()
 
 

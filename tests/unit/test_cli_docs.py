@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.cli import COMMANDS, build_parser
+from slowhound.cli import COMMANDS, build_parser, module_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "cli.md").read_text()
@@ -22,7 +22,7 @@ def section(command: str) -> str:
 def options(command: str) -> set[str]:
     """The options of a command that are its own."""
     parser = argparse.ArgumentParser()
-    COMMANDS[command].add(parser)
+    module_of(command).add(parser)
     return {
         name for each in parser._actions for name in each.option_strings if name.startswith("--")
     } - {"--help"}
@@ -56,7 +56,7 @@ def test_help_of_every_command_can_be_printed(
         build_parser().parse_args([command, "--help"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith(f"usage: slowhound {command}")
-    summary = (COMMANDS[command].__doc__ or "").split("\n")[0]
+    summary = (module_of(command).__doc__ or "").split("\n")[0]
     assert summary.endswith(".")
     assert len(summary) < 80
 

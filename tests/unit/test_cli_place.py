@@ -91,7 +91,9 @@ def test_folder_of_another_user_is_refused_to_all_but_root(tmp_path: Path, comma
         if not each.stat().st_mode & 0o001:
             each.chmod(0o755)
     code = (
-        "import os, sys; from slowhound.cli import main; os.setuid(65534);"
+        # All is imported before: that user may not read this interpreter's folder.
+        "import os, sys; from slowhound.cli import build_parser, main; build_parser();"
+        "os.setuid(65534);"
         f"sys.exit(main(['{command}', '--dir', {str(folder)!r}]))"
     )
     done = subprocess.run(

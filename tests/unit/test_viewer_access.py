@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.checks import run_checks
 from django.test import Client, override_settings
 
+from slowhound.checks import check_viewer
 from slowhound.viewer import urls
 from tests.pages.made import write
 
@@ -196,3 +198,32 @@ def test_only_the_files_of_the_viewer_are_served(site: Any, name: str) -> None:
     """By their exact names; a name is never made into a path."""
     site(debug=True)
     assert status("anonymous", f"{BASE}static/{name}") == 404
+
+
+DJANGOS = "django.contrib.auth.middleware.AuthenticationMiddleware"
+
+
+@pytest.mark.parametrize(
+    ("allow", "middleware", "found"),
+    [
+        (None, [], []),
+        ("debug", [], []),
+        ("staff", [DJANGOS], []),
+        ("staff", [], ["slowhound.W006"]),
+        ("staff", [OWN_RULE], ["slowhound.W006"]),
+        (OWN_RULE, [], []),
+        ("no.such.rule", [], ["slowhound.E006"]),
+        ("tests.unit.viewer_site.not_there", [DJANGOS], ["slowhound.E006"]),
+    ],
+)
+def test_system_checks_see_who_may_look(
+    allow: str | None, middleware: list[str], found: list[str]
+) -> None:
+    """A rule that cannot be imported, and staff on a site that does not know who is who."""
+    viewer = {"VIEWER": {"ALLOW": allow}} if allow else {}
+    with override_settings(MIDDLEWARE=middleware, SLOWHOUND=viewer):
+        checked = check_viewer()
+        ours = [each for each in run_checks() if str(each.id).endswith("006")]
+    assert [each.id for each in checked] == found
+    assert ours == checked
+    assert all(each.hint for each in checked)

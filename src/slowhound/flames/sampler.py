@@ -38,7 +38,7 @@ ONE_THREAD = 1.1
 SHORTEST = 0.001
 # Seconds: less than the 5 ms after which another thread may have the GIL.
 LONGEST_ROUND = 0.003
-# Seconds for the files that are not yet written when the process ends: a large one takes 50 ms.
+# Seconds for the files that are not yet written when the process ends: 0.2 for the largest.
 STOPS_WITHIN = 2.0
 # Requests that are sampled at once; entries of all of them, 0.5 KB each at worst; different stacks
 # that are known as such; files that may wait to be written.

@@ -19,11 +19,12 @@ from slowhound.store.questions import bound
 from slowhound.store.shim import for_clickhouse
 from slowhound.store.source import Answer, Health, StoreError, plain, shortened
 
-# Joins and casts as in DuckDB; a name in WHERE is the column's, not an alias.
+# Joins, casts, and aggregates of no rows as in DuckDB; a name in WHERE is the column's, no alias.
 SETTINGS = {
     "final": 1,
     "join_use_nulls": 1,
     "cast_keep_nullable": 1,
+    "aggregate_functions_null_for_empty": 1,
     "prefer_column_name_to_alias": 1,
 }
 TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
@@ -49,7 +50,8 @@ class Target:
         try:
             self.port = parts.port or PORTS.get(parts.scheme, 0)
         except ValueError as exc:
-            raise StoreError(f"that is no port: {exc}") from exc
+            # What stands there may be half of a password: it is not repeated.
+            raise StoreError("the port is no number; a / in a password is written %2F") from exc
         self.database = parts.path.strip("/") or "default"
 
     @property
@@ -149,7 +151,12 @@ class ClickHouse:
         self._only_events(wanted, read_only)
         found = self._query(wanted, read_only)
         notes = (f"only the first {rows} rows are shown",) if len(found.rows) > rows else ()
-        return Answer(found.columns, [shortened(row) for row in found.rows[:rows]], notes)
+        columns = found.columns
+        if not found.rows:
+            # Of no rows the engine does not say the columns.
+            described = self._query(f"DESCRIBE TABLE (\n{wanted}\n)", read_only).rows
+            columns = tuple(str(row[0]) for row in described)
+        return Answer(columns, [shortened(row) for row in found.rows[:rows]], notes)
 
     def health(self) -> Health:
         """See ``Source.health``."""
@@ -170,8 +177,8 @@ class ClickHouse:
             files=int(files),
             bytes=int(size or 0),
             torn=0,
-            oldest=oldest if events else None,
-            newest=newest if events else None,
+            oldest=oldest,
+            newest=newest,
             problems=(),
         )
 

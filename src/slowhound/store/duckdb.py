@@ -1,20 +1,22 @@
 """Questions over the local files, by DuckDB.
 
-Each answer has a database of its own in memory: there is no state to share between threads, and
-nothing is open while nobody asks. What it reads is what was there when it was asked.
+Each answer has a connection of its own (``connections``): there is no state to share between
+threads. What it reads is what was there when it was asked. A person's SQL has a database of its
+own, which is locked before the SQL is run.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from slowhound.fields import FIELDS
 from slowhound.store import files as on_disk
 from slowhound.store.columns import duckdb_types
+from slowhound.store.connections import Connections, alone, bounded, shut
 from slowhound.store.files import Files, Inside, Progress, list_files, quoted
 from slowhound.store.questions import bound
 from slowhound.store.shim import DUCKDB_MACROS, for_duckdb, names_in
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 KNOWN = [field.name for field in FIELDS]
-MEMORY = "1GB"
-ADHOC_MEMORY = "256MB"
 # Whoever reads compacts, but from this size on only: a page of the viewer shall not leave a small
 # file behind each time.
 WORTH_IT = 8 * 1024**2
@@ -61,6 +61,7 @@ class LocalFiles:
         self.folder = os.path.join(os.path.abspath(directory), "events")
         self._inside: dict[str, Inside] = {}  # of Parquet files, which do not change
         self._compacting = threading.Lock()
+        self._shared = Connections(self._duckdb)
 
     def ask(
         self,
@@ -81,11 +82,11 @@ class LocalFiles:
         named = names_in(wanted)  # DuckDB refuses more than it needs
         values = {name: each for name, each in (parameters or {}).items() if name in named}
 
-        def answer(connection: DuckDBPyConnection, _files: Files) -> Answer:
+        def answer(connection: DuckDBPyConnection) -> Answer:
             done = connection.execute(wanted, values)
             return Answer(_columns(done), [plain(row) for row in done.fetchall()])
 
-        return self._with_events(answer)
+        return self._with_events(answer, self._viewing)
 
     def adhoc(self, text: str, seconds: float = 10.0, rows: int = 1000) -> Answer:
         """See ``Source.adhoc``."""
@@ -98,16 +99,15 @@ class LocalFiles:
             raise StoreError("one SELECT is what can be asked here")
         wanted = for_duckdb(statements[0].query)
 
-        def answer(connection: DuckDBPyConnection, files: Files) -> Answer:
-            _shut(connection, files)
-            with _bounded(connection, seconds):
+        def answer(connection: DuckDBPyConnection) -> Answer:
+            with bounded(connection, seconds):
                 done = connection.execute(wanted)
                 found = done.fetchmany(rows + 1)
             notes = (f"only the first {rows} rows are shown",) if len(found) > rows else ()
             return Answer(_columns(done), [shortened(plain(row)) for row in found[:rows]], notes)
 
         try:
-            return self._with_events(answer)
+            return self._with_events(answer, self._locked)
         except duckdb.InterruptException as exc:
             raise StoreError(f"it took longer than {seconds:g} s and was ended") from exc
 
@@ -119,7 +119,9 @@ class LocalFiles:
         row: tuple[Any, ...] = (0, 0, None, None)
         try:
             row = self._with_events(
-                lambda connection, _: Answer((), connection.execute(counted).fetchall()), problems
+                lambda connection: Answer((), connection.execute(counted).fetchall()),
+                self._viewing,
+                problems,
             ).rows[0]
         except StoreError as exc:
             problems.append(str(exc))
@@ -137,7 +139,8 @@ class LocalFiles:
         )
 
     def close(self) -> None:
-        """Nothing is held between answers."""
+        """Gives back the database in memory; who asks after that has another one."""
+        self._connections().close()
 
     def compact(self, progress: Progress | None = None) -> int:
         """Makes Parquet of all closed segments; returns how many. Nobody waits for it.
@@ -153,14 +156,20 @@ class LocalFiles:
         if not self._compacting.acquire(blocking=False):
             return 0  # another thread is at it
         try:
-            with self._connection() as connection:
+            # A database of its own: what it needs of memory is not taken from the questions.
+            with alone(self._duckdb) as connection:
                 return on_disk.compact(connection, self.folder, self._held, KNOWN, progress)
         except (OSError, self._duckdb.Error) as exc:
             raise StoreError(f"segments could not be compacted: {_first_line(exc)}") from exc
         finally:
             self._compacting.release()
 
-    def _with_events(self, answer: Any, problems: list[str] | None = None) -> Answer:
+    def _with_events(
+        self,
+        answer: Callable[[DuckDBPyConnection], Answer],
+        connected: Callable[[Files], AbstractContextManager[DuckDBPyConnection]],
+        problems: list[str] | None = None,
+    ) -> Answer:
         """What ``answer`` makes of a connection with ``events``; files may go in between."""
         duckdb = self._duckdb
         bad: list[str] = [] if problems is None else problems
@@ -169,9 +178,8 @@ class LocalFiles:
             # Removed in the meantime (retention, compaction), or broken, which is looked at last.
             files = self._files() if attempt < 2 else self._readable(bad)
             try:
-                with self._connection() as connection:
-                    self._make_views(connection, files)
-                    found: Answer = answer(connection, files)
+                with connected(files) as connection:
+                    found = answer(connection)
             except (duckdb.IOException, duckdb.InvalidInputException) as exc:
                 failed = exc
             except duckdb.InterruptException:
@@ -208,8 +216,8 @@ class LocalFiles:
         if path.endswith(".jsonl"):
             source = f"({on_disk.read_segments([path], KNOWN)})"
         try:
-            with self._connection() as connection:
-                connection.execute(f"SELECT max(event_type) FROM {source}")
+            with self._connections().taken() as taken:
+                taken.connection.execute(f"SELECT max(event_type) FROM {source}")
         except self._duckdb.Error as exc:
             said = f"{os.path.basename(path)}: {_first_line(exc)}"
             if os.path.lexists(path) and said not in problems:
@@ -221,8 +229,8 @@ class LocalFiles:
         """The segments that are in these Parquet files; each file is read once, for it stays."""
         new = [path for path in files.parquet if path not in self._inside]
         if new:
-            with self._connection() as connection:
-                self._inside |= on_disk.inside(connection, new)
+            with self._connections().taken() as taken:
+                self._inside |= on_disk.inside(taken.connection, new)
         return {name for path in files.parquet for name in self._inside[path].segments}
 
     def _make_views(self, connection: DuckDBPyConnection, files: Files) -> None:
@@ -236,48 +244,34 @@ class LocalFiles:
         if rest:
             parts.append(on_disk.read_segments(rest, KNOWN))
         connection.execute(
-            f"CREATE TEMP VIEW every_line AS {' UNION ALL BY NAME '.join(parts)};"
-            "CREATE TEMP VIEW events AS SELECT * FROM every_line WHERE event_type IS NOT NULL;"
+            f"CREATE OR REPLACE TEMP VIEW every_line AS {' UNION ALL BY NAME '.join(parts)};"
+            "CREATE OR REPLACE TEMP VIEW events AS"
+            " SELECT * FROM every_line WHERE event_type IS NOT NULL;"
             f"{DUCKDB_MACROS}"
         )
 
     @contextmanager
-    def _connection(self) -> Iterator[DuckDBPyConnection]:
-        connection = self._duckdb.connect(
-            ":memory:",
-            config={
-                "memory_limit": MEMORY,
-                "temp_directory": "",  # else it would be below the current folder
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-            },
-        )
-        try:
+    def _viewing(self, files: Files) -> Iterator[DuckDBPyConnection]:
+        """A connection to the shared database, for SQL of ours; ``events`` are in these files."""
+        with self._connections().taken() as taken:
+            if taken.files != files:
+                self._make_views(taken.connection, files)
+                taken.files = files
+            yield taken.connection
+
+    @contextmanager
+    def _locked(self, files: Files) -> Iterator[DuckDBPyConnection]:
+        """A database of its own, for a person's SQL, which can read these files only."""
+        with alone(self._duckdb) as connection:
+            self._make_views(connection, files)
+            shut(connection, files)
             yield connection
-        finally:
-            connection.close()
 
-
-def _shut(connection: DuckDBPyConnection, files: Files) -> None:
-    """From here on the connection can do nothing but read these files."""
-    for setting in (
-        f"allowed_paths = {quoted((*files.segments, *files.parquet))}",
-        f"memory_limit = '{ADHOC_MEMORY}'",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"SET {setting}")
-
-
-@contextmanager
-def _bounded(connection: DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    timer = threading.Timer(seconds, connection.interrupt)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    def _connections(self) -> Connections:
+        """Those of this process: a fork has none of the threads of its parent's."""
+        if self._shared.pid != os.getpid():
+            self._shared = Connections(self._duckdb)
+        return self._shared
 
 
 def _columns(done: duckdb.DuckDBPyConnection) -> tuple[str, ...]:

@@ -86,10 +86,15 @@ def _list(value: Any, name: str) -> list[dict[str, Any]]:
         return []
     parts = LISTS[name]
     return [
-        {part: _FITS[kind](each.get(part), part) or _EMPTY[kind] for part, kind in parts.items()}
+        {part: _part(each.get(part), part, kind) for part, kind in parts.items()}
         for each in value
         if isinstance(each, dict)
     ]
+
+
+def _part(value: Any, name: str, kind: str) -> Any:
+    found = _FITS[kind](value, name)
+    return _EMPTY[kind] if found is None else found
 
 
 _FITS: dict[str, Callable[[Any, str], Any]] = {

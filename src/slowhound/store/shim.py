@@ -1,13 +1,13 @@
 """One SQL text for two engines: the four words in which DuckDB and ClickHouse differ.
 
-==========================  ==================================  ================================
-written                     DuckDB                              ClickHouse
-==========================  ==================================  ================================
-``quantile(0.95, x)``       ``quantile_cont(x, 0.95)``          ``quantileExactInclusive(0.95)(x)``
-``countif(x > 1)``          ``count(*) FILTER (x > 1)``         ``countIf(x > 1)``
-``argmax(x, by)``           ``arg_max(x, by)``                  ``argMax(x, by)``
-``explode(db_top, q)``      ``, unnest(db_top) AS _q(q)``       ``ARRAY JOIN db_top AS q``
-==========================  ==================================  ================================
+======================  ======================================  ===================================
+written                 DuckDB                                  ClickHouse
+======================  ======================================  ===================================
+``quantile(0.95, x)``   ``quantile_cont(x, 0.95)``              ``quantileExactInclusive(0.95)(x)``
+``countif(x > 1)``      ``count(CASE WHEN x > 1 THEN 1 END)``   ``countIf(x > 1)``
+``argmax(x, by)``       ``arg_max(x, by)``                      ``argMax(x, by)``
+``explode(db_top, q)``  ``, unnest(db_top) AS _q(q)``           ``ARRAY JOIN db_top AS q``
+======================  ======================================  ===================================
 
 ``explode`` stands right behind ``FROM events``; ``q.fingerprint`` and its kin are then columns.
 The first argument of ``quantile`` is a number. Values are bound: ``$since``, ``$limit``.
@@ -19,6 +19,7 @@ What else to keep to, so that both give the same:
   round halves differently), no dates (``ts`` is seconds since 1970), no regular expressions.
 * An alias must not be the name of a column that the same SELECT uses: ClickHouse takes the alias.
 * What is not there is NULL, also in ``app['app_plan']``; NULL comes last in any order.
+* Of no rows, or of nothing but NULL, a count is 0 and every other aggregate is NULL.
 * Numbers out of ``app`` are cast: ``CAST(app['app_items'] AS DOUBLE)``.
 * Ties: end each ORDER BY with something that is unique.
 """
@@ -36,8 +37,11 @@ _ARGMAX = re.compile(r"\bargmax\(")
 _VALUE = re.compile(r"\$([a-z_]+)\b")
 _EVENTS = re.compile(r"\b(FROM|JOIN)(\s+)events\b", re.IGNORECASE)
 
-# What DuckDB does not have by itself.
-DUCKDB_MACROS = "CREATE MACRO quantile(q, x) AS quantile_cont(x, q)"
+# What DuckDB does not have by itself, or otherwise: its own countif of nothing but NULL is NULL.
+DUCKDB_MACROS = (
+    "CREATE OR REPLACE TEMP MACRO quantile(q, x) AS quantile_cont(x, q);"
+    "CREATE OR REPLACE TEMP MACRO countif(x) AS count(CASE WHEN x THEN 1 END)"
+)
 _TYPES = {bool: "Bool", int: "Int64", float: "Float64", str: "String"}
 
 

@@ -28,10 +28,6 @@ HEADINGS = {
 }
 # Kinds of moments (``Record.note``), and the part of the time that they are.
 PART_OF = {"sql": "db", "cache": "cache", "template": "tmpl", "http": "out"}
-WHY_NOT = (
-    "Its file is not here. It may have made room for newer ones (REPORTS_MAX_BYTES), or it is on"
-    " the host that wrote it."
-)
 
 
 class Section(NamedTuple):

@@ -45,8 +45,9 @@ class Where(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The store as a page may show it: without user and password."""
-        return re.sub(r"(://)[^@/]*@", r"\1", self.spec.partition("?")[0])
+        """The store as a page may show it: without user and password, whatever is in them."""
+        name, _, options = re.sub(r"(://).*@", r"\1", self.spec).partition("?")
+        return name + (f"?{options}" if re.fullmatch(r"table=\w+", options, re.ASCII) else "")
 
     def owner(self) -> int:
         """The user that ``DIR`` belongs to, whose files are read.

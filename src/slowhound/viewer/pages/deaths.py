@@ -5,7 +5,7 @@ from __future__ import annotations
 from slowhound.store.questions.question import WITHIN
 from slowhound.viewer.answers import Data, Page
 from slowhound.viewer.asked import Asked, Parameter, text
-from slowhound.viewer.pages.shared import buckets, command, span, spread, step_of
+from slowhound.viewer.pages.shared import NEWEST, buckets, command, span, spread, step_of
 from slowhound.viewer.where import Where
 
 MOST = 200
@@ -35,7 +35,7 @@ def data(asked: Asked, where: Where) -> Data:
     if asked.get("cause"):
         rows += f" AND {CAUSE} = $cause"
         values = {**values, "cause": asked.get("cause")}
-    rows += f" ORDER BY ts DESC, req_id LIMIT {MOST + 1}"
+    rows += f" ORDER BY {NEWEST} LIMIT {MOST + 1}"
     found = source.sql(rows, values).objects()
     data: Data = {
         "causes": causes,

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from slowhound.conf import get_config
 from slowhound.flames import speedscope, svg
-from slowhound.flames.files import FOLDER, FlameFiles
+from slowhound.flames.files import FOLDER, OURS, FlameFiles
 from slowhound.flames.finding import Wanted, find
 from slowhound.flames.header import title
 from slowhound.flames.merge import merge
@@ -63,6 +63,11 @@ def _names(name: str | None, group: str | None) -> list[str]:
 def _folder() -> str:
     config = get_config()
     return config.flames_dir or os.path.join(config.dir, FOLDER)
+
+
+def is_here(name: str) -> bool:
+    """True when there is a file of this name, which came out of an event."""
+    return OURS.fullmatch(name) is not None and os.path.isfile(os.path.join(_folder(), name))
 
 
 def _load(names: list[str]) -> Profile:

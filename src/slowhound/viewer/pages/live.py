@@ -20,9 +20,8 @@ def data(asked: Asked, where: Where) -> Data:
         "requests": [],
         "more": 0,
         "problem": None,
-        "command": f"slowhound ps --dir={where.dir}" if not where.is_fleet else "slowhound ps",
+        "command": command(asked, where._replace(spec=where.dir), "ps", period=False),
     }
-    shown["command"] = command(asked, where._replace(spec=where.dir), "ps", period=False)
     try:
         found = workers(os.path.join(where.dir, "boxes"), where.owner())
     except FileNotFoundError:

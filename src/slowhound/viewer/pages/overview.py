@@ -11,6 +11,7 @@ from slowhound.viewer.asked import Asked
 from slowhound.viewer.pages.shared import (
     ENDED,
     ERRORS,
+    NEWEST,
     REQUESTS,
     buckets,
     command,
@@ -62,7 +63,7 @@ LATEST = f"""
 SELECT ts, event_type, req_id, req_method, req_path, resp_view, resp_time, crash_cause, slow_loc,
        stall_kind
 FROM events WHERE {WITHIN} AND event_type IN ('slow', 'crash', 'timeout', 'stall')
-ORDER BY ts DESC, req_id LIMIT 8
+ORDER BY {NEWEST} LIMIT 8
 """  # noqa: S608
 COUNTED = ("requests", "errors", "slow", "deaths")
 MEASURED = ("p50", "p95", "p99", "busy", "threads", "backlog")

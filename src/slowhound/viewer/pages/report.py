@@ -5,8 +5,8 @@ from __future__ import annotations
 from slowhound.viewer import reportfile
 from slowhound.viewer.answers import Data, Missing, Page
 from slowhound.viewer.asked import Asked, Parameter, Wrong, text
-from slowhound.viewer.pages.request import flame_of
-from slowhound.viewer.pages.shared import of_request
+from slowhound.viewer.pages.request import EVENTS, flame_of
+from slowhound.viewer.pages.shared import NEWEST, of_request, why_not_here
 from slowhound.viewer.where import Where
 
 MOST = 50
@@ -14,13 +14,13 @@ GROUP = f"""
 SELECT ts, req_id, req_method, req_path, task_name, resp_view, resp_time, slow_after, slow_loc,
        slow_verdict, slow_stack_by, slow_fingerprint, report, host, pid
 FROM events WHERE event_type = 'slow' AND slow_fingerprint = $group
-ORDER BY ts DESC, req_id LIMIT {MOST}
+ORDER BY {NEWEST} LIMIT {MOST}
 """  # noqa: S608  constants of ours
-ONE = """
+ONE = f"""
 SELECT ts, req_id, req_method, req_path, task_name, resp_view, resp_time, slow_after, slow_loc,
        slow_verdict, slow_stack_by, slow_fingerprint, report, host, pid
-FROM events WHERE event_type = 'slow' AND report = $name ORDER BY ts DESC, req_id LIMIT 1
-"""
+FROM events WHERE event_type = 'slow' AND report = $name ORDER BY {NEWEST} LIMIT 1
+"""  # noqa: S608
 TOTAL = "SELECT count(*) AS n FROM events WHERE event_type = 'slow' AND slow_fingerprint = $group"
 
 
@@ -48,11 +48,13 @@ def data(asked: Asked, where: Where) -> Data:
         "total": source.sql(TOTAL, {"group": group}).rows[0][0] if group else 1,
         "rows": rows,
         "is_here": found is not None,
-        "why_not": None if found is not None else reportfile.WHY_NOT,
+        "why_not": None
+        if found is not None
+        else why_not_here(where, event["host"], "REPORTS_MAX_BYTES"),
         "sections": [part._asdict() for part in parts],
         "timeline": moments,
         "whole": max([event["resp_time"] or 0.0, *map(reportfile.end, moments)]),
-        "flame": flame_of(source, event["req_id"]),
+        **flame_of(source.sql(EVENTS, {"id": event["req_id"]}).objects(), where),
         "command": of_request(asked, where, event["req_id"]),
     }
 

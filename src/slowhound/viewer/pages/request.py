@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from slowhound.fields import FIELDS, NAMES
-from slowhound.store.source import Source
 from slowhound.viewer import reportfile
 from slowhound.viewer.answers import Data, Missing, Page
 from slowhound.viewer.asked import Asked, Parameter, Wrong, text
 from slowhound.viewer.display import PARTS
-from slowhound.viewer.pages.shared import of_request
+from slowhound.viewer.pages import flame
+from slowhound.viewer.pages.shared import of_request, why_not_here
 from slowhound.viewer.where import Where
 
-EVENTS = "SELECT * FROM events WHERE req_id = $id ORDER BY ts, event_type LIMIT 100"
+EVENTS = "SELECT * FROM events WHERE req_id = $id ORDER BY ts, event_type, host, pid, seq LIMIT 100"
 ENDINGS = ("request", "task", "timeout", "crash")
 # Fields are shown in groups, by how their names begin.
 GROUPS = {
@@ -64,15 +64,20 @@ def data(asked: Asked, where: Where) -> Data:
         "whole": max(
             [main.get("resp_time") or 0.0, *(each["at"] + each["took"] for each in moments)]
         ),
-        "flame": next((event["flame"] for event in events if event.get("flame")), None),
+        **flame_of(events, where),
         "command": of_request(asked, where, asked.get("id")),
     }
 
 
-def flame_of(source: Source, req_id: str) -> str | None:
-    """The name of a request's flame graph, which one of its events has."""
-    events = source.sql(EVENTS, {"id": req_id}).objects()
-    return next((each["flame"] for each in events if each.get("flame")), None)
+def flame_of(events: list[dict[str, Any]], where: Where) -> Data:
+    """The name of a request's flame graph, which one of its events has; and where that is not."""
+    named = next((each for each in events if each.get("flame")), None)
+    if named is None:
+        return {"flame": None, "flame_why_not": None}
+    missing = None
+    if not flame.is_here(named["flame"]):
+        missing = why_not_here(where, named["host"], "FLAMES['MAX_BYTES']")
+    return {"flame": named["flame"], "flame_why_not": missing}
 
 
 def _present(row: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from slowhound.store.questions.question import WITHIN
 from slowhound.viewer.answers import Data, Page
 from slowhound.viewer.asked import Asked, Parameter, Wrong, chosen, number, text, whole
-from slowhound.viewer.pages.shared import command
+from slowhound.viewer.pages.shared import NEWEST, command
 from slowhound.viewer.where import Where
 
 AT_ONCE = 50
@@ -109,7 +109,7 @@ def data(asked: Asked, where: Where) -> Data:
     total = source.sql(f"SELECT count(*) AS n FROM events WHERE {condition}", values).rows[0][0]  # noqa: S608
     rows = source.sql(
         f"SELECT {COLUMNS} FROM events WHERE {condition}"  # noqa: S608  see CONDITIONS and SORTS
-        f" ORDER BY {order}, ts DESC, req_id LIMIT {AT_ONCE} OFFSET {(at - 1) * AT_ONCE}",
+        f" ORDER BY {order}, {NEWEST} LIMIT {AT_ONCE} OFFSET {(at - 1) * AT_ONCE}",
         values,
     ).objects()
     return {

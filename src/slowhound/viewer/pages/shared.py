@@ -12,10 +12,12 @@ from slowhound.viewer.where import Where
 
 # The events of which each request has exactly one.
 ENDED = "(event_type IN ('request', 'timeout', 'crash') AND task_name IS NULL)"
-# A static file has no outcome: NULL is no error, and none is not unknown.
-ERRORS = f"coalesce(countif({ENDED} AND {FAILED}), 0)"
+ERRORS = f"countif({ENDED} AND {FAILED})"
 # How many requests these are: under SAMPLING a kept event stands for several.
-REQUESTS = f"floor(sum(CASE WHEN {ENDED} THEN 1.0 / coalesce(sample_rate, 1.0) ELSE 0.0 END) + 0.5)"
+KEPT = f"CASE WHEN {ENDED} THEN 1.0 / coalesce(sample_rate, 1.0) END"
+REQUESTS = f"floor(coalesce(sum({KEPT}), 0.0) + 0.5)"
+# The end of an order: pages and both engines must agree on which of two comes first.
+NEWEST = "ts DESC, req_id, event_type, host, pid, seq"
 NICE = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)
 MOST_STEPS = 90
 
@@ -29,6 +31,19 @@ def command(asked: Asked, where: Where, *words: str, period: bool = True) -> str
         parts.append(f"--until={_word(asked.given['until'], asked.until)}")
     parts.append(f"--from={where.shown}" if where.is_fleet else f"--dir={where.dir}")
     return shlex.join(parts)
+
+
+def why_not_here(where: Where, host: str, cap: str) -> str:
+    """Why a file that an event names is not here: events are shipped, files never are."""
+    if where.is_fleet:
+        return (
+            f"Its file is not here: files stay on the host that wrote them, {host}, where"
+            f" `slowhound view` shows it until it makes room for newer ones ({cap})."
+        )
+    return (
+        f"Its file is not here. It may have made room for newer ones ({cap}), or it is on the host"
+        " that wrote it."
+    )
 
 
 def of_request(asked: Asked, where: Where, req_id: str) -> str:

@@ -1,0 +1,128 @@
+"""Connections to DuckDB, kept from one answer to the next.
+
+To open a database takes about 13 ms of CPU, views over all columns as much again, and a page of the
+viewer asks up to eight times. So a source has one database in memory; each answer has a connection
+of its own to it, whose views stay as they are while the files do.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slowhound.store.files import Files, quoted
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MEMORY = "1GB"
+ADHOC_MEMORY = "256MB"
+
+
+@contextmanager
+def alone(duckdb: Any) -> Iterator[DuckDBPyConnection]:
+    """A database in memory that nobody else uses, and that is gone afterwards."""
+    connection = _open(duckdb)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _open(duckdb: Any) -> DuckDBPyConnection:
+    connection: DuckDBPyConnection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": MEMORY,
+            "temp_directory": "",  # else it would be below the current folder
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "enable_external_file_cache": "false",  # what was read shall not stay in memory
+        },
+    )
+    # From 2.0 on there are eight more threads, for files that are far away.
+    with suppress(duckdb.CatalogException):
+        connection.execute("SET async_threads = 0")
+    return connection
+
+
+def shut(connection: DuckDBPyConnection, files: Files) -> None:
+    """From here on the connection can do nothing but read these files."""
+    for setting in (
+        f"allowed_paths = {quoted((*files.segments, *files.parquet))}",
+        f"memory_limit = '{ADHOC_MEMORY}'",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET {setting}")
+
+
+@contextmanager
+def bounded(connection: DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Ends what the connection does within, after that many seconds."""
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@dataclass(slots=True)
+class Taken:
+    """A connection in use, and the files that its views are over."""
+
+    connection: DuckDBPyConnection
+    database: DuckDBPyConnection  # kept from ending
+    files: Files | None = None
+
+
+class Connections:
+    """The connections to one database, which is opened when the first is taken."""
+
+    def __init__(self, duckdb: Any) -> None:
+        self.pid = os.getpid()
+        self._duckdb = duckdb
+        self._opening = threading.Lock()
+        self._database: DuckDBPyConnection | None = None
+        self._idle: list[Taken] = []
+
+    @contextmanager
+    def taken(self) -> Iterator[Taken]:
+        """A connection that nobody else uses meanwhile; one that failed is not used again."""
+        taken = self._take()
+        try:
+            yield taken
+        except (self._duckdb.FatalException, self._duckdb.InternalException):
+            self.close()  # the whole database answers nothing after these
+            taken.connection.close()
+            raise
+        except BaseException:
+            taken.connection.close()
+            raise
+        if taken.database is self._database:
+            self._idle.append(taken)
+        else:
+            taken.connection.close()  # all were closed in the meantime
+
+    def close(self) -> None:
+        """Closes the database as soon as nobody uses it; whoever asks again opens another one."""
+        with self._opening:
+            # It ends with its last reference: to close it now would end answers of other threads.
+            self._database = None
+            idle, self._idle = self._idle, []
+        while idle:
+            idle.pop().connection.close()
+
+    def _take(self) -> Taken:
+        with suppress(IndexError):
+            return self._idle.pop()
+        with self._opening:
+            if self._database is None:
+                self._database = _open(self._duckdb)
+            return Taken(self._database.cursor(), self._database)

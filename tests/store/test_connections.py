@@ -1,0 +1,189 @@
+"""Connections stay open between answers, and no answer is of what was there before."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from slowhound.store.connections import Connections
+from slowhound.store.duckdb import LocalFiles
+from slowhound.store.source import StoreError
+from tests.harness.launch import ROOT
+from tests.harness.waiting import eventually
+from tests.store.events import request, segment
+
+COUNT = "SELECT count(*), count(DISTINCT req_id) FROM events"
+FORK = """
+import os, sys
+from slowhound.store.duckdb import LocalFiles
+source = LocalFiles(sys.argv[1])
+print(source.sql("SELECT sum(seq) FROM events").rows, flush=True)
+child = os.fork()
+if child == 0:
+    print(source.sql("SELECT sum(seq) FROM events").rows, flush=True)
+    sys.exit(source._shared.pid != os.getpid())
+assert os.waitpid(child, 0)[1] == 0
+print(source.sql("SELECT sum(seq) FROM events").rows, flush=True)
+"""
+
+
+def plain(number: int) -> dict[str, Any]:
+    return request(number, number, "shop", 0.1)
+
+
+def name(number: int) -> str:
+    return f"177000000000{number}-1{number}-0"
+
+
+def threads() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def test_views_are_made_when_the_files_are_others_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take most of the CPU of an answer over a small store."""
+    made: list[int] = []
+    make = LocalFiles._make_views
+
+    def counted(*arguments: Any) -> None:
+        made.append(1)
+        make(*arguments)
+
+    monkeypatch.setattr(LocalFiles, "_make_views", counted)
+    segment(tmp_path, [plain(1)], name(1))
+    source = LocalFiles(str(tmp_path))
+    for _ in range(3):
+        source.ask("views")
+        source.health()
+    assert len(made) == 1
+    segment(tmp_path, [plain(2)], name(2))
+    for _ in range(3):
+        assert source.sql(COUNT).rows == [(2, 2)]
+    assert len(made) == 2
+
+
+def test_each_answer_is_of_what_is_there_now(tmp_path: Path) -> None:
+    """Lines that were added, files that came, were compacted by another reader, or went."""
+    source, other = LocalFiles(str(tmp_path)), LocalFiles(str(tmp_path))
+    assert source.sql(COUNT).rows == [(0, 0)]
+    first = segment(tmp_path, [plain(1)], name(1))
+    assert source.sql(COUNT).rows == [(1, 1)]
+    segment(tmp_path, [plain(2)], name(1))
+    assert source.sql(COUNT).rows == [(2, 2)]
+    segment(tmp_path, [plain(3)], name(2))
+    assert source.sql(COUNT).rows == [(3, 3)]
+    assert other.compact() == 2
+    assert source.sql(COUNT).rows == [(3, 3)]
+    segment(tmp_path, [plain(4)], name(3))
+    assert source.sql(COUNT).rows == [(4, 4)]
+    first.with_suffix(".parquet").unlink()
+    assert source.sql(COUNT).rows == [(1, 1)]
+    assert source.health().events == 1
+
+
+def test_file_that_goes_after_it_was_listed_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retention, between the look into the folder and the read; the answer is of the rest."""
+    segment(tmp_path, [plain(1)], name(1))
+    gone = segment(tmp_path, [plain(2)], name(2))
+    source = LocalFiles(str(tmp_path))
+    assert source.sql(COUNT).rows == [(2, 2)]
+    listed = source._files
+
+    def removed() -> Any:
+        found = listed()
+        gone.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(source, "_files", removed)
+    assert source.sql(COUNT).rows == [(1, 1)]
+
+
+def test_many_threads_ask_one_source_while_files_change(tmp_path: Path) -> None:
+    """No answer is of half a file, of one twice, or of less than an answer before it."""
+    segment(tmp_path, [plain(0)], name(0))
+    source, other = LocalFiles(str(tmp_path)), LocalFiles(str(tmp_path))
+    ended = threading.Event()
+    wrong: list[Any] = []
+
+    def ask() -> None:
+        seen = 0
+        while not ended.is_set():
+            try:
+                ((events, ids),) = source.sql(COUNT).rows
+            except Exception as exc:
+                wrong.append(exc)
+                return
+            if events != ids or events < seen:
+                wrong.append((events, ids, seen))
+            seen = events
+
+    asking = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    for number in range(1, 6):
+        segment(tmp_path, [plain(number)], name(number))
+        other.compact()
+        other.adhoc(COUNT)
+    ended.set()
+    for thread in asking:
+        thread.join()
+    assert wrong == []
+    assert source.sql(COUNT).rows == [(6, 6)]
+
+
+def test_answer_that_failed_spoils_none_after_it(tmp_path: Path) -> None:
+    """Its connection is not used again; the others are."""
+    segment(tmp_path, [plain(1)], name(1))
+    source = LocalFiles(str(tmp_path))
+    for _ in range(2):
+        with pytest.raises(StoreError, match="nothing"):
+            source.sql("SELECT nothing FROM events")
+        assert source.sql(COUNT).rows == [(1, 1)]
+
+
+@pytest.mark.parametrize("error", [duckdb.FatalException, duckdb.InternalException])
+def test_database_that_is_broken_is_replaced(error: type[Exception]) -> None:
+    """After one of these DuckDB answers nothing any more but that."""
+    connections = Connections(duckdb)
+    with connections.taken() as before:
+        pass
+    with pytest.raises(error), connections.taken() as broken:
+        raise error("database has been invalidated")
+    assert broken.connection is before.connection
+    with connections.taken() as after:
+        assert after.database is not before.database
+        assert after.connection.execute("SELECT 1").fetchall() == [(1,)]
+    connections.close()
+
+
+def test_closing_takes_nothing_from_who_is_asking(tmp_path: Path) -> None:
+    """Its answer comes; the threads of the database go with it, and whoever asks has another."""
+    before = threads()
+    segment(tmp_path, [plain(1)], name(1))
+    source = LocalFiles(str(tmp_path))
+    with source._viewing(source._files()) as connection:
+        source.close()
+        assert connection.execute(COUNT).fetchall() == [(1, 1)]
+    eventually(lambda: threads() <= before, "the threads of the database to end")
+    assert source.sql(COUNT).rows == [(1, 1)]
+    source.close()
+
+
+def test_a_fork_has_a_database_of_its_own(tmp_path: Path) -> None:
+    """Its parent's has threads that it does not have; both answer, and both end."""
+    segment(tmp_path, [plain(1), plain(2)], name(1))
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=50, check=True,
+    )  # fmt: skip
+    assert done.stdout.split("\n") == ["[(3,)]"] * 3 + [""]

@@ -1,0 +1,223 @@
+"""The viewer over ClickHouse: every page has the data that it has over the files."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import pytest
+from django.test import Client
+
+from slowhound.cli import build_parser
+from slowhound.store.questions import QUESTIONS
+from slowhound.store.ship import Shipper
+from slowhound.viewer import urls
+from slowhound.viewer.where import Where
+from tests.harness.clickhouse import clickhouse
+from tests.pages import made
+from tests.unit.test_viewer_pages import at, drawn, event
+
+NOW = time.time()
+DAY = 86400.0
+GROUP = "0a1b2c3d4e5f6071"
+# A static file from a browser's cache, and events of nothing but what each has: no outcome, no
+# view, none of the parts, alone in their time.
+BARE = [
+    {"event_type": "request", "req_id": "static", "req_method": "GET", "req_path": "/static/a.css",
+     "resp_status": 304, "resp_time": 0.001, "ts": NOW - 40, "host": "web-3", "pid": 1},
+    {"event_type": "request", "req_id": "bare", "ts": NOW - 3 * DAY, "host": "web-3", "pid": 1},
+    {"event_type": "slow", "req_id": "bare", "ts": NOW - 3 * DAY, "host": "web-3", "pid": 1},
+    {"event_type": "task", "task_name": "empty", "req_id": "none", "ts": NOW - 41, "host": "web-3",
+     "pid": 1},
+]  # fmt: skip
+# A day, everything, only what is bare, and nothing; to the second, or they would be of two moments.
+PERIODS = [
+    f"since={since}&until={until:.0f}"
+    for since, until in (
+        (f"{NOW - DAY:.0f}", NOW),
+        ("all", NOW),
+        (f"{NOW - 4 * DAY:.0f}", NOW - 2 * DAY),
+        ("1", NOW - 5 * DAY),
+    )
+]
+# Of the store itself, and not of what is in it.
+OF_THE_SOURCE = {"command", "health"}
+SQL = "SELECT resp_view, count(*) AS n, countif(resp_outcome = 'error') AS errors, min(ts) AS first"
+
+NOTHING = "SELECT min(ts) AS a, sum(pid) AS b, countif(ts > 0) AS c FROM events WHERE ts < 0"
+
+
+class Both(NamedTuple):
+    """One store twice: the files, and what was shipped of them."""
+
+    folder: Path
+    table: str
+
+    def ask(self, path: str) -> tuple[Any, Any]:
+        """The answers over the files and over ClickHouse."""
+        with at(self.folder):
+            here = Client().get(path)
+        with at(self.folder, ALLOW="debug", FROM=self.table):
+            return here, Client().get(path)
+
+    def differences(self, page: str, query: str) -> list[Any]:
+        """What is not the same in the page's JSON."""
+        here, there = self.ask(f"/{page}.json?{query}")
+        if here.status_code != there.status_code:
+            return [(query, here.status_code, there.status_code, there.content)]
+        kept = [
+            {name: value for name, value in each.json().items() if name not in OF_THE_SOURCE}
+            for each in (here, there)
+        ]
+        return list(different(kept[0], kept[1], f"{query}: "))
+
+
+def different(one: Any, other: Any, at: str) -> Iterator[tuple[str, Any, Any]]:
+    """Where two values differ, types included; floats to nine digits: sums depend on the order."""
+    if isinstance(one, dict) and isinstance(other, dict) and list(one) == list(other):
+        for name in one:
+            yield from different(one[name], other[name], f"{at}.{name}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            yield from different(*pair, f"{at}[{number}]")
+    elif isinstance(one, float) and isinstance(other, float):
+        if f"{one:.9g}" != f"{other:.9g}":
+            yield at, one, other
+    elif one != other or type(one) is not type(other):
+        yield at, one, other
+
+
+def shipped(folder: Path, server: str, name: str) -> Both:
+    table = f"{server}/default?table={name}"
+    shipper = Shipper(str(folder), table)
+    shipper.connect()
+    shipper.round()
+    shipper.close()
+    return Both(folder, table)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with clickhouse(tmp_path_factory.mktemp("clickhouse")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def both(server: str, tmp_path_factory: pytest.TempPathFactory) -> Both:
+    """A shop's day, and some events that have next to nothing."""
+    folder = tmp_path_factory.mktemp("shop") / "dir"
+    made.plain(folder, NOW - 60, count=300)
+    made.write(folder, BARE, "1763700000001-4711-0")
+    return shipped(folder, server, "shop")
+
+
+@pytest.fixture(scope="module")
+def hostile(server: str, tmp_path_factory: pytest.TempPathFactory) -> Both:
+    """The worst of texts in every field."""
+    folder = tmp_path_factory.mktemp("hostile") / "dir"
+    made.hostile(folder, NOW)
+    return shipped(folder, server, "hostile")
+
+
+def sorts(page: str) -> list[str]:
+    return [f"sort={each}" for each in urls.VIEWER.pages[page].parameters["sort"].choices]
+
+
+ASKED = {
+    "overview": [""],
+    "views": sorts("views"),
+    "requests": [
+        *sorts("requests"),
+        *("page=2", "page=900", "view=checkout", "view=-", "path=PRODUCT/1", "status=5xx"),
+        *("status=304", "outcome=killed", "min=1.5", "exc=CardDeclined", "method=POST"),
+        *("kind=task", "queries=30", "n1=yes", "host=web-2", "pid=4712", "release=2026.47"),
+        *(f"group={GROUP}", f"sql={quote(made.STATEMENTS['search'])}"),
+    ],
+    "request": ["id=slow-0001", "id=dead-0", "id=task-0", "id=static", "id=bare", "id=none", "id="],
+    "reports": sorts("reports"),
+    "report": [f"group={GROUP}", f"name={made.report_name(3)}", "group=none", "name=none"],
+    "deaths": ["cause=", "cause=oom", "cause=timeout", "cause=none"],
+    "live": [""],
+    "sql": sorts("sql"),
+    "ask": [
+        *(f"q={name}" for name in QUESTIONS),
+        *("q=", "q=traffic&step=7200", "q=request&id=slow-0001", "q=deploy&release=x"),
+        f"sql={quote(SQL + ' FROM events GROUP BY resp_view ORDER BY n, resp_view')}",
+        f"sql={quote(SQL + ' FROM events WHERE ts < 0 GROUP BY resp_view')}",
+        f"sql={quote(NOTHING)}",
+    ],
+    "flame": ["name=x", f"group={GROUP}"],
+}
+
+
+@pytest.mark.parametrize("name", urls.VIEWER.pages)
+def test_each_page_has_the_same_data_on_both_engines(both: Both, name: str) -> None:
+    """With each order, filter and question; the first of them for each period."""
+    first, *others = ASKED[name]
+    asked = [f"{first}&{period}" for period in PERIODS]
+    asked += [f"{each}&{PERIODS[0]}" for each in others]
+    assert [found for query in asked for found in both.differences(name, query)] == []
+    path = "/" if name == "overview" else f"/{name}/"
+    here, there = both.ask(f"{path}?{first}&{PERIODS[0]}")
+    assert here.status_code == there.status_code
+
+
+@pytest.mark.parametrize("name", ["overview", "views", "requests", "deaths", "sql", "ask"])
+def test_the_worst_of_texts_are_the_same_on_both_engines(hostile: Both, name: str) -> None:
+    """Zeros, half characters and quotes arrive as they were."""
+    query = "q=errors&" if name == "ask" else ""
+    assert hostile.differences(name, f"{query}{PERIODS[0]}") == []
+
+
+@pytest.mark.parametrize("name", [name for name in urls.VIEWER.pages if name != "flame"])
+def test_each_page_names_a_command_that_asks_the_same_table(both: Both, name: str) -> None:
+    """It can be run as it stands; what is in flight is asked of this host."""
+    _, there = both.ask(f"/{name}.json?{ASKED[name][0]}&since=24h")
+    words = shlex.split(there.json()["command"])
+    build_parser().parse_args(words[1:])
+    assert (f"--from={both.table}" in words) == (name != "live")
+
+
+def test_files_of_another_host_are_said_to_be_there(server: str, tmp_path: Path) -> None:
+    """Events come from everywhere, reports and flame graphs from here only: a state, no error."""
+    folder = tmp_path / "theirs"
+    graph = drawn(folder)
+    slow: dict[str, Any] = {"slow_fingerprint": "f", "report": made.report_name(1), "flame": graph}
+    made.write(folder, [event("a", **slow), event("a", 61, event_type="slow", **slow)])
+    table = shipped(folder, server, "theirs").table
+    pages = ("/request/?id=a", "/report/?group=f")
+    with at(tmp_path / "ours", ALLOW="debug", FROM=table):
+        for path in pages:
+            answer = Client().get(path)
+            page = answer.content.decode()
+            assert answer.status_code == 200
+            assert "files stay on the host that wrote them, web-1" in page
+            assert "<iframe" not in page
+            assert 'role="alert"' not in page
+        assert Client().get(f"/flame/?name={graph}").status_code == 404
+        assert "Only this host" in Client().get("/live/").content.decode()
+    with at(folder, ALLOW="debug", FROM=table):
+        assert ["<iframe" in Client().get(path).content.decode() for path in pages] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        ("clickhouse://me:hush@db:8123/shop?table=t_1", "clickhouse://db:8123/shop?table=t_1"),
+        ("clickhouse://me:hu@sh@db/shop", "clickhouse://db/shop"),
+        ("clickhouse://me:hu/sh@db/shop", "clickhouse://db/shop"),
+        ("clickhouse://me:hu?sh@db/shop", "clickhouse://db/shop"),
+        ("clickhouse://db/shop?password=hush", "clickhouse://db/shop"),
+    ],
+)
+def test_a_password_is_never_shown(spec: str, shown: str) -> None:
+    """Not even one that would have to be quoted in a URL, nor in what is said against it."""
+    assert Where(spec, "/dir", "/dir/reports").shown == shown
+    with at("/dir", ALLOW="debug", FROM=spec.replace("@db", "@127.0.0.1:1")):
+        page = Client().get("/views/").content.decode()
+        assert "sh@" not in page
+        assert ":hu" not in page
