@@ -1,4 +1,4 @@
-"""``python -m bench [inprocess] [served] [idle] [accuracy] [sampling] [questions]``: all, or the named."""
+"""``python -m bench [NAME ...]``: all benchmarks, or the named ones."""
 
 from __future__ import annotations
 
