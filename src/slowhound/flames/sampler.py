@@ -83,6 +83,7 @@ class Sampler:
         self._looks, self._writes = Budget(LOOKS_SHARE, now), Budget(FILES_SHARE, now)
         # By the records' numbers; None: not to be sampled.
         self._samples: dict[int, Samples | None] = {}
+        self._at_rest = False  # the last round found nothing in flight: there is nothing to undo
         self._keys: dict[Key, Key] = {}
         self._due = 0.0
         self._turn = 0
@@ -104,6 +105,8 @@ class Sampler:
         To be called before anything that lets go of the GIL: who kept it is still there.
         """
         due = float("inf")
+        if self._at_rest and not in_flight:
+            return due
         if not self._guard.off:
             with self._guard:
                 due = self._round(now) if now >= self._due else self._due
@@ -123,6 +126,7 @@ class Sampler:
             # When the next one becomes old enough; the hound looks now and then anyway.
             self._due = 0.0 if young is None else young.started + self.after
         self._forget(lasting)
+        self._at_rest = not lasting and young is None
         return self._due or float("inf")
 
     def _tune(self, this: Round, now: float) -> None:
