@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.cli.tables import moment
+from slowhound.cli.moments import moment
 from slowhound.store.questions import QUESTIONS
 from tests.harness.cli import environment
 from tests.harness.command import slowhound
@@ -207,6 +207,6 @@ def test_moments_as_people_say_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert moment("1w") == 1_000_000_000 - 7 * 86400
     assert moment("2026-11-21T18:00:00+00:00") == 1795284000
     assert moment("1795284000.5") == 1795284000.5
-    for wrong in ("", "yesterday", "5", "-5m", "1y", "99999999999999"):
+    for wrong in ("", "yesterday", "5", "-5m", "1y", "99999999999999", "\u0661s", "1m\n"):
         with pytest.raises(argparse.ArgumentTypeError):
             moment(wrong)

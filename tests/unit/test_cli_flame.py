@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -14,7 +12,6 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from slowhound.cli import main
-from slowhound.cli.flame import moment
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.profile import SUFFIX, Profile, ProfileFrame, ProfileSample
 
@@ -237,14 +234,3 @@ def test_folder_without_graphs_is_said(tmp_path: Path, capsys: Any) -> None:
     tmp_path.chmod(0o700)
     assert flame(tmp_path, "a-1") == 1
     assert "No flame graph has been written here" in capsys.readouterr().err
-
-
-def test_moments_are_ago_or_dates() -> None:
-    """Dates without a zone are UTC."""
-    now = time.time()
-    for text, ago in (("90s", 90), ("10m", 600), ("2h", 7200), ("3d", 259_200)):
-        assert moment(text) == pytest.approx(now - ago, abs=60)
-    assert moment("2026-11-22") == moment("2026-11-22T01:00+01:00")
-    for text in ("", "10", "m", "-1m", "1w", "\u0661s", "2026-13-01", "1m\n"):
-        with pytest.raises(argparse.ArgumentTypeError):
-            moment(text)

@@ -14,9 +14,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from slowhound.cli import place
+from slowhound.cli.moments import moment
 from slowhound.cli.place import Refusal, say, show
 from slowhound.cli.table import console
-from slowhound.cli.tables import moment, opened, print_answer, rows
+from slowhound.cli.tables import add_options, opened, print_answer
 from slowhound.store.questions import QUESTIONS
 from slowhound.store.source import Answer, Source, StoreError
 
@@ -35,18 +36,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="parameters of the question; behind sql the statement",
     )
-    parser.add_argument(
-        "--since", type=moment, metavar="WHEN", help="15m, 2h, 7d ago, or 2026-11-21T18:00"
-    )
+    add_options(parser)
     parser.add_argument("--until", type=moment, metavar="WHEN", help="events before then")
-    parser.add_argument("--limit", type=rows, default=50, metavar="N", help="rows at most (50)")
-    parser.add_argument("--json", action="store_true", help="a list of objects, for programs")
-    parser.add_argument(
-        "--from",
-        dest="source",
-        metavar="URL",
-        help="clickhouse://user:password@host:8123/database instead of DIR",
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import islice
 
 from slowhound.cli import place
+from slowhound.cli.moments import moment
 from slowhound.cli.place import Refusal, say, show
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.finding import Found, Wanted, find
@@ -53,18 +51,6 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where it goes, - for standard output; without it a new file, or a pipe",
     )
-
-
-def moment(given: str) -> float:
-    """``90s``, ``10m``, ``2h`` or ``3d`` before now, or a date like 2026-11-22T10:00 (UTC)."""
-    ago = re.fullmatch(r"([0-9]{1,6})([smhd])", given)
-    if ago:
-        return time.time() - int(ago[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[ago[2]]
-    try:
-        when = datetime.fromisoformat(given)
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{given!r} is not like 10m, 2h or 2026-11-22") from None
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from slowhound.cli.ask import open_place
 from slowhound.cli.place import Refusal
-from slowhound.cli.tables import moment, print_answer, rows
+from slowhound.cli.tables import add_options, print_answer
 from slowhound.store.source import Answer, Source, StoreError
 
 COLUMNS = ("kind", "n", "first", "last", "view", "verdict", "loc", "id")
@@ -19,17 +19,7 @@ COLUMNS = ("kind", "n", "first", "last", "view", "verdict", "loc", "id")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument(
-        "--since", type=moment, metavar="WHEN", help="15m, 2h, 7d ago, or 2026-11-21T18:00"
-    )
-    parser.add_argument("--limit", type=rows, default=50, metavar="N", help="lines at most (50)")
-    parser.add_argument("--json", action="store_true", help="a list of objects, for programs")
-    parser.add_argument(
-        "--from",
-        dest="source",
-        metavar="URL",
-        help="clickhouse://user:password@host:8123/database instead of DIR",
-    )
+    add_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from slowhound.cli.moments import moment
 from slowhound.cli.place import Refusal, say, show
 from slowhound.cli.table import WIDE, cell, console
 from slowhound.reporttext import one_line
@@ -20,26 +19,21 @@ if TYPE_CHECKING:
 # Columns that are a moment, seconds since 1970.
 MOMENTS = {"first", "last", "ts"}
 EARLIEST = 10**9  # numbers from here on (2001) are a moment, when the column may be one
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-def moment(given: str) -> float:
-    """A moment as people say it, in seconds since 1970.
-
-    ``90s``, ``15m``, ``2h``, ``7d``, ``1w``: as long ago; ``2026-11-21`` or
-    ``2026-11-21T18:00`` in local time unless it has an offset; or the seconds themselves.
-    """
-    ago = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])", given)
-    if ago:
-        return time.time() - float(ago[1]) * UNITS[ago[2]]
-    try:
-        if re.fullmatch(r"\d{9,11}(\.\d+)?", given):
-            return float(given)
-        return datetime.fromisoformat(given).timestamp()
-    except (ValueError, OverflowError) as exc:
-        raise argparse.ArgumentTypeError(
-            f"{given!r} is not like 15m, 2h, 7d, or 2026-11-21T18:00"
-        ) from exc
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What commands that ask the store have in common."""
+    parser.add_argument(
+        "--since", type=moment, metavar="WHEN", help="15m, 2h, 7d ago, or 2026-11-21T18:00"
+    )
+    parser.add_argument("--limit", type=rows, default=50, metavar="N", help="lines at most (50)")
+    parser.add_argument("--json", action="store_true", help="a list of objects, for programs")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="URL",
+        help="clickhouse://user:password@host:8123/database instead of DIR",
+    )
 
 
 def rows(given: str) -> int:

@@ -1,0 +1,29 @@
+"""Moments as people say them, for ``--since`` and its kin."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from datetime import datetime
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def moment(given: str) -> float:
+    """A moment as people say it, in seconds since 1970.
+
+    ``90s``, ``15m``, ``2h``, ``7d``, ``1w``: as long ago; ``2026-11-21`` or
+    ``2026-11-21T18:00`` in local time unless it has an offset; or the seconds themselves.
+    """
+    ago = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhdw])", given)
+    if ago:
+        return time.time() - float(ago[1]) * UNITS[ago[2]]
+    try:
+        if re.fullmatch(r"[0-9]{9,11}(\.[0-9]+)?", given):
+            return float(given)
+        return datetime.fromisoformat(given).timestamp()
+    except (ValueError, OverflowError) as exc:
+        raise argparse.ArgumentTypeError(
+            f"{given!r} is not like 15m, 2h, 7d, or 2026-11-21T18:00"
+        ) from exc
