@@ -217,7 +217,9 @@ def test_native_code_is_reported_while_it_is_stuck(
             held.let_go()
     mark, function = FRAMES.get(kind, (kind, kind))
     event = check_reported_once(held, slow, report, loc("views/gil.py", mark, function))
-    assert SLOW_AFTER <= event["gil_hold_est"] <= event["resp_time"]
+    # A thread that slept and was read from memory wrote nothing: its process has no proof.
+    if not (CAN_READ_MEMORY and kind == "lock"):
+        assert SLOW_AFTER <= event["gil_hold_est"] <= event["resp_time"]
 
 
 def test_first_request_of_a_worker_is_reported(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -58,7 +59,9 @@ def test_slow_request_is_one_event_of_its_own_trace(
     assert gated["in_app"]
     assert gated["filename"] == "tests/site/views/waiting.py"
     assert event["request"]["url"].endswith("/gate/sentry/")
-    assert not any(b"hunter2" in data for data in project.raw if b"slowhound" in data)
+    # Sentry's own events may hold what they like; a path with our name does not make them ours.
+    assert project.ours()
+    assert "hunter2" not in json.dumps(project.ours())
     assert event["contexts"]["trace"]["trace_id"] == ended["trace_id"]
     transactions = [
         each

@@ -7,6 +7,7 @@ of its own to it, whose views stay as they are while the files do.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Iterator
@@ -118,6 +119,10 @@ class Connections:
             idle, self._idle = self._idle, []
         while idle:
             idle.pop().connection.close()
+
+    def abandon(self) -> None:
+        """Never frees them, in a fork: DuckDB would wait for threads that only the parent has."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
     def _take(self) -> Taken:
         with suppress(IndexError):

@@ -270,6 +270,7 @@ class LocalFiles:
     def _connections(self) -> Connections:
         """Those of this process: a fork has none of the threads of its parent's."""
         if self._shared.pid != os.getpid():
+            self._shared.abandon()
             self._shared = Connections(self._duckdb)
         return self._shared
 
