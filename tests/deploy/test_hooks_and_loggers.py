@@ -121,7 +121,8 @@ def test_logger_of_the_users_own(deploy: Deploy, own: str, worker: str) -> None:
     site = deploy(conf=own, worker=worker)
     answers = {path: site.get(path).agent for path in ("/ok/", "/n1/", "/raise/")}
     check_once(site, answers.values())
-    assert (site.scratch / "own.txt").read_text().split() == list(answers)
+    # Threads say so after they have answered, the second perhaps before the first.
+    assert sorted((site.scratch / "own.txt").read_text().split()) == sorted(answers)
     assert site.stray_output() == []
 
 
