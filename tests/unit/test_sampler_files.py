@@ -116,7 +116,7 @@ def test_oldest_go_first_with_the_drawings_beside_them(tmp_path: Path) -> None:
         (folder / beside).write_bytes(b"x" * 900)
         os.utime(folder / beside, (1, 1))
     os.utime(folder / first, (1, 1))
-    files._next_look = 0.0
+    files._cap.next_look = 0.0
     last = files.name(2)
     files.write(last, profile())
     assert {each.name for each in folder.iterdir()} <= {first, last, "mine.svg"}

@@ -12,7 +12,7 @@ import time
 
 from slowhound.flames import profile as profiles
 from slowhound.flames.profile import SUFFIX, Profile
-from slowhound.folder import keep_within, subfolder
+from slowhound.folder import Cap, subfolder
 from slowhound.losses import lost
 
 FOLDER = "flames"
@@ -35,9 +35,8 @@ class FlameFiles:
 
     def __init__(self, directory: str, max_bytes: int, folder: str | None = None) -> None:
         self.directory = directory
-        self.max_bytes = max_bytes
         self.folder = folder
-        self._next_look = 0.0
+        self._cap = Cap("flame graphs", max_bytes, ALL_OURS)
 
     def name(self, number: int) -> str:
         """A new file name for the ``number``-th request of this process."""
@@ -60,7 +59,7 @@ class FlameFiles:
         except OSError as exc:
             lost("flame graphs", exc)
             return False
-        self._keep_within(folder, path)
+        self._cap.keep(folder, path)
         return True
 
     def read(self, name: str) -> Profile:
@@ -76,17 +75,6 @@ class FlameFiles:
         with os.fdopen(descriptor, "rb") as file:
             # Packed it is never larger than unpacked, and `load` refuses what unpacks to more.
             return profiles.load(file.read(profiles.MAX_BYTES))
-
-    def _keep_within(self, folder: str, path: str) -> None:
-        # Looking at 50,000 files takes 0.2 s: not for each of many in one second.
-        now = time.monotonic()
-        if now < self._next_look:
-            return
-        self._next_look = now + 1.0
-        try:
-            keep_within(folder, self.max_bytes, ALL_OURS, keep=path)
-        except OSError as exc:
-            lost("flame graphs", exc, 0)  # they are written; the folder only grows
 
 
 def _check(name: str) -> None:

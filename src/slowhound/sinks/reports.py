@@ -9,7 +9,7 @@ import os
 import re
 import time
 
-from slowhound.folder import keep_within, subfolder
+from slowhound.folder import Cap, subfolder
 from slowhound.losses import lost
 
 OURS = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
@@ -27,9 +27,8 @@ class ReportFiles:
 
     def __init__(self, directory: str, max_bytes: int, folder: str | None = None) -> None:
         self.directory = directory
-        self.max_bytes = max_bytes
         self.folder = folder
-        self._next_look = 0.0
+        self._cap = Cap("reports", max_bytes, OURS)
 
     def name(self, number: int, pid: int | None = None) -> str:
         """A new file name for the ``number``-th request of this process, or of ``pid``."""
@@ -58,19 +57,8 @@ class ReportFiles:
         except OSError as exc:
             lost("reports", exc)
             return False
-        self._keep_within(folder, path)
+        self._cap.keep(folder, path)
         return True
-
-    def _keep_within(self, folder: str, path: str) -> None:
-        # Looking at 50,000 files takes 0.2 s: not for each of many reports in one second.
-        now = time.monotonic()
-        if now < self._next_look:
-            return
-        self._next_look = now + 1.0
-        try:
-            keep_within(folder, self.max_bytes, OURS, keep=path)
-        except OSError as exc:
-            lost("reports", exc, 0)  # they are written; the folder only grows
 
     def append(self, name: str, text: str) -> None:
         """Adds to a report; one that was removed in the meantime (the cap) is let go."""
