@@ -5,8 +5,8 @@ The map; each layer imports only from those above it, and import-linter checks t
     guard losses fields redact sqlshape secret_names secret_values frames folder osthread
                                                     know nothing of the rest
     config settings legacy record registry formats blackbox boxes notes postmortem graves
-    appendfile stacks tasks executors waiting report reporttext selfdumps late remote oom dumps
-    sight override
+    appendfile stacks tasks executors waiting report reporttext fatal_errors gil/ oom dumps sight
+    override
                                                     one request's state, settings, files
     instrument/ watch/ flames/ sinks/ store/        siblings that never import each other
     events neighbours upkeep                        a record's events; the hound's chores

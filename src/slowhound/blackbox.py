@@ -4,7 +4,7 @@ Made in the worker after the fork and held by an exclusive ``flock``. The kernel
 when the process ends, however it ends: a box whose lock can be taken belongs to the dead. No pid
 files, no reused pids, no named shared memory that stays behind.
 
-Format, version 4 (native byte order: a box never leaves its machine):
+Format, version 5 (native byte order: a box never leaves its machine):
 
 * The header is 16 aligned 8-byte cells, so that one store is one number and a reader never sees
   half of it: 0 magic and version, 1 pid, 2 parent's pid, 3 started (ns since 1970), 4 heartbeat
@@ -13,10 +13,10 @@ Format, version 4 (native byte order: a box never leaves its machine):
   the last one that was made, 13 the heartbeat after which a neighbour has told of a held GIL, 14
   the system's id of the hound's thread.
 * One area of JSON that says how the process writes its events, see ``Recorder``.
-* The slots, one per request in flight: four cells (its number, 0: free; when its running query
+* The slots, one per request in flight: five cells (its number, 0: free; when its running query
   began, ns, monotonic, 0: none; the system's id of its thread; its number again once it is
-  reported as slow) and four areas: who it is, its view, the SQL of its last query,
-  its last stack.
+  reported as slow; Python's ident of its thread) and four areas: who it is, its view, the SQL of
+  its last query, its last stack.
 
 An area is two halves, written in turn, each with a sequence number, its length, a CRC, and the
 number of the request that it is about. A process that dies in the middle of a write leaves the
@@ -41,7 +41,7 @@ try:
 except ImportError:  # not a POSIX system: no boxes, and so no saturation fields
     fcntl = None  # type: ignore[assignment]
 
-MAGIC = int.from_bytes(b"SLWHND\0\x04", "little")
+MAGIC = int.from_bytes(b"SLWHND\0\x05", "little")
 CELLS = 16
 HEADER = CELLS * 8
 (PID, PARENT, STARTED, HEARTBEAT, IN_FLIGHT, SERVED, DROPPED, RSS, SLOTS, OVERFLOW) = range(1, 11)
@@ -52,8 +52,8 @@ HALF_SETTINGS = 1024
 HALF_WHO, HALF_VIEW, HALF_SQL, HALF_STACK = 512, 144, 512, 1008
 MOST_SLOTS = 1024
 # The cells of a slot.
-NUMBER, QUERY_BEGAN, THREAD, REPORTED = range(4)
-AT_WHO = 4 * 8
+NUMBER, QUERY_BEGAN, THREAD, REPORTED, IDENT = range(5)
+AT_WHO = 5 * 8
 AT_VIEW = AT_WHO + 2 * HALF_WHO
 AT_SQL = AT_VIEW + 2 * HALF_VIEW
 AT_STACK = AT_SQL + 2 * HALF_SQL
@@ -210,8 +210,11 @@ class Box:
         cells[SLOTS] = slots
         cells[0] = MAGIC
 
-    def claim(self, number: int, who: bytes, thread: int) -> Slot | None:
-        """A slot for the request ``number`` of the native ``thread``; None when all are taken."""
+    def claim(self, number: int, who: bytes, thread: int, ident: int = 0) -> Slot | None:
+        """A slot for the request ``number``; None when all are taken.
+
+        ``thread`` is the system's id of its thread, ``ident`` Python's.
+        """
         try:
             slot = self.free.pop()
         except IndexError:
@@ -222,6 +225,7 @@ class Box:
         cells, at = self.cells, slot.at
         cells[at + QUERY_BEGAN] = 0
         cells[at + THREAD] = thread
+        cells[at + IDENT] = ident
         cells[at] = number
         return slot
 

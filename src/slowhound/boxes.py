@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 from zlib import crc32
 
@@ -40,12 +42,15 @@ from slowhound.blackbox import (
     STALL_TOLD,
     STARTED,
     held,
+    take,
 )
 
-_CELLS = struct.Struct("=qqqq")
+_CELLS = struct.Struct("=qqqqq")
 
 
-# What stands beside a box and goes with it: see ``selfdumps`` and ``dumps``.
+# No box is larger: 1,024 slots are 5 MiB.
+LARGEST = 64 * 1024**2
+# What stands beside a box and goes with it: see ``fatal_errors`` and ``dumps``.
 STACKS, DUMP = ".stacks", ".dump"
 
 
@@ -61,6 +66,7 @@ class Pending(NamedTuple):
     query_began: int  # ns, monotonic; 0: no query runs
     thread: int  # the system's id of the thread that carries it
     reported: bool  # as slow, by whoever
+    ident: int  # Python's of that thread
     at: int  # offset of the slot
     who: bytes
     view: bytes
@@ -98,7 +104,7 @@ def read(data: bytes) -> BoxState | None:
     found = []
     for index in range(slots):
         at = FIRST_SLOT + index * SLOT
-        number, query_began, thread, reported = _CELLS.unpack_from(data, at)
+        number, query_began, thread, reported, ident = _CELLS.unpack_from(data, at)
         if number:
             found.append(
                 Pending(
@@ -106,6 +112,7 @@ def read(data: bytes) -> BoxState | None:
                     query_began,
                     thread,
                     reported == number,
+                    ident,
                     at,
                     _area(data, at + AT_WHO, HALF_WHO, number),
                     _area(data, at + AT_VIEW, HALF_VIEW, number),
@@ -142,9 +149,39 @@ def _area(data: bytes, offset: int, half: int, number: int = 0) -> bytes:
     return best
 
 
+def read_from(fd: int) -> BoxState | None:
+    """The state in an open file; None when it is no box. Raises OSError."""
+    return read(os.read(fd, LARGEST))
+
+
 def open_box(path: str) -> int:
     """A descriptor of a box; raises OSError for what is no regular file of this name."""
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+@contextmanager
+def reporting(box: str) -> Iterator[bool]:
+    """The right to report requests of the process of this box, for one process at a time.
+
+    Gives False where another process has it: the process itself or a neighbour.
+    """
+    try:
+        fd = open_box(beside(box, STACKS))
+    except OSError:
+        yield True  # no such file, and so nobody who could have it
+        return
+    try:
+        yield _taken(fd)
+    finally:
+        os.close(fd)
+
+
+def _taken(fd: int) -> bool:
+    try:
+        take(fd)
+    except OSError:
+        return False
+    return True
 
 
 def survey(directory: str) -> tuple[list[BoxState], list[str]]:

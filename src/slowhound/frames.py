@@ -78,6 +78,18 @@ class Frame(NamedTuple):
 Stack = tuple[Frame, ...]
 
 
+class TakenStack(NamedTuple):
+    """A stack of another process, when it was taken (seconds since 1970), and by which way.
+
+    ``by``: ``remote`` or ``py-spy`` of a living process; ``fault`` of the thread that died of a
+    fatal error, ``bystander`` of another one at that moment.
+    """
+
+    stack: Stack
+    taken: float
+    by: str
+
+
 def from_frame(frame: FrameType | None) -> Stack:
     """The stack that ends in the live ``frame``; of an endless recursion, the innermost part."""
     found: list[Frame] = []

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from slowhound.fatal_errors import of_box
 from slowhound.losses import lost
 from slowhound.postmortem import Death, dead_box, events, written_by
-from slowhound.selfdumps import of_box
 
 # Seconds that a dead process's parent has to bury it: it alone knows the cause.
 PATIENCE = 1.5

@@ -18,20 +18,16 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from slowhound.blackbox import take
-from slowhound.boxes import DUMP, STACKS, BoxState, Pending, beside, open_box, read
+from slowhound.boxes import DUMP, STACKS, BoxState, Pending, beside, open_box, read_from
+from slowhound.fatal_errors import FatalStacks
 from slowhound.fields import VERSION
-from slowhound.frames import Stack, innermost, locate
+from slowhound.frames import Stack, TakenStack, locate
 from slowhound.notes import FRAMES, read_note, who_fields
-from slowhound.selfdumps import SelfDump, SelfDumps
 from slowhound.sqlshape import sql_shape
 
-# No box is larger: 1,024 slots are 4 MiB.
-LARGEST = 64 * 1024**2
 # How much of a dead process's last segment is searched for events that it did write.
 TAIL = 256 * 1024
 TRIES = 5
-# What a thread has written of itself.
-Own = Callable[[int], SelfDump | None]
 
 
 class Death(NamedTuple):
@@ -94,7 +90,7 @@ def dead_box(path: str) -> Iterator[BoxState | None]:
         if not _is_mine(fd):
             yield None
             return
-        yield read(os.read(fd, LARGEST))
+        yield read_from(fd)
         for each in (path, beside(path, STACKS), beside(path, DUMP)):
             with contextlib.suppress(OSError):
                 os.unlink(each)
@@ -117,17 +113,17 @@ def _is_mine(fd: int) -> bool:
 
 
 def events(
-    state: BoxState, death: Death, written: Callable[[str], bool], dumps: SelfDumps | None = None
+    state: BoxState, death: Death, written: Callable[[str], bool], fatal: FatalStacks | None = None
 ) -> list[dict[str, Any]]:
     """One terminal event for each request in flight, in the order they began.
 
-    ``written(req_id)`` says whether the process did write the event before it died; ``dumps`` is
-    what its threads wrote of themselves.
+    ``written(req_id)`` says whether the process did write the event before it died; ``fatal`` is
+    what was written at a fatal error.
     """
     settings = read_note(state.settings)
     found: list[dict[str, Any]] = []
     for pending in sorted(state.pending):
-        event = _event(pending, state, settings, death, dumps)
+        event = _event(pending, state, settings, death, fatal)
         if not (event["req_id"] and written(event["req_id"])):
             found.append(event)
             event["seq"] = len(found)
@@ -140,31 +136,37 @@ def _event(
     state: BoxState,
     settings: dict[str, Any],
     death: Death,
-    dumps: SelfDumps | None,
+    fatal: FatalStacks | None,
 ) -> dict[str, Any]:
     who = read_note(pending.who)
     alone = pending.thread not in shared_threads(state)
-    last = latest_stack(pending, who, dumps.of if dumps is not None and alone else None)
+    dump = fatal.of(pending.ident) if fatal is not None else None
+    last = latest_stack(pending, who, dump if alone else None)
     # What was the last sign of life, when nobody knows when it died.
     ended = death.at if death.at is not None else max(state.heartbeat / 1e9, _last(last, pending))
     kind = "timeout" if death.cause == "timeout" else "crash"
     event = {"event_type": kind, **about(pending, ended)}
     event["resp_outcome"] = "timeout" if kind == "timeout" else "killed"
     event.update(_stack_fields(kind, last, ended))
-    dump = dumps.of(pending.thread) if dumps is not None and not alone else None
-    if dump is not None:
-        event["gil_held_by"] = f"one of the requests of this thread, at {innermost(dump.stack)}"
     if kind == "crash":
         event["crash_cause"] = death.cause
     if death.signal is not None:
         event["crash_signal"] = death.signal
     elif death.code is not None and kind == "crash":
         event["crash_code"] = death.code
-    if pending.query_began and pending.sql:
-        text = pending.sql.decode("utf-8", "replace")
-        event[f"{kind}_sql"] = sql_shape(text)
-        event[f"{kind}_sql_time"] = _since(pending.query_began / 1e9, ended)
+    event.update(running_sql(kind, pending, ended))
     return signed(event, state, settings)
+
+
+def running_sql(kind: str, pending: Pending, now: float) -> dict[str, Any]:
+    """The query that runs, or ran when the process died: ``<kind>_sql`` and ``<kind>_sql_time``."""
+    if not (pending.query_began and pending.sql):
+        return {}
+    text = pending.sql.decode("utf-8", "replace")
+    return {
+        f"{kind}_sql": sql_shape(text),
+        f"{kind}_sql_time": _since(pending.query_began / 1e9, now),
+    }
 
 
 def signed(event: dict[str, Any], state: BoxState, settings: dict[str, Any]) -> dict[str, Any]:
@@ -200,22 +202,18 @@ def about(pending: Pending, now: float) -> dict[str, Any]:
     return event
 
 
-def latest_stack(pending: Pending, who: dict[str, Any], own: Own | None) -> dict[str, Any]:
-    """The note of the last stack; where the thread itself wrote a later one, that one in it."""
+def latest_stack(pending: Pending, who: dict[str, Any], taken: TakenStack | None) -> dict[str, Any]:
+    """The note of the last stack; with ``taken``, which came later, in its place."""
     last = read_note(pending.stack)
-    dump = own(pending.thread) if own is not None else None
-    if dump is None:
+    if taken is None:
         return last
-    # The file has a time of the wall, the notes one of the monotonic clock.
-    taken = dump.taken - (time.time() - time.monotonic())
-    if isinstance(who.get("started"), float) and dump.by != "thread":
-        taken = max(taken, who["started"])  # the file's time is that of the kernel's last tick
-    known = [at for at in (who.get("started"), last.get("taken")) if isinstance(at, float)]
-    if dump.by == "thread" and known and taken < max(known):
-        return last  # of an earlier request of this thread, or older than what the hound saw
-    loc, cause = locate(dump.stack)
-    stack = [str(frame) for frame in dump.stack[-FRAMES:]]
-    return {**last, "taken": taken, "loc": loc, "cause": cause, "stack": stack, "by": dump.by}
+    # It has a time of the wall, the notes one of the monotonic clock.
+    at = taken.taken - (time.time() - time.monotonic())
+    if isinstance(who.get("started"), float):
+        at = max(at, who["started"])  # the time of a file is that of the kernel's last tick
+    loc, cause = locate(taken.stack)
+    stack = [str(frame) for frame in taken.stack[-FRAMES:]]
+    return {**last, "taken": at, "loc": loc, "cause": cause, "stack": stack, "by": taken.by}
 
 
 def _stack_fields(kind: str, last: dict[str, Any], ended: float) -> dict[str, Any]:

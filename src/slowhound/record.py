@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import asyncio
 
     from slowhound.blackbox import Slot
-    from slowhound.report import Snapshot
     from slowhound.watch.reporter import Slow
     from slowhound.watch.verdict import Sample
 
@@ -146,7 +145,6 @@ class Record:
     slow_after: float | None = None  # a threshold of its own, seconds
     task_id: str | None = None  # of a task, in its queue
     samples: list[Sample] | None = None  # the looks at it so far
-    dumps: list[Snapshot] | None = None  # stacks that were taken while nobody could look
     flame: str | None = None  # file name of its flame graph
     overhead: float = 0.0  # seconds of this request that slowhound itself took
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from slowhound import blackbox, events, guard, instrument, redact
+from slowhound import blackbox, events, fatal_errors, guard, instrument, redact
 from slowhound import record as record_module
 from slowhound.config import Config
 from slowhound.events import Event
@@ -23,7 +23,7 @@ from slowhound.instrument import db, trace, view
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.notes import who_note
-from slowhound.osthread import get_ident, is_patched
+from slowhound.osthread import is_patched
 from slowhound.record import Record, current_record, in_flight, use_os_threads
 from slowhound.registry import instrumenters, set_up
 from slowhound.report import of_death
@@ -32,12 +32,11 @@ from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.reports import NoFiles, ReportFiles
 from slowhound.stacks import shares_thread
 from slowhound.upkeep import Upkeep
-from slowhound.watch.deadman import DeadMan
 from slowhound.watch.hound import SHORTEST_TICK, Hound, tick_for
 from slowhound.watch.loops import Loops
 from slowhound.watch.reporter import Files, Outlets
 from slowhound.watch.slow import SlowWatch
-from slowhound.watch.starved import Starvation
+from slowhound.watch.starvation import Starvation
 from slowhound.writer import Writer
 
 
@@ -67,7 +66,6 @@ class Recorder:
         redact.extend(config.mask)
         self.server = server
         self.pid = os.getpid()
-        self.starter = threading.get_native_id(), get_ident()  # the thread that starts it
         self.started = time.monotonic()
         # Counts that several threads draw from: next() is atomic, += is not.
         self._served = itertools.count(1)
@@ -83,7 +81,6 @@ class Recorder:
         reports: Files = NoFiles()
         if config.report_files:
             reports = ReportFiles(config.dir, config.reports_max_bytes, config.reports_dir)
-        self.deadman = DeadMan()
         out = Outlets(
             self.describe_slow,
             self.emit,
@@ -93,13 +90,12 @@ class Recorder:
             self.saturation.threads,
             self._tell,
         )
-        self.watch = SlowWatch(config, out, Starvation(self.deadman), self.loops)
+        self.watch = SlowWatch(config, out, Starvation(), self.loops)
         self.sampler = Sampler(
             FlameFiles(config.dir, config.flames_max_bytes, config.flames_dir),
             config.sample_after,
             config.sample_hz,
             self.watch.watches,
-            self.watch.starvation.wrote,
         )
         self._tick = tick_for(min(self.watch.shortest, config.sample_after))
         self._watch_due = 0.0
@@ -120,14 +116,13 @@ class Recorder:
             self._watch_due = min(max(self.watch.scan(now), now + SHORTEST_TICK), now + self._tick)
         return min(due, self._watch_due, self.sampler.write(now))
 
-    def _asleep(self) -> None:
+    def _asleep(self, seconds: float) -> None:
         if self.box is not None:
             self.box.cells[blackbox.HOUND] = threading.get_native_id()
-        self.deadman.arm()
+        self.watch.starvation.asleep(seconds)
 
     def _awake(self) -> None:
         self.sampler.awake()
-        self.deadman.disarm()
         now = time.monotonic_ns()
         if self.box is not None:
             self.box.cells[blackbox.HEARTBEAT] = now
@@ -170,7 +165,9 @@ class Recorder:
         box = self.box
         if box is not None:
             box.cells[blackbox.IN_FLIGHT] = len(in_flight)
-            record.slot = box.claim(record.number, who_note(record), record.native_id)
+            record.slot = box.claim(
+                record.number, who_note(record), record.native_id, record.thread_id
+            )
         record.overhead = time.monotonic() - record.started
         return record
 
@@ -191,8 +188,6 @@ class Recorder:
         self._threads.wrapped = True
         with guard.guard("wrap thread"):
             db.wrap_thread()
-            name = threading.current_thread().name
-            self.deadman.watch(get_ident(), threading.get_native_id(), name)
 
     def finish(self, record: Record, *server_objects: Any) -> None:
         """Makes the record into its one terminal event; a second call does nothing.
@@ -308,7 +303,6 @@ class Recorder:
         """Ends the hound, writes what is pending, removes the box."""
         with guard.guard("stop"):
             self.hound.stop()
-            self.deadman.stop(remove=not in_flight)
             self.watch.scan(time.monotonic())
             self.sampler.stop()
             self.delivery.stop()
@@ -316,3 +310,4 @@ class Recorder:
                 box, self.box = self.box, None
                 # With requests still in flight it is for whoever buries this process.
                 box.close(remove=not in_flight)
+                fatal_errors.forget(remove=not in_flight)

@@ -14,8 +14,12 @@ from typing import Any, NamedTuple
 from slowhound.frames import Stack
 from slowhound.record import Moment
 from slowhound.reporttext import (
+    NO_STACK,
+    after_hold_text,
     date,
     death_text,
+    ended_text,
+    last_stack_text,
     locals_text,
     one_line,
     others_text,
@@ -25,12 +29,10 @@ from slowhound.reporttext import (
 )
 
 WAYS = {
-    "thread": "The GIL was held: the thread wrote this stack itself, from C code, while no other"
-    " Python\nthread of the process could run.",
-    "asked": "The GIL was held, by this thread or by another one that sleeps: this thread wrote its"
-    " stack\nitself, when another process asked it to.",
     "remote": "The GIL was held: another process read this stack, while no other Python thread of"
     " this one\ncould run.",
+    "py-spy": "The GIL was held: py-spy read this stack, without stopping the process, while no"
+    " other Python\nthread of it could run.",
 }
 
 
@@ -38,18 +40,29 @@ WAYS = {
 class Snapshot:
     """One look at a slow request: its stack, its age in seconds, and by which way it was taken.
 
-    ``by`` is ``hound``, or what ``selfdumps.SelfDump`` and ``late`` say.
+    ``by`` is ``hound``, or what ``frames.TakenStack`` says. ``after_hold``: it was taken right
+    after the request's thread had, as it seems, held the GIL for so many seconds.
     """
 
     age: float
     stack: Stack
     by: str = "hound"
     variables: list[tuple[str, list[tuple[str, str]]]] | None = None
+    after_hold: float = 0.0
 
     def text(self) -> str:
         """The traceback, and which way it was taken when that says something."""
         shown = snapshot_text(self.stack)
+        if self.after_hold:
+            return f"{shown}\n\n{after_hold_text(self.after_hold)}"
         return f"{shown}\n\n{WAYS[self.by]}" if self.by in WAYS else shown
+
+
+class LastStack(NamedTuple):
+    """The last stack that is known of a request, shortened, and its age in seconds."""
+
+    frames: list[str]  # the innermost last
+    age: float
 
 
 class Finished(NamedTuple):
@@ -80,6 +93,8 @@ class Report:
     pid: int = field(default_factory=os.getpid)
     parent: int = field(default_factory=os.getppid)
     blind: float = 0.0  # seconds for which the watchdog had not run when it ended
+    gil: str = ""  # who held the GIL meanwhile, as far as it is known
+    last_stack: LastStack | None = None  # where there is no snapshot
     timeline: list[Moment] | None = field(default_factory=list)  # None: not known here
     timeline_left_out: int = 0
     others: list[str] = field(default_factory=list)
@@ -125,6 +140,7 @@ class Report:
             f"Undead request intercepted at: {date(self.intercepted)}",
             self._head(),
             self._stack(),
+            *([self.gil] if self.gil else []),
             *(["Verdict:\n" + verdict_text(self.verdict)] if self.verdict else []),
             self._facts(),
             *([f"Flame graph: {one_line(self.flame)}"] if self.flame else []),
@@ -133,7 +149,7 @@ class Report:
         ]
         if self.snapshot is not None and self.snapshot.variables is not None:
             parts.append(locals_text(self.snapshot.variables))
-        elif self.snapshot is not None:
+        elif self.snapshot is not None and not self.snapshot.after_hold:
             parts.append("Local variables are off; SLOWHOUND['LOCALS'] = True adds them, masked.")
         return "\n\n".join(parts) + "\n"
 
@@ -152,12 +168,10 @@ class Report:
     def _stack(self) -> str:
         if self.snapshot is not None:
             return self.snapshot.text()
-        return (
-            "  No stack: the request ended before the watchdog could look.\n"
-            f"  The watchdog had not run for {self.blind:.3f} s. When that is long, no other thread"
-            " ran either:\n  C code held the GIL (a sort, a regular expression, an extension), or"
-            " the process did not run."
-        )
+        parts = [ended_text(self.blind) if self.blind else NO_STACK]
+        if self.last_stack is not None:
+            parts.append(last_stack_text(self.last_stack))
+        return "\n".join(parts)
 
     def _facts(self) -> str:
         names = [
@@ -166,6 +180,9 @@ class Report:
             "req_route",
             "slow_after",
             "resp_time",
+            "slow_stack_age",
+            "slow_sql",
+            "slow_sql_time",
             "slow_fingerprint",
             "db_queries",
             "db_time",

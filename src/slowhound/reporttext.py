@@ -12,7 +12,7 @@ from slowhound.redact import query_string, short_text
 from slowhound.sqlshape import sql_shape
 
 if TYPE_CHECKING:
-    from slowhound.report import Report, Snapshot
+    from slowhound.report import LastStack, Report, Snapshot
 
 DATE = "%d-%m-%Y %H:%M:%S UTC"
 SHOWN_MOMENTS = 50
@@ -60,6 +60,41 @@ def snapshot_text(stack: Stack) -> str:
     """The traceback of one snapshot."""
     return "\n".join(
         line if line.isprintable() else ascii(line)[1:-1] for line in render(stack).split("\n")
+    )
+
+
+NO_STACK = (
+    "  No stack: while the GIL is held no thread of this process can take one, and no other\n"
+    "  process could read it (docs/gil.md says when one can)."
+)
+
+
+def ended_text(blind: float) -> str:
+    """In the place of the stack of a request that ended before its first sample."""
+    return (
+        "  No stack: the request ended before the watchdog could take one.\n"
+        f"  The watchdog had not run for {blind:.3f} s. When that is long, no other thread"
+        " ran either:\n  C code held the GIL (a sort, a regular expression, an extension), or"
+        " the process did not run."
+    )
+
+
+def last_stack_text(last: LastStack) -> str:
+    """The last stack that is known, with its age."""
+    rows = [f"    {one_line(each)}" for each in last.frames]
+    return "\n".join([f"  Last known stack, {last.age:.3f} s old, innermost last:", *rows])
+
+
+def held_text(seconds: float) -> str:
+    """Of a request without a stack, whose thread has held the GIL, as it seems."""
+    return f"The GIL was held for about {seconds:.1f} s, most likely by this thread."
+
+
+def after_hold_text(seconds: float) -> str:
+    """Of a stack that was taken right after its thread had held the GIL, as it seems."""
+    return (
+        f"The GIL was held for about {seconds:.1f} s, most likely by this thread, and no stack"
+        " could be taken\nmeanwhile: this one was taken right after that."
     )
 
 

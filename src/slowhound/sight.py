@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from slowhound.blackbox import held
-from slowhound.boxes import BoxState, Pending, read
+from slowhound.boxes import BoxState, Pending, read_from
 from slowhound.dumps import open_owned
-from slowhound.frames import is_app
-from slowhound.late import LATE, late_by
+from slowhound.frames import TakenStack, is_app
+from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
 from slowhound.notes import read_note
-from slowhound.postmortem import LARGEST, Own, latest_stack, shared_threads
-from slowhound.selfdumps import of_box
+from slowhound.postmortem import latest_stack, shared_threads
 from slowhound.sqlshape import sql_shape
 
 # No request is ten years old: a time before that is noise.
@@ -32,17 +31,19 @@ class Worker(NamedTuple):
     state: BoxState
     server: str | None
     silent_for: float
-    own: Own | None  # what its threads wrote of themselves, of a late one
 
     @property
     def late(self) -> bool:
         """True when its hound should have shown itself."""
-        return self.silent_for > LATE
+        return self.silent_for > UNRESPONSIVE_AFTER
 
     def silence(self) -> str:
         """A sentence for a late one."""
         seconds = f"{self.silent_for:.1f}"
-        return f"pid {self.state.pid}: no sign of life for {seconds} s: GIL held or process stopped"
+        return (
+            f"pid {self.state.pid}: no sign of life for {seconds} s: GIL held or process stopped;"
+            " what is shown of it is that old"
+        )
 
 
 class InFlight(NamedTuple):
@@ -85,7 +86,7 @@ def _worker(path: str, owner: int) -> Worker | None:
     except OSError:
         return None
     try:
-        state = read(os.read(fd, LARGEST)) if held(fd) else None
+        state = read_from(fd) if held(fd) else None
     except OSError:
         return None
     finally:
@@ -93,9 +94,7 @@ def _worker(path: str, owner: int) -> Worker | None:
     if state is None:
         return None
     server = text(read_note(state.settings).get("server"))
-    silent_for = late_by(state)
-    dumps = of_box(path) if silent_for > LATE else None
-    return Worker(path, state, server, silent_for, None if dumps is None else dumps.of)
+    return Worker(path, state, server, silent_for(state))
 
 
 def in_flight(found: list[Worker]) -> list[InFlight]:
@@ -106,7 +105,7 @@ def in_flight(found: list[Worker]) -> list[InFlight]:
 
 
 def _request(worker: Worker, pending: Pending, now: float) -> InFlight:
-    who, last = last_known(pending, worker.state, worker.own)
+    who, last = last_known(pending, worker.state)
     running = bool(pending.query_began and pending.sql)
     queries = last.get("db_queries")
     return InFlight(
@@ -129,12 +128,13 @@ def _request(worker: Worker, pending: Pending, now: float) -> InFlight:
 
 
 def last_known(
-    pending: Pending, state: BoxState, own: Own | None
+    pending: Pending, state: BoxState, stacks: Mapping[int, TakenStack] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Who a request is, and its last stack: the hound's, or what its own thread wrote later."""
+    """Who a request is, and its last stack: the hound's, or one of ``stacks``, by thread."""
     who = read_note(pending.who)
     alone = pending.thread not in shared_threads(state)
-    return who, latest_stack(pending, who, own if alone else None)
+    taken = (stacks or {}).get(pending.thread) if alone else None
+    return who, latest_stack(pending, who, taken)
 
 
 def text(value: Any) -> str | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from slowhound import blackbox, boxes, dumps, losses
+from slowhound import blackbox, boxes, dumps, fatal_errors, losses
 from slowhound.folder import keep_within
 from slowhound.graves import Graves
 from slowhound.losses import lost
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Chores between two looks at what all segments together take, and at dumps of the dead.
 RETENTION_EVERY = 60
+# Seconds in which Gunicorn's arbiter has tried py-spy, which a worker never starts.
+OTHERS_FIRST = 6.0
 # Chores after Django's setup; wsgi.py and the middleware are imported after that.
 LOOKS_WHEN_LOADED = 3
 
@@ -47,7 +49,6 @@ class Upkeep:
         """All of them, in order."""
         return (
             self.tend_box,
-            self.tend_threads,
             self.answer_dump,
             self.read_override,
             self.tend_files,
@@ -67,7 +68,8 @@ class Upkeep:
                 box = blackbox.Box(recorder.config.dir, recorder.server.slots)
                 box.settings.write(settings_note(recorder.config, recorder.server.name))
                 recorder.box = box
-                self._open_stacks(box.path)
+                self._prepare_for_fatal_errors(box.path)
+                recorder.watch.reporting = partial(boxes.reporting, box.path)
                 if recorder.server.tell is not None:
                     recorder.server.tell(box.path)
             except OSError as exc:
@@ -92,26 +94,11 @@ class Upkeep:
         """Learns what an operator has set for a while, and what of that has ended."""
         self.recorder.watch.override.read(self.recorder.config.dir)
 
-    def _open_stacks(self, box: str) -> None:
+    def _prepare_for_fatal_errors(self, box: str) -> None:
         try:
-            self.recorder.deadman.open(boxes.beside(box, boxes.STACKS))
+            fatal_errors.write_to(boxes.beside(box, boxes.STACKS))
         except OSError as exc:
-            lost("the stacks of threads that hold the GIL", exc, 0)
-
-    def tend_threads(self) -> None:
-        """Gives each of the application's threads its switch, see ``deadman``."""
-        recorder = self.recorder
-        own, main = recorder.hound.ident, threading.main_thread()
-        alive = {}
-        for known_as, thread in list(threading._active.items()):  # type: ignore[attr-defined]
-            # In a forked process Python (3.11) still has the parent's native id of the main one.
-            native_id = recorder.pid if thread is main else thread.native_id
-            # Under gevent it knows the thread by a greenlet's id.
-            ident = recorder.starter[1] if native_id == recorder.starter[0] else known_as
-            if native_id is not None and ident != own:
-                alive[native_id] = ident
-                recorder.deadman.watch(ident, native_id, thread.name)
-        self.recorder.deadman.forget_but(set(alive))
+            lost("the stacks of fatal errors", exc, 0)
 
     def tend_files(self) -> None:
         """Rotates and reopens files; now and then removes the oldest segments.
@@ -155,7 +142,10 @@ class Upkeep:
         for state in living:
             if state.pid != self.recorder.pid:
                 found = known.get(state.path) or Neighbour(
-                    state.path, self._write_for_neighbour, self.recorder.delivery.put
+                    state.path,
+                    self._write_for_neighbour,
+                    self.recorder.delivery.put,
+                    patience=OTHERS_FIRST,
                 )
                 self._neighbours[state.path] = found
                 found.look(state)

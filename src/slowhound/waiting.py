@@ -159,6 +159,12 @@ def run_queue_wait(native_id: int) -> float:
     return int(fields[1]) / 1e9 if len(fields) > 1 else 0.0
 
 
+def turns_on_cpu(native_id: int) -> int:
+    """How often a thread of this process was given a CPU; 0 where it is not known."""
+    fields = (_task(native_id, b"schedstat") or b"").split()
+    return int(fields[2]) if len(fields) > 2 else 0
+
+
 def _task(native_id: int, name: bytes) -> bytes | None:
     """A file of the thread's in /proc, its first KiB; None when it cannot be read."""
     libc = _libc(HELD)

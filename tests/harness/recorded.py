@@ -16,9 +16,8 @@ from tests.harness.waiting import DEADLINE, eventually
 Event = dict[str, Any]
 Line = dict[str, str]
 
-# From Python 3.14 on another process can read stacks from memory: see slowhound.remote.
-CAN_READ_MEMORY = sys.version_info >= (3, 14)
-BY_A_NEIGHBOUR = {"thread", "remote"} if CAN_READ_MEMORY else {"thread"}
+# The way to a stack while the GIL is held: see slowhound.gil.readers.
+READ_BY = "remote" if sys.version_info >= (3, 14) else "py-spy"
 TERMINAL = ("request", "timeout", "crash")
 
 

@@ -41,8 +41,8 @@ def main() -> None:
         record.slot.query_begins(given["sql"], record.started)
     print("ready", flush=True)
     if given["then"] == "hold the GIL":
-        # Only who keeps a sleeping hound from waking is caught, see `deadman`.
-        while not active.deadman._armed:
+        # The hound sleeps by then, and waits for the GIL afterwards.
+        while active.watch.starvation.holders.wanted is None:
             time.sleep(0.001)
         hold_the_gil()
     sys.stdin.read()

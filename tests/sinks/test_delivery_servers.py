@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.hook import Hook, hook_server
 from tests.harness.launch import Launcher
-from tests.harness.recorded import BY_A_NEIGHBOUR
+from tests.harness.recorded import READ_BY
 from tests.harness.site import Site
 from tests.harness.smtp import smtp_server
 from tests.harness.waiting import eventually
@@ -180,4 +180,4 @@ def test_worker_that_cannot_run_is_told_of_by_another_process(serve: Launcher) -
         assert site.stop() == 0
         assert [each["kind"] for each in told()] == ["slow", "finished"]
         assert {each["event"]["req_id"] for each in told()} == {event["req_id"]}
-        assert told()[0]["event"]["slow_stack_by"] in BY_A_NEIGHBOUR
+        assert told()[0]["event"]["slow_stack_by"] == READ_BY

@@ -40,12 +40,12 @@ def test_dump_of_one_request_leaves_out_the_rest() -> None:
 
 def pending(who: object, stack: object) -> Pending:
     return Pending(
-        1, 0, 7, False, 0, json.dumps(who).encode(), b"", b"", json.dumps(stack).encode()
+        1, 0, 7, False, 8, 0, json.dumps(who).encode(), b"", b"", json.dumps(stack).encode()
     )
 
 
 def lines_of(request: Pending) -> list[str]:
-    """What is printed of a request of process 2 that wrote nothing of itself."""
+    """What is printed of a request of process 2 that nobody could read."""
     state = BoxState(2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, b"", (request,))
     return list(note_lines(2, request, state, None))
 

@@ -25,12 +25,11 @@ from slowhound.cli.findings import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
 from slowhound.fields import FIELDS, NAMES
 from slowhound.frames import Frame
-from slowhound.late import LATE
+from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.legacy import LEGACY
 from slowhound.recorder import Server
 from slowhound.report import WAYS
 from slowhound.settings import SETTINGS
-from slowhound.watch.deadman import MOST_THREADS
 from slowhound.watch.looks import KEPT
 from slowhound.watch.verdict import INNERMOST, Sample, verdict
 
@@ -428,8 +427,7 @@ def test_values_of_fields_have_a_row(page, field):
 
 def test_limits_in_pages_are_those_of_the_code():
     """Numbers that a page promises."""
-    assert f"Threads beyond {MOST_THREADS}" in text_of("gil.md")
-    assert f"no sign of life for {LATE} seconds" in text_of("gil.md")
+    assert f"no sign of life for {UNRESPONSIVE_AFTER} seconds" in text_of("gil.md")
     assert f"at most {KEPT} looks" in text_of("slow-reports.md")
     assert INNERMOST == 5
     assert "the five innermost frames" in text_of("slow-reports.md")

@@ -17,7 +17,7 @@ from django.test.utils import override_settings
 from slowhound import oom
 from slowhound.cli import findings
 from slowhound.cli.findings import Finding
-from slowhound.watch import timers
+from slowhound.gil import remote_unwinder
 
 
 def doctor(*arguments: str, **env: str) -> tuple[int, list[dict[str, Any]]]:
@@ -92,34 +92,10 @@ def test_faulthandler_that_is_enabled_is_a_note(tmp_path: Path, enabled: bool) -
     assert states(found)["faulthandler"] == ("note" if enabled else "ok")
 
 
-@pytest.mark.parametrize("works", [True, False])
-def test_timers_are_tried(monkeypatch: pytest.MonkeyPatch, works: bool) -> None:
-    """Whether a thread that holds the GIL can write its stack here."""
-    monkeypatch.setattr(timers, "works", works and timers.works)
-    found = one("timers on a thread's CPU clock", findings.stacks())
-    assert found.state == ("ok" if timers.works else "note")
-
-
-def test_timers_that_the_kernel_refuses_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sandbox may forbid the system call."""
-
-    def refuse(*_: object) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(timers, "CpuTimer", refuse)
-    assert one("timers on a thread's CPU clock", findings.stacks()).state == "note"
-
-
 def test_system_calls_that_cannot_be_read_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports then say less of what a request waits for."""
     monkeypatch.setattr(findings, "waiting_for", lambda thread: None)
     assert one("system calls of threads", findings.stacks()).state == "note"
-
-
-def test_memory_of_others_needs_python_3_14() -> None:
-    """Older Pythons send a signal instead, and doctor says so."""
-    found = one(findings.MEMORY, findings.stacks())
-    assert ("3.14" in found.text) == (sys.version_info < (3, 14))
 
 
 @pytest.mark.parametrize(
@@ -131,11 +107,41 @@ def test_memory_of_others_needs_python_3_14() -> None:
         (3, "note", "by nobody"),
     ],
 )
-def test_ptrace_scope_says_who_may_read(scope: int, state: str, says: str) -> None:
-    """The four values that Yama knows."""
-    found = findings.readers(scope)
+def test_ptrace_scope_says_who_may_read(
+    monkeypatch: pytest.MonkeyPatch, scope: int, state: str, says: str
+) -> None:
+    """The four values that Yama knows, where Python itself reads."""
+    monkeypatch.setattr(remote_unwinder, "available", True)
+    found = findings.while_the_gil_is_held(scope, None)
     assert found.state == state
     assert says in found.text
+
+
+@pytest.mark.parametrize(
+    ("scope", "state", "says"),
+    [
+        (0, "ok", "with /bin/py-spy by the same user"),
+        (1, "note", "only by root"),
+        (3, "note", "by nobody"),
+    ],
+)
+def test_py_spy_is_no_ancestor_of_a_worker(
+    monkeypatch: pytest.MonkeyPatch, scope: int, state: str, says: str
+) -> None:
+    """The arbiter starts it, and so Yama does not let it read what the arbiter itself could."""
+    monkeypatch.setattr(remote_unwinder, "available", False)
+    found = findings.while_the_gil_is_held(scope, "/bin/py-spy")
+    assert found.state == state
+    assert says in found.text
+
+
+def test_missing_py_spy_is_a_note_on_an_older_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what a report has then, and what to install."""
+    monkeypatch.setattr(remote_unwinder, "available", False)
+    found = findings.while_the_gil_is_held(0, None)
+    assert found.state == "note"
+    assert "last stack before" in found.text
+    assert "slowhound[pyspy]" in found.advice
 
 
 @pytest.mark.parametrize(("written", "scope"), [("1\n", 1), ("3\n", 3), ("", 0), (None, 0)])

@@ -259,7 +259,7 @@ def many(tmp_path: Path) -> Iterator[Callable[[int], Sampler]]:
 
     def make(count: int) -> Sampler:
         files = FlameFiles(str(tmp_path / "dir"), 10**9)
-        made = Sampler(files, 1.0, 20, lambda _: True, lambda _: None)
+        made = Sampler(files, 1.0, 20, lambda _: True)
         for _ in range(count):
             record = Record("GET", "/", time.monotonic() - 10)
             record.thread_id, record.native_id = thread.ident, thread.native_id
@@ -366,26 +366,6 @@ def test_open_websocket_is_not_sampled(many: Callable[[int], Sampler]) -> None:
     sampler._wanted = lambda record: False
     rounds(sampler, 1)
     assert list(sampler._samples.values()) == [None, None]
-
-
-def test_request_that_nobody_saw_has_what_its_thread_wrote(many: Callable[[int], Sampler]) -> None:
-    """A call into C that lasted longer than the request's whole rest is in its graph."""
-    from slowhound.frames import Frame
-    from slowhound.report import Snapshot
-
-    sampler = many(1)
-    (record,) = in_flight.values()
-    record.took = 10.0
-    dump = Snapshot(9.0, (Frame("/app/views.py", 7, "sorts"),), by="thread")
-    sampler._wrote = lambda _: dump
-    ended = sampler.ending(record, time.monotonic())
-    assert ended is not None
-    sampler.put(ended, {})
-    sampler.stop()
-    profile = sampler.files.read(record.flame or "")
-    assert names(profile) == {"sorts"}
-    assert profile.accuracy.ways["thread"] == 1
-    assert profile.samples[0].weight == pytest.approx(10.0, abs=1.0)
 
 
 def test_request_of_which_nothing_is_known_has_no_profile(many: Callable[[int], Sampler]) -> None:

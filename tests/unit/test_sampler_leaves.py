@@ -19,7 +19,6 @@ from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
 from slowhound.frames import Frame
 from slowhound.record import Moment, Record
-from slowhound.report import Snapshot
 
 APP = ProfileFrame("view", "shop/views.py", 3)
 LIBRARY = ProfileFrame("execute", "django/db/backends/utils.py", 9, "library")
@@ -171,33 +170,3 @@ def test_note_of_a_task_is_a_note() -> None:
     stack = (Frame("<asyncio>", 0, "gather of 3, 2 pending; the first of them"),)
     (frame,) = made([Entry(1.0, 1.0, of_stack(stack), "waiting")]).frames
     assert (frame.kind, frame.file) == ("note", "")
-
-
-def test_dump_fills_the_time_in_which_nobody_could_look() -> None:
-    """Its stack is put in the place of the late one, under the names that this one has."""
-    record = Record("GET", "/", time.monotonic())
-    first = Shop.view.__code__.co_firstlineno
-    record.dumps = [Snapshot(2.5, (Frame(__file__, first + 1, "view"),), by="thread")]
-    other = key_of(Shop().other())
-    profile = made(
-        [
-            Entry(1.0, 1.0, key_of(Shop().view()), "running"),
-            Entry(4.0, 3.0, other, "blind", late=True),
-            Entry(5.0, 1.0, other, "blind", late=True),
-        ],
-        record,
-    )
-    found = [
-        (profile.frames[profile.stacks[each.stack][0]].name, each.state) for each in profile.samples
-    ]
-    assert found == [("Shop.view", "running"), ("Shop.view", "running"), ("Shop.other", "blind")]
-    assert profile.accuracy.blind == pytest.approx(1.0)
-    assert profile.accuracy.ways["thread"] == 1
-
-
-def test_usual_look_is_never_replaced_by_a_dump() -> None:
-    """It was true."""
-    record = Record("GET", "/", time.monotonic())
-    record.dumps = [Snapshot(0.5, (Frame("/x.py", 1, "elsewhere"),), by="thread")]
-    profile = made([Entry(1.0, 1.0, key_of(Shop().view()), "running")], record)
-    assert [frame.name for frame in profile.frames] == ["Shop.view"]

@@ -13,7 +13,7 @@ from slowhound.flames import samples as module
 from slowhound.flames.looking import Item, Key, Seen
 from slowhound.flames.samples import Entry, Round, Samples
 from slowhound.frames import Frame
-from slowhound.waiting import GIL, NOTHING, RUNNING
+from slowhound.waiting import GIL, RUNNING
 from slowhound.watch.verdict import Sample
 
 THREAD = 77
@@ -214,7 +214,7 @@ def test_looks_of_the_watchdog_come_first(samples: Samples) -> None:
     """What it saw before the sampling began covers the request's beginning."""
     stack = (Frame("/app/views.py", 7, "view"),)
     samples.seed(
-        [Sample(0.25, stack, "sleep"), Sample(0.5, stack, RUNNING), Sample(0.9, stack, NOTHING)]
+        [Sample(0.25, stack, "sleep"), Sample(0.5, stack, RUNNING), Sample(0.9, stack, GIL)]
     )
     assert [(each.state, round(each.weight, 2)) for each in samples.entries] == [
         ("waiting", 0.25),

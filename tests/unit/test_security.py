@@ -124,7 +124,7 @@ CLAIMS: dict[str, dict[str, str]] = {
             "test_link_and_file_are_refused test_pipe_without_a_reader_does_not_hang"
         ),
         "unit/test_cli_dumps.py": "test_link_to_a_box_is_not_followed",
-        "unit/test_selfdumps.py": "test_pipe_in_the_place_of_the_file_is_not_waited_for",
+        "unit/test_fatal_errors.py": "test_pipe_in_the_place_of_the_file_is_not_waited_for",
         "store/test_files.py": "test_links_and_folders_are_no_segments",
     },
     "S31": {
@@ -144,15 +144,12 @@ CLAIMS: dict[str, dict[str, str]] = {
         "unit/test_postmortem.py": (
             "test_any_bytes_are_read_without_an_exception test_damaged_box_gives_a_part_or_nothing"
         ),
-        "unit/test_selfdumps.py": "test_any_bytes_give_a_result",
+        "unit/test_fatal_errors.py": "test_any_bytes_give_a_result",
     },
     "S42": {
-        "unit/test_late.py": (
-            "test_signal_that_is_not_caught_is_not_sent"
-            " test_signal_that_is_none_of_ours_is_not_sent"
-            " test_thread_of_another_process_is_not_asked"
-            " test_process_of_another_container_is_not_asked"
-        ),
+        "unit/test_boundaries.py": "test_no_signal_is_sent_and_no_timer_armed",
+        "unit/test_unresponsive.py": "test_process_of_another_container_is_left_alone",
+        "unit/test_fatal_errors.py": "test_no_other_signal_is_handled",
     },
     "S50": {
         "sinks/test_webhook.py": (

@@ -31,7 +31,7 @@ def test_later_looks_at_very_many_are_taken_in_turns(
         slow.next_age = age * 2
 
     monkeypatch.setattr(active.watch, "_look_again", look_again)
-    monkeypatch.setattr(active.watch, "_look", lambda records, now: False)
+    monkeypatch.setattr(active.watch, "_look", lambda records, now: now)
     count = module.LATER_LOOKS_PER_SCAN * 2 + 1
     for _ in range(count):
         record = Record("GET", "/", time.monotonic() - 10)

@@ -2,7 +2,7 @@
 
 Without ptrace and without stopping it: the worker is asked through its black box and answers
 within about a second. Without PID or REQ_ID all workers are asked. When a worker does not answer,
-its last known stacks are printed instead, or, where its GIL is held, those that can be had without
+its last known stacks are printed instead, or, where its GIL is held, those that can be read without
 it (docs/gil.md). Exit code 1 when there is no such worker or request, or when one did not answer.
 """
 
@@ -11,26 +11,25 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from slowhound import dumps, late, sight
+from slowhound import dumps, sight
 from slowhound.boxes import BoxState, Pending
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.cli.table import seconds
 from slowhound.dumps import Dump, DumpError, DumpFrame, DumpRequest
+from slowhound.frames import TakenStack
+from slowhound.gil import readers
+from slowhound.gil.unresponsive import examine
 from slowhound.notes import read_note
-from slowhound.postmortem import Own
 from slowhound.reporttext import one_line
 from slowhound.sight import Worker
 
 BY = {
-    "thread": "written by its own thread",
-    "asked": "written by its own thread, on being asked",
-    "fault": "written at a fatal error",
-    "bystander": "written at a fatal error of another thread",
     "remote": "read from its memory",
+    "py-spy": "read from its memory by py-spy",
 }
 Answer = Dump | DumpError | None
 
@@ -101,12 +100,24 @@ def _show(worker: Worker, answer: Answer, req_id: str | None) -> bool:
         say(f"pid {pid}: {answer}")
     else:
         say(f"pid {pid} did not answer within {dumps.PATIENCE} s: GIL held, or process stopped")
-    shown = [each for each in worker.state.pending if req_id in (None, _id(each))]
-    # The ways that need neither its hound nor its GIL; a worker that is late only.
-    own = late.stacks(worker.box, worker.state).get if worker.late else worker.own
-    for each in shown:
-        show("\n".join(note_lines(pid, each, worker.state, own)))
+    stacks = _without_the_gil(worker) if worker.late else None
+    for each in worker.state.pending:
+        if req_id in (None, _id(each)):
+            show("\n".join(note_lines(pid, each, worker.state, stacks)))
     return False
+
+
+def _without_the_gil(worker: Worker) -> dict[int, TakenStack]:
+    """The stacks of a worker whose GIL is held, by thread; says why when there are none."""
+    hold = examine(worker.box, worker.state, readers.ELSEWHERE)
+    if hold is None:
+        return {}
+    pid = worker.state.pid
+    for thread in hold.suspects:
+        say(f"pid {pid}, thread {thread}: {hold.text(thread)}")
+    if not hold.stacks:
+        say(f"pid {pid}: no stack can be read while the GIL is held; {readers.why_none()}")
+    return hold.stacks
 
 
 def _id(pending: Pending) -> str | None:
@@ -144,9 +155,11 @@ def stack_lines(stack: Sequence[DumpFrame]) -> Iterator[str]:
             yield f"    {one_line(frame.source)}"
 
 
-def note_lines(pid: int, pending: Pending, state: BoxState, own: Own | None) -> Iterator[str]:
+def note_lines(
+    pid: int, pending: Pending, state: BoxState, stacks: Mapping[int, TakenStack] | None = None
+) -> Iterator[str]:
     """What is still known of a request: its last stack, shortened, and how old that is."""
-    who, last = sight.last_known(pending, state, own)
+    who, last = sight.last_known(pending, state, stacks)
     known = (who.get("method"), who.get("path"), who.get("id"))
     method, path, req_id = (sight.text(each) or "-" for each in known)
     yield one_line(f"pid {pid}, thread {pending.thread}: {method} {path}  {req_id}")

@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import os
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -19,13 +18,13 @@ from typing import NamedTuple
 from slowhound import blackbox, oom
 from slowhound.config import default_dir
 from slowhound.folder import prepare
+from slowhound.gil import py_spy, remote_unwinder
 from slowhound.instrument.saturation import backlog
 from slowhound.waiting import waiting_for
-from slowhound.watch import timers
 
 GUNICORN = ((23, 0), (28, 0))
 ROOM = 64 * 1024**2
-MEMORY = "stacks from another process's memory"
+MEMORY = "stacks while the GIL is held"
 PTRACE_SCOPE = "/proc/sys/kernel/yama/ptrace_scope"
 # Servers without hooks that ``slowhound.asgi.wrap`` is for.
 ASGI_SERVERS = ("uvicorn", "hypercorn", "granian", "daphne")
@@ -172,29 +171,13 @@ def _listeners() -> Iterator[tuple[str, socket.socket]]:
 
 def stacks() -> Iterator[Finding]:
     """The ways to a stack while the GIL is held, and to what a thread waits for."""
-    if _cpu_timer():
-        text = "a thread that holds the GIL for a second of CPU writes its own stack"
-        yield Finding("ok", "timers on a thread's CPU clock", text)
-    else:
-        text = "do not work here: a thread that holds the GIL cannot write its own stack"
-        yield Finding("note", "timers on a thread's CPU clock", text)
-    yield _memory()
+    yield while_the_gil_is_held(_ptrace_scope(), py_spy.command())
     if waiting_for(threading.get_native_id()) is not None and _own_system_call():
         text = "can be read: reports say what a thread waits for"
         yield Finding("ok", "system calls of threads", text)
     else:
         text = "cannot be read: reports say little or nothing of what a thread waits for"
         yield Finding("note", "system calls of threads", text)
-
-
-def _cpu_timer() -> bool:
-    if not timers.works:
-        return False
-    try:
-        timers.CpuTimer(threading.get_native_id(), signal.SIGRTMAX).delete()
-    except OSError:
-        return False
-    return True
 
 
 def _own_system_call() -> bool:
@@ -205,24 +188,23 @@ def _own_system_call() -> bool:
         return False
 
 
-def _memory() -> Finding:
-    """Whether another process's stacks can be read from its memory: from Python 3.14 on."""
-    if not _installed("_remote_debugging"):
-        text = "need Python 3.14: a worker's neighbours send it a signal instead"
-        return Finding("note", MEMORY, text)
-    return readers(_ptrace_scope())
-
-
-def readers(scope: int) -> Finding:
-    """Who may read a worker's memory under this ``ptrace_scope``."""
+def while_the_gil_is_held(scope: int, program: str | None) -> Finding:
+    """Who can read a worker's stacks then, with this ``ptrace_scope`` and this py-spy."""
+    if not remote_unwinder.available and program is None:
+        text = (
+            "cannot be read on this Python without py-spy: a report has the last stack before that"
+            " or the first one after it"
+        )
+        return Finding("note", MEMORY, text, "pip install 'slowhound[pyspy]'")
+    way = "" if remote_unwinder.available else f" with {program}"
     advice = "Of workers to which a root arbiter has given another user: by root only."
     if scope == 0:
-        return Finding("ok", MEMORY, "can be read by the same user and by root", advice)
-    if scope == 1:
+        return Finding("ok", MEMORY, f"can be read{way} by the same user and by root", advice)
+    if scope == 1 and remote_unwinder.available:
         text = "can be read by Gunicorn's arbiter and by root, not by siblings (ptrace_scope is 1)"
         return Finding("ok", MEMORY, text, advice)
-    who = "only by root" if scope == 2 else "by nobody"
-    return Finding("note", MEMORY, f"can be read {who} (ptrace_scope is {scope})")
+    who = "only by root" if scope <= 2 else "by nobody"
+    return Finding("note", MEMORY, f"can be read{way} {who} (ptrace_scope is {scope})")
 
 
 def _ptrace_scope() -> int:

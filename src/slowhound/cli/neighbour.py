@@ -17,6 +17,7 @@ from slowhound.cli import place
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place, Refusal, say, user_name
 from slowhound.formats import json_line
+from slowhound.gil import readers
 from slowhound.neighbours import Neighbour
 from slowhound.settings import GIB
 from slowhound.store.segments import open_segment
@@ -63,7 +64,9 @@ class Rounds:
             living = []  # nobody has run yet
         known, self._known = self._known, {}
         for state in living:
-            each = known.get(state.path) or Neighbour(state.path, self._write)
+            each = known.get(state.path) or Neighbour(
+                state.path, self._write, readers=readers.ELSEWHERE
+            )
             self._known[state.path] = each
             for name in each.look(state):
                 say(f"pid {state.pid} cannot run: {name}")

@@ -9,12 +9,11 @@ from typing import Any
 
 from slowhound.flames import splice
 from slowhound.flames.leaves import Leaves
-from slowhound.flames.looking import Item, Key, of_stack
+from slowhound.flames.looking import Item, Key
 from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
 from slowhound.flames.samples import Entry, Samples
 from slowhound.frames import Frame, is_app, short_path
 from slowhound.record import Record
-from slowhound.report import Snapshot
 
 # Of one name; a lambda in a lambda in a lambda has a longer one.
 LONGEST_NAME = 300
@@ -32,7 +31,7 @@ def profile_of(
         event: its canonical fields.
         started: seconds since 1970.
     """
-    entries = _with_dumps(samples.entries, record.dumps or ())
+    entries = samples.entries
     names = _Names(entries)
     leaves = Leaves(record.moments(), concurrent=record.task is not None)
     frames: dict[ProfileFrame, int] = {}
@@ -55,28 +54,9 @@ def profile_of(
     )
 
 
-def _with_dumps(entries: Sequence[Entry], dumps: Sequence[Snapshot]) -> list[Entry]:
-    """Where nobody could look, the stack that was taken without the GIL, if there is one."""
-    found = []
-    for entry in entries:
-        dump = None
-        if entry.late:
-            begun = entry.at - entry.weight
-            dump = next((each for each in dumps if begun < each.age <= entry.at), None)
-        if dump is None:
-            found.append(entry)
-        else:
-            key = of_stack(dump.stack)
-            found.append(Entry(entry.at, entry.weight, key, "running", way=dump.by))
-    return found
-
-
 def _accuracy(samples: Samples, entries: Sequence[Entry], interval: float) -> Accuracy:
     duration = samples.duration
     ways = {"hound": samples.taken}
-    for entry in entries:
-        if entry.way not in ("hound", splice.WAY):
-            ways[entry.way] = ways.get(entry.way, 0) + 1
     if samples.read:
         ways[splice.WAY] = samples.read
     if samples.unplaced:

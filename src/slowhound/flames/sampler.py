@@ -26,7 +26,6 @@ from slowhound.formats import json_line
 from slowhound.guard import guard
 from slowhound.losses import lost
 from slowhound.record import Record, in_flight
-from slowhound.report import Snapshot
 from slowhound.waiting import cpu_seconds, run_queue_wait, waiting_for, warm_up
 
 # Of the wall's time: for all looks together, and for the files of ended requests.
@@ -61,7 +60,6 @@ class Sampler:
         after: seconds until a request is sampled.
         hz: looks a second.
         wanted: False for a request that is not watched.
-        wrote: what a request's thread has written of itself while nobody could look.
     """
 
     def __init__(
@@ -70,13 +68,11 @@ class Sampler:
         after: float,
         hz: float,
         wanted: Callable[[Record], bool],
-        wrote: Callable[[Record], Snapshot | None],
     ) -> None:
         self.files = files
         self.after = after
         self.interval = 1.0 / hz
         self._wanted = wanted
-        self._wrote = wrote
         self._guard = guard("sampler")
         warm_up()
         now = time.monotonic()
@@ -241,7 +237,9 @@ class Sampler:
         if samples is None and record.flame is not None:
             return None  # somebody else does it
         with self._guard:
-            samples = self._closed(record, samples, now)
+            if samples is not None:
+                samples.end(now, self.interval)
+                samples = samples if samples.entries else None
             if samples is not None and len(self._ended) < MOST_WAITING:
                 record.flame = samples.name
                 return Ended(record, samples, time.time() - (now - record.started))
@@ -249,20 +247,6 @@ class Sampler:
                 lost("flame graphs", "too many slow requests end at once")
         record.flame = None
         return None
-
-    def _closed(self, record: Record, samples: Samples | None, now: float) -> Samples | None:
-        """All that is known of the request, None when that is nothing."""
-        unseen = now - (record.started if samples is None else samples.last)
-        dump = self._wrote(record) if unseen > 1.0 else None  # it takes a second to be written
-        if samples is None:
-            if dump is None or not self._wanted(record):
-                return None
-            # Nobody looked: while C code holds the GIL the hound cannot run either.
-            samples = self._begin(record, record.started)
-        if dump is not None and dump not in (record.dumps or ()):
-            record.dumps = [*(record.dumps or ()), dump]
-        samples.end(now, self.interval)
-        return samples if samples.entries else None
 
     def put(self, ended: Ended, event: dict[str, Any]) -> None:
         """The same once its event is known: the hound writes the file."""

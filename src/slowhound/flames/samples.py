@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from slowhound.flames.looking import Key, Seen, ends_another, of_stack, starts
 from slowhound.flames.profile import State
-from slowhound.waiting import GIL, NOTHING, RUNNING
+from slowhound.waiting import GIL, RUNNING
 
 if TYPE_CHECKING:
     from slowhound.watch.verdict import Sample
@@ -62,7 +62,6 @@ class Entry:
     state: State
     said: str | None = None  # what its thread waited for
     late: bool = False  # nobody could look; a stack that was taken without the GIL is better
-    way: str = "hound"
 
 
 class Samples:
@@ -113,7 +112,7 @@ class Samples:
             gap = self.started + each.age - self.last
             if gap <= 0:
                 continue
-            waits = each.waiting not in (None, RUNNING, GIL, NOTHING)
+            waits = each.waiting not in (None, RUNNING, GIL)
             self.taken += 1
             self.longest_gap = max(self.longest_gap, gap)
             key = of_stack(each.stack)

@@ -51,7 +51,7 @@ def splice(samples: Samples, looks: Sequence[Read]) -> None:
         start, end = _span(looks, number)
         longest = max(longest, end - start)
         state, said = places.state(look, key)
-        found.append(Entry(end, end - start, key, state, said, way=WAY))
+        found.append(Entry(end, end - start, key, state, said))
     rest = list(_outside_of(found, inside, begun))
     longest = max([longest, *(each.weight for each in rest)])
     samples.longest_gap = min(samples.longest_gap, longest)

@@ -22,15 +22,16 @@ from gunicorn import util
 
 from slowhound import formats, oom
 from slowhound.appendfile import FLAGS
-from slowhound.boxes import open_box, read
+from slowhound.boxes import open_box, read_from
+from slowhound.fatal_errors import of_box
+from slowhound.gil import py_spy, readers, remote_unwinder
+from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
-from slowhound.late import LATE
 from slowhound.losses import lost
 from slowhound.neighbours import Neighbour
 from slowhound.notes import read_note
-from slowhound.postmortem import LARGEST, Death, dead_box, events, written_by
+from slowhound.postmortem import Death, dead_box, events, written_by
 from slowhound.report import of_death
-from slowhound.selfdumps import of_box
 from slowhound.sinks import stream
 from slowhound.sinks.spool import spool_new
 
@@ -144,48 +145,60 @@ def bury_the_rest(server: Any) -> None:
 def look_after(server: Any) -> None:
     """In the arbiter's main loop: reports in the place of a worker that cannot run itself.
 
-    A look takes up to 0.6 s: so one worker at a time, and less and less often at one that stays so.
+    A check takes 0.1 s: so one worker at a time, and less and less often one that stays so.
     """
     now = time.monotonic()
     for worker in list(server.WORKERS.values()):
         mailbox: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
         if mailbox is None or not mailbox.heartbeat[0]:
             continue
-        if now - mailbox.heartbeat[0] / 1e9 <= LATE:
+        if now - mailbox.heartbeat[0] / 1e9 <= UNRESPONSIVE_AFTER:
             mailbox.pause = 0.0
         elif now >= mailbox.next_look or not mailbox.pause:
             mailbox.pause = min(max(mailbox.pause * 2, 1.0), LONGEST_PAUSE)
             mailbox.next_look = now + mailbox.pause
-            _as_the_worker(worker.cfg, partial(_look, server, mailbox.path))
+            # py-spy takes up to 4 s, and is a child: its end is nothing that Gunicorn should see.
+            apart = not remote_unwinder.available and py_spy.command() is not None
+            _as_the_worker(worker.cfg, partial(_look, server, mailbox.path), in_child=apart)
             return
 
 
-def _as_the_worker(cfg: Any, task: Callable[[], object]) -> None:
-    """Runs ``task`` with no more rights than the workers have.
+def _as_the_worker(cfg: Any, task: Callable[[], object], *, in_child: bool = False) -> None:
+    """Runs ``task`` with no more rights than the workers have; ``in_child``: and does not wait.
 
     The mailbox and the box are a worker's word: whatever they name is opened with the worker's own
-    rights. An arbiter that is root does this in a child; Gunicorn's waitpid(-1) reaps it.
+    rights. An arbiter that is root does this in a child. It exits with 0, so that Gunicorn's
+    waitpid(-1), which reaps it, says nothing: a 3 would stop the whole server.
     """
-    if os.geteuid() == cfg.uid:
+    changes_user = os.geteuid() != cfg.uid
+    if not changes_user and not in_child:
         task()
     elif os.fork() == 0:
         try:
-            util.set_owner_process(cfg.uid, cfg.gid, initgroups=cfg.initgroups)
+            _restore_signals()
+            if changes_user:
+                util.set_owner_process(cfg.uid, cfg.gid, initgroups=cfg.initgroups)
             task()
         finally:
             os._exit(0)
 
 
+def _restore_signals() -> None:
+    """In a child: Gunicorn's handlers would have it wait for workers that are not its own."""
+    for number in (signal.SIGCHLD, *ENDING[:-1]):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _look(server: Any, path: str) -> None:
     fd = open_box(path)
     try:
-        state = read(os.read(fd, LARGEST))
+        state = read_from(fd)
     finally:
         os.close(fd)
     if state is not None:
         settings = read_note(state.settings)
         write = partial(_write, server, path, settings)
-        Neighbour(path, lambda event: write([event])).look(state)
+        Neighbour(path, lambda event: write([event]), readers=readers.ELSEWHERE).look(state)
 
 
 def _bury(server: Any, path: str, death: Death) -> None:

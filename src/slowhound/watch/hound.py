@@ -28,7 +28,7 @@ class Hound:
     """Runs ``scan`` each tick and ``chores`` each second until it is stopped.
 
     ``scan(now)`` returns when it wants to run next, on the monotonic clock, at the latest.
-    ``asleep()`` and ``awake()`` are called right before and after each sleep, see ``deadman``.
+    ``asleep(seconds)`` and ``awake()`` are called right before and after each sleep.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Hound:
         tick: float,
         scan: Callable[[float], float],
         chores: Sequence[Callable[[], object]],
-        asleep: Callable[[], object],
+        asleep: Callable[[float], object],
         awake: Callable[[], object],
     ) -> None:
         self._tick = tick
@@ -44,7 +44,7 @@ class Hound:
         self._chores = tuple((guard(f"chore {chore.__qualname__}"), chore) for chore in chores)
         self._asleep = asleep
         self._awake = awake
-        self._sleeps = guard("deadman")
+        self._sleeps = guard("hound's sleep")
         self._next_chores = 0.0
         self._thread = OsThread(self._run)
         self._ready = original("_thread", "allocate_lock")()
@@ -84,7 +84,7 @@ class Hound:
 
     def _sleep(self, wait: Callable[[float], bool], seconds: float) -> bool:
         with self._sleeps:
-            self._asleep()
+            self._asleep(seconds)
         if not self._watches:
             self._watches = True
             self._ready.release()

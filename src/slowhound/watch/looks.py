@@ -8,16 +8,14 @@ stuck or slow.
 from __future__ import annotations
 
 import time
-from bisect import insort
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from slowhound.frames import current_frames
 from slowhound.guard import guard
 from slowhound.notes import stack_note
 from slowhound.record import Record
-from slowhound.report import Snapshot
 from slowhound.stacks import Look, look, shares_thread
-from slowhound.waiting import NOTHING, cpu_seconds, waiting_for
+from slowhound.waiting import cpu_seconds, waiting_for
 from slowhound.watch.locks import deadlocks
 from slowhound.watch.verdict import Sample, Verdict, verdict
 
@@ -29,7 +27,6 @@ LOOKS_PER_SCAN = 32
 ROUND = 0.1
 # Looks kept of one request. When there are more, every second one goes: they cover all its life.
 KEPT = 16
-KEPT_DUMPS = 100
 # Seconds. Two looks nearer to each other would say nothing about whether a stack moves.
 APART = 0.05
 
@@ -42,10 +39,8 @@ class Looks:
         self._next_round = 0.0
         self._watch = guard("looks")
 
-    def take(
-        self, records: Sequence[Record], now: float, running: Callable[[], object] | None
-    ) -> None:
-        """One look at each of those that last; ``running`` is called before each."""
+    def take(self, records: Sequence[Record], now: float) -> None:
+        """One look at each of those that last."""
         if now < self._next_round:
             return
         self._next_round = now + ROUND
@@ -55,8 +50,6 @@ class Looks:
             self._turn = start + LOOKS_PER_SCAN
             lasting = (lasting + lasting)[start : start + LOOKS_PER_SCAN]
         for record in lasting:
-            if running is not None:
-                running()
             with self._watch:  # one that cannot be looked at does not hide the others
                 self._look(record)
 
@@ -83,11 +76,6 @@ def _keep(record: Record, sample: Sample) -> None:
     samples = record.samples
     if samples is None:
         samples = record.samples = []
-    elif sample.age < samples[-1].age:
-        # Of a time in which nobody could look; it comes late, and perhaps for the second time.
-        if all(each.age != sample.age for each in samples):
-            insort(samples, sample, key=lambda each: each.age)
-        return
     elif sample.age - samples[-1].age < APART:
         samples.pop()
     elif len(samples) >= KEPT:
@@ -95,18 +83,12 @@ def _keep(record: Record, sample: Sample) -> None:
     samples.append(sample)
 
 
-def keep_snapshot(record: Record, snapshot: Snapshot) -> None:
-    """The same of a stack that was taken without the GIL."""
-    _keep(record, Sample(snapshot.age, snapshot.stack, NOTHING))
-    # For the flame graph, which has more room for them than the verdict.
-    record.dumps = [*(record.dumps or ())[-KEPT_DUMPS:], snapshot]
-
-
 def judge(record: Record) -> Verdict:
     """Stuck or slow, in what, waiting for what; all that the looks so far say."""
     samples = list(record.samples or ())
     stands = bool(samples) and (samples[-1].waiting or "").startswith("a lock")
-    return verdict(samples, _deadlock(record.thread_id) if stands else None)
+    deadlock = _deadlock(record.thread_id) if stands else None
+    return verdict(samples, deadlock, record.gil_hold)
 
 
 def _deadlock(thread: int) -> str | None:

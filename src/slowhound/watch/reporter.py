@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from slowhound.frames import Stack, fingerprint, innermost
+from slowhound.notes import FRAMES
 from slowhound.record import Record, snapshot_in_flight
-from slowhound.report import Finished, Report, Snapshot
+from slowhound.report import Finished, LastStack, Report, Snapshot
 from slowhound.reporttext import (
     describe_others,
     end_text,
+    held_text,
     later_text,
     request_line,
     without_literals,
@@ -64,7 +66,6 @@ class Slow:
         self.blind: float | None = None
         self.stack: Stack = ()  # the last one taken
         self.by = "hound"  # the way the first one was taken
-        self.dump: Snapshot | None = None  # of a request that ended before the hound could look
         self.verdict: str | None = None  # "stuck", "slow" or "unknown"
         self.ended = False
         self.told: Report | None = None  # what the sinks were given
@@ -135,6 +136,8 @@ class Reporter:
             host=self.host,
             thread_id=record.thread_id,
             snapshot=snapshot,
+            gil=held_text(record.gil_hold) if snapshot is None and record.gil_hold else "",
+            last_stack=_last_stack(record) if snapshot is None else None,
             verdict=verdict,
             blind=(record.slow.blind or 0.0) if record.slow else 0.0,
             timeline=[without_literals(moment) for moment in record.moments()],
@@ -153,11 +156,19 @@ class Reporter:
         verdict = judge(record).text
         finished = Finished(record.took, record.status, record.outcome, verdict)
         if slow.blind is not None:
-            self.write(record, slow, slow.dump, finished)
+            self.write(record, slow, None, finished)
         elif slow.told is not None and record.outcome != "timeout":  # that is a report of its own
             self.out.deliver_end(replace(slow.told, finished=finished))
         if slow.report is not None:
             self.files.append(slow.report, end_text(record, verdict))
+
+
+def _last_stack(record: Record) -> LastStack | None:
+    """The last one that was taken of a request that has ended."""
+    if not record.samples:
+        return None
+    last = record.samples[-1]
+    return LastStack([str(frame) for frame in last.stack[-FRAMES:]], record.took - last.age)
 
 
 def begin(record: Record, threshold: float, snapshot: Snapshot | None) -> Slow:
@@ -167,5 +178,5 @@ def begin(record: Record, threshold: float, snapshot: Snapshot | None) -> Slow:
     loc = None if place is None else str(place)
     slow = Slow(threshold, loc, fingerprint(record.view, stack))
     if snapshot is not None:
-        slow.stack, slow.by, slow.dump = stack, snapshot.by, snapshot
+        slow.stack, slow.by = stack, snapshot.by
     return slow

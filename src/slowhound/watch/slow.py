@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
 from slowhound.config import Config
@@ -13,11 +15,11 @@ from slowhound.record import Record, snapshot_in_flight
 from slowhound.report import Snapshot
 from slowhound.stacks import look
 from slowhound.watch.locals import locals_of
-from slowhound.watch.looks import Looks, judge, keep_look, keep_snapshot
+from slowhound.watch.looks import Looks, judge, keep_look
 from slowhound.watch.loops import Loops
 from slowhound.watch.reporter import Outlets, Reporter, Slow, begin
 from slowhound.watch.stalls import BusyThreads
-from slowhound.watch.starved import Starvation
+from slowhound.watch.starvation import Starvation
 
 # When everything is slow at once the hound still looks at all that is in flight, each tick.
 REPORTS_PER_SCAN = 10
@@ -49,7 +51,8 @@ class SlowWatch:
         self._looks = Looks()
         self._busy = BusyThreads(out.threads, out.tell)
         self._reports_left = 0
-        self._keep_dumps = False  # for the next scan
+        # How another process is kept from reporting at the same time; set with the black box.
+        self.reporting: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)
 
     @property
     def shortest(self) -> float:
@@ -66,18 +69,13 @@ class SlowWatch:
 
         Returns when the next request will pass its threshold (monotonic), or infinity.
         """
-        dumped = self.starvation.begin_scan(now) or self._keep_dumps
-        self._keep_dumps = False
+        self.starvation.begin_scan(now)
         due = float("inf")
         self._reports_left = REPORTS_PER_SCAN
         looks_left = LATER_LOOKS_PER_SCAN
         records = snapshot_in_flight()
         shortest = self.shortest
-        if dumped:
-            self._looks.take(records, now, None)
-        else:
-            dumped = self._look(records, now)
-            now = time.monotonic() if dumped else now
+        now = self._look(records, now)
         for record in records:
             age = record.age(now)
             slow = record.slow
@@ -96,15 +94,14 @@ class SlowWatch:
             self._end(self.ended.popleft())
         self._busy.look(records, now)
         self.loops.look(records, now)
-        if dumped and not self._keep_dumps:
-            self.starvation.deadman.clear_all()
         return due
 
-    def _look(self, records: list[Record], now: float) -> bool:
-        """Takes the looks; True when that took long: a look reads /proc, and gives up the GIL."""
-        self._looks.take(records, now, self.starvation.deadman.still_wanted)
-        self.starvation.deadman.disarm()
-        return self.starvation.begin_scan(time.monotonic(), since=now)
+    def _look(self, records: list[Record], now: float) -> float:
+        """Takes the looks; the time afterwards. The GIL may be lost meanwhile, and held."""
+        self.starvation.holders.wanted = wanted = time.monotonic()
+        self._looks.take(records, now)
+        after = time.monotonic()
+        return after if self.starvation.begin_scan(after, wanted=wanted) else now
 
     def _consider(self, record: Record, age: float) -> float:
         threshold = self._threshold(record)
@@ -112,9 +109,8 @@ class SlowWatch:
             return record.started + threshold
         if self._reports_left <= 0:
             return 0.0  # at the next look, which is due at once
-        with self.starvation.deadman.alone() as free:
+        with self.reporting() as free:
             if not free:
-                self._keep_dumps = True
                 return 0.0  # a neighbour is just writing the report
             self._reports_left -= 1
             self._report(record, threshold)
@@ -138,15 +134,13 @@ class SlowWatch:
 
     def ending(self, record: Record, now: float) -> None:
         """Called by the request's own thread: was it slow, and has the hound seen it?"""
-        dump = self.starvation.ending(record, now)
+        self.starvation.ending(record, time.thread_time())
         if record.slow is None and record.took >= self.shortest:
             threshold = self._threshold(record)
             if record.took >= threshold:
                 # Nobody looked: while C code holds the GIL the hound cannot run either.
-                slow = begin(record, threshold, dump)
+                slow = begin(record, threshold, None)
                 slow.blind = self.starvation.longest(record, now)
-                if slow.dump is not None:
-                    keep_snapshot(record, slow.dump)
                 slow.verdict = judge(record).word
                 self.reporter.name(record, slow)
                 slow.claim(record)
@@ -175,11 +169,8 @@ class SlowWatch:
         now = self._snapshot(record)
         if now is None:
             return
-        # What it did while nobody could look says more than what it does afterwards.
-        snapshot = self.starvation.dumps.get(record.number)
-        if snapshot is None and record.slot is not None and record.slot.reported(record.number):
-            snapshot = self.starvation.wrote(record)  # what the neighbour has reported
-        snapshot = snapshot or now
+        # What it did right after it had held the GIL says more than what it does a moment later.
+        snapshot = self.starvation.after.get(record.number) or now
         slow = begin(record, threshold, snapshot)
         slow.next_age = _next(threshold, now.age)
         # Before the claim: a request that ends from now on names the report that will be there.
@@ -188,7 +179,8 @@ class SlowWatch:
             if record.slot is not None:
                 record.slot.report(record.number)
             self.reporter.write(record, slow, snapshot)
-            if snapshot is not now:
+            if slow.given or snapshot is not now:
+                # A neighbour's report has no stack of now; one of the hold's end, no variables.
                 self.reporter.again(record, slow, now)
             if record.done:  # it ended meanwhile, and did not see the report
                 self.ended.append(record)
@@ -197,9 +189,9 @@ class SlowWatch:
         slow.next_age = _next(slow.next_age, age)
         said = judge(record)
         slow.verdict = said.word
-        for snapshot in (self.starvation.dumps.get(record.number), self._snapshot(record)):
-            if snapshot is not None:
-                self.reporter.again(record, slow, snapshot, said.text)
+        snapshot = self.starvation.after.get(record.number) or self._snapshot(record)
+        if snapshot is not None:
+            self.reporter.again(record, slow, snapshot, said.text)
 
     def _end(self, record: Record) -> None:
         slow = record.slow

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slowhound.frames import Stack, innermost
 from slowhound.reporttext import one_line
-from slowhound.waiting import GIL, NOTHING, RUNNING
+from slowhound.waiting import GIL, RUNNING
 
 INNERMOST = 5  # frames that are compared: a stack that differs further out is the same work
 SHOWN = 3
@@ -33,12 +33,15 @@ class Verdict:
     text: str
 
 
-def verdict(samples: Sequence[Sample], deadlock: str | None = None) -> Verdict:
+def verdict(
+    samples: Sequence[Sample], deadlock: str | None = None, gil_hold: float = 0.0
+) -> Verdict:
     """What the looks at one request say.
 
     Args:
         samples: the looks, oldest first.
         deadlock: what is known of one that the request is part of, in a line.
+        gil_hold: seconds for which the request's thread held the GIL, as it seems.
 
     Returns:
         ``stuck`` when the innermost frames were the same at each of two or more looks, ``slow``
@@ -51,8 +54,8 @@ def verdict(samples: Sequence[Sample], deadlock: str | None = None) -> Verdict:
     else:
         word, text = "slow", f"slow: {_shares(samples)}; estimated from {len(samples)} looks"
         text += _moved(samples)
-    if any(each.waiting == NOTHING for each in samples):
-        text += "; it held the GIL: no other thread of the process ran meanwhile"
+    if gil_hold:
+        text += f"; it held the GIL for about {_seconds(gil_hold)} s (estimate)"
     text += _cpu(samples)
     return Verdict(word, f"{text}\ndeadlock: {one_line(deadlock)}" if deadlock else text)
 
@@ -61,7 +64,7 @@ def _single(samples: Sequence[Sample]) -> str:
     if not samples:
         return "unknown: nobody has looked"
     last = samples[-1]
-    waiting = f", {_doing(last.waiting)}" if last.waiting and last.waiting != NOTHING else ""
+    waiting = f", {_doing(last.waiting)}" if last.waiting else ""
     return f"unknown: one look, after {_seconds(last.age)} s, in {place(last.stack)}{waiting}"
 
 
@@ -69,7 +72,7 @@ def _stuck(samples: Sequence[Sample]) -> str:
     first, last = samples[0], samples[-1]
     text = f"stuck for about {_seconds(last.age - first.age)} s in {place(last.stack)}"
     text += f", the same at {len(samples)} looks"
-    said = Counter(each.waiting for each in samples if each.waiting and each.waiting != NOTHING)
+    said = Counter(each.waiting for each in samples if each.waiting)
     if said:
         most, times = said.most_common(1)[0]
         text += f", {_doing(most)}"

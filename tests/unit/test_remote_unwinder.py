@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from slowhound import remote
+from slowhound.gil import remote_unwinder
 from tests.harness.waiting import eventually
 
 CHILD = """
@@ -32,7 +32,8 @@ def test_stack_of_a_child_is_read() -> None:
             child.stdout.readline()
 
             def functions() -> list[str]:
-                stack = remote.stacks(child.pid, platform.python_version()).get(child.pid, ())
+                found = remote_unwinder.read(child.pid, platform.python_version())
+                stack = found.stacks.get(child.pid, ()) if found is not None else ()
                 return [frame.function for frame in stack]
 
             eventually(lambda: functions()[:2] == ["<module>", "waits"], "its stack")
@@ -42,9 +43,9 @@ def test_stack_of_a_child_is_read() -> None:
 
 def test_process_of_another_version_is_not_read() -> None:
     """The layout of its memory is not known."""
-    assert remote.stacks(os.getpid(), "3.0.0") == {}
+    assert remote_unwinder.read(os.getpid(), "3.0.0") is None
 
 
 def test_process_that_is_not_there_has_no_stacks() -> None:
     """Whatever goes wrong means: not by this way."""
-    assert remote.stacks(2**30, platform.python_version()) == {}
+    assert remote_unwinder.read(2**30, platform.python_version()) is None

@@ -1,10 +1,12 @@
-"""Stacks that threads wrote of themselves, read from whatever stands in their file."""
+"""The stacks of a fatal error: who writes them, and what is read from whatever stands there."""
 
 from __future__ import annotations
 
 import faulthandler
 import os
-import struct
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from slowhound.fatal_errors import FatalStacks, of_box
 from slowhound.frames import Dumped, Frame, from_faulthandler
-from slowhound.selfdumps import FATAL, LENGTH, PAGE, REGION, SIGNALS, SelfDumps, of_box, region_at
 
 ANY_FILE = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
@@ -151,106 +153,34 @@ def test_what_this_python_writes(tmp_path: Path) -> None:
 # The file
 
 
-def write(path: Path, cells: dict[int, int], regions: dict[int, bytes]) -> SelfDumps:
-    """A file of stacks with these cells and regions."""
-    with path.open("wb") as file:
-        file.truncate(LENGTH)
-        for cell, value in cells.items():
-            file.seek(cell * 8)
-            file.write(struct.pack("=q", value))
-        for number, text in regions.items():
-            file.seek(region_at(number))
-            file.write(text)
-    return SelfDumps(str(path))
-
-
-ONE = f"Stack (most recent call first):\n{STACK}".encode()
-
-
-def test_stack_of_a_thread_is_found_by_its_system_id(tmp_path: Path) -> None:
-    """The table says which region is whose."""
-    dumps = write(tmp_path / "f", {60: 4711, SIGNALS + 60: 99}, {60: ONE})
-    found = dumps.of(4711)
-    assert found is not None
-    assert (found.stack, found.by) == ((OUTER, INNER), "thread")
-    assert found.taken == (tmp_path / "f").stat().st_mtime
-    assert dumps.of(99) is None
-    assert dumps.threads == {4711: 60}
-
-
-def test_last_of_several_stacks_counts(tmp_path: Path) -> None:
-    """A thread that held the GIL twice has written twice."""
-    later = ONE.replace(b"line 12", b"line 13")
-    found = write(tmp_path / "f", {60: 4711}, {60: ONE + later}).of(4711)
-    assert found is not None
-    assert found.stack[-1].line == 13
-
-
-def test_region_of_nobody_is_not_read(tmp_path: Path) -> None:
-    """Once its thread has ended, what it wrote is nobody's."""
-    assert write(tmp_path / "f", {SIGNALS + 60: 99}, {60: ONE}).of(0) is None
-
-
 def test_fatal_error_has_the_stack_of_each_thread(tmp_path: Path) -> None:
     """The one that faulted, and those beside, which are known by their idents."""
-    cells = {60: 4711, SIGNALS + 60: 0x7F5B0D2F8740, 61: 4712, SIGNALS + 61: 0x7F5B0C7FE6C0}
-    dumps = write(tmp_path / "f", cells, {FATAL: FATAL_3_14.encode(), 60: ONE})
-    fault, bystander = dumps.of(4711), dumps.of(4712)
+    (tmp_path / "f").write_text(FATAL_3_14)
+    found = FatalStacks(str(tmp_path / "f"))
+    fault, bystander = found.of(0x7F5B0D2F8740), found.of(0x7F5B0C7FE6C0)
     assert fault is not None
     assert bystander is not None
     assert (fault.by, bystander.by) == ("fault", "bystander")
     assert fault.stack == (OUTER, INNER)
+    assert fault.taken == (tmp_path / "f").stat().st_mtime
     assert bystander.stack[-1].function == "run"
-
-
-def test_stack_as_large_as_its_region(tmp_path: Path) -> None:
-    """One that filled its region does not run into the next."""
-    frame = b'  File "/app/views.py", line 12 in total\n'
-    full = (ONE + frame * 3000)[:REGION]
-    dumps = write(tmp_path / "f", {60: 1, 61: 2}, {60: full, 61: ONE})
-    first, second = dumps.of(1), dumps.of(2)
-    assert first is not None
-    assert second is not None
-    assert len(first.stack) > 1000
-    assert second.stack == (OUTER, INNER)
-
-
-CELLS = st.dictionaries(
-    st.integers(0, 2 * SIGNALS - 1), st.sampled_from([1, 2, 3, -1, 2**62, -(2**63)])
-)
-REGIONS = st.dictionaries(
-    st.integers(0, SIGNALS - 1),
-    st.binary(max_size=200)
-    | st.lists(PIECES).map("".join).map(lambda text: text.encode("utf-8", "surrogatepass")),
-)
+    assert found.of(4711) is None
 
 
 @ANY_FILE
-@given(CELLS, REGIONS)
-def test_any_cells_and_regions_give_a_result(
-    tmp_path: Path, cells: dict[int, int], regions: dict[int, bytes]
-) -> None:
-    """The file is another process's word, and may be half written."""
-    dumps = write(tmp_path / "f", cells, regions)
-    for thread in (*dumps.threads, 0, 1, -5):
-        found = dumps.of(thread)
-        assert found is None or found.by in ("thread", "fault", "bystander")
-
-
-@ANY_FILE
-@given(st.binary(max_size=2 * PAGE))
+@given(st.binary(max_size=2000))
 def test_any_bytes_give_a_result(tmp_path: Path, data: bytes) -> None:
-    """However short the file is."""
+    """The file is another process's word, and may be half written."""
     path = tmp_path / "f"
     path.write_bytes(data)
-    SelfDumps(str(path)).of(1)
+    FatalStacks(str(path)).of(1)
 
 
 def test_no_file_no_stacks(tmp_path: Path) -> None:
     """Nothing beside the box, a link, a folder: there are no stacks."""
     box = str(tmp_path / "1-2.box")
     assert of_box(box) is None
-    (tmp_path / "elsewhere").write_bytes(bytes(LENGTH))
+    (tmp_path / "elsewhere").write_text(FATAL_3_14)
     stacks = tmp_path / "1-2.stacks"
     stacks.symlink_to(tmp_path / "elsewhere")
     assert of_box(box) is None
@@ -263,3 +193,121 @@ def test_pipe_in_the_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None
     """A named pipe is no regular file, and nobody hangs on it."""
     os.mkfifo(tmp_path / "1-2.stacks")
     assert of_box(str(tmp_path / "1-2.box")) is None
+
+
+# Who writes it. Each case is a process of its own, for it is about its signals.
+
+BEGIN = """
+import ctypes, faulthandler, os, signal, subprocess, sys, threading
+from slowhound import fatal_errors
+path = sys.argv[1] + "/1-2.stacks"
+"""
+DIE = "\nctypes.string_at(0)\n"
+C_HANDLER = r"""
+#include <signal.h>
+#include <unistd.h>
+static void mine(int number) { write(1, "mine", 4); _exit(9); }
+void take(int number) { signal(number, mine); }
+"""
+
+
+def run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """The end of a process that did this."""
+    argv = [sys.executable, "-X", "utf8", "-c", BEGIN + script, str(folder)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+
+
+def written(folder: Path) -> list[str]:
+    """The functions of the thread that died, outermost first."""
+    found = from_faulthandler((folder / "1-2.stacks").read_text())
+    return [frame.function for each in found if each.current for frame in each.stack]
+
+
+def test_segmentation_fault_writes_the_stack(tmp_path: Path) -> None:
+    """Into the file, and the process dies of the signal as it would have."""
+    script = "fatal_errors.write_to(path)\ndef view():\n    ctypes.string_at(0)\nview()\n"
+    done = run(tmp_path, script)
+    assert done.returncode == -signal.SIGSEGV
+    assert written(tmp_path)[:2] == ["<module>", "view"]
+    assert done.stderr == ""
+
+
+def test_handler_of_abort_is_given_back(tmp_path: Path) -> None:
+    """Gunicorn ends a worker that timed out by SIGABRT, which is no fatal error then."""
+    script = """
+signal.signal(signal.SIGABRT, lambda *_: sys.exit(7))
+fatal_errors.write_to(path)
+signal.raise_signal(signal.SIGABRT)
+"""
+    assert run(tmp_path, script).returncode == 7
+    assert written(tmp_path) == []
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_faulthandler_of_the_application_stays(tmp_path: Path, when: str) -> None:
+    """Whether it was enabled before or later, also in a forked child."""
+    both = ["faulthandler.enable()", "fatal_errors.write_to(path)"]
+    script = "\n".join(both if when == "before" else both[::-1])
+    done = run(tmp_path, f"{script}\npid = os.fork()\nif pid: os.waitpid(pid, 0){DIE}")
+    assert done.returncode == -signal.SIGSEGV
+    assert done.stderr.count("Fatal Python error: Segmentation fault") == 2
+    assert written(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL"])
+def test_handler_of_a_library_stays(tmp_path: Path, name: str) -> None:
+    """A Java machine, for one, lives on SIGSEGV; Python does not know of its handler."""
+    (tmp_path / "lib.c").write_text(C_HANDLER)
+    command = ["gcc", "-shared", "-fPIC", "-o", f"{tmp_path}/lib.so", f"{tmp_path}/lib.c"]
+    subprocess.run(command, check=True)
+    script = f"""
+ctypes.CDLL(sys.argv[1] + "/lib.so").take(signal.{name})
+fatal_errors.write_to(path)
+os.kill(os.getpid(), signal.{name})
+"""
+    done = run(tmp_path, script)
+    assert (done.returncode, done.stdout) == (9, "mine")
+    assert written(tmp_path) == []
+
+
+def test_forked_child_does_not_write_into_the_file_of_its_parent(tmp_path: Path) -> None:
+    """Its fault is not its parent's; and it says nothing on standard error either."""
+    script = """
+fatal_errors.write_to(path)
+pid = os.fork()
+if pid == 0:
+    ctypes.string_at(0)
+assert os.waitpid(pid, 0)[1] == signal.SIGSEGV
+"""
+    done = run(tmp_path, script)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "1-2.stacks").read_text() == ""
+
+
+def test_new_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    """When the box was made anew; no descriptor is left behind."""
+    script = """
+before = len(os.listdir("/proc/self/fd"))
+fatal_errors.write_to(sys.argv[1] + "/0-0.stacks")
+fatal_errors.write_to(path)
+assert len(os.listdir("/proc/self/fd")) == before + 1
+assert os.listdir(sys.argv[1]) == ["1-2.stacks"]
+"""
+    done = run(tmp_path, script + DIE)
+    assert done.returncode == -signal.SIGSEGV, done.stderr
+    assert written(tmp_path) == ["<module>", "string_at"]
+
+
+def test_no_other_signal_is_handled(tmp_path: Path) -> None:
+    """Only those of fatal errors have a handler afterwards that had none before."""
+    script = """
+def caught():
+    lines = open("/proc/self/status").read().splitlines()
+    mask = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:"))
+    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+before = caught()
+fatal_errors.write_to(path)
+fatal = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+assert caught() - before == fatal, caught() - before
+"""
+    assert run(tmp_path, script).returncode == 0

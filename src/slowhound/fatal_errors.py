@@ -1,0 +1,182 @@
+"""The stacks of a fatal error, in the file ``DIR/boxes/<pid>-<ns>.stacks`` beside the box.
+
+A process that dies of a segmentation fault, or similar, writes the stacks of its threads there:
+faulthandler does, from C, as the last thing that happens in it. Before that nothing is written,
+and no other signal is handled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import threading
+import weakref
+
+from slowhound.boxes import STACKS, beside, open_box
+from slowhound.frames import TakenStack, from_faulthandler
+
+# faulthandler writes at most 100 threads of 100 frames, some 80 bytes each.
+LARGEST = 4 * 1024**2
+FATAL = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL")
+
+
+# In the process itself
+
+
+class _Target:
+    """What faulthandler writes to.
+
+    It keeps this object for as long as it is enabled with it: a weak reference to it tells whether
+    faulthandler is still ours, or was enabled anew by the application.
+    """
+
+    def __init__(self, path: str, flags: int = 0) -> None:
+        self.fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | flags)
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):  # the latter: it was never opened
+            os.close(self.fd)
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def flush(self) -> None:
+        pass
+
+
+_target: weakref.ref[_Target] | None = None
+_path = ""  # of this process's file; also where faulthandler is somebody else's
+
+
+def is_ours() -> bool:
+    """True while faulthandler is enabled, and by slowhound."""
+    return _target is not None and _target() is not None
+
+
+def write_to(path: str) -> None:
+    """Makes the file at ``path``, and has a fatal error written there unless somebody wants it.
+
+    The application's own comes first: a faulthandler that is enabled already, a handler of SIGSEGV
+    and its kind in a library (a Java machine lives on them), a handler of SIGABRT that could not
+    be given back.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    global _path
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    forget(remove=True)
+    _path = path
+    if is_ours():
+        _enable(_Target(path))  # only the descriptor changes, no handler is installed anew
+        return
+    abort = signal.getsignal(signal.SIGABRT)
+    given_back = callable(abort) or abort == signal.SIG_IGN
+    in_main = threading.current_thread() is threading.main_thread()
+    # Only the main thread can give the handler of SIGABRT back.
+    if faulthandler.is_enabled() or _caught(abort) or (given_back and not in_main):
+        return
+    _enable(_Target(path))
+    if given_back:
+        # Gunicorn's, for one: its SIGABRT ends a worker that timed out, in Python.
+        signal.signal(signal.SIGABRT, abort)
+
+
+def forget(*, remove: bool) -> None:
+    """The box beside the file is gone, and with ``remove`` the file, too.
+
+    The handlers stay until the process ends.
+    """
+    global _path
+    if remove and _path:
+        with contextlib.suppress(OSError):
+            os.unlink(_path)
+    _path = ""
+
+
+def _enable(target: _Target) -> None:
+    global _target
+    before = _target() if _target is not None else None  # stays open until it is replaced
+    faulthandler.enable(file=target, all_threads=True)
+    _target = weakref.ref(target)
+    del before
+
+
+def _caught(abort: object) -> bool:
+    """True when one of the signals has a handler already, Python's or a library's."""
+    numbers = [getattr(signal, name) for name in FATAL]
+    if any(signal.getsignal(number) != signal.SIG_DFL for number in numbers) or abort is None:
+        return True
+    if abort == signal.SIG_DFL:
+        numbers.append(signal.SIGABRT)
+    # Python knows only of the handlers that were there when it started, and of its own.
+    mask = _mask_of_handlers()
+    return any(mask >> (number - 1) & 1 for number in numbers)
+
+
+def _mask_of_handlers() -> int:
+    """The signals that this process catches, as the kernel says; 0 where it does not."""
+    try:
+        with open("/proc/self/status", "rb") as status:
+            for line in status:
+                if line.startswith(b"SigCgt:"):
+                    return int(line.split()[1], 16)
+    except (OSError, ValueError, IndexError):
+        pass
+    return 0
+
+
+def _forget_after_fork() -> None:
+    """A forked child must not write into its parent's file; its handlers are left alone.
+
+    What the application has enabled since stays enabled.
+    """
+    global _path
+    _path = ""
+    if is_ours():
+        try:
+            _enable(_Target(os.devnull))
+        except OSError:
+            faulthandler.disable()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+# Whoever reads it after the death
+
+
+class FatalStacks:
+    """The stacks in the file of a dead process; it may hold any bytes.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        fd = open_box(path)
+        try:
+            self.taken = os.fstat(fd).st_mtime
+            text = os.pread(fd, LARGEST, 0).decode("utf-8", "replace")
+        finally:
+            os.close(fd)
+        self._stacks = {
+            dumped.ident: TakenStack(
+                dumped.stack, self.taken, "fault" if dumped.current else "bystander"
+            )
+            for dumped in from_faulthandler(text)
+        }
+
+    def of(self, ident: int) -> TakenStack | None:
+        """The stack of the thread that Python calls ``ident``, or None."""
+        return self._stacks.get(ident)
+
+
+def of_box(path: str) -> FatalStacks | None:
+    """What stands beside the box at ``path``; None when it cannot be read."""
+    with contextlib.suppress(OSError):
+        return FatalStacks(beside(path, STACKS))
+    return None

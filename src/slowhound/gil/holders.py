@@ -1,0 +1,115 @@
+"""Who has held the GIL while the hound could not run: an estimate from the clocks of threads.
+
+The hound notes the CPU time of each Python thread before it sleeps. While it waits for the GIL it
+wakes once in a switch interval, finds the GIL held, and sleeps again; the kernel counts how often.
+When that adds up, the thread that has used the CPU most meanwhile is taken for the one that held
+it. A thread that held it and slept used none, and is not found; one that computes without the GIL
+beside it is taken for it. Nothing is done to any thread.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import NamedTuple
+
+from slowhound.waiting import cpu_seconds, turns_on_cpu
+
+# Seconds of waiting from which on somebody is looked for: fifty turns of the GIL.
+LATE = 0.25
+# Of that time, what the one who held the GIL has at least spent on the CPU: it gets no more of a
+# CPU on a machine where five want one.
+SHARE = 0.1
+# Threads that used at least half of what the busiest did may have held it, too. Where there are
+# more than so many, they took turns, and nobody is named.
+MOST_SUSPECTS = 2
+# Seconds between two notes of all clocks, 1 µs for each thread: not at each of a hundred samples.
+NOTE_EVERY = 0.1
+
+
+class Hold(NamedTuple):
+    """A time for which the hound waited for the GIL: its length, and what each thread used of it.
+
+    ``used`` are seconds of CPU by the system's ids, of those that may have held it.
+    """
+
+    seconds: float
+    used: dict[int, float]
+
+
+class Holders:
+    """The clocks of one process's threads; all but ``used_by`` is called by the hound alone."""
+
+    def __init__(self) -> None:
+        self._cpu: dict[int, float] = {}
+        self._noted_at = 0.0
+        self._hound = self._turns = 0
+        self._interval = sys.getswitchinterval()
+        # When the hound wanted to run, monotonic; None while it is busy or waits for a disk.
+        self.wanted: float | None = None
+
+    def asleep(self, wakes_at: float) -> None:
+        """The hound sleeps until then (monotonic)."""
+        now = time.monotonic()
+        if now - self._noted_at >= NOTE_EVERY:
+            self._noted_at = now
+            self._hound = threading.get_native_id()
+            self._turns = turns_on_cpu(self._hound)
+            self._interval = sys.getswitchinterval()
+            clocks = ((thread, cpu_seconds(thread)) for thread in _threads())
+            self._cpu = {thread: cpu for thread, cpu in clocks if cpu is not None}
+        self.wanted = wakes_at
+
+    def since(self, wanted: float, now: float, begun: dict[int, float]) -> Hold | None:
+        """The hold that has just ended, when the hound has wanted to run since ``wanted``.
+
+        ``begun`` has the CPU time at which each request in flight began, by its thread. None when
+        it was not the GIL that the hound waited for.
+        """
+        waited = self._waited(now - wanted)
+        if waited < LATE:
+            return None
+        used = {}
+        for thread in {*_threads(), *begun} - {self._hound}:
+            cpu = cpu_seconds(thread)
+            # A thread that was not there at the last note has used all of its time since.
+            before = max(self._cpu.get(thread, 0.0), begun.get(thread, 0.0))
+            if cpu is not None and cpu - before >= waited * SHARE:
+                used[thread] = cpu - before
+        most = max(used.values(), default=0.0)
+        used = {thread: each for thread, each in used.items() if each >= most / 2}
+        return Hold(waited, used if len(used) <= MOST_SUSPECTS else {})
+
+    def used_by(self, thread: int, cpu: float, begun: float) -> float:
+        """Seconds for which the calling ``thread`` has just held the GIL, as it seems; or 0.
+
+        Called by the thread of a request that ends: the hound still waits. ``cpu`` is what the
+        thread has used by now, ``begun`` what it had when the request began.
+        """
+        wanted = self.wanted
+        late = 0.0 if wanted is None else time.monotonic() - wanted
+        waited = self._waited(late) if late >= LATE else 0.0
+        used = cpu - max(self._cpu.get(thread, 0.0), begun)
+        return used if waited >= LATE and used >= waited * SHARE else 0.0
+
+    def _waited(self, late: float) -> float:
+        """Of the seconds ``late`` those for which the hound certainly waited for the GIL.
+
+        A process that was stopped, and a hound that waited for a CPU or a disk, had no such turns.
+        """
+        turns = turns_on_cpu(self._hound) - self._turns
+        # A sampler may have shortened the interval in between; the hold was longer than one.
+        return min(turns * max(self._interval, sys.getswitchinterval()), late)
+
+
+def _threads() -> list[int]:
+    """Python's threads in this process, by the system's ids."""
+    main = threading.main_thread()
+    return [
+        # In a forked process Python (3.11) still has the parent's native id of the main one.
+        os.getpid() if thread is main else thread.native_id
+        for thread in list(threading._active.values())  # type: ignore[attr-defined]
+        if thread is main or thread.native_id is not None
+    ]

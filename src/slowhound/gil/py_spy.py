@@ -1,0 +1,94 @@
+"""Stacks of another Python process by py-spy, where that is installed: ``slowhound[pyspy]``.
+
+py-spy (https://github.com/benfred/py-spy) reads the memory of the process. With ``--nonblocking``
+it does not stop it. It is a process of its own, started by Gunicorn's arbiter, the sidecar or a
+command, never by a worker. It needs the kernel's leave (ptrace), as a debugger does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import msgspec
+
+from slowhound.frames import Frame, Stack
+from slowhound.gil.reading import Reading, stable
+from slowhound.guard import log
+
+# Seconds for one of the two readings. One takes 0.1 on an idle machine.
+TIME_LIMIT = 2.0
+
+
+class _Frame(msgspec.Struct):
+    name: str
+    filename: str
+    line: int = 0
+
+
+class _Thread(msgspec.Struct):
+    frames: list[_Frame]
+    os_thread_id: int | None = None
+    owns_gil: bool = False
+
+
+_decode = msgspec.json.Decoder(list[_Thread]).decode
+
+
+def command() -> str | None:
+    """The path of py-spy: of this interpreter's environment, else on the PATH; None: there is none.
+
+    Raises nothing.
+    """
+    beside = os.path.join(os.path.dirname(sys.executable or ""), "py-spy")
+    return beside if os.access(beside, os.X_OK) else shutil.which("py-spy")
+
+
+def read(pid: int, _python: str = "") -> Reading | None:
+    """The stack of each thread by the system's id; None when py-spy cannot read the process.
+
+    Takes 4 s at the most.
+    """
+    program = command()
+    if program is None:
+        return None
+    try:
+        first, second = _dump(program, pid), _dump(program, pid)
+    except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as exc:
+        log.debug("slowhound: py-spy cannot read pid %d: %r", pid, exc)
+        return None
+    stacks = stable(_stacks(first), _stacks(second))
+    # Of a moment each: only who held the GIL both times is said to hold it.
+    both = {each.os_thread_id for each in first if each.owns_gil} & {
+        each.os_thread_id for each in second if each.owns_gil
+    }
+    holder = both.pop() if len(both) == 1 else None
+    return Reading(stacks, "py-spy", holder) if stacks else None
+
+
+def _dump(program: str, pid: int) -> list[_Thread]:
+    argv = [program, "dump", "--nonblocking", "--json", "--pid", str(pid)]
+    done = subprocess.run(  # noqa: S603  our own words and a number
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=TIME_LIMIT,
+        check=True,
+    )
+    return _decode(done.stdout)
+
+
+def _stacks(threads: list[_Thread]) -> dict[int, Stack]:
+    return {
+        each.os_thread_id: tuple(_plain(frame) for frame in reversed(each.frames))
+        for each in threads
+        if each.os_thread_id is not None
+    }
+
+
+def _plain(frame: _Frame) -> Frame:
+    # A qualified name; every other way has the bare one.
+    return Frame(frame.filename, frame.line, frame.name.rpartition(".")[2])

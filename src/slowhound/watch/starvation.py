@@ -1,0 +1,121 @@
+"""After a time in which the hound could not run: who held the GIL, and who waited for it?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from slowhound.frames import current_frames, from_frame, innermost
+from slowhound.gil.holders import Hold, Holders
+from slowhound.record import Record, snapshot_in_flight
+from slowhound.report import Snapshot
+from slowhound.stacks import running, shares_thread, stack_of
+
+# Seconds between two scans that are more than the hound's own sleep.
+LONG_GAP = 0.5
+
+
+class Starvation:
+    """The times for which the hound could not run, and who held the GIL in them, as it seems.
+
+    A gap alone proves nothing: the process may have been stopped. ``gil.holders`` says what does.
+    """
+
+    def __init__(self) -> None:
+        self.holders = Holders()
+        self.last_scan = time.monotonic()
+        # (end, length) in seconds.
+        self.gaps: deque[tuple[float, float]] = deque(maxlen=16)
+        # Stacks of those that had held the GIL when this scan began, by the requests' numbers.
+        self.after: dict[int, Snapshot] = {}
+        # Requests that held the GIL and have ended since the last scan, by their threads.
+        self._ended: dict[int, Record] = {}
+
+    def asleep(self, seconds: float) -> None:
+        """The hound is about to sleep for so long."""
+        self.holders.asleep(time.monotonic() + seconds)
+
+    def begin_scan(self, now: float, *, wanted: float | None = None) -> bool:
+        """Notes the time of a scan; True when the hound could not run for long before it.
+
+        ``wanted``: since when it has wanted to run; None: since it should have woken.
+        """
+        gap = now - (self.last_scan if wanted is None else wanted)
+        since = self.holders.wanted if wanted is None else wanted
+        self.holders.wanted = None
+        if wanted is None:
+            self.after = {}
+        elif gap <= LONG_GAP:
+            return False  # nothing has come between
+        self.last_scan = now
+        if gap > LONG_GAP:
+            self.gaps.append((now, gap))
+        if since is None:
+            return False
+        # Before anything that lets go of the GIL: after a C call CPython gives it away at once, so
+        # whoever held it is mostly still there. Where a third thread came in between it has gone
+        # on, so its place is said to be the one afterwards.
+        records = snapshot_in_flight()
+        begun = {each.native_id: each.cpu_started for each in records if not shares_thread(each)}
+        hold = self.holders.since(since, now, begun)
+        if hold is not None:
+            self._attribute(hold, now, records)
+        return hold is not None
+
+    def longest(self, record: Record, now: float) -> float:
+        """The longest time within the request's life for which the hound did not run."""
+        gaps = [length for end, length in list(self.gaps) if end > record.started]
+        return max((now - self.last_scan, *gaps))
+
+    def ending(self, record: Record, cpu: float) -> None:
+        """Called by the request's own thread, whose CPU clock is at ``cpu``.
+
+        It may end before the hound gets the GIL, and is then no more to be seen in flight.
+        """
+        if record.gil_hold or shares_thread(record):
+            return
+        used = self.holders.used_by(record.native_id, cpu, record.cpu_started)
+        if used:
+            record.gil_hold = min(used, record.took)
+            self._ended[record.native_id] = record
+
+    def _attribute(self, hold: Hold, now: float, records: list[Record]) -> None:
+        """Puts the wait of each request down to the thread that held the GIL, if one is found."""
+        ended, self._ended = self._ended, {}
+        if not hold.used:
+            return
+        suspects = [each for each in records if each.native_id in hold.used and running(each)]
+        named = [f"{each.id} {each.view or each.path}" for each in ended.values()]
+        for record in suspects:
+            stack = stack_of(record)
+            held = min(hold.used[record.native_id], record.age(now))
+            # Of several that used the CPU, which one held the GIL is not known.
+            if len(hold.used) == 1:
+                record.gil_hold += held
+                if stack is not None:
+                    self.after[record.number] = Snapshot(record.age(), stack, after_hold=held)
+            where = f", afterwards at {innermost(stack)}" if stack else ""
+            named.append(f"{record.id} {record.view or record.path}{where}")
+        others = hold.used.keys() - ended.keys() - {each.native_id for each in suspects}
+        named += _threads(others)
+        for record in records:
+            if record not in suspects and named:
+                record.gil_wait += min(max(hold.used.values()), record.age(now))
+                record.gil_held_by = " or ".join(named)
+
+
+def _threads(native_ids: Iterable[int]) -> list[str]:
+    """Threads that carry no request, by their names, and where they stand."""
+    wanted = set(native_ids)
+    if not wanted:
+        return []
+    frames = current_frames()
+    found = []
+    for ident, thread in list(threading._active.items()):  # type: ignore[attr-defined]
+        if thread.native_id in wanted:
+            where = innermost(from_frame(frames.get(ident)))
+            found.append(f"thread {thread.name}, afterwards at {where}")
+            wanted.discard(thread.native_id)
+    return found + [f"thread {native_id}" for native_id in wanted]

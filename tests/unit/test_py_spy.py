@@ -1,0 +1,112 @@
+"""Stacks of another process by py-spy, which is a process of its own and may do anything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slowhound.gil import py_spy
+from tests.harness.waiting import eventually
+
+CHILD = """
+import re, sys
+class Shop:
+    def holds(self):
+        re.match(r"(a+)+$", "a" * 40 + "b")
+print("ready", flush=True)
+Shop().holds()
+"""
+
+
+def program(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something else in the place of py-spy."""
+    path = folder / "py-spy"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(py_spy, "command", lambda: str(path))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="the kernel may not allow it to others than root")
+def test_thread_that_holds_the_gil_is_read_and_named() -> None:
+    """Outermost frame first, functions by their bare names, the holder by the system's id."""
+    argv = [sys.executable, "-c", CHILD]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+            found = eventually(
+                lambda: (it := py_spy.read(child.pid)) and it.holder and it, "its stack"
+            )
+            assert (found.by, found.holder) == ("py-spy", child.pid)
+            assert [each.function for each in found.stacks[child.pid]][:2] == ["<module>", "holds"]
+        finally:
+            child.kill()
+
+
+def test_process_that_is_not_there_is_not_read() -> None:
+    """Whatever goes wrong means: not by this way."""
+    assert py_spy.read(2**22 + 1) is None
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "exit 1",
+        "echo nonsense",
+        "echo '[{\"frames\": 7}]'",
+        "echo '[]'",
+        "kill -KILL $$",
+    ],
+)
+def test_program_that_fails_gives_nothing(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exit code, no JSON, JSON of another kind, no thread, a death: none is an error."""
+    program(tmp_path, script, monkeypatch)
+    assert py_spy.read(os.getpid()) is None
+
+
+def test_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time is limited."""
+    program(tmp_path, "exec sleep 600", monkeypatch)
+    monkeypatch.setattr(py_spy, "TIME_LIMIT", 0.05)
+    assert py_spy.read(os.getpid()) is None
+
+
+def test_holder_is_told_when_both_readings_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GIL that changed hands in between was not held."""
+    thread = '[{"os_thread_id": %s, "owns_gil": true, "frames": [{"name": "f", "filename": "a"}]}]'
+    calls = tmp_path / "calls"
+    script = f"echo >> {calls}; echo '{thread % '7'}'"
+    program(tmp_path, script, monkeypatch)
+    found = py_spy.read(1)
+    assert found is not None
+    assert found.holder == 7
+    both = f"'{thread % '8'}'"
+    script = f"if [ -e {tmp_path}/again ]; then echo {both}; else touch {tmp_path}/again; "
+    program(tmp_path, script + f"echo '{thread % '7'}'; fi", monkeypatch)
+    assert py_spy.read(1) is None
+
+
+def test_py_spy_of_this_environment_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the one on the PATH; else there is none."""
+    own, other = tmp_path / "venv", tmp_path / "usr"
+    for folder in (own, other):
+        folder.mkdir()
+        (folder / "py-spy").touch(0o755)
+    monkeypatch.setattr(sys, "executable", str(own / "python"))
+    monkeypatch.setenv("PATH", str(other))
+    assert py_spy.command() == str(own / "py-spy")
+    (own / "py-spy").unlink()
+    assert py_spy.command() == str(other / "py-spy")
+    (other / "py-spy").unlink()
+    assert py_spy.command() is None

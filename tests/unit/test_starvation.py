@@ -1,0 +1,205 @@
+"""Who is said to have held the GIL, in a process with a real recorder and one or more requests."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slowhound.boxes import BoxState, survey
+from slowhound.gil.holders import Holders
+from slowhound.gil.unresponsive import silent_for
+from tests.harness.waiting import eventually
+
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the clocks of threads"),
+    pytest.mark.slow,
+]
+
+# Seconds for which nothing is heard of the process before it is let go; and what of them must be
+# found at least: half of them, where the machine has other work.
+HELD = 1.5
+LEAST = HELD / 2
+SCRIPT = """
+import ctypes, json, os, sys, threading, time
+from itertools import repeat
+from operator import not_
+from django.conf import settings
+settings.configure()
+import django
+django.setup()
+from slowhound import recorder
+from slowhound.config import load
+
+folder = sys.argv[1]
+go = os.fsencode(folder + "/go")
+active = recorder.start(load({"DIR": folder + "/d", "STREAM": None, "SLOW_AFTER": 0.5}))
+events = {}
+
+def burns():
+    "Uses the CPU with the GIL until the test lets it go."
+    any(map(not_, map(ctypes.PyDLL(None).access, repeat(go, 10**9), repeat(0))))
+
+def sleeps():
+    "Sleeps with the GIL until the test lets it go."
+    ctypes.PyDLL(None).open(go + b"-pipe", os.O_RDONLY)
+
+def waits():
+    while not os.path.exists(go):
+        time.sleep(0.01)
+    # Until the hound has run as well.
+    seen = active.box.cells[4]
+    while active.box.cells[4] == seen:
+        time.sleep(0.01)
+
+def computes():
+    while not os.path.exists(go):
+        sum(range(1000))
+
+def request(work):
+    record = active.begin("GET", f"/{work.__name__}/")
+    record.on_end = lambda event: events.setdefault(work.__name__, event)
+    work()
+    waits()
+    active.finish(record)
+
+def run(*works):
+    threads = [threading.Thread(target=request, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    return threads
+
+def end(threads):
+    for thread in threads:
+        thread.join()
+    fields = ("gil_hold_est", "gil_wait_est", "gil_held_by", "req_id")
+    print(json.dumps({name: {field: event[field] for field in fields if field in event}
+                      for name, event in events.items()}), flush=True)
+    os._exit(0)
+"""
+
+
+class Process:
+    """A process that runs such a script."""
+
+    def __init__(self, folder: Path, script: str) -> None:
+        self.folder = folder
+        os.mkfifo(folder / "go-pipe")
+        argv = [sys.executable, "-c", SCRIPT + script, str(folder)]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+
+    def state(self) -> BoxState | None:
+        if not (self.folder / "d" / "boxes").exists():
+            return None
+        return next(iter(survey(str(self.folder / "d"))[0]), None)
+
+    def wait_silent(self) -> None:
+        """Until its hound has not run for long."""
+        eventually(lambda: (it := self.state()) and silent_for(it) > HELD, "it is silent")
+
+    def let_go(self) -> dict[str, dict[str, Any]]:
+        """What its requests' events say in the end."""
+        (self.folder / "go").touch()
+        text, _ = self.process.communicate(timeout=50)
+        found: dict[str, dict[str, Any]] = json.loads(text)
+        return found
+
+
+def held(folder: Path, script: str) -> dict[str, dict[str, Any]]:
+    """The events of a process that held the GIL until nothing was heard of it for long."""
+    process = Process(folder, script)
+    process.wait_silent()
+    return process.let_go()
+
+
+def test_request_that_burned_the_cpu_held_the_gil(tmp_path: Path) -> None:
+    """The one beside it waited, and names it and where it was afterwards; both say for how long."""
+    found = held(tmp_path, "end(run(waits, burns))")
+    thief, victim = found["burns"], found["waits"]
+    assert thief["gil_hold_est"] >= LEAST
+    assert "gil_wait_est" not in thief
+    assert "gil_hold_est" not in victim
+    assert victim["gil_wait_est"] >= LEAST
+    assert victim["gil_held_by"].startswith(f"{thief['req_id']} /burns/, afterwards at <string>:")
+
+
+def test_thread_that_is_no_requests_is_named_by_its_name(tmp_path: Path) -> None:
+    """With its place afterwards."""
+    script = """
+started = run(waits)
+time.sleep(1.2)  # the hound learns of threads once a second
+threading.Thread(target=lambda: (time.sleep(1.2), burns(), waits()), name="nightly").start()
+end(started)
+"""
+    found = held(tmp_path, script)
+    assert found["waits"]["gil_held_by"].startswith("thread nightly, afterwards at <string>:")
+    assert found["waits"]["gil_wait_est"] >= LEAST
+
+
+def test_thread_that_slept_with_the_gil_is_not_found(tmp_path: Path) -> None:
+    """Nobody is accused: from inside, it looks like all that sleep."""
+    process = Process(tmp_path, "end(run(waits, sleeps))")
+    process.wait_silent()
+    with open(tmp_path / "go-pipe", "wb"):
+        found = process.let_go()
+    assert found.keys() == {"waits", "sleeps"}
+    assert not [each for each in found.values() if each.keys() & {"gil_hold_est", "gil_held_by"}]
+
+
+def test_stopped_process_accuses_nobody(tmp_path: Path) -> None:
+    """Its threads did not run either, and its hound did not wait for the GIL."""
+    process = Process(tmp_path, "end(run(waits, computes))")
+    eventually(lambda: len(pending(process)) == 2, "both begin")
+    os.kill(process.process.pid, signal.SIGSTOP)
+    process.wait_silent()
+    os.kill(process.process.pid, signal.SIGCONT)
+    found = process.let_go()
+    assert not [each for each in found.values() if each.keys() & {"gil_hold_est", "gil_held_by"}]
+
+
+def pending(process: Process) -> tuple[Any, ...]:
+    """The requests that its box names."""
+    from slowhound.boxes import read
+
+    state = process.state()
+    whole = read(Path(state.path).read_bytes()) if state is not None else None
+    return whole.pending if whole is not None else ()
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_request_that_ends_first_knows_that_it_held_the_gil(held: bool) -> None:
+    """Even where it ends before the hound gets its turn; one that computes without it did not."""
+    holders, slept, over, end = Holders(), *(threading.Event() for _ in range(3))
+
+    def hound() -> None:
+        holders.asleep(time.monotonic())
+        slept.set()
+        over.wait()  # then for the GIL: from now on it wants to run
+        end.wait()
+
+    thread = threading.Thread(target=hound)
+    thread.start()
+    slept.wait()
+    begun = time.thread_time()
+    while time.thread_time() - begun < 1.0:
+        if held:
+            over.set()
+            re.match(r"(a+)+$", "a" * 23 + "b")  # 0.5 s, in one call
+        else:
+            time.sleep(0)
+            zlib.compress(bytes(10**6))
+    used = holders.used_by(threading.get_native_id(), time.thread_time(), begun)
+    over.set()
+    end.set()
+    thread.join()
+    assert (used > 0) is held
