@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -213,38 +212,6 @@ def test_interval_of_switches_is_given_back(configure: Any) -> None:
     before = sys.getswitchinterval()
     ask("/waits/")
     eventually(lambda: sys.getswitchinterval() == before, "Python's own interval")
-
-
-def test_applications_own_interval_stays() -> None:
-    """What was set meanwhile is not overwritten; two that want it low do not mix."""
-    before = sys.getswitchinterval()
-    try:
-        switch.shorten("one")
-        switch.shorten("two")
-        switch.restore("one")
-        assert sys.getswitchinterval() == pytest.approx(switch.SHORT)
-        switch.restore("two")
-        assert sys.getswitchinterval() == before
-        switch.shorten("one")
-        sys.setswitchinterval(0.02)
-        switch.restore("one")
-        assert sys.getswitchinterval() == pytest.approx(0.02)
-    finally:
-        switch.restore("one")
-        sys.setswitchinterval(before)
-
-
-def test_forked_child_has_pythons_interval() -> None:
-    """None of the threads that sample is in it."""
-    before = sys.getswitchinterval()
-    switch.shorten("one")
-    try:
-        pid = os.fork()
-        if pid == 0:
-            os._exit(0 if sys.getswitchinterval() == before else 1)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    finally:
-        switch.restore("one")
 
 
 # Many at once, with no hound: rounds are made by hand.

@@ -1,0 +1,150 @@
+"""The switch interval is the whole process's: the application's own always wins."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from slowhound.flames import switch
+
+OURS = pytest.approx(switch.OURS * 1e-6)
+DEFAULT = pytest.approx(switch.DEFAULT * 1e-6)
+THEIRS = pytest.approx(0.0005)
+
+
+@pytest.fixture(autouse=True)
+def usual() -> Iterator[None]:
+    """Each begins and ends with Python's default."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.005)
+    yield
+    switch.restore("one")
+    switch.restore("two")
+    sys.setswitchinterval(before)
+
+
+def test_interval_is_lowered_until_nobody_needs_it() -> None:
+    """The first one lowers it, and the last one gives it back."""
+    switch.shorten("one")
+    switch.shorten("two")
+    assert sys.getswitchinterval() == OURS
+    switch.restore("one")
+    assert sys.getswitchinterval() == OURS
+    switch.restore("two")
+    assert sys.getswitchinterval() == DEFAULT
+
+
+@pytest.mark.parametrize("theirs", [0.0005, 0.001, 0.05, 1e-6])
+def test_what_the_application_has_set_is_left_alone(theirs: float) -> None:
+    """Shorter or longer than ours, it is not touched."""
+    sys.setswitchinterval(theirs)
+    switch.shorten("one")
+    assert sys.getswitchinterval() == pytest.approx(theirs)
+    switch.restore("one")
+    assert sys.getswitchinterval() == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("theirs", [0.0005, 0.001, 0.05, 0.005])
+def test_what_the_application_sets_meanwhile_stays(theirs: float) -> None:
+    """It is not taken for ours when the sampling ends."""
+    switch.shorten("one")
+    sys.setswitchinterval(theirs)
+    switch.shorten("two")
+    switch.restore("two")
+    switch.restore("one")
+    assert sys.getswitchinterval() == pytest.approx(theirs)
+
+
+def test_interval_of_ours_that_the_application_saved_goes_with_the_next_restore() -> None:
+    """What saves the interval and sets it again later may have saved ours."""
+    switch.shorten("one")
+    saved = sys.getswitchinterval()
+    switch.restore("one")
+    sys.setswitchinterval(saved)
+    switch.restore("two")
+    assert sys.getswitchinterval() == DEFAULT
+
+
+def run_with_interference(call: Any, at: int) -> bool:
+    """Runs `call`, and sets the application's interval right before its instruction `at`.
+
+    False when it has fewer. Any instruction is one at which another thread may run.
+    """
+    count = 0
+
+    def each(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal count
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            count += 1
+            if count == at:
+                sys.setswitchinterval(0.0005)
+        return each
+
+    before = sys.gettrace()
+    sys.settrace(each)
+    try:
+        call("one")
+    finally:
+        sys.settrace(before)
+    return count >= at
+
+
+@pytest.mark.parametrize("lowered", [False, True])
+def test_application_may_set_it_between_any_two_instructions(lowered: bool) -> None:
+    """Wherever another thread runs in between, its interval is there in the end."""
+    call = switch.restore if lowered else switch.shorten
+    at = 1
+    while True:
+        sys.setswitchinterval(0.005)
+        switch.restore("one")
+        if lowered:
+            switch.shorten("one")
+        if not run_with_interference(call, at):
+            break
+        assert sys.getswitchinterval() == THEIRS, at
+        at += 1
+    assert at > 10
+
+
+def test_application_may_set_it_from_another_thread_at_any_time() -> None:
+    """Thousands of changes by two threads of the sampler, and never one of the application's."""
+    ending = threading.Event()
+
+    def samples(who: str) -> None:
+        while not ending.is_set():
+            switch.shorten(who)
+            switch.restore(who)
+
+    threads = [threading.Thread(target=samples, args=(who,)) for who in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    lost = 0
+    for number in range(5000):
+        sys.setswitchinterval(1e-6 * (20 + number % 7) + 1e-9)
+        sum(range(number % 50))
+        lost += round(sys.getswitchinterval() * 1e6) != 20 + number % 7
+        sys.setswitchinterval(0.005)
+    ending.set()
+    for thread in threads:
+        thread.join()
+    assert lost == 0
+
+
+@pytest.mark.parametrize(("theirs", "found"), [(None, switch.DEFAULT), (0.0005, 500)])
+def test_forked_child_has_the_interval_of_the_application(theirs: float | None, found: int) -> None:
+    """Nobody samples there: Python's default is back, and what the application set stays."""
+    switch.shorten("one")
+    if theirs is not None:
+        sys.setswitchinterval(theirs)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if round(sys.getswitchinterval() * 1e6) == found else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert sys.getswitchinterval() == (OURS if theirs is None else THEIRS)
