@@ -115,7 +115,7 @@ def _describe_work(record: Record, event: Event) -> None:
         template.describe(record, event)
     if record.out_count:
         http.describe(record, event)
-    if record.gc_time:
+    if gc.ended or record.gc_time:
         gc.describe(record, event)
     if record.gil_wait:
         event["gil_wait_est"] = record.gil_wait

@@ -1,0 +1,104 @@
+"""The time of garbage collections, and what runs inside of them: nothing of ours but C."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from slowhound.instrument import gc as ours
+from slowhound.record import Record, current_record
+
+
+@pytest.fixture
+def record() -> Iterator[Record]:
+    """The current one, while collections are watched."""
+    ours.ended.clear()
+    ours.install()
+    made = Record("GET", "/", time.monotonic())
+    token = current_record.set(made)
+    yield made
+    current_record.reset(token)
+    ours.uninstall()
+    ours.ended.clear()
+
+
+def described(record: Record) -> dict[str, Any]:
+    """What a record says of collections."""
+    event: dict[str, Any] = {}
+    ours.describe(record, event)
+    return event
+
+
+def test_collections_of_a_request_are_its_time(record: Record) -> None:
+    """Each of them adds up."""
+    before = time.monotonic()
+    gc.collect()
+    gc.collect()
+    most = time.monotonic() - before
+    first = described(record)["gc_time"]
+    assert 0 < first <= most
+    assert described(record)["gc_time"] == first
+    gc.collect()
+    assert described(record)["gc_time"] > first
+
+
+def test_collections_of_others_are_theirs(record: Record) -> None:
+    """Whoever ends first gives each request its own."""
+    other = Record("GET", "/other/", time.monotonic())
+    token = current_record.set(other)
+    gc.collect()
+    current_record.set(None)
+    gc.collect()
+    current_record.reset(token)
+    assert described(record) == {}
+    assert other.gc_time > 0
+    assert not ours.ended
+
+
+def test_no_line_of_python_runs_inside_a_collection(record: Record) -> None:
+    """Up to Python 3.11 the GIL could be lost there, in the middle of any C code."""
+    called: list[str] = []
+
+    def each(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            called.append(frame.f_code.co_qualname)
+
+    before = sys.getprofile()
+    sys.setprofile(each)
+    try:
+        gc.collect()
+    finally:
+        sys.setprofile(before)
+    assert len(ours.ended) == 1
+    assert called == []
+
+
+def test_nothing_is_watched_any_more_after_uninstall(record: Record) -> None:
+    """What others have in `gc.callbacks` stays."""
+    others: list[str] = []
+
+    def callback(phase: str, _: object) -> None:
+        others.append(phase)
+
+    gc.callbacks.append(callback)
+    try:
+        ours.uninstall()
+        gc.collect()
+    finally:
+        gc.callbacks.remove(callback)
+    assert others == ["start", "stop"]
+    assert described(record) == {}
+
+
+def test_collections_that_no_request_asks_for_take_no_memory(record: Record) -> None:
+    """The oldest go."""
+    for _ in range(ours.MOST_WAITING + 10):
+        ours.on_collection("start", {})
+        ours.on_collection("stop", {})
+    assert len(ours.ended) == ours.MOST_WAITING
