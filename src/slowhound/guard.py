@@ -20,11 +20,16 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
+from slowhound.frames import from_traceback, render
+from slowhound.redact import text
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 LIMIT = 10
 PAUSE = 60.0
+# Of one exception that is logged: its innermost frames, and the exceptions that it came of.
+MOST_FRAMES, MOST_CAUSES = 40, 3
 
 log = logging.getLogger("slowhound")
 
@@ -76,13 +81,35 @@ class Guard:
         try:
             if type(exc) not in self.seen:
                 self.seen.add(type(exc))
-                log.warning(
-                    "slowhound: %s failed; requests are not affected", self.part, exc_info=exc
-                )
+                said = "slowhound: %s failed; requests are not affected\n%s"
+                log.warning(said, self.part, shown(exc))
             if self.streak == LIMIT:
                 log.warning("slowhound: %s kept failing and is off for %.0f s", self.part, PAUSE)
         except Exception:  # noqa: BLE001 S110  a logging handler of the app's that raises
             pass
+
+
+def shown(exc: BaseException | None) -> str:
+    """An exception as a traceback shows it, with what it came of, and secrets masked.
+
+    Not by Python's ``traceback``, nor by a logger's ``exc_info``, which uses that: from Python 3.11
+    on it parses source lines. In 3.11.7 a second ``ast.parse`` in the process broke a third of the
+    application's (``SystemError``).
+    """
+    parts: list[str] = []
+    while exc is not None and len(parts) < MOST_CAUSES:
+        stack = from_traceback(exc.__traceback__)[-MOST_FRAMES:]
+        parts.append(f"{render(stack)}\n{type(exc).__name__}: {_message(exc)}")
+        exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+    return "\nIt came of:\n".join(parts)
+
+
+def _message(exc: BaseException) -> str:
+    try:
+        said = text(str(exc))
+    except Exception:  # noqa: BLE001  the application's __str__ may raise anything
+        return "(it has no text)"
+    return said if said.isprintable() else ascii(said)[1:-1]
 
 
 _guards: dict[str, Guard] = {}

@@ -23,6 +23,7 @@ from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.record import Record, current_record
 from slowhound.redact import short_text
+from slowhound.sinks.delivery import preload
 
 _guard = guard("middleware")
 
@@ -164,6 +165,8 @@ class SlowhoundMiddleware:
         config = get_config()
         if not config.enabled:
             raise MiddlewareNotUsed("SLOWHOUND['ENABLED'] is False")
+        with _guard:
+            preload(config.sinks)
         self.get_response = get_response
         self.watch = Watch(config)
         self._is_async = iscoroutinefunction(get_response)

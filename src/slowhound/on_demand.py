@@ -114,6 +114,10 @@ class Demand:
         seconds = self.config.flames_seconds
         if not _worker.takes(self) or not demand.start(self.record, seconds):
             return
+        # What draws it, and what most workers never need: imported by whoever asks, and not by the
+        # thread that writes.
+        from slowhound.flames import speedscope, svg  # noqa: F401
+
         self.until = time.monotonic() + seconds
         self._samples = True
         self.name = files_of(self.config).name(self.record.number)

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from slowhound.guard import guard
+
 
 def original(module: str, name: str) -> Any:
     """The standard library's own ``module.name``, patched by gevent or not."""
@@ -91,6 +93,8 @@ class OsThread:
             if hasattr(signal, "pthread_sigmask"):
                 # Signals are the main thread's; here they would only interrupt a write.
                 signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            self._function(self._wait)
+            # What is not caught, Python prints by its `traceback`, which must not be, see `guard`.
+            with guard("thread"):
+                self._function(self._wait)
         finally:
             self._running.release()

@@ -7,7 +7,7 @@ from typing import Any
 
 from slowhound import recorder
 from slowhound.formats import logfmt
-from slowhound.guard import guarded, log
+from slowhound.guard import guarded, log, shown
 from slowhound.instrument.exception import fields_of
 from slowhound.record import current
 
@@ -28,4 +28,5 @@ def emit(exc: Exception, logger_func: Callable[[str], object] | None) -> None:
     if active is not None:
         active.emit(event, trace=record.trace if record is not None else None)
     else:  # a management command: nothing records here, but nothing is hidden either
-        log.warning("slowhound: a failure was survived outside a request", exc_info=exc)
+        said = "slowhound: a failure was survived outside a request\n%s"
+        log.warning(said, shown(exc))

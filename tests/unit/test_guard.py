@@ -26,9 +26,46 @@ def test_exception_is_caught_counted_and_logged_once(caplog: pytest.LogCaptureFi
             with each:
                 raise ValueError("bug")
     assert module.total == 2
-    assert [record.message for record in caplog.records] == [
-        "slowhound: a part failed; requests are not affected"
-    ]
+    (said,) = caplog.messages
+    assert said.startswith("slowhound: a part failed; requests are not affected\n  File ")
+
+
+def test_log_shows_the_exception_with_what_it_came_of_and_without_secrets() -> None:
+    """As a traceback does, and not by Python's: that parses source lines."""
+
+    class Unprintable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    def fails() -> None:
+        try:
+            raise Unprintable
+        except Unprintable as exc:
+            raise ValueError(text) from exc
+
+    text = "refused: password=hunter2\x1b"
+
+    with pytest.raises(ValueError, match="refused") as caught:
+        fails()
+    said = module.shown(caught.value)
+    assert __file__ in said
+    assert "    raise ValueError(text) from exc\nValueError: refused: password=***" in said
+    assert "hunter2" not in said
+    assert "\x1b" not in said
+    assert said.splitlines()[-1] == "Unprintable: (it has no text)"
+    assert "It came of:" in said
+
+
+def test_deep_exception_is_shown_by_its_innermost_frames() -> None:
+    """A recursion without end does not fill the log."""
+
+    def deeper() -> None:
+        deeper()
+
+    with pytest.raises(RecursionError) as caught:
+        deeper()
+    said = module.shown(caught.value)
+    assert said.count("in deeper") == module.MOST_FRAMES
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test.utils import override_settings
+from django.utils.module_loading import import_string
 
 from slowhound.flames import leaves as module
 from slowhound.flames.leaves import Leaves
@@ -41,6 +43,8 @@ def _middleware() -> Iterator[None]:
             "no.such.Middleware",
         ]
     ):
+        for each in settings.MIDDLEWARE[:-1]:
+            import_string(each)  # as Django does when it begins to serve
         module._configured.cache_clear()
         yield
     module._configured.cache_clear()

@@ -6,10 +6,10 @@ long it took, so a sample's time says what it fell into.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
 from itertools import pairwise
 
 from slowhound.flames.profile import Kind, ProfileFrame
@@ -113,7 +113,11 @@ def _with_middleware(stack: list[ProfileFrame]) -> list[ProfileFrame]:
 
 @cache
 def _configured() -> tuple[frozenset[tuple[str, str]], tuple[str, ...]]:
-    """Names and files of all in MIDDLEWARE; names of those that leave their call to the mixin."""
+    """Names and files of all in MIDDLEWARE; names of those that leave their call to the mixin.
+
+    Django has imported them. Nothing is imported here, nor asked of a module's ``__getattr__``:
+    this is the hound's thread.
+    """
     from django.conf import settings
     from django.utils.deprecation import MiddlewareMixin
 
@@ -121,13 +125,9 @@ def _configured() -> tuple[frozenset[tuple[str, str]], tuple[str, ...]]:
     named, mixins = set(), []
     for path in paths:
         module_name, _, name = path.rpartition(".")
-        try:
-            module = import_module(module_name)
-        except ImportError:
-            continue
-        found = getattr(module, name, None)
+        found = getattr(sys.modules.get(module_name), "__dict__", {}).get(name)
         # Where it is written, which is not where it is imported from.
-        home = import_module(getattr(found, "__module__", module_name) or module_name)
+        home = sys.modules.get(getattr(found, "__module__", None) or "")
         named.add((name, short_path(getattr(home, "__file__", None) or "")))
         is_mixin = isinstance(found, type) and issubclass(found, MiddlewareMixin)
         if is_mixin and vars(found).get("__call__") is None:

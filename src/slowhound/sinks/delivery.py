@@ -61,6 +61,19 @@ def build(spec: Any) -> Sink:
     return sink
 
 
+def preload(specs: tuple[Any, ...]) -> None:
+    """Imports our own sinks while the application loads: without bytecode files that compiles.
+
+    On the thread that sends, it would stop all others for as long. The application's own sinks are
+    left to that: they may import what is not ready yet.
+    """
+    for spec in specs:
+        path = spec if isinstance(spec, str) else spec["sink"]
+        if path.startswith("slowhound."):
+            with contextlib.suppress(ImportError):  # `make` tells of it
+                importlib.import_module(path.rpartition(".")[0])
+
+
 def outlets_of(specs: tuple[Any, ...]) -> list[Outlet]:
     """One for each entry of ``SINKS``; the second one of a class is called ``path#2``."""
     outlets: list[Outlet] = []
