@@ -29,7 +29,10 @@ ENOUGH = 20_000  # bytes that a reader has written: some hundred looks
 
 
 @pytest.fixture(autouse=True)
-def _alone() -> Iterator[None]:
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the process of the tests has beside it (servers, handlers) is none of theirs."""
+    monkeypatch.setattr(outside, "_has_children", lambda: False)
+    monkeypatch.setattr(outside, "_is_caught", lambda number: False)
     yield
     if demand._session is not None:
         demand.stop(demand._session.record)
@@ -46,6 +49,10 @@ def reader() -> outside.Reader:
     session = demand._session
     assert session is not None
     return session.reader
+
+
+def pid_of(of: outside.Reader) -> int:
+    return of._children[0].pid
 
 
 def written() -> int:
@@ -133,7 +140,7 @@ def test_nothing_is_left(record: Record, monkeypatch: pytest.MonkeyPatch) -> Non
     other = Record("GET", "/", time.monotonic())
     assert demand.start(other)
     eventually(written, "a look from outside")
-    pid = reader()._pid
+    pid = pid_of(reader())
     other.done = True
     session = demand._session
     assert session is not None
@@ -151,7 +158,7 @@ def test_killed_reader_does_no_harm(record: Record) -> None:
     """What it has seen by then is used, and the rest was seen in the process."""
     assert demand.start(record)
     eventually(lambda: written() > 500, "looks from outside")
-    os.kill(reader()._pid, signal.SIGKILL)
+    os.kill(pid_of(reader()), signal.SIGKILL)
     session = demand._session
     assert session is not None
     looks = session.samples.taken
@@ -196,7 +203,7 @@ def test_reader_is_allowed_to_read(
     found = outside.Reader()
     found.prepare()
     found.start(record.native_id, 10)
-    pid = found._pid
+    pid = pid_of(found)
     found.end()
     assert calls == [(0x59616D61, pid), (0x59616D61, 0)]
 
@@ -208,7 +215,7 @@ def test_reader_that_hears_nothing_is_killed(
     monkeypatch.setattr(outside, "ENDS_WITHIN", 0.1)
     assert demand.start(record)
     eventually(written, "a look from outside")
-    pid = reader()._pid
+    pid = pid_of(reader())
     os.kill(pid, signal.SIGSTOP)
     assert demand.stop(record) is not None
     eventually(lambda: not os.path.exists(f"/proc/{pid}"), "its end")
@@ -226,7 +233,7 @@ CHILD = """
     session = demand._session
     while session.samples.taken < 20 or {more}:
         time.sleep(0.01)
-    print(session.reader._pid, flush=True)
+    print(*[each.pid for each in session.reader._children], flush=True)
     if {stays}:
         time.sleep(600)
     print(*demand.stop(record).accuracy.ways)
@@ -242,7 +249,7 @@ def child(dumpable: int, more: str = "False", *, stays: bool = False) -> subproc
 def test_process_that_may_not_be_read_is_sampled_inside() -> None:
     """As after `setuid`: the kernel refuses, silently for the application."""
     with child(0) as refused:
-        assert refused.communicate(timeout=60)[0].split()[1:] == ["hound"]
+        assert refused.communicate(timeout=60)[0].split()[-1:] == ["hound"]
     assert refused.returncode == 0
 
 
@@ -268,3 +275,114 @@ def test_greenlets_and_tasks_are_sampled_inside(record: Record) -> None:
     assert outside.possible(record)
     record.task = lambda: None  # type: ignore[assignment]
     assert not outside.possible(record)
+
+
+# What an application sees of the reader: processes of their own, for the tests' has children.
+APPLICATION = """
+    import os, signal, sys, threading, time
+    from slowhound.flames import demand, outside
+    from slowhound.record import Record
+
+    def begin():
+        record = Record("GET", "/", time.monotonic())
+        assert demand.start(record)
+        return record
+
+    def reader():
+        return demand._session.reader
+
+    def until(condition):
+        end = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < end
+            sum(range(100))
+
+    def looked():
+        until(lambda: os.fstat(reader()._output).st_size)
+
+    def all_children():
+        "As some applications wait: for any child, until there is none."
+        found = []
+        while True:
+            try:
+                found.append(os.wait()[0])
+            except ChildProcessError:
+                return found
+"""
+
+
+def application(code: str) -> str:
+    """What an application prints that is profiled."""
+    whole = textwrap.dedent(APPLICATION) + textwrap.dedent(code)
+    argv = [sys.executable, "-W", "ignore", "-c", whole]
+    ran = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_application_that_forks_waits_for_its_own_child_only() -> None:
+    """The reader is gone before the fork; what it has seen stays."""
+    said = application("""
+        record = begin()
+        looked()
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        print(all_children() == [child], "remote" in demand.stop(record).accuracy.ways)
+    """)
+    assert said == "True True\n"
+
+
+def test_application_that_has_a_child_gets_no_other_one() -> None:
+    """It may wait for any child at any time."""
+    said = application("""
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+        record = begin()
+        until(lambda: demand._session.samples.taken > 20)
+        print(reader()._children, *demand.stop(record).accuracy.ways)
+        os.kill(child, signal.SIGKILL)
+    """)
+    assert said == "[] hound\n"
+
+
+@pytest.mark.parametrize("language", ["python", "c"])
+def test_handler_of_sigchld_is_never_called(language: str) -> None:
+    """Nor does a sleep in C code end early: no reader is started."""
+    said = application(f"""
+        import ctypes
+        called = []
+        handler = lambda *_: called.append(1)
+        if {language!r} == "python":
+            signal.signal(signal.SIGCHLD, handler)
+        else:
+            kept = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
+            ctypes.CDLL(None).signal(signal.SIGCHLD, kept)
+        record = begin()
+        until(lambda: demand._session.samples.taken > 20)
+        print(called, *demand.stop(record).accuracy.ways)
+    """)
+    assert said == "[] hound\n"
+
+
+def test_application_without_children_has_none_afterwards() -> None:
+    """No zombie, and nothing that it could wait for."""
+    said = application("""
+        record = begin()
+        looked()
+        print("remote" in demand.stop(record).accuracy.ways, all_children(), outside._running)
+    """)
+    assert said == "True [] set()\n"
+
+
+def test_application_that_takes_the_readers_end_does_no_harm() -> None:
+    """It has waited for all children, and no other process is killed in the reader's place."""
+    said = application("""
+        record = begin()
+        looked()
+        os.kill(reader()._children[0].pid, signal.SIGKILL)
+        os.waitpid(-1, 0)
+        print("remote" in demand.stop(record).accuracy.ways, all_children())
+    """)
+    assert said == "True []\n"

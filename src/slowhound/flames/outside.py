@@ -3,6 +3,11 @@
 Python 3.14 and newer, Linux, and requests that have a thread to themselves. Sampling in the process
 goes on beside it: where the reader cannot start, may not read, or dies, that is what the profile
 has.
+
+It is a child of the worker, and what waits for *any* child would notice it: a view that called
+``os.wait()`` until there was no child left hung as long as the profile ran. A handler of SIGCHLD
+would be called for it, and a sleep in C end early. So it is started only where there is no other
+child and no such handler, and it is gone before the application forks.
 """
 
 from __future__ import annotations
@@ -11,9 +16,9 @@ import contextlib
 import ctypes
 import importlib.util
 import os
+import select
 import signal
 import sys
-import time
 from typing import Any, NamedTuple
 
 from slowhound.flames import reader
@@ -24,6 +29,8 @@ from slowhound.record import Record
 
 # Seconds that it has to end by itself, and then after it was killed: on no request's thread.
 ENDS_WITHIN, DIES_WITHIN = 0.3, 5.0
+# After it was killed because the application forks, which waits for that: 1 ms.
+FORK_WAITS = 0.1
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
 _PR_SET_PTRACER = 0x59616D61
 
@@ -47,14 +54,68 @@ def possible(record: Record) -> bool:
         # Inside of uWSGI it names uWSGI.
         and os.path.basename(sys.executable or "").startswith("python")
         and importlib.util.find_spec("_remote_debugging") is not None
+        and not _is_caught(signal.SIGCHLD)
     )
+
+
+def _is_caught(number: int) -> bool:
+    """True when this process has a handler of this signal, in Python or in C."""
+    with contextlib.suppress(OSError), open("/proc/self/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"SigCgt:"):
+                return bool(int(line.split()[1], 16) >> number - 1 & 1)
+    return True  # perhaps
+
+
+def _has_children() -> bool:
+    try:
+        # Takes nothing away from whoever waits for one.
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    except OSError:  # a filter of system calls
+        pass
+    return True
+
+
+class Child(NamedTuple):
+    """The process: its id, and a descriptor that is it for sure, also when the id is reused."""
+
+    pid: int
+    fd: int
+
+    def ended(self, seconds: float) -> bool:
+        """Waits for its end, for so long at most; True when it is gone, and no zombie."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        if not poll.poll(seconds * 1000):
+            return False
+        with contextlib.suppress(ChildProcessError):  # the application has waited for all children
+            os.waitpid(self.pid, os.WNOHANG)
+        return True
+
+    def kill(self, seconds: float) -> None:
+        """Ends it at once, and waits for that."""
+        with contextlib.suppress(OSError):
+            signal.pidfd_send_signal(self.fd, signal.SIGKILL)
+        self.ended(seconds)
+
+
+def _child(pid: int) -> Child:
+    try:
+        return Child(pid, os.pidfd_open(pid))
+    except OSError:  # Linux before 5.3
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 class Reader:
     """The process, from its start to its end; nothing here raises."""
 
     def __init__(self) -> None:
-        self._pid = 0
+        # None or one; whoever takes it out ends it.
+        self._children: list[Child] = []
         self._allowed = False
         self._said = self._output = self._word = -1
 
@@ -68,7 +129,7 @@ class Reader:
 
     def start(self, thread: int, seconds: float) -> None:
         """Starts it for a thread of this process, by the system's id; never waits for it."""
-        if self._word < 0:
+        if self._word < 0 or _has_children():
             return
         pid = os.getpid()
         script = os.path.abspath(reader.__file__)
@@ -85,10 +146,10 @@ class Reader:
         try:
             # Not subprocess, which loses the GIL ten times on the way. Signals are blocked in
             # the thread that calls this.
-            self._pid = os.posix_spawn(
-                sys.executable, argv, environ, file_actions=actions, setsigmask=()
-            )
-            self._allow(self._pid)
+            pid = os.posix_spawn(sys.executable, argv, environ, file_actions=actions, setsigmask=())
+            self._children.append(_child(pid))
+            _running.add(self)
+            self._allow(pid)
         except Exception as exc:  # noqa: BLE001  no process, no memory, an audit hook's veto, ...
             log.debug("slowhound: no reader for the profile: %r", exc)
 
@@ -101,18 +162,25 @@ class Reader:
 
     def end(self) -> None:
         """Ends it, and waits for that: some milliseconds."""
-        pid, self._pid = self._pid, 0
-        if pid > 0:
+        while self._children:
+            child = self._children.pop()
             with contextlib.suppress(OSError):
                 # To close it would not do: a child that was forked meanwhile has it open as well.
                 os.write(self._word, b".")
-            if not _ended(pid, ENDS_WITHIN):
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-                _ended(pid, DIES_WITHIN)
+            if not child.ended(ENDS_WITHIN):
+                child.kill(DIES_WITHIN)
+            _closed(child.fd)
+        _running.discard(self)
         if self._allowed:
             self._allow(0)
         self._said, self._word = _closed(self._said), _closed(self._word)
+
+    def end_now(self) -> None:
+        """Kills it; what it has written stays."""
+        with contextlib.suppress(IndexError):  # another thread ends it
+            child = self._children.pop()
+            child.kill(FORK_WAITS)
+            _closed(child.fd)
 
     def take(self) -> list[Read]:
         """All that it has seen, in order; empty the second time."""
@@ -128,22 +196,21 @@ class Reader:
 
     def __del__(self) -> None:
         # In a forked child, and when nobody asked for the profile.
-        for each in (self._said, self._word, self._output):
+        for each in (self._said, self._word, self._output, *(each.fd for each in self._children)):
             _closed(each)
 
 
-def _ended(pid: int, seconds: float) -> bool:
-    """Waits for the process's end, so long at most; True when it is gone."""
-    pause, until = 0.0005, time.monotonic() + seconds
-    try:
-        while os.waitpid(pid, os.WNOHANG)[0] == 0:
-            if time.monotonic() > until:
-                return False
-            time.sleep(pause)
-            pause = min(pause * 2, 0.01)
-    except OSError:  # the application has waited for all children, or ignores SIGCHLD
-        pass
-    return True
+# Those that have a child.
+_running: set[Reader] = set()
+
+
+def _end_before_fork() -> None:
+    for each in list(_running):
+        each.end_now()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_end_before_fork, after_in_child=_running.clear)
 
 
 def _closed(fd: int) -> int:
