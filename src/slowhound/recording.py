@@ -114,6 +114,7 @@ class Recorder:
         if now >= self._watch_due:
             # The sampler wakes more often than all requests in flight need to be looked through.
             self._watch_due = min(max(self.watch.scan(now), now + SHORTEST_TICK), now + self._tick)
+        self.watch.starvation.end_work()
         return min(due, self._watch_due, self.sampler.write(now))
 
     def _asleep(self, seconds: float) -> None:

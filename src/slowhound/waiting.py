@@ -23,8 +23,6 @@ from slowhound.reporttext import one_line
 RUNNING = "running"
 # A thread that runs Python gives up the GIL so that the hound can look at it.
 GIL = "running, or waiting for the GIL"
-# One that wrote its stack itself, because no other could run, waited for nothing.
-NOTHING = "nothing, it held the GIL"
 NAME_LIMIT, ATTEMPTS = 200, 3
 # Calls with these words need more than the words.
 READ, ACCEPT, CONNECT = "read from", "accept on", "connect to"

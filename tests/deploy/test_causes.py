@@ -20,8 +20,7 @@ from tests.harness.site import Site
 from tests.harness.sources import loc
 from tests.harness.waiting import eventually
 
-# A thread that holds the GIL writes its stack after a second of CPU, at the latest 1.25 s after it
-# began; the machine is other people's, too.
+# Seconds: long enough for a stack before the GIL is held.
 TIMEOUT = 5
 WORKERS = ["sync", "gthread"]
 # The time of a stack is that of its file, which the kernel takes from its last tick.
@@ -60,14 +59,13 @@ def new_name() -> str:
     return f"name-{uuid.uuid4().hex}"
 
 
-def test_timeout_of_code_that_holds_the_gil_names_its_line(mortal: Site) -> None:
-    """SIGABRT is never handled while one call into C holds the GIL; its line is in the event."""
-    event = dies(mortal, f"/gil/native/{new_name()}/")
+def test_timeout_of_code_that_holds_the_gil_has_the_last_stack_before(mortal: Site) -> None:
+    """SIGABRT is never handled while C code holds the GIL; the last stack before it is known."""
+    event = dies(mortal, f"/gil/native-later/{new_name()}/")
     assert event["event_type"] == "timeout"
-    assert event["timeout_stack_by"] == "thread"
-    assert frames(event["timeout_stack"])[0] == loc("views/gil.py", "native", "_native_until")
-    assert event["timeout_cause_loc"] == loc("views/gil.py", "native", "_native_until")
-    assert 0 <= event["timeout_stack_age"] < event["resp_time"]
+    assert event["timeout_stack_by"] == "hound"
+    assert frames(event["timeout_stack"])[0].endswith(":native_later")
+    assert 0 < event["timeout_stack_age"] < event["resp_time"]
     assert event["resp_time"] >= TIMEOUT
 
 

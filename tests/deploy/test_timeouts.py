@@ -73,7 +73,7 @@ def test_killed_request_says_where_it_was_last_seen(ended: dict[str, Event]) -> 
 
 
 def test_request_that_held_the_gil_says_where_it_was_before(ended: dict[str, Event]) -> None:
-    """Who looked does not matter: the hound before it, the thread itself, the abort after it."""
+    """Who looked does not matter: the hound before it, or the abort after it."""
     event = ended["holding"]
     assert event["timeout_cause_loc"] == loc("views/deaths.py", "seen", "holding")
     if event["timeout_stack_by"] == "hound":

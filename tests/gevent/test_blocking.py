@@ -98,16 +98,14 @@ def test_c_call_that_holds_the_gil_is_put_down_to_its_request_afterwards(
     assert event.get("gil_hold_est", SLOW_AFTER) >= SLOW_AFTER
     assert "gil_hold_est" not in robbed
     assert robbed["gil_wait_est"] >= SLOW_AFTER
-    assert where in robbed["gil_held_by"]
+    assert robbed["gil_held_by"].startswith(f"{event['req_id']} ")
     file, line, function = where.split(":")
     (innocent,) = victim.reports()
     frame = f'{file}", line {line}, in {function}\n'
     assert frame not in innocent.text
     (guilty,) = culprit.reports()
     assert guilty.path.name == Path(slow["report"]).name
-    if slow["slow_loc"] is not None:  # else it ended before the hound, once awake, got to it
-        assert (slow["slow_loc"], slow["slow_stack_by"]) == (where, "thread")
-        assert frame in guilty.text
+    assert slow.get("slow_stack_by") in (None, "hound")
     check_once(site, [culprit.agent, victim.agent])
 
 

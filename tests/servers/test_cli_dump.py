@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from slowhound.cli import main
+from slowhound.gil import py_spy, remote_unwinder
 from tests.harness.cli import ps_of, slowhound, worker
 from tests.harness.launch import ROOT, Launcher
+from tests.harness.recorded import READ_BY
 from tests.harness.site import Site
 from tests.harness.sources import line_of
 from tests.harness.waiting import eventually
@@ -127,18 +130,34 @@ def test_stopped_worker_shows_its_last_known_stack(serve: Launcher) -> None:
     let_go()
 
 
-def test_thread_that_holds_the_gil_shows_what_it_wrote_itself(tmp_path: Path) -> None:
-    """Nobody else in that process can."""
+BY = {"remote": "read from its memory", "py-spy": "read from its memory by py-spy"}
 
-    def holds(doing: str | None) -> bool:
-        return doing is not None and doing.endswith(":hold_the_gil")
 
+def test_thread_that_holds_the_gil_is_read_from_outside(tmp_path: Path) -> None:
+    """Nobody in that process can."""
     with worker(tmp_path / "d", path="/held/", then="hold the GIL") as pid:
-        ps_of(tmp_path / "d", "/held/", late=True, doing=holds)
+        ps_of(tmp_path / "d", "/held/", late=True)
         done = slowhound("dump", tmp_path / "d", str(pid))
     assert done.returncode == 1
-    assert "written by its own thread" in done.stdout
+    assert f"{BY[READ_BY]} (innermost last)" in done.stdout
     assert ":hold_the_gil\n" in done.stdout
+    assert "The GIL has been held for about" in done.stderr
+
+
+def test_where_no_stack_can_be_read_dump_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With who holds the GIL, as it seems, and what would help."""
+    monkeypatch.setattr(remote_unwinder, "available", False)
+    monkeypatch.setattr(py_spy, "command", lambda: None)
+    with worker(tmp_path / "d", path="/held/", then="hold the GIL") as pid:
+        ps_of(tmp_path / "d", "/held/", late=True)
+        assert main(["dump", "--dir", str(tmp_path / "d"), str(pid)]) == 1
+    said = capfd.readouterr()
+    assert "no stack is known" in said.out
+    assert "most likely by this thread, which used the CPU all the time" in said.err
+    assert "no stack can be read while the GIL is held" in said.err
+    assert "slowhound[pyspy]" in said.err
 
 
 def test_who_is_not_there_cannot_be_asked(site: Site) -> None:

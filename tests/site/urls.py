@@ -72,6 +72,7 @@ urlpatterns = [
     path("gil/regex/<slug:name>/", gil.regex, name="gil-regex"),
     path("gil/power/<slug:name>/", gil.power, name="gil-power"),
     path("gil/native/<slug:name>/", gil.native, name="gil-native"),
+    path("gil/native-later/<slug:name>/", gil.native_later, name="gil-native-later"),
     path("gil/lock/<slug:name>/", gil.lock, name="gil-lock"),
     path("gil/slow-then-lock/<slug:name>/<str:seconds>/", gil.slow_then_lock, name="gil-late"),
     path("gil/in-background/<slug:name>/", gil.in_background, name="gil-in-background"),

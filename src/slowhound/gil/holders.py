@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from slowhound.waiting import cpu_seconds, turns_on_cpu
@@ -50,15 +51,18 @@ class Holders:
         # When the hound wanted to run, monotonic; None while it is busy or waits for a disk.
         self.wanted: float | None = None
 
-    def asleep(self, wakes_at: float) -> None:
-        """The hound sleeps until then (monotonic)."""
+    def asleep(self, wakes_at: float, carrying: Callable[[], set[int]] = set) -> None:
+        """The hound sleeps until then (monotonic).
+
+        ``carrying`` gives the threads of requests in flight, which may be none of Python's own.
+        """
         now = time.monotonic()
         if now - self._noted_at >= NOTE_EVERY:
             self._noted_at = now
             self._hound = threading.get_native_id()
             self._turns = turns_on_cpu(self._hound)
             self._interval = sys.getswitchinterval()
-            clocks = ((thread, cpu_seconds(thread)) for thread in _threads())
+            clocks = ((thread, cpu_seconds(thread)) for thread in {*_threads(), *carrying()})
             self._cpu = {thread: cpu for thread, cpu in clocks if cpu is not None}
         self.wanted = wakes_at
 

@@ -98,10 +98,11 @@ class SlowWatch:
 
     def _look(self, records: list[Record], now: float) -> float:
         """Takes the looks; the time afterwards. The GIL may be lost meanwhile, and held."""
-        self.starvation.holders.wanted = wanted = time.monotonic()
+        self.starvation.begin_work()
         self._looks.take(records, now)
-        after = time.monotonic()
-        return after if self.starvation.begin_scan(after, wanted=wanted) else now
+        starved = self.starvation.end_work()
+        after = self.starvation.begin_work()
+        return after if starved else now
 
     def _consider(self, record: Record, age: float) -> float:
         threshold = self._threshold(record)

@@ -35,7 +35,17 @@ class Starvation:
 
     def asleep(self, seconds: float) -> None:
         """The hound is about to sleep for so long."""
-        self.holders.asleep(time.monotonic() + seconds)
+        self.holders.asleep(time.monotonic() + seconds, _carrying)
+
+    def begin_work(self) -> float:
+        """From now on the hound works, without waiting for a disk; returns the time."""
+        self.holders.wanted = now = time.monotonic()
+        return now
+
+    def end_work(self) -> bool:
+        """It has done so, and now may wait for one; True when it could not run for long."""
+        wanted = self.holders.wanted
+        return wanted is not None and self.begin_scan(time.monotonic(), wanted=wanted)
 
     def begin_scan(self, now: float, *, wanted: float | None = None) -> bool:
         """Notes the time of a scan; True when the hound could not run for long before it.
@@ -58,7 +68,7 @@ class Starvation:
         # whoever held it is mostly still there. Where a third thread came in between it has gone
         # on, so its place is said to be the one afterwards.
         records = snapshot_in_flight()
-        begun = {each.native_id: each.cpu_started for each in records if not shares_thread(each)}
+        begun = {each.native_id: each.cpu_started for each in records}
         hold = self.holders.since(since, now, begun)
         if hold is not None:
             self._attribute(hold, now, records)
@@ -104,6 +114,10 @@ class Starvation:
             if record not in suspects and named:
                 record.gil_wait += min(max(hold.used.values()), record.age(now))
                 record.gil_held_by = " or ".join(named)
+
+
+def _carrying() -> set[int]:
+    return {record.native_id for record in snapshot_in_flight()}
 
 
 def _threads(native_ids: Iterable[int]) -> list[str]:

@@ -79,6 +79,12 @@ def native(_request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse("let go")
 
 
+def native_later(_request: HttpRequest, name: str) -> HttpResponse:
+    """The same, but at first it sleeps for long enough to be seen."""
+    time.sleep(0.7)
+    return native(_request, name)
+
+
 def lock(_request: HttpRequest, name: str) -> HttpResponse:
     """Waits with the GIL for a lock of the test's."""
     with (SCRATCH / f"{name}.lock").open() as locked:
