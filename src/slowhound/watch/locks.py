@@ -1,7 +1,8 @@
 """Which thread waits for which Python lock, and who holds it, as far as Python tells.
 
-None of the application's code runs here: the source is parsed, names are looked up in the frames,
-attributes without properties or ``__getattr__``. What is returned holds neither frames nor locks.
+None of the application's code runs here, and none of its source is parsed (``source_places``):
+names are looked up in the frames, attributes without properties or ``__getattr__``. What is
+returned holds neither frames nor locks.
 
 To read a frame's variables does not change them. Up to Python 3.12 it does refresh the dict that a
 ``locals()`` in that frame has returned, so frames that call it are left alone there.
@@ -10,13 +11,10 @@ To read a frame's variables does not change them. Up to Python 3.12 it does refr
 from __future__ import annotations
 
 import _thread
-import ast
 import concurrent.futures._base
 import contextlib
-import dis
 import functools
 import inspect
-import linecache
 import queue
 import re
 import sys
@@ -29,14 +27,15 @@ from typing import Any
 from slowhound.frames import Frame, current_frames
 from slowhound.guard import guarded
 from slowhound.reporttext import one_line
+from slowhound.watch import source_places
+from slowhound.watch.source_places import Expression
 
 TOLD, FOUND = "Python tells", "found by its with block"
-TEXT_LIMIT, LONGEST = 100, 1000  # characters of a text, lines of a function (10 ms to parse)
+TEXT_LIMIT = 100  # characters
 # Between the application and the lock.
 _WRAPPERS = {each.__file__ for each in (threading, queue, concurrent.futures._base)}
-_METHODS = {"acquire", "__enter__", "get", "put", "join", "wait", "wait_for", "result"}
 _NAMESPACE = frozenset(("locals", "vars", "eval", "exec"))
-_WITH = dis.opmap.get("BEFORE_WITH") or dis.opmap["LOAD_SPECIAL"]  # the latter from 3.14 on
+_DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _name_of = type.__dict__["__name__"].__get__  # a metaclass may have a property of that name
 _Frames = Mapping[int, FrameType]
 _Holder = tuple[int | None, Frame | None]
@@ -108,7 +107,7 @@ def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | No
         if at.f_back is None:
             return None  # a thread of the standard library's own
         outer, at = at, at.f_back
-    code, asked, held = at.f_code, _look(at)[0], None
+    code, asked, held = at.f_code, source_places.asked(at), None
     try:
         # The queue, event or thread that the application named; the lock itself lies within.
         thing = _variables(outer)["self"] if outer else _value(asked, at)
@@ -118,12 +117,14 @@ def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | No
             owner, known = None, ""  # whoever will notify; a search would be in vain
         else:
             pure = type(thing) is threading._RLock
-            lock = thing if pure else _inner(_value(_look(frames[ident])[0], frames[ident]))
+            lock = (
+                thing if pure else _inner(_value(source_places.asked(frames[ident]), frames[ident]))
+            )
             owner, held = _holder(lock, ident, frames, holders)
             known = FOUND if type(lock) is _thread.LockType else TOLD
     except (_UnknownError, KeyError, AttributeError):
         return None
-    name = one_line(f"{_name_of(type(thing))} {ast.unparse(asked) if asked else ''}")[:TEXT_LIMIT]
+    name = one_line(f"{_name_of(type(thing))} {asked.text if asked else ''}")[:TEXT_LIMIT]
     where = Frame(code.co_filename, at.f_lineno or 0, code.co_name)
     return Wait(ident, name.strip(), where, owner, known if owner else "", held)
 
@@ -152,11 +153,11 @@ def _held(lock: Any, frame: FrameType | None) -> Frame | None:
         if code.co_qualname == "Condition.wait" and code.co_filename in _WRAPPERS:
             if _inner(_variables(frame)["self"]) is lock:
                 return None  # given back for the time of the wait
-        elif _WITH in code.co_code[::2]:
-            for expression in _look(frame)[1]:
+        else:
+            for expression in source_places.held(frame):
                 with contextlib.suppress(_UnknownError):
                     if _inner(_value(expression, frame)) is lock:
-                        return Frame(code.co_filename, expression.lineno, code.co_name)
+                        return Frame(code.co_filename, expression.line, code.co_name)
         frame = frame.f_back
     return None
 
@@ -166,70 +167,28 @@ def _inner(thing: Any) -> Any:
     return _attribute(thing, "_lock") if issubclass(type(thing), threading.Condition) else thing
 
 
-def _look(frame: FrameType) -> tuple[ast.expr | None, list[ast.expr]]:
-    """The X of the ``X.acquire()`` or ``with X`` that the frame is at, and the X it holds."""
-    code, now = frame.f_code, frame.f_lasti // 2
-    places: list[Any] = list(code.co_positions())
-    place = places[now]
-    calls, withs = _source(code)
-    asked, held = calls.get(place), []
-    for each in withs:
-        items = [item.context_expr for item in each.items]
-        starts, first, last = [_place(item) for item in items], each.body[0], each.body[-1]
-        if (first.lineno, first.col_offset) <= (place[0] or 0, place[2] or 0) <= _place(last)[1::2]:
-            held += items
-        elif place in starts or place == _place(each):
-            # Up to Python 3.12 all items stand at the statement's own place: they are counted.
-            at_place = [code.co_code[2 * at] for at in range(now) if places[at] == place]
-            number = starts.index(place) if place in starts else at_place.count(_WITH) % len(items)
-            asked = items[number]
-            held += items[:number]
-    return asked, held
-
-
-def _place(node: Any) -> tuple[int, ...]:
-    return node.lineno, node.end_lineno or 0, node.col_offset, node.end_col_offset or 0
-
-
-@functools.lru_cache(maxsize=1024)
-def _source(code: CodeType) -> tuple[dict[tuple[int, ...], ast.expr], list[ast.With]]:
-    """The X of each ``X.acquire()`` and its kind by its place, and the ``with`` statements."""
-    before = code.co_firstlineno - 1
-    lines = linecache.getlines(code.co_filename)[before : _last(code)][:LONGEST]
-    # A method's indented lines become the body of an if; a multi-line string stays what it is.
-    indented = int(bool(lines) and lines[0][0].isspace())
-    # Odd escapes are made plain: the parser would warn of them on the application's stderr.
-    text = re.sub(r"(\\[\n\\'\"])|\\", lambda escape: escape[1] or "x", "".join(lines))
-    tree = ast.Module([], [])
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError):
-        tree = ast.parse("if 1:\n" * indented + text)
-    nodes = list(ast.walk(ast.increment_lineno(tree, before - indented)))
-    asked = {}
-    for each in nodes:
-        called = each.func if isinstance(each, ast.Call) else None
-        if isinstance(called, ast.Attribute) and called.attr in _METHODS:
-            asked[_place(each)] = called.value
-    return asked, [each for each in nodes if isinstance(each, ast.With)]
-
-
-def _last(code: CodeType) -> int:
-    """The last line of a function and those in it."""
-    lines = (each[1] or 0 for each in code.co_positions())
-    return max(0, *lines, *(_last(each) for each in code.co_consts if type(each) is CodeType))
-
-
-def _value(node: ast.expr | None, frame: FrameType) -> Any:
+def _value(expression: Expression | None, frame: FrameType) -> Any:
     """What a name, or an attribute of one, stands for in the frame."""
-    if isinstance(node, ast.Name):
-        for names in (_variables(frame), frame.f_globals):
-            if node.id in names:
-                return names[node.id]
-    elif isinstance(node, ast.Attribute):
-        name, parts = node.attr, frame.f_code.co_qualname.split(".")
-        if name.startswith("__") and not name.endswith("__") and len(parts) > 1:
-            name = f"_{parts[-2].lstrip('_')}{name}"  # private to its class
-        return _attribute(_value(node.value, frame), name)
+    if expression is None or not _DOTTED.fullmatch(expression.text):
+        raise _UnknownError
+    code = frame.f_code
+    first, *rest = expression.text.split(".")
+    known = {*code.co_names, *code.co_varnames, *code.co_cellvars, *code.co_freevars}
+    parts = [_mangled(each, code) for each in rest]
+    if not known.issuperset((first, *parts)):
+        raise _UnknownError  # the file is no longer what runs
+    for names in (_variables(frame), frame.f_globals):
+        if first in names:
+            return functools.reduce(_attribute, parts, names[first])
     raise _UnknownError
+
+
+def _mangled(name: str, code: CodeType) -> str:
+    """The name of an attribute that is private to its class."""
+    classes = code.co_qualname.split(".")
+    if name.startswith("__") and not name.endswith("__") and len(classes) > 1:
+        return f"_{classes[-2].lstrip('_')}{name}"
+    return name
 
 
 def _variables(frame: FrameType) -> Mapping[str, Any]:
