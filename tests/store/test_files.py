@@ -181,19 +181,6 @@ def test_noise_in_a_segment_hides_no_other_segment(tmp_path: Path, wrong: bytes)
         assert not (tmp_path / "events" / f"{TWO}.jsonl").exists()
 
 
-def test_broken_parquet_file_is_left_out_and_named(tmp_path: Path) -> None:
-    """The answer is of the rest, and says so."""
-    segment(tmp_path, [plain(1)], ONE)
-    source = LocalFiles(str(tmp_path))
-    source.compact()
-    (tmp_path / "events" / f"{TWO}.parquet").write_bytes(b"PAR1 no such thing PAR1")
-    segment(tmp_path, [plain(2)], "1770000000002-13-0")
-    answer = LocalFiles(str(tmp_path)).sql("SELECT req_id FROM events ORDER BY ts")
-    assert answer.rows == [("r1",), ("r2",)]
-    assert [f"{TWO}.parquet" in note for note in answer.notes] == [True]
-    assert f"{TWO}.parquet" in LocalFiles(str(tmp_path)).health().problems[0]
-
-
 def test_reader_that_died_between_the_two_steps_doubles_nothing(tmp_path: Path) -> None:
     """The Parquet file is there and the segments are still there: each event counts once."""
     for name in (ONE, TWO):

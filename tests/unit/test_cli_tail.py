@@ -57,6 +57,14 @@ def test_events_in_parquet_files_are_there_too(folder: Path) -> None:
     assert ids(folder, "time<=0.2") == ["r1", "r2"]
 
 
+def test_broken_file_is_named_beside_the_events(folder: Path) -> None:
+    """On standard error; the exit code is that of the others."""
+    (folder / "events" / "1770000000002-13-0.parquet").write_bytes(b"broken")
+    done = slowhound("tail", folder, "-n", "1")
+    assert done.returncode == 0
+    assert done.stderr.startswith("slowhound: left out: 1770000000002-13-0.parquet: ")
+
+
 @pytest.mark.parametrize(
     ("given", "found"),
     [

@@ -97,9 +97,11 @@ def _print_events(where: Place, wanted: str) -> int:
         return event.get("req_id") == wanted
 
     try:
-        found = last_events(os.path.join(where.dir, "events"), MOST_EVENTS, of_request)
+        found, left_out = last_events(os.path.join(where.dir, "events"), MOST_EVENTS, of_request)
     except StoreError as exc:
         raise Refusal(str(exc)) from exc
+    for each in left_out:
+        say(f"left out: {each}")
     if not found:
         say(f"no report and no request {wanted}; slowhound reports lists them")
         return 1

@@ -99,7 +99,7 @@ class Voyage:
             self.failures = 0
             if not follow:
                 say(described(lag))
-                return 1 if lag.lost else 0
+                return 1 if lag.lost or lag.left_out else 0
             self._tell(lag)
             self.stop.wait(EVERY)
         say(described(self.shipper.lag()))
@@ -129,10 +129,13 @@ def pause(failures: int, chance: Callable[[], float]) -> float:
 
 def described(lag: Lag) -> str:
     """How far it is, in words."""
-    behind = f"{lag.bytes} bytes ({seconds(lag.seconds)}) behind" if lag.bytes else "all is sent"
+    behind = f"{lag.bytes} bytes ({seconds(lag.seconds)}) behind"
+    if not lag.bytes:
+        behind = "all else is sent" if lag.left_out else "all is sent"
     parts = [f"sent {lag.sent} events", behind]
     if lag.torn:
         parts.append(f"{lag.torn} torn lines left out")
     if lag.lost:
         parts.append(f"{lag.lost} files were removed before they were sent")
+    parts += [f"left out: {each}" for each in lag.left_out]
     return ", ".join(parts)

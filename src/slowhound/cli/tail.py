@@ -81,10 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
         return all(holds(event) for holds in arguments.filter)
 
     try:
-        found = last_events(folder, arguments.lines, wanted) if arguments.lines else []
+        found, left_out = (
+            last_events(folder, arguments.lines, wanted) if arguments.lines else ([], ())
+        )
     except StoreError as exc:
         raise Refusal(str(exc)) from exc
     _print(found, out)
+    for each in left_out:
+        say(f"left out: {each}")
     if not arguments.follow:
         if not found:
             say("no event fits" if arguments.filter else "no events yet")

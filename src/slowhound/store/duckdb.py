@@ -11,10 +11,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slowhound.fields import FIELDS
 from slowhound.store import files as on_disk
+from slowhound.store.broken import EVERY_VALUE, Broken, first_line, read_errors
 from slowhound.store.columns import duckdb_types
 from slowhound.store.connections import Connections, alone, bounded, shut
 from slowhound.store.files import Files, Inside, Progress, list_files, quoted
@@ -60,6 +62,7 @@ class LocalFiles:
         self._duckdb = load_duckdb()
         self.folder = os.path.join(os.path.abspath(directory), "events")
         self._inside: dict[str, Inside] = {}  # of Parquet files, which do not change
+        self._broken = Broken()
         self._compacting = threading.Lock()
         self._shared = Connections(self._duckdb)
 
@@ -94,7 +97,7 @@ class LocalFiles:
         try:
             statements = duckdb.extract_statements(text)
         except duckdb.Error as exc:
-            raise StoreError(_first_line(exc)) from exc
+            raise StoreError(first_line(exc)) from exc
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise StoreError("one SELECT is what can be asked here")
         wanted = for_duckdb(statements[0].query)
@@ -121,12 +124,11 @@ class LocalFiles:
             row = self._with_events(
                 lambda connection: Answer((), connection.execute(counted).fetchall()),
                 self._viewing,
-                problems,
             ).rows[0]
         except StoreError as exc:
             problems.append(str(exc))
         files = list_files(self.folder)
-        sizes = [_size(path) for path in (*files.segments, *files.parquet)]
+        sizes = [_size(path) for path in files.paths]
         left_out = [self._inside[path].torn for path in files.parquet if path in self._inside]
         return Health(
             events=row[0] - row[1],
@@ -135,7 +137,7 @@ class LocalFiles:
             torn=row[1] + sum(left_out),
             oldest=row[2],
             newest=row[3],
-            problems=tuple(problems),
+            problems=(*self._broken.said(files.paths), *problems),
         )
 
     def close(self) -> None:
@@ -158,9 +160,10 @@ class LocalFiles:
         try:
             # A database of its own: what it needs of memory is not taken from the questions.
             with alone(self._duckdb) as connection:
-                return on_disk.compact(connection, self.folder, self._held, KNOWN, progress)
-        except (OSError, self._duckdb.Error) as exc:
-            raise StoreError(f"segments could not be compacted: {_first_line(exc)}") from exc
+                held = partial(self._held, connection)
+                return on_disk.compact(connection, self.folder, held, KNOWN, progress)
+        except read_errors(self._duckdb, OSError, StoreError) as exc:
+            raise StoreError(f"segments could not be compacted: {first_line(exc)}") from exc
         finally:
             self._compacting.release()
 
@@ -168,27 +171,49 @@ class LocalFiles:
         self,
         answer: Callable[[DuckDBPyConnection], Answer],
         connected: Callable[[Files], AbstractContextManager[DuckDBPyConnection]],
-        problems: list[str] | None = None,
     ) -> Answer:
-        """What ``answer`` makes of a connection with ``events``; files may go in between."""
+        """What ``answer`` makes of a connection with ``events``.
+
+        After an error of any class the answer is of the files that can be read, see ``broken``.
+        """
         duckdb = self._duckdb
-        bad: list[str] = [] if problems is None else problems
+        self._broken.try_again()
         failed: Exception | None = None
+        read: set[str] = set()
         for attempt in range(TRIES):
-            # Removed in the meantime (retention, compaction), or broken, which is looked at last.
-            files = self._files() if attempt < 2 else self._readable(bad)
+            there = self._readable(read) if attempt else self._files()
+            files = there.without(self._broken)
             try:
                 with connected(files) as connection:
                     found = answer(connection)
-            except (duckdb.IOException, duckdb.InvalidInputException) as exc:
-                failed = exc
             except duckdb.InterruptException:
                 raise
-            except duckdb.Error as exc:
-                raise StoreError(_first_line(exc)) from exc
+            except (duckdb.FatalException, duckdb.InternalException) as exc:
+                failed = exc  # maybe another thread's answer broke the database; the next is new
+            except read_errors(self._duckdb) as exc:
+                failed = exc
+                if attempt and files.all_exist():
+                    break  # each was read a moment ago, so it is the question
+                if not attempt and self._fails_anyway(exc, answer, connected):
+                    break
             else:
-                return found._replace(notes=(*found.notes, *(f"left out: {one}" for one in bad)))
-        raise StoreError(_first_line(failed) if failed else "no answer") from failed
+                notes = (f"left out: {said}" for said in self._broken.said(there.paths))
+                return found._replace(notes=(*found.notes, *notes))
+        raise StoreError(first_line(failed) if failed else "no answer") from failed
+
+    def _fails_anyway(
+        self,
+        failed: Exception,
+        answer: Callable[[DuckDBPyConnection], Answer],
+        connected: Callable[[Files], AbstractContextManager[DuckDBPyConnection]],
+    ) -> bool:
+        """True when it fails in the same way over no file: a slip in SQL has none of them read."""
+        try:
+            with connected(Files((), ())) as connection:
+                answer(connection)
+        except read_errors(self._duckdb) as exc:
+            return first_line(exc) == first_line(failed)
+        return False
 
     def _files(self) -> Files:
         files = list_files(self.folder)
@@ -198,40 +223,39 @@ class LocalFiles:
                     files = list_files(self.folder)
         return files
 
-    def _readable(self, problems: list[str]) -> Files:
-        """The files that can be read at all; ``problems`` gets a line for each of the others."""
-        for _ in range(TRIES):
-            files = list_files(self.folder)
-            good = Files(
-                tuple(each for each in files.segments if self._reads(each, problems)),
-                tuple(each for each in files.parquet if self._reads(each, problems)),
-            )
-            # What has gone since the list was made may be in a file that is not on it.
-            if all(os.path.lexists(path) for path in (*files.segments, *files.parquet)):
-                break
-        return good
-
-    def _reads(self, path: str, problems: list[str]) -> bool:
-        source = f"read_parquet({quoted([path])})"
-        if path.endswith(".jsonl"):
-            source = f"({on_disk.read_segments([path], KNOWN)})"
+    def _readable(self, read: set[str]) -> Files:
+        """What is there, once all has been read that is not broken; ``read`` are the paths."""
+        checking = Connections(self._duckdb)  # a file that breaks the database breaks this one
         try:
-            with self._connections().taken() as taken:
-                taken.connection.execute(f"SELECT max(event_type) FROM {source}")
-        except self._duckdb.Error as exc:
-            said = f"{os.path.basename(path)}: {_first_line(exc)}"
-            if os.path.lexists(path) and said not in problems:
-                problems.append(said)
+            for _ in range(TRIES):
+                files = list_files(self.folder)
+                for path in files.without(self._broken).paths:
+                    if path not in read and self._reads(checking, path):
+                        read.add(path)
+                # What has gone since the list was made may be in a file that is not on it.
+                if files.all_exist():
+                    break
+        finally:
+            checking.close()
+        return files
+
+    def _reads(self, checking: Connections, path: str) -> bool:
+        """True when every value of the file can be read as an answer would read it."""
+        alone = Files((path,), ()) if path.endswith(".jsonl") else Files((), (path,))
+        try:
+            with checking.taken() as taken:
+                self._make_views(taken.connection, alone)
+                taken.connection.execute(f"SELECT {EVERY_VALUE} FROM every_line").fetchall()
+        except read_errors(self._duckdb) as exc:
+            self._broken.add(path, exc)
             return False
         return True
 
-    def _held(self, files: Files) -> set[str]:
-        """The segments that are in these Parquet files; each file is read once, for it stays."""
-        new = [path for path in files.parquet if path not in self._inside]
-        if new:
-            with self._connections().taken() as taken:
-                self._inside |= on_disk.inside(taken.connection, new)
-        return {name for path in files.parquet for name in self._inside[path].segments}
+    def _held(self, connection: DuckDBPyConnection, path: str) -> frozenset[str]:
+        """The segments that are in this Parquet file, which is read once, for it stays."""
+        if path not in self._inside:
+            self._inside[path] = on_disk.inside(connection, path)
+        return self._inside[path].segments
 
     def _make_views(self, connection: DuckDBPyConnection, files: Files) -> None:
         # No row, but each column and its type: files of another version have others.
@@ -239,7 +263,7 @@ class LocalFiles:
         parts = [f"SELECT {columns} WHERE false"]
         if files.parquet:
             parts.append(f"SELECT * FROM read_parquet({quoted(files.parquet)}, union_by_name=true)")
-        held = self._held(files)
+        held = {name for path in files.parquet for name in self._held(connection, path)}
         rest = [path for path in files.segments if on_disk.name_of(path) not in held]
         if rest:
             parts.append(on_disk.read_segments(rest, KNOWN))
@@ -284,7 +308,3 @@ def _size(path: str) -> int:
         return os.path.getsize(path)
     except OSError:
         return 0
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).partition("\n")[0]

@@ -15,13 +15,15 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from slowhound.boxes import open_box
+from slowhound.store.broken import first_line, read_errors
 from slowhound.store.columns import json_structure
 from slowhound.store.segments import PARQUET, SEGMENT
+from slowhound.store.source import StoreError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -41,6 +43,19 @@ class Files(NamedTuple):
 
     segments: tuple[str, ...]
     parquet: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Both."""
+        return (*self.segments, *self.parquet)
+
+    def without(self, paths: Container[str]) -> Files:
+        """These but for some."""
+        return Files(*(tuple(each for each in part if each not in paths) for part in self))
+
+    def all_exist(self) -> bool:
+        """True when none has been removed since."""
+        return all(os.path.lexists(path) for path in self.paths)
 
 
 def list_files(folder: str) -> Files:
@@ -102,25 +117,20 @@ class Inside(NamedTuple):
     torn: int
 
 
-def inside(connection: DuckDBPyConnection, paths: Sequence[str]) -> dict[str, Inside]:
-    """What each of these Parquet files was made of.
+def inside(connection: DuckDBPyConnection, path: str) -> Inside:
+    """What this Parquet file was made of.
 
     Raises:
-        duckdb.Error: one of them cannot be read.
+        duckdb.Error, ValueError: it cannot be read.
     """
-    if not paths:
-        return {}
     found = connection.execute(
-        f"SELECT file_name, key::VARCHAR, value::VARCHAR FROM parquet_kv_metadata({quoted(paths)})"
+        f"SELECT key::VARCHAR, value::VARCHAR FROM parquet_kv_metadata({text(path)})"
     ).fetchall()
-    values = {(path, key): value for path, key, value in found}
-    return {
-        path: Inside(
-            frozenset(values.get((path, SEGMENTS_KEY), "").split(",")),
-            int(values.get((path, TORN_KEY), "0")),
-        )
-        for path in paths
-    }
+    values: dict[str, str] = dict(found)
+    torn = values.get(TORN_KEY, "")
+    return Inside(
+        frozenset(values.get(SEGMENTS_KEY, "").split(",")), int(torn) if torn.isdecimal() else 0
+    )
 
 
 class Closed(NamedTuple):
@@ -176,7 +186,7 @@ def _has_box(directory: str, pid: str) -> bool:
 def compact(
     connection: DuckDBPyConnection,
     folder: str,
-    held: Callable[[Files], set[str]],
+    held: Callable[[str], frozenset[str]],
     known: list[str],
     progress: Progress | None = None,
 ) -> int:
@@ -185,17 +195,22 @@ def compact(
     Args:
         connection: of DuckDB; it may write into ``folder``.
         folder: ``DIR/events``.
-        held: the names of segments that are in Parquet files already.
+        held: the names of the segments that are in a Parquet file already.
         known: names of the fields that have a column of their own.
         progress: is told of bytes.
 
     Raises:
         OSError: a file could not be written; nothing is lost then.
-        duckdb.Error: the same.
+        StoreError: a segment could not be read; the others are compacted all the same.
     """
+    import duckdb
+
     files = list_files(folder)
     _remove_left_over(folder)
-    inside = held(files)
+    inside: set[str] = set()
+    for path in files.parquet:
+        with suppress(*read_errors(duckdb)):  # it is broken, and so are its events
+            inside |= held(path)
     with ExitStack() as stack:
         found = list(closed(folder, files.segments))
         for each in found:
@@ -238,9 +253,9 @@ def _write_all(
 
     try:
         _write(connection, folder, batch, known)
-    except duckdb.Error as exc:
+    except read_errors(duckdb, FileExistsError) as exc:
         if len(batch) == 1:
-            return exc
+            return StoreError(f"{os.path.basename(batch[0].path)}: {first_line(exc)}")
         found = [_write_all(connection, folder, [each], known) for each in batch]
         return next((each for each in found if each is not None), None)
     return None

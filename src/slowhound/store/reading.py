@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 
+from slowhound.store.broken import Broken, read_errors
 from slowhound.store.duckdb import load_duckdb
 from slowhound.store.files import Files, list_files, text
 
 _decode = msgspec.json.Decoder().decode
 CHUNK = 1024**2
 TRIES = 3
+LATEST = 2**33  # the year 2242; a number beyond it is damage, and no date can be made of it
 SAME = ("ts", "host", "pid", "seq", "event_type", "req_id")
 Event = dict[str, Any]
 Wanted = Callable[[Event], bool]
@@ -26,31 +28,37 @@ def event_of(line: bytes) -> Event | None:
         event = _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    whole = isinstance(event, dict) and isinstance(event.get("ts"), int | float)
-    return event if whole and "event_type" in event else None
+    whole = isinstance(event, dict) and "event_type" in event and _dated(event)
+    return event if whole else None
 
 
-def last_events(folder: str, number: int, wanted: Wanted) -> list[Event]:
-    """The last events that are wanted, in the order of their time.
+def _dated(event: Event) -> bool:
+    ts = event.get("ts")
+    return isinstance(ts, int | float) and 0 <= ts < LATEST
+
+
+def last_events(folder: str, number: int, wanted: Wanted) -> tuple[list[Event], tuple[str, ...]]:
+    """The last events that are wanted, in the order of their time; the files left out, and why.
 
     Raises:
         StoreError: they are in Parquet files, and DuckDB is not installed.
     """
+    broken = Broken()
     for _ in range(TRIES):
         files = list_files(folder)
-        found = _last_of(files, number, wanted)
+        found = _last_of(files, number, wanted, broken)
         if all(os.path.lexists(path) for path in files.segments):
             break  # else one was compacted meanwhile, and its events are in a file not looked at
-    return found
+    return found, broken.said(files.paths)
 
 
-def _last_of(files: Files, number: int, wanted: Wanted) -> list[Event]:
+def _last_of(files: Files, number: int, wanted: Wanted, broken: Broken) -> list[Event]:
     found: list[Event] = []
     for path in files.segments:
-        found = _latest([*found, *_first(_backwards(path), number, wanted)], number)
+        found = _latest([*found, *_of_segment(path, number, wanted, broken)], number)
     for path in reversed(files.parquet):
         # A Parquet file can only help while it has events younger than the oldest of ours.
-        found = _latest([*found, *_of_parquet(path, number, wanted)], number)
+        found = _latest([*found, *_of_parquet(path, number, wanted, broken)], number)
         if len(found) == number and _modified(path) < found[0]["ts"]:
             break
     return found
@@ -79,13 +87,17 @@ def _modified(path: str) -> float:
         return 0.0
 
 
+def _of_segment(path: str, number: int, wanted: Wanted, broken: Broken) -> list[Event]:
+    try:
+        return _first(_backwards(path), number, wanted)
+    except OSError as exc:
+        broken.add(path, exc)
+        return []
+
+
 def _backwards(path: str) -> Iterator[Event]:
     """The events of a segment, the last one first."""
-    try:
-        file = open(path, "rb")  # noqa: SIM115
-    except OSError:
-        return  # compacted or removed just now
-    with file:
+    with open(path, "rb") as file:
         at, rest = file.seek(0, os.SEEK_END), b""
         while at > 0:
             size = min(CHUNK, at)
@@ -102,21 +114,22 @@ def _backwards(path: str) -> Iterator[Event]:
             yield event
 
 
-def _of_parquet(path: str, number: int, wanted: Wanted) -> list[Event]:
+def _of_parquet(path: str, number: int, wanted: Wanted, broken: Broken) -> list[Event]:
     duckdb = load_duckdb()
     with duckdb.connect(":memory:") as connection:
         try:
             done = connection.execute(f"SELECT * FROM read_parquet({text(path)}) ORDER BY ts DESC")
-        except duckdb.IOException:
-            return []  # removed just now, or broken: `ask` says which
-        columns = [each[0] for each in done.description]
+            columns = [each[0] for each in done.description]
 
-        def events() -> Iterator[Event]:
-            while batch := done.fetchmany(1000):
-                for row in batch:
-                    yield _as_written(dict(zip(columns, row, strict=True)))
+            def events() -> Iterator[Event]:
+                while batch := done.fetchmany(1000):
+                    for row in batch:
+                        yield _as_written(dict(zip(columns, row, strict=True)))
 
-        return _first(events(), number, wanted)
+            return _first(filter(_dated, events()), number, wanted)
+        except read_errors(duckdb) as exc:
+            broken.add(path, exc)
+            return []
 
 
 def _as_written(row: dict[str, Any]) -> Event:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from slowhound.folder import subfolder
 from slowhound.store import rows, schema
+from slowhound.store.broken import EVERY_VALUE, Broken, read_errors
 from slowhound.store.clickhouse import Target, said
 from slowhound.store.duckdb import load_duckdb
 from slowhound.store.files import inside, list_files, name_of, text
@@ -51,6 +52,7 @@ class Lag(NamedTuple):
     sent: int  # events, in this process
     torn: int  # lines that were cut short
     lost: int  # segments that were removed before they were sent
+    left_out: tuple[str, ...] = ()  # files that cannot be read, and why; not in bytes and seconds
 
 
 class Shipper:
@@ -81,6 +83,7 @@ class Shipper:
             raise StoreError(str(exc)) from exc
         self.segments: dict[str, Done] = {}
         self.parquet: set[str] = set()
+        self._broken = Broken()
         self._load()
 
     def close(self) -> None:
@@ -109,7 +112,9 @@ class Shipper:
         Raises:
             StoreError: a batch could not be sent; all before it was.
         """
-        files = list_files(self.folder)
+        self._broken.try_again()
+        there = list_files(self.folder)
+        files = there.without(self._broken)
         # The Parquet files first: what they hold is known before its segment is forgotten.
         for path in files.parquet:
             if os.path.basename(path) not in self.parquet:
@@ -120,13 +125,14 @@ class Shipper:
             while self._ship_piece(path):
                 if progress is not None:
                     progress(self.lag())
-        self._forget({name_of(path) for path in files.segments}, set(files.parquet))
+        self._forget({name_of(path) for path in there.segments}, set(there.parquet))
         return self.lag()
 
     def lag(self) -> Lag:
         """What is there and not sent."""
         left, since = 0, time.time()
-        files = list_files(self.folder)
+        there = list_files(self.folder)
+        files = there.without(self._broken)
         for path in files.segments:
             with suppress(OSError):
                 found = os.stat(path)
@@ -140,7 +146,8 @@ class Shipper:
                     found = os.stat(path)
                     left += found.st_size
                     since = min(since, found.st_mtime)
-        return Lag(left, max(time.time() - since, 0.0), self.sent, self.torn, self.lost)
+        behind, left_out = max(time.time() - since, 0.0), self._broken.said(there.paths)
+        return Lag(left, behind, self.sent, self.torn, self.lost, left_out)
 
     def _ship_piece(self, path: str) -> bool:
         """Sends the next lines of a segment; False when there are none."""
@@ -153,8 +160,9 @@ class Shipper:
                 if data and b"\n" not in data:
                     data += file.readline()  # one line that is longer than a batch
                 size = os.fstat(file.fileno()).st_size
-        except FileNotFoundError:
-            return False  # compacted or removed just now; the next round sees which
+        except OSError as exc:
+            self._broken.add(path, exc)
+            return False  # if it was compacted or removed just now, the next round sees which
         # The end of the last line is still to come, or never will.
         whole = data[: data.rfind(b"\n") + 1]
         if not whole:
@@ -174,7 +182,7 @@ class Shipper:
         source = f"read_parquet({text(path)})"
         with duckdb.connect(":memory:") as connection:
             try:
-                held = inside(connection, [path])[path].segments
+                held = inside(connection, path).segments
                 counts = dict(
                     connection.execute(
                         f"SELECT segment, count(*) FROM {source} GROUP BY segment"
@@ -185,14 +193,17 @@ class Shipper:
                     for name, count in counts.items()
                     if self.segments.get(name, Done()).events < count
                 ]
+                if rest:  # nothing of a file that breaks off: that would be sent with each try
+                    connection.execute(f"SELECT {EVERY_VALUE} FROM {source}").fetchall()
                 for name in sorted(rest):
                     done = connection.execute(f"SELECT * FROM {source} WHERE segment = ?", [name])
                     columns = [each[0] for each in done.description]
                     while batch := done.fetchmany(BATCH_ROWS):
                         made = [_of_parquet(columns, row, name) for row in batch]
                         self._insert([row for row in made if row is not None])
-            except duckdb.IOException:
-                return  # removed just now, by retention
+            except read_errors(duckdb) as exc:
+                self._broken.add(path, exc)
+                return
         self.parquet.add(os.path.basename(path))
         for name in held:
             self.segments.pop(name, None)
