@@ -34,8 +34,8 @@ bench: $(VENV)/.has-test  ## what slowhound costs
 	@scripts/system-packages.sh bench
 	@$(BIN)/python -m bench
 
-soak: $(VENV)/.has-test  ## tries to crash a worker by stacks that are dumped from C; 10 minutes
-	@$(BIN)/python scripts/soak.py $(SOAK_ARGS)
+soak: $(VENV)/.has-soak  ## tries to harm a worker by all that has crashed CPython; 10 minutes
+	@$(BIN)/python scripts/soak $(SOAK_ARGS)
 
 screenshots: $(VENV)/.has-test  ## the pictures in the docs, made anew by the tests of pages
 	@scripts/system-packages.sh test
@@ -65,7 +65,7 @@ $(BIN)/python:
 		$(PYTHON) -m pip --quiet --python $@ install pip; \
 	fi
 
-# One stamp for each extra of pyproject.toml: demo, test, dev.
+# One stamp for each extra of pyproject.toml: demo, test, soak, dev.
 $(VENV)/.has-%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@

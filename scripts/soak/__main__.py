@@ -1,0 +1,154 @@
+"""Tries to harm a worker by slowhound: gthread under all that has ever crashed CPython beside it.
+
+    python scripts/soak --minutes 10
+
+Half of the time goes to bytecode that runs for a second inside one C call: what crashed workers of
+Python 3.11 to 3.13 when a signal dumped their stack. The rest is classes, generators, recursion,
+threads, finalizers, forks, locks, C libraries. Meanwhile an operator runs ``ps`` and ``dump``, and
+a worker is stopped and continued. Exit code 1 when a check fails; docs/risks.md has the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from checks import Found, check
+from client import Outside, Traffic, still_answers
+from kinds import Sized, calibrate, every_kind, usable
+from server import Sample, Server
+
+# Seconds between two stops of a worker, and for which it stays stopped.
+STOP_EVERY, STOPPED = 20.0, 1.2
+SHOWN = 20
+HEADER = (
+    "| Python | minutes | requests | of crash kinds | slow | held the GIL | wrong | EINTR | deaths"
+    " | descriptors | MiB | left out | result |"
+)
+
+
+def main() -> int:
+    """Two runs, the second with local variables in reports; the table's row."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="a file for all that was found")
+    parser.add_argument("--keep-going", action="store_true", help="after a violation, too")
+    parser.add_argument("--without", action="store_true", help="the site without slowhound")
+    arguments = parser.parse_args()
+    every = every_kind()
+    kinds = usable(every)
+    left_out = [each.name for each in every if each.name not in kinds]
+    sized = [calibrate(each) for each in kinds.values()]
+    with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        control = _control(folder / "control")
+        runs = []
+        for number in (0, 1):
+            run = _run(folder / f"run{number}", sized, arguments, number, control)
+            runs.append(run)
+            for violation in run[1].violations[:SHOWN]:
+                print(f"run {number}: {violation}", flush=True)
+            if run[1].violations and not arguments.keep_going:
+                break
+    row = _row(runs, arguments, left_out)
+    print(HEADER, "|" + " --- |" * (HEADER.count("|") - 1), row, sep="\n")
+    bad = any(found.violations for _, found in runs)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps({"row": row, "runs": [_plain(each) for each in runs]}))
+    return int(bad)
+
+
+def _control(folder: Path) -> int:
+    """The signals that workers of the same site handle without slowhound."""
+    server = Server(folder, enabled=False, locals_too=False)
+    try:
+        still_answers(server.port)
+        return server.sample()[0].caught
+    finally:
+        server.stop()
+
+
+def _run(
+    folder: Path, sized: list[Sized], arguments: argparse.Namespace, number: int, control: int
+) -> tuple[Traffic, Found]:
+    """The site under traffic for half of the time."""
+    enabled = not arguments.without
+    server = Server(folder, enabled=enabled, locals_too=number == 1)
+    outside = Outside([sys.executable, "-m", "slowhound"], server.dir)
+    samples: list[Sample] = []
+    traffic = Traffic(server.port, sized, arguments.seed + number, f"soak{number}")
+    try:
+        if enabled:
+            outside.start()
+        _watch(server, samples, arguments.minutes * 30)
+    finally:
+        traffic.stop()
+        if enabled:
+            outside.end()
+        answers = still_answers(server.port)
+        ended = server.stop()
+    found = check(server, samples, traffic, outside, control, enabled=enabled)
+    if not answers:
+        found.violations.append("the site does not answer in the end")
+    if not ended:
+        found.violations.append("the server does not end")
+    return traffic, found
+
+
+def _watch(server: Server, samples: list[Sample], seconds: float) -> None:
+    """Samples the workers each second, and stops one now and then."""
+    now = time.monotonic()
+    end, next_stop = now + seconds, now + STOP_EVERY
+    pause = threading.Event()
+    while time.monotonic() < end:
+        samples += server.sample()
+        if time.monotonic() >= next_stop:
+            next_stop = time.monotonic() + STOP_EVERY
+            with server.stopped(random.choice(server.workers)):
+                pause.wait(STOPPED)
+        pause.wait(1.0)
+
+
+def _row(
+    runs: list[tuple[Traffic, Found]], arguments: argparse.Namespace, left_out: list[str]
+) -> str:
+    traffic, found = [each for each, _ in runs], [each for _, each in runs]
+    crash = {each.name for each in every_kind() if each.crash}
+    descriptors = ", ".join(
+        f"{it.descriptors.middle:.0f} → {it.descriptors.late:.0f}" for it in found
+    )
+    memory = ", ".join(f"{it.kib.middle / 1024:.0f} → {it.kib.late / 1024:.0f}" for it in found)
+    cells: list[Any] = [
+        platform.python_version(),
+        f"{arguments.minutes:g}",
+        sum(each.done.total() for each in traffic),
+        sum(each.done[name] for each in traffic for name in crash),
+        sum(each.slow for each in found),
+        sum(each.held for each in found),
+        sum(len(each.wrong) for each in traffic),
+        sum(each.interrupted for each in traffic),
+        sum(each.deaths for each in found),
+        descriptors,
+        memory,
+        ", ".join(left_out) or "-",
+        "failed" if any(each.violations for each in found) else "passed",
+    ]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _plain(run: tuple[Traffic, Found]) -> dict[str, Any]:
+    traffic, found = run
+    return {"done": dict(traffic.done), "wrong": traffic.wrong, **found._asdict()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

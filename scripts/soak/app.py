@@ -1,0 +1,51 @@
+"""The site: one view, which does one kind of work and answers with what that came to."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from kinds import every_kind, usable
+
+options: dict[str, Any] = json.loads(os.environ["SOAK"])
+settings.configure(
+    SECRET_KEY="soak",
+    ALLOWED_HOSTS=["127.0.0.1"],
+    ROOT_URLCONF=__name__,
+    MIDDLEWARE=["slowhound.middleware.SlowhoundMiddleware"] if options["enabled"] else [],
+    SLOWHOUND={
+        "ENABLED": options["enabled"],
+        "DIR": options["dir"],
+        "SLOW_AFTER": 0.5,
+        "SAMPLE_AFTER": 0.3,
+        "LOCALS": options["locals"],
+        "FLAMES": {"ALLOW": f"{__name__}.everybody", "EVERY": 0},
+    },
+)
+django.setup()
+KINDS = usable(every_kind())
+
+
+def everybody(request: HttpRequest) -> bool:
+    """Whoever asks may have a flame graph."""
+    return True
+
+
+def do(request: HttpRequest, name: str, size: int) -> HttpResponse:
+    """One piece of work."""
+    return HttpResponse(str(KINDS[name].work(size)))
+
+
+def ready(request: HttpRequest) -> HttpResponse:
+    """The site answers."""
+    return HttpResponse("ready")
+
+
+urlpatterns = [path("", ready), path("<str:name>/<int:size>/", do)]
+application = get_wsgi_application()

@@ -1,0 +1,56 @@
+"""Threads that wait for locks, in functions whose source nobody has read before.
+
+Each call writes a module of its own, so that whoever wants to know which lock it is has to look at
+its source; and at another one the next time.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+HOW = (
+    "    with thing:\n        return number\n",
+    "    thing.acquire()\n    thing.release()\n    return number\n",
+    "    return thing.get()\n",
+)
+LINES = "".join(f"    a{number} = [{number}, {number} + 1]\n" for number in range(300))
+FILES = 20  # linecache keeps what it has read
+
+
+def wait(milliseconds: int, number: int) -> int:
+    """Waits until another thread lets go of a lock or fills a queue; ``milliseconds`` again."""
+    how = number % len(HOW)
+    lock = (threading.RLock if number % 2 else threading.Lock)()
+    thing: Any = queue.Queue() if how == 2 else lock
+    held = threading.Event()
+
+    def hold() -> None:
+        with lock:
+            held.set()
+            time.sleep(milliseconds / 1000)
+        if how == 2:
+            thing.put(number)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    given = _waits_in_new_code(how, number)(thing)
+    holder.join()
+    return milliseconds if given == number else -1
+
+
+def _waits_in_new_code(how: int, number: int) -> Callable[[object], int]:
+    """A function that waits for its argument and returns ``number``."""
+    path = os.path.abspath(f"waits{os.getpid()}_{number % FILES}.py")
+    text = f"def waits(thing):\n    number = {number}\n{LINES}{HOW[how]}"
+    with open(path, "w") as file:
+        file.write(text)
+    space: dict[str, Any] = {}
+    exec(compile(text, path, "exec"), space)
+    made: Callable[[object], int] = space["waits"]
+    return made
