@@ -198,8 +198,8 @@ def test_request_that_ends_first_knows_that_it_held_the_gil(held: bool) -> None:
         else:
             time.sleep(0)
             zlib.compress(bytes(10**6))
-    used = holders.used_by(threading.get_native_id(), time.thread_time(), begun)
+    held_for = holders.held_by(threading.get_native_id(), time.thread_time(), begun)
     over.set()
     end.set()
     thread.join()
-    assert (used > 0) is held
+    assert (held_for > 0) is held

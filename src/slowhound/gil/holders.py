@@ -31,9 +31,9 @@ NOTE_EVERY = 0.1
 
 
 class Hold(NamedTuple):
-    """A time for which the hound waited for the GIL: its length, and what each thread used of it.
+    """A time for which the hound waited for the GIL: its length, and who may have held it.
 
-    ``used`` are seconds of CPU by the system's ids, of those that may have held it.
+    ``used`` are the seconds of CPU of these threads meanwhile, by the system's ids.
     """
 
     seconds: float
@@ -41,7 +41,7 @@ class Hold(NamedTuple):
 
 
 class Holders:
-    """The clocks of one process's threads; all but ``used_by`` is called by the hound alone."""
+    """The clocks of one process's threads; all but ``held_by`` is called by the hound alone."""
 
     def __init__(self) -> None:
         self._cpu: dict[int, float] = {}
@@ -72,7 +72,8 @@ class Holders:
         ``begun`` has the CPU time at which each request in flight began, by its thread. None when
         it was not the GIL that the hound waited for.
         """
-        waited = self._waited(now - wanted)
+        late = now - wanted
+        waited = self._waited(late)
         if waited < LATE:
             return None
         used = {}
@@ -84,9 +85,9 @@ class Holders:
                 used[thread] = cpu - before
         most = max(used.values(), default=0.0)
         used = {thread: each for thread, each in used.items() if each >= most / 2}
-        return Hold(waited, used if len(used) <= MOST_SUSPECTS else {})
+        return Hold(late, used if len(used) <= MOST_SUSPECTS else {})
 
-    def used_by(self, thread: int, cpu: float, begun: float) -> float:
+    def held_by(self, thread: int, cpu: float, begun: float) -> float:
         """Seconds for which the calling ``thread`` has just held the GIL, as it seems; or 0.
 
         Called by the thread of a request that ends: the hound still waits. ``cpu`` is what the
@@ -96,10 +97,10 @@ class Holders:
         late = 0.0 if wanted is None else time.monotonic() - wanted
         waited = self._waited(late) if late >= LATE else 0.0
         used = cpu - max(self._cpu.get(thread, 0.0), begun)
-        return used if waited >= LATE and used >= waited * SHARE else 0.0
+        return late if waited >= LATE and used >= waited * SHARE else 0.0
 
     def _waited(self, late: float) -> float:
-        """Of the seconds ``late`` those for which the hound certainly waited for the GIL.
+        """Of the seconds ``late`` those for which the hound certainly slept and waited for the GIL.
 
         A process that was stopped, and a hound that waited for a CPU or a disk, had no such turns.
         """

@@ -86,9 +86,9 @@ class Starvation:
         """
         if record.gil_hold or shares_thread(record):
             return
-        used = self.holders.used_by(record.native_id, cpu, record.cpu_started)
-        if used:
-            record.gil_hold = min(used, record.took)
+        held = self.holders.held_by(record.native_id, cpu, record.cpu_started)
+        if held:
+            record.gil_hold = min(held, record.took)
             self._ended[record.native_id] = record
 
     def _attribute(self, hold: Hold, now: float, records: list[Record]) -> None:
@@ -100,7 +100,7 @@ class Starvation:
         named = [f"{each.id} {each.view or each.path}" for each in ended.values()]
         for record in suspects:
             stack = stack_of(record)
-            held = min(hold.used[record.native_id], record.age(now))
+            held = min(hold.seconds, record.age(now))
             # Of several that used the CPU, which one held the GIL is not known.
             if len(hold.used) == 1:
                 record.gil_hold += held
@@ -112,7 +112,7 @@ class Starvation:
         named += _threads(others)
         for record in records:
             if record not in suspects and named:
-                record.gil_wait += min(max(hold.used.values()), record.age(now))
+                record.gil_wait += min(hold.seconds, record.age(now))
                 record.gil_held_by = " or ".join(named)
 
 
