@@ -118,9 +118,14 @@ FIELDS: tuple[Field, ...] = (
         "float",
         "s",
         "Time in which another thread held the GIL and this one may have waited for it; an"
-        " estimate, only of holds above 1 s of CPU. Overlaps the rest.",
+        " estimate, only of holds above 0.25 s. Overlaps the rest.",
     ),
-    Field("gil_held_by", "str", "", "The request or thread that held it, and where."),
+    Field(
+        "gil_held_by",
+        "str",
+        "",
+        "The request or thread that held it, as it seems, and where that was afterwards.",
+    ),
     Field(
         "gil_hold_est",
         "float",
@@ -147,7 +152,7 @@ FIELDS: tuple[Field, ...] = (
         "timeout_stack_by",
         "str",
         "",
-        "Who took it: `abort`, `hound`, or `thread` (itself, while it held the GIL).",
+        "Who took it: `abort` (the worker, at the timeout) or `hound`.",
     ),
     Field("timeout_sql", "str", "", "Shape of the SQL that was running.", "db.query.text"),
     Field("timeout_sql_time", "float", "s", "For how long it had been running."),
@@ -170,7 +175,7 @@ FIELDS: tuple[Field, ...] = (
         "str",
         "",
         "Who took it: `fault` (at the segmentation fault itself), `bystander` (at that of another"
-        " thread), `hound`, or `thread` (itself, while it held the GIL).",
+        " thread) or `hound`.",
     ),
     Field("crash_sql", "str", "", "Shape of the SQL that was running.", "db.query.text"),
     Field("crash_sql_time", "float", "s", "For how long it had been running."),
@@ -180,9 +185,17 @@ FIELDS: tuple[Field, ...] = (
         "slow_stack_by",
         "str",
         "",
-        "Who took that stack: `hound`, `thread` (the request's own, while it held the GIL), `asked`"
-        " (the same, while it or another thread held the GIL) or `remote` (another process).",
+        "Who took that stack: `hound`, or another process while the GIL was held: `remote` (by"
+        " Python itself) or `py-spy`.",
     ),
+    Field(
+        "slow_stack_age",
+        "float",
+        "s",
+        "How old it was, where another process reported the request and could read no newer one.",
+    ),
+    Field("slow_sql", "str", "", "Shape of the SQL that was running then.", "db.query.text"),
+    Field("slow_sql_time", "float", "s", "For how long it had been running."),
     Field(
         "slow_verdict",
         "str",

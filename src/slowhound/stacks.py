@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -13,8 +14,7 @@ from slowhound.frames import (
     Stack,
     current_frames,
     from_frame,
-    pause_collector,
-    resume_collector,
+    without_collector,
 )
 from slowhound.record import Record
 
@@ -107,16 +107,11 @@ def _of_greenlet(record: Record) -> FrameType | None:
     greenlet: Any = record.greenlet() if record.greenlet is not None else None
     if greenlet is None or greenlet.dead:
         return None
-    paused = pause_collector()
-    try:
-        frame: FrameType | None = greenlet.gr_frame
-        if frame is None:
-            # It runs. No call stands between the two, so no other greenlet has begun to: where
-            # one did, two stacks of 34,000 were another's.
-            frame = sys._current_frames().get(record.thread_id)
-    finally:
-        resume_collector(paused)
-    return frame
+    # In one step: no other greenlet of the thread can begin to run between the two. Where one did,
+    # two stacks of 34,000 were another's.
+    frame, frames = without_collector(partial(getattr, greenlet, "gr_frame"), sys._current_frames)
+    found: FrameType | None = frame if frame is not None else frames.get(record.thread_id)
+    return found
 
 
 def _ended(record: Record) -> bool:

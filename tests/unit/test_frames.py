@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
 import sysconfig
+from functools import partial
 
 import pytest
 
 from slowhound import frames
-from slowhound.frames import Frame, fingerprint, from_frame, from_traceback, is_app, locate, render
+from slowhound.frames import (
+    Frame,
+    fingerprint,
+    from_frame,
+    from_traceback,
+    is_app,
+    locate,
+    render,
+    without_collector,
+)
 
 APP = "/srv/shop/views.py"
 LIBRARY = os.path.join(sysconfig.get_path("purelib"), "lib", "x.py")
@@ -138,3 +149,24 @@ def test_frames_are_read_while_garbage_waits_to_be_collected() -> None:
     """Up to Python 3.11 a collection in the midst of it would lock the process up for good."""
     done = subprocess.run([sys.executable, "-c", GARBAGE], timeout=50, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_collector_stays_what_the_application_made_it(enabled: bool) -> None:
+    """On or off, also when what is called in between raises; what it returned is given."""
+    (gc.enable if enabled else gc.disable)()
+    try:
+        assert without_collector(int, str) == [0, ""]
+        assert gc.isenabled() is enabled
+        with pytest.raises(ValueError, match="empty"):
+            without_collector(int, partial(max, ()))
+        assert gc.isenabled() is enabled
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="garbage is collected between bytecodes")
+def test_no_garbage_is_collected_within() -> None:
+    """The collector is off for just that long."""
+    assert without_collector(gc.isenabled) == [False]
+    assert gc.isenabled()
