@@ -63,7 +63,7 @@ def check(  # noqa: PLR0913  all that a run has left
     kib = _level([float(each.rss) for each in samples])
     violations = [
         *(["a worker was replaced"] if len(set(_booted(log))) > 2 else []),
-        *[f"Gunicorn's log: {each}" for each in died],
+        *[f"Gunicorn's log: {line}" for line in log.splitlines() if DIED.search(line)],
         *[f"an event of type {kind}" for kind in ("timeout", "crash") if kinds[kind]],
         *traffic.wrong,
         *([f"{traffic.interrupted} times EINTR"] if traffic.interrupted else []),

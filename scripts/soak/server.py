@@ -64,7 +64,14 @@ class Server:
         conf.write_text(text)
         options = {"dir": str(self.dir), "enabled": enabled, "locals": locals_too}
         paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
-        env = {**os.environ, "SOAK": json.dumps(options), "PYTHONPATH": os.pathsep.join(paths)}
+        # OpenBLAS ends its threads before a fork, also while another thread uses them: an
+        # application that forks beside it hangs or dies by itself.
+        env = {
+            **os.environ,
+            "OPENBLAS_NUM_THREADS": "1",
+            "SOAK": json.dumps(options),
+            "PYTHONPATH": os.pathsep.join(paths),
+        }
         argv = [sys.executable, "-m", "gunicorn", "-c", str(conf), "app:application"]
         with (folder / "output.log").open("w") as output:
             self.process = subprocess.Popen(
@@ -96,18 +103,20 @@ class Server:
         """What the kernel says of each worker."""
         found = []
         for pid in self.children():
-            with contextlib.suppress(OSError, ValueError, StopIteration):
+            with contextlib.suppress(OSError, KeyError):
                 found.append(_sample(pid))
         return found
 
     @contextlib.contextmanager
     def stopped(self, pid: int) -> Iterator[None]:
         """Keeps a worker from running, as a debugger or a freezer does."""
-        os.kill(pid, signal.SIGSTOP)
+        with contextlib.suppress(ProcessLookupError):  # it has died, which a check tells
+            os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> bool:
         """Ends it in good order; False when it did not end."""

@@ -8,11 +8,10 @@ they have kept their names and variables from Python 3.11 to 3.15.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from slowhound.frames import current_frames, from_frame, innermost
+from slowhound.frames import current_frames, from_frame, innermost, outwards
 
 MODULE = "concurrent/futures/thread.py"
 WAITS_FOR_A_THREAD = "waits for a thread of its executor"
@@ -27,7 +26,7 @@ def thread_of(job: Any) -> tuple[int, list[FrameType]] | None:
     """
     for ident, frame in current_frames().items():
         inner: list[FrameType] = []
-        for each in _outwards(frame):
+        for each in outwards(frame):
             inner.append(each)
             if _is(each, "_WorkItem.run"):
                 if getattr(each.f_locals.get("self"), "future", None) is job:
@@ -41,14 +40,14 @@ def why_waiting(job: Any) -> str:
     queue: Any = None
     busy: list[tuple[Any, str]] = []
     for frame in current_frames().values():
-        worker = next((each for each in _outwards(frame) if _is(each, "_worker")), None)
+        worker = next((each for each in outwards(frame) if _is(each, "_worker")), None)
         if worker is None:
             continue
         its_queue = worker.f_locals.get("work_queue")
         if queue is None and _holds(its_queue, job):
             queue = its_queue
         place = innermost(from_frame(frame))
-        if any(_is(each, "_WorkItem.run") for each in _outwards(frame)):
+        if any(_is(each, "_WorkItem.run") for each in outwards(frame)):
             busy.append((its_queue, str(place)))
     places = [place for its_queue, place in busy if its_queue is queue]
     if queue is None or not places:
@@ -56,12 +55,6 @@ def why_waiting(job: Any) -> str:
     more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
     threads = "its only thread is" if len(places) == 1 else f"all {len(places)} are"
     return f"{WAITS_FOR_A_THREAD}; {threads} at {', '.join(places[:NAMED])}{more}"
-
-
-def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
 
 
 def _is(frame: FrameType, name: str) -> bool:

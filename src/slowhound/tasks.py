@@ -20,7 +20,7 @@ from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
 from slowhound.executors import WAITS_FOR_A_THREAD, thread_of, why_waiting
-from slowhound.frames import Frame, Stack, current_frames, from_frame
+from slowhound.frames import Frame, Stack, current_frames, from_frame, outwards
 from slowhound.record import Record, current_record
 
 DEEPEST = 400  # frames of a chain: it may await itself in a circle
@@ -174,15 +174,11 @@ def _listens(task: Any) -> bool:
 
 def _inside(frame: FrameType, thread: int) -> Iterator[Item]:
     """The frames of a running coroutine and of all that it called: its thread's innermost ones."""
-    inner: list[FrameType] = []
-    current = current_frames().get(thread)
-    while current is not None and len(inner) < DEEPEST:
-        inner.append(current)
-        if current is frame:
-            yield Inner(thread, inner[::-1])
-            return
-        current = current.f_back
-    yield frame  # it has moved on
+    inner = outwards(current_frames().get(thread))
+    if frame in inner:
+        yield Inner(thread, inner[inner.index(frame) :: -1])
+    else:
+        yield frame  # it has moved on
 
 
 def _children(frame: FrameType, awaited: Any) -> Any:
@@ -266,13 +262,10 @@ def _pooled(future: Any) -> Hop | None:
 
 def _in_thread(ours: Any) -> Inner | None:
     for ident, innermost in current_frames().items():
-        inner: list[FrameType] = []
-        frame: FrameType | None = innermost
-        while frame is not None:
-            inner.append(frame)
+        inner = outwards(innermost)
+        for place, frame in enumerate(inner):
             if frame.f_code.co_qualname == HOPS[1] and frame.f_locals.get("task_context") is ours:
-                return Inner(ident, inner[::-1])
-            frame = frame.f_back
+                return Inner(ident, inner[place::-1])
     return None
 
 

@@ -11,7 +11,7 @@ from types import CodeType, FrameType
 from typing import NamedTuple
 
 from slowhound import stacks, tasks
-from slowhound.frames import Frame
+from slowhound.frames import Frame, outwards
 from slowhound.record import Record
 
 DEEPEST = 1200
@@ -80,12 +80,7 @@ def _of_task(record: Record) -> tuple[Seen, FrameType | None, int] | None:
 
 
 def _outwards(frame: FrameType | None) -> Key:
-    found: list[Item] = []
-    while frame is not None and len(found) < DEEPEST:
-        found.append((frame.f_code, frame.f_lasti))
-        frame = frame.f_back
-    found.reverse()
-    return tuple(found)
+    return tuple([(each.f_code, each.f_lasti) for each in reversed(outwards(frame))])
 
 
 def of_stack(stack: tuple[Frame, ...]) -> Key:

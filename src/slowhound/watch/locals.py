@@ -12,7 +12,7 @@ from typing import Any
 
 from django.views.decorators import debug
 
-from slowhound.frames import is_app
+from slowhound.frames import is_app, outwards
 from slowhound.secret_values import MASK
 from slowhound.watch.values import Printer
 
@@ -33,15 +33,10 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
 
     Those of libraries hold what must never be shown: SQL parameters, the raw request.
     """
-    chain = []
-    each: FrameType | None = frame
-    while each is not None:
-        chain.append(each)
-        each = each.f_back
     hidden = _sensitive_parameters(request)
     all_hidden = False
     found: list[tuple[str, Printer | None, FrameType]] = []
-    for each in reversed(chain):
+    for each in reversed(outwards(frame)):
         named = _sensitive_variables(each)
         if named == ALL:
             all_hidden = True

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from types import CodeType, FrameType, MemberDescriptorType
 from typing import Any
 
-from slowhound.frames import Frame, current_frames
+from slowhound.frames import Frame, current_frames, outwards
 from slowhound.guard import guarded
 from slowhound.reporttext import one_line
 from slowhound.watch import source_places
@@ -102,11 +102,13 @@ def circles(found: Mapping[int, Wait]) -> list[tuple[Wait, ...]]:
 
 @guarded("locks")
 def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | None:
-    outer, at = None, frames[ident]
-    while at.f_code.co_filename in _WRAPPERS:
-        if at.f_back is None:
-            return None  # a thread of the standard library's own
-        outer, at = at, at.f_back
+    outer = None
+    for at in outwards(frames[ident]):
+        if at.f_code.co_filename not in _WRAPPERS:
+            break
+        outer = at
+    else:
+        return None  # a thread of the standard library's own
     code, asked, held = at.f_code, source_places.asked(at), None
     try:
         # The queue, event or thread that the application named; the lock itself lies within.
@@ -146,9 +148,9 @@ def _holder(lock: Any, ident: int, frames: _Frames, holders: dict[int, _Holder])
     return owner, _held(lock, frames.get(owner))
 
 
-def _held(lock: Any, frame: FrameType | None) -> Frame | None:
+def _held(lock: Any, innermost: FrameType | None) -> Frame | None:
     """The ``with`` block in this thread's stack that holds ``lock``."""
-    while frame is not None:
+    for frame in outwards(innermost):
         code = frame.f_code
         if code.co_qualname == "Condition.wait" and code.co_filename in _WRAPPERS:
             if _inner(_variables(frame)["self"]) is lock:
@@ -158,7 +160,6 @@ def _held(lock: Any, frame: FrameType | None) -> Frame | None:
                 with contextlib.suppress(_UnknownError):
                     if _inner(_value(expression, frame)) is lock:
                         return Frame(code.co_filename, expression.line, code.co_name)
-        frame = frame.f_back
     return None
 
 
