@@ -14,8 +14,9 @@ from typing import NamedTuple
 from client import Outside, Traffic
 from server import Sample, Server
 
-# What faulthandler may handle for a fatal error; SIGABRT is Gunicorn's anyway.
-FATAL = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+# What faulthandler may handle for a fatal error; SIGABRT is Gunicorn's anyway. 32 and 33 are glibc's
+# own, for threads.
+FATAL = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, 32, 33)
 # In the log of Gunicorn, of a worker that was not told to end.
 DIED = re.compile(r"was sent SIG|exited with code|WORKER TIMEOUT")
 TERMINAL = ("request", "timeout", "crash")
@@ -64,7 +65,7 @@ def check(  # noqa: PLR0913  all that a run has left
     violations = [
         *(["a worker was replaced"] if len(set(_booted(log))) > 2 else []),
         *[f"Gunicorn's log: {line}" for line in log.splitlines() if DIED.search(line)],
-        *[f"an event of type {kind}" for kind in ("timeout", "crash") if kinds[kind]],
+        *[_death(event) for event in events if event["event_type"] in ("timeout", "crash")],
         *traffic.wrong,
         *([f"{traffic.interrupted} times EINTR"] if traffic.interrupted else []),
         *outside.failed,
@@ -75,6 +76,11 @@ def check(  # noqa: PLR0913  all that a run has left
     ]
     held = sum("gil_hold_est" in event for event in events)
     return Found(violations, len(died), kinds["slow"], held, descriptors, kib)
+
+
+def _death(event: dict[str, object]) -> str:
+    names = ("event_type", "crash_signal", "req_path", "crash_stack_by", "crash_stack")
+    return " ".join(str(event.get(name)) for name in (*names, "timeout_stack"))[:800]
 
 
 def _booted(log: str) -> list[str]:
