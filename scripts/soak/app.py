@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from typing import Any
 
@@ -39,7 +40,12 @@ def everybody(request: HttpRequest) -> bool:
 
 def do(request: HttpRequest, name: str, size: int) -> HttpResponse:
     """One piece of work."""
-    return HttpResponse(str(KINDS[name].work(size)))
+    try:
+        return HttpResponse(str(KINDS[name].work(size)))
+    except Exception:
+        # With slowhound or without, the log says what the application met.
+        logging.getLogger("gunicorn.error").exception("%s failed", name)
+        raise
 
 
 def ready(request: HttpRequest) -> HttpResponse:

@@ -14,11 +14,12 @@ from typing import NamedTuple
 from client import Outside, Traffic
 from server import Sample, Server
 
-# What faulthandler may handle for a fatal error; SIGABRT is Gunicorn's anyway. 32 and 33 are glibc's
-# own, for threads.
+# What faulthandler may handle for a fatal error; SIGABRT is Gunicorn's anyway. 32 and 33 are those
+# of glibc, for threads.
 FATAL = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, 32, 33)
 # In the log of Gunicorn, of a worker that was not told to end.
 DIED = re.compile(r"was sent SIG|exited with code|WORKER TIMEOUT")
+FAILED = re.compile(r"\w+ failed\nTraceback.*?\n\[", re.DOTALL)
 TERMINAL = ("request", "timeout", "crash")
 # What the second and the last third of a run may differ by.
 MORE_DESCRIPTORS, MORE_RSS, MORE_KIB = 8, 0.10, 20 * 1024
@@ -65,8 +66,10 @@ def check(  # noqa: PLR0913  all that a run has left
     violations = [
         *(["a worker was replaced"] if len(set(_booted(log))) > 2 else []),
         *[f"Gunicorn's log: {line}" for line in log.splitlines() if DIED.search(line)],
+        *[each[:1500] for each in FAILED.findall(log)],
         *[_death(event) for event in events if event["event_type"] in ("timeout", "crash")],
         *traffic.wrong,
+        *[f"{each['req_user_agent']}: {each['exc_msg']}" for each in events if "exc_msg" in each],
         *([f"{traffic.interrupted} times EINTR"] if traffic.interrupted else []),
         *outside.failed,
         *_signals(samples, control),
