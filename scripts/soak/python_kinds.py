@@ -18,9 +18,6 @@ from typing import Any
 import waits
 from kinds import Kind
 
-# One application's threads must not parse at once before CPython 3.11.8 and 3.12.2: the parser's
-# depth was counted per interpreter there.
-_parsing = threading.Lock()
 _switching = threading.Lock()
 SOURCE = "\n".join(f"def f{i}(x):\n    return [y * {i} for y in range(x)]" for i in range(100))
 DEPTH = 900
@@ -43,7 +40,8 @@ def execute(n: int) -> int:
     """Compiles and runs a generator."""
     space: dict[str, Any] = {"total": 0}
     for _ in range(n):
-        exec("def f(x):\n  return sum(y for y in range(x))\ntotal += f(300)", space)
+        with waits.compiling():
+            exec("def f(x):\n  return sum(y for y in range(x))\ntotal += f(300)", space)
     return int(space["total"])
 
 
@@ -120,7 +118,7 @@ def parse(n: int) -> int:
     for _ in range(n):
         for _ in range(300):
             Cycle(int)
-        with _parsing:
+        with waits.compiling():
             found += len(ast.parse(SOURCE).body)
     return found
 

@@ -22,6 +22,24 @@ LINES = "".join(f"    a{number} = [{number}, {number} + 1]\n" for number in rang
 FILES = 20  # linecache keeps what it has read
 
 
+# The application's threads must not compile at once before CPython 3.11.8 and 3.12.2: two parsers
+# break each other there, by SystemError and by SIGSEGV.
+_compiling = threading.Lock()
+
+
+def compiling() -> threading.Lock:
+    """Keeps other threads of the application from compiling meanwhile."""
+    return _compiling
+
+
+def _forget_after_fork() -> None:
+    global _compiling
+    _compiling = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
+
+
 def wait(milliseconds: int, number: int) -> int:
     """Waits until another thread lets go of a lock or fills a queue; ``milliseconds`` again."""
     how = number % len(HOW)
@@ -51,6 +69,7 @@ def _waits_in_new_code(how: int, number: int) -> Callable[[object], int]:
     with open(path, "w") as file:
         file.write(text)
     space: dict[str, Any] = {}
-    exec(compile(text, path, "exec"), space)
+    with compiling():
+        exec(compile(text, path, "exec"), space)
     made: Callable[[object], int] = space["waits"]
     return made

@@ -4,7 +4,7 @@ The map; each layer imports only from those above it, and import-linter checks t
 
     guard losses fields redact sqlshape secret_names secret_values frames folder osthread
                                                     know nothing of the rest
-    config settings legacy record registry formats blackbox boxes notes postmortem graves
+    config settings legacy record registry formats blackbox boxmemory boxes notes postmortem graves
     appendfile stacks tasks executors waiting report reporttext fatal_errors gil/ oom dumps sight
     override
                                                     one request's state, settings, files

@@ -26,13 +26,14 @@ other half whole. ``boxes`` reads all this.
 from __future__ import annotations
 
 import contextlib
-import mmap
+import errno
 import os
 import struct
 import time
 from collections.abc import Callable
 from zlib import crc32
 
+from slowhound.boxmemory import Bytes, prepare
 from slowhound.folder import subfolder
 from slowhound.sqlshape import sql_shape
 
@@ -62,11 +63,11 @@ FIRST_SLOT = HEADER + 2 * HALF_SETTINGS
 
 
 class Area:
-    """Two halves of the map, written in turn."""
+    """Two halves of a part of the box, written in turn."""
 
     __slots__ = ("half", "map", "offset", "sequence")
 
-    def __init__(self, mapped: mmap.mmap, offset: int, half: int) -> None:
+    def __init__(self, mapped: Bytes, offset: int, half: int) -> None:
         self.map = mapped
         self.offset = offset
         self.half = half
@@ -98,7 +99,7 @@ class Slot:
 
     __slots__ = ("at", "box", "number", "sql", "stack", "view", "who")
 
-    def __init__(self, box: Box, mapped: mmap.mmap, index: int) -> None:
+    def __init__(self, box: Box, mapped: Bytes, index: int) -> None:
         offset = FIRST_SLOT + index * SLOT
         self.box = box
         self.at = offset // 8
@@ -192,16 +193,9 @@ class Box:
     def _prepare(self, slots: int) -> None:
         take(self._fd)
         size = FIRST_SLOT + slots * SLOT
-        if hasattr(os, "posix_fallocate"):
-            # Real blocks, not a hole: a store into a hole of a full disk is a SIGBUS.
-            os.posix_fallocate(self._fd, 0, size)
-        else:  # macOS
-            os.ftruncate(self._fd, size)
-        self._map = mmap.mmap(self._fd, size)
-        self._view = memoryview(self._map)
-        self.cells = self._view.cast("q")
-        self.settings = Area(self._map, HEADER, HALF_SETTINGS)
-        self.free = [Slot(self, self._map, index) for index in reversed(range(slots))]
+        self._bytes, self.cells = prepare(self._fd, size, self._give_up)
+        self.settings = Area(self._bytes, HEADER, HALF_SETTINGS)
+        self.free = [Slot(self, self._bytes, index) for index in reversed(range(slots))]
         cells = self.cells
         cells[PID] = os.getpid()
         cells[PARENT] = os.getppid()
@@ -209,6 +203,13 @@ class Box:
         cells[HEARTBEAT] = time.monotonic_ns()
         cells[SLOTS] = slots
         cells[0] = MAGIC
+        if cells[0] != MAGIC:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _give_up(self) -> None:
+        """There is no room for what it should say: nobody shall read what it said last."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
 
     def claim(self, number: int, who: bytes, thread: int, ident: int = 0) -> Slot | None:
         """A slot for the request ``number``; None when all are taken.
@@ -243,8 +244,7 @@ class Box:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
         self.cells.release()
-        self._view.release()
-        self._map.close()
+        self._bytes.close()
         os.close(self._fd)
 
     def abandon(self) -> None:
