@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import queue
 import sys
@@ -10,6 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -460,3 +462,133 @@ def test_odd_escapes_warn_nobody(stage: Stage, tmp_path: Any) -> None:
     holder = stage.hold(names["lock"])
     waiter = stage.start(names["f"])
     assert stage.looked(waiter)[waiter].owner == holder
+
+
+class Meta(type):
+    """Of classes that must not be asked anything."""
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        touched.append("metaclass")
+        return True
+
+    __instancecheck__ = __subclasscheck__  # type: ignore[assignment]
+    covered = property(lambda cls: touched.append("property"))
+
+    def __eq__(cls, other: object) -> bool:
+        touched.append("metaclass")
+        return cls is other
+
+    def __hash__(cls) -> int:
+        touched.append("metaclass")
+        return 1
+
+
+class Kept(metaclass=Meta):
+    """Attributes of an instance and its class, each of them a lock."""
+
+    __slots__ = ("__dict__", "slot")
+    shared = threading.RLock()
+    covered = threading.RLock()  # type: ignore[assignment]
+
+    @functools.cached_property
+    def cached(self) -> Any:
+        return threading.RLock()
+
+    def __init__(self) -> None:
+        self.slot, self.own = threading.RLock(), threading.RLock()
+        self.cached  # noqa: B018
+
+
+def enter_attributes(kept: Kept, name: str) -> None:
+    if name == "slot":
+        with kept.slot:
+            pass
+    elif name == "own":
+        with kept.own:
+            pass
+    elif name == "cached":
+        with kept.cached:
+            pass
+    elif name == "shared":
+        with kept.shared:
+            pass
+    else:
+        with Kept.shared:
+            pass
+
+
+@pytest.mark.parametrize("name", ["slot", "own", "cached", "shared", "class"])
+def test_attributes_are_found_without_their_class(stage: Stage, name: str) -> None:
+    """Slots, attributes, cached properties and a class's own are read; no metaclass is asked."""
+    kept = Kept()
+    holder = stage.hold(getattr(kept, name.replace("class", "shared")))
+    waiter = stage.start(enter_attributes, kept, name)
+    stage.looked(waiter)
+    touched.clear()
+    found = stage.looked(waiter)
+    assert touched == []
+    assert found[waiter].owner == holder
+
+
+class Covered:
+    """Attributes that something of the class's own stands before."""
+
+    shown = property(lambda self: touched.append("property"))
+    __slots__ = ("__dict__", "empty")
+
+
+class Odd:
+    """Has no attributes but those that it makes up."""
+
+    __dict__ = property(lambda self: touched.append("dict"))  # type: ignore[assignment]
+
+
+def test_what_only_code_could_tell_is_unknown(stage: Stage) -> None:
+    """Properties, empty slots and an odd ``__dict__`` are left alone."""
+    covered = Covered()
+    covered.__dict__["shown"] = 1
+    for thing, name in (
+        (covered, "shown"),
+        (covered, "empty"),
+        (Covered, "shown"),
+        (Covered, "empty"),
+        (Kept, "covered"),
+        (Covered, "__name__"),
+        (covered, "missing"),
+        (Odd(), "missing"),
+        (object(), "missing"),
+    ):
+        with pytest.raises(locks._UnknownError):
+            locks._attribute(thing, name)
+    assert locks._attribute(threading, "_active") is threading._active  # type: ignore[attr-defined]
+    assert touched == []
+
+
+class Globals(dict[str, Any]):
+    """A namespace for exec that tells when it is asked."""
+
+    def __contains__(self, key: object) -> bool:
+        touched.append("contains")
+        return super().__contains__(key)
+
+    def __getitem__(self, key: str) -> Any:
+        touched.append("item")
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        touched.append("get")
+        return super().get(key, default)
+
+
+def test_namespaces_of_one_s_own_are_not_called(stage: Stage, tmp_path: Path) -> None:
+    """What ``exec`` was given for globals is read as the dict that it is."""
+    source = tmp_path / "own.py"
+    source.write_text("def f():\n    with lock:\n        pass\n")
+    names = Globals(lock=threading.RLock())
+    exec(compile(source.read_text(), str(source), "exec"), names)
+    holder = stage.hold(dict.__getitem__(names, "lock"))
+    waiter = stage.start(dict.__getitem__(names, "f"))
+    stage.looked(waiter)
+    touched.clear()
+    assert stage.looked(waiter)[waiter].owner == holder
+    assert touched == []

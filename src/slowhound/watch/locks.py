@@ -21,7 +21,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import CodeType, FrameType, MemberDescriptorType
+from types import CodeType, FrameType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
 from slowhound.frames import Frame, current_frames, outwards
@@ -37,6 +37,9 @@ _WRAPPERS = {each.__file__ for each in (threading, queue, concurrent.futures._ba
 _NAMESPACE = frozenset(("locals", "vars", "eval", "exec"))
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _name_of = type.__dict__["__name__"].__get__  # a metaclass may have a property of that name
+_mro_of = type.__dict__["__mro__"].__get__
+_dict_of = type.__dict__["__dict__"].__get__
+_MISSING = object()
 _Frames = Mapping[int, FrameType]
 _Holder = tuple[int | None, Frame | None]
 
@@ -178,10 +181,20 @@ def _value(expression: Expression | None, frame: FrameType) -> Any:
     parts = [_mangled(each, code) for each in rest]
     if not known.issuperset((first, *parts)):
         raise _UnknownError  # the file is no longer what runs
-    for names in (_variables(frame), frame.f_globals):
-        if first in names:
-            return functools.reduce(_attribute, parts, names[first])
-    raise _UnknownError
+    return functools.reduce(_attribute, parts, _variable(first, frame))
+
+
+def _variable(name: str, frame: FrameType) -> Any:
+    """A variable of a function, or of its module."""
+    code = frame.f_code
+    if name in code.co_varnames + code.co_cellvars + code.co_freevars:
+        found = _variables(frame).get(name, _MISSING)
+    else:
+        # What exec() was given for globals may be a class of the application's.
+        found = dict.get(frame.f_globals, name, _MISSING)
+    if found is _MISSING:
+        raise _UnknownError
+    return found
 
 
 def _mangled(name: str, code: CodeType) -> str:
@@ -194,16 +207,53 @@ def _mangled(name: str, code: CodeType) -> str:
 
 def _variables(frame: FrameType) -> Mapping[str, Any]:
     """The variables of a function; a class body's may be any object of the application's."""
-    if sys.version_info < (3, 13) and not _NAMESPACE.isdisjoint(frame.f_code.co_names):
+    code = frame.f_code
+    if not code.co_flags & inspect.CO_OPTIMIZED:
         raise _UnknownError
-    return frame.f_locals if frame.f_code.co_flags & inspect.CO_OPTIMIZED else frame.f_globals
+    if sys.version_info < (3, 13) and not _NAMESPACE.isdisjoint(code.co_names):
+        raise _UnknownError
+    return frame.f_locals
 
 
 def _attribute(thing: Any, name: str) -> Any:
-    """An attribute or slot of ``thing`` that is there without anything being called."""
-    found = inspect.getattr_static(thing, name, _UnknownError)
-    if type(found) is MemberDescriptorType and issubclass(type(thing), found.__objclass__):
-        found = found.__get__(thing)
-    if found is _UnknownError or inspect.getattr_static(type(found), "__get__", None) is not None:
+    """An attribute or slot of ``thing`` that is there without anything being called.
+
+    ``inspect.getattr_static`` would ask metaclasses for the hashes of their classes.
+    """
+    kind = type(thing)
+    of_kind = _in_classes(kind, name)
+    if issubclass(kind, type):
+        found, other = _in_classes(thing, name), of_kind
+    elif type(of_kind) is MemberDescriptorType:
+        with contextlib.suppress(AttributeError, TypeError):
+            return of_kind.__get__(thing)
+        raise _UnknownError
+    else:
+        own = _own(thing)
+        if name in own and not _has(of_kind, "__set__"):
+            return own[name]
+        found, other = of_kind, None
+    if found is _MISSING or _has(found, "__get__") or _has(other, "__set__"):
         raise _UnknownError
     return found
+
+
+def _in_classes(kind: type, name: str) -> Any:
+    """What a class or those it inherits from have by that name."""
+    for each in _mro_of(kind):
+        if name in (names := _dict_of(each)):
+            return names[name]
+    return _MISSING
+
+
+def _has(thing: Any, method: str) -> bool:
+    return _in_classes(type(thing), method) is not _MISSING
+
+
+def _own(thing: Any) -> dict[str, Any]:
+    """The attributes of an instance; a ``__dict__`` of the class's own making would run code."""
+    holder = _in_classes(type(thing), "__dict__")
+    if type(holder) in (GetSetDescriptorType, MemberDescriptorType):
+        names = holder.__get__(thing)
+        return names if type(names) is dict else {}
+    return {}
