@@ -21,8 +21,8 @@ FATAL = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, 32, 33)
 DIED = re.compile(r"was sent SIG|exited with code|WORKER TIMEOUT")
 FAILED = re.compile(r"\w+ failed\nTraceback.*?\n\[", re.DOTALL)
 TERMINAL = ("request", "timeout", "crash")
-# What the second and the last third of a run may differ by. The site alone, whose work takes tens of
-# megabytes at once, has grown by 25 MiB between the two.
+# What the second and the last third of a run may differ by. The site alone, whose work takes tens
+# of megabytes at once, has grown by 25 MiB between the two.
 MORE_DESCRIPTORS, MORE_RSS, MORE_KIB = 8, 0.10, 48 * 1024
 
 
