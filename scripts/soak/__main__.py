@@ -40,6 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kinds", help="only these, with a comma between them")
     parser.add_argument("--json", type=Path, help="a file for all that was found")
     parser.add_argument("--keep-going", action="store_true", help="after a violation, too")
     parser.add_argument("--without", action="store_true", help="the site without slowhound")
@@ -47,7 +48,8 @@ def main() -> int:
     every = every_kind()
     kinds = usable(every)
     left_out = [each.name for each in every if each.name not in kinds]
-    sized = [calibrate(each) for each in kinds.values()]
+    wanted = set((arguments.kinds or ",".join(kinds)).split(","))
+    sized = [calibrate(each) for each in kinds.values() if each.name in wanted]
     with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         control = _control(folder / "control")

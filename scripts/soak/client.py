@@ -51,7 +51,7 @@ class Traffic:
         rest = [each for each in self._kinds if not each.kind.crash]
         weights = [each.kind.weight for each in rest]
         while not self._stop.is_set():
-            if chance.random() < CRASH_SHARE:
+            if crash and (not rest or chance.random() < CRASH_SHARE):
                 sized = chance.choice(crash)
             else:
                 (sized,) = chance.choices(rest, weights)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import accumulate, repeat, takewhile
-from operator import call, is_not
+from operator import attrgetter, call, is_not
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
@@ -82,6 +82,21 @@ def outwards(frame: FrameType | None, most: int = DEEPEST) -> list[FrameType]:
     return found
 
 
+def walk(frame: FrameType | None, *names: str, most: int = DEEPEST) -> list[tuple[Any, ...]]:
+    """The attributes of these names (two or more) of what ``outwards`` gives, and no frame.
+
+    In one step: the stack is one that the thread really had, and no frame of it outlives the call.
+    """
+    if frame is None:
+        return []
+    links = accumulate(repeat("f_back", most - 1), getattr, initial=frame)
+    alive = takewhile(partial(is_not, None), links)
+    found: list[tuple[Any, ...]] = without_collector(partial(list, map(attrgetter(*names), alive)))[
+        0
+    ]
+    return found
+
+
 class Frame(NamedTuple):
     """One frame: where it stands, not what it holds."""
 
@@ -123,8 +138,8 @@ def from_frame(frame: FrameType | None) -> Stack:
     """The stack that ends in the live ``frame``; of an endless recursion, the innermost part."""
     return tuple(
         # f_lineno is None on an artificial instruction (seen in tracing tools): 0 is honest there.
-        Frame(each.f_code.co_filename, each.f_lineno or 0, each.f_code.co_name)
-        for each in reversed(outwards(frame))
+        Frame(code.co_filename, line or 0, code.co_name)
+        for code, line in reversed(walk(frame, "f_code", "f_lineno"))
     )
 
 

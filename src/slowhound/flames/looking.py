@@ -11,7 +11,7 @@ from types import CodeType, FrameType
 from typing import NamedTuple
 
 from slowhound import stacks, tasks
-from slowhound.frames import Frame, outwards
+from slowhound.frames import Frame, walk
 from slowhound.record import Record
 
 DEEPEST = 1200
@@ -80,7 +80,7 @@ def _of_task(record: Record) -> tuple[Seen, FrameType | None, int] | None:
 
 
 def _outwards(frame: FrameType | None) -> Key:
-    return tuple([(each.f_code, each.f_lasti) for each in reversed(outwards(frame))])
+    return tuple(reversed(walk(frame, "f_code", "f_lasti")))
 
 
 def of_stack(stack: tuple[Frame, ...]) -> Key:
