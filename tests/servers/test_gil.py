@@ -347,7 +347,8 @@ def test_worker_handles_no_signal_more_and_has_no_timer(
     kind = "gthread" if "gthread" in conf else "sync"
     without = serve_module(settings=None, **SITES[kind])
     fatal = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
-    assert caught(pid) - caught(without.worker_pids()[0]) <= fatal
+    of_the_c_library = {32, 33}  # for threads, from the first one on
+    assert caught(pid) - caught(without.worker_pids()[0]) <= fatal | of_the_c_library
 
 
 @pytest.mark.parametrize("gil_site", ["unread", "unread-2"], indirect=True)
