@@ -162,7 +162,11 @@ def test_call_that_holds_the_gil_is_the_views_own(site: Site, server: Asgi) -> N
     victims = [site.start(f"/waits/{waits.name}/") for _ in range(3)]
     waits.wait_entered(3)
     gate.open()
-    culprit = site.event(f"/power/{gate.name}/")
+    # A hold that begins while the hound is at its files is not attributed: then once more.
+    for _ in range(ATTEMPTS):
+        culprit = site.event(f"/power/{gate.name}/")
+        if "gil_hold_est" in culprit:
+            break
     waits.open()
     others = [site.terminal(victim.result().agent) for victim in victims]
     assert culprit["gil_hold_est"] > 0

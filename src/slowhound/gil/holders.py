@@ -18,8 +18,10 @@ from typing import NamedTuple
 
 from slowhound.waiting import cpu_seconds, turns_on_cpu
 
-# Seconds of waiting from which on somebody is looked for: fifty turns of the GIL.
+# Seconds of lateness from which on somebody is looked for: fifty turns of the GIL.
 LATE = 0.25
+# Turns on a CPU that tell of a wait for the GIL; a sleep and a wait for something else have two.
+ENOUGH_TURNS, LEAST_TURNS = 10, 3
 # Of that time, what the one who held the GIL has at least spent on the CPU: it gets no more of a
 # CPU on a machine where five want one.
 SHARE = 0.1
@@ -73,15 +75,14 @@ class Holders:
         it was not the GIL that the hound waited for.
         """
         late = now - wanted
-        waited = self._waited(late)
-        if waited < LATE:
+        if not self._waited(late):
             return None
         used = {}
         for thread in {*_threads(), *begun} - {self._hound}:
             cpu = cpu_seconds(thread)
             # A thread that was not there at the last note has used all of its time since.
             before = max(self._cpu.get(thread, 0.0), begun.get(thread, 0.0))
-            if cpu is not None and cpu - before >= waited * SHARE:
+            if cpu is not None and cpu - before >= late * SHARE:
                 used[thread] = cpu - before
         most = max(used.values(), default=0.0)
         used = {thread: each for thread, each in used.items() if each >= most / 2}
@@ -95,18 +96,21 @@ class Holders:
         """
         wanted = self.wanted
         late = 0.0 if wanted is None else time.monotonic() - wanted
-        waited = self._waited(late) if late >= LATE else 0.0
         used = cpu - max(self._cpu.get(thread, 0.0), begun)
-        return late if waited >= LATE and used >= waited * SHARE else 0.0
+        return late if self._waited(late) and used >= late * SHARE else 0.0
 
-    def _waited(self, late: float) -> float:
-        """Of the seconds ``late`` those for which the hound certainly slept and waited for the GIL.
+    def _waited(self, late: float) -> bool:
+        """True when it was the GIL that the hound waited for.
 
-        A process that was stopped, and a hound that waited for a CPU or a disk, had no such turns.
+        It woke for that again and again, less often where the CPUs are all taken. A process that
+        was stopped, and a hound that waited for a CPU or a disk, did not.
         """
+        if late < LATE:
+            return False
         turns = turns_on_cpu(self._hound) - self._turns
         # A sampler may have shortened the interval in between; the hold was longer than one.
-        return min(turns * max(self._interval, sys.getswitchinterval()), late)
+        expected = late / max(self._interval, sys.getswitchinterval())
+        return turns >= max(min(expected / 4, ENOUGH_TURNS), LEAST_TURNS)
 
 
 def _threads() -> list[int]:

@@ -23,8 +23,9 @@ from slowhound.notes import pid_namespace, read_note
 UNRESPONSIVE_AFTER = 1.5
 # Seconds between two samples of a thread's counters.
 APART = 0.1
-# A thread that waits for the GIL wakes every 5 ms, some 20 times between two samples.
-WAKES = 10
+# A thread that waits for the GIL wakes every 5 ms, some 20 times between two samples; fewer times
+# where the CPUs are all taken. One that sleeps as the hound does wakes once at most.
+WAKES = 4
 
 
 def silent_for(state: BoxState) -> float:
