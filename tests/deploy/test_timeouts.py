@@ -32,7 +32,11 @@ PATHS = {
 def ended(deploy_module: Deploy) -> dict[str, Event]:
     """The terminal events of requests that time out at once, each in a sync worker of its own."""
     site = deploy_module(
-        workers=len(PATHS), conf="timeout = 1", gunicorn_args=["--preload"], middleware=False
+        workers=len(PATHS),
+        conf="timeout = 1",
+        gunicorn_args=["--preload"],
+        middleware=False,
+        warm=True,  # else the imports of the first request may take all of the second
     )
     wires = {name: site.open(path) for name, path in PATHS.items()}
     found = {name: site.terminal(wire.agent) for name, wire in wires.items()}
@@ -99,7 +103,7 @@ def post_worker_init(worker):
 
 def test_gthread_worker_whose_main_thread_is_stuck(deploy: Deploy) -> None:
     """Requests in flight in the threads of a worker that times out have one event each."""
-    site = deploy(worker="gthread", threads=4, conf=HANG)
+    site = deploy(worker="gthread", threads=4, conf=HANG, gunicorn_args=["--preload"], warm=True)
     wires = [site.open(path) for path in ("/gate/one/", "/stream-gated/two/", "/deaf-less/")]
     wires[2].read_all()
     site.gate("one").wait_entered()
@@ -117,7 +121,13 @@ def test_gthread_worker_whose_main_thread_is_stuck(deploy: Deploy) -> None:
 
 def test_gthread_worker_whose_gil_is_held(deploy: Deploy) -> None:
     """C code that holds the GIL times out the whole worker: one event for each of its requests."""
-    site = deploy(worker="gthread", threads=4, conf="timeout = 1")
+    site = deploy(
+        worker="gthread",
+        threads=4,
+        conf="timeout = 1",
+        gunicorn_args=["--preload"],
+        warm=True,
+    )
     wires = [site.open(path) for path in ("/gate/one/", "/gate/two/")]
     site.gate("one").wait_entered()
     site.gate("two").wait_entered()
@@ -141,7 +151,7 @@ def ends(site: Site, paths: list[str]) -> list[Wire]:
 
 def test_request_that_ends_about_when_it_times_out(deploy: Deploy) -> None:
     """Many requests that end just before or after their timeout: one event each, never none."""
-    site = deploy(workers=12, conf="timeout = 1", gunicorn_args=["--preload"])
+    site = deploy(workers=12, conf="timeout = 1", gunicorn_args=["--preload"], warm=True)
     chance = random.Random(4711)
     paths = [
         f"/started/about-{number}/{chance.uniform(0.95, 2.05):.4f}/" for number in range(TRIES)

@@ -142,7 +142,7 @@ threading.Thread(target=lambda: (time.sleep(1.2), burns(), waits()), name="night
 end(started)
 """
     found = held(tmp_path, script)
-    assert found["waits"]["gil_held_by"].startswith("thread nightly, afterwards at <string>:")
+    assert found["waits"]["gil_held_by"].startswith("thread nightly, afterwards at ")
     assert found["waits"]["gil_wait_est"] >= LEAST
 
 

@@ -17,14 +17,15 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
-from slowhound.record import Record, current_record
+from slowhound.record import Record, current_record, in_flight
 
 # Collections whose time no record has yet; the next request that ends takes what there is.
 MOST_WAITING = 256
 
 # When the present one began.
 _began = deque([0.0], maxlen=1)
-ended: deque[tuple[float, float, Record | None]] = deque(maxlen=MOST_WAITING)
+# Beginning, end, and the number of the request, 0 for none: a record would keep its request alive.
+ended: deque[tuple[float, float, int]] = deque(maxlen=MOST_WAITING)
 
 
 def _each(*of: Any) -> Any:
@@ -43,7 +44,7 @@ class _Collection:
             zip(
                 map(itemgetter(0), repeat(_began)),
                 iter(time.monotonic, None),
-                map(current_record.get, repeat(None)),
+                map(getattr, map(current_record.get, repeat(None)), repeat("number"), repeat(0)),
                 strict=False,
             ),
         )
@@ -70,9 +71,10 @@ def describe(record: Record, event: dict[str, Any]) -> None:
     """The time, when there was a collection; gives others theirs."""
     while True:
         try:
-            began, now, whose = ended.popleft()
+            began, now, number = ended.popleft()
         except IndexError:
             break
+        whose = record if number == record.number else in_flight.get(number)
         if whose is not None:
             whose.gc_time += now - began
     if record.gc_time:

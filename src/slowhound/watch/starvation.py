@@ -30,8 +30,9 @@ class Starvation:
         self.gaps: deque[tuple[float, float]] = deque(maxlen=16)
         # Stacks of those that had held the GIL when this scan began, by the requests' numbers.
         self.after: dict[int, Snapshot] = {}
-        # Requests that held the GIL and have ended since the last scan, by their threads.
-        self._ended: dict[int, Record] = {}
+        # Requests that held the GIL and have ended since the last scan, by their threads: their
+        # names, for a record would keep its request alive.
+        self._ended: dict[int, str] = {}
 
     def asleep(self, seconds: float) -> None:
         """The hound is about to sleep for so long."""
@@ -89,7 +90,7 @@ class Starvation:
         held = self.holders.held_by(record.native_id, cpu, record.cpu_started)
         if held:
             record.gil_hold = min(held, record.took)
-            self._ended[record.native_id] = record
+            self._ended[record.native_id] = _name(record)
 
     def _attribute(self, hold: Hold, now: float, records: list[Record]) -> None:
         """Puts the wait of each request down to the thread that held the GIL, if one is found."""
@@ -97,7 +98,7 @@ class Starvation:
         if not hold.used:
             return
         suspects = [each for each in records if each.native_id in hold.used and running(each)]
-        named = [f"{each.id} {each.view or each.path}" for each in ended.values()]
+        named = list(ended.values())
         for record in suspects:
             stack = stack_of(record)
             held = min(hold.seconds, record.age(now))
@@ -107,13 +108,17 @@ class Starvation:
                 if stack is not None:
                     self.after[record.number] = Snapshot(record.age(), stack, after_hold=held)
             where = f", afterwards at {innermost(stack)}" if stack else ""
-            named.append(f"{record.id} {record.view or record.path}{where}")
+            named.append(_name(record) + where)
         others = hold.used.keys() - ended.keys() - {each.native_id for each in suspects}
         named += _threads(others)
         for record in records:
             if record not in suspects and named:
                 record.gil_wait += min(hold.seconds, record.age(now))
                 record.gil_held_by = " or ".join(named)
+
+
+def _name(record: Record) -> str:
+    return f"{record.id} {record.view or record.path}"
 
 
 def _carrying() -> set[int]:
