@@ -15,6 +15,7 @@ import threading
 import weakref
 
 from slowhound.boxes import STACKS, beside, open_box
+from slowhound.caught_signals import caught_signals
 from slowhound.frames import TakenStack, from_faulthandler
 
 # faulthandler writes at most 100 threads of 100 frames, some 80 bytes each.
@@ -111,21 +112,7 @@ def _caught(abort: object) -> bool:
         return True
     if abort == signal.SIG_DFL:
         numbers.append(signal.SIGABRT)
-    # Python knows only of the handlers that were there when it started, and of its own.
-    mask = _mask_of_handlers()
-    return any(mask >> (number - 1) & 1 for number in numbers)
-
-
-def _mask_of_handlers() -> int:
-    """The signals that this process catches, as the kernel says; 0 where it does not."""
-    try:
-        with open("/proc/self/status", "rb") as status:
-            for line in status:
-                if line.startswith(b"SigCgt:"):
-                    return int(line.split()[1], 16)
-    except (OSError, ValueError, IndexError):
-        pass
-    return 0
+    return not (caught_signals() or frozenset()).isdisjoint(numbers)
 
 
 def _forget_after_fork() -> None:

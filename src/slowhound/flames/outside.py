@@ -21,6 +21,7 @@ import signal
 import sys
 from typing import Any, NamedTuple
 
+from slowhound.caught_signals import caught_signals
 from slowhound.flames import reader
 from slowhound.frames import Frame, Stack
 from slowhound.guard import log
@@ -59,12 +60,9 @@ def possible(record: Record) -> bool:
 
 
 def _is_caught(number: int) -> bool:
-    """True when this process has a handler of this signal, in Python or in C."""
-    with contextlib.suppress(OSError), open("/proc/self/status", "rb") as status:
-        for line in status:
-            if line.startswith(b"SigCgt:"):
-                return bool(int(line.split()[1], 16) >> number - 1 & 1)
-    return True  # perhaps
+    """True when this process has a handler of this signal, or may have one."""
+    caught = caught_signals()
+    return caught is None or number in caught
 
 
 def _has_children() -> bool:
