@@ -21,10 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from checks import Found, check
-from client import Outside, Traffic, still_answers
+from checks import Found, Watched, check
+from client import Outside, Traffic, settle, still_answers
 from kinds import Sized, calibrate, every_kind, usable
-from server import Sample, Server
+from server import Server
 
 # Seconds between two stops of a worker, and for which it stays stopped.
 STOP_EVERY, STOPPED = 20.0, 1.2
@@ -86,19 +86,23 @@ def _run(
     enabled = not arguments.without
     server = Server(folder, enabled=enabled, locals_too=number == 1)
     outside = Outside([sys.executable, "-m", "slowhound"], server.dir)
-    samples: list[Sample] = []
+    watched = Watched([], [])
     traffic = Traffic(server.port, sized, arguments.seed + number, f"soak{number}")
     try:
         if enabled:
             outside.start()
-        _watch(server, samples, arguments.minutes * 30)
+        for _ in range(3):
+            _watch(server, watched, arguments.minutes * 10)
+            with traffic.paused():
+                settle(server.port, server.workers)
+                watched.at_rest.append(sum(each.rss for each in server.sample()))
     finally:
         traffic.stop()
         if enabled:
             outside.end()
         answers = still_answers(server.port)
         ended = server.stop()
-    found = check(server, samples, traffic, outside, control, enabled=enabled)
+    found = check(server, watched, traffic, outside, control, enabled=enabled)
     if not answers:
         found.violations.append("the site does not answer in the end")
     if not ended:
@@ -106,13 +110,13 @@ def _run(
     return traffic, found
 
 
-def _watch(server: Server, samples: list[Sample], seconds: float) -> None:
+def _watch(server: Server, watched: Watched, seconds: float) -> None:
     """Samples the workers each second, and stops one now and then."""
     now = time.monotonic()
     end, next_stop = now + seconds, now + STOP_EVERY
     pause = threading.Event()
     while time.monotonic() < end:
-        samples += server.sample()
+        watched.samples.extend(server.sample())
         if time.monotonic() >= next_stop:
             next_stop = time.monotonic() + STOP_EVERY
             with server.stopped(random.choice(server.workers)):
@@ -125,10 +129,8 @@ def _row(
 ) -> str:
     traffic, found = [each for each, _ in runs], [each for _, each in runs]
     crash = {each.name for each in every_kind() if each.crash}
-    descriptors = ", ".join(
-        f"{it.descriptors.middle:.0f} → {it.descriptors.late:.0f}" for it in found
-    )
-    memory = ", ".join(f"{it.kib.middle / 1024:.0f} → {it.kib.late / 1024:.0f}" for it in found)
+    descriptors = ", ".join(it.descriptors.text() for it in found)
+    memory = ", ".join(it.kib.text(1024) for it in found)
     cells: list[Any] = [
         platform.python_version(),
         f"{arguments.minutes:g}",

@@ -6,7 +6,7 @@ import json
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -21,19 +21,30 @@ FATAL = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, 32, 33)
 DIED = re.compile(r"was sent SIG|exited with code|WORKER TIMEOUT")
 FAILED = re.compile(r"\w+ failed\nTraceback.*?\n\[", re.DOTALL)
 TERMINAL = ("request", "timeout", "crash")
-# What the second and the last third of a run may differ by.
-MORE_DESCRIPTORS, MORE_RSS, MORE_KIB = 8, 0.10, 32 * 1024
+# What the last third of a run may have more than an earlier one.
+MORE_DESCRIPTORS, MORE_RSS, MORE_KIB = 8, 0.05, 16 * 1024
 
 
 class Level(NamedTuple):
-    """A figure of the second and of the last third of a run."""
+    """A figure of an earlier third of a run, and of the last one."""
 
-    middle: float
+    early: float
     late: float
 
-    def text(self, unit: float) -> str:
+    def text(self, unit: float = 1) -> str:
         """Both, in this unit."""
-        return f"{self.middle / unit:.0f} → {self.late / unit:.0f}"
+        return f"{self.early / unit:.0f} → {self.late / unit:.0f}"
+
+
+class Watched(NamedTuple):
+    """What the kernel said meanwhile.
+
+    ``at_rest`` is the memory of the workers together in KiB, after each third of the run, with
+    nothing under way and all of it given back that is not in use.
+    """
+
+    samples: list[Sample]
+    at_rest: list[int]
 
 
 class Found(NamedTuple):
@@ -49,7 +60,7 @@ class Found(NamedTuple):
 
 def check(  # noqa: PLR0913  all that a run has left
     server: Server,
-    samples: list[Sample],
+    watched: Watched,
     traffic: Traffic,
     outside: Outside,
     control: int,
@@ -61,9 +72,8 @@ def check(  # noqa: PLR0913  all that a run has left
     kinds = Counter(str(event["event_type"]) for event in events)
     log = server.text()
     died = DIED.findall(log)
-    descriptors = _level([float(each.descriptors) for each in samples], median)
-    # The work takes up to a hundred megabytes at once: what is there in between is looked for.
-    kib = _level([float(each.rss) for each in samples], _low)
+    descriptors = _level([each.descriptors for each in watched.samples])
+    kib = Level(watched.at_rest[0], watched.at_rest[-1])
     violations = [
         *(["a worker was replaced"] if len(set(_booted(log))) > 2 else []),
         *[f"Gunicorn's log: {line}" for line in log.splitlines() if DIED.search(line)],
@@ -73,7 +83,7 @@ def check(  # noqa: PLR0913  all that a run has left
         *[f"{each['req_user_agent']}: {each['exc_msg']}" for each in events if "exc_msg" in each],
         *([f"{traffic.interrupted} times EINTR"] if traffic.interrupted else []),
         *outside.failed,
-        *_signals(samples, control),
+        *_signals(watched.samples, control),
         *_grown(descriptors, kib),
         *(_unequal(events, traffic.agents) if enabled else []),
         *([] if kinds["slow"] or not enabled else ["no slow request was seen"]),
@@ -121,20 +131,15 @@ def _unequal(events: list[dict[str, object]], agents: list[str]) -> Iterator[str
             yield f"{agent} has {ends[agent]} terminal events"
 
 
-def _level(values: list[float], of: Callable[[list[float]], float]) -> Level:
+def _level(values: list[int]) -> Level:
     third = len(values) // 3
     if not third:
         return Level(0.0, 0.0)
-    return Level(of(values[third : 2 * third]), of(values[2 * third :]))
-
-
-def _low(values: list[float]) -> float:
-    """What nine of ten are above."""
-    return sorted(values)[len(values) // 10]
+    return Level(median(values[third : 2 * third]), median(values[2 * third :]))
 
 
 def _grown(descriptors: Level, kib: Level) -> Iterator[str]:
-    if descriptors.late - descriptors.middle > MORE_DESCRIPTORS:
-        yield f"descriptors grow: {descriptors}"
-    if kib.late > kib.middle * (1 + MORE_RSS) + MORE_KIB:
-        yield f"memory grows: {kib} KiB"
+    if descriptors.late - descriptors.early > MORE_DESCRIPTORS:
+        yield f"descriptors grow: {descriptors.text()}"
+    if kib.late > kib.early * (1 + MORE_RSS) + MORE_KIB:
+        yield f"memory grows: {kib.text()} KiB"

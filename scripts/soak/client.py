@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import random
 import subprocess
 import threading
+import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,9 @@ class Traffic:
         self._kinds = kinds
         self._numbers = itertools.count()
         self._stop = threading.Event()
+        self._turn = threading.Condition()
+        self._paused = False
+        self._under_way = 0
         self._threads = [
             threading.Thread(target=self._run, args=(random.Random(seed * 100 + number),))
             for number in range(CLIENTS)
@@ -46,6 +52,31 @@ class Traffic:
         for thread in self._threads:
             thread.join()
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Meanwhile no request is under way."""
+        with self._turn:
+            self._paused = True
+            self._turn.wait_for(lambda: not self._under_way)
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._paused = False
+                self._turn.notify_all()
+
+    @contextlib.contextmanager
+    def _one(self) -> Iterator[None]:
+        with self._turn:
+            self._turn.wait_for(lambda: not self._paused)
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._under_way -= 1
+                self._turn.notify_all()
+
     def _run(self, chance: random.Random) -> None:
         crash = [each for each in self._kinds if each.kind.crash]
         rest = [each for each in self._kinds if not each.kind.crash]
@@ -55,7 +86,8 @@ class Traffic:
                 sized = chance.choice(crash)
             else:
                 (sized,) = chance.choices(rest, weights)
-            self._ask(sized, sized.choose(chance), flames=chance.random() < FLAMES_SHARE)
+            with self._one():
+                self._ask(sized, sized.choose(chance), flames=chance.random() < FLAMES_SHARE)
 
     def _ask(self, sized: Sized, size: int, *, flames: bool) -> None:
         kind = sized.kind
@@ -83,12 +115,23 @@ class Traffic:
 
 def still_answers(port: int) -> bool:
     """True when the site answers in the end."""
+    return _get(port, "/") == b"ready"
+
+
+def settle(port: int, workers: list[int]) -> None:
+    """Has each worker give back the memory that is not in use, as far as they answer."""
+    left, end = set(workers), time.monotonic() + ANSWER_WITHIN
+    while left and time.monotonic() < end:
+        left.discard(int(_get(port, "/settled/") or 0))
+
+
+def _get(port: int, path: str) -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_WITHIN)
     try:
-        connection.request("GET", "/", headers={"User-Agent": "last"})
-        return connection.getresponse().read() == b"ready"
+        connection.request("GET", path, headers={"User-Agent": "soak", "Connection": "close"})
+        return connection.getresponse().read()
     except (OSError, http.client.HTTPException):
-        return False
+        return b""
     finally:
         connection.close()
 

@@ -69,6 +69,9 @@ class Server:
         env = {
             **os.environ,
             "OPENBLAS_NUM_THREADS": "1",
+            # Else each thread has an arena of the C library, and each arena grows for minutes, to
+            # the most that a request takes: 100 MiB a worker, with slowhound or without.
+            "MALLOC_ARENA_MAX": "1",
             "SOAK": json.dumps(options),
             "PYTHONPATH": os.pathsep.join(paths),
         }
