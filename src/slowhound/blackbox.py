@@ -1,4 +1,4 @@
-"""The black box: one mmapped file per worker process, in ``DIR/boxes``; it outlives the process.
+"""The black box: one file per worker process, in ``DIR/boxes``; it outlives the process.
 
 Made in the worker after the fork and held by an exclusive ``flock``. The kernel drops the lock
 when the process ends, however it ends: a box whose lock can be taken belongs to the dead. No pid
@@ -49,6 +49,8 @@ HEADER = CELLS * 8
 DUMP_ASKED, DUMP_MADE, STALL_TOLD, HOUND = 11, 12, 13, 14
 
 HEAD = struct.Struct("=IIII")  # sequence, length, CRC, number of the request
+# The cells of a slot from QUERY_BEGAN to IDENT.
+_CLAIM = struct.Struct("=qqqq")
 HALF_SETTINGS = 1024
 HALF_WHO, HALF_VIEW, HALF_SQL, HALF_STACK = 512, 144, 512, 1008
 MOST_SLOTS = 1024
@@ -84,9 +86,10 @@ class Area:
         self.sequence = sequence = self.sequence + 1 & 0xFFFFFFFF
         at = self.offset + self.half * (sequence & 1)
         length = len(payload)
-        # Slices, not struct.pack_into: that one first fills the place with zeros.
-        self.map[at + 16 : at + 16 + length] = payload
-        self.map[at : at + 16] = HEAD.pack(sequence, length, crc, number & 0xFFFFFFFF)
+        # A slice, not struct.pack_into: that one first fills the place with zeros. One, for it is a
+        # system call where there is no map; the CRC tells a half that is half written.
+        head = HEAD.pack(sequence, length, crc, number & 0xFFFFFFFF)
+        self.map[at : at + 16 + length] = head + payload
 
 
 class Slot:
@@ -223,11 +226,10 @@ class Box:
             return None
         slot.number = number
         slot.who.write(who, number)
-        cells, at = self.cells, slot.at
-        cells[at + QUERY_BEGAN] = 0
-        cells[at + THREAD] = thread
-        cells[at + IDENT] = ident
-        cells[at] = number
+        # The number comes last: with it the slot is one that is taken.
+        at = (slot.at + 1) * 8
+        self._bytes[at : at + _CLAIM.size] = _CLAIM.pack(0, thread, 0, ident)
+        self.cells[slot.at] = number
         return slot
 
     def still_there(self) -> bool:

@@ -50,8 +50,8 @@ _CELLS = struct.Struct("=qqqqq")
 
 # No box is larger: 1,024 slots are 5 MiB.
 LARGEST = 64 * 1024**2
-# What stands beside a box and goes with it: see ``fatal_errors`` and ``dumps``.
-STACKS, DUMP = ".stacks", ".dump"
+# What stands beside a box and goes with it: see ``fatal_errors``, ``dumps`` and ``reported``.
+BESIDE = STACKS, DUMP, TOLD = ".stacks", ".dump", ".reported"
 
 
 def beside(box: str, suffix: str) -> str:

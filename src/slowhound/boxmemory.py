@@ -1,10 +1,11 @@
 """How a black box is written: into a map of its file, or by a system call for each write.
 
-A store into a map costs a tenth of a microsecond, and cannot fail, but for one thing: where the
-file system has no room for the block, the process dies of SIGBUS. On those that keep a block in
-its place, room that was allocated once is there for good. On those that write each change to a new
-block (btrfs, ZFS), or elsewhere (overlay, NFS), it is not: a worker on a btrfs that became full
-died. A system call fails instead; then the box is given up, and another is made when there is room.
+A store into a map costs a tenth of a microsecond, and cannot fail but by the death of the process:
+SIGBUS, where the file system cannot give it the page. That happened on a btrfs that became full, on
+an XFS whose disk failed or whose blocks were shared by ``cp --reflink``, and on an ext4 with
+``nodelalloc`` or ``data=journal`` whose disk failed. So a file is mapped where it is in memory
+(tmpfs), or on an ext4 as it is by default, which held in all of these. Elsewhere each write is a
+system call of 2 µs, which can fail: then the box is given up, and another is made when possible.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from typing import Protocol
 
 from slowhound.losses import lost
 
-# ``f_type`` of statfs(2): ext2 to ext4, xfs, tmpfs, ramfs.
-IN_PLACE = frozenset((0xEF53, 0x58465342, 0x01021994, 0x858458F6))
+# Of ext4, where a store into a block that is there asks the journal, or moves the block.
+UNSAFE_OPTIONS = frozenset((b"nodelalloc", b"data=journal"))
 _CELL = struct.Struct("=q")
 
 
@@ -54,77 +55,94 @@ def prepare(fd: int, size: int, failed: Callable[[], object]) -> tuple[Bytes, Ce
     else:
         # Real blocks, not a hole: a store into a hole of a full disk is a SIGBUS.
         os.posix_fallocate(fd, 0, size)
-    if stores_in_place(fd):
+    if can_be_mapped(fd):
         mapped = mmap.mmap(fd, size)
         return mapped, memoryview(mapped).cast("q")
-    written = _Written(fd, size, failed)
+    written = _Written(fd, failed)
     return written, _WrittenCells(written)
 
 
-def stores_in_place(fd: int) -> bool:
-    """True when what was allocated on this file's system can be stored into for good."""
-    if not sys.platform.startswith("linux") or sys.maxsize < 2**32:
+def can_be_mapped(fd: int) -> bool:
+    """True where a store into a map of this file is known to be safe; any doubt is a no."""
+    if not sys.platform.startswith("linux"):
         return False
-    buffer = ctypes.create_string_buffer(256)
     try:
-        if ctypes.CDLL(None).fstatfs(fd, buffer) != 0:
-            return False
-    except AttributeError:  # no such function in this C library
+        device = os.fstat(fd).st_dev
+        number = f"{os.major(device)}:{os.minor(device)}".encode()
+        with open("/proc/self/mountinfo", "rb") as mounts:
+            # proc_pid_mountinfo(5): the third field is the device; after a dash come the type, the
+            # source, and the options of the file system.
+            found = [each.split(b" - ", 1)[1].split() for each in mounts if _is_of(each, number)]
+    except (OSError, ValueError, IndexError):
         return False
-    return int.from_bytes(buffer.raw[:8], sys.byteorder) & 0xFFFFFFFF in IN_PLACE
+    return bool(found) and all(_is_safe(*each[:3]) for each in found)
 
 
-def _pwrite() -> ctypes._NamedFuncPointer | None:
+def _is_of(mount: bytes, number: bytes) -> bool:
+    return mount.split(b" ", 3)[2] == number
+
+
+def _is_safe(kind: bytes, _source: bytes, options: bytes) -> bool:
+    if kind == b"ext4":
+        return UNSAFE_OPTIONS.isdisjoint(options.split(b","))
+    return kind in (b"tmpfs", b"ramfs")
+
+
+def _pwrite() -> Callable[[int, bytes, int, int], int]:
     # It keeps the GIL: what a write would wait to get it back is a hundred times its own time.
     try:
         function = ctypes.PyDLL(None, use_errno=True).pwrite
     except AttributeError:
-        return None
+        return _plain_pwrite
     function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int64)
     function.restype = ctypes.c_ssize_t
     return function
 
 
-class _Written:
-    """A file's bytes, read from a map and written by system calls, until one fails."""
+def _plain_pwrite(fd: int, data: bytes, _size: int, at: int) -> int:
+    try:
+        return os.pwrite(fd, data, at)
+    except OSError as exc:
+        ctypes.set_errno(exc.errno or 0)
+        return -1
 
-    def __init__(self, fd: int, size: int, failed: Callable[[], object]) -> None:
-        self.map = mmap.mmap(fd, size, access=mmap.ACCESS_READ)
+
+class _Written:
+    """A file's bytes, written by system calls until one fails."""
+
+    def __init__(self, fd: int, failed: Callable[[], object]) -> None:
         # Of its own: a box that was removed lets go of its descriptor, and is still written to.
         self._fd = os.dup(fd)
         self._pwrite = _pwrite()
         self._failed = failed
 
     def __setitem__(self, where: slice, data: bytes) -> None:
-        if self._fd >= 0 and self._write(data, where.start) != len(data):
+        self.write(data, where.start)
+
+    def write(self, data: bytes, at: int) -> None:
+        """One system call; after one that has failed there is none."""
+        if self._pwrite(self._fd, data, len(data), at) != len(data) and self._fd >= 0:
             number = ctypes.get_errno() or errno.ENOSPC
             # The last whole state would name requests that have long ended: no state is better. And
             # a file system that is full takes its time to say so again.
-            self._let_go()
+            self.close()
             self._failed()
             lost("the black box", OSError(number, os.strerror(number)), 0)
 
-    def _write(self, data: bytes, at: int) -> int:
-        if self._pwrite is not None:
-            return int(self._pwrite(self._fd, data, len(data), at))
-        try:
-            return os.pwrite(self._fd, data, at)
-        except OSError as exc:
-            ctypes.set_errno(exc.errno or 0)
-            return -1
+    def read(self, size: int, at: int) -> bytes:
+        """What stands there; zeros where it cannot be read."""
+        with contextlib.suppress(OSError):
+            return os.pread(self._fd, size, at).ljust(size, b"\0")
+        return bytes(size)
 
-    def _let_go(self) -> None:
+    def close(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
-    def close(self) -> None:
-        self._let_go()
-        self.map.close()
-
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError, OSError):  # the former: it was never opened
-            self._let_go()
+            self.close()
 
 
 class _WrittenCells:
@@ -132,13 +150,13 @@ class _WrittenCells:
 
     def __init__(self, written: _Written) -> None:
         self._written = written
-        self._cells = memoryview(written.map).cast("q")
 
     def __getitem__(self, number: int) -> int:
-        return self._cells[number]
+        value: int = _CELL.unpack(self._written.read(8, number * 8))[0]
+        return value
 
     def __setitem__(self, number: int, value: int) -> None:
-        self._written[number * 8 : number * 8 + 8] = _CELL.pack(value)
+        self._written.write(_CELL.pack(value), number * 8)
 
     def release(self) -> None:
-        self._cells.release()
+        """There is nothing to give back."""

@@ -179,11 +179,11 @@ def _write(path: str, data: bytes) -> None:
 
 
 def sweep(folder: str) -> None:
-    """Removes the dumps whose box is gone: their process has ended."""
+    """Removes dumps, and what neighbours have told, whose box is gone: their process has ended."""
     names = set(os.listdir(folder))
     for name in names:
         base, dot, rest = name.partition(".")
-        if dot and rest in ("dump", "dump.new") and f"{base}.box" not in names:
+        if dot and rest in ("dump", "dump.new", "reported") and f"{base}.box" not in names:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(folder, name))
 

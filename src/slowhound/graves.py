@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from slowhound.death import Death
 from slowhound.fatal_errors import of_box
 from slowhound.losses import lost
-from slowhound.postmortem import Death, dead_box, events, written_by
+from slowhound.postmortem import dead_box, events, written_by
+from slowhound.reported import told
 
 # Seconds that a dead process's parent has to bury it: it alone knows the cause.
 PATIENCE = 1.5
@@ -43,9 +45,8 @@ class Graves:
         with dead_box(path) as state:
             if state is None:
                 return
-            for event in events(
-                state, Death("unknown"), written_by(directory, state.pid), of_box(path)
-            ):
+            written = written_by(directory, state.pid)
+            for event in events(state, Death("unknown"), written, of_box(path), told(path)):
                 self._write(event, None)
             if state.overflow:
                 # Requests that found no slot: how many of them were in flight nobody knows.

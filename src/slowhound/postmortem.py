@@ -9,69 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from slowhound.blackbox import take
-from slowhound.boxes import DUMP, STACKS, BoxState, Pending, beside, open_box, read_from
+from slowhound.boxes import BESIDE, BoxState, Pending, beside, open_box, read_from
+from slowhound.death import Death
 from slowhound.fatal_errors import FatalStacks
 from slowhound.fields import VERSION
 from slowhound.frames import Stack, TakenStack, locate
 from slowhound.notes import FRAMES, read_note, who_fields
+from slowhound.reported import Reported
 from slowhound.sqlshape import sql_shape
 
 # How much of a dead process's last segment is searched for events that it did write.
 TAIL = 256 * 1024
 TRIES = 5
-
-
-class Death(NamedTuple):
-    """How a process ended, as far as it is known."""
-
-    cause: str  # "timeout", "oom", "shutdown", "signal", "segfault", "exit", "unknown"
-    signal: str | None = None
-    at: float | None = None  # monotonic seconds; None: not known
-    code: int | None = None  # of a process that exited
-
-    @classmethod
-    def of_status(
-        cls,
-        status: int | None,
-        *,
-        timed_out: bool = False,
-        stopped: bool = False,
-        oom: bool = False,
-    ) -> Death:
-        """From what ``waitpid`` returned, and what else its parent knows.
-
-        ``timed_out``: its server aborted it for that; ``stopped``: its server told it to end, or
-        killed it when it did not in time; ``oom``: the kernel has killed a process of this cgroup
-        for want of memory meanwhile.
-        """
-        now = time.monotonic()
-        if status is None:
-            return cls("timeout" if timed_out else "unknown", None, now)
-        if not os.WIFSIGNALED(status):
-            cause = "timeout" if timed_out else "shutdown" if stopped else "exit"
-            return cls(cause, None, now, os.WEXITSTATUS(status))
-        number = os.WTERMSIG(status)
-        known = number in set(signal.Signals)
-        name = signal.Signals(number).name if known else f"signal {number}"
-        killed = name == "SIGKILL"
-        if name in ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE"):
-            cause = "segfault"
-        elif timed_out:
-            cause = "timeout"
-        elif stopped and killed:
-            cause = "shutdown"
-        else:
-            cause = "oom" if oom and killed else "signal"
-        return cls(cause, name, now)
 
 
 @contextmanager
@@ -91,7 +48,7 @@ def dead_box(path: str) -> Iterator[BoxState | None]:
             yield None
             return
         yield read_from(fd)
-        for each in (path, beside(path, STACKS), beside(path, DUMP)):
+        for each in (path, *(beside(path, suffix) for suffix in BESIDE)):
             with contextlib.suppress(OSError):
                 os.unlink(each)
     finally:
@@ -113,17 +70,20 @@ def _is_mine(fd: int) -> bool:
 
 
 def events(
-    state: BoxState, death: Death, written: Callable[[str], bool], fatal: FatalStacks | None = None
+    state: BoxState,
+    death: Death,
+    written: Callable[[str], bool],
+    fatal: FatalStacks | None = None,
+    reports: Mapping[int, Reported] | None = None,
 ) -> list[dict[str, Any]]:
     """One terminal event for each request in flight, in the order they began.
 
     ``written(req_id)`` says whether the process did write the event before it died; ``fatal`` is
-    what was written at a fatal error.
+    what was written at a fatal error, ``reports`` what a neighbour has reported before.
     """
-    settings = read_note(state.settings)
     found: list[dict[str, Any]] = []
     for pending in sorted(state.pending):
-        event = _event(pending, state, settings, death, fatal)
+        event = _event(pending, state, death, fatal, (reports or {}).get(pending.number))
         if not (event["req_id"] and written(event["req_id"])):
             found.append(event)
             event["seq"] = len(found)
@@ -134,14 +94,16 @@ def events(
 def _event(
     pending: Pending,
     state: BoxState,
-    settings: dict[str, Any],
     death: Death,
     fatal: FatalStacks | None,
+    told: Reported | None,
 ) -> dict[str, Any]:
     who = read_note(pending.who)
     alone = pending.thread not in shared_threads(state)
     dump = fatal.of(pending.ident) if fatal is not None else None
     last = latest_stack(pending, who, dump if alone else None)
+    if told is not None:
+        last = _later(last, told)
     # What was the last sign of life, when nobody knows when it died.
     ended = death.at if death.at is not None else max(state.heartbeat / 1e9, _last(last, pending))
     kind = "timeout" if death.cause == "timeout" else "crash"
@@ -155,7 +117,28 @@ def _event(
     elif death.code is not None and kind == "crash":
         event["crash_code"] = death.code
     event.update(running_sql(kind, pending, ended))
-    return signed(event, state, settings)
+    if told is not None:
+        event.update(_told_fields(told, state, ended))
+    return signed(event, state, read_note(state.settings))
+
+
+def _later(last: dict[str, Any], told: Reported) -> dict[str, Any]:
+    """The stack that a neighbour has read, where that came after the last one of its own."""
+    taken = last.get("taken")
+    if not told.stack or (isinstance(taken, float) and taken > told.at):
+        return last
+    new = {"taken": told.at, "loc": told.stack[-1], "cause": told.loc, "by": told.by}
+    return {**last, **new, "stack": told.stack}
+
+
+def _told_fields(told: Reported, state: BoxState, ended: float) -> dict[str, Any]:
+    """The report's name, and for how long the GIL was held, as it seems."""
+    found: dict[str, Any] = {"report": told.report}
+    if told.gil_hold is not None:
+        # No sign of life since: it was held to the end.
+        since = ended - told.at if state.heartbeat == told.heartbeat else 0.0
+        found["gil_hold_est"] = told.gil_hold + max(since, 0.0)
+    return found
 
 
 def running_sql(kind: str, pending: Pending, now: float) -> dict[str, Any]:

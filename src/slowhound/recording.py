@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from slowhound import blackbox, events, fatal_errors, guard, instrument, redact
+from slowhound import blackbox, events, fatal_errors, guard, instrument, redact, reported
 from slowhound import record as record_module
 from slowhound.config import Config
 from slowhound.events import Event
@@ -312,3 +312,5 @@ class Recorder:
                 # With requests still in flight it is for whoever buries this process.
                 box.close(remove=not in_flight)
                 fatal_errors.forget(remove=not in_flight)
+                if not in_flight:
+                    reported.forget(box.path)

@@ -20,6 +20,7 @@ from slowhound.neighbours import Neighbour
 from slowhound.notes import settings_note
 from slowhound.record import in_flight, snapshot_in_flight
 from slowhound.report import of_death
+from slowhound.reported import told_of
 from slowhound.store.segments import SEGMENTS
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Upkeep:
                 recorder.box = box
                 self._prepare_for_fatal_errors(box.path)
                 recorder.watch.reporting = partial(boxes.reporting, box.path)
+                recorder.watch.reporter.told = partial(told_of, box.path)
                 if recorder.server.tell is not None:
                     recorder.server.tell(box.path)
             except OSError as exc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 
 import pytest
 
@@ -137,6 +138,36 @@ def test_gthread_worker_whose_gil_is_held(deploy: Deploy) -> None:
     for wire in wires:
         wire.close()
     check_boxes_are_of_the_living(site)
+
+
+KILLS = """
+timeout = 2
+import gunicorn.arbiter, os, time
+kills = os.path.join(os.path.dirname(__file__), "kills")
+kill = gunicorn.arbiter.Arbiter.kill_worker
+def kill_worker(self, pid, sig):
+    with open(kills, "a") as file:
+        print(int(sig), time.monotonic(), file=file)
+    kill(self, pid, sig)
+gunicorn.arbiter.Arbiter.kill_worker = kill_worker
+"""
+
+
+def test_worker_that_holds_its_gil_has_as_long_to_end_as_without_slowhound(deploy: Deploy) -> None:
+    """A child that looks at it wakes the arbiter, which does not kill any earlier for that."""
+    site = deploy(
+        workers=2, conf=KILLS, gunicorn_args=["--preload"], warm=True, settings={"SLOW_AFTER": 0.5}
+    )
+    wire = site.open("/holding/")
+    event = site.terminal(wire.agent)
+    wire.close()
+    assert event["event_type"] == "timeout"
+    lines = [line.split() for line in (site.scratch / "kills").read_text().splitlines()]
+    assert [int(number) for number, _ in lines] == [signal.SIGABRT, signal.SIGKILL]
+    # Gunicorn looks for workers to kill once a second.
+    assert float(lines[1][1]) - float(lines[0][1]) >= 0.9
+    assert event["report"]
+    assert event["gil_hold_est"] <= event["resp_time"]
 
 
 TRIES = 36

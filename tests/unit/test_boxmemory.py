@@ -1,4 +1,4 @@
-"""Black boxes on file systems where a store into a map may want for room."""
+"""Black boxes on a disk, where a store into a map may find no room, or no disk any more."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from slowhound.boxes import read
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> blackbox.Box:
     """One that is written by system calls."""
-    monkeypatch.setattr(boxmemory, "stores_in_place", lambda fd: False)
+    monkeypatch.setattr(boxmemory, "can_be_mapped", lambda fd: False)
     return blackbox.Box(str(tmp_path / "d"), 2)
 
 
 def test_what_is_written_is_read(box: blackbox.Box) -> None:
-    """By others from the file, and by the process itself from its map."""
+    """By others from the file, and by the process itself."""
     slot = box.claim(7, b'{"id":"seven"}', 4711, 4712)
     assert slot is not None
     slot.view_known("orders")
@@ -69,11 +69,43 @@ def test_box_that_was_removed_writes_into_no_other_file(box: blackbox.Box, tmp_p
         os.close(fd)
 
 
+MOUNTS = {
+    "tmpfs /run/x": ("tmpfs tmpfs rw,size=8k", True),
+    "ext4": ("ext4 /dev/vda rw,errors=remount-ro", True),
+    "ext4, full journal": ("ext4 /dev/vda rw,data=journal", False),
+    "ext4, no delayed allocation": ("ext4 /dev/vda rw,nodelalloc", False),
+    "ext3": ("ext3 /dev/vda rw", False),
+    "xfs": ("xfs /dev/vda rw", False),
+    "btrfs": ("btrfs /dev/vda rw", False),
+    "overlay": ("overlay overlay rw,lowerdir=/a,upperdir=/b", False),
+}
+
+
+@pytest.mark.parametrize("name", MOUNTS)
+def test_only_what_is_known_to_be_safe_is_mapped(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory, and on an ext4 as it is by default; a store elsewhere can be a SIGBUS."""
+    kind, safe = MOUNTS[name]
+    file = tmp_path / "box"
+    file.touch()
+    device = file.stat().st_dev
+    (tmp_path / "mountinfo").write_text(
+        "22 1 0:1 / /other rw - xfs /dev/vdb rw\n"
+        f"23 1 {os.major(device)}:{os.minor(device)} / /mnt rw,noatime shared:1 - {kind}\n"
+    )
+    plain = open
+    monkeypatch.setattr("builtins.open", lambda *_: plain(tmp_path / "mountinfo", "rb"))
+    fd = os.open(file, os.O_RDWR)
+    assert boxmemory.can_be_mapped(fd) == safe
+    os.close(fd)
+
+
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no tmpfs that is known to be one")
-def test_tmpfs_keeps_blocks_in_their_place() -> None:
-    """So do ext4 and xfs; what is not known counts as one that does not."""
+def test_tmpfs_of_this_machine_is_mapped_and_proc_is_not() -> None:
+    """By what the kernel says of their mounts."""
     with open("/dev/shm/slowhound-test", "wb") as file:
         os.unlink(file.name)
-        assert boxmemory.stores_in_place(file.fileno())
+        assert boxmemory.can_be_mapped(file.fileno())
     with open("/proc/self/status", "rb") as file:
-        assert not boxmemory.stores_in_place(file.fileno())
+        assert not boxmemory.can_be_mapped(file.fileno())

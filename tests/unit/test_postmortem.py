@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,10 +20,12 @@ from slowhound import graves, losses
 from slowhound.blackbox import FIRST_SLOT, Box
 from slowhound.boxes import read, survey
 from slowhound.config import load
+from slowhound.death import Death
 from slowhound.graves import Graves
 from slowhound.notes import FRAMES, settings_note, stack_note, who_note
-from slowhound.postmortem import Death, dead_box, events, written_by
+from slowhound.postmortem import dead_box, events, written_by
 from slowhound.record import Record
+from slowhound.reported import Reported, tell, told
 
 VICTIM = """
 import os, sys, time
@@ -81,6 +85,40 @@ def test_each_request_of_a_dead_process_has_its_event(tmp_path: Path) -> None:
     assert "crash_sql" not in second
     assert "<module>" in first["crash_stack"]
     assert not os.path.exists(path)
+
+
+def test_what_a_neighbour_has_read_is_in_the_event(tmp_path: Path) -> None:
+    """The stack while the GIL was held, the report, and for how long, up to the end."""
+    die(tmp_path)
+    _, (path,) = survey(str(tmp_path))
+    stack = ["shop/urls.py:1:route", "re/__init__.py:185:sub"]
+    with dead_box(path) as state:
+        assert state is not None
+        at = time.monotonic()
+        seen = Reported(
+            state.pending[0].number,
+            "slow_request_1.log",
+            "b243b292947b",
+            state.heartbeat,
+            at,
+            loc=stack[0],
+            by="py-spy",
+            stack=stack,
+            gil_hold=5.0,
+        )
+        tell(path, seen)
+        death = Death("timeout", "SIGKILL", at + 3)
+        first, second = events(state, death, lambda req_id: False, None, told(path))
+        tell(path, msgspec.structs.replace(seen, heartbeat=state.heartbeat - 1))
+        later, _ = events(state, death, lambda req_id: False, None, told(path))
+    assert first["timeout_stack"] == " < ".join(reversed(stack))
+    assert (first["timeout_loc"], first["timeout_cause_loc"]) == (stack[1], stack[0])
+    assert (first["timeout_stack_by"], first["report"]) == ("py-spy", "slow_request_1.log")
+    assert first["timeout_stack_age"] == pytest.approx(3)
+    assert first["gil_hold_est"] == pytest.approx(8)
+    assert later["gil_hold_est"] == 5  # the process has run since: it was held until then
+    assert {"report", "gil_hold_est"}.isdisjoint(second)
+    assert not list(Path(path).parent.iterdir())
 
 
 def test_event_that_was_written_is_not_written_again(tmp_path: Path) -> None:

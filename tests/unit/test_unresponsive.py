@@ -1,26 +1,18 @@
-"""A process whose hound does not show itself, seen from outside: who holds its GIL.
-
-Each case is a process with a box, one request in flight in its main thread, and a hound that only
-sleeps: it does not show itself soon, and then this process looks.
-"""
+"""A process whose hound does not show itself, seen from outside: who holds its GIL."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from slowhound.boxes import BoxState, read
 from slowhound.frames import Frame
-from slowhound.gil.reading import Reader, Reading, stable
-from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, Hold, examine, silent_for
+from slowhound.gil.reading import Reading, stable
+from slowhound.gil.unresponsive import examine, silent_for
+from tests.harness.stuck import BURN, STUCK, process
 from tests.harness.waiting import eventually
 
 pytestmark = [
@@ -28,86 +20,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-COMMON = """
-import ctypes, os, re, sys, threading, time
-from slowhound.blackbox import HOUND, Box
-from slowhound.config import load
-from slowhound.notes import settings_note, who_note
-from slowhound.record import Record
-
-directory, pids = sys.argv[1], sys.argv[2]
-box = Box(directory, 2)
-note = settings_note(load({"DIR": directory}), "test")
-if pids:
-    note = note.replace(b'"pids":', b'"pids":' + pids.encode() + b',"was":')
-box.settings.write(note)
-record = Record("GET", "/orders/", time.monotonic())
-
-def carry(thread):
-    box.claim(record.number, who_note(record), thread)
-
-def hound():
-    "Wants to run four times a second, like the real one."
-    box.cells[HOUND] = threading.get_native_id()
-    while True:
-        time.sleep(0.25)
-
-threading.Thread(target=hound, daemon=True).start()
-
-def stuck():
-    "Sleeps with the GIL until the test lets it go."
-    ctypes.PyDLL(None).read(0, ctypes.create_string_buffer(1), 1)
-
-def burn():
-    "Uses the CPU with the GIL for longer than any test."
-    re.match(r"(a+)+$", "a" * 40 + "b")
-
-def say_ready():
-    print(box.path, flush=True)
-"""
-STUCK = "carry(os.getpid())\nsay_ready()\nstuck()\n"
-BURN = "carry(os.getpid())\nsay_ready()\nburn()\n"
 STACK = (Frame("/srv/shop/views.py", 3, "orders"),)
-
-
-class Case(NamedTuple):
-    """A process and its box."""
-
-    process: subprocess.Popen[str]
-    path: str
-
-    @property
-    def state(self) -> BoxState:
-        found = read(Path(self.path).read_bytes())
-        assert found is not None
-        return found
-
-    def wait_unresponsive(self) -> BoxState:
-        eventually(lambda: silent_for(self.state) > UNRESPONSIVE_AFTER, "it is unresponsive")
-        return self.state
-
-    def examined(self, *readers: Reader) -> Hold | None:
-        """What is found once it has not shown itself for long."""
-        return examine(self.path, self.wait_unresponsive(), readers)
-
-    def end(self) -> int:
-        """Lets it go on, and waits for its end; its exit code."""
-        self.process.communicate("x", timeout=30)
-        return self.process.returncode
-
-
-@contextmanager
-def process(directory: Path, script: str, pids: str = "") -> Iterator[Case]:
-    """A running process; killed in the end."""
-    argv = [sys.executable, "-c", COMMON + script, str(directory), pids]
-    with subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as started:
-        try:
-            assert started.stdout is not None
-            yield Case(started, started.stdout.readline().rstrip("\n"))
-        finally:
-            started.kill()
 
 
 def test_thread_that_sleeps_with_the_gil_is_suspected(tmp_path: Path) -> None:
@@ -121,12 +34,12 @@ def test_thread_that_sleeps_with_the_gil_is_suspected(tmp_path: Path) -> None:
 
 
 def test_thread_that_burns_cpu_with_the_gil_is_suspected(tmp_path: Path) -> None:
-    """It used the CPU all the time while the hound waited for the GIL."""
+    """It never slept while the hound waited for the GIL."""
     with process(tmp_path, BURN) as case:
         found = case.examined()
         assert found is not None
         assert (found.suspects, found.ran) == ((case.process.pid,), True)
-        assert "most likely by this thread, which used the CPU" in found.text(case.process.pid)
+        assert "most likely by this thread, which ran" in found.text(case.process.pid)
 
 
 def test_thread_that_carries_no_request_is_named(tmp_path: Path) -> None:
@@ -146,10 +59,37 @@ time.sleep(60)
         assert f"most likely by thread {found.elsewhere}" in found.text(case.process.pid)
 
 
+def test_holder_that_gets_little_of_a_cpu_is_suspected_and_no_sleeper(tmp_path: Path) -> None:
+    """On a busy machine: one that sleeps without the GIL is not blamed for it."""
+    script = """
+def hold():
+    os.sched_setaffinity(0, {cpu})
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # 0.3 % of a CPU that another wants
+    burn()
+
+cpu = min(os.sched_getaffinity(0))
+if os.fork() == 0:
+    os.sched_setaffinity(0, {cpu})
+    parent = os.getppid()
+    while os.getppid() == parent:
+        pass
+    os._exit(0)
+carry(os.getpid())
+say_ready()
+threading.Thread(target=hold, daemon=True).start()
+time.sleep(60)
+"""
+    with process(tmp_path, script) as case:
+        found = case.examined()
+        assert found is not None
+        assert (found.suspects, found.ran) == ((), True)
+        assert found.elsewhere not in (None, case.process.pid)
+
+
 def test_running_bytecode_is_no_held_gil(tmp_path: Path) -> None:
-    """The hound gets its turn every 5 ms, and does not wait for long."""
+    """The hound gets its turn every 5 ms, unless the bytecode gets no CPU to hand it over on."""
     with process(tmp_path, "carry(os.getpid())\nsay_ready()\nwhile True: pass\n") as case:
-        assert case.examined() is None
+        eventually(lambda: case.examined() is None, "its hound does not wait")
 
 
 def test_stopped_process_does_not_wait_for_the_gil(tmp_path: Path) -> None:

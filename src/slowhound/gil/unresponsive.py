@@ -1,21 +1,21 @@
 """A process whose hound does not show itself, seen from another process: does it wait for the GIL?
 
 The kernel tells that without the other's help, and nothing is done to it. Its hound waits for the
-GIL when it wakes every 5 ms, as ``take_gil`` does. Of the other threads, one that ran all the time
-and never left its CPU of its own accord is suspected to hold the GIL; where none ran, one that
-slept and did not wake once. Others wait for the GIL as the hound does. To run without the GIL
-looks the same, so a suspicion stays one, unless a reader of the process's memory knows better.
+GIL when it wakes every 5 ms, as ``take_gil`` does. Of the other threads, one that ran all the time,
+or waited for a CPU, and never slept is suspected to hold the GIL; where there is none, one that
+slept and did not wake once. Others wait for the GIL as the hound does. To run without the GIL looks
+the same, so a suspicion stays one, unless a reader of the process's memory knows better.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from slowhound.boxes import BoxState, open_box, read_from
-from slowhound.frames import TakenStack
+from slowhound.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
 from slowhound.notes import pid_namespace, read_note
 
@@ -36,9 +36,10 @@ def silent_for(state: BoxState) -> float:
 class Hold(NamedTuple):
     """What can be told from outside of a process whose GIL is held.
 
-    ``suspects`` are those of the threads asked about that may hold it, ``ran`` says that they used
-    the CPU all the time; ``elsewhere`` is another thread of the process that did, where none of
-    those asked about did. ``known`` says that a reader saw the GIL with the one suspect.
+    ``suspects`` are those of the threads asked about that may hold it, ``ran`` says that they ran
+    all the time, or waited for a CPU; ``elsewhere`` is another thread of the process that did,
+    where none of those asked about did. ``known`` says that a reader saw the GIL with the one
+    suspect. ``since`` is when the hound last showed itself (monotonic).
     """
 
     suspects: tuple[int, ...]
@@ -46,14 +47,20 @@ class Hold(NamedTuple):
     elsewhere: int | None
     known: bool
     stacks: dict[int, TakenStack]
-    seconds: float  # for which the hound has not shown itself
+    since: float
+
+    @property
+    def seconds(self) -> float:
+        """For which the hound has not shown itself by now."""
+        return max(time.monotonic() - self.since, 0.0)
 
     def text(self, thread: int) -> str:
         """Who holds the GIL, for the report of a request of ``thread``, in a sentence."""
         held = f"The GIL has been held for about {self.seconds:.1f} s"
         others = [each for each in self.suspects if each != thread]
-        names = ", ".join(map(str, others)) or str(self.elsewhere or "that is not known")
-        did = "used the CPU" if self.ran else "slept"
+        where = others or ([self.elsewhere] if self.elsewhere else [])
+        names = ", ".join(map(self._named, where)) or "that is not known"
+        did = "ran (or waited for a CPU)" if self.ran else "slept"
         if thread not in self.suspects:
             by = f"by thread {names}" if self.known else f"most likely by thread {names}"
             return f"{held}, {by}; this one may have waited for it."
@@ -62,6 +69,10 @@ class Hold(NamedTuple):
         if not others:
             return f"{held}, most likely by this thread, which {did} all the time."
         return f"{held}, by this thread or another one ({names}); each of them {did} all the time."
+
+    def _named(self, thread: int) -> str:
+        taken = self.stacks.get(thread)
+        return str(thread) if taken is None else f"{thread}, at {innermost(taken.stack)}"
 
 
 def examine(path: str, state: BoxState, readers: Sequence[Reader]) -> Hold | None:
@@ -148,15 +159,20 @@ def _suspects(state: BoxState, threads: Sequence[int]) -> Hold | None:
     hound = before[state.hound], after[state.hound]
     if hound[0] is None or hound[1] is None or hound[1].left - hound[0].left < WAKES:
         return None
-    ran = tuple(each for each in threads if _ran(before[each], after[each]))
-    elsewhere = [each for each in others if _ran(before[each], after[each])]
-    slept = tuple(each for each in threads if _slept(before[each], after[each]))
-    hold = Hold(ran, ran=True, elsewhere=None, known=False, stacks={}, seconds=silent_for(state))
-    if ran:
-        return hold
-    if elsewhere:
-        return hold._replace(elsewhere=elsewhere[0])
-    return hold._replace(suspects=slept, ran=False)
+    busiest = _busiest({each: (before[each], after[each]) for each in (*threads, *others)})
+    suspects = tuple(each for each in threads if each in busiest)
+    elsewhere = next((each for each in others if each in busiest), None)
+    if not busiest:
+        suspects = tuple(each for each in threads if _slept(before[each], after[each]))
+    since = time.monotonic() - silent_for(state)
+    return Hold(
+        suspects,
+        ran=bool(busiest),
+        elsewhere=None if suspects else elsewhere,
+        known=False,
+        stacks={},
+        since=since,
+    )
 
 
 def _tasks(pid: int) -> list[int]:
@@ -166,15 +182,23 @@ def _tasks(pid: int) -> list[int]:
         return []
 
 
-def _ran(before: _Sample | None, after: _Sample | None) -> bool:
-    """True for a thread that never left its CPU of its own accord.
+def _busiest(samples: Mapping[int, tuple[_Sample | None, _Sample | None]]) -> set[int]:
+    """The threads that ran, or waited for a CPU, and never slept.
 
-    A tenth of the time on a CPU is asked for: on a busy machine it waits for one, too.
+    Where CPUs are scarce, one that waits for the GIL may be among these: it has woken, and did not
+    get one. So of several only those count that used at least half of what the busiest did.
     """
-    if before is None or after is None:
-        return False
-    used = after.cpu - before.cpu >= APART * 1e9 / 10
-    return before.state == after.state == b"R" and before.left == after.left and used
+    used = {
+        thread: after.cpu - before.cpu
+        for thread, (before, after) in samples.items()
+        if before is not None and after is not None and _never_slept(before, after)
+    }
+    most = max(used.values(), default=0)
+    return {thread for thread, each in used.items() if each >= most / 2}
+
+
+def _never_slept(before: _Sample, after: _Sample) -> bool:
+    return before.state == after.state == b"R" and before.left == after.left
 
 
 def _slept(before: _Sample | None, after: _Sample | None) -> bool:

@@ -7,6 +7,7 @@ The box holds the rest: format, stream, folder.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import mmap
 import os
@@ -16,28 +17,32 @@ import time
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, TypeGuard
 
 from gunicorn import util
 
 from slowhound import formats, oom
 from slowhound.appendfile import FLAGS
 from slowhound.boxes import open_box, read_from
+from slowhound.death import Death
 from slowhound.fatal_errors import of_box
-from slowhound.gil import py_spy, readers, remote_unwinder
+from slowhound.gil import readers
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.losses import lost
 from slowhound.neighbours import Neighbour
 from slowhound.notes import read_note
-from slowhound.postmortem import Death, dead_box, events, written_by
+from slowhound.postmortem import dead_box, events, written_by
 from slowhound.report import of_death
+from slowhound.reported import told
 from slowhound.sinks import stream
 from slowhound.sinks.spool import spool_new
 
-PATH_BYTES = 4096
-# Seconds between two looks at a worker that stays late: they double up to this.
-LONGEST_PAUSE = 60.0
+PATH_AT, PATH_BYTES = 16, 4096
+# Seconds after which a child is no longer waited for.
+CHILD_TAKES = 60.0
+# Gunicorn's main loop takes a second where nothing wakes it.
+EARLY = 0.9
 ENDING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGKILL)
 _numbers = itertools.count()
 # Workers whose death was not seen yet.
@@ -45,33 +50,35 @@ _unburied: dict[int, Any] = {}
 
 
 class Mailbox:
-    """Memory that the arbiter and one worker share: the path of its box, and its heartbeat.
+    """Memory that the arbiter and one worker share: the path of its box, and two times.
 
-    All that it holds is the worker's word, and the arbiter may be root.
+    All that it holds is the worker's word, and the arbiter may be root. ``heartbeat`` is that of
+    the worker's hound, 0 before it begins; ``next_look`` is when to look at a worker that does not
+    show itself, as whoever has looked last says. Both are monotonic, in ns.
     """
 
     def __init__(self) -> None:
-        self._map = mmap.mmap(-1, PATH_BYTES)
-        self.heartbeat = memoryview(self._map)[:8].cast("q")  # ns, monotonic; 0: none yet
-        # The arbiter's own: when to look at a late worker again, and the pause after that.
-        self.next_look = self.pause = 0.0
+        self._map = mmap.mmap(-1, PATH_AT + PATH_BYTES)
+        self.heartbeat = memoryview(self._map)[:8].cast("q")
+        self.next_look = memoryview(self._map)[8:PATH_AT].cast("q")
 
     def tell(self, path: str) -> None:
         """In the worker: where its box is."""
         encoded = os.fsencode(path) + b"\0"
-        if len(encoded) <= PATH_BYTES - 8:
-            self._map[8 : 8 + len(encoded)] = encoded
+        if len(encoded) <= PATH_BYTES:
+            self._map[PATH_AT : PATH_AT + len(encoded)] = encoded
             # It may be stuck before its hound wakes for the first time.
             self.heartbeat[0] = time.monotonic_ns()
 
     @property
     def path(self) -> str:
         """The path of the worker's box; empty when it has none."""
-        return os.fsdecode(self._map[8:].partition(b"\0")[0])
+        return os.fsdecode(self._map[PATH_AT:].partition(b"\0")[0])
 
     def close(self) -> None:
         """Gives the memory back."""
         self.heartbeat.release()
+        self.next_look.release()
 
 
 def give_mailbox(worker: Any) -> None:
@@ -143,44 +150,101 @@ def bury_the_rest(server: Any) -> None:
 
 
 def look_after(server: Any) -> None:
-    """In the arbiter's main loop: reports in the place of a worker that cannot run itself.
+    """In the arbiter's main loop: reports in the place of workers that cannot run themselves.
 
-    A check takes 0.1 s: so one worker at a time, and less and less often one that stays so.
+    A child does that, with no more rights than the workers have: it takes 0.1 s for each of them,
+    4 s with py-spy, and the arbiter has others to look after.
     """
+    if _children.any_left():
+        return
+    late = [mailbox for mailbox in map(_mailbox, server.WORKERS.values()) if _is_due(mailbox)]
+    if late:
+        late.sort(key=lambda mailbox: mailbox.next_look[0])  # whoever has waited longest
+        _in_child(server.cfg, partial(_look_at_all, server, late))
+
+
+def _mailbox(worker: Any) -> Mailbox | None:
+    found: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
+    return found
+
+
+def _is_due(mailbox: Mailbox | None) -> TypeGuard[Mailbox]:
+    """True for a worker that has not shown itself for long, and was not looked at just now."""
+    if mailbox is None or not mailbox.heartbeat[0]:
+        return False
     now = time.monotonic()
-    for worker in list(server.WORKERS.values()):
-        mailbox: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
-        if mailbox is None or not mailbox.heartbeat[0]:
-            continue
-        if now - mailbox.heartbeat[0] / 1e9 <= UNRESPONSIVE_AFTER:
-            mailbox.pause = 0.0
-        elif now >= mailbox.next_look or not mailbox.pause:
-            mailbox.pause = min(max(mailbox.pause * 2, 1.0), LONGEST_PAUSE)
-            mailbox.next_look = now + mailbox.pause
-            # py-spy takes up to 4 s, and is a child: its end is nothing that Gunicorn should see.
-            apart = not remote_unwinder.available and py_spy.command() is not None
-            _as_the_worker(worker.cfg, partial(_look, server, mailbox.path), in_child=apart)
-            return
+    silent = now - mailbox.heartbeat[0] / 1e9 > UNRESPONSIVE_AFTER
+    return silent and now >= mailbox.next_look[0] / 1e9
 
 
-def _as_the_worker(cfg: Any, task: Callable[[], object], *, in_child: bool = False) -> None:
-    """Runs ``task`` with no more rights than the workers have; ``in_child``: and does not wait.
+def _look_at_all(server: Any, mailboxes: list[Mailbox]) -> None:
+    for mailbox in mailboxes:
+        with contextlib.suppress(OSError):  # it has ended
+            _look(server, mailbox)
+
+
+def has_woken_it(since: float) -> bool:
+    """True when a child of ours may have woken the arbiter early, since this time (monotonic).
+
+    Each time it wakes it kills the workers that it asked to end the time before: with a child that
+    ended meanwhile 0.4 s after that instead of 1 s.
+    """
+    return time.monotonic() - since < EARLY and (_children.any_left() or _children.last_end > since)
+
+
+class _Children:
+    """Those that this arbiter has started for us; Gunicorn's ``waitpid(-1)`` reaps them."""
+
+    def __init__(self) -> None:
+        self._left: dict[int, float] = {}  # since when
+        self.last_end = 0.0
+
+    def add(self, pid: int) -> None:
+        """A new one."""
+        self._left[pid] = time.monotonic()
+
+    def any_left(self) -> bool:
+        """True while one runs, for so long as it may take."""
+        now = time.monotonic()
+        for pid, since in list(self._left.items()):
+            if now - since > CHILD_TAKES or not os.path.exists(f"/proc/{pid}"):
+                del self._left[pid]
+                self.last_end = now
+        return bool(self._left)
+
+
+_children = _Children()
+
+
+def _as_the_worker(cfg: Any, task: Callable[[], object]) -> None:
+    """Runs ``task`` with no more rights than the workers have.
 
     The mailbox and the box are a worker's word: whatever they name is opened with the worker's own
-    rights. An arbiter that is root does this in a child. It exits with 0, so that Gunicorn's
-    waitpid(-1), which reaps it, says nothing: a 3 would stop the whole server.
+    rights. An arbiter that is root does this in a child.
     """
-    changes_user = os.geteuid() != cfg.uid
-    if not changes_user and not in_child:
+    if os.geteuid() == cfg.uid:
         task()
-    elif os.fork() == 0:
-        try:
-            _restore_signals()
-            if changes_user:
-                util.set_owner_process(cfg.uid, cfg.gid, initgroups=cfg.initgroups)
-            task()
-        finally:
-            os._exit(0)
+    else:
+        _in_child(cfg, task)
+
+
+def _in_child(cfg: Any, task: Callable[[], object]) -> None:
+    """Runs ``task`` in a child with the workers' rights, and does not wait for it.
+
+    It exits with 0, so that Gunicorn's waitpid(-1), which reaps it, says nothing: a 3 would stop
+    the whole server.
+    """
+    pid = os.fork()
+    if pid:
+        _children.add(pid)
+        return
+    try:
+        _restore_signals()
+        if os.geteuid() != cfg.uid:
+            util.set_owner_process(cfg.uid, cfg.gid, initgroups=cfg.initgroups)
+        task()
+    finally:
+        os._exit(0)
 
 
 def _restore_signals() -> None:
@@ -189,7 +253,8 @@ def _restore_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _look(server: Any, path: str) -> None:
+def _look(server: Any, mailbox: Mailbox) -> None:
+    path = mailbox.path
     fd = open_box(path)
     try:
         state = read_from(fd)
@@ -198,7 +263,9 @@ def _look(server: Any, path: str) -> None:
     if state is not None:
         settings = read_note(state.settings)
         write = partial(_write, server, path, settings)
-        Neighbour(path, lambda event: write([event]), readers=readers.ELSEWHERE).look(state)
+        neighbour = Neighbour(path, lambda event: write([event]), readers=readers.ELSEWHERE)
+        neighbour.look(state)
+        mailbox.next_look[0] = int(neighbour.next_look * 1e9)
 
 
 def _bury(server: Any, path: str, death: Death) -> None:
@@ -206,7 +273,7 @@ def _bury(server: Any, path: str, death: Death) -> None:
         if state is not None and state.pending:
             directory = os.path.dirname(os.path.dirname(path))
             written = written_by(directory, state.pid)
-            found = events(state, death, written, of_box(path))
+            found = events(state, death, written, of_box(path), told(path))
             for event in found:
                 event["g_w_count"] = len(server.WORKERS) + 1  # the dead one was still counted
             settings = read_note(state.settings)

@@ -7,6 +7,7 @@ reliable moment is the arbiter's own ``setup``, which follows each reading.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -44,12 +45,18 @@ def _watch_arbiter() -> None:
     """
     murder_workers, kill_worker = Arbiter.murder_workers, Arbiter.kill_worker
     watch = guard("gunicorn arbiter")
+    last = 0.0
 
     def look_after(self: Arbiter) -> None:
+        nonlocal last
+        early = False
         if not watch.off:
             with watch:
+                early = arbiter.has_woken_it(last)
                 arbiter.look_after(self)
-        murder_workers(self)
+        if not early:
+            last = time.monotonic()
+            murder_workers(self)
 
     def note_signal(self: Arbiter, pid: int, sig: int) -> None:
         with watch:

@@ -36,18 +36,6 @@ class ReportFiles:
         # Random at its end: in a shared folder nobody can make the file beforehand.
         return f"slow_request_{stamp}_{pid or os.getpid()}_{number}_{os.urandom(4).hex()}.log"
 
-    def given(self, number: int) -> str | None:
-        """The report that another process has written of this one's ``number``-th request."""
-        middle = f"_{os.getpid()}_{number}_"
-        try:
-            names = os.listdir(self.folder or os.path.join(self.directory, "reports"))
-        except OSError:
-            return None
-        # The newest: pids come again.
-        return max(
-            (name for name in names if middle in name and OURS.fullmatch(name)), default=None
-        )
-
     def create(self, name: str, text: str) -> bool:
         """Writes a new report; False, and counted, when that fails."""
         try:
@@ -88,10 +76,6 @@ class NoFiles:
     def name(self, number: int) -> str:
         """Never shown, for nothing is created."""
         return ""
-
-    def given(self, number: int) -> str | None:
-        """None was written."""
-        return None
 
     def create(self, name: str, text: str) -> bool:
         """Never called, for there is no name."""

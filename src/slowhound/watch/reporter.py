@@ -11,6 +11,7 @@ from slowhound.frames import Stack, fingerprint, innermost
 from slowhound.notes import FRAMES
 from slowhound.record import Record, snapshot_in_flight
 from slowhound.report import Finished, LastStack, Report, Snapshot
+from slowhound.reported import Reported
 from slowhound.reporttext import (
     describe_others,
     end_text,
@@ -26,7 +27,6 @@ class Files(Protocol):
     """Where reports are written."""
 
     def name(self, number: int) -> str: ...
-    def given(self, number: int) -> str | None: ...
     def create(self, name: str, text: str) -> bool: ...
     def append(self, name: str, text: str) -> None: ...
 
@@ -62,7 +62,7 @@ class Slow:
         self.fingerprint = group
         self.next_age = threshold
         self.report: str | None = None  # file name, once it is written
-        self.given = False  # another process has written it, see ``neighbours``
+        self.given = False  # another process has written it, see ``take_over``
         self.blind: float | None = None
         self.stack: Stack = ()  # the last one taken
         self.by = "hound"  # the way the first one was taken
@@ -73,6 +73,13 @@ class Slow:
     def claim(self, record: Record) -> bool:
         """Makes this the record's; False when another thread was first (one dict operation)."""
         return record.__dict__.setdefault("slow", self) is self
+
+    def take_over(self, told: Reported | None) -> None:
+        """Makes this what another process has reported; None: nobody knows what that was."""
+        self.given, self.stack = True, ()  # whatever it has seen, this process has not
+        if told is not None:
+            self.report, self.fingerprint = told.report, told.fingerprint
+            self.loc, self.by = told.loc, told.by or self.by
 
     def fields(self) -> dict[str, Any]:
         """The ``slow_*`` fields and ``report``, for the events of the request."""
@@ -98,12 +105,15 @@ class Reporter:
         self.host = host
         self.out = out
         self.files = out.files
+        # What another process has reported of a request; set with the black box.
+        self.told: Callable[[int], Reported | None] = lambda _: None
 
     def name(self, record: Record, slow: Slow) -> None:
-        """Gives the report its name: a new one, or that of a neighbour's."""
-        slow.given = record.slot is not None and record.slot.reported(record.number)
-        name = self.files.given(record.number) if slow.given else self.files.name(record.number)
-        slow.report = name or None
+        """Gives the report its name: a new one, or takes over a neighbour's."""
+        if record.slot is not None and record.slot.reported(record.number):
+            slow.take_over(self.told(record.number))
+        else:
+            slow.report = self.files.name(record.number) or None
 
     def write(
         self,

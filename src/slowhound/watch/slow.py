@@ -180,8 +180,9 @@ class SlowWatch:
             if record.slot is not None:
                 record.slot.report(record.number)
             self.reporter.write(record, slow, snapshot)
-            if slow.given or snapshot is not now:
-                # A neighbour's report has no stack of now; one of the hold's end, no variables.
+            if slow.given:  # the file has what a neighbour has seen
+                self.reporter.again(record, slow, snapshot)
+            if snapshot is not now:  # that of the hold's end has no variables
                 self.reporter.again(record, slow, now)
             if record.done:  # it ended meanwhile, and did not see the report
                 self.ended.append(record)

@@ -62,7 +62,7 @@ def verdict(
 
 def _single(samples: Sequence[Sample]) -> str:
     if not samples:
-        return "unknown: nobody has looked"
+        return "unknown: this process has not looked"
     last = samples[-1]
     waiting = f", {_doing(last.waiting)}" if last.waiting else ""
     return f"unknown: one look, after {_seconds(last.age)} s, in {place(last.stack)}{waiting}"

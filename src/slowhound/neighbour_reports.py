@@ -1,0 +1,113 @@
+"""The report and the ``slow`` event that a neighbour writes for a request it has not seen itself.
+
+All that they say comes from the request's black box and from ``gil.unresponsive``.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from slowhound.boxes import BoxState, Pending
+from slowhound.fields import VERSION
+from slowhound.frames import fingerprint, innermost
+from slowhound.gil.unresponsive import Hold
+from slowhound.notes import FRAMES, read_note
+from slowhound.postmortem import about, running_sql, signed
+from slowhound.report import LastStack, Report, Snapshot
+from slowhound.reported import Reported
+from slowhound.reporttext import one_line
+
+
+def age_of(pending: Pending) -> float | None:
+    """Seconds since the request began; None when its box does not say."""
+    started = read_note(pending.who).get("started")
+    return time.monotonic() - started if isinstance(started, float) else None
+
+
+def slow_event(pending: Pending, threshold: float, hold: Hold, state: BoxState) -> dict[str, Any]:
+    """The event; its report has no name yet."""
+    now = time.monotonic()
+    event = {"event_type": "slow", **about(pending, now)}
+    event["slow_after"] = threshold
+    event.update(_stack_fields(pending, hold, now, event.get("resp_view")))
+    if hold.suspects == (pending.thread,):
+        event["gil_hold_est"] = min(hold.seconds, event.get("resp_time") or hold.seconds)
+    event.update(running_sql("slow", pending, now))
+    event["report"] = None  # here in the line; its name comes later
+    return {**signed(event, state, read_note(state.settings)), "v": VERSION}
+
+
+def _stack_fields(pending: Pending, hold: Hold, now: float, view: str | None) -> dict[str, Any]:
+    """Where it stands, or where it was last seen, and how long ago."""
+    taken = hold.stacks.get(pending.thread)
+    if taken is not None:
+        return {
+            "slow_loc": str(innermost(taken.stack)),
+            "slow_stack_by": taken.by,
+            "slow_fingerprint": fingerprint(view, taken.stack),
+        }
+    found: dict[str, Any] = {}
+    last = _last_stack(pending, now)
+    if last is not None:
+        found["slow_loc"] = read_note(pending.stack).get("cause")
+        found["slow_stack_by"] = "hound"
+        found["slow_stack_age"] = last.age
+    return {**found, "slow_fingerprint": fingerprint(view, ())}
+
+
+def _last_stack(pending: Pending, now: float) -> LastStack | None:
+    last = read_note(pending.stack)
+    stack, taken = last.get("stack"), last.get("taken")
+    if not isinstance(stack, list) or not stack or not isinstance(taken, float):
+        return None
+    return LastStack([str(each) for each in stack], max(now - taken, 0.0))
+
+
+def compose(pending: Pending, hold: Hold, state: BoxState, event: dict[str, Any]) -> Report:
+    """The report."""
+    now = time.monotonic()
+    started = time.time() - (age_of(pending) or 0.0)
+    who = read_note(pending.who)
+    taken = hold.stacks.get(pending.thread)
+    snapshot = None
+    if taken is not None:
+        snapshot = Snapshot(taken.taken - started, taken.stack, by=taken.by)
+    return Report(
+        event=event,
+        request_line=f"{who.get('method')} {who.get('path')}",
+        started=started,
+        intercepted=time.time(),
+        host=str(event["host"]),
+        thread_id=pending.thread,
+        pid=state.pid,
+        parent=state.parent,
+        snapshot=snapshot,
+        gil=hold.text(pending.thread),
+        last_stack=_last_stack(pending, now) if snapshot is None else None,
+        timeline=None,
+        others=[_other(each) for each in state.pending if each is not pending],
+    )
+
+
+def _other(pending: Pending) -> str:
+    who = read_note(pending.who)
+    view = pending.view.decode("utf-8", "replace") or "-"
+    words = (who.get("method"), who.get("path"), view, who.get("id"))
+    return f"  {age_of(pending) or 0.0:9.3f} s  " + "  ".join(one_line(each) for each in words)
+
+
+def summary(pending: Pending, hold: Hold, state: BoxState, event: dict[str, Any]) -> Reported:
+    """What the process itself shall know of it; ``event`` has the report's name by now."""
+    taken = hold.stacks.get(pending.thread)
+    return Reported(
+        pending.number,
+        event["report"],
+        event["slow_fingerprint"],
+        state.heartbeat,
+        time.monotonic(),
+        loc=event.get("slow_loc"),
+        by=event.get("slow_stack_by"),
+        stack=[] if taken is None else [str(frame) for frame in taken.stack[-FRAMES:]],
+        gil_hold=event.get("gil_hold_est"),
+    )

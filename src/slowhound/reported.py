@@ -1,0 +1,83 @@
+"""What another process has reported of a request while its own could not run.
+
+It stands in ``DIR/boxes/<pid>-<ns>.reported``, beside the box: a line of JSON for each report. The
+process takes it over when it can run again, and whoever comes after its death tells it once more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import msgspec
+
+from slowhound.appendfile import FLAGS
+from slowhound.boxes import TOLD, beside, open_box
+
+# A line is some kilobytes long; what is beyond this is not read.
+LARGEST = 1024**2
+
+
+class Reported(msgspec.Struct, frozen=True):
+    """One report, made ``at`` this time (monotonic seconds) of the ``number``-th request.
+
+    ``heartbeat`` is that of the process by then, in ns: another one tells that it has run since.
+    ``loc`` and ``by`` are those of the ``slow`` event. ``stack`` is empty where none could be read,
+    and ``gil_hold`` None where somebody else held the GIL, or nobody knows who.
+    """
+
+    number: int
+    report: str
+    fingerprint: str
+    heartbeat: int
+    at: float
+    loc: str | None = None
+    by: str | None = None
+    stack: list[str] = []
+    gil_hold: float | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Reported).decode
+
+
+def tell(box: str, reported: Reported) -> None:
+    """Adds it beside the box; raises OSError."""
+    fd = os.open(beside(box, TOLD), FLAGS, 0o600)
+    try:
+        os.write(fd, _encode(reported) + b"\n")
+    finally:
+        os.close(fd)
+
+
+def told(box: str) -> dict[int, Reported]:
+    """The newest report of each request, by its number. Raises nothing: any bytes may be there."""
+    try:
+        fd = open_box(beside(box, TOLD))
+    except OSError:
+        return {}
+    try:
+        data = os.pread(fd, LARGEST, 0)
+    except OSError:
+        return {}
+    finally:
+        os.close(fd)
+    found = {}
+    for line in data.split(b"\n"):
+        try:
+            each = _decode(line)
+        except msgspec.DecodeError:  # the rest of one whose writer died, or not ours
+            continue
+        found[each.number] = each
+    return found
+
+
+def told_of(box: str, number: int) -> Reported | None:
+    """What was reported of this one, if anything was."""
+    return told(box).get(number)
+
+
+def forget(box: str) -> None:
+    """The process has ended in good order, and nobody needs it any more."""
+    with contextlib.suppress(OSError):
+        os.unlink(beside(box, TOLD))

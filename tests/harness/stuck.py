@@ -1,0 +1,104 @@
+"""A process whose hound does not show itself: a box, one request in flight, and a held GIL.
+
+The request is in its main thread. The hound only sleeps, so it does not show itself soon; then a
+test looks from outside.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from slowhound.boxes import BoxState, read
+from slowhound.gil.reading import Reader
+from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, Hold, examine, silent_for
+from tests.harness.waiting import eventually
+
+COMMON = """
+import ctypes, os, re, sys, threading, time
+from slowhound.blackbox import HOUND, Box
+from slowhound.config import load
+from slowhound.notes import settings_note, who_note
+from slowhound.record import Record
+
+directory, pids, slow_after = sys.argv[1], sys.argv[2], float(sys.argv[3])
+box = Box(directory, 2)
+note = settings_note(load({"DIR": directory, "SLOW_AFTER": slow_after}), "test")
+if pids:
+    note = note.replace(b'"pids":', b'"pids":' + pids.encode() + b',"was":')
+box.settings.write(note)
+record = Record("GET", "/orders/", time.monotonic())
+
+def carry(thread):
+    box.claim(record.number, who_note(record), thread)
+
+def hound():
+    "Wants to run four times a second, like the real one."
+    box.cells[HOUND] = threading.get_native_id()
+    while True:
+        time.sleep(0.25)
+
+threading.Thread(target=hound, daemon=True).start()
+
+def stuck():
+    "Sleeps with the GIL until the test lets it go."
+    ctypes.PyDLL(None).read(0, ctypes.create_string_buffer(1), 1)
+
+def burn():
+    "Uses the CPU with the GIL for longer than any test."
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+def say_ready():
+    print(box.path, flush=True)
+"""
+STUCK = "carry(os.getpid())\nsay_ready()\nstuck()\n"
+BURN = "carry(os.getpid())\nsay_ready()\nburn()\n"
+
+
+class Case(NamedTuple):
+    """A process and its box."""
+
+    process: subprocess.Popen[str]
+    path: str
+
+    @property
+    def state(self) -> BoxState:
+        found = read(Path(self.path).read_bytes())
+        assert found is not None
+        return found
+
+    def wait_unresponsive(self) -> BoxState:
+        eventually(lambda: silent_for(self.state) > UNRESPONSIVE_AFTER, "it is unresponsive")
+        return self.state
+
+    def examined(self, *readers: Reader) -> Hold | None:
+        """What is found once it has not shown itself for long."""
+        return examine(self.path, self.wait_unresponsive(), readers)
+
+    def end(self) -> int:
+        """Lets it go on, and waits for its end; its exit code."""
+        self.process.communicate("x", timeout=30)
+        return self.process.returncode
+
+
+@contextmanager
+def process(
+    directory: Path, script: str, pids: str = "", slow_after: float = 25.0
+) -> Iterator[Case]:
+    """A running process; killed in the end.
+
+    ``slow_after`` is the threshold of its request, ``pids`` the namespace that it says it is in.
+    """
+    argv = [sys.executable, "-c", COMMON + script, str(directory), pids, str(slow_after)]
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as started:
+        try:
+            assert started.stdout is not None
+            yield Case(started, started.stdout.readline().rstrip("\n"))
+        finally:
+            started.kill()

@@ -1,0 +1,102 @@
+"""A process that reports for one whose GIL is held: when it looks, and what it leaves for it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slowhound import neighbours
+from slowhound.boxes import BoxState
+from slowhound.frames import Frame
+from slowhound.gil.reading import Reading
+from slowhound.neighbours import Neighbour
+from slowhound.reported import told
+from tests.harness.stuck import STUCK, Case, process
+
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc of Linux tells"),
+    pytest.mark.slow,
+]
+
+STACK = (Frame("/srv/shop/views.py", 3, "orders"),)
+
+
+class Later:
+    """The clock of a reporter; it is put forward to when there is something to do."""
+
+    def __init__(self) -> None:
+        self.by = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.by
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Later:
+    """Everything that looks from outside has this clock."""
+    later = Later()
+    for module in ("neighbours", "neighbour_reports", "gil.unresponsive"):
+        monkeypatch.setattr(f"slowhound.{module}.time", later)
+    return later
+
+
+def wait_for_report(case: Case, neighbour: Neighbour, clock: Later) -> list[float]:
+    """Looks whenever there is something to do; how old the request was each time."""
+    state: BoxState = case.wait_unresponsive()
+    ages: list[float] = []
+    begun = state.heartbeat / 1e9
+    while not neighbour.look(state):
+        ages.append(clock.monotonic() - begun)
+        assert ages[-1] < 200
+        clock.by += max(neighbour.next_look - clock.monotonic(), 0.0)
+    return [*ages, clock.monotonic() - begun]
+
+
+@pytest.mark.parametrize("slow_after", [3.0, 25.0, 120.0])
+def test_report_comes_when_it_is_due(tmp_path: Path, clock: Later, slow_after: float) -> None:
+    """Also long after the GIL was taken: it must be there before the worker is killed."""
+    events: list[dict[str, Any]] = []
+    with process(tmp_path, STUCK, slow_after=slow_after) as case:
+        ages = wait_for_report(case, Neighbour(case.path, events.append), clock)
+        assert ages[-1] - slow_after < 2 * neighbours.SHORTEST_PAUSE
+        assert len(ages) < 20  # not each second for two minutes
+        (event,) = events
+        assert (event["event_type"], event["slow_after"]) == ("slow", slow_after)
+        assert event["gil_hold_est"] >= slow_after - 1
+
+
+def test_whoever_may_read_stacks_comes_first_when_it_is_due(tmp_path: Path, clock: Later) -> None:
+    """One that cannot waits from then on, however long the GIL has been held before."""
+    with process(tmp_path, STUCK, slow_after=25.0) as case:
+        ages = wait_for_report(case, Neighbour(case.path, list, patience=6.0), clock)
+        assert 25 + 6 <= ages[-1] < 25 + 6 + 2 * neighbours.SHORTEST_PAUSE
+
+
+def test_process_can_learn_what_was_reported(tmp_path: Path, clock: Later) -> None:
+    """The stack that was read, and the report's name: it stands beside the box."""
+    events: list[dict[str, Any]] = []
+    with process(tmp_path, STUCK, slow_after=3.0) as case:
+        pid = case.process.pid
+        reader = lambda *_: Reading({pid: STACK}, "py-spy", pid)  # noqa: E731
+        wait_for_report(case, Neighbour(case.path, events.append, readers=[reader]), clock)
+        (pending,) = case.state.pending
+        left = told(case.path)[pending.number]
+        assert pending.reported
+        assert (left.by, left.stack) == ("py-spy", [str(STACK[0])])
+        assert left.report == events[0]["report"]
+        assert left.fingerprint == events[0]["slow_fingerprint"]
+        assert left.gil_hold == pytest.approx(events[0]["gil_hold_est"])
+
+
+@pytest.mark.parametrize("rest", [b"", b"{}\n", b"\xff\x00\n", b'{"number":'])
+def test_any_bytes_may_stand_beside_a_box(tmp_path: Path, rest: bytes) -> None:
+    """What is no report is left out."""
+    (tmp_path / "1-2.reported").write_bytes(rest)
+    assert told(str(tmp_path / "1-2.box")) == {}
