@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from slowhound import sight
 from slowhound.cli import main
 from slowhound.gil import py_spy, remote_unwinder
+from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from tests.harness.cli import ps_of, slowhound, worker
 from tests.harness.launch import ROOT, Launcher
 from tests.harness.recorded import READ_BY
@@ -158,6 +160,91 @@ def test_where_no_stack_can_be_read_dump_says_so(
     assert "most likely by this thread, which ran (or waited for a CPU) all the time" in said.err
     assert "no stack can be read while the GIL is held" in said.err
     assert "slowhound[pyspy]" in said.err
+
+
+def silent(directory: Path) -> float:
+    """For how many seconds the one worker has given no sign of life."""
+    (found,) = sight.workers(str(directory / "boxes"), os.geteuid())
+    return found.silent_for
+
+
+def test_hold_that_was_young_when_dump_asked_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What counts is for how long the worker has been silent once it did not answer."""
+    with worker(tmp_path / "d", path="/held/", then="hold the GIL") as pid:
+        eventually(lambda: silent(tmp_path / "d") > 0.5, "it holds the GIL")
+        assert silent(tmp_path / "d") < UNRESPONSIVE_AFTER
+        assert main(["dump", "--dir", str(tmp_path / "d"), str(pid)]) == 1
+    said = capfd.readouterr()
+    assert "The GIL has been held for about" in said.err
+    assert f"{BY[READ_BY]} (innermost last)" in said.out
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("echo 'Permission\tDenied' >&2; exit 7", r"py-spy: exit code 7: Permission\tDenied"),
+        ("exec sleep 600", "py-spy: not done after 0.2 s"),
+    ],
+)
+def test_why_py_spy_could_not_read_is_said(
+    script: str,
+    why: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In its own words, and not as a guess at the kernel's."""
+    (tmp_path / "py-spy").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "py-spy").chmod(0o755)
+    monkeypatch.setattr(remote_unwinder, "available", False)
+    monkeypatch.setattr(py_spy, "command", lambda: str(tmp_path / "py-spy"))
+    monkeypatch.setattr(py_spy, "TIME_LIMIT", 0.2 if "sleep" in script else 20)
+    with worker(tmp_path / "d", path="/held/", then="hold the GIL") as pid:
+        ps_of(tmp_path / "d", "/held/", late=True)
+        assert main(["dump", "--dir", str(tmp_path / "d"), str(pid)]) == 1
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"slowhound: pid {pid}: no stack can be read while the GIL is held. ")
+    assert said.endswith(why)
+
+
+@pytest.mark.parametrize("can_read", [True, False])
+def test_background_thread_that_holds_the_gil_is_shown(
+    can_read: bool,
+    serve: Launcher,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has no request in whose place it could stand; without a stack there is its number."""
+    if not can_read:
+        monkeypatch.setattr(remote_unwinder, "available", False)
+        monkeypatch.setattr(py_spy, "command", lambda: None)
+    site = serve(worker="gthread")
+    site.get("/gil/in-background/import/")
+    site.gate("import").wait_entered()
+    thread = int((site.scratch / "import.thread").read_text())
+    let_go = start(site, "victim")
+    (pid,) = site.worker_pids()
+    beat = silent(site.dir)
+    eventually(lambda: silent(site.dir) < beat, "the hound's next turn")
+    site.gate("import").open()
+    try:
+        eventually(lambda: silent(site.dir) > UNRESPONSIVE_AFTER, "it holds the GIL")
+        assert main(["dump", "--dir", str(site.dir), str(pid)]) == 1
+    finally:
+        (site.scratch / "import.seen").touch()
+    said = capfd.readouterr()
+    assert re.search(rf"pid {pid}, thread {thread}: The GIL has .* by this thread", said.err)
+    _, title, block = said.out.partition(f"\npid {pid}, thread {thread}, no request\n")
+    assert title
+    assert ("no stack can be read" in said.err) == (not can_read)
+    if can_read:
+        assert re.match(rf"  its last known stack, \d\.\d s old, {BY[READ_BY]} ", block)
+        assert re.search(r"^    tests/site/views/gil.py:\d+:_native_until$", block, re.MULTILINE)
+    else:
+        assert block == "  no stack is known\n\n"
+    let_go()
 
 
 def test_who_is_not_there_cannot_be_asked(site: Site) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from slowhound.gil import py_spy
+from slowhound.gil.reading import NotRead
 from tests.harness.waiting import eventually
 
 CHILD = """
@@ -20,6 +21,9 @@ class Shop:
 print("ready", flush=True)
 Shop().holds()
 """
+
+# What py-spy writes of a process with one thread, which holds the GIL.
+THREAD = '[{"os_thread_id": %s, "owns_gil": true, "frames": [{"name": "f", "filename": "a"}]}]'
 
 
 def program(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +60,7 @@ def test_process_that_is_not_there_is_not_read() -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        "exit 1",
+        f"echo '{THREAD % 7}'; exit 1",
         "echo nonsense",
         "echo '[{\"frames\": 7}]'",
         "echo '[]'",
@@ -78,20 +82,80 @@ def test_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert py_spy.read(os.getpid()) is None
 
 
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (
+            "printf 'Error: not\\033[2J yours\\nCaused by\\n' >&2; exit 3",
+            r"exit code 3: Error: not\x1b[2J yours",
+        ),
+        ("exit 1", "exit code 1"),
+        ("kill -KILL $$", "ended by signal 9"),
+        ("exec sleep 600", "not done after 0.2 s"),
+        ("echo nonsense", "what it wrote are no stacks"),
+        ("echo '[]'", "two readings have no stack in common"),
+    ],
+)
+def test_program_that_fails_has_a_reason(
+    script: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line, in which nothing is obeyed by a terminal."""
+    program(tmp_path, script, monkeypatch)
+    monkeypatch.setattr(py_spy, "TIME_LIMIT", 0.2 if "sleep" in script else 20)
+    with pytest.raises(NotRead) as caught:
+        py_spy.ask(os.getpid())
+    assert str(caught.value) == why
+
+
+def test_process_is_read_without_being_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """py-spy stops it if it is not told otherwise; it is started by whoever reads, and twice."""
+    runs = tmp_path / "runs"
+    program(tmp_path, f"echo $PPID $* >> {runs}; echo '{THREAD % 7}'", monkeypatch)
+    assert py_spy.read(4711) is not None
+    run = f"{os.getpid()} dump --nonblocking --json --pid 4711"
+    assert runs.read_text().splitlines() == [run, run]
+
+
+STARTS = """
+import os, platform, sys
+sys.path[:0] = [entry for entry in sys.argv[2].split(os.pathsep) if entry]
+from slowhound.gil import py_spy, readers
+py_spy.command = lambda: sys.argv[3]
+started = []
+STARTING = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system")
+sys.addaudithook(lambda event, args: event in STARTING and started.append(event))
+for reader in getattr(readers, sys.argv[1]):
+    reader(os.getppid(), platform.python_version())
+print(bool(started))
+"""
+
+
+@pytest.mark.parametrize(("readers", "starts"), [("IN_A_WORKER", False), ("ELSEWHERE", True)])
+def test_worker_starts_no_process_to_read_another(
+    readers: str, starts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where there is a py-spy; others do start it."""
+    program(tmp_path, "exit 1", monkeypatch)
+    argv = [sys.executable, "-c", STARTS, readers, os.pathsep.join(sys.path), f"{tmp_path}/py-spy"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"{starts}\n"
+
+
 def test_holder_is_told_when_both_readings_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A GIL that changed hands in between was not held."""
-    thread = '[{"os_thread_id": %s, "owns_gil": true, "frames": [{"name": "f", "filename": "a"}]}]'
     calls = tmp_path / "calls"
-    script = f"echo >> {calls}; echo '{thread % '7'}'"
+    script = f"echo >> {calls}; echo '{THREAD % 7}'"
     program(tmp_path, script, monkeypatch)
     found = py_spy.read(1)
     assert found is not None
     assert found.holder == 7
-    both = f"'{thread % '8'}'"
+    both = f"'{THREAD % 8}'"
     script = f"if [ -e {tmp_path}/again ]; then echo {both}; else touch {tmp_path}/again; "
-    program(tmp_path, script + f"echo '{thread % '7'}'; fi", monkeypatch)
+    program(tmp_path, script + f"echo '{THREAD % 7}'; fi", monkeypatch)
     assert py_spy.read(1) is None
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 
 import pytest
 
 from slowhound.gil import remote_unwinder
+from slowhound.gil.reading import NotRead
 from tests.harness.waiting import eventually
 
 CHILD = """
@@ -44,6 +46,22 @@ def test_stack_of_a_child_is_read() -> None:
 def test_process_of_another_version_is_not_read() -> None:
     """The layout of its memory is not known."""
     assert remote_unwinder.read(os.getpid(), "3.0.0") is None
+
+
+def test_it_is_said_why_a_process_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This Python cannot, or the other one is of another version, or there is none."""
+
+    def why(pid: int, python: str) -> str:
+        with pytest.raises(NotRead) as caught:
+            remote_unwinder.ask(pid, python)
+        return str(caught.value)
+
+    own = platform.python_version()
+    monkeypatch.setattr(remote_unwinder, "available", True)
+    assert why(os.getpid(), "3.0.0\n") == rf"that process runs Python 3.0.0\n, this one {own}"
+    assert re.match(r"[A-Z]\w+Error\(.*\)$", why(2**30, own))
+    monkeypatch.setattr(remote_unwinder, "available", False)
+    assert why(os.getpid(), own) == "only Python 3.14 and newer have one"
 
 
 def test_process_that_is_not_there_has_no_stacks() -> None:

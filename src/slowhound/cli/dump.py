@@ -1,9 +1,10 @@
 """Prints the stacks of a worker as they are now.
 
-Without ptrace and without stopping it: the worker is asked through its black box and answers
-within about a second. Without PID or REQ_ID all workers are asked. When a worker does not answer,
-its last known stacks are printed instead, or, where its GIL is held, those that can be read without
-it (docs/gil.md). Exit code 1 when there is no such worker or request, or when one did not answer.
+Without stopping it: the worker is asked through its black box and answers within about a second.
+Without PID or REQ_ID all workers are asked. When a worker does not answer, its last known stacks
+are printed instead, or, where its GIL is held, those that can be read from its memory, for which
+the kernel must allow ptrace (docs/gil.md). Exit code 1 when there is no such worker or request, or
+when one did not answer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from slowhound.cli.table import seconds
 from slowhound.dumps import Dump, DumpError, DumpFrame, DumpRequest
 from slowhound.frames import TakenStack
 from slowhound.gil import readers
-from slowhound.gil.unresponsive import examine
+from slowhound.gil.unresponsive import Hold, examine
 from slowhound.notes import read_note
 from slowhound.reporttext import one_line
 from slowhound.sight import Worker
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise Refusal(f"no {what} here ({where.dir})")
     code = 0
     for worker, answer in _ask_all(found, where):
-        if not _show(worker, answer, req_id):
+        if not _show(worker, answer, req_id, where):
             code = 1
     return code
 
@@ -87,7 +88,7 @@ def _ask_all(found: Sequence[Worker], where: Place) -> Iterator[tuple[Worker, An
         yield from zip(found, threads.map(ask, found), strict=True)
 
 
-def _show(worker: Worker, answer: Answer, req_id: str | None) -> bool:
+def _show(worker: Worker, answer: Answer, req_id: str | None, where: Place) -> bool:
     """Prints what one worker answered, or what is known without it; False for the latter."""
     pid = worker.state.pid
     if isinstance(answer, Dump):
@@ -100,24 +101,37 @@ def _show(worker: Worker, answer: Answer, req_id: str | None) -> bool:
         say(f"pid {pid}: {answer}")
     else:
         say(f"pid {pid} did not answer within {dumps.PATIENCE} s: GIL held, or process stopped")
-    stacks = _without_the_gil(worker) if worker.late else None
-    for each in worker.state.pending:
+    # The silence that counts is that of now, after the time in which it could have answered.
+    now = next((each for each in where.workers() if each.box == worker.box), worker)
+    hold = _hold(now) if now.late else None
+    if req_id is not None and not _carries(now, req_id):
+        say(f"request {req_id} has ended meanwhile")
+    for each in now.state.pending:
         if req_id in (None, _id(each)):
-            show("\n".join(note_lines(pid, each, worker.state, stacks)))
+            show("\n".join(note_lines(pid, each, now.state, hold.stacks if hold else None)))
+    if hold is not None and hold.elsewhere is not None:
+        show("\n".join(thread_lines(pid, hold.elsewhere, hold.stacks.get(hold.elsewhere))))
     return False
 
 
-def _without_the_gil(worker: Worker) -> dict[int, TakenStack]:
-    """The stacks of a worker whose GIL is held, by thread; says why when there are none."""
-    hold = examine(worker.box, worker.state, readers.ELSEWHERE)
+def _hold(worker: Worker) -> Hold | None:
+    """What can be told of a worker whose GIL is held; says who holds it, and why no stack."""
+    reasons: list[str] = []
+    hold = examine(worker.box, worker.state, readers.telling(reasons))
     if hold is None:
-        return {}
+        return None
     pid = worker.state.pid
-    for thread in hold.suspects:
-        say(f"pid {pid}, thread {thread}: {hold.text(thread)}")
+    holders = hold.suspects if hold.elsewhere is None else (hold.elsewhere,)
+    for thread in holders:
+        # Of a thread without a request the words are the same.
+        say(f"pid {pid}, thread {thread}: {hold._replace(suspects=holders).text(thread)}")
+    if not holders:
+        held = f"the GIL has been held for about {hold.seconds:.1f} s"
+        say(f"pid {pid}: {held}; by which thread is not known")
     if not hold.stacks:
-        say(f"pid {pid}: no stack can be read while the GIL is held; {readers.why_none()}")
-    return hold.stacks
+        why = "; ".join(reasons) or "it has gone on meanwhile"
+        say(f"pid {pid}: no stack can be read while the GIL is held. {why}")
+    return hold
 
 
 def _id(pending: Pending) -> str | None:
@@ -164,11 +178,25 @@ def note_lines(
     method, path, req_id = (sight.text(each) or "-" for each in known)
     yield one_line(f"pid {pid}, thread {pending.thread}: {method} {path}  {req_id}")
     age = sight.since(last.get("taken"), time.monotonic())
-    stack = last.get("stack")
+    yield from _last_lines(age, last.get("by"), last.get("stack"))
+
+
+def thread_lines(pid: int, thread: int, taken: TakenStack | None) -> Iterator[str]:
+    """A thread that carries no request and holds the GIL; also when it could not be read."""
+    yield f"pid {pid}, thread {thread}, no request"
+    if taken is None:
+        yield from _last_lines(None, None, None)
+    else:
+        age = max(time.time() - taken.taken, 0.0)
+        yield from _last_lines(age, taken.by, [str(frame) for frame in taken.stack])
+
+
+def _last_lines(age: float | None, by: object, stack: object) -> Iterator[str]:
+    """The last stack that is known; whoever wrote it may have written anything."""
     if age is None or not isinstance(stack, list):
         yield "  no stack is known"
     else:
-        by = BY.get(str(last.get("by")), "written by the hound")
-        yield f"  its last known stack, {seconds(age)} old, {by} (innermost last):"
+        way = BY.get(str(by), "written by the hound")
+        yield f"  its last known stack, {seconds(age)} old, {way} (innermost last):"
         yield from (f"    {one_line(each)}" for each in stack if isinstance(each, str))
     yield ""

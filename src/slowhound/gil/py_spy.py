@@ -1,8 +1,9 @@
 """Stacks of another Python process by py-spy, where that is installed: ``slowhound[pyspy]``.
 
 py-spy (https://github.com/benfred/py-spy) reads the memory of the process. With ``--nonblocking``
-it does not stop it. It is a process of its own, started by Gunicorn's arbiter, the sidecar or a
-command, never by a worker. It needs the kernel's leave (ptrace), as a debugger does.
+it does not stop it. It is a process of its own, started by Gunicorn's arbiter or a command
+(``neighbour``, ``dump``, ``doctor``), never by a worker. It needs the kernel's leave (ptrace), as
+a debugger does.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import sys
 import msgspec
 
 from slowhound.frames import Frame, Stack
-from slowhound.gil.reading import Reading, stable
+from slowhound.gil.reading import NotRead, Reading, stable
 from slowhound.guard import log
+from slowhound.reporttext import one_line
 
 # Seconds for one of the two readings. One takes 0.1 on an idle machine.
 TIME_LIMIT = 2.0
+# Characters of what it says of a failure.
+LONGEST = 200
 
 
 class _Frame(msgspec.Struct):
@@ -46,26 +50,52 @@ def command() -> str | None:
     return beside if os.access(beside, os.X_OK) else shutil.which("py-spy")
 
 
-def read(pid: int, _python: str = "") -> Reading | None:
-    """The stack of each thread by the system's id; None when py-spy cannot read the process.
+def read(pid: int, python: str = "") -> Reading | None:
+    """As ``ask``; None when py-spy cannot read the process."""
+    try:
+        return ask(pid, python)
+    except NotRead as why:
+        log.debug("slowhound: py-spy cannot read pid %d: %s", pid, why)
+        return None
 
-    Takes 4 s at the most.
+
+def ask(pid: int, _python: str = "") -> Reading:
+    """The stack of each thread by the system's id; takes 4 s at the most.
+
+    Raises:
+        NotRead: there is no py-spy, or it cannot read the process.
     """
     program = command()
     if program is None:
-        return None
+        raise NotRead("not installed (pip install 'slowhound[pyspy]')")
     try:
         first, second = _dump(program, pid), _dump(program, pid)
     except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as exc:
-        log.debug("slowhound: py-spy cannot read pid %d: %r", pid, exc)
-        return None
+        raise NotRead(_why(exc)) from exc
     stacks = stable(_stacks(first), _stacks(second))
     # Of a moment each: only who held the GIL both times is said to hold it.
     both = {each.os_thread_id for each in first if each.owns_gil} & {
         each.os_thread_id for each in second if each.owns_gil
     }
     holder = both.pop() if len(both) == 1 else None
-    return Reading(stacks, "py-spy", holder) if stacks else None
+    if not stacks:
+        raise NotRead("two readings have no stack in common")
+    return Reading(stacks, "py-spy", holder)
+
+
+def _why(exc: Exception) -> str:
+    """What went wrong, on a line; what py-spy says may quote the process that it reads."""
+    if isinstance(exc, subprocess.TimeoutExpired):
+        return f"not done after {exc.timeout:g} s"
+    if isinstance(exc, msgspec.DecodeError):
+        return "what it wrote are no stacks"
+    if not isinstance(exc, subprocess.CalledProcessError):
+        return one_line(exc)
+    code = exc.returncode
+    ended = f"exit code {code}" if code >= 0 else f"ended by signal {-code}"
+    # Its first line is the error; a trace of its own stack may follow.
+    said = exc.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+    return f"{ended}: {one_line(said[:LONGEST])}" if said else ended
 
 
 def _dump(program: str, pid: int) -> list[_Thread]:
@@ -73,8 +103,7 @@ def _dump(program: str, pid: int) -> list[_Thread]:
     done = subprocess.run(  # noqa: S603  our own words and a number
         argv,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        capture_output=True,
         timeout=TIME_LIMIT,
         check=True,
     )

@@ -21,6 +21,10 @@ class Reading(NamedTuple):
     holder: int | None = None
 
 
+class NotRead(Exception):  # noqa: N818  it is an answer
+    """A process cannot be read by one way; the text says why."""
+
+
 # Takes the pid of a process and the version of its Python, such as ``3.14.2``.
 Reader = Callable[[int, str], Reading | None]
 

@@ -13,28 +13,45 @@ import platform
 from typing import Any
 
 from slowhound.frames import Frame, Stack
-from slowhound.gil.reading import Reading, stable
+from slowhound.gil.reading import NotRead, Reading, stable
 from slowhound.guard import log
+from slowhound.reporttext import one_line
 
 # Built into Python or a library beside it: to import it compiles nothing.
 available = importlib.util.find_spec("_remote_debugging") is not None
 
 
 def read(pid: int, python: str) -> Reading | None:
-    """The stack of each thread by the system's id; None when they cannot be read this way.
+    """As ``ask``; None when the stacks cannot be read this way."""
+    try:
+        return ask(pid, python)
+    except NotRead as why:
+        log.debug("slowhound: pid %d cannot be read: %s", pid, why)
+        return None
+
+
+def ask(pid: int, python: str) -> Reading:
+    """The stack of each thread by the system's id.
 
     ``python`` is the version that runs there, such as ``3.14.2``.
+
+    Raises:
+        NotRead: not by this way.
     """
-    if not available or python != platform.python_version():
-        return None
+    if not available:
+        raise NotRead("only Python 3.14 and newer have one")
+    own = platform.python_version()
+    if python != own:
+        raise NotRead(f"that process runs Python {one_line(python)}, this one {own}")
     try:
         module = importlib.import_module("_remote_debugging")
         unwinder = module.RemoteUnwinder(pid, all_threads=True)
         found = stable(_plain(unwinder.get_stack_trace()), _plain(unwinder.get_stack_trace()))
-    except Exception as exc:  # noqa: BLE001  PermissionError, RuntimeError, ImportError, ...
-        log.debug("slowhound: pid %d cannot be read: %r", pid, exc)
-        return None
-    return Reading(found, "remote") if found else None
+    except Exception as exc:  # PermissionError, RuntimeError, ImportError, ...
+        raise NotRead(one_line(repr(exc))) from exc
+    if not found:
+        raise NotRead("two readings have no stack in common")
+    return Reading(found, "remote")
 
 
 def _plain(trace: Any) -> dict[int, Stack]:
