@@ -17,6 +17,7 @@ from django.test.utils import override_settings
 from slowhound import oom
 from slowhound.cli import findings
 from slowhound.cli.findings import Finding
+from slowhound.cli.trial import Trial
 from slowhound.gil import remote_unwinder
 
 
@@ -112,7 +113,7 @@ def test_ptrace_scope_says_who_may_read(
 ) -> None:
     """The four values that Yama knows, where Python itself reads."""
     monkeypatch.setattr(remote_unwinder, "available", True)
-    found = findings.while_the_gil_is_held(scope, None)
+    found = findings.while_the_gil_is_held(scope, None, lambda: Trial("remote"))
     assert found.state == state
     assert says in found.text
 
@@ -130,7 +131,7 @@ def test_py_spy_is_no_ancestor_of_a_worker(
 ) -> None:
     """The arbiter starts it, and so Yama does not let it read what the arbiter itself could."""
     monkeypatch.setattr(remote_unwinder, "available", False)
-    found = findings.while_the_gil_is_held(scope, "/bin/py-spy")
+    found = findings.while_the_gil_is_held(scope, "/bin/py-spy", lambda: Trial("py-spy"))
     assert found.state == state
     assert says in found.text
 
@@ -138,7 +139,7 @@ def test_py_spy_is_no_ancestor_of_a_worker(
 def test_missing_py_spy_is_a_note_on_an_older_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what a report has then, and what to install."""
     monkeypatch.setattr(remote_unwinder, "available", False)
-    found = findings.while_the_gil_is_held(0, None)
+    found = findings.while_the_gil_is_held(0, None, lambda: pytest.fail("nothing to try"))
     assert found.state == "note"
     assert "last stack before" in found.text
     assert "slowhound[pyspy]" in found.advice

@@ -11,11 +11,12 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from slowhound import blackbox, oom
+from slowhound.cli.trial import Trial, read_a_child
 from slowhound.config import default_dir
 from slowhound.folder import prepare
 from slowhound.gil import py_spy, remote_unwinder
@@ -24,6 +25,8 @@ from slowhound.waiting import waiting_for
 
 GUNICORN = ((23, 0), (28, 0))
 ROOM = 64 * 1024**2
+# What ``Reading.by`` means.
+NAMES = {"remote": "Python's own reader"}
 MEMORY = "stacks while the GIL is held"
 PTRACE_SCOPE = "/proc/sys/kernel/yama/ptrace_scope"
 # Servers without hooks that ``slowhound.asgi.wrap`` is for.
@@ -171,7 +174,7 @@ def _listeners() -> Iterator[tuple[str, socket.socket]]:
 
 def stacks() -> Iterator[Finding]:
     """The ways to a stack while the GIL is held, and to what a thread waits for."""
-    yield while_the_gil_is_held(_ptrace_scope(), py_spy.command())
+    yield while_the_gil_is_held(_ptrace_scope(), py_spy.command(), read_a_child)
     if waiting_for(threading.get_native_id()) is not None and _own_system_call():
         text = "can be read: reports say what a thread waits for"
         yield Finding("ok", "system calls of threads", text)
@@ -188,23 +191,42 @@ def _own_system_call() -> bool:
         return False
 
 
-def while_the_gil_is_held(scope: int, program: str | None) -> Finding:
-    """Who can read a worker's stacks then, with this ``ptrace_scope`` and this py-spy."""
+def while_the_gil_is_held(scope: int, program: str | None, attempt: Callable[[], Trial]) -> Finding:
+    """Who can read a worker's stacks then, with this ``ptrace_scope`` and this py-spy.
+
+    ``attempt`` shows that there is a way that works; of other users and of processes that are no
+    children, which it says nothing of, the kernel's rules are told.
+    """
     if not remote_unwinder.available and program is None:
         text = (
             "cannot be read on this Python without py-spy: a report has the last stack before that"
             " or the first one after it"
         )
         return Finding("note", MEMORY, text, "pip install 'slowhound[pyspy]'")
-    way = "" if remote_unwinder.available else f" with {program}"
+    trial = attempt()
+    if trial.by is None:
+        text = f"could not be read of a child of this command. {trial.why}"
+        return Finding("note", MEMORY, text, _who_may(scope))
+    way = "" if trial.by == "remote" else f" with {program}"
+    tried = f"; tried with a child of this command: by {NAMES.get(trial.by, trial.by)}"
     advice = "Of workers to which a root arbiter has given another user: by root only."
     if scope == 0:
-        return Finding("ok", MEMORY, f"can be read{way} by the same user and by root", advice)
-    if scope == 1 and remote_unwinder.available:
+        return Finding(
+            "ok", MEMORY, f"can be read{way} by the same user and by root{tried}", advice
+        )
+    if scope == 1 and trial.by == "remote":
         text = "can be read by Gunicorn's arbiter and by root, not by siblings (ptrace_scope is 1)"
-        return Finding("ok", MEMORY, text, advice)
+        return Finding("ok", MEMORY, text + tried, advice)
     who = "only by root" if scope <= 2 else "by nobody"
-    return Finding("note", MEMORY, f"can be read{way} {who} (ptrace_scope is {scope})")
+    return Finding("note", MEMORY, f"can be read{way} {who} (ptrace_scope is {scope}){tried}")
+
+
+def _who_may(scope: int) -> str:
+    """What to look at where a trial has failed: the kernel's rules forbid it to some."""
+    if scope > 2:
+        return f"ptrace_scope is {scope}: the kernel lets nobody read another process."
+    rule = f"ptrace_scope is {scope}: the kernel lets root do it. " if scope else ""
+    return rule + "A container may lack SYS_PTRACE or forbid process_vm_readv (docs/gil.md)."
 
 
 def _ptrace_scope() -> int:
