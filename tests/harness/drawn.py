@@ -126,7 +126,7 @@ def profile_of(steps, **fields):
             0.16,
             0,
             0.014,
-            {"thread": len(samples) - 12, "self-dump": 12},
+            {"hound": len(samples) - 12, "remote": 12},
         ),
         **fields,
     }

@@ -6,8 +6,9 @@ import json
 import time
 
 from slowhound.boxes import BoxState, Pending
-from slowhound.cli.dump import dump_lines, note_lines
+from slowhound.cli.dump import dump_lines, note_lines, thread_lines
 from slowhound.dumps import Dump, DumpFrame, DumpRequest, DumpThread
+from slowhound.frames import Frame, TakenStack
 
 HOSTILE = "x\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e"
 SHOWN = r"x\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e"
@@ -59,6 +60,18 @@ def test_nothing_in_a_note_is_obeyed_by_the_terminal() -> None:
         f"pid 2, thread 7: {SHOWN} {SHOWN}  {SHOWN}",
         "  its last known stack, 5.0 s old, written by the hound (innermost last):",
         f"    {SHOWN}",
+        "",
+    ]
+
+
+def test_nothing_in_a_stack_that_was_read_is_obeyed_by_the_terminal() -> None:
+    """Of a thread without a request; py-spy gives names as they are in the other process."""
+    stack = (Frame("a.py", 1, "f"), Frame(HOSTILE, 2, HOSTILE))
+    assert list(thread_lines(2, 7, TakenStack(stack, time.time() - 5, "py-spy"))) == [
+        "pid 2, thread 7, no request",
+        "  its last known stack, 5.0 s old, read from its memory by py-spy (innermost last):",
+        "    a.py:1:f",
+        f"    {SHOWN}:2:{SHOWN}",
         "",
     ]
 

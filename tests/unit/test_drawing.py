@@ -160,7 +160,7 @@ def test_header_and_footer_say_what_it_is_and_how_far_to_believe_it() -> None:
         "longest gap 41 ms",
         "blind 160 ms (6.",
         "±1.4 points at most (estimate)",
-        "taken by thread 244, self-dump 12",
+        "taken by hound 244, remote 12",
         "compared with 37 requests",
     ):
         assert wanted in words, wanted

@@ -15,7 +15,7 @@ from slowhound.frames import Frame, walk
 from slowhound.record import Record
 
 DEEPEST = 1200
-# A note in the form of a frame (``tasks``), or a frame of a dump, has no offset.
+# A note in the form of a frame (``tasks``), or one that another process read, has no offset.
 Item = tuple[CodeType | Frame, int]
 Key = tuple[Item, ...]
 

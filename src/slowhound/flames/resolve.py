@@ -83,7 +83,7 @@ class _Names:
         self._items: dict[Item, ProfileFrame] = {}
         self._lines: dict[CodeType, tuple[list[int], list[int]]] = {}
         codes = {code for entry in entries for code, _ in entry.key if isinstance(code, CodeType)}
-        # A dump knows a function by its bare name only, see `_of_frame`.
+        # What another process read has functions by their bare names only, see `_of_frame`.
         self._codes: dict[tuple[str, str], list[CodeType]] = {}
         for code in codes:
             self._codes.setdefault((code.co_filename, code.co_name), []).append(code)

@@ -61,7 +61,7 @@ class Entry:
     key: Key
     state: State
     said: str | None = None  # what its thread waited for
-    late: bool = False  # nobody could look; a stack that was taken without the GIL is better
+    late: bool = False  # nobody could look; a stack that another process read is better
 
 
 class Samples:
