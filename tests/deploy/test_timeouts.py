@@ -141,7 +141,7 @@ def test_gthread_worker_whose_gil_is_held(deploy: Deploy) -> None:
 
 
 KILLS = """
-timeout = 2
+timeout = 3
 import gunicorn.arbiter, os, time
 kills = os.path.join(os.path.dirname(__file__), "kills")
 kill = gunicorn.arbiter.Arbiter.kill_worker
@@ -156,7 +156,7 @@ gunicorn.arbiter.Arbiter.kill_worker = kill_worker
 def test_worker_that_holds_its_gil_has_as_long_to_end_as_without_slowhound(deploy: Deploy) -> None:
     """A child that looks at it wakes the arbiter, which does not kill any earlier for that."""
     site = deploy(
-        workers=2, conf=KILLS, gunicorn_args=["--preload"], warm=True, settings={"SLOW_AFTER": 0.5}
+        workers=2, conf=KILLS, gunicorn_args=["--preload"], warm=True, settings={"SLOW_AFTER": 1.0}
     )
     wire = site.open("/holding/")
     event = site.terminal(wire.agent)

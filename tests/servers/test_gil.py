@@ -302,7 +302,11 @@ def test_thread_that_is_no_requests_is_named(
         eventually(lambda: heard_of(gil_site, pid) > 2 * UNRESPONSIVE_AFTER, "it holds the GIL")
     finally:
         (gil_site.scratch / f"{name}.seen").touch()
-    gil_site.wait_report(f"/gate/{name}-victim/")
+    # A sibling has reported it meanwhile; the worker itself adds where it stands now.
+    report = gil_site.wait_report(f"/gate/{name}-victim/", "Still running after")
+    assert "this one may have waited for it" in report.text
+    assert "The stack is the same" not in report.text
+    assert "tests/site/gates.py" in report.text
     gil_site.gate(f"{name}-victim").open()
     event = victim.wait_end()
     assert event["gil_held_by"].startswith("thread nightly-import, afterwards at tests/site/")

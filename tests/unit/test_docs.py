@@ -45,6 +45,7 @@ PLANNED = {"trace", "span"}
 MISNAMED = {"req_referer": "req_referrer", "exc_message": "exc_msg", "g_w_backlog": "g_backlog"}
 PEER = "gunicorn_django_canonical_logs"
 PREFIXES = {name.partition("_")[0] for name in NAMES if "_" in name} | PLANNED
+SUPPORTED = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 # The files that an example may be; the names above its first line say which it is.
 EXAMPLE_FILES = re.compile(r"# (gunicorn\.conf\.py|shop/\w+\.py)\n")
 
@@ -452,6 +453,20 @@ def test_verdicts_that_pages_show_have_the_words_of_the_code():
 def test_every_server_is_on_the_page_of_servers(server):
     """What slowhound gives there can be looked up."""
     assert server in text_of("servers.md")
+
+
+def test_soaks_that_are_shown_passed() -> None:
+    """One of ten minutes on each Python; a row of a run that failed would be news."""
+    page = (ROOT / "docs" / "risks.md").read_text()
+    header = re.search(r"^\| Python \| minutes \|.*$", page, re.MULTILINE)
+    assert header is not None
+    rows = re.findall(r"^\| 3\.1\d\.\d+ \|.*$", page, re.MULTILINE)
+    names, *runs = [[cell.strip() for cell in row.split("|")[1:-1]] for row in (header[0], *rows)]
+    found = [dict(zip(names, run, strict=True)) for run in runs]
+    assert [each["Python"].rpartition(".")[0] for each in found] == SUPPORTED
+    for each in found:
+        shown = [each[name] for name in ("minutes", "wrong", "EINTR", "deaths", "result")]
+        assert shown == ["10", "0", "0", "0", "passed"]
 
 
 def test_every_page_is_linked_from_the_readme():
