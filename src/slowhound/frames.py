@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import gc
 import hashlib
-import linecache
 import os
 import re
 import sys
@@ -22,6 +21,7 @@ from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
 from slowhound.redact import source
+from slowhound.sourcelines import source_line
 
 # Python's own limit of recursion is 1,000; a raised one must not cost 37 ms a look.
 DEEPEST = 1200
@@ -107,7 +107,7 @@ class Frame(NamedTuple):
     @property
     def source(self) -> str:
         """The source line, stripped, secrets in it masked; empty when it cannot be read."""
-        return source(linecache.getline(self.filename, self.line).strip())
+        return source(source_line(self.filename, self.line).strip())
 
     @property
     def in_app(self) -> bool:

@@ -6,7 +6,6 @@ https://develop.sentry.dev/sdk/data-model/event-payloads/
 from __future__ import annotations
 
 import functools
-import linecache
 import os
 import sys
 import uuid
@@ -18,6 +17,7 @@ from slowhound.redact import source
 from slowhound.report import Report
 from slowhound.reporttext import one_line
 from slowhound.sinks.words import headline
+from slowhound.sourcelines import source_lines
 
 LEVELS = {"slow": "warning", "timeout": "fatal", "crash": "fatal"}
 TYPES = {"slow": "SlowRequest", "timeout": "WorkerTimeout", "crash": "WorkerDied"}
@@ -238,7 +238,7 @@ def _frame(frame: Frame) -> dict[str, Any]:
         "lineno": frame.line,
         "in_app": is_app(frame.filename),
     }
-    lines = linecache.getlines(frame.filename)
+    lines = source_lines(frame.filename)
     at = frame.line - 1
     if 0 <= at < len(lines):
         made["pre_context"] = [_line(each) for each in lines[max(at - LINES_AROUND, 0) : at]]

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import dis
 import functools
-import linecache
 import re
 import sys
 from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import NamedTuple
+
+from slowhound.sourcelines import source_lines
 
 # First and last line, first and last column, in bytes of UTF-8; as ``co_positions`` has them.
 Place = tuple[int | None, int | None, int | None, int | None]
@@ -150,7 +151,7 @@ def _text(code: CodeType, place: Place) -> str:
     first, last, begin, end = place
     if first is None or last is None or begin is None or end is None:
         return ""
-    lines = [each.encode() for each in linecache.getlines(code.co_filename)[first - 1 : last]]
+    lines = [each.encode() for each in source_lines(code.co_filename)[first - 1 : last]]
     if len(lines) != last - first + 1:
         return ""
     lines[-1] = lines[-1][:end]
