@@ -7,16 +7,21 @@ they have kept their names and variables from Python 3.11 to 3.15.
 
 from __future__ import annotations
 
+import concurrent.futures._base
 import gc
+import os
 from types import FrameType
 from typing import Any
 
 from slowhound.frames import current_frames, from_frame, innermost, outwards
+from slowhound.static_lookup import attribute_or, function_variables
 
-MODULE = "concurrent/futures/thread.py"
+# Not by importing it: that registers what Python does at its end.
+MODULE = os.path.join(os.path.dirname(concurrent.futures._base.__file__), "thread.py")
 WAITS_FOR_A_THREAD = "waits for a thread of its executor"
 # More of them would not fit into one line.
 NAMED = 3
+FINISHED = ("CANCELLED", "CANCELLED_AND_NOTIFIED", "FINISHED")
 
 
 def thread_of(job: Any) -> tuple[int, list[FrameType]] | None:
@@ -29,7 +34,7 @@ def thread_of(job: Any) -> tuple[int, list[FrameType]] | None:
         for each in outwards(frame):
             inner.append(each)
             if _is(each, "_WorkItem.run"):
-                if getattr(each.f_locals.get("self"), "future", None) is job:
+                if attribute_or(function_variables(each).get("self"), "future") is job:
                     return ident, inner[::-1]
                 break
     return None
@@ -43,7 +48,7 @@ def why_waiting(job: Any) -> str:
         worker = next((each for each in outwards(frame) if _is(each, "_worker")), None)
         if worker is None:
             continue
-        its_queue = worker.f_locals.get("work_queue")
+        its_queue = function_variables(worker).get("work_queue")
         if queue is None and _holds(its_queue, job):
             queue = its_queue
         place = innermost(from_frame(frame))
@@ -57,14 +62,20 @@ def why_waiting(job: Any) -> str:
     return f"{WAITS_FOR_A_THREAD}; {threads} at {', '.join(places[:NAMED])}{more}"
 
 
+def is_finished(job: Any) -> bool:
+    """True for a future, of whatever kind, that has its result; its ``done()`` takes its lock."""
+    state = attribute_or(job, "_state")
+    return type(state) is str and state in FINISHED
+
+
 def _is(frame: FrameType, name: str) -> bool:
     code = frame.f_code
-    return code.co_qualname == name and code.co_filename.endswith(MODULE)
+    return code.co_qualname == name and code.co_filename == MODULE
 
 
 def _holds(queue: Any, job: Any) -> bool:
     # A SimpleQueue cannot be iterated over, but the collector sees what it refers to: its items,
     # up to Python 3.12 in a list.
     found = gc.get_referents(queue) if queue is not None else []
-    items = [*found, *(item for each in found if isinstance(each, list) for item in each)]
-    return any(getattr(item, "future", None) is job for item in items)
+    items = [*found, *(item for each in found if type(each) is list for item in each)]
+    return any(attribute_or(item, "future") is job for item in items)

@@ -4,6 +4,9 @@
 through ``gather``, ``TaskGroup``, ``wait_for`` and ``shield`` to the first task that they wait
 for; and through ``sync_to_async`` into the thread that runs the sync code.
 
+None of the application's code runs here: types are compared, and not asked for; methods are those
+of asyncio's own classes; attributes are looked up where they are stored (``static_lookup``).
+
 All is read from another thread while the loop runs: what changes meanwhile is seen by
 ``stacks.stack_of``, which looks twice.
 """
@@ -11,23 +14,29 @@ All is read from another thread while the loop runs: what changes meanwhile is s
 from __future__ import annotations
 
 import asyncio
+import asyncio.taskgroups
 import contextlib
 import gc
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextvars import Context
-from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+from types import CoroutineType, FrameType, FunctionType, GeneratorType
 from typing import Any, NamedTuple
 
-from slowhound.executors import WAITS_FOR_A_THREAD, thread_of, why_waiting
+from slowhound.awaits import has_frame, step
+from slowhound.executors import WAITS_FOR_A_THREAD, is_finished, thread_of, why_waiting
 from slowhound.frames import Frame, Stack, current_frames, from_frame, outwards
 from slowhound.record import Record, current_record
+from slowhound.static_lookup import attribute_or, function_variables, name_of
 
 DEEPEST = 400  # frames of a chain: it may await itself in a circle
 # Where asgiref runs sync code: the await in the task, and the function in the thread.
 HOPS = ("SyncToAsync.__call__", "SyncToAsync.thread_handler")
 # What anext() with a default wraps.
 WRAPPERS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper")
+ASYNCIO = (asyncio.tasks.__file__, asyncio.taskgroups.__file__)
+# Where asyncio is not in C there is no such descriptor, and nothing is seen behind a future.
+_CALLBACKS: Any = getattr(asyncio.Future, "_callbacks", None)
 
 
 class Inner(NamedTuple):
@@ -66,24 +75,32 @@ def stack(task: asyncio.Task[Any], loop_thread: int) -> tuple[Stack, FrameType |
 
 def is_running(task: asyncio.Task[Any]) -> bool:
     """True while the loop's thread is inside this task, or inside another one of its request."""
+    if not _is_task(task):
+        return False
     if _steps(task):
         return True
-    now = asyncio.current_task(task.get_loop())
-    record = None if now is None or now is task else _carried(now)
+    now = asyncio.current_task(asyncio.Task.get_loop(task))
+    record = None if now is None or now is task or not _is_task(now) else _carried(now)
     return record is not None and record is _carried(task)
 
 
+def _is_task(thing: Any) -> bool:
+    return issubclass(type(thing), asyncio.Task)
+
+
 def _steps(task: Any) -> bool:
-    coroutine = task.get_coro() if isinstance(task, asyncio.Task) else None
-    return bool(getattr(coroutine, "cr_running", False) or getattr(coroutine, "gi_running", False))
+    coroutine = asyncio.Task.get_coro(task) if _is_task(task) else None
+    if type(coroutine) is CoroutineType:
+        return coroutine.cr_running
+    return type(coroutine) is GeneratorType and coroutine.gi_running
 
 
 def _carried(task: asyncio.Task[Any]) -> Record | None:
     """The record in a task's context, which its children have copied."""
     if sys.version_info >= (3, 12):
-        return task.get_context().get(current_record)
+        return asyncio.Task.get_context(task).get(current_record)
     for each in gc.get_referents(task):
-        if isinstance(each, Context):
+        if type(each) is Context:
             return each.get(current_record)
     return None
 
@@ -94,8 +111,10 @@ def _plain(frame: FrameType) -> Frame:
 
 def _walk(awaited: Any, loop_thread: int) -> Iterator[Item]:
     """Live frames, and notes in the form of frames."""
+    task = None
     for _ in range(DEEPEST):
-        frame, running, after = _step(awaited)
+        frame, running, after = step(awaited, task)
+        task = awaited if _is_task(awaited) else None
         if frame is None:
             awaited = _beyond(awaited)
         elif running:
@@ -109,55 +128,39 @@ def _walk(awaited: Any, loop_thread: int) -> Iterator[Item]:
                 awaited = hop.after
             else:
                 awaited = _children(frame, after)
-        if isinstance(awaited, Group):
+        if type(awaited) is Group:
             yield awaited.note
             awaited = awaited.first
-        elif isinstance(awaited, Hop):
+        elif type(awaited) is Hop:
             yield awaited.seen
             return
         if awaited is None:
             return
 
 
-def _step(awaited: Any) -> tuple[FrameType | None, bool, Any]:
-    """The frame of what is awaited, whether it runs, and what it awaits itself."""
-    if isinstance(awaited, CoroutineType):
-        return awaited.cr_frame, awaited.cr_running, awaited.cr_await
-    if isinstance(awaited, GeneratorType):
-        return awaited.gi_frame, awaited.gi_running, awaited.gi_yieldfrom
-    if isinstance(awaited, AsyncGeneratorType):
-        # ag_running is also true while it is suspended inside an anext() that is awaited.
-        frame = awaited.ag_frame
-        return frame, frame is not None and awaited.ag_await is None, awaited.ag_await
-    return None, False, None
-
-
-_WITH_FRAMES: Any = CoroutineType | GeneratorType | AsyncGeneratorType
-
-
 def _beyond(awaited: Any) -> Any:
     """What is waited for behind something that has no frame; None at the end of the chain."""
-    if isinstance(awaited, asyncio.Task):
-        return awaited.get_coro()
-    if isinstance(awaited, asyncio.Future):
+    if _is_task(awaited):
+        return asyncio.Task.get_coro(awaited)
+    if issubclass(type(awaited), asyncio.Future):
         return _shielded(awaited) or _gathered(awaited) or _pooled(awaited)
-    if awaited is None or isinstance(awaited, _WITH_FRAMES):
+    if awaited is None or has_frame(awaited):
         return None  # it has ended
     # An object of C wraps it: it refers to that, perhaps in a wrapper of its own, and to little
     # else.
     found = gc.get_referents(awaited)
     for each in found:
-        if isinstance(each, asyncio.Future | _WITH_FRAMES):
+        if has_frame(each) or issubclass(type(each), asyncio.Future):
             return each
-    return next((each for each in found if type(each).__name__ in WRAPPERS), None)
+    return next((each for each in found if name_of(type(each)) in WRAPPERS), None)
 
 
 class Group:
     """Several that are waited for at once: the one that runs, or the first that is not done."""
 
-    def __init__(self, kind: str, members: Iterable[Any]) -> None:
-        everyone = list(members)
-        pending = [each for each in everyone if not each.done() and not _listens(each)]
+    def __init__(self, kind: str, members: Any) -> None:
+        everyone = list(members) if type(members) is set or type(members) is list else []
+        pending = [each for each in everyone if not _done(each) and not _listens(each)]
         running = [each for each in pending if _steps(each)]
         self.first = next(iter(running or pending), None)
         text = f"{kind} of {len(everyone)}, {len(pending)} pending"
@@ -166,10 +169,15 @@ class Group:
         self.note = Frame("<asyncio>", 0, text)
 
 
+def _done(future: Any) -> bool:
+    """False also for what is no future of asyncio's: it would have to be asked."""
+    return issubclass(type(future), asyncio.Future) and asyncio.Future.done(future)
+
+
 def _listens(task: Any) -> bool:
     """True for the task in which Django's handler waits for the client to go away."""
-    coroutine = task.get_coro() if isinstance(task, asyncio.Task) else None
-    return getattr(coroutine, "__name__", "") == "listen_for_disconnect"
+    coroutine = asyncio.Task.get_coro(task) if _is_task(task) else None
+    return type(coroutine) is CoroutineType and coroutine.cr_code.co_name == "listen_for_disconnect"
 
 
 def _inside(frame: FrameType, thread: int) -> Iterator[Item]:
@@ -184,23 +192,23 @@ def _inside(frame: FrameType, thread: int) -> Iterator[Item]:
 def _children(frame: FrameType, awaited: Any) -> Any:
     """What is awaited in truth, where the standard library's own frames hide it."""
     code = frame.f_code
-    if code.co_filename.endswith(("taskgroups.py", "tasks.py")) and "asyncio" in code.co_filename:
-        names = frame.f_locals
+    if code.co_filename in ASYNCIO:
+        names = function_variables(frame)
         if code.co_qualname in ("TaskGroup.__aexit__", "TaskGroup._aexit"):
-            return Group("TaskGroup", getattr(names.get("self"), "_tasks", ()))
+            return Group("TaskGroup", attribute_or(names.get("self"), "_tasks"))
         if code.co_name == "_wait":
-            return Group("wait", names.get("fs") or ())
-        todo = getattr(names.get("self"), "_todo", None)
-        if code.co_name == "_wait_for_one" and todo:  # before Python 3.13 it is out of reach
-            return Group("as_completed", todo)
-        if code.co_name == "wait_for" and isinstance(names.get("fut"), asyncio.Task):
+            return Group("wait", names.get("fs"))
+        if code.co_name == "_wait_for_one":  # before Python 3.13 it is out of reach
+            todo = attribute_or(names.get("self"), "_todo")
+            return Group("as_completed", todo) if type(todo) is set and todo else awaited
+        if code.co_name == "wait_for" and _is_task(names.get("fut")):
             return names["fut"]  # Python 3.11 runs it in a task of its own
     return awaited
 
 
 def _gathered(future: Any) -> Group | None:
-    members = getattr(future, "_children", None)
-    return Group("gather", members) if isinstance(members, list) and members else None
+    members = attribute_or(future, "_children")
+    return Group("gather", members) if type(members) is list and members else None
 
 
 def _shielded(future: Any) -> Any:
@@ -210,10 +218,12 @@ def _shielded(future: Any) -> Any:
 
 def _from_callback(future: Any, function: str, variable: str) -> Any:
     """A variable of the closure of one of a future's callbacks, None when there is none."""
-    for callback, _ in getattr(future, "_callbacks", None) or ():
-        if getattr(callback, "__name__", "") == function:
+    if _CALLBACKS is None or not issubclass(type(future), asyncio.Future):
+        return None
+    for callback, _ in _CALLBACKS.__get__(future) or ():
+        if type(callback) is FunctionType and callback.__code__.co_name == function:
             names = callback.__code__.co_freevars
-            if variable in names:
+            if variable in names and callback.__closure__:
                 with contextlib.suppress(ValueError):  # the cell is empty by now
                     return callback.__closure__[names.index(variable)].cell_contents
     return None
@@ -230,9 +240,9 @@ def _hop(frame: FrameType) -> Hop | None:
     """What stands behind a frame of ``sync_to_async``, None for any other frame."""
     if frame.f_code.co_qualname != HOPS[0] or not frame.f_code.co_filename.endswith("sync.py"):
         return None
-    names = frame.f_locals
+    names = function_variables(frame)
     ours = names.get("task_context")
-    if ours is None:
+    if type(ours) is not list:
         return None
     inner = _in_thread(ours)
     if inner is not None:
@@ -242,7 +252,7 @@ def _hop(frame: FrameType) -> Hop | None:
             return Hop(Inner(inner.ident, inner.frames[: calls.index(WAITS) + 1]), ours[-1])
         return Hop(inner)
     job = _from_callback(names.get("exec_coro"), "_call_check_cancel", "source")
-    if job is not None and job.done():
+    if job is not None and is_finished(job):
         return Hop(Frame("<asgiref>", 0, WAITS_FOR_ITS_LOOP))
     return Hop(Frame("<asgiref>", 0, WAITS_FOR_A_THREAD if job is None else why_waiting(job)))
 
@@ -255,7 +265,7 @@ def _pooled(future: Any) -> Hop | None:
     found = thread_of(job)
     if found is not None:
         return Hop(Inner(*found))
-    if job.done():
+    if is_finished(job):
         return Hop(Frame("<asyncio>", 0, WAITS_FOR_ITS_LOOP))
     return Hop(Frame("<asyncio>", 0, why_waiting(job)))
 
@@ -264,7 +274,8 @@ def _in_thread(ours: Any) -> Inner | None:
     for ident, innermost in current_frames().items():
         inner = outwards(innermost)
         for place, frame in enumerate(inner):
-            if frame.f_code.co_qualname == HOPS[1] and frame.f_locals.get("task_context") is ours:
+            names = function_variables(frame) if frame.f_code.co_qualname == HOPS[1] else {}
+            if names.get("task_context") is ours:
                 return Inner(ident, inner[place::-1])
     return None
 

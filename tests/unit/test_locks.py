@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from slowhound.static_lookup import UnknownError, attribute
 from slowhound.waiting import waiting_for
 from slowhound.watch import locks
 from slowhound.watch.locks import FOUND, TOLD, Wait, circles, deadlocks, waits
@@ -443,9 +444,9 @@ def test_lock_of_one_s_own_is_not_waited_for() -> None:
     """A thread that has just got a lock may still stand at the call that took it."""
     own = threading.get_ident()
     lock = threading.RLock()
-    with lock, pytest.raises(locks._UnknownError):
+    with lock, pytest.raises(UnknownError):
         locks._holder(lock, own, {}, {})
-    with pytest.raises(locks._UnknownError):
+    with pytest.raises(UnknownError):
         locks._holder(lock, own, {}, {})
     with lock:
         assert locks._holder(lock, own + 1, {}, {}) == (own, None)
@@ -558,9 +559,9 @@ def test_what_only_code_could_tell_is_unknown(stage: Stage) -> None:
         (Odd(), "missing"),
         (object(), "missing"),
     ):
-        with pytest.raises(locks._UnknownError):
-            locks._attribute(thing, name)
-    assert locks._attribute(threading, "_active") is threading._active  # type: ignore[attr-defined]
+        with pytest.raises(UnknownError):
+            attribute(thing, name)
+    assert attribute(threading, "_active") is threading._active  # type: ignore[attr-defined]
     assert touched == []
 
 

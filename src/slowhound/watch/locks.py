@@ -21,12 +21,13 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import CodeType, FrameType, GetSetDescriptorType, MemberDescriptorType
+from types import CodeType, FrameType
 from typing import Any
 
 from slowhound.frames import Frame, current_frames, outwards
 from slowhound.guard import guarded
 from slowhound.reporttext import one_line
+from slowhound.static_lookup import MISSING, UnknownError, attribute, name_of
 from slowhound.watch import source_places
 from slowhound.watch.source_places import Expression
 
@@ -36,16 +37,8 @@ TEXT_LIMIT = 100  # characters
 _WRAPPERS = {each.__file__ for each in (threading, queue, concurrent.futures._base)}
 _NAMESPACE = frozenset(("locals", "vars", "eval", "exec"))
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_name_of = type.__dict__["__name__"].__get__  # a metaclass may have a property of that name
-_mro_of = type.__dict__["__mro__"].__get__
-_dict_of = type.__dict__["__dict__"].__get__
-_MISSING = object()
 _Frames = Mapping[int, FrameType]
 _Holder = tuple[int | None, Frame | None]
-
-
-class _UnknownError(Exception):
-    """Nobody waits, or only the application's code could tell."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +110,7 @@ def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | No
         # The queue, event or thread that the application named; the lock itself lies within.
         thing = _variables(outer)["self"] if outer else _value(asked, at)
         if outer is not None and outer.f_code.co_qualname == "Thread.join":
-            owner, known = _attribute(thing, "_ident"), TOLD
+            owner, known = attribute(thing, "_ident"), TOLD
         elif outer is not None and frames[ident].f_code.co_qualname == "Condition.wait":
             owner, known = None, ""  # whoever will notify; a search would be in vain
         else:
@@ -127,9 +120,9 @@ def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | No
             )
             owner, held = _holder(lock, ident, frames, holders)
             known = FOUND if type(lock) is _thread.LockType else TOLD
-    except (_UnknownError, KeyError, AttributeError):
+    except (UnknownError, KeyError, AttributeError):
         return None
-    name = one_line(f"{_name_of(type(thing))} {asked.text if asked else ''}")[:TEXT_LIMIT]
+    name = one_line(f"{name_of(type(thing))} {asked.text if asked else ''}")[:TEXT_LIMIT]
     where = Frame(code.co_filename, at.f_lineno or 0, code.co_name)
     return Wait(ident, name.strip(), where, owner, known if owner else "", held)
 
@@ -138,7 +131,7 @@ def _holder(lock: Any, ident: int, frames: _Frames, holders: dict[int, _Holder])
     """The thread that holds ``lock`` and where; an error when ``ident`` does not wait for it."""
     owner: int | None = None
     if type(lock) is threading._RLock:
-        owner = _attribute(lock, "_owner")
+        owner = attribute(lock, "_owner")
     elif issubclass(type(lock), _thread.RLock):
         owner = int(re.findall(r"owner=(\d+)", _thread.RLock.__repr__(lock))[0])
     elif type(lock) is _thread.LockType and lock.locked():
@@ -147,7 +140,7 @@ def _holder(lock: Any, ident: int, frames: _Frames, holders: dict[int, _Holder])
             holders[id(lock)] = next((each for each in found if each[1]), (None, None))
         return holders[id(lock)]
     if owner in (0, None, ident):
-        raise _UnknownError
+        raise UnknownError
     return owner, _held(lock, frames.get(owner))
 
 
@@ -160,7 +153,7 @@ def _held(lock: Any, innermost: FrameType | None) -> Frame | None:
                 return None  # given back for the time of the wait
         else:
             for expression in source_places.held(frame):
-                with contextlib.suppress(_UnknownError):
+                with contextlib.suppress(UnknownError):
                     if _inner(_value(expression, frame)) is lock:
                         return Frame(code.co_filename, expression.line, code.co_name)
     return None
@@ -168,32 +161,32 @@ def _held(lock: Any, innermost: FrameType | None) -> Frame | None:
 
 def _inner(thing: Any) -> Any:
     """The lock within a condition."""
-    return _attribute(thing, "_lock") if issubclass(type(thing), threading.Condition) else thing
+    return attribute(thing, "_lock") if issubclass(type(thing), threading.Condition) else thing
 
 
 def _value(expression: Expression | None, frame: FrameType) -> Any:
     """What a name, or an attribute of one, stands for in the frame."""
     if expression is None or not _DOTTED.fullmatch(expression.text):
-        raise _UnknownError
+        raise UnknownError
     code = frame.f_code
     first, *rest = expression.text.split(".")
     known = {*code.co_names, *code.co_varnames, *code.co_cellvars, *code.co_freevars}
     parts = [_mangled(each, code) for each in rest]
     if not known.issuperset((first, *parts)):
-        raise _UnknownError  # the file is no longer what runs
-    return functools.reduce(_attribute, parts, _variable(first, frame))
+        raise UnknownError  # the file is no longer what runs
+    return functools.reduce(attribute, parts, _variable(first, frame))
 
 
 def _variable(name: str, frame: FrameType) -> Any:
     """A variable of a function, or of its module."""
     code = frame.f_code
     if name in code.co_varnames + code.co_cellvars + code.co_freevars:
-        found = _variables(frame).get(name, _MISSING)
+        found = _variables(frame).get(name, MISSING)
     else:
         # What exec() was given for globals may be a class of the application's.
-        found = dict.get(frame.f_globals, name, _MISSING)
-    if found is _MISSING:
-        raise _UnknownError
+        found = dict.get(frame.f_globals, name, MISSING)
+    if found is MISSING:
+        raise UnknownError
     return found
 
 
@@ -209,51 +202,7 @@ def _variables(frame: FrameType) -> Mapping[str, Any]:
     """The variables of a function; a class body's may be any object of the application's."""
     code = frame.f_code
     if not code.co_flags & inspect.CO_OPTIMIZED:
-        raise _UnknownError
+        raise UnknownError
     if sys.version_info < (3, 13) and not _NAMESPACE.isdisjoint(code.co_names):
-        raise _UnknownError
+        raise UnknownError
     return frame.f_locals
-
-
-def _attribute(thing: Any, name: str) -> Any:
-    """An attribute or slot of ``thing`` that is there without anything being called.
-
-    ``inspect.getattr_static`` would ask metaclasses for the hashes of their classes.
-    """
-    kind = type(thing)
-    of_kind = _in_classes(kind, name)
-    if issubclass(kind, type):
-        found, other = _in_classes(thing, name), of_kind
-    elif type(of_kind) is MemberDescriptorType:
-        with contextlib.suppress(AttributeError, TypeError):
-            return of_kind.__get__(thing)
-        raise _UnknownError
-    else:
-        own = _own(thing)
-        if name in own and not _has(of_kind, "__set__"):
-            return own[name]
-        found, other = of_kind, None
-    if found is _MISSING or _has(found, "__get__") or _has(other, "__set__"):
-        raise _UnknownError
-    return found
-
-
-def _in_classes(kind: type, name: str) -> Any:
-    """What a class or those it inherits from have by that name."""
-    for each in _mro_of(kind):
-        if name in (names := _dict_of(each)):
-            return names[name]
-    return _MISSING
-
-
-def _has(thing: Any, method: str) -> bool:
-    return _in_classes(type(thing), method) is not _MISSING
-
-
-def _own(thing: Any) -> dict[str, Any]:
-    """The attributes of an instance; a ``__dict__`` of the class's own making would run code."""
-    holder = _in_classes(type(thing), "__dict__")
-    if type(holder) in (GetSetDescriptorType, MemberDescriptorType):
-        names = holder.__get__(thing)
-        return names if type(names) is dict else {}
-    return {}

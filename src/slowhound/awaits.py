@@ -1,0 +1,75 @@
+"""What a coroutine or a generator of another thread awaits, without reading what is not there.
+
+Before Python 3.13 ``cr_await`` of a coroutine into which something is just thrown reads an entry of
+its stack that has gone: the process dies. So it is read only of one that is suspended, and that is
+asked for in the same step of C: without a line of Python in between, no other thread gets the GIL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from itertools import repeat
+from operator import is_
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+from typing import Any, NamedTuple
+
+WITH_FRAMES = (CoroutineType, GeneratorType, AsyncGeneratorType)
+# Of Python 3.11: the task that each loop is in.
+_NOW: dict[Any, Any] = getattr(asyncio.tasks, "_current_tasks", {})
+_OLD = sys.version_info < (3, 12)
+
+
+class _Names(NamedTuple):
+    """How the attributes of one kind are called."""
+
+    frame: str
+    suspended: str
+    awaits: str
+
+
+_COROUTINE = _Names("cr_frame", "cr_suspended", "cr_await")
+_GENERATOR = _Names("gi_frame", "gi_suspended", "gi_yieldfrom")
+# ag_running is also true while it is suspended inside an anext() that is awaited.
+_ASYNC_GENERATOR = _Names("ag_frame", "ag_suspended", "ag_await")
+
+
+def has_frame(thing: Any) -> bool:
+    """True for what ``step`` knows; types are not compared, a metaclass may have an ``__eq__``."""
+    return issubclass(type(thing), WITH_FRAMES)  # which have no subclasses
+
+
+def step(awaited: Any, task: Any) -> tuple[FrameType | None, bool, Any]:
+    """The frame of what is awaited, whether it may run now, and what it awaits itself.
+
+    Args:
+        awaited: any object.
+        task: the one whose coroutine it is, None for what is further inside.
+    """
+    kind = type(awaited)
+    if kind is CoroutineType:
+        names = _COROUTINE
+    elif kind is GeneratorType:
+        names = _GENERATOR
+    elif kind is AsyncGeneratorType:
+        names = _ASYNC_GENERATOR
+    else:
+        return None, False, None
+    frame = getattr(awaited, names.frame)
+    if frame is None:
+        return None, False, None
+    if _OLD and kind is AsyncGeneratorType:  # only what runs has been called from somewhere
+        suspended: Iterator[bool] = map(is_, map(getattr, (frame,), ("f_back",)), (None,))
+    else:
+        suspended = map(getattr, (awaited,), (names.suspended,))
+    inside: Iterator[bool] = repeat(False)
+    if _OLD and task is not None:
+        # When what a coroutine awaited is taken from it and freed, which may run a finalizer, it
+        # still says that it is suspended. Where that does harm, its loop is in the task.
+        inside = map(is_, map(_NOW.get, (asyncio.Task.get_loop(task),)), (task,))
+    # In one step: asks both, and reads the name that this answer stands for.
+    asked = zip(suspended, inside, strict=False)
+    name = map({(True, False): names.awaits}.get, asked, ("__class__",))
+    found = next(map(getattr, (awaited,), name))
+    return frame, found is kind, None if found is kind else found

@@ -1,0 +1,94 @@
+"""Attributes, names and variables of the application's objects, without any of its code.
+
+``isinstance()`` asks an object for its ``__class__``, which a lazy one evaluates for, and
+``getattr()`` asks a class's ``__getattr__``, properties and metaclass; ``==`` and ``in`` between
+classes ask their metaclasses. Whoever looks from the hound's thread asks ``type()``, by ``is`` or
+``issubclass()``, and what is stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Mapping
+from types import FrameType, GetSetDescriptorType, MemberDescriptorType
+from typing import Any
+
+# Of the class itself: a metaclass may have properties of these names.
+_name_of = vars(type)["__name__"].__get__
+mro_of = vars(type)["__mro__"].__get__
+dict_of = vars(type)["__dict__"].__get__
+MISSING = object()
+
+
+class UnknownError(Exception):
+    """Only the application's code could tell."""
+
+
+def name_of(kind: type) -> str:
+    """The class's ``__name__``; one that is a str of the application's own is copied."""
+    return str.__str__(_name_of(kind))
+
+
+def attribute(thing: Any, name: str) -> Any:
+    """An attribute or slot of ``thing`` that is there without anything being called.
+
+    ``inspect.getattr_static`` would ask metaclasses for the hashes of their classes.
+
+    Raises:
+        UnknownError: there is none, or code would have to run for it.
+    """
+    kind = type(thing)
+    of_kind = in_classes(kind, name)
+    if issubclass(kind, type):
+        found, other = in_classes(thing, name), of_kind
+    elif type(of_kind) is MemberDescriptorType:
+        with contextlib.suppress(AttributeError, TypeError):
+            return of_kind.__get__(thing)
+        raise UnknownError
+    elif of_kind is MISSING:  # the way of object has only the stored attributes left to look at
+        with contextlib.suppress(AttributeError):
+            return object.__getattribute__(thing, name)
+        raise UnknownError
+    else:
+        names = own(thing)
+        if name in names and not _has(of_kind, "__set__"):
+            return names[name]
+        found, other = of_kind, None
+    if found is MISSING or _has(found, "__get__") or _has(other, "__set__"):
+        raise UnknownError
+    return found
+
+
+def attribute_or(thing: Any, name: str, otherwise: Any = None) -> Any:
+    """The same, and ``otherwise`` where it is not known."""
+    try:
+        return attribute(thing, name)
+    except UnknownError:
+        return otherwise
+
+
+def in_classes(kind: type, name: str) -> Any:
+    """What a class or those it inherits from have by that name; ``MISSING`` when nothing."""
+    for each in mro_of(kind):
+        if name in (names := dict_of(each)):
+            return names[name]
+    return MISSING
+
+
+def own(thing: Any) -> dict[str, Any]:
+    """The attributes of an instance; a ``__dict__`` of the class's own making would run code."""
+    holder = in_classes(type(thing), "__dict__")
+    if issubclass(type(holder), (GetSetDescriptorType, MemberDescriptorType)):  # final ones
+        names = holder.__get__(thing)
+        return names if type(names) is dict else {}
+    return {}
+
+
+def function_variables(frame: FrameType) -> Mapping[str, Any]:
+    """The variables of a function; none of a class body, whose mapping is the application's."""
+    return frame.f_locals if frame.f_code.co_flags & inspect.CO_OPTIMIZED else {}
+
+
+def _has(thing: Any, method: str) -> bool:
+    return in_classes(type(thing), method) is not MISSING

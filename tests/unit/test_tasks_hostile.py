@@ -1,0 +1,329 @@
+"""Objects of the application in an asyncio task's chain: they are looked at, and not asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import threading
+import types
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent import futures
+from typing import Any
+
+import pytest
+
+from slowhound import awaits, executors, tasks
+from slowhound.frames import Stack
+
+asked: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_asked() -> Iterator[None]:
+    """Each test fails when code of the classes below has run in the thread that looks."""
+    asked.clear()
+    yield
+    assert asked == []
+
+
+def note(what: str) -> None:
+    if threading.current_thread().name == "looks":
+        asked.append(what)
+
+
+class Meta(type):
+    """A metaclass with a property, and with an opinion on what is equal."""
+
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        note("metaclass __name__")
+        return "async_generator_asend"
+
+    def __eq__(cls, other: object) -> bool:
+        note("metaclass __eq__")
+        return cls is other
+
+    def __hash__(cls) -> int:
+        note("metaclass __hash__")
+        return 7
+
+
+class Nosy(metaclass=Meta):
+    """All that it is asked is noted."""
+
+    def __getattribute__(self, name: str) -> Any:
+        note(f"asked for {name}")
+        return object.__getattribute__(self, name)
+
+    def __getattr__(self, name: str) -> Any:
+        note(f"asked for {name} that it has not")
+        raise AttributeError(name)
+
+    def __bool__(self) -> bool:
+        note("asked whether it is true")
+        return True
+
+    def __call__(self, *_: object) -> None:
+        pass
+
+
+class Awaitable(Nosy):
+    """An iterator of its own, with another object that may be what it waits for."""
+
+    def __init__(self) -> None:
+        self.holds = Nosy()
+
+    def __await__(self) -> Awaitable:
+        return self
+
+    def __iter__(self) -> Awaitable:
+        return self
+
+    def __next__(self) -> None:
+        pass
+
+
+class NosyFuture(asyncio.Future[None]):
+    def done(self) -> bool:
+        note("done()")
+        return super().done()
+
+    @property
+    def _children(self) -> None:
+        note("_children")
+
+
+class NosyTask(asyncio.Task[None]):
+    def get_coro(self) -> Any:
+        note("get_coro()")
+        return super().get_coro()
+
+    def get_loop(self) -> Any:
+        note("get_loop()")
+        return super().get_loop()
+
+
+def look(task: asyncio.Task[Any]) -> Stack:
+    """The stack of a task of the running loop, as another thread sees it."""
+    found: list[Stack] = []
+
+    def looks() -> None:
+        tasks.is_running(task)
+        found.append(tasks.stack(task, main)[0])
+
+    main = threading.get_ident()
+    thread = threading.Thread(target=looks, name="looks")
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def seen(way: Callable[[], Coroutine[Any, Any, None]], kind: Any = asyncio.Task) -> list[str]:
+    """The functions, and notes, in the stack of a task that waits in this way."""
+
+    async def run() -> Stack:
+        task = kind(way(), loop=asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        stack = look(task)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return stack
+
+    return [frame.function for frame in asyncio.run(run())]
+
+
+async def by_awaitable() -> None:
+    await Awaitable()
+
+
+async def by_callback() -> None:
+    future = asyncio.get_running_loop().create_future()
+    future.add_done_callback(Nosy())
+    await future
+
+
+async def by_future() -> None:
+    await NosyFuture()
+
+
+async def by_wait_of_a_future() -> None:
+    await asyncio.wait([NosyFuture()])
+
+
+async def by_gather_of_a_future() -> None:
+    await asyncio.gather(NosyFuture())
+
+
+@pytest.mark.parametrize(
+    "way",
+    [by_awaitable, by_callback, by_future, by_wait_of_a_future, by_gather_of_a_future],
+    ids=lambda way: way.__name__,
+)
+def test_what_is_awaited_is_not_asked(way: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Not for its class, not for an attribute, not whether it is done."""
+    assert seen(way)[0] == way.__name__
+    assert seen(way, NosyTask)[0] == way.__name__
+
+
+def test_group_of_futures_with_a_done_of_their_own_is_told() -> None:
+    """Not to ask them does not mean to know nothing about them."""
+    assert seen(by_wait_of_a_future)[1:] == [
+        "wait",
+        "_wait",
+        "wait of 1, 1 pending; the first of them",
+    ]
+
+
+def test_file_that_is_called_as_one_of_asyncio_is_not_taken_for_it() -> None:
+    """An application's ``.../asyncio-shop/tasks.py`` has its own ``self``."""
+    source = "async def _wait_for_one(self): await sleep(60)"
+    names: dict[str, Any] = {"sleep": asyncio.sleep}
+    exec(compile(source, "/srv/asyncio-shop/tasks.py", "exec"), names)
+
+    async def shop() -> None:
+        await names["_wait_for_one"](Nosy())
+
+    assert seen(shop) == ["shop", "_wait_for_one", "sleep"]
+
+
+def test_file_that_is_called_as_that_of_pools_is_not_taken_for_it() -> None:
+    """Nor an application's ``concurrent/futures/thread.py``."""
+    source = "class _WorkItem:\n def run(self, look): look()"
+    names: dict[str, Any] = {}
+    exec(compile(source, "/srv/concurrent/futures/thread.py", "exec"), names)
+    job: futures.Future[None] = futures.Future()
+    work = names["_WorkItem"]()
+    work.future = job
+    found: list[Any] = []
+    work.run(lambda: found.append(executors.thread_of(job)))
+    assert found == [None]
+
+
+def test_job_is_known_as_finished_by_its_state() -> None:
+    """Its ``done()`` may be the application's, and takes a lock of the job."""
+
+    class Job(futures.Future[None]):
+        def done(self) -> bool:
+            raise AssertionError("was run")
+
+    job = Job()
+    assert not executors.is_finished(job)
+    job.set_result(None)
+    assert executors.is_finished(job)
+    assert not executors.is_finished(Nosy())
+
+
+# A debugger's or coverage's trace function is called while an exception is thrown into the
+# coroutine that waits; the looks of the other thread are made from it.
+THROWN_INTO = """
+import asyncio, sys, threading
+from slowhound import awaits
+class Iterator:
+    THROW
+    def __await__(self): return self
+    def __iter__(self): return self
+    def __next__(self): return None
+    def __del__(self): look()
+def look(*_):
+    if thing is not None:
+        seen.append(type(awaits.step(thing, task)[2]).__name__)
+    return look
+seen, thing, task = [], None, None
+WAY
+assert seen, "nobody looked"
+print(*set(seen))
+"""
+NO_THROW = "pass"
+# It raises without a frame, which would keep the iterator.
+THROW_IN_C = "throw = staticmethod(int)"
+AS_COROUTINE = """
+async def job(): await Iterator()
+thing = job()
+thing.send(None)
+sys.settrace(look)
+try: thing.throw(ValueError())
+except (ValueError, TypeError): pass
+sys.settrace(None)
+thing = None
+"""
+AS_GENERATOR = AS_COROUTINE.replace("async def job(): await", "def job(): yield from")
+AS_ASYNC_GENERATOR = """
+async def job():
+    await Iterator()
+    yield
+thing = job()
+outer = thing.asend(None)
+outer.send(None)
+sys.settrace(look)
+try: outer.throw(ValueError())
+except (ValueError, TypeError): pass
+sys.settrace(None)
+thing = None
+"""
+AS_TASK = """
+async def job(): await Iterator()
+async def main():
+    global thing, task
+    thing = job()
+    task = asyncio.ensure_future(thing)
+    await asyncio.sleep(0)
+    task.cancel()
+    try: await task
+    except (asyncio.CancelledError, TypeError): pass
+    thing = None
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "throw"),
+    [
+        (AS_COROUTINE, NO_THROW),
+        (AS_GENERATOR, NO_THROW),
+        (AS_ASYNC_GENERATOR, NO_THROW),
+        (AS_TASK, THROW_IN_C),
+    ],
+    ids=["coroutine", "generator", "async-generator", "task-whose-iterator-is-freed"],
+)
+def test_what_is_thrown_into_may_be_looked_at(way: str, throw: str) -> None:
+    """Python before 3.13 would read what it awaits from a place of its stack that has gone."""
+    program = THROWN_INTO.replace("WAY", way).replace("THROW", throw)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert set(ran.stdout.split()) <= {"NoneType", "Iterator"}
+
+
+def test_what_is_suspended_tells_what_it_awaits() -> None:
+    """Coroutines, generators and asynchronous ones; of what has not begun or has ended, nothing."""
+
+    @types.coroutine
+    def stops() -> Iterator[None]:
+        yield
+
+    async def coroutine() -> None:
+        await stops()
+
+    async def generator() -> AsyncIterator[None]:
+        await stops()
+        yield
+
+    first, inside, second = coroutine(), stops(), generator()
+    assert awaits.step(first, None) == (first.cr_frame, True, None)
+    first.send(None)
+    asend: Any = second.asend(None)  # type: ignore[attr-defined]
+    asend.send(None)
+    for thing in (first, second):
+        frame, running, awaited = awaits.step(thing, None)
+        assert frame is not None
+        assert not running
+        assert type(awaited) is types.GeneratorType
+    first.close()
+    asend.close()
+    assert awaits.step(first, None) == (None, False, None)
+    assert awaits.step(inside, None)[1:] == (True, None)
