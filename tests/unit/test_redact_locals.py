@@ -17,6 +17,9 @@ from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db.models import Model
+from django.db.models.base import ModelBase
 from django.http import HttpRequest, QueryDict
 from django.test import RequestFactory
 from django.utils.functional import SimpleLazyObject
@@ -63,6 +66,31 @@ class Hostile:
 
     def __hash__(self) -> int:
         return 7
+
+
+class Meta(type):
+    """A metaclass that has an opinion on what is equal; its classes cannot be hashed."""
+
+    def __eq__(cls, other: object) -> bool:
+        raise AssertionError("was run")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class OfMeta(metaclass=Meta):
+    pass
+
+
+class Name(str):
+    """A name that is the application's own."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise AssertionError("was run")
+
+    def __format__(self, spec: str) -> str:
+        raise AssertionError("was run")
 
 
 class Dict(dict[str, Any]):
@@ -123,6 +151,12 @@ SHOWN: list[tuple[Any, str | None]] = [
     (Dict(a=1), f"<{__name__}.Dict object>"),
     (Proxied(), f"<{__name__}.Proxied object>"),
     (Hostile(), f"<{__name__}.Hostile object>"),
+    (OfMeta(), f"<{__name__}.OfMeta object>"),
+    ([OfMeta()], f"[<{__name__}.OfMeta object>]"),
+    (SimpleNamespace(**{"a": 1, Name("k"): 2}), "types.SimpleNamespace(a=1)"),
+    (range(1, 9, 2), "range(1, 9, 2)"),
+    (range(10**5000), "<builtins.range object>"),
+    (object.__new__(uuid.UUID), "<uuid.UUID object>"),
 ]
 
 
@@ -349,6 +383,56 @@ def test_body_of_a_class_with_a_mapping_of_its_own_is_left_alone() -> None:
     class Body(metaclass=Prepared):
         inside.append(sys._getframe())
         assert dict(locals_of(inside[0], None))["Body"] == []
+
+
+def test_name_that_is_no_plain_text_is_left_out() -> None:
+    """``exec`` takes any keys for names; their text would be the application's code."""
+    inside: list[FrameType] = []
+    names: dict[Any, Any] = {"frame": sys._getframe, "inside": inside, Name("k"): 1, 7: 2}
+    exec(compile("x = 1; inside.append(frame())", "/srv/shop.py", "exec"), names)
+    shown_names = [name for name, _ in dict(locals_of(inside[0], None))["<module>"]]
+    assert "x" in shown_names
+    assert all(type(name) is str and name != "k" for name in shown_names)
+
+
+def test_function_that_is_called_as_djangos_wrapper_is_not_asked() -> None:
+    """Nor is a request for what it declares; what cannot be known is hidden."""
+    inside: list[FrameType] = []
+
+    def sensitive_variables_wrapper(variables: object) -> str:
+        inside.append(sys._getframe())
+        return str(sensitive_variables_wrapper.__name__)
+
+    sensitive_variables_wrapper(Hostile())
+    found = dict(locals_of(inside[0], Hostile()))["sensitive_variables_wrapper"]
+    assert {value for _, value in found} == {MASK}
+
+
+def test_model_of_a_metaclass_of_its_own_is_not_asked() -> None:
+    """Neither the class nor the object has a say in how they are looked at."""
+    armed = False
+
+    class Kind(ModelBase):
+        def __getattribute__(self, name: str) -> Any:
+            if armed:
+                raise AssertionError(f"asked for {name}")
+            return super().__getattribute__(name)
+
+    class Thing(Model, metaclass=Kind):
+        class Meta:
+            app_label = "redact_locals"
+
+        def __getattribute__(self, name: str) -> Any:
+            if armed:
+                raise AssertionError(f"asked for {name}")
+            return super().__getattribute__(name)
+
+    thing = Thing(pk=5)
+    armed = True
+    text = shown(thing)
+    armed = False
+    apps.all_models.pop("redact_locals")
+    assert text.endswith("Thing pk=5>")
 
 
 def test_all_variables_together_are_bounded() -> None:

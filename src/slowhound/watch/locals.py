@@ -14,6 +14,7 @@ from django.views.decorators import debug
 
 from slowhound.frames import is_app, outwards
 from slowhound.secret_values import MASK
+from slowhound.static_lookup import attribute_or, function_variables, name_of, own
 from slowhound.watch.values import Printer
 
 MAX_FRAMES = 50
@@ -55,16 +56,18 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
 
 def _shown(frame: FrameType, printer: Printer | None, left: int) -> list[tuple[str, str]]:
     names = frame.f_locals
-    if type(names).__name__ not in ("dict", "FrameLocalsProxy"):
+    if name_of(type(names)) not in ("dict", "FrameLocalsProxy"):
         return []  # the body of a class, or exec(): a mapping of the application's own
     shown: list[tuple[str, str]] = []
     for name, value in list(names.items())[:MAX_NAMES]:
+        if type(name) is not str:
+            continue  # exec() takes any keys; the text of one may be the application's code
         if left <= 0:
             shown.append(("...", LEFT_OUT))
             break
-        text = MASK if printer is None else printer.named(str(name), value)
+        text = MASK if printer is None else printer.named(name, value)
         left -= len(text)
-        shown.append((str(name), text))
+        shown.append((name, text))
     return shown
 
 
@@ -72,9 +75,9 @@ def _sensitive_variables(frame: FrameType) -> Any:
     """What ``sensitive_variables`` names for what this frame runs: names, ``ALL`` or nothing."""
     code = frame.f_code
     if code.co_name == WRAPPER:
-        names = frame.f_locals
-        declared = getattr(names.get(WRAPPER), "sensitive_variables", None)
-        return declared or (names.get("variables", ()) or ALL)
+        names = function_variables(frame)
+        declared = attribute_or(names.get(WRAPPER), "sensitive_variables")
+        return _names(declared) or _names(names.get("variables")) or ALL
     if code.co_flags & inspect.CO_COROUTINE:
         return _COROUTINES.get(hash(f"{code.co_filename}:{code.co_firstlineno}"))
     return None
@@ -82,10 +85,18 @@ def _sensitive_variables(frame: FrameType) -> Any:
 
 def _sensitive_parameters(request: Any) -> frozenset[str]:
     """What ``sensitive_post_parameters`` names; nothing is parsed that has not been."""
-    own = getattr(request, "__dict__", {})
-    names = own.get("sensitive_post_parameters", ())
-    if names == ALL:
+    stored = own(request)
+    declared = stored.get("sensitive_post_parameters")
+    if type(declared) is str and declared == ALL:
         # What has not been parsed is in no variable.
-        posted = own.get("_post")
-        names = list(dict.keys(posted)) if isinstance(posted, dict) else ()
-    return frozenset(name for name in names if type(name) is str)
+        posted: Any = stored.get("_post")
+        names = list(dict.keys(posted)) if issubclass(type(posted), dict) else []
+        return frozenset(name for name in names if type(name) is str)
+    return frozenset(_names(declared))
+
+
+def _names(declared: Any) -> tuple[str, ...]:
+    """The names among what is declared, in whichever way Django keeps them."""
+    if type(declared) is tuple or type(declared) is list:
+        return tuple(name for name in declared if type(name) is str)
+    return ()

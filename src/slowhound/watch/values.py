@@ -3,7 +3,8 @@
 A ``__repr__`` may query the database, take a lock, block or recurse, and the report is written by
 the hound. So none is called but those of built-in types, on values of a bounded size. Of all other
 objects the class is shown, of data classes and named tuples their fields as well. Types are
-compared, not asked for with ``isinstance()``: a lazy object would evaluate itself.
+compared, not asked for with ``isinstance()``: a lazy object would evaluate itself. And only those
+of no metaclass are compared by ``==`` or looked up: a metaclass may have an ``__eq__``.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import zoneinfo
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from itertools import islice
-from types import GetSetDescriptorType, MemberDescriptorType, SimpleNamespace
+from types import MemberDescriptorType, SimpleNamespace
 from typing import Any
 
 from slowhound import redact
 from slowhound.secret_names import is_secret_variable
 from slowhound.secret_values import MASK, mask_values
+from slowhound.static_lookup import UnknownError, attribute, in_classes, own
 
 # Characters of one text, and what is read of it: a secret that is cut must still be known as one.
 TEXT_LIMIT = 200
@@ -52,8 +54,6 @@ _URLS = ("RAW_URI", "REQUEST_URI", "HTTP_REFERER")
 # Of the class itself: a metaclass may have properties of these names.
 _module_of = vars(type)["__module__"].__get__
 _name_of = vars(type)["__qualname__"].__get__
-_dict_of = vars(type)["__dict__"].__get__
-_mro_of = vars(type)["__mro__"].__get__
 
 
 class Printer:
@@ -90,7 +90,7 @@ class Printer:
         if shown is not None:
             self._left -= len(shown) + 2
             return shown
-        if kind in _LISTS or kind in _DICTS:
+        if _has_no_metaclass(kind) and (kind in _LISTS or kind in _DICTS):
             return self._members(value, kind, depth)
         return self._object(value, kind, depth)
 
@@ -122,7 +122,8 @@ class Printer:
             shown = _class_of(value, kind, name)
             self._left -= len(shown)
             return shown
-        found = list(islice(fields, MEMBERS + 1))
+        # A name may be a str of the application's own, or no str at all.
+        found = list(islice((each for each in fields if type(each[0]) is str), MEMBERS + 1))
         parts = [
             f"{key}={MASK if self.is_secret(key) else self._show(each, depth + 1)}"
             for key, each in found[:MEMBERS]
@@ -148,6 +149,8 @@ def _part_of_url(key: Any, value: Any) -> Any:
 
 def _leaf(value: Any, kind: type) -> str | None:
     """What has no members; None for anything that is not known to be harmless."""
+    if not _has_no_metaclass(kind):
+        return None
     if kind is str:
         return _cut(value, repr)
     if kind in (bytes, bytearray):
@@ -156,9 +159,26 @@ def _leaf(value: Any, kind: type) -> str | None:
     if kind is int:
         bits = value.bit_length()
         return f"<int of {bits} bits>" if bits > BITS else mask_values(repr(value))
-    if kind in _PLAIN or kind in _STANDARD or (kind in _WITH_ZONE and type(value.tzinfo) in _ZONES):
-        return repr(value)[:TEXT_LIMIT]
+    if kind in _PLAIN or kind in _STANDARD or (kind in _WITH_ZONE and _has_known_zone(value)):
+        return _text_of(value, kind)
     return None
+
+
+def _text_of(value: Any, kind: type) -> str:
+    try:
+        return repr(value)[:TEXT_LIMIT]
+    # A range of numbers with too many digits; a UUID that was never given its number.
+    except (ValueError, AttributeError):
+        return f"<{full_name(kind)} object>"
+
+
+def _has_no_metaclass(kind: type) -> bool:
+    return type(kind) is type
+
+
+def _has_known_zone(value: dt.datetime | dt.time) -> bool:
+    kind = type(value.tzinfo)
+    return _has_no_metaclass(kind) and kind in _ZONES
 
 
 def _cut(value: str, shown: Callable[[str], str]) -> str:
@@ -170,45 +190,35 @@ def _cut(value: str, shown: Callable[[str], str]) -> str:
 def full_name(kind: type) -> str:
     """``module.Class``, as the class itself says it."""
     module, name = _module_of(kind), _name_of(kind)
-    return f"{module}.{name}" if type(module) is str else str(name)
+    name = str.__str__(name)  # which may be a str of the application's own
+    return f"{module}.{name}" if type(module) is str else name
 
 
 def _fields(value: Any, kind: type) -> Iterable[tuple[str, Any]] | None:
     """Names and values of a data class, a named tuple or a namespace; None for other objects."""
-    known = {}
-    for each in reversed(_mro_of(kind)):
-        known.update(_dict_of(each))
-    names = known.get("_fields")
-    if tuple in _mro_of(kind) and type(names) is tuple:
+    names = in_classes(kind, "_fields")
+    if issubclass(kind, tuple) and type(names) is tuple:
         return zip(names, tuple.__iter__(value), strict=False)
-    own = _own_dict(value, known)
     if kind is SimpleNamespace:
-        return own.items()
-    fields = known.get("__dataclass_fields__")
+        return own(value).items()
+    fields = in_classes(kind, "__dataclass_fields__")
     if type(fields) is not dict:
         return None
     shown = (name for name, each in fields.items() if type(each) is dataclasses.Field and each.repr)
-    return ((name, _attribute(value, name, own, known)) for name in shown)
+    return ((name, _attribute(value, kind, name)) for name in shown if type(name) is str)
 
 
-def _attribute(value: Any, name: str, own: dict[str, Any], known: dict[str, Any]) -> Any:
-    if name in own:
-        return own[name]
-    slot = known.get(name)
+def _attribute(value: Any, kind: type, name: str) -> Any:
+    names = own(value)
+    if name in names:
+        return names[name]
+    slot = in_classes(kind, name)
     if type(slot) is MemberDescriptorType:
         try:
             return slot.__get__(value)
         except AttributeError:
             return ...
     return ...
-
-
-def _own_dict(value: Any, known: dict[str, Any]) -> dict[str, Any]:
-    # A class that has a __dict__ of its own making would run code.
-    if type(known.get("__dict__")) not in (GetSetDescriptorType, MemberDescriptorType):
-        return {}
-    found = object.__getattribute__(value, "__dict__")
-    return found if type(found) is dict else {}
 
 
 @functools.lru_cache(maxsize=1)
@@ -219,13 +229,18 @@ def _model_class() -> type:
 
 
 def _class_of(value: Any, kind: type, name: str) -> str:
-    mro = _mro_of(kind)
-    if _model_class() in mro:
-        attribute = kind._meta.pk.attname  # type: ignore[attr-defined]
-        key = value.__dict__.get(attribute)
+    if issubclass(kind, _model_class()):
+        try:
+            column = attribute(attribute(attribute(kind, "_meta"), "pk"), "attname")
+        except UnknownError:
+            column = None
+        if type(column) is not str:
+            return f"<{name} object>"
+        key = own(value).get(column)
         # The key of a session, or of a token, is what has to be hidden.
-        shown = MASK if is_secret_variable(attribute) else _leaf(key, type(key))
+        shown = MASK if is_secret_variable(column) else _leaf(key, type(key))
         return f"<{name} object>" if shown is None else f"<{name} pk={shown}>"
-    if enum.Enum in mro:
-        return f"<{name}.{object.__getattribute__(value, '__dict__').get('_name_')}>"
+    if issubclass(kind, enum.Enum):
+        member = own(value).get("_name_")
+        return f"<{name}.{member}>" if type(member) is str else f"<{name} object>"
     return f"<{name} object>"
