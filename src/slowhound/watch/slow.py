@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
 from slowhound.config import Config
+from slowhound.guard import guard
 from slowhound.losses import lost
 from slowhound.override import Override
 from slowhound.record import Record, snapshot_in_flight
@@ -51,6 +52,7 @@ class SlowWatch:
         self._looks = Looks()
         self._busy = BusyThreads(out.threads, out.tell)
         self._reports_left = 0
+        self._watch = guard("slow requests")
         # How another process is kept from reporting at the same time; set with the black box.
         self.reporting: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)
 
@@ -77,17 +79,18 @@ class SlowWatch:
         shortest = self.shortest
         now = self._look(records, now)
         for record in records:
-            age = record.age(now)
-            slow = record.slow
-            if slow is not None:
-                if age >= slow.next_age and looks_left > 0:
-                    looks_left -= 1
-                    self._look_again(record, slow, age)
-                due = min(due, record.started + slow.next_age)
-            elif age >= shortest:
-                due = min(due, self._consider(record, age))
-            else:
-                due = min(due, record.started + shortest)
+            with self._watch:  # one that cannot be looked at does not hide those behind it
+                age = record.age(now)
+                slow = record.slow
+                if slow is not None:
+                    if age >= slow.next_age and looks_left > 0:
+                        looks_left -= 1
+                        self._look_again(record, slow, age)
+                    due = min(due, record.started + slow.next_age)
+                elif age >= shortest:
+                    due = min(due, self._consider(record, age))
+                else:
+                    due = min(due, record.started + shortest)
         for _ in range(ENDS_PER_SCAN):
             if not self.ended:
                 break
