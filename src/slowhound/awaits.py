@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
-from itertools import repeat
-from operator import is_
+from collections.abc import Callable, Iterator
+from operator import and_, is_, is_not
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
@@ -22,17 +21,21 @@ _OLD = sys.version_info < (3, 12)
 
 
 class _Names(NamedTuple):
-    """How the attributes of one kind are called."""
+    """How the attributes of one kind are called; ``read`` is the name to read, by the answer."""
 
     frame: str
     suspended: str
-    awaits: str
+    read: Callable[[bool, str], str]
 
 
-_COROUTINE = _Names("cr_frame", "cr_suspended", "cr_await")
-_GENERATOR = _Names("gi_frame", "gi_suspended", "gi_yieldfrom")
+def _names(frame: str, suspended: str, awaits: str) -> _Names:
+    return _Names(frame, suspended, {True: awaits}.get)
+
+
+_COROUTINE = _names("cr_frame", "cr_suspended", "cr_await")
+_GENERATOR = _names("gi_frame", "gi_suspended", "gi_yieldfrom")
 # ag_running is also true while it is suspended inside an anext() that is awaited.
-_ASYNC_GENERATOR = _Names("ag_frame", "ag_suspended", "ag_await")
+_ASYNC_GENERATOR = _names("ag_frame", "ag_suspended", "ag_await")
 
 
 def has_frame(thing: Any) -> bool:
@@ -59,17 +62,14 @@ def step(awaited: Any, task: Any) -> tuple[FrameType | None, bool, Any]:
     frame = getattr(awaited, names.frame)
     if frame is None:
         return None, False, None
+    suspended: Iterator[bool] = map(getattr, (awaited,), (names.suspended,))
     if _OLD and kind is AsyncGeneratorType:  # only what runs has been called from somewhere
-        suspended: Iterator[bool] = map(is_, map(getattr, (frame,), ("f_back",)), (None,))
-    else:
-        suspended = map(getattr, (awaited,), (names.suspended,))
-    inside: Iterator[bool] = repeat(False)
-    if _OLD and task is not None:
+        suspended = map(is_, map(getattr, (frame,), ("f_back",)), (None,))
+    elif _OLD and task is not None:
         # When what a coroutine awaited is taken from it and freed, which may run a finalizer, it
         # still says that it is suspended. Where that does harm, its loop is in the task.
-        inside = map(is_, map(_NOW.get, (asyncio.Task.get_loop(task),)), (task,))
-    # In one step: asks both, and reads the name that this answer stands for.
-    asked = zip(suspended, inside, strict=False)
-    name = map({(True, False): names.awaits}.get, asked, ("__class__",))
-    found = next(map(getattr, (awaited,), name))
+        outside = map(is_not, map(_NOW.get, (asyncio.Task.get_loop(task),)), (task,))
+        suspended = map(and_, suspended, outside)
+    # In one step: asks, and reads the name that this answer stands for.
+    found = next(map(getattr, (awaited,), map(names.read, suspended, ("__class__",))))
     return frame, found is kind, None if found is kind else found

@@ -313,7 +313,8 @@ def test_what_is_suspended_tells_what_it_awaits() -> None:
         await stops()
         yield
 
-    first, inside, second = coroutine(), stops(), generator()
+    first: Any = coroutine()
+    inside, second = stops(), generator()
     assert awaits.step(first, None) == (first.cr_frame, True, None)
     first.send(None)
     asend: Any = second.asend(None)  # type: ignore[attr-defined]
