@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import weakref
 
 from slowhound import guard, instrument, losses
@@ -19,8 +20,15 @@ from slowhound.registry import tear_down
 
 __all__ = ["Recorder", "Server", "finish", "get", "start", "stop"]
 
+# Seconds after the beginning of a start in which other threads wait for its end. Not for ever: what
+# the start calls of the application may want a lock, or a module, that such a thread has.
+PATIENCE = 2.0
+
 _recorder: Recorder | None = None
-_starting = threading.Lock()
+# Reentrant: what the start calls of the application (an instrumenter, a handler of its log) may
+# begin a request itself, and so may a signal's handler or a finalizer at any time.
+_starting = threading.RLock()
+_begun: float | None = None  # on the monotonic clock; None: no start is under way
 
 
 def get() -> Recorder | None:
@@ -29,17 +37,36 @@ def get() -> Recorder | None:
 
 
 def start(config: Config, server: Server | None = None) -> Recorder | None:
-    """This process's recorder, started now if need be; None when slowhound is off."""
-    global _recorder
+    """This process's recorder, started now if need be.
+
+    None when slowhound is off, and while it is being started: by this very thread, or by another
+    one that takes long.
+    """
     if _recorder is not None or not config.enabled:
         return _recorder
-    with _starting:
+    waited = 0.0 if _begun is None else time.monotonic() - _begun
+    mine = _starting  # in a child that is forked meanwhile the name means another one
+    if mine.acquire(timeout=max(PATIENCE - waited, 0.0)):
+        try:
+            _start(config, server or Server())
+        finally:
+            mine.release()
+    return _recorder
+
+
+def _start(config: Config, server: Server) -> None:
+    global _recorder, _begun
+    if _begun is not None:
+        return
+    _begun = time.monotonic()
+    try:
         if _recorder is None:
-            recorder = Recorder(config, server or Server())
+            recorder = Recorder(config, server)
             recorder.start()
             atexit.register(_stop_at_exit, weakref.ref(recorder))
             _recorder = recorder
-    return _recorder
+    finally:
+        _begun = None
 
 
 def finish(record: Record) -> None:
@@ -71,9 +98,9 @@ def _stop_at_exit(reference: weakref.ref[Recorder]) -> None:
 
 def _forget_after_fork() -> None:
     """A forked child has no hound; it lets go of its parent's box and files and starts anew."""
-    global _recorder, _starting
+    global _recorder, _starting, _begun
     inherited, _recorder = _recorder, None
-    _starting = threading.Lock()
+    _starting, _begun = threading.RLock(), None
     if inherited is not None:
         for file in inherited.writer.files:
             file.close()

@@ -266,7 +266,7 @@ class Recorder:
     def _call_instrumenters(self, record: Record, server_objects: tuple[Any, ...]) -> None:
         response = record.response() if record.response is not None else None
         request, response, environ = server_objects or (record.request, response, record.environ)
-        for one in instrumenters.values():
+        for one in list(instrumenters.values()):
             watch = guard.guard(f"instrumenter {type(one).__name__}")
             if not watch.off:
                 with watch:

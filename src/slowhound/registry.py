@@ -28,7 +28,7 @@ def set_up() -> None:
     """Sets up all that are registered, and from now on each one as it is registered."""
     global _started
     _started = True
-    for one in instrumenters.values():
+    for one in list(instrumenters.values()):  # one may register another
         _set_up(one)
 
 
@@ -37,7 +37,7 @@ def tear_down() -> None:
     global _started
     if _started:
         _started = False
-        for one in instrumenters.values():
+        for one in list(instrumenters.values()):  # one may register another
             teardown = getattr(one, "teardown", None)
             if teardown is not None:
                 with guard(f"instrumenter {type(one).__name__}"):

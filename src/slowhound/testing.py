@@ -20,9 +20,12 @@ def capture_events() -> Generator[list[dict[str, Any]]]:
         assert events[-1]["db_queries"] == 5
 
     Raises:
-        RuntimeError: slowhound is switched off by ``SLOWHOUND["ENABLED"]``.
+        RuntimeError: slowhound is switched off by ``SLOWHOUND["ENABLED"]``, or is just starting.
     """
-    if recorder.start(get_config()) is None:
+    config = get_config()
+    if recorder.start(config) is None:
+        if config.enabled:
+            raise RuntimeError("slowhound is just starting: there are no events to capture yet")
         raise RuntimeError("SLOWHOUND['ENABLED'] is False: there are no events to capture")
     events: list[dict[str, Any]] = []
     before, writer.captured = writer.captured, events

@@ -19,6 +19,7 @@ REPORTS_LIMIT = 100
 IDS_LIMIT = 2000
 # Seconds. A signal may end a request in the very thread that has the lock.
 PATIENCE = 0.5
+NOT_HAD = "the queue is not to be had"
 
 
 class More(NamedTuple):
@@ -60,7 +61,7 @@ class Inbox:
         """Takes a report; a full inbox drops its oldest, which is counted."""
         key, group = report.id, report.fingerprint
         if not self._lock.acquire(timeout=PATIENCE):
-            lost("reports for sinks", "the queue is not to be had")
+            lost("reports for sinks", NOT_HAD)
             return
         try:
             if self.per_group is not None and self._groups[group] >= self.per_group:
@@ -84,13 +85,18 @@ class Inbox:
     def put_end(self, report: Report) -> None:
         """Takes the end of a slow request; that of one whose report was not kept is let go."""
         key = report.id
-        with self._lock:
+        if not self._lock.acquire(timeout=PATIENCE):
+            lost("the ends of slow requests for sinks", NOT_HAD)
+            return
+        try:
             if key in self._reports:
                 self._reports[key] = report  # one message will tell both
                 return
             full = len(self._ends) >= REPORTS_LIMIT
             if key in self._ids and not full:
                 self._ends.append(report)
+        finally:
+            self._lock.release()
         if full:
             lost("the ends of slow requests for sinks", "the queue is full")
 

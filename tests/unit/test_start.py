@@ -1,0 +1,247 @@
+"""The start of the recorder calls the application, which may do anything meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import slowhound
+from slowhound import recorder, registry
+from slowhound.conf import get_config
+from slowhound.testing import capture_events
+
+TIMEOUT = 20
+
+
+@slowhound.task
+def job() -> str:
+    """Begins a record, and so the recorder."""
+    return "done"
+
+
+@pytest.fixture
+def at_start() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Has something called by the start, as an instrumenter."""
+
+    def add(what: Callable[[], object]) -> None:
+        class Instrumenter:
+            def setup(self) -> None:
+                what()
+
+            def call(self, *_: Any) -> None:
+                """Nothing."""
+
+        registry.register_instrumenter(Instrumenter)
+
+    yield add
+    registry.instrumenters.pop("Instrumenter", None)
+
+
+def in_a_thread(what: Callable[[], object]) -> threading.Thread:
+    """It must not hang, and the tests must not when it does."""
+    thread = threading.Thread(target=what, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_instrumenter_that_runs_a_task_lets_the_start_go_on(
+    configure: Any, at_start: Callable[[Callable[[], object]], None]
+) -> None:
+    """There is no recorder yet, so the task has no event; the next one has."""
+    configure()
+    returned: list[str] = []
+    at_start(lambda: returned.append(job()))
+    thread = in_a_thread(job)
+    thread.join(TIMEOUT)
+    assert not thread.is_alive()
+    assert returned == ["done"]
+    assert recorder.get() is not None
+    with capture_events() as events:
+        job()
+    assert len(events) == 1
+
+
+def test_instrumenter_may_register_another_one(
+    configure: Any, at_start: Callable[[Callable[[], object]], None]
+) -> None:
+    """As one that imports the module of the other; the start goes on to its end."""
+    configure()
+    called: list[str] = []
+
+    def registers() -> None:
+        class Other:
+            def setup(self) -> None:
+                called.append("other")
+
+            def call(self, *_: Any) -> None:
+                """Nothing."""
+
+        registry.register_instrumenter(Other)
+
+    at_start(registers)
+    try:
+        active = recorder.start(get_config())
+    finally:
+        registry.instrumenters.pop("Other", None)
+    assert called == ["other"]
+    assert active is not None
+    assert active.hound.alive()
+
+
+def test_handler_of_the_log_may_run_a_task(
+    configure: Any, at_start: Callable[[Callable[[], object]], None]
+) -> None:
+    """The start logs what is not as it should be, here an instrumenter that fails."""
+    configure()
+    returned: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            returned.append(job())
+
+    handler = Handler()
+    at_start(lambda: logging.getLogger("slowhound").warning("as the start does"))
+    logging.getLogger("slowhound").addHandler(handler)
+    try:
+        thread = in_a_thread(job)
+        thread.join(TIMEOUT)
+    finally:
+        logging.getLogger("slowhound").removeHandler(handler)
+    assert not thread.is_alive()
+    assert returned == ["done"]
+
+
+def test_thread_with_a_lock_that_the_start_wants_goes_on(
+    configure: Any, at_start: Callable[[Callable[[], object]], None], monkeypatch: Any
+) -> None:
+    """It waits for the start, which waits for it: not for ever, and then it is not recorded."""
+    configure()
+    monkeypatch.setattr(recorder, "PATIENCE", 0.05)
+    theirs, starting = threading.Lock(), threading.Event()
+
+    def wants() -> None:
+        starting.set()
+        with theirs:
+            pass
+
+    at_start(wants)
+    with theirs:
+        first = in_a_thread(job)
+        assert starting.wait(TIMEOUT)
+        second = in_a_thread(job)
+        second.join(TIMEOUT)
+        assert not second.is_alive()
+        assert recorder.get() is None
+    first.join(TIMEOUT)
+    assert recorder.get() is not None
+
+
+def test_another_thread_waits_for_the_start(
+    configure: Any, at_start: Callable[[Callable[[], object]], None]
+) -> None:
+    """Its first request has an event as well, and there is one recorder."""
+    configure()
+    starting, go_on = threading.Event(), threading.Event()
+    at_start(lambda: (starting.set(), go_on.wait(TIMEOUT)))
+    found: list[recorder.Recorder | None] = []
+
+    def start() -> None:
+        found.append(recorder.start(get_config()))
+
+    first = in_a_thread(start)
+    assert starting.wait(TIMEOUT)
+    waits = in_a_thread(start)
+    go_on.set()
+    first.join(TIMEOUT)
+    waits.join(TIMEOUT)
+    assert found[0] is not None
+    assert found == [recorder.get(), recorder.get()]
+
+
+def test_child_that_is_forked_within_the_start_has_its_own(
+    configure: Any, at_start: Callable[[Callable[[], object]], None]
+) -> None:
+    """The mark and the lock of its parent are not its own."""
+    configure()
+    ended: list[int] = []
+
+    def fork() -> None:
+        registry.instrumenters.pop("Instrumenter", None)
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if recorder.start(get_config()) is not None else 1)
+        ended.append(os.waitpid(pid, 0)[1])
+
+    at_start(fork)
+    assert recorder.start(get_config()) is not None
+    assert ended == [0]
+
+
+def test_start_that_fails_is_tried_again(configure: Any, monkeypatch: Any) -> None:
+    """No mark of it is left."""
+    configure()
+
+    def fails(_: recorder.Recorder) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recorder.Recorder, "start", fails)
+        with pytest.raises(KeyboardInterrupt):
+            recorder.start(get_config())
+    assert recorder.start(get_config()) is not None
+
+
+def test_events_cannot_be_captured_by_what_the_start_calls(
+    configure: Any, at_start: Callable[[Callable[[], object]], None]
+) -> None:
+    """It says why."""
+    configure()
+    said: list[str] = []
+
+    def captures() -> None:
+        try:
+            with capture_events():
+                pass
+        except RuntimeError as exc:
+            said.append(str(exc))
+
+    at_start(captures)
+    recorder.start(get_config())
+    assert said == ["slowhound is just starting: there are no events to capture yet"]
+
+
+GREENLETS = """
+from gevent import monkey; monkey.patch_all()
+import gevent, tempfile
+from django.conf import settings
+settings.configure(SLOWHOUND={"DIR": tempfile.mkdtemp(), "STREAM": None})
+import slowhound
+from slowhound import recorder, registry
+from slowhound.conf import get_config
+
+@registry.register_instrumenter
+class Sleeps:
+    def setup(self):
+        assert recorder.start(get_config()) is None
+        gevent.sleep(0.01)
+    def call(self, *_): pass
+
+both = [gevent.spawn(recorder.start, get_config()) for _ in range(2)]
+gevent.joinall(both, raise_error=True)
+print(both[0].value is both[1].value is not None)
+"""
+
+
+def test_greenlet_waits_for_the_start_of_another_one() -> None:
+    """Which may wait itself meanwhile."""
+    pytest.importorskip("gevent", reason="gevent is not installed")
+    argv = [sys.executable, "-c", GREENLETS]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert done.stdout == "True\n", done.stderr
