@@ -16,6 +16,14 @@ from typing import Any
 
 from slowhound.guard import guard
 
+# What a thread's own instruction causes. Where it is blocked the kernel kills the process at once,
+# and nobody's handler writes a stack.
+FAULTS = {
+    getattr(signal, name)
+    for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT")
+    if hasattr(signal, name)
+}
+
 
 def original(module: str, name: str) -> Any:
     """The standard library's own ``module.name``, patched by gevent or not."""
@@ -92,7 +100,7 @@ class OsThread:
             self.ident = get_ident()
             if hasattr(signal, "pthread_sigmask"):
                 # Signals are the main thread's; here they would only interrupt a write.
-                signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+                signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - FAULTS)
             # What is not caught, Python prints by its `traceback`, which must not be, see `guard`.
             with guard("thread"):
                 self._function(self._wait)

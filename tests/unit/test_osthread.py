@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -92,6 +93,54 @@ def test_child_of_a_fork_has_no_thread(threads: list[OsThread]) -> None:
         os._exit(1 if alive else 0)
     assert os.waitpid(pid, 0)[1] == 0
     assert thread.alive()
+
+
+FAULT = """
+import {imports}, faulthandler, os, signal, sys
+from slowhound.osthread import OsThread
+faulthandler.enable(all_threads=False)
+faulthandler.register(signal.SIGTRAP, chain=True, all_threads=False)
+faulthandler.register(signal.SIGSYS, chain=True, all_threads=False)
+def faulty(wait):
+    {fault}
+thread = OsThread(faulty)
+thread.start()
+thread.stop(60)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"])
+def test_fault_leaves_its_stack(name: str) -> None:
+    """Whoever handles it is called, as in any other thread: here Python's `faulthandler`."""
+    died = fault(f"signal.pthread_kill(threading.get_ident(), signal.{name})", "threading")
+    assert died.returncode == -getattr(signal, name)
+    assert "in faulty" in died.stderr
+
+
+@pytest.mark.parametrize(
+    ("what", "imports"), [("ctypes.string_at(0)", "ctypes"), ("os.abort()", "os")]
+)
+def test_real_fault_leaves_its_stack(what: str, imports: str) -> None:
+    """A wrong pointer, and a library that gives up."""
+    assert "in faulty" in fault(what, imports).stderr
+
+
+def fault(what: str, imports: str) -> subprocess.CompletedProcess[str]:
+    """How a process ends in one of slowhound's threads; without a core file."""
+    code = "import resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))"
+    code += FAULT.format(fault=what, imports=imports)
+    argv = [sys.executable, "-c", code]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_no_other_signal_is_taken(threads: list[OsThread]) -> None:
+    """They are the main thread's."""
+    blocked: list[set[int]] = []
+    start(threads, lambda _: blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+    eventually(lambda: blocked, "its mask")
+    assert {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1, signal.SIGALRM} <= (
+        blocked[0]
+    )
 
 
 PATCHED = """
