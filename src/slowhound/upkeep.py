@@ -54,6 +54,7 @@ class Upkeep:
             self.read_override,
             self.tend_files,
             self.sample,
+            self.recorder.sampler.rest,
             self.finish_lost,
             self.tend_delivery,
         )

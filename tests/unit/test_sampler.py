@@ -206,6 +206,19 @@ def test_broken_sampler_never_hurts(
     assert sum("sampler failed" in message for message in caplog.messages) == 1
 
 
+def test_interval_that_the_application_saved_is_given_back(configure: Any) -> None:
+    """It saved ours within a request, and sets it again when nothing is in flight."""
+    configure(SAMPLE_AFTER=0.05)
+    before = sys.getswitchinterval()
+    ask("/waits/")
+    active = recorder.get()
+    assert active is not None
+    eventually(lambda: active.sampler._at_rest, "that nothing is in flight")
+    eventually(lambda: sys.getswitchinterval() == before, "Python's own interval")
+    sys.setswitchinterval(1e-6 * (switch.OURS + 0.5))
+    eventually(lambda: sys.getswitchinterval() == before, "Python's own interval, again")
+
+
 def test_interval_of_switches_is_given_back(configure: Any) -> None:
     """It is lowered while a request is sampled, and no longer."""
     configure(SAMPLE_AFTER=0.02)

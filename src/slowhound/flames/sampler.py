@@ -200,6 +200,14 @@ class Sampler:
         self._turn += done
         return began
 
+    def rest(self) -> None:
+        """Once a second: an application may have saved our switch interval, and set it again now.
+
+        To be called also when there is nothing to look at, and no round comes that would see it.
+        """
+        if self._at_rest:
+            switch.restore(WHO)
+
     def write(self, now: float) -> float:
         """Writes files of ended requests as far as the budget goes; when to go on (monotonic)."""
         while self._ended:
