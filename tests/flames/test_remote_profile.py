@@ -52,7 +52,15 @@ def reader() -> outside.Reader:
 
 
 def pid_of(of: outside.Reader) -> int:
-    return of._children[0].pid
+    return eventually(lambda: of.pid, "its id")
+
+
+def is_gone(pid: int) -> bool:
+    """True also for a zombie, which is for the system's first process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def written() -> int:
@@ -145,13 +153,30 @@ def test_nothing_is_left(record: Record, monkeypatch: pytest.MonkeyPatch) -> Non
     session = demand._session
     assert session is not None
     eventually(lambda: not session._thread.alive(), "its end")
-    assert not os.path.exists(f"/proc/{pid}")
+    eventually(lambda: is_gone(pid), "the reader's end")
     demand._session = session = None
     gc.collect()
     assert descriptors() == before
-    # Not waitpid(-1): other tests of this process may have children.
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    assert str(pid) not in (children.read_text().split() if children.exists() else [])
+
+
+def test_reader_that_has_just_been_started_ends_as_well(
+    record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is a child, and has looked at nothing."""
+    monkeypatch.setattr(outside, "ENDS_WITHIN", 30)
+    before = descriptors()
+    found = outside.Reader()
+    found.prepare()
+    found.start(record.native_id, 10)
+    child = found._child
+    assert child >= 0
+    twin = os.dup(child)
+    found.end()
+    assert found.take() == []
+    with pytest.raises(ChildProcessError):
+        os.waitid(os.P_PIDFD, twin, os.WEXITED | os.WNOHANG)
+    os.close(twin)
+    assert descriptors() == before
 
 
 def test_killed_reader_does_no_harm(record: Record) -> None:
@@ -203,22 +228,56 @@ def test_reader_is_allowed_to_read(
     found = outside.Reader()
     found.prepare()
     found.start(record.native_id, 10)
-    pid = pid_of(found)
+
+    def told() -> int:
+        found.tend()
+        return found.pid
+
+    pid = eventually(told, "its id")
     found.end()
     assert calls == [(0x59616D61, pid), (0x59616D61, 0)]
 
 
-def test_reader_that_hears_nothing_is_killed(
+def test_reader_that_hears_nothing_is_not_waited_for(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be stopped itself."""
+    """It may be stopped itself; it ends as soon as it runs."""
     monkeypatch.setattr(outside, "ENDS_WITHIN", 0.1)
     assert demand.start(record)
     eventually(written, "a look from outside")
     pid = pid_of(reader())
     os.kill(pid, signal.SIGSTOP)
-    assert demand.stop(record) is not None
-    eventually(lambda: not os.path.exists(f"/proc/{pid}"), "its end")
+    found = demand.stop(record)
+    assert found is not None
+    assert found.accuracy.ways["remote"] > 0
+    os.kill(pid, signal.SIGCONT)
+    eventually(lambda: is_gone(pid), "its end")
+
+
+CIRCLE = """
+    import os, sys
+    from types import ModuleType
+    from slowhound.flames import reader
+
+    class RemoteUnwinder:
+        def __init__(self, *_, **__):
+            pass
+        def get_stack_trace(self):
+            while True:
+                pass
+
+    sys.modules["_remote_debugging"] = fake = ModuleType("_remote_debugging")
+    fake.RemoteUnwinder = RemoteUnwinder
+    reader.CPU_AT_LEAST, reader.CPU_SHARE = 1, 0
+    reader.read(os.getpid(), os.getpid(), 600)
+"""
+
+
+def test_reader_that_goes_in_circles_is_ended_by_the_kernel() -> None:
+    """What it reads changes meanwhile, and nobody waits for it."""
+    argv = [sys.executable, "-c", textwrap.dedent(CIRCLE)]
+    ran = subprocess.run(argv, stdin=subprocess.PIPE, timeout=60, check=False)
+    assert ran.returncode == -signal.SIGKILL
 
 
 CHILD = """
@@ -233,9 +292,16 @@ CHILD = """
     session = demand._session
     while session.samples.taken < 20 or {more}:
         time.sleep(0.01)
-    print(*[each.pid for each in session.reader._children], flush=True)
+    print(session.reader.pid, flush=True)
     if {stays}:
-        time.sleep(600)
+        worker, reader = os.getpid(), f"/proc/{{session.reader.pid}}/stat"
+        if os.fork():
+            time.sleep(600)
+        # It has all descriptors as well, and outlives its parent.
+        end = time.monotonic() + 60
+        while os.getppid() == worker or os.path.exists(reader) and time.monotonic() < end:
+            time.sleep(0.01)
+        os._exit(0)
     print(*demand.stop(record).accuracy.ways)
 """
 DELIVERS = "not os.fstat(session.reader._output).st_size"
@@ -261,13 +327,7 @@ def test_reader_dies_with_its_parent() -> None:
         assert Path(f"/proc/{pid}").exists()
         parent.kill()
 
-        def gone() -> bool:
-            try:
-                return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-            except OSError:
-                return True
-
-        eventually(gone, "the reader's end")
+        eventually(lambda: is_gone(pid), "the reader's end")
 
 
 def test_greenlets_and_tasks_are_sampled_inside(record: Record) -> None:
@@ -320,17 +380,46 @@ def application(code: str) -> str:
     return ran.stdout
 
 
-def test_application_that_forks_waits_for_its_own_child_only() -> None:
-    """The reader is gone before the fork; what it has seen stays."""
+def test_application_that_waits_for_any_child_gets_its_own_only() -> None:
+    """However it started them; the reader is none of its children, and goes on."""
     said = application("""
+        import subprocess
         record = begin()
         looked()
-        child = os.fork()
-        if child == 0:
-            os._exit(0)
-        print(all_children() == [child], "remote" in demand.stop(record).accuracy.ways)
+        children = {os.fork() or os._exit(0), subprocess.Popen(["/bin/sleep", "0"]).pid}
+        print(set(all_children()) == children)
+        seen = os.fstat(reader()._output).st_size
+        until(lambda: os.fstat(reader()._output).st_size > seen)
+        print("remote" in demand.stop(record).accuracy.ways)
     """)
-    assert said == "True True\n"
+    assert said == "True\nTrue\n"
+
+
+def test_handler_of_sigchld_that_is_set_meanwhile_is_not_called() -> None:
+    """The reader's end is none of its business."""
+    said = application("""
+        called = []
+        record = begin()
+        looked()
+        signal.signal(signal.SIGCHLD, lambda *_: called.append(os.waitpid(-1, os.WNOHANG)))
+        pid = reader().pid
+        demand.stop(record)
+        until(lambda: not os.path.exists(f"/proc/{pid}") or "Z" in open(f"/proc/{pid}/stat").read())
+        print(called)
+    """)
+    assert said == "[]\n"
+
+
+def test_application_that_would_get_the_grandchild_has_none() -> None:
+    """It takes orphans, as the first process of a container does: the reader would be its child."""
+    said = application("""
+        import ctypes
+        assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0
+        record = begin()
+        until(lambda: demand._session.samples.taken > 20)
+        print(reader().pid, all_children(), *demand.stop(record).accuracy.ways)
+    """)
+    assert said == "0 [] hound\n"
 
 
 def test_application_that_has_a_child_gets_no_other_one() -> None:
@@ -341,10 +430,10 @@ def test_application_that_has_a_child_gets_no_other_one() -> None:
             time.sleep(60)
         record = begin()
         until(lambda: demand._session.samples.taken > 20)
-        print(reader()._children, *demand.stop(record).accuracy.ways)
+        print(reader().pid, *demand.stop(record).accuracy.ways)
         os.kill(child, signal.SIGKILL)
     """)
-    assert said == "[] hound\n"
+    assert said == "0 hound\n"
 
 
 @pytest.mark.parametrize("language", ["python", "c"])
@@ -371,18 +460,23 @@ def test_application_without_children_has_none_afterwards() -> None:
     said = application("""
         record = begin()
         looked()
-        print("remote" in demand.stop(record).accuracy.ways, all_children(), outside._running)
-    """)
-    assert said == "True [] set()\n"
-
-
-def test_application_that_takes_the_readers_end_does_no_harm() -> None:
-    """It has waited for all children, and no other process is killed in the reader's place."""
-    said = application("""
-        record = begin()
-        looked()
-        os.kill(reader()._children[0].pid, signal.SIGKILL)
-        os.waitpid(-1, 0)
         print("remote" in demand.stop(record).accuracy.ways, all_children())
     """)
     assert said == "True []\n"
+
+
+def test_application_that_takes_the_end_of_the_process_in_between_does_no_harm() -> None:
+    """It waits for all children just then, and no other process is waited for in its place."""
+    said = application("""
+        found = outside.Reader()
+        found.prepare()
+        found.start(os.getpid(), 20)
+        taken = os.waitpid(-1, 0)[0]
+        other = os.fork() or os._exit(0)
+        until(lambda: found.tend() or found.pid)
+        print(found._child, taken != found.pid)
+        until(lambda: os.fstat(found._output).st_size)
+        found.end()
+        print(len(found.take()) > 0, all_children() == [other])
+    """)
+    assert said == "-1 True\nTrue True\n"

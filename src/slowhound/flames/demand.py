@@ -90,7 +90,9 @@ class Session:
             if seen is not None:
                 key = self._keys.setdefault(seen.key, seen.key)
                 self.samples.add(this, Seen(key, seen.thread))
-            if not reading:
+            if reading:
+                self.reader.tend()
+            else:
                 # Not before the first look, which falls on who has kept the GIL until now.
                 self.reader.start(self.record.native_id, self._ends - looked)
                 reading = True

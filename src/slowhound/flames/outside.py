@@ -4,10 +4,11 @@ Python 3.14 and newer, Linux, and requests that have a thread to themselves. Sam
 goes on beside it: where the reader cannot start, may not read, or dies, that is what the profile
 has.
 
-It is a child of the worker, and what waits for *any* child would notice it: a view that called
+It is no child of the worker, or what waits for *any* child would notice it: a view that called
 ``os.wait()`` until there was no child left hung as long as the profile ran. A handler of SIGCHLD
-would be called for it, and a sleep in C end early. So it is started only where there is no other
-child and no such handler, and it is gone before the application forks.
+would be called for it, and a sleep in C end early. So the process that is started forks, and ends
+at once. For the some 20 ms until then there is a child: it is started only where there is no other
+one and no such handler, and where the grandchild is not given back to the worker.
 """
 
 from __future__ import annotations
@@ -28,12 +29,11 @@ from slowhound.guard import log
 from slowhound.osthread import is_patched
 from slowhound.record import Record
 
-# Seconds that it has to end by itself, and then after it was killed: on no request's thread.
+# Seconds that it has to end by itself, and that the process in between has after it was killed: on
+# no request's thread.
 ENDS_WITHIN, DIES_WITHIN = 0.3, 5.0
-# After it was killed because the application forks, which waits for that: 1 ms.
-FORK_WAITS = 0.1
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
-_PR_SET_PTRACER = 0x59616D61
+_PR_SET_PTRACER, _PR_GET_CHILD_SUBREAPER = 0x59616D61, 37
 
 
 class Read(NamedTuple):
@@ -56,6 +56,7 @@ def possible(record: Record) -> bool:
         and os.path.basename(sys.executable or "").startswith("python")
         and importlib.util.find_spec("_remote_debugging") is not None
         and not _is_caught(signal.SIGCHLD)
+        and not _takes_orphans()
     )
 
 
@@ -76,46 +77,52 @@ def _has_children() -> bool:
     return True
 
 
-class Child(NamedTuple):
-    """The process: its id, and a descriptor that is it for sure, also when the id is reused."""
-
-    pid: int
-    fd: int
-
-    def ended(self, seconds: float) -> bool:
-        """Waits for its end, for so long at most; True when it is gone, and no zombie."""
-        poll = select.poll()
-        poll.register(self.fd, select.POLLIN)
-        if not poll.poll(seconds * 1000):
-            return False
-        with contextlib.suppress(ChildProcessError):  # the application has waited for all children
-            os.waitpid(self.pid, os.WNOHANG)
-        return True
-
-    def kill(self, seconds: float) -> None:
-        """Ends it at once, and waits for that."""
-        with contextlib.suppress(OSError):
-            signal.pidfd_send_signal(self.fd, signal.SIGKILL)
-        self.ended(seconds)
+def _takes_orphans() -> bool:
+    """True when a grandchild becomes a child again: in a container a worker may be its init."""
+    found = ctypes.c_int(1)
+    ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(found), 0, 0, 0)
+    return os.getpid() == 1 or found.value != 0
 
 
-def _child(pid: int) -> Child:
+def _sure(pid: int) -> int:
+    """A descriptor that is this child, also when its id is used again."""
+    fd = -1
     try:
-        return Child(pid, os.pidfd_open(pid))
-    except OSError:  # Linux before 5.3
+        fd = os.pidfd_open(pid)
+        os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except OSError:  # Linux before 5.4
+        _closed(fd)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise
+    return fd
+
+
+def _reaped(child: int) -> bool:
+    """True when it has ended, and is no zombie any more."""
+    try:
+        return os.waitid(os.P_PIDFD, child, os.WEXITED | os.WNOHANG) is not None
+    except ChildProcessError:  # the application has waited for all children, or wants no zombies
+        return True
+
+
+def _wait_for(fd: int, events: int, seconds: float) -> None:
+    """Waits for these events, and for the end of whoever is at the other end."""
+    poll = select.poll()
+    poll.register(fd, events)
+    poll.poll(seconds * 1000)
 
 
 class Reader:
     """The process, from its start to its end; nothing here raises."""
 
     def __init__(self) -> None:
-        # None or one; whoever takes it out ends it.
-        self._children: list[Child] = []
-        self._allowed = False
-        self._said = self._output = self._word = -1
+        self.pid = 0  # once it has said so
+        self._child = -1  # the process in between: its pidfd
+        self._restricted = self._allowed = False
+        self._output = -1
+        # It is told to end by a word, and tells its id; the other end is gone when it is.
+        self._said = self._word = self._told = self._tells = -1
 
     def prepare(self) -> None:
         """What lets go of the GIL, before there is somebody who would not give it back."""
@@ -124,10 +131,14 @@ class Reader:
             # that is killed.
             self._output = os.memfd_create("slowhound")
             self._said, self._word = os.pipe()
+            self._told, self._tells = os.pipe()
+            os.set_blocking(self._told, False)
+        with contextlib.suppress(OSError), open(_YAMA, "rb") as scope:
+            self._restricted = scope.read().strip() == b"1"
 
     def start(self, thread: int, seconds: float) -> None:
         """Starts it for a thread of this process, by the system's id; never waits for it."""
-        if self._word < 0 or _has_children():
+        if self._tells < 0 or _has_children():
             return
         pid = os.getpid()
         script = os.path.abspath(reader.__file__)
@@ -137,7 +148,7 @@ class Reader:
         actions: list[tuple[Any, ...]] = [
             (os.POSIX_SPAWN_DUP2, self._said, 0),
             (os.POSIX_SPAWN_DUP2, self._output, 1),
-            (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_DUP2, self._tells, 2),
         ]
         if hasattr(os, "POSIX_SPAWN_CLOSEFROM"):  # a listening socket is meant to be inherited
             actions.append((os.POSIX_SPAWN_CLOSEFROM, 3))
@@ -145,40 +156,52 @@ class Reader:
             # Not subprocess, which loses the GIL ten times on the way. Signals are blocked in
             # the thread that calls this.
             pid = os.posix_spawn(sys.executable, argv, environ, file_actions=actions, setsigmask=())
-            self._children.append(_child(pid))
-            _running.add(self)
-            self._allow(pid)
+            self._child = _sure(pid)
         except Exception as exc:  # noqa: BLE001  no process, no memory, an audit hook's veto, ...
             log.debug("slowhound: no reader for the profile: %r", exc)
+        # Or its end would not be seen.
+        self._tells = _closed(self._tells)
+
+    def tend(self) -> None:
+        """To be called again and again after the start; never waits."""
+        if self._child >= 0 and _reaped(self._child):
+            self._child = _closed(self._child)
+        if not self.pid and self._told >= 0:
+            self._hear()
+
+    def _hear(self) -> None:
+        try:
+            self.pid = int(os.read(self._told, 32))
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):  # it has ended
+            self._told = _closed(self._told)
+            return
+        if self._restricted:
+            self._allow(self.pid)
 
     def _allow(self, pid: int) -> None:
         """Where only ancestors may read, says that this process may; 0: none, as before."""
-        with contextlib.suppress(OSError), open(_YAMA, "rb") as scope:
-            if scope.read().strip() == b"1":
-                ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)
-                self._allowed = pid != 0
+        self._allowed = pid != 0
+        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)
 
     def end(self) -> None:
         """Ends it, and waits for that: some milliseconds."""
-        while self._children:
-            child = self._children.pop()
+        if self._child >= 0:
             with contextlib.suppress(OSError):
-                # To close it would not do: a child that was forked meanwhile has it open as well.
-                os.write(self._word, b".")
-            if not child.ended(ENDS_WITHIN):
-                child.kill(DIES_WITHIN)
-            _closed(child.fd)
-        _running.discard(self)
+                signal.pidfd_send_signal(self._child, signal.SIGKILL)
+            _wait_for(self._child, select.POLLIN, DIES_WITHIN)
+            _reaped(self._child)
+        with contextlib.suppress(OSError):
+            # To close it would not do: a child that was forked meanwhile has it open as well.
+            os.write(self._word, b".")
+        self._tells = _closed(self._tells)
+        if self._told >= 0:
+            _wait_for(self._told, 0, ENDS_WITHIN)
         if self._allowed:
             self._allow(0)
+        self._child, self._told = _closed(self._child), _closed(self._told)
         self._said, self._word = _closed(self._said), _closed(self._word)
-
-    def end_now(self) -> None:
-        """Kills it; what it has written stays."""
-        with contextlib.suppress(IndexError):  # another thread ends it
-            child = self._children.pop()
-            child.kill(FORK_WAITS)
-            _closed(child.fd)
 
     def take(self) -> list[Read]:
         """All that it has seen, in order; empty the second time."""
@@ -194,21 +217,9 @@ class Reader:
 
     def __del__(self) -> None:
         # In a forked child, and when nobody asked for the profile.
-        for each in (self._said, self._word, self._output, *(each.fd for each in self._children)):
+        pipes = (self._said, self._word, self._told, self._tells)
+        for each in (*pipes, self._output, self._child):
             _closed(each)
-
-
-# Those that have a child.
-_running: set[Reader] = set()
-
-
-def _end_before_fork() -> None:
-    for each in list(_running):
-        each.end_now()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_end_before_fork, after_in_child=_running.clear)
 
 
 def _closed(fd: int) -> int:

@@ -1,12 +1,13 @@
 """A process that reads one thread's stacks from a worker's memory, for one profile on demand.
 
-``outside`` starts it as a script with ``-I -S``, and it imports next to nothing (``typing`` and
+``outside`` starts it as a script with ``-I -S``. It forks, to be no child of the worker, and
+says its id on its standard error, and nothing else. It imports next to nothing (``typing`` and
 ``json`` alone would double its start of 15 ms): until it looks, operators are blind.
 
 It writes lines of fields with tabs between them. ``stack`` and then file, line and name of each
 frame, outermost first, escaped; or a look: time on the monotonic clock, CPU seconds of the thread,
 and the number of its stack in the order of their lines. It ends when its standard input says so,
-with its parent, or after its time.
+with the worker, or after its time.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ PAUSE_PER_LOOK = 9
 WRITE_AFTER = 0.05
 MOST_BYTES = 16 * 1024**2
 # The kernel's leave is asked for after the start, and comes within milliseconds.
-TRIES, BETWEEN = 50, 0.004
+TRIES, BETWEEN = 125, 0.004
+# CPU seconds, and of its time, that it may take: more than twice what it does. It reads memory that
+# changes, and nobody else would end it if it went in circles there.
+CPU_AT_LEAST, CPU_SHARE = 2.0, 0.25
 # A look fails when the stack changes under it, which it does now and then.
 FAILURES_IN_A_ROW = 200
 STACK = b"stack"
@@ -37,9 +41,17 @@ STACK = b"stack"
 Known = tuple[tuple[str, int, str], ...]
 
 
+def be_alone(pid: int) -> None:
+    """Goes on as nobody's child, and says who that is, unless its worker ``pid`` has ended."""
+    if os.getppid() != pid or os.fork():
+        os._exit(0)
+    os.write(2, b"%d\n" % os.getpid())
+
+
 def read(pid: int, thread: int, seconds: float) -> None:
-    """Looks at ``thread`` of its parent ``pid``, for so long at most, and writes what it sees."""
+    """Looks at ``thread`` of ``pid``, for so long at most, and writes what it sees."""
     until = time.monotonic() + seconds
+    _limit_cpu(seconds)
     unwinder = _attach(pid, thread)
     clock = os.open(f"/proc/{pid}/task/{thread}/schedstat", os.O_RDONLY)
     known: dict[Known, int] = {}
@@ -60,14 +72,23 @@ def read(pid: int, thread: int, seconds: float) -> None:
                 known[stack] = len(known)
                 lines.append(_line(stack))
             lines.append(b"%.6f\t%.6f\t%d" % ((began + now) / 2, _cpu(clock), known[stack]))
-        ending = _told_to_end(max(_pause(), PAUSE_PER_LOOK * (now - began)))
-        ending = ending or now > until or os.getppid() != pid
+        pause = max(_pause(), PAUSE_PER_LOOK * (now - began))
+        ending = _told_to_end(pause) or now > until
         if lines and (ending or now > wrote + WRITE_AFTER):
             written += os.write(1, b"\n".join(lines) + b"\n")
             lines.clear()
             wrote = now
         if ending:
             return
+
+
+def _limit_cpu(seconds: float) -> None:
+    """The kernel kills it then."""
+    resource = import_module("resource")
+    most = int(CPU_AT_LEAST + CPU_SHARE * seconds)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    if hard == resource.RLIM_INFINITY or most < hard:
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
 
 
 def _attach(pid: int, thread: int) -> Any:
@@ -77,7 +98,7 @@ def _attach(pid: int, thread: int) -> Any:
             # Without all of them it is the main thread.
             return unwinder(pid, all_threads=thread != pid)
         except (OSError, RuntimeError):
-            if _told_to_end(BETWEEN) or os.getppid() != pid:
+            if _told_to_end(BETWEEN):
                 break
     raise SystemExit(1)
 
@@ -117,13 +138,17 @@ def _pause() -> float:
 
 
 def _told_to_end(seconds: float) -> bool:
-    """Waits for so long, or for a word of the parent, or its end."""
+    """Waits for so long, or for a word of the worker, or its end.
+
+    Where a child of the worker's outlives that with its descriptors, looks at it fail.
+    """
     return bool(select.select([0], [], [], seconds)[0])
 
 
 if __name__ == "__main__":
     os.chdir("/")
     try:
+        be_alone(int(sys.argv[1]))
         read(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
     finally:
         os._exit(0)  # nothing to tidy up, and somebody waits
