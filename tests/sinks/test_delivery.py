@@ -21,6 +21,7 @@ from slowhound.config import Limit
 from slowhound.osthread import OsThread
 from slowhound.report import Report
 from slowhound.sinks import delivery, outbox, outlet
+from slowhound.sinks import inbox as inbox_module
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.inbox import REPORTS_LIMIT, Inbox
 from slowhound.sinks.outlet import pause_after
@@ -407,6 +408,21 @@ def test_end_of_what_was_held_back_is_not_told(deliver: Make) -> None:
     made.stop(5)
     assert got() == ["0", "21"]
     assert Keeps.ends == []
+
+
+@pytest.mark.parametrize("put", [Inbox.put, Inbox.put_end])
+def test_thread_that_has_the_inbox_does_not_wait_for_itself(
+    put: Callable[[Inbox, Report], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal's handler, or a finalizer, may end a request within a look into it."""
+    monkeypatch.setattr(inbox_module, "PATIENCE", 0.01)
+    inbox = Inbox(1)
+    with inbox._lock:
+        thread = threading.Thread(target=put, args=(inbox, slow_report()), daemon=True)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+    assert losses.dropped == 1
 
 
 def test_inbox_keeps_no_end_of_what_it_did_not_take() -> None:
