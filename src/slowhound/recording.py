@@ -310,7 +310,8 @@ class Recorder:
             if self.box is not None:
                 box, self.box = self.box, None
                 # With requests still in flight it is for whoever buries this process.
-                box.close(remove=not in_flight)
-                fatal_errors.forget(remove=not in_flight)
+                # What is beside it first: an abort in between leaves a box, which somebody buries.
                 if not in_flight:
                     reported.forget(box.path)
+                fatal_errors.forget(remove=not in_flight)
+                box.close(remove=not in_flight)

@@ -7,30 +7,23 @@ The box holds the rest: format, stream, folder.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import mmap
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from types import FrameType
-from typing import Any, TypeGuard
-
-from gunicorn import util
+from typing import Any
 
 from slowhound import formats, oom
 from slowhound.appendfile import FLAGS
-from slowhound.boxes import open_box, read_from
 from slowhound.death import Death
 from slowhound.fatal_errors import of_box
-from slowhound.gil import readers
-from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
+from slowhound.gunicorn.children import STOPPING, as_the_worker
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.losses import lost
-from slowhound.neighbours import Neighbour
 from slowhound.notes import read_note
 from slowhound.postmortem import dead_box, events, written_by
 from slowhound.report import of_death
@@ -39,11 +32,6 @@ from slowhound.sinks import stream
 from slowhound.sinks.spool import spool_new
 
 PATH_AT, PATH_BYTES = 16, 4096
-# Seconds after which a child is no longer waited for.
-CHILD_TAKES = 60.0
-# Gunicorn's main loop takes a second where nothing wakes it.
-EARLY = 0.9
-ENDING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGKILL)
 _numbers = itertools.count()
 # Workers whose death was not seen yet.
 _unburied: dict[int, Any] = {}
@@ -102,7 +90,7 @@ def bury(server: Any, worker: Any) -> None:
         stopped=getattr(worker, "slowhound_stopped", False),
         oom=_oom.has_killed(),
     )
-    _as_the_worker(worker.cfg, partial(_bury, server, path, death))
+    as_the_worker(worker.cfg, partial(_bury, server, path, death))
 
 
 class _OutOfMemory:
@@ -133,7 +121,7 @@ _oom = _OutOfMemory()
 def told_to_stop(server: Any, pid: int, number: int) -> None:
     """The arbiter sends a signal to a worker: is it to end?"""
     worker = server.WORKERS.get(pid)
-    if worker is not None and number in ENDING:
+    if worker is not None and number in (*STOPPING, signal.SIGKILL):
         worker.slowhound_stopped = True
 
 
@@ -146,126 +134,7 @@ def bury_the_rest(server: Any) -> None:
         path = worker.slowhound_mailbox.path
         if path:
             death = Death("exit", None, time.monotonic(), _local("halt", "exit_status"))
-            _as_the_worker(worker.cfg, partial(_bury, server, path, death))
-
-
-def look_after(server: Any) -> None:
-    """In the arbiter's main loop: reports in the place of workers that cannot run themselves.
-
-    A child does that, with no more rights than the workers have: it takes 0.1 s for each of them,
-    4 s with py-spy, and the arbiter has others to look after.
-    """
-    if _children.any_left():
-        return
-    late = [mailbox for mailbox in map(_mailbox, server.WORKERS.values()) if _is_due(mailbox)]
-    if late:
-        late.sort(key=lambda mailbox: mailbox.next_look[0])  # whoever has waited longest
-        _in_child(server.cfg, partial(_look_at_all, server, late))
-
-
-def _mailbox(worker: Any) -> Mailbox | None:
-    found: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
-    return found
-
-
-def _is_due(mailbox: Mailbox | None) -> TypeGuard[Mailbox]:
-    """True for a worker that has not shown itself for long, and was not looked at just now."""
-    if mailbox is None or not mailbox.heartbeat[0]:
-        return False
-    now = time.monotonic()
-    silent = now - mailbox.heartbeat[0] / 1e9 > UNRESPONSIVE_AFTER
-    return silent and now >= mailbox.next_look[0] / 1e9
-
-
-def _look_at_all(server: Any, mailboxes: list[Mailbox]) -> None:
-    for mailbox in mailboxes:
-        with contextlib.suppress(OSError):  # it has ended
-            _look(server, mailbox)
-
-
-def has_woken_it(since: float) -> bool:
-    """True when a child of ours may have woken the arbiter early, since this time (monotonic).
-
-    Each time it wakes it kills the workers that it asked to end the time before: with a child that
-    ended meanwhile 0.4 s after that instead of 1 s.
-    """
-    return time.monotonic() - since < EARLY and (_children.any_left() or _children.last_end > since)
-
-
-class _Children:
-    """Those that this arbiter has started for us; Gunicorn's ``waitpid(-1)`` reaps them."""
-
-    def __init__(self) -> None:
-        self._left: dict[int, float] = {}  # since when
-        self.last_end = 0.0
-
-    def add(self, pid: int) -> None:
-        """A new one."""
-        self._left[pid] = time.monotonic()
-
-    def any_left(self) -> bool:
-        """True while one runs, for so long as it may take."""
-        now = time.monotonic()
-        for pid, since in list(self._left.items()):
-            if now - since > CHILD_TAKES or not os.path.exists(f"/proc/{pid}"):
-                del self._left[pid]
-                self.last_end = now
-        return bool(self._left)
-
-
-_children = _Children()
-
-
-def _as_the_worker(cfg: Any, task: Callable[[], object]) -> None:
-    """Runs ``task`` with no more rights than the workers have.
-
-    The mailbox and the box are a worker's word: whatever they name is opened with the worker's own
-    rights. An arbiter that is root does this in a child.
-    """
-    if os.geteuid() == cfg.uid:
-        task()
-    else:
-        _in_child(cfg, task)
-
-
-def _in_child(cfg: Any, task: Callable[[], object]) -> None:
-    """Runs ``task`` in a child with the workers' rights, and does not wait for it.
-
-    It exits with 0, so that Gunicorn's waitpid(-1), which reaps it, says nothing: a 3 would stop
-    the whole server.
-    """
-    pid = os.fork()
-    if pid:
-        _children.add(pid)
-        return
-    try:
-        _restore_signals()
-        if os.geteuid() != cfg.uid:
-            util.set_owner_process(cfg.uid, cfg.gid, initgroups=cfg.initgroups)
-        task()
-    finally:
-        os._exit(0)
-
-
-def _restore_signals() -> None:
-    """In a child: Gunicorn's handlers would have it wait for workers that are not its own."""
-    for number in (signal.SIGCHLD, *ENDING[:-1]):
-        signal.signal(number, signal.SIG_DFL)
-
-
-def _look(server: Any, mailbox: Mailbox) -> None:
-    path = mailbox.path
-    fd = open_box(path)
-    try:
-        state = read_from(fd)
-    finally:
-        os.close(fd)
-    if state is not None:
-        settings = read_note(state.settings)
-        write = partial(_write, server, path, settings)
-        neighbour = Neighbour(path, lambda event: write([event]), readers=readers.ELSEWHERE)
-        neighbour.look(state)
-        mailbox.next_look[0] = int(neighbour.next_look * 1e9)
+            as_the_worker(worker.cfg, partial(_bury, server, path, death))
 
 
 def _bury(server: Any, path: str, death: Death) -> None:
@@ -277,7 +146,7 @@ def _bury(server: Any, path: str, death: Death) -> None:
             for event in found:
                 event["g_w_count"] = len(server.WORKERS) + 1  # the dead one was still counted
             settings = read_note(state.settings)
-            _write(server, path, settings, found)
+            write(server, path, settings, found)
             if settings.get("deliver"):  # a living worker's thread will send them
                 for event in found:
                     spool_new(directory, of_death(event))
@@ -292,7 +161,7 @@ def _local(function: str, name: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _write(server: Any, path: str, settings: dict[str, Any], found: list[dict[str, Any]]) -> None:
+def write(server: Any, path: str, settings: dict[str, Any], found: list[dict[str, Any]]) -> None:
     """Writes events of the worker whose box is at ``path`` as it would have done itself."""
     directory = os.path.dirname(os.path.dirname(path))
     logfmt = settings.get("format") != "json"

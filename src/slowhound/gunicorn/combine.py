@@ -14,7 +14,7 @@ from typing import Any
 from gunicorn.arbiter import Arbiter
 
 from slowhound.guard import guard
-from slowhound.gunicorn import arbiter, hooks
+from slowhound.gunicorn import arbiter, children, hooks, silent_workers
 
 # Before the application's own hook: the record exists when it runs.
 FIRST = ("pre_fork", "post_worker_init", "pre_request")
@@ -52,8 +52,8 @@ def _watch_arbiter() -> None:
         early = False
         if not watch.off:
             with watch:
-                early = arbiter.has_woken_it(last)
-                arbiter.look_after(self)
+                early = children.has_woken_it(last)
+                silent_workers.look_after(self)
         if not early:
             last = time.monotonic()
             murder_workers(self)

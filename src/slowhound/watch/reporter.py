@@ -111,7 +111,10 @@ class Reporter:
     def name(self, record: Record, slow: Slow) -> None:
         """Gives the report its name: a new one, or takes over a neighbour's."""
         if record.slot is not None and record.slot.reported(record.number):
-            slow.take_over(self.told(record.number))
+            told = self.told(record.number)
+            slow.take_over(told)
+            if told is not None and told.gil_hold is not None:
+                record.gil_hold = max(record.gil_hold, told.gil_hold)
         else:
             slow.report = self.files.name(record.number) or None
 

@@ -1,0 +1,66 @@
+"""In the arbiter: reports in the place of workers that do not show themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from functools import partial
+from typing import Any, TypeGuard
+
+from slowhound.boxes import open_box, read_from
+from slowhound.gil import readers
+from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
+from slowhound.gunicorn import children
+from slowhound.gunicorn.arbiter import Mailbox, write
+from slowhound.neighbours import Neighbour
+from slowhound.notes import read_note
+
+
+def look_after(server: Any) -> None:
+    """In the arbiter's main loop: reports in the place of workers that cannot run themselves.
+
+    A child does that, with no more rights than the workers have: it takes 0.1 s for each of them,
+    4 s with py-spy, and the arbiter has others to look after.
+    """
+    if children.any_left():
+        return
+    late = [mailbox for mailbox in map(_mailbox, server.WORKERS.values()) if _is_due(mailbox)]
+    if late:
+        late.sort(key=lambda mailbox: mailbox.next_look[0])  # whoever has waited longest
+        children.in_child(server.cfg, partial(_look_at_all, server, late))
+
+
+def _mailbox(worker: Any) -> Mailbox | None:
+    found: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
+    return found
+
+
+def _is_due(mailbox: Mailbox | None) -> TypeGuard[Mailbox]:
+    """True for a worker that has not shown itself for long, and was not looked at just now."""
+    if mailbox is None or not mailbox.heartbeat[0]:
+        return False
+    now = time.monotonic()
+    silent = now - mailbox.heartbeat[0] / 1e9 > UNRESPONSIVE_AFTER
+    return silent and now >= mailbox.next_look[0] / 1e9
+
+
+def _look_at_all(server: Any, mailboxes: list[Mailbox]) -> None:
+    for mailbox in mailboxes:
+        with contextlib.suppress(OSError):  # it has ended
+            _look(server, mailbox)
+
+
+def _look(server: Any, mailbox: Mailbox) -> None:
+    path = mailbox.path
+    fd = open_box(path)
+    try:
+        state = read_from(fd)
+    finally:
+        os.close(fd)
+    if state is not None:
+        settings = read_note(state.settings)
+        written = partial(write, server, path, settings)
+        neighbour = Neighbour(path, lambda event: written([event]), readers=readers.ELSEWHERE)
+        neighbour.look(state)
+        mailbox.next_look[0] = int(neighbour.next_look * 1e9)
