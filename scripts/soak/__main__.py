@@ -27,7 +27,7 @@ from kinds import Sized, calibrate, every_kind, usable
 from server import Server
 
 # Seconds between two stops of a worker, and for which it stays stopped.
-STOP_EVERY, STOPPED = 20.0, 1.2
+STOP_EVERY, STOPPED = 20.0, 2.0
 SHOWN = 20
 HEADER = (
     "| Python | minutes | requests | of crash kinds | slow | held the GIL | wrong | EINTR | deaths"

@@ -74,6 +74,7 @@ def check(  # noqa: PLR0913  all that a run has left
     died = DIED.findall(log)
     descriptors = _level([each.descriptors for each in watched.samples])
     kib = Level(watched.at_rest[0], watched.at_rest[-1])
+    held = sum("gil_hold_est" in event for event in events)
     violations = [
         *(["a worker was replaced"] if len(set(_booted(log))) > 2 else []),
         *[f"Gunicorn's log: {line}" for line in log.splitlines() if DIED.search(line)],
@@ -87,8 +88,8 @@ def check(  # noqa: PLR0913  all that a run has left
         *_grown(descriptors, kib),
         *(_unequal(events, traffic.agents) if enabled else []),
         *([] if kinds["slow"] or not enabled else ["no slow request was seen"]),
+        *([] if held or not enabled else ["no held GIL was seen"]),
     ]
-    held = sum("gil_hold_est" in event for event in events)
     return Found(violations, len(died), kinds["slow"], held, descriptors, kib)
 
 
