@@ -73,19 +73,26 @@ def can_be_mapped(fd: int) -> bool:
             # proc_pid_mountinfo(5): the third field is the device; after a dash come the type, the
             # source, and the options of the file system.
             found = [each.split(b" - ", 1)[1].split() for each in mounts if _is_of(each, number)]
-    except (OSError, ValueError, IndexError):
+        return bool(found) and all(_is_safe(number, *each[:3]) for each in found)
+    except (OSError, ValueError, IndexError, TypeError):
         return False
-    return bool(found) and all(_is_safe(*each[:3]) for each in found)
 
 
 def _is_of(mount: bytes, number: bytes) -> bool:
     return mount.split(b" ", 3)[2] == number
 
 
-def _is_safe(kind: bytes, _source: bytes, options: bytes) -> bool:
+def _is_safe(number: bytes, kind: bytes, _source: bytes, options: bytes) -> bool:
     if kind == b"ext4":
-        return UNSAFE_OPTIONS.isdisjoint(options.split(b","))
+        return UNSAFE_OPTIONS.isdisjoint((*options.split(b","), *_all_options(number)))
     return kind in (b"tmpfs", b"ramfs")
+
+
+def _all_options(number: bytes) -> list[bytes]:
+    """Also those that an ext4 has as its own defaults (tune2fs -o), which mountinfo leaves out."""
+    device = os.path.basename(os.path.realpath(b"/sys/dev/block/" + number))
+    with open(b"/proc/fs/ext4/" + device + b"/options", "rb") as options:
+        return options.read().split()
 
 
 def _pwrite() -> Callable[[int, bytes, int, int], int]:
@@ -121,12 +128,15 @@ class _Written:
 
     def write(self, data: bytes, at: int) -> None:
         """One system call; after one that has failed there is none."""
-        if self._pwrite(self._fd, data, len(data), at) != len(data) and self._fd >= 0:
+        size = len(data)
+        # Nothing is called between the look at the descriptor and its use: another thread may
+        # close it, and the next file that the application opens has the number.
+        if self._pwrite(self._fd, data, size, at) != size and self._fd >= 0:
             number = ctypes.get_errno() or errno.ENOSPC
             # The last whole state would name requests that have long ended: no state is better. And
             # a file system that is full takes its time to say so again.
-            self.close()
             self._failed()
+            self.close()
             lost("the black box", OSError(number, os.strerror(number)), 0)
 
     def read(self, size: int, at: int) -> bytes:
@@ -138,7 +148,8 @@ class _Written:
     def close(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            with contextlib.suppress(OSError):  # NFS tells only here that there was no room
+                os.close(fd)
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError, OSError):  # the former: it was never opened

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,13 @@ from slowhound.fields import VERSION
 from slowhound.frames import innermost
 from slowhound.gil.readers import IN_A_WORKER
 from slowhound.gil.reading import Reader
-from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, Hold, examine, silent_for
+from slowhound.gil.unresponsive import (
+    UNRESPONSIVE_AFTER,
+    Hold,
+    examine,
+    is_unchanged,
+    silent_for,
+)
 from slowhound.neighbour_reports import age_of, compose, slow_event, summary
 from slowhound.notes import read_note
 from slowhound.override import Override
@@ -143,19 +150,30 @@ class Neighbour:
         name = files.name(pending.number, state.pid)
         event = slow_event(pending, threshold, hold, state)
         report = compose(pending, hold, state, event)
-        if not files.create(name, report.text()):
+        # It may have gone on while it was looked at, and report by itself now; or be dead.
+        if not is_unchanged(self.path, state) or not files.create(name, report.text()):
             return ""
         event["report"] = name
         with contextlib.suppress(OSError):  # then it knows less of what was reported
             # Before the cell: who sees that finds this.
             tell(self.path, summary(pending, hold, state, event))
-        self._write_cell(pending.at + REPORTED * 8, pending.number)
+            self._mark(pending)
         self.write(event)
         if self.deliver is not None:
             self.deliver(report)
         elif settings.get("deliver"):
             spool_new(directory, report)
         return name
+
+    def _mark(self, pending: Pending) -> None:
+        """Says in the slot that its request was reported, unless it is another one's by now."""
+        fd = open_box(self.path)
+        try:
+            number = int.from_bytes(os.pread(fd, 8, pending.at), sys.byteorder, signed=True)
+        finally:
+            os.close(fd)
+        if number == pending.number:
+            self._write_cell(pending.at + REPORTED * 8, number)
 
     def _write_cell(self, at: int, value: int) -> None:
         """Leaves a word in the box: the process, and the next neighbour, will see it."""

@@ -14,8 +14,8 @@ import msgspec
 from slowhound.appendfile import FLAGS
 from slowhound.boxes import TOLD, beside, open_box
 
-# A line is some kilobytes long; what is beyond this is not read.
-LARGEST = 1024**2
+# A line is some kilobytes long; the last so many bytes are read.
+LARGEST = 256 * 1024
 
 
 class Reported(msgspec.Struct, frozen=True):
@@ -45,7 +45,8 @@ def tell(box: str, reported: Reported) -> None:
     """Adds it beside the box; raises OSError."""
     fd = os.open(beside(box, TOLD), FLAGS, 0o600)
     try:
-        os.write(fd, _encode(reported) + b"\n")
+        # A line break before it, too: the one before may have been cut short by a full disk.
+        os.write(fd, b"\n" + _encode(reported) + b"\n")
     finally:
         os.close(fd)
 
@@ -57,7 +58,7 @@ def told(box: str) -> dict[int, Reported]:
     except OSError:
         return {}
     try:
-        data = os.pread(fd, LARGEST, 0)
+        data = os.pread(fd, LARGEST, max(os.fstat(fd).st_size - LARGEST, 0))
     except OSError:
         return {}
     finally:
@@ -66,9 +67,10 @@ def told(box: str) -> dict[int, Reported]:
     for line in data.split(b"\n"):
         try:
             each = _decode(line)
-        except msgspec.DecodeError:  # the rest of one whose writer died, or not ours
+        except (msgspec.DecodeError, ValueError, RecursionError):  # the rest of one, or not ours
             continue
-        found[each.number] = each
+        if "/" not in each.report:
+            found[each.number] = each
     return found
 
 

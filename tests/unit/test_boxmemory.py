@@ -70,14 +70,16 @@ def test_box_that_was_removed_writes_into_no_other_file(box: blackbox.Box, tmp_p
 
 
 MOUNTS = {
-    "tmpfs /run/x": ("tmpfs tmpfs rw,size=8k", True),
-    "ext4": ("ext4 /dev/vda rw,errors=remount-ro", True),
-    "ext4, full journal": ("ext4 /dev/vda rw,data=journal", False),
-    "ext4, no delayed allocation": ("ext4 /dev/vda rw,nodelalloc", False),
-    "ext3": ("ext3 /dev/vda rw", False),
-    "xfs": ("xfs /dev/vda rw", False),
-    "btrfs": ("btrfs /dev/vda rw", False),
-    "overlay": ("overlay overlay rw,lowerdir=/a,upperdir=/b", False),
+    "tmpfs /run/x": ("tmpfs tmpfs rw,size=8k", "", True),
+    "ext4": ("ext4 /dev/vda rw,errors=remount-ro", "rw\ndelalloc\n", True),
+    "ext4, full journal": ("ext4 /dev/vda rw,data=journal", "rw\nnodelalloc\n", False),
+    "ext4, no delayed allocation": ("ext4 /dev/vda rw,nodelalloc", "rw\nnodelalloc\n", False),
+    "ext4, so by its own defaults": ("ext4 /dev/vda rw", "rw\nnodelalloc\n", False),
+    "ext4 of a container that does not see it": ("ext4 /dev/vda rw", None, False),
+    "ext3": ("ext3 /dev/vda rw", "", False),
+    "xfs": ("xfs /dev/vda rw", "", False),
+    "btrfs": ("btrfs /dev/vda rw", "", False),
+    "overlay": ("overlay overlay rw,lowerdir=/a,upperdir=/b", "", False),
 }
 
 
@@ -86,7 +88,7 @@ def test_only_what_is_known_to_be_safe_is_mapped(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In memory, and on an ext4 as it is by default; a store elsewhere can be a SIGBUS."""
-    kind, safe = MOUNTS[name]
+    kind, options, safe = MOUNTS[name]
     file = tmp_path / "box"
     file.touch()
     device = file.stat().st_dev
@@ -94,8 +96,13 @@ def test_only_what_is_known_to_be_safe_is_mapped(
         "22 1 0:1 / /other rw - xfs /dev/vdb rw\n"
         f"23 1 {os.major(device)}:{os.minor(device)} / /mnt rw,noatime shared:1 - {kind}\n"
     )
+    if options is not None:
+        (tmp_path / "options").write_text(options)
     plain = open
-    monkeypatch.setattr("builtins.open", lambda *_: plain(tmp_path / "mountinfo", "rb"))
+    monkeypatch.setattr(
+        "builtins.open",
+        lambda path, *_: plain(tmp_path / os.path.basename(os.fsdecode(path)), "rb"),
+    )
     fd = os.open(file, os.O_RDWR)
     assert boxmemory.can_be_mapped(fd) == safe
     os.close(fd)

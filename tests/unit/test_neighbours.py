@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from slowhound import neighbours
@@ -14,7 +15,7 @@ from slowhound.boxes import BoxState
 from slowhound.frames import Frame
 from slowhound.gil.reading import Reading
 from slowhound.neighbours import Neighbour
-from slowhound.reported import told
+from slowhound.reported import Reported, tell, told
 from tests.harness.stuck import STUCK, Case, process
 
 pytestmark = [
@@ -95,8 +96,49 @@ def test_process_can_learn_what_was_reported(tmp_path: Path, clock: Later) -> No
         assert left.gil_hold == pytest.approx(events[0]["gil_hold_est"])
 
 
-@pytest.mark.parametrize("rest", [b"", b"{}\n", b"\xff\x00\n", b'{"number":'])
-def test_any_bytes_may_stand_beside_a_box(tmp_path: Path, rest: bytes) -> None:
-    """What is no report is left out."""
-    (tmp_path / "1-2.reported").write_bytes(rest)
-    assert told(str(tmp_path / "1-2.box")) == {}
+REPORT = Reported(7, "slow_request_1.log", "b243b292947b", 1, 2.0, loc="café.py:1:crème")
+RESTS = {
+    "nothing": b"",
+    "no report": b"{}\n",
+    "no text": b"\xff\x00\n",
+    "cut within a character": msgspec.json.encode(REPORT).partition(b"\xc3")[0] + b"\xc3",
+    "deep": b"[" * 100_000,
+    "a path": msgspec.json.encode(msgspec.structs.replace(REPORT, report="../x.log")),
+}
+
+
+@pytest.mark.parametrize("name", RESTS)
+def test_any_bytes_may_stand_beside_a_box(tmp_path: Path, name: str) -> None:
+    """What is no report is left out, and the next one is found behind it."""
+    box = str(tmp_path / "1-2.box")
+    (tmp_path / "1-2.reported").write_bytes(RESTS[name])
+    assert told(box) == {}
+    tell(box, REPORT)
+    assert told(box) == {7: REPORT}
+
+
+def test_newest_reports_of_many_are_found(tmp_path: Path) -> None:
+    """Of a worker that has reported thousands only the last ones are read."""
+    box = str(tmp_path / "1-2.box")
+    for number in range(3000):
+        tell(box, msgspec.structs.replace(REPORT, number=number))
+    assert list(told(box))[-1] == 2999
+    assert 0 not in told(box)
+
+
+def test_process_that_goes_on_while_it_is_looked_at_reports_itself(
+    tmp_path: Path, clock: Later
+) -> None:
+    """Two reports of one request would be one too many, and the second one late."""
+    events: list[dict[str, Any]] = []
+    with process(tmp_path, STUCK, slow_after=1.0) as case:
+        pid = case.process.pid
+
+        def reader(*_: object) -> Reading:
+            case.end()  # its request ends while its stack is read
+            return Reading({pid: STACK}, "py-spy", pid)
+
+        neighbour = Neighbour(case.path, events.append, readers=[reader])
+        assert neighbour.look(case.wait_unresponsive()) == []
+        assert events == []
+        assert not list(tmp_path.glob("reports/*"))

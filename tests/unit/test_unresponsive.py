@@ -135,8 +135,8 @@ def test_first_reader_that_can_gives_the_stacks(tmp_path: Path) -> None:
         assert found.text(pid).endswith("by this thread.")
 
 
-def test_stack_is_thrown_away_when_the_process_went_on(tmp_path: Path) -> None:
-    """It may be another request's by now."""
+def test_process_that_has_gone_on_meanwhile_holds_nothing(tmp_path: Path) -> None:
+    """The stack may be another request's by now, and it can report by itself."""
     with process(tmp_path, STUCK) as case:
         state = case.wait_unresponsive()
 
@@ -146,9 +146,7 @@ def test_stack_is_thrown_away_when_the_process_went_on(tmp_path: Path) -> None:
                 box.write((state.heartbeat + 1).to_bytes(8, "little"))
             return Reading({pid: STACK}, "py-spy")
 
-        found = examine(case.path, state, [reader])
-        assert found is not None
-        assert found.stacks == {}
+        assert examine(case.path, state, [reader]) is None
         case.end()
 
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from slowhound.blackbox import held
 from slowhound.boxes import BoxState, open_box, read_from
 from slowhound.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
@@ -39,7 +40,8 @@ class Hold(NamedTuple):
     ``suspects`` are those of the threads asked about that may hold it, ``ran`` says that they ran
     all the time, or waited for a CPU; ``elsewhere`` is another thread of the process that did,
     where none of those asked about did. ``known`` says that a reader saw the GIL with the one
-    suspect. ``since`` is when the hound last showed itself (monotonic).
+    suspect. ``since`` is when the hound last showed itself, ``until`` when it still had not
+    (monotonic).
     """
 
     suspects: tuple[int, ...]
@@ -48,11 +50,12 @@ class Hold(NamedTuple):
     known: bool
     stacks: dict[int, TakenStack]
     since: float
+    until: float
 
     @property
     def seconds(self) -> float:
-        """For which the hound has not shown itself by now."""
-        return max(time.monotonic() - self.since, 0.0)
+        """For which the hound had not shown itself."""
+        return self.until - self.since
 
     def text(self, thread: int) -> str:
         """Who holds the GIL, for the report of a request of ``thread``, in a sentence."""
@@ -78,8 +81,8 @@ class Hold(NamedTuple):
 def examine(path: str, state: BoxState, readers: Sequence[Reader]) -> Hold | None:
     """Who holds the GIL of the process of the box at ``path``; None where none is seen to.
 
-    Takes 0.1 s, and as long as the readers do, which are tried in turn. Stacks are given only when
-    the process has not gone on meanwhile.
+    Takes 0.1 s, and as long as the readers do, which are tried in turn. None also when the process
+    has gone on meanwhile.
     """
     threads = sorted({pending.thread for pending in state.pending})
     if not threads or not _is_here(path, state):
@@ -90,9 +93,10 @@ def examine(path: str, state: BoxState, readers: Sequence[Reader]) -> Hold | Non
     python = str(read_note(state.settings).get("python"))
     found = (reader(state.pid, python) for reader in readers)
     reading = next((each for each in found if each is not None), None)
-    if reading is None or not _is_unchanged(path, state):
-        return suspicion
-    return _with_stacks(suspicion, reading, threads)
+    if not is_unchanged(path, state):
+        return None
+    hold = suspicion._replace(until=time.monotonic())
+    return hold if reading is None else _with_stacks(hold, reading, threads)
 
 
 def _with_stacks(suspicion: Hold, reading: Reading, threads: Sequence[int]) -> Hold:
@@ -121,14 +125,17 @@ def _is_here(path: str, state: BoxState) -> bool:
         return False
 
 
-def _is_unchanged(path: str, state: BoxState) -> bool:
-    """True while the process has not run: stacks belong to the requests that the box named."""
+def is_unchanged(path: str, state: BoxState) -> bool:
+    """True while the process has not run: stacks belong to the requests that the box named.
+
+    A request that has begun or ended tells as well, before the hound has had its turn.
+    """
     try:
         fd = open_box(path)
     except OSError:
         return False
     try:
-        now = read_from(fd)
+        now = read_from(fd) if held(fd) else None  # else it is dead
     except OSError:
         return False
     finally:
@@ -164,14 +171,15 @@ def _suspects(state: BoxState, threads: Sequence[int]) -> Hold | None:
     elsewhere = next((each for each in others if each in busiest), None)
     if not busiest:
         suspects = tuple(each for each in threads if _slept(before[each], after[each]))
-    since = time.monotonic() - silent_for(state)
+    now = time.monotonic()
     return Hold(
         suspects,
         ran=bool(busiest),
         elsewhere=None if suspects else elsewhere,
         known=False,
         stacks={},
-        since=since,
+        since=now - silent_for(state),
+        until=now,
     )
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from functools import partial
 from typing import Any, TypeGuard
 
 from slowhound.boxes import open_box, read_from
-from slowhound.gil import readers
+from slowhound.gil import readers, remote_unwinder
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
+from slowhound.guard import guard
 from slowhound.gunicorn import children
 from slowhound.gunicorn.arbiter import Mailbox, write
-from slowhound.neighbours import Neighbour
+from slowhound.neighbours import SHORTEST_PAUSE, Neighbour
 from slowhound.notes import read_note
 
 
@@ -21,13 +21,18 @@ def look_after(server: Any) -> None:
     """In the arbiter's main loop: reports in the place of workers that cannot run themselves.
 
     A child does that, with no more rights than the workers have: it takes 0.1 s for each of them,
-    4 s with py-spy, and the arbiter has others to look after.
+    4 s with py-spy, and the arbiter has others to look after. Where Python itself reads stacks, the
+    arbiter does it, one worker at a time: under Yama's scope 1 only an ancestor may.
     """
     if children.any_left():
         return
-    late = [mailbox for mailbox in map(_mailbox, server.WORKERS.values()) if _is_due(mailbox)]
-    if late:
-        late.sort(key=lambda mailbox: mailbox.next_look[0])  # whoever has waited longest
+    late = [mailbox for mailbox in map(_mailbox, list(server.WORKERS.values())) if _is_due(mailbox)]
+    if not late:
+        return
+    late.sort(key=lambda mailbox: mailbox.next_look[0])  # whoever has waited longest
+    if remote_unwinder.available and os.geteuid() == server.cfg.uid:
+        _look_at_all(server, late[:1])
+    else:
         children.in_child(server.cfg, partial(_look_at_all, server, late))
 
 
@@ -38,22 +43,30 @@ def _mailbox(worker: Any) -> Mailbox | None:
 
 def _is_due(mailbox: Mailbox | None) -> TypeGuard[Mailbox]:
     """True for a worker that has not shown itself for long, and was not looked at just now."""
-    if mailbox is None or not mailbox.heartbeat[0]:
-        return False
     now = time.monotonic()
-    silent = now - mailbox.heartbeat[0] / 1e9 > UNRESPONSIVE_AFTER
-    return silent and now >= mailbox.next_look[0] / 1e9
+    try:
+        if mailbox is None or not mailbox.heartbeat[0]:
+            return False
+        silent = now - mailbox.heartbeat[0] / 1e9 > UNRESPONSIVE_AFTER
+        return silent and now >= mailbox.next_look[0] / 1e9
+    except ValueError:  # Gunicorn 23 reaps in a handler of signals: it has died just now
+        return False
 
 
 def _look_at_all(server: Any, mailboxes: list[Mailbox]) -> None:
     for mailbox in mailboxes:
-        with contextlib.suppress(OSError):  # it has ended
+        # Whatever comes of it, the others have their turn first.
+        mailbox.next_look[0] = int((time.monotonic() + SHORTEST_PAUSE) * 1e9)
+        with guard("silent workers"):  # whatever stands in its box
             _look(server, mailbox)
 
 
 def _look(server: Any, mailbox: Mailbox) -> None:
     path = mailbox.path
-    fd = open_box(path)
+    try:
+        fd = open_box(path)
+    except OSError:  # it has ended
+        return
     try:
         state = read_from(fd)
     finally:

@@ -74,12 +74,11 @@ class Slow:
         """Makes this the record's; False when another thread was first (one dict operation)."""
         return record.__dict__.setdefault("slow", self) is self
 
-    def take_over(self, told: Reported | None) -> None:
-        """Makes this what another process has reported; None: nobody knows what that was."""
+    def take_over(self, told: Reported) -> None:
+        """Makes this what another process has reported."""
         self.given, self.stack = True, ()  # whatever it has seen, this process has not
-        if told is not None:
-            self.report, self.fingerprint = told.report, told.fingerprint
-            self.loc, self.by = told.loc, told.by or self.by
+        self.report, self.fingerprint = told.report, told.fingerprint
+        self.loc, self.by = told.loc, told.by or self.by
 
     def fields(self) -> dict[str, Any]:
         """The ``slow_*`` fields and ``report``, for the events of the request."""
@@ -111,12 +110,17 @@ class Reporter:
     def name(self, record: Record, slow: Slow) -> None:
         """Gives the report its name: a new one, or takes over a neighbour's."""
         if record.slot is not None and record.slot.reported(record.number):
-            told = self.told(record.number)
-            slow.take_over(told)
-            if told is not None and told.gil_hold is not None:
-                record.gil_hold = max(record.gil_hold, told.gil_hold)
+            slow.given = True
+            self._take_over(record, slow)
         else:
             slow.report = self.files.name(record.number) or None
+
+    def _take_over(self, record: Record, slow: Slow) -> None:
+        told = self.told(record.number)
+        if told is not None:
+            slow.take_over(told)
+            if told.gil_hold is not None:
+                record.gil_hold = max(record.gil_hold, told.gil_hold)
 
     def write(
         self,
@@ -169,6 +173,8 @@ class Reporter:
         verdict = judge(record).text
         finished = Finished(record.took, record.status, record.outcome, verdict)
         if slow.blind is not None:
+            if not slow.given:
+                self._take_over(record, slow)  # what was written while it ended
             self.write(record, slow, None, finished)
         elif slow.told is not None and record.outcome != "timeout":  # that is a report of its own
             self.out.deliver_end(replace(slow.told, finished=finished))

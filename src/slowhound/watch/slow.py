@@ -200,7 +200,12 @@ class SlowWatch:
 
     def _end(self, record: Record) -> None:
         slow = record.slow
-        if slow is not None and not slow.ended:
+        if slow is None or slow.ended:
+            return
+        with self.reporting() as free:
+            if not free and slow.blind is not None:
+                self.ended.append(record)  # a neighbour is just writing its report
+                return
             slow.ended = True
             self.reporter.end(record, slow)
 
