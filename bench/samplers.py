@@ -58,8 +58,8 @@ def on_demand() -> Iterator[dict[str, Any]]:
     import asyncio
 
     from slowhound.flames import demand
-    from slowhound.osthread import is_patched
     from slowhound.record import Record, use_os_threads
+    from slowhound.unpatched import is_patched
 
     use_os_threads()
     record = Record("GET", "/", time.monotonic())

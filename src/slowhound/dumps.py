@@ -22,9 +22,9 @@ from slowhound.boxes import DUMP, beside
 from slowhound.formats import clean
 from slowhound.frames import Frame, Stack, current_frames, from_frame
 from slowhound.losses import lost
-from slowhound.osthread import get_ident
 from slowhound.record import snapshot_in_flight
 from slowhound.stacks import stack_of
+from slowhound.unpatched import get_ident
 
 # The hound does its chores once a second; on a busy machine they come late.
 PATIENCE = 2.5

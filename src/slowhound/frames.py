@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from slowhound.redact import source
 from slowhound.sourcelines import source_line
+from slowhound.unpatched import get_ident
 
 # Python's own limit of recursion is 1,000; a raised one must not cost 37 ms a look.
 DEEPEST = 1200
@@ -61,8 +62,15 @@ def without_collector(*calls: Callable[[], Any]) -> list[Any]:
 
 
 def current_frames() -> dict[int, FrameType]:
-    """``sys._current_frames()``, without a deadlock: the innermost frame of each thread."""
+    """``sys._current_frames()`` of all other threads, without a deadlock: their innermost frames.
+
+    The calling thread's own would be in a circle with the variable that the result is put into:
+    whatever the functions of all threads had in theirs by then, such as a request or a lock, would
+    stay until the collector runs. CPython before 3.12.7 even died of that, by a memoryview in such
+    a circle (https://github.com/python/cpython/issues/111211).
+    """
     frames: dict[int, FrameType] = without_collector(sys._current_frames)[0]
+    frames.pop(get_ident(), None)
     return frames
 
 

@@ -27,9 +27,9 @@ from slowhound.flames.profile import Accuracy, Profile, ProfileSample
 from slowhound.flames.sampler import plain
 from slowhound.graphfiles import Graph, GraphWriter, files_of
 from slowhound.guard import guard
-from slowhound.osthread import original
 from slowhound.permission import HEADER, PARAMETER, Wish, may, may_now, wish
 from slowhound.record import Record
+from slowhound.unpatched import original
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 RespondLater = Callable[[HttpRequest], Awaitable[Any]]

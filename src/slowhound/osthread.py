@@ -7,14 +7,12 @@ blocks, which is just when the hound has to look.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import signal
-import sys
 from collections.abc import Callable
-from typing import Any
 
 from slowhound.guard import guard
+from slowhound.unpatched import get_ident, original
 
 # What a thread's own instruction causes. Where it is blocked the kernel kills the process at once,
 # and nobody's handler writes a stack.
@@ -23,26 +21,6 @@ FAULTS = {
     for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT")
     if hasattr(signal, name)
 }
-
-
-def original(module: str, name: str) -> Any:
-    """The standard library's own ``module.name``, patched by gevent or not."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched(module):
-        return monkey.get_original(module, name)
-    return getattr(importlib.import_module(module), name)
-
-
-def is_patched() -> bool:
-    """True when gevent has replaced Python's threads: each request is a greenlet then."""
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("threading"))
-
-
-def get_ident() -> int:
-    """The ident of the OS thread that calls, which all its greenlets share."""
-    ident: int = original("_thread", "get_ident")()
-    return ident
 
 
 class OsThread:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from slowhound.osthread import original
 from slowhound.redact import short_text
+from slowhound.unpatched import original
 
 if TYPE_CHECKING:
     import asyncio

@@ -23,7 +23,6 @@ from slowhound.instrument import db, trace, view
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.notes import who_note
-from slowhound.osthread import is_patched
 from slowhound.record import Record, current_record, in_flight, use_os_threads
 from slowhound.registry import instrumenters, set_up
 from slowhound.report import of_death
@@ -31,6 +30,7 @@ from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.reports import NoFiles, ReportFiles
 from slowhound.stacks import shares_thread
+from slowhound.unpatched import is_patched
 from slowhound.upkeep import Upkeep
 from slowhound.watch.hound import SHORTEST_TICK, Hound, tick_for
 from slowhound.watch.loops import Loops

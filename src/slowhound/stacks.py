@@ -17,6 +17,7 @@ from slowhound.frames import (
     without_collector,
 )
 from slowhound.record import Record
+from slowhound.unpatched import get_ident
 
 ATTEMPTS = 3
 WithFrame = Callable[[FrameType], None]
@@ -110,6 +111,7 @@ def _of_greenlet(record: Record) -> FrameType | None:
     # In one step: no other greenlet of the thread can begin to run between the two. Where one did,
     # two stacks of 34,000 were another's.
     frame, frames = without_collector(partial(getattr, greenlet, "gr_frame"), sys._current_frames)
+    frames.pop(get_ident(), None)  # see ``current_frames``
     found: FrameType | None = frame if frame is not None else frames.get(record.thread_id)
     return found
 

@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 import sysconfig
+import threading
+import weakref
 from functools import partial
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from slowhound import frames
 from slowhound.frames import (
     Frame,
+    current_frames,
     fingerprint,
     from_frame,
     from_traceback,
@@ -170,3 +173,40 @@ def test_no_garbage_is_collected_within() -> None:
     """The collector is off for just that long."""
     assert without_collector(gc.isenabled) == [False]
     assert gc.isenabled()
+
+
+class Kept:
+    """What a view has in a variable."""
+
+
+def test_look_at_all_threads_keeps_nothing_of_theirs() -> None:
+    """What their functions had goes with them, and does not wait for a collection."""
+    begun, goes = threading.Event(), threading.Event()
+    held: list[weakref.ref[Kept]] = []
+
+    def view() -> None:
+        mine = Kept()
+        held.append(weakref.ref(mine))
+        begun.set()
+        goes.wait()
+
+    def look() -> int:
+        found = current_frames()
+        return len(found)
+
+    thread = threading.Thread(target=view)
+    gc.disable()
+    try:
+        thread.start()
+        begun.wait()
+        assert look() >= 1
+        goes.set()
+        thread.join()
+        assert held[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_own_frame_is_not_among_those_of_the_threads() -> None:
+    """It would be in a circle with the variable that it is put into."""
+    assert threading.get_ident() not in current_frames()

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from slowhound.osthread import OsThread, get_ident
+from slowhound.osthread import OsThread
+from slowhound.unpatched import get_ident
 from tests.harness.waiting import eventually
 
 LONG = 3600.0
@@ -146,7 +147,8 @@ def test_no_other_signal_is_taken(threads: list[OsThread]) -> None:
 PATCHED = """
 from gevent import monkey; monkey.patch_all()
 import threading, time, _thread
-from slowhound.osthread import OsThread, get_ident, is_patched
+from slowhound.osthread import OsThread
+from slowhound.unpatched import get_ident, is_patched
 turns, idents = [], []
 def run(wait):
     idents.append((get_ident(), threading.get_native_id()))

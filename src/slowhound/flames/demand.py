@@ -18,8 +18,9 @@ from slowhound.flames.rounds import Rounds, pause
 from slowhound.flames.samples import Samples
 from slowhound.flames.splice import splice
 from slowhound.guard import guard
-from slowhound.osthread import OsThread, original
+from slowhound.osthread import OsThread
 from slowhound.record import Record
+from slowhound.unpatched import original
 from slowhound.waiting import cpu_seconds, run_queue_wait, waiting_for, warm_up
 
 # Seconds from one look to the next, on average.

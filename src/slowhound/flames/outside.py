@@ -26,8 +26,8 @@ from slowhound.caught_signals import caught_signals
 from slowhound.flames import reader
 from slowhound.frames import Frame, Stack
 from slowhound.guard import log
-from slowhound.osthread import is_patched
 from slowhound.record import Record
+from slowhound.unpatched import is_patched
 
 # Seconds that it has to end by itself, and that the process in between has after it was killed: on
 # no request's thread.

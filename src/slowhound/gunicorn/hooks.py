@@ -24,9 +24,9 @@ from slowhound import record as record_module
 from slowhound.frames import from_traceback
 from slowhound.guard import guarded
 from slowhound.gunicorn import arbiter
-from slowhound.osthread import get_ident
 from slowhound.postmortem import abort_fields
 from slowhound.record import Record, in_flight
+from slowhound.unpatched import get_ident
 
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 # A client that leaves while the view works is noticed only by asking for its socket's state

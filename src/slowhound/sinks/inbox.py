@@ -11,8 +11,8 @@ from collections import Counter
 from typing import NamedTuple
 
 from slowhound.losses import lost
-from slowhound.osthread import original
 from slowhound.report import Report
+from slowhound.unpatched import original
 
 REPORTS_LIMIT = 100
 # Ids of reports that were taken in, whose ends are of interest.

@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 
 from slowhound.guard import guard
 from slowhound.losses import lost
-from slowhound.osthread import OsThread, is_patched
+from slowhound.osthread import OsThread
 from slowhound.record import take_span
 from slowhound.report import Report
 from slowhound.sinks.otel_names import WORDS, attributes, body, plain, severity
+from slowhound.unpatched import is_patched
 
 try:
     from opentelemetry._logs import LogRecord, SeverityNumber

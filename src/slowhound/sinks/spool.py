@@ -30,9 +30,9 @@ import msgspec
 from slowhound.folder import keep_within, subfolder
 from slowhound.formats import clean, json_line
 from slowhound.losses import lost
-from slowhound.osthread import original
 from slowhound.report import Report
 from slowhound.sinks.hygiene import Groups
+from slowhound.unpatched import original
 
 FOLDER = "delivery"
 MAX_BYTES = 64 * 1024**2

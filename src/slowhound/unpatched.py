@@ -1,0 +1,27 @@
+"""What the standard library has, also where gevent has put its own in the place of that."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+
+def original(module: str, name: str) -> Any:
+    """The standard library's own ``module.name``, patched by gevent or not."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched(module):
+        return monkey.get_original(module, name)
+    return getattr(importlib.import_module(module), name)
+
+
+def is_patched() -> bool:
+    """True when gevent has replaced Python's threads: each request is a greenlet then."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def get_ident() -> int:
+    """The ident of the OS thread that calls, which all its greenlets share."""
+    ident: int = original("_thread", "get_ident")()
+    return ident
