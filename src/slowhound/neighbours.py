@@ -157,6 +157,7 @@ class Neighbour:
         with contextlib.suppress(OSError):  # then it knows less of what was reported
             # Before the cell: who sees that finds this.
             tell(self.path, summary(pending, hold, state, event))
+        with contextlib.suppress(OSError):  # then it is dead
             self._mark(pending)
         self.write(event)
         if self.deliver is not None:

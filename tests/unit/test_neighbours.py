@@ -96,6 +96,20 @@ def test_process_can_learn_what_was_reported(tmp_path: Path, clock: Later) -> No
         assert left.gil_hold == pytest.approx(events[0]["gil_hold_est"])
 
 
+def test_report_is_written_once_also_where_the_process_cannot_be_told(
+    tmp_path: Path, clock: Later
+) -> None:
+    """Its slot says that it was reported, whatever stands in the place of the file beside."""
+    events: list[dict[str, Any]] = []
+    with process(tmp_path, STUCK, slow_after=3.0) as case:
+        Path(case.path).with_suffix(".reported").mkdir()
+        neighbour = Neighbour(case.path, events.append)
+        wait_for_report(case, neighbour, clock)
+        clock.by += 2 * neighbours.LONGEST_PAUSE
+        assert neighbour.look(case.state) == []
+        assert len(events) == 1
+
+
 REPORT = Reported(7, "slow_request_1.log", "b243b292947b", 1, 2.0, loc="café.py:1:crème")
 RESTS = {
     "nothing": b"",
