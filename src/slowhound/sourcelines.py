@@ -1,25 +1,46 @@
-"""The lines of a source file, without asking the application for them."""
+"""Lines of a source file: the ones asked for, and the rest of the file is not kept.
+
+``linecache`` keeps each file that was ever asked for, whole: 36,000 lines in a worker after five
+minutes of slow requests. Their strings stay wherever there was room while a large request ran, so
+that up to 45 MiB could not be given back after it.
+"""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import linecache
 import os
+import stat
+import tokenize
+
+# A longer one was not written by people; its first line may be all of it.
+LARGEST = 8 * 1024 * 1024
 
 
-def source_lines(filename: str) -> list[str]:
-    """As ``linecache.getlines``; none where only a loader has them.
+def source_lines(filename: str, first: int, last: int) -> list[str]:
+    """Those of these numbers, counted from 1; fewer where the file ends before.
 
-    An entry of one member is a promise: of a file that is not on the disk, ``linecache`` then asks
-    the loader of its module, which may decrypt, or query a database. Python's ``traceback`` leaves
-    such entries for all that it has seen.
+    What ``linecache`` already has counts more than the disk: such as a cell of a notebook, which is
+    in no file. But an entry of one member is only a promise, for which ``linecache`` would ask the
+    loader of a module, and that may decrypt, or query a database. Python's ``traceback`` leaves
+    such entries for all that it has seen. It is left alone.
     """
-    entry = linecache.cache.get(filename, ())
-    if len(entry) == 1 and not os.path.isfile(filename):
+    first = max(first, 1)
+    entry = linecache.cache.get(filename)
+    if type(entry) is tuple and len(entry) == 4:
+        return entry[2][first - 1 : last]
+    try:
+        found = os.stat(filename)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
+            return []
+        with tokenize.open(filename) as file:
+            return list(itertools.islice(file, first - 1, last))
+    except (OSError, ValueError, SyntaxError):  # not there, no text, no encoding of Python
         return []
-    return linecache.getlines(filename)
 
 
+@functools.lru_cache(maxsize=1024)
 def source_line(filename: str, line: int) -> str:
-    """One of them, counted from 1; empty when there is none."""
-    lines = source_lines(filename)
-    return lines[line - 1] if 0 < line <= len(lines) else ""
+    """One of them; empty when there is none."""
+    return "".join(source_lines(filename, line, line)) if line > 0 else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,17 @@ def promised() -> Iterator[None]:
     linecache.cache.pop(NOWHERE, None)
 
 
-def held(code: Any) -> Any:
-    return source_places._text(code, (1, 1, 0, 4))
+def held(filename: str) -> Any:
+    return source_places._text(filename, (1, 1, 0, 4))
 
 
 @pytest.mark.parametrize(
     ("look", "nothing"),
     [
-        (lambda: source_lines(NOWHERE), []),
+        (lambda: source_lines(NOWHERE, 1, 9), []),
         (lambda: Frame(NOWHERE, 1, "view").source, ""),
         (lambda: "context_line" in sentry_event._frame(Frame(NOWHERE, 1, "view")), False),
-        (lambda: held(compile("pass", NOWHERE, "exec")), ""),
+        (lambda: held(NOWHERE), ""),
     ],
     ids=["lines", "frame", "sentry", "lock"],
 )
@@ -57,12 +58,47 @@ def test_file_on_the_disk_is_read_though_a_loader_could_be_asked(tmp_path: Path)
     file = tmp_path / "shop.py"
     file.write_text("first\nsecond\n")
     linecache.lazycache(str(file), {"__name__": "shop", "__loader__": Loader()})
-    assert source_lines(str(file)) == ["first\n", "second\n"]
+    assert source_lines(str(file), 1, 2) == ["first\n", "second\n"]
+    assert source_lines(str(file), -4, 1) == ["first\n"]
+    assert source_lines(str(file), 2, 7) == ["second\n"]
     assert source_line(str(file), 2) == "second\n"
     assert source_line(str(file), 0) == source_line(str(file), 3) == ""
 
 
 def test_what_the_application_has_loaded_is_shown() -> None:
-    """Lines that are already there need nobody."""
-    linecache.cache[NOWHERE] = (4, None, ["line\n"], NOWHERE)
-    assert source_lines(NOWHERE) == ["line\n"]
+    """Lines that are already there need nobody: a cell of a notebook is in no file."""
+    linecache.cache[NOWHERE] = (4, None, ["line\n", "next\n"], NOWHERE)
+    assert source_lines(NOWHERE, 1, 1) == ["line\n"]
+    assert source_lines(NOWHERE, 2, 5) == ["next\n"]
+
+
+def test_rest_of_the_file_is_not_kept(tmp_path: Path) -> None:
+    """Files that stay whole cost megabytes, and more by where their strings lie."""
+    file = tmp_path / "shop.py"
+    file.write_text("first\nsecond\n")
+    assert Frame(str(file), 2, "view").source == "second"
+    assert "context_line" in sentry_event._frame(Frame(str(file), 2, "view"))
+    assert held(str(file)) == "firs"
+    assert str(file) not in linecache.cache
+
+
+@pytest.mark.parametrize("line", [1, 3, 12, 20], ids=str)
+def test_sentry_gets_the_lines_around(tmp_path: Path, line: int) -> None:
+    """Five before and five after, as far as there are any."""
+    file = tmp_path / "shop.py"
+    file.write_text("".join(f"line {number}\n" for number in range(1, 21)))
+    made = sentry_event._frame(Frame(str(file), line, "view"))
+    shown = [*made["pre_context"], made["context_line"], *made["post_context"]]
+    assert made["context_line"] == f"line {line}"
+    assert shown == [f"line {at}" for at in range(max(1, line - 5), min(20, line + 5) + 1)]
+
+
+def test_what_is_no_source_is_not_read(tmp_path: Path) -> None:
+    """A code object may name any file: opening a pipe waits, and what is large takes memory."""
+    pipe, large, binary = tmp_path / "pipe", tmp_path / "large.py", tmp_path / "binary.py"
+    os.mkfifo(pipe)
+    with large.open("wb") as out:
+        out.truncate(9 * 1024 * 1024)
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path in (pipe, large, binary, tmp_path, tmp_path / "none", "nul\0"):
+        assert source_lines(str(path), 1, 5) == []

@@ -238,12 +238,12 @@ def _frame(frame: Frame) -> dict[str, Any]:
         "lineno": frame.line,
         "in_app": is_app(frame.filename),
     }
-    lines = source_lines(frame.filename)
-    at = frame.line - 1
-    if 0 <= at < len(lines):
-        made["pre_context"] = [_line(each) for each in lines[max(at - LINES_AROUND, 0) : at]]
-        made["context_line"] = _line(lines[at])
-        made["post_context"] = [_line(each) for each in lines[at + 1 : at + 1 + LINES_AROUND]]
+    before = min(frame.line - 1, LINES_AROUND)
+    lines = source_lines(frame.filename, frame.line - before, frame.line + LINES_AROUND)
+    if 0 <= before < len(lines):
+        made["pre_context"] = [_line(each) for each in lines[:before]]
+        made["context_line"] = _line(lines[before])
+        made["post_context"] = [_line(each) for each in lines[before + 1 :]]
     return made
 
 

@@ -63,7 +63,9 @@ def asked(frame: FrameType) -> Expression | None:
     thing = _inside(code, now, function) if function is not None else None
     if function is None or thing is None:
         return None
-    named = _METHOD.fullmatch(_text(frame.f_code, (thing[1], function[1], thing[3], function[3])))
+    named = _METHOD.fullmatch(
+        _text(frame.f_code.co_filename, (thing[1], function[1], thing[3], function[3]))
+    )
     return _expression(frame.f_code, thing) if named and named[1] in METHODS else None
 
 
@@ -142,16 +144,17 @@ def _entries(table: bytes) -> Iterator[_Entry]:
 
 
 def _expression(code: CodeType, place: Place) -> Expression | None:
-    text = " ".join(_text(code, place).split())
+    text = " ".join(_text(code.co_filename, place).split())
     return Expression(text, place[0]) if text and place[0] is not None else None
 
 
-def _text(code: CodeType, place: Place) -> str:
+@functools.lru_cache(maxsize=256)
+def _text(filename: str, place: Place) -> str:
     """The source at a place; empty when it is not known, or the file does not have it."""
     first, last, begin, end = place
     if first is None or last is None or begin is None or end is None:
         return ""
-    lines = [each.encode() for each in source_lines(code.co_filename)[first - 1 : last]]
+    lines = [each.encode() for each in source_lines(filename, first, last)]
     if len(lines) != last - first + 1:
         return ""
     lines[-1] = lines[-1][:end]
