@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import gunicorns
+from tests.harness import gunicorns, in_process
 from tests.harness.echo import echo_server
 from tests.harness.launch import ROOT, Launcher, Setup
 from tests.harness.postgres import Unavailable, cluster
@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 # For a loaded machine; each wait inside has its own deadline, and says what it waited for.
 SERVER_TIMEOUT = 180
 ROOT_FIXTURES = {"tmpfs", "immutable", "foreign", "unprivileged"}
+
+in_process.configure()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
