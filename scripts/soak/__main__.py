@@ -87,6 +87,7 @@ def _run(
     server = Server(folder, enabled=enabled, locals_too=number == 1)
     outside = Outside([sys.executable, "-m", "slowhound"], server.dir)
     watched = Watched([], [])
+    settle(server.port, server.workers)  # a worker that has not begun has the arbiter's handlers
     traffic = Traffic(server.port, sized, arguments.seed + number, f"soak{number}")
     try:
         if enabled:

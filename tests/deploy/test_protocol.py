@@ -23,9 +23,10 @@ REFUSED = {
     "transfer coding": b"POST /refused/ HTTP/1.1\r\nTransfer-Encoding: odd\r\n" + HEAD,
     "two lengths": b"POST /refused/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n" + HEAD,
 }
-# The request and the response as far as Gunicorn knows them, and slowhound's own bookkeeping.
+# The request and the response as far as Gunicorn knows them, slowhound's own bookkeeping, and a
+# collection of garbage, which comes when it likes.
 UNSEEN = re.compile(
-    r"event_type|req_\w+|resp_status|g_\w+|w_\w+|ts|host|pid|rec_\w+|seq|v|resp_outcome"
+    r"event_type|req_\w+|resp_status|g_\w+|w_\w+|ts|host|pid|rec_\w+|seq|v|resp_outcome|gc_time"
 )
 
 

@@ -87,8 +87,13 @@ def test_c_call_that_holds_the_gil_is_put_down_to_its_request_afterwards(
     site.wait_report("/waits/in_sleep/power-victim/")
     culprit = ask(site, "power", "/gil/power/power/")
     where = loc("views/gil.py", "power", "power")
-    told = site.wait_event(deadline=DEADLINE, event_type="stall", stall_kind="gil", stall_in=where)
-    assert not culprit.events("slow", *TERMINAL)
+    try:
+        told = site.wait_event(
+            deadline=DEADLINE, event_type="stall", stall_kind="gil", stall_in=where
+        )
+        assert not culprit.events("slow", *TERMINAL)
+    finally:
+        culprit.let_go()
     event = culprit.wait_end()
     site.gate(victim.name).open()
     robbed = victim.wait_end()
@@ -119,7 +124,7 @@ def test_only_request_of_the_thread_is_reported_while_it_holds_the_gil(
         slow, report = seen_while_it_is_stuck(held)
     finally:
         held.let_go()
-    where = loc("views/gil.py", "native", "_native_until")
+    where = loc("views/gil.py", "native", "_native_until_seen")
     assert check_reported_once(held, slow, report, where)["resp_view"] == "gil-native"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -17,6 +19,7 @@ from tests.harness.client import Address
 from tests.harness.launch import Launcher, Setup
 from tests.harness.process import Process
 from tests.harness.site import Site
+from tests.harness.waiting import DEADLINE
 
 REQUIREMENT = "uwsgi==2.0.31"
 # A master that is asked to end ends its workers, as every other server does.
@@ -74,3 +77,12 @@ def listening(process: Process) -> Callable[[], Address | None]:
         return Address("127.0.0.1", int(found[1])) if found and ready else None
 
     return address
+
+
+def statuses(stats: Path) -> list[str]:
+    """What each worker does ("idle", "busy"), from the socket that ``--stats`` names."""
+    with socket.socket(socket.AF_UNIX) as wire:
+        wire.settimeout(DEADLINE)
+        wire.connect(str(stats))
+        said = b"".join(iter(lambda: wire.recv(65536), b""))
+    return [worker["status"] for worker in json.loads(said)["workers"]]

@@ -8,31 +8,54 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
-from operator import not_
+from operator import itemgetter, not_
 
 from django.http import HttpRequest, HttpResponse
 
+from slowhound import recorder
 from tests.site.gates import wait_at
 from tests.site.options import SCRATCH
 
-# Seconds of CPU of a call that nothing can end before its time.
-HOLD = 5.0
-# As many looks for the test's file take 20 seconds of CPU, should the test never make it.
+# Seconds of CPU of one step of a call; so many steps take 20, should the test never end it.
+STEP, MOST_STEPS = 0.05, 400
+# As many looks for the test's file, and nothing else, take as long.
 MOST_LOOKS = 30_000_000
 
 
 def _begun(name: str) -> None:
     """Tells the test that from here on it may look."""
     (SCRATCH / f"{name}.begun").touch()
+    _hound_sleeps()
 
 
-def _size(call: Callable[[int], object], small: int, *, seconds: float = HOLD) -> int:
-    """With which number `call` takes this long here; `small` takes some milliseconds."""
+def _hound_sleeps() -> None:
+    """Waits for that: who held the GIL is not told when the hound was at its chores.
+
+    It may wait for a disk in them.
+    """
+    active = recorder.get()
+    while active is not None and active.watch.starvation.holders.wanted is None:
+        time.sleep(0.001)
+
+
+def _size(call: Callable[[int], object], small: int) -> int:
+    """With which number `call` takes as long as a step; `small` takes some milliseconds."""
     begun = time.thread_time()
     call(small)
-    return int(small * seconds / (time.thread_time() - begun))
+    return max(int(small * STEP / (time.thread_time() - begun)), 1)
+
+
+def _until_seen(name: str, steps: Iterable[object]) -> Iterator[bool]:
+    """Makes the steps, and after each looks whether the test has made its file; True when it has.
+
+    With steps in C, too, `any` of it runs no bytecode, and keeps the GIL until the test ends it.
+    """
+    access = ctypes.PyDLL(None).access
+    path = os.fsencode(SCRATCH / f"{name}.seen")
+    looks = zip(steps, map(access, repeat(path), repeat(0)), strict=False)
+    return map(not_, map(itemgetter(1), looks))
 
 
 def _pairs(count: int) -> list[tuple[tuple[int, ...], int]]:
@@ -42,9 +65,10 @@ def _pairs(count: int) -> list[tuple[tuple[int, ...], int]]:
 
 
 def sort(_request: HttpRequest, name: str) -> HttpResponse:
-    pairs = _pairs(_size(lambda count: _pairs(count).sort(), 500))
+    pairs = _pairs(_size(lambda count: sorted(_pairs(count)), 50))
+    steps = _until_seen(name, map(sorted, repeat(pairs, MOST_STEPS)))
     _begun(name)
-    pairs.sort()  # mark: sort
+    any(steps)  # mark: sort
     return HttpResponse("sorted")
 
 
@@ -52,30 +76,31 @@ def regex(_request: HttpRequest, name: str) -> HttpResponse:
     """Catastrophic: each of the words is tried in all the ways to part it."""
     tried = re.compile(r"(a+)+$")
     word = "a" * 12 + "b"
-    text = word * _size(lambda words: tried.search(word * words), 20)
+    text = word * _size(lambda words: tried.search(word * words), 5)
+    steps = _until_seen(name, map(tried.search, repeat(text, MOST_STEPS)))
     _begun(name)
-    tried.search(text)  # mark: regex
+    any(steps)  # mark: regex
     return HttpResponse("no match")
 
 
 def power(_request: HttpRequest, name: str) -> HttpResponse:
     modulus = (1 << 20_000) - 3
-    exponent = (1 << _size(lambda bits: pow(3, (1 << bits) - 1, modulus), 300)) - 1
+    exponent = (1 << _size(lambda bits: pow(3, (1 << bits) - 1, modulus), 30)) - 1
+    steps = _until_seen(name, map(pow, repeat(3, MOST_STEPS), repeat(exponent), repeat(modulus)))
     _begun(name)
-    pow(3, exponent, modulus)  # mark: power
+    any(steps)  # mark: power
     return HttpResponse("raised")
 
 
-def _native_until(path: bytes) -> None:
-    """Calls of C code without an end: no bytecode is run between them, and the GIL is kept."""
-    access = ctypes.PyDLL(None).access
-    any(map(not_, map(access, repeat(path, MOST_LOOKS), repeat(0))))  # mark: native
+def _native_until_seen(name: str) -> None:
+    """Nothing but looks for the test's file."""
+    any(_until_seen(name, repeat(None, MOST_LOOKS)))  # mark: native
 
 
 def native(_request: HttpRequest, name: str) -> HttpResponse:
     """Burns CPU until the test makes a file."""
     _begun(name)
-    _native_until(os.fsencode(SCRATCH / f"{name}.seen"))
+    _native_until_seen(name)
     return HttpResponse("let go")
 
 
@@ -108,7 +133,9 @@ def in_background(_request: HttpRequest, name: str) -> HttpResponse:
     def hold() -> None:
         (SCRATCH / f"{name}.thread").write_text(f"{threading.get_native_id()}\n")
         wait_at(name)
-        _native_until(os.fsencode(SCRATCH / f"{name}.seen"))
+        _hound_sleeps()
+        _native_until_seen(name)
+        wait_at(f"{name}-over")  # one that has ended is not named
 
     threading.Thread(target=hold, name="nightly-import", daemon=True).start()
     return HttpResponse("started")
