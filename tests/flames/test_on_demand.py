@@ -88,12 +88,13 @@ def written(site: Site, answer: Response) -> Profile:
 
 
 def hottest(found: Profile) -> str:
-    """The innermost function with the largest share."""
+    """The application's innermost function with the largest share; servers wait as they like."""
     shares: Counter[str] = Counter()
     for sample in found.samples:
         stack = found.stacks[sample.stack]
         inner = [found.frames[each] for each in stack if found.frames[each].kind == "app"]
-        shares[inner[-1].name if inner else "-"] += sample.weight  # type: ignore[assignment]
+        if inner:
+            shares[inner[-1].name] += sample.weight  # type: ignore[assignment]
     return shares.most_common(1)[0][0]
 
 

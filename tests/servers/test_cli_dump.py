@@ -241,7 +241,9 @@ def test_background_thread_that_holds_the_gil_is_shown(
     assert ("no stack can be read" in said.err) == (not can_read)
     if can_read:
         assert re.match(rf"  its last known stack, \d\.\d s old, {BY[READ_BY]} ", block)
-        assert re.search(r"^    tests/site/views/gil.py:\d+:_native_until_seen$", block, re.MULTILINE)
+        assert re.search(
+            r"^    tests/site/views/gil\.py:\d+:_native_until_seen$", block, re.MULTILINE
+        )
     else:
         assert block == "  no stack is known\n\n"
     let_go()

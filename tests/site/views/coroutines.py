@@ -17,6 +17,7 @@ from tests.site.gates import LONGEST, wait_at
 from tests.site.models import Author
 from tests.site.options import SCRATCH
 from tests.site.views.errors import OhNoes
+from tests.site.views.gil import until_the_hound_sleeps
 
 PAUSE = 0.05
 
@@ -128,6 +129,7 @@ async def power(_request: HttpRequest, gate: str) -> HttpResponse:
     pow(3, (1 << 300) - 1, modulus)
     exponent = (1 << int(300 * 3 / (time.thread_time() - begun))) - 1
     await at_gate(gate)
+    until_the_hound_sleeps()
     pow(3, exponent, modulus)  # mark: power
     # Still at work when the hound has its turn; who has ended by then cannot be told from others.
     end = time.thread_time() + 0.3

@@ -27,11 +27,11 @@ MOST_LOOKS = 30_000_000
 def _begun(name: str) -> None:
     """Tells the test that from here on it may look."""
     (SCRATCH / f"{name}.begun").touch()
-    _hound_sleeps()
+    until_the_hound_sleeps()
 
 
-def _hound_sleeps() -> None:
-    """Waits for that: who held the GIL is not told when the hound was at its chores.
+def until_the_hound_sleeps() -> None:
+    """Who held the GIL is not told when the hound was at its chores.
 
     It may wait for a disk in them.
     """
@@ -133,7 +133,7 @@ def in_background(_request: HttpRequest, name: str) -> HttpResponse:
     def hold() -> None:
         (SCRATCH / f"{name}.thread").write_text(f"{threading.get_native_id()}\n")
         wait_at(name)
-        _hound_sleeps()
+        until_the_hound_sleeps()
         _native_until_seen(name)
         wait_at(f"{name}-over")  # one that has ended is not named
 
