@@ -12,7 +12,6 @@ import itertools
 import linecache
 import os
 import stat
-import tokenize
 
 # A longer one was not written by people; its first line may be all of it.
 LARGEST = 8 * 1024 * 1024
@@ -25,6 +24,8 @@ def source_lines(filename: str, first: int, last: int) -> list[str]:
     in no file. But an entry of one member is only a promise, for which ``linecache`` would ask the
     loader of a module, and that may decrypt, or query a database. Python's ``traceback`` leaves
     such entries for all that it has seen. It is left alone.
+
+    All is read as UTF-8: a file may name an encoding that is the application's own code.
     """
     first = max(first, 1)
     entry = linecache.cache.get(filename)
@@ -34,9 +35,9 @@ def source_lines(filename: str, first: int, last: int) -> list[str]:
         found = os.stat(filename)
         if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
             return []
-        with tokenize.open(filename) as file:
+        with open(filename, encoding="utf-8-sig", errors="replace") as file:
             return list(itertools.islice(file, first - 1, last))
-    except (OSError, ValueError, SyntaxError):  # not there, no text, no encoding of Python
+    except (OSError, ValueError):  # not there, no name of a file
         return []
 
 

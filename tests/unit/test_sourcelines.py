@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import linecache
 import os
 from collections.abc import Callable, Iterator
@@ -95,10 +96,30 @@ def test_sentry_gets_the_lines_around(tmp_path: Path, line: int) -> None:
 
 def test_what_is_no_source_is_not_read(tmp_path: Path) -> None:
     """A code object may name any file: opening a pipe waits, and what is large takes memory."""
-    pipe, large, binary = tmp_path / "pipe", tmp_path / "large.py", tmp_path / "binary.py"
+    pipe, large = tmp_path / "pipe", tmp_path / "large.py"
     os.mkfifo(pipe)
     with large.open("wb") as out:
         out.truncate(9 * 1024 * 1024)
-    binary.write_bytes(b"\xff\xfe\x00")
-    for path in (pipe, large, binary, tmp_path, tmp_path / "none", "nul\0"):
+    for path in (pipe, large, tmp_path, tmp_path / "none", "nul\0"):
         assert source_lines(str(path), 1, 5) == []
+
+
+def test_encoding_of_the_application_is_not_asked(tmp_path: Path) -> None:
+    """A file may say that only the application can read it; what is no UTF-8 is shown as such."""
+    asked: list[str] = []
+
+    def search(name: str) -> None:
+        asked.append(name)
+
+    codecs.register(search)
+    try:
+        file = tmp_path / "shop.py"
+        file.write_bytes(b"\xef\xbb\xbf# coding: secret\ngr\xfcn = 1\nblue = 2\n")
+        assert source_lines(str(file), 1, 3) == [
+            "# coding: secret\n",
+            "gr\ufffdn = 1\n",
+            "blue = 2\n",
+        ]
+    finally:
+        codecs.unregister(search)
+    assert asked == []
