@@ -285,6 +285,7 @@ def render(stack: Stack) -> str:
     lines = []
     for frame in stack:
         lines.append(f'  File "{frame.filename}", line {frame.line}, in {frame.function}')
-        if frame.source:
-            lines.append(f"    {frame.source}")
+        line = frame.source
+        if line:
+            lines.append(f"    {line}")
     return "\n".join(lines)

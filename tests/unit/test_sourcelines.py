@@ -104,6 +104,48 @@ def test_what_is_no_source_is_not_read(tmp_path: Path) -> None:
         assert source_lines(str(path), 1, 5) == []
 
 
+def test_file_without_an_end_or_with_secrets_is_not_read() -> None:
+    """Those of ``/proc`` are regular, and have no size."""
+    for name in ("pagemap", "environ"):
+        assert source_lines(f"/proc/self/{name}", 1, 1) == []
+
+
+def test_name_of_no_file_is_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``exec`` calls its source ``<string>``; somebody may have uploaded a file of that name."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("<string>", "shop.py"):
+        (tmp_path / name).write_text("uploaded\n")
+        assert source_line(name, 1) == ""
+
+
+def test_long_line_is_cut(tmp_path: Path) -> None:
+    """Else 900 frames in one of 500 KiB are 450 MB; the next line is found all the same."""
+    file = tmp_path / "shop.py"
+    file.write_text("a = '" + "x" * 500_000 + "'\nb = lock\n")
+    assert source_line(str(file), 1) == ("a = '" + "x" * 500_000)[:1000]
+    assert source_line(str(file), 2) == "b = lock\n"
+    assert source_places._text(str(file), (1, 1, 4, 9)) == ""
+    assert source_places._text(str(file), (2, 2, 4, 8)) == "lock"
+    linecache.cache[NOWHERE] = (4, None, ["y" * 5000, None], NOWHERE)  # type: ignore[list-item]
+    assert source_lines(NOWHERE, 1, 2) == ["y" * 1000]
+
+
+def test_file_that_comes_later_is_found(tmp_path: Path) -> None:
+    """What could not be read is tried again: a worker may have had no descriptor left."""
+    file = tmp_path / "shop.py"
+    assert source_line(str(file), 1) == held(str(file)) == ""
+    file.write_text("pass\n")
+    assert source_line(str(file), 1) == "pass\n"
+    assert held(str(file)) == "pass"
+
+
+def test_columns_are_not_counted_in_what_is_no_utf8(tmp_path: Path) -> None:
+    """There a letter is one byte, and another text would be taken for the lock's name."""
+    file = tmp_path / "shop.py"
+    file.write_bytes("# coding: latin-1\nd['\xe9'], lock\n".encode("latin-1"))
+    assert source_places._text(str(file), (2, 2, 8, 12)) == ""
+
+
 def test_encoding_of_the_application_is_not_asked(tmp_path: Path) -> None:
     """A file may say that only the application can read it; what is no UTF-8 is shown as such."""
     asked: list[str] = []
