@@ -41,7 +41,7 @@ def source_lines(filename: str, first: int, last: int) -> list[str]:
     if not os.path.isabs(filename):  # as "<string>", which may be a file of that name
         return []
     try:
-        with os.fdopen(_open(filename), encoding="utf-8-sig", errors="replace") as file:
+        with os.fdopen(_open(filename), encoding="utf-8", errors="replace") as file:
             return list(_read(file, first, last))
     except (OSError, ValueError):  # not there, no name of a file, no file of source
         return []
@@ -63,8 +63,10 @@ def _open(filename: str) -> int:
 
 def _read(file: TextIO, first: int, last: int) -> Iterator[str]:
     next(itertools.islice(file, first - 1, first - 1), None)  # the lines before it
-    for _ in range(first, last + 1):
+    for number in range(first, last + 1):
         line = piece = file.readline(LONGEST)
+        if number == 1:  # a byte order mark; the codec that knows it may have to be imported yet
+            line = line.removeprefix("\ufeff")
         if not line:
             return
         while piece and not piece.endswith("\n"):
