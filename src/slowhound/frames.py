@@ -69,9 +69,15 @@ def current_frames() -> dict[int, FrameType]:
     stay until the collector runs. CPython before 3.12.7 even died of that, by a memoryview in such
     a circle (https://github.com/python/cpython/issues/111211).
     """
-    frames: dict[int, FrameType] = without_collector(sys._current_frames)[0]
-    frames.pop(get_ident(), None)
+    frames: dict[int, FrameType] = frames_after()[-1]
     return frames
+
+
+def frames_after(*calls: Callable[[], Any]) -> list[Any]:
+    """The results of ``calls``, and in the same step, the last one, ``current_frames()``."""
+    found = without_collector(*calls, sys._current_frames)
+    found[-1].pop(get_ident(), None)
+    return found
 
 
 def outwards(frame: FrameType | None, most: int = DEEPEST) -> list[FrameType]:

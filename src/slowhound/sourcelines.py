@@ -18,10 +18,13 @@ from typing import TextIO
 # Bytes of a file, and characters of a line. What is longer was not written by people: 900 frames in
 # one line of 500 KiB took 1.8 GB of memory for one report.
 LARGEST, LONGEST = 8 * 1024 * 1024, 1000
-# Not to wait for the other end of a pipe, nor to take a terminal, nor to be left to a child.
-_FLAGS = os.O_RDONLY
-for _name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC"):  # Windows has none of them
-    _FLAGS |= getattr(os, _name, 0)
+# Not to be left to a child, nor to wait for the other end of a pipe, nor to take a terminal.
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+)
 
 
 def source_lines(filename: str, first: int, last: int) -> list[str]:
@@ -84,5 +87,6 @@ def source_line(filename: str, line: int) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _kept(filename: str, line: int) -> str:
-    found = source_lines(filename, line, line) if line > 0 else []
-    return found[0]
+    if line < 1:
+        raise LookupError("lines are counted from 1")
+    return source_lines(filename, line, line)[0]

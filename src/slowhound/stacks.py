@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -13,11 +12,10 @@ from slowhound import tasks
 from slowhound.frames import (
     Stack,
     current_frames,
+    frames_after,
     from_frame,
-    without_collector,
 )
 from slowhound.record import Record
-from slowhound.unpatched import get_ident
 
 ATTEMPTS = 3
 WithFrame = Callable[[FrameType], None]
@@ -110,8 +108,7 @@ def _of_greenlet(record: Record) -> FrameType | None:
         return None
     # In one step: no other greenlet of the thread can begin to run between the two. Where one did,
     # two stacks of 34,000 were another's.
-    frame, frames = without_collector(partial(getattr, greenlet, "gr_frame"), sys._current_frames)
-    frames.pop(get_ident(), None)  # see ``current_frames``
+    frame, frames = frames_after(partial(getattr, greenlet, "gr_frame"))
     found: FrameType | None = frame if frame is not None else frames.get(record.thread_id)
     return found
 

@@ -118,23 +118,12 @@ def test_stream_is_not_finished_before_its_end(site: Site, server: Asgi) -> None
     assert event["resp_outcome"] == "ok"
 
 
-def test_stream_that_breaks_is_an_error(site: Site, server: Asgi) -> None:
+def test_stream_that_breaks_is_an_error(site: Site, server: Asgi, fresh: Start) -> None:
     """A body whose source raises after its first bytes ends as an error, with the exception."""
     if server.name == "daphne":
-        pytest.skip("has a server of its own")
-    stream_that_breaks(site)
-
-
-def test_stream_that_breaks_under_daphne(fresh: Start) -> None:
-    """The same, in a server of its own.
-
-    Daphne 4.2 answers it by an exception in the loop that sees after all its requests, with
-    slowhound and without. That ends the loop: no request that fails later is answered.
-    """
-    stream_that_breaks(fresh("daphne"))
-
-
-def stream_that_breaks(site: Site) -> None:
+        # It answers by an exception in the loop that sees after all its requests, with slowhound
+        # and without. That ends the loop (4.2): no request that fails later is answered.
+        site = fresh("daphne")
     wire = site.open("/parts-break/")
     wire.read_until(b"two")
     event = site.terminal(wire.agent)

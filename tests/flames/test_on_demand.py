@@ -88,13 +88,13 @@ def written(site: Site, answer: Response) -> Profile:
 
 
 def hottest(found: Profile) -> str:
-    """The application's innermost function with the largest share; servers wait as they like."""
+    """The innermost function that ran for longest; a server waits as long as it likes."""
     shares: Counter[str] = Counter()
     for sample in found.samples:
         stack = found.stacks[sample.stack]
         inner = [found.frames[each] for each in stack if found.frames[each].kind == "app"]
-        if inner:
-            shares[inner[-1].name] += sample.weight  # type: ignore[assignment]
+        if sample.state == "running":
+            shares[inner[-1].name if inner else "-"] += sample.weight  # type: ignore[assignment]
     return shares.most_common(1)[0][0]
 
 

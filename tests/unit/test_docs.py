@@ -463,7 +463,7 @@ def test_soak_is_shown_for_each_python_and_passed() -> None:
     rows = re.findall(r"^\| 3\.1\d\.\d+ \|.*$", page, re.MULTILINE)
     names, *runs = [[cell.strip() for cell in row.split("|")[1:-1]] for row in (header[0], *rows)]
     found = [dict(zip(names, run, strict=True)) for run in runs]
-    assert [each["Python"].rpartition(".")[0] for each in found] == list(SUPPORTED)
+    assert [each["Python"].rpartition(".")[0] for each in found] == SUPPORTED
     for each in found:
         shown = [each[name] for name in ("minutes", "wrong", "EINTR", "deaths", "result")]
         assert shown == ["10", "0", "0", "0", "passed"]

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-from slowhound.sourcelines import LONGEST, source_lines
+from slowhound.sourcelines import LONGEST, source_line, source_lines
 
 # First and last line, first and last column, in bytes of UTF-8; as ``co_positions`` has them.
 Place = tuple[int | None, int | None, int | None, int | None]
@@ -150,24 +150,18 @@ def _expression(code: CodeType, place: Place) -> Expression | None:
 
 def _text(filename: str, place: Place) -> str:
     """The source at a place; empty when it is not known, or the file does not have it."""
-    try:
-        return _kept_text(filename, place)
-    except LookupError:  # now; it may be there the next time
-        return ""
-
-
-@functools.lru_cache(maxsize=256)
-def _kept_text(filename: str, place: Place) -> str:
     first, last, begin, end = place
     if first is None or last is None or begin is None or end is None:
-        raise LookupError("no place")
-    found = source_lines(filename, first, last)
+        return ""
+    # One line is mostly all, and is remembered.
+    one = first == last
+    found = [source_line(filename, first)] if one else source_lines(filename, first, last)
     # Cut ones, and what is no UTF-8, where the columns count other bytes.
     if any(len(each) >= LONGEST or "\ufffd" in each for each in found):
-        raise LookupError("no line to count columns in")
+        return ""
     lines = [each.encode() for each in found]
     if len(lines) != last - first + 1:
-        raise LookupError("no such line")
+        return ""
     lines[-1] = lines[-1][:end]
     lines[0] = lines[0][begin:]
     return b"".join(lines).decode(errors="replace")

@@ -105,9 +105,10 @@ def native(_request: HttpRequest, name: str) -> HttpResponse:
 
 
 def native_later(_request: HttpRequest, name: str) -> HttpResponse:
-    """The same, but at first it sleeps for long enough to be seen."""
+    """The same, but at first it sleeps for long enough to be seen, and is seen nowhere else."""
     time.sleep(0.7)
-    return native(_request, name)
+    _native_until_seen(name)
+    return HttpResponse("let go")
 
 
 def lock(_request: HttpRequest, name: str) -> HttpResponse:
