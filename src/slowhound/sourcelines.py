@@ -87,6 +87,4 @@ def source_line(filename: str, line: int) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _kept(filename: str, line: int) -> str:
-    if line < 1:
-        raise LookupError("lines are counted from 1")
     return source_lines(filename, line, line)[0]
