@@ -9,12 +9,16 @@ PYTEST_ARGS ?=
 PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile
 SOAK_ARGS ?=
 MATRIX_ARGS ?=
+DRIFT_ARGS ?=
+UPDATE_ARGS ?=
 
 .DEFAULT_GOAL := fast
 .DELETE_ON_ERROR:
-.PHONY: fast check test demo bench soak matrix screenshots dist clean format
+# Two of them at once would write into one environment.
+.NOTPARALLEL:
+.PHONY: fast check test demo bench soak matrix drift update screenshots dist clean format system
 
-fast: check $(VENV)/.has-test  ## what to run before a commit: check, and the quick tests
+fast: check  ## what to run before a commit: check, and the quick tests
 	@$(PYTEST) -m "not slow and not server" $(PYTEST_ARGS)
 
 check: $(VENV)/.has-dev  ## lint, formatting, types, layers
@@ -23,8 +27,7 @@ check: $(VENV)/.has-dev  ## lint, formatting, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(VENV)/.has-test  ## the whole suite; nothing is printed after pytest's own last line
-	@scripts/system-packages.sh test
+test: system $(VENV)/.has-test $(VENV)/.has-apart  ## the whole suite; pytest prints the last line
 	@$(PYTEST) $(PYTEST_ARGS)
 
 demo: $(VENV)/.has-demo  ## the example site under Gunicorn, with real traffic
@@ -37,12 +40,17 @@ bench: $(VENV)/.has-test  ## what slowhound costs
 soak: $(VENV)/.has-soak  ## tries to harm a worker by all that has crashed CPython; 10 minutes
 	@$(BIN)/python scripts/soak $(SOAK_ARGS)
 
-screenshots: $(VENV)/.has-test  ## the pictures in the docs, made anew by the tests of pages
-	@scripts/system-packages.sh test
+screenshots: system $(VENV)/.has-test  ## the pictures in the docs, made anew by the tests of pages
 	@SLOWHOUND_SCREENSHOTS=1 $(BIN)/python -m pytest tests/pages $(PYTEST_ARGS)
 
 matrix:  ## the suite on other Pythons, Djangos and Gunicorns
 	@$(PYTHON) scripts/matrix.py $(MATRIX_ARGS)
+
+drift:  ## the suite with the newest, and with the lowest versions that pyproject.toml allows
+	@$(PYTHON) scripts/matrix.py --drift $(DRIFT_ARGS)
+
+update: $(VENV)/.has-dev  ## moves the lock files in requirements/ to today's newest versions
+	@scripts/update.sh $(BIN)/uv $(UPDATE_ARGS)
 
 dist: $(VENV)/.has-dev  ## wheel and sdist
 	rm -rf dist
@@ -56,16 +64,14 @@ clean:  ## removes all that the targets above made
 	rm -rf $(VENV) dist build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Debian's python3 comes without ensurepip; its pip can still fill an environment from outside.
-$(BIN)/python:
-	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
-		$(PYTHON) -m venv $(VENV); \
-	else \
-		$(PYTHON) -m venv --without-pip $(VENV) && \
-		$(PYTHON) -m pip --quiet --python $@ install pip; \
-	fi
+system:
+	@scripts/system-packages.sh test
 
-# One stamp for each extra of pyproject.toml: demo, test, soak, dev.
-$(VENV)/.has-%: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+# One stamp for each lock file in requirements/; what dev.txt names includes test.txt's, and so on.
+$(VENV)/.has-%: requirements/%.txt pyproject.toml scripts/install.sh
+	@PYTHON='$(PYTHON)' VENV='$(VENV)' scripts/install.sh $*
+	@touch $@
+
+$(VENV)/.has-apart: $(wildcard requirements/apart/*.txt) $(VENV)/.has-test
+	@PYTHON='$(PYTHON)' VENV='$(VENV)' scripts/install.sh apart
 	@touch $@

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,29 +55,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def packages(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Path]:
-    """Put a released package into a folder of its own, once; skip where pip cannot."""
-    cache = getattr(request.config, "cache", None)
-    base = cache.mkdir("slowhound-packages") if cache else tmp_path_factory.mktemp("packages")
-
-    def provide(requirement: str) -> Path:
-        try:
-            return gunicorns.install(requirement, base / requirement.replace("==", "-"))
-        except gunicorns.Unavailable as reason:
-            pytest.skip(str(reason))
-
-    return provide
-
-
 @pytest.fixture(scope="session", params=gunicorns.VERSIONS)
-def gunicorn(request: pytest.FixtureRequest, packages: Callable[[str], Path]) -> str:
+def gunicorn(request: pytest.FixtureRequest) -> str:
     """Both versions of Gunicorn, one after the other, for Setup's `gunicorn`."""
     version: str = request.param
-    if version == "23" and gunicorns.VARIABLE not in os.environ:
-        os.environ[gunicorns.VARIABLE] = str(packages(f"gunicorn=={gunicorns.OLD}"))
+    gunicorns.folder_of(version)  # it skips where there is none
     return version
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.harness import gunicorns
 from tests.harness.client import Address
 from tests.harness.launch import ROOT, gunicorn_address
 from tests.harness.process import Process
@@ -151,10 +152,9 @@ def moved(start: Start) -> Run:
 
 
 @pytest.fixture(scope="module")
-def before(start: Start, packages: Callable[[str], Path]) -> Run:
+def before(start: Start) -> Run:
     """Under the package it was written for."""
-    folder = packages("gunicorn-django-canonical-logs==0.0.10")
-    return visit(start(ORIGINAL, path=str(folder)))
+    return visit(start(ORIGINAL, path=str(gunicorns.apart("canonical-logs"))))
 
 
 def order(line: Line) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from slowhound.boxes import survey
-from tests.harness import gunicorns, uwsgi
+from tests.harness import uwsgi
 from tests.harness.accounts import boxes, check_once, counted, terminal_events
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
@@ -27,17 +26,9 @@ Serve = Callable[..., Site]
 
 
 @pytest.fixture(scope="session")
-def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def program() -> Path:
     """A real uWSGI."""
-    cache = getattr(request.config, "cache", None)
-    base = cache.mkdir("slowhound-packages") if cache else tmp_path_factory.mktemp("packages")
-    version = (
-        f"{uwsgi.REQUIREMENT.replace('==', '-')}-py{sys.version_info[0]}.{sys.version_info[1]}"
-    )
-    try:
-        return uwsgi.install(base / version)
-    except gunicorns.Unavailable as reason:
-        pytest.skip(str(reason))
+    return uwsgi.installed()
 
 
 @pytest.fixture

@@ -1,0 +1,96 @@
+#!/bin/sh
+# Fills a virtual environment with exactly what a lock file in requirements/ names, each file checked
+# by its hash, and with the project itself.
+#
+#   scripts/install.sh demo|test|soak|dev        what requirements/NAME.txt names
+#   scripts/install.sh apart                     what tests start beside that: requirements/apart/
+#
+# PYTHON is the interpreter (python3), VENV the folder (.venv). What cannot be done is said in one
+# line; what pip said about it is in VENV/install.log.
+set -eu
+cd "$(dirname "$0")/.."
+
+PYTHON=${PYTHON:-python3}
+VENV=${VENV:-.venv}
+
+fail() {
+    echo "slowhound: $*" >&2
+    exit 1
+}
+
+check_python() {
+    command -v "$PYTHON" >/dev/null 2>&1 || fail "there is no $PYTHON on this machine"
+    # Written for any version, so that an old one can say so.
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+        fail "Python 3.11 or newer is needed, $PYTHON is $("$PYTHON" --version 2>&1 | tail -n 1);" \
+            "name another one: make PYTHON=/path/to/python3.11"
+    has_pip || "$PYTHON" -c 'import ensurepip' 2>/dev/null ||
+        fail "$PYTHON has no pip (on Debian: apt install python3-pip)"
+}
+
+has_pip() {
+    "$PYTHON" -m pip --version >/dev/null 2>&1
+}
+
+# Debian's python3 has pip, but not ensurepip; other Pythons may have it the other way round.
+make_environment() {
+    if "$VENV/bin/python" -c '' 2>/dev/null; then return; fi
+    if has_pip; then without=--without-pip; else without=; fi
+    "$PYTHON" -m venv --clear $without "$VENV" ||
+        fail "$PYTHON cannot make a virtual environment in $VENV"
+}
+
+run_pip() {
+    if has_pip; then
+        "$PYTHON" -m pip --python "$VENV/bin/python" "$@"
+    else
+        "$VENV/bin/python" -m pip "$@"
+    fi
+}
+
+# pip NAME ARGUMENT...: NAME is what is installed, in words.
+pip() {
+    what=$1
+    log=$VENV/install.log
+    shift
+    if run_pip --disable-pip-version-check install --quiet "$@" >"$log" 2>&1; then return; fi
+    if grep -q -e 'connection broken' -e 'Max retries exceeded' -e 'ConnectTimeout' "$log"; then
+        fail "$what cannot be installed: no package index can be reached (pip's words: $log)"
+    fi
+    fail "$what cannot be installed: $(grep '^ERROR' "$log" | tail -n 1 | cut -c 8-240)" \
+        "(all of pip's words: $log)"
+}
+
+# Only files that were built: what is built here would use a compiler, and tools of today's versions.
+locked() {
+    pip "requirements/$1.txt" --require-hashes --only-binary :all: -r "requirements/$1.txt"
+    pip slowhound --no-deps --no-build-isolation --editable .
+}
+
+# apart NAME ARGUMENT...: by the name of the folder slowhound knows that it is no application's.
+apart() {
+    target=$VENV/apart/$1/site-packages
+    lock=requirements/apart/$1.txt
+    shift
+    if cmp -s "$lock" "$target.lock"; then return; fi
+    rm -rf "$target"
+    pip "$lock" --require-hashes --no-deps --target "$target" "$@" -r "$lock"
+    cp "$lock" "$target.lock"
+}
+
+has_compiler() {
+    command -v gcc >/dev/null 2>&1 || command -v cc >/dev/null 2>&1
+}
+
+check_python
+make_environment
+case "${1:-}" in
+demo | test | soak | dev) locked "$1" ;;
+apart)
+    apart gunicorn-23
+    apart canonical-logs
+    # Released as source only.
+    if has_compiler; then apart uwsgi --no-build-isolation; fi
+    ;;
+*) fail "usage: scripts/install.sh demo|test|soak|dev|apart" ;;
+esac
