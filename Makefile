@@ -34,7 +34,7 @@ demo: $(VENV)/.has-demo  ## the example site under Gunicorn, with real traffic
 	@$(BIN)/python example/demo.py
 
 bench: $(VENV)/.has-test  ## what slowhound costs
-	@scripts/system-packages.sh bench
+	@PYTHON='$(PYTHON)' scripts/system-packages.sh bench
 	@$(BIN)/python -m bench
 
 soak: $(VENV)/.has-soak  ## tries to harm a worker by all that has crashed CPython; 10 minutes
@@ -46,8 +46,8 @@ screenshots: system $(VENV)/.has-test  ## the pictures in the docs, made anew by
 matrix:  ## the suite on other Pythons, Djangos and Gunicorns
 	@$(PYTHON) scripts/matrix.py $(MATRIX_ARGS)
 
-drift:  ## the suite with the newest, and with the lowest versions that pyproject.toml allows
-	@$(PYTHON) scripts/matrix.py --drift $(DRIFT_ARGS)
+drift: $(VENV)/.has-dev  ## the suite with the newest, and with the lowest versions that pyproject.toml allows
+	@$(PYTHON) scripts/drift.py $(DRIFT_ARGS)
 
 update: $(VENV)/.has-dev  ## moves the lock files in requirements/ to today's newest versions
 	@scripts/update.sh $(BIN)/uv $(UPDATE_ARGS)
@@ -65,7 +65,7 @@ clean:  ## removes all that the targets above made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 system:
-	@scripts/system-packages.sh test
+	@PYTHON='$(PYTHON)' scripts/system-packages.sh test
 
 # One stamp for each lock file in requirements/; what dev.txt names includes test.txt's, and so on.
 $(VENV)/.has-%: requirements/%.txt pyproject.toml scripts/install.sh

@@ -2,12 +2,13 @@
 """Runs tests on each supported Python with several versions of Django and Gunicorn.
 
     scripts/matrix.py                                       all, with tests/unit and tests/servers
-    scripts/matrix.py --python 3.14 --django newest         only these
+    scripts/matrix.py --python 3.14 --django locked         only these
     scripts/matrix.py --pythons ~/pythons -- tests/unit -x  whatever pytest takes follows the --
 
 Interpreters are looked for where ``scripts/pythons.sh`` put them, in PATH and among pyenv's. Each
-combination has a virtual environment of its own in ``--work``, which is kept and brought up to date
-by the next run; what pytest printed is in a file beside it. The exit code is 1 if anything failed.
+combination has a virtual environment of its own in ``--work``, which is kept for the next run, with
+what requirements/test.txt names, but for Django and Gunicorn; what pytest printed is in a file
+beside it. The exit code is 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
-GUNICORNS = {"23": "gunicorn~=23.0", "newest": "gunicorn"}
-DJANGOS = {"5.2": "Django~=5.2.0", "6.0": "Django~=6.0.0", "newest": "Django"}
-# The oldest Python of a line of Django; "newest" would be the same as 5.2 on an older one.
-NEEDS = {"6.0": (3, 12), "newest": (3, 12)}
+# "locked" is what requirements/test.txt names for a Python.
+GUNICORNS = {"23": "gunicorn~=23.0", "locked": None}
+DJANGOS = {"5.2": "Django~=5.2.0", "6.0": "Django~=6.0.0", "locked": None}
+# The oldest Python of a line of Django; "locked" would be the same as 5.2 on an older one.
+NEEDS = {"6.0": (3, 12), "locked": (3, 12)}
 DEFAULT_PATHS = ("tests/unit", "tests/servers")
 
 COUNTED = re.compile(r"(\d+) (passed|failed|skipped|error)s?\b")
@@ -84,31 +86,31 @@ def find_python(version: str, folder: Path) -> Path | None:
     return next((python for python in found if runs_as(python, version)), None)
 
 
-def call(argv: Sequence[str | Path]) -> None:
-    subprocess.run(argv, cwd=ROOT, check=True)
+def install(python: Path, folder: Path, what: str) -> None:
+    """Have scripts/install.sh put the lock file `what` into the environment in `folder`."""
+    env = {**os.environ, "PYTHON": str(python), "VENV": str(folder)}
+    subprocess.run(["scripts/install.sh", what], cwd=ROOT, env=env, check=True)
 
 
 def prepare(python: Path, folder: Path, requirements: Sequence[str]) -> Path:
     """The interpreter of an environment in `folder` that has the project and `requirements`."""
     inside = folder / "bin" / "python"
-    if not inside.exists():
-        has_pip = subprocess.run(
-            [python, "-c", "import ensurepip"], check=False, stderr=subprocess.DEVNULL
-        )
-        if has_pip.returncode == 0:
-            call([python, "-m", "venv", "--clear", folder])
-        else:
-            call([python, "-m", "venv", "--clear", "--without-pip", folder])
-            call([sys.executable, "-m", "pip", "--python", inside, "install", "--quiet", "pip"])
-    pip = (inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    call([*pip, "--upgrade", "--upgrade-strategy=eager", "--editable", ".[test]", *requirements])
+    install(python, folder, "test")
+    install(python, folder, "apart")
+    if requirements:
+        pip = (sys.executable, "-m", "pip", "--python", inside, "install", "--quiet")
+        subprocess.run([*pip, "--disable-pip-version-check", *requirements], check=True)
     return inside
+
+
+def versions(python: Path) -> str:
+    """What an environment has, in words."""
+    return subprocess.check_output([python, "-c", VERSIONS], text=True).strip()
 
 
 def run_tests(python: Path, row: Row, folder: Path, arguments: Sequence[str]) -> None:
     """Run pytest, and put into `row` what became of it."""
     log = folder.parent / f"{folder.name}.txt"
-    # The cache holds packages that tests install: one for each environment.
     pytest = ("-m", "pytest", "-o", f"cache_dir={folder / 'pytest'}", *arguments)
     started = time.monotonic()
     with log.open("w") as output:
@@ -148,9 +150,9 @@ def combinations(options: argparse.Namespace) -> list[Row]:
             rows.append(row)
             print(f"--- {row.name}: {python}", flush=True)
             try:
-                inside = prepare(python, folder, [DJANGOS[django], GUNICORNS[gunicorn]])
-                # With the versions that "newest" is today.
-                row.name = subprocess.check_output([inside, "-c", VERSIONS], text=True).strip()
+                other = [DJANGOS[django], GUNICORNS[gunicorn]]
+                inside = prepare(python, folder, [*filter(None, other)])
+                row.name = versions(inside)
             except subprocess.CalledProcessError as error:
                 row.bad, row.note = True, f"cannot be installed: exit code {error.returncode}"
                 continue

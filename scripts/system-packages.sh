@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that `make test` and `make bench` use beside Python.
-# Without root or apt-get it installs nothing, says what will be skipped, and succeeds.
+# Without root or apt-get it installs nothing, says what will be skipped, and succeeds: one line for
+# each.
 #
 #   scripts/system-packages.sh test | bench
 set -eu
@@ -21,10 +22,19 @@ can_install() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1
 }
 
+# What apt says is shown by need, and only its last words.
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+updated=
+
 apt_install() {
     export DEBIAN_FRONTEND=noninteractive
     echo "installing $*"
-    apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    # Another apt may be at work: a new machine updates itself.
+    wait="-o DPkg::Lock::Timeout=120"
+    [ -n "$updated" ] || apt-get update -qq $wait >"$said" 2>&1 || return 1
+    updated=yes
+    apt-get install -y -qq --no-install-recommends $wait "$@" >"$said" 2>&1
 }
 
 install_postgres() {
@@ -41,8 +51,17 @@ install_postgres() {
 need() {
     if "have_$1"; then return; fi
     if can_install && "install_$1" && "have_$1"; then return; fi
-    echo "no $1 on this machine, and it cannot be installed from here: $2" >&2
+    why=$(grep '^E:' "$said" | head -n 1 | cut -c 4-120)
+    echo "no $1 on this machine, and it cannot be installed from here${why:+ ($why)}: $2" >&2
 }
+
+# A compiler and the headers of the Python that builds.
+have_compiler() {
+    command -v gcc >/dev/null 2>&1 &&
+        [ -e "$("${PYTHON:-python3}" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ]
+}
+
+install_compiler() { apt_install gcc libc6-dev python3-dev; }
 
 have_chromium() {
     command -v chromium >/dev/null 2>&1
@@ -63,6 +82,7 @@ install_tmux() { apt_install tmux; }
 
 case "${1:-}" in
 test)
+    need compiler "the tests under uWSGI will be skipped"
     need postgres "the tests marked postgres will be skipped"
     need tmux "the tests of slowhound top will be skipped"
     need chromium "the tests of pages will be skipped"

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Runs the suite with the newest versions of all packages, and with the lowest that we declare.
+
+    scripts/drift.py                                 both, the whole suite
+    scripts/drift.py --only lowest -- tests/store    whatever pytest takes follows the --
+
+``make drift`` runs it. The lock (``requirements/``) says what works today; this says whether an
+installation of tomorrow works, and whether the floors in ``pyproject.toml`` are true: with
+"lowest", each package that is named there has the lowest version that is allowed, and what those
+need in turn has the newest. Each environment is made anew in ``--work`` by the uv of ``.venv``;
+what pytest printed is in a file beside it. The exit code is 1 if anything failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from matrix import CACHE, ROOT, Row, install, run_tests, table, versions
+
+UV = ROOT / ".venv" / "bin" / "uv"
+RESOLUTIONS = {"newest": "highest", "lowest": "lowest-direct"}
+ARGUMENTS = ("--numprocesses=3", "--dist=loadfile")
+
+
+def prepare(folder: Path, resolution: str) -> Path:
+    """The interpreter of a new environment in `folder` with everything that tests need."""
+    python, inside = sys.executable, folder / "bin" / "python"
+    subprocess.run([UV, "venv", "--quiet", "--clear", "--python", python, folder], check=True)
+    pip = (UV, "pip", "install", "--quiet", "--python", inside, "--resolution", resolution)
+    # --upgrade: what uv has in its cache may be of yesterday.
+    what = ("--upgrade", "--editable", ".[test]", "--group", "build")
+    subprocess.run([*pip, *what], cwd=ROOT, check=True)
+    install(Path(python), folder, "apart")
+    return inside
+
+
+def run(name: str, work: Path, arguments: list[str]) -> Row:
+    folder = work / name
+    row = Row(name)
+    print(f"--- {name}", flush=True)
+    try:
+        inside = prepare(folder, RESOLUTIONS[name])
+    except subprocess.CalledProcessError as error:
+        row.bad, row.note = True, f"cannot be installed: exit code {error.returncode}"
+        return row
+    row.name = f"{name}: {versions(inside)}"
+    run_tests(inside, row, folder, [*ARGUMENTS, *arguments])
+    return row
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=Path, default=CACHE / "slowhound-drift")
+    parser.add_argument("--only", choices=RESOLUTIONS)
+    parser.add_argument("arguments", nargs="*", metavar="-- pytest's arguments")
+    options = parser.parse_args()
+    work = options.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    names = [options.only] if options.only else list(RESOLUTIONS)
+    rows = [run(name, work, options.arguments) for name in names]
+    print("", table(rows), sep="\n")
+    return 1 if any(row.bad for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
