@@ -1,0 +1,181 @@
+"""The lock files in requirements/, and the scripts that make an environment of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.harness.launch import ROOT
+
+EXTRAS = ("demo", "test", "soak", "dev")
+PIN = re.compile(r"^([a-z\d.-]+)==(\S+)(?: ; (.+?))?(?= \\$|$)", re.MULTILINE)
+BLOCK = re.compile(r"^\S+==.*\\\n(?:    --hash=sha256:[\da-f]{64}(?: \\)?\n)+", re.MULTILINE)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PYTHONS = re.findall(r"Python :: (3\.\d+)'", str(PROJECT["project"]["classifiers"]))
+
+
+def environment(python: str) -> dict[str, str]:
+    """What markers look at, under CPython on Linux."""
+    return {
+        "python_version": python,
+        "python_full_version": f"{python}.1",
+        "sys_platform": "linux",
+        "os_name": "posix",
+        "platform_python_implementation": "CPython",
+        "implementation_name": "cpython",
+    }
+
+
+def pins(extra: str, python: str) -> dict[str, str]:
+    """Which version of what a lock file names for a Python."""
+    found = PIN.findall((ROOT / f"requirements/{extra}.txt").read_text())
+    return {
+        str(canonicalize_name(name)): version
+        for name, version, marker in found
+        if not marker or Requirement(f"x; {marker}").marker.evaluate(environment(python))
+    }
+
+
+def declared(extra: str) -> Iterator[Requirement]:
+    """What pyproject.toml asks for with this extra, those that it includes as well."""
+    project = PROJECT["project"]
+    for text in project["optional-dependencies"][extra]:
+        requirement = Requirement(text)
+        if requirement.name == "slowhound":
+            for included in requirement.extras:
+                yield from declared(included)
+        else:
+            yield requirement
+    yield from map(Requirement, project["dependencies"])
+    yield from map(Requirement, PROJECT["dependency-groups"]["build"])
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_lock_has_all_that_is_declared_for_each_python(extra: str, python: str) -> None:
+    """A package that was added to pyproject.toml, or a floor that was raised, needs make update."""
+    locked = pins(extra, python)
+    for requirement in declared(extra):
+        version = locked.get(canonicalize_name(requirement.name), "(none)")
+        assert requirement.specifier.contains(version, prereleases=True), (requirement, version)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_lock_files_agree(python: str) -> None:
+    """They fill one environment, one after the other."""
+    everything = pins("dev", python)
+    for extra in ("demo", "test"):
+        assert pins(extra, python).items() <= everything.items()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "requirements").rglob("*.txt")), ids=lambda p: p.name
+)
+def test_each_line_of_a_lock_has_hashes_and_no_index(path: Path) -> None:
+    """Any mirror will do, and nothing that was changed on the way."""
+    text = path.read_text()
+    assert "://" not in text
+    assert "-url" not in text
+    lines = re.findall(r"^\w", text, re.MULTILINE)
+    assert lines
+    assert len(lines) == len(PIN.findall(text)) == len(BLOCK.findall(text))
+
+
+def install(what: str, **env: str) -> str:
+    """What scripts/install.sh says when it fails."""
+    done = subprocess.run(
+        [ROOT / "scripts/install.sh", what],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    return done.stderr
+
+
+def test_python_that_is_not_there_is_named_in_one_line() -> None:
+    """With PYTHON=... somebody may err."""
+    assert (
+        install("demo", PYTHON="/no/python")
+        == "slowhound: there is no /no/python on this machine\n"
+    )
+
+
+def test_python_that_is_too_old_is_named_in_one_line(tmp_path: Path) -> None:
+    """Long before pip would refuse the project, or a script would not parse."""
+    homes = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    names = ("3.10", "3.9", "3.8", "2.7")
+    old = [path for name in names for path in homes.glob(f"{name}.*/bin/python")]
+    old += [Path(path) for name in names if (path := shutil.which(f"python{name}"))]
+    if not old:
+        pytest.skip("no Python before 3.11 on this machine")
+    said = install("demo", PYTHON=str(old[0]), VENV=str(tmp_path / "venv"))
+    assert re.fullmatch(
+        r"slowhound: Python 3\.11 or newer is needed, \S+ is Python [\d.]+; name another one: "
+        r"make PYTHON=/path/to/python3\.11\n",
+        said,
+    )
+    assert not (tmp_path / "venv").exists()
+
+
+def test_python_without_pip_is_named_in_one_line(tmp_path: Path) -> None:
+    """And what to install on Debian, where it is a package of its own."""
+    for module in ("pip", "ensurepip"):
+        (tmp_path / f"{module}.py").write_text("raise ImportError")
+    said = install("demo", PYTHON=sys.executable, PYTHONPATH=str(tmp_path))
+    assert said == f"slowhound: {sys.executable} has no pip (on Debian: apt install python3-pip)\n"
+
+
+@pytest.mark.slow  # pip looks up what it needs twice before it gives up
+def test_no_network_is_said_in_one_line(tmp_path: Path) -> None:
+    """Also in a folder whose name has spaces and letters of another language."""
+    venv = tmp_path / "ein Übungs-Ordner" / "venv"
+    said = install(
+        "demo",
+        PYTHON=sys._base_executable,  # type: ignore[attr-defined]
+        VENV=str(venv),
+        PIP_CONFIG_FILE=os.devnull,
+        PIP_INDEX_URL="http://127.0.0.1:1/simple",
+        PIP_FIND_LINKS="",
+        PIP_RETRIES="1",
+    )
+    assert said == (
+        "slowhound: requirements/demo.txt cannot be installed: no package index can be reached "
+        f"(pip's words: {venv}/install.log)\n"
+    )
+
+
+def test_without_apt_and_a_compiler_there_is_one_line_for_each(tmp_path: Path) -> None:
+    """What is missing, and which tests will be skipped; the run goes on."""
+    for name in ("sh", "id", "mktemp", "rm", "grep", "head", "cut", "ls"):
+        (tmp_path / name).symlink_to(shutil.which(name) or pytest.fail(f"no {name}"))
+    done = subprocess.run(
+        [ROOT / "scripts/system-packages.sh", "test"],
+        env={"PATH": str(tmp_path), "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (0, "")
+    for what, skipped in {
+        "compiler": "uWSGI",
+        "chromium": "pages",
+        "tmux": "slowhound top",
+    }.items():
+        (line,) = (line for line in lines if line.startswith(f"no {what} on this machine"))
+        assert line.endswith("will be skipped")
+        assert skipped in line
+    assert all(line.startswith("no ") for line in lines)
