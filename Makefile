@@ -27,7 +27,7 @@ check: $(VENV)/.has-dev  ## lint, formatting, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: system $(VENV)/.has-test $(VENV)/.has-apart  ## the whole suite; pytest prints the last line
+test: $(VENV)/.has-test system $(VENV)/.has-apart  ## the whole suite; pytest prints the last line
 	@$(PYTEST) $(PYTEST_ARGS)
 
 demo: $(VENV)/.has-demo  ## the example site under Gunicorn, with real traffic
@@ -40,7 +40,7 @@ bench: $(VENV)/.has-test  ## what slowhound costs
 soak: $(VENV)/.has-soak  ## tries to harm a worker by all that has crashed CPython; 10 minutes
 	@$(BIN)/python scripts/soak $(SOAK_ARGS)
 
-screenshots: system $(VENV)/.has-test  ## the pictures in the docs, made anew by the tests of pages
+screenshots: $(VENV)/.has-test system  ## the pictures in the docs, made anew by the tests of pages
 	@SLOWHOUND_SCREENSHOTS=1 $(BIN)/python -m pytest tests/pages $(PYTEST_ARGS)
 
 matrix:  ## the suite on other Pythons, Djangos and Gunicorns

@@ -22,19 +22,25 @@ can_install() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1
 }
 
-# What apt says is shown by need, and only its last words.
+# What apt says is shown by need, in a few words.
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 updated=
+offline=
 
 apt_install() {
     export DEBIAN_FRONTEND=noninteractive
+    [ -z "$offline" ] || return 1
     echo "installing $*"
     # Another apt may be at work: a new machine updates itself.
     wait="-o DPkg::Lock::Timeout=120"
-    [ -n "$updated" ] || apt-get update -qq $wait >"$said" 2>&1 || return 1
+    [ -n "$updated" ] || apt-get update -qq $wait >"$said" 2>&1 || true
     updated=yes
-    apt-get install -y -qq --no-install-recommends $wait "$@" >"$said" 2>&1
+    if apt-get install -y -qq --no-install-recommends $wait "$@" >"$said" 2>&1; then return; fi
+    if grep -q -e 'Temporary failure' -e 'Could not connect' -e 'Could not resolve' "$said"; then
+        offline=yes
+    fi
+    return 1
 }
 
 install_postgres() {
@@ -51,7 +57,8 @@ install_postgres() {
 need() {
     if "have_$1"; then return; fi
     if can_install && "install_$1" && "have_$1"; then return; fi
-    why=$(grep '^E:' "$said" | head -n 1 | cut -c 4-120)
+    why=${offline:+no mirror of its packages can be reached}
+    why=${why:-$(grep '^E:' "$said" | head -n 1 | cut -c 4-120)}
     echo "no $1 on this machine, and it cannot be installed from here${why:+ ($why)}: $2" >&2
 }
 
