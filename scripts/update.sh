@@ -25,9 +25,10 @@ cat requirements/dev.txt requirements/soak.txt 2>/dev/null | awk '/^[a-z]/ { on 
     >"$together"
 lock "$@" --all-extras --group build pyproject.toml --output-file "$together"
 for extra in demo test soak dev; do
-    lock --constraint "$together" --extra "$extra" --group build pyproject.toml \
+    lock --constraint "$together" --extra "$extra" pyproject.toml \
         --output-file "requirements/$extra.txt"
 done
+lock --constraint "$together" --group build --output-file requirements/build.txt
 
 # What tests start beside the packages of the environment: each is put into a folder of its own.
 apart() {

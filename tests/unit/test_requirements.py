@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from tests.harness.launch import ROOT
 
-EXTRAS = ("demo", "test", "soak", "dev")
+EXTRAS = ("build", "demo", "test", "soak", "dev")
 PIN = re.compile(r"^([a-z\d.-]+)==(\S+)(?: ; (.+?))?(?= \\$|$)", re.MULTILINE)
 BLOCK = re.compile(r"^\S+==.*\\\n(?:    --hash=sha256:[\da-f]{64}(?: \\)?\n)+", re.MULTILINE)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -48,6 +48,9 @@ def pins(extra: str, python: str) -> dict[str, str]:
 
 def declared(extra: str) -> Iterator[Requirement]:
     """What pyproject.toml asks for with this extra, those that it includes as well."""
+    if extra == "build":
+        yield from map(Requirement, PROJECT["dependency-groups"]["build"])
+        return
     project = PROJECT["project"]
     for text in project["optional-dependencies"][extra]:
         requirement = Requirement(text)
@@ -57,7 +60,6 @@ def declared(extra: str) -> Iterator[Requirement]:
         else:
             yield requirement
     yield from map(Requirement, project["dependencies"])
-    yield from map(Requirement, PROJECT["dependency-groups"]["build"])
 
 
 @pytest.mark.parametrize("python", PYTHONS)
