@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from slowhound import Context, register_instrumenter
-from tests.site.options import OPTIONS
+from slowhound.gunicorn.hooks import ENDING
+from tests.site.gates import LONGEST
+from tests.site.options import OPTIONS, SCRATCH
 
 setups = 0
 
@@ -36,3 +39,20 @@ if OPTIONS["django"].get("FAILING_INSTRUMENTER"):
 
         def call(self, request: Any, response: Any, environ: Any) -> None:
             raise RuntimeError("call fails")
+
+
+if OPTIONS["django"].get("WAITS_FOR_ABORT"):
+
+    @register_instrumenter
+    class WaitsForAbort:
+        """Holds up the end of one request until its worker is told to abort."""
+
+        def setup(self) -> None:
+            pass
+
+        def call(self, request: Any, response: Any, environ: Any) -> None:
+            if request.path == "/item/1/":
+                (SCRATCH / "ending").write_text(str(os.getpid()))
+                end = time.monotonic() + LONGEST
+                while not ENDING.waiting and time.monotonic() < end:
+                    time.sleep(0.01)

@@ -5,8 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
+from functools import partial
+from operator import call
+from types import FrameType
+from typing import Any
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
@@ -45,6 +50,17 @@ def holding(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("let go")
 
 
+def holding_from(_request: HttpRequest, gate: str) -> HttpResponse:
+    """The same, from a moment that the test chooses and learns of: it makes a file."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGABRT])
+    wait_at(gate)  # mark: seen at the gate
+    libc = ctypes.PyDLL(None)
+    path = os.fsencode(SCRATCH / f"{gate}.held")
+    # All of it in C: no other thread runs between the two.
+    list(map(call, (partial(libc.creat, path, 0o600), partial(libc.sleep, LONG))))  # mark: held
+    return HttpResponse("let go")
+
+
 def endless_sql(_request: HttpRequest) -> HttpResponse:
     """A statement that takes longer than anyone waits."""
     with connection.cursor() as cursor:
@@ -60,21 +76,46 @@ def main_stuck(_request: HttpRequest, gate: str) -> HttpResponse:
 
 
 def hang_on_signal() -> None:
-    """From now on SIGUSR2 makes the main thread sleep."""
-    signal.signal(signal.SIGUSR2, lambda *_: time.sleep(LONG))
+    """From now on SIGUSR2 makes the main thread sleep, which it says with a file."""
+
+    def hang(*_: object) -> None:
+        (SCRATCH / "main.stuck").touch()
+        time.sleep(LONG)
+
+    signal.signal(signal.SIGUSR2, hang)
 
 
-def abort_soon(_request: HttpRequest, name: str, microseconds: int) -> HttpResponse:
-    """Is told to abort, as by the arbiter, about when it ends."""
-    (SCRATCH / f"{name}.started").touch()
+class Lines:
+    """Counts the lines of Gunicorn and slowhound that end a request; one of them is interrupted."""
 
-    def abort() -> None:
-        end = time.perf_counter() + microseconds / 1e6
-        while time.perf_counter() < end:
-            time.sleep(0)
-        os.kill(os.getpid(), signal.SIGABRT)
+    def __init__(self, name: str, line: int) -> None:
+        self.name, self.line, self.count = name, line, 0
 
-    threading.Thread(target=abort, daemon=True).start()
+    def begin(self) -> None:
+        """In the frames there are, and all that will be."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            frame.f_trace = self.trace
+            frame = frame.f_back
+        sys.settrace(self.trace)
+
+    def trace(self, frame: FrameType, event: str, _arg: object) -> Any:
+        code = frame.f_code
+        if not any(part in code.co_filename for part in ("/gunicorn/", "/slowhound/")):
+            return None
+        self.count += event == "line"
+        if event == "line" and self.count == self.line:
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGABRT)  # its handler runs here, as if in that line
+        elif event == "return" and code.co_name == "handle_request":
+            sys.settrace(None)
+            (SCRATCH / f"{self.name}.lines").write_text(f"{self.count}\n")
+        return self.trace
+
+
+def abort_at(_request: HttpRequest, name: str, line: int) -> HttpResponse:
+    """Is told to abort, as by the arbiter, in this line of the request's end; 0: it is not."""
+    Lines(name, line).begin()
     return HttpResponse("soon")
 
 

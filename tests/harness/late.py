@@ -1,0 +1,50 @@
+"""Gunicorn's timeout in the moment that a test chooses, and what a box says before it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from slowhound.boxes import Pending, read
+from slowhound.notes import read_note
+from tests.harness.site import Site
+from tests.harness.waiting import eventually
+
+# Seconds: far longer than any of these tests, which need not race against it.
+NEVER = "timeout = 300\n"
+
+
+def make_late(pid: int) -> None:
+    """Lets Gunicorn take a worker for one that has been silent for too long.
+
+    Its heartbeat is the time of a file that it holds open. It must be stuck already, or it would
+    show itself again. The arbiter sends SIGABRT within a second, SIGKILL a second after.
+    """
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        if "/wgunicorn-" in os.readlink(link):
+            os.utime(link, (1, 1))  # of the clock that began when the machine did
+            return
+    raise AssertionError(f"{pid} has no heartbeat")
+
+
+class InFlight(NamedTuple):
+    """A request as the box of its worker says."""
+
+    pid: int
+    request: Pending
+
+
+def in_flight(site: Site, path: str, stack: str = "", sql: bool = False) -> InFlight:
+    """The request for `path`, once `stack` is in its last stack, and it is in a query if `sql`."""
+
+    def found() -> InFlight | None:
+        for box in site.dir.glob("boxes/*.box"):
+            state = read(box.read_bytes())
+            for request in state.pending if state else ():
+                seen = stack.encode() in request.stack and (request.query_began or not sql)
+                if seen and read_note(request.who).get("path") == path:
+                    return InFlight(state.pid, request)
+        return None
+
+    return eventually(found, f"{path} in a box, at {stack!r}", transcript=site.process.transcript)
