@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tests.harness.accounts import (
     terminal_events,
 )
 from tests.harness.client import Address, Connection, exchange
+from tests.harness.late import make_late
 from tests.harness.recorded import Event
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
@@ -45,48 +45,64 @@ def check_backlog_empties(site: Site) -> None:
 
 
 def test_version_is_the_one_asked_for(deploy: Deploy, gunicorn: str) -> None:
-    """The server of these tests is the Gunicorn that their names say."""
-    site = deploy()
+    """The server of these tests is the Gunicorn that their names say; FORMAT json works on it."""
+    site = deploy(settings={"FORMAT": "json"})
     found = re.search(r"Starting gunicorn (\d+)\.", site.process.stderr)
     assert found
     assert int(found[1]) == 23 if gunicorn == "23" else int(found[1]) >= 27
-    check_recorded(site)
+    event = site.event("/n1/")
+    site.stop()
+    assert [json.loads(line)["req_id"] for line in site.output()] == [event["req_id"]]
 
 
-@pytest.mark.parametrize("middleware", [True, False], ids=["listed", "not listed"])
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
+@pytest.mark.parametrize(
+    ("worker", "middleware"), [("sync", True), ("gthread", False)], ids=["listed", "not listed"]
+)
 def test_preload(deploy: Deploy, worker: str, middleware: bool) -> None:
     """With --preload the application is older than its workers; the middleware may be unlisted."""
     site = deploy(
-        worker=worker, workers=2, middleware=middleware, gunicorn_args=["--preload"], warm=True
+        worker=worker,
+        workers=2,
+        middleware=middleware,
+        gunicorn_args=["--preload"],
+        env={"DJANGO_SETTINGS_MODULE": None},  # the WSGI file sets it
     )
     check_recorded(site)
     assert site.event("/raise/")["exc_type"] == "OhNoes"
 
 
-@pytest.mark.parametrize("preload", [False, True], ids=["workers", "preload"])
-def test_settings_module_of_the_wsgi_file(deploy: Deploy, preload: bool) -> None:
+def test_settings_module_of_the_wsgi_file(deploy: Deploy) -> None:
     """A wsgi.py that sets DJANGO_SETTINGS_MODULE is enough, nobody has to export it."""
-    args = ["--preload"] if preload else []
-    site = deploy(env={"DJANGO_SETTINGS_MODULE": None}, middleware=False, gunicorn_args=args)
-    check_recorded(site)
+    check_recorded(deploy(env={"DJANGO_SETTINGS_MODULE": None}, middleware=False))
 
 
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
-def test_timeout_0(deploy: Deploy, worker: str) -> None:
-    """Where Gunicorn has no timeout, no request has one: each has its request event, once."""
-    site = deploy(worker=worker, conf="timeout = 0")
-    answer = site.get("/sleep/0.6/")
-    assert site.terminal(answer.agent)["event_type"] == "request"
+LOOKS = """
+timeout = 0
+import gunicorn.arbiter, os
+looks = os.path.join(os.path.dirname(__file__), "looks")
+look = gunicorn.arbiter.Arbiter.murder_workers
+def murder_workers(self):
+    look(self)
+    with open(looks, "a") as file:
+        file.write("x")
+gunicorn.arbiter.Arbiter.murder_workers = murder_workers
+"""
+
+
+def test_timeout_0(deploy: Deploy) -> None:
+    """Where Gunicorn has no timeout, no request has one, however long ago its worker was heard."""
+    site = deploy(conf=LOOKS)
+    gate = site.gate("long")
+    answer = site.start("/gate/long/")
+    gate.wait_entered()
+    make_late(site.worker_pids()[0])
+    looks = site.scratch / "looks"
+    seen = looks.stat().st_size
+    eventually(lambda: looks.stat().st_size >= seen + 2, "two looks of the arbiter")
+    gate.open()
+    assert site.terminal(answer.result().agent)["event_type"] == "request"
     check_recorded(site)
     assert {event["event_type"] for event in terminal_events(site)} == {"request"}
-
-
-def test_shortest_timeout(deploy: Deploy) -> None:
-    """With a timeout of one second, Gunicorn's shortest, a request just below it is a request."""
-    site = deploy(conf="timeout = 1")
-    assert site.event("/sleep/0.7/")["event_type"] == "request"
-    check_recorded(site)
 
 
 def test_unix_socket(deploy: Deploy) -> None:
@@ -130,11 +146,10 @@ def test_reuse_port(deploy: Deploy, tmp_path: Path) -> None:
         check_backlog_empties(new)
 
 
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
-def test_several_binds(deploy: Deploy, serve, worker: str) -> None:
+def test_several_binds(deploy: Deploy, serve) -> None:
     """A server on TCP and on a unix socket records the requests of both."""
     path = f"{serve.short}/second.sock"
-    site = deploy(worker=worker, conf=f'bind = ["127.0.0.1:0", "unix:{path}"]')
+    site = deploy(worker="gthread", conf=f'bind = ["127.0.0.1:0", "unix:{path}"]')
     check_recorded(site)
     connection = Connection(Address("localhost", path=path))
     second = exchange(connection, "GET", "/five/")
@@ -155,30 +170,12 @@ def test_raw_env(deploy: Deploy) -> None:
     assert check_recorded(site)["service"] == "shop"
 
 
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
-def test_whitenoise_around_the_application(deploy: Deploy, worker: str) -> None:
+def test_whitenoise_around_the_application(deploy: Deploy) -> None:
     """A file that Django never sees has a line of its own; the next request is as always."""
-    site = deploy(worker=worker, app="tests.site.wsgi:static_first", middleware=False)
+    site = deploy(app="tests.site.wsgi:static_first", middleware=False)
     answer = site.get("/static/hello.txt")
     event = site.terminal(answer.agent)
     assert (event["req_path"], event["resp_status"]) == ("/static/hello.txt", 200)
     assert not event.get("resp_view")
     check_once(site, [answer.agent])
     check_recorded(site)
-
-
-def test_settings_of_a_dir_that_is_not_there(deploy: Deploy, tmp_path: Path) -> None:
-    """DIR is made, with its parents, where it does not exist yet."""
-    folder = tmp_path / "not" / "yet"
-    site = deploy(settings={"DIR": str(folder)})
-    check_recorded(site)
-    assert folder.stat().st_mode & 0o777 == 0o700
-    shutil.rmtree(folder)
-
-
-def test_json_lines(deploy: Deploy) -> None:
-    """FORMAT json works on either version."""
-    site = deploy(settings={"FORMAT": "json"})
-    event = site.event("/n1/")
-    site.stop()
-    assert [json.loads(line)["req_id"] for line in site.output()] == [event["req_id"]]
