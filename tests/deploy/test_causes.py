@@ -15,13 +15,13 @@ from slowhound.oom import counter_file
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import boxes, check_boxes_are_of_the_living, check_once
 from tests.harness.client import Wire
+from tests.harness.late import NEVER, in_flight, make_late
+from tests.harness.launch import Launcher
 from tests.harness.recorded import Event
 from tests.harness.site import Site
 from tests.harness.sources import loc
 from tests.harness.waiting import eventually
 
-# Seconds: long enough for a stack before the GIL is held.
-TIMEOUT = 5
 WORKERS = ["sync", "gthread"]
 # The time of a stack is that of its file, which the kernel takes from its last tick.
 TICK = 0.01
@@ -30,9 +30,7 @@ TICK = 0.01
 @pytest.fixture(scope="module", params=WORKERS)
 def mortal(request: pytest.FixtureRequest, deploy_module: Deploy) -> Site:
     """A site with one worker, which each test has for its own and leaves replaced."""
-    return deploy_module(
-        worker=request.param, conf=f"timeout = {TIMEOUT}", gunicorn_args=["--preload"]
-    )
+    return deploy_module(worker=request.param, conf=NEVER, gunicorn_args=["--preload"], warm=True)
 
 
 def dies(site: Site, path: str, then: Callable[[Wire], object] = lambda wire: None) -> Event:
@@ -61,12 +59,20 @@ def new_name() -> str:
 
 def test_timeout_of_code_that_holds_the_gil_has_the_last_stack_before(mortal: Site) -> None:
     """SIGABRT is never handled while C code holds the GIL; the last stack before it is known."""
-    event = dies(mortal, f"/gil/native-later/{new_name()}/")
+    name = new_name()
+    path = f"/gil/native-later/{name}/"
+
+    def time_out(_wire: Wire) -> None:
+        pid = in_flight(mortal, path, ":native_later").pid
+        (mortal.scratch / f"{name}.go").touch()
+        eventually((mortal.scratch / f"{name}.held").exists, "the GIL is held")
+        make_late(pid)
+
+    event = dies(mortal, path, time_out)
     assert event["event_type"] == "timeout"
     assert event["timeout_stack_by"] == "hound"
     assert frames(event["timeout_stack"])[0].endswith(":native_later")
     assert 0 < event["timeout_stack_age"] < event["resp_time"]
-    assert event["resp_time"] >= TIMEOUT
 
 
 def test_segmentation_fault_names_its_line(mortal: Site) -> None:
@@ -180,9 +186,9 @@ IN_CGROUP = 'echo $$ > "$1"/cgroup.procs && shift && exec "$@"'
 
 
 @pytest.mark.root
-def test_kill_for_want_of_memory_is_oom(cgroup: Path, deploy: Deploy) -> None:
+def test_kill_for_want_of_memory_is_oom(cgroup: Path, serve: Launcher) -> None:
     """The kernel kills a worker of a full cgroup; a SIGKILL after that is a signal again."""
-    site = deploy(wrapper=["sh", "-c", IN_CGROUP, "sh", str(cgroup)])
+    site = serve(wrapper=["sh", "-c", IN_CGROUP, "sh", str(cgroup)])
     event = dies(site, "/allocate/")
     assert (event["crash_cause"], event["crash_signal"]) == ("oom", "SIGKILL")
     name = new_name()

@@ -9,8 +9,9 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import repeat
-from operator import itemgetter, not_
+from operator import call, itemgetter, not_
 
 from django.http import HttpRequest, HttpResponse
 
@@ -105,9 +106,13 @@ def native(_request: HttpRequest, name: str) -> HttpResponse:
 
 
 def native_later(_request: HttpRequest, name: str) -> HttpResponse:
-    """The same, but at first it sleeps for long enough to be seen, and is seen nowhere else."""
-    time.sleep(0.7)
-    _native_until_seen(name)
+    """The same from a moment that the test chooses and learns of, and it is seen nowhere else."""
+    go = os.fsencode(SCRATCH / f"{name}.go")
+    held = partial(ctypes.PyDLL(None).creat, os.fsencode(SCRATCH / f"{name}.held"), 0o600)
+    burn = partial(any, _until_seen(name, repeat(None, MOST_LOOKS)))
+    while not os.access(go, os.F_OK):
+        time.sleep(0.01)
+    list(map(call, (held, burn)))
     return HttpResponse("let go")
 
 
