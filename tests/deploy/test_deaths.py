@@ -15,10 +15,11 @@ from tests.harness.accounts import (
     counted,
     terminal_events,
 )
+from tests.harness.late import in_flight
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
-CLIENTS, EACH, DEATHS = 6, 25, 5
+CLIENTS, EACH, DEATHS = 6, 12, 3
 
 
 def client(site: Site, name: str) -> list[tuple[str, str, bool]]:
@@ -35,17 +36,23 @@ def client(site: Site, name: str) -> list[tuple[str, str, bool]]:
     return done
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV], ids=["SIGKILL", "SIGSEGV"])
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
+@pytest.mark.parametrize(
+    ("worker", "number"),
+    [("sync", signal.SIGKILL), ("gthread", signal.SIGSEGV)],
+    ids=["sync-SIGKILL", "gthread-SIGSEGV"],
+)
 def test_workers_that_die_under_load(deploy: Deploy, worker: str, number: signal.Signals) -> None:
     """A request with a response has a request event; one that was started, exactly one event."""
-    site = deploy(worker=worker, workers=2, threads=3, gunicorn_args=["--preload"])
+    site = deploy(worker=worker, workers=2, threads=3, gunicorn_args=["--preload"], warm=True)
+    stuck = site.open("/gate/stuck/")
+    first = in_flight(site, "/gate/stuck/").pid
     with ThreadPoolExecutor(CLIENTS) as clients:
         running = [clients.submit(client, site, f"client-{each}") for each in range(CLIENTS)]
-        for _ in range(DEATHS):
+        for death in range(DEATHS):
             victims = eventually(
                 lambda: pids if len(pids := site.worker_pids()) == 2 else None, "two workers"
             )
+            victim = victims[0] if death else first
             seen = len(terminal_events(site))
             eventually(
                 lambda seen=seen: (
@@ -53,33 +60,23 @@ def test_workers_that_die_under_load(deploy: Deploy, worker: str, number: signal
                 ),
                 "some requests more",
             )
-            os.kill(victims[0], number)
+            os.kill(victim, number)
             eventually(
-                lambda victim=victims[0]: victim not in site.worker_pids(), "the end of a worker"
+                lambda victim=victim: victim not in site.worker_pids(), "the end of a worker"
             )
         done = [request for each in running for request in each.result()]
     answered = [agent for _, agent, whole in done if whole]
     started = [agent for name, agent, _ in done if (site.scratch / f"{name}.started").exists()]
-    check_once(site, {*answered, *started}, torn=DEATHS)
+    stuck.close()
+    check_once(site, {stuck.agent, *answered, *started}, torn=DEATHS)
     assert set(counted(site).values()) == {1}
     by_agent = {event["req_user_agent"]: event for event in terminal_events(site)}
     assert {by_agent[agent]["event_type"] for agent in answered} <= {"request", "crash"}
     died = [event for event in terminal_events(site) if event["event_type"] == "crash"]
-    assert died
+    assert stuck.agent in {event["req_user_agent"] for event in died}
     causes = {(event["crash_cause"], event["crash_signal"]) for event in died}
     expected = "segfault" if number == signal.SIGSEGV else "signal"
     assert causes == {(expected, number.name)}
-    check_boxes_are_of_the_living(site)
-
-
-def test_worker_that_ends_itself(deploy: Deploy) -> None:
-    """os._exit in a view is a crash by exit, with one event."""
-    site = deploy()
-    wire = site.open("/exits/")
-    wire.read_what_comes()
-    check_once(site, [wire.agent])
-    event = site.terminal(wire.agent)
-    assert (event["event_type"], event["crash_cause"]) == ("crash", "exit")
     check_boxes_are_of_the_living(site)
 
 
