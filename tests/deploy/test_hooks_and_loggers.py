@@ -114,8 +114,9 @@ logger_class = Own
 """
 
 
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
-@pytest.mark.parametrize("own", [SUBCLASS, UNRELATED], ids=["of ours", "unrelated"])
+@pytest.mark.parametrize(
+    ("own", "worker"), [(SUBCLASS, "sync"), (UNRELATED, "gthread")], ids=["of ours", "unrelated"]
+)
 def test_logger_of_the_users_own(deploy: Deploy, own: str, worker: str) -> None:
     """A logger class of the user's own gets its calls, and the canonical lines are there."""
     site = deploy(conf=own, worker=worker)
@@ -133,10 +134,9 @@ accesslog = "-"
 """
 
 
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
-def test_logger_without_hooks(deploy: Deploy, worker: str) -> None:
+def test_logger_without_hooks(deploy: Deploy) -> None:
     """Logger alone, with the middleware, writes one line for each request."""
-    site = deploy(conf=ONLY_LOGGER, wired=False, worker=worker)
+    site = deploy(conf=ONLY_LOGGER, wired=False, worker="gthread")
     agents = [site.get(path).agent for path in ("/ok/", "/n1/", "/raise/")]
     check_once(site, agents)
     assert site.terminal(agents[1])["resp_view"] == "n1"

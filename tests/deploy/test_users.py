@@ -28,8 +28,9 @@ def died_in_flight(site: Site) -> dict[str, object]:
     return event
 
 
-@pytest.mark.parametrize("preset", [True, False], ids=["DIR", "no DIR"])
-@pytest.mark.parametrize("preload", [True, False], ids=["preload", "workers"])
+@pytest.mark.parametrize(
+    ("preload", "preset"), [(True, True), (False, False)], ids=["preload-DIR", "workers-no DIR"]
+)
 def test_root_arbiter_with_workers_of_nobody(
     unprivileged: Deploy, preload: bool, preset: bool
 ) -> None:
