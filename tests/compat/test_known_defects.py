@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from pathlib import Path
 
 import pytest
 
@@ -102,9 +103,12 @@ def test_template_of_an_error_is_the_innermost(site: Site) -> None:
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
 def test_nothing_is_emitted_twice(serve: Launcher, worker: str) -> None:
     """A slow request had a timeout line and a request line. See servers/test_terminal.py."""
-    site = moved(serve, "timeout = 1\n", worker=worker, workers=2)
-    agents = [site.get(path).agent for path in ("/ok/", "/sleep/0.9/", "/raise/", "/stream/3/9/")]
-    check_once(site, agents)
+    site = moved(serve, worker=worker, workers=2, settings={"SLOW_AFTER": 0.2})
+    answer = site.start("/gate/slow/")
+    site.wait_event(req_path="/gate/slow/", event_type="slow")
+    site.gate("slow").open()
+    agents = [site.get(path).agent for path in ("/ok/", "/raise/", "/stream/3/9/")]
+    check_once(site, [answer.result().agent, *agents])
     assert {event["event_type"] for event in terminal_events(site)} == {"request"}
 
 
@@ -145,12 +149,17 @@ def test_wsgi_file_that_names_the_settings(serve: Launcher) -> None:
 
 def test_nothing_is_left_in_shared_memory(serve: Launcher) -> None:
     """A worker that was killed left its shared memory behind. See deploy/test_deaths.py."""
-    before = set(os.listdir("/dev/shm"))
     site = moved(serve)
     pid = site.terminal(site.get("/ok/").agent)["pid"]
+    assert shared(site) == []
     os.kill(pid, 9)
     while site.event("/ok/")["pid"] == pid:
         pass
+    assert shared(site) == []
     check_boxes_are_of_the_living(site)
-    site.stop()
-    assert set(os.listdir("/dev/shm")) <= before
+
+
+def shared(site: Site) -> list[str]:
+    """What the arbiter and its workers have of the folder of named shared memory."""
+    maps = [Path(f"/proc/{pid}/maps") for pid in (site.process.pid, *site.worker_pids())]
+    return [line for each in maps for line in each.read_text().splitlines() if "/dev/shm/" in line]
