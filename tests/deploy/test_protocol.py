@@ -65,19 +65,20 @@ def test_connection_without_a_request(site: Site) -> None:
 
 @pytest.fixture(scope="module")
 def threaded(deploy_module: Deploy) -> Site:
-    """A gthread server, which keeps connections."""
+    """A gthread server, which keeps connections, for so long as it takes to give one up."""
     return deploy_module(worker="gthread", conf="keepalive = 1")
 
 
-def test_kept_alive_connection(threaded: Site) -> None:
+def test_kept_alive_connection(deploy: Deploy) -> None:
     """Each request of a kept connection has its own event, with its own counts."""
-    with threaded.connection() as connection:
+    site = deploy(worker="gthread", conf="keepalive = 60")
+    with site.connection() as connection:
         answers = [
             exchange(connection, "GET", path)
             for path in ("/n1/", "/ok/", "/five/", "/raise/", "/stream/3/10/", "/ok/")
         ]
-    check_once(threaded, [answer.agent for answer in answers])
-    events = [threaded.terminal(answer.agent) for answer in answers]
+    check_once(site, [answer.agent for answer in answers])
+    events = [site.terminal(answer.agent) for answer in answers]
     assert [event.get("db_queries", 0) for event in events] == [7, 0, 5, 0, 0, 0]
     assert len({event["req_id"] for event in events}) == len(events)
 
