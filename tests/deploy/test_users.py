@@ -12,6 +12,7 @@ import pytest
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import check_boxes_are_of_the_living, check_once
 from tests.harness.site import Site
+from tests.harness.waiting import eventually
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 
@@ -79,6 +80,7 @@ def test_file_of_lines_is_written_by_root_for_nobody(unprivileged: Deploy) -> No
     os.kill(site.worker_pids()[0], signal.SIGKILL)
     wire.close()
     assert site.terminal(wire.agent)["event_type"] == "crash"
+    eventually(target.exists, "a line of the dead")
     assert target.stat().st_uid == NOBODY
 
 
@@ -102,4 +104,5 @@ def test_worker_cannot_make_the_arbiter_remove_a_file(unprivileged: Deploy, tmp_
     os.kill(first, signal.SIGKILL)
     while site.event("/ok/")["pid"] == first:
         pass
+    eventually(lambda: len(site.worker_pids()) == 1, "the end of the arbiter's own child")
     assert victim.read_text() == "keep"

@@ -40,7 +40,10 @@ def in_flight(site: Site, path: str, stack: str = "", sql: bool = False) -> InFl
 
     def found() -> InFlight | None:
         for box in site.dir.glob("boxes/*.box"):
-            state = read(box.read_bytes())
+            try:
+                state = read(box.read_bytes())
+            except FileNotFoundError:  # its worker has just ended
+                continue
             for request in state.pending if state else ():
                 seen = stack.encode() in request.stack and (request.query_began or not sql)
                 if seen and read_note(request.who).get("path") == path:
