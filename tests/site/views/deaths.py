@@ -88,8 +88,8 @@ def hang_on_signal() -> None:
 class Lines:
     """Counts the lines of Gunicorn and slowhound that end a request; one of them is interrupted."""
 
-    def __init__(self, name: str, line: int) -> None:
-        self.name, self.line, self.count = name, line, 0
+    def __init__(self, name: str, line: int, number: int) -> None:
+        self.name, self.line, self.number, self.count = name, line, number, 0
 
     def begin(self) -> None:
         """In the frames there are, and all that will be."""
@@ -106,16 +106,16 @@ class Lines:
         self.count += event == "line"
         if event == "line" and self.count == self.line:
             sys.settrace(None)
-            signal.raise_signal(signal.SIGABRT)  # its handler runs here, as if in that line
+            signal.raise_signal(self.number)  # its handler runs here, as if in that line
         elif event == "return" and code.co_name == "handle_request":
             sys.settrace(None)
             (SCRATCH / f"{self.name}.lines").write_text(f"{self.count}\n")
         return self.trace
 
 
-def abort_at(_request: HttpRequest, name: str, line: int) -> HttpResponse:
-    """Is told to abort, as by the arbiter, in this line of the request's end; 0: it is not."""
-    Lines(name, line).begin()
+def signal_at(_request: HttpRequest, name: str, line: int, number: int) -> HttpResponse:
+    """Gets this signal, as by the arbiter, in this line of the request's end; 0: in none."""
+    Lines(name, line, number).begin()
     return HttpResponse("soon")
 
 
