@@ -75,28 +75,44 @@ def showing(scratch: Path) -> list[str]:
     return ["unshare", "-m", "sh", "-c", SHOW, "sh", str(top), str(aside), *shown, "--"]
 
 
-@pytest.fixture
-def unprivileged(template: Path, gunicorn: str) -> Iterator[Deploy]:
-    """Start a server whose arbiter is root and whose workers are nobody."""
-    if os.getuid() != 0:
-        pytest.skip("an arbiter of root's needs root")
+def open_folder() -> Path:
+    """A new folder that every user may enter."""
     folder = Path(tempfile.mkdtemp(prefix="sh-nobody-"))
     folder.chmod(0o755)
-    wrapper = showing(folder)
-    nobody = pwd.getpwnam("nobody")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def nobody() -> pwd.struct_passwd:
+    """The user of that name, where it can run this interpreter; else the test is skipped."""
+    if os.getuid() != 0:
+        pytest.skip("an arbiter of root's needs root")
+    found = pwd.getpwnam("nobody")
+    folder = open_folder()
     check = "import django.core.handlers.wsgi, slowhound.gunicorn.worker, os; os.listdir('.')"
-    became = f"import os; os.setgid({nobody.pw_gid}); os.setuid({nobody.pw_uid}); {check}"
-    tried = subprocess.run(
-        [*wrapper, sys.executable, "-c", became],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    became = f"import os; os.setgid({found.pw_gid}); os.setuid({found.pw_uid}); {check}"
+    try:
+        tried = subprocess.run(
+            [*showing(folder), sys.executable, "-c", became],
+            cwd=folder,
+            env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     if tried.returncode:
         pytest.skip(f"nobody cannot run this interpreter: {tried.stderr[-200:]}")
+    return found
+
+
+@pytest.fixture
+def unprivileged(nobody: pwd.struct_passwd, template: Path, gunicorn: str) -> Iterator[Deploy]:
+    """Start a server whose arbiter is root and whose workers are nobody."""
+    folder = open_folder()
+    wrapper = showing(folder)
     launcher = Launcher(folder, template)
     launcher.home_mode = 0o777
 
