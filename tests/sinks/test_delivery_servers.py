@@ -17,7 +17,7 @@ from tests.harness.recorded import READ_BY
 from tests.harness.site import Site
 from tests.harness.smtp import smtp_server
 from tests.harness.waiting import eventually
-from tests.servers.test_gil import ask, wait_for_hounds
+from tests.servers.test_gil import PATIENT, ask, wait_for_hounds
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -157,13 +157,11 @@ def test_workers_of_one_dir_are_one_sender(serve: Launcher) -> None:
         assert (seen, len(told)) == (8, seen - held)
 
 
-# When a neighbour looks is a matter of luck, as in the tests of held GILs.
-@pytest.mark.flaky(reruns=4)
 def test_worker_that_cannot_run_is_told_of_by_another_process(serve: Launcher) -> None:
     """While its GIL is held; it does not tell it again itself, but how the request ended."""
     with hook_server() as hook:
         settings = {"SLOW_AFTER": 1.0, "SINKS": [webhook(hook)]}
-        site = serve(workers=2, settings=settings)
+        site = serve(workers=2, settings=settings, conf=PATIENT)
         wait_for_hounds(site)
         held = ask(site, "told-of", "/gil/native/told-of/")
         held.wait_begun()

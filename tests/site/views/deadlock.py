@@ -6,10 +6,11 @@ import threading
 
 from django.http import HttpRequest, HttpResponse
 
+from tests.site.gates import LONGEST
+from tests.site.views.gil import forget_looks
+
 first_lock, second_lock = threading.Lock(), threading.Lock()
-both = threading.Barrier(2, timeout=30)
-# Long enough to be reported; a test does not wait for ever.
-PATIENCE = 6
+both = threading.Barrier(2, timeout=LONGEST)
 
 
 def deadlock(_request: HttpRequest, which: str) -> HttpResponse:
@@ -17,9 +18,17 @@ def deadlock(_request: HttpRequest, which: str) -> HttpResponse:
     if which == "first":
         with first_lock:
             both.wait()
-            second_lock.acquire(timeout=PATIENCE)  # mark: first
+            forget_looks()
+            second_lock.acquire(timeout=LONGEST)  # mark: first
     else:
         with second_lock:
             both.wait()
-            first_lock.acquire(timeout=PATIENCE)  # mark: second
-    return HttpResponse("given up")
+            forget_looks()
+            first_lock.acquire(timeout=LONGEST)  # mark: second
+    return HttpResponse("let go")
+
+
+def resolve(_request: HttpRequest) -> HttpResponse:
+    """Gives the second one the lock of the first one, which keeps what is its own until then."""
+    first_lock.release()
+    return HttpResponse("resolved")

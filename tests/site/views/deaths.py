@@ -41,6 +41,16 @@ def deaf(_request: HttpRequest, gate: str) -> HttpResponse:
     return HttpResponse("heard nothing")
 
 
+def harakiri(_request: HttpRequest, gate: str) -> HttpResponse:
+    """From when its gate is opened on it has a second, and takes more: uWSGI kills its process."""
+    import uwsgi
+
+    wait_at(gate)
+    uwsgi.set_user_harakiri(1)
+    time.sleep(LONG)
+    return HttpResponse("not killed")
+
+
 def holding(_request: HttpRequest) -> HttpResponse:
     """C code that holds the GIL, with SIGABRT blocked."""
     # The watchdog looks four times a second, at what is older than a fifth.

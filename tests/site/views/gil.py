@@ -16,6 +16,7 @@ from operator import call, itemgetter, not_
 from django.http import HttpRequest, HttpResponse
 
 from slowhound import recorder
+from slowhound.record import current
 from tests.site.gates import wait_at
 from tests.site.options import SCRATCH
 
@@ -39,6 +40,17 @@ def until_the_hound_sleeps() -> None:
     active = recorder.get()
     while active is not None and active.watch.starvation.holders.wanted is None:
         time.sleep(0.001)
+
+
+def forget_looks() -> None:
+    """For a view that stands still from here on, and is stuck by all looks there are.
+
+    What was seen before, where a machine takes long to get here, would make it slow.
+    """
+    record = current()
+    if record is not None:
+        until_the_hound_sleeps()
+        record.samples = None
 
 
 def _size(call: Callable[[int], object], small: int) -> int:
@@ -124,9 +136,12 @@ def lock(_request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse("locked")
 
 
-def slow_then_lock(_request: HttpRequest, name: str, seconds: str) -> HttpResponse:
-    """Slow already when it comes to the lock."""
-    time.sleep(float(seconds))
+def lock_when(_request: HttpRequest, state: str, name: str) -> HttpResponse:
+    """The same, once the hound has seen this request, or reported it."""
+    record = current()
+    assert record is not None
+    while (record.samples if state == "seen" else record.slow) is None:
+        time.sleep(0.01)
     with (SCRATCH / f"{name}.lock").open() as locked:
         _begun(name)
         ctypes.PyDLL(None).flock(locked.fileno(), fcntl.LOCK_EX)
@@ -151,6 +166,7 @@ def sleeps(_request: HttpRequest, name: str) -> HttpResponse:
     """Waits for the test in one system call without the GIL, for which it does not ask."""
     with (SCRATCH / f"{name}.lock").open() as locked:
         _begun(name)
+        forget_looks()
         fcntl.flock(locked.fileno(), fcntl.LOCK_EX)
     return HttpResponse("awake")
 

@@ -27,6 +27,12 @@ def gated(_request: HttpRequest, gate: str) -> HttpResponse:
     return HttpResponse("through the gate")
 
 
+def gated_odd(_request: HttpRequest, rest: str) -> HttpResponse:
+    """The same whatever else is in the path."""
+    wait_at("odd")
+    return HttpResponse(rest)
+
+
 def query_then_gate(_request: HttpRequest, gate: str) -> HttpResponse:
     """A query, and a wait after it."""
     found = Author.objects.count()
