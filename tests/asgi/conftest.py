@@ -24,6 +24,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(SERVER_TIMEOUT))
 
 
+def only(*names: str) -> pytest.MarkDecorator:
+    """For a test of some of the servers."""
+    found = [BY_NAME[name] for name in names]
+    return pytest.mark.parametrize("server", found, ids=str, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
 def launcher(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Iterator[AsgiLauncher]:
     starts = AsgiLauncher(tmp_path_factory.mktemp("asgi"), template)

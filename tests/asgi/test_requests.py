@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -12,8 +14,8 @@ import pytest
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from tests.asgi.conftest import Start
-from tests.harness.asgi_servers import Asgi, AsgiLauncher
+from tests.asgi.conftest import Start, only
+from tests.harness.asgi_servers import BY_NAME, SERVERS, Asgi, AsgiLauncher
 from tests.harness.client import exchange, new_agent, without_date
 from tests.harness.recorded import TERMINAL
 from tests.harness.site import Site
@@ -263,10 +265,9 @@ def test_websocket_that_is_refused_or_fails_has_one_event(site: Site, server: As
         assert [len(terminals(site, agent)) for agent in (refused, failed)] == [1, 1]
 
 
-def test_http2_streams_have_an_event_each(site: Site, server: Asgi) -> None:
-    """Requests of one HTTP/2 connection are told apart."""
-    if not server.http2:
-        pytest.skip("no HTTP/2 without TLS")
+@only("hypercorn", "granian")
+def test_http2_streams_have_an_event_each(site: Site) -> None:
+    """Requests of one HTTP/2 connection are told apart, where there is HTTP/2 without TLS."""
     over_http2(site)
 
 
@@ -294,10 +295,9 @@ def over_http2(site: Site) -> None:
     assert [len(terminals(site, agent)) for agent in agents] == [1] * 6
 
 
-def test_both_workers_record(site: Site, server: Asgi) -> None:
+@only("uvicorn-2")
+def test_both_workers_record(site: Site) -> None:
     """Each worker process has a recorder and a segment of its own."""
-    if server.workers < 2:
-        pytest.skip("one worker")
     eventually(
         lambda: pids_of(site) > 1 or ask(site),
         "events of two workers",
@@ -319,27 +319,37 @@ def unlike(raw: bytes) -> bytes:
     return re.sub(rb"(?im)^date: [^\r\n]*\r\n", b"", without_date(raw))
 
 
+@pytest.fixture(scope="session")
+def bare_sites(launcher: AsgiLauncher) -> Callable[[Asgi], Site]:
+    """The same servers without slowhound, which differ in no more than their commands."""
+
+    @functools.cache
+    def start(command: tuple[str, ...]) -> Site:
+        return launcher.asgi(next(each for each in SERVERS if tuple(each.command) == command))
+
+    return lambda server: start(tuple(server.command))
+
+
 def test_response_is_the_same_byte_for_byte(
-    site: Site, server: Asgi, launcher: AsgiLauncher
+    site: Site, server: Asgi, bare_sites: Callable[[Asgi], Site]
 ) -> None:
     """With slowhound a client gets what it gets without."""
-    bare = launcher.asgi(server)
-    try:
-        for path in COMPARED:
-            assert unlike(site.raw_get(path)) == unlike(bare.raw_get(path)), path
-        if server.name != "daphne":
-            assert unlike(site.raw_get("/parts-break/")) == unlike(bare.raw_get("/parts-break/"))
-    finally:
-        bare.stop()
+    bare = bare_sites(server)
+    for path in COMPARED:
+        assert unlike(site.raw_get(path)) == unlike(bare.raw_get(path)), path
+    if server.name != "daphne":
+        assert unlike(site.raw_get("/parts-break/")) == unlike(bare.raw_get("/parts-break/"))
 
 
-def test_lifespan_passes_untouched(launcher: AsgiLauncher, server: Asgi) -> None:
-    """The application is asked the same things in the same words."""
-    if server.name not in ("uvicorn", "hypercorn", "granian", "gunicorn"):
-        pytest.skip("has no lifespan, or the same as another")
-    both = launcher.asgi(server, {}), launcher.asgi(server)
+@pytest.mark.parametrize("name", ["uvicorn", "hypercorn", "granian", "gunicorn"])
+def test_lifespan_passes_untouched(launcher: AsgiLauncher, name: str) -> None:
+    """The application is asked the same things in the same words; daphne asks nothing."""
+    both = launcher.asgi(BY_NAME[name], {}), launcher.asgi(BY_NAME[name])
     for each in both:
         each.get("/quick/")
+    for each in both:
+        each.process.terminate()
+    for each in both:
         each.stop()
     told, without = ((each.scratch / "lifespan.txt").read_text() for each in both)
     assert "lifespan.startup" in told

@@ -18,6 +18,9 @@ from tests.harness.recorded import Event
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
+# A worker has this long to show itself, from its fork on: its application is loaded before.
+TIMES_OUT = {"gunicorn_args": ["--preload", "--timeout", "2"], "warm": True}
+
 
 def in_flight(site: Site, gate: str) -> dict[str, Wire]:
     """A request that waits in each way there is."""
@@ -64,14 +67,15 @@ def test_greenlet_that_blocks_for_too_long_is_aborted_and_the_others_go_on(
     greenlets: Greenlets,
 ) -> None:
     """The culprit times out where it blocks; what only waited is answered, or killed in the end."""
-    site = greenlets(conf="timeout = 2\ngraceful_timeout = 2")
+    site = greenlets(conf="graceful_timeout = 2", **TIMES_OUT)
     answered = site.start("/waits/in_sleep/answered/?ticket=any")
     left = site.open("/waits/in_sleep/left/?ticket=any")
     for name in ("answered", "left"):
         site.gate(name).wait_entered()
     culprit = site.open("/block/never/")
+    eventually((site.scratch / "never.begun").exists, "it blocks")
+    site.gate("answered").open()  # which it sees when nobody blocks any more
     event = site.terminal(culprit.agent)
-    site.gate("answered").open()
     assert (event["event_type"], event["resp_outcome"]) == ("timeout", "timeout")
     assert event["timeout_cause_loc"].startswith("tests/gevent/views.py:")
     assert event["timeout_stack_age"] == 0
@@ -86,7 +90,7 @@ def test_greenlet_that_blocks_for_too_long_is_aborted_and_the_others_go_on(
 
 def test_worker_that_can_only_be_killed_when_it_times_out(greenlets: Greenlets) -> None:
     """C code that holds the GIL with SIGABRT blocked ends all the requests of its worker."""
-    site = greenlets(conf="timeout = 2")
+    site = greenlets(**TIMES_OUT)
     wires = in_flight(site, "robbed")
     wires["holding"] = site.open("/holding/")
     assert kinds(ended(site, wires)) == {("timeout", "timeout")}
@@ -107,7 +111,7 @@ def test_graceful_stop_lets_all_greenlets_end(greenlets: Greenlets) -> None:
 
 def test_stop_that_waits_in_vain_kills_the_greenlets(greenlets: Greenlets) -> None:
     """What does not end within graceful_timeout is killed, and has its event all the same."""
-    site = greenlets(conf="graceful_timeout = 2")
+    site = greenlets(conf="graceful_timeout = 1")
     wires = in_flight(site, "never")
     site.stop()
     assert {outcome for _, outcome in kinds(ended(site, wires))} == {"killed"}

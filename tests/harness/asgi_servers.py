@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.harness.client import Address
 from tests.harness.launch import Launcher, Setup
+from tests.harness.ports import unused_port
 from tests.harness.process import Process
 from tests.harness.site import Site
 
@@ -99,7 +100,7 @@ class AsgiLauncher(Launcher):
         setup = Setup(**wishes)
         home, folder = self._home(setup)
         module, *arguments = server.command
-        port = free_port()
+        port = unused_port()  # not all of them can say which one they chose themselves
         given = [each.format(app=setup.app, port=port) for each in arguments]
         argv = [sys.executable, "-m", module, *given]
         process = Process(argv, home, setup.environment(home, folder))
@@ -108,14 +109,6 @@ class AsgiLauncher(Launcher):
     @staticmethod
     def _application(server: Asgi, settings: Mapping[str, Any] | None) -> str:
         return "wrapped" if server.wrapped and settings is not None else "application"
-
-
-def free_port() -> int:
-    """Not all of them can say which one they chose themselves."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def address(process: Process, server: Asgi, port: int) -> Address | None:

@@ -156,6 +156,8 @@ class Launcher:
         """End every server; the first failure is raised after all were ended."""
         failures: list[BaseException] = []
         for site in self.sites:
+            site.begin_to_end()  # all at once
+        for site in self.sites:
             try:
                 site.cleanup()
             except AssertionError as failure:

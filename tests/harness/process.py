@@ -57,6 +57,7 @@ class Process:
                 start_new_session=True,
             )
         self.pid = self._process.pid
+        self._asked = False
 
     @property
     def stdout(self) -> str:
@@ -80,8 +81,9 @@ class Process:
         return children_of(self.pid)
 
     def terminate(self) -> None:
-        """Ask it to end."""
-        if self.running:
+        """Ask it to end, once: a second signal would make some servers hurry."""
+        if self.running and not self._asked:
+            self._asked = True
             self._process.send_signal(signal.SIGTERM)
 
     def stop(self, deadline: float = STOP_DEADLINE) -> int:

@@ -128,6 +128,11 @@ class Site(Recorded):
         """End the server as an operator does; its exit code."""
         return self.process.stop()
 
+    def begin_to_end(self) -> None:
+        """Let waiting views go, and ask the server to end."""
+        (self.scratch / "all.open").touch()
+        self.process.terminate()
+
     def cleanup(self) -> None:
         """Let waiting views go, end the server, and check that nothing runs on."""
         (self.scratch / "all.open").touch()

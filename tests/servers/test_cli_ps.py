@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from slowhound import graves
+from slowhound.cli import main
 from tests.harness.accounts import terminal_events
-from tests.harness.cli import ps, ps_of, slowhound
+from tests.harness.cli import in_flight, ps, ps_of, slowhound
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.sources import line_of
@@ -20,9 +22,9 @@ from tests.harness.waiting import eventually
 WAITING = f"tests/site/gates.py:{line_of('gates.py', 'waiting')}:wait_at"
 
 
-@pytest.fixture(scope="module", params=["sync", "gthread"])
-def site(request: pytest.FixtureRequest, serve_module: Launcher) -> Site:
-    return serve_module(worker=request.param)
+@pytest.fixture(scope="module")
+def site(serve_module: Launcher) -> Site:
+    return serve_module(worker="gthread", workers=2)
 
 
 def test_request_in_flight_is_listed(site: Site) -> None:
@@ -34,16 +36,22 @@ def test_request_in_flight_is_listed(site: Site) -> None:
     assert found["pid"] in site.worker_pids()
     assert Path(f"/proc/{found['pid']}/task/{found['thread']}").exists()
     assert (found["method"], found["view"], found["queries"]) == ("GET", "gate", 0)
-    assert found["server"] in ("SyncWorker", "ThreadWorker")
+    assert found["server"] == "ThreadWorker"
     assert 0 < found["doing_age"] < found["age"] < 60
     assert found["sql"] is None
     gate.open()
     assert site.terminal(answer.result().agent)["req_id"] == found["req_id"]
 
 
-def test_query_is_listed_while_it_runs(serve: Launcher) -> None:
+@pytest.fixture(scope="module")
+def mortal(serve_module: Launcher) -> Site:
+    """One whose worker may be killed."""
+    return serve_module()
+
+
+def test_query_is_listed_while_it_runs(mortal: Site) -> None:
     """Its shape, without its literals, and for how long it runs."""
-    site = serve()
+    site = mortal
     wire = site.open("/endless-sql/")
     found = ps_of(site.dir, "/endless-sql/", sql=lambda sql: sql is not None)
     assert found["sql"].startswith("WITH RECURSIVE endless(n)")
@@ -64,15 +72,14 @@ def test_queries_so_far_are_counted(site: Site) -> None:
     answer.result()
 
 
-def test_the_oldest_comes_first(serve: Launcher) -> None:
+def test_the_oldest_comes_first(site: Site) -> None:
     """All requests of all workers, in the order in which they began."""
-    site = serve(worker="gthread", workers=2, threads=4)
     names = ["a", "b", "c"]
     answers = []
     for name in names:
         answers.append(site.start(f"/gate/{name}/"))
         site.gate(name).wait_entered()
-    found = ps(site.dir)
+    found = [each for each in ps(site.dir) if each["path"] in [f"/gate/{name}/" for name in names]]
     assert [each["path"] for each in found] == [f"/gate/{name}/" for name in names]
     assert len({each["pid"] for each in found}) in (1, 2)
     for name, answer in zip(names, answers, strict=True):
@@ -100,20 +107,19 @@ def test_table_shows_the_same(site: Site) -> None:
 def test_idle_server_has_nothing_to_list(site: Site) -> None:
     """A sentence, and exit code 1."""
     assert site.get("/ok/").status == 200
-    eventually(lambda: ps(site.dir) == [], "nothing in flight")
+    eventually(lambda: in_flight(site.dir) == [], "nothing in flight")
     done = slowhound("ps", site.dir)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "slowhound: nothing is in flight in 1 worker\n"
+    assert done.stderr == "slowhound: nothing is in flight in 2 workers\n"
 
 
-def test_stopped_worker_is_late(serve: Launcher) -> None:
+def test_stopped_worker_is_late(mortal: Site) -> None:
     """Its requests are listed all the same, and it is said that it gives no sign of life."""
-    site = serve()
+    site = mortal
     gate = site.gate("stopped")
     answer = site.start("/gate/stopped/")
     gate.wait_entered()
-    (pid,) = site.worker_pids()
-    assert not ps_of(site.dir, "/gate/stopped/", late=False)["late"]
+    pid = ps_of(site.dir, "/gate/stopped/", late=False)["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
         found = ps_of(site.dir, "/gate/stopped/", late=True)
@@ -130,11 +136,13 @@ def test_stopped_worker_is_late(serve: Launcher) -> None:
 
 def test_path_cannot_move_the_cursor(site: Site) -> None:
     """Line ends and control characters of a path are shown as escapes."""
-    answer = site.start("/sleep/4%0d%0a%0b%c2%85%e2%80%a8/")
-    ps_of(site.dir, "/sleep/4\r\n\x0b\x85\u2028/")
+    gate = site.gate("odd")
+    answer = site.start("/gate-odd/4%0d%0a%0b%c2%85%e2%80%a8/")
+    gate.wait_entered()
     done = slowhound("ps", site.dir)
-    assert r"GET /sleep/4\r\n\x0b\x85\u2028/" in done.stdout
+    assert r"GET /gate-odd/4\r\n\x0b\x85\u2028/" in done.stdout
     assert all(line.isprintable() for line in done.stdout.split("\n"))
+    gate.open()
     answer.result()
 
 
@@ -158,26 +166,30 @@ def test_death_that_nobody_saw_is_written_once(serve: Launcher) -> None:
     assert list((site.dir / "boxes").iterdir()) == []
 
 
-def test_death_that_the_arbiter_saw_is_written_once(serve: Launcher) -> None:
+def test_death_that_the_arbiter_saw_is_written_once(
+    serve: Launcher, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever looks at the same time leaves it to the arbiter, which knows the cause."""
+    # On a machine that others use too the arbiter may need longer than its second and a half.
+    monkeypatch.setattr(graves, "PATIENCE", 15.0)
     site = serve(workers=2)
-    for number in range(5):
+    for number in range(2):
         gate = site.gate(f"dying{number}")
         wire = site.open(f"/gate/dying{number}/")
         gate.wait_entered()
         found = ps_of(site.dir, f"/gate/dying{number}/")
         os.kill(found["pid"], signal.SIGKILL)
-        done = slowhound("ps", site.dir)
-        assert "wrote" not in done.stderr
+        # In this process: at once, and so perhaps before the arbiter.
+        main(["ps", "--dir", str(site.dir)])
+        assert "wrote" not in capfd.readouterr().err
         wire.close()
         assert site.terminal(wire.agent)["crash_signal"] == "SIGKILL"
     counted = Counter(each["req_path"] for each in terminal_events(site))
-    assert {counted[f"/gate/dying{number}/"] for number in range(5)} == {1}
+    assert {counted[f"/gate/dying{number}/"] for number in range(2)} == {1}
 
 
-def test_settings_say_where_the_folder_is(serve: Launcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_say_where_the_folder_is(site: Site) -> None:
     """Without --dir, as the server itself."""
-    site = serve()
     gate = site.gate("settings")
     answer = site.start("/gate/settings/")
     gate.wait_entered()

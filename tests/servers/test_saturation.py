@@ -5,15 +5,29 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 
 import pytest
 
+from slowhound.boxes import survey
 from tests.harness.client import Wire
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
 WAITING = 8
+
+
+@pytest.fixture(scope="module")
+def sync(serve_module: Launcher) -> Site:
+    """One sync worker."""
+    return serve_module()
+
+
+@pytest.fixture(scope="module")
+def three(serve_module: Launcher) -> Site:
+    """Three of them."""
+    return serve_module(workers=3)
 
 
 def has_ipv6() -> bool:
@@ -31,90 +45,98 @@ BINDS = [
 ]
 
 
-def check_empty(site: Site) -> None:
-    eventually(
-        lambda: site.event("/ok/").get("g_backlog") == 0,
-        "an empty backlog",
-        transcript=site.process.transcript,
+def beats(site: Site) -> dict[int, int]:
+    """When the hound of each worker has shown itself last (monotonic, ns)."""
+    if not (site.dir / "boxes").exists():  # by the first of them
+        return {}
+    return {each.pid: each.heartbeat for each in survey(str(site.dir))[0]}
+
+
+def wait_sampled(site: Site) -> None:
+    """Until the hound of each worker has taken a sample that it began after now.
+
+    It takes one a second, at the end of a round: the one of the first round after a second has
+    been taken when the next round begins.
+    """
+    due = time.monotonic_ns() + 1_000_000_000
+    workers = site.worker_pids()
+    later = eventually(
+        lambda: now if all((now := beats(site)).get(pid, 0) > due for pid in workers) else None,
+        "a round after a second",
     )
+    eventually(
+        lambda: all(beats(site).get(pid, 0) > later[pid] for pid in workers), "the round after it"
+    )
+
+
+def hold(site: Site) -> Wire:
+    """A request that keeps the one worker busy until its gate is opened."""
+    wire = site.open("/gate/busy/")
+    site.gate("busy").wait_entered()
+    return wire
 
 
 @pytest.mark.parametrize("bind", BINDS)
-def test_requests_that_no_worker_took_are_the_backlog(serve: Launcher, bind: str) -> None:
+def test_requests_that_no_worker_took_are_the_backlog(
+    serve: Launcher, bind: str, request: pytest.FixtureRequest
+) -> None:
     """Connections that wait for a busy sync worker are counted, on every kind of socket."""
-    site = serve(bind=bind)
-    check_empty(site)
-    gate = site.gate("busy")
-    busy = site.start(f"/gate/{gate.name}/")
-    gate.wait_entered()
-    waiting = [site.open("/sleep/0.3/") for _ in range(WAITING)]
-    gate.open()
-    busy.result()
-    site.read_all(waiting)
-    events = [site.terminal(wire.agent) for wire in waiting]
-    assert 1 <= max(event.get("g_backlog", 0) for event in events) <= WAITING
-    check_empty(site)
+    site: Site = request.getfixturevalue("sync") if bind == "tcp" else serve(bind=bind)
+    busy = hold(site)
+    waiting = [site.open("/ok/") for _ in range(WAITING)]
+    wait_sampled(site)
+    site.gate("busy").open()
+    site.read_all([busy, *waiting])
+    assert site.terminal(busy.agent)["g_backlog"] == WAITING
+    wait_sampled(site)
+    assert site.event("/ok/")["g_backlog"] == 0
 
 
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
-def test_workers_are_counted(serve: Launcher, worker: str) -> None:
-    """g_w_count is the number of workers, with more than one and with the one that came later."""
-    site = serve(worker=worker, workers=3)
-    eventually(
-        lambda: site.event("/ok/").get("g_w_count") == 3,
-        "three workers",
-        transcript=site.process.transcript,
-    )
+def test_workers_are_counted(three: Site) -> None:
+    """g_w_count is the number of workers; one that ended is not among them, its successor is."""
+    wait_for_all(three)
+    assert three.event("/ok/")["g_w_count"] == 3
+    ended, *_ = before = three.worker_pids()
+    os.kill(ended, signal.SIGTERM)
+    eventually(lambda: ended not in three.worker_pids(), "it has ended")
+    eventually(lambda: len(three.worker_pids()) == 3, "its successor")
+    assert three.worker_pids() != before
+    wait_for_all(three)
+    assert three.event("/ok/")["g_w_count"] == 3
 
 
-def test_replaced_worker_is_counted_once(serve: Launcher) -> None:
-    """A worker that ended is no longer counted, the one that took its place is."""
-    site = serve(workers=2, gunicorn_args=["--max-requests", "3"])
-    first = set(site.worker_pids())
-    eventually(
-        lambda: site.get("/ok/").status == 200 and not first & set(site.worker_pids()),
-        "all workers replaced",
-        transcript=site.process.transcript,
-    )
-    eventually(
-        lambda: site.event("/ok/").get("g_w_count") == 2,
-        "two workers",
-        transcript=site.process.transcript,
-    )
+def wait_for_all(site: Site) -> None:
+    """Until each worker has its box, and each has looked at the boxes since."""
+    eventually(lambda: sorted(beats(site)) == site.worker_pids(), "a box for each")
+    wait_sampled(site)
 
 
-def test_forked_child_is_not_its_dead_parent(serve: Launcher) -> None:
-    """A forked child that outlives its worker does not make the worker seem alive."""
-    site = serve()
-    worker = int(site.get("/fork-lingering/linger/").text)
-    site.gate("linger").wait_entered()
-    os.kill(worker, signal.SIGKILL)
-    eventually(lambda: worker not in site.worker_pids(), "a new worker")
-    for _ in range(2):
-        eventually(lambda: site.event("/ok/").get("g_w_count"), "a sample")
-    assert site.event("/ok/")["g_w_count"] == 1
-    site.gate("linger").open()
-
-
-def test_active_workers_are_counted(serve: Launcher) -> None:
+def test_active_workers_are_counted(three: Site) -> None:
     """g_w_active tells how many workers are at work, seen from another worker."""
-    site = serve(workers=2)
-    gate = site.gate("long")
-    long = site.start(f"/gate/{gate.name}/")
-    gate.wait_entered()
-    eventually(
-        lambda: site.event("/ok/").get("g_w_active", 0) >= 1,
-        "an active worker",
-        transcript=site.process.transcript,
-    )
-    assert all(event.get("g_w_active", 0) <= 2 for event in site.events())
-    gate.open()
-    long.result()
-    eventually(
-        lambda: site.event("/ok/").get("g_w_active", 9) <= 1,
-        "an idle worker",
-        transcript=site.process.transcript,
-    )
+    gates = [three.gate(name) for name in ("long", "longer")]
+    long = []
+    for gate in gates:
+        long.append(three.start(f"/gate/{gate.name}/"))
+        gate.wait_entered()
+    wait_for_all(three)
+    # One whose hound samples in that very moment counts itself, too.
+    eventually(lambda: three.event("/ok/")["g_w_active"] == 2, "two that are at work")
+    for gate, answer in zip(gates, long, strict=True):
+        gate.open()
+        three.terminal(answer.result().agent)
+    wait_sampled(three)
+    eventually(lambda: three.event("/ok/")["g_w_active"] == 0, "nobody at work")
+
+
+def test_forked_child_is_not_its_dead_parent(sync: Site) -> None:
+    """A forked child that outlives its worker does not make the worker seem alive."""
+    worker = int(sync.get("/fork-lingering/linger/").text)
+    sync.gate("linger").wait_entered()
+    os.kill(worker, signal.SIGKILL)
+    eventually(lambda: sync.worker_pids() not in ([], [worker]), "a new worker")
+    wait_for_all(sync)
+    assert sync.event("/ok/")["g_w_count"] == 1
+    sync.gate("linger").open()
 
 
 def fill(site: Site, threads: int) -> tuple[list[Wire], list[Wire]]:
@@ -122,7 +144,7 @@ def fill(site: Site, threads: int) -> tuple[list[Wire], list[Wire]]:
     gate = site.gate("pool")
     busy = [site.open(f"/gate/{gate.name}/") for _ in range(threads)]
     gate.wait_entered(threads)
-    waiting = [site.open("/sleep/0.3/") for _ in range(WAITING)]
+    waiting = [site.open("/sleep/0.1/") for _ in range(WAITING)]
     return busy, waiting
 
 
@@ -141,9 +163,9 @@ def test_queue_inside_a_gthread_worker_is_counted(serve: Launcher) -> None:
     assert idle["g_threads_busy"] <= 1
 
 
-def test_sync_worker_has_no_thread_fields(serve: Launcher) -> None:
+def test_sync_worker_has_no_thread_fields(sync: Site) -> None:
     """A sync worker has no threads and no queue of its own to speak of."""
-    event = serve(worker="sync").event("/ok/")
+    event = sync.event("/ok/")
     assert event.get("g_threads") in (None, 1)
     assert not event.get("g_queue")
 
@@ -152,16 +174,14 @@ def test_saturation_survives_several_sockets(serve: Launcher) -> None:
     """With a TCP and a unix socket at once the backlog is that of both."""
     path = serve.short / "second.sock"
     site = serve(gunicorn_args=["--bind", "127.0.0.1:0", "--bind", f"unix:{path}"])
-    gate = site.gate("both")
-    busy = site.start(f"/gate/{gate.name}/")
-    gate.wait_entered()
-    wires = [site.open("/sleep/0.3/") for _ in range(6)]
-    for _ in range(6):
+    busy = hold(site)
+    wires = [site.open("/ok/") for _ in range(2)]
+    for _ in range(3):
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(str(path))
-        sock.sendall(b"GET /sleep/0.3/ HTTP/1.1\r\nHost: localhost\r\nUser-Agent: unix\r\n\r\n")
+        sock.sendall(b"GET /ok/ HTTP/1.1\r\nHost: localhost\r\nUser-Agent: unix\r\n\r\n")
         wires.append(Wire(sock, "unix"))
-    gate.open()
-    busy.result()
-    site.read_all(wires)
-    site.wait_event(g_backlog=lambda backlog: (backlog or 0) >= 3)
+    wait_sampled(site)
+    site.gate("busy").open()
+    site.read_all([busy, *wires])
+    assert site.terminal(busy.agent)["g_backlog"] == 5

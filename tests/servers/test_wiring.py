@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.launch import Launcher
+from tests.harness.site import Site
 from tests.harness.sources import loc
 
 WORKERS = ["sync", "gthread"]
@@ -23,10 +24,9 @@ def test_gunicorn_alone_is_enough(serve: Launcher, worker: str) -> None:
     assert site.event("/stream/4/100/")["resp_bytes"] == 400
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_preloaded_application_is_recorded(serve: Launcher, worker: str) -> None:
+def test_preloaded_application_is_recorded(serve: Launcher) -> None:
     """With --preload the application is older than its workers, and each records for itself."""
-    site = serve(worker=worker, workers=2, gunicorn_args=["--preload"])
+    site = serve(worker="gthread", workers=2, gunicorn_args=["--preload"])
     event = site.event("/n1/")
     assert event["db_queries"] == 7
     assert event["pid"] in site.worker_pids()
@@ -38,10 +38,9 @@ def test_preloaded_application_without_the_middleware_is_recorded(serve: Launche
     assert (event["resp_view"], event["db_queries"]) == ("n1", 7)
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_request_that_django_never_sees_has_its_event(serve: Launcher, worker: str) -> None:
+def test_request_that_django_never_sees_has_its_event(serve: Launcher) -> None:
     """A file that WhiteNoise serves in front of Django is a request too, without a view."""
-    site = serve(worker=worker, app="tests.site.wsgi:static_first")
+    site = serve(app="tests.site.wsgi:static_first")
     answer = site.get("/static/hello.txt")
     assert answer.text == "served without Django\n"
     event = site.terminal(answer.agent)
@@ -61,9 +60,15 @@ def test_file_from_the_whitenoise_middleware_has_its_event(serve: Launcher) -> N
     assert not event.get("resp_view")
 
 
-def test_middleware_alone_works_under_any_server(serve: Launcher) -> None:
-    """Under wsgiref, with the middleware only, lines, events, queries and errors are there."""
-    site = serve.wsgiref()
+@pytest.fixture(scope="module")
+def wsgiref(serve_module: Launcher) -> Site:
+    """The site under the standard library's server, with the middleware only."""
+    return serve_module.wsgiref(settings={"SLOW_AFTER": 0.2})
+
+
+def test_middleware_alone_works_under_any_server(wsgiref: Site) -> None:
+    """Under wsgiref lines, events, queries and errors are there."""
+    site = wsgiref
     answer = site.get("/n1/")
     event = site.terminal(answer.agent)
     assert (event["db_queries"], event["resp_view"]) == (7, "n1")
@@ -73,9 +78,9 @@ def test_middleware_alone_works_under_any_server(serve: Launcher) -> None:
     assert site.event("/ok/").get("db_queries") in (None, 0)
 
 
-def test_middleware_alone_sees_streams_to_their_end(serve: Launcher) -> None:
+def test_middleware_alone_sees_streams_to_their_end(wsgiref: Site) -> None:
     """Under wsgiref a stream is timed to its end, and a client that leaves it is a disconnect."""
-    site = serve.wsgiref()
+    site = wsgiref
     event = site.event("/stream-pauses/3/")
     assert event["resp_time"] >= 0.2
     assert event["resp_bytes"] == len("firstchunkchunk")
@@ -85,11 +90,11 @@ def test_middleware_alone_sees_streams_to_their_end(serve: Launcher) -> None:
     assert site.terminal(wire.agent)["resp_outcome"] == "disconnect"
 
 
-def test_middleware_alone_reports_slow_requests(serve: Launcher) -> None:
+def test_middleware_alone_reports_slow_requests(wsgiref: Site) -> None:
     """Under wsgiref a slow request leaves its report."""
-    site = serve.wsgiref(settings={"SLOW_AFTER": 0.2})
+    site = wsgiref
     answer = site.start("/gate/wsgiref/")
-    report = site.wait_report(", in gated")
+    report = site.wait_report("/gate/wsgiref/\nHostname", ", in gated")
     site.gate("wsgiref").open()
     assert Path(site.terminal(answer.result().agent)["report"]).name == report.path.name
 
@@ -103,10 +108,9 @@ def test_middleware_with_a_plain_gunicorn_works(serve: Launcher, worker: str) ->
     assert site.terminal_line(site.get("/ok/").agent)["resp_view"] == "ok"
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_switched_off_is_off(serve: Launcher, worker: str) -> None:
+def test_switched_off_is_off(serve: Launcher) -> None:
     """With ENABLED False nothing is recorded, printed or written."""
-    site = serve(worker=worker, settings={"ENABLED": False})
+    site = serve(worker="gthread", settings={"ENABLED": False})
     assert site.get("/n1/").status == 200
     site.stop()
     assert site.events() == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.harness.hook import Hook, hook_server
 from tests.harness.launch import Launcher
+from tests.harness.ports import unused_port
 from tests.harness.recorded import READ_BY
 from tests.harness.site import Site
 from tests.harness.smtp import smtp_server
@@ -91,8 +91,6 @@ def test_aborted_worker_tells_of_its_timeout(serve: Launcher) -> None:
 
 def test_restart_loses_nothing(serve: Launcher, tmp_path: Path) -> None:
     """What could not be mailed before is mailed after it; the limit is what it was."""
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
     folder = tmp_path / "shared"
     email = {"sink": "slowhound.sinks.email.Email", "to": "ops@shop.example"}
     settings = {
@@ -101,7 +99,7 @@ def test_restart_loses_nothing(serve: Launcher, tmp_path: Path) -> None:
         "SINKS": [email],
         "REPORT_LIMIT": (1, 3600),
     }
-    django = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": port}
+    django = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": unused_port()}
     site = serve(settings=settings, django=django)
     site.get("/fast/")  # imports are a group of their own
     for number in range(4):

@@ -23,6 +23,7 @@ from slowhound.sinks.sentry import Sentry
 from slowhound.sinks.sentry_event import frames_of
 from slowhound.sinks.sentry_or_logger import Nowhere
 from tests.harness.launch import ROOT
+from tests.harness.ports import unused_port
 from tests.harness.sentry_server import Project, sentry_server
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -328,10 +329,7 @@ def test_refused_event_is_tried_again(project: Project, status: int) -> None:
 
 def test_sentry_that_is_not_there_raises() -> None:
     """A refused connection is an error of the delivery, which tries again."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    sentry_sdk.init(f"http://public@127.0.0.1:{port}/42", default_integrations=False)
+    sentry_sdk.init(f"http://public@127.0.0.1:{unused_port()}/42", default_integrations=False)
     with pytest.raises(Exception, match=r"refused|retries"):
         Sentry().deliver(report_of())
 

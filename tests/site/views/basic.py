@@ -56,8 +56,8 @@ def cpu(_request: HttpRequest) -> HttpResponse:
 
 
 def hold_gil(_request: HttpRequest) -> HttpResponse:
-    """One call into C code that runs for a second or more and lets no other thread run."""
-    found = re.match(r"(a+)+$", "a" * 26 + "b")
+    """One call into C code that runs for half a second or more and lets no other thread run."""
+    found = re.match(r"(a+)+$", "a" * 25 + "b")
     return HttpResponse(str(found))
 
 

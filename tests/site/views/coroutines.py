@@ -123,11 +123,11 @@ async def child_blocks(_request: HttpRequest, gate: str) -> HttpResponse:
 
 
 async def power(_request: HttpRequest, gate: str) -> HttpResponse:
-    """Computes for three seconds in one call, without letting go of the GIL."""
+    """Computes for a second and a half in one call, without letting go of the GIL."""
     modulus = (1 << 20_000) - 3
     begun = time.thread_time()
     pow(3, (1 << 300) - 1, modulus)
-    exponent = (1 << int(300 * 3 / (time.thread_time() - begun))) - 1
+    exponent = (1 << int(300 * 1.5 / (time.thread_time() - begun))) - 1
     await at_gate(gate)
     until_the_hound_sleeps()
     pow(3, exponent, modulus)  # mark: power

@@ -1,0 +1,25 @@
+"""Ports that nobody gets by chance."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+
+# Below those that the kernel gives to whoever asks for any (from 32768 on). Each process of the
+# tests begins at a place of its own.
+LOWEST, COUNT = 10_000, 20_000
+_next = itertools.count(os.getpid() * 101)
+
+
+def unused_port() -> int:
+    """One on which nobody listens, and which no other server will be given."""
+    for number in _next:
+        port = LOWEST + number % COUNT
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError("counting never ends")
