@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -13,10 +14,15 @@ from tests.harness.site import Site
 
 HERE = Path(__file__).parent
 Start = Callable[[str], Site]
+Test = TypeVar("Test", bound=Callable[..., None])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """These tests start servers, too."""
+    """These tests start servers, too; what is for some of them is left out for the rest.
+
+    Parametrised anew, pytest would start the same servers once more for them.
+    """
+    items[:] = [item for item in items if is_wanted(item)]
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker("server")
@@ -24,10 +30,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(SERVER_TIMEOUT))
 
 
-def only(*names: str) -> pytest.MarkDecorator:
-    """For a test of some of the servers."""
-    found = [BY_NAME[name] for name in names]
-    return pytest.mark.parametrize("server", found, ids=str, indirect=True, scope="session")
+def only(*names: str) -> Callable[[Test], Test]:
+    """For a test of some of the servers: there is none of it for the others."""
+    assert set(names) <= set(BY_NAME)
+
+    def mark(test: Test) -> Test:
+        test.only = names  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
+def is_wanted(item: pytest.Item) -> bool:
+    """Whether this server is one of those that its test is for."""
+    names = getattr(getattr(item, "function", None), "only", None)
+    return names is None or item.callspec.params["server"].name in names  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")

@@ -51,5 +51,5 @@ def shared(serve_module: Launcher, gunicorn: str) -> Site:
         gunicorn=gunicorn,
         worker="gevent",
         django=URLS,
-        settings={"SLOW_AFTER": 0.3, "LOCALS": True},
+        settings={"SLOW_AFTER": {"spawns": 60, "*": 0.3}, "LOCALS": True},
     )

@@ -80,7 +80,13 @@ def test_dead_workers_report_is_sent_by_a_living_one(serve: Launcher) -> None:
 def test_aborted_worker_tells_of_its_timeout(serve: Launcher) -> None:
     """Gunicorn's own timeout is a report as well: of the worker itself, or of who comes after."""
     with hook_server() as hook:
-        site = serve(settings={"SLOW_AFTER": 60, "SINKS": [webhook(hook)]}, conf="timeout = 2")
+        site = serve(
+            settings={"SLOW_AFTER": 60, "SINKS": [webhook(hook)]},
+            conf="timeout = 2",
+            # Else a loaded machine may take the two seconds to load it.
+            gunicorn_args=["--preload"],
+            warm=True,
+        )
         wire = site.open("/gate/late/")
         eventually(lambda: hook.posted, "the timeout", transcript=site.process.transcript)
         (posted,) = hook.posted

@@ -26,7 +26,7 @@ def with_otel(serve: Launcher, endpoint: str, protocol: str = "http", **wishes: 
     return serve(
         app="tests.site.traced:application",
         env={"TEST_SPANS": "1", "OTEL_METRIC_EXPORT_INTERVAL": "1000"},
-        settings={"SLOW_AFTER": 0.25, "SERVICE": "shop", "SINKS": [sink]},
+        settings={"SLOW_AFTER": {"gate": 0.25, "*": 60}, "SERVICE": "shop", "SINKS": [sink]},
         **wishes,
     )
 
