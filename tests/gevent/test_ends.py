@@ -19,7 +19,7 @@ from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
 # A worker has this long to show itself, from its fork on: its application is loaded before.
-TIMES_OUT = {"gunicorn_args": ["--preload", "--timeout", "2"], "warm": True}
+TIMES_OUT = {"gunicorn_args": ["--preload", "--timeout", "3"]}
 
 
 def in_flight(site: Site, gate: str) -> dict[str, Wire]:
@@ -68,6 +68,7 @@ def test_greenlet_that_blocks_for_too_long_is_aborted_and_the_others_go_on(
 ) -> None:
     """The culprit times out where it blocks; what only waited is answered, or killed in the end."""
     site = greenlets(conf="graceful_timeout = 2", **TIMES_OUT)
+    site.get("/fast/")  # imports the views
     answered = site.start("/waits/in_sleep/answered/?ticket=any")
     left = site.open("/waits/in_sleep/left/?ticket=any")
     for name in ("answered", "left"):
@@ -91,6 +92,7 @@ def test_greenlet_that_blocks_for_too_long_is_aborted_and_the_others_go_on(
 def test_worker_that_can_only_be_killed_when_it_times_out(greenlets: Greenlets) -> None:
     """C code that holds the GIL with SIGABRT blocked ends all the requests of its worker."""
     site = greenlets(**TIMES_OUT)
+    site.get("/fast/")  # imports the views
     wires = in_flight(site, "robbed")
     wires["holding"] = site.open("/holding/")
     assert kinds(ended(site, wires)) == {("timeout", "timeout")}
@@ -121,7 +123,7 @@ def test_stop_that_waits_in_vain_kills_the_greenlets(greenlets: Greenlets) -> No
 def test_recycled_workers_lose_nothing(greenlets: Greenlets) -> None:
     """Workers that end after some requests each, with others in flight, account for them all."""
     site = greenlets(workers=2, conf="max_requests = 7")
-    paths = ["/fast/", "/n1/", "/sleep/0.02/", "/raise/"] * 15
+    paths = ["/fast/", "/n1/", "/sleep/0.02/", "/raise/"] * 6
     wires = [site.open(path) for path in paths]
     whole = [wire for wire in wires if wire.read_what_comes().startswith(b"HTTP/1.1 ")]
     assert len(whole) > len(paths) / 2

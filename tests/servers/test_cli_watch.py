@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from tests.harness.cli import slowhound
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+
+import pytest
+
+from slowhound.cli import main
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
 
+def watch(site: Site, *arguments: str) -> tuple[int, str]:
+    """Its exit code and what it says of what went wrong."""
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as err:
+        code = main(["watch", "--dir", str(site.dir), *arguments])
+    return code, err.getvalue()
+
+
 def set_threshold(site: Site, seconds: str, duration: str, *more: str) -> None:
     assert site.get("/ok/").status == 200  # from now on its folder is there
-    done = slowhound("watch", site.dir, "--slow-after", seconds, "--for", duration, *more)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert watch(site, "--slow-after", seconds, "--for", duration, *more) == (0, "")
 
 
 def is_slow(site: Site, path: str) -> bool:
@@ -19,9 +33,31 @@ def is_slow(site: Site, path: str) -> bool:
     return site.event(path).get("slow_after") is not None
 
 
-def test_threshold_is_lowered_in_every_running_worker(serve: Launcher) -> None:
+@pytest.fixture(scope="module")
+def both(serve_module: Launcher) -> Site:
+    """Two workers."""
+    slow_after = {"cpu": 0.1, "*": 60}
+    return serve_module(worker="gthread", workers=2, settings={"SLOW_AFTER": slow_after})
+
+
+@pytest.fixture
+def site(both: Site) -> Iterator[Site]:
+    """The same, with its own thresholds before and after."""
+    yield both
+    watch(both, "--off")
+    seen: set[int] = set()
+
+    def everywhere() -> bool:
+        event = both.event("/sleep/0.2/")
+        if event.get("slow_after") is None:
+            seen.add(event["pid"])
+        return seen == set(both.worker_pids())
+
+    eventually(everywhere, "the old threshold in each worker")
+
+
+def test_threshold_is_lowered_in_every_running_worker(site: Site) -> None:
     """Without a restart; the report comes while the request still runs."""
-    site = serve(worker="gthread", workers=2)
     assert not is_slow(site, "/sleep/0.2/")
     set_threshold(site, "0.1", "10m")
     slow: set[int] = set()
@@ -38,43 +74,41 @@ def test_threshold_is_lowered_in_every_running_worker(serve: Launcher) -> None:
     assert site.wait_report("/gate/reported/")
     gate.open()
     answer.result()
-    assert slowhound("watch", site.dir, "--off").returncode == 0
+    assert watch(site, "--off") == (0, "")
     eventually(lambda: not is_slow(site, "/sleep/0.2/"), "the old threshold")
 
 
-def test_threshold_of_one_view_is_for_this_one(serve: Launcher) -> None:
+def test_threshold_of_one_view_is_for_this_one(site: Site) -> None:
     """All others keep theirs."""
-    site = serve()
     set_threshold(site, "0.1", "10m", "--view", "nap")
     eventually(lambda: is_slow(site, "/nap/0.2/"), "a slow nap")
     assert not is_slow(site, "/sleep/0.2/")
 
 
-def test_threshold_can_be_raised(serve: Launcher) -> None:
+def test_threshold_can_be_raised(site: Site) -> None:
     """When there are more reports than anybody wants."""
-    site = serve(settings={"SLOW_AFTER": 0.1})
-    assert is_slow(site, "/sleep/0.2/")
+    assert is_slow(site, "/cpu/")
     set_threshold(site, "60", "10m")
-    eventually(lambda: not is_slow(site, "/sleep/0.2/"), "no slow request")
+    eventually(lambda: not is_slow(site, "/cpu/"), "no slow request")
 
 
-def test_it_ends_by_itself(serve: Launcher) -> None:
+def test_it_ends_by_itself(site: Site) -> None:
     """Without anybody who ends it."""
-    site = serve()
     set_threshold(site, "0.1", "10m")
     eventually(lambda: is_slow(site, "/sleep/0.2/"), "a slow request")
     set_threshold(site, "0.1", "1s")
     eventually(lambda: not is_slow(site, "/sleep/0.2/"), "the old threshold")
-    assert slowhound("watch", site.dir).returncode == 1
+    assert watch(site)[0] == 1
 
 
-def test_worker_that_starts_later_has_it_too(serve: Launcher) -> None:
-    """From its first second on."""
-    site = serve(gunicorn_args=["--max-requests", "3"])
+def test_worker_that_starts_later_has_it_too(site: Site) -> None:
+    """From its first request on."""
     set_threshold(site, "0.1", "10m")
     first = set(site.worker_pids())
-    eventually(
-        lambda: site.get("/ok/").status == 200 and not first & set(site.worker_pids()),
-        "all workers replaced",
+    os.kill(min(first), signal.SIGTERM)
+    eventually(lambda: set(site.worker_pids()) - first, "a new worker")
+    found = eventually(
+        lambda: event if (event := site.event("/sleep/0.2/"))["pid"] not in first else None,
+        "an answer of the new one",
     )
-    assert site.event("/sleep/0.2/")["slow_after"] == 0.1
+    assert found["slow_after"] == 0.1

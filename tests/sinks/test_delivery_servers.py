@@ -144,10 +144,10 @@ def seen_and_held(folder: Path) -> tuple[int, int]:
 
 
 def test_workers_of_one_dir_are_one_sender(serve: Launcher) -> None:
-    """Four workers, a flood: as many messages as one would send, and each request counted."""
+    """Two workers, a flood: as many messages as one would send, and each request counted."""
     with hook_server() as hook:
         settings = {"SLOW_AFTER": 0.1, "SINKS": [webhook(hook)], "REPORT_LIMIT": (1, 3600)}
-        site = serve(workers=4, worker="gthread", threads=8, settings=settings)
+        site = serve(workers=2, worker="gthread", threads=8, settings=settings)
         # As many as one worker can have: nobody says how they are spread.
         answers = [site.start("/gate/flood/") for _ in range(8)]
         eventually(lambda: len(site.reports()) == 8, "the reports")
