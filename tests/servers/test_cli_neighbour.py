@@ -15,11 +15,20 @@ from tests.harness.cli import worker
 from tests.harness.recorded import READ_BY
 from tests.harness.waiting import eventually
 
+# With many other tests beside it py-spy may need longer than its two seconds.
+PATIENT = """
+import sys
+from slowhound.cli import main
+from slowhound.gil import py_spy
+py_spy.TIME_LIMIT = 15.0
+sys.exit(main(["neighbour", "--dir", sys.argv[1]]))
+"""
+
 
 @contextmanager
 def neighbour(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A running one; it has made itself known."""
-    argv = [sys.executable, "-m", "slowhound", "neighbour", "--dir", str(folder)]
+    argv = [sys.executable, "-c", PATIENT, str(folder)]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
@@ -40,7 +49,8 @@ def test_worker_that_is_alone_and_holds_the_gil_is_reported_while_it_does(tmp_pa
     folder = tmp_path / "d"
     held = worker(folder, path="/held/", then="hold the GIL", SLOW_AFTER=1.0)
     with held as pid, neighbour(folder) as process:
-        eventually(lambda: list(folder.glob("reports/slow_request_*.log")), "a report")
+        written = "reports/slow_request_*.log"
+        eventually(lambda: list(folder.glob(written)), "a report", deadline=30)
         (event,) = eventually(
             lambda: [each for each in events(folder) if each["event_type"] == "slow"], "its event"
         )

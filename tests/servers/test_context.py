@@ -75,10 +75,9 @@ def test_partial_failure_is_no_failure_of_the_request(site: Site) -> None:
     assert not site.event("/partial/").get("exc_type")
 
 
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
-def test_instrumenter_is_set_up_once_in_each_worker(serve: Launcher, worker: str) -> None:
+def test_instrumenter_is_set_up_once_in_each_worker(serve: Launcher) -> None:
     """An instrumenter is set up once per worker, after the fork, and called for each event."""
-    site = serve(worker=worker, workers=2, instrumenters=True)
+    site = serve(worker="gthread", workers=2, instrumenters=True)
     events = [site.event("/ok/") for _ in range(10)]
     assert {event["app_setups"] for event in events} == {1}
     assert all(event["app_setup_pid"] == event["pid"] for event in events)

@@ -78,10 +78,9 @@ def test_template_error_names_the_innermost_template(site: Site) -> None:
     assert event["exc_cause_loc"] == loc(ERRORS, "bomb", "explode")
 
 
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
-def test_template_error_is_placed_under_debug(serve: Launcher, worker: str) -> None:
+def test_template_error_is_placed_under_debug(serve: Launcher) -> None:
     """Under DEBUG the template is the same."""
-    site = serve(worker=worker, django={"DEBUG": True})
+    site = serve(django={"DEBUG": True})
     event = site.event("/in-template/")
     assert event["exc_template"] == "deep/third.html:3"
     assert event["exc_type"] == "OhNoes"

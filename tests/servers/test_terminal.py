@@ -81,10 +81,8 @@ def test_mixed_requests_at_once_have_one_terminal_event_each(serve: Launcher, wo
     assert site.stray_output() == []
 
 
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
-def test_counts_stay_with_their_requests(serve: Launcher, worker: str) -> None:
+def test_counts_stay_with_their_requests(site: Site) -> None:
     """Concurrent requests with different numbers of queries each get their own number."""
-    site = serve(worker=worker, threads=8)
     expected = {"/ok/": 0, "/five/": 5, "/n1/": 7, "/four-times/": 4}
     answers = [(path, site.start(path)) for path in list(expected) * 15]
     found = [
@@ -94,9 +92,8 @@ def test_counts_stay_with_their_requests(serve: Launcher, worker: str) -> None:
     assert found == [(path, expected[path]) for path, _ in answers]
 
 
-def test_requests_of_one_connection_have_an_event_each(serve: Launcher) -> None:
-    """On a kept-alive connection each request has an event of its own."""
-    site = serve(worker="gthread")
+def test_requests_of_one_connection_have_an_event_each(site: Site) -> None:
+    """On a connection that gthread keeps alive, and sync does not, each request has its own."""
     with site.connection() as connection:
         agents = [
             exchange(connection, "GET", path).agent for path in ("/ok/", "/n1/", "/raise/", "/ok/")

@@ -39,7 +39,7 @@ def test_nonsense_in_the_queue_header_is_ignored(site: Site, stamp: str) -> None
 
 def test_queue_time_is_never_negative(site: Site) -> None:
     """A proxy whose clock runs ahead makes no negative time."""
-    event = site.event("/ok/", {"X-Request-Start": f"t={time.time() + 3:.3f}"})
+    event = site.event("/ok/", {"X-Request-Start": f"t={time.time() + 60:.3f}"})
     assert not event.get("queue_time")
 
 
@@ -130,7 +130,7 @@ def test_garbage_collection_is_timed(site: Site) -> None:
     """Time the collector took in a request is in its event."""
     event = site.event("/collect/")
     assert 0 < event["gc_time"] <= event["resp_time"]
-    assert (site.event("/ok/").get("gc_time") or 0) < event["gc_time"]
+    eventually(lambda: not site.event("/ok/").get("gc_time"), "a request without a collection")
 
 
 def test_parts_stand_in_the_line(calling_site: Site, echo: str) -> None:
