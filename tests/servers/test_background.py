@@ -61,6 +61,9 @@ import json, os
 from celery import Celery
 import slowhound.celery
 from shop.work import waits
+from tests.harness import whole_messages
+
+whole_messages.install()
 
 app = Celery("shop", broker="filesystem://", set_as_current=True)
 app.conf.update(
@@ -164,6 +167,9 @@ class Shop(Recorded):
         """Puts a task into the broker's folder; its id."""
         from celery import Celery
 
+        from tests.harness import whole_messages
+
+        whole_messages.install()
         app = Celery("test", broker="filesystem://", set_as_current=False)
         app.conf.broker_transport_options = self.broker_options()
         task_id = str(uuid.uuid4())
