@@ -28,6 +28,8 @@ URLS = "tests.flames.on_demand_urls"
 SETTINGS = {"FLAMES": {"ALLOW": "token", "EVERY": 0}}
 WSGI = ("sync", "gthread", "gevent")
 ASGI = ("gunicorn", "uvicorn", "uvicorn-middleware")
+# Seconds for a drawing: some tenths of CPU time, of a thread that comes last on a busy machine.
+DRAWN = 60.0
 
 
 def start(starts: AsgiLauncher, kind: str) -> Site:
@@ -69,7 +71,7 @@ def ask(site: Site, path: str, token: str, words: str = "") -> Response:
         found = site.get(path, {"Slowhound-Flames": f"{token},{words}"})
         return None if found.headers.get("Slowhound-Flames") == "busy" else found
 
-    return eventually(answer, f"a graph of {path}")
+    return eventually(answer, f"a graph of {path}", deadline=DRAWN)
 
 
 def written(site: Site, answer: Response) -> Profile:
@@ -79,6 +81,7 @@ def written(site: Site, answer: Response) -> Profile:
     eventually(
         (folder / f"{name}.speedscope.json").exists,
         f"the drawings of {name}",
+        deadline=DRAWN,
         transcript=site.process.transcript,
     )
     for ending in (".svg", ".speedscope.json", ".flame.json.gz"):
