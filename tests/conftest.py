@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.harness import gunicorns, in_process
 from tests.harness.echo import echo_server
@@ -24,6 +25,14 @@ SERVER_TIMEOUT = 180
 ROOT_FIXTURES = {"tmpfs", "immutable", "foreign", "unprivileged"}
 
 in_process.configure()
+
+# Properties are tried with the same examples each time, whatever the machine is like. To look for
+# new ones: --hypothesis-profile=search, with any --hypothesis-seed.
+settings.register_profile(
+    "search", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("suite", settings.get_profile("search"), derandomize=True)
+settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -77,7 +77,7 @@ def titles(text: str) -> list[str]:
     return [each.text for each in read(text).iterfind(".//s:g/s:title", NS)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(profiles(), st.none() | profiles())
 def test_any_profile_makes_well_formed_xml(profile, normal) -> None:
     """No name ends an element, becomes one, or brings a character that XML or a reader obeys."""

@@ -18,7 +18,8 @@ from slowhound.fatal_errors import FatalStacks, of_box
 from slowhound.frames import Dumped, Frame, from_faulthandler
 
 ANY_FILE = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    max_examples=50,
 )
 INNER, OUTER = Frame("/app/views.py", 12, "total"), Frame("/app/wsgi.py", 3, "call")
 STACK = '  File "/app/views.py", line 12 in total\n  File "/app/wsgi.py", line 3 in call\n'

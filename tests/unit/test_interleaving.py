@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.test.utils import override_settings
 from django.urls import path
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slowhound import Context, recorder
@@ -172,9 +172,7 @@ def test_interleaved_requests_never_mix(make: Callable[[], Any]) -> None:
     """Each has one event with its own counts and its own context, however they take turns."""
     application = make()
 
-    @settings(
-        max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-    )
+    @settings(max_examples=60)
     @given(st.lists(plan, min_size=2, max_size=4))
     def hold(each: list[list[tuple[str, int]]]) -> None:
         plans.clear()

@@ -6,7 +6,7 @@ import dis
 from types import CodeType
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slowhound.flames import samples as module
@@ -155,6 +155,16 @@ def test_thread_without_a_cpu_is_starved(samples: Samples, thread: Thread) -> No
     }
 
 
+@pytest.mark.parametrize("cpu", [0.0, 0.001])
+def test_thread_without_a_cpu_all_the_time_is_nothing_but_starved(
+    samples: Samples, thread: Thread, cpu: float
+) -> None:
+    """A rest that is nearly nothing is no entry of its own."""
+    thread.cpu, thread.queued = cpu, 0.1 - cpu
+    look(samples, (OUTER, CALL), 100.1)
+    assert [(each.state, round(each.weight, 6)) for each in samples.entries] == [("starved", 0.1)]
+
+
 def test_thread_that_waits_says_for_what(samples: Samples, thread: Thread) -> None:
     """Its state is what it does at the look, its words what the kernel says."""
     thread.waits = "recv from 10.0.0.5:5432"
@@ -251,6 +261,10 @@ looks = st.lists(
 
 
 @given(looks)
+# A thread that had no CPU at all between two looks: nothing is left for it to have run.
+@example(
+    [(1.0, 0.0, 0.0, CALL, RUNNING, THREAD, False), (1.0, 0.0, 1.0, CALL, RUNNING, THREAD, False)]
+)
 def test_weights_always_add_up_to_the_time(given_looks: list[tuple]) -> None:
     """Whatever is seen, no second is lost and none is given twice."""
     kernel = Thread()

@@ -122,6 +122,15 @@ def test_part_that_began_in_blind_time_is_put_below_it(whole: bool) -> None:
     assert shares(found)[expected] == pytest.approx(1.0, abs=0.02)
 
 
+@pytest.mark.parametrize("times", [[0.5], [0.5, 0.5]], ids=["alone", "twice at one time"])
+@pytest.mark.usefixtures("whole")
+def test_look_that_has_no_time_is_no_entry(times: list[float]) -> None:
+    """One that stands alone has no neighbour with which to share; all stays as it was seen."""
+    found = samples(seen(1.0, 1.0, "main a"))
+    splice.splice(found, [Read(100.0 + at, at, stack("main", "a")) for at in times])
+    assert [(each.at, each.weight) for each in found.entries] == [(1.0, 1.0)]
+
+
 def test_wait_keeps_its_words() -> None:
     """What a thread waits for is known in the process only, and of this stack only."""
     found = samples(seen(1.0, 1.0, "main recv", "waiting"))

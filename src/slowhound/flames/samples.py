@@ -215,6 +215,9 @@ class Samples:
         starved = 0.0
         if used is not None:
             starved = min(max(gap - used, 0.0), queued + max(this.others - used, 0.0))
+        if starved > gap * NEARLY_ALL:
+            self._keep(Entry(now, gap, key, "starved"))
+            return
         if starved > gap * LITTLE:
             self._keep(Entry(now - gap + starved, starved, key, "starved"))
             gap -= starved

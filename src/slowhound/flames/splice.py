@@ -49,6 +49,8 @@ def splice(samples: Samples, looks: Sequence[Read]) -> None:
             continue
         samples.read += 1
         start, end = _span(looks, number)
+        if end <= start:
+            continue  # a look alone, or two at one time: there is no time to put down to it
         longest = max(longest, end - start)
         state, said = places.state(look, key)
         found.append(Entry(end, end - start, key, state, said))
