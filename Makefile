@@ -12,6 +12,10 @@ MATRIX_ARGS ?=
 DRIFT_ARGS ?=
 UPDATE_ARGS ?=
 
+# Where no bytecode is kept, pytest compiles all tests anew in each of its processes (3 times 5 s of
+# a CPU), and each server that a test starts compiles slowhound.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := fast
 .DELETE_ON_ERROR:
 # Two of them at once would write into one environment.

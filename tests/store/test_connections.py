@@ -108,6 +108,7 @@ def test_file_that_goes_after_it_was_listed_is_not_missed(
     assert source.sql(COUNT).rows == [(1, 1)]
 
 
+@pytest.mark.slow
 def test_many_threads_ask_one_source_while_files_change(tmp_path: Path) -> None:
     """No answer is of half a file, of one twice, or of less than an answer before it."""
     segment(tmp_path, [plain(0)], name(0))

@@ -226,6 +226,7 @@ def test_what_a_reader_that_died_has_left_is_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == [f"{ONE}.parquet", "compacting-1-5.tmp"]
 
 
+@pytest.mark.slow
 def test_readers_see_each_event_once_while_others_compact_and_write(tmp_path: Path) -> None:
     """Two compact, one writes and rotates, one reads: every answer is of whole events."""
     writer = open_segment(str(tmp_path), 2**30)

@@ -80,6 +80,7 @@ def test_rows_are_cropped_to_the_width(box: Box, tmp_path: Path, width: int) -> 
     assert len([line for line in lines if line.strip(" ─")]) <= 4
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.data())
 def test_damaged_box_gives_a_part_or_nothing(

@@ -113,6 +113,7 @@ def test_another_name_of_this_machine_is_refused(viewer: str, host: str) -> None
         assert "/seen/" not in text
 
 
+@pytest.mark.slow
 def test_told_to_listen_to_all_it_still_knows_its_names(folder: Path) -> None:
     """Addresses and the machine's own name; a name from elsewhere is refused there, too."""
     with viewing(folder, "--allow-anyone") as url:
@@ -154,6 +155,7 @@ def test_a_port_that_is_taken_is_said(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_settings_of_a_site_only_say_where_its_folder_is(tmp_path: Path, folder: Path) -> None:
     """Its middleware, hosts and URLs are not the viewer's."""
     (tmp_path / "their_settings.py").write_text(

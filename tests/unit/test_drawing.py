@@ -233,6 +233,7 @@ def test_samples_stand_in_time_with_their_gaps() -> None:
     assert data["runs"] == [0, 20_000, 1, 0, 500_000, 30_000, 1, 0]
 
 
+@pytest.mark.slow
 def test_a_wide_and_deep_graph_stays_small() -> None:
     """50,000 samples of depth 100 keep the promised number of boxes, and few of them are drawn."""
     text = svg.render(wide_and_deep())

@@ -191,6 +191,7 @@ def test_mail_goes_out_once_the_server_is_there(
 
 
 @needs_chromium
+@pytest.mark.slow
 def test_page_reads_well(mailbox: Mailbox, tmp_path: Path) -> None:
     """In a browser: everything is on it, nothing is loaded, nothing wider than a telephone."""
     own = tuple(Frame("/srv/shop/" + "deep/" * 30 + "views.py", n, "checkout") for n in range(9))

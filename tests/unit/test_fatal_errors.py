@@ -115,6 +115,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.one_of(st.text(), st.lists(PIECES | st.text(max_size=5)).map("".join)))
 @example("Thread 0x" + "f" * 400 + " (most recent call first):\n" + STACK)
 @example('Stack (most recent call first):\n  File "a", line ' + "9" * 5000 + " in b\n")

@@ -21,6 +21,9 @@ from tests.harness.clickhouse import clickhouse
 from tests.pages import made
 from tests.unit.test_viewer_pages import at, drawn, event
 
+# Each page is asked dozens of times, of an engine of its own.
+pytestmark = pytest.mark.slow
+
 NOW = time.time()
 DAY = 86400.0
 GROUP = "0a1b2c3d4e5f6071"
