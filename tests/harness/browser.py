@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.harness.waiting import DEADLINE
 
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
+# As long as all others wait for something; Playwright's own 5 s are few on a busy machine.
+expect.set_options(timeout=DEADLINE * 1000)
 
 
 @contextmanager

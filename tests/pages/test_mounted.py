@@ -114,13 +114,13 @@ def test_what_is_in_flight_comes_and_goes_by_itself(
         page.clock.install()
         page.get_by_role("link", name="Live", exact=True).click()
         row = page.locator(".live tbody tr", has_text="/gate/viewed/")
-        expect(row.locator("td.code")).to_contain_text("wait_at", timeout=15_000)
+        expect(row.locator("td.code")).to_contain_text("wait_at")
         keep_image(page, "viewer-live", tmp_path)
         gate.open()
         for each in waiting:
             each.result()
         page.clock.run_for(LOOKS)
-        expect(row).to_have_count(0, timeout=15_000)
+        expect(row).to_have_count(0)
         page.get_by_role("button", name="Pause").click()
         waiting = [site.start("/gate/later/")]
         other.wait_entered()
@@ -132,7 +132,7 @@ def test_what_is_in_flight_comes_and_goes_by_itself(
         page.get_by_role("button", name="Go on").click()
         page.clock.run_for(LOOKS)
         later = page.locator(".live tbody tr", has_text="/gate/later/")
-        expect(later).to_have_count(1, timeout=15_000)
+        expect(later).to_have_count(1)
         other.open()
         waiting[0].result()
 
@@ -147,10 +147,10 @@ def test_a_server_that_has_gone_is_said(
         expect(page.locator(".live")).to_be_visible()
         page.route("**/live/", lambda route: route.fulfill(status=200, body="<p>a login page"))
         page.clock.run_for(LOOKS)
-        expect(page.locator("#pulse-text")).to_contain_text("what is shown is old", timeout=15_000)
+        expect(page.locator("#pulse-text")).to_contain_text("what is shown is old")
         page.unroute("**/live/")
         page.clock.run_for(LOOKS)
-        expect(page.locator("#pulse-text")).to_contain_text("as of", timeout=15_000)
+        expect(page.locator("#pulse-text")).to_contain_text("as of")
 
 
 def test_its_own_requests_are_recorded_like_any(shop: tuple[Site, dict[str, str]]) -> None:

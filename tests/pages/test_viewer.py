@@ -80,7 +80,8 @@ def open_page(browser: Browser, shop: str) -> Iterator[Callable[..., Any]]:
 
 
 def ids(page: Page) -> list[str]:
-    """What the rows of the first table link to."""
+    """What the rows of the first table link to, once the page is there."""
+    page.wait_for_load_state()
     links = page.locator("main table tbody tr td.main a").all()
     return [str(link.get_attribute("href")) for link in links]
 
@@ -158,8 +159,7 @@ def test_dragging_over_a_chart_asks_for_that_time(open_page: Any) -> None:
         page.wait_for_url(re.compile(r"since=\d+&until=\d+"))
         expect(page.locator(".span")).to_be_visible()
         page.get_by_role("link", name="Requests", exact=True).click()
-        assert "since=" in page.url
-        assert "until=" in page.url
+        page.wait_for_url(re.compile(r"/requests/.*since=\d+&until=\d+"))
 
 
 FILTERS = {
@@ -214,6 +214,7 @@ def test_requests_can_be_paged_and_sorted_and_the_url_says_how(open_page: Any) -
     """A copied link shows the same; back goes back."""
     with open_page("requests/?view=product") as page:
         page.get_by_role("link", name="oldest").click()
+        page.wait_for_url(re.compile("sort="))
         first = ids(page)
         page.get_by_role("link", name="Next").click()
         page.wait_for_url(re.compile("page=2"))
@@ -232,7 +233,7 @@ def test_columns_say_by_which_the_table_is_sorted(open_page: Any) -> None:
     with open_page("views/") as page:
         assert page.locator("th[aria-sort]").inner_text().startswith("Together")
         page.get_by_role("link", name="99 %").click()
-        assert page.locator("th[aria-sort]").inner_text().startswith("99 %")
+        expect(page.locator("th[aria-sort]")).to_have_text(re.compile("^99 %"))
 
 
 def test_from_a_report_to_its_request_and_back(open_page: Any) -> None:
@@ -241,7 +242,7 @@ def test_from_a_report_to_its_request_and_back(open_page: Any) -> None:
         page.get_by_role("link", name="shop/stock.py:31:reserve").click()
         expect(page.locator(".verdict .said").first).to_contain_text("stuck for about 1.0 s")
         expect(page.locator("pre.stack")).to_contain_text("stock.select_for_update()")
-        assert page.locator(".waterfall tbody tr").count() == 5
+        expect(page.locator(".waterfall tbody tr")).to_have_count(5)
         page.get_by_role("link", name="the request", exact=True).click()
         expect(page.locator("h1")).to_contain_text("/checkout/")
         expect(page.locator(".shares")).to_contain_text("database")

@@ -76,6 +76,7 @@ def test_follows_until_it_is_stopped(server: str, tmp_path: Path) -> None:
     assert said.endswith(f"sent {len(EVENTS) + 1} events, all is sent\n")
 
 
+@pytest.mark.slow
 def test_waits_for_a_server_that_is_not_there(tmp_path: Path) -> None:
     """It says so without the password, tries again, and gives up when it does not follow."""
     segment(tmp_path, EVENTS)

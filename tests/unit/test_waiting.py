@@ -228,13 +228,21 @@ def test_file_lock_names_the_file(said: Said, tmp_path: Path, kind: str, words: 
             assert has_it.wait(20)  # before the file is closed under it
 
 
+def again(over: threading.Event, call: Callable[..., Any], *args: Any) -> None:
+    """What nothing can end is short, and repeated until it was seen."""
+    while not over.is_set():
+        call(*args)
+
+
 def test_what_has_no_name_is_said_in_a_word(said: Said) -> None:
     """Locks, sleep and children."""
     lock = threading.Lock()
     with lock:
         said("a lock", lambda: lock.acquire() and lock.release())
-    said("sleep", time.sleep, 0.3)
-    said("sleep", select.select, [], [], [], 0.3)
+    over = threading.Event()
+    said("sleep", again, over, time.sleep, 0.05)
+    said("sleep", again, over, select.select, [], [], [], 0.05)
+    over.set()
     with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as child:
         said("a child process", child.wait)
         assert child.stdin is not None
@@ -265,7 +273,9 @@ def test_call_without_a_gil_is_running(said: Said) -> None:
     """C code that computes is running, too."""
     import hashlib
 
-    said(RUNNING, hashlib.pbkdf2_hmac, "sha256", b"a", b"b", 300_000)
+    over = threading.Event()
+    said(RUNNING, again, over, hashlib.pbkdf2_hmac, "sha256", b"a", b"b", 100_000)
+    over.set()
 
 
 @pytest.mark.parametrize("native_id", [0, 1, -1, os.getppid(), 2**31, 2**70])
