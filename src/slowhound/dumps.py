@@ -191,13 +191,13 @@ def sweep(folder: str) -> None:
 # In the process that asks
 
 
-def fetch(box: str, owner: int, patience: float = PATIENCE) -> Dump | None:
+def fetch(box: str, owner: int, patience: float | None = None) -> Dump | None:
     """A new dump of the living process with this box; None when it does not answer in time.
 
     Args:
         box: path of its box.
         owner: the user that the box must belong to.
-        patience: seconds to wait.
+        patience: seconds to wait; PATIENCE when it is not given.
 
     Raises:
         DumpError: there can be none.
@@ -208,7 +208,7 @@ def fetch(box: str, owner: int, patience: float = PATIENCE) -> Dump | None:
         raise DumpError(f"its box cannot be opened for writing: {exc.strerror}") from exc
     try:
         number = _ask(fd)
-        end = time.monotonic() + patience
+        end = time.monotonic() + (PATIENCE if patience is None else patience)
         while _cell(fd, DUMP_MADE) < number:
             if not held(fd):
                 raise DumpError("the process has ended")

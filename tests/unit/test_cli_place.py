@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,25 @@ from tests.harness.cli import ps, slowhound, worker
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that other users reach; each pytest that starts shuts the one above its own."""
+    with tempfile.TemporaryDirectory(prefix="slowhound-") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+def patient_dump(folder: Path, pid: int) -> subprocess.CompletedProcess[str]:
+    """`slowhound dump` of a process that has a minute to get a CPU for its answer."""
+    code = (
+        "import sys; from slowhound import cli, dumps; dumps.PATIENCE = 60.0;"
+        f"sys.exit(cli.main(['dump', '--dir', {str(folder)!r}, '{pid}']))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False
+    )
 
 
 def test_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
@@ -57,18 +78,15 @@ def test_folder_that_cannot_be_trusted_is_refused(tmp_path: Path, command: str) 
 @needs_root
 @pytest.mark.root
 def test_root_sees_the_workers_of_another_user_and_leaves_nothing_of_its_own(
-    tmp_path: Path,
+    reachable: Path,
 ) -> None:
     """Requests, dumps and thresholds, and each file stays the other user's."""
-    for each in (tmp_path, *tmp_path.parents):
-        if each.stat().st_mode & 0o001 == 0:
-            each.chmod(each.stat().st_mode | 0o011)
-    folder = tmp_path / "d"
+    folder = reachable / "d"
     folder.mkdir(mode=0o700)
     os.chown(folder, NOBODY, NOBODY)
     with worker(folder, path="/theirs/", user=NOBODY) as pid:
         assert [each["path"] for each in ps(folder)] == ["/theirs/"]
-        dumped = slowhound("dump", folder, str(pid))
+        dumped = patient_dump(folder, pid)
         assert dumped.returncode == 0, dumped.stderr
         assert "GET /theirs/" in dumped.stdout
         assert slowhound("watch", folder, "--slow-after", "1", "--for", "9m").returncode == 0
@@ -83,13 +101,10 @@ def test_root_sees_the_workers_of_another_user_and_leaves_nothing_of_its_own(
 @needs_root
 @pytest.mark.root
 @pytest.mark.parametrize("command", ["ps", "dump", "watch"])
-def test_folder_of_another_user_is_refused_to_all_but_root(tmp_path: Path, command: str) -> None:
+def test_folder_of_another_user_is_refused_to_all_but_root(reachable: Path, command: str) -> None:
     """It says whose it is."""
-    folder = tmp_path / "d"
+    folder = reachable / "d"
     folder.mkdir(mode=0o755)
-    for each in (tmp_path, *tmp_path.parents):
-        if not each.stat().st_mode & 0o001:
-            each.chmod(0o755)
     code = (
         # All is imported before: that user may not read this interpreter's folder.
         "import os, sys; from slowhound.cli import build_parser, main; build_parser();"
