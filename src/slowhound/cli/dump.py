@@ -80,7 +80,7 @@ def _ask_all(found: Sequence[Worker], where: Place) -> Iterator[tuple[Worker, An
 
     def ask(worker: Worker) -> Answer:
         try:
-            return dumps.fetch(worker.box, where.owner, dumps.PATIENCE)
+            return dumps.fetch(worker.box, where.owner)
         except DumpError as exc:
             return exc
 
