@@ -202,8 +202,8 @@ def site(_fresh: None) -> Iterator[None]:
 
 @pytest.fixture
 def folder(configure: Any) -> Path:
-    """Where the graphs go; everybody may, as often as they like."""
-    found: Path = configure(FLAMES={"ALLOW": [f"{__name__}.yes"], "EVERY": 0})
+    """Where the graphs go; everybody may, as often as they like; none comes without being asked."""
+    found: Path = configure(FLAMES={"ALLOW": [f"{__name__}.yes"], "EVERY": 0}, SAMPLE_AFTER=3600)
     return found / "flames"
 
 
