@@ -15,14 +15,21 @@ STOP_DEADLINE = 15.0
 
 
 def children_of(pid: int) -> list[int]:
-    """The live children of a process."""
+    """The live children of a process, but for a py-spy that it has sent to read another one."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*"):
         try:
             found += [int(child) for child in (task / "children").read_text().split()]
         except OSError:
             continue
-    return sorted(found)
+    return sorted(child for child in found if not _is_py_spy(child))
+
+
+def _is_py_spy(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].endswith(b"py-spy")
+    except OSError:
+        return False
 
 
 def in_session(session: int) -> list[int]:

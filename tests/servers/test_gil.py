@@ -443,5 +443,6 @@ def test_stopped_worker_is_not_blamed(gil_site: Site, request: pytest.FixtureReq
     assert not {"gil_hold_est", "gil_wait_est", "gil_held_by"} & set(event)
     (report,) = held.reports()
     assert HELD not in report.text
-    assert gil_site.worker_pids() == [pid]
-    check_once(gil_site, [held.agent, gil_site.get("/ok/").agent])
+    after = gil_site.event("/ok/")
+    assert {event["pid"], after["pid"]} == {pid}
+    check_once(gil_site, [held.agent, after["req_user_agent"]])
