@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -94,11 +95,14 @@ def end(threads):
 class Process:
     """A process that runs such a script."""
 
+    started: ClassVar[list[subprocess.Popen[str]]] = []
+
     def __init__(self, folder: Path, script: str) -> None:
         self.folder = folder
         os.mkfifo(folder / "go-pipe")
         argv = [sys.executable, "-c", SCRIPT + script, str(folder)]
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        self.started.append(self.process)
 
     def state(self) -> BoxState | None:
         if not (self.folder / "d" / "boxes").exists():
@@ -129,6 +133,15 @@ class Process:
         text, _ = self.process.communicate(timeout=50)
         found: dict[str, dict[str, Any]] = json.loads(text)
         return found
+
+
+@pytest.fixture(autouse=True)
+def end_all() -> Iterator[None]:
+    """One that was not let go would use a CPU for good."""
+    yield
+    while Process.started:
+        with Process.started.pop() as process:
+            process.kill()
 
 
 def held(folder: Path, script: str) -> dict[str, dict[str, Any]]:
