@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from slowhound.store.duckdb import QUESTION
 from slowhound.store.ship import Shipper
 from slowhound.store.source import LONGEST, Source, StoreError, open_source
 from tests.store.events import EVENTS, segment
@@ -40,6 +41,11 @@ ON_DUCKDB = [
     "INSTALL httpfs",
     "LOAD httpfs",
     "PRAGMA database_list",
+    "pragma database_list /* SELECT * FROM pragma_database_list; */",
+    "/* SELECT */ (PRAGMA show_tables)",
+    "-- SELECT\nPRAGMA version",
+    "; PRAGMA database_list",
+    "PRAGMA database_list; SELECT 1",
     "PRAGMA enable_external_access",
     "SET enable_external_access = true",
     "CALL pragma_version()",
@@ -191,6 +197,29 @@ def test_an_answer_without_rows_has_its_columns(sources: dict[str, Source], kind
 def test_selects_over_events_are_answered(sources: dict[str, Source], kind: str, text: str) -> None:
     """In all their forms, with the shim's words."""
     assert sources[kind].adhoc(text).rows == [(len(EVENTS),)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(SELECT count(*) FROM events)",
+        "/* PRAGMA */ -- twice\n\t( ( FROM events SELECT count(*)) ) ; -- and behind",
+        "FROM (VALUES (1), (2), (4), (7)) AS t(n) SELECT sum(n)",
+        "SELECT count(*) FROM events -- PRAGMA",
+    ],
+)
+def test_duckdbs_own_forms_of_a_question_are_answered(
+    sources: dict[str, Source], text: str
+) -> None:
+    """As long as it begins like one, behind remarks and parentheses."""
+    assert sources["files"].adhoc(text).rows == [(len(EVENTS),)]
+
+
+@pytest.mark.parametrize("start", ["/*", "-- ", "(", " ", "\n/**/", "/*/"])
+def test_beginning_is_found_in_a_time_that_grows_with_the_text_only(start: str) -> None:
+    """A person's text must not take long before it is even asked."""
+    texts = [start * 20_000 + end for end in ("", "SELECT 1", "PRAGMA x", "*/ SELECT 1")]
+    assert [QUESTION.match(text) is None for text in texts].count(True) >= 2
 
 
 def test_union_cannot_hide_another_table(

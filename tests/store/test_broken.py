@@ -10,10 +10,13 @@ import duckdb
 import pytest
 
 from slowhound.store import broken, reading, ship
+from slowhound.store.broken import UnreadableError
+from slowhound.store.connections import DatabaseLostError
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.reading import last_events
 from slowhound.store.ship import Shipper
 from slowhound.store.source import StoreError
+from tests.harness.command import slowhound
 from tests.store.events import EVENTS, request, segment
 
 BROKEN = "1770000000000-11-0"
@@ -47,6 +50,13 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path.write_bytes(PARQUET[request.param](path.read_bytes()))
     segment(tmp_path, [seven()], GOOD)
     return path
+
+
+class OddError(Exception):
+    """Of a class that nobody expects, as the next version of DuckDB may have it."""
+
+
+ODD = (duckdb.Error, RuntimeError, UnicodeError, MemoryError, OSError, OddError)
 
 
 def seven() -> dict[str, Any]:
@@ -122,6 +132,61 @@ def test_nothing_is_sent_of_a_file_that_breaks_off(
     shipper.close()
 
 
+@pytest.mark.parametrize("error", ODD)
+def test_class_of_what_is_raised_means_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """The file is left out and named by all who read it, and the text stays."""
+    segment(tmp_path, EVENTS, BROKEN)
+    source = LocalFiles(str(tmp_path))
+    source.compact()
+    (path,) = (tmp_path / "events").iterdir()
+    segment(tmp_path, [seven()], GOOD)
+    of_duckdb = duckdb.DuckDBPyConnection.execute
+
+    class Odd:
+        """A connection that reads all but this file."""
+
+        def __init__(self, connection: Any) -> None:
+            self.connection = connection
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.connection, name)
+
+        def execute(self, query: str, *rest: Any) -> Any:
+            if str(path) in query:
+                raise error("odd\nand more")
+            return of_duckdb(self.connection, query, *rest)
+
+        def cursor(self) -> Any:
+            return Odd(self.connection.cursor())
+
+    connect = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", lambda *each, **more: Odd(connect(*each, **more)))
+    said = (f"{path.name}: odd",)
+    for ask in (LocalFiles.sql, LocalFiles.adhoc):
+        source = LocalFiles(str(tmp_path))
+        assert ask(source, IDS) == (("req_id",), [("r7",)], (f"left out: {said[0]}",))
+        assert source.health().problems == said
+    found, left_out = last_events(str(tmp_path / "events"), 9, lambda event: True)
+    assert ([event["req_id"] for event in found], left_out) == (["r7"], said)
+    shipper = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
+    monkeypatch.setattr(shipper, "_insert", lambda rows: None)
+    assert shipper.round().left_out == said
+    shipper.close()
+    assert source.compact() == 1
+
+
+def test_what_is_ours_keeps_its_class() -> None:
+    """An error of the store's own is for people already, and Ctrl-C ends the command."""
+    for ours in (StoreError("no"), UnreadableError("no"), DatabaseLostError("no")):
+        with pytest.raises(StoreError) as raised, broken.reading():
+            raise ours
+        assert raised.value is ours
+    with pytest.raises(KeyboardInterrupt), broken.reading():
+        raise RuntimeError("Query interrupted")
+
+
 def test_broken_segment_is_left_out_and_named(tmp_path: Path) -> None:
     """By questions and by compaction; here by a name that DuckDB takes for a path, and refuses."""
     wrong = segment(tmp_path, [{**seven(), "$.a[": 1}], BROKEN)
@@ -155,6 +220,16 @@ def test_segment_that_cannot_be_opened_stops_neither_tail_nor_ship(
     assert shipper.round().left_out == left_out
     assert [row["req_id"] for row in sent] == ["r7"]
     shipper.close()
+
+
+@pytest.mark.parametrize("command", [["ask", "views"], ["tail", "-f"], ["reports"]])
+def test_folder_that_cannot_be_read_is_one_line(tmp_path: Path, command: list[str]) -> None:
+    """Each command says which it is; here a file has its name."""
+    (tmp_path / "events").touch()
+    done = slowhound(command[0], tmp_path, *command[1:])
+    assert done.returncode == 1
+    assert f"Not a directory: '{tmp_path}/events'" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 def test_file_that_can_be_read_again_is_in_the_answers_again(
@@ -198,8 +273,8 @@ def test_error_of_the_question_is_blamed_on_no_file(
 
 @pytest.mark.parametrize(
     "errors",
-    [[duckdb.FatalException] * 2, [ValueError]],
-    ids=["database broken by others", "text that is no UTF-8"],
+    [[DatabaseLostError] * 2, [ValueError], [OddError]],
+    ids=["database broken by others", "text that is no UTF-8", "any other"],
 )
 def test_error_that_does_not_come_again_is_nobodys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: list[type[Exception]]

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from slowhound.store.connections import Connections
+from slowhound.store.connections import Connections, DatabaseLostError
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.source import StoreError
 from tests.harness.launch import ROOT
@@ -20,6 +20,22 @@ from tests.harness.waiting import eventually
 from tests.store.events import request, segment
 
 COUNT = "SELECT count(*), count(DISTINCT req_id) FROM events"
+# The signal comes when the query has run for a while: half a second of this process's CPU later.
+CTRL_C = """
+import signal, sys
+from slowhound.store import duckdb
+bounded = duckdb.bounded
+def running(*arguments):
+    signal.setitimer(signal.ITIMER_PROF, 0.5)
+    return bounded(*arguments)
+duckdb.bounded = running
+signal.signal(signal.SIGPROF, signal.default_int_handler)
+source = duckdb.LocalFiles(sys.argv[1])
+try:
+    source.adhoc("SELECT count(*) FROM range(100000000) a, range(1000000) b")
+except KeyboardInterrupt:
+    print("interrupted", source.adhoc("SELECT 1 AS one").rows, flush=True)
+"""
 FORK = """
 import os, sys
 from slowhound.store.duckdb import LocalFiles
@@ -152,18 +168,45 @@ def test_answer_that_failed_spoils_none_after_it(tmp_path: Path) -> None:
         assert source.sql(COUNT).rows == [(1, 1)]
 
 
-@pytest.mark.parametrize("error", [duckdb.FatalException, duckdb.InternalException])
-def test_database_that_is_broken_is_replaced(error: type[Exception]) -> None:
-    """After one of these DuckDB answers nothing any more but that."""
-    connections = Connections(duckdb)
-    with connections.taken() as before:
-        pass
-    with pytest.raises(error), connections.taken() as broken:
+def lose(connections: Connections, error: type[Exception]) -> None:
+    """An answer that ends the database."""
+    with connections.taken() as taken:
+        taken.database.close()
         raise error("database has been invalidated")
-    assert broken.connection is before.connection
-    with connections.taken() as after:
-        assert after.database is not before.database
-        assert after.connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def database_of(connections: Connections) -> Any:
+    """The one that answers now."""
+    with connections.taken() as taken:
+        assert taken.connection.execute("SELECT 1").fetchall() == [(1,)]
+        return taken.database
+
+
+@pytest.mark.parametrize("error", [duckdb.FatalException, RuntimeError])
+def test_database_that_answers_nothing_is_replaced(error: type[Exception]) -> None:
+    """Whatever was raised, it is asked; one that answers stays."""
+    connections = Connections(duckdb)
+    before = database_of(connections)
+    with pytest.raises(error), connections.taken():
+        raise error("no")
+    assert database_of(connections) is before
+    with pytest.raises(DatabaseLostError, match="invalidated"):
+        lose(connections, error)
+    assert database_of(connections) is not before
+    connections.close()
+
+
+def test_loss_that_another_thread_has_seen_costs_no_second_database() -> None:
+    """Who finds the old one lost leaves the new one to the others."""
+    connections = Connections(duckdb)
+    late = connections.taken()
+    late.__enter__()
+    with pytest.raises(DatabaseLostError):
+        lose(connections, duckdb.FatalException)
+    new = database_of(connections)
+    with pytest.raises(DatabaseLostError):
+        late.__exit__(RuntimeError, RuntimeError("no"), None)
+    assert database_of(connections) is new
     connections.close()
 
 
@@ -178,6 +221,15 @@ def test_closing_takes_nothing_from_who_is_asking(tmp_path: Path) -> None:
     eventually(lambda: threads() <= before, "the threads of the database to end")
     assert source.sql(COUNT).rows == [(1, 1)]
     source.close()
+
+
+def test_ctrl_c_ends_the_query_and_the_command(tmp_path: Path) -> None:
+    """DuckDB makes an error like any other of it; 1.x then waits for the query, without end."""
+    done = subprocess.run(
+        [sys.executable, "-c", CTRL_C, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted [(1,)]\n", "")
 
 
 def test_a_fork_has_a_database_of_its_own(tmp_path: Path) -> None:

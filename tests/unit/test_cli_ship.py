@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,19 @@ def test_ships_and_answers_from_there(server: str, tmp_path: Path) -> None:
         here = slowhound(command, tmp_path, *given)
         for one, other in zip(json.loads(there.stdout), json.loads(here.stdout), strict=True):
             assert one == pytest.approx(other), there.stderr
+
+
+def test_ships_into_an_engine_within_the_command(server: str, tmp_path: Path) -> None:
+    """`chdb://` tries it out with no server, beside a broken file; a library without says so."""
+    segment(tmp_path, EVENTS)
+    (tmp_path / "events" / "1770000000000-9-0.parquet").write_bytes(b"broken")
+    done = slowhound("ship", tmp_path, "--to", f"chdb://{tmp_path}/engine")
+    said = done.stderr.splitlines()[-1]
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    if find_spec("clickhouse_connect.driver._chdbclient") is None:  # it came with 1.6
+        assert "Unrecognized" in said
+    else:
+        assert f"sent {len(EVENTS)} events, all else is sent, left out: 1770000000000-9-0.p" in said
 
 
 def test_follows_until_it_is_stopped(server: str, tmp_path: Path) -> None:

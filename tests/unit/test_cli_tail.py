@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from slowhound.cli.filters import condition
+from slowhound.store import reading
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.reading import Follower
 from tests.harness.cli import environment
@@ -169,3 +170,19 @@ def test_half_a_line_is_waited_for(tmp_path: Path) -> None:
     assert follower.read() == []
     os.unlink(path)
     assert follower.read() == []
+
+
+def test_file_that_cannot_be_opened_for_a_moment_is_not_read_twice(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for want of descriptors; what was written meanwhile comes with the next look."""
+    follower = Follower(str(folder / "events"))
+    segment(folder, [request(31, 31, "shop", 3.1)], "1770000000001-12-0")
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "open", no_descriptor, raising=False)
+        assert follower.read() == []
+    assert [event["req_id"] for event in follower.read()] == ["r31"]
+
+
+def no_descriptor(*arguments: Any) -> Any:
+    raise OSError(24, "Too many open files")

@@ -63,7 +63,7 @@ def open_place(arguments: argparse.Namespace) -> Source:
         Refusal: it is not there, or cannot be opened.
     """
     if arguments.source is not None:
-        if not arguments.source.startswith(("clickhouse://", "clickhouses://")):
+        if not arguments.source.startswith(("clickhouse://", "clickhouses://", "chdb://")):
             arguments.refuse("--from is like clickhouse://user:password@host:8123/database")
         return opened(arguments.source)
     where = place.find(arguments)

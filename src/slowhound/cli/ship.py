@@ -49,7 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ships; 1 when it could not send everything."""
-    if not arguments.to.startswith(("clickhouse://", "clickhouses://")):
+    if not arguments.to.startswith(("clickhouse://", "clickhouses://", "chdb://")):
         arguments.refuse("--to is like clickhouse://user:password@host:8123/database")
     if arguments.keep_days < 1:
         arguments.refuse("--keep-days is at least 1")
@@ -93,7 +93,7 @@ class Voyage:
                 if not follow and self.failures >= TRIES:
                     raise Refusal(str(exc)) from exc
                 wait = pause(self.failures, random.random)
-                say(f"{exc}; again in {wait:.0f} s. {described(self.shipper.lag())}")
+                say(f"{exc}; again in {wait:.0f} s. {self._left()}")
                 self.stop.wait(wait)
                 continue
             self.failures = 0
@@ -102,8 +102,14 @@ class Voyage:
                 return 1 if lag.lost or lag.left_out else 0
             self._tell(lag)
             self.stop.wait(EVERY)
-        say(described(self.shipper.lag()))
+        say(self._left())
         return 0
+
+    def _left(self) -> str:
+        try:
+            return described(self.shipper.lag())
+        except StoreError as exc:
+            return str(exc)
 
     def _round(self) -> Lag:
         if not self._connected:

@@ -74,18 +74,20 @@ def run(arguments: argparse.Namespace) -> int:
     where = place.find(arguments)
     folder = os.path.join(where.dir, "events")
     out = None if arguments.json else console()
+    try:
+        return _tail(arguments, folder, out)
+    except StoreError as exc:
+        raise Refusal(str(exc)) from exc
+
+
+def _tail(arguments: argparse.Namespace, folder: str, out: Console | None) -> int:
     # Before the look back: nothing is missed between the two.
     follower = Follower(folder)
 
     def wanted(event: Event) -> bool:
         return all(holds(event) for holds in arguments.filter)
 
-    try:
-        found, left_out = (
-            last_events(folder, arguments.lines, wanted) if arguments.lines else ([], ())
-        )
-    except StoreError as exc:
-        raise Refusal(str(exc)) from exc
+    found, left_out = last_events(folder, arguments.lines, wanted) if arguments.lines else ([], ())
     _print(found, out)
     for each in left_out:
         say(f"left out: {each}")

@@ -1,33 +1,60 @@
 """Files that cannot be read, which must not keep the others from being read.
 
-DuckDB raises a class for each kind of damage, and other classes with each of its versions: 1.4 and
-2.0 raise ``InvalidInputException``, ``IOException`` and ``duckdb.Error`` itself, not for the same
-files. So no class is taken as a sign of a broken file: whatever was raised, each file is then read
-by itself.
+DuckDB raises a class for each kind of damage, and other classes with each of its versions: a wrong
+length of the footer is ``InvalidInputException`` up to 2.0.0 and ``duckdb.Error`` in 2.0.1, wrong
+bytes in it are ``duckdb.Error``, but ``RuntimeError`` out of ``duckdb.sql`` of 1.4.0. So no class
+is taken as a sign of anything: whatever was raised becomes ``UnreadableError``, and then each file
+is read by itself.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from slowhound.store.source import StoreError
 
 # SQL that decodes every value and keeps none. Damage in a page is found by nothing less: max() of a
 # column is answered out of the footer. It takes 0.1 s for a file of 236,000 events.
 EVERY_VALUE = "bit_xor(hash(COLUMNS(*)))"
+# What DuckDB 1.4.0 to 2.0.1 makes of a KeyboardInterrupt: the text of a RuntimeError.
+CTRL_C = "Query interrupted"
 AGAIN_AFTER = 60.0  # seconds; it may have been for want of memory or of descriptors
 
 
-def read_errors(duckdb: Any, *more: type[Exception]) -> tuple[type[Exception], ...]:
-    """What may be raised when DuckDB reads a file, for ``except``; and ``more``."""
-    # ValueError: a message that quotes damaged bytes is no UTF-8, and becomes UnicodeDecodeError.
-    return duckdb.Error, ValueError, *more
+class UnreadableError(StoreError):
+    """DuckDB has raised something; the text is the first line of what it says."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Makes ``UnreadableError`` of all that DuckDB raises within, whatever its class.
+
+    Raises:
+        UnreadableError: see there.
+        StoreError: one of ours passes as it is.
+        KeyboardInterrupt: somebody has pressed Ctrl-C.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as exc:
+        if is_ctrl_c(exc):
+            raise KeyboardInterrupt from exc
+        raise UnreadableError(first_line(exc)) from exc
+
+
+def is_ctrl_c(exc: Exception) -> bool:
+    """True when it stands for a KeyboardInterrupt; 2.0 raises it when the query ends, at times."""
+    return first_line(exc) == CTRL_C
 
 
 def first_line(exc: Exception) -> str:
     """What DuckDB says, without the lines that point into the SQL."""
-    return str(exc).partition("\n")[0]
+    return str(exc).partition("\n")[0] or type(exc).__name__
 
 
 class Broken:

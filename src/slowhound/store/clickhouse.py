@@ -76,7 +76,10 @@ class Target:
         parts = self.parts
         try:
             if parts.scheme == "chdb":
-                return clickhouse_connect.get_client(dsn=f"chdb://{parts.path or 'memory'}")
+                # Versions before 1.6 take the address for a server's, unless they hear of a kind of
+                # client that they do not know.
+                address = f"chdb://{parts.path or 'memory'}"
+                return clickhouse_connect.get_client(interface="chdb", dsn=address)
             return clickhouse_connect.get_client(
                 host=parts.hostname or "localhost",
                 port=self.port,

@@ -15,13 +15,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from slowhound.store.broken import UnreadableError, first_line, is_ctrl_c
 from slowhound.store.files import Files, quoted
+from slowhound.store.source import StoreError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MEMORY = "1GB"
 ADHOC_MEMORY = "256MB"
+
+
+class DatabaseLostError(UnreadableError):
+    """The database answers nothing any more; the next one asked for is another one."""
 
 
 @contextmanager
@@ -31,7 +37,14 @@ def alone(duckdb: Any) -> Iterator[DuckDBPyConnection]:
     try:
         yield connection
     finally:
-        connection.close()
+        _end(connection)
+
+
+def _end(connection: DuckDBPyConnection) -> None:
+    """Closes it, and whatever it still does: DuckDB 1.x would wait for that, after Ctrl-C."""
+    with suppress(Exception):  # it is closed already
+        connection.interrupt()
+    connection.close()
 
 
 def _open(duckdb: Any) -> DuckDBPyConnection:
@@ -45,8 +58,10 @@ def _open(duckdb: Any) -> DuckDBPyConnection:
             "enable_external_file_cache": "false",  # what was read shall not stay in memory
         },
     )
+    # Where Python is interactive, 2.0 draws a bar into standard output after two seconds.
+    connection.execute("SET enable_progress_bar = false")
     # From 2.0 on there are eight more threads, for files that are far away.
-    with suppress(duckdb.CatalogException):
+    with suppress(duckdb.Error):
         connection.execute("SET async_threads = 0")
     return connection
 
@@ -64,12 +79,26 @@ def shut(connection: DuckDBPyConnection, files: Files) -> None:
 
 @contextmanager
 def bounded(connection: DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Ends what the connection does within, after that many seconds."""
-    timer = threading.Timer(seconds, connection.interrupt)
+    """Ends what the connection does within, after that many seconds.
+
+    Raises:
+        StoreError: it was ended.
+    """
+    ended = threading.Event()
+
+    def end() -> None:
+        ended.set()
+        connection.interrupt()
+
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
     try:
         yield
+    except Exception as exc:
+        if ended.is_set() and not is_ctrl_c(exc):
+            raise StoreError(f"it took longer than {seconds:g} s and was ended") from exc
+        raise
     finally:
         timer.cancel()
 
@@ -95,16 +124,19 @@ class Connections:
 
     @contextmanager
     def taken(self) -> Iterator[Taken]:
-        """A connection that nobody else uses meanwhile; one that failed is not used again."""
+        """A connection that nobody else uses meanwhile; one that failed is not used again.
+
+        Raises:
+            DatabaseLostError: what failed has taken the whole database with it.
+        """
         taken = self._take()
         try:
             yield taken
-        except (self._duckdb.FatalException, self._duckdb.InternalException):
-            self.close()  # the whole database answers nothing after these
-            taken.connection.close()
-            raise
-        except BaseException:
-            taken.connection.close()
+        except BaseException as exc:
+            _end(taken.connection)
+            if isinstance(exc, Exception) and not _answers(taken.database):
+                self._lose(taken.database)
+                raise DatabaseLostError(first_line(exc)) from exc
             raise
         if taken.database is self._database:
             self._idle.append(taken)
@@ -120,6 +152,11 @@ class Connections:
         while idle:
             idle.pop().connection.close()
 
+    def _lose(self, database: DuckDBPyConnection) -> None:
+        """The same, unless another thread has done it."""
+        if self._database is database:
+            self.close()
+
     def abandon(self) -> None:
         """Never frees them, in a fork: DuckDB would wait for threads that only the parent has."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
@@ -131,3 +168,10 @@ class Connections:
             if self._database is None:
                 self._database = _open(self._duckdb)
             return Taken(self._database.cursor(), self._database)
+
+
+def _answers(database: DuckDBPyConnection) -> bool:
+    """False when an error has ended more than the answer that it came from."""
+    with suppress(Exception), database.cursor() as cursor:
+        return cursor.execute("SELECT 1").fetchall() == [(1,)]
+    return False

@@ -8,6 +8,7 @@ own, which is locked before the SQL is run.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from slowhound.fields import FIELDS
 from slowhound.store import files as on_disk
-from slowhound.store.broken import EVERY_VALUE, Broken, first_line, read_errors
+from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, first_line, reading
 from slowhound.store.columns import duckdb_types
-from slowhound.store.connections import Connections, alone, bounded, shut
+from slowhound.store.connections import Connections, DatabaseLostError, alone, bounded, shut
 from slowhound.store.files import Files, Inside, Progress, list_files, quoted
 from slowhound.store.questions import bound
 from slowhound.store.shim import DUCKDB_MACROS, for_duckdb, names_in
@@ -33,6 +34,13 @@ KNOWN = [field.name for field in FIELDS]
 # file behind each time.
 WORTH_IT = 8 * 1024**2
 TRIES = 6
+# How a question begins, behind remarks. DuckDB 1.x puts SELECTs of its own in the place of PRAGMA
+# and IMPORT DATABASE while it parses, out of files if need be: those never get so far.
+QUESTION = re.compile(
+    r"(?:\s|\(|--[^\n]*+|/\*(?s:.*?)\*/)*+"
+    r"(?:SELECT|WITH|FROM|VALUES|TABLE|DESCRIBE|SUMMARIZE|SHOW)\b",
+    re.IGNORECASE,
+)
 
 
 def load_duckdb() -> Any:
@@ -93,7 +101,6 @@ class LocalFiles:
 
     def adhoc(self, text: str, seconds: float = 10.0, rows: int = 1000) -> Answer:
         """See ``Source.adhoc``."""
-        duckdb = self._duckdb
 
         def answer(connection: DuckDBPyConnection) -> Answer:
             wanted = for_duckdb(_one_select(connection, text))
@@ -103,10 +110,7 @@ class LocalFiles:
             notes = (f"only the first {rows} rows are shown",) if len(found) > rows else ()
             return Answer(_columns(done), [shortened(plain(row)) for row in found[:rows]], notes)
 
-        try:
-            return self._with_events(answer, self._locked)
-        except duckdb.InterruptException as exc:
-            raise StoreError(f"it took longer than {seconds:g} s and was ended") from exc
+        return self._with_events(answer, self._locked)
 
     def health(self) -> Health:
         """See ``Source.health``."""
@@ -153,10 +157,10 @@ class LocalFiles:
             return 0  # another thread is at it
         try:
             # A database of its own: what it needs of memory is not taken from the questions.
-            with alone(self._duckdb) as connection:
+            with reading(), alone(self._duckdb) as connection:
                 held = partial(self._held, connection)
                 return on_disk.compact(connection, self.folder, held, KNOWN, progress)
-        except read_errors(self._duckdb, OSError, StoreError) as exc:
+        except StoreError as exc:
             raise StoreError(f"segments could not be compacted: {first_line(exc)}") from exc
         finally:
             self._compacting.release()
@@ -170,21 +174,18 @@ class LocalFiles:
 
         After an error of any class the answer is of the files that can be read, see ``broken``.
         """
-        duckdb = self._duckdb
         self._broken.try_again()
-        failed: Exception | None = None
+        failed: UnreadableError | None = None
         read: set[str] = set()
         for attempt in range(TRIES):
             there = self._readable(read) if attempt else self._files()
             files = there.without(self._broken)
             try:
-                with connected(files) as connection:
+                with reading(), connected(files) as connection:
                     found = answer(connection)
-            except duckdb.InterruptException:
-                raise
-            except (duckdb.FatalException, duckdb.InternalException) as exc:
-                failed = exc  # maybe another thread's answer broke the database; the next is new
-            except read_errors(self._duckdb) as exc:
+            except DatabaseLostError as exc:
+                failed = exc  # maybe another thread's answer broke it; the next one is new
+            except UnreadableError as exc:
                 failed = exc
                 if attempt and files.all_exist():
                     break  # each was read a moment ago, so it is the question
@@ -193,20 +194,20 @@ class LocalFiles:
             else:
                 notes = (f"left out: {said}" for said in self._broken.said(there.paths))
                 return found._replace(notes=(*found.notes, *notes))
-        raise StoreError(first_line(failed) if failed else "no answer") from failed
+        raise StoreError(str(failed or "no answer")) from failed
 
     def _fails_anyway(
         self,
-        failed: Exception,
+        failed: UnreadableError,
         answer: Callable[[DuckDBPyConnection], Answer],
         connected: Callable[[Files], AbstractContextManager[DuckDBPyConnection]],
     ) -> bool:
         """True when it fails in the same way over no file: a slip in SQL has none of them read."""
         try:
-            with connected(Files((), ())) as connection:
+            with reading(), connected(Files((), ())) as connection:
                 answer(connection)
-        except read_errors(self._duckdb) as exc:
-            return first_line(exc) == first_line(failed)
+        except UnreadableError as exc:
+            return str(exc) == str(failed)
         return False
 
     def _files(self) -> Files:
@@ -237,10 +238,10 @@ class LocalFiles:
         """True when every value of the file can be read as an answer would read it."""
         alone = Files((path,), ()) if path.endswith(".jsonl") else Files((), (path,))
         try:
-            with checking.taken() as taken:
+            with reading(), checking.taken() as taken:
                 self._make_views(taken.connection, alone)
                 taken.connection.execute(f"SELECT {EVERY_VALUE} FROM every_line").fetchall()
-        except read_errors(self._duckdb) as exc:
+        except UnreadableError as exc:
             self._broken.add(path, exc)
             return False
         return True
@@ -294,15 +295,12 @@ class LocalFiles:
 
 
 def _one_select(connection: DuckDBPyConnection, text: str) -> str:
-    # DuckDB 1.4 puts another statement in the place of PRAGMA and IMPORT DATABASE while it parses,
-    # out of files if need be. A connection that is shut reads none, and the rest is refused here.
     import duckdb
 
-    statements = connection.extract_statements(text)
-    if len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT:
-        query = statements[0].query
-        if "".join(query.split()) in "".join(text.split()):  # some spaces become others
-            return query
+    if QUESTION.match(text):
+        statements = connection.extract_statements(text)
+        if len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT:
+            return statements[0].query  # some spaces have become others
     raise StoreError("one SELECT is what can be asked here")
 
 

@@ -20,7 +20,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from slowhound.boxes import open_box
-from slowhound.store.broken import first_line, read_errors
+from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.columns import json_structure
 from slowhound.store.segments import PARQUET, SEGMENT
 from slowhound.store.source import StoreError
@@ -59,7 +59,11 @@ class Files(NamedTuple):
 
 
 def list_files(folder: str) -> Files:
-    """What is there. Two looks that agree: one alone can miss both names of a segment."""
+    """What is there. Two looks that agree: one alone can miss both names of a segment.
+
+    Raises:
+        StoreError: the folder cannot be read.
+    """
     before, now = None, _look(folder)
     while before != now:
         before, now = now, _look(folder)
@@ -77,6 +81,8 @@ def _look(folder: str) -> Files:
                     parquet.append(entry.path)
     except FileNotFoundError:
         pass  # nothing has been written yet
+    except OSError as exc:
+        raise StoreError(f"the events cannot be read: {exc}") from exc
     return Files(tuple(sorted(segments)), tuple(sorted(parquet)))
 
 
@@ -121,11 +127,12 @@ def inside(connection: DuckDBPyConnection, path: str) -> Inside:
     """What this Parquet file was made of.
 
     Raises:
-        duckdb.Error, ValueError: it cannot be read.
+        UnreadableError: it cannot be read.
     """
-    found = connection.execute(
-        f"SELECT key::VARCHAR, value::VARCHAR FROM parquet_kv_metadata({text(path)})"
-    ).fetchall()
+    with reading():
+        found = connection.execute(
+            f"SELECT key::VARCHAR, value::VARCHAR FROM parquet_kv_metadata({text(path)})"
+        ).fetchall()
     values: dict[str, str] = dict(found)
     torn = values.get(TORN_KEY, "")
     return Inside(
@@ -203,13 +210,11 @@ def compact(
         OSError: a file could not be written; nothing is lost then.
         StoreError: a segment could not be read; the others are compacted all the same.
     """
-    import duckdb
-
     files = list_files(folder)
     _remove_left_over(folder)
     inside: set[str] = set()
     for path in files.parquet:
-        with suppress(*read_errors(duckdb)):  # it is broken, and so are its events
+        with suppress(UnreadableError):  # it is broken, and so are its events
             inside |= held(path)
     with ExitStack() as stack:
         found = list(closed(folder, files.segments))
@@ -249,13 +254,11 @@ def _write_all(
 
     A segment that cannot must not keep the others from it for good. Returns its error.
     """
-    import duckdb
-
     try:
         _write(connection, folder, batch, known)
-    except read_errors(duckdb, FileExistsError) as exc:
+    except (UnreadableError, FileExistsError) as exc:
         if len(batch) == 1:
-            return StoreError(f"{os.path.basename(batch[0].path)}: {first_line(exc)}")
+            return StoreError(f"{os.path.basename(batch[0].path)}: {exc}")
         found = [_write_all(connection, folder, [each], known) for each in batch]
         return next((each for each in found if each is not None), None)
     return None
@@ -272,15 +275,8 @@ def _write(
     # DuckDB keeps the mode of a file that is there.
     os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE batch AS {read_segments(paths, known)}")
-        row = connection.execute("SELECT count(*) FROM batch WHERE event_type IS NULL").fetchone()
-        names = ",".join(name_of(path) for path in paths)
-        connection.execute(
-            f"COPY (SELECT * FROM batch WHERE event_type IS NOT NULL)"
-            f" TO {text(unfinished)}"
-            f" (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA"
-            f" {{'{SEGMENTS_KEY}': '{names}', '{TORN_KEY}': '{row[0] if row else 0}'}})"
-        )
+        with reading():
+            _copy(connection, paths, unfinished, known)
         _to_disk(unfinished)
         os.rename(unfinished, final)
         newest = max(each.modified for each in batch)
@@ -290,11 +286,26 @@ def _write(
         with suppress(OSError):
             os.unlink(unfinished)
         raise
-    finally:
-        connection.execute("DROP TABLE IF EXISTS batch")
     for path in paths:
         with suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def _copy(
+    connection: DuckDBPyConnection, paths: list[str], unfinished: str, known: list[str]
+) -> None:
+    try:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE batch AS {read_segments(paths, known)}")
+        row = connection.execute("SELECT count(*) FROM batch WHERE event_type IS NULL").fetchone()
+        names = ",".join(name_of(path) for path in paths)
+        connection.execute(
+            f"COPY (SELECT * FROM batch WHERE event_type IS NOT NULL)"
+            f" TO {text(unfinished)}"
+            f" (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA"
+            f" {{'{SEGMENTS_KEY}': '{names}', '{TORN_KEY}': '{row[0] if row else 0}'}})"
+        )
+    finally:
+        connection.execute("DROP TABLE IF EXISTS batch")
 
 
 def _to_disk(path: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from slowhound.store.broken import Broken, read_errors
+from slowhound.store.broken import Broken, UnreadableError, reading
+from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
 from slowhound.store.files import Files, list_files, text
 
@@ -116,10 +117,10 @@ def _backwards(path: str) -> Iterator[Event]:
 
 def _of_parquet(path: str, number: int, wanted: Wanted, broken: Broken) -> list[Event]:
     duckdb = load_duckdb()
-    with duckdb.connect(":memory:") as connection:
-        try:
+    try:
+        with reading(), alone(duckdb) as connection:
             done = connection.execute(f"SELECT * FROM read_parquet({text(path)}) ORDER BY ts DESC")
-            columns = [each[0] for each in done.description]
+            columns = [each[0] for each in done.description or ()]
 
             def events() -> Iterator[Event]:
                 while batch := done.fetchmany(1000):
@@ -127,9 +128,9 @@ def _of_parquet(path: str, number: int, wanted: Wanted, broken: Broken) -> list[
                         yield _as_written(dict(zip(columns, row, strict=True)))
 
             return _first(filter(_dated, events()), number, wanted)
-        except read_errors(duckdb) as exc:
-            broken.add(path, exc)
-            return []
+    except UnreadableError as exc:
+        broken.add(path, exc)
+        return []
 
 
 def _as_written(row: dict[str, Any]) -> Event:
@@ -161,6 +162,7 @@ class Follower:
                     file.seek(offset)
                     data = file.read()
             except OSError:
+                self._offsets[path] = offset  # it may be for want of descriptors
                 continue
             whole = data[: data.rfind(b"\n") + 1]
             self._offsets[path] = offset + len(whole)

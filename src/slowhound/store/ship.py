@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 from slowhound.folder import subfolder
 from slowhound.store import rows, schema
-from slowhound.store.broken import EVERY_VALUE, Broken, read_errors
+from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, reading
 from slowhound.store.clickhouse import Target, said
+from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
 from slowhound.store.files import inside, list_files, name_of, text
 from slowhound.store.source import StoreError
@@ -180,8 +181,8 @@ class Shipper:
         """Sends the segments of a Parquet file that were not finished before."""
         duckdb = load_duckdb()
         source = f"read_parquet({text(path)})"
-        with duckdb.connect(":memory:") as connection:
-            try:
+        try:
+            with reading(), alone(duckdb) as connection:
                 held = inside(connection, path).segments
                 counts = dict(
                     connection.execute(
@@ -197,13 +198,13 @@ class Shipper:
                     connection.execute(f"SELECT {EVERY_VALUE} FROM {source}").fetchall()
                 for name in sorted(rest):
                     done = connection.execute(f"SELECT * FROM {source} WHERE segment = ?", [name])
-                    columns = [each[0] for each in done.description]
+                    columns = [each[0] for each in done.description or ()]
                     while batch := done.fetchmany(BATCH_ROWS):
                         made = [_of_parquet(columns, row, name) for row in batch]
                         self._insert([row for row in made if row is not None])
-            except read_errors(duckdb) as exc:
-                self._broken.add(path, exc)
-                return
+        except UnreadableError as exc:
+            self._broken.add(path, exc)
+            return
         self.parquet.add(os.path.basename(path))
         for name in held:
             self.segments.pop(name, None)
