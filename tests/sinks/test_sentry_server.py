@@ -69,7 +69,9 @@ def test_slow_request_is_one_event_of_its_own_trace(
         if each["contexts"]["trace"]["trace_id"] == ended["trace_id"]
     ]
     assert len(transactions) == 1
-    assert transactions[0]["contexts"]["trace"]["span_id"] == ended["span_id"]
+    # Older versions of the library have spans around middleware by default, and are within one.
+    spans = [transactions[0]["contexts"]["trace"], *transactions[0]["spans"]]
+    assert ended["span_id"] in {each["span_id"] for each in spans}
     assert len(project.events) == 1
     assert any("finished.txt" in each.attachments for each in project.envelopes)
 
