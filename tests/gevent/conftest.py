@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def gunicorn() -> str:
-    """Both versions would take three minutes more."""
+    """The environment's own; both would take three minutes more."""
     return VERSIONS[0]
 
 

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from tests.harness.client import Address
-from tests.harness.launch import Launcher, Setup
+from tests.harness.launch import Launcher, Setup, major_of
 from tests.harness.ports import unused_port
 from tests.harness.process import Process
 from tests.harness.site import Site
@@ -95,6 +97,7 @@ class AsgiLauncher(Launcher):
             "env": server.env,
         }
         if server.hooks:
+            needs_worker(server)
             conf = server.conf if settings is not None else server.conf.replace(NO_ACCESS_LOG, "")
             return self(worker="asgi", conf=conf, **wishes)
         setup = Setup(**wishes)
@@ -109,6 +112,15 @@ class AsgiLauncher(Launcher):
     @staticmethod
     def _application(server: Asgi, settings: Mapping[str, Any] | None) -> str:
         return "wrapped" if server.wrapped and settings is not None else "application"
+
+
+def needs_worker(server: Asgi) -> None:
+    """Skips where the environment's Gunicorn has no ASGI worker, or none that speaks HTTP/2."""
+    own = major_of(Setup.gunicorn)
+    if own < 24:
+        pytest.skip(f"Gunicorn {own} has no ASGI worker: it came with 24")
+    if server.http2 and own < 25:
+        pytest.skip(f"Gunicorn {own} has no HTTP/2: it came with 25")
 
 
 def address(process: Process, server: Asgi, port: int) -> Address | None:

@@ -10,11 +10,12 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tests.harness.client import Address
-from tests.harness.gunicorns import folder_of, script_of
+from tests.harness.gunicorns import VERSIONS, folder_of, script_of
 from tests.harness.process import Process
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
@@ -49,7 +50,7 @@ class Setup:
     the server.
     """
 
-    gunicorn: str = "27"
+    gunicorn: str = VERSIONS[0]
 
     worker: str = "sync"
     workers: int = 1
@@ -182,6 +183,11 @@ class Launcher:
             ready, "the server listens", deadline=30, transcript=process.transcript
         )
         return site
+
+
+def major_of(gunicorn: str) -> int:
+    """The number before the first dot of this version; the environment's own may be any."""
+    return 23 if gunicorn == "23" else int(version("gunicorn").partition(".")[0])
 
 
 def answering(bind: str) -> Address | None:
