@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from slowhound.guard import guard
+from slowhound.losses import find
 from slowhound.record import (
     Record,
     TaskRecord,
@@ -22,6 +23,7 @@ from slowhound.record import (
     current_record,
     snapshot_in_flight,
 )
+from slowhound.unpatched import is_greenlet_exit
 
 if TYPE_CHECKING:
     from slowhound.recorder import Server
@@ -38,6 +40,10 @@ UNRECORDED = frozenset(
 )
 
 _guard = guard("background")
+EXECUTE = "django.core.management.base.BaseCommand.execute"
+# What comes of it where Django does not say what a command runs in.
+TO_STDOUT = "lines of commands are written to standard output"
+UNDER_TEST = "commands are recorded within tests as well"
 
 
 @overload
@@ -210,8 +216,8 @@ def _outcome(exc: BaseException) -> str:
     if isinstance(exc, GeneratorExit | KeyboardInterrupt):
         return "cancelled"
     # asyncio's and gevent's ways to end what they run; neither is imported for its sake.
-    ended = type(exc).__name__ in ("CancelledError", "GreenletExit")
-    return "cancelled" if ended and not isinstance(exc, Exception) else "error"
+    ended = type(exc).__name__ == "CancelledError" and not isinstance(exc, Exception)
+    return "cancelled" if ended or is_greenlet_exit(exc) else "error"
 
 
 def install(names: Iterable[str]) -> None:
@@ -226,12 +232,13 @@ def install(names: Iterable[str]) -> None:
 def _record_commands() -> None:
     from django.core.management.base import BaseCommand
 
-    execute = BaseCommand.execute
-    if getattr(execute, "slowhound", False):
+    execute: Any = find(EXECUTE, "no command is recorded")
+    if execute is None or getattr(execute, "slowhound", False):
         return
+    find("django.core.management.base.BaseCommand._called_from_command_line", TO_STDOUT)
 
     @functools.wraps(execute)
-    def recorded(self: BaseCommand, *args: Any, **options: Any) -> str | None:
+    def recorded(self: BaseCommand, *args: Any, **options: Any) -> Any:
         with _Recorded(partial(_begin_command, self)):
             return execute(self, *args, **options)
 
@@ -253,8 +260,10 @@ def _begin_command(command: Any) -> Record | None:
 
 def _under_test() -> bool:
     """True between Django's ``setup_test_environment`` and its ``teardown_test_environment``."""
-    utils = sys.modules.get("django.test.utils")
-    return hasattr(getattr(utils, "_TestState", None), "saved_data")
+    if "django.test.utils" not in sys.modules:
+        return False
+    find("django.test.utils.setup_test_environment:saved_data", UNDER_TEST)
+    return hasattr(find("django.test.utils._TestState", UNDER_TEST), "saved_data")
 
 
 def _to_stderr(line: str) -> None:

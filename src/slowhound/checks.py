@@ -16,15 +16,16 @@ import django
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from slowhound import legacy
 from slowhound.conf import MIDDLEWARE, get_config, lookup
 from slowhound.config import problems
 from slowhound.folder import prepare
+from slowhound.losses import caught
 from slowhound.settings import ALLOWED
 
+NO_KEY = caught("django.core.exceptions.ImproperlyConfigured")
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 # What `startproject` writes, and how long a key is at least (Django's security.W009).
 INSECURE = "django-insecure-"
@@ -92,7 +93,7 @@ def check_viewer(**_: Any) -> list[CheckMessage]:
 def _is_key() -> bool:
     try:
         key = settings.SECRET_KEY
-    except ImproperlyConfigured:  # it is empty
+    except NO_KEY:  # it is empty
         return False
     return len(key) >= SHORTEST_KEY and not str(key).startswith(INSECURE)
 

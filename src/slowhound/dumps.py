@@ -21,7 +21,7 @@ from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
 from slowhound.boxes import DUMP, beside
 from slowhound.formats import clean
 from slowhound.frames import Frame, Stack, current_frames, from_frame
-from slowhound.losses import lost
+from slowhound.losses import NOT_JSON, lost
 from slowhound.record import snapshot_in_flight
 from slowhound.stacks import stack_of
 from slowhound.unpatched import get_ident
@@ -253,7 +253,7 @@ def read(path: str, owner: int, number: int) -> Dump:
         dump = _decode(data)
     except OSError as exc:
         raise DumpError(f"its dump cannot be read: {exc.strerror}") from exc
-    except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+    except NOT_JSON as exc:
         raise DumpError("what stands in the place of its dump is none") from exc
     if dump.number < number:
         raise DumpError("it could not write its dump; its log says why")

@@ -9,14 +9,17 @@ from urllib.parse import quote
 from asgiref.sync import sync_to_async
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from slowhound.config import Config
 from slowhound.flames.profile import SUFFIX
 from slowhound.graphfiles import path_of
 from slowhound.instrument.exception import fields_of
+from slowhound.losses import caught, missing
 from slowhound.record import Record
 
+NO_MATCH = caught("django.urls.NoReverseMatch")
+CLOSERS = "django.http.response.HttpResponseBase:_resource_closers"
 # Names in a graph are escaped; should one slip through, it can do nothing in the site's name.
 NOTHING_ELSE = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
@@ -42,7 +45,7 @@ def _link(name: str, config: Config) -> str:
     """Where the graph will be: a page of the viewer, else only the file."""
     try:
         address, kind = f"{reverse('slowhound:flame')}?name={name}", "text/html"
-    except NoReverseMatch:  # the viewer is not mounted
+    except NO_MATCH:  # the viewer is not mounted
         address, kind = "file://" + quote(path_of(config, name, ".svg")), "image/svg+xml"
     return f'<{address}>; rel="describedby"; type="{kind}"'
 
@@ -96,8 +99,12 @@ def in_place_of(response: HttpResponseBase, text: str, status: int = 503) -> Htt
     other.headers["Cache-Control"] = "no-store"
     # A session that was begun or ended is, with or without its response.
     other.cookies = response.cookies
-    closers = response._resource_closers  # type: ignore[attr-defined]
-    other._resource_closers, response._resource_closers = closers, []  # type: ignore[attr-defined]
+    closers = getattr(response, "_resource_closers", None)
+    if closers is None:
+        missing(CLOSERS, "a request ends with its view, and not with its body")
+        response.close()
+    else:
+        other._resource_closers, response._resource_closers = closers, []  # type: ignore[attr-defined]
     return other
 
 

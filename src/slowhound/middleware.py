@@ -21,11 +21,14 @@ from slowhound.conf import get_config
 from slowhound.config import Config
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
+from slowhound.losses import missing
 from slowhound.record import Record, current_record
 from slowhound.redact import short_text
 from slowhound.sinks.delivery import preload
+from slowhound.unpatched import is_greenlet_exit
 
 _guard = guard("middleware")
+ENDS_EARLY = "a request ends with its view, and not with its body"
 
 
 class Watch:
@@ -47,9 +50,7 @@ class Watch:
             # Not through Django's handlers, which turn exceptions into responses; a worker that
             # is being aborted, for one.
             if record is not None and not record.by_server:
-                # gevent's way to end a greenlet from outside.
-                killed = type(exc).__name__ == "GreenletExit"
-                record.outcome = "killed" if killed else "error"
+                record.outcome = "killed" if is_greenlet_exit(exc) else "error"
                 recorder.finish(record)
             raise
         if record is not None:
@@ -120,10 +121,19 @@ class Watch:
                     body = response.content  # type: ignore[attr-defined]
                     record.sent = 0 if request.method == "HEAD" else len(body)
             if not record.by_server:
-                record.response = weakref.ref(response)
-                response._resource_closers.append(_Closer(record))  # type: ignore[attr-defined]
+                self._finish_when_closed(record, response)
         except Exception as exc:  # noqa: BLE001  inlined guard
             _guard.failed(exc)
+
+    @staticmethod
+    def _finish_when_closed(record: Record, response: HttpResponseBase) -> None:
+        closers = getattr(response, "_resource_closers", None)
+        if closers is None:
+            missing("django.http.response.HttpResponseBase:_resource_closers", ENDS_EARLY)
+            recorder.finish(record)
+            return
+        record.response = weakref.ref(response)
+        closers.append(_Closer(record))
 
     @staticmethod
     def _watch_body(record: Record, response: StreamingHttpResponse) -> None:

@@ -17,6 +17,7 @@ from slowhound.blackbox import HALF_SETTINGS, HALF_STACK, HALF_WHO
 from slowhound.config import Config
 from slowhound.formats import clean
 from slowhound.frames import Stack, locate
+from slowhound.losses import NOT_JSON
 from slowhound.record import Record
 from slowhound.redact import short_text, url
 
@@ -151,7 +152,7 @@ def read_note(note: bytes) -> dict[str, Any]:
     """A note as a dict; empty when it cannot be read."""
     try:
         return _decode(note)
-    except (msgspec.DecodeError, ValueError):
+    except NOT_JSON:
         return {}
 
 

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from slowhound.losses import NOT_JSON
+
 NAME = "watch.json"
 # Nobody watches for longer than a day: an end further away is a mistake, or a clock set back.
 LONGEST = 24 * 3600.0
@@ -121,7 +123,7 @@ def load(path: str, owner: int) -> list[Threshold]:
         os.close(fd)
     try:
         thresholds = _decode(data).thresholds[:MOST]
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except NOT_JSON:
         return []
     # By the time of writing: an end in a month must not come into force the day before it.
     latest = found.st_mtime + LONGEST + SLACK

@@ -15,12 +15,14 @@ from urllib.parse import unquote_plus
 
 from django.conf import settings
 from django.core import signing
-from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
+from slowhound.losses import Errors, caught
 from slowhound.settings import ALLOWED
 
+NOT_OURS: Errors = (*caught("django.core.signing.BadSignature"), ValueError, TypeError)
+NOT_YET: Errors = (*caught("django.core.exceptions.SynchronousOnlyOperation"), AttributeError)
 PARAMETER = "flames"
 HEADER = "HTTP_SLOWHOUND_FLAMES"
 SALT = "slowhound.flames"
@@ -76,7 +78,7 @@ def is_good(token: str, path: str) -> bool:
     try:
         scope, expires = signing.loads(token, salt=SALT)
         return time.time() < expires and _within(path, scope)
-    except (signing.BadSignature, ValueError, TypeError):
+    except NOT_OURS:
         return False
 
 
@@ -132,7 +134,7 @@ def _ask(path: str, request: HttpRequest) -> bool | None:
     """What a callable of the settings says; None: it cannot tell yet."""
     try:
         answer = import_string(path)(request)
-    except (AttributeError, SynchronousOnlyOperation):
+    except NOT_YET:
         # It looks at request.user, which the application's own middleware has not yet set, or
         # which may not be asked for in an event loop.
         return None

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from slowhound.losses import missing
 from slowhound.redact import short_text
 from slowhound.unpatched import original
 
@@ -177,7 +178,10 @@ class Record:
         match = getattr(self.request, "resolver_match", None)
         if match is None:
             return ()
-        return match.view_name, match.url_name, match.route, getattr(match, "_func_path", None)
+        function = getattr(match, "_func_path", None)
+        if function is None:
+            missing("django.urls.ResolverMatch:_func_path", "IGNORE knows no view by its function")
+        return match.view_name, match.url_name, match.route, function
 
     def note(self, start: float, took: float, kind: str, text: str) -> None:
         """Adds one moment to the timeline, which is bounded."""

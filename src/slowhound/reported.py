@@ -13,6 +13,7 @@ import msgspec
 
 from slowhound.appendfile import FLAGS
 from slowhound.boxes import TOLD, beside, open_box
+from slowhound.losses import NOT_JSON
 
 # A line is some kilobytes long; the last so many bytes are read.
 LARGEST = 256 * 1024
@@ -67,7 +68,7 @@ def told(box: str) -> dict[int, Reported]:
     for line in data.split(b"\n"):
         try:
             each = _decode(line)
-        except (msgspec.DecodeError, ValueError, RecursionError):  # the rest of one, or not ours
+        except NOT_JSON:  # the rest of one, or not ours
             continue
         if "/" not in each.report:
             found[each.number] = each

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import asyncio.taskgroups
 import contextlib
+import functools
 import gc
 import sys
 from collections.abc import Iterator
@@ -26,12 +27,20 @@ from typing import Any, NamedTuple
 from slowhound.awaits import has_frame, step
 from slowhound.executors import WAITS_FOR_A_THREAD, is_finished, thread_of, why_waiting
 from slowhound.frames import Frame, Stack, current_frames, from_frame, outwards
+from slowhound.losses import find, has_all
 from slowhound.record import Record, current_record
 from slowhound.static_lookup import attribute_or, function_variables, name_of
 
 DEEPEST = 400  # frames of a chain: it may await itself in a circle
 # Where asgiref runs sync code: the await in the task, and the function in the thread.
 HOPS = ("SyncToAsync.__call__", "SyncToAsync.thread_handler")
+SYNC_CODE = (
+    "asgiref.sync.SyncToAsync.__call__:task_context",
+    "asgiref.sync.SyncToAsync.__call__:exec_coro",
+    "asgiref.sync.SyncToAsync.thread_handler:task_context",
+    "asgiref.current_thread_executor.CurrentThreadExecutor.run_until_future",
+)
+LISTENS = "django.core.handlers.asgi.ASGIHandler.listen_for_disconnect"
 # What anext() with a default wraps.
 WRAPPERS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper")
 ASYNCIO = (asyncio.tasks.__file__, asyncio.taskgroups.__file__)
@@ -56,6 +65,7 @@ def stack(task: asyncio.Task[Any], loop_thread: int) -> tuple[Stack, FrameType |
         task: one of a loop that runs in another thread.
         loop_thread: the ident of that thread.
     """
+    _know_the_names()
     frames: list[Frame] = []
     live, ident = None, None
     for item in _walk(task, loop_thread):
@@ -71,6 +81,15 @@ def stack(task: asyncio.Task[Any], loop_thread: int) -> tuple[Stack, FrameType |
         if len(frames) >= DEEPEST:
             break
     return tuple(frames), live, ident
+
+
+@functools.cache
+def _know_the_names() -> None:
+    """Says what the frames of Django and asgiref are not called any more."""
+    if "asgiref.sync" in sys.modules:  # nothing is imported here
+        has_all(SYNC_CODE, "a stack ends where a task awaits sync code")
+    if "django.core.handlers.asgi" in sys.modules:
+        find(LISTENS, "a stack may show how Django waits for the client to go away")
 
 
 def is_running(task: asyncio.Task[Any]) -> bool:
@@ -177,7 +196,7 @@ def _done(future: Any) -> bool:
 def _listens(task: Any) -> bool:
     """True for the task in which Django's handler waits for the client to go away."""
     coroutine = asyncio.Task.get_coro(task) if _is_task(task) else None
-    return type(coroutine) is CoroutineType and coroutine.cr_code.co_name == "listen_for_disconnect"
+    return type(coroutine) is CoroutineType and LISTENS.endswith(f".{coroutine.cr_code.co_name}")
 
 
 def _inside(frame: FrameType, thread: int) -> Iterator[Item]:

@@ -6,6 +6,8 @@ import importlib
 import sys
 from typing import Any
 
+from slowhound.losses import missing
+
 
 def original(module: str, name: str) -> Any:
     """The standard library's own ``module.name``, patched by gevent or not."""
@@ -25,3 +27,15 @@ def get_ident() -> int:
     """The ident of the OS thread that calls, which all its greenlets share."""
     ident: int = original("_thread", "get_ident")()
     return ident
+
+
+def is_greenlet_exit(exc: BaseException) -> bool:
+    """True for gevent's way to end a greenlet from outside."""
+    greenlet = sys.modules.get("greenlet")
+    if greenlet is None:
+        return False
+    kind = getattr(greenlet, "GreenletExit", None)
+    if kind is None:
+        missing("greenlet.GreenletExit", "a request whose greenlet is killed counts as an error")
+        return False
+    return isinstance(exc, kind)

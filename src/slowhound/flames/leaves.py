@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from slowhound.flames.profile import Kind, ProfileFrame
 from slowhound.frames import short_path
+from slowhound.losses import has_all, look_up
 from slowhound.record import Moment
 from slowhound.reporttext import without_literals
 
@@ -27,6 +28,11 @@ _KINDS: dict[str, Kind] = {
     "template": "template",
 }
 _HOOKS = ("process_request", "process_response", "process_view", "process_exception")
+_OF_MIXIN = (
+    "django.utils.deprecation.MiddlewareMixin",
+    "django.utils.deprecation.MiddlewareMixin.__acall__",
+)
+UNNAMED = "a flame graph shows middleware under the name of Django's own class"
 _MIXIN = ("MiddlewareMixin.__call__", "MiddlewareMixin.__acall__")
 
 
@@ -119,8 +125,9 @@ def _configured() -> tuple[frozenset[tuple[str, str]], tuple[str, ...]]:
     this is the hound's thread.
     """
     from django.conf import settings
-    from django.utils.deprecation import MiddlewareMixin
 
+    has_all(_OF_MIXIN, UNNAMED)
+    mixin = look_up(_OF_MIXIN[0])
     paths = list(settings.MIDDLEWARE) if settings.configured else []
     named, mixins = set(), []
     for path in paths:
@@ -129,7 +136,7 @@ def _configured() -> tuple[frozenset[tuple[str, str]], tuple[str, ...]]:
         # Where it is written, which is not where it is imported from.
         home = sys.modules.get(getattr(found, "__module__", None) or "")
         named.add((name, short_path(getattr(home, "__file__", None) or "")))
-        is_mixin = isinstance(found, type) and issubclass(found, MiddlewareMixin)
+        is_mixin = isinstance(found, type) and mixin is not None and issubclass(found, mixin)
         if is_mixin and vars(found).get("__call__") is None:
             mixins.append(name)
     return frozenset(named), tuple(mixins)

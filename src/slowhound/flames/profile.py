@@ -14,7 +14,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from slowhound.losses import MSGSPEC, Errors
+
 VERSION = 1
+TORN: Errors = (OSError, EOFError, *MSGSPEC)
 SUFFIX = ".flame.json.gz"
 NAMES = re.compile(r"[0-9A-Za-z_\-]{1,120}\.flame\.json\.gz")
 # What a file may unpack to; ours stay far below, a made-up one shall not fill the memory.
@@ -99,7 +102,7 @@ def load(data: bytes) -> Profile:
         if len(text) > MAX_BYTES:
             raise ValueError(f"it unpacks to more than {MAX_BYTES} bytes")
         profile = msgspec.json.decode(text, type=Profile)
-    except (OSError, EOFError, msgspec.MsgspecError) as exc:
+    except TORN as exc:
         raise ValueError(f"not a profile: {exc}") from exc
     if profile.v != VERSION:
         raise ValueError(f"a profile of version {profile.v}; this slowhound reads {VERSION}")

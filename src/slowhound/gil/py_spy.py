@@ -18,10 +18,13 @@ import msgspec
 from slowhound.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
 from slowhound.guard import log
+from slowhound.losses import MSGSPEC, Errors
 from slowhound.reporttext import one_line
 
 # Seconds for one of the two readings. One takes 0.1 on an idle machine.
 TIME_LIMIT = 2.0
+# What goes wrong where py-spy is not there, or says what nobody understands.
+FAILED: Errors = (OSError, subprocess.SubprocessError, *MSGSPEC)
 # Characters of what it says of a failure.
 LONGEST = 200
 
@@ -70,7 +73,7 @@ def ask(pid: int, _python: str = "") -> Reading:
         raise NotRead("not installed (pip install 'slowhound[pyspy]')")
     try:
         first, second = _dump(program, pid), _dump(program, pid)
-    except (OSError, subprocess.SubprocessError, msgspec.DecodeError) as exc:
+    except FAILED as exc:
         raise NotRead(_why(exc)) from exc
     stacks = stable(_stacks(first), _stacks(second))
     # Of a moment each: only who held the GIL both times is said to hold it.
@@ -83,14 +86,14 @@ def ask(pid: int, _python: str = "") -> Reading:
     return Reading(stacks, "py-spy", holder)
 
 
-def _why(exc: Exception) -> str:
+def _why(exc: BaseException) -> str:
     """What went wrong, on a line; what py-spy says may quote the process that it reads."""
     if isinstance(exc, subprocess.TimeoutExpired):
         return f"not done after {exc.timeout:g} s"
-    if isinstance(exc, msgspec.DecodeError):
-        return "what it wrote are no stacks"
-    if not isinstance(exc, subprocess.CalledProcessError):
+    if isinstance(exc, OSError):
         return one_line(exc)
+    if not isinstance(exc, subprocess.CalledProcessError):
+        return "what it wrote are no stacks"
     code = exc.returncode
     ended = f"exit code {code}" if code >= 0 else f"ended by signal {-code}"
     # Its first line is the error; a trace of its own stack may follow.

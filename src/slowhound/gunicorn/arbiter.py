@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -23,7 +24,7 @@ from slowhound.death import Death
 from slowhound.fatal_errors import of_box
 from slowhound.gunicorn.children import STOPPING, as_the_worker
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
-from slowhound.losses import lost
+from slowhound.losses import lost, missing
 from slowhound.notes import read_note
 from slowhound.postmortem import dead_box, events, written_by
 from slowhound.report import of_death
@@ -31,7 +32,9 @@ from slowhound.reported import told
 from slowhound.sinks import stream
 from slowhound.sinks.spool import spool_new
 
+CFG = "gunicorn.workers.base.Worker:cfg"
 PATH_AT, PATH_BYTES = 16, 4096
+NO_WORKERS = "it is not known which workers there are, and none is looked after"
 _numbers = itertools.count()
 # Workers whose death was not seen yet.
 _unburied: dict[int, Any] = {}
@@ -84,13 +87,25 @@ def bury(server: Any, worker: Any) -> None:
         return
     path = mailbox.path
     mailbox.close()
+    timed_out = getattr(worker, "aborted", None)
+    if timed_out is None:
+        missing("gunicorn.workers.base.Worker:aborted", "timeouts count as crashes")
+    status = _local("gunicorn.arbiter.Arbiter.reap_workers:status", "of deaths no cause is known")
     death = Death.of_status(
-        _local("reap_workers", "status"),
-        timed_out=worker.aborted,
+        status,
+        timed_out=bool(timed_out),
         stopped=getattr(worker, "slowhound_stopped", False),
         oom=_oom.has_killed(),
     )
-    as_the_worker(worker.cfg, partial(_bury, server, path, death))
+    _as_it(worker, partial(_bury, server, path, death))
+
+
+def _as_it(worker: Any, task: Callable[[], None]) -> None:
+    cfg = getattr(worker, "cfg", None)
+    if cfg is None:
+        missing(CFG, "what a worker has left is written by its siblings")
+    else:
+        as_the_worker(cfg, task)
 
 
 class _OutOfMemory:
@@ -120,9 +135,18 @@ _oom = _OutOfMemory()
 
 def told_to_stop(server: Any, pid: int, number: int) -> None:
     """The arbiter sends a signal to a worker: is it to end?"""
-    worker = server.WORKERS.get(pid)
+    worker = workers(server).get(pid)
     if worker is not None and number in (*STOPPING, signal.SIGKILL):
         worker.slowhound_stopped = True
+
+
+def workers(server: Any) -> dict[int, Any]:
+    """Those that live, by their process ids; none where the arbiter does not say."""
+    found: dict[int, Any] | None = getattr(server, "WORKERS", None)
+    if found is None:
+        missing("gunicorn.arbiter.Arbiter.WORKERS", NO_WORKERS)
+        return {}
+    return found
 
 
 def bury_the_rest(server: Any) -> None:
@@ -133,8 +157,9 @@ def bury_the_rest(server: Any) -> None:
     for worker in list(_unburied.values()):
         path = worker.slowhound_mailbox.path
         if path:
-            death = Death("exit", None, time.monotonic(), _local("halt", "exit_status"))
-            as_the_worker(worker.cfg, partial(_bury, server, path, death))
+            code = _local("gunicorn.arbiter.Arbiter.halt:exit_status", "its exit code is not known")
+            death = Death("exit", None, time.monotonic(), code)
+            _as_it(worker, partial(_bury, server, path, death))
 
 
 def _bury(server: Any, path: str, death: Death) -> None:
@@ -144,7 +169,7 @@ def _bury(server: Any, path: str, death: Death) -> None:
             written = written_by(directory, state.pid)
             found = events(state, death, written, of_box(path), told(path))
             for event in found:
-                event["g_w_count"] = len(server.WORKERS) + 1  # the dead one was still counted
+                event["g_w_count"] = len(workers(server)) + 1  # the dead one was still counted
             settings = read_note(state.settings)
             write(server, path, settings, found)
             if settings.get("deliver"):  # a living worker's thread will send them
@@ -152,13 +177,18 @@ def _bury(server: Any, path: str, death: Death) -> None:
                     spool_new(directory, of_death(event))
 
 
-def _local(function: str, name: str) -> int | None:
-    """A local of a caller's: Gunicorn passes to no hook what ``waitpid`` said."""
+def _local(name: str, so: str) -> int | None:
+    """A variable of a caller's: Gunicorn passes to no hook what ``waitpid`` said."""
+    path, _, variable = name.partition(":")
+    function = path.rpartition(".")[2]
     frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_code.co_name != function:
         frame = frame.f_back
-    value = frame.f_locals.get(name) if frame is not None else None
-    return value if isinstance(value, int) else None
+    value = frame.f_locals.get(variable) if frame is not None else None
+    if isinstance(value, int):
+        return value
+    missing(name, so)
+    return None
 
 
 def write(server: Any, path: str, settings: dict[str, Any], found: list[dict[str, Any]]) -> None:
@@ -185,7 +215,7 @@ def _stream(server: Any, target: Any, lines: list[str]) -> None:
     elif not isinstance(log, Logger):
         write = stream.to_stdout
     elif access_log_on(log):
-        write = AccessStream(log.access_log)
+        write = AccessStream()
     else:
         return
     for line in lines:

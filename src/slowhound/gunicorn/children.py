@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pwd
 import signal
 import time
 from collections.abc import Callable
 from typing import Any
-
-from gunicorn import util
 
 STOPPING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 # Seconds after which a child is no longer waited for.
@@ -52,7 +52,7 @@ def as_the_worker(cfg: Any, task: Callable[[], object]) -> None:
     The mailbox and the box are a worker's word: whatever they name is opened with the worker's own
     rights. An arbiter that is root does this in a child.
     """
-    if os.geteuid() == cfg.uid:
+    if os.geteuid() == cfg.user:
         task()
     else:
         in_child(cfg, task)
@@ -70,11 +70,20 @@ def in_child(cfg: Any, task: Callable[[], object]) -> None:
         return
     try:
         _restore_signals()
-        if os.geteuid() != cfg.uid:
-            util.set_owner_process(cfg.uid, cfg.gid, initgroups=cfg.initgroups)
+        if os.geteuid() != cfg.user:
+            _become(cfg.user, cfg.group, groups=cfg.initgroups)
         task()
     finally:
         os._exit(0)
+
+
+def _become(user: int, group: int, *, groups: bool) -> None:
+    """As Gunicorn does it for a worker, with the settings `user`, `group` and `initgroups`."""
+    if groups:
+        with contextlib.suppress(KeyError):  # a number without a name has no groups
+            os.initgroups(pwd.getpwuid(user).pw_name, group)
+    os.setgid(group)
+    os.setuid(user)
 
 
 def _restore_signals() -> None:

@@ -11,43 +11,52 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gunicorn.arbiter import Arbiter
-
 from slowhound.guard import guard
 from slowhound.gunicorn import arbiter, children, hooks, silent_workers
+from slowhound.losses import find, patch
 
 # Before the application's own hook: the record exists when it runs.
 FIRST = ("pre_fork", "post_worker_init", "pre_request")
 # After it: what it adds to the context is in the event.
 LAST = ("post_request", "worker_exit", "child_exit", "on_exit")
+SETUP = "gunicorn.arbiter.Arbiter.setup"
+MURDER = "gunicorn.arbiter.Arbiter.murder_workers"
+KILL = "gunicorn.arbiter.Arbiter.kill_worker"
+# What comes of it where the arbiter does not let itself be watched.
+SILENT = "nobody reports in the place of workers that cannot run, but their siblings"
+SHUTDOWN = "a worker that is stopped counts as killed by a signal"
 
 
 def combine_always() -> None:
     """Makes the arbiter combine the hooks each time it has read its configuration."""
-    original = Arbiter.setup
+    original = find(SETUP, "hooks of your own may replace slowhound's")
     if getattr(original, "slowhound", False):
         return
 
-    def setup(self: Arbiter, app: Any) -> None:
+    def setup(self: Any, app: Any) -> None:
         original(self, app)
         with guard("hooks"):
-            combine(self.cfg)
+            combine(app.cfg)
 
     setup.slowhound = True  # type: ignore[attr-defined]
-    Arbiter.setup = setup  # type: ignore[method-assign]
-    _watch_arbiter()
+    if original is not None:
+        patch(SETUP, setup)
+    _watch_silent_workers()
+    _watch_signals()
 
 
-def _watch_arbiter() -> None:
-    """What no hook tells: a call each second, and which signals the arbiter sends to its workers.
+def _watch_silent_workers() -> None:
+    """What no hook tells: a call each second.
 
-    It looks for workers to kill at least once a second.
+    The arbiter looks for workers to kill at least once a second.
     """
-    murder_workers, kill_worker = Arbiter.murder_workers, Arbiter.kill_worker
+    murder_workers = find(MURDER, SILENT)
+    if murder_workers is None:
+        return
     watch = guard("gunicorn arbiter")
     last = 0.0
 
-    def look_after(self: Arbiter) -> None:
+    def look_after(self: Any) -> None:
         nonlocal last
         early = False
         if not watch.off:
@@ -58,20 +67,29 @@ def _watch_arbiter() -> None:
             last = time.monotonic()
             murder_workers(self)
 
-    def note_signal(self: Arbiter, pid: int, sig: int) -> None:
+    patch(MURDER, look_after)
+
+
+def _watch_signals() -> None:
+    """What no hook tells: which signals the arbiter sends to its workers."""
+    kill_worker = find(KILL, SHUTDOWN)
+    if kill_worker is None:
+        return
+    watch = guard("gunicorn arbiter")
+
+    def note_signal(self: Any, pid: int, sig: int) -> None:
         with watch:
             arbiter.told_to_stop(self, pid, sig)
         kill_worker(self, pid, sig)
 
-    Arbiter.murder_workers = look_after  # type: ignore[method-assign]
-    Arbiter.kill_worker = note_signal  # type: ignore[method-assign]
+    patch(KILL, note_signal)
 
 
 def combine(cfg: Any) -> None:
     """Puts slowhound's hooks beside those of the configuration."""
     for name in FIRST + LAST:
         ours = getattr(hooks, name)
-        theirs = cfg.settings[name].get()
+        theirs = getattr(cfg, name)
         if theirs is ours or getattr(theirs, "slowhound", False):
             continue
         pair = (ours, theirs) if name in FIRST else (theirs, ours)

@@ -18,20 +18,26 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from gunicorn.errors import HaltServer
-
 from slowhound import record as record_module
-from slowhound.frames import from_traceback
+from slowhound.frames import Stack, from_traceback
 from slowhound.guard import guarded
 from slowhound.gunicorn import arbiter
+from slowhound.losses import caught, find, missing
 from slowhound.postmortem import abort_fields
 from slowhound.record import Record, in_flight
-from slowhound.unpatched import get_ident
+from slowhound.unpatched import get_ident, is_greenlet_exit
 
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 # A client that leaves while the view works is noticed only by asking for its socket's state
 # (0.8 µs); one that waited less than this has not had the time to give up.
 PATIENCE = 0.05
+HALT = caught("gunicorn.errors.HaltServer")
+OF_REQUESTS = {
+    "method": "gunicorn.http.message.Request:method",
+    "path": "gunicorn.http.message.Request:path",
+    "headers": "gunicorn.http.message.Request:headers",
+}
+NO_RECORD = "requests are begun by the middleware, which knows less of how they end"
 # Seconds that a stopping arbiter waits for the workers that it has killed.
 LAST_WAIT = 2.0
 # Gunicorn reads its configuration in the main thread; gevent's idea of a thread is another.
@@ -66,10 +72,14 @@ def pre_request(worker: Any, req: Any) -> None:
     """Begins the record of a request."""
     active = _recorder()
     if active is not None:
-        path = req.path
+        try:
+            method, path, environ = req.method, req.path, headers(req)
+        except AttributeError as exc:
+            missing(OF_REQUESTS.get(str(exc.name), str(exc)), NO_RECORD)
+            return
         if "%" in path:
             path = unquote(path, errors="surrogateescape")
-        record = active.begin(req.method, path, headers(req))
+        record = active.begin(method, path, environ)
         record.by_server = True
         try:
             req.slowhound = record
@@ -133,12 +143,15 @@ def _finish(req: Any, environ: Any, resp: Any) -> None:
         record.environ = environ
     describe(record, req, environ, resp, exc)
     if isinstance(exc, SystemExit) and record.outcome == "timeout":
-        stack = from_traceback(exc.__traceback__)
-        # The innermost frames are the signal's handlers; what they interrupted is asked for.
-        while len(stack) > 1 and stack[-1].function in ("handle_abort", Ending._handle.__name__):
-            stack = stack[:-1]
-        record.aborted = abort_fields(stack)
+        record.aborted = abort_fields(_interrupted(from_traceback(exc.__traceback__)))
     active.finish(record, req, resp, environ)
+
+
+def _interrupted(stack: Stack) -> Stack:
+    """What a signal has interrupted: its handlers are the innermost frames, ours the first."""
+    code = Ending._handle.__code__
+    ours = [(each.filename, each.function) == (code.co_filename, code.co_name) for each in stack]
+    return stack[: ours.index(True)] or stack if True in ours else stack
 
 
 @guarded("gunicorn worker exit")
@@ -159,9 +172,10 @@ def on_exit(server: Any) -> None:
     It does not wait for them itself, and after it nobody is there who knows how they died.
     """
     end = time.monotonic() + LAST_WAIT
-    with contextlib.suppress(HaltServer):  # a worker that never booted; the server halts anyway
-        while server.WORKERS and time.monotonic() < end:
-            server.reap_workers()
+    reap = find("gunicorn.arbiter.Arbiter.reap_workers", "workers that it kills have no events")
+    with contextlib.suppress(*HALT):  # a worker that never booted; the server halts anyway
+        while reap is not None and arbiter.workers(server) and time.monotonic() < end:
+            reap(server)
             time.sleep(0.01)
     arbiter.bury_the_rest(server)
 
@@ -196,7 +210,7 @@ def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcepti
     elif isinstance(exc, SystemExit):
         # The arbiter's SIGABRT for a timeout exits with 1, its SIGQUIT with 0.
         record.outcome = "timeout" if exc.code == 1 else "killed"
-    elif type(exc).__name__ == "GreenletExit":  # gevent's, of a worker that stops for one
+    elif exc is not None and is_greenlet_exit(exc):  # of a worker that stops for one
         record.outcome = "killed"
     elif exc is not None and not isinstance(exc, StopIteration):
         record.outcome = record.outcome or "error"

@@ -8,10 +8,13 @@ import sys
 from typing import Any, Self
 
 from gunicorn import glogging
-from gunicorn.instrument.statsd import Statsd
 
 from slowhound.guard import guard
+from slowhound.losses import find, missing
 from slowhound.sinks.stream import write_all
+
+NO_METRICS = "Gunicorn's metrics are not sent to statsd"
+Statsd: Any = find("gunicorn.instrument.statsd.Statsd")
 
 
 def _active() -> Any:
@@ -31,7 +34,9 @@ class Logger(glogging.Logger):
 
     def __new__(cls, cfg: Any) -> Self:
         """A logger; one that is Gunicorn's ``Statsd`` as well when the configuration wants it."""
-        if cfg.statsd_host and not issubclass(cls, Statsd):
+        if cfg.statsd_host and Statsd is None:
+            missing("gunicorn.instrument.statsd.Statsd", NO_METRICS)
+        elif cfg.statsd_host and not issubclass(cls, Statsd):
             cls = type(cls.__name__, (cls, Statsd), {})  # noqa: PLW0642
         return super().__new__(cls)
 
@@ -39,7 +44,7 @@ class Logger(glogging.Logger):
         """Called by Gunicorn before the body is closed; the canonical line follows after that."""
         if self.wants_plain_line():
             super().access(resp, req, environ, request_time)
-        elif isinstance(self, Statsd):
+        elif Statsd is not None and isinstance(self, Statsd):
             _send_metrics(self, resp, request_time)
 
     def wants_plain_line(self) -> bool:
@@ -51,11 +56,18 @@ def _send_metrics(statsd: Any, resp: Any, request_time: Any) -> None:
     """What ``Statsd.access`` sends; that one always writes the access line as well."""
     with guard("statsd"):
         status = str(resp.status).split(None, 1)[0]
-        # Gunicorn 23 sent a histogram where later versions send a timer.
-        send = getattr(statsd, "timer", statsd.histogram)
-        send("gunicorn.request.duration", request_time.total_seconds() * 1000)
-        statsd.increment("gunicorn.requests", 1)
-        statsd.increment(f"gunicorn.request.status.{status}", 1)
+        # Up to 24.0 Gunicorn sent a histogram where later versions send a timer.
+        send = getattr(statsd, "timer", None) or getattr(statsd, "histogram", None)
+        if send is None:
+            missing("gunicorn.instrument.statsd.Statsd.histogram", NO_METRICS)
+        else:
+            send("gunicorn.request.duration", request_time.total_seconds() * 1000)
+        increment = getattr(statsd, "increment", None)
+        if increment is None:
+            missing("gunicorn.instrument.statsd.Statsd.increment", NO_METRICS)
+        else:
+            increment("gunicorn.requests", 1)
+            increment(f"gunicorn.request.status.{status}", 1)
 
 
 class AccessStream:
@@ -65,8 +77,8 @@ class AccessStream:
     Gunicorn's own plain ones, which only add a line end, one ``write()`` does the same.
     """
 
-    def __init__(self, log: logging.Logger) -> None:
-        self.log = log
+    def __init__(self) -> None:
+        log = self.log = logging.getLogger("gunicorn.access")
         self.handlers = list(log.handlers)
         self.plain = (
             len(self.handlers) == 1
@@ -91,6 +103,9 @@ class AccessStream:
 
 def access_log_on(log: glogging.Logger) -> bool:
     """Whether Gunicorn would write an access log; before version 24 only its ``access`` knows."""
-    cfg = log.cfg
+    cfg = getattr(log, "cfg", None)
+    if cfg is None:
+        missing("gunicorn.glogging.Logger:cfg", "canonical lines are written with any accesslog")
+        return True
     own = cfg.logconfig or cfg.logconfig_dict or getattr(cfg, "logconfig_json", None)
     return bool(cfg.accesslog or own or (cfg.syslog and not cfg.disable_redirect_access_to_syslog))

@@ -11,7 +11,7 @@ from slowhound.boxes import open_box, read_from
 from slowhound.gil import readers, remote_unwinder
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.guard import guard
-from slowhound.gunicorn import children
+from slowhound.gunicorn import arbiter, children
 from slowhound.gunicorn.arbiter import Mailbox, write
 from slowhound.neighbours import SHORTEST_PAUSE, Neighbour
 from slowhound.notes import read_note
@@ -26,14 +26,16 @@ def look_after(server: Any) -> None:
     """
     if children.any_left():
         return
-    late = [mailbox for mailbox in map(_mailbox, list(server.WORKERS.values())) if _is_due(mailbox)]
-    if not late:
+    workers = list(arbiter.workers(server).values())
+    late = [mailbox for mailbox in map(_mailbox, workers) if _is_due(mailbox)]
+    cfg = getattr(workers[0], "cfg", None) if workers else None
+    if not late or cfg is None:
         return
     late.sort(key=lambda mailbox: mailbox.next_look[0])  # whoever has waited longest
-    if remote_unwinder.available and os.geteuid() == server.cfg.uid:
+    if remote_unwinder.available and os.geteuid() == cfg.user:
         _look_at_all(server, late[:1])
     else:
-        children.in_child(server.cfg, partial(_look_at_all, server, late))
+        children.in_child(cfg, partial(_look_at_all, server, late))
 
 
 def _mailbox(worker: Any) -> Mailbox | None:

@@ -9,51 +9,97 @@ from typing import Any
 from urllib.parse import unquote
 
 from django.conf import settings
-from django.core.handlers.base import BaseHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from gunicorn import util
 
 from slowhound import recorder
 from slowhound.conf import MIDDLEWARE, get_config
 from slowhound.guard import guard
+from slowhound.gunicorn.arbiter import CFG
 from slowhound.gunicorn.hooks import ENDING, headers
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
+from slowhound.instrument.saturation import Saturation
+from slowhound.losses import find, missing, patch
 from slowhound.middleware import Watch
 from slowhound.sinks.stream import Stream, nowhere
+
+WRITE_ERROR = "gunicorn.util.write_error"
+RESPOND = "django.core.handlers.base.BaseHandler.get_response"
+RESPOND_ASYNC = "django.core.handlers.base.BaseHandler.get_response_async"
+SYNC, GTHREAD = "gunicorn.workers.sync.SyncWorker", "gunicorn.workers.gthread.ThreadWorker"
+# What comes of it where Gunicorn's workers are other ones.
+Respond = Callable[[Any, HttpRequest], HttpResponseBase]
+NOT_IN_FRONT = "Django's view of requests is not known where MIDDLEWARE does not name slowhound's"
+REFUSALS = "requests that Gunicorn refuses have no event"
+NAMES = {
+    "gunicorn.glogging.Logger.access": "Gunicorn's own access line is written as well",
+    "gunicorn.http.errors.InvalidHeader:req": "of a request with a bad header no path is known",
+    "gunicorn.http.wsgi.Response:status": "resp_status is Django's",
+    "gunicorn.http.wsgi.Response:sent": "resp_bytes is 0",
+    "gunicorn.http.wsgi.Response:headers_sent": "resp_bytes of a file is 0",
+    "gunicorn.http.wsgi.Response:status_code": "resp_bytes may count a body that is not sent",
+    "gunicorn.http.wsgi.Response:response_length": "resp_bytes of a file is 0",
+    "gunicorn.http.wsgi.default_environ:gunicorn.socket": "nobody sees that a client has given up",
+}
+MANY = "the black box has 256 places, as for a worker of any other kind"
 
 
 def start(worker: Any) -> None:
     """Starts this worker's recorder and puts the middleware in front when it is not listed."""
     if not settings.configured:
         return
+    for name, so in NAMES.items():
+        find(name, so)
     active = recorder.start(get_config(), _server(worker))
     if active is None:
         return
     ENDING.install()
     watch_refusals(worker)
-    active.saturation.listeners = list(worker.sockets)
-    active.saturation.pool = getattr(worker, "tpool", None)
+    _watch_saturation(worker, active.saturation)
     active.upkeep.sample()
     if MIDDLEWARE not in settings.MIDDLEWARE:
         put_in_front()
 
 
+def _watch_saturation(worker: Any, saturation: Saturation) -> None:
+    sockets = getattr(worker, "sockets", None)
+    if sockets is None:
+        missing("gunicorn.workers.base.Worker:sockets", "g_backlog is not known")
+    saturation.listeners = list(sockets or ())
+    saturation.pool = getattr(worker, "tpool", None)
+    saturation.pool_size = _threads(worker)
+    if saturation.pool is None and type(worker).__module__ == GTHREAD.rpartition(".")[0]:
+        missing(
+            "gunicorn.workers.gthread.ThreadWorker:tpool", "there is no g_threads and no g_queue"
+        )
+
+
 def _server(worker: Any) -> recorder.Server:
-    name = type(worker).__name__
+    home, name = type(worker).__module__, type(worker).__name__
     # A sync worker has one request in flight, gthread one per thread; two to spare, so that a
     # request that cannot be finished takes no place from others.
-    slots = {"SyncWorker": 1, "ThreadWorker": worker.cfg.threads}.get(name, 254) + 2
+    known = {SYNC: 1, GTHREAD: _threads(worker)}
+    slots = known.get(f"{home}.{name}", 254) + 2
+    for each in known:
+        if each.startswith(f"{home}.") and each != f"{home}.{name}":
+            missing(each, MANY)
     mailbox = getattr(worker, "slowhound_mailbox", None)
     if mailbox is None:
-        return recorder.Server(name, slots, _stream(worker.log))
-    return recorder.Server(name, slots, _stream(worker.log), mailbox.tell, mailbox.heartbeat)
+        return recorder.Server(name, slots, _stream(worker))
+    return recorder.Server(name, slots, _stream(worker), mailbox.tell, mailbox.heartbeat)
 
 
-def _stream(log: Any) -> Stream | None:
-    if not isinstance(log, Logger):
+def _threads(worker: Any) -> int:
+    cfg = getattr(worker, "cfg", None)
+    if cfg is None:
+        missing(CFG, "what a worker has left is written by its siblings")
+    return 254 if cfg is None else int(cfg.threads)
+
+
+def _stream(worker: Any) -> Stream | None:
+    if not isinstance(worker.log, Logger):
         return None
-    return AccessStream(log.access_log) if access_log_on(log) else nowhere
+    return AccessStream() if access_log_on(worker.log) else nowhere
 
 
 def watch_refusals(worker: Any) -> None:
@@ -61,7 +107,12 @@ def watch_refusals(worker: Any) -> None:
 
     No hook sees these, and the access log only some of them.
     """
-    handle_error, write_error = worker.handle_error, util.write_error
+    handle_error = getattr(worker, "handle_error", None)
+    write_error = find(WRITE_ERROR, REFUSALS)
+    if handle_error is None:
+        missing("gunicorn.workers.base.Worker.handle_error", REFUSALS)
+    if handle_error is None or write_error is None:
+        return
     answered = threading.local()
 
     def written(sock: Any, status_int: int, reason: str, mesg: str) -> None:
@@ -78,7 +129,7 @@ def watch_refusals(worker: Any) -> None:
             with guard("gunicorn refusal"):
                 _refused(req, addr, answered.status)
 
-    util.write_error = written
+    patch(WRITE_ERROR, written)
     worker.handle_error = handled
 
 
@@ -100,19 +151,21 @@ def put_in_front() -> None:
 
     ``MIDDLEWARE`` is left alone: with ``--preload`` the handler has read it long ago.
     """
-    original: Callable[[BaseHandler, HttpRequest], HttpResponseBase] = BaseHandler.get_response
+    original: Respond | None = find(RESPOND, NOT_IN_FRONT)
+    original_async: Any = find(RESPOND_ASYNC, NOT_IN_FRONT)
     if getattr(original, "slowhound", False):
         return
     watch = Watch(get_config())
 
-    original_async = BaseHandler.get_response_async
-
-    def get_response(self: BaseHandler, request: HttpRequest) -> HttpResponseBase:
+    def get_response(self: Any, request: HttpRequest) -> HttpResponseBase:
+        assert original is not None
         return watch(request, partial(original, self))
 
-    async def get_response_async(self: BaseHandler, request: HttpRequest) -> HttpResponseBase:
+    async def get_response_async(self: Any, request: HttpRequest) -> HttpResponseBase:
         return await watch.around(request, partial(original_async, self))
 
     get_response.slowhound = True  # type: ignore[attr-defined]
-    BaseHandler.get_response = get_response  # type: ignore[method-assign]
-    BaseHandler.get_response_async = get_response_async  # type: ignore[method-assign]
+    if original is not None:
+        patch(RESPOND, get_response)
+    if original_async is not None:
+        patch(RESPOND_ASYNC, get_response_async)

@@ -12,7 +12,7 @@ from functools import wraps
 from types import FunctionType
 from typing import Any
 
-from django.core.cache import caches
+from django.conf import settings
 from django.utils.module_loading import import_string
 
 from slowhound.guard import guard
@@ -30,9 +30,9 @@ _wrapped: dict[tuple[type, str], tuple[FunctionType, Callable[..., Any]]] = {}
 
 def install() -> None:
     """Wraps the backends that the settings name."""
-    for alias in caches.settings:
+    for cache in settings.CACHES.values():
         with _guard:  # a backend whose library is missing fails for the application, later
-            _wrap(import_string(caches.settings[alias]["BACKEND"]))
+            _wrap(import_string(cache["BACKEND"]))
 
 
 def uninstall() -> None:

@@ -17,6 +17,7 @@ from django.db.backends.signals import connection_created
 
 from slowhound.frames import calling_line
 from slowhound.guard import guard
+from slowhound.losses import missing
 from slowhound.record import QueryStats, Record, current_record
 from slowhound.sqlshape import STATEMENT_LIMIT, double_quotes_are_text, sql_shape
 
@@ -28,6 +29,8 @@ STATEMENTS_LIMIT = 1000
 OTHER = "(other statements)"
 
 _guard = guard("db instrumenter")
+WRAPPERS = "django.db.backends.base.base.BaseDatabaseWrapper:execute_wrappers"
+OPENED_BEFORE = "queries of connections that are opened before slowhound starts are not seen"
 
 
 def install() -> None:
@@ -39,15 +42,31 @@ def install() -> None:
 def uninstall() -> None:
     """Takes the wrapper off this thread's connections and stops wrapping new ones."""
     connection_created.disconnect(dispatch_uid="slowhound")
-    for connection in connections.all(initialized_only=True):
-        if observe in connection.execute_wrappers:
+    for connection in _open_ones():
+        if observe in _wrappers(connection):
             connection.execute_wrappers.remove(observe)
 
 
 def wrap_thread() -> None:
     """Wraps connections that this thread opened before slowhound was installed."""
-    for connection in connections.all(initialized_only=True):
+    for connection in _open_ones():
         _wrap(connection)
+
+
+def _open_ones() -> list[Any]:
+    """This thread's connections."""
+    if not hasattr(connections, "all"):
+        missing("django.db.utils.ConnectionHandler.all", OPENED_BEFORE)
+        return []
+    return list(connections.all(initialized_only=True))
+
+
+def _wrappers(connection: Any) -> list[Any]:
+    found: list[Any] | None = getattr(connection, "execute_wrappers", None)
+    if found is None:
+        missing(WRAPPERS, "no query is seen")
+        return []
+    return found
 
 
 def _on_connection(connection: Any, **_: object) -> None:
@@ -58,9 +77,10 @@ def _on_connection(connection: Any, **_: object) -> None:
 def _wrap(connection: Any) -> None:
     if connection.vendor == "mysql":
         double_quotes_are_text()
-    if observe not in connection.execute_wrappers:
-        # First in the list is the innermost: the time of other wrappers is not the database's.
-        connection.execute_wrappers.insert(0, observe)
+    wrappers = _wrappers(connection)
+    if observe not in wrappers:
+        # First in the list is the outermost: the time of other wrappers counts as the database's.
+        wrappers.insert(0, observe)
 
 
 def observe(

@@ -10,45 +10,54 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from django.core.handlers.base import BaseHandler
 from django.core.signals import got_request_exception
-from django.template.base import Node
+from django.template import Node
 
 from slowhound import redact
 from slowhound.frames import from_traceback, locate
 from slowhound.guard import guard
+from slowhound.losses import find, has_all, look_up, patch
 from slowhound.record import Record, current
 
 MESSAGE_LIMIT = 1000
 TEXT_OF_UNPRINTABLE = "<exception text not available>"
 
 _guard = guard("exception instrumenter")
-# What stands there when we come: others may have patched it before.
-_process_exception: Callable[..., Any] = BaseHandler.process_exception_by_middleware
+HANDLED = "django.core.handlers.base.BaseHandler.process_exception_by_middleware"
+OF_TEMPLATES = (
+    "django.template.base.Node.render_annotated",
+    "django.template.base.Node:origin",
+    "django.template.base.Node:token",
+    "django.template.base.Token:lineno",
+)
+# What stands there when we come, others may have patched it before; None: it is not ours.
+_process_exception: Callable[..., Any] | None = None
 
 
 def install() -> None:
     """Listens to Django's signal for unhandled exceptions, and sees handled ones of views."""
     global _process_exception
     got_request_exception.connect(_on_unhandled, dispatch_uid="slowhound")
-    if BaseHandler.process_exception_by_middleware is not _see_first:
-        _process_exception = BaseHandler.process_exception_by_middleware
-        BaseHandler.process_exception_by_middleware = _see_first  # type: ignore[method-assign]
+    has_all(OF_TEMPLATES, "there is no exc_template")
+    found = find(HANDLED, "exceptions that a middleware handles are in no event")
+    if found is not None and found is not _see_first:
+        _process_exception = found
+        patch(HANDLED, _see_first)
 
 
 def uninstall() -> None:
     """Stops listening."""
     got_request_exception.disconnect(dispatch_uid="slowhound")
-    if BaseHandler.process_exception_by_middleware is _see_first:
-        BaseHandler.process_exception_by_middleware = _process_exception  # type: ignore[method-assign]
+    if look_up(HANDLED) is _see_first and _process_exception is not None:
+        patch(HANDLED, _process_exception)
 
 
-def _see_first(self: BaseHandler, exception: Exception, request: Any) -> Any:
+def _see_first(self: Any, exception: Exception, request: Any) -> Any:
     with _guard:
         record = current()
         if record is not None:
             record.exc = {**fields_of(exception), "exc_handled": True}
-    return _process_exception(self, exception, request)
+    return _process_exception and _process_exception(self, exception, request)
 
 
 def _on_unhandled(sender: Any = None, request: Any = None, **_: object) -> None:
@@ -87,8 +96,8 @@ def message(exception: BaseException) -> str:
 def innermost_template(traceback: TracebackType | None) -> str | None:
     """``name:line`` of the innermost template node in the traceback; None outside templates."""
     found = None
-    code = Node.render_annotated.__code__
-    while traceback is not None:
+    code = getattr(getattr(Node, "render_annotated", None), "__code__", None)
+    while traceback is not None and code is not None:
         frame = traceback.tb_frame
         if frame.f_code is code:
             node = frame.f_locals.get("self")

@@ -15,31 +15,35 @@ from typing import Any
 from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
 from slowhound.instrument.imports import forget, when_imported
+from slowhound.losses import missing
 from slowhound.record import Record, current_record
 
-# (module, class, method): the lowest call that sends one request and returns its headers.
-Target = tuple[str, str, str]
-TARGETS: tuple[Target, ...] = (
-    ("urllib3.connectionpool", "HTTPConnectionPool", "_make_request"),
-    ("httpx._transports.default", "HTTPTransport", "handle_request"),
-    ("httpx._transports.default", "AsyncHTTPTransport", "handle_async_request"),
+# The lowest call that sends one request and returns its headers.
+TARGETS = (
+    "urllib3.connectionpool.HTTPConnectionPool._make_request",
+    "httpx.HTTPTransport.handle_request",
+    "httpx.AsyncHTTPTransport.handle_async_request",
 )
 _guard = guard("http instrumenter")
-_originals: dict[Target, Callable[..., Any]] = {}
+_originals: dict[str, Callable[..., Any]] = {}
 
 
 def install() -> None:
     """Wraps the libraries that are imported, and the others as soon as they are."""
-    for name in dict.fromkeys(module for module, _, _ in TARGETS):
+    for name in dict.fromkeys(target.rsplit(".", 2)[0] for target in TARGETS):
         when_imported(name, partial(_wrap, name))
 
 
 def _wrap(name: str, module: ModuleType) -> None:
     for target in TARGETS:
-        module_name, class_name, method = target
+        module_name, class_name, method = target.rsplit(".", 2)
         if module_name == name and target not in _originals:
-            owner = getattr(module, class_name)
-            _originals[target] = original = getattr(owner, method)
+            owner = getattr(module, class_name, None)
+            original = getattr(owner, method, None)
+            if original is None:
+                missing(target, "requests that are sent by it are not seen")
+                continue
+            _originals[target] = original
             setattr(owner, method, (_observed_async if "async" in method else _observed)(original))
 
 
@@ -47,7 +51,8 @@ def uninstall() -> None:
     """Puts the libraries' own methods back."""
     forget()
     while _originals:
-        (module_name, class_name, method), original = _originals.popitem()
+        target, original = _originals.popitem()
+        module_name, class_name, method = target.rsplit(".", 2)
         setattr(getattr(sys.modules[module_name], class_name), method, original)
 
 

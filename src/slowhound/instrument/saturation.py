@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from slowhound.boxes import BoxState
+from slowhound.losses import missing
 
 _TCP_UNACKED = 24  # offset of tcpi_unacked in struct tcp_info: for a listener, its accept queue
 _UNIX_DIAG = struct.Struct("=IHHIIBBHIIIII")
@@ -28,6 +29,7 @@ class Saturation:
     def __init__(self) -> None:
         self.listeners: list[socket.socket] = []
         self.pool: Any = None  # gthread's ThreadPoolExecutor
+        self.pool_size = 0
         self.fields: dict[str, int] = {}
 
     def sample(self, boxes: list[BoxState]) -> None:
@@ -45,18 +47,19 @@ class Saturation:
 
     def threads(self) -> int | None:
         """How many requests this worker can run at once, when it is one with a pool."""
-        return None if self.pool is None else int(self.pool._max_workers)
+        return None if self.pool is None else self.pool_size
 
     def inside(self, busy: int) -> dict[str, int]:
         """What only a gthread worker has: its threads, the busy ones, and its own queue."""
-        pool = self.pool
-        if pool is None:
+        if self.pool is None:
             return {}
-        return {
-            "g_threads": pool._max_workers,
-            "g_threads_busy": busy,
-            "g_queue": pool._work_queue.qsize(),
-        }
+        found = {"g_threads": self.pool_size, "g_threads_busy": busy}
+        queue = getattr(self.pool, "_work_queue", None)
+        if queue is None:
+            missing("concurrent.futures.ThreadPoolExecutor:_work_queue", "there is no g_queue")
+        else:
+            found["g_queue"] = queue.qsize()
+        return found
 
 
 def backlog(listeners: list[socket.socket]) -> int | None:

@@ -6,28 +6,31 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django.template.base import Template
+from django.template import Template
 
 from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
+from slowhound.losses import find, look_up
 from slowhound.record import Record, current_record
 
 _guard = guard("template instrumenter")
+RENDER = "django.template.base.Template.render"
 # What stands there when we come: others may have patched it before.
-_render: Callable[[Template, Any], Any] = Template.render
+_render: Callable[[Template, Any], Any] = look_up(RENDER)
 
 
 def install() -> None:
     """Wraps ``Template.render``, the one door through which Django's templates are rendered."""
     global _render
-    if Template.render is not render:
-        _render = Template.render
+    found = find(RENDER, "no template is seen")
+    if found is not None and found is not render:
+        _render = found
         Template.render = render  # type: ignore[method-assign]
 
 
 def uninstall() -> None:
     """Puts the method back, unless somebody else has patched it since."""
-    if Template.render is render:
+    if look_up(RENDER) is render:
         Template.render = _render  # type: ignore[method-assign,assignment]
 
 
@@ -47,7 +50,7 @@ def render(self: Template, context: Any) -> Any:
             took = time.monotonic() - start
             record.tmpl_count += 1
             record.tmpl_time += own_time(record, took, before)
-            record.note(start, took, "template", str(self.name or "-"))
+            record.note(start, took, "template", str(getattr(self, "name", None) or "-"))
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
-from django.core.handlers.base import BaseHandler
-
 from slowhound.guard import guard
 from slowhound.instrument import trace
+from slowhound.losses import find, patch
 from slowhound.notes import who_note
 from slowhound.record import Record, current_record
 from slowhound.secret_names import is_secret
 from slowhound.secret_values import MASK
 
 _guard = guard("view instrumenter")
+RESOLVE = "django.core.handlers.base.BaseHandler.resolve_request"
+UNKNOWN = "the black box knows no view, secrets in paths are not hidden by their names in the route"
 _original: Callable[..., Any] | None = None
 # Says whether a request to this path, whose view has these names, is not to be reported; None: all
 # are. Set by the recorder.
@@ -28,11 +29,14 @@ ignored: Callable[[str, Iterable[str | None]], bool] | None = None
 def install() -> None:
     """Wraps the one place where both of Django's handlers, sync and async, resolve a URL."""
     global _original
-    if _original is not None:
-        return
-    original = _original = BaseHandler.resolve_request
+    if _original is None:
+        _original = find(RESOLVE, UNKNOWN)
+        if _original is not None:
+            patch(RESOLVE, _seen(_original))
 
-    def resolve_request(self: BaseHandler, request: Any) -> Any:
+
+def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
+    def resolve_request(self: Any, request: Any) -> Any:
         record = current_record.get()
         if record is not None and trace.readers:  # inside all middleware, their spans have begun
             with _guard:
@@ -54,7 +58,7 @@ def install() -> None:
                 _guard.failed(exc)
         return found
 
-    BaseHandler.resolve_request = resolve_request  # type: ignore[method-assign]
+    return resolve_request
 
 
 def _hide(record: Record, match: Any) -> None:
@@ -76,7 +80,7 @@ def uninstall() -> None:
     """Puts Django's own back."""
     global _original
     if _original is not None:
-        BaseHandler.resolve_request = _original  # type: ignore[method-assign]
+        patch(RESOLVE, _original)
         _original = None
 
 

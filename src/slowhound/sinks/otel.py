@@ -6,15 +6,12 @@ other sinks nor a request. All is made where the delivery thread makes the sink:
 
 from __future__ import annotations
 
-import importlib
 import os
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from slowhound.guard import guard
 from slowhound.losses import lost
@@ -25,15 +22,20 @@ from slowhound.sinks.otel_names import WORDS, attributes, body, plain, severity
 from slowhound.unpatched import is_patched
 
 try:
-    from opentelemetry._logs import LogRecord, SeverityNumber
-    from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
-    from opentelemetry.sdk._logs import ReadableLogRecord
-    from opentelemetry.sdk._logs.export import LogRecordExportResult
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
-    from slowhound.sinks.otel_metrics import Metrics
+    from slowhound.sinks.otel_metrics import HAS_METRICS, Metrics
+    from slowhound.sinks.otel_private import (
+        HAS_LOGS,
+        Exported,
+        LogRecord,
+        ReadableLogRecord,
+        SeverityNumber,
+        exporter_of,
+        unobserved,
+    )
 except ImportError as exc:
     raise ImportError(f"{exc}; pip install 'slowhound[otel]'") from exc
 
@@ -77,9 +79,13 @@ class OpenTelemetry:
     ) -> None:
         def exporter(signal: str) -> Any:
             off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
-            if off or signal not in signals:
+            if (
+                off
+                or signal not in signals
+                or not {"logs": HAS_LOGS, "metrics": HAS_METRICS}[signal]
+            ):
                 return None
-            return _exporter(signal, _protocol(protocol), endpoint, headers, timeout)
+            return exporter_of(signal, _protocol(protocol), endpoint, headers, timeout)
 
         # Each is used by one thread only. Reports are sent by the delivery thread, which has to
         # know whether they arrived.
@@ -125,7 +131,7 @@ class OpenTelemetry:
             return
         record = self._record(report.event, "slowhound.report", extra)
         with unobserved():
-            if self._reports.export([record]) is not LogRecordExportResult.SUCCESS:
+            if self._reports.export([record]) is not Exported.SUCCESS:
                 raise ConnectionError(NO_ANSWER)
 
     def close(self) -> None:
@@ -180,7 +186,7 @@ class OpenTelemetry:
             return False  # something raised each time
         records = [self._record(event) for event in self._batch]
         try:
-            return self._logs.export(records) is LogRecordExportResult.SUCCESS
+            return self._logs.export(records) is Exported.SUCCESS
         except OSError:  # what SDKs before 1.40 do when nobody answers
             return False
 
@@ -211,7 +217,7 @@ class OpenTelemetry:
 
     def _record(
         self, event: dict[str, Any], name: str = "", extra: Mapping[str, Any] | None = None
-    ) -> ReadableLogRecord:
+    ) -> Any:
         level = severity(event)
         context = None
         if event.get("trace_id") and event.get("span_id"):
@@ -229,16 +235,6 @@ class OpenTelemetry:
         return ReadableLogRecord(record, self._resource_of(event), SCOPE)
 
 
-@contextmanager
-def unobserved() -> Iterator[None]:
-    """What is sent in here is not traced by the application's own OpenTelemetry."""
-    token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
-    try:
-        yield
-    finally:
-        detach(token)
-
-
 def _protocol(given: str | None) -> str:
     name = given or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http"
     if name not in ("http", "http/protobuf", "grpc"):
@@ -254,27 +250,6 @@ def _metrics_interval() -> float:
         return max(float(os.environ["OTEL_METRIC_EXPORT_INTERVAL"]) / 1000, TICK)
     except (KeyError, ValueError):
         return METRICS_EVERY
-
-
-def _exporter(
-    signal: str,
-    protocol: str,
-    endpoint: str | None,
-    headers: Mapping[str, str] | None,
-    timeout: float,
-) -> Any:
-    if endpoint is not None and urlsplit(endpoint).scheme not in ("http", "https"):
-        raise ValueError(f"OpenTelemetry's endpoint must be a URL of http or https: {endpoint!r}")
-    if endpoint is not None and protocol == "http":
-        endpoint = f"{endpoint.rstrip('/')}/v1/{signal}"
-    module, name = {
-        "logs": ("_log_exporter", "OTLPLogExporter"),
-        "metrics": ("metric_exporter", "OTLPMetricExporter"),
-    }[signal]
-    made = importlib.import_module(f"opentelemetry.exporter.otlp.proto.{protocol}.{module}")
-    # gRPC takes names of headers in lower case only.
-    sent = {name.lower(): value for name, value in headers.items()} if headers else None
-    return getattr(made, name)(endpoint=endpoint, headers=sent, timeout=timeout)
 
 
 def _shorten(queue: deque[dict[str, Any]]) -> None:

@@ -13,6 +13,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricReader
 from opentelemetry.sdk.resources import Resource
 
+from slowhound.losses import find
+
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/
 BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 METHODS = frozenset(
@@ -43,6 +45,18 @@ MOST = 1000
 REMEMBERED = 200
 
 
+NO_METRICS = "no metrics are sent to OpenTelemetry"
+HAS_METRICS = (
+    find("opentelemetry.sdk.metrics.export.MetricReader._receive_metrics", NO_METRICS) is not None
+)
+PREFERRED = (
+    "opentelemetry.sdk.metrics.export.MetricExporter:_preferred_temporality",
+    "opentelemetry.sdk.metrics.export.MetricExporter:_preferred_aggregation",
+)
+for _name in PREFERRED:
+    find(_name, "sums sent to OpenTelemetry are cumulative, whatever its environment says")
+
+
 class Reader(MetricReader):
     """Keeps what was collected: whoever asks also sends, and learns what came of it."""
 
@@ -67,7 +81,8 @@ class Metrics:
     def __init__(self, exporter: MetricExporter, resource: Resource, pid: int) -> None:
         self.exporter = exporter
         self.pid = pid
-        self.reader = Reader(exporter._preferred_temporality, exporter._preferred_aggregation)
+        preferred = [getattr(exporter, name.rpartition(":")[2], None) for name in PREFERRED]
+        self.reader = Reader(*preferred)
         provider = MeterProvider([self.reader], resource=resource, shutdown_on_exit=False)
         meter = provider.get_meter("slowhound")
         self._dead: dict[tuple[Any, Any], None] = {}

@@ -8,28 +8,45 @@ a worker takes with it when it dies, and under gevent nobody might ever empty.
 from __future__ import annotations
 
 import contextlib
+import mimetypes
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
 
 from slowhound.config import load
 from slowhound.formats import clean
 from slowhound.legacy import apply
+from slowhound.losses import find, has_all, look_up
 from slowhound.report import Report
 from slowhound.sinks.sentry_event import event_id, event_of
 from slowhound.sinks.words import end_note
 
 try:
     import sentry_sdk
-    from sentry_sdk.attachments import Attachment
-    from sentry_sdk.client import BaseClient
-    from sentry_sdk.envelope import Envelope
     from sentry_sdk.integrations.logging import ignore_logger
-    from sentry_sdk.transport import HttpTransport
 except ImportError as exc:
     raise ImportError(f"{exc}; pip install 'slowhound[sentry]'") from exc
 
+if TYPE_CHECKING:
+    from sentry_sdk.client import BaseClient
+
+TRANSPORT = (
+    "sentry_sdk.transport.HttpTransport",
+    "sentry_sdk.transport.HttpTransport._send_envelope",
+    "sentry_sdk.transport.HttpTransport.on_dropped_event",
+    "sentry_sdk.transport.HttpTransport.TIMEOUT",
+)
+OPTIONS, OF_CLIENT = (
+    "sentry_sdk.client.BaseClient:options",
+    "sentry_sdk.client.BaseClient:transport",
+)
+OF_FILES = "sentry_sdk.envelope.Envelope", "sentry_sdk.envelope.Item"
+# What comes of it where Sentry's classes are other ones.
+QUEUED = "reports go into Sentry's own queue in memory, and are lost where a worker dies"
+NO_FOLLOW_UP = "an event is not told how its request has ended"
+BARE = "reports have no tags and no attachments of the application's scope"
 ATTACHMENT_LIMIT = 2 * 1024**2  # bytes; a larger file is left out
 # What belongs to a flame graph: its drawings, else its data.
 DATA = ".flame.json.gz"
@@ -57,8 +74,8 @@ KEPT = (
 )
 
 
-class Direct(HttpTransport):
-    """Sends at once, in the thread that asks.
+class _AtOnce:
+    """What makes a transport of Sentry's send at once, in the thread that asks.
 
     Raises:
         ConnectionError: Sentry refused the envelope (and urllib3's errors, when it is not there).
@@ -66,8 +83,9 @@ class Direct(HttpTransport):
 
     TIMEOUT = 10
     refused = ""
+    _send_envelope: Callable[[Any], None]
 
-    def capture_envelope(self, envelope: Envelope) -> None:
+    def capture_envelope(self, envelope: Any) -> None:
         """Sends one envelope."""
         self.refused = ""
         self._send_envelope(envelope)
@@ -77,6 +95,23 @@ class Direct(HttpTransport):
     def on_dropped_event(self, reason: str) -> None:
         """Called for what was not taken."""
         self.refused = reason
+
+
+def _direct() -> type | None:
+    """The transport that sends at once; None where Sentry's is not as it was."""
+    whole = has_all(TRANSPORT, QUEUED)
+    return type("Direct", (_AtOnce, HttpTransport), {}) if whole else None
+
+
+HttpTransport: Any = find("sentry_sdk.transport.HttpTransport")
+Direct = _direct()
+
+
+class Attachment(NamedTuple):
+    """A file beside an event."""
+
+    bytes: bytes
+    filename: str
 
 
 class Sentry:
@@ -105,13 +140,10 @@ class Sentry:
         if client is None:
             return
         scope = sentry_sdk.Scope()
-        scope.update_from_scope(sentry_sdk.get_global_scope())
+        if find("sentry_sdk.Scope.update_from_scope", BARE) is not None:
+            scope.update_from_scope(sentry_sdk.get_global_scope())
         for attachment in _attachments(report, "report.txt", report.text()):
-            scope.add_attachment(
-                bytes=attachment.bytes,
-                filename=attachment.filename,
-                content_type=attachment.content_type,
-            )
+            scope.add_attachment(bytes=attachment.bytes, filename=attachment.filename)
         client.capture_event(event_of(report), scope=scope)
 
     def follow_up(self, report: Report) -> None:
@@ -121,13 +153,20 @@ class Sentry:
             ConnectionError: Sentry did not take it.
         """
         client = self._ready()
-        if client is None or report.finished is None or client.transport is None:
+        transport = getattr(client, "transport", None)
+        if transport is None or report.finished is None or not has_all(OF_FILES, NO_FOLLOW_UP):
             return
+        envelope_class, item_class = map(look_up, OF_FILES)
         said = f"{end_note(report.finished)}\n\n{report.finished.verdict}\n"
-        envelope = Envelope(headers={"event_id": event_id(report)})
-        for attachment in _attachments(report, "finished.txt", said):
-            envelope.add_item(attachment.to_envelope_item())
-        client.transport.capture_envelope(envelope)
+        envelope = envelope_class(headers={"event_id": event_id(report)})
+        for each in _attachments(report, "finished.txt", said):
+            kind = mimetypes.guess_type(each.filename)[0]
+            envelope.add_item(
+                item_class(
+                    payload=each.bytes, type="attachment", content_type=kind, filename=each.filename
+                )
+            )
+        transport.capture_envelope(envelope)
 
     def close(self) -> None:
         """Nothing waits: what was delivered is sent."""
@@ -143,10 +182,12 @@ class Sentry:
             return self._client
         if not theirs.is_active():
             raise RuntimeError("sentry_sdk.init was not called, and the sink has no dsn")
+        if not has_all((OPTIONS, OF_CLIENT), QUEUED):
+            return theirs
         if theirs.transport is None:
             return None
-        if not isinstance(theirs.transport, HttpTransport):
-            return theirs  # a transport of the application's own
+        if Direct is None or not isinstance(theirs.transport, HttpTransport):
+            return theirs  # or a transport of the application's own
         if self._made_for is not theirs:
             self.close()
             kept = {name: theirs.options[name] for name in KEPT if name in theirs.options}
@@ -165,10 +206,11 @@ def _client(options: dict[str, Any]) -> BaseClient:
             **options,
             # Without one the SDK would run git to find one, which gevent does not let it do here.
             "release": options.get("release") or "",
-            "transport": Direct,
+            **({} if Direct is None else {"transport": Direct}),
         }
     )
-    client.options["release"] = options.get("release")
+    if find(OPTIONS, QUEUED) is not None:
+        client.options["release"] = options.get("release")
     return client
 
 

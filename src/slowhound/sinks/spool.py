@@ -29,7 +29,7 @@ import msgspec
 
 from slowhound.folder import keep_within, subfolder
 from slowhound.formats import clean, json_line
-from slowhound.losses import lost
+from slowhound.losses import NOT_JSON, lost
 from slowhound.report import Report
 from slowhound.sinks.hygiene import Groups
 from slowhound.unpatched import original
@@ -146,13 +146,13 @@ class Spool:
         first, _, notes = data.partition(b"\n")
         try:
             letter = _LETTERS.decode(first)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        except NOT_JSON as exc:
             lost("reports for sinks", f"{name} is no report: {clean(exc)}")
             self.remove(name)
             return None
         done = set()
         for line in notes.split(b"\n"):
-            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            with contextlib.suppress(*NOT_JSON):
                 done.add(_NAMES.decode(line))
         return Claimed(letter, done, fd)
 
@@ -244,7 +244,7 @@ def _load(path: str) -> Groups:
         if not _is_ours(fd):
             return Groups()
         return _GROUPS.decode(_read_whole(fd))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except NOT_JSON as exc:
         lost("the groups of reports", exc, 0)  # they begin anew
         return Groups()
     finally:

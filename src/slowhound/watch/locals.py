@@ -6,16 +6,20 @@ What Django's ``sensitive_variables`` and ``sensitive_post_parameters`` name is 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 from types import FrameType
 from typing import Any
 
-from django.views.decorators import debug
-
 from slowhound.frames import is_app, outwards
+from slowhound.losses import has_all, look_up
 from slowhound.secret_values import MASK
 from slowhound.static_lookup import attribute_or, function_variables, name_of, own
 from slowhound.watch.values import Printer
+
+with contextlib.suppress(ImportError):
+    import django.views.decorators.debug  # noqa: F401  the hound must not import it
 
 MAX_FRAMES = 50
 MAX_NAMES = 50
@@ -25,8 +29,16 @@ LEFT_OUT = "(more than fits)"
 
 ALL = "__ALL__"
 WRAPPER = "sensitive_variables_wrapper"
-# Coroutines that are decorated; Django 5.0 and later keeps them there, and no documented place.
-_COROUTINES: dict[int, Any] = getattr(debug, "coroutine_functions_to_sensitive_variables", {})
+# Where Django keeps what is declared as sensitive, which is in no documented place.
+_COROUTINES = "django.views.decorators.debug.coroutine_functions_to_sensitive_variables"
+_DECLARED = (
+    _COROUTINES,
+    "django.views.decorators.debug.sensitive_variables:sensitive_variables_wrapper",
+    "django.views.decorators.debug.sensitive_variables:sensitive_variables",
+    "django.views.decorators.debug.sensitive_variables:variables",
+    "django.views.decorators.debug.sensitive_post_parameters:sensitive_post_parameters",
+    "django.http.request.HttpRequest:_post",
+)
 
 
 def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -35,7 +47,8 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
     Those of libraries hold what must never be shown: SQL parameters, the raw request.
     """
     hidden = _sensitive_parameters(request)
-    all_hidden = False
+    # Where it is not known what is to be hidden, all is.
+    all_hidden = not _is_told_what_is_sensitive()
     found: list[tuple[str, Printer | None, FrameType]] = []
     for each in reversed(outwards(frame)):
         named = _sensitive_variables(each)
@@ -79,8 +92,14 @@ def _sensitive_variables(frame: FrameType) -> Any:
         declared = attribute_or(names.get(WRAPPER), "sensitive_variables")
         return _names(declared) or _names(names.get("variables")) or ALL
     if code.co_flags & inspect.CO_COROUTINE:
-        return _COROUTINES.get(hash(f"{code.co_filename}:{code.co_firstlineno}"))
+        coroutines: dict[int, Any] = look_up(_COROUTINES) or {}
+        return coroutines.get(hash(f"{code.co_filename}:{code.co_firstlineno}"))
     return None
+
+
+@functools.cache
+def _is_told_what_is_sensitive() -> bool:
+    return has_all(_DECLARED, "no variables are shown in reports")
 
 
 def _sensitive_parameters(request: Any) -> frozenset[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from slowhound.frames import current_frames, from_frame
 from slowhound.guard import guard
+from slowhound.losses import missing
 from slowhound.record import Record
 from slowhound.stacks import running
 from slowhound.watch.verdict import place
@@ -22,6 +23,7 @@ Emit = Callable[[dict[str, Any]], None]
 LAG = 0.5
 # Seconds until a loop that stands still is an event of its own, unless SLOW_AFTER is shorter.
 TELL_AFTER = 1.0
+NOT_WATCHED = "greenlets that block their hub are not told of"
 
 
 class Turning:
@@ -78,7 +80,10 @@ class Loops:
         """A request is carried by a greenlet of this thread's gevent hub."""
         if record.thread_id not in self._turning:
             hub = sys.modules["gevent"].get_hub()
-            ask = hub.loop.run_callback_threadsafe
+            ask = getattr(hub.loop, "run_callback_threadsafe", None)
+            if ask is None:
+                missing("gevent.core.loop.run_callback_threadsafe", NOT_WATCHED)
+                return
             self._turning[record.thread_id] = Turning("hub", hub, record.thread_id, ask)
 
     def look(self, records: Sequence[Record], now: float) -> None:

@@ -1,0 +1,64 @@
+"""A Gunicorn that has none of the names that it does not promise: it serves, slowhound says it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections import Counter
+
+import pytest
+
+from tests.harness.hidden import ON_SERVERS
+from tests.harness.launch import Launcher
+from tests.harness.names import rows
+from tests.harness.site import Site
+from tests.harness.waiting import eventually
+
+CONF = """
+from tests.harness.hidden import ON_SERVERS, hide, hide_words
+
+# What is within a function is looked for before the function itself is gone.
+for name in sorted(ON_SERVERS, key=lambda each: ":" not in each):
+    hide(name)
+hide_words()
+
+from slowhound.gunicorn import *
+logger_class = Logger
+accesslog = "-"
+"""
+SAID = re.compile(r"slowhound: the installed version has no (\S+): (.+)")
+# Of the two kinds of workers each server has one.
+OF_THE_OTHER = {
+    "sync": {
+        "gunicorn.workers.gthread.ThreadWorker",
+        "gunicorn.workers.gthread.ThreadWorker:tpool",
+    },
+    "gthread": {"gunicorn.workers.sync.SyncWorker"},
+}
+
+
+def said(site: Site) -> Counter[tuple[str, str]]:
+    """What slowhound says it does without, and how often."""
+    return Counter(SAID.findall(site.process.stderr))
+
+
+@pytest.mark.parametrize("worker", ["sync", "gthread"])
+def test_gunicorn_without_all_names_serves(serve: Launcher, worker: str) -> None:
+    """Before and after the death of a worker; each process says each name once."""
+    site = serve(worker=worker, wired=False, conf=CONF)
+    assert site.get("/ok/").status == 200
+    assert site.event("/ok/")["resp_status"] == 200
+    (victim,) = site.worker_pids()
+    os.kill(victim, signal.SIGKILL)
+    eventually(lambda: site.worker_pids() not in ([], [victim]), "another worker")
+    assert site.event("/ok/")["resp_status"] == 200
+    assert site.stop() == 0
+
+    table = {row.name: row.without for row in rows("Names of others")}
+    wanted = {(name, table[name]) for name in set(ON_SERVERS) - OF_THE_OTHER[worker]}
+    found = said(site)
+    assert set(found) == wanted
+    # The arbiter, and two workers.
+    assert max(found.values()) <= 2
+    assert "Traceback" not in site.process.stderr

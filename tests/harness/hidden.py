@@ -1,0 +1,135 @@
+"""A version of a library that has not (any more) what slowhound looks for in it.
+
+The library itself still has it, and works: a name is hidden only from whoever stands in a module of
+slowhound's. What slowhound finds in the code of a function is renamed there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from types import CodeType, FrameType, ModuleType
+from typing import Any
+
+from slowhound.losses import find, look_up
+
+# What only a server of Gunicorn's shows: see tests/deploy/test_missing_names.py.
+ON_SERVERS = (
+    "gunicorn.arbiter.Arbiter.kill_worker",
+    "gunicorn.arbiter.Arbiter.murder_workers",
+    "gunicorn.arbiter.Arbiter.reap_workers",
+    "gunicorn.arbiter.Arbiter.reap_workers:status",
+    "gunicorn.arbiter.Arbiter.setup",
+    "gunicorn.glogging.Logger.access",
+    "gunicorn.http.errors.InvalidHeader:req",
+    "gunicorn.http.wsgi.Response:headers_sent",
+    "gunicorn.http.wsgi.Response:response_length",
+    "gunicorn.http.wsgi.Response:sent",
+    "gunicorn.http.wsgi.Response:status",
+    "gunicorn.http.wsgi.Response:status_code",
+    "gunicorn.http.wsgi.default_environ:gunicorn.socket",
+    "gunicorn.util.write_error",
+    "gunicorn.workers.base.Worker.handle_error",
+    "gunicorn.workers.base.Worker:aborted",
+    "gunicorn.workers.base.Worker:cfg",
+    "gunicorn.workers.base.Worker:sockets",
+    "gunicorn.workers.gthread.ThreadWorker",
+    "gunicorn.workers.gthread.ThreadWorker:tpool",
+    "gunicorn.workers.sync.SyncWorker",
+)
+# Names of instances' attributes, which slowhound also looks for in the code of their class.
+_words: set[str] = set()
+
+
+def _is_ours() -> bool:
+    """True when it is slowhound that asks."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and frame.f_globals is globals():
+        frame = frame.f_back
+    asker = "" if frame is None else frame.f_globals.get("__name__", "")
+    return asker.startswith("slowhound")
+
+
+def hide(name: str) -> None:
+    """Hides what docs/internals.md calls by this name, for as long as the process lives."""
+    assert find(name) is not None, f"{name} is not there anyway"
+    path, _, word = name.partition(":")
+    owner_name, _, attribute = path.rpartition(".")
+    thing, owner = look_up(path), look_up(owner_name)
+    if word and isinstance(thing, type):
+        _hide_in_objects(thing, word)
+        _words.add(name)
+    elif word:
+        thing.__code__ = _renamed(thing.__code__, word)
+    elif isinstance(owner, ModuleType):
+        _hide_in_module(owner, attribute)
+    else:
+        _hide_in_class(owner, attribute)
+
+
+def hide_words() -> None:
+    """The rest, once slowhound's own modules are imported."""
+    from slowhound import losses
+
+    seen = losses.look_up
+    losses.look_up = lambda name: None if name in _words else seen(name)
+
+
+def _hide_in_objects(kind: type, word: str) -> None:
+    original: Any = kind.__getattribute__
+
+    def get(self: Any, name: str) -> Any:
+        if name == word and _is_ours():
+            raise AttributeError(name=name, obj=self)
+        return original(self, name)
+
+    kind.__getattribute__ = get  # type: ignore[method-assign]
+
+
+def _hide_in_class(kind: type, name: str) -> None:
+    home = next(each for each in kind.__mro__ if name in vars(each))
+    own = vars(home)[name]
+
+    class Hidden:
+        def __get__(self, thing: Any, owner: type) -> Any:
+            if _is_ours():
+                raise AttributeError(name=name, obj=thing)
+            return own.__get__(thing, owner) if hasattr(type(own), "__get__") else own
+
+    with contextlib.suppress(TypeError):  # a class of C: whoever tests it has a stub for it
+        setattr(home, name, Hidden())
+
+
+def _hide_in_module(module: ModuleType, name: str) -> None:
+    own = getattr(module, name)
+    if isinstance(own, type):
+        with contextlib.suppress(TypeError):  # a class of C
+            own.__name__ = f"{name}_of_today"
+
+    class Hiding(type(module)):  # type: ignore[misc]
+        def __getattribute__(self, asked: str) -> Any:
+            if asked == name and _is_ours():
+                raise AttributeError(name=asked, obj=self)
+            return super().__getattribute__(asked)
+
+    module.__class__ = Hiding
+
+
+def _renamed(code: CodeType, word: str) -> CodeType:
+    """The same code, in which ``word`` is called otherwise."""
+
+    def new(each: Any) -> Any:
+        if isinstance(each, CodeType):
+            inner = _renamed(each, word)
+            return inner.replace(co_name=new(each.co_name), co_qualname=new(each.co_qualname))
+        if isinstance(each, tuple):
+            return tuple(new(part) for part in each)
+        return f"{word}_of_today" if each == word else each
+
+    return code.replace(
+        co_names=new(code.co_names),
+        co_varnames=new(code.co_varnames),
+        co_cellvars=new(code.co_cellvars),
+        co_freevars=new(code.co_freevars),
+        co_consts=new(code.co_consts),
+    )

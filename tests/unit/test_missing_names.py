@@ -1,0 +1,292 @@
+"""Names of libraries are taken away, one at a time: the application works, and slowhound says it.
+
+Those that Gunicorn's arbiter and workers need are in `tests/deploy/test_missing_names.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
+from django.core.management import call_command
+from django.http import HttpRequest
+from django.test import Client
+from django.test.utils import override_settings
+from django.views.decorators.debug import sensitive_variables
+
+from tests.harness import scenarios
+from tests.harness.gone import without
+from tests.harness.hidden import ON_SERVERS
+from tests.harness.names import Row, rows
+
+pytestmark = pytest.mark.slow  # a fifth of a second each
+
+# With slowhound not there at all.
+ANSWERS = {
+    "/": (200, b"ok"),
+    "/queries/": (200, b"six and one"),
+    "/cached/": (200, b"cached"),
+    "/template/": (500, None),
+    "/denied/": (403, None),
+    "/fails/": (500, None),
+    "/stream/": (200, None),
+}
+
+
+@contextlib.contextmanager
+def _site(**settings_of_slowhound: Any) -> Iterator[Client]:
+    with override_settings(SLOWHOUND={"STREAM": None, **settings_of_slowhound}):
+        yield Client(raise_request_exception=False)
+
+
+def requests() -> None:
+    """All kinds of requests are answered, and each has its event."""
+    from slowhound.testing import capture_events
+
+    with _site(DIR=settings.SLOWHOUND["DIR"], IGNORE=["nothing"]) as client:
+        client.get("/")
+        with capture_events() as events:
+            for path, (status, content) in ANSWERS.items():
+                answer = client.get(path)
+                assert answer.status_code == status, path
+                body = answer.getvalue()
+                assert content is None or body == content, path
+                answer.close()
+    assert [event["req_path"] for event in events] == list(ANSWERS)
+
+
+def overrides() -> None:
+    """Settings that are read for the first time are the right ones."""
+    from slowhound import conf
+
+    if scenarios.hidden == ["SETTINGS_MODULE"]:
+        conf.settings = SimpleNamespace(SLOWHOUND=settings.SLOWHOUND)  # type: ignore[assignment]
+    assert conf.get_config().dir == settings.SLOWHOUND["DIR"]
+
+
+def in_front() -> None:
+    """Without an entry in MIDDLEWARE."""
+    from slowhound.gunicorn.worker import put_in_front
+
+    with override_settings(MIDDLEWARE=[]):
+        put_in_front()
+        assert Client().get("/").content == b"ok"
+        assert asyncio.run(_async_get()) == b"ok"
+
+
+async def _async_get() -> bytes:
+    from django.test import AsyncClient
+
+    answer = await AsyncClient().get("/")
+    return bytes(answer.content)
+
+
+def rules() -> None:
+    """A bad token opens nothing, and a rule that cannot tell yet is asked later."""
+    from slowhound import permission
+
+    assert not permission.is_good("not:signed", "/")
+    assert permission._ask(f"{__name__}.too_early", HttpRequest()) is None
+
+
+def too_early(request: HttpRequest) -> bool:
+    raise SynchronousOnlyOperation
+
+
+def checks() -> None:
+    """A SECRET_KEY that is empty is a finding of the system checks."""
+    from slowhound.checks import all_checks
+
+    own = {"DIR": settings.SLOWHOUND["DIR"], "FLAMES": {"ALLOW": ["token"]}}
+    with override_settings(SECRET_KEY="", SLOWHOUND=own):
+        assert "slowhound.W005" in [each.id for each in all_checks()]
+
+
+def links() -> None:
+    """Where the viewer is not mounted a graph is a file."""
+    from slowhound.conf import get_config
+    from slowhound.graphresponses import _link
+
+    assert _link("a.flame.json.gz", get_config()).startswith("<file://")
+
+
+def replaced() -> None:
+    """A response takes the place of another."""
+    from django.http import HttpResponse
+
+    from slowhound.graphresponses import in_place_of
+
+    assert in_place_of(HttpResponse("a"), "b").content == b"b"
+
+
+def commands() -> None:
+    """A command does what it does."""
+    from slowhound import background
+
+    background.install(["commands"])
+    call_command("check")
+
+
+def variables() -> None:
+    """Nothing is shown of what may be secret."""
+    from slowhound.secret_values import MASK
+    from slowhound.watch.locals import locals_of
+
+    @sensitive_variables("word")
+    def view(word: str) -> list[Any]:
+        return locals_of(sys._getframe(), HttpRequest())
+
+    shown = [value for _, names in view("secret") for _, value in names]
+    assert shown
+    assert set(shown) == {MASK}
+
+
+def stacks_of_tasks() -> None:
+    """A task that awaits sync code has a stack."""
+    from asgiref.sync import sync_to_async
+    from django.core.handlers.asgi import ASGIHandler
+
+    from slowhound import tasks
+
+    assert ASGIHandler
+    begun, ended = threading.Event(), threading.Event()
+    found: list[Any] = []
+
+    def work() -> None:
+        begun.set()
+        ended.wait(10)
+
+    async def main() -> None:
+        await asyncio.gather(sync_to_async(work)(), look(asyncio.current_task()))
+
+    async def look(task: Any) -> None:
+        ident = threading.get_ident()
+        await asyncio.to_thread(begun.wait, 10)
+        found.append(await asyncio.to_thread(tasks.stack, task, ident))
+        ended.set()
+
+    asyncio.run(main())
+    assert found[0][0][0].function == "main"
+
+
+def graphs() -> None:
+    """The frames of middleware are looked for."""
+    from slowhound.flames.leaves import _configured
+
+    _configured()
+
+
+def torn() -> None:
+    """Bytes that are no notes, no profile and no report are told apart."""
+    from slowhound.flames.profile import load
+    from slowhound.notes import read_note
+
+    assert read_note(b"{") == {}
+    with pytest.raises(ValueError, match="not a profile"):
+        load(b"")
+
+
+SCENARIOS: dict[Callable[[], None], str] = {
+    requests: """
+        django.core.handlers.base.BaseHandler.process_exception_by_middleware
+        django.core.handlers.base.BaseHandler.resolve_request
+        django.db.backends.base.base.BaseDatabaseWrapper:execute_wrappers
+        django.db.utils.ConnectionHandler.all
+        django.http.response.HttpResponseBase:_resource_closers
+        django.template.base.Node.render_annotated django.template.base.Node:origin
+        django.template.base.Node:token django.template.base.Template.render
+        django.template.base.Token:lineno django.urls.ResolverMatch:_func_path""",
+    overrides: "django.conf.Settings:SETTINGS_MODULE django.core.signals.setting_changed",
+    in_front: """
+        django.core.handlers.base.BaseHandler.get_response
+        django.core.handlers.base.BaseHandler.get_response_async""",
+    rules: """
+        django.core.exceptions.SynchronousOnlyOperation django.core.signing.BadSignature""",
+    checks: "django.core.exceptions.ImproperlyConfigured",
+    replaced: "django.http.response.HttpResponseBase:_resource_closers",
+    links: "django.urls.NoReverseMatch",
+    commands: """
+        django.core.management.base.BaseCommand._called_from_command_line
+        django.core.management.base.BaseCommand.execute
+        django.test.utils._TestState django.test.utils.setup_test_environment:saved_data""",
+    variables: """
+        django.http.request.HttpRequest:_post
+        django.views.decorators.debug.coroutine_functions_to_sensitive_variables
+        django.views.decorators.debug.sensitive_post_parameters:sensitive_post_parameters
+        django.views.decorators.debug.sensitive_variables:sensitive_variables
+        django.views.decorators.debug.sensitive_variables:sensitive_variables_wrapper
+        django.views.decorators.debug.sensitive_variables:variables""",
+    stacks_of_tasks: """
+        asgiref.current_thread_executor.CurrentThreadExecutor.run_until_future
+        asgiref.sync.SyncToAsync.__call__:exec_coro
+        asgiref.sync.SyncToAsync.__call__:task_context
+        asgiref.sync.SyncToAsync.thread_handler:task_context
+        django.core.handlers.asgi.ASGIHandler.listen_for_disconnect""",
+    graphs: """
+        django.utils.deprecation.MiddlewareMixin
+        django.utils.deprecation.MiddlewareMixin.__acall__""",
+    scenarios.killed: "greenlet.GreenletExit",
+    scenarios.hub: "gevent.core.loop.run_callback_threadsafe",
+    scenarios.sent: """
+        httpx.AsyncHTTPTransport.handle_async_request httpx.HTTPTransport.handle_request
+        urllib3.connectionpool.HTTPConnectionPool._make_request""",
+    torn: "msgspec.MsgspecError",
+    scenarios.sentry: """
+        sentry_sdk.Scope.update_from_scope sentry_sdk.client.BaseClient:options
+        sentry_sdk.client.BaseClient:transport sentry_sdk.envelope.Envelope
+        sentry_sdk.envelope.Item sentry_sdk.transport.HttpTransport
+        sentry_sdk.transport.HttpTransport.TIMEOUT
+        sentry_sdk.transport.HttpTransport._send_envelope
+        sentry_sdk.transport.HttpTransport.on_dropped_event""",
+    scenarios.otel: """
+        opentelemetry._logs.LogRecord opentelemetry._logs.SeverityNumber
+        opentelemetry.context._SUPPRESS_INSTRUMENTATION_KEY
+        opentelemetry.exporter.otlp.proto.http._log_exporter.OTLPLogExporter
+        opentelemetry.exporter.otlp.proto.http.metric_exporter.OTLPMetricExporter
+        opentelemetry.sdk._logs.ReadableLogRecord
+        opentelemetry.sdk._logs.export.LogRecordExportResult
+        opentelemetry.sdk.metrics.export.MetricExporter:_preferred_aggregation
+        opentelemetry.sdk.metrics.export.MetricExporter:_preferred_temporality
+        opentelemetry.sdk.metrics.export.MetricReader._receive_metrics""",
+    scenarios.otel_grpc: """
+        opentelemetry.exporter.otlp.proto.grpc._log_exporter.OTLPLogExporter
+        opentelemetry.exporter.otlp.proto.grpc.metric_exporter.OTLPMetricExporter""",
+    scenarios.gunicorns_requests: """
+        gunicorn.http.message.Request:headers gunicorn.http.message.Request:method
+        gunicorn.http.message.Request:path""",
+    scenarios.ends_of_workers: "gunicorn.arbiter.Arbiter.halt:exit_status",
+    scenarios.unknown_workers: "gunicorn.arbiter.Arbiter.WORKERS",
+    scenarios.never_booted: "gunicorn.errors.HaltServer",
+    scenarios.metrics: """
+        gunicorn.instrument.statsd.Statsd gunicorn.instrument.statsd.Statsd.histogram
+        gunicorn.instrument.statsd.Statsd.increment""",
+    scenarios.access_log: "gunicorn.glogging.Logger:cfg",
+}
+CASES = [(name, scenario) for scenario, names in SCENARIOS.items() for name in names.split()]
+ROWS: dict[str, Row] = {row.name: row for row in rows("Names of others")}
+
+
+@pytest.mark.parametrize(("name", "scenario"), CASES, ids=[name for name, _ in CASES])
+def test_application_works_and_slowhound_says_once_what_is_missing(
+    name: str, scenario: Callable[[], None]
+) -> None:
+    """In the words of the table."""
+    scenarios.hidden[:] = [ROWS[name].word]
+    said = f"slowhound: the installed version has no {name}: {ROWS[name].without}"
+    assert without(name, scenario) == [said]
+
+
+def test_each_name_is_taken_away_somewhere() -> None:
+    """Here, or from a server; those of DuckDB and of the store's lines are still in its hands."""
+    here = {name for name, _ in CASES}
+    store = {"duckdb", "msgspec.DecodeError"}
+    there = {name for name in ROWS if not store & {name, name.partition(".")[0]}}
+    assert here | set(ON_SERVERS) == there

@@ -1,0 +1,197 @@
+"""Names of libraries that are no promise: all are in the tables of docs/internals.md, and exist.
+
+`test_missing_names.py` takes them away.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from slowhound.losses import look_up, missing
+from tests.harness import names
+from tests.harness.names import Row, imported, rows, trees
+
+OTHERS = rows("Names of others")
+PYTHONS = rows("Names of Python's")
+# What libraries document, of what is imported from them. A new import goes here, or into the table.
+DOCUMENTED = {
+    "asgiref.sync": "iscoroutinefunction markcoroutinefunction sync_to_async",
+    "clickhouse_connect": "",
+    "django": "apps.AppConfig conf.settings db.connections db.models.Model template",
+    "django.core": "checks mail signing wsgi.get_wsgi_application",
+    "django.core.checks": "CheckMessage ERROR Error register",
+    "django.core.exceptions": "DisallowedHost MiddlewareNotUsed",
+    "django.core.mail": "EmailMultiAlternatives",
+    "django.core.management.base": "BaseCommand",
+    "django.core.signals": "got_request_exception",
+    "django.db.backends.signals": "connection_created",
+    "django.http": "FileResponse Http404 HttpRequest HttpResponse StreamingHttpResponse",
+    "django.http.response": "HttpResponseBase",
+    "django.tasks": "signals",
+    "django.template": "Context Engine Node Template",
+    "django.urls": "include path reverse",
+    "django.utils": "module_loading.import_string safestring.SafeString",
+    "django.utils.html": "format_html format_html_join",
+    "django.views.decorators": "debug http.require_safe",
+    "duckdb": "DuckDBPyConnection",
+    "gunicorn": "glogging",
+    "msgspec": "",
+    "opentelemetry.context": "attach detach set_value",
+    "opentelemetry.metrics": "Meter",
+    "opentelemetry.sdk": "resources.Resource util.instrumentation.InstrumentationScope",
+    "opentelemetry.sdk.metrics": "MeterProvider",
+    "opentelemetry.sdk.metrics.export": "MetricExportResult MetricExporter MetricReader",
+    "opentelemetry.trace": "NonRecordingSpan SpanContext set_span_in_context",
+    "rich": "box live.Live table.Table text.Text",
+    "rich.console": "Console Group RenderableType",
+    "rich.progress": "BarColumn DownloadColumn Progress TextColumn",
+    "sentry_sdk": "client.BaseClient integrations.logging.ignore_logger",
+}
+# Texts that only look like names of a library's: keys, loggers, metrics, modules.
+NO_NAMES = {
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.core.handlers.asgi",
+    "django.tasks",
+    "django.test.utils",
+    "gevent.monkey",
+    "gunicorn.access",
+    "gunicorn.request.duration",
+    "gunicorn.requests",
+    "gunicorn.socket",
+    "asgiref.sync",
+}
+# Attributes and texts that are documented, Python's, or slowhound's own: by the rules of
+# harness/names.py a word like any other.
+HARMLESS = {
+    "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
+    "background.py": "saved_data",
+    "celery.py": "exc",
+    "cli/tail.py": "_time",
+    "executors.py": "future py run self thread",
+    "flames/reader.py": "lineno location threads",
+    "flames/resolve.py": "blind",
+    "flames/splice.py": "blind remote running",
+    "frames.py": "f_code f_lineno py",
+    "gil/remote_unwinder.py": "lineno location threads",
+    "gunicorn/arbiter.py": "auto deliver dir events format json log path rpartition stream",
+    "gunicorn/combine.py": "cfg set",  # of an application of one's own
+    "gunicorn/hooks.py": "django recorder split timeout",
+    "gunicorn/logger.py": "logconfig_json timer total_seconds",
+    "gunicorn/worker.py": "heartbeat log tell",
+    "instrument/db.py": "as_string",
+    "instrument/exception.py": "self template_name",
+    "instrument/http.py": "host url",
+    "instrument/template.py": "name",
+    "losses.py": "errno fget",
+    "permission.py": "user",
+    "record.py": "resolver_match route view_name",
+    "recording.py": "wrapped",
+    "registry.py": "setup teardown",
+    "sinks/email.py": "mailers timeout",
+    "sinks/otel_metrics.py": "_OTHER",
+    "sinks/outlet.py": "follow_up take_event",
+    "tasks.py": "async_generator_asend async_generator_athrow coroutine_wrapper self",
+    "viewer/access.py": "user",
+    "waiting.py": "_PyRuntime",  # a symbol of C
+    "watch/locals.py": "FrameLocalsProxy dict",
+    "watch/locks.py": "eval exec locals self vars",
+    "watch/values.py": "_fields _meta attname pk",
+}
+# Still named where they are caught.
+CAUGHT_DIRECTLY = {
+    "store/connections.py": {
+        "duckdb.CatalogException",
+        "duckdb.FatalException",
+        "duckdb.InternalException",
+    },
+    "store/duckdb.py": {
+        "duckdb.FatalException",
+        "duckdb.InterruptException",
+        "duckdb.InternalException",
+    },
+    "store/reading.py": {"msgspec.DecodeError"},
+    "store/rows.py": {"msgspec.DecodeError"},
+}
+
+
+def _listed(file: str) -> set[str]:
+    """All words that the tables have for a file."""
+    found = [row for row in (*OTHERS, *PYTHONS) if file in row.files]
+    return {part for row in found for part in (row.word, *row.name.replace(":", ".").split("."))}
+
+
+def test_each_name_that_the_source_uses_is_in_a_table() -> None:
+    """Or it is documented, or it is no name of another's."""
+    unknown = []
+    for file, word, rule in names.uses():
+        harmless = f"{HARMLESS['*']} {HARMLESS.get(file, '')}".split()
+        dunder = word.startswith("__") and word.endswith("__")
+        if not dunder and word not in harmless and word not in _listed(file):
+            unknown.append(f"{file}: {word} ({rule})")
+    assert unknown == []
+
+
+def test_nothing_is_called_harmless_that_is_not_there() -> None:
+    """A word that the source has no more has left the list as well."""
+    used: dict[str, set[str]] = {}
+    for file, word, _ in names.uses():
+        used.setdefault(file, set()).add(word)
+    known = {file: set(words.split()) for file, words in HARMLESS.items() if file != "*"}
+    assert {file: words - used.get(file, set()) for file, words in known.items()} == {
+        file: set() for file in known
+    }
+
+
+def test_each_import_is_documented_or_in_a_table() -> None:
+    """Of what slowhound imports from libraries."""
+    listed = {row.name for row in OTHERS}
+    public = {f"{home}.{name}" for home, words in DOCUMENTED.items() for name in words.split()}
+    found = {name for tree in trees().values() for name in imported(tree).values()}
+    modules = {name for name in DOCUMENTED if name not in public}
+    assert found - listed - modules == public
+
+
+def test_each_full_name_is_in_a_table() -> None:
+    """What the source asks for by `find`, `missing` and `caught`, it asks for by such a name."""
+    listed = {row.name for row in (*OTHERS, *PYTHONS)}
+    asked = {name for tree in trees().values() for name in names.asked_for(tree)}
+    assert asked - listed == NO_NAMES
+    assert {row.name for row in OTHERS} - asked == {
+        each for kinds in CAUGHT_DIRECTLY.values() for each in kinds
+    } | {"duckdb.Error"}
+
+
+def test_exceptions_of_libraries_are_caught_by_one_function() -> None:
+    """`caught` gives them, so that one that is missing makes no error of its own."""
+    found = {file: set(names.caught_directly(tree)) for file, tree in trees().items()}
+    assert {file: kinds for file, kinds in found.items() if kinds} == CAUGHT_DIRECTLY
+
+
+@pytest.mark.parametrize("row", [*OTHERS, *PYTHONS], ids=lambda row: row.name)
+def test_name_is_used_where_the_table_says(row: Row) -> None:
+    """Each file of the row has the name."""
+    assert row.files
+    for file in row.files:
+        parts = row.word.split(".")
+        assert set(parts) <= names.words(file), file
+
+
+@pytest.mark.parametrize("row", [*OTHERS, *PYTHONS], ids=lambda row: row.name)
+def test_name_exists(row: Row) -> None:
+    """In the versions that are installed here."""
+    if row.purpose.startswith("from 3."):
+        since = int(row.purpose.partition("3.")[2].partition(" ")[0])
+        if sys.version_info < (3, since):
+            pytest.skip(f"it came with Python 3.{since}")
+    names.find(row.name)  # imports what it is in
+    assert look_up(row.name) is not None
+
+
+def test_what_is_missing_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    """By the logger `slowhound`."""
+    missing("a.library.with:nothing", "there is nothing")
+    missing("a.library.with:nothing", "there is nothing")
+    said = "slowhound: the installed version has no a.library.with:nothing: there is nothing"
+    assert [record.getMessage() for record in caplog.records] == [said]
