@@ -19,6 +19,7 @@ from slowhound.sinks import email, outbox, outlet
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.email import Email
 from tests.harness.browser import chromium, keep_image, needs_chromium, page_of
+from tests.harness.ports import unused_port
 from tests.harness.reports import dead_report, finished, slow_report
 from tests.harness.smtp import Mailbox, smtp_server
 from tests.harness.waiting import eventually
@@ -172,12 +173,10 @@ def test_mail_goes_out_once_the_server_is_there(
     guard.loud = False
     for module in (outlet, outbox):
         monkeypatch.setattr(module, "pause_after", lambda _failures: 0.02)
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
     settings = {
         "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "EMAIL_HOST": "127.0.0.1",
-        "EMAIL_PORT": port,
+        "EMAIL_PORT": unused_port(),
     }
     spec = {"sink": "slowhound.sinks.email.Email", "to": "ops@shop.example"}
     made = Delivery((spec,), str(tmp_path / "dir"))
