@@ -274,7 +274,9 @@ CASES = [(name, scenario) for scenario, names in SCENARIOS.items() for name in n
 ROWS: dict[str, Row] = {row.name: row for row in rows("Names of others")}
 
 
-@pytest.mark.parametrize(("name", "scenario"), CASES, ids=[name for name, _ in CASES])
+@pytest.mark.parametrize(
+    ("name", "scenario"), CASES, ids=[f"{each.__name__}-{name}" for name, each in CASES]
+)
 def test_application_works_and_slowhound_says_once_what_is_missing(
     name: str, scenario: Callable[[], None]
 ) -> None:

@@ -172,10 +172,10 @@ def on_exit(server: Any) -> None:
     It does not wait for them itself, and after it nobody is there who knows how they died.
     """
     end = time.monotonic() + LAST_WAIT
-    reap = find("gunicorn.arbiter.Arbiter.reap_workers", "workers that it kills have no events")
+    reaps = find("gunicorn.arbiter.Arbiter.reap_workers", "workers that it kills have no events")
     with contextlib.suppress(*HALT):  # a worker that never booted; the server halts anyway
-        while reap is not None and arbiter.workers(server) and time.monotonic() < end:
-            reap(server)
+        while reaps and arbiter.workers(server) and time.monotonic() < end:
+            server.reap_workers()
             time.sleep(0.01)
     arbiter.bury_the_rest(server)
 
