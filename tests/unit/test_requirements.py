@@ -154,7 +154,7 @@ def test_no_network_is_said_in_one_line(tmp_path: Path) -> None:
         PIP_RETRIES="1",
     )
     assert said == (
-        "slowhound: requirements/demo.txt cannot be installed: no package index can be reached "
+        "slowhound: requirements/build.txt cannot be installed: no package index can be reached "
         f"(pip's words: {venv}/install.log)\n"
     )
 
