@@ -20,8 +20,6 @@ from tests.harness.site import Site
 WORKERS = ("sync", "gthread")
 SERVER_TESTS = ("servers", "faults", "deploy", "compat")
 HERE = Path(__file__).parent
-# For a loaded machine; each wait inside has its own deadline, and says what it waited for.
-SERVER_TIMEOUT = 180
 ROOT_FIXTURES = {"tmpfs", "immutable", "foreign", "unprivileged"}
 
 in_process.configure()
@@ -41,7 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if any(item.path.is_relative_to(HERE / folder) for folder in SERVER_TESTS):
             item.add_marker("server")
             item.add_marker("slow")
-            item.add_marker(pytest.mark.timeout(SERVER_TIMEOUT))
         used = set(getattr(item, "fixturenames", ()))
         if "postgres" in used:
             item.add_marker("postgres")

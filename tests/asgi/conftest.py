@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import pytest
 
-from tests.conftest import SERVER_TIMEOUT
 from tests.harness.asgi_servers import BY_NAME, SERVERS, SLOW_AFTER, Asgi, AsgiLauncher
 from tests.harness.site import Site
 
@@ -27,7 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(HERE):
             item.add_marker("server")
             item.add_marker("slow")
-            item.add_marker(pytest.mark.timeout(SERVER_TIMEOUT))
 
 
 def only(*names: str) -> Callable[[Test], Test]:

@@ -201,10 +201,10 @@ def test_partial_failure_line(moved: Run, before: Run) -> None:
     """on_error's line goes to standard output as before, with the id of its request."""
     found = []
     for run in (moved, before):
-        lines = [line for line in run.site.lines() if line["event_type"] == "partial_failure"]
-        assert len(lines) == 1
-        assert lines[0]["req_id"] == run.lines["/partial_failure/"]["req_id"]
-        found.append({name: value for name, value in lines[0].items() if name != "req_id"})
+        run.site.wait_line(event_type="partial_failure")
+        (line,) = (line for line in run.site.lines() if line["event_type"] == "partial_failure")
+        assert line["req_id"] == run.lines["/partial_failure/"]["req_id"]
+        found.append({name: value for name, value in line.items() if name != "req_id"})
     # Where pip puts the original for this test it takes itself for the application.
     assert re.fullmatch(r"app\.py:\d+:will_throw", found[0].pop("exc_loc"))
     found[1].pop("exc_loc")

@@ -6,7 +6,7 @@ import pytest
 from bench import accuracy
 from bench.samplers import inclusive
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 # Points. With fifteen other processes beside it on two CPUs none was further off than 5.3; one that
 # counts its samples, where one call holds the GIL, is wrong by half.
 GENEROUS = 20.0

@@ -15,7 +15,7 @@ from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 # Once a request is reported it has been sampled for a while.
 SOON = {"SAMPLE_AFTER": 0.1, "SLOW_AFTER": 0.5}
 

@@ -14,7 +14,6 @@ from websockets.sync.client import connect
 
 from slowhound.flames import profile
 from slowhound.flames.profile import Profile
-from tests.conftest import SERVER_TIMEOUT
 from tests.harness.asgi_servers import BY_NAME, AsgiLauncher
 from tests.harness.cli import slowhound
 from tests.harness.client import Response, without_date
@@ -22,7 +21,7 @@ from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(SERVER_TIMEOUT)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 URLS = "tests.flames.on_demand_urls"
 SETTINGS = {"FLAMES": {"ALLOW": "token", "EVERY": 0}}

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SERVER_TIMEOUT
 from tests.harness.gunicorns import VERSIONS
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
@@ -25,7 +24,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker("server")
             item.add_marker("slow")
-            item.add_marker(pytest.mark.timeout(SERVER_TIMEOUT))
 
 
 @pytest.fixture(scope="session")

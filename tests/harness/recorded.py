@@ -19,6 +19,8 @@ Line = dict[str, str]
 # The way to a stack while the GIL is held: see slowhound.gil.readers.
 READ_BY = "remote" if sys.version_info >= (3, 14) else "py-spy"
 TERMINAL = ("request", "timeout", "crash")
+# Its name is "slowhound" as a rule.
+CHECKOUT = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Recorded:
         return [
             text
             for text in self.process.stderr.splitlines()
-            if ("slowhound" in text.lower() or str(self.dir) in text)
+            if ("slowhound" in text.replace(CHECKOUT, "").lower() or str(self.dir) in text)
             and not text.startswith(("  ", "Traceback"))
         ]
 

@@ -16,7 +16,7 @@ from slowhound.flames import collapsed, pprof, speedscope, svg
 from tests.harness.browser import chromium, keep_image, needs_chromium, page_of
 from tests.harness.drawn import LINES, basket, frame, normal_basket, profile_of, wide_and_deep
 
-pytestmark = [needs_chromium, pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [needs_chromium, pytest.mark.server, pytest.mark.slow]
 
 SPEEDSCOPE = Path(slowhound.__file__).parent / "viewer" / "static" / "slowhound" / "speedscope"
 POLICY = f"default-src 'none'; script-src {svg.SCRIPT_HASH}; style-src {svg.STYLE_HASH}"

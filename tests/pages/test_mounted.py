@@ -22,7 +22,6 @@ pytestmark = [
     needs_chromium,
     pytest.mark.server,
     pytest.mark.slow,
-    pytest.mark.timeout(180),
 ]
 
 LOOKS = 2_000  # milliseconds from one look of the live page to the next

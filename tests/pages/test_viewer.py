@@ -19,7 +19,7 @@ from tests.harness.waiting import eventually
 from tests.pages import made
 from tests.pages.conftest import viewing
 
-pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
 PHONE: dict[str, Any] = {

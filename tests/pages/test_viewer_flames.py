@@ -11,7 +11,7 @@ from tests.harness.browser import needs_chromium, page_of
 from tests.pages.conftest import viewing
 from tests.unit.test_viewer_pages import drawn, event, write
 
-pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

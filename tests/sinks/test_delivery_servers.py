@@ -19,7 +19,7 @@ from tests.harness.smtp import smtp_server
 from tests.harness.waiting import eventually
 from tests.servers.test_gil import PATIENT, ask, wait_for_hounds
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 def webhook(hook: Hook) -> dict[str, Any]:

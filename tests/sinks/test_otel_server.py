@@ -16,7 +16,7 @@ from tests.harness.ports import unused_port
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 SINK = "slowhound.sinks.otel.OpenTelemetry"
 RECEIVERS: dict[str, Callable[[], Any]] = {"http": http_receiver, "grpc": grpc_receiver}
 

@@ -39,7 +39,7 @@ from tests.harness.smtp import Mailbox, smtp_server
 from tests.harness.waiting import eventually
 from tests.site.planted import BY_NAME, KINDS, MASK, NEEDLES, core, mark
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 PAGES_OF_A_KIND = 1
 NUMBERS = range(len(KINDS))
 KILLED = NUMBERS[::4]

@@ -15,7 +15,7 @@ from tests.harness.sentry_server import Project, sentry_server
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 SINK = "slowhound.sinks.sentry.Sentry"
 
 

@@ -111,7 +111,7 @@ class Lines:
 
     def trace(self, frame: FrameType, event: str, _arg: object) -> Any:
         code = frame.f_code
-        if not any(part in code.co_filename for part in ("/gunicorn/", "/slowhound/")):
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in ("gunicorn", "slowhound"):
             return None
         self.count += event == "line"
         if event == "line" and self.count == self.line:
