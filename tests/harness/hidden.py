@@ -75,12 +75,16 @@ def hide_words() -> None:
     losses.look_up = lambda name: None if name in _words else seen(name)
 
 
+def _error(thing: Any, name: str) -> AttributeError:
+    return AttributeError(f"{type(thing).__name__} has no attribute {name!r}", name=name, obj=thing)
+
+
 def _hide_in_objects(kind: type, word: str) -> None:
     original: Any = kind.__getattribute__
 
     def get(self: Any, name: str) -> Any:
         if name == word and _is_ours():
-            raise AttributeError(name=name, obj=self)
+            raise _error(self, name)
         return original(self, name)
 
     kind.__getattribute__ = get  # type: ignore[method-assign]
@@ -93,7 +97,7 @@ def _hide_in_class(kind: type, name: str) -> None:
     class Hidden:
         def __get__(self, thing: Any, owner: type) -> Any:
             if _is_ours():
-                raise AttributeError(name=name, obj=thing)
+                raise _error(thing or owner, name)
             return own.__get__(thing, owner) if hasattr(type(own), "__get__") else own
 
     with contextlib.suppress(TypeError):  # a class of C: whoever tests it has a stub for it
@@ -109,7 +113,7 @@ def _hide_in_module(module: ModuleType, name: str) -> None:
     class Hiding(type(module)):  # type: ignore[misc]
         def __getattribute__(self, asked: str) -> Any:
             if asked == name and _is_ours():
-                raise AttributeError(name=asked, obj=self)
+                raise _error(self, asked)
             return super().__getattribute__(asked)
 
     module.__class__ = Hiding
