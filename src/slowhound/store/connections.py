@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from slowhound.losses import caught
 from slowhound.store.broken import UnreadableError, first_line, is_ctrl_c
 from slowhound.store.files import Files, quoted
 from slowhound.store.source import StoreError
@@ -61,7 +62,7 @@ def _open(duckdb: Any) -> DuckDBPyConnection:
     # Where Python is interactive, 2.0 draws a bar into standard output after two seconds.
     connection.execute("SET enable_progress_bar = false")
     # From 2.0 on there are eight more threads, for files that are far away.
-    with suppress(duckdb.Error):
+    with suppress(*caught("duckdb.Error")):
         connection.execute("SET async_threads = 0")
     return connection
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from slowhound.losses import NOT_JSON
 from slowhound.store.broken import Broken, UnreadableError, reading
 from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
@@ -27,7 +28,7 @@ def event_of(line: bytes) -> Event | None:
     """The event of one line; None for a torn one."""
     try:
         event = _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None
     whole = isinstance(event, dict) and "event_type" in event and _dated(event)
     return event if whole else None

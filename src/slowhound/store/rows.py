@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from slowhound.fields import FIELDS
+from slowhound.losses import NOT_JSON
 from slowhound.store.columns import ALWAYS, LISTS
 
 _encode = msgspec.json.Encoder().encode
@@ -23,7 +24,7 @@ def from_line(line: bytes, segment: str) -> dict[str, Any] | None:
     """The row of one line of a segment; None for a torn one."""
     try:
         event = _decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None
     if not isinstance(event, dict):
         return None
