@@ -81,6 +81,7 @@ LOOKS = """
 timeout = 0
 import gunicorn.arbiter, os
 looks = os.path.join(os.path.dirname(__file__), "looks")
+open(looks, "w").close()
 look = gunicorn.arbiter.Arbiter.murder_workers
 def murder_workers(self):
     look(self)

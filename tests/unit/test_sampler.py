@@ -119,7 +119,10 @@ def test_request_that_lasts_has_a_profile(configure: Any) -> None:
     assert profile.duration <= event["resp_time"]
     assert sum(each.weight for each in profile.samples) == pytest.approx(profile.duration)
     assert profile.accuracy.taken >= 3
-    assert {each.state for each in profile.samples} <= {"waiting", "running", "starved"}
+    # On a busy machine also times in which nobody could look.
+    states = {each.state for each in profile.samples}
+    assert "waiting" in states
+    assert states <= {"waiting", "running", "starved", "blind"}
 
 
 def test_wait_is_a_leaf_and_middleware_is_named(configure: Any) -> None:
