@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ HERE = Path(__file__).parent
 ROOT_FIXTURES = {"tmpfs", "immutable", "foreign", "unprivileged"}
 
 in_process.configure()
+# A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Properties are tried with the same examples each time, whatever the machine is like. To look for
 # new ones: --hypothesis-profile=search, with any --hypothesis-seed.

@@ -228,6 +228,7 @@ def test_request_that_django_never_saw(moved: Run) -> None:
     line = line_of(moved.site, "/static/foo.txt")
     allowed = re.compile(
         r"event_type|req_\w+|resp_status|g_\w+|w_\w+|ts|host|pid|rec_\w+|seq|v|app_\w+|own_\w+"
+        r"|gc_time"
     )
     assert [name for name in line if not allowed.fullmatch(name)] == []
     assert (line["resp_status"], line["req_method"]) == ("200", "GET")

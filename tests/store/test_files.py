@@ -20,6 +20,7 @@ from slowhound.store.duckdb import LocalFiles
 from slowhound.store.segments import SEGMENTS, open_segment
 from slowhound.store.source import StoreError
 from tests.harness.launch import ROOT
+from tests.harness.process import started
 from tests.store.events import EVENTS, START, line, request, segment
 
 ONE = "1770000000000-11-0"
@@ -108,7 +109,7 @@ def test_segment_that_was_left_for_the_next_is_closed(tmp_path: Path) -> None:
 
 def test_killed_writer_loses_at_most_its_last_line(tmp_path: Path) -> None:
     """After SIGKILL the segment is closed; what was written is there."""
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-c", WRITER, str(tmp_path)],
         cwd=ROOT,
         stdin=subprocess.PIPE,

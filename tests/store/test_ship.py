@@ -21,6 +21,7 @@ from slowhound.store.schema import migrate
 from slowhound.store.ship import Shipper
 from slowhound.store.source import StoreError
 from tests.harness.launch import ROOT
+from tests.harness.process import started
 from tests.store.events import EVENTS, START, line, request, segment
 
 ONE = "1770000000000-11-0"
@@ -77,7 +78,7 @@ def test_kill_anywhere_loses_and_doubles_nothing(
     for number in range(3):
         events = [plain(20 * number + each) for each in range(20)]
         segment(tmp_path, events, f"177000000000{number}-11-0")
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-m", "tests.store.shipping", str(tmp_path), table, where, "3000"],
         cwd=ROOT,
         stdout=subprocess.PIPE,

@@ -18,6 +18,7 @@ from slowhound.store.questions import QUESTIONS
 from tests.harness.cli import environment
 from tests.harness.command import slowhound
 from tests.harness.launch import ROOT
+from tests.harness.process import started
 from tests.store.events import EVENTS, START, request, segment
 
 HOSTILE = "/[red]\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e[/red]{0}%s:smile:\\"
@@ -135,7 +136,7 @@ def test_compaction_is_seen_in_a_terminal(tmp_path: Path) -> None:
     """A bar, on standard error; the answer stays clean."""
     segment(tmp_path, EVENTS)
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
+    with started(
         [sys.executable, "-m", "slowhound", "ask", "--dir", str(tmp_path), "views", "--json"],
         cwd=ROOT,
         env=environment(TERM="xterm"),

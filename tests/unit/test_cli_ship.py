@@ -21,6 +21,7 @@ from tests.harness.cli import environment
 from tests.harness.clickhouse import clickhouse
 from tests.harness.command import slowhound
 from tests.harness.launch import ROOT
+from tests.harness.process import started
 from tests.harness.waiting import eventually
 from tests.store.events import EVENTS, request, segment
 
@@ -69,7 +70,7 @@ def test_follows_until_it_is_stopped(server: str, tmp_path: Path) -> None:
     segment(tmp_path, EVENTS)
     url = f"{server}/default?table=followed"
     argv = [sys.executable, "-m", "slowhound", "ship", "--dir", str(tmp_path), "--to", url]
-    with subprocess.Popen(
+    with started(
         [*argv, "--follow"], cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True
     ) as process:
 

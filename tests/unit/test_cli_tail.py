@@ -23,6 +23,7 @@ from slowhound.store.reading import Follower
 from tests.harness.cli import environment
 from tests.harness.command import slowhound
 from tests.harness.launch import ROOT
+from tests.harness.process import started
 from tests.harness.waiting import eventually
 from tests.store.events import EVENTS, request, segment
 
@@ -131,7 +132,7 @@ def test_nothing_that_fits_is_said(folder: Path) -> None:
 def following(folder: Path, *arguments: str) -> Iterator[list[str]]:
     """The lines of a `tail -f`, as they come; it is ended by Ctrl-C."""
     argv = [sys.executable, "-m", "slowhound", "tail", "--dir", str(folder), "-f", "--json"]
-    with subprocess.Popen(
+    with started(
         [*argv, *arguments], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None

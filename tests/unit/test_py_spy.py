@@ -11,6 +11,7 @@ import pytest
 
 from slowhound.gil import py_spy
 from slowhound.gil.reading import NotRead
+from tests.harness.process import started
 from tests.harness.waiting import eventually
 
 CHILD = """
@@ -39,7 +40,7 @@ def program(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_thread_that_holds_the_gil_is_read_and_named() -> None:
     """Outermost frame first, functions by their bare names, the holder by the system's id."""
     argv = [sys.executable, "-c", CHILD]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as child:
+    with started(argv, stdout=subprocess.PIPE) as child:
         try:
             assert child.stdout is not None
             child.stdout.readline()

@@ -12,6 +12,7 @@ import pytest
 
 from slowhound.gil import remote_unwinder
 from slowhound.gil.reading import NotRead
+from tests.harness.process import started
 from tests.harness.waiting import eventually
 
 CHILD = """
@@ -28,7 +29,7 @@ waits()
 def test_stack_of_a_child_is_read() -> None:
     """Outermost frame first, under the system's id of its thread."""
     argv = [sys.executable, "-c", CHILD]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+    with started(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         try:
             assert child.stdout is not None
             child.stdout.readline()

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from slowhound import waiting
 from slowhound.waiting import GIL, NAME_LIMIT, RUNNING, cpu_seconds, waiting_for
+from tests.harness.process import started
 
 pytestmark = pytest.mark.skipif(not waiting._numbers(), reason="Linux on x86_64 or aarch64 only")
 
@@ -211,7 +212,7 @@ def test_file_lock_names_the_file(said: Said, tmp_path: Path, kind: str, words: 
     path = tmp_path / "database"
     path.touch()
     command = [sys.executable, "-c", LOCKER, str(path), kind]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdin is not None
         assert other.stdout is not None
         other.stdout.readline()
@@ -243,7 +244,7 @@ def test_what_has_no_name_is_said_in_a_word(said: Said) -> None:
     said("sleep", again, over, time.sleep, 0.05)
     said("sleep", again, over, select.select, [], [], [], 0.05)
     over.set()
-    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as child:
+    with started(["/bin/cat"], stdin=subprocess.PIPE) as child:
         said("a child process", child.wait)
         assert child.stdin is not None
         child.stdin.close()
