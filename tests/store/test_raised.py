@@ -1,0 +1,163 @@
+"""What is raised when a file is read means nothing by its class; what is ours keeps it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from slowhound.store import broken, reading, ship
+from slowhound.store import duckdb as of_duckdb
+from slowhound.store.broken import UnreadableError
+from slowhound.store.connections import DatabaseLostError
+from slowhound.store.duckdb import LocalFiles
+from slowhound.store.files import list_files
+from slowhound.store.reading import last_events
+from slowhound.store.ship import Shipper
+from slowhound.store.source import StoreError
+from tests.store.broken import BROKEN, GOOD, IDS, counting, seven
+from tests.store.events import EVENTS, segment
+
+
+class OddError(Exception):
+    """Of a class that nobody expects, as the next version of DuckDB may have it."""
+
+
+ODD = (duckdb.Error, RuntimeError, UnicodeError, MemoryError, OSError, OddError)
+
+
+@pytest.mark.parametrize("error", ODD)
+def test_class_of_what_is_raised_means_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """The file is left out and named by all who read it, and the text stays."""
+    segment(tmp_path, EVENTS, BROKEN)
+    source = LocalFiles(str(tmp_path))
+    source.compact()
+    (path,) = (tmp_path / "events").iterdir()
+    segment(tmp_path, [seven()], GOOD)
+    execute = duckdb.DuckDBPyConnection.execute
+
+    class Odd:
+        """A connection that reads all but this file."""
+
+        def __init__(self, connection: Any) -> None:
+            self.connection = connection
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.connection, name)
+
+        def execute(self, query: str, *rest: Any) -> Any:
+            if str(path) in query:
+                raise error("odd\nand more")
+            return execute(self.connection, query, *rest)
+
+        def cursor(self) -> Any:
+            return Odd(self.connection.cursor())
+
+    connect = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", lambda *each, **more: Odd(connect(*each, **more)))
+    said = (f"{path.name}: odd",)
+    for ask in (LocalFiles.sql, LocalFiles.adhoc):
+        source = LocalFiles(str(tmp_path))
+        assert ask(source, IDS) == (("req_id",), [("r7",)], (f"left out: {said[0]}",))
+        assert source.health().problems == said
+    found, left_out = last_events(str(tmp_path / "events"), 9, lambda event: True)
+    assert ([event["req_id"] for event in found], left_out) == (["r7"], said)
+    shipper = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
+    monkeypatch.setattr(shipper, "_insert", lambda rows: None)
+    assert shipper.round().left_out == said
+    shipper.close()
+    assert source.compact() == 1
+
+
+@pytest.mark.parametrize("compacted", [False, True], ids=["segment", "Parquet"])
+def test_file_that_goes_while_it_is_read_is_no_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compacted: bool
+) -> None:
+    """By retention, between the look into the folder and the read: nobody names it."""
+    gone = segment(tmp_path, EVENTS, BROKEN)
+    if compacted:
+        LocalFiles(str(tmp_path)).compact()
+        gone = gone.with_suffix(".parquet")
+    data = gone.read_bytes()
+    segment(tmp_path, [seven()], GOOD)
+
+    def listed(folder: str) -> Any:
+        found = list_files(folder)
+        gone.unlink(missing_ok=True)
+        return found
+
+    for module in (of_duckdb, reading, ship):
+        monkeypatch.setattr(module, "list_files", listed)
+    for ask in (LocalFiles.sql, LocalFiles.adhoc):
+        gone.write_bytes(data)
+        assert ask(LocalFiles(str(tmp_path)), IDS) == (("req_id",), [("r7",)], ())
+    gone.write_bytes(data)
+    found, left_out = last_events(str(tmp_path / "events"), 9, lambda event: True)
+    assert ([event["req_id"] for event in found], left_out) == (["r7"], ())
+    gone.write_bytes(data)
+    sent: list[Any] = []
+    shipper = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
+    monkeypatch.setattr(shipper, "_insert", sent.extend)
+    assert shipper.round().left_out == ()
+    assert [row["req_id"] for row in sent] == ["r7"]
+    shipper.close()
+
+
+def test_what_is_ours_keeps_its_class() -> None:
+    """An error of the store's own is for people already, and Ctrl-C ends the command."""
+    for ours in (StoreError("no"), UnreadableError("no"), DatabaseLostError("no")):
+        with pytest.raises(StoreError) as raised, broken.reading():
+            raise ours
+        assert raised.value is ours
+    with pytest.raises(KeyboardInterrupt), broken.reading():
+        raise RuntimeError("Query interrupted")
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "counts"),
+    [
+        ("SELECT nothing FROM events", "nothing", (2, 0)),
+        ("SELECT req_id::INT FROM events", "r7", (3, 1)),
+    ],
+    ids=["slip", "value"],
+)
+def test_error_of_the_question_is_blamed_on_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str, counts: tuple[int, int]
+) -> None:
+    """A slip fails over no file, too; else it is tried again when each file was read."""
+    segment(tmp_path, [seven()], GOOD)
+    source = LocalFiles(str(tmp_path))
+    tried = counting(monkeypatch, source, "_locked")
+    checked = counting(monkeypatch, source, "_reads")
+    with pytest.raises(StoreError, match=said):
+        source.adhoc(text)
+    assert (len(tried), len(checked)) == counts
+    assert source.sql(IDS).notes == ()
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [[DatabaseLostError] * 2, [ValueError], [OddError]],
+    ids=["database broken by others", "text that is no UTF-8", "any other"],
+)
+def test_error_that_does_not_come_again_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: list[type[Exception]]
+) -> None:
+    """The answer is given by the next try, and each file is read once for that, at most."""
+    segment(tmp_path, [seven()], GOOD)
+    source = LocalFiles(str(tmp_path))
+    left, viewing = [*errors], source._viewing
+
+    def failing(files: Any) -> Any:
+        if left:
+            raise left.pop()("no")
+        return viewing(files)
+
+    monkeypatch.setattr(source, "_viewing", failing)
+    checked = counting(monkeypatch, source, "_reads")
+    assert source.sql(IDS) == (("req_id",), [("r7",)], ())
+    assert len(checked) == 1
