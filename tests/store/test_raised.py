@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +109,32 @@ def test_file_that_goes_while_it_is_read_is_no_broken_one(
 
 
 def test_what_is_ours_keeps_its_class() -> None:
-    """An error of the store's own is for people already, and Ctrl-C ends the command."""
+    """An error of the store's own is for people already."""
     for ours in (StoreError("no"), UnreadableError("no"), DatabaseLostError("no")):
         with pytest.raises(StoreError) as raised, broken.reading():
             raise ours
         assert raised.value is ours
-    with pytest.raises(KeyboardInterrupt), broken.reading():
+
+
+@pytest.mark.parametrize("cause", [KeyboardInterrupt(), SystemExit(1), OddError("limit")])
+def test_what_a_handler_of_a_signal_raises_is_its_own(cause: BaseException) -> None:
+    """A server that stops, a limit of time: no error of DuckDB's, and no broken file."""
+    with pytest.raises(type(cause)) as raised, broken.reading():
+        raise RuntimeError("Query interrupted") from cause
+    assert raised.value is cause
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_signal_that_duckdb_does_not_name_is_ctrl_c_where_that_can_be(
+    monkeypatch: pytest.MonkeyPatch, default: bool
+) -> None:
+    """As 2.0.1 does not; a server has a handler of its own, and is not ended by our guess."""
+    handler = signal.default_int_handler if default else signal.SIG_IGN
+    monkeypatch.setattr(signal, "getsignal", lambda number: handler)
+    wanted: type[BaseException] = KeyboardInterrupt if default else StoreError
+    with pytest.raises(wanted) as raised, broken.reading():
         raise RuntimeError("Query interrupted")
+    assert not isinstance(raised.value, UnreadableError)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ is read by itself.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,8 @@ from slowhound.store.source import StoreError
 # SQL that decodes every value and keeps none. Damage in a page is found by nothing less: max() of a
 # column is answered out of the footer. It takes 0.1 s for a file of 236,000 events.
 EVERY_VALUE = "bit_xor(hash(COLUMNS(*)))"
-# What DuckDB 1.4.0 to 2.0.1 makes of a KeyboardInterrupt: the text of a RuntimeError.
-CTRL_C = "Query interrupted"
+# What DuckDB 1.4.0 to 2.0.1 makes of what the handler of a signal raises: a RuntimeError's text.
+INTERRUPTED = "Query interrupted"
 AGAIN_AFTER = 60.0  # seconds; it may have been for want of memory or of descriptors
 
 
@@ -35,21 +36,33 @@ def reading() -> Iterator[None]:
     Raises:
         UnreadableError: see there.
         StoreError: one of ours passes as it is.
-        KeyboardInterrupt: somebody has pressed Ctrl-C.
+        BaseException: what a handler of a signal has raised, KeyboardInterrupt for one.
     """
     try:
         yield
     except StoreError:
         raise
     except Exception as exc:
-        if is_ctrl_c(exc):
-            raise KeyboardInterrupt from exc
+        if is_interruption(exc):
+            raise _interruption(exc) from None
         raise UnreadableError(first_line(exc)) from exc
 
 
-def is_ctrl_c(exc: Exception) -> bool:
-    """True when it stands for a KeyboardInterrupt; 2.0 raises it when the query ends, at times."""
-    return first_line(exc) == CTRL_C
+def is_interruption(exc: Exception) -> bool:
+    """True when the handler of a signal has raised something meanwhile.
+
+    2.0 looks for that when the query ends, at times.
+    """
+    return first_line(exc) == INTERRUPTED
+
+
+def _interruption(exc: Exception) -> BaseException:
+    """What it was: a server's way to stop, an application's limit of time. 2.0.1 does not say."""
+    if exc.__cause__ is not None:
+        return exc.__cause__
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        return KeyboardInterrupt()
+    return StoreError("the question was interrupted by a signal")
 
 
 def first_line(exc: Exception) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slowhound.losses import caught
-from slowhound.store.broken import UnreadableError, first_line, is_ctrl_c
+from slowhound.store.broken import UnreadableError, first_line, is_interruption
 from slowhound.store.files import Files, quoted
 from slowhound.store.source import StoreError
 
@@ -97,7 +97,7 @@ def bounded(connection: DuckDBPyConnection, seconds: float) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        if ended.is_set() and not is_ctrl_c(exc):
+        if ended.is_set() and not is_interruption(exc):
             raise StoreError(f"it took longer than {seconds:g} s and was ended") from exc
         raise
     finally:
