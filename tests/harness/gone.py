@@ -8,7 +8,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+from asgiref.sync import SyncToAsync
 
 from tests.harness.hidden import hide, hide_words
 
@@ -47,6 +50,8 @@ def _run(name: str, scenario: Callable[[], Any]) -> list[str]:
     log.handlers = [_Collect(said)]
     log.propagate = False
     os.environ.pop("SLOWHOUND_LOUD", None)
+    # The thread of the one that is there belongs to the parent: to wait for it has no end.
+    SyncToAsync.single_thread_executor = ThreadPoolExecutor(max_workers=1)
     hide(name)
     for module in [each for each in sys.modules if each.partition(".")[0] == "slowhound"]:
         del sys.modules[module]
