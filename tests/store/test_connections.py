@@ -27,7 +27,7 @@ import signal, sys
 from slowhound.store import duckdb
 bounded = duckdb.bounded
 def running(*arguments):
-    signal.setitimer(signal.ITIMER_PROF, 0.5)
+    signal.setitimer(signal.ITIMER_PROF, 0.1)
     return bounded(*arguments)
 duckdb.bounded = running
 signal.signal(signal.SIGPROF, signal.default_int_handler)
