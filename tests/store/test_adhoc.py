@@ -151,6 +151,7 @@ def test_duckdb_parses_no_file(sources: dict[str, Source], tmp_path: Path, text:
         assert "secret" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_ended(sources: dict[str, Source], kind: str) -> None:
     """And the next is answered as if nothing had been."""
     with pytest.raises(StoreError, match=r"took longer|TIMEOUT|Timeout"):

@@ -47,6 +47,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow  # 0.4 s each
 def test_questions_are_answered_from_the_other_files(tmp_path: Path, path: Path) -> None:
     """Ours and a person's; the notes and the health name the file."""
     for ask in (LocalFiles.sql, LocalFiles.adhoc):

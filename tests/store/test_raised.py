@@ -29,6 +29,7 @@ class OddError(Exception):
 ODD = (duckdb.Error, RuntimeError, UnicodeError, MemoryError, OSError, OddError)
 
 
+@pytest.mark.slow  # half a second each
 @pytest.mark.parametrize("error", ODD)
 def test_class_of_what_is_raised_means_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]

@@ -69,6 +69,7 @@ def test_what_is_new_is_sent_once(tmp_path: Path, new_table: Callable[[], str]) 
     assert counted(table)[0] == len(EVENTS) + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["before the insert", "after the insert", "before the position"])
 def test_kill_anywhere_loses_and_doubles_nothing(
     tmp_path: Path, new_table: Callable[[], str], where: str

@@ -75,6 +75,7 @@ def test_folder_that_cannot_be_trusted_is_refused(tmp_path: Path, command: str) 
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @needs_root
 @pytest.mark.root
 def test_root_sees_the_workers_of_another_user_and_leaves_nothing_of_its_own(

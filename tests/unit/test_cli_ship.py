@@ -65,6 +65,7 @@ def test_ships_into_an_engine_within_the_command(server: str, tmp_path: Path) ->
         assert f"sent {len(EVENTS)} events, all else is sent, left out: 1770000000000-9-0.p" in said
 
 
+@pytest.mark.slow
 def test_follows_until_it_is_stopped(server: str, tmp_path: Path) -> None:
     """What is written later arrives as well; SIGTERM ends it well."""
     segment(tmp_path, EVENTS)

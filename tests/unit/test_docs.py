@@ -482,6 +482,7 @@ def test_examples_compile_and_say_what_file_they_are(example):
     compile(example.text, example.file, "exec")
 
 
+@pytest.mark.slow  # half a second each
 @pytest.mark.parametrize("page", PAGES_WITH_SITE)
 def test_examples_run_in_a_site(page, tmp_path):
     """The examples of a page together make a Django site that passes its checks and answers."""

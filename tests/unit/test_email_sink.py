@@ -147,6 +147,7 @@ def test_text_that_is_no_unicode_is_mailed(mailbox: Mailbox) -> None:
     assert "udcff" in part(message, "html")
 
 
+@pytest.mark.slow
 def test_mail_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also without EMAIL_TIMEOUT; a timeout that is set is used."""
     monkeypatch.setattr(email, "TIMEOUT", 0.2)

@@ -53,7 +53,7 @@ def hot(seconds: float = 0.1) -> int:
 
 
 def busy(request: HttpRequest) -> HttpResponse:
-    hot()
+    hot(float(request.GET.get("hot", 0.1)))
     response = HttpResponse(
         "busy", headers={"Link": "</a>; rel=next", "Server-Timing": "app;dur=1"}
     )
@@ -77,7 +77,7 @@ def queries(request: HttpRequest) -> HttpResponse:
 def streams(request: HttpRequest) -> StreamingHttpResponse:
     def parts() -> Iterator[bytes]:
         yield b"one"
-        hot()
+        hot(float(request.GET.get("hot", 0.1)))
         yield b"two"
         if "breaks" in request.GET:
             raise LookupError("in the body")
@@ -732,7 +732,9 @@ def boom(*args: Any, **kwargs: Any) -> Any:
         "slowhound.graphfiles.GraphWriter.put",
     ],
 )
-@pytest.mark.parametrize("url", ["/busy/?flames", "/busy/?flames=svg", "/streams/?flames=svg"])
+@pytest.mark.parametrize(
+    "url", ["/busy/?hot=0&flames", "/busy/?hot=0&flames=svg", "/streams/?hot=0&flames=svg"]
+)
 def test_whatever_breaks_there_is_an_answer(
     client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch, part: str, url: str
 ) -> None:
@@ -747,7 +749,7 @@ def test_whatever_breaks_there_is_an_answer(
             eventually(lambda: guard.total > 0, "it was noticed")
     if response.status_code == 503:
         # A stream can be made only once.
-        assert (body, url) == (on_demand.SORRY.encode(), "/streams/?flames=svg")
+        assert (body, url) == (on_demand.SORRY.encode(), "/streams/?hot=0&flames=svg")
     else:
         assert response.status_code == 200
         assert body in (b"busy", b"onetwo") or body.startswith(b"<svg")
