@@ -164,6 +164,13 @@ def test_requests_without_a_slot_are_counted(box: Box, tmp_path: Path) -> None:
     assert "2 more are in flight, without a slot" in slowhound("ps", tmp_path).stderr
 
 
+def test_one_idle_worker_is_a_worker(box: Box, tmp_path: Path) -> None:
+    """What is said of it is in the singular."""
+    done = slowhound("ps", tmp_path)
+    assert "slowhound: nothing is in flight in 1 worker\n" in done.stderr
+    assert done.returncode == 1
+
+
 def test_reader_that_goes_away_is_no_error(box: Box, tmp_path: Path) -> None:
     """`slowhound ps | true` says nothing."""
     claim(box, "GET", "/", "v", "SELECT 1")
