@@ -17,6 +17,7 @@ from slowhound import dumps, losses
 from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, Box, take
 from slowhound.boxes import DUMP, beside
 from slowhound.dumps import DumpError, answer, compose, fetch, open_owned, read, sweep
+from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 
 ME = os.geteuid()
 WHOLE = b'{"number":1,"pid":2,"requests":[],"threads":[]}'
@@ -65,6 +66,11 @@ def test_no_answer_is_none_in_time(box: Box) -> None:
     """The number stays raised: the process answers when it can."""
     assert fetch(box.path, ME, 0.05) is None
     assert box.cells[DUMP_ASKED] == 1
+
+
+def test_who_asks_waits_until_a_hold_of_the_gil_can_be_seen() -> None:
+    """One that begins at the question is old enough when the answer is given up."""
+    assert dumps.PATIENCE >= UNRESPONSIVE_AFTER + 0.5
 
 
 def test_dump_that_cannot_be_written_is_no_wait(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,11 @@ def test_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert py_spy.read(os.getpid()) is None
 
 
+def test_program_has_a_second_at_least() -> None:
+    """Ten times what it takes on an idle machine."""
+    assert py_spy.TIME_LIMIT >= 1.0
+
+
 @pytest.mark.parametrize(
     ("script", "why"),
     [
