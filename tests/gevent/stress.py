@@ -23,7 +23,10 @@ from slowhound.osthread import OsThread  # noqa: E402
 from slowhound.record import Record, in_flight, snapshot_in_flight  # noqa: E402
 from slowhound.stacks import look  # noqa: E402
 
+# The least of each; how often a reader meets a greenlet that runs is for the system's scheduler.
 LOOKS = 50_000
+RUNNING = 100
+ENDED = 1000
 AT_ONCE = 30
 KINDS = 10
 OWN = """
@@ -33,7 +36,8 @@ def own_{number}(step, depth):
     for _ in range(3):
         step()
 """
-seen: list[bool] = []  # of each look: was it running?
+# For each look the request's path, by whether it was running.
+seen: dict[bool, list[str]] = {True: [], False: []}
 wrong: list[list[str]] = []
 
 
@@ -62,15 +66,19 @@ def carry(function: Callable[..., None]) -> None:
 
 
 def read(wait: Callable[[float], bool]) -> None:
-    while not wait(0) and len(seen) < LOOKS:
+    while not wait(0):
         for record in snapshot_in_flight():
             found = look(record)
             if found is not None:
-                seen.append(found.thread is not None)
+                seen[found.thread is not None].append(record.path)
                 names = {frame.function for frame in found.stack}
                 owns = {name for name in names if name.startswith("own_")}
                 if not owns <= {record.path.strip("/")}:
                     wrong.append([record.path, *owns])
+
+
+def looks() -> int:
+    return sum(map(len, seen.values()))
 
 
 def main() -> None:
@@ -81,14 +89,19 @@ def main() -> None:
     for reader in readers:
         reader.start()
     ended = 0
-    while any(reader.alive() for reader in readers):
+    while all(reader.alive() for reader in readers) and (
+        looks() < LOOKS or len(seen[True]) < RUNNING or ended < ENDED
+    ):
         batch = [gevent.spawn(carry, random.choice(functions)) for _ in range(AT_ONCE)]
         gevent.sleep(0)
         batch[0].kill(block=False)
         gevent.joinall(batch)
         ended += len(batch)
-    told = {"looks": len(seen), "running": sum(seen), "ended": ended, "wrong": wrong}
-    print(json.dumps(told))
+    alive = [reader.alive() for reader in readers]
+    for reader in readers:
+        reader.stop(10.0)
+    told = {"looks": looks(), "running": len(seen[True]), "ended": ended, "wrong": wrong}
+    print(json.dumps({**told, "alive": alive}))
 
 
 if __name__ == "__main__":

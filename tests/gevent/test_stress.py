@@ -22,6 +22,7 @@ def test_no_stack_is_another_greenlets() -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["looks"] >= 50_000
-    assert told["running"] > 100
-    assert told["ended"] > 1000
+    assert told["running"] >= 100
+    assert told["ended"] >= 1000
+    assert told["alive"] == [True, True]
     assert told["wrong"] == []
