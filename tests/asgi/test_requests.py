@@ -176,10 +176,7 @@ def test_client_that_leaves_a_sync_view_is_seen_when_its_thread_ends(
     wire = site.open(f"/gate/{gate.name}/")
     gate.wait_entered()
     wire.close()
-    # By the time the hound has seen the request last, the server has seen its client leave. The
-    # middleware alone ends its record at once.
-    if server.wrapped or server.hooks:
-        site.slow(wire.agent)
+    eventually((site.scratch / f"gate.{gate.name}.left").exists, "the server sees it")
     gate.open()
     event = site.terminal(wire.agent)
     assert event["resp_outcome"] in outcomes_of_a_client_that_left(server)

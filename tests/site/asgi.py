@@ -53,6 +53,18 @@ async def elsewhere(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"where"})
 
 
+def told(path: str, receive: Any) -> Any:
+    """The same, and a file at the moment in which the server tells that the client has left."""
+
+    async def telling() -> Any:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            (SCRATCH / f"{path.strip('/').replace('/', '.')}.left").touch()
+        return message
+
+    return telling
+
+
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """Django, and what stands beside it."""
     if scope["type"] == "lifespan":
@@ -61,6 +73,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         await echo(scope, receive, send)
     elif scope["path"].startswith("/elsewhere/"):
         await elsewhere(scope, receive, send)
+    elif scope["path"].startswith("/gate/"):
+        await django_application(scope, told(scope["path"], receive), send)
     else:
         await django_application(scope, receive, send)
 
