@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
 
 from slowhound import Context, current, on_error
+from slowhound import recorder as recorders
+from tests.site.gates import LONGEST
+from tests.site.options import SCRATCH
 from tests.site.views.errors import OhNoes
 
 HOSTILE = {
@@ -62,3 +66,21 @@ def partial_async(_request: HttpRequest) -> HttpResponse:
 def current_record(_request: HttpRequest) -> HttpResponse:
     """Whether there is a current record in a request."""
     return HttpResponse("none" if current() is None else "there")
+
+
+def tell_queued(_request: HttpRequest, name: str, count: int) -> HttpResponse:
+    """From now on a file comes when so many requests wait for a thread of this worker's pool."""
+    active = recorders.get()
+    assert active is not None
+    queue = active.saturation.pool._work_queue
+
+    def look() -> None:
+        end = time.monotonic() + LONGEST
+        while time.monotonic() < end:
+            if queue.qsize() >= count:
+                (SCRATCH / f"{name}.queued").touch()
+                return
+            time.sleep(0.01)
+
+    threading.Thread(target=look, daemon=True).start()
+    return HttpResponse("looks")
