@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from slowhound.gil.holders import LATE
 from tests.asgi.conftest import only
 from tests.harness.asgi_servers import Asgi
+from tests.harness.gil import ask
 from tests.harness.site import Site
 from tests.harness.sources import line_of
 from tests.harness.waiting import eventually
@@ -165,11 +167,16 @@ def test_blocked_loop_is_reported_while_it_is_blocked(site: Site, server: Asgi, 
 @only("uvicorn", "granian", "gunicorn")
 def test_call_that_holds_the_gil_is_the_views_own(site: Site, server: Asgi) -> None:
     """The hold is attributed to the task that ran, and to no other one of its thread."""
-    waits, gate = site.gate(f"beside-power-{server}"), site.gate(f"power-{server}")
+    waits = site.gate(f"beside-power-{server}")
     victims = [site.start(f"/waits/{waits.name}/") for _ in range(3)]
     waits.wait_entered(3)
-    gate.open()
-    culprit = site.event(f"/power/{gate.name}/")
+    held = ask(site, f"power-{server}", f"/power/power-{server}/")
+    held.wait_begun()
+    try:
+        held.wait_held(2 * LATE)
+    finally:
+        held.let_go()
+    culprit = held.wait_end()
     waits.open()
     others = [site.terminal(victim.result().agent) for victim in victims]
     assert culprit["gil_hold_est"] > 0

@@ -8,11 +8,7 @@ import pytest
 
 from tests.gevent.conftest import Greenlets
 from tests.harness.accounts import check_once
-from tests.harness.recorded import TERMINAL
-from tests.harness.site import Site
-from tests.harness.sources import loc
-from tests.harness.waiting import eventually
-from tests.servers.test_gil import (
+from tests.harness.gil import (
     DEADLINE,
     HELD,
     SLOW_AFTER,
@@ -21,6 +17,10 @@ from tests.servers.test_gil import (
     check_reported_once,
     seen_while_it_is_stuck,
 )
+from tests.harness.recorded import TERMINAL
+from tests.harness.site import Site
+from tests.harness.sources import loc
+from tests.harness.waiting import eventually
 
 
 def begin(site: Site, view: str, name: str) -> Held:
@@ -92,6 +92,7 @@ def test_c_call_that_holds_the_gil_is_put_down_to_its_request_afterwards(
             deadline=DEADLINE, event_type="stall", stall_kind="gil", stall_in=where
         )
         assert not culprit.events("slow", *TERMINAL)
+        culprit.wait_held(SLOW_AFTER)
     finally:
         culprit.let_go()
     event = culprit.wait_end()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tests.gevent.conftest import URLS, Greenlets
+from tests.harness.gil import ask
 from tests.harness.recorded import TERMINAL
 from tests.harness.smtp import Mail, Mailbox, smtp_server
 from tests.harness.waiting import eventually
-from tests.servers.test_gil import ask
 
 EMAIL = {"sink": "slowhound.sinks.email.Email", "to": "ops@example.com"}
 

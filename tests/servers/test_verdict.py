@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.harness.gil import locked
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.sources import line_of
-from tests.servers.test_gil import locked
 
 # Half of it is a look, so that a report has what two looks say soon after the first one.
 SLOW_AFTER = 0.5

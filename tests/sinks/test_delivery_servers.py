@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.harness.gil import PATIENT, ask, wait_for_hounds
 from tests.harness.hook import Hook, hook_server
 from tests.harness.launch import Launcher
 from tests.harness.ports import unused_port
@@ -17,7 +18,6 @@ from tests.harness.recorded import READ_BY
 from tests.harness.site import Site
 from tests.harness.smtp import smtp_server
 from tests.harness.waiting import eventually
-from tests.servers.test_gil import PATIENT, ask, wait_for_hounds
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -28,6 +28,6 @@ urlpatterns = [
     path("waits/<slug:gate>/", coroutines.waits, name="waits"),
     path("blocks/<slug:gate>/", coroutines.blocks, name="blocks"),
     path("child-blocks/<slug:gate>/", coroutines.child_blocks, name="child-blocks"),
-    path("power/<slug:gate>/", coroutines.power, name="power"),
+    path("power/<slug:name>/", coroutines.power, name="power"),
     path("queued/<int:number>/<slug:gate>/", coroutines.queued, name="queued"),
 ]

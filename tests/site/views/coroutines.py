@@ -16,8 +16,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from tests.site.gates import LONGEST, wait_at
 from tests.site.models import Author
 from tests.site.options import SCRATCH
+from tests.site.views import gil
 from tests.site.views.errors import OhNoes
-from tests.site.views.gil import until_the_hound_sleeps
 
 PAUSE = 0.05
 
@@ -122,19 +122,14 @@ async def child_blocks(_request: HttpRequest, gate: str) -> HttpResponse:
     return HttpResponse("blocked")
 
 
-async def power(_request: HttpRequest, gate: str) -> HttpResponse:
-    """Computes for a second and a half in one call, without letting go of the GIL."""
-    modulus = (1 << 20_000) - 3
-    begun = time.thread_time()
-    pow(3, (1 << 300) - 1, modulus)
-    exponent = (1 << int(300 * 1.5 / (time.thread_time() - begun))) - 1
-    await at_gate(gate)
-    until_the_hound_sleeps()
-    pow(3, exponent, modulus)  # mark: power
+async def power(_request: HttpRequest, name: str) -> HttpResponse:
+    """Computes in one call, without letting go of the GIL, until the test makes a file."""
+    await asyncio.sleep(0)
+    steps = gil.powers(name)
+    gil.begun(name)
+    any(steps)  # mark: power
     # Still at work when the hound has its turn; who has ended by then cannot be told from others.
-    end = time.thread_time() + 0.3
-    while time.thread_time() < end:
-        pass
+    gil.until_the_hound_has_run()
     return HttpResponse("raised")
 
 

@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import repeat
 from operator import call, itemgetter, not_
@@ -26,9 +27,11 @@ STEP, MOST_STEPS = 0.05, 400
 MOST_LOOKS = 30_000_000
 
 
-def _begun(name: str) -> None:
-    """Tells the test that from here on it may look."""
-    (SCRATCH / f"{name}.begun").touch()
+def begun(name: str) -> None:
+    """Tells the test that from here on it may look, and at which process and thread."""
+    draft = SCRATCH / f"{name}.draft"
+    draft.write_text(f"{os.getpid()} {threading.get_native_id()}")
+    draft.rename(SCRATCH / f"{name}.begun")
     until_the_hound_sleeps()
 
 
@@ -40,6 +43,31 @@ def until_the_hound_sleeps() -> None:
     active = recorder.get()
     while active is not None and active.watch.starvation.holders.wanted is None:
         time.sleep(0.001)
+
+
+def until_the_hound_has_run() -> None:
+    """Who held the GIL is known by then."""
+    active = recorder.get()
+    if active is not None:
+        until_the_hound_sleeps()
+        holders = active.watch.starvation.holders
+        slept = holders.wanted
+        while holders.wanted in (None, slept):
+            time.sleep(0.001)
+
+
+@contextmanager
+def unseen_by_the_hound() -> Iterator[None]:
+    """The worker's own hound does not report this request, however long a machine takes here."""
+    record = current()
+    if record is None:
+        yield
+        return
+    record.slow_after = float("inf")
+    try:
+        yield
+    finally:
+        record.slow_after = None
 
 
 def forget_looks() -> None:
@@ -60,7 +88,7 @@ def _size(call: Callable[[int], object], small: int) -> int:
     return max(int(small * STEP / (time.thread_time() - begun)), 1)
 
 
-def _until_seen(name: str, steps: Iterable[object]) -> Iterator[bool]:
+def until_seen(name: str, steps: Iterable[object]) -> Iterator[bool]:
     """Makes the steps, and after each looks whether the test has made its file; True when it has.
 
     With steps in C, too, `any` of it runs no bytecode, and keeps the GIL until the test ends it.
@@ -77,42 +105,52 @@ def _pairs(count: int) -> list[tuple[tuple[int, ...], int]]:
     return [(equal[number % 2], number) for number in range(count)]
 
 
+@unseen_by_the_hound()
 def sort(_request: HttpRequest, name: str) -> HttpResponse:
     pairs = _pairs(_size(lambda count: sorted(_pairs(count)), 50))
-    steps = _until_seen(name, map(sorted, repeat(pairs, MOST_STEPS)))
-    _begun(name)
+    steps = until_seen(name, map(sorted, repeat(pairs, MOST_STEPS)))
+    begun(name)
     any(steps)  # mark: sort
     return HttpResponse("sorted")
 
 
+@unseen_by_the_hound()
 def regex(_request: HttpRequest, name: str) -> HttpResponse:
     """Catastrophic: each of the words is tried in all the ways to part it."""
     tried = re.compile(r"(a+)+$")
     word = "a" * 12 + "b"
     text = word * _size(lambda words: tried.search(word * words), 5)
-    steps = _until_seen(name, map(tried.search, repeat(text, MOST_STEPS)))
-    _begun(name)
+    steps = until_seen(name, map(tried.search, repeat(text, MOST_STEPS)))
+    begun(name)
     any(steps)  # mark: regex
     return HttpResponse("no match")
 
 
-def power(_request: HttpRequest, name: str) -> HttpResponse:
+def powers(name: str) -> Iterator[bool]:
+    """Powers of large numbers, one after the other, until the test has made its file."""
     modulus = (1 << 20_000) - 3
     exponent = (1 << _size(lambda bits: pow(3, (1 << bits) - 1, modulus), 30)) - 1
-    steps = _until_seen(name, map(pow, repeat(3, MOST_STEPS), repeat(exponent), repeat(modulus)))
-    _begun(name)
+    raised = map(pow, repeat(3, MOST_STEPS), repeat(exponent), repeat(modulus))
+    return until_seen(name, raised)
+
+
+@unseen_by_the_hound()
+def power(_request: HttpRequest, name: str) -> HttpResponse:
+    steps = powers(name)
+    begun(name)
     any(steps)  # mark: power
     return HttpResponse("raised")
 
 
 def _native_until_seen(name: str) -> None:
     """Nothing but looks for the test's file."""
-    any(_until_seen(name, repeat(None, MOST_LOOKS)))  # mark: native
+    any(until_seen(name, repeat(None, MOST_LOOKS)))  # mark: native
 
 
+@unseen_by_the_hound()
 def native(_request: HttpRequest, name: str) -> HttpResponse:
     """Burns CPU until the test makes a file."""
-    _begun(name)
+    begun(name)
     _native_until_seen(name)
     return HttpResponse("let go")
 
@@ -121,17 +159,18 @@ def native_later(_request: HttpRequest, name: str) -> HttpResponse:
     """The same from a moment that the test chooses and learns of, and it is seen nowhere else."""
     go = os.fsencode(SCRATCH / f"{name}.go")
     held = partial(ctypes.PyDLL(None).creat, os.fsencode(SCRATCH / f"{name}.held"), 0o600)
-    burn = partial(any, _until_seen(name, repeat(None, MOST_LOOKS)))
+    burn = partial(any, until_seen(name, repeat(None, MOST_LOOKS)))
     while not os.access(go, os.F_OK):
         time.sleep(0.01)
     list(map(call, (held, burn)))
     return HttpResponse("let go")
 
 
+@unseen_by_the_hound()
 def lock(_request: HttpRequest, name: str) -> HttpResponse:
     """Waits with the GIL for a lock of the test's."""
     with (SCRATCH / f"{name}.lock").open() as locked:
-        _begun(name)
+        begun(name)
         ctypes.PyDLL(None).flock(locked.fileno(), fcntl.LOCK_EX)  # mark: lock
     return HttpResponse("locked")
 
@@ -140,10 +179,13 @@ def lock_when(_request: HttpRequest, state: str, name: str) -> HttpResponse:
     """The same, once the hound has seen this request, or reported it."""
     record = current()
     assert record is not None
-    while (record.samples if state == "seen" else record.slow) is None:
-        time.sleep(0.01)
-    with (SCRATCH / f"{name}.lock").open() as locked:
-        _begun(name)
+    with (
+        unseen_by_the_hound() if state == "seen" else nullcontext(),
+        (SCRATCH / f"{name}.lock").open() as locked,
+    ):
+        while (record.samples if state == "seen" else record.slow) is None:
+            time.sleep(0.01)
+        begun(name)
         ctypes.PyDLL(None).flock(locked.fileno(), fcntl.LOCK_EX)
     return HttpResponse("locked")
 
@@ -165,7 +207,7 @@ def in_background(_request: HttpRequest, name: str) -> HttpResponse:
 def sleeps(_request: HttpRequest, name: str) -> HttpResponse:
     """Waits for the test in one system call without the GIL, for which it does not ask."""
     with (SCRATCH / f"{name}.lock").open() as locked:
-        _begun(name)
+        begun(name)
         forget_looks()
         fcntl.flock(locked.fileno(), fcntl.LOCK_EX)
     return HttpResponse("awake")

@@ -1,0 +1,178 @@
+"""Requests whose C code holds the GIL, and the sites on which tests look at them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from slowhound.boxes import survey
+from slowhound.gil.holders import SHARE
+from slowhound.gil.unresponsive import silent_for
+from slowhound.watch.hound import TICK
+from tests.harness.accounts import check_once
+from tests.harness.client import Response, new_agent
+from tests.harness.recorded import READ_BY, TERMINAL, Event, Report
+from tests.harness.site import Site
+from tests.harness.waiting import eventually
+
+SLOW_AFTER = 1.0
+# Until the hold is seen: a second of CPU, on a machine that others use too, and the looks that
+# become rarer.
+DEADLINE = 20.0
+# The share of a CPU with which a thread is found for certain: a busy machine gives it in the end,
+# so many seconds are for that.
+ENOUGH, AT_MOST = 1.5 * SHARE, 45.0
+HELD = "The GIL was held"
+NO_READER = """
+from slowhound.gil import py_spy, remote_unwinder
+py_spy.command = lambda: None
+remote_unwinder.available = False
+"""
+# With many other tests beside it py-spy may need longer than its two seconds.
+PATIENT = """
+from slowhound.gil import py_spy
+py_spy.TIME_LIMIT = 15.0
+"""
+SITES = {
+    "sync": {"worker": "sync", "workers": 1, "conf": PATIENT},
+    "sync-2": {"worker": "sync", "workers": 2, "conf": PATIENT},
+    "gthread": {"worker": "gthread", "workers": 1, "conf": PATIENT},
+    "gthread-2": {"worker": "gthread", "workers": 2, "conf": PATIENT},
+    # As where neither Python nor py-spy can read another process.
+    "unread": {"worker": "gthread", "workers": 1, "conf": NO_READER},
+    "unread-2": {"worker": "sync", "workers": 2, "conf": NO_READER},
+}
+
+
+def wait_for_hounds(site: Site) -> None:
+    """Until the hound of each worker has looked around for the first time."""
+    workers = site.worker_pids()
+
+    def boxes() -> dict[int, int]:
+        if not (site.dir / "boxes").exists():
+            return {}
+        return {each.pid: each.heartbeat for each in survey(str(site.dir))[0]}
+
+    eventually(lambda: sorted(boxes()) == workers, "the boxes")
+    first = boxes()
+    eventually(lambda: all(boxes()[pid] > first[pid] for pid in workers), "the hounds")
+
+
+def heard_of(site: Site, pid: int) -> float:
+    """For how many seconds a worker has not shown itself."""
+    return next(silent_for(each) for each in survey(str(site.dir))[0] if each.pid == pid)
+
+
+def cpu_of(pid: int, thread: int) -> float:
+    """Seconds of CPU that a thread of another process has used."""
+    text = Path(f"/proc/{pid}/task/{thread}/stat").read_text().rpartition(")")[2].split()
+    return (int(text[11]) + int(text[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_held(site: Site, pid: int, thread: int, seconds: float) -> None:
+    """Until this thread, which holds the GIL, has done so for ``seconds`` by its worker's count.
+
+    By its CPU time, without which the worker's hound would not find it. What the hound counts
+    begins when it should have woken, up to a tick after the hold did.
+    """
+    before = cpu_of(pid, thread)
+
+    def enough() -> bool:
+        used = cpu_of(pid, thread) - before
+        return used >= seconds + TICK and used >= ENOUGH * heard_of(site, pid)
+
+    eventually(enough, "it has held the GIL", deadline=AT_MOST)
+
+
+class Held(NamedTuple):
+    """A request under way."""
+
+    site: Site
+    name: str
+    agent: str
+    answer: Future[Response]
+
+    def wait_begun(self) -> None:
+        eventually(
+            (self.site.scratch / f"{self.name}.begun").exists,
+            f"{self.name} begins",
+            transcript=self.site.process.transcript,
+        )
+
+    def wait_held(self, seconds: float) -> None:
+        """Until it has held the GIL for so long at least, and is found by its use of the CPU."""
+        pid, thread = map(int, (self.site.scratch / f"{self.name}.begun").read_text().split())
+        wait_held(self.site, pid, thread, seconds)
+
+    def let_go(self) -> None:
+        """Ends the call."""
+        (self.site.scratch / f"{self.name}.seen").touch()
+
+    def events(self, *kinds: str) -> list[Event]:
+        return [
+            event
+            for event in self.site.events()
+            if event.get("req_user_agent") == self.agent and event["event_type"] in kinds
+        ]
+
+    def reports(self) -> list[Report]:
+        line = f"/{self.name}/"
+        return [
+            report for report in self.site.reports() if line in report.text.split("\n")[2] + "/"
+        ]
+
+    def wait_end(self) -> Event:
+        """Its terminal event, after the answer."""
+        assert self.answer.result().status == 200
+        return self.site.terminal(self.agent)
+
+
+def ask(site: Site, name: str, path: str) -> Held:
+    """Sends a request."""
+    agent = new_agent()
+    return Held(site, name, agent, site.start(path, headers={"User-Agent": agent}))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock that a view waits for."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def seen_while_it_is_stuck(held: Held) -> tuple[Event, Report]:
+    """The slow event and the report, which come before the request ends."""
+    slow = held.site.wait_event(
+        deadline=DEADLINE, event_type="slow", req_user_agent=held.agent, report=bool
+    )
+    report = held.site.wait_report(f"/{held.name}/", HELD)
+    assert not held.events(*TERMINAL)
+    assert not held.answer.done()
+    return slow, report
+
+
+def check_reported_once(held: Held, slow: Event, report: Report, where: str) -> Event:
+    """One report and one slow event say where it was, and the end stands in the same report."""
+    event = held.wait_end()
+    assert slow["slow_loc"] == where
+    assert slow["slow_stack_by"] == READ_BY
+    assert Path(slow["report"]).name == report.path.name
+    file, line, function = where.split(":")
+    assert f'{file}", line {line}, in {function}\n' in report.text
+    assert (event["event_type"], event["resp_status"]) == ("request", 200)
+    # What another process has reported is in the request's own event, too.
+    same = ("req_id", "report", "slow_loc", "slow_stack_by", "slow_fingerprint")
+    assert [event.get(name) for name in same] == [slow.get(name) for name in same]
+    eventually(lambda: "\nFinished after " in report.path.read_text(), "the end in the report")
+    assert report.path.read_text().count("\nFinished after ") == 1
+    assert report.path.read_text().startswith(report.text)
+    check_once(held.site, [held.agent])
+    assert [each.path for each in held.reports()] == [report.path]
+    assert len(held.events("slow")) == 1
+    return event

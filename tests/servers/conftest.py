@@ -1,0 +1,38 @@
+"""What several files of tests share."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tests.harness.gil import SITES, SLOW_AFTER, wait_for_hounds
+from tests.harness.launch import Launcher
+from tests.harness.site import Site
+
+_runs = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def started(serve_module: Launcher) -> dict[str, Site]:
+    """The sites that were started so far."""
+    return {}
+
+
+@pytest.fixture
+def gil_site(
+    request: pytest.FixtureRequest, serve_module: Launcher, started: dict[str, Site]
+) -> Site:
+    """One of the sites, by its name."""
+    name: str = request.param
+    if name not in started:
+        started[name] = serve_module(settings={"SLOW_AFTER": SLOW_AFTER}, **SITES[name])
+        wait_for_hounds(started[name])
+    return started[name]
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """One that no other test has, nor an earlier run of this one."""
+    mine = "".join(each if each.isalnum() else "-" for each in request.node.name)
+    return f"{mine}-{next(_runs)}"

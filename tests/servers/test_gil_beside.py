@@ -1,0 +1,151 @@
+"""Beside code in C that holds the GIL: who waited for it, and who is not blamed for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
+from tests.harness.accounts import check_once
+from tests.harness.gil import (
+    HELD,
+    SLOW_AFTER,
+    ask,
+    heard_of,
+    locked,
+    seen_while_it_is_stuck,
+    wait_held,
+)
+from tests.harness.site import Site
+from tests.harness.waiting import eventually
+
+only_gthread = pytest.mark.parametrize("gil_site", ["gthread"], indirect=True)
+
+
+@only_gthread
+def test_request_that_is_slow_already_is_not_reported_anew(gil_site: Site, name: str) -> None:
+    """One that the hound has reported before it came to hold the GIL keeps its one report."""
+    with locked(gil_site.scratch / f"{name}.lock"):
+        held = ask(gil_site, name, f"/gil/lock-when/reported/{name}/")
+        held.wait_begun()
+        # Long enough for the arbiter to look twice.
+        pid = gil_site.worker_pids()[0]
+        eventually(lambda: heard_of(gil_site, pid) > 2 * UNRESPONSIVE_AFTER + 1, "two looks at it")
+    event = held.wait_end()
+    assert event["report"]
+    eventually(
+        lambda: any("\nFinished after " in each.text for each in held.reports()), "the end in it"
+    )
+    assert len(held.reports()) == 1
+    assert [each["slow_stack_by"] for each in held.events("slow")] == ["hound"]
+
+
+@only_gthread
+def test_victim_names_the_thief(gil_site: Site, name: str) -> None:
+    """What waited for the GIL beside one that held it says how long, and for whom, and where."""
+    victim = ask(gil_site, f"{name}-victim", f"/gate/{name}-victim/")
+    gil_site.gate(f"{name}-victim").wait_entered()
+    thief = ask(gil_site, f"{name}-thief", f"/gil/native/{name}-thief/")
+    thief.wait_begun()
+    try:
+        slow, _ = seen_while_it_is_stuck(thief)
+        thief.wait_held(SLOW_AFTER)
+    finally:
+        thief.let_go()
+    stolen = thief.wait_end()
+    gil_site.gate(f"{name}-victim").open()
+    robbed = victim.wait_end()
+    assert robbed["gil_held_by"].startswith(f"{slow['req_id']} ")
+    assert SLOW_AFTER <= robbed["gil_wait_est"] <= robbed["resp_time"]
+    assert "gil_hold_est" not in robbed
+    assert "gil_wait_est" not in stolen
+
+
+@only_gthread
+def test_thread_that_is_no_requests_is_named(gil_site: Site, name: str) -> None:
+    """A background thread that held the GIL is named by its thread's name, and its line."""
+    gil_site.get(f"/gil/in-background/{name}/")
+    victim = ask(gil_site, f"{name}-victim", f"/gate/{name}-victim/")
+    gil_site.gate(f"{name}-victim").wait_entered()
+    pid = gil_site.worker_pids()[0]
+    gil_site.gate(name).wait_entered()
+    thread = int((gil_site.scratch / f"{name}.thread").read_text())
+    gil_site.gate(name).open()
+    try:
+        eventually(lambda: heard_of(gil_site, pid) > 2 * UNRESPONSIVE_AFTER, "it holds the GIL")
+        wait_held(gil_site, pid, thread, SLOW_AFTER)
+    finally:
+        (gil_site.scratch / f"{name}.seen").touch()
+    # A sibling has reported it meanwhile; the worker itself adds where it stands now.
+    report = gil_site.wait_report(f"/gate/{name}-victim/", "Still running after")
+    assert "this one may have waited for it" in report.text
+    assert "The stack is the same" not in report.text
+    assert "tests/site/gates.py" in report.text
+    gil_site.gate(f"{name}-victim").open()
+    event = victim.wait_end()
+    gil_site.gate(f"{name}-over").open()
+    assert event["gil_held_by"].startswith("thread nightly-import, afterwards at tests/site/")
+    assert event["gil_wait_est"] >= SLOW_AFTER
+    assert "gil_hold_est" not in event
+
+
+@only_gthread
+def test_request_that_sleeps_beside_is_not_blamed(gil_site: Site, name: str) -> None:
+    """A request in a system call without the GIL does not look like one that holds it."""
+    with locked(gil_site.scratch / f"{name}-asleep.lock"):
+        asleep = ask(gil_site, f"{name}-asleep", f"/gil/sleeps/{name}-asleep/")
+        asleep.wait_begun()
+        with locked(gil_site.scratch / f"{name}-thief.lock"):
+            thief = ask(gil_site, f"{name}-thief", f"/gil/lock/{name}-thief/")
+            thief.wait_begun()
+            seen_while_it_is_stuck(thief)
+        thief.wait_end()
+    event = asleep.wait_end()
+    assert "gil_hold_est" not in event
+    for slow in asleep.events("slow"):
+        assert "gil_hold_est" not in slow
+
+
+def pending_signals(pid: int) -> set[str]:
+    """What was sent to a process or its threads and has not arrived."""
+    tasks = [Path(f"/proc/{pid}/status"), *Path(f"/proc/{pid}/task").glob("*/status")]
+    lines = [line for task in tasks for line in task.read_text().splitlines()]
+    return {line.split()[1] for line in lines if line.startswith(("SigPnd:", "ShdPnd:"))}
+
+
+def state(pid: int) -> str:
+    """The letter of a process's state: T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@only_gthread
+def test_stopped_worker_is_not_blamed(gil_site: Site, name: str) -> None:
+    """Nobody says that a stopped process held the GIL, or sends it a signal; then all goes on."""
+    held = ask(gil_site, name, f"/gate/{name}/")
+    gil_site.gate(name).wait_entered()
+    pid = gil_site.worker_pids()[0]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: state(pid) == "T", "the stop")
+        # On a machine that takes a second to get here, the worker itself has reported it.
+        before = len(held.events("slow")), len(held.reports())
+        # The arbiter looks at what is late by 1.5 s, and again a second after that.
+        eventually(lambda: heard_of(gil_site, pid) > 2 * UNRESPONSIVE_AFTER + 1, "two looks at it")
+        assert pending_signals(pid) == {"0" * 16}
+        assert (len(held.events("slow")), len(held.reports())) == before
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    # The report comes from the worker itself, which runs again.
+    slow = gil_site.wait_event(event_type="slow", req_user_agent=held.agent)
+    gil_site.gate(name).open()
+    event = held.wait_end()
+    assert slow["slow_stack_by"] == "hound"
+    assert not {"gil_hold_est", "gil_wait_est", "gil_held_by"} & set(event)
+    (report,) = held.reports()
+    assert HELD not in report.text
+    after = gil_site.event("/ok/")
+    assert {event["pid"], after["pid"]} == {pid}
+    check_once(gil_site, [held.agent, after["req_user_agent"]])
