@@ -10,13 +10,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 
-from slowhound import sight
+from slowhound import dumps, sight
+from slowhound.cli import main
+from slowhound.gil import py_spy
+from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from tests.harness.launch import ROOT
 from tests.harness.waiting import eventually
 
@@ -109,6 +114,46 @@ def worker(
             yield process.pid
         finally:
             process.kill()
+
+
+class Said(NamedTuple):
+    """What the command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+# Seconds for a worker's answer: on a machine that others use too, and from one that cannot answer.
+PATIENT, SOON = 15.0, 0.2
+
+
+def dump(
+    directory: Path, *arguments: str, patience: float = PATIENT, limit: float = PATIENT
+) -> Said:
+    """`slowhound dump` in this process; how long it waits for a worker and for py-spy is given."""
+    with (
+        patch.object(dumps, "PATIENCE", patience),
+        patch.object(py_spy, "TIME_LIMIT", limit),
+        redirect_stdout(StringIO()) as out,
+        redirect_stderr(StringIO()) as err,
+    ):
+        code = main(["dump", "--dir", str(directory), *arguments])
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+def silent(directory: Path) -> float:
+    """For how many seconds the one worker has given no sign of life."""
+    (found,) = sight.workers(str(directory / "boxes"), os.geteuid())
+    return found.silent_for
+
+
+def wait_silent(directory: Path) -> None:
+    """Until its one worker holds the GIL."""
+    eventually(lambda: silent(directory) > UNRESPONSIVE_AFTER, "it holds the GIL")
+
+
+READ = {"remote": "read from its memory", "py-spy": "read from its memory by py-spy"}
 
 
 class Terminal:
