@@ -11,6 +11,7 @@ import pytest
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from tests.harness.accounts import check_once
 from tests.harness.gil import (
+    DEADLINE,
     HELD,
     SLOW_AFTER,
     ask,
@@ -68,20 +69,21 @@ def test_victim_names_the_thief(gil_site: Site, name: str) -> None:
 def test_thread_that_is_no_requests_is_named(gil_site: Site, name: str) -> None:
     """A background thread that held the GIL is named by its thread's name, and its line."""
     gil_site.get(f"/gil/in-background/{name}/")
-    victim = ask(gil_site, f"{name}-victim", f"/gate/{name}-victim/")
+    victim = ask(gil_site, f"{name}-victim", f"/gil/beside/{name}-victim/")
     gil_site.gate(f"{name}-victim").wait_entered()
     pid = gil_site.worker_pids()[0]
     gil_site.gate(name).wait_entered()
     thread = int((gil_site.scratch / f"{name}.thread").read_text())
     gil_site.gate(name).open()
     try:
-        eventually(lambda: heard_of(gil_site, pid) > 2 * UNRESPONSIVE_AFTER, "it holds the GIL")
+        says = "this one may have waited for it"
+        gil_site.wait_report(f"/{name}-victim/", says, deadline=DEADLINE)
         wait_held(gil_site, pid, thread, SLOW_AFTER)
     finally:
         (gil_site.scratch / f"{name}.seen").touch()
-    # A sibling has reported it meanwhile; the worker itself adds where it stands now.
-    report = gil_site.wait_report(f"/gate/{name}-victim/", "Still running after")
-    assert "this one may have waited for it" in report.text
+    # The arbiter has reported it; the worker itself adds where it stands now.
+    report = gil_site.wait_report(f"/gil/beside/{name}-victim/", "Still running after")
+    assert says in report.text
     assert "The stack is the same" not in report.text
     assert "tests/site/gates.py" in report.text
     gil_site.gate(f"{name}-victim").open()

@@ -79,6 +79,7 @@ urlpatterns = [
     path("gil/lock/<slug:name>/", gil.lock, name="gil-lock"),
     path("gil/lock-when/<slug:state>/<slug:name>/", gil.lock_when, name="gil-lock-when"),
     path("gil/in-background/<slug:name>/", gil.in_background, name="gil-in-background"),
+    path("gil/beside/<slug:name>/", gil.beside, name="gil-beside"),
     path("gil/sleeps/<slug:name>/", gil.sleeps, name="gil-sleeps"),
     path("deadlock/resolve/", deadlock.resolve, name="deadlock-resolve"),
     path("deadlock/<slug:which>/", deadlock.deadlock, name="deadlock"),

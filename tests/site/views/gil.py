@@ -17,7 +17,7 @@ from operator import call, itemgetter, not_
 from django.http import HttpRequest, HttpResponse
 
 from slowhound import recorder
-from slowhound.record import current
+from slowhound.record import current, snapshot_in_flight
 from tests.site.gates import wait_at
 from tests.site.options import SCRATCH
 
@@ -198,10 +198,21 @@ def in_background(_request: HttpRequest, name: str) -> HttpResponse:
         wait_at(name)
         until_the_hound_sleeps()
         _native_until_seen(name)
+        for record in snapshot_in_flight():
+            record.slow_after = None
         wait_at(f"{name}-over")  # one that has ended is not named
 
     threading.Thread(target=hold, name="nightly-import", daemon=True).start()
     return HttpResponse("started")
+
+
+def beside(_request: HttpRequest, name: str) -> HttpResponse:
+    """Waits at a gate; the worker's own hound looks away until such a thread has let go."""
+    record = current()
+    assert record is not None
+    record.slow_after = float("inf")
+    wait_at(name)
+    return HttpResponse("waited")
 
 
 def sleeps(_request: HttpRequest, name: str) -> HttpResponse:
