@@ -10,6 +10,7 @@ from django.core.checks import run_checks
 from django.test import Client
 from django.test.utils import override_settings
 
+from slowhound.conf import get_config
 from slowhound.config import default_dir, load, problems
 from slowhound.settings import SETTINGS
 
@@ -105,6 +106,17 @@ def test_runtime_directory_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_dir() == "/run/shop/slowhound"
     monkeypatch.delenv("RUNTIME_DIRECTORY")
     assert default_dir().endswith(f"slowhound-{os.geteuid()}")
+
+
+def test_process_that_becomes_another_user_has_that_users_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker whose arbiter is root, and has read the settings before it."""
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    with override_settings(SLOWHOUND={}):
+        assert get_config().dir.endswith(f"slowhound-{os.geteuid()}")
+        monkeypatch.setattr("os.geteuid", lambda: 12345)
+        assert get_config().dir.endswith("slowhound-12345")
 
 
 def test_django_checks_number_every_kind_of_problem() -> None:
