@@ -129,11 +129,6 @@ def signal_at(_request: HttpRequest, name: str, line: int, number: int) -> HttpR
     return HttpResponse("soon")
 
 
-def exits(_request: HttpRequest) -> HttpResponse:
-    """Ends the process."""
-    os._exit(7)
-
-
 def threads(_request: HttpRequest) -> HttpResponse:
     """The names of the process's threads."""
     return HttpResponse(",".join(sorted(thread.name for thread in threading.enumerate())))
