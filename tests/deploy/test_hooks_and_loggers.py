@@ -136,7 +136,7 @@ accesslog = "-"
 
 def test_logger_without_hooks(deploy: Deploy) -> None:
     """Logger alone, with the middleware, writes one line for each request."""
-    site = deploy(conf=ONLY_LOGGER, wired=False, worker="gthread")
+    site = deploy(conf=ONLY_LOGGER, wired=False)
     agents = [site.get(path).agent for path in ("/ok/", "/n1/", "/raise/")]
     check_once(site, agents)
     assert site.terminal(agents[1])["resp_view"] == "n1"
