@@ -40,7 +40,7 @@ def test_preloaded_application_without_the_middleware_is_recorded(serve: Launche
 
 def test_request_that_django_never_sees_has_its_event(serve: Launcher) -> None:
     """A file that WhiteNoise serves in front of Django is a request too, without a view."""
-    site = serve(app="tests.site.wsgi:static_first")
+    site = serve(worker="gthread", app="tests.site.wsgi:static_first")
     answer = site.get("/static/hello.txt")
     assert answer.text == "served without Django\n"
     event = site.terminal(answer.agent)
