@@ -26,12 +26,28 @@ PATHS = {
     "sql": "/endless-sql/",
 }
 
+# What has been told to abort has until the test makes this file to do so; Gunicorn gives it a
+# second, on a machine that has other things to do.
+KILLS_LATER = """
+import gunicorn.arbiter, os, signal
+kills = os.path.join(os.path.dirname(__file__), "kills")
+kill = gunicorn.arbiter.Arbiter.kill_worker
+def kill_worker(self, pid, sig):
+    if sig != signal.SIGKILL or os.path.exists(kills):
+        kill(self, pid, sig)
+gunicorn.arbiter.Arbiter.kill_worker = kill_worker
+"""
+
 
 @pytest.fixture(scope="module")
 def ended(deploy_module: Deploy) -> dict[str, Event]:
     """The terminal events of requests that time out at once, each in a sync worker of its own."""
     site = deploy_module(
-        workers=len(PATHS), conf=NEVER, gunicorn_args=["--preload"], middleware=False, warm=True
+        workers=len(PATHS),
+        conf=NEVER + KILLS_LATER,
+        gunicorn_args=["--preload"],
+        middleware=False,
+        warm=True,
     )
     wires = {name: site.open(path) for name, path in PATHS.items()}
     seen = {
@@ -44,6 +60,8 @@ def ended(deploy_module: Deploy) -> dict[str, Event]:
     eventually((site.scratch / "holding.held").exists, "the GIL is held")
     for each in seen.values():
         make_late(each.pid)
+    site.terminal(wires["asleep"].agent)
+    (site.scratch / "kills").touch()
     found = {name: site.terminal(wire.agent) for name, wire in wires.items()}
     check_once(site, [wire.agent for wire in wires.values()])
     for wire in wires.values():
@@ -160,7 +178,11 @@ gunicorn.arbiter.Arbiter.kill_worker = kill_worker
 def test_worker_that_holds_its_gil_has_as_long_to_end_as_without_slowhound(deploy: Deploy) -> None:
     """A child that looks at it wakes the arbiter, which does not kill any earlier for that."""
     site = deploy(
-        workers=2, conf=NEVER + KILLS, gunicorn_args=["--preload"], settings={"SLOW_AFTER": 2.0}
+        workers=2,
+        conf=NEVER + KILLS,
+        gunicorn_args=["--preload"],
+        settings={"SLOW_AFTER": 2.0},
+        warm=True,
     )
     site.gate("held").open()  # its hound shall have no time to report it
     wire = site.open("/holding/held/")
@@ -172,27 +194,16 @@ def test_worker_that_holds_its_gil_has_as_long_to_end_as_without_slowhound(deplo
     assert event["event_type"] == "timeout"
     lines = [line.split() for line in (site.scratch / "kills").read_text().splitlines()]
     assert [int(number) for number, _ in lines] == [signal.SIGABRT, signal.SIGKILL]
-    # Gunicorn looks for workers to kill once a second.
-    assert float(lines[1][1]) - float(lines[0][1]) >= 0.9
+    # A second, in which Gunicorn looks again by itself; 0.02 where the child's end has it look.
+    assert float(lines[1][1]) - float(lines[0][1]) >= 0.5
     assert event["report"]
     assert event["gil_hold_est"] <= event["resp_time"]
-
-
-# What has been told to abort has all the time it needs to end.
-NO_KILLS = """
-import gunicorn.arbiter, signal
-kill = gunicorn.arbiter.Arbiter.kill_worker
-def kill_worker(self, pid, sig):
-    if sig != signal.SIGKILL:
-        kill(self, pid, sig)
-gunicorn.arbiter.Arbiter.kill_worker = kill_worker
-"""
 
 
 def test_request_that_ends_while_gunicorn_aborts_its_worker(deploy: Deploy) -> None:
     """The abort finds its event half made: there is that one, and no other of the timeout."""
     site = deploy(
-        conf=NEVER + NO_KILLS,
+        conf=NEVER + KILLS_LATER,
         gunicorn_args=["--preload"],
         instrumenters=True,
         django={"WAITS_FOR_ABORT": True},
