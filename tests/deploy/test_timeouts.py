@@ -14,7 +14,7 @@ from tests.harness.accounts import (
     counted,
     terminal_events,
 )
-from tests.harness.late import NEVER, in_flight, make_late
+from tests.harness.late import KILLS_LATER, NEVER, in_flight, let_kill, make_late
 from tests.harness.recorded import Event
 from tests.harness.sources import loc
 from tests.harness.waiting import eventually
@@ -25,18 +25,6 @@ PATHS = {
     "holding": "/holding/holding/",
     "sql": "/endless-sql/",
 }
-
-# What has been told to abort has until the test makes this file to do so; Gunicorn gives it a
-# second, on a machine that has other things to do.
-KILLS_LATER = """
-import gunicorn.arbiter, os, signal
-kills = os.path.join(os.path.dirname(__file__), "kills")
-kill = gunicorn.arbiter.Arbiter.kill_worker
-def kill_worker(self, pid, sig):
-    if sig != signal.SIGKILL or os.path.exists(kills):
-        kill(self, pid, sig)
-gunicorn.arbiter.Arbiter.kill_worker = kill_worker
-"""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +49,7 @@ def ended(deploy_module: Deploy) -> dict[str, Event]:
     for each in seen.values():
         make_late(each.pid)
     site.terminal(wires["asleep"].agent)
-    (site.scratch / "kills").touch()
+    let_kill(site)
     found = {name: site.terminal(wire.agent) for name, wire in wires.items()}
     check_once(site, [wire.agent for wire in wires.values()])
     for wire in wires.values():

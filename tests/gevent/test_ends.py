@@ -14,12 +14,10 @@ from tests.harness.accounts import (
     counted,
 )
 from tests.harness.client import Wire
+from tests.harness.late import KILLS_LATER, NEVER, let_kill, make_late
 from tests.harness.recorded import Event
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
-
-# A worker has this long to show itself, from its fork on: its application is loaded before.
-TIMES_OUT = {"gunicorn_args": ["--preload", "--timeout", "3"]}
 
 
 def in_flight(site: Site, gate: str) -> dict[str, Wire]:
@@ -67,20 +65,21 @@ def test_greenlet_that_blocks_for_too_long_is_aborted_and_the_others_go_on(
     greenlets: Greenlets,
 ) -> None:
     """The culprit times out where it blocks; what only waited is answered, or killed in the end."""
-    site = greenlets(conf="graceful_timeout = 2", **TIMES_OUT)
-    site.get("/fast/")  # imports the views
+    site = greenlets(conf=f"graceful_timeout = 5\n{NEVER}{KILLS_LATER}")
     answered = site.start("/waits/in_sleep/answered/?ticket=any")
     left = site.open("/waits/in_sleep/left/?ticket=any")
     for name in ("answered", "left"):
         site.gate(name).wait_entered()
     culprit = site.open("/block/never/")
     eventually((site.scratch / "never.begun").exists, "it blocks")
+    make_late(site.worker_pids()[0])
     site.gate("answered").open()  # which it sees when nobody blocks any more
     event = site.terminal(culprit.agent)
     assert (event["event_type"], event["resp_outcome"]) == ("timeout", "timeout")
     assert event["timeout_cause_loc"].startswith("tests/gevent/views.py:")
     assert event["timeout_stack_age"] == 0
     assert answered.result().status == 200
+    let_kill(site)
     check_once(site, [answered.result().agent, left.agent, culprit.agent])
     assert site.terminal(answered.result().agent)["resp_outcome"] == "ok"
     assert site.terminal(left.agent)["resp_outcome"] in ("killed", "timeout")
@@ -91,10 +90,12 @@ def test_greenlet_that_blocks_for_too_long_is_aborted_and_the_others_go_on(
 
 def test_worker_that_can_only_be_killed_when_it_times_out(greenlets: Greenlets) -> None:
     """C code that holds the GIL with SIGABRT blocked ends all the requests of its worker."""
-    site = greenlets(**TIMES_OUT)
-    site.get("/fast/")  # imports the views
+    site = greenlets(conf=NEVER)
     wires = in_flight(site, "robbed")
-    wires["holding"] = site.open("/holding/")
+    wires["holding"] = site.open("/holding/holding/")
+    site.gate("holding").open()
+    eventually((site.scratch / "holding.held").exists, "the GIL is held")
+    make_late(site.worker_pids()[0])
     assert kinds(ended(site, wires)) == {("timeout", "timeout")}
     check_boxes_are_of_the_living(site)
 

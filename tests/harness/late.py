@@ -13,6 +13,17 @@ from tests.harness.waiting import eventually
 
 # Seconds: far longer than any of these tests, which need not race against it.
 NEVER = "timeout = 300\n"
+# What has been told to abort has until `let_kill` to do so. Gunicorn gives it a second, on a
+# machine that has other things to do.
+KILLS_LATER = """
+import gunicorn.arbiter, os, signal
+kills = os.path.join(os.path.dirname(__file__), "kills")
+kill = gunicorn.arbiter.Arbiter.kill_worker
+def kill_worker(self, pid, sig):
+    if sig != signal.SIGKILL or os.path.exists(kills):
+        kill(self, pid, sig)
+gunicorn.arbiter.Arbiter.kill_worker = kill_worker
+"""
 
 
 def make_late(pid: int) -> None:
@@ -26,6 +37,11 @@ def make_late(pid: int) -> None:
             os.utime(link, (1, 1))  # of the clock that began when the machine did
             return
     raise AssertionError(f"{pid} has no heartbeat")
+
+
+def let_kill(site: Site) -> None:
+    """From now on the arbiter of a site with KILLS_LATER kills what does not end."""
+    (site.scratch / "kills").touch()
 
 
 class InFlight(NamedTuple):

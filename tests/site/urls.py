@@ -64,7 +64,6 @@ urlpatterns = [
     path("started/<slug:name>/<str:seconds>/", deaths.started, name="started"),
     path("deaf/<slug:gate>/", deaths.deaf, name="deaf"),
     path("harakiri/<slug:gate>/", deaths.harakiri, name="harakiri"),
-    path("holding/", deaths.holding, name="holding"),
     path("holding/<slug:gate>/", deaths.holding_from, name="holding-from"),
     path("endless-sql/", deaths.endless_sql, name="endless-sql"),
     path("main-stuck/<slug:gate>/", deaths.main_stuck, name="main-stuck"),

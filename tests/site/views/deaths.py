@@ -51,17 +51,11 @@ def harakiri(_request: HttpRequest, gate: str) -> HttpResponse:
     return HttpResponse("not killed")
 
 
-def holding(_request: HttpRequest) -> HttpResponse:
-    """C code that holds the GIL, with SIGABRT blocked."""
-    # The watchdog looks four times a second, at what is older than a fifth.
-    time.sleep(0.6)  # mark: seen
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGABRT])
-    ctypes.PyDLL(None).sleep(LONG)  # mark: holding
-    return HttpResponse("let go")
-
-
 def holding_from(_request: HttpRequest, gate: str) -> HttpResponse:
-    """The same, from a moment that the test chooses and learns of: it makes a file."""
+    """C code that holds the GIL, with SIGABRT blocked.
+
+    It does from a moment on that the test chooses and learns of: it makes a file.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGABRT])
     wait_at(gate)  # mark: seen at the gate
     libc = ctypes.PyDLL(None)
