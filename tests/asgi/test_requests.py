@@ -19,7 +19,7 @@ from tests.harness.asgi_servers import BY_NAME, SERVERS, Asgi, AsgiLauncher
 from tests.harness.client import exchange, new_agent, without_date
 from tests.harness.recorded import TERMINAL
 from tests.harness.site import Site
-from tests.harness.waiting import eventually
+from tests.harness.stopped import stopped
 
 # Path, status, bytes of body (None: whatever came), outcome.
 WHOLE: list[tuple[str, int, int | None, str]] = [
@@ -295,20 +295,10 @@ def over_http2(site: Site) -> None:
 @only("uvicorn-2")
 def test_both_workers_record(site: Site) -> None:
     """Each worker process has a recorder and a segment of its own."""
-    eventually(
-        lambda: pids_of(site) > 1 or ask(site),
-        "events of two workers",
-    )
+    first = site.event("/quick/")["pid"]
+    with stopped([first]):
+        assert site.event("/quick/")["pid"] != first
     assert len({path.name.split("-")[1] for path in site.dir.glob("events/*.jsonl")}) == 2
-
-
-def pids_of(site: Site) -> int:
-    return len({event["pid"] for event in site.events()})
-
-
-def ask(site: Site) -> None:
-    """One more request, and nothing said of who answers it."""
-    site.get("/quick/")
 
 
 def unlike(raw: bytes) -> bytes:

@@ -21,6 +21,7 @@ from tests.harness.accounts import (
 from tests.harness.process import in_session
 from tests.harness.recorded import Event
 from tests.harness.site import Site
+from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
 MARKS = """\
@@ -133,9 +134,14 @@ def test_usr2(deploy: Deploy) -> None:
     try:
         eventually(lambda: len(site.children_of(arbiter)) == 1, "its worker")
         new = site.children_of(arbiter)
-        by_new = event_that(site, "one by the new", lambda found: found["pid"] in new)
+        with stopped(old):
+            by_new = site.event("/ok/")
+        assert by_new["pid"] in new
         assert by_new["g_w_count"] == 1  # its own workers, not those of both
-        event_that(site, "one by the old", lambda found: found["pid"] in old)
+        with stopped(new):
+            by_old = site.event("/ok/")
+        assert by_old["pid"] in old
+        check_once(site, [by_new["req_user_agent"], by_old["req_user_agent"]])
         os.kill(new[0], signal.SIGKILL)
         eventually(
             lambda: len(set(site.children_of(arbiter)) - {new[0]}) == 1,

@@ -11,8 +11,10 @@ from io import StringIO
 import pytest
 
 from slowhound.cli import main
+from tests.harness.accounts import boxes, check_boxes_are_of_the_living
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
+from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
 
@@ -33,6 +35,19 @@ def is_slow(site: Site, path: str) -> bool:
     return site.event(path).get("slow_after") is not None
 
 
+def wait_for_each(site: Site, threshold: float | None) -> None:
+    """Until a request that takes a little is slow after so many seconds in each worker."""
+    check_boxes_are_of_the_living(site)
+    pids = {int(name.partition("-")[0]) for name in boxes(site)}
+    assert len(pids) == 2
+    for pid in pids:
+        with stopped(pids - {pid}):
+            eventually(
+                lambda: site.event("/sleep/0.2/").get("slow_after") == threshold,
+                f"a threshold of {threshold} in {pid}",
+            )
+
+
 @pytest.fixture(scope="module")
 def both(serve_module: Launcher) -> Site:
     """Two workers."""
@@ -45,30 +60,14 @@ def site(both: Site) -> Iterator[Site]:
     """The same, with its own thresholds before and after."""
     yield both
     watch(both, "--off")
-    seen: set[int] = set()
-
-    def everywhere() -> bool:
-        event = both.event("/sleep/0.2/")
-        if event.get("slow_after") is None:
-            seen.add(event["pid"])
-        return seen == set(both.worker_pids())
-
-    eventually(everywhere, "the old threshold in each worker")
+    wait_for_each(both, None)
 
 
 def test_threshold_is_lowered_in_every_running_worker(site: Site) -> None:
     """Without a restart; the report comes while the request still runs."""
     assert not is_slow(site, "/sleep/0.2/")
     set_threshold(site, "0.1", "10m")
-    slow: set[int] = set()
-
-    def everywhere() -> bool:
-        event = site.event("/sleep/0.2/")
-        if event.get("slow_after") == 0.1:
-            slow.add(event["pid"])
-        return slow == set(site.worker_pids())
-
-    eventually(everywhere, "a slow request in each worker")
+    wait_for_each(site, 0.1)
     gate = site.gate("reported")
     answer = site.start("/gate/reported/")
     assert site.wait_report("/gate/reported/")
@@ -107,8 +106,8 @@ def test_worker_that_starts_later_has_it_too(site: Site) -> None:
     first = set(site.worker_pids())
     os.kill(min(first), signal.SIGTERM)
     eventually(lambda: set(site.worker_pids()) - first, "a new worker")
-    found = eventually(
-        lambda: event if (event := site.event("/sleep/0.2/"))["pid"] not in first else None,
-        "an answer of the new one",
-    )
+    eventually(lambda: min(first) not in site.worker_pids(), "the end of the old one")
+    with stopped({max(first)}):
+        found = site.event("/sleep/0.2/")
+    assert found["pid"] not in first
     assert found["slow_after"] == 0.1
