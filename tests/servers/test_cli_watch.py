@@ -35,7 +35,7 @@ def is_slow(site: Site, path: str) -> bool:
     return site.event(path).get("slow_after") is not None
 
 
-def wait_for_each(site: Site, threshold: float | None) -> None:
+def wait_for_each(site: Site, threshold: float | None, path: str = "/sleep/0.2/") -> None:
     """Until a request that takes a little is slow after so many seconds in each worker."""
     check_boxes_are_of_the_living(site)
     pids = {int(name.partition("-")[0]) for name in boxes(site)}
@@ -43,7 +43,7 @@ def wait_for_each(site: Site, threshold: float | None) -> None:
     for pid in pids:
         with stopped(pids - {pid}):
             eventually(
-                lambda: site.event("/sleep/0.2/").get("slow_after") == threshold,
+                lambda: site.event(path).get("slow_after") == threshold,
                 f"a threshold of {threshold} in {pid}",
             )
 
@@ -80,7 +80,7 @@ def test_threshold_is_lowered_in_every_running_worker(site: Site) -> None:
 def test_threshold_of_one_view_is_for_this_one(site: Site) -> None:
     """All others keep theirs."""
     set_threshold(site, "0.1", "10m", "--view", "nap")
-    eventually(lambda: is_slow(site, "/nap/0.2/"), "a slow nap")
+    wait_for_each(site, 0.1, "/nap/0.2/")
     assert not is_slow(site, "/sleep/0.2/")
 
 
