@@ -8,8 +8,8 @@ from bench.samplers import inclusive
 
 pytestmark = [pytest.mark.slow]
 # Points. With fifteen other processes beside it on two CPUs none was further off than 5.3; one that
-# counts its samples, where one call holds the GIL, is wrong by half.
-GENEROUS = 20.0
+# counts its samples, where one call holds the GIL, is wrong by 50.
+GENEROUS = 40.0
 
 
 @pytest.mark.parametrize("name", ["mixed", "one long C call", "asyncio gather"])

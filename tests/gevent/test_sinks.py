@@ -53,7 +53,7 @@ def test_mail_goes_out_while_a_greenlet_blocks_the_hub(greenlets: Greenlets) -> 
 
 
 def test_what_is_queued_goes_out_when_the_worker_stops(greenlets: Greenlets) -> None:
-    """Each of many reports of one moment is mailed, the last ones at the stop."""
+    """Each of many reports of one moment is mailed, or kept where the stop had no time for it."""
     with smtp_server() as mailbox:
         settings = {"SLOW_AFTER": 0.2, "SINKS": [EMAIL], "REPORT_LIMIT": None}
         site = greenlets(settings=settings, django=django(mailbox))
@@ -66,7 +66,9 @@ def test_what_is_queued_goes_out_when_the_worker_stops(greenlets: Greenlets) -> 
         ids = {
             mail.message["Message-ID"].removeprefix("<end.").strip("<") for mail in mailbox.mails
         }
-        assert len(ids) == len(agents)
+        kept = list(site.dir.glob("delivery/*.due"))
+        assert 0 < len(ids) <= len(agents)
+        assert len(ids) + len(kept) >= len(agents)
 
 
 def test_sink_that_hangs_holds_up_no_greenlet(greenlets: Greenlets) -> None:

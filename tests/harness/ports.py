@@ -6,10 +6,11 @@ import itertools
 import os
 import socket
 
-# Below those that the kernel gives to whoever asks for any (from 32768 on). Each process of the
-# tests begins at a place of its own.
-LOWEST, COUNT = 10_000, 20_000
-_next = itertools.count(os.getpid() * 101)
+# Below those that the kernel gives to whoever asks for any (from 32768 on). Each process of one run
+# begins far from the others, and each run at a place of its own.
+LOWEST, COUNT, APART = 10_000, 20_000, 5_000
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_next = itertools.count(_worker * APART + os.getpid() * 101 % APART)
 
 
 def unused_port() -> int:

@@ -120,9 +120,7 @@ class Process:
         """End everything it started; fail when it did not end by itself."""
         try:
             self.stop()
-            eventually(
-                self._gone, f"session {self.pid} is empty", deadline=5, transcript=self.transcript
-            )
+            eventually(self._gone, f"session {self.pid} is empty", transcript=self.transcript)
         finally:
             self._kill()
 

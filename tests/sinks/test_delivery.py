@@ -256,6 +256,13 @@ def test_failed_report_is_tried_again_with_the_same_id(deliver: Make) -> None:
     assert losses.dropped == 0
 
 
+def test_dead_sink_is_told_of_once(deliver: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """And not again with each try."""
+    deliver("Fails").put(slow_report(1))
+    eventually(lambda: len(Fails.tried) >= 3, "three tries")
+    assert sum("Fails failed" in each for each in caplog.messages) == 1
+
+
 def test_one_dead_sink_does_not_stop_the_others(deliver: Make, tmp_path: Path) -> None:
     """The good one has each report once; what the dead one lacks waits for it alone."""
     Keeps.go.set()

@@ -54,6 +54,7 @@ def test_events_metrics_and_spans_arrive(serve: Launcher, protocol: str, worker:
         (report,) = wait_for(site, "the report", lambda: of_gate(received, "slowhound.report"))
         site.gate("otel").open()
         ended = site.terminal(answer.result().agent)
+        wait_for(site, "its end", lambda: len(received.named("slowhound.request")) == 6)
         assert site.stop() == 0
         requests = received.named("slowhound.request")
         assert len(requests) == 6

@@ -51,6 +51,18 @@ def test_slow_request_is_one_event_of_its_own_trace(
     (event,) = wait_ours(site, project)
     site.gate("sentry").open()
     ended = site.terminal(answer.result().agent)
+
+    def of_its_trace() -> list[dict[str, Any]]:
+        ids = [each["contexts"]["trace"]["trace_id"] for each in project.transactions]
+        pairs = zip(project.transactions, ids, strict=True)
+        return [each for each, trace_id in pairs if trace_id == ended["trace_id"]]
+
+    def how_it_ended() -> bool:
+        return any("finished.txt" in each.attachments for each in project.envelopes)
+
+    # Before the stop, which waits for two seconds and no longer.
+    eventually(of_its_trace, "its transaction", transcript=site.process.transcript)
+    eventually(how_it_ended, "how it ended", transcript=site.process.transcript)
     assert site.stop() == 0
     assert event["transaction"] == "/gate/<slug:gate>/"
     (exception,) = event["exception"]["values"]
@@ -63,17 +75,11 @@ def test_slow_request_is_one_event_of_its_own_trace(
     assert project.ours()
     assert "hunter2" not in json.dumps(project.ours())
     assert event["contexts"]["trace"]["trace_id"] == ended["trace_id"]
-    transactions = [
-        each
-        for each in project.transactions
-        if each["contexts"]["trace"]["trace_id"] == ended["trace_id"]
-    ]
-    assert len(transactions) == 1
+    (transaction,) = of_its_trace()
     # Older versions of the library have spans around middleware by default, and are within one.
-    spans = [transactions[0]["contexts"]["trace"], *transactions[0]["spans"]]
+    spans = [transaction["contexts"]["trace"], *transaction["spans"]]
     assert ended["span_id"] in {each["span_id"] for each in spans}
     assert len(project.events) == 1
-    assert any("finished.txt" in each.attachments for each in project.envelopes)
 
 
 def test_error_is_sentrys_alone(serve: Launcher, project: Project) -> None:

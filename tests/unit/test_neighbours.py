@@ -14,6 +14,7 @@ from slowhound import neighbours
 from slowhound.boxes import BoxState
 from slowhound.frames import Frame
 from slowhound.gil.reading import Reading
+from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.neighbours import Neighbour
 from slowhound.reported import Reported, tell, told
 from tests.harness.stuck import STUCK, Case, process
@@ -53,7 +54,7 @@ def wait_for_report(case: Case, neighbour: Neighbour, clock: Later) -> list[floa
     state: BoxState = case.wait_unresponsive()
     ages: list[float] = []
     begun = state.heartbeat / 1e9
-    clock.at = time.monotonic()
+    clock.at = begun + UNRESPONSIVE_AFTER + 0.1  # however late it is
     while not neighbour.look(state):
         ages.append(clock.at - begun)
         assert ages[-1] < 200

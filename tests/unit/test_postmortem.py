@@ -71,8 +71,10 @@ def test_each_request_of_a_dead_process_has_its_event(tmp_path: Path) -> None:
     _, (path,) = survey(str(tmp_path))
     with dead_box(path) as state:
         assert state is not None
-        death = Death.of_status(signal.SIGKILL, timed_out=False)
+        began = json.loads(state.pending[0].who)["started"]
+        death = Death("signal", "SIGKILL", began + 40)
         first, second = events(state, death, lambda req_id: False)
+        query_began = state.pending[0].query_began / 1e9
     assert (first["event_type"], first["crash_cause"], first["crash_signal"]) == (
         "crash",
         "signal",
@@ -80,7 +82,8 @@ def test_each_request_of_a_dead_process_has_its_event(tmp_path: Path) -> None:
     )
     assert (first["req_path"], first["pid"], first["resp_outcome"]) == ("/orders/0/", pid, "killed")
     assert first["crash_sql"] == "SELECT * FROM t WHERE name = ?"
-    assert first["crash_sql_time"] >= 0
+    assert first["resp_time"] == pytest.approx(40)
+    assert first["crash_sql_time"] == pytest.approx(began + 40 - query_began)
     assert (first["resp_view"], second["resp_view"]) == ("shop:order", "shop:order")
     assert "crash_sql" not in second
     assert "<module>" in first["crash_stack"]
