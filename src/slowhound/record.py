@@ -169,6 +169,11 @@ class Record:
         return getattr(getattr(self.request, "resolver_match", None), "view_name", None)
 
     @property
+    def is_resolved(self) -> bool:
+        """True once Django has resolved the URL; of one that has no view it never has."""
+        return getattr(self.request, "resolver_match", None) is not None
+
+    @property
     def route(self) -> str | None:
         """The URL pattern that matched, once the URL is resolved."""
         return getattr(getattr(self.request, "resolver_match", None), "route", None)

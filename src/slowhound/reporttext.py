@@ -127,11 +127,20 @@ def others_text(others: list[str]) -> str:
     return "Other requests in flight in this worker:\n" + "\n".join(others)
 
 
+def _path(record: Record) -> str:
+    if record.kind == "request" and not record.is_resolved:
+        return "(its URL is not resolved yet)"
+    return one_line(record.path)
+
+
 def describe_others(record: Record, records: list[Record], now: float) -> list[str]:
-    """One line for each other request, oldest first, bounded."""
+    """One line for each other request, oldest first, bounded.
+
+    What a URL holds under a secret name is known when it is resolved; until then it is not shown.
+    """
     rest = sorted((each for each in records if each is not record), key=lambda each: each.started)
     rows = [
-        f"  {each.age(now):9.3f} s  {one_line(each.method)} {one_line(each.path)}"
+        f"  {each.age(now):9.3f} s  {one_line(each.method)} {_path(each)}"
         f"  {one_line(each.view or '-')}  {each.id}"
         for each in rest[:SHOWN_OTHERS]
     ]

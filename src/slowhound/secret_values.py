@@ -1,6 +1,7 @@
 """Values that are secret whatever they are called: tokens, keys, cards, addresses with a password.
 
-Everything here takes time in proportion to the text: repetitions are possessive or bounded.
+Everything here takes time in proportion to the text: repetitions are possessive or bounded. Why no
+group is possessive is in ``sqlshape``.
 """
 
 from __future__ import annotations

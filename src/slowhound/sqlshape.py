@@ -9,26 +9,28 @@ SQL_LIMIT = 500
 STATEMENT_LIMIT = 4000
 
 
+# No group is possessive: before Python 3.11.5 such a one takes wrong ways (gh-106052). Nor need it
+# be: the next character tells the only way through each, so going back finds nothing.
 def _comment(depth: int) -> str:
     """PostgreSQL's comments nest; beyond this depth all of the rest is one."""
     inner = _comment(depth - 1) if depth else r"/\*.*"
-    return rf"/\*(?:[^*/]|\*(?!/)|/(?!\*)|{inner})*+(?:\*/|\Z)"
+    return rf"/\*(?:[^*/]++|\*(?!/)|/(?!\*)|{inner})*(?:\*/|\Z)"
 
 
-_DOUBLE = r'"(?:[^"\\]|""|\\.)*+(?:"|\Z)'
+_DOUBLE = r'"(?:[^"\\]++|""|\\.|\\\Z)*(?:"(?!")|\Z)'
 _LITERALS = (
     # Comments. Then what stands in double quotes where a value is expected: MySQL and SQLite take
     # it for text. Names in quotes stay; what is too odd for a name does not.
     rf"(?P<comment>{_comment(3)}|--[^\n]*+)"
     r"|(?P<before>(?:[=<>]|\b(?:LIKE|REGEXP|VALUES|IN)\b)\s{0,9}\(?\s{0,9})"
-    rf"(?:{_DOUBLE}(?!\s{{0,9}}[.(])(?:\s{{0,9}},\s{{0,9}}(?=\")))*+{_DOUBLE}(?!\s{{0,9}}[.(])"
+    rf"(?:{_DOUBLE}\s{{0,9}},\s{{0,9}}(?=\"))*{_DOUBLE}(?!\s{{0,9}}(?:[.(]|,\s{{0,9}}\"))"
     r'|(?P<name>"[A-Za-z_][\w$]{0,63}")'
     rf"|{_DOUBLE}|(?P<ticks>`[^`]*+`)"
     # Strings: Oracle's q'[..]', E'..', those of all others, $$..$$.
     r"|\b[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{.*?(?:\}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)"
     r"|(?P<mark>[^\s\w]).*?(?:(?P=mark)'|\Z))"
-    r"|\b[eE]'(?:[^'\\]|''|\\.?)*+(?:'|\Z)"
-    r"|(?:\b(?:[nNbBxX]|[uU]&|_\w{1,30}))?'(?:%s)*+(?:'|(?P<open>\Z))"
+    r"|\b[eE]'(?:[^'\\]++|''|\\.|\\\Z)*(?:'|\Z)"
+    r"|(?:\b(?:[nNbBxX]|[uU]&|_\w{1,30}))?'(?:%s)*(?:'|(?P<open>\Z))"
     r"|\$(?P<tag>(?:[A-Za-z_]\w{0,62})?)\$.*?(?:\$(?P=tag)\$|\Z)"
     # Placeholders, numbers, and the rows after a COPY.
     r"|%%s|%%\(\w+\)s|[$?]\d++|(?<![\w$.])\.?\d[\w.]*+(?:(?<=[eE])[+-]\d++)?"
@@ -37,10 +39,10 @@ _LITERALS = (
 # A backslash before a quote ends the text by the SQL standard, and does not in MySQL.
 _STANDARD, _WITH_BACKSLASH = (
     re.compile(_LITERALS % string, re.DOTALL | re.IGNORECASE)
-    for string in (r"[^']|''", r"[^'\\]|''|\\.?")
+    for string in (r"[^']++|''", r"[^'\\]++|''|\\.|\\\Z")
 )
 _LISTS = re.compile(
-    r"\(\s?\?(?:\s?,\s?\?)*+\s?(?:\)|\Z)(?:\s?,\s?\(\s?\?(?:\s?,\s?\?)*+\s?(?:\)|\Z))*+"
+    r"\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z)(?:\s?,\s?\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z))*"
 )
 _double_quotes_are_text = False
 

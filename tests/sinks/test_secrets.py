@@ -219,9 +219,12 @@ def busy(run: Run, site: Site, otlp: Received) -> None:
         given = {**headers(number, ""), **form}
         site._threads.submit(site.request, "POST", f"/{view}/{view}/", given, body)
         site.gate(view).wait_entered()
-    # Only now, so that each report shows the stack and the variables at the gate.
-    done = slowhound("watch", site.dir, "--slow-after", "0.1", "--for", "10m")
-    assert done.returncode == 0, done.stderr
+    # Only now, so that each report shows the stack and the variables at the gate; and by view, so
+    # that none is of a URL which is not resolved yet.
+    for view in ("leak", "posted", "posted-all"):
+        watched = ("--view", view, "--slow-after", "0.1", "--for", "10m")
+        done = slowhound("watch", site.dir, *watched)
+        assert done.returncode == 0, done.stderr
     eventually(
         lambda: len(site.reports()) >= len(KINDS) + 2,
         "a report of each request",

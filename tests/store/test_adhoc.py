@@ -44,6 +44,8 @@ ON_DUCKDB = [
     "pragma database_list /* SELECT * FROM pragma_database_list; */",
     "/* SELECT */ (PRAGMA show_tables)",
     "-- SELECT\nPRAGMA version",
+    "/* SELECT */ PRAGMA version /* */ SELECT 1",
+    "/* /* */ SELECT 1 */ PRAGMA version",
     "; PRAGMA database_list",
     "PRAGMA database_list; SELECT 1",
     "PRAGMA enable_external_access",

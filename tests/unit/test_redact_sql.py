@@ -31,6 +31,7 @@ SHAPES = [
     ("COPY t (a) FROM STDIN WITH CSV; 1,secret\n2,secret", "COPY t (a) FROM STDIN WITH CSV;?"),
     ("SELECT 'secret", "SELECT ?"),
     ("SELECT 'secret\\", "SELECT ?"),
+    ('SELECT "secret\\', "SELECT ?"),
     ("SELECT $a$it's $$ secret$a$, $$secret", "SELECT ?, ?"),
     ("SELECT ?1, :1, $1, %s, %(secret)s", "SELECT ?, :?, ?, ?, ?"),
     ("SET PASSWORD FOR ada = 'secret'", "SET PASSWORD FOR ada = ?"),
@@ -38,6 +39,7 @@ SHAPES = [
     # Only one of the two can be a whole statement.
     (r"SELECT 'a\' FROM t WHERE x = 'secret'", "SELECT ? FROM t WHERE x = ?"),
     # Names stay.
+    ('SELECT x IN ("a", "t"."b")', 'SELECT x IN ("a", "t"."b")'),
     (
         'UPDATE "t" SET "n" = ("t"."n" + 1), "m" = %s WHERE "t"."id" IN (1, 2)',
         'UPDATE "t" SET "n" = ("t"."n" + ?), "m" = ? WHERE "t"."id" IN (?)',

@@ -35,9 +35,10 @@ KNOWN = [field.name for field in FIELDS]
 WORTH_IT = 8 * 1024**2
 TRIES = 6
 # How a question begins, behind remarks. DuckDB 1.x puts SELECTs of its own in the place of PRAGMA
-# and IMPORT DATABASE while it parses, out of files if need be: those never get so far.
+# and IMPORT DATABASE while it parses, out of files if need be: those never get so far. Nor does a
+# remark within a remark: where that ends, DuckDB may see otherwise.
 QUESTION = re.compile(
-    r"(?:\s|\(|--[^\n]*+|/\*(?s:.*?)\*/)*+"
+    r"(?:\s|\(|--[^\n]*+|/\*(?:[^*/]++|\*(?!/)|/(?!\*))*\*/)*"
     r"(?:SELECT|WITH|FROM|VALUES|TABLE|DESCRIBE|SUMMARIZE|SHOW)\b",
     re.IGNORECASE,
 )

@@ -1,0 +1,21 @@
+"""What a report says beside the stack."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+from slowhound.record import Record
+from slowhound.reporttext import describe_others
+
+
+def test_path_of_another_request_is_shown_when_its_url_is_resolved() -> None:
+    """Only then it is known what of it is secret by its name in the route."""
+    now = time.monotonic()
+    slow, early, known = (Record("GET", f"/reset/{name}/", now) for name in ("a", "token", "b"))
+    early.request = SimpleNamespace(resolver_match=None)
+    known.request = SimpleNamespace(resolver_match=SimpleNamespace(view_name="reset"))
+    first, second = describe_others(slow, [slow, early, known], now)
+    assert "token" not in first
+    assert "GET (its URL is not resolved yet)  -" in first
+    assert "GET /reset/b/  reset" in second
