@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -23,6 +24,11 @@ SERVER_TESTS = ("servers", "faults", "deploy", "compat")
 HERE = Path(__file__).parent
 ROOT_FIXTURES = {"tmpfs", "immutable", "foreign", "unprivileged"}
 
+# What the shell says to each Python would be a condition of the tests: standard output without a
+# buffer hides lines that come too late.
+for _name in [each for each in os.environ if each.startswith("PYTHON")]:
+    if _name != "PYTHONPATH":
+        del os.environ[_name]
 in_process.configure()
 # A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

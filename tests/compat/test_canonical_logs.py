@@ -114,6 +114,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
             "PYTHONPATH": os.pathsep.join(each for each in paths if each),
             "DJANGO_SETTINGS_MODULE": "settings",
             "RECORD": str(folder / "record"),
+            # The original's line of a partial failure would come when the worker ends.
+            **({"PYTHONUNBUFFERED": "1"} if package == ORIGINAL else {}),
             **env,
         }
         argv = [sys.executable, "-m", "gunicorn", "-c", "config.py", "-b", "127.0.0.1:0"]
