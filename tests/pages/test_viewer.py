@@ -250,6 +250,18 @@ def test_from_a_report_to_its_request_and_back(open_page: Any) -> None:
         expect(page.locator("h2", has_text="Other requests in flight")).to_be_visible()
 
 
+def test_menu_shows_the_page_that_is_open(open_page: Any) -> None:
+    """Also the last one on a phone, where the menu is wider than the page."""
+    with open_page("ask/?q=n1", **PHONE) as page:
+        menu, here = (
+            "document.querySelector('.top nav')",
+            "document.querySelector('[aria-current]')",
+        )
+        assert page.evaluate(f"{menu}.scrollWidth > {menu}.clientWidth")
+        assert page.evaluate(f"{here}.getBoundingClientRect().right <= innerWidth")
+        assert page.evaluate(f"{here}.getBoundingClientRect().left >= 0")
+
+
 def test_all_can_be_reached_by_keyboard(open_page: Any) -> None:
     """The first stop is the way past the menu; each stop can be seen."""
     with open_page("views/") as page:

@@ -207,7 +207,17 @@ function filters() {
   }
 }
 
-document.querySelector(".top [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// On a phone the menu is wider than the page. Not by scrollIntoView(): Chromium 156 has the first Tab
+// begin there, so that the way past the menu is not met.
+function showWhereInMenu() {
+  const here = document.querySelector(".top [aria-current]");
+  const menu = here?.closest("nav");
+  if (!menu) return;
+  const [inner, outer] = [here, menu].map((each) => each.getBoundingClientRect());
+  menu.scrollLeft += inner.left + inner.width / 2 - (outer.left + outer.width / 2);
+}
+
+showWhereInMenu();
 if (window.uPlot) charts();
 live();
 copying();
