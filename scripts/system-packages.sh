@@ -83,6 +83,12 @@ have_flamegraph() {
 
 install_flamegraph() { apt_install libdevel-nytprof-perl; }
 
+have_chattr() {
+    command -v chattr >/dev/null 2>&1
+}
+
+install_chattr() { apt_install e2fsprogs; }
+
 install_wrk() { apt_install wrk; }
 
 install_tmux() { apt_install tmux; }
@@ -91,6 +97,7 @@ case "${1:-}" in
 test)
     need compiler "the tests under uWSGI will be skipped"
     need postgres "the tests marked postgres will be skipped"
+    need chattr "the tests with an immutable folder will be skipped"
     need tmux "the tests of slowhound top will be skipped"
     need chromium "the tests of pages will be skipped"
     need flamegraph "the test with Brendan Gregg's flamegraph.pl will be skipped"
