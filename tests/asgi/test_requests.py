@@ -20,6 +20,7 @@ from tests.harness.client import exchange, new_agent, without_date
 from tests.harness.recorded import TERMINAL
 from tests.harness.site import Site
 from tests.harness.stopped import stopped
+from tests.harness.waiting import eventually
 
 # Path, status, bytes of body (None: whatever came), outcome.
 WHOLE: list[tuple[str, int, int | None, str]] = [
