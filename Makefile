@@ -15,12 +15,14 @@ UPDATE_ARGS ?=
 # Where no bytecode is kept, pytest compiles all tests anew in each of its processes (3 times 5 s of
 # a CPU), and each server that a test starts compiles slowhound.
 unexport PYTHONDONTWRITEBYTECODE
+# Texts and paths are UTF-8, whatever the locale says.
+export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := fast
 .DELETE_ON_ERROR:
 # Two of them at once would write into one environment.
 .NOTPARALLEL:
-.PHONY: fast check test demo bench soak matrix drift update screenshots dist clean format system
+.PHONY: fast check test python demo bench soak matrix drift update screenshots dist clean format system
 
 fast: check  ## what to run before a commit: check, and the quick tests
 	@$(PYTEST) -m "not slow and not server" $(PYTEST_ARGS)
@@ -28,7 +30,7 @@ fast: check  ## what to run before a commit: check, and the quick tests
 check: $(VENV)/.has-dev  ## lint, formatting, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
 
 test: $(VENV)/.has-test system $(VENV)/.has-apart  ## the whole suite; pytest prints the last line
@@ -47,10 +49,10 @@ soak: $(VENV)/.has-soak  ## tries to harm a worker by all that has crashed CPyth
 screenshots: $(VENV)/.has-test system  ## the pictures in the docs, made anew by the tests of pages
 	@SLOWHOUND_SCREENSHOTS=1 $(BIN)/python -m pytest tests/pages $(PYTEST_ARGS)
 
-matrix:  ## the suite on other Pythons, Djangos and Gunicorns
+matrix: python  ## the suite on other Pythons, Djangos and Gunicorns
 	@$(PYTHON) scripts/matrix.py $(MATRIX_ARGS)
 
-drift: $(VENV)/.has-dev  ## the suite with the newest, and with the lowest versions that pyproject.toml allows
+drift: python $(VENV)/.has-dev  ## the suite with the newest, and with the lowest versions that pyproject.toml allows
 	@$(PYTHON) scripts/drift.py $(DRIFT_ARGS)
 
 update: $(VENV)/.has-dev  ## moves the lock files in requirements/ to today's newest versions
@@ -68,8 +70,17 @@ clean:  ## removes all that the targets above made
 	rm -rf $(VENV) dist build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-system:
+python:
+	@PYTHON='$(PYTHON)' scripts/install.sh check
+
+system: python
 	@PYTHON='$(PYTHON)' scripts/system-packages.sh test
+
+# It was made by another Python than is asked for now, or is a copy of another checkout's.
+MADE_BY := $(shell cat $(VENV)/.made-by 2>/dev/null)
+ifneq ($(or $(MADE_BY),$(PYTHON) $(CURDIR)),$(PYTHON) $(CURDIR))
+$(shell rm -f $(VENV)/.has-*)
+endif
 
 # One stamp for each lock file in requirements/; what dev.txt names includes test.txt's, and so on.
 $(VENV)/.has-%: requirements/%.txt pyproject.toml scripts/install.sh

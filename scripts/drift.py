@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from matrix import CACHE, ROOT, Row, install, run_tests, table, versions
+from matrix import CACHE, HERE, ROOT, Row, install, run_tests, table, versions
 
 UV = ROOT / ".venv" / "bin" / "uv"
 RESOLUTIONS = {"newest": "highest", "lowest": "lowest-direct"}
@@ -55,7 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--work", type=Path, default=CACHE / "slowhound-drift")
+    parser.add_argument("--work", type=Path, default=CACHE / f"slowhound-drift-{HERE}")
     parser.add_argument("--only", choices=RESOLUTIONS)
     parser.add_argument("arguments", nargs="*", metavar="-- pytest's arguments")
     options = parser.parse_args()

@@ -4,6 +4,7 @@
 #
 #   scripts/install.sh demo|test|soak|dev        what requirements/NAME.txt names
 #   scripts/install.sh apart                     what tests start beside that: requirements/apart/
+#   scripts/install.sh check                     nothing: only whether PYTHON is one that will do
 #
 # PYTHON is the interpreter (python3), VENV the folder (.venv). What cannot be done is said in one
 # line; what pip said about it is in VENV/install.log.
@@ -21,9 +22,16 @@ fail() {
 check_python() {
     command -v "$PYTHON" >/dev/null 2>&1 || fail "there is no $PYTHON on this machine"
     # Written for any version, so that an old one can say so.
-    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-        fail "Python 3.11 or newer is needed, $PYTHON is $("$PYTHON" --version 2>&1 | tail -n 1);" \
+    version=$("$PYTHON" -c 'import sys; print("Python %d.%d.%d" % sys.version_info[:3])' 2>/dev/null) ||
+        fail "$PYTHON is no Python"
+    case $version in
+    Python\ 3.1[1-9].* | Python\ 3.[2-9][0-9].*) ;;
+    Python\ *)
+        fail "Python 3.11 or newer is needed, $PYTHON is $version;" \
             "name another one: make PYTHON=/path/to/python3.11"
+        ;;
+    *) fail "$PYTHON is no Python" ;;
+    esac
     has_pip || "$PYTHON" -c 'import ensurepip' 2>/dev/null ||
         fail "$PYTHON has no pip (on Debian: apt install python3-pip)"
 }
@@ -34,11 +42,23 @@ has_pip() {
 
 # Debian's python3 has pip, but not ensurepip; other Pythons may have it the other way round.
 make_environment() {
-    if "$VENV/bin/python" -c '' 2>/dev/null; then return; fi
+    # One made by another Python, or in a checkout that was copied from there, has other code.
+    made_by="$PYTHON $(pwd -P)"
+    found=$(cat "$VENV/.made-by" 2>/dev/null || echo "$made_by")
+    if [ "$found" = "$made_by" ] && "$VENV/bin/python" -c '' 2>/dev/null; then return; fi
+    # What is there is removed: it must be one of ours.
+    if [ -e "$VENV" ] && [ ! -e "$VENV/pyvenv.cfg" ] && [ -n "$(ls -A "$VENV" 2>/dev/null)" ]; then
+        fail "$VENV is there already, and is no virtual environment"
+    fi
     if has_pip; then without=--without-pip; else without=; fi
-    "$PYTHON" -m venv --clear $without "$VENV" ||
-        fail "$PYTHON cannot make a virtual environment in $VENV"
+    why=$("$PYTHON" -m venv --clear $without "$VENV" 2>&1) ||
+        fail "$PYTHON cannot make a virtual environment in $VENV: $(echo "$why" | tail -n 1)"
+    echo "$made_by" >"$VENV/.made-by"
 }
+
+# What a person has set for packages of their own.
+unset PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_HASHES PIP_DRY_RUN PIP_CONSTRAINT \
+    PIP_REQUIREMENT PIP_NO_BINARY PIP_ONLY_BINARY PIP_NO_DEPS PIP_EDITABLE PIP_PYTHON PIP_REQUIRE_VIRTUALENV
 
 run_pip() {
     if has_pip; then
@@ -84,8 +104,11 @@ has_compiler() {
 }
 
 check_python
-make_environment
 case "${1:-}" in
+demo | test | soak | dev | apart) make_environment ;;
+esac
+case "${1:-}" in
+check) ;;
 demo | test | soak | dev) locked "$1" ;;
 apart)
     apart gunicorn-23
@@ -93,5 +116,5 @@ apart)
     # Released as source only; where it cannot be built, its tests are skipped.
     if has_compiler; then (apart uwsgi --no-build-isolation) || true; fi
     ;;
-*) fail "usage: scripts/install.sh demo|test|soak|dev|apart" ;;
+*) fail "usage: scripts/install.sh demo|test|soak|dev|apart|check" ;;
 esac

@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -27,6 +28,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+# In the names of folders: each checkout has its own.
+HERE = f"{zlib.crc32(os.fsencode(ROOT)):08x}"
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 # "locked" is what requirements/test.txt names for a Python.
@@ -178,7 +182,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--work", type=Path, default=CACHE / "slowhound-matrix")
+    parser.add_argument("--work", type=Path, default=CACHE / f"slowhound-matrix-{HERE}")
     parser.add_argument("--pythons", type=Path, default="/opt/pythons", help="see pythons.sh")
     parser.add_argument("--python", action="append", choices=PYTHONS)
     parser.add_argument("--django", action="append", choices=DJANGOS)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,16 @@ SERVER_TESTS = ("servers", "faults", "deploy", "compat")
 HERE = Path(__file__).parent
 ROOT_FIXTURES = {"tmpfs", "immutable", "foreign", "unprivileged"}
 
-# What the shell says to each Python would be a condition of the tests: standard output without a
-# buffer hides lines that come too late.
-for _name in [each for each in os.environ if each.startswith("PYTHON")]:
-    if _name != "PYTHONPATH":
-        del os.environ[_name]
+# What a shell may have for an application of its own would be a condition of the tests, and of all
+# that they start: DJANGO_SETTINGS_MODULE, a proxy, a time zone, standard output without a buffer.
+KEPT = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TERM|TMPDIR|CI|PYTHONPATH|VIRTUAL_ENV|LD_\w+|XDG_\w+|PIP_\w+|SSL_\w+"
+    r"|PYENV_\w+|PYTEST_\w+|SLOWHOUND_SCREENSHOTS"
+)
+for _name in [each for each in os.environ if not KEPT.fullmatch(each)]:
+    del os.environ[_name]
+os.environ.update(LC_ALL="C.UTF-8", TZ="UTC")
+time.tzset()
 in_process.configure()
 # A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

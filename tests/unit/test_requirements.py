@@ -159,6 +159,41 @@ def test_no_network_is_said_in_one_line(tmp_path: Path) -> None:
     )
 
 
+def into(folder: Path, python: str = sys.executable) -> str:
+    """What it says when it makes an environment in this folder, with nothing to install from."""
+    return install("demo", PYTHON=python, VENV=str(folder), PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+
+
+def test_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
+    """VENV may be a mistake, and what is in it precious."""
+    (tmp_path / "precious").write_text("mine")
+    said = f"slowhound: {tmp_path} is there already, and is no virtual environment\n"
+    assert into(tmp_path) == said
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_environment_of_another_checkout_is_made_anew(tmp_path: Path) -> None:
+    """One that was copied has the code of where it was made; one by another Python its packages."""
+    folder = tmp_path / "an env"
+    into(folder)
+    made_by = (folder / ".made-by").read_text()
+    assert made_by == f"{sys.executable} {ROOT}\n"
+    (folder / "kept").touch()
+    into(folder)
+    assert (folder / "kept").exists()
+    (folder / ".made-by").write_text(f"{sys.executable} /another/checkout\n")
+    into(folder)
+    assert not (folder / "kept").exists()
+    assert (folder / ".made-by").read_text() == made_by
+
+
+@pytest.mark.parametrize("python", ["/bin/true", "/etc", "/etc/passwd"])
+def test_what_is_no_python_is_said_in_one_line(tmp_path: Path, python: str) -> None:
+    """Whatever it is instead."""
+    assert into(tmp_path / "env", python) == f"slowhound: {python} is no Python\n"
+
+
 def test_without_apt_and_a_compiler_there_is_one_line_for_each(tmp_path: Path) -> None:
     """What is missing, and which tests will be skipped; the run goes on."""
     for name in ("sh", "id", "mktemp", "rm", "grep", "head", "cut", "ls"):
