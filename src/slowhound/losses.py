@@ -67,7 +67,7 @@ def find(name: str, so: str | None = None) -> Any:
     """
     found = look_up(name)
     if found is None:
-        with contextlib.suppress(ImportError, AttributeError):
+        with contextlib.suppress(Exception):  # whatever a library does while it is imported
             pkgutil.resolve_name(name.partition(":")[0])
             found = look_up(name)
     if found is None and so is not None:
@@ -82,7 +82,11 @@ def has_all(names: Iterable[str], so: str) -> bool:
 
 def caught(name: str) -> Errors:
     """For ``except``: a library's class of exceptions; any ``Exception`` where it has none."""
-    return (find(name, "any exception is taken for it") or Exception,)
+    found = find(name)
+    if isinstance(found, type) and issubclass(found, BaseException):
+        return (found,)
+    missing(name, "any exception is taken for it")
+    return (Exception,)
 
 
 def look_up(name: str) -> Any:
@@ -93,7 +97,10 @@ def look_up(name: str) -> Any:
     at = next((end for end in ends if ".".join(parts[:end]) in sys.modules), 0)
     found: Any = sys.modules.get(".".join(parts[:at]))
     for part in parts[at:]:
-        found = getattr(found, part, None)
+        try:
+            found = getattr(found, part, None)
+        except Exception:  # noqa: BLE001  a module or a class may do anything there
+            return None
     return found if not word or (found is not None and _has_word(found, word)) else None
 
 

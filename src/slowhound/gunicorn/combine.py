@@ -33,10 +33,10 @@ def combine_always() -> None:
     if getattr(original, "slowhound", False):
         return
 
-    def setup(self: Any, app: Any) -> None:
-        original(self, app)
+    def setup(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
         with guard("hooks"):
-            combine(app.cfg)
+            combine(self.cfg)
 
     setup.slowhound = True  # type: ignore[attr-defined]
     if original is not None:
@@ -56,7 +56,7 @@ def _watch_silent_workers() -> None:
     watch = guard("gunicorn arbiter")
     last = 0.0
 
-    def look_after(self: Any) -> None:
+    def look_after(self: Any, *args: Any, **kwargs: Any) -> None:
         nonlocal last
         early = False
         if not watch.off:
@@ -65,7 +65,7 @@ def _watch_silent_workers() -> None:
                 silent_workers.look_after(self)
         if not early:
             last = time.monotonic()
-            murder_workers(self)
+            murder_workers(self, *args, **kwargs)
 
     patch(MURDER, look_after)
 
@@ -77,10 +77,11 @@ def _watch_signals() -> None:
         return
     watch = guard("gunicorn arbiter")
 
-    def note_signal(self: Any, pid: int, sig: int) -> None:
+    def note_signal(self: Any, *args: Any, **kwargs: Any) -> None:
         with watch:
+            pid, sig, *_ = args
             arbiter.told_to_stop(self, pid, sig)
-        kill_worker(self, pid, sig)
+        kill_worker(self, *args, **kwargs)
 
     patch(KILL, note_signal)
 

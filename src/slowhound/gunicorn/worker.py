@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -115,19 +114,22 @@ def watch_refusals(worker: Any) -> None:
         return
     answered = threading.local()
 
-    def written(sock: Any, status_int: int, reason: str, mesg: str) -> None:
-        answered.status = status_int
-        write_error(sock, status_int, reason, mesg)
+    def written(*args: Any, **kwargs: Any) -> None:
+        with guard("gunicorn refusal"):
+            answered.status = args[1]
+        write_error(*args, **kwargs)
 
-    def handled(req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+    def handled(*args: Any, **kwargs: Any) -> None:
         answered.status = None
-        handle_error(req, client, addr, exc)
-        refused = getattr(exc, "req", None)
-        if req is None and hasattr(refused, "headers"):  # of other errors it is a text
-            req = refused
-        if answered.status is not None and getattr(req, "slowhound", None) is None:
+        handle_error(*args, **kwargs)
+        if answered.status is not None:
             with guard("gunicorn refusal"):
-                _refused(req, addr, answered.status)
+                req, _client, addr, exc, *_ = args
+                refused = getattr(exc, "req", None)
+                if req is None and hasattr(refused, "headers"):  # of other errors it is a text
+                    req = refused
+                if getattr(req, "slowhound", None) is None:
+                    _refused(req, addr, answered.status)
 
     patch(WRITE_ERROR, written)
     worker.handle_error = handled
@@ -157,12 +159,19 @@ def put_in_front() -> None:
         return
     watch = Watch(get_config())
 
-    def get_response(self: Any, request: HttpRequest) -> HttpResponseBase:
+    def get_response(
+        self: Any, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
         assert original is not None
-        return watch(request, partial(original, self))
+        respond = original
+        return watch(request, lambda asked: respond(self, asked, *args, **kwargs))
 
-    async def get_response_async(self: Any, request: HttpRequest) -> HttpResponseBase:
-        return await watch.around(request, partial(original_async, self))
+    async def get_response_async(
+        self: Any, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        return await watch.around(
+            request, lambda asked: original_async(self, asked, *args, **kwargs)
+        )
 
     get_response.slowhound = True  # type: ignore[attr-defined]
     if original is not None:

@@ -52,12 +52,12 @@ def uninstall() -> None:
         patch(HANDLED, _process_exception)
 
 
-def _see_first(self: Any, exception: Exception, request: Any) -> Any:
+def _see_first(self: Any, *args: Any, **kwargs: Any) -> Any:
     with _guard:
         record = current()
         if record is not None:
-            record.exc = {**fields_of(exception), "exc_handled": True}
-    return _process_exception and _process_exception(self, exception, request)
+            record.exc = {**fields_of(args[0]), "exc_handled": True}
+    return _process_exception and _process_exception(self, *args, **kwargs)
 
 
 def _on_unhandled(sender: Any = None, request: Any = None, **_: object) -> None:

@@ -34,16 +34,16 @@ def uninstall() -> None:
         Template.render = _render  # type: ignore[method-assign,assignment]
 
 
-def render(self: Template, context: Any) -> Any:
+def render(self: Template, *args: Any, **kwargs: Any) -> Any:
     """Renders; the outermost template of a request is timed, includes only pass through."""
     record = current_record.get()
     if record is None or record.done or record.tmpl_depth:
-        return _render(self, context)
+        return _render(self, *args, **kwargs)
     before = record.accounted
     start = time.monotonic()
     record.tmpl_depth = 1
     try:
-        return _render(self, context)
+        return _render(self, *args, **kwargs)
     finally:
         record.tmpl_depth = 0
         with _guard:

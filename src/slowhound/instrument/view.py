@@ -36,12 +36,12 @@ def install() -> None:
 
 
 def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
-    def resolve_request(self: Any, request: Any) -> Any:
+    def resolve_request(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         record = current_record.get()
         if record is not None and trace.readers:  # inside all middleware, their spans have begun
             with _guard:
                 trace.see(record)
-        found = original(self, request)
+        found = original(self, request, *args, **kwargs)
         if record is not None:
             try:
                 match = request.resolver_match

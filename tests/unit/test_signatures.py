@@ -1,0 +1,56 @@
+"""Methods of libraries that slowhound wraps: what a new version gives them more is passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from slowhound import guard
+from slowhound.gunicorn import combine
+from slowhound.instrument import exception, template, view
+from slowhound.losses import look_up
+
+Seen = list[tuple[tuple[Any, ...], dict[str, Any]]]
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    monkeypatch.setattr(guard, "loud", False)
+    return []
+
+
+@pytest.fixture
+def newer(seen: Seen) -> Callable[..., str]:
+    """A method of a version that nobody has seen."""
+
+    def method(_self: object, *args: object, **kwargs: object) -> str:
+        seen.append((args, kwargs))
+        return "its result"
+
+    return method
+
+
+@pytest.mark.parametrize("name", [combine.SETUP, combine.MURDER, combine.KILL])
+def test_arbiters_methods_get_all_that_they_are_given(
+    name: str, newer: Callable[..., str], seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop would end in a TypeError of the arbiter's else."""
+    for each in (combine.SETUP, combine.MURDER, combine.KILL):
+        monkeypatch.setattr(each, newer)
+    combine.combine_always()
+    look_up(name)(object(), "first", more="reason")
+    assert seen == [(("first",), {"more": "reason"})]
+
+
+def test_djangos_methods_get_all_that_they_are_given(
+    newer: Callable[..., str], seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And give back what they gave."""
+    monkeypatch.setattr(exception, "_process_exception", newer)
+    monkeypatch.setattr(template, "_render", newer)
+    for method in (view._seen(newer), exception._see_first, template.render):
+        seen.clear()
+        assert method(object(), "first", more=1) == "its result"  # type: ignore[arg-type]
+        assert seen == [(("first",), {"more": 1})]
