@@ -47,7 +47,10 @@ BINDS = [
 
 def beats(site: Site) -> dict[int, int]:
     """When the hound of each worker has shown itself last (monotonic, ns)."""
-    return {each.pid: each.heartbeat for each in survey(str(site.dir))[0]}
+    try:
+        return {each.pid: each.heartbeat for each in survey(str(site.dir))[0]}
+    except FileNotFoundError:  # none of them has come so far
+        return {}
 
 
 def wait_sampled(site: Site) -> None:
@@ -109,6 +112,11 @@ def wait_for_all(site: Site) -> None:
     wait_sampled(site)
 
 
+def active(site: Site) -> int:
+    """As a worker saw it that is asked; itself included, when it looked while it answered."""
+    return int(site.event("/ok/")["g_w_active"])
+
+
 def test_active_workers_are_counted(three: Site) -> None:
     """g_w_active tells how many workers are at work, seen from another worker."""
     gates = [three.gate(name) for name in ("long", "longer")]
@@ -117,12 +125,11 @@ def test_active_workers_are_counted(three: Site) -> None:
         long.append(three.start(f"/gate/{gate.name}/"))
         gate.wait_entered()
     wait_for_all(three)
-    assert three.event("/ok/")["g_w_active"] == 2
+    eventually(lambda: active(three) == 2, "two at work")
     for gate, answer in zip(gates, long, strict=True):
         gate.open()
         three.terminal(answer.result().agent)
-    wait_sampled(three)
-    assert three.event("/ok/")["g_w_active"] == 0
+    eventually(lambda: active(three) == 0, "none at work")
 
 
 def test_forked_child_is_not_its_dead_parent(sync: Site) -> None:
@@ -156,7 +163,9 @@ def test_queue_inside_a_gthread_worker_is_counted(serve: Launcher) -> None:
     events = [site.terminal(wire.agent) for wire in busy + waiting]
     assert {event["g_threads"] for event in events} == {2}
     assert max(event["g_threads_busy"] for event in events) == 2
-    assert max(event["g_queue"] for event in events) == WAITING  # of the first that ended
+    # As the first saw it that ended. The connection of the first request is closed by now, and
+    # may wait for a thread to see that.
+    assert max(event["g_queue"] for event in events) in (WAITING, WAITING + 1)
     idle = site.event("/ok/")
     assert idle["g_queue"] == 0
     assert idle["g_threads_busy"] <= 1

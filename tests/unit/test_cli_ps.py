@@ -174,8 +174,10 @@ def test_one_idle_worker_is_a_worker(box: Box, tmp_path: Path) -> None:
 def test_reader_that_goes_away_is_no_error(box: Box, tmp_path: Path) -> None:
     """`slowhound ps | true` says nothing."""
     claim(box, "GET", "/", "v", "SELECT 1")
-    command = f"{sys.executable} -m slowhound ps --dir {tmp_path} --json | true"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=60, check=False)
+    command = [sys.executable, "-m", "slowhound", "ps", "--dir", str(tmp_path), "--json"]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" | true', "sh", *command], capture_output=True, timeout=60, check=False
+    )
     assert (done.stdout, done.stderr) == (b"", b"")
 
 

@@ -51,7 +51,9 @@ def test_py_spy_that_works_reads_a_child_that_ends_afterwards(
 ) -> None:
     """It is said with what, by whom, and that it was tried."""
     thread = '[{"os_thread_id": 7, "frames": [{"name": "f", "filename": "a"}]}]'
-    script = f"readlink /proc/$5/exe > {tmp_path}/exe; echo $5 > {tmp_path}/pid; echo '{thread}'"
+    script = (
+        f"readlink /proc/$5/exe > '{tmp_path}/exe'; echo $5 > '{tmp_path}/pid'; echo '{thread}'"
+    )
     found = tried(monkeypatch, tmp_path, script)
     assert found.state == "ok"
     assert f"can be read with {tmp_path}/py-spy by the same user and by root" in found.text

@@ -246,7 +246,8 @@ def test_response_is_kept_and_says_where_the_graph_is(client: Client, folder: Pa
     name = response["Slowhound-Flames"]
     own, ours = response["Link"].split(", ")
     assert own == "</a>; rel=next"
-    assert ours == f'<file://{folder}/{name}.svg>; rel="describedby"; type="image/svg+xml"'
+    url = (folder / f"{name}.svg").as_uri()
+    assert ours == f'<{url}>; rel="describedby"; type="image/svg+xml"'
     added = {"Slowhound-Flames", "Link", "Server-Timing", "Cache-Control"}
     assert {k: v for k, v in response.items() if k not in added} == {
         k: v for k, v in plain.items() if k not in added
@@ -636,8 +637,8 @@ def test_one_that_takes_too_long_makes_room(client: Client, folder: Path) -> Non
     thread.join(30)
     found = written(folder, answers[0]["Slowhound-Flames"])
     assert share(found, "waits") > 0
-    # What came after is blind.
-    assert {each.state for each in found.samples if not found.stacks[each.stack]} == {"blind"}
+    # What came after is blind, if it is there at all.
+    assert {each.state for each in found.samples if not found.stacks[each.stack]} <= {"blind"}
 
 
 def test_not_more_often_than_the_settings_say(client: Client, configure: Any) -> None:

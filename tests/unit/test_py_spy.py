@@ -118,7 +118,7 @@ def test_process_is_read_without_being_stopped(
 ) -> None:
     """py-spy stops it if it is not told otherwise; it is started by whoever reads, and twice."""
     runs = tmp_path / "runs"
-    program(tmp_path, f"echo $PPID $* >> {runs}; echo '{THREAD % 7}'", monkeypatch)
+    program(tmp_path, f"echo $PPID $* >> '{runs}'; echo '{THREAD % 7}'", monkeypatch)
     assert py_spy.read(4711) is not None
     run = f"{os.getpid()} dump --nonblocking --json --pid 4711"
     assert runs.read_text().splitlines() == [run, run]
@@ -154,13 +154,13 @@ def test_holder_is_told_when_both_readings_agree(
 ) -> None:
     """A GIL that changed hands in between was not held."""
     calls = tmp_path / "calls"
-    script = f"echo >> {calls}; echo '{THREAD % 7}'"
+    script = f"echo >> '{calls}'; echo '{THREAD % 7}'"
     program(tmp_path, script, monkeypatch)
     found = py_spy.read(1)
     assert found is not None
     assert found.holder == 7
     both = f"'{THREAD % 8}'"
-    script = f"if [ -e {tmp_path}/again ]; then echo {both}; else touch {tmp_path}/again; "
+    script = f"if [ -e '{tmp_path}/again' ]; then echo {both}; else touch '{tmp_path}/again'; "
     program(tmp_path, script + f"echo '{THREAD % 7}'; fi", monkeypatch)
     assert py_spy.read(1) is None
 

@@ -460,3 +460,16 @@ def test_budget_is_a_share_of_the_time_that_passes() -> None:
     assert budget.left(1e6)
     budget.spend(BURST)
     assert not budget.left(1e6)
+
+
+def test_request_that_gets_a_finer_graph_meanwhile_has_no_other(
+    many: Callable[[int], Sampler],
+) -> None:
+    """It was slow before its client's wish was read; the event names the graph that is there."""
+    sampler = many(1)
+    rounds(sampler, 2)
+    (record,) = in_flight.values()
+    assert record.flame is not None
+    record.flame = "asked-for"
+    assert sampler.ending(record, time.monotonic()) is None
+    assert record.flame == "asked-for"

@@ -159,7 +159,8 @@ def test_request_that_burned_the_cpu_held_the_gil(tmp_path: Path) -> None:
     assert "gil_wait_est" not in thief
     assert "gil_hold_est" not in victim
     assert victim["gil_wait_est"] >= LEAST
-    assert victim["gil_held_by"].startswith(f"{thief['req_id']} /burns/, afterwards at <string>:")
+    # It waits for a file by then, in the code above or in Python's.
+    assert victim["gil_held_by"].startswith(f"{thief['req_id']} /burns/, afterwards at ")
 
 
 def test_thread_that_is_no_requests_is_named_by_its_name(tmp_path: Path) -> None:

@@ -242,8 +242,8 @@ class Sampler:
     def ending(self, record: Record, now: float) -> Ended | None:
         """The request is over: what is to be given to ``put``; None, and no name, when nothing."""
         samples = self._samples.pop(record.number, None)
-        if samples is None and record.flame is not None:
-            return None  # somebody else does it
+        if record.flame is not None and (samples is None or samples.name != record.flame):
+            return None  # somebody else does it, perhaps since this has begun
         with self._guard:
             if samples is not None:
                 samples.end(now, self.interval)
