@@ -58,6 +58,7 @@ def test_questions_are_answered_from_the_other_files(tmp_path: Path, path: Path)
         assert [path.name in problem for problem in source.health().problems] == [True]
 
 
+@pytest.mark.slow
 def test_compaction_goes_on(tmp_path: Path, path: Path) -> None:
     """The segment beside the file becomes a file of its own."""
     assert LocalFiles(str(tmp_path)).compact() == 1

@@ -186,6 +186,7 @@ def test_answer_is_the_one_worked_out_by_hand(source: Source, name: str) -> None
     assert kinds == [[type(each) for each in row] for row in ANSWERS[name]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_time_and_limit_are_kept_to(engines: Engines, name: str) -> None:
     """An answer about a time without events is empty, and never longer than asked for."""

@@ -51,6 +51,7 @@ def counted(table: str) -> tuple[int, int]:
         source.close()
 
 
+@pytest.mark.slow
 def test_what_is_new_is_sent_once(tmp_path: Path, new_table: Callable[[], str]) -> None:
     """A second round sends what came since, and no more; so does a second process."""
     table = new_table()
@@ -126,6 +127,7 @@ def test_events_without_a_number_are_kept_apart(
     assert counted(table)[0] == 5
 
 
+@pytest.mark.slow
 def test_segments_that_were_compacted_are_sent_from_there(
     tmp_path: Path, new_table: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +199,7 @@ def test_table_of_another_kind_is_refused(new_table: Callable[[], str]) -> None:
         migrate(client, target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong",
     [

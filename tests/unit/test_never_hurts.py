@@ -184,6 +184,7 @@ def test_part_that_fails_never_hurts(
     assert responses(Client(raise_request_exception=False)) == untouched()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO])
 @pytest.mark.parametrize("call", ["open", "write", "makedirs", "lstat", "fstat", "posix_fallocate"])
 def test_file_operation_that_fails_never_hurts(

@@ -139,6 +139,7 @@ def power(_request: HttpRequest, name: str) -> HttpResponse:
     steps = powers(name)
     begun(name)
     any(steps)  # mark: power
+    until_the_hound_has_run()  # whose hold it was can be told while the request is there
     return HttpResponse("raised")
 
 
@@ -152,6 +153,7 @@ def native(_request: HttpRequest, name: str) -> HttpResponse:
     """Burns CPU until the test makes a file."""
     begun(name)
     _native_until_seen(name)
+    until_the_hound_has_run()
     return HttpResponse("let go")
 
 
