@@ -33,7 +33,7 @@ duckdb.bounded = running
 signal.signal(signal.SIGPROF, signal.default_int_handler)
 source = duckdb.LocalFiles(sys.argv[1])
 try:
-    source.adhoc("SELECT count(*) FROM range(100000000) a, range(1000000) b", seconds=30)
+    source.adhoc("SELECT count(*) FROM range(100000000) a, range(1000000) b", seconds=5)
 except KeyboardInterrupt:
     print("interrupted", source.adhoc("SELECT 1 AS one").rows, flush=True)
 """

@@ -176,16 +176,16 @@ def test_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
 def test_environment_of_another_checkout_is_made_anew(tmp_path: Path) -> None:
     """One that was copied has the code of where it was made; one by another Python its packages."""
     folder = tmp_path / "an env"
-    into(folder)
-    made_by = (folder / ".made-by").read_text()
-    assert made_by == f"{sys.executable} {ROOT}\n"
-    (folder / "kept").touch()
-    into(folder)
-    assert (folder / "kept").exists()
+    folder.mkdir()
+    (folder / "pyvenv.cfg").touch()
     (folder / ".made-by").write_text(f"{sys.executable} /another/checkout\n")
+    (folder / "theirs").touch()
     into(folder)
-    assert not (folder / "kept").exists()
-    assert (folder / ".made-by").read_text() == made_by
+    assert not (folder / "theirs").exists()
+    assert (folder / ".made-by").read_text() == f"{sys.executable} {ROOT}\n"
+    (folder / "ours").touch()
+    into(folder)
+    assert (folder / "ours").exists()
 
 
 @pytest.mark.parametrize("python", ["/bin/true", "/etc", "/etc/passwd"])
