@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,7 +26,6 @@ RESPOND = "django.core.handlers.base.BaseHandler.get_response"
 RESPOND_ASYNC = "django.core.handlers.base.BaseHandler.get_response_async"
 SYNC, GTHREAD = "gunicorn.workers.sync.SyncWorker", "gunicorn.workers.gthread.ThreadWorker"
 # What comes of it where Gunicorn's workers are other ones.
-Respond = Callable[[Any, HttpRequest], HttpResponseBase]
 NOT_IN_FRONT = "Django's view of requests is not known where MIDDLEWARE does not name slowhound's"
 REFUSALS = "requests that Gunicorn refuses have no event"
 NAMES = {
@@ -153,7 +151,7 @@ def put_in_front() -> None:
 
     ``MIDDLEWARE`` is left alone: with ``--preload`` the handler has read it long ago.
     """
-    original: Respond | None = find(RESPOND, NOT_IN_FRONT)
+    original: Any = find(RESPOND, NOT_IN_FRONT)
     original_async: Any = find(RESPOND_ASYNC, NOT_IN_FRONT)
     if getattr(original, "slowhound", False):
         return
@@ -162,9 +160,7 @@ def put_in_front() -> None:
     def get_response(
         self: Any, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
-        assert original is not None
-        respond = original
-        return watch(request, lambda asked: respond(self, asked, *args, **kwargs))
+        return watch(request, lambda asked: original(self, asked, *args, **kwargs))
 
     async def get_response_async(
         self: Any, request: HttpRequest, *args: Any, **kwargs: Any
