@@ -18,6 +18,7 @@ import pytest
 from slowhound.flames import demand, outside
 from slowhound.flames.profile import Profile
 from slowhound.record import Record, in_flight
+from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.skipif(
@@ -244,11 +245,10 @@ def test_reader_that_hears_nothing_is_not_waited_for(
     assert demand.start(record)
     eventually(written, "a look from outside")
     pid = pid_of(reader())
-    os.kill(pid, signal.SIGSTOP)
-    found = demand.stop(record)
-    assert found is not None
-    assert found.accuracy.ways["remote"] > 0
-    os.kill(pid, signal.SIGCONT)
+    with stopped([pid]):
+        found = demand.stop(record)
+        assert found is not None
+        assert found.accuracy.ways["remote"] > 0
     eventually(lambda: is_gone(pid), "its end")
 
 

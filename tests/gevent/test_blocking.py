@@ -143,8 +143,8 @@ def test_log_record_of_the_hound_waits_for_a_greenlet_and_goes_on(greenlets: Gre
     site.wait_report("/waits/in_sleep/later/")
     held.let_go()
     assert held.wait_end()["report"]
-    eventually((site.scratch / "heard.txt").exists, "the word")
-    assert "RaisingSink failed" in (site.scratch / "heard.txt").read_text()
+    heard = site.scratch / "heard.txt"
+    eventually(lambda: heard.exists() and "RaisingSink failed" in heard.read_text(), "the word")
     site.gate("later").open()
     slow.wait_end()
     check_once(site, [held.agent, slow.agent])

@@ -52,6 +52,7 @@ class Site(Recorded):
         self.address = address
         self.scratch = scratch
         self._threads = ThreadPoolExecutor(max_workers=64)
+        self._wires: list[Wire] = []
 
     def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: Any = None
@@ -83,9 +84,9 @@ class Site(Recorded):
 
     def raw(self, data: bytes) -> bytes:
         """Send exactly these bytes and return all that comes back."""
-        sock = self.address.connect()
-        sock.sendall(data)
-        return Wire(sock, "").read_all()
+        with self.address.connect() as sock:
+            sock.sendall(data)
+            return Wire(sock, "").read_all()
 
     def raw_get(
         self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
@@ -98,10 +99,11 @@ class Site(Recorded):
 
     def open(self, path: str, headers: Mapping[str, str] | None = None) -> Wire:
         """Send a GET and leave the reading, or the going away, to the test."""
-        agent = new_agent()
-        sock = self.address.connect()
-        sock.sendall(request_bytes(self.address, path, agent, headers=headers))
-        return Wire(sock, agent)
+        wire = Wire(self.address.connect(), new_agent())
+        # A test that fails leaves it open: Python would warn of it in whichever test runs next.
+        self._wires.append(wire)
+        wire.sock.sendall(request_bytes(self.address, path, wire.agent, headers=headers))
+        return wire
 
     def read_all(self, wires: list[Wire]) -> None:
         """Read all of these responses at once, so that no server waits for a client to close."""
@@ -140,3 +142,5 @@ class Site(Recorded):
             self.process.cleanup()
         finally:
             self._threads.shutdown(wait=True, cancel_futures=True)
+            for wire in self._wires:
+                wire.close()

@@ -30,6 +30,7 @@ from tests.harness.launch import ROOT, Launcher
 from tests.harness.recorded import READ_BY
 from tests.harness.site import Site
 from tests.harness.sources import line_of
+from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
 GATED = line_of("views/waiting.py", "gated")
@@ -150,11 +151,8 @@ def test_stopped_worker_shows_its_last_known_stack(sync_site: Site) -> None:
     let_go = start(site, "stopped")
     # A look of before the gate may be at an import.
     found = ps_of(site.dir, "/gate/stopped/", doing=lambda doing: "gates.py:" in (doing or ""))
-    os.kill(found["pid"], signal.SIGSTOP)
-    try:
+    with stopped([found["pid"]]):
         done = dump(site.dir, found["req_id"], patience=SOON)
-    finally:
-        os.kill(found["pid"], signal.SIGCONT)
     assert done.code == 1
     assert f"pid {found['pid']} did not answer within 0.2 s: GIL held, or process stopped" in (
         done.err

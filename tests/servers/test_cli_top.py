@@ -13,6 +13,7 @@ from slowhound.cli import main
 from tests.harness.cli import HEIGHT, WIDTH, Terminal, ps, slowhound, terminal, worker
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
+from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
 
@@ -119,11 +120,8 @@ def test_stopped_worker_is_marked(serve: Launcher) -> None:
     (pid,) = site.worker_pids()
     with terminal() as term:
         top(term, site.dir)
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with stopped([pid]):
             term.wait(f"no sign of life (GIL held or stopped): {pid}", f"{pid}!")
-        finally:
-            os.kill(pid, signal.SIGCONT)
         gate.open()
         answer.result()
         term.type("q")

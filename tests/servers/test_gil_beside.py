@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from tests.harness.gil import (
     wait_held,
 )
 from tests.harness.site import Site
+from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
 only_gthread = pytest.mark.parametrize("gil_site", ["gthread"], indirect=True)
@@ -118,28 +117,19 @@ def pending_signals(pid: int) -> set[str]:
     return {line.split()[1] for line in lines if line.startswith(("SigPnd:", "ShdPnd:"))}
 
 
-def state(pid: int) -> str:
-    """The letter of a process's state: T is stopped."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
 @only_gthread
 def test_stopped_worker_is_not_blamed(gil_site: Site, name: str) -> None:
     """Nobody says that a stopped process held the GIL, or sends it a signal; then all goes on."""
     held = ask(gil_site, name, f"/gate/{name}/")
     gil_site.gate(name).wait_entered()
     pid = gil_site.worker_pids()[0]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        eventually(lambda: state(pid) == "T", "the stop")
+    with stopped([pid]):
         # On a machine that takes a second to get here, the worker itself has reported it.
         before = len(held.events("slow")), len(held.reports())
         # The arbiter looks at what is late by 1.5 s, and again a second after that.
         eventually(lambda: heard_of(gil_site, pid) > 2 * UNRESPONSIVE_AFTER + 1, "two looks at it")
         assert pending_signals(pid) == {"0" * 16}
         assert (len(held.events("slow")), len(held.reports())) == before
-    finally:
-        os.kill(pid, signal.SIGCONT)
     # The report comes from the worker itself, which runs again.
     slow = gil_site.wait_event(event_type="slow", req_user_agent=held.agent)
     gil_site.gate(name).open()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import pytest
 from slowhound.boxes import BoxState, survey
 from slowhound.gil.holders import SHARE, Holders
 from slowhound.gil.unresponsive import silent_for
+from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
 pytestmark = [
@@ -196,9 +196,8 @@ def test_stopped_process_accuses_nobody(tmp_path: Path) -> None:
     """Its threads did not run either, and its hound did not wait for the GIL."""
     process = Process(tmp_path, "end(run(waits, computes))")
     eventually(lambda: len(pending(process)) == 2, "both begin")
-    os.kill(process.process.pid, signal.SIGSTOP)
-    process.wait_silent()
-    os.kill(process.process.pid, signal.SIGCONT)
+    with stopped([process.process.pid]):
+        process.wait_silent()
     found = process.let_go()
     assert not [each for each in found.values() if each.keys() & {"gil_hold_est", "gil_held_by"}]
 

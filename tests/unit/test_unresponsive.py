@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from slowhound.frames import Frame
 from slowhound.gil.reading import Reading, stable
 from slowhound.gil.unresponsive import examine, silent_for
+from tests.harness.stopped import stopped
 from tests.harness.stuck import BURN, STUCK, process
 from tests.harness.waiting import eventually
 
@@ -95,11 +94,8 @@ def test_running_bytecode_is_no_held_gil(tmp_path: Path) -> None:
 def test_stopped_process_does_not_wait_for_the_gil(tmp_path: Path) -> None:
     """Nobody in it runs, the hound included."""
     with process(tmp_path, STUCK) as case:
-        os.kill(case.process.pid, signal.SIGSTOP)
-        try:
+        with stopped([case.process.pid]):
             assert case.examined() is None
-        finally:
-            os.kill(case.process.pid, signal.SIGCONT)
         assert case.end() == 0
 
 
