@@ -17,10 +17,30 @@ def unused_port() -> int:
     """One on which nobody listens, and which no other server will be given."""
     for number in _next:
         port = LOWEST + number % COUNT
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
+        if _is_free(port) and _reserved(port):
+            return port
     raise AssertionError("counting never ends")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _reserved(port: int) -> bool:
+    """True when no other run of these tests on this machine has it, not in a container either.
+
+    A name like this belongs to a network, as the port does, and to this process while it lives.
+    """
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.bind(f"\0slowhound-test-port-{port}")
+    except OSError:
+        sock.close()
+        return False
+    sock.detach()  # it stays open
+    return True

@@ -21,6 +21,8 @@ EXTRAS = ("build", "demo", "test", "soak", "dev")
 PIN = re.compile(r"^([a-z\d.-]+)==(\S+)(?: ; (.+?))?(?= \\$|$)", re.MULTILINE)
 BLOCK = re.compile(r"^\S+==.*\\\n(?:    --hash=sha256:[\da-f]{64}(?: \\)?\n)+", re.MULTILINE)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+# An environment that Debian's Python made has neither pip nor ensurepip.
+BASE: str = sys._base_executable  # type: ignore[attr-defined]
 PYTHONS = re.findall(r"Python :: (3\.\d+)'", str(PROJECT["project"]["classifiers"]))
 
 
@@ -146,7 +148,7 @@ def test_no_network_is_said_in_one_line(tmp_path: Path) -> None:
     venv = tmp_path / "ein Übungs-Ordner" / "venv"
     said = install(
         "demo",
-        PYTHON=sys._base_executable,  # type: ignore[attr-defined]
+        PYTHON=BASE,
         VENV=str(venv),
         PIP_CONFIG_FILE=os.devnull,
         PIP_INDEX_URL="http://127.0.0.1:1/simple",
@@ -159,7 +161,7 @@ def test_no_network_is_said_in_one_line(tmp_path: Path) -> None:
     )
 
 
-def into(folder: Path, python: str = sys.executable) -> str:
+def into(folder: Path, python: str = BASE) -> str:
     """What it says when it makes an environment in this folder, with nothing to install from."""
     return install("demo", PYTHON=python, VENV=str(folder), PIP_NO_INDEX="1", PIP_FIND_LINKS="")
 
@@ -178,11 +180,11 @@ def test_environment_of_another_checkout_is_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "an env"
     folder.mkdir()
     (folder / "pyvenv.cfg").touch()
-    (folder / ".made-by").write_text(f"{sys.executable} /another/checkout\n")
+    (folder / ".made-by").write_text(f"{BASE} /another/checkout\n")
     (folder / "theirs").touch()
     into(folder)
     assert not (folder / "theirs").exists()
-    assert (folder / ".made-by").read_text() == f"{sys.executable} {ROOT}\n"
+    assert (folder / ".made-by").read_text() == f"{BASE} {ROOT}\n"
     (folder / "ours").touch()
     into(folder)
     assert (folder / "ours").exists()
