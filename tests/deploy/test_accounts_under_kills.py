@@ -87,7 +87,9 @@ def test_each_request_has_one_event_however_many_workers_are_killed(
     serve: Launcher, worker: str
 ) -> None:
     """None is missing of those that were started, none is there twice, answered ones are right."""
-    site = serve(worker=worker, workers=WORKERS, threads=THREADS, gunicorn_args=["--preload"])
+    site = serve(
+        worker=worker, workers=WORKERS, threads=THREADS, gunicorn_args=["--preload"], warm=True
+    )
     chance = random.Random(SEED)
     load = Load(site)
     with ThreadPoolExecutor(CLIENTS) as clients:

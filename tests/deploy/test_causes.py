@@ -31,7 +31,7 @@ TICK = 0.05
 @pytest.fixture(scope="module", params=WORKERS)
 def mortal(request: pytest.FixtureRequest, deploy_module: Deploy) -> Site:
     """A site with one worker, which each test has for its own and leaves replaced."""
-    return deploy_module(worker=request.param, conf=NEVER, gunicorn_args=["--preload"])
+    return deploy_module(worker=request.param, conf=NEVER, gunicorn_args=["--preload"], warm=True)
 
 
 def dies(site: Site, path: str, then: Callable[[Wire], object] = lambda wire: None) -> Event:

@@ -57,6 +57,7 @@ def test_max_requests_with_jitter(deploy: Deploy, worker: str) -> None:
         workers=2,
         conf="max_requests = 4\nmax_requests_jitter = 3",
         gunicorn_args=["--preload"],
+        warm=True,
     )
     agents = []
 

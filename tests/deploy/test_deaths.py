@@ -43,7 +43,7 @@ def client(site: Site, name: str) -> list[tuple[str, str, bool]]:
 )
 def test_workers_that_die_under_load(deploy: Deploy, worker: str, number: signal.Signals) -> None:
     """A request with a response has a request event; one that was started, exactly one event."""
-    site = deploy(worker=worker, workers=2, threads=3, gunicorn_args=["--preload"])
+    site = deploy(worker=worker, workers=2, threads=3, gunicorn_args=["--preload"], warm=True)
     stuck = site.open("/gate/stuck/")
     first = in_flight(site, "/gate/stuck/").pid
     with ThreadPoolExecutor(CLIENTS) as clients:

@@ -35,6 +35,7 @@ def ended(deploy_module: Deploy) -> dict[str, Event]:
         conf=NEVER + KILLS_LATER,
         gunicorn_args=["--preload"],
         middleware=False,
+        warm=True,
     )
     wires = {name: site.open(path) for name, path in PATHS.items()}
     seen = {
@@ -169,6 +170,7 @@ def test_worker_that_holds_its_gil_has_as_long_to_end_as_without_slowhound(deplo
         conf=NEVER + KILLS,
         gunicorn_args=["--preload"],
         settings={"SLOW_AFTER": 2.0},
+        warm=True,
     )
     site.gate("held").open()  # its hound shall have no time to report it
     wire = site.open("/holding/held/")
@@ -211,7 +213,7 @@ SIGNALS = 8
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGKILL], ids=["SIGABRT", "SIGKILL"])
 def test_signal_in_any_line_in_which_a_request_ends(deploy: Deploy, number: signal.Signals) -> None:
     """An abort or a kill at any point of a request's end, slowhound's code included: one event."""
-    site = deploy(workers=4, gunicorn_args=["--preload"], conf=NEVER)
+    site = deploy(workers=4, gunicorn_args=["--preload"], conf=NEVER, warm=True)
     assert site.get(f"/signal-at/none/0/{number}/").text == "soon"
     counts = site.scratch / "none.lines"
     lines = int(eventually(lambda: counts.exists() and counts.read_text(), "a count of its lines"))

@@ -35,6 +35,7 @@ def profile_of(site: Site, event: dict[str, Any]) -> Profile:
 
 def lasting(site: Site, *paths: str) -> list[dict[str, Any]]:
     """The terminal events of requests that wait at a gate, together, until all are reported."""
+    site.get("/ok/")  # else the first one would wait for imports instead
     name = paths[0].split("/")[-2]
     gate = site.gate(name)
     answers = [site.start(path) for path in paths]

@@ -132,7 +132,7 @@ def test_only_request_of_the_thread_is_reported_while_it_holds_the_gil(
 def test_log_record_of_the_hound_waits_for_a_greenlet_and_goes_on(greenlets: Greenlets) -> None:
     """A handler's lock is a greenlet's while that waits; slowhound's own word comes after it."""
     sinks = [{"sink": "tests.site.sinks.RaisingSink"}]
-    # Only the first failure is logged: it must be that of this request.
+    # Only the first failure is logged: it must not be that of a request that waits for imports.
     slow_after = {"logs-slowly": 0.3, "in_sleep": 0.3, "*": 60}
     site = greenlets(settings={"SLOW_AFTER": slow_after, "SINKS": sinks})
     site.get("/fast/")

@@ -36,6 +36,7 @@ def test_mail_goes_out_while_a_greenlet_blocks_the_hub(greenlets: Greenlets) -> 
             settings={"SLOW_AFTER": {"spin": 0.3, "*": 60}, "SINKS": [EMAIL]},
             django=django(mailbox),
         )
+        site.get("/fast/")  # imports the views
         held = ask(site, "mailed", "/spin/mailed/")
         eventually(
             lambda: "/spin/mailed/" in all_text(mailbox),

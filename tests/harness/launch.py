@@ -47,7 +47,7 @@ class Setup:
     `settings` is the site's SLOWHOUND, None leaves slowhound out altogether; `wired` says whether
     Gunicorn's configuration has slowhound's lines, `middleware` whether MIDDLEWARE has its entry.
     `gunicorn` is its version; an `env` of None is not set at all; `wrapper` is a command that runs
-    the server; `connected` sites have a database connection before their first request.
+    the server.
     """
 
     gunicorn: str = VERSIONS[0]
@@ -68,7 +68,7 @@ class Setup:
     middleware: bool = True
     extra_middleware: Sequence[str] = ()
     databases: Mapping[str, Any] | None = None
-    connected: bool = False
+    warm: bool = False
     instrumenters: bool = False
     app: str = "tests.site.wsgi:application"
 
@@ -83,7 +83,7 @@ class Setup:
                 "middleware": self.middleware,
                 "extra_middleware": list(self.extra_middleware),
                 "databases": self.databases,
-                "connected": self.connected,
+                "warm": self.warm,
                 "instrumenters": self.instrumenters,
             }
         )

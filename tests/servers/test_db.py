@@ -129,7 +129,7 @@ def test_counts_are_right_under_debug(serve: Launcher, databases: Databases) -> 
 def test_connection_opened_before_the_first_request(serve: Launcher, max_age: int | None) -> None:
     """A connection that was open before any request is counted like the others."""
     # Without an age limit the first request finds the very connection the start-up opened.
-    site = serve(connected=True, databases=persistent(serve, max_age))
+    site = serve(warm=True, databases=persistent(serve, max_age))
     assert counts(site.event("/n1/")) == (7, 6)
     assert counts(site.event("/five/")) == (5, 0)
 

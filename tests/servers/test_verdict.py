@@ -50,7 +50,7 @@ def test_threads_that_are_all_in_slow_requests_are_one_event(serve: Launcher) ->
     """No timeout ends such a worker, and no backlog shows who waits for it."""
     # A request is slow only where it waits, not in what comes before its view.
     slow_after = {"gate": 0.3, "*": 60}
-    site = serve(worker="gthread", threads=2, settings={"SLOW_AFTER": slow_after})
+    site = serve(worker="gthread", threads=2, warm=True, settings={"SLOW_AFTER": slow_after})
     gate = site.gate("busy")
     answers = [site.start("/gate/busy/") for _ in range(2)]
     stall = site.wait_event(event_type="stall", stall_kind="threads")

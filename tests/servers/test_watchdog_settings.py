@@ -42,7 +42,7 @@ def test_threshold_may_be_the_views_own(serve: Launcher) -> None:
 
 def test_view_may_be_allowed_more_time(serve: Launcher) -> None:
     """A view known to be slow can have more time than the others."""
-    site = serve(settings={"SLOW_AFTER": {"sleep": 60, "*": 0.1}})
+    site = serve(warm=True, settings={"SLOW_AFTER": {"sleep": 60, "*": 0.1}})
     slept = site.event("/sleep/0.3/")
     assert reported(site, site.event("/nap/0.3/"))
     check_quiet(site, slept)
@@ -51,7 +51,7 @@ def test_view_may_be_allowed_more_time(serve: Launcher) -> None:
 def test_ignored_requests_are_not_watched(serve: Launcher) -> None:
     """What IGNORE names, a view, a route or a path prefix, has its line but no report."""
     ignored = ["tests.site.views.waiting.sleep", "cpu", "/stream-pauses/"]
-    site = serve(settings={"SLOW_AFTER": 0.1, "IGNORE": ignored})
+    site = serve(warm=True, settings={"SLOW_AFTER": 0.1, "IGNORE": ignored})
     events = [site.event(path) for path in ("/sleep/0.3/", "/cpu/", "/stream-pauses/4/")]
     assert {event["event_type"] for event in events} == {"request"}
     assert all(event["resp_time"] >= 0.2 for event in events)

@@ -105,7 +105,7 @@ def test_restart_loses_nothing(serve: Launcher, tmp_path: Path) -> None:
         "REPORT_LIMIT": (1, 3600),
     }
     django = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": unused_port()}
-    site = serve(settings=settings, django=django)
+    site = serve(settings=settings, django=django, warm=True)  # imports are a group of their own
     for number in range(4):
         wait_slow(site, f"gate{number}")
     assert site.stop() == 0
@@ -115,7 +115,7 @@ def test_restart_loses_nothing(serve: Launcher, tmp_path: Path) -> None:
     assert sent >= 1
     with smtp_server() as mailbox:
         ready = {**django, "EMAIL_PORT": mailbox.port}
-        again = serve(settings=settings, django=ready)
+        again = serve(settings=settings, django=ready, warm=True)
         eventually(
             lambda: not list(folder.glob("delivery/*.due")),
             "an empty spool",

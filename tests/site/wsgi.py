@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 
 from django.core.wsgi import get_wsgi_application
-from django.db import connection
-from django.urls import get_resolver
 from whitenoise import WhiteNoise
 
 from tests.site.options import HERE, OPTIONS
@@ -15,8 +13,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.site.settings")
 application = get_wsgi_application()
 static_first = WhiteNoise(application, root=str(HERE / "static"), prefix="static/")
 
-# On a loaded machine the import of the views takes a second: no request is slow for that.
-assert get_resolver().url_patterns
+if OPTIONS.get("warm"):
+    from django.db import connection
+    from django.urls import get_resolver
 
-if OPTIONS.get("connected"):
     connection.ensure_connection()
+    assert get_resolver().url_patterns  # imports the views
