@@ -26,6 +26,7 @@ from tests.harness.cli import (
     slowhound,
     wait_silent,
 )
+from tests.harness.gil import wait_for_hounds
 from tests.harness.launch import ROOT, Launcher
 from tests.harness.recorded import READ_BY
 from tests.harness.site import Site
@@ -42,7 +43,9 @@ STANDS = (
 
 @pytest.fixture(scope="module")
 def site(serve_module: Launcher) -> Site:
-    return serve_module(worker="gthread", workers=2)
+    site = serve_module(worker="gthread", workers=2)
+    wait_for_hounds(site)  # of both
+    return site
 
 
 @pytest.fixture(scope="module")

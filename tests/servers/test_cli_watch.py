@@ -12,6 +12,7 @@ import pytest
 
 from slowhound.cli import main
 from tests.harness.accounts import boxes, check_boxes_are_of_the_living
+from tests.harness.gil import wait_for_hounds
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.stopped import stopped
@@ -52,7 +53,9 @@ def wait_for_each(site: Site, threshold: float | None, path: str = "/sleep/0.2/"
 def both(serve_module: Launcher) -> Site:
     """Two workers."""
     slow_after = {"cpu": 0.1, "*": 60}
-    return serve_module(worker="gthread", workers=2, settings={"SLOW_AFTER": slow_after})
+    site = serve_module(worker="gthread", workers=2, settings={"SLOW_AFTER": slow_after})
+    wait_for_hounds(site)  # of both
+    return site
 
 
 @pytest.fixture

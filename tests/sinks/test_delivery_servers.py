@@ -169,7 +169,8 @@ def test_worker_that_cannot_run_is_told_of_by_another_process(serve: Launcher) -
     """While its GIL is held; it does not tell it again itself, but how the request ended."""
     with hook_server() as hook:
         settings = {"SLOW_AFTER": 1.0, "SINKS": [webhook(hook)]}
-        site = serve(workers=2, settings=settings, conf=PATIENT)
+        # What waits to be sent by a process that cannot run stays there: no report of an import.
+        site = serve(workers=2, settings=settings, conf=PATIENT, warm=True)
         wait_for_hounds(site)
         held = ask(site, "told-of", "/gil/native/told-of/")
         held.wait_begun()
