@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,32 +9,17 @@ import pytest
 from slowhound.cli import place
 from slowhound.gil import py_spy, remote_unwinder
 from slowhound.sight import Worker
-from tests.harness.cli import PATIENT, READ, SOON, Said, dump, wait_silent, worker
+from tests.harness.cli import PATIENT, READ, SOON, dump, wait_silent, worker
 from tests.harness.recorded import READ_BY
-from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.slow
-
-
-def dump_of_held(folder: Path, pid: int, begin: Callable[[], None] = lambda: None) -> Said:
-    """What `dump` says once its looks at the worker find that the GIL is held.
-
-    On a machine that many use they may find its hound waiting for a CPU, and say nothing of it.
-    """
-
-    def found() -> Said | None:
-        begin()
-        said = dump(folder, str(pid), patience=SOON)
-        return said if "The GIL has been held for about" in said.err else None
-
-    return eventually(found, "that the GIL is held")
 
 
 def test_thread_that_holds_the_gil_is_read_from_outside(tmp_path: Path) -> None:
     """Nobody in that process can."""
     with worker(tmp_path / "d", path="/held/", then="hold the GIL") as pid:
         wait_silent(tmp_path / "d")
-        said = dump_of_held(tmp_path / "d", pid)
+        said = dump(tmp_path / "d", str(pid), patience=SOON)
     assert said.code == 1
     assert f"{READ[READ_BY]} (innermost last)" in said.out
     assert ":hold_the_gil\n" in said.out
@@ -50,7 +34,7 @@ def test_where_no_stack_can_be_read_dump_says_so(
     monkeypatch.setattr(py_spy, "command", lambda: None)
     with worker(tmp_path / "d", path="/held/", then="hold the GIL") as pid:
         wait_silent(tmp_path / "d")
-        said = dump_of_held(tmp_path / "d", pid)
+        said = dump(tmp_path / "d", str(pid), patience=SOON)
     assert said.code == 1
     assert "no stack is known" in said.out
     assert "most likely by this thread, which ran (or waited for a CPU) all the time" in said.err
@@ -74,7 +58,7 @@ def test_hold_that_was_young_when_dump_asked_is_told(
     with worker(tmp_path / "d", path="/held/", then="hold the GIL") as pid:
         wait_silent(tmp_path / "d")
         monkeypatch.setattr(place, "workers", workers)
-        said = dump_of_held(tmp_path / "d", pid, late.clear)
+        said = dump(tmp_path / "d", str(pid), patience=SOON)
     assert late[:2] == [[False], [True]]
     assert said.code == 1
     assert "The GIL has been held for about" in said.err
