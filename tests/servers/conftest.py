@@ -33,6 +33,14 @@ def gil_site(
     return started[name]
 
 
+@pytest.fixture(scope="module")
+def two_workers(serve_module: Launcher) -> Site:
+    """Two workers with threads, and a box of each."""
+    site = serve_module(worker="gthread", workers=2)
+    wait_for_hounds(site)
+    return site
+
+
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """One that no other test has, nor an earlier run of this one."""

@@ -26,7 +26,6 @@ from tests.harness.cli import (
     slowhound,
     wait_silent,
 )
-from tests.harness.gil import wait_for_hounds
 from tests.harness.launch import ROOT, Launcher
 from tests.harness.recorded import READ_BY
 from tests.harness.site import Site
@@ -41,11 +40,9 @@ STANDS = (
 )
 
 
-@pytest.fixture(scope="module")
-def site(serve_module: Launcher) -> Site:
-    site = serve_module(worker="gthread", workers=2)
-    wait_for_hounds(site)  # of both
-    return site
+@pytest.fixture
+def site(two_workers: Site) -> Site:
+    return two_workers
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from slowhound.cli import adopt, main
 from slowhound.graves import PATIENCE
 from tests.harness.accounts import terminal_events
 from tests.harness.cli import in_flight, ps, ps_of, slowhound
-from tests.harness.gil import wait_for_hounds
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.sources import line_of
@@ -26,11 +25,9 @@ from tests.harness.waiting import eventually
 WAITING = f"tests/site/gates.py:{line_of('gates.py', 'waiting')}:wait_at"
 
 
-@pytest.fixture(scope="module")
-def site(serve_module: Launcher) -> Site:
-    site = serve_module(worker="gthread", workers=2)
-    wait_for_hounds(site)  # of both
-    return site
+@pytest.fixture
+def site(two_workers: Site) -> Site:
+    return two_workers
 
 
 def test_request_in_flight_is_listed(site: Site) -> None:

@@ -11,18 +11,15 @@ import pytest
 
 from slowhound.cli import main
 from tests.harness.cli import HEIGHT, WIDTH, Terminal, ps, slowhound, terminal, worker
-from tests.harness.gil import wait_for_hounds
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
 
-@pytest.fixture(scope="module")
-def site(serve_module: Launcher) -> Site:
-    site = serve_module(worker="gthread", workers=2)
-    wait_for_hounds(site)  # of both
-    return site
+@pytest.fixture
+def site(two_workers: Site) -> Site:
+    return two_workers
 
 
 def top(term: Terminal, directory: Path, *arguments: str) -> None:

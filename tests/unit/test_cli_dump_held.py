@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from slowhound.boxes import BoxState
 from slowhound.cli import place
 from slowhound.gil import py_spy, remote_unwinder
+from slowhound.gil.reading import Reader
+from slowhound.gil.unresponsive import Hold, examine
 from slowhound.sight import Worker
 from tests.harness.cli import PATIENT, READ, SOON, dump, wait_silent, worker
 from tests.harness.recorded import READ_BY
+from tests.harness.stopped import stopped
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +68,28 @@ def test_hold_that_was_young_when_dump_asked_is_told(
         said = dump(tmp_path / "d", str(pid), patience=SOON)
     assert late[:2] == [[False], [True]]
     assert said.code == 1
+    assert "The GIL has been held for about" in said.err
+    assert f"{READ[READ_BY]} (innermost last)" in said.out
+
+
+def test_hold_that_the_first_look_misses_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the hound has no CPU just then: here the whole process is stopped for that look."""
+    found: list[bool] = []
+
+    def look(path: str, state: BoxState, ways: Sequence[Reader]) -> Hold | None:
+        hold = examine(path, state, ways)
+        found.append(hold is not None)
+        os.kill(state.pid, signal.SIGCONT)
+        return hold
+
+    monkeypatch.setattr("slowhound.cli.dump.examine", look)
+    with worker(tmp_path / "d", path="/held/", then="hold the GIL") as pid:
+        wait_silent(tmp_path / "d")
+        with stopped([pid]):
+            said = dump(tmp_path / "d", str(pid), patience=SOON)
+    assert (found[0], found[-1]) == (False, True)
     assert "The GIL has been held for about" in said.err
     assert f"{READ[READ_BY]} (innermost last)" in said.out
 
