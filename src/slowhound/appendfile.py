@@ -55,19 +55,28 @@ class AppendFile:
         self._lines_since_tended = 0
         self._retired: list[int] = []
 
-    def write(self, line: bytes) -> None:
-        """Appends one line, which ends in a line end; what cannot be written is counted."""
+    def write(self, line: bytes, done: list[int]) -> None:
+        """Appends one line, which ends in a line end; what cannot be written is counted.
+
+        ``done`` gets an entry by the very call that writes, and when the line is lost; nothing is
+        done where it has one.
+        """
+        if done:
+            return
         if self.fd < 0:
+            done.append(0)
             lost(self.what, self._failed or "not open")
             return
         if self._torn:
             # Another line was cut short (a full disk): end it, so that only that one is lost.
             line = b"\n" + line
         try:
-            written = os.write(self.fd, line)
+            done.extend(map(os.write, (self.fd,), (line,)))
         except OSError as exc:
+            done.append(0)
             lost(self.what, exc)
             return
+        written = done[0]
         self.size += written
         self._lines_since_tended += 1
         self._torn = written < len(line)

@@ -8,6 +8,7 @@ What passes through is never changed.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -15,7 +16,10 @@ from typing import Any
 from slowhound import recorder
 from slowhound.conf import get_config
 from slowhound.guard import guard
-from slowhound.record import Record, current_record
+from slowhound.instrument.exception import fields_of
+from slowhound.ownership import of_scope
+from slowhound.plain_data import as_int, as_text
+from slowhound.record import Owner, Record
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -26,6 +30,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 # A worker can have any number in flight; those beyond this many have no place in the black box.
 SLOTS = 254
 _guard = guard("asgi")
+_BODY = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
 
 
 def wrap(application: Application) -> Application:
@@ -35,56 +40,162 @@ def wrap(application: Application) -> Application:
     """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        record = _begin(scope) if scope["type"] in ("http", "websocket") else None
-        if record is None:
+        if scope["type"] not in ("http", "websocket"):
             await application(scope, receive, send)
             return
-        exchange = _Exchange(record, receive, send)
+        exchange = _Exchange(receive, send)
         try:
-            await application(scope, exchange.receive, exchange.send)
-        except asyncio.CancelledError:
-            record.outcome = "cancelled"
+            scope = exchange.begin(scope)
+            if exchange.record is None:
+                await application(scope, receive, send)
+            else:
+                await application(scope, exchange.receive, exchange.send)
+                exchange.end(None)
+        except BaseException as exc:
+            exchange.end(exc)
             raise
-        except BaseException:
-            record.outcome = record.outcome or "error"
-            raise
-        finally:
-            exchange.end()
 
     return wrapped
 
 
-def _begin(scope: Scope) -> Record | None:
-    """A new record, or the one that the server's own hooks have begun."""
-    with _guard:
-        record = current_record.get()
-        if record is not None and not record.done and record.by_server:
-            return record
+class _Exchange:
+    """One request and its response: looks at the messages as they pass."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self.record: Record | None = None
+        self._receive = receive
+        self._send = send
+        self._is_own = False
+        self._method: Any = None
+        self._started = False
+        self._sent = 0
+
+    def begin(self, scope: Scope) -> Scope:
+        """The scope that the application is called with; its record begins, if it has none yet."""
+        try:
+            return self._begin(scope)
+        except Exception as exc:
+            if _guard.failed(exc):
+                raise
+            return scope
+
+    def _begin(self, scope: Scope) -> Scope:
+        headers = scope.get("headers")
+        if type(headers) is not list:
+            # Any iterable will do (ASGI), and one that is read is empty afterwards.
+            scope = {**scope, "headers": list(headers or ())}
         active = recorder.get() or recorder.start(get_config(), recorder.Server("asgi", SLOTS))
-        if active is None:
-            return None
-        method = scope["method"] if scope["type"] == "http" else "WEBSOCKET"
-        record = active.begin(method, scope["path"], _environ(scope))
-        record.by_server = True
+        record = of_scope(scope)
+        if active is None or (record is not None and record.scope is not None):
+            return scope  # off, or an application within an application that is wrapped as well
+        self._is_own = record is None
+        if record is None:
+            method = scope["method"] if scope["type"] == "http" else "WEBSOCKET"
+            record = Record(method, scope["path"], time.monotonic())
+            record.owner = Owner.WRAP
+            record.environ = _environ(scope)
+        record.scope = scope
         record.long_lived = scope["type"] == "websocket"
-        record.begun_by_wrap = True
-        return record
-    return None
+        self._method = scope.get("method")
+        self.record = record
+        if self._is_own:
+            active.begin(record)
+        return scope
+
+    async def receive(self) -> Message:
+        """The server's next message."""
+        message = await self._receive()
+        record = self.record
+        if record is not None:
+            left = message["type"] == "http.disconnect" and not record.complete
+            if left or (message["type"] == "websocket.disconnect" and not self._started):
+                record.outcome = record.outcome or "disconnect"
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Hands the application's message on; what it says counts once the server has taken it."""
+        try:
+            await self._send(message)
+        except OSError:  # the server's way to say that the client is gone (ASGI 2.4)
+            if self.record is not None:
+                self.record.outcome = self.record.outcome or "disconnect"
+            raise
+        try:
+            if self.record is not None:
+                self._note(self.record, message)
+        except Exception as exc:
+            if _guard.failed(exc):
+                raise
+        else:
+            if _guard.streak:
+                _guard.streak = 0
+
+    def _note(self, record: Record, message: Message) -> None:
+        kind = message["type"]
+        if kind in ("http.response.start", "websocket.http.response.start"):
+            record.status = as_int(message["status"])
+            self._started = True
+        elif kind in _BODY or kind == "websocket.http.response.body":
+            if record.first_byte is None:
+                record.first_byte = time.monotonic() - record.started
+            if self._method != "HEAD":
+                self._sent += _size(kind, message)
+            if not message.get("more_body", False):
+                record.finished_sending()
+        elif kind == "websocket.accept":
+            record.status = 101
+            self._started = True
+        elif kind == "websocket.send":
+            self._sent += _size(kind, message)
+        elif kind == "websocket.close" and not self._started:
+            record.status = 403  # what the server answers to a handshake that is refused
+            self._started = True
+
+    def end(self, exc: BaseException | None) -> None:
+        """The application has returned, or was made to. A second time does nothing."""
+        record = self.record
+        if record is None:
+            return
+        try:
+            self._describe(record, exc)
+        except Exception as failure:
+            if _guard.failed(failure):
+                raise
+        finally:
+            if self._is_own:
+                recorder.finish(record)
+
+    def _describe(self, record: Record, exc: BaseException | None) -> None:
+        record.sent = self._sent
+        if isinstance(exc, asyncio.CancelledError):
+            record.outcome = record.outcome if record.complete else "cancelled"
+        elif exc is not None and record.outcome is None:
+            record.outcome = "error"
+            if record.exc is None:
+                record.exc = {**fields_of(exc), "exc_handled": False}
+        if record.complete and record.outcome == "disconnect":
+            record.outcome = None
+        is_whole = record.complete or (record.long_lived and self._started)
+        if not is_whole and record.outcome in (None, "error"):
+            # The server answers in the application's place, or breaks the connection off.
+            record.outcome = "error"
+            record.status = record.status or 500
 
 
 def _environ(scope: Scope) -> dict[str, str]:
     """What a record reads of a request, under the names of WSGI."""
+    query = scope.get("query_string") or b""
     environ = {
-        "wsgi.url_scheme": scope.get("scheme", "http"),
-        "QUERY_STRING": scope.get("query_string", b"").decode("latin-1"),
+        "wsgi.url_scheme": as_text(scope.get("scheme", "http")),
+        "QUERY_STRING": query.decode("latin-1") if type(query) is bytes else as_text(query),
     }
     client = scope.get("client")
     if client:
-        environ["REMOTE_ADDR"] = str(client[0])
+        environ["REMOTE_ADDR"] = as_text(client[0])
     for name, value in scope["headers"]:
         wanted = _HEADERS.get(name)
         if wanted is not None:
-            environ[wanted] = value.decode("latin-1")
+            environ[wanted] = value.decode("latin-1") if type(value) is bytes else as_text(value)
     return environ
 
 
@@ -99,57 +210,13 @@ _HEADERS = {
 }
 
 
-class _Exchange:
-    """Looks at the messages of one request as they pass."""
-
-    def __init__(self, record: Record, receive: Receive, send: Send) -> None:
-        self.record = record
-        self._receive = receive
-        self._send = send
-        self._sent = 0
-        self._complete = False
-
-    async def receive(self) -> Message:
-        """The server's next message."""
-        message = await self._receive()
-        if message["type"] == "http.disconnect" and not self._complete:
-            self.record.outcome = self.record.outcome or "disconnect"
-        return message
-
-    async def send(self, message: Message) -> None:
-        """Hands the application's message on; what it says counts once the server has taken it."""
-        try:
-            await self._send(message)
-        except OSError:  # the server's way to say that the client is gone (ASGI 2.4)
-            self.record.outcome = self.record.outcome or "disconnect"
-            raise
-        try:
-            self._note(message)
-        except Exception as exc:  # noqa: BLE001  inlined guard: this runs for each part of a body
-            _guard.failed(exc)
-
-    def _note(self, message: Message) -> None:
-        record, kind = self.record, message["type"]
-        if kind == "http.response.start":
-            record.status = message["status"]
-        elif kind in ("http.response.body", "http.response.pathsend", "http.response.zerocopysend"):
-            if record.first_byte is None:
-                record.first_byte = time.monotonic() - record.started
-            self._sent += len(message.get("body", b""))
-            self._complete = not message.get("more_body", False)
-        elif kind == "websocket.accept":
-            record.status = 101
-        elif kind == "websocket.send":
-            self._sent += len(message.get("bytes") or message.get("text") or b"")
-        elif kind == "websocket.close" and record.status is None:
-            record.status = 403  # what the server answers to a handshake that is refused
-
-    def end(self) -> None:
-        """The application has returned, or was made to."""
-        with _guard:
-            record = self.record
-            record.sent = self._sent
-            if self._complete and record.outcome == "disconnect":
-                record.outcome = None
-            if record.begun_by_wrap:
-                recorder.finish(record)
+def _size(kind: str, message: Message) -> int:
+    """The bytes of a part as they are sent."""
+    if kind == "http.response.pathsend":
+        return os.stat(message["path"]).st_size
+    if kind == "http.response.zerocopysend":
+        count = message.get("count")
+        return os.fstat(message["file"].fileno()).st_size if count is None else int(count)
+    if kind == "websocket.send" and message.get("bytes") is None:
+        return len((message.get("text") or "").encode("utf-8", "surrogatepass"))
+    return len(message.get("bytes") or message.get("body") or b"")

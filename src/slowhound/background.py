@@ -10,16 +10,17 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from slowhound.guard import guard
 from slowhound.losses import find
+from slowhound.plain_data import as_text
 from slowhound.record import (
     Record,
     TaskRecord,
-    current,
     current_record,
     snapshot_in_flight,
 )
@@ -82,30 +83,55 @@ def _decorate(function: Any, name: str | None, slow_after: float | None) -> Any:
 
         @functools.wraps(function)
         async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
-            with _Recorded(started):
-                return await function(*args, **kwargs)
+            recorded = _Recorded(started)
+            try:
+                recorded.begin()
+                result = await function(*args, **kwargs)
+                recorded.end(None)
+            except BaseException as exc:
+                recorded.end(exc)
+                raise
+            return result
 
         return async_wrapper
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        with _Recorded(started):
-            return function(*args, **kwargs)
+        return _recorded(started, partial(function, *args, **kwargs))
 
     return wrapper
 
 
 class _Recorded:
-    """One task, for the length of a block; ``started`` begins it."""
+    """One task: between ``begin`` and ``end``, which is called again where it was interrupted.
 
-    def __init__(self, started: Callable[[], Record | None]) -> None:
-        self._started = started
+    No ``with``: what is raised from outside may come between its block and its end.
+    """
 
-    def __enter__(self) -> None:
-        self._record = self._started()
+    def __init__(self, start: Callable[..., Record | None]) -> None:
+        self._start = start
+        self._kept: list[Record] = []
 
-    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
-        end(self._record, exc)
+    def begin(self) -> None:
+        """It begins; whatever comes out of this, ``end`` knows of it."""
+        self._start(keep=self._kept.append)
+
+    def end(self, exc: BaseException | None) -> None:
+        """It has ended, with this exception or none."""
+        for record in self._kept:
+            end(record, exc)
+
+
+def _recorded(start: Callable[..., Record | None], run: Callable[[], Any]) -> Any:
+    recorded = _Recorded(start)
+    try:
+        recorded.begin()
+        result = run()
+        recorded.end(None)
+    except BaseException as exc:
+        recorded.end(exc)
+        raise
+    return result
 
 
 def _is_async(function: Any) -> bool:
@@ -130,10 +156,18 @@ def begin(
     *,
     slow_after: float | None = None,
     server: Server | None = None,
+    keep: Callable[[Record], object] | None = None,
 ) -> Record | None:
     """A record that is current from now on; None when slowhound is off.
 
-    ``server`` is for the process's recorder, when this starts it.
+    Args:
+        kind: what kind of work it is, the event's ``task_kind``.
+        name: the event's ``task_name``.
+        task_id: its id in its queue.
+        slow_after: seconds after which it is reported as slow; None: it never is.
+        server: for the process's recorder, when this starts it.
+        keep: is given the record before it begins, by whoever will end it also when this raises
+            what was raised from outside.
     """
     if _guard.off_until and _guard.off:
         return None
@@ -145,12 +179,13 @@ def begin(
         active = recorder.get() or recorder.start(get_config(), server)
         if active is None:
             return None
-        outer = current()
         if slow_after is not None:
             active.watch.expect(slow_after)
-        make = partial(TaskRecord, task_id=task_id, slow_after=slow_after)
-        record = active.begin(kind, name[:NAME_LIMIT], make=make)
-        record.outer = outer
+        short = as_text(name)[:NAME_LIMIT]
+        record = TaskRecord(kind, short, time.monotonic(), task_id, slow_after)
+        if keep is not None:
+            keep(record)
+        active.begin(record)
         return record
     return None
 
@@ -239,14 +274,13 @@ def _record_commands() -> None:
 
     @functools.wraps(execute)
     def recorded(self: BaseCommand, *args: Any, **options: Any) -> Any:
-        with _Recorded(partial(_begin_command, self)):
-            return execute(self, *args, **options)
+        return _recorded(partial(_begin_command, self), partial(execute, self, *args, **options))
 
     recorded.slowhound = True  # type: ignore[attr-defined]
     BaseCommand.execute = recorded  # type: ignore[method-assign]
 
 
-def _begin_command(command: Any) -> Record | None:
+def _begin_command(command: Any, keep: Callable[[Record], object]) -> Record | None:
     name = type(command).__module__.rpartition(".")[2]
     if name in UNRECORDED or _under_test():
         return None
@@ -255,7 +289,7 @@ def _begin_command(command: Any) -> Record | None:
         from slowhound.recorder import Server
 
         server = Server("command", SLOTS, _to_stderr)
-    return begin("command", name, server=server)
+    return begin("command", name, server=server, keep=keep)
 
 
 def _under_test() -> bool:
@@ -266,11 +300,11 @@ def _under_test() -> bool:
     return hasattr(find("django.test.utils._TestState", UNDER_TEST), "saved_data")
 
 
-def _to_stderr(line: str) -> None:
+def _to_stderr(line: str, done: list[Any]) -> None:
     """A command's standard output is data: ``dumpdata > backup.json``."""
     from slowhound.sinks.stream import write_all
 
-    write_all(2, line.encode("utf-8", "backslashreplace") + b"\n")
+    write_all(2, line.encode("utf-8", "backslashreplace") + b"\n", done)
 
 
 def _record_django_tasks() -> None:

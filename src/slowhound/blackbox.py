@@ -139,10 +139,13 @@ class Slot:
         """The hound has reported it: no other process needs to."""
         self.box.cells[self.at + REPORTED] = number
 
-    def release(self) -> None:
-        """Gives the slot back: its request has its event."""
-        self.box.cells[self.at] = 0
-        self.box.free.append(self)
+    def release(self, taken: list[Slot] | None = None) -> None:
+        """Gives the slot back: its request has its event. With ``taken`` again does nothing."""
+        if taken is None:
+            taken = [self]
+        if taken:
+            self.box.cells[self.at] = 0
+            _move(taken, self.box.free)
 
 
 # An application has few statements and views: each is encoded and summed up once, which is half of
@@ -214,16 +217,22 @@ class Box:
         with contextlib.suppress(OSError):
             os.unlink(self.path)
 
-    def claim(self, number: int, who: bytes, thread: int, ident: int = 0) -> Slot | None:
+    def claim(
+        self, number: int, who: bytes, thread: int, ident: int = 0, taken: list[Slot] | None = None
+    ) -> Slot | None:
         """A slot for the request ``number``; None when all are taken.
 
-        ``thread`` is the system's id of its thread, ``ident`` Python's.
+        ``thread`` is the system's id of its thread, ``ident`` Python's. In ``taken`` is the slot
+        even if what is raised from outside, by the handler of a signal, keeps this from returning.
         """
+        if taken is None:
+            taken = []
         try:
-            slot = self.free.pop()
+            _move(self.free, taken)
         except IndexError:
             self.cells[OVERFLOW] += 1
             return None
+        slot = taken[0]
         slot.number = number
         slot.who.write(who, number)
         # The number comes last: with it the slot is one that is taken.
@@ -252,6 +261,11 @@ class Box:
     def abandon(self) -> None:
         """The file was removed. Requests that write into the map still may; it goes with them."""
         os.close(self._fd)
+
+
+def _move(source: list[Slot], target: list[Slot]) -> None:
+    """Moves one slot; in one call of C code, at whose end it has happened or not."""
+    target.extend(map(list.pop, (source,)))
 
 
 def take(fd: int) -> None:

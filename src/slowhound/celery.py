@@ -43,11 +43,11 @@ def _server(slots: int) -> Server:
     return Server("celery", slots, _to_stdout)
 
 
-def _to_stdout(line: str) -> None:
+def _to_stdout(line: str, done: list[Any]) -> None:
     """The process's own: ``sys.stdout`` leads into Celery's log, with its prefix."""
     from slowhound.sinks.stream import write_all
 
-    write_all(1, line.encode("utf-8", "backslashreplace") + b"\n")
+    write_all(1, line.encode("utf-8", "backslashreplace") + b"\n", done)
 
 
 def _on_process_init(**_: object) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from slowhound.fields import NAMES
+from slowhound.plain_data import as_text
 from slowhound.record import Record, current
 
 # An application that adds a field per row of a table must not fill the log.
@@ -58,14 +59,14 @@ class EventContext:
             yield
         finally:
             if record is not None:
-                name = _name(f"{key}_time", namespace)
+                name = _name(f"{as_text(key)}_time", namespace)
                 before = (record.extras or {}).get(name)
                 total = before if isinstance(before, float) else 0.0
                 _set(record, name, total + time.monotonic() - start)
 
 
 def _name(key: str, namespace: str) -> str:
-    name = f"{namespace}_{key}"
+    name = f"{as_text(namespace)}_{as_text(key)}"
     return f"app_{name}" if name in NAMES else name
 
 

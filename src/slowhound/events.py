@@ -9,7 +9,7 @@ from typing import Any
 
 from slowhound.instrument import cache, db, exception, gc, http, template
 from slowhound.instrument import request as request_fields
-from slowhound.record import Record
+from slowhound.record import Owner, Record
 
 Event = dict[str, Any]
 
@@ -34,12 +34,12 @@ def terminal(record: Record, rate: float) -> Event:
         request_fields.describe_response(record, event)
     elif is_task:
         _describe_end(record, event)
-    elif record.begun_by_wrap:
+    elif record.owner is Owner.WRAP:
         request_fields.describe_response(record, event)  # all but the view is known
     else:
         event["resp_status"] = record.status
     _describe_work(record, event)
-    if seen_by_django or is_task or record.begun_by_wrap:
+    if seen_by_django or is_task or record.owner is Owner.WRAP:
         event["rest_time"] = max(record.took - record.accounted, 0.0)
     if rate < 1.0:
         event["sample_rate"] = rate

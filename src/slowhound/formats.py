@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from slowhound import plain_data
+
 _encode = msgspec.json.Encoder().encode
 _SPACE = re.compile(r"\s+")
 _KEY = re.compile(r"[^A-Za-z0-9_.\-]")
@@ -48,28 +50,22 @@ def _printable(line: bytes) -> bytes:
 
 
 def plain(value: Any, depth: int) -> Any:
-    """``value`` as JSON can hold it: what is too deep or of a foreign type becomes text.
+    """``value`` as JSON can hold it, see ``plain_data``; with texts that UTF-8 can hold."""
+    return _encodable(plain_data.plain(value, depth))
 
-    Types are compared, not asked for with isinstance(): a lazy object would evaluate itself.
-    """
+
+def _encodable(value: Any) -> Any:
     kind = type(value)
-    if value is None or kind in (bool, float):
-        return value
-    if kind is int:
-        return value if -(2**63) <= value < 2**64 else str(value)
-    if depth > 0 and kind is dict:
-        return {clean(key): plain(each, depth - 1) for key, each in value.items()}
-    if depth > 0 and kind in (list, tuple, set, frozenset):
-        return [plain(each, depth - 1) for each in value]
-    return clean(value)
+    if kind is str:
+        return clean(value)
+    if kind is dict:
+        return {clean(key): _encodable(each) for key, each in value.items()}
+    return [_encodable(each) for each in value] if kind is list else value
 
 
 def clean(value: Any) -> str:
     """``value`` as text that UTF-8 can hold."""
-    try:
-        text = value if type(value) is str else str(value)
-    except Exception:  # noqa: BLE001  an application's __str__ may raise anything
-        text = f"<{type(value).__name__}>"
+    text = plain_data.as_text(value)
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

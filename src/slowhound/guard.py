@@ -1,9 +1,10 @@
 """The guard: whatever breaks inside slowhound, the application's response stays what it was.
 
 This is the place of the broad ``except``; on the hottest paths, where a ``with`` would cost too
-much, it is written out inline and hands over to ``failed``. It catches ``Exception`` and never
-more: Gunicorn aborts its workers with ``SystemExit``, and a guard that swallowed that would keep a
-worker alive which the arbiter wants gone.
+much, it is written out inline and asks ``failed``. It catches ``Exception`` and never more:
+Gunicorn aborts its workers with ``SystemExit``, and a guard that swallowed that would keep a worker
+alive which the arbiter wants gone. Of exceptions it keeps slowhound's own failures and passes on
+what was raised into them from outside, see ``foreign``.
 
 Each part of slowhound has one guard, by name. A guard counts what it caught, logs the first of a
 kind, and after ``LIMIT`` failures in a row switches its part off for ``PAUSE`` seconds, after
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
+from slowhound.foreign import is_foreign
 from slowhound.frames import from_traceback, render
 from slowhound.redact import text
 
@@ -41,10 +43,16 @@ total = 0
 
 
 class Guard:
-    """Catches, counts and reports the exceptions of one part; use it with ``with``."""
+    """Catches, counts and reports the exceptions of one part; use it with ``with``.
 
-    def __init__(self, part: str) -> None:
+    Args:
+        part: what the part is called in a warning.
+        runs_others: it calls functions of the application, which may raise anything.
+    """
+
+    def __init__(self, part: str, *, runs_others: bool = False) -> None:
         self.part = part
+        self.runs_others = runs_others
         self.streak = 0
         self.off_until = 0.0
         self.seen: set[type[BaseException]] = set()
@@ -61,18 +69,25 @@ class Guard:
         if exc is None:
             self.streak = 0
             return False
-        if not isinstance(exc, Exception):
-            return False
-        self.failed(exc)
-        return not loud
+        return isinstance(exc, Exception) and not self.failed(exc)
 
     @property
     def off(self) -> bool:
         """True while the part is switched off because it kept failing."""
         return self.off_until > 0.0 and time.monotonic() < self.off_until
 
-    def failed(self, exc: Exception) -> None:
-        """Counts one failure; logs the first of its type; switches the part off at the limit."""
+    def failed(self, exc: Exception) -> bool:
+        """Counts one failure; logs the first of its type; switches the part off at the limit.
+
+        Where the guard is written out it is asked in the ``except`` clause itself: True when the
+        exception is to be raised on, for it is not slowhound's.
+        """
+        if is_foreign(exc, bare=not self.runs_others):
+            return True
+        self._count(exc)
+        return loud
+
+    def _count(self, exc: Exception) -> None:
         global total
         total += 1
         self.streak += 1
@@ -115,11 +130,11 @@ def _message(exc: BaseException) -> str:
 _guards: dict[str, Guard] = {}
 
 
-def guard(part: str) -> Guard:
+def guard(part: str, *, runs_others: bool = False) -> Guard:
     """The guard of the part called ``part``; the same object each time."""
     found = _guards.get(part)
     if found is None:
-        found = _guards.setdefault(part, Guard(part))
+        found = _guards.setdefault(part, Guard(part, runs_others=runs_others))
     return found
 
 
@@ -135,8 +150,7 @@ def guarded(part: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
             try:
                 result = function(*args, **kwargs)
             except Exception as exc:
-                this.failed(exc)
-                if loud:
+                if this.failed(exc):
                     raise
                 return None
             if this.streak:

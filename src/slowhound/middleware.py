@@ -22,7 +22,9 @@ from slowhound.config import Config
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.losses import missing
-from slowhound.record import Record, current_record
+from slowhound.ownership import of_request
+from slowhound.plain_data import as_int, as_text
+from slowhound.record import Record, current
 from slowhound.redact import short_text
 from slowhound.sinks.delivery import preload
 from slowhound.unpatched import is_greenlet_exit
@@ -41,77 +43,84 @@ class Watch:
         self, request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponseBase]
     ) -> HttpResponseBase:
         """The response of ``get_response``, untouched."""
-        record = self._before(request)
-        if record is not None and _asks(request):
-            get_response = on_demand.around(get_response, record, self.config)
         try:
+            record = self._before(request)
+            if record is not None and _asks(request):
+                get_response = on_demand.around(get_response, record, self.config)
             response = get_response(request)
+            if record is not None:
+                self._after(record, request, response)
+            return response
         except BaseException as exc:
             # Not through Django's handlers, which turn exceptions into responses; a worker that
-            # is being aborted, for one.
-            if record is not None and not record.by_server:
-                record.outcome = "killed" if is_greenlet_exit(exc) else "error"
-                recorder.finish(record)
+            # is being aborted, for one, or what the handler of a signal has raised in here.
+            _broke_through(request, exc)
             raise
-        if record is not None:
-            self._after(record, request, response)
-        return response
 
     async def around(
         self, request: HttpRequest, get_response: Callable[[HttpRequest], Awaitable[Any]]
     ) -> HttpResponseBase:
         """The same for a ``get_response`` that is awaited."""
-        record = self._before(request)
-        if record is not None and _asks(request):
-            get_response = on_demand.around_later(get_response, record, self.config)
         try:
+            record = self._before(request)
+            if record is not None and _asks(request):
+                get_response = on_demand.around_later(get_response, record, self.config)
             response: HttpResponseBase = await get_response(request)
-        except BaseException as exc:
             if record is not None:
-                if isinstance(exc, asyncio.CancelledError):
-                    record.outcome = record.outcome or "cancelled"
-                if not record.by_server:
-                    record.outcome = record.outcome or "error"
-                    recorder.finish(record)
+                self._after(record, request, response)
+            return response
+        except BaseException as exc:
+            _broke_through(request, exc)
             raise
-        if record is not None:
-            self._after(record, request, response)
-        return response
 
     def _before(self, request: HttpRequest) -> Record | None:
         if _guard.off_until and _guard.off:
             return None
         try:
-            record = current_record.get()
-            # One whose response has left the middleware is not around this request: its response
-            # was replaced, or its body is still being sent. The close of that body finishes it.
-            if record is None or record.done or (record.left and not record.by_server):
-                active = recorder.get() or recorder.start(self.config)
-                if active is None:
-                    return None
-                outer = record
-                record = active.begin(request.method or "-", request.path, request.META)
-                if outer is not None and not outer.done and outer.kind == "task":
-                    record.outer = outer
-            elif record.request is not None:
-                return None  # the middleware is listed twice, or a handler calls a handler
-            elif record.task is not None:
-                # Django's handler runs the views in a task of its own.
-                active = recorder.get()
-                if active is not None:
-                    active.carry(record)
-            record.request = request
-            record.path = short_text(request.path)  # decoded; a server's own is not
-            record.environ = request.META
-        except Exception as exc:  # noqa: BLE001  inlined guard: this runs in each request
-            _guard.failed(exc)
+            record = of_request(request)
+            if record is None:
+                record = self._begin(request)
+            elif record.request is request and not record.left:
+                return None  # the middleware is listed twice
+            else:
+                self._take(record, request)
+        except Exception as exc:
+            if _guard.failed(exc):
+                raise
             return None
+        if _guard.streak:
+            _guard.streak = 0
         return record
+
+    def _begin(self, request: HttpRequest) -> Record | None:
+        active = recorder.get() or recorder.start(self.config)
+        if active is None:
+            return None
+        record = Record(request.method or "-", request.path, time.monotonic())
+        record.request = request
+        record.environ = request.META
+        active.begin(record)
+        return record
+
+    @staticmethod
+    def _take(record: Record, request: HttpRequest) -> None:
+        """It belongs to this request as well: of the server's record, or of one that runs again."""
+        if record.task is not None:
+            # Django's handler runs the views in a task of its own.
+            active = recorder.get()
+            if active is not None:
+                active.carry(record)
+        record.request = request
+        record.path = short_text(as_text(request.path))  # decoded; a server's own is not
+        record.environ = request.META
+        if record.left:
+            record.left, record.outcome = False, None
 
     def _after(self, record: Record, request: HttpRequest, response: HttpResponseBase) -> None:
         try:
+            record.turn += 1
             record.left = True
-            record.status = response.status_code
+            record.status = as_int(response.status_code)
             if response.streaming:
                 self._watch_body(record, response)  # type: ignore[arg-type]
             else:
@@ -120,20 +129,25 @@ class Watch:
                 if not record.by_server or record.task is not None:
                     body = response.content  # type: ignore[attr-defined]
                     record.sent = 0 if request.method == "HEAD" else len(body)
-            if not record.by_server:
-                self._finish_when_closed(record, response)
-        except Exception as exc:  # noqa: BLE001  inlined guard
-            _guard.failed(exc)
+            self._see_close(record, response)
+        except Exception as exc:
+            if _guard.failed(exc):
+                raise
+        else:
+            if _guard.streak:
+                _guard.streak = 0
 
     @staticmethod
-    def _finish_when_closed(record: Record, response: HttpResponseBase) -> None:
+    def _see_close(record: Record, response: HttpResponseBase) -> None:
         closers = getattr(response, "_resource_closers", None)
-        if closers is None:
-            missing("django.http.response.HttpResponseBase:_resource_closers", ENDS_EARLY)
-            recorder.finish(record)
+        if closers is not None:
+            if not record.by_server:
+                record.response = weakref.ref(response)
+            closers.append(_Closer(record))
             return
-        record.response = weakref.ref(response)
-        closers.append(_Closer(record))
+        missing("django.http.response.HttpResponseBase:_resource_closers", ENDS_EARLY)
+        if not record.by_server:
+            recorder.finish(record)
 
     @staticmethod
     def _watch_body(record: Record, response: StreamingHttpResponse) -> None:
@@ -146,19 +160,32 @@ class Watch:
         elif response.is_async:
             record.sent = 0
             parts = aiter(response.streaming_content)  # type: ignore[arg-type]
-            response.streaming_content = _counted_async(record, parts)
+            response.streaming_content = _counted_async(record, record.turn, parts)
         else:
             record.sent = 0
             body = iter(response.streaming_content)  # type: ignore[arg-type]
-            response.streaming_content = _counted(record, body)
+            response.streaming_content = _counted(record, record.turn, body)
 
 
 def _asks(request: HttpRequest) -> bool:
     try:
         return on_demand.asked(request.META)
-    except Exception as exc:  # noqa: BLE001  inlined guard
-        _guard.failed(exc)
+    except Exception as exc:
+        if _guard.failed(exc):
+            raise
         return False
+
+
+def _broke_through(request: HttpRequest, exc: BaseException) -> None:
+    """An exception passes the middleware: the record that this has begun for the request ends."""
+    record = current()
+    if record is None or record.request is not request:
+        return
+    if isinstance(exc, asyncio.CancelledError):
+        record.outcome = record.outcome or "cancelled"
+    if not record.by_server:
+        record.outcome = record.outcome or ("killed" if is_greenlet_exit(exc) else "error")
+        recorder.finish(record)
 
 
 class SlowhoundMiddleware:
@@ -190,66 +217,83 @@ class SlowhoundMiddleware:
         return self.watch(request, self.get_response)
 
 
-async def _counted_async(record: Record, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _counted_async(
+    record: Record, turn: int, body: AsyncIterator[bytes]
+) -> AsyncIterator[bytes]:
     """As ``_counted``, for a body that is awaited."""
     try:
         async for part in body:
-            _count(record, len(part))
+            _count(record, turn, part)
             yield part
-        _count(record, 0)  # an empty body has had no part
+        _count(record, turn, b"")  # an empty body has had no part
     except BaseException as exc:
-        with _guard:
-            _broke_off(record, exc)
+        _broke_off(record, turn, exc)
         raise
 
 
-def _count(record: Record, size: int) -> None:
-    if record.first_byte is None:
-        record.first_byte = time.monotonic() - record.started
-    record.sent = (record.sent or 0) + size
+def _count(record: Record, turn: int, part: Any) -> None:
+    if record.turn != turn:
+        return  # of a response in whose place another one was sent
+    try:
+        if record.first_byte is None:
+            record.first_byte = time.monotonic() - record.started
+        record.sent = (record.sent or 0) + len(part)
+    except Exception as exc:
+        if _guard.failed(exc):
+            raise
 
 
-def _broke_off(record: Record, exc: BaseException) -> None:
-    if isinstance(exc, asyncio.CancelledError):
-        record.outcome = record.outcome or "cancelled"
-    elif isinstance(exc, GeneratorExit):
-        record.outcome = record.outcome or "disconnect"
-    else:
-        record.outcome = record.outcome or "error"
-        record.exc = {**fields_of(exc), "exc_handled": False}
+def _broke_off(record: Record, turn: int, exc: BaseException) -> None:
+    if record.turn != turn:
+        return
+    with _guard:
+        if isinstance(exc, asyncio.CancelledError):
+            record.outcome = record.outcome or "cancelled"
+        elif isinstance(exc, GeneratorExit):
+            record.outcome = record.outcome or "disconnect"
+        else:
+            record.outcome = record.outcome or "error"
+            record.exc = {**fields_of(exc), "exc_handled": False}
     if not record.by_server:
         recorder.finish(record)  # Django's ASGI handler does not close such a response
 
 
-def _counted(record: Record, body: Iterator[bytes]) -> Iterator[bytes]:
+def _counted(record: Record, turn: int, body: Iterator[bytes]) -> Iterator[bytes]:
     """The body's own parts, counted; closed before its end, the client has gone away."""
     try:
         for part in body:
-            _count(record, len(part))
+            _count(record, turn, part)
             yield part
-        _count(record, 0)  # an empty body has had no part
+        _count(record, turn, b"")  # an empty body has had no part
     except GeneratorExit:
-        record.outcome = record.outcome or "disconnect"
+        if record.turn == turn:
+            record.outcome = record.outcome or "disconnect"
         raise
     except Exception as exc:
-        record.outcome = record.outcome or "error"
-        with _guard:
-            record.exc = {**fields_of(exc), "exc_handled": False}
+        if record.turn == turn:
+            record.outcome = record.outcome or "error"
+            with _guard:
+                record.exc = {**fields_of(exc), "exc_handled": False}
         raise
 
 
 class _Closer:
-    """Finishes a record when its response is closed.
+    """Sees that a response is closed: its record ends, if no server ends it.
 
     A response may be pickled, by a cache middleware around ours: then nothing of this goes along.
     """
 
     def __init__(self, record: Record) -> None:
         self.record = record
+        self.turn = record.turn
 
     def __call__(self) -> None:
-        with _guard:
-            recorder.finish(self.record)
+        record = self.record
+        if record.turn == self.turn:  # not one in whose place another one was sent
+            if record.scope is None:  # where there is one, what is sent is seen
+                record.finished_sending()
+            if not record.by_server:
+                recorder.finish(record)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[()]]:
         return _close_nothing, ()

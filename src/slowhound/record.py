@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slowhound.losses import missing
+from slowhound.plain_data import as_text, text_or_none
 from slowhound.redact import short_text
 from slowhound.unpatched import original
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from slowhound.blackbox import Slot
     from slowhound.watch.reporter import Slow
     from slowhound.watch.verdict import Sample
+    from slowhound.writer import Outgoing
 
 # A request with more moments than this keeps the first ones and counts the rest.
 TIMELINE_LIMIT = 200
@@ -40,6 +43,15 @@ def use_os_threads() -> None:
     get_ident = original("_thread", "get_ident")
     # uWSGI forks without telling Python: two workers would give the same ids.
     _prefix = _new_prefix()
+
+
+class Owner(Enum):
+    """Who has begun a record, and alone ends it."""
+
+    HOOK = "Gunicorn's hooks"
+    WRAP = "slowhound.asgi.wrap"
+    MIDDLEWARE = "the middleware"
+    TASK = "background work"
 
 
 # Trace and span id, as lowercase hex.
@@ -91,16 +103,21 @@ class Record:
     """
 
     kind: str = "request"  # the type of its event
-    # who carries it
+    # whose it is, see ``ownership``
+    owner: Owner = Owner.MIDDLEWARE
+    mark: str | None = None  # what only the server's own environ has
+    scope: Any = None  # ASGI's, once ``wrap`` has seen it
     request: Any = None  # Django's request, once the middleware has seen it
+    turn: int = 0  # how many responses of the middleware there have been; the last one counts
+    left: bool = False  # the middleware has handed its response on
+    complete: bool = False  # the server has its last byte
+    ender: object = None  # the call of ``Recorder.finish`` that ends it
+    done: bool = False
+    outer: Record | None = None  # what it was begun in: a task, or a request that makes another
+    outgoing: Outgoing | None = None  # its terminal event, once it is made
+    # who carries it
     environ: dict[str, Any] | None = None
     response: Callable[[], Any] | None = None  # weak: a record never keeps a body alive
-    by_server: bool = False  # begun by the server's hook, which will also finish it
-    begun_by_wrap: bool = False  # by slowhound.asgi.wrap, which will finish it
-    done: bool = False
-    left: bool = False  # the middleware has handed its response on
-    outer: Record | None = None  # what a task, or a request made in one, was begun in
-    emitted: bool = False  # its terminal event is written
     # Called once, when it has ended, with its event; None: it has none.
     on_end: Callable[[dict[str, Any] | None], None] | None = None
     # What carries it, when that is not a thread of its own; weak.
@@ -112,6 +129,7 @@ class Record:
     status: int | None = None
     sent: int | None = None  # body bytes
     first_byte: float | None = None  # seconds after the start
+    sent_after: float | None = None  # seconds after the start, once the server has the last byte
     outcome: str | None = None
     took: float = 0.0  # seconds in the end
     cpu: float | None = None  # seconds of its thread; not known when another one ended it
@@ -122,7 +140,6 @@ class Record:
     db_time: float = 0.0
     cache: dict[str, int] | None = None
     cache_time: float = 0.0
-    cache_depth: int = 0
     tmpl_count: int = 0
     tmpl_time: float = 0.0
     tmpl_depth: int = 0
@@ -136,6 +153,7 @@ class Record:
     aborted: dict[str, Any] | None = None  # where it was when its worker was ended
     # watched
     slot: Slot | None = None  # its place in the black box
+    taken: list[Slot] | None = None  # the same, as the box gives and takes it
     slow: Slow | None = None
     gil_hold: float = 0.0  # seconds for which its thread kept all others from running
     gil_wait: float = 0.0  # seconds for which another thread did so
@@ -152,12 +170,23 @@ class Record:
     def __init__(self, method: str, path: str, started: float) -> None:
         self.number = next(_numbers)
         self.id = new_id(self.number)
-        self.method = method
-        self.path = short_text(path)
+        self.method = as_text(method)
+        self.path = short_text(as_text(path))
         self.started = started
         self.thread_id = get_ident()
         self.native_id = threading.get_native_id()
         self.cpu_started = time.thread_time()
+
+    @property
+    def by_server(self) -> bool:
+        """True when it was begun outside of Django, and ends there."""
+        return self.owner is Owner.HOOK or self.owner is Owner.WRAP
+
+    def finished_sending(self) -> None:
+        """The server has the last byte of the response; what the application does now is after."""
+        if not self.complete:
+            self.complete = True
+            self.sent_after = time.monotonic() - self.started
 
     def age(self, now: float | None = None) -> float:
         """Seconds since the request began."""
@@ -166,7 +195,8 @@ class Record:
     @property
     def view(self) -> str | None:
         """Django's name for the view, once the URL is resolved."""
-        return getattr(getattr(self.request, "resolver_match", None), "view_name", None)
+        match = getattr(self.request, "resolver_match", None)
+        return text_or_none(getattr(match, "view_name", None))
 
     @property
     def is_resolved(self) -> bool:
@@ -176,7 +206,7 @@ class Record:
     @property
     def route(self) -> str | None:
         """The URL pattern that matched, once the URL is resolved."""
-        return getattr(getattr(self.request, "resolver_match", None), "route", None)
+        return text_or_none(getattr(getattr(self.request, "resolver_match", None), "route", None))
 
     def names(self) -> tuple[str | None, ...]:
         """All that a setting may call this request's view: its URL's name, route or function."""
@@ -186,7 +216,8 @@ class Record:
         function = getattr(match, "_func_path", None)
         if function is None:
             missing("django.urls.ResolverMatch:_func_path", "IGNORE knows no view by its function")
-        return match.view_name, match.url_name, match.route, function
+        names = (match.view_name, match.url_name, match.route, function)
+        return tuple(text_or_none(each) for each in names)
 
     def note(self, start: float, took: float, kind: str, text: str) -> None:
         """Adds one moment to the timeline, which is bounded."""
@@ -209,7 +240,7 @@ class TaskRecord(Record):
     """The same of background work: ``method`` is what kind of work it is, ``path`` its name."""
 
     kind = "task"
-    left = True  # a request that is made inside is one of its own
+    owner = Owner.TASK
 
     def __init__(
         self,
@@ -225,14 +256,23 @@ class TaskRecord(Record):
         self.long_lived = slow_after is None
 
 
+# Ends, in a forked child, the records of its parent.
+_FORKED = object()
+
 in_flight: dict[int, Record] = {}
 current_record: ContextVar[Record | None] = ContextVar("slowhound_record", default=None)
 
 
 def current() -> Record | None:
     """The record of the request that this code runs for, or None outside a request."""
-    record = current_record.get()
-    return None if record is None or record.done else record
+    return unfinished(current_record.get())
+
+
+def unfinished(record: Record | None) -> Record | None:
+    """The record, or what it was begun in once it has ended; None when all that has ended."""
+    while record is not None and record.done:
+        record = record.outer
+    return record
 
 
 def snapshot_in_flight() -> list[Record]:
@@ -252,6 +292,8 @@ def take_span(req_id: object) -> Any:
 def _forget_after_fork() -> None:
     # A forked child shares none of its parent's requests: the parent will finish them.
     global _prefix
+    for record in in_flight.values():
+        record.ender, record.done = _FORKED, True
     in_flight.clear()
     current_record.set(None)
     _prefix = _new_prefix()

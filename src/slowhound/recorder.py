@@ -14,7 +14,8 @@ import weakref
 
 from slowhound import guard, instrument, losses
 from slowhound.config import Config
-from slowhound.record import Record, in_flight
+from slowhound.ownership import leave
+from slowhound.record import Record
 from slowhound.recording import Recorder, Server
 from slowhound.registry import tear_down
 
@@ -25,6 +26,7 @@ __all__ = ["Recorder", "Server", "finish", "get", "start", "stop"]
 PATIENCE = 2.0
 
 _recorder: Recorder | None = None
+_stopped = object()
 # Reentrant: what the start calls of the application (an instrumenter, a handler of its log) may
 # begin a request itself, and so may a signal's handler or a finalizer at any time.
 _starting = threading.RLock()
@@ -73,9 +75,9 @@ def finish(record: Record) -> None:
     """Finishes a record, also when the recorder that began it was stopped meanwhile."""
     if _recorder is not None:
         _recorder.finish(record)
-    else:
-        record.done = True
-        in_flight.pop(record.number, None)
+    elif record.ender is None:
+        record.ender = _stopped
+        leave(record)
         if record.on_end is not None:
             record.on_end(None)
 

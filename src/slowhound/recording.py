@@ -23,7 +23,9 @@ from slowhound.instrument import db, trace, view
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.notes import who_note
-from slowhound.record import Record, current_record, in_flight, use_os_threads
+from slowhound.ownership import enter, leave
+from slowhound.plain_data import as_text
+from slowhound.record import Record, in_flight, use_os_threads
 from slowhound.registry import instrumenters, set_up
 from slowhound.report import of_death
 from slowhound.sinks import stream
@@ -37,7 +39,11 @@ from slowhound.watch.loops import Loops
 from slowhound.watch.reporter import Files, Outlets
 from slowhound.watch.slow import SlowWatch
 from slowhound.watch.starvation import Starvation
-from slowhound.writer import Writer
+from slowhound.writer import NOTHING, Writer
+
+_begin = guard.guard("begin")
+# Seconds of work after the last byte that are worth a field.
+LEAST_AFTER = 0.001
 
 
 class Server(NamedTuple):
@@ -142,35 +148,39 @@ class Recorder:
 
     # The four steps of a request
 
-    def begin(
-        self,
-        method: str,
-        path: str,
-        environ: dict[str, Any] | None = None,
-        make: Callable[[str, str, float], Record] = Record,
-    ) -> Record:
-        """A new record for the request that this thread carries from now on."""
-        record = make(method, path, time.monotonic())
-        record.environ = environ
+    def begin(self, record: Record) -> None:
+        """From now on this thread carries the record, and its owner has to ``finish`` it.
+
+        Raises:
+            Exception: only what was raised into this from outside. The record may have begun then.
+        """
+        enter(record)
+        try:
+            self._equip(record)
+        except Exception as exc:
+            if _begin.failed(exc):
+                raise
+
+    def _equip(self, record: Record) -> None:
+        """All that a record can do without."""
+        environ = record.environ
         if environ is not None:
             parent = environ.get("HTTP_TRACEPARENT")
             if parent is not None:
-                record.trace = trace.parse(parent)
+                record.trace = trace.parse(as_text(parent))
         elif trace.readers:  # a task; the view of a request asks, see instrument/view.py
             trace.see(record)
         self.carry(record)
-        in_flight[record.number] = record
-        current_record.set(record)
         if not hasattr(self._threads, "wrapped"):
             self._wrap_thread()
         box = self.box
         if box is not None:
             box.cells[blackbox.IN_FLIGHT] = len(in_flight)
+            who, record.taken = who_note(record), []
             record.slot = box.claim(
-                record.number, who_note(record), record.native_id, record.thread_id
+                record.number, who, record.native_id, record.thread_id, record.taken
             )
         record.overhead = time.monotonic() - record.started
-        return record
 
     def carry(self, record: Record) -> None:
         """Notes that the running task or greenlet carries the record from now on."""
@@ -196,33 +206,43 @@ class Recorder:
         ``server_objects`` are what registered instrumenters are called with: the server's request,
         response and environ; without them Django's.
         """
-        # One dict pop decides: whoever gets the record finishes it, and nobody else does.
-        if in_flight.pop(record.number, None) is None:
-            return
-        record.took = time.monotonic() - record.started
+        # What is raised from outside, by the handler of a signal, may come between any two steps:
+        # each can be asked for afterwards whether it was done, and the rest is done then.
+        mine = object()
         try:
-            self._conclude(record, server_objects)
-            if not record.emitted:
-                self._emit_least(record)
+            # One call decides who ends the record, and its answer is kept in the record.
+            if vars(record).setdefault("ender", mine) is mine:
+                self._conclude(record, server_objects)
+                self._settle(record)
+        except BaseException:
+            if record.ender is mine:
+                self._settle(record)
+            raise
+
+    def _settle(self, record: Record) -> None:
+        """What has to be done at the end of a record, unless it is done."""
+        try:
+            self._see_written(record)
         finally:
-            record.done = True
-            if current_record.get() is record:
-                current_record.set(record.outer)
+            leave(record)
             if record.on_end is not None:
                 record.on_end(None)
-        # Last, and not when the worker is being ended right here: while the slot is taken, whoever
-        # finds the box of a dead process writes the event, unless it was written, see postmortem.
-        if record.slot is not None:
-            record.slot.release()
+            # Last: while the slot is taken, whoever finds the box of a dead process writes the
+            # event, unless it was written, see postmortem.
+            if record.slot is not None:
+                record.slot.release(record.taken)
 
     @guarded("finish")
     def _conclude(self, record: Record, server_objects: tuple[Any, ...]) -> None:
-        now = record.started + record.took
+        now = time.monotonic()
+        age = now - record.started
+        record.took = age if record.sent_after is None else record.sent_after
         # A thread that carries several in turn has no CPU time for each.
         if record_module.get_ident() == record.thread_id and not shares_thread(record):
             record.cpu = time.thread_time() - record.cpu_started
         if instrumenters and record.kind == "request":
             self._call_instrumenters(record, server_objects)
+        in_flight.pop(record.number, None)
         record.done = True
         nr = next(self._served)
         box = self.box
@@ -236,12 +256,14 @@ class Recorder:
             self.watch.ending(record, now)
         rate = self._keep(record) if self.config.sampling else 1.0
         if rate is None:
-            record.emitted = True  # on purpose not written
+            record.outgoing = NOTHING
         else:
             event = events.terminal(record, rate)
             self._check_flame(event, record, flame)
             self._describe_worker(event, len(in_flight) + 1)
             event["w_nr"] = nr
+            if age - record.took >= LEAST_AFTER and record.kind == "request":
+                event["resp_after_time"] = age - record.took
             event["rec_overhead"] = record.overhead + time.monotonic() - now
             self.emit(event, record)
             if flame is not None:
@@ -258,16 +280,20 @@ class Recorder:
             event.pop("flame", None)
 
     @guarded("least event")
-    def _emit_least(self, record: Record) -> None:
+    def _see_written(self, record: Record) -> None:
         """A request whose event could not be made has one all the same, with what cannot fail."""
-        record.extras = record.queries = None
-        self.emit(events.least(record), record)
+        if record.outgoing is None:
+            record.took = record.took or record.age()
+            record.extras = record.queries = None
+            self.emit(events.least(record), record)
+        else:
+            self.writer.put(record.outgoing)
 
     def _call_instrumenters(self, record: Record, server_objects: tuple[Any, ...]) -> None:
         response = record.response() if record.response is not None else None
         request, response, environ = server_objects or (record.request, response, record.environ)
         for one in list(instrumenters.values()):
-            watch = guard.guard(f"instrumenter {type(one).__name__}")
+            watch = guard.guard(f"instrumenter {type(one).__name__}", runs_others=True)
             if not watch.off:
                 with watch:
                     one.call(request, response, environ)

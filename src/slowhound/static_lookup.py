@@ -70,10 +70,13 @@ def attribute_or(thing: Any, name: str, otherwise: Any = None) -> Any:
 
 def in_classes(kind: type, name: str) -> Any:
     """What a class or those it inherits from have by that name; ``MISSING`` when nothing."""
-    for each in mro_of(kind):
-        if name in (names := dict_of(each)):
-            return names[name]
-    return MISSING
+    owner = owner_of(kind, name)
+    return MISSING if owner is None else dict_of(owner)[name]
+
+
+def owner_of(kind: type, name: str) -> type | None:
+    """Which of the classes that is; None when nothing has the name."""
+    return next((each for each in mro_of(kind) if name in dict_of(each)), None)
 
 
 def own(thing: Any) -> dict[str, Any]:

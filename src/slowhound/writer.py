@@ -13,11 +13,36 @@ from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.fields import VERSION
 from slowhound.instrument import db
+from slowhound.plain_data import as_text, plain
 from slowhound.record import Ids, Record
 from slowhound.redact import masked
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.store.segments import open_segment
+
+
+
+class Outgoing:
+    """One event on its way out: what of that is done is known whenever it is asked.
+
+    Each of the lists is filled by the very call that does it, so that what is raised from outside
+    between two steps, by the handler of a signal, neither loses an event nor doubles it.
+    """
+
+    __slots__ = ("fed", "line", "shown", "stored", "text", "whole")
+
+    def __init__(self, whole: Event, line: bytes, text: str) -> None:
+        self.whole = whole
+        self.line = line
+        self.text = text
+        self.stored: list[Any] = []
+        self.shown: list[Any] = []
+        self.fed: list[Any] = []
+
+
+# Of a request that ``SAMPLING`` leaves out: all is done.
+NOTHING = Outgoing({}, b"", "")
+NOTHING.stored = NOTHING.shown = NOTHING.fed = [0]
 
 # Set by slowhound.testing: events are kept here and written nowhere.
 captured: list[Event] | None = None
@@ -68,12 +93,14 @@ class Writer:
         details = None
         if record is not None:
             if record.extras is not None:
-                event.update(masked(record.extras))
+                extras = {as_text(name): plain(value) for name, value in record.extras.items()}
+                event.update(masked(extras))
             if record.queries is not None:
                 details = db.details(record)
+        outgoing = self._outgoing(event, details)
         if record is not None and event["event_type"] != "slow":
-            record.emitted = True
-        self.write(event, details)
+            record.outgoing = outgoing
+        self.put(outgoing)
 
     def _sign(self, event: Event, trace: Ids | None) -> None:
         config = self.config
@@ -95,16 +122,30 @@ class Writer:
 
     def write(self, event: Event, details: dict[str, Any] | None) -> None:
         """Writes a complete event; ``details`` are the fields that only JSON can hold."""
+        self.put(self._outgoing(event, details))
+
+    def _outgoing(self, event: Event, details: dict[str, Any] | None) -> Outgoing:
+        """Both lines are made before either is written: what fails here leaves no half event."""
         whole = {**event, **details} if details else event
         if captured is not None:
-            captured.append(whole)
-            return
+            return Outgoing(whole, b"", "")
         line = formats.json_line(whole) if self._needs_json else b""
-        # The segment first: it says whether the event was written, should the process die here.
-        if self.segment is not None:
-            self.segment.write(line)
+        text = ""
         if self._stream is not stream.nowhere:
-            self._stream(formats.logfmt(event) if self._logfmt else line[:-1].decode())
+            text = formats.logfmt(event) if self._logfmt else line[:-1].decode()
+        return Outgoing(whole, line, text)
+
+    def put(self, outgoing: Outgoing) -> None:
+        """Writes what of it is not written."""
+        if captured is not None:
+            if not outgoing.stored:
+                outgoing.stored.extend(map(captured.append, (outgoing.whole,)))
+            return
+        # The segment first: it says whether the event was written, should the process die here.
+        if self.segment is not None and not outgoing.stored:
+            self.segment.write(outgoing.line, outgoing.stored)
+        if outgoing.text:
+            self._stream(outgoing.text, outgoing.shown)
         feed = self.delivery.feed  # read once: its thread may take it away
-        if feed is not None:
-            feed(whole)
+        if feed is not None and not outgoing.fed:
+            outgoing.fed.extend(map(feed, (outgoing.whole,)))

@@ -16,6 +16,7 @@ from django.conf import settings
 
 from slowhound import recorder
 from slowhound.config import load
+from slowhound.record import Record
 
 
 def hold_the_gil() -> None:
@@ -33,7 +34,8 @@ def main() -> None:
     config = load({"DIR": given["dir"], "STREAM": None, **given["settings"]})
     active = recorder.start(config)
     assert active is not None
-    record = active.begin(given["method"], given["path"])
+    record = Record(given["method"], given["path"], time.monotonic())
+    active.begin(record)
     assert record.slot is not None
     if given["view"]:
         record.slot.view_known(given["view"])

@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import slowhound
 from slowhound import recorder
 from slowhound.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
-from slowhound.record import in_flight
+from slowhound.record import Record, in_flight
 from slowhound.testing import capture_events
 from tests.unit import views
 
@@ -295,7 +296,8 @@ def test_second_finish_does_nothing(client: Client) -> None:
     with capture_events() as events:
         active = recorder.get()
         assert active is not None
-        record = active.begin("GET", "/twice/")
+        record = Record("GET", "/twice/", time.monotonic())
+        active.begin(record)
         active.finish(record)
         active.finish(record)
     assert len(events) == 1

@@ -43,6 +43,7 @@ import django
 django.setup()
 from slowhound import recorder
 from slowhound.config import load
+from slowhound.record import Record
 
 folder = sys.argv[1]
 go = os.fsencode(folder + "/go")
@@ -70,7 +71,8 @@ def computes():
         sum(range(1000))
 
 def request(work):
-    record = active.begin("GET", f"/{work.__name__}/")
+    record = Record("GET", f"/{work.__name__}/", time.monotonic())
+    active.begin(record)
     record.on_end = lambda event: events.setdefault(work.__name__, event)
     work()
     waits()

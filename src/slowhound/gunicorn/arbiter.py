@@ -219,7 +219,7 @@ def _stream(server: Any, target: Any, lines: list[str]) -> None:
     else:
         return
     for line in lines:
-        write(line)
+        write(line, [])
     if file is not None:
         file.close()
 

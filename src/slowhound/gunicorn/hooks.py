@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -20,11 +21,11 @@ from urllib.parse import unquote
 
 from slowhound import record as record_module
 from slowhound.frames import Stack, from_traceback
-from slowhound.guard import guarded
+from slowhound.guard import guard, guarded
 from slowhound.gunicorn import arbiter
 from slowhound.losses import caught, find, missing
 from slowhound.postmortem import abort_fields
-from slowhound.record import Record, in_flight
+from slowhound.record import Owner, Record, in_flight
 from slowhound.unpatched import get_ident, is_greenlet_exit
 
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
@@ -42,6 +43,9 @@ NO_RECORD = "requests are begun by the middleware, which knows less of how they 
 LAST_WAIT = 2.0
 # Gunicorn reads its configuration in the main thread; gevent's idea of a thread is another.
 _main = get_ident()
+# What an environ of Gunicorn's has, and none that was made in process; checked at the start.
+MARK = "gunicorn.socket"
+_describing = guard("gunicorn post_request")
 # The records of requests that cannot hold them, by the ids of those.
 _records: dict[int, Record] = {}
 
@@ -79,21 +83,28 @@ def pre_request(worker: Any, req: Any) -> None:
             return
         if "%" in path:
             path = unquote(path, errors="surrogateescape")
-        record = active.begin(method, path, environ)
-        record.by_server = True
+        record = Record(method, path, time.monotonic())
+        record.owner, record.mark, record.environ = Owner.HOOK, MARK, environ
+        # Before it begins: whatever is raised from outside in here, the other hook has it.
         try:
             req.slowhound = record
-        except AttributeError:
+            record.response = weakref.ref(req)
+        except (AttributeError, TypeError):
             _records[id(req)] = record  # the ASGI worker's requests have slots
+        active.begin(record)
 
 
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     """Finishes it: the body is closed, or never will be."""
-    if record_module.get_ident() == _main:  # where Python runs the handlers of signals
-        with ENDING:
-            _finish(req, environ, resp)
-    else:
+    if record_module.get_ident() != _main:  # where Python runs the handlers of signals
         _finish(req, environ, resp)
+        return
+    mine = object()
+    try:
+        ENDING.busy.add(mine)
+        _finish(req, environ, resp)
+    finally:
+        ENDING.ended(mine)
 
 
 class Ending:
@@ -104,7 +115,7 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self.busy = 0  # several at once, where they are greenlets
+        self.busy: set[object] = set()  # several at once, where they are greenlets
         self.waiting: list[Callable[[], object]] = []
 
     def install(self) -> None:
@@ -120,11 +131,9 @@ class Ending:
         else:
             handler(number, frame)
 
-    def __enter__(self) -> None:
-        self.busy += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.busy -= 1
+    def ended(self, mine: object) -> None:
+        """One is finished: now comes what has waited. A second time does nothing."""
+        self.busy.discard(mine)
         while self.waiting and not self.busy:
             self.waiting.pop()()
 
@@ -132,19 +141,30 @@ class Ending:
 ENDING = Ending()
 
 
-@guarded("gunicorn post_request")
 def _finish(req: Any, environ: Any, resp: Any) -> None:
-    record: Record | None = getattr(req, "slowhound", None) or _records.pop(id(req), None)
+    exc = sys.exc_info()[1]
+    record: Record | None = getattr(req, "slowhound", None) or _records.get(id(req))
     active = _recorder()
     if record is None or active is None:
         return
-    exc = sys.exc_info()[1]
+    try:
+        with _describing:
+            _describe(record, req, environ, resp, exc)
+    finally:
+        # Again if need be: only the first one ends it, wherever it was interrupted.
+        try:
+            active.finish(record, req, resp, environ)
+        finally:
+            active.finish(record, req, resp, environ)
+            _records.pop(id(req), None)
+
+
+def _describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseException | None) -> None:
     if record.request is None and environ is not None:  # Django never saw it
         record.environ = environ
     describe(record, req, environ, resp, exc)
     if isinstance(exc, SystemExit) and record.outcome == "timeout":
         record.aborted = abort_fields(_interrupted(from_traceback(exc.__traceback__)))
-    active.finish(record, req, resp, environ)
 
 
 def _interrupted(stack: Stack) -> Stack:

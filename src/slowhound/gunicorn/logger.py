@@ -86,7 +86,7 @@ class AccessStream:
             and getattr(self.handlers[0].formatter, "_fmt", None) == "%(message)s"
         )
 
-    def __call__(self, line: str) -> None:
+    def __call__(self, line: str, done: list[Any]) -> None:
         """Writes one line; as a log record when the handlers were changed since the start."""
         log = self.log
         if self.plain and log.handlers == self.handlers and not log.disabled and not log.filters:
@@ -94,11 +94,16 @@ class AccessStream:
             try:
                 descriptor = stream.fileno()
             except (OSError, ValueError, AttributeError):
-                log.info("%s", line)
+                self._log(line, done)
                 return
-            write_all(descriptor, line.encode("utf-8", "backslashreplace") + b"\n")
+            write_all(descriptor, line.encode("utf-8", "backslashreplace") + b"\n", done)
         else:
-            log.info("%s", line)
+            self._log(line, done)
+
+    def _log(self, line: str, done: list[Any]) -> None:
+        if not done:
+            done.append(len(line))  # before: a handler may be the application's, and raise
+            self.log.info("%s", line)
 
 
 def access_log_on(log: glogging.Logger) -> bool:

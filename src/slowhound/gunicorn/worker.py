@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,6 +20,7 @@ from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.instrument.saturation import Saturation
 from slowhound.losses import find, missing, patch
 from slowhound.middleware import Watch
+from slowhound.record import Owner, Record
 from slowhound.sinks.stream import Stream, nowhere
 
 WRITE_ERROR = "gunicorn.util.write_error"
@@ -141,9 +143,12 @@ def _refused(req: Any, addr: Any, status: int) -> None:
     environ = headers(req) if req is not None else {}
     if isinstance(addr, tuple):
         environ["REMOTE_ADDR"] = addr[0]
-    record = active.begin(getattr(req, "method", None) or "-", path, environ)
-    record.status = status
-    active.finish(record)
+    record = Record(getattr(req, "method", None) or "-", path, time.monotonic())
+    record.owner, record.status, record.environ = Owner.HOOK, status, environ
+    try:
+        active.begin(record)
+    finally:
+        active.finish(record)
 
 
 def put_in_front() -> None:

@@ -8,8 +8,8 @@ https://docs.djangoproject.com/en/stable/topics/db/instrumentation/
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from django.db import connections
@@ -18,7 +18,7 @@ from django.db.backends.signals import connection_created
 from slowhound.frames import calling_line
 from slowhound.guard import guard
 from slowhound.losses import missing
-from slowhound.record import QueryStats, Record, current_record
+from slowhound.record import QueryStats, Record, current_record, unfinished
 from slowhound.sqlshape import STATEMENT_LIMIT, double_quotes_are_text, sql_shape
 
 # From this many runs of one statement on, the request is called an N+1 suspect.
@@ -88,27 +88,33 @@ def observe(
 ) -> Any:
     """Runs one query and puts its time into the current record; never its parameters."""
     record = current_record.get()
-    if record is None or record.done:
+    if record is None or (record.done and (record := unfinished(record)) is None):
         return execute(sql, params, many, context)
-    text = ""
-    start = time.monotonic()
-    # The guards are inlined: two with blocks cost 0.6 µs a query.
+    text, has_run, start = "", False, monotonic()
     try:
-        text = sql if type(sql) is str else _text(sql)
-        if record.slot is not None:
-            record.slot.query_begins(text, start)
-    except Exception as exc:  # noqa: BLE001
-        _guard.failed(exc)
-    try:
+        # The guards are written out: two with blocks cost 0.6 µs a query.
+        try:
+            text = sql if type(sql) is str else _text(sql)
+            if record.slot is not None:
+                record.slot.query_begins(text, start)
+        except Exception as exc:
+            if _guard.failed(exc):
+                raise
+        has_run = True
         return execute(sql, params, many, context)
     finally:
-        took = time.monotonic() - start
+        took = monotonic() - start
         try:
             if record.slot is not None:
                 record.slot.query_ends()
-            _count(record, text, context["connection"].alias, start, took)
-        except Exception as exc:  # noqa: BLE001
-            _guard.failed(exc)
+            if has_run:
+                _count(record, text, context["connection"].alias, start, took)
+        except Exception as exc:
+            if _guard.failed(exc):
+                raise
+        else:
+            if _guard.streak:
+                _guard.streak = 0
 
 
 def _count(record: Record, text: str, alias: str, start: float, took: float) -> None:

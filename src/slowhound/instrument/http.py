@@ -16,7 +16,8 @@ from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
 from slowhound.instrument.imports import forget, when_imported
 from slowhound.losses import missing
-from slowhound.record import Record, current_record
+from slowhound.plain_data import as_text
+from slowhound.record import Record, current_record, unfinished
 
 # The lowest call that sends one request and returns its headers.
 TARGETS = (
@@ -58,8 +59,8 @@ def uninstall() -> None:
 
 def _observed(original: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        record = current_record.get()
-        if record is None or record.done:
+        record = unfinished(current_record.get())
+        if record is None:
             return original(self, *args, **kwargs)
         before = record.accounted
         start = time.monotonic()
@@ -73,8 +74,8 @@ def _observed(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _observed_async(original: Callable[..., Any]) -> Callable[..., Any]:
     async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        record = current_record.get()
-        if record is None or record.done:
+        record = unfinished(current_record.get())
+        if record is None:
             return await original(self, *args, **kwargs)
         before = record.accounted
         start = time.monotonic()
@@ -94,7 +95,7 @@ def _count(record: Record, start: float, before: float, sender: Any, args: tuple
         host = getattr(sender, "host", None)  # urllib3's pool
         if host is None and args:
             host = getattr(getattr(args[0], "url", None), "host", None)  # httpx's request
-        record.note(start, took, "http", str(host or "-"))
+        record.note(start, took, "http", as_text(host or "-"))
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ from django.template import Template
 from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
 from slowhound.losses import find, look_up
-from slowhound.record import Record, current_record
+from slowhound.plain_data import as_text
+from slowhound.record import Record, current_record, unfinished
 
 _guard = guard("template instrumenter")
 RENDER = "django.template.base.Template.render"
@@ -36,21 +37,31 @@ def uninstall() -> None:
 
 def render(self: Template, *args: Any, **kwargs: Any) -> Any:
     """Renders; the outermost template of a request is timed, includes only pass through."""
-    record = current_record.get()
-    if record is None or record.done or record.tmpl_depth:
+    record = unfinished(current_record.get())
+    if record is None or record.tmpl_depth:
         return _render(self, *args, **kwargs)
     before = record.accounted
     start = time.monotonic()
-    record.tmpl_depth = 1
+    # One try, and its end twice: what is raised from outside may come between two of them.
     try:
-        return _render(self, *args, **kwargs)
-    finally:
-        record.tmpl_depth = 0
-        with _guard:
-            took = time.monotonic() - start
-            record.tmpl_count += 1
-            record.tmpl_time += own_time(record, took, before)
-            record.note(start, took, "template", str(getattr(self, "name", None) or "-"))
+        record.tmpl_depth = 1
+        result = _render(self, *args, **kwargs)
+        _leave(record, self, start, before)
+    except BaseException:
+        _leave(record, self, start, before)
+        raise
+    return result
+
+
+def _leave(record: Record, template: Template, start: float, before: float) -> None:
+    if not record.tmpl_depth:
+        return
+    record.tmpl_depth = 0
+    with _guard:
+        took = time.monotonic() - start
+        record.tmpl_count += 1
+        record.tmpl_time += own_time(record, took, before)
+        record.note(start, took, "template", as_text(getattr(template, "name", None) or "-"))
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:

@@ -48,14 +48,18 @@ def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
                 if match.captured_kwargs:
                     _hide(record, match)
                 if record.slot is not None:
-                    view = match.view_name
+                    view = record.view
                     if view:
                         record.slot.view_known(view)
                     if ignored is not None and ignored(record.path, record.names()):
                         # A neighbour knows only one of the names; it leaves alone what is reported.
                         record.slot.report(record.number)
-            except Exception as exc:  # noqa: BLE001  inlined guard: this runs in each request
-                _guard.failed(exc)
+            except Exception as exc:
+                if _guard.failed(exc):
+                    raise
+            else:
+                if _guard.streak:
+                    _guard.streak = 0
         return found
 
     return resolve_request

@@ -5,41 +5,45 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from slowhound.appendfile import AppendFile
 from slowhound.losses import lost
 
-# Takes one line without its end; never raises, never waits longer than a write does.
-Stream = Callable[[str], None]
+# Takes one line without its end; never raises of its own, never waits longer than a write does.
+# The list gets an entry by the very call that writes; where it has one, only the rest is written.
+Stream = Callable[[str, list[Any]], None]
 
 
-def to_stdout(line: str) -> None:
+def to_stdout(line: str, done: list[Any]) -> None:
     """Writes one line to standard output with a single ``write()``."""
     data = line.encode("utf-8", "backslashreplace") + b"\n"
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError, AttributeError):
-        _to_text(line)
+        _to_text(line, done)
         return
-    write_all(descriptor, data)
+    write_all(descriptor, data, done)
 
 
-def _to_text(line: str) -> None:
+def _to_text(line: str, done: list[Any]) -> None:
     # Standard output that is no file: a test's capture, an IDE.
+    if done:
+        return
+    done.append(0)
     try:
         sys.stdout.write(line + "\n")
     except (OSError, ValueError, AttributeError) as exc:
         lost("canonical lines", exc)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, data: bytes, done: list[Any]) -> None:
     """Writes to a pipe or file; what a full pipe does not take at once is written after it."""
     try:
-        written = os.write(descriptor, data)
-        while written < len(data):
-            data = data[written:]
-            written = os.write(descriptor, data)
+        while (written := sum(done)) < len(data):
+            done.extend(map(os.write, (descriptor,), (data[written:],)))
     except OSError as exc:
+        done.append(len(data))
         lost("canonical lines", exc)
 
 
@@ -48,11 +52,11 @@ def to_file(path: str) -> tuple[Stream, AppendFile]:
     file = AppendFile("canonical lines", lambda: path)
     file.open()
 
-    def write(line: str) -> None:
-        file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+    def write(line: str, done: list[Any]) -> None:
+        file.write(line.encode("utf-8", "backslashreplace") + b"\n", done)
 
     return write, file
 
 
-def nowhere(line: str) -> None:
+def nowhere(line: str, done: list[Any]) -> None:
     """``STREAM = None``."""

@@ -79,6 +79,8 @@ class SlowWatch:
         shortest = self.shortest
         now = self._look(records, now)
         for record in records:
+            if record.complete:  # what is done after the last byte makes no request slow
+                continue
             with self._watch:  # one that cannot be looked at does not hide those behind it
                 age = record.age(now)
                 slow = record.slow
@@ -126,7 +128,7 @@ class SlowWatch:
 
     def _threshold(self, record: Record) -> float:
         """The record's threshold in seconds; infinity when it is ignored."""
-        if not self.config.watch or record.long_lived:
+        if not self.config.watch or record.long_lived or record.complete:
             return float("inf")
         if record.slow_after is not None:
             return record.slow_after

@@ -1,0 +1,296 @@
+"""The door: what the application hands over becomes plain data here, once, before anything else.
+
+An object of the application may query the database when it is shown, evaluate itself when it is
+asked for its class, raise, recurse, or change meanwhile. So nothing of it is called: types are
+compared, not asked for with ``isinstance()``; what is stored in a built-in value is read by the
+built-in type's own methods, also of a subclass; of any other object the class is said. What comes
+out are None, bools, floats, ints of 64 bits, texts, lists and dicts with texts as keys, of a
+bounded size and depth. Nothing here fails.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import enum
+import pathlib
+import sys
+import uuid
+import zoneinfo
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import Field
+from itertools import islice
+from types import FunctionType, MemberDescriptorType, SimpleNamespace
+from typing import Any
+
+from slowhound.foreign import is_foreign
+from slowhound.frames import is_app
+from slowhound.secret_names import is_secret_variable
+from slowhound.secret_values import MASK
+from slowhound.static_lookup import UnknownError, attribute, in_classes, name_of, own, owner_of
+
+# Levels of containers in each other, members of one, of all of them together; characters of a text.
+DEPTH = 4
+MEMBERS = 200
+MOST = 2_000
+TEXT_LIMIT = 10_000
+# An int of more is not written out: Python refuses 4,300 digits, and takes long for those.
+BITS = 512
+LEFT_OUT = "..."
+
+_STANDARD = frozenset(
+    (complex, dt.date, dt.timedelta, decimal.Decimal, uuid.UUID, range)
+    + (pathlib.PosixPath, pathlib.PurePosixPath, pathlib.WindowsPath, pathlib.PureWindowsPath)
+)
+_WITH_ZONE = frozenset((dt.datetime, dt.time))
+_ZONES = frozenset((type(None), dt.timezone, zoneinfo.ZoneInfo))
+# By what a built-in container is gone through, also one of a subclass with ways of its own.
+_LISTS: tuple[tuple[type, Callable[[Any], Iterable[Any]]], ...] = (
+    (list, list.__iter__),
+    (tuple, tuple.__iter__),
+    (set, set.__iter__),
+    (frozenset, frozenset.__iter__),
+    (deque, deque.__iter__),
+)
+
+# Of the class itself: a metaclass may have properties of these names.
+_module_of = vars(type)["__module__"].__get__
+
+
+def plain(value: Any, depth: int = DEPTH) -> Any:
+    """``value`` as plain data; what is too deep, too long or of a foreign type is shortened."""
+    kind = type(value)
+    if kind is str and len(value) <= TEXT_LIMIT:
+        return value
+    try:
+        return _Door().data(value, depth)
+    except Exception as exc:
+        if is_foreign(exc):
+            raise
+        return object_text(value)
+
+
+def as_text(value: Any) -> str:
+    """``value`` as a text."""
+    kind = type(value)
+    if kind is str and len(value) <= TEXT_LIMIT:
+        return value  # type: ignore[no-any-return]
+    found = plain(value)
+    return found if type(found) is str else _shown(found)
+
+
+def text_or_none(value: Any) -> str | None:
+    """The same; None where nothing is there."""
+    return None if value is None else as_text(value)
+
+
+def as_int(value: Any) -> int | None:
+    """``value`` as an int of 64 bits; None for what is none, and says none in digits."""
+    kind = type(value)
+    if issubclass(kind, int):
+        number = int.__int__(value)
+    else:
+        text = as_text(value) if issubclass(kind, (str, bytes)) else ""
+        if not (text.isascii() and text.isdecimal() and len(text) < 19):
+            return None
+        number = int(text)
+    return number if -(2**63) <= number < 2**63 else None
+
+
+class _Door:
+    """One value on its way through; counts what is still let in of it."""
+
+    def __init__(self) -> None:
+        self._left = MOST
+
+    def data(self, value: Any, depth: int) -> Any:
+        """Plain data."""
+        self._left -= 1
+        if self._left < 0:
+            return LEFT_OUT
+        kind = type(value)
+        if value is None or kind is bool or kind is float:
+            return value
+        if issubclass(kind, (str, int, float, bytes, bytearray)):
+            return _number_or_text(value, kind)
+        if issubclass(kind, dict):
+            return self._dict(dict.items(value), depth)
+        for built_in, members in _LISTS:
+            if issubclass(kind, built_in):
+                return self._list(value, kind, members, depth)
+        fields = fields_of(value, kind)
+        if fields is not None:
+            return self._dict(fields, depth)
+        return _other(value, kind)
+
+    def _list(
+        self, value: Any, kind: type, members: Callable[[Any], Iterable[Any]], depth: int
+    ) -> Any:
+        named = fields_of(value, kind) if issubclass(kind, tuple) else None
+        if named is not None:
+            return self._dict(named, depth)
+        if depth <= 0:
+            return LEFT_OUT
+        # In one step: no other thread can change it meanwhile.
+        found = list(islice(members(value), MEMBERS + 1))
+        parts = [self.data(each, depth - 1) for each in found[:MEMBERS]]
+        return [*parts, LEFT_OUT] if len(found) > MEMBERS else parts
+
+    def _dict(self, items: Iterable[tuple[Any, Any]], depth: int) -> Any:
+        if depth <= 0:
+            return LEFT_OUT
+        found = list(islice(items, MEMBERS + 1))
+        parts = {_key(key): self.data(each, depth - 1) for key, each in found[:MEMBERS]}
+        if len(found) > MEMBERS:
+            parts[LEFT_OUT] = LEFT_OUT
+        return parts
+
+
+def _number_or_text(value: Any, kind: type) -> Any:
+    if issubclass(kind, int):
+        number = int.__int__(value)
+        if -(2**63) <= number < 2**64:
+            return number
+        bits = number.bit_length()
+        return repr(number) if bits <= BITS else f"<int of {bits} bits>"
+    if issubclass(kind, float):
+        return float.__float__(value)
+    if issubclass(kind, str):
+        return _cut(str.__getitem__(value, slice(TEXT_LIMIT + 1)), TEXT_LIMIT)
+    built_in = bytes if issubclass(kind, bytes) else bytearray
+    part = bytes(built_in.__getitem__(value, slice(TEXT_LIMIT + 1)))
+    return _cut(part.decode("utf-8", "backslashreplace"), TEXT_LIMIT)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + LEFT_OUT
+
+
+def _key(key: Any) -> str:
+    if type(key) is str and len(key) <= TEXT_LIMIT:
+        return key
+    found = key if key is None else _Door().data(key, 1)
+    return found if type(found) is str else _shown(found)
+
+
+def _shown(found: Any) -> str:
+    return _cut(repr(found), TEXT_LIMIT)
+
+
+def _other(value: Any, kind: type) -> str:
+    if issubclass(kind, BaseException):
+        said = exception_text(value)
+        return f"{name_of(kind)}: {said}" if said else name_of(kind)
+    if type(kind) is type and (kind in _STANDARD or (kind in _WITH_ZONE and _has_known_zone(value))):
+        return _cut(kind.__str__(value), TEXT_LIMIT)
+    return object_text(value)
+
+
+def _has_known_zone(value: dt.datetime | dt.time) -> bool:
+    kind = type(value.tzinfo)
+    return type(kind) is type and kind in _ZONES
+
+
+def fields_of(value: Any, kind: type) -> Iterable[tuple[str, Any]] | None:
+    """Names and values of a data class, a named tuple or a namespace; None for other objects."""
+    names = in_classes(kind, "_fields")
+    if issubclass(kind, tuple) and type(names) is tuple:
+        return zip(names, tuple.__iter__(value), strict=False)
+    if kind is SimpleNamespace:
+        return own(value).items()
+    fields = in_classes(kind, "__dataclass_fields__")
+    if type(fields) is not dict:
+        return None
+    shown = (name for name, each in fields.items() if type(each) is Field and each.repr)
+    return ((name, _field(value, kind, name)) for name in shown if type(name) is str)
+
+
+def _field(value: Any, kind: type, name: str) -> Any:
+    names = own(value)
+    if name in names:
+        return names[name]
+    slot = in_classes(kind, name)
+    if type(slot) is MemberDescriptorType:
+        try:
+            return slot.__get__(value)
+        except AttributeError:
+            return ...
+    return ...
+
+
+def object_text(value: Any) -> str:
+    """What can be said of an object of any class: the class, a model's key, an enum's member."""
+    kind = type(value)
+    name = name_of(kind)
+    model = getattr(sys.modules.get("django.db.models.base"), "Model", None)
+    if model is not None and issubclass(kind, model):
+        key = _key_of(value, kind)
+        return f"<{name}>" if key is None else f"<{name} pk={key}>"
+    if issubclass(kind, enum.Enum):
+        member = own(value).get("_name_")
+        return f"<{name}.{member}>" if type(member) is str else f"<{name}>"
+    return f"<{name}>"
+
+
+def _key_of(value: Any, kind: type) -> str | None:
+    try:
+        column = attribute(attribute(attribute(kind, "_meta"), "pk"), "attname")
+    except UnknownError:
+        return None
+    if type(column) is not str:
+        return None
+    key = own(value).get(column)
+    # The key of a session, or of a token, is what has to be hidden.
+    if is_secret_variable(column):
+        return MASK
+    return repr(key)[:TEXT_LIMIT] if type(key) in (int, str, uuid.UUID) else None
+
+
+_args_of = vars(BaseException)["args"].__get__
+_OS_ERROR = tuple(vars(OSError)[name].__get__ for name in ("errno", "strerror", "filename"))
+_HARMLESS = frozenset((type(None), bool, int, float, str, bytes))
+
+
+def exception_text(exc: BaseException) -> str:
+    """What the exception says.
+
+    By ``str()`` where that runs nothing of the application: the class has a ``__str__`` of Python's
+    or a library's, and what it can show is built-in. Else the arguments are shown.
+    """
+    kind, args = type(exc), _args_of(exc)
+    if _is_harmless(args) and _shows_itself(exc, kind):
+        try:
+            return as_text(kind.__str__(exc))
+        except Exception as failure:
+            if is_foreign(failure):
+                raise
+    if not args:
+        return ""
+    return as_text(args[0]) if len(args) == 1 else _shown(tuple(plain(args)))
+
+
+def _shows_itself(exc: BaseException, kind: type) -> bool:
+    shows = in_classes(kind, "__str__")
+    if shows is OSError.__str__:
+        return _is_harmless([read(exc) for read in _OS_ERROR])
+    owner = owner_of(kind, "__str__")
+    if owner is not None and _module_of(owner) == "builtins":
+        return True
+    if not _is_harmless(list(own(exc).values())):
+        return False
+    return type(shows) is not FunctionType or not is_app(shows.__code__.co_filename)
+
+
+def _is_harmless(value: Any, depth: int = 3) -> bool:
+    """True when ``str()`` of it runs nothing but Python's own code, and not for long."""
+    kind = type(value)
+    if kind is int:
+        return bool(value.bit_length() <= BITS)
+    if kind in (str, bytes):
+        return len(value) <= TEXT_LIMIT
+    if kind in (list, tuple):
+        return depth > 0 and len(value) <= MEMBERS and all(_is_harmless(x, depth - 1) for x in value)
+    if kind is dict:
+        return depth > 0 and _is_harmless([*value.keys(), *value.values()], depth)
+    return kind in _HARMLESS

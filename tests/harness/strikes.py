@@ -1,0 +1,70 @@
+"""What the handler of a signal raises, between any two steps of slowhound's: at each of them once."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import slowhound
+
+OURS = str(Path(slowhound.__file__).parent)
+
+
+class Struck(Exception):
+    """As of an application's time limit."""
+
+
+class Striker:
+    """Raises at one instruction of slowhound's code; counts them all.
+
+    Args:
+        at: which one, from 1 on; 0: none.
+        part: only in files whose path has this.
+    """
+
+    def __init__(self, at: int = 0, part: str = "") -> None:
+        self.at = at
+        self.part = part
+        self.seen = 0
+        self.where = ""
+        self.outside: list[str] = []
+
+    def trace(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """For ``sys.settrace``."""
+        name = frame.f_code.co_filename
+        if not name.startswith(OURS) or self.part not in name:
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        return self.step
+
+    def step(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """For each instruction."""
+        if event == "opcode":
+            self.seen += 1
+            if self.seen == self.at:
+                self.where = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
+                self.outside = list(_callers(frame))
+                raise Struck
+        return self.step
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        gc.disable()  # what a callback of the collector raises goes nowhere
+        sys.settrace(self.trace)
+        try:
+            yield
+        finally:
+            sys.settrace(None)
+            gc.enable()
+
+
+def _callers(frame: FrameType | None) -> Iterator[str]:
+    while frame is not None:
+        yield f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}"
+        frame = frame.f_back

@@ -1,0 +1,227 @@
+"""An exception that comes from outside, at every instruction of slowhound's: it passes, once.
+
+The handler of a signal, ``PyThreadState_SetAsyncExc`` and gevent raise wherever a thread stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from django.core.cache import cache
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.template import engines
+from django.test import Client
+from django.test.utils import override_settings
+from django.urls import path
+
+import slowhound
+from slowhound import recorder
+from slowhound.asgi import wrap
+from slowhound.record import in_flight
+from slowhound.testing import capture_events
+from tests.harness.strikes import Striker, Struck
+
+pytestmark = pytest.mark.slow
+
+
+def ok(request: HttpRequest, number: int) -> HttpResponse:
+    return HttpResponse(f"{number}")
+
+
+urlpatterns = [path("ok/<int:number>/", ok)]
+
+
+def strike_everywhere(
+    call: Callable[[int], object], part: str = "", *, swallows: str = "nobody"
+) -> list[tuple[int, str]]:
+    """Strikes once in each call; the numbers of the calls, and where each was struck.
+
+    What does not come out of the call must have come through ``swallows``, which is not ours.
+    """
+    found: list[tuple[int, str]] = []
+    call(0)  # warm
+    for at in itertools.count(1):
+        striker = Striker(at, part)
+        try:
+            with striker():
+                call(at)
+        except Struck:
+            pass
+        else:
+            if not striker.where:
+                return found  # it has no more instructions than these
+            assert swallows in striker.outside, f"{striker.where} kept the exception"
+        if in_flight:  # its response was lost on the way out; the hound does this
+            gc.collect()
+            active = recorder.get()
+            assert active is not None
+            active.upkeep.finish_lost()
+        assert not in_flight, striker.where
+        assert slowhound.current() is None, striker.where
+        found.append((at, striker.where))
+    raise AssertionError("unreachable")
+
+
+def check_one_event_each(directory: Path, lines: Path, struck: list[tuple[int, str]]) -> None:
+    """Each call that was begun has one event and one line, whatever was struck in it."""
+    recorder.stop()
+    (segment,) = (directory / "events").iterdir()
+    events, shown = (
+        Counter(event.get("req_path", event.get("task_name")) for event in map(json.loads, each))
+        for each in (segment.read_text().splitlines(), lines.read_text().splitlines())
+    )
+    assert events == shown
+    for at, where in struck:
+        assert events[f"/ok/{at}/"] <= 1, where
+    # Those that were struck before their record began have none.
+    without = [where for at, where in struck if not events[f"/ok/{at}/"]]
+    assert without == [where for _, where in struck[: len(without)]]
+    assert len(without) < len(struck) / 3
+
+
+@pytest.fixture
+def lines(configure: Any, tmp_path: Path) -> Iterator[Path]:
+    """Where lines go; Django logs nothing, for what is logged keeps its traceback's variables."""
+    configure(STREAM=str(tmp_path / "lines"), FORMAT="json")
+    logging.disable()
+    yield tmp_path / "lines"
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.timeout(600)
+@override_settings(ROOT_URLCONF=__name__)
+def test_request_that_the_middleware_begins(lines: Path, tmp_path: Path) -> None:
+    """Django keeps what is raised while a response is closed."""
+    client = Client()
+    struck = strike_everywhere(lambda at: client.get(f"/ok/{at}/"), swallows="response.py:close")
+    check_one_event_each(tmp_path / "dir", lines, struck)
+
+
+class Exchange:
+    """A request as an ASGI server hands it over, and what was answered."""
+
+    def __init__(self, address: str) -> None:
+        self.scope = {"type": "http", "method": "GET", "path": address, "headers": [], "query_string": b""}
+        self.sent: list[Any] = []
+
+    async def receive(self) -> dict[str, Any]:
+        """The request, and no disconnect."""
+        if not self.sent and not hasattr(self, "asked"):
+            self.asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    async def send(self, message: Any) -> None:
+        """Keeps it."""
+        self.sent.append(message)
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    """An application of two messages."""
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.mark.timeout(600)
+# What is struck between the making of a coroutine and its await.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_request_that_the_wrap_begins(lines: Path, tmp_path: Path) -> None:
+    """Nobody keeps what is raised."""
+    wrapped = wrap(answer)
+
+    def call(at: int) -> None:
+        exchange = Exchange(f"/ok/{at}/")
+        coroutine = wrapped(exchange.scope, exchange.receive, exchange.send)
+        try:
+            coroutine.send(None)  # without a loop, whose tasks would keep the exception
+        except StopIteration:
+            pass
+
+    struck = strike_everywhere(call)
+    check_one_event_each(tmp_path / "dir", lines, struck)
+
+
+@pytest.mark.timeout(600)
+def test_task(lines: Path, tmp_path: Path) -> None:
+    """A function that is decorated."""
+
+    def call(at: int) -> None:
+        slowhound.task(name=f"/ok/{at}/")(lambda: None)()
+
+    struck = strike_everywhere(call)
+    check_one_event_each(tmp_path / "dir", lines, struck)
+
+
+def one_query() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def one_template() -> None:
+    engines["django"].from_string("{{ a }}").render({"a": 1})
+
+
+def one_request() -> None:
+    """Sent by urllib3 to a port where nobody listens."""
+    with suppress(urllib3.exceptions.HTTPError):
+        urllib3.HTTPConnectionPool("127.0.0.1", 9, retries=False).request("GET", "/")
+
+
+WORK = {
+    "db_queries": one_query,
+    "cache_misses": lambda: cache.get("nothing"),
+    "cache_hits": lambda: cache.get_or_set("kept", 1),
+    "tmpl_count": one_template,
+    "out_count": one_request,
+}
+
+
+def works(request: HttpRequest, number: int) -> HttpResponse:
+    """Struck at one instruction of an instrumenter, and once more without."""
+    field = request.GET["field"]
+    striker = Striker(number, "instrument/")
+    try:
+        with striker():
+            WORK[field]()
+    except Struck:
+        reached = True
+    else:
+        reached = False
+    WORK[field]()
+    return HttpResponse(f"{reached} {striker.where}")
+
+
+urlpatterns.append(path("works/<int:number>/", works))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("field", WORK)
+@override_settings(ROOT_URLCONF=__name__)
+def test_instrumenter(field: str, configure: Any) -> None:
+    """It reaches the view, and what the view does next is counted as ever."""
+    configure()
+    client = Client()
+    client.get(f"/works/0/?field={field}")
+    with capture_events() as events:
+        for number in itertools.count(1):
+            reached, where = client.get(f"/works/{number}/?field={field}").content.decode().split(" ")
+            if not where:
+                break
+            assert reached == "True", where
+            assert events[-1].get(field) in (1, 2), where
+    assert number > 10
+    assert events[-1][field] == 2
