@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from slowhound import recorder
+from slowhound.clocks import clock
 from slowhound.conf import get_config
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
@@ -91,7 +91,7 @@ class _Exchange:
         self._is_own = record is None
         if record is None:
             method = scope["method"] if scope["type"] == "http" else "WEBSOCKET"
-            record = Record(method, scope["path"], time.monotonic())
+            record = Record(method, scope["path"], clock.monotonic())
             record.owner = Owner.WRAP
             record.environ = _environ(scope)
         record.scope = scope
@@ -137,7 +137,7 @@ class _Exchange:
             self._started = True
         elif kind in _BODY or kind == "websocket.http.response.body":
             if record.first_byte is None:
-                record.first_byte = time.monotonic() - record.started
+                record.first_byte = clock.monotonic() - record.started
             if self._method != "HEAD":
                 self._sent += _size(kind, message)
             if not message.get("more_body", False):

@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.losses import find
 from slowhound.plain_data import as_text
@@ -182,7 +182,7 @@ def begin(
         if slow_after is not None:
             active.watch.expect(slow_after)
         short = as_text(name)[:NAME_LIMIT]
-        record = TaskRecord(kind, short, time.monotonic(), task_id, slow_after)
+        record = TaskRecord(kind, short, clock.monotonic(), task_id, slow_after)
         if keep is not None:
             keep(record)
         active.begin(record)

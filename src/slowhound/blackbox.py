@@ -29,11 +29,11 @@ import contextlib
 import errno
 import os
 import struct
-import time
 from collections.abc import Callable
 from zlib import crc32
 
 from slowhound.boxmemory import Bytes, prepare
+from slowhound.clocks import clock
 from slowhound.folder import subfolder
 from slowhound.sqlshape import sql_shape
 
@@ -183,7 +183,7 @@ class Box:
         if fcntl is None:
             raise OSError("black boxes need flock(), which this system does not have")
         folder = subfolder(directory, "boxes")
-        self.path = os.path.join(folder, f"{os.getpid()}-{time.time_ns()}.box")
+        self.path = os.path.join(folder, f"{os.getpid()}-{clock.time_ns()}.box")
         # It gets its name only when it is locked and filled: no reader takes it for a dead one.
         draft = self.path + ".new"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -205,8 +205,8 @@ class Box:
         cells = self.cells
         cells[PID] = os.getpid()
         cells[PARENT] = os.getppid()
-        cells[STARTED] = time.time_ns()
-        cells[HEARTBEAT] = time.monotonic_ns()
+        cells[STARTED] = clock.time_ns()
+        cells[HEARTBEAT] = clock.monotonic_ns()
         cells[SLOTS] = slots
         cells[0] = MAGIC
         if cells[0] != MAGIC:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from slowhound.clocks import clock
 from slowhound.fields import NAMES
 from slowhound.plain_data import as_text
 from slowhound.record import Record, current
@@ -54,7 +54,7 @@ class EventContext:
     def time(self, key: str, *, namespace: str = "app") -> Generator[None]:
         """Adds the wall time of the block, in seconds, to the field ``<namespace>_<key>_time``."""
         record = current()
-        start = time.monotonic()
+        start = clock.monotonic()
         try:
             yield
         finally:
@@ -62,7 +62,7 @@ class EventContext:
                 name = _name(f"{as_text(key)}_time", namespace)
                 before = (record.extras or {}).get(name)
                 total = before if isinstance(before, float) else 0.0
-                _set(record, name, total + time.monotonic() - start)
+                _set(record, name, total + clock.monotonic() - start)
 
 
 def _name(key: str, namespace: str) -> str:

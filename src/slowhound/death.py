@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from typing import NamedTuple
+
+from slowhound.clocks import clock
 
 
 class Death(NamedTuple):
@@ -31,7 +32,7 @@ class Death(NamedTuple):
         killed it when it did not in time; ``oom``: the kernel has killed a process of this cgroup
         for want of memory meanwhile.
         """
-        now = time.monotonic()
+        now = clock.monotonic()
         if status is None:
             return cls("timeout" if timed_out else "unknown", None, now)
         if not os.WIFSIGNALED(status):

@@ -19,6 +19,7 @@ import msgspec
 
 from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
 from slowhound.boxes import DUMP, beside
+from slowhound.clocks import clock
 from slowhound.formats import clean
 from slowhound.frames import Frame, Stack, current_frames, from_frame
 from slowhound.losses import NOT_JSON, lost
@@ -104,7 +105,7 @@ def compose(number: int) -> Dump:
     dump = Dump(number, os.getpid(), [], [])
     room = _Room()
     carrying = {get_ident()}
-    now = time.monotonic()
+    now = clock.monotonic()
     for record in snapshot_in_flight():
         carrying.add(record.thread_id)
         stack = stack_of(record)
@@ -208,11 +209,11 @@ def fetch(box: str, owner: int, patience: float | None = None) -> Dump | None:
         raise DumpError(f"its box cannot be opened for writing: {exc.strerror}") from exc
     try:
         number = _ask(fd)
-        end = time.monotonic() + (PATIENCE if patience is None else patience)
+        end = clock.monotonic() + (PATIENCE if patience is None else patience)
         while _cell(fd, DUMP_MADE) < number:
             if not held(fd):
                 raise DumpError("the process has ended")
-            if time.monotonic() > end:
+            if clock.monotonic() > end:
                 return None
             time.sleep(LOOK_EVERY)
     finally:

@@ -77,6 +77,7 @@ FIELDS: tuple[Field, ...] = (
         "",
         "`ok`, `error`, `disconnect`, `cancelled`, `timeout`, `killed`, or `retry` (of a task).",
     ),
+    Field("resp_after_time", "float", "s", "Work after the last byte of the response."),
     Field(
         "queue_time",
         "float",

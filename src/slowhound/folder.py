@@ -10,8 +10,8 @@ import contextlib
 import os
 import re
 import stat
-import time
 
+from slowhound.clocks import clock
 from slowhound.losses import lost
 
 
@@ -72,7 +72,7 @@ def keep_within(
                     found.append((status.st_mtime, status.st_size, entry.path))
     total = sum(size for _, size, _ in found)
     removed = 0
-    oldest = time.time() - max_age if max_age is not None else 0.0
+    oldest = clock.time() - max_age if max_age is not None else 0.0
     for modified, size, path in sorted(found):
         if total <= max_bytes and modified >= oldest:
             break
@@ -102,7 +102,7 @@ class Cap:
     def keep(self, folder: str, path: str) -> None:
         """Removes the oldest files, but not ``path``, which was just written; never raises."""
         # Looking at 50,000 files takes 0.2 s: not for each of many in one second.
-        now = time.monotonic()
+        now = clock.monotonic()
         if now < self.next_look:
             return
         self.next_look = now + 1.0

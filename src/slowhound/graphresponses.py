@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from urllib.parse import quote
 
 from asgiref.sync import sync_to_async
@@ -11,6 +10,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 
+from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.flames.profile import SUFFIX
 from slowhound.graphfiles import path_of
@@ -110,10 +110,10 @@ def in_place_of(response: HttpResponseBase, text: str, status: int = 503) -> Htt
 
 def drain(response: StreamingHttpResponse, record: Record, seconds: float) -> None:
     """Lets a body be made, which nobody will see, for so long at most."""
-    until = time.monotonic() + seconds
+    until = clock.monotonic() + seconds
     try:
         for _ in response:
-            if time.monotonic() > until:
+            if clock.monotonic() > until:
                 break
     except Exception as exc:  # noqa: BLE001  the body's own; the graph shows the way there
         record.exc = {**fields_of(exc), "exc_handled": False}
@@ -124,12 +124,12 @@ async def drain_later(response: StreamingHttpResponse, record: Record, seconds: 
     if not response.is_async:
         await sync_to_async(drain)(response, record, seconds)
         return
-    until = time.monotonic() + seconds
+    until = clock.monotonic() + seconds
     try:
         # One that waits for its next part for ever is left as well.
         async with asyncio.timeout(seconds) as limit:
             async for _ in response:
-                if time.monotonic() > until:
+                if clock.monotonic() > until:
                     break
     except Exception as exc:  # noqa: BLE001  as above
         if limit.expired():

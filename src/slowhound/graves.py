@@ -7,10 +7,10 @@ server without hooks, an arbiter that died too, a reboot) is left to whoever see
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from typing import Any
 
+from slowhound.clocks import clock
 from slowhound.death import Death
 from slowhound.fatal_errors import of_box
 from slowhound.losses import lost
@@ -34,7 +34,7 @@ class Graves:
 
     def visit(self, dead: list[str]) -> None:
         """Writes the events of those that have been dead for a while; called each second."""
-        now = time.monotonic()
+        now = clock.monotonic()
         self._seen = {path: self._seen.get(path, now) for path in dead}
         for path, since in self._seen.items():
             if now - since >= PATIENCE:

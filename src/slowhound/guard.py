@@ -16,11 +16,11 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
+from slowhound.clocks import clock
 from slowhound.foreign import is_foreign
 from slowhound.frames import from_traceback, render
 from slowhound.redact import text
@@ -74,7 +74,7 @@ class Guard:
     @property
     def off(self) -> bool:
         """True while the part is switched off because it kept failing."""
-        return self.off_until > 0.0 and time.monotonic() < self.off_until
+        return self.off_until > 0.0 and clock.monotonic() < self.off_until
 
     def failed(self, exc: Exception) -> bool:
         """Counts one failure; logs the first of its type; switches the part off at the limit.
@@ -92,7 +92,7 @@ class Guard:
         total += 1
         self.streak += 1
         if self.streak >= LIMIT:
-            self.off_until = time.monotonic() + PAUSE
+            self.off_until = clock.monotonic() + PAUSE
         try:
             if type(exc) not in self.seen:
                 self.seen.add(type(exc))

@@ -6,7 +6,6 @@ Put it first in ``MIDDLEWARE``. Under Gunicorn with slowhound's hooks it comes i
 from __future__ import annotations
 
 import asyncio
-import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from slowhound import on_demand, recorder
+from slowhound.clocks import clock
 from slowhound.conf import get_config
 from slowhound.config import Config
 from slowhound.guard import guard
@@ -96,7 +96,7 @@ class Watch:
         active = recorder.get() or recorder.start(self.config)
         if active is None:
             return None
-        record = Record(request.method or "-", request.path, time.monotonic())
+        record = Record(request.method or "-", request.path, clock.monotonic())
         record.request = request
         record.environ = request.META
         active.begin(record)
@@ -124,7 +124,7 @@ class Watch:
             if response.streaming:
                 self._watch_body(record, response)  # type: ignore[arg-type]
             else:
-                record.first_byte = time.monotonic() - record.started
+                record.first_byte = clock.monotonic() - record.started
                 # Gunicorn's ASGI worker knows the size only where its access log is on.
                 if not record.by_server or record.task is not None:
                     body = response.content  # type: ignore[attr-defined]
@@ -153,7 +153,7 @@ class Watch:
     def _watch_body(record: Record, response: StreamingHttpResponse) -> None:
         if isinstance(response, FileResponse):
             # Counting would replace the file by an iterator, and the server's sendfile with it.
-            record.first_byte = time.monotonic() - record.started
+            record.first_byte = clock.monotonic() - record.started
             length = response.headers.get("Content-Length", "")
             if (not record.by_server or record.task is not None) and length.isdecimal():
                 record.sent = int(length)
@@ -236,7 +236,7 @@ def _count(record: Record, turn: int, part: Any) -> None:
         return  # of a response in whose place another one was sent
     try:
         if record.first_byte is None:
-            record.first_byte = time.monotonic() - record.started
+            record.first_byte = clock.monotonic() - record.started
         record.sent = (record.sent or 0) + len(part)
     except Exception as exc:
         if _guard.failed(exc):

@@ -5,10 +5,10 @@ All that they say comes from the request's black box and from ``gil.unresponsive
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from slowhound.boxes import BoxState, Pending
+from slowhound.clocks import clock
 from slowhound.fields import VERSION
 from slowhound.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold
@@ -22,12 +22,12 @@ from slowhound.reporttext import one_line
 def age_of(pending: Pending) -> float | None:
     """Seconds since the request began; None when its box does not say."""
     started = read_note(pending.who).get("started")
-    return time.monotonic() - started if isinstance(started, float) else None
+    return clock.monotonic() - started if isinstance(started, float) else None
 
 
 def slow_event(pending: Pending, threshold: float, hold: Hold, state: BoxState) -> dict[str, Any]:
     """The event; its report has no name yet."""
-    now = time.monotonic()
+    now = clock.monotonic()
     event = {"event_type": "slow", **about(pending, now)}
     event["slow_after"] = threshold
     event.update(_stack_fields(pending, hold, now, event.get("resp_view")))
@@ -66,8 +66,8 @@ def _last_stack(pending: Pending, now: float) -> LastStack | None:
 
 def compose(pending: Pending, hold: Hold, state: BoxState, event: dict[str, Any]) -> Report:
     """The report."""
-    now = time.monotonic()
-    started = time.time() - (age_of(pending) or 0.0)
+    now = clock.monotonic()
+    started = clock.time() - (age_of(pending) or 0.0)
     who = read_note(pending.who)
     taken = hold.stacks.get(pending.thread)
     snapshot = None
@@ -77,7 +77,7 @@ def compose(pending: Pending, hold: Hold, state: BoxState, event: dict[str, Any]
         event=event,
         request_line=f"{who.get('method')} {who.get('path')}",
         started=started,
-        intercepted=time.time(),
+        intercepted=clock.time(),
         host=str(event["host"]),
         thread_id=pending.thread,
         pid=state.pid,
@@ -105,7 +105,7 @@ def summary(pending: Pending, hold: Hold, state: BoxState, event: dict[str, Any]
         event["report"],
         event["slow_fingerprint"],
         state.heartbeat,
-        time.monotonic(),
+        clock.monotonic(),
         loc=event.get("slow_loc"),
         by=event.get("slow_stack_by"),
         stack=[] if taken is None else [str(frame) for frame in taken.stack[-FRAMES:]],

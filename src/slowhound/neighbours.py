@@ -12,13 +12,13 @@ import contextlib
 import os
 import struct
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from slowhound.blackbox import REPORTED, STALL_TOLD, held
 from slowhound.boxes import BoxState, Pending, open_box, read_from, reporting
+from slowhound.clocks import clock
 from slowhound.fields import VERSION
 from slowhound.frames import innermost
 from slowhound.gil.readers import IN_A_WORKER
@@ -82,13 +82,13 @@ class Neighbour:
         if silent <= UNRESPONSIVE_AFTER:
             self.next_look = 0.0
             return []
-        if time.monotonic() < self.next_look:
+        if clock.monotonic() < self.next_look:
             return []
         with _alone(self.path) as whole:
             reports, pause = ([], SHORTEST_PAUSE) if whole is None else self._report_overdue(whole)
         # Less and less often: one that has stood for a minute may stand for an hour.
         longest = min(max(silent / 2, SHORTEST_PAUSE), LONGEST_PAUSE)
-        self.next_look = time.monotonic() + min(max(pause, SHORTEST_PAUSE), longest)
+        self.next_look = clock.monotonic() + min(max(pause, SHORTEST_PAUSE), longest)
         return reports
 
     def _report_overdue(self, state: BoxState) -> tuple[list[str], float]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from slowhound import events, graphresponses
+from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.flames import demand
@@ -118,13 +118,13 @@ class Demand:
         # thread that writes.
         from slowhound.flames import speedscope, svg  # noqa: F401
 
-        self.until = time.monotonic() + seconds
+        self.until = clock.monotonic() + seconds
         self._samples = True
         self.name = files_of(self.config).name(self.record.number)
         self.record.flame = self.name if self.sure else self.record.flame
         self.record.on_end = self.ended
         _worker.running = self
-        _worker.not_before = time.monotonic() + self.config.flames_every
+        _worker.not_before = clock.monotonic() + self.config.flames_every
 
     def is_allowed(self, request: HttpRequest) -> bool:
         """Whether it may, now that its user is known; if not, nothing is left of it."""
@@ -221,7 +221,7 @@ class Demand:
     def discard(self) -> None:
         """Ends the sampling, and keeps nothing of it."""
         if not self.sure and self.name:
-            _worker.no_guess_before = time.monotonic() + WRONG_GUESS
+            _worker.no_guess_before = clock.monotonic() + WRONG_GUESS
         self.settle()
         self.profile = self.record.on_end = None
         if self.record.flame == self.name:
@@ -248,7 +248,7 @@ def _unseen(record: Record) -> Profile:
     age = record.age()
     return Profile(
         event={},
-        started=time.time() - age,
+        started=clock.time() - age,
         duration=age,
         interval=demand.INTERVAL,
         frames=[],
@@ -271,7 +271,7 @@ class _Worker:
 
     def takes(self, new: Demand) -> bool:
         """Whether it may begin now; one whose user is known goes before one that is a guess."""
-        now = time.monotonic()
+        now = clock.monotonic()
         running = self.running
         if running is not None and new.sure and not running.sure:
             running.discard()

@@ -11,11 +11,11 @@ import contextlib
 import math
 import os
 import stat
-import time
 from typing import NamedTuple
 
 import msgspec
 
+from slowhound.clocks import clock
 from slowhound.losses import NOT_JSON
 
 NAME = "watch.json"
@@ -73,7 +73,7 @@ class Override:
                 self._seen = seen
                 self._found = tuple(load(path, _user()))
         if self._found or self._shortest is not None:
-            self._take(in_force(self._found, time.time()))
+            self._take(in_force(self._found, clock.time()))
 
     def _take(self, thresholds: tuple[Threshold, ...]) -> None:
         named = {each.view: each.slow_after for each in thresholds}

@@ -8,7 +8,6 @@ below it, until ``expires`` (seconds since 1970).
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
@@ -18,6 +17,7 @@ from django.core import signing
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
+from slowhound.clocks import clock
 from slowhound.losses import Errors, caught
 from slowhound.settings import ALLOWED
 
@@ -68,7 +68,7 @@ def new_token(path: str, seconds: float) -> str:
         raise ValueError(f"{path!r} is no path like /shop/orders")
     if not 0 < seconds <= LONGEST:
         raise ValueError(f"a token is good for {LONGEST} seconds at most")
-    return signing.dumps([path.rstrip("/"), int(time.time() + seconds)], salt=SALT)
+    return signing.dumps([path.rstrip("/"), int(clock.time() + seconds)], salt=SALT)
 
 
 def is_good(token: str, path: str) -> bool:
@@ -77,7 +77,7 @@ def is_good(token: str, path: str) -> bool:
         return False
     try:
         scope, expires = signing.loads(token, salt=SALT)
-        return time.time() < expires and _within(path, scope)
+        return clock.time() < expires and _within(path, scope)
     except NOT_OURS:
         return False
 

@@ -40,8 +40,10 @@ BITS = 512
 LEFT_OUT = "..."
 
 _STANDARD = frozenset(
-    (complex, dt.date, dt.timedelta, decimal.Decimal, uuid.UUID, range)
-    + (pathlib.PosixPath, pathlib.PurePosixPath, pathlib.WindowsPath, pathlib.PureWindowsPath)
+    (
+        *(complex, dt.date, dt.timedelta, decimal.Decimal, uuid.UUID, range),
+        *(pathlib.PosixPath, pathlib.PurePosixPath, pathlib.WindowsPath, pathlib.PureWindowsPath),
+    )
 )
 _WITH_ZONE = frozenset((dt.datetime, dt.time))
 _ZONES = frozenset((type(None), dt.timezone, zoneinfo.ZoneInfo))
@@ -114,22 +116,13 @@ class _Door:
             return value
         if issubclass(kind, (str, int, float, bytes, bytearray)):
             return _number_or_text(value, kind)
-        if issubclass(kind, dict):
-            return self._dict(dict.items(value), depth)
-        for built_in, members in _LISTS:
-            if issubclass(kind, built_in):
-                return self._list(value, kind, members, depth)
-        fields = fields_of(value, kind)
+        fields = dict.items(value) if issubclass(kind, dict) else fields_of(value, kind)
         if fields is not None:
             return self._dict(fields, depth)
-        return _other(value, kind)
+        members = next((members for known, members in _LISTS if issubclass(kind, known)), None)
+        return _other(value, kind) if members is None else self._list(value, members, depth)
 
-    def _list(
-        self, value: Any, kind: type, members: Callable[[Any], Iterable[Any]], depth: int
-    ) -> Any:
-        named = fields_of(value, kind) if issubclass(kind, tuple) else None
-        if named is not None:
-            return self._dict(named, depth)
+    def _list(self, value: Any, members: Callable[[Any], Iterable[Any]], depth: int) -> Any:
         if depth <= 0:
             return LEFT_OUT
         # In one step: no other thread can change it meanwhile.
@@ -182,14 +175,15 @@ def _other(value: Any, kind: type) -> str:
     if issubclass(kind, BaseException):
         said = exception_text(value)
         return f"{name_of(kind)}: {said}" if said else name_of(kind)
-    if type(kind) is type and (kind in _STANDARD or (kind in _WITH_ZONE and _has_known_zone(value))):
+    # Of a class of a metaclass even to ask whether it is among these would run code.
+    if type(kind) is type and (kind in _STANDARD or _has_known_zone(value, kind)):
         return _cut(kind.__str__(value), TEXT_LIMIT)
     return object_text(value)
 
 
-def _has_known_zone(value: dt.datetime | dt.time) -> bool:
-    kind = type(value.tzinfo)
-    return type(kind) is type and kind in _ZONES
+def _has_known_zone(value: Any, kind: type) -> bool:
+    zone = type(value.tzinfo) if kind in _WITH_ZONE else None
+    return zone is not None and type(zone) is type and zone in _ZONES
 
 
 def fields_of(value: Any, kind: type) -> Iterable[tuple[str, Any]] | None:
@@ -249,7 +243,6 @@ def _key_of(value: Any, kind: type) -> str | None:
 
 _args_of = vars(BaseException)["args"].__get__
 _OS_ERROR = tuple(vars(OSError)[name].__get__ for name in ("errno", "strerror", "filename"))
-_HARMLESS = frozenset((type(None), bool, int, float, str, bytes))
 
 
 def exception_text(exc: BaseException) -> str:
@@ -287,10 +280,10 @@ def _is_harmless(value: Any, depth: int = 3) -> bool:
     kind = type(value)
     if kind is int:
         return bool(value.bit_length() <= BITS)
-    if kind in (str, bytes):
+    if kind is str or kind is bytes:
         return len(value) <= TEXT_LIMIT
-    if kind in (list, tuple):
-        return depth > 0 and len(value) <= MEMBERS and all(_is_harmless(x, depth - 1) for x in value)
     if kind is dict:
-        return depth > 0 and _is_harmless([*value.keys(), *value.values()], depth)
-    return kind in _HARMLESS
+        value = [*value.keys(), *value.values()]
+    elif kind is not list and kind is not tuple:
+        return value is None or kind is bool or kind is float
+    return depth > 0 and len(value) <= MEMBERS and all(_is_harmless(x, depth - 1) for x in value)

@@ -18,6 +18,7 @@ from typing import Any
 
 from slowhound.blackbox import take
 from slowhound.boxes import BESIDE, BoxState, Pending, beside, open_box, read_from
+from slowhound.clocks import clock
 from slowhound.death import Death
 from slowhound.fatal_errors import FatalStacks
 from slowhound.fields import VERSION
@@ -156,7 +157,7 @@ def signed(event: dict[str, Any], state: BoxState, settings: dict[str, Any]) -> 
     """With what the process itself would have added."""
     if state.rss:
         event["w_rss"] = state.rss
-    event["ts"] = time.time()
+    event["ts"] = clock.time()
     event["host"] = settings.get("host")
     event["pid"] = state.pid
     for name in ("service", "release"):
@@ -191,7 +192,7 @@ def latest_stack(pending: Pending, who: dict[str, Any], taken: TakenStack | None
     if taken is None:
         return last
     # It has a time of the wall, the notes one of the monotonic clock.
-    at = taken.taken - (time.time() - time.monotonic())
+    at = taken.taken - (clock.time() - clock.monotonic())
     if isinstance(who.get("started"), float):
         at = max(at, who["started"])  # the time of a file is that of the kernel's last tick
     loc, cause = locate(taken.stack)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from slowhound.clocks import clock
 from slowhound.losses import missing
 from slowhound.plain_data import as_text, text_or_none
 from slowhound.redact import short_text
@@ -132,6 +132,7 @@ class Record:
     sent_after: float | None = None  # seconds after the start, once the server has the last byte
     outcome: str | None = None
     took: float = 0.0  # seconds in the end
+    after: float = 0.0  # seconds of work after the last byte of the response
     cpu: float | None = None  # seconds of its thread; not known when another one ended it
     # what it did
     accounted: float = 0.0  # time put down to db, cache, template and outbound, without overlap
@@ -175,7 +176,7 @@ class Record:
         self.started = started
         self.thread_id = get_ident()
         self.native_id = threading.get_native_id()
-        self.cpu_started = time.thread_time()
+        self.cpu_started = clock.thread_time()
 
     @property
     def by_server(self) -> bool:
@@ -186,11 +187,16 @@ class Record:
         """The server has the last byte of the response; what the application does now is after."""
         if not self.complete:
             self.complete = True
-            self.sent_after = time.monotonic() - self.started
+            self.sent_after = clock.monotonic() - self.started
+
+    def ended_after(self, age: float) -> None:
+        """It has ended at this age; the response may have done so before."""
+        self.took = age if self.sent_after is None else self.sent_after
+        self.after = age - self.took
 
     def age(self, now: float | None = None) -> float:
         """Seconds since the request began."""
-        return (time.monotonic() if now is None else now) - self.started
+        return (clock.monotonic() if now is None else now) - self.started
 
     @property
     def view(self) -> str | None:

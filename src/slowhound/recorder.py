@@ -9,10 +9,10 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import time
 import weakref
 
 from slowhound import guard, instrument, losses
+from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.ownership import leave
 from slowhound.record import Record
@@ -46,7 +46,7 @@ def start(config: Config, server: Server | None = None) -> Recorder | None:
     """
     if _recorder is not None or not config.enabled:
         return _recorder
-    waited = 0.0 if _begun is None else time.monotonic() - _begun
+    waited = 0.0 if _begun is None else clock.monotonic() - _begun
     mine = _starting  # in a child that is forked meanwhile the name means another one
     if mine.acquire(timeout=max(PATIENCE - waited, 0.0)):
         try:
@@ -60,7 +60,7 @@ def _start(config: Config, server: Server) -> None:
     global _recorder, _begun
     if _begun is not None:
         return
-    _begun = time.monotonic()
+    _begun = clock.monotonic()
     try:
         if _recorder is None:
             recorder = Recorder(config, server)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-import time
 import weakref
 from asyncio import _get_running_loop, current_task
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 
 from slowhound import blackbox, events, fatal_errors, guard, instrument, redact, reported
 from slowhound import record as record_module
+from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.flames.files import FlameFiles
@@ -42,8 +42,6 @@ from slowhound.watch.starvation import Starvation
 from slowhound.writer import NOTHING, Writer
 
 _begin = guard.guard("begin")
-# Seconds of work after the last byte that are worth a field.
-LEAST_AFTER = 0.001
 
 
 class Server(NamedTuple):
@@ -72,7 +70,7 @@ class Recorder:
         redact.extend(config.mask)
         self.server = server
         self.pid = os.getpid()
-        self.started = time.monotonic()
+        self.started = clock.monotonic()
         # Counts that several threads draw from: next() is atomic, += is not.
         self._served = itertools.count(1)
         self._threads = threading.local()
@@ -130,7 +128,7 @@ class Recorder:
 
     def _awake(self) -> None:
         self.sampler.awake()
-        now = time.monotonic_ns()
+        now = clock.monotonic_ns()
         if self.box is not None:
             self.box.cells[blackbox.HEARTBEAT] = now
         if self.server.heartbeat is not None:
@@ -180,7 +178,7 @@ class Recorder:
             record.slot = box.claim(
                 record.number, who, record.native_id, record.thread_id, record.taken
             )
-        record.overhead = time.monotonic() - record.started
+        record.overhead = clock.monotonic() - record.started
 
     def carry(self, record: Record) -> None:
         """Notes that the running task or greenlet carries the record from now on."""
@@ -234,12 +232,11 @@ class Recorder:
 
     @guarded("finish")
     def _conclude(self, record: Record, server_objects: tuple[Any, ...]) -> None:
-        now = time.monotonic()
-        age = now - record.started
-        record.took = age if record.sent_after is None else record.sent_after
+        now = clock.monotonic()
+        record.ended_after(now - record.started)
         # A thread that carries several in turn has no CPU time for each.
         if record_module.get_ident() == record.thread_id and not shares_thread(record):
-            record.cpu = time.thread_time() - record.cpu_started
+            record.cpu = clock.thread_time() - record.cpu_started
         if instrumenters and record.kind == "request":
             self._call_instrumenters(record, server_objects)
         in_flight.pop(record.number, None)
@@ -257,21 +254,19 @@ class Recorder:
         rate = self._keep(record) if self.config.sampling else 1.0
         if rate is None:
             record.outgoing = NOTHING
-        else:
-            event = events.terminal(record, rate)
-            self._check_flame(event, record, flame)
-            self._describe_worker(event, len(in_flight) + 1)
-            event["w_nr"] = nr
-            if age - record.took >= LEAST_AFTER and record.kind == "request":
-                event["resp_after_time"] = age - record.took
-            event["rec_overhead"] = record.overhead + time.monotonic() - now
-            self.emit(event, record)
-            if flame is not None:
-                self.sampler.put(flame, event)
-            if record.outcome == "timeout":
-                self.delivery.put(of_death(event))
-            if record.on_end is not None:
-                record.on_end(event)
+            return
+        event = events.terminal(record, rate)
+        self._check_flame(event, record, flame)
+        self._describe_worker(event, len(in_flight) + 1)
+        event["w_nr"] = nr
+        event["rec_overhead"] = record.overhead + clock.monotonic() - now
+        self.emit(event, record)
+        if flame is not None:
+            self.sampler.put(flame, event)
+        if record.outcome == "timeout":
+            self.delivery.put(of_death(event))
+        if record.on_end is not None:
+            record.on_end(event)
 
     @staticmethod
     def _check_flame(event: Event, record: Record, flame: Ended | None) -> None:
@@ -311,7 +306,7 @@ class Recorder:
         event.update(self.saturation.fields)
         if self.saturation.pool is not None:
             event.update(self.saturation.inside(busy))
-        event["w_age"] = time.monotonic() - self.started
+        event["w_age"] = clock.monotonic() - self.started
         if self.upkeep.rss:
             event["w_rss"] = self.upkeep.rss
 
@@ -330,7 +325,7 @@ class Recorder:
         """Ends the hound, writes what is pending, removes the box."""
         with guard.guard("stop"):
             self.hound.stop()
-            self.watch.scan(time.monotonic())
+            self.watch.scan(clock.monotonic())
             self.sampler.stop()
             self.delivery.stop()
             if self.box is not None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from slowhound.blackbox import held
 from slowhound.boxes import BoxState, Pending, read_from
+from slowhound.clocks import clock
 from slowhound.dumps import open_owned
 from slowhound.frames import TakenStack, is_app
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
@@ -99,7 +99,7 @@ def _worker(path: str, owner: int) -> Worker | None:
 
 def in_flight(found: list[Worker]) -> list[InFlight]:
     """Their requests, the oldest first."""
-    now = time.monotonic()
+    now = clock.monotonic()
     requests = [_request(each, pending, now) for each in found for pending in each.state.pending]
     return sorted(requests, key=lambda each: -(each.age or 0.0))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 from typing import Any
 
 from slowhound import formats, guard, losses
 from slowhound.appendfile import AppendFile
+from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.fields import VERSION
@@ -19,7 +19,6 @@ from slowhound.redact import masked
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.store.segments import open_segment
-
 
 
 class Outgoing:
@@ -104,7 +103,7 @@ class Writer:
 
     def _sign(self, event: Event, trace: Ids | None) -> None:
         config = self.config
-        event["ts"] = time.time()
+        event["ts"] = clock.time()
         event["host"] = config.host
         event["pid"] = self.pid
         if config.service is not None:

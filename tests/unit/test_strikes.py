@@ -113,7 +113,13 @@ class Exchange:
     """A request as an ASGI server hands it over, and what was answered."""
 
     def __init__(self, address: str) -> None:
-        self.scope = {"type": "http", "method": "GET", "path": address, "headers": [], "query_string": b""}
+        self.scope = {
+            "type": "http",
+            "method": "GET",
+            "path": address,
+            "headers": [],
+            "query_string": b"",
+        }
         self.sent: list[Any] = []
 
     async def receive(self) -> dict[str, Any]:
@@ -218,7 +224,9 @@ def test_instrumenter(field: str, configure: Any) -> None:
     client.get(f"/works/0/?field={field}")
     with capture_events() as events:
         for number in itertools.count(1):
-            reached, where = client.get(f"/works/{number}/?field={field}").content.decode().split(" ")
+            reached, where = (
+                client.get(f"/works/{number}/?field={field}").content.decode().split(" ")
+            )
             if not where:
                 break
             assert reached == "True", where

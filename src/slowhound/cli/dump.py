@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +19,7 @@ from slowhound.boxes import BoxState, Pending
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.cli.table import seconds
+from slowhound.clocks import clock
 from slowhound.dumps import Dump, DumpError, DumpFrame, DumpRequest
 from slowhound.frames import TakenStack
 from slowhound.gil import readers
@@ -190,7 +190,7 @@ def note_lines(
     known = (who.get("method"), who.get("path"), who.get("id"))
     method, path, req_id = (sight.text(each) or "-" for each in known)
     yield one_line(f"pid {pid}, thread {pending.thread}: {method} {path}  {req_id}")
-    age = sight.since(last.get("taken"), time.monotonic())
+    age = sight.since(last.get("taken"), clock.monotonic())
     yield from _last_lines(age, last.get("by"), last.get("stack"))
 
 
@@ -200,7 +200,7 @@ def thread_lines(pid: int, thread: int, taken: TakenStack | None) -> Iterator[st
     if taken is None:
         yield from _last_lines(None, None, None)
     else:
-        age = max(time.time() - taken.taken, 0.0)
+        age = max(clock.time() - taken.taken, 0.0)
         yield from _last_lines(age, taken.by, [str(frame) for frame in taken.stack])
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-import time
 from datetime import datetime
+
+from slowhound.clocks import clock
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -18,7 +19,7 @@ def moment(given: str) -> float:
     """
     ago = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhdw])", given)
     if ago:
-        return time.time() - float(ago[1]) * UNITS[ago[2]]
+        return clock.time() - float(ago[1]) * UNITS[ago[2]]
     try:
         if re.fullmatch(r"[0-9]{9,11}(\.[0-9]+)?", given):
             return float(given)

@@ -11,12 +11,12 @@ import random
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 
 from slowhound.cli import place
 from slowhound.cli.place import Refusal, say, user_name
 from slowhound.cli.table import seconds
+from slowhound.clocks import clock
 from slowhound.store.schema import KEEP_DAYS
 from slowhound.store.ship import Lag, Shipper
 from slowhound.store.source import StoreError
@@ -80,7 +80,7 @@ class Voyage:
         self.stop = stop
         self.failures = 0
         self._connected = False
-        self._told = time.monotonic()
+        self._told = clock.monotonic()
         self._last = Lag(-1, 0.0, 0, 0, 0)
 
     def go(self, *, follow: bool) -> int:
@@ -123,8 +123,8 @@ class Voyage:
         """Now and then how far it is; in a terminal always, on one line."""
         if sys.stderr.isatty():
             print(f"\r{described(lag)}\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201
-        elif time.monotonic() - self._told > TELL_EVERY and lag != self._last:
-            self._told, self._last = time.monotonic(), lag
+        elif clock.monotonic() - self._told > TELL_EVERY and lag != self._last:
+            self._told, self._last = clock.monotonic(), lag
             say(described(lag))
 
 

@@ -13,13 +13,13 @@ import os
 import select
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from slowhound.cli import place, table
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place, Refusal
+from slowhound.clocks import clock
 from slowhound.sight import Worker, in_flight
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ def _terminal() -> Iterator[None]:
 
 def _quit_within(seconds: float) -> bool:
     """Waits, and says whether somebody wants to leave."""
-    end = time.monotonic() + seconds
+    end = clock.monotonic() + seconds
     keys = [sys.stdin.fileno()] if sys.stdin is not None and sys.stdin.isatty() else []
-    while (left := end - time.monotonic()) > 0:
+    while (left := end - clock.monotonic()) > 0:
         if select.select(keys, [], [], left)[0]:
             typed = os.read(keys[0], 1024)
             if not typed or b"q" in typed or b"Q" in typed:
@@ -129,7 +129,7 @@ class Rate:
 
     def of(self, found: list[Worker]) -> float | None:
         """The rate since the last call; None at the first one."""
-        now = time.monotonic()
+        now = clock.monotonic()
         served = {(each.state.pid, each.state.started): each.state.served for each in found}
         # A worker that is new was not seen to have served anything.
         ended = sum(max(count - self._served.get(key, count), 0) for key, count in served.items())

@@ -11,13 +11,13 @@ import argparse
 import math
 import os
 import re
-import time
 from datetime import datetime
 
 from slowhound import override
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.cli.table import seconds
+from slowhound.clocks import clock
 from slowhound.override import LONGEST, MOST, Threshold, in_force, load, store
 from slowhound.reporttext import one_line
 
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.view is not None and not setting and not arguments.off:
         arguments.refuse("--view belongs to --slow-after or --off")
     where = place.find(arguments)
-    now = time.time()
+    now = clock.time()
     found = list(in_force(tuple(load(_file(where), where.owner)), now))
     if not setting and not arguments.off:
         return _show(found, now)

@@ -7,9 +7,9 @@ reads the stacks from outside (``outside``).
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 
+from slowhound.clocks import clock
 from slowhound.flames import outside, switch
 from slowhound.flames.looking import Key, Seen, look
 from slowhound.flames.profile import Profile
@@ -35,7 +35,7 @@ class Session:
     """The sampling of one record, by a thread of its own."""
 
     def __init__(self, record: Record, seconds: float) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         self.record = record
         self.samples = Samples(record.started, now, cpu_seconds, waiting_for, run_queue_wait)
         # From now on, not from its thread's first turn: that may come after a long call.
@@ -82,11 +82,11 @@ class Session:
         while not self._is_enough():
             # From the last look, not from now: the GIL may have been lost since.
             due = looked + pause(INTERVAL)
-            if wait(due - time.monotonic()):
+            if wait(due - clock.monotonic()):
                 return
-            awake = time.monotonic()
+            awake = clock.monotonic()
             seen = look(self.record)
-            looked = time.monotonic()
+            looked = clock.monotonic()
             this = rounds.over(due, awake, looked)
             if seen is not None:
                 key = self._keys.setdefault(seen.key, seen.key)
@@ -104,7 +104,7 @@ class Session:
             self.record.done
             or samples.taken >= MOST_LOOKS
             or len(samples.entries) >= MOST_ENTRIES
-            or time.monotonic() > self._ends
+            or clock.monotonic() > self._ends
         )
 
 
@@ -141,14 +141,14 @@ def stop(record: Record) -> Profile | None:
     if session is None or session.record is not record:
         return None
     _session = None
-    now = time.monotonic()  # to stop takes some milliseconds, which are not the request's
+    now = clock.monotonic()  # to stop takes some milliseconds, which are not the request's
     session.stop()
     samples = session.samples
     samples.end(now, INTERVAL)
     splice(samples, session.reader.take())
     if not samples.entries:
         return None
-    started = time.time() - record.age()
+    started = clock.time() - record.age()
     return profile_of(record, samples, INTERVAL, {}, started)
 
 

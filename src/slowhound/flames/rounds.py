@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+from slowhound.clocks import clock
 from slowhound.flames.samples import Round
 from slowhound.waiting import run_queue_wait
 
@@ -40,7 +41,7 @@ class Rounds:
         thread may get the GIL, and leave the place where it kept it.
         """
         queued = run_queue_wait(threading.get_native_id())
-        process, own = time.process_time(), time.thread_time()
+        process, own = time.process_time(), clock.thread_time()
         # One that waits for a CPU is late as well, but other threads run bytecode meanwhile.
         # What it did itself meanwhile (the hound's chores, a pause that was too short) is not late.
         late = max(awake - due - (own - self._own), 0.0)

@@ -8,13 +8,13 @@ events of its request can name it.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
 
+from slowhound.clocks import clock
 from slowhound.flames import switch
 from slowhound.flames.budget import Budget
 from slowhound.flames.files import FlameFiles
@@ -75,7 +75,7 @@ class Sampler:
         self._wanted = wanted
         self._guard = guard("sampler")
         warm_up()
-        now = time.monotonic()
+        now = clock.monotonic()
         self._looks, self._writes = Budget(LOOKS_SHARE, now), Budget(FILES_SHARE, now)
         # By the records' numbers; None: not to be sampled.
         self._samples: dict[int, Samples | None] = {}
@@ -93,7 +93,7 @@ class Sampler:
 
     def awake(self) -> None:
         """The hound has the GIL again."""
-        self._awake_at = time.monotonic()
+        self._awake_at = clock.monotonic()
 
     def scan(self, now: float) -> float:
         """A round of looks, when one is due; returns when the next is (monotonic), or infinity.
@@ -179,7 +179,7 @@ class Sampler:
         start = self._turn % len(sampled)
         sampled = sampled[start:] + sampled[:start]
         first = look(sampled[0][0])
-        now = began = time.monotonic()
+        now = began = clock.monotonic()
         this = self._rounds.over(due, awake, now)
         self._tune(this, now)
         room = sum(len(samples.entries) for _, samples in sampled) < MOST_ENTRIES
@@ -188,14 +188,14 @@ class Sampler:
             if not room or now > until or not self._looks.left(now):
                 samples.skip()
                 continue
-            before = time.thread_time()
+            before = clock.thread_time()
             if samples.wanted():
                 seen = look(record) if done else first
-                now = time.monotonic() if done else now
+                now = clock.monotonic() if done else now
                 if seen is not None and not record.done:
                     key = self._keys.setdefault(seen.key, seen.key)  # most are seen again
                     samples.add(this._replace(now=now, took=now - awake), Seen(key, seen.thread))
-            self._looks.spend(time.thread_time() - before)
+            self._looks.spend(clock.thread_time() - before)
             done += 1
         self._turn += done
         return began
@@ -213,17 +213,17 @@ class Sampler:
         while self._ended:
             if not self._writes.left(now):
                 return now + self.interval
-            before = time.thread_time()
+            before = clock.thread_time()
             self._write_one()
-            self._writes.spend(time.thread_time() - before)
-            now = time.monotonic()
+            self._writes.spend(clock.thread_time() - before)
+            now = clock.monotonic()
         return float("inf")
 
     def stop(self) -> None:
         """Writes what is left, for a while; the process ends."""
         switch.restore(WHO)
-        until = time.monotonic() + STOPS_WITHIN
-        while self._ended and time.monotonic() < until:
+        until = clock.monotonic() + STOPS_WITHIN
+        while self._ended and clock.monotonic() < until:
             self._write_one()
         if self._ended:
             lost("flame graphs", "the process ended", len(self._ended))
@@ -250,7 +250,7 @@ class Sampler:
                 samples = samples if samples.entries else None
             if samples is not None and len(self._ended) < MOST_WAITING:
                 record.flame = samples.name
-                return Ended(record, samples, time.time() - (now - record.started))
+                return Ended(record, samples, clock.time() - (now - record.started))
             if samples is not None:
                 lost("flame graphs", "too many slow requests end at once")
         record.flame = None

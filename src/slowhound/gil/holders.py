@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from slowhound.clocks import clock
 from slowhound.waiting import cpu_seconds, turns_on_cpu
 
 # Seconds of lateness from which on somebody is looked for: fifty turns of the GIL.
@@ -58,7 +58,7 @@ class Holders:
 
         ``carrying`` gives the threads of requests in flight, which may be none of Python's own.
         """
-        now = time.monotonic()
+        now = clock.monotonic()
         if now - self._noted_at >= NOTE_EVERY:
             self._noted_at = now
             self._hound = threading.get_native_id()
@@ -95,7 +95,7 @@ class Holders:
         thread has used by now, ``begun`` what it had when the request began.
         """
         wanted = self.wanted
-        late = 0.0 if wanted is None else time.monotonic() - wanted
+        late = 0.0 if wanted is None else clock.monotonic() - wanted
         used = cpu - max(self._cpu.get(thread, 0.0), begun)
         return late if self._waited(late) and used >= late * SHARE else 0.0
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from slowhound.blackbox import held
 from slowhound.boxes import BoxState, open_box, read_from
+from slowhound.clocks import clock
 from slowhound.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
 from slowhound.notes import pid_namespace, read_note
@@ -31,7 +32,7 @@ WAKES = 4
 
 def silent_for(state: BoxState) -> float:
     """Seconds since the hound showed itself; up to ``UNRESPONSIVE_AFTER`` says nothing."""
-    return max(time.monotonic() - state.heartbeat / 1e9, 0.0)
+    return max(clock.monotonic() - state.heartbeat / 1e9, 0.0)
 
 
 class Hold(NamedTuple):
@@ -95,12 +96,12 @@ def examine(path: str, state: BoxState, readers: Sequence[Reader]) -> Hold | Non
     reading = next((each for each in found if each is not None), None)
     if not is_unchanged(path, state):
         return None
-    hold = suspicion._replace(until=time.monotonic())
+    hold = suspicion._replace(until=clock.monotonic())
     return hold if reading is None else _with_stacks(hold, reading, threads)
 
 
 def _with_stacks(suspicion: Hold, reading: Reading, threads: Sequence[int]) -> Hold:
-    now = time.time()
+    now = clock.time()
     stacks = {
         thread: TakenStack(stack, now, reading.by) for thread, stack in reading.stacks.items()
     }
@@ -171,7 +172,7 @@ def _suspects(state: BoxState, threads: Sequence[int]) -> Hold | None:
     elsewhere = next((each for each in others if each in busiest), None)
     if not busiest:
         suspects = tuple(each for each in threads if _slept(before[each], after[each]))
-    now = time.monotonic()
+    now = clock.monotonic()
     return Hold(
         suspects,
         ran=bool(busiest),

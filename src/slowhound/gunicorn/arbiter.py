@@ -12,7 +12,6 @@ import mmap
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -20,6 +19,7 @@ from typing import Any
 
 from slowhound import formats, oom
 from slowhound.appendfile import FLAGS
+from slowhound.clocks import clock
 from slowhound.death import Death
 from slowhound.fatal_errors import of_box
 from slowhound.gunicorn.children import STOPPING, as_the_worker
@@ -59,7 +59,7 @@ class Mailbox:
         if len(encoded) <= PATH_BYTES:
             self._map[PATH_AT : PATH_AT + len(encoded)] = encoded
             # It may be stuck before its hound wakes for the first time.
-            self.heartbeat[0] = time.monotonic_ns()
+            self.heartbeat[0] = clock.monotonic_ns()
 
     @property
     def path(self) -> str:
@@ -158,7 +158,7 @@ def bury_the_rest(server: Any) -> None:
         path = worker.slowhound_mailbox.path
         if path:
             code = _local("gunicorn.arbiter.Arbiter.halt:exit_status", "its exit code is not known")
-            death = Death("exit", None, time.monotonic(), code)
+            death = Death("exit", None, clock.monotonic(), code)
             _as_it(worker, partial(_bury, server, path, death))
 
 
@@ -226,7 +226,7 @@ def _stream(server: Any, target: Any, lines: list[str]) -> None:
 
 def _append(folder: str, data: bytes) -> None:
     """Writes a segment of its own: a segment has one writer."""
-    name = f"{time.time_ns() // 1_000_000}-{os.getpid()}-{next(_numbers)}.jsonl"
+    name = f"{clock.time_ns() // 1_000_000}-{os.getpid()}-{next(_numbers)}.jsonl"
     try:
         fd = os.open(os.path.join(folder, name), FLAGS | os.O_EXCL, 0o600)
         try:

@@ -6,9 +6,10 @@ import contextlib
 import os
 import pwd
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
+
+from slowhound.clocks import clock
 
 STOPPING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 # Seconds after which a child is no longer waited for.
@@ -26,11 +27,11 @@ class _Children:
 
     def add(self, pid: int) -> None:
         """A new one."""
-        self._left[pid] = time.monotonic()
+        self._left[pid] = clock.monotonic()
 
     def any_left(self) -> bool:
         """True while one runs, for so long as it may take."""
-        now = time.monotonic()
+        now = clock.monotonic()
         for pid, since in list(self._left.items()):
             if now - since > TAKES or not os.path.exists(f"/proc/{pid}"):
                 del self._left[pid]
@@ -98,4 +99,5 @@ def has_woken_it(since: float) -> bool:
     Each time it wakes it kills the workers that it asked to end the time before: with a child that
     ended meanwhile 0.4 s after that instead of 1 s.
     """
-    return time.monotonic() - since < EARLY and (_children.any_left() or _children.last_end > since)
+    waited = clock.monotonic() - since
+    return waited < EARLY and (_children.any_left() or _children.last_end > since)

@@ -7,10 +7,10 @@ reliable moment is the arbiter's own ``setup``, which follows each reading.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
+from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.gunicorn import arbiter, children, hooks, silent_workers
 from slowhound.losses import find, patch
@@ -64,7 +64,7 @@ def _watch_silent_workers() -> None:
                 early = children.has_woken_it(last)
                 silent_workers.look_after(self)
         if not early:
-            last = time.monotonic()
+            last = clock.monotonic()
             murder_workers(self, *args, **kwargs)
 
     patch(MURDER, look_after)

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from slowhound import record as record_module
+from slowhound.clocks import clock
 from slowhound.frames import Stack, from_traceback
 from slowhound.guard import guard, guarded
 from slowhound.gunicorn import arbiter
@@ -83,7 +84,7 @@ def pre_request(worker: Any, req: Any) -> None:
             return
         if "%" in path:
             path = unquote(path, errors="surrogateescape")
-        record = Record(method, path, time.monotonic())
+        record = Record(method, path, clock.monotonic())
         record.owner, record.mark, record.environ = Owner.HOOK, MARK, environ
         # Before it begins: whatever is raised from outside in here, the other hook has it.
         try:
@@ -191,10 +192,10 @@ def on_exit(server: Any) -> None:
 
     It does not wait for them itself, and after it nobody is there who knows how they died.
     """
-    end = time.monotonic() + LAST_WAIT
+    end = clock.monotonic() + LAST_WAIT
     reaps = find("gunicorn.arbiter.Arbiter.reap_workers", "workers that it kills have no events")
     with contextlib.suppress(*HALT):  # a worker that never booted; the server halts anyway
-        while reaps and arbiter.workers(server) and time.monotonic() < end:
+        while reaps and arbiter.workers(server) and clock.monotonic() < end:
             server.reap_workers()
             time.sleep(0.01)
     arbiter.bury_the_rest(server)

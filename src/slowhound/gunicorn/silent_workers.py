@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from functools import partial
 from typing import Any, TypeGuard
 
 from slowhound.boxes import open_box, read_from
+from slowhound.clocks import clock
 from slowhound.gil import readers, remote_unwinder
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.guard import guard
@@ -45,7 +45,7 @@ def _mailbox(worker: Any) -> Mailbox | None:
 
 def _is_due(mailbox: Mailbox | None) -> TypeGuard[Mailbox]:
     """True for a worker that has not shown itself for long, and was not looked at just now."""
-    now = time.monotonic()
+    now = clock.monotonic()
     try:
         if mailbox is None or not mailbox.heartbeat[0]:
             return False
@@ -58,7 +58,7 @@ def _is_due(mailbox: Mailbox | None) -> TypeGuard[Mailbox]:
 def _look_at_all(server: Any, mailboxes: list[Mailbox]) -> None:
     for mailbox in mailboxes:
         # Whatever comes of it, the others have their turn first.
-        mailbox.next_look[0] = int((time.monotonic() + SHORTEST_PAUSE) * 1e9)
+        mailbox.next_look[0] = int((clock.monotonic() + SHORTEST_PAUSE) * 1e9)
         with guard("silent workers"):  # whatever stands in its box
             _look(server, mailbox)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 from urllib.parse import unquote
 
@@ -12,6 +11,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from slowhound import recorder
+from slowhound.clocks import clock
 from slowhound.conf import MIDDLEWARE, get_config
 from slowhound.guard import guard
 from slowhound.gunicorn.arbiter import CFG
@@ -143,7 +143,7 @@ def _refused(req: Any, addr: Any, status: int) -> None:
     environ = headers(req) if req is not None else {}
     if isinstance(addr, tuple):
         environ["REMOTE_ADDR"] = addr[0]
-    record = Record(getattr(req, "method", None) or "-", path, time.monotonic())
+    record = Record(getattr(req, "method", None) or "-", path, clock.monotonic())
     record.owner, record.status, record.environ = Owner.HOOK, status, environ
     try:
         active.begin(record)

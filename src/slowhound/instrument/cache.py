@@ -6,7 +6,6 @@ test's patch of a class, behaves as it would without slowhound.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
@@ -17,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
 from slowhound.record import Record, current_record, unfinished
@@ -125,7 +125,7 @@ class _Call:
         self._left = False
         with _guard:
             self._count_keys()
-        self._start = time.monotonic()
+        self._start = clock.monotonic()
 
     def _count_keys(self) -> None:
         """Of keys that can be gone through once only, their number is known afterwards."""
@@ -151,7 +151,7 @@ class _Call:
             return
         self._left = True
         with _guard:
-            took = time.monotonic() - self._start
+            took = clock.monotonic() - self._start
             record = self.record
             record.cache_time += own_time(record, took, self._before)
             counts = NOTHING if self.result is _NONE else METHODS[self.name](self)

@@ -10,13 +10,13 @@ two threads raised SystemError.
 from __future__ import annotations
 
 import gc
-import time
 from collections import deque
 from functools import partial
 from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
+from slowhound.clocks import clock
 from slowhound.record import Record, current_record, in_flight
 
 # Collections whose time no record has yet; the next request that ends takes what there is.
@@ -36,14 +36,14 @@ def _each(*of: Any) -> Any:
 class _Collection:
     """Its attributes are named as the phases of a collection; to read one notes the time."""
 
-    start = property(_each(_began.append, iter(time.monotonic, None)))
+    start = property(_each(_began.append, iter(clock.monotonic, None)))
     # A collection runs in the thread that triggered it, so its time is that request's.
     stop = property(
         _each(
             ended.append,
             zip(
                 map(itemgetter(0), repeat(_began)),
-                iter(time.monotonic, None),
+                iter(clock.monotonic, None),
                 map(getattr, map(current_record.get, repeat(None)), repeat("number"), repeat(0)),
                 strict=False,
             ),

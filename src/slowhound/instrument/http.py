@@ -6,12 +6,12 @@ Neither is imported by slowhound: each is wrapped when the application has impor
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import Any
 
+from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
 from slowhound.instrument.imports import forget, when_imported
@@ -63,7 +63,7 @@ def _observed(original: Callable[..., Any]) -> Callable[..., Any]:
         if record is None:
             return original(self, *args, **kwargs)
         before = record.accounted
-        start = time.monotonic()
+        start = clock.monotonic()
         try:
             return original(self, *args, **kwargs)
         finally:
@@ -78,7 +78,7 @@ def _observed_async(original: Callable[..., Any]) -> Callable[..., Any]:
         if record is None:
             return await original(self, *args, **kwargs)
         before = record.accounted
-        start = time.monotonic()
+        start = clock.monotonic()
         try:
             return await original(self, *args, **kwargs)
         finally:
@@ -89,7 +89,7 @@ def _observed_async(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _count(record: Record, start: float, before: float, sender: Any, args: tuple[Any, ...]) -> None:
     with _guard:
-        took = time.monotonic() - start
+        took = clock.monotonic() - start
         record.out_count += 1
         record.out_time += own_time(record, took, before)
         host = getattr(sender, "host", None)  # urllib3's pool

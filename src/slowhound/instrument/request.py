@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 from urllib.parse import parse_qsl
 
+from slowhound.clocks import clock
 from slowhound.record import Record
 from slowhound.redact import LONGEST_FLAG, short_text, url
 from slowhound.secret_values import MASK
@@ -15,6 +15,8 @@ QUEUE_LIMIT = 3600.0
 KEYS_LIMIT = 200
 PATH_LIMIT = 1000
 HEADER_LIMIT = 400
+# Seconds of work after the last byte that are worth a field.
+LEAST_AFTER = 0.001
 NO_ENVIRON: dict[str, Any] = {}
 
 
@@ -78,10 +80,12 @@ def describe_response(record: Record, event: dict[str, Any]) -> None:
     if record.sent is not None:
         event["resp_bytes"] = record.sent
     event["resp_outcome"] = record.outcome
+    if record.after >= LEAST_AFTER:
+        event["resp_after_time"] = record.after
     environ = record.environ or NO_ENVIRON
     stamp = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
     if stamp is not None:
-        queued = queue_time(stamp, time.time() - record.took)
+        queued = queue_time(stamp, clock.time() - record.took)
         if queued is not None:
             event["queue_time"] = queued
 

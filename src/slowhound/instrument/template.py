@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 from django.template import Template
 
+from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
 from slowhound.losses import find, look_up
@@ -41,7 +41,7 @@ def render(self: Template, *args: Any, **kwargs: Any) -> Any:
     if record is None or record.tmpl_depth:
         return _render(self, *args, **kwargs)
     before = record.accounted
-    start = time.monotonic()
+    start = clock.monotonic()
     # One try, and its end twice: what is raised from outside may come between two of them.
     try:
         record.tmpl_depth = 1
@@ -58,7 +58,7 @@ def _leave(record: Record, template: Template, start: float, before: float) -> N
         return
     record.tmpl_depth = 0
     with _guard:
-        took = time.monotonic() - start
+        took = clock.monotonic() - start
         record.tmpl_count += 1
         record.tmpl_time += own_time(record, took, before)
         record.note(start, took, "template", as_text(getattr(template, "name", None) or "-"))

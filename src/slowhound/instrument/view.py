@@ -44,16 +44,7 @@ def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
         found = original(self, request, *args, **kwargs)
         if record is not None:
             try:
-                match = request.resolver_match
-                if match.captured_kwargs:
-                    _hide(record, match)
-                if record.slot is not None:
-                    view = record.view
-                    if view:
-                        record.slot.view_known(view)
-                    if ignored is not None and ignored(record.path, record.names()):
-                        # A neighbour knows only one of the names; it leaves alone what is reported.
-                        record.slot.report(record.number)
+                _note(record, request.resolver_match)
             except Exception as exc:
                 if _guard.failed(exc):
                     raise
@@ -63,6 +54,18 @@ def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
         return found
 
     return resolve_request
+
+
+def _note(record: Record, match: Any) -> None:
+    if match.captured_kwargs:
+        _hide(record, match)
+    if record.slot is not None:
+        view = record.view
+        if view:
+            record.slot.view_known(view)
+        if ignored is not None and ignored(record.path, record.names()):
+            # A neighbour knows only one of the names; it leaves alone what is reported.
+            record.slot.report(record.number)
 
 
 def _hide(record: Record, match: Any) -> None:

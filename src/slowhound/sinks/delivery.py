@@ -20,11 +20,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from slowhound.clocks import clock
 from slowhound.config import Limit
 from slowhound.guard import guard
 from slowhound.losses import lost
@@ -116,7 +116,7 @@ class Delivery:
         self._starting = original("_thread", "allocate_lock")()
         self._started = False
         self._adopted: set[str] = set()
-        self._next_look = time.monotonic()
+        self._next_look = clock.monotonic()
 
     def put(self, report: Report) -> None:
         """Takes one report."""
@@ -146,7 +146,7 @@ class Delivery:
 
     def stop(self, timeout: float = 2.0) -> None:
         """Lets the thread send what it has, for ``timeout`` seconds at most; the rest waits."""
-        self._outbox.deadline = time.monotonic() + timeout * 0.75
+        self._outbox.deadline = clock.monotonic() + timeout * 0.75
         self._thread.stop(timeout)
 
     def _ready(self) -> None:
@@ -185,13 +185,13 @@ class Delivery:
 
     def _pause(self) -> float:
         """Seconds until there is something to do."""
-        due = min(self._next_look, self._outbox.next_try) - time.monotonic()
+        due = min(self._next_look, self._outbox.next_try) - clock.monotonic()
         return min(max(due, 0.05), EVENTS_EVERY if self.feed is not None else LOOK_EVERY)
 
     def _turn(self) -> None:
         self._judge()
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + LOOK_EVERY
+        if clock.monotonic() >= self._next_look:
+            self._next_look = clock.monotonic() + LOOK_EVERY
             self._adopt()
             self._release()
         self._hand_on_events()
@@ -216,7 +216,7 @@ class Delivery:
         if not self._inbox:
             return
         taken = self._inbox.take()
-        now = time.time()
+        now = clock.time()
         with self._outbox.spool.groups() as groups:
             self._admit(groups, taken.reports, now)
             for fingerprint, more in taken.more.items():
@@ -257,7 +257,7 @@ class Delivery:
                     if self.feed is not None:
                         self.feed(report.event)  # its writer has no sinks to hand it to
                     with self._outbox.spool.groups() as groups:
-                        self._admit(groups, [report], time.time())
+                        self._admit(groups, [report], clock.time())
                     self._adopted.add(name)
                     self._outbox.spool.remove(name)
 
@@ -267,7 +267,7 @@ class Delivery:
             return
         with self._outbox.spool.groups() as groups:
             for report in self._outbox.held():
-                released = groups.release(report, self._limit, time.time())
+                released = groups.release(report, self._limit, clock.time())
                 if released is not None:
                     self._outbox.put(Letter(released))
                     self._outbox.drop_held(report.fingerprint)

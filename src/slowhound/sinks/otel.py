@@ -7,12 +7,12 @@ other sinks nor a request. All is made where the delivery thread makes the sink:
 from __future__ import annotations
 
 import os
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.losses import lost
 from slowhound.osthread import OsThread
@@ -96,7 +96,7 @@ class OpenTelemetry:
         self._instance = str(uuid.uuid4())
         self._resource: Resource | None = None
         self._interval = _metrics_interval()
-        self._metrics_at = time.monotonic() + self._interval
+        self._metrics_at = clock.monotonic() + self._interval
         self._came: deque[dict[str, Any]] = deque()
         self._waiting: deque[dict[str, Any]] = deque()
         self._batch: list[dict[str, Any]] = []
@@ -165,14 +165,14 @@ class OpenTelemetry:
 
     def _send_events(self, ending: bool) -> None:
         while self._logs is not None and (self._batch or self._waiting):
-            if not ending and time.monotonic() < self._retry_at:
+            if not ending and clock.monotonic() < self._retry_at:
                 return
             while self._waiting and len(self._batch) < BATCH:
                 self._batch.append(self._waiting.popleft())
             # Noted before: whatever happens in there, it happens so many times at most.
             self._failures += 1
             first, most = PAUSES
-            self._retry_at = time.monotonic() + min(first * 2**self._failures / 2, most)
+            self._retry_at = clock.monotonic() + min(first * 2**self._failures / 2, most)
             if self._export():
                 self._batch, self._failures, self._retry_at = [], 0, 0.0
                 continue
@@ -191,7 +191,7 @@ class OpenTelemetry:
             return False
 
     def _send_metrics(self, ending: bool) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         if self._meters is None or not (ending or now >= self._metrics_at):
             return
         self._metrics_at = now + self._interval
@@ -224,7 +224,7 @@ class OpenTelemetry:
             ids = SpanContext(int(event["trace_id"], 16), int(event["span_id"], 16), True)
             context = set_span_in_context(NonRecordingSpan(ids))
         record = LogRecord(
-            timestamp=int(event["ts"] * 1e9) if "ts" in event else time.time_ns(),
+            timestamp=int(event["ts"] * 1e9) if "ts" in event else clock.time_ns(),
             context=context,
             severity_text=WORDS[level],
             severity_number=SeverityNumber(level),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from slowhound.clocks import clock
 from slowhound.losses import lost
 from slowhound.report import Report
 from slowhound.sinks.outlet import Outlet, pause_after
@@ -96,7 +96,7 @@ class Outbox:
         self.next_try = float("inf")
         # Those first that were tried least: one that no sink takes does not stop the others.
         for name in sorted(names, key=lambda name: self._tries.get(name, Tries()).made):
-            now = time.monotonic()
+            now = clock.monotonic()
             if now >= self.deadline:
                 return
             due = max(self._tries.get(name, Tries()).next, self._first_ready())
@@ -124,7 +124,7 @@ class Outbox:
         missing = [outlet for outlet in self.outlets if outlet.name not in done]
         failed = False
         for outlet in missing:
-            if not outlet.ready(time.monotonic()) or time.monotonic() >= self.deadline:
+            if not outlet.ready(clock.monotonic()) or clock.monotonic() >= self.deadline:
                 continue
             if outlet.send(claimed.letter.report, claimed.letter.follow_up):
                 self._note(name, claimed, outlet.name)
@@ -145,11 +145,11 @@ class Outbox:
     def _wait_longer(self, name: str, failed: bool) -> bool:
         count = self._tries.get(name, Tries()).made + failed
         pause = pause_after(count) if failed else 0.0
-        due = max(time.monotonic() + pause, self._first_ready())
+        due = max(clock.monotonic() + pause, self._first_ready())
         self._tries[name] = Tries(count, due)
         self.next_try = min(self.next_try, due)
         written = name.partition("-")[0]
-        too_old = written.isdigit() and time.time_ns() - int(written) > MAX_AGE * 1e9
+        too_old = written.isdigit() and clock.time_ns() - int(written) > MAX_AGE * 1e9
         if too_old and count >= TRIES_AT_LEAST:
             lost("reports for sinks", f"no sink took it for {MAX_AGE:.0f} s")
             return True

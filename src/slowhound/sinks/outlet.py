@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.losses import lost
 from slowhound.report import Report
@@ -64,7 +64,7 @@ class Outlet:
             self._failures = 0
             return True
         self._failures += 1
-        self.resume_at = time.monotonic() + pause_after(self._failures)
+        self.resume_at = clock.monotonic() + pause_after(self._failures)
         return False
 
     def _send(self, report: Report, follow_up: bool) -> bool:

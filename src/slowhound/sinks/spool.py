@@ -20,13 +20,13 @@ import fcntl
 import os
 import re
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import msgspec
 
+from slowhound.clocks import clock
 from slowhound.folder import keep_within, subfolder
 from slowhound.formats import clean, json_line
 from slowhound.losses import NOT_JSON, lost
@@ -94,7 +94,7 @@ class Spool:
 
     def put(self, letter: Letter, kind: str = "due") -> str:
         """Writes a letter, ``due`` or ``new``; returns its name."""
-        name = f"{time.time_ns():019}-{os.getpid()}-{os.urandom(4).hex()}.{kind}"
+        name = f"{clock.time_ns():019}-{os.getpid()}-{os.urandom(4).hex()}.{kind}"
         self._write(name, encode(letter))
         self._keep_within()
         return name
@@ -197,7 +197,7 @@ class Spool:
             raise
 
     def _keep_within(self) -> None:
-        now = time.monotonic()
+        now = clock.monotonic()
         if now >= self._next_look:
             self._next_look = now + 1.0
             removed = keep_within(self.folder, MAX_BYTES, OURS)

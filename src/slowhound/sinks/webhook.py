@@ -18,11 +18,11 @@ import ipaddress
 import re
 import socket
 import ssl
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from slowhound.clocks import clock
 from slowhound.formats import json_line
 from slowhound.report import Report
 from slowhound.sinks.slack import slack_message
@@ -108,7 +108,7 @@ class Webhook:
             "Slowhound-Id": key,
         }
         if self.secret is not None:
-            stamp = str(int(time.time()))
+            stamp = str(int(clock.time()))
             headers["Slowhound-Timestamp"] = stamp
             headers["Slowhound-Signature"] = signature(self.secret, stamp, body)
         status = self._exchange(body, headers)
@@ -117,7 +117,7 @@ class Webhook:
 
     def _exchange(self, body: bytes, headers: dict[str, str]) -> int:
         """Sends one request; the status of the answer."""
-        end = time.monotonic() + self.timeout
+        end = clock.monotonic() + self.timeout
         parts = self._parts
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -214,7 +214,7 @@ def read_status(sock: socket.socket, end: float) -> int:
 
 def left(end: float) -> float:
     """Seconds until ``end``; raises TimeoutError when it is past."""
-    found = end - time.monotonic()
+    found = end - clock.monotonic()
     if found <= 0:
         raise TimeoutError("the webhook took too long")
     return found

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from slowhound.clocks import clock
 from slowhound.store.source import StoreError
 
 # SQL that decodes every value and keeps none. Damage in a page is found by nothing less: max() of a
@@ -80,7 +80,7 @@ class Broken:
         """``exc`` came of reading ``path``; of a file that has gone that is no wonder."""
         if os.path.lexists(path):
             said = f"{os.path.basename(path)}: {first_line(exc)}"
-            self._found[path] = (time.monotonic(), said)
+            self._found[path] = (clock.monotonic(), said)
 
     def __contains__(self, path: object) -> bool:
         return path in self._found
@@ -93,5 +93,5 @@ class Broken:
     def try_again(self) -> None:
         """Forgets what is older than a minute."""
         for path, (since, _) in list(self._found.items()):
-            if time.monotonic() - since > AGAIN_AFTER:
+            if clock.monotonic() - since > AGAIN_AFTER:
                 self._found.pop(path, None)

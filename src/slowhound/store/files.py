@@ -14,12 +14,12 @@ import fcntl
 import os
 import re
 import stat
-import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from slowhound.boxes import open_box
+from slowhound.clocks import clock
 from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.columns import json_structure
 from slowhound.store.segments import PARQUET, SEGMENT
@@ -167,14 +167,14 @@ def closed(folder: str, segments: tuple[str, ...]) -> Iterator[Closed]:
 def is_quiet(path: str) -> bool:
     """True when nobody has written to the file for a second."""
     with suppress(OSError):
-        return abs(time.time() - os.path.getmtime(path)) >= QUIET
+        return abs(clock.time() - os.path.getmtime(path)) >= QUIET
     return False
 
 
 def _is_closed(fd: int, found: os.stat_result) -> bool:
     # An empty one is never locked: its writer could just be about to do that.
     mine = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_size
-    if not mine or abs(time.time() - found.st_mtime) < QUIET:
+    if not mine or abs(clock.time() - found.st_mtime) < QUIET:
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -271,7 +271,7 @@ def _write(
     if os.path.lexists(final):
         raise FileExistsError(f"{final} is there, and does not hold the segment of this name")
     paths = [each.path for each in batch]
-    unfinished = os.path.join(folder, f"compacting-{os.getpid()}-{time.monotonic_ns()}.tmp")
+    unfinished = os.path.join(folder, f"compacting-{os.getpid()}-{clock.monotonic_ns()}.tmp")
     # DuckDB keeps the mode of a file that is there.
     os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
@@ -323,6 +323,6 @@ def _remove_left_over(folder: str) -> None:
             with suppress(OSError):
                 if (
                     _UNFINISHED.fullmatch(entry.name)
-                    and time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_OVER
+                    and clock.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_OVER
                 ):
                     os.unlink(entry.path)

@@ -11,9 +11,9 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import time
 
 from slowhound.appendfile import AppendFile
+from slowhound.clocks import clock
 from slowhound.folder import subfolder
 
 SEGMENT_BYTES = 32 * 1024**2
@@ -30,7 +30,7 @@ def open_segment(directory: str, max_bytes: int) -> AppendFile:
 
     def path() -> str:
         folder = subfolder(directory, "events")
-        name = f"{time.time_ns() // 1_000_000}-{os.getpid()}-{next(_numbers)}.jsonl"
+        name = f"{clock.time_ns() // 1_000_000}-{os.getpid()}-{next(_numbers)}.jsonl"
         return os.path.join(folder, name)
 
     # A small store still keeps several segments, so that retention has something to remove.

@@ -12,11 +12,11 @@ import fcntl
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from slowhound.clocks import clock
 from slowhound.folder import subfolder
 from slowhound.store import rows, schema
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, reading
@@ -131,7 +131,7 @@ class Shipper:
 
     def lag(self) -> Lag:
         """What is there and not sent."""
-        left, since = 0, time.time()
+        left, since = 0, clock.time()
         there = list_files(self.folder)
         files = there.without(self._broken)
         for path in files.segments:
@@ -147,7 +147,7 @@ class Shipper:
                     found = os.stat(path)
                     left += found.st_size
                     since = min(since, found.st_mtime)
-        behind, left_out = max(time.time() - since, 0.0), self._broken.said(there.paths)
+        behind, left_out = max(clock.time() - since, 0.0), self._broken.said(there.paths)
         return Lag(left, behind, self.sent, self.torn, self.lost, left_out)
 
     def _ship_piece(self, path: str) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
+
+from slowhound.clocks import clock
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DURATION = re.compile(r"(\d{1,9})([smhd])")
@@ -147,7 +148,7 @@ def read(base: str, page: str, known: Mapping[str, Parameter], query: Mapping[st
     Raises:
         Wrong: a value cannot be read; the text names it.
     """
-    now = time.time()
+    now = clock.time()
     given = {name: query[name] for name in (*PERIOD, *known) if query.get(name, "") != ""}
     values = {}
     for name, raw in given.items():

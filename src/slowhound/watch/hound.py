@@ -6,9 +6,9 @@ second. Nothing is scheduled, locked or woken per request.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
+from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.osthread import OsThread
 from slowhound.unpatched import original
@@ -74,11 +74,11 @@ class Hound:
         watch = guard("hound")
         pause = self._tick
         while not self._sleep(wait, pause):
-            now = time.monotonic()
+            now = clock.monotonic()
             pause = self._tick
             with watch:
                 # Not later than the next threshold, so that a report comes when it is due.
-                pause = min(pause, max(self._scan(now) - time.monotonic(), SHORTEST_PAUSE))
+                pause = min(pause, max(self._scan(now) - clock.monotonic(), SHORTEST_PAUSE))
             if now >= self._next_chores:
                 self._next_chores = now + CHORES_EVERY
                 self.do_chores()

@@ -7,9 +7,9 @@ stuck or slow.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
+from slowhound.clocks import clock
 from slowhound.frames import current_frames
 from slowhound.guard import guard
 from slowhound.notes import stack_note
@@ -59,7 +59,7 @@ class Looks:
         if seen is not None:
             keep_look(record, seen)
             if record.slot is not None:
-                note = stack_note(record, seen.stack, time.monotonic())
+                note = stack_note(record, seen.stack, clock.monotonic())
                 record.slot.note_stack(record.number, note)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
+from slowhound.clocks import clock
 from slowhound.frames import Stack, fingerprint, innermost
 from slowhound.notes import FRAMES
 from slowhound.record import Record, snapshot_in_flight
@@ -144,7 +144,7 @@ class Reporter:
     def _compose(
         self, record: Record, snapshot: Snapshot | None, event: dict[str, Any], verdict: str
     ) -> Report:
-        started = time.time() - record.age()
+        started = clock.time() - record.age()
         return Report(
             event=event,
             request_line=request_line(record),
@@ -159,7 +159,7 @@ class Reporter:
             blind=(record.slow.blind or 0.0) if record.slow else 0.0,
             timeline=[without_literals(moment) for moment in record.moments()],
             timeline_left_out=record.timeline_left_out,
-            others=describe_others(record, snapshot_in_flight(), time.monotonic()),
+            others=describe_others(record, snapshot_in_flight(), clock.monotonic()),
         )
 
     def again(self, record: Record, slow: Slow, snapshot: Snapshot, verdict: str = "") -> None:

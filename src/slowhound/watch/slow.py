@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
+from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.guard import guard
 from slowhound.losses import lost
@@ -140,7 +140,7 @@ class SlowWatch:
 
     def ending(self, record: Record, now: float) -> None:
         """Called by the request's own thread: was it slow, and has the hound seen it?"""
-        self.starvation.ending(record, time.thread_time())
+        self.starvation.ending(record, clock.thread_time())
         if record.slow is None and record.took >= self.shortest:
             threshold = self._threshold(record)
             if record.took >= threshold:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable
 
+from slowhound.clocks import clock
 from slowhound.frames import current_frames, from_frame, innermost
 from slowhound.gil.holders import Hold, Holders
 from slowhound.record import Record, snapshot_in_flight
@@ -25,7 +25,7 @@ class Starvation:
 
     def __init__(self) -> None:
         self.holders = Holders()
-        self.last_scan = time.monotonic()
+        self.last_scan = clock.monotonic()
         # (end, length) in seconds.
         self.gaps: deque[tuple[float, float]] = deque(maxlen=16)
         # Stacks of those that had held the GIL when this scan began, by the requests' numbers.
@@ -36,17 +36,17 @@ class Starvation:
 
     def asleep(self, seconds: float) -> None:
         """The hound is about to sleep for so long."""
-        self.holders.asleep(time.monotonic() + seconds, _carrying)
+        self.holders.asleep(clock.monotonic() + seconds, _carrying)
 
     def begin_work(self) -> float:
         """From now on the hound works, without waiting for a disk; returns the time."""
-        self.holders.wanted = now = time.monotonic()
+        self.holders.wanted = now = clock.monotonic()
         return now
 
     def end_work(self) -> bool:
         """It has done so, and now may wait for one; True when it could not run for long."""
         wanted = self.holders.wanted
-        return wanted is not None and self.begin_scan(time.monotonic(), wanted=wanted)
+        return wanted is not None and self.begin_scan(clock.monotonic(), wanted=wanted)
 
     def begin_scan(self, now: float, *, wanted: float | None = None) -> bool:
         """Notes the time of a scan; True when the hound could not run for long before it.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, ItemsView, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from slowhound import context
+from slowhound.clocks import clock
 from slowhound.record import current
 
 
@@ -35,11 +35,11 @@ class EventContext:
             total = float(self.get(name, namespace=namespace))
         except (TypeError, ValueError):
             total = 0.0
-        start = time.monotonic()
+        start = clock.monotonic()
         try:
             yield
         finally:
-            total += time.monotonic() - start
+            total += clock.monotonic() - start
             self.set(name, f"{total:.3f}", namespace=namespace)
 
     def update(
