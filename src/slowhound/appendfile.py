@@ -115,14 +115,14 @@ class AppendFile:
         return self.fd >= 0
 
     def _still_there(self) -> bool:
+        """False when the file was removed, or renamed and perhaps made anew, as logrotate does."""
         try:
-            if os.fstat(self.fd).st_nlink:
-                return True
+            mine = os.fstat(self.fd)
+            if not mine.st_nlink and self._lines_since_tended:
+                lost(self.what, f"{self.name} was removed", self._lines_since_tended)
+            return os.path.samestat(mine, os.stat(self.name))
         except OSError:
             return False
-        if self._lines_since_tended:
-            lost(self.what, f"{self.name} was removed", self._lines_since_tended)
-        return False
 
     def _replace(self, fd: int) -> None:
         old, self.fd = self.fd, fd

@@ -44,7 +44,6 @@ _guard = guard("background")
 EXECUTE = "django.core.management.base.BaseCommand.execute"
 # What comes of it where Django does not say what a command runs in.
 TO_STDOUT = "lines of commands are written to standard output"
-UNDER_TEST = "commands are recorded within tests as well"
 
 
 @overload
@@ -282,7 +281,9 @@ def _record_commands() -> None:
 
 def _begin_command(command: Any, keep: Callable[[Record], object]) -> Record | None:
     name = type(command).__module__.rpartition(".")[2]
-    if name in UNRECORDED or _under_test():
+    from slowhound.sinks.stream import is_under_test
+
+    if name in UNRECORDED or is_under_test():
         return None
     server = None
     if getattr(command, "_called_from_command_line", False):
@@ -290,14 +291,6 @@ def _begin_command(command: Any, keep: Callable[[Record], object]) -> Record | N
 
         server = Server("command", SLOTS, _to_stderr)
     return begin("command", name, server=server, keep=keep)
-
-
-def _under_test() -> bool:
-    """True between Django's ``setup_test_environment`` and its ``teardown_test_environment``."""
-    if "django.test.utils" not in sys.modules:
-        return False
-    find("django.test.utils.setup_test_environment:saved_data", UNDER_TEST)
-    return hasattr(find("django.test.utils._TestState", UNDER_TEST), "saved_data")
 
 
 def _to_stderr(line: str, done: list[Any]) -> None:

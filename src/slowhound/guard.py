@@ -14,7 +14,6 @@ which the part gets one more try.
 from __future__ import annotations
 
 import functools
-import logging
 import os
 from collections.abc import Callable
 from types import TracebackType
@@ -23,6 +22,7 @@ from typing import ParamSpec, Self, TypeVar
 from slowhound.clocks import clock
 from slowhound.foreign import is_foreign
 from slowhound.frames import from_traceback, render
+from slowhound.losses import warn
 from slowhound.redact import text
 
 P = ParamSpec("P")
@@ -32,8 +32,6 @@ LIMIT = 10
 PAUSE = 60.0
 # Of one exception that is logged: its innermost frames, and the exceptions that it came of.
 MOST_FRAMES, MOST_CAUSES = 40, 3
-
-log = logging.getLogger("slowhound")
 
 # slowhound's own tests set this, so that a bug of ours fails the test instead of being counted.
 loud = os.environ.get("SLOWHOUND_LOUD") == "1"
@@ -97,9 +95,9 @@ class Guard:
             if type(exc) not in self.seen:
                 self.seen.add(type(exc))
                 said = "slowhound: %s failed; requests are not affected\n%s"
-                log.warning(said, self.part, shown(exc))
+                warn(said, self.part, shown(exc))
             if self.streak == LIMIT:
-                log.warning("slowhound: %s kept failing and is off for %.0f s", self.part, PAUSE)
+                warn("slowhound: %s kept failing and is off for %.0f s", self.part, PAUSE)
         except Exception:  # noqa: BLE001 S110  a logging handler of the app's that raises
             pass
 

@@ -23,6 +23,19 @@ dropped = 0
 _said: set[tuple[str, str]] = set()
 
 
+def warn(message: str, *args: object) -> None:
+    """Says something in slowhound's own log, or to standard error where that is switched off.
+
+    ``logging.config.dictConfig`` disables each logger that is there already and not named, unless
+    it is told not to: by accident, as a rule. Levels and filters are on purpose, and are kept to.
+    """
+    if not log.disabled:
+        log.warning(message, *args)
+    elif sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):  # it is closed
+            sys.stderr.write(f"{message % args}\n")
+
+
 def lost(what: str, reason: object, count: int = 1) -> None:
     """Counts ``count`` lost lines, events or reports; logs the first loss of its kind.
 
@@ -34,7 +47,7 @@ def lost(what: str, reason: object, count: int = 1) -> None:
     if kind not in _said:
         _said.add(kind)
         said = text(str(reason))
-        log.warning("slowhound: cannot write %s, counting what is lost: %s", what, said)
+        warn("slowhound: cannot write %s, counting what is lost: %s", what, said)
 
 
 def reset() -> None:
@@ -53,7 +66,7 @@ def missing(name: str, so: str) -> None:
     """Says once that the installed version of a library has no such name, and what comes of it."""
     if name not in _missing:
         _missing.add(name)
-        log.warning("slowhound: the installed version has no %s: %s", name, so)
+        warn("slowhound: the installed version has no %s: %s", name, so)
 
 
 def find(name: str, so: str | None = None) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 
 from slowhound import recorder
 from slowhound.formats import logfmt
-from slowhound.guard import guarded, log, shown
+from slowhound.guard import guarded, shown
+from slowhound.losses import warn
 from slowhound.instrument.exception import fields_of
 from slowhound.record import current
 
@@ -29,4 +30,4 @@ def emit(exc: Exception, logger_func: Callable[[str], object] | None) -> None:
         active.emit(event, trace=record.trace if record is not None else None)
     else:  # a management command: nothing records here, but nothing is hidden either
         said = "slowhound: a failure was survived outside a request\n%s"
-        log.warning(said, shown(exc))
+        warn(said, shown(exc))

@@ -72,7 +72,7 @@ class Writer:
         if self.config.stream is None:
             return stream.nowhere
         if self.config.stream == "auto":
-            return log or stream.to_stdout
+            return log or stream.standard_output()
         write, file = stream.to_file(self.config.stream)
         self.files.append(file)
         return write

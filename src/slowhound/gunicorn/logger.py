@@ -85,11 +85,14 @@ class AccessStream:
             and type(self.handlers[0]) in (logging.StreamHandler, logging.FileHandler)
             and getattr(self.handlers[0].formatter, "_fmt", None) == "%(message)s"
         )
+        self.formatter = self.handlers[0].formatter if self.plain else None
 
     def __call__(self, line: str, done: list[Any]) -> None:
-        """Writes one line; as a log record when the handlers were changed since the start."""
+        """Writes one line, where Gunicorn's own would be written."""
         log = self.log
-        if self.plain and log.handlers == self.handlers and not log.disabled and not log.filters:
+        if not log.isEnabledFor(logging.INFO):
+            return
+        if self.plain and self._is_untouched():
             stream = self.handlers[0].stream  # type: ignore[attr-defined]
             try:
                 descriptor = stream.fileno()
@@ -99,6 +102,16 @@ class AccessStream:
             write_all(descriptor, line.encode("utf-8", "backslashreplace") + b"\n", done)
         else:
             self._log(line, done)
+
+    def _is_untouched(self) -> bool:
+        """False when the logger or its handler were changed since the start: then they do it."""
+        log, handler = self.log, self.handlers[0]
+        return (
+            log.handlers == self.handlers
+            and not (log.filters or handler.filters or log.propagate)
+            and handler.level <= logging.INFO
+            and handler.formatter is self.formatter
+        )
 
     def _log(self, line: str, done: list[Any]) -> None:
         if not done:

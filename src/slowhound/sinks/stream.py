@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from slowhound.appendfile import AppendFile
-from slowhound.losses import lost
+from slowhound.losses import find, lost
+
+# What comes of it where Django does not say whether a test runs.
+UNDER_TEST = "lines within tests are not captured, and commands are recorded"
 
 # Takes one line without its end; never raises of its own, never waits longer than a write does.
 # The list gets an entry by the very call that writes; where it has one, only the rest is written.
@@ -17,13 +20,40 @@ Stream = Callable[[str, list[Any]], None]
 
 def to_stdout(line: str, done: list[Any]) -> None:
     """Writes one line to standard output with a single ``write()``."""
-    data = line.encode("utf-8", "backslashreplace") + b"\n"
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError, AttributeError):
         _to_text(line, done)
         return
-    write_all(descriptor, data, done)
+    write_all(descriptor, line.encode("utf-8", "backslashreplace") + b"\n", done)
+
+
+def standard_output() -> Stream:
+    """A stream to what is standard output now, whatever a view puts into its place for a while.
+
+    Within a test it is what the test has put there.
+    """
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError, AttributeError):
+        return to_stdout
+    if is_under_test():
+        return to_stdout
+
+    def write(line: str, done: list[Any]) -> None:
+        write_all(descriptor, line.encode("utf-8", "backslashreplace") + b"\n", done)
+
+    return write
+
+
+def is_under_test() -> bool:
+    """True within a test of pytest's, or of Django's runner."""
+    if "PYTEST_CURRENT_TEST" in os.environ:
+        return True
+    if "django.test.utils" not in sys.modules:
+        return False
+    find("django.test.utils.setup_test_environment:saved_data", UNDER_TEST)
+    return hasattr(find("django.test.utils._TestState", UNDER_TEST), "saved_data")
 
 
 def _to_text(line: str, done: list[Any]) -> None:
