@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from slowhound.blackbox import take
+from slowhound.foreign import is_foreign
 from slowhound.losses import lost
 
 FLAGS = (
@@ -73,6 +74,8 @@ class AppendFile:
         try:
             done.extend(map(os.write, (self.fd,), (line,)))
         except OSError as exc:
+            if is_foreign(exc):
+                raise
             done.append(0)
             lost(self.what, exc)
             return

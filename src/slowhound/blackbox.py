@@ -35,6 +35,7 @@ from zlib import crc32
 from slowhound.boxmemory import Bytes, prepare
 from slowhound.clocks import clock
 from slowhound.folder import subfolder
+from slowhound.foreign import is_foreign
 from slowhound.sqlshape import sql_shape
 
 try:
@@ -143,7 +144,7 @@ class Slot:
         """Gives the slot back: its request has its event. With ``taken`` again does nothing."""
         if taken is None:
             taken = [self]
-        if taken:
+        if taken and not self.box.closed:
             self.box.cells[self.at] = 0
             _move(taken, self.box.free)
 
@@ -187,6 +188,7 @@ class Box:
         # It gets its name only when it is locked and filled: no reader takes it for a dead one.
         draft = self.path + ".new"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        self.closed = False
         self._fd = os.open(draft, flags, 0o600)
         try:
             self._prepare(slots)
@@ -229,7 +231,9 @@ class Box:
             taken = []
         try:
             _move(self.free, taken)
-        except IndexError:
+        except IndexError as exc:
+            if is_foreign(exc):
+                raise
             self.cells[OVERFLOW] += 1
             return None
         slot = taken[0]
@@ -254,6 +258,7 @@ class Box:
         if remove and len(self.free) == self.cells[SLOTS]:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
+        self.closed = True
         self.cells.release()
         self._bytes.close()
         os.close(self._fd)

@@ -23,6 +23,7 @@ from slowhound.clocks import clock
 from slowhound.foreign import is_foreign
 from slowhound.frames import from_traceback, render
 from slowhound.losses import warn
+from slowhound.plain_data import exception_text
 from slowhound.redact import text
 
 P = ParamSpec("P")
@@ -98,8 +99,9 @@ class Guard:
                 warn(said, self.part, shown(exc))
             if self.streak == LIMIT:
                 warn("slowhound: %s kept failing and is off for %.0f s", self.part, PAUSE)
-        except Exception:  # noqa: BLE001 S110  a logging handler of the app's that raises
-            pass
+        except Exception as failure:  # of a logging handler of the application's
+            if is_foreign(failure, bare=False):
+                raise
 
 
 def shown(exc: BaseException | None) -> str:
@@ -118,10 +120,7 @@ def shown(exc: BaseException | None) -> str:
 
 
 def _message(exc: BaseException) -> str:
-    try:
-        said = text(str(exc))
-    except Exception:  # noqa: BLE001  the application's __str__ may raise anything
-        return "(it has no text)"
+    said = text(exception_text(exc) or "(it has no text)")
     return said if said.isprintable() else ascii(said)[1:-1]
 
 

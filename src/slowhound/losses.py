@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from types import CodeType
 from typing import Any
 
+from slowhound.foreign import is_foreign
 from slowhound.redact import text
 
 log = logging.getLogger("slowhound")
@@ -80,8 +81,12 @@ def find(name: str, so: str | None = None) -> Any:
     """
     found = look_up(name)
     if found is None:
-        with contextlib.suppress(Exception):  # whatever a library does while it is imported
+        try:
             pkgutil.resolve_name(name.partition(":")[0])
+        except Exception as exc:  # whatever a library does while it is imported
+            if is_foreign(exc, bare=False):
+                raise
+        else:
             found = look_up(name)
     if found is None and so is not None:
         missing(name, so)
@@ -112,7 +117,9 @@ def look_up(name: str) -> Any:
     for part in parts[at:]:
         try:
             found = getattr(found, part, None)
-        except Exception:  # noqa: BLE001  a module or a class may do anything there
+        except Exception as exc:  # a module or a class may do anything there
+            if is_foreign(exc, bare=False):
+                raise
             return None
     return found if not word or (found is not None and _has_word(found, word)) else None
 

@@ -60,11 +60,8 @@ def settings_note(config: Config, server: str) -> bytes:
 def who_note(record: Record) -> bytes:
     """The request as it is known at its first sight; written once, before anything can happen."""
     path = clean(record.path)
-    environ = record.environ
-    if environ is None:
-        if record.kind == "task":
-            return _task_note(record)
-        environ = {}
+    if record.environ is None and record.kind == "task":
+        return _task_note(record)
     for limit in PATH_LIMITS:
         encoded = _encode(
             {
@@ -72,8 +69,8 @@ def who_note(record: Record) -> bytes:
                 "method": record.method[:20],
                 "path": path[:limit],
                 "started": record.started,
-                "referrer": _cut(environ.get("HTTP_REFERER"), limit // 2, url),
-                "user_agent": _cut(environ.get("HTTP_USER_AGENT"), limit // 2, short_text),
+                "referrer": _cut(record.meta("HTTP_REFERER"), limit // 2, url),
+                "user_agent": _cut(record.meta("HTTP_USER_AGENT"), limit // 2, short_text),
                 "trace": record.trace,
             }
         )
@@ -124,7 +121,6 @@ def who_fields(who: dict[str, Any], last: dict[str, Any], view: str | None) -> d
 def stack_note(record: Record, stack: Stack, taken: float) -> bytes:
     """The innermost frames, the locations, when it was taken, and what else is known by now."""
     loc, cause = locate(stack)
-    environ = record.environ or {}
     for frames, limit in ((FRAMES, 120), (6, 80), (3, 40), (0, 10)):
         note = {
             "taken": taken,
@@ -132,8 +128,8 @@ def stack_note(record: Record, stack: Stack, taken: float) -> bytes:
             "cause": _cut(cause, limit),
             "db_queries": record.db_count,
             "db_time": record.db_time,
-            "referrer": _cut(environ.get("HTTP_REFERER"), limit, url),
-            "user_agent": _cut(environ.get("HTTP_USER_AGENT"), limit, short_text),
+            "referrer": _cut(record.meta("HTTP_REFERER"), limit, url),
+            "user_agent": _cut(record.meta("HTTP_USER_AGENT"), limit, short_text),
             "trace": record.trace,
             "stack": [_cut(str(frame), limit) for frame in stack[len(stack) - frames :]],
         }

@@ -43,7 +43,7 @@ _guard = guard("flames on demand")
 def asked(meta: Mapping[str, Any]) -> bool:
     """True when a request may want a graph; all that the others pay."""
     query = meta.get("QUERY_STRING")
-    return (query and PARAMETER in query) or HEADER in meta
+    return (type(query) is str and PARAMETER in query) or HEADER in meta
 
 
 def around(get_response: Respond, record: Record, config: Config) -> Respond:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from asyncio import _get_running_loop, current_task
 from typing import Any
+from urllib.parse import unquote
 
 from slowhound.record import Owner, Record, current, current_record, in_flight, unfinished
 
@@ -63,8 +64,21 @@ def of_scope(scope: Any) -> Record | None:
     if record is None or not record.by_server:
         return None
     if record.scope is None:
-        return record if record.owner is Owner.HOOK and record.request is None else None
+        untaken = record.owner is Owner.HOOK and record.request is None
+        return record if untaken and _is_on_the_wire(record, scope) else None
     return record if _is_same_scope(record.scope, scope) else None
+
+
+def _is_on_the_wire(record: Record, scope: Any) -> bool:
+    """True when the scope is of the request that the hook has seen, and not made in process."""
+    if scope["type"] == "websocket" or record.wire is None:
+        return True
+    method, path = record.wire
+    raw = scope.get("raw_path")
+    same = type(raw) is bytes and raw.decode("latin-1") == path
+    return scope.get("method") == method and (
+        same or scope.get("path") in (path, unquote(path))
+    )
 
 
 def of_request(request: Any) -> Record | None:

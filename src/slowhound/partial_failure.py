@@ -8,8 +8,8 @@ from typing import Any
 from slowhound import recorder
 from slowhound.formats import logfmt
 from slowhound.guard import guarded, shown
-from slowhound.losses import warn
 from slowhound.instrument.exception import fields_of
+from slowhound.losses import warn
 from slowhound.record import current
 
 

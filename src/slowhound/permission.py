@@ -19,6 +19,7 @@ from django.utils.module_loading import import_string
 
 from slowhound.clocks import clock
 from slowhound.losses import Errors, caught
+from slowhound.plain_data import as_text
 from slowhound.settings import ALLOWED
 
 NOT_OURS: Errors = (*caught("django.core.signing.BadSignature"), ValueError, TypeError)
@@ -46,12 +47,12 @@ def wish(meta: Mapping[str, Any]) -> Wish | None:
     Words are separated by commas: ``svg``, ``1``, or a token.
     """
     said: list[str] = []
-    for part in meta.get("QUERY_STRING", "").split("&"):
+    for part in as_text(meta.get("QUERY_STRING", "")).split("&"):
         name, _, value = part.partition("=")
         if name == PARAMETER:
             said.append(unquote_plus(value))
     if HEADER in meta:
-        said.append(meta[HEADER])
+        said.append(as_text(meta[HEADER]))
     if not said:
         return None
     words = [word.strip() for word in ",".join(said).split(",", MOST_WORDS)[:MOST_WORDS]]

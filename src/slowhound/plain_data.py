@@ -245,8 +245,8 @@ _args_of = vars(BaseException)["args"].__get__
 _OS_ERROR = tuple(vars(OSError)[name].__get__ for name in ("errno", "strerror", "filename"))
 
 
-def exception_text(exc: BaseException) -> str:
-    """What the exception says.
+def exception_text(exc: BaseException) -> str | None:
+    """What the exception says; None where only code of the application's could tell.
 
     By ``str()`` where that runs nothing of the application: the class has a ``__str__`` of Python's
     or a library's, and what it can show is built-in. Else the arguments are shown.
@@ -259,7 +259,7 @@ def exception_text(exc: BaseException) -> str:
             if is_foreign(failure):
                 raise
     if not args:
-        return ""
+        return None
     return as_text(args[0]) if len(args) == 1 else _shown(tuple(plain(args)))
 
 

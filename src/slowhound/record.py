@@ -106,6 +106,7 @@ class Record:
     # whose it is, see ``ownership``
     owner: Owner = Owner.MIDDLEWARE
     mark: str | None = None  # what only the server's own environ has
+    wire: tuple[str, str] | None = None  # method and path as the hook has read them
     scope: Any = None  # ASGI's, once ``wrap`` has seen it
     request: Any = None  # Django's request, once the middleware has seen it
     turn: int = 0  # how many responses of the middleware there have been; the last one counts
@@ -182,6 +183,11 @@ class Record:
     def by_server(self) -> bool:
         """True when it was begun outside of Django, and ends there."""
         return self.owner is Owner.HOOK or self.owner is Owner.WRAP
+
+    def meta(self, name: str) -> str | None:
+        """What the environ has by this name, as a text; a server may put anything there."""
+        environ = self.environ
+        return text_or_none(environ.get(name)) if type(environ) is dict else None
 
     def finished_sending(self) -> None:
         """The server has the last byte of the response; what the application does now is after."""

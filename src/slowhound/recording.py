@@ -24,7 +24,6 @@ from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.notes import who_note
 from slowhound.ownership import enter, leave
-from slowhound.plain_data import as_text
 from slowhound.record import Record, in_flight, use_os_threads
 from slowhound.registry import instrumenters, set_up
 from slowhound.report import of_death
@@ -41,7 +40,7 @@ from slowhound.watch.slow import SlowWatch
 from slowhound.watch.starvation import Starvation
 from slowhound.writer import NOTHING, Writer
 
-_begin = guard.guard("begin")
+_begin, _least, _end = map(guard.guard, ("begin", "least event", "end"))
 
 
 class Server(NamedTuple):
@@ -161,11 +160,10 @@ class Recorder:
 
     def _equip(self, record: Record) -> None:
         """All that a record can do without."""
-        environ = record.environ
-        if environ is not None:
-            parent = environ.get("HTTP_TRACEPARENT")
+        if record.environ is not None:
+            parent = record.meta("HTTP_TRACEPARENT")
             if parent is not None:
-                record.trace = trace.parse(as_text(parent))
+                record.trace = trace.parse(parent)
         elif trace.readers:  # a task; the view of a request asks, see instrument/view.py
             trace.see(record)
         self.carry(record)
@@ -218,17 +216,31 @@ class Recorder:
             raise
 
     def _settle(self, record: Record) -> None:
-        """What has to be done at the end of a record, unless it is done."""
+        """What has to be done at the end of a record, unless it is done.
+
+        However often that has failed: these guards switch nothing off.
+        """
         try:
             self._see_written(record)
+        except Exception as exc:
+            if _least.failed(exc):
+                raise
         finally:
-            leave(record)
+            self._let_go(record)
+
+    @staticmethod
+    def _let_go(record: Record) -> None:
+        leave(record)
+        try:
             if record.on_end is not None:
                 record.on_end(None)
             # Last: while the slot is taken, whoever finds the box of a dead process writes the
             # event, unless it was written, see postmortem.
             if record.slot is not None:
                 record.slot.release(record.taken)
+        except Exception as exc:
+            if _end.failed(exc):
+                raise
 
     @guarded("finish")
     def _conclude(self, record: Record, server_objects: tuple[Any, ...]) -> None:
@@ -274,7 +286,6 @@ class Recorder:
         if flame is None and record.on_end is None:
             event.pop("flame", None)
 
-    @guarded("least event")
     def _see_written(self, record: Record) -> None:
         """A request whose event could not be made has one all the same, with what cannot fail."""
         if record.outgoing is None:

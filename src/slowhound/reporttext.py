@@ -183,10 +183,9 @@ def request_line(record: Record) -> str:
     """``GET http://host/path?query``, with secret values of the query masked; a task's name."""
     if record.kind == "task":
         return f"{record.method} {record.path}"
-    environ = record.environ or {}
-    scheme = environ.get("wsgi.url_scheme", "http")
-    host = short_text(environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or "-")
-    query = environ.get("QUERY_STRING")
+    scheme = record.meta("wsgi.url_scheme") or "http"
+    host = short_text(record.meta("HTTP_HOST") or record.meta("SERVER_NAME") or "-")
+    query = record.meta("QUERY_STRING")
     asked = f"?{query_string(query)}" if query else ""
     return f"{record.method} {scheme}://{host}{record.path}{asked}"
 

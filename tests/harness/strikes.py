@@ -1,4 +1,4 @@
-"""What the handler of a signal raises, between any two steps of slowhound's: at each of them once."""
+"""What the handler of a signal raises, at each step of slowhound's once."""
 
 from __future__ import annotations
 

@@ -152,10 +152,8 @@ def test_request_that_the_wrap_begins(lines: Path, tmp_path: Path) -> None:
     def call(at: int) -> None:
         exchange = Exchange(f"/ok/{at}/")
         coroutine = wrapped(exchange.scope, exchange.receive, exchange.send)
-        try:
+        with suppress(StopIteration):
             coroutine.send(None)  # without a loop, whose tasks would keep the exception
-        except StopIteration:
-            pass
 
     struck = strike_everywhere(call)
     check_one_event_each(tmp_path / "dir", lines, struck)

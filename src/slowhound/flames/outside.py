@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from slowhound.caught_signals import caught_signals
 from slowhound.flames import reader
 from slowhound.frames import Frame, Stack
-from slowhound.guard import log
+from slowhound.losses import log
 from slowhound.record import Record
 from slowhound.unpatched import is_patched
 

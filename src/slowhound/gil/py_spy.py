@@ -17,8 +17,7 @@ import msgspec
 
 from slowhound.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
-from slowhound.guard import log
-from slowhound.losses import MSGSPEC, Errors
+from slowhound.losses import MSGSPEC, Errors, log
 from slowhound.reporttext import one_line
 
 # Seconds for one of the two readings. One takes 0.1 on an idle machine.

@@ -14,7 +14,7 @@ from typing import Any
 
 from slowhound.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
-from slowhound.guard import log
+from slowhound.losses import log
 from slowhound.reporttext import one_line
 
 # Built into Python or a library beside it: to import it compiles nothing.

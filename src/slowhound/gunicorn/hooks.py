@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 from slowhound import record as record_module
 from slowhound.clocks import clock
+from slowhound.foreign import is_foreign
 from slowhound.frames import Stack, from_traceback
 from slowhound.guard import guard, guarded
 from slowhound.gunicorn import arbiter
@@ -80,17 +81,23 @@ def pre_request(worker: Any, req: Any) -> None:
         try:
             method, path, environ = req.method, req.path, headers(req)
         except AttributeError as exc:
+            if is_foreign(exc):
+                raise
             missing(OF_REQUESTS.get(str(exc.name), str(exc)), NO_RECORD)
             return
+        wire = method, path
         if "%" in path:
             path = unquote(path, errors="surrogateescape")
         record = Record(method, path, clock.monotonic())
-        record.owner, record.mark, record.environ = Owner.HOOK, MARK, environ
+        record.owner, record.mark, record.wire = Owner.HOOK, MARK, wire
+        record.environ = environ
         # Before it begins: whatever is raised from outside in here, the other hook has it.
         try:
             req.slowhound = record
             record.response = weakref.ref(req)
-        except (AttributeError, TypeError):
+        except (AttributeError, TypeError) as exc:
+            if is_foreign(exc):
+                raise
             _records[id(req)] = record  # the ASGI worker's requests have slots
         active.begin(record)
 
@@ -118,6 +125,7 @@ class Ending:
     def __init__(self) -> None:
         self.busy: set[object] = set()  # several at once, where they are greenlets
         self.waiting: list[Callable[[], object]] = []
+        self.last: int | None = None  # the signal of which a handler has been called
 
     def install(self) -> None:
         """Puts itself before the handlers that Gunicorn has set."""
@@ -127,6 +135,7 @@ class Ending:
                 signal.signal(number, partial(self._handle, handler))
 
     def _handle(self, handler: Callable[..., object], number: int, frame: Any) -> None:
+        self.last = number
         if self.busy:
             self.waiting.append(partial(handler, number, frame))
         else:
@@ -228,12 +237,16 @@ def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcepti
         record.sent = _sent(req, resp)
     if isinstance(exc, OSError) and exc.errno in CLIENT_GONE:
         record.outcome = "disconnect"
-    elif isinstance(exc, SystemExit):
-        # The arbiter's SIGABRT for a timeout exits with 1, its SIGQUIT with 0.
-        record.outcome = "timeout" if exc.code == 1 else "killed"
+    elif isinstance(exc, SystemExit) and ENDING.last is not None:
+        # The arbiter sends SIGABRT to a worker that is over its time, and others to end it.
+        record.outcome = "timeout" if ENDING.last == signal.SIGABRT else "killed"
     elif exc is not None and is_greenlet_exit(exc):  # of a worker that stops for one
         record.outcome = "killed"
     elif exc is not None and not isinstance(exc, StopIteration):
+        if record.exc is None:  # Django has not seen it: a sys.exit() in a view, a WSGI middleware
+            from slowhound.instrument.exception import fields_of
+
+            record.exc = {**fields_of(exc), "exc_handled": False}
         record.outcome = record.outcome or "error"
         record.status = record.status or 500  # what Gunicorn answers for it
     elif record.outcome is None and record.age() > PATIENCE and _gone(environ):
@@ -265,5 +278,7 @@ def _gone(environ: Any) -> bool:
         poll = select.poll()
         poll.register(connection.fileno(), 0)
         return any(state & signs for _, state in poll.poll(0))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError) as exc:
+        if is_foreign(exc):
+            raise
         return False

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from gunicorn import glogging
 
+from slowhound.foreign import is_foreign
 from slowhound.guard import guard
 from slowhound.losses import find, missing
 from slowhound.sinks.stream import write_all
@@ -96,7 +97,9 @@ class AccessStream:
             stream = self.handlers[0].stream  # type: ignore[attr-defined]
             try:
                 descriptor = stream.fileno()
-            except (OSError, ValueError, AttributeError):
+            except (OSError, ValueError, AttributeError) as exc:
+                if is_foreign(exc):
+                    raise
                 self._log(line, done)
                 return
             write_all(descriptor, line.encode("utf-8", "backslashreplace") + b"\n", done)

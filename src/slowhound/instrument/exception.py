@@ -17,6 +17,7 @@ from slowhound import redact
 from slowhound.frames import from_traceback, locate
 from slowhound.guard import guard
 from slowhound.losses import find, has_all, look_up, patch
+from slowhound.plain_data import exception_text
 from slowhound.record import Record, current
 
 MESSAGE_LIMIT = 1000
@@ -86,11 +87,9 @@ def fields_of(exception: BaseException) -> dict[str, Any]:
 
 
 def message(exception: BaseException) -> str:
-    """The exception's text without secrets, cut; one whose ``__str__`` raises has none."""
-    try:
-        return redact.message(str(exception))[:MESSAGE_LIMIT]
-    except Exception:  # noqa: BLE001  the application's __str__ may raise anything
-        return TEXT_OF_UNPRINTABLE
+    """The exception's text without secrets, cut; one that only its own code could tell has none."""
+    said = exception_text(exception)
+    return TEXT_OF_UNPRINTABLE if said is None else redact.message(said)[:MESSAGE_LIMIT]
 
 
 def innermost_template(traceback: TracebackType | None) -> str | None:

@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import Any
 
 from slowhound.clocks import clock
+from slowhound.foreign import is_foreign
 from slowhound.record import Record, current_record, in_flight
 
 # Collections whose time no record has yet; the next request that ends takes what there is.
@@ -72,7 +73,9 @@ def describe(record: Record, event: dict[str, Any]) -> None:
     while True:
         try:
             began, now, number = ended.popleft()
-        except IndexError:
+        except IndexError as exc:
+            if is_foreign(exc):
+                raise
             break
         whose = record if number == record.number else in_flight.get(number)
         if whose is not None:

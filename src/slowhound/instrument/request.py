@@ -6,6 +6,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from slowhound.clocks import clock
+from slowhound.foreign import is_foreign
+from slowhound.plain_data import as_int
 from slowhound.record import Record
 from slowhound.redact import LONGEST_FLAG, short_text, url
 from slowhound.secret_values import MASK
@@ -17,32 +19,30 @@ PATH_LIMIT = 1000
 HEADER_LIMIT = 400
 # Seconds of work after the last byte that are worth a field.
 LEAST_AFTER = 0.001
-NO_ENVIRON: dict[str, Any] = {}
 
 
 def describe_request(record: Record, event: dict[str, Any]) -> None:
     """``req_*``; method, path, referrer and user agent always, the rest when there is some."""
-    environ = record.environ or NO_ENVIRON
-    get = environ.get
+    meta = record.meta
     event["req_id"] = record.id
     event["req_method"] = record.method
     # Cut: a line longer than a pipe takes at once (4,096 bytes) can be torn apart by others.
     path = record.path
     event["req_path"] = path if len(path) <= PATH_LIMIT else path[:PATH_LIMIT] + "..."
-    referrer = header(get("HTTP_REFERER"))
+    referrer = header(meta("HTTP_REFERER"))
     event["req_referrer"] = referrer if referrer is None else url(referrer)
-    agent = header(get("HTTP_USER_AGENT"))
+    agent = header(meta("HTTP_USER_AGENT"))
     event["req_user_agent"] = agent if agent is None else short_text(agent)
     route = record.route
     if route is not None:
         event["req_route"] = route or "/"  # Django's route of the root is empty
-    query = get("QUERY_STRING")
+    query = meta("QUERY_STRING")
     if query:
         event["req_query_keys"] = query_keys(query)
-    size = get("CONTENT_LENGTH")
-    if size and len(size) < 19 and size.isascii() and size.isdecimal():
-        event["req_bytes"] = int(size)
-    address = get("REMOTE_ADDR")
+    size = as_int(meta("CONTENT_LENGTH"))
+    if size is not None:
+        event["req_bytes"] = size
+    address = meta("REMOTE_ADDR")
     if address:
         event["req_client_addr"] = address
 
@@ -57,8 +57,10 @@ def header(value: str | None) -> str | None:
         return value
     try:
         return value.encode("latin-1").decode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return value  # a server that has decoded it already
+    except UnicodeEncodeError as exc:  # a server that has decoded it already
+        if is_foreign(exc):
+            raise
+        return value
 
 
 def query_keys(query: str) -> str:
@@ -82,10 +84,9 @@ def describe_response(record: Record, event: dict[str, Any]) -> None:
     event["resp_outcome"] = record.outcome
     if record.after >= LEAST_AFTER:
         event["resp_after_time"] = record.after
-    environ = record.environ or NO_ENVIRON
-    stamp = environ.get("HTTP_X_REQUEST_START") or environ.get("HTTP_X_QUEUE_START")
+    stamp = record.meta("HTTP_X_REQUEST_START") or record.meta("HTTP_X_QUEUE_START")
     if stamp is not None:
-        queued = queue_time(stamp, clock.time() - record.took)
+        queued = queue_time(stamp, clock.time() - record.took - record.after)
         if queued is not None:
             event["queue_time"] = queued
 
@@ -98,7 +99,9 @@ def queue_time(stamp: str, started: float) -> float | None:
     """
     try:
         value = float(stamp.strip().removeprefix("t="))
-    except ValueError:
+    except ValueError as exc:
+        if is_foreign(exc):
+            raise
         return None
     for unit in (1.0, 1e3, 1e6):
         seconds = value / unit
@@ -110,9 +113,12 @@ def queue_time(stamp: str, started: float) -> float | None:
 
 
 def outcome_of(record: Record) -> str:
-    """``error`` for a status of 500 and more or an unhandled exception, else ``ok``."""
+    """``error`` for a status of 500 and more, or none and an exception; else ``ok``."""
     if record.status is not None and record.status >= 500:
         return "error"
     if record.exc is not None and not record.exc.get("exc_handled"):
-        return "error"
+        if record.status is None:
+            return "error"
+        # Another response was sent in its place: by a middleware that had the view run again, say.
+        record.exc = {**record.exc, "exc_handled": True}
     return "ok"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from slowhound.appendfile import AppendFile
+from slowhound.foreign import is_foreign
 from slowhound.losses import find, lost
 
 # What comes of it where Django does not say whether a test runs.
@@ -22,7 +23,9 @@ def to_stdout(line: str, done: list[Any]) -> None:
     """Writes one line to standard output with a single ``write()``."""
     try:
         descriptor = sys.stdout.fileno()
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError) as exc:
+        if is_foreign(exc):
+            raise
         _to_text(line, done)
         return
     write_all(descriptor, line.encode("utf-8", "backslashreplace") + b"\n", done)
@@ -64,6 +67,8 @@ def _to_text(line: str, done: list[Any]) -> None:
     try:
         sys.stdout.write(line + "\n")
     except (OSError, ValueError, AttributeError) as exc:
+        if is_foreign(exc, bare=False):
+            raise
         lost("canonical lines", exc)
 
 
@@ -73,6 +78,8 @@ def write_all(descriptor: int, data: bytes, done: list[Any]) -> None:
         while (written := sum(done)) < len(data):
             done.extend(map(os.write, (descriptor,), (data[written:],)))
     except OSError as exc:
+        if is_foreign(exc):
+            raise
         done.append(len(data))
         lost("canonical lines", exc)
 
