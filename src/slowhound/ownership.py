@@ -32,6 +32,7 @@ from slowhound.record import Owner, Record, current, current_record, in_flight, 
 
 def enter(record: Record) -> None:
     """Makes a new record the current one, and one in flight."""
+    record.begun = True
     outer = current()
     if outer is not None and _is_around(outer):
         record.outer = outer
@@ -76,9 +77,7 @@ def _is_on_the_wire(record: Record, scope: Any) -> bool:
     method, path = record.wire
     raw = scope.get("raw_path")
     same = type(raw) is bytes and raw.decode("latin-1") == path
-    return scope.get("method") == method and (
-        same or scope.get("path") in (path, unquote(path))
-    )
+    return scope.get("method") == method and (same or scope.get("path") in (path, unquote(path)))
 
 
 def of_request(request: Any) -> Record | None:

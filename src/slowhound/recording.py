@@ -204,6 +204,8 @@ class Recorder:
         """
         # What is raised from outside, by the handler of a signal, may come between any two steps:
         # each can be asked for afterwards whether it was done, and the rest is done then.
+        if not record.begun:
+            return
         mine = object()
         try:
             # One call decides who ends the record, and its answer is kept in the record.

@@ -91,6 +91,12 @@ def check_one_event_each(directory: Path, lines: Path, struck: list[tuple[int, s
     assert len(without) < len(struck) / 3
 
 
+@pytest.fixture(autouse=True)
+def _urls() -> Iterator[None]:
+    with override_settings(ROOT_URLCONF=__name__):
+        yield
+
+
 @pytest.fixture
 def lines(configure: Any, tmp_path: Path) -> Iterator[Path]:
     """Where lines go; Django logs nothing, for what is logged keeps its traceback's variables."""
@@ -101,7 +107,6 @@ def lines(configure: Any, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.timeout(600)
-@override_settings(ROOT_URLCONF=__name__)
 def test_request_that_the_middleware_begins(lines: Path, tmp_path: Path) -> None:
     """Django keeps what is raised while a response is closed."""
     client = Client()
@@ -214,7 +219,6 @@ urlpatterns.append(path("works/<int:number>/", works))
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("field", WORK)
-@override_settings(ROOT_URLCONF=__name__)
 def test_instrumenter(field: str, configure: Any) -> None:
     """It reaches the view, and what the view does next is counted as ever."""
     configure()
