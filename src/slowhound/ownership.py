@@ -50,6 +50,17 @@ def leave(record: Record) -> None:
         current_record.set(record.outer)
 
 
+def lost_by_hook() -> Record | None:
+    """The request before in this thread, if its other hook was kept from beginning.
+
+    By an exception that was raised from outside right there. A thread serves one after the other.
+    """
+    record = current()
+    if record is None or record.owner is not Owner.HOOK:
+        return None
+    return record if record.task is None and record.greenlet is None else None
+
+
 def _is_around(outer: Record) -> bool:
     """False for the request before, in whose context a server has begun this one's task."""
     if not outer.complete:

@@ -238,8 +238,8 @@ class Recorder:
                 record.on_end(None)
             # Last: while the slot is taken, whoever finds the box of a dead process writes the
             # event, unless it was written, see postmortem.
-            if record.slot is not None:
-                record.slot.release(record.taken)
+            if record.taken:
+                record.taken[0].release(record.taken)
         except Exception as exc:
             if _end.failed(exc):
                 raise

@@ -15,8 +15,15 @@ import slowhound
 OURS = str(Path(slowhound.__file__).parent)
 
 
-class Struck(Exception):
-    """As of an application's time limit."""
+class Struck(TimeoutError, ValueError, LookupError, TypeError, RuntimeError):
+    """As of an application's time limit; of every kind that something may be taken for."""
+
+
+class StruckName(AttributeError, ValueError, LookupError, TypeError, RuntimeError):
+    """The same, of the one kind that the other cannot be."""
+
+
+STRUCK = (Struck, StruckName)
 
 
 class Striker:
@@ -25,11 +32,15 @@ class Striker:
     Args:
         at: which one, from 1 on; 0: none.
         part: only in files whose path has this.
+        kind: what is raised.
     """
 
-    def __init__(self, at: int = 0, part: str = "") -> None:
+    def __init__(
+        self, at: int = 0, part: str = "", kind: type[Struck | StruckName] = Struck
+    ) -> None:
         self.at = at
         self.part = part
+        self.kind = kind
         self.seen = 0
         self.where = ""
         self.outside: list[str] = []
@@ -50,7 +61,7 @@ class Striker:
             if self.seen == self.at:
                 self.where = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
                 self.outside = list(_callers(frame))
-                raise Struck
+                raise self.kind
         return self.step
 
     @contextmanager

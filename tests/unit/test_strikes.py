@@ -10,6 +10,8 @@ import gc
 import itertools
 import json
 import logging
+import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,19 +21,25 @@ from typing import Any
 import pytest
 import urllib3
 from django.core.cache import cache
+from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.test import Client
 from django.test.utils import override_settings
 from django.urls import path
+from gunicorn.config import Config
+from gunicorn.workers.sync import SyncWorker
 
 import slowhound
 from slowhound import recorder
 from slowhound.asgi import wrap
+from slowhound.conf import get_config
+from slowhound.gunicorn import hooks
+from slowhound.gunicorn.logger import Logger
 from slowhound.record import in_flight
 from slowhound.testing import capture_events
-from tests.harness.strikes import Striker, Struck
+from tests.harness.strikes import STRUCK, Striker, Struck, StruckName
 
 pytestmark = pytest.mark.slow
 
@@ -44,20 +52,25 @@ urlpatterns = [path("ok/<int:number>/", ok)]
 
 
 def strike_everywhere(
-    call: Callable[[int], object], part: str = "", *, swallows: str = "nobody"
+    call: Callable[[int], object],
+    kind: type[Struck | StruckName],
+    *,
+    swallows: str = "nobody",
+    next_ends_it: bool = False,
 ) -> list[tuple[int, str]]:
     """Strikes once in each call; the numbers of the calls, and where each was struck.
 
     What does not come out of the call must have come through ``swallows``, which is not ours.
+    ``next_ends_it``: what a call leaves in flight is ended by the next one.
     """
     found: list[tuple[int, str]] = []
     call(0)  # warm
     for at in itertools.count(1):
-        striker = Striker(at, part)
+        striker = Striker(at, kind=kind)
         try:
             with striker():
                 call(at)
-        except Struck:
+        except STRUCK:
             pass
         else:
             if not striker.where:
@@ -68,6 +81,8 @@ def strike_everywhere(
             active = recorder.get()
             assert active is not None
             active.upkeep.finish_lost()
+        if in_flight and next_ends_it:
+            call(0)
         assert not in_flight, striker.where
         assert slowhound.current() is None, striker.where
         found.append((at, striker.where))
@@ -76,6 +91,10 @@ def strike_everywhere(
 
 def check_one_event_each(directory: Path, lines: Path, struck: list[tuple[int, str]]) -> None:
     """Each call that was begun has one event and one line, whatever was struck in it."""
+    active = recorder.get()
+    assert active is not None
+    assert active.box is not None
+    assert len(active.box.free) == active.server.slots
     recorder.stop()
     (segment,) = (directory / "events").iterdir()
     events, shown = (
@@ -107,10 +126,15 @@ def lines(configure: Any, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.timeout(600)
-def test_request_that_the_middleware_begins(lines: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", STRUCK)
+def test_request_that_the_middleware_begins(
+    kind: type[Struck | StruckName], lines: Path, tmp_path: Path
+) -> None:
     """Django keeps what is raised while a response is closed."""
     client = Client()
-    struck = strike_everywhere(lambda at: client.get(f"/ok/{at}/"), swallows="response.py:close")
+    struck = strike_everywhere(
+        lambda at: client.get(f"/ok/{at}/"), kind, swallows="response.py:close"
+    )
     check_one_event_each(tmp_path / "dir", lines, struck)
 
 
@@ -150,7 +174,10 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 @pytest.mark.timeout(600)
 # What is struck between the making of a coroutine and its await.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_request_that_the_wrap_begins(lines: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", STRUCK)
+def test_request_that_the_wrap_begins(
+    kind: type[Struck | StruckName], lines: Path, tmp_path: Path
+) -> None:
     """Nobody keeps what is raised."""
     wrapped = wrap(answer)
 
@@ -160,18 +187,19 @@ def test_request_that_the_wrap_begins(lines: Path, tmp_path: Path) -> None:
         with suppress(StopIteration):
             coroutine.send(None)  # without a loop, whose tasks would keep the exception
 
-    struck = strike_everywhere(call)
+    struck = strike_everywhere(call, kind)
     check_one_event_each(tmp_path / "dir", lines, struck)
 
 
 @pytest.mark.timeout(600)
-def test_task(lines: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", STRUCK)
+def test_task(kind: type[Struck | StruckName], lines: Path, tmp_path: Path) -> None:
     """A function that is decorated."""
 
     def call(at: int) -> None:
         slowhound.task(name=f"/ok/{at}/")(lambda: None)()
 
-    struck = strike_everywhere(call)
+    struck = strike_everywhere(call, kind)
     check_one_event_each(tmp_path / "dir", lines, struck)
 
 
@@ -202,11 +230,11 @@ WORK = {
 def works(request: HttpRequest, number: int) -> HttpResponse:
     """Struck at one instruction of an instrumenter, and once more without."""
     field = request.GET["field"]
-    striker = Striker(number, "instrument/")
+    striker = Striker(number, "instrument/", StruckName)
     try:
         with striker():
             WORK[field]()
-    except Struck:
+    except STRUCK:
         reached = True
     else:
         reached = False
@@ -235,3 +263,38 @@ def test_instrumenter(field: str, configure: Any) -> None:
             assert events[-1].get(field) in (1, 2), where
     assert number > 10
     assert events[-1][field] == 2
+
+
+@pytest.fixture
+def worker() -> Iterator[SyncWorker]:
+    """Gunicorn's own, in this process, with the hooks."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = Config()
+        config.set("errorlog", os.devnull)
+        config.set("pre_request", hooks.pre_request)
+        config.set("post_request", hooks.post_request)
+        one = SyncWorker(1, os.getppid(), [listener], None, 30, config, Logger(config))
+        one.wsgi = WSGIHandler()
+        yield one
+        for handler in one.log.error_log.handlers:
+            handler.close()
+        one.tmp.close()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", STRUCK)
+def test_request_that_the_hooks_begin(
+    kind: type[Struck | StruckName], worker: SyncWorker, lines: Path, tmp_path: Path
+) -> None:
+    """Gunicorn answers with an error, and logs what is raised in its hooks."""
+    recorder.start(get_config())
+
+    def call(at: int) -> None:
+        client, server = socket.socketpair()
+        with client:
+            client.sendall(f"GET /ok/{at}/ HTTP/1.1\r\nHost: testserver\r\n\r\n".encode())
+            client.shutdown(socket.SHUT_WR)  # Gunicorn lingers until the client is done
+            worker.handle(worker.sockets[0], server, ("127.0.0.1", 40000))
+
+    struck = strike_everywhere(call, kind, swallows="sync.py:handle", next_ends_it=True)
+    check_one_event_each(tmp_path / "dir", lines, struck)
