@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -41,6 +40,7 @@ class Striker:
         self.at = at
         self.part = part
         self.kind = kind
+        self.armed = False
         self.seen = 0
         self.where = ""
         self.outside: list[str] = []
@@ -51,12 +51,11 @@ class Striker:
         if not name.startswith(OURS) or self.part not in name:
             return None
         frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
         return self.step
 
     def step(self, frame: FrameType, event: str, arg: Any) -> Any:
         """For each instruction."""
-        if event == "opcode":
+        if event == "opcode" and self.armed:
             self.seen += 1
             if self.seen == self.at:
                 self.where = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
@@ -64,12 +63,15 @@ class Striker:
                 raise self.kind
         return self.step
 
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
+    def run(self, call: Callable[[], object], warm: Callable[[], object]) -> None:
+        """Calls it, and strikes; ``warm`` is a call of the same that is not struck."""
         gc.disable()  # what a callback of the collector raises goes nowhere
         sys.settrace(self.trace)
         try:
-            yield
+            if sys.version_info >= (3, 12):  # where code is traced from its second call on
+                warm()
+            self.armed = True
+            call()
         finally:
             sys.settrace(None)
             gc.enable()

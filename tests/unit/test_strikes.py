@@ -12,9 +12,11 @@ import json
 import logging
 import os
 import socket
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +70,7 @@ def strike_everywhere(
     for at in itertools.count(1):
         striker = Striker(at, kind=kind)
         try:
-            with striker():
-                call(at)
+            striker.run(partial(call, at), partial(call, 0))
         except STRUCK:
             pass
         else:
@@ -232,8 +233,7 @@ def works(request: HttpRequest, number: int) -> HttpResponse:
     field = request.GET["field"]
     striker = Striker(number, "instrument/", StruckName)
     try:
-        with striker():
-            WORK[field]()
+        striker.run(WORK[field], WORK[field])
     except STRUCK:
         reached = True
     else:
@@ -243,6 +243,10 @@ def works(request: HttpRequest, number: int) -> HttpResponse:
 
 
 urlpatterns.append(path("works/<int:number>/", works))
+
+
+# How often the view does its work, and perhaps once less in the event: where it was struck.
+ALL = 3 if sys.version_info >= (3, 12) else 2
 
 
 @pytest.mark.timeout(600)
@@ -260,9 +264,9 @@ def test_instrumenter(field: str, configure: Any) -> None:
             if not where:
                 break
             assert reached == "True", where
-            assert events[-1].get(field) in (1, 2), where
+            assert events[-1].get(field) in (ALL - 1, ALL), where
     assert number > 10
-    assert events[-1][field] == 2
+    assert events[-1][field] == ALL
 
 
 @pytest.fixture
