@@ -10,8 +10,6 @@ import gc
 import itertools
 import json
 import logging
-import os
-import socket
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,24 +21,20 @@ from typing import Any
 import pytest
 import urllib3
 from django.core.cache import cache
-from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
 from django.test import Client
 from django.test.utils import override_settings
 from django.urls import path
-from gunicorn.config import Config
-from gunicorn.workers.sync import SyncWorker
 
 import slowhound
 from slowhound import recorder
 from slowhound.asgi import wrap
 from slowhound.conf import get_config
-from slowhound.gunicorn import hooks
-from slowhound.gunicorn.logger import Logger
 from slowhound.record import in_flight
 from slowhound.testing import capture_events
+from tests.harness.gunicorn_worker import ask, sync_worker
 from tests.harness.strikes import STRUCK, Striker, Struck, StruckName
 
 pytestmark = pytest.mark.slow
@@ -269,36 +263,15 @@ def test_instrumenter(field: str, configure: Any) -> None:
     assert events[-1][field] == ALL
 
 
-@pytest.fixture
-def worker() -> Iterator[SyncWorker]:
-    """Gunicorn's own, in this process, with the hooks."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = Config()
-        config.set("errorlog", os.devnull)
-        config.set("pre_request", hooks.pre_request)
-        config.set("post_request", hooks.post_request)
-        one = SyncWorker(1, os.getppid(), [listener], None, 30, config, Logger(config))
-        one.wsgi = WSGIHandler()
-        yield one
-        for handler in one.log.error_log.handlers:
-            handler.close()
-        one.tmp.close()
-
-
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", STRUCK)
 def test_request_that_the_hooks_begin(
-    kind: type[Struck | StruckName], worker: SyncWorker, lines: Path, tmp_path: Path
+    kind: type[Struck | StruckName], lines: Path, tmp_path: Path
 ) -> None:
     """Gunicorn answers with an error, and logs what is raised in its hooks."""
     recorder.start(get_config())
-
-    def call(at: int) -> None:
-        client, server = socket.socketpair()
-        with client:
-            client.sendall(f"GET /ok/{at}/ HTTP/1.1\r\nHost: testserver\r\n\r\n".encode())
-            client.shutdown(socket.SHUT_WR)  # Gunicorn lingers until the client is done
-            worker.handle(worker.sockets[0], server, ("127.0.0.1", 40000))
-
-    struck = strike_everywhere(call, kind, swallows="sync.py:handle", next_ends_it=True)
+    with sync_worker() as worker:
+        struck = strike_everywhere(
+            lambda at: ask(worker, f"/ok/{at}/"), kind, swallows="sync.py:handle", next_ends_it=True
+        )
     check_one_event_each(tmp_path / "dir", lines, struck)
