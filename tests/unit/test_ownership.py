@@ -32,7 +32,7 @@ from slowhound.record import in_flight
 from slowhound.testing import capture_events
 
 # What begins a request, and what is around its view.
-SERVERS = ("wrap", "hook", "hook and wrap", "middleware")
+SERVERS = ("wrap", "hook", "hook and wrap", "middleware", "wrap, websocket")
 INSIDE = ("nothing", "self-call", "task", "failing task", "wrapped again", "runs again", "twice")
 ENDS = ("answers", "raises", "works on")
 
@@ -65,7 +65,8 @@ class Request:
         self.server = server
         self.inside = inside
         self.end = end
-        self.django = django or server == "middleware"
+        self.is_socket = "websocket" in server
+        self.django = (django or server == "middleware") and not self.is_socket
         self.complete = False
 
     @property
@@ -76,6 +77,9 @@ class Request:
         """As its server does."""
         scope = {"type": "http", "method": "GET", "path": self.path, "query_string": b""}
         scope |= {"headers": [], "raw_path": self.path.encode()}
+        if self.is_socket:
+            del scope["method"]
+            scope["type"] = "websocket"
         application = self.application
         if self.inside == "wrapped again":
             application = wrap(application)
@@ -97,11 +101,16 @@ class Request:
 
     async def send(self, message: Any) -> None:
         await pause()
-        if message["type"] == "http.response.body":
+        if message["type"] in ("http.response.body", "websocket.close"):
             self.complete = True
 
     async def application(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI's, with or without Django."""
+        if self.is_socket:
+            await send({"type": "websocket.accept"})
+            await self.view()
+            await send({"type": "websocket.close"})
+            return
         status = 200
         if self.django:
             status = await self.through_django(ASGIRequest(dict(scope), io.BytesIO()))
