@@ -202,6 +202,7 @@ def _environ(scope: Scope) -> dict[str, str]:
 _HEADERS = {
     b"host": "HTTP_HOST",
     b"referer": "HTTP_REFERER",
+    b"referrer": "HTTP_REFERRER",
     b"user-agent": "HTTP_USER_AGENT",
     b"content-length": "CONTENT_LENGTH",
     b"x-request-start": "HTTP_X_REQUEST_START",

@@ -214,6 +214,7 @@ def on_exit(server: Any) -> None:
 
 _SHOWN = {
     "REFERER": "HTTP_REFERER",
+    "REFERRER": "HTTP_REFERRER",
     "USER-AGENT": "HTTP_USER_AGENT",
     "TRACEPARENT": "HTTP_TRACEPARENT",
 }
