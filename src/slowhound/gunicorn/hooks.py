@@ -34,6 +34,8 @@ CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED
 # A client that leaves while the view works is noticed only by asking for its socket's state
 # (0.8 µs); one that waited less than this has not had the time to give up.
 PATIENCE = 0.05
+# Work after the last byte for longer than this: a client that is gone by then may well have it all.
+LATE = 0.001
 HALT = caught("gunicorn.errors.HaltServer")
 OF_REQUESTS = {
     "method": "gunicorn.http.message.Request:method",
@@ -252,8 +254,15 @@ def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcepti
             record.exc = {**fields_of(exc), "exc_handled": False}
         record.outcome = record.outcome or "error"
         record.status = record.status or 500  # what Gunicorn answers for it
-    elif record.outcome is None and record.age() > PATIENCE and _gone(environ):
+    elif record.outcome is None and _waited(record) and _gone(environ):
         record.outcome = "disconnect"
+
+
+def _waited(record: Record) -> bool:
+    """False for a client that could not have given up, or has had time to read all and leave."""
+    age = record.age()
+    is_just_sent = record.sent_after is None or age - record.sent_after < LATE
+    return age > PATIENCE and is_just_sent
 
 
 def _sent(req: Any, resp: Any) -> int:
