@@ -143,6 +143,10 @@ class Watch:
         if closers is not None:
             if not record.by_server:
                 record.response = weakref.ref(response)
+            if closers and not (response.streaming and not isinstance(response, FileResponse)):
+                # What the application closes takes its time after the last byte. A stream is closed
+                # first, which says whether its client was there to the end.
+                closers.insert(0, _Closer(record, ends=False))
             closers.append(_Closer(record))
             return
         missing("django.http.response.HttpResponseBase:_resource_closers", ENDS_EARLY)
@@ -224,16 +228,17 @@ class _Closer:
     A response may be pickled, by a cache middleware around ours: then nothing of this goes along.
     """
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, *, ends: bool = True) -> None:
         self.record = record
         self.turn = record.turn
+        self._ends = ends
 
     def __call__(self) -> None:
         record = self.record
         if record.turn == self.turn:  # not one in whose place another one was sent
             if record.scope is None:  # where there is one, what is sent is seen
                 record.finished_sending()
-            if not record.by_server:
+            if self._ends and not record.by_server:
                 recorder.finish(record)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[()]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from django.http import FileResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 
 import slowhound
@@ -43,10 +44,10 @@ def event_of(response: Any, asked: int | None = None, method: str = "GET") -> di
     request = RequestFactory().generic(method, "/")
     with capture_events() as events:
         answer = SlowhoundMiddleware(lambda request: response)(request)
-        if answer.is_async:
+        if getattr(answer, "is_async", False):
             asyncio.run(read_later(answer, asked))
         else:
-            body = iter(answer.streaming_content)
+            body = iter(answer)
             for _ in range(asked) if asked is not None else body:
                 if asked is not None:
                     next(body)
@@ -98,3 +99,23 @@ def test_head_of_a_file_has_no_bytes() -> None:
     for method, size in (("GET", 4), ("HEAD", 0)):
         response = FileResponse(iter([b"body"]), headers=SIZED)
         assert event_of(response, method=method)["resp_bytes"] == size
+
+
+@pytest.mark.parametrize("closes", ["file", "closer"])
+def test_what_is_closed_afterwards_is_none_of_the_response(closes: str) -> None:
+    """Work after the last byte is not response time: the closing of a file, an upstream, a hook."""
+
+    class File(io.BytesIO):
+        def close(self) -> None:
+            if not self.closed:
+                an_hour_passes()
+            super().close()
+
+    if closes == "file":
+        response: Any = FileResponse(File(b"body"))
+    else:
+        response = HttpResponse(b"body")
+        response._resource_closers.append(an_hour_passes)
+    event = event_of(response)
+    assert event["resp_time"] < AN_HOUR <= event["resp_after_time"]
+    assert event["resp_bytes"] == 4
