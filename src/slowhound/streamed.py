@@ -48,6 +48,9 @@ class Body:
         except Exception as exc:
             if _guard.failed(exc):
                 raise
+        else:
+            if _guard.streak:
+                _guard.streak = 0
 
     def taken(self) -> None:
         """The server asks for the next one: the last one is sent, and may have been all there is.
