@@ -241,7 +241,9 @@ def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcepti
     if resp is not None or (record.sent is None and environ is not None):
         record.sent = _sent(req, resp)
     if isinstance(exc, OSError) and exc.errno in CLIENT_GONE:
-        record.outcome = "disconnect"
+        # Gunicorn 23 sends a body for HEAD as well; no client waits for it.
+        if not (record.method == "HEAD" and getattr(resp, "headers_sent", False)):
+            record.outcome = "disconnect"
     elif isinstance(exc, SystemExit) and ENDING.last is not None:
         # The arbiter sends SIGABRT to a worker that is over its time, and others to end it.
         record.outcome = "timeout" if ENDING.last == signal.SIGABRT else "killed"
@@ -262,14 +264,14 @@ def _waited(record: Record) -> bool:
     """False for a client that could not have given up, or has had time to read all and leave."""
     age = record.age()
     is_just_sent = record.sent_after is None or age - record.sent_after < LATE
-    return age > PATIENCE and is_just_sent
+    return age > PATIENCE and is_just_sent and record.method != "HEAD"
 
 
 def _sent(req: Any, resp: Any) -> int:
-    if resp is None:
+    if resp is None or req.method == "HEAD":
         return 0
     sent: int = getattr(resp, "sent", 0)
-    if sent == 0 and req.method != "HEAD" and getattr(resp, "headers_sent", False):
+    if sent == 0 and getattr(resp, "headers_sent", False):
         # sendfile() does not count what it sends.
         status = getattr(resp, "status_code", None)
         if status not in (204, 304):
