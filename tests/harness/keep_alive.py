@@ -31,8 +31,10 @@ class Ask:
     leaves: str = ""
     last: bool = False
     has_view: bool = True
+    calls: bool = False  # its view calls the site itself, in process
     agent: str = field(default_factory=new_agent)
     sent_at: float = 0.0  # seconds since 1970
+    chunked: bool = False  # how its body is sent
     answered: int = 0
     received: int = 0
 
@@ -43,9 +45,18 @@ class Ask:
             f"Host: {authority}",
             f"User-Agent: {self.agent}",
         ]
-        if self.body:
-            lines.append(f"Content-Length: {len(self.body)}")
-        return "\r\n".join([*lines, "", ""]).encode() + self.body
+        body = self.body
+        if self.chunked:
+            lines.append("Transfer-Encoding: chunked")
+            body = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+        elif body:
+            lines.append(f"Content-Length: {len(body)}")
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    @property
+    def inner(self) -> str:
+        """The User-Agent of what its view calls."""
+        return f"{self.agent}-inner"
 
 
 class Line:

@@ -16,6 +16,7 @@ urlpatterns = [
     path("unchanged/", mixed.unchanged),
     path("fails/<int:ms>/", mixed.fails),
     path("missing/", mixed.missing),
+    path("calls/", mixed.calls),
     path("aplain/<int:size>/<int:ms>/", mixed.aplain),
     path("astream/<int:chunks>/<int:size>/<int:ms>/", mixed.astream),
     path("alate/<int:size>/<int:ms>/", mixed.alate),

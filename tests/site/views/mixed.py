@@ -16,6 +16,7 @@ from django.http import (
     HttpResponseNotModified,
     StreamingHttpResponse,
 )
+from django.test import Client
 from django.views.decorators.csrf import csrf_exempt
 
 from slowhound import Context
@@ -108,6 +109,16 @@ def unchanged(request: HttpRequest) -> HttpResponse:
 def fails(request: HttpRequest, ms: int) -> HttpResponse:
     sleep(request, ms)
     raise OhNoes("of many")
+
+
+def calls(request: HttpRequest) -> HttpResponse:
+    """The site itself, in process."""
+    began = time.monotonic()
+    agent = f"{request.headers['User-Agent']}-inner"
+    # Not raised: it would take any other thread's exception for its own.
+    answer = Client(raise_request_exception=False).get("/plain/3/0/", headers={"User-Agent": agent})
+    tell(request, began)
+    return HttpResponse(answer.content * 2)
 
 
 def missing(request: HttpRequest) -> HttpResponse:
