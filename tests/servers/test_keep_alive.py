@@ -116,6 +116,13 @@ WAYS = [
     Way("gunicorn-sync", gunicorn("sync", workers=2), kept=False, pipelined=False),
     Way("gunicorn-gthread", gunicorn("gthread")),
     Way("gunicorn-gthread-middleware", gunicorn("gthread", wired=False)),
+    # It forgets what was sent ahead, and sends the body for HEAD as well.
+    Way(
+        "gunicorn-23-gthread",
+        gunicorn("gthread", gunicorn="23"),
+        pipelined=False,
+        spoils_head=True,
+    ),
     Way("gunicorn-gevent", gunicorn("gevent")),
     Way("gunicorn-asgi", asgi(BY_NAME["gunicorn-hooks"]), asgi=True),
     Way("gunicorn-asgi-wrapped", asgi(BY_NAME["gunicorn"]), asgi=True),
