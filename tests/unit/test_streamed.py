@@ -13,6 +13,7 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 
 import slowhound
+from slowhound import Context
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.record import in_flight
 from slowhound.testing import capture_events
@@ -53,7 +54,7 @@ def event_of(response: Any, asked: int | None = None, method: str = "GET") -> di
                     next(body)
         answer.close()
     assert not in_flight
-    (event,) = events
+    (event,) = (each for each in events if each["event_type"] == "request")
     return event
 
 
@@ -119,3 +120,19 @@ def test_what_is_closed_afterwards_is_none_of_the_response(closes: str) -> None:
     event = event_of(response)
     assert event["resp_time"] < AN_HOUR <= event["resp_after_time"]
     assert event["resp_bytes"] == 4
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_request_is_itself_to_the_end_of_its_body(method: str) -> None:
+    """A task that runs before the last byte or after it leaves its request the current one."""
+    ids: list[Any] = []
+
+    def with_tasks() -> Iterator[bytes]:
+        for part in (b"bo", b"dy", b""):
+            slowhound.task(lambda: None)()
+            ids.append(Context.get("id", namespace="req"))
+            yield part
+
+    response = StreamingHttpResponse(with_tasks(), headers=SIZED)
+    event = event_of(response, method=method)
+    assert ids == [event["req_id"]] * 3

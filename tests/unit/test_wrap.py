@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest, StreamingHttpResponse
+from django.test.utils import override_settings
+from django.urls import path
 
 import slowhound
-from slowhound import recorder
+from slowhound import Context, recorder
 from slowhound.asgi import wrap
 from slowhound.record import in_flight
 from slowhound.testing import capture_events
@@ -165,3 +169,52 @@ def test_client_that_goes_when_it_has_it_all_is_no_disconnect() -> None:
     assert (whole["resp_status"], whole["resp_bytes"], whole["resp_outcome"]) == (200, 4, "ok")
     part = event_of(SIZED, body(b"bod", more_body=True), ends)
     assert (part["resp_bytes"], part["resp_outcome"]) == (3, "cancelled")
+
+
+seen: list[Any] = []
+
+
+@slowhound.task
+def task() -> None:
+    """Background work, within the request."""
+
+
+async def streams(request: HttpRequest) -> StreamingHttpResponse:
+    """Has a task run before its last byte and after it."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        for part in (b"bo", b"dy", b""):
+            task()
+            seen.append(Context.get("id", namespace="req"))
+            yield part
+
+    return StreamingHttpResponse(parts(), headers={"Content-Length": "4"})
+
+
+urlpatterns = [path("", streams)]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_request_is_itself_to_the_end_of_its_body(method: str) -> None:
+    """Django's view has a task of its own, and the body is sent by the outer one."""
+    seen.clear()
+
+    async def receive() -> dict[str, Any]:
+        if not asked:
+            asked.append(1)
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asked: list[int] = []
+    sent: list[Any] = []
+    scope = {"type": "http", "method": method, "path": "/", "query_string": b"", "headers": []}
+    with capture_events() as events, override_settings(ROOT_URLCONF=__name__):
+        asyncio.run(wrap(ASGIHandler())(scope, receive, send))
+    assert [each.get("body") for each in sent] == [None, b"bo", b"dy", b"", None]
+    (event,) = (each for each in events if each["event_type"] == "request")
+    assert seen == [event["req_id"]] * 3
+    assert not in_flight
