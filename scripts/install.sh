@@ -103,8 +103,8 @@ apart() {
     cp "$lock" "$target.lock"
 }
 
-# source NAME: the source of what is locked there, with its tests, as it was released.
-source() {
+# released NAME: the source of what is locked there, with its tests, as it was released.
+released() {
     target=$VENV/apart/$1/source
     what=requirements/apart/$1.txt
     if cmp -s "$what" "$target.lock"; then return; fi
@@ -128,7 +128,7 @@ demo | test | soak | dev) locked "$1" ;;
 apart)
     apart gunicorn-23
     apart canonical-logs
-    source canonical-logs
+    released canonical-logs
     apart pytest-django
     # Released as source only; where it cannot be built, its tests are skipped.
     if has_compiler; then (apart uwsgi --no-build-isolation) || true; fi
