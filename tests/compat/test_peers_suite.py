@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,9 +34,13 @@ os.execv(sys.argv[1], sys.argv[1:])
 def suite(tmp_path: Path) -> Path:
     """The release unpacked, with the name in its import lines replaced, and nothing else."""
     source = gunicorns.apart("canonical-logs").parent / "source"
-    (archive,) = source.glob("*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(tmp_path, filter="data")
+    archives = list(source.glob("*.tar.gz"))
+    if not archives:
+        pytest.skip("its source is not in this environment: scripts/install.sh apart")
+    # Python 3.11.2 has no filters yet.
+    safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    with tarfile.open(archives[0]) as packed:
+        packed.extractall(tmp_path, **safely)
     (folder,) = tmp_path.iterdir()
     for file in (folder / "tests").rglob("*.py"):
         file.write_text(IMPORT.sub(r"\1 slowhound.compat.canonical_logs", file.read_text()))
