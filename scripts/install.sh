@@ -71,9 +71,13 @@ run_pip() {
 # pip NAME ARGUMENT...: NAME is what is installed, in words.
 pip() {
     what=$1
-    log=$VENV/install.log
     shift
-    if run_pip --disable-pip-version-check install --quiet "$@" >"$log" 2>&1; then return; fi
+    call_pip install "$@"
+}
+
+call_pip() {
+    log=$VENV/install.log
+    if run_pip --disable-pip-version-check "$@" --quiet >"$log" 2>&1; then return; fi
     if grep -q -e 'connection broken' -e 'Max retries exceeded' -e 'ConnectTimeout' "$log"; then
         fail "$what cannot be installed: no package index can be reached (pip's words: $log)"
     fi
@@ -99,6 +103,17 @@ apart() {
     cp "$lock" "$target.lock"
 }
 
+# released NAME: the source of what is locked there, with its tests, as it was released.
+released() {
+    target=$VENV/apart/$1/source
+    what=requirements/apart/$1.txt
+    if cmp -s "$what" "$target.lock"; then return; fi
+    rm -rf "$target"
+    call_pip download --require-hashes --no-deps --no-binary :all: --no-build-isolation \
+        --dest "$target" -r "$what"
+    cp "$what" "$target.lock"
+}
+
 has_compiler() {
     command -v gcc >/dev/null 2>&1 || command -v cc >/dev/null 2>&1
 }
@@ -113,6 +128,8 @@ demo | test | soak | dev) locked "$1" ;;
 apart)
     apart gunicorn-23
     apart canonical-logs
+    released canonical-logs
+    apart pytest-django
     # Released as source only; where it cannot be built, its tests are skipped.
     if has_compiler; then (apart uwsgi --no-build-isolation) || true; fi
     ;;

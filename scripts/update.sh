@@ -36,4 +36,6 @@ apart() {
 }
 apart gunicorn-23 "gunicorn~=23.0"
 apart canonical-logs gunicorn-django-canonical-logs
+# What the tests of canonical-logs run by.
+apart pytest-django pytest-django
 apart uwsgi uwsgi

@@ -69,6 +69,7 @@ class _Exchange:
         self._method: Any = None
         self._started = False
         self._sent = 0
+        self._length: int | None = None
 
     def begin(self, scope: Scope) -> Scope:
         """The scope that the application is called with; its record begins, if it has none yet."""
@@ -135,12 +136,18 @@ class _Exchange:
         if kind in ("http.response.start", "websocket.http.response.start"):
             record.status = as_int(message["status"])
             self._started = True
+            self._length = _length(message)
+            if self._method == "HEAD":  # a server may not even ask for the body
+                record.finished_sending()
         elif kind in _BODY or kind == "websocket.http.response.body":
             if record.first_byte is None:
                 record.first_byte = clock.monotonic() - record.started
             if self._method != "HEAD":
                 self._sent += _size(kind, message)
-            if not message.get("more_body", False):
+            # The client has it all when it has as much as was announced; the server may go on
+            # with the next request of the connection then.
+            is_all = self._length is not None and self._sent >= self._length
+            if is_all or not message.get("more_body", False):
                 record.finished_sending()
         elif kind == "websocket.accept":
             record.status = 101
@@ -202,6 +209,7 @@ def _environ(scope: Scope) -> dict[str, str]:
 _HEADERS = {
     b"host": "HTTP_HOST",
     b"referer": "HTTP_REFERER",
+    b"referrer": "HTTP_REFERRER",
     b"user-agent": "HTTP_USER_AGENT",
     b"content-length": "CONTENT_LENGTH",
     b"x-request-start": "HTTP_X_REQUEST_START",
@@ -210,13 +218,24 @@ _HEADERS = {
 }
 
 
+def _length(message: Message) -> int | None:
+    """How long the body is said to be; what is no list may be read once, and was."""
+    headers = message.get("headers")
+    if type(headers) is list or type(headers) is tuple:
+        for name, value in headers:
+            if type(name) is bytes and name.lower() == b"content-length":
+                return as_int(value)
+    return None
+
+
 def _size(kind: str, message: Message) -> int:
     """The bytes of a part as they are sent."""
     if kind == "http.response.pathsend":
         return os.stat(message["path"]).st_size
     if kind == "http.response.zerocopysend":
-        count = message.get("count")
-        return os.fstat(message["file"].fileno()).st_size if count is None else int(count)
+        rest = os.fstat(message["file"].fileno()).st_size - (as_int(message.get("offset")) or 0)
+        count = as_int(message.get("count"))
+        return rest if count is None else min(count, rest)
     if kind == "websocket.send" and message.get("bytes") is None:
         return len((message.get("text") or "").encode("utf-8", "surrogatepass"))
     return len(message.get("bytes") or message.get("body") or b"")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -20,13 +20,13 @@ from slowhound.clocks import clock
 from slowhound.conf import get_config
 from slowhound.config import Config
 from slowhound.guard import guard
-from slowhound.instrument.exception import fields_of
 from slowhound.losses import missing
 from slowhound.ownership import of_request
 from slowhound.plain_data import as_int, as_text
 from slowhound.record import Record, current
 from slowhound.redact import short_text
 from slowhound.sinks.delivery import preload
+from slowhound.streamed import Body, counted, counted_async
 from slowhound.unpatched import is_greenlet_exit
 
 _guard = guard("middleware")
@@ -143,6 +143,10 @@ class Watch:
         if closers is not None:
             if not record.by_server:
                 record.response = weakref.ref(response)
+            if closers and not (response.streaming and not isinstance(response, FileResponse)):
+                # What the application closes takes its time after the last byte. A stream is closed
+                # first, which says whether its client was there to the end.
+                closers.insert(0, _Closer(record, ends=False))
             closers.append(_Closer(record))
             return
         missing("django.http.response.HttpResponseBase:_resource_closers", ENDS_EARLY)
@@ -151,20 +155,18 @@ class Watch:
 
     @staticmethod
     def _watch_body(record: Record, response: StreamingHttpResponse) -> None:
+        length = as_int(response.headers.get("Content-Length"))
         if isinstance(response, FileResponse):
             # Counting would replace the file by an iterator, and the server's sendfile with it.
             record.first_byte = clock.monotonic() - record.started
-            length = response.headers.get("Content-Length", "")
-            if (not record.by_server or record.task is not None) and length.isdecimal():
-                record.sent = int(length)
+            if not record.by_server or record.task is not None:
+                record.sent = 0 if record.method == "HEAD" else length
         elif response.is_async:
-            record.sent = 0
             parts = aiter(response.streaming_content)  # type: ignore[arg-type]
-            response.streaming_content = _counted_async(record, record.turn, parts)
+            response.streaming_content = counted_async(Body(record, length), parts)
         else:
-            record.sent = 0
             body = iter(response.streaming_content)  # type: ignore[arg-type]
-            response.streaming_content = _counted(record, record.turn, body)
+            response.streaming_content = counted(Body(record, length), body)
 
 
 def _asks(request: HttpRequest) -> bool:
@@ -220,85 +222,23 @@ class SlowhoundMiddleware:
         return self.watch(request, self.get_response)
 
 
-async def _counted_async(
-    record: Record, turn: int, body: AsyncIterator[bytes]
-) -> AsyncIterator[bytes]:
-    """As ``_counted``, for a body that is awaited."""
-    try:
-        async for part in body:
-            _count(record, turn, part)
-            yield part
-        _count(record, turn, b"")  # an empty body has had no part
-    except BaseException as exc:
-        _broke_off(record, turn, exc)
-        raise
-
-
-def _count(record: Record, turn: int, part: Any) -> None:
-    if record.turn != turn:
-        return  # of a response in whose place another one was sent
-    try:
-        if record.first_byte is None:
-            record.first_byte = clock.monotonic() - record.started
-        record.sent = (record.sent or 0) + len(part)
-    except Exception as exc:
-        if _guard.failed(exc):
-            raise
-    else:
-        if _guard.streak:
-            _guard.streak = 0
-
-
-def _broke_off(record: Record, turn: int, exc: BaseException) -> None:
-    if record.turn != turn:
-        return
-    with _guard:
-        if isinstance(exc, asyncio.CancelledError):
-            record.outcome = record.outcome or "cancelled"
-        elif isinstance(exc, GeneratorExit):
-            record.outcome = record.outcome or "disconnect"
-        else:
-            record.outcome = record.outcome or "error"
-            record.exc = {**fields_of(exc), "exc_handled": False}
-    if not record.by_server:
-        recorder.finish(record)  # Django's ASGI handler does not close such a response
-
-
-def _counted(record: Record, turn: int, body: Iterator[bytes]) -> Iterator[bytes]:
-    """The body's own parts, counted; closed before its end, the client has gone away."""
-    try:
-        for part in body:
-            _count(record, turn, part)
-            yield part
-        _count(record, turn, b"")  # an empty body has had no part
-    except GeneratorExit:
-        if record.turn == turn:
-            record.outcome = record.outcome or "disconnect"
-        raise
-    except Exception as exc:
-        if record.turn == turn:
-            record.outcome = record.outcome or "error"
-            with _guard:
-                record.exc = {**fields_of(exc), "exc_handled": False}
-        raise
-
-
 class _Closer:
     """Sees that a response is closed: its record ends, if no server ends it.
 
     A response may be pickled, by a cache middleware around ours: then nothing of this goes along.
     """
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, *, ends: bool = True) -> None:
         self.record = record
         self.turn = record.turn
+        self._ends = ends
 
     def __call__(self) -> None:
         record = self.record
         if record.turn == self.turn:  # not one in whose place another one was sent
             if record.scope is None:  # where there is one, what is sent is seen
                 record.finished_sending()
-            if not record.by_server:
+            if self._ends and not record.by_server:
                 recorder.finish(record)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[()]]:

@@ -69,7 +69,7 @@ def who_note(record: Record) -> bytes:
                 "method": record.method[:20],
                 "path": path[:limit],
                 "started": record.started,
-                "referrer": _cut(record.meta("HTTP_REFERER"), limit // 2, url),
+                "referrer": _cut(record.referrer, limit // 2, url),
                 "user_agent": _cut(record.meta("HTTP_USER_AGENT"), limit // 2, short_text),
                 "trace": record.trace,
             }
@@ -128,7 +128,7 @@ def stack_note(record: Record, stack: Stack, taken: float) -> bytes:
             "cause": _cut(cause, limit),
             "db_queries": record.db_count,
             "db_time": record.db_time,
-            "referrer": _cut(record.meta("HTTP_REFERER"), limit, url),
+            "referrer": _cut(record.referrer, limit, url),
             "user_agent": _cut(record.meta("HTTP_USER_AGENT"), limit, short_text),
             "trace": record.trace,
             "stack": [_cut(str(frame), limit) for frame in stack[len(stack) - frames :]],

@@ -66,8 +66,10 @@ def _is_around(outer: Record) -> bool:
     if not outer.complete:
         return True
     loop = _get_running_loop()
+    if loop is None:  # a thread works on after the last byte, and begins no other request meanwhile
+        return True
     task = outer.task() if outer.task is not None else None
-    return task is not None and loop is not None and task is current_task(loop)
+    return task is not None and task is current_task(loop)
 
 
 def of_scope(scope: Any) -> Record | None:

@@ -206,6 +206,12 @@ class Record:
         return (clock.monotonic() if now is None else now) - self.started
 
     @property
+    def referrer(self) -> str | None:
+        """The page that led here: its header has a spelling of its own, and some have the other."""
+        value = self.meta("HTTP_REFERER")
+        return self.meta("HTTP_REFERRER") if value is None else value
+
+    @property
     def view(self) -> str | None:
         """Django's name for the view, once the URL is resolved."""
         match = getattr(self.request, "resolver_match", None)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from slowhound import secret_names, secret_values
-from slowhound.secret_names import is_secret
+from slowhound.secret_names import is_asked_for, is_secret
 from slowhound.secret_values import MASK, mask_values
 from slowhound.sqlshape import sql_shape
 
@@ -22,6 +22,8 @@ CACHED_LIMIT = 500
 LONGEST_FLAG = 20
 # Of an application's own fields: what lies deeper is not looked at, and masked.
 DEPTH = 4
+# ``Context.set("key", ...)``: a key of what, the application knows; ``api_key`` is a secret one.
+KEYS = ("app_key", "app_keys")
 
 # Without one of these there is no secret in a text, unless by MASK.
 _SUSPICIOUS = re.compile(r"[=:<$@ ]|--|[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
@@ -164,7 +166,8 @@ def value_of(name: str, value: Any) -> Any:
     """
     if value is None or value is True or value is False:
         return value
-    return MASK if is_secret(name) else _searched(value, DEPTH)
+    hidden = is_asked_for(name) if name in KEYS else is_secret(name)
+    return MASK if hidden else _searched(value, DEPTH)
 
 
 def _searched(value: Any, depth: int) -> Any:

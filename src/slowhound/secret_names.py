@@ -62,12 +62,17 @@ def extend(patterns: Iterable[str]) -> None:
     is_secret.cache_clear()
 
 
+def is_asked_for(name: str) -> bool:
+    """True for a name that the setting ``MASK`` has."""
+    return any(each.search(name[:NAME_LIMIT]) for each in _more)
+
+
 @lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
     """True when what is called ``name`` must not be shown."""
-    name = name[:NAME_LIMIT]
-    if any(each.search(name) for each in _more):
+    if is_asked_for(name):
         return True
+    name = name[:NAME_LIMIT]
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words or _ABOUT_AT_END.fullmatch(words[-1]) or _ABOUT_AT_START.fullmatch(words[0]):
         return False

@@ -12,6 +12,7 @@ from slowhound.compat.canonical_logs import gunicorn_hooks
 from slowhound.compat.canonical_logs.gunicorn_hooks import register_hook
 from slowhound.compat.canonical_logs.gunicorn_hooks.registry import (
     Hook,
+    HookRegistry,
     InvalidHookError,
     hook_registry,
 )
@@ -65,3 +66,39 @@ def test_function_of_another_name_is_refused() -> None:
 
         @register_hook
         def post_frok(server: Any, worker: Any) -> None: ...
+
+
+def test_registered_function_is_wrapped_and_its_hook_compares_as_a_set() -> None:
+    """register_hook returns the function as ``__wrapped__``; a hook's callbacks are a set."""
+    registry = HookRegistry()
+
+    @register_hook(registry=registry)
+    def when_ready() -> str:
+        return "called"
+
+    assert when_ready() == "called"
+    assert registry["when_ready"] == {when_ready.__wrapped__} == registry["when_ready"]
+    registry["when_ready"].discard(when_ready.__wrapped__)
+    assert registry["when_ready"] == registry["on_exit"] == set()
+
+
+def test_same_callback_registers_once_in_the_order_in_which_they_came() -> None:
+    """Also by what register_hook has returned for it; and one may register another."""
+    registry, called = HookRegistry(), []
+
+    def callback(name: str) -> Any:
+        def when_ready() -> None:
+            called.append(name)
+            registry.register(hook="when_ready", callback=when_ready)
+
+        return when_ready
+
+    given = [callback(name) for name in "cab"]
+    returned = [register_hook(each, registry=registry) for each in given]
+    for each in [*given, *returned, register_hook(returned[0], registry=registry)]:
+        register_hook(each, registry=registry)
+        registry.register(hook="when_ready", callback=each)
+    assert registry["when_ready"] == set(given)
+    for each in registry["when_ready"]:
+        each()
+    assert called == ["c", "a", "b"]

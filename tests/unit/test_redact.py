@@ -268,6 +268,19 @@ def test_fields_of_the_application_are_masked_by_name_and_by_value() -> None:
         assert "abc" not in str(value_of("app_x", deep))
 
 
+@pytest.mark.parametrize("name", ["app_key", "app_keys"])
+def test_field_of_the_application_that_is_just_called_key_is_shown(name: str) -> None:
+    """``Context.set("key", "val")`` is nobody's secret, unless its value or MASK says so."""
+    assert redact.masked({name: "val"}) == {name: "val"}
+    assert redact.masked({name: "postgres://shop:hunter2@db/shop"})[name].count("hunter2") == 0
+    assert redact.masked({"app_api_key": "val", "api_key": "val"}) == dict.fromkeys(
+        ("app_api_key", "api_key"), redact.MASK
+    )
+    redact.extend([f"^{name}$"])
+    assert redact.masked({name: "val"}) == {name: redact.MASK}
+    redact.extend([])
+
+
 def test_setting_extends_what_is_secret_and_can_be_taken_back() -> None:
     """MASK adds names, case ignored, and patterns of values."""
     assert text("Maiden_Name=abc ACME-12") == "Maiden_Name=abc ACME-12"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from slowhound.instrument.request import header, query_keys, queue_time
+from slowhound.instrument.request import describe_request, header, query_keys, queue_time
+from slowhound.record import Record
 from slowhound.redact import query_string, url
 from slowhound.sqlshape import sql_shape
 
@@ -44,6 +47,23 @@ def test_header_bytes_are_utf8() -> None:
     assert header("\u00ff") == "\udcff"
     assert header("\u20ac") == "\u20ac"
     assert header(None) is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "referrer"),
+    [
+        ({"HTTP_REFERER": "http://one/", "HTTP_REFERRER": "http://two/"}, "http://one/"),
+        ({"HTTP_REFERRER": "http://two/"}, "http://two/"),
+        ({}, None),
+    ],
+)
+def test_referrer_in_either_spelling(environ: dict[str, str], referrer: str | None) -> None:
+    """The header ``Referrer``, which no browser sends, is read where there is no ``Referer``."""
+    record = Record("GET", "/", 0.0)
+    record.environ = environ
+    event: dict[str, Any] = {}
+    describe_request(record, event)
+    assert event["req_referrer"] == referrer
 
 
 def test_query_string_is_shown_without_its_secrets() -> None:

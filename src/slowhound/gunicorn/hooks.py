@@ -34,6 +34,8 @@ CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED
 # A client that leaves while the view works is noticed only by asking for its socket's state
 # (0.8 µs); one that waited less than this has not had the time to give up.
 PATIENCE = 0.05
+# Work after the last byte for longer than this: a client that is gone by then may well have it all.
+LATE = 0.001
 HALT = caught("gunicorn.errors.HaltServer")
 OF_REQUESTS = {
     "method": "gunicorn.http.message.Request:method",
@@ -214,6 +216,7 @@ def on_exit(server: Any) -> None:
 
 _SHOWN = {
     "REFERER": "HTTP_REFERER",
+    "REFERRER": "HTTP_REFERRER",
     "USER-AGENT": "HTTP_USER_AGENT",
     "TRACEPARENT": "HTTP_TRACEPARENT",
 }
@@ -238,7 +241,9 @@ def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcepti
     if resp is not None or (record.sent is None and environ is not None):
         record.sent = _sent(req, resp)
     if isinstance(exc, OSError) and exc.errno in CLIENT_GONE:
-        record.outcome = "disconnect"
+        # Gunicorn 23 sends a body for HEAD as well; no client waits for it.
+        if not (record.method == "HEAD" and getattr(resp, "headers_sent", False)):
+            record.outcome = "disconnect"
     elif isinstance(exc, SystemExit) and ENDING.last is not None:
         # The arbiter sends SIGABRT to a worker that is over its time, and others to end it.
         record.outcome = "timeout" if ENDING.last == signal.SIGABRT else "killed"
@@ -251,15 +256,22 @@ def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcepti
             record.exc = {**fields_of(exc), "exc_handled": False}
         record.outcome = record.outcome or "error"
         record.status = record.status or 500  # what Gunicorn answers for it
-    elif record.outcome is None and record.age() > PATIENCE and _gone(environ):
+    elif record.outcome is None and _waited(record) and _gone(environ):
         record.outcome = "disconnect"
 
 
+def _waited(record: Record) -> bool:
+    """False for a client that could not have given up, or has had time to read all and leave."""
+    age = record.age()
+    is_just_sent = record.sent_after is None or age - record.sent_after < LATE
+    return age > PATIENCE and is_just_sent and record.method != "HEAD"
+
+
 def _sent(req: Any, resp: Any) -> int:
-    if resp is None:
+    if resp is None or req.method == "HEAD":
         return 0
     sent: int = getattr(resp, "sent", 0)
-    if sent == 0 and req.method != "HEAD" and getattr(resp, "headers_sent", False):
+    if sent == 0 and getattr(resp, "headers_sent", False):
         # sendfile() does not count what it sends.
         status = getattr(resp, "status_code", None)
         if status not in (204, 304):

@@ -29,7 +29,7 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
     # Cut: a line longer than a pipe takes at once (4,096 bytes) can be torn apart by others.
     path = record.path
     event["req_path"] = path if len(path) <= PATH_LIMIT else path[:PATH_LIMIT] + "..."
-    referrer = header(meta("HTTP_REFERER"))
+    referrer = header(record.referrer)
     event["req_referrer"] = referrer if referrer is None else url(referrer)
     agent = header(meta("HTTP_USER_AGENT"))
     event["req_user_agent"] = agent if agent is None else short_text(agent)

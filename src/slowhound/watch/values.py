@@ -49,7 +49,7 @@ _LISTS: dict[type, str] = {
 }
 _DICTS: tuple[type, ...] = (dict, OrderedDict, defaultdict)
 # WSGI's environ: the query string may carry a token under a harmless name.
-_URLS = ("RAW_URI", "REQUEST_URI", "HTTP_REFERER")
+_URLS = ("RAW_URI", "REQUEST_URI", "HTTP_REFERER", "HTTP_REFERRER")
 
 # Of the class itself: a metaclass may have properties of these names.
 _module_of = vars(type)["__module__"].__get__

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator, MutableSet
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
-F = TypeVar("F", bound=Callable[..., Any])
+Callback = Callable[..., Any]
 
 
 class InvalidHookError(Exception):
@@ -43,18 +44,45 @@ class Hook(Enum):
         return {member.value for member in cls}
 
 
+class Callbacks(MutableSet[Callback]):
+    """A set that goes through its callbacks in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._found: dict[Callback, None] = {}
+
+    def __contains__(self, callback: object) -> bool:
+        return callback in self._found
+
+    def __iter__(self) -> Iterator[Callback]:
+        return iter(list(self._found))  # one of them may register another
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __repr__(self) -> str:
+        return repr(set(self))
+
+    def add(self, value: Callback) -> None:
+        """Adds a callback, once."""
+        self._found[value] = None
+
+    def discard(self, value: Callback) -> None:
+        """Removes a callback that is there."""
+        self._found.pop(value, None)
+
+
 class HookRegistry:
     """Callbacks by hook, each once, in the order of registration."""
 
     def __init__(self) -> None:
-        self._registered_hooks: dict[str, dict[Callable[..., Any], None]] = {}
+        self._registered_hooks: dict[str, Callbacks] = {}
 
-    def __getitem__(self, key: str) -> list[Callable[..., Any]]:
-        return list(self._registered_hooks.get(key, ()))
+    def __getitem__(self, key: str) -> Callbacks:
+        return self._registered_hooks.setdefault(key, Callbacks())
 
-    def register(self, *, hook: str, callback: Callable[..., Any]) -> None:
+    def register(self, *, hook: str, callback: Callback) -> None:
         """Adds a callback."""
-        self._registered_hooks.setdefault(hook, {})[callback] = None
+        self[hook].add(_registered.get(callback, callback))
 
     def reset(self) -> None:
         """Forgets all."""
@@ -62,19 +90,27 @@ class HookRegistry:
 
 
 hook_registry = HookRegistry()
+# What ``register_hook`` has returned, and what it was given: either is the same callback.
+_registered: dict[Callback, Callback] = {}
 
 
-def register_hook(func: F | None = None, *, registry: HookRegistry = hook_registry) -> Any:
-    """Decorator: the function is called for the hook of its name.
+def register_hook(func: Callback | None = None, *, registry: HookRegistry = hook_registry) -> Any:
+    """Decorator: the function is called for the hook of its name, and is ``__wrapped__``.
 
     Raises:
         InvalidHookError: there is no such hook.
     """
 
-    def decorator(function: F) -> F:
+    def decorator(function: Callback) -> Callback:
         if function.__name__ not in Hook.values():
             raise InvalidHookError(function.__name__)
         registry.register(hook=function.__name__, callback=function)
-        return function
+
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        _registered[wrapper] = _registered.get(function, function)
+        return wrapper
 
     return decorator if func is None else decorator(func)

@@ -1,0 +1,182 @@
+"""A client of many requests over few connections: kept alive, pipelined, and left in the middle."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from tests.harness.client import Address, Wire, new_agent
+
+LONGEST_BATCH = 5
+
+
+@dataclass
+class Ask:
+    """One request, and what came of it.
+
+    `status` and `size` are what its view answers, None where another part of the server does.
+    `leaves` is how the client goes away in the middle of the body: "close" or "reset"; `last` that
+    nothing follows on the same connection.
+    """
+
+    path: str
+    status: int = 200
+    size: int | None = None
+    method: str = "GET"
+    body: bytes = b""
+    leaves: str = ""
+    last: bool = False
+    has_view: bool = True
+    calls: bool = False  # its view calls the site itself, in process
+    agent: str = field(default_factory=new_agent)
+    sent_at: float = 0.0  # seconds since 1970
+    chunked: bool = False  # how its body is sent
+    answered: int = 0
+    received: int = 0
+
+    def wire(self, authority: str) -> bytes:
+        """The request, for a connection that others follow on."""
+        lines = [
+            f"{self.method} {self.path} HTTP/1.1",
+            f"Host: {authority}",
+            f"User-Agent: {self.agent}",
+        ]
+        body = self.body
+        if self.chunked:
+            lines.append("Transfer-Encoding: chunked")
+            body = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+        elif body:
+            lines.append(f"Content-Length: {len(body)}")
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    @property
+    def inner(self) -> str:
+        """The User-Agent of what its view calls."""
+        return f"{self.agent}-inner"
+
+
+class Line:
+    """One connection after the other: a new one whenever the server has closed the last.
+
+    Not every server that closes says so: with no `kept` each request has a connection of its own.
+    """
+
+    def __init__(self, address: Address, *, kept: bool) -> None:
+        self.address = address
+        self.kept = kept
+        self.wire: Wire | None = None
+        self.buffer = b""
+        self.opened = 0
+
+    def ask(self, batch: Sequence[Ask]) -> None:
+        """Sends them all at once, and reads their responses."""
+        if self.wire is None:
+            self.wire, self.buffer = Wire(self.address.connect(), ""), b""
+            self.opened += 1
+        for each in batch:
+            each.sent_at = time.time()
+        sent = b"".join(each.wire(self.address.authority) for each in batch)
+        self.wire.sock.sendall(sent)
+        for each in batch:
+            try:
+                self._read(each)
+            except OSError as exc:
+                raise AssertionError(f"{exc!r} in {each}") from exc
+        if not self.kept:
+            self.close()
+
+    def close(self) -> None:
+        """Goes away."""
+        if self.wire is not None:
+            self.wire.close()
+            self.wire = None
+
+    def _read(self, ask: Ask) -> None:
+        head = self._up_to(b"\r\n\r\n").decode("latin-1").lower()
+        found = re.match(r"http/(1\.\d) (\d{3})", head)
+        assert found, f"{ask}: {head!r}"
+        ask.answered = int(found[2])
+        if ask.leaves:
+            self._more()
+            assert self.wire is not None
+            getattr(self.wire, ask.leaves)()
+            self.wire = None
+            return
+        length = re.search(r"\r\ncontent-length: *(\d+)", head)
+        closes = found[1] == "1.0" or "\r\nconnection: close" in head
+        if ask.method == "HEAD" or ask.answered in (204, 304):
+            ask.received = 0
+        elif "\r\ntransfer-encoding: chunked" in head:
+            ask.received = self._chunks()
+        elif length:
+            ask.received = len(self._exactly(int(length[1])))
+        else:
+            ask.received, closes = len(self._rest()), True
+        if closes or ask.last:
+            self.close()
+
+    def _chunks(self) -> int:
+        total = 0
+        while size := int(self._up_to(b"\r\n").strip(), 16):
+            total += len(self._exactly(size + 2)) - 2
+        assert self._up_to(b"\r\n") == b"\r\n"
+        return total
+
+    def _more(self) -> bool:
+        assert self.wire is not None
+        part = self.wire.sock.recv(65536)
+        self.buffer += part
+        return bool(part)
+
+    def _up_to(self, marker: bytes) -> bytes:
+        while marker not in self.buffer:
+            assert self._more(), f"closed before {marker!r}: {self.buffer[-200:]!r}"
+        return self._exactly(self.buffer.index(marker) + len(marker))
+
+    def _exactly(self, count: int) -> bytes:
+        while len(self.buffer) < count:
+            assert self._more(), f"closed {count - len(self.buffer)} bytes early"
+        found, self.buffer = self.buffer[:count], self.buffer[count:]
+        return found
+
+    def _rest(self) -> bytes:
+        while self._more():
+            pass
+        found, self.buffer = self.buffer, b""
+        return found
+
+
+def batches(asks: Sequence[Ask], chooses: random.Random, *, pipelined: bool) -> list[list[Ask]]:
+    """In order; several at once where the server takes that, unless the client leaves in one."""
+    found: list[list[Ask]] = []
+    for each in asks:
+        last = found[-1] if found else []
+        joins = pipelined and 0 < len(last) < LONGEST_BATCH and chooses.random() < 0.5
+        if joins and not each.leaves and not last[-1].leaves and not last[-1].last:
+            last.append(each)
+        else:
+            found.append([each])
+    return found
+
+
+def send(
+    address: Address, asks: Sequence[Ask], connections: int, *, kept: bool, pipelined: bool
+) -> int:
+    """All of them, evenly over so many connections at a time; how many were opened for it."""
+
+    def run(number: int) -> int:
+        line = Line(address, kept=kept)
+        try:
+            mine = asks[number::connections]
+            for batch in batches(mine, random.Random(number), pipelined=pipelined):
+                line.ask(batch)
+        finally:
+            line.close()
+        return line.opened
+
+    with ThreadPoolExecutor(connections) as pool:
+        return sum(pool.map(run, range(connections)))
