@@ -84,14 +84,25 @@ FIELDS: tuple[Field, ...] = (
         "s",
         "Wait before the worker, from `X-Request-Start` or `X-Queue-Start`.",
     ),
-    Field("db_queries", "int", "1", "Queries run."),
+    Field("db_queries", "int", "1", "Queries that reached the database."),
     Field(
         "db_time", "float", "s", "Time in `execute` and `executemany`; fetching rows is not in it."
     ),
-    Field("db_dup_queries", "int", "1", "Queries whose SQL text ran more than once."),
+    Field(
+        "db_dup_queries",
+        "int",
+        "1",
+        "Queries whose SQL text ran more than once; comments and generated names (savepoints,"
+        " temporary tables) make no difference.",
+    ),
     Field("db_dup_time", "float", "s", "Time of those."),
     Field(
-        "db_n1", "str", "", "Application line of the statement that ran most often, from 5 runs on."
+        "db_n1",
+        "str",
+        "",
+        "Where the statement that ran most often, from 5 runs on, comes from: the innermost line of"
+        " the application within the view, or of its template; else the serializer's field or the"
+        " view.",
     ),
     Field("cache_hits", "int", "1", "Keys found in a cache."),
     Field(

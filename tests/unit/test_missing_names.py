@@ -217,7 +217,9 @@ SCENARIOS: dict[Callable[[], None], str] = {
     requests: """
         django.core.handlers.base.BaseHandler.process_exception_by_middleware
         django.core.handlers.base.BaseHandler.resolve_request
+        asgiref.sync.AsyncToSync:awaitable
         django.db.backends.base.base.BaseDatabaseWrapper:execute_wrappers
+        django.db.transaction.TransactionManagementError
         django.db.utils.ConnectionHandler.all
         django.http.response.HttpResponseBase:_resource_closers
         django.template.base.Node.render_annotated django.template.base.Node:origin

@@ -80,6 +80,10 @@ HARMLESS = {
     "gunicorn/hooks.py": "django recorder split timeout",
     "gunicorn/logger.py": "logconfig_json timer total_seconds",
     "gunicorn/worker.py": "heartbeat log tell",
+    "instrument/callers.py": (
+        "background field field_name filename name py rest_framework self serializers task"
+        " template_name to_internal_value to_representation"
+    ),
     "instrument/db.py": "as_string",
     "instrument/exception.py": "self template_name",
     "instrument/http.py": "host url",
