@@ -104,12 +104,19 @@ FIELDS: tuple[Field, ...] = (
         " the application within the view, or of its template; else the serializer's field or the"
         " view.",
     ),
-    Field("cache_hits", "int", "1", "Keys found in a cache."),
+    Field(
+        "cache_hits",
+        "int",
+        "1",
+        "Keys found in a cache. This and the next two are left out where they cannot be known: a"
+        " backend has its own way of `get_or_set`, or the keys are no collection of Python's.",
+    ),
     Field(
         "cache_misses",
         "int",
         "1",
-        "Keys not found; a stored value that is the caller's default itself (None) is one.",
+        "Keys not found; a stored value that is the caller's default itself (None) is one."
+        " `get_or_set` is one hit or one miss.",
     ),
     Field("cache_sets", "int", "1", "Keys written."),
     Field("cache_time", "float", "s", "Time in cache calls, without queries they made."),
