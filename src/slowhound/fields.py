@@ -44,7 +44,13 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("task_name", "str", "", "What the application calls it."),
     Field("task_id", "str", "", "Its id in the queue, when it was in one."),
-    Field("exc_type", "str", "", "Class of the exception.", "exception.type"),
+    Field(
+        "exc_type",
+        "str",
+        "",
+        "Class of the exception; of a group (a `TaskGroup` raises one) the first that is in it.",
+        "exception.type",
+    ),
     Field(
         "exc_msg",
         "str",
@@ -55,6 +61,7 @@ FIELDS: tuple[Field, ...] = (
     Field("exc_loc", "str", "", "Outermost application frame of its traceback."),
     Field("exc_cause_loc", "str", "", "Application frame closest to the raise."),
     Field("exc_template", "str", "", "Innermost template and line, when one was being rendered."),
+    Field("exc_group_size", "int", "1", "Exceptions in the group, when it was one."),
     Field(
         "exc_handled", "bool", "", "True when the exception was made into a response on purpose."
     ),
