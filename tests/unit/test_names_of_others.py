@@ -88,9 +88,10 @@ HARMLESS = {
         " template_name to_internal_value to_representation"
     ),
     "instrument/db.py": "as_string",
-    "instrument/exception.py": "self template_name",
+    "instrument/exception.py": "exceptions self template_name",
     "instrument/http.py": "host url",
     "instrument/template.py": "name origin template_name",
+    "instrument/trace.py": "kind name",
     "losses.py": "errno fget",
     "permission.py": "user",
     "record.py": "resolver_match route view_name",
