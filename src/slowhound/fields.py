@@ -82,7 +82,8 @@ FIELDS: tuple[Field, ...] = (
         "resp_outcome",
         "str",
         "",
-        "`ok`, `error`, `disconnect`, `cancelled`, `timeout`, `killed`, or `retry` (of a task).",
+        "`ok`, `error`, `disconnect`, `cancelled`, `timeout`, `killed`; of a task also `retry`,"
+        " `rejected` or `ignored`.",
     ),
     Field("resp_after_time", "float", "s", "Work after the last byte of the response."),
     Field(

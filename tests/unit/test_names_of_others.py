@@ -70,7 +70,7 @@ NO_NAMES = {
 HARMLESS = {
     "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
     "background.py": "saved_data",
-    "celery.py": "exc",
+    "celery.py": "exc reason",
     "cli/tail.py": "_time",
     "executors.py": "future py run self thread",
     "flames/reader.py": "lineno location threads",
