@@ -33,8 +33,8 @@ readers: list[Callable[[Record], bool]] = []
 _attach: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 # OpenTelemetry's current span; None until the application has imported it.
 _current_span: Callable[..., Any] | None = None
-# Spans that records have taken, and the records.
-_taken: weakref.WeakKeyDictionary[Any, weakref.ref[Record]] = weakref.WeakKeyDictionary()
+# By the ids of spans the records that have taken them.
+_taken: weakref.WeakValueDictionary[int, Record] = weakref.WeakValueDictionary()
 
 
 def install() -> None:
@@ -104,7 +104,7 @@ def _take(record: Record, span: Any) -> bool:
         return False
     record.trace = f"{context.trace_id:032x}", f"{context.span_id:016x}"
     record.span = weakref.ref(span)
-    _taken[span] = weakref.ref(record)
+    _taken[context.span_id] = record
     return True
 
 
@@ -152,9 +152,15 @@ def _take_around(record: Record) -> bool:
     if _current_span is None:
         return False
     span = _current_span()
-    taker = _taken[span]() if span in _taken else None
-    others = taker is not None and not taker.done and taker is not record.outer
-    return bool(span.is_recording()) and not others and _take(record, span)
+    context = span.get_span_context()
+    runs = bool(span.is_recording())
+    # A span that is not sampled never records; one that has ended does so no more.
+    if context.is_remote or not (runs or not context.trace_flags.sampled):
+        return False
+    taker = _taken.get(context.span_id)
+    if taker is not None and taker is not record.outer and not (runs and taker.done):
+        return False
+    return _take(record, span)
 
 
 def parse(header: str) -> Ids | None:
