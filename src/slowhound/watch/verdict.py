@@ -124,7 +124,7 @@ def _doing(waiting: str) -> str:
 def place(stack: Stack) -> str:
     """In a line: the innermost frame of the application, of a library when there is none."""
     frame = innermost(stack)
-    return one_line(frame)[:PLACE_LIMIT] if frame else "no frame"
+    return one_line(str(frame))[:PLACE_LIMIT] if frame else "no frame"
 
 
 def _seconds(seconds: float) -> str:
