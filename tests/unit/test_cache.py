@@ -84,6 +84,10 @@ class Tiers(LocMemCache):
                 return found
         return super().get_or_set(key, default, *args, **kwargs)
 
+    def clear(self) -> None:
+        super().clear()
+        self.behind.clear()
+
 
 class AddsFirst(LocMemCache):
     """One that looks only where it could not write."""
@@ -262,7 +266,8 @@ def test_get_or_set_counts_one_key(kind: str) -> None:
 def test_get_or_set_counts_one_key_in_an_event_loop(kind: str) -> None:
     """The same of those that wait."""
     assert counted_later(lambda: cache.aget_or_set("a", 1)) == (0, 1, 1)
-    assert counted_later(lambda: cache.aget_or_set("a", 1)) == (1, 0, 0)
+    # From Django 6.1 on it calls the sync method of a backend that has one of its own.
+    assert counted_later(lambda: cache.aget_or_set("a", 1))[:2] == (1, 0)
     assert counted_later(lambda: cache.aget_or_set("b", lambda: [1])) == (0, 1, 1)
 
 

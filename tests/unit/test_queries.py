@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.testing import ApplicationCommunicator
+from django.core.asgi import get_asgi_application
 from django.core.management import BaseCommand, call_command
-from django.db import connection, transaction
-from django.http import HttpRequest, HttpResponse
+from django.db import connection, connections, transaction
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.test import AsyncClient, Client
 from django.test.utils import override_settings
@@ -36,6 +38,13 @@ def run(sql: str = "SELECT 1") -> None:
         cursor.execute(sql)
 
 
+def forget() -> None:
+    """Django closes no database in memory, and warns of one when its thread has ended."""
+    if connection.connection is not None:
+        connection.connection.close()
+        del connections["default"]
+
+
 # Code of a library, which runs queries for whoever calls it.
 LIBRARY = """
 class Row:
@@ -56,12 +65,30 @@ def view(request):
     five()
     return HttpResponse("ok")
 
+def parts():
+    for _ in range(5):
+        yield Row().looked_up
+
+def stream(request):
+    return StreamingHttpResponse(parts())
+
+async def parts_later():
+    for _ in range(5):
+        yield await sync_to_async(lambda: Row().looked_up)()
+    await sync_to_async(forget)()
+
+async def stream_later(request):
+    return StreamingHttpResponse(parts_later())
+
 async def later(sync_to_async):
     await sync_to_async(five)()
 """
 library: dict[str, Any] = {
     "connection": connection,
+    "forget": forget,
     "HttpResponse": HttpResponse,
+    "StreamingHttpResponse": StreamingHttpResponse,
+    "sync_to_async": sync_to_async,
     "__name__": "library",
 }
 exec(compile(LIBRARY, "/usr/lib/python3/site-packages/library.py", "exec"), library)
@@ -103,6 +130,8 @@ urlpatterns = [
     path("rows/", Rows.as_view()),
     path("library/", library["view"], name="of-a-library"),
     path("unnamed/", library["view"]),
+    path("stream/", library["stream"]),
+    path("stream-later/", library["stream_later"]),
 ]
 
 
@@ -141,6 +170,18 @@ def event_of(address: str = "/", does: Callable[[], Any] = five) -> dict[str, An
     with capture_events() as events:
         assert Client().get(address).status_code == 200
     return events[-1]
+
+
+def run_later(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What it returns; its sync code has a thread of its own."""
+
+    async def main() -> Any:
+        try:
+            return await coroutine
+        finally:
+            await sync_to_async(forget)()
+
+    return asyncio.run(main())
 
 
 def counts(event: dict[str, Any]) -> tuple[int, int]:
@@ -364,6 +405,38 @@ def test_view_of_a_library_is_named_itself(address: str, name: str) -> None:
     assert event_of(address)["db_n1"] == name
 
 
+def test_body_of_a_library_is_named_by_its_view() -> None:
+    """It is made after the view, by whoever sends it: a server that a script has started, say."""
+    with capture_events() as events:
+        response = Client().get("/stream/")
+        assert b"".join(response.streaming_content) == b"row" * 5  # type: ignore[attr-defined]
+        response.close()
+    assert events[-1]["db_n1"] == "library.stream"
+
+
+def test_body_of_a_library_is_named_by_its_view_in_an_event_loop() -> None:
+    """There the application's own coroutine may be around the server's handler."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await get_asgi_application()(scope, receive, send)
+
+    async def get() -> bytes:
+        scope = {"type": "http", "method": "GET", "path": "/stream-later/", "headers": []}
+        exchange = ApplicationCommunicator(application, {**scope, "query_string": b""})
+        await exchange.send_input({"type": "http.request", "body": b""})
+        body, more = b"", True
+        while more:
+            message = await exchange.receive_output()
+            body += message.get("body", b"")
+            more = message["type"] == "http.response.start" or message.get("more_body", False)
+        await exchange.wait()
+        return body
+
+    with override_settings(MIDDLEWARE=[OURS]), capture_events() as events:
+        assert run_later(get()) == b"row" * 5
+    assert events[-1]["db_n1"] == "library.stream_later"
+
+
 def test_middleware_that_runs_queries_is_named() -> None:
     """Where no view is at work yet the line is its own."""
     assert event_of("/?own=1", lambda: None)["db_n1"].endswith(":__call__")
@@ -388,7 +461,7 @@ def test_the_same_holds_in_an_event_loop(address: str, end: str, around: bool) -
 
     middleware = [OURS, f"{__name__}.Around"] if around else [OURS]
     with override_settings(MIDDLEWARE=middleware), capture_events() as events:
-        asyncio.run(get())
+        run_later(get())
     assert events[-1]["db_n1"].endswith(end)
 
 
@@ -428,6 +501,18 @@ def test_task_of_a_library_is_named_itself() -> None:
     task = slowhound.task(name="shop.tidy")(five)
     with capture_events() as events:
         task()
+    assert events[-1]["db_n1"] == "shop.tidy"
+
+
+def test_task_of_a_library_is_named_itself_in_an_event_loop() -> None:
+    """The same of a coroutine: who awaits it is around it."""
+    task = slowhound.task(name="shop.tidy")(library["later"])
+
+    async def main() -> None:
+        await task(sync_to_async)
+
+    with capture_events() as events:
+        run_later(main())
     assert events[-1]["db_n1"] == "shop.tidy"
 
 

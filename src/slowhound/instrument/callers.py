@@ -8,7 +8,6 @@ itself is named.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from threading import get_ident
 from types import CoroutineType, FrameType, FunctionType
 from typing import Any
@@ -29,16 +28,14 @@ from slowhound.static_lookup import (
     own,
 )
 
-# Between two of Django's middlewares, and between the last one and the view.
-HANDLER = "django.core.handlers.exception"
+# What calls the view, its response's template and the parts of its body: modules, or folders.
+_AROUND_VIEWS = ("django.core.handlers.", "slowhound.middleware")
 # What a task is called from; of management commands and decorated functions slowhound itself.
 _AROUND_TASKS = ("slowhound.background", "celery.app.trace", "django.tasks.base")
 # Where the cursor of a connection calls the wrappers of queries, which are no callers.
 CURSORS = "django.db.backends.utils"
 _SERIALIZERS = "rest_framework.serializers"
 _OF_FIELDS = ("to_representation", "to_internal_value")
-# The same as a path.
-_HANDLER_FILE = os.path.join(*HANDLER.split(".")) + ".py"
 SYNC_AND_ASYNC = "asgiref.sync"
 WAITS = "asgiref.sync.AsyncToSync:awaitable"
 
@@ -57,15 +54,18 @@ def place(frame: FrameType | None, cursor: object, record: Record) -> str | None
         record: what the query counts to.
     """
     frame = _caller_of_cursor(frame)
-    while frame is not None and _module(frame) not in _around(record):
+    around = _AROUND_TASKS if record.kind == "task" else _AROUND_VIEWS
+    while frame is not None and not _module(frame).startswith(around):
         waits = _what_waits(frame)
-        found = _line(frame, cursor) or _template(frame) or _field(frame) or _in_coroutines(waits)
+        found = _line(frame, cursor) or _template(frame) or _field(frame)
+        found = found or _in_coroutines(waits, around)
         if found is not None:
             return found
         if waits is not None and _is_rest_of_handler(frame):
             break
         frame = frame.f_back
-    return _in_coroutines(record.task() if record.task is not None else None) or _whole(record)
+    task = record.task() if record.task is not None else None
+    return _in_coroutines(task, around) or _whole(record)
 
 
 def _caller_of_cursor(innermost: FrameType | None) -> FrameType | None:
@@ -80,13 +80,12 @@ def _caller_of_cursor(innermost: FrameType | None) -> FrameType | None:
 
 
 def _module(frame: FrameType) -> str:
-    name = frame.f_globals.get("__name__")
+    return _name(frame.f_globals)
+
+
+def _name(module: dict[str, Any]) -> str:
+    name = module.get("__name__")
     return name if type(name) is str else ""
-
-
-def _around(record: Record) -> tuple[str, ...]:
-    """The modules that call the view, or the task."""
-    return _AROUND_TASKS if record.kind == "task" else (HANDLER,)
 
 
 def _what_waits(frame: FrameType) -> CoroutineType[Any, Any, Any] | None:
@@ -103,7 +102,7 @@ def _what_waits(frame: FrameType) -> CoroutineType[Any, Any, Any] | None:
 def _is_rest_of_handler(frame: FrameType) -> bool:
     """True where a sync middleware calls what is in it, under ASGI."""
     called = own(function_variables(frame).get("self")).get("awaitable")
-    return type(called) is FunctionType and called.__globals__.get("__name__") == HANDLER
+    return type(called) is FunctionType and _name(called.__globals__).startswith(_AROUND_VIEWS)
 
 
 def _line(frame: FrameType, cursor: object) -> str | None:
@@ -168,19 +167,18 @@ def _field(frame: FrameType) -> str | None:
     return f"{module}.{name_of(kind)}.{field}" if type(module) is str else None
 
 
-def _in_coroutines(outermost: Any) -> str | None:
+def _in_coroutines(outermost: Any, around: tuple[str, ...]) -> str | None:
     """The innermost line of the application in a task, or in a coroutine, and what it awaits."""
     if outermost is None:
         return None
     stack, _, _ = tasks.stack(outermost, get_ident())
-    return next((str(frame) for frame in _from_inside(stack) if frame.in_app), None)
-
-
-def _from_inside(stack: tuple[Frame, ...]) -> Iterator[Frame]:
+    files = [os.sep + module.replace(".", os.sep) for module in around]
     for frame in reversed(stack):
-        if frame.filename.endswith(_HANDLER_FILE):
-            return
-        yield frame
+        if any(file in frame.filename for file in files):
+            return None
+        if frame.in_app:
+            return str(frame)
+    return None
 
 
 def _whole(record: Record) -> str | None:
