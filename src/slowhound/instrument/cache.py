@@ -37,6 +37,7 @@ from slowhound.static_lookup import in_classes
 
 # Frames between a default that is called and the method which calls it.
 NEAR = 20
+OF_ARGUMENTS = OF_KEYS | OF_DEFAULT
 
 _guard = guard("cache instrumenter")
 # (class, name of the method) -> the class's own function, and ours.
@@ -150,11 +151,12 @@ class _Call:
         self._part = part
         self._default: CodeType | None = None
         self._before = record.accounted
-        with _guard:
-            if name in OF_KEYS:
-                self._count_keys()
-            elif name in OF_DEFAULT:
-                self._default = _code_of(argument(self, "default", 1))
+        if name in OF_ARGUMENTS:
+            with _guard:
+                if name in OF_KEYS:
+                    self._count_keys()
+                else:
+                    self._default = _code_of(argument(self, "default", 1))
         self._start = clock.monotonic()
 
     def _count_keys(self) -> None:
@@ -218,11 +220,19 @@ def _count(record: Record, counts: Counts) -> None:
     cache = record.cache
     if cache is None:
         cache = record.cache = NOTHING._asdict()
-    for name, number in counts._asdict().items():
-        if number is None:  # the sum is not known any more
-            cache.pop(name, None)
-        elif name in cache:
-            cache[name] += number
+    if counts is NOTHING:
+        return
+    hits, misses, sets = counts
+    if hits and "cache_hits" in cache:
+        cache["cache_hits"] += hits
+    if misses and "cache_misses" in cache:
+        cache["cache_misses"] += misses
+    if sets and "cache_sets" in cache:
+        cache["cache_sets"] += sets
+    if None in counts:  # from now on these sums cannot be known
+        for name, number in counts._asdict().items():
+            if number is None:
+                cache.pop(name, None)
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:

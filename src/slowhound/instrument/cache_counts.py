@@ -22,6 +22,8 @@ class Counts(NamedTuple):
 
 
 NOTHING = Counts()
+# The most frequent ones, made once.
+HIT, MISS, SET = Counts(1), Counts(0, 1), Counts(0, 0, 1)
 UNKNOWN = Counts(None, None, None)
 NO_RESULT = object()  # it has not returned
 # Methods that go through keys, which may come from a generator of the application's.
@@ -103,7 +105,9 @@ def counts_of(call: Call) -> Counts:
 def _number(things: Any) -> int | None:
     """How many different ones there are; None for what only the application's code could tell."""
     kind = type(things)
-    for known, length in _LENGTHS:
+    if kind is dict:
+        return len(things)
+    for known, length in _LENGTHS if kind is not list else ():
         if issubclass(kind, known):
             return length(things)
     parts: Iterable[Any]
@@ -120,7 +124,7 @@ def _number(things: Any) -> int | None:
 
 
 def _get(call: Call) -> Counts:
-    return Counts(0, 1) if call.result is argument(call, "default", 1) else Counts(1)
+    return MISS if call.result is argument(call, "default", 1) else HIT
 
 
 def _get_many(call: Call) -> Counts:
@@ -134,7 +138,7 @@ def _get_many(call: Call) -> Counts:
 def _has_key(call: Call) -> Counts:
     if type(call.result) is not bool:
         return Counts(None, None)
-    return Counts(1) if call.result else Counts(0, 1)
+    return HIT if call.result else MISS
 
 
 def _get_or_set(call: Call) -> Counts:
@@ -154,11 +158,11 @@ def _get_or_set(call: Call) -> Counts:
 
 
 def _set(call: Call) -> Counts:
-    return Counts(0, 0, 1)
+    return SET
 
 
 def _add(call: Call) -> Counts:
-    return Counts(0, 0, 0 if call.result is False else 1)
+    return NOTHING if call.result is False else SET
 
 
 def _set_many(call: Call) -> Counts:
