@@ -52,7 +52,6 @@ NO_NAMES = {
     "celery.app.trace",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.core.handlers.asgi",
-    "django.core.handlers.exception",
     "django.db.backends.utils",
     "django.tasks",
     "django.tasks.base",
@@ -84,8 +83,8 @@ HARMLESS = {
     "gunicorn/logger.py": "logconfig_json timer total_seconds",
     "gunicorn/worker.py": "heartbeat log tell",
     "instrument/callers.py": (
-        "background field field_name filename name py rest_framework self serializers task"
-        " template_name to_internal_value to_representation"
+        "background field field_name filename name rest_framework self serializers task"
+        " template_name to_internal_value to_representation core handlers middleware"
     ),
     "instrument/db.py": "as_string",
     "instrument/exception.py": "exceptions self template_name",
