@@ -84,7 +84,7 @@ def _module(frame: FrameType) -> str:
 
 
 def _name(module: dict[str, Any]) -> str:
-    name = module.get("__name__")
+    name = dict.get(module, "__name__")
     return name if type(name) is str else ""
 
 
@@ -107,7 +107,7 @@ def _is_rest_of_handler(frame: FrameType) -> bool:
 
 def _line(frame: FrameType, cursor: object) -> str | None:
     code = frame.f_code
-    template = frame.f_globals.get("__jinja_template__")
+    template = dict.get(frame.f_globals, "__jinja_template__")
     if template is not None:
         return _jinja_line(template, frame.f_lineno or 0)
     if not is_app(code.co_filename):
