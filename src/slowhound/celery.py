@@ -11,14 +11,21 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from slowhound import redact
 from slowhound.background import SLOTS, begin, end, failed, running
 from slowhound.guard import guard
+from slowhound.plain_data import as_text
+from slowhound.static_lookup import attribute_or
 
 if TYPE_CHECKING:
+    from slowhound.record import Record
     from slowhound.recorder import Server
 
 # Tasks at once in a process of a prefork pool: one, and those that it calls itself.
 PREFORK_SLOTS = 8
+
+# How a task ends that says so itself, by Celery's state; its own failures have signals.
+ON_PURPOSE = {"REJECTED": "rejected", "IGNORED": "ignored"}
 
 _guard = guard("celery")
 
@@ -84,17 +91,36 @@ def _on_retry(*, request: Any, reason: Any, **_: object) -> None:
         record = running("celery", request.id)
         if record is not None:
             # Why it is to be run again, if the task gave a reason.
-            failed(record, getattr(reason, "exc", None) or reason, "retry")
+            exc = attribute_or(reason, "exc")
+            failed(record, reason if exc is None else exc, "retry")
 
 
-def _on_postrun(*, task_id: str, state: str | None, **_: object) -> None:
+def _on_postrun(*, task_id: str, state: str | None, retval: Any = None, **_: object) -> None:
     with _guard:
         record = running("celery", task_id)
         # Without a state an exception is on its way out.
         exc = None if state else sys.exc_info()[1]
         if record is not None and _from_outside(exc):
             failed(record, exc, "killed")
+        elif record is not None and state in ON_PURPOSE:
+            _ended_on_purpose(record, ON_PURPOSE[state], retval)
         end(record, exc)
+
+
+def _ended_on_purpose(record: Record, outcome: str, raised: Any) -> None:
+    """By ``Reject`` or ``Ignore``, which a task raises so that it is no failure."""
+    from slowhound.instrument.exception import MESSAGE_LIMIT
+
+    record.outcome = outcome
+    reason = attribute_or(raised, "reason")  # of a Reject
+    if issubclass(type(reason), BaseException):
+        raised, reason = reason, None
+    if issubclass(type(raised), BaseException):
+        failed(record, raised, outcome)
+        exc = {**(record.exc or {}), "exc_handled": True}
+        if reason is not None:  # and not whether it is to be put back into the queue
+            exc["exc_msg"] = redact.message(as_text(reason))[:MESSAGE_LIMIT]
+        record.exc = exc
 
 
 def _from_outside(exc: BaseException | None) -> TypeGuard[SystemExit]:

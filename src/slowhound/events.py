@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.instrument import cache, db, exception, gc, http, template
+from slowhound.instrument import cache, db, exception, gc, http, template, trace
 from slowhound.instrument import request as request_fields
 from slowhound.record import Owner, Record
 
@@ -21,6 +21,8 @@ def kind_of(record: Record) -> str:
 
 def terminal(record: Record, rate: float) -> Event:
     """The event of a request that has ended; ``rate`` is the share of such that is kept."""
+    if trace.readers:
+        trace.ends(record)
     event: Event = {"event_type": kind_of(record)}
     is_task = record.kind == "task"
     if is_task:

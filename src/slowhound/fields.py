@@ -50,7 +50,13 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("task_name", "str", "", "What the application calls it."),
     Field("task_id", "str", "", "Its id in the queue, when it was in one."),
-    Field("exc_type", "str", "", "Class of the exception.", "exception.type"),
+    Field(
+        "exc_type",
+        "str",
+        "",
+        "Class of the exception; of a group (a `TaskGroup` raises one) the first that is in it.",
+        "exception.type",
+    ),
     Field(
         "exc_msg",
         "str",
@@ -61,6 +67,7 @@ FIELDS: tuple[Field, ...] = (
     Field("exc_loc", "str", "", "Outermost application frame of its traceback."),
     Field("exc_cause_loc", "str", "", "Application frame closest to the raise."),
     Field("exc_template", "str", "", "Innermost template and line, when one was being rendered."),
+    Field("exc_group_size", "int", "1", "Exceptions in the group, when it was one."),
     Field(
         "exc_handled", "bool", "", "True when the exception was made into a response on purpose."
     ),
@@ -81,7 +88,8 @@ FIELDS: tuple[Field, ...] = (
         "resp_outcome",
         "str",
         "",
-        "`ok`, `error`, `disconnect`, `cancelled`, `timeout`, `killed`, or `retry` (of a task).",
+        "`ok`, `error`, `disconnect`, `cancelled`, `timeout`, `killed`; of a task also `retry`,"
+        " `rejected` or `ignored`.",
     ),
     Field("resp_after_time", "float", "s", "Work after the last byte of the response."),
     Field(
@@ -90,21 +98,39 @@ FIELDS: tuple[Field, ...] = (
         "s",
         "Wait before the worker, from `X-Request-Start` or `X-Queue-Start`.",
     ),
-    Field("db_queries", "int", "1", "Queries run."),
+    Field("db_queries", "int", "1", "Queries that reached the database."),
     Field(
         "db_time", "float", "s", "Time in `execute` and `executemany`; fetching rows is not in it."
     ),
-    Field("db_dup_queries", "int", "1", "Queries whose SQL text ran more than once."),
+    Field(
+        "db_dup_queries",
+        "int",
+        "1",
+        "Queries whose SQL text ran more than once; comments and generated names (savepoints,"
+        " temporary tables) make no difference.",
+    ),
     Field("db_dup_time", "float", "s", "Time of those."),
     Field(
-        "db_n1", "str", "", "Application line of the statement that ran most often, from 5 runs on."
+        "db_n1",
+        "str",
+        "",
+        "Where the statement that ran most often, from 5 runs on, comes from: the innermost line of"
+        " the application within the view, or of its template; else the serializer's field or the"
+        " view.",
     ),
-    Field("cache_hits", "int", "1", "Keys found in a cache."),
+    Field(
+        "cache_hits",
+        "int",
+        "1",
+        "Keys found in a cache. This and the next two are left out where they cannot be known: a"
+        " backend has its own way of `get_or_set`, or the keys are no collection of Python's.",
+    ),
     Field(
         "cache_misses",
         "int",
         "1",
-        "Keys not found; a stored value that is the caller's default itself (None) is one.",
+        "Keys not found; a stored value that is the caller's default itself (None) is one."
+        " `get_or_set` is one hit or one miss.",
     ),
     Field("cache_sets", "int", "1", "Keys written."),
     Field("cache_time", "float", "s", "Time in cache calls, without queries they made."),

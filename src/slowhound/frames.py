@@ -263,19 +263,6 @@ def innermost(stack: Stack) -> Frame | None:
     return stack[-1] if stack else None
 
 
-def calling_line(frame: FrameType | None) -> str | None:
-    """The innermost application frame at or outside ``frame``, as text; None when there is none."""
-    while frame is not None:
-        code = frame.f_code
-        if is_app(code.co_filename):
-            # A comprehension is a frame of its own up to Python 3.11; its function is meant.
-            names = [part for part in code.co_qualname.split(".") if not part.startswith("<")]
-            function = names[-1] if names else code.co_name
-            return str(Frame(code.co_filename, frame.f_lineno or 0, function))
-        frame = frame.f_back
-    return None
-
-
 def fingerprint(view: str | None, stack: Iterable[Frame]) -> str:
     """Twelve hex digits that group reports: the view and the application's functions in order.
 

@@ -164,8 +164,8 @@ class Recorder:
             parent = record.meta("HTTP_TRACEPARENT")
             if parent is not None:
                 record.trace = trace.parse(parent)
-        elif trace.readers:  # a task; the view of a request asks, see instrument/view.py
-            trace.see(record)
+        if trace.readers:
+            trace.begins(record)
         self.carry(record)
         if not hasattr(self._threads, "wrapped"):
             self._wrap_thread()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import pairwise
 
 SQL_LIMIT = 500
 STATEMENT_LIMIT = 4000
@@ -44,6 +45,41 @@ _STANDARD, _WITH_BACKSLASH = (
 _LISTS = re.compile(
     r"\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z)(?:\s?,\s?\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z))*"
 )
+# A name as it may be written; of those in double quotes what is odd was masked before.
+_WORD = r"[A-Za-z_#@][\w$#@]*+"
+_NAME = rf"\"[A-Za-z_#@][^\"\n]{{0,126}}\"|`[^`\n]{{1,128}}`|\[[^\]\n]{{1,128}}\]|{_WORD}"
+_WITH_DIGIT = (
+    r"\"(?=[^\"\n]*\d)[A-Za-z_#@][^\"\n]{0,126}\"|`(?=[^`\n]*\d)[^`\n]{1,128}`"
+    rf"|(?<![\w$#@])(?=[A-Za-z_#@][\w$#@]*\d){_WORD}"
+)
+_BEGINS = r"(?:\A|;)\s*"
+_OBJECTS = (
+    # Of a savepoint the name says nothing.
+    rf"(?P<savepoint>{_BEGINS}(?:SAVEPOINT|SAVE\s+TRAN(?:SACTION)?|(?:RELEASE"
+    r"|ROLLBACK(?:\s+(?:WORK|TRAN(?:SACTION)?))?(?:\s+TO)?)(?:\s+SAVEPOINT)?)\s+)"
+    rf"(?!(?:TO|WORK|TRAN|TRANSACTION|SAVEPOINT|AND|PREPARED)\b)(?:{_NAME})"
+    # What lives as long as a transaction or a connection: cursors, prepared statements, tables.
+    rf"|(?P<of>{_BEGINS}(?:DECLARE|OPEN|PREPARE|EXECUTE|DEALLOCATE(?:\s+PREPARE)?|(?:UN)?LISTEN"
+    r"|NOTIFY|(?:CREATE|DROP)\s+(?:(?:GLOBAL|LOCAL|OR\s+REPLACE)\s+)?TEMP(?:ORARY)?\s+\w+"
+    rf"(?:\s+IF\s+(?:NOT\s+)?EXISTS)?)\s+)(?P<object>{_NAME})"
+    rf"|(?P<last>{_BEGINS}(?:FETCH|MOVE|CLOSE)\b[^;]*\s)(?P<cursor>{_NAME})(?=\s*(?:;|\Z))"
+    rf"|(?P<other>{_WITH_DIGIT})"
+)
+# Few statements have one of these; T4 is an alias of Django's.
+_OF_OBJECTS = re.compile(
+    r"\A\s*(?:SAVE|RELEASE|ROLLBACK|DECLARE|OPEN|PREPARE|EXECUTE|DEALLOCATE|(?:UN)?LISTEN|NOTIFY"
+    r"|CREATE|DROP|FETCH|MOVE|CLOSE)",
+    re.IGNORECASE,
+)
+_SAVEPOINT = re.compile(r"\s*(?:SAVEPOINT|SAVE\s|RELEASE\s|ROLLBACK\s.*\?)", re.IGNORECASE)
+_DIGIT_OF_NAME = re.compile(r"\d(?:(?<=\w[A-Za-z_$]\d)|\d{8})")
+_NAMES = re.compile(_OBJECTS, re.IGNORECASE)
+_TEMPORARY = re.compile(r"(?:tmp|temp|temporary)\d*", re.IGNORECASE)
+_HEX = re.compile(r"(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{4,}", re.IGNORECASE)
+_WORD_AND_NUMBER = re.compile(r"[^\W\d]+(\d+)")
+# A text of one's own may stand for what was taken out.
+_OUT = "\0"
+_DOUBTFUL = re.compile(r"\\['\"]|#(?![>#=&-])[^\n'\"]*['\"]")
 _double_quotes_are_text = False
 
 
@@ -52,13 +88,116 @@ def double_quotes_are_text() -> None:
     global _double_quotes_are_text
     _double_quotes_are_text = True
     _shape.cache_clear()
+    _statement.cache_clear()
+
+
+def sql_statement(sql: str) -> str:
+    """The statement by which runs of it are counted together, its literals kept.
+
+    Comments are left out, of which a tracing library writes another into each statement, and
+    generated names are folded.
+    """
+    if len(sql) <= STATEMENT_LIMIT:
+        return _statement(sql)
+    # Of a bulk insert, megabytes are not kept for its counts.
+    if sql.endswith("*/"):
+        sql = sql[: sql.rfind("/*")].rstrip()
+    return f"{_statement(sql[:STATEMENT_LIMIT])} /* {len(sql)} */"
+
+
+@lru_cache(maxsize=1024)
+def _statement(sql: str) -> str:
+    if not ("/*" in sql or "--" in sql) and (_has_no_names(sql) or _fold(sql) == sql):
+        return sql  # nearly all
+    if _OUT in sql or _DOUBTFUL.search(sql):
+        return sql
+    literals: list[str] = []
+    names = not (_double_quotes_are_text or "`" in sql)
+
+    def without(found: re.Match[str]) -> str:
+        whole = found[0]
+        if found["comment"] is not None:
+            return " "
+        if found["name"] or found["ticks"] or (names and whole[0] == '"'):
+            return whole
+        literals.append(whole)
+        return _OUT
+
+    text = _fold(_WITH_BACKSLASH.sub(without, sql)).strip()
+    back = iter(literals)
+    return re.sub(_OUT, lambda _: next(back), text)
+
+
+def _has_no_names(sql: str) -> bool:
+    """True where nothing is generated, at a tenth of the price of ``_fold``."""
+    return (
+        "#" not in sql
+        and ";" not in sql
+        and not _DIGIT_OF_NAME.search(sql)
+        and not _OF_OBJECTS.match(sql)
+    )
+
+
+def _fold(text: str) -> str:
+    """The statement with ``?`` for what is generated of names: ``tmp_3f2a91bc`` is ``tmp_?``."""
+    return _NAMES.sub(_folded, text)
+
+
+def _folded(found: re.Match[str]) -> str:
+    if found["savepoint"] is not None:
+        return f"{found['savepoint']}?"
+    before = found["of"] or found["last"] or ""
+    name = (found["object"] or found["cursor"] or found["other"]).strip('"`[]')
+    parts = re.split(r"([\W_]+)", name)
+    at_least = 1 if before else _digits_of_temporary(name, parts)
+    shown = "".join(_folded_part(part, at_least) for part in parts)
+    return found[0] if shown == name else before + shown
+
+
+def _digits_of_temporary(name: str, parts: list[str]) -> int:
+    """So many digits make a part a generated one; 9 where nothing says that it is temporary.
+
+    Dates have 8; a number of a thread and a time stamp have more.
+    """
+    if name.startswith("#"):
+        return 1
+    kinds = [part.rstrip("0123456789").lower() for part in parts if _TEMPORARY.fullmatch(part)]
+    if not kinds:
+        return 9
+    return 1 if "tmp" in kinds else 3  # temp_1 may be a temperature
+
+
+def _folded_part(part: str, at_least: int) -> str:
+    digits = sum(map(str.isdigit, part))
+    if not digits:
+        return part
+    if len(part) >= 8 and (_HEX.fullmatch(part) or _changes(part) >= 4):  # utf8mb4 has 3
+        return "?"
+    if digits < at_least:
+        return part
+    if at_least < 9 and _HEX.fullmatch(part):
+        return "?"
+    number = _WORD_AND_NUMBER.fullmatch(part)
+    if number is not None:
+        return f"{part[: number.start(1)]}?"
+    return "?" if at_least < 9 or part.isdigit() else re.sub(r"\d{9,}", "?", part)
+
+
+def _changes(part: str) -> int:
+    """How often letters follow digits, or digits letters: a name that a person chose has few."""
+    return sum(one.isdigit() != other.isdigit() for one, other in pairwise(part))
+
+
+def is_of_savepoint(statement: str) -> bool:
+    """True for a statement that makes a savepoint, or ends one."""
+    return _SAVEPOINT.match(statement) is not None
 
 
 def sql_shape(sql: str) -> str:
-    """The statement with literals and lists as ``?``, without comments, 500 characters.
+    """The statement with literals, lists and generated names as ``?``, without comments.
 
-    It is what groups statements, and all of a statement that is ever shown: an application may
-    have written values into its SQL. Where it cannot be known what is text, all of the rest is.
+    Of 500 characters. It is all of a statement that is ever shown: an application may have written
+    values into its SQL. Where it cannot be known what is text, all of the rest is.
     """
     return _shape(sql[:STATEMENT_LIMIT])
 
@@ -67,7 +206,7 @@ def sql_shape(sql: str) -> str:
 def _shape(sql: str) -> str:
     # Cached, for an application has few statements; cut before, for some are megabytes long.
     # A comment of MySQL's may have an apostrophe; #> and its kin are operators of PostgreSQL.
-    doubtful = re.search(r"\\['\"]|#(?![>#=&-])[^\n'\"]*['\"]", sql)
+    doubtful = _DOUBTFUL.search(sql)
     shown, is_open = _without_literals(sql, _WITH_BACKSLASH)
     if doubtful is not None:
         other, other_open = _without_literals(sql, _STANDARD)
@@ -75,7 +214,7 @@ def _shape(sql: str) -> str:
             shown = _without_literals(sql[: doubtful.start()], _STANDARD)[0].rstrip("? ") + " ?"
         elif is_open:
             shown = other
-    return _LISTS.sub("(?)", " ".join(shown.split()))[:SQL_LIMIT]
+    return _LISTS.sub("(?)", " ".join(_fold(shown).split()))[:SQL_LIMIT]
 
 
 def _without_literals(sql: str, pattern: re.Pattern[str]) -> tuple[str, bool]:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
+import django
+import pytest
 from gunicorn.config import KNOWN_SETTINGS
 
 from slowhound.losses import find
@@ -50,6 +52,14 @@ class Row(NamedTuple):
     def word(self) -> str:
         """What stands in the source: the last part of the name."""
         return self.name.rpartition(":" if ":" in self.name else ".")[2]
+
+
+def skip_what_came_later(row: Row) -> None:
+    """Skips the test where the installed Python, or Django, is older than the name."""
+    for library, version in (("", sys.version_info), ("Django ", django.VERSION)):
+        since = re.match(rf"from {library}(\d+)\.(\d+) on", row.purpose)
+        if since is not None and version[:2] < tuple(map(int, since.groups())):
+            pytest.skip(f"it came {row.purpose.partition(':')[0]}")
 
 
 @cache

@@ -109,6 +109,17 @@ def calls():
     adds.apply((20, 22))
     slowhound.Context.set("after", 1)
 
+@app.task(name="rejects")
+def rejects(how):
+    from celery.exceptions import Ignore, Reject
+    slowhound.Context.set("how", how)
+    if how == "why":
+        try:
+            raise MemoryError("too large")
+        except MemoryError as exc:
+            raise Reject(exc, requeue=False)
+    raise Reject("not mine") if how == "said" else Ignore()
+
 app.task(name="waits")(waits)
 app.task(name="limited", time_limit=1)(waits)
 app.task(name="told", soft_time_limit=1)(waits)
@@ -336,6 +347,21 @@ def test_celerys_tasks_have_their_ends(prefork: Shop) -> None:
     check_ends(prefork)
     prefork.wait_line(task_name="again", resp_outcome="retry")
     assert "event_type=" not in prefork.process.stderr  # where Celery's own log is
+
+
+def test_task_that_celery_rejects_is_none_that_succeeded(prefork: Shop) -> None:
+    """Reject and Ignore have outcomes of their own, with the reason, and are no failure."""
+    why, said, ignored = (prefork.send("rejects", how) for how in ("why", "said", "not"))
+    event = prefork.wait_event(task_id=why)
+    assert (event["resp_outcome"], event["exc_type"]) == ("rejected", "MemoryError")
+    assert (event["exc_msg"], event["exc_handled"]) == ("too large", True)
+    assert event["exc_loc"].endswith(":rejects")
+    event = prefork.wait_event(task_id=said)
+    assert (event["resp_outcome"], event["exc_type"]) == ("rejected", "Reject")
+    assert (event["exc_msg"], event["exc_handled"]) == ("not mine", True)
+    event = prefork.wait_event(task_id=ignored)
+    assert (event["resp_outcome"], event["exc_type"]) == ("ignored", "Ignore")
+    assert len(prefork.events_of(ignored)) == 1
 
 
 def test_task_that_celery_calls_at_once_is_one_of_its_own(prefork: Shop) -> None:

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -220,7 +219,7 @@ def handlers_of_failures() -> Iterator[tuple[str, ast.ExceptHandler]]:
     """The except clauses of the source that ask a guard."""
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ExceptHandler) and ".failed(" in ast.unparse(node):
+            if isinstance(node, ast.ExceptHandler) and "uard.failed(" in ast.unparse(node):
                 yield f"{path.relative_to(SOURCE)}:{node.lineno}", node
 
 

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from slowhound.losses import look_up, missing
 from tests.harness import names
-from tests.harness.names import Row, imported, rows, trees
+from tests.harness.names import Row, imported, rows, skip_what_came_later, trees
 
 OTHERS = rows("Names of others")
 PYTHONS = rows("Names of Python's")
@@ -30,7 +28,7 @@ DOCUMENTED = {
     "django.http": "FileResponse Http404 HttpRequest HttpResponse StreamingHttpResponse",
     "django.http.response": "HttpResponseBase",
     "django.tasks": "signals",
-    "django.template": "Context Engine Node Template",
+    "django.template": "Context Engine Node",
     "django.urls": "include path reverse",
     "django.utils": "module_loading.import_string safestring.SafeString",
     "django.utils.html": "format_html format_html_join",
@@ -51,9 +49,13 @@ DOCUMENTED = {
 }
 # Texts that only look like names of a library's: keys, loggers, metrics, modules.
 NO_NAMES = {
+    "celery.app.trace",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.core.handlers.asgi",
+    "django.db.backends.utils",
     "django.tasks",
+    "django.tasks.base",
+    "django.template.backends.django.DjangoTemplates",
     "django.test.utils",
     "gevent.monkey",
     "gunicorn.access",
@@ -66,7 +68,7 @@ NO_NAMES = {
 # harness/names.py a word like any other.
 HARMLESS = {
     "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
-    "celery.py": "exc",
+    "celery.py": "exc reason",
     "cli/tail.py": "_time",
     "executors.py": "future py run self thread",
     "flames/reader.py": "lineno location threads",
@@ -80,10 +82,15 @@ HARMLESS = {
     "gunicorn/hooks.py": "django recorder split timeout",
     "gunicorn/logger.py": "logconfig_json timer total_seconds",
     "gunicorn/worker.py": "heartbeat log tell",
+    "instrument/callers.py": (
+        "background field field_name filename name rest_framework self serializers task"
+        " template_name to_internal_value to_representation core handlers middleware"
+    ),
     "instrument/db.py": "as_string",
-    "instrument/exception.py": "self template_name",
+    "instrument/exception.py": "exceptions self template_name",
     "instrument/http.py": "host url",
-    "instrument/template.py": "name",
+    "instrument/template.py": "name origin template_name",
+    "instrument/trace.py": "kind name",
     "losses.py": "errno fget",
     "ownership.py": "environ scope",
     "permission.py": "user",
@@ -166,10 +173,7 @@ def test_name_is_used_where_the_table_says(row: Row) -> None:
 @pytest.mark.parametrize("row", [*OTHERS, *PYTHONS], ids=lambda row: row.name)
 def test_name_exists(row: Row) -> None:
     """In the versions that are installed here."""
-    if row.purpose.startswith("from 3."):
-        since = int(row.purpose.partition("3.")[2].partition(" ")[0])
-        if sys.version_info < (3, since):
-            pytest.skip(f"it came with Python 3.{since}")
+    skip_what_came_later(row)
     names.find(row.name)  # imports what it is in
     assert look_up(row.name) is not None
 

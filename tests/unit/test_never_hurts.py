@@ -28,7 +28,7 @@ from slowhound.flames import demand, sampler
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampler import Sampler
 from slowhound.graphfiles import GraphWriter
-from slowhound.instrument import cache, db, exception, gc, http, request, template
+from slowhound.instrument import cache, callers, db, exception, gc, http, request, template
 from slowhound.instrument.saturation import Saturation
 from slowhound.record import Record
 from slowhound.recorder import Recorder
@@ -74,7 +74,7 @@ PARTS: list[tuple[Any, str]] = [
     (db, "describe"),
     (db, "details"),
     (db, "wrap_thread"),
-    (db, "calling_line"),
+    (callers, "place"),
     (cache, "_count"),
     (cache, "describe"),
     (cache, "_wrap"),

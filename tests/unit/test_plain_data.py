@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,11 +81,10 @@ def test_both_formats_take_any_value(make: Maker) -> None:
     """As the field of an event: one line each, that can be read back."""
     value = make()
     hostile.called.clear()
-    event = {"event_type": "request", "app_value": value}
+    event = {"event_type": "request", "app_value": plain(value)}
     assert json.loads(json_line(event))["event_type"] == "request"
     assert logfmt(event).startswith('event_type="request" app_value="')
     assert hostile.called == []
-    msgspec.json.encode(plain(value))
 
 
 @pytest.mark.parametrize("number", range(len(hostile.MAKERS)))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound import sqlshape
-from slowhound.sqlshape import sql_shape
+from slowhound.sqlshape import sql_shape, sql_statement
 
 SHAPES = [
     (r"SELECT E'a\'secret', 1", "SELECT ?, ?"),
@@ -49,6 +49,40 @@ SHAPES = [
         'SELECT "a"."x" AS "b" FROM "a" INNER JOIN "b" ON ("a"."id" = "b"."a_id") LIMIT ?',
     ),
 ]
+# What is generated of names, and what only has digits.
+NAMES = [
+    ('SAVEPOINT "s139733481671552_x1"', "SAVEPOINT ?"),
+    ("RELEASE SAVEPOINT `s139733481671552_x1`", "RELEASE SAVEPOINT ?"),
+    ('rollback to savepoint "s1_x2"', "rollback to savepoint ?"),
+    ("ROLLBACK WORK TO sa_savepoint_4; SELECT 1", "ROLLBACK WORK TO ?; SELECT ?"),
+    ("SAVE TRANSACTION [s139_x1]", "SAVE TRANSACTION ?"),
+    ("ROLLBACK TRANSACTION", "ROLLBACK TRANSACTION"),
+    ("ROLLBACK", "ROLLBACK"),
+    ("SELECT savepoint FROM release", "SELECT savepoint FROM release"),
+    (
+        'DECLARE "_django_curs_140_sync_3" CURSOR FOR SELECT a FROM t',
+        "DECLARE _django_curs_?_sync_? CURSOR FOR SELECT a FROM t",
+    ),
+    ("FETCH FORWARD 100 FROM c_12", "FETCH FORWARD ? FROM c_?"),
+    ("MOVE c2; CLOSE c2", "MOVE c?; CLOSE c?"),
+    ("PREPARE stmt_7 AS SELECT 1", "PREPARE stmt_? AS SELECT ?"),
+    ("EXECUTE get_user_7(1, 2)", "EXECUTE get_user_?(?)"),
+    ("DEALLOCATE PREPARE p3", "DEALLOCATE PREPARE p?"),
+    (
+        "CREATE TEMPORARY TABLE IF NOT EXISTS t9 (a int)",
+        "CREATE TEMPORARY TABLE IF NOT EXISTS t? (a int)",
+    ),
+    ("INSERT INTO tmp_3f2a (a) SELECT 1", "INSERT INTO tmp_? (a) SELECT ?"),
+    ('DROP TABLE "batch_0b8e2c1a4f"', "DROP TABLE batch_?"),
+    ("SELECT * FROM load_1701305999123 l", "SELECT * FROM load_? l"),
+    ("SELECT * FROM import_x7k2qz9w", "SELECT * FROM import_?"),
+    ("SELECT * FROM #t12", "SELECT * FROM #t?"),
+    # These are nobody's but the application's.
+    (
+        'SELECT utf8mb4, sha256, temp_1, T3."id" FROM "auth_user2" T3 JOIN events_20240101 e',
+        'SELECT utf8mb4, sha256, temp_1, T3."id" FROM "auth_user2" T3 JOIN events_20240101 e',
+    ),
+]
 
 
 @pytest.fixture
@@ -57,6 +91,7 @@ def _mysql() -> Iterator[None]:
     yield
     sqlshape._double_quotes_are_text = False
     sqlshape._shape.cache_clear()
+    sqlshape._statement.cache_clear()
 
 
 @pytest.mark.parametrize(("sql", "shape"), SHAPES)
@@ -65,6 +100,31 @@ def test_statement_has_a_shape_without_values(sql: str, shape: str) -> None:
     assert sql_shape(sql) == shape
     assert "secret" not in shape
     assert sql_shape(shape) == shape
+
+
+@pytest.mark.parametrize(("sql", "shape"), NAMES)
+def test_generated_names_fold(sql: str, shape: str) -> None:
+    """Generated names of savepoints, cursors, statements and temporary tables; no others."""
+    assert sql_shape(sql) == shape
+    assert sql_shape(shape) == shape
+    assert sql_shape(sql_statement(sql)) == shape
+
+
+def test_statement_keeps_its_literals() -> None:
+    """Runs of a statement are counted apart by those; comments and generated names are gone."""
+    sql = "/* a */ SELECT 'tmp_1 -- x', \"b\", 12 FROM tmp_1 -- c\n WHERE d = 'it''s /* d */'"
+    assert " ".join(sql_statement(sql).split()) == (
+        "SELECT 'tmp_1 -- x', \"b\", 12 FROM tmp_? WHERE d = 'it''s /* d */'"
+    )
+
+
+@pytest.mark.parametrize("comment", ["/* 1 */", "/*traceparent='00-2'*/"])
+def test_statement_of_megabytes_is_cut(comment: str) -> None:
+    """Without its comment, and its length tells it from others that begin alike."""
+    huge = "INSERT INTO t VALUES " + "('secret'), " * 700_000
+    found = sql_statement(f"{huge}{comment}")
+    assert found == sql_statement(huge.rstrip())
+    assert len(found) < 5_000
 
 
 @pytest.mark.parametrize(
@@ -97,6 +157,7 @@ def test_literal_is_gone_whatever_stands_in_it(parts: list[str]) -> None:
 @given(st.text(alphabet="ab'\"`\\$#-/*()%s ?1eEqQ[]\n,.;", max_size=60))
 def test_any_text_has_a_shape(sql: str) -> None:
     """Nothing fails, and the shape of a shape has no more in it than the shape."""
+    sql_statement(sql)
     assert len(sql_shape(sql_shape(sql))) <= 500
 
 

@@ -11,17 +11,23 @@ from typing import Any
 
 import pytest
 import sentry_sdk
+from asgiref.sync import markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
-from django.test import Client, override_settings
+from django.test import AsyncClient, Client, override_settings
 from django.urls import path
+from opentelemetry import context
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import SpanKind
 
 import slowhound
-from slowhound import guard
+from slowhound import guard, recorder
 from slowhound.asgi import wrap
 from slowhound.instrument import trace
 from slowhound.notes import read_note, stack_note, who_fields, who_note
-from slowhound.record import Record, TaskRecord
+from slowhound.record import Record, TaskRecord, current
 from slowhound.testing import capture_events
 from tests.harness.launch import ROOT
 
@@ -71,15 +77,40 @@ class Traced:
             return self.get_response(request)
 
 
+class Answers:
+    """A middleware that answers in front of the view, and calls somebody before."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        with tracer.start_as_current_span("asks", kind=SpanKind.CLIENT):
+            return HttpResponse("closed")
+
+
+class AnswersLater:
+    """The same in an event loop."""
+
+    sync_capable, async_capable = False, True
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> Any:
+        with tracer.start_as_current_span("asks", kind=SpanKind.CLIENT):
+            return HttpResponse("closed")
+
+
 def event_of(url: str = "/", **headers: str) -> dict[str, Any]:
     with capture_events() as events:
         Client(headers=headers).get(url)
     return events[-1]
 
 
-def hex_ids() -> tuple[str, str]:
-    context = seen[-1].get_span_context()
-    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
+def hex_ids(span: Any = None) -> tuple[str, str]:
+    ids = (span or seen[-1]).get_span_context()
+    return f"{ids.trace_id:032x}", f"{ids.span_id:016x}"
 
 
 def test_traceparent_is_in_the_event() -> None:
@@ -160,6 +191,103 @@ def test_request_to_nowhere_has_the_ids() -> None:
     assert (event["trace_id"], event["span_id"]) == hex_ids()
 
 
+THEIRS, ANSWERS = f"{__name__}.Traced", f"{__name__}.Answers"
+
+
+@pytest.mark.parametrize("header", [{}, {"traceparent": HEADER}], ids=["new", "continued"])
+@pytest.mark.parametrize(
+    "order", [[*OURS, THEIRS], [THEIRS, *OURS], [*OURS, THEIRS, THEIRS]], ids=" ".join
+)
+def test_request_that_a_middleware_answers_has_the_ids(
+    order: list[str], header: dict[str, str]
+) -> None:
+    """Its span exists, though no URL was resolved; what the middleware asks for is not it."""
+    seen.clear()
+    with override_settings(MIDDLEWARE=[*order, ANSWERS]):
+        event = event_of(**header)
+    assert event["resp_status"] == 200
+    assert (event["trace_id"], event["span_id"]) == hex_ids(seen[0])
+
+
+@pytest.mark.parametrize("last", ["Answers", "AnswersLater"])
+def test_the_same_in_an_event_loop(last: str) -> None:
+    """Django runs middleware there in threads, or as coroutines."""
+
+    async def get() -> None:
+        assert (await AsyncClient().get("/")).content == b"closed"
+
+    order = [*OURS, THEIRS, f"{__name__}.{last}"]
+    with override_settings(MIDDLEWARE=order), capture_events() as events:
+        asyncio.run(get())
+    assert (events[-1]["trace_id"], events[-1]["span_id"]) == hex_ids()
+
+
+@pytest.mark.parametrize("order", [[*OURS, THEIRS], [THEIRS, *OURS]], ids=" ".join)
+def test_span_that_is_not_recorded_has_ids_as_well(
+    order: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sampler has left it out; who is called further on has its ids."""
+    quiet = TracerProvider(sampler=ALWAYS_OFF).get_tracer("tests")
+    monkeypatch.setattr(f"{__name__}.tracer", quiet)
+    with override_settings(MIDDLEWARE=[*order, f"{__name__}.Closed"]):
+        event = event_of()
+    assert (event["trace_id"], event["span_id"]) == hex_ids()
+
+
+def test_opentelemetrys_own_middleware_is_seen() -> None:
+    """That of opentelemetry-instrumentation-django, which comes before all others."""
+    name = "opentelemetry.instrumentation.django"
+    django = pytest.importorskip(name, reason="OpenTelemetry's for Django is not installed")
+    provider, spans = TracerProvider(), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    with override_settings(MIDDLEWARE=[*OURS, ANSWERS]):
+        django.DjangoInstrumentor().instrument(
+            tracer_provider=provider, middleware_position=len(OURS)
+        )
+        try:
+            event = event_of(traceparent=HEADER)
+        finally:
+            django.DjangoInstrumentor().uninstrument()
+    (span,) = spans.get_finished_spans()
+    assert (event["trace_id"], event["span_id"]) == (TRACE, f"{span.context.span_id:016x}")
+
+
+def test_span_of_the_request_before_is_not_taken() -> None:
+    """A server may begin a request in the context of one that still runs."""
+    with override_settings(MIDDLEWARE=[*OURS, THEIRS]), capture_events() as events:
+        Client().get("/pipelined/")
+    answered, first = events
+    assert (first["trace_id"], first["span_id"]) == hex_ids()
+    assert "trace_id" not in answered
+
+
+def pipelined(_request: HttpRequest) -> HttpResponse:
+    """Another one is answered meanwhile, and not by what has sent this one."""
+    record = current()
+    assert record is not None
+    record.complete = True  # its response is sent
+    with override_settings(MIDDLEWARE=[*OURS, f"{__name__}.Closed"]):
+        Client().get("/")
+    return HttpResponse("ok")
+
+
+class Closed(Answers):
+    def __call__(self, request: HttpRequest) -> Any:
+        return HttpResponse("closed")
+
+
+urlpatterns.append(path("pipelined/", pipelined))
+
+
+def test_opentelemetry_has_its_own_function_again() -> None:
+    """After the recorder's end."""
+    event_of()
+    assert context.attach.__module__ == "opentelemetry.context"
+    ours = context.attach
+    recorder.stop()
+    assert context.attach is ours.__wrapped__  # type: ignore[attr-defined]
+
+
 def test_partial_failure_has_the_ids() -> None:
     """Each event of a request has them, not only its last one."""
     with capture_events() as events:
@@ -187,6 +315,8 @@ def test_sentrys_trace_is_the_last_resort() -> None:
         with sentry_sdk.isolation_scope():
             expected = (sentry_sdk.get_traceparent() or "").split("-")[0]
             assert event_of()["trace_id"] == expected
+            with override_settings(MIDDLEWARE=[*OURS, f"{__name__}.Closed"]):
+                assert event_of()["trace_id"] == expected
             assert event_of(traceparent=HEADER)["trace_id"] == TRACE
     finally:
         sentry_sdk.get_client().close(timeout=0)

@@ -6,11 +6,12 @@ test's patch of a class, behaves as it would without slowhound.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from inspect import iscoroutinefunction
-from types import FunctionType
+from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any
 
 from django.conf import settings
@@ -18,14 +19,25 @@ from django.utils.module_loading import import_string
 
 from slowhound.clocks import clock
 from slowhound.guard import guard
+from slowhound.instrument.cache_counts import (
+    METHODS,
+    NO_RESULT,
+    NOTHING,
+    OF_DEFAULT,
+    OF_KEYS,
+    Counts,
+    Keys,
+    argument,
+    counts_of,
+    is_iterator,
+)
 from slowhound.instrument.clock import own_time
 from slowhound.record import Record, current_record, unfinished
-from slowhound.static_lookup import MISSING, in_classes
+from slowhound.static_lookup import in_classes
 
-# Hits, misses, sets.
-Counts = tuple[int, int, int]
-NOTHING: Counts = (0, 0, 0)
-_NONE = object()  # it has not returned
+# Frames between a default that is called and the method which calls it.
+NEAR = 20
+OF_ARGUMENTS = OF_KEYS | OF_DEFAULT
 
 _guard = guard("cache instrumenter")
 # (class, name of the method) -> the class's own function, and ours.
@@ -96,49 +108,83 @@ def _observed(method: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def _begin(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
-    """The call, if it is one that counts: the outermost one, within a request."""
-    outermost = _outermost.get()
-    if outermost is not None:
-        outermost.inside.append(name)
-        return None
+    """The call, within a request, if it is one that is looked at.
+
+    The outermost one counts, and what those call in turn whose result says nothing.
+    """
+    around = _outermost.get()
+    if around is not None and not around.left and not around.calls_back(sys._getframe(2)):
+        if around.name not in OF_DEFAULT:
+            return None
+        return _Call(around.record, name, args, kwargs, part=True)
     record = unfinished(current_record.get())
-    return None if record is None else _Call(record, name, args, kwargs)
+    return None if record is None else _Call(record, name, args, kwargs, part=False)
 
 
 class _Call:
     """One call of a cache's method: between ``enter`` and ``leave``, which may be called again.
 
     No ``with``: what is raised from outside may come between its block and its end.
+
+    Args:
+        part: it belongs to the call within which it is made.
     """
 
     def __init__(
-        self, record: Record, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        record: Record,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        part: bool,
     ) -> None:
         self.record = record
         self.name = name
         self.args = args
         self.kwargs = kwargs
-        self.result: Any = _NONE
-        self.inside: list[str] = []  # the methods that this one has called
-        self.keys: _Counted | None = None
+        self.result: Any = NO_RESULT
+        self.parts: list[_Call] = []
+        self.keys: Keys | None = None
+        self.left = False
+        self._around = _outermost.get()
+        self._part = part
+        self._default: CodeType | None = None
         self._before = record.accounted
-        self._left = False
-        with _guard:
-            self._count_keys()
+        if name in OF_ARGUMENTS:
+            with _guard:
+                if name in OF_KEYS:
+                    self._count_keys()
+                else:
+                    self._default = _code_of(argument(self, "default", 1))
         self._start = clock.monotonic()
 
     def _count_keys(self) -> None:
         """Of keys that can be gone through once only, their number is known afterwards."""
-        if self.name not in ("get_many", "aget_many"):
+        keys = argument(self, "keys", 0)
+        if not is_iterator(keys):
             return
-        keys = self.args[0] if self.args else self.kwargs.get("keys", ())
-        if in_classes(type(keys), "__next__") is MISSING:
-            return
-        self.keys = _Counted(keys)
+        self.keys = Keys(keys, self._apart)
         if self.args:
             self.args = (self.keys, *self.args[1:])
         else:
             self.kwargs = {**self.kwargs, "keys": self.keys}
+
+    def _apart(self) -> Callable[[], object]:
+        """What the application does from now on is no part of this, until the result is called."""
+        inner = _outermost.get()
+        _outermost.set(self._around)
+        return partial(_outermost.set, inner)
+
+    def calls_back(self, frame: FrameType | None) -> bool:
+        """True for a call from within the default, which is the application's function."""
+        for _ in range(NEAR if self._default is not None else 0):
+            if frame is None:
+                break
+            if frame.f_code is self._default:
+                return True
+            frame = frame.f_back
+        return False
 
     def enter(self) -> None:
         """Calls that are made from now on are a part of this one."""
@@ -146,97 +192,47 @@ class _Call:
 
     def leave(self) -> None:
         """It has returned, or has not."""
-        _outermost.set(None)
-        if self._left:
+        _outermost.set(self._around)
+        if self.left:
             return
-        self._left = True
+        self.left = True
         with _guard:
+            if self._part and self._around is not None:
+                self._around.parts.append(self)
+                return
             took = clock.monotonic() - self._start
             record = self.record
             record.cache_time += own_time(record, took, self._before)
-            counts = NOTHING if self.result is _NONE else METHODS[self.name](self)
-            _count(record, counts)
+            _count(record, counts_of(self))
             record.note(self._start, took, "cache", self.name)
 
 
-class _Counted:
-    """An iterator that counts what it gives."""
-
-    def __init__(self, keys: Any) -> None:
-        self._keys = keys
-        self.count = 0
-
-    def __iter__(self) -> _Counted:
-        return self
-
-    def __next__(self) -> Any:
-        found = next(self._keys)
-        self.count += 1
-        return found
+def _code_of(function: Any) -> CodeType | None:
+    """What runs when this is called, if it is Python's."""
+    while type(function) in (partial, MethodType):
+        function = function.func if type(function) is partial else function.__func__
+    if type(function) is not FunctionType:
+        function = in_classes(type(function), "__call__")
+    return function.__code__ if type(function) is FunctionType else None
 
 
 def _count(record: Record, counts: Counts) -> None:
     cache = record.cache
     if cache is None:
-        cache = record.cache = {"cache_hits": 0, "cache_misses": 0, "cache_sets": 0}
+        cache = record.cache = NOTHING._asdict()
+    if counts is NOTHING:
+        return
     hits, misses, sets = counts
-    cache["cache_hits"] += hits
-    cache["cache_misses"] += misses
-    cache["cache_sets"] += sets
-
-
-def _argument(call: _Call, name: str, at: int, otherwise: Any = None) -> Any:
-    return call.args[at] if len(call.args) > at else call.kwargs.get(name, otherwise)
-
-
-def _get(call: _Call) -> Counts:
-    return (0, 1, 0) if call.result is _argument(call, "default", 1) else (1, 0, 0)
-
-
-def _get_many(call: _Call) -> Counts:
-    keys = _argument(call, "keys", 0, ())
-    found = len(call.result)
-    asked = call.keys.count if call.keys is not None else len(keys)
-    return found, max(asked - found, 0), 0
-
-
-def _get_or_set(call: _Call) -> Counts:
-    """What it did is told by the methods that it called; a backend's own way is not known."""
-    inside = [each.removeprefix("a") if each != "add" else each for each in call.inside]
-    if "add" in inside or "set" in inside:
-        return 0, 1, 1
-    return (1, 0, 0) if "get" in inside else NOTHING
-
-
-def _set(call: _Call) -> Counts:
-    return 0, 0, 1
-
-
-def _set_many(call: _Call) -> Counts:
-    return 0, 0, len(_argument(call, "data", 0, ()))
-
-
-def _neither(call: _Call) -> Counts:
-    return NOTHING
-
-
-# The outermost call counts: Django's base class builds ``get_many`` and ``incr`` on ``get``, other
-# backends do not; a subclass calls its parent's method. Those that wait in an event loop are of
-# these names with an "a" before.
-_SYNC: dict[str, Callable[[_Call], Counts]] = {
-    "get": _get,
-    "get_many": _get_many,
-    "get_or_set": _get_or_set,
-    "set": _set,
-    "set_many": _set_many,
-    "add": _set,
-    "delete": _neither,
-    "touch": _neither,
-    "incr": _neither,
-    "clear": _neither,
-    "delete_many": _neither,
-}
-METHODS = {**_SYNC, **{f"a{name}": counts for name, counts in _SYNC.items()}}
+    if hits and "cache_hits" in cache:
+        cache["cache_hits"] += hits
+    if misses and "cache_misses" in cache:
+        cache["cache_misses"] += misses
+    if sets and "cache_sets" in cache:
+        cache["cache_sets"] += sets
+    if None in counts:  # from now on these sums cannot be known
+        for name, number in counts._asdict().items():
+            if number is None:
+                cache.pop(name, None)
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """Database queries, through Django's own ``connection.execute_wrappers``.
 
 The wrapper sees each ``execute`` and ``executemany`` of every connection, whatever the cursor
-class, and runs in the thread of the query, so that the counts are the request's own.
+class, and runs in the thread of the query, so that the counts are the request's own. Of all
+wrappers it is the innermost: what another one keeps back, repeats or rewrites counts as what
+reaches the database.
 https://docs.djangoproject.com/en/stable/topics/db/instrumentation/
 """
 
@@ -9,17 +11,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import connections
 from django.db.backends.signals import connection_created
 
 from slowhound.clocks import clock
-from slowhound.frames import calling_line
 from slowhound.guard import guard
-from slowhound.losses import missing
+from slowhound.instrument import callers
+from slowhound.losses import caught, missing
+from slowhound.plain_data import as_text
 from slowhound.record import QueryStats, Record, current_record, unfinished
-from slowhound.sqlshape import STATEMENT_LIMIT, double_quotes_are_text, sql_shape
+from slowhound.sqlshape import double_quotes_are_text, is_of_savepoint, sql_shape, sql_statement
+from slowhound.static_lookup import MISSING, in_classes
 
 # From this many runs of one statement on, the request is called an N+1 suspect.
 N1_MIN = 5
@@ -30,11 +35,13 @@ OTHER = "(other statements)"
 
 _guard = guard("db instrumenter")
 WRAPPERS = "django.db.backends.base.base.BaseDatabaseWrapper:execute_wrappers"
+REFUSED = caught("django.db.transaction.TransactionManagementError")
 OPENED_BEFORE = "queries of connections that are opened before slowhound starts are not seen"
 
 
 def install() -> None:
     """Wraps the connections that are open in this thread, and each one opened from now on."""
+    callers.install()
     connection_created.connect(_on_connection, dispatch_uid="slowhound")
     wrap_thread()
 
@@ -79,7 +86,8 @@ def _wrap(connection: Any) -> None:
         double_quotes_are_text()
     wrappers = _wrappers(connection)
     if observe not in wrappers:
-        # First in the list is the outermost: the time of other wrappers counts as the database's.
+        # The outermost one, which gets all others with what they call: see _innermost. What is put
+        # last is put there for a while, and taken away by its place.
         wrappers.insert(0, observe)
 
 
@@ -90,28 +98,23 @@ def observe(
     record = current_record.get()
     if record is None or (record.done and (record := unfinished(record)) is None):
         return execute(sql, params, many, context)
+    if type(execute) is partial:  # there are other wrappers
+        return _innermost(execute)(sql, params, many, context)
     text, has_run, start = "", False, clock.monotonic()
     try:
-        text = _begins(record, sql, start)
+        text = _begin(record, sql, start)
         has_run = True
         return execute(sql, params, many, context)
+    except REFUSED:  # by Django, before the database
+        has_run = False
+        raise
     finally:
-        took = clock.monotonic() - start
-        try:
-            if record.slot is not None:
-                record.slot.query_ends()
-            if has_run:
-                _count(record, text, context["connection"].alias, start, took)
-        except Exception as exc:
-            if _guard.failed(exc):
-                raise
-        else:
-            if _guard.streak:
-                _guard.streak = 0
+        _end(record, text if has_run else None, context, start)
 
 
-def _begins(record: Record, sql: Any, start: float) -> str:
-    # The guards are written out: two with blocks cost 0.6 µs a query.
+# The guards are written out: two with blocks cost 0.6 µs a query.
+def _begin(record: Record, sql: Any, start: float) -> str:
+    text = ""
     try:
         text = sql if type(sql) is str else _text(sql)
         if record.slot is not None:
@@ -119,22 +122,46 @@ def _begins(record: Record, sql: Any, start: float) -> str:
     except Exception as exc:
         if _guard.failed(exc):
             raise
-        return ""
     return text
 
 
-def _count(record: Record, text: str, alias: str, start: float, took: float) -> None:
+def _end(record: Record, text: str | None, context: dict[str, Any], start: float) -> None:
+    took = clock.monotonic() - start
+    try:
+        if record.slot is not None:
+            record.slot.query_ends()
+        if text is not None:
+            _count(record, text, context, start, took)
+    except Exception as exc:
+        if _guard.failed(exc):
+            raise
+    else:
+        if _guard.streak:
+            _guard.streak = 0
+
+
+def _innermost(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """The same chain of wrappers, each bound to what it calls, with ``observe`` at its end."""
+    if type(execute) is not partial or not execute.args:
+        return partial(observe, execute)
+    *given, called = execute.args
+    return partial(execute.func, *given, _innermost(called), **execute.keywords)
+
+
+def _count(record: Record, text: str, context: dict[str, Any], start: float, took: float) -> None:
     # CPython looks for another thread to run at calls and loops, not inside a +=, so the counts
     # of a request that uses several threads are right as well.
     record.db_count += 1
     record.db_time += took
     record.accounted += took
-    if len(text) > STATEMENT_LIMIT:  # of a bulk insert, megabytes are not kept for its counts
-        text = f"{text[:STATEMENT_LIMIT]} /* {len(text)} */"
     queries = record.queries
     if queries is None:
         queries = record.queries = {}
+    alias = context["connection"].alias
     stats = queries.get((alias, text))
+    if stats is None:
+        text = sql_statement(text)
+        stats = queries.get((alias, text))
     if stats is None:
         if len(queries) >= STATEMENTS_LIMIT:
             stats = queries.setdefault((alias, OTHER), QueryStats())
@@ -144,16 +171,15 @@ def _count(record: Record, text: str, alias: str, start: float, took: float) -> 
     stats.time += took
     if stats.count == 2:
         # A stack is walked once for each statement that repeats, never for each query.
-        stats.line = calling_line(sys._getframe(2))
+        stats.line = callers.place(sys._getframe(3), context["cursor"], record)
     record.note(start, took, "sql", text)
 
 
 def _text(sql: Any) -> str:
     """The text of a statement that is not a str: psycopg's ``sql.SQL`` and its kin, or bytes."""
-    if isinstance(sql, bytes):
-        return sql.decode("utf-8", "replace")
-    as_string = getattr(sql, "as_string", None)
-    return str(as_string(None)) if as_string else str(sql)
+    if in_classes(type(sql), "as_string") is not MISSING:
+        return as_text(sql.as_string(None))
+    return as_text(sql)
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:
@@ -166,10 +192,14 @@ def describe(record: Record, event: dict[str, Any]) -> None:
     event["db_time"] = record.db_time
     event["db_dup_queries"] = sum(stats.count for _, stats in repeated)
     event["db_dup_time"] = sum([stats.time for _, stats in repeated], 0.0)
-    if repeated:
-        most = max((stats for _, stats in repeated), key=lambda stats: stats.count)
-        if most.count >= N1_MIN and most.line:
-            event["db_n1"] = most.line
+    suspects = [
+        (not is_of_savepoint(sql), stats.count, stats.line)
+        for (_, sql), stats in repeated
+        if stats.count >= N1_MIN and stats.line
+    ]
+    if suspects:
+        # The savepoints around statements are as many as those, and not what is to be mended.
+        event["db_n1"] = max(suspects, key=lambda suspect: suspect[:2])[2]
 
 
 def details(record: Record) -> dict[str, Any]:

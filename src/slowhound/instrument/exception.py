@@ -19,8 +19,11 @@ from slowhound.guard import guard
 from slowhound.losses import find, has_all, look_up, patch
 from slowhound.plain_data import exception_text
 from slowhound.record import Record, current
+from slowhound.static_lookup import name_of
 
 MESSAGE_LIMIT = 1000
+# A group with more is counted so far.
+LEAVES_LIMIT = 10_000
 TEXT_OF_UNPRINTABLE = "<exception text not available>"
 
 _guard = guard("exception instrumenter")
@@ -33,6 +36,10 @@ OF_TEMPLATES = (
 )
 # What stands there when we come, others may have patched it before; None: it is not ours.
 _process_exception: Callable[..., Any] | None = None
+# A class of the application's may have an attribute of this name.
+_members_of: Callable[[Any], tuple[BaseException, ...]] = vars(BaseExceptionGroup)[
+    "exceptions"
+].__get__
 
 
 def install() -> None:
@@ -67,23 +74,60 @@ def _on_unhandled(sender: Any = None, request: Any = None, **_: object) -> None:
     with _guard:
         record = current()
         exception = sys.exc_info()[1]
-        if record is not None and isinstance(exception, Exception):
+        if record is None or exception is None:
+            return
+        if issubclass(type(exception), Exception):
             record.exc = {**fields_of(exception), "exc_handled": False}
 
 
 def fields_of(exception: BaseException) -> dict[str, Any]:
-    """The ``exc_*`` fields of one exception."""
-    loc, cause = locate(from_traceback(exception.__traceback__))
+    """The ``exc_*`` fields of one exception; of a group, those of its first and its size."""
+    leaf, size = leaf_of(exception)
+    # One that was never raised, but put into a group, has no place of its own.
+    placed = exception if leaf.__traceback__ is None else leaf
+    loc, cause = locate(from_traceback(placed.__traceback__))
     fields: dict[str, Any] = {
-        "exc_type": type(exception).__name__,
-        "exc_msg": message(exception),
+        "exc_type": name_of(type(leaf)),
+        "exc_msg": message(leaf),
         "exc_loc": loc,
         "exc_cause_loc": cause,
     }
-    template = innermost_template(exception.__traceback__)
+    template = innermost_template(leaf.__traceback__) or innermost_template(exception.__traceback__)
     if template is not None:
         fields["exc_template"] = template
+    if size is not None:
+        fields["exc_group_size"] = size
     return fields
+
+
+def leaf_of(exception: BaseException) -> tuple[BaseException, int | None]:
+    """The first exception in a group and in the groups within it, and how many there are.
+
+    One that cancelled a task is not what went wrong, if there is another one. Of what is no group:
+    itself, and None.
+    """
+    if not _is_group(exception):
+        return exception, None
+    first: BaseException | None = None
+    found = exception
+    size, waiting = 0, [exception]
+    for _ in range(2 * LEAVES_LIMIT):
+        if not waiting or size >= LEAVES_LIMIT:
+            break
+        each = waiting.pop()
+        if _is_group(each):
+            waiting.extend(reversed(_members_of(each)))
+            continue
+        size += 1
+        if size == 1:
+            found = each
+        if first is None and issubclass(type(each), Exception):
+            first = each
+    return found if first is None else first, size
+
+
+def _is_group(exception: BaseException) -> bool:
+    return issubclass(type(exception), BaseExceptionGroup)
 
 
 def message(exception: BaseException) -> str:

@@ -1,59 +1,119 @@
-"""Template rendering: how many, and for how long without the queries inside."""
+"""Template rendering: how many, and for how long without the queries inside.
+
+Django's own templates are rendered by ``Template.render``, from Django 6.0 on their partials by
+``PartialTemplate.render``. Other backends (Jinja2) have templates of their own classes, which are
+known when the first one is loaded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
+from types import FunctionType
 from typing import Any
 
-from django.template import Template
+import django
+from django.conf import settings
+from django.utils.module_loading import import_string
 
 from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
-from slowhound.losses import find, look_up
+from slowhound.losses import find, look_up, patch
 from slowhound.plain_data import as_text
 from slowhound.record import Record, current_record, unfinished
+from slowhound.static_lookup import MISSING, attribute_or, dict_of, owner_of
 
 _guard = guard("template instrumenter")
 RENDER = "django.template.base.Template.render"
-# What stands there when we come: others may have patched it before.
-_render: Callable[[Template, Any], Any] = look_up(RENDER)
+PARTIAL = "django.template.base.PartialTemplate.render"
+DJANGOS = "django.template.backends.django.DjangoTemplates"
+# A method -> what stood there when we came, which others may have patched before, and ours.
+_patched: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
+_wrapped: dict[tuple[type, str], tuple[FunctionType, Callable[..., Any]]] = {}
+_made: set[Callable[..., Any]] = set()
 
 
 def install() -> None:
-    """Wraps ``Template.render``, the one door through which Django's templates are rendered."""
-    global _render
-    found = find(RENDER, "no template is seen")
-    if found is not None and found is not render:
-        _render = found
-        Template.render = render  # type: ignore[method-assign]
+    """Wraps the doors through which templates are rendered."""
+    _patch(RENDER, "no template is seen")
+    if django.VERSION >= (6, 0):
+        _patch(PARTIAL, "partials of templates are not seen")
+    for engine in settings.TEMPLATES:
+        with _guard:  # one whose library is missing fails for the application, later
+            if engine["BACKEND"] != DJANGOS:
+                backend = import_string(engine["BACKEND"])
+                for loads in ("get_template", "from_string"):
+                    _wrap(backend, loads, _sees_class)
 
 
 def uninstall() -> None:
-    """Puts the method back, unless somebody else has patched it since."""
-    if look_up(RENDER) is render:
-        Template.render = _render  # type: ignore[method-assign,assignment]
+    """Puts the methods back, unless somebody else has patched them since."""
+    while _patched:
+        name, (own, ours) = _patched.popitem()
+        if look_up(name) is ours:
+            patch(name, own)
+    while _wrapped:
+        (cls, method), (own, ours) = _wrapped.popitem()
+        if dict_of(cls).get(method) is ours:
+            setattr(cls, method, own)
 
 
-def render(self: Template, *args: Any, **kwargs: Any) -> Any:
+def _patch(name: str, so: str) -> None:
+    found = find(name, so)
+    if found is not None and found not in _made:
+        ours = _observed(found)
+        _patched[name] = found, ours
+        patch(name, ours)
+
+
+def _wrap(kind: type, name: str, how: Callable[[Callable[..., Any]], Any]) -> None:
+    """Wraps a method where it is defined."""
+    owner = owner_of(kind, name)
+    own = MISSING if owner is None else dict_of(owner)[name]
+    if owner is not None and type(own) is FunctionType and own not in _made:
+        ours = how(own)
+        _wrapped[owner, name] = own, ours
+        setattr(owner, name, ours)
+
+
+def _sees_class(load: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(load)
+    def get_template(*args: Any, **kwargs: Any) -> Any:
+        found = load(*args, **kwargs)
+        with _guard:
+            _wrap(type(found), "render", _observed)
+        return found
+
+    _made.add(get_template)
+    return get_template
+
+
+def _observed(method: Callable[..., Any]) -> Callable[..., Any]:
     """Renders; the outermost template of a request is timed, includes only pass through."""
-    record = unfinished(current_record.get())
-    if record is None or record.tmpl_depth:
-        return _render(self, *args, **kwargs)
-    before = record.accounted
-    start = clock.monotonic()
-    # One try, and its end twice: what is raised from outside may come between two of them.
-    try:
-        record.tmpl_depth = 1
-        result = _render(self, *args, **kwargs)
-        _leave(record, self, start, before)
-    except BaseException:
-        _leave(record, self, start, before)
-        raise
-    return result
+
+    @wraps(method)
+    def render(self: Any, *args: Any, **kwargs: Any) -> Any:
+        record = unfinished(current_record.get())
+        if record is None or record.tmpl_depth:
+            return method(self, *args, **kwargs)
+        before = record.accounted
+        start = clock.monotonic()
+        # One try, and its end twice: what is raised from outside may come between two of them.
+        try:
+            record.tmpl_depth = 1
+            result = method(self, *args, **kwargs)
+            _leave(record, self, start, before)
+        except BaseException:
+            _leave(record, self, start, before)
+            raise
+        return result
+
+    _made.add(render)
+    return render
 
 
-def _leave(record: Record, template: Template, start: float, before: float) -> None:
+def _leave(record: Record, template: Any, start: float, before: float) -> None:
     if not record.tmpl_depth:
         return
     record.tmpl_depth = 0
@@ -61,7 +121,18 @@ def _leave(record: Record, template: Template, start: float, before: float) -> N
         took = clock.monotonic() - start
         record.tmpl_count += 1
         record.tmpl_time += own_time(record, took, before)
-        record.note(start, took, "template", as_text(getattr(template, "name", None) or "-"))
+        record.note(start, took, "template", _name(template))
+
+
+def _name(template: Any) -> str:
+    """As it is loaded: ``page.html``, or ``page.html#part`` of a partial."""
+    name = attribute_or(template, "name")
+    whole = attribute_or(attribute_or(template, "origin"), "template_name")
+    if name is None:
+        name = whole
+    elif whole is not None and type(template).__name__ == "PartialTemplate":
+        name = f"{as_text(whole)}#{as_text(name)}"
+    return as_text(name or "-")
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:

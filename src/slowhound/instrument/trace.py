@@ -11,11 +11,14 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Callable
+from functools import wraps
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from slowhound.guard import guard
 from slowhound.instrument.imports import when_imported
-from slowhound.record import Ids, Record
+from slowhound.record import Ids, Record, current_record
 
 # Version ff and ids of zeros are not valid; only a version above 00 may have more after the flags.
 _PARENT = re.compile(
@@ -23,8 +26,15 @@ _PARENT = re.compile(
 )
 _LONGEST = 512  # characters of a header that is looked at
 
+_guard = guard("trace instrumenter")
 # What knows a current trace; empty until the application has imported such a library.
 readers: list[Callable[[Record], bool]] = []
+# OpenTelemetry's function that makes a span the current one: the library's own, and ours.
+_attach: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+# OpenTelemetry's current span; None until the application has imported it.
+_current_span: Callable[..., Any] | None = None
+# By the ids of spans the records that have taken them.
+_taken: weakref.WeakValueDictionary[int, Record] = weakref.WeakValueDictionary()
 
 
 def install() -> None:
@@ -36,22 +46,66 @@ def install() -> None:
 
 def uninstall() -> None:
     """Asks nobody any more."""
+    global _attach, _current_span
     readers.clear()
+    _current_span = None
+    if _attach is not None:
+        context: Any = import_module("opentelemetry.context")
+        if context.attach is _attach[1]:
+            context.attach = _attach[0]
+        _attach = None
 
 
 def _with_opentelemetry(module: ModuleType) -> None:
-    current_span: Callable[[], Any] = module.get_current_span
+    global _attach, _current_span
+    _current_span = module.get_current_span
+    readers.insert(0, _read)
+    context: Any = import_module("opentelemetry.context")
+    if _attach is None:
+        _attach = context.attach, _seeing(context.attach)
+        context.attach = _attach[1]
 
-    def read(record: Record) -> bool:
-        span = current_span()
-        context = span.get_span_context()
-        if not context.is_valid:
-            return False
-        record.trace = f"{context.trace_id:032x}", f"{context.span_id:016x}"
-        record.span = weakref.ref(span)
-        return True
 
-    readers.insert(0, read)
+def _read(record: Record) -> bool:
+    return _current_span is not None and _take(record, _current_span())
+
+
+def _seeing(attach: Callable[..., Any]) -> Callable[..., Any]:
+    """Where a middleware answers, no URL is resolved: its span is seen when it becomes current."""
+
+    @wraps(attach)
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        # Before it is attached: else what is raised here would cost its caller the token.
+        record = current_record.get()
+        if record is not None and not record.done and record.kind == "request":
+            with _guard:
+                _attached(record, args[0] if args else kwargs.get("context"))
+        return attach(*args, **kwargs)
+
+    return seen
+
+
+def _attached(record: Record, context: Any) -> None:
+    """The first span of a request is its own; what is begun within it, or by the view, is not."""
+    if _current_span is None or record.is_resolved:
+        return
+    before = record.span() if record.span is not None else None
+    if before is not None and before.is_recording():
+        return
+    span = _current_span(context)
+    calls_others = getattr(getattr(span, "kind", None), "name", None) in ("CLIENT", "PRODUCER")
+    if not (span.get_span_context().is_remote or (calls_others and record.trace is not None)):
+        _take(record, span)
+
+
+def _take(record: Record, span: Any) -> bool:
+    context = span.get_span_context()
+    if not context.is_valid:
+        return False
+    record.trace = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    record.span = weakref.ref(span)
+    _taken[context.span_id] = record
+    return True
 
 
 def _with_sentry(module: ModuleType) -> None:
@@ -67,11 +121,46 @@ def _with_sentry(module: ModuleType) -> None:
     readers.append(read)
 
 
+def begins(record: Record) -> None:
+    """Asks whether it begins within a span; a request asks again when its URL is resolved."""
+    if record.kind == "task":
+        see(record)
+    elif _take_around(record):
+        record.span = None  # until there is one of its own
+
+
 def see(record: Record) -> None:
     """Asks those who know; called in the request's own context, inside all middleware."""
     for read in readers:
         if read(record):
             return
+
+
+def ends(record: Record) -> None:
+    """Asks a last time, for a request that a middleware has answered."""
+    if record.trace is not None or record.is_resolved or current_record.get() is not record:
+        return
+    with _guard:
+        if not _take_around(record):
+            for read in readers:
+                if read is not _read and read(record):
+                    return
+
+
+def _take_around(record: Record) -> bool:
+    """Takes the current span, unless a server has left it in the context of the next request."""
+    if _current_span is None:
+        return False
+    span = _current_span()
+    context = span.get_span_context()
+    runs = bool(span.is_recording())
+    # A span that is not sampled never records; one that has ended does so no more.
+    if context.is_remote or not (runs or not context.trace_flags.sampled):
+        return False
+    taker = _taken.get(context.span_id)
+    if taker is not None and taker is not record.outer and not (runs and taker.done):
+        return False
+    return _take(record, span)
 
 
 def parse(header: str) -> Ids | None:

@@ -188,6 +188,6 @@ def _error(event: dict[str, Any]) -> dict[str, Any]:
         found["error.type"] = str(event["exc_type"])
     elif isinstance(status, int) and status >= 500:
         found["error.type"] = str(status)
-    elif event.get("resp_outcome") not in (None, "ok", "disconnect"):
+    elif event.get("resp_outcome") not in (None, "ok", "disconnect", "ignored"):
         found["error.type"] = str(event["resp_outcome"])
     return found

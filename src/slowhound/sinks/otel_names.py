@@ -29,7 +29,7 @@ _BY_TYPE = {
     "timeout": FATAL,  # its worker is gone
     "crash": FATAL,
 }
-_BY_OUTCOME = {"error": ERROR, "retry": WARN}
+_BY_OUTCOME = {"error": ERROR, "retry": WARN, "rejected": WARN}
 
 
 def severity(event: dict[str, Any]) -> int:

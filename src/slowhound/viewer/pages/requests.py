@@ -13,7 +13,10 @@ from slowhound.viewer.where import Where
 AT_ONCE = 50
 FARTHEST = 100_000
 KINDS = ("request", "task", "timeout", "crash")
-OUTCOMES = ("ok", "error", "disconnect", "cancelled", "timeout", "killed", "retry")
+OUTCOMES = (
+    *("ok", "error", "disconnect", "cancelled", "timeout", "killed"),
+    *("retry", "rejected", "ignored"),
+)
 COLUMNS = (
     "ts, event_type, req_id, req_method, req_path, task_kind, task_name, resp_view, resp_status,"
     " resp_outcome, resp_time, queue_time, db_queries, db_time, db_n1, cache_time, out_time,"

@@ -1,0 +1,195 @@
+"""What a call of a cache's method tells: hits, misses and sets, as far as they can be known.
+
+Backends do it in different ways: Django's base class builds ``get_many`` and ``incr`` on ``get``,
+others have a command for each; a subclass calls its parent's method. So the outermost call counts,
+and what it calls in turn is asked only where its own result says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol
+
+from slowhound.static_lookup import MISSING, in_classes
+
+
+class Counts(NamedTuple):
+    """Keys; None: it cannot be known."""
+
+    cache_hits: int | None = 0
+    cache_misses: int | None = 0
+    cache_sets: int | None = 0
+
+
+NOTHING = Counts()
+# The most frequent ones, made once.
+HIT, MISS, SET = Counts(1), Counts(0, 1), Counts(0, 0, 1)
+UNKNOWN = Counts(None, None, None)
+NO_RESULT = object()  # it has not returned
+# Methods that go through keys, which may come from a generator of the application's.
+OF_KEYS = frozenset(f"{prefix}{name}_many" for prefix in ("", "a") for name in ("get", "delete"))
+OF_DEFAULT = frozenset(("get_or_set", "aget_or_set"))
+WRITES = frozenset(("add", "aadd", "set", "aset", "set_many", "aset_many"))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()))
+_LENGTHS: tuple[tuple[type, Callable[[Any], int]], ...] = (
+    (dict, dict.__len__),
+    (set, set.__len__),
+    (frozenset, frozenset.__len__),
+)
+
+
+class Call(Protocol):
+    """A call as it is seen."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    result: Any
+    parts: list[Any]  # calls that it has made in turn; only of get_or_set
+    keys: Keys | None  # if they can be gone through once only
+
+
+class Keys:
+    """An iterator's keys, counted while the backend goes through them.
+
+    Args:
+        keys: the iterator.
+        apart: what the iterator does is the application's, and no part of the call: called before
+            each step, it returns what is to be called after it.
+    """
+
+    def __init__(self, keys: Any, apart: Callable[[], Callable[[], object]]) -> None:
+        self._keys = keys
+        self._apart = apart
+        self._seen: set[str] = set()
+        self._others = 0
+
+    def __iter__(self) -> Keys:
+        return self
+
+    def __next__(self) -> Any:
+        back = self._apart()
+        try:
+            found = next(self._keys)
+        finally:
+            back()
+        if type(found) is str:
+            self._seen.add(found)
+        else:
+            self._others += 1
+        return found
+
+    @property
+    def count(self) -> int:
+        """How many different ones there were."""
+        return len(self._seen) + self._others
+
+
+def is_iterator(keys: Any) -> bool:
+    """True for what can be gone through once only, so that its length is never known."""
+    return in_classes(type(keys), "__next__") is not MISSING
+
+
+def argument(call: Call, name: str, at: int, otherwise: Any = None) -> Any:
+    """What the call was given."""
+    return call.args[at] if len(call.args) > at else call.kwargs.get(name, otherwise)
+
+
+def counts_of(call: Call) -> Counts:
+    """What the call has done."""
+    if call.name in OF_DEFAULT:
+        return _get_or_set(call)
+    return NOTHING if call.result is NO_RESULT else METHODS[call.name](call)
+
+
+def _number(things: Any) -> int | None:
+    """How many different ones there are; None for what only the application's code could tell."""
+    kind = type(things)
+    if kind is dict:
+        return len(things)
+    for known, length in _LENGTHS if kind is not list else ():
+        if issubclass(kind, known):
+            return length(things)
+    parts: Iterable[Any]
+    if issubclass(kind, list):
+        parts = list.__iter__(things)
+    elif issubclass(kind, tuple):
+        parts = tuple.__iter__(things)
+    elif kind is str or kind in _VIEWS:
+        parts = things
+    else:
+        return None
+    found = list(parts)
+    return len(set(found)) if all(type(each) is str for each in found) else len(found)
+
+
+def _get(call: Call) -> Counts:
+    return MISS if call.result is argument(call, "default", 1) else HIT
+
+
+def _get_many(call: Call) -> Counts:
+    asked = _number(argument(call, "keys", 0, ())) if call.keys is None else call.keys.count
+    if not issubclass(type(call.result), dict):
+        return Counts(None, None)
+    found = dict.__len__(call.result)
+    return Counts(found, None if asked is None else max(asked - found, 0))
+
+
+def _has_key(call: Call) -> Counts:
+    if type(call.result) is not bool:
+        return Counts(None, None)
+    return HIT if call.result else MISS
+
+
+def _get_or_set(call: Call) -> Counts:
+    """One key, which was there or not: the methods that it has called tell, if there were any."""
+    found = [(part.name, counts_of(part)) for part in call.parts]
+    sets = int(any(each.cache_sets for _, each in found))
+    missed = False
+    for name, each in found:
+        if each.cache_hits:  # in one of several caches, it may be
+            return Counts(1, 0, sets)
+        missed = missed or bool(each.cache_misses or each.cache_sets)
+        if missed and name in WRITES:
+            break  # what it reads now is what somebody has just written
+    if missed:
+        return Counts(0, 1, sets)
+    return NOTHING if call.result is NO_RESULT else UNKNOWN
+
+
+def _set(call: Call) -> Counts:
+    return SET
+
+
+def _add(call: Call) -> Counts:
+    return NOTHING if call.result is False else SET
+
+
+def _set_many(call: Call) -> Counts:
+    number = _number(argument(call, "data", 0, ()))
+    if number is None:
+        return Counts(0, 0, None)
+    failed = list.__len__(call.result) if issubclass(type(call.result), list) else 0
+    return Counts(0, 0, max(number - failed, 0))
+
+
+def _neither(call: Call) -> Counts:
+    return NOTHING
+
+
+# Those that wait in an event loop are of these names with an "a" before.
+_SYNC: dict[str, Callable[[Any], Counts]] = {
+    "get": _get,
+    "get_many": _get_many,
+    "get_or_set": _get_or_set,
+    "has_key": _has_key,
+    "set": _set,
+    "set_many": _set_many,
+    "add": _add,
+    "delete": _neither,
+    "touch": _neither,
+    "incr": _neither,
+    "clear": _neither,
+    "delete_many": _neither,
+}
+METHODS = {**_SYNC, **{f"a{name}": counts for name, counts in _SYNC.items()}}

@@ -1,0 +1,192 @@
+"""Who has run a query: a line of the application, or what of it a library works for.
+
+Only what is within the view counts, or within the task: middleware is around every query. Where
+library code runs one for the application, a line of a template, a serializer's field or the view
+itself is named.
+"""
+
+from __future__ import annotations
+
+import os
+from threading import get_ident
+from types import CoroutineType, FrameType, FunctionType
+from typing import Any
+
+from django.template import Node
+
+from slowhound import tasks
+from slowhound.frames import Frame, is_app
+from slowhound.losses import find
+from slowhound.plain_data import as_text
+from slowhound.record import Record
+from slowhound.static_lookup import (
+    attribute_or,
+    dict_of,
+    function_variables,
+    in_classes,
+    name_of,
+    own,
+)
+
+# What calls the view, its response's template and the parts of its body: modules, or folders.
+_AROUND_VIEWS = ("django.core.handlers.", "slowhound.middleware")
+# What a task is called from; of management commands and decorated functions slowhound itself.
+_AROUND_TASKS = ("slowhound.background", "celery.app.trace", "django.tasks.base")
+# Where the cursor of a connection calls the wrappers of queries, which are no callers.
+CURSORS = "django.db.backends.utils"
+_SERIALIZERS = "rest_framework.serializers"
+_OF_FIELDS = ("to_representation", "to_internal_value")
+SYNC_AND_ASYNC = "asgiref.sync"
+WAITS = "asgiref.sync.AsyncToSync:awaitable"
+
+
+def install() -> None:
+    """Says what asgiref lacks of what is asked for here."""
+    find(WAITS, "db_n1 may name a line around the view, under ASGI")
+
+
+def place(frame: FrameType | None, cursor: object, record: Record) -> str | None:
+    """The place nearest to the query that says something to who has written the application.
+
+    Args:
+        frame: the innermost one, of a wrapper of queries.
+        cursor: Django's, which runs the query; its own methods are no callers.
+        record: what the query counts to.
+    """
+    frame = _caller_of_cursor(frame)
+    around = _AROUND_TASKS if record.kind == "task" else _AROUND_VIEWS
+    while frame is not None and not _module(frame).startswith(around):
+        waits = _what_waits(frame)
+        found = _line(frame, cursor) or _template(frame) or _field(frame)
+        found = found or _in_coroutines(waits, around)
+        if found is not None:
+            return found
+        if waits is not None and _is_rest_of_handler(frame):
+            break
+        frame = frame.f_back
+    task = record.task() if record.task is not None else None
+    return _in_coroutines(task, around) or _whole(record)
+
+
+def _caller_of_cursor(innermost: FrameType | None) -> FrameType | None:
+    frame = innermost
+    while frame is not None and _module(frame) != CURSORS:
+        frame = frame.f_back
+    if frame is None:  # a cursor of another kind
+        return innermost
+    while frame is not None and _module(frame) == CURSORS:
+        frame = frame.f_back
+    return frame
+
+
+def _module(frame: FrameType) -> str:
+    return _name(frame.f_globals)
+
+
+def _name(module: dict[str, Any]) -> str:
+    name = dict.get(module, "__name__")
+    return name if type(name) is str else ""
+
+
+def _what_waits(frame: FrameType) -> CoroutineType[Any, Any, Any] | None:
+    """Where this is a call of ``async_to_sync``, the coroutine that it runs.
+
+    The thread runs sync code for that meanwhile, and the frames of both are on its stack.
+    """
+    if frame.f_code.co_name != "__call__" or _module(frame) != SYNC_AND_ASYNC:
+        return None
+    found = function_variables(frame).get("awaitable")
+    return found if type(found) is CoroutineType else None
+
+
+def _is_rest_of_handler(frame: FrameType) -> bool:
+    """True where a sync middleware calls what is in it, under ASGI."""
+    called = own(function_variables(frame).get("self")).get("awaitable")
+    return type(called) is FunctionType and _name(called.__globals__).startswith(_AROUND_VIEWS)
+
+
+def _line(frame: FrameType, cursor: object) -> str | None:
+    code = frame.f_code
+    template = dict.get(frame.f_globals, "__jinja_template__")
+    if template is not None:
+        return _jinja_line(template, frame.f_lineno or 0)
+    if not is_app(code.co_filename):
+        return None
+    if code.co_argcount and function_variables(frame).get(code.co_varnames[0]) is cursor:
+        return None  # of a cursor that the application has made its own
+    # A comprehension is a frame of its own up to Python 3.11; its function is meant.
+    names = [part for part in code.co_qualname.split(".") if not part.startswith("<")]
+    function = names[-1] if names else code.co_name
+    return str(Frame(code.co_filename, frame.f_lineno or 0, function))
+
+
+def _template(frame: FrameType) -> str | None:
+    """``name:line`` of the node that is being rendered, in a template of the application's."""
+    render = in_classes(Node, "render_annotated")
+    if type(render) is not FunctionType or frame.f_code is not render.__code__:
+        return None
+    node = function_variables(frame).get("self")
+    origin = attribute_or(node, "origin")
+    name = _text(origin, "template_name")
+    line = attribute_or(attribute_or(node, "token"), "lineno")
+    if name is None or type(line) is not int or _is_librarys(_text(origin, "name")):
+        return None
+    return f"{name}:{line}"
+
+
+def _text(thing: Any, name: str) -> str | None:
+    """An attribute that is a text, also a safe one of Django's."""
+    found = attribute_or(thing, name)
+    return as_text(found) if issubclass(type(found), str) else None
+
+
+def _is_librarys(file: str | None) -> bool:
+    """A template need not be a file; then it is the application's."""
+    return file is not None and os.path.isabs(file) and not is_app(file)
+
+
+def _jinja_line(template: Any, line: int) -> str | None:
+    """The same of Jinja2's, whose code is Python that has lines of its own."""
+    name = _text(template, "name")
+    if name is None or _is_librarys(_text(template, "filename")):
+        return None
+    shown = template.get_corresponding_lineno(line)
+    return f"{name}:{shown}" if type(shown) is int else name
+
+
+def _field(frame: FrameType) -> str | None:
+    """``module.Class.field`` of the serializer of Django REST framework's that is at work."""
+    if frame.f_code.co_name not in _OF_FIELDS or _module(frame) != _SERIALIZERS:
+        return None
+    variables = function_variables(frame)
+    field = _text(variables.get("field"), "field_name")
+    if field is None:
+        return None  # of several
+    kind = type(variables.get("self"))
+    module = dict_of(kind).get("__module__")
+    return f"{module}.{name_of(kind)}.{field}" if type(module) is str else None
+
+
+def _in_coroutines(outermost: Any, around: tuple[str, ...]) -> str | None:
+    """The innermost line of the application in a task, or in a coroutine, and what it awaits."""
+    if outermost is None:
+        return None
+    stack, _, _ = tasks.stack(outermost, get_ident())
+    files = [os.sep + module.replace(".", os.sep) for module in around]
+    for frame in reversed(stack):
+        if any(file in frame.filename for file in files):
+            return None
+        if frame.in_app:
+            return str(frame)
+    return None
+
+
+def _whole(record: Record) -> str | None:
+    """The view, or the task."""
+    if record.kind == "task":
+        return record.path
+    names = record.names()
+    if not names:
+        return None
+    view, _, _, function = names
+    return view if function is None or function == view else f"{view} ({function})"

@@ -1,0 +1,404 @@
+"""Cache calls: each key is counted once, as a hit or a miss, whatever the backend does for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.cache import cache
+from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.management import call_command
+from django.db import connections
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client
+from django.test.utils import override_settings
+from django.urls import path
+
+from slowhound import recorder
+from slowhound.testing import capture_events
+
+work: Callable[[], Any] = dict
+LOCAL = "django.core.cache.backends.locmem.LocMemCache"
+
+
+def index(request: HttpRequest) -> HttpResponse:
+    work()
+    return HttpResponse("ok")
+
+
+async def later(request: HttpRequest) -> HttpResponse:
+    await work()
+    return HttpResponse("ok")
+
+
+urlpatterns = [path("", index), path("later/", later)]
+
+
+class Own(BaseCache):
+    """A backend that does all in its own way: nothing that it calls tells what it has done."""
+
+    kept: dict[str, Any]
+
+    def __init__(self, name: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+        self.kept = {}
+
+    def get(self, key: str, default: Any = None, version: int | None = None) -> Any:
+        return self.kept.get(key, default)
+
+    def set(self, key: str, value: Any, *args: Any, **kwargs: Any) -> None:
+        self.kept[key] = value
+
+    def get_or_set(self, key: str, default: Any, *args: Any, **kwargs: Any) -> Any:
+        if key not in self.kept:
+            self.kept[key] = default() if callable(default) else default
+        return self.kept[key]
+
+    async def aget_or_set(self, key: str, default: Any, *args: Any, **kwargs: Any) -> Any:
+        return Own.get_or_set.__wrapped__(self, key, default)  # type: ignore[attr-defined]
+
+    def clear(self) -> None:
+        self.kept.clear()
+
+
+class Tiers(LocMemCache):
+    """A backend before another one."""
+
+    def __init__(self, name: str, params: dict[str, Any]) -> None:
+        super().__init__(name, params)
+        self.behind = LocMemCache("behind", {})
+
+    def get_or_set(self, key: str, default: Any, *args: Any, **kwargs: Any) -> Any:
+        for tier in (self, self.behind):
+            found = tier.get(key, self._missing_key)  # type: ignore[attr-defined]
+            if found is not self._missing_key:  # type: ignore[attr-defined]
+                self.set(key, found)
+                return found
+        return super().get_or_set(key, default, *args, **kwargs)
+
+    def clear(self) -> None:
+        super().clear()
+        self.behind.clear()
+
+
+class AddsFirst(LocMemCache):
+    """One that looks only where it could not write."""
+
+    def get_or_set(self, key: str, default: Any, *args: Any, **kwargs: Any) -> Any:
+        return default if self.add(key, default) else self.get(key)
+
+
+BACKENDS: dict[str, dict[str, Any]] = {
+    "memory": {"BACKEND": LOCAL, "LOCATION": "counted"},
+    "database": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "cache_table",
+    },
+    "files": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache"},
+    "tiers": {"BACKEND": f"{__name__}.Tiers"},
+}
+
+
+def use(**backend: Any) -> override_settings:
+    return override_settings(CACHES={"default": backend}, ROOT_URLCONF=__name__)
+
+
+class Router:
+    """All that asks for a database gets the one of the test."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "cached"
+
+    db_for_write = db_for_read
+
+    def allow_migrate(self, *args: Any, **hints: Any) -> bool:
+        return True
+
+
+@contextmanager
+def database(file: Path) -> Iterator[None]:
+    """A file, which all threads see."""
+    own = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(file)}
+    made = connections.configure_settings({"default": {}, "cached": own})
+    connections.settings["cached"] = made["cached"]
+    with override_settings(DATABASE_ROUTERS=[f"{__name__}.Router"]):
+        call_command("createcachetable", database="cached", verbosity=0)
+        yield
+    forget()
+    asyncio.run(sync_to_async(forget)())
+
+
+def forget() -> None:
+    connections["cached"].close()
+    del connections["cached"]
+
+
+@pytest.fixture(params=BACKENDS)
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The default cache is one of these."""
+    name: str = request.param
+    backend = BACKENDS[name]
+    if name == "files":
+        backend = {**backend, "LOCATION": str(tmp_path / "cache")}
+    needs = database(tmp_path / "cache.sqlite3") if name == "database" else nullcontext()
+    with use(**backend), needs:
+        cache.clear()
+        yield name
+
+
+def event_of(does: Callable[[], Any], address: str = "/") -> dict[str, Any]:
+    global work
+    work = does
+    recorder.stop()  # the next one wraps the backends that are set now
+    with capture_events() as events:
+        if address == "/":
+            assert Client().get(address).status_code == 200
+        else:
+            asyncio.run(_get(address))
+    return events[-1]
+
+
+async def _get(address: str) -> None:
+    assert (await AsyncClient().get(address)).status_code == 200
+
+
+def counts(event: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
+    return event.get("cache_hits"), event.get("cache_misses"), event.get("cache_sets")
+
+
+def counted(does: Callable[[], Any]) -> tuple[int | None, int | None, int | None]:
+    return counts(event_of(does))
+
+
+def counted_later(does: Callable[[], Any]) -> tuple[int | None, int | None, int | None]:
+    return counts(event_of(does, "/later/"))
+
+
+KEYS: dict[str, Callable[[], Any]] = {
+    "generator": lambda: (key for key in ("a", "b", "c")),
+    "iterator": lambda: iter(["a", "b", "c"]),
+    "map": lambda: map(str, ["a", "b", "c"]),
+    "list": lambda: ["a", "b", "c"],
+    "twice the same": lambda: iter(["a", "b", "c", "c", "a"]),
+    "twice in a list": lambda: ["a", "b", "c", "c", "a"],
+    "tuple": lambda: ("a", "b", "c"),
+    "set": lambda: {"a", "b", "c"},
+    "keys of a dict": {"a": 1, "b": 1, "c": 1}.keys,
+    "values of a dict": {1: "a", 2: "b", 3: "c"}.values,
+    "dict": lambda: OrderedDict(a=1, b=1, c=1),
+    "text": lambda: "abc",
+}
+
+
+@pytest.mark.parametrize("keys", KEYS)
+def test_keys_that_are_missing_are_counted(kind: str, keys: str) -> None:
+    """get_many counts its misses, whatever the keys are: also a generator's."""
+    cache.set("a", 1)
+    assert counted(lambda: cache.get_many(KEYS[keys]())) == (1, 2, 0)
+    assert counted(lambda: cache.get_many(keys=KEYS[keys]())) == (1, 2, 0)
+    assert counted_later(lambda: cache.aget_many(KEYS[keys]())) == (1, 2, 0)
+
+
+def test_backend_gets_all_keys(kind: str) -> None:
+    """What is counted on its way is not lost."""
+    found: list[Any] = []
+    cache.set_many({"a": 1, "b": 2})
+    event_of(lambda: found.append(cache.get_many(key for key in "abc")))
+    event_of(lambda: found.append(cache.get_many(key for key in ())))
+    event_of(lambda: cache.delete_many(key for key in "ab"))
+    assert found == [{"a": 1, "b": 2}, {}]
+    assert cache.get("a") is None
+
+
+def test_length_of_others_is_not_asked_for(kind: str) -> None:
+    """Keys of a class of the application's: their number is left out, for it cannot be known."""
+
+    class Lazy:
+        def __iter__(self) -> Iterator[str]:
+            return iter("abc")
+
+        def __len__(self) -> int:
+            raise AssertionError("asked")
+
+        def __bool__(self) -> bool:
+            return True
+
+    cache.set("a", 1)
+
+    def does() -> None:
+        cache.get("missing")
+        cache.get_many(Lazy())  # type: ignore[arg-type]
+        cache.get("missing")
+
+    assert counted(does) == (1, None, 0)
+
+
+def test_cache_calls_of_a_generator_are_its_own(kind: str) -> None:
+    """What the application does between two keys counts as it does elsewhere."""
+
+    def keys() -> Iterator[str]:
+        cache.get("missing")
+        yield "a"
+        cache.set("a", 1)
+        yield "b"
+
+    hits, misses, sets = counted(lambda: cache.get_many(keys()))
+    # Some backends ask for each key at once, others for all of them in the end.
+    assert (hits, misses, sets) in ((0, 3, 1), (1, 2, 1))
+
+
+def test_get_or_set_counts_one_key(kind: str) -> None:
+    """One miss, or one hit, never two."""
+    assert counted(lambda: cache.get_or_set("a", 1)) == (0, 1, 1)
+    assert counted(lambda: cache.get_or_set("a", 1)) == (1, 0, 0 if kind != "tiers" else 1)
+    assert counted(lambda: cache.get_or_set("n", None)) == (0, 1, 1)
+    assert counted(lambda: cache.get_or_set(key="b", default=lambda: [1])) == (0, 1, 1)
+
+
+def test_get_or_set_counts_one_key_in_an_event_loop(kind: str) -> None:
+    """The same of those that wait."""
+    assert counted_later(lambda: cache.aget_or_set("a", 1)) == (0, 1, 1)
+    # From Django 6.1 on it calls the sync method of a backend that has one of its own.
+    assert counted_later(lambda: cache.aget_or_set("a", 1))[:2] == (1, 0)
+    assert counted_later(lambda: cache.aget_or_set("b", lambda: [1])) == (0, 1, 1)
+
+
+def test_calls_of_the_default_are_its_own(kind: str) -> None:
+    """The application's function may use the cache, too."""
+
+    class Default:
+        def __call__(self) -> int:
+            return self.method()
+
+        def method(self) -> int:
+            cache.get("other")
+            return helper()
+
+    def helper() -> int:
+        cache.set("third", 1)
+        return cache.get_or_set("fourth", lambda: 4)
+
+    ways = (helper, partial(helper), Default(), Default().method)
+    for looks, way in enumerate(ways):
+        cache.clear()
+        assert counted(lambda way=way: cache.get_or_set("a", way)) == (0, 2 + looks // 2, 3)
+        if kind == "database":
+            continue  # its sync methods refuse to be called in an event loop
+        cache.clear()
+        assert counted_later(lambda way=way: cache.aget_or_set("a", way)) == (0, 2 + looks // 2, 3)
+
+
+def test_default_that_fails_was_a_miss(kind: str) -> None:
+    """The key was looked for, and not found; the exception is the application's."""
+
+    def fails() -> None:
+        raise LookupError
+
+    def does() -> None:
+        with pytest.raises(LookupError):
+            cache.get_or_set("a", fails)
+        cache.get("a")
+
+    assert counted(does) == (0, 2, 0)
+
+
+def test_other_one_may_have_written_meanwhile(kind: str) -> None:
+    """It was a miss, and what is there is not what was to be set."""
+
+    def race() -> int:
+        cache.set("a", 1)
+        return 2
+
+    assert counted(lambda: cache.get_or_set("a", race)) == (0, 1, 1)
+
+
+def test_second_of_two_caches_has_it() -> None:
+    """That is one hit."""
+    with use(BACKEND=f"{__name__}.Tiers"):
+        cache.clear()
+        cache.behind.set("a", 1)  # type: ignore[attr-defined]
+        assert counted(lambda: cache.get_or_set("a", 2)) == (1, 0, 1)
+
+
+def test_backend_that_adds_first() -> None:
+    """What it could add was missing, what it could not was there."""
+    with use(BACKEND=f"{__name__}.AddsFirst"):
+        cache.clear()
+        assert counted(lambda: cache.get_or_set("a", 1)) == (0, 1, 1)
+        assert counted(lambda: cache.get_or_set("a", 2)) == (1, 0, 0)
+
+
+def test_what_a_backend_does_in_its_own_way_is_left_out() -> None:
+    """Whether the key was there cannot be known, so that the sums cannot either."""
+    with use(BACKEND=f"{__name__}.Own"):
+        for add in (0, 1):
+            assert counted(lambda add=add: cache.get_or_set("a", add)) == (None, None, None)
+        assert counted(lambda: cache.get("a")) == (1, 0, 0)
+        assert counted(lambda: [cache.get("a"), cache.get_or_set("a", 1)]) == (None, None, None)
+        event = event_of(lambda: cache.aget_or_set("a", 1), "/later/")
+        assert counts(event) == (None, None, None)
+        assert event["cache_time"] >= 0
+
+
+def test_key_is_there_or_not(kind: str) -> None:
+    """``in`` and has_key count the same with each backend."""
+    cache.set("a", 1)
+    assert counted(lambda: ["a" in cache, "b" in cache, cache.has_key("c")]) == (1, 2, 0)
+    assert counted_later(lambda: cache.ahas_key("a")) == (1, 0, 0)
+
+
+def test_what_could_not_be_added_is_not_set(kind: str) -> None:
+    """The key was there."""
+    cache.set("a", 1)
+    assert counted(lambda: [cache.add("a", 2), cache.add("b", 2)]) == (0, 0, 1)
+
+
+def test_keys_that_are_set_at_once_are_counted(kind: str) -> None:
+    """Each of them."""
+    assert counted(lambda: cache.set_many({"a": 1, "b": 2})) == (0, 0, 2)
+    assert counted_later(lambda: cache.aset_many(OrderedDict(a=1, b=2))) == (0, 0, 2)
+
+
+def test_two_calls_at_once_are_two(kind: str) -> None:
+    """Tasks of one request do not take each other's calls for parts of their own."""
+
+    async def both() -> None:
+        await asyncio.gather(
+            cache.aget_or_set("a", 1), cache.aget("b"), cache.aget_many(iter("cd"))
+        )
+
+    assert counted_later(both) == (0, 4, 1)
+
+
+def test_call_that_outlives_another_one_counts() -> None:
+    """A task that was begun within a call goes on after that."""
+    with use(BACKEND=LOCAL):
+        cache.clear()
+
+        async def does() -> None:
+            begun: list[asyncio.Task[Any]] = []
+
+            async def goes_on() -> None:
+                await asyncio.sleep(0)
+                for _ in range(3):
+                    await cache.aget("missing")
+
+            def default() -> int:
+                begun.append(asyncio.get_running_loop().create_task(goes_on()))
+                return 1
+
+            await cache.aget_or_set("a", default)
+            await asyncio.gather(*begun)
+
+        hits, misses, sets = counted_later(does)
+        assert (hits, sets) == (0, 1)
+        assert misses is not None
+        assert misses >= 2

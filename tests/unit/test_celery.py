@@ -1,0 +1,99 @@
+"""How Celery's tasks end, by its own tracer and without a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import slowhound.celery
+from slowhound.testing import capture_events
+
+celery = pytest.importorskip("celery", reason="Celery is not installed; the extra `test` has it")
+exceptions = pytest.importorskip("celery.exceptions")
+app = celery.Celery("unit", set_as_current=False)
+app.conf.update(task_always_eager=True, task_store_eager_result=False)
+work: Callable[[Any], Any] = id
+
+
+@app.task(name="works", bind=True, max_retries=1)  # type: ignore[untyped-decorator]
+def works(self: Any) -> Any:
+    return work(self)
+
+
+@app.task(name="other")  # type: ignore[untyped-decorator]
+def other() -> str:
+    return "done"
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> Iterator[None]:
+    slowhound.celery.install()
+    yield
+    signals = pytest.importorskip("celery.signals")
+    for name in ("prerun", "failure", "retry", "postrun"):
+        assert getattr(signals, f"task_{name}").disconnect(dispatch_uid="slowhound")
+    for name in ("init", "shutdown"):
+        signal = getattr(signals, f"worker_process_{name}")
+        assert signal.disconnect(dispatch_uid="slowhound")
+
+
+def event_of(does: Callable[[Any], Any]) -> dict[str, Any]:
+    """The event of a task, of the last one when there are several."""
+    global work
+    work = does
+    with capture_events() as events:
+        works.apply()
+    return events[-1]
+
+
+def raises(exc: BaseException) -> Callable[[Any], Any]:
+    def does(_task: Any) -> Any:
+        raise exc
+
+    return does
+
+
+def outcome(does: Callable[[Any], Any]) -> tuple[Any, ...]:
+    event = event_of(does)
+    return tuple(event.get(name) for name in ("resp_outcome", "exc_type", "exc_msg", "exc_handled"))
+
+
+def test_rejected_task_has_an_outcome_of_its_own() -> None:
+    """Celery's Reject is not ok; its reason is what the event tells."""
+    said = exceptions.Reject("not mine", requeue=True)
+    assert outcome(raises(said)) == ("rejected", "Reject", "not mine", True)
+    why = exceptions.Reject(MemoryError("too large"))
+    assert outcome(raises(why)) == ("rejected", "MemoryError", "too large", True)
+    assert outcome(raises(exceptions.Reject()))[0] == "rejected"
+
+
+def test_ignored_task_has_an_outcome_of_its_own() -> None:
+    """So has one that raises Ignore, also where that is how it is replaced by another one."""
+    assert outcome(raises(exceptions.Ignore("later"))) == ("ignored", "Ignore", "later", True)
+
+
+def test_secret_in_a_reason_is_masked() -> None:
+    """A reason is text of the application's."""
+    event = event_of(raises(exceptions.Reject("password=hunter2 is wrong")))
+    assert "hunter2" not in str(event)
+
+
+def test_reason_of_any_type_is_told() -> None:
+    """Nothing of it is called."""
+
+    class Odd:
+        def __str__(self) -> str:
+            raise AssertionError("called")
+
+        __bool__ = __repr__ = __str__
+
+    assert outcome(raises(exceptions.Reject(Odd()))) == ("rejected", "Reject", "<Odd>", True)
+
+
+def test_other_ends_are_what_they_were() -> None:
+    """A return is ok, an exception an error, a retry a retry."""
+    assert outcome(lambda _task: None)[0] == "ok"
+    assert outcome(raises(ValueError("x"))) == ("error", "ValueError", "x", False)
+    assert "exc_type" not in event_of(lambda _task: "REJECTED")

@@ -1,0 +1,530 @@
+"""Queries: what has reached the database, which of them are the same, and who has run them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.testing import ApplicationCommunicator
+from django.core.asgi import get_asgi_application
+from django.core.management import BaseCommand, call_command
+from django.db import connection, connections, transaction
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.test import AsyncClient, Client
+from django.test.utils import override_settings
+from django.urls import path
+from django.views.generic import ListView
+
+import slowhound
+from slowhound import background
+from slowhound.instrument import db
+from slowhound.testing import capture_events
+
+OURS = "slowhound.middleware.SlowhoundMiddleware"
+TEMPLATES = {
+    "list.html": "{% for row in object_list %}\n{{ row.looked_up }}{% endfor %}",
+    "page.html": "\n\n{% include 'list.html' %}",
+}
+
+
+def run(sql: str = "SELECT 1") -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def forget() -> None:
+    """Django closes no database in memory, and warns of one when its thread has ended."""
+    if connection.connection is not None:
+        connection.connection.close()
+        del connections["default"]
+
+
+# Code of a library, which runs queries for whoever calls it.
+LIBRARY = """
+class Row:
+    @property
+    def looked_up(self):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 2")
+        return "row"
+
+def five(*args):
+    for _ in range(5):
+        Row().looked_up
+
+def handle(command, **options):
+    five()
+
+def view(request):
+    five()
+    return HttpResponse("ok")
+
+def parts():
+    for _ in range(5):
+        yield Row().looked_up
+
+def stream(request):
+    return StreamingHttpResponse(parts())
+
+async def parts_later():
+    for _ in range(5):
+        yield await sync_to_async(lambda: Row().looked_up)()
+    await sync_to_async(forget)()
+
+async def stream_later(request):
+    return StreamingHttpResponse(parts_later())
+
+async def later(sync_to_async):
+    await sync_to_async(five)()
+"""
+library: dict[str, Any] = {
+    "connection": connection,
+    "forget": forget,
+    "HttpResponse": HttpResponse,
+    "StreamingHttpResponse": StreamingHttpResponse,
+    "sync_to_async": sync_to_async,
+    "__name__": "library",
+}
+exec(compile(LIBRARY, "/usr/lib/python3/site-packages/library.py", "exec"), library)
+five: Callable[..., None] = library["five"]
+work: Callable[[], Any] = five
+
+
+def index(request: HttpRequest) -> HttpResponse:
+    work()
+    return HttpResponse("ok")
+
+
+async def later(request: HttpRequest) -> HttpResponse:
+    await library["later"](sync_to_async)
+    return HttpResponse("ok")
+
+
+def calls_later(request: HttpRequest) -> HttpResponse:
+    async_to_sync(library["later"])(sync_to_async)
+    return HttpResponse("ok")
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    return render(request, "page.html", {"object_list": [library["Row"]()] * 5})
+
+
+class Rows(ListView):  # type: ignore[type-arg]
+    """Its template does the work, after it has returned."""
+
+    template_name = "list.html"
+    queryset = [library["Row"]()] * 5  # type: ignore[assignment]
+
+
+urlpatterns = [
+    path("", index),
+    path("later/", later),
+    path("calls-later/", calls_later),
+    path("page/", page),
+    path("rows/", Rows.as_view()),
+    path("library/", library["view"], name="of-a-library"),
+    path("unnamed/", library["view"]),
+    path("stream/", library["stream"]),
+    path("stream-later/", library["stream_later"]),
+]
+
+
+class Around:
+    """A middleware of the application's own, which knows no coroutines."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if request.GET:
+            five()
+        return self.get_response(request)
+
+
+def engine(**options: Any) -> list[dict[str, Any]]:
+    return [{"BACKEND": "django.template.backends.django.DjangoTemplates", **options}]
+
+
+@pytest.fixture(autouse=True)
+def _site() -> Iterator[None]:
+    global work
+    work = five
+    loaders = [("django.template.loaders.locmem.Loader", TEMPLATES)]
+    with override_settings(
+        ROOT_URLCONF=__name__,
+        MIDDLEWARE=[OURS, f"{__name__}.Around"],
+        TEMPLATES=engine(OPTIONS={"loaders": loaders}),
+    ):
+        yield
+
+
+def event_of(address: str = "/", does: Callable[[], Any] = five) -> dict[str, Any]:
+    global work
+    work = does
+    with capture_events() as events:
+        assert Client().get(address).status_code == 200
+    return events[-1]
+
+
+def run_later(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """What it returns; its sync code has a thread of its own."""
+
+    async def main() -> Any:
+        try:
+            return await coroutine
+        finally:
+            await sync_to_async(forget)()
+
+    return asyncio.run(main())
+
+
+def counts(event: dict[str, Any]) -> tuple[int, int]:
+    return event.get("db_queries", 0), event.get("db_dup_queries", 0)
+
+
+def shapes(event: dict[str, Any]) -> list[tuple[str, int]]:
+    return sorted((row["fingerprint"], row["count"]) for row in event["db_top"])
+
+
+def within(*wrappers: Callable[..., Any], times: int = 1) -> dict[str, Any]:
+    """The event of a request with one query of its own, and some within these wrappers."""
+
+    def does() -> None:
+        run("SELECT 'opens the connection'")
+        before = list(connection.execute_wrappers)
+        connection.execute_wrappers.extend(wrappers)
+        try:
+            for _ in range(times):
+                run()
+        finally:
+            connection.execute_wrappers[:] = before
+
+    return event_of(does=does)
+
+
+# What reaches the database
+
+
+def test_time_of_another_wrapper_is_not_the_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The execute wrapper is the innermost: db_time is what the database took."""
+    now = 0.0
+
+    def slow(execute: Any, *args: Any) -> Any:
+        nonlocal now
+        now += 100
+        return execute(*args)
+
+    monkeypatch.setattr(db.clock, "monotonic", lambda: now)
+    assert within(slow, slow)["db_time"] == 0
+
+
+def test_query_that_another_wrapper_blocks_is_none() -> None:
+    """It has not reached the database."""
+
+    def blocks(execute: Any, *args: Any) -> Any:
+        return None
+
+    assert counts(within(blocks)) == (1, 0)
+
+
+def test_query_that_another_wrapper_repeats_is_two() -> None:
+    """Both have reached it."""
+
+    def twice(execute: Any, *args: Any) -> Any:
+        execute(*args)
+        return execute(*args)
+
+    assert counts(within(twice)) == (3, 2)
+    assert counts(within(twice, twice)) == (5, 4)
+
+
+def test_query_that_django_refuses_is_none() -> None:
+    """In a transaction that is broken none reaches the database."""
+
+    def does() -> None:
+        with transaction.atomic():
+            transaction.set_rollback(True)
+            with pytest.raises(transaction.TransactionManagementError):
+                run()
+
+    assert shapes(event_of(does=does)) == [("BEGIN", 1)]
+
+
+def test_statement_that_another_wrapper_rewrites_is_what_it_becomes() -> None:
+    """What the database gets, and not what was asked for."""
+
+    def rewrites(execute: Any, sql: str, *args: Any) -> Any:
+        return execute("SELECT 2, 3", *args)
+
+    assert shapes(within(rewrites)) == [("SELECT ?", 1), ("SELECT ?, ?", 1)]
+
+
+def test_wrapper_may_be_anything_that_can_be_called() -> None:
+    """A bound method, an object, a partial: each gets what Django gives it."""
+    seen: list[Any] = []
+
+    class Wrapper:
+        def method(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            seen.append((sql, params, many, sorted(context)))
+            return execute(sql, params, many, context)
+
+        __call__ = method
+
+    def given(number: int, execute: Any, *args: Any, word: str) -> Any:
+        seen.append((number, word))
+        return execute(*args)
+
+    wrappers = (Wrapper().method, Wrapper(), partial(given, 1, word="a"))
+    assert counts(within(*wrappers)) == (2, 0)
+    call = ("SELECT 1", None, False, ["connection", "cursor"])
+    assert seen == [call, call, (1, "a")]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{sql} /*route='x',traceparent='00-{n}-b7ad6b7169203331-01'*/",
+        "/* request {n} */ {sql}",
+        "{sql} -- request {n}",
+        "{sql} /* one */ /* and {n} */ LIMIT 1",
+    ],
+)
+def test_comment_of_a_tracing_library_makes_no_new_statement(form: str) -> None:
+    """A sqlcommenter's comment is ignored in fingerprints and in duplicates."""
+    numbers = iter(range(10))
+
+    def comments(execute: Any, sql: str, *args: Any) -> Any:
+        return execute(form.format(sql=sql, n=next(numbers)), *args)
+
+    event = within(comments, times=6)
+    assert counts(event) == (7, 6)
+    assert event["db_n1"].endswith(":run")
+    assert 6 in [count for _, count in shapes(event)]
+    assert "request" not in str(event["db_top"])
+
+
+# Which are the same
+
+
+def test_savepoints_are_the_same_statement() -> None:
+    """Generated savepoint names fold to one statement."""
+
+    def does() -> None:
+        with transaction.atomic():
+            for _ in range(20):
+                with transaction.atomic():
+                    pass
+
+    event = event_of(does=does)
+    found = [(shape, count) for shape, count in shapes(event) if "SAVEPOINT" in shape]
+    assert found == [("RELEASE SAVEPOINT ?", 20), ("SAVEPOINT ?", 20)]
+    assert event["db_dup_queries"] == 40
+    assert event["db_n1"].endswith(":does")
+
+
+def test_savepoint_is_no_suspect_beside_what_it_is_around() -> None:
+    """The line of the statement that is to be mended is named."""
+
+    def saves() -> None:
+        run()
+
+    def does() -> None:
+        with transaction.atomic():
+            for _ in range(6):
+                with transaction.atomic():
+                    saves()
+
+    line = event_of(does=does)["db_n1"]
+    assert line.endswith(f":{run.__code__.co_firstlineno + 2}:run")
+
+
+def test_names_of_temporary_tables_fold() -> None:
+    """A table that each round makes and drops again under another name."""
+
+    def does() -> None:
+        for number in ("3f2a91bc", "0b8e2c1a", "9d0e11f2", "77ab01cd", "10acde55"):
+            run(f'CREATE TEMP TABLE "import_{number}" (a int)')
+            run(f'INSERT INTO "import_{number}" VALUES (1)')
+            run(f'DROP TABLE "import_{number}"')
+
+    event = event_of(does=does)
+    assert counts(event) == (15, 15)
+    assert {count for _, count in shapes(event)} == {5}
+
+
+# Who has run them
+
+
+def test_library_in_a_view_is_named_by_the_views_line() -> None:
+    """Its own line that calls the library."""
+    assert event_of("/")["db_n1"].endswith(f":{index.__code__.co_firstlineno + 1}:index")
+
+
+def test_query_of_a_template_is_named_by_the_templates_line() -> None:
+    """db_n1 of a ListView, whose template runs the queries after the view has returned."""
+    assert event_of("/rows/")["db_n1"] == "list.html:2"
+
+
+def test_included_template_is_named_by_its_own_line() -> None:
+    """Not by that of the page, nor by that of the view which renders it."""
+    assert event_of("/page/")["db_n1"] == "list.html:2"
+
+
+def test_template_of_a_library_is_not_named(tmp_path: Path) -> None:
+    """But that of the application which includes it."""
+    ours, theirs = tmp_path / "templates", tmp_path / "site-packages"
+    for folder in (ours, theirs):
+        folder.mkdir()
+    (ours / "page.html").write_text(TEMPLATES["page.html"])
+    (theirs / "list.html").write_text(TEMPLATES["list.html"])
+    with override_settings(TEMPLATES=engine(DIRS=[ours, theirs])):
+        assert event_of("/page/")["db_n1"] == "page.html:3"
+
+
+def test_template_of_jinja2_is_named_by_its_own_line() -> None:
+    """Its code is Python, which has other lines."""
+    jinja2 = pytest.importorskip("jinja2", reason="Jinja2 is not installed")
+    options = {"loader": jinja2.DictLoader({"page.html": "\n\n\n" + TEMPLATES["list.html"]})}
+    backend = {"BACKEND": "django.template.backends.jinja2.Jinja2", "OPTIONS": options}
+    with override_settings(TEMPLATES=[backend]):
+        assert event_of("/page/")["db_n1"] == "page.html:5"
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [("/library/", "of-a-library (library.view)"), ("/unnamed/", "library.view")],
+)
+def test_view_of_a_library_is_named_itself(address: str, name: str) -> None:
+    """Middleware around it is not: frames outside the view do not count."""
+    assert event_of(address)["db_n1"] == name
+
+
+def test_body_of_a_library_is_named_by_its_view() -> None:
+    """It is made after the view, by whoever sends it: a server that a script has started, say."""
+    with capture_events() as events:
+        response = Client().get("/stream/")
+        assert b"".join(response.streaming_content) == b"row" * 5  # type: ignore[attr-defined]
+        response.close()
+    assert events[-1]["db_n1"] == "library.stream"
+
+
+def test_body_of_a_library_is_named_by_its_view_in_an_event_loop() -> None:
+    """There the application's own coroutine may be around the server's handler."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await get_asgi_application()(scope, receive, send)
+
+    async def get() -> bytes:
+        scope = {"type": "http", "method": "GET", "path": "/stream-later/", "headers": []}
+        exchange = ApplicationCommunicator(application, {**scope, "query_string": b""})
+        await exchange.send_input({"type": "http.request", "body": b""})
+        body, more = b"", True
+        while more:
+            message = await exchange.receive_output()
+            body += message.get("body", b"")
+            more = message["type"] == "http.response.start" or message.get("more_body", False)
+        await exchange.wait()
+        return body
+
+    with override_settings(MIDDLEWARE=[OURS]), capture_events() as events:
+        assert run_later(get()) == b"row" * 5
+    assert events[-1]["db_n1"] == "library.stream_later"
+
+
+def test_middleware_that_runs_queries_is_named() -> None:
+    """Where no view is at work yet the line is its own."""
+    assert event_of("/?own=1", lambda: None)["db_n1"].endswith(":__call__")
+
+
+@pytest.mark.parametrize(
+    ("address", "end"),
+    [
+        ("/", ":index"),
+        ("/later/", ":later"),
+        ("/rows/", "list.html:2"),
+        ("/library/", "of-a-library (library.view)"),
+        ("/calls-later/", ":calls_later"),
+    ],
+)
+@pytest.mark.parametrize("around", [True, False], ids=["sync middleware", "none"])
+def test_the_same_holds_in_an_event_loop(address: str, end: str, around: bool) -> None:
+    """Under ASGI, where the view's line is in a coroutine or in another thread."""
+
+    async def get() -> None:
+        assert (await AsyncClient().get(address)).status_code == 200
+
+    middleware = [OURS, f"{__name__}.Around"] if around else [OURS]
+    with override_settings(MIDDLEWARE=middleware), capture_events() as events:
+        run_later(get())
+    assert events[-1]["db_n1"].endswith(end)
+
+
+@pytest.mark.parametrize(("address", "end"), [("/later/", ":later"), ("/calls-later/", "s_later")])
+def test_line_of_a_coroutine_is_found_without_an_event_loop(address: str, end: str) -> None:
+    """Under WSGI an async view has a loop of its own."""
+    assert event_of(address)["db_n1"].endswith(end)
+
+
+def test_wrapper_of_the_applications_is_no_caller() -> None:
+    """Nor is a cursor of its own: each query would have the same line."""
+
+    def counts_them(execute: Any, *args: Any) -> Any:
+        return execute(*args)
+
+    assert within(counts_them, times=5)["db_n1"].endswith(":run")
+
+
+def test_serializers_field_is_named() -> None:
+    """Django REST framework's serializers run the queries of nested objects."""
+    reason = "Django REST framework is not installed"
+    serializers = pytest.importorskip("rest_framework.serializers", reason=reason)
+
+    class Shown(serializers.Serializer):  # type: ignore[misc, name-defined]
+        looked_up = serializers.CharField()
+
+    shown = Shown([library["Row"]()] * 5, many=True)
+    api = {"serialize": partial(getattr, shown, "data"), **library}
+    view = "def view(request):\n    serialize()\n    return HttpResponse('ok')"
+    exec(compile(view, "/usr/lib/python3/site-packages/api.py", "exec"), api)
+    with override_settings(ROOT_URLCONF=(path("", api["view"]),)):
+        assert event_of("/")["db_n1"] == f"{__name__}.Shown.looked_up"
+
+
+def test_task_of_a_library_is_named_itself() -> None:
+    """Whoever calls it is around it, as middleware is around a view."""
+    task = slowhound.task(name="shop.tidy")(five)
+    with capture_events() as events:
+        task()
+    assert events[-1]["db_n1"] == "shop.tidy"
+
+
+def test_task_of_a_library_is_named_itself_in_an_event_loop() -> None:
+    """The same of a coroutine: who awaits it is around it."""
+    task = slowhound.task(name="shop.tidy")(library["later"])
+
+    async def main() -> None:
+        await task(sync_to_async)
+
+    with capture_events() as events:
+        run_later(main())
+    assert events[-1]["db_n1"] == "shop.tidy"
+
+
+def test_command_of_a_library_is_named_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not the line of manage.py."""
+    monkeypatch.setattr(BaseCommand, "execute", BaseCommand.execute)
+    monkeypatch.setattr("slowhound.sinks.stream.is_under_test", lambda: False)
+    background.install(["commands"])
+    command = type(
+        "Command", (BaseCommand,), {"handle": library["handle"], "__module__": "lib.commands.tidy"}
+    )
+    command.requires_system_checks = []  # type: ignore[attr-defined]
+    with capture_events() as events:
+        call_command(command())
+    assert events[-1]["db_n1"] == "tidy"

@@ -1,0 +1,187 @@
+"""Templates: each that a view renders is counted, through whichever door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import django
+import pytest
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template import Context, Engine, Template, engines, loader
+from django.template.backends.base import BaseEngine
+from django.template.response import TemplateResponse
+from django.test import Client
+from django.test.utils import override_settings
+from django.urls import path
+
+from slowhound import recorder
+from slowhound.record import Record
+from slowhound.testing import capture_events
+
+PAGE = "{% partialdef row %}{% include 'row.html' %}{% endpartialdef %}{% partial row %}"
+TEMPLATES = {
+    "page.html": "{% include 'row.html' %}{% include 'row.html' %}",
+    "child.html": "{% extends 'page.html' %}",
+    "row.html": "row",
+    **(
+        {"parts.html": PAGE + PAGE.partition("{% endpartialdef %}")[2]}
+        if django.VERSION >= (6, 0)
+        else {}
+    ),
+}
+work: Callable[[HttpRequest], Any] = dict
+
+
+def index(request: HttpRequest) -> HttpResponse:
+    found = work(request)
+    return found if isinstance(found, HttpResponse) else HttpResponse(found)
+
+
+urlpatterns = [path("", index)]
+
+
+def backend(name: str, **options: Any) -> dict[str, Any]:
+    return {"BACKEND": name, "OPTIONS": options}
+
+
+DJANGOS = backend(
+    "django.template.backends.django.DjangoTemplates",
+    loaders=[("django.template.loaders.locmem.Loader", TEMPLATES)],
+)
+
+
+@pytest.fixture(autouse=True)
+def _site() -> Iterator[None]:
+    with override_settings(ROOT_URLCONF=__name__, TEMPLATES=[DJANGOS]):
+        yield
+    recorder.stop()
+
+
+def counted(does: Callable[[HttpRequest], Any], content: bytes = b"row") -> int:
+    """How many templates this renders."""
+    global work
+    work = does
+    recorder.stop()  # the next one sees the backends that are set now
+    with capture_events() as events:
+        assert Client().get("/").content == content
+    event = events[-1]
+    assert (event.get("tmpl_time") is None) is (event.get("tmpl_count") is None)
+    return event.get("tmpl_count", 0)
+
+
+def moments(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What comes into the timeline."""
+    found: list[str] = []
+    monkeypatch.setattr(Record, "note", lambda self, start, took, kind, text: found.append(text))
+    return found
+
+
+DOORS: dict[str, Callable[[HttpRequest], Any]] = {
+    "render": lambda request: render(request, "row.html"),
+    "render_to_string": lambda request: loader.render_to_string("row.html"),
+    "template of an engine": lambda request: engines["django"].from_string("row").render({}),
+    "template": lambda request: Template("row").render(Context()),
+    "engine": lambda request: Engine().from_string("row").render(Context()),
+    "response": lambda request: TemplateResponse(request, "row.html"),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_template_is_counted(door: str) -> None:
+    """However it is asked for."""
+    assert counted(DOORS[door]) == 1
+
+
+@pytest.mark.parametrize("name", ["page.html", "child.html"])
+def test_includes_are_not_counted(name: str) -> None:
+    """Nor is what a template extends."""
+    assert counted(lambda request: render(request, name), b"rowrow") == 1
+
+
+def test_form_in_a_view_is_a_template() -> None:
+    """Django renders it by one."""
+
+    class Form(forms.Form):
+        pass
+
+    assert counted(lambda request: str(Form()), b"") == 1
+
+
+needs_partials = pytest.mark.skipif(django.VERSION < (6, 0), reason="they came with Django 6.0")
+
+
+@needs_partials
+def test_partials_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django 6.0's, which are loaded by the name of their template and their own."""
+    found = moments(monkeypatch)
+    assert counted(lambda request: render(request, "parts.html#row")) == 1
+    assert found == ["parts.html#row"]
+    twice = lambda request: "".join(loader.render_to_string("parts.html#row") for _ in "ab")  # noqa: E731
+    assert counted(twice, b"rowrow") == 2
+
+
+@needs_partials
+def test_partials_within_a_template_are_not_counted() -> None:
+    """They are a part of it, as includes are."""
+    assert counted(lambda request: render(request, "parts.html"), b"rowrow") == 1
+
+
+def test_templates_of_jinja2_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each, with the templates that it includes."""
+    jinja2 = pytest.importorskip("jinja2", reason="Jinja2 is not installed")
+    templates = jinja2.DictLoader({"page.html": "{% include 'row.html' %}", "row.html": "row"})
+    own = backend("django.template.backends.jinja2.Jinja2", loader=templates)
+    found = moments(monkeypatch)
+    with override_settings(TEMPLATES=[own]):
+        assert counted(lambda request: render(request, "page.html")) == 1
+        assert found == ["page.html"]
+        assert counted(lambda request: engines["jinja2"].from_string("row").render()) == 1
+
+
+class Rows(BaseEngine):
+    """A backend of the application's own."""
+
+    app_dirname = "rows"
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        params = params.copy()
+        params.pop("OPTIONS")
+        super().__init__(params)
+
+    def get_template(self, template_name: str) -> Row:
+        return Row()
+
+
+class Row:
+    """Its template, which has neither name nor origin."""
+
+    def render(self, context: Any = None, request: Any = None) -> str:
+        return "row"
+
+
+def test_templates_of_a_backend_of_ones_own_are_counted() -> None:
+    """By what its engine gives; after the recorder's end the class is as it was."""
+    own = Row.render
+    with override_settings(TEMPLATES=[backend(f"{__name__}.Rows")]):
+        assert counted(lambda request: render(request, "any")) == 1
+        assert counted(lambda request: loader.render_to_string("any")) == 1
+        assert Row.render is not own
+        recorder.stop()
+    assert Row.render is own
+
+
+def test_template_that_fails_is_counted_and_the_next_one_too() -> None:
+    """It has taken its time as well."""
+
+    def fails() -> None:
+        raise LookupError
+
+    def does(request: HttpRequest) -> Any:
+        with pytest.raises(LookupError):
+            Template("{{ fails }}").render(Context({"fails": fails}))
+        return loader.render_to_string("row.html")
+
+    assert counted(does) == 2
