@@ -6,6 +6,7 @@ import ast
 import ctypes
 import functools
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -215,11 +216,15 @@ def test_what_gevent_throws_is_the_applications() -> None:
     assert done.stdout.split() == ["True"] * 9
 
 
+# A guard of a module, or of an object.
+ASKS = re.compile(r"\b(?:self\.)?_\w+\.failed\(")
+
+
 def handlers_of_failures() -> Iterator[tuple[str, ast.ExceptHandler]]:
     """The except clauses of the source that ask a guard."""
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ExceptHandler) and "uard.failed(" in ast.unparse(node):
+            if isinstance(node, ast.ExceptHandler) and ASKS.search(ast.unparse(node)):
                 yield f"{path.relative_to(SOURCE)}:{node.lineno}", node
 
 
