@@ -13,7 +13,14 @@ import os
 from types import FrameType
 from typing import Any
 
-from slowhound.frames import current_frames, from_frame, innermost, outwards
+from slowhound.frames import (
+    current_frames,
+    file_of,
+    from_frame,
+    innermost,
+    outwards,
+    qualname_of,
+)
 from slowhound.static_lookup import attribute_or, function_variables
 
 # Not by importing it: that registers what Python does at its end.
@@ -70,7 +77,7 @@ def is_finished(job: Any) -> bool:
 
 def _is(frame: FrameType, name: str) -> bool:
     code = frame.f_code
-    return code.co_qualname == name and code.co_filename == MODULE
+    return qualname_of(code) == name and file_of(code) == MODULE
 
 
 def _holds(queue: Any, job: Any) -> bool:

@@ -13,19 +13,22 @@ import re
 import sys
 import sysconfig
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import accumulate, repeat, takewhile
-from operator import attrgetter, call, is_not
-from types import FrameType, TracebackType
-from typing import Any, NamedTuple
+from itertools import accumulate, chain, islice, repeat, takewhile
+from operator import attrgetter, call, is_not, itemgetter
+from types import CodeType, FrameType, TracebackType
+from typing import Any, NamedTuple, TypeVar
 
 from slowhound.redact import source
 from slowhound.sourcelines import source_line
 from slowhound.unpatched import get_ident
 
-# Python's own limit of recursion is 1,000; a raised one must not cost 37 ms a look.
-DEEPEST = 1200
+# Of a deeper stack these are kept: more than Python's own limit of recursion, which is 1,000.
+INNERMOST, OUTERMOST = 1_000, 200
+# Frames that are walked at most, 4 ms. Of a stack that is deeper the outermost are not known.
+WALKED = 50_000
+T = TypeVar("T")
 OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -80,8 +83,8 @@ def frames_after(*calls: Callable[[], Any]) -> list[Any]:
     return found
 
 
-def outwards(frame: FrameType | None, most: int = DEEPEST) -> list[FrameType]:
-    """The live ``frame`` and those that called it, so many at most.
+def outwards(frame: FrameType | None) -> list[FrameType]:
+    """The live ``frame`` and those that called it, ``WALKED`` at most.
 
     Up to Python 3.11 ``f_back`` may collect garbage. A finalizer then gives the GIL away, the
     thread of these frames goes on, and what is read next is freed: the process died of that in 2
@@ -89,26 +92,56 @@ def outwards(frame: FrameType | None, most: int = DEEPEST) -> list[FrameType]:
     """
     if frame is None:
         return []
-    links = accumulate(repeat("f_back", most - 1), getattr, initial=frame)
-    found: list[FrameType] = without_collector(
-        partial(list, takewhile(partial(is_not, None), links))
-    )[0]
+    found: list[FrameType] = without_collector(partial(list, _alive(frame)))[0]
     return found
 
 
-def walk(frame: FrameType | None, *names: str, most: int = DEEPEST) -> list[tuple[Any, ...]]:
+def _alive(frame: FrameType) -> Iterator[FrameType]:
+    links = accumulate(repeat("f_back", WALKED - 1), getattr, initial=frame)
+    return takewhile(partial(is_not, None), links)
+
+
+def walk(frame: FrameType | None, *names: str) -> list[tuple[Any, ...] | None]:
     """The attributes of these names (two or more) of what ``outwards`` gives, and no frame.
 
     In one step: the stack is one that the thread really had, and no frame of it outlives the call.
+    None stands for the frames between the innermost and the outermost ones of a deep stack.
     """
     if frame is None:
         return []
-    links = accumulate(repeat("f_back", most - 1), getattr, initial=frame)
-    alive = takewhile(partial(is_not, None), links)
-    found: list[tuple[Any, ...]] = without_collector(partial(list, map(attrgetter(*names), alive)))[
-        0
-    ]
-    return found
+    read = attrgetter(*names)
+    near: Callable[[], Any] = partial(list, map(read, islice(_alive(frame), INNERMOST)))
+    found: list[tuple[Any, ...] | None] = without_collector(near)[0]
+    return found if len(found) < INNERMOST else _walk_deep(frame, read)
+
+
+def _walk_deep(
+    frame: FrameType, read: Callable[[FrameType], tuple[Any, ...]]
+) -> list[tuple[Any, ...] | None]:
+    alive = _alive(frame)
+    inner, outer = list[FrameType](), deque[tuple[int, FrameType]](maxlen=OUTERMOST)
+    # Iterators over it must not be made before it is filled.
+    far, depth = chain.from_iterable((outer,)), chain.from_iterable((outer,))
+    _, _, found, rest, depths, _, _ = without_collector(
+        partial(inner.extend, islice(alive, INNERMOST)),
+        partial(outer.extend, enumerate(alive, INNERMOST + 1)),
+        partial(list, map(read, inner)),
+        partial(list, map(read, map(itemgetter(1), far))),
+        partial(list, map(itemgetter(0), depth)),
+        inner.clear,  # within the step, or this thread would free what the frames hold
+        outer.clear,
+    )
+    whole = not depths or depths[-1] <= INNERMOST + OUTERMOST
+    known = not depths or depths[-1] < WALKED
+    return [*found, *([] if whole else [None]), *(rest if known else [])]
+
+
+def ends(stack: list[T], left_out: T) -> list[T]:
+    """A stack, outermost first, without the middle of a deep one, for which ``left_out`` stands."""
+    if len(stack) <= OUTERMOST + INNERMOST:
+        return stack
+    outer = stack[:OUTERMOST] if len(stack) < WALKED else []
+    return [*outer, left_out, *stack[-INNERMOST:]]
 
 
 class Frame(NamedTuple):
@@ -134,6 +167,8 @@ class Frame(NamedTuple):
 
 # Outermost frame first, as in a traceback.
 Stack = tuple[Frame, ...]
+# Stands for the middle of a deep stack.
+LEFT_OUT = Frame("<slowhound>", 0, "frames of a deep stack, left out")
 
 
 class TakenStack(NamedTuple):
@@ -148,21 +183,38 @@ class TakenStack(NamedTuple):
     by: str
 
 
+def exact(text: str) -> str:
+    """A code object's name as a plain str: it may be one of a class of the application's."""
+    return text if type(text) is str else str.__str__(text)
+
+
+def qualname_of(code: CodeType) -> str:
+    """Its qualified name, as a plain str."""
+    return exact(code.co_qualname)
+
+
+def file_of(code: CodeType) -> str:
+    """Its file, as a plain str."""
+    return exact(code.co_filename)
+
+
+def place(code: CodeType, line: int | None) -> Frame:
+    """The frame of this code, at that line."""
+    # f_lineno is None on an artificial instruction (seen in tracing tools): 0 is honest there.
+    return Frame(exact(code.co_filename), line or 0, exact(code.co_name))
+
+
 def from_frame(frame: FrameType | None) -> Stack:
-    """The stack that ends in the live ``frame``; of an endless recursion, the innermost part."""
-    return tuple(
-        # f_lineno is None on an artificial instruction (seen in tracing tools): 0 is honest there.
-        Frame(code.co_filename, line or 0, code.co_name)
-        for code, line in reversed(walk(frame, "f_code", "f_lineno"))
-    )
+    """The stack that ends in the live ``frame``; of a deep one, both ends."""
+    seen = reversed(walk(frame, "f_code", "f_lineno"))
+    return tuple([LEFT_OUT if each is None else place(*each) for each in seen])
 
 
 def from_traceback(traceback: TracebackType | None) -> Stack:
     """The stack of an exception, from where it was caught to where it was raised."""
     found = []
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        found.append(Frame(code.co_filename, traceback.tb_lineno or 0, code.co_name))
+        found.append(place(traceback.tb_frame.f_code, traceback.tb_lineno))
         traceback = traceback.tb_next
     return tuple(found)
 

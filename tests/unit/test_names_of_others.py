@@ -60,6 +60,7 @@ NO_NAMES = {
     "gunicorn.request.duration",
     "gunicorn.requests",
     "gunicorn.socket",
+    "anyio._backends._asyncio",
     "asgiref.sync",
 }
 # Attributes and texts that are documented, Python's, or slowhound's own: by the rules of
@@ -69,6 +70,7 @@ HARMLESS = {
     "background.py": "saved_data",
     "celery.py": "exc",
     "cli/tail.py": "_time",
+    "crossings.py": "select self wait",
     "executors.py": "future py run self thread",
     "flames/reader.py": "lineno location threads",
     "flames/resolve.py": "blind",

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+from collections import deque
 from types import FrameType
 from typing import Any
 
-from slowhound.frames import is_app, outwards
+from slowhound.frames import WALKED, is_app, outwards
 from slowhound.losses import has_all, look_up
 from slowhound.secret_values import MASK
 from slowhound.static_lookup import attribute_or, function_variables, name_of, own
@@ -47,10 +48,11 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
     Those of libraries hold what must never be shown: SQL parameters, the raw request.
     """
     hidden = _sensitive_parameters(request)
+    stack = outwards(frame)
     # Where it is not known what is to be hidden, all is.
-    all_hidden = not _is_told_what_is_sensitive()
-    found: list[tuple[str, Printer | None, FrameType]] = []
-    for each in reversed(outwards(frame)):
+    all_hidden = not _is_told_what_is_sensitive() or len(stack) >= WALKED
+    found: deque[tuple[str, Printer | None, FrameType]] = deque(maxlen=MAX_FRAMES)
+    for each in reversed(stack):
         named = _sensitive_variables(each)
         if named == ALL:
             all_hidden = True
@@ -60,7 +62,7 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
             found.append((each.f_code.co_name, None if all_hidden else Printer(hidden), each))
     left = TOTAL_LIMIT
     shown = []
-    for function, printer, each in reversed(found[-MAX_FRAMES:]):
+    for function, printer, each in reversed(found):
         variables = _shown(each, printer, left)
         left -= sum(len(value) for _, value in variables)
         shown.append((function, variables))

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
-from slowhound.frames import Frame, current_frames, outwards
+from slowhound.frames import INNERMOST, Frame, current_frames, outwards
 from slowhound.guard import guarded
 from slowhound.reporttext import one_line
 from slowhound.static_lookup import MISSING, UnknownError, attribute, name_of
@@ -131,22 +131,22 @@ def _holder(lock: Any, ident: int, frames: _Frames, holders: dict[int, _Holder])
     """The thread that holds ``lock`` and where; an error when ``ident`` does not wait for it."""
     owner: int | None = None
     if type(lock) is threading._RLock:
-        owner = attribute(lock, "_owner")
+        owner = attribute(lock, "_owner") or 0
     elif issubclass(type(lock), _thread.RLock):
         owner = int(re.findall(r"owner=(\d+)", _thread.RLock.__repr__(lock))[0])
-    elif type(lock) is _thread.LockType and lock.locked():
-        if id(lock) not in holders:  # searched for once, however many wait: 4 µs a with block
-            found = ((each, _held(lock, frames[each])) for each in frames)
-            holders[id(lock)] = next((each for each in found if each[1]), (None, None))
-        return holders[id(lock)]
-    if owner in (0, None, ident):
+    elif type(lock) is not _thread.LockType or not lock.locked():
         raise UnknownError
-    return owner, _held(lock, frames.get(owner))
+    if owner in (0, ident):
+        raise UnknownError
+    if id(lock) not in holders:  # searched for once, however many wait: 4 µs a with block
+        found = ((each, _held(lock, frames.get(each))) for each in ([owner] if owner else frames))
+        holders[id(lock)] = next((each for each in found if owner or each[1]), (None, None))
+    return holders[id(lock)]
 
 
 def _held(lock: Any, innermost: FrameType | None) -> Frame | None:
     """The ``with`` block in this thread's stack that holds ``lock``."""
-    for frame in outwards(innermost):
+    for frame in outwards(innermost)[:INNERMOST]:
         code = frame.f_code
         if code.co_qualname == "Condition.wait" and code.co_filename in _WRAPPERS:
             if _inner(_variables(frame)["self"]) is lock:
