@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 
 from slowhound.executors import WAITS_FOR_A_THREAD, is_finished, thread_of, why_waiting
 from slowhound.frames import Frame, current_frames, exact, file_of, outwards, qualname_of
-from slowhound.static_lookup import function_variables, own
+from slowhound.static_lookup import attribute_or, function_variables, own
 
 # Where asgiref runs sync code: the await in the task, and the function in the thread.
 HOPS = ("SyncToAsync.__call__", "SyncToAsync.thread_handler")
 # The same of anyio, with which Starlette and FastAPI run what is not async.
 ANYIO_HOPS = ("AsyncIOBackend.run_sync_in_worker_thread", "WorkerThread.run")
+# Where a task waits for what another one sends, or only for its client to go away.
+FED = ("receive", "listen_for_disconnect")
 WAITS = "CurrentThreadExecutor.run_until_future"  # where a thread waits in async_to_sync
 WAITS_FOR_ITS_LOOP = "its thread has ended; waits for its event loop"
 NO_THREAD_NOW = "its thread has not begun yet, or has ended and waits for its event loop"
@@ -68,10 +70,43 @@ def _behind_asgiref(frame: FrameType) -> Hop | None:
     return Hop(Frame("<asgiref>", 0, WAITS_FOR_A_THREAD if job is None else why_waiting(job)))
 
 
+def _anyio() -> dict[str, Any]:
+    """What anyio's part for asyncio has; nothing where nobody has imported that."""
+    return own(sys.modules.get("anyio._backends._asyncio"))
+
+
 def anyio_file() -> str | None:
-    """The file of anyio's part for asyncio; None where nobody has imported that."""
-    found = own(sys.modules.get("anyio._backends._asyncio")).get("__file__")
+    """Its file."""
+    found = _anyio().get("__file__")
     return found if type(found) is str else None
+
+
+class Feeding:
+    """Tasks of anyio's that feed the one that waits: in a group that it has open.
+
+    Starlette's middleware runs the application in such a task, and waits for what that sends.
+    """
+
+    def __init__(self) -> None:
+        self._kind = _anyio().get("TaskGroup")
+        self._tasks: Any = None
+        self._is_fed = False
+
+    def passes(self, frame: FrameType) -> None:
+        """A frame of the task, from outside in."""
+        if self._kind is None:
+            return
+        if exact(frame.f_code.co_name) in FED:
+            self._is_fed = True
+        else:
+            for each in list(function_variables(frame).values()):
+                if type(each) is self._kind:
+                    self._tasks = attribute_or(each, "_tasks")
+
+    def tasks(self) -> Any:
+        """The tasks of that group, once; None when it waits for anything else."""
+        tasks, self._tasks = self._tasks, None
+        return tasks if self._is_fed else None
 
 
 def _behind_anyio(frame: FrameType) -> Hop | None:

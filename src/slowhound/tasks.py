@@ -39,6 +39,7 @@ from slowhound.frames import (
     qualname_of,
 )
 from slowhound.hops import (
+    Feeding,
     Hop,
     Inner,
     anyio_file,
@@ -170,7 +171,7 @@ def walk(awaited: Any, loop_thread: int, known: set[int] | None = None) -> Itera
         known: what has been passed already, by ``id()``: a chain may come back to itself.
     """
     known = set() if known is None else known
-    task = None
+    task, feeding = None, Feeding()
     for _ in range(LONGEST):
         if awaited is None or id(awaited) in known:
             return
@@ -184,7 +185,10 @@ def walk(awaited: Any, loop_thread: int, known: set[int] | None = None) -> Itera
             return
         else:
             yield frame
+            feeding.passes(frame)
             awaited = behind_call(frame) or _children(frame, after)
+        if awaited is None:
+            awaited = _any_of(feeding.tasks())
         if type(awaited) is Group:
             yield awaited.note
             awaited = awaited.first
@@ -228,6 +232,11 @@ def _beyond(awaited: Any) -> Any:
         if has_frame(each) or issubclass(type(each), asyncio.Future):
             return each
     return next((each for each in found if name_of(type(each)) in WRAPPERS), None)
+
+
+def _any_of(tasks: Any) -> Group | None:
+    group = Group("TaskGroup", tasks)
+    return None if group.first is None else group
 
 
 class Group:

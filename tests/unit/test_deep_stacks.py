@@ -59,7 +59,14 @@ class Deep:
         record.thread_id = self.thread.ident or 0
         if self.task is not None:
             record.task = lambda: self.task
+            # Its thread may work before the task waits for that.
+            eventually(lambda: self._is_seen(record), "the task waits for its thread")
         return record
+
+    @staticmethod
+    def _is_seen(record: Record) -> bool:
+        found = stacks.look(record)
+        return found is not None and "innermost" in [frame.function for frame in found.stack[-4:]]
 
     def close(self) -> None:
         self.ends.set()
