@@ -20,7 +20,7 @@ HOPS = ("SyncToAsync.__call__", "SyncToAsync.thread_handler")
 # The same of anyio, with which Starlette and FastAPI run what is not async.
 ANYIO_HOPS = ("AsyncIOBackend.run_sync_in_worker_thread", "WorkerThread.run")
 # Where a task waits for what another one sends, or only for its client to go away.
-FED = ("receive", "listen_for_disconnect")
+FED = ("MemoryObjectReceiveStream.receive", "listen_for_disconnect")
 WAITS = "CurrentThreadExecutor.run_until_future"  # where a thread waits in async_to_sync
 WAITS_FOR_ITS_LOOP = "its thread has ended; waits for its event loop"
 NO_THREAD_NOW = "its thread has not begun yet, or has ended and waits for its event loop"
@@ -94,9 +94,9 @@ class Feeding:
 
     def passes(self, frame: FrameType) -> None:
         """A frame of the task, from outside in."""
-        if self._kind is None:
+        if self._kind is None or self._is_fed:  # what is further in is how it waits
             return
-        if exact(frame.f_code.co_name) in FED:
+        if qualname_of(frame.f_code).endswith(FED):
             self._is_fed = True
         else:
             for each in list(function_variables(frame).values()):
@@ -104,9 +104,10 @@ class Feeding:
                     self._tasks = attribute_or(each, "_tasks")
 
     def tasks(self) -> Any:
-        """The tasks of that group, once; None when it waits for anything else."""
-        tasks, self._tasks = self._tasks, None
-        return tasks if self._is_fed else None
+        """The tasks of that group; None when it waits for anything else. It is one of them next."""
+        tasks = self._tasks if self._is_fed else None
+        self._tasks, self._is_fed = None, False
+        return tasks
 
 
 def _behind_anyio(frame: FrameType) -> Hop | None:

@@ -65,6 +65,7 @@ ANYIO_CODE = (
     "anyio._backends._asyncio.AsyncIOBackend.run_sync_in_worker_thread:future",
     "anyio._backends._asyncio.WorkerThread.run:future",
     "anyio._backends._asyncio.TaskGroup:_tasks",
+    "anyio.streams.memory.MemoryObjectReceiveStream.receive",
 )
 LISTENS = "django.core.handlers.asgi.ASGIHandler.listen_for_disconnect"
 # What anext() with a default wraps.

@@ -59,7 +59,7 @@ async def is_fed(gate: Gate) -> None:
     send, receive = anyio.create_memory_object_stream[None]()
 
     async def application() -> None:
-        await job(gate)
+        await listens(gate)
         await send.send(None)
 
     with send, receive:
@@ -73,7 +73,9 @@ async def listens(gate: Gate) -> None:
     gone = asyncio.Event()
 
     async def listen_for_disconnect() -> None:
-        await gone.wait()
+        async with anyio.create_task_group() as another:
+            another.start_soon(gone.wait)
+            await gone.wait()
 
     async def streams() -> None:
         await job(gate)
@@ -176,13 +178,14 @@ WAYS: list[Callable[[Any, Gate], None]] = [
     by_a_thread_of_a_loop,
     by_a_loop_that_asks_back,
 ]
+LISTENS = ["listens", "listen_for_disconnect", "streams", "job", "waits"]
 ENDS: dict[Any, list[str]] = {
     job: ["job", "waits"],
     hands_over: ["hands_over", "blocks"],
     hands_over_to_anyio: ["hands_over_to_anyio", "blocks"],
     in_group: ["in_group", "job", "waits"],
-    is_fed: ["is_fed", "application", "job", "waits"],
-    listens: ["listens", "listen_for_disconnect", "streams", "job", "waits"],
+    is_fed: ["is_fed", "application", *LISTENS],
+    listens: LISTENS,
     goes_on_by_itself: ["goes_on_by_itself", "waits"],
     back_and_forth: ["blocks"],
     blocks_its_loop: ["blocks_its_loop", "blocks"],

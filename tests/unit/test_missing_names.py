@@ -250,6 +250,7 @@ SCENARIOS: dict[Callable[[], None], str] = {
         anyio._backends._asyncio.AsyncIOBackend.run_sync_in_worker_thread:future
         anyio._backends._asyncio.TaskGroup:_tasks
         anyio._backends._asyncio.WorkerThread.run:future
+        anyio.streams.memory.MemoryObjectReceiveStream.receive
         asgiref.sync.AsyncToSync.__call__:loop_future
         asgiref.sync.AsyncToSync.__call__:task_context
         asgiref.sync.SyncToAsync.__call__:exec_coro

@@ -82,6 +82,7 @@ HARMLESS = {
     "gunicorn/hooks.py": "django recorder split timeout",
     "gunicorn/logger.py": "logconfig_json timer total_seconds",
     "gunicorn/worker.py": "heartbeat log tell",
+    "hops.py": "listen_for_disconnect",
     "instrument/db.py": "as_string",
     "instrument/exception.py": "self template_name",
     "instrument/http.py": "host url",
