@@ -31,7 +31,7 @@ def profile_of(
         event: its canonical fields.
         started: seconds since 1970.
     """
-    entries = samples.entries
+    entries = [entry for entry in samples.entries if entry.weight > 0]
     names = _Names(entries)
     leaves = Leaves(record.moments(), concurrent=record.task is not None)
     frames: dict[ProfileFrame, int] = {}

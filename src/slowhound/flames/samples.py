@@ -229,6 +229,8 @@ class Samples:
         return max(self._queued[1] - before[1], 0.0) if before[0] == thread else 0.0
 
     def _keep(self, entry: Entry) -> None:
+        if entry.weight <= 0:
+            return
         entry.at -= self.started
         last = self.entries[-1] if self.entries else None
         if (
