@@ -138,8 +138,10 @@ class _Exchange:
         elif kind in _BODY or kind == "websocket.http.response.body":
             if record.first_byte is None:
                 record.first_byte = clock.monotonic() - record.started
-            if self._method != "HEAD":
-                self._sent += _size(kind, message)
+            size = 0 if self._method == "HEAD" else _size(kind, message)
+            self._sent += size
+            if size:
+                record.part_sent()
             if not message.get("more_body", False):
                 record.finished_sending()
         elif kind == "websocket.accept":

@@ -237,7 +237,10 @@ def _count(record: Record, turn: int, part: Any) -> None:
     try:
         if record.first_byte is None:
             record.first_byte = clock.monotonic() - record.started
-        record.sent = (record.sent or 0) + len(part)
+        size = len(part)
+        record.sent = (record.sent or 0) + size
+        if size:
+            record.part_sent()
     except Exception as exc:
         if _guard.failed(exc):
             raise
