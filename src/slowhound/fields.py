@@ -180,7 +180,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("crash_sql", "str", "", "Shape of the SQL that was running.", "db.query.text"),
     Field("crash_sql_time", "float", "s", "For how long it had been running."),
-    Field("slow_after", "float", "s", "Threshold that the request passed, or its pause in a stream."),
+    Field("slow_after", "float", "s", "Threshold that the request passed, or a pause in it."),
     Field("slow_loc", "str", "", "Application frame it was in when first looked at."),
     Field(
         "slow_stack_by",

@@ -5,13 +5,10 @@ A ``Frame`` never holds a live frame object: that would pin the locals of the re
 
 from __future__ import annotations
 
-import functools
 import gc
 import hashlib
-import os
 import re
 import sys
-import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -20,6 +17,7 @@ from operator import attrgetter, call, is_not, itemgetter
 from types import CodeType, FrameType, TracebackType
 from typing import Any, NamedTuple, TypeVar
 
+from slowhound.paths import is_app, short_path
 from slowhound.redact import source
 from slowhound.sourcelines import source_line
 from slowhound.unpatched import get_ident
@@ -29,7 +27,6 @@ INNERMOST, OUTERMOST = 1_000, 200
 # Frames that are walked at most, 4 ms. Of a stack that is deeper the outermost are not known.
 WALKED = 50_000
 T = TypeVar("T")
-OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 # Up to Python 3.11 an allocation may collect garbage, also inside sys._current_frames(), which
@@ -245,53 +242,6 @@ def from_faulthandler(text: str) -> list[Dumped]:
     return [Dumped(ident, now, tuple(reversed(stack))) for ident, now, stack in found if stack]
 
 
-@functools.cache
-def _library_roots() -> tuple[str, ...]:
-    # Only where packages are installed. sysconfig's "data" and "scripts" are the whole prefix
-    # (/usr/local), and an application that lives below it is still an application.
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    roots = {os.path.realpath(sysconfig.get_path(name)) for name in names}
-    roots |= {sysconfig.get_path(name) for name in names}
-    # In a virtual environment sysconfig names the environment's folders for packages but the
-    # base's for the standard library; the base's site-packages lie below the latter.
-    # Debian keeps its own packages beside, not below.
-    roots |= {path for path in sys.path if os.path.basename(path) == "dist-packages"}
-    roots.add(sysconfig.get_path("scripts"))  # bin/gunicorn
-    return tuple(root.rstrip(os.sep) + os.sep for root in roots if root)
-
-
-_app_packages: set[str] = set()
-
-
-def add_app_package(name: str) -> None:
-    """Counts a top-level package as the application's even where it is installed as a library."""
-    module = sys.modules.get(name.partition(".")[0])
-    path = getattr(module, "__file__", None)
-    if path and os.path.basename(path) == "__init__.py":
-        _app_packages.add(os.path.dirname(path) + os.sep)
-        is_app.cache_clear()
-
-
-@functools.lru_cache(maxsize=4096)
-def is_app(filename: str) -> bool:
-    """True when ``filename`` is the application's: not the standard library's, not a package's."""
-    if filename.startswith(("<", OWN)):
-        return False
-    if filename.startswith(tuple(_app_packages)):
-        return True
-    return not (filename.startswith(_library_roots()) or "/site-packages/" in filename)
-
-
-@functools.lru_cache(maxsize=4096)
-def short_path(filename: str) -> str:
-    """The path as it would be imported: without the longest ``sys.path`` entry before it."""
-    for root in sorted((os.path.abspath(path) for path in sys.path), key=len, reverse=True):
-        prefix = root.rstrip(os.sep) + os.sep
-        if filename.startswith(prefix):
-            return filename[len(prefix) :]
-    return filename
-
-
 def locate(stack: Stack) -> tuple[str | None, str | None]:
     """``loc`` and ``cause_loc`` of a stack, as gunicorn-django-canonical-logs defined them.
 
@@ -319,11 +269,12 @@ def calling_line(frame: FrameType | None) -> str | None:
     """The innermost application frame at or outside ``frame``, as text; None when there is none."""
     while frame is not None:
         code = frame.f_code
-        if is_app(code.co_filename):
+        file = file_of(code)
+        if is_app(file):
             # A comprehension is a frame of its own up to Python 3.11; its function is meant.
-            names = [part for part in code.co_qualname.split(".") if not part.startswith("<")]
-            function = names[-1] if names else code.co_name
-            return str(Frame(code.co_filename, frame.f_lineno or 0, function))
+            names = [part for part in qualname_of(code).split(".") if not part.startswith("<")]
+            function = names[-1] if names else exact(code.co_name)
+            return str(Frame(file, frame.f_lineno or 0, function))
         frame = frame.f_back
     return None
 

@@ -25,7 +25,7 @@ from types import FunctionType, MemberDescriptorType, SimpleNamespace
 from typing import Any
 
 from slowhound.foreign import is_foreign
-from slowhound.frames import is_app
+from slowhound.paths import is_app
 from slowhound.secret_names import is_secret_variable
 from slowhound.secret_values import MASK
 from slowhound.static_lookup import UnknownError, attribute, in_classes, name_of, own, owner_of

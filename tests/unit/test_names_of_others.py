@@ -75,7 +75,7 @@ HARMLESS = {
     "flames/reader.py": "lineno location threads",
     "flames/resolve.py": "blind",
     "flames/splice.py": "blind remote running",
-    "frames.py": "f_code f_lineno py",
+    "frames.py": "f_code f_lineno",
     "gil/remote_unwinder.py": "lineno location threads",
     "gunicorn/arbiter.py": "auto deliver dir events format json log path rpartition stream",
     "gunicorn/combine.py": "cfg set",  # of an application of one's own

@@ -13,7 +13,6 @@ import re
 from typing import Any, Literal
 
 import msgspec
-from msgspec.structs import replace
 
 from slowhound.formats import clean, plain
 from slowhound.losses import MSGSPEC, Errors
@@ -99,7 +98,7 @@ def dump(profile: Profile) -> bytes:
             for each in profile.frames
         ]
         event = {clean(key): plain(value, DEPTH) for key, value in profile.event.items()}
-        text = msgspec.json.encode(replace(profile, frames=frames, event=event))
+        text = msgspec.json.encode(msgspec.structs.replace(profile, frames=frames, event=event))
     return gzip.compress(text, compresslevel=5, mtime=0)
 
 

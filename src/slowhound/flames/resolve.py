@@ -12,7 +12,8 @@ from slowhound.flames.leaves import Leaves
 from slowhound.flames.looking import Item, Key
 from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
 from slowhound.flames.samples import Entry, Samples
-from slowhound.frames import Frame, is_app, short_path
+from slowhound.frames import Frame
+from slowhound.paths import is_app, short_path
 from slowhound.record import Record
 
 # Of one name; a lambda in a lambda in a lambda has a longer one.

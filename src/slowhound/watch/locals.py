@@ -13,8 +13,9 @@ from collections import deque
 from types import FrameType
 from typing import Any
 
-from slowhound.frames import WALKED, is_app, outwards
+from slowhound.frames import WALKED, outwards
 from slowhound.losses import has_all, look_up
+from slowhound.paths import is_app
 from slowhound.secret_values import MASK
 from slowhound.static_lookup import attribute_or, function_variables, name_of, own
 from slowhound.watch.values import Printer
