@@ -56,7 +56,7 @@ class AppendFile:
         self._lines_since_tended = 0
         self._retired: list[int] = []
 
-    def write(self, line: bytes, done: list[int]) -> None:
+    def write(self, line: bytes, done: list[int] | None = None) -> None:
         """Appends one line, which ends in a line end; what cannot be written is counted.
 
         ``done`` gets an entry by the very call that writes, and when the line is lost; nothing is
@@ -64,6 +64,7 @@ class AppendFile:
         """
         if done:
             return
+        done = [] if done is None else done
         if self.fd < 0:
             done.append(0)
             lost(self.what, self._failed or "not open")

@@ -77,18 +77,19 @@ def _decorate(function: Any, name: str | None, slow_after: float | None) -> Any:
         raise TypeError(f"slowhound.task decorates a function; {function!r} is none")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"slowhound.task cannot decorate the generator {function!r}")
-    started = partial(begin, "function", name or _name(function), slow_after=slow_after)
+    make = partial(new, "function", name or _name(function), slow_after=slow_after)
     if _is_async(function):
 
         @functools.wraps(function)
         async def async_wrapper(*args: Any, **kwargs: Any) -> Any:
-            recorded = _Recorded(started)
+            record = make()
+            # No with: what is raised from outside may come between its block and its end.
             try:
-                recorded.begin()
+                start(record)
                 result = await function(*args, **kwargs)
-                recorded.end(None)
+                end(record)
             except BaseException as exc:
-                recorded.end(exc)
+                end(record, exc)
                 raise
             return result
 
@@ -96,39 +97,18 @@ def _decorate(function: Any, name: str | None, slow_after: float | None) -> Any:
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        return _recorded(started, partial(function, *args, **kwargs))
+        return _recorded(make(), None, partial(function, *args, **kwargs))
 
     return wrapper
 
 
-class _Recorded:
-    """One task: between ``begin`` and ``end``, which is called again where it was interrupted.
-
-    No ``with``: what is raised from outside may come between its block and its end.
-    """
-
-    def __init__(self, start: Callable[..., Record | None]) -> None:
-        self._start = start
-        self._kept: list[Record] = []
-
-    def begin(self) -> None:
-        """It begins; whatever comes out of this, ``end`` knows of it."""
-        self._start(keep=self._kept.append)
-
-    def end(self, exc: BaseException | None) -> None:
-        """It has ended, with this exception or none."""
-        for record in self._kept:
-            end(record, exc)
-
-
-def _recorded(start: Callable[..., Record | None], run: Callable[[], Any]) -> Any:
-    recorded = _Recorded(start)
+def _recorded(record: TaskRecord | None, server: Server | None, run: Callable[[], Any]) -> Any:
     try:
-        recorded.begin()
+        start(record, server)
         result = run()
-        recorded.end(None)
+        end(record)
     except BaseException as exc:
-        recorded.end(exc)
+        end(record, exc)
         raise
     return result
 
@@ -148,27 +128,29 @@ def _name(function: Any) -> str:
     return f"{function.__module__}.{function.__qualname__}"
 
 
-def begin(
-    kind: str,
-    name: str,
-    task_id: str | None = None,
-    *,
-    slow_after: float | None = None,
-    server: Server | None = None,
-    keep: Callable[[Record], object] | None = None,
-) -> Record | None:
-    """A record that is current from now on; None when slowhound is off.
+def new(
+    kind: str, name: str, task_id: str | None = None, slow_after: float | None = None
+) -> TaskRecord | None:
+    """A record that has not begun.
 
     Args:
         kind: what kind of work it is, the event's ``task_kind``.
         name: the event's ``task_name``.
         task_id: its id in its queue.
         slow_after: seconds after which it is reported as slow; None: it never is.
-        server: for the process's recorder, when this starts it.
-        keep: is given the record before it begins, by whoever will end it also when this raises
-            what was raised from outside.
     """
-    if _guard.off_until and _guard.off:
+    with _guard:
+        short = as_text(name)[:NAME_LIMIT]
+        return TaskRecord(kind, short, clock.monotonic(), task_id, slow_after)
+    return None
+
+
+def start(record: TaskRecord | None, server: Server | None = None) -> Record | None:
+    """Makes it the current one; None when slowhound is off, or fails.
+
+    ``server`` is for the process's recorder, when this starts it.
+    """
+    if record is None or (_guard.off_until and _guard.off):
         return None
     with _guard:
         from slowhound import recorder
@@ -178,15 +160,18 @@ def begin(
         active = recorder.get() or recorder.start(get_config(), server)
         if active is None:
             return None
-        if slow_after is not None:
-            active.watch.expect(slow_after)
-        short = as_text(name)[:NAME_LIMIT]
-        record = TaskRecord(kind, short, clock.monotonic(), task_id, slow_after)
-        if keep is not None:
-            keep(record)
+        if record.slow_after is not None:
+            active.watch.expect(record.slow_after)
         active.begin(record)
         return record
     return None
+
+
+def begin(
+    kind: str, name: str, task_id: str | None = None, server: Server | None = None
+) -> Record | None:
+    """A record that is current from now on, whose end a signal tells; None when off."""
+    return start(new(kind, name, task_id), server)
 
 
 def end(record: Record | None, exc: BaseException | None = None) -> None:
@@ -273,24 +258,22 @@ def _record_commands() -> None:
 
     @functools.wraps(execute)
     def recorded(self: BaseCommand, *args: Any, **options: Any) -> Any:
-        return _recorded(partial(_begin_command, self), partial(execute, self, *args, **options))
+        record, server = _new_command(self)
+        return _recorded(record, server, partial(execute, self, *args, **options))
 
     recorded.slowhound = True  # type: ignore[attr-defined]
     BaseCommand.execute = recorded  # type: ignore[method-assign]
 
 
-def _begin_command(command: Any, keep: Callable[[Record], object]) -> Record | None:
-    name = type(command).__module__.rpartition(".")[2]
+def _new_command(command: Any) -> tuple[TaskRecord | None, Server | None]:
+    from slowhound.recorder import Server
     from slowhound.sinks.stream import is_under_test
 
+    name = type(command).__module__.rpartition(".")[2]
     if name in UNRECORDED or is_under_test():
-        return None
-    server = None
-    if getattr(command, "_called_from_command_line", False):
-        from slowhound.recorder import Server
-
-        server = Server("command", SLOTS, _to_stderr)
-    return begin("command", name, server=server, keep=keep)
+        return None, None
+    alone = getattr(command, "_called_from_command_line", False)
+    return new("command", name), Server("command", SLOTS, _to_stderr) if alone else None
 
 
 def _to_stderr(line: str, done: list[Any]) -> None:

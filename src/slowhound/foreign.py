@@ -18,8 +18,10 @@ from typing import Any
 from slowhound.static_lookup import function_variables, in_classes
 
 # CPython runs handlers and raises asynchronous exceptions where a function begins, where a loop
-# goes round, and where a call has returned. At the first two nothing else can raise.
-_PERIODIC = frozenset(opmap[name] for name in ("RESUME", "JUMP_BACKWARD") if name in opmap)
+# goes round, and where a call has returned. At the first two nothing else can raise; RESUME with an
+# argument is where a generator goes on, into which an exception may have been thrown.
+_RESUME, _JUMP_BACKWARD = opmap["RESUME"], opmap["JUMP_BACKWARD"]
+_RESUMED_MASK = 3  # of its argument: 0 at the beginning of a function
 _RAISES = frozenset(opmap[name] for name in ("RAISE_VARARGS", "RERAISE") if name in opmap)
 # What C code raises without an argument: PyErr_NoMemory, the ends of iterators, an empty queue.
 _BARE = frozenset(("MemoryError", "StopIteration", "StopAsyncIteration", "Empty"))
@@ -82,7 +84,10 @@ def _struck(exc: BaseException, at: TracebackType) -> bool:
     """True where nothing else raises: at a function's beginning, in a loop's jump, in a switch."""
     if at.tb_frame.f_code.co_name.endswith(_SWITCH):
         return True
-    return _instruction(at) in _PERIODIC and type(exc) is not RecursionError
+    instruction, argument = _instruction(at)
+    if instruction == _RESUME:
+        return argument & _RESUMED_MASK == 0 and type(exc) is not RecursionError
+    return instruction == _JUMP_BACKWARD
 
 
 def _is_bare(exc: BaseException, innermost: TracebackType) -> bool:
@@ -93,10 +98,11 @@ def _is_bare(exc: BaseException, innermost: TracebackType) -> bool:
     """
     if _args_of(exc) != () or type(exc).__name__ in _BARE:
         return False
-    instruction = _instruction(innermost)
+    instruction, _ = _instruction(innermost)
     return instruction is not None and instruction not in _RAISES
 
 
-def _instruction(at: TracebackType) -> int | None:
-    code = at.tb_frame.f_code.co_code
-    return code[at.tb_lasti] if 0 <= at.tb_lasti < len(code) else None
+def _instruction(at: TracebackType) -> tuple[int | None, int]:
+    """With its argument."""
+    code, position = at.tb_frame.f_code.co_code, at.tb_lasti
+    return (code[position], code[position + 1]) if 0 <= position < len(code) else (None, 0)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slowhound import plain_data
+from slowhound.foreign import is_foreign
 
 _encode = msgspec.json.Encoder().encode
 _SPACE = re.compile(r"\s+")
@@ -34,7 +35,9 @@ def json_line(event: dict[str, Any], depth: int = 4) -> bytes:
     """
     try:
         line = _encode(event)
-    except (TypeError, ValueError, OverflowError, RecursionError):
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        if is_foreign(exc):
+            raise
         line = _encode({clean(key): plain(value, depth) for key, value in event.items()})
     if not line.isascii() or b"\x7f" in line:
         line = _printable(line)

@@ -169,11 +169,14 @@ class Watch:
 
 def _asks(request: HttpRequest) -> bool:
     try:
-        return on_demand.asked(request.META)
+        found = on_demand.asked(request.META)
     except Exception as exc:
         if _guard.failed(exc):
             raise
         return False
+    if _guard.streak:
+        _guard.streak = 0
+    return found
 
 
 def _broke_through(request: HttpRequest, exc: BaseException) -> None:
@@ -244,6 +247,9 @@ def _count(record: Record, turn: int, part: Any) -> None:
     except Exception as exc:
         if _guard.failed(exc):
             raise
+    else:
+        if _guard.streak:
+            _guard.streak = 0
 
 
 def _broke_off(record: Record, turn: int, exc: BaseException) -> None:

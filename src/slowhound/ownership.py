@@ -32,6 +32,7 @@ from slowhound.record import Owner, Record, current, current_record, in_flight, 
 
 def enter(record: Record) -> None:
     """Makes a new record the current one, and one in flight."""
+    record.begun = True
     outer = current()
     if outer is not None and _is_around(outer):
         record.outer = outer
@@ -47,6 +48,17 @@ def leave(record: Record) -> None:
     record.outer = unfinished(record.outer)
     if current_record.get() is record:
         current_record.set(record.outer)
+
+
+def lost_by_hook() -> Record | None:
+    """The request before in this thread, if its other hook was kept from beginning.
+
+    By an exception that was raised from outside right there. A thread serves one after the other.
+    """
+    record = current()
+    if record is None or record.owner is not Owner.HOOK:
+        return None
+    return record if record.task is None and record.greenlet is None else None
 
 
 def _is_around(outer: Record) -> bool:
@@ -76,9 +88,7 @@ def _is_on_the_wire(record: Record, scope: Any) -> bool:
     method, path = record.wire
     raw = scope.get("raw_path")
     same = type(raw) is bytes and raw.decode("latin-1") == path
-    return scope.get("method") == method and (
-        same or scope.get("path") in (path, unquote(path))
-    )
+    return scope.get("method") == method and (same or scope.get("path") in (path, unquote(path)))
 
 
 def of_request(request: Any) -> Record | None:

@@ -252,7 +252,9 @@ def exception_text(exc: BaseException) -> str | None:
     or a library's, and what it can show is built-in. Else the arguments are shown.
     """
     kind, args = type(exc), _args_of(exc)
-    if _is_harmless(args) and _shows_itself(exc, kind):
+    of_group = in_classes(kind, "__str__") is BaseExceptionGroup.__str__
+    # A group says how many there are in it, and not what those say.
+    if _is_harmless(args[:1] if of_group else args) and _shows_itself(exc, kind):
         try:
             return as_text(kind.__str__(exc))
         except Exception as failure:

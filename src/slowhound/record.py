@@ -109,6 +109,7 @@ class Record:
     wire: tuple[str, str] | None = None  # method and path as the hook has read them
     scope: Any = None  # ASGI's, once ``wrap`` has seen it
     request: Any = None  # Django's request, once the middleware has seen it
+    begun: bool = False
     turn: int = 0  # how many responses of the middleware there have been; the last one counts
     left: bool = False  # the middleware has handed its response on
     complete: bool = False  # the server has its last byte

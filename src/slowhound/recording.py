@@ -204,6 +204,8 @@ class Recorder:
         """
         # What is raised from outside, by the handler of a signal, may come between any two steps:
         # each can be asked for afterwards whether it was done, and the rest is done then.
+        if not record.begun:
+            return
         mine = object()
         try:
             # One call decides who ends the record, and its answer is kept in the record.
@@ -236,8 +238,8 @@ class Recorder:
                 record.on_end(None)
             # Last: while the slot is taken, whoever finds the box of a dead process writes the
             # event, unless it was written, see postmortem.
-            if record.slot is not None:
-                record.slot.release(record.taken)
+            if record.taken:
+                record.taken[0].release(record.taken)
         except Exception as exc:
             if _end.failed(exc):
                 raise

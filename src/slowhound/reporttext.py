@@ -35,7 +35,7 @@ def death_text(report: Report) -> str:
             f"Started:    {date(report.started)}",
             "",
             "Last stack, innermost first:",
-            *[f"  {one_line(each)}" for each in stack],
+            *[f"  {one_line(str(each))}" for each in stack],
             "",
             "What is known:",
             *[f"  {name:<17} {one_line(event[name])}" for name in (*known, *also) if name in event],
@@ -81,7 +81,7 @@ def ended_text(blind: float) -> str:
 
 def last_stack_text(last: LastStack) -> str:
     """The last stack that is known, with its age."""
-    rows = [f"    {one_line(each)}" for each in last.frames]
+    rows = [f"    {one_line(str(each))}" for each in last.frames]
     return "\n".join([f"  Last known stack, {last.age:.3f} s old, innermost last:", *rows])
 
 

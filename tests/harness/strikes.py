@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,8 +14,15 @@ import slowhound
 OURS = str(Path(slowhound.__file__).parent)
 
 
-class Struck(Exception):
-    """As of an application's time limit."""
+class Struck(TimeoutError, ValueError, LookupError, TypeError, RuntimeError):
+    """As of an application's time limit; of every kind that something may be taken for."""
+
+
+class StruckName(AttributeError, ValueError, LookupError, TypeError, RuntimeError):
+    """The same, of the one kind that the other cannot be."""
+
+
+STRUCK = (Struck, StruckName)
 
 
 class Striker:
@@ -25,11 +31,16 @@ class Striker:
     Args:
         at: which one, from 1 on; 0: none.
         part: only in files whose path has this.
+        kind: what is raised.
     """
 
-    def __init__(self, at: int = 0, part: str = "") -> None:
+    def __init__(
+        self, at: int = 0, part: str = "", kind: type[Struck | StruckName] = Struck
+    ) -> None:
         self.at = at
         self.part = part
+        self.kind = kind
+        self.armed = False
         self.seen = 0
         self.where = ""
         self.outside: list[str] = []
@@ -40,25 +51,27 @@ class Striker:
         if not name.startswith(OURS) or self.part not in name:
             return None
         frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
         return self.step
 
     def step(self, frame: FrameType, event: str, arg: Any) -> Any:
         """For each instruction."""
-        if event == "opcode":
+        if event == "opcode" and self.armed:
             self.seen += 1
             if self.seen == self.at:
                 self.where = f"{frame.f_code.co_qualname}:{frame.f_lineno}"
                 self.outside = list(_callers(frame))
-                raise Struck
+                raise self.kind
         return self.step
 
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
+    def run(self, call: Callable[[], object], warm: Callable[[], object]) -> None:
+        """Calls it, and strikes; ``warm`` is a call of the same that is not struck."""
         gc.disable()  # what a callback of the collector raises goes nowhere
         sys.settrace(self.trace)
         try:
-            yield
+            if sys.version_info >= (3, 12):  # where code is traced from its second call on
+                warm()
+            self.armed = True
+            call()
         finally:
             sys.settrace(None)
             gc.enable()

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import pytest
 
 from slowhound import guard, losses
+from slowhound.clocks import clock
 from slowhound.config import Limit
 from slowhound.osthread import OsThread
 from slowhound.report import Report
@@ -342,8 +343,8 @@ def test_flood_gives_a_handful_of_messages_and_exact_counts(
 ) -> None:
     """10,000 reports of one group and one of another: sent and held back add up to all of them."""
     Keeps.go.set()
-    clock = [1_800_000_000.0]
-    monkeypatch.setattr(delivery.time, "time", lambda: clock[0])
+    now = [1_800_000_000.0]
+    monkeypatch.setattr(clock, "time", lambda: now[0])
     made = deliver(limit=Limit(3, 600.0))
     for number in range(10_000):
         made.put(slow_report(number))
@@ -351,7 +352,7 @@ def test_flood_gives_a_handful_of_messages_and_exact_counts(
             made.put(slow_report(77_777, "ba9876543210"))
     eventually(lambda: len(Keeps.got) == 4, "three of the flood and the other one")
     eventually(lambda: not made._inbox, "that all was looked at")
-    clock[0] += 600.0
+    now[0] += 600.0
     eventually(lambda: len(Keeps.got) == 5, "what was held back")
     flood = [report for report in Keeps.got if report.fingerprint != "ba9876543210"]
     assert sum(1 + report.held_back for report in flood) == 10_000
@@ -561,13 +562,13 @@ def test_reports_wait_in_memory_where_the_disk_takes_none(
     Fails.failing = False
     eventually(lambda: len(got()) == 5, "the delivery")
     assert sorted(got()) == ["3", "4", "5", "6", "7"]
-    clock = [1_800_000_000.0]
-    monkeypatch.setattr(delivery.time, "time", lambda: clock[0])
+    now = [1_800_000_000.0]
+    monkeypatch.setattr(clock, "time", lambda: now[0])
     limited = deliver("Fails", limit=Limit(1, 600.0))
     for number in range(20, 30):
         limited.put(slow_report(number, "ba9876543210"))
     eventually(lambda: len(got()) == 6 and not limited._inbox, "the first of them")
-    clock[0] += 600.0
+    now[0] += 600.0
     eventually(lambda: len(got()) == 7, "what was held back")
     assert Keeps.got[-1].id == "request-29.slow"
     assert Keeps.got[-1].held_back == 8

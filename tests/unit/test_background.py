@@ -419,7 +419,7 @@ def test_written_task_is_known_to_be_written(configure: Any) -> None:
 def test_neighbour_goes_by_the_tasks_own_threshold(configure: Any, slow_after: Any) -> None:
     """It reads that in the box, when this process cannot run itself."""
     configure(SLOW_AFTER=0.01)
-    record = background.begin("function", "import", slow_after=slow_after)
+    record = background.start(background.new("function", "import", slow_after=slow_after))
     active = recorder.get()
     assert active is not None
     assert active.box is not None

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from slowhound.cli.moments import moment
+from slowhound.clocks import clock
 from slowhound.store.questions import QUESTIONS
 from tests.harness.cli import environment
 from tests.harness.command import slowhound
@@ -202,7 +203,7 @@ def test_missing_library_is_named(folder: Path, missing: str, extra: str, given:
 
 def test_moments_as_people_say_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long ago, a date, or seconds."""
-    monkeypatch.setattr(time, "time", lambda: 1_000_000_000.0)
+    monkeypatch.setattr(clock, "time", lambda: 1_000_000_000.0)
     assert moment("90s") == 1_000_000_000 - 90
     assert moment("1.5h") == 1_000_000_000 - 5400
     assert moment("1w") == 1_000_000_000 - 7 * 86400

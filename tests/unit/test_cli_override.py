@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound import override
+from slowhound.clocks import clock
 from slowhound.override import NAME, Override, Threshold, load, store
 
 DAY = 24 * 3600.0
@@ -75,7 +76,7 @@ def test_it_ends_by_itself(
 ) -> None:
     """Each at its own time, without anybody who removes it."""
     later = time.time() + 75
-    monkeypatch.setattr(override.time, "time", lambda: later)
+    monkeypatch.setattr(clock, "time", lambda: later)
     watched.read(str(tmp_path))
     assert (watched.threshold(("b",)), watched.shortest()) == (None, 0.5)
     later += 30
@@ -155,7 +156,7 @@ def test_end_in_a_month_does_not_come_into_force_later(
     """Not on the day before it, and not for a worker that starts then."""
     found = write(tmp_path, one(until=time.time() + 30 * DAY))
     later = time.time() + 29.5 * DAY
-    monkeypatch.setattr(override.time, "time", lambda: later)
+    monkeypatch.setattr(clock, "time", lambda: later)
     found.read(str(tmp_path))
     assert found.shortest() is None
     found = Override()

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from slowhound import graves
 from slowhound.blackbox import FIRST_SLOT, SLOT, Box
 from slowhound.cli import table
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place
+from slowhound.clocks import clock
 from slowhound.config import load
 from slowhound.graves import PATIENCE
 from slowhound.notes import settings_note, stack_note, who_note
@@ -224,7 +224,7 @@ def test_parent_of_the_dead_is_given_time(tmp_path: Path, monkeypatch: pytest.Mo
     assert second.visit()
     assert (first.events, second.events) == (0, 0)
     later = time.monotonic() + PATIENCE
-    monkeypatch.setattr(graves.time, "monotonic", lambda: later)
+    monkeypatch.setattr(clock, "monotonic", lambda: later)
     assert first.visit()
     assert not second.visit()
     assert (first.events, first.pids, second.events) == (1, {pid}, 0)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from slowhound import guard as module
+from slowhound.clocks import clock
 from slowhound.guard import LIMIT, Guard, guarded
 
 
@@ -82,7 +83,7 @@ def test_part_that_keeps_failing_is_switched_off_and_tried_again(
 ) -> None:
     """After LIMIT failures in a row the function is not called until the pause is over."""
     now = [1000.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     calls = []
 
     @guarded("a part that fails")

@@ -67,7 +67,6 @@ NO_NAMES = {
 # harness/names.py a word like any other.
 HARMLESS = {
     "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
-    "background.py": "saved_data",
     "celery.py": "exc",
     "cli/tail.py": "_time",
     "crossings.py": "select self wait",
@@ -75,6 +74,7 @@ HARMLESS = {
     "flames/reader.py": "lineno location threads",
     "flames/resolve.py": "blind",
     "flames/splice.py": "blind remote running",
+    "foreign.py": "Empty MemoryError StopAsyncIteration StopIteration _greenlet_switch args",
     "frames.py": "f_code f_lineno",
     "gil/remote_unwinder.py": "lineno location threads",
     "gunicorn/arbiter.py": "auto deliver dir events format json log path rpartition stream",
@@ -88,7 +88,9 @@ HARMLESS = {
     "instrument/http.py": "host url",
     "instrument/template.py": "name",
     "losses.py": "errno fget",
+    "ownership.py": "environ scope",
     "permission.py": "user",
+    "plain_data.py": "_fields _meta _name_ attname pk",
     "record.py": "resolver_match route view_name",
     "recording.py": "wrapped",
     "registry.py": "setup teardown",

@@ -45,7 +45,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Later:
     """Everything that looks from outside has this clock."""
     later = Later()
     for module in ("neighbours", "neighbour_reports", "gil.unresponsive"):
-        monkeypatch.setattr(f"slowhound.{module}.time", later)
+        monkeypatch.setattr(f"slowhound.{module}.clock", later)
     return later
 
 

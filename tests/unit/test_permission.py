@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 
 from slowhound.checks import check_flames, check_settings
+from slowhound.clocks import clock
 from slowhound.permission import (
     HEADER,
     LONGEST,
@@ -117,9 +118,9 @@ def test_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """At its second, whatever the clock of the signature says."""
     token = new_token("/", 60)
     now = time.time()
-    monkeypatch.setattr("slowhound.permission.time", SimpleNamespace(time=lambda: now + 59))
+    monkeypatch.setattr(clock, "time", lambda: now + 59)
     assert is_good(token, "/")
-    monkeypatch.setattr("slowhound.permission.time", SimpleNamespace(time=lambda: now + 60))
+    monkeypatch.setattr(clock, "time", lambda: now + 60)
     assert not is_good(token, "/")
 
 

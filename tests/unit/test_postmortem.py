@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from slowhound import graves, losses
 from slowhound.blackbox import FIRST_SLOT, Box
 from slowhound.boxes import read, survey
+from slowhound.clocks import clock
 from slowhound.config import load
 from slowhound.death import Death
 from slowhound.graves import Graves
@@ -180,7 +181,7 @@ def test_sibling_waits_for_the_parent_and_then_writes(
     """The parent knows the cause; only after a while a sibling says that it is not known."""
     die(tmp_path)
     now = [100.0]
-    monkeypatch.setattr(graves.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     written: list[dict[str, Any]] = []
     each = Graves(lambda event, details: written.append(event))
     each.visit(survey(str(tmp_path))[1])

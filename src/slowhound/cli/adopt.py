@@ -56,7 +56,7 @@ class Adopter:
         if self._segment is None:
             # A segment of its own: a segment has one writer.
             self._segment = open_segment(self.place.dir, GIB)
-        self._segment.write(json_line(event), [])
+        self._segment.write(json_line(event))
         if os.path.isdir(os.path.join(self.place.dir, FOLDER)):  # there are sinks
             spool_new(self.place.dir, of_death(event))
         self.events += 1

@@ -73,4 +73,4 @@ class Rounds:
         self.adopter.visit()
 
     def _write(self, event: dict[str, Any]) -> None:
-        self._segment.write(json_line(event), [])
+        self._segment.write(json_line(event))

@@ -30,7 +30,7 @@ def read_a_child() -> Trial:
     try:
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
     except (OSError, ValueError) as exc:  # a Python inside another program may not know its own
-        return Trial(None, f"no Python to try it with: {one_line(exc)}")
+        return Trial(None, f"no Python to try it with: {one_line(str(exc))}")
     with child:  # closes its input, and waits for it
         assert child.stdout is not None
         child.stdout.read(1)

@@ -90,7 +90,7 @@ def _why(exc: BaseException) -> str:
     if isinstance(exc, subprocess.TimeoutExpired):
         return f"not done after {exc.timeout:g} s"
     if isinstance(exc, OSError):
-        return one_line(exc)
+        return one_line(str(exc))
     if not isinstance(exc, subprocess.CalledProcessError):
         return "what it wrote are no stacks"
     code = exc.returncode

@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 import time
-import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -26,6 +25,7 @@ from slowhound.frames import Stack, from_traceback
 from slowhound.guard import guard, guarded
 from slowhound.gunicorn import arbiter
 from slowhound.losses import caught, find, missing
+from slowhound.ownership import lost_by_hook
 from slowhound.postmortem import abort_fields
 from slowhound.record import Owner, Record, in_flight
 from slowhound.unpatched import get_ident, is_greenlet_exit
@@ -78,6 +78,9 @@ def pre_request(worker: Any, req: Any) -> None:
     """Begins the record of a request."""
     active = _recorder()
     if active is not None:
+        before = lost_by_hook()
+        if before is not None:
+            active.finish(before)
         try:
             method, path, environ = req.method, req.path, headers(req)
         except AttributeError as exc:
@@ -94,8 +97,7 @@ def pre_request(worker: Any, req: Any) -> None:
         # Before it begins: whatever is raised from outside in here, the other hook has it.
         try:
             req.slowhound = record
-            record.response = weakref.ref(req)
-        except (AttributeError, TypeError) as exc:
+        except AttributeError as exc:
             if is_foreign(exc):
                 raise
             _records[id(req)] = record  # the ASGI worker's requests have slots

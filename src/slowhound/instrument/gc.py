@@ -70,10 +70,10 @@ def uninstall() -> None:
 
 def describe(record: Record, event: dict[str, Any]) -> None:
     """The time, when there was a collection; gives others theirs."""
-    while True:
+    while ended:
         try:
             began, now, number = ended.popleft()
-        except IndexError as exc:
+        except IndexError as exc:  # another request has just taken it
             if is_foreign(exc):
                 raise
             break

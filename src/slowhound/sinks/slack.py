@@ -58,4 +58,4 @@ def _stack(report: Report) -> str:
         frames = [str(frame) for frame in reversed(report.snapshot.stack[-FRAMES:])]
     else:
         frames = str(report.event.get(f"{report.kind}_stack") or "").split(" < ")
-    return "\n".join(one_line(frame) for frame in frames)
+    return "\n".join(one_line(str(frame)) for frame in frames)

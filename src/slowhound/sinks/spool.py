@@ -147,7 +147,7 @@ class Spool:
         try:
             letter = _LETTERS.decode(first)
         except NOT_JSON as exc:
-            lost("reports for sinks", f"{name} is no report: {clean(exc)}")
+            lost("reports for sinks", f"{name} is no report: {clean(str(exc))}")
             self.remove(name)
             return None
         done = set()

@@ -40,7 +40,7 @@ def standard_output() -> Stream:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError, AttributeError):
         return to_stdout
-    if is_under_test():
+    if "PYTEST_CURRENT_TEST" in os.environ or is_under_test():
         return to_stdout
 
     def write(line: str, done: list[Any]) -> None:
@@ -50,9 +50,7 @@ def standard_output() -> Stream:
 
 
 def is_under_test() -> bool:
-    """True within a test of pytest's, or of Django's runner."""
-    if "PYTEST_CURRENT_TEST" in os.environ:
-        return True
+    """True between Django's ``setup_test_environment`` and its ``teardown_test_environment``."""
     if "django.test.utils" not in sys.modules:
         return False
     find("django.test.utils.setup_test_environment:saved_data", UNDER_TEST)

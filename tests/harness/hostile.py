@@ -1,0 +1,153 @@
+"""Objects of an application that does all it can when it is looked at, and notes that it was."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections import OrderedDict, defaultdict, deque, namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+# What has been called of them.
+called: list[str] = []
+
+
+class Called(BaseException):
+    """No guard catches it."""
+
+
+def _refuses(name: str) -> Callable[..., Any]:
+    def method(*_: object, **__: object) -> Any:
+        called.append(name)
+        raise Called(name)
+
+    return method
+
+
+# Python asks these of a class by itself: to make an instance, and to let go of it.
+NOT_MINE = {"__new__", "__init__", "__init_subclass__", "__subclasshook__", "__doc__", "__module__"}
+ALL = sorted(
+    {
+        name
+        for kind in (object, str, int, float, dict, list, tuple, set, bytes, BaseException, deque)
+        for name in vars(kind)
+        if callable(getattr(kind, name)) and name not in NOT_MINE
+    }
+    | {"__getattr__", "__class__", "__dict__", "__bool__", "__fspath__", "__index__", "__html__"}
+)
+
+
+def _namespace(*without: str) -> dict[str, Any]:
+    methods = {name: _refuses(name) for name in ALL if name not in without}
+    for name in ("__class__", "__dict__"):
+        methods[name] = property(_refuses(name))
+    return methods
+
+
+class Meta(type):
+    """Of a class that refuses to be compared, hashed, asked or shown."""
+
+    __eq__ = _refuses("Meta.__eq__")
+    __hash__ = _refuses("Meta.__hash__")
+    __getattribute__ = _refuses("Meta.__getattribute__")
+    __instancecheck__ = _refuses("Meta.__instancecheck__")
+    __subclasscheck__ = _refuses("Meta.__subclasscheck__")
+    __repr__ = _refuses("Meta.__repr__")
+    __name__ = property(_refuses("Meta.__name__"))  # type: ignore[assignment]
+    __module__ = property(_refuses("Meta.__module__"))  # type: ignore[assignment]
+
+
+class Zone(dt.tzinfo):
+    utcoffset = dst = tzname = _refuses("tzinfo")
+
+
+class Color(enum.Enum):
+    RED = "red"
+    __str__ = __repr__ = __format__ = _refuses("enum")
+
+
+@dataclass
+class Data:
+    inside: Any
+    __repr__ = __str__ = __eq__ = _refuses("dataclass")
+
+
+Pair = namedtuple("Pair", "one other")  # noqa: PYI024  as old code has it
+
+
+class SaysNothing(Exception):
+    __str__ = __repr__ = _refuses("exception")
+
+
+def of(built_in: type, *arguments: Any) -> Any:
+    """An instance of a subclass of a built-in type, whose every method refuses."""
+    return built_in.__new__(type("Mine", (built_in,), _namespace()), *arguments)
+
+
+def filled(built_in: type, contents: Any) -> Any:
+    """The same of a container, which is filled behind its back."""
+    made = of(built_in)
+    if built_in is OrderedDict:  # which is filled by its own methods
+        for key, value in contents.items():
+            OrderedDict.__setitem__(made, key, value)
+    else:
+        built_in.__init__(made, contents)  # type: ignore[misc]
+    return made
+
+
+def plain_object() -> Any:
+    """An object of no built-in type."""
+    return object.__new__(type("Thing", (), _namespace()))
+
+
+def of_metaclass() -> Any:
+    """An object whose class refuses as well."""
+    return object.__new__(type.__new__(Meta, "Odd", (), {}))
+
+
+def endless() -> list[Any]:
+    """A list that is in itself."""
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+MAKERS: tuple[Callable[[], Any], ...] = (
+    plain_object,
+    of_metaclass,
+    endless,
+    lambda: of(str, "a text"),
+    lambda: of(int, 7),
+    lambda: of(int, 10**5000),
+    lambda: 10**5000,
+    lambda: -(2**63) - 1,
+    lambda: of(float, 1.5),
+    lambda: of(bytes, b"a\xff"),
+    lambda: of(tuple, (1, 2)),
+    lambda: filled(dict, {"a": 1}),
+    lambda: filled(list, [1]),
+    lambda: filled(set, {1}),
+    lambda: filled(deque, [1]),
+    lambda: filled(OrderedDict, {"a": 1}),
+    lambda: defaultdict(_refuses("factory"), a=1),
+    lambda: dt.datetime(2026, 1, 2, tzinfo=Zone()),
+    lambda: dt.time(1, 2, tzinfo=Zone()),
+    lambda: Color.RED,
+    lambda: Data(plain_object()),
+    lambda: Pair(plain_object(), of(str, "x")),
+    lambda: SaysNothing("why"),
+    lambda: SaysNothing(plain_object()),
+    lambda: ValueError(plain_object()),
+    lambda: KeyError(of(str, "key")),
+    lambda: OSError(2, "no", plain_object()),
+    lambda: (each for each in [plain_object()]),
+    lambda: _refuses("function"),
+    lambda: memoryview(b"view"),
+    lambda: float("nan"),
+    lambda: "\ud800 and more",
+    lambda: "x" * 100_000,
+    lambda: range(10**5000),
+    lambda: type.__new__(Meta, "Odd", (), {}),
+    lambda: {plain_object: 1} and {(1, (2, 3)): 4, None: 5, 1.5: 6, b"x": 7},
+)

@@ -1,0 +1,143 @@
+"""Values of any type, where a server, a middleware or a view has put them: the event is whole."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
+from django.test.utils import override_settings
+from django.urls import path
+
+from slowhound import Context, guard
+from slowhound.record import in_flight
+from slowhound.testing import capture_events
+from tests.harness import hostile
+
+FROM_META = (
+    *("CONTENT_LENGTH", "REMOTE_ADDR", "QUERY_STRING", "HTTP_HOST", "HTTP_REFERER"),
+    *("HTTP_USER_AGENT", "HTTP_X_REQUEST_START", "HTTP_TRACEPARENT", "HTTP_SLOWHOUND_FLAMES"),
+    *("wsgi.url_scheme", "SERVER_NAME"),
+)
+values: list[Any] = []
+
+
+def keeps(request: HttpRequest) -> HttpResponse:
+    """Each of the values by itself, in a container, and as a key."""
+    for number, value in enumerate(values):
+        Context.set(f"value_{number}", value)
+        Context.set(f"within_{number}", {"a": [value]})
+        Context.set(value, number)  # no name of a field
+        Context.update(context={f"updated_{number}": value})
+    return HttpResponse("ok")
+
+
+def answers(request: HttpRequest) -> HttpResponse:
+    response = HttpResponse("ok")
+    response.status_code = values[0]
+    return response
+
+
+def fails(request: HttpRequest) -> HttpResponse:
+    raise hostile.SaysNothing(*values)
+
+
+urlpatterns = [
+    path("keeps/", keeps, name="keeps"),
+    path("fails/", fails, name="fails"),
+    path("answers/", answers, name="answers"),
+]
+
+
+class Basket(Model):
+    class Meta:
+        app_label = "shop"
+
+
+class Spoils:
+    """A middleware inside of slowhound's: what it puts into META is there at the end."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "spoil" in request.GET:
+            response = self.get_response(request)
+            for name, make in zip(FROM_META, itertools.cycle(values), strict=False):
+                request.META[name] = make
+            return response
+        return self.get_response(request)
+
+
+@pytest.fixture
+def client() -> Any:
+    """With these views. Nothing is logged: for that Django asks an exception what it says."""
+    logging.disable()
+    middleware = ["slowhound.middleware.SlowhoundMiddleware", f"{__name__}.Spoils"]
+    with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=middleware):
+        yield Client(raise_request_exception=False)
+    logging.disable(logging.NOTSET)
+
+
+def event_of(client: Client, address: str) -> dict[str, Any]:
+    """The one event of one request, in which nothing of slowhound's or the application's failed."""
+    hostile.called.clear()
+    with capture_events() as events:
+        client.get(address)
+    (event,) = events
+    assert hostile.called == []
+    assert guard.total == 0
+    assert not in_flight
+    return event
+
+
+@pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
+def test_context_takes_any_value(client: Client, number: int) -> None:
+    """Nothing of it runs, nothing lazy is evaluated; the rest of the event is as ever."""
+    values[:] = [hostile.MAKERS[number]()]
+    event = event_of(client, "/keeps/")
+    assert (event["resp_status"], event["resp_view"]) == (200, "keeps")
+    assert {"app_value_0", "app_within_0", "app_updated_0"} <= set(event)
+
+
+@pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
+def test_environ_may_hold_anything(client: Client, number: int) -> None:
+    """An int as CONTENT_LENGTH, bytes, an address object: it costs its own field at most."""
+    values[:] = [hostile.MAKERS[number]()]
+    event = event_of(client, "/keeps/?spoil")
+    assert (event["resp_status"], event["req_path"]) == (200, "/keeps/")
+
+
+@pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
+def test_exception_may_say_anything(client: Client, number: int) -> None:
+    """What its arguments are is told without them."""
+    values[:] = [hostile.MAKERS[number]()]
+    event = event_of(client, "/fails/")
+    assert (event["resp_status"], event["exc_type"]) == (500, "SaysNothing")
+
+
+def test_ten_such_requests_switch_nothing_off(client: Client) -> None:
+    """The eleventh has all its fields, too."""
+    for _ in range(guard.LIMIT + 1):
+        values[:] = [hostile.plain_object(), 10**5000]
+        event = event_of(client, "/keeps/?spoil")
+        assert event["resp_view"] == "keeps"
+
+
+def test_query_set_is_not_evaluated(client: Client) -> None:
+    """A view that makes no query has none; its type is said."""
+    values[:] = [QuerySet(Basket)]
+    event = event_of(client, "/keeps/")
+    assert event["app_value_0"] == "<QuerySet>"
+    assert "db_queries" not in event
+
+
+def test_status_of_any_type(client: Client) -> None:
+    """A text of digits is read as a number, all else is none."""
+    values[:] = [200.0]
+    assert event_of(client, "/answers/")["req_path"] == "/answers/"

@@ -1,0 +1,144 @@
+"""The outcome is that of the response that was sent, and of what really ended the request."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
+from django.test.utils import override_settings
+from django.urls import path
+
+from slowhound import recorder
+from slowhound.conf import get_config
+from slowhound.gunicorn import hooks
+from slowhound.record import in_flight
+from slowhound.testing import capture_events
+from tests.harness.gunicorn_worker import ask, sync_worker
+
+OURS = "slowhound.middleware.SlowhoundMiddleware"
+runs: list[int] = []
+
+
+def leaves(request: HttpRequest, code: int) -> HttpResponse:
+    sys.exit(code)
+
+
+def is_ended(request: HttpRequest, number: int) -> HttpResponse:
+    os.kill(os.getpid(), number)
+    raise AssertionError("unreachable")
+
+
+def fails_first(request: HttpRequest) -> HttpResponse:
+    runs.append(1)
+    if len(runs) == 1:
+        raise ValueError("only the first time")
+    return HttpResponse("fine")
+
+
+urlpatterns = [
+    path("leaves/<int:code>/", leaves),
+    path("is-ended/<int:number>/", is_ended),
+    path("fails-first/", fails_first),
+]
+
+
+def runs_again(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
+    """A middleware that has the view run again after an error."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        return get_response(request) if response.status_code == 500 else response
+
+    return middleware
+
+
+AGAIN = f"{__name__}.runs_again"
+
+
+@pytest.fixture(autouse=True)
+def _urls() -> Iterator[None]:
+    runs.clear()
+    with override_settings(ROOT_URLCONF=__name__):
+        yield
+
+
+@pytest.fixture
+def ends() -> Iterator[None]:
+    """The handlers of a worker of Gunicorn's, with slowhound's before them."""
+    numbers = (signal.SIGABRT, signal.SIGQUIT, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    codes = {signal.SIGABRT: 1, signal.SIGQUIT: 0, signal.SIGINT: 0}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        sys.exit(codes[signal.Signals(number)])
+
+    for number in numbers:
+        signal.signal(number, handle)
+    hooks.ENDING.install()
+    yield
+    hooks.ENDING.last = None
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("ends")
+@pytest.mark.parametrize("code", [0, 1])
+def test_view_that_leaves_is_no_timeout(code: int) -> None:
+    """`sys.exit(1)` in a view has the exit code of a timeout, and is an error of the view's."""
+    with capture_events() as events, sync_worker() as worker:
+        recorder.start(get_config())
+        with suppress(SystemExit):
+            ask(worker, f"/leaves/{code}/")
+    (event,) = events
+    assert event["event_type"] == "request"
+    assert (event["resp_outcome"], event["exc_type"]) == ("error", "SystemExit")
+    assert not in_flight
+
+
+@pytest.mark.usefixtures("ends")
+@pytest.mark.parametrize(
+    ("number", "kind", "outcome"),
+    [(signal.SIGABRT, "timeout", "timeout"), (signal.SIGQUIT, "request", "killed")],
+)
+def test_what_the_arbiter_sends_is_told(number: int, kind: str, outcome: str) -> None:
+    """Its SIGABRT is a timeout, its SIGQUIT is not."""
+    with capture_events() as events, sync_worker() as worker:
+        recorder.start(get_config())
+        with suppress(SystemExit):
+            ask(worker, f"/is-ended/{int(number)}/")
+    (event,) = events
+    assert (event["event_type"], event["resp_outcome"]) == (kind, outcome)
+
+
+@pytest.mark.parametrize("middleware", [[OURS, AGAIN], [AGAIN, OURS]], ids=["inside", "outside"])
+def test_view_that_runs_again_has_one_event_with_what_was_sent(middleware: list[str]) -> None:
+    """200 and ok, wherever the middleware stands; the exception stays, as one that was handled."""
+    with override_settings(MIDDLEWARE=middleware), capture_events() as events:
+        answer = Client(raise_request_exception=False).get("/fails-first/")
+    assert answer.content == b"fine"
+    (event,) = events
+    assert (event["resp_status"], event["resp_outcome"]) == (200, "ok")
+    assert (event["exc_type"], event["exc_handled"]) == ("ValueError", True)
+    assert event["resp_bytes"] == 4
+    assert not in_flight
+
+
+def test_view_that_runs_again_under_gunicorn() -> None:
+    """The server's own record is one, too."""
+    with (
+        override_settings(MIDDLEWARE=[AGAIN, OURS]),
+        capture_events() as events,
+        sync_worker() as worker,
+    ):
+        recorder.start(get_config())
+        assert b"fine" in ask(worker, "/fails-first/")
+    (event,) = events
+    assert (event["resp_status"], event["resp_outcome"]) == (200, "ok")
