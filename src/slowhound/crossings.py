@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
+from slowhound.codes import file_of, qualname_of
 from slowhound.executors import thread_of
-from slowhound.frames import file_of, qualname_of
 from slowhound.hops import WAITS, Inner, from_closure
 from slowhound.static_lookup import attribute_or, function_variables
 

@@ -13,14 +13,8 @@ import os
 from types import FrameType
 from typing import Any
 
-from slowhound.frames import (
-    current_frames,
-    file_of,
-    from_frame,
-    innermost,
-    outwards,
-    qualname_of,
-)
+from slowhound.codes import file_of, qualname_of
+from slowhound.frames import current_frames, from_frame, innermost, outwards
 from slowhound.static_lookup import attribute_or, function_variables
 
 # Not by importing it: that registers what Python does at its end.

@@ -17,6 +17,7 @@ from operator import attrgetter, call, is_not, itemgetter
 from types import CodeType, FrameType, TracebackType
 from typing import Any, NamedTuple, TypeVar
 
+from slowhound.codes import file_of, name_of_code, qualname_of
 from slowhound.paths import is_app, short_path
 from slowhound.redact import source
 from slowhound.sourcelines import source_line
@@ -180,25 +181,10 @@ class TakenStack(NamedTuple):
     by: str
 
 
-def exact(text: str) -> str:
-    """A code object's name as a plain str: it may be one of a class of the application's."""
-    return text if type(text) is str else str.__str__(text)
-
-
-def qualname_of(code: CodeType) -> str:
-    """Its qualified name, as a plain str."""
-    return exact(code.co_qualname)
-
-
-def file_of(code: CodeType) -> str:
-    """Its file, as a plain str."""
-    return exact(code.co_filename)
-
-
 def place(code: CodeType, line: int | None) -> Frame:
     """The frame of this code, at that line."""
     # f_lineno is None on an artificial instruction (seen in tracing tools): 0 is honest there.
-    return Frame(exact(code.co_filename), line or 0, exact(code.co_name))
+    return Frame(file_of(code), line or 0, name_of_code(code))
 
 
 def from_frame(frame: FrameType | None) -> Stack:
@@ -273,7 +259,7 @@ def calling_line(frame: FrameType | None) -> str | None:
         if is_app(file):
             # A comprehension is a frame of its own up to Python 3.11; its function is meant.
             names = [part for part in qualname_of(code).split(".") if not part.startswith("<")]
-            function = names[-1] if names else exact(code.co_name)
+            function = names[-1] if names else name_of_code(code)
             return str(Frame(file, frame.f_lineno or 0, function))
         frame = frame.f_back
     return None

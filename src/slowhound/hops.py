@@ -11,8 +11,9 @@ import sys
 from types import FrameType, FunctionType
 from typing import Any, NamedTuple
 
+from slowhound.codes import file_of, name_of_code, qualname_of
 from slowhound.executors import WAITS_FOR_A_THREAD, is_finished, thread_of, why_waiting
-from slowhound.frames import Frame, current_frames, exact, file_of, outwards, qualname_of
+from slowhound.frames import Frame, current_frames, outwards
 from slowhound.static_lookup import attribute_or, function_variables, own
 
 # Where asgiref runs sync code: the await in the task, and the function in the thread.
@@ -155,7 +156,7 @@ def from_callback(future: Any, function: str, variable: str) -> Any:
 def from_closure(callbacks: list[Any], function: str, variable: str) -> Any:
     """The same of any functions."""
     for callback in callbacks:
-        if type(callback) is FunctionType and exact(callback.__code__.co_name) == function:
+        if type(callback) is FunctionType and name_of_code(callback.__code__) == function:
             names = callback.__code__.co_freevars
             if variable in names and callback.__closure__:
                 with contextlib.suppress(ValueError):  # the cell is empty by now

@@ -24,6 +24,7 @@ from itertools import islice
 from types import FunctionType, MemberDescriptorType, SimpleNamespace
 from typing import Any
 
+from slowhound.codes import file_of
 from slowhound.foreign import is_foreign
 from slowhound.paths import is_app
 from slowhound.secret_names import is_secret_variable
@@ -274,7 +275,7 @@ def _shows_itself(exc: BaseException, kind: type) -> bool:
         return True
     if not _is_harmless(list(own(exc).values())):
         return False
-    return type(shows) is not FunctionType or not is_app(shows.__code__.co_filename)
+    return type(shows) is not FunctionType or not is_app(file_of(shows.__code__))
 
 
 def _is_harmless(value: Any, depth: int = 3) -> bool:

@@ -25,6 +25,7 @@ from types import CoroutineType, FrameType, GeneratorType
 from typing import Any, TypeVar
 
 from slowhound.awaits import has_frame, step
+from slowhound.codes import file_of, name_of_code, qualname_of
 from slowhound.crossings import crossing
 from slowhound.frames import (
     LEFT_OUT,
@@ -32,11 +33,8 @@ from slowhound.frames import (
     Stack,
     current_frames,
     ends,
-    exact,
-    file_of,
     outwards,
     place,
-    qualname_of,
 )
 from slowhound.hops import (
     Feeding,
@@ -263,7 +261,7 @@ def _listens(task: Any) -> bool:
     """True for the task in which Django's handler waits for the client to go away."""
     coroutine = asyncio.Task.get_coro(task) if _is_task(task) else None
     return type(coroutine) is CoroutineType and LISTENS.endswith(
-        f".{exact(coroutine.cr_code.co_name)}"
+        f".{name_of_code(coroutine.cr_code)}"
     )
 
 

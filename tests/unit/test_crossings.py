@@ -210,7 +210,7 @@ def seen_of(record: Record) -> tuple[list[str], list[str]]:
     codes = [
         (code.filename, code.function)
         if isinstance(code, Frame)
-        else (code.co_filename, code.co_name)
+        else (code.code.co_filename, code.code.co_name)
         for code, _ in (key.key if key is not None else ())
     ]
     return tuple([name for file, name in each if file == __file__] for each in (frames, codes))  # type: ignore[return-value]

@@ -13,8 +13,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from types import CodeType
 
+from slowhound.codes import Code, file_of, qualname_of
 from slowhound.flames.looking import Item, Key, of_stack
 from slowhound.flames.outside import Read
 from slowhound.flames.profile import State
@@ -162,8 +162,8 @@ def _alike(names: Sequence[Name], mine: Sequence[Name]) -> list[int]:
 
 def _name(item: Item) -> Name:
     code = item[0]
-    if isinstance(code, CodeType):
-        return code.co_filename, code.co_qualname
+    if isinstance(code, Code):
+        return file_of(code.code), qualname_of(code.code)
     return code.filename, code.function
 
 

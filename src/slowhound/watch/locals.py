@@ -13,6 +13,7 @@ from collections import deque
 from types import FrameType
 from typing import Any
 
+from slowhound.codes import file_of, name_of_code
 from slowhound.frames import WALKED, outwards
 from slowhound.losses import has_all, look_up
 from slowhound.paths import is_app
@@ -59,8 +60,8 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
             all_hidden = True
         elif named:
             hidden = hidden.union(named)
-        if is_app(each.f_code.co_filename):
-            found.append((each.f_code.co_name, None if all_hidden else Printer(hidden), each))
+        if is_app(file_of(each.f_code)):
+            found.append((name_of_code(each.f_code), None if all_hidden else Printer(hidden), each))
     left = TOTAL_LIMIT
     shown = []
     for function, printer, each in reversed(found):
@@ -90,13 +91,13 @@ def _shown(frame: FrameType, printer: Printer | None, left: int) -> list[tuple[s
 def _sensitive_variables(frame: FrameType) -> Any:
     """What ``sensitive_variables`` names for what this frame runs: names, ``ALL`` or nothing."""
     code = frame.f_code
-    if code.co_name == WRAPPER:
+    if name_of_code(code) == WRAPPER:
         names = function_variables(frame)
         declared = attribute_or(names.get(WRAPPER), "sensitive_variables")
         return _names(declared) or _names(names.get("variables")) or ALL
     if code.co_flags & inspect.CO_COROUTINE:
         coroutines: dict[int, Any] = look_up(_COROUTINES) or {}
-        return coroutines.get(hash(f"{code.co_filename}:{code.co_firstlineno}"))
+        return coroutines.get(hash(f"{file_of(code)}:{code.co_firstlineno}"))
     return None
 
 
