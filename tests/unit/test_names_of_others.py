@@ -19,7 +19,7 @@ PYTHONS = rows("Names of Python's")
 DOCUMENTED = {
     "asgiref.sync": "iscoroutinefunction markcoroutinefunction sync_to_async",
     "clickhouse_connect": "",
-    "django": "apps.AppConfig conf.settings db.connections db.models.Model template",
+    "django": "apps.AppConfig conf.settings db.connections template",
     "django.core": "checks mail signing wsgi.get_wsgi_application",
     "django.core.checks": "CheckMessage ERROR Error register",
     "django.core.exceptions": "DisallowedHost MiddlewareNotUsed",
@@ -90,7 +90,7 @@ HARMLESS = {
     "losses.py": "errno fget",
     "ownership.py": "environ scope",
     "permission.py": "user",
-    "plain_data.py": "_fields _meta _name_ attname pk",
+    "plain_data.py": "_fields _meta _name_ attname int pk",
     "record.py": "resolver_match route view_name",
     "recording.py": "wrapped",
     "registry.py": "setup teardown",
@@ -102,7 +102,6 @@ HARMLESS = {
     "waiting.py": "_PyRuntime",  # a symbol of C
     "watch/locals.py": "FrameLocalsProxy dict",
     "watch/locks.py": "eval exec locals self vars",
-    "watch/values.py": "_fields _meta attname pk",
 }
 
 

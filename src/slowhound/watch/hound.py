@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 from slowhound import guard as guards
 from slowhound.clocks import clock
@@ -84,7 +85,7 @@ class Hound:
                 pause = min(pause, max(self._scan(now) - clock.monotonic(), SHORTEST_PAUSE))
             if now >= self._next_chores:
                 self._next_chores = now + CHORES_EVERY
-                self.do_chores()
+                self._do_chores(_outlive)
 
     def _sleep(self, wait: Callable[[float], bool], seconds: float) -> bool:
         with _outlive(self._sleeps):
@@ -99,10 +100,13 @@ class Hound:
                 self._awake()
 
     def do_chores(self) -> None:
-        """Runs each chore under a guard of its own."""
+        """Runs each chore under a guard of its own, in the thread that calls this."""
+        self._do_chores(lambda watch: watch)
+
+    def _do_chores(self, within: Callable[[Guard], AbstractContextManager[object]]) -> None:
         for watch, chore in self._chores:
             if not watch.off:
-                with _outlive(watch):
+                with within(watch):
                     chore()
 
 

@@ -15,15 +15,17 @@ from typing import Any
 
 from slowhound.codes import file_of, name_of_code
 from slowhound.frames import WALKED, outwards
+from slowhound.guard import guard
 from slowhound.losses import has_all, look_up
 from slowhound.paths import is_app
 from slowhound.secret_values import MASK
 from slowhound.static_lookup import attribute_or, function_variables, name_of, own
-from slowhound.watch.values import Printer
+from slowhound.watch.values import Printer, full_name
 
 with contextlib.suppress(ImportError):
     import django.views.decorators.debug  # noqa: F401  the hound must not import it
 
+_guard = guard("variables")
 MAX_FRAMES = 50
 MAX_NAMES = 50
 # All variables of one look: it is the hound that writes them.
@@ -82,10 +84,19 @@ def _shown(frame: FrameType, printer: Printer | None, left: int) -> list[tuple[s
         if left <= 0:
             shown.append(("...", LEFT_OUT))
             break
-        text = MASK if printer is None else printer.named(name, value)
+        text = MASK if printer is None else _text(printer, name, value)
         left -= len(text)
         shown.append((name, text))
     return shown
+
+
+def _text(printer: Printer, name: str, value: Any) -> str:
+    try:
+        return printer.named(name, value)
+    except Exception as exc:  # it costs itself, and no other variable
+        if _guard.failed(exc):
+            raise
+        return f"<{full_name(type(value))} object>"
 
 
 def _sensitive_variables(frame: FrameType) -> Any:
