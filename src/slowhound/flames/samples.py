@@ -86,6 +86,7 @@ class Samples:
         self.started = started
         self.begun = begun
         self.name = ""  # of the file that they will be in
+        self.there = False  # that file, without them so far
         self.entries: list[Entry] = []
         self.taken = 0
         self.left_out = 0

@@ -53,6 +53,8 @@ class SlowWatch:
         self._busy = BusyThreads(out.threads, out.tell)
         self._reports_left = 0
         self._watch = guard("slow requests")
+        # Gives a record the name of its flame graph, which its event may say; set by the recorder.
+        self.announce: Callable[[Record], object] = lambda _: None
         # How another process is kept from reporting at the same time; set with the black box.
         self.reporting: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)
 
@@ -183,6 +185,7 @@ class SlowWatch:
         snapshot = self.starvation.after.get(record.number) or now
         slow = begin(record, threshold, snapshot)
         slow.next_age = _next(threshold, now.age)
+        self.announce(record)
         # Before the claim: a request that ends from now on names the report that will be there.
         self.reporter.name(record, slow)
         if slow.claim(record):
