@@ -684,6 +684,22 @@ def test_asked_for_request_keeps_its_event(client: Client, configure: Any) -> No
     assert [each["req_query_keys"] for each in events] == ["flames"]
 
 
+def test_graph_is_there_when_an_event_names_it(
+    client: Client, configure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the thread that writes the rest comes to it or not; where it cannot be, none does."""
+    configure(FLAMES={"ALLOW": f"{__name__}.yes", "EVERY": 0})
+    monkeypatch.setattr(on_demand._worker.writer, "put", lambda graph: None)
+    target = tmp_path / "old"
+    with override_settings(FLAMES_DIR=str(target)), capture_events() as events:
+        client.get("/shows/?flames")
+        assert "flame" not in events[-1]
+        target.mkdir()
+        client.get("/shows/?flames")
+        found = profile.load((target / events[-1]["flame"]).read_bytes())
+    assert [each.state for each in found.samples] == ["blind"]
+
+
 def test_flames_dir_is_used_as_it_is(client: Client, configure: Any, tmp_path: Path) -> None:
     """The old setting: a folder that is there; DIR is for the rest."""
     configure(FLAMES={"ALLOW": f"{__name__}.yes", "EVERY": 0})

@@ -53,15 +53,9 @@ class FlameFiles:
         """
         return self._write(name, profile, None)
 
-    def rewrite(self, name: str, profile: Profile, number: int) -> bool:
-        """The same in the place of the file that is there, which stays when it fails.
-
-        Args:
-            name: of the file.
-            profile: what will be in it.
-            number: of the request.
-        """
-        return self._write(name, profile, self.name(number))
+    def rewrite(self, name: str, profile: Profile) -> bool:
+        """The same in the place of a file that is there, which stays when it fails."""
+        return self._write(name, profile, self.name(0))
 
     def _write(self, name: str, profile: Profile, first: str | None) -> bool:
         _check(name)

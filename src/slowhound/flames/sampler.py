@@ -262,7 +262,7 @@ class Sampler:
             return
         with self._guard:
             profile = profile_of(record, samples, self.interval, plain(event), started)
-            self.files.rewrite(samples.name, profile, record.number)
+            self.files.rewrite(samples.name, profile)
 
     # On the request's own thread
 
