@@ -111,7 +111,7 @@ def write(graph: Graph) -> None:
 
     config, name = graph.config, graph.name
     # Counted and said by itself; without the data there is nothing to draw for.
-    if not files_of(config).rewrite(name, graph.profile):
+    if not files_of(config).write(name, graph.profile):
         return
     drawings = (
         (".svg", graph.drawn or to_svg(graph.profile)),

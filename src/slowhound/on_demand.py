@@ -106,7 +106,7 @@ class Demand:
         self.until = 0.0  # seconds on the monotonic clock, when the sampling ends by itself
         self.profile: Profile | None = None
         self._drawn: str | None = None
-        self._samples = self._is_begun = False
+        self._samples = self._can_be_written = False
         self._ending = original("_thread", "allocate_lock")()
 
     def start(self) -> None:
@@ -122,15 +122,17 @@ class Demand:
         self._samples = True
         self.name = files_of(self.config).name(self.record.number)
         if self.sure:
-            self._begin_file()
+            self._name_it()
         self.record.on_end = self.ended
         _worker.running = self
         _worker.not_before = clock.monotonic() + self.config.flames_every
 
-    def _begin_file(self, other: str | None = None) -> None:
-        """From now on events may name the graph: there is a file, to which the rest comes."""
-        self._is_begun = files_of(self.config).write(self.name, _unseen(self.record))
-        if self._is_begun:
+    def _name_it(self, other: str | None = None) -> None:
+        """From now on events may name the graph, if a file can be written; a kill leaves none."""
+        files = files_of(self.config)
+        self._can_be_written = files.write(self.name, _unseen(self.record))
+        files.remove(self.name)
+        if self._can_be_written:
             self.record.flame = other or self.name
 
     def is_allowed(self, request: HttpRequest) -> bool:
@@ -142,7 +144,7 @@ class Demand:
                 if not self.sure:
                     self.discard()
                 elif self.name:
-                    self._begin_file(self.record.flame)  # it was slow, and has another one as well
+                    self._name_it(self.record.flame)  # it was slow, and has another one as well
         return self.sure
 
     async def is_allowed_later(self, request: HttpRequest) -> bool:
@@ -233,8 +235,6 @@ class Demand:
         self.profile = self.record.on_end = None
         if self.record.flame == self.name:
             self.record.flame = None
-        if self._is_begun:
-            files_of(self.config).remove(self.name)
         self.name = ""
 
     def ended(self, event: Event | None) -> None:
@@ -248,7 +248,7 @@ class Demand:
             profile = self.profile
             if profile is not None and event is not None:
                 profile = msgspec.structs.replace(profile, event=plain(event))
-            if profile is not None and self._is_begun:
+            if profile is not None and self._can_be_written:
                 _worker.writer.put(Graph(self.config, self.name, profile, self._drawn))
 
 

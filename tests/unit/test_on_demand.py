@@ -684,20 +684,19 @@ def test_asked_for_request_keeps_its_event(client: Client, configure: Any) -> No
     assert [each["req_query_keys"] for each in events] == ["flames"]
 
 
-def test_graph_is_there_when_an_event_names_it(
-    client: Client, configure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_graph_that_cannot_be_written_is_named_by_no_event(
+    client: Client, configure: Any, tmp_path: Path
 ) -> None:
-    """Whether the thread that writes the rest comes to it or not; where it cannot be, none does."""
+    """Here its folder is missing."""
     configure(FLAMES={"ALLOW": f"{__name__}.yes", "EVERY": 0})
-    monkeypatch.setattr(on_demand._worker.writer, "put", lambda graph: None)
     target = tmp_path / "old"
     with override_settings(FLAMES_DIR=str(target)), capture_events() as events:
-        client.get("/shows/?flames")
+        assert client.get("/shows/?flames").status_code == 200
         assert "flame" not in events[-1]
         target.mkdir()
-        client.get("/shows/?flames")
-        found = profile.load((target / events[-1]["flame"]).read_bytes())
-    assert [each.state for each in found.samples] == ["blind"]
+        name = client.get("/shows/?flames")["Slowhound-Flames"]
+        assert events[-1]["flame"] == f"{name}.flame.json.gz"
+        written(target, name)
 
 
 def test_flames_dir_is_used_as_it_is(client: Client, configure: Any, tmp_path: Path) -> None:

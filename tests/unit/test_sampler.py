@@ -426,6 +426,20 @@ def test_request_that_ends_while_its_file_is_begun_leaves_none(
     assert os.listdir(os.path.join(sampler.files.directory, "flames")) == []
 
 
+def test_work_after_the_last_byte_is_in_no_graph(many: Callable[[int], Sampler]) -> None:
+    """It is none of the time of the response."""
+    sampler = many(1)
+    (record,) = in_flight.values()
+    rounds(sampler, 1)
+    record.finished_sending()
+    rounds(sampler, 3)
+    record.ended_after(record.age())
+    ended = sampler.ending(record, time.monotonic())
+    assert ended is not None
+    assert ended.samples.taken == 1
+    assert ended.samples.duration <= record.took < record.took + record.after
+
+
 def test_open_websocket_is_not_sampled(many: Callable[[int], Sampler]) -> None:
     """It is refused as whatever is not watched."""
     sampler = many(2)

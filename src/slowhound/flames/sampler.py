@@ -114,7 +114,9 @@ class Sampler:
 
     def _round(self, now: float) -> float:
         lasting, young = self._lasting(now)
-        sampled = [(each, found) for each in lasting if (found := self._of(each, now)) is not None]
+        # What is done after the last byte of the response is none of its time.
+        sending = [each for each in lasting if not each.complete]
+        sampled = [(each, found) for each in sending if (found := self._of(each, now)) is not None]
         if sampled:
             looked = self._look_at(sampled, self._due, self._awake_at)
             # From the look, not from now: the GIL may have been lost since.
@@ -273,7 +275,7 @@ class Sampler:
             return None  # somebody else does it, perhaps since this has begun
         with self._guard:
             if samples is not None:
-                samples.end(now, self.interval)
+                samples.end(min(now, record.started + record.took), self.interval)
                 samples = samples if samples.entries and samples.there else None
             if samples is not None and len(self._ended) < MOST_WAITING:
                 record.flame = samples.name
