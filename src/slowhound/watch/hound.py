@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from slowhound import guard as guards
 from slowhound.clocks import clock
 from slowhound.guard import Guard, guard
 from slowhound.osthread import OsThread
@@ -117,6 +116,5 @@ def _outlive(part: Guard) -> Iterator[None]:
         with part:
             yield
     except BaseException as exc:
-        if guards.loud and isinstance(exc, Exception):
+        if part.failed(RuntimeError(f"{name_of(type(exc))} was raised in the hound")):
             raise
-        part.failed(RuntimeError(f"{name_of(type(exc))} was raised in the hound"))
