@@ -185,7 +185,7 @@ def _shown(found: Any) -> str:
 def _other(value: Any, kind: type) -> str:
     if issubclass(kind, BaseException):
         said = exception_text(value)
-        return f"{name_of(kind)}: {said}" if said else name_of(kind)
+        return _cut(f"{name_of(kind)}: {said}", TEXT_LIMIT) if said else name_of(kind)
     if is_standard(value, kind):
         return _cut(kind.__str__(value), TEXT_LIMIT)
     return object_text(value)
