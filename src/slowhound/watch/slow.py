@@ -129,12 +129,12 @@ class SlowWatch:
         return record.started + threshold * 2
 
     def watches(self, record: Record) -> bool:
-        """False for a request that is ignored, and for what is open and not slow."""
-        return self._threshold(record) < float("inf")
+        """False for a request that is ignored, or sent, and for what is open and not slow."""
+        return not record.complete and self._threshold(record) < float("inf")
 
     def _threshold(self, record: Record) -> float:
         """The record's threshold in seconds; infinity when it is ignored."""
-        if not self.config.watch or record.long_lived or record.complete:
+        if not self.config.watch or record.long_lived:
             return float("inf")
         if record.slow_after is not None:
             return record.slow_after
