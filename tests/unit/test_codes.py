@@ -12,7 +12,7 @@ import pytest
 
 from slowhound import frames, stacks
 from slowhound.codes import know, known
-from slowhound.flames import looking, splice
+from slowhound.flames import leaves, looking, splice
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
 from slowhound.foreign import is_foreign
@@ -114,6 +114,13 @@ def made_of(key: looking.Key) -> Any:
     samples.last = 1.0
     splice.splice(samples, [])
     return profile_of(Record("GET", "/", 0.0), samples, 0.05, {}, 0.0)
+
+
+@pytest.fixture(autouse=True)
+def middleware_is_looked_up_anew() -> Iterator[None]:
+    """Another test may be the first to import it."""
+    yield
+    leaves._configured.cache_clear()
 
 
 def test_names_of_a_class_of_the_applications_become_plain_ones(stands: Stands) -> None:
