@@ -142,8 +142,10 @@ class _Exchange:
         elif kind in _BODY or kind == "websocket.http.response.body":
             if record.first_byte is None:
                 record.first_byte = clock.monotonic() - record.started
-            if self._method != "HEAD":
-                self._sent += _size(kind, message)
+            size = 0 if self._method == "HEAD" else _size(kind, message)
+            self._sent += size
+            if size:
+                record.part_sent()
             # The client has it all when it has as much as was announced; the server may go on
             # with the next request of the connection then.
             is_all = self._length is not None and self._sent >= self._length

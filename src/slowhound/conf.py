@@ -11,9 +11,9 @@ from django.conf import settings
 
 from slowhound import recorder
 from slowhound.config import Config, load
-from slowhound.frames import add_app_package
 from slowhound.legacy import LEGACY, apply
 from slowhound.losses import find, missing
+from slowhound.paths import add_app_package
 
 MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
 

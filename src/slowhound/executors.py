@@ -13,6 +13,7 @@ import os
 from types import FrameType
 from typing import Any
 
+from slowhound.codes import file_of, qualname_of
 from slowhound.frames import current_frames, from_frame, innermost, outwards
 from slowhound.static_lookup import attribute_or, function_variables
 
@@ -70,7 +71,7 @@ def is_finished(job: Any) -> bool:
 
 def _is(frame: FrameType, name: str) -> bool:
     code = frame.f_code
-    return code.co_qualname == name and code.co_filename == MODULE
+    return qualname_of(code) == name and file_of(code) == MODULE
 
 
 def _holds(queue: Any, job: Any) -> bool:

@@ -212,7 +212,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("crash_sql", "str", "", "Shape of the SQL that was running.", "db.query.text"),
     Field("crash_sql_time", "float", "s", "For how long it had been running."),
-    Field("slow_after", "float", "s", "Threshold that the request passed."),
+    Field("slow_after", "float", "s", "Threshold that the request passed, or a pause in it."),
     Field("slow_loc", "str", "", "Application frame it was in when first looked at."),
     Field(
         "slow_stack_by",
@@ -233,8 +233,8 @@ FIELDS: tuple[Field, ...] = (
         "slow_verdict",
         "str",
         "",
-        "`stuck` (the same innermost frames at each look), `slow` (they move) or `unknown` (fewer"
-        " than two looks).",
+        "`stuck` (the same innermost frames at each look, and nothing sent), `slow` (they move) or"
+        " `unknown` (fewer than two looks).",
     ),
     Field("slow_fingerprint", "str", "", "Groups reports: hash of view and application functions."),
     Field("report", "str", "", "File name of the report in `DIR/reports`."),

@@ -15,6 +15,7 @@ from opcode import opmap
 from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
+from slowhound.codes import name_of_code
 from slowhound.static_lookup import function_variables, in_classes
 
 # CPython runs handlers and raises asynchronous exceptions where a function begins, where a loop
@@ -45,7 +46,7 @@ def is_foreign(exc: BaseException, *, bare: bool = True) -> bool:
     entry = traceback = exc.__traceback__
     while traceback is not None:
         entry, frame = traceback, traceback.tb_frame
-        if frame.f_code in handlers or (outer is not None and _was_given(frame, outer)):
+        if id(frame.f_code) in handlers or (outer is not None and _was_given(frame, outer)):
             return True
         if _struck(exc, entry):
             return True
@@ -55,7 +56,8 @@ def is_foreign(exc: BaseException, *, bare: bool = True) -> bool:
 
 def _was_given(frame: FrameType, outer: FrameType) -> bool:
     """True for the handler of a signal, or a trace function: it is given what it interrupts."""
-    if str(frame.f_globals.get("__name__")).startswith(_OURS):
+    module = frame.f_globals.get("__name__")
+    if type(module) is str and module.startswith(_OURS):
         return False
     code, variables = frame.f_code, function_variables(frame)
     count = code.co_argcount
@@ -66,10 +68,10 @@ def _was_given(frame: FrameType, outer: FrameType) -> bool:
     return any(variables.get(name) is outer for name in code.co_varnames[:count])
 
 
-def _handlers() -> set[CodeType]:
-    """The code of the application's handlers of signals, as far as they are Python's."""
+def _handlers() -> set[int]:
+    """The ids of the code of the application's handlers of signals, as far as they are Python's."""
     found = (_code(signal.getsignal(each)) for each in signal.valid_signals())
-    return {each for each in found if each is not None}
+    return {id(each) for each in found if each is not None}
 
 
 def _code(handler: Any) -> CodeType | None:
@@ -82,7 +84,7 @@ def _code(handler: Any) -> CodeType | None:
 
 def _struck(exc: BaseException, at: TracebackType) -> bool:
     """True where nothing else raises: at a function's beginning, in a loop's jump, in a switch."""
-    if at.tb_frame.f_code.co_name.endswith(_SWITCH):
+    if name_of_code(at.tb_frame.f_code).endswith(_SWITCH):
         return True
     instruction, argument = _instruction(at)
     if instruction == _RESUME:

@@ -5,28 +5,29 @@ A ``Frame`` never holds a live frame object: that would pin the locals of the re
 
 from __future__ import annotations
 
-import functools
 import gc
 import hashlib
-import os
 import re
 import sys
-import sysconfig
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import accumulate, repeat, takewhile
-from operator import attrgetter, call, is_not
-from types import FrameType, TracebackType
-from typing import Any, NamedTuple
+from itertools import accumulate, chain, islice, repeat, takewhile
+from operator import attrgetter, call, is_not, itemgetter
+from types import CodeType, FrameType, TracebackType
+from typing import Any, NamedTuple, TypeVar
 
+from slowhound.codes import file_of, name_of_code
+from slowhound.paths import is_app, short_path
 from slowhound.redact import source
 from slowhound.sourcelines import source_line
 from slowhound.unpatched import get_ident
 
-# Python's own limit of recursion is 1,000; a raised one must not cost 37 ms a look.
-DEEPEST = 1200
-OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+# Of a deeper stack these are kept: more than Python's own limit of recursion, which is 1,000.
+INNERMOST, OUTERMOST = 1_000, 200
+# Frames that are walked at most, 4 ms. Of a stack that is deeper the outermost are not known.
+WALKED = 50_000
+T = TypeVar("T")
 
 
 # Up to Python 3.11 an allocation may collect garbage, also inside sys._current_frames(), which
@@ -80,8 +81,8 @@ def frames_after(*calls: Callable[[], Any]) -> list[Any]:
     return found
 
 
-def outwards(frame: FrameType | None, most: int = DEEPEST) -> list[FrameType]:
-    """The live ``frame`` and those that called it, so many at most.
+def outwards(frame: FrameType | None) -> list[FrameType]:
+    """The live ``frame`` and those that called it, ``WALKED`` at most.
 
     Up to Python 3.11 ``f_back`` may collect garbage. A finalizer then gives the GIL away, the
     thread of these frames goes on, and what is read next is freed: the process died of that in 2
@@ -89,26 +90,56 @@ def outwards(frame: FrameType | None, most: int = DEEPEST) -> list[FrameType]:
     """
     if frame is None:
         return []
-    links = accumulate(repeat("f_back", most - 1), getattr, initial=frame)
-    found: list[FrameType] = without_collector(
-        partial(list, takewhile(partial(is_not, None), links))
-    )[0]
+    found: list[FrameType] = without_collector(partial(list, _alive(frame)))[0]
     return found
 
 
-def walk(frame: FrameType | None, *names: str, most: int = DEEPEST) -> list[tuple[Any, ...]]:
+def _alive(frame: FrameType) -> Iterator[FrameType]:
+    links = accumulate(repeat("f_back", WALKED - 1), getattr, initial=frame)
+    return takewhile(partial(is_not, None), links)
+
+
+def walk(frame: FrameType | None, *names: str) -> list[tuple[Any, ...] | None]:
     """The attributes of these names (two or more) of what ``outwards`` gives, and no frame.
 
     In one step: the stack is one that the thread really had, and no frame of it outlives the call.
+    None stands for the frames between the innermost and the outermost ones of a deep stack.
     """
     if frame is None:
         return []
-    links = accumulate(repeat("f_back", most - 1), getattr, initial=frame)
-    alive = takewhile(partial(is_not, None), links)
-    found: list[tuple[Any, ...]] = without_collector(partial(list, map(attrgetter(*names), alive)))[
-        0
-    ]
-    return found
+    read = attrgetter(*names)
+    near: Callable[[], Any] = partial(list, map(read, islice(_alive(frame), INNERMOST)))
+    found: list[tuple[Any, ...] | None] = without_collector(near)[0]
+    return found if len(found) < INNERMOST else _walk_deep(frame, read)
+
+
+def _walk_deep(
+    frame: FrameType, read: Callable[[FrameType], tuple[Any, ...]]
+) -> list[tuple[Any, ...] | None]:
+    alive = _alive(frame)
+    inner, outer = list[FrameType](), deque[tuple[int, FrameType]](maxlen=OUTERMOST)
+    # Iterators over it must not be made before it is filled.
+    far, depth = chain.from_iterable((outer,)), chain.from_iterable((outer,))
+    _, _, found, rest, depths, _, _ = without_collector(
+        partial(inner.extend, islice(alive, INNERMOST)),
+        partial(outer.extend, enumerate(alive, INNERMOST + 1)),
+        partial(list, map(read, inner)),
+        partial(list, map(read, map(itemgetter(1), far))),
+        partial(list, map(itemgetter(0), depth)),
+        inner.clear,  # within the step, or this thread would free what the frames hold
+        outer.clear,
+    )
+    whole = not depths or depths[-1] <= INNERMOST + OUTERMOST
+    known = not depths or depths[-1] < WALKED
+    return [*found, *([] if whole else [None]), *(rest if known else [])]
+
+
+def ends(stack: list[T], left_out: T) -> list[T]:
+    """A stack, outermost first, without the middle of a deep one, for which ``left_out`` stands."""
+    if len(stack) <= OUTERMOST + INNERMOST:
+        return stack
+    outer = stack[:OUTERMOST] if len(stack) < WALKED else []
+    return [*outer, left_out, *stack[-INNERMOST:]]
 
 
 class Frame(NamedTuple):
@@ -134,6 +165,8 @@ class Frame(NamedTuple):
 
 # Outermost frame first, as in a traceback.
 Stack = tuple[Frame, ...]
+# Stands for the middle of a deep stack.
+LEFT_OUT = Frame("<slowhound>", 0, "frames of a deep stack, left out")
 
 
 class TakenStack(NamedTuple):
@@ -148,21 +181,23 @@ class TakenStack(NamedTuple):
     by: str
 
 
+def place(code: CodeType, line: int | None) -> Frame:
+    """The frame of this code, at that line."""
+    # f_lineno is None on an artificial instruction (seen in tracing tools): 0 is honest there.
+    return Frame(file_of(code), line or 0, name_of_code(code))
+
+
 def from_frame(frame: FrameType | None) -> Stack:
-    """The stack that ends in the live ``frame``; of an endless recursion, the innermost part."""
-    return tuple(
-        # f_lineno is None on an artificial instruction (seen in tracing tools): 0 is honest there.
-        Frame(code.co_filename, line or 0, code.co_name)
-        for code, line in reversed(walk(frame, "f_code", "f_lineno"))
-    )
+    """The stack that ends in the live ``frame``; of a deep one, both ends."""
+    seen = reversed(walk(frame, "f_code", "f_lineno"))
+    return tuple([LEFT_OUT if each is None else place(*each) for each in seen])
 
 
 def from_traceback(traceback: TracebackType | None) -> Stack:
     """The stack of an exception, from where it was caught to where it was raised."""
     found = []
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        found.append(Frame(code.co_filename, traceback.tb_lineno or 0, code.co_name))
+        found.append(place(traceback.tb_frame.f_code, traceback.tb_lineno))
         traceback = traceback.tb_next
     return tuple(found)
 
@@ -191,53 +226,6 @@ def from_faulthandler(text: str) -> list[Dumped]:
             number = 0 if frame[2] == "???" else int(frame[2])
             found[-1][2].append(Frame(frame[1] or "???", number, frame[3]))
     return [Dumped(ident, now, tuple(reversed(stack))) for ident, now, stack in found if stack]
-
-
-@functools.cache
-def _library_roots() -> tuple[str, ...]:
-    # Only where packages are installed. sysconfig's "data" and "scripts" are the whole prefix
-    # (/usr/local), and an application that lives below it is still an application.
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    roots = {os.path.realpath(sysconfig.get_path(name)) for name in names}
-    roots |= {sysconfig.get_path(name) for name in names}
-    # In a virtual environment sysconfig names the environment's folders for packages but the
-    # base's for the standard library; the base's site-packages lie below the latter.
-    # Debian keeps its own packages beside, not below.
-    roots |= {path for path in sys.path if os.path.basename(path) == "dist-packages"}
-    roots.add(sysconfig.get_path("scripts"))  # bin/gunicorn
-    return tuple(root.rstrip(os.sep) + os.sep for root in roots if root)
-
-
-_app_packages: set[str] = set()
-
-
-def add_app_package(name: str) -> None:
-    """Counts a top-level package as the application's even where it is installed as a library."""
-    module = sys.modules.get(name.partition(".")[0])
-    path = getattr(module, "__file__", None)
-    if path and os.path.basename(path) == "__init__.py":
-        _app_packages.add(os.path.dirname(path) + os.sep)
-        is_app.cache_clear()
-
-
-@functools.lru_cache(maxsize=4096)
-def is_app(filename: str) -> bool:
-    """True when ``filename`` is the application's: not the standard library's, not a package's."""
-    if filename.startswith(("<", OWN)):
-        return False
-    if filename.startswith(tuple(_app_packages)):
-        return True
-    return not (filename.startswith(_library_roots()) or "/site-packages/" in filename)
-
-
-@functools.lru_cache(maxsize=4096)
-def short_path(filename: str) -> str:
-    """The path as it would be imported: without the longest ``sys.path`` entry before it."""
-    for root in sorted((os.path.abspath(path) for path in sys.path), key=len, reverse=True):
-        prefix = root.rstrip(os.sep) + os.sep
-        if filename.startswith(prefix):
-            return filename[len(prefix) :]
-    return filename
 
 
 def locate(stack: Stack) -> tuple[str | None, str | None]:

@@ -106,7 +106,7 @@ class Demand:
         self.until = 0.0  # seconds on the monotonic clock, when the sampling ends by itself
         self.profile: Profile | None = None
         self._drawn: str | None = None
-        self._samples = False
+        self._samples = self._can_be_written = False
         self._ending = original("_thread", "allocate_lock")()
 
     def start(self) -> None:
@@ -121,10 +121,19 @@ class Demand:
         self.until = clock.monotonic() + seconds
         self._samples = True
         self.name = files_of(self.config).name(self.record.number)
-        self.record.flame = self.name if self.sure else self.record.flame
+        if self.sure:
+            self._name_it()
         self.record.on_end = self.ended
         _worker.running = self
         _worker.not_before = clock.monotonic() + self.config.flames_every
+
+    def _name_it(self, other: str | None = None) -> None:
+        """From now on events may name the graph, if a file can be written; a kill leaves none."""
+        files = files_of(self.config)
+        self._can_be_written = files.write(self.name, _unseen(self.record))
+        files.remove(self.name)
+        if self._can_be_written:
+            self.record.flame = other or self.name
 
     def is_allowed(self, request: HttpRequest) -> bool:
         """Whether it may, now that its user is known; if not, nothing is left of it."""
@@ -134,8 +143,8 @@ class Demand:
             with _guard:
                 if not self.sure:
                     self.discard()
-                elif self.name and self.record.flame is None:
-                    self.record.flame = self.name  # else it was slow, and has another one as well
+                elif self.name:
+                    self._name_it(self.record.flame)  # it was slow, and has another one as well
         return self.sure
 
     async def is_allowed_later(self, request: HttpRequest) -> bool:
@@ -239,7 +248,7 @@ class Demand:
             profile = self.profile
             if profile is not None and event is not None:
                 profile = msgspec.structs.replace(profile, event=plain(event))
-            if profile is not None:
+            if profile is not None and self._can_be_written:
                 _worker.writer.put(Graph(self.config, self.name, profile, self._drawn))
 
 

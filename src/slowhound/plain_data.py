@@ -24,11 +24,24 @@ from itertools import islice
 from types import FunctionType, MemberDescriptorType, SimpleNamespace
 from typing import Any
 
+from slowhound.codes import file_of
 from slowhound.foreign import is_foreign
-from slowhound.frames import is_app
+from slowhound.paths import is_app
 from slowhound.secret_names import is_secret_variable
 from slowhound.secret_values import MASK
-from slowhound.static_lookup import UnknownError, attribute, in_classes, name_of, own, owner_of
+from slowhound.static_lookup import (
+    MISSING,
+    UnknownError,
+    attribute,
+    attribute_or,
+    dict_of,
+    in_classes,
+    mro_of,
+    name_of,
+    own,
+    owner_of,
+    stored,
+)
 
 # Levels of containers in each other, members of one, of all of them together; characters of a text.
 DEPTH = 4
@@ -39,11 +52,9 @@ TEXT_LIMIT = 10_000
 BITS = 512
 LEFT_OUT = "..."
 
-_STANDARD = frozenset(
-    (
-        *(complex, dt.date, dt.timedelta, decimal.Decimal, uuid.UUID, range),
-        *(pathlib.PosixPath, pathlib.PurePosixPath, pathlib.WindowsPath, pathlib.PureWindowsPath),
-    )
+_STANDARD = frozenset((complex, dt.date, dt.timedelta, decimal.Decimal, range))
+_PATHS = frozenset(
+    (pathlib.PosixPath, pathlib.PurePosixPath, pathlib.WindowsPath, pathlib.PureWindowsPath)
 )
 _WITH_ZONE = frozenset((dt.datetime, dt.time))
 _ZONES = frozenset((type(None), dt.timezone, zoneinfo.ZoneInfo))
@@ -174,11 +185,35 @@ def _shown(found: Any) -> str:
 def _other(value: Any, kind: type) -> str:
     if issubclass(kind, BaseException):
         said = exception_text(value)
-        return f"{name_of(kind)}: {said}" if said else name_of(kind)
-    # Of a class of a metaclass even to ask whether it is among these would run code.
-    if type(kind) is type and (kind in _STANDARD or _has_known_zone(value, kind)):
+        return _cut(f"{name_of(kind)}: {said}", TEXT_LIMIT) if said else name_of(kind)
+    if is_standard(value, kind):
         return _cut(kind.__str__(value), TEXT_LIMIT)
     return object_text(value)
+
+
+def is_standard(value: Any, kind: type) -> bool:
+    """True for an object of the standard library that shows itself without the application's code.
+
+    A path may be made of texts of the application's own, and a UUID of any number.
+    """
+    # Of a class of a metaclass even to ask whether it is among these would run code.
+    if type(kind) is not type:
+        return False
+    if kind in _PATHS:
+        return all(_is_of_texts(attribute_or(value, name)) for name in _slots(kind))
+    if kind is uuid.UUID:
+        return type(attribute_or(value, "int")) is int
+    return kind in _STANDARD or _has_known_zone(value, kind)
+
+
+def _slots(kind: type) -> list[str]:
+    return [name for each in mro_of(kind) for name in dict_of(each).get("__slots__", ())]
+
+
+def _is_of_texts(part: Any) -> bool:
+    if type(part) in (list, tuple):
+        return all(type(each) is str for each in list(part))
+    return part is None or type(part) is str or type(part) is int
 
 
 def _has_known_zone(value: Any, kind: type) -> bool:
@@ -201,9 +236,9 @@ def fields_of(value: Any, kind: type) -> Iterable[tuple[str, Any]] | None:
 
 
 def _field(value: Any, kind: type, name: str) -> Any:
-    names = own(value)
-    if name in names:
-        return names[name]
+    found = stored(value, name)
+    if found is not MISSING:
+        return found
     slot = in_classes(kind, name)
     if type(slot) is MemberDescriptorType:
         try:
@@ -216,15 +251,19 @@ def _field(value: Any, kind: type, name: str) -> Any:
 def object_text(value: Any) -> str:
     """What can be said of an object of any class: the class, a model's key, an enum's member."""
     kind = type(value)
-    name = name_of(kind)
+    return f"<{name_of(kind)}{known_of(value, kind)}>"
+
+
+def known_of(value: Any, kind: type) -> str:
+    """What is said of it behind the class: `` pk=5``, ``.RED``, or nothing."""
     model = getattr(sys.modules.get("django.db.models.base"), "Model", None)
     if model is not None and issubclass(kind, model):
         key = _key_of(value, kind)
-        return f"<{name}>" if key is None else f"<{name} pk={key}>"
+        return "" if key is None else f" pk={key}"
     if issubclass(kind, enum.Enum):
-        member = own(value).get("_name_")
-        return f"<{name}.{member}>" if type(member) is str else f"<{name}>"
-    return f"<{name}>"
+        member = stored(value, "_name_")
+        return f".{member}" if type(member) is str else ""
+    return ""
 
 
 def _key_of(value: Any, kind: type) -> str | None:
@@ -234,11 +273,13 @@ def _key_of(value: Any, kind: type) -> str | None:
         return None
     if type(column) is not str:
         return None
-    key = own(value).get(column)
     # The key of a session, or of a token, is what has to be hidden.
     if is_secret_variable(column):
         return MASK
-    return repr(key)[:TEXT_LIMIT] if type(key) in (int, str, uuid.UUID) else None
+    key = stored(value, column)
+    if type(key) is uuid.UUID and is_standard(key, uuid.UUID):
+        return repr(key)
+    return _shown(plain(key)) if type(key) in (int, str) else None
 
 
 _args_of = vars(BaseException)["args"].__get__
@@ -274,7 +315,7 @@ def _shows_itself(exc: BaseException, kind: type) -> bool:
         return True
     if not _is_harmless(list(own(exc).values())):
         return False
-    return type(shows) is not FunctionType or not is_app(shows.__code__.co_filename)
+    return type(shows) is not FunctionType or not is_app(file_of(shows.__code__))
 
 
 def _is_harmless(value: Any, depth: int = 3) -> bool:

@@ -131,6 +131,9 @@ class Record:
     status: int | None = None
     sent: int | None = None  # body bytes
     first_byte: float | None = None  # seconds after the start
+    last_part: float | None = None  # when bytes of it were sent last, on the monotonic clock
+    parts: int = 0  # how often
+    pause: float = 0.0  # seconds from one part to the next, or to the first, at most so far
     sent_after: float | None = None  # seconds after the start, once the server has the last byte
     outcome: str | None = None
     took: float = 0.0  # seconds in the end
@@ -189,6 +192,21 @@ class Record:
         """What the environ has by this name, as a text; a server may put anything there."""
         environ = self.environ
         return text_or_none(environ.get(name)) if type(environ) is dict else None
+
+    def part_sent(self) -> None:
+        """Bytes of the response have been sent: it makes progress."""
+        now = clock.monotonic()
+        self.pause = max(self.pause, self.quiet(now))
+        self.last_part = now
+        self.parts += 1
+
+    def quiet(self, now: float) -> float:
+        """Seconds for which no part of the response has been sent."""
+        return now - (self.started if self.last_part is None else self.last_part)
+
+    def longest_quiet(self) -> float:
+        """The same at most, of one that has ended."""
+        return max(self.pause, self.quiet(self.started + self.took))
 
     def finished_sending(self) -> None:
         """The server has the last byte of the response; what the application does now is after."""

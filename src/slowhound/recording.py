@@ -100,6 +100,7 @@ class Recorder:
             config.sample_hz,
             self.watch.watches,
         )
+        self.watch.announce = self.sampler.announce
         self._tick = tick_for(min(self.watch.shortest, config.sample_after))
         self._watch_due = 0.0
         self.upkeep = Upkeep(self)

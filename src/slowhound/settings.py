@@ -167,8 +167,9 @@ SETTINGS: dict[str, Setting] = {
         25.0,
         "seconds, or a mapping of view or route name to seconds",
         _thresholds,
-        "Seconds until a request is reported as slow. A mapping gives views or routes their own;"
-        " `*` stands for all others (25 when it is missing).",
+        "Seconds until a request is reported as slow; of a stream, seconds without a part of it."
+        " A mapping gives views or routes their own; `*` stands for all others (25 when it is"
+        " missing).",
     ),
     "SAMPLE_AFTER": Setting(
         1.0,

@@ -14,9 +14,10 @@ from slowhound.blackbox import held
 from slowhound.boxes import BoxState, Pending, read_from
 from slowhound.clocks import clock
 from slowhound.dumps import open_owned
-from slowhound.frames import TakenStack, is_app
+from slowhound.frames import TakenStack
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
 from slowhound.notes import read_note
+from slowhound.paths import is_app
 from slowhound.postmortem import latest_stack, shared_threads
 from slowhound.sqlshape import sql_shape
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
 
 from slowhound import tasks
-from slowhound.frames import (
-    Stack,
-    current_frames,
-    frames_after,
-    from_frame,
-)
+from slowhound.crossings import may_wait
+from slowhound.frames import Stack, current_frames, frames_after, from_frame, outwards
+from slowhound.hops import Inner
 from slowhound.record import Record
 
 ATTEMPTS = 3
@@ -83,14 +80,27 @@ def _take(record: Record) -> Look | None:
         if task is None:
             return None
         stack, frame, ident = tasks.stack(task, record.thread_id)
-        return Look(stack, frame, _native_id(ident, record))
+        return Look(stack, frame, native_id(ident, record))
     frame = _of_greenlet(record) if record.greenlet is not None else _of_thread(record)
     if frame is None:
         return None
-    return Look(from_frame(frame), frame, record.native_id if running(record) else None)
+    thread = record.native_id if running(record) else None
+    items = crosses(record, frame)
+    if items is not None:
+        stack, _, ident = tasks.stack_of(items)
+        return Look(stack, frame, native_id(ident, record) or thread)
+    return Look(from_frame(frame), frame, thread)
 
 
-def _native_id(ident: int | None, record: Record) -> int | None:
+def crosses(record: Record, innermost: FrameType) -> Iterator[tasks.Item] | None:
+    """The stack of a thread that may wait for a task, through that; None for nearly all others."""
+    if record.greenlet is not None or not may_wait(innermost):
+        return None
+    return tasks.walk_thread(Inner(record.thread_id, outwards(innermost)[::-1]))
+
+
+def native_id(ident: int | None, record: Record) -> int | None:
+    """The system's id of the thread ``ident``; None for none."""
     if ident is None or ident == record.thread_id:
         return None if ident is None else record.native_id
     thread = threading._active.get(ident)  # type: ignore[attr-defined]

@@ -88,6 +88,16 @@ def own(thing: Any) -> dict[str, Any]:
     return {}
 
 
+def stored(thing: Any, name: str) -> Any:
+    """An attribute of an instance by its name; ``MISSING`` when it has none.
+
+    Not by a look into the dict: a name there may be a text of a class with a way of its own to
+    compare.
+    """
+    found = ((key, value) for key, value in list(own(thing).items()) if type(key) is str)
+    return next((value for key, value in found if key == name), MISSING)
+
+
 def function_variables(frame: FrameType) -> Mapping[str, Any]:
     """The variables of a function; none of a class body, whose mapping is the application's."""
     return frame.f_locals if frame.f_code.co_flags & inspect.CO_OPTIMIZED else {}

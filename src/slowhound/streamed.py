@@ -44,7 +44,10 @@ class Body:
             if record.first_byte is None:
                 record.first_byte = clock.monotonic() - record.started
             if not self._is_head:
-                record.sent = (record.sent or 0) + len(part)
+                size = len(part)
+                record.sent = (record.sent or 0) + size
+                if size:
+                    record.part_sent()
         except Exception as exc:
             if _guard.failed(exc):
                 raise

@@ -2,7 +2,8 @@
 
 ``Task.get_stack`` shows only the outermost frame. The rest is found by what each coroutine awaits;
 through ``gather``, ``TaskGroup``, ``wait_for`` and ``shield`` to the first task that they wait
-for; and through ``sync_to_async`` into the thread that runs the sync code.
+for; through ``sync_to_async`` and thread pools into the thread that works (``hops``); and from a
+thread that runs a loop, or waits for one, into the task of that (``crossings``).
 
 None of the application's code runs here: types are compared, and not asked for; methods are those
 of asyncio's own classes; attributes are looked up where they are stored (``static_lookup``).
@@ -15,46 +16,61 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.taskgroups
-import contextlib
 import functools
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import Context
-from types import CoroutineType, FrameType, FunctionType, GeneratorType
-from typing import Any, NamedTuple
+from types import CoroutineType, FrameType, GeneratorType
+from typing import Any, TypeVar
 
 from slowhound.awaits import has_frame, step
-from slowhound.executors import WAITS_FOR_A_THREAD, is_finished, thread_of, why_waiting
-from slowhound.frames import Frame, Stack, current_frames, from_frame, outwards
+from slowhound.codes import file_of, name_of_code, qualname_of
+from slowhound.crossings import crossing
+from slowhound.frames import (
+    LEFT_OUT,
+    Frame,
+    Stack,
+    current_frames,
+    ends,
+    outwards,
+    place,
+)
+from slowhound.hops import (
+    Feeding,
+    Hop,
+    Inner,
+    anyio_file,
+    behind_call,
+    behind_future,
+    from_callback,
+)
 from slowhound.losses import find, has_all
 from slowhound.record import Record, current_record
 from slowhound.static_lookup import attribute_or, function_variables, name_of
 
-DEEPEST = 400  # frames of a chain: it may await itself in a circle
-# Where asgiref runs sync code: the await in the task, and the function in the thread.
-HOPS = ("SyncToAsync.__call__", "SyncToAsync.thread_handler")
+# Steps of a chain, 3 µs each.
+LONGEST = 5_000
 SYNC_CODE = (
     "asgiref.sync.SyncToAsync.__call__:task_context",
     "asgiref.sync.SyncToAsync.__call__:exec_coro",
     "asgiref.sync.SyncToAsync.thread_handler:task_context",
+    "asgiref.sync.AsyncToSync.__call__:task_context",
+    "asgiref.sync.AsyncToSync.__call__:loop_future",
     "asgiref.current_thread_executor.CurrentThreadExecutor.run_until_future",
+)
+ANYIO_CODE = (
+    "anyio._backends._asyncio.AsyncIOBackend.run_sync_in_worker_thread:future",
+    "anyio._backends._asyncio.WorkerThread.run:future",
+    "anyio._backends._asyncio.TaskGroup:_tasks",
+    "anyio.streams.memory.MemoryObjectReceiveStream.receive",
 )
 LISTENS = "django.core.handlers.asgi.ASGIHandler.listen_for_disconnect"
 # What anext() with a default wraps.
 WRAPPERS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper")
 ASYNCIO = (asyncio.tasks.__file__, asyncio.taskgroups.__file__)
-# Where asyncio is not in C there is no such descriptor, and nothing is seen behind a future.
-_CALLBACKS: Any = getattr(asyncio.Future, "_callbacks", None)
 
-
-class Inner(NamedTuple):
-    """The part of a stack that a thread runs right now: frames from outside in."""
-
-    ident: int
-    frames: list[FrameType]
-
-
+T = TypeVar("T")
 Item = Frame | FrameType | Inner
 
 
@@ -65,29 +81,46 @@ def stack(task: asyncio.Task[Any], loop_thread: int) -> tuple[Stack, FrameType |
         task: one of a loop that runs in another thread.
         loop_thread: the ident of that thread.
     """
+    return stack_of(walk(task, loop_thread))
+
+
+def stack_of(items: Iterator[Item]) -> tuple[Stack, FrameType | None, int | None]:
+    """The same of what ``walk`` or ``walk_thread`` gives."""
+    frames, live, ident = read(items, _plain, lambda note: note)
+    return tuple(frames), live, ident
+
+
+def read(
+    items: Iterator[Item], seen: Callable[[FrameType], T], noted: Callable[[Frame], T]
+) -> tuple[list[T], FrameType | None, int | None]:
+    """What ``seen`` and ``noted`` make of frames and notes; the innermost frame, and its thread.
+
+    Each frame is read at once: its coroutine goes on meanwhile. Of deep stacks both ends are kept.
+    """
     _know_the_names()
-    frames: list[Frame] = []
-    live, ident = None, None
-    for item in _walk(task, loop_thread):
+    found: list[T] = []
+    live: FrameType | None = None
+    ident: int | None = None
+    for item in items:
         if isinstance(item, Inner):
-            ident = item.ident
-            live = item.frames[-1]
-            frames += [_plain(frame) for frame in item.frames]
+            live, ident = item.frames[-1], item.ident
+            kept = ends(list[FrameType | None](item.frames), None)
+            found += [noted(LEFT_OUT) if each is None else seen(each) for each in kept]
         elif isinstance(item, Frame):
-            frames.append(item)
+            found.append(noted(item))
         else:
             live, ident = item, None
-            frames.append(_plain(item))
-        if len(frames) >= DEEPEST:
-            break
-    return tuple(frames), live, ident
+            found.append(seen(item))
+    return ends(found, noted(LEFT_OUT)), live, ident
 
 
 @functools.cache
 def _know_the_names() -> None:
-    """Says what the frames of Django and asgiref are not called any more."""
+    """Says what the frames of Django, asgiref and anyio are not called any more."""
     if "asgiref.sync" in sys.modules:  # nothing is imported here
         has_all(SYNC_CODE, "a stack ends where a task awaits sync code")
+    if "anyio._backends._asyncio" in sys.modules:
+        has_all(ANYIO_CODE, "a stack ends where a task awaits a thread or a group of anyio's")
     if "django.core.handlers.asgi" in sys.modules:
         find(LISTENS, "a stack may show how Django waits for the client to go away")
 
@@ -125,36 +158,59 @@ def _carried(task: asyncio.Task[Any]) -> Record | None:
 
 
 def _plain(frame: FrameType) -> Frame:
-    return from_frame(frame)[-1]
+    return place(frame.f_code, frame.f_lineno)
 
 
-def _walk(awaited: Any, loop_thread: int) -> Iterator[Item]:
-    """Live frames, and notes in the form of frames."""
-    task = None
-    for _ in range(DEEPEST):
+def walk(awaited: Any, loop_thread: int, known: set[int] | None = None) -> Iterator[Item]:
+    """Live frames, and notes in the form of frames, of what ``awaited`` waits for.
+
+    Args:
+        awaited: a task or a future.
+        loop_thread: the ident of its loop's thread.
+        known: what has been passed already, by ``id()``: a chain may come back to itself.
+    """
+    known = set() if known is None else known
+    task, feeding = None, Feeding()
+    for _ in range(LONGEST):
+        if awaited is None or id(awaited) in known:
+            return
+        known.add(id(awaited))
         frame, running, after = step(awaited, task)
         task = awaited if _is_task(awaited) else None
         if frame is None:
             awaited = _beyond(awaited)
         elif running:
-            yield from _inside(frame, loop_thread)
+            yield from _inside(frame, loop_thread, known)
             return
         else:
             yield frame
-            hop = _hop(frame)
-            if hop is not None:
-                yield hop.seen
-                awaited = hop.after
-            else:
-                awaited = _children(frame, after)
+            feeding.passes(frame)
+            awaited = behind_call(frame) or _children(frame, after)
+        if awaited is None:
+            awaited = _any_of(feeding.tasks())
         if type(awaited) is Group:
             yield awaited.note
             awaited = awaited.first
         elif type(awaited) is Hop:
-            yield awaited.seen
-            return
-        if awaited is None:
-            return
+            hop = awaited
+            if hop.after is None and isinstance(hop.seen, Inner):
+                yield from walk_thread(hop.seen, known)
+            else:
+                yield hop.seen
+            awaited = hop.after
+
+
+def walk_thread(inner: Inner, known: set[int] | None = None) -> Iterator[Item]:
+    """The same of what a thread runs; where it waits for a task, on into that."""
+    found = crossing(inner.ident, inner.frames)
+    if found is None:
+        yield inner
+        return
+    yield Inner(inner.ident, inner.frames[: len(inner.frames) - found.waiting])
+    if found.inner is not None:
+        yield from walk_thread(found.inner, known)
+    else:
+        yield from walk(found.after, found.thread, known)
 
 
 def _beyond(awaited: Any) -> Any:
@@ -162,7 +218,10 @@ def _beyond(awaited: Any) -> Any:
     if _is_task(awaited):
         return asyncio.Task.get_coro(awaited)
     if issubclass(type(awaited), asyncio.Future):
-        return _shielded(awaited) or _gathered(awaited) or _pooled(awaited)
+        shielded = _shielded(awaited)
+        if shielded is not None:
+            return shielded
+        return _gathered(awaited) or behind_future(awaited)
     if awaited is None or has_frame(awaited):
         return None  # it has ended
     # An object of C wraps it: it refers to that, perhaps in a wrapper of its own, and to little
@@ -172,6 +231,11 @@ def _beyond(awaited: Any) -> Any:
         if has_frame(each) or issubclass(type(each), asyncio.Future):
             return each
     return next((each for each in found if name_of(type(each)) in WRAPPERS), None)
+
+
+def _any_of(tasks: Any) -> Group | None:
+    group = Group("TaskGroup", tasks)
+    return None if group.first is None else group
 
 
 class Group:
@@ -196,31 +260,33 @@ def _done(future: Any) -> bool:
 def _listens(task: Any) -> bool:
     """True for the task in which Django's handler waits for the client to go away."""
     coroutine = asyncio.Task.get_coro(task) if _is_task(task) else None
-    return type(coroutine) is CoroutineType and LISTENS.endswith(f".{coroutine.cr_code.co_name}")
+    return type(coroutine) is CoroutineType and LISTENS.endswith(
+        f".{name_of_code(coroutine.cr_code)}"
+    )
 
 
-def _inside(frame: FrameType, thread: int) -> Iterator[Item]:
+def _inside(frame: FrameType, thread: int, known: set[int]) -> Iterator[Item]:
     """The frames of a running coroutine and of all that it called: its thread's innermost ones."""
     inner = outwards(current_frames().get(thread))
     if frame in inner:
-        yield Inner(thread, inner[inner.index(frame) :: -1])
+        yield from walk_thread(Inner(thread, inner[inner.index(frame) :: -1]), known)
     else:
         yield frame  # it has moved on
 
 
 def _children(frame: FrameType, awaited: Any) -> Any:
     """What is awaited in truth, where the standard library's own frames hide it."""
-    code = frame.f_code
-    if code.co_filename in ASYNCIO:
+    file, name = file_of(frame.f_code), qualname_of(frame.f_code)
+    if name in ("TaskGroup.__aexit__", "TaskGroup._aexit") and file in (*ASYNCIO, anyio_file()):
+        return Group("TaskGroup", attribute_or(function_variables(frame).get("self"), "_tasks"))
+    if file in ASYNCIO:
         names = function_variables(frame)
-        if code.co_qualname in ("TaskGroup.__aexit__", "TaskGroup._aexit"):
-            return Group("TaskGroup", attribute_or(names.get("self"), "_tasks"))
-        if code.co_name == "_wait":
+        if name == "_wait":
             return Group("wait", names.get("fs"))
-        if code.co_name == "_wait_for_one":  # before Python 3.13 it is out of reach
+        if name.endswith("._wait_for_one"):  # before Python 3.13 it is out of reach
             todo = attribute_or(names.get("self"), "_todo")
             return Group("as_completed", todo) if type(todo) is set and todo else awaited
-        if code.co_name == "wait_for" and _is_task(names.get("fut")):
+        if name == "wait_for" and _is_task(names.get("fut")):
             return names["fut"]  # Python 3.11 runs it in a task of its own
     return awaited
 
@@ -232,72 +298,4 @@ def _gathered(future: Any) -> Group | None:
 
 def _shielded(future: Any) -> Any:
     """``shield`` gives a future that only a callback's closure ties to what it waits for."""
-    return _from_callback(future, "_outer_done_callback", "inner")
-
-
-def _from_callback(future: Any, function: str, variable: str) -> Any:
-    """A variable of the closure of one of a future's callbacks, None when there is none."""
-    if _CALLBACKS is None or not issubclass(type(future), asyncio.Future):
-        return None
-    for callback, _ in _CALLBACKS.__get__(future) or ():
-        if type(callback) is FunctionType and callback.__code__.co_name == function:
-            names = callback.__code__.co_freevars
-            if variable in names and callback.__closure__:
-                with contextlib.suppress(ValueError):  # the cell is empty by now
-                    return callback.__closure__[names.index(variable)].cell_contents
-    return None
-
-
-class Hop(NamedTuple):
-    """Beyond ``await sync_to_async(...)``: its thread or a note, and what that waits for."""
-
-    seen: Inner | Frame
-    after: Any = None
-
-
-def _hop(frame: FrameType) -> Hop | None:
-    """What stands behind a frame of ``sync_to_async``, None for any other frame."""
-    if frame.f_code.co_qualname != HOPS[0] or not frame.f_code.co_filename.endswith("sync.py"):
-        return None
-    names = function_variables(frame)
-    ours = names.get("task_context")
-    if type(ours) is not list:
-        return None
-    inner = _in_thread(ours)
-    if inner is not None:
-        # A thread in async_to_sync waits for a task of the loop, or works for that meanwhile.
-        calls = [each.f_code.co_qualname for each in inner.frames]
-        if ours and WAITS in calls:
-            return Hop(Inner(inner.ident, inner.frames[: calls.index(WAITS) + 1]), ours[-1])
-        return Hop(inner)
-    job = _from_callback(names.get("exec_coro"), "_call_check_cancel", "source")
-    if job is not None and is_finished(job):
-        return Hop(Frame("<asgiref>", 0, WAITS_FOR_ITS_LOOP))
-    return Hop(Frame("<asgiref>", 0, WAITS_FOR_A_THREAD if job is None else why_waiting(job)))
-
-
-def _pooled(future: Any) -> Hop | None:
-    """What stands behind ``await loop.run_in_executor(...)``, None for any other future."""
-    job = _from_callback(future, "_call_check_cancel", "source")
-    if job is None:
-        return None
-    found = thread_of(job)
-    if found is not None:
-        return Hop(Inner(*found))
-    if is_finished(job):
-        return Hop(Frame("<asyncio>", 0, WAITS_FOR_ITS_LOOP))
-    return Hop(Frame("<asyncio>", 0, why_waiting(job)))
-
-
-def _in_thread(ours: Any) -> Inner | None:
-    for ident, innermost in current_frames().items():
-        inner = outwards(innermost)
-        for place, frame in enumerate(inner):
-            names = function_variables(frame) if frame.f_code.co_qualname == HOPS[1] else {}
-            if names.get("task_context") is ours:
-                return Inner(ident, inner[place::-1])
-    return None
-
-
-WAITS = "CurrentThreadExecutor.run_until_future"  # where a thread waits in async_to_sync
-WAITS_FOR_ITS_LOOP = "its thread has ended; waits for its event loop"
+    return from_callback(future, "_outer_done_callback", "inner")

@@ -26,7 +26,8 @@ def profile_of(site: Site, event: dict[str, Any]) -> Profile:
 
     def read() -> Profile | None:
         try:
-            return files.read(event["flame"])
+            found = files.read(event["flame"])
+            return found if "resp_time" in found.event else None
         except FileNotFoundError:
             return None
 

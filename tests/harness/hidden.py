@@ -60,7 +60,8 @@ def hide(name: str) -> None:
         _hide_in_objects(thing, word)
         _words.add(name)
     elif word:
-        thing.__code__ = _renamed(thing.__code__, word)
+        function = getattr(thing, "__func__", thing)
+        function.__code__ = _renamed(function.__code__, word)
     elif isinstance(owner, ModuleType):
         _hide_in_module(owner, attribute)
     else:

@@ -12,10 +12,13 @@ from pathlib import Path
 import jsonschema
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 import slowhound
 from slowhound.flames import collapsed, pprof, speedscope
-from slowhound.flames.profile import Profile
+from slowhound.flames.profile import Profile, ProfileSample
 from tests.harness.drawn import LINES, basket, frame, profile_of
 
 VENDORED = Path(slowhound.__file__).parent / "viewer" / "static" / "slowhound" / "speedscope"
@@ -208,3 +211,20 @@ def test_pprof_takes_hostile_names() -> None:
     assert len(read.sample) == len(HOSTILE) + 2
     assert len(set(read.string_table)) == len(read.string_table)
     assert "\\udc80\\u202e\\u001b[31m" in read.string_table
+
+
+WEIGHTS = st.lists(st.sampled_from([0.0, -1.0, 1e-12, 4e-7, 6e-7, 0.5]), max_size=8)
+
+
+@given(WEIGHTS)
+def test_no_entry_of_weight_0_is_in_any_of_them(weights: list[float]) -> None:
+    """Also where it only becomes 0 by rounding, and in files that somebody else has made."""
+    samples = [ProfileSample(1.0, weight, at % 2) for at, weight in enumerate(weights)]
+    profile = replace(profile_of([(1, [frame("a")], "running"), (1, [], "blind")]), samples=samples)
+    sampled = json.loads(speedscope.render(profile))["profiles"][0]
+    assert len(sampled["samples"]) == len(sampled["weights"])
+    assert all(weight > 0 for weight in sampled["weights"])
+    assert all(weight > 0 for weight in lines_of(collapsed.render(profile)).values())
+    message = pprof_message()()
+    message.ParseFromString(gzip.decompress(pprof.render(profile)))
+    assert all(sample.value[0] > 0 for sample in message.sample)

@@ -11,21 +11,22 @@ import sysconfig
 import threading
 import weakref
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from slowhound import frames
+from slowhound import frames, paths
 from slowhound.frames import (
     Frame,
     current_frames,
     fingerprint,
     from_frame,
     from_traceback,
-    is_app,
     locate,
     render,
     without_collector,
 )
+from slowhound.paths import is_app, short_path
 
 APP = "/srv/shop/views.py"
 LIBRARY = os.path.join(sysconfig.get_path("purelib"), "lib", "x.py")
@@ -66,17 +67,62 @@ def test_application_is_what_is_not_installed(filename: str, expected: bool) -> 
     assert is_app(filename) is expected
 
 
+def test_path_with_dots_or_a_link_in_it_is_as_good_as_another(tmp_path: Path) -> None:
+    """A server may be started by ``./``, ``//`` or a symbolic link: it is no application."""
+    scripts, library = sysconfig.get_path("scripts"), os.path.dirname(json.__file__)
+    ways = []
+    for folder, file in ((scripts, "pytest"), (library, "decoder.py")):
+        link = tmp_path / f"link-to-{file}"
+        link.symlink_to(os.path.join(folder, file))
+        other = tmp_path / f"folder-of-{file}"
+        other.symlink_to(folder)
+        parent, name = os.path.split(folder)
+        ways += [
+            str(link),
+            str(other / file),
+            f"/{folder}/{file}",
+            f"{folder}/./{file}",
+            f"{folder}//{file}",
+            f"{parent}/./{name}//{file}",
+            f"{folder}/../{name}/{file}",
+        ]
+    assert [way for way in ways if is_app(way)] == []
+    app = tmp_path / "shop"
+    app.mkdir()
+    (app / "views.py").touch()
+    (tmp_path / "current").symlink_to(app)
+    assert is_app(str(tmp_path / "current" / "views.py"))
+    assert is_app(f"{tmp_path}/./shop//views.py")
+
+
+@pytest.mark.parametrize("name", ["a\0b.py", "caf\udce9.py", "\ud800", "", "/" * 5000, "x" * 5000])
+def test_any_text_may_be_the_name_of_a_file(name: str) -> None:
+    """What can be no file is the application's, as what is none."""
+    assert is_app(name)
+    assert type(short_path(name)) is str
+
+
+def test_file_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each frame of each look asks."""
+    asked: list[str] = []
+    realpath = os.path.realpath
+    monkeypatch.setattr(os.path, "realpath", lambda path: asked.append(path) or realpath(path))
+    for _ in range(3):
+        is_app("/srv/shop/asked_once.py")
+    assert asked == ["/srv/shop/asked_once.py"]
+
+
 def test_installed_application_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A project that is pip-installed is the application all the same."""
     import urllib
 
     assert not is_app(urllib.__path__[0] + "/parse.py")
-    monkeypatch.setattr(frames, "_app_packages", set())
-    frames.add_app_package("urllib.request")
+    monkeypatch.setattr(paths, "_app_packages", set())
+    paths.add_app_package("urllib.request")
     try:
         assert is_app(urllib.__path__[0] + "/parse.py")
     finally:
-        frames.is_app.cache_clear()
+        is_app.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -102,11 +148,11 @@ def test_empty_stack_has_no_location() -> None:
 def test_path_is_shortened_by_the_longest_import_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """``/srv/shop`` wins over ``/srv``, and ``/srv/shopping`` is not below ``/srv/shop``."""
     monkeypatch.setattr(sys, "path", ["/srv", "/srv/shop/"])
-    frames.short_path.cache_clear()
-    assert frames.short_path("/srv/shop/views.py") == "views.py"
-    assert frames.short_path("/srv/shopping/views.py") == "shopping/views.py"
-    assert frames.short_path("/opt/views.py") == "/opt/views.py"
-    frames.short_path.cache_clear()
+    short_path.cache_clear()
+    assert short_path("/srv/shop/views.py") == "views.py"
+    assert short_path("/srv/shopping/views.py") == "shopping/views.py"
+    assert short_path("/opt/views.py") == "/opt/views.py"
+    short_path.cache_clear()
 
 
 def test_fingerprint_ignores_lines_and_libraries() -> None:
@@ -128,7 +174,7 @@ def test_render_is_pythons_own_layout() -> None:
 
 GARBAGE = """
 import gc, threading
-from slowhound import frames
+from slowhound import frames, paths
 
 class Holder:
     "Only a collection frees it."

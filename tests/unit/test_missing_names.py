@@ -154,11 +154,13 @@ def variables() -> None:
 
 def stacks_of_tasks() -> None:
     """A task that awaits sync code has a stack."""
+    import anyio._backends._asyncio
     from asgiref.sync import sync_to_async
     from django.core.handlers.asgi import ASGIHandler
 
     from slowhound import tasks
 
+    assert anyio._backends._asyncio
     assert ASGIHandler
     begun, ended = threading.Event(), threading.Event()
     found: list[Any] = []
@@ -248,6 +250,12 @@ SCENARIOS: dict[Callable[[], None], str] = {
         django.views.decorators.debug.sensitive_variables:variables""",
     stacks_of_tasks: """
         asgiref.current_thread_executor.CurrentThreadExecutor.run_until_future
+        anyio._backends._asyncio.AsyncIOBackend.run_sync_in_worker_thread:future
+        anyio._backends._asyncio.TaskGroup:_tasks
+        anyio._backends._asyncio.WorkerThread.run:future
+        anyio.streams.memory.MemoryObjectReceiveStream.receive
+        asgiref.sync.AsyncToSync.__call__:loop_future
+        asgiref.sync.AsyncToSync.__call__:task_context
         asgiref.sync.SyncToAsync.__call__:exec_coro
         asgiref.sync.SyncToAsync.__call__:task_context
         asgiref.sync.SyncToAsync.thread_handler:task_context

@@ -17,7 +17,7 @@ PYTHONS = rows("Names of Python's")
 DOCUMENTED = {
     "asgiref.sync": "iscoroutinefunction markcoroutinefunction sync_to_async",
     "clickhouse_connect": "",
-    "django": "apps.AppConfig conf.settings db.connections db.models.Model template",
+    "django": "apps.AppConfig conf.settings db.connections template",
     "django.core": "checks mail signing wsgi.get_wsgi_application",
     "django.core.checks": "CheckMessage ERROR Error register",
     "django.core.exceptions": "DisallowedHost MiddlewareNotUsed",
@@ -62,6 +62,7 @@ NO_NAMES = {
     "gunicorn.request.duration",
     "gunicorn.requests",
     "gunicorn.socket",
+    "anyio._backends._asyncio",
     "asgiref.sync",
 }
 # Attributes and texts that are documented, Python's, or slowhound's own: by the rules of
@@ -70,18 +71,20 @@ HARMLESS = {
     "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
     "celery.py": "exc reason",
     "cli/tail.py": "_time",
+    "crossings.py": "select self wait",
     "executors.py": "future py run self thread",
     "flames/reader.py": "lineno location threads",
     "flames/resolve.py": "blind",
     "flames/splice.py": "blind remote running",
     "foreign.py": "Empty MemoryError StopAsyncIteration StopIteration _greenlet_switch args",
-    "frames.py": "f_code f_lineno py",
+    "frames.py": "f_code f_lineno",
     "gil/remote_unwinder.py": "lineno location threads",
     "gunicorn/arbiter.py": "auto deliver dir events format json log path rpartition stream",
     "gunicorn/combine.py": "cfg set",  # of an application of one's own
     "gunicorn/hooks.py": "django recorder split timeout",
     "gunicorn/logger.py": "logconfig_json timer total_seconds",
     "gunicorn/worker.py": "heartbeat log tell",
+    "hops.py": "listen_for_disconnect",
     "instrument/callers.py": (
         "background field field_name filename name rest_framework self serializers task"
         " template_name to_internal_value to_representation core handlers middleware"
@@ -94,7 +97,7 @@ HARMLESS = {
     "losses.py": "errno fget",
     "ownership.py": "environ scope",
     "permission.py": "user",
-    "plain_data.py": "_fields _meta _name_ attname pk",
+    "plain_data.py": "_fields _meta _name_ attname int pk",
     "record.py": "resolver_match route view_name",
     "recording.py": "wrapped",
     "registry.py": "setup teardown",
@@ -106,7 +109,6 @@ HARMLESS = {
     "waiting.py": "_PyRuntime",  # a symbol of C
     "watch/locals.py": "FrameLocalsProxy dict",
     "watch/locks.py": "eval exec locals self vars",
-    "watch/values.py": "_fields _meta attname pk",
 }
 
 

@@ -684,6 +684,21 @@ def test_asked_for_request_keeps_its_event(client: Client, configure: Any) -> No
     assert [each["req_query_keys"] for each in events] == ["flames"]
 
 
+def test_graph_that_cannot_be_written_is_named_by_no_event(
+    client: Client, configure: Any, tmp_path: Path
+) -> None:
+    """Here its folder is missing."""
+    configure(FLAMES={"ALLOW": f"{__name__}.yes", "EVERY": 0})
+    target = tmp_path / "old"
+    with override_settings(FLAMES_DIR=str(target)), capture_events() as events:
+        assert client.get("/shows/?flames").status_code == 200
+        assert "flame" not in events[-1]
+        target.mkdir()
+        name = client.get("/shows/?flames")["Slowhound-Flames"]
+        assert events[-1]["flame"] == f"{name}.flame.json.gz"
+        written(target, name)
+
+
 def test_flames_dir_is_used_as_it_is(client: Client, configure: Any, tmp_path: Path) -> None:
     """The old setting: a folder that is there; DIR is for the rest."""
     configure(FLAMES={"ALLOW": f"{__name__}.yes", "EVERY": 0})

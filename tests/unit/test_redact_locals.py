@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import decimal
 import enum
+import pathlib
 import sys
 import threading
 import tracemalloc
@@ -24,10 +26,14 @@ from django.http import HttpRequest, QueryDict
 from django.test import RequestFactory
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from hypothesis import given
 
+from slowhound.plain_data import object_text, plain
 from slowhound.secret_values import MASK
 from slowhound.watch.locals import LEFT_OUT, TOTAL_LIMIT, locals_of
 from slowhound.watch.values import TEXT_LIMIT, VALUE_LIMIT, Printer
+from tests.harness import hostile
+from tests.unit.test_plain_data import MAKERS
 
 Point = namedtuple("Point", "x password")  # noqa: PYI024  the untyped kind is meant
 
@@ -164,6 +170,109 @@ SHOWN: list[tuple[Any, str | None]] = [
 def test_value_is_shown_without_running_code(value: Any, text: str | None) -> None:
     """Built-in values, data classes and named tuples as they are, of all others the class."""
     assert shown(value) == (repr(value) if text is None else text)
+
+
+@given(MAKERS)
+def test_any_value_is_shown_without_running_code(make: Callable[[], Any]) -> None:
+    """Whatever it does when it is looked at; it costs only itself, and not its frame."""
+    value = make()
+    hostile.called.clear()
+    assert len(shown(value)) < 10 * VALUE_LIMIT
+    before, after = 1, 2
+    variables = dict(locals_of(sys._getframe(), value)[-1][1])
+    assert (variables["before"], variables["after"]) == ("1", "2")
+    assert (before, after) == (1, 2)
+    assert hostile.called == []
+
+
+@pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
+def test_each_hostile_value_is_shown(number: int) -> None:
+    """By itself, as a key and a field, in a pair, and as an attribute that is looked up."""
+    hostile.called.clear()
+    value = hostile.MAKERS[number]()
+    account = Account("ada", parent=value)
+    for each in (value, [value], ("name", value), {"a": value}, Point(value, value), account):
+        assert type(shown(each)) is str
+    assert hostile.called == []
+
+
+def test_variable_that_cannot_be_shown_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One ``range`` took all the variables of a report with it."""
+
+    def fails(self: Printer, value: Any, depth: int) -> str:
+        if type(value) is range:
+            raise ValueError("too many digits")
+        return show(self, value, depth)
+
+    show = Printer._show
+    monkeypatch.setattr(Printer, "_show", fails)
+    monkeypatch.setattr("slowhound.guard.loud", False)
+    first, numbers, last = 1, range(3), 2
+    variables = dict(locals_of(sys._getframe(), None)[-1][1])
+    assert (variables["first"], variables["last"]) == ("1", "2")
+    assert variables["numbers"] == "<builtins.range object>"
+    assert (first, numbers, last) == (1, range(3), 2)
+
+
+class Odd(str):
+    """A name that says itself what it is equal to."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        hostile.called.append("__eq__")
+        return True
+
+
+def test_parts_of_values_of_the_standard_library_are_not_asked() -> None:
+    """A path made of texts, a UUID of a number, a model and an enum with names of a class."""
+    text, number = hostile.of(str, "x"), hostile.of(int, 5)
+    path = object.__new__(pathlib.PurePosixPath)
+    for name in ("_raw_paths", "_parts"):
+        with contextlib.suppress(AttributeError):
+            object.__setattr__(path, name, [text])
+    of_number = object.__new__(uuid.UUID)
+    object.__setattr__(of_number, "int", number)
+    named = object.__new__(Account)
+    named.__dict__[Odd("name")] = named.__dict__[Odd("password")] = 1
+    hostile.called.clear()
+    assert shown(pathlib.PurePosixPath("/srv/shop")) == "PurePosixPath('/srv/shop')"
+    assert shown(path) == f"<{type(path).__module__}.PurePosixPath object>"
+    assert shown(of_number) == "<uuid.UUID object>"
+    assert "name=Ellipsis" in shown(named)
+    for each in (path, of_number, named):
+        plain(each)
+    assert hostile.called == []
+
+
+KEYS: list[tuple[Any, str]] = [
+    (7, " pk=7"),
+    ("a-b", " pk='a-b'"),
+    ("token=abcdefgh", f" pk='token={MASK}'"),
+    (10**5000, " pk='<int of 16610 bits>'"),
+    (uuid.UUID(int=1), " pk=UUID('00000000-0000-0000-0000-000000000001')"),
+    (object.__new__(uuid.UUID), " object"),
+    (hostile.of(int, 7), " object"),
+    (None, " object"),
+]
+
+
+@pytest.mark.parametrize(("key", "said"), KEYS, ids=range(len(KEYS)))
+def test_key_of_a_model_is_said(key: Any, said: str) -> None:
+    """If it is one of the usual types."""
+
+    class Keyed(Model):
+        class Meta:
+            app_label = "redact_locals"
+
+    keyed = object.__new__(Keyed)
+    keyed.__dict__["id"] = key
+    apps.all_models.pop("redact_locals")
+    hostile.called.clear()
+    assert shown(keyed).endswith(f"Keyed{said}>")
+    assert plain(keyed) == object_text(keyed)
+    assert hostile.called == []
 
 
 def test_class_that_says_its_own_name_is_not_asked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -96,12 +97,10 @@ def profile_of(event: dict[str, Any], directory: Path) -> Profile:
     files = FlameFiles(str(directory), 10**9)
 
     def read() -> Profile | None:
-        try:
-            return files.read(event["flame"])
-        except FileNotFoundError:
-            return None
+        found = files.read(event["flame"])
+        return found if "resp_time" in found.event else None
 
-    return eventually(read, "the profile's file")
+    return eventually(read, "the profile's file, with all of it")
 
 
 def names(profile: Profile) -> set[str]:
@@ -263,6 +262,8 @@ def rounds(sampler: Sampler, count: int) -> None:
         sampler._due = 0.0
         sampler.awake()
         sampler.scan(time.monotonic())
+        for record in list(in_flight.values()):
+            sampler.announce(record)
 
 
 def test_hundreds_at_once_take_turns_within_the_time_of_a_round(
@@ -346,6 +347,97 @@ def test_sampler_forgets_what_has_ended(many: Callable[[int], Sampler]) -> None:
     rounds(sampler, 1)
     assert not sampler._samples
     assert not sampler._keys
+
+
+def test_file_is_there_before_an_event_can_name_it(many: Callable[[int], Sampler]) -> None:
+    """Whatever happens to its worker: with what has been seen so far."""
+    sampler = many(1)
+    (record,) = in_flight.values()
+    sampler._due = 0.0
+    sampler.scan(time.monotonic())
+    assert record.flame is None
+    sampler.write(time.monotonic())
+    assert record.flame is not None
+    first = sampler.files.read(record.flame)
+    assert first.event == {"req_id": record.id}
+    assert first.duration == pytest.approx(sum(each.weight for each in first.samples))
+    ended = sampler.ending(record, time.monotonic())
+    assert ended is not None
+    sampler.put(ended, {"req_id": record.id, "resp_time": 10.0})
+    sampler._writes._saved = 1.0
+    sampler.write(time.monotonic())
+    assert sampler.files.read(record.flame).event["resp_time"] == 10.0
+    assert len(os.listdir(os.path.join(sampler.files.directory, "flames"))) == 1
+
+
+@pytest.mark.parametrize("fails", ["profile_of", "rewrite"])
+def test_graph_that_cannot_be_made_is_not_named_for_nothing(
+    many: Callable[[int], Sampler], monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """What the event names is there all the same, and can be read."""
+    monkeypatch.setattr(guard, "loud", False)
+    sampler = many(1)
+    rounds(sampler, 1)
+    (record,) = in_flight.values()
+    ended = sampler.ending(record, time.monotonic())
+    assert ended is not None
+    sampler.put(ended, {})
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(
+        *((module, fails) if fails == "profile_of" else (sampler.files, fails)), broken
+    )
+    sampler.stop()
+    assert record.flame is not None
+    assert sampler.files.read(record.flame).event == {"req_id": record.id}
+
+
+def test_graph_that_cannot_be_written_is_not_named(
+    many: Callable[[int], Sampler], tmp_path: Path
+) -> None:
+    """Here a file is in the place of the folder."""
+    (tmp_path / "dir").write_text("no folder")
+    sampler = many(2)
+    rounds(sampler, 3)
+    for record in list(in_flight.values()):
+        assert record.flame is None
+        assert sampler.ending(record, time.monotonic()) is None
+        assert record.flame is None
+    assert losses.dropped == 2  # tried once for each
+
+
+def test_request_that_ends_while_its_file_is_begun_leaves_none(
+    many: Callable[[int], Sampler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its event has been made without the name."""
+    sampler = many(1)
+    (record,) = in_flight.values()
+    write = sampler.files.write
+
+    def ends(name: str, profile: Profile) -> bool:
+        assert sampler.ending(record, time.monotonic()) is None
+        return write(name, profile)
+
+    monkeypatch.setattr(sampler.files, "write", ends)
+    rounds(sampler, 1)
+    assert record.flame is None
+    assert os.listdir(os.path.join(sampler.files.directory, "flames")) == []
+
+
+def test_work_after_the_last_byte_is_in_no_graph(many: Callable[[int], Sampler]) -> None:
+    """It is none of the time of the response."""
+    sampler = many(1)
+    (record,) = in_flight.values()
+    rounds(sampler, 1)
+    record.finished_sending()
+    rounds(sampler, 3)
+    record.ended_after(record.age())
+    ended = sampler.ending(record, time.monotonic())
+    assert ended is not None
+    assert ended.samples.taken == 1
+    assert ended.samples.duration <= record.took < record.took + record.after
 
 
 def test_open_websocket_is_not_sampled(many: Callable[[int], Sampler]) -> None:

@@ -46,6 +46,18 @@ def test_profile_is_read_as_it_was_written(files: FlameFiles) -> None:
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_name_that_is_not_utf_8_is_escaped(files: FlameFiles) -> None:
+    """A path, a function or a statement may have any bytes; its event names the graph."""
+    odd = "caf\udce9"
+    made = profile(frames=[ProfileFrame(odd, odd), QUERY], event={odd: [odd], "req_id": odd})
+    name = files.name(1)
+    assert files.write(name, made)
+    read = files.read(name)
+    assert read.frames == [ProfileFrame("caf\\udce9", "caf\\udce9"), QUERY]
+    assert read.event == {"caf\\udce9": ["caf\\udce9"], "req_id": "caf\\udce9"}
+    assert read.samples == made.samples
+
+
 @pytest.mark.parametrize(
     "name",
     [

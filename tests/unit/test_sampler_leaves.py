@@ -13,6 +13,7 @@ from django.conf import settings
 from django.test.utils import override_settings
 from django.utils.module_loading import import_string
 
+from slowhound.codes import know
 from slowhound.flames import leaves as module
 from slowhound.flames.leaves import Leaves
 from slowhound.flames.looking import Key, of_stack
@@ -149,7 +150,7 @@ def made(entries: list[Entry], record: Record | None = None) -> Profile:
 
 
 def key_of(frame: Any) -> Key:
-    return ((frame.f_code, frame.f_lasti),)
+    return ((know(frame.f_code), frame.f_lasti),)
 
 
 def test_frame_has_its_qualified_name_and_the_line_it_stood_at() -> None:
@@ -165,7 +166,7 @@ def test_frame_has_its_qualified_name_and_the_line_it_stood_at() -> None:
 def test_frame_of_a_library_is_one() -> None:
     """So that a drawing can fold it."""
     code = json.loads.__code__
-    (frame,) = made([Entry(1.0, 1.0, ((code, 0),), "running")]).frames
+    (frame,) = made([Entry(1.0, 1.0, ((know(code), 0),), "running")]).frames
     assert (frame.name, frame.kind, frame.file) == ("loads", "library", "json/__init__.py")
 
 

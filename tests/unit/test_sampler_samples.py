@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from slowhound.codes import know
 from slowhound.flames import samples as module
 from slowhound.flames.looking import Item, Key, Seen
 from slowhound.flames.samples import Entry, Round, Samples
@@ -33,7 +34,7 @@ def inner(number: int) -> bool:
 def at(code: CodeType, instruction: str) -> Item:
     """The frame of a function as it stands at the last instruction of this name."""
     found = [each.offset for each in dis.get_instructions(code) if each.opname == instruction]
-    return code, found[-1]
+    return know(code), found[-1]
 
 
 OUTER = at(outer.__code__, "CALL")

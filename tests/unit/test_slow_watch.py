@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from slowhound import guard, recorder
+from slowhound import asgi, guard, middleware, recorder
+from slowhound import record as records
 from slowhound.record import Record, in_flight
 from slowhound.watch import slow as module
 from slowhound.watch.reporter import Slow
@@ -47,6 +49,97 @@ def test_later_looks_at_very_many_are_taken_in_turns(
         assert len(looked) == count
     finally:
         in_flight.clear()
+
+
+@pytest.fixture
+def watch(client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A watch whose scans the test calls, with what it has reported: numbers of records."""
+    configure(SLOW_AFTER=5)
+    client.get("/")
+    active = recorder.get()
+    assert active is not None
+    active.hound.stop()
+    reported: list[int] = []
+
+    def report(record: Record, threshold: float) -> None:
+        reported.append(record.number)
+        record.slow = Slow(threshold, None, "group")
+        record.slow.next_age = float("inf")
+
+    monkeypatch.setattr(active.watch, "_report", report)
+    monkeypatch.setattr(active.watch, "_look", lambda records, now: now)
+    yield active.watch, reported
+    in_flight.clear()
+
+
+class Time:
+    """What the records' clock says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(
+            records, "clock", SimpleNamespace(monotonic=lambda: self.now, thread_time=lambda: 0.0)
+        )
+
+    def passes(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_healthy_stream_is_not_slow_however_long_it_is(
+    watch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes sent are progress: the threshold is for the time between two parts."""
+    scans, reported = watch
+    record = Record("GET", "/feed/", 1000.0)
+    time_ = Time(monkeypatch)
+    in_flight[record.number] = record
+    for _ in range(20):
+        time_.passes(4.0)
+        due = scans.scan(time_.now)
+        assert due == pytest.approx(time_.now + 1.0)  # when the pause becomes too long
+        record.part_sent()
+    assert reported == []
+    record.took = time_.now - record.started
+    scans.ending(record, time_.now)
+    assert record.slow is None
+    time_.passes(5.5)
+    scans.scan(time_.now)
+    assert reported == [record.number]
+
+
+def test_stream_that_stood_still_while_nobody_could_look_was_slow(
+    watch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longest pause counts, wherever in it that was, and not the time as a whole."""
+    scans, _ = watch
+    ends = []
+    for pauses in ([4.0, 4.0, 4.0], [1.0, 6.0, 1.0], [6.0], [1.0, 1.0, 6.0]):
+        record = Record("GET", "/feed/", 1000.0)
+        time_ = Time(monkeypatch)
+        for pause in pauses[:-1]:
+            time_.passes(pause)
+            record.part_sent()
+        time_.passes(pauses[-1])
+        record.took = time_.now - record.started
+        scans.ending(record, time_.now)
+        ends.append(record.slow is not None)
+    assert ends == [False, True, True, True]
+
+
+def test_parts_are_seen_by_the_middleware_and_by_asgi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty one is none."""
+    time_ = Time(monkeypatch)
+    record = Record("GET", "/feed/", 1000.0)
+    time_.passes(1.0)
+    for part in (b"a", b"", b"b"):
+        middleware._count(record, 0, part)
+    assert (record.parts, record.pause, record.last_part) == (2, 1.0, 1001.0)
+    exchange = asgi._Exchange(None, None)  # type: ignore[arg-type]
+    exchange._note(record, {"type": "http.response.start", "status": 200})
+    time_.passes(3.0)
+    for body in (b"", b"c"):
+        exchange._note(record, {"type": "http.response.body", "body": body, "more_body": True})
+    assert (record.parts, record.pause, record.last_part) == (3, 3.0, 1004.0)
 
 
 def test_record_that_cannot_be_looked_at_does_not_hide_those_behind_it(

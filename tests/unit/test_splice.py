@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from slowhound.flames import outside, splice
+from slowhound.flames import leaves, outside, splice
 from slowhound.flames.looking import of_stack
 from slowhound.flames.outside import Read
+from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
 from slowhound.frames import Frame, Stack
+from slowhound.record import Record
 
 
 def stack(*names: str) -> Stack:
@@ -129,6 +133,24 @@ def test_look_that_has_no_time_is_no_entry(times: list[float]) -> None:
     found = samples(seen(1.0, 1.0, "main a"))
     splice.splice(found, [Read(100.0 + at, at, stack("main", "a")) for at in times])
     assert [(each.at, each.weight) for each in found.entries] == [(1.0, 1.0)]
+
+
+times = st.floats(0.0, 2.0)
+
+
+@given(st.lists(st.tuples(times, st.sampled_from(["main a", "main b", ""])), min_size=1), times)
+def test_no_entry_of_weight_0_is_in_a_profile(parts: list[tuple[float, str]], end: float) -> None:
+    """Whatever is seen from inside and from outside, and where the two meet."""
+    at, entries = 0.0, []
+    for weight, names in parts:
+        at += weight
+        entries.append(seen(at, weight, names))
+    found = samples(*entries)
+    reads = [look for number in range(4) for look in looks(number * 0.5, end, "main a")]
+    splice.splice(found, sorted(reads))
+    made = profile_of(Record("GET", "/", 100.0), found, 0.05, {}, 0.0)
+    leaves._configured.cache_clear()  # another test may be the first to import the middleware
+    assert all(each.weight > 0 for each in made.samples)
 
 
 def test_wait_keeps_its_words() -> None:

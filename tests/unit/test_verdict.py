@@ -45,6 +45,14 @@ def test_outer_frames_do_not_count() -> None:
     assert verdict([*looks, Sample(3.0, stack("pay", line=2))]).word == "slow"
 
 
+def test_parts_of_a_response_that_are_sent_are_progress() -> None:
+    """A stream stands at the same line each time, and is not stuck."""
+    looks = [Sample(float(age), stack("feed"), "epoll", parts=age) for age in (1, 2, 3, 3)]
+    assert verdict(looks[2:]).word == "stuck"
+    assert verdict(looks).word == "slow"
+    assert "the last 2 of them" in verdict(looks).text
+
+
 def test_time_belongs_to_the_look_that_follows() -> None:
     """The shares are of time, not of looks; they are called an estimate, CPU time is not."""
     samples = [

@@ -6,6 +6,7 @@ with another ending stand beside them and count for the cap.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -50,17 +51,33 @@ class FlameFiles:
         Raises:
             ValueError: ``name`` is not one that ``name`` gives.
         """
+        return self._write(name, profile, None)
+
+    def rewrite(self, name: str, profile: Profile) -> bool:
+        """The same in the place of a file that is there, which stays when it fails."""
+        return self._write(name, profile, self.name(0))
+
+    def _write(self, name: str, profile: Profile, first: str | None) -> bool:
         _check(name)
         data = profiles.dump(profile)
         try:
             folder = self.folder or subfolder(self.directory, FOLDER)
             path = os.path.join(folder, name)
-            _write(path, data)
+            written = path if first is None else os.path.join(folder, first)
+            _write(written, data)
+            if first is not None:
+                os.replace(written, path)
         except OSError as exc:
             lost("flame graphs", exc)
             return False
         self._cap.keep(folder, path)
         return True
+
+    def remove(self, name: str) -> None:
+        """Takes a file away that no event names."""
+        _check(name)
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self.folder or os.path.join(self.directory, FOLDER), name))
 
     def read(self, name: str) -> Profile:
         """The profile in the file called ``name``.

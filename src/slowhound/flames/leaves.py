@@ -13,8 +13,8 @@ from functools import cache
 from itertools import pairwise
 
 from slowhound.flames.profile import Kind, ProfileFrame
-from slowhound.frames import short_path
 from slowhound.losses import has_all, look_up
+from slowhound.paths import short_path
 from slowhound.record import Moment
 from slowhound.reporttext import without_literals
 

@@ -27,14 +27,17 @@ def render(profile: Profile) -> bytes:
         number = numbers.setdefault(function(frame), len(numbers) + 1)
         where.append(lines.setdefault((number, max(0, frame.line)), len(lines) + 1))
     out = [_bytes(1, _number(1, texts("wall")) + _number(2, texts("nanoseconds")))]
-    for (stack, state), weight in summed(profile).items():
+    for (stack, state), seconds in summed(profile).items():
+        weight = round(seconds * 1e9)
+        if weight <= 0:
+            continue
         path = [*profile.stacks[stack], marks[state]] if state in marks else profile.stacks[stack]
         label = _number(1, texts("state")) + _number(2, texts(state))
         out.append(
             _bytes(
                 2,
                 _packed(1, [where[frame] for frame in reversed(path)])  # innermost first
-                + _packed(2, [max(0, round(weight * 1e9))])
+                + _packed(2, [weight])
                 + _bytes(3, label),
             )
         )

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from slowhound.formats import clean, plain
 from slowhound.losses import MSGSPEC, Errors
 
 VERSION = 1
@@ -22,6 +23,8 @@ SUFFIX = ".flame.json.gz"
 NAMES = re.compile(r"[0-9A-Za-z_\-]{1,120}\.flame\.json\.gz")
 # What a file may unpack to; ours stay far below, a made-up one shall not fill the memory.
 MAX_BYTES = 256 * 1024**2
+# Levels of what an event holds.
+DEPTH = 4
 
 Kind = Literal["app", "library", "middleware", "sql", "template", "cache", "http", "wait", "note"]
 State = Literal["running", "waiting", "starved", "blind"]
@@ -86,8 +89,17 @@ class Profile(msgspec.Struct, frozen=True):
 
 
 def dump(profile: Profile) -> bytes:
-    """The profile as a file holds it."""
-    return gzip.compress(msgspec.json.encode(profile), compresslevel=5, mtime=0)
+    """The profile as a file holds it; what UTF-8 cannot hold is escaped."""
+    try:
+        text = msgspec.json.encode(profile)
+    except UnicodeEncodeError:  # a path of another encoding, as Python itself reads it
+        frames = [
+            ProfileFrame(clean(each.name), clean(each.file), each.line, each.kind)
+            for each in profile.frames
+        ]
+        event = {clean(key): plain(value, DEPTH) for key, value in profile.event.items()}
+        text = msgspec.json.encode(msgspec.structs.replace(profile, frames=frames, event=event))
+    return gzip.compress(text, compresslevel=5, mtime=0)
 
 
 def load(data: bytes) -> Profile:

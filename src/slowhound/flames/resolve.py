@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import Any
 
+from slowhound.codes import Code, file_of, name_of_code, qualname_of
 from slowhound.flames import splice
 from slowhound.flames.leaves import Leaves
 from slowhound.flames.looking import Item, Key
 from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
 from slowhound.flames.samples import Entry, Samples
-from slowhound.frames import Frame, is_app, short_path
+from slowhound.frames import Frame
+from slowhound.paths import is_app, short_path
 from slowhound.record import Record
 
 # Of one name; a lambda in a lambda in a lambda has a longer one.
@@ -31,7 +33,7 @@ def profile_of(
         event: its canonical fields.
         started: seconds since 1970.
     """
-    entries = samples.entries
+    entries = [entry for entry in samples.entries if entry.weight > 0]
     names = _Names(entries)
     leaves = Leaves(record.moments(), concurrent=record.task is not None)
     frames: dict[ProfileFrame, int] = {}
@@ -81,12 +83,12 @@ class _Names:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._keys: dict[Key, list[ProfileFrame]] = {}
         self._items: dict[Item, ProfileFrame] = {}
-        self._lines: dict[CodeType, tuple[list[int], list[int]]] = {}
-        codes = {code for entry in entries for code, _ in entry.key if isinstance(code, CodeType)}
+        self._lines: dict[Code, tuple[list[int], list[int]]] = {}
+        codes = {code for entry in entries for code, _ in entry.key if isinstance(code, Code)}
         # What another process read has functions by their bare names only, see `_of_frame`.
         self._codes: dict[tuple[str, str], list[CodeType]] = {}
-        for code in codes:
-            self._codes.setdefault((code.co_filename, code.co_name), []).append(code)
+        for code in (each.code for each in codes):
+            self._codes.setdefault((file_of(code), name_of_code(code)), []).append(code)
 
     def of(self, key: Key) -> list[ProfileFrame]:
         """The frames of a key, outermost first."""
@@ -99,21 +101,21 @@ class _Names:
         found = self._items.get(item)
         if found is None:
             code, offset = item
-            if isinstance(code, CodeType):
+            if isinstance(code, Code):
                 line = self._line(code, offset)
-                found = _frame(code.co_qualname, code.co_filename, line)
+                found = _frame(qualname_of(code.code), file_of(code.code), line)
             else:
                 found = self._of_frame(code)
             self._items[item] = found
         return found
 
-    def _line(self, code: CodeType, offset: int) -> int:
+    def _line(self, code: Code, offset: int) -> int:
         if code not in self._lines:
-            known = [(begin, line) for begin, _, line in code.co_lines() if line is not None]
+            known = [(begin, line) for begin, _, line in code.code.co_lines() if line is not None]
             self._lines[code] = [begin for begin, _ in known], [line for _, line in known]
         begins, lines = self._lines[code]
         place = bisect_right(begins, offset) - 1
-        return lines[place] if place >= 0 else code.co_firstlineno
+        return lines[place] if place >= 0 else code.code.co_firstlineno
 
     def _of_frame(self, frame: Frame) -> ProfileFrame:
         name = frame.function
@@ -121,7 +123,7 @@ class _Names:
         # Of several methods of one name the line says which.
         before = [each for each in same if each.co_firstlineno <= frame.line]
         if before:
-            name = max(before, key=lambda each: each.co_firstlineno).co_qualname
+            name = qualname_of(max(before, key=lambda each: each.co_firstlineno))
         return _frame(name, frame.filename, frame.line)
 
 

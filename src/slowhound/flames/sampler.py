@@ -2,8 +2,8 @@
 
 Runs on the hound's thread but for ``ending`` and ``put``. A request that is older than
 ``SAMPLE_AFTER`` has its stack remembered at each round (``samples``); when it has ended, the hound
-makes it into a profile and writes its file. A profile has its name from the beginning, so that the
-events of its request can name it.
+makes it into a profile and writes its file. A file with what has been seen so far is there before
+any event of its request names it: a worker may be killed, and a disk be full.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ SHORTEST = 0.001
 LONGEST_ROUND = 0.003
 # Seconds for the files that are not yet written when the process ends: 0.2 for the largest.
 STOPS_WITHIN = 2.0
+# Files that are begun in one scan, some 0.5 ms each.
+MOST_BEGUN = 32
 # Requests that are sampled at once; entries of all of them, 0.5 KB each at worst; different stacks
 # that are known as such; files that may wait to be written.
 MOST_REQUESTS, MOST_ENTRIES, MOST_STACKS, MOST_WAITING = 2_000, 100_000, 20_000, 200
@@ -73,7 +75,7 @@ class Sampler:
         self.after = after
         self.interval = 1.0 / hz
         self._wanted = wanted
-        self._guard = guard("sampler")
+        self._guard, self._begins = guard("sampler"), guard("files of flame graphs")
         warm_up()
         now = clock.monotonic()
         self._looks, self._writes = Budget(LOOKS_SHARE, now), Budget(FILES_SHARE, now)
@@ -112,7 +114,9 @@ class Sampler:
 
     def _round(self, now: float) -> float:
         lasting, young = self._lasting(now)
-        sampled = [(each, found) for each in lasting if (found := self._of(each, now)) is not None]
+        # What is done after the last byte of the response is none of its time.
+        sending = [each for each in lasting if not each.complete]
+        sampled = [(each, found) for each in sending if (found := self._of(each, now)) is not None]
         if sampled:
             looked = self._look_at(sampled, self._due, self._awake_at)
             # From the look, not from now: the GIL may have been lost since.
@@ -154,10 +158,8 @@ class Sampler:
         if len(self._samples) >= MOST_REQUESTS:
             return None  # perhaps later
         samples = self._samples[number] = self._begin(record, now)
-        record.flame = samples.name
         if record.done and self._samples.pop(number, None) is not None:
-            record.flame = None  # it has ended meanwhile, and nobody will write its file
-            return None
+            return None  # it has ended meanwhile
         return samples
 
     def _begin(self, record: Record, now: float) -> Samples:
@@ -200,6 +202,22 @@ class Sampler:
         self._turn += done
         return began
 
+    def announce(self, record: Record) -> None:
+        """From now on events may name the record's file, for it is there."""
+        samples = self._samples.get(record.number)
+        if samples is None or not _is_to_begin(samples) or record.flame is not None:
+            return
+        started = clock.time() - record.age()
+        first = profile_of(record, samples, self.interval, {"req_id": record.id}, started)
+        if not self.files.write(samples.name, first):
+            self._samples[record.number] = None  # nor could the whole of it be written
+            return
+        if self._samples.get(record.number) is samples:
+            samples.there = True
+            record.flame = samples.name
+        else:  # it has ended meanwhile
+            self.files.remove(samples.name)
+
     def rest(self) -> None:
         """Once a second: an application may have saved our switch interval, and set it again now.
 
@@ -210,6 +228,8 @@ class Sampler:
 
     def write(self, now: float) -> float:
         """Writes files of ended requests as far as the budget goes; when to go on (monotonic)."""
+        with self._begins:
+            self._announce_some()
         while self._ended:
             if not self._writes.left(now):
                 return now + self.interval
@@ -218,6 +238,15 @@ class Sampler:
             self._writes.spend(clock.thread_time() - before)
             now = clock.monotonic()
         return float("inf")
+
+    def _announce_some(self) -> None:
+        waiting = [
+            number for number, samples in list(self._samples.items()) if _is_to_begin(samples)
+        ]
+        for number in waiting[:MOST_BEGUN]:
+            record = in_flight.get(number)
+            if record is not None:
+                self.announce(record)
 
     def stop(self) -> None:
         """Writes what is left, for a while; the process ends."""
@@ -235,7 +264,7 @@ class Sampler:
             return
         with self._guard:
             profile = profile_of(record, samples, self.interval, plain(event), started)
-            self.files.write(samples.name, profile)
+            self.files.rewrite(samples.name, profile)
 
     # On the request's own thread
 
@@ -246,8 +275,8 @@ class Sampler:
             return None  # somebody else does it, perhaps since this has begun
         with self._guard:
             if samples is not None:
-                samples.end(now, self.interval)
-                samples = samples if samples.entries else None
+                samples.end(min(now, record.started + record.took), self.interval)
+                samples = samples if samples.entries and samples.there else None
             if samples is not None and len(self._ended) < MOST_WAITING:
                 record.flame = samples.name
                 return Ended(record, samples, clock.time() - (now - record.started))
@@ -259,6 +288,10 @@ class Sampler:
     def put(self, ended: Ended, event: dict[str, Any]) -> None:
         """The same once its event is known: the hound writes the file."""
         self._ended.append((ended, event))
+
+
+def _is_to_begin(samples: Samples | None) -> bool:
+    return samples is not None and not samples.there and bool(samples.entries)
 
 
 def begun(record: Record, now: float, interval: float) -> Samples:

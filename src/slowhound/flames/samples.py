@@ -86,6 +86,7 @@ class Samples:
         self.started = started
         self.begun = begun
         self.name = ""  # of the file that they will be in
+        self.there = False  # that file, without them so far
         self.entries: list[Entry] = []
         self.taken = 0
         self.left_out = 0
@@ -229,6 +230,8 @@ class Samples:
         return max(self._queued[1] - before[1], 0.0) if before[0] == thread else 0.0
 
     def _keep(self, entry: Entry) -> None:
+        if entry.weight <= 0:
+            return
         entry.at -= self.started
         last = self.entries[-1] if self.entries else None
         if (

@@ -33,7 +33,9 @@ def render(profile: Profile) -> str:
         mark = [found.of[marks[sample.state]]] if sample.state in marks else []
         samples.append(stacks[sample.stack] + mark)
         weights.append(max(0.0, sample.weight))
-    weights = [round(weight, 6) for weight in weights]
+    rounded = [round(weight, 6) for weight in weights]
+    samples = [sample for sample, weight in zip(samples, rounded, strict=True) if weight > 0]
+    weights = [weight for weight in rounded if weight > 0]
     name = title(profile)
     start = _start(profile)
     return json.dumps(

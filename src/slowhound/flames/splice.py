@@ -13,8 +13,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from types import CodeType
 
+from slowhound.codes import Code, file_of, qualname_of
 from slowhound.flames.looking import Item, Key, of_stack
 from slowhound.flames.outside import Read
 from slowhound.flames.profile import State
@@ -108,8 +108,8 @@ class _Places:
             names = self._names_of(key)
             mine = [(frame.filename, frame.function) for frame in stack]
             # A whole stack begins where the thread's does.
-            begins = range(1) if WHOLE_STACKS else range(len(names))
-            fits = [(_alike(names[i:], mine), i) for i in begins if names[i : i + 1] == mine[:1]]
+            begins = 1 if WHOLE_STACKS else len(names)
+            fits = [(count, i) for i, count in enumerate(_alike(names, mine)[:begins]) if count]
             self._found[stack, key] = max(fits, default=None)
         return self._found[stack, key]
 
@@ -142,19 +142,28 @@ class _Places:
         return end.cpu - begin.cpu >= (end.at - begin.at) / 2
 
 
-def _alike(names: Sequence[Name], mine: Sequence[Name]) -> int:
-    count = 0
-    for one, other in zip(names, mine, strict=False):
-        if one != other:
-            break
-        count += 1
-    return count
+def _alike(names: Sequence[Name], mine: Sequence[Name]) -> list[int]:
+    """For each place in ``names``, how many from there on are as those of ``mine``.
+
+    Of a deep recursion all names are alike, so each is compared once (the Z algorithm).
+    """
+    line: list[Name | None] = [*mine, None, *names]
+    found = [0] * len(line)
+    begin = end = 0  # of the part so far that reaches furthest, and is as the beginning
+    for place in range(1, len(line)):
+        count = min(found[place - begin], end - place) if place < end else 0
+        while place + count < len(line) and line[count] == line[place + count]:
+            count += 1
+        found[place] = count
+        if place + count > end:
+            begin, end = place, place + count
+    return found[len(mine) + 1 :]
 
 
 def _name(item: Item) -> Name:
     code = item[0]
-    if isinstance(code, CodeType):
-        return code.co_filename, code.co_qualname
+    if isinstance(code, Code):
+        return file_of(code.code), qualname_of(code.code)
     return code.filename, code.function
 
 

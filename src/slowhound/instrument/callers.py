@@ -15,8 +15,10 @@ from typing import Any
 from django.template import Node
 
 from slowhound import tasks
-from slowhound.frames import Frame, is_app
+from slowhound.codes import file_of, name_of_code, qualname_of
+from slowhound.frames import Frame
 from slowhound.losses import find
+from slowhound.paths import is_app
 from slowhound.plain_data import as_text
 from slowhound.record import Record
 from slowhound.static_lookup import (
@@ -110,14 +112,15 @@ def _line(frame: FrameType, cursor: object) -> str | None:
     template = dict.get(frame.f_globals, "__jinja_template__")
     if template is not None:
         return _jinja_line(template, frame.f_lineno or 0)
-    if not is_app(code.co_filename):
+    file = file_of(code)
+    if not is_app(file):
         return None
     if code.co_argcount and function_variables(frame).get(code.co_varnames[0]) is cursor:
         return None  # of a cursor that the application has made its own
     # A comprehension is a frame of its own up to Python 3.11; its function is meant.
-    names = [part for part in code.co_qualname.split(".") if not part.startswith("<")]
-    function = names[-1] if names else code.co_name
-    return str(Frame(code.co_filename, frame.f_lineno or 0, function))
+    names = [part for part in qualname_of(code).split(".") if not part.startswith("<")]
+    function = names[-1] if names else name_of_code(code)
+    return str(Frame(file, frame.f_lineno or 0, function))
 
 
 def _template(frame: FrameType) -> str | None:

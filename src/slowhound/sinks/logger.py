@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from slowhound.frames import Frame, short_path
+from slowhound.frames import Frame
+from slowhound.paths import short_path
 from slowhound.report import Report
 from slowhound.reporttext import one_line
 from slowhound.sinks.words import end_note, headline

@@ -12,7 +12,8 @@ import uuid
 from typing import Any
 
 from slowhound.formats import plain
-from slowhound.frames import Frame, is_app, short_path
+from slowhound.frames import Frame
+from slowhound.paths import is_app, short_path
 from slowhound.redact import source
 from slowhound.report import Report
 from slowhound.reporttext import one_line

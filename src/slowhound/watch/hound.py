@@ -6,11 +6,14 @@ second. Nothing is scheduled, locked or woken per request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 
 from slowhound.clocks import clock
-from slowhound.guard import guard
+from slowhound.guard import Guard, guard
 from slowhound.osthread import OsThread
+from slowhound.static_lookup import name_of
 from slowhound.unpatched import original
 
 TICK = 0.25
@@ -76,15 +79,15 @@ class Hound:
         while not self._sleep(wait, pause):
             now = clock.monotonic()
             pause = self._tick
-            with watch:
+            with _outlive(watch):
                 # Not later than the next threshold, so that a report comes when it is due.
                 pause = min(pause, max(self._scan(now) - clock.monotonic(), SHORTEST_PAUSE))
             if now >= self._next_chores:
                 self._next_chores = now + CHORES_EVERY
-                self.do_chores()
+                self._do_chores(_outlive)
 
     def _sleep(self, wait: Callable[[float], bool], seconds: float) -> bool:
-        with self._sleeps:
+        with _outlive(self._sleeps):
             self._asleep(seconds)
         if not self._watches:
             self._watches = True
@@ -92,12 +95,26 @@ class Hound:
         try:
             return wait(seconds)
         finally:
-            with self._sleeps:
+            with _outlive(self._sleeps):
                 self._awake()
 
     def do_chores(self) -> None:
-        """Runs each chore under a guard of its own."""
+        """Runs each chore under a guard of its own, in the thread that calls this."""
+        self._do_chores(lambda watch: watch)
+
+    def _do_chores(self, within: Callable[[Guard], AbstractContextManager[object]]) -> None:
         for watch, chore in self._chores:
             if not watch.off:
-                with watch:
+                with within(watch):
                     chore()
+
+
+@contextlib.contextmanager
+def _outlive(part: Guard) -> Iterator[None]:
+    """What would end another thread is a failure like any other here: nobody waits for this one."""
+    try:
+        with part:
+            yield
+    except BaseException as exc:
+        if part.failed(RuntimeError(f"{name_of(type(exc))} was raised in the hound")):
+            raise

@@ -9,18 +9,23 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+from collections import deque
 from types import FrameType
 from typing import Any
 
-from slowhound.frames import is_app, outwards
+from slowhound.codes import file_of, name_of_code
+from slowhound.frames import WALKED, outwards
+from slowhound.guard import guard
 from slowhound.losses import has_all, look_up
+from slowhound.paths import is_app
 from slowhound.secret_values import MASK
 from slowhound.static_lookup import attribute_or, function_variables, name_of, own
-from slowhound.watch.values import Printer
+from slowhound.watch.values import Printer, full_name
 
 with contextlib.suppress(ImportError):
     import django.views.decorators.debug  # noqa: F401  the hound must not import it
 
+_guard = guard("variables")
 MAX_FRAMES = 50
 MAX_NAMES = 50
 # All variables of one look: it is the hound that writes them.
@@ -47,20 +52,21 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
     Those of libraries hold what must never be shown: SQL parameters, the raw request.
     """
     hidden = _sensitive_parameters(request)
+    stack = outwards(frame)
     # Where it is not known what is to be hidden, all is.
-    all_hidden = not _is_told_what_is_sensitive()
-    found: list[tuple[str, Printer | None, FrameType]] = []
-    for each in reversed(outwards(frame)):
+    all_hidden = not _is_told_what_is_sensitive() or len(stack) >= WALKED
+    found: deque[tuple[str, Printer | None, FrameType]] = deque(maxlen=MAX_FRAMES)
+    for each in reversed(stack):
         named = _sensitive_variables(each)
         if named == ALL:
             all_hidden = True
         elif named:
             hidden = hidden.union(named)
-        if is_app(each.f_code.co_filename):
-            found.append((each.f_code.co_name, None if all_hidden else Printer(hidden), each))
+        if is_app(file_of(each.f_code)):
+            found.append((name_of_code(each.f_code), None if all_hidden else Printer(hidden), each))
     left = TOTAL_LIMIT
     shown = []
-    for function, printer, each in reversed(found[-MAX_FRAMES:]):
+    for function, printer, each in reversed(found):
         variables = _shown(each, printer, left)
         left -= sum(len(value) for _, value in variables)
         shown.append((function, variables))
@@ -78,22 +84,31 @@ def _shown(frame: FrameType, printer: Printer | None, left: int) -> list[tuple[s
         if left <= 0:
             shown.append(("...", LEFT_OUT))
             break
-        text = MASK if printer is None else printer.named(name, value)
+        text = MASK if printer is None else _text(printer, name, value)
         left -= len(text)
         shown.append((name, text))
     return shown
 
 
+def _text(printer: Printer, name: str, value: Any) -> str:
+    try:
+        return printer.named(name, value)
+    except Exception as exc:  # it costs itself, and no other variable
+        if _guard.failed(exc):
+            raise
+        return f"<{full_name(type(value))} object>"
+
+
 def _sensitive_variables(frame: FrameType) -> Any:
     """What ``sensitive_variables`` names for what this frame runs: names, ``ALL`` or nothing."""
     code = frame.f_code
-    if code.co_name == WRAPPER:
+    if name_of_code(code) == WRAPPER:
         names = function_variables(frame)
         declared = attribute_or(names.get(WRAPPER), "sensitive_variables")
         return _names(declared) or _names(names.get("variables")) or ALL
     if code.co_flags & inspect.CO_COROUTINE:
         coroutines: dict[int, Any] = look_up(_COROUTINES) or {}
-        return coroutines.get(hash(f"{code.co_filename}:{code.co_firstlineno}"))
+        return coroutines.get(hash(f"{file_of(code)}:{code.co_firstlineno}"))
     return None
 
 

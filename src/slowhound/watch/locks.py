@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
-from slowhound.frames import Frame, current_frames, outwards
+from slowhound.codes import file_of, qualname_of
+from slowhound.frames import INNERMOST, Frame, current_frames, outwards, place
 from slowhound.guard import guarded
 from slowhound.reporttext import one_line
 from slowhound.static_lookup import MISSING, UnknownError, attribute, name_of
@@ -100,7 +101,7 @@ def circles(found: Mapping[int, Wait]) -> list[tuple[Wait, ...]]:
 def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | None:
     outer = None
     for at in outwards(frames[ident]):
-        if at.f_code.co_filename not in _WRAPPERS:
+        if file_of(at.f_code) not in _WRAPPERS:
             break
         outer = at
     else:
@@ -109,9 +110,9 @@ def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | No
     try:
         # The queue, event or thread that the application named; the lock itself lies within.
         thing = _variables(outer)["self"] if outer else _value(asked, at)
-        if outer is not None and outer.f_code.co_qualname == "Thread.join":
+        if outer is not None and qualname_of(outer.f_code) == "Thread.join":
             owner, known = attribute(thing, "_ident"), TOLD
-        elif outer is not None and frames[ident].f_code.co_qualname == "Condition.wait":
+        elif outer is not None and qualname_of(frames[ident].f_code) == "Condition.wait":
             owner, known = None, ""  # whoever will notify; a search would be in vain
         else:
             pure = type(thing) is threading._RLock
@@ -123,7 +124,7 @@ def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | No
     except (UnknownError, KeyError, AttributeError):
         return None
     name = one_line(f"{name_of(type(thing))} {asked.text if asked else ''}")[:TEXT_LIMIT]
-    where = Frame(code.co_filename, at.f_lineno or 0, code.co_name)
+    where = place(code, at.f_lineno)
     return Wait(ident, name.strip(), where, owner, known if owner else "", held)
 
 
@@ -131,31 +132,31 @@ def _holder(lock: Any, ident: int, frames: _Frames, holders: dict[int, _Holder])
     """The thread that holds ``lock`` and where; an error when ``ident`` does not wait for it."""
     owner: int | None = None
     if type(lock) is threading._RLock:
-        owner = attribute(lock, "_owner")
+        owner = attribute(lock, "_owner") or 0
     elif issubclass(type(lock), _thread.RLock):
         owner = int(re.findall(r"owner=(\d+)", _thread.RLock.__repr__(lock))[0])
-    elif type(lock) is _thread.LockType and lock.locked():
-        if id(lock) not in holders:  # searched for once, however many wait: 4 µs a with block
-            found = ((each, _held(lock, frames[each])) for each in frames)
-            holders[id(lock)] = next((each for each in found if each[1]), (None, None))
-        return holders[id(lock)]
-    if owner in (0, None, ident):
+    elif type(lock) is not _thread.LockType or not lock.locked():
         raise UnknownError
-    return owner, _held(lock, frames.get(owner))
+    if owner in (0, ident):
+        raise UnknownError
+    if id(lock) not in holders:  # searched for once, however many wait: 4 µs a with block
+        found = ((each, _held(lock, frames.get(each))) for each in ([owner] if owner else frames))
+        holders[id(lock)] = next((each for each in found if owner or each[1]), (None, None))
+    return holders[id(lock)]
 
 
 def _held(lock: Any, innermost: FrameType | None) -> Frame | None:
     """The ``with`` block in this thread's stack that holds ``lock``."""
-    for frame in outwards(innermost):
+    for frame in outwards(innermost)[:INNERMOST]:
         code = frame.f_code
-        if code.co_qualname == "Condition.wait" and code.co_filename in _WRAPPERS:
+        if qualname_of(code) == "Condition.wait" and file_of(code) in _WRAPPERS:
             if _inner(_variables(frame)["self"]) is lock:
                 return None  # given back for the time of the wait
         else:
             for expression in source_places.held(frame):
                 with contextlib.suppress(UnknownError):
                     if _inner(_value(expression, frame)) is lock:
-                        return Frame(code.co_filename, expression.line, code.co_name)
+                        return place(code, expression.line)
     return None
 
 
@@ -192,7 +193,7 @@ def _variable(name: str, frame: FrameType) -> Any:
 
 def _mangled(name: str, code: CodeType) -> str:
     """The name of an attribute that is private to its class."""
-    classes = code.co_qualname.split(".")
+    classes = qualname_of(code).split(".")
     if name.startswith("__") and not name.endswith("__") and len(classes) > 1:
         return f"_{classes[-2].lstrip('_')}{name}"
     return name

@@ -69,7 +69,7 @@ def keep_look(record: Record, seen: Look) -> None:
     waiting = waiting_for(thread) if thread is not None else None
     # Of a thread that carries several requests in turn, the time is nobody's own.
     cpu = None if thread is None or shares_thread(record) else cpu_seconds(thread)
-    _keep(record, Sample(record.age(), seen.stack, waiting, cpu))
+    _keep(record, Sample(record.age(), seen.stack, waiting, cpu, record.parts))
 
 
 def _keep(record: Record, sample: Sample) -> None:

@@ -53,6 +53,8 @@ class SlowWatch:
         self._busy = BusyThreads(out.threads, out.tell)
         self._reports_left = 0
         self._watch = guard("slow requests")
+        # Gives a record the name of its flame graph, which its event may say; set by the recorder.
+        self.announce: Callable[[Record], object] = lambda _: None
         # How another process is kept from reporting at the same time; set with the black box.
         self.reporting: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)
 
@@ -82,17 +84,17 @@ class SlowWatch:
             if record.complete:  # what is done after the last byte makes no request slow
                 continue
             with self._watch:  # one that cannot be looked at does not hide those behind it
-                age = record.age(now)
+                age, quiet = record.age(now), record.quiet(now)
                 slow = record.slow
                 if slow is not None:
                     if age >= slow.next_age and looks_left > 0:
                         looks_left -= 1
                         self._look_again(record, slow, age)
                     due = min(due, record.started + slow.next_age)
-                elif age >= shortest:
-                    due = min(due, self._consider(record, age))
+                elif quiet >= shortest:
+                    due = min(due, self._consider(record, quiet))
                 else:
-                    due = min(due, record.started + shortest)
+                    due = min(due, now - quiet + shortest)
         for _ in range(ENDS_PER_SCAN):
             if not self.ended:
                 break
@@ -109,10 +111,14 @@ class SlowWatch:
         after = self.starvation.begin_work()
         return after if starved else now
 
-    def _consider(self, record: Record, age: float) -> float:
+    def _consider(self, record: Record, quiet: float) -> float:
+        """Reports a record that is slow; when it is to be considered again.
+
+        A response is slow while no part of it comes: as a whole, a stream may take any time.
+        """
         threshold = self._threshold(record)
-        if age < threshold:
-            return record.started + threshold
+        if quiet < threshold:
+            return (record.last_part or record.started) + threshold
         if self._reports_left <= 0:
             return 0.0  # at the next look, which is due at once
         with self.reporting() as free:
@@ -143,7 +149,7 @@ class SlowWatch:
         self.starvation.ending(record, clock.thread_time())
         if record.slow is None and record.took >= self.shortest:
             threshold = self._threshold(record)
-            if record.took >= threshold:
+            if record.longest_quiet() >= threshold:
                 # Nobody looked: while C code holds the GIL the hound cannot run either.
                 slow = begin(record, threshold, None)
                 slow.blind = self.starvation.longest(record, now)
@@ -179,6 +185,7 @@ class SlowWatch:
         snapshot = self.starvation.after.get(record.number) or now
         slow = begin(record, threshold, snapshot)
         slow.next_age = _next(threshold, now.age)
+        self.announce(record)
         # Before the claim: a request that ends from now on names the report that will be there.
         self.reporter.name(record, slow)
         if slow.claim(record):

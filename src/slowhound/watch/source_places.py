@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import NamedTuple
 
+from slowhound.codes import Code, file_of, know
 from slowhound.sourcelines import LONGEST, source_line, source_lines
 
 # First and last line, first and last column, in bytes of UTF-8; as ``co_positions`` has them.
@@ -55,7 +56,7 @@ class _Code(NamedTuple):
 
 def asked(frame: FrameType) -> Expression | None:
     """The X of the ``X.acquire()`` and its kind, or of the ``with X``, that the frame is at."""
-    code, now = _read(frame.f_code), frame.f_lasti // 2
+    code, now = _read(know(frame.f_code)), frame.f_lasti // 2
     if now in code.withs.values():
         return _expression(frame.f_code, _item(code, now))
     call = code.places[now]
@@ -64,14 +65,14 @@ def asked(frame: FrameType) -> Expression | None:
     if function is None or thing is None:
         return None
     named = _METHOD.fullmatch(
-        _text(frame.f_code.co_filename, (thing[1], function[1], thing[3], function[3]))
+        _text(file_of(frame.f_code), (thing[1], function[1], thing[3], function[3]))
     )
     return _expression(frame.f_code, thing) if named and named[1] in METHODS else None
 
 
 def held(frame: FrameType) -> Iterator[Expression]:
     """The X of each ``with X`` block that the frame is in, the innermost first."""
-    code, at = _read(frame.f_code), frame.f_lasti // 2
+    code, at = _read(know(frame.f_code)), frame.f_lasti // 2
     seen = set[int]()
     while (target := _handler(code, at)) is not None and target not in seen:
         seen.add(target)
@@ -108,7 +109,8 @@ def _item(code: _Code, entering: int) -> Place:
 
 
 @functools.lru_cache(maxsize=256)
-def _read(code: CodeType) -> _Code:
+def _read(known: Code) -> _Code:
+    code = known.code
     operations = code.co_code[::2]  # the base ones, also where they are specialised or traced
     entries = tuple(_entries(code.co_exceptiontable))
     withs = {
@@ -144,7 +146,7 @@ def _entries(table: bytes) -> Iterator[_Entry]:
 
 
 def _expression(code: CodeType, place: Place) -> Expression | None:
-    text = " ".join(_text(code.co_filename, place).split())
+    text = " ".join(_text(file_of(code), place).split())
     return Expression(text, place[0]) if text and place[0] is not None else None
 
 

@@ -9,23 +9,15 @@ of no metaclass are compared by ``==`` or looked up: a metaclass may have an ``_
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
-import decimal
-import enum
-import functools
-import uuid
-import zoneinfo
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from itertools import islice
-from types import MemberDescriptorType, SimpleNamespace
 from typing import Any
 
 from slowhound import redact
+from slowhound.plain_data import BITS, fields_of, is_standard, known_of
 from slowhound.secret_names import is_secret_variable
 from slowhound.secret_values import MASK, mask_values
-from slowhound.static_lookup import UnknownError, attribute, in_classes, own
 
 # Characters of one text, and what is read of it: a secret that is cut must still be known as one.
 TEXT_LIMIT = 200
@@ -34,12 +26,8 @@ TEXT_READ = 400
 VALUE_LIMIT = 1000
 MEMBERS = 10
 DEPTH = 4
-BITS = 512
 
-_PLAIN = (float, complex, bool, type(None), type(...), range)
-_STANDARD = (dt.date, dt.timedelta, decimal.Decimal, uuid.UUID)
-_WITH_ZONE = (dt.datetime, dt.time)
-_ZONES = (type(None), dt.timezone, zoneinfo.ZoneInfo)
+_PLAIN = (float, bool, type(None), type(...))
 _LISTS: dict[type, str] = {
     list: "[{}]",
     tuple: "({})",
@@ -117,9 +105,10 @@ class Printer:
 
     def _object(self, value: Any, kind: type, depth: int) -> str:
         name = full_name(kind)
-        fields = _fields(value, kind)
+        fields = fields_of(value, kind)
         if fields is None:
-            shown = _class_of(value, kind, name)
+            said = redact.text(known_of(value, kind))[:TEXT_LIMIT]
+            shown = f"<{name}{said or ' object'}>"
             self._left -= len(shown)
             return shown
         # A name may be a str of the application's own, or no str at all.
@@ -159,26 +148,20 @@ def _leaf(value: Any, kind: type) -> str | None:
     if kind is int:
         bits = value.bit_length()
         return f"<int of {bits} bits>" if bits > BITS else mask_values(repr(value))
-    if kind in _PLAIN or kind in _STANDARD or (kind in _WITH_ZONE and _has_known_zone(value)):
+    if kind in _PLAIN or is_standard(value, kind):
         return _text_of(value, kind)
     return None
 
 
 def _text_of(value: Any, kind: type) -> str:
     try:
-        return repr(value)[:TEXT_LIMIT]
-    # A range of numbers with too many digits; a UUID that was never given its number.
-    except (ValueError, AttributeError):
+        return redact.text(repr(value)[:TEXT_READ])[:TEXT_LIMIT]
+    except ValueError:  # a range of numbers with too many digits
         return f"<{full_name(kind)} object>"
 
 
 def _has_no_metaclass(kind: type) -> bool:
     return type(kind) is type
-
-
-def _has_known_zone(value: dt.datetime | dt.time) -> bool:
-    kind = type(value.tzinfo)
-    return _has_no_metaclass(kind) and kind in _ZONES
 
 
 def _cut(value: str, shown: Callable[[str], str]) -> str:
@@ -192,55 +175,3 @@ def full_name(kind: type) -> str:
     module, name = _module_of(kind), _name_of(kind)
     name = str.__str__(name)  # which may be a str of the application's own
     return f"{module}.{name}" if type(module) is str else name
-
-
-def _fields(value: Any, kind: type) -> Iterable[tuple[str, Any]] | None:
-    """Names and values of a data class, a named tuple or a namespace; None for other objects."""
-    names = in_classes(kind, "_fields")
-    if issubclass(kind, tuple) and type(names) is tuple:
-        return zip(names, tuple.__iter__(value), strict=False)
-    if kind is SimpleNamespace:
-        return own(value).items()
-    fields = in_classes(kind, "__dataclass_fields__")
-    if type(fields) is not dict:
-        return None
-    shown = (name for name, each in fields.items() if type(each) is dataclasses.Field and each.repr)
-    return ((name, _attribute(value, kind, name)) for name in shown if type(name) is str)
-
-
-def _attribute(value: Any, kind: type, name: str) -> Any:
-    names = own(value)
-    if name in names:
-        return names[name]
-    slot = in_classes(kind, name)
-    if type(slot) is MemberDescriptorType:
-        try:
-            return slot.__get__(value)
-        except AttributeError:
-            return ...
-    return ...
-
-
-@functools.lru_cache(maxsize=1)
-def _model_class() -> type:
-    from django.db.models import Model
-
-    return Model
-
-
-def _class_of(value: Any, kind: type, name: str) -> str:
-    if issubclass(kind, _model_class()):
-        try:
-            column = attribute(attribute(attribute(kind, "_meta"), "pk"), "attname")
-        except UnknownError:
-            column = None
-        if type(column) is not str:
-            return f"<{name} object>"
-        key = own(value).get(column)
-        # The key of a session, or of a token, is what has to be hidden.
-        shown = MASK if is_secret_variable(column) else _leaf(key, type(key))
-        return f"<{name} object>" if shown is None else f"<{name} pk={shown}>"
-    if issubclass(kind, enum.Enum):
-        member = own(value).get("_name_")
-        return f"<{name}.{member}>" if type(member) is str else f"<{name} object>"
-    return f"<{name} object>"

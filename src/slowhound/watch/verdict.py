@@ -23,6 +23,12 @@ class Sample:
     stack: Stack
     waiting: str | None = None  # as `waiting_for` said
     cpu: float | None = None  # seconds its thread had used, as `cpu_seconds` said
+    parts: int = 0  # of the response, sent by then: each is progress
+
+    @property
+    def point(self) -> tuple[int, Stack]:
+        """The same at two looks: nothing has moved in between."""
+        return self.parts, self.stack[-INNERMOST:]
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,13 @@ def verdict(
         gil_hold: seconds for which the request's thread held the GIL, as it seems.
 
     Returns:
-        ``stuck`` when the innermost frames were the same at each of two or more looks, ``slow``
-        when they were not, ``unknown`` when there were fewer looks.
+        ``stuck`` when the innermost frames were the same at each of two or more looks and no part
+        of the response was sent in between, ``slow`` when not, ``unknown`` when there were fewer
+        looks.
     """
     if len(samples) < 2:
         word, text = "unknown", _single(samples)
-    elif len({each.stack[-INNERMOST:] for each in samples}) == 1:
+    elif len({each.point for each in samples}) == 1:
         word, text = "stuck", _stuck(samples)
     else:
         word, text = "slow", f"slow: {_shares(samples)}; estimated from {len(samples)} looks"
@@ -82,9 +89,9 @@ def _stuck(samples: Sequence[Sample]) -> str:
 
 def _moved(samples: Sequence[Sample]) -> str:
     """How long the last place is the same, when more than the last look saw it."""
-    same = samples[-1].stack[-INNERMOST:]
+    same = samples[-1].point
     count = 1
-    while samples[-count - 1].stack[-INNERMOST:] == same:
+    while samples[-count - 1].point == same:
         count += 1
     if count == 1:
         return ""
