@@ -2,7 +2,8 @@
 
 The map; each layer imports only from those above it, and import-linter checks that:
 
-    guard losses fields redact sqlshape secret_names secret_values frames folder osthread unpatched
+    guard losses fields redact sqlshape secret_names secret_values frames folder
+    default_folder osthread unpatched
                                                     know nothing of the rest
     config settings legacy record registry formats blackbox boxmemory boxes notes postmortem graves
     appendfile stacks tasks executors waiting report reporttext fatal_errors gil/ oom dumps sight

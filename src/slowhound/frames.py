@@ -20,13 +20,14 @@ from operator import attrgetter, call, is_not
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
+from slowhound.default_folder import absolute
 from slowhound.redact import source
 from slowhound.sourcelines import source_line
 from slowhound.unpatched import get_ident
 
 # Python's own limit of recursion is 1,000; a raised one must not cost 37 ms a look.
 DEEPEST = 1200
-OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+OWN = os.path.dirname(absolute(__file__)) + os.sep
 
 
 # Up to Python 3.11 an allocation may collect garbage, also inside sys._current_frames(), which
@@ -233,7 +234,7 @@ def is_app(filename: str) -> bool:
 @functools.lru_cache(maxsize=4096)
 def short_path(filename: str) -> str:
     """The path as it would be imported: without the longest ``sys.path`` entry before it."""
-    for root in sorted((os.path.abspath(path) for path in sys.path), key=len, reverse=True):
+    for root in sorted((absolute(path) for path in sys.path), key=len, reverse=True):
         prefix = root.rstrip(os.sep) + os.sep
         if filename.startswith(prefix):
             return filename[len(prefix) :]
