@@ -6,7 +6,7 @@ The map; each layer imports only from those above it, and import-linter checks t
     default_folder osthread unpatched
                                                     know nothing of the rest
     config settings legacy record registry formats blackbox boxmemory boxes notes postmortem graves
-    appendfile stacks tasks executors waiting report reporttext fatal_errors gil/ oom dumps sight
+    arbiters appendfile stacks tasks executors waiting report reporttext fatal_errors gil/ oom dumps sight
     override
                                                     one request's state, settings, files
     instrument/ watch/ flames/ sinks/ store/        siblings that never import each other

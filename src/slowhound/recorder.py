@@ -12,6 +12,7 @@ import threading
 import weakref
 
 from slowhound import guard, instrument, losses
+from slowhound.arbiters import loads_for_others
 from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.ownership import leave
@@ -41,10 +42,10 @@ def get() -> Recorder | None:
 def start(config: Config, server: Server | None = None) -> Recorder | None:
     """This process's recorder, started now if need be.
 
-    None when slowhound is off, and while it is being started: by this very thread, or by another
-    one that takes long.
+    None when slowhound is off, in a process that only loads the application for others, and while
+    it is being started: by this very thread, or by another one that takes long.
     """
-    if _recorder is not None or not config.enabled:
+    if _recorder is not None or not config.enabled or loads_for_others():
         return _recorder
     waited = 0.0 if _begun is None else clock.monotonic() - _begun
     mine = _starting  # in a child that is forked meanwhile the name means another one

@@ -56,6 +56,7 @@ NO_NAMES = {
     "django.tasks",
     "django.test.utils",
     "gevent.monkey",
+    "gunicorn.arbiter",
     "gunicorn.access",
     "gunicorn.request.duration",
     "gunicorn.requests",
@@ -66,6 +67,7 @@ NO_NAMES = {
 # harness/names.py a word like any other.
 HARMLESS = {
     "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
+    "arbiters.py": "masterpid uwsgi",  # of its API
     "background.py": "saved_data",
     "celery.py": "exc",
     "cli/tail.py": "_time",
