@@ -3,11 +3,11 @@
 The map; each layer imports only from those above it, and import-linter checks that:
 
     guard losses fields redact sqlshape secret_names secret_values frames folder
-    default_folder osthread unpatched
+    default_folder filelocks osthread unpatched
                                                     know nothing of the rest
     config settings legacy record registry formats blackbox boxmemory boxes notes postmortem graves
-    arbiters appendfile stacks tasks executors waiting report reporttext fatal_errors gil/ oom dumps sight
-    override
+    arbiters appendfile stacks tasks executors waiting report reporttext fatal_errors gil/ oom dumps
+    sight override
                                                     one request's state, settings, files
     instrument/ watch/ flames/ sinks/ store/        siblings that never import each other
     events neighbours upkeep                        a record's events; the hound's chores

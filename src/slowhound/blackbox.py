@@ -1,17 +1,19 @@
 """The black box: one file per worker process, in ``DIR/boxes``; it outlives the process.
 
 Made in the worker after the fork and held by an exclusive ``flock``. The kernel drops the lock
-when the process ends, however it ends: a box whose lock can be taken belongs to the dead. No pid
+when the process ends, however it ends: a box whose lock can be taken belongs to the dead; without
+locks its header says whose it is, see ``filelocks``. No pid
 files, no reused pids, no named shared memory that stays behind.
 
-Format, version 5 (native byte order: a box never leaves its machine):
+Format, version 6 (native byte order: a box never leaves its machine):
 
-* The header is 16 aligned 8-byte cells, so that one store is one number and a reader never sees
+* The header is 20 aligned 8-byte cells, so that one store is one number and a reader never sees
   half of it: 0 magic and version, 1 pid, 2 parent's pid, 3 started (ns since 1970), 4 heartbeat
   (ns, monotonic), 5 requests in flight, 6 served, 7 dropped, 8 resident memory (bytes), 9 slots,
   10 requests that found no free slot, 11 the number of the last dump that somebody asked for, 12 of
   the last one that was made, 13 the heartbeat after which a neighbour has told of a held GIL, 14
-  the system's id of the hound's thread.
+  the system's id of the hound's thread, 15 the namespace of its pid, 16 when the process began, in
+  ticks of the kernel.
 * One area of JSON that says how the process writes its events, see ``Recorder``.
 * The slots, one per request in flight: five cells (its number, 0: free; when its running query
   began, ns, monotonic, 0: none; the system's id of its thread; its number again once it is
@@ -34,20 +36,16 @@ from zlib import crc32
 
 from slowhound.boxmemory import Bytes, prepare
 from slowhound.clocks import clock
+from slowhound.filelocks import Process, is_kept, keep, let_go, lives, take, this_process
 from slowhound.folder import subfolder
 from slowhound.foreign import is_foreign
 from slowhound.sqlshape import sql_shape
 
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: no boxes, and so no saturation fields
-    fcntl = None  # type: ignore[assignment]
-
-MAGIC = int.from_bytes(b"SLWHND\0\x05", "little")
-CELLS = 16
+MAGIC = int.from_bytes(b"SLWHND\0\x06", "little")
+CELLS = 20
 HEADER = CELLS * 8
 (PID, PARENT, STARTED, HEARTBEAT, IN_FLIGHT, SERVED, DROPPED, RSS, SLOTS, OVERFLOW) = range(1, 11)
-DUMP_ASKED, DUMP_MADE, STALL_TOLD, HOUND = 11, 12, 13, 14
+DUMP_ASKED, DUMP_MADE, STALL_TOLD, HOUND, NAMESPACE, BORN = range(11, 17)
 
 HEAD = struct.Struct("=IIII")  # sequence, length, CRC, number of the request
 # The cells of a slot from QUERY_BEGAN to IDENT.
@@ -177,12 +175,10 @@ class Box:
     """This process's own box, with room for ``slots`` requests.
 
     Raises:
-        OSError: it cannot be made, or this system has no ``flock``.
+        OSError: it cannot be made.
     """
 
     def __init__(self, directory: str, slots: int) -> None:
-        if fcntl is None:
-            raise OSError("black boxes need flock(), which this system does not have")
         folder = subfolder(directory, "boxes")
         self.path = os.path.join(folder, f"{os.getpid()}-{clock.time_ns()}.box")
         # It gets its name only when it is locked and filled: no reader takes it for a dead one.
@@ -199,13 +195,13 @@ class Box:
             raise
 
     def _prepare(self, slots: int) -> None:
-        take(self._fd)
+        keep(self._fd)
         size = FIRST_SLOT + slots * SLOT
         self._bytes, self.cells = prepare(self._fd, size, self._give_up)
         self.settings = Area(self._bytes, HEADER, HALF_SETTINGS)
         self.free = [Slot(self, self._bytes, index) for index in reversed(range(slots))]
         cells = self.cells
-        cells[PID] = os.getpid()
+        cells[PID], cells[NAMESPACE], cells[BORN] = this_process()
         cells[PARENT] = os.getppid()
         cells[STARTED] = clock.time_ns()
         cells[HEARTBEAT] = clock.monotonic_ns()
@@ -273,22 +269,18 @@ def _move(source: list[Slot], target: list[Slot]) -> None:
     target.extend(map(list.pop, (source,)))
 
 
-def take(fd: int) -> None:
-    """Locks a box for good; BlockingIOError while its process lives or another is at it."""
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def let_go(fd: int) -> None:
-    """Gives a lock back."""
-    fcntl.flock(fd, fcntl.LOCK_UN)
-
-
 def held(fd: int) -> bool:
     """True while the box's own process lives."""
-    try:
-        # A shared lock: two readers at once do not take each other for the owner.
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    return False
+    found = is_kept(fd)
+    if found is not None:
+        return found
+    cells = memoryview(os.pread(fd, HEADER, 0).ljust(HEADER, b"\0")).cast("q")
+    # Of another container nothing can be said: nobody buries the living.
+    return lives(Process(cells[PID], cells[NAMESPACE], cells[BORN])) is not False
+
+
+def take_dead(fd: int) -> None:
+    """The right to bury the process of a box; raises OSError while it lives, or another does."""
+    if not take(fd) and held(fd):
+        let_go(fd)
+        raise BlockingIOError(errno.EAGAIN, "its process lives")

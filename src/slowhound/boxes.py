@@ -18,6 +18,7 @@ from slowhound.blackbox import (
     AT_STACK,
     AT_VIEW,
     AT_WHO,
+    BORN,
     DUMP_MADE,
     FIRST_SLOT,
     HALF_SETTINGS,
@@ -32,6 +33,7 @@ from slowhound.blackbox import (
     IN_FLIGHT,
     MAGIC,
     MOST_SLOTS,
+    NAMESPACE,
     OVERFLOW,
     PARENT,
     PID,
@@ -42,8 +44,8 @@ from slowhound.blackbox import (
     STALL_TOLD,
     STARTED,
     held,
-    take,
 )
+from slowhound.filelocks import is_here, let_go, take
 
 _CELLS = struct.Struct("=qqqqq")
 
@@ -91,6 +93,13 @@ class BoxState(NamedTuple):
     settings: bytes
     pending: tuple[Pending, ...]
     path: str = ""  # of the box, where it was found by ``survey``
+    namespace: int = 0  # of ``pid`` and ``parent``; 0: unknown
+    born: int = 0  # when the process began, in ticks of the kernel; 0: unknown
+
+    @property
+    def is_here(self) -> bool:
+        """True when its pids mean the same here: not those of another container."""
+        return is_here(self.namespace)
 
 
 def read(data: bytes) -> BoxState | None:
@@ -134,6 +143,8 @@ def read(data: bytes) -> BoxState | None:
         cells[HOUND],
         _area(data, HEADER, HALF_SETTINGS),
         tuple(found),
+        namespace=cells[NAMESPACE],
+        born=cells[BORN],
     )
 
 
@@ -170,9 +181,12 @@ def reporting(box: str) -> Iterator[bool]:
     except OSError:
         yield True  # no such file, and so nobody who could have it
         return
+    taken = _taken(fd)
     try:
-        yield _taken(fd)
+        yield taken
     finally:
+        if taken:
+            let_go(fd)
         os.close(fd)
 
 

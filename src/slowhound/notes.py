@@ -6,7 +6,6 @@ reading never raises, what is missing or broken is left out.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +38,6 @@ def settings_note(config: Config, server: str) -> bytes:
         "release": config.release,
         "server": server,
         "python": platform.python_version(),
-        "pids": pid_namespace(),
         "deliver": bool(config.sinks),
     }
     watch = {
@@ -150,11 +148,3 @@ def read_note(note: bytes) -> dict[str, Any]:
         return _decode(note)
     except NOT_JSON:
         return {}
-
-
-def pid_namespace() -> int | None:
-    """Names the space in which this process's pids are unique; None when not known."""
-    try:
-        return os.stat("/proc/self/ns/pid").st_ino
-    except OSError:
-        return None

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from slowhound.blackbox import take
+from slowhound.blackbox import take_dead
 from slowhound.boxes import BESIDE, BoxState, Pending, beside, open_box, read_from
 from slowhound.clocks import clock
 from slowhound.death import Death
 from slowhound.fatal_errors import FatalStacks
 from slowhound.fields import VERSION
+from slowhound.filelocks import let_go
 from slowhound.frames import Stack, TakenStack, locate
 from slowhound.notes import FRAMES, read_note, who_fields
 from slowhound.reported import Reported
@@ -29,6 +30,8 @@ from slowhound.sqlshape import sql_shape
 
 # How much of a dead process's last segment is searched for events that it did write.
 TAIL = 256 * 1024
+# Of so many segments: another container's process may have the same pid.
+TAILS = 8
 TRIES = 5
 
 
@@ -53,6 +56,7 @@ def dead_box(path: str) -> Iterator[BoxState | None]:
             with contextlib.suppress(OSError):
                 os.unlink(each)
     finally:
+        let_go(fd)
         os.close(fd)
 
 
@@ -60,7 +64,7 @@ def _is_mine(fd: int) -> bool:
     """Takes the lock of a box that is still in its folder."""
     for _ in range(TRIES):
         try:
-            take(fd)
+            take_dead(fd)
         except OSError:
             time.sleep(0.005)  # a sibling that only looks holds a shared lock for microseconds
             continue
@@ -250,7 +254,7 @@ def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
     folder = os.path.join(directory, "events") if directory else ""
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     for name in names[::-1]:
-        if f"-{pid}-" in name and len(tails) < 2:
+        if f"-{pid}-" in name and len(tails) < TAILS:
             tails.append(_tail(os.path.join(folder, name)))
 
     def written(req_id: str) -> bool:

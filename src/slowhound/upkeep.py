@@ -143,7 +143,7 @@ class Upkeep:
         """Reports in the place of a worker that cannot run."""
         known, self._neighbours = self._neighbours, {}
         for state in living:
-            if state.pid != self.recorder.pid:
+            if not (state.is_here and state.pid == self.recorder.pid):
                 found = known.get(state.path) or Neighbour(
                     state.path,
                     self._write_for_neighbour,

@@ -5,8 +5,8 @@ All workers of one DIR share it. Its files are 0600 and appear whole, by a renam
 - ``<ns since 1970>-<pid>-<random>.new``: a report of a process that sends nothing itself, as
   Gunicorn's arbiter; a worker judges it.
 - ``….due``: a report to be sent. The first line is the letter; then a line for each sink that has
-  it, the sink's name as JSON. Whoever sends it holds its lock (``flock``), which the kernel drops
-  when he dies; then the next one goes on. The file is removed when all sinks have it.
+  it, the sink's name as JSON. Whoever sends it holds its lock (``filelocks``), which the
+  kernel drops when he dies; then the next one goes on. The file is removed when all sinks have it.
 - ``<fingerprint>.held``: the newest report of a group that was held back.
 - ``groups.json``: the groups, see ``hygiene``; ``groups.lock`` is locked while it changes.
 
@@ -16,7 +16,6 @@ Nothing here is synced: what was written survives the process, not a loss of pow
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import stat
@@ -27,6 +26,7 @@ from dataclasses import replace
 import msgspec
 
 from slowhound.clocks import clock
+from slowhound.filelocks import let_go, take
 from slowhound.folder import keep_within, subfolder
 from slowhound.formats import clean, json_line
 from slowhound.losses import NOT_JSON, lost
@@ -45,7 +45,7 @@ LOCK_TRIES = 100
 
 WAITING = re.compile(r"\d{19}-\d+-[0-9a-f]{8}\.(?:new|due)")
 HELD = re.compile(r"[0-9a-f]{12}\.held")
-OURS = re.compile(rf"{WAITING.pattern}|{HELD.pattern}|\d+-[0-9a-f]{{8}}\.part")
+OURS = re.compile(rf"(?:{WAITING.pattern}|{HELD.pattern})(?:\.lock)?|\d+-[0-9a-f]{{8}}\.part")
 _READ = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -269,7 +269,7 @@ def _is_ours(fd: int) -> bool:
 
 def _lock(fd: int) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take(fd)
     except OSError:
         return False
     return True
@@ -288,8 +288,7 @@ def _lock_groups(path: str, opened: contextlib.ExitStack) -> None:
 
 
 def _close(fd: int) -> None:
-    # Not only closed: a process that was forked meanwhile may have it open as well.
-    fcntl.flock(fd, fcntl.LOCK_UN)
+    let_go(fd)
     _claims.discard(fd)
     os.close(fd)
 
