@@ -13,7 +13,7 @@ Format, version 6 (native byte order: a box never leaves its machine):
   10 requests that found no free slot, 11 the number of the last dump that somebody asked for, 12 of
   the last one that was made, 13 the heartbeat after which a neighbour has told of a held GIL, 14
   the system's id of the hound's thread, 15 the namespace of its pid, 16 when the process began, in
-  ticks of the kernel.
+  ticks of the kernel, 17 how many of the requests in flight are websockets.
 * One area of JSON that says how the process writes its events, see ``Recorder``.
 * The slots, one per request in flight: five cells (its number, 0: free; when its running query
   began, ns, monotonic, 0: none; the system's id of its thread; its number again once it is
@@ -31,7 +31,7 @@ import contextlib
 import errno
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from zlib import crc32
 
 from slowhound.boxmemory import Bytes, prepare
@@ -45,7 +45,7 @@ MAGIC = int.from_bytes(b"SLWHND\0\x06", "little")
 CELLS = 20
 HEADER = CELLS * 8
 (PID, PARENT, STARTED, HEARTBEAT, IN_FLIGHT, SERVED, DROPPED, RSS, SLOTS, OVERFLOW) = range(1, 11)
-DUMP_ASKED, DUMP_MADE, STALL_TOLD, HOUND, NAMESPACE, BORN = range(11, 17)
+DUMP_ASKED, DUMP_MADE, STALL_TOLD, HOUND, NAMESPACE, BORN, OPEN = range(11, 18)
 
 HEAD = struct.Struct("=IIII")  # sequence, length, CRC, number of the request
 # The cells of a slot from QUERY_BEGAN to IDENT.
@@ -138,6 +138,16 @@ class Slot:
         """The hound has reported it: no other process needs to."""
         self.box.cells[self.at + REPORTED] = number
 
+    def handed_on(self) -> Slot:
+        """The same place for another request; this object goes on to write, but nowhere."""
+        other = Slot.__new__(Slot)
+        for name in Slot.__slots__:
+            setattr(other, name, getattr(self, name))
+        # What the record that had it notes from now on, from whatever thread, is nobody's.
+        self.who = self.view = self.sql = self.stack = Area(bytearray(2 * HALF_STACK), 0, 64)  # type: ignore[arg-type]
+        self.box = _NOBODYS  # type: ignore[assignment]
+        return other
+
     def release(self, taken: list[Slot] | None = None) -> None:
         """Gives the slot back: its request has its event. With ``taken`` again does nothing."""
         if taken is None:
@@ -146,6 +156,23 @@ class Slot:
             self.box.cells[self.at] = 0
             _move(taken, self.box.free)
 
+
+class _Nobodys:
+    """In the place of a box, for a slot that was handed on."""
+
+    closed = True
+
+    def __init__(self) -> None:
+        self.cells = self
+
+    def __getitem__(self, number: int) -> int:
+        return 0
+
+    def __setitem__(self, number: int, value: int) -> None:
+        """Nothing is written."""
+
+
+_NOBODYS = _Nobodys()
 
 # An application has few statements and views: each is encoded and summed up once, which is half of
 # the cost.
@@ -214,6 +241,17 @@ class Box:
         """There is no room for what it should say: nobody shall read what it said last."""
         with contextlib.suppress(OSError):
             os.unlink(self.path)
+
+    def reclaim(self, lenders: Iterable[list[Slot]]) -> None:
+        """Frees the slot of the first of these that has one here; they go on without."""
+        for lender in lenders:
+            if lender and lender[0].box is self:
+                found: list[Slot] = []
+                with contextlib.suppress(IndexError):  # its request has just ended
+                    _move(lender, found)
+                    self.cells[OVERFLOW] += 1
+                    self.free.append(found[0].handed_on())
+                    return
 
     def claim(
         self, number: int, who: bytes, thread: int, ident: int = 0, taken: list[Slot] | None = None

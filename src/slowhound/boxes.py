@@ -34,6 +34,7 @@ from slowhound.blackbox import (
     MAGIC,
     MOST_SLOTS,
     NAMESPACE,
+    OPEN,
     OVERFLOW,
     PARENT,
     PID,
@@ -94,7 +95,13 @@ class BoxState(NamedTuple):
     pending: tuple[Pending, ...]
     path: str = ""  # of the box, where it was found by ``survey``
     namespace: int = 0  # of ``pid`` and ``parent``; 0: unknown
+    open: int = 0  # websockets, of those in flight
     born: int = 0  # when the process began, in ticks of the kernel; 0: unknown
+
+    @property
+    def busy(self) -> bool:
+        """True when more is in flight than websockets, which may be open for days."""
+        return self.in_flight > self.open
 
     @property
     def is_here(self) -> bool:
@@ -144,6 +151,7 @@ def read(data: bytes) -> BoxState | None:
         _area(data, HEADER, HALF_SETTINGS),
         tuple(found),
         namespace=cells[NAMESPACE],
+        open=cells[OPEN],
         born=cells[BORN],
     )
 

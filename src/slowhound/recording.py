@@ -24,7 +24,7 @@ from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.notes import who_note
 from slowhound.ownership import enter, leave
-from slowhound.record import Record, in_flight, use_os_threads
+from slowhound.record import Record, in_flight, lenders, use_os_threads
 from slowhound.registry import instrumenters, set_up
 from slowhound.report import of_death
 from slowhound.sinks import stream
@@ -173,6 +173,8 @@ class Recorder:
         if box is not None:
             box.cells[blackbox.IN_FLIGHT] = len(in_flight)
             who, record.taken = who_note(record), []
+            if not (box.free or record.yields):
+                box.reclaim(lenders())
             record.slot = box.claim(
                 record.number, who, record.native_id, record.thread_id, record.taken
             )

@@ -80,6 +80,7 @@ class Upkeep:
                 return
         cells = recorder.box.cells
         cells[blackbox.IN_FLIGHT] = len(in_flight)
+        cells[blackbox.OPEN] = sum(record.yields for record in snapshot_in_flight())
         cells[blackbox.DROPPED] = losses.dropped
         cells[blackbox.RSS] = self.rss
 

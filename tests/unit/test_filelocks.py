@@ -39,7 +39,6 @@ def no_flock(number: int) -> Callable[[int, int], None]:
 @pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
 def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What such a file system answers."""
-
     monkeypatch.setattr(fcntl, "flock", no_flock(request.param))
     monkeypatch.setattr(filelocks, "_said", False)
 

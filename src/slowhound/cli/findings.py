@@ -18,6 +18,7 @@ from typing import NamedTuple
 from slowhound import blackbox, oom
 from slowhound.cli.trial import Trial, read_a_child
 from slowhound.default_folder import default_folder, existing
+from slowhound.filelocks import is_kept
 from slowhound.folder import prepare
 from slowhound.gil import py_spy, remote_unwinder
 from slowhound.instrument.saturation import backlog
@@ -149,6 +150,9 @@ def folder(path: str) -> Iterator[Finding]:
         yield Finding("problem", "DIR", f"no black box can be made in {path}: {exc}")
     else:
         yield Finding("ok", "DIR", f"{path} can be written to, and black boxes work in it")
+    if not _has_locks(path):
+        text = "its file system has no locks (flock): files stand for them"
+        yield Finding("note", "DIR", text, "Deaths in other containers that share it are not told.")
     free = shutil.disk_usage(path).free
     if free < ROOM:
         yield Finding("note", "DIR", f"only {free // 1024**2} MiB are free on its disk")
@@ -156,6 +160,14 @@ def folder(path: str) -> Iterator[Finding]:
     for each in _folders(path):
         if each not in before and os.path.isdir(each) and not os.listdir(each):
             os.rmdir(each)
+
+
+def _has_locks(path: str) -> bool:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return is_kept(fd) is not None
+    finally:
+        os.close(fd)
 
 
 def _folders(path: str) -> tuple[str, str]:

@@ -151,7 +151,7 @@ class Sampler:
         if record.flame is not None or not self._wanted(record):  # somebody else does it
             self._samples[number] = None
             return None
-        if len(self._samples) >= MOST_REQUESTS:
+        if len(self._samples) >= MOST_REQUESTS and self._sampled() >= MOST_REQUESTS:
             return None  # perhaps later
         samples = self._samples[number] = self._begin(record, now)
         record.flame = samples.name
@@ -159,6 +159,10 @@ class Sampler:
             record.flame = None  # it has ended meanwhile, and nobody will write its file
             return None
         return samples
+
+    def _sampled(self) -> int:
+        """How many are sampled; websockets, and what is ignored, are not."""
+        return sum(samples is not None for samples in list(self._samples.values()))
 
     def _begin(self, record: Record, now: float) -> Samples:
         samples = begun(record, now, self.interval)

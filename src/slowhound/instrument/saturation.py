@@ -40,7 +40,7 @@ class Saturation:
         workers = [box for box in boxes if box.parent == parent and box.is_here]
         if workers:
             fields["g_w_count"] = len(workers)
-            fields["g_w_active"] = sum(1 for worker in workers if worker.in_flight > 0)
+            fields["g_w_active"] = sum(1 for worker in workers if worker.busy)
         waiting = backlog(self.listeners)
         if waiting is not None:
             fields["g_backlog"] = waiting
