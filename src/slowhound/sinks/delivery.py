@@ -41,6 +41,8 @@ EVENTS_LIMIT = 10_000
 # Seconds; a report wakes the thread at once.
 EVENTS_EVERY = 1.0
 LOOK_EVERY = 5.0
+# For what is left when the process ends; and where the sinks are imported only then.
+STOP, FIRST_STOP = 4.0, 8.0
 
 
 class Sink(Protocol):
@@ -115,6 +117,9 @@ class Delivery:
         self._thread = OsThread(self._run)
         self._starting = original("_thread", "allocate_lock")()
         self._started = False
+        # Held until the sinks are made.
+        self._made = original("_thread", "allocate_lock")()
+        self._made.acquire()
         self._adopted: set[str] = set()
         self._next_look = clock.monotonic()
 
@@ -144,8 +149,21 @@ class Delivery:
         if self._specs:
             self._ready()
 
-    def stop(self, timeout: float = 2.0) -> None:
-        """Lets the thread send what it has, for ``timeout`` seconds at most; the rest waits."""
+    def prepare(self) -> None:
+        """Makes the sinks: what they are made of can neither be started nor imported later."""
+        if self._specs:
+            self._ready()
+            if self._made.acquire(timeout=FIRST_STOP):
+                self._made.release()
+
+    def stop(self, timeout: float = STOP) -> None:
+        """Lets the thread send what it has, for ``timeout`` seconds at most; the rest waits.
+
+        A process that ends before its thread has begun sends what it has all the same.
+        """
+        if not self._started and self._specs and (self._events or self._inbox):
+            self._ready()
+            timeout = max(timeout, FIRST_STOP)
         self._outbox.deadline = clock.monotonic() + timeout * 0.75
         self._thread.stop(timeout)
 
@@ -165,7 +183,10 @@ class Delivery:
 
     def _run(self, wait: Callable[[float], bool]) -> None:
         outlets = self._outbox.outlets
-        made = [outlet.make() for outlet in outlets]
+        try:
+            made = [outlet.make() for outlet in outlets]
+        finally:
+            self._made.release()
         if all(made) and not self._takers():
             self.feed = None
             self._events.clear()

@@ -45,7 +45,7 @@ WAITING = 4096  # events; then the oldest are dropped, and counted
 TRIES = 5
 PAUSES = 5.0, 60.0  # seconds after the first failure of a batch, and at most
 METRICS_EVERY = 60.0  # seconds; ``OTEL_METRIC_EXPORT_INTERVAL`` (milliseconds) says otherwise
-FLUSH = 1.0  # seconds for what is left when the worker stops
+FLUSH = 2.5  # seconds for what is left when the worker stops
 SCOPE = InstrumentationScope("slowhound")
 WHAT = "events for OpenTelemetry"
 NO_ANSWER = "the collector did not take them"
@@ -135,7 +135,7 @@ class OpenTelemetry:
                 raise ConnectionError(NO_ANSWER)
 
     def close(self) -> None:
-        """Sends what is left, for a second at most."""
+        """Sends what is left, for a few seconds at most."""
         self._thread.stop(FLUSH)
         for exporter in (self._logs, self._reports, self._metrics):
             if exporter is not None:

@@ -1,0 +1,81 @@
+"""The lifespan of an ASGI application is watched for its end, and otherwise left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from django.core.asgi import get_asgi_application
+
+from slowhound import recorder
+from slowhound.asgi import wrap
+from slowhound.conf import get_config
+
+ENDS = ["lifespan.startup", "lifespan.shutdown"]
+
+
+def served(application: Any, messages: list[str]) -> tuple[list[str], list[bool], Exception | None]:
+    """What a server is sent, and whether there was a recorder each time; and what is raised."""
+    left, sent, recorded = list(messages), [], []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": left.pop(0)}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message["type"])
+        recorded.append(recorder.get() is not None)
+
+    try:
+        asyncio.run(wrap(application)({"type": "lifespan"}, receive, send))  # type: ignore[arg-type]
+    except Exception as exc:
+        return sent, recorded, exc
+    return sent, recorded, None
+
+
+async def returns(scope: Any, receive: Any, send: Any) -> None:
+    """An application that leaves out what it does not know."""
+
+
+@pytest.mark.parametrize("application", [get_asgi_application(), returns])
+def test_application_without_a_lifespan_has_one(configure: Any, application: Any) -> None:
+    """What waits is delivered at lifespan shutdown, before the server hears of its end."""
+    configure()
+    assert recorder.start(get_config()) is not None
+    sent, recorded, raised = served(application, ENDS)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert recorded == [True, False]
+    assert raised is None
+
+
+def test_lifespan_of_an_application_is_its_own(configure: Any) -> None:
+    """All messages are the application's, and so is what it raises once it has begun."""
+    configure()
+    recorder.start(get_config())
+    heard: list[str] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        heard.append((await receive())["type"])
+        await send({"type": "lifespan.startup.complete"})
+        heard.append((await receive())["type"])
+        await send({"type": "lifespan.shutdown.failed"})
+        raise RuntimeError("its own")
+
+    sent, recorded, raised = served(application, ENDS)
+    assert heard == ENDS
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
+    assert recorded == [True, False]
+    assert str(raised) == "its own"
+
+
+def test_startup_that_fails_is_seen_by_the_server(configure: Any) -> None:
+    """An application that has begun and fails is not replaced."""
+    configure()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise RuntimeError("no database")
+
+    sent, _, raised = served(application, ENDS)
+    assert sent == []
+    assert str(raised) == "no database"
