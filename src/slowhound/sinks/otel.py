@@ -94,6 +94,8 @@ class OpenTelemetry:
         self._metrics = exporter("metrics")
         self._meters: Metrics | None = None
         self._instance = str(uuid.uuid4())
+        # Here: it asks threads, and none can be started when the interpreter ends.
+        self._detected = Resource.create()
         self._resource: Resource | None = None
         self._interval = _metrics_interval()
         self._metrics_at = clock.monotonic() + self._interval
@@ -210,9 +212,8 @@ class OpenTelemetry:
                 "service.instance.id": self._instance,
                 "process.pid": os.getpid(),
             }
-            self._resource = Resource.create(
-                {name: value for name, value in known.items() if value is not None}
-            )
+            own = {name: value for name, value in known.items() if value is not None}
+            self._resource = self._detected.merge(Resource(own))
         return self._resource
 
     def _record(
