@@ -13,7 +13,8 @@ Format, version 6 (native byte order: a box never leaves its machine):
   10 requests that found no free slot, 11 the number of the last dump that somebody asked for, 12 of
   the last one that was made, 13 the heartbeat after which a neighbour has told of a held GIL, 14
   the system's id of the hound's thread, 15 the namespace of its pid, 16 when the process began, in
-  ticks of the kernel, 17 how many of the requests in flight are websockets.
+  ticks of the kernel, 17 how many of the requests in flight are websockets, 18 the
+  ``seq`` of the last event that all of the process's sinks have.
 * One area of JSON that says how the process writes its events, see ``Recorder``.
 * The slots, one per request in flight: five cells (its number, 0: free; when its running query
   began, ns, monotonic, 0: none; the system's id of its thread; its number again once it is
@@ -45,7 +46,9 @@ MAGIC = int.from_bytes(b"SLWHND\0\x06", "little")
 CELLS = 20
 HEADER = CELLS * 8
 (PID, PARENT, STARTED, HEARTBEAT, IN_FLIGHT, SERVED, DROPPED, RSS, SLOTS, OVERFLOW) = range(1, 11)
-DUMP_ASKED, DUMP_MADE, STALL_TOLD, HOUND, NAMESPACE, BORN, OPEN = range(11, 18)
+DUMP_ASKED, DUMP_MADE, STALL_TOLD, HOUND, NAMESPACE, BORN, OPEN, SENT = range(11, 19)
+# In SENT: no sink of the process wants events.
+NOBODY = 2**62
 
 HEAD = struct.Struct("=IIII")  # sequence, length, CRC, number of the request
 # The cells of a slot from QUERY_BEGAN to IDENT.

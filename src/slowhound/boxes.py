@@ -39,6 +39,7 @@ from slowhound.blackbox import (
     PARENT,
     PID,
     RSS,
+    SENT,
     SERVED,
     SLOT,
     SLOTS,
@@ -95,6 +96,7 @@ class BoxState(NamedTuple):
     pending: tuple[Pending, ...]
     path: str = ""  # of the box, where it was found by ``survey``
     namespace: int = 0  # of ``pid`` and ``parent``; 0: unknown
+    sent: int = 0  # ``seq`` of the last event that all sinks have; NOBODY: there is none
     open: int = 0  # websockets, of those in flight
     born: int = 0  # when the process began, in ticks of the kernel; 0: unknown
 
@@ -151,6 +153,7 @@ def read(data: bytes) -> BoxState | None:
         _area(data, HEADER, HALF_SETTINGS),
         tuple(found),
         namespace=cells[NAMESPACE],
+        sent=cells[SENT],
         open=cells[OPEN],
         born=cells[BORN],
     )

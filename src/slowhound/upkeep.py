@@ -6,6 +6,7 @@ dead, and finishes requests that nobody else will.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -41,7 +42,8 @@ class Upkeep:
         self.recorder = recorder
         self.rss = 0  # resident memory, bytes
         self._sweep_in = 0
-        self._graves = Graves(self._write_death)
+        self._graves = Graves(self._write_death, self._send)
+        recorder.delivery.tell_sent = self._note_sent
         self._looks_when_loaded = 0
         self._neighbours: dict[str, Neighbour] = {}
         self._retention_in = 0
@@ -80,6 +82,7 @@ class Upkeep:
                 return
         cells = recorder.box.cells
         cells[blackbox.IN_FLIGHT] = len(in_flight)
+        cells[blackbox.SENT] = recorder.delivery.sent
         cells[blackbox.OPEN] = sum(record.yields for record in snapshot_in_flight())
         cells[blackbox.DROPPED] = losses.dropped
         cells[blackbox.RSS] = self.rss
@@ -160,6 +163,17 @@ class Upkeep:
     def _write_death(self, event: dict[str, Any], details: dict[str, Any] | None) -> None:
         self.recorder.writer.write(event, details)
         self.recorder.delivery.put(of_death(event))
+
+    def _send(self, event: dict[str, Any]) -> None:
+        feed = self.recorder.delivery.feed
+        if feed is not None:
+            feed(event)
+
+    def _note_sent(self, seq: int) -> None:
+        box = self.recorder.box
+        with contextlib.suppress(ValueError):  # it is closed: this process ends
+            if box is not None:
+                box.cells[blackbox.SENT] = seq
 
     def tend_delivery(self) -> None:
         """Lets the sinks have what others left, once the application is loaded.

@@ -22,6 +22,8 @@ SCRIPT = """
 import json, multiprocessing, os, sys
 from django.conf import settings
 settings.configure(SLOWHOUND=json.loads(sys.argv[1]))
+import django
+django.setup()
 import slowhound
 @slowhound.task
 def nightly(): pass
@@ -40,6 +42,12 @@ if __name__ == "__main__":
             threading.main_thread().join()
         threading.Thread(target=lasting).start()
         begun.wait()
+    elif way == "killed":
+        work()
+        os.kill(os.getpid(), 9)
+    elif way == "next":
+        work()
+        sys.stdin.read()
     else:
         child = multiprocessing.get_context(way).Process(target=work)
         child.start(); child.join()
@@ -66,6 +74,24 @@ def test_process_that_ends_at_once_sends_its_event(tmp_path: Path, way: str) -> 
     with http_receiver() as received:
         assert run(tmp_path, way, received.endpoint) == 0
         assert [log.name for log in received.logs] == ["slowhound.task"]
+
+
+def test_next_process_sends_what_a_killed_one_could_not(tmp_path: Path) -> None:
+    """By the segments of the dead, and what its box says that its sinks have; each event once."""
+    with http_receiver() as received:
+        assert run(tmp_path, "killed", received.endpoint) == -signal.SIGKILL
+        assert received.logs == []
+        given = json.dumps(settings(tmp_path / "dir", received.endpoint))
+        argv = [sys.executable, str(tmp_path / "script.py"), given, "next"]
+        with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE) as process:
+            eventually(lambda: len(received.logs) == 2, "both events", deadline=30)
+            process.kill()  # and its box says that nothing waits
+        assert {log.attributes["process.pid"] for log in received.logs} != {process.pid}
+        with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE) as another:
+            boxes = tmp_path / "dir" / "boxes"
+            eventually(lambda: len(list(boxes.glob("*.box"))) == 1, "the burial", deadline=60)
+            another.communicate(b"")
+        assert len(received.logs) == 3
 
 
 @pytest.mark.server

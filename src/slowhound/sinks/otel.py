@@ -69,6 +69,9 @@ class OpenTelemetry:
         ValueError: the protocol is another one, or the endpoint is no URL of http or https.
     """
 
+    # Called with the ``seq`` of the last event of this process that has arrived, or is given up.
+    on_sent: Callable[[int], object] | None = None
+
     def __init__(
         self,
         endpoint: str | None = None,
@@ -163,6 +166,8 @@ class OpenTelemetry:
                 self._meters.count(event)
             if self._logs is not None:
                 self._waiting.append(event)
+            else:
+                self._arrived([event])
         _shorten(self._waiting)
 
     def _send_events(self, ending: bool) -> None:
@@ -176,12 +181,20 @@ class OpenTelemetry:
             first, most = PAUSES
             self._retry_at = clock.monotonic() + min(first * 2**self._failures / 2, most)
             if self._export():
+                self._arrived(self._batch)
                 self._batch, self._failures, self._retry_at = [], 0, 0.0
                 continue
             if self._failures >= TRIES or ending:
                 lost(WHAT, NO_ANSWER, len(self._batch))
+                if not ending:
+                    self._arrived(self._batch)
                 self._batch, self._failures = [], 0
             return
+
+    def _arrived(self, events: list[dict[str, Any]]) -> None:
+        own = [event["seq"] for event in events if event.get("pid") == os.getpid()]
+        if own and self.on_sent is not None:
+            self.on_sent(max(own))
 
     def _export(self) -> bool:
         if self._failures > TRIES:
