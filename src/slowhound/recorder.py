@@ -97,13 +97,14 @@ def stop() -> None:
 def settle() -> None:
     """The process is about to end, or to be ended: what waits in memory is written and sent.
 
-    While requests are in flight the recorder goes on.
+    While requests are in flight the recorder goes on after that.
     """
     recorder = _recorder
     if recorder is None or recorder.pid != os.getpid():
         return
     if in_flight:
         with guard.guard("settle"):
+            recorder.delivery.flush()
             recorder.delivery.prepare()
     else:
         stop()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.core.asgi import get_asgi_application
 
 from slowhound import recorder
 from slowhound.asgi import wrap
+from slowhound.clocks import clock
 from slowhound.conf import get_config
+from slowhound.record import Record
 
 ENDS = ["lifespan.startup", "lifespan.shutdown"]
 
@@ -66,6 +68,38 @@ def test_lifespan_of_an_application_is_its_own(configure: Any) -> None:
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
     assert recorded == [True, False]
     assert str(raised) == "its own"
+
+
+class Keeps:
+    """A sink of an application."""
+
+    taken: ClassVar[list[str]] = []
+
+    def deliver(self, report: Any) -> None:
+        """Nothing is slow here."""
+
+    def take_event(self, event: dict[str, Any]) -> None:
+        self.taken.append(event["req_path"])
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_end_while_a_request_lasts_sends_the_others(configure: Any) -> None:
+    """The recorder goes on for that one, and sends its event when it stops."""
+    configure(SINKS=[f"{__name__}.Keeps"])
+    Keeps.taken.clear()
+    active = recorder.start(get_config())
+    assert active is not None
+    lasts, done = (Record("GET", path, clock.monotonic()) for path in ("/lasts/", "/done/"))
+    active.begin(lasts)
+    active.begin(done)
+    active.finish(done)
+    assert served(returns, ENDS)[1] == [True, True]
+    assert Keeps.taken == ["/done/"]
+    active.finish(lasts)
+    recorder.stop()
+    assert Keeps.taken == ["/done/", "/lasts/"]
 
 
 def test_startup_that_fails_is_seen_by_the_server(configure: Any) -> None:

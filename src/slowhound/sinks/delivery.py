@@ -119,16 +119,21 @@ class Delivery:
         self._pid = os.getpid()
         self._inbox = Inbox(self._limit.most if self._limit is not None else None)
         self._events: deque[dict[str, Any]] = deque()
-        self._outbox = Outbox(self._directory, outlets_of(self._specs))
-        self._thread = OsThread(self._run)
+        self._outbox = Outbox(self._directory, [])
         self._starting = original("_thread", "allocate_lock")()
+        self.sent = 0
+        self._renew()
+
+    def _renew(self) -> None:
+        self._outbox.outlets = outlets_of(self._specs)
+        self._outbox.deadline = float("inf")
+        self._thread = OsThread(self._run)
         self._started = False
         # Held until the sinks are made.
         self._made = original("_thread", "allocate_lock")()
         self._made.acquire()
         self._adopted: set[str] = set()
-        self.sent = 0
-        self._progress: dict[str, int] = {}
+        self._progress = dict.fromkeys((each.name for each in self._outbox.outlets), self.sent)
         self._next_look = clock.monotonic()
 
     def put(self, report: Report) -> None:
@@ -163,6 +168,13 @@ class Delivery:
             self._ready()
             if self._made.acquire(timeout=FIRST_STOP):
                 self._made.release()
+
+    def flush(self) -> None:
+        """Sends what waits now; then others may send more, with sinks that are made anew."""
+        if self._specs:
+            self.stop()
+            if not self._thread.alive():
+                self._renew()
 
     def stop(self, timeout: float = STOP) -> None:
         """Lets the thread send what it has, for ``timeout`` seconds at most; the rest waits.
