@@ -38,9 +38,10 @@ def current_folder() -> str:
 def host_name() -> str:
     """The name of this machine; ``unknown`` where it has none."""
     try:
-        return socket.gethostname() or "unknown"
+        name = socket.gethostname()
     except OSError:
-        return "unknown"
+        name = ""
+    return name.encode("utf-8", "backslashreplace").decode() or "unknown"
 
 
 def user_id() -> int | str:

@@ -14,7 +14,7 @@ import msgspec
 
 from slowhound.blackbox import HALF_SETTINGS, HALF_STACK, HALF_WHO
 from slowhound.config import Config
-from slowhound.formats import clean
+from slowhound.formats import clean, json_line
 from slowhound.frames import Stack, locate
 from slowhound.losses import NOT_JSON
 from slowhound.record import Record
@@ -48,11 +48,11 @@ def settings_note(config: Config, server: str) -> bytes:
         "reports_max": config.reports_max_bytes,
     }
     if config.watch and config.report_files:
-        whole = _encode({**note, **watch})
+        whole = json_line({**note, **watch})[:-1]
         if len(whole) <= HALF_SETTINGS - 16:
             return whole
         # Too many thresholds: then nobody reports in this one's place.
-    return _encode(note)
+    return json_line(note)[:-1]
 
 
 def who_note(record: Record) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 
 from slowhound import default_folder
 from slowhound.config import load, problems
+from slowhound.notes import read_note, settings_note
 from tests.harness.launch import ROOT
 
 # What a start may ask of the system, each of which has failed for somebody: a current folder that
@@ -135,6 +136,13 @@ def test_one_broken_setting_leaves_the_others() -> None:
     """What is larger than a float can be is left out, and the rest holds."""
     config = load({"SLOW_AFTER": 10**400, "SAMPLE_HZ": 7, "ENABLED": False})
     assert (config.slow_after, config.sample_hz, config.enabled) == (25.0, 7.0, False)
+
+
+def test_black_box_holds_settings_of_any_size_and_text() -> None:
+    """What JSON cannot hold is made to fit: such a process had no box."""
+    given = {"DIR": "/tmp/\udcff", "SERVICE": "\udcff", "REPORTS_MAX_BYTES": 10**30}
+    note = read_note(settings_note(load(given), "test"))
+    assert (note["server"], note["service"]) == ("test", "\\udcff")
 
 
 def test_hostile_values_are_problems_and_no_exceptions() -> None:
