@@ -176,9 +176,13 @@ def read_from(fd: int) -> BoxState | None:
     return read(os.read(fd, LARGEST))
 
 
-def open_box(path: str) -> int:
-    """A descriptor of a box; raises OSError for what is no regular file of this name."""
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+def open_box(path: str, mode: int = os.O_RDONLY) -> int:
+    """A descriptor of a box; raises OSError for what is no regular file of this name.
+
+    Who locks it for himself has to be able to write (``O_RDWR``): over NFS the lock is refused
+    otherwise, see flock(2).
+    """
+    return os.open(path, mode | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 @contextmanager
@@ -188,7 +192,7 @@ def reporting(box: str) -> Iterator[bool]:
     Gives False where another process has it: the process itself or a neighbour.
     """
     try:
-        fd = open_box(beside(box, STACKS))
+        fd = open_box(beside(box, STACKS), os.O_RDWR)
     except OSError:
         yield True  # no such file, and so nobody who could have it
         return

@@ -45,7 +45,7 @@ def dead_box(path: str) -> Iterator[BoxState | None]:
     read. A file that is no box is removed: it can only be the rest of one.
     """
     try:
-        fd = open_box(path)
+        fd = open_box(path, os.O_RDWR)
     except OSError:
         yield None
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import logging
 import os
 import shutil
@@ -21,6 +22,7 @@ from slowhound.fatal_errors import write_to
 from slowhound.instrument.saturation import Saturation
 from slowhound.postmortem import dead_box
 from slowhound.sinks.spool import Letter, Spool
+from slowhound.store import segments
 from slowhound.store.files import closed
 from slowhound.store.segments import open_segment
 from tests.harness.reports import slow_report
@@ -163,6 +165,48 @@ def test_segment_of_a_living_process_is_not_closed(tmp_path: Path) -> None:
     assert descriptors() == before
     assert os.listdir(events) == [os.path.basename(segment.name)]
     segment.close()
+
+
+def test_files_are_locked_where_locks_need_files_to_be_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS refuses an exclusive lock on a file that is open for reading only, see flock(2)."""
+    flock = fcntl.flock
+
+    def over_nfs(fd: int, operation: int) -> None:
+        if operation & fcntl.LOCK_EX and not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", over_nfs)
+    folder = str(tmp_path / "dir")
+    child = process(Path(folder), locks="flock")
+    assert child.stdout is not None
+    path = child.stdout.readline().strip()
+    child.communicate("")
+    segment = open_segment(folder, 10**6)
+    segment.write(b"{}\n", [])
+    segment.close()
+    os.utime(segment.name, (1, 1))
+    found = list(closed(os.path.dirname(segment.name), (segment.name,)))
+    assert [each.path for each in found] == [segment.name]
+    filelocks.close(found[0].fd)
+    with dead_box(path) as state:
+        assert state is not None
+
+
+def test_two_containers_with_one_pid_have_two_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are process 1, and begin in the same millisecond."""
+    monkeypatch.setattr(segments.clock, "time_ns", lambda: 10**18)
+    names = set()
+    for _ in range(2):
+        monkeypatch.setattr(segments, "_numbers", itertools.count())
+        segment = open_segment(str(tmp_path / "dir"), 10**6)
+        names.add(segment.name)
+        segment.close()
+    assert len(names) == 2
 
 
 def test_workers_of_another_container_are_not_counted(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def closed(folder: str, segments: tuple[str, ...]) -> Iterator[Closed]:
     for path in segments:
         pid = name_of(path).split("-")[1]
         try:
-            fd = open_box(path)  # no link is followed, no pipe waited for
+            fd = open_box(path, os.O_RDWR)  # no link is followed, no pipe waited for
         except OSError:
             continue
         found = os.fstat(fd)
