@@ -33,7 +33,9 @@ TAIL = 256 * 1024
 # Of so many segments: another container's process may have the same pid.
 TAILS = 8
 # The same for events that wait for sinks: some thousands at most.
-UNSENT_TAIL = 4 * 1024**2
+UNSENT, UNSENT_TAIL = 4096, 4 * 1024**2
+# Seconds after which a process whose sinks have nothing has none.
+NEVER_MADE = 150.0
 TRIES = 5
 
 
@@ -280,7 +282,9 @@ def unsent(directory: str, state: BoxState) -> list[dict[str, Any]]:
             own = event.get("pid") == state.pid and at >= state.started / 1e9 - 1.0
             if own and seq > state.sent:
                 found.append(event)
-    return found
+    if not state.sent and found and found[-1]["ts"] > state.started / 1e9 + NEVER_MADE:
+        return []  # its sinks could not be made
+    return found[-UNSENT:]
 
 
 def _tails(directory: str | None, pid: int, size: int) -> list[bytes]:

@@ -341,6 +341,7 @@ class Recorder:
             self.watch.scan(clock.monotonic())
             self.sampler.stop()
             self.delivery.stop()
+            self.upkeep.leave_unsent()
             if self.box is not None:
                 box, self.box = self.box, None
                 # With requests still in flight it is for whoever buries this process.

@@ -19,9 +19,11 @@ from slowhound.graves import Graves
 from slowhound.losses import lost
 from slowhound.neighbours import Neighbour
 from slowhound.notes import settings_note
+from slowhound.postmortem import unsent
 from slowhound.record import in_flight, snapshot_in_flight
 from slowhound.report import of_death
 from slowhound.reported import told_of
+from slowhound.sinks.spool import spool_unsent
 from slowhound.store.segments import SEGMENTS
 
 if TYPE_CHECKING:
@@ -168,6 +170,20 @@ class Upkeep:
         feed = self.recorder.delivery.feed
         if feed is not None:
             feed(event)
+
+    def leave_unsent(self) -> None:
+        """At the end: what no sink has taken in time, as of a collector that is down."""
+        recorder = self.recorder
+        if recorder.box is None or recorder.delivery.feed is None:
+            return
+        with contextlib.suppress(OSError):
+            fd = boxes.open_box(recorder.box.path)
+            try:
+                state = boxes.read_from(fd)
+            finally:
+                os.close(fd)
+            if state is not None:
+                spool_unsent(recorder.config.dir, unsent(recorder.config.dir, state))
 
     def _note_sent(self, seq: int) -> None:
         box = self.recorder.box

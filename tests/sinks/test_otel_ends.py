@@ -94,6 +94,21 @@ def test_next_process_sends_what_a_killed_one_could_not(tmp_path: Path) -> None:
         assert len(received.logs) == 3
 
 
+def test_collector_that_is_down_when_a_process_ends_hears_of_it_later(tmp_path: Path) -> None:
+    """What could not be sent in time is left to the next process."""
+    with http_receiver() as received:
+        received.status = 503
+        assert run(tmp_path, "script", received.endpoint) == 0
+        received.status = 200
+        given = json.dumps(settings(tmp_path / "dir", received.endpoint))
+        argv = [sys.executable, str(tmp_path / "script.py"), given, "next"]
+        with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE) as process:
+            eventually(lambda: len(received.logs) == 2, "both events", deadline=60)
+            process.communicate(b"")
+        assert len(received.logs) == 2
+    assert not list((tmp_path / "dir" / "delivery").glob("*.events"))
+
+
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["uvicorn", "uvicorn-2", "hypercorn", "granian", "daphne"])
