@@ -2,16 +2,17 @@
 
 The map; each layer imports only from those above it, and import-linter checks that:
 
-    guard losses fields redact sqlshape secret_names secret_values frames folder osthread unpatched
+    guard losses fields redact sqlshape secret_names secret_values frames folder
+    default_folder filelocks osthread unpatched
                                                     know nothing of the rest
     config settings legacy record registry formats blackbox boxmemory boxes notes postmortem graves
-    appendfile stacks tasks executors waiting report reporttext fatal_errors gil/ oom dumps sight
-    override
+    arbiters appendfile stacks tasks executors waiting report reporttext fatal_errors gil/ oom dumps
+    sight override
                                                     one request's state, settings, files
     instrument/ watch/ flames/ sinks/ store/        siblings that never import each other
     events neighbours upkeep                        a record's events; the hound's chores
     writer recording recorder                       wires them: begin, finish, emit
-    context background celery conf middleware on_demand permission graphfiles
+    context background lifespan celery conf middleware on_demand permission graphfiles
     graphresponses asgi apps checks gunicorn/ viewer/
                                                     the application's and the server's side
     compat/ cli/ testing                            drop-in imports, commands, for tests

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-from slowhound.blackbox import take
+from slowhound.filelocks import keep
 from slowhound.foreign import is_foreign
 from slowhound.losses import lost
 
@@ -101,8 +101,8 @@ class AppendFile:
         except OSError:
             self.size = 0  # a pipe that somebody reads
         if self.locked:
-            with suppress(OSError):  # a file system without locks
-                take(fd)
+            with suppress(OSError):  # a reader that looks whether it is in use
+                keep(fd)
         self.name = name
         self._failed = None
         self._replace(fd)

@@ -7,6 +7,7 @@ from django.conf import settings
 
 from slowhound import background
 from slowhound.config import load
+from slowhound.guard import guard
 
 
 class SlowhoundConfig(AppConfig):
@@ -17,9 +18,10 @@ class SlowhoundConfig(AppConfig):
 
     def ready(self) -> None:
         """Registers the checks, and records the background work that the settings name."""
-        from slowhound import checks  # noqa: F401  importing registers them
+        with guard("settings"):
+            from slowhound import checks  # noqa: F401  importing registers them
 
-        # Not get_config(), which keeps what it read: the application's packages come later.
-        config = load(getattr(settings, "SLOWHOUND", {}))
-        if config.enabled:
-            background.install(config.tasks)
+            # Not get_config(), which keeps what it read: the application's packages come later.
+            config = load(getattr(settings, "SLOWHOUND", {}))
+            if config.enabled:
+                background.install(config.tasks)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from slowhound import recorder
+from slowhound import lifespan, recorder
 from slowhound.clocks import clock
 from slowhound.conf import get_config
 from slowhound.guard import guard
@@ -36,10 +36,13 @@ _BODY = ("http.response.body", "http.response.pathsend", "http.response.zerocopy
 def wrap(application: Application) -> Application:
     """The same application, with one record for each request and each websocket.
 
-    Lifespan and unknown scopes pass through untouched.
+    Unknown scopes pass through untouched; for the end of the lifespan see ``lifespan``.
     """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan.watched(application, scope, receive, send)
+            return
         if scope["type"] not in ("http", "websocket"):
             await application(scope, receive, send)
             return

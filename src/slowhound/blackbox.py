@@ -1,17 +1,20 @@
 """The black box: one file per worker process, in ``DIR/boxes``; it outlives the process.
 
 Made in the worker after the fork and held by an exclusive ``flock``. The kernel drops the lock
-when the process ends, however it ends: a box whose lock can be taken belongs to the dead. No pid
+when the process ends, however it ends: a box whose lock can be taken belongs to the dead; without
+locks its header says whose it is, see ``filelocks``. No pid
 files, no reused pids, no named shared memory that stays behind.
 
-Format, version 5 (native byte order: a box never leaves its machine):
+Format, version 6 (native byte order: a box never leaves its machine):
 
-* The header is 16 aligned 8-byte cells, so that one store is one number and a reader never sees
+* The header is 20 aligned 8-byte cells, so that one store is one number and a reader never sees
   half of it: 0 magic and version, 1 pid, 2 parent's pid, 3 started (ns since 1970), 4 heartbeat
   (ns, monotonic), 5 requests in flight, 6 served, 7 dropped, 8 resident memory (bytes), 9 slots,
   10 requests that found no free slot, 11 the number of the last dump that somebody asked for, 12 of
   the last one that was made, 13 the heartbeat after which a neighbour has told of a held GIL, 14
-  the system's id of the hound's thread.
+  the system's id of the hound's thread, 15 the namespace of its pid, 16 when the process began, in
+  ticks of the kernel, 17 how many of the requests in flight are websockets, 18 the
+  ``seq`` of the last event that all of the process's sinks have.
 * One area of JSON that says how the process writes its events, see ``Recorder``.
 * The slots, one per request in flight: five cells (its number, 0: free; when its running query
   began, ns, monotonic, 0: none; the system's id of its thread; its number again once it is
@@ -29,25 +32,23 @@ import contextlib
 import errno
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from zlib import crc32
 
 from slowhound.boxmemory import Bytes, prepare
 from slowhound.clocks import clock
+from slowhound.filelocks import Process, is_kept, keep, let_go, lives, take, this_process
 from slowhound.folder import subfolder
 from slowhound.foreign import is_foreign
 from slowhound.sqlshape import sql_shape
 
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: no boxes, and so no saturation fields
-    fcntl = None  # type: ignore[assignment]
-
-MAGIC = int.from_bytes(b"SLWHND\0\x05", "little")
-CELLS = 16
+MAGIC = int.from_bytes(b"SLWHND\0\x06", "little")
+CELLS = 20
 HEADER = CELLS * 8
 (PID, PARENT, STARTED, HEARTBEAT, IN_FLIGHT, SERVED, DROPPED, RSS, SLOTS, OVERFLOW) = range(1, 11)
-DUMP_ASKED, DUMP_MADE, STALL_TOLD, HOUND = 11, 12, 13, 14
+DUMP_ASKED, DUMP_MADE, STALL_TOLD, HOUND, NAMESPACE, BORN, OPEN, SENT = range(11, 19)
+# In SENT: no sink of the process wants events.
+NOBODY = 2**62
 
 HEAD = struct.Struct("=IIII")  # sequence, length, CRC, number of the request
 # The cells of a slot from QUERY_BEGAN to IDENT.
@@ -140,6 +141,16 @@ class Slot:
         """The hound has reported it: no other process needs to."""
         self.box.cells[self.at + REPORTED] = number
 
+    def handed_on(self) -> Slot:
+        """The same place for another request; this object goes on to write, but nowhere."""
+        other = Slot.__new__(Slot)
+        for name in Slot.__slots__:
+            setattr(other, name, getattr(self, name))
+        # What the record that had it notes from now on, from whatever thread, is nobody's.
+        self.who = self.view = self.sql = self.stack = Area(bytearray(2 * HALF_STACK), 0, 64)  # type: ignore[arg-type]
+        self.box = _NOBODYS  # type: ignore[assignment]
+        return other
+
     def release(self, taken: list[Slot] | None = None) -> None:
         """Gives the slot back: its request has its event. With ``taken`` again does nothing."""
         if taken is None:
@@ -148,6 +159,23 @@ class Slot:
             self.box.cells[self.at] = 0
             _move(taken, self.box.free)
 
+
+class _Nobodys:
+    """In the place of a box, for a slot that was handed on."""
+
+    closed = True
+
+    def __init__(self) -> None:
+        self.cells = self
+
+    def __getitem__(self, number: int) -> int:
+        return 0
+
+    def __setitem__(self, number: int, value: int) -> None:
+        """Nothing is written."""
+
+
+_NOBODYS = _Nobodys()
 
 # An application has few statements and views: each is encoded and summed up once, which is half of
 # the cost.
@@ -177,12 +205,10 @@ class Box:
     """This process's own box, with room for ``slots`` requests.
 
     Raises:
-        OSError: it cannot be made, or this system has no ``flock``.
+        OSError: it cannot be made.
     """
 
     def __init__(self, directory: str, slots: int) -> None:
-        if fcntl is None:
-            raise OSError("black boxes need flock(), which this system does not have")
         folder = subfolder(directory, "boxes")
         self.path = os.path.join(folder, f"{os.getpid()}-{clock.time_ns()}.box")
         # It gets its name only when it is locked and filled: no reader takes it for a dead one.
@@ -199,13 +225,13 @@ class Box:
             raise
 
     def _prepare(self, slots: int) -> None:
-        take(self._fd)
+        keep(self._fd)
         size = FIRST_SLOT + slots * SLOT
         self._bytes, self.cells = prepare(self._fd, size, self._give_up)
         self.settings = Area(self._bytes, HEADER, HALF_SETTINGS)
         self.free = [Slot(self, self._bytes, index) for index in reversed(range(slots))]
         cells = self.cells
-        cells[PID] = os.getpid()
+        cells[PID], cells[NAMESPACE], cells[BORN] = this_process()
         cells[PARENT] = os.getppid()
         cells[STARTED] = clock.time_ns()
         cells[HEARTBEAT] = clock.monotonic_ns()
@@ -218,6 +244,17 @@ class Box:
         """There is no room for what it should say: nobody shall read what it said last."""
         with contextlib.suppress(OSError):
             os.unlink(self.path)
+
+    def reclaim(self, lenders: Iterable[list[Slot]]) -> None:
+        """Frees the slot of the first of these that has one here; they go on without."""
+        for lender in lenders:
+            if lender and lender[0].box is self:
+                found: list[Slot] = []
+                with contextlib.suppress(IndexError):  # its request has just ended
+                    _move(lender, found)
+                    self.cells[OVERFLOW] += 1
+                    self.free.append(found[0].handed_on())
+                    return
 
     def claim(
         self, number: int, who: bytes, thread: int, ident: int = 0, taken: list[Slot] | None = None
@@ -273,22 +310,18 @@ def _move(source: list[Slot], target: list[Slot]) -> None:
     target.extend(map(list.pop, (source,)))
 
 
-def take(fd: int) -> None:
-    """Locks a box for good; BlockingIOError while its process lives or another is at it."""
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def let_go(fd: int) -> None:
-    """Gives a lock back."""
-    fcntl.flock(fd, fcntl.LOCK_UN)
-
-
 def held(fd: int) -> bool:
     """True while the box's own process lives."""
-    try:
-        # A shared lock: two readers at once do not take each other for the owner.
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    return False
+    found = is_kept(fd)
+    if found is not None:
+        return found
+    cells = memoryview(os.pread(fd, HEADER, 0).ljust(HEADER, b"\0")).cast("q")
+    # Of another container nothing can be said: nobody buries the living.
+    return lives(Process(cells[PID], cells[NAMESPACE], cells[BORN])) is not False
+
+
+def take_dead(fd: int) -> None:
+    """The right to bury the process of a box; raises OSError while it lives, or another does."""
+    if not take(fd) and held(fd):
+        let_go(fd)
+        raise BlockingIOError(errno.EAGAIN, "its process lives")

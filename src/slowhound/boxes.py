@@ -18,6 +18,7 @@ from slowhound.blackbox import (
     AT_STACK,
     AT_VIEW,
     AT_WHO,
+    BORN,
     DUMP_MADE,
     FIRST_SLOT,
     HALF_SETTINGS,
@@ -32,18 +33,21 @@ from slowhound.blackbox import (
     IN_FLIGHT,
     MAGIC,
     MOST_SLOTS,
+    NAMESPACE,
+    OPEN,
     OVERFLOW,
     PARENT,
     PID,
     RSS,
+    SENT,
     SERVED,
     SLOT,
     SLOTS,
     STALL_TOLD,
     STARTED,
     held,
-    take,
 )
+from slowhound.filelocks import is_here, let_go, take
 
 _CELLS = struct.Struct("=qqqqq")
 
@@ -91,6 +95,20 @@ class BoxState(NamedTuple):
     settings: bytes
     pending: tuple[Pending, ...]
     path: str = ""  # of the box, where it was found by ``survey``
+    namespace: int = 0  # of ``pid`` and ``parent``; 0: unknown
+    sent: int = 0  # ``seq`` of the last event that all sinks have; NOBODY: there is none
+    open: int = 0  # websockets, of those in flight
+    born: int = 0  # when the process began, in ticks of the kernel; 0: unknown
+
+    @property
+    def busy(self) -> bool:
+        """True when more is in flight than websockets, which may be open for days."""
+        return self.in_flight > self.open
+
+    @property
+    def is_here(self) -> bool:
+        """True when its pids mean the same here: not those of another container."""
+        return is_here(self.namespace)
 
 
 def read(data: bytes) -> BoxState | None:
@@ -134,6 +152,10 @@ def read(data: bytes) -> BoxState | None:
         cells[HOUND],
         _area(data, HEADER, HALF_SETTINGS),
         tuple(found),
+        namespace=cells[NAMESPACE],
+        sent=cells[SENT],
+        open=cells[OPEN],
+        born=cells[BORN],
     )
 
 
@@ -154,9 +176,13 @@ def read_from(fd: int) -> BoxState | None:
     return read(os.read(fd, LARGEST))
 
 
-def open_box(path: str) -> int:
-    """A descriptor of a box; raises OSError for what is no regular file of this name."""
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+def open_box(path: str, mode: int = os.O_RDONLY) -> int:
+    """A descriptor of a box; raises OSError for what is no regular file of this name.
+
+    Who locks it for himself has to be able to write (``O_RDWR``): over NFS the lock is refused
+    otherwise, see flock(2).
+    """
+    return os.open(path, mode | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 @contextmanager
@@ -166,13 +192,16 @@ def reporting(box: str) -> Iterator[bool]:
     Gives False where another process has it: the process itself or a neighbour.
     """
     try:
-        fd = open_box(beside(box, STACKS))
+        fd = open_box(beside(box, STACKS), os.O_RDWR)
     except OSError:
         yield True  # no such file, and so nobody who could have it
         return
+    taken = _taken(fd)
     try:
-        yield _taken(fd)
+        yield taken
     finally:
+        if taken:
+            let_go(fd)
         os.close(fd)
 
 

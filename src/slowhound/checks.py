@@ -4,12 +4,15 @@ E001 not a dict, E002 unknown key, E003 bad value, E004 a sink that cannot be im
 of FLAMES that cannot, W001 the middleware is not the first, W002 DIR cannot be used by this user,
 W003 local variables are shown in production, W004 TASKS names django.tasks and this Django has
 none, W005 tokens for flame graphs are signed with a SECRET_KEY that can be guessed,
-E006 the rule of VIEWER cannot be imported, W006 VIEWER lets staff in and the site knows no users.
+E006 the rule of VIEWER cannot be imported, W006 VIEWER lets staff in and the site knows no users,
+W007 a check failed.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import django
@@ -22,6 +25,7 @@ from slowhound import legacy
 from slowhound.conf import MIDDLEWARE, get_config, lookup
 from slowhound.config import problems
 from slowhound.folder import prepare
+from slowhound.foreign import is_foreign
 from slowhound.losses import caught
 from slowhound.settings import ALLOWED
 
@@ -30,17 +34,36 @@ AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 # What `startproject` writes, and how long a key is at least (Django's security.W009).
 INSECURE = "django-insecure-"
 SHORTEST_KEY = 50
+Check = Callable[..., list[CheckMessage]]
 IDS = {"shape": "slowhound.E001", "unknown": "slowhound.E002", "value": "slowhound.E003"}
 
 
-@register("slowhound")
+def _register(check: Check) -> Check:
+    """Registers a check; one that fails, for whatever the settings hold, stops no command."""
+
+    @functools.wraps(check)
+    def checked(**options: Any) -> list[CheckMessage]:
+        try:
+            return check(**options)
+        except Exception as exc:
+            if is_foreign(exc, bare=False):
+                raise
+            message = f"{check.__name__} could not look at the settings: {type(exc).__name__}."
+            hint = "slowhound leaves out what it cannot read."
+            return [checks.Warning(message, hint=hint, id="slowhound.W007")]
+
+    register("slowhound")(checked)
+    return checked
+
+
+@_register
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Every unknown key and bad value of ``SLOWHOUND``."""
     found = problems(getattr(settings, "SLOWHOUND", {})) + legacy.problems(lookup)
     return [Error(each.message, hint=each.hint, id=IDS[each.kind]) for each in found]
 
 
-@register("slowhound")
+@_register
 def check_sinks(**_: Any) -> list[CheckMessage]:
     """A sink is imported with the first report, which may be weeks from now."""
     found: list[CheckMessage] = []
@@ -54,7 +77,7 @@ def check_sinks(**_: Any) -> list[CheckMessage]:
     return found
 
 
-@register("slowhound")
+@_register
 def check_flames(**_: Any) -> list[CheckMessage]:
     """A rule is imported with the first request that asks; a token is worth what its key is."""
     found: list[CheckMessage] = []
@@ -73,7 +96,7 @@ def check_flames(**_: Any) -> list[CheckMessage]:
     return found
 
 
-@register("slowhound")
+@_register
 def check_viewer(**_: Any) -> list[CheckMessage]:
     """Who may see the viewer is asked with its first request only."""
     allow = get_config().viewer.get("ALLOW", "debug")
@@ -98,7 +121,7 @@ def _is_key() -> bool:
     return len(key) >= SHORTEST_KEY and not str(key).startswith(INSECURE)
 
 
-@register("slowhound")
+@_register
 def check_folder(**_: Any) -> list[CheckMessage]:
     """A DIR that exists and cannot work; that it can be made is known only when it is."""
     path = get_config().dir
@@ -112,7 +135,7 @@ def check_folder(**_: Any) -> list[CheckMessage]:
     return []
 
 
-@register("slowhound")
+@_register
 def check_locals(**_: Any) -> list[CheckMessage]:
     """Masking goes by names; a secret under a harmless name is shown."""
     if settings.DEBUG or not get_config().locals:
@@ -126,7 +149,7 @@ def check_locals(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register("slowhound")
+@_register
 def check_tasks(**_: Any) -> list[CheckMessage]:
     """A warning only: settings may be shared by sites with several versions of Django."""
     if "django.tasks" not in get_config().tasks or django.VERSION >= (6, 0):
@@ -141,7 +164,7 @@ def check_tasks(**_: Any) -> list[CheckMessage]:
     ]
 
 
-@register("slowhound")
+@_register
 def check_middleware(**_: Any) -> list[CheckMessage]:
     """A middleware before slowhound's is not measured, and its errors are not seen."""
     listed = list(settings.MIDDLEWARE)

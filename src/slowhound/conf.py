@@ -11,25 +11,64 @@ from django.conf import settings
 
 from slowhound import recorder
 from slowhound.config import Config, load
+from slowhound.default_folder import absolute, current_folder, project_name
+from slowhound.guard import guard
 from slowhound.legacy import LEGACY, apply
 from slowhound.losses import find, missing
 from slowhound.paths import add_app_package
+from slowhound.plain_data import as_text
 
+_guard = guard("settings")
 MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
 
 
 def get_config() -> Config:
-    """The settings of this process and its user: with --preload root has read them before."""
-    return _read(os.geteuid() if hasattr(os, "geteuid") else 0)
+    """The settings of this process and its user: with --preload root has read them before.
+
+    Where they cannot be made sense of slowhound is off, and says so once.
+
+    Raises:
+        Exception: only what Django raises where its own settings cannot be loaded.
+    """
+    getattr(
+        settings, "SLOWHOUND", {}
+    )  # loads Django's settings, which may fail for its own reasons
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    try:
+        return _read(user)
+    except Exception as exc:
+        if _guard.failed(exc):
+            raise
+        return Config(enabled=False)
 
 
 @functools.lru_cache(maxsize=2)
 def _read(_user: int) -> Config:
     for name in (getattr(settings, "ROOT_URLCONF", None), _settings_module()):
-        if name and name.partition(".")[0] in sys.modules:
+        if isinstance(name, str) and name.partition(".")[0] in sys.modules:
             add_app_package(name)
     given = getattr(settings, "SLOWHOUND", {})
-    return apply(load(given), given, lookup)
+    return apply(load(given, project()), given, lookup)
+
+
+def project() -> str:
+    """The name of this project, for the folder that it has without ``DIR``.
+
+    It is told by its settings module and where that lies; without one by its URLs and the folder
+    in which it was started.
+    """
+    module = sys.modules.get(_settings_module() or "")
+    file = getattr(module, "__file__", None)
+    if module is not None and isinstance(file, str):
+        path = absolute(file)
+        package = module.__name__.partition(".")[0]
+        in_package = "." in module.__name__
+        label = package if in_package else os.path.basename(os.path.dirname(path))
+        return project_name(label, module.__name__, path)
+    urls = getattr(settings, "ROOT_URLCONF", None)
+    main = getattr(sys.modules.get("__main__"), "__file__", None) if urls == "__main__" else None
+    place = absolute(main) if isinstance(main, str) else current_folder()
+    return project_name(os.path.basename(place), as_text(urls), place)
 
 
 def _settings_module() -> str | None:

@@ -8,12 +8,13 @@ default is used, and ``problems`` says what is wrong (Django's system checks pri
 from __future__ import annotations
 
 import os
-import socket
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from slowhound.default_folder import absolute, default_folder, host_name
+from slowhound.foreign import is_foreign
+from slowhound.plain_data import as_text, object_text
 from slowhound.redact import text
 from slowhound.settings import DAY, FLAMES, GIB, MIB, SETTINGS
 
@@ -94,15 +95,6 @@ class Config:
         return bool(self.ignore) and not self.ignore.isdisjoint(names)
 
 
-def default_dir() -> str:
-    """``RUNTIME_DIRECTORY`` (systemd; the first one) or a folder named after the user's id."""
-    runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    if runtime:
-        return os.path.join(runtime, "slowhound")
-    user = os.geteuid() if hasattr(os, "geteuid") else "user"
-    return os.path.join(tempfile.gettempdir(), f"slowhound-{user}")
-
-
 def problems(given: object) -> list[Problem]:
     """Everything that is wrong with a ``SLOWHOUND`` setting."""
     if not isinstance(given, Mapping):
@@ -112,34 +104,79 @@ def problems(given: object) -> list[Problem]:
         setting = SETTINGS.get(key)
         if setting is None:
             known = ", ".join(SETTINGS)
-            found.append(
-                Problem("unknown", str(key), f"SLOWHOUND has no key {key!r}.", f"Known: {known}.")
-            )
-        elif not setting.accepts(value):
-            message = f"SLOWHOUND[{key!r}] must be {setting.must_be}, not {text(repr(value))}."
+            message = f"SLOWHOUND has no key {key!r}."
+            found.append(Problem("unknown", as_text(key), message, f"Known: {known}."))
+        elif not accepts(setting.accepts, value):
+            said = text(_shown(value))
+            message = f"SLOWHOUND[{key!r}] must be {setting.must_be}, not {said}."
             found.append(Problem("value", key, message, setting.meaning))
     return found
 
 
-def load(given: object) -> Config:
-    """The ``Config`` of a ``SLOWHOUND`` setting; bad values are replaced by their defaults."""
+def accepts(rule: Callable[[Any], bool], value: Any) -> bool:
+    """What the rule says; False where the value's own code fails."""
+    try:
+        return rule(value)
+    except Exception as exc:
+        if is_foreign(exc, bare=False):
+            raise
+        return False
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as exc:
+        if is_foreign(exc, bare=False):
+            raise
+        return object_text(value)
+
+
+def load(given: object, project: str = "") -> Config:
+    """The ``Config`` of a ``SLOWHOUND`` setting; bad values are replaced by their defaults.
+
+    Nothing that the settings hold, and nothing that this machine lacks, makes it fail.
+
+    Args:
+        given: the setting.
+        project: the name of the default folder, see ``default_folder``.
+    """
+    try:
+        return _load(given, project)
+    except Exception as exc:
+        if is_foreign(exc, bare=False):
+            raise
+        # A value that changes while it is read, or is larger than a float can be.
+        return _load(_sound(given), project)
+
+
+def _sound(given: Any) -> dict[str, Any]:
+    """Those of the settings that can be read."""
+
+    def can_be_read(key: str) -> bool:
+        return key in given and bool(_load({key: given[key]}, ""))
+
+    return {key: given[key] for key in SETTINGS if accepts(can_be_read, key)}
+
+
+def _load(given: object, project: str) -> Config:
     mapping = given if isinstance(given, Mapping) else {}
 
     def value(key: str) -> Any:
         setting = SETTINGS[key]
         found = mapping.get(key, setting.default)
-        return found if setting.accepts(found) else setting.default
+        return found if accepts(setting.accepts, found) else setting.default
 
     slow_after = value("SLOW_AFTER")
     named = dict(slow_after) if isinstance(slow_after, Mapping) else {"*": slow_after}
     ignore = frozenset(value("IGNORE"))
-    stream = value("STREAM")
+    stream, folder = value("STREAM"), value("DIR")
     limit = value("REPORT_LIMIT")
     flames = {**FLAMES, **value("FLAMES")}
     allow = flames["ALLOW"]
     return Config(
         enabled=value("ENABLED"),
-        dir=os.path.abspath(os.fspath(value("DIR") or default_dir())),
+        dir=absolute(os.fspath(folder) if folder else default_folder(project)),
         format=value("FORMAT"),
         stream=None if stream is None else os.fspath(stream),
         slow_after=float(named.pop("*", SETTINGS["SLOW_AFTER"].default)),
@@ -165,5 +202,5 @@ def load(given: object) -> Config:
         viewer=dict(value("VIEWER")),
         service=value("SERVICE") or os.environ.get("OTEL_SERVICE_NAME") or None,
         release=value("RELEASE"),
-        host=socket.gethostname(),
+        host=host_name(),
     )

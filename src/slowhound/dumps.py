@@ -14,6 +14,7 @@ import stat
 import sys
 import threading
 import time
+from operator import attrgetter
 
 import msgspec
 
@@ -106,7 +107,7 @@ def compose(number: int) -> Dump:
     room = _Room()
     carrying = {get_ident()}
     now = clock.monotonic()
-    for record in snapshot_in_flight():
+    for record in sorted(snapshot_in_flight(), key=attrgetter("yields")):
         carrying.add(record.thread_id)
         stack = stack_of(record)
         if stack is None:

@@ -70,6 +70,8 @@ def write_to(path: str) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     forget(remove=True)
     _path = path
+    if _target is not None and _target() is None:
+        return  # the application has enabled its own since, or switched it off
     if is_ours():
         _enable(_Target(path))  # only the descriptor changes, no handler is installed anew
         return
@@ -120,13 +122,14 @@ def _forget_after_fork() -> None:
 
     What the application has enabled since stays enabled.
     """
-    global _path
+    global _path, _target
     _path = ""
     if is_ours():
         try:
             _enable(_Target(os.devnull))
         except OSError:
             faulthandler.disable()
+            _target = None
 
 
 if hasattr(os, "register_at_fork"):

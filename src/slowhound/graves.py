@@ -14,7 +14,7 @@ from slowhound.clocks import clock
 from slowhound.death import Death
 from slowhound.fatal_errors import of_box
 from slowhound.losses import lost
-from slowhound.postmortem import dead_box, events, written_by
+from slowhound.postmortem import dead_box, events, unsent, written_by
 from slowhound.reported import told
 
 # Seconds that a dead process's parent has to bury it: it alone knows the cause.
@@ -26,10 +26,16 @@ class Graves:
 
     Args:
         write: writes one event, and the fields that only JSON can hold.
+        send: hands an event to the sinks that the dead process could not give it any more.
     """
 
-    def __init__(self, write: Callable[[dict[str, Any], None], None]) -> None:
+    def __init__(
+        self,
+        write: Callable[[dict[str, Any], None], None],
+        send: Callable[[dict[str, Any]], object] | None = None,
+    ) -> None:
         self._write = write
+        self._send = send
         self._seen: dict[str, float] = {}
 
     def visit(self, dead: list[str]) -> None:
@@ -45,6 +51,9 @@ class Graves:
         with dead_box(path) as state:
             if state is None:
                 return
+            if self._send is not None:
+                for event in unsent(directory, state):
+                    self._send(event)
             written = written_by(directory, state.pid)
             for event in events(state, Death("unknown"), written, of_box(path), told(path)):
                 self._write(event, None)

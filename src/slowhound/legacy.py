@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from slowhound.config import Config, Problem
-from slowhound.settings import SETTINGS
+from slowhound.config import Config, Problem, accepts
+from slowhound.default_folder import absolute
+from slowhound.settings import SETTINGS, is_path
 
 Lookup = Callable[[str, Any], Any]
 
@@ -61,7 +62,7 @@ def _levels() -> dict[str, int]:
 
 
 def _path(value: object) -> bool:
-    return isinstance(value, str | os.PathLike)
+    return is_path(value)
 
 
 LEGACY: dict[str, LegacySetting] = {
@@ -110,7 +111,7 @@ def problems(lookup: Lookup) -> list[Problem]:
     found = []
     for name, setting in LEGACY.items():
         value = lookup(name, _MISSING)
-        if value is not _MISSING and value is not None and not setting.accepts(value):
+        if value is not _MISSING and value is not None and not accepts(setting.accepts, value):
             message = f"{name} must be {setting.must_be}, not {value!r}."
             found.append(Problem("value", name, message, setting.meaning))
     to, sender = lookup("DOGSLOW_EMAIL_TO", None), lookup("DOGSLOW_EMAIL_FROM", None)
@@ -126,7 +127,8 @@ def apply(config: Config, given: object, lookup: Lookup) -> Config:
 
     def old(name: str, default: Any = None) -> Any:
         value = lookup(name, default)
-        return value if value is not None and LEGACY[name].accepts(value) else default
+        known = value is not None and accepts(LEGACY[name].accepts, value)
+        return value if known else default
 
     changes: dict[str, Any] = {}
     if "SLOW_AFTER" not in own:
@@ -138,11 +140,11 @@ def apply(config: Config, given: object, lookup: Lookup) -> Config:
         changes["ignore"] = frozenset(old("DOGSLOW_IGNORE_URLS", ()))
     if "DIR" not in own:
         if old("DOGSLOW_OUTPUT") is not None:
-            changes["reports_dir"] = os.path.abspath(os.fspath(old("DOGSLOW_OUTPUT")))
+            changes["reports_dir"] = absolute(os.fspath(old("DOGSLOW_OUTPUT")))
         changes["report_files"] = bool(old("DOGSLOW_LOG_TO_FILE", default=True))
     # Not what DIR stands for: a folder of graphs that is named is meant.
     if old("FLAMES_DIR") is not None:
-        changes["flames_dir"] = os.path.abspath(os.fspath(old("FLAMES_DIR")))
+        changes["flames_dir"] = absolute(os.fspath(old("FLAMES_DIR")))
     if "SINKS" not in own:
         changes["sinks"] = tuple(_sinks(old))
     return replace(config, **changes)

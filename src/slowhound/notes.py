@@ -6,7 +6,6 @@ reading never raises, what is missing or broken is left out.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +14,7 @@ import msgspec
 
 from slowhound.blackbox import HALF_SETTINGS, HALF_STACK, HALF_WHO
 from slowhound.config import Config
-from slowhound.formats import clean
+from slowhound.formats import clean, json_line
 from slowhound.frames import Stack, locate
 from slowhound.losses import NOT_JSON
 from slowhound.record import Record
@@ -39,7 +38,6 @@ def settings_note(config: Config, server: str) -> bytes:
         "release": config.release,
         "server": server,
         "python": platform.python_version(),
-        "pids": pid_namespace(),
         "deliver": bool(config.sinks),
     }
     watch = {
@@ -50,11 +48,11 @@ def settings_note(config: Config, server: str) -> bytes:
         "reports_max": config.reports_max_bytes,
     }
     if config.watch and config.report_files:
-        whole = _encode({**note, **watch})
+        whole = json_line({**note, **watch})[:-1]
         if len(whole) <= HALF_SETTINGS - 16:
             return whole
         # Too many thresholds: then nobody reports in this one's place.
-    return _encode(note)
+    return json_line(note)[:-1]
 
 
 def who_note(record: Record) -> bytes:
@@ -150,11 +148,3 @@ def read_note(note: bytes) -> dict[str, Any]:
         return _decode(note)
     except NOT_JSON:
         return {}
-
-
-def pid_namespace() -> int | None:
-    """Names the space in which this process's pids are unique; None when not known."""
-    try:
-        return os.stat("/proc/self/ns/pid").st_ino
-    except OSError:
-        return None

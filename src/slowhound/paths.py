@@ -8,6 +8,8 @@ import os
 import sys
 import sysconfig
 
+from slowhound.default_folder import absolute
+
 
 @functools.cache
 def _library_roots() -> tuple[str, ...]:
@@ -46,7 +48,7 @@ def normal(path: str) -> str:
     return found[1:] if found.startswith("//") else found  # POSIX lets two of them be
 
 
-_OWN = _below(os.path.dirname(os.path.abspath(__file__)))
+_OWN = _below(os.path.dirname(absolute(__file__)))
 _app_packages: set[str] = set()
 
 
@@ -80,7 +82,7 @@ def is_app(filename: str) -> bool:
 def short_path(filename: str) -> str:
     """The path as it would be imported: without the longest ``sys.path`` entry before it."""
     path = filename if filename.startswith("<") else normal(filename)
-    for root in sorted((os.path.abspath(path) for path in sys.path), key=len, reverse=True):
+    for root in sorted((absolute(path) for path in sys.path), key=len, reverse=True):
         prefix = root.rstrip(os.sep) + os.sep
         if path.startswith(prefix):
             return path[len(prefix) :]

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from slowhound.blackbox import take
+from slowhound.blackbox import NOBODY, take_dead
 from slowhound.boxes import BESIDE, BoxState, Pending, beside, open_box, read_from
 from slowhound.clocks import clock
 from slowhound.death import Death
 from slowhound.fatal_errors import FatalStacks
 from slowhound.fields import VERSION
+from slowhound.filelocks import let_go
 from slowhound.frames import Stack, TakenStack, locate
 from slowhound.notes import FRAMES, read_note, who_fields
 from slowhound.reported import Reported
@@ -29,6 +30,12 @@ from slowhound.sqlshape import sql_shape
 
 # How much of a dead process's last segment is searched for events that it did write.
 TAIL = 256 * 1024
+# Of so many segments: another container's process may have the same pid.
+TAILS = 8
+# The same for events that wait for sinks: some thousands at most.
+UNSENT, UNSENT_TAIL = 4096, 4 * 1024**2
+# Seconds after which a process whose sinks have nothing has none.
+NEVER_MADE = 150.0
 TRIES = 5
 
 
@@ -40,7 +47,7 @@ def dead_box(path: str) -> Iterator[BoxState | None]:
     read. A file that is no box is removed: it can only be the rest of one.
     """
     try:
-        fd = open_box(path)
+        fd = open_box(path, os.O_RDWR)
     except OSError:
         yield None
         return
@@ -53,6 +60,7 @@ def dead_box(path: str) -> Iterator[BoxState | None]:
             with contextlib.suppress(OSError):
                 os.unlink(each)
     finally:
+        let_go(fd)
         os.close(fd)
 
 
@@ -60,7 +68,7 @@ def _is_mine(fd: int) -> bool:
     """Takes the lock of a box that is still in its folder."""
     for _ in range(TRIES):
         try:
-            take(fd)
+            take_dead(fd)
         except OSError:
             time.sleep(0.005)  # a sibling that only looks holds a shared lock for microseconds
             continue
@@ -246,12 +254,7 @@ def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
 
     A process can die after it wrote an event and before it gave back the slot. This looks.
     """
-    tails: list[bytes] = []
-    folder = os.path.join(directory, "events") if directory else ""
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    for name in names[::-1]:
-        if f"-{pid}-" in name and len(tails) < 2:
-            tails.append(_tail(os.path.join(folder, name)))
+    tails = _tails(directory, pid, TAIL)
 
     def written(req_id: str) -> bool:
         # "slow" and "partial_failure" carry the id as well; they are not the request's end.
@@ -264,13 +267,41 @@ def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
     return written
 
 
+def unsent(directory: str, state: BoxState) -> list[dict[str, Any]]:
+    """The events of a dead process that its sinks did not get, as its segments have them."""
+    if state.sent >= NOBODY or not read_note(state.settings).get("deliver"):
+        return []
+    found = []
+    for tail in reversed(_tails(directory, state.pid, UNSENT_TAIL)):
+        for line in tail.splitlines():
+            event = read_note(line)
+            at, seq = event.get("ts"), event.get("seq")
+            if not (isinstance(at, float) and isinstance(seq, int)):
+                continue
+            # An earlier process may have had its pid.
+            own = event.get("pid") == state.pid and at >= state.started / 1e9 - 1.0
+            if own and seq > state.sent:
+                found.append(event)
+    if not state.sent and found and found[-1]["ts"] > state.started / 1e9 + NEVER_MADE:
+        return []  # its sinks could not be made
+    return found[-UNSENT:]
+
+
+def _tails(directory: str | None, pid: int, size: int) -> list[bytes]:
+    """The ends of the last segments of this process, or of one with its pid; the newest first."""
+    folder = os.path.join(directory, "events") if directory else ""
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    mine = [name for name in names[::-1] if f"-{pid}-" in name and name.endswith(".jsonl")]
+    return [_tail(os.path.join(folder, name), size) for name in mine[:TAILS]]
+
+
 def _has_line(tail: bytes, start: bytes) -> bool:
     # The whole line: SIGKILL can end a write() between two pages of the file.
     at = tail.find(start)
     return at >= 0 and b"\n" in tail[at:]
 
 
-def _tail(path: str) -> bytes:
+def _tail(path: str, size: int) -> bytes:
     try:
         fd = open_box(path)  # the same care: no link is followed, no pipe waited for
     except OSError:
@@ -279,6 +310,6 @@ def _tail(path: str) -> bytes:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             return b""
-        return os.pread(fd, TAIL, max(found.st_size - TAIL, 0))
+        return os.pread(fd, size, max(found.st_size - size, 0))
     finally:
         os.close(fd)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -188,6 +188,11 @@ class Record:
         """True when it was begun outside of Django, and ends there."""
         return self.owner is Owner.HOOK or self.owner is Owner.WRAP
 
+    @property
+    def yields(self) -> bool:
+        """True for a websocket: where there is not room for all, requests come first."""
+        return self.long_lived and self.kind == "request"
+
     def meta(self, name: str) -> str | None:
         """What the environ has by this name, as a text; a server may put anything there."""
         environ = self.environ
@@ -310,6 +315,13 @@ def unfinished(record: Record | None) -> Record | None:
     while record is not None and record.done:
         record = record.outer
     return record
+
+
+def lenders() -> Iterator[list[Slot]]:
+    """The places in the black box of those that yield theirs, as the box takes them."""
+    for record in snapshot_in_flight():
+        if record.yields and record.taken:
+            yield record.taken
 
 
 def snapshot_in_flight() -> list[Record]:

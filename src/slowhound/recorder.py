@@ -7,19 +7,21 @@ first request; never by importing the settings.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 import weakref
 
 from slowhound import guard, instrument, losses
+from slowhound.arbiters import loads_for_others
 from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.ownership import leave
-from slowhound.record import Record
+from slowhound.record import Record, in_flight
 from slowhound.recording import Recorder, Server
 from slowhound.registry import tear_down
 
-__all__ = ["Recorder", "Server", "finish", "get", "start", "stop"]
+__all__ = ["Recorder", "Server", "finish", "get", "settle", "start", "stop"]
 
 # Seconds after the beginning of a start in which other threads wait for its end. Not for ever: what
 # the start calls of the application may want a lock, or a module, that such a thread has.
@@ -41,10 +43,10 @@ def get() -> Recorder | None:
 def start(config: Config, server: Server | None = None) -> Recorder | None:
     """This process's recorder, started now if need be.
 
-    None when slowhound is off, and while it is being started: by this very thread, or by another
-    one that takes long.
+    None when slowhound is off, in a process that only loads the application for others, and while
+    it is being started: by this very thread, or by another one that takes long.
     """
-    if _recorder is not None or not config.enabled:
+    if _recorder is not None or not config.enabled or loads_for_others():
         return _recorder
     waited = 0.0 if _begun is None else clock.monotonic() - _begun
     mine = _starting  # in a child that is forked meanwhile the name means another one
@@ -65,8 +67,8 @@ def _start(config: Config, server: Server) -> None:
         if _recorder is None:
             recorder = Recorder(config, server)
             recorder.start()
-            atexit.register(_stop_at_exit, weakref.ref(recorder))
             _recorder = recorder
+            _see_the_end_of(recorder)
     finally:
         _begun = None
 
@@ -90,6 +92,38 @@ def stop() -> None:
         stopped.stop()
         tear_down()
         instrument.uninstall()
+
+
+def settle() -> None:
+    """The process is about to end, or to be ended: what waits in memory is written and sent.
+
+    While requests are in flight the recorder goes on after that.
+    """
+    recorder = _recorder
+    if recorder is None or recorder.pid != os.getpid():
+        return
+    if in_flight:
+        with guard.guard("settle"):
+            recorder.delivery.flush()
+            recorder.delivery.prepare()
+    else:
+        stop()
+
+
+def _see_the_end_of(recorder: Recorder) -> None:
+    reference = weakref.ref(recorder)
+    atexit.register(_stop_at_exit, reference)
+    # A child of multiprocessing runs this and not the other, and so does an interpreter that ends:
+    # from Python 3.12 on no thread can be started after it, and a sink may need one.
+    register = getattr(threading, "_register_atexit", None)
+    with contextlib.suppress(RuntimeError):  # the interpreter is ending already
+        if register is not None:
+            register(_settle_at_end, reference)
+
+
+def _settle_at_end(reference: weakref.ref[Recorder]) -> None:
+    if _recorder is not None and reference() is _recorder:
+        settle()
 
 
 def _stop_at_exit(reference: weakref.ref[Recorder]) -> None:

@@ -24,7 +24,7 @@ from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
 from slowhound.notes import who_note
 from slowhound.ownership import enter, leave
-from slowhound.record import Record, in_flight, use_os_threads
+from slowhound.record import Record, in_flight, lenders, use_os_threads
 from slowhound.registry import instrumenters, set_up
 from slowhound.report import of_death
 from slowhound.sinks import stream
@@ -174,6 +174,8 @@ class Recorder:
         if box is not None:
             box.cells[blackbox.IN_FLIGHT] = len(in_flight)
             who, record.taken = who_note(record), []
+            if not (box.free or record.yields):
+                box.reclaim(lenders())
             record.slot = box.claim(
                 record.number, who, record.native_id, record.thread_id, record.taken
             )
@@ -342,6 +344,7 @@ class Recorder:
             self.watch.scan(clock.monotonic())
             self.sampler.stop()
             self.delivery.stop()
+            self.upkeep.leave_unsent()
             if self.box is not None:
                 box, self.box = self.box, None
                 # With requests still in flight it is for whoever buries this process.

@@ -134,11 +134,12 @@ def _path(record: Record) -> str:
 
 
 def describe_others(record: Record, records: list[Record], now: float) -> list[str]:
-    """One line for each other request, oldest first, bounded.
+    """One line for each other request, oldest first, then websockets; bounded.
 
     What a URL holds under a secret name is known when it is resolved; until then it is not shown.
     """
-    rest = sorted((each for each in records if each is not record), key=lambda each: each.started)
+    rest = [each for each in records if each is not record]
+    rest.sort(key=lambda each: (each.yields, each.started))
     rows = [
         f"  {each.age(now):9.3f} s  {one_line(each.method)} {_path(each)}"
         f"  {one_line(each.view or '-')}  {each.id}"

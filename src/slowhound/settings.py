@@ -57,8 +57,14 @@ def _text_or_none(value: object) -> bool:
     return value is None or isinstance(value, str)
 
 
+def is_path(value: object) -> bool:
+    """True for a path as a text, or an object that gives one."""
+    found = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    return isinstance(found, str) and "\0" not in found
+
+
 def _path_or_none(value: object) -> bool:
-    return value is None or isinstance(value, str | os.PathLike)
+    return value is None or is_path(value)
 
 
 def _thresholds(value: object) -> bool:
@@ -152,8 +158,8 @@ SETTINGS: dict[str, Setting] = {
         "a path or None",
         _path_or_none,
         "Folder of boxes, events and reports; it must belong to the worker's user and be writable"
-        " by nobody else. None: `RUNTIME_DIRECTORY`, else a 0700 folder of the user under the"
-        " system's temporary folder.",
+        " by nobody else. None: a 0700 folder of the user and the project under `RUNTIME_DIRECTORY`"
+        " or the system's temporary folder.",
     ),
     "FORMAT": Setting("logfmt", "'logfmt' or 'json'", _format, "Format of the canonical line."),
     "STREAM": Setting(

@@ -6,6 +6,7 @@ dead, and finishes requests that nobody else will.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -18,9 +19,11 @@ from slowhound.graves import Graves
 from slowhound.losses import lost
 from slowhound.neighbours import Neighbour
 from slowhound.notes import settings_note
+from slowhound.postmortem import unsent
 from slowhound.record import in_flight, snapshot_in_flight
 from slowhound.report import of_death
 from slowhound.reported import told_of
+from slowhound.sinks.spool import spool_unsent
 from slowhound.store.segments import SEGMENTS
 
 if TYPE_CHECKING:
@@ -41,7 +44,8 @@ class Upkeep:
         self.recorder = recorder
         self.rss = 0  # resident memory, bytes
         self._sweep_in = 0
-        self._graves = Graves(self._write_death)
+        self._graves = Graves(self._write_death, self._send)
+        recorder.delivery.tell_sent = self._note_sent
         self._looks_when_loaded = 0
         self._neighbours: dict[str, Neighbour] = {}
         self._retention_in = 0
@@ -80,6 +84,8 @@ class Upkeep:
                 return
         cells = recorder.box.cells
         cells[blackbox.IN_FLIGHT] = len(in_flight)
+        cells[blackbox.SENT] = recorder.delivery.sent
+        cells[blackbox.OPEN] = sum(record.yields for record in snapshot_in_flight())
         cells[blackbox.DROPPED] = losses.dropped
         cells[blackbox.RSS] = self.rss
 
@@ -143,7 +149,7 @@ class Upkeep:
         """Reports in the place of a worker that cannot run."""
         known, self._neighbours = self._neighbours, {}
         for state in living:
-            if state.pid != self.recorder.pid:
+            if not (state.is_here and state.pid == self.recorder.pid):
                 found = known.get(state.path) or Neighbour(
                     state.path,
                     self._write_for_neighbour,
@@ -159,6 +165,31 @@ class Upkeep:
     def _write_death(self, event: dict[str, Any], details: dict[str, Any] | None) -> None:
         self.recorder.writer.write(event, details)
         self.recorder.delivery.put(of_death(event))
+
+    def _send(self, event: dict[str, Any]) -> None:
+        feed = self.recorder.delivery.feed
+        if feed is not None:
+            feed(event)
+
+    def leave_unsent(self) -> None:
+        """At the end: what no sink has taken in time, as of a collector that is down."""
+        recorder = self.recorder
+        if recorder.box is None or recorder.delivery.feed is None:
+            return
+        with contextlib.suppress(OSError):
+            fd = boxes.open_box(recorder.box.path)
+            try:
+                state = boxes.read_from(fd)
+            finally:
+                os.close(fd)
+            if state is not None:
+                spool_unsent(recorder.config.dir, unsent(recorder.config.dir, state))
+
+    def _note_sent(self, seq: int) -> None:
+        box = self.recorder.box
+        with contextlib.suppress(ValueError):  # it is closed: this process ends
+            if box is not None:
+                box.cells[blackbox.SENT] = seq
 
     def tend_delivery(self) -> None:
         """Lets the sinks have what others left, once the application is loaded.

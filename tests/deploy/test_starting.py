@@ -11,6 +11,7 @@ import pytest
 
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import (
+    boxes,
     check_boxes_are_of_the_living,
     check_once,
     counted,
@@ -70,6 +71,18 @@ def test_preload(deploy: Deploy, worker: str, middleware: bool) -> None:
     )
     check_recorded(site)
     assert site.event("/raise/")["exc_type"] == "OhNoes"
+
+
+@pytest.mark.parametrize("wired", [True, False], ids=["hooks", "middleware only"])
+def test_preload_with_a_warm_up_request(deploy: Deploy, wired: bool) -> None:
+    """No recorder in the arbiter: it leaves no box, no thread, and its workers have their own."""
+    site = deploy(
+        app="tests.site.warmed:application", gunicorn_args=["--preload"], wired=wired, workers=2
+    )
+    answer = site.get("/ok/")
+    assert site.terminal(answer.agent)["pid"] in site.worker_pids()
+    assert {int(name.partition("-")[0]) for name in boxes(site)} <= set(site.worker_pids())
+    assert len(list(Path(f"/proc/{site.process.pid}/task").iterdir())) == 1
 
 
 def test_settings_module_of_the_wsgi_file(deploy: Deploy) -> None:

@@ -61,6 +61,15 @@ def unknown_workers() -> None:
     on_exit(server)
 
 
+def unknown_arbiter() -> None:
+    """A process that has Gunicorn's arbiter, and whose workers begin in another way."""
+    import gunicorn.arbiter  # noqa: F401
+
+    from slowhound.arbiters import loads_for_others
+
+    assert not loads_for_others()
+
+
 def never_booted() -> None:
     """The server halts, whatever the arbiter raises for it."""
     from gunicorn.errors import HaltServer

@@ -20,7 +20,7 @@ from tests.harness.waiting import eventually
 
 COMMON = """
 import ctypes, os, re, sys, threading, time
-from slowhound.blackbox import HOUND, Box
+from slowhound.blackbox import HOUND, NAMESPACE, Box
 from slowhound.config import load
 from slowhound.notes import settings_note, who_note
 from slowhound.record import Record
@@ -29,7 +29,7 @@ directory, pids, slow_after = sys.argv[1], sys.argv[2], float(sys.argv[3])
 box = Box(directory, 2)
 note = settings_note(load({"DIR": directory, "SLOW_AFTER": slow_after}), "test")
 if pids:
-    note = note.replace(b'"pids":', b'"pids":' + pids.encode() + b',"was":')
+    box.cells[NAMESPACE] = int(pids)
 box.settings.write(note)
 record = Record("GET", "/orders/", time.monotonic())
 

@@ -100,6 +100,15 @@ def test_boxes_and_hounds_are_the_workers(site: Site) -> None:
     assert len(list(Path(f"/proc/{site.process.pid}/task").iterdir())) == 1
 
 
+def test_master_that_warms_itself_up_has_no_recorder(serve_uwsgi: Serve) -> None:
+    """It forks without Python's hooks: its workers would write into its files."""
+    site = serve_uwsgi(["--processes", "2"], app="tests.site.warmed:application")
+    answer = site.get("/ok/")
+    assert site.terminal(answer.agent)["pid"] in site.worker_pids()
+    assert workers(site) <= set(site.worker_pids())
+    assert len(list(Path(f"/proc/{site.process.pid}/task").iterdir())) == 1
+
+
 def test_harakiri_is_told_by_a_sibling(serve_uwsgi: Serve) -> None:
     """A worker that uWSGI kills for taking too long: a crash event, and nobody knows why."""
     site = serve_uwsgi(["--processes", "2"])

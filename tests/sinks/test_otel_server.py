@@ -74,6 +74,20 @@ def test_events_metrics_and_spans_arrive(serve: Launcher, protocol: str, worker:
         assert told["attributes"]["slowhound.req_id"] == ended["req_id"]
 
 
+def test_events_of_a_killed_worker_are_sent_by_another(serve: Launcher) -> None:
+    """Those that waited in its memory: the arbiter leaves them to a worker, by the segment."""
+    with http_receiver() as received:
+        received.status = 503
+        site = with_otel(serve, received.endpoint, workers=2)
+        pids = [site.terminal(site.get("/ok/").agent)["pid"] for _ in range(5)]
+        os.kill(pids[-1], signal.SIGKILL)
+        wait_for(site, "its end", lambda: pids[-1] not in site.worker_pids())
+        received.status = 200
+        wait_for(site, "all five", lambda: len(received.named("slowhound.request")) == 5)
+        site.stop()
+        assert len(received.named("slowhound.request")) == 5
+
+
 def test_death_of_a_worker_is_counted_by_another(serve: Launcher) -> None:
     """Its request is a log record with the ids of its trace, and the death is in the metrics."""
     trace, span = "a" * 32, "b" * 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -10,8 +9,7 @@ from django.core.checks import run_checks
 from django.test import Client
 from django.test.utils import override_settings
 
-from slowhound.conf import get_config
-from slowhound.config import default_dir, load, problems
+from slowhound.config import load, problems
 from slowhound.settings import SETTINGS
 
 BAD: list[tuple[str, Any]] = [
@@ -98,25 +96,6 @@ def test_ignore_takes_names_and_path_prefixes() -> None:
     assert config.ignored("/x", ("orders",))
     assert config.ignored("/static/a.css", ())
     assert not config.ignored("/orders", ("basket",))
-
-
-def test_runtime_directory_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """systemd's folder comes before the temporary one; of several, the first."""
-    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/shop:/run/other")
-    assert default_dir() == "/run/shop/slowhound"
-    monkeypatch.delenv("RUNTIME_DIRECTORY")
-    assert default_dir().endswith(f"slowhound-{os.geteuid()}")
-
-
-def test_process_that_becomes_another_user_has_that_users_folder(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A worker whose arbiter is root, and has read the settings before it."""
-    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
-    with override_settings(SLOWHOUND={}):
-        assert get_config().dir.endswith(f"slowhound-{os.geteuid()}")
-        monkeypatch.setattr("os.geteuid", lambda: 12345)
-        assert get_config().dir.endswith("slowhound-12345")
 
 
 def test_django_checks_number_every_kind_of_problem() -> None:

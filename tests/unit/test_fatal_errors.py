@@ -245,6 +245,20 @@ signal.raise_signal(signal.SIGABRT)
     assert written(tmp_path) == []
 
 
+def test_faulthandler_that_the_application_switches_off_stays_off(tmp_path: Path) -> None:
+    """Also when the box is made anew, and in a forked child that has its own."""
+    script = """
+fatal_errors.write_to(path)
+faulthandler.disable()
+fatal_errors.write_to(path + "2")
+pid = os.fork()
+if pid: sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+fatal_errors.write_to(path + "3")
+sys.exit(5 if faulthandler.is_enabled() else 0)
+"""
+    assert run(tmp_path, script).returncode == 0
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_faulthandler_of_the_application_stays(tmp_path: Path, when: str) -> None:
     """Whether it was enabled before or later, also in a forked child."""

@@ -295,6 +295,7 @@ SCENARIOS: dict[Callable[[], None], str] = {
         gunicorn.http.message.Request:path""",
     scenarios.ends_of_workers: "gunicorn.arbiter.Arbiter.halt:exit_status",
     scenarios.unknown_workers: "gunicorn.arbiter.Arbiter.WORKERS",
+    scenarios.unknown_arbiter: "gunicorn.arbiter.Arbiter.spawn_worker",
     scenarios.never_booted: "gunicorn.errors.HaltServer",
     scenarios.metrics: """
         gunicorn.instrument.statsd.Statsd gunicorn.instrument.statsd.Statsd.histogram

@@ -58,6 +58,7 @@ NO_NAMES = {
     "django.template.backends.django.DjangoTemplates",
     "django.test.utils",
     "gevent.monkey",
+    "gunicorn.arbiter",
     "gunicorn.access",
     "gunicorn.request.duration",
     "gunicorn.requests",
@@ -69,6 +70,7 @@ NO_NAMES = {
 # harness/names.py a word like any other.
 HARMLESS = {
     "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
+    "arbiters.py": "masterpid uwsgi",  # of its API
     "celery.py": "exc reason",
     "cli/tail.py": "_time",
     "crossings.py": "select self wait",

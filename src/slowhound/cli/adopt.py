@@ -20,7 +20,7 @@ from slowhound.graves import PATIENCE, Graves
 from slowhound.notes import read_note
 from slowhound.report import of_death
 from slowhound.settings import GIB
-from slowhound.sinks.spool import FOLDER, spool_new
+from slowhound.sinks.spool import FOLDER, spool_new, spool_unsent
 from slowhound.store.segments import open_segment
 
 
@@ -32,7 +32,8 @@ class Adopter:
         self.pids: set[Any] = set()
         self.events = 0
         self._segment: AppendFile | None = None
-        self._graves = Graves(self._write)
+        self._unsent: list[dict[str, Any]] = []
+        self._graves = Graves(self._write, self._unsent.append)
 
     def visit(self) -> bool:
         """Buries those that were dead for long enough; False when there are no dead."""
@@ -46,7 +47,8 @@ class Adopter:
         return bool(dead)
 
     def close(self) -> None:
-        """Says what was done."""
+        """Leaves what sinks did not get to the next worker, and says what was done."""
+        spool_unsent(self.place.dir, self._unsent)
         if self._segment is not None:
             self._segment.close()
             pids = ", ".join(sorted(map(str, self.pids)))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections import Counter
 
 from slowhound.cli import findings
 from slowhound.cli.findings import Finding
+from slowhound.default_folder import current_folder
 
 MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints every finding; 1 when one of them is a problem."""
     # Like manage.py: the project in the current folder can be imported.
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, current_folder())
     found = findings.all_of(arguments.dir)
     if arguments.json:
         print(json.dumps([each._asdict() for each in found], indent=2))  # noqa: T201

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from slowhound import blackbox, oom
 from slowhound.cli.trial import Trial, read_a_child
-from slowhound.config import default_dir
+from slowhound.default_folder import default_folder, existing
+from slowhound.filelocks import is_kept
 from slowhound.folder import prepare
 from slowhound.gil import py_spy, remote_unwinder
 from slowhound.instrument.saturation import backlog
@@ -45,7 +46,10 @@ class Finding(NamedTuple):
 def all_of(directory: str | None) -> list[Finding]:
     """Every finding, in the order in which one would put things right."""
     found = [*python(), *packages(), *settings()]
-    found += folder(directory or _configured_dir())
+    if directory is None:
+        directory = _configured_dir()
+        found += default_folders(directory)
+    found += folder(directory)
     return [*found, *kernel(), *stacks(), *deaths(), *server()]
 
 
@@ -111,10 +115,23 @@ def _configured_dir() -> str:
     from django.conf import settings as django_settings
 
     if not django_settings.configured:
-        return default_dir()
+        return next(iter(existing()), default_folder())
     from slowhound.conf import get_config
 
     return get_config().dir
+
+
+def default_folders(directory: str) -> Iterator[Finding]:
+    """Where files go without DIR, and what other projects have."""
+    project = default_folder().rpartition(os.sep)[2]
+    if not os.path.basename(directory).startswith(project):
+        return
+    text = f"is not set: {directory} is this user's and this project's alone, and temporary"
+    yield Finding("note", "DIR", text, "Name a DIR that stays, as /var/lib/shop/slowhound.")
+    others = [each for each in existing() if each != directory]
+    if others:
+        advice = "Commands find the right one by DJANGO_SETTINGS_MODULE, or --dir."
+        yield Finding("note", "DIR", f"other projects have {', '.join(others)}", advice)
 
 
 def folder(path: str) -> Iterator[Finding]:
@@ -133,6 +150,9 @@ def folder(path: str) -> Iterator[Finding]:
         yield Finding("problem", "DIR", f"no black box can be made in {path}: {exc}")
     else:
         yield Finding("ok", "DIR", f"{path} can be written to, and black boxes work in it")
+    if not _has_locks(path):
+        text = "its file system has no locks (flock): files stand for them"
+        yield Finding("note", "DIR", text, "Deaths in other containers that share it are not told.")
     free = shutil.disk_usage(path).free
     if free < ROOM:
         yield Finding("note", "DIR", f"only {free // 1024**2} MiB are free on its disk")
@@ -140,6 +160,14 @@ def folder(path: str) -> Iterator[Finding]:
     for each in _folders(path):
         if each not in before and os.path.isdir(each) and not os.listdir(each):
             os.rmdir(each)
+
+
+def _has_locks(path: str) -> bool:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return is_kept(fd) is not None
+    finally:
+        os.close(fd)
 
 
 def _folders(path: str) -> tuple[str, str]:

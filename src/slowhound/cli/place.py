@@ -8,9 +8,11 @@ import stat
 import sys
 from typing import NamedTuple
 
-from slowhound.config import default_dir
+from slowhound.default_folder import absolute, current_folder, default_folder, existing
 from slowhound.reporttext import one_line
 from slowhound.sight import Worker, workers
+
+WHICH = "Name one with --dir, or the project with DJANGO_SETTINGS_MODULE."
 
 
 class Refusal(Exception):  # noqa: N818  it is an answer, with an exit code
@@ -65,7 +67,7 @@ def find(arguments: argparse.Namespace) -> Place:
     Raises:
         Refusal: it is not there, or not to be trusted.
     """
-    path = os.path.abspath(arguments.dir or configured_dir())
+    path = absolute(arguments.dir or configured_dir())
     try:
         found = os.lstat(path)
     except (OSError, ValueError) as exc:
@@ -81,18 +83,35 @@ def find(arguments: argparse.Namespace) -> Place:
 
 
 def configured_dir() -> str:
-    """DIR of the settings that DJANGO_SETTINGS_MODULE names, else the default folder."""
+    """DIR of the settings that DJANGO_SETTINGS_MODULE names, else the one default folder.
+
+    Raises:
+        Refusal: the settings cannot be loaded; there are several default folders.
+    """
     name = os.environ.get("DJANGO_SETTINGS_MODULE")
     if not name:
-        return default_dir()
+        found = existing()
+        if len(found) > 1:
+            raise Refusal(
+                f"{len(found)} projects have a folder here: {', '.join(found)}. {WHICH}", 2
+            )
+        return found[0] if found else default_folder()
     # Like manage.py: the project in the current folder can be imported.
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, current_folder())
     try:
-        from slowhound.conf import get_config
+        from slowhound.conf import get_config, project
 
-        return get_config().dir
+        path = get_config().dir
+        return path if os.path.lexists(path) else _elsewhere(path, project())
     except Exception as exc:
         raise Refusal(f"the settings {name} cannot be loaded ({exc!r}); --dir names DIR") from exc
+
+
+def _elsewhere(path: str, project: str) -> str:
+    """The project's default folder: another user's, or in its server's RUNTIME_DIRECTORY."""
+    by_default = os.path.basename(path).endswith(f"-{project}")
+    found = [each for each in existing() if by_default and each.endswith(f"-{project}")]
+    return found[0] if len(found) == 1 else path
 
 
 def user_name(uid: int) -> str:

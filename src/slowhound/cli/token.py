@@ -11,6 +11,7 @@ import os
 import sys
 
 from slowhound.cli.place import Refusal, say, show
+from slowhound.default_folder import current_folder
 
 # Ten minutes: long enough to try, too short to be found in an old log.
 USUAL = 600
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise Refusal("DJANGO_SETTINGS_MODULE is not set: a token is signed with SECRET_KEY", 2)
     # Like manage.py: the project in the current folder can be imported.
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, current_folder())
     try:
         from django.conf import settings
 

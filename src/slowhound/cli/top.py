@@ -139,7 +139,7 @@ class Rate:
 
 def header(found: list[Worker], rate: float | None) -> str:
     """The line above the table."""
-    busy = sum(each.state.in_flight > 0 for each in found)
+    busy = sum(each.state.busy for each in found)
     late = [str(each.state.pid) for each in found if each.late]
     parts = [
         f"workers {len(found)}",

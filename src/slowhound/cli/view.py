@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from slowhound.cli import place
 from slowhound.cli.place import Refusal, say, show
-from slowhound.config import default_dir
+from slowhound.default_folder import absolute, default_folder, existing
 from slowhound.store.source import StoreError, open_source
 
 BIND = "127.0.0.1:8321"
@@ -106,7 +106,7 @@ def _directory(arguments: argparse.Namespace) -> str:
     """DIR; with a store elsewhere it need not be there, and then nothing is live."""
     if arguments.source is None:
         return place.find(arguments).dir
-    return os.path.abspath(arguments.dir or default_dir())
+    return absolute(arguments.dir or next(iter(existing()), default_folder()))
 
 
 def _begin_again(arguments: argparse.Namespace, directory: str) -> None:

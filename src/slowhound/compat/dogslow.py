@@ -6,7 +6,6 @@ It reports slow requests as dogslow's settings say, and writes no canonical line
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from django.http.response import HttpResponseBase
 
 from slowhound.conf import get_config
 from slowhound.config import Config
+from slowhound.default_folder import temporary_folder
 from slowhound.middleware import Watch
 
 
@@ -50,5 +50,5 @@ def watchdog_config() -> Config:
     return replace(
         config,
         stream=config.stream if "STREAM" in own else None,
-        reports_dir=config.reports_dir or (None if "DIR" in own else tempfile.gettempdir()),
+        reports_dir=config.reports_dir or (None if "DIR" in own else temporary_folder()),
     )

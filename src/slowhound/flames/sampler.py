@@ -155,12 +155,16 @@ class Sampler:
         if record.flame is not None or not self._wanted(record):  # somebody else does it
             self._samples[number] = None
             return None
-        if len(self._samples) >= MOST_REQUESTS:
+        if len(self._samples) >= MOST_REQUESTS and self._sampled() >= MOST_REQUESTS:
             return None  # perhaps later
         samples = self._samples[number] = self._begin(record, now)
         if record.done and self._samples.pop(number, None) is not None:
             return None  # it has ended meanwhile
         return samples
+
+    def _sampled(self) -> int:
+        """How many are sampled; websockets, and what is ignored, are not."""
+        return sum(samples is not None for samples in list(self._samples.values()))
 
     def _begin(self, record: Record, now: float) -> Samples:
         samples = begun(record, now, self.interval)

@@ -19,7 +19,7 @@ from slowhound.boxes import BoxState, open_box, read_from
 from slowhound.clocks import clock
 from slowhound.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
-from slowhound.notes import pid_namespace, read_note
+from slowhound.notes import read_note
 
 # A hound shows itself every quarter of a second.
 UNRESPONSIVE_AFTER = 1.5
@@ -118,7 +118,7 @@ def _with_stacks(suspicion: Hold, reading: Reading, threads: Sequence[int]) -> H
 
 def _is_here(path: str, state: BoxState) -> bool:
     """True when the pid in the box means the same here: not of another container or user."""
-    if read_note(state.settings).get("pids") != pid_namespace():
+    if not state.is_here:
         return False
     try:
         return os.stat(f"/proc/{state.pid}").st_uid == os.stat(path).st_uid

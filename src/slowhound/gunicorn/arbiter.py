@@ -26,11 +26,11 @@ from slowhound.gunicorn.children import STOPPING, as_the_worker
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.losses import lost, missing
 from slowhound.notes import read_note
-from slowhound.postmortem import dead_box, events, written_by
+from slowhound.postmortem import dead_box, events, unsent, written_by
 from slowhound.report import of_death
 from slowhound.reported import told
 from slowhound.sinks import stream
-from slowhound.sinks.spool import spool_new
+from slowhound.sinks.spool import spool_new, spool_unsent
 
 CFG = "gunicorn.workers.base.Worker:cfg"
 PATH_AT, PATH_BYTES = 16, 4096
@@ -164,8 +164,10 @@ def bury_the_rest(server: Any) -> None:
 
 def _bury(server: Any, path: str, death: Death) -> None:
     with dead_box(path) as state:
+        directory = os.path.dirname(os.path.dirname(path))
+        if state is not None:
+            spool_unsent(directory, unsent(directory, state))
         if state is not None and state.pending:
-            directory = os.path.dirname(os.path.dirname(path))
             written = written_by(directory, state.pid)
             found = events(state, death, written, of_box(path), told(path))
             for event in found:

@@ -36,10 +36,11 @@ class Saturation:
         """Takes a new sample; a part that cannot be known on this system is left out."""
         fields = {}
         parent = os.getppid()
-        workers = [box for box in boxes if box.parent == parent]
+        # Of two containers that share DIR, each has its own process 1.
+        workers = [box for box in boxes if box.parent == parent and box.is_here]
         if workers:
             fields["g_w_count"] = len(workers)
-            fields["g_w_active"] = sum(1 for worker in workers if worker.in_flight > 0)
+            fields["g_w_active"] = sum(1 for worker in workers if worker.busy)
         waiting = backlog(self.listeners)
         if waiting is not None:
             fields["g_backlog"] = waiting

@@ -6,7 +6,9 @@ A sink is any class with ``deliver`` and ``close``, see ``Sink``; it may have tw
   how. May raise, is tried again. A request that ended before its report went out is told of by
   ``deliver`` alone, with ``finished`` set.
 - ``take_event(event)``: each event of this worker, about once a second in a batch. Not tried again
-  when it raises. The dict is shared and must not be changed.
+  when it raises. The dict is shared and must not be changed. A sink that keeps events has an
+  attribute ``on_sent``, None at first: a function to be called with the ``seq`` of the last event
+  of this process that has arrived. What had not when the process died, another one sends.
 
 The hound only puts a report into a bounded inbox, so a sink that is slow or dead delays neither
 the next snapshot nor a request. The thread decides what of it is sent (``hygiene``), writes that
@@ -22,8 +24,10 @@ import importlib
 import os
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
+from slowhound.blackbox import NOBODY
 from slowhound.clocks import clock
 from slowhound.config import Limit
 from slowhound.guard import guard
@@ -41,6 +45,8 @@ EVENTS_LIMIT = 10_000
 # Seconds; a report wakes the thread at once.
 EVENTS_EVERY = 1.0
 LOOK_EVERY = 5.0
+# For what is left when the process ends; and where the sinks are imported only then.
+STOP, FIRST_STOP = 4.0, 8.0
 
 
 class Sink(Protocol):
@@ -105,17 +111,29 @@ class Delivery:
         self._limit = limit
         # Called with each event, by the request's own thread; None: no sink wants them.
         self.feed: Callable[[dict[str, Any]], None] | None = self._feed if specs else None
+        # Is told the ``seq`` of the last event that all sinks have, by whichever thread sends.
+        self.tell_sent: Callable[[int], object] = int
         self._begin()
 
     def _begin(self) -> None:
         self._pid = os.getpid()
         self._inbox = Inbox(self._limit.most if self._limit is not None else None)
         self._events: deque[dict[str, Any]] = deque()
-        self._outbox = Outbox(self._directory, outlets_of(self._specs))
-        self._thread = OsThread(self._run)
+        self._outbox = Outbox(self._directory, [])
         self._starting = original("_thread", "allocate_lock")()
+        self.sent = 0
+        self._renew()
+
+    def _renew(self) -> None:
+        self._outbox.outlets = outlets_of(self._specs)
+        self._outbox.deadline = float("inf")
+        self._thread = OsThread(self._run)
         self._started = False
+        # Held until the sinks are made.
+        self._made = original("_thread", "allocate_lock")()
+        self._made.acquire()
         self._adopted: set[str] = set()
+        self._progress = dict.fromkeys((each.name for each in self._outbox.outlets), self.sent)
         self._next_look = clock.monotonic()
 
     def put(self, report: Report) -> None:
@@ -144,8 +162,28 @@ class Delivery:
         if self._specs:
             self._ready()
 
-    def stop(self, timeout: float = 2.0) -> None:
-        """Lets the thread send what it has, for ``timeout`` seconds at most; the rest waits."""
+    def prepare(self) -> None:
+        """Makes the sinks: what they are made of can neither be started nor imported later."""
+        if self._specs:
+            self._ready()
+            if self._made.acquire(timeout=FIRST_STOP):
+                self._made.release()
+
+    def flush(self) -> None:
+        """Sends what waits now; then others may send more, with sinks that are made anew."""
+        if self._specs:
+            self.stop()
+            if not self._thread.alive():
+                self._renew()
+
+    def stop(self, timeout: float = STOP) -> None:
+        """Lets the thread send what it has, for ``timeout`` seconds at most; the rest waits.
+
+        A process that ends before its thread has begun sends what it has all the same.
+        """
+        if not self._started and self._specs and (self._events or self._inbox):
+            self._ready()
+            timeout = max(timeout, FIRST_STOP)
         self._outbox.deadline = clock.monotonic() + timeout * 0.75
         self._thread.stop(timeout)
 
@@ -165,10 +203,14 @@ class Delivery:
 
     def _run(self, wait: Callable[[float], bool]) -> None:
         outlets = self._outbox.outlets
-        made = [outlet.make() for outlet in outlets]
+        try:
+            made = [outlet.make() for outlet in outlets]
+        finally:
+            self._made.release()
         if all(made) and not self._takers():
             self.feed = None
             self._events.clear()
+            self._note_sent()
         ending = False
         while not ending:
             # Nothing that came before the end is missed: told to end, it looks once more.
@@ -208,8 +250,24 @@ class Delivery:
         with contextlib.suppress(IndexError):  # a request may drop the oldest at the same time
             for _ in range(len(self._events)):
                 events.append(self._events.popleft())  # noqa: PERF401  what was taken is kept
+        own = [event["seq"] for event in events if event.get("pid") == self._pid and "seq" in event]
         for outlet in takers:
+            tells = outlet.tell_sent(partial(self._has, outlet.name))
             outlet.take(events)
+            if own and not tells:
+                self._has(outlet.name, max(own))
+
+    def _has(self, sink: str, seq: int) -> None:
+        """This sink has all events up to this one."""
+        self._progress[sink] = max(seq, self._progress.get(sink, 0))
+        self._note_sent()
+
+    def _note_sent(self) -> None:
+        takers = [outlet.name for outlet in self._takers()]
+        sent = min((self._progress.get(name, 0) for name in takers), default=NOBODY)
+        if sent != self.sent:
+            self.sent = sent
+            self.tell_sent(sent)
 
     def _judge(self) -> None:
         """What of the inbox is sent goes into the spool."""
@@ -246,6 +304,10 @@ class Delivery:
 
     def _adopt(self) -> None:
         """Takes what processes left that send nothing themselves."""
+        for name in self._outbox.names(".events"):
+            for event in self._outbox.spool.take_events(name):
+                if self.feed is not None:
+                    self.feed(event)
         names = self._outbox.names(".new")
         self._adopted &= set(names)
         for name in names:

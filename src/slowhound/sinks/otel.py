@@ -45,7 +45,7 @@ WAITING = 4096  # events; then the oldest are dropped, and counted
 TRIES = 5
 PAUSES = 5.0, 60.0  # seconds after the first failure of a batch, and at most
 METRICS_EVERY = 60.0  # seconds; ``OTEL_METRIC_EXPORT_INTERVAL`` (milliseconds) says otherwise
-FLUSH = 1.0  # seconds for what is left when the worker stops
+FLUSH = 2.5  # seconds for what is left when the worker stops
 SCOPE = InstrumentationScope("slowhound")
 WHAT = "events for OpenTelemetry"
 NO_ANSWER = "the collector did not take them"
@@ -68,6 +68,9 @@ class OpenTelemetry:
     Raises:
         ValueError: the protocol is another one, or the endpoint is no URL of http or https.
     """
+
+    # Called with the ``seq`` of the last event of this process that has arrived, or is given up.
+    on_sent: Callable[[int], object] | None = None
 
     def __init__(
         self,
@@ -94,6 +97,8 @@ class OpenTelemetry:
         self._metrics = exporter("metrics")
         self._meters: Metrics | None = None
         self._instance = str(uuid.uuid4())
+        # Here: it asks threads, and none can be started when the interpreter ends.
+        self._detected = Resource.create()
         self._resource: Resource | None = None
         self._interval = _metrics_interval()
         self._metrics_at = clock.monotonic() + self._interval
@@ -135,7 +140,7 @@ class OpenTelemetry:
                 raise ConnectionError(NO_ANSWER)
 
     def close(self) -> None:
-        """Sends what is left, for a second at most."""
+        """Sends what is left, for a few seconds at most."""
         self._thread.stop(FLUSH)
         for exporter in (self._logs, self._reports, self._metrics):
             if exporter is not None:
@@ -161,6 +166,8 @@ class OpenTelemetry:
                 self._meters.count(event)
             if self._logs is not None:
                 self._waiting.append(event)
+            else:
+                self._arrived([event])
         _shorten(self._waiting)
 
     def _send_events(self, ending: bool) -> None:
@@ -174,12 +181,20 @@ class OpenTelemetry:
             first, most = PAUSES
             self._retry_at = clock.monotonic() + min(first * 2**self._failures / 2, most)
             if self._export():
+                self._arrived(self._batch)
                 self._batch, self._failures, self._retry_at = [], 0, 0.0
                 continue
             if self._failures >= TRIES or ending:
                 lost(WHAT, NO_ANSWER, len(self._batch))
+                if not ending:
+                    self._arrived(self._batch)
                 self._batch, self._failures = [], 0
             return
+
+    def _arrived(self, events: list[dict[str, Any]]) -> None:
+        own = [event["seq"] for event in events if event.get("pid") == os.getpid()]
+        if own and self.on_sent is not None:
+            self.on_sent(max(own))
 
     def _export(self) -> bool:
         if self._failures > TRIES:
@@ -210,9 +225,8 @@ class OpenTelemetry:
                 "service.instance.id": self._instance,
                 "process.pid": os.getpid(),
             }
-            self._resource = Resource.create(
-                {name: value for name, value in known.items() if value is not None}
-            )
+            own = {name: value for name, value in known.items() if value is not None}
+            self._resource = self._detected.merge(Resource(own))
         return self._resource
 
     def _record(

@@ -77,6 +77,13 @@ class Outlet:
             return True
         return False  # the guard has caught something
 
+    def tell_sent(self, told: Callable[[int], object]) -> bool:
+        """True when the sink itself tells what has arrived; else what it has taken has."""
+        if not hasattr(self._sink, "on_sent"):
+            return False
+        self._sink.on_sent = told  # type: ignore[union-attr]
+        return True
+
     def take(self, events: Iterable[dict[str, Any]]) -> None:
         """Hands over events; they are not tried again."""
         sink: Any = self._sink

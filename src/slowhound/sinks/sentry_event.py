@@ -11,6 +11,7 @@ import sys
 import uuid
 from typing import Any
 
+from slowhound.default_folder import absolute
 from slowhound.formats import plain
 from slowhound.frames import Frame
 from slowhound.paths import is_app, short_path
@@ -266,7 +267,7 @@ def _stack_of_text(text: Any) -> list[Frame]:
 def _where_is(path: str) -> str:
     """The whole path of one that is written as it would be imported."""
     for root in sys.path:
-        whole = os.path.join(os.path.abspath(root), path)
+        whole = os.path.join(absolute(root), path)
         if os.path.isfile(whole):
             return whole
     return path

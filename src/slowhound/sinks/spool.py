@@ -5,8 +5,9 @@ All workers of one DIR share it. Its files are 0600 and appear whole, by a renam
 - ``<ns since 1970>-<pid>-<random>.new``: a report of a process that sends nothing itself, as
   Gunicorn's arbiter; a worker judges it.
 - ``….due``: a report to be sent. The first line is the letter; then a line for each sink that has
-  it, the sink's name as JSON. Whoever sends it holds its lock (``flock``), which the kernel drops
-  when he dies; then the next one goes on. The file is removed when all sinks have it.
+  it, the sink's name as JSON. Whoever sends it holds its lock (``filelocks``), which the
+  kernel drops when he dies; then the next one goes on. The file is removed when all sinks have it.
+- ``….events``: events of a process that died before its sinks had them, a line each.
 - ``<fingerprint>.held``: the newest report of a group that was held back.
 - ``groups.json``: the groups, see ``hygiene``; ``groups.lock`` is locked while it changes.
 
@@ -16,17 +17,18 @@ Nothing here is synced: what was written survives the process, not a loss of pow
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 
 from slowhound.clocks import clock
+from slowhound.filelocks import let_go, take
 from slowhound.folder import keep_within, subfolder
 from slowhound.formats import clean, json_line
 from slowhound.losses import NOT_JSON, lost
@@ -43,9 +45,9 @@ MAX_AGE = 24 * 3600.0
 # For the lock of the groups, which is held for milliseconds: unless its holder is stopped.
 LOCK_TRIES = 100
 
-WAITING = re.compile(r"\d{19}-\d+-[0-9a-f]{8}\.(?:new|due)")
+WAITING = re.compile(r"\d{19}-\d+-[0-9a-f]{8}\.(?:new|due|events)")
 HELD = re.compile(r"[0-9a-f]{12}\.held")
-OURS = re.compile(rf"{WAITING.pattern}|{HELD.pattern}|\d+-[0-9a-f]{{8}}\.part")
+OURS = re.compile(rf"(?:{WAITING.pattern}|{HELD.pattern})(?:\.lock)?|\d+-[0-9a-f]{{8}}\.part")
 _READ = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -98,6 +100,32 @@ class Spool:
         self._write(name, encode(letter))
         self._keep_within()
         return name
+
+    def put_events(self, events: list[dict[str, Any]]) -> None:
+        """Leaves events for the sinks of another process."""
+        name = f"{clock.time_ns():019}-{os.getpid()}-{os.urandom(4).hex()}.events"
+        self._write(name, b"".join(map(json_line, events)))
+        self._keep_within()
+
+    def take_events(self, name: str) -> list[dict[str, Any]]:
+        """What was left under this name, which goes with it; empty when another takes it."""
+        try:
+            fd = os.open(os.path.join(self.folder, name), _READ)
+        except OSError:
+            return []
+        _claims.add(fd)
+        try:
+            if not (_lock(fd) and _is_ours(fd)):
+                return []
+            lines = _read_whole(fd).splitlines()
+            self.remove(name)
+        finally:
+            _close(fd)
+        found = []
+        for line in lines:
+            with contextlib.suppress(*NOT_JSON):
+                found.append(_EVENTS.decode(line))
+        return found
 
     def hold(self, report: Report) -> None:
         """Keeps the newest report of its group that was held back."""
@@ -209,6 +237,7 @@ class Spool:
 _LETTERS = msgspec.json.Decoder(Letter)
 _GROUPS = msgspec.json.Decoder(Groups)
 _NAMES = msgspec.json.Decoder(str)
+_EVENTS = msgspec.json.Decoder(dict[str, Any])
 
 
 def encode(letter: Letter) -> bytes:
@@ -233,6 +262,15 @@ def spool_new(directory: str, report: Report) -> None:
         Spool(directory).put(Letter(report), "new")
     except OSError as exc:
         lost("reports for sinks", exc)
+
+
+def spool_unsent(directory: str, events: list[dict[str, Any]]) -> None:
+    """The same for events that the sinks of a dead process did not get."""
+    if events:
+        try:
+            Spool(directory).put_events(events)
+        except OSError as exc:
+            lost("events for sinks", exc, len(events))
 
 
 def _load(path: str) -> Groups:
@@ -269,7 +307,7 @@ def _is_ours(fd: int) -> bool:
 
 def _lock(fd: int) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take(fd)
     except OSError:
         return False
     return True
@@ -288,8 +326,7 @@ def _lock_groups(path: str, opened: contextlib.ExitStack) -> None:
 
 
 def _close(fd: int) -> None:
-    # Not only closed: a process that was forked meanwhile may have it open as well.
-    fcntl.flock(fd, fcntl.LOCK_UN)
+    let_go(fd)
     _claims.discard(fd)
     os.close(fd)
 

@@ -10,7 +10,6 @@ name in ``SEGMENTS_KEY`` of the Parquet file. Nobody waits for anybody.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import stat
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from slowhound.boxes import open_box
 from slowhound.clocks import clock
+from slowhound.filelocks import close, take
 from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.columns import json_structure
 from slowhound.store.segments import PARQUET, SEGMENT
@@ -154,14 +154,14 @@ def closed(folder: str, segments: tuple[str, ...]) -> Iterator[Closed]:
     for path in segments:
         pid = name_of(path).split("-")[1]
         try:
-            fd = open_box(path)  # no link is followed, no pipe waited for
+            fd = open_box(path, os.O_RDWR)  # no link is followed, no pipe waited for
         except OSError:
             continue
         found = os.fstat(fd)
         if _is_closed(fd, found) and not _has_box(os.path.dirname(folder), pid):
             yield Closed(path, fd, found.st_size, found.st_mtime)
         else:
-            os.close(fd)
+            close(fd)
 
 
 def is_quiet(path: str) -> bool:
@@ -177,7 +177,7 @@ def _is_closed(fd: int, found: os.stat_result) -> bool:
     if not mine or abs(clock.time() - found.st_mtime) < QUIET:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take(fd)
     except OSError:
         return False
     # No link left: another reader was faster.
@@ -219,7 +219,7 @@ def compact(
     with ExitStack() as stack:
         found = list(closed(folder, files.segments))
         for each in found:
-            stack.callback(os.close, each.fd)
+            stack.callback(close, each.fd)
         for each in found:
             if name_of(each.path) in inside:
                 os.unlink(each.path)  # its reader died between the two steps

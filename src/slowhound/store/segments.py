@@ -30,8 +30,11 @@ def open_segment(directory: str, max_bytes: int) -> AppendFile:
 
     def path() -> str:
         folder = subfolder(directory, "events")
-        name = f"{clock.time_ns() // 1_000_000}-{os.getpid()}-{next(_numbers)}.jsonl"
-        return os.path.join(folder, name)
+        while True:
+            name = f"{clock.time_ns() // 1_000_000}-{os.getpid()}-{next(_numbers)}.jsonl"
+            found = os.path.join(folder, name)
+            if not os.path.lexists(found):  # as that of another container's process 1
+                return found
 
     # A small store still keeps several segments, so that retention has something to remove.
     size = min(SEGMENT_BYTES, max(max_bytes // 8, 1))

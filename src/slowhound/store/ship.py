@@ -8,7 +8,6 @@ Parquet file, whole when it was not finished before.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +16,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from slowhound.clocks import clock
+from slowhound.filelocks import close, take
 from slowhound.folder import subfolder
 from slowhound.store import rows, schema
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, reading
@@ -77,7 +77,11 @@ class Shipper:
             self.path = os.path.join(subfolder(directory, "ship"), f"{name}.json")
             # As long as this process lives.
             self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                take(self._lock)
+            except BaseException:
+                os.close(self._lock)
+                raise
         except BlockingIOError as exc:
             raise StoreError(f"another process ships to {self.target.name} already") from exc
         except OSError as exc:
@@ -89,7 +93,7 @@ class Shipper:
 
     def close(self) -> None:
         """Lets another process do it."""
-        os.close(self._lock)
+        close(self._lock)
         if self._client is not None:
             self._client.close()
 

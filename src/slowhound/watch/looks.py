@@ -35,7 +35,7 @@ class Looks:
     """Takes its looks in turn when there are too many requests for one tick."""
 
     def __init__(self) -> None:
-        self._turn = 0
+        self._turns = [0, 0]  # of requests, and of websockets
         self._next_round = 0.0
         self._watch = guard("looks")
 
@@ -45,13 +45,20 @@ class Looks:
             return
         self._next_round = now + ROUND
         lasting = [record for record in records if record.age(now) >= LOOK_AFTER]
-        if len(lasting) > LOOKS_PER_SCAN:
-            start = self._turn % len(lasting)
-            self._turn = start + LOOKS_PER_SCAN
-            lasting = (lasting + lasting)[start : start + LOOKS_PER_SCAN]
-        for record in lasting:
+        # Idle websockets by the thousand must not keep a request waiting for its turn.
+        first = self._in_turn([each for each in lasting if not each.yields], 0, LOOKS_PER_SCAN)
+        left = LOOKS_PER_SCAN - len(first)
+        for record in first + self._in_turn([each for each in lasting if each.yields], 1, left):
             with self._watch:  # one that cannot be looked at does not hide the others
                 self._look(record)
+
+    def _in_turn(self, records: list[Record], queue: int, room: int) -> list[Record]:
+        """So many of these, each time others."""
+        if len(records) <= room:
+            return records
+        start = self._turns[queue] % len(records)
+        self._turns[queue] = start + room
+        return (records + records)[start : start + room]
 
     @staticmethod
     def _look(record: Record) -> None:

@@ -1,0 +1,200 @@
+"""Locks on files (``flock``), and what stands for them where a file system has none.
+
+The kernel drops such a lock when its process dies. Lustre without locks says ENOSYS, NFS without
+its daemon ENOLCK: that is said once. A lock for a moment is then a file beside the other one, which
+says who has made it; whether a process lives is asked by its number, the namespace of that, and
+when it began.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import NamedTuple
+
+from slowhound.clocks import clock
+from slowhound.losses import warn
+
+with contextlib.suppress(ImportError):  # not a POSIX system
+    import fcntl
+
+NO_LOCKS = frozenset(
+    (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY)
+)
+SUFFIX = ".lock"
+# Seconds after which such a file is somebody's who is not known here, and gone.
+ABANDONED = 600.0
+# The files that this process has made in the place of locks, by descriptor.
+_files: dict[int, str] = {}
+_said = False
+
+
+class Process(NamedTuple):
+    """Who a process is, on this machine, for as long as that runs.
+
+    ``namespace`` is that of its number, ``born`` when it began in ticks of the kernel; 0: unknown.
+    """
+
+    pid: int
+    namespace: int = 0
+    born: int = 0
+
+
+def this_process() -> Process:
+    """The process that asks."""
+    pid = os.getpid()
+    return Process(pid, namespace(), _born(pid) or 0)
+
+
+def namespace() -> int:
+    """Names the space in which this process's pids are unique; 0 when not known."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
+def is_here(space: int) -> bool:
+    """True when pids of that namespace mean the same to this process, as far as is known."""
+    mine = namespace()
+    return space == mine or not space or not mine
+
+
+def lives(process: Process) -> bool | None:
+    """Whether it is still there; None when that cannot be known here."""
+    if not is_here(process.namespace) or process.pid <= 0:
+        return None
+    if not os.path.exists("/proc/self/stat"):
+        return None
+    born = _born(process.pid)
+    return born is not None and (not process.born or born == process.born)
+
+
+def _born(pid: int) -> int | None:
+    """When a process began; None for one that is not there, or has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b") ")[2].split()
+        return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def keep(fd: int) -> bool:
+    """Locks a file for as long as its process lives; False where there are no locks.
+
+    Raises:
+        BlockingIOError: another process has it.
+        OSError: it cannot be locked.
+    """
+    return _flock(fd, "LOCK_EX", "LOCK_NB")
+
+
+def take(fd: int) -> bool:
+    """Locks a file until ``let_go``; False where a file stands for the lock.
+
+    Raises:
+        BlockingIOError: another process has it.
+        OSError: it cannot be locked.
+    """
+    if keep(fd):
+        return True
+    _make(fd)
+    return False
+
+
+def let_go(fd: int) -> None:
+    """Gives a lock back; never raises. To be called before ``fd`` is closed.
+
+    Not only closed: a process that was forked meanwhile may have it open as well.
+    """
+    made = _files.pop(fd, None)
+    with contextlib.suppress(OSError):
+        if made is None:
+            _flock(fd, "LOCK_UN")
+        else:
+            os.unlink(made)
+
+
+def close(fd: int) -> None:
+    """Gives the lock of a file back, and closes it."""
+    let_go(fd)
+    os.close(fd)
+
+
+def is_kept(fd: int) -> bool | None:
+    """True while another process has locked it for good; None where there are no locks."""
+    try:
+        # A shared lock: two readers at once do not take each other for the owner.
+        if not _flock(fd, "LOCK_SH", "LOCK_NB"):
+            return None
+    except BlockingIOError:
+        return True
+    _flock(fd, "LOCK_UN")
+    return False
+
+
+def _flock(fd: int, *names: str) -> bool:
+    try:
+        fcntl.flock(fd, sum(getattr(fcntl, name) for name in names))
+    except NameError:
+        return False
+    except OSError as exc:
+        if exc.errno not in NO_LOCKS:
+            raise
+        _say(exc)
+        return False
+    return True
+
+
+def _say(exc: OSError) -> None:
+    global _said
+    if not _said:
+        _said = True
+        warn(
+            "slowhound: the file system of DIR has no locks (flock: %s); files stand for them, and"
+            " a process that another one cannot see is taken for a living one",
+            exc.strerror,
+        )
+
+
+def _make(fd: int) -> None:
+    """A file in the place of a lock."""
+    try:
+        path = os.readlink(f"/proc/self/fd/{fd}") + SUFFIX
+    except OSError:
+        return  # no way to a lock at all: better twice than never
+    for last in (False, True):
+        try:
+            made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            if last or not _is_abandoned(path):
+                raise BlockingIOError(errno.EAGAIN, "somebody else has it", path) from None
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            continue
+        try:
+            os.write(made, " ".join(map(str, this_process())).encode("ascii"))
+        finally:
+            os.close(made)
+        _files[fd] = path
+        return
+
+
+def _is_abandoned(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            said = file.read(100).split()
+        age = abs(clock.time() - os.stat(path).st_mtime)
+    except OSError:
+        return True
+    alive = None
+    if len(said) == 3 and all(each.isdigit() for each in said):
+        alive = lives(Process(*(int(each) for each in said)))
+    return not alive if alive is not None else age > ABANDONED
+
+
+if hasattr(os, "register_at_fork"):
+    # What the parent has made is the parent's.
+    os.register_at_fork(after_in_child=_files.clear)

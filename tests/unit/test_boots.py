@@ -1,0 +1,172 @@
+"""Nothing that settings, config or start compute keeps the site from booting or answering."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slowhound import default_folder
+from slowhound.config import load, problems
+from slowhound.notes import read_note, settings_note
+from tests.harness.launch import ROOT
+
+# What a start may ask of the system, each of which has failed for somebody: a current folder that
+# is gone, a user without an entry, a machine without a name, threads or memory.
+BROKEN = """
+import builtins, errno, fcntl, json, logging, mmap, os, pwd, socket, sys, tempfile, _thread
+def broken(kind=OSError, *said):
+    def fails(*args, **kwargs):
+        raise kind(*(said or (errno.EROFS, "broken here")))
+    return fails
+def break_all():
+    os.getcwd = os.getcwdb = os.mkdir = os.makedirs = os.listdir = os.scandir = broken()
+    os.statvfs = os.getlogin = os.sysconf = os.cpu_count = broken()
+    socket.gethostname = socket.getfqdn = broken()
+    tempfile.gettempdir = broken(FileNotFoundError)
+    os.path.expanduser = lambda path: path
+    pwd.getpwuid = pwd.getpwnam = broken(KeyError, "no such user")
+    fcntl.flock = broken()
+    mmap.mmap = broken()
+    _thread.start_new_thread = broken(RuntimeError, "can't start new thread")
+    opened = os.open
+    def read_only(path, flags, *rest, **more):
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, "broken here")
+        return opened(path, flags, *rest, **more)
+    os.open = read_only
+    os.environ.pop("HOME", None)
+    os.environ["RUNTIME_DIRECTORY"] = "/nowhere"
+"""
+SITE = """
+from django.http import HttpResponse
+from django.urls import path
+urlpatterns = [path("ok/", lambda request: HttpResponse("ok"))]
+from django.conf import settings
+class Hostile:
+    def __fspath__(self): raise RuntimeError("no path")
+    def __repr__(self): raise RuntimeError("no text")
+    def __bool__(self): raise RuntimeError("no truth")
+    def __eq__(self, other): raise RuntimeError("not comparable")
+    __hash__ = None
+class HostilePath(os.PathLike):
+    def __fspath__(self): raise RuntimeError("no path")
+shape, given = sys.argv[1], eval(sys.argv[2])
+class Said(logging.Handler):
+    lines = []
+    def emit(self, record): self.lines.append(record.getMessage())
+logging.getLogger("slowhound").addHandler(Said())
+middleware = ["slowhound.middleware.SlowhoundMiddleware"] if shape != "hooks" else []
+settings.configure(
+    SECRET_KEY="x", ROOT_URLCONF="__main__", ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None,
+    INSTALLED_APPS=["slowhound"] if shape == "app" else [], MIDDLEWARE=middleware, SLOWHOUND=given)
+import django; django.setup()
+if shape == "app":
+    from django.core.checks import run_checks
+    run_checks(tags=["slowhound"])
+if shape == "hooks":
+    from slowhound.gunicorn import hooks
+    class Worker:
+        sockets = []; log = None; cfg = None
+    worker = Worker()
+    hooks.pre_fork(None, worker); hooks.post_worker_init(worker)
+from django.test import Client
+answers = [Client().get("/ok/").status_code for _ in range(3)]
+print(json.dumps([answers, Said.lines]))
+sys.stdout.flush(); os._exit(0)
+"""
+
+
+def boot(shape: str, given: str, before: str = "") -> tuple[list[int], list[str]]:
+    """Statuses of three requests, and what slowhound's log says."""
+    environment = {k: v for k, v in os.environ.items() if k != "SLOWHOUND_LOUD"}
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN + before + SITE, shape, given],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers, said = json.loads(done.stdout.splitlines()[-1])
+    return answers, said
+
+
+@pytest.mark.parametrize("shape", ["middleware", "app", "hooks"])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_site_boots_where_nothing_can_be_computed(shape: str, enabled: bool) -> None:
+    """It boots, loses files only, says so."""
+    answers, said = boot(shape, f"{{'ENABLED': {enabled}}}", "break_all()\n")
+    assert answers == [200] * 3
+    # Gunicorn's arbiter knows no settings.
+    assert bool(said) == (enabled or shape == "hooks")
+    assert len(said) == len(set(said))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "{'DIR': b'/tmp/x'}",
+        "{'DIR': 'a\\0b'}",
+        "{'DIR': 5}",
+        "{'DIR': Hostile()}",
+        "{'DIR': HostilePath()}",
+        "{'DIR': '/proc/nowhere', 'SLOW_AFTER': 10**400}",
+        "{'SLOW_AFTER': 10**400}",
+        "{'FLAMES': Hostile(), 'SINKS': Hostile(), 'TASKS': [Hostile()]}",
+        "{'SINKS': ['no.such.Sink'], 'DIR': '/proc/nowhere'}",
+        "Hostile()",
+        "{5: 5}",
+    ],
+)
+@pytest.mark.parametrize("shape", ["middleware", "app", "hooks"])
+def test_site_boots_with_settings_of_any_type(shape: str, given: str) -> None:
+    """A broken DIR type, and any other, costs that setting only."""
+    answers, _ = boot(shape, given, "import tempfile; os.environ['TMPDIR'] = tempfile.mkdtemp()\n")
+    assert answers == [200] * 3
+
+
+def test_one_broken_setting_leaves_the_others() -> None:
+    """What is larger than a float can be is left out, and the rest holds."""
+    config = load({"SLOW_AFTER": 10**400, "SAMPLE_HZ": 7, "ENABLED": False})
+    assert (config.slow_after, config.sample_hz, config.enabled) == (25.0, 7.0, False)
+
+
+def test_black_box_holds_settings_of_any_size_and_text() -> None:
+    """What JSON cannot hold is made to fit: such a process had no box."""
+    given = {"DIR": "/tmp/\udcff", "SERVICE": "\udcff", "REPORTS_MAX_BYTES": 10**30}
+    note = read_note(settings_note(load(given), "test"))
+    assert (note["server"], note["service"]) == ("test", "\\udcff")
+
+
+def test_hostile_values_are_problems_and_no_exceptions() -> None:
+    """The system check names the key."""
+
+    class Hostile:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    assert [each.key for each in problems({"SLOW_AFTER": Hostile(), "DIR": "a\0b"})] == [
+        "SLOW_AFTER",
+        "DIR",
+    ]
+
+
+def test_site_without_a_temporary_folder_names_one_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing is tried, written or kept for the application."""
+    monkeypatch.setattr(default_folder, "_can_write", lambda _: False)
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.chdir(tmp_path)
+    assert load({}).dir.startswith("/tmp/slowhound-")
+    assert os.listdir(tmp_path) == []
+    import tempfile
+
+    assert tempfile.tempdir is None

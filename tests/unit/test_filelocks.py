@@ -1,0 +1,243 @@
+"""A file system without locks: all works without, it is said once, and no descriptor leaks."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import itertools
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slowhound import filelocks
+from slowhound.blackbox import NAMESPACE, PARENT, Box
+from slowhound.boxes import reporting, survey
+from slowhound.fatal_errors import write_to
+from slowhound.instrument.saturation import Saturation
+from slowhound.postmortem import dead_box
+from slowhound.sinks.spool import Letter, Spool
+from slowhound.store import segments
+from slowhound.store.files import closed
+from slowhound.store.segments import open_segment
+from tests.harness.reports import slow_report
+from tests.harness.waiting import eventually
+
+
+def no_flock(number: int) -> Callable[[int, int], None]:
+    """``fcntl.flock`` as such a file system has it."""
+
+    def flock(fd: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return flock
+
+
+@pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What such a file system answers."""
+    monkeypatch.setattr(fcntl, "flock", no_flock(request.param))
+    monkeypatch.setattr(filelocks, "_said", False)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+DIES = """
+import errno, fcntl, os, sys
+if sys.argv[2] == "none":
+    def flock(fd, operation): raise OSError(errno.ENOSYS, "no locks")
+    fcntl.flock = flock
+from slowhound.blackbox import Box
+box = Box(sys.argv[1], 2)
+box.claim(7, b'{"id":"a"}', 1)
+print(box.path, flush=True)
+sys.stdin.read()
+os._exit(1)
+"""
+
+
+def process(folder: Path, *before: str, locks: str = "none") -> subprocess.Popen[str]:
+    """A process with a box and a request in flight; it dies when its input ends."""
+    argv = [*before, sys.executable, "-c", DIES, str(folder), locks]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_letters_are_claimed_by_one_and_no_descriptor_leaks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No flock on DIR: reports are delivered, and that there are no locks is said once."""
+    spool = Spool(str(tmp_path / "dir"))
+    before = descriptors()
+    with caplog.at_level(logging.WARNING):
+        name = spool.put(Letter(slow_report()))
+        for _ in range(3):
+            with spool.claim(name) as first, spool.claim(name) as second:
+                assert first is not None
+                assert second is None
+            with spool.groups() as groups:
+                groups.hold("f", 1, 1.0)
+    assert descriptors() == before
+    assert len(caplog.records) == 1
+    assert "has no locks" in caplog.text
+    spool.remove(name)
+    assert not [each for each in os.listdir(spool.folder) if each.endswith(".due.lock")]
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_lock_of_one_that_has_died_is_taken_over(tmp_path: Path) -> None:
+    """Who has made the file in its place is known by more than its number."""
+    path = tmp_path / "letter"
+    path.touch()
+    fd = os.open(path, os.O_RDWR)
+    mine = filelocks.this_process()
+    beside = Path(f"{path}.lock")
+    beside.write_text(" ".join(map(str, mine)))
+    with pytest.raises(BlockingIOError):
+        filelocks.take(fd)
+    beside.write_text(" ".join(map(str, mine._replace(born=mine.born - 1))))
+    assert filelocks.take(fd) is False
+    filelocks.close(fd)
+    assert not beside.exists()
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_living_and_dead_are_told_apart(tmp_path: Path) -> None:
+    """A box says whose it is; one of two who come at once buries the dead."""
+    folder = tmp_path / "dir"
+    box = Box(str(folder), 1)
+    child = process(folder)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    path = child.stdout.readline().strip()
+    living, dead = survey(str(folder))
+    assert {each.pid for each in living} == {os.getpid(), child.pid}
+    assert dead == []
+    with dead_box(path) as state:
+        assert state is None
+    child.communicate("")
+    before = descriptors()
+    assert survey(str(folder))[1] == [path]
+    with dead_box(path) as first, dead_box(path) as second:
+        assert first is not None
+        assert second is None
+    assert descriptors() == before
+    assert os.listdir(folder / "boxes") == [os.path.basename(box.path)]
+    box.close()
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_one_process_reports_at_a_time(tmp_path: Path) -> None:
+    """The right to report is a lock as well."""
+    box = Box(str(tmp_path / "dir"), 1)
+    write_to(box.path.removesuffix(".box") + ".stacks")
+    before = descriptors()
+    with reporting(box.path) as first, reporting(box.path) as second:
+        assert (first, second) == (True, False)
+    with reporting(box.path) as third:
+        assert third
+    assert descriptors() == before
+    box.close()
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_segment_of_a_living_process_is_not_closed(tmp_path: Path) -> None:
+    """Its box says that it lives."""
+    folder = str(tmp_path / "dir")
+    box = Box(folder, 1)
+    segment = open_segment(folder, 10**6)
+    segment.write(b"{}\n", [])
+    os.utime(segment.name, (1, 1))
+    events = os.path.dirname(segment.name)
+    assert list(closed(events, (segment.name,))) == []
+    box.close()
+    before = descriptors()
+    found = list(closed(events, (segment.name,)))
+    assert [each.path for each in found] == [segment.name]
+    filelocks.close(found[0].fd)
+    assert descriptors() == before
+    assert os.listdir(events) == [os.path.basename(segment.name)]
+    segment.close()
+
+
+def test_files_are_locked_where_locks_need_files_to_be_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS refuses an exclusive lock on a file that is open for reading only, see flock(2)."""
+    flock = fcntl.flock
+
+    def over_nfs(fd: int, operation: int) -> None:
+        if operation & fcntl.LOCK_EX and not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", over_nfs)
+    folder = str(tmp_path / "dir")
+    child = process(Path(folder), locks="flock")
+    assert child.stdout is not None
+    path = child.stdout.readline().strip()
+    child.communicate("")
+    segment = open_segment(folder, 10**6)
+    segment.write(b"{}\n", [])
+    segment.close()
+    os.utime(segment.name, (1, 1))
+    found = list(closed(os.path.dirname(segment.name), (segment.name,)))
+    assert [each.path for each in found] == [segment.name]
+    filelocks.close(found[0].fd)
+    with dead_box(path) as state:
+        assert state is not None
+
+
+def test_two_containers_with_one_pid_have_two_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are process 1, and begin in the same millisecond."""
+    monkeypatch.setattr(segments.clock, "time_ns", lambda: 10**18)
+    names = set()
+    for _ in range(2):
+        monkeypatch.setattr(segments, "_numbers", itertools.count())
+        segment = open_segment(str(tmp_path / "dir"), 10**6)
+        names.add(segment.name)
+        segment.close()
+    assert len(names) == 2
+
+
+def test_workers_of_another_container_are_not_counted(tmp_path: Path) -> None:
+    """Two PID namespaces that share DIR: each has its own process 1."""
+    boxes = [Box(str(tmp_path / "dir"), 1) for _ in range(3)]
+    boxes[0].cells[NAMESPACE] += 1
+    for box in boxes:
+        box.cells[PARENT] = os.getppid()
+    saturation = Saturation()
+    saturation.sample(survey(str(tmp_path / "dir"))[0])
+    assert saturation.fields["g_w_count"] == 2
+    for box in boxes:
+        box.close()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="a PID namespace needs root")
+@pytest.mark.parametrize("locks", ["none", "flock"])
+def test_process_of_another_namespace_is_known_as_such(
+    tmp_path: Path, locks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lives for all that is known, and its pid is looked for nowhere."""
+    if locks == "none":
+        monkeypatch.setattr(fcntl, "flock", no_flock(errno.ENOSYS))
+    assert shutil.which("unshare"), "util-linux is not installed"
+    folder = tmp_path / "dir"
+    child = process(folder, "unshare", "--pid", "--fork", "--kill-child", locks=locks)
+    assert child.stdout is not None
+    path = child.stdout.readline().strip()
+    (state,), dead = survey(str(folder))
+    assert (state.pid, state.is_here, state.path, dead) == (1, False, path, [])
+    child.communicate("")
+    if locks == "flock":
+        eventually(lambda: survey(str(folder))[1] == [path], "its death is seen")

@@ -1,0 +1,115 @@
+"""The lifespan of an ASGI application is watched for its end, and otherwise left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+import pytest
+from django.core.asgi import get_asgi_application
+
+from slowhound import recorder
+from slowhound.asgi import wrap
+from slowhound.clocks import clock
+from slowhound.conf import get_config
+from slowhound.record import Record
+
+ENDS = ["lifespan.startup", "lifespan.shutdown"]
+
+
+def served(application: Any, messages: list[str]) -> tuple[list[str], list[bool], Exception | None]:
+    """What a server is sent, and whether there was a recorder each time; and what is raised."""
+    left, sent, recorded = list(messages), [], []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": left.pop(0)}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message["type"])
+        recorded.append(recorder.get() is not None)
+
+    try:
+        asyncio.run(wrap(application)({"type": "lifespan"}, receive, send))  # type: ignore[arg-type]
+    except Exception as exc:
+        return sent, recorded, exc
+    return sent, recorded, None
+
+
+async def returns(scope: Any, receive: Any, send: Any) -> None:
+    """An application that leaves out what it does not know."""
+
+
+@pytest.mark.parametrize("application", [get_asgi_application(), returns])
+def test_application_without_a_lifespan_has_one(configure: Any, application: Any) -> None:
+    """What waits is delivered at lifespan shutdown, before the server hears of its end."""
+    configure()
+    assert recorder.start(get_config()) is not None
+    sent, recorded, raised = served(application, ENDS)
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert recorded == [True, False]
+    assert raised is None
+
+
+def test_lifespan_of_an_application_is_its_own(configure: Any) -> None:
+    """All messages are the application's, and so is what it raises once it has begun."""
+    configure()
+    recorder.start(get_config())
+    heard: list[str] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        heard.append((await receive())["type"])
+        await send({"type": "lifespan.startup.complete"})
+        heard.append((await receive())["type"])
+        await send({"type": "lifespan.shutdown.failed"})
+        raise RuntimeError("its own")
+
+    sent, recorded, raised = served(application, ENDS)
+    assert heard == ENDS
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.failed"]
+    assert recorded == [True, False]
+    assert str(raised) == "its own"
+
+
+class Keeps:
+    """A sink of an application."""
+
+    taken: ClassVar[list[str]] = []
+
+    def deliver(self, report: Any) -> None:
+        """Nothing is slow here."""
+
+    def take_event(self, event: dict[str, Any]) -> None:
+        self.taken.append(event["req_path"])
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_end_while_a_request_lasts_sends_the_others(configure: Any) -> None:
+    """The recorder goes on for that one, and sends its event when it stops."""
+    configure(SINKS=[f"{__name__}.Keeps"])
+    Keeps.taken.clear()
+    active = recorder.start(get_config())
+    assert active is not None
+    lasts, done = (Record("GET", path, clock.monotonic()) for path in ("/lasts/", "/done/"))
+    active.begin(lasts)
+    active.begin(done)
+    active.finish(done)
+    assert served(returns, ENDS)[1] == [True, True]
+    assert Keeps.taken == ["/done/"]
+    active.finish(lasts)
+    recorder.stop()
+    assert Keeps.taken == ["/done/", "/lasts/"]
+
+
+def test_startup_that_fails_is_seen_by_the_server(configure: Any) -> None:
+    """An application that has begun and fails is not replaced."""
+    configure()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise RuntimeError("no database")
+
+    sent, _, raised = served(application, ENDS)
+    assert sent == []
+    assert str(raised) == "no database"

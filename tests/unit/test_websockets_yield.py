@@ -1,0 +1,126 @@
+"""Idle websockets crowd out no request: they count for nothing and yield their places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from slowhound import recorder
+from slowhound.boxes import read, survey
+from slowhound.clocks import clock
+from slowhound.config import load
+from slowhound.dumps import compose
+from slowhound.flames import sampler
+from slowhound.instrument.saturation import Saturation
+from slowhound.record import Owner, Record, snapshot_in_flight
+from slowhound.recorder import Recorder, Server
+from slowhound.reporttext import describe_others
+from slowhound.watch import looks
+
+SLOTS = 4
+
+
+@pytest.fixture
+def active(tmp_path: Path) -> Iterator[Recorder]:
+    """A recorder with few places, whose hound is at rest."""
+    config = load({"DIR": str(tmp_path / "dir"), "STREAM": None, "SAMPLE_AFTER": 0.0})
+    found = recorder.start(config, Server("asgi", SLOTS))
+    assert found is not None
+    found.hound.stop()
+    yield found
+    for record in snapshot_in_flight():
+        found.finish(record)
+    recorder.stop()
+
+
+def begun(active: Recorder, path: str, *, websocket: bool = False, age: float = 1.0) -> Record:
+    record = Record("WEBSOCKET" if websocket else "GET", path, clock.monotonic() - age)
+    record.owner, record.long_lived = Owner.WRAP, websocket
+    active.begin(record)
+    return record
+
+
+def paths(active: Recorder) -> set[str]:
+    """What a reader of the box sees."""
+    assert active.box is not None
+    state = read(Path(active.box.path).read_bytes())
+    assert state is not None
+    return {each.who.split(b'"path":"')[1].split(b'"')[0].decode() for each in state.pending}
+
+
+def test_request_gets_the_place_of_a_websocket(active: Recorder) -> None:
+    """Also one that the websocket goes on to write to: that is nobody's then."""
+    open_ones = [begun(active, f"/ws/{n}", websocket=True) for n in range(SLOTS + 2)]
+    assert [each.slot is None for each in open_ones] == [False] * SLOTS + [True] * 2
+    requests = [begun(active, f"/r/{n}") for n in range(SLOTS)]
+    assert paths(active) == {f"/r/{n}" for n in range(SLOTS)}
+    for each in open_ones[:SLOTS]:
+        assert each.slot is not None
+        for _ in range(3):
+            each.slot.query_begins("SELECT 'of a websocket'", 1.0)
+            each.slot.view_known("websocket")
+            each.slot.note_stack(each.number, b"{}")
+        active.finish(each)
+    assert active.box is not None
+    state = read(Path(active.box.path).read_bytes())
+    assert state is not None
+    assert {(each.view, each.sql, each.query_began) for each in state.pending} == {(b"", b"", 0)}
+    assert begun(active, "/one too many").slot is None
+    for each in requests:
+        active.finish(each)
+    assert len(active.box.free) == SLOTS
+
+
+def test_looks_are_at_requests_first(active: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 1,200 websockets and a request, the request is looked at in each round."""
+    monkeypatch.setattr(looks, "LOOKS_PER_SCAN", 3)
+    open_ones = [begun(active, "/ws/", websocket=True) for _ in range(5)]
+    request = begun(active, "/r/")
+    taken: list[Record] = []
+    monkeypatch.setattr(looks.Looks, "_look", staticmethod(taken.append))
+    rounds = looks.Looks()
+    for number in range(3):
+        rounds.take([*open_ones, request], clock.monotonic() + number)
+    assert [taken[at] for at in (0, 3, 6)] == [request] * 3
+    assert {id(each) for each in taken} == {id(each) for each in [*open_ones, request]}
+
+
+def test_sampler_has_room_for_a_request(active: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More websockets than it can sample: a request has its flame graph."""
+    monkeypatch.setattr(sampler, "MOST_REQUESTS", 2)
+    for _ in range(3):
+        begun(active, "/ws/", websocket=True)
+    request = begun(active, "/r/")
+    active.sampler.scan(clock.monotonic())
+    assert request.flame is not None
+
+
+def test_worker_with_idle_websockets_is_not_busy(active: Recorder) -> None:
+    """``g_w_active`` counts workers that work."""
+    begun(active, "/ws/", websocket=True)
+    folder = active.config.dir
+
+    def busy() -> int:
+        active.upkeep.tend_box()
+        saturation = Saturation()
+        saturation.sample(survey(folder)[0])
+        return saturation.fields["g_w_active"]
+
+    assert busy() == 0
+    begun(active, "/r/")
+    assert busy() == 1
+
+
+def test_requests_come_first_where_not_all_are_shown(active: Recorder) -> None:
+    """In a dump, and among the other requests of a report."""
+    for _ in range(3):
+        begun(active, "/ws/", websocket=True, age=9.0)
+    request, other = begun(active, "/r/"), begun(active, "/other/")
+    with ThreadPoolExecutor(1) as pool:  # it leaves out its own thread, which is the hound's
+        dump = pool.submit(compose, 1).result()
+    assert [each.path for each in dump.requests[:2]] == ["/r/", "/other/"]
+    rows = describe_others(request, snapshot_in_flight(), clock.monotonic())
+    assert other.id in rows[0]
