@@ -76,9 +76,7 @@ def _is_on_the_wire(record: Record, scope: Any) -> bool:
     method, path = record.wire
     raw = scope.get("raw_path")
     same = type(raw) is bytes and raw.decode("latin-1") == path
-    return scope.get("method") == method and (
-        same or scope.get("path") in (path, unquote(path))
-    )
+    return scope.get("method") == method and (same or scope.get("path") in (path, unquote(path)))
 
 
 def of_request(request: Any) -> Record | None:
