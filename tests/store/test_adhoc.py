@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.store.duckdb import QUESTION
+from slowhound.store.select_only import QUESTION
 from slowhound.store.ship import Shipper
 from slowhound.store.source import LONGEST, Source, StoreError, open_source
 from tests.store.events import EVENTS, segment
@@ -56,6 +56,52 @@ ON_DUCKDB = [
     "WITH x AS (INSERT INTO events VALUES (1)) SELECT 1",
     "UPDATE events SET ts = 1",
     "SELECT list(i) FROM range(100000000) t(i)",
+    "SELECT * FROM read_duckdb('{folder}/x.db')",
+    "SELECT * FROM read_json('/etc/passwd')",
+    "SELECT * FROM parquet_metadata('{folder}/events/*.parquet')",
+    "SELECT * FROM which_secret('/etc/passwd', 's3')",
+    "SELECT * FROM duckdb_settings()",
+    "SELECT * FROM Duckdb_Settings()",
+    "SELECT * FROM duckdb_databases",
+    "SELECT * FROM main.duckdb_views",
+    "SELECT sql FROM duckdb_views()",
+    "SELECT sql FROM sqlite_master",
+    "SELECT * FROM system.information_schema.tables",
+    "SELECT * FROM pg_catalog.pg_class",
+    "SELECT * FROM pragma_database_list",
+    "SELECT * FROM pragma_version()",
+    "SELECT * FROM every_line",
+    "SELECT * FROM temp.main.events",
+    "SELECT * FROM query_table(['duckdb_settings'])",
+    "SELECT * FROM summary((SELECT * FROM duckdb_settings()))",
+    "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))",
+    "SELECT (SELECT max(value) FROM duckdb_settings())",
+    "SELECT 1 WHERE 'x' IN (SELECT value FROM duckdb_settings())",
+    "SELECT sum(1) OVER (ORDER BY (SELECT max(value) FROM duckdb_settings()))",
+    "SELECT 1 LIMIT (SELECT count(*) FROM duckdb_settings())",
+    "SELECT [y FOR x IN [1] IF x IN (SELECT 1 FROM duckdb_settings())] FROM (SELECT 1 AS y)",
+    "WITH duckdb_settings AS (SELECT 1) SELECT 1 FROM duckdb_settings",
+    "SELECT 1 UNION ALL SELECT count(*) FROM duckdb_tables",
+    "SELECT list_transform([1], lambda x: current_setting('temp_directory'))",
+    "SELECT current_setting('allowed_paths')",
+    "SELECT Current_Setting('allowed_paths')",
+    "SELECT main.current_setting('allowed_paths')",
+    "SELECT current_database(), current_user, version()",
+    "SELECT pg_get_viewdef(1)",
+    "SELECT getvariable('x')",
+    "SELECT write_log('x')",
+    "SELECT nextval('x')",
+    "SELECT count(*) FILTER (WHERE current_query() = '') FROM events",
+    "SHOW TABLES",
+    "SHOW ALL TABLES",
+    "SHOW DATABASES",
+    "DESCRIBE duckdb_settings",
+    "DESCRIBE SELECT * FROM duckdb_settings()",
+    "SUMMARIZE duckdb_settings",
+    "SUMMARIZE SELECT * FROM duckdb_settings()",
+    "FROM (SHOW TABLES)",
+    "UNPIVOT duckdb_settings ON value",
+    "SELECT " + "(" * 20_000 + "1" + ")" * 20_000,
 ]
 ON_CLICKHOUSE = [
     "SELECT * FROM file('/etc/passwd', 'LineAsString', 'a String')",
