@@ -19,7 +19,7 @@ from slowhound.boxes import BoxState, open_box, read_from
 from slowhound.clocks import clock
 from slowhound.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
-from slowhound.notes import pid_namespace, read_note
+from slowhound.notes import pid_namespace, read_settings
 
 # A hound shows itself every quarter of a second.
 UNRESPONSIVE_AFTER = 1.5
@@ -91,7 +91,7 @@ def examine(path: str, state: BoxState, readers: Sequence[Reader]) -> Hold | Non
     suspicion = _suspects(state, threads)
     if suspicion is None:
         return None
-    python = str(read_note(state.settings).get("python"))
+    python = read_settings(state.settings).python or ""
     found = (reader(state.pid, python) for reader in readers)
     reading = next((each for each in found if each is not None), None)
     if not is_unchanged(path, state):
@@ -118,7 +118,7 @@ def _with_stacks(suspicion: Hold, reading: Reading, threads: Sequence[int]) -> H
 
 def _is_here(path: str, state: BoxState) -> bool:
     """True when the pid in the box means the same here: not of another container or user."""
-    if read_note(state.settings).get("pids") != pid_namespace():
+    if read_settings(state.settings).pids != pid_namespace():
         return False
     try:
         return os.stat(f"/proc/{state.pid}").st_uid == os.stat(path).st_uid
