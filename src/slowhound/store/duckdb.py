@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from slowhound.store import apart
 from slowhound.store import files as on_disk
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, first_line, reading
+from slowhound.store.columns import IS_EVENT
 from slowhound.store.connections import Connections, DatabaseLostError, alone
 from slowhound.store.files import Files, Inside, Progress, list_files
 from slowhound.store.questions import bound
@@ -106,8 +107,10 @@ class LocalFiles:
 
     def health(self) -> Health:
         """See ``Source.health``."""
-        counted = """SELECT count(*), count(*) FILTER (event_type IS NULL), min(ts), max(ts)
-            FROM every_line"""
+        counted = (
+            f"SELECT count(*), count(*) FILTER ({IS_EVENT} IS NOT true),"
+            f" min(ts) FILTER ({IS_EVENT}), max(ts) FILTER ({IS_EVENT}) FROM every_line"
+        )
         problems: list[str] = []
         row: tuple[Any, ...] = (0, 0, None, None)
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from slowhound.fields import FIELDS
-from slowhound.store.columns import duckdb_types
+from slowhound.store.columns import IS_EVENT, duckdb_types
 from slowhound.store.files import Files, name_of, quoted, read_segments
 from slowhound.store.shim import DUCKDB_MACROS
 
@@ -32,6 +32,6 @@ def make_views(
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW every_line AS {' UNION ALL BY NAME '.join(parts)};"
         "CREATE OR REPLACE TEMP VIEW events AS"
-        " SELECT * FROM every_line WHERE event_type IS NOT NULL;"
+        f" SELECT * FROM every_line WHERE {IS_EVENT};"
         f"{DUCKDB_MACROS}"
     )
