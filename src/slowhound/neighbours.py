@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from msgspec import UNSET
+import msgspec
 
 from slowhound.blackbox import REPORTED, STALL_TOLD, held
 from slowhound.boxes import BoxState, Pending, open_box, read_from, reporting
@@ -208,7 +208,7 @@ def _threshold(pending: Pending, settings: Settings, path: str) -> float | None:
     if settings.slow_after is None or settings.slow_by_name is None:
         return None
     who = read_who(pending.who)
-    if who.task is not UNSET:
+    if who.task is not msgspec.UNSET:
         return who.slow_after
     for each in settings.ignore:
         if each == view or (each.startswith("/") and (who.path or "").startswith(each)):

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
 
 from slowhound.blackbox import HALF_SETTINGS, HALF_STACK, HALF_WHO
 from slowhound.config import Config
@@ -29,15 +28,15 @@ FRAMES = 12
 # No request is ten years old, and no threshold is: what says so is noise, and no date can be made
 # of some of it.
 LONGEST = 10 * 365 * 86400.0
-Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
-Moment = Annotated[float, Meta(ge=0, le=1e10)]  # monotonic: since the machine was started
-Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Text = Annotated[str, Meta(max_length=4096)]
-Path = Annotated[str, Meta(max_length=4096, pattern=r"\A[^\0]+\Z")]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
+Moment = Annotated[float, msgspec.Meta(ge=0, le=1e10)]  # monotonic: since the machine was started
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Text = Annotated[str, msgspec.Meta(max_length=4096)]
+Path = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"\A[^\0]+\Z")]
 Trace = tuple[Text, Text]
 
 
-class Settings(Struct):
+class Settings(msgspec.Struct):
     """How a process writes its events; None and empty: not known."""
 
     format: Text | None = None
@@ -54,10 +53,10 @@ class Settings(Struct):
     slow_by_name: dict[Text, Seconds] | None = None
     ignore: list[Text] = []
     reports: Path | None = None
-    reports_max: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
+    reports_max: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
 
 
-class Who(Struct):
+class Who(msgspec.Struct):
     """A request; or a task, which has ``task``, be it None. ``started``: monotonic seconds."""
 
     id: Text | None = None
@@ -67,11 +66,11 @@ class Who(Struct):
     referrer: Text | None = None
     user_agent: Text | None = None
     trace: Trace | None = None
-    task: Text | UnsetType | None = UNSET
+    task: Text | msgspec.UnsetType | None = msgspec.UNSET
     slow_after: Seconds | None = None
 
 
-class Last(Struct):
+class Last(msgspec.Struct):
     """A request's last stack, ``taken`` at this time (monotonic), and what else was known then.
 
     ``by`` says who took it, as ``slow_stack_by``.
@@ -167,7 +166,7 @@ def who_fields(who: Who, last: Last, view: str | None) -> dict[str, Any]:
     trace = last.trace or who.trace
     if trace is not None:
         event["trace_id"], event["span_id"] = trace
-    if who.task is not UNSET:
+    if who.task is not msgspec.UNSET:
         event["task_kind"], event["task_name"] = who.method, who.path
         if who.task is not None:
             event["task_id"] = who.task
@@ -209,7 +208,7 @@ def _cut(text: Any, limit: int, masked: Callable[[str], str] = str) -> str | Non
     return None if text is None else masked(clean(text))[:limit]
 
 
-Note = TypeVar("Note", bound=Struct)
+Note = TypeVar("Note", bound=msgspec.Struct)
 
 
 class _Reader(Generic[Note]):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from msgspec.structs import replace
+import msgspec
 
 from slowhound.blackbox import take
 from slowhound.boxes import BESIDE, BoxState, Pending, beside, open_box, read_from
@@ -139,7 +139,7 @@ def _later(last: Last, told: Reported) -> Last:
     """The stack that a neighbour has read, where that came after the last one of its own."""
     if not told.stack or (last.taken is not None and last.taken > told.at):
         return last
-    return replace(
+    return msgspec.structs.replace(
         last,
         taken=told.at,
         loc=told.stack[-1],
@@ -216,7 +216,7 @@ def latest_stack(pending: Pending, who: Who, taken: TakenStack | None) -> Last:
         at = max(at, who.started)  # the time of a file is that of the kernel's last tick
     loc, cause = locate(taken.stack)
     stack = [str(frame) for frame in taken.stack[-FRAMES:]]
-    return replace(last, taken=at, loc=loc, cause=cause, stack=stack, by=taken.by)
+    return msgspec.structs.replace(last, taken=at, loc=loc, cause=cause, stack=stack, by=taken.by)
 
 
 def _stack_fields(kind: str, last: Last, ended: float) -> dict[str, Any]:
