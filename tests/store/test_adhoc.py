@@ -198,6 +198,9 @@ ON_CLICKHOUSE = [
     "SELECT addressToLine(1)",
     "SELECT mine(1)",
     "SELECT sleep(1)",
+    "SELECT repeat(toString(n), 1000000) FROM (SELECT arrayJoin(range(100)) AS n)",
+    "SELECT repeat('x', 1000000), repeat('y', 16000000)",
+    "SELECT groupArray(x) FROM (SELECT arrayJoin(range(10000000)) AS x)",
 ]
 # The other tables that an SQL shall not reach.
 OTHERS = [

@@ -32,6 +32,7 @@ TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 # What makes two rows one event. The four that identify it, and what keeps events apart that have
 # no number of their own (a neighbour's); the time first, for that is what is asked for.
 KEY = "(ts, host, pid, segment, ifNull(seq, 0), event_type, ifNull(req_id, ''))"
+LARGEST = 16 * 1024**2  # bytes of an answer to a person's SQL
 PORTS = {"clickhouse": 8123, "clickhouses": 8443}
 
 
@@ -144,8 +145,10 @@ class ClickHouse:
             **SETTINGS,
             "max_execution_time": seconds,
             "timeout_overflow_mode": "throw",
-            "max_result_rows": rows + 1,
-            "result_overflow_mode": "break",
+            "limit": rows + 1,
+            # It comes into the memory of this process, which may be a worker.
+            "max_result_bytes": LARGEST,
+            "result_overflow_mode": "throw",
             "max_memory_usage": 2 * 1024**3,
         }
         read_only = {**bounds, "readonly": 1}  # the last: nothing can be set after it
