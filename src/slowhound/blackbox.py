@@ -227,6 +227,7 @@ class Box:
     def _prepare(self, slots: int) -> None:
         keep(self._fd)
         size = FIRST_SLOT + slots * SLOT
+        self._size = size
         self._bytes, self.cells = prepare(self._fd, size, self._give_up)
         self.settings = Area(self._bytes, HEADER, HALF_SETTINGS)
         self.free = [Slot(self, self._bytes, index) for index in reversed(range(slots))]
@@ -274,6 +275,7 @@ class Box:
             self.cells[OVERFLOW] += 1
             return None
         slot = taken[0]
+        self.check(slot.at * 8, SLOT)
         slot.number = number
         slot.who.write(who, number)
         # The number comes last: with it the slot is one that is taken.
@@ -282,9 +284,20 @@ class Box:
         self.cells[slot.at] = number
         return slot
 
+    def check(self, at: int = 0, size: int = HEADER) -> None:
+        """Before a store: where somebody has cut the file, it is made whole, and given up."""
+        if not self._bytes.is_there(at, size):
+            self._bytes.restore()
+            self._give_up()
+
     def still_there(self) -> bool:
-        """False when somebody removed the file."""
-        return os.fstat(self._fd).st_nlink > 0
+        """False when somebody removed the file, or has cut it."""
+        found = os.fstat(self._fd)
+        if found.st_size < self._size:
+            self._bytes.restore()
+            self._give_up()
+            return False
+        return found.st_nlink > 0
 
     def close(self, *, remove: bool = True) -> None:
         """Lets go of the box.

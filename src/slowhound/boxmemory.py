@@ -6,6 +6,11 @@ an XFS whose disk failed or whose blocks were shared by ``cp --reflink``, and on
 ``nodelalloc`` or ``data=journal`` whose disk failed. So a file is mapped where it is in memory
 (tmpfs), or on an ext4 as it is by default, which held in all of these. Elsewhere each write is a
 system call of 2 µs, which can fail: then the box is given up, and another is made when possible.
+
+A map is also a SIGBUS where somebody cuts the file in place (``> x.box``, copytruncate). So it is
+tried whether its pages are there, when a request begins and when the hound wakes (1 µs); where they
+are not, the file is made as long again, and the box given up. What cannot be helped is a store by a
+request that is in flight, between the cut and the next such look, a quarter of a second at most.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
+from slowhound.foreign import is_foreign
 from slowhound.losses import lost
 
 # Of ext4, where a store into a block that is there asks the journal, or moves the block.
@@ -27,8 +33,19 @@ UNSAFE_OPTIONS = frozenset((b"nodelalloc", b"data=journal"))
 _CELL = struct.Struct("=q")
 
 
+# madvise(2): as a store would, but an error where that were a SIGBUS. From Linux 5.14 on; before,
+# nobody knows.
+POPULATE_WRITE = 23
+
+
 class Bytes(Protocol):
     """What an area of a box is written into."""
+
+    def is_there(self, at: int, size: int) -> bool:
+        """False where a store into these bytes would end the process."""
+
+    def restore(self) -> None:
+        """Makes a file that was cut as long as it was, so that a store is one again."""
 
     def __setitem__(self, where: slice, data: bytes, /) -> None: ...
     def close(self) -> None: ...
@@ -56,7 +73,12 @@ def prepare(fd: int, size: int, failed: Callable[[], object]) -> tuple[Bytes, Ce
         # Real blocks, not a hole: a store into a hole of a full disk is a SIGBUS.
         os.posix_fallocate(fd, 0, size)
     if can_be_mapped(fd):
-        mapped = mmap.mmap(fd, size)
+        if os.fstat(fd).st_size < size:
+            raise OSError(errno.ESTALE, "somebody has cut the file that was just made")
+        mapped = _Mapped(fd, size)
+        if not mapped.is_there(0, min(size, mmap.PAGESIZE)):
+            mapped.close()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return mapped, memoryview(mapped).cast("q")
     written = _Written(fd, failed)
     return written, _WrittenCells(written)
@@ -95,6 +117,47 @@ def _all_options(number: bytes) -> list[bytes]:
         return options.read().split()
 
 
+class _Mapped(mmap.mmap):
+    """A file's bytes in memory."""
+
+    _fd = -1
+
+    def __init__(self, fd: int, size: int) -> None:
+        # Of its own: a box that was removed lets go of its descriptor, and is still stored into.
+        self._fd = os.dup(fd)
+        self._size = size
+
+    def is_there(self, at: int, size: int) -> bool:
+        """See ``Bytes``; it keeps the GIL, as a store does."""
+        try:
+            # Of the last page alone: where that is, all before it are.
+            self.madvise(POPULATE_WRITE, at + size - 1 & -mmap.PAGESIZE, 1)
+        except OSError as exc:
+            if is_foreign(exc):
+                raise
+            return exc.errno != errno.EFAULT
+        return True
+
+    def restore(self) -> None:
+        """See ``Bytes``."""
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(self._fd, 0, self._size)
+
+    def close(self) -> None:
+        super().close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def __del__(self) -> None:
+        self._let_go()
+
+
 def _pwrite() -> Callable[[int, bytes, int, int], int]:
     # It keeps the GIL: what a write would wait to get it back is a hundred times its own time.
     try:
@@ -122,6 +185,13 @@ class _Written:
         self._fd = os.dup(fd)
         self._pwrite = _pwrite()
         self._failed = failed
+
+    def is_there(self, _at: int, _size: int) -> bool:
+        """A system call ends no process."""
+        return True
+
+    def restore(self) -> None:
+        """Nothing was lost that is needed."""
 
     def __setitem__(self, where: slice, data: bytes) -> None:
         self.write(data, where.start)

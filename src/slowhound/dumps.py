@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from operator import attrgetter
+from typing import Annotated
 
 import msgspec
 
@@ -24,6 +25,7 @@ from slowhound.clocks import clock
 from slowhound.formats import clean
 from slowhound.frames import Frame, Stack, current_frames, from_frame
 from slowhound.losses import NOT_JSON, lost
+from slowhound.notes import Seconds
 from slowhound.record import snapshot_in_flight
 from slowhound.stacks import stack_of
 from slowhound.unpatched import get_ident
@@ -37,11 +39,14 @@ MOST_FRAMES = 20_000
 LONGEST_TEXT = 500
 
 
+Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class DumpFrame(msgspec.Struct, array_like=True):
     """One frame, with its source as the process itself could read it."""
 
     file: str
-    line: int
+    line: Number
     function: str
     source: str
 
@@ -53,8 +58,8 @@ class DumpRequest(msgspec.Struct):
     method: str
     path: str
     view: str | None
-    age: float
-    thread: int
+    age: Seconds
+    thread: Number
     stack: list[DumpFrame]
 
 
@@ -62,18 +67,18 @@ class DumpThread(msgspec.Struct):
     """Another thread of Python's."""
 
     name: str
-    thread: int | None
+    thread: Number | None
     stack: list[DumpFrame]
 
 
 class Dump(msgspec.Struct):
     """All stacks of one process; ``left_out`` counts those beyond the limit."""
 
-    number: int
-    pid: int
+    number: Number
+    pid: Number
     requests: list[DumpRequest]
     threads: list[DumpThread]
-    left_out: int = 0
+    left_out: Number = 0
 
 
 class DumpError(Exception):

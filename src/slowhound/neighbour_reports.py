@@ -12,7 +12,7 @@ from slowhound.clocks import clock
 from slowhound.fields import VERSION
 from slowhound.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold
-from slowhound.notes import FRAMES, read_note
+from slowhound.notes import FRAMES, read_last, read_settings, read_who, seconds_since
 from slowhound.postmortem import about, running_sql, signed
 from slowhound.report import LastStack, Report, Snapshot
 from slowhound.reported import Reported
@@ -21,8 +21,7 @@ from slowhound.reporttext import one_line
 
 def age_of(pending: Pending) -> float | None:
     """Seconds since the request began; None when its box does not say."""
-    started = read_note(pending.who).get("started")
-    return clock.monotonic() - started if isinstance(started, float) else None
+    return seconds_since(read_who(pending.who).started, clock.monotonic())
 
 
 def slow_event(pending: Pending, threshold: float, hold: Hold, state: BoxState) -> dict[str, Any]:
@@ -35,7 +34,7 @@ def slow_event(pending: Pending, threshold: float, hold: Hold, state: BoxState) 
         event["gil_hold_est"] = min(hold.seconds, event.get("resp_time") or hold.seconds)
     event.update(running_sql("slow", pending, now))
     event["report"] = None  # here in the line; its name comes later
-    return {**signed(event, state, read_note(state.settings)), "v": VERSION}
+    return {**signed(event, state, read_settings(state.settings)), "v": VERSION}
 
 
 def _stack_fields(pending: Pending, hold: Hold, now: float, view: str | None) -> dict[str, Any]:
@@ -50,32 +49,30 @@ def _stack_fields(pending: Pending, hold: Hold, now: float, view: str | None) ->
     found: dict[str, Any] = {}
     last = _last_stack(pending, now)
     if last is not None:
-        found["slow_loc"] = read_note(pending.stack).get("cause")
+        found["slow_loc"] = read_last(pending.stack).cause
         found["slow_stack_by"] = "hound"
         found["slow_stack_age"] = last.age
     return {**found, "slow_fingerprint": fingerprint(view, ())}
 
 
 def _last_stack(pending: Pending, now: float) -> LastStack | None:
-    last = read_note(pending.stack)
-    stack, taken = last.get("stack"), last.get("taken")
-    if not isinstance(stack, list) or not stack or not isinstance(taken, float):
-        return None
-    return LastStack([str(each) for each in stack], max(now - taken, 0.0))
+    last = read_last(pending.stack)
+    age = seconds_since(last.taken, now)
+    return LastStack(last.stack, age) if last.stack and age is not None else None
 
 
 def compose(pending: Pending, hold: Hold, state: BoxState, event: dict[str, Any]) -> Report:
     """The report."""
     now = clock.monotonic()
     started = clock.time() - (age_of(pending) or 0.0)
-    who = read_note(pending.who)
+    who = read_who(pending.who)
     taken = hold.stacks.get(pending.thread)
     snapshot = None
     if taken is not None:
         snapshot = Snapshot(taken.taken - started, taken.stack, by=taken.by)
     return Report(
         event=event,
-        request_line=f"{who.get('method')} {who.get('path')}",
+        request_line=f"{who.method} {who.path}",
         started=started,
         intercepted=clock.time(),
         host=str(event["host"]),
@@ -91,9 +88,9 @@ def compose(pending: Pending, hold: Hold, state: BoxState, event: dict[str, Any]
 
 
 def _other(pending: Pending) -> str:
-    who = read_note(pending.who)
+    who = read_who(pending.who)
     view = pending.view.decode("utf-8", "replace") or "-"
-    words = (who.get("method"), who.get("path"), view, who.get("id"))
+    words = (who.method, who.path, view, who.id)
     return f"  {age_of(pending) or 0.0:9.3f} s  " + "  ".join(one_line(each) for each in words)
 
 

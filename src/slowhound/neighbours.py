@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
+
 from slowhound.blackbox import REPORTED, STALL_TOLD, held
 from slowhound.boxes import BoxState, Pending, open_box, read_from, reporting
 from slowhound.clocks import clock
@@ -31,7 +33,7 @@ from slowhound.gil.unresponsive import (
     silent_for,
 )
 from slowhound.neighbour_reports import age_of, compose, slow_event, summary
-from slowhound.notes import read_note
+from slowhound.notes import Settings, read_settings, read_who
 from slowhound.override import Override
 from slowhound.postmortem import shared_threads, signed
 from slowhound.report import Report
@@ -93,7 +95,7 @@ class Neighbour:
 
     def _report_overdue(self, state: BoxState) -> tuple[list[str], float]:
         """The paths of new reports, and for how many seconds there will be nothing to do."""
-        settings = read_note(state.settings)
+        settings = read_settings(state.settings)
         late = [
             ((age_of(pending) or 0.0) - threshold, pending, threshold)
             for pending in state.pending
@@ -133,7 +135,7 @@ class Neighbour:
         }
         if thread in hold.stacks:
             event["stall_in"] = str(innermost(hold.stacks[thread].stack))
-        self.write({**signed(event, state, read_note(state.settings)), "v": VERSION})
+        self.write({**signed(event, state, read_settings(state.settings)), "v": VERSION})
 
     def _report(
         self,
@@ -141,12 +143,10 @@ class Neighbour:
         threshold: float,
         hold: Hold,
         state: BoxState,
-        settings: dict[str, Any],
+        settings: Settings,
     ) -> str:
         directory = os.path.dirname(os.path.dirname(self.path))
-        files = ReportFiles(
-            directory, settings.get("reports_max") or 2**28, settings.get("reports")
-        )
+        files = ReportFiles(directory, settings.reports_max or 2**28, settings.reports)
         name = files.name(pending.number, state.pid)
         event = slow_event(pending, threshold, hold, state)
         report = compose(pending, hold, state, event)
@@ -162,7 +162,7 @@ class Neighbour:
         self.write(event)
         if self.deliver is not None:
             self.deliver(report)
-        elif settings.get("deliver"):
+        elif settings.deliver:
             spool_new(directory, report)
         return name
 
@@ -199,23 +199,20 @@ def _alone(path: str) -> Iterator[BoxState | None]:
         yield state
 
 
-def _threshold(pending: Pending, settings: dict[str, Any], path: str) -> float | None:
+def _threshold(pending: Pending, settings: Settings, path: str) -> float | None:
     """The threshold of a request; None when it is not to be reported, or not known here."""
     view = pending.view.decode("utf-8", "replace") or None
     override = Override()
     override.read(os.path.dirname(os.path.dirname(path)))
     lowered = override.threshold((view,))
-    slow_after, by_name = settings.get("slow_after"), settings.get("slow_by_name")
-    ignore = settings.get("ignore")
-    if not isinstance(slow_after, float) or not isinstance(by_name, dict):
+    if settings.slow_after is None or settings.slow_by_name is None:
         return None
-    who = read_note(pending.who)
-    if "task" in who:
-        own = who.get("slow_after")
-        return float(own) if isinstance(own, int | float) else None
-    asked = who.get("path")
-    for each in ignore if isinstance(ignore, list) else ():
-        if each == view or (str(each).startswith("/") and str(asked).startswith(str(each))):
+    who = read_who(pending.who)
+    if who.task is not msgspec.UNSET:
+        return who.slow_after
+    for each in settings.ignore:
+        if each == view or (each.startswith("/") and (who.path or "").startswith(each)):
             return None
-    found = lowered if lowered is not None else by_name.get(view, slow_after)
-    return float(found) if isinstance(found, int | float) else None
+    if lowered is not None:
+        return lowered
+    return settings.slow_by_name.get(view or "", settings.slow_after)

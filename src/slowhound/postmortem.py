@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
+
 from slowhound.blackbox import NOBODY, take_dead
 from slowhound.boxes import BESIDE, BoxState, Pending, beside, open_box, read_from
 from slowhound.clocks import clock
@@ -24,7 +26,18 @@ from slowhound.fatal_errors import FatalStacks
 from slowhound.fields import VERSION
 from slowhound.filelocks import let_go
 from slowhound.frames import Stack, TakenStack, locate
-from slowhound.notes import FRAMES, read_note, who_fields
+from slowhound.losses import NOT_JSON
+from slowhound.notes import (
+    FRAMES,
+    Last,
+    Settings,
+    Who,
+    read_last,
+    read_settings,
+    read_who,
+    seconds_since,
+    who_fields,
+)
 from slowhound.reported import Reported
 from slowhound.sqlshape import sql_shape
 
@@ -37,6 +50,7 @@ UNSENT, UNSENT_TAIL = 4096, 4 * 1024**2
 # Seconds after which a process whose sinks have nothing has none.
 NEVER_MADE = 150.0
 TRIES = 5
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 @contextmanager
@@ -107,7 +121,7 @@ def _event(
     fatal: FatalStacks | None,
     told: Reported | None,
 ) -> dict[str, Any]:
-    who = read_note(pending.who)
+    who = read_who(pending.who)
     alone = pending.thread not in shared_threads(state)
     dump = fatal.of(pending.ident) if fatal is not None else None
     last = latest_stack(pending, who, dump if alone else None)
@@ -128,16 +142,21 @@ def _event(
     event.update(running_sql(kind, pending, ended))
     if told is not None:
         event.update(_told_fields(told, state, ended))
-    return signed(event, state, read_note(state.settings))
+    return signed(event, state, read_settings(state.settings))
 
 
-def _later(last: dict[str, Any], told: Reported) -> dict[str, Any]:
+def _later(last: Last, told: Reported) -> Last:
     """The stack that a neighbour has read, where that came after the last one of its own."""
-    taken = last.get("taken")
-    if not told.stack or (isinstance(taken, float) and taken > told.at):
+    if not told.stack or (last.taken is not None and last.taken > told.at):
         return last
-    new = {"taken": told.at, "loc": told.stack[-1], "cause": told.loc, "by": told.by}
-    return {**last, **new, "stack": told.stack}
+    return msgspec.structs.replace(
+        last,
+        taken=told.at,
+        loc=told.stack[-1],
+        cause=told.loc,
+        by=told.by or "",
+        stack=told.stack,
+    )
 
 
 def _told_fields(told: Reported, state: BoxState, ended: float) -> dict[str, Any]:
@@ -157,20 +176,21 @@ def running_sql(kind: str, pending: Pending, now: float) -> dict[str, Any]:
     text = pending.sql.decode("utf-8", "replace")
     return {
         f"{kind}_sql": sql_shape(text),
-        f"{kind}_sql_time": _since(pending.query_began / 1e9, now),
+        f"{kind}_sql_time": seconds_since(pending.query_began / 1e9, now),
     }
 
 
-def signed(event: dict[str, Any], state: BoxState, settings: dict[str, Any]) -> dict[str, Any]:
+def signed(event: dict[str, Any], state: BoxState, settings: Settings) -> dict[str, Any]:
     """With what the process itself would have added."""
-    if state.rss:
+    if state.rss > 0:
         event["w_rss"] = state.rss
     event["ts"] = clock.time()
-    event["host"] = settings.get("host")
+    event["host"] = settings.host
     event["pid"] = state.pid
-    for name in ("service", "release"):
-        if settings.get(name):
-            event[name] = settings[name]
+    if settings.service:
+        event["service"] = settings.service
+    if settings.release:
+        event["release"] = settings.release
     for name in ("trace_id", "span_id"):
         if name in event:  # known from the start, but in the table's order
             event[name] = event.pop(name)
@@ -185,42 +205,40 @@ def shared_threads(state: BoxState) -> set[int]:
 
 def about(pending: Pending, now: float) -> dict[str, Any]:
     """The fields of a request in flight that its box has: who it is, its age, its queries."""
-    who, last = read_note(pending.who), read_note(pending.stack)
+    who, last = read_who(pending.who), read_last(pending.stack)
     event = who_fields(who, last, pending.view.decode("utf-8", "replace") or None)
-    event["resp_time"] = _since(who.get("started"), now)
-    for name in ("db_queries", "db_time"):
-        if last.get(name):
-            event[name] = last[name]
+    event["resp_time"] = seconds_since(who.started, now)
+    if last.db_queries:
+        event["db_queries"] = last.db_queries
+    if last.db_time:
+        event["db_time"] = last.db_time
     return event
 
 
-def latest_stack(pending: Pending, who: dict[str, Any], taken: TakenStack | None) -> dict[str, Any]:
+def latest_stack(pending: Pending, who: Who, taken: TakenStack | None) -> Last:
     """The note of the last stack; with ``taken``, which came later, in its place."""
-    last = read_note(pending.stack)
+    last = read_last(pending.stack)
     if taken is None:
         return last
     # It has a time of the wall, the notes one of the monotonic clock.
     at = taken.taken - (clock.time() - clock.monotonic())
-    if isinstance(who.get("started"), float):
-        at = max(at, who["started"])  # the time of a file is that of the kernel's last tick
+    if who.started is not None:
+        at = max(at, who.started)  # the time of a file is that of the kernel's last tick
     loc, cause = locate(taken.stack)
     stack = [str(frame) for frame in taken.stack[-FRAMES:]]
-    return {**last, "taken": at, "loc": loc, "cause": cause, "stack": stack, "by": taken.by}
+    return msgspec.structs.replace(last, taken=at, loc=loc, cause=cause, stack=stack, by=taken.by)
 
 
-def _stack_fields(kind: str, last: dict[str, Any], ended: float) -> dict[str, Any]:
-    if not last.get("stack"):
+def _stack_fields(kind: str, last: Last, ended: float) -> dict[str, Any]:
+    if not last.stack:
         return {}
-    fields: dict[str, Any] = {
-        f"{kind}_loc": last.get("loc"),
-        f"{kind}_cause_loc": last.get("cause"),
-        f"{kind}_stack_age": _since(last.get("taken"), ended),
-        f"{kind}_stack_by": last.get("by", "hound"),
+    return {
+        f"{kind}_loc": last.loc,
+        f"{kind}_cause_loc": last.cause,
+        f"{kind}_stack_age": seconds_since(last.taken, ended),
+        f"{kind}_stack_by": last.by,
+        f"{kind}_stack": _innermost_first(last.stack),
     }
-    stack = last.get("stack")
-    if isinstance(stack, list):
-        fields[f"{kind}_stack"] = _innermost_first(stack)
-    return fields
 
 
 def abort_fields(stack: Stack) -> dict[str, Any]:
@@ -239,14 +257,8 @@ def _innermost_first(stack: Sequence[object]) -> str:
     return " < ".join(str(frame) for frame in reversed(stack))
 
 
-def _last(last: dict[str, Any], pending: Pending) -> float:
-    taken = last.get("taken")
-    return max(taken if isinstance(taken, float) else 0.0, pending.query_began / 1e9)
-
-
-def _since(start: Any, end: float) -> float | None:
-    # Negative after a reboot, when the monotonic clock began anew: then it is not known.
-    return end - start if isinstance(start, float) and end >= start else None
+def _last(last: Last, pending: Pending) -> float:
+    return max(last.taken or 0.0, pending.query_began / 1e9)
 
 
 def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
@@ -269,12 +281,12 @@ def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
 
 def unsent(directory: str, state: BoxState) -> list[dict[str, Any]]:
     """The events of a dead process that its sinks did not get, as its segments have them."""
-    if state.sent >= NOBODY or not read_note(state.settings).get("deliver"):
+    if state.sent >= NOBODY or not read_settings(state.settings).deliver:
         return []
     found = []
     for tail in reversed(_tails(directory, state.pid, UNSENT_TAIL)):
         for line in tail.splitlines():
-            event = read_note(line)
+            event = _event(line)
             at, seq = event.get("ts"), event.get("seq")
             if not (isinstance(at, float) and isinstance(seq, int)):
                 continue
@@ -285,6 +297,14 @@ def unsent(directory: str, state: BoxState) -> list[dict[str, Any]]:
     if not state.sent and found and found[-1]["ts"] > state.started / 1e9 + NEVER_MADE:
         return []  # its sinks could not be made
     return found[-UNSENT:]
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    """A line of a segment; empty for one that is torn."""
+    try:
+        return _decode(line)
+    except NOT_JSON:
+        return {}
 
 
 def _tails(directory: str | None, pid: int, size: int) -> list[bytes]:

@@ -130,6 +130,7 @@ class Recorder:
         self.sampler.awake()
         now = clock.monotonic_ns()
         if self.box is not None:
+            self.box.check()
             self.box.cells[blackbox.HEARTBEAT] = now
         if self.server.heartbeat is not None:
             self.server.heartbeat[0] = now

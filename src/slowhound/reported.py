@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Annotated
 
 import msgspec
 
 from slowhound.appendfile import FLAGS
 from slowhound.boxes import TOLD, beside, open_box
 from slowhound.losses import NOT_JSON
+from slowhound.notes import Moment, Seconds, Text
 
 # A line is some kilobytes long; the last so many bytes are read.
 LARGEST = 256 * 1024
+
+
+Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+ReportName = Annotated[str, msgspec.Meta(max_length=200, pattern=r"\A[^/\0]+\Z")]
 
 
 class Reported(msgspec.Struct, frozen=True):
@@ -27,15 +33,15 @@ class Reported(msgspec.Struct, frozen=True):
     and ``gil_hold`` None where somebody else held the GIL, or nobody knows who.
     """
 
-    number: int
-    report: str
-    fingerprint: str
-    heartbeat: int
-    at: float
-    loc: str | None = None
-    by: str | None = None
-    stack: list[str] = []
-    gil_hold: float | None = None
+    number: Number
+    report: ReportName
+    fingerprint: Text
+    heartbeat: Number
+    at: Moment
+    loc: Text | None = None
+    by: Text | None = None
+    stack: list[Text] = []
+    gil_hold: Seconds | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -70,8 +76,7 @@ def told(box: str) -> dict[int, Reported]:
             each = _decode(line)
         except NOT_JSON:  # the rest of one, or not ours
             continue
-        if "/" not in each.report:
-            found[each.number] = each
+        found[each.number] = each
     return found
 
 

@@ -45,7 +45,10 @@ def death_text(report: Report) -> str:
 
 
 def date(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime(DATE)
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime(DATE)
+    except (OverflowError, ValueError, OSError):  # of a report that another process has written
+        return "not known"
 
 
 def one_line(value: Any) -> str:

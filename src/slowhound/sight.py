@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from slowhound.blackbox import held
 from slowhound.boxes import BoxState, Pending, read_from
@@ -16,13 +16,10 @@ from slowhound.clocks import clock
 from slowhound.dumps import open_owned
 from slowhound.frames import TakenStack
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
-from slowhound.notes import read_note
+from slowhound.notes import Last, Who, read_settings, read_who, seconds_since
 from slowhound.paths import is_app
 from slowhound.postmortem import latest_stack, shared_threads
 from slowhound.sqlshape import sql_shape
-
-# No request is ten years old: a time before that is noise.
-LONGEST = 10 * 365 * 86400.0
 
 
 class Worker(NamedTuple):
@@ -94,8 +91,7 @@ def _worker(path: str, owner: int) -> Worker | None:
         os.close(fd)
     if state is None:
         return None
-    server = text(read_note(state.settings).get("server"))
-    return Worker(path, state, server, silent_for(state))
+    return Worker(path, state, read_settings(state.settings).server, silent_for(state))
 
 
 def in_flight(found: list[Worker]) -> list[InFlight]:
@@ -108,21 +104,20 @@ def in_flight(found: list[Worker]) -> list[InFlight]:
 def _request(worker: Worker, pending: Pending, now: float) -> InFlight:
     who, last = last_known(pending, worker.state)
     running = bool(pending.query_began and pending.sql)
-    queries = last.get("db_queries")
     return InFlight(
         pid=worker.state.pid,
         server=worker.server,
         thread=pending.thread,
-        req_id=text(who.get("id")),
-        method=text(who.get("method")),
-        path=text(who.get("path")),
+        req_id=who.id,
+        method=who.method,
+        path=who.path,
         view=pending.view.decode("utf-8", "replace") or None,
-        age=since(who.get("started"), now),
-        queries=queries if isinstance(queries, int) else None,
+        age=seconds_since(who.started, now),
+        queries=last.db_queries,
         sql=sql_shape(pending.sql.decode("utf-8", "replace")) if running else None,
-        sql_time=since(pending.query_began / 1e9, now) if running else None,
+        sql_time=seconds_since(pending.query_began / 1e9, now) if running else None,
         doing=_doing(last),
-        doing_age=since(last.get("taken"), now),
+        doing_age=seconds_since(last.taken, now),
         late=worker.late,
         silent_for=worker.silent_for,
     )
@@ -130,33 +125,21 @@ def _request(worker: Worker, pending: Pending, now: float) -> InFlight:
 
 def last_known(
     pending: Pending, state: BoxState, stacks: Mapping[int, TakenStack] | None = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[Who, Last]:
     """Who a request is, and its last stack: the hound's, or one of ``stacks``, by thread."""
-    who = read_note(pending.who)
+    who = read_who(pending.who)
     alone = pending.thread not in shared_threads(state)
     taken = (stacks or {}).get(pending.thread) if alone else None
     return who, latest_stack(pending, who, taken)
 
 
-def text(value: Any) -> str | None:
-    """A value of a note that should be a text."""
-    return value if isinstance(value, str) else None
-
-
-def since(start: Any, now: float) -> float | None:
-    """Seconds since a moment of a note; None when it is none, or has not come yet."""
-    if not isinstance(start, int | float) or isinstance(start, bool):
-        return None
-    return now - start if now - LONGEST <= start <= now else None
-
-
-def _doing(last: Mapping[str, Any]) -> str | None:
+def _doing(last: Last) -> str | None:
     """The innermost application frame of a stack note.
 
     With a single one, the note's ``cause`` is the innermost frame of all, which may be a
     library's: then it is ``loc``. With none at all it is the innermost one.
     """
-    cause, loc = text(last.get("cause")), text(last.get("loc"))
+    cause, loc = last.cause, last.loc
     if cause is None or loc is None:
         return cause or loc
     return loc if _is_library(cause) and not _is_library(loc) else cause

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slowhound.boxes import Pending, read
-from slowhound.notes import read_note
+from slowhound.notes import read_who
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
@@ -62,7 +62,7 @@ def in_flight(site: Site, path: str, stack: str = "", sql: bool = False) -> InFl
                 continue
             for request in state.pending if state else ():
                 seen = stack.encode() in request.stack and (request.query_began or not sql)
-                if seen and read_note(request.who).get("path") == path:
+                if seen and read_who(request.who).path == path:
                     return InFlight(state.pid, request)
         return None
 

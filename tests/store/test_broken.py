@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import duckdb
 import pytest
 
+from slowhound.folder import keep_within
 from slowhound.store import broken, reading, ship
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.reading import last_events
+from slowhound.store.segments import SEGMENTS
 from slowhound.store.ship import Shipper
 from slowhound.store.source import StoreError
 from tests.harness.command import slowhound
@@ -179,3 +182,22 @@ def test_compaction_goes_on_beside_a_broken_file_of_the_same_name(tmp_path: Path
         f"{BROKEN}.parquet",
         f"{GOOD}.parquet",
     ]
+
+
+def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
+    """A folder, a pipe or a link with a file's name: nobody waits for it, and it stays."""
+    folder = segment(tmp_path, [seven()], GOOD).parent
+    for number, name in enumerate(("jsonl", "parquet")):
+        (folder / f"177000000000{number}-1-1.{name}").mkdir()
+        os.mkfifo(folder / f"177000000000{number}-1-2.{name}")
+        (folder / f"177000000000{number}-1-3.{name}").symlink_to("/etc/passwd")
+    (folder / "compacting-1-1.tmp").mkdir()
+    others = sorted(path.name for path in folder.iterdir() if GOOD not in path.name)
+    source = LocalFiles(str(tmp_path))
+    for ask in (LocalFiles.sql, LocalFiles.adhoc):
+        assert ask(source, IDS) == (("req_id",), [("r7",)], ())
+    found, left_out = last_events(str(folder), 9, lambda event: True)
+    assert ([event["req_id"] for event in found], left_out) == (["r7"], ())
+    assert source.compact() == 1
+    keep_within(str(folder), 1, SEGMENTS, "", 1.0)
+    assert sorted(path.name for path in folder.iterdir()) == others

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from slowhound.store import duckdb as of_duckdb
 from slowhound.store.connections import Connections, DatabaseLostError
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.source import StoreError
@@ -25,17 +26,14 @@ COUNT = "SELECT count(*), count(DISTINCT req_id) FROM events"
 CTRL_C = """
 import signal, sys
 from slowhound.store import duckdb
-bounded = duckdb.bounded
-def running(*arguments):
-    signal.setitimer(signal.ITIMER_PROF, 0.1)
-    return bounded(*arguments)
-duckdb.bounded = running
 signal.signal(signal.SIGPROF, signal.default_int_handler)
 source = duckdb.LocalFiles(sys.argv[1])
+source.sql("SELECT 1 AS one")
+signal.setitimer(signal.ITIMER_PROF, 0.1)
 try:
-    source.adhoc("SELECT count(*) FROM range(100000000) a, range(1000000) b", seconds=5)
+    source.sql("SELECT count(*) FROM range(100000000) a, range(30) b WHERE hash(a, b) = 1")
 except KeyboardInterrupt:
-    print("interrupted", source.adhoc("SELECT 1 AS one").rows, flush=True)
+    print("interrupted", source.sql("SELECT 1 AS one").rows, flush=True)
 """
 FORK = """
 import os, sys
@@ -68,13 +66,13 @@ def test_views_are_made_when_the_files_are_others_only(
 ) -> None:
     """They take most of the CPU of an answer over a small store."""
     made: list[int] = []
-    make = LocalFiles._make_views
+    make = of_duckdb.make_views
 
     def counted(*arguments: Any) -> None:
         made.append(1)
         make(*arguments)
 
-    monkeypatch.setattr(LocalFiles, "_make_views", counted)
+    monkeypatch.setattr(of_duckdb, "make_views", counted)
     segment(tmp_path, [plain(1)], name(1))
     source = LocalFiles(str(tmp_path))
     for _ in range(3):

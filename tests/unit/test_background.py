@@ -26,7 +26,7 @@ from slowhound import background, boxes, guard, recorder, registry
 from slowhound.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.neighbours import _threshold
-from slowhound.notes import read_note
+from slowhound.notes import read_settings
 from slowhound.postmortem import written_by
 from slowhound.record import current_record, in_flight
 from slowhound.report import Report
@@ -426,7 +426,7 @@ def test_neighbour_goes_by_the_tasks_own_threshold(configure: Any, slow_after: A
     state = boxes.read(Path(active.box.path).read_bytes())
     assert state is not None
     (pending,) = state.pending
-    assert _threshold(pending, read_note(state.settings), active.box.path) == slow_after
+    assert _threshold(pending, read_settings(state.settings), active.box.path) == slow_after
     background.end(record)
 
 

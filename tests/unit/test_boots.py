@@ -12,7 +12,7 @@ import pytest
 
 from slowhound import default_folder
 from slowhound.config import load, problems
-from slowhound.notes import read_note, settings_note
+from slowhound.notes import read_settings, settings_note
 from tests.harness.launch import ROOT
 
 # What a start may ask of the system, each of which has failed for somebody: a current folder that
@@ -141,8 +141,8 @@ def test_one_broken_setting_leaves_the_others() -> None:
 def test_black_box_holds_settings_of_any_size_and_text() -> None:
     """What JSON cannot hold is made to fit: such a process had no box."""
     given = {"DIR": "/tmp/\udcff", "SERVICE": "\udcff", "REPORTS_MAX_BYTES": 10**30}
-    note = read_note(settings_note(load(given), "test"))
-    assert (note["server"], note["service"]) == ("test", "\\udcff")
+    note = read_settings(settings_note(load(given), "test"))
+    assert (note.server, note.service) == ("test", "\\udcff")
 
 
 def test_hostile_values_are_problems_and_no_exceptions() -> None:

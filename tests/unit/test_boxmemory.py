@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -116,3 +118,84 @@ def test_tmpfs_of_this_machine_is_mapped_and_proc_is_not() -> None:
         assert boxmemory.can_be_mapped(file.fileno())
     with open("/proc/self/status", "rb") as file:
         assert not boxmemory.can_be_mapped(file.fileno())
+
+
+CUT = """
+import mmap, os, sys, time
+from slowhound import boxmemory
+boxmemory.can_be_mapped = lambda fd: True
+from slowhound.blackbox import HEARTBEAT, Box
+box = Box(sys.argv[1], 8)
+assert isinstance(box._bytes, mmap.mmap)
+slot = box.claim(1, b"{}", 1)
+os.truncate(box.path, int(sys.argv[2]))
+if sys.argv[3] == "request":
+    box.claim(2, b"{}", 1)
+elif sys.argv[3] == "hound":
+    box.check()
+    box.cells[HEARTBEAT] = 1
+else:
+    assert not box.still_there()
+slot.view_known("orders")  # the request that was in flight goes on
+slot.query_begins("SELECT 1", time.monotonic())
+slot.release()
+box.cells[HEARTBEAT] = 2
+assert not box.still_there()
+assert not os.path.exists(box.path)
+box.abandon()
+print("lives")
+"""
+LINUX_5_14 = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) >= (5, 14)
+
+
+@pytest.mark.skipif(not LINUX_5_14, reason="the kernel cannot tell before a store")
+@pytest.mark.parametrize("who", ["request", "hound", "chores"])
+@pytest.mark.parametrize("size", [0, 100])
+def test_box_that_is_cut_in_place_does_not_end_the_process(
+    tmp_path: Path, size: int, who: str
+) -> None:
+    """A box truncated in place is a SIGBUS: the next look mends it, and gives it up."""
+    done = subprocess.run(
+        [sys.executable, "-c", CUT, str(tmp_path / "d"), str(size), who],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "lives\n", "")
+
+
+def test_cut_beyond_the_header_is_seen_by_the_request_it_would_end(tmp_path: Path) -> None:
+    """Whose slot is not there any more."""
+    if not LINUX_5_14:
+        pytest.skip("the kernel cannot tell before a store")
+    done = subprocess.run(
+        [sys.executable, "-c", CUT, str(tmp_path / "d"), "4096", "request"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "lives\n")
+
+
+def test_box_that_was_cut_is_given_up_where_it_is_written_as_well(box: blackbox.Box) -> None:
+    """Its header is gone, and what is written after it says nothing to anybody."""
+    os.truncate(box.path, 0)
+    slot = box.claim(7, b"{}", 1)
+    assert slot is not None
+    assert not box.still_there()
+    assert not Path(box.path).exists()
+
+
+def test_file_that_is_cut_before_it_is_mapped_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a full disk is: the next round of chores tries again."""
+
+    def cut(fd: int) -> bool:
+        os.ftruncate(fd, 0)
+        return True
+
+    monkeypatch.setattr(boxmemory, "can_be_mapped", cut)
+    with pytest.raises(OSError, match="cut the file"):
+        blackbox.Box(str(tmp_path / "d"), 2)
+    assert list((tmp_path / "d" / "boxes").iterdir()) == []

@@ -192,9 +192,9 @@ def graphs() -> None:
 def torn() -> None:
     """Bytes that are no notes, no profile and no report are told apart."""
     from slowhound.flames.profile import load
-    from slowhound.notes import read_note
+    from slowhound.notes import Settings, read_settings
 
-    assert read_note(b"{") == {}
+    assert read_settings(b"{") == Settings()
     with pytest.raises(ValueError, match="not a profile"):
         load(b"")
 

@@ -81,7 +81,7 @@ HARMLESS = {
     "foreign.py": "Empty MemoryError StopAsyncIteration StopIteration _greenlet_switch args",
     "frames.py": "f_code f_lineno",
     "gil/remote_unwinder.py": "lineno location threads",
-    "gunicorn/arbiter.py": "auto deliver dir events format json log path rpartition stream",
+    "gunicorn/arbiter.py": "auto events json log path rpartition",
     "gunicorn/combine.py": "cfg set",  # of an application of one's own
     "gunicorn/hooks.py": "django recorder split timeout",
     "gunicorn/logger.py": "logconfig_json timer total_seconds",

@@ -172,6 +172,10 @@ CLAIMS: dict[str, dict[str, str]] = {
             "test_only_one_select_is_answered test_duckdb_reads_no_file_and_writes_none"
             " test_clickhouse_reads_no_other_table_and_no_file test_what_takes_too_long_is_ended"
         ),
+        "store/test_apart.py": (
+            "test_sql_that_takes_gigabytes_is_ended_by_a_bound"
+            " test_sql_that_takes_long_is_ended_whether_or_not_it_hears"
+        ),
     },
     "S54": {
         "unit/test_viewer_access.py": (

@@ -26,7 +26,7 @@ import slowhound
 from slowhound import guard, recorder
 from slowhound.asgi import wrap
 from slowhound.instrument import trace
-from slowhound.notes import read_note, stack_note, who_fields, who_note
+from slowhound.notes import Last, read_last, read_who, stack_note, who_fields, who_note
 from slowhound.record import Record, TaskRecord, current
 from slowhound.testing import capture_events
 from tests.harness.launch import ROOT
@@ -343,16 +343,16 @@ def test_box_has_the_ids_for_who_finds_it() -> None:
     record = Record("GET", "/", 0.0)
     record.trace = (TRACE, SPAN)
     record.environ = {}
-    who = read_note(who_note(record))
-    fields = who_fields(who, {}, None)
+    who = read_who(who_note(record))
+    fields = who_fields(who, Last(), None)
     assert (fields["trace_id"], fields["span_id"]) == (TRACE, SPAN)
     record.trace = ("c" * 32, "d" * 16)
-    last = read_note(stack_note(record, (), 0.0))
+    last = read_last(stack_note(record, (), 0.0))
     assert who_fields(who, last, None)["trace_id"] == "c" * 32
-    assert "trace_id" not in who_fields({"trace": ["one"]}, {}, None)
+    assert "trace_id" not in who_fields(read_who(b'{"trace": ["one"]}'), Last(), None)
     task = TaskRecord("function", "work", 0.0)
     task.trace = (TRACE, SPAN)
-    assert who_fields(read_note(who_note(task)), {}, None)["span_id"] == SPAN
+    assert who_fields(read_who(who_note(task)), Last(), None)["span_id"] == SPAN
 
 
 def test_nothing_of_opentelemetry_or_sentry_is_imported(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from slowhound.cli.place import Place, say, user_name
 from slowhound.dumps import sweep
 from slowhound.formats import json_line
 from slowhound.graves import PATIENCE, Graves
-from slowhound.notes import read_note
+from slowhound.notes import read_settings
 from slowhound.report import of_death
 from slowhound.settings import GIB
 from slowhound.sinks.spool import FOLDER, spool_new, spool_unsent
@@ -77,7 +77,7 @@ def _stores(path: str) -> bool:
         return False
     finally:
         os.close(fd)
-    return state is None or bool(read_note(state.settings).get("dir"))
+    return state is None or bool(read_settings(state.settings).dir)
 
 
 def adopt(place: Place) -> None:

@@ -25,7 +25,7 @@ from slowhound.frames import TakenStack
 from slowhound.gil import readers
 from slowhound.gil.reading import Reader
 from slowhound.gil.unresponsive import Hold, examine, is_unchanged
-from slowhound.notes import read_note
+from slowhound.notes import read_who, seconds_since
 from slowhound.reporttext import one_line
 from slowhound.sight import Worker
 
@@ -75,7 +75,7 @@ def _pid(which: str | None) -> int | None:
 
 def _carries(worker: Worker, req_id: str | None) -> bool:
     return req_id is not None and any(
-        read_note(each.who).get("id") == req_id for each in worker.state.pending
+        read_who(each.who).id == req_id for each in worker.state.pending
     )
 
 
@@ -148,7 +148,7 @@ def _looked(worker: Worker, ways: Sequence[Reader]) -> Hold | None:
 
 
 def _id(pending: Pending) -> str | None:
-    return sight.text(read_note(pending.who).get("id"))
+    return read_who(pending.who).id
 
 
 def dump_lines(pid: int, dump: Dump, req_id: str | None = None) -> Iterator[str]:
@@ -187,29 +187,27 @@ def note_lines(
 ) -> Iterator[str]:
     """What is still known of a request: its last stack, shortened, and how old that is."""
     who, last = sight.last_known(pending, state, stacks)
-    known = (who.get("method"), who.get("path"), who.get("id"))
-    method, path, req_id = (sight.text(each) or "-" for each in known)
+    method, path, req_id = (each or "-" for each in (who.method, who.path, who.id))
     yield one_line(f"pid {pid}, thread {pending.thread}: {method} {path}  {req_id}")
-    age = sight.since(last.get("taken"), clock.monotonic())
-    yield from _last_lines(age, last.get("by"), last.get("stack"))
+    yield from _last_lines(seconds_since(last.taken, clock.monotonic()), last.by, last.stack)
 
 
 def thread_lines(pid: int, thread: int, taken: TakenStack | None) -> Iterator[str]:
     """A thread that carries no request and holds the GIL; also when it could not be read."""
     yield f"pid {pid}, thread {thread}, no request"
     if taken is None:
-        yield from _last_lines(None, None, None)
+        yield from _last_lines(None, "", [])
     else:
         age = max(clock.time() - taken.taken, 0.0)
         yield from _last_lines(age, taken.by, [str(frame) for frame in taken.stack])
 
 
-def _last_lines(age: float | None, by: object, stack: object) -> Iterator[str]:
-    """The last stack that is known; whoever wrote it may have written anything."""
-    if age is None or not isinstance(stack, list):
+def _last_lines(age: float | None, by: str, stack: list[str]) -> Iterator[str]:
+    """The last stack that is known."""
+    if age is None or not stack:
         yield "  no stack is known"
     else:
-        way = BY.get(str(by), "written by the hound")
+        way = BY.get(by, "written by the hound")
         yield f"  its last known stack, {seconds(age)} old, {way} (innermost last):"
-        yield from (f"    {one_line(each)}" for each in stack if isinstance(each, str))
+        yield from (f"    {one_line(each)}" for each in stack)
     yield ""

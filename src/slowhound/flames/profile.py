@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import zlib
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +19,7 @@ from slowhound.formats import clean, plain
 from slowhound.losses import MSGSPEC, Errors
 
 VERSION = 1
-TORN: Errors = (OSError, EOFError, *MSGSPEC)
+TORN: Errors = (OSError, EOFError, zlib.error, RecursionError, *MSGSPEC)
 SUFFIX = ".flame.json.gz"
 NAMES = re.compile(r"[0-9A-Za-z_\-]{1,120}\.flame\.json\.gz")
 # What a file may unpack to; ours stay far below, a made-up one shall not fill the memory.

@@ -17,13 +17,13 @@ import msgspec
 
 from slowhound.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
-from slowhound.losses import MSGSPEC, Errors, log
+from slowhound.losses import NOT_JSON, Errors, log
 from slowhound.reporttext import one_line
 
 # Seconds for one of the two readings. One takes 0.1 on an idle machine.
 TIME_LIMIT = 2.0
 # What goes wrong where py-spy is not there, or says what nobody understands.
-FAILED: Errors = (OSError, subprocess.SubprocessError, *MSGSPEC)
+FAILED: Errors = (OSError, subprocess.SubprocessError, *NOT_JSON)
 # Characters of what it says of a failure.
 LONGEST = 200
 

@@ -19,7 +19,7 @@ from slowhound.boxes import BoxState, open_box, read_from
 from slowhound.clocks import clock
 from slowhound.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
-from slowhound.notes import read_note
+from slowhound.notes import read_settings
 
 # A hound shows itself every quarter of a second.
 UNRESPONSIVE_AFTER = 1.5
@@ -91,7 +91,7 @@ def examine(path: str, state: BoxState, readers: Sequence[Reader]) -> Hold | Non
     suspicion = _suspects(state, threads)
     if suspicion is None:
         return None
-    python = str(read_note(state.settings).get("python"))
+    python = read_settings(state.settings).python or ""
     found = (reader(state.pid, python) for reader in readers)
     reading = next((each for each in found if each is not None), None)
     if not is_unchanged(path, state):

@@ -25,7 +25,7 @@ from slowhound.fatal_errors import of_box
 from slowhound.gunicorn.children import STOPPING, as_the_worker
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.losses import lost, missing
-from slowhound.notes import read_note
+from slowhound.notes import Settings, read_settings
 from slowhound.postmortem import dead_box, events, unsent, written_by
 from slowhound.report import of_death
 from slowhound.reported import told
@@ -172,9 +172,9 @@ def _bury(server: Any, path: str, death: Death) -> None:
             found = events(state, death, written, of_box(path), told(path))
             for event in found:
                 event["g_w_count"] = len(workers(server)) + 1  # the dead one was still counted
-            settings = read_note(state.settings)
+            settings = read_settings(state.settings)
             write(server, path, settings, found)
-            if settings.get("deliver"):  # a living worker's thread will send them
+            if settings.deliver:  # a living worker's thread will send them
                 for event in found:
                     spool_new(directory, of_death(event))
 
@@ -193,18 +193,18 @@ def _local(name: str, so: str) -> int | None:
     return None
 
 
-def write(server: Any, path: str, settings: dict[str, Any], found: list[dict[str, Any]]) -> None:
+def write(server: Any, path: str, settings: Settings, found: list[dict[str, Any]]) -> None:
     """Writes events of the worker whose box is at ``path`` as it would have done itself."""
     directory = os.path.dirname(os.path.dirname(path))
-    logfmt = settings.get("format") != "json"
+    logfmt = settings.format != "json"
     lines = [formats.json_line(event) for event in found]
     shown = [
         formats.logfmt(event) if logfmt else line[:-1].decode()
         for event, line in zip(found, lines, strict=True)
     ]
-    if lines and settings.get("dir"):
+    if lines and settings.dir:
         _append(os.path.join(directory, "events"), b"".join(lines))
-    _stream(server, settings.get("stream"), shown)
+    _stream(server, settings.stream, shown)
 
 
 def _stream(server: Any, target: Any, lines: list[str]) -> None:

@@ -14,7 +14,7 @@ from slowhound.guard import guard
 from slowhound.gunicorn import arbiter, children
 from slowhound.gunicorn.arbiter import Mailbox, write
 from slowhound.neighbours import SHORTEST_PAUSE, Neighbour
-from slowhound.notes import read_note
+from slowhound.notes import read_settings
 
 
 def look_after(server: Any) -> None:
@@ -74,7 +74,7 @@ def _look(server: Any, mailbox: Mailbox) -> None:
     finally:
         os.close(fd)
     if state is not None:
-        settings = read_note(state.settings)
+        settings = read_settings(state.settings)
         written = partial(write, server, path, settings)
         neighbour = Neighbour(path, lambda event: written([event]), readers=readers.ELSEWHERE)
         neighbour.look(state)

@@ -11,7 +11,7 @@ Nothing here reads a file or a clock; ``spool`` keeps the groups on disk.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -24,21 +24,26 @@ GROUPS_LIMIT = 2000
 IDS_LIMIT = 20
 
 
+# Any process that shares DIR writes them.
+Time = Annotated[float, msgspec.Meta(ge=0, le=2**40)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
 class Sent(NamedTuple):
     """One report that was sent: when (seconds since 1970), and which."""
 
-    at: float
+    at: Time
     id: str
 
 
 class Group(msgspec.Struct):
     """What is known of one group."""
 
-    first: float  # seconds since 1970, as is ``last``
-    last: float
-    seen: int = 0
+    first: Time  # seconds since 1970, as is ``last``
+    last: Time
+    seen: Number = 0
     sent: list[Sent] = []  # the newest ones
-    held: int = 0  # since the last one that was sent
+    held: Number = 0  # since the last one that was sent
 
     def has_room(self, limit: Limit | None, now: float) -> bool:
         """True when one more may be sent now."""

@@ -12,6 +12,9 @@ CLICKHOUSE = {"str": "String", "int": "Int64", "float": "Float64", "bool": "Bool
 CLICKHOUSE |= {"dict": "String", "list": "String"}
 # What identifies an event, and is in each: not nullable, so that ClickHouse can sort by it.
 ALWAYS = ("event_type", "ts", "host", "pid")
+LATEST = 2**33  # the year 2242; a moment beyond it is damage, and no date can be made of it
+# Of a line that is an event, and not torn; DuckDB's JSON has NaN, which is more than any number.
+IS_EVENT = f"(event_type IS NOT NULL AND ts >= 0 AND ts < {LATEST})"
 # Texts of which nearly each event has another; ClickHouse keeps a dictionary of all others.
 MANIFOLD = {
     *("req_id", "req_path", "req_referrer", "req_query_keys", "exc_msg", "task_id", "report"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MEMORY = "1GB"
 ADHOC_MEMORY = "256MB"
+ADHOC_THREADS = 4
 
 
 class DatabaseLostError(UnreadableError):
@@ -70,6 +71,9 @@ def _open(duckdb: Any) -> DuckDBPyConnection:
 def shut(connection: DuckDBPyConnection, files: Files) -> None:
     """From here on the connection can do nothing but read these files."""
     for setting in (
+        # Each has a stack and memory of its own; and a person's SQL leaves CPUs to the workers.
+        f"threads = {min(os.cpu_count() or 1, ADHOC_THREADS)}",
+        "python_enable_replacements = false",
         f"allowed_paths = {quoted((*files.segments, *files.parquet))}",
         f"memory_limit = '{ADHOC_MEMORY}'",
         "enable_external_access = false",

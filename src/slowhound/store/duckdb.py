@@ -1,47 +1,39 @@
 """Questions over the local files, by DuckDB.
 
 Each answer has a connection of its own (``connections``): there is no state to share between
-threads. What it reads is what was there when it was asked. A person's SQL has a database of its
-own, which is locked before the SQL is run.
+threads. What it reads is what was there when it was asked. A person's SQL has a process of its own,
+see ``apart``.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from slowhound.fields import FIELDS
+from slowhound.store import apart
 from slowhound.store import files as on_disk
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, first_line, reading
-from slowhound.store.columns import duckdb_types
-from slowhound.store.connections import Connections, DatabaseLostError, alone, bounded, shut
-from slowhound.store.files import Files, Inside, Progress, list_files, quoted
+from slowhound.store.columns import IS_EVENT
+from slowhound.store.connections import Connections, DatabaseLostError, alone
+from slowhound.store.files import Files, Inside, Progress, list_files
 from slowhound.store.questions import bound
-from slowhound.store.shim import DUCKDB_MACROS, for_duckdb, names_in
-from slowhound.store.source import Answer, Health, StoreError, plain, shortened
+from slowhound.store.select_only import QUESTION
+from slowhound.store.shim import for_duckdb, names_in
+from slowhound.store.source import Answer, Health, StoreError, plain
+from slowhound.store.views import KNOWN, make_views
 
 if TYPE_CHECKING:
     import duckdb
     from duckdb import DuckDBPyConnection
 
-KNOWN = [field.name for field in FIELDS]
 # Whoever reads compacts, but from this size on only: a page of the viewer shall not leave a small
 # file behind each time.
 WORTH_IT = 8 * 1024**2
 TRIES = 6
-# How a question begins, behind remarks. DuckDB 1.x puts SELECTs of its own in the place of PRAGMA
-# and IMPORT DATABASE while it parses, out of files if need be: those never get so far. Nor does a
-# remark within a remark: where that ends, DuckDB may see otherwise.
-QUESTION = re.compile(
-    r"(?:\s|\(|--[^\n]*+|/\*(?:[^*/]++|\*(?!/)|/(?!\*))*\*/)*"
-    r"(?:SELECT|WITH|FROM|VALUES|TABLE|DESCRIBE|SUMMARIZE|SHOW)\b",
-    re.IGNORECASE,
-)
 
 
 def load_duckdb() -> Any:
@@ -98,31 +90,35 @@ class LocalFiles:
             done = connection.execute(wanted, values)
             return Answer(_columns(done), [plain(row) for row in done.fetchall()])
 
-        return self._with_events(answer, self._viewing)
+        return self._with_events(partial(self._viewed, answer))
 
     def adhoc(self, text: str, seconds: float = 10.0, rows: int = 1000) -> Answer:
-        """See ``Source.adhoc``."""
+        """See ``Source.adhoc``.
 
-        def answer(connection: DuckDBPyConnection) -> Answer:
-            wanted = for_duckdb(_one_select(connection, text))
-            with bounded(connection, seconds):
-                done = connection.execute(wanted)
-                found = done.fetchmany(rows + 1)
-            notes = (f"only the first {rows} rows are shown",) if len(found) > rows else ()
-            return Answer(_columns(done), [shortened(plain(row)) for row in found[:rows]], notes)
+        Texts are cut after 10,000 characters, lists after 200 members, and all of it at 8 MB.
+        """
+        if not QUESTION.match(text):
+            raise StoreError("one SELECT is what can be asked here")
 
-        return self._with_events(answer, self._locked)
+        def answer(files: Files) -> Answer:
+            return self._apart(files, text, seconds, rows)
+
+        return self._with_events(answer)
 
     def health(self) -> Health:
         """See ``Source.health``."""
-        counted = """SELECT count(*), count(*) FILTER (event_type IS NULL), min(ts), max(ts)
-            FROM every_line"""
+        counted = (
+            f"SELECT count(*), count(*) FILTER ({IS_EVENT} IS NOT true),"
+            f" min(ts) FILTER ({IS_EVENT}), max(ts) FILTER ({IS_EVENT}) FROM every_line"
+        )
         problems: list[str] = []
         row: tuple[Any, ...] = (0, 0, None, None)
         try:
             row = self._with_events(
-                lambda connection: Answer((), connection.execute(counted).fetchall()),
-                self._viewing,
+                partial(
+                    self._viewed,
+                    lambda connection: Answer((), connection.execute(counted).fetchall()),
+                )
             ).rows[0]
         except StoreError as exc:
             problems.append(str(exc))
@@ -166,12 +162,8 @@ class LocalFiles:
         finally:
             self._compacting.release()
 
-    def _with_events(
-        self,
-        answer: Callable[[DuckDBPyConnection], Answer],
-        connected: Callable[[Files], AbstractContextManager[DuckDBPyConnection]],
-    ) -> Answer:
-        """What ``answer`` makes of a connection with ``events``.
+    def _with_events(self, answer: Callable[[Files], Answer]) -> Answer:
+        """What ``answer`` makes of the files.
 
         After an error of any class the answer is of the files that can be read, see ``broken``.
         """
@@ -182,31 +174,26 @@ class LocalFiles:
             there = self._readable(read) if attempt else self._files()
             files = there.without(self._broken)
             try:
-                with reading(), connected(files) as connection:
-                    found = answer(connection)
+                with reading():
+                    found = answer(files)
             except DatabaseLostError as exc:
                 failed = exc  # maybe another thread's answer broke it; the next one is new
             except UnreadableError as exc:
                 failed = exc
                 if attempt and files.all_exist():
                     break  # each was read a moment ago, so it is the question
-                if not attempt and self._fails_anyway(exc, answer, connected):
+                if not attempt and self._fails_anyway(exc, answer):
                     break
             else:
                 notes = (f"left out: {said}" for said in self._broken.said(there.paths))
                 return found._replace(notes=(*found.notes, *notes))
         raise StoreError(str(failed or "no answer")) from failed
 
-    def _fails_anyway(
-        self,
-        failed: UnreadableError,
-        answer: Callable[[DuckDBPyConnection], Answer],
-        connected: Callable[[Files], AbstractContextManager[DuckDBPyConnection]],
-    ) -> bool:
+    def _fails_anyway(self, failed: UnreadableError, answer: Callable[[Files], Answer]) -> bool:
         """True when it fails in the same way over no file: a slip in SQL has none of them read."""
         try:
-            with reading(), connected(Files((), ())) as connection:
-                answer(connection)
+            with reading():
+                answer(Files((), ()))
         except UnreadableError as exc:
             return str(exc) == str(failed)
         return False
@@ -240,7 +227,7 @@ class LocalFiles:
         alone = Files((path,), ()) if path.endswith(".jsonl") else Files((), (path,))
         try:
             with reading(), checking.taken() as taken:
-                self._make_views(taken.connection, alone)
+                make_views(taken.connection, alone, partial(self._held, taken.connection))
                 taken.connection.execute(f"SELECT {EVERY_VALUE} FROM every_line").fetchall()
         except UnreadableError as exc:
             self._broken.add(path, exc)
@@ -253,39 +240,22 @@ class LocalFiles:
             self._inside[path] = on_disk.inside(connection, path)
         return self._inside[path].segments
 
-    def _make_views(self, connection: DuckDBPyConnection, files: Files) -> None:
-        # No row, but each column and its type: files of another version have others.
-        columns = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in duckdb_types().items())
-        parts = [f"SELECT {columns} WHERE false"]
-        if files.parquet:
-            parts.append(f"SELECT * FROM read_parquet({quoted(files.parquet)}, union_by_name=true)")
-        held = {name for path in files.parquet for name in self._held(connection, path)}
-        rest = [path for path in files.segments if on_disk.name_of(path) not in held]
-        if rest:
-            parts.append(on_disk.read_segments(rest, KNOWN))
-        connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW every_line AS {' UNION ALL BY NAME '.join(parts)};"
-            "CREATE OR REPLACE TEMP VIEW events AS"
-            " SELECT * FROM every_line WHERE event_type IS NOT NULL;"
-            f"{DUCKDB_MACROS}"
-        )
-
     @contextmanager
     def _viewing(self, files: Files) -> Iterator[DuckDBPyConnection]:
         """A connection to the shared database, for SQL of ours; ``events`` are in these files."""
         with self._connections().taken() as taken:
             if taken.files != files:
-                self._make_views(taken.connection, files)
+                make_views(taken.connection, files, partial(self._held, taken.connection))
                 taken.files = files
             yield taken.connection
 
-    @contextmanager
-    def _locked(self, files: Files) -> Iterator[DuckDBPyConnection]:
-        """A database of its own, for a person's SQL, which can read these files only."""
-        with alone(self._duckdb) as connection:
-            self._make_views(connection, files)
-            shut(connection, files)
-            yield connection
+    def _viewed(self, answer: Callable[[DuckDBPyConnection], Answer], files: Files) -> Answer:
+        with self._viewing(files) as connection:
+            return answer(connection)
+
+    def _apart(self, files: Files, text: str, seconds: float, rows: int) -> Answer:
+        """A process of its own, for a person's SQL, which can read these files only."""
+        return apart.ask(files, text, seconds, rows)
 
     def _connections(self) -> Connections:
         """Those of this process: a fork has none of the threads of its parent's."""
@@ -293,16 +263,6 @@ class LocalFiles:
             self._shared.abandon()
             self._shared = Connections(self._duckdb)
         return self._shared
-
-
-def _one_select(connection: DuckDBPyConnection, text: str) -> str:
-    import duckdb
-
-    if QUESTION.match(text):
-        statements = connection.extract_statements(text)
-        if len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT:
-            return statements[0].query  # some spaces have become others
-    raise StoreError("one SELECT is what can be asked here")
 
 
 def _columns(done: duckdb.DuckDBPyConnection) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from slowhound.boxes import open_box
 from slowhound.clocks import clock
 from slowhound.filelocks import close, take
 from slowhound.store.broken import UnreadableError, reading
-from slowhound.store.columns import json_structure
+from slowhound.store.columns import IS_EVENT, json_structure
 from slowhound.store.segments import PARQUET, SEGMENT
 from slowhound.store.source import StoreError
 
@@ -102,7 +102,7 @@ def text(value: str) -> str:
 
 
 def read_segments(paths: Sequence[str], known: list[str]) -> str:
-    """SQL that reads these segments; a torn line is a row whose ``event_type`` is NULL.
+    """SQL that reads these segments; a torn line is a row that is not ``IS_EVENT``.
 
     ``known`` are the names of the fields that have a column of their own.
     """
@@ -296,10 +296,12 @@ def _copy(
 ) -> None:
     try:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE batch AS {read_segments(paths, known)}")
-        row = connection.execute("SELECT count(*) FROM batch WHERE event_type IS NULL").fetchone()
+        row = connection.execute(
+            f"SELECT count(*) FROM batch WHERE {IS_EVENT} IS NOT true"
+        ).fetchone()
         names = ",".join(name_of(path) for path in paths)
         connection.execute(
-            f"COPY (SELECT * FROM batch WHERE event_type IS NOT NULL)"
+            f"COPY (SELECT * FROM batch WHERE {IS_EVENT})"
             f" TO {text(unfinished)}"
             f" (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA"
             f" {{'{SEGMENTS_KEY}': '{names}', '{TORN_KEY}': '{row[0] if row else 0}'}})"

@@ -11,6 +11,7 @@ import msgspec
 
 from slowhound.losses import NOT_JSON
 from slowhound.store.broken import Broken, UnreadableError, reading
+from slowhound.store.columns import LATEST
 from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
 from slowhound.store.files import Files, list_files, text
@@ -18,7 +19,6 @@ from slowhound.store.files import Files, list_files, text
 _decode = msgspec.json.Decoder().decode
 CHUNK = 1024**2
 TRIES = 3
-LATEST = 2**33  # the year 2242; a number beyond it is damage, and no date can be made of it
 SAME = ("ts", "host", "pid", "seq", "event_type", "req_id")
 Event = dict[str, Any]
 Wanted = Callable[[Event], bool]
@@ -36,7 +36,7 @@ def event_of(line: bytes) -> Event | None:
 
 def _dated(event: Event) -> bool:
     ts = event.get("ts")
-    return isinstance(ts, int | float) and 0 <= ts < LATEST
+    return isinstance(ts, int | float) and not isinstance(ts, bool) and 0 <= ts < LATEST
 
 
 def last_events(folder: str, number: int, wanted: Wanted) -> tuple[list[Event], tuple[str, ...]]:
@@ -68,8 +68,13 @@ def _last_of(files: Files, number: int, wanted: Wanted, broken: Broken) -> list[
 
 def _latest(events: list[Event], number: int) -> list[Event]:
     # A segment that is being compacted is there twice.
-    unique = {tuple(each.get(name) for name in SAME): each for each in events}
+    unique = {tuple(_comparable(each.get(name)) for name in SAME): each for each in events}
     return heapq.nlargest(number, unique.values(), key=lambda each: each["ts"])[::-1]
+
+
+def _comparable(value: Any) -> Any:
+    # Whoever wrote the line may have written a list there, which has no hash.
+    return value if value is None or isinstance(value, str | int | float) else type(value)
 
 
 def _first(events: Iterator[Event], number: int, wanted: Wanted) -> list[Event]:

@@ -5,19 +5,21 @@ A value that does not fit must not hold up all that come after it.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from slowhound.fields import FIELDS
+from slowhound.formats import clean
 from slowhound.losses import NOT_JSON
-from slowhound.store.columns import ALWAYS, LISTS
+from slowhound.store.columns import ALWAYS, LATEST, LISTS
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 INT64 = 2**63
+LARGEST = sys.float_info.max
 
 
 def from_line(line: bytes, segment: str) -> dict[str, Any] | None:
@@ -41,7 +43,8 @@ def make(
         value = event.get(name)
         if value is not None:
             row[name] = fit(value, name)
-    if not row.get("event_type") or row.get("ts") is None:
+    ts = row.get("ts")
+    if not row.get("event_type") or ts is None or not 0 <= ts < LATEST:
         return None
     for name in ALWAYS:
         if row.get(name) is None:
@@ -59,7 +62,10 @@ def encode(rows: list[dict[str, Any]]) -> bytes:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    return _encode(value).decode()
+    try:
+        return _encode(value).decode()
+    except (ValueError, OverflowError, RecursionError):  # more than 64 bits, too deep
+        return clean(value)
 
 
 def _str(value: Any, _name: str) -> str | None:
@@ -75,7 +81,7 @@ def _int(value: Any, _name: str) -> int | None:
 
 def _float(value: Any, _name: str) -> float | None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and math.isfinite(value) else None
+    return float(value) if number and -LARGEST <= value <= LARGEST else None
 
 
 def _bool(value: Any, _name: str) -> bool | None:

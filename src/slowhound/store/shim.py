@@ -57,10 +57,13 @@ def for_clickhouse(text: str, table: str, parameters: Mapping[str, Any]) -> str:
     text = _COUNTIF.sub("countIf(", text)
     text = _ARGMAX.sub("argMax(", text)
     text = _EVENTS.sub(rf"\1\2{table} AS events", text)
-    return _VALUE.sub(lambda found: _typed(found[1], parameters), text)
+    return _VALUE.sub(lambda found: _typed(found, parameters), text)
 
 
-def _typed(name: str, parameters: Mapping[str, Any]) -> str:
+def _typed(found: re.Match[str], parameters: Mapping[str, Any]) -> str:
+    name = found[1]
+    if name not in parameters:
+        return found[0]  # of a person's SQL, which has none: the engine says what it thinks of it
     return f"{{{name}:{_TYPES[type(parameters[name])]}}}"
 
 

@@ -13,11 +13,14 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
 
 from slowhound.clocks import clock
 from slowhound.filelocks import close, take
 from slowhound.folder import subfolder
+from slowhound.losses import NOT_JSON
 from slowhound.store import rows, schema
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, reading
 from slowhound.store.clickhouse import Target, said
@@ -37,12 +40,26 @@ INSERT = {
 }
 
 
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+
+
 class Done(NamedTuple):
     """How far one segment has been sent."""
 
-    offset: int = 0  # bytes
-    events: int = 0
-    size: int = 0  # of the file when it was last seen
+    offset: Number = 0  # bytes
+    events: Number = 0
+    size: Number = 0  # of the file when it was last seen
+
+
+class Known(msgspec.Struct):
+    """What stands in the file of the state."""
+
+    segments: dict[str, Done]
+    parquet: set[str]
+
+
+_decode = msgspec.json.Decoder(Known).decode
+LARGEST = 64 * 1024**2
 
 
 class Lag(NamedTuple):
@@ -241,13 +258,12 @@ class Shipper:
     def _load(self) -> None:
         try:
             with open(self.path, "rb") as file:
-                known = json.load(file)
-            self.segments = {name: Done(*each) for name, each in known["segments"].items()}
-            self.parquet = set(known["parquet"])
+                known = _decode(file.read(LARGEST))
         except FileNotFoundError:
-            pass  # the first time
-        except (ValueError, KeyError, TypeError, AttributeError):
-            pass  # broken: everything is sent once more, which costs time only
+            return  # the first time
+        except NOT_JSON:
+            return  # broken: everything is sent once more, which costs time only
+        self.segments, self.parquet = known.segments, known.parquet
 
     def _save(self) -> None:
         known = {"target": self.target.name, "segments": self.segments}

@@ -15,7 +15,7 @@ from slowhound.dumps import open_owned
 NAMES = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
 # The deepest stack with all local variables stays far below.
 LARGEST = 4 * 1024**2
-MOMENT = re.compile(r"  +(\d+\.\d+) s  +(\d+\.\d+) s  (\S+) +(.*)")
+MOMENT = re.compile(r"  +(\d{1,9}\.\d{1,9}) s  +(\d{1,9}\.\d{1,9}) s  (\S+) +(.*)")
 HEADINGS = {
     "Verdict": "verdict",
     "So far": "facts",
@@ -52,7 +52,10 @@ def read(folder: str, name: str) -> str | None:
     except OSError:
         return None
     with open(descriptor, "rb") as file:
-        return file.read(LARGEST).decode("utf-8", "replace")
+        try:
+            return file.read(LARGEST).decode("utf-8", "replace")
+        except OSError:
+            return None
 
 
 def sections(text: str) -> list[Section]:

@@ -1,0 +1,37 @@
+"""The view ``events`` over files, in a database of DuckDB's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from slowhound.fields import FIELDS
+from slowhound.store.columns import IS_EVENT, duckdb_types
+from slowhound.store.files import Files, name_of, quoted, read_segments
+from slowhound.store.shim import DUCKDB_MACROS
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+KNOWN = [field.name for field in FIELDS]
+
+
+def make_views(
+    connection: DuckDBPyConnection, files: Files, held: Callable[[str], frozenset[str]]
+) -> None:
+    """Makes ``every_line``, ``events`` and the shim's macros; ``held`` as in ``files.compact``."""
+    # No row, but each column and its type: files of another version have others.
+    columns = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in duckdb_types().items())
+    parts = [f"SELECT {columns} WHERE false"]
+    if files.parquet:
+        parts.append(f"SELECT * FROM read_parquet({quoted(files.parquet)}, union_by_name=true)")
+    inside = {name for path in files.parquet for name in held(path)}
+    rest = [path for path in files.segments if name_of(path) not in inside]
+    if rest:
+        parts.append(read_segments(rest, KNOWN))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW every_line AS {' UNION ALL BY NAME '.join(parts)};"
+        "CREATE OR REPLACE TEMP VIEW events AS"
+        f" SELECT * FROM every_line WHERE {IS_EVENT};"
+        f"{DUCKDB_MACROS}"
+    )

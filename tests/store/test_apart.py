@@ -1,0 +1,189 @@
+"""A person's SQL is bounded by the kernel, in a process of its own, whatever DuckDB does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slowhound.store import apart, apart_child
+from slowhound.store.duckdb import LocalFiles
+from slowhound.store.source import LONGEST, StoreError
+from tests.harness.launch import ROOT
+from tests.harness.waiting import eventually
+from tests.store.events import EVENTS, segment
+
+GREEDY = {
+    "lists": "SELECT range(200000) AS x FROM range(500)",
+    "texts": "SELECT repeat('x', 100000000) FROM range(1000)",
+    "one list": "SELECT list(i) FROM range(1000000000) t(i)",
+    "texts that double": "WITH RECURSIVE t(n, s) AS (SELECT 1, 'x' UNION ALL"
+    " SELECT n + 1, s || s FROM t WHERE n < 60) SELECT max(length(s)) FROM t",
+    "wide": f"SELECT {', '.join(['range(10000)'] * 300)} FROM range(1000)",
+}
+ENDLESS = {
+    "recursion": "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t)"
+    " SELECT count(*) FROM t",
+    # Hours within one step, which hears no interruption.
+    "a step": "SELECT levenshtein(repeat('a', 99999), repeat('b', 99999 + i)) FROM range(999) t(i)",
+}
+KILLED = """
+import sys
+from slowhound.store import apart
+from slowhound.store.files import Files
+run = apart.subprocess.Popen
+def told(*arguments, **more):
+    child = run(*arguments, **more)
+    print(child.pid, flush=True)
+    return child
+apart.subprocess.Popen = told
+apart.ask(Files((), ()), "SELECT count(*) FROM range(100000000) a, range(1000000) b", 60.0, 1)
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> LocalFiles:
+    segment(tmp_path, EVENTS)
+    return LocalFiles(str(tmp_path))
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the kernel tells of each process when it has ended: its code, and its largest memory."""
+    found: list[Any] = []
+
+    class Waited(subprocess.Popen[bytes]):
+        def _try_wait(self, flags: int) -> Any:
+            pid, status, usage = os.wait4(self.pid, flags)
+            if pid:
+                found.append((os.waitstatus_to_exitcode(status), usage.ru_maxrss // 1024))
+            return pid, status
+
+    monkeypatch.setattr(apart.subprocess, "Popen", Waited)
+    return found
+
+
+@pytest.mark.slow  # a second each
+@pytest.mark.parametrize("kind", GREEDY)
+def test_sql_that_takes_gigabytes_is_ended_by_a_bound(
+    source: LocalFiles, ended: list[Any], kind: str
+) -> None:
+    """A person's SQL took 9.6 GB where 256 MB are promised; nor does it grow what asks."""
+    with pytest.raises(StoreError, match="more memory than a question may have"):
+        source.adhoc(GREEDY[kind], seconds=30)
+    assert [memory < 700 for _, memory in ended] == [True]
+    assert source.adhoc("SELECT count(*) FROM events").rows == [(len(EVENTS),)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_sql_that_takes_long_is_ended_whether_or_not_it_hears(
+    source: LocalFiles, ended: list[Any], kind: str
+) -> None:
+    """A person's SQL took 43 s where 10 are promised: its process ends."""
+    with pytest.raises(StoreError, match=r"longer than 0\.5 s"):
+        source.adhoc(ENDLESS[kind], seconds=0.5)
+    # By itself: else it would be killed a while later.
+    assert ended[0][0] in (0, apart_child.TIME)
+
+
+def test_lists_and_texts_of_an_answer_are_cut(source: LocalFiles) -> None:
+    """What is shown stays small, and plain: a page of it holds no million."""
+    text = f"""SELECT range(1000) AS a, repeat('x', {LONGEST + 1}) AS b, [[[[[1]]]]] AS c,
+        170141183460469231731687303715884105727 AS d, 'nan'::DOUBLE AS e, 1.50::DECIMAL(4, 2) AS f,
+        TIMESTAMP '2026-01-02 03:04:05' AS g, MAP {{1: 'x'}} AS h, '\\xAA'::BLOB AS i, true AS j"""
+    ((a, b, c, *others),) = source.adhoc(text).rows
+    assert (len(a), a[-2:], len(b), c) == (201, [199, "..."], LONGEST, [[[["..."]]]])
+    assert others == [
+        "170141183460469231731687303715884105727",
+        *(None, "1.50", "2026-01-02 03:04:05", {"1": "x"}, b"\xaa", True),
+    ]
+
+
+def test_answer_is_cut_at_a_size(source: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide rows of long texts are gigabytes, be they only a thousand."""
+    columns = ", ".join(f"repeat('x', 9000) AS c{number}" for number in range(10))
+    found = source.adhoc(f"SELECT {columns} FROM range(1000)")
+    shown = apart_child.LARGEST // (10 * 9000)
+    assert abs(len(found.rows) - shown) < 2
+    assert found.notes == (
+        f"only the first {len(found.rows)} rows are shown: all are more than 8 MB",
+    )
+
+
+def test_process_ends_with_the_one_that_asks(tmp_path: Path) -> None:
+    """Also when that one is killed: nobody else would end it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as asks:
+        assert asks.stdout is not None
+        child = int(asks.stdout.readline())
+        os.kill(child, 0)
+        asks.kill()
+
+    def gone() -> bool:
+        try:
+            with open(f"/proc/{child}/stat") as stat:
+                return stat.read().rpartition(") ")[2][0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    eventually(gone, "the end of the process that was asked")
+
+
+def test_ctrl_c_ends_it(source: LocalFiles, ended: list[Any], monkeypatch: Any) -> None:
+    """Which is for the process that asks alone."""
+    popen: Any = apart.subprocess.Popen
+
+    class Interrupted(popen):  # type: ignore[misc]
+        def communicate(self, *arguments: Any) -> Any:
+            if arguments:
+                raise KeyboardInterrupt
+            return super().communicate()
+
+    monkeypatch.setattr(apart.subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        source.adhoc("SELECT 1")
+    assert [code for code, _ in ended] == [-signal.SIGKILL]
+
+
+def test_it_has_nothing_of_the_applications(
+    source: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its environment nor its descriptors."""
+    seen: list[Any] = []
+    popen = subprocess.Popen
+
+    def looked(*arguments: Any, **more: Any) -> Any:
+        seen.append(more)
+        return popen(*arguments, **more)
+
+    monkeypatch.setenv("DATABASE_PASSWORD", "planted")
+    monkeypatch.setattr(apart.subprocess, "Popen", looked)
+    assert source.adhoc("SELECT 1 AS one").rows == [(1,)]
+    assert set(seen[0]["env"]) <= {"LD_LIBRARY_PATH", "TZ"}
+    assert len(seen[0]["pass_fds"]) == 1
+
+
+@pytest.mark.parametrize("executable", ["/usr/sbin/uwsgi", "", None])
+def test_python_is_found_within_another_program(
+    source: LocalFiles, monkeypatch: pytest.MonkeyPatch, executable: str | None
+) -> None:
+    """There ``sys.executable`` is that program, or nothing."""
+    monkeypatch.setattr(sys, "executable", executable)
+    assert source.adhoc("SELECT 1 AS one").rows == [(1,)]
+
+
+def test_without_a_python_it_is_refused(
+    source: LocalFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not run unbounded then."""
+    for name in ("executable", "exec_prefix", "base_exec_prefix"):
+        monkeypatch.setattr(sys, name, "/nowhere")
+    with pytest.raises(StoreError, match=r"no process can be started for it: .*no Python"):
+        source.adhoc("SELECT 1 AS one")
