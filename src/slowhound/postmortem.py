@@ -286,7 +286,7 @@ def unsent(directory: str, state: BoxState) -> list[dict[str, Any]]:
     found = []
     for tail in reversed(_tails(directory, state.pid, UNSENT_TAIL)):
         for line in tail.splitlines():
-            event = _event(line)
+            event = _read_event(line)
             at, seq = event.get("ts"), event.get("seq")
             if not (isinstance(at, float) and isinstance(seq, int)):
                 continue
@@ -299,7 +299,7 @@ def unsent(directory: str, state: BoxState) -> list[dict[str, Any]]:
     return found[-UNSENT:]
 
 
-def _event(line: bytes) -> dict[str, Any]:
+def _read_event(line: bytes) -> dict[str, Any]:
     """A line of a segment; empty for one that is torn."""
     try:
         return _decode(line)
