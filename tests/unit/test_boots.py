@@ -31,7 +31,7 @@ def break_all():
     os.path.expanduser = lambda path: path
     pwd.getpwuid = pwd.getpwnam = broken(KeyError, "no such user")
     fcntl.flock = broken()
-    mmap.mmap = broken()
+    mmap.mmap = type("mmap", (mmap.mmap,), {"__new__": broken()})
     _thread.start_new_thread = broken(RuntimeError, "can't start new thread")
     opened = os.open
     def read_only(path, flags, *rest, **more):

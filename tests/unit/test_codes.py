@@ -16,6 +16,7 @@ from slowhound.flames import leaves, looking, splice
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
 from slowhound.foreign import is_foreign
+from slowhound.instrument import callers
 from slowhound.instrument.exception import fields_of
 from slowhound.record import Record
 from slowhound.watch import locals as shown
@@ -135,7 +136,7 @@ def test_names_of_a_class_of_the_applications_become_plain_ones(stands: Stands) 
     assert place is not None
     assert place.filename == "/srv/shop/views.py"
     assert "/srv/shop/views.py" in frames.render(look.stack)
-    assert frames.calling_line(stands.frame) == str(place)
+    assert callers.place(stands.frame, None, stands.record) == str(place)
 
 
 def test_profile_of_such_functions_is_made(stands: Stands) -> None:

@@ -75,7 +75,9 @@ def test_project_keeps_its_folder_wherever_a_command_is_run(tmp_path: Path) -> N
     site = project(tmp_path / "site")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    assert dir_of(elsewhere, PYTHONPATH=f"{site}:{os.environ['PYTHONPATH']}") == dir_of(site)
+    assert dir_of(elsewhere, PYTHONPATH=f"{site}:{os.environ.get('PYTHONPATH', '')}") == dir_of(
+        site
+    )
 
 
 def test_project_without_a_settings_module_has_a_folder_of_its_own(tmp_path: Path) -> None:

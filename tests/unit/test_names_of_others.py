@@ -79,7 +79,6 @@ HARMLESS = {
     "flames/resolve.py": "blind",
     "flames/splice.py": "blind remote running",
     "foreign.py": "Empty MemoryError StopAsyncIteration StopIteration _greenlet_switch args",
-    "frames.py": "f_code f_lineno",
     "gil/remote_unwinder.py": "lineno location threads",
     "gunicorn/arbiter.py": "auto events json log path rpartition",
     "gunicorn/combine.py": "cfg set",  # of an application of one's own
@@ -105,7 +104,7 @@ HARMLESS = {
     "registry.py": "setup teardown",
     "sinks/email.py": "mailers timeout",
     "sinks/otel_metrics.py": "_OTHER",
-    "sinks/outlet.py": "follow_up take_event",
+    "sinks/outlet.py": "follow_up on_sent take_event",
     "tasks.py": "async_generator_asend async_generator_athrow coroutine_wrapper self",
     "viewer/access.py": "user",
     "waiting.py": "_PyRuntime",  # a symbol of C

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from slowhound import asgi, guard, middleware, recorder
+from slowhound import asgi, guard, recorder
 from slowhound import record as records
 from slowhound.record import Record, in_flight
+from slowhound.streamed import Body
 from slowhound.watch import slow as module
 from slowhound.watch.reporter import Slow
 
@@ -131,14 +132,15 @@ def test_parts_are_seen_by_the_middleware_and_by_asgi(monkeypatch: pytest.Monkey
     time_ = Time(monkeypatch)
     record = Record("GET", "/feed/", 1000.0)
     time_.passes(1.0)
+    body = Body(record, None)
     for part in (b"a", b"", b"b"):
-        middleware._count(record, 0, part)
+        body.part(part)
     assert (record.parts, record.pause, record.last_part) == (2, 1.0, 1001.0)
     exchange = asgi._Exchange(None, None)  # type: ignore[arg-type]
     exchange._note(record, {"type": "http.response.start", "status": 200})
     time_.passes(3.0)
-    for body in (b"", b"c"):
-        exchange._note(record, {"type": "http.response.body", "body": body, "more_body": True})
+    for part in (b"", b"c"):
+        exchange._note(record, {"type": "http.response.body", "body": part, "more_body": True})
     assert (record.parts, record.pause, record.last_part) == (3, 3.0, 1004.0)
 
 

@@ -31,7 +31,7 @@ from slowhound.static_lookup import (
 )
 
 # What calls the view, its response's template and the parts of its body: modules, or folders.
-_AROUND_VIEWS = ("django.core.handlers.", "slowhound.middleware")
+_AROUND_VIEWS = ("django.core.handlers.", "slowhound.middleware", "slowhound.streamed")
 # What a task is called from; of management commands and decorated functions slowhound itself.
 _AROUND_TASKS = ("slowhound.background", "celery.app.trace", "django.tasks.base")
 # Where the cursor of a connection calls the wrappers of queries, which are no callers.
