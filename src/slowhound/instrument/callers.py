@@ -95,7 +95,7 @@ def _what_waits(frame: FrameType) -> CoroutineType[Any, Any, Any] | None:
 
     The thread runs sync code for that meanwhile, and the frames of both are on its stack.
     """
-    if frame.f_code.co_name != "__call__" or _module(frame) != SYNC_AND_ASYNC:
+    if name_of_code(frame.f_code) != "__call__" or _module(frame) != SYNC_AND_ASYNC:
         return None
     found = function_variables(frame).get("awaitable")
     return found if type(found) is CoroutineType else None
@@ -159,7 +159,7 @@ def _jinja_line(template: Any, line: int) -> str | None:
 
 def _field(frame: FrameType) -> str | None:
     """``module.Class.field`` of the serializer of Django REST framework's that is at work."""
-    if frame.f_code.co_name not in _OF_FIELDS or _module(frame) != _SERIALIZERS:
+    if name_of_code(frame.f_code) not in _OF_FIELDS or _module(frame) != _SERIALIZERS:
         return None
     variables = function_variables(frame)
     field = _text(variables.get("field"), "field_name")
