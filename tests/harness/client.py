@@ -44,7 +44,7 @@ class Response:
     """A whole response; `agent` is the User-Agent by which its event is found."""
 
     status: int
-    headers: dict[str, str]
+    headers: dict[str, str]  # by names as Content-Type
     body: bytes
     agent: str
 
@@ -143,7 +143,9 @@ def exchange(
     agent = (headers or {}).get("User-Agent") or new_agent()
     connection.request(method, path, body=body, headers={"User-Agent": agent, **(headers or {})})
     answer = connection.getresponse()
-    return Response(answer.status, dict(answer.getheaders()), answer.read(), agent)
+    # A server may write them in small letters: uvicorn does, with its faster parser.
+    found = {name.title(): value for name, value in answer.getheaders()}
+    return Response(answer.status, found, answer.read(), agent)
 
 
 def without_date(raw: bytes) -> bytes:

@@ -87,7 +87,7 @@ HARMLESS = {
     "gunicorn/worker.py": "heartbeat log tell",
     "hops.py": "listen_for_disconnect",
     "instrument/callers.py": (
-        "background field field_name filename name rest_framework self serializers task"
+        "background field field_name filename name rest_framework self serializers streamed task"
         " template_name to_internal_value to_representation core handlers middleware"
     ),
     "instrument/db.py": "as_string",
