@@ -11,9 +11,8 @@ import pytest
 
 from slowhound.boxes import BoxState
 from slowhound.cli import place
-from slowhound.gil import py_spy, remote_unwinder
-from slowhound.gil.reading import Reader
-from slowhound.gil.unresponsive import Hold, examine
+from slowhound.gil import py_spy, remote_unwinder, unresponsive
+from slowhound.gil.unresponsive import Hold
 from slowhound.sight import Worker
 from tests.harness.cli import PATIENT, READ, SOON, dump, wait_silent, worker
 from tests.harness.recorded import READ_BY
@@ -78,13 +77,14 @@ def test_hold_that_the_first_look_misses_is_told(
     """As where the hound has no CPU just then: here the whole process is stopped for that look."""
     found: list[bool] = []
 
-    def look(path: str, state: BoxState, ways: Sequence[Reader]) -> Hold | None:
-        hold = examine(path, state, ways)
+    def look(state: BoxState, threads: Sequence[int]) -> Hold | None:
+        hold = suspects(state, threads)
         found.append(hold is not None)
         os.kill(state.pid, signal.SIGCONT)
         return hold
 
-    monkeypatch.setattr("slowhound.cli.dump.examine", look)
+    suspects = unresponsive._suspects
+    monkeypatch.setattr(unresponsive, "_suspects", look)
     with worker(tmp_path / "d", path="/held/", then="hold the GIL") as pid:
         wait_silent(tmp_path / "d")
         with stopped([pid]):

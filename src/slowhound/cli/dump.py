@@ -23,8 +23,7 @@ from slowhound.clocks import clock
 from slowhound.dumps import Dump, DumpError, DumpFrame, DumpRequest
 from slowhound.frames import TakenStack
 from slowhound.gil import readers
-from slowhound.gil.reading import Reader
-from slowhound.gil.unresponsive import Hold, examine, is_unchanged
+from slowhound.gil.unresponsive import Hold, examine
 from slowhound.notes import read_who, seconds_since
 from slowhound.reporttext import one_line
 from slowhound.sight import Worker
@@ -34,8 +33,7 @@ BY = {
     "py-spy": "read from its memory by py-spy",
 }
 Answer = Dump | DumpError | None
-# Looks at a silent worker, 0.1 s each. One misses a held GIL where the worker's hound, which waits
-# for the GIL, waits for a CPU instead at that moment.
+# Looks at a silent worker, 0.1 s each: nobody asks again later.
 LOOKS = 10
 
 
@@ -121,7 +119,7 @@ def _show(worker: Worker, answer: Answer, req_id: str | None, where: Place) -> b
 def _hold(worker: Worker) -> Hold | None:
     """What can be told of a worker whose GIL is held; says who holds it, and why no stack."""
     reasons: list[str] = []
-    hold = _looked(worker, readers.telling(reasons))
+    hold = examine(worker.box, worker.state, readers.telling(reasons), LOOKS)
     if hold is None:
         return None
     pid = worker.state.pid
@@ -136,15 +134,6 @@ def _hold(worker: Worker) -> Hold | None:
         why = "; ".join(reasons) or "it has gone on meanwhile"
         say(f"pid {pid}: no stack can be read while the GIL is held. {why}")
     return hold
-
-
-def _looked(worker: Worker, ways: Sequence[Reader]) -> Hold | None:
-    """Looks again where none is seen to hold the GIL, and the worker has not gone on either."""
-    for _ in range(LOOKS):
-        hold = examine(worker.box, worker.state, ways)
-        if hold is not None or not is_unchanged(worker.box, worker.state):
-            return hold
-    return None
 
 
 def _id(pending: Pending) -> str | None:

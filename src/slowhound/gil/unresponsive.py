@@ -79,16 +79,21 @@ class Hold(NamedTuple):
         return str(thread) if taken is None else f"{thread}, at {innermost(taken.stack)}"
 
 
-def examine(path: str, state: BoxState, readers: Sequence[Reader]) -> Hold | None:
+def examine(path: str, state: BoxState, readers: Sequence[Reader], looks: int = 1) -> Hold | None:
     """Who holds the GIL of the process of the box at ``path``; None where none is seen to.
 
-    Takes 0.1 s, and as long as the readers do, which are tried in turn. None also when the process
-    has gone on meanwhile.
+    Takes 0.1 s for each look, and as long as the readers do, which are tried in turn. One look
+    misses a held GIL where the hound, which waits for the GIL, waits for a CPU instead at that
+    moment: who does not ask again later takes several. None also when the process has gone on
+    meanwhile.
     """
     threads = sorted({pending.thread for pending in state.pending})
     if not threads or not _is_here(path, state):
         return None
-    suspicion = _suspects(state, threads)
+    for _ in range(looks):
+        suspicion = _suspects(state, threads)
+        if suspicion is not None or not is_unchanged(path, state):
+            break
     if suspicion is None:
         return None
     python = read_settings(state.settings).python or ""
