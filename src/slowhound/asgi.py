@@ -30,6 +30,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 # A worker can have any number in flight; those beyond this many have no place in the black box.
 SLOTS = 254
 _guard = guard("asgi")
+_START = ("http.response.start", "websocket.http.response.start")
 _BODY = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
 
 
@@ -117,16 +118,21 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Hands the application's message on; what it says counts once the server has taken it."""
+        """Hands the application's message on; what it says counts once the server has taken it.
+
+        A server takes what an application sends to a client that it was told is gone, and drops it.
+        """
+        record = self.record
+        dropped = record is not None and record.outcome == "disconnect"
         try:
             await self._send(message)
         except OSError:  # the server's way to say that the client is gone (ASGI 2.4)
-            if self.record is not None:
-                self.record.outcome = self.record.outcome or "disconnect"
+            if record is not None:
+                record.outcome = record.outcome or "disconnect"
             raise
         try:
-            if self.record is not None:
-                self._note(self.record, message)
+            if record is not None:
+                self._note(record, message, dropped=dropped)
         except Exception as exc:
             if _guard.failed(exc):
                 raise
@@ -134,26 +140,18 @@ class _Exchange:
             if _guard.streak:
                 _guard.streak = 0
 
-    def _note(self, record: Record, message: Message) -> None:
+    def _note(self, record: Record, message: Message, *, dropped: bool) -> None:
         kind = message["type"]
-        if kind in ("http.response.start", "websocket.http.response.start"):
+        if kind in _START:
             record.status = as_int(message["status"])
             self._started = True
             self._length = _length(message)
-            if self._method == "HEAD":  # a server may not even ask for the body
+            if self._method == "HEAD" and not dropped:  # a server may not even ask for the body
                 record.finished_sending()
+        elif dropped:
+            return
         elif kind in _BODY or kind == "websocket.http.response.body":
-            if record.first_byte is None:
-                record.first_byte = clock.monotonic() - record.started
-            size = 0 if self._method == "HEAD" else _size(kind, message)
-            self._sent += size
-            if size:
-                record.part_sent()
-            # The client has it all when it has as much as was announced; the server may go on
-            # with the next request of the connection then.
-            is_all = self._length is not None and self._sent >= self._length
-            if is_all or not message.get("more_body", False):
-                record.finished_sending()
+            self._note_part(record, kind, message)
         elif kind == "websocket.accept":
             record.status = 101
             self._started = True
@@ -162,6 +160,19 @@ class _Exchange:
         elif kind == "websocket.close" and not self._started:
             record.status = 403  # what the server answers to a handshake that is refused
             self._started = True
+
+    def _note_part(self, record: Record, kind: str, message: Message) -> None:
+        if record.first_byte is None:
+            record.first_byte = clock.monotonic() - record.started
+        size = 0 if self._method == "HEAD" else _size(kind, message)
+        self._sent += size
+        if size:
+            record.part_sent()
+        # The client has it all when it has as much as was announced; the server may go on with the
+        # next request of the connection then.
+        is_all = self._length is not None and self._sent >= self._length
+        if is_all or not message.get("more_body", False):
+            record.finished_sending()
 
     def end(self, exc: BaseException | None) -> None:
         """The application has returned, or was made to. A second time does nothing."""

@@ -6,38 +6,40 @@ Put it first in ``MIDDLEWARE``. Under Gunicorn with slowhound's hooks it comes i
 from __future__ import annotations
 
 import asyncio
-import weakref
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import MiddlewareNotUsed
-from django.http import FileResponse, HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from slowhound import on_demand, recorder
+from slowhound import on_demand, recorder, responses
 from slowhound.clocks import clock
 from slowhound.conf import get_config
 from slowhound.config import Config
 from slowhound.guard import guard
-from slowhound.losses import missing
-from slowhound.ownership import of_request
-from slowhound.plain_data import as_int, as_text
-from slowhound.record import Record, current
+from slowhound.losses import find
+from slowhound.ownership import lost, of_request
+from slowhound.plain_data import as_text
+from slowhound.record import Owner, Record, current
 from slowhound.redact import short_text
+from slowhound.responses import hand_on
 from slowhound.sinks.delivery import preload
-from slowhound.streamed import Body, counted, counted_async
 from slowhound.unpatched import is_greenlet_exit
 
 _guard = guard("middleware")
-ENDS_EARLY = "a request ends with its view, and not with its body"
+THROWN = "a response that is thrown away and closed counts as the one that was sent"
 
 
 class Watch:
     """Passes a request to ``get_response``; what slowhound does before and after is guarded."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, in_handler: bool = False) -> None:
         self.config = config
+        self._in_handler = in_handler
+        responses.watch()
 
     def __call__(
         self, request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponseBase]
@@ -49,7 +51,7 @@ class Watch:
                 get_response = on_demand.around(get_response, record, self.config)
             response = get_response(request)
             if record is not None:
-                self._after(record, request, response)
+                hand_on(record, response, in_handler=self._in_handler)
             return response
         except BaseException as exc:
             # Not through Django's handlers, which turn exceptions into responses; a worker that
@@ -67,7 +69,7 @@ class Watch:
                 get_response = on_demand.around_later(get_response, record, self.config)
             response: HttpResponseBase = await get_response(request)
             if record is not None:
-                self._after(record, request, response)
+                hand_on(record, response, in_handler=self._in_handler)
             return response
         except BaseException as exc:
             _broke_through(request, exc)
@@ -80,8 +82,8 @@ class Watch:
             record = of_request(request)
             if record is None:
                 record = self._begin(request)
-            elif record.request is request and not record.left:
-                return None  # the middleware is listed twice
+            elif record.request is not None and not record.left:
+                return None  # the middleware is listed twice, or the application mounted in itself
             else:
                 self._take(record, request)
         except Exception as exc:
@@ -96,6 +98,9 @@ class Watch:
         active = recorder.get() or recorder.start(self.config)
         if active is None:
             return None
+        before = lost(Owner.MIDDLEWARE)
+        if before is not None:
+            active.finish(before)
         record = Record(request.method or "-", request.path, clock.monotonic())
         record.request = request
         record.environ = request.META
@@ -114,59 +119,7 @@ class Watch:
         record.path = short_text(as_text(request.path))  # decoded; a server's own is not
         record.environ = request.META
         if record.left:
-            record.left, record.outcome = False, None
-
-    def _after(self, record: Record, request: HttpRequest, response: HttpResponseBase) -> None:
-        try:
-            record.turn += 1
-            record.left = True
-            record.status = as_int(response.status_code)
-            if response.streaming:
-                self._watch_body(record, response)  # type: ignore[arg-type]
-            else:
-                record.first_byte = clock.monotonic() - record.started
-                # Gunicorn's ASGI worker knows the size only where its access log is on.
-                if not record.by_server or record.task is not None:
-                    body = response.content  # type: ignore[attr-defined]
-                    record.sent = 0 if request.method == "HEAD" else len(body)
-            self._see_close(record, response)
-        except Exception as exc:
-            if _guard.failed(exc):
-                raise
-        else:
-            if _guard.streak:
-                _guard.streak = 0
-
-    @staticmethod
-    def _see_close(record: Record, response: HttpResponseBase) -> None:
-        closers = getattr(response, "_resource_closers", None)
-        if closers is not None:
-            if not record.by_server:
-                record.response = weakref.ref(response)
-            if closers and not (response.streaming and not isinstance(response, FileResponse)):
-                # What the application closes takes its time after the last byte. A stream is closed
-                # first, which says whether its client was there to the end.
-                closers.insert(0, _Closer(record, ends=False))
-            closers.append(_Closer(record))
-            return
-        missing("django.http.response.HttpResponseBase:_resource_closers", ENDS_EARLY)
-        if not record.by_server:
-            recorder.finish(record)
-
-    @staticmethod
-    def _watch_body(record: Record, response: StreamingHttpResponse) -> None:
-        length = as_int(response.headers.get("Content-Length"))
-        if isinstance(response, FileResponse):
-            # Counting would replace the file by an iterator, and the server's sendfile with it.
-            record.first_byte = clock.monotonic() - record.started
-            if not record.by_server or record.task is not None:
-                record.sent = 0 if record.method == "HEAD" else length
-        elif response.is_async:
-            parts = aiter(response.streaming_content)  # type: ignore[arg-type]
-            response.streaming_content = counted_async(Body(record, length), parts)
-        else:
-            body = iter(response.streaming_content)  # type: ignore[arg-type]
-            response.streaming_content = counted(Body(record, length), body)
+            record.left, record.outcome, record.thrown = False, None, False
 
 
 def _asks(request: HttpRequest) -> bool:
@@ -193,6 +146,17 @@ def _broke_through(request: HttpRequest, exc: BaseException) -> None:
         recorder.finish(record)
 
 
+def _is_loading() -> bool:
+    """True while Django's handler loads its middleware, and not somebody who uses a part of it."""
+    load = find("django.core.handlers.base.BaseHandler.load_middleware", THROWN)
+    frame = inspect.currentframe()
+    while frame is not None and load is not None:
+        if frame.f_code is getattr(load, "__code__", None):
+            return True
+        frame = frame.f_back
+    return False
+
+
 class SlowhoundMiddleware:
     """One record for each request; the response that it returns is the application's own.
 
@@ -210,7 +174,7 @@ class SlowhoundMiddleware:
         with _guard:
             preload(config.sinks)
         self.get_response = get_response
-        self.watch = Watch(config)
+        self.watch = Watch(config, in_handler=_is_loading())
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -220,35 +184,3 @@ class SlowhoundMiddleware:
         if self._is_async:
             return self.watch.around(request, self.get_response)
         return self.watch(request, self.get_response)
-
-
-class _Closer:
-    """Sees that a response is closed: its record ends, if no server ends it.
-
-    A response may be pickled, by a cache middleware around ours: then nothing of this goes along.
-    """
-
-    def __init__(self, record: Record, *, ends: bool = True) -> None:
-        self.record = record
-        self.turn = record.turn
-        self._ends = ends
-
-    def __call__(self) -> None:
-        record = self.record
-        if record.turn == self.turn:  # not one in whose place another one was sent
-            if record.scope is None:  # where there is one, what is sent is seen
-                record.finished_sending()
-            if self._ends and not record.by_server:
-                recorder.finish(record)
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[()]]:
-        return _close_nothing, ()
-
-
-def _close_nothing() -> Callable[[], None]:
-    """What a pickled response closes in our place."""
-    return _nothing
-
-
-def _nothing() -> None:
-    pass

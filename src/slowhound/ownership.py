@@ -8,26 +8,34 @@ wrap       the hook's, of no scope yet    takes it for its scope            the 
 wrap       one of the same exchange       lets the call pass                who began it
 wrap       anything else, or none         begins one                        its own ``finally``
 middleware one that has this request      lets it pass, or, when its        who began it
-                                          response has left, takes it anew
-middleware one of the same exchange,      takes it for its request          who began it
-           or a server's without request
+           or its exchange                response has left, takes it anew
+middleware a server's without request,    takes it for its request          who began it
+           of the same exchange
+middleware a request or task in progress  begins an inner one               itself, as it hands
+                                                                            its response on
 middleware anything else, or none         begins one                        its response's close
 task       anything                       begins one                        its own end
 ========== ============================== ================================= =====================
 
-"Anything else" are an application that calls itself in process, and what a server left in the
-context in which it starts the next request of a connection (uvicorn, daphne): neither is ended, nor
-written into, by another than who began it. An exchange is one request and its response; ASGI's
-scope and WSGI's environ may be copied on their way, so it is known by what copies share.
+"Anything else" is what a server left in the context in which it starts the next request of a
+connection (uvicorn, daphne), and an application that calls itself in process: neither is ended, nor
+written into, by another than who began it. An exchange is one request and its response. ASGI's
+scope and WSGI's environ are copied on their way, also by an application that asks itself for
+another page: an exchange is known by what copies share, and by what it asks for, see ``exchanges``.
+
+Whoever calls the application in process may keep the response and never close it, so an inner
+request is over when the middleware hands its response on; a stream, whose body is made later, when
+that is closed or at its end, and with the outer request at last.
 """
 
 from __future__ import annotations
 
 from asyncio import _get_running_loop, current_task
 from typing import Any
-from urllib.parse import unquote
 
+from slowhound import exchanges
 from slowhound.record import Owner, Record, current, current_record, in_flight, unfinished
+from slowhound.static_lookup import attribute_or
 
 
 def enter(record: Record) -> None:
@@ -45,25 +53,49 @@ def leave(record: Record) -> None:
     in_flight.pop(record.number, None)
     record.done = True
     # Of what has ended nothing is kept: the requests of one connection would hang on each other.
-    record.outer = unfinished(record.outer)
+    outer = record.outer = unfinished(record.outer)
     if current_record.get() is record:
-        current_record.set(record.outer)
+        current_record.set(outer)
+    if outer is not None and outer.streams:
+        outer.streams.pop(record.number, None)
 
 
-def lost_by_hook() -> Record | None:
-    """The request before in this thread, if its other hook was kept from beginning.
+def step_out(record: Record) -> None:
+    """Its response is handed on to the request around it, whose turn it is now.
 
-    By an exception that was raised from outside right there. A thread serves one after the other.
+    Of an inner request that streams: what makes the body belongs to who asks for it.
+    """
+    outer = unfinished(record.outer)
+    if outer is not None:
+        if outer.streams is None:
+            outer.streams = {}
+        outer.streams[record.number] = record
+        if current_record.get() is record:
+            current_record.set(outer)
+
+
+def lost(by: Owner) -> Record | None:
+    """The request that ``by`` has begun before in this thread, and was kept from ending.
+
+    By an exception that was raised right there: from outside into the hook, or by another receiver
+    of the signal that a response sends when it is closed. A thread serves one after the other; what
+    the middleware has begun may only be around this one as long as its response is not closed.
     """
     record = current()
-    if record is None or record.owner is not Owner.HOOK:
+    if record is None or record.owner is not by or not (record.task is record.greenlet is None):
         return None
-    return record if record.task is None and record.greenlet is None else None
+    return record if by is Owner.HOOK or (record.left and is_closed(record)) else None
+
+
+def is_closed(record: Record) -> bool:
+    """True when the response that its middleware has handed on is closed."""
+    response = record.response() if record.response is not None else None
+    return response is not None and attribute_or(response, "closed") is True
 
 
 def _is_around(outer: Record) -> bool:
     """False for the request before, in whose context a server has begun this one's task."""
-    if not outer.complete:
+    if not (outer.complete or outer.left):
         return True
     loop = _get_running_loop()
     if loop is None:  # a thread works on after the last byte, and begins no other request meanwhile
@@ -79,18 +111,12 @@ def of_scope(scope: Any) -> Record | None:
         return None
     if record.scope is None:
         untaken = record.owner is Owner.HOOK and record.request is None
-        return record if untaken and _is_on_the_wire(record, scope) else None
-    return record if _is_same_scope(record.scope, scope) else None
-
-
-def _is_on_the_wire(record: Record, scope: Any) -> bool:
-    """True when the scope is of the request that the hook has seen, and not made in process."""
-    if scope["type"] == "websocket" or record.wire is None:
-        return True
-    method, path = record.wire
-    raw = scope.get("raw_path")
-    same = type(raw) is bytes and raw.decode("latin-1") == path
-    return scope.get("method") == method and (same or scope.get("path") in (path, unquote(path)))
+        return record if untaken and exchanges.is_on_the_wire(record.wire, scope) else None
+    if record.request is None:
+        return record if exchanges.is_passed_on(record.scope, scope) else None
+    if not exchanges.shares_headers(record.scope, scope):
+        return None
+    return record if record.left or exchanges.asks_alike(record.scope, scope) else None
 
 
 def of_request(request: Any) -> Record | None:
@@ -98,33 +124,23 @@ def of_request(request: Any) -> Record | None:
     record = current()
     if record is None or record.owner is Owner.TASK:
         return None
+    if record.request is request:
+        return record
     if record.request is None:
         return record if _may_be_of(record, request) else None
-    return record if record.request is request or _is_same(record.request, request) else None
+    if not exchanges.is_same(record.request, request):
+        return None
+    return record if record.left or exchanges.requests_alike(record.request, request) else None
 
 
 def _may_be_of(record: Record, request: Any) -> bool:
     """False for a request that was made in process before the server's own came to Django."""
     scope, environ = getattr(request, "scope", None), getattr(request, "environ", None)
-    if record.owner is Owner.HOOK and record.scope is None:
-        # The server's own environ has a key that no other has; a scope says not where it is from.
-        return environ is None or record.mark is None or record.mark in environ
-    if scope is None or record.scope is None:
-        return True
-    return _is_same_scope(record.scope, scope) or all(
-        record.scope.get(name) == scope.get(name) for name in ("method", "path")
-    )
-
-
-def _is_same_scope(one: Any, other: Any) -> bool:
-    """True when both are of one exchange: a copy has the same list of headers."""
-    return one is other or one.get("headers") is other.get("headers")
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """The same of two requests of Django's."""
-    scope, another = getattr(one, "scope", None), getattr(other, "scope", None)
-    if scope is not None and another is not None:
-        return _is_same_scope(scope, another)
-    first, second = (getattr(each, "environ", None) or {} for each in (one, other))
-    return "wsgi.input" in first and first["wsgi.input"] is second.get("wsgi.input")
+    if record.scope is not None:
+        if scope is not None:
+            return exchanges.is_passed_on(record.scope, scope)
+        return environ is None or exchanges.is_bridged(record.scope, request)
+    if environ is not None:
+        # The server's own environ has a key that no other has.
+        return record.mark is None or record.mark in environ
+    return scope is None or exchanges.is_on_the_wire(record.wire, scope)

@@ -109,13 +109,16 @@ class Record:
     wire: tuple[str, str] | None = None  # method and path as the hook has read them
     scope: Any = None  # ASGI's, once ``wrap`` has seen it
     request: Any = None  # Django's request, once the middleware has seen it
+    match: Any = None  # what its URL has resolved to, where that is known of a copy only
     begun: bool = False
     turn: int = 0  # how many responses of the middleware there have been; the last one counts
     left: bool = False  # the middleware has handed its response on
+    thrown: bool = False  # that is being closed, and was not sent
     complete: bool = False  # the server has its last byte
     ender: object = None  # the call of ``Recorder.finish`` that ends it
     done: bool = False
     outer: Record | None = None  # what it was begun in: a task, or a request that makes another
+    streams: dict[int, Record] | None = None  # inner ones whose bodies are still to be made
     outgoing: Outgoing | None = None  # its terminal event, once it is made
     # who carries it
     environ: dict[str, Any] | None = None
@@ -235,24 +238,34 @@ class Record:
         return self.meta("HTTP_REFERRER") if value is None else value
 
     @property
+    def is_inner(self) -> bool:
+        """True of a request that the application makes in process, within another one."""
+        return self.owner is Owner.MIDDLEWARE and unfinished(self.outer) is not None
+
+    @property
+    def resolved(self) -> Any:
+        """What Django has resolved the URL to; None before, and for ever where there is no view."""
+        match = getattr(self.request, "resolver_match", None)
+        return self.match if match is None else match
+
+    @property
     def view(self) -> str | None:
         """Django's name for the view, once the URL is resolved."""
-        match = getattr(self.request, "resolver_match", None)
-        return text_or_none(getattr(match, "view_name", None))
+        return text_or_none(getattr(self.resolved, "view_name", None))
 
     @property
     def is_resolved(self) -> bool:
         """True once Django has resolved the URL; of one that has no view it never has."""
-        return getattr(self.request, "resolver_match", None) is not None
+        return self.resolved is not None
 
     @property
     def route(self) -> str | None:
         """The URL pattern that matched, once the URL is resolved."""
-        return text_or_none(getattr(getattr(self.request, "resolver_match", None), "route", None))
+        return text_or_none(getattr(self.resolved, "route", None))
 
     def names(self) -> tuple[str | None, ...]:
         """All that a setting may call this request's view: its URL's name, route or function."""
-        match = getattr(self.request, "resolver_match", None)
+        match = self.resolved
         if match is None:
             return ()
         function = getattr(match, "_func_path", None)

@@ -233,6 +233,8 @@ class Recorder:
                 raise
         finally:
             self._let_go(record)
+            for each in list((record.streams or {}).values()):
+                self.finish(each)
 
     @staticmethod
     def _let_go(record: Record) -> None:

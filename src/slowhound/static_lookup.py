@@ -8,9 +8,8 @@ classes ask their metaclasses. Whoever looks from the hound's thread asks ``type
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any
 
@@ -43,13 +42,9 @@ def attribute(thing: Any, name: str) -> Any:
     if issubclass(kind, type):
         found, other = in_classes(thing, name), of_kind
     elif type(of_kind) is MemberDescriptorType:
-        with contextlib.suppress(AttributeError, TypeError):
-            return of_kind.__get__(thing)
-        raise UnknownError
+        return _read(of_kind.__get__, thing)
     elif of_kind is MISSING:  # the way of object has only the stored attributes left to look at
-        with contextlib.suppress(AttributeError):
-            return object.__getattribute__(thing, name)
-        raise UnknownError
+        return _read(object.__getattribute__, thing, name)
     else:
         names = own(thing)
         if name in names and not _has(of_kind, "__set__"):
@@ -58,6 +53,17 @@ def attribute(thing: Any, name: str) -> Any:
     if found is MISSING or _has(found, "__get__") or _has(other, "__set__"):
         raise UnknownError
     return found
+
+
+def _read(way: Callable[..., Any], *thing: Any) -> Any:
+    try:
+        return way(*thing)
+    except (AttributeError, TypeError) as exc:
+        from slowhound.foreign import is_foreign  # which looks up its own with what is here
+
+        if is_foreign(exc):
+            raise
+        raise UnknownError from None
 
 
 def attribute_or(thing: Any, name: str, otherwise: Any = None) -> Any:

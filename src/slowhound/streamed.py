@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Iterator
+from types import BuiltinMethodType, GeneratorType
 from typing import Any
 
 from slowhound import recorder
@@ -11,8 +13,10 @@ from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.record import Record
+from slowhound.unpatched import is_greenlet_exit
 
 _guard = guard("middleware")
+CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 
 
 class Body:
@@ -29,7 +33,12 @@ class Body:
         self._length = length
         # A server leaves the body out, and may not even ask for all of it.
         self._is_head = record.method == "HEAD"
-        record.sent = 0
+        self._sent = record.sent = 0
+
+    def presume(self) -> None:
+        """It is sent as a whole, as far as is known: until a part of it passes here."""
+        if not self._is_head and (not self.record.by_server or self.record.task is not None):
+            self.record.sent = self._length
 
     @property
     def _counts(self) -> bool:
@@ -43,11 +52,12 @@ class Body:
             record = self.record
             if record.first_byte is None:
                 record.first_byte = clock.monotonic() - record.started
+            size = len(part)
             if not self._is_head:
-                size = len(part)
-                record.sent = (record.sent or 0) + size
-                if size:
-                    record.part_sent()
+                self._sent += size
+                record.sent = self._sent
+            if size:  # a server that goes through the body of a HEAD makes progress as well
+                record.part_sent()
         except Exception as exc:
             if _guard.failed(exc):
                 raise
@@ -63,7 +73,7 @@ class Body:
         record, length = self.record, self._length
         if length is None or self._is_head or not self._counts or record.scope is not None:
             return  # where there is a scope, what is sent is seen
-        if (record.sent or 0) >= length:
+        if self._sent >= length:
             record.finished_sending()
 
     def closed(self) -> None:
@@ -72,11 +82,18 @@ class Body:
             self.record.outcome = self.record.outcome or "disconnect"
 
     def failed(self, exc: BaseException) -> None:
-        """The application cannot go on with it."""
+        """The application cannot go on with it; or its greenlet was ended, with its worker."""
         if self._counts:
-            self.record.outcome = self.record.outcome or "error"
+            is_killed = is_greenlet_exit(exc)
+            self.record.outcome = self.record.outcome or ("killed" if is_killed else "error")
             with _guard:
                 self.record.exc = {**fields_of(exc), "exc_handled": False}
+
+    def ended(self) -> None:
+        """An inner request's is at its end: nobody need close it."""
+        if self._counts and self.record.is_inner:
+            self.record.finished_sending()
+            recorder.finish(self.record)
 
     def cancelled(self) -> None:
         """The task that sends it was ended, by the server when the client had gone, or else."""
@@ -92,12 +109,19 @@ def counted(body: Body, parts: Iterator[bytes]) -> Iterator[bytes]:
             yield part
             body.taken()
         body.part(b"")  # an empty body has had no part
+        body.ended()
     except GeneratorExit:
         body.closed()
         raise
-    except Exception as exc:
+    except BaseException as exc:
         body.failed(exc)
         raise
+
+
+def is_counted(close: Any) -> bool:
+    """True of the method that closes a body that is counted."""
+    body = close.__self__ if type(close) is BuiltinMethodType else None
+    return type(body) is GeneratorType and body.gi_code is counted.__code__
 
 
 async def counted_async(body: Body, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -108,6 +132,7 @@ async def counted_async(body: Body, parts: AsyncIterator[bytes]) -> AsyncIterato
             yield part
             body.taken()
         body.part(b"")
+        body.ended()
     except BaseException as exc:
         if isinstance(exc, asyncio.CancelledError):
             body.cancelled()

@@ -217,6 +217,7 @@ def questions() -> None:
 
 SCENARIOS: dict[Callable[[], None], str] = {
     requests: """
+        django.core.handlers.base.BaseHandler.load_middleware
         django.core.handlers.base.BaseHandler.process_exception_by_middleware
         django.core.handlers.base.BaseHandler.resolve_request
         asgiref.sync.AsyncToSync:awaitable

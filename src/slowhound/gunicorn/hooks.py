@@ -7,7 +7,6 @@ after the body is closed, whatever went wrong before, and ``sys.exc_info()`` say
 from __future__ import annotations
 
 import contextlib
-import errno
 import select
 import signal
 import socket
@@ -25,12 +24,12 @@ from slowhound.frames import Stack, from_traceback
 from slowhound.guard import guard, guarded
 from slowhound.gunicorn import arbiter
 from slowhound.losses import caught, find, missing
-from slowhound.ownership import lost_by_hook
+from slowhound.ownership import lost
 from slowhound.postmortem import abort_fields
 from slowhound.record import Owner, Record, in_flight
+from slowhound.streamed import CLIENT_GONE
 from slowhound.unpatched import get_ident, is_greenlet_exit
 
-CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 # A client that leaves while the view works is noticed only by asking for its socket's state
 # (0.8 µs); one that waited less than this has not had the time to give up.
 PATIENCE = 0.05
@@ -80,7 +79,7 @@ def pre_request(worker: Any, req: Any) -> None:
     """Begins the record of a request."""
     active = _recorder()
     if active is not None:
-        before = lost_by_hook()
+        before = lost(Owner.HOOK)
         if before is not None:
             active.finish(before)
         try:

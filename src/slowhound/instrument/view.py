@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
+from slowhound.exchanges import is_same
 from slowhound.guard import guard
 from slowhound.instrument import trace
 from slowhound.losses import find, patch
@@ -44,6 +45,8 @@ def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
         found = original(self, request, *args, **kwargs)
         if record is not None:
             try:
+                if request is not record.request and record.resolved is None:
+                    _take_match(record, request)
                 _note(record, request.resolver_match)
             except Exception as exc:
                 if _guard.failed(exc):
@@ -54,6 +57,12 @@ def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
         return found
 
     return resolve_request
+
+
+def _take_match(record: Record, request: Any) -> None:
+    """A middleware may hand a copy of the request on, and only that is resolved."""
+    if record.request is not None and is_same(record.request, request):
+        record.match = request.resolver_match
 
 
 def _note(record: Record, match: Any) -> None:

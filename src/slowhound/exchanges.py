@@ -1,0 +1,94 @@
+"""Is it the same exchange? One request and its response, as servers and applications copy it.
+
+A middleware hands a copy of ASGI's scope on, with other headers or without a prefix of its path; an
+application that asks itself for another page, with what its own request had, copies it as well. The
+first is the same exchange, the second is not. A request that nobody has taken yet is compared
+loosely (``is_passed_on``), one that a view works on by what it asks for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+
+def shares_headers(one: Any, other: Any) -> bool:
+    """True when both scopes are, or may be, copies: a copy has the same list of headers."""
+    return one is other or one.get("headers") is other.get("headers")
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """The same of two requests of Django's."""
+    scope, another = getattr(one, "scope", None), getattr(other, "scope", None)
+    if scope is not None and another is not None:
+        return shares_headers(scope, another)
+    first, second = (getattr(each, "environ", None) or {} for each in (one, other))
+    return "wsgi.input" in first and first["wsgi.input"] is second.get("wsgi.input")
+
+
+def requests_alike(one: Any, other: Any) -> bool:
+    """True when two requests of Django's ask for the same."""
+    return _text(one.method) == _text(other.method) and _text(one.path) == _text(other.path)
+
+
+def asks_alike(one: Any, other: Any) -> bool:
+    """True when two scopes ask for the same: a mounted application's path may lack its prefix."""
+    return _kind(one) == _kind(other) and not _paths(one).isdisjoint(_paths(other))
+
+
+def is_passed_on(outer: Any, scope: Any) -> bool:
+    """True when ``scope`` may be what has become of ``outer`` on its way through middleware."""
+    if outer is scope:
+        return True
+    if _kind(outer) != _kind(scope):
+        return False
+    if asks_alike(outer, scope):
+        return True
+    kept = shares_headers(outer, scope) or _has_all(scope, outer)
+    return kept and any(
+        _ends_with(whole, part) for whole in _paths(outer) for part in _paths(scope)
+    )
+
+
+def is_bridged(scope: Any, request: Any) -> bool:
+    """True when Django's request may be what a bridge from ASGI to WSGI has made of the scope."""
+    if scope.get("type") != "http" or _text(request.method) != _text(scope.get("method")):
+        return False
+    return _text(request.path) in _paths(scope)
+
+
+def is_on_the_wire(wire: tuple[str, str] | None, scope: Any) -> bool:
+    """True when the scope is of the request that the hook has seen, and not made in process."""
+    if scope["type"] == "websocket" or wire is None:
+        return True
+    method, path = wire
+    raw = scope.get("raw_path")
+    same = type(raw) is bytes and raw.decode("latin-1") == path
+    return scope.get("method") == method and (same or bool({path, unquote(path)} & _paths(scope)))
+
+
+def _kind(scope: Any) -> tuple[Any, Any]:
+    return _text(scope.get("type")), _text(scope.get("method"))
+
+
+def _paths(scope: Any) -> set[str]:
+    """With and without the prefix under which it is mounted: servers differ."""
+    path = _text(scope.get("path"))
+    return {path, _text(scope.get("root_path")) + path}
+
+
+def _ends_with(whole: str, part: str) -> bool:
+    """Without a prefix, or with a slash more, or in small letters."""
+    return whole.rstrip("/").casefold().endswith(part.rstrip("/").casefold())
+
+
+def _has_all(scope: Any, outer: Any) -> bool:
+    """True when no header of the outer one's is missing; of what is a list, and was not read."""
+    have, had = scope.get("headers"), outer.get("headers")
+    if type(have) is not list or type(had) is not list or not had:
+        return False
+    return all(any(one is other for other in have) for one in had)
+
+
+def _text(value: Any) -> str:
+    return value if type(value) is str else ""

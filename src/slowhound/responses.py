@@ -1,0 +1,289 @@
+"""The response as the middleware hands it on: what it says, and where its record ends.
+
+That is where it is closed, by the server or by who asked in process; before that, middleware in
+front may still throw it away and have the view run again. It is the application's: it is read
+without any code of its, and nothing but the list of what it closes is touched.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import MethodType
+from typing import Any
+
+from django.core.signals import request_finished
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.template.response import SimpleTemplateResponse
+
+from slowhound import recorder
+from slowhound.clocks import clock
+from slowhound.guard import guard
+from slowhound.instrument.exception import fields_of
+from slowhound.losses import missing
+from slowhound.ownership import is_closed, step_out
+from slowhound.plain_data import as_int
+from slowhound.record import Owner, Record, current
+from slowhound.static_lookup import attribute_or, in_classes, owner_of
+from slowhound.streamed import CLIENT_GONE, Body, counted, counted_async, is_counted
+
+_guard = guard("middleware")
+CLOSERS = "django.http.response.HttpResponseBase:_resource_closers"
+ENDS_EARLY = "a request ends with its view, and not with its body"
+# Of Django's own classes, whatever a class of the application's has by these names.
+_content: Callable[[Any], bytes] = vars(HttpResponse)["content"].fget
+_is_rendered: Callable[[Any], bool] = vars(SimpleTemplateResponse)["is_rendered"].fget
+# Classes of responses that are remembered, each with whether it is plain; held, so that none is
+# taken for another one that was made in its place.
+CLASSES = 256
+_plain: dict[int, tuple[type, bool]] = {}
+_READ = ("streaming_content", "__iter__", "__aiter__")
+# What was raised from outside while a response was being closed, where Django keeps it to itself.
+_struck: ContextVar[Exception | None] = ContextVar("slowhound_struck", default=None)
+
+
+def hand_on(record: Record, response: Any, *, in_handler: bool) -> None:
+    """The middleware hands its response on. Whatever fails in here, the record has its end.
+
+    Args:
+        record: of the request.
+        response: what the application has returned, which need not be a response.
+        in_handler: the middleware was loaded by Django's handler, which has the last word on the
+            response; a response that is closed before is thrown away.
+
+    Raises:
+        Exception: only what was raised into this from outside.
+    """
+    record.turn += 1
+    record.left = True
+    ends = True
+    try:
+        try:
+            if issubclass(type(response), HttpResponseBase):
+                _describe(record, response)
+                ends = not _see_close(record, response, in_handler=in_handler)
+            else:
+                record.outcome = "error"  # a server answers 500 in its place
+        finally:
+            if ends and not record.by_server:
+                recorder.finish(record)
+    except Exception as exc:
+        if _guard.failed(exc):
+            raise
+    else:
+        if _guard.streak:
+            _guard.streak = 0
+
+
+def _describe(record: Record, response: Any) -> None:
+    if _is_plain(type(response)):
+        status, streams = response.status_code, response.streaming
+    else:
+        status = attribute_or(response, "status_code")
+        streams = attribute_or(response, "streaming")
+    record.status = as_int(status)
+    if streams is True:
+        _watch_body(record, response)
+        return
+    record.first_byte = clock.monotonic() - record.started
+    if _counts(record):
+        record.sent = 0 if record.method == "HEAD" else size_of(response)
+
+
+def _is_plain(kind: type) -> bool:
+    """True where plain reading runs no code of the application's: it costs a hundredth."""
+    found = _plain.get(id(kind))
+    if found is None:
+        plain = in_classes(kind, "__getattribute__") is object.__getattribute__ and all(
+            type(in_classes(kind, name)) in (int, bool) for name in ("status_code", "streaming")
+        )
+        found = kind, plain
+        if len(_plain) < CLASSES:
+            _plain[id(kind)] = found
+    return found[1]
+
+
+def _counts(record: Record) -> bool:
+    """Gunicorn's ASGI worker knows the size only where its access log is on."""
+    return not record.by_server or record.task is not None
+
+
+def size_of(response: Any) -> int | None:
+    """The bytes of its body, if that is there already; None: only its own code could tell."""
+    owner = owner_of(type(response), "content")
+    if owner is SimpleTemplateResponse and not _is_rendered(response):
+        return None
+    if owner is HttpResponse or owner is SimpleTemplateResponse:
+        return len(_content(response))
+    return _length(response)
+
+
+def _length(response: Any) -> int | None:
+    headers = attribute_or(response, "headers")
+    return as_int(headers.get("Content-Length")) if type(headers) is _HEADERS else None
+
+
+_HEADERS = type(HttpResponse().headers)
+
+
+def _watch_body(record: Record, response: Any) -> None:
+    kind, length = type(response), _length(response)
+    body = Body(record, length)
+    if any(owner_of(kind, name) is not StreamingHttpResponse for name in _READ):
+        # What the application sends in a way of its own does not pass here.
+        record.first_byte = clock.monotonic() - record.started
+        body.presume()
+    elif is_file(response):
+        body.presume()  # where the server sends the file itself, its parts do not pass here
+        file, parts = response.file_to_stream, iter(response.streaming_content)
+        response.streaming_content = counted(body, parts)
+        response.file_to_stream = file
+    elif response.is_async:
+        response.streaming_content = counted_async(body, aiter(response.streaming_content))
+    else:
+        response.streaming_content = counted(body, iter(response.streaming_content))
+
+
+def is_file(response: Any) -> bool:
+    """True where a server may send a file by itself."""
+    is_one = issubclass(type(response), FileResponse)
+    return is_one and attribute_or(response, "file_to_stream") is not None
+
+
+def _see_close(record: Record, response: Any, *, in_handler: bool) -> bool:
+    """True when something will end the record."""
+    plain = _is_plain(type(response))
+    is_stream = (response.streaming if plain else attribute_or(response, "streaming")) is True
+    if record.is_inner and not is_stream:
+        return False
+    closers = getattr(response, "_resource_closers", None)
+    if type(closers) is not list:
+        missing(CLOSERS, ENDS_EARLY)
+        return False
+    record.response = weakref.ref(response)
+    if closers and (not is_stream or is_file(response)):
+        # What the application closes takes its time after the last byte. A body that is counted is
+        # closed first, which says whether its client was there to the end.
+        own = [closers.pop()] if is_stream and is_counted(closers[-1]) else []
+        closers[:0] = [*own, Closer(record, in_handler=in_handler, ends=False)]
+    closers.append(Closer(record, in_handler=in_handler))
+    if record.is_inner:
+        step_out(record)
+    return True
+
+
+class Closer:
+    """Sees that a response is closed: its record ends, if no server ends it.
+
+    A response may be pickled, by a cache middleware around ours: then nothing of this goes along.
+    """
+
+    def __init__(self, record: Record, *, in_handler: bool, ends: bool = True) -> None:
+        self.record = record
+        self.turn = record.turn
+        self._in_handler = in_handler
+        self._ends = ends
+
+    def __call__(self) -> None:
+        if _struck.get() is not None:
+            _struck.set(None)  # of a close before, whose signal another receiver has cut short
+        try:
+            self._closes()
+        except Exception as exc:
+            if _guard.failed(exc):
+                # Django keeps to itself what is raised here; ``finished`` comes next and raises it.
+                _struck.set(exc)
+                raise
+
+    def _closes(self) -> None:
+        record = self.record
+        response = record.response() if record.response is not None else None
+        if record.turn != self.turn or self._is_anothers(response):
+            return  # one in whose place another one was sent
+        if self._in_handler and not _was_handed_out(response):
+            if self._ends:
+                record.thrown = True
+            return
+        if record.sent is None and not record.by_server and record.method != "HEAD":
+            record.sent = size_of(response)  # it was rendered outside of the middleware
+        if record.scope is None:  # where there is one, what is sent is seen
+            record.finished_sending()
+        if self._ends and not record.by_server:
+            if is_file(response):
+                _see_failure(record, sys.exception())
+            recorder.finish(record)
+
+    def _is_anothers(self, response: Any) -> bool:
+        """True when one response is sent to several: it is the other's that is closed."""
+        now = current()
+        if now is None or now is self.record or now.response is None:
+            return False
+        return response is not None and now.response() is response
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[()]]:
+        return _close_nothing, ()
+
+
+def _was_handed_out(response: Any) -> bool:
+    """True once Django's handler has returned it: it adds to what is closed last."""
+    closers = getattr(response, "_resource_closers", None)
+    return type(closers) is not list or any(
+        type(each) is MethodType
+        and each.__func__.__name__ == "close"
+        and issubclass(type(each.__self__), HttpRequest)
+        for each in list(closers)
+    )
+
+
+def _see_failure(record: Record, exc: BaseException | None) -> None:
+    """A file could not be read, or sent, to its end: that is why it is closed now."""
+    if exc is None:
+        return
+    is_gone = isinstance(exc, OSError) and exc.errno in CLIENT_GONE
+    record.outcome = record.outcome or ("disconnect" if is_gone else "error")
+    if not is_gone:
+        with _guard:
+            record.exc = {**fields_of(exc), "exc_handled": False}
+
+
+def finished(**_kwargs: object) -> None:
+    """For Django's signal ``request_finished``, which comes when a response has been closed.
+
+    It ends what no closer has ended: the record of a response that is sent to several, and was
+    closed for another one meanwhile, or of one in whose place another one was sent.
+
+    Raises:
+        Exception: what was raised from outside while the response was being closed.
+    """
+    exc = _struck.get()
+    if exc is not None:
+        _struck.set(None)
+        raise exc
+    record = current()
+    if record is None or record.owner is not Owner.MIDDLEWARE or not record.left:
+        return
+    if record.thrown:
+        record.thrown = False  # it was this one's signal
+    elif record.response is None or record.response() is None or is_closed(record):
+        try:
+            recorder.finish(record)
+        except Exception as failure:
+            if _guard.failed(failure):
+                raise
+
+
+def watch() -> None:
+    """From now on, once a process."""
+    request_finished.connect(finished, dispatch_uid=__name__)
+
+
+def _close_nothing() -> Callable[[], None]:
+    """What a pickled response closes in our place."""
+    return _nothing
+
+
+def _nothing() -> None:
+    pass
