@@ -205,7 +205,7 @@ class Closer:
             return  # one in whose place another one was sent
         if self._in_handler and not _was_handed_out(response):
             if self._ends:
-                record.thrown = True
+                record.thrown, record.response = True, None
             return
         if record.sent is None and not record.by_server and record.method != "HEAD":
             record.sent = size_of(response)  # it was rendered outside of the middleware

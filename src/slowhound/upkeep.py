@@ -204,6 +204,6 @@ class Upkeep:
     def finish_lost(self) -> None:
         """Finishes records whose response was thrown away without ever being closed."""
         for record in snapshot_in_flight():
-            is_out = record.left and not (record.thrown or record.by_server)
+            is_out = record.left and not record.by_server
             if is_out and record.response is not None and record.response() is None:
                 self.recorder.finish(record)

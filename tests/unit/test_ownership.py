@@ -1,7 +1,8 @@
 """Whose a record is: requests of all servers, in turns, in contexts that are new, copied or reused.
 
 Each request is a coroutine that stops often, and is woken in an order that hypothesis chooses. It
-may call the application again, run tasks, be wrapped twice, run its view again, fail, be cancelled.
+may call the application again and keep its response, run tasks, be wrapped twice, run its view
+again, fail, be cancelled.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -31,9 +32,14 @@ from slowhound.middleware import Watch
 from slowhound.record import in_flight
 from slowhound.testing import capture_events
 
+# Responses that nobody closes.
+kept: list[Any] = []
 # What begins a request, and what is around its view.
 SERVERS = ("wrap", "hook", "hook and wrap", "middleware", "wrap, websocket")
-INSIDE = ("nothing", "self-call", "task", "failing task", "wrapped again", "runs again", "twice")
+INSIDE = (
+    *("nothing", "self-call", "task", "failing task", "wrapped again", "runs again", "twice"),
+    *("kept inner response", "kept inner stream"),
+)
 ENDS = ("answers", "raises", "works on")
 
 
@@ -144,6 +150,8 @@ class Request:
         await pause()
         if self.inside == "self-call":
             await inner_request(f"{self.name}-inner")
+        elif self.inside.startswith("kept"):
+            kept.append(await kept_inner(f"{self.name}-inner", streams="stream" in self.inside))
         elif self.inside in ("task", "failing task"):
             with contextlib.suppress(Failed):
                 await background(f"{self.name}-task", fails=self.inside == "failing task")
@@ -157,6 +165,20 @@ class Request:
 async def inner_request(name: str) -> None:
     """The application, called in process."""
     await Request(name, "wrap", "nothing", "answers", django=True).serve()
+
+
+async def kept_inner(name: str, *, streams: bool) -> Any:
+    """Django's handler, called in process; nobody closes the response."""
+
+    async def view(request: HttpRequest) -> Any:
+        Context.set("mine", name)
+        await pause()
+        Context.set("last", name)
+        return StreamingHttpResponse([b"inner"]) if streams else HttpResponse("inner")
+
+    scope = {"type": "http", "method": "GET", "path": f"/{name}/", "query_string": b""}
+    request = ASGIRequest({**scope, "headers": []}, io.BytesIO())
+    return await Watch(get_config()).around(request, view)
 
 
 async def background(name: str, *, fails: bool) -> None:
@@ -187,6 +209,7 @@ class Interleaved(RuleBasedStateMachine):
         super().__init__()
         guard.reset()
         in_flight.clear()
+        kept.clear()
         self.stack = contextlib.ExitStack()
         self.events = self.stack.enter_context(capture_events())
         assert recorder.start(get_config()) is not None
@@ -215,7 +238,7 @@ class Interleaved(RuleBasedStateMachine):
     def expect(self, request: Request) -> None:
         if request.server != "middleware" or request.django:
             self.expected.append(request.name)
-        if request.inside == "self-call":
+        if request.inside == "self-call" or request.inside.startswith("kept"):
             self.expected.append(f"{request.name}-inner")
         if request.inside in ("task", "failing task"):
             self.expected.append(f"{request.name}-task")

@@ -162,6 +162,27 @@ def test_work_after_the_last_byte_is_none_of_the_response(
     assert event["slow_after"] == 5
 
 
+def test_what_is_sent_to_a_client_that_is_known_to_be_gone_is_dropped() -> None:
+    """The application was told before its first byte, and answers all the same."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "http.disconnect"
+        await send(SIZED)
+        await send(body(b"body"))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None: ...
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    with capture_events() as events:
+        asyncio.run(wrap(application)(scope, receive, send))
+    (event,) = events
+    assert (event["resp_outcome"], event["resp_status"]) == ("disconnect", 200)
+    assert event.get("resp_bytes") == 0
+
+
 def test_client_that_goes_when_it_has_it_all_is_no_disconnect() -> None:
     """It has as much as was announced, whatever the application does with the rest of its body."""
     ends = asyncio.CancelledError()

@@ -1,0 +1,283 @@
+"""An application that asks itself for another page, in process: two requests, two events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.test import Client, RequestFactory
+from django.test.utils import override_settings
+from django.urls import path
+
+from slowhound import Context, current, recorder
+from slowhound.asgi import wrap
+from slowhound.conf import get_config
+from slowhound.record import in_flight
+from slowhound.testing import capture_events
+from tests.harness.gunicorn_worker import ask, sync_worker
+
+Ask = Callable[[HttpRequest], object]
+kept: list[Any] = []
+
+
+def inner(request: HttpRequest) -> HttpResponse:
+    query()
+    return HttpResponse("inner", status=404)
+
+
+def inner_stream(request: HttpRequest) -> StreamingHttpResponse:
+    query()
+    return StreamingHttpResponse([b"in", b"ner"])
+
+
+async def inner_later(request: HttpRequest) -> HttpResponse:
+    await asyncio.sleep(0)
+    return HttpResponse("inner", status=404)
+
+
+def query() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def get(address: str) -> Any:
+    return WSGIHandler().get_response(RequestFactory().get(address))
+
+
+def is_not_closed(request: HttpRequest) -> None:
+    assert get("/inner/").content == b"inner"
+
+
+def is_kept(request: HttpRequest) -> None:
+    kept.append(get("/inner/"))
+
+
+def is_closed(request: HttpRequest) -> None:
+    get("/inner/").close()
+
+
+def by_client(request: HttpRequest) -> None:
+    assert Client().get("/inner/").content == b"inner"
+
+
+def of_copied_environ(request: WSGIRequest) -> None:
+    again = WSGIRequest({**request.environ, "PATH_INFO": "/inner/"})
+    WSGIHandler().get_response(again).close()
+
+
+def stream_is_read(request: HttpRequest) -> None:
+    assert b"".join(get("/inner-stream/")) == b"inner"
+
+
+def stream_is_kept(request: HttpRequest) -> None:
+    kept.append(get("/inner-stream/"))
+
+
+ASKS: dict[str, Ask] = {
+    each.__name__: each  # type: ignore[attr-defined]
+    for each in (
+        is_not_closed,
+        is_kept,
+        is_closed,
+        by_client,
+        of_copied_environ,
+        stream_is_read,
+        stream_is_kept,
+    )
+}
+
+
+def outer(request: HttpRequest, how: str) -> HttpResponse:
+    """Asks, and goes on with its own."""
+    ASKS[how](request)
+    for _ in range(3):
+        query()
+    Context.set("who", "outer")
+    return HttpResponse("outer of all")
+
+
+async def outer_later(request: Any, how: str) -> HttpResponse:
+    """The same of ASGI, twice at once."""
+    scopes = {
+        "copied": lambda: {**request.scope, "path": "/inner-later/", "raw_path": b"/inner-later/"},
+        "forwarded": lambda: {**scope_of("/inner-later/"), "headers": request.scope["headers"]},
+    }
+    await asyncio.gather(*(serve(application, scopes[how]()) for _ in range(2)))
+    Context.set("who", "outer")
+    return HttpResponse("outer of all")
+
+
+urlpatterns = [
+    path("inner/", inner),
+    path("inner-stream/", inner_stream),
+    path("inner-later/", inner_later),
+    path("outer/<how>/", outer),
+    path("outer-later/<how>/", outer_later),
+]
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    await wrap(ASGIHandler())(scope, receive, send)
+
+
+def scope_of(address: str, kind: str = "http") -> dict[str, Any]:
+    return {
+        "type": kind,
+        "method": "GET",
+        "path": address,
+        "raw_path": address.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"testserver")],
+    }
+
+
+async def serve(app: Any, scope: Any) -> None:
+    """As a server does; its client stays."""
+    asked = False
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        if asked and scope["type"] == "http":
+            await asyncio.Event().wait()
+        asked = True
+        return {"type": f"{scope['type']}.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+
+    await app(scope, receive, send)
+
+
+@pytest.fixture(autouse=True)
+def _urls() -> Iterator[None]:
+    kept.clear()
+    with override_settings(ROOT_URLCONF=__name__):
+        yield
+
+
+def check(events: list[dict[str, Any]], how: str) -> None:
+    """Each has one event with what is its own."""
+    assert not in_flight
+    assert current() is None
+    named = {event["req_path"]: event for event in events}
+    own = named.pop(f"/outer/{how}/")
+    ((address, other),) = named.items()
+    assert len(events) == 2
+    assert (own["db_queries"], own["app_who"]) == (3, "outer")
+    assert (own["resp_status"], own["resp_bytes"]) == (200, 12)
+    size = 0 if how == "stream_is_kept" else 5
+    assert (other["db_queries"], other["resp_bytes"]) == (1, size), address
+    assert "app_who" not in other
+
+
+@pytest.mark.parametrize("how", ASKS)
+def test_what_the_view_does_after_an_inner_request_is_its_own(how: str) -> None:
+    """Whoever asks in process may keep the response, and never close it."""
+    with capture_events() as events:
+        assert Client().get(f"/outer/{how}/").content == b"outer of all"
+    check(events, how)
+
+
+@pytest.mark.parametrize("how", ASKS)
+def test_the_same_under_gunicorn(how: str) -> None:
+    """The server's record is not taken by another request than the server's."""
+    with capture_events() as events, sync_worker() as worker:
+        recorder.start(get_config())
+        assert b"outer of all" in ask(worker, f"/outer/{how}/")
+    check(events, how)
+
+
+@pytest.mark.parametrize("how", ["copied", "forwarded"])
+def test_asgi_application_that_asks_itself_has_an_event_for_each(how: str) -> None:
+    """With a copy of its scope, or with the headers of its request."""
+    with capture_events() as events:
+        asyncio.run(serve(application, scope_of(f"/outer-later/{how}/")))
+    assert sorted(event["req_path"] for event in events) == [
+        "/inner-later/",
+        "/inner-later/",
+        f"/outer-later/{how}/",
+    ]
+    own = events[-1]
+    assert (own["resp_status"], own["resp_bytes"], own["app_who"]) == (200, 12, "outer")
+    assert not in_flight
+
+
+async def route(scope: Any, receive: Any, send: Any) -> None:
+    """Not of Django's, but it asks Django."""
+    await receive()
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+    for _ in range(2):
+        await sync_to_async(Client().post)("/inner/")
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"route"})
+
+
+@pytest.mark.parametrize(("kind", "method"), [("http", "GET"), ("websocket", "WEBSOCKET")])
+def test_inner_request_is_not_taken_for_one_that_is_not_djangos(kind: str, method: str) -> None:
+    """Of a route of FastAPI's, or of a consumer of Channels'."""
+    with capture_events() as events:
+        asyncio.run(serve(wrap(route), scope_of("/route/", kind)))
+    found = sorted((event["req_method"], event["req_path"]) for event in events)
+    assert found == sorted([("POST", "/inner/"), ("POST", "/inner/"), (method, "/route/")])
+    assert not in_flight
+
+
+def adds_a_header(app: Any, *, prefix: str = "") -> Any:
+    """A middleware as ASGI says: what it changes is a copy."""
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        headers = [*scope["headers"], (b"x-correlation-id", b"1")]
+        address = scope["path"].removeprefix(prefix)
+        scope = {**scope, "headers": headers, "path": address, "raw_path": address.encode()}
+        await app(scope, receive, send)
+
+    return middleware
+
+
+@pytest.mark.parametrize(
+    ("app", "address"),
+    [
+        (wrap(adds_a_header(wrap(ASGIHandler()))), "/inner-later/"),
+        (wrap(adds_a_header(ASGIHandler(), prefix="/api")), "/api/inner-later/"),
+        (wrap(adds_a_header(wrap(ASGIHandler()), prefix="/api")), "/api/inner-later/"),
+    ],
+    ids=["header", "prefix", "prefix, wrapped again"],
+)
+def test_copied_scope_is_the_same_request(app: Any, address: str) -> None:
+    """With another header, or without a prefix of its path: one event."""
+    with capture_events() as events:
+        asyncio.run(serve(app, scope_of(address)))
+    (event,) = events
+    assert (event["resp_status"], event["resp_bytes"]) == (404, 5)
+    assert event["resp_view"] == f"{__name__}.inner_later"
+    assert not in_flight
+
+
+def mounted(request: WSGIRequest) -> HttpResponse:
+    """Hands all of its request to the application again, which it is a part of."""
+    if "again" in request.environ:
+        return HttpResponse("inner", status=404)
+    got = WSGIHandler().get_response(WSGIRequest({**request.environ, "again": True}))
+    got.close()
+    query()
+    return HttpResponse("outer of all")
+
+
+urlpatterns.append(path("mounted/", mounted))
+
+
+def test_application_that_is_mounted_in_itself_has_one_event() -> None:
+    """The request is one, and its response is the outer one."""
+    with capture_events() as events:
+        assert Client().get("/mounted/").status_code == 200
+    (event,) = events
+    assert (event["resp_status"], event["resp_bytes"], event["db_queries"]) == (200, 12, 1)

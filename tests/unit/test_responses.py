@@ -1,0 +1,385 @@
+"""What the middleware hands on, of whatever kind it is, ends its record once, with what is true."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import io
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.wsgi import get_wsgi_application
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.template import engines
+from django.template.response import SimpleTemplateResponse
+from django.test import Client, RequestFactory
+from django.test.utils import override_settings
+from django.urls import path
+
+from slowhound import current, guard, recorder
+from slowhound.middleware import SlowhoundMiddleware
+from slowhound.record import in_flight
+from slowhound.testing import capture_events
+
+OURS = "slowhound.middleware.SlowhoundMiddleware"
+ran: list[str] = []
+SHARED: list[HttpResponse] = []
+
+
+class OwnContent(HttpResponse):
+    """A class of the application's, which notes who asks."""
+
+    @property
+    def content(self) -> bytes:  # type: ignore[override]
+        ran.append("content")
+        return b"".join(self)
+
+    @content.setter
+    def content(self, value: Any) -> None:
+        HttpResponse.content.fset(self, value)  # type: ignore[attr-defined]
+
+
+class OwnStatus(HttpResponse):
+    @property  # type: ignore[misc]
+    def status_code(self) -> int:  # type: ignore[override]
+        ran.append("status")
+        return 200
+
+    @status_code.setter
+    def status_code(self, value: int) -> None: ...
+
+
+class OwnStream(HttpResponseBase):
+    streaming = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"own"])
+
+
+class OwnParts(StreamingHttpResponse):
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([b"own"])
+
+
+class LimitError(BaseException):
+    """As gevent's Timeout: no Exception."""
+
+
+def stops() -> Iterator[bytes]:
+    yield b"a"
+    raise LimitError
+
+
+class Broken(io.BytesIO):
+    """A file on a disk that fails."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() > 4096:
+            raise OSError(5, "Input/output error")
+        return super().read(size)
+
+
+def lazily() -> SimpleTemplateResponse:
+    return SimpleTemplateResponse(engines["django"].from_string("hello"))
+
+
+VIEWS: dict[str, Callable[[], Any]] = {
+    "content": lambda: OwnContent(b"own"),
+    "status": lambda: OwnStatus(b"own"),
+    "stream": OwnStream,
+    "parts": lambda: OwnParts([b"other"]),
+    "ok": lambda: HttpResponse(b"ok"),
+    "stops": lambda: StreamingHttpResponse(stops()),
+    "file": lambda: FileResponse(io.BytesIO(b"file")),
+    "broken": lambda: FileResponse(Broken(bytes(10000))),
+    "shared": lambda: SHARED[0],
+}
+
+
+def view(request: HttpRequest, name: str) -> Any:
+    ran.append("view")
+    return VIEWS[name]()
+
+
+urlpatterns = [path("<name>/", view, name="named")]
+
+
+def renders(get_response: Callable[[HttpRequest], Any]) -> Any:
+    """In front: it renders what comes unrendered."""
+
+    def middleware(request: HttpRequest) -> Any:
+        response = get_response(request)
+        return response.render() if hasattr(response, "render") else response
+
+    return middleware
+
+
+def answers_lazily(get_response: Callable[[HttpRequest], Any]) -> Any:
+    return lambda request: lazily()
+
+
+def copies(get_response: Callable[[HttpRequest], Any]) -> Any:
+    return lambda request: get_response(copy.copy(request))
+
+
+def forgets(get_response: Callable[[HttpRequest], Any]) -> Any:
+    return lambda request: get_response(request) and None
+
+
+def runs_again(get_response: Callable[[HttpRequest], Any]) -> Any:
+    """In front: closes the first response, as it should, and has the view run again."""
+
+    def middleware(request: HttpRequest) -> Any:
+        get_response(request).close()
+        gc.collect()
+        active = recorder.get()
+        assert active is not None
+        active.upkeep.finish_lost()  # as the hound does at any time
+        return get_response(request)
+
+    return middleware
+
+
+def answers_instead(get_response: Callable[[HttpRequest], Any]) -> Any:
+    """In front: throws the response away, and sends another one."""
+
+    def middleware(request: HttpRequest) -> Any:
+        get_response(request).close()
+        return HttpResponse("instead")
+
+    return middleware
+
+
+@pytest.fixture(autouse=True)
+def _urls() -> Iterator[None]:
+    ran.clear()
+    SHARED[:] = [HttpResponse(b"up")]
+    with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=[OURS]):
+        yield
+
+
+def in_front(name: str) -> Any:
+    return override_settings(MIDDLEWARE=[f"{__name__}.{name}", OURS])
+
+
+def inside(name: str) -> Any:
+    return override_settings(MIDDLEWARE=[OURS, f"{__name__}.{name}"])
+
+
+def served(address: str, method: str = "GET", wrapper: Any = None) -> bytes:
+    """The body as a WSGI server sends it: closed whatever happens."""
+    environ = RequestFactory().generic(method, address).environ
+    if wrapper is not None:
+        environ["wsgi.file_wrapper"] = wrapper
+    response = get_wsgi_application()(environ, lambda *_: None)
+    try:
+        return b"".join(response)
+    finally:
+        if hasattr(response, "close"):
+            response.close()
+
+
+def event_of(address: str, **how: Any) -> dict[str, Any]:
+    with capture_events() as events:
+        with contextlib.suppress(LimitError, OSError):
+            served(address, **how)
+        assert not in_flight
+    (event,) = (each for each in events if each["event_type"] == "request")
+    assert guard.total == 0
+    return event
+
+
+@pytest.mark.parametrize(
+    ("name", "runs", "status", "size"),
+    [
+        ("content", ["view"], 200, None),
+        ("stream", ["view"], 200, None),
+        ("parts", ["view"], 200, None),
+    ],
+)
+def test_class_of_the_applications_own(
+    name: str, runs: list[str], status: int, size: int | None
+) -> None:
+    """None of its code runs for slowhound, and what only that could tell is left out."""
+    event = event_of(f"/{name}/")
+    assert ran == runs
+    assert (event["resp_status"], event.get("resp_bytes")) == (status, size)
+    assert event["resp_outcome"] == "ok"
+
+
+def test_status_that_is_a_property_is_not_asked_for() -> None:
+    """Django asks, and slowhound not once more."""
+    response = OwnStatus(b"own")
+    with capture_events() as events:
+        SlowhoundMiddleware(lambda _: response)(RequestFactory().get("/")).close()
+    assert ran == []
+    assert events[0].get("resp_status") is None
+
+
+@pytest.mark.parametrize("times", [1, 12])
+def test_response_that_is_rendered_outside(times: int) -> None:
+    """It has its event, with the size that it has in the end."""
+    with (
+        override_settings(MIDDLEWARE=[f"{__name__}.renders", OURS, f"{__name__}.answers_lazily"]),
+        capture_events() as events,
+    ):
+        for _ in range(times):
+            assert Client().get("/ok/").content == b"hello"
+    assert [event["resp_bytes"] for event in events] == [5] * times
+    assert guard.total == 0
+
+
+@pytest.mark.parametrize("what", [None, "text"])
+def test_what_is_no_response(what: Any) -> None:
+    """A server answers 500 in its place; the request has ended all the same."""
+    with capture_events() as events:
+        assert SlowhoundMiddleware(lambda _: what)(RequestFactory().get("/")) is what
+    assert [event["resp_outcome"] for event in events] == ["error"]
+    assert not in_flight
+
+
+@pytest.mark.parametrize("name", ["stops", "broken"])
+def test_body_that_breaks_off_is_an_error(name: str) -> None:
+    """By an exception that is no Exception, or of a file that cannot be read."""
+    event = event_of(f"/{name}/")
+    assert event["resp_outcome"] == "error"
+    assert event["exc_type"] in (f"{__name__}.LimitError", "LimitError", "OSError")
+    assert event["resp_bytes"] < 10000
+
+
+class Sends:
+    """A server's way to send a file: Django does not see its parts."""
+
+    def __init__(self, file: Any, size: int) -> None:
+        self.file, self.size = file, size
+        self.close = file.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.file.read(self.size), b"")
+
+
+def test_file_that_the_server_sends() -> None:
+    """It is passed on as it is, and counted as a whole."""
+    assert served("/file/", wrapper=Sends) == b"file"
+    event = event_of("/file/", wrapper=Sends)
+    assert (event["resp_bytes"], event["resp_outcome"]) == (4, "ok")
+    assert event_of("/broken/", wrapper=Sends)["resp_outcome"] == "error"
+    assert event_of("/file/", wrapper=Sends, method="HEAD")["resp_bytes"] == 0
+
+
+def test_response_that_is_sent_to_several() -> None:
+    """One object at the level of a module, in several threads: the close of one ends that one."""
+    count, threads = 300, 4
+    application = get_wsgi_application()
+    paths = [f"/shared/?{number}" for number in range(count * threads)]
+
+    def work(mine: list[str]) -> None:
+        for address in mine:
+            response = application(RequestFactory().get(address).environ, lambda *_: None)
+            assert b"".join(response) == b"up"
+            response.close()
+
+    with capture_events() as events:
+        several = [threading.Thread(target=work, args=(paths[at::threads],)) for at in range(4)]
+        for each in several:
+            each.start()
+        for each in several:
+            each.join()
+    assert len(events) == len(paths)
+    assert not in_flight
+
+
+def test_close_of_a_shared_response_is_that_of_the_request_that_is_closed() -> None:
+    """While another one that has it as well is still being sent."""
+    first, second = threading.Event(), threading.Event()
+    application = get_wsgi_application()
+
+    def sends() -> None:
+        response = application(RequestFactory().get("/shared/").environ, lambda *_: None)
+        first.set()
+        assert second.wait(60)
+        response.close()
+
+    with capture_events() as events:
+        thread = threading.Thread(target=sends)
+        thread.start()
+        assert first.wait(60)
+        served("/shared/?other")
+        assert len(events) == 1
+        second.set()
+        thread.join()
+    assert len(events) == 2
+    assert not in_flight
+
+
+def test_response_that_is_thrown_away_and_closed_is_no_end() -> None:
+    """A middleware in front has the view run again: one event, of what was sent."""
+    for _ in range(2):
+        with in_front("runs_again"):
+            event = event_of("/ok/")
+        assert ran == ["view", "view"]
+        assert (event["resp_status"], event["resp_bytes"]) == (200, 2)
+        ran.clear()
+
+
+def test_response_in_whose_place_another_one_is_sent() -> None:
+    """The record ends with that one."""
+    with in_front("answers_instead"), capture_events() as events:
+        assert Client().get("/ok/").content == b"instead"
+        assert len(events) == 1
+    assert not in_flight
+
+
+def test_copy_of_the_request_is_resolved() -> None:
+    """By a middleware that hands a copy on: the event has its view, and its route."""
+    with inside("copies"):
+        event = event_of("/ok/")
+    assert (event["resp_view"], event["req_route"]) == ("named", "<name>/")
+
+
+def test_middleware_that_forgets_the_response() -> None:
+    """As Django has it: an error of the server's."""
+    with inside("forgets"), capture_events() as events, pytest.raises(AttributeError):
+        served("/ok/")
+    assert len(events) == 1
+    assert not in_flight
+
+
+def test_another_receiver_that_fails_keeps_no_request_in_flight() -> None:
+    """Django's signal at the end of a response ends there; the record has ended before."""
+    from django.core.signals import request_finished
+
+    def fails(**_: object) -> None:
+        raise ValueError
+
+    with capture_events() as events:
+        request_finished.connect(fails)
+        try:
+            with pytest.raises(ValueError):
+                served("/ok/")
+        finally:
+            request_finished.disconnect(fails)
+    assert len(events) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_stream_that_flows_makes_progress(method: str) -> None:
+    """Also where the server goes through it for a HEAD, and sends nothing: it is not stuck."""
+    found: list[Any] = []
+
+    def parts() -> Iterator[bytes]:
+        found.append(current())
+        yield b"a"
+        yield b"b"
+
+    request = RequestFactory().generic(method, "/")
+    with capture_events() as events:
+        response: Any = SlowhoundMiddleware(lambda _: StreamingHttpResponse(parts()))(request)
+        assert b"".join(response) == b"ab"
+        response.close()
+    assert found[0].parts == 2
+    assert events[0]["resp_bytes"] == (0 if method == "HEAD" else 2)
