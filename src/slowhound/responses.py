@@ -35,6 +35,7 @@ CLOSERS = "django.http.response.HttpResponseBase:_resource_closers"
 ENDS_EARLY = "a request ends with its view, and not with its body"
 # Of Django's own classes, whatever a class of the application's has by these names.
 _content: Callable[[Any], bytes] = vars(HttpResponse)["content"].fget
+_rendered_content = vars(SimpleTemplateResponse)["content"].fget
 _is_rendered: Callable[[Any], bool] = vars(SimpleTemplateResponse)["is_rendered"].fget
 # Classes of responses that are remembered, each with whether it is plain; held, so that none is
 # taken for another one that was made in its place.
@@ -112,11 +113,10 @@ def _counts(record: Record) -> bool:
 
 
 def size_of(response: Any) -> int | None:
-    """The bytes of its body, if that is there already; None: only its own code could tell."""
-    owner = owner_of(type(response), "content")
-    if owner is SimpleTemplateResponse and not _is_rendered(response):
-        return None
-    if owner is HttpResponse or owner is SimpleTemplateResponse:
+    """The bytes of its body, if that is made; None: only the application's code could tell."""
+    found = in_classes(type(response), "content")
+    getter = found.fget if type(found) is property else None
+    if getter is _content or (getter is _rendered_content and _is_rendered(response)):
         return len(_content(response))
     return _length(response)
 
@@ -164,6 +164,8 @@ def _see_close(record: Record, response: Any, *, in_handler: bool) -> bool:
         missing(CLOSERS, ENDS_EARLY)
         return False
     record.response = weakref.ref(response)
+    if record.scope is not None:
+        return True  # what is sent is seen, and its end
     if closers and (not is_stream or is_file(response)):
         # What the application closes takes its time after the last byte. A body that is counted is
         # closed first, which says whether its client was there to the end.
@@ -209,8 +211,7 @@ class Closer:
             return
         if record.sent is None and not record.by_server and record.method != "HEAD":
             record.sent = size_of(response)  # it was rendered outside of the middleware
-        if record.scope is None:  # where there is one, what is sent is seen
-            record.finished_sending()
+        record.finished_sending()
         if self._ends and not record.by_server:
             if is_file(response):
                 _see_failure(record, sys.exception())
@@ -243,6 +244,8 @@ def _see_failure(record: Record, exc: BaseException | None) -> None:
     if exc is None:
         return
     is_gone = isinstance(exc, OSError) and exc.errno in CLIENT_GONE
+    if is_gone and record.method == "HEAD":
+        return  # wsgiref sends a body for it as well, for which no client waits
     record.outcome = record.outcome or ("disconnect" if is_gone else "error")
     if not is_gone:
         with _guard:

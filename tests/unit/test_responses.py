@@ -12,7 +12,16 @@ from typing import Any
 
 import pytest
 from django.core.wsgi import get_wsgi_application
-from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseNotModified,
+    HttpResponseRedirect,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.http.response import HttpResponseBase
 from django.template import engines
 from django.template.response import SimpleTemplateResponse
@@ -23,6 +32,7 @@ from django.urls import path
 from slowhound import current, guard, recorder
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.record import in_flight
+from slowhound.responses import size_of
 from slowhound.testing import capture_events
 
 OURS = "slowhound.middleware.SlowhoundMiddleware"
@@ -218,6 +228,23 @@ def test_status_that_is_a_property_is_not_asked_for() -> None:
         SlowhoundMiddleware(lambda _: response)(RequestFactory().get("/")).close()
     assert ran == []
     assert events[0].get("resp_status") is None
+
+
+@pytest.mark.parametrize(
+    ("made", "size"),
+    [
+        (HttpResponse, 0),
+        (HttpResponseNotModified, 0),
+        (lambda: HttpResponseNotAllowed(["GET"]), 0),
+        (lambda: HttpResponseRedirect("/"), 0),
+        (lambda: JsonResponse({}), 2),
+        (lambda: lazily().render(), 5),
+    ],
+    ids=["plain", "304", "405", "302", "json", "template"],
+)
+def test_classes_of_djangos_have_their_size(made: Callable[[], Any], size: int) -> None:
+    """Also those that let nobody set a content."""
+    assert size_of(made()) == size
 
 
 @pytest.mark.parametrize("times", [1, 12])
