@@ -6,6 +6,8 @@ import re
 from collections import Counter
 
 import pytest
+from h2 import events
+from h2.connection import H2Connection
 
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import check_once, counted, terminal_events
@@ -118,10 +120,7 @@ def test_refused_after_a_good_one(threaded: Site) -> None:
 
 def http2(site: Site, paths: list[str], agents: list[str]) -> dict[str, tuple[int, bytes]]:
     """Status and body by path, of requests that are all open at once on one connection."""
-    connection_module = pytest.importorskip("h2.connection", reason="the h2 package is not here")
-    from h2 import events
-
-    connection = connection_module.H2Connection()
+    connection = H2Connection()
     connection.initiate_connection()
     streams: dict[int, str] = {}
     for path, agent in zip(paths, agents, strict=True):
@@ -161,7 +160,6 @@ def test_http2(deploy: Deploy, gunicorn: str) -> None:
     """Requests that share an HTTP/2 connection have an event each, with what is theirs."""
     if major_of(gunicorn) < 25:
         pytest.skip(f"Gunicorn {major_of(gunicorn)} has no HTTP/2: it came with 25")
-    pytest.importorskip("h2", reason="the h2 package is not here")
     site = deploy(
         worker="gthread", conf='http_protocols = "h2,h1"\nhttp2_cleartext = "prior-knowledge"'
     )

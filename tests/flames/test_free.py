@@ -89,7 +89,6 @@ def test_file_is_nobody_elses(threads: Site) -> None:
 
 def test_greenlets_have_a_graph_each(serve: Launcher) -> None:
     """Two requests take turns in one thread; neither has the other's view."""
-    pytest.importorskip("gevent", reason="gevent is not installed")
     site = serve(worker="gevent", settings=SOON)
     one, other = lasting(site, "/gate/turns/", "/query-then-gate/turns/")
     for event, view, not_this in (

@@ -33,8 +33,6 @@ DRAWN = 60.0
 
 def start(starts: AsgiLauncher, kind: str) -> Site:
     if kind in WSGI:
-        if kind == "gevent":
-            pytest.importorskip("gevent", reason="gevent is not installed")
         return starts(worker=kind, settings=SETTINGS, django={"ROOT_URLCONF": URLS})
     return starts.asgi(BY_NAME[kind], SETTINGS, URLS)
 

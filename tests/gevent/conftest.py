@@ -12,8 +12,6 @@ from tests.harness.gunicorns import VERSIONS
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 
-pytest.importorskip("gevent", reason="gevent is not installed")
-
 URLS = {"ROOT_URLCONF": "tests.gevent.urls"}
 Greenlets = Callable[..., Site]
 

@@ -46,8 +46,9 @@ class Setup:
 
     `settings` is the site's SLOWHOUND, None leaves slowhound out altogether; `wired` says whether
     Gunicorn's configuration has slowhound's lines, `middleware` whether MIDDLEWARE has its entry.
-    `gunicorn` is its version; an `env` of None is not set at all; `wrapper` is a command that runs
-    the server.
+    `warm`: views are imported and the database is open before the first request; where settings
+    have a short SLOW_AFTER the views are anyway. `gunicorn` is its version; an `env` of None is not
+    set at all; `wrapper` is a command that runs the server.
     """
 
     gunicorn: str = VERSIONS[0]

@@ -1,4 +1,10 @@
-"""What the handler of a signal raises, at each step of slowhound's once."""
+"""What the handler of a signal raises, at each step of slowhound's once.
+
+But for instructions without a line, with which Python itself ends an ``except`` and closes a
+generator. It runs no handler there, and what a trace function raises does harm: before POP_EXCEPT
+the thread has a handled exception for good, which each later test finds in ``sys.exc_info()``; of a
+generator that is closed it goes nowhere.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +61,7 @@ class Striker:
 
     def step(self, frame: FrameType, event: str, arg: Any) -> Any:
         """For each instruction."""
-        if event == "opcode" and self.armed:
+        if event == "opcode" and self.armed and frame.f_lineno is not None:
             self.seen += 1
             if self.seen == self.at:
                 self.where = f"{frame.f_code.co_qualname}:{frame.f_lineno}"

@@ -276,11 +276,6 @@ def test_command_that_nobody_named_leaves_nothing(shop: Shop) -> None:
     assert not shop.dir.exists()
 
 
-@pytest.fixture(scope="module")
-def celery() -> None:
-    pytest.importorskip("celery", reason="Celery is not installed; the extra `test` has it")
-
-
 def worker(shop: Shop, *options: str) -> Process:
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO")
     process = shop.start("-m", "celery", "-A", "shop.worker", "worker", *quiet, *options)
@@ -298,7 +293,7 @@ def worker(shop: Shop, *options: str) -> Process:
 
 
 @pytest.fixture(scope="module")
-def prefork(celery: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def prefork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A worker with two processes, for all that do not kill the worker itself."""
     shop = Shop(tmp_path_factory.mktemp("prefork"))
     process = worker(shop, "--pool=prefork", "--concurrency=2")
@@ -308,7 +303,7 @@ def prefork(celery: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-def solo(celery: None, shop: Shop) -> Iterator[Shop]:
+def solo(shop: Shop) -> Iterator[Shop]:
     process = worker(shop, "--pool=solo")
     yield shop
     process.cleanup()

@@ -5,25 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 
 import pytest
 
-from slowhound.cli import main
 from tests.harness.accounts import boxes, check_boxes_are_of_the_living
 from tests.harness.gil import wait_for_hounds
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
-
-
-def watch(site: Site, *arguments: str) -> tuple[int, str]:
-    """Its exit code and what it says of what went wrong."""
-    with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as err:
-        code = main(["watch", "--dir", str(site.dir), *arguments])
-    return code, err.getvalue()
+from tests.harness.watching import watch
 
 
 def set_threshold(site: Site, seconds: str, duration: str, *more: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
 import sys
@@ -55,8 +54,6 @@ def gunicorn(worker: str, **wishes: Any) -> Start:
     """With slowhound's hooks, unless the wishes say otherwise."""
 
     def start(launcher: AsgiLauncher) -> Site:
-        if worker == "gevent":
-            pytest.importorskip("gevent", reason="gevent is not installed")
         return launcher(worker=worker, django={"ROOT_URLCONF": URLS}, **wishes)
 
     return start
@@ -66,8 +63,6 @@ def asgi(server: Asgi) -> Start:
     """As the tests of ASGI servers do."""
 
     def start(launcher: AsgiLauncher) -> Site:
-        if "httptools" in server.command and importlib.util.find_spec("httptools") is None:
-            pytest.skip("httptools is not installed")
         return launcher.asgi(server, {}, URLS)
 
     return start

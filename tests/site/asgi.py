@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.asgi import get_asgi_application
 
-from tests.site.options import OPTIONS, SCRATCH
+from tests.site.options import OPTIONS, SCRATCH, import_views, is_soon_slow
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.site.settings")
 django_application = get_asgi_application()
@@ -79,6 +79,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         await django_application(scope, receive, send)
 
 
+if is_soon_slow():
+    import_views()
 if OPTIONS.get("slowhound") is not None:
     from slowhound.asgi import wrap
 

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from celery import Celery, exceptions, signals
 
 import slowhound.celery
 from slowhound.testing import capture_events
 
-celery = pytest.importorskip("celery", reason="Celery is not installed; the extra `test` has it")
-exceptions = pytest.importorskip("celery.exceptions")
-app = celery.Celery("unit", set_as_current=False)
+app = Celery("unit", set_as_current=False)
 app.conf.update(task_always_eager=True, task_store_eager_result=False)
 work: Callable[[Any], Any] = id
 
@@ -31,7 +30,6 @@ def other() -> str:
 def _installed() -> Iterator[None]:
     slowhound.celery.install()
     yield
-    signals = pytest.importorskip("celery.signals")
     for name in ("prerun", "failure", "retry", "postrun"):
         assert getattr(signals, f"task_{name}").disconnect(dispatch_uid="slowhound")
     for name in ("init", "shutdown"):

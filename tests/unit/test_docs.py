@@ -487,8 +487,6 @@ def test_examples_compile_and_say_what_file_they_are(example):
 def test_examples_run_in_a_site(page, tmp_path):
     """The examples of a page together make a Django site that passes its checks and answers."""
     found = [each for each in SITE_EXAMPLES if each.page == page]
-    if any("from celery " in each.text for each in found):
-        pytest.importorskip("celery")
     modules = build_site(tmp_path, found)
     printed = run(tmp_path, RUN_SITE, *modules)
     # A page that says what its own fields are called shows them in its example.

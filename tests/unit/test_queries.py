@@ -20,6 +20,8 @@ from django.test import AsyncClient, Client
 from django.test.utils import override_settings
 from django.urls import path
 from django.views.generic import ListView
+from jinja2 import DictLoader
+from rest_framework import serializers
 
 import slowhound
 from slowhound import background
@@ -389,8 +391,7 @@ def test_template_of_a_library_is_not_named(tmp_path: Path) -> None:
 
 def test_template_of_jinja2_is_named_by_its_own_line() -> None:
     """Its code is Python, which has other lines."""
-    jinja2 = pytest.importorskip("jinja2", reason="Jinja2 is not installed")
-    options = {"loader": jinja2.DictLoader({"page.html": "\n\n\n" + TEMPLATES["list.html"]})}
+    options = {"loader": DictLoader({"page.html": "\n\n\n" + TEMPLATES["list.html"]})}
     backend = {"BACKEND": "django.template.backends.jinja2.Jinja2", "OPTIONS": options}
     with override_settings(TEMPLATES=[backend]):
         assert event_of("/page/")["db_n1"] == "page.html:5"
@@ -482,10 +483,8 @@ def test_wrapper_of_the_applications_is_no_caller() -> None:
 
 def test_serializers_field_is_named() -> None:
     """Django REST framework's serializers run the queries of nested objects."""
-    reason = "Django REST framework is not installed"
-    serializers = pytest.importorskip("rest_framework.serializers", reason=reason)
 
-    class Shown(serializers.Serializer):  # type: ignore[misc, name-defined]
+    class Shown(serializers.Serializer):  # type: ignore[misc]
         looked_up = serializers.CharField()
 
     shown = Shown([library["Row"]()] * 5, many=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -72,6 +73,19 @@ def test_lock_has_all_that_is_declared_for_each_python(extra: str, python: str) 
     for requirement in declared(extra):
         version = locked.get(canonicalize_name(requirement.name), "(none)")
         assert requirement.specifier.contains(version, prereleases=True), (requirement, version)
+
+
+def test_no_test_is_left_out_for_a_package_that_is_missing() -> None:
+    """All stand in the extra `test`: what is not installed fails a test, and skips none."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Attribute):
+                assert node.attr != "importorskip", f"{path}:{node.lineno}"
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("pytest.skip", "skip"):
+                assert node.args, f"{path}:{node.lineno} skips without a reason"
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.skipif"):
+                reasons = [word.arg for word in node.keywords]
+                assert "reason" in reasons, f"{path}:{node.lineno} skips without a reason"
 
 
 @pytest.mark.parametrize("python", PYTHONS)

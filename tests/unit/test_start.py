@@ -241,7 +241,6 @@ print(both[0].value is both[1].value is not None)
 
 def test_greenlet_waits_for_the_start_of_another_one() -> None:
     """Which may wait itself meanwhile."""
-    pytest.importorskip("gevent", reason="gevent is not installed")
     argv = [sys.executable, "-c", GREENLETS]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert done.stdout == "True\n", done.stderr

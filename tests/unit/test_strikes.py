@@ -32,6 +32,7 @@ import slowhound
 from slowhound import recorder
 from slowhound.asgi import wrap
 from slowhound.conf import get_config
+from slowhound.gunicorn.hooks import ENDING
 from slowhound.record import in_flight
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
@@ -73,6 +74,7 @@ def strike_everywhere(
                 return found  # it has no more instructions than these
             at_door = striker.where.startswith(swallows)
             assert at_door or swallows in striker.outside, f"{striker.where} kept the exception"
+        assert sys.exc_info()[1] is None, f"after {striker.where} it is handled for ever"
         if in_flight:  # its response was lost on the way out; the hound does this
             gc.collect()
             active = recorder.get()
@@ -260,6 +262,7 @@ def test_instrumenter(field: str, configure: Any) -> None:
             if not where:
                 break
             assert reached == "True", where
+            assert sys.exc_info()[1] is None, f"after {where} it is handled for ever"
             assert events[-1].get(field) in (ALL - 1, ALL), where
     assert number > 10
     assert events[-1][field] == ALL
@@ -276,4 +279,5 @@ def test_request_that_the_hooks_begin(
         struck = strike_everywhere(
             lambda at: ask(worker, f"/ok/{at}/"), kind, swallows="sync.py:handle", next_ends_it=True
         )
+    assert not ENDING.busy  # or signals that end the worker would wait for ever
     check_one_event_each(tmp_path / "dir", lines, struck)

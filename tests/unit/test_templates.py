@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.test import Client
 from django.test.utils import override_settings
 from django.urls import path
+from jinja2 import DictLoader
 
 from slowhound import recorder
 from slowhound.record import Record
@@ -131,8 +132,7 @@ def test_partials_within_a_template_are_not_counted() -> None:
 
 def test_templates_of_jinja2_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each, with the templates that it includes."""
-    jinja2 = pytest.importorskip("jinja2", reason="Jinja2 is not installed")
-    templates = jinja2.DictLoader({"page.html": "{% include 'row.html' %}", "row.html": "row"})
+    templates = DictLoader({"page.html": "{% include 'row.html' %}", "row.html": "row"})
     own = backend("django.template.backends.jinja2.Jinja2", loader=templates)
     found = moments(monkeypatch)
     with override_settings(TEMPLATES=[own]):

@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, override_settings
 from django.urls import path
 from opentelemetry import context
+from opentelemetry.instrumentation.django import DjangoInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -236,18 +237,14 @@ def test_span_that_is_not_recorded_has_ids_as_well(
 
 def test_opentelemetrys_own_middleware_is_seen() -> None:
     """That of opentelemetry-instrumentation-django, which comes before all others."""
-    name = "opentelemetry.instrumentation.django"
-    django = pytest.importorskip(name, reason="OpenTelemetry's for Django is not installed")
     provider, spans = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(spans))
     with override_settings(MIDDLEWARE=[*OURS, ANSWERS]):
-        django.DjangoInstrumentor().instrument(
-            tracer_provider=provider, middleware_position=len(OURS)
-        )
+        DjangoInstrumentor().instrument(tracer_provider=provider, middleware_position=len(OURS))
         try:
             event = event_of(traceparent=HEADER)
         finally:
-            django.DjangoInstrumentor().uninstrument()
+            DjangoInstrumentor().uninstrument()
     (span,) = spans.get_finished_spans()
     assert (event["trace_id"], event["span_id"]) == (TRACE, f"{span.context.span_id:016x}")
 

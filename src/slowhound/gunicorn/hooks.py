@@ -112,9 +112,14 @@ def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
         return
     mine = object()
     try:
-        ENDING.busy.add(mine)
-        _finish(req, environ, resp)
+        try:
+            ENDING.busy.add(mine)
+            _finish(req, environ, resp)
+        finally:
+            ENDING.ended(mine)
     finally:
+        # What was raised from outside right where the first one begins would else leave all that
+        # ends the worker waiting for ever.
         ENDING.ended(mine)
 
 
