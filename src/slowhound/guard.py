@@ -25,6 +25,7 @@ from slowhound.frames import from_traceback, render
 from slowhound.losses import warn
 from slowhound.plain_data import exception_text
 from slowhound.redact import text
+from slowhound.static_lookup import name_of, origin_of, traceback_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -68,7 +69,8 @@ class Guard:
         if exc is None:
             self.streak = 0
             return False
-        return isinstance(exc, Exception) and not self.failed(exc)
+        # Not isinstance(): that asks an exception of the application's for its ``__class__``.
+        return issubclass(type(exc), Exception) and not self.failed(exc)  # type: ignore[arg-type]
 
     @property
     def off(self) -> bool:
@@ -113,9 +115,9 @@ def shown(exc: BaseException | None) -> str:
     """
     parts: list[str] = []
     while exc is not None and len(parts) < MOST_CAUSES:
-        stack = from_traceback(exc.__traceback__)[-MOST_FRAMES:]
-        parts.append(f"{render(stack)}\n{type(exc).__name__}: {_message(exc)}")
-        exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+        stack = from_traceback(traceback_of(exc))[-MOST_FRAMES:]
+        parts.append(f"{render(stack)}\n{name_of(type(exc))}: {_message(exc)}")
+        exc = origin_of(exc)
     return "\nIt came of:\n".join(parts)
 
 

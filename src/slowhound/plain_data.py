@@ -32,6 +32,7 @@ from slowhound.secret_values import MASK
 from slowhound.static_lookup import (
     MISSING,
     UnknownError,
+    args_of,
     attribute,
     attribute_or,
     dict_of,
@@ -282,7 +283,6 @@ def _key_of(value: Any, kind: type) -> str | None:
     return _shown(plain(key)) if type(key) in (int, str) else None
 
 
-_args_of = vars(BaseException)["args"].__get__
 _OS_ERROR = tuple(vars(OSError)[name].__get__ for name in ("errno", "strerror", "filename"))
 
 
@@ -292,7 +292,7 @@ def exception_text(exc: BaseException) -> str | None:
     By ``str()`` where that runs nothing of the application: the class has a ``__str__`` of Python's
     or a library's, and what it can show is built-in. Else the arguments are shown.
     """
-    kind, args = type(exc), _args_of(exc)
+    kind, args = type(exc), args_of(exc)
     of_group = in_classes(kind, "__str__") is BaseExceptionGroup.__str__
     # A group says how many there are in it, and not what those say.
     if _is_harmless(args[:1] if of_group else args) and _shows_itself(exc, kind):

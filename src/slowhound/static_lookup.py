@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Mapping
-from types import FrameType, GetSetDescriptorType, MemberDescriptorType
+from collections.abc import Callable, Mapping
+from types import FrameType, GetSetDescriptorType, MemberDescriptorType, TracebackType
 from typing import Any
 
 # Of the class itself: a metaclass may have properties of these names.
@@ -19,6 +19,15 @@ _name_of = vars(type)["__name__"].__get__
 mro_of = vars(type)["__mro__"].__get__
 dict_of = vars(type)["__dict__"].__get__
 MISSING = object()
+
+# What an exception has, whatever its own class has by these names.
+args_of: Callable[[BaseException], tuple[Any, ...]]
+args_of = vars(BaseException)["args"].__get__
+traceback_of: Callable[[BaseException], TracebackType | None]
+traceback_of = vars(BaseException)["__traceback__"].__get__
+_cause_of, _context_of, _suppresses_context = (
+    vars(BaseException)[f"__{name}__"].__get__ for name in ("cause", "context", "suppress_context")
+)
 
 
 class UnknownError(Exception):
@@ -96,6 +105,14 @@ def stored(thing: Any, name: str) -> Any:
     """
     found = ((key, value) for key, value in list(own(thing).items()) if type(key) is str)
     return next((value for key, value in found if key == name), MISSING)
+
+
+def origin_of(exc: BaseException) -> BaseException | None:
+    """What an exception came of, as a traceback shows it."""
+    found: BaseException | None = _cause_of(exc)
+    if found is None and not _suppresses_context(exc):
+        found = _context_of(exc)
+    return found
 
 
 def function_variables(frame: FrameType) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from slowhound.guard import guard
 from slowhound.losses import find, has_all, look_up, patch
 from slowhound.plain_data import exception_text
 from slowhound.record import Record, current
-from slowhound.static_lookup import name_of
+from slowhound.static_lookup import name_of, traceback_of
 
 MESSAGE_LIMIT = 1000
 # A group with more is counted so far.
@@ -84,15 +84,15 @@ def fields_of(exception: BaseException) -> dict[str, Any]:
     """The ``exc_*`` fields of one exception; of a group, those of its first and its size."""
     leaf, size = leaf_of(exception)
     # One that was never raised, but put into a group, has no place of its own.
-    placed = exception if leaf.__traceback__ is None else leaf
-    loc, cause = locate(from_traceback(placed.__traceback__))
+    placed = exception if traceback_of(leaf) is None else leaf
+    loc, cause = locate(from_traceback(traceback_of(placed)))
     fields: dict[str, Any] = {
         "exc_type": name_of(type(leaf)),
         "exc_msg": message(leaf),
         "exc_loc": loc,
         "exc_cause_loc": cause,
     }
-    template = innermost_template(leaf.__traceback__) or innermost_template(exception.__traceback__)
+    template = innermost_template(traceback_of(leaf)) or innermost_template(traceback_of(exception))
     if template is not None:
         fields["exc_template"] = template
     if size is not None:
