@@ -25,6 +25,7 @@ args_of: Callable[[BaseException], tuple[Any, ...]]
 args_of = vars(BaseException)["args"].__get__
 traceback_of: Callable[[BaseException], TracebackType | None]
 traceback_of = vars(BaseException)["__traceback__"].__get__
+code_of: Callable[[BaseException], Any] = vars(SystemExit)["code"].__get__
 _cause_of, _context_of, _suppresses_context = (
     vars(BaseException)[f"__{name}__"].__get__ for name in ("cause", "context", "suppress_context")
 )
@@ -113,6 +114,12 @@ def origin_of(exc: BaseException) -> BaseException | None:
     if found is None and not _suppresses_context(exc):
         found = _context_of(exc)
     return found
+
+
+def is_success(exit_: BaseException) -> bool:
+    """True for a ``SystemExit`` whose code Python takes for 0."""
+    code = code_of(exit_)
+    return code is None or (issubclass(type(code), int) and int.__int__(code) == 0)
 
 
 def function_variables(frame: FrameType) -> Mapping[str, Any]:
