@@ -1,4 +1,5 @@
 """What of ASGI's scopes and messages is read, in whatever types they come.
+
 A server written in another language, a test and an application that calls another one each have
 their own: names of headers as ``bytearray``, headers of three parts, a client that is a named
 tuple. What is stored in it is read; nothing of it is called.

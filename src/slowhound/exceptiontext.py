@@ -111,7 +111,7 @@ def _is_whole(exc: BaseException, kind: type) -> bool:
 
 def _reads_only_data(exc: BaseException, kind: type) -> bool:
     """True where all that the exception and its classes have is data, or code of libraries."""
-    if type(kind) is not type or not is_harmless(list(own(exc).values())):
+    if type(kind) is not type or not is_harmless(own(exc).copy()):
         return False
     return all(
         is_harmless(value) or _is_in_c(value) or _is_librarys(value)
@@ -121,7 +121,7 @@ def _reads_only_data(exc: BaseException, kind: type) -> bool:
 
 def _attributes(exc: BaseException, kind: type) -> Iterator[Any]:
     for each in mro_of(kind):
-        for name, value in list(dict_of(each).items()):
+        for name, value in dict_of(each).copy().items():
             if type(name) is str and name in _NOT_READ:
                 continue
             if any(type(value) is stored for stored in _STORED):

@@ -241,7 +241,7 @@ def fields_of(value: Any, kind: type) -> Iterable[tuple[str, Any]] | None:
     if issubclass(kind, tuple) and type(names) is tuple:
         return zip(names, tuple.__iter__(value), strict=False)
     if kind is SimpleNamespace:
-        return list(own(value).items())  # at once: another thread may add to it
+        return own(value).copy().items()  # another thread may add to it
     fields = in_classes(kind, "__dataclass_fields__")
     if type(fields) is not dict:
         return None

@@ -104,7 +104,7 @@ def stored(thing: Any, name: str) -> Any:
     Not by a look into the dict: a name there may be a text of a class with a way of its own to
     compare.
     """
-    found = ((key, value) for key, value in list(own(thing).items()) if type(key) is str)
+    found = ((key, value) for key, value in own(thing).copy().items() if type(key) is str)
     return next((value for key, value in found if key == name), MISSING)
 
 

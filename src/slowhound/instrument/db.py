@@ -187,6 +187,7 @@ def describe(record: Record, event: dict[str, Any]) -> None:
     queries = record.queries
     if not queries:
         return
+    queries = queries.copy()  # in one call of C: a slow request goes on meanwhile
     repeated = [(key, stats) for key, stats in queries.items() if stats.count > 1]
     event["db_queries"] = record.db_count
     event["db_time"] = record.db_time
@@ -204,7 +205,7 @@ def describe(record: Record, event: dict[str, Any]) -> None:
 
 def details(record: Record) -> dict[str, Any]:
     """The fields that are only in JSON: ``db_top`` and, with several aliases, ``db_by_alias``."""
-    queries = record.queries or {}
+    queries = (record.queries or {}).copy()  # as above
     costliest = sorted(queries.items(), key=lambda item: item[1].time, reverse=True)[:TOP]
     found: dict[str, Any] = {
         "db_top": [
