@@ -155,8 +155,8 @@ def _handlers() -> set[int]:
 
 
 def _code(handler: Any) -> CodeType | None:
-    while type(handler) in (functools.partial, MethodType):
-        handler = handler.func if type(handler) is functools.partial else handler.__func__
+    while (kind := type(handler)) is functools.partial or kind is MethodType:
+        handler = handler.func if kind is functools.partial else handler.__func__
     if type(handler) is not FunctionType:
         handler = in_classes(type(handler), "__call__")
     return handler.__code__ if type(handler) is FunctionType else None

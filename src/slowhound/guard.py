@@ -55,7 +55,8 @@ class Guard:
         self.runs_others = runs_others
         self.streak = 0
         self.off_until = 0.0
-        self.seen: set[type[BaseException]] = set()
+        # By ``id()``: a class may have a metaclass of the application's, which is asked for a hash.
+        self.seen: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -95,8 +96,8 @@ class Guard:
         if self.streak >= LIMIT:
             self.off_until = clock.monotonic() + PAUSE
         try:
-            if type(exc) not in self.seen:
-                self.seen.add(type(exc))
+            if id(type(exc)) not in self.seen:
+                self.seen.add(id(type(exc)))
                 said = "slowhound: %s failed; requests are not affected\n%s"
                 warn(said, self.part, shown(exc))
             if self.streak == LIMIT:
@@ -137,9 +138,11 @@ def guard(part: str, *, runs_others: bool = False) -> Guard:
     return found
 
 
-def guarded(part: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
+def guarded(
+    part: str, *, runs_others: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
     """Decorator: the function returns None when it fails or while its part is off."""
-    this = guard(part)
+    this = guard(part, runs_others=runs_others)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
         @functools.wraps(function)

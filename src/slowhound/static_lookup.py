@@ -56,15 +56,11 @@ def attribute(thing: Any, name: str) -> Any:
         with contextlib.suppress(AttributeError, TypeError):
             return of_kind.__get__(thing)
         raise UnknownError
-    elif of_kind is MISSING:  # the way of object has only the stored attributes left to look at
-        with contextlib.suppress(AttributeError):
-            return object.__getattribute__(thing, name)
-        raise UnknownError
     else:
-        names = own(thing)
-        if name in names and not _has(of_kind, "__set__"):
-            return names[name]
-        found, other = of_kind, None
+        found, other = stored(thing, name), None
+        if found is not MISSING and (of_kind is MISSING or not _has(of_kind, "__set__")):
+            return found
+        found = of_kind
     if found is MISSING or _has(found, "__get__") or _has(other, "__set__"):
         raise UnknownError
     return found
