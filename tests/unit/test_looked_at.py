@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import urllib3
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import connections
 
 from slowhound import guard, losses
 from slowhound.background import _outcome, new
@@ -131,14 +131,13 @@ class Wrapper:
         return execute(*args)
 
 
-def test_wrappers_of_queries_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrappers_of_queries_are_not_compared() -> None:
     """By identity they are ours or another's."""
-    monkeypatch.setattr(connection, "execute_wrappers", [Wrapper()])
+    connection = connections.create_connection("default")
+    connection.execute_wrappers.append(Wrapper())
     db._wrap(connection)
     db._wrap(connection)
     assert [type(each) for each in connection.execute_wrappers] == [type(db.observe), Wrapper]
-    db.uninstall()
-    assert [type(each) for each in connection.execute_wrappers] == [Wrapper]
 
 
 def test_composed_statement_is_told_without_its_literals() -> None:
