@@ -8,17 +8,19 @@ What passes through is never changed.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from slowhound import lifespan, recorder
+from slowhound.asgi_data import environ_of as _environ
+from slowhound.asgi_data import length_of as _length
+from slowhound.asgi_data import size_of as _size
 from slowhound.clocks import clock
 from slowhound.conf import get_config
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.ownership import of_scope
-from slowhound.plain_data import as_int, as_text
+from slowhound.plain_data import as_int
 from slowhound.record import Owner, Record
 
 Scope = MutableMapping[str, Any]
@@ -203,55 +205,3 @@ class _Exchange:
             # The server answers in the application's place, or breaks the connection off.
             record.outcome = "error"
             record.status = record.status or 500
-
-
-def _environ(scope: Scope) -> dict[str, str]:
-    """What a record reads of a request, under the names of WSGI."""
-    query = scope.get("query_string") or b""
-    environ = {
-        "wsgi.url_scheme": as_text(scope.get("scheme", "http")),
-        "QUERY_STRING": query.decode("latin-1") if type(query) is bytes else as_text(query),
-    }
-    client = scope.get("client")
-    if client:
-        environ["REMOTE_ADDR"] = as_text(client[0])
-    for name, value in scope["headers"]:
-        wanted = _HEADERS.get(name)
-        if wanted is not None:
-            environ[wanted] = value.decode("latin-1") if type(value) is bytes else as_text(value)
-    return environ
-
-
-_HEADERS = {
-    b"host": "HTTP_HOST",
-    b"referer": "HTTP_REFERER",
-    b"referrer": "HTTP_REFERRER",
-    b"user-agent": "HTTP_USER_AGENT",
-    b"content-length": "CONTENT_LENGTH",
-    b"x-request-start": "HTTP_X_REQUEST_START",
-    b"x-queue-start": "HTTP_X_QUEUE_START",
-    b"traceparent": "HTTP_TRACEPARENT",
-}
-
-
-def _length(message: Message) -> int | None:
-    """How long the body is said to be; what is no list may be read once, and was."""
-    headers = message.get("headers")
-    if type(headers) is list or type(headers) is tuple:
-        for name, value in headers:
-            if type(name) is bytes and name.lower() == b"content-length":
-                return as_int(value)
-    return None
-
-
-def _size(kind: str, message: Message) -> int:
-    """The bytes of a part as they are sent."""
-    if kind == "http.response.pathsend":
-        return os.stat(message["path"]).st_size
-    if kind == "http.response.zerocopysend":
-        rest = os.fstat(message["file"].fileno()).st_size - (as_int(message.get("offset")) or 0)
-        count = as_int(message.get("count"))
-        return rest if count is None else min(count, rest)
-    if kind == "websocket.send" and message.get("bytes") is None:
-        return len((message.get("text") or "").encode("utf-8", "surrogatepass"))
-    return len(message.get("bytes") or message.get("body") or b"")

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.losses import find
-from slowhound.plain_data import as_text
+from slowhound.plain_data import as_text, text_or_none
 from slowhound.record import (
     Record,
     TaskRecord,
     current_record,
     snapshot_in_flight,
 )
+from slowhound.static_lookup import is_success, name_of
 from slowhound.unpatched import is_greenlet_exit
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def new(
     """
     with _guard:
         short = as_text(name)[:NAME_LIMIT]
-        return TaskRecord(kind, short, clock.monotonic(), task_id, slow_after)
+        return TaskRecord(kind, short, clock.monotonic(), text_or_none(task_id), slow_after)
     return None
 
 
@@ -189,6 +190,7 @@ def end(record: Record | None, exc: BaseException | None = None) -> None:
 
 def running(kind: str, task_id: str) -> Record | None:
     """The record of a task that a signal tells of; the last one, should it run within itself."""
+    task_id = as_text(task_id)
     for record in reversed(snapshot_in_flight()):
         if isinstance(record, TaskRecord) and (record.method, record.task_id) == (kind, task_id):
             return record
@@ -230,12 +232,13 @@ def _finish(record: Record, exc: BaseException | None) -> None:
 
 
 def _outcome(exc: BaseException) -> str:
-    if isinstance(exc, SystemExit):
-        return "error" if exc.code else "ok"
-    if isinstance(exc, GeneratorExit | KeyboardInterrupt):
+    kind = type(exc)
+    if issubclass(kind, SystemExit):
+        return "ok" if is_success(exc) else "error"
+    if issubclass(kind, (GeneratorExit, KeyboardInterrupt)):
         return "cancelled"
     # asyncio's and gevent's ways to end what they run; neither is imported for its sake.
-    ended = type(exc).__name__ == "CancelledError" and not isinstance(exc, Exception)
+    ended = name_of(kind) == "CancelledError" and not issubclass(kind, Exception)
     return "cancelled" if ended or is_greenlet_exit(exc) else "error"
 
 

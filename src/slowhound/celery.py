@@ -15,7 +15,7 @@ from slowhound import redact
 from slowhound.background import SLOTS, begin, end, failed, running
 from slowhound.guard import guard
 from slowhound.plain_data import as_text
-from slowhound.static_lookup import attribute_or
+from slowhound.static_lookup import MISSING, attribute_or, code_of
 
 if TYPE_CHECKING:
     from slowhound.record import Record
@@ -92,7 +92,24 @@ def _on_retry(*, request: Any, reason: Any, **_: object) -> None:
         if record is not None:
             # Why it is to be run again, if the task gave a reason.
             exc = attribute_or(reason, "exc")
-            failed(record, reason if exc is None else exc, "retry")
+            if exc is not None and issubclass(type(exc), BaseException):
+                failed(record, exc, "retry")
+            elif issubclass(type(reason), BaseException):
+                failed(record, reason, "retry")
+                record.exc = {**(record.exc or {}), "exc_msg": _text_of_retry(reason)}
+
+
+def _text_of_retry(retry: Any) -> str:
+    """What a ``Retry`` says, in Celery's words; it has itself among its arguments."""
+    from slowhound.instrument.exception import MESSAGE_LIMIT
+
+    message, when, reason = (attribute_or(retry, name) for name in ("message", "when", "excs"))
+    said = "" if message is None else as_text(message)
+    if not said:
+        is_number = issubclass(type(when), (int, float))
+        said = f"Retry in {as_text(when)}s" if is_number else f"Retry at {as_text(when)}"
+        said += "" if reason is None else f": {as_text(reason)}"
+    return redact.message(said)[:MESSAGE_LIMIT]
 
 
 def _on_postrun(*, task_id: str, state: str | None, retval: Any = None, **_: object) -> None:
@@ -112,17 +129,22 @@ def _ended_on_purpose(record: Record, outcome: str, raised: Any) -> None:
     from slowhound.instrument.exception import MESSAGE_LIMIT
 
     record.outcome = outcome
-    reason = attribute_or(raised, "reason")  # of a Reject
+    reason = attribute_or(raised, "reason", MISSING)  # of a Reject
     if issubclass(type(reason), BaseException):
-        raised, reason = reason, None
+        raised, reason = reason, MISSING
     if issubclass(type(raised), BaseException):
         failed(record, raised, outcome)
         exc = {**(record.exc or {}), "exc_handled": True}
-        if reason is not None:  # and not whether it is to be put back into the queue
-            exc["exc_msg"] = redact.message(as_text(reason))[:MESSAGE_LIMIT]
+        if reason is not MISSING:  # and not whether it is to be put back into the queue
+            exc["exc_msg"] = redact.message("" if reason is None else as_text(reason))[
+                :MESSAGE_LIMIT
+            ]
         record.exc = exc
 
 
 def _from_outside(exc: BaseException | None) -> TypeGuard[SystemExit]:
     """True for what a signal raises in a process of a pool: its code is the signal less 256."""
-    return isinstance(exc, SystemExit) and isinstance(exc.code, int) and exc.code < 0
+    if exc is None or not issubclass(type(exc), SystemExit):
+        return False
+    code = code_of(exc)
+    return issubclass(type(code), int) and int.__int__(code) < 0

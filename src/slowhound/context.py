@@ -33,9 +33,10 @@ class EventContext:
         record = current()
         if record is None:
             return None
-        if namespace == "req" and key in ("id", "method", "path"):
-            return getattr(record, key)
-        return (record.extras or {}).get(_name(key, namespace))
+        name, space = as_text(key), as_text(namespace)
+        if space == "req" and name in ("id", "method", "path"):
+            return getattr(record, name)
+        return (record.extras or {}).get(_name(name, space))
 
     def set(self, key: str, val: Any, *, namespace: str = "app") -> None:
         """Sets one field."""
@@ -61,7 +62,7 @@ class EventContext:
             if record is not None:
                 name = _name(f"{as_text(key)}_time", namespace)
                 before = (record.extras or {}).get(name)
-                total = before if isinstance(before, float) else 0.0
+                total = before if type(before) is float else 0.0
                 _set(record, name, total + clock.monotonic() - start)
 
 

@@ -25,6 +25,7 @@ from slowhound.frames import from_traceback, render
 from slowhound.losses import warn
 from slowhound.plain_data import exception_text
 from slowhound.redact import text
+from slowhound.static_lookup import name_of, origin_of, traceback_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,7 +55,8 @@ class Guard:
         self.runs_others = runs_others
         self.streak = 0
         self.off_until = 0.0
-        self.seen: set[type[BaseException]] = set()
+        # By ``id()``: a class may have a metaclass of the application's, which is asked for a hash.
+        self.seen: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +70,8 @@ class Guard:
         if exc is None:
             self.streak = 0
             return False
-        return isinstance(exc, Exception) and not self.failed(exc)
+        # Not isinstance(): that asks an exception of the application's for its ``__class__``.
+        return issubclass(type(exc), Exception) and not self.failed(exc)  # type: ignore[arg-type]
 
     @property
     def off(self) -> bool:
@@ -93,8 +96,8 @@ class Guard:
         if self.streak >= LIMIT:
             self.off_until = clock.monotonic() + PAUSE
         try:
-            if type(exc) not in self.seen:
-                self.seen.add(type(exc))
+            if id(type(exc)) not in self.seen:
+                self.seen.add(id(type(exc)))
                 said = "slowhound: %s failed; requests are not affected\n%s"
                 warn(said, self.part, shown(exc))
             if self.streak == LIMIT:
@@ -113,9 +116,9 @@ def shown(exc: BaseException | None) -> str:
     """
     parts: list[str] = []
     while exc is not None and len(parts) < MOST_CAUSES:
-        stack = from_traceback(exc.__traceback__)[-MOST_FRAMES:]
-        parts.append(f"{render(stack)}\n{type(exc).__name__}: {_message(exc)}")
-        exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+        stack = from_traceback(traceback_of(exc))[-MOST_FRAMES:]
+        parts.append(f"{render(stack)}\n{name_of(type(exc))}: {_message(exc)}")
+        exc = origin_of(exc)
     return "\nIt came of:\n".join(parts)
 
 
@@ -135,9 +138,11 @@ def guard(part: str, *, runs_others: bool = False) -> Guard:
     return found
 
 
-def guarded(part: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
+def guarded(
+    part: str, *, runs_others: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
     """Decorator: the function returns None when it fails or while its part is off."""
-    this = guard(part)
+    this = guard(part, runs_others=runs_others)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R | None]:
         @functools.wraps(function)

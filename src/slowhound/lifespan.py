@@ -13,6 +13,7 @@ from typing import Any
 
 from slowhound import recorder
 from slowhound.guard import guard
+from slowhound.plain_data import as_text
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -35,7 +36,7 @@ async def watched(application: Application, scope: Any, receive: Receive, send: 
     async def sent(message: Message) -> None:
         nonlocal spoke
         spoke = True
-        if message.get("type") in _LAST:
+        if as_text(message.get("type")) in _LAST:
             _settle()  # before: after it the server may be gone
         await send(message)
 

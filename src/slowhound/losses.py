@@ -16,7 +16,9 @@ from types import CodeType
 from typing import Any
 
 from slowhound.foreign import is_foreign
+from slowhound.plain_data import as_text, exception_text
 from slowhound.redact import text
+from slowhound.static_lookup import attribute_or, name_of
 
 log = logging.getLogger("slowhound")
 
@@ -37,18 +39,25 @@ def warn(message: str, *args: object) -> None:
             sys.stderr.write(f"{message % args}\n")
 
 
-def lost(what: str, reason: object, count: int = 1) -> None:
+def lost(what: str, reason: BaseException | str, count: int = 1) -> None:
     """Counts ``count`` lost lines, events or reports; logs the first loss of its kind.
 
     ``rec_dropped`` in every later event is the sum for this process.
     """
     global dropped
     dropped += count
-    kind = (what, f"{type(reason).__name__}:{getattr(reason, 'errno', '')}")
+    number = attribute_or(reason, "errno", "")
+    kind = (what, f"{name_of(type(reason))}:{number if type(number) is int else ''}")
     if kind not in _said:
         _said.add(kind)
-        said = text(str(reason))
-        warn("slowhound: cannot write %s, counting what is lost: %s", what, said)
+        warn("slowhound: cannot write %s, counting what is lost: %s", what, text(_said_by(reason)))
+
+
+def _said_by(reason: BaseException | str) -> str:
+    """What a reason says, or of what class it is."""
+    if type(reason) is str:
+        return reason
+    return exception_text(reason) or as_text(reason)  # type: ignore[arg-type]
 
 
 def reset() -> None:

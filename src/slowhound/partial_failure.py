@@ -13,7 +13,7 @@ from slowhound.losses import warn
 from slowhound.record import current
 
 
-@guarded("on_error")
+@guarded("on_error", runs_others=True)
 def emit(exc: Exception, logger_func: Callable[[str], object] | None) -> None:
     """Writes the event of one survived exception."""
     record = current()

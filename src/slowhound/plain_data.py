@@ -21,17 +21,17 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import Field
 from itertools import islice
-from types import FunctionType, MemberDescriptorType, SimpleNamespace
+from types import MemberDescriptorType, SimpleNamespace
 from typing import Any
 
-from slowhound.codes import file_of
+from slowhound import exceptiontext
 from slowhound.foreign import is_foreign
-from slowhound.paths import is_app
 from slowhound.secret_names import is_secret_variable
 from slowhound.secret_values import MASK
 from slowhound.static_lookup import (
     MISSING,
     UnknownError,
+    args_of,
     attribute,
     attribute_or,
     dict_of,
@@ -39,17 +39,15 @@ from slowhound.static_lookup import (
     mro_of,
     name_of,
     own,
-    owner_of,
     stored,
 )
 
 # Levels of containers in each other, members of one, of all of them together; characters of a text.
 DEPTH = 4
-MEMBERS = 200
+MEMBERS = exceptiontext.MEMBERS
 MOST = 2_000
-TEXT_LIMIT = 10_000
-# An int of more is not written out: Python refuses 4,300 digits, and takes long for those.
-BITS = 512
+TEXT_LIMIT = exceptiontext.TEXT_LIMIT
+BITS = exceptiontext.BITS  # of an int that is written out
 LEFT_OUT = "..."
 
 _STANDARD = frozenset((complex, dt.date, dt.timedelta, decimal.Decimal, range))
@@ -66,9 +64,6 @@ _LISTS: tuple[tuple[type, Callable[[Any], Iterable[Any]]], ...] = (
     (frozenset, frozenset.__iter__),
     (deque, deque.__iter__),
 )
-
-# Of the class itself: a metaclass may have properties of these names.
-_module_of = vars(type)["__module__"].__get__
 
 
 def plain(value: Any, depth: int = DEPTH) -> Any:
@@ -116,6 +111,7 @@ class _Door:
 
     def __init__(self) -> None:
         self._left = MOST
+        self._within: list[BaseException] = []
 
     def data(self, value: Any, depth: int) -> Any:
         """Plain data."""
@@ -131,6 +127,8 @@ class _Door:
         if fields is not None:
             return self._dict(fields, depth)
         members = next((members for known, members in _LISTS if issubclass(kind, known)), None)
+        if members is None and issubclass(kind, BaseException):
+            return self._exception(value, kind, depth)
         return _other(value, kind) if members is None else self._list(value, members, depth)
 
     def _list(self, value: Any, members: Callable[[Any], Iterable[Any]], depth: int) -> Any:
@@ -149,6 +147,25 @@ class _Door:
         if len(found) > MEMBERS:
             parts[LEFT_OUT] = LEFT_OUT
         return parts
+
+    def _exception(self, exc: BaseException, kind: type, depth: int) -> str:
+        is_within = any(each is exc for each in self._within)
+        said = None if is_within or depth <= 0 else self.said(exc, depth - 1)
+        return _cut(f"{name_of(kind)}: {said}", TEXT_LIMIT) if said else name_of(kind)
+
+    def said(self, exc: BaseException, depth: int) -> str | None:
+        """What an exception says; of arguments, none that is empty, itself, or what it is in."""
+        shown = exceptiontext.own_text(exc)
+        if shown is not None:
+            return as_text(shown)
+        self._within.append(exc)
+        skipped = (None, *self._within)
+        args = [each for each in args_of(exc) if not any(each is one for one in skipped)]
+        parts = [self.data(each, depth) for each in args[:MEMBERS]]
+        self._within.pop()
+        if len(parts) == 1:
+            return parts[0] if type(parts[0]) is str else _shown(parts[0])
+        return _shown(tuple(parts)) if parts else None
 
 
 def _number_or_text(value: Any, kind: type) -> Any:
@@ -183,11 +200,8 @@ def _shown(found: Any) -> str:
 
 
 def _other(value: Any, kind: type) -> str:
-    if issubclass(kind, BaseException):
-        said = exception_text(value)
-        return _cut(f"{name_of(kind)}: {said}", TEXT_LIMIT) if said else name_of(kind)
     if is_standard(value, kind):
-        return _cut(kind.__str__(value), TEXT_LIMIT)
+        return _cut(str(value), TEXT_LIMIT)
     return object_text(value)
 
 
@@ -227,7 +241,7 @@ def fields_of(value: Any, kind: type) -> Iterable[tuple[str, Any]] | None:
     if issubclass(kind, tuple) and type(names) is tuple:
         return zip(names, tuple.__iter__(value), strict=False)
     if kind is SimpleNamespace:
-        return own(value).items()
+        return own(value).copy().items()  # another thread may add to it
     fields = in_classes(kind, "__dataclass_fields__")
     if type(fields) is not dict:
         return None
@@ -279,54 +293,18 @@ def _key_of(value: Any, kind: type) -> str | None:
     key = stored(value, column)
     if type(key) is uuid.UUID and is_standard(key, uuid.UUID):
         return repr(key)
-    return _shown(plain(key)) if type(key) in (int, str) else None
-
-
-_args_of = vars(BaseException)["args"].__get__
-_OS_ERROR = tuple(vars(OSError)[name].__get__ for name in ("errno", "strerror", "filename"))
+    return _shown(plain(key)) if type(key) is int or type(key) is str else None
 
 
 def exception_text(exc: BaseException) -> str | None:
     """What the exception says; None where only code of the application's could tell.
 
-    By ``str()`` where that runs nothing of the application: the class has a ``__str__`` of Python's
-    or a library's, and what it can show is built-in. Else the arguments are shown.
+    By ``str()`` where that runs nothing of the application, see ``exceptiontext``; else by its
+    arguments.
     """
-    kind, args = type(exc), _args_of(exc)
-    of_group = in_classes(kind, "__str__") is BaseExceptionGroup.__str__
-    # A group says how many there are in it, and not what those say.
-    if _is_harmless(args[:1] if of_group else args) and _shows_itself(exc, kind):
-        try:
-            return as_text(kind.__str__(exc))
-        except Exception as failure:
-            if is_foreign(failure):
-                raise
-    if not args:
+    try:
+        return _Door().said(exc, DEPTH)
+    except Exception as failure:
+        if is_foreign(failure):
+            raise
         return None
-    return as_text(args[0]) if len(args) == 1 else _shown(tuple(plain(args)))
-
-
-def _shows_itself(exc: BaseException, kind: type) -> bool:
-    shows = in_classes(kind, "__str__")
-    if shows is OSError.__str__:
-        return _is_harmless([read(exc) for read in _OS_ERROR])
-    owner = owner_of(kind, "__str__")
-    if owner is not None and _module_of(owner) == "builtins":
-        return True
-    if not _is_harmless(list(own(exc).values())):
-        return False
-    return type(shows) is not FunctionType or not is_app(file_of(shows.__code__))
-
-
-def _is_harmless(value: Any, depth: int = 3) -> bool:
-    """True when ``str()`` of it runs nothing but Python's own code, and not for long."""
-    kind = type(value)
-    if kind is int:
-        return bool(value.bit_length() <= BITS)
-    if kind is str or kind is bytes:
-        return len(value) <= TEXT_LIMIT
-    if kind is dict:
-        value = [*value.keys(), *value.values()]
-    elif kind is not list and kind is not tuple:
-        return value is None or kind is bool or kind is float
-    return depth > 0 and len(value) <= MEMBERS and all(_is_harmless(x, depth - 1) for x in value)

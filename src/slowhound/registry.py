@@ -6,6 +6,7 @@ import os
 from typing import Any, Protocol, TypeVar
 
 from slowhound.guard import guard
+from slowhound.static_lookup import name_of
 
 
 class Instrumenter(Protocol):
@@ -40,14 +41,14 @@ def tear_down() -> None:
         for one in list(instrumenters.values()):  # one may register another
             teardown = getattr(one, "teardown", None)
             if teardown is not None:
-                with guard(f"instrumenter {type(one).__name__}"):
+                with guard(f"instrumenter {name_of(type(one))}"):
                     teardown()
 
 
 def _set_up(one: Instrumenter) -> None:
     setup = getattr(one, "setup", None)  # not all have something to set up
     if setup is not None:
-        with guard(f"instrumenter {type(one).__name__}"):
+        with guard(f"instrumenter {name_of(type(one))}"):
             setup()
 
 

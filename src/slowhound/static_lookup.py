@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from types import FrameType, GetSetDescriptorType, MemberDescriptorType
+from types import FrameType, GetSetDescriptorType, MemberDescriptorType, TracebackType
 from typing import Any
 
 # Of the class itself: a metaclass may have properties of these names.
@@ -18,6 +18,16 @@ _name_of = vars(type)["__name__"].__get__
 mro_of = vars(type)["__mro__"].__get__
 dict_of = vars(type)["__dict__"].__get__
 MISSING = object()
+
+# What an exception has, whatever its own class has by these names.
+args_of: Callable[[BaseException], tuple[Any, ...]]
+args_of = vars(BaseException)["args"].__get__
+traceback_of: Callable[[BaseException], TracebackType | None]
+traceback_of = vars(BaseException)["__traceback__"].__get__
+code_of: Callable[[BaseException], Any] = vars(SystemExit)["code"].__get__
+_cause_of, _context_of, _suppresses_context = (
+    vars(BaseException)[f"__{name}__"].__get__ for name in ("cause", "context", "suppress_context")
+)
 
 
 class UnknownError(Exception):
@@ -43,13 +53,11 @@ def attribute(thing: Any, name: str) -> Any:
         found, other = in_classes(thing, name), of_kind
     elif type(of_kind) is MemberDescriptorType:
         return _read(of_kind.__get__, thing)
-    elif of_kind is MISSING:  # the way of object has only the stored attributes left to look at
-        return _read(object.__getattribute__, thing, name)
     else:
-        names = own(thing)
-        if name in names and not _has(of_kind, "__set__"):
-            return names[name]
-        found, other = of_kind, None
+        found, other = stored(thing, name), None
+        if found is not MISSING and (of_kind is MISSING or not _has(of_kind, "__set__")):
+            return found
+        found = of_kind
     if found is MISSING or _has(found, "__get__") or _has(other, "__set__"):
         raise UnknownError
     return found
@@ -100,8 +108,22 @@ def stored(thing: Any, name: str) -> Any:
     Not by a look into the dict: a name there may be a text of a class with a way of its own to
     compare.
     """
-    found = ((key, value) for key, value in list(own(thing).items()) if type(key) is str)
+    found = ((key, value) for key, value in own(thing).copy().items() if type(key) is str)
     return next((value for key, value in found if key == name), MISSING)
+
+
+def origin_of(exc: BaseException) -> BaseException | None:
+    """What an exception came of, as a traceback shows it."""
+    found: BaseException | None = _cause_of(exc)
+    if found is None and not _suppresses_context(exc):
+        found = _context_of(exc)
+    return found
+
+
+def is_success(exit_: BaseException) -> bool:
+    """True for a ``SystemExit`` whose code Python takes for 0."""
+    code = code_of(exit_)
+    return code is None or (issubclass(type(code), int) and int.__int__(code) == 0)
 
 
 def function_variables(frame: FrameType) -> Mapping[str, Any]:

@@ -38,4 +38,4 @@ def is_greenlet_exit(exc: BaseException) -> bool:
     if kind is None:
         missing("greenlet.GreenletExit", "a request whose greenlet is killed counts as an error")
         return False
-    return isinstance(exc, kind)
+    return issubclass(type(exc), kind)

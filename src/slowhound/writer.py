@@ -91,9 +91,11 @@ class Writer:
         self._sign(event, record.trace if record is not None else trace)
         details = None
         if record is not None:
-            if record.extras is not None:
-                extras = {as_text(name): plain(value) for name, value in record.extras.items()}
-                event.update(masked(extras))
+            extras = record.extras
+            if extras is not None:
+                # A copy, which is one call of C: of a slow request its own thread adds to them.
+                kept = {as_text(name): plain(value) for name, value in extras.copy().items()}
+                event.update(masked(kept))
             if record.queries is not None:
                 details = db.details(record)
         outgoing = self._outgoing(event, details)

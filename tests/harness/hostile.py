@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import subprocess
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from django.utils.functional import SimpleLazyObject, lazy
 
 # What has been called of them.
 called: list[str] = []
@@ -38,9 +41,12 @@ ALL = sorted(
 )
 
 
+OF_EXCEPTIONS = ("args", "__traceback__", "__cause__", "__context__", "__suppress_context__")
+
+
 def _namespace(*without: str) -> dict[str, Any]:
     methods = {name: _refuses(name) for name in ALL if name not in without}
-    for name in ("__class__", "__dict__"):
+    for name in ("__class__", "__dict__", *OF_EXCEPTIONS):
         methods[name] = property(_refuses(name))
     return methods
 
@@ -78,6 +84,49 @@ Pair = namedtuple("Pair", "one other")  # noqa: PYI024  as old code has it
 
 class SaysNothing(Exception):
     __str__ = __repr__ = _refuses("exception")
+
+
+class ToolFailed(subprocess.CalledProcessError):
+    """Of a class whose ``__str__`` is the standard library's, which asks for an attribute."""
+
+    cmd = property(_refuses("property"), lambda *_: None)  # type: ignore[assignment]
+
+
+class ToolSays(subprocess.CalledProcessError):
+    """Of one that asks for what an instance may have, and then this."""
+
+    __getattr__ = _refuses("__getattr__")
+
+    def __init__(self) -> None:
+        super().__init__(1, "tool")
+        del self.cmd
+
+
+def with_values(exc: Exception, **values: Any) -> Exception:
+    """Its attributes are these."""
+    for name, value in values.items():
+        setattr(exc, name, value)
+    return exc
+
+
+def nested(depth: int) -> Exception:
+    """Exceptions that are each the argument of the next one."""
+    found = SaysNothing("innermost")
+    for _ in range(depth):
+        found = SaysNothing(found)
+    return found
+
+
+def endless_exception() -> Exception:
+    """One that has itself among its arguments, and in a container there."""
+    found = SaysNothing()
+    found.args = (found, {"a": [found]}, SaysNothing(found))
+    return found
+
+
+def lazy_text() -> Any:
+    """As of a translation."""
+    return lazy(_refuses("lazy text"), str)()
 
 
 def of(built_in: type, *arguments: Any) -> Any:
@@ -141,6 +190,21 @@ MAKERS: tuple[Callable[[], Any], ...] = (
     lambda: ValueError(plain_object()),
     lambda: KeyError(of(str, "key")),
     lambda: OSError(2, "no", plain_object()),
+    lambda: OSError(2, "no", "a", None, plain_object()),
+    lambda: of(Exception, "why"),
+    ToolSays,
+    lambda: ToolFailed(1, "tool"),
+    lambda: with_values(SyntaxError("x"), msg=lazy_text()),
+    lambda: with_values(SyntaxError("x", ("file", 1, 2, "text")), filename=of(str, "file")),
+    lambda: with_values(ImportError("x"), msg=of(str, "text")),
+    lambda: with_values(UnicodeDecodeError("utf-8", b"x", 0, 1, "why"), reason=lazy_text()),
+    lambda: with_values(UnicodeEncodeError("utf-8", "x", 0, 1, "why"), object=lazy_text()),
+    lambda: ExceptionGroup("some", [SaysNothing(plain_object())]),
+    lambda: nested(3),
+    lambda: nested(2_000),
+    endless_exception,
+    lazy_text,
+    lambda: SimpleLazyObject(_refuses("lazy object")),  # type: ignore[arg-type]
     lambda: (each for each in [plain_object()]),
     lambda: _refuses("function"),
     lambda: memoryview(b"view"),

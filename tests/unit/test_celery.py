@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -64,7 +65,27 @@ def test_rejected_task_has_an_outcome_of_its_own() -> None:
     assert outcome(raises(said)) == ("rejected", "Reject", "not mine", True)
     why = exceptions.Reject(MemoryError("too large"))
     assert outcome(raises(why)) == ("rejected", "MemoryError", "too large", True)
-    assert outcome(raises(exceptions.Reject()))[0] == "rejected"
+    assert outcome(raises(exceptions.Reject())) == ("rejected", "Reject", "", True)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"when": 10}, "Retry in 10s"),
+        ({"when": dt.datetime(2026, 1, 2, tzinfo=dt.UTC)}, "Retry at 2026-01-02 00:00:00+00:00"),
+        ({"when": 10, "exc": "its words"}, "Retry in 10s: its words"),
+        ({"when": 10, "message": "the queue is full"}, "the queue is full"),
+    ],
+)
+def test_retry_says_when(given: dict[str, Any], said: str) -> None:
+    """And not itself within itself: Celery gives a Retry itself as an argument."""
+    assert outcome(raises(exceptions.Retry(**given))) == ("retry", "Retry", said, True)
+
+
+def test_retry_says_why() -> None:
+    """Where there is an exception that it is for."""
+    why = exceptions.Retry(exc=ValueError("too early"), when=10)
+    assert outcome(raises(why)) == ("retry", "ValueError", "too early", True)
 
 
 def test_ignored_task_has_an_outcome_of_its_own() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import ctypes
 import functools
+import json
 import queue
 import re
 import signal
@@ -14,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any, Self
 
 import pytest
 
@@ -101,23 +104,130 @@ def test_what_a_signal_handler_raises_is_the_applications(number: int) -> None:
     assert all(is_foreign(raised_by(limited)) for _ in range(ROUNDS))
 
 
-@pytest.mark.usefixtures("alarm")
-def test_handler_that_was_taken_away_meanwhile_is_known_by_what_it_was_given() -> None:
-    """As where a time limit restores the handler before it raises."""
+def over() -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    raise TooLong("over")
 
-    def once(signum: int, frame: object) -> None:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        raise TooLong("over")
+
+def once(signum: int, frame: object) -> None:
+    over()
+
+
+def once_without_cycle(signum: int, frame: object) -> None:
+    del frame
+    over()
+
+
+def once_without_anything(signum: int, frame: object) -> None:
+    del signum, frame
+    over()
+
+
+def once_with_nothing(signum: int, frame: object) -> None:
+    frame = None  # noqa: F841
+    over()
+
+
+def once_outwards(signum: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        frame = frame.f_back
+    over()
+
+
+def once_of_any(*given: object) -> None:
+    del given
+    over()
+
+
+def given_the_number(handler: Callable[[int], None]) -> Callable[[int, object], None]:
+    """Decorator that passes only the number on."""
+
+    def wrapper(signum: int, frame: object) -> None:
+        del frame
+        handler(signum)
+
+    return wrapper
+
+
+@given_the_number
+def once_by_number(signum: int) -> None:
+    over()
+
+
+class Once:
+    def __call__(self, signum: int, frame: object) -> None:
+        def later() -> object:
+            return frame  # noqa: F821  it is a variable of both
+
+        del frame
+        over()
+
+
+@pytest.mark.usefixtures("alarm")
+@pytest.mark.parametrize(
+    "handler",
+    [
+        once,
+        once_without_cycle,
+        once_without_anything,
+        once_with_nothing,
+        once_outwards,
+        once_of_any,
+        once_by_number,
+        Once(),
+        functools.partial(lambda kept, *given: once_of_any(*given), "kept"),
+    ],
+)
+def test_handler_that_was_taken_away_meanwhile_is_known(
+    handler: Callable[[int, FrameType | None], None],
+) -> None:
+    """As where a time limit restores the one before it raises; with what it was given, or not."""
 
     def limited() -> None:
-        signal.signal(signal.SIGALRM, once)
+        signal.signal(signal.SIGALRM, handler)
         signal.setitimer(signal.ITIMER_REAL, 0.001)
         busy()
 
     assert all(is_foreign(raised_by(limited)) for _ in range(ROUNDS))
 
 
-@pytest.mark.parametrize("kind", [TooLong, ValueError, TimeoutError])
+def traced(function: Callable[..., None]) -> Callable[..., None]:
+    """Decorator: the code of what it makes is always the same."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        function(*args, **kwargs)
+
+    return wrapper
+
+
+@pytest.mark.usefixtures("alarm")
+@pytest.mark.parametrize("given", [(), ("a line",), (signal.SIGALRM, "a line")])
+def test_what_shares_the_code_of_a_handler_is_none(given: tuple[Any, ...]) -> None:
+    """A handler and a function that logs, say, which the same decorator has made."""
+    signal.signal(signal.SIGALRM, traced(ring))
+    log = traced(ring)
+    assert not is_foreign(raised_by(lambda: log(*given)))
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
+    assert is_foreign(raised_by(busy))
+
+
+class SaysSo(Exception):
+    def __init__(self, value: str = "Timed out") -> None:
+        super().__init__(value)
+
+
+class SaysAll(Exception):
+    def __init__(self, *args: Any, code: int = 1, **kwargs: Any) -> None:
+        super().__init__("Task exceeded its time", code)
+
+
+class SaysWhenMade(Exception):
+    def __new__(cls) -> Self:
+        return super().__new__(cls, "Timed out")
+
+
+@pytest.mark.parametrize("kind", [TooLong, ValueError, TimeoutError, SaysSo, SaysAll, SaysWhenMade])
 def test_asynchronous_exception_is_the_applications(kind: type[Exception]) -> None:
     """As pytest-timeout, gunicorn's threads and many a job queue end what runs for too long."""
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -163,6 +273,7 @@ OWN: tuple[Callable[[], object], ...] = (
     lambda: throw_into_a_generator(ValueError("text")),
     lambda: 1 / 0,
     lambda: bytes(-1),
+    lambda: json.loads("[1,"),
     b"\xff".decode,
 )
 

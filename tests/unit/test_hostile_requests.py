@@ -5,16 +5,21 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template import Context as TemplateContext
+from django.template import Node, engines
+from django.template.base import Token, TokenType
 from django.test import Client
 from django.test.utils import override_settings
-from django.urls import path
+from django.urls import path, register_converter
 
-from slowhound import Context, guard
+from slowhound import Context, guard, on_error
+from slowhound.foreign import is_foreign
 from slowhound.record import in_flight
 from slowhound.testing import capture_events
 from tests.harness import hostile
@@ -34,7 +39,69 @@ def keeps(request: HttpRequest) -> HttpResponse:
         Context.set(f"within_{number}", {"a": [value]})
         Context.set(value, number)  # no name of a field
         Context.update(context={f"updated_{number}": value})
+        Context.set("counted_time", value)  # no number of seconds
+        with Context.time("counted"), Context.time(value, namespace=value):
+            pass
+        assert Context.get(value) == number
+        assert Context.get("id", namespace=value) is None
+        assert Context.get(value, namespace="req") is None
     return HttpResponse("ok")
+
+
+class AnyValue:
+    """A converter of URLs."""
+
+    regex = "[^/]+"
+
+    def to_python(self, part: str) -> Any:
+        return values[0]
+
+    def to_url(self, value: Any) -> str:
+        return "part"
+
+
+register_converter(AnyValue, "any_value")
+
+
+def resets(request: HttpRequest, token: Any) -> HttpResponse:
+    return HttpResponse("ok")
+
+
+class Refusing(Node):
+    """A tag whose attributes are the application's own."""
+
+    origin = token = property(hostile._refuses("node"), lambda *_: None)  # type: ignore[assignment]
+    __getattr__ = hostile._refuses("node's __getattr__")
+
+    def render(self, context: Any) -> str:
+        raise ValueError("of the tag")
+
+
+class Holding(Node):
+    """One that holds values where Django's own texts and numbers are."""
+
+    def render(self, context: Any) -> str:
+        self.origin, self.token = SimpleNamespace(), SimpleNamespace()  # type: ignore[assignment]
+        self.origin.template_name = self.token.lineno = values[0]
+        raise ValueError("of the tag")
+
+
+def renders(request: HttpRequest) -> HttpResponse:
+    template = engines["django"].from_string("x").template  # type: ignore[attr-defined]
+    node: Node = Refusing() if "refusing" in request.GET else Holding()
+    node.token = Token(TokenType.BLOCK, "tag")  # which Django notes at a failure
+    template.nodelist.append(node)
+    return HttpResponse(template.render(TemplateContext()))
+
+
+def survives(request: HttpRequest) -> HttpResponse:
+    """What is raised is any exception."""
+
+    @on_error(return_value="survived")
+    def fails() -> str:
+        raise values[0]
+
+    return HttpResponse(fails())
 
 
 def answers(request: HttpRequest) -> HttpResponse:
@@ -51,6 +118,9 @@ urlpatterns = [
     path("keeps/", keeps, name="keeps"),
     path("fails/", fails, name="fails"),
     path("answers/", answers, name="answers"),
+    path("resets/<any_value:token>/", resets),
+    path("renders/", renders),
+    path("survives/", survives),
 ]
 
 
@@ -119,6 +189,72 @@ def test_exception_may_say_anything(client: Client, number: int) -> None:
     values[:] = [hostile.MAKERS[number]()]
     event = event_of(client, "/fails/")
     assert (event["resp_status"], event["exc_type"]) == (500, "SaysNothing")
+
+
+@pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
+def test_converter_may_make_anything_of_a_secret(client: Client, number: int) -> None:
+    """It is hidden, for the route is shown in its place, and it is asked nothing."""
+    values[:] = [hostile.MAKERS[number]()]
+    event = event_of(client, "/resets/abc123/")
+    assert (event["resp_status"], event["req_path"]) == (200, "/resets/<any_value:token>/")
+
+
+@pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
+def test_node_of_a_template_may_hold_anything(client: Client, number: int) -> None:
+    """Where its template and its line are told."""
+    values[:] = [hostile.MAKERS[number]()]
+    event = event_of(client, "/renders/")
+    assert (event["exc_type"], type(event["exc_template"])) == ("ValueError", str)
+
+
+def test_node_of_a_template_is_not_asked(client: Client) -> None:
+    """Its properties are the application's; the rest of the exception is told."""
+    event = event_of(client, "/renders/?refusing")
+    assert (event["exc_type"], event["exc_msg"]) == ("ValueError", "of the tag")
+
+
+EXCEPTIONS = [
+    number
+    for number, make in enumerate(hostile.MAKERS)
+    if issubclass(type(make()), Exception)  # what each of them is, says itself
+]
+
+
+@pytest.mark.parametrize("number", EXCEPTIONS)
+def test_exception_may_be_of_any_class(client: Client, number: int) -> None:
+    """Its attributes may be the application's properties; it is survived, and told in a line."""
+    values[:] = [hostile.MAKERS[number]()]
+    hostile.called.clear()
+    with capture_events() as events:
+        response = client.get("/survives/")
+    assert response.content == b"survived"
+    assert hostile.called == []
+    event = next(each for each in events if each["event_type"] == "partial_failure")
+    assert len(event["exc_msg"]) <= 1_000
+    assert event["exc_msg"].count("SaysNothing") < 6
+    assert guard.total == 0
+
+
+@pytest.mark.parametrize("number", EXCEPTIONS)
+def test_failure_of_any_class_is_logged(number: int) -> None:
+    """As that of slowhound's own it is shown, with what it came of, and asked nothing."""
+    caught: list[Exception] = []
+    try:
+        try:
+            raise_one(number)
+        except Exception:
+            raise_one(number)
+    except Exception as exc:
+        caught.append(exc)
+    hostile.called.clear()
+    assert not is_foreign(caught[0])
+    assert "It came of:" in guard.shown(caught[0])
+    assert hostile.called == []
+
+
+def raise_one(number: int) -> None:
+    made = hostile.MAKERS[number]()
+    raise made
 
 
 def test_ten_such_requests_switch_nothing_off(client: Client) -> None:

@@ -72,15 +72,17 @@ NO_NAMES = {
 HARMLESS = {
     "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
     "arbiters.py": "masterpid uwsgi",  # of its API
+    "asgi_data.py": "file",
     "celery.py": "exc reason",
     "cli/tail.py": "_time",
     "crossings.py": "select self wait",
+    "exceptiontext.py": "object start",
     "executors.py": "future py run self thread",
     "exchanges.py": "environ scope",
     "flames/reader.py": "lineno location threads",
     "flames/resolve.py": "blind",
     "flames/splice.py": "blind remote running",
-    "foreign.py": "Empty MemoryError StopAsyncIteration StopIteration _greenlet_switch args",
+    "foreign.py": "Empty MemoryError StopAsyncIteration StopIteration _greenlet_switch",
     "gil/remote_unwinder.py": "lineno location threads",
     "gunicorn/arbiter.py": "auto events json log path rpartition",
     "gunicorn/combine.py": "cfg set",  # of an application of one's own
@@ -92,7 +94,7 @@ HARMLESS = {
         "background field field_name filename name rest_framework self serializers streamed task"
         " template_name to_internal_value to_representation core handlers middleware"
     ),
-    "instrument/db.py": "as_string",
+    "instrument/composed.py": "strings",
     "instrument/exception.py": "exceptions self template_name",
     "instrument/http.py": "host url",
     "instrument/template.py": "name origin template_name",
@@ -108,10 +110,10 @@ HARMLESS = {
     "sinks/email.py": "mailers timeout",
     "sinks/otel_metrics.py": "_OTHER",
     "sinks/outlet.py": "follow_up on_sent take_event",
+    "static_lookup.py": "args cause code context suppress_context",
     "tasks.py": "async_generator_asend async_generator_athrow coroutine_wrapper self",
     "viewer/access.py": "user",
     "waiting.py": "_PyRuntime",  # a symbol of C
-    "watch/locals.py": "FrameLocalsProxy dict",
     "watch/locks.py": "eval exec locals self vars",
 }
 

@@ -27,6 +27,7 @@ from slowhound.losses import caught, find, missing
 from slowhound.ownership import lost
 from slowhound.postmortem import abort_fields
 from slowhound.record import Owner, Record, in_flight
+from slowhound.static_lookup import traceback_of
 from slowhound.streamed import CLIENT_GONE
 from slowhound.unpatched import get_ident, is_greenlet_exit
 
@@ -182,7 +183,7 @@ def _describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcept
         record.environ = environ
     describe(record, req, environ, resp, exc)
     if isinstance(exc, SystemExit) and record.outcome == "timeout":
-        record.aborted = abort_fields(_interrupted(from_traceback(exc.__traceback__)))
+        record.aborted = abort_fields(_interrupted(from_traceback(traceback_of(exc))))
 
 
 def _interrupted(stack: Stack) -> Stack:

@@ -115,7 +115,7 @@ def _number(things: Any) -> int | None:
         parts = list.__iter__(things)
     elif issubclass(kind, tuple):
         parts = tuple.__iter__(things)
-    elif kind is str or kind in _VIEWS:
+    elif kind is str or any(kind is view for view in _VIEWS):
         parts = things
     else:
         return None

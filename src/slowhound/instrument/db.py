@@ -20,11 +20,11 @@ from django.db.backends.signals import connection_created
 from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument import callers
+from slowhound.instrument.composed import text_of
 from slowhound.losses import caught, missing
 from slowhound.plain_data import as_text
 from slowhound.record import QueryStats, Record, current_record, unfinished
 from slowhound.sqlshape import double_quotes_are_text, is_of_savepoint, sql_shape, sql_statement
-from slowhound.static_lookup import MISSING, in_classes
 
 # From this many runs of one statement on, the request is called an N+1 suspect.
 N1_MIN = 5
@@ -50,8 +50,8 @@ def uninstall() -> None:
     """Takes the wrapper off this thread's connections and stops wrapping new ones."""
     connection_created.disconnect(dispatch_uid="slowhound")
     for connection in _open_ones():
-        if observe in _wrappers(connection):
-            connection.execute_wrappers.remove(observe)
+        wrappers = _wrappers(connection)
+        wrappers[:] = [each for each in wrappers if each is not observe]
 
 
 def wrap_thread() -> None:
@@ -82,10 +82,11 @@ def _on_connection(connection: Any, **_: object) -> None:
 
 
 def _wrap(connection: Any) -> None:
-    if connection.vendor == "mysql":
+    if as_text(connection.vendor) == "mysql":
         double_quotes_are_text()
     wrappers = _wrappers(connection)
-    if observe not in wrappers:
+    # Not by "in": another one may be an object with an opinion on what is equal to it.
+    if not any(each is observe for each in wrappers):
         # The outermost one, which gets all others with what they call: see _innermost. What is put
         # last is put there for a while, and taken away by its place.
         wrappers.insert(0, observe)
@@ -116,7 +117,7 @@ def observe(
 def _begin(record: Record, sql: Any, start: float) -> str:
     text = ""
     try:
-        text = sql if type(sql) is str else _text(sql)
+        text = sql if type(sql) is str else text_of(sql)
         if record.slot is not None:
             record.slot.query_begins(text, start)
     except Exception as exc:
@@ -157,7 +158,7 @@ def _count(record: Record, text: str, context: dict[str, Any], start: float, too
     queries = record.queries
     if queries is None:
         queries = record.queries = {}
-    alias = context["connection"].alias
+    alias = as_text(context["connection"].alias)
     stats = queries.get((alias, text))
     if stats is None:
         text = sql_statement(text)
@@ -175,18 +176,12 @@ def _count(record: Record, text: str, context: dict[str, Any], start: float, too
     record.note(start, took, "sql", text)
 
 
-def _text(sql: Any) -> str:
-    """The text of a statement that is not a str: psycopg's ``sql.SQL`` and its kin, or bytes."""
-    if in_classes(type(sql), "as_string") is not MISSING:
-        return as_text(sql.as_string(None))
-    return as_text(sql)
-
-
 def describe(record: Record, event: dict[str, Any]) -> None:
     """Counts, times, duplicates, the N+1 suspect, and the costliest statements."""
     queries = record.queries
     if not queries:
         return
+    queries = queries.copy()  # in one call of C: a slow request goes on meanwhile
     repeated = [(key, stats) for key, stats in queries.items() if stats.count > 1]
     event["db_queries"] = record.db_count
     event["db_time"] = record.db_time
@@ -204,7 +199,7 @@ def describe(record: Record, event: dict[str, Any]) -> None:
 
 def details(record: Record) -> dict[str, Any]:
     """The fields that are only in JSON: ``db_top`` and, with several aliases, ``db_by_alias``."""
-    queries = record.queries or {}
+    queries = (record.queries or {}).copy()  # as above
     costliest = sorted(queries.items(), key=lambda item: item[1].time, reverse=True)[:TOP]
     found: dict[str, Any] = {
         "db_top": [

@@ -7,7 +7,7 @@ the traceback: Django's ``Node.render_annotated`` has the node in its frame.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any
 
 from django.core.signals import got_request_exception
@@ -17,9 +17,15 @@ from slowhound import redact
 from slowhound.frames import from_traceback, locate
 from slowhound.guard import guard
 from slowhound.losses import find, has_all, look_up, patch
-from slowhound.plain_data import exception_text
+from slowhound.plain_data import as_text, exception_text
 from slowhound.record import Record, current
-from slowhound.static_lookup import name_of
+from slowhound.static_lookup import (
+    attribute_or,
+    function_variables,
+    in_classes,
+    name_of,
+    traceback_of,
+)
 
 MESSAGE_LIMIT = 1000
 # A group with more is counted so far.
@@ -84,15 +90,15 @@ def fields_of(exception: BaseException) -> dict[str, Any]:
     """The ``exc_*`` fields of one exception; of a group, those of its first and its size."""
     leaf, size = leaf_of(exception)
     # One that was never raised, but put into a group, has no place of its own.
-    placed = exception if leaf.__traceback__ is None else leaf
-    loc, cause = locate(from_traceback(placed.__traceback__))
+    placed = exception if traceback_of(leaf) is None else leaf
+    loc, cause = locate(from_traceback(traceback_of(placed)))
     fields: dict[str, Any] = {
         "exc_type": name_of(type(leaf)),
         "exc_msg": message(leaf),
         "exc_loc": loc,
         "exc_cause_loc": cause,
     }
-    template = innermost_template(leaf.__traceback__) or innermost_template(exception.__traceback__)
+    template = innermost_template(traceback_of(leaf)) or innermost_template(traceback_of(exception))
     if template is not None:
         fields["exc_template"] = template
     if size is not None:
@@ -139,15 +145,16 @@ def message(exception: BaseException) -> str:
 def innermost_template(traceback: TracebackType | None) -> str | None:
     """``name:line`` of the innermost template node in the traceback; None outside templates."""
     found = None
-    code = getattr(getattr(Node, "render_annotated", None), "__code__", None)
+    render = in_classes(Node, "render_annotated")
+    code = render.__code__ if type(render) is FunctionType else None
     while traceback is not None and code is not None:
         frame = traceback.tb_frame
         if frame.f_code is code:
-            node = frame.f_locals.get("self")
-            name = getattr(getattr(node, "origin", None), "template_name", None)
-            line = getattr(getattr(node, "token", None), "lineno", None)
+            node = function_variables(frame).get("self")
+            name = attribute_or(attribute_or(node, "origin"), "template_name")
+            line = attribute_or(attribute_or(node, "token"), "lineno")
             if name is not None or line is not None:
-                found = f"{name}:{line}"
+                found = f"{as_text(name)}:{as_text(line)}"
         traceback = traceback.tb_next
     return found
 

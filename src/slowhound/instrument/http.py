@@ -18,6 +18,7 @@ from slowhound.instrument.imports import forget, when_imported
 from slowhound.losses import missing
 from slowhound.plain_data import as_text
 from slowhound.record import Record, current_record, unfinished
+from slowhound.static_lookup import attribute_or
 
 # The lowest call that sends one request and returns its headers.
 TARGETS = (
@@ -92,10 +93,16 @@ def _count(record: Record, start: float, before: float, sender: Any, args: tuple
         took = clock.monotonic() - start
         record.out_count += 1
         record.out_time += own_time(record, took, before)
-        host = getattr(sender, "host", None)  # urllib3's pool
-        if host is None and args:
-            host = getattr(getattr(args[0], "url", None), "host", None)  # httpx's request
-        record.note(start, took, "http", as_text(host or "-"))
+        record.note(start, took, "http", _host(sender, args) or "-")
+
+
+def _host(sender: Any, args: tuple[Any, ...]) -> str:
+    host = attribute_or(sender, "host")  # urllib3's pool
+    if host is None and args:
+        url = attribute_or(args[0], "url")  # httpx's request
+        if type(url) is getattr(sys.modules.get("httpx"), "URL", None):
+            host = url.host
+    return "" if host is None else as_text(host)
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:

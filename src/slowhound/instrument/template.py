@@ -22,7 +22,7 @@ from slowhound.instrument.clock import own_time
 from slowhound.losses import find, look_up, patch
 from slowhound.plain_data import as_text
 from slowhound.record import Record, current_record, unfinished
-from slowhound.static_lookup import MISSING, attribute_or, dict_of, owner_of
+from slowhound.static_lookup import MISSING, attribute_or, dict_of, name_of, owner_of
 
 _guard = guard("template instrumenter")
 RENDER = "django.template.base.Template.render"
@@ -130,9 +130,9 @@ def _name(template: Any) -> str:
     whole = attribute_or(attribute_or(template, "origin"), "template_name")
     if name is None:
         name = whole
-    elif whole is not None and type(template).__name__ == "PartialTemplate":
+    elif whole is not None and name_of(type(template)) == "PartialTemplate":
         name = f"{as_text(whole)}#{as_text(name)}"
-    return as_text(name or "-")
+    return as_text("" if name is None else name) or "-"
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from slowhound.guard import guard
 from slowhound.instrument import trace
 from slowhound.losses import find, patch
 from slowhound.notes import who_note
+from slowhound.plain_data import as_text
 from slowhound.record import Record, current_record
 from slowhound.secret_names import is_secret
 from slowhound.secret_values import MASK
@@ -66,7 +67,7 @@ def _take_match(record: Record, request: Any) -> None:
 
 
 def _note(record: Record, match: Any) -> None:
-    if match.captured_kwargs:
+    if match.captured_kwargs is not None:
         _hide(record, match)
     if record.slot is not None:
         view = record.view
@@ -78,13 +79,23 @@ def _note(record: Record, match: Any) -> None:
 
 
 def _hide(record: Record, match: Any) -> None:
-    """Masks what the URL holds under a secret name: ``reset/<uidb64>/<token>/``."""
-    path = record.path
-    for name, value in match.captured_kwargs.items():
-        if is_secret(name) and value is not None and value != "":
-            # What a converter has made of it cannot be found again; the route is no secret.
-            found = type(value) in (str, int, UUID) and str(value) in path
-            path = path.replace(str(value), MASK) if found else f"/{match.route}"
+    """Masks what the URL holds under a secret name: ``reset/<uidb64>/<token>/``.
+
+    What a converter has made of it is not asked what it is; the route is no secret.
+    """
+    path, captured = record.path, match.captured_kwargs
+    if not issubclass(type(captured), dict):
+        path = f"/{as_text(match.route)}"
+        captured = {}
+    for name, value in dict.items(captured):
+        if value is None or not is_secret(as_text(name)):
+            continue
+        kind = type(value)
+        shown = as_text(value) if issubclass(kind, (str, int)) or kind is UUID else None
+        if shown is None or shown not in path:
+            path = f"/{as_text(match.route)}"
+        elif shown:
+            path = path.replace(shown, MASK)
     if path != record.path:
         record.path = path
         if record.slot is not None:

@@ -19,7 +19,7 @@ from slowhound.guard import guard
 from slowhound.losses import has_all, look_up
 from slowhound.paths import is_app
 from slowhound.secret_values import MASK
-from slowhound.static_lookup import attribute_or, function_variables, name_of, own
+from slowhound.static_lookup import attribute_or, function_variables, own
 from slowhound.watch.values import Printer, full_name
 
 with contextlib.suppress(ImportError):
@@ -32,6 +32,13 @@ MAX_NAMES = 50
 TOTAL_LIMIT = 100_000
 LEFT_OUT = "(more than fits)"
 
+
+def _own_variables() -> Any:
+    frame = inspect.currentframe()
+    return None if frame is None else frame.f_locals
+
+
+_OF_FUNCTIONS = type(_own_variables())  # a class of its own from Python 3.13 on
 ALL = "__ALL__"
 WRAPPER = "sensitive_variables_wrapper"
 # Where Django keeps what is declared as sensitive, which is in no documented place.
@@ -75,7 +82,7 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
 
 def _shown(frame: FrameType, printer: Printer | None, left: int) -> list[tuple[str, str]]:
     names = frame.f_locals
-    if name_of(type(names)) not in ("dict", "FrameLocalsProxy"):
+    if type(names) is not dict and type(names) is not _OF_FUNCTIONS:
         return []  # the body of a class, or exec(): a mapping of the application's own
     shown: list[tuple[str, str]] = []
     for name, value in list(names.items())[:MAX_NAMES]:
@@ -108,7 +115,8 @@ def _sensitive_variables(frame: FrameType) -> Any:
         return _names(declared) or _names(names.get("variables")) or ALL
     if code.co_flags & inspect.CO_COROUTINE:
         coroutines: dict[int, Any] = look_up(_COROUTINES) or {}
-        return coroutines.get(hash(f"{file_of(code)}:{code.co_firstlineno}"))
+        declared = coroutines.get(hash(f"{file_of(code)}:{code.co_firstlineno}"))
+        return ALL if type(declared) is str else _names(declared)
     return None
 
 

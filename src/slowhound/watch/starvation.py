@@ -132,7 +132,7 @@ def _threads(native_ids: Iterable[int]) -> list[str]:
         return []
     frames = current_frames()
     found = []
-    for ident, thread in list(threading._active.items()):  # type: ignore[attr-defined]
+    for ident, thread in threading._active.copy().items():  # type: ignore[attr-defined]
         if thread.native_id in wanted:
             where = innermost(from_frame(frames.get(ident)))
             found.append(f"thread {thread.name}, afterwards at {where}")

@@ -95,7 +95,7 @@ class RequestContext(EventContext):
         """The application's own fields so far, by namespace."""
         record = current()
         found: dict[str, dict[str, Any]] = {}
-        for name, value in ((record.extras if record else None) or {}).items():
+        for name, value in ((record.extras if record else None) or {}).copy().items():
             namespace, _, key = name.partition("_")
             found.setdefault(namespace, {})[key] = value
         return found.items()

@@ -1,0 +1,140 @@
+"""What of ASGI's scopes and messages is read, in whatever types they come.
+
+A server written in another language, a test and an application that calls another one each have
+their own: names of headers as ``bytearray``, headers of three parts, a client that is a named
+tuple. What is stored in it is read; nothing of it is called.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from types import WrapperDescriptorType
+from typing import Any
+
+from slowhound.foreign import is_foreign
+from slowhound.plain_data import as_int, as_text
+from slowhound.static_lookup import MISSING, attribute_or, in_classes
+
+
+def environ_of(scope: Mapping[str, Any]) -> dict[str, str]:
+    """What a record reads of a request, under the names of WSGI."""
+    environ = {
+        "wsgi.url_scheme": _text(scope.get("scheme", "http")),
+        "QUERY_STRING": _text(scope.get("query_string", b"")),
+    }
+    client = _members(scope.get("client"))
+    if client:
+        environ["REMOTE_ADDR"] = _text(client[0])
+    for name, value in _headers(scope.get("headers")):
+        wanted = _HEADERS.get(name)
+        if wanted is not None:
+            environ[wanted] = _text(value)
+    return environ
+
+
+def _members(thing: Any) -> list[Any]:
+    """Those of a list or a tuple; what is neither may be read once, and was."""
+    kind = type(thing)
+    if issubclass(kind, list):
+        return list(list.__iter__(thing))
+    return list(tuple.__iter__(thing)) if issubclass(kind, tuple) else []
+
+
+def _headers(headers: Any) -> Iterator[tuple[bytes, Any]]:
+    """Names in small letters, with values; what is no header is left out."""
+    for each in _members(headers):
+        header = _members(each)
+        name = _bytes(header[0]) if len(header) > 1 else None
+        if name is not None:
+            yield name.lower(), header[1]
+
+
+def _bytes(value: Any) -> bytes | None:
+    """What is stored in a value that has bytes; None for any other."""
+    kind = type(value)
+    if kind is bytes:
+        return value  # type: ignore[no-any-return]
+    if kind is memoryview:
+        return memoryview.tobytes(value)
+    for known in (bytes, bytearray):
+        if issubclass(kind, known):
+            return bytes(known.__getitem__(value, slice(None)))
+    return None
+
+
+def _text(value: Any) -> str:
+    found = _bytes(value)
+    return as_text("" if value is None else value) if found is None else found.decode("latin-1")
+
+
+_HEADERS = {
+    b"host": "HTTP_HOST",
+    b"referer": "HTTP_REFERER",
+    b"referrer": "HTTP_REFERRER",
+    b"user-agent": "HTTP_USER_AGENT",
+    b"content-length": "CONTENT_LENGTH",
+    b"x-request-start": "HTTP_X_REQUEST_START",
+    b"x-queue-start": "HTTP_X_QUEUE_START",
+    b"traceparent": "HTTP_TRACEPARENT",
+}
+
+
+def length_of(message: Mapping[str, Any]) -> int | None:
+    """How long the body is said to be."""
+    for name, value in _headers(message.get("headers")):
+        if name == b"content-length":
+            found = _bytes(value)
+            return as_int(value if found is None else found)
+    return None
+
+
+def size_of(kind: str, message: Mapping[str, Any]) -> int:
+    """The bytes of a part as they are sent; of what cannot be read without others' code, 0."""
+    if kind == "http.response.pathsend":
+        path = message.get("path")
+        return _size_of(path if type(path) is bytes else as_text(path))
+    if kind == "http.response.zerocopysend":
+        rest = _size_of(_descriptor(message.get("file"))) - (as_int(message.get("offset")) or 0)
+        count = as_int(message.get("count"))
+        return max(rest, 0) if count is None else min(count, max(rest, 0))
+    data = next((each for each in map(message.get, _DATA) if each is not None), b"")
+    return len(data) if type(data) is bytes else _bytes_in(data)
+
+
+def _bytes_in(data: Any) -> int:
+    if issubclass(type(data), str):
+        return len(str.encode(data, "utf-8", "surrogatepass"))
+    exports = in_classes(type(data), "__buffer__")  # there is one from Python 3.12 on
+    if exports is not MISSING and type(exports) is not WrapperDescriptorType:
+        return 0
+    try:
+        with memoryview(data) as view:
+            return view.nbytes
+    except TypeError as exc:
+        if is_foreign(exc):
+            raise
+        return 0
+
+
+# The first that is there.
+_DATA = ("bytes", "body", "text")
+
+
+def _size_of(file: str | bytes | int) -> int:
+    try:
+        return os.stat(file).st_size
+    except (OSError, ValueError) as exc:  # it is gone by now
+        if is_foreign(exc):
+            raise
+        return 0
+
+
+def _descriptor(file: Any) -> int:
+    """Of a file of Python's own, or of a temporary one that has such; -1 of any other."""
+    for each in (file, attribute_or(file, "file")):
+        for kind in (io.FileIO, io.BufferedReader, io.BufferedRandom):
+            if issubclass(type(each), kind):
+                return kind.fileno(each)
+    return -1

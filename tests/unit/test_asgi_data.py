@@ -1,0 +1,164 @@
+"""What ASGI's servers and applications hand over, in types of their own."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import mmap
+import tempfile
+from collections import namedtuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slowhound import guard
+from slowhound.asgi import wrap
+from slowhound.asgi_data import environ_of, length_of, size_of
+from slowhound.testing import capture_events
+from tests.harness import hostile
+
+Address = namedtuple("Address", "host port")  # noqa: PYI024  as Starlette has it
+# A place in a scope, and in a message, for any value.
+IN_SCOPES: tuple[Callable[[Any], dict[str, Any]], ...] = (
+    lambda value: {"headers": [(value, b"x")]},
+    lambda value: {"headers": [(b"host", value)]},
+    lambda value: {"headers": [value]},
+    lambda value: {"client": value},
+    lambda value: {"client": [value, 1]},
+    lambda value: {"query_string": value},
+    lambda value: {"scheme": value},
+)
+IN_MESSAGES: tuple[tuple[str, Callable[[Any], dict[str, Any]]], ...] = (
+    ("http.response.body", lambda value: {"body": value}),
+    ("http.response.pathsend", lambda value: {"path": value}),
+    ("http.response.zerocopysend", lambda value: {"file": value}),
+    ("http.response.zerocopysend", lambda value: {"file": 0, "offset": value, "count": value}),
+    ("websocket.send", lambda value: {"bytes": value}),
+    ("websocket.send", lambda value: {"text": value}),
+)
+
+
+async def _answer(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"x"})
+
+
+async def _nothing(*_: Any) -> Any:
+    return {"type": "http.request", "body": b""}
+
+
+def asked(**more: Any) -> dict[str, Any]:
+    """A scope."""
+    path = {"path": "/", "raw_path": b"/", "query_string": b"", "headers": []}
+    return {"type": "http", "method": "GET", **path, **more}
+
+
+@pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
+def test_scope_may_hold_anything(number: int) -> None:
+    """Texts come out, and nothing of it runs."""
+    for place in IN_SCOPES:
+        scope = asked(**place(hostile.MAKERS[number]()))
+        hostile.called.clear()
+        assert all(type(each) is str for each in environ_of(scope).values())
+        assert hostile.called == []
+
+
+@pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
+def test_message_may_hold_anything(number: int) -> None:
+    """A number comes out, and nothing of it runs."""
+    for kind, place in IN_MESSAGES:
+        message = place(hostile.MAKERS[number]())
+        hostile.called.clear()
+        assert type(size_of(kind, message)) is int
+        assert hostile.called == []
+    for headers in ([(b"content-length", hostile.MAKERS[number]())], hostile.MAKERS[number]()):
+        hostile.called.clear()
+        assert type(length_of({"headers": headers})) in (int, type(None))
+        assert hostile.called == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"host", b"shop"),
+        [b"Host", bytearray(b"shop"), False],
+        (bytearray(b"host"), memoryview(b"shop")),
+        (memoryview(bytearray(b"host")), "shop"),
+    ],
+)
+def test_header_of_any_shape_is_read(header: Any) -> None:
+    """As bytes of any kind, and with what HTTP/2 knows of it besides."""
+    assert environ_of(asked(headers=(header,)))["HTTP_HOST"] == "shop"
+    said = [b"Content-Length", b"7"] if len(header) > 2 else (bytearray(b"content-length"), b"7")
+    assert length_of({"headers": [header, said]}) == 7
+
+
+@pytest.mark.parametrize("client", [("10.0.0.1", 1), ["10.0.0.1", 1], Address("10.0.0.1", 1)])
+def test_client_is_a_pair_of_any_kind(client: Any) -> None:
+    """Its first part is the address."""
+    assert environ_of(asked(client=client))["REMOTE_ADDR"] == "10.0.0.1"
+
+
+@pytest.mark.parametrize("client", [None, 5, "10.0.0.1", (), []])
+def test_client_that_is_no_pair_is_left_out(client: Any) -> None:
+    """It costs nothing else."""
+    assert "REMOTE_ADDR" not in environ_of(asked(client=client))
+
+
+@pytest.mark.parametrize(
+    ("message", "size"),
+    [
+        ({"body": b"four"}, 4),
+        ({"body": bytearray(b"four")}, 4),
+        ({"body": memoryview(array.array("I", [1]))}, 4),
+        ({"body": mmap.mmap(-1, 16)}, 16),
+        ({"body": hostile.of(bytes, b"four")}, 4),
+        ({"bytes": None, "text": "drei\xe4"}, 6),
+        ({"text": hostile.of(str, "four")}, 4),
+        ({"body": None}, 0),
+        ({}, 0),
+    ],
+)
+def test_size_is_that_of_the_bytes(message: dict[str, Any], size: int) -> None:
+    """Of whatever holds them."""
+    hostile.called.clear()
+    assert size_of("http.response.body", message) == size
+    assert hostile.called == []
+
+
+def test_size_of_a_file_is_that_of_what_is_sent(tmp_path: Path) -> None:
+    """By its path, or as it is open; 0 where it is gone."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    for each in (str(path), bytes(path), path):
+        assert size_of("http.response.pathsend", {"path": each}) == 10
+    assert size_of("http.response.pathsend", {"path": str(tmp_path / "gone")}) == 0
+    kind = "http.response.zerocopysend"
+    with path.open("rb") as file:
+        assert size_of(kind, {"file": file, "offset": 4}) == 6
+        assert size_of(kind, {"file": file, "count": 3}) == 3
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"four")
+        file.flush()
+        assert size_of(kind, {"file": file}) == 4
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"headers": [(bytearray(b"host"), b"x")]},
+        {"headers": [[b"host", b"x", False]]},
+        {"headers": [5]},
+        {"client": 5},
+    ],
+)
+def test_request_of_an_odd_scope_has_its_event(odd: dict[str, Any], configure: Any) -> None:
+    """Nothing of slowhound's fails."""
+    configure()
+    with capture_events() as events:
+        asyncio.run(wrap(_answer)(asked(**odd), _nothing, _nothing))  # type: ignore[arg-type]
+    (event,) = events
+    assert (event["resp_status"], event["resp_outcome"]) == (200, "ok")
+    assert guard.total == 0

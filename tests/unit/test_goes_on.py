@@ -1,0 +1,129 @@
+"""A slow request goes on while its event and its report are written: what it adds harms neither."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import slowhound
+from slowhound import Context, events, recorder
+from slowhound.clocks import clock
+from slowhound.conf import get_config
+from slowhound.frames import from_frame
+from slowhound.graphresponses import timings
+from slowhound.instrument.cache_counts import NOTHING
+from slowhound.notes import stack_note, who_note
+from slowhound.record import QueryStats, Record, current_record
+from slowhound.recording import Recorder
+from slowhound.report import Snapshot
+from slowhound.testing import capture_events
+from slowhound.watch.looks import judge
+from slowhound.watch.reporter import begin
+
+OURS = str(Path(slowhound.__file__).parent)
+
+
+def goes_on(record: Record) -> None:
+    """What the request's own thread does between two steps of the hound's."""
+    assert record.extras is not None
+    assert record.queries is not None
+    assert record.cache is not None
+    if "app_last" in record.extras:
+        del record.extras["app_last"]
+        del record.queries["default", "SELECT 0"]
+        record.cache = NOTHING._asdict()
+    else:
+        record.extras["app_last"] = 1
+        record.queries["default", "SELECT 0"] = QueryStats()
+        record.cache.pop("cache_sets", None)
+    record.note(clock.monotonic(), 0.1, "sql", "SELECT 1")
+
+
+@contextmanager
+def beside(record: Record) -> Iterator[None]:
+    """The request goes on at each line of slowhound's."""
+
+    def step(frame: FrameType, event: str, arg: Any) -> Any:
+        if not frame.f_code.co_filename.startswith(OURS):
+            return None
+        sys.settrace(None)
+        goes_on(record)
+        sys.settrace(step)
+        return step
+
+    before = sys.gettrace()
+    sys.settrace(step)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+@pytest.fixture
+def active(configure: Any) -> Iterator[Recorder]:
+    configure()
+    found = recorder.start(get_config())
+    assert found is not None
+    yield found
+    recorder.stop()
+
+
+@pytest.fixture
+def record(active: Recorder) -> Iterator[Record]:
+    """A request that has done something of each kind."""
+    record = Record("GET", "/slow/", clock.monotonic() - 5.0)
+    active.begin(record)
+    for number in range(20):
+        Context.set(f"field_{number}", {"a": [number]})
+    statements = (("default", f"SELECT {number}, %s") for number in range(1, 20))
+    record.queries = {statement: QueryStats() for statement in statements}
+    for stats in record.queries.values():
+        stats.count = 7
+    record.cache = NOTHING._asdict()
+    record.note(record.started, 0.1, "sql", "SELECT 1")
+    yield record
+    current_record.set(None)
+    active.finish(record)
+
+
+def writes_event(active: Recorder, record: Record) -> None:
+    active.emit(active.describe_slow(record, 5.0), record)
+
+
+def writes_report(active: Recorder, record: Record) -> None:
+    snapshot = Snapshot(5.0, from_frame(sys._getframe()))
+    slow = begin(record, 1.0, snapshot)
+    assert slow.claim(record)
+    active.watch.reporter.name(record, slow)
+    active.watch.reporter.write(record, slow, snapshot)
+    active.watch.reporter.again(record, slow, snapshot, judge(record).text)
+
+
+def writes_notes(active: Recorder, record: Record) -> None:
+    who_note(record)
+    stack_note(record, from_frame(sys._getframe()), 1.0)
+
+
+def draws_graph(active: Recorder, record: Record) -> None:
+    events.terminal(record, 1.0)
+    timings(record, whole=True)
+
+
+@pytest.mark.parametrize("does", [writes_event, writes_report, writes_notes, draws_graph])
+def test_request_that_goes_on_meanwhile_harms_nothing(
+    does: Callable[[Recorder, Record], None], active: Recorder, record: Record
+) -> None:
+    """Fields and queries that are added, and taken away, at each of slowhound's steps."""
+    with capture_events() as found, beside(record):
+        does(active, record)
+    if does in (writes_event, writes_report):
+        (event,) = found
+        assert event["event_type"] == "slow"
+        assert event["app_field_19"] == {"a": [19]}
+        assert event["db_dup_queries"] == 19 * 7
