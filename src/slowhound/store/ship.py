@@ -26,7 +26,8 @@ from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, reading
 from slowhound.store.clickhouse import Target, said
 from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
-from slowhound.store.files import inside, list_files, name_of, text
+from slowhound.store.files import list_files, name_of
+from slowhound.store.parquet import inside, read_parquet
 from slowhound.store.source import StoreError
 
 BATCH_BYTES = 8 * 1024**2  # of JSON: about 10,000 events
@@ -201,10 +202,10 @@ class Shipper:
     def _ship_parquet(self, path: str) -> None:
         """Sends the segments of a Parquet file that were not finished before."""
         duckdb = load_duckdb()
-        source = f"read_parquet({text(path)})"
         try:
             with reading(), alone(duckdb) as connection:
-                held = inside(connection, path).segments
+                held, _torn, columns_there = inside(connection, path)
+                source = f"({next(read_parquet({path: columns_there}))})"
                 counts = dict(
                     connection.execute(
                         f"SELECT segment, count(*) FROM {source} GROUP BY segment"
