@@ -107,7 +107,7 @@ FIELDS: tuple[Field, ...] = (
         "int",
         "1",
         "Queries whose SQL text ran more than once; comments and generated names (savepoints,"
-        " temporary tables) make no difference.",
+        " temporary tables) make no difference. Of the first 1,000 different ones.",
     ),
     Field("db_dup_time", "float", "s", "Time of those."),
     Field(

@@ -169,7 +169,7 @@ def _count(record: Record, text: str, context: dict[str, Any], start: float, too
             stats = queries[alias, text] = QueryStats()
     stats.count += 1
     stats.time += took
-    if stats.count == 2:
+    if stats.count == 2 and stats is not queries.get((alias, OTHER)):
         # A stack is walked once for each statement that repeats, never for each query.
         stats.line = callers.place(sys._getframe(3), context["cursor"], record)
     record.note(start, took, "sql", text)
@@ -182,12 +182,17 @@ def _text(sql: Any) -> str:
     return as_text(sql)
 
 
+def _is_repeated(key: tuple[str, str], stats: QueryStats) -> bool:
+    # Of those that are counted together each may have run once.
+    return stats.count > 1 and key[1] != OTHER
+
+
 def describe(record: Record, event: dict[str, Any]) -> None:
     """Counts, times, duplicates, the N+1 suspect, and the costliest statements."""
     queries = record.queries
     if not queries:
         return
-    repeated = [(key, stats) for key, stats in queries.items() if stats.count > 1]
+    repeated = [(key, stats) for key, stats in queries.items() if _is_repeated(key, stats)]
     event["db_queries"] = record.db_count
     event["db_time"] = record.db_time
     event["db_dup_queries"] = sum(stats.count for _, stats in repeated)
@@ -224,13 +229,13 @@ def details(record: Record) -> dict[str, Any]:
 
 def _by_alias(queries: dict[tuple[str, str], QueryStats]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for (alias, _), stats in queries.items():
+    for (alias, sql), stats in queries.items():
         row = found.setdefault(
             alias, {"queries": 0, "time": 0.0, "dup_queries": 0, "dup_time": 0.0}
         )
         row["queries"] += stats.count
         row["time"] += stats.time
-        if stats.count > 1:
+        if _is_repeated((alias, sql), stats):
             row["dup_queries"] += stats.count
             row["dup_time"] += stats.time
     return found
