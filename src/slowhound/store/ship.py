@@ -18,7 +18,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from slowhound.clocks import clock
-from slowhound.filelocks import close, take
+from slowhound.filelocks import close, renew, take
 from slowhound.folder import subfolder
 from slowhound.losses import NOT_JSON
 from slowhound.store import rows, schema
@@ -101,12 +101,13 @@ class Shipper:
                 os.close(self._lock)
                 raise
         except BlockingIOError as exc:
-            raise StoreError(f"another process ships to {self.target.name} already") from exc
+            raise self._taken() from exc
         except OSError as exc:
             raise StoreError(str(exc)) from exc
         self.segments: dict[str, Done] = {}
         self.parquet: set[str] = set()
         self._broken = Broken()
+        self._has_lost_lock = False
         self._load()
 
     def close(self) -> None:
@@ -115,12 +116,27 @@ class Shipper:
         if self._client is not None:
             self._client.close()
 
+    def _taken(self) -> StoreError:
+        return StoreError(f"another process ships to {self.target.name} already")
+
+    def _keep_lock(self) -> None:
+        try:
+            if self._has_lost_lock:
+                take(self._lock)
+                self._has_lost_lock = False
+                self._load()
+            renew(self._lock)
+        except BlockingIOError as exc:
+            self._has_lost_lock = True
+            raise self._taken() from exc
+
     def connect(self, keep_days: int = schema.KEEP_DAYS) -> list[str]:
         """Connects, and makes or migrates the table; returns the columns that were added.
 
         Raises:
             StoreError: nobody answers, or the user may not.
         """
+        self._keep_lock()
         client = self.target.connect()
         added = schema.migrate(client, self.target, keep_days)
         self._client = client
@@ -135,6 +151,7 @@ class Shipper:
         Raises:
             StoreError: a batch could not be sent; all before it was.
         """
+        self._keep_lock()
         self._broken.try_again()
         there = list_files(self.folder)
         files = there.without(self._broken)
@@ -235,6 +252,7 @@ class Shipper:
     def _insert(self, found: list[dict[str, Any]]) -> None:
         if not found:
             return
+        self._keep_lock()
         try:
             self._client.raw_insert(
                 self.target.table,
