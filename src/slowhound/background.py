@@ -270,20 +270,15 @@ def _record_commands() -> None:
 
 def _new_command(command: Any) -> tuple[TaskRecord | None, Server | None]:
     from slowhound.recorder import Server
-    from slowhound.sinks.stream import is_under_test
+    from slowhound.sinks.stream import Output, is_under_test
 
     name = type(command).__module__.rpartition(".")[2]
     if name in UNRECORDED or is_under_test():
         return None, None
-    alone = getattr(command, "_called_from_command_line", False)
-    return new("command", name), Server("command", SLOTS, _to_stderr) if alone else None
-
-
-def _to_stderr(line: str, done: list[Any]) -> None:
-    """A command's standard output is data: ``dumpdata > backup.json``."""
-    from slowhound.sinks.stream import write_all
-
-    write_all(2, line.encode("utf-8", "backslashreplace") + b"\n", done)
+    if not getattr(command, "_called_from_command_line", False):
+        return new("command", name), None
+    # A command's standard output is data: ``dumpdata > backup.json``.
+    return new("command", name), Server("command", SLOTS, Output(2))
 
 
 def _record_django_tasks() -> None:

@@ -35,7 +35,7 @@ import struct
 from collections.abc import Callable, Iterable
 from zlib import crc32
 
-from slowhound.boxmemory import Bytes, prepare
+from slowhound.boxmemory import CELL, Bytes, Cells, Nowhere, Store, prepare
 from slowhound.clocks import clock
 from slowhound.filelocks import Process, is_kept, keep, let_go, lives, take, this_process
 from slowhound.folder import subfolder
@@ -53,6 +53,8 @@ NOBODY = 2**62
 HEAD = struct.Struct("=IIII")  # sequence, length, CRC, number of the request
 # The cells of a slot from QUERY_BEGAN to IDENT.
 _CLAIM = struct.Struct("=qqqq")
+_TWO = struct.Struct("=qq")
+_NONE = CELL.pack(0)
 HALF_SETTINGS = 1024
 HALF_WHO, HALF_VIEW, HALF_SQL, HALF_STACK = 512, 144, 512, 1008
 MOST_SLOTS = 1024
@@ -77,13 +79,16 @@ class Area:
         self.half = half
         self.sequence = 0
 
-    def write(self, payload: bytes, number: int = 0) -> None:
-        """Writes ``payload`` about the request ``number``; one half is whole at each moment."""
+    def write(self, payload: bytes, number: int = 0, into: Store | None = None) -> None:
+        """Writes ``payload`` about the request ``number``; one half is whole at each moment.
+
+        ``into`` is what ``Bytes.sure`` has just given for this place.
+        """
         if len(payload) > self.half - 16:
             payload = payload[: self.half - 16]
-        self.put(payload, crc32(payload), number)
+        self.put(payload, crc32(payload), number, into)
 
-    def put(self, payload: bytes, crc: int, number: int) -> None:
+    def put(self, payload: bytes, crc: int, number: int, into: Store | None = None) -> None:
         """The same for a payload that fits and whose CRC is known."""
         self.sequence = sequence = self.sequence + 1 & 0xFFFFFFFF
         at = self.offset + self.half * (sequence & 1)
@@ -91,7 +96,10 @@ class Area:
         # A slice, not struct.pack_into: that one first fills the place with zeros. One, for it is a
         # system call where there is no map; the CRC tells a half that is half written.
         head = HEAD.pack(sequence, length, crc, number & 0xFFFFFFFF)
-        self.map[at : at + 16 + length] = head + payload
+        size = 16 + length
+        if into is None:
+            into = self.map.sure(at, size)
+        into[at : at + size] = head + payload
 
 
 class Slot:
@@ -122,8 +130,12 @@ class Slot:
     def query_begins(self, sql: str, at: float) -> None:
         """The text of the query that starts now, at ``at`` (monotonic seconds)."""
         payload, crc = _statements.get(sql) or _encoded(sql, HALF_SQL, _statements, sql_shape)
-        self.sql.put(payload, crc, self.number)
-        self.box.cells[self.at + QUERY_BEGAN] = int(at * 1e9)
+        # Read once: another thread may hand the slot on.
+        area, cell = self.sql, (self.at + QUERY_BEGAN) * 8
+        into = area.map.sure(cell, AT_STACK)
+        area.put(payload, crc, self.number, into)
+        if self.sql is area:
+            into[cell : cell + 8] = CELL.pack(int(at * 1e9))
 
     def note_stack(self, number: int, note: bytes) -> None:
         """The last stack of the request ``number``, which may have given back the slot by now."""
@@ -131,7 +143,8 @@ class Slot:
 
     def query_ends(self) -> None:
         """The query is done; its text stays until the next one."""
-        self.box.cells[self.at + QUERY_BEGAN] = 0
+        cell = (self.at + QUERY_BEGAN) * 8
+        self.sql.map.sure(cell, 8)[cell : cell + 8] = _NONE
 
     def reported(self, number: int) -> bool:
         """True when another process has reported the request ``number``, see ``neighbours``."""
@@ -147,7 +160,7 @@ class Slot:
         for name in Slot.__slots__:
             setattr(other, name, getattr(self, name))
         # What the record that had it notes from now on, from whatever thread, is nobody's.
-        self.who = self.view = self.sql = self.stack = Area(bytearray(2 * HALF_STACK), 0, 64)  # type: ignore[arg-type]
+        self.who = self.view = self.sql = self.stack = Area(_NOWHERE, 0, HALF_SQL)
         self.box = _NOBODYS  # type: ignore[assignment]
         return other
 
@@ -160,19 +173,14 @@ class Slot:
             _move(taken, self.box.free)
 
 
+_NOWHERE = Nowhere()
+
+
 class _Nobodys:
     """In the place of a box, for a slot that was handed on."""
 
     closed = True
-
-    def __init__(self) -> None:
-        self.cells = self
-
-    def __getitem__(self, number: int) -> int:
-        return 0
-
-    def __setitem__(self, number: int, value: int) -> None:
-        """Nothing is written."""
+    cells = Cells(_NOWHERE)
 
 
 _NOBODYS = _Nobodys()
@@ -228,7 +236,9 @@ class Box:
         keep(self._fd)
         size = FIRST_SLOT + slots * SLOT
         self._size = size
-        self._bytes, self.cells = prepare(self._fd, size, self._give_up)
+        self._slots = slots
+        self._bytes = prepare(self._fd, size, self._give_up)
+        self.cells = Cells(self._bytes)
         self.settings = Area(self._bytes, HEADER, HALF_SETTINGS)
         self.free = [Slot(self, self._bytes, index) for index in reversed(range(slots))]
         cells = self.cells
@@ -241,8 +251,13 @@ class Box:
         if cells[0] != MAGIC:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    @property
+    def is_mapped(self) -> bool:
+        """False where each write is a system call."""
+        return self._bytes.is_mapped
+
     def _give_up(self) -> None:
-        """There is no room for what it should say: nobody shall read what it said last."""
+        """There is no place for what it should say: nobody shall read what it said last."""
         with contextlib.suppress(OSError):
             os.unlink(self.path)
 
@@ -275,26 +290,24 @@ class Box:
             self.cells[OVERFLOW] += 1
             return None
         slot = taken[0]
-        self.check(slot.at * 8, SLOT)
+        area, at = slot.who, slot.at * 8
+        into = area.map.sure(at, SLOT)
         slot.number = number
-        slot.who.write(who, number)
+        area.write(who, number, into)
         # The number comes last: with it the slot is one that is taken.
-        at = (slot.at + 1) * 8
-        self._bytes[at : at + _CLAIM.size] = _CLAIM.pack(0, thread, 0, ident)
-        self.cells[slot.at] = number
+        into[at + 8 : at + 8 + _CLAIM.size] = _CLAIM.pack(0, thread, 0, ident)
+        into[at : at + 8] = CELL.pack(number)
         return slot
 
-    def check(self, at: int = 0, size: int = HEADER) -> None:
-        """Before a store: where somebody has cut the file, it is made whole, and given up."""
-        if not self._bytes.is_there(at, size):
-            self._bytes.restore()
-            self._give_up()
+    def count(self, in_flight: int, served: int) -> None:
+        """So many requests are in flight, and so many were served."""
+        at = IN_FLIGHT * 8
+        self._bytes.sure(at, _TWO.size)[at : at + _TWO.size] = _TWO.pack(in_flight, served)
 
     def still_there(self) -> bool:
         """False when somebody removed the file, or has cut it."""
         found = os.fstat(self._fd)
         if found.st_size < self._size:
-            self._bytes.restore()
             self._give_up()
             return False
         return found.st_nlink > 0
@@ -305,11 +318,10 @@ class Box:
         The file stays when a request is still in flight, for whoever writes its event, and when
         ``remove`` is False: a forked child does not own it.
         """
-        if remove and len(self.free) == self.cells[SLOTS]:
+        if remove and len(self.free) == self._slots:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
         self.closed = True
-        self.cells.release()
         self._bytes.close()
         os.close(self._fd)
 

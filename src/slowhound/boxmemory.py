@@ -7,10 +7,11 @@ an XFS whose disk failed or whose blocks were shared by ``cp --reflink``, and on
 (tmpfs), or on an ext4 as it is by default, which held in all of these. Elsewhere each write is a
 system call of 2 µs, which can fail: then the box is given up, and another is made when possible.
 
-A map is also a SIGBUS where somebody cuts the file in place (``> x.box``, copytruncate). So it is
-tried whether its pages are there, when a request begins and when the hound wakes (1 µs); where they
-are not, the file is made as long again, and the box given up. What cannot be helped is a store by a
-request that is in flight, between the cut and the next such look, a quarter of a second at most.
+A map is also a SIGBUS where somebody cuts the file in place (``> x.box``, copytruncate). So nobody
+but this module has the map: each step asks for what it can store into (``sure``), and that asks the
+kernel whether the page is there (0.8 µs). Where it is not, the box is given up, and nothing is
+stored any more. What cannot be helped is a cut in the microsecond between answer and store.
+A kernel that cannot be asked (Linux before 5.14) has its boxes written by system calls.
 """
 
 from __future__ import annotations
@@ -30,39 +31,76 @@ from slowhound.losses import lost
 
 # Of ext4, where a store into a block that is there asks the journal, or moves the block.
 UNSAFE_OPTIONS = frozenset((b"nodelalloc", b"data=journal"))
-_CELL = struct.Struct("=q")
+CELL = struct.Struct("=q")
 
-
-# madvise(2): as a store would, but an error where that were a SIGBUS. From Linux 5.14 on; before,
-# nobody knows.
+# madvise(2): as a store would, but an error where that were a SIGBUS. From Linux 5.14 on.
 POPULATE_WRITE = 23
+_PAGE = -mmap.PAGESIZE
+
+
+class Store(Protocol):
+    """What bytes are stored into."""
+
+    def __setitem__(self, where: slice, data: bytes, /) -> None: ...
 
 
 class Bytes(Protocol):
-    """What an area of a box is written into."""
+    """The bytes of a box."""
 
-    def is_there(self, at: int, size: int) -> bool:
-        """False where a store into these bytes would end the process."""
+    is_mapped: bool
 
-    def restore(self) -> None:
-        """Makes a file that was cut as long as it was, so that a store is one again."""
+    def sure(self, at: int, size: int) -> Store:
+        """What these bytes, and all before them, can be stored into now.
 
-    def __setitem__(self, where: slice, data: bytes, /) -> None: ...
-    def close(self) -> None: ...
+        Only now: who keeps it for a later step may be ended by that.
+        """
+
+    def read(self, size: int, at: int) -> bytes:
+        """What stands there; zeros where it cannot be read."""
+
+    def close(self) -> None:
+        """Nothing can be stored after that."""
 
 
-class Cells(Protocol):
+class Nowhere:
+    """Bytes that are kept nowhere, in the place of those that are gone."""
+
+    is_mapped = False
+
+    def sure(self, _at: int, _size: int) -> Nowhere:
+        """See ``Bytes``."""
+        return self
+
+    def __setitem__(self, where: slice, data: bytes) -> None:
+        """Nothing is stored."""
+
+    def read(self, size: int, _at: int) -> bytes:
+        """See ``Bytes``."""
+        return bytes(size)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+class Cells:
     """Aligned numbers of 8 bytes: each is read and written as a whole."""
 
-    def __getitem__(self, number: int, /) -> int: ...
-    def __setitem__(self, number: int, value: int, /) -> None: ...
-    def release(self) -> None: ...
+    def __init__(self, into: Bytes) -> None:
+        self._into = into
+
+    def __getitem__(self, number: int) -> int:
+        value: int = CELL.unpack(self._into.read(8, number * 8))[0]
+        return value
+
+    def __setitem__(self, number: int, value: int) -> None:
+        at = number * 8
+        self._into.sure(at, 8)[at : at + 8] = CELL.pack(value)
 
 
-def prepare(fd: int, size: int, failed: Callable[[], object]) -> tuple[Bytes, Cells]:
-    """The bytes of a file of this size, and the same as cells.
+def prepare(fd: int, size: int, failed: Callable[[], object]) -> Bytes:
+    """The bytes of a file of this size.
 
-    ``failed`` is called once, when a write finds no room; after that nothing is written.
+    ``failed`` is called once, when a write finds no room or no file; after that nothing is written.
 
     Raises:
         OSError: there is no room for it.
@@ -75,13 +113,16 @@ def prepare(fd: int, size: int, failed: Callable[[], object]) -> tuple[Bytes, Ce
     if can_be_mapped(fd):
         if os.fstat(fd).st_size < size:
             raise OSError(errno.ESTALE, "somebody has cut the file that was just made")
-        mapped = _Mapped(fd, size)
-        if not mapped.is_there(0, min(size, mmap.PAGESIZE)):
+        mapped = mmap.mmap(fd, size)
+        try:
+            mapped.madvise(POPULATE_WRITE, 0, min(size, mmap.PAGESIZE))
+        except OSError as exc:
             mapped.close()
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return mapped, memoryview(mapped).cast("q")
-    written = _Written(fd, failed)
-    return written, _WrittenCells(written)
+            if exc.errno != errno.EINVAL:
+                raise
+        else:
+            return _Mapped(mapped, failed)
+    return _Written(fd, failed)
 
 
 def can_be_mapped(fd: int) -> bool:
@@ -117,45 +158,45 @@ def _all_options(number: bytes) -> list[bytes]:
         return options.read().split()
 
 
-class _Mapped(mmap.mmap):
+class _Mapped:
     """A file's bytes in memory."""
 
-    _fd = -1
+    is_mapped = True
 
-    def __init__(self, fd: int, size: int) -> None:
-        # Of its own: a box that was removed lets go of its descriptor, and is still stored into.
-        self._fd = os.dup(fd)
-        self._size = size
+    def __init__(self, mapped: mmap.mmap, failed: Callable[[], object]) -> None:
+        self._map: mmap.mmap | Nowhere = mapped
+        # As a store does, it keeps the GIL: lseek() in the place of it takes a third, and gives it
+        # to whoever waits.
+        self._ask: Callable[[int, int, int], None] = mapped.madvise
+        self._failed = failed
 
-    def is_there(self, at: int, size: int) -> bool:
-        """See ``Bytes``; it keeps the GIL, as a store does."""
+    def sure(self, at: int, size: int) -> Store:
+        """See ``Bytes``."""
         try:
             # Of the last page alone: where that is, all before it are.
-            self.madvise(POPULATE_WRITE, at + size - 1 & -mmap.PAGESIZE, 1)
+            self._ask(POPULATE_WRITE, at + size - 1 & _PAGE, 1)
         except OSError as exc:
             if is_foreign(exc):
                 raise
-            return exc.errno != errno.EFAULT
-        return True
+            if not isinstance(self._map, Nowhere):
+                self._map, self._ask = Nowhere(), _nobody
+                self._failed()
+        return self._map
 
-    def restore(self) -> None:
+    def read(self, size: int, at: int) -> bytes:
         """See ``Bytes``."""
-        if self._fd >= 0:
-            with contextlib.suppress(OSError):
-                os.posix_fallocate(self._fd, 0, self._size)
+        self.sure(at, size)
+        return self._map[at : at + size] if isinstance(self._map, mmap.mmap) else bytes(size)
 
     def close(self) -> None:
-        super().close()
-        self._let_go()
+        """See ``Bytes``."""
+        mapped, self._map = self._map, Nowhere()
+        self._ask = _nobody  # a map that is closed cannot be asked
+        mapped.close()
 
-    def _let_go(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            with contextlib.suppress(OSError):
-                os.close(fd)
 
-    def __del__(self) -> None:
-        self._let_go()
+def _nobody(_option: int, _at: int, _size: int) -> None:
+    """There are no pages to ask for."""
 
 
 def _pwrite() -> Callable[[int, bytes, int, int], int]:
@@ -180,25 +221,21 @@ def _plain_pwrite(fd: int, data: bytes, _size: int, at: int) -> int:
 class _Written:
     """A file's bytes, written by system calls until one fails."""
 
+    is_mapped = False
+
     def __init__(self, fd: int, failed: Callable[[], object]) -> None:
         # Of its own: a box that was removed lets go of its descriptor, and is still written to.
         self._fd = os.dup(fd)
         self._pwrite = _pwrite()
         self._failed = failed
 
-    def is_there(self, _at: int, _size: int) -> bool:
+    def sure(self, _at: int, _size: int) -> _Written:
         """A system call ends no process."""
-        return True
-
-    def restore(self) -> None:
-        """Nothing was lost that is needed."""
+        return self
 
     def __setitem__(self, where: slice, data: bytes) -> None:
-        self.write(data, where.start)
-
-    def write(self, data: bytes, at: int) -> None:
         """One system call; after one that has failed there is none."""
-        size = len(data)
+        size, at = len(data), where.start
         # Nothing is called between the look at the descriptor and its use: another thread may
         # close it, and the next file that the application opens has the number.
         if self._pwrite(self._fd, data, size, at) != size and self._fd >= 0:
@@ -224,20 +261,3 @@ class _Written:
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError, OSError):  # the former: it was never opened
             self.close()
-
-
-class _WrittenCells:
-    """The same as cells."""
-
-    def __init__(self, written: _Written) -> None:
-        self._written = written
-
-    def __getitem__(self, number: int) -> int:
-        value: int = _CELL.unpack(self._written.read(8, number * 8))[0]
-        return value
-
-    def __setitem__(self, number: int, value: int) -> None:
-        self._written.write(_CELL.pack(value), number * 8)
-
-    def release(self) -> None:
-        """There is nothing to give back."""

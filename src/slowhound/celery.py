@@ -46,15 +46,10 @@ def install() -> None:
 
 def _server(slots: int) -> Server:
     from slowhound.recorder import Server
+    from slowhound.sinks.stream import Output
 
-    return Server("celery", slots, _to_stdout)
-
-
-def _to_stdout(line: str, done: list[Any]) -> None:
-    """The process's own: ``sys.stdout`` leads into Celery's log, with its prefix."""
-    from slowhound.sinks.stream import write_all
-
-    write_all(1, line.encode("utf-8", "backslashreplace") + b"\n", done)
+    # The process's own output: ``sys.stdout`` leads into Celery's log, with its prefix.
+    return Server("celery", slots, Output(1))
 
 
 def _on_process_init(**_: object) -> None:

@@ -159,6 +159,12 @@ def _sound(given: Any) -> dict[str, Any]:
     return {key: given[key] for key in SETTINGS if accepts(can_be_read, key)}
 
 
+def _stream(given: Any) -> str | None:
+    """As the path of the folder it is whole: the application may go elsewhere, for a while too."""
+    found = None if given is None else os.fspath(given)
+    return absolute(found) if found not in (None, "", "auto") else found
+
+
 def _load(given: object, project: str) -> Config:
     mapping = given if isinstance(given, Mapping) else {}
 
@@ -178,7 +184,7 @@ def _load(given: object, project: str) -> Config:
         enabled=value("ENABLED"),
         dir=absolute(os.fspath(folder) if folder else default_folder(project)),
         format=value("FORMAT"),
-        stream=None if stream is None else os.fspath(stream),
+        stream=_stream(stream),
         slow_after=float(named.pop("*", SETTINGS["SLOW_AFTER"].default)),
         slow_after_by_name={name: float(seconds) for name, seconds in named.items()},
         sample_after=float(value("SAMPLE_AFTER")),

@@ -3,6 +3,11 @@
 The folder is one user's and one project's: ``slowhound-<user id>-<name>-<8 digits>``, under systemd
 in ``RUNTIME_DIRECTORY``, else in the system's temporary folder. It is only named here; whoever
 writes into it makes it (0700) and checks it, see ``folder``.
+
+The digits stand for the settings module and the path of its file (``conf.project``): two sites of
+one user often have modules of the same name. So a release with a folder of its own (``releases/42``
+behind a link) has another default folder, and nobody buries the dead of the last one: such a site
+has to set ``DIR``. No name is both another one for each site and the same for each release.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ FIELDS: tuple[Field, ...] = (
         "int",
         "1",
         "Queries whose SQL text ran more than once; comments and generated names (savepoints,"
-        " temporary tables) make no difference.",
+        " temporary tables) make no difference. Of the first 1,000 different ones.",
     ),
     Field("db_dup_time", "float", "s", "Time of those."),
     Field(
@@ -129,8 +129,8 @@ FIELDS: tuple[Field, ...] = (
         "cache_misses",
         "int",
         "1",
-        "Keys not found; a stored value that is the caller's default itself (None) is one."
-        " `get_or_set` is one hit or one miss.",
+        "Keys not found; of a backend that is not Django's own, a stored value that is the caller's"
+        " default itself (None, 0) is one. `get_or_set` is one hit or one miss.",
     ),
     Field("cache_sets", "int", "1", "Keys written."),
     Field("cache_time", "float", "s", "Time in cache calls, without queries they made."),

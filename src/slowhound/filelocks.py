@@ -14,6 +14,7 @@ import os
 from typing import NamedTuple
 
 from slowhound.clocks import clock
+from slowhound.foreign import is_foreign
 from slowhound.losses import warn
 
 with contextlib.suppress(ImportError):  # not a POSIX system
@@ -104,6 +105,32 @@ def take(fd: int) -> bool:
     return False
 
 
+def renew(fd: int) -> None:
+    """Says that the holder of a lock lives, which has to be done in less than ten minutes.
+
+    Where a file stands for the lock, processes that cannot see this one go by its age.
+
+    Raises:
+        BlockingIOError: another process has taken it over, for this one was stopped for long.
+    """
+    path = _files.get(fd)
+    if path is None:
+        return
+    try:
+        mine = _is_mine(path)
+        if mine:
+            os.utime(path)
+    except FileNotFoundError:
+        mine = False
+    except OSError as exc:
+        if is_foreign(exc):
+            raise
+        return  # it may be read the next time
+    if not mine:
+        _files.pop(fd, None)
+        raise BlockingIOError(errno.EAGAIN, "somebody else has it", path)
+
+
 def let_go(fd: int) -> None:
     """Gives a lock back; never raises. To be called before ``fd`` is closed.
 
@@ -113,7 +140,7 @@ def let_go(fd: int) -> None:
     with contextlib.suppress(OSError):
         if made is None:
             _flock(fd, "LOCK_UN")
-        else:
+        elif _is_mine(made):  # it may have been taken over
             os.unlink(made)
 
 
@@ -175,11 +202,20 @@ def _make(fd: int) -> None:
                 os.unlink(path)
             continue
         try:
-            os.write(made, " ".join(map(str, this_process())).encode("ascii"))
+            os.write(made, _written())
         finally:
             os.close(made)
         _files[fd] = path
         return
+
+
+def _is_mine(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(100) == _written()
+
+
+def _written() -> bytes:
+    return " ".join(map(str, this_process())).encode("ascii")
 
 
 def _is_abandoned(path: str) -> bool:

@@ -151,7 +151,6 @@ class Record:
     cache_time: float = 0.0
     tmpl_count: int = 0
     tmpl_time: float = 0.0
-    tmpl_depth: int = 0
     out_count: int = 0
     out_time: float = 0.0
     gc_time: float = 0.0

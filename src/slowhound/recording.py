@@ -130,7 +130,6 @@ class Recorder:
         self.sampler.awake()
         now = clock.monotonic_ns()
         if self.box is not None:
-            self.box.check()
             self.box.cells[blackbox.HEARTBEAT] = now
         if self.server.heartbeat is not None:
             self.server.heartbeat[0] = now
@@ -264,8 +263,7 @@ class Recorder:
         nr = next(self._served)
         box = self.box
         if box is not None:
-            box.cells[blackbox.IN_FLIGHT] = len(in_flight)
-            box.cells[blackbox.SERVED] = nr
+            box.count(len(in_flight), nr)
         if record.outcome is None:
             record.outcome = request_fields.outcome_of(record)
         flame = self.sampler.ending(record, now) if record.took >= self.sampler.after else None

@@ -159,7 +159,8 @@ SETTINGS: dict[str, Setting] = {
         _path_or_none,
         "Folder of boxes, events and reports; it must belong to the worker's user and be writable"
         " by nobody else. None: a 0700 folder of the user and the project under `RUNTIME_DIRECTORY`"
-        " or the system's temporary folder.",
+        " or the system's temporary folder, which is another one where the settings file lies"
+        " elsewhere: set it where each release has a folder of its own.",
     ),
     "FORMAT": Setting("logfmt", "'logfmt' or 'json'", _format, "Format of the canonical line."),
     "STREAM": Setting(

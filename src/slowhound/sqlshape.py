@@ -46,29 +46,42 @@ _LISTS = re.compile(
     r"\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z)(?:\s?,\s?\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z))*"
 )
 # A name as it may be written; of those in double quotes what is odd was masked before.
-_WORD = r"[A-Za-z_#@][\w$#@]*+"
-_NAME = rf"\"[A-Za-z_#@][^\"\n]{{0,126}}\"|`[^`\n]{{1,128}}`|\[[^\]\n]{{1,128}}\]|{_WORD}"
+_LETTER = r"(?:[^\W\d]|[#@])"
+_WORD = rf"{_LETTER}[\w$#@]*+"
+_NAME = (
+    rf"\"{_LETTER}(?:[^\"\n]|\"\"){{0,126}}\"|`(?:[^`\n]|``){{1,128}}`"
+    rf"|\[(?:[^\]\n]|\]\]){{1,128}}\]|{_WORD}"
+)
 _WITH_DIGIT = (
-    r"\"(?=[^\"\n]*\d)[A-Za-z_#@][^\"\n]{0,126}\"|`(?=[^`\n]*\d)[^`\n]{1,128}`"
-    rf"|(?<![\w$#@])(?=[A-Za-z_#@][\w$#@]*\d){_WORD}"
+    rf"\"(?=[^\"\n]*\d){_LETTER}[^\"\n]{{0,126}}\"|`(?=[^`\n]*\d)[^`\n]{{1,128}}`"
+    rf"|(?<![\w$#@])(?={_LETTER}[\w$#@]*\d){_WORD}"
 )
 _BEGINS = r"(?:\A|;)\s*"
 _OBJECTS = (
-    # Of a savepoint the name says nothing.
-    rf"(?P<savepoint>{_BEGINS}(?:SAVEPOINT|SAVE\s+TRAN(?:SACTION)?|(?:RELEASE"
+    # Of a savepoint the name says nothing, nor of a transaction.
+    rf"(?P<savepoint>{_BEGINS}(?:SAVEPOINT|(?:SAVE|BEGIN|COMMIT)\s+TRAN(?:SACTION)?|(?:RELEASE"
     r"|ROLLBACK(?:\s+(?:WORK|TRAN(?:SACTION)?))?(?:\s+TO)?)(?:\s+SAVEPOINT)?)\s+)"
-    rf"(?!(?:TO|WORK|TRAN|TRANSACTION|SAVEPOINT|AND|PREPARED)\b)(?:{_NAME})"
+    r"(?!(?:TO|WORK|TRAN|TRANSACTION|SAVEPOINT|AND|PREPARED|READ|ISOLATION|NOT|DEFERRABLE|WITH)\b)"
+    rf"(?:{_NAME})"
     # What lives as long as a transaction or a connection: cursors, prepared statements, tables.
     rf"|(?P<of>{_BEGINS}(?:DECLARE|OPEN|PREPARE|EXECUTE|DEALLOCATE(?:\s+PREPARE)?|(?:UN)?LISTEN"
-    r"|NOTIFY|(?:CREATE|DROP)\s+(?:(?:GLOBAL|LOCAL|OR\s+REPLACE)\s+)?TEMP(?:ORARY)?\s+\w+"
+    r"|(?:CREATE|DROP)\s+(?:(?:GLOBAL|LOCAL|OR\s+REPLACE)\s+)?TEMP(?:ORARY)?\s+\w+"
     rf"(?:\s+IF\s+(?:NOT\s+)?EXISTS)?)\s+)(?P<object>{_NAME})"
     rf"|(?P<last>{_BEGINS}(?:FETCH|MOVE|CLOSE)\b[^;]*\s)(?P<cursor>{_NAME})(?=\s*(?:;|\Z))"
     rf"|(?P<other>{_WITH_DIGIT})"
 )
 # Few statements have one of these; T4 is an alias of Django's.
 _OF_OBJECTS = re.compile(
-    r"\A\s*(?:SAVE|RELEASE|ROLLBACK|DECLARE|OPEN|PREPARE|EXECUTE|DEALLOCATE|(?:UN)?LISTEN|NOTIFY"
-    r"|CREATE|DROP|FETCH|MOVE|CLOSE)",
+    r"\A\s*(?:SAVE|RELEASE|ROLLBACK|BEGIN|COMMIT|DECLARE|OPEN|PREPARE|EXECUTE|DEALLOCATE"
+    r"|(?:UN)?LISTEN|CREATE|DROP|FETCH|MOVE|CLOSE)",
+    re.IGNORECASE,
+)
+# A transaction in two phases has its name as a text.
+_TEXT = r"(?:[xX]?'(?:[^']|'')*'|\"[^\"]*\"|\w+)"
+_TWO_PHASES = re.compile(
+    r"(\A(?:\s|/\*[^*]*\*/)*(?:XA\s+(?:START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)"
+    r"|PREPARE\s+TRANSACTION|(?:COMMIT|ROLLBACK)\s+PREPARED)\s+)"
+    rf"{_TEXT}(?:\s*,\s*{_TEXT})*",
     re.IGNORECASE,
 )
 _SAVEPOINT = re.compile(r"\s*(?:SAVEPOINT|SAVE\s|RELEASE\s|ROLLBACK\s.*\?)", re.IGNORECASE)
@@ -76,6 +89,7 @@ _DIGIT_OF_NAME = re.compile(r"\d(?:(?<=\w[A-Za-z_$]\d)|\d{8})")
 _NAMES = re.compile(_OBJECTS, re.IGNORECASE)
 _TEMPORARY = re.compile(r"(?:tmp|temp|temporary)\d*", re.IGNORECASE)
 _HEX = re.compile(r"(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{4,}", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-f]{8}([-_])(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
 _WORD_AND_NUMBER = re.compile(r"[^\W\d]+(\d+)")
 # A text of one's own may stand for what was taken out.
 _OUT = "\0"
@@ -107,6 +121,7 @@ def sql_statement(sql: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _statement(sql: str) -> str:
+    sql = _TWO_PHASES.sub(r"\1?", sql)
     if not ("/*" in sql or "--" in sql) and (_has_no_names(sql) or _fold(sql) == sql):
         return sql  # nearly all
     if _OUT in sql or _DOUBTFUL.search(sql):
@@ -148,9 +163,9 @@ def _folded(found: re.Match[str]) -> str:
         return f"{found['savepoint']}?"
     before = found["of"] or found["last"] or ""
     name = (found["object"] or found["cursor"] or found["other"]).strip('"`[]')
-    parts = re.split(r"([\W_]+)", name)
+    parts = re.split(r"([\W_]+)", _UUID.sub("?", name))
     at_least = 1 if before else _digits_of_temporary(name, parts)
-    shown = "".join(_folded_part(part, at_least) for part in parts)
+    shown = "".join(_folded_part(part, at_least, alone=len(parts) == 1) for part in parts)
     return found[0] if shown == name else before + shown
 
 
@@ -167,11 +182,11 @@ def _digits_of_temporary(name: str, parts: list[str]) -> int:
     return 1 if "tmp" in kinds else 3  # temp_1 may be a temperature
 
 
-def _folded_part(part: str, at_least: int) -> str:
+def _folded_part(part: str, at_least: int, *, alone: bool) -> str:
     digits = sum(map(str.isdigit, part))
     if not digits:
         return part
-    if len(part) >= 8 and (_HEX.fullmatch(part) or _changes(part) >= 4):  # utf8mb4 has 3
+    if len(part) >= 8 and _is_generated(part, alone=alone, temporary=at_least < 9):
         return "?"
     if digits < at_least:
         return part
@@ -181,6 +196,21 @@ def _folded_part(part: str, at_least: int) -> str:
     if number is not None:
         return f"{part[: number.start(1)]}?"
     return "?" if at_least < 9 or part.isdigit() else re.sub(r"\d{9,}", "?", part)
+
+
+def _is_generated(part: str, *, alone: bool, temporary: bool) -> bool:
+    """True for 8 characters and more that no person would choose.
+
+    People choose ``added2024``, ``x1y1x2y2`` and ``i18nl10n``. ``alone``: it is the whole name.
+    """
+    changes = _changes(part)
+    if temporary:
+        return changes >= 4 or _HEX.fullmatch(part) is not None
+    if len(set(filter(str.isdigit, part))) < 3:
+        return False
+    if _HEX.fullmatch(part):
+        return changes >= 2
+    return changes >= 5 and not alone
 
 
 def _changes(part: str) -> int:
@@ -205,6 +235,7 @@ def sql_shape(sql: str) -> str:
 @lru_cache(maxsize=1024)
 def _shape(sql: str) -> str:
     # Cached, for an application has few statements; cut before, for some are megabytes long.
+    sql = _TWO_PHASES.sub(r"\1?", sql)
     # A comment of MySQL's may have an apostrophe; #> and its kin are operators of PostgreSQL.
     doubtful = _DOUBTFUL.search(sql)
     shown, is_open = _without_literals(sql, _WITH_BACKSLASH)

@@ -11,7 +11,7 @@ from slowhound.appendfile import AppendFile
 from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.events import Event
-from slowhound.fields import VERSION
+from slowhound.fields import NAMES, VERSION
 from slowhound.instrument import db
 from slowhound.plain_data import as_text, plain
 from slowhound.record import Ids, Record
@@ -45,6 +45,26 @@ NOTHING.stored = NOTHING.shown = NOTHING.fed = [0]
 
 # Set by slowhound.testing: events are kept here and written nowhere.
 captured: list[Event] | None = None
+
+# DuckDB reads no segment at all that has a line of more than 32 MiB in it. One value of the
+# application's may have 20 MB: 2,000 texts of 10,000 characters.
+LARGEST_LINE = 8 * 1024**2
+SHORT = 1000
+
+
+def _shortened(event: Event) -> Event:
+    """With what the application has added as short texts; without it, where that is too much."""
+    texts = {name: value for name, value in event.items() if name not in NAMES}
+    if len(texts) > SHORT:
+        return {name: value for name, value in event.items() if name in NAMES}
+    return event | {name: _short(value) for name, value in texts.items()}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, int | float) or value is None:
+        return value
+    text = value if isinstance(value, str) else formats.json_line(value)[:-1].decode()
+    return text if len(text) <= SHORT else f"{text[:SHORT]}..."
 
 
 class Writer:
@@ -131,6 +151,9 @@ class Writer:
         if captured is not None:
             return Outgoing(whole, b"", "")
         line = formats.json_line(whole) if self._needs_json else b""
+        if len(line) > LARGEST_LINE:
+            event, whole = _shortened(event), _shortened(whole)
+            line = formats.json_line(whole)
         text = ""
         if self._stream is not stream.nowhere:
             text = formats.logfmt(event) if self._logfmt else line[:-1].decode()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
+from functools import lru_cache, partial
+from operator import call
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from django.test.utils import override_settings
 from django.urls import path
 
 from slowhound import recorder
+from slowhound.instrument.cache_counts import set_apart
 from slowhound.testing import capture_events
 
 work: Callable[[], Any] = dict
@@ -94,6 +97,18 @@ class AddsFirst(LocMemCache):
 
     def get_or_set(self, key: str, default: Any, *args: Any, **kwargs: Any) -> Any:
         return default if self.add(key, default) else self.get(key)
+
+
+class Waits(LocMemCache):
+    """One that awaits the default."""
+
+    async def aget_or_set(self, key: str, default: Any, *args: Any, **kwargs: Any) -> Any:
+        found = await self.aget(key, self)
+        return await default() if found is self else found
+
+
+def plain_default() -> int:
+    return 5
 
 
 BACKENDS: dict[str, dict[str, Any]] = {
@@ -286,14 +301,61 @@ def test_calls_of_the_default_are_its_own(kind: str) -> None:
         cache.set("third", 1)
         return cache.get_or_set("fourth", lambda: 4)
 
-    ways = (helper, partial(helper), Default(), Default().method)
-    for looks, way in enumerate(ways):
+    def deep(calls: int = 40) -> int:
+        return deep(calls - 1) if calls else helper()
+
+    ways: dict[Callable[[], Any], int] = {
+        lambda: helper: 2,
+        lambda: partial(helper): 2,
+        lambda: lru_cache(helper): 2,
+        lambda: partial(call, helper): 2,
+        lambda: deep: 2,
+        Default: 3,
+        lambda: Default().method: 3,
+        lambda: lru_cache(Default()): 3,
+    }
+    for way, misses in ways.items():
         cache.clear()
-        assert counted(lambda way=way: cache.get_or_set("a", way)) == (0, 2 + looks // 2, 3)
+        assert counted(lambda way=way: cache.get_or_set("a", way())) == (0, misses, 3)
         if kind == "database":
             continue  # its sync methods refuse to be called in an event loop
         cache.clear()
-        assert counted_later(lambda way=way: cache.aget_or_set("a", way)) == (0, 2 + looks // 2, 3)
+        assert counted_later(lambda way=way: cache.aget_or_set("a", way())) == (0, misses, 3)
+
+
+def test_calls_of_a_default_that_waits_are_its_own() -> None:
+    """Of a backend that awaits it."""
+
+    async def default() -> Any:
+        return await cache.aget("other")
+
+    with use(BACKEND=f"{__name__}.Waits"):
+        cache.clear()
+        assert counted_later(lambda: cache.aget_or_set("a", default)) == (0, 2, 0)
+
+
+def test_default_is_the_functions_to_a_backend_that_hands_it_on() -> None:
+    """As one that has another process call it."""
+    made = set_apart(plain_default, lambda: lambda: None)
+    assert (made(), made.__name__) == (5, "plain_default")
+    assert pickle.loads(pickle.dumps(made)) is plain_default
+
+
+@pytest.mark.parametrize("value", [0, False, "", None, 1000], ids=repr)
+def test_cached_value_that_is_the_default_as_well_was_found(kind: str, value: Any) -> None:
+    """The application gets what it would get, of the same type."""
+    if kind == "tiers":
+        pytest.skip("not one of Django's own backends, which may do anything with a default")
+    found: list[Any] = []
+    get = lambda: found.append(cache.get("a", value))  # noqa: E731
+    assert counted(get) == (0, 1, 0)
+    assert found[0] is value
+    cache.set("a", value)
+    assert counted(get) == (1, 0, 0)
+    assert (found[1], type(found[1])) == (value, type(value))
+    if kind != "database":
+        assert counted_later(lambda: cache.aget("a", default=value)) == (1, 0, 0)
+        assert counted_later(lambda: cache.aget("b")) == (0, 1, 0)
 
 
 def test_default_that_fails_was_a_miss(kind: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from django.test import Client
 from django.test.utils import override_settings
 
 from slowhound.config import load, problems
+from slowhound.notes import settings_note
 from slowhound.settings import SETTINGS
 
 BAD: list[tuple[str, Any]] = [
@@ -123,3 +126,17 @@ def test_switched_off_leaves_nothing_behind(client: Client, configure: Any) -> N
     directory = configure(ENABLED=False)
     assert client.get("/").content == b"ok"
     assert not directory.exists()
+
+
+def test_paths_are_whole_whatever_folder_the_application_goes_to_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the black box, where others read where the line of a killed worker belongs."""
+    monkeypatch.chdir(tmp_path)
+    config = load({"DIR": "d", "STREAM": Path("lines.log")})
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "b")
+    assert (config.dir, config.stream) == (str(tmp_path / "d"), str(tmp_path / "lines.log"))
+    note = json.loads(settings_note(config, "test"))
+    assert (note["dir"], note["stream"]) == (config.dir, config.stream)
+    assert [load({"STREAM": each}).stream for each in ("auto", None)] == ["auto", None]

@@ -25,6 +25,8 @@ from slowhound.sinks.spool import Letter, Spool
 from slowhound.store import segments
 from slowhound.store.files import closed
 from slowhound.store.segments import open_segment
+from slowhound.store.ship import Shipper
+from slowhound.store.source import StoreError
 from tests.harness.reports import slow_report
 from tests.harness.waiting import eventually
 
@@ -105,6 +107,46 @@ def test_lock_of_one_that_has_died_is_taken_over(tmp_path: Path) -> None:
     beside.write_text(" ".join(map(str, mine._replace(born=mine.born - 1))))
     assert filelocks.take(fd) is False
     filelocks.close(fd)
+    assert not beside.exists()
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_lock_that_is_held_for_long_stays_its_holders(tmp_path: Path) -> None:
+    """In another container nobody sees that the holder lives; who ships to ClickHouse says so."""
+    first = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
+    (beside,) = (tmp_path / "ship").glob("*.lock.lock")
+    elsewhere = beside.read_text().split()
+    elsewhere[1] = str(int(elsewhere[1]) + 1)  # another namespace
+
+    def asks() -> str:
+        """What another container's process is told, which sees the first one as elsewhere."""
+        mine = beside.read_bytes()
+        found = os.stat(beside)
+        beside.write_text(" ".join(elsewhere))
+        os.utime(beside, (found.st_mtime, found.st_mtime))
+        try:
+            Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db").close()
+        except StoreError as exc:
+            beside.write_bytes(mine)
+            os.utime(beside, (found.st_mtime, found.st_mtime))
+            return str(exc)
+        return ""
+
+    os.utime(beside, (1, 1))
+    first.round()
+    assert "another process ships" in asks()
+    # One that was stopped for ten minutes has lost it, and does not go on beside the other.
+    os.utime(beside, (1, 1))
+    assert asks() == ""
+    second = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
+    beside.write_text(" ".join(elsewhere))
+    for _ in range(2):
+        with pytest.raises(StoreError, match="another process ships"):
+            first.round()
+    beside.unlink()
+    first.round()
+    first.close()
+    second.close()
     assert not beside.exists()
 
 

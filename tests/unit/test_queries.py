@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -312,6 +313,28 @@ def test_comment_of_a_tracing_library_makes_no_new_statement(form: str) -> None:
 
 
 # Which are the same
+
+
+def test_statements_beyond_the_thousandth_are_neither_duplicates_nor_suspects() -> None:
+    """They are counted together, and each may have run once; one of the first that repeats is."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    names = ["".join(each) for each in product(letters, letters, letters)][:1200]
+
+    def all_different() -> None:
+        for name in names:
+            run(f"SELECT 1 AS {name}x")
+
+    def one_repeats() -> None:
+        all_different()
+        for _ in range(5):
+            run("SELECT 1 AS aaax")
+
+    event = event_of(does=all_different)
+    assert (counts(event), event.get("db_n1")) == ((1200, 0), None)
+    event = event_of(does=one_repeats)
+    assert (counts(event), event.get("db_n1") is not None) == ((1205, 6), True)
+    (others,) = [each for each in event["db_top"] if each["fingerprint"] == db.OTHER]
+    assert (others["count"], others["line"]) == (200, None)
 
 
 def test_savepoints_are_the_same_statement() -> None:

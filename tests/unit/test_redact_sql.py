@@ -77,7 +77,24 @@ NAMES = [
     ("SELECT * FROM load_1701305999123 l", "SELECT * FROM load_? l"),
     ("SELECT * FROM import_x7k2qz9w", "SELECT * FROM import_?"),
     ("SELECT * FROM #t12", "SELECT * FROM #t?"),
+    ("SAVEPOINT é1", "SAVEPOINT ?"),
+    ("SAVEPOINT [a]]b1]", "SAVEPOINT ?"),
+    ("BEGIN TRANSACTION t1; COMMIT TRAN t1", "BEGIN TRANSACTION ?; COMMIT TRAN ?"),
+    ("BEGIN TRANSACTION READ ONLY", "BEGIN TRANSACTION READ ONLY"),
+    ("XA START 'x1', 'b1', 1", "XA START ?"),
+    ('/* a */ XA COMMIT "x1" ONE PHASE', "XA COMMIT ? ONE PHASE"),
+    ("PREPARE TRANSACTION 'secret'", "PREPARE TRANSACTION ?"),
+    ("ROLLBACK PREPARED 'it''s secret'", "ROLLBACK PREPARED ?"),
+    (
+        "SELECT * FROM import_5f1c2b7e_1d2a_4c3b_9f00_aabbccddeeff i",
+        "SELECT * FROM import_? i",
+    ),
     # These are nobody's but the application's.
+    ("SELECT x1y1x2y2, a1b1a2b2 FROM boxes", "SELECT x1y1x2y2, a1b1a2b2 FROM boxes"),
+    ("SELECT i18nl10n, added2024 FROM a", "SELECT i18nl10n, added2024 FROM a"),
+    ("SELECT is_i18nl10n, x_facade01 FROM a", "SELECT is_i18nl10n, x_facade01 FROM a"),
+    ("SELECT h264mp4k2 FROM h1n1h3n2", "SELECT h264mp4k2 FROM h1n1h3n2"),
+    ("NOTIFY orders1", "NOTIFY orders1"),
     (
         'SELECT utf8mb4, sha256, temp_1, T3."id" FROM "auth_user2" T3 JOIN events_20240101 e',
         'SELECT utf8mb4, sha256, temp_1, T3."id" FROM "auth_user2" T3 JOIN events_20240101 e',
@@ -116,6 +133,21 @@ def test_statement_keeps_its_literals() -> None:
     assert " ".join(sql_statement(sql).split()) == (
         "SELECT 'tmp_1 -- x', \"b\", 12 FROM tmp_? WHERE d = 'it''s /* d */'"
     )
+
+
+SAME = (
+    ('SAVEPOINT "a""b1"', 'SAVEPOINT "a""b2"'),
+    ("SAVEPOINT `a``b1`", "SAVEPOINT `a``b2`"),
+    ("/* 1 */ PREPARE TRANSACTION 'x1'", "/* 2 */ PREPARE TRANSACTION 'x2'"),
+    ("XA END X'01'", "XA END X'02'"),
+    ("XA ROLLBACK 0x01", "XA ROLLBACK 0x02"),
+)
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_names_of_one_transaction_make_no_new_statement(one: str, other: str) -> None:
+    """Whatever quotes they stand in."""
+    assert sql_statement(one).strip() == sql_statement(other).strip()
 
 
 @pytest.mark.parametrize("comment", ["/* 1 */", "/*traceparent='00-2'*/"])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import django
 import pytest
+from asgiref.sync import sync_to_async
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -94,6 +99,47 @@ DOORS: dict[str, Callable[[HttpRequest], Any]] = {
 def test_template_is_counted(door: str) -> None:
     """However it is asked for."""
     assert counted(DOORS[door]) == 1
+
+
+class Meets:
+    """Is shown when three are."""
+
+    def __init__(self) -> None:
+        self._all = threading.Barrier(3, timeout=60)
+
+    def __str__(self) -> str:
+        self._all.wait()
+        return "row"
+
+
+def in_threads(request: HttpRequest) -> str:
+    """Three renderings at once, each in a copy of the context, as asgiref and frameworks do it."""
+    template, shown = Template("{{ met }}{% include 'row.html' %}"), Context({"met": Meets()})
+
+    def rendered(context: contextvars.Context) -> str:
+        return context.run(template.render, shown.__copy__())
+
+    with ThreadPoolExecutor(3) as pool:
+        return "".join(pool.map(rendered, [contextvars.copy_context() for _ in range(3)]))
+
+
+def in_tasks(request: HttpRequest) -> str:
+    """The same in an event loop."""
+    template, shown = Template("{{ met }}{% include 'row.html' %}"), Context({"met": Meets()})
+    rendered = sync_to_async(template.render, thread_sensitive=False)
+
+    async def main() -> str:
+        return "".join(await asyncio.gather(*(rendered(shown.__copy__()) for _ in range(3))))
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("how", [in_threads, in_tasks])
+def test_templates_that_are_rendered_at_once_are_counted_each(
+    how: Callable[[HttpRequest], str],
+) -> None:
+    """None of them is a part of another one."""
+    assert counted(how, b"rowrow" * 3) == 3
 
 
 @pytest.mark.parametrize("name", ["page.html", "child.html"])

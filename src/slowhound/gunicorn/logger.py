@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Any, Self
 
 from gunicorn import glogging
@@ -12,7 +13,7 @@ from gunicorn import glogging
 from slowhound.foreign import is_foreign
 from slowhound.guard import guard
 from slowhound.losses import find, missing
-from slowhound.sinks.stream import write_all
+from slowhound.sinks.stream import Output, write_all
 
 NO_METRICS = "Gunicorn's metrics are not sent to statsd"
 Statsd: Any = find("gunicorn.instrument.statsd.Statsd")
@@ -87,6 +88,10 @@ class AccessStream:
             and getattr(self.handlers[0].formatter, "_fmt", None) == "%(message)s"
         )
         self.formatter = self.handlers[0].formatter if self.plain else None
+        self._output: Output | None = None  # `accesslog` is "-"
+        if self.plain and type(self.handlers[0]) is logging.StreamHandler:
+            with suppress(OSError, ValueError, AttributeError):
+                self._output = Output(self.handlers[0].stream.fileno())
 
     def __call__(self, line: str, done: list[Any]) -> None:
         """Writes one line, where Gunicorn's own would be written."""
@@ -102,7 +107,10 @@ class AccessStream:
                     raise
                 self._log(line, done)
                 return
-            write_all(descriptor, line.encode("utf-8", "backslashreplace") + b"\n", done)
+            if self._output is not None and self._output.descriptor == descriptor:
+                self._output(line, done)
+            else:
+                write_all(descriptor, line.encode("utf-8", "backslashreplace") + b"\n", done)
         else:
             self._log(line, done)
 

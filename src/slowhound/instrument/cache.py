@@ -6,12 +6,11 @@ test's patch of a class, behaves as it would without slowhound.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial, wraps
 from inspect import iscoroutinefunction
-from types import CodeType, FrameType, FunctionType, MethodType
+from types import FunctionType
 from typing import Any
 
 from django.conf import settings
@@ -22,26 +21,28 @@ from slowhound.guard import guard
 from slowhound.instrument.cache_counts import (
     METHODS,
     NO_RESULT,
+    NOT_THERE,
     NOTHING,
     OF_DEFAULT,
     OF_KEYS,
+    OF_ONE,
     Counts,
     Keys,
     argument,
     counts_of,
     is_iterator,
+    set_apart,
 )
 from slowhound.instrument.clock import own_time
 from slowhound.record import Record, current_record, unfinished
-from slowhound.static_lookup import in_classes
 
-# Frames between a default that is called and the method which calls it.
-NEAR = 20
-OF_ARGUMENTS = OF_KEYS | OF_DEFAULT
+# Their classes hand the default of ``get`` back, and do nothing else with it.
+DJANGOS = "django.core.cache.backends."
 
 _guard = guard("cache instrumenter")
 # (class, name of the method) -> the class's own function, and ours.
 _wrapped: dict[tuple[type, str], tuple[FunctionType, Callable[..., Any]]] = {}
+_plain: set[type] = set()  # Django's own backends
 # The call that is under way in this context, which makes others.
 _outermost: ContextVar[_Call | None] = ContextVar("slowhound_cache_call", default=None)
 
@@ -59,9 +60,12 @@ def uninstall() -> None:
         (cls, name), (own, ours) = _wrapped.popitem()
         if cls.__dict__.get(name) is ours:
             setattr(cls, name, own)
+    _plain.clear()
 
 
 def _wrap(backend: type) -> None:
+    if backend.__module__.startswith(DJANGOS):
+        _plain.add(backend)
     for cls in backend.__mro__[:-1]:
         for name in METHODS:
             own = cls.__dict__.get(name)
@@ -76,7 +80,7 @@ def _observed(method: Callable[..., Any], name: str) -> Callable[..., Any]:
 
         @wraps(method)
         async def call_later(self: Any, *args: Any, **kwargs: Any) -> Any:
-            seen = _begin(name, args, kwargs)
+            seen = _begin(name, type(self), args, kwargs)
             if seen is None:
                 return await method(self, *args, **kwargs)
             try:
@@ -86,13 +90,13 @@ def _observed(method: Callable[..., Any], name: str) -> Callable[..., Any]:
             except BaseException:
                 seen.leave()
                 raise
-            return seen.result
+            return seen.answer()
 
         return call_later
 
     @wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        seen = _begin(name, args, kwargs)
+        seen = _begin(name, type(self), args, kwargs)
         if seen is None:
             return method(self, *args, **kwargs)
         try:
@@ -102,23 +106,28 @@ def _observed(method: Callable[..., Any], name: str) -> Callable[..., Any]:
         except BaseException:
             seen.leave()
             raise
-        return seen.result
+        return seen.answer()
 
     return call
 
 
-def _begin(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
+def _begin(name: str, backend: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
     """The call, within a request, if it is one that is looked at.
 
     The outermost one counts, and what those call in turn whose result says nothing.
     """
     around = _outermost.get()
-    if around is not None and not around.left and not around.calls_back(sys._getframe(2)):
+    if around is not None and not around.left:
         if around.name not in OF_DEFAULT:
             return None
         return _Call(around.record, name, args, kwargs, part=True)
     record = unfinished(current_record.get())
-    return None if record is None else _Call(record, name, args, kwargs, part=False)
+    if record is None:
+        return None
+    call = _Call(record, name, args, kwargs, part=False)
+    if name in OF_ONE and backend in _plain:
+        call.tell_apart()
+    return call
 
 
 class _Call:
@@ -149,14 +158,14 @@ class _Call:
         self.left = False
         self._around = _outermost.get()
         self._part = part
-        self._default: CodeType | None = None
+        self._default: Any = None
         self._before = record.accounted
-        if name in OF_ARGUMENTS:
+        if name in OF_KEYS:
             with _guard:
-                if name in OF_KEYS:
-                    self._count_keys()
-                else:
-                    self._default = _code_of(argument(self, "default", 1))
+                self._count_keys()
+        elif name in OF_DEFAULT:
+            with _guard:
+                self._leave_for_default()
         self._start = clock.monotonic()
 
     def _count_keys(self) -> None:
@@ -165,26 +174,41 @@ class _Call:
         if not is_iterator(keys):
             return
         self.keys = Keys(keys, self._apart)
-        if self.args:
-            self.args = (self.keys, *self.args[1:])
+        self._give("keys", 0, self.keys)
+
+    def _leave_for_default(self) -> None:
+        """What the application's function asks the cache for is its own."""
+        default = argument(self, "default", 1)
+        if callable(default):
+            self._give("default", 1, set_apart(default, self._apart))
+
+    def tell_apart(self) -> None:
+        """Of a cached value that is the default as well: 0, False, None."""
+        self._default = argument(self, "default", 1)
+        self._give("default", 1, NOT_THERE)
+
+    def answer(self) -> Any:
+        """What the application gets."""
+        return self._default if self.result is NOT_THERE else self.result
+
+    def _give(self, name: str, at: int, value: Any) -> None:
+        """Calls the method with this argument."""
+        if len(self.args) > at:
+            self.args = (*self.args[:at], value, *self.args[at + 1 :])
         else:
-            self.kwargs = {**self.kwargs, "keys": self.keys}
+            self.kwargs = {**self.kwargs, name: value}
 
     def _apart(self) -> Callable[[], object]:
-        """What the application does from now on is no part of this, until the result is called."""
-        inner = _outermost.get()
-        _outermost.set(self._around)
-        return partial(_outermost.set, inner)
+        """What the application does from now on is no part of this, until the result is called.
 
-    def calls_back(self, frame: FrameType | None) -> bool:
-        """True for a call from within the default, which is the application's function."""
-        for _ in range(NEAR if self._default is not None else 0):
-            if frame is None:
-                break
-            if frame.f_code is self._default:
-                return True
-            frame = frame.f_back
-        return False
+        Nor of a call that has made this one, as a backend's that calls Django's method.
+        """
+        outermost = self
+        while outermost._part and outermost._around is not None:
+            outermost = outermost._around
+        inner = _outermost.get()
+        _outermost.set(outermost._around)
+        return partial(_outermost.set, inner)
 
     def enter(self) -> None:
         """Calls that are made from now on are a part of this one."""
@@ -205,15 +229,6 @@ class _Call:
             record.cache_time += own_time(record, took, self._before)
             _count(record, counts_of(self))
             record.note(self._start, took, "cache", self.name)
-
-
-def _code_of(function: Any) -> CodeType | None:
-    """What runs when this is called, if it is Python's."""
-    while type(function) in (partial, MethodType):
-        function = function.func if type(function) is partial else function.__func__
-    if type(function) is not FunctionType:
-        function = in_classes(type(function), "__call__")
-    return function.__code__ if type(function) is FunctionType else None
 
 
 def _count(record: Record, counts: Counts) -> None:

@@ -8,7 +8,10 @@ and what it calls in turn is asked only where its own result says nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from inspect import iscoroutinefunction
+from types import FunctionType, MethodType
+from typing import Any, NamedTuple, Protocol, cast
 
 from slowhound.static_lookup import MISSING, in_classes
 
@@ -26,8 +29,10 @@ NOTHING = Counts()
 HIT, MISS, SET = Counts(1), Counts(0, 1), Counts(0, 0, 1)
 UNKNOWN = Counts(None, None, None)
 NO_RESULT = object()  # it has not returned
+NOT_THERE = object()  # in the place of the default of ``get``
 # Methods that go through keys, which may come from a generator of the application's.
 OF_KEYS = frozenset(f"{prefix}{name}_many" for prefix in ("", "a") for name in ("get", "delete"))
+OF_ONE = frozenset(("get", "aget"))
 OF_DEFAULT = frozenset(("get_or_set", "aget_or_set"))
 WRITES = frozenset(("add", "aadd", "set", "aset", "set_many", "aset_many"))
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()))
@@ -83,6 +88,51 @@ class Keys:
     def count(self) -> int:
         """How many different ones there were."""
         return len(self._seen) + self._others
+
+
+class Default:
+    """The application's function that makes a default, which is no part of the call.
+
+    To a backend that does more than call it, as to hand it on to another process, it is the
+    function itself.
+    """
+
+    def __init__(self, function: Any, apart: Callable[[], Callable[[], object]]) -> None:
+        self._function = function
+        self._apart = apart
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        back = self._apart()
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            back()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return cast, (None, self._function)  # which returns it
+
+
+def set_apart(default: Any, apart: Callable[[], Callable[[], object]]) -> Any:
+    """The same, which sets apart what it does, see ``Keys``."""
+    function = default
+    while type(function) in (partial, MethodType):
+        function = function.func if type(function) is partial else function.__func__
+    if type(function) is not FunctionType:
+        function = in_classes(type(function), "__call__")
+    if type(function) is not FunctionType or not iscoroutinefunction(function):
+        return Default(default, apart)
+
+    async def call_later(*args: Any, **kwargs: Any) -> Any:
+        back = apart()
+        try:
+            return await default(*args, **kwargs)
+        finally:
+            back()
+
+    return call_later
 
 
 def is_iterator(keys: Any) -> bool:

@@ -170,10 +170,15 @@ def _count(record: Record, text: str, context: dict[str, Any], start: float, too
             stats = queries[alias, text] = QueryStats()
     stats.count += 1
     stats.time += took
-    if stats.count == 2:
+    if stats.count == 2 and stats is not queries.get((alias, OTHER)):
         # A stack is walked once for each statement that repeats, never for each query.
         stats.line = callers.place(sys._getframe(3), context["cursor"], record)
     record.note(start, took, "sql", text)
+
+
+def _is_repeated(key: tuple[str, str], stats: QueryStats) -> bool:
+    # Of those that are counted together each may have run once.
+    return stats.count > 1 and key[1] != OTHER
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:
@@ -182,7 +187,7 @@ def describe(record: Record, event: dict[str, Any]) -> None:
     if not queries:
         return
     queries = queries.copy()  # in one call of C: a slow request goes on meanwhile
-    repeated = [(key, stats) for key, stats in queries.items() if stats.count > 1]
+    repeated = [(key, stats) for key, stats in queries.items() if _is_repeated(key, stats)]
     event["db_queries"] = record.db_count
     event["db_time"] = record.db_time
     event["db_dup_queries"] = sum(stats.count for _, stats in repeated)
@@ -219,13 +224,13 @@ def details(record: Record) -> dict[str, Any]:
 
 def _by_alias(queries: dict[tuple[str, str], QueryStats]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for (alias, _), stats in queries.items():
+    for (alias, sql), stats in queries.items():
         row = found.setdefault(
             alias, {"queries": 0, "time": 0.0, "dup_queries": 0, "dup_time": 0.0}
         )
         row["queries"] += stats.count
         row["time"] += stats.time
-        if stats.count > 1:
+        if _is_repeated((alias, sql), stats):
             row["dup_queries"] += stats.count
             row["dup_time"] += stats.time
     return found

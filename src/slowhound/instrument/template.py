@@ -8,6 +8,7 @@ known when the first one is loaded.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import wraps
 from types import FunctionType
 from typing import Any
@@ -32,6 +33,8 @@ DJANGOS = "django.template.backends.django.DjangoTemplates"
 _patched: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
 _wrapped: dict[tuple[type, str], tuple[FunctionType, Callable[..., Any]]] = {}
 _made: set[Callable[..., Any]] = set()
+# The request whose template is being rendered in this context: it may render several at once.
+_within: ContextVar[Record | None] = ContextVar("slowhound_template", default=None)
 
 
 def install() -> None:
@@ -95,17 +98,18 @@ def _observed(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def render(self: Any, *args: Any, **kwargs: Any) -> Any:
         record = unfinished(current_record.get())
-        if record is None or record.tmpl_depth:
+        around = _within.get()
+        if record is None or record is around:
             return method(self, *args, **kwargs)
-        before = record.accounted
-        start = clock.monotonic()
+        left: list[bool] = []
+        began = around, record.accounted, clock.monotonic()
         # One try, and its end twice: what is raised from outside may come between two of them.
         try:
-            record.tmpl_depth = 1
+            _within.set(record)
             result = method(self, *args, **kwargs)
-            _leave(record, self, start, before)
+            _leave(record, self, began, left)
         except BaseException:
-            _leave(record, self, start, before)
+            _leave(record, self, began, left)
             raise
         return result
 
@@ -113,10 +117,14 @@ def _observed(method: Callable[..., Any]) -> Callable[..., Any]:
     return render
 
 
-def _leave(record: Record, template: Any, start: float, before: float) -> None:
-    if not record.tmpl_depth:
+def _leave(
+    record: Record, template: Any, began: tuple[Record | None, float, float], left: list[bool]
+) -> None:
+    around, before, start = began
+    _within.set(around)
+    if left:
         return
-    record.tmpl_depth = 0
+    left.append(True)
     with _guard:
         took = clock.monotonic() - start
         record.tmpl_count += 1

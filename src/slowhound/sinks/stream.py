@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from slowhound.appendfile import AppendFile
 from slowhound.foreign import is_foreign
 from slowhound.losses import find, lost
+
+with suppress(ImportError):  # Windows
+    import fcntl
 
 # What comes of it where Django does not say whether a test runs.
 UNDER_TEST = "lines within tests are not captured, and commands are recorded"
@@ -17,6 +22,50 @@ UNDER_TEST = "lines within tests are not captured, and commands are recorded"
 # Takes one line without its end; never raises of its own, never waits longer than a write does.
 # The list gets an entry by the very call that writes; where it has one, only the rest is written.
 Stream = Callable[[str, list[Any]], None]
+
+
+class Output:
+    """Standard output or error, by its number, for as long as it leads where it did at the start.
+
+    The application may put another file there for a while (to capture what a C library prints), or
+    for good (``os.close(1)``, and its next file has the number): no line belongs into that. A
+    duplicate that is held would be safe as well, but whoever waits for the end of a pipe waits for
+    it, as for a process that becomes a daemon. Where a log is opened anew (Gunicorn and uWSGI do
+    that), it is in append mode.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        try:
+            self._first: os.stat_result | None = os.fstat(descriptor)
+        except OSError:
+            self._first = None  # it is closed, and the number is the next file's
+
+    def __call__(self, line: str, done: list[Any]) -> None:
+        """Writes one line."""
+        data = line.encode("utf-8", "backslashreplace") + b"\n"
+        if self._is_there():
+            write_all(self.descriptor, data, done)
+        elif sum(done) < len(data):
+            done.append(len(data))
+            lost("canonical lines", f"descriptor {self.descriptor} is another file now")
+
+    def _is_there(self) -> bool:
+        first = self._first
+        if first is None:
+            return False
+        try:
+            found = os.fstat(self.descriptor)
+            if found.st_ino == first.st_ino and found.st_dev == first.st_dev:
+                return True
+            if stat.S_ISCHR(found.st_mode):  # /dev/null, a terminal
+                return True
+            flags = fcntl.fcntl(self.descriptor, fcntl.F_GETFL)
+            return stat.S_ISREG(found.st_mode) and bool(flags & os.O_APPEND)
+        except OSError as exc:
+            if is_foreign(exc):
+                raise
+            return False
 
 
 def to_stdout(line: str, done: list[Any]) -> None:
@@ -42,11 +91,7 @@ def standard_output() -> Stream:
         return to_stdout
     if "PYTEST_CURRENT_TEST" in os.environ or is_under_test():
         return to_stdout
-
-    def write(line: str, done: list[Any]) -> None:
-        write_all(descriptor, line.encode("utf-8", "backslashreplace") + b"\n", done)
-
-    return write
+    return Output(descriptor)
 
 
 def is_under_test() -> bool:

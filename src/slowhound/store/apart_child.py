@@ -17,7 +17,8 @@ import msgspec
 
 from slowhound.clocks import clock
 from slowhound.store.broken import UnreadableError, reading
-from slowhound.store.files import Files, inside
+from slowhound.store.files import Files
+from slowhound.store.parquet import inside
 from slowhound.store.shim import for_duckdb
 from slowhound.store.source import LONGEST, StoreError
 
@@ -93,7 +94,7 @@ def _asked(files: Files, text: str, seconds: float, rows: int) -> Answered:
     from slowhound.store.views import make_views
 
     with reading(), alone(duckdb) as connection:
-        make_views(connection, files, lambda path: inside(connection, path).segments)
+        make_views(connection, files, lambda path: inside(connection, path))
         shut(connection, files)
         until = clock.monotonic() + seconds
         _set_bounds(seconds)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from slowhound.losses import caught
 from slowhound.store.broken import UnreadableError, first_line, is_interruption
-from slowhound.store.files import Files, quoted
+from slowhound.store.files import Files
+from slowhound.store.parquet import quoted
 from slowhound.store.source import StoreError
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from slowhound.store import files as on_disk
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, first_line, reading
 from slowhound.store.columns import IS_EVENT
 from slowhound.store.connections import Connections, DatabaseLostError, alone
-from slowhound.store.files import Files, Inside, Progress, list_files
+from slowhound.store.files import Files, Progress, list_files
+from slowhound.store.parquet import Inside, inside
 from slowhound.store.questions import bound
 from slowhound.store.select_only import QUESTION
 from slowhound.store.shim import for_duckdb, names_in
@@ -224,6 +225,7 @@ class LocalFiles:
 
     def _reads(self, checking: Connections, path: str) -> bool:
         """True when every value of the file can be read as an answer would read it."""
+        self._inside.pop(path, None)  # somebody may have put another file there
         alone = Files((path,), ()) if path.endswith(".jsonl") else Files((), (path,))
         try:
             with reading(), checking.taken() as taken:
@@ -234,11 +236,11 @@ class LocalFiles:
             return False
         return True
 
-    def _held(self, connection: DuckDBPyConnection, path: str) -> frozenset[str]:
-        """The segments that are in this Parquet file, which is read once, for it stays."""
+    def _held(self, connection: DuckDBPyConnection, path: str) -> Inside:
+        """What this Parquet file was made of; that is read once, for it stays."""
         if path not in self._inside:
-            self._inside[path] = on_disk.inside(connection, path)
-        return self._inside[path].segments
+            self._inside[path] = inside(connection, path)
+        return self._inside[path]
 
     @contextmanager
     def _viewing(self, files: Files) -> Iterator[DuckDBPyConnection]:

@@ -22,6 +22,7 @@ from slowhound.clocks import clock
 from slowhound.filelocks import close, take
 from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.columns import IS_EVENT, json_structure
+from slowhound.store.parquet import SEGMENTS_KEY, TORN_KEY, Inside, quoted, text
 from slowhound.store.segments import PARQUET, SEGMENT
 from slowhound.store.source import StoreError
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 QUIET = 1.0  # seconds; more than any one write() takes
 BATCH = 128 * 1024**2  # bytes of JSON that become one file: about a second's work
 LEFT_OVER = 600  # seconds after which an unfinished file was left by a reader that died
-SEGMENTS_KEY = "slowhound.segments"
-TORN_KEY = "slowhound.torn"
 _UNFINISHED = re.compile(r"compacting-\d+-\d+\.tmp")
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
@@ -91,16 +90,6 @@ def name_of(path: str) -> str:
     return os.path.basename(path).partition(".")[0]
 
 
-def quoted(paths: Sequence[str]) -> str:
-    """A list of texts as SQL."""
-    return "[" + ", ".join(text(path) for path in paths) + "]"
-
-
-def text(value: str) -> str:
-    """A text as SQL."""
-    return "'" + value.replace("'", "''") + "'"
-
-
 def read_segments(paths: Sequence[str], known: list[str]) -> str:
     """SQL that reads these segments; a torn line is a row that is not ``IS_EVENT``.
 
@@ -113,30 +102,6 @@ def read_segments(paths: Sequence[str], known: list[str]) -> str:
         f" json_transform(json, '{json_structure()}') AS event,"
         f" parse_filename(filename, true) AS segment, {app} AS app"
         f" FROM read_ndjson_objects({quoted(paths)}, ignore_errors = true, filename = true))"
-    )
-
-
-class Inside(NamedTuple):
-    """What a Parquet file was made of."""
-
-    segments: frozenset[str]
-    torn: int
-
-
-def inside(connection: DuckDBPyConnection, path: str) -> Inside:
-    """What this Parquet file was made of.
-
-    Raises:
-        UnreadableError: it cannot be read.
-    """
-    with reading():
-        found = connection.execute(
-            f"SELECT key::VARCHAR, value::VARCHAR FROM parquet_kv_metadata({text(path)})"
-        ).fetchall()
-    values: dict[str, str] = dict(found)
-    torn = values.get(TORN_KEY, "")
-    return Inside(
-        frozenset(values.get(SEGMENTS_KEY, "").split(",")), int(torn) if torn.isdecimal() else 0
     )
 
 
@@ -193,7 +158,7 @@ def _has_box(directory: str, pid: str) -> bool:
 def compact(
     connection: DuckDBPyConnection,
     folder: str,
-    held: Callable[[str], frozenset[str]],
+    held: Callable[[str], Inside],
     known: list[str],
     progress: Progress | None = None,
 ) -> int:
@@ -202,7 +167,7 @@ def compact(
     Args:
         connection: of DuckDB; it may write into ``folder``.
         folder: ``DIR/events``.
-        held: the names of the segments that are in a Parquet file already.
+        held: what a Parquet file was made of.
         known: names of the fields that have a column of their own.
         progress: is told of bytes.
 
@@ -215,7 +180,7 @@ def compact(
     inside: set[str] = set()
     for path in files.parquet:
         with suppress(UnreadableError):  # it is broken, and so are its events
-            inside |= held(path)
+            inside |= held(path).segments
     with ExitStack() as stack:
         found = list(closed(folder, files.segments))
         for each in found:

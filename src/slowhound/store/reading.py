@@ -14,7 +14,8 @@ from slowhound.store.broken import Broken, UnreadableError, reading
 from slowhound.store.columns import LATEST
 from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
-from slowhound.store.files import Files, list_files, text
+from slowhound.store.files import Files, list_files
+from slowhound.store.parquet import inside, read_parquet
 
 _decode = msgspec.json.Decoder().decode
 CHUNK = 1024**2
@@ -125,7 +126,8 @@ def _of_parquet(path: str, number: int, wanted: Wanted, broken: Broken) -> list[
     duckdb = load_duckdb()
     try:
         with reading(), alone(duckdb) as connection:
-            done = connection.execute(f"SELECT * FROM read_parquet({text(path)}) ORDER BY ts DESC")
+            source = next(read_parquet({path: inside(connection, path).columns}))
+            done = connection.execute(f"SELECT * FROM ({source}) ORDER BY ts DESC")
             columns = [each[0] for each in done.description or ()]
 
             def events() -> Iterator[Event]:

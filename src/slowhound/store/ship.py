@@ -18,7 +18,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from slowhound.clocks import clock
-from slowhound.filelocks import close, take
+from slowhound.filelocks import close, renew, take
 from slowhound.folder import subfolder
 from slowhound.losses import NOT_JSON
 from slowhound.store import rows, schema
@@ -26,7 +26,8 @@ from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, reading
 from slowhound.store.clickhouse import Target, said
 from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
-from slowhound.store.files import inside, list_files, name_of, text
+from slowhound.store.files import list_files, name_of
+from slowhound.store.parquet import inside, read_parquet
 from slowhound.store.source import StoreError
 
 BATCH_BYTES = 8 * 1024**2  # of JSON: about 10,000 events
@@ -100,12 +101,13 @@ class Shipper:
                 os.close(self._lock)
                 raise
         except BlockingIOError as exc:
-            raise StoreError(f"another process ships to {self.target.name} already") from exc
+            raise self._taken() from exc
         except OSError as exc:
             raise StoreError(str(exc)) from exc
         self.segments: dict[str, Done] = {}
         self.parquet: set[str] = set()
         self._broken = Broken()
+        self._has_lost_lock = False
         self._load()
 
     def close(self) -> None:
@@ -114,12 +116,27 @@ class Shipper:
         if self._client is not None:
             self._client.close()
 
+    def _taken(self) -> StoreError:
+        return StoreError(f"another process ships to {self.target.name} already")
+
+    def _keep_lock(self) -> None:
+        try:
+            if self._has_lost_lock:
+                take(self._lock)
+                self._has_lost_lock = False
+                self._load()
+            renew(self._lock)
+        except BlockingIOError as exc:
+            self._has_lost_lock = True
+            raise self._taken() from exc
+
     def connect(self, keep_days: int = schema.KEEP_DAYS) -> list[str]:
         """Connects, and makes or migrates the table; returns the columns that were added.
 
         Raises:
             StoreError: nobody answers, or the user may not.
         """
+        self._keep_lock()
         client = self.target.connect()
         added = schema.migrate(client, self.target, keep_days)
         self._client = client
@@ -134,6 +151,7 @@ class Shipper:
         Raises:
             StoreError: a batch could not be sent; all before it was.
         """
+        self._keep_lock()
         self._broken.try_again()
         there = list_files(self.folder)
         files = there.without(self._broken)
@@ -201,10 +219,10 @@ class Shipper:
     def _ship_parquet(self, path: str) -> None:
         """Sends the segments of a Parquet file that were not finished before."""
         duckdb = load_duckdb()
-        source = f"read_parquet({text(path)})"
         try:
             with reading(), alone(duckdb) as connection:
-                held = inside(connection, path).segments
+                held, _torn, columns_there = inside(connection, path)
+                source = f"({next(read_parquet({path: columns_there}))})"
                 counts = dict(
                     connection.execute(
                         f"SELECT segment, count(*) FROM {source} GROUP BY segment"
@@ -234,6 +252,7 @@ class Shipper:
     def _insert(self, found: list[dict[str, Any]]) -> None:
         if not found:
             return
+        self._keep_lock()
         try:
             self._client.raw_insert(
                 self.target.table,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from slowhound.fields import FIELDS
 from slowhound.store.columns import IS_EVENT, duckdb_types
-from slowhound.store.files import Files, name_of, quoted, read_segments
+from slowhound.store.files import Files, name_of, read_segments
+from slowhound.store.parquet import Inside, read_parquet
 from slowhound.store.shim import DUCKDB_MACROS
 
 if TYPE_CHECKING:
@@ -16,16 +17,14 @@ if TYPE_CHECKING:
 KNOWN = [field.name for field in FIELDS]
 
 
-def make_views(
-    connection: DuckDBPyConnection, files: Files, held: Callable[[str], frozenset[str]]
-) -> None:
+def make_views(connection: DuckDBPyConnection, files: Files, held: Callable[[str], Inside]) -> None:
     """Makes ``every_line``, ``events`` and the shim's macros; ``held`` as in ``files.compact``."""
     # No row, but each column and its type: files of another version have others.
     columns = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in duckdb_types().items())
     parts = [f"SELECT {columns} WHERE false"]
-    if files.parquet:
-        parts.append(f"SELECT * FROM read_parquet({quoted(files.parquet)}, union_by_name=true)")
-    inside = {name for path in files.parquet for name in held(path)}
+    found = {path: held(path) for path in files.parquet}
+    parts += read_parquet({path: each.columns for path, each in found.items()})
+    inside = {name for each in found.values() for name in each.segments}
     rest = [path for path in files.segments if name_of(path) not in inside]
     if rest:
         parts.append(read_segments(rest, KNOWN))

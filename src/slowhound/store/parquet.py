@@ -1,0 +1,101 @@
+"""Parquet files: what one was made of, and its columns as those of ``events``.
+
+Whoever may write into ``DIR`` may have put a file there, and another version of slowhound has other
+columns. One column of another type would be an error in each question, or change the type, and so
+the values, of all other files. So each known column is cast to its own type, and what does not fit
+is NULL, as it is in a segment; of unknown ones that differ from file to file texts are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from slowhound.store.broken import reading
+from slowhound.store.columns import duckdb_types
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SEGMENTS_KEY = "slowhound.segments"
+TORN_KEY = "slowhound.torn"
+_KINDS = duckdb_types()
+# DuckDB takes two names that differ in case for one.
+_OURS = {name.lower(): name for name in _KINDS}
+
+Columns = tuple[tuple[str, str], ...]  # name and type
+
+
+class Inside(NamedTuple):
+    """What a Parquet file was made of."""
+
+    segments: frozenset[str]
+    torn: int
+    columns: Columns
+
+
+def inside(connection: DuckDBPyConnection, path: str) -> Inside:
+    """What this Parquet file was made of.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+    with reading():
+        found = connection.execute(
+            f"SELECT key::VARCHAR, value::VARCHAR FROM parquet_kv_metadata({text(path)})"
+        ).fetchall()
+        columns = connection.execute(
+            "SELECT column_name, column_type"
+            f" FROM (DESCRIBE SELECT * FROM read_parquet({text(path)}))"
+        ).fetchall()
+    values: dict[str, str] = dict(found)
+    torn = values.get(TORN_KEY, "")
+    return Inside(
+        frozenset(values.get(SEGMENTS_KEY, "").split(",")),
+        int(torn) if torn.isdecimal() else 0,
+        tuple((name, kind) for name, kind in columns),
+    )
+
+
+def read_parquet(files: Mapping[str, Columns]) -> Iterator[str]:
+    """SQL that reads these files, one ``SELECT`` for all that have the same columns."""
+    alike: dict[Columns, list[str]] = {}
+    kinds: dict[str, set[str]] = {}
+    for path, columns in files.items():
+        ours = all(_is_ours(name, kind) for name, kind in columns)
+        # Most files are ours, whose columns may be fewer: then all are one group.
+        alike.setdefault(() if ours else columns, []).append(path)
+        for name, kind in columns:
+            kinds.setdefault(name.lower(), set()).add(kind)
+    differing = {name for name, found in kinds.items() if len(found) > 1}
+    for columns, paths in alike.items():
+        wanted = ", ".join(_column(*each, differing) for each in columns) or "*"
+        yield f"SELECT {wanted} FROM read_parquet({quoted(paths)}, union_by_name=true)"
+
+
+def _is_ours(name: str, kind: str) -> bool:
+    # What DuckDB says of a type has no quotes around names that need none.
+    return name in _KINDS and _KINDS[name].replace('"', "") == kind.replace('"', "")
+
+
+def _column(name: str, kind: str, differing: Collection[str]) -> str:
+    given = identifier(name)
+    ours = _OURS.get(name.lower())
+    if ours is not None:
+        return given if _is_ours(name, kind) else f'TRY_CAST({given} AS {_KINDS[ours]}) AS "{ours}"'
+    return f"TRY_CAST({given} AS VARCHAR) AS {given}" if name.lower() in differing else given
+
+
+def quoted(paths: Collection[str]) -> str:
+    """A list of texts as SQL."""
+    return "[" + ", ".join(text(path) for path in paths) + "]"
+
+
+def text(value: str) -> str:
+    """A text as SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as SQL."""
+    return '"' + name.replace('"', '""') + '"'

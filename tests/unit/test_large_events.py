@@ -1,0 +1,39 @@
+"""An event that is larger than DuckDB reads: what the application has added is cut."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slowhound.config import load
+from slowhound.sinks.delivery import Delivery
+from slowhound.store.duckdb import LocalFiles
+from slowhound.writer import LARGEST_LINE, Writer
+
+EXTRAS: dict[str, dict[str, Any]] = {
+    "one long list": {"rows": ["x" * 10_000] * 4000, "n": 7, "flag": True},
+    "long names and many values": {f"name{number}": "x" * 25_000 for number in range(1800)},
+    "a few long texts": {f"name{number}": "x" * 50_000 for number in range(900)},
+}
+
+
+@pytest.mark.parametrize("extras", EXTRAS.values(), ids=EXTRAS)
+def test_event_of_megabytes_costs_no_other_event(tmp_path: Path, extras: dict[str, Any]) -> None:
+    """One such line made its whole segment unreadable to questions and to compaction."""
+    config = load({"DIR": str(tmp_path / "d"), "STREAM": None})
+    writer = Writer(config, None, Delivery((), config.dir, None))
+    writer.open()
+    for number, more in enumerate(({}, extras, {})):
+        writer.emit({"event_type": "request", "req_id": f"r{number}", "resp_time": 0.5, **more})
+    assert writer.segment is not None
+    lines = Path(writer.segment.name).read_bytes().splitlines()
+    assert max(map(len, lines)) < LARGEST_LINE
+    event = json.loads(lines[1])
+    assert (event["req_id"], event["resp_time"]) == ("r1", 0.5)
+    assert (event.get("n"), event.get("flag")) == (extras.get("n"), extras.get("flag"))
+    writer.segment.close()
+    found = LocalFiles(config.dir).sql("SELECT req_id FROM events ORDER BY req_id")
+    assert (found.rows, found.notes) == ([("r0",), ("r1",), ("r2",)], ())
