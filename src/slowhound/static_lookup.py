@@ -56,6 +56,12 @@ def attribute(thing: Any, name: str) -> Any:
         with contextlib.suppress(AttributeError, TypeError):
             return of_kind.__get__(thing)
         raise UnknownError
+    elif of_kind is MISSING and in_classes(kind, "__dict__") is MISSING:
+        # As of asyncio's futures, whose attributes nothing gives as a whole; and the way of object
+        # has only those left to look at.
+        with contextlib.suppress(AttributeError):
+            return object.__getattribute__(thing, name)
+        raise UnknownError
     else:
         found, other = stored(thing, name), None
         if found is not MISSING and (of_kind is MISSING or not _has(of_kind, "__set__")):
