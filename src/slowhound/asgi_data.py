@@ -106,6 +106,9 @@ def size_of(kind: str, message: Mapping[str, Any]) -> int:
 def _bytes_in(data: Any) -> int:
     if issubclass(type(data), str):
         return len(str.encode(data, "utf-8", "surrogatepass"))
+    for known in (bytes, bytearray):
+        if issubclass(type(data), known):
+            return known.__len__(data)
     exports = in_classes(type(data), "__buffer__")  # there is one from Python 3.12 on
     if exports is not MISSING and type(exports) is not WrapperDescriptorType:
         return 0

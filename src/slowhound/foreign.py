@@ -205,6 +205,13 @@ def _needs_only_itself(function: FunctionType) -> bool:
 
 
 def _instruction(at: TracebackType) -> tuple[int | None, int]:
-    """With its argument."""
-    code, position = at.tb_frame.f_code.co_code, at.tb_lasti
-    return (code[position], code[position + 1]) if 0 <= position < len(code) else (None, 0)
+    """With its argument; None where nothing tells it, as in a frame that Cython has made up.
+
+    The code of such a frame is empty, by ``PyCode_NewEmpty``, and it never stands anywhere else
+    than at the beginning.
+    """
+    code, position = at.tb_frame.f_code, at.tb_lasti
+    if not (code.co_flags or code.co_names or code.co_consts):
+        return None, 0
+    found = code.co_code[position : position + 2] if position >= 0 else b""
+    return (found[0], found[1]) if len(found) == 2 else (None, 0)

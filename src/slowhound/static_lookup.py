@@ -53,6 +53,10 @@ def attribute(thing: Any, name: str) -> Any:
         found, other = in_classes(thing, name), of_kind
     elif type(of_kind) is MemberDescriptorType:
         return _read(of_kind.__get__, thing)
+    elif of_kind is MISSING and in_classes(kind, "__dict__") is MISSING:
+        # As of asyncio's futures, whose attributes nothing gives as a whole; and the way of object
+        # has only those left to look at.
+        return _read(object.__getattribute__, thing, name)
     else:
         found, other = stored(thing, name), None
         if found is not MISSING and (of_kind is MISSING or not _has(of_kind, "__set__")):

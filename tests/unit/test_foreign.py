@@ -278,6 +278,13 @@ OWN: tuple[Callable[[], object], ...] = (
 )
 
 
+def test_failure_of_code_in_cython_is_told_from_those() -> None:
+    """Psycopg's, which has made up a frame that stands at the beginning of a function."""
+    pq = pytest.importorskip("psycopg.pq", reason="Psycopg is not installed")
+    connection = pq.PGconn.connect(b"host=/nonexistent")
+    assert not is_foreign(raised_by(lambda: connection.exec_(b"SELECT 1")))
+
+
 @pytest.mark.parametrize("number", range(len(OWN)))
 def test_failure_of_ones_own_is_told_from_those(number: int) -> None:
     """Raised by Python, with and without arguments, or by C."""
