@@ -125,14 +125,14 @@ class Slot:
     def view_known(self, view: str) -> None:
         """The URL is resolved."""
         payload, crc = _views.get(view) or _encoded(view, HALF_VIEW, _views)
-        self.view.put(payload, crc, self.number)
+        self.view.put(payload, crc, self.number, self.view.map.last)
 
     def query_begins(self, sql: str, at: float) -> None:
         """The text of the query that starts now, at ``at`` (monotonic seconds)."""
         payload, crc = _statements.get(sql) or _encoded(sql, HALF_SQL, _statements, sql_shape)
         # Read once: another thread may hand the slot on.
         area, cell = self.sql, (self.at + QUERY_BEGAN) * 8
-        into = area.map.sure(cell, AT_STACK)
+        into = area.map.last
         area.put(payload, crc, self.number, into)
         if self.sql is area:
             into[cell : cell + 8] = CELL.pack(int(at * 1e9))
@@ -144,7 +144,7 @@ class Slot:
     def query_ends(self) -> None:
         """The query is done; its text stays until the next one."""
         cell = (self.at + QUERY_BEGAN) * 8
-        self.sql.map.sure(cell, 8)[cell : cell + 8] = _NONE
+        self.sql.map.last[cell : cell + 8] = _NONE
 
     def reported(self, number: int) -> bool:
         """True when another process has reported the request ``number``, see ``neighbours``."""
@@ -169,7 +169,8 @@ class Slot:
         if taken is None:
             taken = [self]
         if taken and not self.box.closed:
-            self.box.cells[self.at] = 0
+            at = self.at * 8
+            self.who.map.last[at : at + 8] = _NONE
             _move(taken, self.box.free)
 
 
@@ -299,10 +300,14 @@ class Box:
         into[at : at + 8] = CELL.pack(number)
         return slot
 
+    def busy(self, in_flight: int) -> None:
+        """So many requests are in flight; after ``claim``, which asks whether the file is there."""
+        self._bytes.last[IN_FLIGHT * 8 : IN_FLIGHT * 8 + 8] = CELL.pack(in_flight)
+
     def count(self, in_flight: int, served: int) -> None:
         """So many requests are in flight, and so many were served."""
         at = IN_FLIGHT * 8
-        self._bytes.sure(at, _TWO.size)[at : at + _TWO.size] = _TWO.pack(in_flight, served)
+        self._bytes.last[at : at + _TWO.size] = _TWO.pack(in_flight, served)
 
     def still_there(self) -> bool:
         """False when somebody removed the file, or has cut it."""

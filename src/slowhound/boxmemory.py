@@ -8,10 +8,12 @@ an XFS whose disk failed or whose blocks were shared by ``cp --reflink``, and on
 system call of 2 µs, which can fail: then the box is given up, and another is made when possible.
 
 A map is also a SIGBUS where somebody cuts the file in place (``> x.box``, copytruncate). So nobody
-but this module has the map: each step asks for what it can store into (``sure``), and that asks the
-kernel whether the page is there (0.8 µs). Where it is not, the box is given up, and nothing is
-stored any more. What cannot be helped is a cut in the microsecond between answer and store.
-A kernel that cannot be asked (Linux before 5.14) has its boxes written by system calls.
+but this module has the map: who stores asks for what it can store into (``sure``), and that asks
+the kernel whether the page is there (0.8 µs). Where it is not, the box is given up, and nothing is
+stored any more. A request asks when it begins, and the hound four times a second; what a request
+stores in between (``last``), two steps for each query, asks nobody. So what cannot be helped is a
+store between a cut and the next question. A kernel that cannot be asked (Linux before 5.14) has its
+boxes written by system calls.
 """
 
 from __future__ import annotations
@@ -49,6 +51,10 @@ class Bytes(Protocol):
 
     is_mapped: bool
 
+    @property
+    def last(self) -> Store:
+        """What could be stored into when that was asked last."""
+
     def sure(self, at: int, size: int) -> Store:
         """What these bytes, and all before them, can be stored into now.
 
@@ -66,6 +72,11 @@ class Nowhere:
     """Bytes that are kept nowhere, in the place of those that are gone."""
 
     is_mapped = False
+
+    @property
+    def last(self) -> Nowhere:
+        """See ``Bytes``."""
+        return self
 
     def sure(self, _at: int, _size: int) -> Nowhere:
         """See ``Bytes``."""
@@ -164,7 +175,7 @@ class _Mapped:
     is_mapped = True
 
     def __init__(self, mapped: mmap.mmap, failed: Callable[[], object]) -> None:
-        self._map: mmap.mmap | Nowhere = mapped
+        self.last: mmap.mmap | Nowhere = mapped
         # As a store does, it keeps the GIL: lseek() in the place of it takes a third, and gives it
         # to whoever waits.
         self._ask: Callable[[int, int, int], None] = mapped.madvise
@@ -178,19 +189,19 @@ class _Mapped:
         except OSError as exc:
             if is_foreign(exc):
                 raise
-            if not isinstance(self._map, Nowhere):
-                self._map, self._ask = Nowhere(), _nobody
+            if not isinstance(self.last, Nowhere):
+                self.last, self._ask = Nowhere(), _nobody
                 self._failed()
-        return self._map
+        return self.last
 
     def read(self, size: int, at: int) -> bytes:
         """See ``Bytes``."""
         self.sure(at, size)
-        return self._map[at : at + size] if isinstance(self._map, mmap.mmap) else bytes(size)
+        return self.last[at : at + size] if isinstance(self.last, mmap.mmap) else bytes(size)
 
     def close(self) -> None:
         """See ``Bytes``."""
-        mapped, self._map = self._map, Nowhere()
+        mapped, self.last = self.last, Nowhere()
         self._ask = _nobody  # a map that is closed cannot be asked
         mapped.close()
 
@@ -228,6 +239,11 @@ class _Written:
         self._fd = os.dup(fd)
         self._pwrite = _pwrite()
         self._failed = failed
+
+    @property
+    def last(self) -> _Written:
+        """See ``Bytes``."""
+        return self
 
     def sure(self, _at: int, _size: int) -> _Written:
         """A system call ends no process."""

@@ -172,13 +172,13 @@ class Recorder:
             self._wrap_thread()
         box = self.box
         if box is not None:
-            box.cells[blackbox.IN_FLIGHT] = len(in_flight)
             who, record.taken = who_note(record), []
             if not (box.free or record.yields):
                 box.reclaim(lenders())
             record.slot = box.claim(
                 record.number, who, record.native_id, record.thread_id, record.taken
             )
+            box.busy(len(in_flight))
         record.overhead = clock.monotonic() - record.started
 
     def carry(self, record: Record) -> None:

@@ -141,15 +141,9 @@ STEPS = {
     "begin": lambda r, box, made: request(r),
     "begin without a free slot": lambda r, box, made: (box.free.clear(), request(r)),
     "take a slot from a websocket": lambda r, box, made: box.reclaim([made.taken]),
-    "hand on": lambda r, box, made: made.slot.handed_on(),
-    "view": lambda r, box, made: made.slot.view_known("orders"),
-    "query": lambda r, box, made: made.slot.query_begins("SELECT 1", time.monotonic()),
-    "end of query": lambda r, box, made: made.slot.query_ends(),
     "was it reported": lambda r, box, made: made.slot.reported(made.number),
     "report": lambda r, box, made: made.slot.report(made.number),
     "stack": lambda r, box, made: made.slot.note_stack(made.number, b"{}"),
-    "end": lambda r, box, made: r.finish(made),
-    "release": lambda r, box, made: made.slot.release(),
     "asleep": lambda r, box, made: r._asleep(0.1),
     "awake": lambda r, box, made: r._awake(),
     "chores": lambda r, box, made: r.upkeep.tend_box(),
@@ -184,7 +178,7 @@ LINUX_5_14 = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) >=
 @pytest.mark.skipif(not LINUX_5_14, reason="the kernel cannot tell before a store")
 @pytest.mark.parametrize("size", [0, 100, 4096, 8192])
 def test_box_that_is_cut_in_place_does_not_end_the_process(tmp_path: Path, size: int) -> None:
-    """Whatever the process does next with it, be it a store or a look."""
+    """When a request begins or the hound does something is when that is found."""
     done = subprocess.run(
         [sys.executable, "-c", CUT, str(tmp_path / "d"), str(size)],
         capture_output=True,
