@@ -313,6 +313,7 @@ class Box:
         """False when somebody removed the file, or has cut it."""
         found = os.fstat(self._fd)
         if found.st_size < self._size:
+            self._bytes.sure(0, self._size)  # requests in flight store nothing any more
             self._give_up()
             return False
         return found.st_nlink > 0
