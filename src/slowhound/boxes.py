@@ -19,7 +19,6 @@ from slowhound.blackbox import (
     AT_VIEW,
     AT_WHO,
     BORN,
-    DUMP_MADE,
     FIRST_SLOT,
     HALF_SETTINGS,
     HALF_SQL,
@@ -89,7 +88,6 @@ class BoxState(NamedTuple):
     served: int
     rss: int
     overflow: int
-    dump_made: int
     stall_told: int  # the heartbeat after which a neighbour has told of a held GIL
     hound: int  # the system's id of its thread; 0: it has not begun
     settings: bytes
@@ -147,7 +145,6 @@ def read(data: bytes) -> BoxState | None:
         cells[SERVED],
         cells[RSS],
         cells[OVERFLOW],
-        cells[DUMP_MADE],
         cells[STALL_TOLD],
         cells[HOUND],
         _area(data, HEADER, HALF_SETTINGS),

@@ -60,11 +60,16 @@ class Handler(BaseHTTPRequestHandler):
         query = asked.get("query", "").encode()
         query = query + b"\n" + body if query and body else query or body
         try:
-            self.reply(200, run(self.path_of_data, query, asked))
+            found = run(self.path_of_data, query, asked)
         except Exception as exc:
             code = re.search(r"Code: (\d+)", str(exc))
             said = {"X-ClickHouse-Exception-Code": code[1] if code else "1"}
             self.reply(500, str(exc).encode(), **said)
+            return
+        try:
+            self.reply(200, found)
+        except ConnectionError:  # who asked has read enough
+            self.close_connection = True
 
     def reply(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from slowhound.store import clickhouse_bounded
 from slowhound.store.select_only import QUESTION
 from slowhound.store.ship import Shipper
 from slowhound.store.source import LONGEST, Source, StoreError, open_source
@@ -198,9 +201,6 @@ ON_CLICKHOUSE = [
     "SELECT addressToLine(1)",
     "SELECT mine(1)",
     "SELECT sleep(1)",
-    "SELECT repeat(toString(n), 1000000) FROM (SELECT arrayJoin(range(100)) AS n)",
-    "SELECT repeat('x', 1000000), repeat('y', 16000000)",
-    "SELECT groupArray(x) FROM (SELECT arrayJoin(range(10000000)) AS x)",
 ]
 # The other tables that an SQL shall not reach.
 OTHERS = [
@@ -242,6 +242,14 @@ GOOD_ON_CLICKHOUSE = [
     ),
     "SELECT 'FROM other IN other dictGet(1)', \"host\" AS `file (a)` FROM events -- IN other",
     "SELECT count() FROM events UNION ALL SELECT 1 EXCEPT SELECT 2",
+]
+# More than an answer may be, and the rows of it that are not.
+LARGE_ON_CLICKHOUSE = [
+    ("SELECT repeat('x', 1000000), arrayJoin(range(200))", 8),
+    ("SELECT repeat(toString(n % 10), 1000000) FROM (SELECT arrayJoin(range(200)) AS n)", 8),
+    ("SELECT arrayMap(x -> arrayMap(y -> [], range(100)), range(100)), arrayJoin(range(300))", 23),
+    ("SELECT repeat('x', 1000000), repeat('0123456789\u00e9', 1000000)", 0),
+    ("SELECT groupArray(x) FROM (SELECT arrayJoin(range(10000000)) AS x)", 0),
 ]
 LONG = {
     "files": "SELECT count(*) FROM range(100000000) a, range(1000000) b",
@@ -311,6 +319,55 @@ def test_clickhouse_answers_what_a_person_asks_of_events(
 ) -> None:
     """The list of functions leaves out none that an ordinary question needs."""
     assert sources["clickhouse"].adhoc(text, seconds=5).columns
+
+
+@pytest.mark.parametrize(("text", "rows"), LARGE_ON_CLICKHOUSE)
+def test_clickhouses_answer_is_read_up_to_its_bound(
+    sources: dict[str, Source], text: str, rows: int
+) -> None:
+    """A constant is in each row, and the process that asks may be a worker: 64 MB are enough."""
+    tracemalloc.start()
+    try:
+        answer = sources["clickhouse"].adhoc(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 * 1024**2
+    assert len(answer.rows) == rows
+    assert answer.notes == (f"only the first {rows} rows are shown: all are more than 8 MB",)
+
+
+def test_values_of_clickhouse_are_plain(sources: dict[str, Source]) -> None:
+    """What is no number is a text, and a text is one whatever its bytes are."""
+    text = (
+        "SELECT toUInt64(18446744073709551615) AS a, toInt128('-9223372036854775809'), nan, [-inf],"
+        " NULL, true, unhex('61ff0a'), toDateTime64('2027-01-15 08:00:00', 1, 'UTC'), (1, 'a'),"
+        " map('k', [1.5]), [[[[[1]]]]]"
+    )
+    answer = sources["clickhouse"].adhoc(text)
+    assert (len(answer.columns), answer.columns[0]) == (11, "a")
+    assert answer.rows == [
+        (
+            *("18446744073709551615", "-9223372036854775809", None, [None], None, True),
+            *("a\ufffd\n", "2027-01-15 08:00:00.0", [1, "a"], {"k": [1.5]}, [[[["..."]]]]),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'["a","b"]\n[1,2]\nCode: 159. DB::Exception: Timeout\n', "Code: 159. DB::Exception: Tim"),
+        (b'["a","b"]\n["Code: 159. DB::Exception: Timeout"]\n', "Code: 159. DB::Exception: Tim"),
+        (b'["a","b"]\n[1,2]\n\r\n__exception__\r\nx\r\nCode: 9. DB::Exception: No\r\n', "No"),
+        (b'["a","b"]\n[1,', "broke off"),
+        (b"", "broke off"),
+    ],
+)
+def test_clickhouse_that_fails_behind_the_first_rows_is_heard(data: bytes, said: str) -> None:
+    """The status of its answer is good by then: what it says stands where a row would."""
+    with pytest.raises(StoreError, match=said):
+        clickhouse_bounded.answer(clickhouse_bounded.received(io.BytesIO(data)), 10)
 
 
 @pytest.mark.parametrize("text", ["IMPORT DATABASE '{}'", "PRAGMA import_database('{}')"])

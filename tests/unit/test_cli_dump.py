@@ -47,7 +47,7 @@ def pending(who: object, stack: object) -> Pending:
 
 def lines_of(request: Pending) -> list[str]:
     """What is printed of a request of process 2 that nobody could read."""
-    state = BoxState(2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, b"", (request,))
+    state = BoxState(2, 1, 0, 0, 1, 0, 0, 0, 0, 0, b"", (request,))
     return list(note_lines(2, request, state, None))
 
 

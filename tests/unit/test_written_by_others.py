@@ -96,7 +96,7 @@ def note(fields: dict[str, Any], name: str, value: bytes) -> bytes:
 
 def state_of(path: Path, who: bytes, settings: bytes, last: bytes) -> BoxState:
     pending = Pending(1, 7, 1, False, 1, FIRST_SLOT, who, b"v", b"SELECT 1", last)
-    return BoxState(1, 1, 1, 8 * 10**9, 1, 1, 1, 0, 0, 0, 1, settings, (pending,), str(path))
+    return BoxState(1, 1, 1, 8 * 10**9, 1, 1, 1, 0, 0, 1, settings, (pending,), str(path))
 
 
 def read_by_all(state: BoxState, folder: Path) -> None:

@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
+from slowhound.store import clickhouse_bounded
 from slowhound.store.clickhouse_asked import check
 from slowhound.store.questions import bound
 from slowhound.store.shim import for_clickhouse
-from slowhound.store.source import Answer, Health, StoreError, plain, shortened
+from slowhound.store.source import Answer, Health, StoreError, plain
 
 # Joins, casts, and aggregates of no rows as in DuckDB; a name in WHERE is the column's, no alias.
 SETTINGS = {
@@ -32,7 +33,6 @@ TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 # What makes two rows one event. The four that identify it, and what keeps events apart that have
 # no number of their own (a neighbour's); the time first, for that is what is asked for.
 KEY = "(ts, host, pid, segment, ifNull(seq, 0), event_type, ifNull(req_id, ''))"
-LARGEST = 16 * 1024**2  # bytes of an answer to a person's SQL
 PORTS = {"clickhouse": 8123, "clickhouses": 8443}
 
 
@@ -138,30 +138,26 @@ class ClickHouse:
         """See ``Source.adhoc``.
 
         The user that is named in the specification should have a right to SELECT from this table
-        and to nothing else; what is checked here comes on top of that.
+        and to nothing else; what is checked here comes on top of that. The answer is cut as that
+        of ``LocalFiles`` is.
         """
         wanted = for_clickhouse(text.strip().rstrip(";"), self.target.table, {})
-        bounds = {
+        read_only = {
             **SETTINGS,
+            **clickhouse_bounded.SETTINGS,
             "max_execution_time": seconds,
             "timeout_overflow_mode": "throw",
             "limit": rows + 1,
-            # It comes into the memory of this process, which may be a worker.
-            "max_result_bytes": LARGEST,
-            "result_overflow_mode": "throw",
             "max_memory_usage": 2 * 1024**3,
+            "readonly": 1,  # the last: nothing can be set after it
         }
-        read_only = {**bounds, "readonly": 1}  # the last: nothing can be set after it
         # Any table, dictionary, file or address could be read, were it not for this.
         check(wanted, self._tree(wanted, read_only), self.target.table, self._is_table)
-        found = self._query(wanted, read_only)
-        notes = (f"only the first {rows} rows are shown",) if len(found.rows) > rows else ()
-        columns = found.columns
-        if not found.rows:
-            # Of no rows the engine does not say the columns.
-            described = self._query(f"DESCRIBE TABLE (\n{wanted}\n)", read_only).rows
-            columns = tuple(str(row[0]) for row in described)
-        return Answer(columns, [shortened(row) for row in found.rows[:rows]], notes)
+        with self._asking():
+            stream = self._client.raw_stream(
+                wanted, settings=read_only, fmt=clickhouse_bounded.FORMAT
+            )
+            return clickhouse_bounded.answer(clickhouse_bounded.received(stream), rows)
 
     def health(self) -> Health:
         """See ``Source.health``."""

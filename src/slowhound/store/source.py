@@ -122,8 +122,3 @@ def plain(row: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(
         None if isinstance(each, float) and not math.isfinite(each) else each for each in row
     )
-
-
-def shortened(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A row whose texts are not longer than ``LONGEST``."""
-    return tuple(each[:LONGEST] if isinstance(each, str | bytes) else each for each in row)
