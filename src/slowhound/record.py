@@ -5,6 +5,7 @@ Two dict writes begin a record, two end it; no lock is taken, each write is one 
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import threading
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # A request with more moments than this keeps the first ones and counts the rest.
 TIMELINE_LIMIT = 200
+# What a server's write to a client that has gone away fails with.
+CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 
 _numbers = itertools.count(1)
 get_ident = threading.get_ident

@@ -26,9 +26,9 @@ from slowhound.instrument.exception import fields_of
 from slowhound.losses import missing
 from slowhound.ownership import is_closed, step_out
 from slowhound.plain_data import as_int
-from slowhound.record import Owner, Record, current
+from slowhound.record import CLIENT_GONE, Owner, Record, current
 from slowhound.static_lookup import attribute_or, in_classes, owner_of
-from slowhound.streamed import CLIENT_GONE, Body, counted, counted_async, is_counted
+from slowhound.streamed import Body, counted, counted_async, is_counted
 
 _guard = guard("middleware")
 CLOSERS = "django.http.response.HttpResponseBase:_resource_closers"

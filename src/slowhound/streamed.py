@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Iterator
 from types import BuiltinMethodType, GeneratorType
 from typing import Any
@@ -16,7 +15,6 @@ from slowhound.record import Record
 from slowhound.unpatched import is_greenlet_exit
 
 _guard = guard("middleware")
-CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 
 
 class Body:

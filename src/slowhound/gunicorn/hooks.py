@@ -26,9 +26,8 @@ from slowhound.gunicorn import arbiter
 from slowhound.losses import caught, find, missing
 from slowhound.ownership import lost
 from slowhound.postmortem import abort_fields
-from slowhound.record import Owner, Record, in_flight
+from slowhound.record import CLIENT_GONE, Owner, Record, in_flight
 from slowhound.static_lookup import traceback_of
-from slowhound.streamed import CLIENT_GONE
 from slowhound.unpatched import get_ident, is_greenlet_exit
 
 # A client that leaves while the view works is noticed only by asking for its socket's state
