@@ -192,7 +192,7 @@ class _Exchange:
 
     def _describe(self, record: Record, exc: BaseException | None) -> None:
         record.sent = self._sent
-        if isinstance(exc, asyncio.CancelledError):
+        if issubclass(type(exc), asyncio.CancelledError):
             record.outcome = record.outcome if record.complete else "cancelled"
         elif exc is not None and record.outcome is None:
             record.outcome = "error"

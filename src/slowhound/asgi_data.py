@@ -100,10 +100,11 @@ def size_of(kind: str, message: Mapping[str, Any]) -> int:
         count = as_int(message.get("count"))
         return max(rest, 0) if count is None else min(count, max(rest, 0))
     data = next((each for each in map(message.get, _DATA) if each is not None), b"")
-    return len(data) if type(data) is bytes else _bytes_in(data)
+    return len(data) if type(data) is bytes else bytes_in(data)
 
 
-def _bytes_in(data: Any) -> int:
+def bytes_in(data: Any) -> int:
+    """The bytes of a part of a body, or of a text in UTF-8; 0 where only others' code could tell."""
     if issubclass(type(data), str):
         return len(str.encode(data, "utf-8", "surrogatepass"))
     for known in (bytes, bytearray):

@@ -139,7 +139,7 @@ def _broke_through(request: HttpRequest, exc: BaseException) -> None:
     record = current()
     if record is None or record.request is not request:
         return
-    if isinstance(exc, asyncio.CancelledError):
+    if issubclass(type(exc), asyncio.CancelledError):
         record.outcome = record.outcome or "cancelled"
     if not record.by_server:
         record.outcome = record.outcome or ("killed" if is_greenlet_exit(exc) else "error")

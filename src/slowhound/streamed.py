@@ -8,6 +8,7 @@ from types import BuiltinMethodType, GeneratorType
 from typing import Any
 
 from slowhound import recorder
+from slowhound.asgi_data import bytes_in
 from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
@@ -50,7 +51,7 @@ class Body:
             record = self.record
             if record.first_byte is None:
                 record.first_byte = clock.monotonic() - record.started
-            size = len(part)
+            size = len(part) if type(part) is bytes else bytes_in(part)
             if not self._is_head:
                 self._sent += size
                 record.sent = self._sent
@@ -132,9 +133,9 @@ async def counted_async(body: Body, parts: AsyncIterator[bytes]) -> AsyncIterato
         body.part(b"")
         body.ended()
     except BaseException as exc:
-        if isinstance(exc, asyncio.CancelledError):
+        if issubclass(type(exc), asyncio.CancelledError):
             body.cancelled()
-        elif isinstance(exc, GeneratorExit):
+        elif issubclass(type(exc), GeneratorExit):
             body.closed()
         else:
             body.failed(exc)
