@@ -104,7 +104,7 @@ def size_of(kind: str, message: Mapping[str, Any]) -> int:
 
 
 def bytes_in(data: Any) -> int:
-    """The bytes of a part of a body, or of a text in UTF-8; 0 where only others' code could tell."""
+    """The bytes of a part, or of a text in UTF-8; 0 where only others' code could tell."""
     if issubclass(type(data), str):
         return len(str.encode(data, "utf-8", "surrogatepass"))
     for known in (bytes, bytearray):

@@ -255,7 +255,7 @@ def test_cancelled_request_has_one_event() -> None:
 
     with capture_events() as events:
         asyncio.run(cancel(wrapped()))
-    assert [event["resp_outcome"] for event in events] == ["cancelled"]
+    assert [event["resp_outcome"] for event in events] == ["cancelled"], events
     assert not in_flight
     gc.collect()  # what Django has left open is warned of here, and not in a later test
 
