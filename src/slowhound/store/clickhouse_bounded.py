@@ -7,6 +7,7 @@ row, which is read in small parts, and weighed before it becomes values.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -49,10 +50,10 @@ def received(stream: Any) -> bytes:
 
 
 def _parts(stream: Any) -> Iterable[bytes]:
-    if hasattr(stream, "stream"):  # urllib3's: what came before it broke is given first
-        parts: Iterator[bytes] = stream.stream(PART)
-        return parts
-    return iter(partial(stream.read, PART), b"")
+    if isinstance(stream, io.RawIOBase | io.BufferedIOBase):  # of an engine in this process
+        return iter(partial(stream.read, PART), b"")
+    parts: Iterator[bytes] = stream.stream(PART)  # urllib3's: what came before it broke comes first
+    return parts
 
 
 def answer(data: bytes, rows: int) -> Answer:
