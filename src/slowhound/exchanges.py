@@ -28,26 +28,30 @@ def is_same(one: Any, other: Any) -> bool:
 
 def requests_alike(one: Any, other: Any) -> bool:
     """True when two requests of Django's ask for the same."""
-    return _text(one.method) == _text(other.method) and _text(one.path) == _text(other.path)
+    return _asked(one) == _asked(other)
+
+
+def _asked(request: Any) -> tuple[str, str, str]:
+    query = request.META.get("QUERY_STRING") if type(request.META) is dict else None
+    return _text(request.method), _text(request.path), _text(query)
 
 
 def asks_alike(one: Any, other: Any) -> bool:
     """True when two scopes ask for the same: a mounted application's path may lack its prefix."""
-    return _kind(one) == _kind(other) and not _paths(one).isdisjoint(_paths(other))
+    same = _kind(one) == _kind(other) and _query(one) == _query(other)
+    return same and not _paths(one).isdisjoint(_paths(other))
 
 
 def is_passed_on(outer: Any, scope: Any) -> bool:
     """True when ``scope`` may be what has become of ``outer`` on its way through middleware."""
-    if outer is scope:
+    if outer is scope or asks_alike(outer, scope):
         return True
-    if _kind(outer) != _kind(scope):
+    if _text(outer.get("type")) != _text(scope.get("type")):
         return False
-    if asks_alike(outer, scope):
-        return True
-    kept = shares_headers(outer, scope) or _has_all(scope, outer)
-    return kept and any(
-        _ends_with(whole, part) for whole in _paths(outer) for part in _paths(scope)
-    )
+    # A prefix less or more, a method in place of another one.
+    pairs = [(one, other) for one in _paths(outer) for other in _paths(scope)]
+    fits = any(_ends_with(one, other) or _ends_with(other, one) for one, other in pairs)
+    return fits and (shares_headers(outer, scope) or _has_all(scope, outer))
 
 
 def is_bridged(scope: Any, request: Any) -> bool:
@@ -69,6 +73,11 @@ def is_on_the_wire(wire: tuple[str, str] | None, scope: Any) -> bool:
 
 def _kind(scope: Any) -> tuple[Any, Any]:
     return _text(scope.get("type")), _text(scope.get("method"))
+
+
+def _query(scope: Any) -> bytes:
+    query = scope.get("query_string")
+    return query if type(query) is bytes else b""
 
 
 def _paths(scope: Any) -> set[str]:

@@ -20,6 +20,7 @@ from slowhound.clocks import clock
 from slowhound.conf import get_config
 from slowhound.config import Config
 from slowhound.guard import guard
+from slowhound.instrument.exception import fields_of
 from slowhound.losses import find
 from slowhound.ownership import lost, of_request
 from slowhound.plain_data import as_text
@@ -120,6 +121,7 @@ class Watch:
         record.environ = request.META
         if record.left:
             record.left, record.outcome, record.thrown = False, None, False
+            record.first_byte = None
 
 
 def _asks(request: HttpRequest) -> bool:
@@ -143,6 +145,9 @@ def _broke_through(request: HttpRequest, exc: BaseException) -> None:
         record.outcome = record.outcome or "cancelled"
     if not record.by_server:
         record.outcome = record.outcome or ("killed" if is_greenlet_exit(exc) else "error")
+        if record.exc is None and record.outcome == "error":
+            with _guard:
+                record.exc = {**fields_of(exc), "exc_handled": False}
         recorder.finish(record)
 
 

@@ -31,6 +31,7 @@ that is closed or at its end, and with the outer request at last.
 from __future__ import annotations
 
 from asyncio import _get_running_loop, current_task
+from types import GeneratorType
 from typing import Any
 
 from slowhound import exchanges
@@ -44,6 +45,7 @@ def enter(record: Record) -> None:
     outer = current()
     if outer is not None and _is_around(outer):
         record.outer = outer
+        record.is_inner = record.owner is Owner.MIDDLEWARE
     current_record.set(record)
     in_flight[record.number] = record
 
@@ -70,8 +72,8 @@ def step_out(record: Record) -> None:
         if outer.streams is None:
             outer.streams = {}
         outer.streams[record.number] = record
-        if current_record.get() is record:
-            current_record.set(outer)
+    if current_record.get() is record:
+        current_record.set(outer)
 
 
 def lost(by: Owner) -> Record | None:
@@ -94,14 +96,30 @@ def is_closed(record: Record) -> bool:
 
 
 def _is_around(outer: Record) -> bool:
-    """False for the request before, in whose context a server has begun this one's task."""
+    """False for the request before, in whose context a server begins this one.
+
+    uvicorn and daphne begin its task there, waitress goes on in the thread while another one sends
+    the file of the one before.
+    """
     if not (outer.complete or outer.left):
         return True
+    if is_making_body(outer):
+        return True
+    if outer.owner is Owner.MIDDLEWARE:
+        return False
     loop = _get_running_loop()
     if loop is None:  # a thread works on after the last byte, and begins no other request meanwhile
         return True
     task = outer.task() if outer.task is not None else None
     return task is not None and task is current_task(loop)
+
+
+def is_making_body(record: Record) -> bool:
+    """True while the application makes the next part of its response's body."""
+    body = record.body() if record.body is not None else None
+    return body is not None and (
+        body.gi_running if type(body) is GeneratorType else body.ag_running
+    )
 
 
 def of_scope(scope: Any) -> Record | None:
@@ -116,7 +134,8 @@ def of_scope(scope: Any) -> Record | None:
         return record if exchanges.is_passed_on(record.scope, scope) else None
     if not exchanges.shares_headers(record.scope, scope):
         return None
-    return record if record.left or exchanges.asks_alike(record.scope, scope) else None
+    again = record.left and not is_making_body(record)
+    return record if again or exchanges.asks_alike(record.scope, scope) else None
 
 
 def of_request(request: Any) -> Record | None:
@@ -130,7 +149,9 @@ def of_request(request: Any) -> Record | None:
         return record if _may_be_of(record, request) else None
     if not exchanges.is_same(record.request, request):
         return None
-    return record if record.left or exchanges.requests_alike(record.request, request) else None
+    if record.left:  # the view runs again, or the body is made of other pages
+        return None if is_making_body(record) else record
+    return record if exchanges.requests_alike(record.request, request) else None
 
 
 def _may_be_of(record: Record, request: Any) -> bool:

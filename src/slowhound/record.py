@@ -120,12 +120,14 @@ class Record:
     complete: bool = False  # the server has its last byte
     ender: object = None  # the call of ``Recorder.finish`` that ends it
     done: bool = False
+    is_inner: bool = False  # the application makes it in process, within another one
     outer: Record | None = None  # what it was begun in: a task, or a request that makes another
     streams: dict[int, Record] | None = None  # inner ones whose bodies are still to be made
     outgoing: Outgoing | None = None  # its terminal event, once it is made
     # who carries it
     environ: dict[str, Any] | None = None
     response: Callable[[], Any] | None = None  # weak: a record never keeps a body alive
+    body: Callable[[], Any] | None = None  # the generator that counts the parts of one; weak
     # Called once, when it has ended, with its event; None: it has none.
     on_end: Callable[[dict[str, Any] | None], None] | None = None
     # What carries it, when that is not a thread of its own; weak.
@@ -238,11 +240,6 @@ class Record:
         """The page that led here: its header has a spelling of its own, and some have the other."""
         value = self.meta("HTTP_REFERER")
         return self.meta("HTTP_REFERRER") if value is None else value
-
-    @property
-    def is_inner(self) -> bool:
-        """True of a request that the application makes in process, within another one."""
-        return self.owner is Owner.MIDDLEWARE and unfinished(self.outer) is not None
 
     @property
     def resolved(self) -> Any:

@@ -11,6 +11,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -24,10 +25,10 @@ from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.losses import missing
-from slowhound.ownership import is_closed, step_out
+from slowhound.ownership import is_closed, is_making_body, step_out
 from slowhound.plain_data import as_int
 from slowhound.record import CLIENT_GONE, Owner, Record, current
-from slowhound.static_lookup import attribute_or, in_classes, owner_of
+from slowhound.static_lookup import attribute_or, dict_of, in_classes, mro_of
 from slowhound.streamed import Body, counted, counted_async, is_counted
 
 _guard = guard("middleware")
@@ -41,7 +42,8 @@ _is_rendered: Callable[[Any], bool] = vars(SimpleTemplateResponse)["is_rendered"
 # taken for another one that was made in its place.
 CLASSES = 256
 _plain: dict[int, tuple[type, bool]] = {}
-_READ = ("streaming_content", "__iter__", "__aiter__")
+# By these a class has its body sent in a way of its own, which cannot be looked into.
+_WAYS = ("streaming_content", "_set_streaming_content", "make_bytes", "__iter__", "__aiter__")
 # What was raised from outside while a response was being closed, where Django keeps it to itself.
 _struck: ContextVar[Exception | None] = ContextVar("slowhound_struck", default=None)
 
@@ -130,21 +132,33 @@ _HEADERS = type(HttpResponse().headers)
 
 
 def _watch_body(record: Record, response: Any) -> None:
-    kind, length = type(response), _length(response)
-    body = Body(record, length)
-    if any(owner_of(kind, name) is not StreamingHttpResponse for name in _READ):
-        # What the application sends in a way of its own does not pass here.
+    body = Body(record, _length(response))
+    if not _sends_as_django_does(type(response)):
         record.first_byte = clock.monotonic() - record.started
         body.presume()
-    elif is_file(response):
-        body.presume()  # where the server sends the file itself, its parts do not pass here
-        file, parts = response.file_to_stream, iter(response.streaming_content)
-        response.streaming_content = counted(body, parts)
-        response.file_to_stream = file
-    elif response.is_async:
-        response.streaming_content = counted_async(body, aiter(response.streaming_content))
+        return
+    parts: Any
+    if response.is_async:
+        parts = counted_async(body, aiter(response.streaming_content))
     else:
-        response.streaming_content = counted(body, iter(response.streaming_content))
+        parts = counted(body, iter(response.streaming_content))
+    record.body = weakref.ref(parts)
+    if is_file(response):
+        body.presume()  # where the server sends the file itself, its parts do not pass here
+        file = response.file_to_stream
+        response.streaming_content = parts
+        response.file_to_stream = file
+    else:
+        response.streaming_content = parts
+
+
+def _sends_as_django_does(kind: type) -> bool:
+    for each in mro_of(kind):
+        if each is StreamingHttpResponse or each is FileResponse:
+            return True
+        if any(name in dict_of(each) for name in _WAYS):
+            return False
+    return False
 
 
 def is_file(response: Any) -> bool:
@@ -166,12 +180,13 @@ def _see_close(record: Record, response: Any, *, in_handler: bool) -> bool:
     record.response = weakref.ref(response)
     if record.scope is not None:
         return True  # what is sent is seen, and its end
+    closer = partial(Closer, record, response=record.response, in_handler=in_handler)
     if closers and (not is_stream or is_file(response)):
         # What the application closes takes its time after the last byte. A body that is counted is
         # closed first, which says whether its client was there to the end.
         own = [closers.pop()] if is_stream and is_counted(closers[-1]) else []
-        closers[:0] = [*own, Closer(record, in_handler=in_handler, ends=False)]
-    closers.append(Closer(record, in_handler=in_handler))
+        closers[:0] = [*own, closer(ends=False)]
+    closers.append(closer())
     if record.is_inner:
         step_out(record)
     return True
@@ -183,9 +198,17 @@ class Closer:
     A response may be pickled, by a cache middleware around ours: then nothing of this goes along.
     """
 
-    def __init__(self, record: Record, *, in_handler: bool, ends: bool = True) -> None:
+    def __init__(
+        self,
+        record: Record,
+        response: Callable[[], Any],
+        *,
+        in_handler: bool,
+        ends: bool = True,
+    ) -> None:
         self.record = record
         self.turn = record.turn
+        self._response = response
         self._in_handler = in_handler
         self._ends = ends
 
@@ -201,11 +224,16 @@ class Closer:
                 raise
 
     def _closes(self) -> None:
-        record = self.record
-        response = record.response() if record.response is not None else None
-        if record.turn != self.turn or self._is_anothers(response):
-            return  # one in whose place another one was sent
-        if self._in_handler and not _was_handed_out(response):
+        record, response = self.record, self._response()
+        is_sent = not self._in_handler or self._was_handed_out(response)
+        if self._is_anothers(response):
+            return
+        if record.turn != self.turn:
+            # Another one was made after it; but this one is sent, as the better of the two.
+            if not (is_sent and self._in_handler and record.left) or record.done:
+                return
+            _describe_again(record, response)
+        elif not is_sent:
             if self._ends:
                 record.thrown, record.response = True, None
             return
@@ -216,6 +244,19 @@ class Closer:
             if is_file(response):
                 _see_failure(record, sys.exception())
             recorder.finish(record)
+
+    def _was_handed_out(self, response: Any) -> bool:
+        """True once Django's handler has returned it: it adds to what is closed last."""
+        closers = getattr(response, "_resource_closers", None)
+        found = list(closers) if type(closers) is list else []
+        if not any(each is self for each in found):
+            return True  # of a response that is sent to several, and was closed for another one
+        return any(
+            type(each) is MethodType
+            and each.__func__.__name__ == "close"
+            and issubclass(type(each.__self__), HttpRequest)
+            for each in found
+        )
 
     def _is_anothers(self, response: Any) -> bool:
         """True when one response is sent to several: it is the other's that is closed."""
@@ -228,15 +269,10 @@ class Closer:
         return _close_nothing, ()
 
 
-def _was_handed_out(response: Any) -> bool:
-    """True once Django's handler has returned it: it adds to what is closed last."""
-    closers = getattr(response, "_resource_closers", None)
-    return type(closers) is not list or any(
-        type(each) is MethodType
-        and each.__func__.__name__ == "close"
-        and issubclass(type(each.__self__), HttpRequest)
-        for each in list(closers)
-    )
+def _describe_again(record: Record, response: Any) -> None:
+    record.status = as_int(attribute_or(response, "status_code"))
+    if not record.by_server and attribute_or(response, "streaming") is not True:
+        record.sent = 0 if record.method == "HEAD" else size_of(response)
 
 
 def _see_failure(record: Record, exc: BaseException | None) -> None:
@@ -252,11 +288,14 @@ def _see_failure(record: Record, exc: BaseException | None) -> None:
             record.exc = {**fields_of(exc), "exc_handled": False}
 
 
-def finished(**_kwargs: object) -> None:
+def finished(sender: Any = None, **_kwargs: object) -> None:
     """For Django's signal ``request_finished``, which comes when a response has been closed.
 
     It ends what no closer has ended: the record of a response that is sent to several, and was
     closed for another one meanwhile, or of one in whose place another one was sent.
+
+    Args:
+        sender: the class of the handler, where that has sent the response.
 
     Raises:
         Exception: what was raised from outside while the response was being closed.
@@ -270,12 +309,26 @@ def finished(**_kwargs: object) -> None:
         return
     if record.thrown:
         record.thrown = False  # it was this one's signal
-    elif record.response is None or record.response() is None or is_closed(record):
-        try:
+        return
+    try:
+        if is_closed(record):
             recorder.finish(record)
-        except Exception as failure:
-            if _guard.failed(failure):
-                raise
+        elif not is_making_body(record):
+            _see_replaced(record, sender)
+    except Exception as failure:
+        if _guard.failed(failure):
+            raise
+
+
+def _see_replaced(record: Record, sender: Any) -> None:
+    """What was closed is not the response that the middleware has handed on."""
+    response = record.response() if record.response is not None else None
+    if response is not None and sender is None:
+        return  # of a request made in process, say
+    if record.body is None:
+        failed = record.exc is not None and not record.exc.get("exc_handled")
+        record.status, record.sent = 500 if failed else None, None
+    recorder.finish(record)
 
 
 def watch() -> None:

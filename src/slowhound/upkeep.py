@@ -202,8 +202,13 @@ class Upkeep:
             self.recorder.delivery.tend()
 
     def finish_lost(self) -> None:
-        """Finishes records whose response was thrown away without ever being closed."""
+        """Finishes records whose response was thrown away without ever being closed.
+
+        Also where the task that has sent it is over and nobody has closed it, as when a server says
+        that the client is gone: the failure keeps it alive until a collection.
+        """
         for record in snapshot_in_flight():
-            is_out = record.left and not record.by_server
-            if is_out and record.response is not None and record.response() is None:
-                self.recorder.finish(record)
+            if record.left and not record.by_server and record.response is not None:
+                task = record.task() if record.task is not None else None
+                if record.response() is None or (task is not None and task.done()):
+                    self.recorder.finish(record)

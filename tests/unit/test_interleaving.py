@@ -244,6 +244,7 @@ def test_cancelled_request_has_one_event() -> None:
     """A task that is ended from outside leaves nothing in flight."""
 
     async def cancel(application: Any) -> None:
+        assert not in_flight
         plans["r0"] = [("child", 3)] * 50
         exchange = Exchange("/planned/r0/")
         task = asyncio.ensure_future(application(exchange.scope, exchange.receive, exchange.send))
@@ -255,7 +256,7 @@ def test_cancelled_request_has_one_event() -> None:
 
     with capture_events() as events:
         asyncio.run(cancel(wrapped()))
-    assert [event["resp_outcome"] for event in events] == ["cancelled"], events
+    assert [event["resp_outcome"] for event in events] == ["cancelled"]
     assert not in_flight
     gc.collect()  # what Django has left open is warned of here, and not in a later test
 

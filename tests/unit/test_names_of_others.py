@@ -106,7 +106,7 @@ HARMLESS = {
     "record.py": "resolver_match route view_name",
     "recording.py": "wrapped",
     "registry.py": "setup teardown",
-    "responses.py": "content file_to_stream headers status_code streaming",
+    "responses.py": "_set_streaming_content content file_to_stream headers status_code streaming",
     "sinks/email.py": "mailers timeout",
     "sinks/otel_metrics.py": "_OTHER",
     "sinks/outlet.py": "follow_up on_sent take_event",
