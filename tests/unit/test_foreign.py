@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, Self
 
 import pytest
+from psycopg import pq
 
 import slowhound
 from slowhound.foreign import is_foreign
@@ -280,7 +281,6 @@ OWN: tuple[Callable[[], object], ...] = (
 
 def test_failure_of_code_in_cython_is_told_from_those() -> None:
     """Psycopg's, which has made up a frame that stands at the beginning of a function."""
-    pq = pytest.importorskip("psycopg.pq", reason="Psycopg is not installed")
     connection = pq.PGconn.connect(b"host=/nonexistent")
     assert not is_foreign(raised_by(lambda: connection.exec_(b"SELECT 1")))
 

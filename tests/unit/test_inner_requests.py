@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.test import Client, RequestFactory
+from django.test import AsyncRequestFactory, Client, RequestFactory
 from django.test.utils import override_settings
 from django.urls import path
 
@@ -25,6 +25,7 @@ from tests.harness.gunicorn_worker import ask, sync_worker
 
 Ask = Callable[[HttpRequest], object]
 kept: list[Any] = []
+gates: list[asyncio.Event] = []
 
 
 def inner(request: HttpRequest) -> HttpResponse:
@@ -40,6 +41,11 @@ def inner_stream(request: HttpRequest) -> StreamingHttpResponse:
 async def inner_later(request: HttpRequest) -> HttpResponse:
     await asyncio.sleep(0)
     return HttpResponse("inner", status=404)
+
+
+async def waits(request: HttpRequest) -> HttpResponse:
+    await gates[-1].wait()
+    return HttpResponse("inner")
 
 
 def query() -> None:
@@ -103,6 +109,34 @@ def outer(request: HttpRequest, how: str) -> HttpResponse:
     return HttpResponse("outer of all")
 
 
+def assembled(request: WSGIRequest) -> StreamingHttpResponse:
+    """A body that is made of other pages."""
+
+    def parts() -> Iterator[bytes]:
+        query()
+        yield b"outer "
+        again = WSGIRequest({**request.environ, "PATH_INFO": "/inner/"})
+        got = WSGIHandler().get_response(again)
+        yield got.content
+        got.close()
+        query()
+        Context.set("who", "outer")
+        query()
+        yield b"."
+
+    return StreamingHttpResponse(parts())
+
+
+async def assembled_later(request: Any) -> StreamingHttpResponse:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"outer"
+        await serve(application, {**request.scope, "path": "/inner-later/"})
+        Context.set("who", "outer")
+        yield b"."
+
+    return StreamingHttpResponse(parts())
+
+
 async def outer_later(request: Any, how: str) -> HttpResponse:
     """The same of ASGI, twice at once."""
     scopes = {
@@ -118,6 +152,10 @@ urlpatterns = [
     path("inner/", inner),
     path("inner-stream/", inner_stream),
     path("inner-later/", inner_later),
+    path("api/inner-later/", inner_later),
+    path("waits/", waits),
+    path("outer/assembled/", assembled),
+    path("assembled-later/", assembled_later),
     path("outer/<how>/", outer),
     path("outer-later/<how>/", outer_later),
 ]
@@ -194,6 +232,56 @@ def test_the_same_under_gunicorn(how: str) -> None:
     check(events, how)
 
 
+@pytest.mark.parametrize("server", ["none", "gunicorn"])
+def test_body_that_is_made_of_other_pages(server: str) -> None:
+    """They are requests of their own, though the response has left its middleware."""
+    with capture_events() as events:
+        if server == "none":
+            assert Client().get("/outer/assembled/").getvalue() == b"outer inner."
+        else:
+            with sync_worker() as worker:
+                recorder.start(get_config())
+                assert b"inner" in ask(worker, "/outer/assembled/")
+    check(events, "assembled")
+
+
+def test_body_of_asgi_that_is_made_of_other_pages() -> None:
+    """The same, by a copy of the scope."""
+    with capture_events() as events:
+        asyncio.run(serve(application, scope_of("/assembled-later/")))
+    inner, outer = events
+    assert (inner["req_path"], inner["resp_bytes"]) == ("/inner-later/", 5)
+    assert (outer["req_path"], outer["resp_bytes"]) == ("/assembled-later/", 6)
+    assert outer["app_who"] == "outer"
+
+
+def test_inner_request_that_goes_on_after_the_outer_one() -> None:
+    """Its response is kept by somebody; it is over all the same."""
+    done: list[asyncio.Task[Any]] = []
+
+    async def warms(scope: Any, receive: Any, send: Any) -> None:
+        async def warm() -> None:
+            request = AsyncRequestFactory().get("/waits/")
+            kept.append(await ASGIHandler().get_response_async(request))
+
+        done.append(asyncio.create_task(warm()))
+        while len(in_flight) == 1:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"outer"})
+
+    async def both() -> None:
+        gates.append(asyncio.Event())
+        await serve(wrap(warms), scope_of("/warms/"))
+        gates[-1].set()
+        await done[0]
+
+    with capture_events() as events:
+        asyncio.run(both())
+    assert [event["req_path"] for event in events] == ["/warms/", "/waits/"]
+    assert not in_flight
+
+
 @pytest.mark.parametrize("how", ["copied", "forwarded"])
 def test_asgi_application_that_asks_itself_has_an_event_for_each(how: str) -> None:
     """With a copy of its scope, or with the headers of its request."""
@@ -231,6 +319,15 @@ def test_inner_request_is_not_taken_for_one_that_is_not_djangos(kind: str, metho
     assert not in_flight
 
 
+def changes(app: Any, **changed: Any) -> Any:
+    """Another method, or a prefix, in a copy with the same list of headers."""
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, **changed}, receive, send)
+
+    return middleware
+
+
 def adds_a_header(app: Any, *, prefix: str = "") -> Any:
     """A middleware as ASGI says: what it changes is a copy."""
 
@@ -249,11 +346,14 @@ def adds_a_header(app: Any, *, prefix: str = "") -> Any:
         (wrap(adds_a_header(wrap(ASGIHandler()))), "/inner-later/"),
         (wrap(adds_a_header(ASGIHandler(), prefix="/api")), "/api/inner-later/"),
         (wrap(adds_a_header(wrap(ASGIHandler()), prefix="/api")), "/api/inner-later/"),
+        (wrap(changes(ASGIHandler(), method="PUT")), "/inner-later/"),
+        (wrap(changes(ASGIHandler(), path="/api/inner-later/")), "/inner-later/"),
+        (wrap(changes(ASGIHandler(), path="/inner-later/")), "/inner-later"),
     ],
-    ids=["header", "prefix", "prefix, wrapped again"],
+    ids=["header", "prefix", "prefix, wrapped again", "method", "prefix added", "slash"],
 )
 def test_copied_scope_is_the_same_request(app: Any, address: str) -> None:
-    """With another header, or without a prefix of its path: one event."""
+    """With another header or method, with a prefix more or less: one event."""
     with capture_events() as events:
         asyncio.run(serve(app, scope_of(address)))
     (event,) = events
@@ -281,3 +381,22 @@ def test_application_that_is_mounted_in_itself_has_one_event() -> None:
         assert Client().get("/mounted/").status_code == 200
     (event,) = events
     assert (event["resp_status"], event["resp_bytes"], event["db_queries"]) == (200, 12, 1)
+
+
+def filtered(request: WSGIRequest) -> HttpResponse:
+    """Asks for its own page with another query."""
+    if request.GET.get("page") == "2":
+        return HttpResponse("inner", status=404)
+    again = WSGIRequest({**request.environ, "QUERY_STRING": "page=2"})
+    WSGIHandler().get_response(again).close()
+    return HttpResponse("outer of all")
+
+
+urlpatterns.append(path("filtered/", filtered))
+
+
+def test_own_page_with_another_query_is_a_request_of_its_own() -> None:
+    """By a copy of the environ."""
+    with capture_events() as events:
+        Client().get("/filtered/")
+    assert [event["resp_status"] for event in events] == [404, 200]

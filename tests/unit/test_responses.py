@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import copy
 import gc
 import io
+import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -75,6 +78,20 @@ class OwnParts(StreamingHttpResponse):
         return iter([b"own"])
 
 
+class Lines(StreamingHttpResponse):
+    """Whose parts are objects."""
+
+    def make_bytes(self, value: Any) -> bytes:
+        return json.dumps(value).encode()
+
+
+class Loud(StreamingHttpResponse):
+    """Whose parts pass through something of its own when they are set."""
+
+    def _set_streaming_content(self, value: Any) -> None:
+        super()._set_streaming_content(part + b"!" for part in value)  # type: ignore[misc]
+
+
 class LimitError(BaseException):
     """As gevent's Timeout: no Exception."""
 
@@ -82,6 +99,13 @@ class LimitError(BaseException):
 def stops() -> Iterator[bytes]:
     yield b"a"
     raise LimitError
+
+
+def late() -> Iterator[bytes]:
+    record = current()
+    assert record is not None
+    record.started -= 3600  # an hour passes
+    yield b"late"
 
 
 class Broken(io.BytesIO):
@@ -103,6 +127,16 @@ VIEWS: dict[str, Callable[[], Any]] = {
     "stream": OwnStream,
     "parts": lambda: OwnParts([b"other"]),
     "ok": lambda: HttpResponse(b"ok"),
+    "lines": lambda: Lines(iter([{"a": 1}])),
+    "loud": lambda: Loud([b"a", b"b"]),
+    "exits": lambda: sys.exit(1),
+    "better": lambda: (
+        HttpResponse(b"good", status=202) if len(ran) == 1 else HttpResponse(status=503)
+    ),
+    "slow stream": lambda: StreamingHttpResponse(late()),
+    "plain, then stream": lambda: (
+        HttpResponse() if len(ran) == 1 else StreamingHttpResponse(late())
+    ),
     "stops": lambda: StreamingHttpResponse(stops()),
     "file": lambda: FileResponse(io.BytesIO(b"file")),
     "broken": lambda: FileResponse(Broken(bytes(10000))),
@@ -164,6 +198,37 @@ def answers_instead(get_response: Callable[[HttpRequest], Any]) -> Any:
     return middleware
 
 
+def sends_the_first(get_response: Callable[[HttpRequest], Any]) -> Any:
+    """In front: has the view run twice, and sends the better response."""
+
+    def middleware(request: HttpRequest) -> Any:
+        responses = [get_response(request) for _ in range(2)]
+        return min(responses, key=lambda each: each.status_code)
+
+    return middleware
+
+
+def sends_the_second(get_response: Callable[[HttpRequest], Any]) -> Any:
+    return lambda request: (get_response(request), get_response(request))[1]
+
+
+def fails_after(get_response: Callable[[HttpRequest], Any]) -> Any:
+    """In front: fails, and keeps its exception, as a page for debugging does."""
+
+    def middleware(request: HttpRequest) -> Any:
+        response = get_response(request)
+        try:
+            raise ValueError(response.status_code)
+        except ValueError as exc:
+            failures.append(exc)
+            raise
+
+    return middleware
+
+
+failures: list[Exception] = []
+
+
 @pytest.fixture(autouse=True)
 def _urls() -> Iterator[None]:
     ran.clear()
@@ -209,6 +274,8 @@ def event_of(address: str, **how: Any) -> dict[str, Any]:
         ("content", ["view"], 200, None),
         ("stream", ["view"], 200, None),
         ("parts", ["view"], 200, None),
+        ("lines", ["view"], 200, None),
+        ("loud", ["view"], 200, None),
     ],
 )
 def test_class_of_the_applications_own(
@@ -219,6 +286,12 @@ def test_class_of_the_applications_own(
     assert ran == runs
     assert (event["resp_status"], event.get("resp_bytes")) == (status, size)
     assert event["resp_outcome"] == "ok"
+
+
+@pytest.mark.parametrize(("name", "body"), [("lines", b'{"a": 1}'), ("loud", b"a!b!")])
+def test_body_that_is_made_in_a_way_of_its_own_is_made_once(name: str, body: bytes) -> None:
+    """It is what it would be without slowhound."""
+    assert served(f"/{name}/") == body
 
 
 def test_status_that_is_a_property_is_not_asked_for() -> None:
@@ -358,6 +431,54 @@ def test_response_in_whose_place_another_one_is_sent() -> None:
     with in_front("answers_instead"), capture_events() as events:
         assert Client().get("/ok/").content == b"instead"
         assert len(events) == 1
+    assert not in_flight
+
+
+def test_first_of_two_responses_is_sent() -> None:
+    """The event is of what was sent."""
+    with in_front("sends_the_first"):
+        event = event_of("/better/")
+    assert (event["resp_status"], event["resp_bytes"], event["resp_outcome"]) == (202, 4, "ok")
+
+
+def test_first_byte_is_of_the_response_that_is_sent() -> None:
+    """Not of one that was made before."""
+    with in_front("sends_the_second"):
+        event = event_of("/plain, then stream/")
+    assert event["resp_ttfb"] >= 3600
+
+
+def test_middleware_in_front_that_fails() -> None:
+    """The request is over with Django's own response in the place of what was made."""
+    with in_front("fails_after"):
+        event = event_of("/ok/")
+    failures.clear()
+    assert (event["resp_status"], event["resp_outcome"]) == (500, "error")
+    assert event["exc_type"] == "ValueError"
+
+
+def test_view_that_leaves_by_no_exception_of_djangos() -> None:
+    """It is an error, and the event has its name."""
+    with capture_events() as events, pytest.raises(SystemExit):
+        served("/exits/")
+    assert (events[0]["resp_outcome"], events[0]["exc_type"]) == ("error", "SystemExit")
+
+
+def test_file_that_another_thread_sends() -> None:
+    """As waitress has it: the next request of the thread begins before the file is closed."""
+    application = get_wsgi_application()
+
+    def ask(address: str) -> Any:
+        environ = {**RequestFactory().get(address).environ, "wsgi.file_wrapper": Sends}
+        return application(environ, lambda *_: None)
+
+    with capture_events() as events:
+        file, response = ask("/file/"), ask("/slow stream/")
+        contextvars.Context().run(file.close)
+        assert b"".join(response) == b"late"
+        response.close()
+    assert [each["resp_bytes"] for each in events] == [4, 4]
+    assert [each["resp_time"] >= 3600 for each in events] == [False, True]
     assert not in_flight
 
 
