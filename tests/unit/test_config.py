@@ -15,6 +15,15 @@ from slowhound.config import load, problems
 from slowhound.notes import settings_note
 from slowhound.settings import SETTINGS
 
+TOO_LARGE = (float("inf"), float("nan"), 10**400)
+NUMBERS = (
+    "SLOW_AFTER",
+    "SAMPLE_AFTER",
+    "SAMPLE_HZ",
+    "STORE_MAX_BYTES",
+    "STORE_MAX_AGE",
+    "REPORTS_MAX_BYTES",
+)
 BAD: list[tuple[str, Any]] = [
     ("ENABLED", "yes"),
     ("DIR", 5),
@@ -56,6 +65,14 @@ BAD: list[tuple[str, Any]] = [
     ("FLAMES", {"SECONDS": 0}),
     ("FLAMES", {"MAX_BYTES": 1.5}),
     ("VIEWER", {"ALLOW": "everyone"}),
+    # What the check lets through has to hold in use: sums, waits and files.
+    *((key, value) for key in NUMBERS for value in TOO_LARGE),
+    *(("FLAMES", {key: value}) for key in ("EVERY", "SECONDS", "MAX_BYTES") for value in TOO_LARGE),
+    *(("REPORT_LIMIT", (3, value)) for value in TOO_LARGE),
+    *(("REPORT_LIMIT", (value, 60)) for value in TOO_LARGE),
+    *(("SLOW_AFTER", {"view": value}) for value in TOO_LARGE),
+    *(("SAMPLING", {"ok": value}) for value in TOO_LARGE),
+    ("SAMPLE_HZ", 1e-320),
     ("SERVICE", 1),
     ("RELEASE", 1),
 ]
