@@ -81,6 +81,24 @@ def _path_or_none(value: object) -> bool:
     return value is None or is_path(value)
 
 
+NOT_UTF_8 = "its name is not UTF-8, and DuckDB reads no such path"
+
+
+def can_be_asked(path: str) -> bool:
+    """False for a folder whose events are written, but no question could read: DuckDB cannot."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:  # bytes of a name that is not UTF-8 are surrogates in Python
+        return False
+    return True
+
+
+def _folder_or_none(value: object) -> bool:
+    if isinstance(value, str | os.PathLike):
+        return is_path(value) and can_be_asked(os.fspath(value))
+    return value is None
+
+
 def _thresholds(value: object) -> bool:
     if isinstance(value, Mapping):
         return all(isinstance(key, str) and is_number(each) for key, each in value.items())
@@ -169,8 +187,8 @@ SETTINGS: dict[str, Setting] = {
     "ENABLED": Setting(True, "True or False", _flag, "False switches everything off."),
     "DIR": Setting(
         None,
-        "a path or None",
-        _path_or_none,
+        "a path in UTF-8, or None",
+        _folder_or_none,
         "Folder of boxes, events and reports; it must belong to the worker's user and be writable"
         " by nobody else. None: a 0700 folder of the user and the project under `RUNTIME_DIRECTORY`"
         " or the system's temporary folder, which is another one where the settings file lies"

@@ -11,9 +11,12 @@ from django.core.checks import run_checks
 from django.test import Client
 from django.test.utils import override_settings
 
-from slowhound.config import load, problems
+from slowhound.checks import check_folder
+from slowhound.config import Config, load, problems
 from slowhound.notes import settings_note
 from slowhound.settings import SETTINGS
+from slowhound.store.duckdb import LocalFiles
+from slowhound.store.source import StoreError
 
 TOO_LARGE = (float("inf"), float("nan"), 10**400)
 NUMBERS = (
@@ -27,6 +30,7 @@ NUMBERS = (
 BAD: list[tuple[str, Any]] = [
     ("ENABLED", "yes"),
     ("DIR", 5),
+    ("DIR", "/srv/x\udc80"),  # which is b"/srv/x\x80", and DuckDB reads no such path
     ("FORMAT", "xml"),
     ("STREAM", 1),
     ("SLOW_AFTER", "25"),
@@ -126,6 +130,17 @@ def test_django_checks_number_every_kind_of_problem() -> None:
     assert "SLOW_AFTER" in (found["slowhound.E002"].hint or "")
     with override_settings(SLOWHOUND=[]):
         assert [each.id for each in run_checks(tags=["slowhound"])] == ["slowhound.E001"]
+
+
+def test_folder_that_no_question_can_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is not UTF-8: a relative DIR lies in it, or the default one."""
+    monkeypatch.setattr("slowhound.checks.get_config", lambda: Config(dir="/srv/x\udc80/dir"))
+    (found,) = check_folder()
+    assert found.id == "slowhound.W002"
+    assert "UTF-8" in found.msg
+    assert str(found).encode()
+    with pytest.raises(StoreError, match="UTF-8"):
+        LocalFiles("/srv/x\udc80/dir")
 
 
 def test_django_checks_the_middlewares_place() -> None:
