@@ -27,7 +27,7 @@ from slowhound.config import problems
 from slowhound.folder import prepare
 from slowhound.foreign import is_foreign
 from slowhound.losses import caught
-from slowhound.settings import ALLOWED
+from slowhound.settings import ALLOWED, NOT_UTF_8, can_be_asked
 
 NO_KEY = caught("django.core.exceptions.ImproperlyConfigured")
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
@@ -125,6 +125,9 @@ def _is_key() -> bool:
 def check_folder(**_: Any) -> list[CheckMessage]:
     """A DIR that exists and cannot work; that it can be made is known only when it is."""
     path = get_config().dir
+    if not can_be_asked(path):  # the folder that a relative one, or the default one, lies in
+        message = f"No question can be asked of DIR, {path!r}: {NOT_UTF_8}."
+        return [checks.Warning(message, hint="Set DIR to a whole path.", id="slowhound.W002")]
     if not os.path.lexists(path):
         return []
     try:

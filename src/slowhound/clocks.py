@@ -16,5 +16,13 @@ class clock:  # noqa: N801  read as a module
     monotonic_ns = time.monotonic_ns
     perf_counter = time.perf_counter
     thread_time = time.thread_time
+    process_time = time.process_time
+    gmtime = time.gmtime
+    strftime = time.strftime
     time_ns = time.time_ns
     time = time.time
+
+
+def utc_stamp() -> str:
+    """The time now, as it stands in names of files: 20260131T235959Z."""
+    return clock.strftime("%Y%m%dT%H%M%SZ", clock.gmtime(clock.time()))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from slowhound.config import Config, Problem, accepts
 from slowhound.default_folder import absolute
-from slowhound.settings import SETTINGS, is_path
+from slowhound.settings import SETTINGS, is_number, is_path
 
 Lookup = Callable[[str, Any], Any]
 
@@ -33,10 +33,6 @@ def _text(value: object) -> bool:
 
 def _flag(value: object) -> bool:
     return isinstance(value, bool | int)
-
-
-def _seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def _texts(value: object) -> bool:
@@ -70,7 +66,7 @@ LEGACY: dict[str, LegacySetting] = {
         "True or False", _flag, "False: no slow request is reported.", "SLOW_AFTER"
     ),
     "DOGSLOW_TIMER": LegacySetting(
-        "seconds", _seconds, "Seconds until a request is reported (25).", "SLOW_AFTER"
+        "seconds", is_number, "Seconds until a request is reported (25).", "SLOW_AFTER"
     ),
     "DOGSLOW_OUTPUT": LegacySetting(
         "a folder", _path, "Where report files go (the temporary folder).", "DIR"

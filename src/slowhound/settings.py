@@ -15,6 +15,12 @@ from slowhound.secret_names import OF_VALUES
 GIB = 1024**3
 MIB = 1024**2
 DAY = 24 * 60 * 60
+# Seconds, about 31 years: Python can wait for no more than 292 years, and no file is as old.
+MOST_SECONDS = 10**9
+# Bytes, or a count: a file system has no more, and notes in a box hold no more.
+MOST = 2**63 - 1
+# Samples a second. More than 1,000 are never taken, and less than that is none.
+RAREST, MOST_OFTEN = 0.001, 1000
 # What TASKS may name.
 TASKS = ("commands", "django.tasks")
 # What FLAMES["ALLOW"] may say, beside the dotted path of a callable.
@@ -37,16 +43,24 @@ class Setting(NamedTuple):
     meaning: str
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+def is_number(value: object, least: float = 0, most: float = MOST_SECONDS) -> bool:
+    """True for a number within these bounds, which is finite then; of seconds, where none is given.
+
+    Whatever passes here goes into sums and waits, where a larger one would fail each time.
+    """
+    return isinstance(value, int | float) and type(value) is not bool and least <= value <= most
 
 
 def _positive(value: object) -> bool:
-    return _number(value) and value != 0
+    return is_number(value) and value != 0
+
+
+def _rate(value: object) -> bool:
+    return is_number(value, RAREST, MOST_OFTEN)
 
 
 def _size(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int) and is_number(value, 1, MOST)
 
 
 def _flag(value: object) -> bool:
@@ -67,10 +81,28 @@ def _path_or_none(value: object) -> bool:
     return value is None or is_path(value)
 
 
+NOT_UTF_8 = "its name is not UTF-8, and DuckDB reads no such path"
+
+
+def can_be_asked(path: str) -> bool:
+    """False for a folder whose events are written, but no question could read: DuckDB cannot."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:  # bytes of a name that is not UTF-8 are surrogates in Python
+        return False
+    return True
+
+
+def _folder_or_none(value: object) -> bool:
+    if isinstance(value, str | os.PathLike):
+        return is_path(value) and can_be_asked(os.fspath(value))
+    return value is None
+
+
 def _thresholds(value: object) -> bool:
     if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _number(each) for key, each in value.items())
-    return _number(value)
+        return all(isinstance(key, str) and is_number(each) for key, each in value.items())
+    return is_number(value)
 
 
 def _names(value: object) -> bool:
@@ -95,7 +127,7 @@ def _rates(value: object) -> bool:
     return value is None or (
         isinstance(value, Mapping)
         and set(value) <= {"ok", "disconnect"}
-        and all(_number(each) and each <= 1 for each in value.values())
+        and all(is_number(each, 0, 1) for each in value.values())
     )
 
 
@@ -127,7 +159,7 @@ def _flames(value: object) -> bool:
     given = {**FLAMES, **value}
     return (
         all(each in ALLOWED or "." in each for each in _listed(given["ALLOW"]))
-        and _number(given["EVERY"])
+        and is_number(given["EVERY"])
         and _positive(given["SECONDS"])
         and _size(given["MAX_BYTES"])
     )
@@ -155,8 +187,8 @@ SETTINGS: dict[str, Setting] = {
     "ENABLED": Setting(True, "True or False", _flag, "False switches everything off."),
     "DIR": Setting(
         None,
-        "a path or None",
-        _path_or_none,
+        "a path in UTF-8, or None",
+        _folder_or_none,
         "Folder of boxes, events and reports; it must belong to the worker's user and be writable"
         " by nobody else. None: a 0700 folder of the user and the project under `RUNTIME_DIRECTORY`"
         " or the system's temporary folder, which is another one where the settings file lies"
@@ -181,13 +213,13 @@ SETTINGS: dict[str, Setting] = {
     "SAMPLE_AFTER": Setting(
         1.0,
         "seconds",
-        _number,
+        is_number,
         "Seconds until a request is sampled for its [flame graph](flame-accuracy.md).",
     ),
     "SAMPLE_HZ": Setting(
         20,
-        "a number above 0",
-        _positive,
+        f"a number from {RAREST} to {MOST_OFTEN}",
+        _rate,
         "Samples a second of each such request, on average; fewer when there are many at once.",
     ),
     "IGNORE": Setting(

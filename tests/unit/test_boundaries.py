@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -50,6 +51,43 @@ def test_no_signal_is_sent_and_no_timer_armed() -> None:
         if SIGNALLING.search(line)
     ]
     assert found == []
+
+
+# A script in a process of its own, where nothing of ours can be imported.
+ALONE = "reader.py"
+# None of these tells the time of day, or how much of it has passed.
+NO_READINGS = {"sleep", "struct_time", "clock_gettime"}
+READS_NOW = {"now", "utcnow", "today", "formatdate", "make_msgid", "uuid1"}
+
+
+def readings(source: str) -> list[str]:
+    """What reads a clock by a name that others can put their own clock behind."""
+    found, modules = [], set()
+    nodes = list(ast.walk(ast.parse(source)))
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            modules |= {each.asname or each.name for each in node.names if each.name == "time"}
+        elif isinstance(node, ast.ImportFrom) and node.module == "time":
+            found += [each.name for each in node.names if each.name not in NO_READINGS]
+        elif isinstance(node, ast.ImportFrom):
+            found += [each.name for each in node.names if each.name in READS_NOW]
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            of_time = isinstance(node.value, ast.Name) and node.value.id in modules
+            if of_time and node.attr not in NO_READINGS:
+                found.append(node.attr)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            found += [node.func.attr] if node.func.attr in READS_NOW else []
+    return found
+
+
+def test_clocks_are_read_as_they_were_at_import() -> None:
+    """What freezes time would give its own, which may move when it is read."""
+    seen = "import time as t\nfrom time import gmtime\nt.strftime('', t.gmtime())\nd.now()\n"
+    assert sorted(readings(seen)) == ["gmtime", "gmtime", "now", "strftime"]
+    found = {path.name: readings(path.read_text("utf-8")) for path in SOURCES}
+    names = {name for name, names in found.items() if names}
+    assert names == {"clocks.py", ALONE}
 
 
 def test_no_group_of_a_pattern_is_possessive() -> None:

@@ -15,6 +15,8 @@ from django.urls import path
 from freezegun import freeze_time
 
 from slowhound import writer
+from slowhound.flames.files import FlameFiles
+from slowhound.sinks.reports import ReportFiles
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
 
@@ -61,3 +63,12 @@ def test_slow_request_is_reported_in_frozen_time_and_after_it(
             client.get("/slow/")
         assert [each["event_type"] for each in events] == ["slow", "request"]
         assert 0.05 <= events[-1]["resp_time"] < 3600
+
+
+def test_names_of_files_have_the_real_time_and_move_no_clock() -> None:
+    """A report or a flame graph of a frozen day would lie among those of that day."""
+    with freeze_time("2000-01-01", auto_tick_seconds=3600):
+        first = datetime.now()  # noqa: DTZ005
+        names = [ReportFiles("", 1).name(1), FlameFiles("", 1).name(1)]
+        assert datetime.now() - first == timedelta(hours=1)  # noqa: DTZ005
+    assert not [name for name in names if "20000101" in name]

@@ -11,13 +11,26 @@ from django.core.checks import run_checks
 from django.test import Client
 from django.test.utils import override_settings
 
-from slowhound.config import load, problems
+from slowhound.checks import check_folder
+from slowhound.config import Config, load, problems
 from slowhound.notes import settings_note
 from slowhound.settings import SETTINGS
+from slowhound.store.duckdb import LocalFiles
+from slowhound.store.source import StoreError
 
+TOO_LARGE = (float("inf"), float("nan"), 10**400)
+NUMBERS = (
+    "SLOW_AFTER",
+    "SAMPLE_AFTER",
+    "SAMPLE_HZ",
+    "STORE_MAX_BYTES",
+    "STORE_MAX_AGE",
+    "REPORTS_MAX_BYTES",
+)
 BAD: list[tuple[str, Any]] = [
     ("ENABLED", "yes"),
     ("DIR", 5),
+    ("DIR", "/srv/x\udc80"),  # which is b"/srv/x\x80", and DuckDB reads no such path
     ("FORMAT", "xml"),
     ("STREAM", 1),
     ("SLOW_AFTER", "25"),
@@ -56,6 +69,14 @@ BAD: list[tuple[str, Any]] = [
     ("FLAMES", {"SECONDS": 0}),
     ("FLAMES", {"MAX_BYTES": 1.5}),
     ("VIEWER", {"ALLOW": "everyone"}),
+    # What the check lets through has to hold in use: sums, waits and files.
+    *((key, value) for key in NUMBERS for value in TOO_LARGE),
+    *(("FLAMES", {key: value}) for key in ("EVERY", "SECONDS", "MAX_BYTES") for value in TOO_LARGE),
+    *(("REPORT_LIMIT", (3, value)) for value in TOO_LARGE),
+    *(("REPORT_LIMIT", (value, 60)) for value in TOO_LARGE),
+    *(("SLOW_AFTER", {"view": value}) for value in TOO_LARGE),
+    *(("SAMPLING", {"ok": value}) for value in TOO_LARGE),
+    ("SAMPLE_HZ", 1e-320),
     ("SERVICE", 1),
     ("RELEASE", 1),
 ]
@@ -109,6 +130,17 @@ def test_django_checks_number_every_kind_of_problem() -> None:
     assert "SLOW_AFTER" in (found["slowhound.E002"].hint or "")
     with override_settings(SLOWHOUND=[]):
         assert [each.id for each in run_checks(tags=["slowhound"])] == ["slowhound.E001"]
+
+
+def test_folder_that_no_question_can_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is not UTF-8: a relative DIR lies in it, or the default one."""
+    monkeypatch.setattr("slowhound.checks.get_config", lambda: Config(dir="/srv/x\udc80/dir"))
+    (found,) = check_folder()
+    assert found.id == "slowhound.W002"
+    assert "UTF-8" in found.msg
+    assert str(found).encode()
+    with pytest.raises(StoreError, match="UTF-8"):
+        LocalFiles("/srv/x\udc80/dir")
 
 
 def test_django_checks_the_middlewares_place() -> None:

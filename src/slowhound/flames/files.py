@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import time
 
+from slowhound.clocks import utc_stamp
 from slowhound.flames import profile as profiles
 from slowhound.flames.profile import SUFFIX, Profile
 from slowhound.folder import Cap, subfolder
@@ -41,7 +41,7 @@ class FlameFiles:
 
     def name(self, number: int) -> str:
         """A new file name for the ``number``-th request of this process."""
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        stamp = utc_stamp()
         # Random at its end: in a shared folder nobody can make the file beforehand.
         return f"flame_{stamp}_{os.getpid()}_{number}_{os.urandom(4).hex()}{SUFFIX}"
 

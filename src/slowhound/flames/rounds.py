@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import sys
 import threading
-import time
 
 from slowhound.clocks import clock
 from slowhound.flames.samples import Round
@@ -32,7 +31,7 @@ class Rounds:
 
     def __init__(self) -> None:
         self._queued = self._own = 0.0
-        self._process = time.process_time()
+        self._process = clock.process_time()
 
     def over(self, due: float, awake: float, looked: float) -> Round:
         """A round that was ``due``, whose thread was ``awake`` and had ``looked`` (monotonic).
@@ -41,7 +40,7 @@ class Rounds:
         thread may get the GIL, and leave the place where it kept it.
         """
         queued = run_queue_wait(threading.get_native_id())
-        process, own = time.process_time(), clock.thread_time()
+        process, own = clock.process_time(), clock.thread_time()
         # One that waits for a CPU is late as well, but other threads run bytecode meanwhile.
         # What it did itself meanwhile (the hound's chores, a pause that was too short) is not late.
         late = max(awake - due - (own - self._own), 0.0)

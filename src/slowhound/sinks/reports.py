@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-import time
 
+from slowhound.clocks import utc_stamp
 from slowhound.folder import Cap, subfolder
 from slowhound.losses import lost
 
@@ -32,7 +32,7 @@ class ReportFiles:
 
     def name(self, number: int, pid: int | None = None) -> str:
         """A new file name for the ``number``-th request of this process, or of ``pid``."""
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        stamp = utc_stamp()
         # Random at its end: in a shared folder nobody can make the file beforehand.
         return f"slow_request_{stamp}_{pid or os.getpid()}_{number}_{os.urandom(4).hex()}.log"
 

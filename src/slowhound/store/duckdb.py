@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from slowhound.settings import NOT_UTF_8, can_be_asked
 from slowhound.store import apart
 from slowhound.store import files as on_disk
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, first_line, reading
@@ -57,12 +58,14 @@ class LocalFiles:
         directory: ``DIR``.
 
     Raises:
-        StoreError: DuckDB is not installed.
+        StoreError: DuckDB is not installed, or cannot read in a folder of this name.
     """
 
     def __init__(self, directory: str) -> None:
         self._duckdb = load_duckdb()
         self.folder = os.path.join(os.path.abspath(directory), "events")
+        if not can_be_asked(self.folder):
+            raise StoreError(f"{self.folder!a}: {NOT_UTF_8}")
         self._inside: dict[str, Inside] = {}  # of Parquet files, which do not change
         self._broken = Broken()
         self._compacting = threading.Lock()
