@@ -8,10 +8,12 @@ from collections.abc import Callable
 from types import FrameType, SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 import urllib3
 from django.core.exceptions import ValidationError
 from django.db import connections
+from psycopg import sql
 
 from slowhound import guard, losses
 from slowhound.background import _outcome, new
@@ -142,7 +144,6 @@ def test_wrappers_of_queries_are_not_compared() -> None:
 
 def test_composed_statement_is_told_without_its_literals() -> None:
     """A literal is the application's object, and how the database gets it may be as well."""
-    sql = pytest.importorskip("psycopg.sql", reason="Psycopg is not installed")
 
     class Shown(sql.SQL):  # type: ignore[misc]
         as_string = as_bytes = hostile._refuses("statement")
@@ -177,7 +178,6 @@ def test_host_of_a_request_is_not_asked() -> None:
 
 def test_host_of_httpx_is_told() -> None:
     """It is in the URL of the request."""
-    httpx = pytest.importorskip("httpx", reason="httpx is not installed")
     record = Record("GET", "/", clock.monotonic())
     request = httpx.Request("GET", "http://shop.example/")
     for given in (request, SimpleNamespace(url=hostile.plain_object())):
