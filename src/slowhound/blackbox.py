@@ -146,6 +146,22 @@ class Slot:
         cell = (self.at + QUERY_BEGAN) * 8
         self.sql.map.last[cell : cell + 8] = _NONE
 
+    def began(self) -> int:
+        """When its query has begun, ns, monotonic; 0: none runs."""
+        began: int = CELL.unpack(self.sql.map.read(8, (self.at + QUERY_BEGAN) * 8))[0]
+        return began
+
+    def goes_on_from(self, old: Slot) -> int:
+        """The query of the same request in another box, that is running maybe; when it began.
+
+        Only as long as nobody else writes into this.
+        """
+        into, at, cell = self.sql.map.last, self.sql.offset, (self.at + QUERY_BEGAN) * 8
+        self.sql.sequence, began = old.sql.sequence, old.began()
+        into[at : at + 2 * HALF_SQL] = old.sql.map.read(2 * HALF_SQL, old.sql.offset)
+        into[cell : cell + 8] = CELL.pack(began)
+        return began
+
     def reported(self, number: int) -> bool:
         """True when another process has reported the request ``number``, see ``neighbours``."""
         return self.box.cells[self.at + REPORTED] == number
@@ -272,6 +288,16 @@ class Box:
                     self.cells[OVERFLOW] += 1
                     self.free.append(found[0].handed_on())
                     return
+
+    def recover(self, taken: list[Slot]) -> None:
+        """Frees a slot whose request has ended and could not give it back."""
+        found: list[Slot] = []
+        with contextlib.suppress(IndexError):  # it has just done so
+            _move(taken, found)
+            slot = found[0].handed_on()
+            at = slot.at * 8
+            slot.who.map.last[at : at + 8] = _NONE
+            self.free.append(slot)
 
     def claim(
         self, number: int, who: bytes, thread: int, ident: int = 0, taken: list[Slot] | None = None

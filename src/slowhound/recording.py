@@ -243,8 +243,10 @@ class Recorder:
                 record.on_end(None)
             # Last: while the slot is taken, whoever finds the box of a dead process writes the
             # event, unless it was written, see postmortem.
-            if record.taken:
-                record.taken[0].release(record.taken)
+            # Read once: the hound may give it a place in a new box meanwhile.
+            taken = record.taken
+            if taken:
+                taken[0].release(taken)
         except Exception as exc:
             if _end.failed(exc):
                 raise

@@ -18,6 +18,7 @@ from slowhound.folder import keep_within
 from slowhound.graves import Graves
 from slowhound.losses import lost
 from slowhound.neighbours import Neighbour
+from slowhound.newplaces import NewPlaces
 from slowhound.notes import settings_note
 from slowhound.postmortem import unsent
 from slowhound.record import in_flight, snapshot_in_flight
@@ -49,6 +50,7 @@ class Upkeep:
         self._looks_when_loaded = 0
         self._neighbours: dict[str, Neighbour] = {}
         self._retention_in = 0
+        self._places = NewPlaces()
 
     def chores(self) -> tuple[Callable[[], None], ...]:
         """All of them, in order."""
@@ -69,6 +71,7 @@ class Upkeep:
         if recorder.box is not None and not recorder.box.still_there():
             gone, recorder.box = recorder.box, None
             gone.abandon()
+        is_new = recorder.box is None
         if recorder.box is None:
             try:
                 box = blackbox.Box(recorder.config.dir, recorder.server.slots)
@@ -88,6 +91,7 @@ class Upkeep:
         cells[blackbox.OPEN] = sum(record.yields for record in snapshot_in_flight())
         cells[blackbox.DROPPED] = losses.dropped
         cells[blackbox.RSS] = self.rss
+        self._places.tend(recorder.box, is_new=is_new)
 
     def answer_dump(self) -> None:
         """Writes the stacks that somebody asked for; removes those of processes that ended."""

@@ -1,0 +1,179 @@
+"""A black box that is removed or cut: the requests in flight have places in the next one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slowhound import newplaces, recorder
+from slowhound.blackbox import Box
+from slowhound.boxes import Pending, read
+from slowhound.clocks import clock
+from slowhound.config import load
+from slowhound.notes import who_note
+from slowhound.record import Record, snapshot_in_flight
+from slowhound.recorder import Recorder, Server
+
+SLOTS = 4
+
+
+@pytest.fixture
+def active(tmp_path: Path) -> Iterator[Recorder]:
+    """A recorder whose hound is at rest."""
+    found = recorder.start(load({"DIR": str(tmp_path / "dir"), "STREAM": None}), Server("x", SLOTS))
+    assert found is not None
+    found.hound.stop()
+    yield found
+    for record in snapshot_in_flight():
+        found.finish(record)
+    recorder.stop()
+
+
+def begun(active: Recorder, path: str = "/a", *, websocket: bool = False) -> Record:
+    record = Record("GET", path, clock.monotonic() - 1)
+    record.long_lived = websocket
+    active.begin(record)
+    return record
+
+
+def pending(active: Recorder) -> tuple[Pending, ...]:
+    """What who finds the box of a dead process knows."""
+    assert active.box is not None
+    state = read(Path(active.box.path).read_bytes())
+    assert state is not None
+    return state.pending
+
+
+def renew(active: Recorder, how: str = "removed") -> None:
+    box = active.box
+    assert box is not None
+    if how == "cut":
+        os.truncate(box.path, 0)
+    else:
+        os.unlink(box.path)
+    active.upkeep.tend_box()
+    assert active.box is not box
+
+
+def free(active: Recorder) -> int:
+    assert active.box is not None
+    return len(active.box.free)
+
+
+@pytest.mark.parametrize("how", ["removed", "cut"])
+def test_request_in_flight_is_in_the_next_box(active: Recorder, how: str) -> None:
+    """With all that is known of it, also from then on; and it gives the place back."""
+    record = begun(active)
+    renew(active, how)
+    (found,) = pending(active)
+    assert (found.number, found.thread, found.ident, found.who) == (
+        record.number,
+        record.native_id,
+        record.thread_id,
+        who_note(record),
+    )
+    assert record.slot is not None
+    record.slot.view_known("a-view")
+    record.slot.query_begins("SELECT a FROM b", 2.0)
+    record.slot.note_stack(record.number, b"{}")
+    (found,) = pending(active)
+    assert (found.view, found.query_began, found.stack) == (b"a-view", 2 * 10**9, b"{}")
+    active.finish(record)
+    assert pending(active) == ()
+    assert free(active) == SLOTS
+
+
+def test_query_that_runs_goes_on(active: Recorder) -> None:
+    """A worker killed in it says which one; once it has ended, none."""
+    record = begun(active)
+    assert record.slot is not None
+    record.slot.query_begins("SELECT a FROM b", 2.0)
+    old = record.slot
+    renew(active)
+    (found,) = pending(active)
+    assert (found.query_began, found.sql) == (2 * 10**9, b"SELECT a FROM b")
+    old.query_ends()  # by a request that had not seen the new place yet
+    active.upkeep.tend_box()
+    assert pending(active)[0].query_began == 0
+
+
+def test_request_that_began_without_a_box(active: Recorder) -> None:
+    """As while the disk was full."""
+    box, active.box = active.box, None
+    assert box is not None
+    box.close()
+    record = begun(active)
+    assert record.slot is None
+    active.upkeep.tend_box()
+    assert [each.number for each in pending(active)] == [record.number]
+
+
+def test_request_that_is_just_beginning_has_one_place(active: Recorder) -> None:
+    """It may take one itself, in the old box or in the new one: it is asked for a round later."""
+    one, other = begun(active), begun(active)
+    one.overhead = other.overhead = 0.0
+    renew(active)
+    assert pending(active) == ()
+    assert active.box is not None
+    one.taken = []
+    one.slot = active.box.claim(one.number, who_note(one), 1, 1, one.taken)
+    active.upkeep.tend_box()
+    assert {each.number for each in pending(active)} == {one.number, other.number}
+    assert free(active) == SLOTS - 2
+
+
+def test_requests_come_before_websockets(active: Recorder) -> None:
+    """Where there is not room for all."""
+    sockets = [begun(active, websocket=True) for _ in range(SLOTS)]
+    requests = [begun(active) for _ in range(SLOTS - 1)]
+    renew(active)
+    found = {each.number for each in pending(active)}
+    assert found > {each.number for each in requests}
+    for each in (*sockets, *requests):
+        active.finish(each)
+    assert free(active) == SLOTS
+
+
+@pytest.mark.parametrize("when", ["who_note", "claim", "_catch_up"])
+def test_request_that_ends_meanwhile_leaves_no_place_taken(
+    active: Recorder, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """At whatever step of the hound's: its place is free at once, or after a minute of rounds."""
+    record = begun(active)
+    holder: Any = Box if when == "claim" else newplaces
+    as_it_was = getattr(holder, when)
+
+    def ends(*given: Any) -> Any:
+        active.finish(record)
+        return as_it_was(*given)
+
+    monkeypatch.setattr(holder, when, ends)
+    renew(active)
+    monkeypatch.undo()
+    for _ in range(newplaces.PATIENCE + 1):
+        active.upkeep.tend_box()
+    assert free(active) == SLOTS
+    assert pending(active) == ()
+    after = [begun(active) for _ in range(SLOTS)]
+    assert {each.number for each in pending(active)} == {each.number for each in after}
+
+
+def test_path_that_turns_out_to_be_secret_is_not_kept(
+    active: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request masks it while the hound copies it: the old note is in no half of the new one."""
+    record = begun(active, "/reset/t0ken/")
+    as_it_was = Box.claim
+
+    def masks(*given: Any) -> Any:
+        record.path = "/reset/***/"
+        return as_it_was(*given)
+
+    monkeypatch.setattr(Box, "claim", masks)
+    renew(active)
+    assert active.box is not None
+    assert b"t0ken" not in Path(active.box.path).read_bytes()
