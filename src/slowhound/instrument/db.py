@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
+from types import MethodType
 from typing import Any
 
 from django.db import connections
@@ -93,14 +94,30 @@ def _wrap(connection: Any) -> None:
 
 
 def observe(
-    execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+    execute: Callable[..., Any],
+    sql: Any,
+    params: Any,
+    many: bool,
+    context: dict[str, Any],
+    *,
+    outermost: bool = True,
 ) -> Any:
-    """Runs one query and puts its time into the current record; never its parameters."""
+    """Runs one query and puts its time into the current record; never its parameters.
+
+    Args:
+        execute: what runs it, or the first of the other wrappers.
+        sql: its statement.
+        params: its values.
+        many: it is run once for each of several sets of these.
+        context: Django's, of the connection and the cursor.
+        outermost: this is Django's call, in which other wrappers may come between.
+    """
     record = current_record.get()
     if record is None or (record.done and (record := unfinished(record)) is None):
         return execute(sql, params, many, context)
-    if type(execute) is partial:  # there are other wrappers
-        return _innermost(execute)(sql, params, many, context)
+    if outermost and type(execute) is partial:  # there are other wrappers
+        inner = _innermost(execute, context["cursor"]) or partial(observe, execute, outermost=False)
+        return inner(sql, params, many, context)
     text, has_run, start = "", False, clock.monotonic()
     try:
         text = _begin(record, sql, start)
@@ -141,12 +158,22 @@ def _end(record: Record, text: str | None, context: dict[str, Any], start: float
             _guard.streak = 0
 
 
-def _innermost(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """The same chain of wrappers, each bound to what it calls, with ``observe`` at its end."""
-    if type(execute) is not partial or not execute.args:
-        return partial(observe, execute)
-    *given, called = execute.args
-    return partial(execute.func, *given, _innermost(called), **execute.keywords)
+def _innermost(execute: Any, cursor: object) -> Callable[..., Any] | None:
+    """The same chain of wrappers, each bound to what it calls, with ``observe`` at its end.
+
+    That is a method of the cursor. A wrapper that is a partial itself has arguments of its own
+    before it, and after it where it left a place for it (``functools.Placeholder``, Python 3.14).
+    None: there is no such end, and only the whole can be observed.
+    """
+    if type(execute) is MethodType and execute.__self__ is cursor:
+        return partial(observe, execute, outermost=False)
+    given = execute.args if type(execute) is partial else ()
+    for at in reversed(range(len(given))):
+        found = _innermost(given[at], cursor)
+        if found is not None:
+            called = (*given[:at], found, *given[at + 1 :])
+            return partial(execute.func, *called, **execute.keywords)
+    return None
 
 
 def _count(record: Record, text: str, context: dict[str, Any], start: float, took: float) -> None:
