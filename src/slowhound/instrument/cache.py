@@ -45,8 +45,8 @@ DJANGOS = "django.core.cache.backends."
 _guard = guard("cache instrumenter")
 # (class, name of the method) -> the class's own function, and ours.
 _wrapped: dict[tuple[type, str], tuple[FunctionType, Callable[..., Any]]] = {}
-# Of Django's own backends those of these methods that are as Django has written them; an application
-# may have put its own in their place. With what ``get`` is, which ``aget`` calls.
+# Of Django's own backends those of these methods that are as Django has written them: an
+# application may have put others in their place. With what ``get`` is, which ``aget`` calls.
 _plain: dict[type, tuple[frozenset[str], object]] = {}
 # The call that is under way in this context, which makes others.
 _outermost: ContextVar[_Call | None] = ContextVar("slowhound_cache_call", default=None)

@@ -94,29 +94,14 @@ def _wrap(connection: Any) -> None:
 
 
 def observe(
-    execute: Callable[..., Any],
-    sql: Any,
-    params: Any,
-    many: bool,
-    context: dict[str, Any],
-    *,
-    outermost: bool = True,
+    execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
 ) -> Any:
-    """Runs one query and puts its time into the current record; never its parameters.
-
-    Args:
-        execute: what runs it, or the first of the other wrappers.
-        sql: its statement.
-        params: its values.
-        many: it is run once for each of several sets of these.
-        context: Django's, of the connection and the cursor.
-        outermost: this is Django's call, in which other wrappers may come between.
-    """
+    """Runs one query and puts its time into the current record; never its parameters."""
     record = current_record.get()
     if record is None or (record.done and (record := unfinished(record)) is None):
         return execute(sql, params, many, context)
-    if outermost and type(execute) is partial:  # there are other wrappers
-        inner = _innermost(execute, context["cursor"]) or partial(observe, execute, outermost=False)
+    if type(execute) is partial:  # there are other wrappers
+        inner = _innermost(execute, context["cursor"]) or partial(observe, _as_a_whole(execute))
         return inner(sql, params, many, context)
     text, has_run, start = "", False, clock.monotonic()
     try:
@@ -166,7 +151,7 @@ def _innermost(execute: Any, cursor: object) -> Callable[..., Any] | None:
     None: there is no such end, and only the whole can be observed.
     """
     if type(execute) is MethodType and execute.__self__ is cursor:
-        return partial(observe, execute, outermost=False)
+        return partial(observe, execute)
     given = execute.args if type(execute) is partial else ()
     for at in reversed(range(len(given))):
         found = _innermost(given[at], cursor)
@@ -174,6 +159,11 @@ def _innermost(execute: Any, cursor: object) -> Callable[..., Any] | None:
             called = (*given[:at], found, *given[at + 1 :])
             return partial(execute.func, *called, **execute.keywords)
     return None
+
+
+def _as_a_whole(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, and nothing to look into."""
+    return lambda *args: execute(*args)
 
 
 def _count(record: Record, text: str, context: dict[str, Any], start: float, took: float) -> None:
