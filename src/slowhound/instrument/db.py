@@ -163,7 +163,11 @@ def _innermost(execute: Any, cursor: object) -> Callable[..., Any] | None:
 
 def _as_a_whole(execute: Callable[..., Any]) -> Callable[..., Any]:
     """The same, and nothing to look into."""
-    return lambda *args: execute(*args)
+
+    def whole(*args: Any) -> Any:
+        return execute(*args)
+
+    return whole
 
 
 def _count(record: Record, text: str, context: dict[str, Any], start: float, took: float) -> None:
