@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.http import HttpRequest, HttpResponse
-from django.template import Context, Template
+from django.template import Context, Template, loader
 from django.test import AsyncClient, Client
 from django.test.utils import override_settings
 from django.urls import path
+from jinja2 import DictLoader, FileSystemLoader
 
 import slowhound
 from slowhound.instrument.exception import LEAVES_LIMIT, fields_of, leaf_of
@@ -179,3 +181,80 @@ def test_nothing_of_a_group_of_ones_own_is_called() -> None:
             raise AssertionError("called")
 
     assert leaf_of(Own("own", [many := Broken("it")])) == (many, 1)
+
+
+TEXTS = {
+    "missing.html": "\n\n{% include 'nowhere.html' %}",
+    "extends.html": "\n{% extends 'nowhere.html' %}",
+    "call.jinja": "a\n\n{{ call() }}",
+    "own.jinja": "\n{{ 1 / 0 }}",
+    "inner.jinja": "{% block middle %}\n\n\n{{ 1 / 0 }}{% endblock %}",
+    "outer.jinja": "\n{% include 'inner.jinja' %}",
+    "child.jinja": "\n{% extends 'inner.jinja' %}",
+    "without.jinja": "\n\n{% include 'nowhere.jinja' %}",
+    "broken.jinja": "a\n\n{{ }}",
+    "includes.jinja": "\n{% include 'broken.jinja' %}",
+    "both.jinja": "\n\n{{ other() }}",
+}
+
+
+def raises(kind: type[Exception] = Broken) -> None:
+    raise kind("in a template")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("missing.html", "missing.html:3"),
+        ("extends.html", "extends.html:2"),
+        ("call.jinja", "call.jinja:3"),
+        ("own.jinja", "own.jinja:2"),
+        ("outer.jinja", "inner.jinja:4"),
+        ("child.jinja", "inner.jinja:4"),
+        ("without.jinja", "without.jinja:3"),
+        ("includes.jinja", "broken.jinja:3"),
+        ("both.jinja", "missing.html:3"),
+    ],
+)
+@pytest.mark.parametrize("of", ["files", "texts"])
+def test_template_that_fails_is_named(tmp_path: Path, name: str, line: str, of: str) -> None:
+    """One that includes what is not there, and each of Jinja2's, from a file or not."""
+    for each, text in TEXTS.items():
+        (tmp_path / each).write_text(text)
+    loaders: list[Any] = [("django.template.loaders.locmem.Loader", TEXTS)]
+    options = {"loader": DictLoader(TEXTS) if of == "texts" else FileSystemLoader(tmp_path)}
+    backends = "django.template.backends.{}"
+    engines = [
+        {"BACKEND": backends.format("django.DjangoTemplates"), "OPTIONS": {"loaders": loaders}},
+        {"BACKEND": backends.format("jinja2.Jinja2"), "OPTIONS": options},
+    ]
+    using = "jinja2" if name.endswith(".jinja") else "django"
+    context = {
+        "call": raises,
+        "other": lambda: loader.render_to_string("missing.html", using="django"),
+    }
+    with override_settings(TEMPLATES=engines):
+        event = event_of(lambda: loader.render_to_string(name, context, using=using))
+    assert event["exc_template"] == line
+
+
+def test_template_of_what_an_exception_was_made_of_is_named() -> None:
+    """As far as its causes go, which may go round; what it was raised beside is another matter."""
+
+    def fails() -> None:
+        raise Broken("in a template")
+
+    def does(*, cause: bool) -> None:
+        try:
+            Template("\n{{ fails }}").render(Context({"fails": fails}))
+        except Broken as exc:
+            if cause:
+                raise ValueError("made of it") from exc
+            raise ValueError("made beside it")  # noqa: B904
+
+    assert event_of(lambda: does(cause=True))["exc_template"].endswith(":2")
+    assert "exc_template" not in event_of(lambda: does(cause=False))
+    circle = Broken("first")
+    circle.__cause__ = Broken("second")
+    circle.__cause__.__cause__ = circle
+    assert "exc_template" not in fields_of(circle)

@@ -1,7 +1,8 @@
 """Exceptions that leave a view, whether Django or a middleware turns them into a response.
 
 Nothing is patched on the way of a request that succeeds. The template of an error is read from
-the traceback: Django's ``Node.render_annotated`` has the node in its frame.
+the traceback: Django's ``Node.render_annotated`` has the node in its frame, Jinja2's code its
+template.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from django.template import Node
 from slowhound import redact
 from slowhound.frames import from_traceback, locate
 from slowhound.guard import guard
+from slowhound.instrument import jinja_lines
 from slowhound.losses import find, has_all, look_up, patch
 from slowhound.plain_data import as_text, exception_text
 from slowhound.record import Record, current
 from slowhound.static_lookup import (
     attribute_or,
+    cause_of,
     function_variables,
     in_classes,
     name_of,
@@ -30,6 +33,8 @@ from slowhound.static_lookup import (
 MESSAGE_LIMIT = 1000
 # A group with more is counted so far.
 LEAVES_LIMIT = 10_000
+# Causes may go round in a circle.
+CAUSES_LIMIT = 10
 TEXT_OF_UNPRINTABLE = "<exception text not available>"
 
 _guard = guard("exception instrumenter")
@@ -98,7 +103,7 @@ def fields_of(exception: BaseException) -> dict[str, Any]:
         "exc_loc": loc,
         "exc_cause_loc": cause,
     }
-    template = innermost_template(traceback_of(leaf)) or innermost_template(traceback_of(exception))
+    template = _template_of(leaf) or _template_of(exception)
     if template is not None:
         fields["exc_template"] = template
     if size is not None:
@@ -142,12 +147,26 @@ def message(exception: BaseException) -> str:
     return TEXT_OF_UNPRINTABLE if said is None else redact.message(said)[:MESSAGE_LIMIT]
 
 
+def _template_of(exception: BaseException) -> str | None:
+    """The innermost one of the exception and of what it was made of.
+
+    Django raises some anew, ``from`` the one that came from the template.
+    """
+    found, cause = innermost_template(traceback_of(exception)), cause_of(exception)
+    for _ in range(CAUSES_LIMIT):
+        if cause is None:
+            break
+        found = innermost_template(traceback_of(cause)) or found
+        cause = cause_of(cause)
+    return found
+
+
 def innermost_template(traceback: TracebackType | None) -> str | None:
     """``name:line`` of the innermost template node in the traceback; None outside templates."""
     found = None
     render = in_classes(Node, "render_annotated")
     code = render.__code__ if type(render) is FunctionType else None
-    while traceback is not None and code is not None:
+    while traceback is not None:
         frame = traceback.tb_frame
         if frame.f_code is code:
             node = function_variables(frame).get("self")
@@ -155,6 +174,8 @@ def innermost_template(traceback: TracebackType | None) -> str | None:
             line = attribute_or(attribute_or(node, "token"), "lineno")
             if name is not None or line is not None:
                 found = f"{as_text(name)}:{as_text(line)}"
+        else:
+            found = jinja_lines.failed(traceback) or found
         traceback = traceback.tb_next
     return found
 
