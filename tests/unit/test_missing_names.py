@@ -232,6 +232,8 @@ SCENARIOS: dict[Callable[[], None], str] = {
         django.core.handlers.base.BaseHandler.load_middleware
         django.core.handlers.base.BaseHandler.process_exception_by_middleware
         django.core.handlers.base.BaseHandler.resolve_request
+        django.core.handlers.exception.response_for_exception
+        django.http.multipartparser.MultiPartParserError
         asgiref.sync.AsyncToSync:awaitable
         django.db.backends.base.base.BaseDatabaseWrapper:execute_wrappers
         django.db.transaction.TransactionManagementError

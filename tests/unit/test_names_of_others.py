@@ -20,7 +20,8 @@ DOCUMENTED = {
     "django": "apps.AppConfig conf.settings db.connections template",
     "django.core": "checks mail signing wsgi.get_wsgi_application",
     "django.core.checks": "CheckMessage ERROR Error register",
-    "django.core.exceptions": "DisallowedHost MiddlewareNotUsed",
+    "django.core.exceptions": """
+        BadRequest DisallowedHost MiddlewareNotUsed PermissionDenied SuspiciousOperation""",
     "django.core.mail": "EmailMultiAlternatives",
     "django.core.management.base": "BaseCommand",
     "django.core.signals": "got_request_exception request_finished",
@@ -30,7 +31,7 @@ DOCUMENTED = {
     "django.tasks": "signals",
     "django.template": "Context Engine Node",
     "django.template.response": "SimpleTemplateResponse",
-    "django.urls": "include path reverse",
+    "django.urls": "Resolver404 include path reverse",
     "django.utils": "module_loading.import_string safestring.SafeString",
     "django.utils.html": "format_html format_html_join",
     "django.views.decorators": "debug http.require_safe",

@@ -1,4 +1,4 @@
-"""Exceptions that leave a view, whether Django or a middleware turns them into a response.
+"""Exceptions that leave a view or a middleware, made into a response or not.
 
 Nothing is patched on the way of a request that succeeds. The template of an error is read from
 the traceback: Django's ``Node.render_annotated`` has the node in its frame, Jinja2's code its
@@ -11,14 +11,20 @@ from collections.abc import Callable
 from types import FunctionType, TracebackType
 from typing import Any
 
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
+from django.http import Http404
 from django.template import Node
+from django.urls import Resolver404
 
 from slowhound import redact
+from slowhound.codes import name_of_code
+from slowhound.exchanges import is_same
 from slowhound.frames import from_traceback, locate
 from slowhound.guard import guard
 from slowhound.instrument import jinja_lines
-from slowhound.losses import find, has_all, look_up, patch
+from slowhound.instrument.view import RESOLVE
+from slowhound.losses import Errors, caught, find, has_all, look_up, patch
 from slowhound.plain_data import as_text, exception_text
 from slowhound.record import Record, current
 from slowhound.static_lookup import (
@@ -39,14 +45,21 @@ TEXT_OF_UNPRINTABLE = "<exception text not available>"
 
 _guard = guard("exception instrumenter")
 HANDLED = "django.core.handlers.base.BaseHandler.process_exception_by_middleware"
+MADE = "django.core.handlers.exception.response_for_exception"
+UNREADABLE = caught("django.http.multipartparser.MultiPartParserError")
+# What it has a response for that is no error of the server's.
+HANDLED_BY_DJANGO: Errors = (
+    *(Http404, PermissionDenied, BadRequest, SuspiciousOperation),
+    *UNREADABLE,
+)
 OF_TEMPLATES = (
     "django.template.base.Node.render_annotated",
     "django.template.base.Node:origin",
     "django.template.base.Node:token",
     "django.template.base.Token:lineno",
 )
-# What stands there when we come, others may have patched it before; None: it is not ours.
-_process_exception: Callable[..., Any] | None = None
+# What stands there when we come, others may have patched it before.
+_originals: dict[str, Callable[..., Any]] = {}
 # A class of the application's may have an attribute of this name.
 _members_of: Callable[[Any], tuple[BaseException, ...]] = vars(BaseExceptionGroup)[
     "exceptions"
@@ -54,21 +67,26 @@ _members_of: Callable[[Any], tuple[BaseException, ...]] = vars(BaseExceptionGrou
 
 
 def install() -> None:
-    """Listens to Django's signal for unhandled exceptions, and sees handled ones of views."""
-    global _process_exception
+    """Listens to Django's signal for unhandled exceptions, and sees those that are handled."""
     got_request_exception.connect(_on_unhandled, dispatch_uid="slowhound")
     has_all(OF_TEMPLATES, "there is no exc_template")
-    found = find(HANDLED, "exceptions that a middleware handles are in no event")
-    if found is not None and found is not _see_first:
-        _process_exception = found
-        patch(HANDLED, _see_first)
+    _put(HANDLED, _see_first, "exceptions that a middleware handles are in no event")
+    _put(MADE, _see_made, "exceptions of middleware that Django handles are in no event")
+
+
+def _put(name: str, ours: Callable[..., Any], so: str) -> None:
+    found = find(name, so)
+    if found is not None and found is not ours:
+        _originals[name] = found
+        patch(name, ours)
 
 
 def uninstall() -> None:
     """Stops listening."""
     got_request_exception.disconnect(dispatch_uid="slowhound")
-    if look_up(HANDLED) is _see_first and _process_exception is not None:
-        patch(HANDLED, _process_exception)
+    for name, ours in ((HANDLED, _see_first), (MADE, _see_made)):
+        if look_up(name) is ours and name in _originals:
+            patch(name, _originals[name])
 
 
 def _see_first(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -76,7 +94,42 @@ def _see_first(self: Any, *args: Any, **kwargs: Any) -> Any:
         record = current()
         if record is not None:
             record.exc = {**fields_of(args[0]), "exc_handled": True}
-    return _process_exception and _process_exception(self, *args, **kwargs)
+    original = _originals.get(HANDLED)
+    return original and original(self, *args, **kwargs)
+
+
+def _see_made(request: Any, exc: Any, *args: Any, **kwargs: Any) -> Any:
+    """Here come those of middleware as well; of what Django does not handle, its signal tells."""
+    with _guard:
+        record = current()
+        if record is not None and _is_of(record, request) and _is_handled(exc):
+            record.exc = {**fields_of(exc), "exc_handled": True}
+    return _originals[MADE](request, exc, *args, **kwargs)
+
+
+def _is_of(record: Record, request: Any) -> bool:
+    """False within another handler that a view asks for another page."""
+    known = record.request
+    return known is None or known is request or is_same(known, request)
+
+
+def _is_handled(exc: Any) -> bool:
+    """False of a URL that leads nowhere, which nobody has raised."""
+    kind = type(exc)
+    return issubclass(kind, HANDLED_BY_DJANGO) and not (
+        issubclass(kind, Resolver404) and _is_from_resolver(traceback_of(exc))
+    )
+
+
+def _is_from_resolver(traceback: TracebackType | None) -> bool:
+    home = RESOLVE.partition(".BaseHandler")[0]
+    while traceback is not None:
+        frame = traceback.tb_frame
+        module = dict.get(frame.f_globals, "__name__")
+        if module == home and name_of_code(frame.f_code) == "resolve_request":
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def _on_unhandled(sender: Any = None, request: Any = None, **_: object) -> None:
