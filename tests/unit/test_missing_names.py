@@ -309,6 +309,9 @@ SCENARIOS: dict[Callable[[], None], str] = {
     scenarios.gunicorns_requests: """
         gunicorn.http.message.Request:headers gunicorn.http.message.Request:method
         gunicorn.http.message.Request:path""",
+    scenarios.aborted: """
+        gunicorn.workers.base.Worker:tmp
+        gunicorn.workers.workertmp.WorkerTmp.last_update""",
     scenarios.ends_of_workers: "gunicorn.arbiter.Arbiter.halt:exit_status",
     scenarios.unknown_workers: "gunicorn.arbiter.Arbiter.WORKERS",
     scenarios.unknown_arbiter: "gunicorn.arbiter.Arbiter.spawn_worker",
