@@ -85,6 +85,7 @@ HARMLESS = {
     "flames/splice.py": "blind remote running",
     "foreign.py": "Empty MemoryError StopAsyncIteration StopIteration _greenlet_switch",
     "gil/remote_unwinder.py": "lineno location threads",
+    "gunicorn/aborts.py": "abort cfg",
     "gunicorn/arbiter.py": "auto events json log path rpartition",
     "gunicorn/combine.py": "cfg set",  # of an application of one's own
     "gunicorn/hooks.py": "django recorder split timeout",

@@ -136,6 +136,13 @@ def signal_at(_request: HttpRequest, name: str, line: int, number: int) -> HttpR
     return HttpResponse("soon")
 
 
+def aborts(_request: HttpRequest, gate: str) -> HttpResponse:
+    """Sends its own worker what the arbiter sends at the timeout."""
+    os.kill(os.getpid(), signal.SIGABRT)
+    wait_at(gate)  # mark: aborts
+    return HttpResponse("still there")
+
+
 def threads(_request: HttpRequest) -> HttpResponse:
     """The names of the process's threads."""
     return HttpResponse(",".join(sorted(thread.name for thread in threading.enumerate())))
