@@ -58,8 +58,9 @@ OF_TEMPLATES = (
     "django.template.base.Node:token",
     "django.template.base.Token:lineno",
 )
-# What stands there when we come, others may have patched it before.
-_originals: dict[str, Callable[..., Any]] = {}
+# What stands there when we come, others may have patched it before; None: it is not ours.
+_process_exception: Callable[..., Any] | None = None
+_response_for_exception: Callable[..., Any] | None = None
 # A class of the application's may have an attribute of this name.
 _members_of: Callable[[Any], tuple[BaseException, ...]] = vars(BaseExceptionGroup)[
     "exceptions"
@@ -68,25 +69,33 @@ _members_of: Callable[[Any], tuple[BaseException, ...]] = vars(BaseExceptionGrou
 
 def install() -> None:
     """Listens to Django's signal for unhandled exceptions, and sees those that are handled."""
+    global _process_exception, _response_for_exception
     got_request_exception.connect(_on_unhandled, dispatch_uid="slowhound")
     has_all(OF_TEMPLATES, "there is no exc_template")
-    _put(HANDLED, _see_first, "exceptions that a middleware handles are in no event")
-    _put(MADE, _see_made, "exceptions of middleware that Django handles are in no event")
+    so = "exceptions that a middleware handles are in no event"
+    _process_exception = _put(HANDLED, _see_first, _process_exception, so)
+    so = "exceptions of middleware that Django handles are in no event"
+    _response_for_exception = _put(MADE, _see_made, _response_for_exception, so)
 
 
-def _put(name: str, ours: Callable[..., Any], so: str) -> None:
+def _put(name: str, ours: Callable[..., Any], before: Any, so: str) -> Any:
+    """What stood there, which may have been ours already."""
     found = find(name, so)
-    if found is not None and found is not ours:
-        _originals[name] = found
-        patch(name, ours)
+    if found is None or found is ours:
+        return before
+    patch(name, ours)
+    return found
 
 
 def uninstall() -> None:
     """Stops listening."""
     got_request_exception.disconnect(dispatch_uid="slowhound")
-    for name, ours in ((HANDLED, _see_first), (MADE, _see_made)):
-        if look_up(name) is ours and name in _originals:
-            patch(name, _originals[name])
+    for name, ours, before in (
+        (HANDLED, _see_first, _process_exception),
+        (MADE, _see_made, _response_for_exception),
+    ):
+        if look_up(name) is ours and before is not None:
+            patch(name, before)
 
 
 def _see_first(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -94,17 +103,16 @@ def _see_first(self: Any, *args: Any, **kwargs: Any) -> Any:
         record = current()
         if record is not None:
             record.exc = {**fields_of(args[0]), "exc_handled": True}
-    original = _originals.get(HANDLED)
-    return original and original(self, *args, **kwargs)
+    return _process_exception and _process_exception(self, *args, **kwargs)
 
 
-def _see_made(request: Any, exc: Any, *args: Any, **kwargs: Any) -> Any:
+def _see_made(request: Any, *args: Any, **kwargs: Any) -> Any:
     """Here come those of middleware as well; of what Django does not handle, its signal tells."""
     with _guard:
         record = current()
-        if record is not None and _is_of(record, request) and _is_handled(exc):
-            record.exc = {**fields_of(exc), "exc_handled": True}
-    return _originals[MADE](request, exc, *args, **kwargs)
+        if record is not None and _is_of(record, request) and _is_handled(args[0]):
+            record.exc = {**fields_of(args[0]), "exc_handled": True}
+    return _response_for_exception and _response_for_exception(request, *args, **kwargs)
 
 
 def _is_of(record: Record, request: Any) -> bool:
