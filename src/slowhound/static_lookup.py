@@ -25,7 +25,8 @@ args_of = vars(BaseException)["args"].__get__
 traceback_of: Callable[[BaseException], TracebackType | None]
 traceback_of = vars(BaseException)["__traceback__"].__get__
 code_of: Callable[[BaseException], Any] = vars(SystemExit)["code"].__get__
-_cause_of, _context_of, _suppresses_context = (
+cause_of: Callable[[BaseException], BaseException | None]
+cause_of, _context_of, _suppresses_context = (
     vars(BaseException)[f"__{name}__"].__get__ for name in ("cause", "context", "suppress_context")
 )
 
@@ -118,7 +119,7 @@ def stored(thing: Any, name: str) -> Any:
 
 def origin_of(exc: BaseException) -> BaseException | None:
     """What an exception came of, as a traceback shows it."""
-    found: BaseException | None = _cause_of(exc)
+    found: BaseException | None = cause_of(exc)
     if found is None and not _suppresses_context(exc):
         found = _context_of(exc)
     return found

@@ -104,6 +104,27 @@ def test_request_in_a_query_says_in_which(ended: dict[str, Event]) -> None:
     assert event["timeout_cause_loc"] == loc("views/deaths.py", "endless", "endless_sql")
 
 
+@pytest.mark.parametrize(
+    ("worker", "kind", "outcome"),
+    [("sync", "request", "error"), ("gthread", "request", "ok")],
+)
+def test_worker_that_aborts_itself_does_not_time_out(
+    deploy: Deploy, worker: str, kind: str, outcome: str
+) -> None:
+    """Its view sends SIGABRT: that raises in it, or in the main thread, which then waits for it."""
+    site = deploy(worker=worker, conf=NEVER, gunicorn_args=["--preload"])
+    site.gate("itself").open()
+    wire = site.open("/aborts/itself/")
+    event = site.terminal(wire.agent)
+    wire.close()
+    assert (event["event_type"], event["resp_outcome"]) == (kind, outcome)
+    if worker == "sync":
+        assert (event["exc_type"], event["resp_status"]) == ("SystemExit", 500)
+        assert event["exc_cause_loc"].startswith("tests/site/views/deaths.py:")
+    check_once(site, [wire.agent])
+    check_boxes_are_of_the_living(site)
+
+
 HANG = """
 def post_worker_init(worker):
     from tests.site.views.deaths import hang_on_signal

@@ -28,13 +28,16 @@ PRIVATE = re.compile(r"_[A-Za-z]\w*")
 PUBLIC_WORD = re.compile(r"(?=.*[a-z])[A-Za-z]\w*")
 LIBRARIES = {
     *("asgiref", "celery", "concurrent", "django", "duckdb", "gevent", "greenlet", "gunicorn"),
-    *("anyio", "httpx", "msgspec", "opentelemetry", "sentry_sdk", "urllib3"),
+    *("anyio", "httpx", "jinja2", "msgspec", "opentelemetry", "sentry_sdk", "urllib3"),
 }
 # What of losses.py takes the full name of something.
 ASKS = {"find", "missing", "caught", "look_up", "patch"}
 # Of a named tuple, and of os: public, whatever their underscores say.
 NO_SECRETS = {"_asdict", "_replace", "_fields", "_exit"}
-GETTERS = {"getattr", "hasattr", "setattr", "delattr", "attribute", "attribute_or", "in_classes"}
+GETTERS = {
+    *("getattr", "hasattr", "setattr", "delattr", "attribute", "attribute_or", "in_classes"),
+    "text_attribute",
+}
 SETTINGS = {setting.name for setting in KNOWN_SETTINGS}
 # By these a file looks at frames of others, which have names of functions and of variables.
 FRAMES = {"co_name", "co_qualname", "f_locals", "function_variables", "qualname_of"}

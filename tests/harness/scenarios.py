@@ -35,6 +35,18 @@ def gunicorns_requests() -> None:
     recorder.stop()
 
 
+def aborted() -> None:
+    """Where nothing tells whose SIGABRT it was, it was the arbiter's."""
+    from slowhound.gunicorn.aborts import is_timeout
+
+    cfg = SimpleNamespace(timeout=30)
+    whole: dict[str, Any] = {"last_update": time.monotonic}
+    tmp = SimpleNamespace(**{name: part for name, part in whole.items() if name not in hidden})
+    parts = {"tmp": tmp} if "tmp" not in hidden else {}
+    assert is_timeout(SimpleNamespace(cfg=cfg, **parts))
+    assert not is_timeout(SimpleNamespace(cfg=cfg, tmp=SimpleNamespace(**whole)))
+
+
 def ends_of_workers() -> None:
     """A worker that did not start is buried all the same."""
     from slowhound.gunicorn import arbiter

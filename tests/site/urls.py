@@ -68,6 +68,7 @@ urlpatterns = [
     path("endless-sql/", deaths.endless_sql, name="endless-sql"),
     path("main-stuck/<slug:gate>/", deaths.main_stuck, name="main-stuck"),
     path("signal-at/<slug:name>/<int:line>/<int:number>/", deaths.signal_at, name="signal-at"),
+    path("aborts/<slug:gate>/", deaths.aborts, name="aborts"),
     path("threads/", deaths.threads, name="threads"),
     path("gil/sort/<slug:name>/", gil.sort, name="gil-sort"),
     path("gil/regex/<slug:name>/", gil.regex, name="gil-regex"),

@@ -7,14 +7,14 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from operator import call
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.management import call_command
@@ -356,6 +356,57 @@ def test_cached_value_that_is_the_default_as_well_was_found(kind: str, value: An
     if kind != "database":
         assert counted_later(lambda: cache.aget("a", default=value)) == (1, 0, 0)
         assert counted_later(lambda: cache.aget("b")) == (0, 1, 0)
+
+
+class Patched:
+    """An application's ``get`` in the place of Django's, with a second level behind it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, on: Any) -> None:
+        original, self.defaults = on.get, list[Any]()
+
+        @wraps(original)
+        def get(*args: Any, **kwargs: Any) -> Any:
+            self.defaults.append(kwargs.get("default", args[-1]))
+            found = original(*args, **kwargs)
+            return "second level" if found is None else found
+
+        monkeypatch.setattr(on, "get", get)
+
+
+def test_function_that_an_application_has_put_into_djangos_class_gets_its_own_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only what Django has written is given another one; what comes back counts."""
+    found: list[Any] = []
+
+    async def later() -> None:
+        found.append(await cache.aget("a", None))
+
+    with use(BACKEND=LOCAL, LOCATION="patched"):
+        recorder.stop()
+        patched = Patched(monkeypatch, LocMemCache)
+        assert counted(lambda: found.append(cache.get("a", None))) == (1, 0, 0)
+        assert counted_later(later) == (1, 0, 0)
+    assert (found, patched.defaults) == (["second level"] * 2, [None, None])
+
+
+@pytest.mark.parametrize("of", ["class", "object"])
+def test_function_that_comes_after_the_start_gets_its_own_default(
+    monkeypatch: pytest.MonkeyPatch, of: str
+) -> None:
+    """Django's ``aget`` calls the ``get`` that is there; what that returns counts."""
+    found: list[Any] = []
+    patched: list[Patched] = []
+
+    async def later() -> None:
+        on: Any = LocMemCache if of == "class" else caches["default"]
+        patched.append(Patched(monkeypatch, on))
+        found.append(await cache.aget("a", None))
+        monkeypatch.undo()
+
+    with use(BACKEND=LOCAL, LOCATION="patched"):
+        assert counted_later(later) == (1, 0, 0)
+    assert (found, patched[0].defaults) == (["second level"], [None])
 
 
 def test_default_that_fails_was_a_miss(kind: str) -> None:

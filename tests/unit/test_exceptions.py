@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
-from django.http import HttpRequest, HttpResponse
-from django.template import Context, Template
-from django.test import AsyncClient, Client
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
+from django.core.handlers.base import BaseHandler
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
+from django.template import Context, Template, loader
+from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import override_settings
-from django.urls import path
+from django.urls import path, resolve
+from jinja2 import DictLoader, FileSystemLoader
 
 import slowhound
 from slowhound.instrument.exception import LEAVES_LIMIT, fields_of, leaf_of
@@ -179,3 +186,194 @@ def test_nothing_of_a_group_of_ones_own_is_called() -> None:
             raise AssertionError("called")
 
     assert leaf_of(Own("own", [many := Broken("it")])) == (many, 1)
+
+
+TEXTS = {
+    "missing.html": "\n\n{% include 'nowhere.html' %}",
+    "extends.html": "\n{% extends 'nowhere.html' %}",
+    "call.jinja": "a\n\n{{ call() }}",
+    "own.jinja": "\n{{ 1 / 0 }}",
+    "inner.jinja": "{% block middle %}\n\n\n{{ 1 / 0 }}{% endblock %}",
+    "outer.jinja": "\n{% include 'inner.jinja' %}",
+    "child.jinja": "\n{% extends 'inner.jinja' %}",
+    "without.jinja": "\n\n{% include 'nowhere.jinja' %}",
+    "broken.jinja": "a\n\n{{ }}",
+    "includes.jinja": "\n{% include 'broken.jinja' %}",
+    "both.jinja": "\n\n{{ other() }}",
+}
+
+
+def raises(kind: type[Exception] = Broken) -> None:
+    raise kind("in a template")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("missing.html", "missing.html:3"),
+        ("extends.html", "extends.html:2"),
+        ("call.jinja", "call.jinja:3"),
+        ("own.jinja", "own.jinja:2"),
+        ("outer.jinja", "inner.jinja:4"),
+        ("child.jinja", "inner.jinja:4"),
+        ("without.jinja", "without.jinja:3"),
+        ("includes.jinja", "broken.jinja:3"),
+        ("both.jinja", "missing.html:3"),
+    ],
+)
+@pytest.mark.parametrize("of", ["files", "texts"])
+def test_template_that_fails_is_named(tmp_path: Path, name: str, line: str, of: str) -> None:
+    """One that includes what is not there, and each of Jinja2's, from a file or not."""
+    for each, text in TEXTS.items():
+        (tmp_path / each).write_text(text)
+    loaders: list[Any] = [("django.template.loaders.locmem.Loader", TEXTS)]
+    options = {"loader": DictLoader(TEXTS) if of == "texts" else FileSystemLoader(tmp_path)}
+    backends = "django.template.backends.{}"
+    engines = [
+        {"BACKEND": backends.format("django.DjangoTemplates"), "OPTIONS": {"loaders": loaders}},
+        {"BACKEND": backends.format("jinja2.Jinja2"), "OPTIONS": options},
+    ]
+    using = "jinja2" if name.endswith(".jinja") else "django"
+    context = {
+        "call": raises,
+        "other": lambda: loader.render_to_string("missing.html", using="django"),
+    }
+    with override_settings(TEMPLATES=engines):
+        event = event_of(lambda: loader.render_to_string(name, context, using=using))
+    assert event["exc_template"] == line
+
+
+def test_template_of_what_an_exception_was_made_of_is_named() -> None:
+    """As far as its causes go, which may go round; what it was raised beside is another matter."""
+
+    def fails() -> None:
+        raise Broken("in a template")
+
+    def does(*, cause: bool) -> None:
+        try:
+            Template("\n{{ fails }}").render(Context({"fails": fails}))
+        except Broken as exc:
+            if cause:
+                raise ValueError("made of it") from exc
+            raise ValueError("made beside it")  # noqa: B904
+
+    assert event_of(lambda: does(cause=True))["exc_template"].endswith(":2")
+    assert "exc_template" not in event_of(lambda: does(cause=False))
+    circle = Broken("first")
+    circle.__cause__ = Broken("second")
+    circle.__cause__.__cause__ = circle
+    assert "exc_template" not in fields_of(circle)
+
+
+refuses: Callable[[HttpRequest], Any] = bool
+
+
+class Refuses:
+    """A middleware, which may raise before the view is known, and right before it is called."""
+
+    sync_capable = async_capable = True
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if "view" not in request.GET:
+            refuses(request)
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *view: Any) -> None:
+        refuses(request)
+
+
+def refused(does: Callable[[HttpRequest], Any], address: str, **options: Any) -> dict[str, Any]:
+    """The event of a request that the middleware has refused."""
+    global refuses
+    refuses = does
+    middleware = [
+        "slowhound.middleware.SlowhoundMiddleware",
+        f"{__name__}.Refuses",
+        "django.middleware.common.CommonMiddleware",
+    ]
+    with override_settings(MIDDLEWARE=middleware, **options), capture_events() as events:
+        if address.startswith("/later"):
+            asyncio.run(_ask(address))
+        else:
+            Client(raise_request_exception=False).get(address)
+    return events[-1]
+
+
+async def _ask(address: str) -> None:
+    await AsyncClient(raise_request_exception=False).get(address)
+
+
+def told(event: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("resp_status", "resp_outcome", "exc_type", "exc_msg", "exc_handled")
+    return tuple(event.get(name) for name in names)
+
+
+@pytest.mark.parametrize("address", ["/", "/?view", "/later/", "/later/?view"])
+@pytest.mark.parametrize(
+    ("kind", "status", "outcome", "handled"),
+    [
+        (Http404, 404, "ok", True),
+        (PermissionDenied, 403, "ok", True),
+        (BadRequest, 400, "ok", True),
+        (SuspiciousOperation, 400, "ok", True),
+        (MultiPartParserError, 400, "ok", True),
+        (Broken, 500, "error", False),
+    ],
+)
+def test_exception_of_a_middleware_that_django_makes_a_response_of(
+    address: str, kind: type[Exception], status: int, outcome: str, handled: bool
+) -> None:
+    """It is named as one of a view is; the status is Django's, the outcome follows from that."""
+    event = refused(lambda _request: raises(kind), address)
+    assert told(event) == (status, outcome, kind.__name__, "in a template", handled)
+    assert event["exc_cause_loc"] == place(raises)
+
+
+def test_host_that_is_not_allowed_is_named() -> None:
+    """Django's own middleware raises DisallowedHost."""
+    event = refused(bool, "/", ALLOWED_HOSTS=["good"])
+    assert told(event)[:3] == (400, "ok", "DisallowedHost")
+    assert event["exc_handled"]
+
+
+def test_page_of_an_error_that_fails_is_the_error() -> None:
+    """Of the two exceptions the one that Django has no response for."""
+    urls: Any = ModuleType("urls")
+    urls.urlpatterns, urls.handler404 = urlpatterns, fails_too
+    with override_settings(ROOT_URLCONF=urls):
+        event = refused(lambda _request: raises(Http404), "/")
+    assert told(event) == (500, "error", "Broken", "page", False)
+
+
+def fails_too(_request: HttpRequest, exception: Exception) -> HttpResponse:
+    raise Broken("page")
+
+
+def test_url_that_leads_nowhere_is_no_exception() -> None:
+    """Nobody has raised it; but one that a middleware raises itself for a page of its own, is."""
+    assert told(refused(bool, "/nowhere/")) == (404, "ok", None, None, None)
+    event = refused(lambda _request: resolve("/nowhere/"), "/")
+    assert told(event)[:3] == (404, "ok", "Resolver404")
+
+
+def test_exception_of_another_page_is_not_the_requests() -> None:
+    """A view asks a handler without slowhound's middleware, which answers 404."""
+
+    def asks() -> None:
+        with override_settings(MIDDLEWARE=[]):
+            handler = BaseHandler()
+            handler.load_middleware()
+        assert handler.get_response(RequestFactory().get("/nowhere/")).status_code == 404
+        with override_settings(MIDDLEWARE=["django.middleware.common.CommonMiddleware"]):
+            handler.load_middleware()
+        made = RequestFactory().get("/", headers={"host": "bad"})
+        assert handler.get_response(made).status_code == 400
+
+    global work
+    work = asks
+    assert told(refused(bool, "/", ALLOWED_HOSTS=["testserver"])) == (200, "ok", None, None, None)

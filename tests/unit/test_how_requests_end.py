@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from django.urls import path
 from slowhound import recorder
 from slowhound.conf import get_config
 from slowhound.gunicorn import hooks
+from slowhound.gunicorn.arbiter import Mailbox, told_to_stop
 from slowhound.record import in_flight
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
@@ -111,11 +112,38 @@ def test_view_that_leaves_is_no_timeout(code: int) -> None:
 def test_what_the_arbiter_sends_is_told(number: int, kind: str, outcome: str) -> None:
     """Its SIGABRT is a timeout, its SIGQUIT is not."""
     with capture_events() as events, sync_worker() as worker:
+        os.utime(worker.tmp.fileno(), (1, 1))  # long ago
         recorder.start(get_config())
         with suppress(SystemExit):
             ask(worker, f"/is-ended/{int(number)}/")
     (event,) = events
     assert (event["event_type"], event["resp_outcome"]) == (kind, outcome)
+
+
+@pytest.mark.usefixtures("ends")
+@pytest.mark.parametrize("who", ["nobody", "arbiter", "closed"])
+def test_sigabrt_is_a_timeout_where_the_arbiter_has_sent_it(who: str) -> None:
+    """One that a view sends to its worker is an error of the view's: it has shown itself."""
+    with capture_events() as events, sync_worker() as worker:
+        pid, worker.slowhound_mailbox = 4711, Mailbox()
+        worker.notify()
+        told_to_stop(SimpleNamespace(WORKERS={pid: worker}), pid, signal.SIGTERM)
+        if who == "arbiter":
+            told_to_stop(SimpleNamespace(WORKERS={pid: worker}), pid, signal.SIGABRT)
+        if who == "closed":
+            worker.tmp.close()
+        recorder.start(get_config())
+        with suppress(SystemExit):
+            ask(worker, f"/is-ended/{int(signal.SIGABRT)}/")
+    (event,) = events
+    if who == "arbiter":
+        assert (event["event_type"], event["resp_outcome"]) == ("timeout", "timeout")
+        assert event["timeout_cause_loc"].endswith(":is_ended")
+    else:
+        assert (event["event_type"], event["resp_outcome"]) == ("request", "error")
+        assert (event["resp_status"], event["exc_type"]) == (500, "SystemExit")
+        assert event["exc_loc"].endswith(":is_ended")
+    assert not in_flight
 
 
 @pytest.mark.parametrize("middleware", [[OURS, AGAIN], [AGAIN, OURS]], ids=["inside", "outside"])

@@ -66,6 +66,18 @@ def requests() -> None:
     assert [event["req_path"] for event in events] == list(ANSWERS)
 
 
+def jinja() -> None:
+    """An exception in a template names its file."""
+    from jinja2 import DictLoader, Environment
+
+    from slowhound.instrument.exception import fields_of
+
+    template = Environment(loader=DictLoader({"a": "{{ 1 / 0 }}"})).get_template("a")
+    with pytest.raises(ZeroDivisionError) as raised:
+        template.render()
+    assert fields_of(raised.value)["exc_template"] == "<template>:1"
+
+
 def overrides() -> None:
     """Settings that are read for the first time are the right ones."""
     from slowhound import conf
@@ -220,6 +232,8 @@ SCENARIOS: dict[Callable[[], None], str] = {
         django.core.handlers.base.BaseHandler.load_middleware
         django.core.handlers.base.BaseHandler.process_exception_by_middleware
         django.core.handlers.base.BaseHandler.resolve_request
+        django.core.handlers.exception.response_for_exception
+        django.http.multipartparser.MultiPartParserError
         asgiref.sync.AsyncToSync:awaitable
         django.db.backends.base.base.BaseDatabaseWrapper:execute_wrappers
         django.db.transaction.TransactionManagementError
@@ -229,6 +243,7 @@ SCENARIOS: dict[Callable[[], None], str] = {
         django.template.base.Node:token django.template.base.PartialTemplate.render
         django.template.base.Template.render
         django.template.base.Token:lineno django.urls.ResolverMatch:_func_path""",
+    jinja: "jinja2.debug.fake_traceback jinja2.debug.fake_traceback:tb",
     overrides: "django.conf.Settings:SETTINGS_MODULE django.core.signals.setting_changed",
     in_front: """
         django.core.handlers.base.BaseHandler.get_response
@@ -294,6 +309,9 @@ SCENARIOS: dict[Callable[[], None], str] = {
     scenarios.gunicorns_requests: """
         gunicorn.http.message.Request:headers gunicorn.http.message.Request:method
         gunicorn.http.message.Request:path""",
+    scenarios.aborted: """
+        gunicorn.workers.base.Worker:tmp
+        gunicorn.workers.workertmp.WorkerTmp.last_update""",
     scenarios.ends_of_workers: "gunicorn.arbiter.Arbiter.halt:exit_status",
     scenarios.unknown_workers: "gunicorn.arbiter.Arbiter.WORKERS",
     scenarios.unknown_arbiter: "gunicorn.arbiter.Arbiter.spawn_worker",

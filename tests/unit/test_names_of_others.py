@@ -20,7 +20,8 @@ DOCUMENTED = {
     "django": "apps.AppConfig conf.settings db.connections template",
     "django.core": "checks mail signing wsgi.get_wsgi_application",
     "django.core.checks": "CheckMessage ERROR Error register",
-    "django.core.exceptions": "DisallowedHost MiddlewareNotUsed",
+    "django.core.exceptions": """
+        BadRequest DisallowedHost MiddlewareNotUsed PermissionDenied SuspiciousOperation""",
     "django.core.mail": "EmailMultiAlternatives",
     "django.core.management.base": "BaseCommand",
     "django.core.signals": "got_request_exception request_finished",
@@ -30,7 +31,7 @@ DOCUMENTED = {
     "django.tasks": "signals",
     "django.template": "Context Engine Node",
     "django.template.response": "SimpleTemplateResponse",
-    "django.urls": "include path reverse",
+    "django.urls": "Resolver404 include path reverse",
     "django.utils": "module_loading.import_string safestring.SafeString",
     "django.utils.html": "format_html format_html_join",
     "django.views.decorators": "debug http.require_safe",
@@ -84,12 +85,14 @@ HARMLESS = {
     "flames/splice.py": "blind remote running",
     "foreign.py": "Empty MemoryError StopAsyncIteration StopIteration _greenlet_switch",
     "gil/remote_unwinder.py": "lineno location threads",
+    "gunicorn/aborts.py": "abort cfg",
     "gunicorn/arbiter.py": "auto events json log path rpartition",
     "gunicorn/combine.py": "cfg set",  # of an application of one's own
     "gunicorn/hooks.py": "django recorder split timeout",
     "gunicorn/logger.py": "logconfig_json timer total_seconds",
     "gunicorn/worker.py": "heartbeat log tell",
     "hops.py": "listen_for_disconnect",
+    "instrument/cache.py": "get",
     "instrument/callers.py": (
         "background field field_name filename name rest_framework self serializers streamed task"
         " template_name to_internal_value to_representation core handlers middleware"
@@ -97,6 +100,7 @@ HARMLESS = {
     "instrument/composed.py": "strings",
     "instrument/exception.py": "exceptions self template_name",
     "instrument/http.py": "host url",
+    "instrument/jinja_lines.py": "filename name",
     "instrument/template.py": "name origin template_name",
     "instrument/trace.py": "kind name",
     "losses.py": "errno fget",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from itertools import product
@@ -287,6 +289,36 @@ def test_wrapper_may_be_anything_that_can_be_called() -> None:
     assert counts(within(*wrappers)) == (2, 0)
     call = ("SELECT 1", None, False, ["connection", "cursor"])
     assert seen == [call, call, (1, "a")]
+
+
+@pytest.mark.parametrize("tag", ["tag", run], ids=["text", "function"])
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="functools has no Placeholder")
+def test_wrapper_may_leave_a_place_for_what_it_calls(tag: Any) -> None:
+    """A partial may have arguments of its own after that, which may be callable as well."""
+
+    def given(execute: Any, own: Any, *args: Any) -> Any:
+        assert own is tag
+        return execute(*args)
+
+    wrapper = partial(given, functools.Placeholder, tag)  # type: ignore[attr-defined]
+    assert counts(within(wrapper, partial(wrapper), times=2)) == (3, 2)
+
+
+def test_chain_of_wrappers_without_a_known_end_is_observed_as_a_whole() -> None:
+    """What runs the query may be anything: it is called as it was given."""
+    seen: list[Any] = []
+
+    def other(*args: Any) -> Any:
+        seen.append(args[0])
+
+    def does() -> None:
+        with connection.cursor() as cursor:
+            for execute in (partial(other), partial(lambda tag, do, *args: do(*args), 1, other)):
+                context = {"connection": connection, "cursor": cursor}
+                db.observe(execute, "SELECT 1", None, False, context)
+
+    assert counts(event_of(does=does)) == (2, 2)
+    assert seen == ["SELECT 1", "SELECT 1"]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,9 @@ def test_djangos_methods_get_all_that_they_are_given(
 ) -> None:
     """And give back what they gave."""
     monkeypatch.setattr(exception, "_process_exception", newer)
-    for method in (view._seen(newer), exception._see_first, template._observed(newer)):
+    monkeypatch.setattr(exception, "_response_for_exception", newer)
+    ours = (exception._see_first, exception._see_made)
+    for method in (view._seen(newer), *ours, template._observed(newer)):
         seen.clear()
         assert method(object(), "first", more=1) == "its result"  # type: ignore[arg-type]
         assert seen == [(("first",), {"more": 1})]

@@ -7,6 +7,7 @@ The box holds the rest: format, stream, folder.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import mmap
 import os
@@ -33,7 +34,7 @@ from slowhound.sinks import stream
 from slowhound.sinks.spool import spool_new, spool_unsent
 
 CFG = "gunicorn.workers.base.Worker:cfg"
-PATH_AT, PATH_BYTES = 16, 4096
+PATH_AT, PATH_BYTES = 24, 4096
 NO_WORKERS = "it is not known which workers there are, and none is looked after"
 _numbers = itertools.count()
 # Workers whose death was not seen yet.
@@ -41,17 +42,19 @@ _unburied: dict[int, Any] = {}
 
 
 class Mailbox:
-    """Memory that the arbiter and one worker share: the path of its box, and two times.
+    """Memory that the arbiter and one worker share: the path of its box, and three times.
 
     All that it holds is the worker's word, and the arbiter may be root. ``heartbeat`` is that of
     the worker's hound, 0 before it begins; ``next_look`` is when to look at a worker that does not
-    show itself, as whoever has looked last says. Both are monotonic, in ns.
+    show itself, as whoever has looked last says; ``abort`` is when the arbiter has aborted it, 0
+    before. All are monotonic, in ns.
     """
 
     def __init__(self) -> None:
         self._map = mmap.mmap(-1, PATH_AT + PATH_BYTES)
         self.heartbeat = memoryview(self._map)[:8].cast("q")
-        self.next_look = memoryview(self._map)[8:PATH_AT].cast("q")
+        self.next_look = memoryview(self._map)[8:16].cast("q")
+        self.abort = memoryview(self._map)[16:PATH_AT].cast("q")
 
     def tell(self, path: str) -> None:
         """In the worker: where its box is."""
@@ -70,6 +73,7 @@ class Mailbox:
         """Gives the memory back."""
         self.heartbeat.release()
         self.next_look.release()
+        self.abort.release()
 
 
 def give_mailbox(worker: Any) -> None:
@@ -134,10 +138,14 @@ _oom = _OutOfMemory()
 
 
 def told_to_stop(server: Any, pid: int, number: int) -> None:
-    """The arbiter sends a signal to a worker: is it to end?"""
+    """The arbiter sends a signal to a worker: is it to end, or does it time out?"""
     worker = workers(server).get(pid)
     if worker is not None and number in (*STOPPING, signal.SIGKILL):
         worker.slowhound_stopped = True
+    mailbox: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
+    if mailbox is not None and number == signal.SIGABRT:
+        with contextlib.suppress(ValueError):  # Gunicorn 23 has reaped it just now
+            mailbox.abort[0] = clock.monotonic_ns()
 
 
 def workers(server: Any) -> dict[int, Any]:

@@ -22,7 +22,7 @@ from slowhound.clocks import clock
 from slowhound.foreign import is_foreign
 from slowhound.frames import Stack, from_traceback
 from slowhound.guard import guard, guarded
-from slowhound.gunicorn import arbiter
+from slowhound.gunicorn import aborts, arbiter
 from slowhound.losses import caught, find, missing
 from slowhound.ownership import lost
 from slowhound.postmortem import abort_fields
@@ -108,13 +108,13 @@ def pre_request(worker: Any, req: Any) -> None:
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     """Finishes it: the body is closed, or never will be."""
     if record_module.get_ident() != _main:  # where Python runs the handlers of signals
-        _finish(req, environ, resp)
+        _finish(worker, req, environ, resp)
         return
     mine = object()
     try:
         try:
             ENDING.busy.add(mine)
-            _finish(req, environ, resp)
+            _finish(worker, req, environ, resp)
         finally:
             ENDING.ended(mine)
     finally:
@@ -149,6 +149,11 @@ class Ending:
         else:
             handler(number, frame)
 
+    def judge(self, worker: Any) -> None:
+        """Forgets a SIGABRT that was not the arbiter's: what it raises is the application's."""
+        if self.last == signal.SIGABRT and not aborts.is_timeout(worker):
+            self.last = None
+
     def ended(self, mine: object) -> None:
         """One is finished: now comes what has waited. A second time does nothing."""
         self.busy.discard(mine)
@@ -159,7 +164,7 @@ class Ending:
 ENDING = Ending()
 
 
-def _finish(req: Any, environ: Any, resp: Any) -> None:
+def _finish(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     exc = sys.exc_info()[1]
     record: Record | None = getattr(req, "slowhound", None) or _records.get(id(req))
     active = _recorder()
@@ -167,6 +172,7 @@ def _finish(req: Any, environ: Any, resp: Any) -> None:
         return
     try:
         with _describing:
+            ENDING.judge(worker)
             _describe(record, req, environ, resp, exc)
     finally:
         # Again if need be: only the first one ends it, wherever it was interrupted.

@@ -6,6 +6,7 @@ test's patch of a class, behaves as it would without slowhound.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial, wraps
@@ -17,6 +18,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from slowhound.clocks import clock
+from slowhound.codes import file_of
 from slowhound.guard import guard
 from slowhound.instrument.cache_counts import (
     METHODS,
@@ -35,14 +37,17 @@ from slowhound.instrument.cache_counts import (
 )
 from slowhound.instrument.clock import own_time
 from slowhound.record import Record, current_record, unfinished
+from slowhound.static_lookup import in_classes, own, owner_of
 
-# Their classes hand the default of ``get`` back, and do nothing else with it.
+# What is written there hands the default of ``get`` back, and does nothing else with it.
 DJANGOS = "django.core.cache.backends."
 
 _guard = guard("cache instrumenter")
 # (class, name of the method) -> the class's own function, and ours.
 _wrapped: dict[tuple[type, str], tuple[FunctionType, Callable[..., Any]]] = {}
-_plain: set[type] = set()  # Django's own backends
+# Of Django's own backends those of these methods that are as Django has written them: an
+# application may have put others in their place. With what ``get`` is, which ``aget`` calls.
+_plain: dict[type, tuple[frozenset[str], object]] = {}
 # The call that is under way in this context, which makes others.
 _outermost: ContextVar[_Call | None] = ContextVar("slowhound_cache_call", default=None)
 
@@ -57,22 +62,46 @@ def install() -> None:
 def uninstall() -> None:
     """Puts the classes' own methods back, where nobody else has patched them since."""
     while _wrapped:
-        (cls, name), (own, ours) = _wrapped.popitem()
+        (cls, name), (theirs, ours) = _wrapped.popitem()
         if cls.__dict__.get(name) is ours:
-            setattr(cls, name, own)
+            setattr(cls, name, theirs)
     _plain.clear()
 
 
 def _wrap(backend: type) -> None:
-    if backend.__module__.startswith(DJANGOS):
-        _plain.add(backend)
     for cls in backend.__mro__[:-1]:
         for name in METHODS:
-            own = cls.__dict__.get(name)
-            if type(own) is FunctionType and (cls, name) not in _wrapped:
-                ours = _observed(own, name)
-                _wrapped[cls, name] = (own, ours)
+            theirs = cls.__dict__.get(name)
+            if type(theirs) is FunctionType and (cls, name) not in _wrapped:
+                ours = _observed(theirs, name)
+                _wrapped[cls, name] = (theirs, ours)
                 setattr(cls, name, ours)
+    if backend.__module__.startswith(DJANGOS):
+        names = frozenset(name for name in OF_ONE if _is_djangos(backend, name))
+        _plain[backend] = names if "get" in names else frozenset(), in_classes(backend, "get")
+
+
+def _is_djangos(backend: type, name: str) -> bool:
+    """By the code: a wrapper of another's may have the name and the module of what it wraps."""
+    function = in_classes(backend, name)
+    owner = owner_of(backend, name)
+    if owner is not None and (owner, name) in _wrapped:
+        theirs, ours = _wrapped[owner, name]
+        function = theirs if function is ours else function
+    if type(function) is not FunctionType:
+        return False
+    module = dict.get(function.__globals__, "__name__")
+    if type(module) is not str or not module.startswith(DJANGOS):
+        return False
+    return file_of(function.__code__).endswith(f"{module.replace('.', os.sep)}.py")
+
+
+def _hands_default_back(backend: Any, name: str) -> bool:
+    """Django's ``aget`` calls the ``get`` of the object, which may have been replaced since."""
+    names, get = _plain.get(type(backend), (frozenset[str](), None))
+    if name not in names:
+        return False
+    return name == "get" or ("get" not in own(backend) and in_classes(type(backend), "get") is get)
 
 
 def _observed(method: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -80,7 +109,7 @@ def _observed(method: Callable[..., Any], name: str) -> Callable[..., Any]:
 
         @wraps(method)
         async def call_later(self: Any, *args: Any, **kwargs: Any) -> Any:
-            seen = _begin(name, type(self), args, kwargs)
+            seen = _begin(name, self, args, kwargs)
             if seen is None:
                 return await method(self, *args, **kwargs)
             try:
@@ -96,7 +125,7 @@ def _observed(method: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     @wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        seen = _begin(name, type(self), args, kwargs)
+        seen = _begin(name, self, args, kwargs)
         if seen is None:
             return method(self, *args, **kwargs)
         try:
@@ -111,7 +140,7 @@ def _observed(method: Callable[..., Any], name: str) -> Callable[..., Any]:
     return call
 
 
-def _begin(name: str, backend: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
+def _begin(name: str, backend: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
     """The call, within a request, if it is one that is looked at.
 
     The outermost one counts, and what those call in turn whose result says nothing.
@@ -125,7 +154,7 @@ def _begin(name: str, backend: type, args: tuple[Any, ...], kwargs: dict[str, An
     if record is None:
         return None
     call = _Call(record, name, args, kwargs, part=False)
-    if name in OF_ONE and backend in _plain:
+    if name in OF_ONE and _hands_default_back(backend, name):
         call.tell_apart()
     return call
 

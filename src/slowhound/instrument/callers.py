@@ -17,9 +17,10 @@ from django.template import Node
 from slowhound import tasks
 from slowhound.codes import file_of, name_of_code, qualname_of
 from slowhound.frames import Frame
+from slowhound.instrument import jinja_lines
+from slowhound.instrument.jinja_lines import text_attribute
 from slowhound.losses import find
 from slowhound.paths import is_app
-from slowhound.plain_data import as_text
 from slowhound.record import Record
 from slowhound.static_lookup import (
     attribute_or,
@@ -109,7 +110,7 @@ def _is_rest_of_handler(frame: FrameType) -> bool:
 
 def _line(frame: FrameType, cursor: object) -> str | None:
     code = frame.f_code
-    template = dict.get(frame.f_globals, "__jinja_template__")
+    template = jinja_lines.template_of(frame)
     if template is not None:
         return _jinja_line(template, frame.f_lineno or 0)
     file = file_of(code)
@@ -130,17 +131,11 @@ def _template(frame: FrameType) -> str | None:
         return None
     node = function_variables(frame).get("self")
     origin = attribute_or(node, "origin")
-    name = _text(origin, "template_name")
+    name = text_attribute(origin, "template_name")
     line = attribute_or(attribute_or(node, "token"), "lineno")
-    if name is None or type(line) is not int or _is_librarys(_text(origin, "name")):
+    if name is None or type(line) is not int or _is_librarys(text_attribute(origin, "name")):
         return None
     return f"{name}:{line}"
-
-
-def _text(thing: Any, name: str) -> str | None:
-    """An attribute that is a text, also a safe one of Django's."""
-    found = attribute_or(thing, name)
-    return as_text(found) if issubclass(type(found), str) else None
 
 
 def _is_librarys(file: str | None) -> bool:
@@ -149,12 +144,12 @@ def _is_librarys(file: str | None) -> bool:
 
 
 def _jinja_line(template: Any, line: int) -> str | None:
-    """The same of Jinja2's, whose code is Python that has lines of its own."""
-    name = _text(template, "name")
-    if name is None or _is_librarys(_text(template, "filename")):
+    """The same of Jinja2's."""
+    name = text_attribute(template, "name")
+    if name is None or _is_librarys(text_attribute(template, "filename")):
         return None
-    shown = template.get_corresponding_lineno(line)
-    return f"{name}:{shown}" if type(shown) is int else name
+    shown = jinja_lines.shown_line(template, line)
+    return name if shown is None else f"{name}:{shown}"
 
 
 def _field(frame: FrameType) -> str | None:
@@ -162,7 +157,7 @@ def _field(frame: FrameType) -> str | None:
     if name_of_code(frame.f_code) not in _OF_FIELDS or _module(frame) != _SERIALIZERS:
         return None
     variables = function_variables(frame)
-    field = _text(variables.get("field"), "field_name")
+    field = text_attribute(variables.get("field"), "field_name")
     if field is None:
         return None  # of several
     kind = type(variables.get("self"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
+from types import MethodType
 from typing import Any
 
 from django.db import connections
@@ -100,7 +101,8 @@ def observe(
     if record is None or (record.done and (record := unfinished(record)) is None):
         return execute(sql, params, many, context)
     if type(execute) is partial:  # there are other wrappers
-        return _innermost(execute)(sql, params, many, context)
+        inner = _innermost(execute, context["cursor"]) or partial(observe, _as_a_whole(execute))
+        return inner(sql, params, many, context)
     text, has_run, start = "", False, clock.monotonic()
     try:
         text = _begin(record, sql, start)
@@ -141,12 +143,31 @@ def _end(record: Record, text: str | None, context: dict[str, Any], start: float
             _guard.streak = 0
 
 
-def _innermost(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """The same chain of wrappers, each bound to what it calls, with ``observe`` at its end."""
-    if type(execute) is not partial or not execute.args:
+def _innermost(execute: Any, cursor: object) -> Callable[..., Any] | None:
+    """The same chain of wrappers, each bound to what it calls, with ``observe`` at its end.
+
+    That is a method of the cursor. A wrapper that is a partial itself has arguments of its own
+    before it, and after it where it left a place for it (``functools.Placeholder``, Python 3.14).
+    None: there is no such end, and only the whole can be observed.
+    """
+    if type(execute) is MethodType and execute.__self__ is cursor:
         return partial(observe, execute)
-    *given, called = execute.args
-    return partial(execute.func, *given, _innermost(called), **execute.keywords)
+    given = execute.args if type(execute) is partial else ()
+    for at in reversed(range(len(given))):
+        found = _innermost(given[at], cursor)
+        if found is not None:
+            called = (*given[:at], found, *given[at + 1 :])
+            return partial(execute.func, *called, **execute.keywords)
+    return None
+
+
+def _as_a_whole(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, and nothing to look into."""
+
+    def whole(*args: Any) -> Any:
+        return execute(*args)
+
+    return whole
 
 
 def _count(record: Record, text: str, context: dict[str, Any], start: float, took: float) -> None:

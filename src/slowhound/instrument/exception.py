@@ -1,7 +1,8 @@
-"""Exceptions that leave a view, whether Django or a middleware turns them into a response.
+"""Exceptions that leave a view or a middleware, made into a response or not.
 
 Nothing is patched on the way of a request that succeeds. The template of an error is read from
-the traceback: Django's ``Node.render_annotated`` has the node in its frame.
+the traceback: Django's ``Node.render_annotated`` has the node in its frame, Jinja2's code its
+template.
 """
 
 from __future__ import annotations
@@ -10,17 +11,25 @@ from collections.abc import Callable
 from types import FunctionType, TracebackType
 from typing import Any
 
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
+from django.http import Http404
 from django.template import Node
+from django.urls import Resolver404
 
 from slowhound import redact
+from slowhound.codes import name_of_code
+from slowhound.exchanges import is_same
 from slowhound.frames import from_traceback, locate
 from slowhound.guard import guard
-from slowhound.losses import find, has_all, look_up, patch
+from slowhound.instrument import jinja_lines
+from slowhound.instrument.view import RESOLVE
+from slowhound.losses import Errors, caught, find, has_all, look_up, patch
 from slowhound.plain_data import as_text, exception_text
 from slowhound.record import Record, current
 from slowhound.static_lookup import (
     attribute_or,
+    cause_of,
     function_variables,
     in_classes,
     name_of,
@@ -30,10 +39,19 @@ from slowhound.static_lookup import (
 MESSAGE_LIMIT = 1000
 # A group with more is counted so far.
 LEAVES_LIMIT = 10_000
+# Causes may go round in a circle.
+CAUSES_LIMIT = 10
 TEXT_OF_UNPRINTABLE = "<exception text not available>"
 
 _guard = guard("exception instrumenter")
 HANDLED = "django.core.handlers.base.BaseHandler.process_exception_by_middleware"
+MADE = "django.core.handlers.exception.response_for_exception"
+UNREADABLE = caught("django.http.multipartparser.MultiPartParserError")
+# What it has a response for that is no error of the server's.
+HANDLED_BY_DJANGO: Errors = (
+    *(Http404, PermissionDenied, BadRequest, SuspiciousOperation),
+    *UNREADABLE,
+)
 OF_TEMPLATES = (
     "django.template.base.Node.render_annotated",
     "django.template.base.Node:origin",
@@ -42,6 +60,7 @@ OF_TEMPLATES = (
 )
 # What stands there when we come, others may have patched it before; None: it is not ours.
 _process_exception: Callable[..., Any] | None = None
+_response_for_exception: Callable[..., Any] | None = None
 # A class of the application's may have an attribute of this name.
 _members_of: Callable[[Any], tuple[BaseException, ...]] = vars(BaseExceptionGroup)[
     "exceptions"
@@ -49,21 +68,34 @@ _members_of: Callable[[Any], tuple[BaseException, ...]] = vars(BaseExceptionGrou
 
 
 def install() -> None:
-    """Listens to Django's signal for unhandled exceptions, and sees handled ones of views."""
-    global _process_exception
+    """Listens to Django's signal for unhandled exceptions, and sees those that are handled."""
+    global _process_exception, _response_for_exception
     got_request_exception.connect(_on_unhandled, dispatch_uid="slowhound")
     has_all(OF_TEMPLATES, "there is no exc_template")
-    found = find(HANDLED, "exceptions that a middleware handles are in no event")
-    if found is not None and found is not _see_first:
-        _process_exception = found
-        patch(HANDLED, _see_first)
+    so = "exceptions that a middleware handles are in no event"
+    _process_exception = _put(HANDLED, _see_first, _process_exception, so)
+    so = "exceptions of middleware that Django handles are in no event"
+    _response_for_exception = _put(MADE, _see_made, _response_for_exception, so)
+
+
+def _put(name: str, ours: Callable[..., Any], before: Any, so: str) -> Any:
+    """What stood there, which may have been ours already."""
+    found = find(name, so)
+    if found is None or found is ours:
+        return before
+    patch(name, ours)
+    return found
 
 
 def uninstall() -> None:
     """Stops listening."""
     got_request_exception.disconnect(dispatch_uid="slowhound")
-    if look_up(HANDLED) is _see_first and _process_exception is not None:
-        patch(HANDLED, _process_exception)
+    for name, ours, before in (
+        (HANDLED, _see_first, _process_exception),
+        (MADE, _see_made, _response_for_exception),
+    ):
+        if look_up(name) is ours and before is not None:
+            patch(name, before)
 
 
 def _see_first(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -72,6 +104,40 @@ def _see_first(self: Any, *args: Any, **kwargs: Any) -> Any:
         if record is not None:
             record.exc = {**fields_of(args[0]), "exc_handled": True}
     return _process_exception and _process_exception(self, *args, **kwargs)
+
+
+def _see_made(request: Any, *args: Any, **kwargs: Any) -> Any:
+    """Here come those of middleware as well; of what Django does not handle, its signal tells."""
+    with _guard:
+        record = current()
+        if record is not None and _is_of(record, request) and _is_handled(args[0]):
+            record.exc = {**fields_of(args[0]), "exc_handled": True}
+    return _response_for_exception and _response_for_exception(request, *args, **kwargs)
+
+
+def _is_of(record: Record, request: Any) -> bool:
+    """False within another handler that a view asks for another page."""
+    known = record.request
+    return known is None or known is request or is_same(known, request)
+
+
+def _is_handled(exc: Any) -> bool:
+    """False of a URL that leads nowhere, which nobody has raised."""
+    kind = type(exc)
+    return issubclass(kind, HANDLED_BY_DJANGO) and not (
+        issubclass(kind, Resolver404) and _is_from_resolver(traceback_of(exc))
+    )
+
+
+def _is_from_resolver(traceback: TracebackType | None) -> bool:
+    home = RESOLVE.partition(".BaseHandler")[0]
+    while traceback is not None:
+        frame = traceback.tb_frame
+        module = dict.get(frame.f_globals, "__name__")
+        if module == home and name_of_code(frame.f_code) == "resolve_request":
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def _on_unhandled(sender: Any = None, request: Any = None, **_: object) -> None:
@@ -98,7 +164,7 @@ def fields_of(exception: BaseException) -> dict[str, Any]:
         "exc_loc": loc,
         "exc_cause_loc": cause,
     }
-    template = innermost_template(traceback_of(leaf)) or innermost_template(traceback_of(exception))
+    template = _template_of(leaf) or _template_of(exception)
     if template is not None:
         fields["exc_template"] = template
     if size is not None:
@@ -142,12 +208,26 @@ def message(exception: BaseException) -> str:
     return TEXT_OF_UNPRINTABLE if said is None else redact.message(said)[:MESSAGE_LIMIT]
 
 
+def _template_of(exception: BaseException) -> str | None:
+    """The innermost one of the exception and of what it was made of.
+
+    Django raises some anew, ``from`` the one that came from the template.
+    """
+    found, cause = innermost_template(traceback_of(exception)), cause_of(exception)
+    for _ in range(CAUSES_LIMIT):
+        if cause is None:
+            break
+        found = innermost_template(traceback_of(cause)) or found
+        cause = cause_of(cause)
+    return found
+
+
 def innermost_template(traceback: TracebackType | None) -> str | None:
     """``name:line`` of the innermost template node in the traceback; None outside templates."""
     found = None
     render = in_classes(Node, "render_annotated")
     code = render.__code__ if type(render) is FunctionType else None
-    while traceback is not None and code is not None:
+    while traceback is not None:
         frame = traceback.tb_frame
         if frame.f_code is code:
             node = function_variables(frame).get("self")
@@ -155,6 +235,8 @@ def innermost_template(traceback: TracebackType | None) -> str | None:
             line = attribute_or(attribute_or(node, "token"), "lineno")
             if name is not None or line is not None:
                 found = f"{as_text(name)}:{as_text(line)}"
+        else:
+            found = jinja_lines.failed(traceback) or found
         traceback = traceback.tb_next
     return found
 

@@ -14,6 +14,7 @@ from slowhound.guard import guard
 from slowhound.instrument import trace
 from slowhound.losses import find, patch
 from slowhound.notes import who_note
+from slowhound.ownership import of_request
 from slowhound.plain_data import as_text
 from slowhound.record import Record, current_record
 from slowhound.secret_names import is_secret
@@ -39,7 +40,7 @@ def install() -> None:
 
 def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
     def resolve_request(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-        record = current_record.get()
+        record = _record_of(request)
         if record is not None and trace.readers:  # inside all middleware, their spans have begun
             with _guard:
                 trace.see(record)
@@ -47,7 +48,8 @@ def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
         if record is not None:
             try:
                 if request is not record.request and record.resolved is None:
-                    _take_match(record, request)
+                    # A middleware may hand a copy of the request on, and only that is resolved.
+                    record.match = request.resolver_match
                 _note(record, request.resolver_match)
             except Exception as exc:
                 if _guard.failed(exc):
@@ -60,10 +62,28 @@ def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
     return resolve_request
 
 
-def _take_match(record: Record, request: Any) -> None:
-    """A middleware may hand a copy of the request on, and only that is resolved."""
-    if record.request is not None and is_same(record.request, request):
-        record.match = request.resolver_match
+def _record_of(request: Any) -> Record | None:
+    """The current record, if this is its request.
+
+    A view may ask another handler, which has no middleware of slowhound's, for another page.
+    """
+    record = current_record.get()
+    if record is None or request is record.request:
+        return record
+    try:
+        return record if _is_copied(record, request) or of_request(request) is record else None
+    except Exception as exc:
+        if _guard.failed(exc):
+            raise
+        return None
+
+
+def _is_copied(record: Record, request: Any) -> bool:
+    """True for what a middleware has handed on with another method, or without a prefix."""
+    if record.request is None or record.resolved is not None:
+        return False
+    path, another = as_text(record.request.path), as_text(request.path)
+    return path.endswith(another) and is_same(record.request, request)
 
 
 def _note(record: Record, match: Any) -> None:

@@ -110,6 +110,8 @@ class Lines:
         self.count += event == "line"
         if event == "line" and self.count == self.line:
             sys.settrace(None)
+            if self.number == signal.SIGABRT:
+                say_it_times_out(frame)
             signal.raise_signal(self.number)  # its handler runs here, as if in that line
         elif event == "return" and code.co_name == "handle_request":
             sys.settrace(None)
@@ -117,10 +119,28 @@ class Lines:
         return self.trace
 
 
+def say_it_times_out(frame: FrameType | None) -> None:
+    """What the arbiter says before it aborts the worker, which is one of the frames' self."""
+    while frame is not None:
+        mailbox = getattr(frame.f_locals.get("self"), "slowhound_mailbox", None)
+        if mailbox is not None:
+            mailbox.abort[0] = time.monotonic_ns()
+            return
+        frame = frame.f_back
+    raise AssertionError("no worker")
+
+
 def signal_at(_request: HttpRequest, name: str, line: int, number: int) -> HttpResponse:
     """Gets this signal, as by the arbiter, in this line of the request's end; 0: in none."""
     Lines(name, line, number).begin()
     return HttpResponse("soon")
+
+
+def aborts(_request: HttpRequest, gate: str) -> HttpResponse:
+    """Sends its own worker what the arbiter sends at the timeout."""
+    os.kill(os.getpid(), signal.SIGABRT)
+    wait_at(gate)  # mark: aborts
+    return HttpResponse("still there")
 
 
 def threads(_request: HttpRequest) -> HttpResponse:

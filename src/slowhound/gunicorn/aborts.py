@@ -1,0 +1,42 @@
+"""Whose SIGABRT was it: the arbiter's, at the timeout, or one that the application has sent?
+
+The arbiter says so before it sends it. Where it cannot, the worker has been silent for as long as
+the arbiter waits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slowhound.clocks import clock
+from slowhound.foreign import is_foreign
+from slowhound.losses import missing
+
+# Seconds; the arbiter counts from the time of a file, which a file system may round.
+MARGIN = 0.1
+OF_WORKERS = {
+    "tmp": "gunicorn.workers.base.Worker:tmp",
+    "last_update": "gunicorn.workers.workertmp.WorkerTmp.last_update",
+}
+ANY = "a SIGABRT that the application sends itself may count as a timeout"
+
+
+def is_timeout(worker: Any) -> bool:
+    """In the worker that a SIGABRT has interrupted."""
+    mailbox = getattr(worker, "slowhound_mailbox", None)
+    return (mailbox is not None and bool(mailbox.abort[0])) or _is_silent(worker)
+
+
+def _is_silent(worker: Any) -> bool:
+    try:
+        last, limit = worker.tmp.last_update(), worker.cfg.timeout
+    except AttributeError as exc:
+        if is_foreign(exc):
+            raise
+        missing(OF_WORKERS.get(str(exc.name), str(exc)), ANY)
+        return True
+    except (OSError, ValueError) as exc:  # the application has closed all files
+        if is_foreign(exc):
+            raise
+        return False
+    return bool(limit) and clock.monotonic() - last > limit - MARGIN

@@ -1,0 +1,64 @@
+"""The lines of Jinja2's templates, which are Python code that has lines of its own.
+
+Of an exception Jinja2 gives the traceback other frames in their place, which know the template's
+file and not its name; where each was made, the real one is still a variable.
+https://jinja.palletsprojects.com/en/stable/api/#jinja2.Environment.handle_exception
+"""
+
+from __future__ import annotations
+
+from types import FrameType, FunctionType, TracebackType
+from typing import Any
+
+from slowhound.codes import file_of
+from slowhound.losses import find
+from slowhound.plain_data import as_text
+from slowhound.static_lookup import attribute_or, function_variables
+
+MAKES_FRAMES = "jinja2.debug.fake_traceback"
+WITH_REAL_ONES = "jinja2.debug.fake_traceback:tb"
+ONLY_FILES = "exc_template has the file of a template of Jinja2's, and not its name"
+
+
+def template_of(frame: FrameType) -> Any:
+    """The template whose code this is; None: it is no template's."""
+    return dict.get(frame.f_globals, "__jinja_template__")
+
+
+def text_attribute(template: Any, name: str) -> str | None:
+    """An attribute of a template that is a text, also a safe one of Django's."""
+    found = attribute_or(template, name)
+    return as_text(found) if issubclass(type(found), str) else None
+
+
+def shown_line(template: Any, line: int) -> int | None:
+    """The line of the template itself, for one of its code."""
+    found = template.get_corresponding_lineno(line)
+    return found if type(found) is int else None
+
+
+def failed(at: TracebackType) -> str | None:
+    """``name:line``, where this entry of a traceback is a template's."""
+    frame, line = at.tb_frame, at.tb_lineno
+    template = template_of(frame)
+    if template is not None:
+        return _place(template, shown_line(template, line), frame)
+    exc = dict.get(frame.f_globals, "__jinja_exception__")
+    return None if exc is None else _place(_named(frame, exc), line, frame)
+
+
+def _named(frame: FrameType, exc: Any) -> Any:
+    """What knows the name of the template that the frame stands for; None: nothing does."""
+    make, maker = find(MAKES_FRAMES, ONLY_FILES), frame.f_back
+    if make is None or find(WITH_REAL_ONES, ONLY_FILES) is None:
+        return None
+    if type(make) is not FunctionType or maker is None or maker.f_code is not make.__code__:
+        return None
+    real = function_variables(maker).get("tb")
+    # There is none of a line that Jinja2 cannot read; then the exception knows of what.
+    return template_of(real.tb_frame) if type(real) is TracebackType else exc
+
+
+def _place(named: Any, line: int | None, frame: FrameType) -> str:
+    name = text_attribute(named, "name") or text_attribute(named, "filename")
+    return f"{name or file_of(frame.f_code)}:{line}"
