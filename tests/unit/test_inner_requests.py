@@ -400,3 +400,28 @@ def test_own_page_with_another_query_is_a_request_of_its_own() -> None:
     with capture_events() as events:
         Client().get("/filtered/")
     assert [event["resp_status"] for event in events] == [404, 200]
+
+
+def fails(request: HttpRequest) -> HttpResponse:
+    raise LookupError("inner")
+
+
+def asks_one_that_fails(request: WSGIRequest) -> HttpResponse:
+    """A handler without slowhound's middleware, as the one of an embedded application."""
+    asked = RequestFactory().get("/fails/")
+    again = WSGIRequest({**request.environ, "PATH_INFO": "/fails/"})
+    with override_settings(MIDDLEWARE=[]):
+        handler = WSGIHandler()
+    return HttpResponse(str([handler.get_response(each).status_code for each in (asked, again)]))
+
+
+urlpatterns += [path("fails/", fails), path("asks/", asks_one_that_fails)]
+
+
+def test_exception_of_an_inner_request_without_a_record_is_not_the_outer_ones() -> None:
+    """Neither when a middleware is asked for a response to it, nor when Django tells of it."""
+    with capture_events() as events:
+        response = Client(raise_request_exception=False).get("/asks/")
+    assert response.content == b"[500, 500]"
+    (event,) = events
+    assert (event["resp_status"], event.get("exc_type")) == (200, None)

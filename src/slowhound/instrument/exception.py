@@ -19,7 +19,7 @@ from django.urls import Resolver404
 
 from slowhound import redact
 from slowhound.codes import name_of_code
-from slowhound.exchanges import is_same
+from slowhound.exchanges import is_same, requests_alike
 from slowhound.frames import from_traceback, locate
 from slowhound.guard import guard
 from slowhound.instrument import jinja_lines
@@ -100,9 +100,10 @@ def uninstall() -> None:
 
 def _see_first(self: Any, *args: Any, **kwargs: Any) -> Any:
     with _guard:
+        exception, request = args
         record = current()
-        if record is not None:
-            record.exc = {**fields_of(args[0]), "exc_handled": True}
+        if record is not None and _is_of(record, request):
+            record.exc = {**fields_of(exception), "exc_handled": True}
     return _process_exception and _process_exception(self, *args, **kwargs)
 
 
@@ -116,9 +117,11 @@ def _see_made(request: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _is_of(record: Record, request: Any) -> bool:
-    """False within another handler that a view asks for another page."""
+    """False of a page that a view asks for in process, and that has no record of its own."""
     known = record.request
-    return known is None or known is request or is_same(known, request)
+    if known is None or request is None or known is request:
+        return True
+    return is_same(known, request) and requests_alike(known, request)
 
 
 def _is_handled(exc: Any) -> bool:
@@ -146,7 +149,7 @@ def _on_unhandled(sender: Any = None, request: Any = None, **_: object) -> None:
     with _guard:
         record = current()
         exception = sys.exc_info()[1]
-        if record is None or exception is None:
+        if record is None or exception is None or not _is_of(record, request):
             return
         if issubclass(type(exception), Exception):
             record.exc = {**fields_of(exception), "exc_handled": False}
