@@ -53,11 +53,14 @@ _app_packages: set[str] = set()
 
 
 def add_app_package(name: str) -> None:
-    """Counts a top-level package as the application's even where it is installed as a library."""
+    """Counts a top-level package as the application's even where it is installed as a library.
+
+    Not slowhound's own, whose viewer has a ``ROOT_URLCONF``.
+    """
     module = sys.modules.get(name.partition(".")[0])
     path = getattr(module, "__file__", None)
     if path and os.path.basename(path) == "__init__.py":
-        _app_packages.update(_below(os.path.dirname(path)))
+        _app_packages.update(_below(os.path.dirname(path)) - _OWN)
         is_app.cache_clear()
 
 

@@ -121,6 +121,8 @@ def test_installed_application_can_be_named(monkeypatch: pytest.MonkeyPatch) -> 
     paths.add_app_package("urllib.request")
     try:
         assert is_app(urllib.__path__[0] + "/parse.py")
+        paths.add_app_package("slowhound.viewer.standalone")  # as the viewer's own site does
+        assert not is_app(paths.__file__)
     finally:
         is_app.cache_clear()
 
