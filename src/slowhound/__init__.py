@@ -12,8 +12,8 @@ The map; each layer imports only from those above it, and import-linter checks t
     instrument/ watch/ flames/ sinks/ store/        siblings that never import each other
     events neighbours upkeep                        a record's events; the hound's chores
     writer recording recorder                       wires them: begin, finish, emit
-    context background lifespan celery conf middleware on_demand permission graphfiles
-    graphresponses asgi apps checks gunicorn/ viewer/
+    context background lifespan celery conf middleware closing responses on_demand permission
+    graphfiles graphresponses asgi apps checks gunicorn/ viewer/
                                                     the application's and the server's side
     compat/ cli/ testing                            drop-in imports, commands, for tests
 

@@ -15,8 +15,9 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from slowhound import on_demand, recorder, responses
+from slowhound import closing, on_demand, recorder
 from slowhound.clocks import clock
+from slowhound.closing import hand_on
 from slowhound.conf import get_config
 from slowhound.config import Config
 from slowhound.guard import guard
@@ -26,7 +27,6 @@ from slowhound.ownership import lost, of_request
 from slowhound.plain_data import as_text
 from slowhound.record import Owner, Record, current
 from slowhound.redact import short_text
-from slowhound.responses import hand_on
 from slowhound.sinks.delivery import preload
 from slowhound.unpatched import is_greenlet_exit
 
@@ -40,7 +40,7 @@ class Watch:
     def __init__(self, config: Config, *, in_handler: bool = False) -> None:
         self.config = config
         self._in_handler = in_handler
-        responses.watch()
+        closing.watch()
 
     def __call__(
         self, request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponseBase]

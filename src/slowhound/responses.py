@@ -1,39 +1,20 @@
-"""The response as the middleware hands it on: what it says, and where its record ends.
+"""What a response of the application's says, read without any code of its.
 
-That is where it is closed, by the server or by who asked in process; before that, middleware in
-front may still throw it away and have the view run again. It is the application's: it is read
-without any code of its, and nothing but the list of what it closes is touched.
+A class of the application's may have a property by any of Django's names; where it has not, plain
+reading costs a hundredth.
 """
 
 from __future__ import annotations
 
-import sys
-import weakref
 from collections.abc import Callable
-from contextvars import ContextVar
-from functools import partial
-from types import MethodType
 from typing import Any
 
-from django.core.signals import request_finished
-from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.template.response import SimpleTemplateResponse
 
-from slowhound import recorder
-from slowhound.clocks import clock
-from slowhound.guard import guard
-from slowhound.instrument.exception import fields_of
-from slowhound.losses import missing
-from slowhound.ownership import is_closed, is_making_body, step_out
 from slowhound.plain_data import as_int
-from slowhound.record import CLIENT_GONE, Owner, Record, current
 from slowhound.static_lookup import attribute_or, dict_of, in_classes, mro_of
-from slowhound.streamed import Body, counted, counted_async, is_counted
 
-_guard = guard("middleware")
-CLOSERS = "django.http.response.HttpResponseBase:_resource_closers"
-ENDS_EARLY = "a request ends with its view, and not with its body"
 # Of Django's own classes, whatever a class of the application's has by these names.
 _content: Callable[[Any], bytes] = vars(HttpResponse)["content"].fget
 _rendered_content = vars(SimpleTemplateResponse)["content"].fget
@@ -44,59 +25,10 @@ CLASSES = 256
 _plain: dict[int, tuple[type, bool]] = {}
 # By these a class has its body sent in a way of its own, which cannot be looked into.
 _WAYS = ("streaming_content", "_set_streaming_content", "make_bytes", "__iter__", "__aiter__")
-# What was raised from outside while a response was being closed, where Django keeps it to itself.
-_struck: ContextVar[Exception | None] = ContextVar("slowhound_struck", default=None)
+_HEADERS = type(HttpResponse().headers)
 
 
-def hand_on(record: Record, response: Any, *, in_handler: bool) -> None:
-    """The middleware hands its response on. Whatever fails in here, the record has its end.
-
-    Args:
-        record: of the request.
-        response: what the application has returned, which need not be a response.
-        in_handler: the middleware was loaded by Django's handler, which has the last word on the
-            response; a response that is closed before is thrown away.
-
-    Raises:
-        Exception: only what was raised into this from outside.
-    """
-    record.turn += 1
-    record.left = True
-    ends = True
-    try:
-        try:
-            if issubclass(type(response), HttpResponseBase):
-                _describe(record, response)
-                ends = not _see_close(record, response, in_handler=in_handler)
-            else:
-                record.outcome = "error"  # a server answers 500 in its place
-        finally:
-            if ends and not record.by_server:
-                recorder.finish(record)
-    except Exception as exc:
-        if _guard.failed(exc):
-            raise
-    else:
-        if _guard.streak:
-            _guard.streak = 0
-
-
-def _describe(record: Record, response: Any) -> None:
-    if _is_plain(type(response)):
-        status, streams = response.status_code, response.streaming
-    else:
-        status = attribute_or(response, "status_code")
-        streams = attribute_or(response, "streaming")
-    record.status = as_int(status)
-    if streams is True:
-        _watch_body(record, response)
-        return
-    record.first_byte = clock.monotonic() - record.started
-    if _counts(record):
-        record.sent = 0 if record.method == "HEAD" else size_of(response)
-
-
-def _is_plain(kind: type) -> bool:
+def is_plain(kind: type) -> bool:
     """True where plain reading runs no code of the application's: it costs a hundredth."""
     found = _plain.get(id(kind))
     if found is None:
@@ -109,9 +41,16 @@ def _is_plain(kind: type) -> bool:
     return found[1]
 
 
-def _counts(record: Record) -> bool:
-    """Gunicorn's ASGI worker knows the size only where its access log is on."""
-    return not record.by_server or record.task is not None
+def status_of(response: Any) -> int | None:
+    """Its status, if it is a number."""
+    plain = is_plain(type(response))
+    return as_int(response.status_code if plain else attribute_or(response, "status_code"))
+
+
+def streams(response: Any) -> bool:
+    """True when its body is made while it is sent."""
+    plain = is_plain(type(response))
+    return (response.streaming if plain else attribute_or(response, "streaming")) is True
 
 
 def size_of(response: Any) -> int | None:
@@ -120,45 +59,13 @@ def size_of(response: Any) -> int | None:
     getter = found.fget if type(found) is property else None
     if getter is _content or (getter is _rendered_content and _is_rendered(response)):
         return len(_content(response))
-    return _length(response)
+    return length_of(response)
 
 
-def _length(response: Any) -> int | None:
+def length_of(response: Any) -> int | None:
+    """What its ``Content-Length`` says."""
     headers = attribute_or(response, "headers")
     return as_int(headers.get("Content-Length")) if type(headers) is _HEADERS else None
-
-
-_HEADERS = type(HttpResponse().headers)
-
-
-def _watch_body(record: Record, response: Any) -> None:
-    body = Body(record, _length(response))
-    if not _sends_as_django_does(type(response)):
-        record.first_byte = clock.monotonic() - record.started
-        body.presume()
-        return
-    parts: Any
-    if response.is_async:
-        parts = counted_async(body, aiter(response.streaming_content))
-    else:
-        parts = counted(body, iter(response.streaming_content))
-    record.body = weakref.ref(parts)
-    if is_file(response):
-        body.presume()  # where the server sends the file itself, its parts do not pass here
-        file = response.file_to_stream
-        response.streaming_content = parts
-        response.file_to_stream = file
-    else:
-        response.streaming_content = parts
-
-
-def _sends_as_django_does(kind: type) -> bool:
-    for each in mro_of(kind):
-        if each is StreamingHttpResponse or each is FileResponse:
-            return True
-        if any(name in dict_of(each) for name in _WAYS):
-            return False
-    return False
 
 
 def is_file(response: Any) -> bool:
@@ -167,179 +74,11 @@ def is_file(response: Any) -> bool:
     return is_one and attribute_or(response, "file_to_stream") is not None
 
 
-def _see_close(record: Record, response: Any, *, in_handler: bool) -> bool:
-    """True when something will end the record."""
-    plain = _is_plain(type(response))
-    is_stream = (response.streaming if plain else attribute_or(response, "streaming")) is True
-    if record.is_inner and not is_stream:
-        return False
-    closers = getattr(response, "_resource_closers", None)
-    if type(closers) is not list:
-        missing(CLOSERS, ENDS_EARLY)
-        return False
-    record.response = weakref.ref(response)
-    if record.scope is not None:
-        return True  # what is sent is seen, and its end
-    closer = partial(Closer, record, response=record.response, in_handler=in_handler)
-    if closers and (not is_stream or is_file(response)):
-        # What the application closes takes its time after the last byte. A body that is counted is
-        # closed first, which says whether its client was there to the end.
-        own = [closers.pop()] if is_stream and is_counted(closers[-1]) else []
-        closers[:0] = [*own, closer(ends=False)]
-    closers.append(closer())
-    if record.is_inner:
-        step_out(record)
-    return True
-
-
-class Closer:
-    """Sees that a response is closed: its record ends, if no server ends it.
-
-    A response may be pickled, by a cache middleware around ours: then nothing of this goes along.
-    """
-
-    def __init__(
-        self,
-        record: Record,
-        response: Callable[[], Any],
-        *,
-        in_handler: bool,
-        ends: bool = True,
-    ) -> None:
-        self.record = record
-        self.turn = record.turn
-        self._response = response
-        self._in_handler = in_handler
-        self._ends = ends
-
-    def __call__(self) -> None:
-        if _struck.get() is not None:
-            _struck.set(None)  # of a close before, whose signal another receiver has cut short
-        try:
-            self._closes()
-        except Exception as exc:
-            if _guard.failed(exc):
-                # Django keeps to itself what is raised here; ``finished`` comes next and raises it.
-                _struck.set(exc)
-                raise
-
-    def _closes(self) -> None:
-        record, response = self.record, self._response()
-        is_sent = not self._in_handler or self._was_handed_out(response)
-        if self._is_anothers(response):
-            return
-        if record.turn != self.turn:
-            # Another one was made after it; but this one is sent, as the better of the two.
-            if not (is_sent and self._in_handler and record.left) or record.done:
-                return
-            _describe_again(record, response)
-        elif not is_sent:
-            if self._ends:
-                record.thrown, record.response = True, None
-            return
-        if record.sent is None and not record.by_server and record.method != "HEAD":
-            record.sent = size_of(response)  # it was rendered outside of the middleware
-        record.finished_sending()
-        if self._ends and not record.by_server:
-            if is_file(response):
-                _see_failure(record, sys.exception())
-            recorder.finish(record)
-
-    def _was_handed_out(self, response: Any) -> bool:
-        """True once Django's handler has returned it: it adds to what is closed last."""
-        closers = getattr(response, "_resource_closers", None)
-        found = list(closers) if type(closers) is list else []
-        if not any(each is self for each in found):
-            return True  # of a response that is sent to several, and was closed for another one
-        return any(
-            type(each) is MethodType
-            and each.__func__.__name__ == "close"
-            and issubclass(type(each.__self__), HttpRequest)
-            for each in found
-        )
-
-    def _is_anothers(self, response: Any) -> bool:
-        """True when one response is sent to several: it is the other's that is closed."""
-        now = current()
-        if now is None or now is self.record or now.response is None:
+def sends_as_django_does(kind: type) -> bool:
+    """False where a class has its body sent in a way of its own."""
+    for each in mro_of(kind):
+        if each is StreamingHttpResponse or each is FileResponse:
+            return True
+        if any(name in dict_of(each) for name in _WAYS):
             return False
-        return response is not None and now.response() is response
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[()]]:
-        return _close_nothing, ()
-
-
-def _describe_again(record: Record, response: Any) -> None:
-    record.status = as_int(attribute_or(response, "status_code"))
-    if not record.by_server and attribute_or(response, "streaming") is not True:
-        record.sent = 0 if record.method == "HEAD" else size_of(response)
-
-
-def _see_failure(record: Record, exc: BaseException | None) -> None:
-    """A file could not be read, or sent, to its end: that is why it is closed now."""
-    if exc is None:
-        return
-    is_gone = isinstance(exc, OSError) and exc.errno in CLIENT_GONE
-    if is_gone and record.method == "HEAD":
-        return  # wsgiref sends a body for it as well, for which no client waits
-    record.outcome = record.outcome or ("disconnect" if is_gone else "error")
-    if not is_gone:
-        with _guard:
-            record.exc = {**fields_of(exc), "exc_handled": False}
-
-
-def finished(sender: Any = None, **_kwargs: object) -> None:
-    """For Django's signal ``request_finished``, which comes when a response has been closed.
-
-    It ends what no closer has ended: the record of a response that is sent to several, and was
-    closed for another one meanwhile, or of one in whose place another one was sent.
-
-    Args:
-        sender: the class of the handler, where that has sent the response.
-
-    Raises:
-        Exception: what was raised from outside while the response was being closed.
-    """
-    exc = _struck.get()
-    if exc is not None:
-        _struck.set(None)
-        raise exc
-    record = current()
-    if record is None or record.owner is not Owner.MIDDLEWARE or not record.left:
-        return
-    if record.thrown:
-        record.thrown = False  # it was this one's signal
-        return
-    try:
-        if is_closed(record):
-            recorder.finish(record)
-        elif not is_making_body(record):
-            _see_replaced(record, sender)
-    except Exception as failure:
-        if _guard.failed(failure):
-            raise
-
-
-def _see_replaced(record: Record, sender: Any) -> None:
-    """What was closed is not the response that the middleware has handed on."""
-    response = record.response() if record.response is not None else None
-    if response is not None and sender is None:
-        return  # of a request made in process, say
-    if record.body is None:
-        failed = record.exc is not None and not record.exc.get("exc_handled")
-        record.status, record.sent = 500 if failed else None, None
-    recorder.finish(record)
-
-
-def watch() -> None:
-    """From now on, once a process."""
-    request_finished.connect(finished, dispatch_uid=__name__)
-
-
-def _close_nothing() -> Callable[[], None]:
-    """What a pickled response closes in our place."""
-    return _nothing
-
-
-def _nothing() -> None:
-    pass
+    return False
