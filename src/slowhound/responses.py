@@ -12,6 +12,7 @@ from typing import Any
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.template.response import SimpleTemplateResponse
 
+from slowhound.losses import find
 from slowhound.plain_data import as_int
 from slowhound.static_lookup import attribute_or, dict_of, in_classes, mro_of
 
@@ -25,7 +26,7 @@ CLASSES = 256
 _plain: dict[int, tuple[type, bool]] = {}
 # By these a class has its body sent in a way of its own, which cannot be looked into.
 _WAYS = ("streaming_content", "_set_streaming_content", "make_bytes", "__iter__", "__aiter__")
-_HEADERS = type(HttpResponse().headers)
+_headers = find("django.http.response.ResponseHeaders", "a declared length is not known")
 
 
 def is_plain(kind: type) -> bool:
@@ -65,7 +66,7 @@ def size_of(response: Any) -> int | None:
 def length_of(response: Any) -> int | None:
     """What its ``Content-Length`` says."""
     headers = attribute_or(response, "headers")
-    return as_int(headers.get("Content-Length")) if type(headers) is _HEADERS else None
+    return as_int(headers.get("Content-Length")) if type(headers) is _headers else None
 
 
 def is_file(response: Any) -> bool:

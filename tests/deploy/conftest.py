@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +90,11 @@ def nobody() -> pwd.struct_passwd:
     found = pwd.getpwnam("nobody")
     folder = open_folder()
     check = "import django.core.handlers.wsgi, slowhound.gunicorn.worker, os; os.listdir('.')"
-    became = f"import os; os.setgid({found.pw_gid}); os.setuid({found.pw_uid}); {check}"
-    try:
-        tried = subprocess.run(
-            [*showing(folder), sys.executable, "-c", became],
+    become = f"import os; os.setgid({found.pw_gid}); os.setuid({found.pw_uid}); "
+
+    def tried(code: str, wrapper: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*wrapper, sys.executable, "-c", code],
             cwd=folder,
             env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
             capture_output=True,
@@ -101,10 +102,15 @@ def nobody() -> pwd.struct_passwd:
             timeout=60,
             check=False,
         )
+
+    try:
+        if (root := tried(check)).returncode:
+            pytest.fail(f"root cannot import it: {root.stderr[-500:]}")
+        refused = tried(become + check, showing(folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if tried.returncode:
-        pytest.skip(f"nobody cannot run this interpreter: {tried.stderr[-200:]}")
+    if refused.returncode:
+        pytest.skip(f"nobody cannot run this interpreter: {refused.stderr[-200:]}")
     return found
 
 

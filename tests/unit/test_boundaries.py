@@ -34,6 +34,19 @@ def test_arbiter_never_loads_django() -> None:
     assert run(code).strip() == "[]"
 
 
+def test_no_module_needs_settings_to_be_imported() -> None:
+    """Django has none yet where a server, or a settings module, imports slowhound."""
+    code = """
+import pkgutil, slowhound
+for each in pkgutil.walk_packages(slowhound.__path__, "slowhound."):
+    if not each.name.endswith("__main__"):
+        __import__(each.name)
+from django.conf import settings
+print(settings.configured)
+"""
+    assert run(code).strip() == "False"
+
+
 # What sends a signal, or has one sent or handled, in the words of Python and of the C library; but
 # for the SIGKILL that ends a helper process of ours.
 SIGNALLING = re.compile(
