@@ -76,6 +76,34 @@ def test_denied_websocket_has_the_status_that_was_sent() -> None:
     assert event_of({"type": "websocket.close"}, kind="websocket")["resp_status"] == 403
 
 
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_headers_of_any_iterable_are_the_applications_to_read(kind: str) -> None:
+    """A generator can be gone through once: it is made a list, which is handed on."""
+    seen: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Send) -> None:
+        seen.extend(scope["headers"])
+
+    given = [(b"user-agent", b"curl"), (b"x-own", b"1")]
+    scope = {"type": kind, "method": "GET", "path": "/", "headers": iter(given)}
+    with capture_events() as events:
+        asyncio.run(wrap(application)(scope, nothing, nothing))
+    assert seen == given
+    assert events[-1]["req_user_agent"] == "curl"
+
+
+async def nothing(*_: Any) -> Any:
+    """For an application that neither receives nor sends."""
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_exception_of_an_application_or_consumer_is_named(kind: str) -> None:
+    """One that is not Django's, as of a websocket."""
+    event = event_of(ValueError("no such room"), kind=kind)
+    assert (event["exc_type"], event["exc_msg"]) == ("ValueError", "no such room")
+    assert event["exc_loc"].endswith(":application")
+
+
 @pytest.mark.parametrize("headers", [[], [(b"content-length", b"9")], iter(())])
 def test_head_has_no_bytes(headers: Any, tmp_path: Path) -> None:
     """HEAD: 0; a server may break the application off after the first part, the client has it."""
