@@ -15,13 +15,14 @@ from slowhound import lifespan, recorder
 from slowhound.asgi_data import environ_of as _environ
 from slowhound.asgi_data import length_of as _length
 from slowhound.asgi_data import size_of as _size
+from slowhound.cancellation import is_cancelled
 from slowhound.clocks import clock
 from slowhound.conf import get_config
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.ownership import of_scope
 from slowhound.plain_data import as_int
-from slowhound.record import Owner, Record
+from slowhound.record import BODILESS, Owner, Record
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -43,6 +44,9 @@ def wrap(application: Application) -> Application:
     """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if recorder.get() is None and not get_config().enabled:
+            await application(scope, receive, send)
+            return
         if scope["type"] == "lifespan":
             await lifespan.watched(application, scope, receive, send)
             return
@@ -75,6 +79,7 @@ class _Exchange:
         self._method: Any = None
         self._started = False
         self._sent = 0
+        self._has_left = False  # the client of a websocket
         self._length: int | None = None
 
     def begin(self, scope: Scope) -> Scope:
@@ -114,8 +119,10 @@ class _Exchange:
         message = await self._receive()
         record = self.record
         if record is not None:
-            left = message["type"] == "http.disconnect" and not record.complete
-            if left or (message["type"] == "websocket.disconnect" and not self._started):
+            kind = message["type"]
+            self._has_left = self._has_left or kind == "websocket.disconnect"
+            left = kind == "http.disconnect" and not record.complete
+            if left or (kind == "websocket.disconnect" and not self._started):
                 record.outcome = record.outcome or "disconnect"
         return message
 
@@ -125,7 +132,7 @@ class _Exchange:
         A server takes what an application sends to a client that it was told is gone, and drops it.
         """
         record = self.record
-        dropped = record is not None and record.outcome == "disconnect"
+        dropped = self._has_left or (record is not None and record.outcome == "disconnect")
         try:
             await self._send(message)
         except OSError:  # the server's way to say that the client is gone (ASGI 2.4)
@@ -148,7 +155,7 @@ class _Exchange:
             record.status = as_int(message["status"])
             self._started = True
             self._length = _length(message)
-            if self._method == "HEAD" and not dropped:  # a server may not even ask for the body
+            if not dropped and self._has_no_body(record):  # it may not even be asked for
                 record.finished_sending()
         elif dropped:
             return
@@ -162,6 +169,9 @@ class _Exchange:
         elif kind == "websocket.close" and not self._started:
             record.status = 403  # what the server answers to a handshake that is refused
             self._started = True
+
+    def _has_no_body(self, record: Record) -> bool:
+        return self._method == "HEAD" or record.status in BODILESS or self._length == 0
 
     def _note_part(self, record: Record, kind: str, message: Message) -> None:
         if record.first_byte is None:
@@ -192,12 +202,14 @@ class _Exchange:
 
     def _describe(self, record: Record, exc: BaseException | None) -> None:
         record.sent = self._sent
-        if issubclass(type(exc), asyncio.CancelledError):
-            record.outcome = record.outcome if record.complete else "cancelled"
+        if record.complete and issubclass(type(exc), asyncio.CancelledError):
+            pass  # of what it does afterwards
+        elif is_cancelled(exc) and not record.has_left_loop:
+            record.outcome = "cancelled"
         elif exc is not None and record.outcome is None:
             record.outcome = "error"
-            if record.exc is None:
-                record.exc = {**fields_of(exc), "exc_handled": False}
+            fields = record.exc if record.exc is not None else fields_of(exc)
+            record.exc = {**fields, "exc_handled": False}
         if record.complete and record.outcome == "disconnect":
             record.outcome = None
         is_whole = record.complete or (record.long_lived and self._started)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from slowhound.cancellation import is_cancelled
 from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.losses import find
@@ -24,7 +25,7 @@ from slowhound.record import (
     current_record,
     snapshot_in_flight,
 )
-from slowhound.static_lookup import is_success, name_of
+from slowhound.static_lookup import is_success
 from slowhound.unpatched import is_greenlet_exit
 
 if TYPE_CHECKING:
@@ -237,9 +238,8 @@ def _outcome(exc: BaseException) -> str:
         return "ok" if is_success(exc) else "error"
     if issubclass(kind, (GeneratorExit, KeyboardInterrupt)):
         return "cancelled"
-    # asyncio's and gevent's ways to end what they run; neither is imported for its sake.
-    ended = name_of(kind) == "CancelledError" and not issubclass(kind, Exception)
-    return "cancelled" if ended or is_greenlet_exit(exc) else "error"
+    # asyncio's and gevent's ways to end what they run.
+    return "cancelled" if is_cancelled(exc) or is_greenlet_exit(exc) else "error"
 
 
 def install(names: Iterable[str]) -> None:

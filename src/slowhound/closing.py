@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import partial
 from types import MethodType
@@ -23,7 +23,7 @@ from slowhound import recorder
 from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
-from slowhound.losses import missing
+from slowhound.losses import find, missing
 from slowhound.ownership import is_closed, is_making_body, step_out
 from slowhound.record import CLIENT_GONE, Owner, Record, current
 from slowhound.responses import (
@@ -34,9 +34,14 @@ from slowhound.responses import (
     status_of,
     streams,
 )
+from slowhound.static_lookup import attribute_or
 from slowhound.streamed import Body, counted, counted_async, is_counted
 
 _guard = guard("middleware")
+_HAS_ITERATOR = find(
+    "django.http.response.StreamingHttpResponse:_iterator",
+    "what a stream holds that nobody closes is freed late",
+)
 CLOSERS = "django.http.response.HttpResponseBase:_resource_closers"
 ENDS_EARLY = "a request ends with its view, and not with its body"
 # What was raised from outside while a response was being closed, where Django keeps it to itself.
@@ -101,7 +106,7 @@ def _watch_body(record: Record, response: Any) -> None:
     if response.is_async:
         parts = counted_async(body, aiter(response.streaming_content))
     else:
-        parts = counted(body, iter(response.streaming_content))
+        parts = counted(body, _parts_of(response))
     record.body = weakref.ref(parts)
     if is_file(response):
         body.presume()  # where the server sends the file itself, its parts do not pass here
@@ -110,6 +115,24 @@ def _watch_body(record: Record, response: Any) -> None:
         response.file_to_stream = file
     else:
         response.streaming_content = parts
+
+
+def _parts_of(response: Any) -> Iterator[bytes]:
+    """What it streams, as bytes, by an iterator that does not hold it.
+
+    Django's own does: what the iterator holds, as a cursor, would only be freed by a collection.
+    """
+    parts = attribute_or(response, "_iterator") if _HAS_ITERATOR else None
+    if parts is None:
+        return iter(response.streaming_content)
+    found = weakref.ref(response)
+
+    def as_bytes(part: Any) -> bytes:
+        whose = None if type(part) is bytes else found()
+        made: bytes = part if whose is None else whose.make_bytes(part)
+        return made
+
+    return map(as_bytes, parts)
 
 
 def _see_close(record: Record, response: Any, *, in_handler: bool) -> bool:
@@ -121,7 +144,7 @@ def _see_close(record: Record, response: Any, *, in_handler: bool) -> bool:
     if type(closers) is not list:
         missing(CLOSERS, ENDS_EARLY)
         return False
-    record.response = weakref.ref(response)
+    record.response = weakref.ref(response, partial(_is_freed, record, record.turn))
     if record.scope is not None:
         return True  # what is sent is seen, and its end
     closer = partial(Closer, record, response=record.response, in_handler=in_handler)
@@ -181,8 +204,8 @@ class Closer:
             if self._ends:
                 record.thrown, record.response = True, None
             return
-        if record.sent is None and not record.by_server and record.method != "HEAD":
-            record.sent = size_of(response)  # it was rendered outside of the middleware
+        elif not record.by_server:
+            _describe_again(record, response)  # middleware in front may have changed it in place
         record.finished_sending()
         if self._ends and not record.by_server:
             if is_file(response):
@@ -209,14 +232,23 @@ class Closer:
             return False
         return response is not None and now.response() is response
 
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[()]]:
-        return _close_nothing, ()
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What reads it, as a worker that shares the cache, need not have slowhound.
+        return partial, (int,)
 
 
 def _describe_again(record: Record, response: Any) -> None:
+    if streams(response) and record.first_byte is None and record.outcome == "error":
+        return  # it is not sent: the server answers in its place
     record.status = status_of(response)
     if not record.by_server and not streams(response):
         record.sent = 0 if record.method == "HEAD" else size_of(response)
+
+
+def _is_freed(record: Record, turn: int, _ref: object) -> None:
+    """Nobody will close it any more; the hound sees that later."""
+    if record.turn == turn and record.left and not (record.by_server or record.done):
+        record.forgotten()
 
 
 def _see_failure(record: Record, exc: BaseException | None) -> None:
@@ -269,7 +301,7 @@ def _see_replaced(record: Record, sender: Any) -> None:
     response = record.response() if record.response is not None else None
     if response is not None and sender is None:
         return  # of a request made in process, say
-    if record.body is None:
+    if record.body is None or record.first_byte is None:
         failed = record.exc is not None and not record.exc.get("exc_handled")
         record.status, record.sent = 500 if failed else None, None
     recorder.finish(record)
@@ -278,12 +310,3 @@ def _see_replaced(record: Record, sender: Any) -> None:
 def watch() -> None:
     """From now on, once a process."""
     request_finished.connect(finished, dispatch_uid=__name__)
-
-
-def _close_nothing() -> Callable[[], None]:
-    """What a pickled response closes in our place."""
-    return _nothing
-
-
-def _nothing() -> None:
-    pass

@@ -26,6 +26,12 @@ def is_same(one: Any, other: Any) -> bool:
     return "wsgi.input" in first and first["wsgi.input"] is second.get("wsgi.input")
 
 
+def has_headers_of(request: Any, scope: Any) -> bool:
+    """True when Django's request has all of the scope's headers, as middleware has added some."""
+    own = getattr(request, "scope", None)
+    return scope is not None and own is not None and _has_all(own, scope)
+
+
 def requests_alike(one: Any, other: Any) -> bool:
     """True when two requests of Django's ask for the same."""
     return _asked(one) == _asked(other)
@@ -48,10 +54,13 @@ def is_passed_on(outer: Any, scope: Any) -> bool:
         return True
     if _text(outer.get("type")) != _text(scope.get("type")):
         return False
-    # A prefix less or more, a method in place of another one.
+    if not (shares_headers(outer, scope) or _has_all(scope, outer)):
+        return False
+    # A prefix less or more, a method in place of another one; another address altogether, but for
+    # what a view of Starlette's asks for with its own headers: there is an endpoint in its scope.
     pairs = [(one, other) for one in _paths(outer) for other in _paths(scope)]
     fits = any(_ends_with(one, other) or _ends_with(other, one) for one, other in pairs)
-    return fits and (shares_headers(outer, scope) or _has_all(scope, outer))
+    return fits or "endpoint" not in scope
 
 
 def is_bridged(scope: Any, request: Any) -> bool:

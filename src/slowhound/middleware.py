@@ -5,7 +5,6 @@ Put it first in ``MIDDLEWARE``. Under Gunicorn with slowhound's hooks it comes i
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,6 +15,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from slowhound import closing, on_demand, recorder
+from slowhound.cancellation import is_cancelled
 from slowhound.clocks import clock
 from slowhound.closing import hand_on
 from slowhound.conf import get_config
@@ -141,14 +141,35 @@ def _broke_through(request: HttpRequest, exc: BaseException) -> None:
     record = current()
     if record is None or record.request is not request:
         return
-    if issubclass(type(exc), asyncio.CancelledError):
-        record.outcome = record.outcome or "cancelled"
+    if record.scope is not None and not issubclass(type(exc), Exception):
+        _note_end_of_loop(record, exc)
     if not record.by_server:
-        record.outcome = record.outcome or ("killed" if is_greenlet_exit(exc) else "error")
+        record.outcome = record.outcome or _outcome(exc)
+        if issubclass(type(exc), Exception):
+            record.status = 500  # what a server answers
         if record.exc is None and record.outcome == "error":
             with _guard:
                 record.exc = {**fields_of(exc), "exc_handled": False}
         recorder.finish(record)
+
+
+def _outcome(exc: BaseException) -> str:
+    if is_cancelled(exc):
+        return "cancelled"
+    return "killed" if is_greenlet_exit(exc) else "error"
+
+
+def _note_end_of_loop(record: Record, exc: BaseException) -> None:
+    """What Django's task ends with reaches ``wrap`` without its place, or not at all.
+
+    Whoever catches it in front has handled it.
+    """
+    if is_cancelled(exc):
+        return
+    record.has_left_loop = issubclass(type(exc), (SystemExit, KeyboardInterrupt))
+    if record.exc is None:
+        with _guard:
+            record.exc = {**fields_of(exc), "exc_handled": True}
 
 
 def _is_loading() -> bool:

@@ -147,7 +147,8 @@ def of_request(request: Any) -> Record | None:
         return record
     if record.request is None:
         return record if _may_be_of(record, request) else None
-    if not exchanges.is_same(record.request, request):
+    same = exchanges.is_same(record.request, request)
+    if not (same or exchanges.has_headers_of(request, record.scope)):
         return None
     if record.left:  # the view runs again, or the body is made of other pages
         return None if is_making_body(record) else record

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # A request with more moments than this keeps the first ones and counts the rest.
 TIMELINE_LIMIT = 200
 # What a server's write to a client that has gone away fails with.
+BODILESS = (204, 304)  # statuses of responses that end with their head
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 
 _numbers = itertools.count(1)
@@ -117,9 +118,11 @@ class Record:
     turn: int = 0  # how many responses of the middleware there have been; the last one counts
     left: bool = False  # the middleware has handed its response on
     thrown: bool = False  # that is being closed, and was not sent
+    is_forgotten: bool = False  # closed by nobody, and freed
     complete: bool = False  # the server has its last byte
     ender: object = None  # the call of ``Recorder.finish`` that ends it
     done: bool = False
+    has_left_loop: bool = False  # by a sys.exit(), say: its loop ends, and cancels all it runs
     is_inner: bool = False  # the application makes it in process, within another one
     outer: Record | None = None  # what it was begun in: a task, or a request that makes another
     streams: dict[int, Record] | None = None  # inner ones whose bodies are still to be made
@@ -226,10 +229,24 @@ class Record:
             self.complete = True
             self.sent_after = clock.monotonic() - self.started
 
+    def forgotten(self) -> None:
+        """Its response is gone, closed by nobody: what comes until that is seen is none of it."""
+        self.finished_sending()
+        self.is_forgotten = True
+
     def ended_after(self, age: float) -> None:
         """It has ended at this age; the response may have done so before."""
         self.took = age if self.sent_after is None else self.sent_after
-        self.after = age - self.took
+        self.after = 0.0 if self.is_forgotten else age - self.took
+
+    def let_go(self) -> None:
+        """Drops what is the application's, now that nobody needs it.
+
+        What a view opens and leaves open, such as a connection of asyncio's, keeps its context and
+        so this record, for as long as it lives.
+        """
+        self.request = self.match = self.environ = self.scope = None
+        self.extras = self.exc = self.timeline = self.samples = None
 
     def age(self, now: float | None = None) -> float:
         """Seconds since the request began."""

@@ -238,9 +238,12 @@ class Recorder:
     @staticmethod
     def _let_go(record: Record) -> None:
         leave(record)
+        record.response = record.body = None
         try:
             if record.on_end is not None:
                 record.on_end(None)
+            if record.slow is None:  # else the hound does, when it has reported the end
+                record.let_go()
             # Last: while the slot is taken, whoever finds the box of a dead process writes the
             # event, unless it was written, see postmortem.
             # Read once: the hound may give it a place in a new box meanwhile.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from types import BuiltinMethodType, GeneratorType
 from typing import Any
 
 from slowhound import recorder
 from slowhound.asgi_data import bytes_in
+from slowhound.cancellation import is_cancelled
 from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
-from slowhound.record import Record
+from slowhound.record import BODILESS, Record
 from slowhound.unpatched import is_greenlet_exit
 
 _guard = guard("middleware")
@@ -31,7 +31,7 @@ class Body:
         self.turn = record.turn
         self._length = length
         # A server leaves the body out, and may not even ask for all of it.
-        self._is_head = record.method == "HEAD"
+        self._is_head = record.method == "HEAD" or record.status in BODILESS
         self._sent = record.sent = 0
 
     def presume(self) -> None:
@@ -85,8 +85,15 @@ class Body:
         if self._counts:
             is_killed = is_greenlet_exit(exc)
             self.record.outcome = self.record.outcome or ("killed" if is_killed else "error")
+            if self._is_unsent() and not is_killed:
+                self.record.status = 500  # what a server answers in its place
             with _guard:
                 self.record.exc = {**fields_of(exc), "exc_handled": False}
+
+    def _is_unsent(self) -> bool:
+        """WSGI sends the head with the first part; Gunicorn knows it, and ASGI sends it before."""
+        record = self.record
+        return record.first_byte is None and record.task is None and not record.by_server
 
     def ended(self) -> None:
         """An inner request's is at its end: nobody need close it."""
@@ -133,7 +140,7 @@ async def counted_async(body: Body, parts: AsyncIterator[bytes]) -> AsyncIterato
         body.part(b"")
         body.ended()
     except BaseException as exc:
-        if issubclass(type(exc), asyncio.CancelledError):
+        if is_cancelled(exc):
             body.cancelled()
         elif issubclass(type(exc), GeneratorExit):
             body.closed()

@@ -214,5 +214,8 @@ class Upkeep:
         for record in snapshot_in_flight():
             if record.left and not record.by_server and record.response is not None:
                 task = record.task() if record.task is not None else None
-                if record.response() is None or (task is not None and task.done()):
+                is_freed = record.response() is None
+                if is_freed or (task is not None and task.done()):
+                    if is_freed:  # another one may have been sent in its place
+                        record.status = record.sent = None
                     self.recorder.finish(record)

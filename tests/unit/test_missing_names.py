@@ -240,6 +240,7 @@ SCENARIOS: dict[Callable[[], None], str] = {
         django.db.utils.ConnectionHandler.all
         django.http.response.HttpResponseBase:_resource_closers
         django.http.response.ResponseHeaders
+        django.http.response.StreamingHttpResponse:_iterator
         django.template.base.Node.render_annotated django.template.base.Node:origin
         django.template.base.Node:token django.template.base.PartialTemplate.render
         django.template.base.Template.render

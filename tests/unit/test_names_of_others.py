@@ -24,7 +24,7 @@ DOCUMENTED = {
         BadRequest DisallowedHost MiddlewareNotUsed PermissionDenied SuspiciousOperation""",
     "django.core.mail": "EmailMultiAlternatives",
     "django.core.management.base": "BaseCommand",
-    "django.core.signals": "got_request_exception request_finished",
+    "django.core.signals": "got_request_exception request_finished request_started",
     "django.db.backends.signals": "connection_created",
     "django.http": "FileResponse Http404 HttpRequest HttpResponse StreamingHttpResponse",
     "django.http.response": "HttpResponseBase",
@@ -74,6 +74,7 @@ HARMLESS = {
     "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
     "arbiters.py": "masterpid uwsgi",  # of its API
     "asgi_data.py": "file",
+    "cancellation.py": "cancelling",
     "celery.py": "exc reason",
     "cli/tail.py": "_time",
     "crossings.py": "select self wait",
@@ -88,8 +89,9 @@ HARMLESS = {
     "gunicorn/aborts.py": "abort cfg",
     "gunicorn/arbiter.py": "auto events json log path rpartition",
     "gunicorn/combine.py": "cfg set",  # of an application of one's own
-    "gunicorn/hooks.py": "django recorder split timeout",
+    "gunicorn/hooks.py": "django recorder timeout",
     "gunicorn/logger.py": "logconfig_json timer total_seconds",
+    "gunicorn/outcomes.py": "split",
     "gunicorn/worker.py": "heartbeat log tell",
     "hops.py": "listen_for_disconnect",
     "instrument/cache.py": "get",
@@ -98,6 +100,7 @@ HARMLESS = {
         " template_name to_internal_value to_representation core handlers middleware"
     ),
     "instrument/composed.py": "strings",
+    "instrument/db.py": "wrapped",
     "instrument/exception.py": "exceptions self template_name",
     "instrument/http.py": "host url",
     "instrument/jinja_lines.py": "filename name",

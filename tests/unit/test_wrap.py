@@ -41,6 +41,9 @@ def event_of(
 
     async def application(scope: Any, receive: Any, send: Send) -> None:
         for each in messages:
+            if isinstance(each, asyncio.CancelledError):
+                asyncio.current_task().cancel()  # type: ignore[union-attr]
+                await asyncio.sleep(0)
             if isinstance(each, BaseException):
                 raise each
             if callable(each):

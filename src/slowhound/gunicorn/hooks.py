@@ -7,9 +7,7 @@ after the body is closed, whatever went wrong before, and ``sys.exc_info()`` say
 from __future__ import annotations
 
 import contextlib
-import select
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -22,19 +20,14 @@ from slowhound.clocks import clock
 from slowhound.foreign import is_foreign
 from slowhound.frames import Stack, from_traceback
 from slowhound.guard import guard, guarded
-from slowhound.gunicorn import aborts, arbiter
+from slowhound.gunicorn import aborts, arbiter, outcomes
 from slowhound.losses import caught, find, missing
 from slowhound.ownership import lost
 from slowhound.postmortem import abort_fields
-from slowhound.record import CLIENT_GONE, Owner, Record, in_flight
+from slowhound.record import Owner, Record, in_flight
 from slowhound.static_lookup import traceback_of
-from slowhound.unpatched import get_ident, is_greenlet_exit
+from slowhound.unpatched import get_ident
 
-# A client that leaves while the view works is noticed only by asking for its socket's state
-# (0.8 µs); one that waited less than this has not had the time to give up.
-PATIENCE = 0.05
-# Work after the last byte for longer than this: a client that is gone by then may well have it all.
-LATE = 0.001
 HALT = caught("gunicorn.errors.HaltServer")
 OF_REQUESTS = {
     "method": "gunicorn.http.message.Request:method",
@@ -174,6 +167,7 @@ def _finish(worker: Any, req: Any, environ: Any, resp: Any) -> None:
         with _describing:
             ENDING.judge(worker)
             _describe(record, req, environ, resp, exc)
+            outcomes.describe_answer(record, resp, exc, worker)
     finally:
         # Again if need be: only the first one ends it, wherever it was interrupted.
         try:
@@ -186,8 +180,12 @@ def _finish(worker: Any, req: Any, environ: Any, resp: Any) -> None:
 def _describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseException | None) -> None:
     if record.request is None and environ is not None:  # Django never saw it
         record.environ = environ
-    describe(record, req, environ, resp, exc)
-    if isinstance(exc, SystemExit) and record.outcome == "timeout":
+    is_ended = isinstance(exc, SystemExit) and ENDING.last is not None
+    if is_ended:
+        # The arbiter sends SIGABRT to a worker that is over its time, and others to end it.
+        record.outcome = "timeout" if ENDING.last == signal.SIGABRT else "killed"
+    outcomes.describe(record, req, environ, resp, None if is_ended else exc)
+    if exc is not None and record.outcome == "timeout":
         record.aborted = abort_fields(_interrupted(from_traceback(traceback_of(exc))))
 
 
@@ -240,69 +238,3 @@ def headers(req: Any) -> dict[str, str]:
 def _recorder() -> Any:
     module = sys.modules.get("slowhound.recorder")
     return module.get() if module is not None else None
-
-
-def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseException | None) -> None:
-    """Status, bytes and outcome, as Gunicorn knows them."""
-    status = getattr(resp, "status", None)
-    if status is not None:
-        record.status = int(status.split(None, 1)[0]) if isinstance(status, str) else status
-    # The ASGI worker has no environ and no resp where its access log is off.
-    if resp is not None or (record.sent is None and environ is not None):
-        record.sent = _sent(req, resp)
-    if isinstance(exc, OSError) and exc.errno in CLIENT_GONE:
-        # Gunicorn 23 sends a body for HEAD as well; no client waits for it.
-        if not (record.method == "HEAD" and getattr(resp, "headers_sent", False)):
-            record.outcome = "disconnect"
-    elif isinstance(exc, SystemExit) and ENDING.last is not None:
-        # The arbiter sends SIGABRT to a worker that is over its time, and others to end it.
-        record.outcome = "timeout" if ENDING.last == signal.SIGABRT else "killed"
-    elif exc is not None and is_greenlet_exit(exc):  # of a worker that stops for one
-        record.outcome = "killed"
-    elif exc is not None and not isinstance(exc, StopIteration):
-        if record.exc is None:  # Django has not seen it: a sys.exit() in a view, a WSGI middleware
-            from slowhound.instrument.exception import fields_of
-
-            record.exc = {**fields_of(exc), "exc_handled": False}
-        record.outcome = record.outcome or "error"
-        record.status = record.status or 500  # what Gunicorn answers for it
-    elif record.outcome is None and _waited(record) and _gone(environ):
-        record.outcome = "disconnect"
-
-
-def _waited(record: Record) -> bool:
-    """False for a client that could not have given up, or has had time to read all and leave."""
-    age = record.age()
-    is_just_sent = record.sent_after is None or age - record.sent_after < LATE
-    return age > PATIENCE and is_just_sent and record.method != "HEAD"
-
-
-def _sent(req: Any, resp: Any) -> int:
-    if resp is None or req.method == "HEAD":
-        return 0
-    sent: int = getattr(resp, "sent", 0)
-    if sent == 0 and getattr(resp, "headers_sent", False):
-        # sendfile() does not count what it sends.
-        status = getattr(resp, "status_code", None)
-        if status not in (204, 304):
-            sent = getattr(resp, "response_length", None) or 0
-    return sent
-
-
-def _gone(environ: Any) -> bool:
-    """True when the other end is closed for good; one that only stopped sending may still read."""
-    connection = (environ or {}).get("gunicorn.socket")
-    if connection is None:
-        return False
-    try:
-        # Over a unix socket POLLHUP comes with every close, also of a client that has read all;
-        # POLLERR says that it closed with something unread.
-        unix = connection.family == socket.AF_UNIX
-        signs = select.POLLERR if unix else select.POLLHUP | select.POLLERR
-        poll = select.poll()
-        poll.register(connection.fileno(), 0)
-        return any(state & signs for _, state in poll.poll(0))
-    except (OSError, ValueError, AttributeError) as exc:
-        if is_foreign(exc):
-            raise
-        return False

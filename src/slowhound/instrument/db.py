@@ -10,11 +10,13 @@ https://docs.djangoproject.com/en/stable/topics/db/instrumentation/
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from types import MethodType
 from typing import Any
 
+from django.core.signals import request_started
 from django.db import connections
 from django.db.backends.signals import connection_created
 
@@ -39,17 +41,23 @@ WRAPPERS = "django.db.backends.base.base.BaseDatabaseWrapper:execute_wrappers"
 REFUSED = caught("django.db.transaction.TransactionManagementError")
 OPENED_BEFORE = "queries of connections that are opened before slowhound starts are not seen"
 
+_threads = threading.local()
+
 
 def install() -> None:
     """Wraps the connections that are open in this thread, and each one opened from now on."""
+    global _threads
+    _threads = threading.local()
     callers.install()
     connection_created.connect(_on_connection, dispatch_uid="slowhound")
+    request_started.connect(_on_request, dispatch_uid="slowhound")
     wrap_thread()
 
 
 def uninstall() -> None:
     """Takes the wrapper off this thread's connections and stops wrapping new ones."""
     connection_created.disconnect(dispatch_uid="slowhound")
+    request_started.disconnect(dispatch_uid="slowhound")
     for connection in _open_ones():
         wrappers = _wrappers(connection)
         wrappers[:] = [each for each in wrappers if each is not observe]
@@ -75,6 +83,17 @@ def _wrappers(connection: Any) -> list[Any]:
         missing(WRAPPERS, "no query is seen")
         return []
     return found
+
+
+def _on_request(**_: object) -> None:
+    """Before its first query, in the thread in which it will run: under ASGI that is another one.
+
+    Once a thread; what is opened later is seen then.
+    """
+    if not hasattr(_threads, "wrapped"):
+        _threads.wrapped = True
+        with _guard:
+            wrap_thread()
 
 
 def _on_connection(connection: Any, **_: object) -> None:

@@ -218,6 +218,7 @@ class SlowWatch:
                 return
             slow.ended = True
             self.reporter.end(record, slow)
+        record.let_go()
 
 
 def _next(this: float, age: float) -> float:

@@ -1,0 +1,109 @@
+"""How a request has ended, as Gunicorn knows it: status, bytes, outcome."""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import Any
+
+from slowhound.foreign import is_foreign
+from slowhound.losses import find
+from slowhound.plain_data import as_text
+from slowhound.record import CLIENT_GONE, Record
+from slowhound.static_lookup import traceback_of
+from slowhound.unpatched import is_greenlet_exit
+
+# A client that leaves while the view works is noticed only by asking for its socket's state
+# (0.8 µs); one that waited less than this has not had the time to give up.
+PATIENCE = 0.05
+# Work after the last byte for longer than this: a client that is gone by then may well have it all.
+LATE = 0.001
+# Through these a server reads and writes; so may an application.
+_SOCKETS = {"gevent", "selectors", "slowhound", "socket", "ssl"}
+SYNC = "gunicorn.workers.sync.SyncWorker"
+
+
+def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseException | None) -> None:
+    """Status, bytes and outcome; ``exc``: what it has ended with."""
+    status = getattr(resp, "status", None)
+    if status is not None:
+        record.status = int(status.split(None, 1)[0]) if isinstance(status, str) else status
+    # The ASGI worker has no environ and no resp where its access log is off.
+    if resp is not None or (record.sent is None and environ is not None):
+        record.sent = _sent(req, resp)
+    if isinstance(exc, OSError) and exc.errno in CLIENT_GONE and _is_servers(exc):
+        # Gunicorn 23 sends a body for HEAD as well; no client waits for it.
+        if not (record.method == "HEAD" and getattr(resp, "headers_sent", False)):
+            record.outcome = "disconnect"
+    elif exc is not None and is_greenlet_exit(exc):  # of a worker that stops for one
+        record.outcome = "killed"
+    elif exc is not None and not isinstance(exc, StopIteration):
+        if record.exc is None:  # Django has not seen it: a sys.exit() in a view, a WSGI middleware
+            from slowhound.instrument.exception import fields_of
+
+            record.exc = {**fields_of(exc), "exc_handled": False}
+        record.outcome = record.outcome or "error"
+        record.status = record.status or 500
+    elif record.outcome is None and _waited(record) and _gone(environ):
+        record.outcome = "disconnect"
+
+
+def describe_answer(record: Record, resp: Any, exc: BaseException | None, worker: Any) -> None:
+    """The status where it failed before anything was sent: that of what Gunicorn answers.
+
+    Only its sync worker answers a ``sys.exit()``; a thread and a loop end without a word.
+    """
+    is_begun = getattr(resp, "headers_sent", record.first_byte is not None)
+    if record.outcome != "error" or exc is None or is_begun:
+        return
+    sync = find(SYNC, "the status of a request that ends its worker may be wrong")
+    is_silent = isinstance(exc, SystemExit) and sync and not isinstance(worker, sync)
+    record.status = None if is_silent else 500
+
+
+def _is_servers(exc: BaseException) -> bool:
+    """False of a connection that the application has to somebody else, and that broke off."""
+    inner, traceback = "", traceback_of(exc)
+    while traceback is not None:
+        module = as_text(dict.get(traceback.tb_frame.f_globals, "__name__")).partition(".")[0]
+        inner = inner if module in _SOCKETS else module
+        traceback = traceback.tb_next
+    return inner in ("", "gunicorn")
+
+
+def _waited(record: Record) -> bool:
+    """False for a client that could not have given up, or has had time to read all and leave."""
+    age = record.age()
+    is_just_sent = record.sent_after is None or age - record.sent_after < LATE
+    return age > PATIENCE and is_just_sent and record.method != "HEAD"
+
+
+def _sent(req: Any, resp: Any) -> int:
+    if resp is None or req.method == "HEAD":
+        return 0
+    sent: int = getattr(resp, "sent", 0)
+    if sent == 0 and getattr(resp, "headers_sent", False):
+        # sendfile() does not count what it sends.
+        status = getattr(resp, "status_code", None)
+        if status not in (204, 304):
+            sent = getattr(resp, "response_length", None) or 0
+    return sent
+
+
+def _gone(environ: Any) -> bool:
+    """True when the other end is closed for good; one that only stopped sending may still read."""
+    connection = (environ or {}).get("gunicorn.socket")
+    if connection is None:
+        return False
+    try:
+        # Over a unix socket POLLHUP comes with every close, also of a client that has read all;
+        # POLLERR says that it closed with something unread.
+        unix = connection.family == socket.AF_UNIX
+        signs = select.POLLERR if unix else select.POLLHUP | select.POLLERR
+        poll = select.poll()
+        poll.register(connection.fileno(), 0)
+        return any(state & signs for _, state in poll.poll(0))
+    except (OSError, ValueError, AttributeError) as exc:
+        if is_foreign(exc):
+            raise
+        return False

@@ -1,0 +1,257 @@
+"""What a request ended with is told by what was sent, and by who asked it to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import pickle
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.middleware.gzip import GZipMiddleware
+from django.test import Client, RequestFactory
+from django.test.utils import override_settings
+from django.urls import path
+
+import slowhound
+from slowhound.asgi import wrap
+from slowhound.middleware import SlowhoundMiddleware
+from slowhound.record import current_record
+from slowhound.testing import capture_events
+from tests.harness.gunicorn_worker import ask, sync_worker
+
+OURS = "slowhound.middleware.SlowhoundMiddleware"
+SCOPE = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+kept: list[Any] = []
+
+
+def fails_first() -> Iterator[bytes]:
+    raise ValueError("before the first part")
+    yield b""
+
+
+def loses_its_backend() -> Iterator[bytes]:
+    yield b"part"
+    raise ConnectionResetError(104, "the cache's connection")
+
+
+def first(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(fails_first())
+
+
+def backend(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(loses_its_backend())
+
+
+def plain(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("a" * 1000)
+
+
+def keeps_its_context(request: HttpRequest) -> HttpResponse:
+    kept.append(contextvars.copy_context())
+    request.upload = kept_alive = Upload()  # type: ignore[attr-defined]
+    kept.append(weakref.ref(kept_alive))
+    return HttpResponse("ok")
+
+
+class Upload:
+    """What a request has with it."""
+
+
+urlpatterns = [
+    path("first/", first),
+    path("backend/", backend),
+    path("plain/", plain),
+    path("context/", keeps_its_context),
+]
+
+
+@pytest.fixture(autouse=True)
+def _urls() -> Iterator[None]:
+    kept.clear()
+    with override_settings(ROOT_URLCONF=__name__):
+        yield
+
+
+@contextmanager
+def one_event() -> Iterator[dict[str, Any]]:
+    found: dict[str, Any] = {}
+    with capture_events() as events:
+        yield found
+    (event,) = (each for each in events if each["event_type"] == "request")
+    found.update(event)
+
+
+def test_stream_that_fails_before_its_first_part_is_answered_by_the_server() -> None:
+    """With 500: its own head has not been sent."""
+    with sync_worker() as worker, one_event() as event:
+        assert b"500 Internal Server Error" in ask(worker, "/first/")
+    assert (event["resp_status"], event["resp_outcome"]) == (500, "error")
+    with one_event() as event, suppress(ValueError):
+        list(Client().get("/first/"))
+    assert (event["resp_status"], event["resp_outcome"]) == (500, "error")
+
+
+def test_connection_of_the_applications_that_breaks_off_is_not_the_clients() -> None:
+    """The same number of an error, from a database or a cache: ``error``, by the view."""
+    with sync_worker() as worker, one_event() as event:
+        assert b"part" in ask(worker, "/backend/")
+    assert (event["resp_outcome"], event["exc_type"]) == ("error", "ConnectionResetError")
+    assert event["exc_loc"].endswith(":loses_its_backend")
+
+
+async def awaits_what_it_has_cancelled() -> None:
+    task = asyncio.ensure_future(asyncio.sleep(3600))
+    task.cancel()
+    await task
+
+
+async def is_asked_to_end() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(3600)
+
+
+ENDS = [(awaits_what_it_has_cancelled, "error"), (is_asked_to_end, "cancelled")]
+
+
+@pytest.mark.parametrize(("ends", "outcome"), ENDS)
+def test_request_is_cancelled_by_who_runs_it_alone(ends: Any, outcome: str) -> None:
+    """A task of its own that it has cancelled, and then awaits, is an error like any other."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await ends()
+
+    with one_event() as event, suppress(asyncio.CancelledError):
+        asyncio.run(wrap(application)(SCOPE, None, None))
+    assert event["resp_outcome"] == outcome
+    assert event.get("exc_type") == ("CancelledError" if outcome == "error" else None)
+
+
+@pytest.mark.parametrize(("ends", "outcome"), ENDS)
+def test_task_is_cancelled_by_who_runs_it_alone(ends: Any, outcome: str) -> None:
+    """The same of background work."""
+    with capture_events() as events, suppress(asyncio.CancelledError):
+        asyncio.run(slowhound.task(ends)())
+    assert [event["resp_outcome"] for event in events] == [outcome]
+
+
+@pytest.mark.parametrize("head", [{"status": 304}, {"status": 204}, {"length": b"0"}], ids=str)
+def test_response_without_a_body_is_whole_with_its_head(head: dict[str, Any]) -> None:
+    """The client has it all, and may go before the application says that there is no more."""
+    length = head.get("length")
+    headers = [] if length is None else [(b"content-length", length)]
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        status = head.get("status", 200)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        assert (await receive())["type"] == "http.disconnect"
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None: ...
+
+    with one_event() as event:
+        asyncio.run(wrap(application)(SCOPE, receive, send))
+    assert event["resp_outcome"] == "ok"
+
+
+def test_frames_to_a_client_that_has_left_are_not_counted() -> None:
+    """The application has heard of it; servers drop what it sends then."""
+    told = [{"type": "websocket.connect"}, {"type": "websocket.disconnect"}]
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "seen"})
+        await receive()
+        await send({"type": "websocket.send", "text": "not seen"})
+
+    async def receive() -> dict[str, Any]:
+        return told.pop(0)
+
+    async def send(message: Any) -> None: ...
+
+    with one_event() as event:
+        asyncio.run(wrap(application)({**SCOPE, "type": "websocket"}, receive, send))
+    assert event["resp_bytes"] == 4
+
+
+class Busy(GZipMiddleware):
+    """Changes the response in place: its status, and its body."""
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        response.status_code = 503
+        return super().process_response(request, response)
+
+
+@override_settings(MIDDLEWARE=[f"{__name__}.Busy", OURS])
+def test_response_that_is_changed_in_place_in_front_is_told_as_it_was_sent() -> None:
+    """It is read again when it is closed."""
+    with one_event() as event:
+        response = Client(headers={"accept-encoding": "gzip"}).get("/plain/")
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert (event["resp_status"], event["resp_bytes"]) == (503, len(response.content))
+
+
+def test_response_in_a_cache_names_nothing_of_slowhounds() -> None:
+    """A process without it reads the same cache."""
+    request = RequestFactory().get("/plain/")
+    response = SlowhoundMiddleware(plain)(request)
+    assert b"slowhound" not in pickle.dumps(response)
+    pickle.loads(pickle.dumps(response)).close()
+    response.close()
+
+
+def dropped() -> weakref.ref[Upload]:
+    """What a stream holds that middleware in front has replaced."""
+    held = Upload()
+
+    def parts(own: Upload) -> Iterator[str]:
+        yield str(own)
+
+    stream = parts(held)
+    SlowhoundMiddleware(lambda _: StreamingHttpResponse(stream))(RequestFactory().get("/stream/"))
+    return weakref.ref(held)
+
+
+def test_stream_that_is_dropped_frees_what_it_holds_at_once() -> None:
+    """A cursor, say: not when the collector comes by."""
+    Client().get("/plain/")  # slowhound has started
+    gc.disable()
+    try:
+        assert dropped()() is None
+    finally:
+        gc.enable()
+
+
+def test_time_of_a_response_that_nobody_closes_ends_when_it_is_freed() -> None:
+    """The hound sees it later: that is no time of the request's."""
+    with capture_events() as events:
+        SlowhoundMiddleware(plain)(RequestFactory().get("/plain/"))
+        active = slowhound.recorder.get()
+        assert active is not None
+        record = current_record.get()
+        assert record is not None
+        assert record.complete
+        record.started -= 3600  # the hound comes an hour later
+        active.upkeep.finish_lost()
+    (event,) = events
+    assert event["resp_time"] < 3600
+    assert "resp_after_time" not in event
+
+
+def test_request_is_not_kept_by_the_context_that_something_runs_on_in() -> None:
+    """A connection that a view opens, on asyncio, keeps its context for as long as it lives."""
+    assert Client().get("/context/").status_code == 200
+    context, upload = kept
+    gc.collect()
+    assert upload() is None
+    assert context[current_record].request is None
