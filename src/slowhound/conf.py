@@ -45,7 +45,7 @@ def get_config() -> Config:
 @functools.lru_cache(maxsize=2)
 def _read(_user: int) -> Config:
     for name in (getattr(settings, "ROOT_URLCONF", None), _settings_module()):
-        if isinstance(name, str) and name.partition(".")[0] in sys.modules:
+        if isinstance(name, str):
             add_app_package(name)
     given = getattr(settings, "SLOWHOUND", {})
     return apply(load(given, project()), given, lookup)

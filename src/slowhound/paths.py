@@ -9,6 +9,7 @@ import sys
 import sysconfig
 
 from slowhound.default_folder import absolute
+from slowhound.static_lookup import own
 
 
 @functools.cache
@@ -49,19 +50,46 @@ def normal(path: str) -> str:
 
 
 _OWN = _below(os.path.dirname(absolute(__file__)))
+# What the paths of the application's own files begin with, wherever it is installed; and names of
+# its modules that are not imported yet.
 _app_packages: set[str] = set()
+_awaited: set[str] = set()
 
 
 def add_app_package(name: str) -> None:
-    """Counts a top-level package as the application's even where it is installed as a library.
+    """Counts the package of a module as the application's even where it is installed as a library.
 
-    Not slowhound's own, whose viewer has a ``ROOT_URLCONF``.
+    Not slowhound's own, whose viewer has a ``ROOT_URLCONF``. What is not imported yet is looked for
+    again when a file is asked for that was not asked for before.
     """
-    module = sys.modules.get(name.partition(".")[0])
-    path = getattr(module, "__file__", None)
-    if path and os.path.basename(path) == "__init__.py":
-        _app_packages.update(_below(os.path.dirname(path)) - _OWN)
-        is_app.cache_clear()
+    _awaited.add(name)
+    _find_awaited()
+
+
+def _find_awaited() -> None:
+    for name in tuple(_awaited):
+        place = _place_of(name)
+        if place is not None:
+            _awaited.discard(name)
+            _app_packages.update(each for each in place if not each.startswith(tuple(_OWN)))
+            is_app.cache_clear()
+
+
+def _place_of(name: str) -> set[str] | None:
+    """Of a module its outermost package that has a file; None while that is not imported.
+
+    In a namespace, which has none, a module is one of a folder of the application's.
+    """
+    parts = name.split(".")
+    for number in range(1, len(parts) + 1):
+        # Asked from the hound's thread, too: a lazy module would be loaded by getattr().
+        module = own(sys.modules.get(".".join(parts[:number])))
+        file = module.get("__file__")
+        if type(file) is str:
+            if "__path__" in module or number > 1:
+                return _below(os.path.dirname(file))
+            return _ways_to(file)  # nothing but a module's own file begins with its name
+    return None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -73,6 +101,7 @@ def is_app(filename: str) -> bool:
     """
     if filename.startswith("<"):
         return False
+    _find_awaited()
     ways = _ways_to(filename)
     if any(path.startswith(tuple(_app_packages)) for path in ways):
         return True

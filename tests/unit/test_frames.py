@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import subprocess
@@ -125,6 +126,39 @@ def test_installed_application_can_be_named(monkeypatch: pytest.MonkeyPatch) -> 
         assert not is_app(paths.__file__)
     finally:
         is_app.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("urls", "yes", "no"),
+    [
+        ("acme13.shop.urls", ["acme13/shop/urls.py", "acme13/shop/logic.py"], ["acme13/a.py"]),
+        ("acme13.site", ["acme13/site.py", "acme13/shop/logic.py"], ["other/a.py"]),
+        ("acme13_alone", ["acme13_alone.py"], ["other.py", "acme13/shop/logic.py"]),
+    ],
+)
+def test_installed_application_needs_no_package_and_no_import_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, urls: str, yes: list[str], no: list[str]
+) -> None:
+    """One in a namespace, or of one module; its settings are read before it is imported."""
+    packages = tmp_path / "site-packages"
+    (packages / "acme13" / "shop").mkdir(parents=True)
+    names = ["shop/__init__.py", "shop/urls.py", "site.py", "../acme13_alone.py"]
+    for name in names:
+        (packages / "acme13" / name).touch()
+    monkeypatch.setattr(paths, "_app_packages", set())
+    monkeypatch.setattr(paths, "_awaited", set())
+    monkeypatch.syspath_prepend(str(packages))
+    before = set(sys.modules)
+    try:
+        paths.add_app_package(urls)
+        assert not is_app(str(packages / yes[0]))
+        importlib.import_module(urls)
+        assert not is_app(str(packages / no[0]))  # one that was not asked for: now it is found
+        assert [name for name in yes if not is_app(str(packages / name))] == []
+    finally:
+        is_app.cache_clear()
+        for name in set(sys.modules) - before:
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize(
