@@ -15,7 +15,7 @@ from slowhound.default_folder import absolute, current_folder, project_name
 from slowhound.guard import guard
 from slowhound.legacy import LEGACY, apply
 from slowhound.losses import find, missing
-from slowhound.paths import add_app_package
+from slowhound.paths import add_app_package, know_libraries
 from slowhound.plain_data import as_text
 
 _guard = guard("settings")
@@ -47,6 +47,7 @@ def _read(_user: int) -> Config:
     for name in (getattr(settings, "ROOT_URLCONF", None), _settings_module()):
         if isinstance(name, str):
             add_app_package(name)
+    know_libraries()
     given = getattr(settings, "SLOWHOUND", {})
     return apply(load(given, project()), given, lookup)
 
