@@ -21,11 +21,13 @@ MOST_ENTRIES, MOST_FILES = 20_000, 50_000
 def _library_roots() -> tuple[str, ...]:
     # Only where packages are installed. sysconfig's "data" and "scripts" are the whole prefix
     # (/usr/local), and an application that lives below it is still an application.
+    # Python passes over others, too.
+    folders = [path for path in list[object](sys.path) if isinstance(path, str)]
     roots = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     # In a virtual environment sysconfig names the environment's folders for packages but the
     # base's for the standard library; the base's site-packages lie below the latter.
     # Debian keeps its own packages beside, not below.
-    roots += [path for path in sys.path if os.path.basename(path) == "dist-packages"]
+    roots += [path for path in folders if os.path.basename(path) == "dist-packages"]
     # bin/gunicorn; Debian's own is beside its Python, and not where packages put theirs.
     beside = os.path.dirname(sys.executable or "")
     roots += [
@@ -37,7 +39,7 @@ def _library_roots() -> tuple[str, ...]:
         file = own(sys.modules.get(name)).get("__file__")
         if type(file) is str:
             found |= _below(os.path.dirname(file))
-    elsewhere = [path for path in map(absolute, sys.path) if not _is_below(path, found)]
+    elsewhere = [path for path in map(absolute, folders) if not _is_below(path, found)]
     return (*found, *(each for path in elsewhere for each in _installed_in(path)))
 
 
