@@ -13,12 +13,15 @@ from slowhound import recorder
 from slowhound.config import Config, load
 from slowhound.default_folder import absolute, current_folder, project_name
 from slowhound.guard import guard
+from slowhound.instrument import cache, template
 from slowhound.legacy import LEGACY, apply
 from slowhound.losses import find, missing
-from slowhound.paths import add_app_package
+from slowhound.paths import add_app_package, know_libraries
 from slowhound.plain_data import as_text
 
 _guard = guard("settings")
+# Settings that name classes, and what wraps those that are not wrapped yet.
+_CLASSES = {"CACHES": cache.wrap_backends, "TEMPLATES": template.wrap_engines}
 MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
 
 
@@ -45,8 +48,9 @@ def get_config() -> Config:
 @functools.lru_cache(maxsize=2)
 def _read(_user: int) -> Config:
     for name in (getattr(settings, "ROOT_URLCONF", None), _settings_module()):
-        if isinstance(name, str) and name.partition(".")[0] in sys.modules:
+        if isinstance(name, str) and name:
             add_app_package(name)
+    know_libraries()
     given = getattr(settings, "SLOWHOUND", {})
     return apply(load(given, project()), given, lookup)
 
@@ -88,6 +92,9 @@ def _forget(*, setting: str, **_: Any) -> None:
     if setting == "SLOWHOUND" or setting in LEGACY:
         _read.cache_clear()
         recorder.stop()
+    elif setting in _CLASSES and recorder.get() is not None:
+        with _guard:
+            _CLASSES[setting]()
 
 
 _changed = find("django.core.signals.setting_changed", "what a test overrides is not seen")

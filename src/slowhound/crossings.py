@@ -1,8 +1,9 @@
 """From a thread into the asyncio task that it waits for, of its own loop or of another thread's.
 
 ``asyncio.run`` and ``run_until_complete`` in sync code, asgiref's ``async_to_sync``, and the result
-of ``run_coroutine_threadsafe``. A thread that runs something meanwhile, in its loop or for it, has
-all of that in its own frames: then nothing is to be followed.
+of ``run_coroutine_threadsafe``; that of a pool's ``submit`` or ``map`` leads into its thread. A
+thread that runs something meanwhile, in its loop or for it, has all of that in its own frames: then
+nothing is to be followed.
 """
 
 from __future__ import annotations
@@ -92,18 +93,21 @@ def _of_asgiref(place: int, caller: FrameType) -> Crossing | None:
     if job is None:
         task = ours[-1] if type(ours) is list and ours else None
         return None if task is None else Crossing(place, task, _thread_of_loop(task))
-    found = thread_of(job)
+    return _of_thread(place, thread_of(job))
+
+
+def _of_thread(place: int, found: tuple[int, list[FrameType]] | None) -> Crossing | None:
     return None if found is None else Crossing(place, None, found[0], Inner(*found))
 
 
 def _of_result(place: int, job: Any) -> Crossing | None:
-    """``run_coroutine_threadsafe`` ties its two futures together by callbacks."""
+    """``run_coroutine_threadsafe`` ties its two futures together by callbacks; a pool has one."""
     callbacks = attribute_or(job, "_done_callbacks")
     task = from_closure(
         callbacks if type(callbacks) is list else [], "_call_check_cancel", "source"
     )
     if not issubclass(type(task), asyncio.Future):
-        return None
+        return _of_thread(place, thread_of(job))
     return Crossing(place, task, _thread_of_loop(task))
 
 

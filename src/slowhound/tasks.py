@@ -201,13 +201,18 @@ def walk(awaited: Any, loop_thread: int, known: set[int] | None = None) -> Itera
 
 
 def walk_thread(inner: Inner, known: set[int] | None = None) -> Iterator[Item]:
-    """The same of what a thread runs; where it waits for a task, on into that."""
+    """The same of what a thread runs; where it waits for a task or a thread, on into that."""
+    known = set() if known is None else known
     found = crossing(inner.ident, inner.frames)
     if found is None:
         yield inner
         return
     yield Inner(inner.ident, inner.frames[: len(inner.frames) - found.waiting])
     if found.inner is not None:
+        outermost = id(found.inner.frames[0])
+        if outermost in known:  # two jobs that wait for each other
+            return
+        known.add(outermost)
         yield from walk_thread(found.inner, known)
     else:
         yield from walk(found.after, found.thread, known)

@@ -172,7 +172,6 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def event_of(does: Callable[[], Any], address: str = "/") -> dict[str, Any]:
     global work
     work = does
-    recorder.stop()  # the next one wraps the backends that are set now
     with capture_events() as events:
         if address == "/":
             assert Client().get(address).status_code == 200
@@ -515,3 +514,16 @@ def test_call_that_outlives_another_one_counts() -> None:
         assert (hits, sets) == (0, 1)
         assert misses is not None
         assert misses >= 2
+
+
+def test_backend_that_a_test_sets_after_the_start_is_counted() -> None:
+    """As locmem in the place of Redis; nothing is left of it."""
+    own = Own.get
+    with use(BACKEND="django.core.cache.backends.dummy.DummyCache"):
+        assert counted(lambda: cache.get("a")) == (0, 1, 0)
+        with use(BACKEND=f"{__name__}.Own"):
+            assert counted(lambda: cache.get("a")) == (0, 1, 0)
+            cache.set("a", 1)
+            assert counted(lambda: cache.get("a")) == (1, 0, 0)
+    recorder.stop()
+    assert Own.get is own

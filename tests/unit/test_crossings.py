@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -168,6 +170,12 @@ def by_a_loop_that_asks_back(coroutine: Any, gate: Gate) -> None:
     asyncio.run(request())
 
 
+def by_a_pool(coroutine: Any, gate: Gate) -> None:
+    """A job of a thread pool's, whose result is waited for."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(by_run, coroutine, gate).result()
+
+
 WAYS: list[Callable[[Any, Gate], None]] = [
     by_run,
     by_a_new_loop,
@@ -177,6 +185,7 @@ WAYS: list[Callable[[Any, Gate], None]] = [
     by_anyio,
     by_a_thread_of_a_loop,
     by_a_loop_that_asks_back,
+    by_a_pool,
 ]
 LISTENS = ["listens", "listen_for_disconnect", "streams", "job", "waits"]
 ENDS: dict[Any, list[str]] = {
@@ -292,6 +301,35 @@ def test_chain_that_comes_back_to_itself_ends(gate: Gate) -> None:
     running.join()
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
+
+
+def test_jobs_that_wait_for_each_other_are_shown_once() -> None:
+    """They do so for ever; here, until the test has looked."""
+    jobs: list[Future[None]] = []
+    given, seen = threading.Event(), threading.Event()
+
+    def waits_for(other: int) -> None:
+        given.wait()
+        while not seen.is_set():
+            with contextlib.suppress(TimeoutError):
+                jobs[other].result(0.2)
+
+    def asks() -> None:
+        jobs[0].result()
+
+    with ThreadPoolExecutor(2) as pool:
+        jobs += [pool.submit(waits_for, 1), pool.submit(waits_for, 0)]
+        thread = threading.Thread(target=asks)
+        thread.start()
+        given.set()
+        record = Record("GET", "/", 0.0)
+        record.thread_id = thread.ident or 0
+        expected = ["asks", "waits_for", "waits_for"]
+        try:
+            eventually(lambda: seen_of(record) == (expected,) * 2, "the circle is seen")
+        finally:
+            seen.set()
+            thread.join()
 
 
 def test_looks_beside_short_runs_show_only_what_is_theirs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import weakref
 from functools import partial
 from pathlib import Path
 
+import django
 import pytest
 
 from slowhound import frames, paths
@@ -125,6 +127,92 @@ def test_installed_application_can_be_named(monkeypatch: pytest.MonkeyPatch) -> 
         assert not is_app(paths.__file__)
     finally:
         is_app.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("urls", "yes", "no"),
+    [
+        ("acme13.shop.urls", ["acme13/shop/urls.py", "acme13/shop/logic.py"], ["acme13/a.py"]),
+        ("acme13.site", ["acme13/site.py", "acme13/shop/logic.py"], ["other/a.py"]),
+        ("acme13_alone", ["acme13_alone.py"], ["other.py", "acme13/shop/logic.py"]),
+    ],
+)
+def test_installed_application_needs_no_package_and_no_import_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, urls: str, yes: list[str], no: list[str]
+) -> None:
+    """One in a namespace, or of one module; its settings are read before it is imported."""
+    packages = tmp_path / "site-packages"
+    (packages / "acme13" / "shop").mkdir(parents=True)
+    names = ["shop/__init__.py", "shop/urls.py", "site.py", "../acme13_alone.py"]
+    for name in names:
+        (packages / "acme13" / name).touch()
+    monkeypatch.setattr(paths, "_app_packages", set())
+    monkeypatch.setattr(paths, "_awaited", set())
+    monkeypatch.syspath_prepend(str(packages))
+    before = set(sys.modules)
+    try:
+        paths.add_app_package(urls)
+        assert not is_app(str(packages / yes[0]))
+        importlib.import_module(urls)
+        assert not is_app(str(packages / no[0]))  # one that was not asked for: now it is found
+        assert [name for name in yes if not is_app(str(packages / name))] == []
+    finally:
+        is_app.cache_clear()
+        for name in set(sys.modules) - before:
+            del sys.modules[name]
+
+
+RECORDS = {
+    "lib-1": "lib/__init__.py lib/deep/a.py one.py ../../bin/run lib-1.dist-info/RECORD /abs/a",
+    "part-1": "shared/part/__init__.py shared/part/a.py shared/flat.py",
+    "shop-1": "shop/__init__.py shop/urls.py shop_more/__init__.py",
+}
+LIBRARIES = (
+    "lib/__init__.py lib/deep/a.py lib/deep/new.py one.py bin/run shared/part/a.py shared/flat.py"
+)
+YOURS = "shop/urls.py shop_more/a.py views.py shared/own/a.py library/a.py bin/manage.py tests/a.py"
+
+
+def test_what_pip_has_put_into_a_target_is_a_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the application, whose own list of files makes it no library."""
+    for name, files in RECORDS.items():
+        info = tmp_path / f"{name}.dist-info"
+        info.mkdir()
+        (info / "RECORD").write_text("".join(f"{each},sha256=x,1\n" for each in files.split()))
+    (tmp_path / "metadata_only.dist-info").mkdir()
+    (tmp_path / "tests.egg-info").mkdir()
+    monkeypatch.setattr(paths, "_named", {"shop.urls"})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    link = tmp_path.with_name("link")
+    link.symlink_to(tmp_path)
+    try:
+        paths.know_libraries()
+        seen = {
+            f"{way}/{name}": is_app(f"{way}/{name}")
+            for way in (tmp_path, link)
+            for name in f"{LIBRARIES} {YOURS}".split()
+        }
+    finally:
+        monkeypatch.undo()
+        paths.know_libraries()
+    assert [name for name, ours in seen.items() if ours] == [
+        f"{way}/{name}" for way in (tmp_path, link) for name in YOURS.split()
+    ]
+
+
+def test_django_is_no_application_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a checkout of it."""
+    monkeypatch.setattr(django, "__file__", str(tmp_path / "django" / "__init__.py"))
+    try:
+        paths.know_libraries()
+        assert not is_app(str(tmp_path / "django" / "core" / "handlers" / "base.py"))
+    finally:
+        monkeypatch.undo()
+        paths.know_libraries()
 
 
 @pytest.mark.parametrize(

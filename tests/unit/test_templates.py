@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import patch
 
 import django
 import pytest
@@ -70,7 +71,6 @@ def counted(does: Callable[[HttpRequest], Any], content: bytes = b"row") -> int:
     """How many templates this renders."""
     global work
     work = does
-    recorder.stop()  # the next one sees the backends that are set now
     with capture_events() as events:
         assert Client().get("/").content == content
     event = events[-1]
@@ -216,6 +216,20 @@ def test_templates_of_a_backend_of_ones_own_are_counted() -> None:
         assert counted(lambda request: loader.render_to_string("any")) == 1
         assert Row.render is not own
         recorder.stop()
+    assert Row.render is own
+
+
+def test_backend_that_a_test_sets_after_the_start_is_counted() -> None:
+    """And nothing is left of it; what a test has patched meanwhile is that test's."""
+    own, patched = Row.render, lambda self, *_: "row"
+    assert counted(lambda request: render(request, "row.html")) == 1
+    with override_settings(TEMPLATES=[backend(f"{__name__}.Rows")]):
+        assert counted(lambda request: render(request, "any")) == 1
+        ours = Row.render
+        with patch.object(Row, "render", patched):
+            render(None, "any")
+        assert Row.render is ours is not own
+    recorder.stop()
     assert Row.render is own
 
 

@@ -54,6 +54,11 @@ _outermost: ContextVar[_Call | None] = ContextVar("slowhound_cache_call", defaul
 
 def install() -> None:
     """Wraps the backends that the settings name."""
+    wrap_backends()
+
+
+def wrap_backends() -> None:
+    """The same again when a test has overridden ``CACHES``; all are undone by ``uninstall``."""
     for cache in settings.CACHES.values():
         with _guard:  # a backend whose library is missing fails for the application, later
             _wrap(import_string(cache["BACKEND"]))

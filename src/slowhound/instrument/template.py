@@ -42,6 +42,11 @@ def install() -> None:
     _patch(RENDER, "no template is seen")
     if django.VERSION >= (6, 0):
         _patch(PARTIAL, "partials of templates are not seen")
+    wrap_engines()
+
+
+def wrap_engines() -> None:
+    """Those of other backends; again when a test has overridden ``TEMPLATES``."""
     for engine in settings.TEMPLATES:
         with _guard:  # one whose library is missing fails for the application, later
             if engine["BACKEND"] != DJANGOS:
@@ -74,7 +79,9 @@ def _wrap(kind: type, name: str, how: Callable[[Callable[..., Any]], Any]) -> No
     """Wraps a method where it is defined."""
     owner = owner_of(kind, name)
     own = MISSING if owner is None else dict_of(owner)[name]
-    if owner is not None and type(own) is FunctionType and own not in _made:
+    if owner is None or (owner, name) in _wrapped:
+        return  # somebody may have patched it since, and takes that away again
+    if type(own) is FunctionType and own not in _made:
         ours = how(own)
         _wrapped[owner, name] = own, ours
         setattr(owner, name, ours)
