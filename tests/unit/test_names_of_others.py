@@ -94,14 +94,15 @@ HARMLESS = {
     "hops.py": "listen_for_disconnect",
     "instrument/cache.py": "get",
     "instrument/callers.py": (
-        "background field field_name filename name rest_framework self serializers streamed task"
-        " template_name to_internal_value to_representation core handlers middleware"
+        "background django field field_name rest_framework self serializers streamed task"
+        " to_internal_value to_representation core handlers middleware"
     ),
     "instrument/composed.py": "strings",
     "instrument/exception.py": "exceptions self template_name",
     "instrument/http.py": "host url",
     "instrument/jinja_lines.py": "filename name",
     "instrument/template.py": "name origin template_name",
+    "instrument/template_lines.py": "blocks context filename name self template_name",
     "instrument/trace.py": "kind name",
     "losses.py": "errno fget",
     "ownership.py": "closed environ scope",

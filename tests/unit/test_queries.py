@@ -452,6 +452,60 @@ def test_template_of_jinja2_is_named_by_its_own_line() -> None:
         assert event_of("/page/")["db_n1"] == "page.html:5"
 
 
+FOR = "{% for row in object_list %}{{ row.looked_up }}{% endfor %}"
+BASE = "{% for one in 'x' %}\n{% block a %}{% endblock %}{% endfor %}"
+MIDDLE = (
+    "{% extends 'base.html' %}{% block a %}{% if 1 %}"
+    "{% block b %}{% endblock %}{% endif %}{% endblock %}"
+)
+
+
+@pytest.mark.parametrize("backend", ["django.DjangoTemplates", "jinja2.Jinja2"])
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {"base.html": BASE, "middle.html": MIDDLE},
+        {"middle.html": MIDDLE},
+        {"list.html": "{% extends 'theirs.html' %}{% block c %}{% endblock %}"},
+    ],
+    ids=["base", "middle", "extends"],
+)
+def test_template_around_what_a_library_renders_is_not_named(
+    ours: dict[str, str], backend: str, tmp_path: Path
+) -> None:
+    """A project's own base template is on the stack of each query that a library's page runs."""
+    page = "{% extends 'middle.html' %}{% block b %}" + FOR + "{% endblock %}"
+    theirs = {"base.html": BASE, "middle.html": MIDDLE, "list.html": page, "theirs.html": page}
+    folders = [tmp_path / "templates", tmp_path / "site-packages"]
+    for folder, files in zip(folders, (ours, theirs), strict=True):
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text)
+    engines = [{"BACKEND": f"django.template.backends.{backend}", "DIRS": folders}]
+    with override_settings(TEMPLATES=engines):
+        assert event_of("/rows/")["db_n1"] == f"{__name__}.Rows"
+
+
+@pytest.mark.parametrize("backend", ["django.DjangoTemplates", "jinja2.Jinja2"])
+def test_template_that_fills_a_block_is_named(backend: str, tmp_path: Path) -> None:
+    """By its own line, and by that of what it includes from a library."""
+    files = {
+        "list.html": "{% extends 'base.html' %}\n{% block a %}\n" + FOR + "{% endblock %}",
+        "page.html": "{% extends 'base.html' %}\n\n{% block a %}\n\n"
+        "{% include 'part.html' %}{% endblock %}",
+    }
+    (tmp_path / "site-packages").mkdir()
+    (tmp_path / "site-packages" / "base.html").write_text(BASE)
+    (tmp_path / "site-packages" / "part.html").write_text(FOR)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    folders = [tmp_path, tmp_path / "site-packages"]
+    engines = [{"BACKEND": f"django.template.backends.{backend}", "DIRS": folders}]
+    with override_settings(TEMPLATES=engines):
+        assert event_of("/rows/")["db_n1"] == "list.html:3"
+        assert event_of("/page/")["db_n1"] == "page.html:5"
+
+
 @pytest.mark.parametrize(
     ("address", "name"),
     [("/library/", "of-a-library (library.view)"), ("/unnamed/", "library.view")],

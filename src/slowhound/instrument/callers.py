@@ -12,21 +12,17 @@ from threading import get_ident
 from types import CoroutineType, FrameType, FunctionType
 from typing import Any
 
-from django.template import Node
-
 from slowhound import tasks
 from slowhound.codes import file_of, name_of_code, qualname_of
 from slowhound.frames import Frame
-from slowhound.instrument import jinja_lines
-from slowhound.instrument.jinja_lines import text_attribute
+from slowhound.instrument.jinja_lines import template_of, text_attribute
+from slowhound.instrument.template_lines import TemplateLines
 from slowhound.losses import find
 from slowhound.paths import is_app
 from slowhound.record import Record
 from slowhound.static_lookup import (
-    attribute_or,
     dict_of,
     function_variables,
-    in_classes,
     name_of,
     own,
 )
@@ -58,9 +54,10 @@ def place(frame: FrameType | None, cursor: object, record: Record) -> str | None
     """
     frame = _caller_of_cursor(frame)
     around = _AROUND_TASKS if record.kind == "task" else _AROUND_VIEWS
+    templates = TemplateLines()
     while frame is not None and not _module(frame).startswith(around):
         waits = _what_waits(frame)
-        found = _line(frame, cursor) or _template(frame) or _field(frame)
+        found = _line(frame, cursor) or templates.of(frame) or _field(frame)
         found = found or _in_coroutines(waits, around)
         if found is not None:
             return found
@@ -110,11 +107,8 @@ def _is_rest_of_handler(frame: FrameType) -> bool:
 
 def _line(frame: FrameType, cursor: object) -> str | None:
     code = frame.f_code
-    template = jinja_lines.template_of(frame)
-    if template is not None:
-        return _jinja_line(template, frame.f_lineno or 0)
     file = file_of(code)
-    if not is_app(file):
+    if not is_app(file) or template_of(frame) is not None:
         return None
     if code.co_argcount and function_variables(frame).get(code.co_varnames[0]) is cursor:
         return None  # of a cursor that the application has made its own
@@ -122,34 +116,6 @@ def _line(frame: FrameType, cursor: object) -> str | None:
     names = [part for part in qualname_of(code).split(".") if not part.startswith("<")]
     function = names[-1] if names else name_of_code(code)
     return str(Frame(file, frame.f_lineno or 0, function))
-
-
-def _template(frame: FrameType) -> str | None:
-    """``name:line`` of the node that is being rendered, in a template of the application's."""
-    render = in_classes(Node, "render_annotated")
-    if type(render) is not FunctionType or frame.f_code is not render.__code__:
-        return None
-    node = function_variables(frame).get("self")
-    origin = attribute_or(node, "origin")
-    name = text_attribute(origin, "template_name")
-    line = attribute_or(attribute_or(node, "token"), "lineno")
-    if name is None or type(line) is not int or _is_librarys(text_attribute(origin, "name")):
-        return None
-    return f"{name}:{line}"
-
-
-def _is_librarys(file: str | None) -> bool:
-    """A template need not be a file; then it is the application's."""
-    return file is not None and os.path.isabs(file) and not is_app(file)
-
-
-def _jinja_line(template: Any, line: int) -> str | None:
-    """The same of Jinja2's."""
-    name = text_attribute(template, "name")
-    if name is None or _is_librarys(text_attribute(template, "filename")):
-        return None
-    shown = jinja_lines.shown_line(template, line)
-    return name if shown is None else f"{name}:{shown}"
 
 
 def _field(frame: FrameType) -> str | None:
