@@ -415,6 +415,30 @@ def test_names_of_temporary_tables_fold() -> None:
     assert {count for _, count in shapes(event)} == {5}
 
 
+def test_statement_that_runs_on_several_replicas_is_one() -> None:
+    """Django's own example of a router takes one at random."""
+
+    def does() -> None:
+        for alias in ("a", "b", "c", "b"):
+            run_on(alias)
+            run_on(alias)
+
+    def run_on(alias: str) -> None:
+        other = connection.copy(alias)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        other.close()
+
+    event = event_of(does=does)
+    assert counts(event) == (8, 8)
+    assert event["db_dup_time"] == pytest.approx(event["db_time"])
+    (top,) = event["db_top"]
+    assert (top["count"], top["line"]) == (8, event["db_n1"])
+    assert event["db_n1"].endswith(":run_on")
+    found = {alias: row["dup_queries"] for alias, row in event["db_by_alias"].items()}
+    assert found == {"a": 2, "b": 4, "c": 2}
+
+
 # Who has run them
 
 
