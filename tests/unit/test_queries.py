@@ -447,6 +447,23 @@ def test_library_in_a_view_is_named_by_the_views_line() -> None:
     assert event_of("/")["db_n1"].endswith(f":{index.__code__.co_firstlineno + 1}:index")
 
 
+def test_loop_is_named_and_not_what_ran_the_same_before() -> None:
+    """A statement may run twice in a helper, and then in a loop: the place seen last is it."""
+
+    def may_see() -> None:
+        five()
+
+    def in_the_loop() -> None:
+        five()
+
+    def does() -> None:
+        may_see()
+        in_the_loop()
+        in_the_loop()
+
+    assert event_of(does=does)["db_n1"].endswith(":in_the_loop")
+
+
 def test_query_of_a_template_is_named_by_the_templates_line() -> None:
     """db_n1 of a ListView, whose template runs the queries after the view has returned."""
     assert event_of("/rows/")["db_n1"] == "list.html:2"
