@@ -94,8 +94,9 @@ HARMLESS = {
     "hops.py": "listen_for_disconnect",
     "instrument/cache.py": "get",
     "instrument/callers.py": (
-        "background django field field_name rest_framework self serializers streamed task"
-        " to_internal_value to_representation core handlers middleware"
+        "asgiref asyncio background base concurrent core django exception field field_name futures"
+        " handlers middleware process_template_response process_view rest_framework self"
+        " serializers streamed task threading to_internal_value to_representation"
     ),
     "instrument/composed.py": "strings",
     "instrument/exception.py": "exceptions self template_name",

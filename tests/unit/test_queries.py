@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync, markcoroutinefunction, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.core.asgi import get_asgi_application
 from django.core.management import BaseCommand, call_command
@@ -87,6 +87,41 @@ async def stream_later(request):
 
 async def later(sync_to_async):
     await sync_to_async(five)()
+
+class Middleware:
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        if request.GET:
+            five()
+        return response
+
+class Views(Middleware):
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_view(self, request, *args):
+        if request.GET:
+            five()
+
+class Later(Middleware):
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response):
+        super().__init__(get_response)
+        markcoroutinefunction(self)
+
+    async def __call__(self, request):
+        response = await self.get_response(request)
+        if request.GET:
+            await sync_to_async(five)()
+        return response
 """
 library: dict[str, Any] = {
     "connection": connection,
@@ -94,6 +129,7 @@ library: dict[str, Any] = {
     "HttpResponse": HttpResponse,
     "StreamingHttpResponse": StreamingHttpResponse,
     "sync_to_async": sync_to_async,
+    "markcoroutinefunction": markcoroutinefunction,
     "__name__": "library",
 }
 exec(compile(LIBRARY, "/usr/lib/python3/site-packages/library.py", "exec"), library)
@@ -138,6 +174,9 @@ urlpatterns = [
     path("stream/", library["stream"]),
     path("stream-later/", library["stream_later"]),
 ]
+
+
+Theirs, TheirViews, TheirsLater = (library[name] for name in ("Middleware", "Views", "Later"))
 
 
 class Around:
@@ -591,6 +630,26 @@ def test_body_of_a_library_is_named_by_its_view_in_an_event_loop() -> None:
 def test_middleware_that_runs_queries_is_named() -> None:
     """Where no view is at work yet the line is its own."""
     assert event_of("/?own=1", lambda: None)["db_n1"].endswith(":__call__")
+
+
+@pytest.mark.parametrize("later", [True, False], ids=["asgi", "wsgi"])
+@pytest.mark.parametrize("theirs", ["Theirs", "TheirViews", "TheirsLater"])
+def test_view_is_not_named_for_a_middleware_of_a_librarys(theirs: str, later: bool) -> None:
+    """Its URL is resolved, and it has run none of the queries."""
+
+    async def get(address: str) -> None:
+        assert (await AsyncClient().get(address)).status_code == 200
+
+    def name_of(address: str) -> str | None:
+        with capture_events() as events:
+            run_later(get(address)) if later else Client().get(address)
+        return events[-1].get("db_n1")
+
+    global work
+    work = dict
+    with override_settings(MIDDLEWARE=[OURS, f"{__name__}.{theirs}"]):
+        assert name_of("/?run=1") is None
+        assert name_of("/unnamed/") == "library.view"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 Only what is within the view counts, or within the task: middleware is around every query. Where
 library code runs one for the application, a line of a template, a serializer's field or the view
-itself is named.
+itself is named; where a library's middleware does, nothing is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from slowhound.codes import file_of, name_of_code, qualname_of
 from slowhound.frames import Frame
 from slowhound.instrument.jinja_lines import template_of, text_attribute
 from slowhound.instrument.template_lines import TemplateLines
-from slowhound.losses import find
+from slowhound.losses import find, has_all
 from slowhound.paths import is_app
 from slowhound.record import Record
 from slowhound.static_lookup import (
@@ -29,6 +29,15 @@ from slowhound.static_lookup import (
 
 # What calls the view, its response's template and the parts of its body: modules, or folders.
 _AROUND_VIEWS = ("django.core.handlers.", "slowhound.middleware", "slowhound.streamed")
+# Those of them that call middleware, which has methods of these names.
+_CALL_MIDDLEWARE = (".handlers.base", ".handlers.exception")
+_OF_MIDDLEWARE = ("process_view", "process_template_response")
+# The functions in there that call the view.
+CALL_VIEW = (
+    "django.core.handlers.base.BaseHandler._get_response",
+    "django.core.handlers.base.BaseHandler._get_response_async",
+)
+OR_MIDDLEWARE = "db_n1 is left out where it would be the view"
 # What a task is called from; of management commands and decorated functions slowhound itself.
 _AROUND_TASKS = ("slowhound.background", "celery.app.trace", "django.tasks.base")
 # Where the cursor of a connection calls the wrappers of queries, which are no callers.
@@ -36,12 +45,15 @@ CURSORS = "django.db.backends.utils"
 _SERIALIZERS = "rest_framework.serializers"
 _OF_FIELDS = ("to_representation", "to_internal_value")
 SYNC_AND_ASYNC = "asgiref.sync"
+# What is between an async caller and the sync function that it calls.
+_HOPS = ("asgiref.", "asyncio.", "concurrent.futures.", "threading")
 WAITS = "asgiref.sync.AsyncToSync:awaitable"
 
 
 def install() -> None:
-    """Says what asgiref lacks of what is asked for here."""
+    """Says what asgiref and Django lack of what is asked for here."""
     find(WAITS, "db_n1 may name a line around the view, under ASGI")
+    has_all(CALL_VIEW, OR_MIDDLEWARE)
 
 
 def place(frame: FrameType | None, cursor: object, record: Record) -> str | None:
@@ -52,20 +64,40 @@ def place(frame: FrameType | None, cursor: object, record: Record) -> str | None
         cursor: Django's, which runs the query; its own methods are no callers.
         record: what the query counts to.
     """
-    frame = _caller_of_cursor(frame)
+    frame, inner = _caller_of_cursor(frame), ""
     around = _AROUND_TASKS if record.kind == "task" else _AROUND_VIEWS
     templates = TemplateLines()
-    while frame is not None and not _module(frame).startswith(around):
+    while frame is not None:
+        if _module(frame).startswith(around):
+            by_view = _calls_view(_module(frame), name_of_code(frame.f_code), inner)
+            return _whole(record) if by_view else None
         waits = _what_waits(frame)
-        found = _line(frame, cursor) or templates.of(frame) or _field(frame)
-        found = found or _in_coroutines(waits, around)
+        found, by_view = _in_coroutines(waits, around, inner)
+        found = _line(frame, cursor) or templates.of(frame) or _field(frame) or found
         if found is not None:
             return found
         if waits is not None and _is_rest_of_handler(frame):
-            break
+            return _whole(record) if by_view else None
+        if not _module(frame).startswith(_HOPS):
+            inner = name_of_code(frame.f_code)
         frame = frame.f_back
     task = record.task() if record.task is not None else None
-    return _in_coroutines(task, around) or _whole(record)
+    found, by_view = _in_coroutines(task, around, inner)
+    return found or (_whole(record) if by_view else None)
+
+
+def _calls_view(module: str, function: str, inner: str) -> bool:
+    """False for what is around views and has called a middleware.
+
+    Args:
+        module: its name, or the end of that.
+        function: of it.
+        inner: the name of the function that this has called.
+    """
+    if not module.endswith(_CALL_MIDDLEWARE):
+        return True
+    calls_view = any(name.endswith(f".{function}") for name in CALL_VIEW)
+    return calls_view and inner not in _OF_MIDDLEWARE
 
 
 def _caller_of_cursor(innermost: FrameType | None) -> FrameType | None:
@@ -131,18 +163,34 @@ def _field(frame: FrameType) -> str | None:
     return f"{module}.{name_of(kind)}.{field}" if type(module) is str else None
 
 
-def _in_coroutines(outermost: Any, around: tuple[str, ...]) -> str | None:
-    """The innermost line of the application in a task, or in a coroutine, and what it awaits."""
+def _in_coroutines(outermost: Any, around: tuple[str, ...], inner: str) -> tuple[str | None, bool]:
+    """The innermost line of the application in a task, or in a coroutine, and what it awaits.
+
+    And False where there is none, and it is a middleware that runs there.
+
+    Args:
+        outermost: the task or the coroutine.
+        around: the modules at which it ends.
+        inner: the function that it waits for in another thread.
+    """
     if outermost is None:
-        return None
+        return None, True
     stack, _, _ = tasks.stack(outermost, get_ident())
-    files = [os.sep + module.replace(".", os.sep) for module in around]
+    files, hops = _files(around), _files(_HOPS)
     for frame in reversed(stack):
         if any(file in frame.filename for file in files):
-            return None
+            module = frame.filename.removesuffix(".py").replace(os.sep, ".")
+            return None, _calls_view(module, frame.function, inner)
         if frame.in_app:
-            return str(frame)
-    return None
+            return str(frame), True
+        # A note that stands for frames has no file: "<asgiref>".
+        if os.sep in frame.filename and not any(file in frame.filename for file in hops):
+            inner = frame.function
+    return None, True
+
+
+def _files(modules: tuple[str, ...]) -> list[str]:
+    return [os.sep + module.replace(".", os.sep) for module in modules]
 
 
 def _whole(record: Record) -> str | None:
