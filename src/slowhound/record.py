@@ -74,12 +74,13 @@ class Moment(NamedTuple):
 class QueryStats:
     """What one SQL text of one alias cost within one request."""
 
-    __slots__ = ("count", "line", "time")
+    __slots__ = ("count", "line", "look_at", "time")
 
     def __init__(self) -> None:
         self.count = 0
         self.time = 0.0
         self.line: str | None = None  # the application's line, known from the second run on
+        self.look_at = 2  # the run at which it is looked for next
 
 
 def _new_prefix() -> str:

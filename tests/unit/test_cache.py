@@ -473,6 +473,46 @@ def test_what_could_not_be_added_is_not_set(kind: str) -> None:
     assert counted(lambda: [cache.add("a", 2), cache.add("b", 2)]) == (0, 0, 1)
 
 
+def test_what_expires_at_once_is_not_set(kind: str) -> None:
+    """A timeout of 0 or less, by which an application deletes a key."""
+
+    def does() -> None:
+        cache.set("a", 1, timeout=0)
+        cache.set("b", 1, -5)
+        cache.set("c", 1, 0.0)  # type: ignore[arg-type]
+        cache.set_many({"d": 1}, timeout=0)
+        cache.set_many({"e": 1}, -1)
+        cache.add("f", 1, timeout=0)
+
+    assert counted(does) == (0, 0, 0)
+    assert counted(lambda: cache.get_or_set("g", 1, timeout=0)) == (0, 1, 0)
+    assert counted(lambda: cache.set("a", 1, timeout=None)) == (0, 0, 1)
+    assert counted_later(lambda: cache.aset("a", 1, timeout=0)) == (0, 0, 0)
+
+
+class OnlyNew(LocMemCache):
+    """As django-redis, whose ``set`` says whether it has written."""
+
+    def set(self, key: str, value: Any, *args: Any, nx: bool = False, **kwargs: Any) -> Any:
+        if nx:
+            return self.add(key, value, *args, **kwargs)
+        super().set(key, value, *args, **kwargs)
+        return True
+
+
+def test_set_that_has_not_written_is_none() -> None:
+    """The key was there, and was to be new."""
+
+    def does() -> None:
+        for number in range(3):
+            cache.set("a", number, nx=True)  # type: ignore[call-arg]
+        cache.set("b", 1)
+
+    with use(BACKEND=f"{__name__}.OnlyNew"):
+        cache.clear()
+        assert counted(does) == (0, 0, 2)
+
+
 def test_keys_that_are_set_at_once_are_counted(kind: str) -> None:
     """Each of them."""
     assert counted(lambda: cache.set_many({"a": 1, "b": 2})) == (0, 0, 2)

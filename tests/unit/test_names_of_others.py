@@ -96,8 +96,9 @@ HARMLESS = {
     "hops.py": "listen_for_disconnect",
     "instrument/cache.py": "get",
     "instrument/callers.py": (
-        "background field field_name filename name rest_framework self serializers streamed task"
-        " template_name to_internal_value to_representation core handlers middleware"
+        "asgiref asyncio background base concurrent core django exception field field_name futures"
+        " handlers middleware process_template_response process_view rest_framework self"
+        " serializers streamed task threading to_internal_value to_representation"
     ),
     "instrument/composed.py": "strings",
     "instrument/db.py": "wrapped",
@@ -105,6 +106,7 @@ HARMLESS = {
     "instrument/http.py": "host url",
     "instrument/jinja_lines.py": "filename name",
     "instrument/template.py": "name origin template_name",
+    "instrument/template_lines.py": "blocks context filename name self template_name",
     "instrument/trace.py": "kind name",
     "losses.py": "errno fget",
     "ownership.py": "closed environ scope",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync, markcoroutinefunction, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.core.asgi import get_asgi_application
 from django.core.management import BaseCommand, call_command
@@ -87,6 +87,41 @@ async def stream_later(request):
 
 async def later(sync_to_async):
     await sync_to_async(five)()
+
+class Middleware:
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        if request.GET:
+            five()
+        return response
+
+class Views(Middleware):
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_view(self, request, *args):
+        if request.GET:
+            five()
+
+class Later(Middleware):
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response):
+        super().__init__(get_response)
+        markcoroutinefunction(self)
+
+    async def __call__(self, request):
+        response = await self.get_response(request)
+        if request.GET:
+            await sync_to_async(five)()
+        return response
 """
 library: dict[str, Any] = {
     "connection": connection,
@@ -94,6 +129,7 @@ library: dict[str, Any] = {
     "HttpResponse": HttpResponse,
     "StreamingHttpResponse": StreamingHttpResponse,
     "sync_to_async": sync_to_async,
+    "markcoroutinefunction": markcoroutinefunction,
     "__name__": "library",
 }
 exec(compile(LIBRARY, "/usr/lib/python3/site-packages/library.py", "exec"), library)
@@ -138,6 +174,9 @@ urlpatterns = [
     path("stream/", library["stream"]),
     path("stream-later/", library["stream_later"]),
 ]
+
+
+Theirs, TheirViews, TheirsLater = (library[name] for name in ("Middleware", "Views", "Later"))
 
 
 class Around:
@@ -415,12 +454,53 @@ def test_names_of_temporary_tables_fold() -> None:
     assert {count for _, count in shapes(event)} == {5}
 
 
+def test_statement_that_runs_on_several_replicas_is_one() -> None:
+    """Django's own example of a router takes one at random."""
+
+    def does() -> None:
+        for alias in ("a", "b", "c", "b"):
+            run_on(alias)
+            run_on(alias)
+
+    def run_on(alias: str) -> None:
+        other = connection.copy(alias)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        other.close()
+
+    event = event_of(does=does)
+    assert counts(event) == (8, 8)
+    assert event["db_dup_time"] == pytest.approx(event["db_time"])
+    (top,) = event["db_top"]
+    assert (top["count"], top["line"]) == (8, event["db_n1"])
+    assert event["db_n1"].endswith(":run_on")
+    found = {alias: row["dup_queries"] for alias, row in event["db_by_alias"].items()}
+    assert found == {"a": 2, "b": 4, "c": 2}
+
+
 # Who has run them
 
 
 def test_library_in_a_view_is_named_by_the_views_line() -> None:
     """Its own line that calls the library."""
     assert event_of("/")["db_n1"].endswith(f":{index.__code__.co_firstlineno + 1}:index")
+
+
+def test_loop_is_named_and_not_what_ran_the_same_before() -> None:
+    """A statement may run twice in a helper, and then in a loop: the place seen last is it."""
+
+    def may_see() -> None:
+        five()
+
+    def in_the_loop() -> None:
+        five()
+
+    def does() -> None:
+        may_see()
+        in_the_loop()
+        in_the_loop()
+
+    assert event_of(does=does)["db_n1"].endswith(":in_the_loop")
 
 
 def test_query_of_a_template_is_named_by_the_templates_line() -> None:
@@ -449,6 +529,60 @@ def test_template_of_jinja2_is_named_by_its_own_line() -> None:
     options = {"loader": DictLoader({"page.html": "\n\n\n" + TEMPLATES["list.html"]})}
     backend = {"BACKEND": "django.template.backends.jinja2.Jinja2", "OPTIONS": options}
     with override_settings(TEMPLATES=[backend]):
+        assert event_of("/page/")["db_n1"] == "page.html:5"
+
+
+FOR = "{% for row in object_list %}{{ row.looked_up }}{% endfor %}"
+BASE = "{% for one in 'x' %}\n{% block a %}{% endblock %}{% endfor %}"
+MIDDLE = (
+    "{% extends 'base.html' %}{% block a %}{% if 1 %}"
+    "{% block b %}{% endblock %}{% endif %}{% endblock %}"
+)
+
+
+@pytest.mark.parametrize("backend", ["django.DjangoTemplates", "jinja2.Jinja2"])
+@pytest.mark.parametrize(
+    "ours",
+    [
+        {"base.html": BASE, "middle.html": MIDDLE},
+        {"middle.html": MIDDLE},
+        {"list.html": "{% extends 'theirs.html' %}{% block c %}{% endblock %}"},
+    ],
+    ids=["base", "middle", "extends"],
+)
+def test_template_around_what_a_library_renders_is_not_named(
+    ours: dict[str, str], backend: str, tmp_path: Path
+) -> None:
+    """A project's own base template is on the stack of each query that a library's page runs."""
+    page = "{% extends 'middle.html' %}{% block b %}" + FOR + "{% endblock %}"
+    theirs = {"base.html": BASE, "middle.html": MIDDLE, "list.html": page, "theirs.html": page}
+    folders = [tmp_path / "templates", tmp_path / "site-packages"]
+    for folder, files in zip(folders, (ours, theirs), strict=True):
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text)
+    engines = [{"BACKEND": f"django.template.backends.{backend}", "DIRS": folders}]
+    with override_settings(TEMPLATES=engines):
+        assert event_of("/rows/")["db_n1"] == f"{__name__}.Rows"
+
+
+@pytest.mark.parametrize("backend", ["django.DjangoTemplates", "jinja2.Jinja2"])
+def test_template_that_fills_a_block_is_named(backend: str, tmp_path: Path) -> None:
+    """By its own line, and by that of what it includes from a library."""
+    files = {
+        "list.html": "{% extends 'base.html' %}\n{% block a %}\n" + FOR + "{% endblock %}",
+        "page.html": "{% extends 'base.html' %}\n\n{% block a %}\n\n"
+        "{% include 'part.html' %}{% endblock %}",
+    }
+    (tmp_path / "site-packages").mkdir()
+    (tmp_path / "site-packages" / "base.html").write_text(BASE)
+    (tmp_path / "site-packages" / "part.html").write_text(FOR)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    folders = [tmp_path, tmp_path / "site-packages"]
+    engines = [{"BACKEND": f"django.template.backends.{backend}", "DIRS": folders}]
+    with override_settings(TEMPLATES=engines):
+        assert event_of("/rows/")["db_n1"] == "list.html:3"
         assert event_of("/page/")["db_n1"] == "page.html:5"
 
 
@@ -496,6 +630,26 @@ def test_body_of_a_library_is_named_by_its_view_in_an_event_loop() -> None:
 def test_middleware_that_runs_queries_is_named() -> None:
     """Where no view is at work yet the line is its own."""
     assert event_of("/?own=1", lambda: None)["db_n1"].endswith(":__call__")
+
+
+@pytest.mark.parametrize("later", [True, False], ids=["asgi", "wsgi"])
+@pytest.mark.parametrize("theirs", ["Theirs", "TheirViews", "TheirsLater"])
+def test_view_is_not_named_for_a_middleware_of_a_librarys(theirs: str, later: bool) -> None:
+    """Its URL is resolved, and it has run none of the queries."""
+
+    async def get(address: str) -> None:
+        assert (await AsyncClient().get(address)).status_code == 200
+
+    def name_of(address: str) -> str | None:
+        with capture_events() as events:
+            run_later(get(address)) if later else Client().get(address)
+        return events[-1].get("db_n1")
+
+    global work
+    work = dict
+    with override_settings(MIDDLEWARE=[OURS, f"{__name__}.{theirs}"]):
+        assert name_of("/?run=1") is None
+        assert name_of("/unnamed/") == "library.view"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ from opentelemetry.trace import SpanKind
 import slowhound
 from slowhound import guard, recorder
 from slowhound.asgi import wrap
+from slowhound.clocks import clock
 from slowhound.instrument import trace
 from slowhound.notes import Last, read_last, read_who, stack_note, who_fields, who_note
-from slowhound.record import Record, TaskRecord, current
+from slowhound.record import Owner, Record, TaskRecord, current
 from slowhound.testing import capture_events
 from tests.harness.launch import ROOT
 
@@ -310,20 +312,40 @@ def test_task_has_the_span_that_it_runs_in() -> None:
     assert events[-1]["span_id"] == f"{span.get_span_context().span_id:016x}"
 
 
-def test_sentrys_trace_is_the_last_resort() -> None:
-    """Where Sentry alone traces, its ids are in the event; a traceparent goes first."""
+@contextmanager
+def sentry() -> Iterator[None]:
+    """The application has initialised it."""
     sentry_sdk.init("http://key@127.0.0.1:9/1", default_integrations=False)
     try:
-        with sentry_sdk.isolation_scope():
-            expected = (sentry_sdk.get_traceparent() or "").split("-")[0]
-            assert event_of()["trace_id"] == expected
-            with override_settings(MIDDLEWARE=[*OURS, f"{__name__}.Closed"]):
-                assert event_of()["trace_id"] == expected
-            assert event_of(traceparent=HEADER)["trace_id"] == TRACE
+        yield
     finally:
         sentry_sdk.get_client().close(timeout=0)
         sentry_sdk.get_global_scope().set_client(None)
+
+
+def test_sentrys_trace_is_the_last_resort() -> None:
+    """Where Sentry alone traces, its ids are in the event; a traceparent goes first."""
+    with sentry(), sentry_sdk.isolation_scope():
+        expected = (sentry_sdk.get_traceparent() or "").split("-")[0]
+        assert event_of()["trace_id"] == expected
+        with override_settings(MIDDLEWARE=[*OURS, f"{__name__}.Closed"]):
+            assert event_of()["trace_id"] == expected
+        assert event_of(traceparent=HEADER)["trace_id"] == TRACE
     assert "trace_id" not in event_of()
+
+
+def test_sentry_is_not_asked_outside_of_its_scope_of_the_request() -> None:
+    """A server's hooks begin and end the record out there, where the trace is the process's own."""
+    event_of()
+    active = recorder.get()
+    assert active is not None
+    with sentry(), capture_events() as events:
+        record = Record("GET", "/health/", clock.monotonic())
+        record.owner = Owner.HOOK
+        active.begin(record)
+        record.status = 200
+        active.finish(record)
+    assert "trace_id" not in events[-1]
 
 
 def test_reader_that_fails_costs_only_the_ids(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,7 +359,7 @@ def test_reader_that_fails_costs_only_the_ids(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(guard, "loud", False)
     with capture_events() as events:
         assert Client().get("/").status_code == 200
-    assert events[-1]["rec_errors"] == 1
+    assert events[-1]["rec_errors"] == 2  # the middleware has asked, and who resolves the URL
 
 
 def test_box_has_the_ids_for_who_finds_it() -> None:

@@ -208,14 +208,22 @@ def _get_or_set(call: Call) -> Counts:
 
 
 def _set(call: Call) -> Counts:
-    return SET
+    """One that says False has not written: of ``add``, or with ``nx`` of a Redis backend."""
+    return NOTHING if call.result is False or _expires_at_once(call, 2) else SET
 
 
-def _add(call: Call) -> Counts:
-    return NOTHING if call.result is False else SET
+def _expires_at_once(call: Call, at: int) -> bool:
+    """True for a timeout of 0 or less, with which Django's backends keep nothing."""
+    timeout = argument(call, "timeout", at)
+    for kind in (int, float):
+        if issubclass(type(timeout), kind):
+            return kind.__le__(timeout, 0) is True
+    return False
 
 
 def _set_many(call: Call) -> Counts:
+    if _expires_at_once(call, 1):
+        return NOTHING
     number = _number(argument(call, "data", 0, ()))
     if number is None:
         return Counts(0, 0, None)
@@ -235,7 +243,7 @@ _SYNC: dict[str, Callable[[Any], Counts]] = {
     "has_key": _has_key,
     "set": _set,
     "set_many": _set_many,
-    "add": _add,
+    "add": _set,
     "delete": _neither,
     "touch": _neither,
     "incr": _neither,

@@ -2,7 +2,7 @@
 
 Only what is within the view counts, or within the task: middleware is around every query. Where
 library code runs one for the application, a line of a template, a serializer's field or the view
-itself is named.
+itself is named; where a library's middleware does, nothing is.
 """
 
 from __future__ import annotations
@@ -12,27 +12,32 @@ from threading import get_ident
 from types import CoroutineType, FrameType, FunctionType
 from typing import Any
 
-from django.template import Node
-
 from slowhound import tasks
 from slowhound.codes import file_of, name_of_code, qualname_of
 from slowhound.frames import Frame
-from slowhound.instrument import jinja_lines
-from slowhound.instrument.jinja_lines import text_attribute
-from slowhound.losses import find
+from slowhound.instrument.jinja_lines import template_of, text_attribute
+from slowhound.instrument.template_lines import TemplateLines
+from slowhound.losses import find, has_all
 from slowhound.paths import is_app
 from slowhound.record import Record
 from slowhound.static_lookup import (
-    attribute_or,
     dict_of,
     function_variables,
-    in_classes,
     name_of,
     own,
 )
 
 # What calls the view, its response's template and the parts of its body: modules, or folders.
 _AROUND_VIEWS = ("django.core.handlers.", "slowhound.middleware", "slowhound.streamed")
+# Those of them that call middleware, which has methods of these names.
+_CALL_MIDDLEWARE = (".handlers.base", ".handlers.exception")
+_OF_MIDDLEWARE = ("process_view", "process_template_response")
+# The functions in there that call the view.
+CALL_VIEW = (
+    "django.core.handlers.base.BaseHandler._get_response",
+    "django.core.handlers.base.BaseHandler._get_response_async",
+)
+OR_MIDDLEWARE = "db_n1 is left out where it would be the view"
 # What a task is called from; of management commands and decorated functions slowhound itself.
 _AROUND_TASKS = ("slowhound.background", "celery.app.trace", "django.tasks.base")
 # Where the cursor of a connection calls the wrappers of queries, which are no callers.
@@ -40,12 +45,15 @@ CURSORS = "django.db.backends.utils"
 _SERIALIZERS = "rest_framework.serializers"
 _OF_FIELDS = ("to_representation", "to_internal_value")
 SYNC_AND_ASYNC = "asgiref.sync"
+# What is between an async caller and the sync function that it calls.
+_HOPS = ("asgiref.", "asyncio.", "concurrent.futures.", "threading")
 WAITS = "asgiref.sync.AsyncToSync:awaitable"
 
 
 def install() -> None:
-    """Says what asgiref lacks of what is asked for here."""
+    """Says what asgiref and Django lack of what is asked for here."""
     find(WAITS, "db_n1 may name a line around the view, under ASGI")
+    has_all(CALL_VIEW, OR_MIDDLEWARE)
 
 
 def place(frame: FrameType | None, cursor: object, record: Record) -> str | None:
@@ -56,19 +64,40 @@ def place(frame: FrameType | None, cursor: object, record: Record) -> str | None
         cursor: Django's, which runs the query; its own methods are no callers.
         record: what the query counts to.
     """
-    frame = _caller_of_cursor(frame)
+    frame, inner = _caller_of_cursor(frame), ""
     around = _AROUND_TASKS if record.kind == "task" else _AROUND_VIEWS
-    while frame is not None and not _module(frame).startswith(around):
+    templates = TemplateLines()
+    while frame is not None:
+        if _module(frame).startswith(around):
+            by_view = _calls_view(_module(frame), name_of_code(frame.f_code), inner)
+            return _whole(record) if by_view else None
         waits = _what_waits(frame)
-        found = _line(frame, cursor) or _template(frame) or _field(frame)
-        found = found or _in_coroutines(waits, around)
+        found, by_view = _in_coroutines(waits, around, inner)
+        found = _line(frame, cursor) or templates.of(frame) or _field(frame) or found
         if found is not None:
             return found
         if waits is not None and _is_rest_of_handler(frame):
-            break
+            return _whole(record) if by_view else None
+        if not _module(frame).startswith(_HOPS):
+            inner = name_of_code(frame.f_code)
         frame = frame.f_back
     task = record.task() if record.task is not None else None
-    return _in_coroutines(task, around) or _whole(record)
+    found, by_view = _in_coroutines(task, around, inner)
+    return found or (_whole(record) if by_view else None)
+
+
+def _calls_view(module: str, function: str, inner: str) -> bool:
+    """False for what is around views and has called a middleware.
+
+    Args:
+        module: its name, or the end of that.
+        function: of it.
+        inner: the name of the function that this has called.
+    """
+    if not module.endswith(_CALL_MIDDLEWARE):
+        return True
+    calls_view = any(name.endswith(f".{function}") for name in CALL_VIEW)
+    return calls_view and inner not in _OF_MIDDLEWARE
 
 
 def _caller_of_cursor(innermost: FrameType | None) -> FrameType | None:
@@ -110,11 +139,8 @@ def _is_rest_of_handler(frame: FrameType) -> bool:
 
 def _line(frame: FrameType, cursor: object) -> str | None:
     code = frame.f_code
-    template = jinja_lines.template_of(frame)
-    if template is not None:
-        return _jinja_line(template, frame.f_lineno or 0)
     file = file_of(code)
-    if not is_app(file):
+    if not is_app(file) or template_of(frame) is not None:
         return None
     if code.co_argcount and function_variables(frame).get(code.co_varnames[0]) is cursor:
         return None  # of a cursor that the application has made its own
@@ -122,34 +148,6 @@ def _line(frame: FrameType, cursor: object) -> str | None:
     names = [part for part in qualname_of(code).split(".") if not part.startswith("<")]
     function = names[-1] if names else name_of_code(code)
     return str(Frame(file, frame.f_lineno or 0, function))
-
-
-def _template(frame: FrameType) -> str | None:
-    """``name:line`` of the node that is being rendered, in a template of the application's."""
-    render = in_classes(Node, "render_annotated")
-    if type(render) is not FunctionType or frame.f_code is not render.__code__:
-        return None
-    node = function_variables(frame).get("self")
-    origin = attribute_or(node, "origin")
-    name = text_attribute(origin, "template_name")
-    line = attribute_or(attribute_or(node, "token"), "lineno")
-    if name is None or type(line) is not int or _is_librarys(text_attribute(origin, "name")):
-        return None
-    return f"{name}:{line}"
-
-
-def _is_librarys(file: str | None) -> bool:
-    """A template need not be a file; then it is the application's."""
-    return file is not None and os.path.isabs(file) and not is_app(file)
-
-
-def _jinja_line(template: Any, line: int) -> str | None:
-    """The same of Jinja2's."""
-    name = text_attribute(template, "name")
-    if name is None or _is_librarys(text_attribute(template, "filename")):
-        return None
-    shown = jinja_lines.shown_line(template, line)
-    return name if shown is None else f"{name}:{shown}"
 
 
 def _field(frame: FrameType) -> str | None:
@@ -165,18 +163,34 @@ def _field(frame: FrameType) -> str | None:
     return f"{module}.{name_of(kind)}.{field}" if type(module) is str else None
 
 
-def _in_coroutines(outermost: Any, around: tuple[str, ...]) -> str | None:
-    """The innermost line of the application in a task, or in a coroutine, and what it awaits."""
+def _in_coroutines(outermost: Any, around: tuple[str, ...], inner: str) -> tuple[str | None, bool]:
+    """The innermost line of the application in a task, or in a coroutine, and what it awaits.
+
+    And False where there is none, and it is a middleware that runs there.
+
+    Args:
+        outermost: the task or the coroutine.
+        around: the modules at which it ends.
+        inner: the function that it waits for in another thread.
+    """
     if outermost is None:
-        return None
+        return None, True
     stack, _, _ = tasks.stack(outermost, get_ident())
-    files = [os.sep + module.replace(".", os.sep) for module in around]
+    files, hops = _files(around), _files(_HOPS)
     for frame in reversed(stack):
         if any(file in frame.filename for file in files):
-            return None
+            module = frame.filename.removesuffix(".py").replace(os.sep, ".")
+            return None, _calls_view(module, frame.function, inner)
         if frame.in_app:
-            return str(frame)
-    return None
+            return str(frame), True
+        # A note that stands for frames has no file: "<asgiref>".
+        if os.sep in frame.filename and not any(file in frame.filename for file in hops):
+            inner = frame.function
+    return None, True
+
+
+def _files(modules: tuple[str, ...]) -> list[str]:
+    return [os.sep + module.replace(".", os.sep) for module in modules]
 
 
 def _whole(record: Record) -> str | None:

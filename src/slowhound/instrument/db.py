@@ -206,35 +206,53 @@ def _count(record: Record, text: str, context: dict[str, Any], start: float, too
     if stats is None:
         if len(queries) >= STATEMENTS_LIMIT:
             stats = queries.setdefault((alias, OTHER), QueryStats())
+            stats.look_at = sys.maxsize  # they come from anywhere
         else:
             stats = queries[alias, text] = QueryStats()
     stats.count += 1
     stats.time += took
-    if stats.count == 2 and stats is not queries.get((alias, OTHER)):
-        # A stack is walked once for each statement that repeats, never for each query.
+    if stats.count >= stats.look_at:
+        # A stack is walked at runs 2, 5, 10, 20 and so on, never for each query. The place seen
+        # last is kept: a helper may have come before the loop.
+        stats.look_at = N1_MIN if stats.count < N1_MIN else 2 * stats.count
         stats.line = callers.place(sys._getframe(3), context["cursor"], record)
     record.note(start, took, "sql", text)
 
 
-def _is_repeated(key: tuple[str, str], stats: QueryStats) -> bool:
+def _is_repeated(sql: str, stats: QueryStats) -> bool:
     # Of those that are counted together each may have run once.
-    return stats.count > 1 and key[1] != OTHER
+    return stats.count > 1 and sql != OTHER
+
+
+def _by_text(queries: dict[tuple[str, str], QueryStats]) -> dict[str, QueryStats]:
+    """The same without aliases: a router may send each run to another replica."""
+    found = {sql: stats for (_, sql), stats in queries.items()}
+    if len(found) == len(queries):
+        return found
+    found = {}
+    most: dict[str, int] = {}
+    for (_, sql), stats in queries.items():
+        whole = found.setdefault(sql, QueryStats())
+        whole.count += stats.count
+        whole.time += stats.time
+        if stats.line and stats.count > most.get(sql, 0):
+            whole.line, most[sql] = stats.line, stats.count
+    return found
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:
     """Counts, times, duplicates, the N+1 suspect, and the costliest statements."""
-    queries = record.queries
-    if not queries:
+    if not record.queries:
         return
-    queries = queries.copy()  # in one call of C: a slow request goes on meanwhile
-    repeated = [(key, stats) for key, stats in queries.items() if _is_repeated(key, stats)]
+    queries = _by_text(record.queries.copy())  # one call of C: a slow request goes on meanwhile
+    repeated = [(sql, stats) for sql, stats in queries.items() if _is_repeated(sql, stats)]
     event["db_queries"] = record.db_count
     event["db_time"] = record.db_time
     event["db_dup_queries"] = sum(stats.count for _, stats in repeated)
     event["db_dup_time"] = sum([stats.time for _, stats in repeated], 0.0)
     suspects = [
         (not is_of_savepoint(sql), stats.count, stats.line)
-        for (_, sql), stats in repeated
+        for sql, stats in repeated
         if stats.count >= N1_MIN and stats.line
     ]
     if suspects:
@@ -245,7 +263,8 @@ def describe(record: Record, event: dict[str, Any]) -> None:
 def details(record: Record) -> dict[str, Any]:
     """The fields that are only in JSON: ``db_top`` and, with several aliases, ``db_by_alias``."""
     queries = (record.queries or {}).copy()  # as above
-    costliest = sorted(queries.items(), key=lambda item: item[1].time, reverse=True)[:TOP]
+    texts = _by_text(queries)
+    costliest = sorted(texts.items(), key=lambda item: item[1].time, reverse=True)[:TOP]
     found: dict[str, Any] = {
         "db_top": [
             {
@@ -254,15 +273,18 @@ def details(record: Record) -> dict[str, Any]:
                 "time": round(stats.time, 6),
                 "line": stats.line,
             }
-            for (_, sql), stats in costliest
+            for sql, stats in costliest
         ]
     }
     if any(alias != "default" for alias, _ in queries):
-        found["db_by_alias"] = _by_alias(queries)
+        found["db_by_alias"] = _by_alias(queries, texts)
     return found
 
 
-def _by_alias(queries: dict[tuple[str, str], QueryStats]) -> dict[str, dict[str, float]]:
+def _by_alias(
+    queries: dict[tuple[str, str], QueryStats], texts: dict[str, QueryStats]
+) -> dict[str, dict[str, float]]:
+    """Parts of the whole: a run is repeated here as well if the others were of other aliases."""
     found: dict[str, dict[str, float]] = {}
     for (alias, sql), stats in queries.items():
         row = found.setdefault(
@@ -270,7 +292,7 @@ def _by_alias(queries: dict[tuple[str, str], QueryStats]) -> dict[str, dict[str,
         )
         row["queries"] += stats.count
         row["time"] += stats.time
-        if _is_repeated((alias, sql), stats):
+        if _is_repeated(sql, texts[sql]):
             row["dup_queries"] += stats.count
             row["dup_time"] += stats.time
     return found

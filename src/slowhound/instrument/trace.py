@@ -127,6 +127,20 @@ def begins(record: Record) -> None:
         see(record)
     elif _take_around(record):
         record.span = None  # until there is one of its own
+    elif record.request is not None:
+        in_django(record)
+
+
+def in_django(record: Record) -> None:
+    """Asks Sentry, now that the middleware has the request.
+
+    Its scope of the request is around Django: outside of that, as a server's hooks are, it answers
+    with an id of the process, which is the same for all. So it is never asked in the end.
+    """
+    with _guard:
+        for read in readers:
+            if read is not _read and record.trace is None and read(record):
+                return
 
 
 def see(record: Record) -> None:
@@ -137,14 +151,11 @@ def see(record: Record) -> None:
 
 
 def ends(record: Record) -> None:
-    """Asks a last time, for a request that a middleware has answered."""
+    """Asks OpenTelemetry a last time, for a request that a middleware has answered."""
     if record.trace is not None or record.is_resolved or current_record.get() is not record:
         return
     with _guard:
-        if not _take_around(record):
-            for read in readers:
-                if read is not _read and read(record):
-                    return
+        _take_around(record)
 
 
 def _take_around(record: Record) -> bool:
