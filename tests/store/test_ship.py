@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +168,39 @@ def test_files_that_were_removed_before_they_were_sent_are_counted(
     assert shipper.round().lost == 1
     assert shipper.round().lost == 1
     shipper.close()
+
+
+class Taken(list[bytes]):
+    """A client that keeps what it is given."""
+
+    def raw_insert(self, table: str, insert_block: bytes, fmt: str, settings: Any) -> None:
+        self.extend(insert_block.splitlines())
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def taken(tmp_path: Path) -> Iterator[tuple[Shipper, Taken]]:
+    """A shipper of this folder, and what it has sent."""
+    shipper = Shipper(str(tmp_path), "clickhouse://nobody/db")
+    shipper._client = client = Taken()
+    yield shipper, client
+    shipper.close()
+
+
+def test_segment_that_is_emptied_is_sent_from_its_beginning(
+    tmp_path: Path, taken: tuple[Shipper, Taken]
+) -> None:
+    """Its process goes on to write; that something may be missing is said."""
+    shipper, client = taken
+    path = segment(tmp_path, [plain(number) for number in range(20)], ONE)
+    shipper.round()
+    os.truncate(path, 0)
+    segment(tmp_path, [plain(20)], ONE)
+    assert shipper.lag().bytes == path.stat().st_size
+    lag = shipper.round()
+    assert (lag.sent, lag.lost, lag.bytes, len(client)) == (21, 1, 0, 21)
+    assert shipper.round().lost == 1
 
 
 def test_table_gets_the_columns_that_it_does_not_have(

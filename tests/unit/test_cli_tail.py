@@ -173,6 +173,15 @@ def test_half_a_line_is_waited_for(tmp_path: Path) -> None:
     assert follower.read() == []
 
 
+def test_segment_that_is_emptied_is_read_from_its_beginning(folder: Path) -> None:
+    """Its process goes on to write, as after ``> segment.jsonl``."""
+    follower = Follower(str(folder / "events"))
+    path = folder / "events" / "1770000000001-12-0.jsonl"
+    os.truncate(path, 0)
+    segment(folder, [request(31, 31, "shop", 3.1)], "1770000000001-12-0")
+    assert [event["req_id"] for event in follower.read()] == ["r31"]
+
+
 def test_file_that_cannot_be_opened_for_a_moment_is_not_read_twice(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,6 +167,8 @@ class Follower:
             offset = known.get(path, 0)
             try:
                 with open(path, "rb") as file:
+                    if os.fstat(file.fileno()).st_size < offset:
+                        offset = 0  # somebody has emptied it, and its process goes on
                     file.seek(offset)
                     data = file.read()
             except OSError:

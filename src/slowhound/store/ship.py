@@ -70,7 +70,7 @@ class Lag(NamedTuple):
     seconds: float  # age of the oldest unsent bytes: since their file was last all sent
     sent: int  # events, in this process
     torn: int  # lines that were cut short
-    lost: int  # segments that were removed before they were sent
+    lost: int  # segments that were removed or emptied before they were sent
     left_out: tuple[str, ...] = ()  # files that cannot be read, and why; not in bytes and seconds
 
 
@@ -176,9 +176,11 @@ class Shipper:
         for path in files.segments:
             with suppress(OSError):
                 found = os.stat(path)
-                done = self.segments.get(name_of(path), Done())
-                left += max(found.st_size - done.offset, 0)
-                if found.st_size > done.offset:
+                offset = self.segments.get(name_of(path), Done()).offset
+                if offset > found.st_size:
+                    offset = 0  # it was emptied
+                left += found.st_size - offset
+                if found.st_size > offset:
                     since = min(since, found.st_mtime)
         for path in files.parquet:
             if os.path.basename(path) not in self.parquet:
@@ -195,11 +197,16 @@ class Shipper:
         done = self.segments.get(name, Done())
         try:
             with open(path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < done.offset:
+                    # Somebody has emptied it, and its process goes on. What was not sent by then
+                    # is not known.
+                    self.lost += 1
+                    done = self.segments[name] = Done()
                 file.seek(done.offset)
                 data = file.read(BATCH_BYTES)
                 if data and b"\n" not in data:
                     data += file.readline()  # one line that is longer than a batch
-                size = os.fstat(file.fileno()).st_size
         except OSError as exc:
             self._broken.add(path, exc)
             return False  # if it was compacted or removed just now, the next round sees which
