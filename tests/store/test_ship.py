@@ -203,6 +203,36 @@ def test_segment_that_is_emptied_is_sent_from_its_beginning(
     assert shipper.round().lost == 1
 
 
+def test_position_that_cannot_be_written_is_tried_again(
+    tmp_path: Path, taken: tuple[Shipper, Taken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk; what was sent is not sent again for that."""
+
+    def full(old: str, new: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    shipper, client = taken
+    segment(tmp_path, [plain(1)], ONE)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="No space left"):
+                shipper.round()
+    shipper.round()
+    assert len(client) == 1
+    assert ONE in Path(shipper.path).read_text()
+
+
+def test_position_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    """A folder in its place could not be replaced either; nobody is kept from trying again."""
+    shipper = Shipper(str(tmp_path), "clickhouse://nobody/db")
+    shipper.close()
+    os.mkdir(shipper.path)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="cannot be read"):
+            Shipper(str(tmp_path), "clickhouse://nobody/db")
+
+
 def test_table_gets_the_columns_that_it_does_not_have(
     tmp_path: Path, new_table: Callable[[], str]
 ) -> None:
