@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from slowhound.store import ship
@@ -201,6 +202,19 @@ def test_segment_that_is_emptied_is_sent_from_its_beginning(
     lag = shipper.round()
     assert (lag.sent, lag.lost, lag.bytes, len(client)) == (21, 1, 0, 21)
     assert shipper.round().lost == 1
+
+
+def test_row_that_names_no_segment_is_sent(tmp_path: Path, taken: tuple[Shipper, Taken]) -> None:
+    """As of the file that it is in: somebody has made that."""
+    shipper, client = taken
+    (tmp_path / "events").mkdir(mode=0o700)
+    row = "'request' AS event_type, 'h' AS host, 7 AS pid, 1.0e9 AS ts"
+    rows = [f"SELECT {row}, {name} AS segment" for name in ("NULL::VARCHAR", "'other'")]
+    path = tmp_path / "events" / f"{ONE}.parquet"
+    duckdb.sql(f"COPY ({' UNION ALL '.join(rows)}) TO '{path}' (FORMAT parquet)")
+    lag = shipper.round()
+    assert (lag.sent, lag.left_out) == (2, ())
+    assert {json.loads(each)["segment"] for each in client} == {ONE, "other"}
 
 
 def test_position_that_cannot_be_written_is_tried_again(

@@ -23,7 +23,7 @@ from slowhound.store.clickhouse import Target, said
 from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
 from slowhound.store.files import list_files, name_of
-from slowhound.store.parquet import inside, read_parquet
+from slowhound.store.parquet import inside, read_parquet, text
 from slowhound.store.shipped import Done
 from slowhound.store.source import StoreError
 
@@ -206,7 +206,11 @@ class Shipper:
         try:
             with reading(), alone(duckdb) as connection:
                 held, _torn, columns_there = inside(connection, path)
-                source = f"({next(read_parquet({path: columns_there}))})"
+                # A row of a file that somebody else has made may name no segment.
+                source = (
+                    f"(SELECT * REPLACE (coalesce(segment, {text(name_of(path))}) AS segment)"
+                    f" FROM ({next(read_parquet({path: columns_there}))}))"
+                )
                 counts = dict(
                     connection.execute(
                         f"SELECT segment, count(*) FROM {source} GROUP BY segment"
