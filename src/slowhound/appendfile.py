@@ -15,15 +15,19 @@ from slowhound.filelocks import keep
 from slowhound.foreign import is_foreign
 from slowhound.losses import lost
 
-FLAGS = (
+# Of a file that somebody has named, which may be a link to where the logs are.
+FOLLOWING = (
     os.O_WRONLY
     | os.O_APPEND
     | os.O_CREAT
     | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
     # A named pipe without a reader must not hang the worker that opens it.
     | getattr(os, "O_NONBLOCK", 0)
+    # Nor does a terminal become that of a worker, which its hangup would end.
+    | getattr(os, "O_NOCTTY", 0)
 )
+# Of a file of ours in DIR, where a link is somebody's trap.
+FLAGS = FOLLOWING | getattr(os, "O_NOFOLLOW", 0)
 
 
 class AppendFile:
@@ -34,6 +38,7 @@ class AppendFile:
         path: gives the path of the (next) file; may raise ``OSError``.
         max_bytes: size at which ``tend`` goes on to the next file; None: never.
         locked: hold a lock on the file for as long as it is open, so that others see it is in use.
+        flags: how it is opened.
     """
 
     def __init__(
@@ -43,11 +48,13 @@ class AppendFile:
         max_bytes: int | None = None,
         *,
         locked: bool = False,
+        flags: int = FLAGS,
     ) -> None:
         self.what = what
         self.path = path
         self.max_bytes = max_bytes
         self.locked = locked
+        self.flags = flags
         self.name = ""
         self.fd = -1
         self.size = 0
@@ -91,7 +98,7 @@ class AppendFile:
         """Opens the next file; a failure is remembered and counted with each lost line."""
         try:
             name = self.path()
-            fd = os.open(name, FLAGS, 0o600)
+            fd = os.open(name, self.flags, 0o600)
         except OSError as exc:
             self._failed = exc
             self._replace(-1)

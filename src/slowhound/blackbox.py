@@ -351,7 +351,7 @@ class Box:
         ``remove`` is False: a forked child does not own it.
         """
         if remove and len(self.free) == self._slots:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # as of a file in the place of the folder
                 os.unlink(self.path)
         self.closed = True
         self._bytes.close()

@@ -200,7 +200,8 @@ SETTINGS: dict[str, Setting] = {
         "'auto', a path or None",
         _path_or_none,
         "Where canonical lines go. `auto`: Gunicorn's access log when slowhound's `Logger` is"
-        " used, else standard output; a path: appended to that file; None: nowhere.",
+        " used, else standard output; a path: appended to that file, or to"
+        " what it is a link to, as `/dev/stdout`; None: nowhere.",
     ),
     "SLOW_AFTER": Setting(
         25.0,

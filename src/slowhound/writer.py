@@ -94,7 +94,8 @@ class Writer:
         if self.config.stream == "auto":
             return log or stream.standard_output()
         write, file = stream.to_file(self.config.stream)
-        self.files.append(file)
+        if file is not None:
+            self.files.append(file)
         return write
 
     def open(self) -> None:

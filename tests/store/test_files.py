@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from slowhound import losses
 from slowhound.folder import keep_within
 from slowhound.store import files
 from slowhound.store.duckdb import LocalFiles
+from slowhound.store.reading import last_events
 from slowhound.store.segments import SEGMENTS, open_segment
 from slowhound.store.source import StoreError
 from tests.harness.launch import ROOT
@@ -63,6 +65,33 @@ def test_closed_segments_become_one_file(tmp_path: Path) -> None:
     assert ids(source) == before == ["r1", "r2", "r3"]
     rows = source.sql("SELECT segment, count(*) FROM events GROUP BY segment ORDER BY segment").rows
     assert rows == [(ONE, 2), (TWO, 1)]
+
+
+SIGNS = ["shop[1]", "shop*", "shop?", "[a-z]", "shop\\1", "shop'1", "host=web1", "x=1"]
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """DuckDB takes some for patterns, and ``host=web1`` for the value of a column."""
+    segment(tmp_path / "shop1", [plain(2)], ONE)
+    segment(tmp_path / name, [plain(1)], ONE)
+    source = LocalFiles(str(tmp_path / name))
+    host = plain(1)["host"]
+
+    def told() -> list[Any]:
+        asked = "SELECT req_id, host FROM events"
+        found = last_events(source.folder, 10, lambda event: True)[0]
+        return [
+            source.sql(asked).rows,
+            source.adhoc(asked).rows,
+            [tuple(map(found[0].get, ("req_id", "host")))],
+        ]
+
+    row = (ids(source)[0], host)
+    assert told() == [[row]] * 3
+    assert source.compact() == 1
+    assert told() == [[row]] * 3
+    assert "x" not in source.sql("SELECT * FROM events").columns
 
 
 def test_what_is_written_or_not_buried_is_left_alone(

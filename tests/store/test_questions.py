@@ -303,6 +303,23 @@ def test_words_of_the_shim_become_each_engines_own() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("FROM events e WHERE e.ts > 1", "FROM t e WHERE e.ts > 1"),
+        ("FROM events AS a JOIN events b USING ts", "FROM t AS a JOIN t b USING ts"),
+        ('FROM events "e"', 'FROM t "e"'),
+        ("(SELECT 1 FROM events) LIMIT 1", "(SELECT 1 FROM t AS events) LIMIT 1"),
+        ("FROM events\nORDER BY ts", "FROM t AS events\nORDER BY ts"),
+        ("'it\\' from events', countif(x)", "'it\\' from events', countIf(x)"),
+        ("1 -- from events\nFROM events", "1 -- from events\nFROM t AS events"),
+    ],
+)
+def test_events_may_have_another_name_and_texts_stay_as_they_are(text: str, wanted: str) -> None:
+    """As over files: what stands within quotes or in a remark is no word of the shim's."""
+    assert for_clickhouse(f"SELECT {text}", "t", {}) == f"SELECT {wanted}"
+
+
 def test_every_fixed_name_is_there() -> None:
     """Users and checks rely on them."""
     fixed = {

@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from slowhound.store import ship
@@ -168,6 +169,82 @@ def test_files_that_were_removed_before_they_were_sent_are_counted(
     assert shipper.round().lost == 1
     assert shipper.round().lost == 1
     shipper.close()
+
+
+class Taken(list[bytes]):
+    """A client that keeps what it is given."""
+
+    def raw_insert(self, table: str, insert_block: bytes, fmt: str, settings: Any) -> None:
+        self.extend(insert_block.splitlines())
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def taken(tmp_path: Path) -> Iterator[tuple[Shipper, Taken]]:
+    """A shipper of this folder, and what it has sent."""
+    shipper = Shipper(str(tmp_path), "clickhouse://nobody/db")
+    shipper._client = client = Taken()
+    yield shipper, client
+    shipper.close()
+
+
+def test_segment_that_is_emptied_is_sent_from_its_beginning(
+    tmp_path: Path, taken: tuple[Shipper, Taken]
+) -> None:
+    """Its process goes on to write; that something may be missing is said."""
+    shipper, client = taken
+    path = segment(tmp_path, [plain(number) for number in range(20)], ONE)
+    shipper.round()
+    os.truncate(path, 0)
+    segment(tmp_path, [plain(20)], ONE)
+    assert shipper.lag().bytes == path.stat().st_size
+    lag = shipper.round()
+    assert (lag.sent, lag.lost, lag.bytes, len(client)) == (21, 1, 0, 21)
+    assert shipper.round().lost == 1
+
+
+def test_row_that_names_no_segment_is_sent(tmp_path: Path, taken: tuple[Shipper, Taken]) -> None:
+    """As of the file that it is in: somebody has made that."""
+    shipper, client = taken
+    (tmp_path / "events").mkdir(mode=0o700)
+    row = "'request' AS event_type, 'h' AS host, 7 AS pid, 1.0e9 AS ts"
+    rows = [f"SELECT {row}, {name} AS segment" for name in ("NULL::VARCHAR", "'other'")]
+    path = tmp_path / "events" / f"{ONE}.parquet"
+    duckdb.sql(f"COPY ({' UNION ALL '.join(rows)}) TO '{path}' (FORMAT parquet)")
+    lag = shipper.round()
+    assert (lag.sent, lag.left_out) == (2, ())
+    assert {json.loads(each)["segment"] for each in client} == {ONE, "other"}
+
+
+def test_position_that_cannot_be_written_is_tried_again(
+    tmp_path: Path, taken: tuple[Shipper, Taken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk; what was sent is not sent again for that."""
+
+    def full(old: str, new: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    shipper, client = taken
+    segment(tmp_path, [plain(1)], ONE)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="No space left"):
+                shipper.round()
+    shipper.round()
+    assert len(client) == 1
+    assert ONE in Path(shipper.path).read_text()
+
+
+def test_position_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    """A folder in its place could not be replaced either; nobody is kept from trying again."""
+    shipper = Shipper(str(tmp_path), "clickhouse://nobody/db")
+    shipper.close()
+    os.mkdir(shipper.path)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="cannot be read"):
+            Shipper(str(tmp_path), "clickhouse://nobody/db")
 
 
 def test_table_gets_the_columns_that_it_does_not_have(

@@ -115,6 +115,16 @@ def test_what_is_not_there_or_not_clear_is_said(folder: Path) -> None:
     assert slowhound("report", folder).returncode == 2
 
 
+def test_report_that_cannot_be_read_is_said(folder: Path) -> None:
+    """A folder of that name, for one; a report that is wanted is found past it."""
+    broken = folder / "reports" / "slow_request_20271121T183815Z_20427_7_11223344.log"
+    broken.mkdir()
+    done = slowhound("report", folder, broken.name)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"slowhound: {broken} cannot be read: it is no file\n"
+    assert "no report and no request r999" in slowhound("report", folder, "r999").stderr
+
+
 def test_links_and_other_files_are_no_reports(folder: Path) -> None:
     """What a name outside of ours leads to is nobody's business."""
     secret = folder / "secret"

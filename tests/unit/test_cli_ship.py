@@ -125,7 +125,7 @@ def test_lag_in_words() -> None:
     assert described(Lag(0, 0.0, 5, 0, 0)) == "sent 5 events, all is sent"
     assert described(Lag(100, 90.0, 5, 2, 1)) == (
         "sent 5 events, 100 bytes (1:30) behind, 2 torn lines left out,"
-        " 1 files were removed before they were sent"
+        " 1 files were removed or emptied before they were sent"
     )
     assert described(Lag(0, 0.0, 5, 0, 0, ("a: broken",))) == (
         "sent 5 events, all else is sent, left out: a: broken"

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from slowhound.cli.filters import condition
@@ -57,6 +58,24 @@ def test_events_in_parquet_files_are_there_too(folder: Path) -> None:
     segment(folder, [request(31, 31, "shop", 3.1)], "1770000000002-13-0")
     assert ids(folder, "-n", "3") == ["r29", "r30", "r31"]
     assert ids(folder, "time<=0.2") == ["r1", "r2"]
+
+
+def test_column_that_somebody_has_added_may_be_of_any_type(folder: Path) -> None:
+    """It is shown, and hides no other event."""
+    values = (
+        "DATE '2026-01-01'",
+        "TIMESTAMP '2026-01-01 10:00:00'",
+        "INTERVAL 1 DAY",
+        "'ab'::BLOB",
+    )
+    columns = ", ".join(f"{value} AS app_{number}" for number, value in enumerate(values))
+    event = "'request' AS event_type, 'r99' AS req_id, 1.0e9 AS ts, 'h' AS host, 7 AS pid"
+    path = folder / "events" / "1770000000002-13-0.parquet"
+    duckdb.sql(f"COPY (SELECT {event}, {columns}) TO '{path}' (FORMAT parquet)")
+    assert ids(folder, "--lines", "100") == ["r99", *(f"r{number}" for number in range(1, 31))]
+    done = slowhound("tail", folder, "--lines", "100")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 31), done.stderr
+    assert "app_0=2026-01-01" in done.stdout
 
 
 def test_broken_file_is_named_beside_the_events(folder: Path) -> None:
@@ -171,6 +190,15 @@ def test_half_a_line_is_waited_for(tmp_path: Path) -> None:
     assert follower.read() == []
     os.unlink(path)
     assert follower.read() == []
+
+
+def test_segment_that_is_emptied_is_read_from_its_beginning(folder: Path) -> None:
+    """Its process goes on to write, as after ``> segment.jsonl``."""
+    follower = Follower(str(folder / "events"))
+    path = folder / "events" / "1770000000001-12-0.jsonl"
+    os.truncate(path, 0)
+    segment(folder, [request(31, 31, "shop", 3.1)], "1770000000001-12-0")
+    assert [event["req_id"] for event in follower.read()] == ["r31"]
 
 
 def test_file_that_cannot_be_opened_for_a_moment_is_not_read_twice(

@@ -55,6 +55,33 @@ def test_folder_of_others_is_a_problem(tmp_path: Path) -> None:
     assert problem["advice"]
 
 
+def test_look_that_fails_is_a_finding_and_the_others_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a DIR that may not be listed; what was made for the look has gone."""
+
+    def denied(path: str) -> bool:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(findings, "_has_locks", denied)
+    found = findings.all_of(str(tmp_path / "new"))
+    (problem,) = [each for each in found if each.state == "problem"]
+    assert problem.subject == "DIR"
+    assert "Permission denied" in problem.text
+    assert found[-1].subject == "other servers"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no backlog")
+def test_long_temporary_folder_is_nothing_to_the_doctor(tmp_path: Path) -> None:
+    """A socket has no path of more than 107 bytes."""
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    code, found = doctor("--dir", str(tmp_path / "new"), TMPDIR=str(long))
+    assert code == 0
+    assert states(found)["backlog of unix sockets"] == "ok"
+
+
 def test_wrong_settings_are_problems_with_their_number(tmp_path: Path) -> None:
     """The same findings as Django's system checks, outside Django."""
     (tmp_path / "bad_settings.py").write_text(

@@ -105,6 +105,15 @@ def test_pipe_without_a_reader_does_not_hang(tmp_path: Path) -> None:
     assert losses.dropped == 1
 
 
+def test_box_is_closed_where_a_file_is_in_the_place_of_its_folder(tmp_path: Path) -> None:
+    """The end of a process is no time to fail."""
+    box = Box(str(tmp_path), 1)
+    (tmp_path / "boxes").rename(tmp_path / "old")
+    (tmp_path / "boxes").touch()
+    box.close()
+    assert box.closed
+
+
 def test_living_box_is_seen_and_a_dead_ones_is_not(tmp_path: Path) -> None:
     """The lock, not the file, says who lives."""
     code = (

@@ -16,6 +16,7 @@ from django.test import Client, override_settings
 
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.profile import Profile, ProfileFrame, ProfileSample
+from slowhound.store.duckdb import LocalFiles
 from slowhound.viewer import answers, assets, urls
 from slowhound.viewer.pages import requests
 from tests.pages.made import report_name, write
@@ -235,6 +236,28 @@ def test_sampled_requests_count_for_those_left_out(tmp_path: Path) -> None:
     with at(tmp_path):
         assert get(Client(), "overview.json")["totals"]["requests"] == 13
         assert get(Client(), "views.json")["rows"][0]["n"] == 13
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-320, -1.0, 7.0])
+def test_rate_that_none_can_be_is_that_of_a_request_alone(tmp_path: Path, rate: float) -> None:
+    """As of a damaged line: the others count as ever, on the pages and in answers."""
+    write(tmp_path, [event("a", sample_rate=rate), event("b", sample_rate=0.5), event("c")])
+    with at(tmp_path):
+        assert get(Client(), "overview.json")["totals"]["requests"] == 4
+        assert get(Client(), "views.json")["rows"][0]["n"] == 4
+        assert Client().get("/?since=all").status_code == 200
+    rows = LocalFiles(str(tmp_path)).ask("error-rate").objects()
+    assert sum(row["n"] for row in rows) == 4
+    assert {row["rate"] for row in rows} == {0.0}
+
+
+@pytest.mark.parametrize("entry", [{}, {"fingerprint": "S", "count": 1}, {"count": None}])
+def test_statement_whose_time_is_not_known_has_a_row(tmp_path: Path, entry: dict[str, Any]) -> None:
+    """As of a damaged line."""
+    write(tmp_path, [event("a", db_top=[entry])])
+    with at(tmp_path):
+        assert Client().get("/sql/?since=all").status_code == 200
+        assert len(get(Client(), "sql.json")["rows"]) == 1
 
 
 def test_views_have_their_parts_of_the_time(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import logging.config
+import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -40,10 +42,39 @@ def test_stream_that_is_renamed_and_made_anew_goes_on_in_the_new_file(tmp_path: 
     write("one", [])
     log.rename(old)
     log.touch()
+    assert file is not None
     file.tend()
     write("two", [])
+    assert file is not None
     file.close()
     assert (old.read_text(), log.read_text()) == ("one\n", "two\n")
+
+
+@pytest.mark.parametrize("name", ["log", "/proc/self/fd/{}", "/dev/fd/{}", "link"])
+def test_stream_may_be_a_link_to_a_file_or_to_a_descriptor(tmp_path: Path, name: str) -> None:
+    """As ``/dev/stdout`` is one, and ``access.log`` in a container one to that."""
+    log, link = tmp_path / "real.log", tmp_path / "link.log"
+    number = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    target = str(log) if name == "log" else f"/proc/self/fd/{number}"
+    link.symlink_to(target)
+    path = str(link) if name in ("log", "link") else name.format(number)
+    write, file = stream.to_file(path)
+    write("one", [])
+    os.close(number)
+    if file is not None:
+        file.close()
+    assert log.read_text() == "one\n"
+
+
+def test_descriptor_that_is_no_file_has_lines_and_goes_on_to_wait() -> None:
+    """A socket, as the journal's, cannot be opened; whoever shares it finds it as it was."""
+    ours, other = socket.socketpair()
+    with ours, other:
+        write, file = stream.to_file(f"/proc/self/fd/{ours.fileno()}")
+        write("one", [])
+        assert file is None
+        assert os.get_blocking(ours.fileno())
+        assert other.recv(100) == b"one\n"
 
 
 class NoOrders(logging.Filter):

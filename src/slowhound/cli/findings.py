@@ -9,9 +9,10 @@ import os
 import shutil
 import socket
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
@@ -43,14 +44,23 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
+Group = tuple[str, Callable[[], Iterable[Finding]]]
+
+
 def all_of(directory: str | None) -> list[Finding]:
     """Every finding, in the order in which one would put things right."""
-    found = [*python(), *packages(), *settings()]
-    if directory is None:
-        directory = _configured_dir()
-        found += default_folders(directory)
-    found += folder(directory)
-    return [*found, *kernel(), *stacks(), *deaths(), *server()]
+    groups: list[Group] = [("Python", python), ("packages", packages), ("settings", settings)]
+    groups.append(("DIR", _any_folder if directory is None else partial(folder, directory)))
+    groups += [("kernel", kernel), ("stacks", stacks), ("deaths", deaths), ("servers", server)]
+    return [each for group in groups for each in _told(*group)]
+
+
+def _told(subject: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """What is found; where the look itself fails, that is a finding, and the others are made."""
+    try:
+        yield from look()
+    except Exception as exc:  # noqa: BLE001  a machine may be of any kind
+        yield Finding("problem", subject, f"could not be looked at: {exc}")
 
 
 def python() -> Iterator[Finding]:
@@ -111,6 +121,13 @@ def settings() -> Iterator[Finding]:
         yield Finding("ok", "settings", f"{name} is fine")
 
 
+def _any_folder() -> Iterator[Finding]:
+    """DIR of the settings, or the default one."""
+    directory = _configured_dir()
+    yield from default_folders(directory)
+    yield from folder(directory)
+
+
 def _configured_dir() -> str:
     from django.conf import settings as django_settings
 
@@ -138,6 +155,17 @@ def folder(path: str) -> Iterator[Finding]:
     """DIR: can this user write to it, is there room, do its locks work?"""
     before = {each for each in _folders(path) if os.path.lexists(each)}
     try:
+        yield from _prepared(path)
+    finally:
+        # A look leaves nothing behind: the folder that this user makes may not be the workers'.
+        for each in _folders(path):
+            if each not in before:
+                with suppress(OSError):  # somebody has put something into it
+                    os.rmdir(each)
+
+
+def _prepared(path: str) -> Iterator[Finding]:
+    try:
         prepare(path)
     except OSError as exc:
         advice = "Run this as the user of the server's workers, or name another DIR."
@@ -156,10 +184,6 @@ def folder(path: str) -> Iterator[Finding]:
     free = shutil.disk_usage(path).free
     if free < ROOM:
         yield Finding("note", "DIR", f"only {free // 1024**2} MiB are free on its disk")
-    # A look leaves nothing behind: the folder that this user makes may not be the workers'.
-    for each in _folders(path):
-        if each not in before and os.path.isdir(each) and not os.listdir(each):
-            os.rmdir(each)
 
 
 def _has_locks(path: str) -> bool:
@@ -193,11 +217,10 @@ def _listeners() -> Iterator[tuple[str, socket.socket]]:
     tcp.bind(("127.0.0.1", 0))
     tcp.listen(1)
     yield "TCP", tcp
-    with tempfile.TemporaryDirectory() as scratch:
-        unix = socket.socket(socket.AF_UNIX)
-        unix.bind(os.path.join(scratch, "s"))
-        unix.listen(1)
-        yield "unix", unix
+    unix = socket.socket(socket.AF_UNIX)
+    unix.bind("")  # a name of the kernel's: no folder is needed, whose path may be too long
+    unix.listen(1)
+    yield "unix", unix
 
 
 def stacks() -> Iterator[Finding]:

@@ -36,8 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = os.path.join(where.dir, "reports")
     name = find(folder, arguments.id)
     if name is not None:
-        _print(os.path.join(folder, name))
-        return 0
+        return _print(os.path.join(folder, name))
     return _print_events(where, arguments.id)
 
 
@@ -68,7 +67,11 @@ def _names(folder: str) -> list[str]:
 
 def _ids(path: str) -> Iterator[str]:
     """The request's id and the fingerprint, as the report has them under `So far`."""
-    text = _read(path, HEAD).partition("\nSo far:\n")[2].partition("\n\n")[0]
+    try:
+        head = _read(path, HEAD)
+    except OSError:
+        return  # it is left out
+    text = head.partition("\nSo far:\n")[2].partition("\n\n")[0]
     for line in text.split("\n"):
         name, _, value = line.strip().partition(" ")
         if name in ("req_id", "slow_fingerprint"):
@@ -76,20 +79,25 @@ def _ids(path: str) -> Iterator[str]:
 
 
 def _read(path: str, most: int) -> str:
-    try:
-        fd = open_box(path)  # no link is followed, no pipe waited for
-    except OSError:
-        return ""
+    """Its text; raises OSError."""
+    fd = open_box(path)  # no link is followed, no pipe waited for
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError("it is no file")
     with open(fd, "rb") as file:
-        regular = stat.S_ISREG(os.fstat(fd).st_mode)
-        return file.read(most).decode("utf-8", "backslashreplace") if regular else ""
+        return file.read(most).decode("utf-8", "backslashreplace")
 
 
-def _print(path: str) -> None:
-    text = _read(path, LARGEST)
+def _print(path: str) -> int:
+    try:
+        text = _read(path, LARGEST)
+    except OSError as exc:
+        say(f"{path} cannot be read: {exc.strerror or exc}")
+        return 1
     for line in text.rstrip("\n").split("\n"):
         show(one_line(line))
     say(path)
+    return 0
 
 
 def _print_events(where: Place, wanted: str) -> int:

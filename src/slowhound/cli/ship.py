@@ -142,6 +142,6 @@ def described(lag: Lag) -> str:
     if lag.torn:
         parts.append(f"{lag.torn} torn lines left out")
     if lag.lost:
-        parts.append(f"{lag.lost} files were removed before they were sent")
+        parts.append(f"{lag.lost} files were removed or emptied before they were sent")
     parts += [f"left out: {each}" for each in lag.left_out]
     return ", ".join(parts)

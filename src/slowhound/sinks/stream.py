@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from slowhound.appendfile import AppendFile
+from slowhound.appendfile import FOLLOWING, AppendFile
 from slowhound.foreign import is_foreign
 from slowhound.losses import find, lost
 
@@ -22,6 +22,8 @@ UNDER_TEST = "lines within tests are not captured, and commands are recorded"
 # Takes one line without its end; never raises of its own, never waits longer than a write does.
 # The list gets an entry by the very call that writes; where it has one, only the rest is written.
 Stream = Callable[[str, list[Any]], None]
+
+MOST_LINKS = 40  # as many as the kernel follows
 
 
 class Output:
@@ -127,9 +129,30 @@ def write_all(descriptor: int, data: bytes, done: list[Any]) -> None:
         lost("canonical lines", exc)
 
 
-def to_file(path: str) -> tuple[Stream, AppendFile]:
-    """A stream that appends to ``path``, and the file, for the hound to tend."""
-    file = AppendFile("canonical lines", lambda: path)
+def descriptor_of(path: str) -> int | None:
+    """The descriptor that ``/dev/stdout``, or a link that leads there, stands for; None: a file.
+
+    It cannot be opened where it is a socket (the journal's), or another user's (a container's).
+    """
+    try:
+        ours = [os.path.realpath(each) for each in ("/proc/self/fd", "/dev/fd")]
+        for _ in range(MOST_LINKS):
+            folder, name = os.path.split(os.path.abspath(path))
+            folder = os.path.realpath(folder)
+            if folder in ours and name.isdecimal():
+                return int(name)
+            path = os.path.join(folder, os.readlink(os.path.join(folder, name)))
+    except (OSError, ValueError):
+        pass  # it is no link
+    return None
+
+
+def to_file(path: str) -> tuple[Stream, AppendFile | None]:
+    """A stream that appends to ``path``, and the file that is opened, for the hound to tend."""
+    descriptor = descriptor_of(path)
+    if descriptor is not None:
+        return Output(descriptor), None
+    file = AppendFile("canonical lines", lambda: path, flags=FOLLOWING)
     file.open()
 
     def write(line: str, done: list[Any]) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from slowhound.losses import caught
 from slowhound.store.broken import UnreadableError, first_line, is_interruption
 from slowhound.store.files import Files
-from slowhound.store.parquet import quoted
+from slowhound.store.parquet import exactly, quoted
 from slowhound.store.source import StoreError
 
 if TYPE_CHECKING:
@@ -71,11 +71,13 @@ def _open(duckdb: Any) -> DuckDBPyConnection:
 
 def shut(connection: DuckDBPyConnection, files: Files) -> None:
     """From here on the connection can do nothing but read these files."""
+    # DuckDB looks for the pattern that it is given as well as for the path that this leads to.
+    allowed = {each for path in files.paths for each in (path, exactly(path))}
     for setting in (
         # Each has a stack and memory of its own; and a person's SQL leaves CPUs to the workers.
         f"threads = {min(os.cpu_count() or 1, ADHOC_THREADS)}",
         "python_enable_replacements = false",
-        f"allowed_paths = {quoted((*files.segments, *files.parquet))}",
+        f"allowed_paths = {quoted(allowed)}",
         f"memory_limit = '{ADHOC_MEMORY}'",
         "enable_external_access = false",
         "lock_configuration = true",

@@ -22,7 +22,7 @@ from slowhound.clocks import clock
 from slowhound.filelocks import close, take
 from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.columns import IS_EVENT, json_structure
-from slowhound.store.parquet import SEGMENTS_KEY, TORN_KEY, Inside, quoted, text
+from slowhound.store.parquet import PLAINLY, SEGMENTS_KEY, TORN_KEY, Inside, names, quoted, text
 from slowhound.store.segments import PARQUET, SEGMENT
 from slowhound.store.source import StoreError
 
@@ -101,7 +101,8 @@ def read_segments(paths: Sequence[str], known: list[str]) -> str:
         f"SELECT event.*, segment, app FROM (SELECT"
         f" json_transform(json, '{json_structure()}') AS event,"
         f" parse_filename(filename, true) AS segment, {app} AS app"
-        f" FROM read_ndjson_objects({quoted(paths)}, ignore_errors = true, filename = true))"
+        f" FROM read_ndjson_objects({names(paths)}, ignore_errors = true, filename = true,"
+        f" {PLAINLY}))"
     )
 
 
@@ -264,12 +265,12 @@ def _copy(
         row = connection.execute(
             f"SELECT count(*) FROM batch WHERE {IS_EVENT} IS NOT true"
         ).fetchone()
-        names = ",".join(name_of(path) for path in paths)
+        made_of = ",".join(name_of(path) for path in paths)
         connection.execute(
             f"COPY (SELECT * FROM batch WHERE {IS_EVENT})"
             f" TO {text(unfinished)}"
             f" (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, KV_METADATA"
-            f" {{'{SEGMENTS_KEY}': '{names}', '{TORN_KEY}': '{row[0] if row else 0}'}})"
+            f" {{'{SEGMENTS_KEY}': '{made_of}', '{TORN_KEY}': '{row[0] if row else 0}'}})"
         )
     finally:
         connection.execute("DROP TABLE IF EXISTS batch")

@@ -8,6 +8,7 @@ is NULL, as it is in a segment; of unknown ones that differ from file to file te
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,10 @@ TORN_KEY = "slowhound.torn"
 _KINDS = duckdb_types()
 # DuckDB takes two names that differ in case for one.
 _OURS = {name.lower(): name for name in _KINDS}
+
+# A folder may be ``host=web1``: to DuckDB that is a column, and its value that of all rows.
+PLAINLY = "hive_partitioning = false"
+_SIGNS = re.compile(r"[\[*?]")
 
 Columns = tuple[tuple[str, str], ...]  # name and type
 
@@ -42,11 +47,11 @@ def inside(connection: DuckDBPyConnection, path: str) -> Inside:
     """
     with reading():
         found = connection.execute(
-            f"SELECT key::VARCHAR, value::VARCHAR FROM parquet_kv_metadata({text(path)})"
+            f"SELECT key::VARCHAR, value::VARCHAR FROM parquet_kv_metadata({text(exactly(path))})"
         ).fetchall()
         columns = connection.execute(
             "SELECT column_name, column_type"
-            f" FROM (DESCRIBE SELECT * FROM read_parquet({text(path)}))"
+            f" FROM (DESCRIBE SELECT * FROM read_parquet({names([path])}, {PLAINLY}))"
         ).fetchall()
     values: dict[str, str] = dict(found)
     torn = values.get(TORN_KEY, "")
@@ -70,7 +75,7 @@ def read_parquet(files: Mapping[str, Columns]) -> Iterator[str]:
     differing = {name for name, found in kinds.items() if len(found) > 1}
     for columns, paths in alike.items():
         wanted = ", ".join(_column(*each, differing) for each in columns) or "*"
-        yield f"SELECT {wanted} FROM read_parquet({quoted(paths)}, union_by_name=true)"
+        yield f"SELECT {wanted} FROM read_parquet({names(paths)}, union_by_name=true, {PLAINLY})"
 
 
 def _is_ours(name: str, kind: str) -> bool:
@@ -89,6 +94,16 @@ def _column(name: str, kind: str, differing: Collection[str]) -> str:
 def quoted(paths: Collection[str]) -> str:
     """A list of texts as SQL."""
     return "[" + ", ".join(text(path) for path in paths) + "]"
+
+
+def names(paths: Collection[str]) -> str:
+    """A list of files to read as SQL."""
+    return quoted([exactly(path) for path in paths])
+
+
+def exactly(path: str) -> str:
+    """The path as a pattern that only it matches: a folder may be ``shop[1]``."""
+    return _SIGNS.sub(r"[\g<0>]", path)
 
 
 def text(value: str) -> str:

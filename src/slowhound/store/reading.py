@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
+from slowhound.fields import NAMES
 from slowhound.losses import NOT_JSON
+from slowhound.plain_data import plain
 from slowhound.store.broken import Broken, UnreadableError, reading
 from slowhound.store.columns import LATEST
 from slowhound.store.connections import alone
@@ -142,10 +144,17 @@ def _of_parquet(path: str, number: int, wanted: Wanted, broken: Broken) -> list[
 
 
 def _as_written(row: dict[str, Any]) -> Event:
-    """A row of a Parquet file as the event it was; values of the application's are text."""
+    """A row of a Parquet file as the event it was; values of the application's are text.
+
+    A column that somebody has added may hold dates, intervals or bytes, which JSON does not have.
+    """
     own = row.pop("app", None) or {}
     row.pop("segment", None)
-    return {name: value for name, value in row.items() if value is not None} | own
+    return {
+        name: value if name in NAMES else plain(value)
+        for name, value in row.items()
+        if value is not None
+    } | own
 
 
 class Follower:
@@ -167,6 +176,8 @@ class Follower:
             offset = known.get(path, 0)
             try:
                 with open(path, "rb") as file:
+                    if os.fstat(file.fileno()).st_size < offset:
+                        offset = 0  # somebody has emptied it, and its process goes on
                     file.seek(offset)
                     data = file.read()
             except OSError:

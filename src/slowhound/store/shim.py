@@ -27,7 +27,7 @@ What else to keep to, so that both give the same:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _QUANTILE = re.compile(r"\bquantile\(\s*([0-9.]+)\s*,\s*")
@@ -36,6 +36,20 @@ _COUNTIF = re.compile(r"\bcountif\(")
 _ARGMAX = re.compile(r"\bargmax\(")
 _VALUE = re.compile(r"\$([a-z_]+)\b")
 _EVENTS = re.compile(r"\b(FROM|JOIN)(\s+)events\b", re.IGNORECASE)
+
+# Texts, quoted names and remarks, in which no word is the shim's; ClickHouse knows backslashes.
+_REMARKS = r"|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/"
+_NO_CODE_OF_DUCKDB = re.compile(r"'(?:[^']|'')*'" + _REMARKS, re.DOTALL)
+_NO_CODE_OF_CLICKHOUSE = re.compile(
+    r"'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.|``)*`" + _REMARKS, re.DOTALL
+)
+# What may stand behind a table without being its other name.
+_NO_NAMES = (
+    "all|anti|any|array|asof|cross|except|fetch|final|format|full|global|group|having|inner"
+    "|intersect|into|join|left|limit|natural|offset|on|order|paste|prewhere|qualify|right|sample"
+    "|semi|settings|union|using|where|window|with"
+)
+_OTHER_NAME = re.compile(rf"\s+(?!(?:{_NO_NAMES})\b)[A-Za-z_]|\s*[\"`]", re.IGNORECASE)
 
 # What DuckDB does not have by itself, or otherwise: its own countif of nothing but NULL is NULL.
 DUCKDB_MACROS = (
@@ -47,17 +61,44 @@ _TYPES = {bool: "Bool", int: "Int64", float: "Float64", str: "String"}
 
 def for_duckdb(text: str) -> str:
     """``text`` for DuckDB, in which ``DUCKDB_MACROS`` were made."""
-    return _EXPLODE.sub(r", unnest(\1) AS _\2(\2)", text)
+    return _in_code(_NO_CODE_OF_DUCKDB, _EXPLODE, r", unnest(\1) AS _\2(\2)", text)
 
 
 def for_clickhouse(text: str, table: str, parameters: Mapping[str, Any]) -> str:
     """``text`` for ClickHouse; ``table`` stands for ``events``, parameters are typed."""
-    text = _QUANTILE.sub(r"quantileExactInclusive(\1)(", text)
-    text = _EXPLODE.sub(r"ARRAY JOIN \1 AS \2", text)
-    text = _COUNTIF.sub("countIf(", text)
-    text = _ARGMAX.sub("argMax(", text)
-    text = _EVENTS.sub(rf"\1\2{table} AS events", text)
-    return _VALUE.sub(lambda found: _typed(found, parameters), text)
+
+    def named(found: re.Match[str]) -> str:
+        # A second name would be an error; without one, ``events.ts`` has to be known.
+        own = _OTHER_NAME.match(found.string, found.end())
+        return f"{found[1]}{found[2]}{table}" + ("" if own else " AS events")
+
+    for word, its in (
+        (_QUANTILE, r"quantileExactInclusive(\1)("),
+        (_EXPLODE, r"ARRAY JOIN \1 AS \2"),
+        (_COUNTIF, "countIf("),
+        (_ARGMAX, "argMax("),
+        (_EVENTS, named),
+        (_VALUE, lambda found: _typed(found, parameters)),
+    ):
+        text = _in_code(_NO_CODE_OF_CLICKHOUSE, word, its, text)
+    return text
+
+
+def _in_code(
+    no_code: re.Pattern[str],
+    word: re.Pattern[str],
+    its: str | Callable[[re.Match[str]], str],
+    text: str,
+) -> str:
+    """``text`` with this word as the engine has it, wherever it is one."""
+    spans = [found.span() for found in no_code.finditer(text)]
+
+    def made(found: re.Match[str]) -> str:
+        if any(start <= found.start() < end for start, end in spans):
+            return found[0]
+        return found.expand(its) if isinstance(its, str) else its(found)
+
+    return word.sub(made, text)
 
 
 def _typed(found: re.Match[str], parameters: Mapping[str, Any]) -> str:

@@ -9,25 +9,22 @@ Parquet file, whole when it was not finished before.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any, NamedTuple
-
-import msgspec
+from typing import Any, NamedTuple
 
 from slowhound.clocks import clock
 from slowhound.filelocks import close, renew, take
 from slowhound.folder import subfolder
-from slowhound.losses import NOT_JSON
-from slowhound.store import rows, schema
+from slowhound.store import rows, schema, shipped
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, reading
 from slowhound.store.clickhouse import Target, said
 from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
 from slowhound.store.files import list_files, name_of
-from slowhound.store.parquet import inside, read_parquet
+from slowhound.store.parquet import inside, read_parquet, text
+from slowhound.store.shipped import Done
 from slowhound.store.source import StoreError
 
 BATCH_BYTES = 8 * 1024**2  # of JSON: about 10,000 events
@@ -41,28 +38,6 @@ INSERT = {
 }
 
 
-Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-
-
-class Done(NamedTuple):
-    """How far one segment has been sent."""
-
-    offset: Number = 0  # bytes
-    events: Number = 0
-    size: Number = 0  # of the file when it was last seen
-
-
-class Known(msgspec.Struct):
-    """What stands in the file of the state."""
-
-    segments: dict[str, Done]
-    parquet: set[str]
-
-
-_decode = msgspec.json.Decoder(Known).decode
-LARGEST = 64 * 1024**2
-
-
 class Lag(NamedTuple):
     """What is left to send."""
 
@@ -70,7 +45,7 @@ class Lag(NamedTuple):
     seconds: float  # age of the oldest unsent bytes: since their file was last all sent
     sent: int  # events, in this process
     torn: int  # lines that were cut short
-    lost: int  # segments that were removed before they were sent
+    lost: int  # segments that were removed or emptied before they were sent
     left_out: tuple[str, ...] = ()  # files that cannot be read, and why; not in bytes and seconds
 
 
@@ -90,6 +65,10 @@ class Shipper:
         self.folder = os.path.join(os.path.abspath(directory), "events")
         self.sent = self.torn = self.lost = 0
         self._client: Any = None
+        self.segments: dict[str, Done] = {}
+        self.parquet: set[str] = set()
+        self._broken = Broken()
+        self._has_lost_lock = False
         name = hashlib.sha256(self.target.name.encode()).hexdigest()[:16]
         try:
             self.path = os.path.join(subfolder(directory, "ship"), f"{name}.json")
@@ -97,18 +76,14 @@ class Shipper:
             self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 take(self._lock)
+                self._load()
             except BaseException:
-                os.close(self._lock)
+                close(self._lock)
                 raise
         except BlockingIOError as exc:
             raise self._taken() from exc
         except OSError as exc:
             raise StoreError(str(exc)) from exc
-        self.segments: dict[str, Done] = {}
-        self.parquet: set[str] = set()
-        self._broken = Broken()
-        self._has_lost_lock = False
-        self._load()
 
     def close(self) -> None:
         """Lets another process do it."""
@@ -129,6 +104,8 @@ class Shipper:
         except BlockingIOError as exc:
             self._has_lost_lock = True
             raise self._taken() from exc
+        except OSError as exc:
+            raise StoreError(str(exc)) from exc
 
     def connect(self, keep_days: int = schema.KEEP_DAYS) -> list[str]:
         """Connects, and makes or migrates the table; returns the columns that were added.
@@ -176,9 +153,11 @@ class Shipper:
         for path in files.segments:
             with suppress(OSError):
                 found = os.stat(path)
-                done = self.segments.get(name_of(path), Done())
-                left += max(found.st_size - done.offset, 0)
-                if found.st_size > done.offset:
+                offset = self.segments.get(name_of(path), Done()).offset
+                if offset > found.st_size:
+                    offset = 0  # it was emptied
+                left += found.st_size - offset
+                if found.st_size > offset:
                     since = min(since, found.st_mtime)
         for path in files.parquet:
             if os.path.basename(path) not in self.parquet:
@@ -195,11 +174,16 @@ class Shipper:
         done = self.segments.get(name, Done())
         try:
             with open(path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < done.offset:
+                    # Somebody has emptied it, and its process goes on. What was not sent by then
+                    # is not known.
+                    self.lost += 1
+                    done = self.segments[name] = Done()
                 file.seek(done.offset)
                 data = file.read(BATCH_BYTES)
                 if data and b"\n" not in data:
                     data += file.readline()  # one line that is longer than a batch
-                size = os.fstat(file.fileno()).st_size
         except OSError as exc:
             self._broken.add(path, exc)
             return False  # if it was compacted or removed just now, the next round sees which
@@ -222,7 +206,11 @@ class Shipper:
         try:
             with reading(), alone(duckdb) as connection:
                 held, _torn, columns_there = inside(connection, path)
-                source = f"({next(read_parquet({path: columns_there}))})"
+                # A row of a file that somebody else has made may name no segment.
+                source = (
+                    f"(SELECT * REPLACE (coalesce(segment, {text(name_of(path))}) AS segment)"
+                    f" FROM ({next(read_parquet({path: columns_there}))}))"
+                )
                 counts = dict(
                     connection.execute(
                         f"SELECT segment, count(*) FROM {source} GROUP BY segment"
@@ -275,23 +263,12 @@ class Shipper:
         self._save()
 
     def _load(self) -> None:
-        try:
-            with open(self.path, "rb") as file:
-                known = _decode(file.read(LARGEST))
-        except FileNotFoundError:
-            return  # the first time
-        except NOT_JSON:
-            return  # broken: everything is sent once more, which costs time only
-        self.segments, self.parquet = known.segments, known.parquet
+        known = shipped.read(self.path)
+        if known is not None:
+            self.segments, self.parquet = known.segments, known.parquet
 
     def _save(self) -> None:
-        known = {"target": self.target.name, "segments": self.segments}
-        known["parquet"] = sorted(self.parquet)
-        unfinished = f"{self.path}.tmp"
-        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
-            json.dump(known, file)
-        os.replace(unfinished, self.path)
+        shipped.write(self.path, self.target.name, self.segments, self.parquet)
 
 
 def _of_parquet(columns: list[str], values: tuple[Any, ...], segment: str) -> dict[str, Any] | None:

@@ -260,8 +260,9 @@ def parts(times: dict[str, Any], of: float | None = None) -> SafeString | str:
 
 
 @register.simple_tag
-def bar(start: float, took: float, whole: float, kind: str) -> SafeString:
-    """One row of a waterfall."""
+def bar(start: Any, took: Any, whole: float, kind: str) -> SafeString:
+    """One row of a waterfall; nothing is as long as what is not known."""
+    start, took = (each if _number(each) else 0.0 for each in (start, took))
     scale = 100 / whole if whole > 0 else 0.0
     left = min(max(start * scale, 0.0), 100.0)
     wide = min(max(took * scale, 0.3), 100.0 - min(left, 99.7))

@@ -7,6 +7,7 @@ from slowhound.store.questions.question import (
     FAILED,
     NUMBER,
     SECONDS,
+    STANDS_FOR,
     STEP,
     WITHIN,
     Question,
@@ -46,7 +47,7 @@ LIMIT $limit""",
         ("time", "n", "errors", "rate"),
         f"""
 SELECT floor(ts / $step) * $step AS time, {NUMBER} AS n, countif({FAILED}) AS errors,
-  countif({FAILED}) / sum(1.0 / coalesce(sample_rate, 1.0)) AS rate
+  countif({FAILED}) / sum({STANDS_FOR}) AS rate
 FROM events
 WHERE {ENDED}
 GROUP BY time

@@ -7,6 +7,7 @@ from slowhound.store.questions.question import (
     FAILED,
     NUMBER,
     SECONDS,
+    STANDS_FOR,
     STEP,
     WITHIN,
     Parameter,
@@ -52,7 +53,7 @@ LIMIT $limit""",
         ("time", "n", "per_second", "p50", "p95", "p99", "errors"),
         f"""
 SELECT floor(ts / $step) * $step AS time, {NUMBER} AS n,
-  sum(1.0 / coalesce(sample_rate, 1.0)) / $step AS per_second,
+  sum({STANDS_FOR}) / $step AS per_second,
   quantile(0.5, resp_time) AS p50, quantile(0.95, resp_time) AS p95,
   quantile(0.99, resp_time) AS p99, countif({FAILED}) AS errors
 FROM events

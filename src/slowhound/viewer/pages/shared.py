@@ -6,7 +6,7 @@ import math
 import shlex
 from typing import Any
 
-from slowhound.store.questions.question import FAILED
+from slowhound.store.questions.question import FAILED, STANDS_FOR
 from slowhound.viewer.asked import DURATION, Asked
 from slowhound.viewer.where import Where
 
@@ -14,7 +14,7 @@ from slowhound.viewer.where import Where
 ENDED = "(event_type IN ('request', 'timeout', 'crash') AND task_name IS NULL)"
 ERRORS = f"countif({ENDED} AND {FAILED})"
 # How many requests these are: under SAMPLING a kept event stands for several.
-KEPT = f"CASE WHEN {ENDED} THEN 1.0 / coalesce(sample_rate, 1.0) END"
+KEPT = f"CASE WHEN {ENDED} THEN {STANDS_FOR} END"
 REQUESTS = f"floor(coalesce(sum({KEPT}), 0.0) + 0.5)"
 # The end of an order: pages and both engines must agree on which of two comes first.
 NEWEST = "ts DESC, req_id, event_type, host, pid, seq"
