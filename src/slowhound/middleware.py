@@ -21,6 +21,7 @@ from slowhound.closing import hand_on
 from slowhound.conf import get_config
 from slowhound.config import Config
 from slowhound.guard import guard
+from slowhound.instrument import trace
 from slowhound.instrument.exception import fields_of
 from slowhound.losses import find
 from slowhound.ownership import lost, of_request
@@ -117,6 +118,8 @@ class Watch:
             if active is not None:
                 active.carry(record)
         record.request = request
+        if trace.readers:
+            trace.in_django(record)
         record.path = short_text(as_text(request.path))  # decoded; a server's own is not
         record.environ = request.META
         if record.left:
