@@ -15,11 +15,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from slowhound import losses
 from slowhound.config import Limit
 from slowhound.frames import Frame
-from slowhound.report import Snapshot
+from slowhound.record import Moment
+from slowhound.report import Finished, LastStack, Report, Snapshot
 from slowhound.sinks import spool as spool_module
 from slowhound.sinks.spool import Letter, Spool, encode, spool_new
 from tests.harness.launch import ROOT
@@ -76,6 +79,44 @@ def test_letter_with_anything_in_it_can_be_read_back(spool: Spool) -> None:
     assert found.snapshot is not None
     assert found.snapshot.variables == [("f", [("\\udcff", "1")])]
     assert found.text()
+
+
+def any_report(frames: int, moments: int, variables: int, app: Any, text: str) -> Report:
+    """As large as these say; ``text`` is in each of its parts."""
+    stack = tuple(Frame(f"/{text}/a.py", n, f"f{n}{text}") for n in range(frames))
+    shown = [(f"f{n}{text}", [(f"n{n}{text}", text)] * 20) for n in range(variables)]
+    return slow_report(
+        **{f"app_{text}": app, "req_path": f"/{text}"},
+        request_line=f"GET /{text}",
+        snapshot=Snapshot(1.0, stack, variables=shown),
+        timeline=[Moment(0.1, 0.2, "sql", f"SELECT {text}")] * moments,
+        verdict=text * 6_000,
+        others=[text] * moments,
+        last_stack=LastStack([text] * frames, 1.0),
+        finished=Finished(1.0, 200, "ok", text),
+    )
+
+
+SIZES = st.integers(0, 250)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, width=16),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("a"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(SIZES, SIZES, st.integers(0, 60), VALUES)
+@example(250, 200, 60, [])
+@settings(max_examples=25)
+def test_letter_is_whole_whatever_is_in_it(
+    frames: int, moments: int, variables: int, app: Any
+) -> None:
+    """Of any size, also with texts that UTF-8 cannot hold: these are escaped, and no more."""
+    plain, odd = (
+        any_report(frames, moments, variables, app, each) for each in ("\\udcff", "\udcff")
+    )
+    for report in (plain, odd):
+        assert msgspec.json.decode(encode(Letter(report)), type=Letter).report == plain
 
 
 def test_too_many_variables_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ import msgspec
 from slowhound.clocks import clock
 from slowhound.filelocks import let_go, take
 from slowhound.folder import keep_within, subfolder
-from slowhound.formats import clean, json_line
+from slowhound.formats import clean, encodable, json_line
 from slowhound.losses import NOT_JSON, lost
 from slowhound.report import Report
 from slowhound.sinks.hygiene import Groups
@@ -246,9 +246,8 @@ def encode(letter: Letter) -> bytes:
         line = msgspec.json.encode(letter, enc_hook=clean)
     except (TypeError, ValueError, OverflowError, RecursionError):
         # Invalid Unicode, huge numbers, what is too deep: made to fit as the line of an event is.
-        event = msgspec.json.decode(json_line(letter.report.event))
-        plain = Letter(replace(letter.report, event=event), letter.follow_up)
-        line = json_line(msgspec.to_builtins(plain, enc_hook=clean), depth=8)[:-1]
+        report = replace(letter.report, event=encodable(letter.report.event))
+        line = json_line(msgspec.to_builtins(Letter(report, letter.follow_up)))[:-1]
     snapshot = letter.report.snapshot
     if len(line) > LETTER_BYTES and snapshot is not None and snapshot.variables:
         without = replace(letter.report, snapshot=replace(snapshot, variables=None))
