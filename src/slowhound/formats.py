@@ -20,12 +20,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slowhound import plain_data
+from slowhound.fields import NAMES
 from slowhound.foreign import is_foreign
 
 _encode = msgspec.json.Encoder().encode
 _SPACE = re.compile(r"\s+")
 _KEY = re.compile(r"[^A-Za-z0-9_.\-]")
 SHAPES_LIMIT = 512
+# Characters of what an application has added, in an event that is too large; and how many of them.
+SHORT = 1000
 # Levels of a structure of ours; none has as many, with the values of an application that are in it.
 DEPTH = 12
 
@@ -72,6 +75,21 @@ def encodable(value: Any, depth: int = DEPTH) -> Any:
 
 def _key(key: Any) -> str:
     return utf8(key) if type(key) is str else clean(key)
+
+
+def shortened(event: dict[str, Any]) -> dict[str, Any]:
+    """With what the application has added as short texts; without it, where that is too much."""
+    texts = {name: value for name, value in event.items() if name not in NAMES}
+    if len(texts) > SHORT:
+        return {name: value for name, value in event.items() if name in NAMES}
+    return event | {name: _short(value) for name, value in texts.items()}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, int | float) or value is None:
+        return value
+    text = value if isinstance(value, str) else json_line(value)[:-1].decode()
+    return text if len(text) <= SHORT else f"{text[:SHORT]}..."
 
 
 def utf8(text: str) -> str:

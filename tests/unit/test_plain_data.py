@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from slowhound import plain_data
 from slowhound.formats import json_line, logfmt
-from slowhound.plain_data import as_int, as_text, exception_text, plain
+from slowhound.plain_data import as_int, as_text, exception_text, plain, plain_fields
 from tests.harness import hostile
 
 # What makes a value: hypothesis itself looks at those that it draws.
@@ -128,3 +128,44 @@ def test_json_of_what_is_plain_is_the_same() -> None:
 def test_ints_are_read_from_digits(value: Any, number: int | None) -> None:
     """A status or a length, of whatever type a server or an application gives."""
     assert as_int(value) == number
+
+
+def characters(value: Any) -> int:
+    """Of all texts in it."""
+    if isinstance(value, dict):
+        return sum(characters(each) for pair in value.items() for each in pair)
+    if isinstance(value, list):
+        return sum(map(characters, value))
+    return len(value) if isinstance(value, str) else 0
+
+
+LONG = "x" * 9_000
+LARGE: dict[str, Any] = {
+    "rows": [{"name": "a", "note": LONG} for _ in range(200)],
+    "lists": {str(number): [LONG] * 199 for number in range(10)},
+    "keys": {f"{LONG}{number}": number for number in range(200)},
+    "exceptions": [ValueError(LONG) for _ in range(200)],
+    "bytes": [LONG.encode()] * 200,
+}
+
+
+@pytest.mark.parametrize("value", LARGE.values(), ids=LARGE)
+def test_texts_of_a_value_are_bounded_together(value: Any) -> None:
+    """All of it is searched for secrets while the request waits: 20 MB took seconds."""
+    left_out = plain_data.MOST * len(plain_data.LEFT_OUT)
+    assert 18_000 < characters(plain(value)) <= plain_data.VALUE_LIMIT + left_out
+
+
+def test_texts_of_an_event_are_bounded_together() -> None:
+    """The first ones are whole; a number is no text, and stays where nothing is left."""
+    found = plain_fields({f"rows{n}": ["x" * 9_000, n] for n in range(50)} | {"text": LONG, "n": 7})
+    assert found["rows1"] == ["x" * 9_000, 1]
+    assert (found["text"], found["n"]) == (plain_data.LEFT_OUT, 7)
+    assert characters(found) < plain_data.EVENT_LIMIT + 1_000
+
+
+def test_value_of_a_key_that_was_cut_is_not_shown() -> None:
+    """Of such a key nobody can say any more whether it is a secret's."""
+    found = plain({**{str(n): "x" * 9_998 for n in range(2)}, "a_long_name_of_a_pin": 1234})
+    assert 1234 not in found.values()
+    assert set(found) == {"0", "1", "a_..."}

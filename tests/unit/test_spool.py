@@ -131,6 +131,15 @@ def test_too_many_variables_are_left_out(monkeypatch: pytest.MonkeyPatch) -> Non
     )
 
 
+def test_event_that_is_too_large_is_shortened() -> None:
+    """A letter that nobody reads to its end is delivered to nobody; all but the event is whole."""
+    report = slow_report(app_rows=[["x" * 10_000] * 200] * 10, app_n=7)
+    found = msgspec.json.decode(encode(Letter(report)), type=Letter).report
+    assert len(found.event.pop("app_rows")) < 2_000
+    assert found.event == {name: each for name, each in report.event.items() if name != "app_rows"}
+    assert replace(found, event={}) == replace(report, event={})
+
+
 def test_files_are_for_the_user_alone(spool: Spool) -> None:
     """0600 in a folder of 0700, and nothing half written is left."""
     spool.put(Letter(slow_report()))
