@@ -38,6 +38,7 @@ from slowhound.static_lookup import (
     in_classes,
     mro_of,
     name_of,
+    name_of_callable,
     own,
     stored,
 )
@@ -51,6 +52,7 @@ MOST = 2_000
 TEXT_LIMIT = exceptiontext.TEXT_LIMIT
 VALUE_LIMIT = 20_000
 EVENT_LIMIT = 100_000
+NAME_LIMIT = 200  # of a class or a function
 BITS = exceptiontext.BITS  # of an int that is written out
 LEFT_OUT = "..."
 
@@ -303,13 +305,16 @@ def _field(value: Any, kind: type, name: str) -> Any:
 
 
 def object_text(value: Any) -> str:
-    """What can be said of an object of any class: the class, a model's key, an enum's member."""
+    """What can be said of an object of any class: the class, its name, a model's key, a member."""
     kind = type(value)
     return f"<{name_of(kind)}{known_of(value, kind)}>"
 
 
 def known_of(value: Any, kind: type) -> str:
-    """What is said of it behind the class: `` pk=5``, ``.RED``, or nothing."""
+    """What is said of it behind the class: `` pk=5``, ``.RED``, `` shop.Basket``, or nothing."""
+    name = name_of_callable(value)
+    if name is not None:
+        return f" {_cut(name, NAME_LIMIT)}"
     model = getattr(sys.modules.get("django.db.models.base"), "Model", None)
     if model is not None and issubclass(kind, model):
         key = _key_of(value, kind)

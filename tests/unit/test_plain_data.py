@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import plain_data
+from slowhound import exceptiontext, plain_data
 from slowhound.formats import json_line, logfmt
 from slowhound.plain_data import as_int, as_text, exception_text, plain, plain_fields
 from tests.harness import hostile
@@ -107,12 +108,42 @@ def test_each_hostile_value_by_itself(number: int) -> None:
         (FileNotFoundError(2, "No such file", "x"), "[Errno 2] No such file: 'x'"),
         (hostile.SaysNothing("why"), "why"),
         (hostile.SaysNothing(), None),
+        (ValueError([dict]), "[<class 'dict'>]"),
+        (ssl.SSLError(136, "[X509] no certificate"), "[X509] no certificate"),
+        (ssl.SSLCertVerificationError(1, "it expired"), "it expired"),
         (ExceptionGroup("two", [ValueError("a"), KeyError("b")]), "two (2 sub-exceptions)"),
     ],
 )
 def test_exception_says_what_it_says_elsewhere(exc: Exception, text: str | None) -> None:
     """Unless only code of the application's could tell."""
     assert exception_text(exc) == text
+
+
+class Basket:
+    def total(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Basket, f"<type {__name__}.Basket>"),
+        (hostile.Color, "<EnumType tests.harness.hostile.Color>"),
+        (len, "<builtin_function_or_method len>"),
+        (exception_text, "<function exception_text>"),
+        (Basket().total, "<method Basket.total>"),
+    ],
+)
+def test_class_or_function_is_known_by_its_name(value: Any, text: str) -> None:
+    """A metaclass is said, and not asked."""
+    assert plain(value) == text
+    assert plain([value]) == [text]
+
+
+def test_class_that_a_library_may_call_is_no_data() -> None:
+    """Python only shows a class; what a library's text does with one nobody knows."""
+    assert exceptiontext.is_harmless(([Basket],), classes=True)
+    assert not exceptiontext.is_harmless(([Basket],))
+    assert not exceptiontext.is_harmless((hostile.Color,), classes=True)
 
 
 def test_json_of_what_is_plain_is_the_same() -> None:
