@@ -10,36 +10,25 @@ bounded size and depth. Nothing here fails.
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
 import enum
-import pathlib
 import sys
 import uuid
-import zoneinfo
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import Field
 from itertools import islice
-from types import MemberDescriptorType, SimpleNamespace
 from typing import Any
 
 from slowhound import exceptiontext
 from slowhound.foreign import is_foreign
 from slowhound.secret_names import is_secret_variable
 from slowhound.secret_values import MASK
+from slowhound.standard_values import data_of, fields_of, is_standard
 from slowhound.static_lookup import (
-    MISSING,
     UnknownError,
     args_of,
     attribute,
-    attribute_or,
-    dict_of,
-    in_classes,
-    mro_of,
     name_of,
     name_of_callable,
-    own,
     stored,
 )
 
@@ -56,12 +45,6 @@ NAME_LIMIT = 200  # of a class or a function
 BITS = exceptiontext.BITS  # of an int that is written out
 LEFT_OUT = "..."
 
-_STANDARD = frozenset((complex, dt.date, dt.timedelta, decimal.Decimal, range))
-_PATHS = frozenset(
-    (pathlib.PosixPath, pathlib.PurePosixPath, pathlib.WindowsPath, pathlib.PureWindowsPath)
-)
-_WITH_ZONE = frozenset((dt.datetime, dt.time))
-_ZONES = frozenset((type(None), dt.timezone, zoneinfo.ZoneInfo))
 # By what a built-in container is gone through, also one of a subclass with ways of its own.
 _LISTS: tuple[tuple[type, Callable[[Any], Iterable[Any]]], ...] = (
     (list, list.__iter__),
@@ -241,67 +224,11 @@ def _shown(found: Any) -> str:
     return _cut(repr(found), TEXT_LIMIT)
 
 
-def _other(value: Any, kind: type) -> str:
-    if is_standard(value, kind):
-        return _cut(str(value), TEXT_LIMIT)
-    return object_text(value)
-
-
-def is_standard(value: Any, kind: type) -> bool:
-    """True for an object of the standard library that shows itself without the application's code.
-
-    A path may be made of texts of the application's own, and a UUID of any number.
-    """
-    # Of a class of a metaclass even to ask whether it is among these would run code.
-    if type(kind) is not type:
-        return False
-    if kind in _PATHS:
-        return all(_is_of_texts(attribute_or(value, name)) for name in _slots(kind))
-    if kind is uuid.UUID:
-        return type(attribute_or(value, "int")) is int
-    return kind in _STANDARD or _has_known_zone(value, kind)
-
-
-def _slots(kind: type) -> list[str]:
-    return [name for each in mro_of(kind) for name in dict_of(each).get("__slots__", ())]
-
-
-def _is_of_texts(part: Any) -> bool:
-    if type(part) in (list, tuple):
-        return all(type(each) is str for each in list(part))
-    return part is None or type(part) is str or type(part) is int
-
-
-def _has_known_zone(value: Any, kind: type) -> bool:
-    zone = type(value.tzinfo) if kind in _WITH_ZONE else None
-    return zone is not None and type(zone) is type and zone in _ZONES
-
-
-def fields_of(value: Any, kind: type) -> Iterable[tuple[str, Any]] | None:
-    """Names and values of a data class, a named tuple or a namespace; None for other objects."""
-    names = in_classes(kind, "_fields")
-    if issubclass(kind, tuple) and type(names) is tuple:
-        return zip(names, tuple.__iter__(value), strict=False)
-    if kind is SimpleNamespace:
-        return own(value).copy().items()  # another thread may add to it
-    fields = in_classes(kind, "__dataclass_fields__")
-    if type(fields) is not dict:
-        return None
-    shown = (name for name, each in fields.items() if type(each) is Field and each.repr)
-    return ((name, _field(value, kind, name)) for name in shown if type(name) is str)
-
-
-def _field(value: Any, kind: type, name: str) -> Any:
-    found = stored(value, name)
-    if found is not MISSING:
+def _other(value: Any, kind: type) -> Any:
+    found = data_of(value, kind)
+    if found is not None:
         return found
-    slot = in_classes(kind, name)
-    if type(slot) is MemberDescriptorType:
-        try:
-            return slot.__get__(value)
-        except AttributeError:
-            return ...
-    return ...
+    return str(value) if is_standard(value, kind) else object_text(value)
 
 
 def object_text(value: Any) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+import decimal
 import json
 import ssl
+import zoneinfo
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -14,6 +18,7 @@ from hypothesis import strategies as st
 from slowhound import exceptiontext, plain_data
 from slowhound.formats import json_line, logfmt
 from slowhound.plain_data import as_int, as_text, exception_text, plain, plain_fields
+from slowhound.watch.values import Printer
 from tests.harness import hostile
 
 # What makes a value: hypothesis itself looks at those that it draws.
@@ -144,6 +149,90 @@ def test_class_that_a_library_may_call_is_no_data() -> None:
     assert exceptiontext.is_harmless(([Basket],), classes=True)
     assert not exceptiontext.is_harmless(([Basket],))
     assert not exceptiontext.is_harmless((hostile.Color,), classes=True)
+
+
+@dataclasses.dataclass
+class Order:
+    registry: ClassVar[dict[str, int]] = {}
+    limit: dataclasses.InitVar[int] = 5
+    number: int = 7
+    state: str = dataclasses.field(default="new", init=False)
+
+
+class Kind(type):
+    """A metaclass."""
+
+
+@dataclasses.dataclass(slots=True)
+class Slim(metaclass=Kind):
+    number: int = 7
+    made: str = dataclasses.field(init=False)
+    registry: ClassVar[int] = 1
+
+
+def test_fields_of_a_data_class_are_those_of_its_instances() -> None:
+    """As ``asdict`` has them; one that was never set is not known."""
+    assert plain(Order()) == {"number": 7, "state": "new"}
+    assert plain(Slim()) == {"number": 7, "made": "<ellipsis>"}
+
+
+def refusing(base: type, *arguments: Any, **more: Any) -> Any:
+    """Of a subclass whose methods all refuse; it is made by the base's own."""
+    names = {name for name in vars(base) if name not in hostile.NOT_MINE} | {"year", "tzinfo"}
+    methods = {name: hostile._refuses(name) for name in names}
+    return base.__new__(type("Mine", (base,), methods), *arguments, **more)
+
+
+class Region(zoneinfo.ZoneInfo):
+    """As pendulum's zones are."""
+
+    utcoffset = hostile._refuses("utcoffset")
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: refusing(dt.date, 2026, 1, 2), "2026-01-02"),
+        (lambda: refusing(dt.datetime, 2026, 1, 2, 3), "2026-01-02 03:00:00"),
+        (
+            lambda: refusing(dt.datetime, 2026, 1, 2, tzinfo=dt.UTC),
+            "2026-01-02 00:00:00+00:00",
+        ),
+        (
+            lambda: refusing(dt.datetime, 2026, 10, 25, 2, fold=1, tzinfo=Region("Europe/Berlin")),
+            "2026-10-25 02:00:00+01:00",
+        ),
+        (
+            lambda: refusing(dt.datetime, 2026, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")),
+            "2026-07-01 00:00:00+02:00",
+        ),
+        (lambda: refusing(dt.datetime, 2026, 1, 2, tzinfo=hostile.Zone()), "<Mine>"),
+        (lambda: refusing(dt.time, 1, 2, 3, 4), "01:02:03.000004"),
+        (lambda: refusing(dt.timedelta, 1, 2), "1 day, 0:00:02"),
+        (lambda: refusing(decimal.Decimal, "1.50"), "1.50"),
+    ],
+)
+def test_value_of_a_subclass_is_read_by_the_type_that_keeps_it(make: Maker, text: str) -> None:
+    """And by nothing of the subclass's."""
+    value = make()
+    hostile.called.clear()
+    assert plain(value) == text
+    assert hostile.called == []
+
+
+def test_local_variable_of_a_subclass_has_its_value() -> None:
+    """Behind its class, as a variable shows it."""
+    price = refusing(decimal.Decimal, "1.50")
+    assert Printer(frozenset()).named("price", price) == f"<{__name__}.Mine 1.50>"
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """Its floats of 64 bits are Python's anyway."""
+    numpy = pytest.importorskip("numpy")
+    values = [numpy.int64(5), numpy.float32(0.5), numpy.float64(0.5), numpy.bool_(1)]
+    found = plain(values)
+    assert found == [5, 0.5, 0.5, True]
+    assert [type(each) for each in found] == [int, float, float, bool]
 
 
 def test_json_of_what_is_plain_is_the_same() -> None:

@@ -15,9 +15,10 @@ from itertools import islice
 from typing import Any
 
 from slowhound import redact
-from slowhound.plain_data import BITS, fields_of, is_standard, known_of
+from slowhound.plain_data import BITS, known_of
 from slowhound.secret_names import is_secret_variable
 from slowhound.secret_values import MASK, mask_values
+from slowhound.standard_values import data_of, fields_of, is_standard
 from slowhound.static_lookup import full_name
 
 # Characters of one text, and what is read of it: a secret that is cut must still be known as one.
@@ -104,7 +105,9 @@ class Printer:
         name = full_name(kind)
         fields = fields_of(value, kind)
         if fields is None:
-            said = redact.text(known_of(value, kind))[:TEXT_LIMIT]
+            found = data_of(value, kind)
+            said = known_of(value, kind) if found is None else f" {found}"
+            said = redact.text(said[:TEXT_READ])[:TEXT_LIMIT]
             shown = f"<{name}{said or ' object'}>"
             self._left -= len(shown)
             return shown
