@@ -70,13 +70,14 @@ def plain_fields(given: dict[Any, Any]) -> dict[str, Any]:
     """
     left, found = EVENT_LIMIT, {}
     for name, value in given.items():
-        if type(value) is str and len(value) <= TEXT_LIMIT and len(value) <= left:
+        kind, data = type(value), value
+        if kind is str and len(value) <= TEXT_LIMIT and len(value) <= left:
             left -= len(value)
-            found[as_text(name)] = value
-            continue
-        door = _Door(min(left, VALUE_LIMIT))
-        found[as_text(name)] = door.whole(value, DEPTH)
-        left -= door.taken
+        elif value is not None and kind is not bool and kind is not float:
+            door = _Door(min(left, VALUE_LIMIT))
+            data = door.whole(value, DEPTH)
+            left -= door.taken
+        found[as_text(name)] = data
     return found
 
 
