@@ -12,7 +12,7 @@ import os
 import sys
 from types import FrameType
 
-from slowhound.frames import current_frames
+from slowhound.frames import current_frames, outwards
 from slowhound.losses import find
 
 ARBITER = "gunicorn.arbiter"
@@ -36,12 +36,9 @@ def _is_gunicorns() -> bool:
 
 def _of_arbiter(frame: FrameType | None) -> list[str]:
     """The functions of the arbiter's in a stack; a worker is forked within one, and stays in it."""
-    found = []
-    while frame is not None:
-        if frame.f_globals.get("__name__") == ARBITER:
-            found.append(frame.f_code.co_name)
-        frame = frame.f_back
-    return found
+    return [
+        each.f_code.co_name for each in outwards(frame) if each.f_globals.get("__name__") == ARBITER
+    ]
 
 
 def _is_uwsgis() -> bool:

@@ -8,6 +8,7 @@ place of what a library's ``__str__`` asks for.
 from __future__ import annotations
 
 import builtins
+import sys
 from collections.abc import Callable, Iterator
 from types import (
     BuiltinFunctionType,
@@ -79,13 +80,23 @@ _BUILT_IN: tuple[tuple[type, list[Read]], ...] = tuple(
 )
 
 
+def _reads(owner: type | None) -> list[Read] | None:
+    """What a ``__str__`` of Python's own reads; None of one of others."""
+    # The one of the standard library's in C beside those. It shows less than an OSError does.
+    if owner is not None and owner is getattr(sys.modules.get("_ssl"), "SSLError", None):
+        owner = OSError
+    return next((reads for each, reads in _BUILT_IN if each is owner), None)
+
+
 def own_text(exc: BaseException) -> Any:
     """The text; None where code of the application's would have to run for it."""
     kind = type(exc)
     owner, shows = owner_of(kind, "__str__"), in_classes(kind, "__str__")
-    reads = next((reads for each, reads in _BUILT_IN if each is owner), None)
+    reads = _reads(owner)
     if reads is not None:
-        is_safe = all(is_harmless(read(exc)) for read in reads) and _is_whole(exc, kind)
+        # Python shows classes and calls none; a library's may make something of one.
+        shown = (is_harmless(read(exc), classes=True) for read in reads)
+        is_safe = all(shown) and _is_whole(exc, kind)
     else:
         is_safe = _is_librarys(shows) and _reads_only_data(exc, kind)
     if not is_safe:
@@ -149,16 +160,19 @@ def _is_librarys(function: Any) -> bool:
     return type(function) is FunctionType and not is_app(file_of(function.__code__))
 
 
-def is_harmless(value: Any, depth: int = 3) -> bool:
-    """True when ``str()`` of it runs nothing but Python's own code, and not for long."""
+def is_harmless(value: Any, depth: int = 3, *, classes: bool = False) -> bool:
+    """True when ``str()`` of it runs nothing but Python's own code, and not for long.
+
+    ``classes``: that of a class without a metaclass is counted as well.
+    """
     kind = type(value)
     if kind is int:
         return bool(value.bit_length() <= BITS)
     if kind is str or kind is bytes:
         return len(value) <= TEXT_LIMIT
     if kind is not dict and kind is not list and kind is not tuple:
-        return value is None or kind is bool or kind is float
+        return value is None or kind is bool or kind is float or (classes and kind is type)
     if depth <= 0 or len(value) > MEMBERS:
         return False
     parts = [*value.keys(), *value.values()] if kind is dict else list(value)
-    return all(is_harmless(each, depth - 1) for each in parts)
+    return all(is_harmless(each, depth - 1, classes=classes) for each in parts)

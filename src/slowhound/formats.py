@@ -20,25 +20,27 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slowhound import plain_data
+from slowhound.fields import NAMES
 from slowhound.foreign import is_foreign
 
 _encode = msgspec.json.Encoder().encode
 _SPACE = re.compile(r"\s+")
 _KEY = re.compile(r"[^A-Za-z0-9_.\-]")
 SHAPES_LIMIT = 512
+# Characters of what an application has added, in an event that is too large; and how many of them.
+SHORT = 1000
+# Levels of a structure of ours; none has as many, with the values of an application that are in it.
+DEPTH = 12
 
 
-def json_line(event: dict[str, Any], depth: int = 4) -> bytes:
-    """The event as one line of JSON, with its line end; any value is made to fit.
-
-    In one that had to be, what is deeper than ``depth`` is text.
-    """
+def json_line(event: dict[str, Any]) -> bytes:
+    """The event as one line of JSON, with its line end; any value is made to fit."""
     try:
         line = _encode(event)
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
         if is_foreign(exc):
             raise
-        line = _encode({clean(key): plain(value, depth) for key, value in event.items()})
+        line = _encode(encodable(event))
     if not line.isascii() or b"\x7f" in line:
         line = _printable(line)
     return line + b"\n"
@@ -52,24 +54,52 @@ def _printable(line: bytes) -> bytes:
     return "".join([each if each.isprintable() else _code(each) for each in text]).encode()
 
 
-def plain(value: Any, depth: int) -> Any:
-    """``value`` as JSON can hold it, see ``plain_data``; with texts that UTF-8 can hold."""
-    return _encodable(plain_data.plain(value, depth))
+def encodable(value: Any, depth: int = DEPTH) -> Any:
+    """A structure of ours as JSON can hold it, whole: with numbers and texts that fit.
 
-
-def _encodable(value: Any) -> Any:
+    It is as large as we have made it. Bounds are for what an application hands over, which has
+    come through the door (``plain_data``) before; an object that has not comes through it here.
+    """
     kind = type(value)
     if kind is str:
-        return clean(value)
-    if kind is dict:
-        return {clean(key): _encodable(each) for key, each in value.items()}
-    return [_encodable(each) for each in value] if kind is list else value
+        return utf8(value)
+    if depth > 0 and kind is dict:
+        return {_key(key): encodable(each, depth - 1) for key, each in value.items()}
+    if depth > 0 and issubclass(kind, tuple):
+        value, kind = [*tuple.__iter__(value)], list
+    if depth > 0 and kind is list:
+        return [encodable(each, depth - 1) for each in value]
+    found = plain_data.plain(value, min(depth, plain_data.DEPTH))
+    return found if type(found) in (type(None), bool, int, float) else encodable(found, depth)
+
+
+def _key(key: Any) -> str:
+    return utf8(key) if type(key) is str else clean(key)
+
+
+def shortened(event: dict[str, Any]) -> dict[str, Any]:
+    """With what the application has added as short texts; without it, where that is too much."""
+    texts = {name: value for name, value in event.items() if name not in NAMES}
+    if len(texts) > SHORT:
+        return {name: value for name, value in event.items() if name in NAMES}
+    return event | {name: _short(value) for name, value in texts.items()}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, int | float) or value is None:
+        return value
+    text = value if isinstance(value, str) else json_line(value)[:-1].decode()
+    return text if len(text) <= SHORT else f"{text[:SHORT]}..."
+
+
+def utf8(text: str) -> str:
+    """A text of ours as UTF-8 can hold it, whole."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def clean(value: Any) -> str:
-    """``value`` as text that UTF-8 can hold."""
-    text = plain_data.as_text(value)
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """``value``, of an application's, as a text of bounded length that UTF-8 can hold."""
+    return utf8(plain_data.as_text(value))
 
 
 def logfmt(event: dict[str, Any]) -> str:

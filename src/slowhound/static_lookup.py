@@ -10,11 +10,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from types import FrameType, GetSetDescriptorType, MemberDescriptorType, TracebackType
+from types import (
+    BuiltinFunctionType,
+    FrameType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodType,
+    TracebackType,
+)
 from typing import Any
 
 # Of the class itself: a metaclass may have properties of these names.
 _name_of = vars(type)["__name__"].__get__
+_qualname_of = vars(type)["__qualname__"].__get__
+_module_of = vars(type)["__module__"].__get__
 mro_of = vars(type)["__mro__"].__get__
 dict_of = vars(type)["__dict__"].__get__
 MISSING = object()
@@ -38,6 +48,24 @@ class UnknownError(Exception):
 def name_of(kind: type) -> str:
     """The class's ``__name__``; one that is a str of the application's own is copied."""
     return str.__str__(_name_of(kind))
+
+
+def full_name(kind: type) -> str:
+    """``module.Class``, as the class itself says it."""
+    module, name = _module_of(kind), _qualname_of(kind)
+    name = str.__str__(name)  # which may be a str of the application's own
+    return f"{module}.{name}" if type(module) is str else name
+
+
+def name_of_callable(thing: Any) -> str | None:
+    """What a class, a function or a method calls itself; None of other objects."""
+    thing = thing.__func__ if type(thing) is MethodType else thing
+    kind = type(thing)
+    if issubclass(kind, type):
+        return full_name(thing)
+    if kind is FunctionType:
+        return str.__str__(thing.__qualname__)
+    return str(thing.__name__) if kind is BuiltinFunctionType else None
 
 
 def attribute(thing: Any, name: str) -> Any:

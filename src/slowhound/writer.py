@@ -11,9 +11,9 @@ from slowhound.appendfile import AppendFile
 from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.events import Event
-from slowhound.fields import NAMES, VERSION
+from slowhound.fields import VERSION
 from slowhound.instrument import db
-from slowhound.plain_data import as_text, plain
+from slowhound.plain_data import plain_fields
 from slowhound.record import Ids, Record
 from slowhound.redact import masked
 from slowhound.sinks import stream
@@ -46,25 +46,9 @@ NOTHING.stored = NOTHING.shown = NOTHING.fed = [0]
 # Set by slowhound.testing: events are kept here and written nowhere.
 captured: list[Event] | None = None
 
-# DuckDB reads no segment at all that has a line of more than 32 MiB in it. One value of the
-# application's may have 20 MB: 2,000 texts of 10,000 characters.
+# DuckDB reads no segment at all that has a line of more than 32 MiB in it. There may be any number
+# of names.
 LARGEST_LINE = 8 * 1024**2
-SHORT = 1000
-
-
-def _shortened(event: Event) -> Event:
-    """With what the application has added as short texts; without it, where that is too much."""
-    texts = {name: value for name, value in event.items() if name not in NAMES}
-    if len(texts) > SHORT:
-        return {name: value for name, value in event.items() if name in NAMES}
-    return event | {name: _short(value) for name, value in texts.items()}
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, int | float) or value is None:
-        return value
-    text = value if isinstance(value, str) else formats.json_line(value)[:-1].decode()
-    return text if len(text) <= SHORT else f"{text[:SHORT]}..."
 
 
 class Writer:
@@ -115,8 +99,7 @@ class Writer:
             extras = record.extras
             if extras is not None:
                 # A copy, which is one call of C: of a slow request its own thread adds to them.
-                kept = {as_text(name): plain(value) for name, value in extras.copy().items()}
-                event.update(masked(kept))
+                event.update(masked(plain_fields(extras.copy())))
             if record.queries is not None:
                 details = db.details(record)
         outgoing = self._outgoing(event, details)
@@ -153,7 +136,7 @@ class Writer:
             return Outgoing(whole, b"", "")
         line = formats.json_line(whole) if self._needs_json else b""
         if len(line) > LARGEST_LINE:
-            event, whole = _shortened(event), _shortened(whole)
+            event, whole = formats.shortened(event), formats.shortened(whole)
             line = formats.json_line(whole)
         text = ""
         if self._stream is not stream.nowhere:

@@ -381,6 +381,19 @@ def test_deep_stack_is_cut_in_the_middle() -> None:
     ]
 
 
+def test_event_of_a_deep_stack_is_whole(project: Project) -> None:
+    """All frames, with the lines around them, the breadcrumbs, the request and the report."""
+    stack = tuple(Frame(LIBRARY, 100 + number, f"f{number}") for number in range(250))
+    variables = [(f"f{number}", [("name", "1")] * 10) for number in range(50)]
+    report = report_of(snapshot=Snapshot(1.0, stack, variables=variables))
+    event = sent(project, report)
+    frames = event["exception"]["values"][0]["stacktrace"]["frames"]
+    assert [frame["function"] for frame in frames] == [frame.function for frame in stack]
+    assert {len(frame["post_context"]) for frame in frames} == {5}
+    assert [len(event["breadcrumbs"]["values"]), event["request"]["method"]] == [2, "GET"]
+    assert project.envelopes[0].attachments["report.txt"].decode() == report.text()
+
+
 def test_secret_in_a_line_of_source_stays(project: Project, tmp_path: Path) -> None:
     """A password that is written into the code is masked in the lines around a frame."""
     code = tmp_path / "shop.py"

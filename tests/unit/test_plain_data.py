@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+import decimal
 import json
+import ssl
+import zoneinfo
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import plain_data
+from slowhound import exceptiontext, plain_data
 from slowhound.formats import json_line, logfmt
-from slowhound.plain_data import as_int, as_text, exception_text, plain
+from slowhound.plain_data import as_int, as_text, exception_text, plain, plain_fields
+from slowhound.watch.values import Printer
 from tests.harness import hostile
 
 # What makes a value: hypothesis itself looks at those that it draws.
@@ -107,12 +113,126 @@ def test_each_hostile_value_by_itself(number: int) -> None:
         (FileNotFoundError(2, "No such file", "x"), "[Errno 2] No such file: 'x'"),
         (hostile.SaysNothing("why"), "why"),
         (hostile.SaysNothing(), None),
+        (ValueError([dict]), "[<class 'dict'>]"),
+        (ssl.SSLError(136, "[X509] no certificate"), "[X509] no certificate"),
+        (ssl.SSLCertVerificationError(1, "it expired"), "it expired"),
         (ExceptionGroup("two", [ValueError("a"), KeyError("b")]), "two (2 sub-exceptions)"),
     ],
 )
 def test_exception_says_what_it_says_elsewhere(exc: Exception, text: str | None) -> None:
     """Unless only code of the application's could tell."""
     assert exception_text(exc) == text
+
+
+class Basket:
+    def total(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Basket, f"<type {__name__}.Basket>"),
+        (hostile.Color, "<EnumType tests.harness.hostile.Color>"),
+        (len, "<builtin_function_or_method len>"),
+        (exception_text, "<function exception_text>"),
+        (Basket().total, "<method Basket.total>"),
+    ],
+)
+def test_class_or_function_is_known_by_its_name(value: Any, text: str) -> None:
+    """A metaclass is said, and not asked."""
+    assert plain(value) == text
+    assert plain([value]) == [text]
+
+
+def test_class_that_a_library_may_call_is_no_data() -> None:
+    """Python only shows a class; what a library's text does with one nobody knows."""
+    assert exceptiontext.is_harmless(([Basket],), classes=True)
+    assert not exceptiontext.is_harmless(([Basket],))
+    assert not exceptiontext.is_harmless((hostile.Color,), classes=True)
+
+
+@dataclasses.dataclass
+class Order:
+    registry: ClassVar[dict[str, int]] = {}
+    limit: dataclasses.InitVar[int] = 5
+    number: int = 7
+    state: str = dataclasses.field(default="new", init=False)
+
+
+class Kind(type):
+    """A metaclass."""
+
+
+@dataclasses.dataclass(slots=True)
+class Slim(metaclass=Kind):
+    number: int = 7
+    made: str = dataclasses.field(init=False)
+    registry: ClassVar[int] = 1
+
+
+def test_fields_of_a_data_class_are_those_of_its_instances() -> None:
+    """As ``asdict`` has them; one that was never set is not known."""
+    assert plain(Order()) == {"number": 7, "state": "new"}
+    assert plain(Slim()) == {"number": 7, "made": "<ellipsis>"}
+
+
+def refusing(base: type, *arguments: Any, **more: Any) -> Any:
+    """Of a subclass whose methods all refuse; it is made by the base's own."""
+    names = {name for name in vars(base) if name not in hostile.NOT_MINE} | {"year", "tzinfo"}
+    methods = {name: hostile._refuses(name) for name in names}
+    return base.__new__(type("Mine", (base,), methods), *arguments, **more)
+
+
+class Region(zoneinfo.ZoneInfo):
+    """As pendulum's zones are."""
+
+    utcoffset = hostile._refuses("utcoffset")
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: refusing(dt.date, 2026, 1, 2), "2026-01-02"),
+        (lambda: refusing(dt.datetime, 2026, 1, 2, 3), "2026-01-02 03:00:00"),
+        (
+            lambda: refusing(dt.datetime, 2026, 1, 2, tzinfo=dt.UTC),
+            "2026-01-02 00:00:00+00:00",
+        ),
+        (
+            lambda: refusing(dt.datetime, 2026, 10, 25, 2, fold=1, tzinfo=Region("Europe/Berlin")),
+            "2026-10-25 02:00:00+01:00",
+        ),
+        (
+            lambda: refusing(dt.datetime, 2026, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")),
+            "2026-07-01 00:00:00+02:00",
+        ),
+        (lambda: refusing(dt.datetime, 2026, 1, 2, tzinfo=hostile.Zone()), "<Mine>"),
+        (lambda: refusing(dt.time, 1, 2, 3, 4), "01:02:03.000004"),
+        (lambda: refusing(dt.timedelta, 1, 2), "1 day, 0:00:02"),
+        (lambda: refusing(decimal.Decimal, "1.50"), "1.50"),
+    ],
+)
+def test_value_of_a_subclass_is_read_by_the_type_that_keeps_it(make: Maker, text: str) -> None:
+    """And by nothing of the subclass's."""
+    value = make()
+    hostile.called.clear()
+    assert plain(value) == text
+    assert hostile.called == []
+
+
+def test_local_variable_of_a_subclass_has_its_value() -> None:
+    """Behind its class, as a variable shows it."""
+    price = refusing(decimal.Decimal, "1.50")
+    assert Printer(frozenset()).named("price", price) == f"<{__name__}.Mine 1.50>"
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """Its floats of 64 bits are Python's anyway."""
+    numpy = pytest.importorskip("numpy")
+    values = [numpy.int64(5), numpy.float32(0.5), numpy.float64(0.5), numpy.bool_(1)]
+    found = plain(values)
+    assert found == [5, 0.5, 0.5, True]
+    assert [type(each) for each in found] == [int, float, float, bool]
 
 
 def test_json_of_what_is_plain_is_the_same() -> None:
@@ -128,3 +248,44 @@ def test_json_of_what_is_plain_is_the_same() -> None:
 def test_ints_are_read_from_digits(value: Any, number: int | None) -> None:
     """A status or a length, of whatever type a server or an application gives."""
     assert as_int(value) == number
+
+
+def characters(value: Any) -> int:
+    """Of all texts in it."""
+    if isinstance(value, dict):
+        return sum(characters(each) for pair in value.items() for each in pair)
+    if isinstance(value, list):
+        return sum(map(characters, value))
+    return len(value) if isinstance(value, str) else 0
+
+
+LONG = "x" * 9_000
+LARGE: dict[str, Any] = {
+    "rows": [{"name": "a", "note": LONG} for _ in range(200)],
+    "lists": {str(number): [LONG] * 199 for number in range(10)},
+    "keys": {f"{LONG}{number}": number for number in range(200)},
+    "exceptions": [ValueError(LONG) for _ in range(200)],
+    "bytes": [LONG.encode()] * 200,
+}
+
+
+@pytest.mark.parametrize("value", LARGE.values(), ids=LARGE)
+def test_texts_of_a_value_are_bounded_together(value: Any) -> None:
+    """All of it is searched for secrets while the request waits: 20 MB took seconds."""
+    left_out = plain_data.MOST * len(plain_data.LEFT_OUT)
+    assert 18_000 < characters(plain(value)) <= plain_data.VALUE_LIMIT + left_out
+
+
+def test_texts_of_an_event_are_bounded_together() -> None:
+    """The first ones are whole; a number is no text, and stays where nothing is left."""
+    found = plain_fields({f"rows{n}": ["x" * 9_000, n] for n in range(50)} | {"text": LONG, "n": 7})
+    assert found["rows1"] == ["x" * 9_000, 1]
+    assert (found["text"], found["n"]) == (plain_data.LEFT_OUT, 7)
+    assert characters(found) < plain_data.EVENT_LIMIT + 1_000
+
+
+def test_value_of_a_key_that_was_cut_is_not_shown() -> None:
+    """Of such a key nobody can say any more whether it is a secret's."""
+    found = plain({**{str(n): "x" * 9_998 for n in range(2)}, "a_long_name_of_a_pin": 1234})
+    assert 1234 not in found.values()
+    assert set(found) == {"0", "1", "a_..."}

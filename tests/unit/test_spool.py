@@ -15,11 +15,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from slowhound import losses
 from slowhound.config import Limit
 from slowhound.frames import Frame
-from slowhound.report import Snapshot
+from slowhound.record import Moment
+from slowhound.report import Finished, LastStack, Report, Snapshot
 from slowhound.sinks import spool as spool_module
 from slowhound.sinks.spool import Letter, Spool, encode, spool_new
 from tests.harness.launch import ROOT
@@ -78,6 +81,44 @@ def test_letter_with_anything_in_it_can_be_read_back(spool: Spool) -> None:
     assert found.text()
 
 
+def any_report(frames: int, moments: int, variables: int, app: Any, text: str) -> Report:
+    """As large as these say; ``text`` is in each of its parts."""
+    stack = tuple(Frame(f"/{text}/a.py", n, f"f{n}{text}") for n in range(frames))
+    shown = [(f"f{n}{text}", [(f"n{n}{text}", text)] * 20) for n in range(variables)]
+    return slow_report(
+        **{f"app_{text}": app, "req_path": f"/{text}"},
+        request_line=f"GET /{text}",
+        snapshot=Snapshot(1.0, stack, variables=shown),
+        timeline=[Moment(0.1, 0.2, "sql", f"SELECT {text}")] * moments,
+        verdict=text * 6_000,
+        others=[text] * moments,
+        last_stack=LastStack([text] * frames, 1.0),
+        finished=Finished(1.0, 200, "ok", text),
+    )
+
+
+SIZES = st.integers(0, 250)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, width=16),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just("a"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(SIZES, SIZES, st.integers(0, 60), VALUES)
+@example(250, 200, 60, [])
+@settings(max_examples=25)
+def test_letter_is_whole_whatever_is_in_it(
+    frames: int, moments: int, variables: int, app: Any
+) -> None:
+    """Of any size, also with texts that UTF-8 cannot hold: these are escaped, and no more."""
+    plain, odd = (
+        any_report(frames, moments, variables, app, each) for each in ("\\udcff", "\udcff")
+    )
+    for report in (plain, odd):
+        assert msgspec.json.decode(encode(Letter(report)), type=Letter).report == plain
+
+
 def test_too_many_variables_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stack is worth more than they are."""
     monkeypatch.setattr(spool_module, "LETTER_BYTES", 10_000)
@@ -88,6 +129,17 @@ def test_too_many_variables_are_left_out(monkeypatch: pytest.MonkeyPatch) -> Non
     assert msgspec.json.decode(line, type=Letter).report.snapshot == Snapshot(
         1.0, (Frame("/a.py", 1, "f"),)
     )
+
+
+def test_event_that_is_too_large_is_shortened() -> None:
+    """A letter that nobody reads to its end is delivered to nobody; all but the event is whole."""
+    report = slow_report(app_rows=[["x" * 10_000] * 200] * 10, app_n=7)
+    line = encode(Letter(report))
+    assert len(line) < spool_module.LETTER_BYTES
+    found = msgspec.json.decode(line, type=Letter).report
+    assert found.event.pop("app_rows").startswith('[["xxx')
+    assert found.event == {name: each for name, each in report.event.items() if name != "app_rows"}
+    assert replace(found, event={}) == replace(report, event={})
 
 
 def test_files_are_for_the_user_alone(spool: Spool) -> None:

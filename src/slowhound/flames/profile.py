@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from slowhound.formats import clean, plain
+from slowhound.formats import encodable, utf8
 from slowhound.losses import MSGSPEC, Errors
 
 VERSION = 1
@@ -24,8 +24,6 @@ SUFFIX = ".flame.json.gz"
 NAMES = re.compile(r"[0-9A-Za-z_\-]{1,120}\.flame\.json\.gz")
 # What a file may unpack to; ours stay far below, a made-up one shall not fill the memory.
 MAX_BYTES = 256 * 1024**2
-# Levels of what an event holds.
-DEPTH = 4
 
 Kind = Literal["app", "library", "middleware", "sql", "template", "cache", "http", "wait", "note"]
 State = Literal["running", "waiting", "starved", "blind"]
@@ -95,10 +93,10 @@ def dump(profile: Profile) -> bytes:
         text = msgspec.json.encode(profile)
     except UnicodeEncodeError:  # a path of another encoding, as Python itself reads it
         frames = [
-            ProfileFrame(clean(each.name), clean(each.file), each.line, each.kind)
+            ProfileFrame(utf8(each.name), utf8(each.file), each.line, each.kind)
             for each in profile.frames
         ]
-        event = {clean(key): plain(value, DEPTH) for key, value in profile.event.items()}
+        event = encodable(profile.event)
         text = msgspec.json.encode(msgspec.structs.replace(profile, frames=frames, event=event))
     return gzip.compress(text, compresslevel=5, mtime=0)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.conf import settings
 
 from slowhound.config import load
-from slowhound.formats import clean
+from slowhound.formats import utf8
 from slowhound.legacy import apply
 from slowhound.losses import find, has_all, look_up
 from slowhound.report import Report
@@ -215,7 +215,7 @@ def _client(options: dict[str, Any]) -> BaseClient:
 
 
 def _attachments(report: Report, name: str, text: str) -> list[Attachment]:
-    found = [Attachment(bytes=clean(text).encode()[:ATTACHMENT_LIMIT], filename=name)]
+    found = [Attachment(bytes=utf8(text).encode()[:ATTACHMENT_LIMIT], filename=name)]
     if report.flame is not None:
         base = os.path.join(_flames(), os.path.basename(report.flame).removesuffix(DATA))
         drawn = [_file(base + suffix) for suffix in DRAWINGS]

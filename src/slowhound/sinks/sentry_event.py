@@ -12,7 +12,7 @@ import uuid
 from typing import Any
 
 from slowhound.default_folder import absolute
-from slowhound.formats import plain
+from slowhound.formats import encodable
 from slowhound.frames import Frame
 from slowhound.paths import is_app, short_path
 from slowhound.redact import source
@@ -30,7 +30,6 @@ LINE_LIMIT = 300
 MOMENTS = 50
 TEXT_LIMIT = 8000
 TAG_LIMIT = 200
-DEPTH = 12
 
 TIME = {
     "resp_time": "total",
@@ -91,8 +90,8 @@ def event_of(report: Report) -> dict[str, Any]:
     }
     if "req_method" in event:
         made["request"] = _request(report)
-    cleaned: dict[str, Any] = plain(
-        {key: value for key, value in made.items() if value is not None}, DEPTH
+    cleaned: dict[str, Any] = encodable(
+        {key: each for key, each in made.items() if each is not None}
     )
     return cleaned
 

@@ -30,7 +30,7 @@ import msgspec
 from slowhound.clocks import clock
 from slowhound.filelocks import let_go, take
 from slowhound.folder import keep_within, subfolder
-from slowhound.formats import clean, json_line
+from slowhound.formats import clean, encodable, json_line, shortened
 from slowhound.losses import NOT_JSON, lost
 from slowhound.report import Report
 from slowhound.sinks.hygiene import Groups
@@ -241,19 +241,28 @@ _EVENTS = msgspec.json.Decoder(dict[str, Any])
 
 
 def encode(letter: Letter) -> bytes:
-    """One line of JSON; values of an application's own types are text, too many variables go."""
-    try:
-        line = msgspec.json.encode(letter, enc_hook=clean)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        # Invalid Unicode, huge numbers, what is too deep: made to fit as the line of an event is.
-        event = msgspec.json.decode(json_line(letter.report.event))
-        plain = Letter(replace(letter.report, event=event), letter.follow_up)
-        line = json_line(msgspec.to_builtins(plain, enc_hook=clean), depth=8)[:-1]
+    """One line of JSON; where it is too long, the event is shortened, and then variables go."""
+    line = _encode(letter)
+    if len(line) > LETTER_BYTES:
+        letter = Letter(
+            replace(letter.report, event=shortened(letter.report.event)), letter.follow_up
+        )
+        line = _encode(letter)
     snapshot = letter.report.snapshot
     if len(line) > LETTER_BYTES and snapshot is not None and snapshot.variables:
         without = replace(letter.report, snapshot=replace(snapshot, variables=None))
-        return encode(Letter(without, letter.follow_up))
+        line = _encode(Letter(without, letter.follow_up))
     return line
+
+
+def _encode(letter: Letter) -> bytes:
+    """Values of an application's own types are text."""
+    try:
+        return msgspec.json.encode(letter, enc_hook=clean)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        # Invalid Unicode, huge numbers, what is too deep: made to fit as the line of an event is.
+        report = replace(letter.report, event=encodable(letter.report.event))
+        return json_line(msgspec.to_builtins(Letter(report, letter.follow_up)))[:-1]
 
 
 def spool_new(directory: str, report: Report) -> None:

@@ -99,7 +99,7 @@ class Webhook:
 
     def _post(self, report: Report, key: str, kind: str) -> None:
         message = slack_message(report) if self.format == "slack" else as_json(report, key, kind)
-        body = json_line(message, depth=8)[:-1]
+        body = json_line(message)[:-1]
         headers = {
             **self.headers,
             "Content-Type": "application/json",

@@ -19,8 +19,8 @@ from slowhound.guard import guard
 from slowhound.losses import has_all, look_up
 from slowhound.paths import is_app
 from slowhound.secret_values import MASK
-from slowhound.static_lookup import attribute_or, function_variables, own
-from slowhound.watch.values import Printer, full_name
+from slowhound.static_lookup import attribute_or, full_name, function_variables, own
+from slowhound.watch.values import Printer
 
 with contextlib.suppress(ImportError):
     import django.views.decorators.debug  # noqa: F401  the hound must not import it

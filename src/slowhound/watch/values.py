@@ -15,9 +15,11 @@ from itertools import islice
 from typing import Any
 
 from slowhound import redact
-from slowhound.plain_data import BITS, fields_of, is_standard, known_of
+from slowhound.plain_data import BITS, known_of
 from slowhound.secret_names import is_secret_variable
 from slowhound.secret_values import MASK, mask_values
+from slowhound.standard_values import data_of, fields_of, is_standard
+from slowhound.static_lookup import full_name
 
 # Characters of one text, and what is read of it: a secret that is cut must still be known as one.
 TEXT_LIMIT = 200
@@ -38,10 +40,6 @@ _LISTS: dict[type, str] = {
 _DICTS: tuple[type, ...] = (dict, OrderedDict, defaultdict)
 # WSGI's environ: the query string may carry a token under a harmless name.
 _URLS = ("RAW_URI", "REQUEST_URI", "HTTP_REFERER", "HTTP_REFERRER")
-
-# Of the class itself: a metaclass may have properties of these names.
-_module_of = vars(type)["__module__"].__get__
-_name_of = vars(type)["__qualname__"].__get__
 
 
 class Printer:
@@ -107,7 +105,9 @@ class Printer:
         name = full_name(kind)
         fields = fields_of(value, kind)
         if fields is None:
-            said = redact.text(known_of(value, kind))[:TEXT_LIMIT]
+            found = data_of(value, kind)
+            said = known_of(value, kind) if found is None else f" {found}"
+            said = redact.text(said[:TEXT_READ])[:TEXT_LIMIT]
             shown = f"<{name}{said or ' object'}>"
             self._left -= len(shown)
             return shown
@@ -168,10 +168,3 @@ def _cut(value: str, shown: Callable[[str], str]) -> str:
     text = redact.text(value[:TEXT_READ])
     more = len(text) > TEXT_LIMIT or len(value) > TEXT_READ
     return shown(text[:TEXT_LIMIT]) + ("..." if more else "")
-
-
-def full_name(kind: type) -> str:
-    """``module.Class``, as the class itself says it."""
-    module, name = _module_of(kind), _name_of(kind)
-    name = str.__str__(name)  # which may be a str of the application's own
-    return f"{module}.{name}" if type(module) is str else name
