@@ -247,7 +247,6 @@ class Record:
         so this record, for as long as it lives.
         """
         self.request = self.match = self.environ = self.scope = None
-        self.extras = self.exc = self.timeline = self.samples = None
 
     def age(self, now: float | None = None) -> float:
         """Seconds since the request began."""

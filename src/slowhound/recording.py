@@ -242,7 +242,7 @@ class Recorder:
         try:
             if record.on_end is not None:
                 record.on_end(None)
-            if record.slow is None:  # else the hound does, when it has reported the end
+            if record.slow is None and record.flame is None:  # else the hound does, afterwards
                 record.let_go()
             # Last: while the slot is taken, whoever finds the box of a dead process writes the
             # event, unless it was written, see postmortem.

@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -76,6 +76,28 @@ def jinja() -> None:
     with pytest.raises(ZeroDivisionError) as raised:
         template.render()
     assert fields_of(raised.value)["exc_template"] == "<template>:1"
+
+
+def blocks() -> None:
+    """The lines of a template that fills a block of another one."""
+    from django.template import Context, Engine
+
+    from slowhound.instrument.template_lines import TemplateLines
+
+    def here() -> str:
+        lines = TemplateLines()
+        frame: FrameType | None = sys._getframe()
+        while frame is not None:
+            lines.of(frame)
+            frame = frame.f_back
+        return "here"
+
+    pages = {
+        "base": "{% block a %}{% endblock %}",
+        "page": "{% extends 'base' %}{% block a %}{{ here }}{% endblock %}",
+    }
+    engine = Engine(loaders=[("django.template.loaders.locmem.Loader", pages)])
+    assert engine.get_template("page").render(Context({"here": here})) == "here"
 
 
 def overrides() -> None:
@@ -239,6 +261,8 @@ SCENARIOS: dict[Callable[[], None], str] = {
         django.db.transaction.TransactionManagementError
         django.db.utils.ConnectionHandler.all
         django.http.response.HttpResponseBase:_resource_closers
+        django.core.handlers.base.BaseHandler._get_response
+        django.core.handlers.base.BaseHandler._get_response_async
         django.http.response.ResponseHeaders
         django.http.response.StreamingHttpResponse:_iterator
         django.template.base.Node.render_annotated django.template.base.Node:origin
@@ -246,6 +270,7 @@ SCENARIOS: dict[Callable[[], None], str] = {
         django.template.base.Template.render
         django.template.base.Token:lineno django.urls.ResolverMatch:_func_path""",
     jinja: "jinja2.debug.fake_traceback jinja2.debug.fake_traceback:tb",
+    blocks: "django.template.loader_tags.BlockNode django.template.loader_tags.ExtendsNode",
     overrides: "django.conf.Settings:SETTINGS_MODULE django.core.signals.setting_changed",
     in_front: """
         django.core.handlers.base.BaseHandler.get_response
