@@ -219,17 +219,18 @@ def test_override_takes_what_fits(tmp_path: Path, value: str) -> None:
         assert threshold is None or 0 <= threshold < 1e9 or name == "slow_after"
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"\x1f\x8b",
-        gzip.compress(DEEPER),
-        gzip.compress(b'{"event": ' + DEEPER + b"}"),
-        gzip.compress(b"x" * 1000)[:-20] + b"\xff" * 20,
-        gzip.compress(bytes(range(256)) * 100)[:30] + b"\xff" * 300,
-    ],
-)
+# Their time is in them, so they are no names of tests.
+PROFILES = {
+    "empty": b"",
+    "its magic alone": b"\x1f\x8b",
+    "too deep": gzip.compress(DEEPER),
+    "an event that is too deep": gzip.compress(b'{"event": ' + DEEPER + b"}"),
+    "a wrong end": gzip.compress(b"x" * 1000)[:-20] + b"\xff" * 20,
+    "wrong from the middle on": gzip.compress(bytes(range(256)) * 100)[:30] + b"\xff" * 300,
+}
+
+
+@pytest.mark.parametrize("data", PROFILES.values(), ids=PROFILES)
 def test_profile_is_refused_with_one_error(data: bytes) -> None:
     """Also where the stream within is damaged, which is an error of zlib's own."""
     with pytest.raises(ValueError, match="not a profile"):
