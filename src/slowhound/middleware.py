@@ -6,6 +6,7 @@ Put it first in ``MIDDLEWARE``. Under Gunicorn with slowhound's hooks it comes i
 from __future__ import annotations
 
 import inspect
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -144,15 +145,18 @@ def _broke_through(request: HttpRequest, exc: BaseException) -> None:
     record = current()
     if record is None or record.request is not request:
         return
-    if record.scope is not None and not issubclass(type(exc), Exception):
-        _note_end_of_loop(record, exc)
-    if not record.by_server:
+    if record.scope is not None:
+        if not issubclass(type(exc), Exception):
+            _note_end_of_loop(record, exc)
+        return
+    if not record.by_server or issubclass(type(exc), CancelledError):  # hooks hear of none
         record.outcome = record.outcome or _outcome(exc)
-        if issubclass(type(exc), Exception):
-            record.status = 500  # what a server answers
         if record.exc is None and record.outcome == "error":
             with _guard:
                 record.exc = {**fields_of(exc), "exc_handled": False}
+    if not record.by_server:
+        if issubclass(type(exc), Exception):
+            record.status = 500  # what a server answers
         recorder.finish(record)
 
 

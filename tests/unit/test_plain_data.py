@@ -11,6 +11,7 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -228,8 +229,7 @@ def test_local_variable_of_a_subclass_has_its_value() -> None:
 
 def test_numbers_of_numpy_are_numbers() -> None:
     """Its floats of 64 bits are Python's anyway."""
-    numpy = pytest.importorskip("numpy")
-    values = [numpy.int64(5), numpy.float32(0.5), numpy.float64(0.5), numpy.bool_(1)]
+    values = [np.int64(5), np.float32(0.5), np.float64(0.5), np.bool_(1)]
     found = plain(values)
     assert found == [5, 0.5, 0.5, True]
     assert [type(each) for each in found] == [int, float, float, bool]
