@@ -235,15 +235,13 @@ class Recorder:
             for each in list((record.streams or {}).values()):
                 self.finish(each)
 
-    @staticmethod
-    def _let_go(record: Record) -> None:
+    def _let_go(self, record: Record) -> None:
         leave(record)
-        record.response = record.body = None
+        record.response = record.body = None  # its callback has the record: a circle
         try:
             if record.on_end is not None:
                 record.on_end(None)
-            if record.slow is None and record.flame is None:  # else the hound does, afterwards
-                record.let_go()
+            self.watch.leave(record)
             # Last: while the slot is taken, whoever finds the box of a dead process writes the
             # event, unless it was written, see postmortem.
             # Read once: the hound may give it a place in a new box meanwhile.

@@ -212,10 +212,11 @@ class Upkeep:
         that the client is gone: the failure keeps it alive until a collection.
         """
         for record in snapshot_in_flight():
-            if record.left and not record.by_server and record.response is not None:
+            response = record.response  # read once: its request may end now
+            if record.left and not record.by_server and response is not None:
                 task = record.task() if record.task is not None else None
-                is_freed = record.response() is None
+                is_freed = response() is None
                 if is_freed or (task is not None and task.done()):
-                    if is_freed:  # another one may have been sent in its place
+                    if is_freed and not record.done:  # another one may have been sent in its place
                         record.status = record.sent = None
                     self.recorder.finish(record)

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import gc
 import pickle
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,9 +20,10 @@ from django.test.utils import override_settings
 from django.urls import path
 
 import slowhound
+from slowhound import recording
 from slowhound.asgi import wrap
 from slowhound.middleware import SlowhoundMiddleware
-from slowhound.record import current_record
+from slowhound.record import Record, current_record
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 
@@ -255,3 +257,38 @@ def test_request_is_not_kept_by_the_context_that_something_runs_on_in() -> None:
     gc.collect()
     assert upload() is None
     assert context[current_record].request is None
+
+
+def lasts(request: HttpRequest) -> HttpResponse:
+    kept.append(weakref.ref(request))
+    record = slowhound.current()
+    assert record is not None
+    record.started -= 3600
+    return HttpResponse("late")
+
+
+urlpatterns.append(path("lasts/", lasts, name="lasts"))
+
+
+def test_hound_that_comes_by_while_a_slow_request_ends_takes_nothing_from_its_event(
+    configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reports the end before the event is made; the request is let go of after both."""
+    configure(SLOW_AFTER=5)
+    Client().get("/plain/")
+    active = slowhound.recorder.get()
+    assert active is not None
+    active.hound.stop()
+    terminal = recording.events.terminal
+
+    def after_the_hound(record: Record, rate: float) -> Any:
+        active.watch.scan(time.monotonic())
+        return terminal(record, rate)
+
+    monkeypatch.setattr(recording.events, "terminal", after_the_hound)
+    with one_event() as event:
+        Client().get("/lasts/")
+    assert (event["resp_view"], event["resp_status"], event["slow_after"]) == ("lasts", 200, 5)
+    active.watch.scan(time.monotonic())
+    gc.collect()
+    assert kept[0]() is None

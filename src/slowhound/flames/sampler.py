@@ -268,7 +268,6 @@ class Sampler:
             return
         with self._guard:
             profile = profile_of(record, samples, self.interval, plain(event), started)
-            record.let_go()
             self.files.rewrite(samples.name, profile)
 
     # On the request's own thread

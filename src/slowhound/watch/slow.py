@@ -49,6 +49,8 @@ class SlowWatch:
         self._usual = config.shortest_threshold()
         # Filled by the threads of ending requests, emptied by the hound.
         self.ended: deque[Record] = deque()
+        # The same of those that nobody else needs any more, and that the hound may be looking at.
+        self._left: deque[Record] = deque()
         self._looks = Looks()
         self._busy = BusyThreads(out.threads, out.tell)
         self._reports_left = 0
@@ -99,6 +101,8 @@ class SlowWatch:
             if not self.ended:
                 break
             self._end(self.ended.popleft())
+        for _ in range(len(self._left)):
+            self._let_go(self._left.popleft())
         self._busy.look(records, now)
         self.loops.look(records, now)
         return due
@@ -161,6 +165,7 @@ class SlowWatch:
         if len(self.ended) < ENDED_LIMIT:
             self.ended.append(record)
         else:
+            record.slow.ended = True
             lost("the ends of slow reports", "too many at once")
 
     def _snapshot(self, record: Record) -> Snapshot | None:
@@ -218,7 +223,23 @@ class SlowWatch:
                 return
             slow.ended = True
             self.reporter.end(record, slow)
-        record.let_go()
+
+    def leave(self, record: Record) -> None:
+        """The request's own thread needs the record no more.
+
+        The hound looks only at those that last, and lets go of these itself: between two looks.
+        """
+        quick = record.slow is None and record.took < self.shortest
+        if quick or len(self._left) >= ENDED_LIMIT:
+            record.let_go()
+        else:
+            self._left.append(record)
+
+    def _let_go(self, record: Record) -> None:
+        if record.slow is None or record.slow.ended:
+            record.let_go()
+        else:
+            self._left.append(record)  # its end is still to be reported
 
 
 def _next(this: float, age: float) -> float:
