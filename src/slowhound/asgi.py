@@ -22,7 +22,7 @@ from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.ownership import of_scope
 from slowhound.plain_data import as_int
-from slowhound.record import BODILESS, Owner, Record
+from slowhound.record import Owner, Record
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -155,8 +155,8 @@ class _Exchange:
             record.status = as_int(message["status"])
             self._started = True
             self._length = _length(message)
-            if not dropped and self._has_no_body(record):  # it may not even be asked for
-                record.finished_sending()
+            if not dropped and (record.has_no_body or self._length == 0):
+                record.finished_sending()  # a server may not even ask for a body
         elif dropped:
             return
         elif kind in _BODY or kind == "websocket.http.response.body":
@@ -169,9 +169,6 @@ class _Exchange:
         elif kind == "websocket.close" and not self._started:
             record.status = 403  # what the server answers to a handshake that is refused
             self._started = True
-
-    def _has_no_body(self, record: Record) -> bool:
-        return self._method == "HEAD" or record.status in BODILESS or self._length == 0
 
     def _note_part(self, record: Record, kind: str, message: Message) -> None:
         if record.first_byte is None:

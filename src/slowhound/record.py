@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 # A request with more moments than this keeps the first ones and counts the rest.
 TIMELINE_LIMIT = 200
+# Statuses of responses that end with their head.
+BODILESS = (204, 304)
 # What a server's write to a client that has gone away fails with.
-BODILESS = (204, 304)  # statuses of responses that end with their head
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 
 _numbers = itertools.count(1)
@@ -198,6 +199,11 @@ class Record:
     def by_server(self) -> bool:
         """True when it was begun outside of Django, and ends there."""
         return self.owner is Owner.HOOK or self.owner is Owner.WRAP
+
+    @property
+    def has_no_body(self) -> bool:
+        """True where the response ends with its head, by the method or the status."""
+        return self.method == "HEAD" or self.status in BODILESS
 
     @property
     def yields(self) -> bool:

@@ -12,7 +12,7 @@ from slowhound.cancellation import is_cancelled
 from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
-from slowhound.record import BODILESS, Record
+from slowhound.record import Record
 from slowhound.unpatched import is_greenlet_exit
 
 _guard = guard("middleware")
@@ -31,12 +31,12 @@ class Body:
         self.turn = record.turn
         self._length = length
         # A server leaves the body out, and may not even ask for all of it.
-        self._is_head = record.method == "HEAD" or record.status in BODILESS
+        self._is_left_out = record.has_no_body
         self._sent = record.sent = 0
 
     def presume(self) -> None:
         """It is sent as a whole, as far as is known: until a part of it passes here."""
-        if not self._is_head and (not self.record.by_server or self.record.task is not None):
+        if not self._is_left_out and (not self.record.by_server or self.record.task is not None):
             self.record.sent = self._length
 
     @property
@@ -52,7 +52,7 @@ class Body:
             if record.first_byte is None:
                 record.first_byte = clock.monotonic() - record.started
             size = len(part) if type(part) is bytes else bytes_in(part)
-            if not self._is_head:
+            if not self._is_left_out:
                 self._sent += size
                 record.sent = self._sent
             if size:  # a server that goes through the body of a HEAD makes progress as well
@@ -70,14 +70,14 @@ class Body:
         Then the client may go, and work that follows is no part of the response.
         """
         record, length = self.record, self._length
-        if length is None or self._is_head or not self._counts or record.scope is not None:
+        if length is None or self._is_left_out or not self._counts or record.scope is not None:
             return  # where there is a scope, what is sent is seen
         if self._sent >= length:
             record.finished_sending()
 
     def closed(self) -> None:
         """Before its end: the client has gone away."""
-        if self._counts and not self._is_head and not self.record.complete:
+        if self._counts and not self._is_left_out and not self.record.complete:
             self.record.outcome = self.record.outcome or "disconnect"
 
     def failed(self, exc: BaseException) -> None:
@@ -103,7 +103,7 @@ class Body:
 
     def cancelled(self) -> None:
         """The task that sends it was ended, by the server when the client had gone, or else."""
-        if self._counts and not self._is_head and not self.record.complete:
+        if self._counts and not self._is_left_out and not self.record.complete:
             self.record.outcome = self.record.outcome or "cancelled"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from slowhound.foreign import is_foreign
 from slowhound.losses import find
 from slowhound.plain_data import as_text
-from slowhound.record import CLIENT_GONE, Record
+from slowhound.record import BODILESS, CLIENT_GONE, Record
 from slowhound.static_lookup import traceback_of
 from slowhound.unpatched import is_greenlet_exit
 
@@ -85,7 +85,7 @@ def _sent(req: Any, resp: Any) -> int:
     if sent == 0 and getattr(resp, "headers_sent", False):
         # sendfile() does not count what it sends.
         status = getattr(resp, "status_code", None)
-        if status not in (204, 304):
+        if status not in BODILESS:
             sent = getattr(resp, "response_length", None) or 0
     return sent
 
