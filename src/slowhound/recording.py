@@ -72,7 +72,6 @@ class Recorder:
         self.started = clock.monotonic()
         # Counts that several threads draw from: next() is atomic, += is not.
         self._served = itertools.count(1)
-        self._threads = threading.local()
         use_os_threads()
         self._greenlet = import_module("greenlet").getcurrent if is_patched() else None
         self.loops = Loops(config.shortest_threshold(), self._tell)
@@ -168,8 +167,7 @@ class Recorder:
         if trace.readers:
             trace.begins(record)
         self.carry(record)
-        if not hasattr(self._threads, "wrapped"):
-            self._wrap_thread()
+        db.see_thread()
         box = self.box
         if box is not None:
             who, record.taken = who_note(record), []
@@ -192,12 +190,6 @@ class Recorder:
         elif self._greenlet is not None:
             record.greenlet = weakref.ref(self._greenlet())
             self.loops.see_hub(record)
-
-    def _wrap_thread(self) -> None:
-        """What this thread opened before slowhound was there; once a thread."""
-        self._threads.wrapped = True
-        with guard.guard("wrap thread"):
-            db.wrap_thread()
 
     def finish(self, record: Record, *server_objects: Any) -> None:
         """Makes the record into its one terminal event; a second call does nothing.

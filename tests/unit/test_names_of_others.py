@@ -113,7 +113,6 @@ HARMLESS = {
     "permission.py": "user",
     "plain_data.py": "_meta _name_ attname pk",
     "record.py": "resolver_match route view_name",
-    "recording.py": "wrapped",
     "registry.py": "setup teardown",
     "responses.py": "_set_streaming_content content file_to_stream headers status_code streaming",
     "sinks/email.py": "mailers timeout",

@@ -73,7 +73,7 @@ PARTS: list[tuple[Any, str]] = [
     (db, "_count"),
     (db, "describe"),
     (db, "details"),
-    (db, "wrap_thread"),
+    (db, "_open_ones"),
     (callers, "place"),
     (cache, "_count"),
     (cache, "describe"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -16,6 +18,7 @@ from asgiref.sync import async_to_sync, markcoroutinefunction, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.core.asgi import get_asgi_application
 from django.core.management import BaseCommand, call_command
+from django.core.signals import request_started
 from django.db import connection, connections, transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -27,7 +30,7 @@ from jinja2 import DictLoader
 from rest_framework import serializers
 
 import slowhound
-from slowhound import background
+from slowhound import background, recorder
 from slowhound.instrument import db
 from slowhound.testing import capture_events
 
@@ -736,3 +739,25 @@ def test_command_of_a_library_is_named_itself(monkeypatch: pytest.MonkeyPatch) -
     with capture_events() as events:
         call_command(command())
     assert events[-1]["db_n1"] == "tidy"
+
+
+def test_connection_that_another_thread_has_opened_before_the_start_is_seen(configure: Any) -> None:
+    """Under ASGI a record begins in the loop's thread, and its queries run in another one."""
+    recorder.stop()
+
+    def queried() -> None:
+        request_started.send(sender=None)  # as Django's handler has it sent there
+        run()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pool.submit(run).result()  # nothing sees this one
+        configure()
+
+        @slowhound.task
+        def asks() -> None:
+            pool.submit(contextvars.copy_context().run, queried).result()
+
+        with capture_events() as events:
+            asks()
+        pool.submit(forget).result()
+    assert [event["db_queries"] for event in events] == [1]

@@ -50,8 +50,8 @@ def install() -> None:
     _threads = threading.local()
     callers.install()
     connection_created.connect(_on_connection, dispatch_uid="slowhound")
-    request_started.connect(_on_request, dispatch_uid="slowhound")
-    wrap_thread()
+    request_started.connect(see_thread, dispatch_uid="slowhound")
+    see_thread()
 
 
 def uninstall() -> None:
@@ -61,12 +61,6 @@ def uninstall() -> None:
     for connection in _open_ones():
         wrappers = _wrappers(connection)
         wrappers[:] = [each for each in wrappers if each is not observe]
-
-
-def wrap_thread() -> None:
-    """Wraps connections that this thread opened before slowhound was installed."""
-    for connection in _open_ones():
-        _wrap(connection)
 
 
 def _open_ones() -> list[Any]:
@@ -85,15 +79,17 @@ def _wrappers(connection: Any) -> list[Any]:
     return found
 
 
-def _on_request(**_: object) -> None:
-    """Before its first query, in the thread in which it will run: under ASGI that is another one.
+def see_thread(**_: object) -> None:
+    """Wraps connections that this thread opened before slowhound was installed.
 
-    Once a thread; what is opened later is seen then.
+    Once a thread; what is opened later is seen then. Asked for in the thread in which a record
+    begins, and in that of its queries, which under ASGI is the one that Django's signal comes in.
     """
     if not hasattr(_threads, "wrapped"):
         _threads.wrapped = True
         with _guard:
-            wrap_thread()
+            for connection in _open_ones():
+                _wrap(connection)
 
 
 def _on_connection(connection: Any, **_: object) -> None:
