@@ -176,21 +176,27 @@ def scope_of(address: str, kind: str = "http") -> dict[str, Any]:
     }
 
 
-async def serve(app: Any, scope: Any) -> None:
-    """As a server does; its client stays."""
+def client_that_stays(kind: str = "http") -> Any:
+    """What an application receives: an empty body, and nothing more."""
     asked = False
 
     async def receive() -> dict[str, Any]:
         nonlocal asked
-        if asked and scope["type"] == "http":
+        if asked and kind == "http":
             await asyncio.Event().wait()
         asked = True
-        return {"type": f"{scope['type']}.request", "body": b""}
+        return {"type": f"{kind}.request", "body": b""}
+
+    return receive
+
+
+async def serve(app: Any, scope: Any) -> None:
+    """As a server does."""
 
     async def send(message: Any) -> None:
         await asyncio.sleep(0)
 
-    await app(scope, receive, send)
+    await app(scope, client_that_stays(scope["type"]), send)
 
 
 @pytest.fixture(autouse=True)
@@ -340,6 +346,19 @@ def adds_a_header(app: Any, *, prefix: str = "") -> Any:
     return middleware
 
 
+def tries_twice(app: Any) -> Any:
+    """A middleware that has its request answered again, each time with a header more."""
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        async def dropped(message: Any) -> None: ...
+
+        for number, answer in enumerate((dropped, send)):
+            headers = [*scope["headers"], (b"x-attempt", b"%d" % number)]
+            await app({**scope, "headers": headers}, client_that_stays(), answer)
+
+    return middleware
+
+
 @pytest.mark.parametrize(
     ("app", "address"),
     [
@@ -349,11 +368,16 @@ def adds_a_header(app: Any, *, prefix: str = "") -> Any:
         (wrap(changes(ASGIHandler(), method="PUT")), "/inner-later/"),
         (wrap(changes(ASGIHandler(), path="/api/inner-later/")), "/inner-later/"),
         (wrap(changes(ASGIHandler(), path="/inner-later/")), "/inner-later"),
+        (wrap(changes(ASGIHandler(), path="/inner-later/")), "/de/produkte/7/"),
+        (wrap(tries_twice(ASGIHandler())), "/inner-later/"),
     ],
-    ids=["header", "prefix", "prefix, wrapped again", "method", "prefix added", "slash"],
+    ids=[
+        *("header", "prefix", "prefix, wrapped again", "method", "prefix added", "slash"),
+        *("another path", "retried"),
+    ],
 )
 def test_copied_scope_is_the_same_request(app: Any, address: str) -> None:
-    """With another header or method, with a prefix more or less: one event."""
+    """With another header, method or path, with a prefix more or less: one event."""
     with capture_events() as events:
         asyncio.run(serve(app, scope_of(address)))
     (event,) = events

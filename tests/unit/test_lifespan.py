@@ -85,6 +85,16 @@ class Keeps:
         """Nothing is open."""
 
 
+def test_application_is_served_as_it_is_where_slowhound_is_off(configure: Any) -> None:
+    """``ENABLED = False``: what it raises before it hears of its start is the server's to see."""
+    configure(ENABLED=False)
+
+    async def breaks(scope: Any, receive: Any, send: Any) -> None:
+        raise RuntimeError("no database")
+
+    assert str(served(breaks, ENDS)[2]) == "no database"
+
+
 def test_end_while_a_request_lasts_sends_the_others(configure: Any) -> None:
     """The recorder goes on for that one, and sends its event when it stops."""
     configure(SINKS=[f"{__name__}.Keeps"])

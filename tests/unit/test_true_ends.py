@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import gc
 import pickle
+import sys
 import time
 import weakref
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
+from asgiref.sync import markcoroutinefunction
+from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.middleware.gzip import GZipMiddleware
 from django.test import Client, RequestFactory
@@ -22,6 +25,7 @@ from django.urls import path
 import slowhound
 from slowhound import recording
 from slowhound.asgi import wrap
+from slowhound.gunicorn import outcomes
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.record import Record, current_record
 from slowhound.testing import capture_events
@@ -54,6 +58,15 @@ def plain(request: HttpRequest) -> HttpResponse:
     return HttpResponse("a" * 1000)
 
 
+async def leaves(request: HttpRequest) -> HttpResponse:
+    sys.exit(3)
+
+
+async def waits(request: HttpRequest) -> HttpResponse:
+    await asyncio.sleep(3600)
+    return HttpResponse("late")
+
+
 def keeps_its_context(request: HttpRequest) -> HttpResponse:
     kept.append(contextvars.copy_context())
     request.upload = kept_alive = Upload()  # type: ignore[attr-defined]
@@ -70,6 +83,8 @@ urlpatterns = [
     path("backend/", backend),
     path("plain/", plain),
     path("context/", keeps_its_context),
+    path("leaves/", leaves),
+    path("waits/", waits),
 ]
 
 
@@ -78,6 +93,34 @@ def _urls() -> Iterator[None]:
     kept.clear()
     with override_settings(ROOT_URLCONF=__name__):
         yield
+
+
+class Limits:
+    """Middleware in front, in what it does a test's own."""
+
+    async_capable, sync_capable = True, False
+    limits: Any = None
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: Any) -> Any:
+        return await Limits.limits(self.get_response, request)
+
+
+async def serve(application: Any, scope: dict[str, Any]) -> None:
+    """One request without a body, whose client stays."""
+    messages = [{"type": "http.request", "body": b""}]
+
+    async def receive() -> dict[str, Any]:
+        if not messages:
+            await asyncio.Event().wait()
+        return messages.pop()
+
+    async def send(message: Any) -> None: ...
+
+    await application(scope, receive, send)
 
 
 @contextmanager
@@ -105,6 +148,44 @@ def test_connection_of_the_applications_that_breaks_off_is_not_the_clients() -> 
         assert b"part" in ask(worker, "/backend/")
     assert (event["resp_outcome"], event["exc_type"]) == ("error", "ConnectionResetError")
     assert event["exc_loc"].endswith(":loses_its_backend")
+
+
+def test_sys_exit_before_anything_is_sent_is_answered_by_the_sync_worker_alone() -> None:
+    """Gunicorn's threads and loops end the connection without a word: there is no status."""
+    with sync_worker() as worker, one_event() as event, suppress(SystemExit):
+        ask(worker, "/leaves/")
+    assert (event["resp_status"], event["resp_outcome"]) == (500, "error")
+    record = Record("GET", "/leaves/", 0.0)
+    record.outcome = "error"
+    outcomes.describe_answer(record, None, SystemExit(3), object())
+    assert record.status is None
+
+
+def test_sys_exit_in_a_task_of_djangos_is_the_error() -> None:
+    """Its loop ends, and cancels all that it runs: nobody has cancelled the request."""
+    with one_event() as event, suppress(SystemExit):
+        asyncio.run(serve(wrap(ASGIHandler()), {**SCOPE, "path": "/leaves/"}))
+    assert (event["resp_status"], event["resp_outcome"]) == (500, "error")
+    assert event["exc_type"] == "SystemExit"
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(200, "ok"), (504, "error")])
+def test_time_limit_in_front_that_answers_has_the_outcome_of_its_response(
+    status: int, outcome: str
+) -> None:
+    """The view was cancelled, and not the request."""
+
+    async def limits(get_response: Any, request: Any) -> HttpResponse:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0):
+                await get_response(request)
+        return HttpResponse("instead", status=status)
+
+    with override_settings(MIDDLEWARE=[f"{__name__}.Limits", OURS]):
+        Limits.limits = limits
+        with one_event() as event:
+            asyncio.run(serve(wrap(ASGIHandler()), {**SCOPE, "path": "/waits/"}))
+    assert (event["resp_status"], event["resp_outcome"]) == (status, outcome)
 
 
 async def awaits_what_it_has_cancelled() -> None:
