@@ -12,6 +12,7 @@ import os
 import sys
 from types import FrameType
 
+from slowhound.codes import module_of
 from slowhound.frames import current_frames, outwards
 from slowhound.losses import find
 
@@ -36,9 +37,7 @@ def _is_gunicorns() -> bool:
 
 def _of_arbiter(frame: FrameType | None) -> list[str]:
     """The functions of the arbiter's in a stack; a worker is forked within one, and stays in it."""
-    return [
-        each.f_code.co_name for each in outwards(frame) if each.f_globals.get("__name__") == ARBITER
-    ]
+    return [each.f_code.co_name for each in outwards(frame) if module_of(each.f_globals) == ARBITER]
 
 
 def _is_uwsgis() -> bool:

@@ -8,6 +8,7 @@ class of the application's. So none of that is asked for.
 from __future__ import annotations
 
 from types import CodeType
+from typing import Any
 
 # When there are more, all are forgotten: then one may be known twice, which only costs memory.
 MOST = 20_000
@@ -53,3 +54,9 @@ def qualname_of(code: CodeType) -> str:
 def file_of(code: CodeType) -> str:
     """Its file, as a plain str."""
     return exact(code.co_filename)
+
+
+def module_of(variables: dict[str, Any]) -> str:
+    """The name of the module whose variables these are, of a frame or a function; else ``""``."""
+    name = dict.get(variables, "__name__")
+    return name if type(name) is str else ""

@@ -18,7 +18,7 @@ from opcode import opmap
 from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
-from slowhound.codes import name_of_code
+from slowhound.codes import module_of, name_of_code
 from slowhound.static_lookup import (
     MISSING,
     args_of,
@@ -91,8 +91,7 @@ def _interrupts(frame: FrameType, outer: FrameType, is_registered: bool) -> bool
     """
     given = _given(frame)
     if any(each is outer for each in given):
-        module = dict.get(frame.f_globals, "__name__")
-        ours = type(module) is str and module.startswith(_OURS)
+        ours = module_of(frame.f_globals).startswith(_OURS)
         # Of slowhound's own only its handlers are given a number with it.
         pairs = pairwise(given)
         return not ours or any(_may_be_number(one) and other is outer for one, other in pairs)

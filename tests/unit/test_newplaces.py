@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from slowhound import newplaces, recorder
+from slowhound import newplaces
 from slowhound.blackbox import Box
 from slowhound.boxes import Pending, read
 from slowhound.clocks import clock
-from slowhound.config import load
 from slowhound.notes import who_note
-from slowhound.record import Record, snapshot_in_flight
+from slowhound.record import Record
 from slowhound.recorder import Recorder, Server
+from tests.harness.resting import resting_recorder
 
 SLOTS = 4
 
@@ -24,13 +24,8 @@ SLOTS = 4
 @pytest.fixture
 def active(tmp_path: Path) -> Iterator[Recorder]:
     """A recorder whose hound is at rest."""
-    found = recorder.start(load({"DIR": str(tmp_path / "dir"), "STREAM": None}), Server("x", SLOTS))
-    assert found is not None
-    found.hound.stop()
-    yield found
-    for record in snapshot_in_flight():
-        found.finish(record)
-    recorder.stop()
+    with resting_recorder(tmp_path / "dir", Server("x", SLOTS)) as found:
+        yield found
 
 
 def begun(active: Recorder, path: str = "/a", *, websocket: bool = False) -> Record:

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from slowhound import recorder
 from slowhound.boxes import read, survey
 from slowhound.clocks import clock
-from slowhound.config import load
 from slowhound.dumps import compose
 from slowhound.flames import sampler
 from slowhound.instrument.saturation import Saturation
@@ -19,6 +17,7 @@ from slowhound.record import Owner, Record, snapshot_in_flight
 from slowhound.recorder import Recorder, Server
 from slowhound.reporttext import describe_others
 from slowhound.watch import looks
+from tests.harness.resting import resting_recorder
 
 SLOTS = 4
 
@@ -26,14 +25,8 @@ SLOTS = 4
 @pytest.fixture
 def active(tmp_path: Path) -> Iterator[Recorder]:
     """A recorder with few places, whose hound is at rest."""
-    config = load({"DIR": str(tmp_path / "dir"), "STREAM": None, "SAMPLE_AFTER": 0.0})
-    found = recorder.start(config, Server("asgi", SLOTS))
-    assert found is not None
-    found.hound.stop()
-    yield found
-    for record in snapshot_in_flight():
-        found.finish(record)
-    recorder.stop()
+    with resting_recorder(tmp_path / "dir", Server("asgi", SLOTS), SAMPLE_AFTER=0.0) as found:
+        yield found
 
 
 def begun(active: Recorder, path: str, *, websocket: bool = False, age: float = 1.0) -> Record:

@@ -6,9 +6,9 @@ import select
 import socket
 from typing import Any
 
+from slowhound.codes import module_of
 from slowhound.foreign import is_foreign
 from slowhound.losses import find
-from slowhound.plain_data import as_text
 from slowhound.record import BODILESS, CLIENT_GONE, Record
 from slowhound.static_lookup import traceback_of
 from slowhound.unpatched import is_greenlet_exit
@@ -65,7 +65,7 @@ def _is_servers(exc: BaseException) -> bool:
     """False of a connection that the application has to somebody else, and that broke off."""
     inner, traceback = "", traceback_of(exc)
     while traceback is not None:
-        module = as_text(dict.get(traceback.tb_frame.f_globals, "__name__")).partition(".")[0]
+        module = module_of(traceback.tb_frame.f_globals).partition(".")[0]
         inner = inner if module in _SOCKETS else module
         traceback = traceback.tb_next
     return inner in ("", "gunicorn")

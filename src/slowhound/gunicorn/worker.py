@@ -17,6 +17,7 @@ from slowhound.guard import guard
 from slowhound.gunicorn.arbiter import CFG
 from slowhound.gunicorn.hooks import ENDING, headers
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
+from slowhound.gunicorn.outcomes import SYNC
 from slowhound.instrument.saturation import Saturation
 from slowhound.losses import find, missing, patch
 from slowhound.middleware import Watch
@@ -26,7 +27,7 @@ from slowhound.sinks.stream import Stream, nowhere
 WRITE_ERROR = "gunicorn.util.write_error"
 RESPOND = "django.core.handlers.base.BaseHandler.get_response"
 RESPOND_ASYNC = "django.core.handlers.base.BaseHandler.get_response_async"
-SYNC, GTHREAD = "gunicorn.workers.sync.SyncWorker", "gunicorn.workers.gthread.ThreadWorker"
+GTHREAD = "gunicorn.workers.gthread.ThreadWorker"
 # What comes of it where Gunicorn's workers are other ones.
 NOT_IN_FRONT = "Django's view of requests is not known where MIDDLEWARE does not name slowhound's"
 REFUSALS = "requests that Gunicorn refuses have no event"

@@ -13,7 +13,7 @@ from types import CoroutineType, FrameType, FunctionType
 from typing import Any
 
 from slowhound import tasks
-from slowhound.codes import file_of, name_of_code, qualname_of
+from slowhound.codes import file_of, module_of, name_of_code, qualname_of
 from slowhound.frames import Frame
 from slowhound.instrument.jinja_lines import template_of, text_attribute
 from slowhound.instrument.template_lines import TemplateLines
@@ -112,12 +112,7 @@ def _caller_of_cursor(innermost: FrameType | None) -> FrameType | None:
 
 
 def _module(frame: FrameType) -> str:
-    return _name(frame.f_globals)
-
-
-def _name(module: dict[str, Any]) -> str:
-    name = dict.get(module, "__name__")
-    return name if type(name) is str else ""
+    return module_of(frame.f_globals)
 
 
 def _what_waits(frame: FrameType) -> CoroutineType[Any, Any, Any] | None:
@@ -134,7 +129,7 @@ def _what_waits(frame: FrameType) -> CoroutineType[Any, Any, Any] | None:
 def _is_rest_of_handler(frame: FrameType) -> bool:
     """True where a sync middleware calls what is in it, under ASGI."""
     called = own(function_variables(frame).get("self")).get("awaitable")
-    return type(called) is FunctionType and _name(called.__globals__).startswith(_AROUND_VIEWS)
+    return type(called) is FunctionType and module_of(called.__globals__).startswith(_AROUND_VIEWS)
 
 
 def _line(frame: FrameType, cursor: object) -> str | None:

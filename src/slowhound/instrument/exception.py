@@ -8,21 +8,21 @@ template.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.http import Http404
-from django.template import Node
 from django.urls import Resolver404
 
 from slowhound import redact
-from slowhound.codes import name_of_code
+from slowhound.codes import module_of, name_of_code
 from slowhound.exchanges import is_same, requests_alike
 from slowhound.frames import from_traceback, locate
 from slowhound.guard import guard
 from slowhound.instrument import jinja_lines
+from slowhound.instrument.template_lines import node_of
 from slowhound.instrument.view import RESOLVE
 from slowhound.losses import Errors, caught, find, has_all, look_up, patch
 from slowhound.plain_data import as_text, exception_text
@@ -30,8 +30,6 @@ from slowhound.record import Record, current
 from slowhound.static_lookup import (
     attribute_or,
     cause_of,
-    function_variables,
-    in_classes,
     name_of,
     traceback_of,
 )
@@ -136,8 +134,7 @@ def _is_from_resolver(traceback: TracebackType | None) -> bool:
     home = RESOLVE.partition(".BaseHandler")[0]
     while traceback is not None:
         frame = traceback.tb_frame
-        module = dict.get(frame.f_globals, "__name__")
-        if module == home and name_of_code(frame.f_code) == "resolve_request":
+        if module_of(frame.f_globals) == home and name_of_code(frame.f_code) == "resolve_request":
             return True
         traceback = traceback.tb_next
     return False
@@ -228,12 +225,9 @@ def _template_of(exception: BaseException) -> str | None:
 def innermost_template(traceback: TracebackType | None) -> str | None:
     """``name:line`` of the innermost template node in the traceback; None outside templates."""
     found = None
-    render = in_classes(Node, "render_annotated")
-    code = render.__code__ if type(render) is FunctionType else None
     while traceback is not None:
-        frame = traceback.tb_frame
-        if frame.f_code is code:
-            node = function_variables(frame).get("self")
+        node = node_of(traceback.tb_frame)
+        if node is not None:
             name = attribute_or(attribute_or(node, "origin"), "template_name")
             line = attribute_or(attribute_or(node, "token"), "lineno")
             if name is not None or line is not None:

@@ -36,10 +36,8 @@ class TemplateLines:
         template = template_of(frame)
         if template is not None:
             return None if _is_jinjas_block(frame, inner) else _jinja_line(template, frame)
-        render = in_classes(Node, "render_annotated")
-        if type(render) is not FunctionType or frame.f_code is not render.__code__:
-            return None
-        return self._of_node(function_variables(frame).get("self"))
+        node = node_of(frame)
+        return None if node is None else self._of_node(node)
 
     def _of_node(self, node: Any) -> str | None:
         origin = attribute_or(node, "origin")
@@ -54,6 +52,14 @@ class TemplateLines:
         if origin is self._around or name is None or type(line) is not int:
             return None
         return None if _is_librarys(text_attribute(origin, "name")) else f"{name}:{line}"
+
+
+def node_of(frame: FrameType) -> Any:
+    """The node of a template of Django's that this frame renders; None: it renders none."""
+    render = in_classes(Node, "render_annotated")
+    if type(render) is not FunctionType or frame.f_code is not render.__code__:
+        return None
+    return function_variables(frame).get("self")
 
 
 def _is(node: Any, name: str) -> bool:

@@ -1,0 +1,25 @@
+"""A recorder whose hound is at rest: a test says when it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from slowhound import recorder
+from slowhound.config import load
+from slowhound.record import snapshot_in_flight
+from slowhound.recorder import Recorder, Server
+
+
+@contextmanager
+def resting_recorder(directory: Path, server: Server, **settings: Any) -> Iterator[Recorder]:
+    """One that writes into ``directory``; in the end nothing is in flight."""
+    found = recorder.start(load({"DIR": str(directory), "STREAM": None, **settings}), server)
+    assert found is not None
+    found.hound.stop()
+    yield found
+    for record in snapshot_in_flight():
+        found.finish(record)
+    recorder.stop()
