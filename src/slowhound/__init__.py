@@ -2,7 +2,7 @@
 
 The map; each layer imports only from those above it, and import-linter checks that:
 
-    guard losses fields redact sqlshape secret_names secret_values frames folder
+    guard losses fields redaction/ frames folder
     default_folder filelocks osthread unpatched
                                                     know nothing of the rest
     config settings legacy record registry formats blackbox boxmemory boxes notes postmortem graves

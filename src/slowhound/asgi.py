@@ -21,8 +21,8 @@ from slowhound.conf import get_config
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.ownership import of_scope
-from slowhound.plain_data import as_int
 from slowhound.record import Owner, Record
+from slowhound.redaction.plain_data import as_int
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

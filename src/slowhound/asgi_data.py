@@ -14,7 +14,7 @@ from types import WrapperDescriptorType
 from typing import Any
 
 from slowhound.foreign import is_foreign
-from slowhound.plain_data import as_int, as_text
+from slowhound.redaction.plain_data import as_int, as_text
 from slowhound.static_lookup import MISSING, attribute_or, in_classes
 
 

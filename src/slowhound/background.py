@@ -18,13 +18,13 @@ from slowhound.cancellation import is_cancelled
 from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.losses import find
-from slowhound.plain_data import as_text, text_or_none
 from slowhound.record import (
     Record,
     TaskRecord,
     current_record,
     snapshot_in_flight,
 )
+from slowhound.redaction.plain_data import as_text, text_or_none
 from slowhound.static_lookup import is_success
 from slowhound.unpatched import is_greenlet_exit
 

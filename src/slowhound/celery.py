@@ -11,10 +11,10 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from slowhound import redact
 from slowhound.background import SLOTS, begin, end, failed, running
 from slowhound.guard import guard
-from slowhound.plain_data import as_text
+from slowhound.redaction import masking
+from slowhound.redaction.plain_data import as_text
 from slowhound.static_lookup import MISSING, attribute_or, code_of
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _text_of_retry(retry: Any) -> str:
         is_number = issubclass(type(when), (int, float))
         said = f"Retry in {as_text(when)}s" if is_number else f"Retry at {as_text(when)}"
         said += "" if reason is None else f": {as_text(reason)}"
-    return redact.message(said)[:MESSAGE_LIMIT]
+    return masking.message(said)[:MESSAGE_LIMIT]
 
 
 def _on_postrun(*, task_id: str, state: str | None, retval: Any = None, **_: object) -> None:
@@ -131,7 +131,7 @@ def _ended_on_purpose(record: Record, outcome: str, raised: Any) -> None:
         failed(record, raised, outcome)
         exc = {**(record.exc or {}), "exc_handled": True}
         if reason is not MISSING:  # and not whether it is to be put back into the queue
-            exc["exc_msg"] = redact.message("" if reason is None else as_text(reason))[
+            exc["exc_msg"] = masking.message("" if reason is None else as_text(reason))[
                 :MESSAGE_LIMIT
             ]
         record.exc = exc

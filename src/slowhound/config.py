@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from slowhound.default_folder import absolute, default_folder, host_name
 from slowhound.foreign import is_foreign
-from slowhound.plain_data import as_text, object_text
-from slowhound.redact import text
+from slowhound.redaction.masking import text
+from slowhound.redaction.plain_data import as_text, object_text
 from slowhound.settings import DAY, FLAMES, GIB, MIB, SETTINGS
 
 

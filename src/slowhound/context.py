@@ -10,8 +10,8 @@ from typing import Any
 
 from slowhound.clocks import clock
 from slowhound.fields import NAMES
-from slowhound.plain_data import as_text
 from slowhound.record import Record, current
+from slowhound.redaction.plain_data import as_text
 
 # An application that adds a field per row of a table must not fill the log.
 FIELDS_LIMIT = 200

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from slowhound import plain_data
 from slowhound.fields import NAMES
 from slowhound.foreign import is_foreign
+from slowhound.redaction import plain_data
 
 _encode = msgspec.json.Encoder().encode
 _SPACE = re.compile(r"\s+")

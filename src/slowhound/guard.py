@@ -23,8 +23,8 @@ from slowhound.clocks import clock
 from slowhound.foreign import is_foreign
 from slowhound.frames import from_traceback, render
 from slowhound.losses import warn
-from slowhound.plain_data import exception_text
-from slowhound.redact import text
+from slowhound.redaction.masking import text
+from slowhound.redaction.plain_data import exception_text
 from slowhound.static_lookup import name_of, origin_of, traceback_of
 
 P = ParamSpec("P")

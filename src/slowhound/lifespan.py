@@ -13,7 +13,7 @@ from typing import Any
 
 from slowhound import recorder
 from slowhound.guard import guard
-from slowhound.plain_data import as_text
+from slowhound.redaction.plain_data import as_text
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

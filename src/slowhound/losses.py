@@ -16,8 +16,8 @@ from types import CodeType
 from typing import Any
 
 from slowhound.foreign import is_foreign
-from slowhound.plain_data import as_text, exception_text
-from slowhound.redact import text
+from slowhound.redaction.masking import text
+from slowhound.redaction.plain_data import as_text, exception_text
 from slowhound.static_lookup import attribute_or, name_of
 
 log = logging.getLogger("slowhound")

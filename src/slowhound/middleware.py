@@ -26,9 +26,9 @@ from slowhound.instrument import trace
 from slowhound.instrument.exception import fields_of
 from slowhound.losses import find
 from slowhound.ownership import lost, of_request
-from slowhound.plain_data import as_text
 from slowhound.record import Owner, Record, current
-from slowhound.redact import short_text
+from slowhound.redaction.masking import short_text
+from slowhound.redaction.plain_data import as_text
 from slowhound.sinks.delivery import preload
 from slowhound.unpatched import is_greenlet_exit
 

@@ -20,7 +20,7 @@ from slowhound.formats import clean, json_line
 from slowhound.frames import Stack, locate
 from slowhound.losses import NOT_JSON
 from slowhound.record import Record
-from slowhound.redact import short_text, url
+from slowhound.redaction.masking import short_text, url
 
 _encode = msgspec.json.Encoder().encode
 FRAMES = 12

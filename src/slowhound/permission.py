@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 
 from slowhound.clocks import clock
 from slowhound.losses import Errors, caught
-from slowhound.plain_data import as_text
+from slowhound.redaction.plain_data import as_text
 from slowhound.settings import ALLOWED
 
 NOT_OURS: Errors = (*caught("django.core.signing.BadSignature"), ValueError, TypeError)

@@ -38,8 +38,8 @@ from slowhound.notes import (
     seconds_since,
     who_fields,
 )
+from slowhound.redaction.sql import sql_shape
 from slowhound.reported import Reported
-from slowhound.sqlshape import sql_shape
 
 # How much of a dead process's last segment is searched for events that it did write.
 TAIL = 256 * 1024

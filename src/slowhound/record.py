@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slowhound.clocks import clock
 from slowhound.losses import missing
-from slowhound.plain_data import as_text, text_or_none
-from slowhound.redact import short_text
+from slowhound.redaction.masking import short_text
+from slowhound.redaction.plain_data import as_text, text_or_none
 from slowhound.unpatched import original
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from slowhound import blackbox, events, fatal_errors, guard, instrument, redact, reported
+from slowhound import blackbox, events, fatal_errors, guard, instrument, reported
 from slowhound import record as record_module
 from slowhound.clocks import clock
 from slowhound.config import Config
@@ -25,6 +25,7 @@ from slowhound.instrument.saturation import Saturation
 from slowhound.notes import who_note
 from slowhound.ownership import enter, leave
 from slowhound.record import Record, in_flight, lenders, use_os_threads
+from slowhound.redaction import masking
 from slowhound.registry import instrumenters, set_up
 from slowhound.report import of_death
 from slowhound.sinks import stream
@@ -66,7 +67,7 @@ class Recorder:
 
     def __init__(self, config: Config, server: Server) -> None:
         self.config = config
-        redact.extend(config.mask)
+        masking.extend(config.mask)
         self.server = server
         self.pid = os.getpid()
         self.started = clock.monotonic()

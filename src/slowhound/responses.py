@@ -13,7 +13,7 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.template.response import SimpleTemplateResponse
 
 from slowhound.losses import find
-from slowhound.plain_data import as_int
+from slowhound.redaction.plain_data import as_int
 from slowhound.static_lookup import attribute_or, dict_of, in_classes, mro_of
 
 # Of Django's own classes, whatever a class of the application's has by these names.

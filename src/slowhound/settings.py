@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from slowhound.secret_names import OF_VALUES
+from slowhound.redaction.names import OF_VALUES
 
 GIB = 1024**3
 MIB = 1024**2

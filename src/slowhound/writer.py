@@ -13,9 +13,9 @@ from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.fields import VERSION
 from slowhound.instrument import db
-from slowhound.plain_data import plain_fields
 from slowhound.record import Ids, Record
-from slowhound.redact import masked
+from slowhound.redaction.masking import masked
+from slowhound.redaction.plain_data import plain_fields
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.store.segments import open_segment

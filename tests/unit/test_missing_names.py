@@ -174,7 +174,7 @@ def commands() -> None:
 
 def variables() -> None:
     """Nothing is shown of what may be secret."""
-    from slowhound.secret_values import MASK
+    from slowhound.redaction.values import MASK
     from slowhound.watch.locals import locals_of
 
     @sensitive_variables("word")

@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import events, formats, graphresponses, guard, on_demand, recorder, sqlshape, stacks
+from slowhound import events, formats, graphresponses, guard, on_demand, recorder, stacks
 from slowhound.appendfile import AppendFile
 from slowhound.blackbox import Box
 from slowhound.flames import demand, sampler
@@ -32,6 +32,7 @@ from slowhound.instrument import cache, callers, db, exception, gc, http, reques
 from slowhound.instrument.saturation import Saturation
 from slowhound.record import Record
 from slowhound.recorder import Recorder
+from slowhound.redaction import sql
 from slowhound.registry import instrumenters
 from slowhound.sinks import stream
 from slowhound.testing import capture_events
@@ -98,7 +99,7 @@ PARTS: list[tuple[Any, str]] = [
     (Box, "__init__"),
     (stream, "to_stdout"),
     (stacks, "from_frame"),
-    (sqlshape, "sql_shape"),
+    (sql, "sql_shape"),
     (Sampler, "__init__"),
     (Sampler, "scan"),
     (Sampler, "awake"),

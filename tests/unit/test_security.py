@@ -29,34 +29,36 @@ CLAIMS: dict[str, dict[str, str]] = {
     "S3": {"sinks/test_secrets.py": "test_names_of_files_are_not_of_the_request"},
     "S4": {"sinks/test_secrets.py": "test_no_secret_leaves"},
     "S5": {
-        "unit/test_redact.py": (
+        "unit/redaction/test_masking.py": (
             "test_secret_name_is_secret test_each_kind_is_masked_in_a_text"
             " test_query_string_is_searched_for_secrets test_address_is_searched_in_all_its_parts"
             " test_source_code_is_masked_where_a_literal_is_secret"
             " test_fields_of_the_application_are_masked_by_name_and_by_value"
         ),
-        "unit/test_redact_locals.py": "test_secrets_in_values_are_masked",
-        "unit/test_redact_path.py": (
+        "unit/redaction/test_locals.py": "test_secrets_in_values_are_masked",
+        "unit/redaction/test_path.py": (
             "test_what_the_route_calls_a_token_is_masked_in_the_path"
             " test_path_in_the_box_is_masked_in_both_halves"
         ),
     },
-    "S6": {"unit/test_redact.py": "test_each_kind_is_masked_in_a_text"},
+    "S6": {"unit/redaction/test_masking.py": "test_each_kind_is_masked_in_a_text"},
     "S7": {
-        "unit/test_redact_sql.py": (
+        "unit/redaction/test_sql.py": (
             "test_statement_has_a_shape_without_values test_literal_is_gone_whatever_stands_in_it"
         ),
         "sinks/test_secrets.py": "test_secrets_have_been_there test_no_secret_leaves",
     },
-    "S8": {"unit/test_redact_sql.py": "test_statement_that_can_be_read_in_two_ways_is_cut"},
-    "S9": {"unit/test_redact.py": "test_values_that_databases_quote_are_masked"},
+    "S8": {"unit/redaction/test_sql.py": "test_statement_that_can_be_read_in_two_ways_is_cut"},
+    "S9": {"unit/redaction/test_masking.py": "test_values_that_databases_quote_are_masked"},
     "S10": {
-        "unit/test_redact.py": "test_setting_extends_what_is_secret_and_can_be_taken_back",
+        "unit/redaction/test_masking.py": (
+            "test_setting_extends_what_is_secret_and_can_be_taken_back"
+        ),
         "sinks/test_secrets.py": "test_no_secret_leaves",
     },
     "S11": {"servers/test_watchdog.py": "test_report_holds_no_locals_unless_asked"},
     "S12": {
-        "unit/test_redact_locals.py": (
+        "unit/redaction/test_locals.py": (
             "test_value_is_shown_without_running_code"
             " test_class_that_says_its_own_name_is_not_asked"
             " test_time_with_a_zone_of_the_application_is_not_asked"
@@ -65,12 +67,12 @@ CLAIMS: dict[str, dict[str, str]] = {
         "sinks/test_secrets_hostile.py": "test_report_of_variables_that_fight_back_is_whole",
     },
     "S13": {
-        "unit/test_redact_locals.py": (
+        "unit/redaction/test_locals.py": (
             "test_huge_values_are_cut_and_not_copied test_all_variables_together_are_bounded"
         ),
     },
     "S14": {
-        "unit/test_redact_locals.py": (
+        "unit/redaction/test_locals.py": (
             "test_declared_variables_are_masked_in_what_is_called_too"
             " test_declared_variables_of_coroutines_are_masked test_suspended_coroutine_is_masked"
             " test_declared_parameters_are_masked"
@@ -89,8 +91,8 @@ CLAIMS: dict[str, dict[str, str]] = {
         ),
     },
     "S21": {
-        "unit/test_redact.py": "test_hostile_text_takes_no_more_time_than_it_is_long",
-        "unit/test_redact_sql.py": "test_huge_statement_is_cut",
+        "unit/redaction/test_masking.py": "test_hostile_text_takes_no_more_time_than_it_is_long",
+        "unit/redaction/test_sql.py": "test_huge_statement_is_cut",
     },
     "S22": {
         "unit/test_permission.py": "test_debug_is_for_everybody_else_nobody",

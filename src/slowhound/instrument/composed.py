@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from slowhound.plain_data import as_text
+from slowhound.redaction.plain_data import as_text
 from slowhound.static_lookup import in_classes
 
 MODULES = ("psycopg.sql", "psycopg2.sql")

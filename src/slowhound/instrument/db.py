@@ -25,9 +25,14 @@ from slowhound.guard import guard
 from slowhound.instrument import callers
 from slowhound.instrument.composed import text_of
 from slowhound.losses import caught, missing
-from slowhound.plain_data import as_text
 from slowhound.record import QueryStats, Record, current_record, unfinished
-from slowhound.sqlshape import double_quotes_are_text, is_of_savepoint, sql_shape, sql_statement
+from slowhound.redaction.plain_data import as_text
+from slowhound.redaction.sql import (
+    double_quotes_are_text,
+    is_of_savepoint,
+    sql_shape,
+    sql_statement,
+)
 
 # From this many runs of one statement on, the request is called an N+1 suspect.
 N1_MIN = 5

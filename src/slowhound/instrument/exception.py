@@ -16,7 +16,6 @@ from django.core.signals import got_request_exception
 from django.http import Http404
 from django.urls import Resolver404
 
-from slowhound import redact
 from slowhound.codes import module_of, name_of_code
 from slowhound.exchanges import is_same, requests_alike
 from slowhound.frames import from_traceback, locate
@@ -25,8 +24,9 @@ from slowhound.instrument import jinja_lines
 from slowhound.instrument.template_lines import node_of
 from slowhound.instrument.view import RESOLVE
 from slowhound.losses import Errors, caught, find, has_all, look_up, patch
-from slowhound.plain_data import as_text, exception_text
 from slowhound.record import Record, current
+from slowhound.redaction import masking
+from slowhound.redaction.plain_data import as_text, exception_text
 from slowhound.static_lookup import (
     attribute_or,
     cause_of,
@@ -205,7 +205,7 @@ def _is_group(exception: BaseException) -> bool:
 def message(exception: BaseException) -> str:
     """The exception's text without secrets, cut; one that only its own code could tell has none."""
     said = exception_text(exception)
-    return TEXT_OF_UNPRINTABLE if said is None else redact.message(said)[:MESSAGE_LIMIT]
+    return TEXT_OF_UNPRINTABLE if said is None else masking.message(said)[:MESSAGE_LIMIT]
 
 
 def _template_of(exception: BaseException) -> str | None:

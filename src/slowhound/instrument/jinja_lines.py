@@ -12,7 +12,7 @@ from typing import Any
 
 from slowhound.codes import file_of
 from slowhound.losses import find
-from slowhound.plain_data import as_text
+from slowhound.redaction.plain_data import as_text
 from slowhound.static_lookup import attribute_or, function_variables
 
 MAKES_FRAMES = "jinja2.debug.fake_traceback"

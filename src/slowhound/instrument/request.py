@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl
 
 from slowhound.clocks import clock
 from slowhound.foreign import is_foreign
-from slowhound.plain_data import as_int
 from slowhound.record import Record
-from slowhound.redact import LONGEST_FLAG, short_text, url
-from slowhound.secret_values import MASK
+from slowhound.redaction.masking import LONGEST_FLAG, short_text, url
+from slowhound.redaction.plain_data import as_int
+from slowhound.redaction.values import MASK
 
 # A header that claims more than an hour of queueing is a wrong clock or a forgery.
 QUEUE_LIMIT = 3600.0

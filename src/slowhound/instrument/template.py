@@ -21,8 +21,8 @@ from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
 from slowhound.losses import find, look_up, patch
-from slowhound.plain_data import as_text
 from slowhound.record import Record, current_record, unfinished
+from slowhound.redaction.plain_data import as_text
 from slowhound.static_lookup import MISSING, attribute_or, dict_of, name_of, owner_of
 
 _guard = guard("template instrumenter")

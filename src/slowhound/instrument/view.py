@@ -15,10 +15,10 @@ from slowhound.instrument import trace
 from slowhound.losses import find, patch
 from slowhound.notes import who_note
 from slowhound.ownership import of_request
-from slowhound.plain_data import as_text
 from slowhound.record import Record, current_record
-from slowhound.secret_names import is_secret
-from slowhound.secret_values import MASK
+from slowhound.redaction.names import is_secret
+from slowhound.redaction.plain_data import as_text
+from slowhound.redaction.values import MASK
 
 _guard = guard("view instrumenter")
 RESOLVE = "django.core.handlers.base.BaseHandler.resolve_request"

@@ -11,7 +11,7 @@ import msgspec
 
 from slowhound.fields import NAMES
 from slowhound.losses import NOT_JSON
-from slowhound.plain_data import plain
+from slowhound.redaction.plain_data import plain
 from slowhound.store.broken import Broken, UnreadableError, reading
 from slowhound.store.columns import LATEST
 from slowhound.store.connections import alone

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from slowhound import redact
-from slowhound.plain_data import BITS, known_of
-from slowhound.secret_names import is_secret_variable
-from slowhound.secret_values import MASK, mask_values
-from slowhound.standard_values import data_of, fields_of, is_standard
+from slowhound.redaction import masking
+from slowhound.redaction.names import is_secret_variable
+from slowhound.redaction.plain_data import BITS, known_of
+from slowhound.redaction.standard_values import data_of, fields_of, is_standard
+from slowhound.redaction.values import MASK, mask_values
 from slowhound.static_lookup import full_name
 
 # Characters of one text, and what is read of it: a secret that is cut must still be known as one.
@@ -107,7 +107,7 @@ class Printer:
         if fields is None:
             found = data_of(value, kind)
             said = known_of(value, kind) if found is None else f" {found}"
-            said = redact.text(said[:TEXT_READ])[:TEXT_LIMIT]
+            said = masking.text(said[:TEXT_READ])[:TEXT_LIMIT]
             shown = f"<{name}{said or ' object'}>"
             self._left -= len(shown)
             return shown
@@ -132,8 +132,8 @@ def _part_of_url(key: Any, value: Any) -> Any:
     if type(key) is not str or type(value) is not str:
         return value
     if key == "QUERY_STRING":
-        return redact.query_string(value)
-    return redact.url(value[: redact.QUERY_READ]) if key in _URLS else value
+        return masking.query_string(value)
+    return masking.url(value[: masking.QUERY_READ]) if key in _URLS else value
 
 
 def _leaf(value: Any, kind: type) -> str | None:
@@ -155,7 +155,7 @@ def _leaf(value: Any, kind: type) -> str | None:
 
 def _text_of(value: Any, kind: type) -> str:
     try:
-        return redact.text(repr(value)[:TEXT_READ])[:TEXT_LIMIT]
+        return masking.text(repr(value)[:TEXT_READ])[:TEXT_LIMIT]
     except ValueError:  # a range of numbers with too many digits
         return f"<{full_name(kind)} object>"
 
@@ -165,6 +165,6 @@ def _has_no_metaclass(kind: type) -> bool:
 
 
 def _cut(value: str, shown: Callable[[str], str]) -> str:
-    text = redact.text(value[:TEXT_READ])
+    text = masking.text(value[:TEXT_READ])
     more = len(text) > TEXT_LIMIT or len(value) > TEXT_READ
     return shown(text[:TEXT_LIMIT]) + ("..." if more else "")

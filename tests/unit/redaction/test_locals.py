@@ -28,12 +28,12 @@ from django.utils.functional import SimpleLazyObject
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from hypothesis import given
 
-from slowhound.plain_data import object_text, plain
-from slowhound.secret_values import MASK
+from slowhound.redaction.plain_data import object_text, plain
+from slowhound.redaction.values import MASK
 from slowhound.watch.locals import LEFT_OUT, TOTAL_LIMIT, locals_of
 from slowhound.watch.values import TEXT_LIMIT, VALUE_LIMIT, Printer
 from tests.harness import hostile
-from tests.unit.test_plain_data import MAKERS
+from tests.unit.redaction.test_plain_data import MAKERS
 
 Point = namedtuple("Point", "x password")  # noqa: PYI024  the untyped kind is meant
 

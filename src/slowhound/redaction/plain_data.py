@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from slowhound import exceptiontext
 from slowhound.foreign import is_foreign
-from slowhound.secret_names import is_secret_variable
-from slowhound.secret_values import MASK
-from slowhound.standard_values import data_of, fields_of, is_standard
+from slowhound.redaction import exceptions
+from slowhound.redaction.names import is_secret_variable
+from slowhound.redaction.standard_values import data_of, fields_of, is_standard
+from slowhound.redaction.values import MASK
 from slowhound.static_lookup import (
     UnknownError,
     args_of,
@@ -36,13 +36,13 @@ from slowhound.static_lookup import (
 # of all texts of a value, of all that an event has of the application's. They are searched for
 # secrets by the request's own thread, which takes up to 0.3 ms for 1,000 characters.
 DEPTH = 4
-MEMBERS = exceptiontext.MEMBERS
+MEMBERS = exceptions.MEMBERS
 MOST = 2_000
-TEXT_LIMIT = exceptiontext.TEXT_LIMIT
+TEXT_LIMIT = exceptions.TEXT_LIMIT
 VALUE_LIMIT = 20_000
 EVENT_LIMIT = 100_000
 NAME_LIMIT = 200  # of a class or a function
-BITS = exceptiontext.BITS  # of an int that is written out
+BITS = exceptions.BITS  # of an int that is written out
 LEFT_OUT = "..."
 
 # By what a built-in container is gone through, also one of a subclass with ways of its own.
@@ -188,7 +188,7 @@ class _Door:
 
     def said(self, exc: BaseException, depth: int) -> str | None:
         """What an exception says; of arguments, none that is empty, itself, or what it is in."""
-        shown = exceptiontext.own_text(exc)
+        shown = exceptions.own_text(exc)
         if shown is not None:
             return as_text(shown)
         self._within.append(exc)
@@ -272,7 +272,7 @@ def _key_of(value: Any, kind: type) -> str | None:
 def exception_text(exc: BaseException) -> str | None:
     """What the exception says; None where only code of the application's could tell.
 
-    By ``str()`` where that runs nothing of the application, see ``exceptiontext``; else by its
+    By ``str()`` where that runs nothing of the application, see ``exceptions``; else by its
     arguments.
     """
     try:

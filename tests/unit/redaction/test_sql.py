@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import sqlshape
-from slowhound.sqlshape import sql_shape, sql_statement
+from slowhound.redaction import sql
+from slowhound.redaction.sql import sql_shape, sql_statement
 
 SHAPES = [
     (r"SELECT E'a\'secret', 1", "SELECT ?, ?"),
@@ -104,11 +104,11 @@ NAMES = [
 
 @pytest.fixture
 def _mysql() -> Iterator[None]:
-    sqlshape.double_quotes_are_text()
+    sql.double_quotes_are_text()
     yield
-    sqlshape._double_quotes_are_text = False
-    sqlshape._shape.cache_clear()
-    sqlshape._statement.cache_clear()
+    sql._double_quotes_are_text = False
+    sql._shape.cache_clear()
+    sql._statement.cache_clear()
 
 
 @pytest.mark.parametrize(("sql", "shape"), SHAPES)

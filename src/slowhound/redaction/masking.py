@@ -1,4 +1,4 @@
-"""What never leaves: values under secret names, and values that look secret (SQL: ``sqlshape``)."""
+"""What never leaves: values under secret names, and values that look secret (SQL: ``sql``)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-from slowhound import secret_names, secret_values
-from slowhound.secret_names import is_asked_for, is_secret
-from slowhound.secret_values import MASK, mask_values
-from slowhound.sqlshape import sql_shape
+from slowhound.redaction import names, values
+from slowhound.redaction.names import is_asked_for, is_secret
+from slowhound.redaction.sql import sql_shape
+from slowhound.redaction.values import MASK, mask_values
 
 QUERY_LIMIT = 1000
 # Characters beyond these are not even looked at.
@@ -68,8 +68,8 @@ def extend(patterns: Iterable[str]) -> None:
             others in names, where case does not matter.
     """
     given = tuple(patterns)
-    secret_names.extend(given)
-    secret_values.extend(given)
+    names.extend(given)
+    values.extend(given)
     for cached in (_cached_text, _cached_url):
         cached.cache_clear()
 
@@ -120,7 +120,7 @@ def _masked_value(secret: re.Match[str]) -> str:
 
 def short_text(value: str) -> str:
     """The same for a path, a header or a name, of which many come again."""
-    if len(value) <= TEXT_READ and _SUSPICIOUS.search(value) is None and not secret_values.more:
+    if len(value) <= TEXT_READ and _SUSPICIOUS.search(value) is None and not values.more:
         return value  # in 1 µs; nearly every path
     return _cached_text(value) if len(value) <= CACHED_LIMIT else text(value)
 

@@ -1,7 +1,7 @@
 """Values that are secret whatever they are called: tokens, keys, cards, addresses with a password.
 
 Everything here takes time in proportion to the text: repetitions are possessive or bounded. Why no
-group is possessive is in ``sqlshape``.
+group is possessive is in ``sql``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from slowhound.secret_names import OF_VALUES
+from slowhound.redaction.names import OF_VALUES
 
 MASK = "********************"  # Django's own cleansed_substitute
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import redact, sqlshape
-from slowhound.redact import query_string, source, text, url, value_of
-from slowhound.secret_names import is_secret, is_secret_variable
-from slowhound.secret_values import MASK, luhn, mask_values
+from slowhound.redaction import masking, sql
+from slowhound.redaction.masking import query_string, source, text, url, value_of
+from slowhound.redaction.names import is_secret, is_secret_variable
+from slowhound.redaction.values import MASK, luhn, mask_values
 from tests.site import planted
 
 HARMLESS_NAMES = re.findall(
@@ -57,9 +57,9 @@ HARMLESS_TEXTS = [
 
 @pytest.fixture
 def _masked_more() -> Iterator[None]:
-    redact.extend(planted.MASK)
+    masking.extend(planted.MASK)
     yield
-    redact.extend(())
+    masking.extend(())
 
 
 @pytest.mark.parametrize("name", HARMLESS_NAMES)
@@ -109,7 +109,9 @@ def test_masked_text_stays_as_it_is(value: str) -> None:
     """To mask twice is to mask once, and no text makes it fail."""
     once = text(value)
     assert text(once).replace(MASK, "") == once.replace(MASK, "")
-    assert isinstance(redact.message(value) + source(value) + url(value) + query_string(value), str)
+    assert isinstance(
+        masking.message(value) + source(value) + url(value) + query_string(value), str
+    )
 
 
 @pytest.mark.usefixtures("_masked_more")
@@ -117,19 +119,19 @@ def test_masked_text_stays_as_it_is(value: str) -> None:
 def test_quick_way_for_paths_and_headers_masks_the_same(kind: planted.Planted) -> None:
     """Most have nothing in them that could be a secret, and are not searched at all."""
     for value in (kind.text, f"/x/{kind.text}/", "/shop/orders/12/"):
-        assert redact.short_text(value) == text(value)
+        assert masking.short_text(value) == text(value)
 
 
 @given(st.text(alphabet="ab1-_.:=/ <>@$eyJAKIA07812", max_size=40))
 def test_quick_way_is_no_other_way(value: str) -> None:
     """Whatever the text is."""
-    assert redact.short_text(value) == text(value)
+    assert masking.short_text(value) == text(value)
 
 
 def test_long_text_says_that_it_is_cut() -> None:
     """What is not searched is not shown, and that is said."""
     assert text("x " * 10_000) == "x " * 5_000 + "..."
-    assert redact.short_text("x/" * 10_000) == "x/" * 5_000 + "..."
+    assert masking.short_text("x/" * 10_000) == "x/" * 5_000 + "..."
 
 
 REPEATED = re.findall(
@@ -146,12 +148,12 @@ password= password=[ a. pass=\" $1$ md5$ =- a:aaaaaa: sk- <password_ /* ' " $a$ 
 def test_hostile_text_takes_no_more_time_than_it_is_long(piece: str) -> None:
     """A hundred thousand characters that a pattern could stumble over a thousand times."""
     hostile = piece * (100_000 // len(piece))
-    redact._mask_named(hostile)
+    masking._mask_named(hostile)
     mask_values(hostile)
-    redact._DB_VALUES.sub("", hostile)
-    sqlshape._without_literals(hostile, sqlshape._STANDARD)
-    sqlshape._without_literals(hostile, sqlshape._WITH_BACKSLASH)
-    sqlshape._LISTS.sub("", hostile)
+    masking._DB_VALUES.sub("", hostile)
+    sql._without_literals(hostile, sql._STANDARD)
+    sql._without_literals(hostile, sql._WITH_BACKSLASH)
+    sql._LISTS.sub("", hostile)
 
 
 QUOTED = [
@@ -167,14 +169,14 @@ QUOTED = [
 @pytest.mark.parametrize("opening", QUOTED)
 def test_quotation_of_a_database_without_an_end_is_masked(opening: str) -> None:
     """One that was cut off, and many of them, of which each might look for its end."""
-    assert "hidden" not in redact.message(f"{opening}hidden {'x' * redact.TEXT_READ}' for key 1")
-    redact._DB_VALUES.sub("", opening * (1_000_000 // len(opening)))
+    assert "hidden" not in masking.message(f"{opening}hidden {'x' * masking.TEXT_READ}' for key 1")
+    masking._DB_VALUES.sub("", opening * (1_000_000 // len(opening)))
 
 
 def test_near_is_also_a_word() -> None:
     """What stands in quotes behind it is only masked where a database may have said it."""
     said = "no shop near 'Main Street' is open"
-    assert redact.message(said) == said
+    assert masking.message(said) == said
 
 
 def test_card_numbers_are_those_with_a_check_digit() -> None:
@@ -234,12 +236,12 @@ def test_address_is_searched_in_all_its_parts() -> None:
 )
 def test_values_that_databases_quote_are_masked(said: str, shown: str) -> None:
     """PostgreSQL, MySQL and SQLite put values of the row or the statement into their errors."""
-    assert redact.message(said) == shown.format(MASK)
+    assert masking.message(said) == shown.format(MASK)
 
 
 def test_statement_in_a_database_error_is_a_shape() -> None:
     """PostgreSQL repeats the line that it did not understand."""
-    shown = redact.message("syntax error\nLINE 1: SELECT 'abc' FROMM t\n              ^")
+    shown = masking.message("syntax error\nLINE 1: SELECT 'abc' FROMM t\n              ^")
     assert shown == "syntax error\nLINE 1: SELECT ? FROMM t ^"
 
 
@@ -271,21 +273,21 @@ def test_fields_of_the_application_are_masked_by_name_and_by_value() -> None:
 @pytest.mark.parametrize("name", ["app_key", "app_keys"])
 def test_field_of_the_application_that_is_just_called_key_is_shown(name: str) -> None:
     """``Context.set("key", "val")`` is nobody's secret, unless its value or MASK says so."""
-    assert redact.masked({name: "val"}) == {name: "val"}
-    assert redact.masked({name: "postgres://shop:hunter2@db/shop"})[name].count("hunter2") == 0
-    assert redact.masked({"app_api_key": "val", "api_key": "val"}) == dict.fromkeys(
-        ("app_api_key", "api_key"), redact.MASK
+    assert masking.masked({name: "val"}) == {name: "val"}
+    assert masking.masked({name: "postgres://shop:hunter2@db/shop"})[name].count("hunter2") == 0
+    assert masking.masked({"app_api_key": "val", "api_key": "val"}) == dict.fromkeys(
+        ("app_api_key", "api_key"), masking.MASK
     )
-    redact.extend([f"^{name}$"])
-    assert redact.masked({name: "val"}) == {name: redact.MASK}
-    redact.extend([])
+    masking.extend([f"^{name}$"])
+    assert masking.masked({name: "val"}) == {name: masking.MASK}
+    masking.extend([])
 
 
 def test_setting_extends_what_is_secret_and_can_be_taken_back() -> None:
     """MASK adds names, case ignored, and patterns of values."""
     assert text("Maiden_Name=abc ACME-12") == "Maiden_Name=abc ACME-12"
-    redact.extend(["maiden", r"value:ACME-\d+"])
+    masking.extend(["maiden", r"value:ACME-\d+"])
     assert text("Maiden_Name=abc ACME-12") == f"Maiden_Name={MASK} {MASK}"
     assert query_string("maiden=1") == f"maiden={MASK}"
-    redact.extend(())
+    masking.extend(())
     assert text("Maiden_Name=abc ACME-12") == "Maiden_Name=abc ACME-12"

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import exceptiontext, plain_data
 from slowhound.formats import json_line, logfmt
-from slowhound.plain_data import as_int, as_text, exception_text, plain, plain_fields
+from slowhound.redaction import exceptions, plain_data
+from slowhound.redaction.plain_data import as_int, as_text, exception_text, plain, plain_fields
 from slowhound.watch.values import Printer
 from tests.harness import hostile
 
@@ -147,9 +147,9 @@ def test_class_or_function_is_known_by_its_name(value: Any, text: str) -> None:
 
 def test_class_that_a_library_may_call_is_no_data() -> None:
     """Python only shows a class; what a library's text does with one nobody knows."""
-    assert exceptiontext.is_harmless(([Basket],), classes=True)
-    assert not exceptiontext.is_harmless(([Basket],))
-    assert not exceptiontext.is_harmless((hostile.Color,), classes=True)
+    assert exceptions.is_harmless(([Basket],), classes=True)
+    assert not exceptions.is_harmless(([Basket],))
+    assert not exceptions.is_harmless((hostile.Color,), classes=True)
 
 
 @dataclasses.dataclass

@@ -1,0 +1,1 @@
+"""What never leaves, and how: see ``masking`` for the order."""
