@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from slowhound.codes import file_of, name_of_code
 from slowhound.paths import is_app, short_path
-from slowhound.redaction.masking import source
+from slowhound.redaction.source import source
 from slowhound.sourcelines import source_line
 from slowhound.unpatched import get_ident
 

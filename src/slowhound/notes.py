@@ -20,7 +20,8 @@ from slowhound.formats import clean, json_line
 from slowhound.frames import Stack, locate
 from slowhound.losses import NOT_JSON
 from slowhound.record import Record
-from slowhound.redaction.masking import short_text, url
+from slowhound.redaction.masking import short_text
+from slowhound.redaction.urls import url
 
 _encode = msgspec.json.Encoder().encode
 FRAMES = 12

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from slowhound.formats import clean
 from slowhound.frames import Stack, render
 from slowhound.record import Moment, Record
-from slowhound.redaction.masking import query_string, short_text
+from slowhound.redaction.masking import short_text
 from slowhound.redaction.sql import sql_shape
+from slowhound.redaction.urls import query_string
 
 if TYPE_CHECKING:
     from slowhound.report import LastStack, Report, Snapshot

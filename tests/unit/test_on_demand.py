@@ -35,7 +35,7 @@ from slowhound import guard, losses, on_demand, recorder
 from slowhound.flames import demand, profile
 from slowhound.flames.finding import find
 from slowhound.permission import new_token
-from slowhound.redaction.masking import query_string
+from slowhound.redaction.urls import query_string
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
 

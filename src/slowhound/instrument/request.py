@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl
 from slowhound.clocks import clock
 from slowhound.foreign import is_foreign
 from slowhound.record import Record
-from slowhound.redaction.masking import LONGEST_FLAG, short_text, url
+from slowhound.redaction.masking import short_text
 from slowhound.redaction.plain_data import as_int
+from slowhound.redaction.urls import LONGEST_FLAG, url
 from slowhound.redaction.values import MASK
 
 # A header that claims more than an hour of queueing is a wrong clock or a forgery.

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from enum import Enum, auto
 from functools import lru_cache
+
+
+class Secrecy(Enum):
+    """What a name says about its value."""
+
+    SECRET = auto()  # is hidden everywhere
+    DOUBTFUL = auto()  # where the name came with the data; a field of Context.set is shown
+    HARMLESS = auto()
+
 
 # In locals and in WSGI's environ, where a harmless value is no loss: anywhere in the name, as
 # Django does it for its settings, and for more.
@@ -59,7 +69,7 @@ def extend(patterns: Iterable[str]) -> None:
     global _more
     found = (each for each in patterns if not each.startswith(OF_VALUES))
     _more = [re.compile(each, re.IGNORECASE) for each in found]
-    is_secret.cache_clear()
+    _is_any_secret.cache_clear()
 
 
 def is_asked_for(name: str) -> bool:
@@ -67,9 +77,18 @@ def is_asked_for(name: str) -> bool:
     return any(each.search(name[:NAME_LIMIT]) for each in _more)
 
 
-@lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
-    """True when what is called ``name`` must not be shown."""
+    """True when what is called ``name`` must not be shown, in whatever came with a request."""
+    return secrecy_of(name) is not Secrecy.HARMLESS
+
+
+def secrecy_of(name: str) -> Secrecy:
+    """How secret the value of what is called ``name`` is."""
+    return Secrecy.SECRET if _is_any_secret(name) else Secrecy.HARMLESS
+
+
+@lru_cache(maxsize=4096)
+def _is_any_secret(name: str) -> bool:
     if is_asked_for(name):
         return True
     name = name[:NAME_LIMIT]

@@ -15,7 +15,7 @@ from slowhound.default_folder import absolute
 from slowhound.formats import encodable
 from slowhound.frames import Frame
 from slowhound.paths import is_app, short_path
-from slowhound.redaction.masking import source
+from slowhound.redaction.source import source
 from slowhound.report import Report
 from slowhound.reporttext import one_line
 from slowhound.sinks.words import headline

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from slowhound.redaction import masking
+from slowhound.redaction import masking, urls
 from slowhound.redaction.names import is_secret_variable
 from slowhound.redaction.plain_data import BITS, known_of
 from slowhound.redaction.standard_values import data_of, fields_of, is_standard
@@ -132,8 +132,8 @@ def _part_of_url(key: Any, value: Any) -> Any:
     if type(key) is not str or type(value) is not str:
         return value
     if key == "QUERY_STRING":
-        return masking.query_string(value)
-    return masking.url(value[: masking.QUERY_READ]) if key in _URLS else value
+        return urls.query_string(value)
+    return urls.url(value[: urls.QUERY_READ]) if key in _URLS else value
 
 
 def _leaf(value: Any, kind: type) -> str | None:

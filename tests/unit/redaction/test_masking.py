@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.redaction import masking, sql
-from slowhound.redaction.masking import query_string, source, text, url, value_of
+from slowhound.redaction import database_errors, masking, pairs, sql
+from slowhound.redaction.masking import text, value_of
 from slowhound.redaction.names import is_secret, is_secret_variable
+from slowhound.redaction.source import source
+from slowhound.redaction.urls import query_string, url
 from slowhound.redaction.values import MASK, luhn, mask_values
 from tests.site import planted
 
@@ -148,9 +150,9 @@ password= password=[ a. pass=\" $1$ md5$ =- a:aaaaaa: sk- <password_ /* ' " $a$ 
 def test_hostile_text_takes_no_more_time_than_it_is_long(piece: str) -> None:
     """A hundred thousand characters that a pattern could stumble over a thousand times."""
     hostile = piece * (100_000 // len(piece))
-    masking._mask_named(hostile)
+    pairs.mask_named(hostile)
     mask_values(hostile)
-    masking._DB_VALUES.sub("", hostile)
+    database_errors._QUOTED.sub("", hostile)
     sql._without_literals(hostile, sql._STANDARD)
     sql._without_literals(hostile, sql._WITH_BACKSLASH)
     sql._LISTS.sub("", hostile)
@@ -170,7 +172,7 @@ QUOTED = [
 def test_quotation_of_a_database_without_an_end_is_masked(opening: str) -> None:
     """One that was cut off, and many of them, of which each might look for its end."""
     assert "hidden" not in masking.message(f"{opening}hidden {'x' * masking.TEXT_READ}' for key 1")
-    masking._DB_VALUES.sub("", opening * (1_000_000 // len(opening)))
+    database_errors._QUOTED.sub("", opening * (1_000_000 // len(opening)))
 
 
 def test_near_is_also_a_word() -> None:
