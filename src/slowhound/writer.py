@@ -14,8 +14,8 @@ from slowhound.events import Event
 from slowhound.fields import VERSION
 from slowhound.instrument import db
 from slowhound.record import Ids, Record
-from slowhound.redaction.masking import masked
 from slowhound.redaction.plain_data import plain_fields
+from slowhound.redaction.structures import masked
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.store.segments import open_segment

@@ -5,21 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import _lru_cache_wrapper, lru_cache
-from typing import Any
 
 from slowhound.redaction import names, values
 from slowhound.redaction.database_errors import without_quoted
-from slowhound.redaction.names import is_asked_for, is_secret
 from slowhound.redaction.pairs import mask_named
-from slowhound.redaction.values import MASK, mask_values
+from slowhound.redaction.values import mask_values
 
 # Characters beyond these are not even looked at.
 TEXT_READ = 10_000
 CACHED_LIMIT = 500
-# Of an application's own fields: what lies deeper is not looked at, and masked.
-DEPTH = 4
-# ``Context.set("key", ...)``: a key of what, the application knows; ``api_key`` is a secret one.
-KEYS = ("app_key", "app_keys")
 
 # Without one of these there is no secret in a text, unless by MASK.
 _SUSPICIOUS = re.compile(r"[=:<$@ ]|--|[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
@@ -73,36 +67,3 @@ def _cached_text(value: str) -> str:
 def message(value: str) -> str:
     """The text of an exception: also without what databases quote in theirs."""
     return text(without_quoted(value[:TEXT_READ]))
-
-
-def value_of(name: str, value: Any) -> Any:
-    """A value that goes by this name: masked, searched for secrets, or as it is.
-
-    A number under a secret name is masked as well; a flag is not.
-    """
-    if value is None or value is True or value is False:
-        return value
-    hidden = is_asked_for(name) if name in KEYS else is_secret(name)
-    return MASK if hidden else _searched(value, DEPTH)
-
-
-def _searched(value: Any, depth: int) -> Any:
-    # Types are compared, not asked for with isinstance(): a lazy object would evaluate itself.
-    kind = type(value)
-    if kind is str:
-        return short_text(value)
-    if kind is dict:
-        return {
-            key: _searched(each, depth - 1)
-            if depth and not (type(key) is str and is_secret(key))
-            else MASK
-            for key, each in value.items()
-        }
-    if kind in (list, tuple, set, frozenset):
-        return [_searched(each, depth - 1) for each in value] if depth else MASK
-    return value
-
-
-def masked(fields: dict[str, Any]) -> dict[str, Any]:
-    """The application's own fields, as they may leave."""
-    return {name: value_of(name, value) for name, value in fields.items()}

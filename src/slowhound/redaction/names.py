@@ -1,66 +1,70 @@
-"""Which names are secret: those of fields, parameters, headers, variables and keys.
+"""Which names are secret: those of fields, parameters, headers, cookies, variables and keys.
 
-A name is taken apart into its words (``apiKey``, ``X-Api-Key`` and ``api_key`` are ``api key``),
-so that ``author``, ``monkey`` and ``compass`` are not taken for ``auth``, ``key`` and ``pass``.
+``name_table`` says what the words of a name mean. There are two levels:
+
+- a **set** name is one that the application's code gave a field of its own, with ``Context.set``:
+  it has the benefit of the doubt, for its author wants to read it;
+- a **found** name came with data: a form field, a parameter, a header, a cookie, a key of a dict, a
+  local variable. Where in doubt, its value is hidden.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from enum import Enum, auto
+import unicodedata
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from slowhound.redaction.name_table import NUMERIC, STEMS, TABLE, Secrecy, Where
 
-class Secrecy(Enum):
-    """What a name says about its value."""
-
-    SECRET = auto()  # is hidden everywhere
-    DOUBTFUL = auto()  # where the name came with the data; a field of Context.set is shown
-    HARMLESS = auto()
-
-
-# In locals and in WSGI's environ, where a harmless value is no loss: anywhere in the name, as
-# Django does it for its settings, and for more.
-ANYWHERE = re.compile(
-    r"api|auth|token|key|secret|pass|pwd|signature|cookie|session|credential|card|cvv|cvc|iban"
-    r"|ssn|\bpin\b|flames",  # ?flames=TOKEN, and the header Slowhound-Flames
-    re.IGNORECASE,
-)
-NAME_LIMIT = 200
+NAME_LIMIT = 200  # characters, the last ones
+WORDS_LIMIT = 12  # the last ones
 # Of MASK: an entry that begins so is about texts, the others are about names.
 OF_VALUES = "value:"
+# Before the fields that the application sets: it is no part of what they are called.
+NAMESPACE = "app_"
 
-_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
-_SECRET = re.compile(
-    r"pass|passwd|pwd|pw|psw|passphrase|passcode|passport|auth|oauth|authorization|credential"
-    r"|credentials|cred|creds|cookie|cookies|session|sid|sig|signature|hmac|card|cards|cvv|cvc"
-    r"|csc|pan|iban|ssn|pin|otp|totp|jwt|csrf|xsrf|bearer|pem|pkey|mnemonic|key|keys|flames"
-)
-# As a part of a longer word, as in ``userpassword`` and ``PHPSESSID``.
-_PART = re.compile(
-    r"password|passwd|passphrase|passcode|secret(?!ar)|token(?!i[sz])|credential|sess(?:ion)?(?:id|key)"
-    r"|(?:api|access|private|secret|signing|session|encryption)keys?\b|authorization|signature"
-    r"|creditcard|cardn(?:o|um)|cookie"
-)
-# What kind of key it is not.
-_PUBLIC_KEYS = re.compile(
-    r"primary|foreign|sort|cache|group|partition|natural|order|row|public|object|dict|index"
-)
-# ``verification code`` and its kind.
-_CODES = re.compile(
-    r"auth|verification|activation|security|recovery|backup|confirmation|reset|login|sms|mfa"
-)
-# About a secret, and none itself: ``token_count``, ``password_changed_at``, ``KeyError``.
-_ABOUT_AT_END = re.compile(
-    r"count|counts|total|used|limit|size|length|len|age|time|timeout|type|kind|name|names"
-    r"|error|errors|exception|warning|failed|invalid|expired|expires|required|missing|valid|ok"
-    r"|hits|misses|max|min|ttl|field|fields|form|view|class|backend|backends|model|manager"
-    r"|validator|validators|policy|hasher|middleware|enabled|at|on|by|user|group|method"
-    r"|provider|scheme|status"
-)
-_ABOUT_AT_START = re.compile(r"is|has|num|n|max|min|count|total|needs|requires")
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])\d*|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+[a-z]*|[^\W\dA-Za-z_]+")
+_MARKS = re.compile(r"[\u0300-\u036f]")  # accents, once taken off their letters
+_STEMS = tuple(STEMS.split())
+_LEAST = len(TABLE)  # no block
 
+
+def _phrases(row: str) -> Iterator[tuple[str, ...]]:
+    """The phrases of a row of the table, as words."""
+    left, plus, right = row.partition("+")
+    for one in left.split():
+        for other in right.split() if plus else [""]:
+            yield tuple(f"{one}_{other}".strip("_").split("_"))
+
+
+class _Phrases:
+    """The table's phrases that stand in one place of a name, each with the number of its block."""
+
+    def __init__(self, where: Where) -> None:
+        self.blocks: dict[tuple[str, ...], int] = {}
+        patterns: dict[int, list[str]] = {}
+        for block, (_, rows) in enumerate(TABLE):
+            for phrase in (each for row in rows if row.where is where for each in _phrases(row[1])):
+                if "*" in phrase[0]:
+                    patterns.setdefault(block, []).append(phrase[0].replace("*", r"\w*"))
+                else:
+                    self.blocks.setdefault(phrase, block)
+        self.patterns = [(block, re.compile("|".join(each))) for block, each in patterns.items()]
+        self.longest = max(map(len, self.blocks))
+
+    def block_of(self, phrase: tuple[str, ...]) -> int:
+        """The number of the block that has this phrase."""
+        return self.blocks.get(phrase, _LEAST)
+
+    def block_of_word(self, word: str) -> int:
+        """The number of the block that has a phrase with a ``*`` that fits this word."""
+        fitting = (block for block, pattern in self.patterns if pattern.fullmatch(word))
+        return next(fitting, _LEAST)
+
+
+_WHOLE, _FIRST, _LAST, _ANY = map(_Phrases, (Where.WHOLE, Where.FIRST, Where.LAST, Where.ANY))
+_NUMERIC = re.compile("|".join(NUMERIC.split()).replace("_", " ").replace("*", r"\w*"))
 _more: list[re.Pattern[str]] = []
 
 
@@ -69,43 +73,68 @@ def extend(patterns: Iterable[str]) -> None:
     global _more
     found = (each for each in patterns if not each.startswith(OF_VALUES))
     _more = [re.compile(each, re.IGNORECASE) for each in found]
-    _is_any_secret.cache_clear()
+    secrecy_of.cache_clear()
 
 
 def is_asked_for(name: str) -> bool:
     """True for a name that the setting ``MASK`` has."""
-    return any(each.search(name[:NAME_LIMIT]) for each in _more)
+    return any(each.search(name[-NAME_LIMIT:]) for each in _more)
+
+
+def may_be_secret(text: str) -> bool:
+    """False where no name in ``text`` can be secret, which is found out quickly."""
+    if _more or not text.isascii():
+        return True
+    text = text.lower()
+    return any(stem in text for stem in _STEMS)
 
 
 def is_secret(name: str) -> bool:
-    """True when what is called ``name`` must not be shown, in whatever came with a request."""
+    """True when the value of a name that came with data must not be shown."""
     return secrecy_of(name) is not Secrecy.HARMLESS
 
 
-def secrecy_of(name: str) -> Secrecy:
-    """How secret the value of what is called ``name`` is."""
-    return Secrecy.SECRET if _is_any_secret(name) else Secrecy.HARMLESS
+def is_secret_field(name: str) -> bool:
+    """True when a field of this name, which the application has set, must not be shown."""
+    own = name.removeprefix(NAMESPACE)
+    return secrecy_of(own) is Secrecy.SECRET or is_asked_for(name)
+
+
+def may_be_a_number(name: str) -> bool:
+    """True of a secret name whose value may be a number: a PIN, and no token."""
+    words = words_of(name)
+    return any(map(_NUMERIC.fullmatch, [*words, " ".join(words)])) or is_asked_for(name)
 
 
 @lru_cache(maxsize=4096)
-def _is_any_secret(name: str) -> bool:
+def secrecy_of(name: str) -> Secrecy:
+    """How secret the value of what is called ``name`` is."""
     if is_asked_for(name):
-        return True
-    name = name[:NAME_LIMIT]
-    words = [word.lower() for word in _WORDS.findall(name)]
-    if not words or _ABOUT_AT_END.fullmatch(words[-1]) or _ABOUT_AT_START.fullmatch(words[0]):
-        return False
-    return any(_is_secret(word, before) for word, before in zip(words, ["", *words], strict=False))
+        return Secrecy.SECRET
+    if not may_be_secret(name):
+        return Secrecy.HARMLESS
+    words = words_of(name)
+    block = min(_blocks_of(words), default=_LEAST) if words else _LEAST
+    return Secrecy.HARMLESS if block == _LEAST else TABLE[block][0]
 
 
-def _is_secret(word: str, before: str) -> bool:
-    if word in ("key", "keys"):
-        return _PUBLIC_KEYS.fullmatch(before) is None
-    if word in ("code", "codes"):
-        return _CODES.fullmatch(before) is not None
-    return (_SECRET.fullmatch(word) or _PART.search(word)) is not None
+def _blocks_of(words: tuple[str, ...]) -> Iterator[int]:
+    """The numbers of the blocks with a row that fits."""
+    size = len(words)
+    yield _WHOLE.block_of(words)
+    for length in range(1, min(_FIRST.longest, size - 1) + 1):
+        yield _FIRST.block_of(words[:length])
+    for length in range(1, min(_LAST.longest, size) + 1):
+        yield _LAST.block_of(words[-length:])
+    for start in range(size):
+        yield _ANY.block_of_word(words[start])
+        for end in range(start + 1, min(start + _ANY.longest, size) + 1):
+            yield _ANY.block_of(words[start:end])
 
 
-def is_secret_variable(name: str) -> bool:
-    """The same for a local variable or a key of the server's environment, more often true."""
-    return ANYWHERE.search(name) is not None or is_secret(name)
+def words_of(name: str) -> tuple[str, ...]:
+    """The words of a name, in lower case."""
+    name = name[-NAME_LIMIT:]
+    if not name.isascii():
+        name = _MARKS.sub("", unicodedata.normalize("NFKD", name))
+    return tuple([word.lower() for word in _WORD.findall(name)[-WORDS_LIMIT:]])

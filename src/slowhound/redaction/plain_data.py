@@ -20,7 +20,7 @@ from typing import Any
 
 from slowhound.foreign import is_foreign
 from slowhound.redaction import exceptions
-from slowhound.redaction.names import is_secret_variable
+from slowhound.redaction.names import is_secret
 from slowhound.redaction.standard_values import data_of, fields_of, is_standard
 from slowhound.redaction.values import MASK
 from slowhound.static_lookup import (
@@ -261,7 +261,7 @@ def _key_of(value: Any, kind: type) -> str | None:
     if type(column) is not str:
         return None
     # The key of a session, or of a token, is what has to be hidden.
-    if is_secret_variable(column):
+    if is_secret(column):
         return MASK
     key = stored(value, column)
     if type(key) is uuid.UUID and is_standard(key, uuid.UUID):

@@ -10,7 +10,7 @@ from typing import Any
 
 from slowhound.fields import FIELDS
 from slowhound.formats import clean
-from slowhound.redaction.masking import value_of
+from slowhound.redaction.structures import value_of
 
 # Of a log record they are fields of its own, or attributes of its resource.
 ELSEWHERE = frozenset({"trace_id", "span_id", "ts", "host", "service", "release"})

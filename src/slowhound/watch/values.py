@@ -10,14 +10,15 @@ of no metaclass are compared by ``==`` or looked up: a metaclass may have an ``_
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from slowhound.redaction import masking, urls
-from slowhound.redaction.names import is_secret_variable
+from slowhound.redaction import masking
 from slowhound.redaction.plain_data import BITS, known_of
 from slowhound.redaction.standard_values import data_of, fields_of, is_standard
+from slowhound.redaction.structures import VALUE_KEYS, hides, is_flag, names_a_secret, text_of
+from slowhound.redaction.urls import QUERY_READ
 from slowhound.redaction.values import MASK, mask_values
 from slowhound.static_lookup import full_name
 
@@ -38,8 +39,6 @@ _LISTS: dict[type, str] = {
     deque: "deque([{}])",
 }
 _DICTS: tuple[type, ...] = (dict, OrderedDict, defaultdict)
-# WSGI's environ: the query string may carry a token under a harmless name.
-_URLS = ("RAW_URI", "REQUEST_URI", "HTTP_REFERER", "HTTP_REFERRER")
 
 
 class Printer:
@@ -55,16 +54,16 @@ class Printer:
 
     def named(self, name: str, value: Any) -> str:
         """The value of a variable."""
-        if self.is_secret(name):
+        if self._hides(name, value):
             return MASK
         self._left = VALUE_LIMIT
         return self._show(value, 0)
 
-    def is_secret(self, name: Any) -> bool:
+    def _hides(self, name: Any, value: Any) -> bool:
         """True for a name or key whose value is not shown."""
         if type(name) is bytes:
             name = name[:TEXT_LIMIT].decode("latin-1")
-        return type(name) is str and (name in self._hidden or is_secret_variable(name))
+        return type(name) is str and (name in self._hidden or hides(name, value))
 
     def _show(self, value: Any, depth: int) -> str:
         if self._left <= 0:
@@ -84,20 +83,25 @@ class Printer:
         if kind in _DICTS:
             return self._dict(list(islice(dict.items(value), MEMBERS + 1)), depth)
         members = list(islice(value, MEMBERS + 1))
-        if len(members) == 2 and kind in (list, tuple) and self.is_secret(members[0]):
+        if len(members) == 2 and kind in (list, tuple) and self._hides(members[0], members[1]):
             members[1] = MASK  # an item of a dict, a header of ASGI
-        parts = [self._show(each, depth + 1) for each in members[:MEMBERS]]
+        after_flag = [False, *map(is_flag, members)]
+        parts = [
+            repr(MASK) if hidden and type(each) is str else self._show(each, depth + 1)
+            for each, hidden in zip(members[:MEMBERS], after_flag, strict=False)
+        ]
         if kind is tuple and len(parts) == 1:
             parts[0] += ","
         return _LISTS[kind].format(_joined(parts, members))
 
     def _dict(self, items: list[tuple[Any, Any]], depth: int) -> str:
-        # {"name": "password", "value": "..."}, as forms and headers are written in JSON
-        named = any(key in ("name", "key") and self.is_secret(each) for key, each in _texts(items))
+        named = names_a_secret(items)
         parts = []
         for key, value in items[:MEMBERS]:
-            hidden = self.is_secret(key) or (named and type(key) is str and key == "value")
-            shown = repr(MASK) if hidden else self._show(_part_of_url(key, value), depth + 1)
+            hidden = self._hides(key, value) or (named and type(key) is str and key in VALUE_KEYS)
+            is_text = type(key) is str and type(value) is str
+            searched = text_of(key, value[:QUERY_READ]) if is_text and not hidden else value
+            shown = repr(MASK) if hidden else self._show(searched, depth + 1)
             parts.append(f"{self._show(key, depth + 1)}: {shown}")
         return "{" + _joined(parts, items) + "}"
 
@@ -114,7 +118,7 @@ class Printer:
         # A name may be a str of the application's own, or no str at all.
         found = list(islice((each for each in fields if type(each[0]) is str), MEMBERS + 1))
         parts = [
-            f"{key}={MASK if self.is_secret(key) else self._show(each, depth + 1)}"
+            f"{key}={MASK if self._hides(key, each) else self._show(each, depth + 1)}"
             for key, each in found[:MEMBERS]
         ]
         return f"{name}({_joined(parts, found)})"
@@ -122,18 +126,6 @@ class Printer:
 
 def _joined(parts: list[str], found: list[Any]) -> str:
     return ", ".join([*parts, "..."] if len(found) > len(parts) else parts)
-
-
-def _texts(items: list[tuple[Any, Any]]) -> Iterable[tuple[str, str]]:
-    return [(key, each) for key, each in items if type(key) is str and type(each) is str]
-
-
-def _part_of_url(key: Any, value: Any) -> Any:
-    if type(key) is not str or type(value) is not str:
-        return value
-    if key == "QUERY_STRING":
-        return urls.query_string(value)
-    return urls.url(value[: urls.QUERY_READ]) if key in _URLS else value
 
 
 def _leaf(value: Any, kind: type) -> str | None:
