@@ -22,7 +22,7 @@ export PYTHONUTF8 := 1
 .DELETE_ON_ERROR:
 # Two of them at once would write into one environment.
 .NOTPARALLEL:
-.PHONY: fast check test python demo bench soak matrix drift update screenshots dist clean format system
+.PHONY: fast check test python demo bench redaction soak matrix drift update screenshots dist clean format system
 
 fast: check  ## what to run before a commit: check, and the quick tests
 	@$(PYTEST) -m "not slow and not server" $(PYTEST_ARGS)
@@ -42,6 +42,9 @@ demo: $(VENV)/.has-demo  ## the example site under Gunicorn, with real traffic
 bench: $(VENV)/.has-test  ## what slowhound costs
 	@PYTHON='$(PYTHON)' scripts/system-packages.sh bench
 	@$(BIN)/python -m bench
+
+redaction: $(VENV)/.has-test  ## recall and precision of what is hidden, on tests/redaction/*.jsonl
+	@$(BIN)/python -m tests.redaction
 
 soak: $(VENV)/.has-soak  ## tries to harm a worker by all that has crashed CPython; 10 minutes
 	@$(BIN)/python scripts/soak $(SOAK_ARGS)

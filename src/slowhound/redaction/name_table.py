@@ -88,6 +88,9 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " + number num no nr",
                 "a number that counts as a proof of who somebody is",
             ),
+            Row(
+                LAST, "otp totp + code pin value seed uri secret token input", "a one-time password"
+            ),
             Row(LAST, "oauth + code token verifier data response", "half of a login elsewhere"),
             Row(LAST, "ticket + granting_ticket value hash", "of CAS or Kerberos"),
         ),
@@ -122,7 +125,8 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " expiration change changed reset created updated deleted rotated refreshed revoked"
                 " issued verified confirmed accepted sent seen shown scanned loaded found done"
                 " active inactive enabled disabled required optional missing valid invalid ok"
-                " failed status result results",
+                " failed check checks status result results clicked opened followed exempt trusted"
+                " checked",
                 "when, or what came of it: password_changed_at, login_code_sent",
             ),
             Row(
@@ -133,7 +137,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " views form forms field fields column columns name names prefix user users"
                 " username group groups owner holder brand network country domain host path paths"
                 " url urls uri endpoint route source reason category action event option options"
-                " settings config error errors exception exceptions warning warnings consent"
+                " settings config arn error errors exception exceptions warning warnings consent"
                 " banner title layout color colour icon image label location figures last4 last_4"
                 " first6 bin metric metrics",
                 "what is known of it: card_brand, token_type, auth_backend, InvalidTokenError",
@@ -145,32 +149,24 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " used design + token tokens",
                 "language models count them, designs have them for colours",
             ),
-            Row(FIRST, "tokens", "how many there are: tokens_per_call"),
             Row(
-                LAST,
+                ANY,
                 "boarding first second third final single multi next last two one ski season day"
                 " bus travel guest mountain press render low high band test free + pass passes",
                 "another pass: boarding_pass, first_pass",
             ),
             Row(
-                FIRST,
+                ANY,
                 "pass_through pass_fail pass_mark pass_grade pass_no pass_number pass_by",
                 "the same",
             ),
             Row(
-                FIRST,
-                "cookie session sessions auth authentication authorization card cards pin pins"
-                " ticket tickets",
-                "about it: cookie_consent, session_title, auth_latency, card_layout, pin_color",
-            ),
-            Row(
                 LAST,
                 "business score playing post index flash sim sd graphics network report product"
-                " info dashboard trello kanban id gift loyalty member membership time video sound"
+                " info dashboard trello kanban loyalty member membership time video sound"
                 " memory + card cards",
                 "another card: business_card",
             ),
-            Row(FIRST, "gift_card gift_cards", "about one: gift_card_theme"),
             Row(
                 LAST,
                 "map location push safety bowling gpio drop board header + pin pins",
@@ -182,6 +178,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " block + signature",
                 "another signature: email_signature",
             ),
+            Row(ANY, "secret_santa secret_menu", "no secrets"),
             Row(FIRST, "sig_fig signature_image signature_line signature_page", "the same"),
             Row(
                 LAST,
@@ -200,7 +197,6 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "a key that opens nothing: sort_key, s3_key, routing_key",
             ),
             Row(WHOLE, "key keys", "of what, the application knows"),
-            Row(FIRST, "key keys", "about one, or the most important one: keys_scanned"),
             Row(LAST, "key + id ids arn alias spec usage map func function path", "kms_key_id"),
             Row(
                 LAST,
@@ -228,15 +224,15 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
     (
         SECRET,
         (
-            Row(ANY, "*password* *passwd* *passphrase* *passcode* pword", "a password"),
-            Row(ANY, "pass pass1 pass2 pwd pwds pw pw1 pw2 psw", "a password"),
+            Row(ANY, "*password *passwords *passwd *passphrase *passcode pword", "a password"),
+            Row(ANY, "pass pwd pwds pw psw", "a password"),
             Row(
                 ANY,
                 "db*pass database*pass user*pass usr*pass my*pass smtp*pass mail*pass email*pass"
                 " ftp*pass ssh*pass root*pass admin*pass http*pass proxy*pass redis*pass mysql*pass"
                 " pg*pass ldap*pass auth*pass login*pass app*pass key*pass sudo*pass wifi*pass"
                 " sql*pass vpn*pass new*pass old*pass db*pwd user*pwd my*pwd root*pwd admin*pwd"
-                " sql*pwd new*pwd old*pwd",
+                " sql*pwd new*pwd old*pwd root*pw",
                 "a password, written together: dbpass",
             ),
             Row(
@@ -245,10 +241,8 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " haslo heslo salasana пароль 密码 密碼 パスワード 비밀번호",
                 "a password, in other languages",
             ),
-            Row(ANY, "*secret *secrets secret1 secret2", "it says so"),
-            Row(
-                ANY, "*token *token1 *token2", "who has it, may: access_token, csrfmiddlewaretoken"
-            ),
+            Row(ANY, "*secret *secrets", "it says so"),
+            Row(ANY, "*token", "who has it, may: access_token, csrfmiddlewaretoken"),
             Row(ANY, "access refresh auth api session bearer reset id csrf + tokens", "the same"),
             Row(ANY, "*credential *credentials cred creds", "it says so"),
             Row(
@@ -282,30 +276,23 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "the same, written together",
             ),
             Row(ANY, "*authorization bearer www_authenticate", "a header that logs in"),
+            Row(ANY, "aspxauth", "the same, of ASP.NET"),
             Row(ANY, "basic http proxy digest www smtp + auth", "the same"),
-            Row(ANY, "*cookie *cookies", "a session is in there"),
             Row(
                 ANY,
                 "*sessionid *sessid *sessionkey *sessiontoken *sesskey connect_sid sess_id",
                 "who has it, is logged in: PHPSESSID, connect.sid",
             ),
             Row(ANY, "*signature hmac x_sig signed_payload", "who has it, can act as the signer"),
-            Row(
-                ANY,
-                "cc *creditcard credit_card credit_cards debit_card debit_cards cardnum cardnumber"
-                " cardno ccnum ccnumber ccno",
-                "a card, with which one can pay",
-            ),
             Row(ANY, "cvv cvv2 cvc cvc2 csc cvn card_verification_value", "its check digits"),
             Row(ANY, "iban ibans bank_account bank_accounts", "an account"),
             Row(
                 ANY,
                 "ssn social_security social_security_number social_insurance_number nino"
-                " national_id national_insurance passport_number passportnumber",
+                " national_id national_insurance passport_number passportnumber drivers_license"
+                " driver_license driving_license driving_licence",
                 "a number that counts as a proof of who somebody is",
             ),
-            Row(ANY, "pin pins pincode puk", "of a card or a telephone"),
-            Row(ANY, "otp totp hotp otpcode one_time_code 2fa tfa mfa", "a one-time password"),
             Row(
                 ANY,
                 "auth authorization verification verify activation security recovery backup"
@@ -316,18 +303,12 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(ANY, "*jwt *csrf *xsrf jws jwe jwk", "a token"),
             Row(
                 ANY,
-                "pem pfx pkcs12 mnemonic seed_phrase recovery_phrase secret_phrase seedphrase"
-                " private",
+                "pem pfx pkcs12 mnemonic seed_phrase recovery_phrase secret_phrase seedphrase",
                 "a private key",
             ),
             Row(
-                LAST,
-                "ticket service_ticket auth_ticket tgt",
-                "of CAS or Kerberos: who has it, is logged in",
-            ),
-            Row(
                 ANY,
-                "code_verifier pkce_verifier verifier assertion saml samlresponse samlrequest"
+                "code_verifier pkce_verifier verifier assertion samlresponse samlrequest"
                 " saml_response saml_request",
                 "half of a login elsewhere",
             ),
@@ -340,6 +321,37 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(ANY, "flames", "slowhound's own token: ?flames=, and Slowhound-Flames"),
         ),
     ),
+    # About what comes below, unless something above stands in the name as well.
+    (
+        HARMLESS,
+        (
+            Row(
+                FIRST,
+                "cookie cookies session sessions auth authentication authorization card cards"
+                " gift_card gift_cards pin pins otp ticket tickets tokens key keys",
+                "cookie_consent, session_title, auth_flow, card_layout, pin_shape, keys_found",
+            ),
+        ),
+    ),
+    (
+        SECRET,
+        (
+            Row(ANY, "*cookie *cookies", "a session is in there"),
+            Row(
+                ANY,
+                "*creditcard credit_card credit_cards debit_card debit_cards cardnum cardnumber"
+                " cardno ccnum ccnumber ccno",
+                "a card, with which one can pay",
+            ),
+            Row(ANY, "pin pins pincode puk", "of a card or a telephone"),
+            Row(ANY, "otp totp hotp otpcode one_time_code", "a one-time password"),
+            Row(
+                LAST,
+                "ticket service_ticket auth_ticket tgt",
+                "of CAS or Kerberos: who has it, is logged in",
+            ),
+        ),
+    ),
     (
         DOUBTFUL,
         (
@@ -348,7 +360,8 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(LAST, "auth oauth oauth2 authentication authn authz", "a header, or which way"),
             Row(LAST, "session sessions sess sid sids", "its key, or which one"),
             Row(LAST, "sig", "a signature, or significant digits"),
-            Row(LAST, "card cards pan", "its number, or which one"),
+            Row(LAST, "card cards cc pan", "its number, or which one"),
+            Row(LAST, "2fa tfa mfa", "its code, or which way"),
             Row(LAST, "account_number passport", "its number, or whether there is one"),
             Row(LAST, "seed salt nonce dsn connection_string p12 keystore", "part of a key"),
             Row(LAST, "sms email user entry invite invitation challenge + code codes", "a login"),
@@ -358,7 +371,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
 
 # The secrets that may be numbers: a number under another secret name counts something, or is an id.
 NUMERIC = (
-    "*pass *password *password1 *password2 passwd pwd pw *passcode pin pins pincode puk *otp 2fa"
+    "*password passwd pwd pw *passcode pin pins pincode puk *otp 2fa"
     " tfa mfa cvv cvv2 cvc cvc2 csc cvn pan ssn social_security nino national_id passport account"
     " iban *card *cards cc *code *codes *secret"
 )
@@ -368,5 +381,5 @@ STEMS = (
     "pass pw psw secret token cred key auth bearer cook sess sid sig hmac card cc cv csc pan iban"
     " ssn social national nino insurance account pin puk otp fa code jw csrf xsrf pem pfx p12"
     " pkcs mnemonic seed phrase private tick tgt verif assert saml link answer flames salt nonce"
-    " dsn connect kennwort mdp contrasena senha wachtwoord parola haslo heslo salasana"
+    " dsn connect licen kennwort mdp contrasena senha wachtwoord parola haslo heslo salasana"
 )

@@ -114,7 +114,9 @@ def secrecy_of(name: str) -> Secrecy:
     if not may_be_secret(name):
         return Secrecy.HARMLESS
     words = words_of(name)
-    block = min(_blocks_of(words), default=_LEAST) if words else _LEAST
+    # ``password2`` and ``s3_key``: of the first the number is no part, of the second it is.
+    plain = tuple([word.rstrip("0123456789") or word for word in words])
+    block = min(_LEAST, *_blocks_of(words), *(_blocks_of(plain) if plain != words else ()))
     return Secrecy.HARMLESS if block == _LEAST else TABLE[block][0]
 
 

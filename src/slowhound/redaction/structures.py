@@ -22,6 +22,8 @@ VALUE_KEYS = frozenset(("value", "val", "values", "content", "default", "data", 
 # Of WSGI's environ and of ASGI's scope: a token may stand there under a harmless name.
 _QUERIES = frozenset(("QUERY_STRING", "query_string"))
 _ADDRESSES = frozenset(("RAW_URI", "REQUEST_URI", "HTTP_REFERER", "HTTP_REFERRER", "Referer"))
+# No token is as short as that.
+LONGEST_PLAIN = 15
 # Digits of the shortest card number.
 _CARD_DIGITS = 12
 
@@ -33,7 +35,8 @@ def masked(fields: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _shown_name(name: str) -> str:
-    return name if name.isidentifier() and len(name) <= 16 else mask_values(name)
+    own = name.removeprefix(names.NAMESPACE)
+    return name if len(own) <= LONGEST_PLAIN else name.removesuffix(own) + mask_values(own)
 
 
 def value_of(name: str, value: Any) -> Any:

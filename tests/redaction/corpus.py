@@ -1,0 +1,137 @@
+"""What is secret, and what only looks so: the ``*.jsonl`` beside this, and how they are judged.
+
+A line is ``[kind, text]``. Kinds are ``secret-`` or ``harmless-`` and one of
+
+- ``name``: of a field, a parameter, a header, a variable;
+- ``text``: of an exception, or any other one;
+- ``source``: a line of Python.
+
+In a text ``%R20%`` stands for 20 letters and digits that look random, ``%U16%`` for 16 upper-case
+letters and digits, ``%H32%`` for 32 hexadecimal digits, ``%X%`` for nothing, so that no scanner
+takes a line for a leaked secret. ``hunter2...`` is a secret, too.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slowhound.redaction.masking import message, text
+from slowhound.redaction.source import source
+from slowhound.redaction.structures import masked
+
+HERE = Path(__file__).parent
+SECRET_VALUE = "hunter2hunter2"
+FILLINGS = 5  # what a placeholder stands for is drawn anew so many times
+_PLACEHOLDER = re.compile(r"%([RUHX])(\d*)%")
+_CHARACTERS = {
+    "R": string.ascii_letters + string.digits,
+    "U": string.ascii_uppercase + string.digits,
+    "H": string.digits + "abcdef",
+    "X": "",
+}
+# What must be gone of a text that has no placeholder: a password, a card, an account.
+_CORE = re.compile(r"hunter2\w*|(?<!\w)[A-Z]{0,2}\d(?:[ -]?\w){11,33}(?!\w)")
+
+
+@dataclass
+class Score:
+    """Of one kind of secret and of harmless things: how many, and which were judged wrongly."""
+
+    secret: int = 0
+    harmless: int = 0
+    leaked: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+
+    @property
+    def recall(self) -> float:
+        """Which share of the secrets is hidden."""
+        return 1 - len(self.leaked) / self.secret if self.secret else 1.0
+
+    @property
+    def shown(self) -> float:
+        """Which share of what is harmless is shown."""
+        return 1 - len(self.hidden) / self.harmless if self.harmless else 1.0
+
+    @property
+    def precision(self) -> float:
+        """Which share of what is hidden is secret."""
+        right = self.secret - len(self.leaked)
+        return right / (right + len(self.hidden)) if right + len(self.hidden) else 1.0
+
+
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Kind and text of each line."""
+    for line in path.read_text().splitlines():
+        if line:
+            kind, text = json.loads(line)
+            yield kind, text
+
+
+def scores(path: Path) -> dict[str, Score]:
+    """``name``, ``text`` and ``source`` of one file."""
+    found: dict[str, Score] = {}
+    for kind, line in lines(path):
+        verdict, _, what = kind.partition("-")
+        score = found.setdefault(what, Score())
+        if verdict == "secret":
+            score.secret += 1
+            if leaks(what, line):
+                score.leaked.append(line)
+        else:
+            score.harmless += 1
+            if is_touched(what, line):
+                score.hidden.append(line)
+    return found
+
+
+def leaks(what: str, line: str) -> bool:
+    """True when something of the secret is still shown, in any of the ways out."""
+    if what == "name":
+        fields = ({f"app_{line}": SECRET_VALUE}, {"app_form": {line: SECRET_VALUE}})
+        return any(SECRET_VALUE in str(masked(each)) for each in fields)
+    for seed in range(FILLINGS):
+        filled, cores = fill(line, random.Random(seed))
+        for shown in (source(filled),) if what == "source" else _ways(filled):
+            if any(core in shown for core in cores):
+                return True
+    return False
+
+
+def is_touched(what: str, line: str) -> bool:
+    """True when something harmless is not shown as it is."""
+    if what == "name":
+        shown = masked({f"app_{line}": "val"})[f"app_{line}"] == "val"
+        counted = masked({f"app_{line}": 7})[f"app_{line}"] == 7
+        return not (shown and counted)
+    filled, _ = fill(line, random.Random(0))
+    return any(
+        shown != filled for shown in ((source(filled),) if what == "source" else _ways(filled))
+    )
+
+
+def _ways(filled: str) -> list[str]:
+    return [text(filled), message(filled), masked({"app_note": filled})["app_note"]]
+
+
+def fill(line: str, chance: random.Random) -> tuple[str, list[str]]:
+    """The line without placeholders, and what must not be shown of it."""
+    drawn: list[str] = []
+
+    def draw(found: re.Match[str]) -> str:
+        characters, length = _CHARACTERS[found[1]], int(found[2] or 0)
+        made = "".join(chance.choice(characters) for _ in range(length if characters else 0))
+        # With a digit and both cases, as all that was drawn by a machine has.
+        if found[1] == "R" and length >= 8:
+            made = made[: length - 3] + "a7Q"
+        drawn.append(made)
+        return made
+
+    filled = _PLACEHOLDER.sub(draw, line)
+    cores = [each for each in drawn if len(each) >= 8] or _CORE.findall(filled)
+    return filled, cores or [filled]

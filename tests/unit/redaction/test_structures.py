@@ -1,0 +1,134 @@
+"""Fields that the application sets, of any shape, and the rules that local variables share."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from typing import Any
+
+import pytest
+from django.http import QueryDict
+from django.utils.functional import lazystr
+
+from slowhound.formats import json_line, logfmt
+from slowhound.redaction.plain_data import plain_fields
+from slowhound.redaction.structures import hides, is_flag, masked, names_a_secret
+from slowhound.redaction.values import MASK
+from slowhound.watch.values import Printer
+
+SECRET = "hunter2" * 2
+TEXT = f"password={SECRET}"
+CARD = int("4" + "1" * 15)
+Login = dataclasses.make_dataclass("Login", [("user", str), ("password", str)])
+Pair = collections.namedtuple("Pair", "user password")  # noqa: PYI024  as applications have them
+
+
+class Text(str):
+    """A text of a class of its own."""
+
+    __slots__ = ()
+
+
+class Shown:
+    """An object whose text is secret."""
+
+    def __str__(self) -> str:
+        return TEXT
+
+
+VALUES: dict[str, Any] = {
+    "form": QueryDict(TEXT),
+    "exception": ValueError(TEXT),
+    "bytes": TEXT.encode(),
+    "lazy text": lazystr(TEXT),
+    "data class": Login("ada", SECRET),
+    "named tuple": Pair("ada", SECRET),
+    "ordered dict": collections.OrderedDict(password=SECRET),
+    "default dict": collections.defaultdict(str, password=SECRET),
+    "subclass of str": Text(f"Bearer abcdef123456{SECRET}"),
+    "object": Shown(),
+    "list of pairs": [("password", SECRET)],
+    "pairs in lists": [["page", 1], ["password", SECRET]],
+    "name and value": {"name": "password", "value": SECRET},
+    "value and name": {"value": SECRET, "key": "api_token"},
+    "names and values": [{"name": "X-Api-Key", "value": SECRET}, {"name": "a", "value": "b"}],
+    "secret as key": {"ghp_" + SECRET * 3: 1},
+    "card": CARD,
+    "card in a list": [CARD],
+    "command": ["mysql", "--password", SECRET, "shop"],
+    "command with a sign": ["mysql", f"--password={SECRET}"],
+    "query string of an environ": {"QUERY_STRING": f"a=1&token={SECRET}"},
+    "deep": {"a": [{"b": ({"password": SECRET},)}]},
+    "deeper": {"a": {"b": {"c": {"d": {"e": {"note": TEXT}}}}}},
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_secret_in_a_field_of_any_type_is_hidden(kind: str) -> None:
+    """In both formats of the line."""
+    event = {"event_type": "request", **masked(plain_fields({"app_x": VALUES[kind]}))}
+    for line in (logfmt(event), json_line(event).decode()):
+        assert SECRET not in line
+        assert str(CARD) not in line
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_secret_in_a_local_variable_of_any_type_is_hidden(kind: str) -> None:
+    """By the same rules."""
+    shown = Printer(frozenset()).named("x", VALUES[kind])
+    assert SECRET not in shown
+    assert str(CARD) not in shown
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        7,
+        2.5,
+        12345678901234,
+        "val",
+        [1, 2],
+        ["email", "phone"],
+        ["ls", "--all", "/tmp"],
+        {"key": "price"},
+        {"name": "total", "value": "3"},
+        {"tokens": 512, "has_password": "yes"},
+        {"token_count": 3, "cache_key": "cart:1"},
+        {"QUERY_STRING": "page=2"},
+    ],
+)
+def test_ordinary_value_is_shown_as_it_is(value: Any) -> None:
+    """What people set, they want to read."""
+    assert masked(plain_fields({"app_key": value})) == {"app_key": value}
+
+
+def test_flag_and_nothing_are_no_secrets() -> None:
+    """Under whatever name, and at both levels."""
+    for value in (None, True, False):
+        assert masked({"app_password": value}) == {"app_password": value}
+        assert masked({"app_form": {"password": value}}) == {"app_form": {"password": value}}
+
+
+def test_number_is_hidden_where_it_may_be_the_secret() -> None:
+    """Of a name that was found, always; of one in doubt, never."""
+    assert masked({"app_pin": 1234, "app_token": 7}) == {"app_pin": MASK, "app_token": 7}
+    assert masked({"app_x": {"token": 7, "session": 7}}) == {"app_x": {"token": MASK, "session": 7}}
+
+
+def test_name_of_a_field_is_searched_as_well() -> None:
+    """Who counts by what came with a request makes names of it."""
+    token = "ghp_" + "a7Q" * 12
+    assert masked({f"app_{token}": 1}) == {f"app_{MASK}": 1}
+
+
+def test_rules_that_variables_share() -> None:
+    """How a name, a flag of a command and an object of name and value are known."""
+    assert hides("password", "x")
+    assert hides("foo_key", "x")
+    assert not hides("foo_key", 7)
+    assert not hides("key", "x")
+    assert is_flag("--api-key")
+    assert not is_flag("--api-key=x")
+    assert not is_flag("--all")
+    assert names_a_secret([("name", "token"), ("value", "x")])
+    assert not names_a_secret([("name", "total"), ("value", "x")])
