@@ -27,7 +27,7 @@ from slowhound.instrument.exception import fields_of
 from slowhound.losses import find
 from slowhound.ownership import lost, of_request
 from slowhound.record import Owner, Record, current
-from slowhound.redaction.masking import short_text
+from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text
 from slowhound.sinks.delivery import preload
 from slowhound.unpatched import is_greenlet_exit
@@ -121,7 +121,9 @@ class Watch:
         record.request = request
         if trace.readers:
             trace.in_django(record)
-        record.path = short_text(as_text(request.path))  # decoded; a server's own is not
+        record.path = client_text(
+            as_text(request.path), PATH_LIMIT
+        )  # decoded; a server's own is not
         record.environ = request.META
         if record.left:
             record.left, record.outcome, record.thrown = False, None, False

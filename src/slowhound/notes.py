@@ -20,8 +20,8 @@ from slowhound.formats import clean, json_line
 from slowhound.frames import Stack, locate
 from slowhound.losses import NOT_JSON
 from slowhound.record import Record
-from slowhound.redaction.masking import short_text
-from slowhound.redaction.urls import url
+from slowhound.redaction.masking import HEADER_LIMIT, client_text
+from slowhound.redaction.urls import client_url
 
 _encode = msgspec.json.Encoder().encode
 FRAMES = 12
@@ -132,8 +132,8 @@ def who_note(record: Record) -> bytes:
                 "method": record.method[:20],
                 "path": path[:limit],
                 "started": record.started,
-                "referrer": _cut(record.referrer, limit // 2, url),
-                "user_agent": _cut(record.meta("HTTP_USER_AGENT"), limit // 2, short_text),
+                "referrer": _cut(record.referrer, limit // 2, client_url),
+                "user_agent": _cut(record.meta("HTTP_USER_AGENT"), limit // 2, client_text),
                 "trace": record.trace,
             }
         )
@@ -175,7 +175,7 @@ def who_fields(who: Who, last: Last, view: str | None) -> dict[str, Any]:
         **event,
         "req_method": who.method,
         "req_path": who.path,
-        "req_referrer": None if referrer is None else url(referrer),
+        "req_referrer": None if referrer is None else client_url(referrer, HEADER_LIMIT),
         "req_user_agent": last.user_agent or who.user_agent,
         "resp_view": view,
     }
@@ -191,8 +191,8 @@ def stack_note(record: Record, stack: Stack, taken: float) -> bytes:
             "cause": _cut(cause, limit),
             "db_queries": record.db_count,
             "db_time": record.db_time,
-            "referrer": _cut(record.referrer, limit, url),
-            "user_agent": _cut(record.meta("HTTP_USER_AGENT"), limit, short_text),
+            "referrer": _cut(record.referrer, limit, client_url),
+            "user_agent": _cut(record.meta("HTTP_USER_AGENT"), limit, client_text),
             "trace": record.trace,
             "stack": [_cut(str(frame), limit) for frame in stack[len(stack) - frames :]],
         }
@@ -202,9 +202,11 @@ def stack_note(record: Record, stack: Stack, taken: float) -> bytes:
     return encoded
 
 
-def _cut(text: Any, limit: int, masked: Callable[[str], str] = str) -> str | None:
+def _cut(text: Any, limit: int, masked: Callable[[str, int], str] | None = None) -> str | None:
+    if text is None or masked is None:
+        return None if text is None else clean(text)[:limit]
     # Masked first: of a secret that is cut nobody knows any more that it is one.
-    return None if text is None else masked(clean(text))[:limit]
+    return masked(clean(text[:HEADER_LIMIT]), HEADER_LIMIT)[:limit]
 
 
 Note = TypeVar("Note", bound=msgspec.Struct)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slowhound.clocks import clock
 from slowhound.losses import missing
-from slowhound.redaction.masking import short_text
+from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text, text_or_none
 from slowhound.unpatched import original
 
@@ -189,7 +189,7 @@ class Record:
         self.number = next(_numbers)
         self.id = new_id(self.number)
         self.method = as_text(method)
-        self.path = short_text(as_text(path))
+        self.path = client_text(as_text(path), PATH_LIMIT)
         self.started = started
         self.thread_id = get_ident()
         self.native_id = threading.get_native_id()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from slowhound.formats import clean
 from slowhound.frames import Stack, render
 from slowhound.record import Moment, Record
-from slowhound.redaction.masking import short_text
+from slowhound.redaction.masking import HEADER_LIMIT, client_text
 from slowhound.redaction.sql import sql_shape
 from slowhound.redaction.urls import query_string
 
@@ -189,7 +189,7 @@ def request_line(record: Record) -> str:
     if record.kind == "task":
         return f"{record.method} {record.path}"
     scheme = record.meta("wsgi.url_scheme") or "http"
-    host = short_text(record.meta("HTTP_HOST") or record.meta("SERVER_NAME") or "-")
+    host = client_text(record.meta("HTTP_HOST") or record.meta("SERVER_NAME") or "-", HEADER_LIMIT)
     query = record.meta("QUERY_STRING")
     asked = f"?{query_string(query)}" if query else ""
     return f"{record.method} {scheme}://{host}{record.path}{asked}"

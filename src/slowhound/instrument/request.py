@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
 from slowhound.clocks import clock
 from slowhound.foreign import is_foreign
 from slowhound.record import Record
-from slowhound.redaction.masking import short_text
+from slowhound.redaction.masking import HEADER_LIMIT, client_text, short_text
 from slowhound.redaction.plain_data import as_int
-from slowhound.redaction.urls import LONGEST_FLAG, url
+from slowhound.redaction.urls import LONGEST_FLAG, client_url
 from slowhound.redaction.values import MASK
 
 # A header that claims more than an hour of queueing is a wrong clock or a forgery.
 QUEUE_LIMIT = 3600.0
 KEYS_LIMIT = 200
-PATH_LIMIT = 1000
-HEADER_LIMIT = 400
 # Seconds of work after the last byte that are worth a field.
 LEAST_AFTER = 0.001
 
@@ -27,13 +26,9 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
     meta = record.meta
     event["req_id"] = record.id
     event["req_method"] = record.method
-    # Cut: a line longer than a pipe takes at once (4,096 bytes) can be torn apart by others.
-    path = record.path
-    event["req_path"] = path if len(path) <= PATH_LIMIT else path[:PATH_LIMIT] + "..."
-    referrer = header(record.referrer)
-    event["req_referrer"] = referrer if referrer is None else url(referrer)
-    agent = header(meta("HTTP_USER_AGENT"))
-    event["req_user_agent"] = agent if agent is None else short_text(agent)
+    event["req_path"] = record.path
+    event["req_referrer"] = header(record.referrer, client_url)
+    event["req_user_agent"] = header(meta("HTTP_USER_AGENT"))
     route = record.route
     if route is not None:
         event["req_route"] = route or "/"  # Django's route of the root is empty
@@ -48,20 +43,21 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
         event["req_client_addr"] = address
 
 
-def header(value: str | None) -> str | None:
-    """A header's text. WSGI hands over bytes as latin-1 (PEP 3333); clients mean UTF-8."""
+def header(value: str | None, masked: Callable[[str, int], str] = client_text) -> str | None:
+    """A header's text, cut and masked.
+
+    WSGI hands over bytes as latin-1 (PEP 3333); clients mean UTF-8.
+    """
     if value is None:
         return None
-    if len(value) > HEADER_LIMIT:
-        value = value[:HEADER_LIMIT] + "..."
-    if value.isascii():
-        return value
-    try:
-        return value.encode("latin-1").decode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as exc:  # a server that has decoded it already
-        if is_foreign(exc):
-            raise
-        return value
+    if not value.isascii():
+        value = value[: 4 * HEADER_LIMIT + 1]
+        try:
+            value = value.encode("latin-1").decode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as exc:  # a server that has decoded it already
+            if is_foreign(exc):
+                raise
+    return masked(value, HEADER_LIMIT)
 
 
 def query_keys(query: str) -> str:

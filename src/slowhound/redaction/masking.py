@@ -14,6 +14,10 @@ from slowhound.redaction.values import mask_values
 # Characters beyond these are not even looked at.
 TEXT_READ = 10_000
 CACHED_LIMIT = 500
+CUT = "..."  # stands for the rest
+# Of what a client sends: a line longer than a pipe takes at once (4,096 bytes) can be torn apart.
+PATH_LIMIT = 1000
+HEADER_LIMIT = 400
 
 # Without one of these there is no secret in a text, unless by MASK.
 _SUSPICIOUS = re.compile(r"[=:<$@ ]|--|[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
@@ -62,6 +66,15 @@ def short_text(value: str) -> str:
 @cached
 def _cached_text(value: str) -> str:
     return text(value)
+
+
+def client_text(value: str, limit: int) -> str:
+    """A path or a header, of which so many characters are shown; only these are searched.
+
+    A client may send 64 KiB in a header, for which no request shall wait. A secret that the end
+    cuts is masked as far as it is there.
+    """
+    return short_text(value) if len(value) <= limit else short_text(value[:limit]) + CUT
 
 
 def message(value: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote_plus
 
-from slowhound.redaction.masking import CACHED_LIMIT, cached, text
+from slowhound.redaction.masking import CACHED_LIMIT, CUT, cached, text
 from slowhound.redaction.names import is_secret
 from slowhound.redaction.values import MASK
 
@@ -44,6 +44,11 @@ def _parameter(value: str) -> str:
 def url(address: str) -> str:
     """A URL with its password, and the secret values of its query and fragment, masked."""
     return _cached_url(address) if len(address) <= CACHED_LIMIT else _url(address)
+
+
+def client_url(address: str, limit: int) -> str:
+    """A referrer, of which so many characters are shown; only these are searched."""
+    return url(address) if len(address) <= limit else url(address[:limit]) + CUT
 
 
 @cached
