@@ -1,6 +1,7 @@
 """What is secret, and what only looks so: the ``*.jsonl`` beside this, and how they are judged.
 
-A line is ``[kind, text]``. Kinds are ``secret-`` or ``harmless-`` and one of
+A line is ``[kind, text]``. Kinds are ``secret-``, ``harmless-`` or, of names that are hidden only
+where they came with data, ``doubtful-``; and one of
 
 - ``name``: of a field, a parameter, a header, a variable;
 - ``text``: of an exception, or any other one;
@@ -79,22 +80,29 @@ def scores(path: Path) -> dict[str, Score]:
     for kind, line in lines(path):
         verdict, _, what = kind.partition("-")
         score = found.setdefault(what, Score())
-        if verdict == "secret":
+        if verdict in ("secret", "doubtful"):
             score.secret += 1
-            if leaks(what, line):
+            if leaks(what, line, set_too=verdict == "secret"):
                 score.leaked.append(line)
-        else:
+        if verdict in ("harmless", "doubtful"):
             score.harmless += 1
             if is_touched(what, line):
                 score.hidden.append(line)
     return found
 
 
-def leaks(what: str, line: str) -> bool:
-    """True when something of the secret is still shown, in any of the ways out."""
+def leaks(what: str, line: str, *, set_too: bool = True) -> bool:
+    """True when something of the secret is still shown, in any of the ways out.
+
+    Args:
+        what: ``name``, ``text`` or ``source``.
+        line: of the corpus.
+        set_too: the name is secret also where the application has set it.
+    """
     if what == "name":
-        fields = ({f"app_{line}": SECRET_VALUE}, {"app_form": {line: SECRET_VALUE}})
-        return any(SECRET_VALUE in str(masked(each)) for each in fields)
+        found = masked({"app_form": {line: SECRET_VALUE}})
+        is_set = masked({f"app_{line}": SECRET_VALUE}) if set_too else {}
+        return SECRET_VALUE in f"{found}{is_set}"
     for seed in range(FILLINGS):
         filled, cores = fill(line, random.Random(seed))
         for shown in (source(filled),) if what == "source" else _ways(filled):

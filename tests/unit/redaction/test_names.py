@@ -7,6 +7,7 @@ import pytest
 from slowhound.redaction import names
 from slowhound.redaction.name_table import STEMS, TABLE, Secrecy, Where
 from slowhound.redaction.names import is_secret, is_secret_field, may_be_a_number, secrecy_of
+from tests.redaction.corpus import HERE, lines
 
 
 def test_each_secret_phrase_has_a_stem() -> None:
@@ -37,28 +38,18 @@ def test_each_phrase_is_understood() -> None:
                 assert not starred or (len(phrase) == 1 and row.where is Where.ANY), phrase
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "session",
-        "auth",
-        "card",
-        "cc",
-        "sid",
-        "sig",
-        "pan",
-        "salt",
-        "nonce",
-        "tokens",
-        "foo_key",
-        "mfa",
-        "invite_code",
-    ],
-)
-def test_name_in_doubt_is_shown_where_it_is_set_and_hidden_where_it_was_found(name: str) -> None:
+def test_name_in_doubt_is_shown_where_it_is_set_and_hidden_where_it_was_found() -> None:
     """Who calls a field so wants to read it; what a form calls so may be anything."""
-    assert is_secret(name)
-    assert not is_secret_field(f"app_{name}")
+    for name in ("session", "auth", "card", "cc", "sid", "sig", "salt", "tokens", "foo_key"):
+        assert is_secret(name)
+        assert not is_secret_field(f"app_{name}")
+
+
+def test_harmless_name_of_the_corpus_is_harmless_where_it_was_found() -> None:
+    """The benefit of the doubt is for few."""
+    known = [name for kind, name in lines(HERE / "names.jsonl") if kind == "harmless-name"]
+    assert len(known) > 200
+    assert [name for name in known if is_secret(name)] == []
 
 
 def test_namespace_is_no_part_of_a_name() -> None:
