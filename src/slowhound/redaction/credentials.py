@@ -19,13 +19,14 @@ _TOKEN_LENGTH = 16  # a user with a longer name is a token
 _WEB = ("http", "https", "ws", "wss", "ssh", "git", "ftp")
 # shop:latest@sha256:...
 _IMAGES = ("docker", "oci", "daemon", "storage")
-_ORACLE = re.compile(r"(?<=:thin:|:oci8:)(?P<user>[\w$#]{1,100}+)/[^\s@'\"]++(?=@)")
+_ORACLE = re.compile(r":(?:thin|oci8?):(?P<rest>[^\s'\"<>`]*+)")
 
-# The space first, because it is one character to search for, and then what is before it.
+# The space first, because it is one character to search for; no word of a sentence behind it; and
+# then what is before it.
 _SCHEME = re.compile(
-    r" (?<=[A-Za-z] )(?:(?i:(?<=\bbearer )|(?<=\bbasic )|(?<=\btoken )|(?<=\bapikey )|(?<=\bapi-key )"
-    r"|(?<=-oauthtoken )|(?<=\bgeniekey )|(?<=\bnegotiate )|(?<=\bdpop )|(?<=\bntlm )|(?<=\bssws )"
-    r"|(?<=\bsplunk ))) {0,3}+(?P<credential>[^\s,;'\"<>()\[\]{}*\\]++)"
+    r" (?![a-z]{0,30}[ ,])(?<=[A-Za-z] )(?:(?i:(?<=\bbearer )|(?<=\bbasic )|(?<=\btoken )"
+    r"|(?<=\bapikey )|(?<=\bapi-key )|(?<=-oauthtoken )|(?<=\bgeniekey )|(?<=\bnegotiate )"
+    r"|(?<=\bdpop )|(?<=\bntlm )|(?<=\bssws )|(?<=\bsplunk ))) {0,3}+(?P<credential>[^\s,;'\"<>()\[\]{}*\\]++)"
 )
 _SCHEME_NAME = re.compile(r"[A-Za-z]{1,20}\Z")
 # What stands between these schemes and the end of the line is signed.
@@ -36,7 +37,7 @@ _SIGNING = re.compile(
 )
 _SIGNED = re.compile(
     r"(?<![\w-])(?P<name>response|cnonce|signature|credential|mac|access_token|client_token"
-    r"|oauth_(?:token|signature|consumer_key|verifier))(?P<equals>=\"?)[^\s\",;*]++",
+    r"|oauth_(?:token|signature|consumer_key|verifier))(?P<equals>=\"?)[^\s\"',;*]++",
     re.IGNORECASE,
 )
 # A server's demand: Basic realm="shop".
@@ -47,7 +48,7 @@ _PROSE = frozenset(
     token tokens auth authentication authorization authorisation required missing invalid expired
     is was are has not no or and in for from of to the a an scheme header headers credential
     credentials challenge error errors realm format prefix type method only failed string value
-    """.split()
+    """.split()  # noqa: SIM905
 )
 
 
@@ -61,8 +62,20 @@ def without_passwords(text: str) -> str:
         scheme = _LAST_WORD.search(before[-20:])
         name = scheme[0].lower() if scheme else ""
         shown.append(_without_password(name, each[:end]) + each[end:])
-    text = "://".join(shown)
-    return _ORACLE.sub(rf"\g<user>/{MASK}", text) if "oracle:" in text else text
+    return "://".join(shown)
+
+
+def without_oracle_passwords(text: str) -> str:
+    """``jdbc:oracle:thin:scott/tiger@db:1521``."""
+    return _ORACLE.sub(_without_oracle_password, text)
+
+
+def _without_oracle_password(found: re.Match[str]) -> str:
+    user, slash, rest = found["rest"].partition("/")
+    at = rest.rfind("@")
+    if not slash or "@" in user or at < 0:
+        return found[0]
+    return f"{found[0][: found.start('rest') - found.start()]}{user}/{MASK}{rest[at:]}"
 
 
 def _without_password(scheme: str, address: str) -> str:

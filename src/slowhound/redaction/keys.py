@@ -36,7 +36,9 @@ def _without_lines(before: str) -> str:
     pieces = _BREAK.split(before)
     last = len(pieces)
     kind = _LAST_LINE
-    while last > 0 and (not pieces[last - 1] or _BREAK.fullmatch(pieces[last - 1]) or kind.match(pieces[last - 1])):
+    while last > 0 and (
+        not pieces[last - 1] or _BREAK.fullmatch(pieces[last - 1]) or kind.match(pieces[last - 1])
+    ):
         if pieces[last - 1] and not _BREAK.fullmatch(pieces[last - 1]):
             kind = _LINE
         last -= 1

@@ -233,37 +233,46 @@ CFPAT-            [\w-]{30,}                 Contentful    https://www.contentfu
 tfp_              [\w-]{30,}                 Typeform      https://www.typeform.com/developers/get-started/personal-access-token/
 pnu_              [A-Za-z0-9]{30,}           Prefect       https://docs.prefect.io/v3/how-to-guides/cloud/manage-users/api-keys
 b3BlbnNzaC1rZXktdjE [A-Za-z0-9+/=]{8,}       OpenSSH       https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key
-"""  # noqa: E501 (one row a line)
+"""
 
-# These stand in the middle: what is before it, as a pattern and in characters, the middle, the rest.
+# These are known by their middle: the middle, what is behind it, and what is before it, in at most
+# 40 characters.
 WITHIN = r"""
-[A-Za-z0-9]{14}     14  .atlasv1.  [\w-]{40,}          HashiCorp  https://developer.hashicorp.com/terraform/cloud-docs/users-teams-organizations/api-tokens
-[\w~.]{3}[0-9]      4   Q~         [\w~.-]{24,}        Azure      https://learn.microsoft.com/en-us/purview/sit-defn-azure-ad-client-secret
-[0-9a-f]{32}        32  -us        \d{1,2}(?!\w)       Mailchimp  https://mailchimp.com/developer/marketing/docs/fundamentals/
-[0-9]{8}            8   :AA        [\w-]{28,}          Telegram   https://core.telegram.org/bots/api#authorizing-your-bot
-pat[A-Za-z0-9]{14}  17  .          [0-9a-f]{64}(?!\w)  Airtable   https://airtable.com/developers/web/api/authentication
-[A-Za-z0-9_]{36}    36  _mmk       (?!\w)              MaxMind    https://dev.maxmind.com/license-key/
-"""  # noqa: E501
+.atlasv1.  [\w-]{40,}              [A-Za-z0-9]{14}       HashiCorp  https://developer.hashicorp.com/terraform/cloud-docs/users-teams-organizations/api-tokens
+Q~         [\w~.-]{24,}            [\w~.]{3}[0-9]        Azure      https://learn.microsoft.com/en-us/purview/sit-defn-azure-ad-client-secret
+-us        \d{1,2}(?!\w)           [0-9a-f]{32}          Mailchimp  https://mailchimp.com/developer/marketing/docs/fundamentals/
+:AA        [\w-]{28,}              [0-9]{8,10}           Telegram   https://core.telegram.org/bots/api#authorizing-your-bot
+.          [0-9a-f]{64}(?!\w)      pat[A-Za-z0-9]{14}    Airtable   https://airtable.com/developers/web/api/authentication
+.          [\w-]{6,7}\.[\w-]{27,}  [MNO][A-Za-z][\w-]{20,26}  Discord  https://docs.discord.com/developers/reference#authentication
+_mmk       (?!\w)                  [A-Za-z0-9]{6}_[A-Za-z0-9]{29} MaxMind https://dev.maxmind.com/license-key/
+"""
 
-# Addresses that are as good as a password: what stays, and the secret path behind it.
-WEBHOOKS = r"""
+# What is secret by its place: what stays, as a text and a pattern. The path behind a webhook's host
+# is as good as a password.
+PLACES = r"""
 hooks.slack.com/          (?:services|workflows|triggers)/        Slack       https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 hooks.slack-gov.com/      (?:services|workflows|triggers)/        Slack       https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 discord.com/api/          (?:v\d{1,2}/)?webhooks/                 Discord     https://docs.discord.com/developers/resources/webhook
 discordapp.com/api/       (?:v\d{1,2}/)?webhooks/                 Discord     https://docs.discord.com/developers/resources/webhook
 .webhook.office.com/      webhookb2/                              Teams       https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook
 outlook.office.com/       webhook(?:b2)?/                         Teams       https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook
-chat.googleapis.com/      v1/spaces/[\w-]{1,60}/messages\?        Google      https://developers.google.com/workspace/chat/quickstart/webhooks
+chat.googleapis.com/      v1/spaces/[\w-]{1,60}/messages\?(?:key=[\w-]{1,60}&)?token= Google      https://developers.google.com/workspace/chat/quickstart/webhooks
 hooks.zapier.com/         hooks/catch/                            Zapier      https://help.zapier.com/hc/en-us/articles/8496288690317
 hook.                     [a-z]{2}\d\.make\.com/                  Make        https://help.make.com/webhooks
 maker.ifttt.com/          (?:use/|trigger/\w{1,60}/(?:json/)?with/key/) IFTTT https://ifttt.com/maker_webhooks
 webexapis.com/v1/         webhooks/incoming/                      Webex       https://apphub.webex.com/applications/incoming-webhooks-cisco-systems-38054-23307-75252
 api.telegram.org/         (?:file/)?bot                           Telegram    https://core.telegram.org/bots/api#making-requests
 /hooks/                   (?=[a-z0-9]{26}(?!\w)|[A-Za-z0-9]{17,24}/) Mattermost https://developers.mattermost.com/integrate/webhooks/incoming/
-"""  # noqa: E501
+AccountKey=               (?=[\w+/%]{20})                         Azure       https://learn.microsoft.com/en-us/azure/storage/common/storage-configure-connection-string
+SharedAccessKey=          (?=[\w+/%]{20})                         Azure       https://learn.microsoft.com/en-us/azure/service-bus-messaging/service-bus-sas
+&sig=                     (?=[\w+/%]{20})                         Azure       https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas
+?sig=                     (?=[\w+/%]{20})                         Azure       https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas
+"""
 
 # Words in ordinary texts, too: what is cut off behind one of these is no token.
-WORDS = frozenset("key- secret_ live_ test_ api- sdk- re_ rnd_ fw_ sl. t1. sk_ sk- SK dose dapi".split())
+WORDS = frozenset(
+    "key- secret_ live_ test_ api- sdk- re_ rnd_ fw_ sl. t1. sk_ sk- SK dose dapi ASIA".split()  # noqa: SIM905
+)
 
 
 def rows(table: str) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """Finds the tokens of ``token_formats`` in a text, in time that grows with the text alone.
 
 Two hundred searches, one for each row, would take 100 µs for a path of 1,000 characters. So there
-are two, for the beginnings of all rows. Most begin with a word and a separator (``ghp_``, ``hvs.``).
+are two, for the beginnings of all rows. Most begin with a word and a separator: ``ghp_``, ``hvs.``.
 Separators are rarer than letters: the text is read from its end to its start, from separator to
 word, which takes 5 µs. What a beginning is followed by is looked at where one was found.
 """
@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 
 from slowhound.redaction.mask import masked
-from slowhound.redaction.token_formats import FORMATS, WEBHOOKS, WITHIN, WORDS, rows
+from slowhound.redaction.token_formats import FORMATS, PLACES, WITHIN, WORDS, rows
 
 # A text may have been cut in a token. From so many characters on it would show too much of it.
 CUT_LENGTH = 8
@@ -51,42 +51,46 @@ def any_of(words: Iterable[str], start: str = "{0}", before: str = "") -> str:
 
 
 _BACKWARDS = re.compile(
-    any_of(
-        (prefix[::-1] for prefix in _FORMATS if not prefix[-1].isalnum()), _STARTS_BACKWARDS
-    )
+    any_of((prefix[::-1] for prefix in _FORMATS if not prefix[-1].isalnum()), _STARTS_BACKWARDS)
 )
 _FORWARDS = re.compile(any_of((prefix for prefix in _FORMATS if prefix[-1].isalnum()), STARTS))
-# The middle first, because it is a text to search for; then what stands before it.
 _WITHIN = re.compile(
     "|".join(
-        rf"{re.escape(middle)}(?<={before}{re.escape(middle)}){rest}"
-        for before, _, middle, rest, *_ in rows(WITHIN)
+        f"{re.escape(middle)}{rest}(?P<row{number}>)"
+        for number, (middle, rest, *_) in enumerate(rows(WITHIN))
     ),
     re.ASCII,
 )
-_WIDTHS = [(middle, int(width)) for _, width, middle, *_ in rows(WITHIN)]
-_WEBHOOK = re.compile(
-    f"(?:{'|'.join(re.escape(row[0]) + row[1] for row in rows(WEBHOOKS))})"
-    r"(?P<secret>[\w/.~@%:=&+-]++)",
+_BEFORE = {
+    f"row{number}": re.compile(rf"(?<![A-Za-z0-9]){before}\Z", re.ASCII)
+    for number, (_, _, before, *_) in enumerate(rows(WITHIN))
+}
+_BEFORE_LENGTH = 40
+_PLACE = re.compile(
+    f"(?:{'|'.join(re.escape(row[0]) + row[1] for row in rows(PLACES))})"
+    r"(?P<secret>[\w/.~@%:=+-]++)",
     re.ASCII,
 )
 
 
 def without_tokens(text: str) -> str:
     """``text`` with all tokens masked that have one of the known formats."""
-    if "hook" in text or "://" in text:
-        text = masked(text, [found.span("secret") for found in _WEBHOOK.finditer(text)])
-    text = masked(text, [_from_before(found) for found in _WITHIN.finditer(text)])
+    if "://" in text or "hook" in text or "Key=" in text or "sig=" in text:
+        text = masked(text, [found.span("secret") for found in _PLACE.finditer(text)])
+    text = masked(text, [span for found in _WITHIN.finditer(text) for span in _around(found)])
     beginnings = [(found.start(), found[0]) for found in _FORWARDS.finditer(text)]
     length = len(text)
-    for found in _BACKWARDS.finditer(text[::-1]):
-        beginnings.append((length - found.end(), found[0][::-1]))
+    beginnings += [
+        (length - found.end(), found[0][::-1]) for found in _BACKWARDS.finditer(text[::-1])
+    ]
     return masked(text, _tokens(text, beginnings)) if beginnings else text
 
 
-def _from_before(found: re.Match[str]) -> tuple[int, int]:
-    width = next(width for middle, width in _WIDTHS if found[0].startswith(middle))
-    return found.start() - width, found.end()
+def _around(found: re.Match[str]) -> list[tuple[int, int]]:
+    """The token that this is the middle of, if it is one."""
+    first = max(0, found.start() - _BEFORE_LENGTH)
+    before = _BEFORE[found.lastgroup or ""].search(found.string[first : found.start()])
+    return [(first + before.start(), found.end())] if before else []
 
 
 def _tokens(text: str, beginnings: list[tuple[int, str]]) -> list[tuple[int, int]]:
@@ -108,7 +112,7 @@ def _tokens(text: str, beginnings: list[tuple[int, str]]) -> list[tuple[int, int
     return spans
 
 
-@lru_cache(maxsize=None)
+@cache
 def _patterns(prefix: str) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
     """What is behind this beginning, whole and cut off; compiled when the first is met."""
     rest = _FORMATS[prefix].rest

@@ -11,7 +11,11 @@ import re
 import string
 from collections.abc import Iterable
 
-from slowhound.redaction.credentials import without_credentials, without_passwords
+from slowhound.redaction.credentials import (
+    without_credentials,
+    without_oracle_passwords,
+    without_passwords,
+)
 from slowhound.redaction.keys import without_keys
 from slowhound.redaction.mask import MASK, masked
 from slowhound.redaction.names import OF_VALUES
@@ -57,11 +61,13 @@ def mask_values(text: str) -> str:
         text = each.sub(MASK, text)
     # Nearly every text has none of these, and a path is looked at in each request.
     text = without_keys(text)
+    text = without_tokens(text)
     if "eyJ" in text or "ewog" in text:
         text = _JWT.sub(_without_jwt, text)
-    text = without_tokens(text)
     if "://" in text and "@" in text:
         text = without_passwords(text)
+    if "oracle:" in text:
+        text = without_oracle_passwords(text)
     if "-" in text:
         text = _RESET.sub(MASK, text)
     if ":" in text:
