@@ -12,7 +12,7 @@ from slowhound.redaction.mask import MASK
 _ADDRESS = re.compile(r"[^\s'\"<>`]*+")
 _AUTHORITY = re.compile(r"[^/?#]*+")
 _PORT = re.compile(r"[0-9]{0,5}\Z")
-_NAME = re.compile(r"[a-z]+(?:[._-][a-z]+){0,9}\Z|[A-Z]+\Z")
+_NAME = re.compile(r"[a-z]{1,15}(?:[._-][a-z]{1,15}){0,9}\Z|[A-Z]{1,20}\Z")
 _LAST_WORD = re.compile(r"[A-Za-z0-9]{1,20}\Z")
 _TOKEN_LENGTH = 16  # a user with a longer name is a token
 # What stands behind the port in their addresses can be a path with an @.
@@ -26,7 +26,8 @@ _ORACLE = re.compile(r":(?:thin|oci8?):(?P<rest>[^\s'\"<>`]*+)")
 _SCHEME = re.compile(
     r" (?![a-z]{0,30}[ ,])(?<=[A-Za-z] )(?:(?i:(?<=\bbearer )|(?<=\bbasic )|(?<=\btoken )"
     r"|(?<=\bapikey )|(?<=\bapi-key )|(?<=-oauthtoken )|(?<=\bgeniekey )|(?<=\bnegotiate )"
-    r"|(?<=\bdpop )|(?<=\bntlm )|(?<=\bssws )|(?<=\bsplunk ))) {0,3}+(?P<credential>[^\s,;'\"<>()\[\]{}*\\]++)"
+    r"|(?<=\bdpop )|(?<=\bntlm )|(?<=\bssws )|(?<=\bsplunk ))) {0,3}+"
+    r"(?P<credential>[^\s,;'\"<>()\[\]{}*\\]++)"
 )
 _SCHEME_NAME = re.compile(r"[A-Za-z]{1,20}\Z")
 # What stands between these schemes and the end of the line is signed.

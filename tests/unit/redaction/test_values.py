@@ -123,6 +123,8 @@ def test_what_is_behind_the_name_of_a_scheme_is_masked(value: str, shown: str) -
     [
         "Basic authentication is required",
         "Basic auth",
+        "expected: Bearer authentication",
+        "Bearer credentials",
         "Basic HTML5 page",
         "Bearer token missing",
         "Bearer token is missing, or expired",
