@@ -36,7 +36,8 @@ _ISSUED = re.compile(
 )
 # How the digits are grouped on the card.
 _GROUPED = {(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (4, 4, 4, 1)}
-_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}(?<![A-Za-z0-9_]....)(?=(?P<rest>[A-Z0-9 -]{11,42}+))")
+# The digits first: there are fewer of them than capitals.
+_IBAN = re.compile(r"[0-9]{2}(?<=[A-Z]{2}..)(?<![A-Za-z0-9_]....)(?=(?P<rest>[A-Z0-9 -]{11,42}+))")
 # How long an IBAN is, https://www.swift.com/standards/data-standards/iban-international-bank-account-number
 _COUNTRIES_BY_LENGTH = {
     15: "NO",
@@ -134,17 +135,18 @@ def luhn(digits: str) -> bool:
 def _without_ibans(text: str) -> str:
     parts, kept = [], 0
     for found in _IBAN.finditer(text):
-        if found.start() >= kept and (end := _end_of_iban(found)):
-            parts += [text[kept : found.start()], MASK]
+        start = found.start() - 2
+        if start >= kept and (end := _end_of_iban(found, text[start : found.end()])):
+            parts += [text[kept:start], MASK]
             kept = end
     return "".join([*parts, text[kept:]]) if parts else text
 
 
-def _end_of_iban(found: re.Match[str]) -> int:
+def _end_of_iban(found: re.Match[str], first: str) -> int:
     """Where the IBAN ends that begins here; 0 when there is none."""
-    length = _IBAN_LENGTHS.get(found[0][:2], 0) - 4
+    length = _IBAN_LENGTHS.get(first[:2], 0) - 4
     plain = found["rest"].replace(" ", "").replace("-", "")[:length]
-    if len(plain) != length or int((plain + found[0]).translate(_AS_NUMBERS)) % 97 != 1:
+    if len(plain) != length or int((plain + first).translate(_AS_NUMBERS)) % 97 != 1:
         return 0
     end = found.end()
     for each in plain:

@@ -63,6 +63,7 @@ _WITHIN = re.compile(
     ),
     re.ASCII,
 )
+_MIDDLES = tuple(middle for middle, *_ in rows(WITHIN) if middle[0] != ".")
 _BEFORE = {
     f"row{number}": re.compile(rf"(?<![A-Za-z0-9]){before}\Z", re.ASCII)
     for number, (_, _, before, *_) in enumerate(rows(WITHIN))
@@ -75,11 +76,16 @@ _PLACE = re.compile(
 )
 
 
+# One of these is in each of them.
+_OF_PLACES = ("hook", "Key=", "sig=", "chat.googleapis", "ifttt", "telegram")
+
+
 def without_tokens(text: str) -> str:
     """``text`` with all tokens masked that have one of the known formats."""
-    if "://" in text or "hook" in text or "Key=" in text or "sig=" in text:
+    if any(each in text for each in _OF_PLACES):
         text = masked(text, [found.span("secret") for found in _PLACE.finditer(text)])
-    text = masked(text, [span for found in _WITHIN.finditer(text) for span in _around(found)])
+    if "." in text or any(each in text for each in _MIDDLES):
+        text = masked(text, [span for found in _WITHIN.finditer(text) for span in _around(found)])
     beginnings = []
     if not text.islower() or any(each in text for each in _IN_SMALL):
         beginnings = [(found.start(), found[0]) for found in _FORWARDS.finditer(text)]
