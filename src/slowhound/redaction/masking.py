@@ -20,7 +20,7 @@ PATH_LIMIT = 1000
 HEADER_LIMIT = 400
 
 # Without one of these there is no secret in a text, unless by MASK.
-_SUSPICIOUS = re.compile(r"[=:<$@ ]|--|[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
+_SUSPICIOUS = re.compile(r"[=:<$@ %&,'\"\\]|--|[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
 _caches: list[_lru_cache_wrapper[str]] = []
 
 
@@ -49,11 +49,7 @@ def text(value: str) -> str:
     """A text with the values of secret names, and those that look secret, masked."""
     if len(value) > TEXT_READ:
         value = value[:TEXT_READ] + "..."
-    return mask_values(mask_named(value) if "=" in value or ":" in value else _mask_marked(value))
-
-
-def _mask_marked(value: str) -> str:
-    return mask_named(value) if "--" in value or "<" in value else value
+    return mask_values(mask_named(value))
 
 
 def short_text(value: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from slowhound.redaction.literals import NAMED, VALUE, masked_value
 from slowhound.redaction.names import is_secret
-from slowhound.redaction.pairs import NAMED, VALUE, masked_value
 from slowhound.redaction.values import mask_values
 
 
