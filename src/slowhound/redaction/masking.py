@@ -9,18 +9,23 @@ from functools import _lru_cache_wrapper, lru_cache
 from slowhound.redaction import names, values
 from slowhound.redaction.database_errors import without_quoted
 from slowhound.redaction.pairs import mask_named
-from slowhound.redaction.values import mask_values
+from slowhound.redaction.values import MASK, mask_values
 
 # Characters beyond these are not even looked at.
 TEXT_READ = 10_000
 CACHED_LIMIT = 500
+# Of a longer text the quick look costs as much as it saves: 40 µs for 1,000 characters.
+SHORT = 200
 CUT = "..."  # stands for the rest
 # Of what a client sends: a line longer than a pipe takes at once (4,096 bytes) can be torn apart.
 PATH_LIMIT = 1000
 HEADER_LIMIT = 400
 
 # Without one of these there is no secret in a text, unless by MASK.
-_SUSPICIOUS = re.compile(r"[=:<$@ %&,'\"\\]|--|[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
+_SUSPICIOUS = re.compile(r"[=:<$@ %&,'\"\\]|--|(?<![\w.-])[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
+# What a cut may have left of a secret: all but words.
+_WORDS = re.compile(r"[a-z._-]*")
+_PARTED_BY = "&=?/# "
 _caches: list[_lru_cache_wrapper[str]] = []
 
 
@@ -54,7 +59,7 @@ def text(value: str) -> str:
 
 def short_text(value: str) -> str:
     """The same for a path, a header or a name, of which many come again."""
-    if len(value) <= TEXT_READ and _SUSPICIOUS.search(value) is None and not values.more:
+    if len(value) <= SHORT and _SUSPICIOUS.search(value) is None and not values.more:
         return value  # in 1 µs; nearly every path
     return _cached_text(value) if len(value) <= CACHED_LIMIT else text(value)
 
@@ -67,10 +72,17 @@ def _cached_text(value: str) -> str:
 def client_text(value: str, limit: int) -> str:
     """A path or a header, of which so many characters are shown; only these are searched.
 
-    A client may send 64 KiB in a header, for which no request shall wait. A secret that the end
-    cuts is masked as far as it is there.
+    A client may send 64 KiB in a header, for which no request shall wait.
     """
-    return short_text(value) if len(value) <= limit else short_text(value[:limit]) + CUT
+    if len(value) <= limit:
+        return short_text(value)
+    return without_beginning(short_text(value[:limit])) + CUT
+
+
+def without_beginning(shown: str) -> str:
+    """A text that was cut, without what may be left of a secret: nobody knows what it was."""
+    last = max(map(shown.rfind, _PARTED_BY)) + 1
+    return shown if _WORDS.fullmatch(shown, last) else shown[:last] + MASK
 
 
 def message(value: str) -> str:

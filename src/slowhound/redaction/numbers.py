@@ -77,7 +77,7 @@ def without_numbers(text: str) -> str:
     text = _RUN.sub(_without_cards, text)
     if "-" in text:
         text = masked(text, [(found.start() - 3, found.end()) for found in _SSN.finditer(text)])
-    return text if text.islower() else _without_ibans(text)
+    return text if text == text.lower() else _without_ibans(text)
 
 
 def _without_cards(found: re.Match[str]) -> str:

@@ -87,7 +87,7 @@ def without_tokens(text: str) -> str:
     if "." in text or any(each in text for each in _MIDDLES):
         text = masked(text, [span for found in _WITHIN.finditer(text) for span in _around(found)])
     beginnings = []
-    if not text.islower() or any(each in text for each in _IN_SMALL):
+    if text != text.lower() or any(each in text for each in _IN_SMALL):
         beginnings = [(found.start(), found[0]) for found in _FORWARDS.finditer(text)]
     length = len(text)
     beginnings += [

@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote_plus
 
 from slowhound.redaction import links
-from slowhound.redaction.masking import CACHED_LIMIT, CUT, cached, text
+from slowhound.redaction.masking import CACHED_LIMIT, CUT, cached, text, without_beginning
 from slowhound.redaction.names import is_secret, may_be_secret
 from slowhound.redaction.pairs import STEM
 from slowhound.redaction.values import MASK, mask_values
@@ -22,9 +22,6 @@ VALUES_LIMIT = 64
 DEPTH = 3
 
 _LONG_FLAG = re.compile(r"(?:^|&)[^&=]{21}")
-# What a cut may have left of a secret: all but words.
-_WORDS = re.compile(r"[a-z/._-]*")
-_LAST_PIECE = re.compile(r"[^&=?/#]*+\Z")
 
 
 def query_string(query: str) -> str:
@@ -41,7 +38,8 @@ def _query(query: str, path: str) -> str:
         shown = _searched(read, path)
     else:
         shown = read
-    return _without_beginning(shown[:QUERY_LIMIT], is_cut=len(query) > len(read))
+    shown = shown[:QUERY_LIMIT]
+    return without_beginning(shown) if len(query) > len(read) else shown
 
 
 def _may_name_a_secret(plain: str) -> bool:
@@ -92,16 +90,6 @@ def _parameter(value: str) -> str:
     return MASK if any(text(each) != each for each in _decoded(value)) else value
 
 
-def _without_beginning(shown: str, *, is_cut: bool) -> str:
-    """Without what a cut may have left of a secret: nobody knows what it was."""
-    if not is_cut:
-        return shown
-    piece = _LAST_PIECE.search(shown)
-    if piece is None or _WORDS.fullmatch(piece[0]) is not None:
-        return shown
-    return shown[: piece.start()] + MASK
-
-
 def url(address: str) -> str:
     """A URL with its password, and the secret values of its query and fragment, masked."""
     return _cached_url(address) if len(address) <= CACHED_LIMIT else _url(address)
@@ -109,7 +97,9 @@ def url(address: str) -> str:
 
 def client_url(address: str, limit: int) -> str:
     """A referrer, of which so many characters are shown; only these are searched."""
-    return url(address) if len(address) <= limit else url(address[:limit]) + CUT
+    if len(address) <= limit:
+        return url(address)
+    return without_beginning(url(address[:limit])) + CUT
 
 
 @cached
@@ -126,4 +116,4 @@ def _url(address: str) -> str:
     shown = text(before) + hash_ + (_query(within, before) if hash_ else "")
     if mark:
         shown += mark + _query(query, before) + hash_after + _query(fragment, before)
-    return _without_beginning(shown[:QUERY_LIMIT], is_cut=is_cut) if is_cut else shown
+    return without_beginning(shown[:QUERY_LIMIT]) if is_cut else shown
