@@ -1,24 +1,367 @@
-"""Lines of source code, as they may leave: the literals behind secret names are masked."""
+"""Lines of source code, as they may leave: the literals behind secret names are masked.
+
+``password = form.password`` says nothing; only what stands in quotes does, and comments. Behind a
+secret name each literal of the same statement or argument is masked; not keys, which are names
+themselves (``form["password"]``), and not what stands under a name of its own.
+"""
 
 from __future__ import annotations
 
-from slowhound.redaction.names import is_secret
-from slowhound.redaction.pairs import NAMED, VALUE, masked_value
-from slowhound.redaction.values import mask_values
+import re
+from dataclasses import dataclass
+
+from slowhound.redaction import source_tokens as tokens
+from slowhound.redaction.source_names import (
+    GETTERS,
+    KEYS_OF_NAMES,
+    VALUES,
+    Level,
+    is_declaration,
+    is_owned_by_secret,
+    level_of,
+    level_of_call,
+    level_of_path,
+    lists_names,
+)
+from slowhound.redaction.values import MASK, mask_values
+
+# Python itself takes 200 brackets within each other.
+_DEEPEST = 200
+_WITH_BLOCK = frozenset(
+    (
+        *("if", "elif", "else", "while", "for", "with", "try", "except", "finally", "def"),
+        *("class", "async", "match", "case"),
+    )
+)
+_WORDS = _WITH_BLOCK | {"raise", "return", "yield", "assert", "del", "import", "from", "await"}
+_WITHIN = frozenset(("and", "or", "not", "in", "is", "lambda", "None", "True", "False"))
 
 
 def source(line: str) -> str:
-    """A line of source code with the secret values that are written in it masked.
+    """A line of source code with the secret values that are written in it masked."""
+    return SourceMask().line(line)
 
-    ``password = form.password`` says nothing; only what stands in quotes does.
+
+@dataclass(slots=True)
+class _Open:
+    """A statement, or a bracket that is open, and what is known of it so far."""
+
+    kind: str  # "statement", "call", "index", "group", "list" or "dict"
+    name: str = ""  # what is called or indexed
+    whole: Level = Level.NONE  # of each argument that does not say otherwise
+    level: Level = Level.NONE  # of this argument, from here on
+    seen: Level = Level.NONE  # of the names in it
+    pair: Level = Level.NONE  # of the next argument
+    before_if: Level = Level.NONE
+    key: str = ""  # the keyword or the key of this argument
+    at: int = 0  # how many arguments there were before
+    names_secret: bool = False  # an argument is the name of a secret
+    in_for: bool = False
+
+    def mention(self, level: Level) -> None:
+        self.level, self.seen = max(self.level, level), max(self.seen, level)
+
+
+@dataclass(slots=True)
+class _Literal:
+    """One that goes on in the next line."""
+
+    quote: str
+    is_hidden: bool
+
+
+class SourceMask:
+    """Masks lines of source that follow one another; what is open at the end of one is known.
+
+    Whatever a file holds, it takes time in proportion to it and raises nothing.
     """
-    if '"' not in line and "'" not in line:
-        return line
-    parts, position, kept = [], 0, 0
-    while (found := NAMED.search(line, position)) is not None:
-        position = found.end()
-        secret = VALUE.match(line, position)
-        if secret is not None and secret["quoted"] and is_secret(found["name"]):
-            parts += [line[kept:position], masked_value(secret)]
-            position = kept = secret.end()
-    return mask_values("".join([*parts, line[kept:]]))
+
+    def __init__(self) -> None:
+        self._in_key = False  # a private key in PEM
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was open: the next line begins a statement."""
+        self._literal: _Literal | None = None
+        self._opened = [_Open("statement")]
+        self._ended()
+
+    def _ended(self) -> None:
+        self._opened[0] = _Open("statement")
+        self._statement = self._target = self._path = ""
+        self._before = "begin"  # the kind of the last token
+
+    @property
+    def in_literal(self) -> bool:
+        """True where the next line begins within a literal."""
+        return self._literal is not None
+
+    def skip(self, line: str) -> None:
+        """A line that is not shown and not within the statement that is; only literals count."""
+        if self._literal is None and '"""' not in line and "'''" not in line:
+            if "PRIVATE KEY" not in line and not self._in_key:
+                return
+        elif self._literal is not None and self._literal.quote not in line:
+            self._in_key = (self._in_key or tokens.begins_key(line)) and not tokens.ends_key(line)
+            return
+        if self._literal is None:
+            self._forget()
+        self._scanned(line)
+
+    def line(self, line: str) -> str:
+        """The next line, as it may be shown."""
+        shown = self._scanned(line)
+        return MASK + line[len(line.rstrip()) :] if tokens.is_encoded(line) else mask_values(shown)
+
+    def _scanned(self, line: str) -> str:
+        if self._literal is None:
+            if tokens.begins_statement(line):
+                self._forget()
+            if self._in_key and len(self._opened) == 1 and not tokens.may_be_of_key(line):
+                self._in_key = False
+        self._in_key = self._in_key or tokens.begins_key(line)
+        shown = self._tokens(line)
+        if self._in_key and tokens.ends_key(line):
+            self._in_key = False
+        return shown
+
+    def _tokens(self, line: str) -> str:
+        parts, end = list[str](), 0
+        if self._literal is not None:
+            end = self._literal_from(line, 0, self._literal, parts)
+        elif self._in_key and tokens.is_text_of_key(line):
+            return tokens.hidden(line)
+        while end < len(line):
+            found = tokens.TOKEN.match(line, end)
+            if found is None or found.end() == end:
+                break
+            kind = found.lastgroup or ""
+            begin, end = end, found.end()
+            if kind == "string":
+                parts.append(line[begin : found.start(kind)])
+                end = self._string(line, found, parts)
+            elif kind == "comment":
+                parts += [line[begin : found.start(kind)], self._comment(found[kind])]
+                continue
+            else:
+                parts.append(line[begin:end])
+                if kind == "name":
+                    self._name(line, found[kind], end)
+                elif kind == "open":
+                    self._open(found[kind])
+                elif kind == "close":
+                    self._close()
+                elif kind == "sign":
+                    self._sign(found[kind])
+                    continue
+                else:
+                    continue
+            self._before = kind
+        return "".join([*parts, line[end:]])
+
+    # Names
+
+    def _name(self, line: str, path: str, end: int) -> None:
+        here, starts = self._opened[-1], self._before == "begin"
+        if starts and path in _WORDS:
+            self._statement = path
+            here.in_for = path == "for"
+            self._before = "word"
+            return
+        if path in ("if", "else", "for") or path in _WITHIN:
+            self._word(here, path, line, end)
+            return
+        is_assigned = tokens.IS_ASSIGNED.match(line, end) is not None
+        is_attribute, self._path = self._before == ".", path
+        if is_assigned and here.kind == "call" and self._before in ("open", ","):
+            self._under(here, path)
+            return
+        if is_assigned and here.kind == "statement":
+            self._target = path
+        self._mentioned(here, path, is_attribute, line[end : end + 1] == "(")
+
+    @staticmethod
+    def _mentioned(here: _Open, path: str, is_attribute: bool, is_called: bool) -> None:
+        level = level_of_path(path)
+        if is_called and is_owned_by_secret(path):
+            level = Level.NAMED  # password.strip() == "x"
+        is_other = level is Level.NONE and path not in VALUES
+        if is_attribute and is_other and not is_called and here.level < Level.WHOLE:
+            here.level = here.whole  # make(token).user
+        elif here.key == "" or here.level < Level.WHOLE:
+            here.mention(level)
+
+    @staticmethod
+    def _word(here: _Open, word: str, line: str, end: int) -> None:
+        if word == "for":
+            here.in_for, here.seen = True, Level.NONE
+        elif word == "in" and here.in_for:
+            here.in_for, here.level = False, max(here.level, here.seen)
+        elif word == "if":
+            here.before_if, here.level = here.level, max(here.whole, _only_whole(here.level))
+        elif word == "else":
+            here.level = here.before_if
+        elif word in ("and", "or") and tokens.IS_LITERAL.match(line, end) is None:
+            here.level = max(here.whole, _only_whole(here.level))
+
+    @staticmethod
+    def _under(here: _Open, key: str) -> None:
+        """The value of a keyword argument, or of a key in a dict, follows."""
+        level, is_value = level_of(key), key.lower() in VALUES
+        if level is Level.NAMED or (is_value and here.names_secret):
+            level = Level.WHOLE
+        elif here.whole is Level.WHOLE or is_value or key == "key" or level is Level.DOUBT:
+            level = max(level, here.whole)
+        here.key, here.level = key, level
+
+    # Brackets and signs
+
+    def _open(self, bracket: str) -> None:
+        here, follows = self._opened[-1], self._before in ("name", "close", "string")
+        level, name = here.level, ""
+        if len(self._opened) > _DEEPEST:
+            self._forget()
+        if bracket == "(" and follows:
+            kind = "call"
+            name = self._path if self._before == "name" else ""
+            level = level_of_call(name, level)
+            if level is Level.NAMED and self._statement == "raise" and here.level < Level.WHOLE:
+                level = Level.SOFT
+        elif bracket == "[" and follows:
+            kind, name = "index", self._path if self._before == "name" else ""
+        else:
+            kind = {"(": "group", "[": "list", "{": "dict"}[bracket]
+            level = Level.WHOLE if level > Level.DOUBT else level
+        made = _Open(kind, name, level, level)
+        made.names_secret = is_declaration(name) and here.level > Level.DOUBT
+        self._opened.append(made)
+
+    def _close(self) -> None:
+        if len(self._opened) == 1:
+            return
+        closed, here = self._opened.pop(), self._opened[-1]
+        if closed.kind == "index" and closed.key:
+            base = closed.name.rpartition(".")[2]
+            level = level_of(closed.key)
+            if level is not Level.NONE:
+                here.mention(level)
+            elif here.level < Level.WHOLE and base and level_of(f"{base}_{closed.key}") < Level.NAMED:
+                here.level = here.seen = here.whole
+        elif closed.kind in ("call", "group") and closed.seen > Level.DOUBT and here.key == "":
+            here.mention(Level.NAMED)
+
+    def _sign(self, sign: str) -> None:
+        here = self._opened[-1]
+        if sign == "\n" and here.kind != "statement":
+            return
+        self._before = sign
+        if sign == ",":
+            self._next_argument(here)
+        elif sign == ":" and here.kind == "dict":
+            here.level = Level.WHOLE if here.level > Level.DOUBT else here.level
+        elif sign == ":" and here.kind == "statement" and self._statement in _WITH_BLOCK:
+            self._ended()
+        elif sign in ("=", "+=", ":=") and here.kind == "statement" and sign != ":=":
+            level = max(here.level, here.seen)
+            here.whole = here.level = Level.WHOLE if level > Level.DOUBT else level
+        elif sign in ("=", ":=") and here.level > Level.DOUBT:
+            here.level = Level.WHOLE
+        elif sign in ("\n", ";") and here.kind == "statement":
+            self._ended()
+
+    @staticmethod
+    def _next_argument(here: _Open) -> None:
+        keeps = here.in_for or (here.kind == "call" and _compares(here.name))
+        if not keeps:
+            here.level = max(here.whole, here.pair)
+        here.pair, here.key, here.at = Level.NONE, "", here.at + 1
+
+    # Literals and comments
+
+    def _string(self, line: str, found: re.Match[str], parts: list[str]) -> int:
+        opening = found["string"]
+        quote = opening.lstrip("bBrRuUfFtT")
+        body = tokens.BODIES[quote].match(line, found.end())
+        content = body[0] if body is not None else ""
+        after = found.end() + len(content) + len(quote)
+        is_formatted = "f" in opening.lower() and "{" in content
+        is_hidden = self._is_secret(line, content, after, is_formatted)
+        parts.append(opening)
+        return self._literal_from(line, found.end(), _Literal(quote, is_hidden), parts)
+
+    def _literal_from(self, line: str, begin: int, literal: _Literal, parts: list[str]) -> int:
+        """Adds what may be shown of the literal that goes on at ``begin``; returns its end."""
+        body = tokens.BODIES[literal.quote].match(line, begin)
+        end = body.end() if body is not None else begin
+        content = line[begin:end]
+        is_hidden = literal.is_hidden or self._in_key
+        parts.append(tokens.hidden(content) if is_hidden else tokens.searched(content))
+        is_closed = line.startswith(literal.quote, end)
+        goes_on = len(literal.quote) == 3 or content.endswith("\\\n")
+        self._literal = None if is_closed or not goes_on else literal
+        if is_closed:
+            parts.append(literal.quote)
+            end += len(literal.quote)
+        self._before = "string"
+        return end
+
+    def _is_secret(self, line: str, content: str, after: int, is_formatted: bool) -> bool:
+        """Whether a literal is hidden, and what it says about those that follow."""
+        here = self._opened[-1]
+        if here.kind == "dict" and tokens.IS_KEY.match(line, after) is not None:
+            self._under(here, content)
+            return False
+        if here.kind == "index" and tokens.ENDS_INDEX.match(line, after) is not None:
+            here.key = content
+            return False
+        named = tokens.NAME.fullmatch(content)
+        level = level_of(named["name"]) if named is not None else Level.NONE
+        is_got = here.kind == "call" and GETTERS.get(here.name.rpartition(".")[2]) == here.at
+        if is_got or here.level is Level.NONE or (here.level is Level.DOUBT and is_formatted):
+            if level is Level.NAMED and named is not None:
+                self._names_secret(here, line, after, is_got, bool(named["dashes"]))
+            return not is_got and self._is_compared(here, line, after)
+        return not (here.level is Level.SOFT and " " in content)
+
+    def _names_secret(self, here: _Open, line: str, end: int, is_got: bool, is_option: bool) -> None:
+        here.names_secret = not here.key or here.key.lower() in KEYS_OF_NAMES
+        if is_got:
+            here.seen = max(here.seen, Level.NAMED)
+        if here.key or (lists_names(here.name or self._outer_name()) and not is_option):
+            return
+        if is_got or is_option:
+            here.pair = Level.WHOLE
+        elif here.kind == "call":
+            here.pair = Level.SOFT
+        elif here.kind == "group" and here.at == 0 and tokens.IS_PAIR.match(line, end):
+            here.pair = Level.WHOLE
+
+    def _outer_name(self) -> str:
+        """What the list or the tuple that is open is called."""
+        return next((each.key or each.name for each in self._opened[-2::-1]), "") or self._target
+
+    @staticmethod
+    def _is_compared(here: _Open, line: str, end: int) -> bool:
+        """True in ``"x" == password``."""
+        found = tokens.COMPARED.match(line, end)
+        if found is None or (found["by"] == "," and not _compares(here.name)):
+            return False
+        return level_of_path(found["name"]) > Level.DOUBT
+
+    def _comment(self, text: str) -> str:
+        if self._in_key:
+            return "# " + MASK
+        plain = text.lstrip("# \t")
+        if any(each in plain for each in "=[({:") and ('"' in plain or "'" in plain):
+            # Code that was taken out. What stands behind a # in it is no code of its own.
+            code, mark, rest = plain.partition("#")
+            text = text[: len(text) - len(plain)] + SourceMask()._tokens(code) + mark + rest
+        return tokens.searched(text)
+
+
+def _only_whole(level: Level) -> Level:
+    return level if level is Level.WHOLE else Level.NONE
+
+
+def _compares(name: str) -> bool:
+    return name.rpartition(".")[2].startswith(("assert", "compare_digest", "constant_time"))
