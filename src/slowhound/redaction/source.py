@@ -14,15 +14,14 @@ from slowhound.redaction import source_tokens as tokens
 from slowhound.redaction.source_names import (
     GETTERS,
     KEYS_OF_NAMES,
-    VALUES,
     Level,
     is_declaration,
-    is_owned_by_secret,
     level_of,
     level_of_call,
     level_of_path,
     lists_names,
 )
+from slowhound.redaction.source_state import Open
 from slowhound.redaction.values import MASK, mask_values
 
 # Python itself takes 200 brackets within each other.
@@ -40,26 +39,6 @@ _WITHIN = frozenset(("and", "or", "not", "in", "is", "lambda", "None", "True", "
 def source(line: str) -> str:
     """A line of source code with the secret values that are written in it masked."""
     return SourceMask().line(line)
-
-
-@dataclass(slots=True)
-class _Open:
-    """A statement, or a bracket that is open, and what is known of it so far."""
-
-    kind: str  # "statement", "call", "index", "group", "list" or "dict"
-    name: str = ""  # what is called or indexed
-    whole: Level = Level.NONE  # of each argument that does not say otherwise
-    level: Level = Level.NONE  # of this argument, from here on
-    seen: Level = Level.NONE  # of the names in it
-    pair: Level = Level.NONE  # of the next argument
-    before_if: Level = Level.NONE
-    key: str = ""  # the keyword or the key of this argument
-    at: int = 0  # how many arguments there were before
-    names_secret: bool = False  # an argument is the name of a secret
-    in_for: bool = False
-
-    def mention(self, level: Level) -> None:
-        self.level, self.seen = max(self.level, level), max(self.seen, level)
 
 
 @dataclass(slots=True)
@@ -83,11 +62,11 @@ class SourceMask:
     def _forget(self) -> None:
         """What was open: the next line begins a statement."""
         self._literal: _Literal | None = None
-        self._opened = [_Open("statement")]
+        self._opened = [Open("statement")]
         self._ended()
 
     def _ended(self) -> None:
-        self._opened[0] = _Open("statement")
+        self._opened[0] = Open("statement")
         self._statement = self._target = self._path = ""
         self._before = "begin"  # the kind of the last token
 
@@ -133,122 +112,81 @@ class SourceMask:
             return tokens.hidden(line)
         while end < len(line):
             found = tokens.TOKEN.match(line, end)
-            if found is None or found.end() == end:
+            kind = found and found.lastgroup
+            if found is None or kind is None or found.end() == end:
                 break
-            kind = found.lastgroup or ""
-            begin, end = end, found.end()
+            text = found[kind]
+            parts.append(line[end : found.start(kind)])
+            end = found.end()
             if kind == "string":
-                parts.append(line[begin : found.start(kind)])
                 end = self._string(line, found, parts)
-            elif kind == "comment":
-                parts += [line[begin : found.start(kind)], self._comment(found[kind])]
                 continue
-            else:
-                parts.append(line[begin:end])
-                if kind == "name":
-                    self._name(line, found[kind], end)
-                elif kind == "open":
-                    self._open(found[kind])
-                elif kind == "close":
-                    self._close()
-                elif kind == "sign":
-                    self._sign(found[kind])
-                    continue
-                else:
-                    continue
-            self._before = kind
+            parts.append(self._comment(text) if kind == "comment" else text)
+            self._token(kind, text, line, end)
         return "".join([*parts, line[end:]])
+
+    def _token(self, kind: str, text: str, line: str, end: int) -> None:
+        if kind == "name":
+            self._name(line, text, end)
+        elif kind == "open":
+            self._open(text)
+        elif kind == "close":
+            self._close()
+        elif kind == "sign":
+            self._sign(text)
+        elif kind == "number":
+            self._before = kind
 
     # Names
 
     def _name(self, line: str, path: str, end: int) -> None:
         here, starts = self._opened[-1], self._before == "begin"
         if starts and path in _WORDS:
-            self._statement = path
+            self._statement, self._before = path, "word"
             here.in_for = path == "for"
-            self._before = "word"
             return
         if path in ("if", "else", "for") or path in _WITHIN:
-            self._word(here, path, line, end)
+            here.word(path, line, end)
+            self._before = "word"
             return
         is_assigned = tokens.IS_ASSIGNED.match(line, end) is not None
-        is_attribute, self._path = self._before == ".", path
-        if is_assigned and here.kind == "call" and self._before in ("open", ","):
-            self._under(here, path)
+        before, self._before, self._path = self._before, "name", path
+        if is_assigned and here.kind == "call" and before in ("open", ","):
+            here.under(path)
             return
         if is_assigned and here.kind == "statement":
             self._target = path
-        self._mentioned(here, path, is_attribute, line[end : end + 1] == "(")
-
-    @staticmethod
-    def _mentioned(here: _Open, path: str, is_attribute: bool, is_called: bool) -> None:
-        level = level_of_path(path)
-        if is_called and is_owned_by_secret(path):
-            level = Level.NAMED  # password.strip() == "x"
-        is_other = level is Level.NONE and path not in VALUES
-        if is_attribute and is_other and not is_called and here.level < Level.WHOLE:
-            here.level = here.whole  # make(token).user
-        elif here.key == "" or here.level < Level.WHOLE:
-            here.mention(level)
-
-    @staticmethod
-    def _word(here: _Open, word: str, line: str, end: int) -> None:
-        if word == "for":
-            here.in_for, here.seen = True, Level.NONE
-        elif word == "in" and here.in_for:
-            here.in_for, here.level = False, max(here.level, here.seen)
-        elif word == "if":
-            here.before_if, here.level = here.level, max(here.whole, _only_whole(here.level))
-        elif word == "else":
-            here.level = here.before_if
-        elif word in ("and", "or") and tokens.IS_LITERAL.match(line, end) is None:
-            here.level = max(here.whole, _only_whole(here.level))
-
-    @staticmethod
-    def _under(here: _Open, key: str) -> None:
-        """The value of a keyword argument, or of a key in a dict, follows."""
-        level, is_value = level_of(key), key.lower() in VALUES
-        if level is Level.NAMED or (is_value and here.names_secret):
-            level = Level.WHOLE
-        elif here.whole is Level.WHOLE or is_value or key == "key" or level is Level.DOUBT:
-            level = max(level, here.whole)
-        here.key, here.level = key, level
+        here.mentioned(path, before == ".", line[end : end + 1] == "(")
 
     # Brackets and signs
 
     def _open(self, bracket: str) -> None:
         here, follows = self._opened[-1], self._before in ("name", "close", "string")
-        level, name = here.level, ""
+        name = self._path if self._before == "name" else ""
+        self._before = "open"
+        level = here.level
         if len(self._opened) > _DEEPEST:
             self._forget()
         if bracket == "(" and follows:
             kind = "call"
-            name = self._path if self._before == "name" else ""
             level = level_of_call(name, level)
             if level is Level.NAMED and self._statement == "raise" and here.level < Level.WHOLE:
                 level = Level.SOFT
         elif bracket == "[" and follows:
-            kind, name = "index", self._path if self._before == "name" else ""
+            kind = "index"
         else:
-            kind = {"(": "group", "[": "list", "{": "dict"}[bracket]
+            kind, name = {"(": "group", "[": "list", "{": "dict"}[bracket], ""
             level = Level.WHOLE if level > Level.DOUBT else level
-        made = _Open(kind, name, level, level)
+        made = Open(kind, name, level, level)
         made.names_secret = is_declaration(name) and here.level > Level.DOUBT
         self._opened.append(made)
 
     def _close(self) -> None:
+        self._before = "close"
         if len(self._opened) == 1:
             return
-        closed, here = self._opened.pop(), self._opened[-1]
-        if closed.kind == "index" and closed.key:
-            base = closed.name.rpartition(".")[2]
-            level = level_of(closed.key)
-            if level is not Level.NONE:
-                here.mention(level)
-            elif here.level < Level.WHOLE and base and level_of(f"{base}_{closed.key}") < Level.NAMED:
-                here.level = here.seen = here.whole
-        elif closed.kind in ("call", "group") and closed.seen > Level.DOUBT and here.key == "":
-            here.mention(Level.NAMED)
+        closed = self._opened.pop()
+        closed.close_into(self._opened[-1])
 
     def _sign(self, sign: str) -> None:
         here = self._opened[-1]
@@ -256,7 +194,7 @@ class SourceMask:
             return
         self._before = sign
         if sign == ",":
-            self._next_argument(here)
+            here.next_argument()
         elif sign == ":" and here.kind == "dict":
             here.level = Level.WHOLE if here.level > Level.DOUBT else here.level
         elif sign == ":" and here.kind == "statement" and self._statement in _WITH_BLOCK:
@@ -268,13 +206,6 @@ class SourceMask:
             here.level = Level.WHOLE
         elif sign in ("\n", ";") and here.kind == "statement":
             self._ended()
-
-    @staticmethod
-    def _next_argument(here: _Open) -> None:
-        keeps = here.in_for or (here.kind == "call" and _compares(here.name))
-        if not keeps:
-            here.level = max(here.whole, here.pair)
-        here.pair, here.key, here.at = Level.NONE, "", here.at + 1
 
     # Literals and comments
 
@@ -309,7 +240,7 @@ class SourceMask:
         """Whether a literal is hidden, and what it says about those that follow."""
         here = self._opened[-1]
         if here.kind == "dict" and tokens.IS_KEY.match(line, after) is not None:
-            self._under(here, content)
+            here.under(content)
             return False
         if here.kind == "index" and tokens.ENDS_INDEX.match(line, after) is not None:
             here.key = content
@@ -323,7 +254,7 @@ class SourceMask:
             return not is_got and self._is_compared(here, line, after)
         return not (here.level is Level.SOFT and " " in content)
 
-    def _names_secret(self, here: _Open, line: str, end: int, is_got: bool, is_option: bool) -> None:
+    def _names_secret(self, here: Open, line: str, end: int, is_got: bool, is_option: bool) -> None:
         here.names_secret = not here.key or here.key.lower() in KEYS_OF_NAMES
         if is_got:
             here.seen = max(here.seen, Level.NAMED)
@@ -341,10 +272,10 @@ class SourceMask:
         return next((each.key or each.name for each in self._opened[-2::-1]), "") or self._target
 
     @staticmethod
-    def _is_compared(here: _Open, line: str, end: int) -> bool:
+    def _is_compared(here: Open, line: str, end: int) -> bool:
         """True in ``"x" == password``."""
         found = tokens.COMPARED.match(line, end)
-        if found is None or (found["by"] == "," and not _compares(here.name)):
+        if found is None or (found["by"] == "," and not here.compares):
             return False
         return level_of_path(found["name"]) > Level.DOUBT
 
@@ -357,11 +288,3 @@ class SourceMask:
             code, mark, rest = plain.partition("#")
             text = text[: len(text) - len(plain)] + SourceMask()._tokens(code) + mark + rest
         return tokens.searched(text)
-
-
-def _only_whole(level: Level) -> Level:
-    return level if level is Level.WHOLE else Level.NONE
-
-
-def _compares(name: str) -> bool:
-    return name.rpartition(".")[2].startswith(("assert", "compare_digest", "constant_time"))

@@ -30,7 +30,9 @@ VALUES = frozenset(
 KEYS_OF_NAMES = frozenset(("name", "key", "field", "id", "header", "setting", "variable"))
 # Takes the name of a secret at this place, and what follows is its value.
 GETTERS = {
-    **dict.fromkeys(("get", "getenv", "getlist", "pop", "setdefault", "config", "env", "environ"), 0),
+    **dict.fromkeys(
+        ("get", "getenv", "getlist", "pop", "setdefault", "config", "env", "environ"), 0
+    ),
     **dict.fromkeys(("set_cookie", "set_signed_cookie", "get_signed_cookie", "delete_cookie"), 0),
     **dict.fromkeys(("getattr", "hasattr", "setattr", "delattr"), 1),
 }

@@ -36,7 +36,9 @@ IS_KEY = re.compile(r"\s{0,20}:(?!=)")
 ENDS_INDEX = re.compile(r"\s{0,20}\]")
 IS_ASSIGNED = re.compile(r"[ \t]{0,20}=(?!=)")
 IS_LITERAL = re.compile(r"[ \t]{0,20}[bBrRuUfFtT]{0,2}[\"']")
-COMPARED = re.compile(r"\s{0,20}(?P<by>==|!=|,)\s{0,20}(?P<name>[^\W\d]\w{0,100}(?:\.\w{1,100}){0,5})")
+COMPARED = re.compile(
+    r"\s{0,20}(?P<by>==|!=|,)\s{0,20}(?P<name>[^\W\d]\w{0,100}(?:\.\w{1,100}){0,5})"
+)
 NAME = re.compile(r"(?P<dashes>-{0,2})(?P<name>[A-Za-z_][\w.\-]{0,60})")
 # ``("password", "x")``, and the first of two that stand on lines of their own.
 IS_PAIR = re.compile(
@@ -45,7 +47,9 @@ IS_PAIR = re.compile(
 # A key that is written as text: its lines hold nothing else, those of other literals may stand
 # beside it.
 _BEGINS, _ENDS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY"), "-----END "
-_OF_KEY = re.compile(r"\s*+(?:\#|[bBrRuUfF]{0,2}[\"']|[A-Za-z0-9+/=]{1,76}\s*+\Z|[\w-]{1,40}+: |\Z)")
+_OF_KEY = re.compile(
+    r"\s*+(?:\#|[bBrRuUfF]{0,2}[\"']|[A-Za-z0-9+/=]{1,76}\s*+\Z|[\w-]{1,40}+: |\Z)"
+)
 _TEXT_OF_KEY = re.compile(r"\s*+(?:-----|[A-Za-z0-9+/=]{1,76}\s*+\Z|[\w-]{1,40}+: )")
 _ALONE = re.compile(
     r"""\s*+\#?[ \t]*+[bBrRuUfF]{0,2}["']{0,3}(?P<run>[A-Za-z0-9+/]*+={0,2})"""
@@ -108,7 +112,7 @@ def searched(text: str) -> str:
     """A literal or a comment that may be shown, without the pairs of name and value in it."""
     if "'" in text:
         text = _IN_SQL.sub(rf"\g<by>'{MASK}", text)
-    if "=" not in text and ":" not in text and "--" not in text and "</" not in text:
+    if "=" not in text and ":" not in text and "--" not in text and "<" not in text:
         return text
     parts = (_APART if "</" in text else _APART_OR_ROUTE).split(text)
     return "".join(each if at % 2 else mask_named(each) for at, each in enumerate(parts))
