@@ -89,8 +89,10 @@ class SourceMask:
 
     def line(self, line: str) -> str:
         """The next line, as it may be shown."""
-        shown = self._scanned(line)
-        return MASK + line[len(line.rstrip()) :] if tokens.is_encoded(line) else mask_values(shown)
+        content = line.rstrip("\r\n")
+        end, shown = line[len(content) :], self._scanned(line)
+        shown = MASK if tokens.is_encoded(content) else mask_values(shown.removesuffix(end))
+        return shown + end
 
     def _scanned(self, line: str) -> str:
         if self._literal is None:
@@ -239,7 +241,11 @@ class SourceMask:
     def _is_secret(self, line: str, content: str, after: int, is_formatted: bool) -> bool:
         """Whether a literal is hidden, and what it says about those that follow."""
         here = self._opened[-1]
-        if here.kind == "dict" and tokens.IS_KEY.match(line, after) is not None:
+        # A line alone may be one of a dict.
+        may_be_key = here.kind == "dict" or (
+            here.kind == "statement" and self._before in ("begin", ",")
+        )
+        if may_be_key and tokens.IS_KEY.match(line, after) is not None:
             here.under(content)
             return False
         if here.kind == "index" and tokens.ENDS_INDEX.match(line, after) is not None:
@@ -283,7 +289,7 @@ class SourceMask:
         if self._in_key:
             return "# " + MASK
         plain = text.lstrip("# \t")
-        if any(each in plain for each in "=[({:") and ('"' in plain or "'" in plain):
+        if tokens.may_be_code(plain):
             # Code that was taken out. What stands behind a # in it is no code of its own.
             code, mark, rest = plain.partition("#")
             text = text[: len(text) - len(plain)] + SourceMask()._tokens(code) + mark + rest

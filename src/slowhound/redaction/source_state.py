@@ -42,6 +42,7 @@ class Open:
         is_other = level is Level.NONE and path not in VALUES
         if is_attribute and is_other and not is_called and self.level < Level.WHOLE:
             self.level = self.whole  # make(token).user
+            self.seen = Level.NONE if self.at == 0 else self.seen
         else:
             self.mention(level)
 

@@ -58,15 +58,18 @@ _ALONE = re.compile(
 _SHORTEST_ALONE = 40
 # In a text for people or a program: what is put in later, and ``name:`` before prose.
 _PUT_IN = (
-    r"""%(?:\(\w{1,60}\))?[sdrfgix](?![0-9A-Za-z])|\{[\w.!:\[\]<>]{0,40}\}"""
+    r"""["']?(?:%(?:\(\w{1,60}\))?[sdrfgix](?![0-9A-Za-z])|\{[\w.!:\[\]<>]{0,40}\})["']?"""
     r"""|:[ ]{1,4}(?!(?i:bearer|basic|token|digest|negotiate|apikey)\b)"""
     r"""[A-Za-z][a-z']{0,30}[,.;]?[ ]{1,4}(?=[A-Za-z(])"""
 )
 _APART = re.compile(f"({_PUT_IN})")
 # And ``<token>`` of a route, which is no tag.
-_APART_OR_ROUTE = re.compile(rf"({_PUT_IN}|<(?:\w{{1,20}}:)?\w{{1,60}}>(?=[/$]|\Z))")
+_APART_OR_ROUTE = re.compile(rf"({_PUT_IN}|<(?:\w{{1,20}}:)?\w{{1,60}}>(?![\w+=-]))")
 # ``ALTER USER shop PASSWORD 'x'``, ``IDENTIFIED BY 'x'``
-_IN_SQL = re.compile(r"(?P<by>\b(?:password|identified by)[ \t]{1,4})'[^'\n]*+", re.IGNORECASE)
+_IN_SQL = re.compile(
+    r"(?P<by>\b(?:password|identified by)[ \t]{1,4}\\{0,2}['\"])[^'\"\\\n]*+", re.IGNORECASE
+)
+_QUOTED = re.compile(r"(?:(?<!\w)|\b[bBrRuUfF]{1,2})[\"']")
 
 
 def begins_statement(line: str) -> bool:
@@ -108,10 +111,15 @@ def is_encoded(line: str) -> bool:
     return is_mixed and has_digits and run.count("/") * 16 <= len(run)
 
 
+def may_be_code(comment: str) -> bool:
+    """True where code may have been taken out; the quote in ``isn't`` is none."""
+    return any(each in comment for each in "=[({:") and _QUOTED.search(comment) is not None
+
+
 def searched(text: str) -> str:
     """A literal or a comment that may be shown, without the pairs of name and value in it."""
-    if "'" in text:
-        text = _IN_SQL.sub(rf"\g<by>'{MASK}", text)
+    if "'" in text or '"' in text:
+        text = _IN_SQL.sub(rf"\g<by>{MASK}", text)
     if "=" not in text and ":" not in text and "--" not in text and "<" not in text:
         return text
     parts = (_APART if "</" in text else _APART_OR_ROUTE).split(text)
