@@ -12,14 +12,12 @@ before it are.
 from __future__ import annotations
 
 import functools
-import itertools
 import linecache
 import os
 import stat
-from collections import deque
-from collections.abc import Generator, Iterator
-from contextlib import closing
-from typing import TextIO
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
 
 from slowhound.redaction.masking import cached
 from slowhound.redaction.source import SourceMask
@@ -41,56 +39,55 @@ _FLAGS = (
 )
 
 
+class _Lines(NamedTuple):
+    """What is read of a file."""
+
+    far: list[str]  # those in which a literal of several lines may begin or end
+    near: list[str]  # all ``_BEFORE`` that come next
+    asked: list[str]
+
+
 def source_lines(filename: str, first: int, last: int) -> list[str]:
     """Those of these numbers, counted from 1, with secrets masked; then cut at ``LONGEST``.
 
     They are fewer where the file ends before.
     """
-    first, shown, before = max(first, 1), list[str](), _Before()
-    try:
-        with closing(_lines(filename)) as lines:
-            for number, line in enumerate(itertools.islice(lines, max(last, 0)), 1):
-                if number < first:
-                    before.add(line)
-                else:
-                    shown.append(before.mask().line(line)[:LONGEST])
-    except (OSError, ValueError):  # not there, no name of a file, no file of source
-        return []
-    return shown
+    lines = _read(filename, max(first, 1), last)
+    mask = _before(lines)
+    return [mask.line(line)[:LONGEST] for line in lines.asked]
 
 
-class _Before:
-    """The lines before those that are asked for, as far as these may continue them."""
+def _before(lines: _Lines) -> SourceMask:
+    """What masks the lines that are asked for: it knows what they may continue."""
+    mask, statement = _after_literals(SourceMask(), lines.far), 0
+    for number, line in enumerate(lines.near):
+        if not mask.in_literal and begins_statement(line):
+            statement = number
+        mask = _after_literals(mask, [line])
+    # Of the statement all is read. Only where none is seen to begin the rest counts, too.
+    mask = SourceMask() if statement else _after_literals(SourceMask(), lines.far)
+    for line in lines.near[statement:]:
+        mask.skip(line)
+    return mask
 
-    def __init__(self) -> None:
-        self._kept: deque[str] = deque()
-        self._mask = SourceMask()  # of what stands before these
-        self._ahead = SourceMask()
 
-    def add(self, line: str) -> None:
-        if begins_statement(line) and not self._ahead.in_literal:
-            self._kept.clear()
-            self._mask = SourceMask()
-        elif len(self._kept) == _BEFORE:
-            self._mask.skip(self._kept.popleft())
-        self._kept.append(line)
-        self._ahead.skip(line)
-
-    def mask(self) -> SourceMask:
-        """What masks the next line."""
-        while self._kept:
-            self._mask.line(self._kept.popleft())
-        return self._mask
+def _after_literals(mask: SourceMask, lines: list[str]) -> SourceMask:
+    for line in lines:
+        if mask.in_literal:
+            mask.skip(line)
+        elif '"""' in line or "'''" in line:
+            mask = SourceMask()
+            mask.skip(line)
+    return mask
 
 
 def source_part(filename: str, first: int, last: int, begin: int, end: int) -> str:
     """What stands from one column to another (bytes of UTF-8, from 0) of two lines.
 
-    Empty when the file does not have it, or when it may not be shown: it has a literal that is
-    masked in its line.
+    Empty when the file does not have it, or not in the line as it may be shown.
     """
     # One line is mostly all, and is remembered.
-    found = [_one(filename, first)] if first == last else _unmasked(filename, first, last)
+    found = [_one(filename, first)] if first == last else _read(filename, first, last).asked
     # Long ones, and what is no UTF-8, where the columns count other bytes.
     if any(not each or len(each) > LONGEST or "\ufffd" in each for each in found):
         return ""
@@ -100,8 +97,6 @@ def source_part(filename: str, first: int, last: int, begin: int, end: int) -> s
     lines[-1] = lines[-1][:end]
     lines[0] = lines[0][begin:]
     text = b"".join(lines).decode(errors="replace")
-    if "'" not in text and '"' not in text and "#" not in text:
-        return text
     one = first == last
     shown = source_line(filename, first) if one else "".join(source_lines(filename, first, last))
     return text if " ".join(text.split()) in " ".join(shown.split()) else ""
@@ -116,19 +111,11 @@ def _one(filename: str, line: int) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _kept(filename: str, line: int) -> str:
-    return _unmasked(filename, line, line)[0]
+    return _read(filename, line, line).asked[0]
 
 
-def _unmasked(filename: str, first: int, last: int) -> list[str]:
-    try:
-        with closing(_lines(filename)) as lines:
-            return list(itertools.islice(lines, max(first - 1, 0), max(last, 0)))
-    except (OSError, ValueError):
-        return []
-
-
-def _lines(filename: str) -> Generator[str]:
-    """All lines of a file, cut at ``_READ``.
+def _read(filename: str, first: int, last: int) -> _Lines:
+    """These lines and those before them; none when there is no such file of source.
 
     What ``linecache`` already has counts more than the disk: such as a cell of a notebook, which is
     in no file. But an entry of one member is only a promise, for which ``linecache`` would ask the
@@ -139,10 +126,33 @@ def _lines(filename: str) -> Generator[str]:
     """
     entry = dict.get(linecache.cache, filename)
     if type(entry) is tuple and len(entry) == 4 and type(entry[2]) is list:
-        yield from (line[:_READ] for line in entry[2] if type(line) is str)
-    elif os.path.isabs(filename):  # not "<string>", which may be a file of that name
+        return _taken(iter([each for each in entry[2][:last] if type(each) is str]), first, last)
+    if not os.path.isabs(filename):  # as "<string>", which may be a file of that name
+        return _Lines([], [], [])
+    try:
         with os.fdopen(_open(filename), encoding="utf-8", errors="replace") as file:
-            yield from _read(file)
+            return _taken(file, first, last)
+    except (OSError, ValueError):  # not there, no name of a file, no file of source
+        return _Lines([], [], [])
+
+
+def _taken(lines: Iterator[str], first: int, last: int) -> _Lines:
+    if first < 1 or last < first:
+        return _Lines([], [], [])
+    far = max(first - 1 - _BEFORE, 0)
+    return _Lines(
+        [_cut(each) for each in islice(lines, far) if '"""' in each or "'''" in each],
+        [_cut(each) for each in islice(lines, first - 1 - far)],
+        # A byte order mark; the codec that knows it may have to be imported yet.
+        [
+            _cut(each if number > 1 else each.removeprefix("\ufeff"))
+            for number, each in enumerate(islice(lines, last - first + 1), first)
+        ],
+    )
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _READ else line[:_READ] + "\n"
 
 
 def _open(filename: str) -> int:
@@ -157,18 +167,6 @@ def _open(filename: str) -> int:
         return descriptor
     os.close(descriptor)
     raise ValueError(f"no source: {filename}")
-
-
-def _read(file: TextIO) -> Iterator[str]:
-    # A byte order mark; the codec that knows it may have to be imported yet.
-    line = file.readline(_READ).removeprefix("\ufeff")
-    while line:
-        piece = line
-        while piece and not piece.endswith("\n"):
-            piece = file.readline(64 * 1024)
-        # The end of a line that is cut is one, too.
-        yield line if line.endswith("\n") or len(line) < _READ else line + "\n"
-        line = file.readline(_READ)
 
 
 def source_line(filename: str, line: int) -> str:

@@ -76,16 +76,19 @@ class SourceMask:
         return self._literal is not None
 
     def skip(self, line: str) -> None:
-        """A line that is not shown and not within the statement that is; only literals count."""
-        if self._literal is None and '"""' not in line and "'''" not in line:
-            if "PRIVATE KEY" not in line and not self._in_key:
-                return
-        elif self._literal is not None and self._literal.quote not in line:
+        """A line that is not shown. Most hold a statement of their own, or nothing but prose."""
+        literal, is_outside = self._literal, len(self._opened) == 1
+        if literal is not None and len(literal.quote) == 3 and literal.quote not in line:
             self._in_key = (self._in_key or tokens.begins_key(line)) and not tokens.ends_key(line)
-            return
-        if self._literal is None:
-            self._forget()
-        self._scanned(line)
+        elif literal is not None and is_outside and tokens.ends_prose(line, literal.quote):
+            self._literal = None
+            self._ended()
+        elif literal is None and is_outside and tokens.is_whole(line, self._in_key):
+            self._ended()
+        elif literal is None and is_outside and tokens.begins_prose(line):
+            self._literal = _Literal(line.strip()[:3], is_hidden=False)
+        else:
+            self._scanned(line)
 
     def line(self, line: str) -> str:
         """The next line, as it may be shown."""

@@ -76,6 +76,35 @@ def begins_statement(line: str) -> bool:
     return _STATEMENT.match(line) is not None
 
 
+def is_whole(line: str, is_in_key: bool) -> bool:
+    """True for a line of one statement, or of none, as most are; False when it has to be read."""
+    content = line.strip()
+    quote = content[:3]
+    if quote in ('"""', "'''"):
+        return len(content) >= 6 and content.endswith(quote) and content.count(quote) == 2
+    return (
+        not (is_in_key or '"""' in line or "'''" in line or "PRIVATE KEY" in line)
+        and not content.endswith((",", "\\"))
+        and content.count("(") == content.count(")")
+        and content.count("[") == content.count("]")
+        and content.count("{") == content.count("}")
+    )
+
+
+def begins_prose(line: str) -> bool:
+    """True for the first line of a docstring of several."""
+    content = line.strip()
+    quote = content[:3]
+    is_plain = quote in ('"""', "'''") and "\\" not in line and "PRIVATE KEY" not in line
+    return is_plain and content.count(quote) == 1
+
+
+def ends_prose(line: str, quote: str) -> bool:
+    """True for the last line of one."""
+    is_plain = "\\" not in line and "-----" not in line
+    return is_plain and line.count(quote[0]) == 3 and line.rstrip().endswith(quote)
+
+
 def begins_key(text: str) -> bool:
     """True where a private key in PEM begins."""
     return "PRIVATE KEY" in text and _BEGINS.search(text) is not None
