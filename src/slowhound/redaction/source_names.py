@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from slowhound.redaction.names import Secrecy, secrecy_of
+from slowhound.redaction.name_table import Secrecy
+from slowhound.redaction.names import secrecy_of
 
 
 class Level(IntEnum):

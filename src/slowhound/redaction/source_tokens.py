@@ -56,11 +56,13 @@ _ALONE = re.compile(
     r"""(?:\\[nr]){0,2}["']{0,3}[\s,)+\]\\]*+\Z"""
 )
 _SHORTEST_ALONE = 40
-# In a text for people or a program: what is put in later, and ``name:`` before prose.
+# In a text for people or a program: what is put in later, ``name:`` before prose, and a call or an
+# index in code that is quoted.
 _PUT_IN = (
     r"""["']?(?:%(?:\(\w{1,60}\))?[sdrfgix](?![0-9A-Za-z])|\{[\w.!:\[\]<>]{0,40}\})["']?"""
     r"""|:[ ]{1,4}(?!(?i:bearer|basic|token|digest|negotiate|apikey)\b)"""
     r"""[A-Za-z][a-z']{0,30}[,.;]?[ ]{1,4}(?=[A-Za-z(])"""
+    r"""|[ ]=[ ]{1,4}[A-Za-z_][\w.]{0,60}[(\[]"""
 )
 _APART = re.compile(f"({_PUT_IN})")
 # And ``<token>`` of a route, which is no tag.

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound.redaction import source_names
-from slowhound.redaction.names import Secrecy
+from slowhound.redaction.name_table import Secrecy
 from slowhound.redaction.source import SourceMask, source
 from slowhound.redaction.values import MASK
 from tests.harness.launch import ROOT
