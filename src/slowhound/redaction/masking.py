@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from functools import _lru_cache_wrapper, lru_cache
+from functools import lru_cache
 
 from slowhound.redaction import names, values
 from slowhound.redaction.database_errors import without_quoted
@@ -26,13 +26,13 @@ _SUSPICIOUS = re.compile(r"[=:<$@ %&,'\"\\]|--|(?<![\w.-])[\w.-]{12}|[0-9]{3}-[0
 # What a cut may have left of a secret: all but words.
 _WORDS = re.compile(r"[a-z._-]*")
 _PARTED_BY = "&=?/# "
-_caches: list[_lru_cache_wrapper[str]] = []
+_forget: list[Callable[[], None]] = []
 
 
 def cached(function: Callable[[str], str]) -> Callable[[str], str]:
     """Keeps what it has made of the last 1,024 texts, as long as the setting ``MASK`` stays."""
     kept = lru_cache(maxsize=1024)(function)
-    _caches.append(kept)
+    _forget.append(kept.cache_clear)
     return kept
 
 
@@ -46,8 +46,8 @@ def extend(patterns: Iterable[str]) -> None:
     given = tuple(patterns)
     names.extend(given)
     values.extend(given)
-    for each in _caches:
-        each.cache_clear()
+    for forget in _forget:
+        forget()
 
 
 def text(value: str) -> str:
