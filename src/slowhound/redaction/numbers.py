@@ -70,9 +70,14 @@ _IBAN_LENGTHS = {
 _AS_NUMBERS = str.maketrans({each: str(int(each, 36)) for each in string.ascii_uppercase})
 
 
+_NO_DIGITS = dict.fromkeys(map(ord, string.digits))
+# A social security number has 9.
+LEAST_DIGITS = 9
+
+
 def without_numbers(text: str) -> str:
     """``text`` with the numbers masked that are cards, bank accounts or social security numbers."""
-    if not any(digit in text for digit in "0123456789"):  # 1 µs for all of them
+    if len(text) - len(text.translate(_NO_DIGITS)) < LEAST_DIGITS:  # 1 µs
         return text
     text = _RUN.sub(_without_cards, text)
     if "-" in text:

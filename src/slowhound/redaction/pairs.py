@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from slowhound.redaction import command_lines, encoded, links, pair_values
 from slowhound.redaction.name_table import STEMS, Secrecy
-from slowhound.redaction.names import may_be_secret
+from slowhound.redaction.names import has_more
 from slowhound.redaction.pair_members import MemberSearch
 from slowhound.redaction.pair_values import Value
 from slowhound.redaction.pair_words import (
@@ -74,7 +74,7 @@ def mask_named(value: str) -> str:
     if not separated and "/" not in value:
         return value
     lower = encoded.lowered(value)
-    more = may_be_secret("")  # then MASK adds names, which have no stems
+    more = has_more()  # then MASK adds names, which have no stems
     spans = command_lines.passwords_in(value) + links.tokens_of(lower)
     if separated and (more or STEM.search(lower) is not None):
         spans += _Search(value, lower).spans_of(_FOUND_ANY if more else _FOUND)

@@ -82,7 +82,8 @@ _OF_PLACES = ("hook", "Key=", "sig=", "chat.googleapis", "ifttt", "telegram")
 
 def without_tokens(text: str) -> str:
     """``text`` with all tokens masked that have one of the known formats."""
-    if any(each in text for each in _OF_PLACES):
+    is_address = "=" in text or "://" in text
+    if is_address and any(each in text for each in _OF_PLACES):
         text = masked(text, [found.span("secret") for found in _PLACE.finditer(text)])
     if "." in text or any(each in text for each in _MIDDLES):
         text = masked(text, [span for found in _WITHIN.finditer(text) for span in _around(found)])

@@ -7,8 +7,8 @@ from urllib.parse import unquote_plus
 
 from slowhound.redaction import links
 from slowhound.redaction.masking import CACHED_LIMIT, CUT, cached, text, without_beginning
-from slowhound.redaction.names import is_secret, may_be_secret
-from slowhound.redaction.pairs import STEM
+from slowhound.redaction.names import has_more, is_secret
+from slowhound.redaction.pairs import STEM, mask_named
 from slowhound.redaction.values import MASK, mask_values
 
 QUERY_LIMIT = 1000
@@ -44,7 +44,7 @@ def _query(query: str, path: str) -> str:
 
 def _may_name_a_secret(plain: str) -> bool:
     lower = plain.lower()
-    return STEM.search(lower) is not None or may_be_secret("") or bool(links.tokens_of(lower))
+    return STEM.search(lower) is not None or has_more() or bool(links.tokens_of(lower))
 
 
 def _decoded(value: str) -> list[str]:
@@ -113,7 +113,10 @@ def _url(address: str) -> str:
     before, mark, query = address[:limit].partition("?")
     before, hash_, within = before.partition("#")
     query, hash_after, fragment = query.partition("#")
-    shown = text(before) + hash_ + (_query(within, before) if hash_ else "")
+    scheme, mark_of_host, rest = before.partition("://")
+    # Behind a scheme no name begins: a search for pairs would be for nothing.
+    shown = mask_values(scheme + mark_of_host + mask_named(rest)) if mark_of_host else text(before)
+    shown += hash_ + (_query(within, before) if hash_ else "")
     if mark:
         shown += mark + _query(query, before) + hash_after + _query(fragment, before)
     return without_beginning(shown[:QUERY_LIMIT]) if is_cut else shown
