@@ -10,8 +10,10 @@ AKIA              [A-Z0-9]{16}(?!\w)         AWS           https://docs.aws.amaz
 ASIA              [A-Z0-9]{16}(?!\w)         AWS           https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
 ABIA              [A-Z0-9]{16}(?!\w)         AWS           https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
 ACCA              [A-Z0-9]{16}(?!\w)         AWS           https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+A3T               [A-Z0-9]{17}(?!\w)         AWS           https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/aws.go
 ABSK              [A-Za-z0-9+/]{30,}=*       AWS-Bedrock   https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html
 bedrock-api-key-  [A-Za-z0-9+/]{30,}=*       AWS-Bedrock   https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html
+da2-              [a-z0-9]{26}(?!\w)         AWS-AppSync   https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/aws/appsync/appsync.go
 AIza              [\w-]{30,}                 Google        https://cloud.google.com/docs/authentication/api-keys
 ya29.             [\w.-]{16,}                Google        https://cloud.google.com/docs/authentication/token-types
 1//0              [\w-]{20,}                 Google        https://developers.google.com/identity/protocols/oauth2
@@ -28,6 +30,7 @@ HRKU-             [\w-]{20,}                 Heroku        https://devcenter.her
 cfk_              [A-Za-z0-9]{30,}           Cloudflare    https://developers.cloudflare.com/fundamentals/api/get-started/token-formats
 cfut_             [A-Za-z0-9]{30,}           Cloudflare    https://developers.cloudflare.com/fundamentals/api/get-started/token-formats
 cfat_             [A-Za-z0-9]{30,}           Cloudflare    https://developers.cloudflare.com/fundamentals/api/get-started/token-formats
+cfoat_            [\w.-]{20,}                Cloudflare    https://developers.cloudflare.com/fundamentals/api/get-started/token-formats
 v1.0-             [0-9a-f]{24}-[0-9a-f]{32,} Cloudflare    https://developers.cloudflare.com/fundamentals/api/get-started/ca-keys/
 fo1_              [\w-]{30,}                 Fly.io        https://fly.io/docs/security/tokens/
 fm1r_             [\w+/=-]{30,}              Fly.io        https://fly.io/docs/security/tokens/
@@ -39,6 +42,10 @@ vca_              [\w-]{24,}                 Vercel        https://vercel.com/ch
 vcr_              [\w-]{24,}                 Vercel        https://vercel.com/changelog/new-token-formats-and-secret-scanning
 vck_              [\w-]{24,}                 Vercel        https://vercel.com/changelog/new-token-formats-and-secret-scanning
 nfp_              [A-Za-z0-9_]{30,}          Netlify       https://docs.netlify.com/api-and-cli-guides/api-guides/get-started-with-api/
+ddp_              [A-Za-z0-9]{36}            Deno          https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/deno/denodeploy.go
+ddw_              [A-Za-z0-9]{36}            Deno          https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/deno/denodeploy.go
+tk-us-            [\w-]{48}                  Scalingo      https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/scalingo.go
+sha256~           [\w-]{43}                  OpenShift     https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/openshift.go
 rnd_              [A-Za-z0-9]{24,}           Render        https://render.com/docs/api
 sbp_              [0-9a-z_]{32,}             Supabase      https://supabase.com/docs/reference/api/introduction
 sb_secret_        [\w-]{20,}                 Supabase      https://supabase.com/docs/guides/api/api-keys
@@ -47,6 +54,7 @@ pscale_pw_        [\w.=-]{30,}               PlanetScale   https://planetscale.c
 pscale_oauth_     [\w.=-]{30,}               PlanetScale   https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/planetscale.go
 napi_             [a-z0-9]{40,}              Neon          https://neon.com/docs/manage/api-keys
 npg_              [A-Za-z0-9]{12,}           Neon          https://neon.com/docs/connect/connect-from-any-app
+4b1d              [A-Za-z0-9]{38}(?!\w)      ClickHouse    https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/clickhouse.go
 dapi              [0-9a-f]{32}(?:-\d)?(?!\w) Databricks    https://docs.databricks.com/aws/en/dev-tools/auth/pat
 dose              (?=[A-Za-z_.-]{0,31}\d)[\w.-]{32}(?![\w-]) Databricks    https://github.com/mongodb/kingfisher/blob/HEAD/crates/kingfisher-rules/data/rules/databricks.yml
 dp.pt.            [A-Za-z0-9]{20,}           Doppler       https://docs.doppler.com/reference/auth-token-formats
@@ -60,6 +68,7 @@ hvb.              [\w-]{20,}                 HashiCorp     https://developer.has
 hvr.              [\w-]{20,}                 HashiCorp     https://developer.hashicorp.com/vault/docs/concepts/tokens
 pul-              [0-9a-f]{40}               Pulumi        https://www.pulumi.com/docs/administration/access-identity/access-tokens/
 ops_eyJ           [\w+/=-]{30,}              1Password     https://developer.1password.com/docs/service-accounts/get-started/
+A3-               [A-Z0-9]{6}(?:-[A-Z0-9]{5,11}){4,5}(?!\w) 1Password     https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/1password.go
 AGE-SECRET-KEY-   [A-Z0-9-]{20,}             age           https://github.com/C2SP/C2SP/blob/main/age.md
 AVNS_             [\w-]{16,}                 Aiven         https://docs.github.com/en/code-security/reference/secret-security/supported-secret-scanning-patterns
 mdb_sa_sk_        [\w-]{24,}                 MongoDB       https://www.mongodb.com/docs/atlas/api/service-accounts-overview/
@@ -93,6 +102,7 @@ npm_              [A-Za-z0-9]{20,}           npm           https://docs.npmjs.co
 pypi-             [\w-]{16,}                 PyPI          https://pypi.org/help/#apitoken
 rubygems_         [0-9a-f]{32,}              RubyGems      https://guides.rubygems.org/api-key-scopes/
 cio               [A-Za-z0-9]{32}(?!\w)      crates.io     https://github.com/praetorian-inc/noseyparker/blob/HEAD/crates/noseyparker/data/default/builtin/rules/crates.io.yml
+cio_tp_           [A-Za-z0-9]{20,}           crates.io     https://github.com/rust-lang/crates.io/blob/HEAD/crates/crates_io_trustpub/src/access_token.rs
 oy2               [a-z0-9]{43}(?!\w)         NuGet         https://learn.microsoft.com/en-us/nuget/nuget-org/scoped-api-keys
 dckr_pat_         [\w-]{20,}                 Docker        https://docs.docker.com/security/access-tokens/
 dckr_oat_         [\w-]{20,}                 Docker        https://docs.docker.com/enterprise/security/access-tokens/
@@ -101,6 +111,7 @@ cmVmd             [A-Za-z0-9]{50,}           JFrog         https://github.com/gi
 CLOJARS_          [a-zA-Z0-9]{40,}           Clojars       https://github.com/clojars/clojars-web/wiki/Deploy-Tokens
 glsa_             [A-Za-z0-9]{20,}\w*        Grafana       https://grafana.com/docs/grafana/latest/administration/service-accounts/
 glc_              [A-Za-z0-9+/]{30,}=*       Grafana       https://grafana.com/docs/grafana-cloud/account-management/authentication-and-permissions/access-policies/
+eyJrIjoi          [A-Za-z0-9+/]{60,}=*       Grafana       https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/grafana.go
 NRAK-             [A-Z0-9]{20,}              New-Relic     https://docs.newrelic.com/docs/apis/intro-apis/new-relic-api-keys/
 NRJS-             [0-9a-f]{16,}              New-Relic     https://docs.newrelic.com/docs/apis/intro-apis/new-relic-api-keys/
 NRBR-             [0-9a-f]{16,}              New-Relic     https://docs.newrelic.com/docs/apis/intro-apis/new-relic-api-keys/
@@ -108,15 +119,20 @@ NRII-             [\w-]{20,}                 New-Relic     https://docs.newrelic
 NRIQ-             [\w-]{20,}                 New-Relic     https://docs.newrelic.com/docs/apis/intro-apis/new-relic-api-keys/
 sntrys_           [\w+/=-]{30,}              Sentry        https://docs.sentry.io/account/auth-tokens/
 sntryu_           [0-9a-f]{32,}              Sentry        https://docs.sentry.io/account/auth-tokens/
+sntrya_           [0-9a-f]{32,}              Sentry        https://github.com/getsentry/sentry/blob/HEAD/src/sentry/types/token.py
+sntryi_           [0-9a-f]{32,}              Sentry        https://github.com/getsentry/sentry/blob/HEAD/src/sentry/types/token.py
 dt0c01.           [A-Z0-9]{20,}[.A-Z0-9]*    Dynatrace     https://docs.dynatrace.com/docs/manage/identity-access-management/access-tokens-and-oauth-clients/access-tokens
 dt0s01.           [A-Z0-9]{8,}[.A-Z0-9]*     Dynatrace     https://docs.dynatrace.com/docs/manage/identity-access-management/access-tokens-and-oauth-clients/access-tokens
 dt0s02.           [A-Z0-9]{8,}[.A-Z0-9]*     Dynatrace     https://docs.dynatrace.com/docs/manage/identity-access-management/access-tokens-and-oauth-clients/access-tokens
+dt0s16.           [A-Z0-9]{8,}[.A-Z0-9]*     Dynatrace     https://docs.dynatrace.com/docs/manage/identity-access-management/access-tokens-and-oauth-clients/platform-tokens
 hcaik_            [a-z0-9]{30,}              Honeycomb     https://docs.honeycomb.io/api/authentication
 hcxik_            [a-z0-9]{30,}              Honeycomb     https://docs.honeycomb.io/api/authentication
 hcamk_            [a-z0-9]{30,}              Honeycomb     https://docs.honeycomb.io/api/authentication
+rootly_           [0-9a-f]{32,}              Rootly        https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/rootly/rootly.go
 squ_              [0-9a-f]{32,}              SonarQube     https://docs.sonarsource.com/sonarqube-server/user-guide/managing-tokens/
 sqp_              [0-9a-f]{32,}              SonarQube     https://docs.sonarsource.com/sonarqube-server/user-guide/managing-tokens/
 sqa_              [0-9a-f]{32,}              SonarQube     https://docs.sonarsource.com/sonarqube-server/user-guide/managing-tokens/
+sqco_             [A-Za-z0-9]{40,}           SonarCloud    https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/sonarcloud/v2/sonarcloud.go
 snyk_uat.         [\w.-]{16,}                Snyk          https://docs.snyk.io/snyk-api/authentication-for-api
 snyk_sat.         [\w.-]{16,}                Snyk          https://docs.snyk.io/snyk-api/authentication-for-api
 tskey-            [a-z]+-[\w-]{16,}          Tailscale     https://tailscale.com/kb/1277/key-prefixes
@@ -125,6 +141,15 @@ CCIPRJ_           [\w]{20,}                  CircleCI      https://circleci.com/
 bkua_             [0-9a-f]{32,}              Buildkite     https://buildkite.com/docs/platform/security/tokens
 bkaa_             [\w-]{32,}                 Buildkite     https://buildkite.com/docs/platform/security/tokens
 bkaj_             [\w.-]{32,}                Buildkite     https://buildkite.com/docs/platform/security/tokens
+bkar_             [\w.-]{32,}                Buildkite     https://buildkite.com/docs/platform/security/tokens
+bkct_             [\w.-]{32,}                Buildkite     https://buildkite.com/docs/platform/security/tokens
+bkpt_             [\w.-]{32,}                Buildkite     https://buildkite.com/docs/platform/security/tokens
+bkpat_            [\w.-]{32,}                Buildkite     https://buildkite.com/docs/platform/security/tokens
+bkps_             [\w.-]{32,}                Buildkite     https://buildkite.com/docs/platform/security/tokens
+API-              [A-Z0-9]{26}(?!\w)         OctopusDeploy https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/octopusdeploy.go
+pat.              [\w-]{22}\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{20} Harness       https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/harness.go
+sat.              [\w-]{22}\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{20} Harness       https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/harness.go
+ico-              [A-Za-z0-9]{32}(?!\w)      Infracost     https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/infracost.go
 pnu_              [A-Za-z0-9]{30,}           Prefect       https://docs.prefect.io/v3/how-to-guides/cloud/manage-users/api-keys
 b3BlbnNzaC1rZXktdjE [A-Za-z0-9+/=]{8,}         OpenSSH       https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key
 """

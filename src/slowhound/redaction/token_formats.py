@@ -47,8 +47,12 @@ xwfp-             [\w-]{8,}                  Slack         https://docs.slack.de
 sk_               [A-Za-z0-9]{16,}           ElevenLabs    https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/elevenlabs/v2/elevenlabs.go
 sk_live_          [\w]{10,}                  Stripe        https://docs.stripe.com/keys
 sk_test_          [\w]{10,}                  Stripe        https://docs.stripe.com/keys
+sk_org_           [\w]{10,}                  Stripe        https://docs.stripe.com/keys
+sk_prod_          [A-Za-z0-9]{10,}           Stripe        https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/stripe.go
 rk_live_          [\w]{10,}                  Stripe        https://docs.stripe.com/keys
 rk_test_          [\w]{10,}                  Stripe        https://docs.stripe.com/keys
+rk_prod_          [A-Za-z0-9]{10,}           Stripe        https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/stripe.go
+pi_               [A-Za-z0-9]{14,40}_secret_[A-Za-z0-9]{10,} Stripe        https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/stripepaymentintent/stripepaymentintent.go
 whsec_            [\w+/=]{16,}               Stripe        https://docs.stripe.com/webhooks
 EAAA              [\w=-]{50,}                Square        https://developer.squareup.com/docs/build-basics/access-tokens
 sq0atp-           [\w-]{20,}                 Square        https://developer.squareup.com/docs/build-basics/access-tokens
@@ -73,6 +77,9 @@ EZAK              [A-Za-z0-9]{50,}           EasyPost      https://docs.easypost
 EZTK              [A-Za-z0-9]{50,}           EasyPost      https://docs.easypost.com/docs/authentication
 shippo_live_      [0-9a-fA-F]{20,}           Shippo        https://docs.goshippo.com/docs/guides_general/authentication/
 shippo_test_      [0-9a-fA-F]{20,}           Shippo        https://docs.goshippo.com/docs/guides_general/authentication/
+duffel_test_      [\w=-]{30,}                Duffel        https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/duffel.go
+duffel_live_      [\w=-]{30,}                Duffel        https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/duffel.go
+ramp_sec_         [A-Za-z0-9]{30,}           Ramp          https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/ramp/ramp.go
 sk-               [A-Za-z0-9]{20,}           OpenAI        https://platform.openai.com/docs/api-reference/authentication
 sk-proj-          [\w-]{20,}                 OpenAI        https://platform.openai.com/docs/api-reference/authentication
 sk-svcacct-       [\w-]{20,}                 OpenAI        https://platform.openai.com/docs/api-reference/authentication
@@ -92,19 +99,27 @@ nvapi-            [\w-]{40,}                 NVIDIA        https://docs.nvidia.c
 tvly-             [\w-]{20,}                 Tavily        https://docs.tavily.com/documentation/api-reference/introduction
 tgp_v1_           [\w-]{24,}                 Together      https://docs.together.ai/docs/quickstart
 fw_               [A-Za-z0-9]{22,}           Fireworks     https://docs.fireworks.ai/getting-started/quickstart
+sm_aat_           [A-Za-z0-9]{16,}           SettleMint    https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/settlemint.go
+sm_pat_           [A-Za-z0-9]{16,}           SettleMint    https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/settlemint.go
+sm_sat_           [A-Za-z0-9]{16,}           SettleMint    https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/settlemint.go
 SG.               [\w-]{16,}\.[\w-]{16,}     SendGrid      https://www.twilio.com/docs/sendgrid/ui/account-and-settings/api-keys
 key-              [0-9a-f]{32}(?!\w)         Mailgun       https://documentation.mailgun.com/docs/mailgun/api-reference/mg-auth
 xkeysib-          [\w-]{20,}                 Brevo         https://developers.brevo.com/docs/getting-started
 xsmtpsib-         [\w-]{20,}                 Brevo         https://developers.brevo.com/docs/smtp-integration
+pk_               (?:[A-Za-z0-9]{6}_)?[0-9a-f]{34}(?!\w) Klaviyo       https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/klaviyo/klaviyo.go
 re_               [A-Za-z0-9]{8}_[A-Za-z0-9]{16,} Resend        https://resend.com/docs/api-reference/introduction
 SK                [0-9a-f]{32}(?!\w)         Twilio        https://www.twilio.com/docs/iam/api-keys
 PMAK-             [0-9a-f]{24}-[0-9a-f]{16,} Postman       https://learning.postman.com/docs/developer/postman-api/authentication/
 lin_api_          [A-Za-z0-9]{30,}           Linear        https://linear.app/developers/graphql
 lin_oauth_        [A-Za-z0-9]{30,}           Linear        https://linear.app/developers/oauth-2-0-authentication
+1000.             [0-9a-f]{32}\.[0-9a-f]{32}(?!\w) Zoho          https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/zohocrm/zohocrm.go
 secret_           [A-Za-z0-9]{40,}           Notion        https://developers.notion.com/docs/authorization
 ntn_              [A-Za-z0-9]{30,}           Notion        https://developers.notion.com/docs/authorization
 figd_             [\w-]{30,}                 Figma         https://developers.figma.com/docs/rest-api/authentication/
 figu_             [\w-]{30,}                 Figma         https://developers.figma.com/docs/rest-api/authentication/
+figp_             [\w=-]{30,}                Figma         https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/figmapersonalaccesstoken/v3/figmapersonalaccesstoken.go
+fio-u-            [\w=-]{40,}                Frame.io      https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/frameio.go
+p8e-              [A-Za-z0-9]{32}(?!\w)      Adobe         https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/adobe.go
 sl.               [\w-]{60,}                 Dropbox       https://www.dropbox.com/developers/documentation/http/documentation
 sl.u.             [\w-]{60,}                 Dropbox       https://www.dropbox.com/developers/documentation/http/documentation
 EAA               [A-Za-z0-9]{60,}           Facebook      https://developers.facebook.com/docs/facebook-login/guides/access-tokens/
@@ -113,9 +128,15 @@ sdk-              [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{20,} LaunchDarkly  https://l
 api-              [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{20,} LaunchDarkly  https://launchdarkly.com/docs/home/account/api
 phx_              [A-Za-z0-9_]{32,}          PostHog       https://posthog.com/docs/api
 pat-na1-          [0-9a-f]{8}-[0-9a-f-]{20,} HubSpot       https://developers.hubspot.com/docs/guides/apps/private-apps/overview
+pat-na2-          [0-9a-f]{8}-[0-9a-f-]{20,} HubSpot       https://developers.hubspot.com/docs/guides/apps/private-apps/overview
 pat-eu1-          [0-9a-f]{8}-[0-9a-f-]{20,} HubSpot       https://developers.hubspot.com/docs/guides/apps/private-apps/overview
 CFPAT-            [\w-]{30,}                 Contentful    https://www.contentful.com/developers/docs/references/authentication/
 tfp_              [\w-]{30,}                 Typeform      https://www.typeform.com/developers/get-started/personal-access-token/
+rdme_             [a-z0-9]{40,}              ReadMe        https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/readme.go
+aio_              [A-Za-z0-9]{28}(?!\w)      Adafruit      https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/adafruitio/adafruitio.go
+alcht_            [A-Za-z0-9]{30}(?!\w)      Alchemy       https://github.com/trufflesecurity/trufflehog/blob/HEAD/pkg/detectors/alchemy/alchemy.go
+s-s4t2ud-         [0-9a-f]{40,}              42            https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/intra42.go
+s-s4t2af-         [0-9a-f]{40,}              42            https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/intra42.go
 """
 
 # These are known by their middle: the middle, what is behind it, and what is before it, in at most
@@ -154,7 +175,8 @@ SharedAccessKey=          (?=[\w+/%]{20})                         Azure       ht
 
 # Words in ordinary texts, too: what is cut off behind one of these is no token.
 WORDS = frozenset(
-    "key- secret_ live_ test_ api- sdk- re_ rnd_ fw_ sl. t1. sk_ sk- SK dose dapi ASIA".split()  # noqa: SIM905
+    "key- secret_ live_ test_ api- sdk- re_ rnd_ fw_ sl. t1. sk_ sk- SK dose dapi ASIA"  # noqa: SIM905
+    " pat. sat. API- ico- aio_ A3- A3T pi_ 4b1d 1000.".split()
 )
 
 
