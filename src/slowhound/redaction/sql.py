@@ -5,44 +5,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from slowhound.redaction.sql_literals import STANDARD as _STANDARD
+from slowhound.redaction.sql_literals import WITH_BACKSLASH as _WITH_BACKSLASH
+from slowhound.redaction.sql_literals import without_literals
 from slowhound.redaction.sql_names import fold, has_no_names
+from slowhound.redaction.sql_settings import without_bare_values
 
 SQL_LIMIT = 500
 STATEMENT_LIMIT = 4000
 
-
-# No group is possessive: before Python 3.11.5 such a one takes wrong ways (gh-106052). Nor need it
-# be: the next character tells the only way through each, so going back finds nothing.
-def _comment(depth: int) -> str:
-    """PostgreSQL's comments nest; beyond this depth all of the rest is one."""
-    inner = _comment(depth - 1) if depth else r"/\*.*"
-    return rf"/\*(?:[^*/]++|\*(?!/)|/(?!\*)|{inner})*(?:\*/|\Z)"
-
-
-_DOUBLE = r'"(?:[^"\\]++|""|\\.|\\\Z)*(?:"(?!")|\Z)'
-_LITERALS = (
-    # Comments. Then what stands in double quotes where a value is expected: MySQL and SQLite take
-    # it for text. Names in quotes stay; what is too odd for a name does not.
-    rf"(?P<comment>{_comment(3)}|--[^\n]*+)"
-    r"|(?P<before>(?:[=<>]|\b(?:LIKE|REGEXP|VALUES|IN)\b)\s{0,9}\(?\s{0,9})"
-    rf"(?:{_DOUBLE}\s{{0,9}},\s{{0,9}}(?=\"))*{_DOUBLE}(?!\s{{0,9}}(?:[.(]|,\s{{0,9}}\"))"
-    r'|(?P<name>"[A-Za-z_][\w$]{0,63}")'
-    rf"|{_DOUBLE}|(?P<ticks>`[^`]*+`)"
-    # Strings: Oracle's q'[..]', E'..', those of all others, $$..$$.
-    r"|\b[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{.*?(?:\}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)"
-    r"|(?P<mark>[^\s\w]).*?(?:(?P=mark)'|\Z))"
-    r"|\b[eE]'(?:[^'\\]++|''|\\.|\\\Z)*(?:'|\Z)"
-    r"|(?:\b(?:[nNbBxX]|[uU]&|_\w{1,30}))?'(?:%s)*(?:'|(?P<open>\Z))"
-    r"|\$(?P<tag>(?:[A-Za-z_]\w{0,62})?)\$.*?(?:\$(?P=tag)\$|\Z)"
-    # Placeholders, numbers, and the rows after a COPY.
-    r"|%%s|%%\(\w+\)s|[$?]\d++|(?<![\w$.])\.?\d[\w.]*+(?:(?<=[eE])[+-]\d++)?"
-    r"|(?P<copy>\bFROM\s+STDIN\b[^;]{0,200};).+"
-)
-# A backslash before a quote ends the text by the SQL standard, and does not in MySQL.
-_STANDARD, _WITH_BACKSLASH = (
-    re.compile(_LITERALS % string, re.DOTALL | re.IGNORECASE)
-    for string in (r"[^']++|''", r"[^'\\]++|''|\\.|\\\Z")
-)
 _LISTS = re.compile(
     r"\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z)(?:\s?,\s?\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z))*"
 )
@@ -57,7 +28,8 @@ _TWO_PHASES = re.compile(
 _SAVEPOINT = re.compile(r"\s*(?:SAVEPOINT|SAVE\s|RELEASE\s|ROLLBACK\s.*\?)", re.IGNORECASE)
 # A text of one's own may stand for what was taken out.
 _OUT = "\0"
-_DOUBTFUL = re.compile(r"\\['\"]|#(?![>#=&-])[^\n'\"]*['\"]")
+_DOUBTFUL = re.compile(r"\\['\"]|#(?![>#=&-])[^\n'\"#]*['\"]")
+_BACKSLASH = re.compile(r"\\['\"]")
 _double_quotes_are_text = False
 
 
@@ -91,13 +63,13 @@ def _statement(sql: str) -> str:
     if _OUT in sql or _DOUBTFUL.search(sql):
         return sql
     literals: list[str] = []
-    names = not (_double_quotes_are_text or "`" in sql)
+    names = not _is_mysql(sql)
 
     def without(found: re.Match[str]) -> str:
         whole = found[0]
-        if found["comment"] is not None:
+        if found.lastgroup in ("comment", "line"):
             return " "
-        if found["name"] or found["ticks"] or (names and whole[0] == '"'):
+        if found.lastgroup in ("hash", "ticks") or (names and whole[0] == '"'):
             return whole
         literals.append(whole)
         return _OUT
@@ -112,43 +84,40 @@ def is_of_savepoint(statement: str) -> bool:
     return _SAVEPOINT.match(statement) is not None
 
 
-def sql_shape(sql: str) -> str:
+def sql_shape(sql: str, *, is_cut: bool = False) -> str:
     """The statement with literals, lists and generated names as ``?``, without comments.
 
     Of 500 characters. It is all of a statement that is ever shown: an application may have written
     values into its SQL. Where it cannot be known what is text, all of the rest is.
+
+    Args:
+        sql: a statement; of a longer one the first 4,000 characters are read.
+        is_cut: whether it had more to it, so that its last string may have an end elsewhere.
     """
-    return _shape(sql[:STATEMENT_LIMIT])
+    return _shape(sql[:STATEMENT_LIMIT], is_cut or len(sql) >= STATEMENT_LIMIT)
 
 
 @lru_cache(maxsize=1024)
-def _shape(sql: str) -> str:
+def _shape(sql: str, is_cut: bool = False) -> str:
     # Cached, for an application has few statements; cut before, for some are megabytes long.
     sql = _TWO_PHASES.sub(r"\1?", sql)
-    # A comment of MySQL's may have an apostrophe; #> and its kin are operators of PostgreSQL.
-    doubtful = _DOUBTFUL.search(sql)
     shown, is_open = _without_literals(sql, _WITH_BACKSLASH)
+    doubtful = _BACKSLASH.search(sql)
     if doubtful is not None:
         other, other_open = _without_literals(sql, _STANDARD)
-        if sql[doubtful.start()] == "#" or (shown != other and is_open == other_open):
+        # Only one of the two can be a whole statement.
+        if shown != other and (is_cut or is_open == other_open):
             shown = _without_literals(sql[: doubtful.start()], _STANDARD)[0].rstrip("? ") + " ?"
         elif is_open:
             shown = other
-    return _LISTS.sub("(?)", " ".join(fold(shown).split()))[:SQL_LIMIT]
+    shown = fold(without_bare_values(" ".join(shown.split())))
+    return _LISTS.sub("(?)", shown)[:SQL_LIMIT]
+
+
+def _is_mysql(sql: str) -> bool:
+    return _double_quotes_are_text or "`" in sql
 
 
 def _without_literals(sql: str, pattern: re.Pattern[str]) -> tuple[str, bool]:
     """The text, and whether its last string has no end."""
-    names = not (_double_quotes_are_text or "`" in sql)
-    is_open = False
-
-    def masked(found: re.Match[str]) -> str:
-        nonlocal is_open
-        is_open = is_open or found["open"] is not None
-        if found["comment"] is not None:
-            return " "
-        if found["name"] is not None and names:
-            return found["name"]
-        return found["ticks"] or f"{found['before'] or found['copy'] or ''}?"
-
-    return pattern.sub(masked, sql), is_open
+    return without_literals(sql, pattern, is_mysql=_is_mysql(sql))
