@@ -20,15 +20,15 @@ import re
 from functools import cached_property
 
 # So much is looked at in front of a quote: a table and its schema have 63 characters each.
-_BEFORE = 200
+_BEFORE = 160
 _SURE_BEHIND = frozenset(
     re.findall(
         r"\w+",
         """
-ADD ALTER ANALYZE AS CLOSE CLUSTER COLLATE COLUMN CONSTRAINT DATABASE DEALLOCATE DECLARE DOMAIN DROP
-EXECUTE EXTENSION FETCH FROM FUNCTION INDEX INTO JOIN LISTEN LOCK MODIFY MOVE NOTIFY ONLY OVER POLICY
-PREPARE PROCEDURE REFERENCES REINDEX RELEASE RENAME ROLE RULE SAVEPOINT SCHEMA SEQUENCE TABLE
-TRIGGER TRUNCATE TYPE UNLISTEN UPDATE USER VIEW WINDOW
+ADD ALTER ANALYZE AS CLOSE CLUSTER COLLATE COLUMN CONSTRAINT DATABASE DEALLOCATE DECLARE DOMAIN
+DROP EXECUTE EXTENSION FETCH FROM FUNCTION INDEX INTO JOIN LISTEN LOCK MODIFY MOVE NOTIFY ONLY
+OVER POLICY PREPARE PROCEDURE REFERENCES REINDEX RELEASE RENAME ROLE RULE SAVEPOINT SCHEMA
+SEQUENCE TABLE TRIGGER TRUNCATE TYPE UNLISTEN UPDATE USER VIEW WINDOW
 """,
     )
 )
@@ -99,6 +99,7 @@ class Quotes:
         self._names: set[int] = set()
         self._last = -1
         self._list_end = -1
+        self._text_end = -1
 
     def add(self, start: int, end: int) -> None:
         """``sql[start:end]`` stands in double quotes."""
@@ -114,6 +115,7 @@ class Quotes:
             self._last = end
         else:
             self._doubtful.append((start, name))
+            self._text_end = end
 
     def names(self) -> set[int]:
         """Where those begin that hold names."""
@@ -131,18 +133,17 @@ class Quotes:
         if "--" in before:
             before = _COMMENT.sub("", before)
         before = " ".join(before.split())
-        last, word = before[-1:], _last_word(before)
-        if last == '"':  # "table" "alias"
+        if before.endswith('"'):  # "table" "alias"
             return 0 < start - self._last < _BEFORE and sql[self._last : start].isspace()
-        if self._begins_list(before, word, end):
+        word = _last_word(before)
+        # Of ("a", "b", and so on the second is what the first is.
+        goes_on = start - self._text_end < 9 and sql[self._text_end : start].strip() == ","
+        if not goes_on and self._begins_list(before, word, end):
             self._list_end = end
             return True
-        if word in ("BY", "KEY", "PASSWORD"):
-            return False
-        if self._is_introduced(before, word, end):
-            self._list_end = end if word == "FROM" else -1
-            return True
-        return last in (".", ")") or self._is_compared(last, word, end)
+        return word not in ("BY", "KEY", "PASSWORD") and (
+            self._is_introduced(before, word, end) or self._is_compared(before[-1:], word, end)
+        )
 
     def _begins_list(self, before: str, word: str, end: int) -> bool:
         """True for the first in double quotes of a list of columns."""
@@ -155,7 +156,9 @@ class Quotes:
     def _is_introduced(self, before: str, word: str, end: int) -> bool:
         """True for what the words in front say to be a name."""
         if word in _SURE_BEHIND:
-            return _TEXT_BEHIND.search(before) is None
+            is_name = _TEXT_BEHIND.search(before) is None
+            self._list_end = end if is_name and word == "FROM" else -1
+            return is_name
         following = _IF_FOLLOWED.get(word)
         if following is not None and following.match(self._sql, end) is not None:
             return True
@@ -168,7 +171,7 @@ class Quotes:
     def _is_compared(self, last: str, word: str, end: int) -> bool:
         """True for what is a name by what follows."""
         sql = self._sql
-        if _CALLED.match(sql, end):
+        if last in (".", ")") or _CALLED.match(sql, end):
             return True
         begins = last in ("(", ",")
         if (begins or word in _COLUMN_BEHIND) and _COMPARED.match(sql, end):

@@ -15,7 +15,8 @@ _PASSWORDS = (
     ),
     # SQLCipher, https://www.zetetic.net/sqlcipher/sqlcipher-api/
     re.compile(
-        r"(?P<before>\bPRAGMA (?:\S{1,64}? ?\. ?)?(?:(?:hex|text)?(?:re)?key) ?[=(] ?)[^\s;)?][^;)]*",
+        r"(?P<before>\bPRAGMA (?:\S{1,64}? ?\. ?)?(?:hex|text)?(?:re)?key ?[=(] ?)"
+        r"[^\s;)?][^;)]*",
         re.IGNORECASE,
     ),
 )
@@ -29,9 +30,9 @@ _OF_ACCOUNT = re.compile(
 _ACCOUNT = re.compile(r"\s?(?:CREATE|ALTER) (?:USER|ROLE|LOGIN|GROUP)\b", re.IGNORECASE)
 _ATTACH = re.compile(r"\s?ATTACH\b", re.IGNORECASE)
 _SET = re.compile(
-    r"\s?(?:SET|ALTER (?:SESSION|SYSTEM|ROLE|USER|DATABASE)\b[^=]* SET) [^=]*?(?:=| TO )",
-    re.IGNORECASE,
+    r"\s?(?:SET|ALTER (?:SESSION|SYSTEM|ROLE|USER|DATABASE)\b.{0,200}? SET) ", re.IGNORECASE
 )
+_ASSIGNS = re.compile(r"=| TO ", re.IGNORECASE)
 # SQL Server takes a bare word for a text here.
 _EXEC = re.compile(r"\s?EXEC(?:UTE)? (?!IMMEDIATE\b)[^\s(]+ (?!USING\b|AS\b|\()", re.IGNORECASE)
 _VALUE = re.compile(r"(?<![\w@.$])[^\W\d][\w.$-]*+(?! ?:?=)")
@@ -57,10 +58,12 @@ def _of_one(statement: str) -> str:
         return _OF_ATTACH.sub(_masked, statement)
     if _ACCOUNT.match(statement):
         statement = _OF_ACCOUNT.sub(_masked, statement)
-    found = _SET.match(statement) or _EXEC.match(statement)
+    found = _EXEC.match(statement)
+    if found is None and (found := _SET.match(statement)) is not None:
+        found = _ASSIGNS.search(statement, found.end())
     if found is None:
         return statement
-    return found[0] + _VALUE.sub(_value, statement[found.end() :])
+    return statement[: found.end()] + _VALUE.sub(_value, statement[found.end() :])
 
 
 def _masked(found: re.Match[str]) -> str:
