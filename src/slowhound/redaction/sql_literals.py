@@ -38,6 +38,7 @@ STANDARD, WITH_BACKSLASH = (
     )
     for text in (r"[^']++|''", r"[^'\\]++|''|\\.|\\\Z")
 )
+_LETTER = re.compile(r"\w")
 _QUOTE = re.compile(r"['\"\n]")
 _TABLE_FOLLOWS = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE|TABLE|EXISTS)\s{0,9}\Z", re.IGNORECASE)
 
@@ -116,6 +117,10 @@ class _Reading:
         """True where it depends on the backend what is text behind this."""
         text = found[0]
         if found["odd"] is not None:
+            return True
+        if text[-1] == "'" and _LETTER.match(self._sql, found.end()) is not None:
+            # 'it's' is no statement, unless it is read in another way.
+            self._is_open = True
             return True
         if found["comment"] is not None:
             # Only in PostgreSQL and SQL Server a comment ends at the end of the outer one.
