@@ -152,10 +152,9 @@ def _without_keys(text: str) -> str:
 
 
 def _without_first(text: str, behind: str) -> str:
-    """Without what stands in the quotes that end there, and begin with the first of that line."""
+    """Without what stands in the quotes that end there; a value may have quotes in it."""
     end = text.rfind(behind)
-    begins = text.find('"', text.rfind("\n", 0, text.find(behind)) + 1)
-    return f"{text[:begins]}{MASK}{text[end + 1 :]}"
+    return text[: text.index('"')] + MASK + text[end + 1 :]
 
 
 def _column(found: re.Match[str]) -> str:

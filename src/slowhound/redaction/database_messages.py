@@ -66,6 +66,7 @@ _WORDS = (
 )
 _TOLD = rf"(?!\"(?i:{_WORDS})\")(?=\")"
 _QUOTE = r"(?=\\?')"
+_NOT_EMPTY = r"(?=\\?'(?!\\?' at line))"
 
 POSTGRESQL = (
     _last(
@@ -91,6 +92,7 @@ POSTGRESQL = (
         r"\binvalid (?:integer )?value (?=\")",
         r'"(?= for (?:connection option )?")',
     ),
+    _asked('value "', r"\bvalue (?=\")", r'"(?= is out of range for type)'),
     _asked('one "', r"\btime zone (?=\")", r'"(?= (?:not recognized|out of range|must not))'),
     _asked('unit "', r"\bunit (?=\")", r'"(?= not (?:recognized|supported) for type)'),
     _asked("regular expression ", r"\binvalid regular expression (?=\")", r'"(?=: )'),
@@ -120,8 +122,8 @@ MYSQL = (
         r"'(?= (?:from|to) )",
         "'",
     ),
-    _found("use near ", r"to use near (?=\\?'(?!\\?' at line))", r"'(?= at line)"),
-    _asked("near ", rf"\bnear {_QUOTE}", r"'(?= at line \d)", "'"),
+    _found("use near ", rf"to use near {_NOT_EMPTY}", r"'(?= at line)"),
+    _asked("near ", rf"\bnear {_NOT_EMPTY}", r"'(?= at line \d)", "'"),
     _asked("uplicated value ", rf"\bhas duplicated value {_QUOTE}", r"'(?= in (?:ENUM|SET))", "'"),
     _last("to the value of ", rf"t be set to the value of {_QUOTE}", "'"),
     _asked("String ", rf"\bString {_QUOTE}", r"'(?= is too long for)", "'"),
@@ -138,7 +140,7 @@ SQLITE = (
     _last("JSON path: ", rf"\bbad JSON path: {_QUOTE}", "'"),
     _last("unrecognized token: ", r"\bunrecognized token: (?=\")"),
     _last("MATCH expression: ", r"\bmalformed MATCH expression: (?=\[)", "]"),
-    _last("decode to UTF-8", r"decode to UTF-8 column (?:'\w{1,64}' with text )?(?=')", "'"),
+    _last("to UTF-8 ", r"to UTF-8 column (?:\\?'\w{1,64}\\?' with text )?(?=\\?')", "'"),
 )
 ORACLE = (
     _found("(ORA-", r"\(ORA-\d{5} details\) ", r"(?=\n(?:ORA-\d|Help: ))|(?=\n\Z)"),
@@ -163,7 +165,7 @@ OTHERS = (
     _found(
         "nknown ",
         r"\b[Uu]nknown (?:sub)?command (?=\\?['`\"](?![A-Z._]{1,30}\\?['`\"]))",
-        r"['`\"](?=[,.]|\s|\\?['\"]|\Z)",
+        r"['`\"](?=, with args|\. Try|\W*\Z)",
     ),
     _found("of pipeline", r"\bCommand # \d{1,9} \([A-Za-z._]{1,30} ", r"(?=\) of pipeline)"),
     _line("Syntax error at offset ", r"\bSyntax error at offset \d{1,9} near "),
