@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from slowhound.redaction import names, urls
-from slowhound.redaction.masking import short_text
+from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
 from slowhound.redaction.values import MASK, mask_values
 
@@ -22,6 +22,8 @@ VALUE_KEYS = frozenset(("value", "val", "values", "content", "default", "data", 
 # Of WSGI's environ and of ASGI's scope: a token may stand there under a harmless name.
 _QUERIES = frozenset(("QUERY_STRING", "query_string"))
 _ADDRESSES = frozenset(("RAW_URI", "REQUEST_URI", "HTTP_REFERER", "HTTP_REFERRER", "Referer"))
+# ``Context.set("error", str(exc))``: a database may have said it. Each says more than one word.
+SHORTEST_ERROR = 16
 # No token is as short as that.
 LONGEST_PLAIN = 15
 # Digits of the shortest card number.
@@ -88,6 +90,8 @@ def text_of(name: Any, text: str) -> str:
             return urls.query_string(text)
         if name in _ADDRESSES:
             return urls.url(text)
+    if len(text) >= SHORTEST_ERROR and " " in text:
+        return message(text)
     return short_text(text)
 
 
