@@ -155,9 +155,15 @@ CLAIMS: dict[str, dict[str, str]] = {
     },
     "S50": {
         "sinks/test_webhook.py": (
-            "test_redirect_is_not_followed test_only_http_and_https test_addresses"
+            "test_redirect_is_not_followed test_only_http_and_https"
             " test_inside_of_the_network_is_not_reached_unless_asked_for test_name_is_resolved_once"
+            " test_of_several_addresses_only_allowed_ones_are_tried"
+            " test_other_spellings_of_an_address_are_the_address"
             " test_proxies_of_the_environment_are_not_used"
+        ),
+        "sinks/test_addresses.py": (
+            "test_addresses test_address_is_reached_when_the_settings_name_it"
+            " test_wide_network_opens_what_is_in_it_but_no_metadata"
         ),
     },
     "S51": {
