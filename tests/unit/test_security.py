@@ -109,6 +109,10 @@ CLAIMS: dict[str, dict[str, str]] = {
             "test_nobody_sees_it_in_production_unless_it_is_asked_for"
             " test_every_page_is_behind_the_rule test_drawings_are_behind_the_rule"
         ),
+        "unit/test_viewer_off.py": (
+            "test_no_url_of_the_viewer_is_told_from_one_that_is_not_there"
+            " test_pattern_that_takes_all_the_rest_takes_the_viewers_urls_too"
+        ),
     },
     "S25": {
         "sinks/test_delivery.py": (
