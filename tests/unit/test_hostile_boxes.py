@@ -44,7 +44,7 @@ from slowhound.sinks.email_page import page
 from slowhound.sinks.slack import slack_message
 from slowhound.sinks.spool import Letter, Spool, encode
 from slowhound.sinks.webhook import as_json
-from slowhound.sinks.words import headline, opening
+from slowhound.sinks.words import FACTS, headline, opening
 
 # Texts that a terminal, a page, a path, a format or a reader may take for something else.
 TEXTS = [
@@ -134,6 +134,7 @@ class Noise(NamedTuple):
     slot: tuple[int, int, int, int]
 
 
+LETTER_FIELDS = sorted(Report.__dataclass_fields__)
 TEXT_BYTES = st.sampled_from(TEXTS).map(str.encode) | st.binary(max_size=60)
 # The box stays one of a living process here, whatever stands in its other cells.
 CELLS = [each for each in range(1, HEADER // 8) if each not in (PID, NAMESPACE, BORN, SLOTS)]
@@ -375,5 +376,44 @@ def test_the_dead_have_their_events(
             strictly(line)
         for name in Spool(str(folder)).names():
             Spool(str(folder)).take_events(name)
+    finally:
+        clear(folder)
+
+
+# What messages show of an event, and what they are made by.
+EVENT_NAMES = [*FACTS, "event_type", "resp_time", "req_path", "slow_verdict", "slow_fingerprint"]
+EVENT_NAMES += ["crash_cause", "crash_stack", "timeout_stack", "ts", "pid", "app_plan"]
+
+
+@settings(FAST, max_examples=200)
+@given(
+    event=st.lists(st.tuples(st.sampled_from(EVENT_NAMES), TOKENS), max_size=8),
+    fields=st.lists(st.tuples(st.sampled_from(LETTER_FIELDS), TOKENS), max_size=3),
+)
+def test_letter_of_any_types_is_a_message_or_none(
+    folder: Path, event: list[tuple[str, bytes]], fields: list[tuple[str, bytes]]
+) -> None:
+    """What waits for sinks in DIR was written by a worker, and is sent by another one."""
+
+    def made(pairs: list[tuple[str, bytes]]) -> bytes:
+        return b"{" + b",".join(b'"%s":%s' % (n.encode(), v) for n, v in pairs) + b"}"
+
+    usual = dict.fromkeys(("started", "intercepted"), b"1.0") | {
+        "request_line": b'"GET /"',
+        "host": b'"h"',
+        "thread_id": b"1",
+        "snapshot": b"null",
+        "event": made(event),
+    }
+    spool = Spool(str(folder))
+    try:
+        name = spool.put(Letter(of_death({})))
+        letter = made([("report", made(list((usual | dict(fields)).items())))])
+        (folder / "delivery" / name).write_bytes(letter)
+        with spool.claim(name) as claimed:
+            if claimed is not None:
+                report = claimed.letter.report
+                report.fingerprint, report.view, report.flame  # noqa: B018
+                messages_of(report)
     finally:
         clear(folder)

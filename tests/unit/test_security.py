@@ -150,6 +150,10 @@ CLAIMS: dict[str, dict[str, str]] = {
         "unit/test_postmortem.py": (
             "test_any_bytes_are_read_without_an_exception test_damaged_box_gives_a_part_or_nothing"
         ),
+        "unit/test_hostile_boxes.py": (
+            "test_whoever_looks_at_the_living_sees_a_part test_neighbour_reports_what_it_can"
+            " test_the_dead_have_their_events test_letter_of_any_types_is_a_message_or_none"
+        ),
         "unit/test_fatal_errors.py": "test_any_bytes_give_a_result",
     },
     "S42": {
@@ -183,10 +187,12 @@ CLAIMS: dict[str, dict[str, str]] = {
         "store/test_adhoc.py": (
             "test_only_one_select_is_answered test_duckdb_reads_no_file_and_writes_none"
             " test_clickhouse_reads_no_other_table_and_no_file test_what_takes_too_long_is_ended"
+            " test_clickhouse_takes_no_gigabytes_for_a_person"
         ),
         "store/test_apart.py": (
             "test_sql_that_takes_gigabytes_is_ended_by_a_bound"
             " test_sql_that_takes_long_is_ended_whether_or_not_it_hears"
+            " test_question_is_not_answered_by_all_cpus"
         ),
     },
     "S54": {
