@@ -98,14 +98,13 @@ def is_secret(name: str) -> bool:
 
 def is_secret_field(name: str) -> bool:
     """True when a field of this name, which the application has set, must not be shown."""
-    own = name.removeprefix(NAMESPACE)
-    return secrecy_of(own) is Secrecy.SECRET or is_asked_for(name)
+    return secrecy_of(name.removeprefix(NAMESPACE)) is Secrecy.SECRET
 
 
 def may_be_a_number(name: str) -> bool:
     """True of a secret name whose value may be a number: a PIN, and no token."""
     words = words_of(name)
-    return any(map(_NUMERIC.fullmatch, [*words, " ".join(words)])) or is_asked_for(name)
+    return any(map(_NUMERIC.fullmatch, [*words, " ".join(words)]))
 
 
 @lru_cache(maxsize=4096)

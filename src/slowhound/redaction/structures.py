@@ -43,12 +43,14 @@ def _shown_name(name: str) -> str:
 
 def value_of(name: str, value: Any) -> Any:
     """A value that the application has set under this name: masked, searched, or as it is."""
-    if value is None or value is True or value is False:
+    if value is None:
         return value
-    kind = type(value)
-    if names.is_secret_field(name) and (
-        (kind is not int and kind is not float) or names.may_be_a_number(name)
-    ):
+    if names.is_asked_for(name) or names.is_asked_for(name.removeprefix(names.NAMESPACE)):
+        return MASK
+    if value is True or value is False:
+        return value
+    is_number = type(value) is int or type(value) is float
+    if names.is_secret_field(name) and (not is_number or names.may_be_a_number(name)):
         return MASK
     return _searched(value, DEPTH, name)
 
@@ -56,10 +58,14 @@ def value_of(name: str, value: Any) -> Any:
 def hides(name: str, value: Any) -> bool:
     """True when the value of a name that came with data must not be shown.
 
-    Nothing, a flag, and a number under a name in doubt are no secrets.
+    Nothing, a flag, and a number under a name in doubt are no secrets, unless ``MASK`` says so.
     """
     secrecy = names.secrecy_of(name)
-    if secrecy is Secrecy.HARMLESS or value is None or value is True or value is False:
+    if secrecy is Secrecy.HARMLESS or value is None:
+        return False
+    if names.is_asked_for(name):
+        return True
+    if value is True or value is False:
         return False
     kind = type(value)
     return secrecy is Secrecy.SECRET or (kind is not int and kind is not float)

@@ -11,6 +11,7 @@ from django.http import QueryDict
 from django.utils.functional import lazystr
 
 from slowhound.formats import json_line, logfmt
+from slowhound.redaction import masking
 from slowhound.redaction.plain_data import plain_fields
 from slowhound.redaction.structures import hides, is_flag, masked, names_a_secret
 from slowhound.redaction.values import MASK
@@ -113,6 +114,21 @@ def test_number_is_hidden_where_it_may_be_the_secret() -> None:
     """Of a name that was found, always; of one in doubt, never."""
     assert masked({"app_pin": 1234, "app_token": 7}) == {"app_pin": MASK, "app_token": 7}
     assert masked({"app_x": {"token": 7, "session": 7}}) == {"app_x": {"token": MASK, "session": 7}}
+
+
+def test_what_is_asked_for_is_hidden_whatever_it_is() -> None:
+    """By its own name, with the namespace and without; flags and numbers as well."""
+    masking.extend(["^customer_id$", "^app_vip$"])
+    try:
+        for value in (7, True, "ada", [1]):
+            assert masked({"app_customer_id": value, "app_vip": value}) == {
+                "app_customer_id": MASK,
+                "app_vip": MASK,
+            }
+            assert hides("customer_id", value)
+        assert masked({"app_customer_id": None}) == {"app_customer_id": None}
+    finally:
+        masking.extend(())
 
 
 def test_name_of_a_field_is_searched_as_well() -> None:
