@@ -12,6 +12,7 @@ from typing import Any
 from slowhound.redaction import names, urls
 from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
+from slowhound.redaction.plain_data import plain_fields
 from slowhound.redaction.values import MASK, mask_values
 
 # Containers in each other: what lies deeper is not searched, and masked.
@@ -30,9 +31,13 @@ LONGEST_PLAIN = 15
 _CARD_DIGITS = 12
 
 
-def masked(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields that the application has set, as they may leave; all is plain data."""
-    return {_shown_name(name): value_of(name, value) for name, value in fields.items()}
+def masked(fields: dict[Any, Any]) -> dict[str, Any]:
+    """The fields that the application has set, of any types, as they may leave.
+
+    ``fields`` is no other thread's.
+    """
+    plain = plain_fields(fields)
+    return {_shown_name(name): value_of(name, value) for name, value in plain.items()}
 
 
 @lru_cache(maxsize=1024)
