@@ -70,13 +70,14 @@ def _cached_text(value: str) -> str:
 
 
 def client_text(value: str, limit: int) -> str:
-    """A path or a header, of which so many characters are shown; only these are searched.
+    """A path or a header of at most so many characters; of a longer one the first half of them.
 
-    A client may send 64 KiB in a header, for which no request shall wait.
+    A client may send 64 KiB in a header, for which no request shall wait: only what is shown is
+    searched, and of what nobody reads as a whole that is less.
     """
     if len(value) <= limit:
         return short_text(value)
-    return without_beginning(short_text(value[:limit])) + CUT
+    return without_beginning(short_text(value[: limit // 2])) + CUT
 
 
 def without_beginning(shown: str) -> str:

@@ -96,10 +96,10 @@ def url(address: str) -> str:
 
 
 def client_url(address: str, limit: int) -> str:
-    """A referrer, of which so many characters are shown; only these are searched."""
+    """A referrer of at most so many characters; of a longer one the first half of them."""
     if len(address) <= limit:
         return url(address)
-    return without_beginning(url(address[:limit])) + CUT
+    return without_beginning(url(address[: limit // 2])) + CUT
 
 
 @cached
