@@ -43,13 +43,17 @@ class _Phrases:
 
     def __init__(self, where: Where) -> None:
         self.blocks: dict[tuple[str, ...], int] = {}
+        ends: dict[int, list[str]] = {}
         patterns: dict[int, list[str]] = {}
         for block, (_, rows) in enumerate(TABLE):
             for phrase in (each for row in rows if row.where is where for each in _phrases(row[1])):
-                if "*" in phrase[0]:
+                if phrase[0].rfind("*") == 0:
+                    ends.setdefault(block, []).append(phrase[0][1:])
+                elif "*" in phrase[0]:
                     patterns.setdefault(block, []).append(phrase[0].replace("*", r"\w*"))
                 else:
                     self.blocks.setdefault(phrase, block)
+        self.ends = [(block, tuple(each)) for block, each in ends.items()]
         self.patterns = [(block, re.compile("|".join(each))) for block, each in patterns.items()]
         self.longest = max(map(len, self.blocks))
 
@@ -59,8 +63,9 @@ class _Phrases:
 
     def block_of_word(self, word: str) -> int:
         """The number of the block that has a phrase with a ``*`` that fits this word."""
+        ended = (block for block, ends in self.ends if word.endswith(ends))
         fitting = (block for block, pattern in self.patterns if pattern.fullmatch(word))
-        return next(fitting, _LEAST)
+        return min(next(ended, _LEAST), next(fitting, _LEAST))
 
 
 _WHOLE, _FIRST, _LAST, _ANY = map(_Phrases, (Where.WHOLE, Where.FIRST, Where.LAST, Where.ANY))
