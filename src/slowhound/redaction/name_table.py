@@ -3,8 +3,9 @@
 A name is taken apart into its words, in lower case: ``apiKey``, ``X-Api-Key`` and ``api_key`` are
 ``api_key``. A row says where in a name its phrases may stand, which these are, and why:
 
-- phrases are parted by blanks, their words by ``_``; in one of a single word, and not in the first
-  or the last place of a name, ``*`` stands for any letters, also none;
+- phrases are parted by blanks, their words by ``_``; in one of a single word, that stands anywhere
+  or last, ``*`` stands for any letters, also none;
+- numbers at the end of a name are no part of it where its last words are judged;
 - ``a b + c d`` is each of the left ones followed by each of the right ones: ``a_c a_d b_c b_d``.
 
 The blocks are gone through in their order, and the first one with a row that fits decides. A name
@@ -78,6 +79,8 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "a card, with which one can pay",
             ),
             Row(LAST, "pan + number no nr card", "the same"),
+            Row(LAST, "card cc + verification", "its check digits"),
+            Row(LAST, "iban ibans + value code bic", "an account"),
             Row(LAST, "gift_card + code pin number token", "the same"),
             Row(LAST, "gift_voucher_code", "the same"),
             Row(LAST, "voucher + pin token", "the same"),
@@ -85,14 +88,35 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 LAST,
                 "pin + code number no nr hash block value digits entry entered input typed"
                 " submitted received text str string raw plain new old current confirm confirmation"
-                " repeat again",
+                " repeat again 1 2 3 4 5 6",
                 "of a card or a telephone",
             ),
             Row(
                 LAST,
-                "password passwd passwort pwd pass + check",
-                "typed a second time",
+                "password passwords passwd passwort pwd pw passphrase passcode secret secrets"
+                " token credential credentials csrf jwt + hash salt confirm confirmation repeat"
+                " again verify verification check retype new old current previous prev plain"
+                " plaintext clear cleartext raw value values text string str hex base64 b64 int"
+                " number num no data json dict info pair input typed entered submitted header"
+                " encrypted hashed decrypted encoded cipher ciphertext digest md5 sha1 sha256"
+                " bcrypt argon2 enc prod production dev develop staging test live sandbox fallback"
+                " fallbacks backup primary secondary main default admin root db smtp access"
+                " refresh nonce cookie key word phrase code answer",
+                "the secret itself, in some form, typed again, or of one of several places",
             ),
+            Row(
+                LAST,
+                "pass + hash salt confirm confirmation repeat again check new old current plain"
+                " raw value text string str encrypted hashed admin root db smtp prod word key"
+                " phrase code",
+                "the same",
+            ),
+            Row(
+                LAST,
+                "auth authentication card session + pin otp totp puk signature",
+                "these are no words about a secret",
+            ),
+            Row(LAST, "id_token_hint", "of OpenID Connect: it is one"),
             Row(LAST, "enable + password secret passwd pass", "of Cisco's devices"),
             Row(LAST, "api_key access_key secret_key private_key + used bytes", "the key itself"),
             Row(
@@ -114,13 +138,14 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 LAST,
                 "account bank_account social_security social_insurance health_insurance"
-                " national_health medicare medicaid aadhaar passport iban + number num no nr",
+                " national_health medicare medicaid id_card aadhaar"
+                " passport iban + number num no nr",
                 "a number that counts as a proof of who somebody is",
             ),
             Row(
                 LAST,
                 "otp totp + code pin value seed uri secret token input entry entered typed"
-                " submitted received text str string raw plain digit digits 1 2 3 4 5 6",
+                " submitted received text str string raw plain digit digits number 1 2 3 4 5 6",
                 "a one-time password",
             ),
             Row(
@@ -241,6 +266,8 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "money of a block chain, or a thing there",
             ),
             Row(LAST, "token + stream", "a language model's answer"),
+            Row(ANY, "per + token card session pass key pin cookie ticket", "a rate"),
+            Row(LAST, "open trade + secret secrets", "no secrets"),
             Row(LAST, "password passcode pin secret dsn + set", "whether there is one"),
             Row(LAST, "password passphrase token + entropy", "how good it is"),
             Row(
@@ -250,9 +277,10 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             ),
             Row(
                 ANY,
-                "boarding first second third final single multi next two one ski season day bus"
-                " rail train ferry lift travel mountain press render compiler lint low high band"
-                " free battle hall backstage event festival spf dkim dmarc quality + pass passes",
+                "boarding shadow depth geometry lighting optimizer compile first second third"
+                " final single multi next two one ski season day bus rail train ferry lift travel"
+                " mountain press render compiler lint low high band free battle hall backstage"
+                " event festival spf dkim dmarc quality + pass passes",
                 "another pass: boarding_pass, first_pass",
             ),
             Row(
@@ -335,7 +363,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
         SECRET,
         (
             Row(
-                ANY,
+                LAST,
                 "*password *passwords *passwd *passphrase *passphrases *passcode *passcodes pword"
                 " *passwrd *pasword *passwort",
                 "a password",
@@ -347,7 +375,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " *passwordstring *passwordraw *passwordplain",
                 "a password, and which one, written together",
             ),
-            Row(ANY, "pass *pwd pwds *pw psw", "a password"),
+            Row(LAST, "pass *pwd pwds *pw psw", "a password"),
             Row(
                 ANY,
                 "db*pass database*pass user*pass usr*pass my*pass smtp*pass mail*pass email*pass"
@@ -362,9 +390,14 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " haslo heslo salasana пароль 密码 密碼 パスワード 비밀번호",
                 "a password, in other languages",
             ),
-            Row(ANY, "*secret *secrets *secretvalue *secretkeybase", "it says so"),
+            Row(LAST, "*secret *secretvalue *secretkeybase", "it says so"),
             Row(
                 ANY,
+                "*secrets *passwords *credentials creds",
+                "the same, of whom is said behind: passwords_bob",
+            ),
+            Row(
+                LAST,
                 "*token *tokenvalue *tokenstring *tokenhash *accesstokens *refreshtokens"
                 " *authtokens *apitokens",
                 "who has it, may: access_token, csrfmiddlewaretoken",
@@ -376,7 +409,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " gitlab slack + tokens",
                 "the same",
             ),
-            Row(ANY, "*credential *credentials cred creds", "it says so"),
+            Row(LAST, "*credential *credentials cred creds", "it says so"),
             Row(
                 ANY,
                 "api app application access private priv secret signing sign signature session"
@@ -412,12 +445,12 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "the same, written together",
             ),
             Row(
-                ANY,
+                LAST,
                 "*authorization *authheader *basicauth bearer www_authenticate",
                 "a header that logs in",
             ),
             Row(ANY, "aspxauth", "the same, of ASP.NET"),
-            Row(ANY, "basic http proxy digest www smtp + auth", "the same"),
+            Row(ANY, "basic http proxy digest bearer www smtp + auth", "the same"),
             Row(
                 ANY,
                 "*sessionid *sessid *sessionkey *sessiontoken *sesskey connect_sid sess_id",
@@ -436,7 +469,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "Braintree's: a card, for one payment",
             ),
             Row(
-                ANY,
+                LAST,
                 "iban ibans bank_account bank_accounts *bankaccount *accountnumber",
                 "an account",
             ),
@@ -463,7 +496,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " *unlockcode",
                 "the same, written together",
             ),
-            Row(ANY, "*jwt *jwts *csrf *xsrf jws jwe jwk", "a token"),
+            Row(LAST, "*jwt *jwts *csrf *xsrf jws jwe jwk", "a token"),
             Row(
                 ANY,
                 "pem pfx pkcs12 mnemonic seed_phrase recovery_phrase secret_phrase seedphrase",
@@ -500,6 +533,19 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(ANY, "flames", "slowhound's own token: ?flames=, and Slowhound-Flames"),
         ),
     ),
+    # What is a password_meter or a token_window? A thing that has to do with a secret, most often.
+    (
+        DOUBTFUL,
+        (
+            Row(
+                ANY,
+                "*password *passwords *passwd *passphrase *passcode pass *pwd pw psw *secret"
+                " *secrets *token *credential *credentials cred creds *authorization bearer iban"
+                " bank_account *jwt *csrf *xsrf",
+                "other words follow, and the last one says what it is",
+            ),
+        ),
+    ),
     # About what comes below, unless something above stands in the name as well.
     (
         HARMLESS,
@@ -507,7 +553,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 FIRST,
                 "cookie cookies session sessions auth authentication authorization card cards"
-                " gift_card gift_cards pin pins otp ticket tickets tokens key keys signature",
+                " gift_card gift_cards pin pins otp totp ticket tickets tokens key keys signature",
                 "cookie_consent, session_title, auth_flow, card_layout, pin_shape, keys_found",
             ),
         ),

@@ -122,6 +122,8 @@ def secrecy_of(name: str) -> Secrecy:
     words = words_of(name)
     # ``password2`` and ``s3_key``: of the first the number is no part, of the second it is.
     plain = tuple([word.rstrip("0123456789") or word for word in words])
+    while len(plain) > 1 and (plain[-1].isdecimal() or plain[-1] == "v"):
+        plain = plain[:-1]  # X-Hub-Signature-256, api_token_v2
     block = min(_LEAST, *_blocks_of(words), *(_blocks_of(plain) if plain != words else ()))
     return Secrecy.HARMLESS if block == _LEAST else TABLE[block][0]
 
@@ -132,6 +134,8 @@ def _blocks_of(words: tuple[str, ...]) -> Iterator[int]:
     yield _WHOLE.block_of(words)
     for length in range(1, min(_FIRST.longest, size - 1) + 1):
         yield _FIRST.block_of(words[:length])
+    if size:
+        yield _LAST.block_of_word(words[-1])
     for length in range(1, min(_LAST.longest, size) + 1):
         yield _LAST.block_of(words[-length:])
     for start in range(size):
