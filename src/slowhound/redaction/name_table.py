@@ -330,8 +330,8 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " shard document doc lock mutex job task step variant slot state status section"
                 " category menu arrow shift enter hot short home esc delete tab legend first last"
                 " next missing extra unknown duplicate invalid expected required matching param"
-                " query form kwarg env context project issue epic board series measure dimension"
-                " aggregation experiment + key keys",
+                " query parameter argument variable form kwarg env context project issue epic"
+                " board series measure dimension aggregation experiment + key keys",
                 "a key that opens nothing: sort_key, s3_key, routing_key",
             ),
             Row(WHOLE, "key keys", "of what, the application knows"),

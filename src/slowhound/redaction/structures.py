@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from slowhound.redaction import names, urls
+from slowhound.redaction import names, pair_words, urls
 from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
 from slowhound.redaction.plain_data import plain_fields
@@ -17,9 +17,19 @@ from slowhound.redaction.values import MASK, mask_values
 
 # Containers in each other: what lies deeper is not searched, and masked.
 DEPTH = 4
-# {"name": "password", "value": "x"}, as forms, headers and parameters are written in JSON.
-NAME_KEYS = frozenset(("name", "key", "field", "header", "param", "parameter", "id", "k", "n"))
-VALUE_KEYS = frozenset(("value", "val", "values", "content", "default", "data", "v"))
+# {"name": "password", "value": "x"}, as forms, headers and parameters are written in JSON; also
+# "Name", "ParameterKey", "field_name".
+_NAME_KEYS = frozenset(
+    (
+        *("name", "key", "field", "fieldname", "header", "param", "parameter", "id", "k", "n"),
+        *("label", "variable", "var", "attribute", "attr", "property", "setting", "option"),
+        *("env", "argument", "arg", "column"),
+    )
+)
+_VALUE_KEYS = frozenset(("value", "val", "values", "content", "default", "data", "v"))
+# {"type": "password", "value": "x"}: of HTML's elements, and of few other things.
+_TYPE_KEYS = frozenset(("type", "kind"))
+_SECRET_TYPES = frozenset(("password", "passwd", "passphrase"))
 # Of WSGI's environ and of ASGI's scope: a token may stand there under a harmless name.
 _QUERIES = frozenset(("QUERY_STRING", "query_string"))
 _ADDRESSES = frozenset(("RAW_URI", "REQUEST_URI", "HTTP_REFERER", "HTTP_REFERRER", "Referer"))
@@ -76,12 +86,28 @@ def hides(name: str, value: Any) -> bool:
     return secrecy is Secrecy.SECRET or (kind is not int and kind is not float)
 
 
-def names_a_secret(items: Iterable[tuple[Any, Any]]) -> bool:
-    """True for the items of an object whose value goes by the name that stands beside it."""
-    return any(
-        type(key) is str and key in NAME_KEYS and type(value) is str and names.is_secret(value)
-        for key, value in items
-    )
+def named_secret(items: Iterable[tuple[Any, Any]]) -> str | None:
+    """Of the items of an object the secret name whose value stands beside it; None without one."""
+    for key, value in items:
+        if type(key) is str and type(value) is str:
+            last = _last_word(key)
+            is_name = last in _NAME_KEYS or (last in _TYPE_KEYS and value.lower() in _SECRET_TYPES)
+            if is_name and names.is_secret(value):
+                return value
+    return None
+
+
+def hides_beside(name: str | None, key: Any, value: Any) -> bool:
+    """True for the value of what ``named_secret`` has found."""
+    if name is None or type(key) is not str or _last_word(key) not in _VALUE_KEYS:
+        return False
+    return hides(name, value)
+
+
+@lru_cache(maxsize=1024)
+def _last_word(key: str) -> str:
+    words = names.words_of(key)
+    return words[-1] if words else ""
 
 
 def is_flag(argument: Any) -> bool:
@@ -123,18 +149,49 @@ def _number(value: int) -> Any:
 
 
 def _dict(value: dict[str, Any], depth: int) -> dict[str, Any]:
-    named = names_a_secret(value.items())
+    named = named_secret(value.items())
     return {
-        short_text(key): MASK
-        if depth <= 0 or hides(key, each) or (named and key in VALUE_KEYS)
+        short_text(key): _counted(key, each, depth - 1)
+        if depth <= 0 or hides(key, each) or hides_beside(named, key, each)
         else _searched(each, depth - 1, key)
         for key, each in value.items()
     }
 
 
+def _counted(name: str, value: Any, depth: int) -> Any:
+    """What is hidden; of a name in doubt the numbers are shown: ``{"tokens": {"prompt": 3}}``."""
+    in_doubt = depth > 0 and names.secrecy_of(name) is Secrecy.DOUBTFUL
+    return _numbers(name, value, depth) if in_doubt else MASK
+
+
+def _numbers(name: str, value: Any, depth: int) -> Any:
+    """Numbers and flags, without any text."""
+    kind = type(value)
+    if kind is dict and depth > 0:
+        return {
+            short_text(key): MASK
+            if hides(key, each) and names.secrecy_of(key) is Secrecy.SECRET
+            else _numbers(f"{name}_{key}", each, depth - 1)
+            for key, each in value.items()
+        }
+    if kind is list and depth > 0:
+        return [_numbers(name, each, depth - 1) for each in value]
+    if _is_nothing(value):
+        return value
+    is_number = kind is int or kind is float
+    is_secret = names.secrecy_of(name) is Secrecy.SECRET and names.may_be_a_number(name)
+    return _searched(value, depth) if is_number and not is_secret else MASK
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or value is True or value is False
+
+
 def _list(value: list[Any] | tuple[Any, ...], depth: int) -> Any:
     if depth <= 0:
         return MASK
+    if (alone := _pair(value)) is not None and pair_words.PLAIN.fullmatch(str(value[1])) is None:
+        return alone  # ["password", "x"], but not ["password", "email"]: these are two names
     shown = []
     after_flag = False
     for each in value:

@@ -17,7 +17,7 @@ from typing import Any
 from slowhound.redaction import masking
 from slowhound.redaction.plain_data import BITS, known_of
 from slowhound.redaction.standard_values import data_of, fields_of, is_standard
-from slowhound.redaction.structures import VALUE_KEYS, hides, is_flag, names_a_secret, text_of
+from slowhound.redaction.structures import hides, hides_beside, is_flag, named_secret, text_of
 from slowhound.redaction.urls import QUERY_READ
 from slowhound.redaction.values import MASK, mask_values
 from slowhound.static_lookup import full_name
@@ -95,10 +95,10 @@ class Printer:
         return _LISTS[kind].format(_joined(parts, members))
 
     def _dict(self, items: list[tuple[Any, Any]], depth: int) -> str:
-        named = names_a_secret(items)
+        named = named_secret(items)
         parts = []
         for key, value in items[:MEMBERS]:
-            hidden = self._hides(key, value) or (named and type(key) is str and key in VALUE_KEYS)
+            hidden = self._hides(key, value) or hides_beside(named, key, value)
             is_text = type(key) is str and type(value) is str
             searched = text_of(key, value[:QUERY_READ]) if is_text and not hidden else value
             shown = repr(MASK) if hidden else self._show(searched, depth + 1)
