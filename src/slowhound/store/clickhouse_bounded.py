@@ -38,18 +38,19 @@ def received(stream: Any, until: float = math.inf) -> bytes:
     Raises:
         StoreError: it broke off, or was not all there at ``until``.
     """
-    data = bytearray()
+    data, late = bytearray(), False
     try:
         for part in _parts(stream):
             data += part
-            if len(data) > LARGEST:
+            late = clock.monotonic() > until
+            if len(data) > LARGEST or late:
                 break
-            if clock.monotonic() > until:
-                raise TimeoutError
     except Exception as exc:
         raise _broken_off(data) from exc
     finally:
         stream.close()  # the engine ends what nobody reads
+    if late:
+        raise _broken_off(data)
     return bytes(data)
 
 
