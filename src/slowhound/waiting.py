@@ -18,6 +18,7 @@ import sys
 import time
 
 from slowhound.guard import guarded
+from slowhound.redaction.masking import client_text, short_text
 from slowhound.reporttext import one_line
 
 RUNNING = "running"
@@ -282,4 +283,6 @@ def _address(raw: bytes) -> str:
 
 
 def _short(name: bytes) -> str:
-    return one_line(os.fsdecode(name))[:NAME_LIMIT]
+    shown = one_line(os.fsdecode(name))
+    # The kernel was asked for so much of it: a longer one is cut.
+    return short_text(shown) if len(name) < NAME_LIMIT else client_text(shown, NAME_LIMIT - 1)
