@@ -18,7 +18,7 @@ from slowhound.clocks import clock
 from slowhound.losses import missing
 from slowhound.redaction import masking
 from slowhound.redaction.cuts import cut
-from slowhound.redaction.masking import METHOD_LIMIT, PATH_LIMIT, client_text
+from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text, text_or_none
 from slowhound.redaction.values import mask_values
 from slowhound.unpatched import original
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 TIMELINE_LIMIT = 200
 # Characters of a task's id that are shown.
 ID_LIMIT = 300
+SHORT_METHOD, METHOD_LIMIT = 12, 40
 # Statuses of responses that end with their head.
 BODILESS = (204, 304)
 # What a server's write to a client that has gone away fails with.
@@ -194,7 +195,10 @@ class Record:
     def __init__(self, method: str, path: str, started: float) -> None:
         self.number = next(_numbers)
         self.id = new_id(self.number)
-        self.method = client_text(as_text(method), METHOD_LIMIT)
+        method = as_text(method)
+        # A client may say any word; there is no token as short as those that mean something.
+        is_short = len(method) <= SHORT_METHOD
+        self.method = method if is_short else client_text(method, METHOD_LIMIT)
         self.path = client_text(as_text(path), PATH_LIMIT)
         self.started = started
         self.thread_id = get_ident()

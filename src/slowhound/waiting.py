@@ -18,7 +18,7 @@ import sys
 import time
 
 from slowhound.guard import guarded
-from slowhound.redaction.masking import client_text, short_text
+from slowhound.redaction.masking import short_text, without_beginning
 from slowhound.reporttext import one_line
 
 RUNNING = "running"
@@ -285,4 +285,5 @@ def _address(raw: bytes) -> str:
 def _short(name: bytes) -> str:
     shown = one_line(os.fsdecode(name))
     # The kernel was asked for so much of it: a longer one is cut.
-    return short_text(shown) if len(name) < NAME_LIMIT else client_text(shown, NAME_LIMIT - 1)
+    found = short_text(shown)
+    return found if len(name) < NAME_LIMIT else without_beginning(found)

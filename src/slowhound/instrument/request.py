@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,6 +18,7 @@ from slowhound.redaction.values import MASK
 # A header that claims more than an hour of queueing is a wrong clock or a forgery.
 QUEUE_LIMIT = 3600.0
 KEYS_LIMIT, KEYS_READ = 200, 4000
+_ADDRESS = re.compile(r"[0-9a-fA-F.:]{0,45}")
 # Seconds of work after the last byte that are worth a field.
 LEAST_AFTER = 0.001
 
@@ -40,7 +42,9 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
         event["req_bytes"] = size
     address = meta("REMOTE_ADDR")
     if address:
-        event["req_client_addr"] = client_text(address, HEADER_LIMIT)
+        is_plain = _ADDRESS.fullmatch(address) is not None
+        # Behind a proxy it is what a header says.
+        event["req_client_addr"] = address if is_plain else client_text(address, HEADER_LIMIT)
 
 
 def header(value: str | None, masked: Callable[[str, int], str] = client_text) -> str | None:

@@ -21,7 +21,6 @@ CUT = "..."  # stands for the rest
 # Of what a client sends: a line longer than a pipe takes at once (4,096 bytes) can be torn apart.
 PATH_LIMIT = 1000
 HEADER_LIMIT = 400
-METHOD_LIMIT = 40
 
 # Without one of these there is no secret in a text, unless by MASK.
 _SUSPICIOUS = re.compile(r"[=:<$@ %&,'\"\\]|--|(?<![\w.-])[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
