@@ -66,6 +66,7 @@ _WORDS = (
 )
 _TOLD = rf"(?!\"(?i:{_WORDS})\")(?=\")"
 _QUOTE = r"(?=\\?')"
+_EITHER = r"(?=\\?['\"])"
 _NOT_EMPTY = r"(?=\\?'(?!\\?' at line))"
 
 POSTGRESQL = (
@@ -262,6 +263,9 @@ OTHERS = (
     # Elasticsearch
     _last("Preview of field", rf"\bPreview of field\\?'s value: {_QUOTE}", "'"),
     _found("ailed to parse ", r"\b[Ff]ailed to parse (?:query|date field) (?=\[)", r"\]"),
+    # Python's urllib, of an address with a / in its password
+    _line("to integer value as ", rf"\bPort could not be cast to integer value as {_EITHER}"),
+    _found("netloc ", rf"\bnetloc {_EITHER}", r"(?= contains invalid characters)"),
     # Memcached: Django, pymemcache, pylibmc
     _line("used with memcached: ", r"\bused with memcached: "),
     _line("Key ", r"\bKey (?:is too long|contains (?:whitespace|null)): (?=b?')"),

@@ -68,7 +68,14 @@ class Webhook:
         allow: str | Iterable[str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._parts = urlsplit(url)
+        try:
+            self._parts = urlsplit(url)
+            _ = self._parts.port
+        except ValueError:
+            # What it says may be half of a password.
+            raise ValueError(
+                "the url of a webhook cannot be read: a / in it is written %2F"
+            ) from None
         if self._parts.scheme not in {"http", "https"} or not self._parts.hostname:
             raise ValueError("the url of a webhook must begin with https:// or http://")
         if not url.isascii() or not url.isprintable() or " " in url:

@@ -50,7 +50,11 @@ class Target:
     """``clickhouse://user:password@host:port/database?table=events``, taken apart."""
 
     def __init__(self, spec: str) -> None:
-        parts = urlsplit(spec)
+        try:
+            parts = urlsplit(spec)
+        except ValueError:
+            # It would repeat what stands there, the password as well.
+            raise StoreError("the address of ClickHouse cannot be read: [ is written %5B") from None
         options = parse_qs(parts.query)
         self.table = options.pop("table", ["events"])[0]
         if not TABLE.fullmatch(self.table) or options:
@@ -58,9 +62,9 @@ class Target:
         self.parts = parts
         try:
             self.port = parts.port or PORTS.get(parts.scheme, 0)
-        except ValueError as exc:
+        except ValueError:
             # What stands there may be half of a password: it is not repeated.
-            raise StoreError("the port is no number; a / in a password is written %2F") from exc
+            raise StoreError("the port is no number; a / in a password is written %2F") from None
         self.database = parts.path.strip("/") or "default"
 
     @property
