@@ -102,7 +102,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 FIRST,
                 "is has had was should can may will did does needs need require requires use uses"
-                " show allow enable disable forgot without support supports",
+                " show allow enable disable forgot without no skip support supports",
                 "a question: has_password, needs_auth",
             ),
             Row(
@@ -197,6 +197,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "a key that opens nothing: sort_key, s3_key, routing_key",
             ),
             Row(WHOLE, "key keys", "of what, the application knows"),
+            Row(WHOLE, "www_authenticate proxy_authenticate", "a server's demand"),
             Row(LAST, "key + id ids arn alias spec usage map func function path", "kms_key_id"),
             Row(
                 LAST,
@@ -232,7 +233,8 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " ftp*pass ssh*pass root*pass admin*pass http*pass proxy*pass redis*pass mysql*pass"
                 " pg*pass ldap*pass auth*pass login*pass app*pass key*pass sudo*pass wifi*pass"
                 " sql*pass vpn*pass new*pass old*pass db*pwd user*pwd my*pwd root*pwd admin*pwd"
-                " sql*pwd new*pwd old*pwd root*pw",
+                " sql*pwd new*pwd old*pwd root*pw bind*pw bind*pass require*pass store*pass"
+                " trust*pass private*pass cert*pass",
                 "a password, written together: dbpass",
             ),
             Row(
@@ -272,10 +274,10 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 ANY,
                 "*apikey *apikeys *accesskey *privatekey *privkey *secretkey *signingkey"
                 " *sessionkey *encryptionkey *masterkey *authkey *passkey *passkeys *sshkey"
-                " *licensekey *licencekey *appkey pkey cryptokey",
+                " *licensekey *licencekey *accountkey *sharedkey *appkey pkey cryptokey",
                 "the same, written together",
             ),
-            Row(ANY, "*authorization bearer www_authenticate", "a header that logs in"),
+            Row(ANY, "*authorization bearer", "a header that logs in"),
             Row(ANY, "aspxauth", "the same, of ASP.NET"),
             Row(ANY, "basic http proxy digest www smtp + auth", "the same"),
             Row(
@@ -318,6 +320,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "an address that lets somebody in",
             ),
             Row(ANY, "security_answer secret_answer", "opens an account without its password"),
+            Row(WHOLE, "sesame", "the token of django-sesame, in a link that lets somebody in"),
             Row(ANY, "flames", "slowhound's own token: ?flames=, and Slowhound-Flames"),
         ),
     ),
@@ -381,5 +384,5 @@ STEMS = (
     "pass pw psw secret token cred key auth bearer cook sess sid sig hmac card cc cv csc pan iban"
     " ssn social national nino insurance account pin puk otp fa code jw csrf xsrf pem pfx p12"
     " pkcs mnemonic seed phrase private tick tgt verif assert saml link answer flames salt nonce"
-    " dsn connect licen kennwort mdp contrasena senha wachtwoord parola haslo heslo salasana"
+    " dsn connect sesame licen kennwort mdp contrasena senha wachtwoord parola haslo heslo salasana"
 )
