@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from slowhound.redaction import command_lines, encoded, links, pair_values
+from slowhound.redaction import command_lines, encoded, links, pair_values, validation_errors
 from slowhound.redaction.name_table import STEMS, Secrecy
 from slowhound.redaction.names import has_more
 from slowhound.redaction.pair_members import MemberSearch
@@ -76,6 +76,7 @@ def mask_named(value: str) -> str:
     lower = encoded.lowered(value)
     more = has_more()  # then MASK adds names, which have no stems
     spans = command_lines.passwords_in(value) + links.tokens_of(lower)
+    spans += validation_errors.inputs_in(value)
     if separated and (more or STEM.search(lower) is not None):
         spans += _Search(value, lower).spans_of(_FOUND_ANY if more else _FOUND)
     return _masked(value, spans) if spans else value

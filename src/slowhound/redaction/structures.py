@@ -12,6 +12,7 @@ from typing import Any
 from slowhound.redaction import names, urls
 from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
+from slowhound.redaction.validation_errors import input_of_secret
 from slowhound.redaction.values import MASK, mask_values
 
 # Containers in each other: what lies deeper is not searched, and masked.
@@ -113,9 +114,10 @@ def _number(value: int) -> Any:
 
 def _dict(value: dict[str, Any], depth: int) -> dict[str, Any]:
     named = names_a_secret(value.items())
+    hidden = "input" if "loc" in value and input_of_secret(value) else None
     return {
         short_text(key): MASK
-        if depth <= 0 or hides(key, each) or (named and key in VALUE_KEYS)
+        if depth <= 0 or key == hidden or hides(key, each) or (named and key in VALUE_KEYS)
         else _searched(each, depth - 1, key)
         for key, each in value.items()
     }
