@@ -23,7 +23,7 @@ PATH_LIMIT = 1000
 HEADER_LIMIT = 400
 
 # Without one of these there is no secret in a text, unless by MASK.
-_SUSPICIOUS = re.compile(r"[=:<$@ %&,'\"\\]|--|(?<![\w.-])[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
+_SUSPICIOUS = re.compile(r"[=:\uff1a<$@ %&,'\"\\]|--|(?<![\w.-])[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
 # What a cut may have left of a secret: all but words.
 _WORDS = re.compile(r"[a-z._-]*")
 _PARTED_BY = "&=?/# "

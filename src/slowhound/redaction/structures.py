@@ -15,6 +15,7 @@ from slowhound.redaction import names, pair_words, urls
 from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
 from slowhound.redaction.plain_data import plain_fields
+from slowhound.redaction.validation_errors import input_of_secret
 from slowhound.redaction.values import MASK, mask_values
 
 # Containers in each other: what lies deeper is not searched, and masked.
@@ -173,9 +174,10 @@ def is_card(value: float) -> bool:
 
 def _dict(value: dict[str, Any], depth: int) -> dict[str, Any]:
     named = named_secret(value.items())
+    hidden = "input" if "loc" in value and input_of_secret(value) else None
     return {
         short_text(key): _counted(key, each, depth - 1)
-        if depth <= 0 or hides(key, each) or hides_beside(named, key, each)
+        if depth <= 0 or key == hidden or hides(key, each) or hides_beside(named, key, each)
         else _searched(each, depth - 1, key)
         for key, each in value.items()
     }

@@ -258,3 +258,8 @@ def test_setting_extends_what_is_secret_and_can_be_taken_back() -> None:
     assert query_string("maiden=1") == f"maiden={MASK}"
     masking.extend(())
     assert text("Maiden_Name=abc ACME-12") == "Maiden_Name=abc ACME-12"
+
+
+def test_a_wide_colon_is_a_sign_for_the_quick_look_too() -> None:
+    """In Chinese and Japanese a colon is as wide as a letter."""
+    assert masking.short_text("密码\uff1aabc") == f"密码\uff1a{MASK}"
