@@ -19,7 +19,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from slowhound.codes import file_of, name_of_code
 from slowhound.paths import is_app, short_path
-from slowhound.redaction.source import source
 from slowhound.sourcelines import source_line
 from slowhound.unpatched import get_ident
 
@@ -152,7 +151,7 @@ class Frame(NamedTuple):
     @property
     def source(self) -> str:
         """The source line, stripped, secrets in it masked; empty when it cannot be read."""
-        return source(source_line(self.filename, self.line).strip())
+        return source_line(self.filename, self.line).strip()
 
     @property
     def in_app(self) -> bool:

@@ -14,7 +14,6 @@ from slowhound.events import Event
 from slowhound.fields import VERSION
 from slowhound.instrument import db
 from slowhound.record import Ids, Record
-from slowhound.redaction.plain_data import plain_fields
 from slowhound.redaction.structures import masked
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
@@ -99,7 +98,7 @@ class Writer:
             extras = record.extras
             if extras is not None:
                 # A copy, which is one call of C: of a slow request its own thread adds to them.
-                event.update(masked(plain_fields(extras.copy())))
+                event.update(masked(extras.copy()))
             if record.queries is not None:
                 details = db.details(record)
         outgoing = self._outgoing(event, details)

@@ -51,7 +51,7 @@ class Site(Recorded):
         super().__init__(process, folder)
         self.address = address
         self.scratch = scratch
-        self._threads = ThreadPoolExecutor(max_workers=64)
+        self._threads = ThreadPoolExecutor(max_workers=128)
         self._wires: list[Wire] = []
 
     def request(

@@ -4,7 +4,8 @@ A line is ``[kind, text]``. Kinds are ``secret-``, ``harmless-`` or, of names th
 where they came with data, ``doubtful-``; and one of
 
 - ``name``: of a field, a parameter, a header, a variable;
-- ``text``: of an exception, or any other one;
+- ``text``: any one, of a client or of the application;
+- ``message``: of an exception that a database may have raised;
 - ``source``: a line of Python.
 
 In a text ``%R20%`` stands for 20 letters and digits that look random, ``%U16%`` for 16 upper-case
@@ -37,7 +38,9 @@ _CHARACTERS = {
     "X": "",
 }
 # What must be gone of a text that has no placeholder: a password, a card, an account.
-_CORE = re.compile(r"hunter2\w*|(?<!\w)[A-Z]{0,2}\d(?:[ -]?\w){11,33}(?!\w)")
+_CORE = re.compile(
+    r"hunter2\w*|(?<!\w)(?:\d(?:[ -]?\d){11,18}|[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30})(?!\w)"
+)
 
 
 @dataclass
@@ -105,7 +108,7 @@ def leaks(what: str, line: str, *, set_too: bool = True) -> bool:
         return SECRET_VALUE in f"{found}{is_set}"
     for seed in range(FILLINGS):
         filled, cores = fill(line, random.Random(seed))
-        for shown in (source(filled),) if what == "source" else _ways(filled):
+        for shown in _shown(what, filled):
             if any(core in shown for core in cores):
                 return True
     return False
@@ -118,13 +121,15 @@ def is_touched(what: str, line: str) -> bool:
         counted = masked({f"app_{line}": 7})[f"app_{line}"] == 7
         return not (shown and counted)
     filled, _ = fill(line, random.Random(0))
-    return any(
-        shown != filled for shown in ((source(filled),) if what == "source" else _ways(filled))
-    )
+    return any(shown != filled for shown in _shown(what, filled))
 
 
-def _ways(filled: str) -> list[str]:
-    return [text(filled), message(filled), masked({"app_note": filled})["app_note"]]
+def _shown(what: str, filled: str) -> list[str]:
+    """The text, as it leaves in each way that there is for it."""
+    if what == "source":
+        return [source(filled)]
+    as_error = [message(filled), masked({"app_note": filled})["app_note"]]
+    return as_error if what == "message" else [text(filled), *as_error]
 
 
 def fill(line: str, chance: random.Random) -> tuple[str, list[str]]:

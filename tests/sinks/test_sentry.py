@@ -17,6 +17,7 @@ from slowhound import guard
 from slowhound.frames import Frame
 from slowhound.record import Moment
 from slowhound.report import Finished, Report, Snapshot, of_death
+from slowhound.sinks import sentry_event
 from slowhound.sinks.delivery import build
 from slowhound.sinks.logger import PythonLogger
 from slowhound.sinks.sentry import Sentry
@@ -407,3 +408,15 @@ def test_broken_text_arrives(project: Project) -> None:
     """A client's bytes that are no text lose no event."""
     event = sent(project, report_of(event={**EVENT, "req_user_agent": "a\udcffb"}))
     assert event["request"]["headers"]["User-Agent"] == "a\\udcffb"
+
+
+def test_lines_around_are_sent_without_a_private_key(tmp_path: Path) -> None:
+    """Its first line may stand before those that are sent, and its last one behind them."""
+    begin, end = ("-----" + word + " RSA PRIVATE" + " KEY-----" for word in ("BEGIN", "END"))
+    file = tmp_path / "shop.py"
+    body = "MIIEpAIBhunter2\n" * 20
+    file.write_text(f'KEY = """{begin}\n{body}{end}"""\ndef view():\n    wait()\n')
+    frames = [sentry_event._frame(Frame(str(file), number, "view")) for number in (24, 10)]
+    assert "hunter2" not in str(frames)
+    assert frames[0]["context_line"] == "    wait()"
+    assert frames[0]["pre_context"][-1] == "def view():"

@@ -47,6 +47,14 @@ _NAMED = (
     "{{'credentials': ['{}', 1]}}",
     "newPassword1 => {}",
     "maiden_name={}",  # of the setting MASK
+    '<login user="ada" password="{}"/>',
+    '<wsse:Password Type="text">{}</wsse:Password>',
+    "{{&quot;password&quot;: &quot;{}&quot;}}",
+    "password%3D{}",
+    '{{"name": "password", "value": "{}"}}',
+    "(b'authorization', b'Bearer {}')",
+    "curl -u ada:{} https://shop.example/",
+    "Digest username=ada, realm=shop, response={}",
 )
 # What it looks like says so.
 _SHAPED = (
@@ -67,6 +75,10 @@ _SHAPED = (
     "{}:1tAbCd:abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ",
     "npm_{}abcdefghijklmnop",
     "ACME-{}-7",  # of the setting MASK
+    "eyJhbGciOiJkaXIifQ..{}abcdefgh.abcdefghijkl.abcdefgh",
+    "glsa_{}abcdefghijklmnopqrstu_a1b2c3d4",
+    "https://hooks.slack.com/services/T00000000/B00000000/{}abcdefghijkl",
+    "https://shop.example/callback?code={}&state=abcdefgh",
 )
 _FIXED = (
     Planted("AKIAIOSFODNN7EXAMPLE", ("AKIAIOSFODNN7",)),

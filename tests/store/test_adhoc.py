@@ -243,6 +243,17 @@ GOOD_ON_CLICKHOUSE = [
     "SELECT 'FROM other IN other dictGet(1)', \"host\" AS `file (a)` FROM events -- IN other",
     "SELECT count() FROM events UNION ALL SELECT 1 EXCEPT SELECT 2",
 ]
+# What takes too much, and by which bound it is ended; within one step no time is looked at.
+GREEDY_ON_CLICKHOUSE = [
+    "SELECT arraySort(x -> sipHash64(x), range(100000000))",
+    "SELECT arrayMap(x -> arraySum(range(x)), range(100000))",
+    "SELECT uniqExact(x) FROM (SELECT arrayJoin(range(100000000)) AS x)",
+    "SELECT groupArray(repeat('x', 1000000)) FROM (SELECT arrayJoin(range(5000)))",
+    "SELECT arrayFold((a, x) -> concat(a, a), range(60), 'x')",
+    "SELECT length(repeat(repeat('x', 1000000), 1000))",
+    "SELECT replaceRegexpAll(repeat('x', 1000000), 'x', repeat('y', 1000))",
+    "SELECT length(groupConcat(repeat('x', n))) FROM (SELECT arrayJoin(range(90000)) AS n)",
+]
 # More than an answer may be, and the rows of it that are not.
 LARGE_ON_CLICKHOUSE = [
     ("SELECT repeat('x', 1000000), arrayJoin(range(200))", 8),
@@ -335,6 +346,14 @@ def test_clickhouses_answer_is_read_up_to_its_bound(
     assert peak < 64 * 1024**2
     assert len(answer.rows) == rows
     assert answer.notes == (f"only the first {rows} rows are shown: all are more than 8 MB",)
+
+
+@pytest.mark.parametrize("text", GREEDY_ON_CLICKHOUSE)
+def test_clickhouse_takes_no_gigabytes_for_a_person(sources: dict[str, Source], text: str) -> None:
+    """Two were allowed, and taken, and with them eighty seconds in the place of four."""
+    with pytest.raises(StoreError, match=r"memory limit exceeded|range would produce"):
+        sources["clickhouse"].adhoc(text, seconds=30)
+    assert sources["clickhouse"].adhoc("SELECT 1 AS one").rows == [(1,)]
 
 
 def test_values_of_clickhouse_are_plain(sources: dict[str, Source]) -> None:

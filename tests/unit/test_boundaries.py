@@ -110,6 +110,32 @@ def test_no_group_of_a_pattern_is_possessive() -> None:
     assert found == []
 
 
+# What reads lines of source, or hands on those that somebody has read.
+READS_SOURCE = re.compile(
+    r"\blinecache\b|\btokenize\b|getsource|findsource|get_source|getlines|getline\b"
+    r"|traceback\.(?:format|print|extract|Traceback)|StackSummary\.|FrameSummary|exc_info=(?!None)"
+)
+
+
+def test_lines_of_source_are_read_in_one_place() -> None:
+    """It masks them, and knows what they continue; nobody gets them in another way."""
+    found = {
+        f"{path.name}: {line.strip()}"
+        for path in SOURCES
+        for line in path.read_text("utf-8").splitlines()
+        if READS_SOURCE.search(line) and "``" not in line and path.name != "sourcelines.py"
+    }
+    assert found == set()
+    imported = {
+        each.name
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module == "slowhound.sourcelines"
+        for each in node.names
+    }
+    assert imported == {"source_line", "source_lines", "source_part"}
+
+
 def test_importing_starts_nothing() -> None:
     """A management command or a Celery worker that imports the settings gets no thread."""
     code = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import itertools
 import logging
 import os
@@ -18,8 +19,13 @@ import pytest
 from slowhound import filelocks
 from slowhound.blackbox import NAMESPACE, PARENT, Box
 from slowhound.boxes import reporting, survey
+from slowhound.cli import main
+from slowhound.cli.neighbour import Rounds
+from slowhound.cli.place import Place
+from slowhound.config import load
 from slowhound.fatal_errors import write_to
 from slowhound.instrument.saturation import Saturation
+from slowhound.notes import settings_note
 from slowhound.postmortem import dead_box
 from slowhound.sinks.spool import Letter, Spool
 from slowhound.store import segments
@@ -40,7 +46,7 @@ def no_flock(number: int) -> Callable[[int, int], None]:
     return flock
 
 
-@pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+@pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL])
 def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What such a file system answers."""
     monkeypatch.setattr(fcntl, "flock", no_flock(request.param))
@@ -58,6 +64,7 @@ if sys.argv[2] == "none":
     fcntl.flock = flock
 from slowhound.blackbox import Box
 box = Box(sys.argv[1], 2)
+box.settings.write(b'{"dir":"its own"}')
 box.claim(7, b'{"id":"a"}', 1)
 print(box.path, flush=True)
 sys.stdin.read()
@@ -207,6 +214,68 @@ def test_segment_of_a_living_process_is_not_closed(tmp_path: Path) -> None:
     assert descriptors() == before
     assert os.listdir(events) == [os.path.basename(segment.name)]
     segment.close()
+
+
+COMMANDS = [
+    ["ps", "--json"],
+    ["dump"],
+    ["watch"],
+    ["tail", "-n", "5"],
+    ["ask", "views"],
+    ["ask", "sql", "SELECT count(*) FROM events"],
+    ["reports"],
+    ["report", "last"],
+    ["flame", "--fingerprint", "b243b292947b"],
+    ["doctor"],
+    ["ship", "--to", "clickhouse://127.0.0.1:1/db"],
+]
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_every_command_works_without_locks(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None ends with an exception, leaves a descriptor open, or says again what was said."""
+    monkeypatch.setattr("slowhound.dumps.PATIENCE", 0.05)
+    monkeypatch.setattr("slowhound.cli.adopt.PATIENCE", 0.0)
+    monkeypatch.setattr("slowhound.graves.PATIENCE", 0.0)
+    monkeypatch.setattr("slowhound.cli.ship.TRIES", 1)  # nobody answers there
+    folder = tmp_path / "dir"
+    box = Box(str(folder), 1)
+    box.settings.write(settings_note(load({"DIR": str(folder)}), "test"))
+    segment = open_segment(str(folder), 10**6)
+    segment.write(
+        b'{"event_type":"request","req_id":"a","ts":1800000000.5,"host":"h","pid":1}\n', []
+    )
+    segment.close()
+
+    def run() -> dict[str, int]:
+        before, leaked = descriptors(), {}
+        for words in COMMANDS:
+            if words[0] == "ps":  # which buries
+                process(folder).communicate("")
+            main([*words[:1], "--dir", str(folder), *words[1:]])
+            rounds = Rounds(Place(str(folder), os.geteuid()))
+            rounds.make()
+            rounds._segment.close()
+            gc.collect()
+            leaked[words[0]] = descriptors() - before
+        return leaked
+
+    with caplog.at_level(logging.WARNING):
+        run()  # what a library keeps open from its first use on is no leak
+        leaked = run()
+    assert set(leaked.values()) == {0}, leaked
+    assert [each.message for each in caplog.records if "no locks" in each.message] == [
+        caplog.records[0].message
+    ]
+    written = capsys.readouterr()
+    assert "Traceback" not in written.err
+    assert os.listdir(folder / "boxes") == [os.path.basename(box.path)]
+    box.close()
 
 
 def test_files_are_locked_where_locks_need_files_to_be_writable(

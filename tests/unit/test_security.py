@@ -85,7 +85,7 @@ CLAIMS: dict[str, dict[str, str]] = {
     },
     "S15": {
         "sinks/test_secrets.py": (
-            "test_there_are_forty_kinds_in_twelve_places test_secrets_have_been_there"
+            "test_there_are_sixty_kinds_in_twelve_places test_secrets_have_been_there"
             " test_no_secret_leaves"
         ),
     },
@@ -113,6 +113,10 @@ CLAIMS: dict[str, dict[str, str]] = {
         "unit/test_viewer_access.py": (
             "test_nobody_sees_it_in_production_unless_it_is_asked_for"
             " test_every_page_is_behind_the_rule test_drawings_are_behind_the_rule"
+        ),
+        "unit/test_viewer_off.py": (
+            "test_no_url_of_the_viewer_is_told_from_one_that_is_not_there"
+            " test_pattern_that_takes_all_the_rest_takes_the_viewers_urls_too"
         ),
     },
     "S25": {
@@ -151,6 +155,10 @@ CLAIMS: dict[str, dict[str, str]] = {
         "unit/test_postmortem.py": (
             "test_any_bytes_are_read_without_an_exception test_damaged_box_gives_a_part_or_nothing"
         ),
+        "unit/test_hostile_boxes.py": (
+            "test_whoever_looks_at_the_living_sees_a_part test_neighbour_reports_what_it_can"
+            " test_the_dead_have_their_events test_letter_of_any_types_is_a_message_or_none"
+        ),
         "unit/test_fatal_errors.py": "test_any_bytes_give_a_result",
     },
     "S42": {
@@ -160,9 +168,15 @@ CLAIMS: dict[str, dict[str, str]] = {
     },
     "S50": {
         "sinks/test_webhook.py": (
-            "test_redirect_is_not_followed test_only_http_and_https test_addresses"
+            "test_redirect_is_not_followed test_only_http_and_https"
             " test_inside_of_the_network_is_not_reached_unless_asked_for test_name_is_resolved_once"
+            " test_of_several_addresses_only_allowed_ones_are_tried"
+            " test_other_spellings_of_an_address_are_the_address"
             " test_proxies_of_the_environment_are_not_used"
+        ),
+        "sinks/test_addresses.py": (
+            "test_addresses test_address_is_reached_when_the_settings_name_it"
+            " test_wide_network_opens_what_is_in_it_but_no_metadata"
         ),
     },
     "S51": {
@@ -178,10 +192,12 @@ CLAIMS: dict[str, dict[str, str]] = {
         "store/test_adhoc.py": (
             "test_only_one_select_is_answered test_duckdb_reads_no_file_and_writes_none"
             " test_clickhouse_reads_no_other_table_and_no_file test_what_takes_too_long_is_ended"
+            " test_clickhouse_takes_no_gigabytes_for_a_person"
         ),
         "store/test_apart.py": (
             "test_sql_that_takes_gigabytes_is_ended_by_a_bound"
             " test_sql_that_takes_long_is_ended_whether_or_not_it_hears"
+            " test_question_is_not_answered_by_all_cpus"
         ),
     },
     "S54": {

@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
-from slowhound.frames import Frame
+from slowhound import dumps
+from slowhound.frames import Frame, render
+from slowhound.redaction import masking
+from slowhound.redaction.values import MASK
 from slowhound.sinks import sentry_event
-from slowhound.sourcelines import source_line, source_lines
+from slowhound.sourcelines import source_line, source_lines, source_part
 from slowhound.watch import source_places
 
 NOWHERE = "/nowhere/secret.py"
@@ -168,3 +171,100 @@ def test_encoding_of_the_application_is_not_asked(tmp_path: Path) -> None:
     finally:
         codecs.unregister(search)
     assert asked == []
+
+
+# In pieces, so that nobody takes it for one.
+BEGIN, END = ("-----" + word + " RSA PRIVATE" + " KEY-----" for word in ("BEGIN", "END"))
+WAYS_OUT: list[Callable[[Frame], str]] = [
+    lambda frame: frame.source,
+    lambda frame: render((frame,)),
+    lambda frame: str(dumps._frame(frame)),
+    lambda frame: str(sentry_event._frame(frame)),
+    lambda frame: source_line(frame.filename, frame.line),
+    lambda frame: str(source_lines(frame.filename, frame.line, frame.line)),
+    lambda frame: source_part(frame.filename, frame.line, frame.line, 0, 200),
+]
+
+
+@pytest.mark.parametrize(
+    "way", WAYS_OUT, ids=["frame", "report", "dump", "sentry", "line", "lines", "part"]
+)
+@pytest.mark.parametrize(
+    ("before", "line"),
+    [
+        ("", "password: str = 'hunter2'"),
+        ("connect(\n    user='b',\n    password=(\n", "    'hunter2'"),
+        ("PASSWORDS = {\n" + "    'a': b,\n" * 150, "    'c': 'hunter2',"),
+        ("PASSWORD = '''\n", "  hunter2"),
+        ("PASSWORD = '''\n" + "a\n" * 500, "  'hunter2'"),
+        (f'KEY = """{BEGIN}\n' + "Ab1\n" * 500, "'hunter2'"),
+        (f'def view():\n    """It\'s old."""\n    k = """{BEGIN}\n', "hunter2"),
+    ],
+    ids=["one line", "argument", "dict", "literal", "long literal", "long key", "key"],
+)
+def test_line_does_not_show_what_it_continues(
+    tmp_path: Path, way: Callable[[Frame], str], before: str, line: str
+) -> None:
+    """What is secret in it is only known where the lines before it are."""
+    file = tmp_path / "shop.py"
+    file.write_text(before + line + "\n")
+    assert "hunter2" not in way(Frame(str(file), before.count("\n") + 1, "view"))
+
+
+def test_lines_after_a_literal_or_a_bracket_are_shown(tmp_path: Path) -> None:
+    """Also where one was left open, or looks as if it was."""
+    file = tmp_path / "shop.py"
+    lines = [
+        '"""The view\'s \'password\' page."""',
+        "x = '''it's \\''' here'''",
+        "TOKENS = [",
+        "    'a',",
+        "def view():  # password = (",
+        "    wait('for us')",
+    ]
+    file.write_text("\n".join(lines) + "\n")
+    assert source_line(str(file), 1) == lines[0] + "\n"
+    assert source_line(str(file), 4) == f"    '{MASK}',\n"
+    assert source_line(str(file), 6) == lines[5] + "\n"
+
+
+def test_line_is_masked_before_it_is_cut(tmp_path: Path) -> None:
+    """A token that is cut is not known any more, nor a literal without its quotes."""
+    file = tmp_path / "shop.py"
+    token = "ghp" + "_" + "hunter2hunter2" * 2
+    for room in range(970, 1010, 3):
+        file.write_text("x" * room + f" = f('{token}')\npassword = '{'hunter2' * 300}'\n")
+        assert "hunter2" not in "".join(source_lines(str(file), 1, 2))
+    file.write_text("x" * 283 + f" = f('{token}')\n")
+    assert "hunter2" not in str(sentry_event._frame(Frame(str(file), 1, "view")))
+
+
+def test_setting_mask_counts_for_lines_that_were_shown_before(tmp_path: Path) -> None:
+    """They are remembered as they were masked."""
+    file = tmp_path / "shop.py"
+    file.write_text("maiden = 'hunter2'\n")
+    assert "hunter2" in source_line(str(file), 1)
+    masking.extend(["maiden"])
+    try:
+        assert "hunter2" not in source_line(str(file), 1)
+    finally:
+        masking.extend([])
+
+
+def test_part_of_a_line_is_shown_only_as_the_line_is(tmp_path: Path) -> None:
+    """By itself, the name of a lock does not tell what it stands behind."""
+    file = tmp_path / "shop.py"
+    lines = ["token = f(locks['a'], lock('hunter2').acquire())", "with locks['a']: pass"]
+    file.write_text("\n".join(lines))
+    assert source_part(str(file), 1, 1, 22, 37) == ""
+    assert source_part(str(file), 1, 1, 8, 9) == "f"
+    assert source_part(str(file), 2, 2, 5, 15) == "locks['a']"
+    assert held(str(file)) == "toke"
+
+
+def test_line_of_megabytes_is_looked_at_only_in_part(tmp_path: Path) -> None:
+    """And the next one is known all the same."""
+    file = tmp_path / "shop.py"
+    file.write_text("x = [" + "'a', " * 500_000 + "]\ny = ['b']\n")
+    assert len(source_line(str(file), 1)) == 1000
+    assert source_line(str(file), 2) == "y = ['b']\n"

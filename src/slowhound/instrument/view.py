@@ -16,8 +16,8 @@ from slowhound.losses import find, patch
 from slowhound.notes import who_note
 from slowhound.ownership import of_request
 from slowhound.record import Record, current_record
-from slowhound.redaction.names import is_secret
 from slowhound.redaction.plain_data import as_text
+from slowhound.redaction.structures import hides
 from slowhound.redaction.values import MASK
 
 _guard = guard("view instrumenter")
@@ -108,7 +108,7 @@ def _hide(record: Record, match: Any) -> None:
         path = f"/{as_text(match.route)}"
         captured = {}
     for name, value in dict.items(captured):
-        if value is None or not is_secret(as_text(name)):
+        if not hides(as_text(name), value):
             continue
         kind = type(value)
         shown = as_text(value) if issubclass(kind, (str, int)) or kind is UUID else None

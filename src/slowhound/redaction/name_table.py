@@ -297,7 +297,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 ANY,
                 "auth authorization verification verify activation security recovery backup"
                 " confirmation confirm reset login signin sign_in sms mfa otp access device pairing"
-                " unlock magic one_time scratch pass door alarm secret 2fa tfa + code codes",
+                " unlock magic one_time scratch pass door secret 2fa tfa + code codes",
                 "a code that lets somebody in: recovery_code",
             ),
             Row(ANY, "*jwt *csrf *xsrf jws jwe jwk", "a token"),

@@ -81,12 +81,14 @@ def is_asked_for(name: str) -> bool:
     return any(each.search(name[-NAME_LIMIT:]) for each in _more)
 
 
-def may_be_secret(text: str) -> bool:
-    """False where no name in ``text`` can be secret, which is found out quickly."""
-    if _more or not text.isascii():
-        return True
-    text = text.lower()
-    return any(stem in text for stem in _STEMS)
+def has_more() -> bool:
+    """True where the setting ``MASK`` has added names: any name may be secret then."""
+    return bool(_more)
+
+
+def _has_stem(name: str) -> bool:
+    lower = name.lower()
+    return not name.isascii() or any(stem in lower for stem in _STEMS)
 
 
 def is_secret(name: str) -> bool:
@@ -96,14 +98,13 @@ def is_secret(name: str) -> bool:
 
 def is_secret_field(name: str) -> bool:
     """True when a field of this name, which the application has set, must not be shown."""
-    own = name.removeprefix(NAMESPACE)
-    return secrecy_of(own) is Secrecy.SECRET or is_asked_for(name)
+    return secrecy_of(name.removeprefix(NAMESPACE)) is Secrecy.SECRET
 
 
 def may_be_a_number(name: str) -> bool:
     """True of a secret name whose value may be a number: a PIN, and no token."""
     words = words_of(name)
-    return any(map(_NUMERIC.fullmatch, [*words, " ".join(words)])) or is_asked_for(name)
+    return any(map(_NUMERIC.fullmatch, [*words, " ".join(words)]))
 
 
 @lru_cache(maxsize=4096)
@@ -111,7 +112,7 @@ def secrecy_of(name: str) -> Secrecy:
     """How secret the value of what is called ``name`` is."""
     if is_asked_for(name):
         return Secrecy.SECRET
-    if not may_be_secret(name):
+    if not _has_stem(name):
         return Secrecy.HARMLESS
     words = words_of(name)
     # ``password2`` and ``s3_key``: of the first the number is no part, of the second it is.

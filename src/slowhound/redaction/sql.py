@@ -4,77 +4,18 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import pairwise
+
+from slowhound.redaction.sql_literals import STANDARD as _STANDARD
+from slowhound.redaction.sql_literals import WITH_BACKSLASH as _WITH_BACKSLASH
+from slowhound.redaction.sql_literals import without_literals
+from slowhound.redaction.sql_names import fold, has_no_names
+from slowhound.redaction.sql_settings import without_bare_values
 
 SQL_LIMIT = 500
 STATEMENT_LIMIT = 4000
 
-
-# No group is possessive: before Python 3.11.5 such a one takes wrong ways (gh-106052). Nor need it
-# be: the next character tells the only way through each, so going back finds nothing.
-def _comment(depth: int) -> str:
-    """PostgreSQL's comments nest; beyond this depth all of the rest is one."""
-    inner = _comment(depth - 1) if depth else r"/\*.*"
-    return rf"/\*(?:[^*/]++|\*(?!/)|/(?!\*)|{inner})*(?:\*/|\Z)"
-
-
-_DOUBLE = r'"(?:[^"\\]++|""|\\.|\\\Z)*(?:"(?!")|\Z)'
-_LITERALS = (
-    # Comments. Then what stands in double quotes where a value is expected: MySQL and SQLite take
-    # it for text. Names in quotes stay; what is too odd for a name does not.
-    rf"(?P<comment>{_comment(3)}|--[^\n]*+)"
-    r"|(?P<before>(?:[=<>]|\b(?:LIKE|REGEXP|VALUES|IN)\b)\s{0,9}\(?\s{0,9})"
-    rf"(?:{_DOUBLE}\s{{0,9}},\s{{0,9}}(?=\"))*{_DOUBLE}(?!\s{{0,9}}(?:[.(]|,\s{{0,9}}\"))"
-    r'|(?P<name>"[A-Za-z_][\w$]{0,63}")'
-    rf"|{_DOUBLE}|(?P<ticks>`[^`]*+`)"
-    # Strings: Oracle's q'[..]', E'..', those of all others, $$..$$.
-    r"|\b[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{.*?(?:\}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)"
-    r"|(?P<mark>[^\s\w]).*?(?:(?P=mark)'|\Z))"
-    r"|\b[eE]'(?:[^'\\]++|''|\\.|\\\Z)*(?:'|\Z)"
-    r"|(?:\b(?:[nNbBxX]|[uU]&|_\w{1,30}))?'(?:%s)*(?:'|(?P<open>\Z))"
-    r"|\$(?P<tag>(?:[A-Za-z_]\w{0,62})?)\$.*?(?:\$(?P=tag)\$|\Z)"
-    # Placeholders, numbers, and the rows after a COPY.
-    r"|%%s|%%\(\w+\)s|[$?]\d++|(?<![\w$.])\.?\d[\w.]*+(?:(?<=[eE])[+-]\d++)?"
-    r"|(?P<copy>\bFROM\s+STDIN\b[^;]{0,200};).+"
-)
-# A backslash before a quote ends the text by the SQL standard, and does not in MySQL.
-_STANDARD, _WITH_BACKSLASH = (
-    re.compile(_LITERALS % string, re.DOTALL | re.IGNORECASE)
-    for string in (r"[^']++|''", r"[^'\\]++|''|\\.|\\\Z")
-)
 _LISTS = re.compile(
     r"\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z)(?:\s?,\s?\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z))*"
-)
-# A name as it may be written; of those in double quotes what is odd was masked before.
-_LETTER = r"(?:[^\W\d]|[#@])"
-_WORD = rf"{_LETTER}[\w$#@]*+"
-_NAME = (
-    rf"\"{_LETTER}(?:[^\"\n]|\"\"){{0,126}}\"|`(?:[^`\n]|``){{1,128}}`"
-    rf"|\[(?:[^\]\n]|\]\]){{1,128}}\]|{_WORD}"
-)
-_WITH_DIGIT = (
-    rf"\"(?=[^\"\n]*\d){_LETTER}[^\"\n]{{0,126}}\"|`(?=[^`\n]*\d)[^`\n]{{1,128}}`"
-    rf"|(?<![\w$#@])(?={_LETTER}[\w$#@]*\d){_WORD}"
-)
-_BEGINS = r"(?:\A|;)\s*"
-_OBJECTS = (
-    # Of a savepoint the name says nothing, nor of a transaction.
-    rf"(?P<savepoint>{_BEGINS}(?:SAVEPOINT|(?:SAVE|BEGIN|COMMIT)\s+TRAN(?:SACTION)?|(?:RELEASE"
-    r"|ROLLBACK(?:\s+(?:WORK|TRAN(?:SACTION)?))?(?:\s+TO)?)(?:\s+SAVEPOINT)?)\s+)"
-    r"(?!(?:TO|WORK|TRAN|TRANSACTION|SAVEPOINT|AND|PREPARED|READ|ISOLATION|NOT|DEFERRABLE|WITH)\b)"
-    rf"(?:{_NAME})"
-    # What lives as long as a transaction or a connection: cursors, prepared statements, tables.
-    rf"|(?P<of>{_BEGINS}(?:DECLARE|OPEN|PREPARE|EXECUTE|DEALLOCATE(?:\s+PREPARE)?|(?:UN)?LISTEN"
-    r"|(?:CREATE|DROP)\s+(?:(?:GLOBAL|LOCAL|OR\s+REPLACE)\s+)?TEMP(?:ORARY)?\s+\w+"
-    rf"(?:\s+IF\s+(?:NOT\s+)?EXISTS)?)\s+)(?P<object>{_NAME})"
-    rf"|(?P<last>{_BEGINS}(?:FETCH|MOVE|CLOSE)\b[^;]*\s)(?P<cursor>{_NAME})(?=\s*(?:;|\Z))"
-    rf"|(?P<other>{_WITH_DIGIT})"
-)
-# Few statements have one of these; T4 is an alias of Django's.
-_OF_OBJECTS = re.compile(
-    r"\A\s*(?:SAVE|RELEASE|ROLLBACK|BEGIN|COMMIT|DECLARE|OPEN|PREPARE|EXECUTE|DEALLOCATE"
-    r"|(?:UN)?LISTEN|CREATE|DROP|FETCH|MOVE|CLOSE)",
-    re.IGNORECASE,
 )
 # A transaction in two phases has its name as a text.
 _TEXT = r"(?:[xX]?'(?:[^']|'')*'|\"[^\"]*\"|\w+)"
@@ -85,15 +26,10 @@ _TWO_PHASES = re.compile(
     re.IGNORECASE,
 )
 _SAVEPOINT = re.compile(r"\s*(?:SAVEPOINT|SAVE\s|RELEASE\s|ROLLBACK\s.*\?)", re.IGNORECASE)
-_DIGIT_OF_NAME = re.compile(r"\d(?:(?<=\w[A-Za-z_$]\d)|\d{8})")
-_NAMES = re.compile(_OBJECTS, re.IGNORECASE)
-_TEMPORARY = re.compile(r"(?:tmp|temp|temporary)\d*", re.IGNORECASE)
-_HEX = re.compile(r"(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{4,}", re.IGNORECASE)
-_UUID = re.compile(r"[0-9a-f]{8}([-_])(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}", re.IGNORECASE)
-_WORD_AND_NUMBER = re.compile(r"[^\W\d]+(\d+)")
 # A text of one's own may stand for what was taken out.
 _OUT = "\0"
-_DOUBTFUL = re.compile(r"\\['\"]|#(?![>#=&-])[^\n'\"]*['\"]")
+_DOUBTFUL = re.compile(r"\\['\"]|#(?![>#=&-])[^\n'\"#]*['\"]")
+_BACKSLASH = re.compile(r"\\['\"]")
 _double_quotes_are_text = False
 
 
@@ -122,100 +58,25 @@ def sql_statement(sql: str) -> str:
 @lru_cache(maxsize=1024)
 def _statement(sql: str) -> str:
     sql = _TWO_PHASES.sub(r"\1?", sql)
-    if not ("/*" in sql or "--" in sql) and (_has_no_names(sql) or _fold(sql) == sql):
+    if not ("/*" in sql or "--" in sql) and (has_no_names(sql) or fold(sql) == sql):
         return sql  # nearly all
     if _OUT in sql or _DOUBTFUL.search(sql):
         return sql
     literals: list[str] = []
-    names = not (_double_quotes_are_text or "`" in sql)
+    names = not _is_mysql(sql)
 
     def without(found: re.Match[str]) -> str:
         whole = found[0]
-        if found["comment"] is not None:
+        if found.lastgroup in ("comment", "line"):
             return " "
-        if found["name"] or found["ticks"] or (names and whole[0] == '"'):
+        if found.lastgroup in ("hash", "ticks") or (names and whole[0] == '"'):
             return whole
         literals.append(whole)
         return _OUT
 
-    text = _fold(_WITH_BACKSLASH.sub(without, sql)).strip()
+    text = fold(_WITH_BACKSLASH.sub(without, sql)).strip()
     back = iter(literals)
     return re.sub(_OUT, lambda _: next(back), text)
-
-
-def _has_no_names(sql: str) -> bool:
-    """True where nothing is generated, at a tenth of the price of ``_fold``."""
-    return (
-        "#" not in sql
-        and ";" not in sql
-        and not _DIGIT_OF_NAME.search(sql)
-        and not _OF_OBJECTS.match(sql)
-    )
-
-
-def _fold(text: str) -> str:
-    """The statement with ``?`` for what is generated of names: ``tmp_3f2a91bc`` is ``tmp_?``."""
-    return _NAMES.sub(_folded, text)
-
-
-def _folded(found: re.Match[str]) -> str:
-    if found["savepoint"] is not None:
-        return f"{found['savepoint']}?"
-    before = found["of"] or found["last"] or ""
-    name = (found["object"] or found["cursor"] or found["other"]).strip('"`[]')
-    parts = re.split(r"([\W_]+)", _UUID.sub("?", name))
-    at_least = 1 if before else _digits_of_temporary(name, parts)
-    shown = "".join(_folded_part(part, at_least, alone=len(parts) == 1) for part in parts)
-    return found[0] if shown == name else before + shown
-
-
-def _digits_of_temporary(name: str, parts: list[str]) -> int:
-    """So many digits make a part a generated one; 9 where nothing says that it is temporary.
-
-    Dates have 8; a number of a thread and a time stamp have more.
-    """
-    if name.startswith("#"):
-        return 1
-    kinds = [part.rstrip("0123456789").lower() for part in parts if _TEMPORARY.fullmatch(part)]
-    if not kinds:
-        return 9
-    return 1 if "tmp" in kinds else 3  # temp_1 may be a temperature
-
-
-def _folded_part(part: str, at_least: int, *, alone: bool) -> str:
-    digits = sum(map(str.isdigit, part))
-    if not digits:
-        return part
-    if len(part) >= 8 and _is_generated(part, alone=alone, temporary=at_least < 9):
-        return "?"
-    if digits < at_least:
-        return part
-    if at_least < 9 and _HEX.fullmatch(part):
-        return "?"
-    number = _WORD_AND_NUMBER.fullmatch(part)
-    if number is not None:
-        return f"{part[: number.start(1)]}?"
-    return "?" if at_least < 9 or part.isdigit() else re.sub(r"\d{9,}", "?", part)
-
-
-def _is_generated(part: str, *, alone: bool, temporary: bool) -> bool:
-    """True for 8 characters and more that no person would choose.
-
-    People choose ``added2024``, ``x1y1x2y2`` and ``i18nl10n``. ``alone``: it is the whole name.
-    """
-    changes = _changes(part)
-    if temporary:
-        return changes >= 4 or _HEX.fullmatch(part) is not None
-    if len(set(filter(str.isdigit, part))) < 3:
-        return False
-    if _HEX.fullmatch(part):
-        return changes >= 2
-    return changes >= 5 and not alone
-
-
-def _changes(part: str) -> int:
-    """How often letters follow digits, or digits letters: a name that a person chose has few."""
-    return sum(one.isdigit() != other.isdigit() for one, other in pairwise(part))
 
 
 def is_of_savepoint(statement: str) -> bool:
@@ -223,43 +84,40 @@ def is_of_savepoint(statement: str) -> bool:
     return _SAVEPOINT.match(statement) is not None
 
 
-def sql_shape(sql: str) -> str:
+def sql_shape(sql: str, *, is_cut: bool = False) -> str:
     """The statement with literals, lists and generated names as ``?``, without comments.
 
     Of 500 characters. It is all of a statement that is ever shown: an application may have written
     values into its SQL. Where it cannot be known what is text, all of the rest is.
+
+    Args:
+        sql: a statement; of a longer one the first 4,000 characters are read.
+        is_cut: whether it had more to it, so that its last string may have an end elsewhere.
     """
-    return _shape(sql[:STATEMENT_LIMIT])
+    return _shape(sql[:STATEMENT_LIMIT], is_cut or len(sql) >= STATEMENT_LIMIT)
 
 
 @lru_cache(maxsize=1024)
-def _shape(sql: str) -> str:
+def _shape(sql: str, is_cut: bool = False) -> str:
     # Cached, for an application has few statements; cut before, for some are megabytes long.
     sql = _TWO_PHASES.sub(r"\1?", sql)
-    # A comment of MySQL's may have an apostrophe; #> and its kin are operators of PostgreSQL.
-    doubtful = _DOUBTFUL.search(sql)
     shown, is_open = _without_literals(sql, _WITH_BACKSLASH)
+    doubtful = _BACKSLASH.search(sql)
     if doubtful is not None:
         other, other_open = _without_literals(sql, _STANDARD)
-        if sql[doubtful.start()] == "#" or (shown != other and is_open == other_open):
+        # Only one of the two can be a whole statement.
+        if shown != other and (is_cut or is_open == other_open):
             shown = _without_literals(sql[: doubtful.start()], _STANDARD)[0].rstrip("? ") + " ?"
         elif is_open:
             shown = other
-    return _LISTS.sub("(?)", " ".join(_fold(shown).split()))[:SQL_LIMIT]
+    shown = fold(without_bare_values(" ".join(shown.split())))
+    return _LISTS.sub("(?)", shown)[:SQL_LIMIT]
+
+
+def _is_mysql(sql: str) -> bool:
+    return _double_quotes_are_text or "`" in sql
 
 
 def _without_literals(sql: str, pattern: re.Pattern[str]) -> tuple[str, bool]:
     """The text, and whether its last string has no end."""
-    names = not (_double_quotes_are_text or "`" in sql)
-    is_open = False
-
-    def masked(found: re.Match[str]) -> str:
-        nonlocal is_open
-        is_open = is_open or found["open"] is not None
-        if found["comment"] is not None:
-            return " "
-        if found["name"] is not None and names:
-            return found["name"]
-        return found["ticks"] or f"{found['before'] or found['copy'] or ''}?"
-
-    return pattern.sub(masked, sql), is_open
+    return without_literals(sql, pattern, is_mysql=_is_mysql(sql))

@@ -10,8 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 from slowhound.redaction import names, urls
-from slowhound.redaction.masking import short_text
+from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
+from slowhound.redaction.plain_data import plain_fields
 from slowhound.redaction.values import MASK, mask_values
 
 # Containers in each other: what lies deeper is not searched, and masked.
@@ -22,15 +23,21 @@ VALUE_KEYS = frozenset(("value", "val", "values", "content", "default", "data", 
 # Of WSGI's environ and of ASGI's scope: a token may stand there under a harmless name.
 _QUERIES = frozenset(("QUERY_STRING", "query_string"))
 _ADDRESSES = frozenset(("RAW_URI", "REQUEST_URI", "HTTP_REFERER", "HTTP_REFERRER", "Referer"))
+# ``Context.set("error", str(exc))``: a database may have said it. Each says more than one word.
+SHORTEST_ERROR = 16
 # No token is as short as that.
 LONGEST_PLAIN = 15
 # Digits of the shortest card number.
 _CARD_DIGITS = 12
 
 
-def masked(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields that the application has set, as they may leave; all is plain data."""
-    return {_shown_name(name): value_of(name, value) for name, value in fields.items()}
+def masked(fields: dict[Any, Any]) -> dict[str, Any]:
+    """The fields that the application has set, of any types, as they may leave.
+
+    ``fields`` is no other thread's.
+    """
+    plain = plain_fields(fields)
+    return {_shown_name(name): value_of(name, value) for name, value in plain.items()}
 
 
 @lru_cache(maxsize=1024)
@@ -41,12 +48,14 @@ def _shown_name(name: str) -> str:
 
 def value_of(name: str, value: Any) -> Any:
     """A value that the application has set under this name: masked, searched, or as it is."""
-    if value is None or value is True or value is False:
+    if value is None:
         return value
-    kind = type(value)
-    if names.is_secret_field(name) and (
-        (kind is not int and kind is not float) or names.may_be_a_number(name)
-    ):
+    if names.is_asked_for(name) or names.is_asked_for(name.removeprefix(names.NAMESPACE)):
+        return MASK
+    if value is True or value is False:
+        return value
+    is_number = type(value) is int or type(value) is float
+    if names.is_secret_field(name) and (not is_number or names.may_be_a_number(name)):
         return MASK
     return _searched(value, DEPTH, name)
 
@@ -54,10 +63,14 @@ def value_of(name: str, value: Any) -> Any:
 def hides(name: str, value: Any) -> bool:
     """True when the value of a name that came with data must not be shown.
 
-    Nothing, a flag, and a number under a name in doubt are no secrets.
+    Nothing, a flag, and a number under a name in doubt are no secrets, unless ``MASK`` says so.
     """
     secrecy = names.secrecy_of(name)
-    if secrecy is Secrecy.HARMLESS or value is None or value is True or value is False:
+    if secrecy is Secrecy.HARMLESS or value is None:
+        return False
+    if names.is_asked_for(name):
+        return True
+    if value is True or value is False:
         return False
     kind = type(value)
     return secrecy is Secrecy.SECRET or (kind is not int and kind is not float)
@@ -88,6 +101,8 @@ def text_of(name: Any, text: str) -> str:
             return urls.query_string(text)
         if name in _ADDRESSES:
             return urls.url(text)
+    if len(text) >= SHORTEST_ERROR and " " in text:
+        return message(text)
     return short_text(text)
 
 

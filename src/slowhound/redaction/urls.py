@@ -2,43 +2,92 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote_plus
 
-from slowhound.redaction.masking import CACHED_LIMIT, CUT, cached, text
-from slowhound.redaction.names import is_secret
-from slowhound.redaction.values import MASK
+from slowhound.redaction import links
+from slowhound.redaction.masking import CACHED_LIMIT, CUT, cached, text, without_beginning
+from slowhound.redaction.names import has_more, is_secret
+from slowhound.redaction.pairs import STEM, mask_named
+from slowhound.redaction.values import MASK, mask_values
 
 QUERY_LIMIT = 1000
-# Characters beyond these are not even looked at.
-QUERY_READ = 8000
+# What is looked at: a secret that begins before the limit has so much more to be recognised by.
+QUERY_READ = QUERY_LIMIT + 200
 # Longer words without a value are no flags.
 LONGEST_FLAG = 20
+# What has more values than this in one query string is masked as a whole, if there is a secret.
+VALUES_LIMIT = 64
+# An address within an address, within an address.
+DEPTH = 3
+
+_LONG_FLAG = re.compile(r"(?:^|&)[^&=]{21}")
 
 
 def query_string(query: str) -> str:
     """A URL's query string with the values of secret names, and secret values, masked."""
-    pairs = [part.partition("=") for part in query[:QUERY_READ].split("&")]
-    names = [unquote_plus(name) for name, _, _ in pairs]
-    # The answer of an OAuth provider: the code can be exchanged for a token.
-    oauth = "code" in names and not {"state", "iss", "session_state"}.isdisjoint(names)
+    return _query(query, "")
+
+
+def _query(query: str, path: str) -> str:
+    """The same behind a path, which may be the one that a login provider answers to."""
+    read = query[:QUERY_READ]
+    plain = _decoded(read)
+    suspicious = _LONG_FLAG.search(read) is not None or _may_name_a_secret(plain[-1])
+    if suspicious or any(each != mask_values(each) for each in plain):
+        shown = _searched(read, path)
+    else:
+        shown = read
+    shown = shown[:QUERY_LIMIT]
+    return without_beginning(shown) if len(query) > len(read) else shown
+
+
+def _may_name_a_secret(plain: str) -> bool:
+    lower = plain.lower()
+    return STEM.search(lower) is not None or has_more() or bool(links.tokens_of(lower))
+
+
+def _decoded(value: str) -> list[str]:
+    """A value, and what it becomes each time when it is decoded again."""
+    found = [value]
+    for _ in range(DEPTH):
+        if "%" not in found[-1] and "+" not in found[-1]:
+            break
+        again = unquote_plus(found[-1])
+        if again == found[-1]:
+            break
+        found.append(again)
+    return found
+
+
+def _searched(query: str, path: str) -> str:
+    parts = [part.partition("=") for part in query.split("&", VALUES_LIMIT)]
+    names = [unquote_plus(name).lower() for name, _, _ in parts]
+    path = path.lower()
     shown = []
-    for (name, equals, value), plain in zip(pairs, names, strict=True):
-        hidden = equals and (is_secret(plain) or (oauth and plain in ("code", "state")))
+    for (name, equals, value), plain in zip(parts, names, strict=True):
+        hidden = equals and value and _is_hidden(unquote_plus(name), plain, names, path)
         known = equals or len(name) <= LONGEST_FLAG
         label = _parameter(name) if known else MASK
         shown.append(f"{label}{equals}{MASK if hidden else _parameter(value)}")
-    return "&".join(shown)[:QUERY_LIMIT]
+    if len(parts) > VALUES_LIMIT:
+        shown[-1] = MASK
+    return "&".join(shown)
+
+
+def _is_hidden(name: str, lower: str, names: list[str], path: str) -> bool:
+    return (
+        is_secret(name)
+        or links.is_provider_name(lower)
+        or (links.may_be_answer(lower) and links.is_answer(lower, names, path))
+    )
 
 
 def _parameter(value: str) -> str:
     """One name or value, as it was sent; masked when there is a secret in it."""
     if len(value) < 6:
         return value
-    plain = unquote_plus(value)
-    if text(plain) != plain:
-        return MASK
-    again = unquote_plus(plain)  # an address within an address
-    return MASK if again != plain and text(again) != again else value
+    return MASK if any(text(each) != each for each in _decoded(value)) else value
 
 
 def url(address: str) -> str:
@@ -47,8 +96,10 @@ def url(address: str) -> str:
 
 
 def client_url(address: str, limit: int) -> str:
-    """A referrer, of which so many characters are shown; only these are searched."""
-    return url(address) if len(address) <= limit else url(address[:limit]) + CUT
+    """A referrer of at most so many characters; of a longer one the first half of them."""
+    if len(address) <= limit:
+        return url(address)
+    return without_beginning(url(address[: limit // 2])) + CUT
 
 
 @cached
@@ -57,10 +108,15 @@ def _cached_url(address: str) -> str:
 
 
 def _url(address: str) -> str:
-    before, mark, query = address.partition("?")
+    limit = QUERY_READ
+    is_cut = len(address) > limit
+    before, mark, query = address[:limit].partition("?")
     before, hash_, within = before.partition("#")
     query, hash_after, fragment = query.partition("#")
-    shown = text(before) + hash_ + (query_string(within) if hash_ else "")
+    scheme, mark_of_host, rest = before.partition("://")
+    # Behind a scheme no name begins: a search for pairs would be for nothing.
+    shown = mask_values(scheme + mark_of_host + mask_named(rest)) if mark_of_host else text(before)
+    shown += hash_ + (_query(within, before) if hash_ else "")
     if mark:
-        shown += mark + query_string(query) + hash_after + query_string(fragment)
-    return shown
+        shown += mark + _query(query, before) + hash_after + _query(fragment, before)
+    return without_beginning(shown[:QUERY_LIMIT]) if is_cut else shown

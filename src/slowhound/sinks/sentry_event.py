@@ -15,7 +15,6 @@ from slowhound.default_folder import absolute
 from slowhound.formats import encodable
 from slowhound.frames import Frame
 from slowhound.paths import is_app, short_path
-from slowhound.redaction.source import source
 from slowhound.report import Report
 from slowhound.reporttext import one_line
 from slowhound.sinks.words import headline
@@ -249,7 +248,7 @@ def _frame(frame: Frame) -> dict[str, Any]:
 
 
 def _line(line: str) -> str:
-    return source(line.rstrip("\n")[:LINE_LIMIT])
+    return line.rstrip("\n")[:LINE_LIMIT]
 
 
 def _stack_of_text(text: Any) -> list[Frame]:

@@ -5,7 +5,8 @@ does not turn it against the inside of a network:
 
 - only http and https, and no redirect is followed: an answer outside of 200 to 299 is a failure;
 - the name is resolved once, and the connection goes to an address that was looked at: private and
-  loopback ones only with ``private=True``, link-local ones and those of cloud metadata never;
+  loopback ones only with ``private=True``; link-local ones, those of tunnels and those of cloud
+  metadata only when ``allow`` names them (see ``addresses``);
 - proxies of the environment are not used, for they would resolve the name themselves.
 """
 
@@ -18,25 +19,21 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from slowhound.clocks import clock
 from slowhound.formats import json_line
 from slowhound.report import Report
+from slowhound.sinks.addresses import Network, allowed, networks
 from slowhound.sinks.slack import slack_message
 from slowhound.sinks.words import end_note, group_note, headline, safe_id
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Of the answer nothing but its first line is read.
 STATUS_LINE = 1024
 TEXT_LIMIT = 100_000
-# AWS over IPv6, Alibaba: not link-local, and never a webhook.
-METADATA = {ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")}
 _STATUS = re.compile(rb"HTTP/1\.[01] +(\d{3})(?:[ \r\n]|$)")
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class WebhookError(OSError):
@@ -51,6 +48,7 @@ class Webhook:
         secret: signs each request, see ``docs/delivery.md``; None: unsigned.
         format: ``json`` or ``slack``.
         private: True: the address may be inside the network, or on this host.
+        allow: addresses and networks that it may go to besides, such as ``["169.254.7.0/24"]``.
         headers: to send with each request, such as ``Authorization``.
 
     Raises:
@@ -60,13 +58,14 @@ class Webhook:
     # Seconds for the whole of it, but for the name's resolution.
     timeout = 10.0
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is a setting
         self,
         url: str,
         secret: str | None = None,
         *,
         format: str = "json",  # noqa: A002  the name of the setting
         private: bool = False,
+        allow: str | Iterable[str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._parts = urlsplit(url)
@@ -81,6 +80,7 @@ class Webhook:
         self.secret = secret
         self.format = format
         self.private = private
+        self.allow = networks(allow)
         self.headers = dict(headers or {})
         written = [text for pair in self.headers.items() for text in pair]
         if not all(text.isascii() and text.isprintable() for text in written):
@@ -122,7 +122,7 @@ class Webhook:
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        sock = connect(host, port, end, private=self.private)
+        sock = connect(host, port, end, private=self.private, allow=self.allow)
         try:
             if parts.scheme == "https":
                 sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
@@ -169,32 +169,38 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return "v1=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 
 
-def allowed(address: Address, *, private: bool) -> bool:
-    """Whether a webhook may go to this address."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return allowed(address.ipv4_mapped, private=private)
-        if address in NAT64:
-            return allowed(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF), private=private)
-    never = address.is_link_local or address.is_multicast or address.is_unspecified
-    if never or address in METADATA:
-        return False
-    return private or address.is_global
-
-
-def connect(host: str, port: int, end: float, *, private: bool) -> socket.socket:
+def connect(
+    host: str, port: int, end: float, *, private: bool, allow: Sequence[Network] = ()
+) -> socket.socket:
     """A connection to the first allowed address that can be reached."""
     failed: OSError = WebhookError(
-        "the webhook's name has no address that is allowed; private=True allows private ones"
+        "the webhook's name has no address that is allowed; private=True allows private ones,"
+        " and allow=[...] those that it names"
     )
-    for *_, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        if allowed(ipaddress.ip_address(str(where[0]).partition("%")[0]), private=private):
-            try:
-                # By number: the name is not resolved a second time.
-                return socket.create_connection((str(where[0]), port), left(end))
-            except OSError as exc:
-                failed = exc
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for family, kind, protocol, _, where in found:
+        if not allowed(_address(where), private=private, allow=allow):
+            continue
+        try:
+            return _connected(socket.socket(family, kind, protocol), where, end)
+        except OSError as exc:
+            failed = exc
     raise failed
+
+
+def _connected(sock: socket.socket, where: tuple[Any, ...], end: float) -> socket.socket:
+    """The socket, connected to what was looked at, scope and all: nothing is resolved again."""
+    try:
+        sock.settimeout(left(end))
+        sock.connect(where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _address(where: tuple[Any, ...]) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(str(where[0]).partition("%")[0])
 
 
 def read_status(sock: socket.socket, end: float) -> int:

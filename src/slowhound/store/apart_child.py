@@ -25,7 +25,11 @@ from slowhound.store.source import LONGEST, StoreError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# Bytes, beyond those that it has when it begins: DuckDB may keep 256 MB of them.
+# Bytes in memory, of the whole process: 76 MB are Python and DuckDB themselves. It looks each 5 ms,
+# in which some 10 MB more can come.
+RESIDENT, BEGIN_WITH, LOOK_EVERY = 256 * 1024**2, 128 * 1024**2, 0.005
+# And bytes that are asked for, beyond those that it has when it begins, which the kernel refuses at
+# once. More than of the former: what DuckDB reads into takes 32 MB for each thread, mostly unused.
 DATA = 448 * 1024**2
 # Of an answer as it is sent: a page of it would be as large.
 LARGEST = 8 * 1024**2
@@ -70,6 +74,24 @@ def _end_after(seconds: float) -> None:
     os._exit(TIME)
 
 
+def _end_beyond(resident: int) -> None:
+    while _resident() <= resident:
+        time.sleep(LOOK_EVERY)
+    os._exit(MEMORY)
+
+
+def _bound() -> int:
+    """Bytes: so many, or more for a Python or a DuckDB that begins with as many."""
+    return max(RESIDENT, _resident() + BEGIN_WITH)
+
+
+def _resident() -> int:
+    """Bytes that it has in memory; 0 where that is not known."""
+    with suppress(OSError), open("/proc/self/statm", "rb") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize()
+    return 0
+
+
 def _end_with(pipe: int) -> None:
     os.read(pipe, 1)  # nobody writes: it ends with the process that asks
     os._exit(1)
@@ -107,6 +129,7 @@ def _asked(files: Files, text: str, seconds: float, rows: int) -> Answered:
 def _set_bounds(seconds: float) -> None:
     # DuckDB hears an interruption between two of its steps only, and one of them may take hours.
     threading.Thread(target=_end_after, args=(seconds + GRACE,), daemon=True).start()
+    threading.Thread(target=_end_beyond, args=(_bound(),), daemon=True).start()
     processor = math.ceil(seconds + GRACE) * (os.cpu_count() or 1) + 5
     # No file can grow, and no core is written. Not macOS, which knows no bound of data.
     for kind, bound in (

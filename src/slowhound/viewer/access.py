@@ -15,6 +15,7 @@ from django.http import Http404, HttpRequest
 from django.utils.module_loading import import_string
 
 from slowhound.conf import get_config
+from slowhound.config import Config
 
 # A proxy in front: the peer is the proxy, not the person.
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
@@ -24,20 +25,26 @@ class Denied(Exception):  # noqa: N818  it is an answer
     """The viewer is there, but not for this person; the text says for whom."""
 
 
+def is_on() -> bool:
+    """False while nobody may see the viewer, and so nobody shall know of it."""
+    config = get_config()
+    return config.enabled and (settings.DEBUG or _allow(config) != "debug")
+
+
 def check(request: HttpRequest) -> None:
     """Returns when this request may see the viewer.
 
     Raises:
-        Http404: the viewer is off; it looks like any page that is not there.
+        Http404: the viewer is off. Its URLs do not resolve then, so this is for those who call its
+            views by URLs of their own.
         Denied: it is on, and this is not one of those who may.
         DisallowedHost: the Host header is none of ALLOWED_HOSTS, as when another site's name was
             pointed at this address (DNS rebinding).
     """
     request.get_host()
-    config = get_config()
-    allow = config.viewer.get("ALLOW", "debug")
-    if not config.enabled or (allow == "debug" and not settings.DEBUG):
-        raise Http404("The viewer is off.")
+    if not is_on():
+        raise Http404
+    allow = _allow(get_config())
     if allow == "debug":
         if not (is_local(request) or is_staff(request)):
             raise Denied("While DEBUG is on, it is for this machine, INTERNAL_IPS, and staff.")
@@ -46,6 +53,11 @@ def check(request: HttpRequest) -> None:
             raise Denied("It is for staff: log in as a user with the staff status first.")
     elif not _function(allow)(request):
         raise Denied("The site's own rule does not let you in.")
+
+
+def _allow(config: Config) -> str:
+    allow: str = config.viewer.get("ALLOW", "debug")
+    return allow
 
 
 def is_staff(request: HttpRequest) -> bool:

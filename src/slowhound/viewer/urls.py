@@ -1,12 +1,21 @@
-"""The viewer's URLs: ``path("slowhound/", include("slowhound.viewer.urls"))``."""
+"""The viewer's URLs: ``path("slowhound/", include("slowhound.viewer.urls"))``.
+
+While the viewer is off they do not resolve, as if the line above were not there. A view that
+answered 404 would tell: CSRF protection refuses a POST to a view with 403, ``APPEND_SLASH``
+redirects to it, and ``LoginRequiredMiddleware`` to the login; a 404 page of the site's may print
+what the view raised; and a pattern of the site's that takes all the rest would not be asked.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import ResolverMatch, URLPattern, path
 from django.views.decorators.http import require_safe
 
-from slowhound.viewer import assets
+from slowhound.viewer import access, assets
 from slowhound.viewer.answers import Viewer
 from slowhound.viewer.pages import (
     ask,
@@ -39,6 +48,20 @@ MENU = ["overview", "views", "requests", "reports", "deaths", "live", "sql", "as
 VIEWER = Viewer([module.PAGE for module in MODULES], MENU)
 
 
+class WhileOn(URLPattern):
+    """A pattern that matches nothing while the viewer is off; its URL can be reversed all along."""
+
+    def resolve(self, path: str) -> ResolverMatch | None:
+        """The match, as any pattern's."""
+        match = super().resolve(path)
+        return match if match is not None and access.is_on() else None
+
+
+def _url(route: str, view: Callable[..., HttpResponse], name: str, **arguments: Any) -> URLPattern:
+    made = path(route, view, arguments, name=name)
+    return WhileOn(made.pattern, made.callback, made.default_args, made.name)
+
+
 @require_safe
 def show(request: HttpRequest, page: str, as_json: bool = False) -> HttpResponse:
     """One page."""
@@ -47,13 +70,12 @@ def show(request: HttpRequest, page: str, as_json: bool = False) -> HttpResponse
 
 app_name = "slowhound"
 urlpatterns = [
-    path("", show, {"page": "overview"}, name="overview"),
-    path("static/<path:name>", require_safe(assets.serve), name="static"),
-    path("flame.svg", require_safe(flame.drawing), name="flame-svg"),
-    path("flame.speedscope.json", require_safe(flame.export), name="flame-export"),
+    _url("", show, "overview", page="overview"),
+    _url("static/<path:name>", require_safe(assets.serve), "static"),
+    _url("flame.svg", require_safe(flame.drawing), "flame-svg"),
+    _url("flame.speedscope.json", require_safe(flame.export), "flame-export"),
 ]
 for each in VIEWER.pages:
-    asked_for = {"page": each, "as_json": True}
-    urlpatterns.append(path(f"{each}.json", show, asked_for, name=f"{each}-json"))
+    urlpatterns.append(_url(f"{each}.json", show, f"{each}-json", page=each, as_json=True))
     if each != "overview":
-        urlpatterns.append(path(f"{each}/", show, {"page": each}, name=each))
+        urlpatterns.append(_url(f"{each}/", show, each, page=each))

@@ -18,7 +18,7 @@ from types import CodeType, FrameType
 from typing import NamedTuple
 
 from slowhound.codes import Code, file_of, know
-from slowhound.sourcelines import LONGEST, source_line, source_lines
+from slowhound.sourcelines import source_part
 
 # First and last line, first and last column, in bytes of UTF-8; as ``co_positions`` has them.
 Place = tuple[int | None, int | None, int | None, int | None]
@@ -155,15 +155,4 @@ def _text(filename: str, place: Place) -> str:
     first, last, begin, end = place
     if first is None or last is None or begin is None or end is None:
         return ""
-    # One line is mostly all, and is remembered.
-    one = first == last
-    found = [source_line(filename, first)] if one else source_lines(filename, first, last)
-    # Cut ones, and what is no UTF-8, where the columns count other bytes.
-    if any(len(each) >= LONGEST or "\ufffd" in each for each in found):
-        return ""
-    lines = [each.encode() for each in found]
-    if len(lines) != last - first + 1:
-        return ""
-    lines[-1] = lines[-1][:end]
-    lines[0] = lines[0][begin:]
-    return b"".join(lines).decode(errors="replace")
+    return source_part(filename, first, last, begin, end)

@@ -117,7 +117,7 @@ def test_hostile_text_takes_no_more_time_than_it_is_long(piece: str) -> None:
     hostile = piece * (100_000 // len(piece))
     pairs.mask_named(hostile)
     mask_values(hostile)
-    database_errors._QUOTED.sub("", hostile)
+    database_errors.without_quoted(hostile)
     sql._without_literals(hostile, sql._STANDARD)
     sql._without_literals(hostile, sql._WITH_BACKSLASH)
     sql._LISTS.sub("", hostile)
@@ -137,7 +137,7 @@ QUOTED = [
 def test_quotation_of_a_database_without_an_end_is_masked(opening: str) -> None:
     """One that was cut off, and many of them, of which each might look for its end."""
     assert "hidden" not in masking.message(f"{opening}hidden {'x' * masking.TEXT_READ}' for key 1")
-    database_errors._QUOTED.sub("", opening * (1_000_000 // len(opening)))
+    database_errors.without_quoted(opening * (1_000_000 // len(opening)))
 
 
 def test_near_is_also_a_word() -> None:

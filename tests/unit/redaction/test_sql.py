@@ -39,7 +39,7 @@ SHAPES = [
     # Only one of the two can be a whole statement.
     (r"SELECT 'a\' FROM t WHERE x = 'secret'", "SELECT ? FROM t WHERE x = ?"),
     # Names stay.
-    ('SELECT x IN ("a", "t"."b")', 'SELECT x IN ("a", "t"."b")'),
+    ('SELECT x IN ("t"."a", "b"."c")', 'SELECT x IN ("t"."a", "b"."c")'),
     (
         'UPDATE "t" SET "n" = ("t"."n" + 1), "m" = %s WHERE "t"."id" IN (1, 2)',
         'UPDATE "t" SET "n" = ("t"."n" + ?), "m" = ? WHERE "t"."id" IN (?)',
@@ -99,6 +99,87 @@ NAMES = [
         'SELECT utf8mb4, sha256, temp_1, T3."id" FROM "auth_user2" T3 JOIN events_20240101 e',
         'SELECT utf8mb4, sha256, temp_1, T3."id" FROM "auth_user2" T3 JOIN events_20240101 e',
     ),
+]
+
+# What an application may have written: a text in each place of a statement that takes one.
+TEXTS = [
+    # SQLite takes what no column is called for text.
+    'INSERT INTO t VALUES (1, "hunter2")',
+    'INSERT INTO t SELECT 1, "hunter2" FROM u',
+    'SELECT 1 FROM t WHERE a IN (1, "hunter2")',
+    'SELECT 1 FROM t WHERE "hunter2" IN (a, b)',
+    'SELECT 1 FROM t WHERE "hunter2" = a',
+    'SELECT 1 FROM t WHERE (a, b) = (1, "hunter2")',
+    'SELECT 1 FROM t WHERE a == "hunter2" OR b <> "hunter2"',
+    'SELECT 1 FROM t WHERE a GLOB "hunter2"',
+    'SELECT 1 FROM t WHERE a MATCH "hunter2"',
+    'SELECT 1 FROM t WHERE a LIKE "x" ESCAPE "hunter2"',
+    'SELECT 1 FROM t WHERE a IS "hunter2"',
+    'SELECT 1 FROM t WHERE a IS NOT "hunter2"',
+    'SELECT 1 FROM t WHERE a IS DISTINCT FROM "hunter2"',
+    'SELECT 1 FROM t WHERE a BETWEEN "a1" AND "hunter2"',
+    'SELECT 1 FROM t WHERE a = lower("hunter2") -- from "t"',
+    'SELECT CASE WHEN a THEN "hunter2" ELSE "hunter2" END FROM t',
+    'SELECT CASE a WHEN "hunter2" THEN 1 END FROM t',
+    'SELECT a || "hunter2", max("hunter2", a) FROM t',
+    'SELECT "hunter2" AS a FROM t',
+    'SELECT 1 FROM t ORDER BY a = "hunter2" DESC',
+    'UPDATE t SET a = trim("hunter2")',
+    'UPDATE t SET "a" = "hunter2" WHERE "b" = "hunter2"',
+    'CREATE TABLE t (a text DEFAULT "hunter2")',
+    'CREATE TABLE t AS SELECT 1, "hunter2" AS a',
+    'SELECT 1 FROM t WHERE a = ( -- as told by\n "hunter2")',
+    # Settings and accounts.
+    "PRAGMA key = hunter2",
+    "PRAGMA main.rekey(hunter2)",
+    'PRAGMA key("hunter2")',
+    "ATTACH DATABASE 'f' AS x KEY hunter2",
+    'ATTACH DATABASE "f" AS x KEY "hunter2"',
+    "SET PASSWORD FOR ada = hunter2",
+    'SET PASSWORD = PASSWORD("hunter2")',
+    "SET SESSION app.token TO hunter2",
+    "SELECT 1; SET LOCAL app.token = hunter2, b = hunter2",
+    "ALTER ROLE ada SET app.token = hunter2",
+    'SET @a := "hunter2"',
+    "CREATE USER ada IDENTIFIED BY hunter2",
+    'ALTER USER ada IDENTIFIED BY "hunter2" REPLACE hunter2',
+    'CREATE USER ada IDENTIFIED WITH plugin AS "hunter2"',
+    "ALTER USER ada WITH ENCRYPTED PASSWORD 'hunter2'",
+    "CREATE LOGIN ada WITH PASSWORD = hunter2",
+    "EXEC sp_password hunter2, @new = hunter2",
+    "EXECUTE p('hunter2')",
+    # What is a comment to one backend, or a text, or a name.
+    "/* /* */ 'a */ hunter2'",
+    "SELECT nq'a it's hunter2a'",
+    "SELECT [it's] FROM t WHERE x = 'hunter2'",
+    "SELECT 1 # hunter2",
+    "SELECT 1 # a # don't\n, 'hunter2'",
+]
+DJANGO = [
+    'SELECT "o"."id" FROM "o" WHERE "o"."number" = ? AND "o"."x" > ? ORDER BY "o"."id" ASC',
+    'SELECT COUNT("shop_order"."id") AS "total" FROM "shop_order" HAVING "total" > ?',
+    'SELECT "n", "c" FROM (SELECT "t"."n" AS "n", "t"."c" AS "c" FROM "t") "subquery"',
+    'SELECT CASE WHEN "a"."x" THEN "a"."y" END FROM "a" , "b" WHERE "a"."z" IS NULL',
+    'INSERT INTO "t" ("a", "b") VALUES (?) ON CONFLICT("a") DO UPDATE SET "b" = EXCLUDED."b"',
+    'UPDATE "t" SET "a" = ?, "b" = CASE WHEN ("t"."id" = ?) THEN ? ELSE NULL END',
+    'CREATE TABLE "t" ("id" integer NOT NULL, "n" text, CHECK ("n" >= ?), UNIQUE ("id", "n"))',
+    'CREATE INDEX "i" ON "t" (COALESCE("a", "b"), "c" DESC)',
+    'ALTER TABLE "t" RENAME COLUMN "a" TO "b"',
+    'PRAGMA table_info("shop_order")',
+    # By hand.
+    'SELECT "id", "a" FROM "t" WHERE "a" = ? AND "b" IN (?) AND "c" IS NULL ORDER BY "id", "a"',
+    'SELECT "data"::text, "data" -> ? FROM t "o" JOIN u "p" ON "o"."id" = "p"."id"',
+    'WITH "x" AS (SELECT ?) SELECT * FROM "x" WHERE COALESCE("y", ?) < "y" GROUP BY "y"',
+    "SELECT * FROM [dbo].[Order] WHERE [id] = ?",
+    "SELECT * FROM #t WHERE a = ?",
+]
+SETTINGS = [
+    "PRAGMA foreign_keys = ON",
+    "SET TIME ZONE UTC",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "SET a = ON",
+    "ALTER USER ada PASSWORD EXPIRE",
+    "CREATE USER ada IDENTIFIED BY RANDOM PASSWORD",
 ]
 
 
@@ -198,3 +279,72 @@ def test_huge_statement_is_cut() -> None:
     huge = "INSERT INTO t VALUES " + "('secret', 1), " * 700_000
     assert sql_shape(huge).startswith("INSERT INTO t VALUES (?)")
     assert "secret" not in sql_shape(huge)
+
+
+@pytest.mark.parametrize("sql", TEXTS)
+def test_text_is_gone_wherever_it_stands(sql: str) -> None:
+    """Whole, and cut within the text, as it is behind 4,000 characters."""
+    assert "hunter2" not in sql_shape(sql)
+    begins = sql.index("hunter2")
+    for length in range(begins + 4, begins + 8):
+        assert "hunt" not in sql_shape(sql[:length], is_cut=True)
+
+
+@pytest.mark.usefixtures("_mysql")
+@pytest.mark.parametrize("sql", TEXTS)
+def test_text_is_gone_when_double_quotes_hold_none_but_texts(sql: str) -> None:
+    """The same with a connection to MySQL."""
+    assert "hunter2" not in sql_shape(sql)
+
+
+@pytest.mark.parametrize("sql", [*DJANGO, *SETTINGS])
+def test_name_stays(sql: str) -> None:
+    """What Django writes, what the place or the rest of the statement says to be a name."""
+    assert sql_shape(sql) == sql
+
+
+@pytest.mark.usefixtures("_mysql")
+def test_hash_begins_a_comment_in_mysql() -> None:
+    """Whatever stands in it; two dashes do only with a space behind them."""
+    assert sql_shape("SELECT 1 #don't\nWHERE x = 'secret'") == "SELECT ? WHERE x = ?"
+    assert sql_shape("SELECT 1 -- don't\nWHERE x = 'secret'") == "SELECT ? WHERE x = ?"
+    assert sql_shape("SELECT 5--'3\n secret'") == "SELECT ?"
+
+
+def test_text_that_is_cut_behind_a_backslash_is_gone() -> None:
+    """It has no end, and neither reading of it is a whole statement."""
+    for quote in "'\"":
+        begins = f"UPDATE t SET a = {quote}secret "
+        statement = begins + "x" * (sql.STATEMENT_LIMIT - 1 - len(begins)) + "\\"
+        assert (
+            sql_shape(f"{statement}{quote} more{quote}, b = {quote}secret{quote}")
+            == "UPDATE t SET a = ?"
+        )
+    assert "secret" not in sql_shape("SELECT 'a\\', secret", is_cut=True)
+
+
+PIECES = [
+    *("'", '"', "`", "[", "[aa", "(", "#", "# ", "#a", "--", "/*", "/* ", "q'", "$a", "$a$", "?,"),
+    *("''", '""', "``", "\\'", '\\"', '\\"\n', "(?,", '"a"', '"a",', '("a",', '"t" "a" ', '"a" '),
+    *(
+        "SET a = b, ",
+        ";SET ",
+        "PRAGMA ",
+        "KEY a ",
+        "IDENTIFIED BY a ",
+        "PASSWORD ",
+        "EXEC a ",
+        "FROM ",
+    ),
+    *(";FETCH a ", "FETCH ", "XA START ", "CREATE TABLE ", "= ", "a.", "a ", " ", ";", "ROLLBACK "),
+]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("piece", PIECES)
+def test_hostile_statement_takes_no_more_time_than_it_is_long(piece: str) -> None:
+    """A hundred thousand characters, of which each could be looked at a thousand times."""
+    hostile = piece * (100_000 // len(piece))
+    sql._shape.__wrapped__(hostile)
+    sql._shape.__wrapped__(f"ALTER USER {hostile}")
+    sql._statement.__wrapped__(hostile)

@@ -11,7 +11,7 @@ from django.http import QueryDict
 from django.utils.functional import lazystr
 
 from slowhound.formats import json_line, logfmt
-from slowhound.redaction.plain_data import plain_fields
+from slowhound.redaction import masking
 from slowhound.redaction.structures import hides, is_flag, masked, names_a_secret
 from slowhound.redaction.values import MASK
 from slowhound.watch.values import Printer
@@ -66,7 +66,7 @@ VALUES: dict[str, Any] = {
 @pytest.mark.parametrize("kind", VALUES)
 def test_secret_in_a_field_of_any_type_is_hidden(kind: str) -> None:
     """In both formats of the line."""
-    event = {"event_type": "request", **masked(plain_fields({"app_x": VALUES[kind]}))}
+    event = {"event_type": "request", **masked({"app_x": VALUES[kind]})}
     for line in (logfmt(event), json_line(event).decode()):
         assert SECRET not in line
         assert str(CARD) not in line
@@ -99,7 +99,7 @@ def test_secret_in_a_local_variable_of_any_type_is_hidden(kind: str) -> None:
 )
 def test_ordinary_value_is_shown_as_it_is(value: Any) -> None:
     """What people set, they want to read."""
-    assert masked(plain_fields({"app_key": value})) == {"app_key": value}
+    assert masked({"app_key": value}) == {"app_key": value}
 
 
 def test_flag_and_nothing_are_no_secrets() -> None:
@@ -113,6 +113,21 @@ def test_number_is_hidden_where_it_may_be_the_secret() -> None:
     """Of a name that was found, always; of one in doubt, never."""
     assert masked({"app_pin": 1234, "app_token": 7}) == {"app_pin": MASK, "app_token": 7}
     assert masked({"app_x": {"token": 7, "session": 7}}) == {"app_x": {"token": MASK, "session": 7}}
+
+
+def test_what_is_asked_for_is_hidden_whatever_it_is() -> None:
+    """By its own name, with the namespace and without; flags and numbers as well."""
+    masking.extend(["^customer_id$", "^app_vip$"])
+    try:
+        for value in (7, True, "ada", [1]):
+            assert masked({"app_customer_id": value, "app_vip": value}) == {
+                "app_customer_id": MASK,
+                "app_vip": MASK,
+            }
+            assert hides("customer_id", value)
+        assert masked({"app_customer_id": None}) == {"app_customer_id": None}
+    finally:
+        masking.extend(())
 
 
 def test_name_of_a_field_is_searched_as_well() -> None:

@@ -1,0 +1,198 @@
+"""The messages of databases that quote a value, as their servers and clients write them in English.
+
+A server whose messages are translated (PostgreSQL's ``lc_messages``, the locale files of MySQL and
+MariaDB) says them in other words, which are not known here.
+
+Sources: src/backend/po and src/interfaces/libpq of PostgreSQL, errmsg-utf8.txt of MySQL and
+MariaDB, resolve.c and parse.y of SQLite, https://docs.oracle.com/error-help/db/ for Oracle,
+sys.messages of SQL Server, server.c of Redis, and the clients in Python.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import NamedTuple
+
+
+class End(Enum):
+    """Where a quotation ends."""
+
+    LAST = auto()  # at the last of its closing characters: it may hold others
+    FOUND = auto()  # at what follows it; without that at the last, or the message was cut
+    ASKED = auto()  # the same, but without that it is no message of a database
+    LINE = auto()  # at the end of the line
+    ALL = auto()  # at the end of the text, or of a part of it that PostgreSQL names
+
+
+class Message(NamedTuple):
+    # A text without this has no such message: a quick look, for most have none.
+    has: str
+    begins: re.Pattern[str]
+    end: End
+    closing: str = ""
+    follows: re.Pattern[str] | None = None
+    is_sql: bool = False
+
+
+def _last(has: str, begins: str, closing: str = '"', *, is_sql: bool = False) -> Message:
+    return Message(has, re.compile(begins), End.LAST, closing, is_sql=is_sql)
+
+
+def _found(has: str, begins: str, follows: str, closing: str = "") -> Message:
+    return Message(has, re.compile(begins), End.FOUND, closing, re.compile(follows))
+
+
+def _asked(has: str, begins: str, follows: str, closing: str = '"') -> Message:
+    return Message(has, re.compile(begins), End.ASKED, closing, re.compile(follows))
+
+
+def _line(has: str, begins: str) -> Message:
+    return Message(has, re.compile(begins), End.LINE)
+
+
+def _all(has: str, begins: str, *, is_sql: bool = False) -> Message:
+    return Message(has, re.compile(begins), End.ALL, is_sql=is_sql)
+
+
+# A word of SQL says nothing, nor a sign; quotes may be escaped, for an exception shows its
+# arguments as Python writes them.
+_WORDS = (
+    r"(?:SELECT|FROM|WHERE|AND|OR|NOT|IN|IS|AS|ON|BY|ORDER|GROUP|HAVING|LIMIT|OFFSET|UNION|ALL|SET"
+    r"|DISTINCT|INSERT|INTO|VALUES|UPDATE|DELETE|CREATE|TABLE|INDEX|ALTER|DROP|ADD|COLUMN|JOIN|LEFT"
+    r"|RIGHT|INNER|OUTER|CASE|WHEN|THEN|ELSE|END|NULL|LIKE|BETWEEN|EXISTS|DESC|ASC|WITH|RETURNING"
+    r"|DEFAULT|USING|PRIMARY|KEY|UNIQUE|CONSTRAINT|REFERENCES|CHECK|VIEW|BEGIN|COMMIT|USER|FOR"
+    r"|[^\w\s'\"]{0,3})"
+)
+_TOLD = rf"(?!\"(?i:{_WORDS})\")(?=\")"
+_QUOTE = r"(?=\\?')"
+_NOT_EMPTY = r"(?=\\?'(?!\\?' at line))"
+
+POSTGRESQL = (
+    _last(
+        "ailing row contains ", r"ailing row contains (?:\([^)\n]{0,300}\) = )?(?=\()", closing=")"
+    ),
+    _last(
+        ': "',
+        r"\b(?:invalid input (?:syntax for|value for enum) [^:\n]{1,140}"
+        r"|malformed (?:array|range|multirange|record) literal|out of range"
+        r"|in ts(?:query|vector)|contain lexemes|escaped character|is not a valid identifier"
+        r"|is not an integer|Unrecognized key word|invalid (?:(?:cidr|octet) value[^:\n]{0,30}"
+        r"|size|snapshot identifier|hexadecimal digit|datetime format separator|binary"
+        r"|(?:argument|value) for [^:\n]{1,60}|parameter list format|locale name|key word"
+        r"|percent-encoded token|URI query parameter|port number|\w{1,30} value)"
+        r"|in URI(?: query parameter)?|for input string|For input string"
+        r"|COPY [^\n]{1,140}?, line \d{1,19}(?:, column [^\n]{1,64}?)?): (?=\\?\")",
+    ),
+    _last("at or near ", rf"\bat or near {_TOLD}"),
+    _last("but found ", r"\bbut found (?:character )?(?=\")"),
+    _asked("oken ", r"\bToken (?=\")", r'"(?= is invalid)'),
+    _asked(
+        'value "',
+        r"\binvalid (?:integer )?value (?=\")",
+        r'"(?= for (?:connection option )?")',
+    ),
+    _asked('value "', r"\bvalue (?=\")", r'"(?= is out of range for type)'),
+    _asked('one "', r"\btime zone (?=\")", r'"(?= (?:not recognized|out of range|must not))'),
+    _asked('unit "', r"\bunit (?=\")", r'"(?= not (?:recognized|supported) for type)'),
+    _asked("regular expression ", r"\binvalid regular expression (?=\")", r'"(?=: )'),
+    _asked("after ", r"\bmissing \"=\" after (?=\")", r'"(?= in connection info)'),
+    _asked("spaces found in ", r"\bspaces found in (?=\")", r'"(?=, use percent-encoded)'),
+    _found("byte sequence 0x", r"\bcharacter with byte sequence ", r"(?= in encoding)"),
+    _line(
+        "invalid byte sequence",
+        r"\binvalid byte sequence for encoding \"[^\"\n]{1,30}\": (?!0x00$)",
+    ),
+    _line("JSON data, line ", r"\bJSON data, line \d{1,9}: "),
+    _all("portal", r"\bportal(?: \"[^\"\n]{1,64}\")? (?:with parameters: |parameter \$\d{1,5} = )"),
+    _all("parameters: ", r"\bquery with parameters: "),
+    _all("DETAIL:  line ", r"\ADETAIL:  line \d{1,9}: (?:[^\n\\]|\\(?!n))*(?:\\n|\n)"),
+    _last("SQL statement ", r"\bSQL statement (?=\")", is_sql=True),
+    _last(" assignment ", r"\bPL/pgSQL (?:assignment|expression) (?=\")", is_sql=True),
+    _last("SQL expression ", r"\bSQL expression (?=\")", is_sql=True),
+)
+MYSQL = (
+    _found("uplicate entry ", rf"\b[Dd]uplicate entry {_QUOTE}", r"'(?= for key)"),
+    _found("ncorrect ", rf"ncorrect [\w ]{{1,32}} value: {_QUOTE}", r"'(?= for )", "'"),
+    _asked("llegal ", rf"llegal \w{{1,20}} {_QUOTE}", r"'(?= value found| when)", "'"),
+    _last("character string: ", rf"\bInvalid \w{{1,20}} character string: {_QUOTE}", "'"),
+    _asked(
+        "onvert string ",
+        rf"t convert string {_QUOTE}",
+        r"'(?= (?:from|to) )",
+        "'",
+    ),
+    _found("use near ", rf"to use near {_NOT_EMPTY}", r"'(?= at line)"),
+    _asked("near ", rf"\bnear {_NOT_EMPTY}", r"'(?= at line \d)", "'"),
+    _asked("uplicated value ", rf"\bhas duplicated value {_QUOTE}", r"'(?= in (?:ENUM|SET))", "'"),
+    _last("to the value of ", rf"t be set to the value of {_QUOTE}", "'"),
+    _asked("String ", rf"\bString {_QUOTE}", r"'(?= is too long for)", "'"),
+    _line("no partition for value ", r"\bhas no partition for value "),
+    _asked("Key value ", rf"\bKey value {_QUOTE}", r"'(?= was not found in)", "'"),
+    _asked("', record ", rf"', record {_QUOTE}", r"'(?= would lead to)", "'"),
+    _last("value is out of range in ", rf"\bvalue is out of range in {_QUOTE}", "'"),
+    _last("time zone: ", rf"\bincorrect time zone: {_QUOTE}", "'"),
+)
+SQLITE = (
+    _asked("near ", rf"\bnear {_TOLD}", r"\"(?=: syntax error)"),
+    _last("syntax error near ", rf"\bsyntax error near {_TOLD}"),
+    _last("error near ", rf"\bpath error near {_QUOTE}", "'"),
+    _last("JSON path: ", rf"\bbad JSON path: {_QUOTE}", "'"),
+    _last("unrecognized token: ", r"\bunrecognized token: (?=\")"),
+    _last("MATCH expression: ", r"\bmalformed MATCH expression: (?=\[)", "]"),
+    _last("to UTF-8 ", r"to UTF-8 column (?:\\?'\w{1,64}\\?' with text )?(?=\\?')", "'"),
+)
+ORACLE = (
+    _found("(ORA-", r"\(ORA-\d{5} details\) ", r"(?=\n(?:ORA-\d|Help: ))|(?=\n\Z)"),
+    _found("string value containing ", r"\bconvert string value containing ", r"(?= to a number)"),
+    _found("the symbol ", rf"\bEncountered the symbol {_TOLD}", r"\"(?= when expecting)"),
+)
+_STOP = r"(?=\.(?:\s|\\?['\"]|\)|\Z))"
+SQL_SERVER = (
+    _found("duplicate key value is ", r"\bduplicate key value is (?=\()", rf"\){_STOP}"),
+    _found(" value ", rf"\bconverting the [\w ]{{1,40}} value {_QUOTE}", r"'(?= to data type)"),
+    _found(" value ", rf"\bconversion of the [\w ]{{1,40}} value {_QUOTE}", r"'(?= overflowed)"),
+    _found("Incorrect syntax near ", rf"\bIncorrect syntax near {_QUOTE}", rf"'{_STOP}"),
+    _found("character string ", rf"\bafter the character string {_QUOTE}", rf"'{_STOP}"),
+    _found("Truncated value: ", rf"\bTruncated value: {_QUOTE}", rf"'{_STOP}"),
+    _found("value = ", r"\boverflow error for (?:data )?type [\w ]{1,30}, value = ", _STOP),
+    _asked('name "', r"\bThe name (?=\")", r'"(?= is not permitted)'),
+)
+OTHERS = (
+    # Redis, redis-py
+    _found("SETUSER modifier ", rf"\bSETUSER modifier {_QUOTE}", r"'(?=: )"),
+    _line("args beginning with: ", r"\bargs beginning with: (?=\S)"),
+    _found(
+        "nknown ",
+        r"\b[Uu]nknown (?:sub)?command (?=\\?['`\"](?![A-Z._]{1,30}\\?['`\"]))",
+        r"['`\"](?=, with args|\. Try|\W*\Z)",
+    ),
+    _found("of pipeline", r"\bCommand # \d{1,9} \([A-Za-z._]{1,30} ", r"(?=\) of pipeline)"),
+    _line("Syntax error at offset ", r"\bSyntax error at offset \d{1,9} near "),
+    # MongoDB, https://pymongo.readthedocs.io
+    _last("dup key: ", r"\bdup key: (?=\{)", "}"),
+    _last(", full error: ", r", full error: (?=\{)", "}"),
+    # ClickHouse
+    _found("at position ", r"failed at position \d{1,9} ?", r"(?=\. (?:Expected|\())|(?=\n)"),
+    _found("Cannot parse string ", rf"\bCannot parse string {_QUOTE}", r"'(?= as )"),
+    _found("Cannot convert string ", r"\bCannot convert string (?!\\?')", r"(?= to type )"),
+    _last(
+        "parse input",
+        rf"parse input: expected [^\n]{{1,60}}? before: {_QUOTE}",
+        "'",
+    ),
+    _asked("Unexpected data ", rf"\bUnexpected data {_QUOTE}", r"'(?= after parsed)", "'"),
+    _asked("Value [", r"\bValue (?=\[)", r"\](?= cannot be parsed as)", "]"),
+    _all("DB::", r"(?:: While processing |\bin scope |\(in query: )", is_sql=True),
+    # DuckDB
+    _last("Could not convert string ", r"\bCould not convert string (?=['\"])", "'"),
+    _asked("Duplicate key ", r"\bDuplicate key (?=\")", r'"(?= violates)'),
+    # Elasticsearch
+    _last("Preview of field", rf"\bPreview of field\\?'s value: {_QUOTE}", "'"),
+    _found("ailed to parse ", r"\b[Ff]ailed to parse (?:query|date field) (?=\[)", r"\]"),
+    # Memcached: Django, pymemcache, pylibmc
+    _line("used with memcached: ", r"\bused with memcached: "),
+    _line("Key ", r"\bKey (?:is too long|contains (?:whitespace|null)): (?=b?')"),
+    _found("from memcached_", r"\bfrom memcached_\w{1,30}\(", r"(?=\))"),
+)
+MESSAGES = (*POSTGRESQL, *MYSQL, *SQLITE, *ORACLE, *SQL_SERVER, *OTHERS)

@@ -1,0 +1,82 @@
+"""Addresses that open something: answers of login providers, signed addresses, magic links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# What the protocols call it, in lower case, where the name alone does not say that it is secret.
+_PROVIDER_NAMES = (
+    # OAuth 2.0 (RFC 6749), PKCE (RFC 7636), OpenID Connect, SAML 2.0 (bindings), WS-Federation
+    "code_verifier id_token_hint login_hint_token logout_token client_assertion device_code"
+    " user_code oauth_verifier samlresponse samlrequest samlart relaystate wresult wctx"
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+    " x-amz-signature x-amz-credential x-amz-security-token awsaccesskeyid"
+    # https://cloud.google.com/storage/docs/access-control/signed-urls
+    " x-goog-signature x-goog-credential googleaccessid"
+    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-signed-urls.html
+    " key-pair-id"
+    # Akamai's edge authorization
+    " hdnts hdnea"
+)
+PROVIDER_NAMES = frozenset(_PROVIDER_NAMES.split())
+# Names that other things have as well, and the names that stand beside them when they are these.
+_TABLE = {
+    "code": "state iss session_state scope authuser prompt code_verifier grant_type redirect_uri",
+    "state": "code iss session_state client_id response_type id_token access_token error"
+    " error_description samlresponse redirect_uri",
+    "nonce": "client_id response_type",
+    "policy": "signature key-pair-id",
+}
+_BESIDE = {name: frozenset(others.split()) for name, others in _TABLE.items()}
+# A path that a provider is told to answer to.
+_ANSWERED = re.compile(
+    r"(?:^|[/._-])(?:callback|oauth2?|oidc|complete|authorize|authorized|redirect_uri|signin-oidc"
+    r"|sso|saml|acs)(?:[/?#._-]|$)"
+)
+_SEGMENT = re.compile(
+    r"/(?:magic|magic-?link|magic-?login|unsubscribe|verify|verify-?email|confirm|confirm-?email"
+    r"|activate|activation|invite|invites|invitation|invitations|reset|reset-?password"
+    r"|password-?reset|token|autologin|sso|join|optout|opt-out)/(?P<token>[\w.~%+=:@-]{16,400}+)"
+)
+_MIXED = re.compile(r"(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{8,400}")
+_GROUPS = re.compile(r"[a-z0-9]{8,400}+")
+
+
+def is_provider_name(name: str) -> bool:
+    """True for a name that a login provider or a signed address gives to a secret."""
+    return name in PROVIDER_NAMES
+
+
+def is_answer(name: str, beside: Iterable[str], path: str) -> bool:
+    """True for the ``code`` or ``state`` of a login provider: the code is as good as a token.
+
+    Args:
+        name: the parameter's, in lower case.
+        beside: the names of the other parameters, in lower case.
+        path: what stands before them; it may be empty.
+    """
+    others = _BESIDE.get(name)
+    if others is None:
+        return False
+    if not others.isdisjoint(beside):
+        return True
+    return name in ("code", "state") and _ANSWERED.search(path[-300:]) is not None
+
+
+def may_be_answer(name: str) -> bool:
+    """True for a name that ``is_answer`` may say something about."""
+    return name in _BESIDE
+
+
+def tokens_of(lower: str) -> list[tuple[int, int]]:
+    """Where in a path tokens stand behind words such as ``unsubscribe``, but no titles of pages."""
+    found = (each.span("token") for each in _SEGMENT.finditer(lower))
+    return [(start, end) for start, end in found if _is_random(lower[start:end])]
+
+
+def _is_random(token: str) -> bool:
+    return any(
+        _MIXED.fullmatch(group) is not None and not group.isdigit()
+        for group in _GROUPS.findall(token)
+    )

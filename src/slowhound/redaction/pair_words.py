@@ -1,0 +1,115 @@
+"""The words that ``pairs`` knows: what is shown behind a secret name, and what names a name.
+
+Behind a **secret** name only a value of these tables is shown: it says how the secret is, and is
+none. Behind a **doubtful** one also a plain word, an identifier or a path, where it is prose.
+"""
+
+from __future__ import annotations
+
+import re
+
+# The whole value is one of these: ``auth: required``, ``"token": "expired"``, ``password=None``.
+_STATUS = (
+    "required optional mandatory missing invalid valid expired none null nil undefined true false"
+    " yes no on off disabled enabled unknown empty blank unset set unspecified default not denied"
+    " failed failure fail error errors ok okay wrong incorrect mismatch mismatched mismatching"
+    " rejected accepted revoked refused forbidden unauthorized unauthenticated absent present"
+    " provided given found created changed unchanged updated refreshed rotated deleted removed"
+    " reset hidden masked redacted filtered omitted protected encrypted hashed malformed corrupt"
+    " corrupted bad duplicate duplicated unused used inactive active pending locked blocked"
+    " unavailable available unsupported supported deprecated ignored skipped verified unverified"
+    " checked unchecked confirmed unconfirmed exceeded truncated ambiguous undecodable unreadable"
+    " insufficient inherited unlimited never always n/a na todo tbd ..."
+)
+STATUS = frozenset(_STATUS.split())
+# ``Authorization: Bearer``, and nothing behind it.
+SCHEMES = frozenset(("bearer", "basic", "digest", "negotiate"))
+# The first of several words, which are all plain: ``password: must be at least 8 characters``.
+_PHRASE = (
+    "this must may might is was are has have does do did should can cannot can't couldn't could"
+    " will won't doesn't isn't wasn't didn't needs need too at only enter ensure please contains"
+    " expected got use uses"
+)
+PHRASE = STATUS | frozenset(_PHRASE.split())
+# Stands where a value will be, or was.
+PLACEHOLDER = re.compile(
+    r"[?*.x_-]+|%s|%\(\w{1,50}\)s|\$\{?\w{1,50}\}?|:[a-z_]{1,50}|\{\{?[ ]?[\w.]{0,50}[ ]?\}?\}"
+    r"|\[\]|\(\)|<[a-z_][a-z_ -]{0,50}>|\[[a-z_ -]{1,30}\]|\([a-z_]{1,30}\.[ewi][0-9]{3}\)"
+)
+# ``PIN: 3 attempts left``
+COUNTED = re.compile(
+    r"[0-9]{1,4}[ ](?:attempts?|tries|try|characters?|chars|digits?|bytes|bits|seconds?|minutes?"
+    r"|hours?|days?|weeks?|times?|remaining|left|more|items?|keys?|tokens?|cards?|sessions?|of)\b"
+)
+# One word, in one of the cases that people write; not the mixed ones of a random text.
+_WORD = r"(?:[A-Z]?[a-z]{1,30}(?:[A-Z][a-z]{1,30}){0,4}|[A-Z]{1,12})"
+PLAIN = re.compile(rf"/?{_WORD}(?:[/._-](?:{_WORD}|[0-9]{{1,8}})){{0,20}}/?")
+# A small number, or a quantity; no PIN.
+SMALL = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3})?(?:ms|s|kb|mb|%)?")
+# In ``('password', 'email')`` it is the next field.
+_FIELD = "email username user name id login phone code type value url"
+FIELD = frozenset(_FIELD.split())
+
+# ``the --password option``
+_ABOUT = "option options flag argument arg parameter switch and or for to"
+ABOUT_OPTIONS = frozenset(_ABOUT.split())
+
+# What follows the name in a name of several words: ``card number: ``, ``session id = ``.
+SECOND_WORDS = (
+    "number|no|nr|id|key|code|codes|token|phrase|hash|value|secret|string|data|security|card"
+    "|account|insurance|header|cookie"
+)
+# What the word before makes a secret of: ``api key: ``, ``security code: ``.
+_SECOND = "key keys code codes number link phrase"
+SECOND = frozenset(_SECOND.split())
+
+# What names a name: ``"name": "password"``, ``<entry key='password'>``.
+NAME_KEY = re.compile(
+    r"(?<![a-z0-9])(?:[a-z]{0,12}_)?(?:name|key|field|fieldname|param|parameter|label|header|id|k|n"
+    r"|variable|var|attribute|attr|property|prop|option|setting|env|argument|arg|column|field)"
+    r"[\0\\\"'`]{0,24}[ \t\0]{0,12}(?:=>|[:=])[ \t\0]{0,12}[brfu]{0,2}[\0\\\"'`]{0,24}\Z"
+)
+VALUE_KEY = re.compile(r"val(?:ue)?s?[a-z_]{0,10}[\0\\\"'`]{0,24}[\s\0]{0,12}(?:=>|[:=])(?![:=])")
+
+
+def is_shown(value: str, *, doubtful: bool, prose: bool) -> bool:
+    """True for a value behind a secret name that says nothing.
+
+    Args:
+        value: what stands there, without its quotes.
+        doubtful: the name may also be one of something else.
+        prose: it is no query string, form, header or other data.
+    """
+    if len(value) > 200:
+        return False
+    plain = value.strip(" \t\r\n\0[](){}'\"`\\") if value[:1] in "[(" else value.strip(" \t\0")
+    plain = plain.rstrip(".,!?:;") or plain
+    lower = plain.lower()
+    if not plain or lower in STATUS or lower in SCHEMES:
+        return True
+    if len(plain) < 4 and not any(map(str.isalnum, plain)):
+        return True
+    odd = lower[0] == "x" or not value[0].isalnum()
+    if odd and (PLACEHOLDER.fullmatch(lower) or PLACEHOLDER.fullmatch(value.strip("\0").lower())):
+        return True
+    if doubtful and prose and (PLAIN.fullmatch(plain) or SMALL.fullmatch(lower)):
+        return True
+    return " " in lower and _is_phrase(lower)
+
+
+def says_nothing(lower: str, start: int, end: int) -> bool:
+    """True for a word without quotes whose sentence goes on: ``PIN: 3 attempts left``."""
+    if COUNTED.match(lower, start) is not None:
+        return True
+    goes_on = lower[end : end + 1] == " " and lower[end + 1 : end + 2].isalnum()
+    return goes_on and lower[start - 2 : start] == ": " and lower[start:end] in PHRASE
+
+
+def _is_phrase(lower: str) -> bool:
+    first, *others = lower.split()
+    if first.removeprefix("errordetail(string='") not in PHRASE or not others:
+        return False
+    return all(_PHRASED.fullmatch(each) for each in others)
+
+
+_PHRASED = re.compile(r"[a-z'-]{1,20}[.,;:!?')]{0,4}|[0-9]{1,3}[.,)]?|code='[a-z_]{1,30}'?\)?")

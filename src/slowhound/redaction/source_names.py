@@ -1,0 +1,118 @@
+"""What the names in a line of source say about the literals that follow them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from slowhound.redaction.name_table import Secrecy
+from slowhound.redaction.names import secrecy_of
+
+
+class Level(IntEnum):
+    """Which of the literals are hidden, from here to the end of an argument or a statement."""
+
+    NONE = 0
+    DOUBT = 1  # those that are the value: ``pin = "1234"``, not ``session = get("/orders")``
+    SOFT = 2  # those without a blank; the others are prose
+    NAMED = 3  # all but what stands under a harmless name of its own
+    WHOLE = 4  # all
+
+
+# A key in ``d["key"]``, ``sorted(key=...)``, ``for key in``: of what, the code knows.
+_OF_THINGS = frozenset(("key", "keys"))
+# ``password.value`` is the password, and so is what is called so beside the name of a secret.
+VALUES = frozenset(
+    (
+        *("value", "values", "val", "default", "fallback", "initial", "data", "content", "text"),
+        *("raw", "plain", "string", "literal", "new_value"),
+    )
+)
+# Behind which a ``value`` belongs to the secret that is named there.
+KEYS_OF_NAMES = frozenset(("name", "key", "field", "id", "header", "setting", "variable"))
+# Takes the name of a secret at this place, and what follows is its value.
+GETTERS = {
+    **dict.fromkeys(
+        ("get", "getenv", "getlist", "pop", "setdefault", "config", "env", "environ"), 0
+    ),
+    **dict.fromkeys(("set_cookie", "set_signed_cookie", "get_signed_cookie", "delete_cookie"), 0),
+    **dict.fromkeys(("getattr", "hasattr", "setattr", "delattr"), 1),
+}
+# What stands in quotes there says how, or where to cut.
+_WAYS = frozenset(
+    (
+        *("encode", "decode", "split", "rsplit", "partition", "rpartition", "strip", "lstrip"),
+        *("rstrip", "startswith", "endswith", "removeprefix", "removesuffix", "strftime"),
+    )
+)
+# And there names of columns, fields or parameters.
+_LISTS = frozenset(
+    (
+        *("fields", "exclude", "only", "defer", "values", "values_list", "order_by", "ordering"),
+        *("columns", "names", "params", "parameters", "update_fields", "readonly_fields"),
+        *("list_display", "list_filter", "search_fields", "unique_together", "__slots__", "index"),
+        *("sensitive_variables", "sensitive_post_parameters", "select_related", "indexes"),
+        *("prefetch_related", "distinct", "fieldsets", "required", "attrgetter", "itemgetter"),
+    )
+)
+_DECLARED = ("Field", "ForeignKey", "Column")
+_LOGINS = frozenset(
+    (
+        *("login", "log_in", "signin", "sign_in", "authenticate", "alogin", "aauthenticate"),
+        *("compare_digest", "constant_time_compare", "basicauth", "httpbasicauth", "basic_auth"),
+    )
+)
+_MANAGERS = frozenset(("objects", "_default_manager", "_base_manager"))
+
+
+def level_of(name: str) -> Level:
+    """Of one name: a variable, a parameter, a key."""
+    if name in _OF_THINGS:
+        return Level.NONE
+    secrecy = secrecy_of(name)
+    if secrecy is Secrecy.SECRET:
+        return Level.NAMED
+    return Level.DOUBT if secrecy is Secrecy.DOUBTFUL else Level.NONE
+
+
+def level_of_path(path: str) -> Level:
+    """Of ``a.b.c``: what is asked for last decides, so that ``token.kind`` is harmless."""
+    parts = path.split(".")
+    while len(parts) > 1 and parts[-1] in VALUES:
+        parts.pop()
+    found = level_of(parts[-1])
+    if found is Level.NONE and len(parts) > 1 and _is_container(parts[-2]):
+        return level_of(f"{parts[-2]}_{parts[-1]}")  # credentials.user, but not tokens.count
+    return found
+
+
+def _is_container(name: str) -> bool:
+    return name[-1:] in "sS" and name[-2:] not in ("ss", "SS") and level_of(name) is Level.NAMED
+
+
+def is_owned_by_secret(path: str) -> bool:
+    """True for a method of a secret's: ``password.replace``, ``Token.objects.create``."""
+    owners = [each for each in path.split(".")[:-1] if each not in _MANAGERS]
+    return bool(owners) and level_of(owners[-1]) is Level.NAMED
+
+
+def level_of_call(path: str, outer: Level) -> Level:
+    """What the arguments of ``path(...)`` are where ``outer`` rules."""
+    last = path.rpartition(".")[2]
+    if last in _WAYS or last in _LISTS or last.endswith(_DECLARED):
+        return Level.NONE
+    if outer is Level.WHOLE:
+        return outer
+    is_login = last.lower() in _LOGINS
+    if is_login or level_of(last) is Level.NAMED or is_owned_by_secret(path):
+        return Level.NAMED
+    return outer if outer > Level.DOUBT else Level.NONE
+
+
+def is_declaration(path: str) -> bool:
+    """True for ``CharField(...)``, whose texts are labels, but for its default."""
+    return path.endswith(_DECLARED)
+
+
+def lists_names(name: str) -> bool:
+    """True for ``fields``, in which ``"password"`` is followed by other names, not by its value."""
+    return name.rpartition(".")[2].lower() in _LISTS or name.lower().endswith(("fields", "names"))

@@ -1,0 +1,168 @@
+"""The tokens of a line of source, and what literals and comments hold.
+
+There is no parser in it: Python's own would break one of the application's, see ``docs/risks.md``,
+and a file may hold anything. Each pattern takes what is there and goes on: time in proportion to
+the line.
+"""
+
+from __future__ import annotations
+
+import re
+
+from slowhound.redaction.pairs import mask_named
+from slowhound.redaction.values import MASK
+
+TOKEN = re.compile(
+    r"""[ \t\f\r]*+(?:(?P<string>[bBrRuUfFtT]{0,2}(?:\"{3}|'{3}|["']))"""
+    r"""|(?P<name>[^\W\d]\w*+(?:\.[^\W\d]\w*+)*)|(?P<number>[0-9][\w.]*+)"""
+    r"""|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<comment>\#[^\n]*+)|(?P<goes_on>\\\r?\n)"""
+    r"""|(?P<sign>:=|[=!<>]=|->|(?:\*\*|//|>>|<<|[-+*/%&|^@])=|[^ \t\f\r]|\Z))"""
+)
+BODIES = {
+    quote: re.compile(pattern, re.DOTALL)
+    for quote, pattern in {
+        "'": r"(?:[^'\\\n]++|\\.)*",
+        '"': r'(?:[^"\\\n]++|\\.)*',
+        "'''": r"(?:[^'\\]++|\\.|'(?!''))*",
+        '"""': r'(?:[^"\\]++|\\.|"(?!""))*',
+    }.items()
+}
+# Begins a statement, wherever it begins a line outside of a literal: a bracket was left open.
+_STATEMENT = re.compile(
+    r"[ \t]*+(?:def|class|return|raise|while|try|except|finally|elif|with|assert|del|global"
+    r"|nonlocal|pass|break|continue|import)\b(?!\s*+[=.,)\]}])"
+)
+IS_KEY = re.compile(r"\s{0,20}:(?!=)")
+ENDS_INDEX = re.compile(r"\s{0,20}\]")
+IS_ASSIGNED = re.compile(r"[ \t]{0,20}=(?!=)")
+IS_LITERAL = re.compile(r"[ \t]{0,20}[bBrRuUfFtT]{0,2}[\"']")
+COMPARED = re.compile(
+    r"\s{0,20}(?P<by>==|!=|,)\s{0,20}(?P<name>[^\W\d]\w{0,100}(?:\.\w{1,100}){0,5})"
+)
+NAME = re.compile(r"(?P<dashes>-{0,2})(?P<name>[A-Za-z_][\w.\-]{0,60})")
+# ``("password", "x")``, and the first of two that stand on lines of their own.
+IS_PAIR = re.compile(
+    r"""\s{0,20},\s{0,20}(?:\Z|[bBrRuUfF]{0,2}(?:"[^"\n]*"|'[^'\n]*')\s{0,20},?\s{0,20}\))"""
+)
+# A key that is written as text: its lines hold nothing else, those of other literals may stand
+# beside it.
+_BEGINS, _ENDS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY"), "-----END "
+_OF_KEY = re.compile(
+    r"\s*+(?:\#|[bBrRuUfF]{0,2}[\"']|[A-Za-z0-9+/=]{1,76}\s*+\Z|[\w-]{1,40}+: |\Z)"
+)
+_TEXT_OF_KEY = re.compile(r"\s*+(?:-----|[A-Za-z0-9+/=]{1,76}\s*+\Z|[\w-]{1,40}+: )")
+_ALONE = re.compile(
+    r"""\s*+\#?[ \t]*+[bBrRuUfF]{0,2}["']{0,3}(?P<run>[A-Za-z0-9+/]*+={0,2})"""
+    r"""(?:\\[nr]){0,2}["']{0,3}[\s,)+\]\\]*+\Z"""
+)
+_SHORTEST_ALONE = 40
+# In a text for people or a program: what is put in later, ``name:`` before prose, and a call or an
+# index in code that is quoted.
+_PUT_IN = (
+    r"""["']?(?:%(?:\(\w{1,60}\))?[sdrfgix](?![0-9A-Za-z])|\{[\w.!:\[\]<>]{0,40}\})["']?"""
+    r"""|:[ ]{1,4}(?!(?i:bearer|basic|token|digest|negotiate|apikey)\b)"""
+    r"""[A-Za-z][a-z']{0,30}[,.;]?[ ]{1,4}(?=[A-Za-z(])"""
+    r"""|[ ]=[ ]{1,4}[A-Za-z_][\w.]{0,60}[(\[]"""
+)
+_APART = re.compile(f"({_PUT_IN})")
+# And ``<token>`` of a route, which is no tag.
+_APART_OR_ROUTE = re.compile(rf"({_PUT_IN}|<(?:\w{{1,20}}:)?\w{{1,60}}>(?![\w+=-]))")
+# ``ALTER USER shop PASSWORD 'x'``, ``IDENTIFIED BY 'x'``
+_IN_SQL = re.compile(
+    r"(?P<by>\b(?:password|identified by)[ \t]{1,4}\\{0,2}['\"])[^'\"\\\n]*+", re.IGNORECASE
+)
+_QUOTED = re.compile(r"(?:(?<!\w)|\b[bBrRuUfF]{1,2})[\"']")
+
+
+def begins_statement(line: str) -> bool:
+    return _STATEMENT.match(line) is not None
+
+
+def is_whole(line: str, is_in_key: bool) -> bool:
+    """True for a line of one statement, or of none, as most are; False when it has to be read."""
+    content = line.strip()
+    quote = content[:3]
+    if quote in ('"""', "'''"):
+        return len(content) >= 6 and content.endswith(quote) and content.count(quote) == 2
+    return (
+        not (is_in_key or '"""' in line or "'''" in line or "PRIVATE KEY" in line)
+        and not content.endswith((",", "\\"))
+        and content.count("(") == content.count(")")
+        and content.count("[") == content.count("]")
+        and content.count("{") == content.count("}")
+    )
+
+
+def begins_prose(line: str) -> bool:
+    """True for the first line of a docstring of several."""
+    content = line.strip()
+    quote = content[:3]
+    is_plain = quote in ('"""', "'''") and "\\" not in line and "PRIVATE KEY" not in line
+    return is_plain and content.count(quote) == 1
+
+
+def ends_prose(line: str, quote: str) -> bool:
+    """True for the last line of one."""
+    is_plain = "\\" not in line and "-----" not in line
+    return is_plain and line.count(quote[0]) == 3 and line.rstrip().endswith(quote)
+
+
+def begins_key(text: str) -> bool:
+    """True where a private key in PEM begins."""
+    return "PRIVATE KEY" in text and _BEGINS.search(text) is not None
+
+
+def ends_key(text: str) -> bool:
+    return _ENDS in text
+
+
+def may_be_of_key(line: str) -> bool:
+    """True for a line that may stand within a private key: a literal, a comment, base64."""
+    return _OF_KEY.match(line) is not None
+
+
+def is_text_of_key(line: str) -> bool:
+    """The same for one that is in no literal: in a template, in a text."""
+    return _TEXT_OF_KEY.match(line) is not None
+
+
+def is_encoded(line: str) -> bool:
+    """True for a line that is nothing but base64: of a key, whose first line stands elsewhere.
+
+    Digits, large and small letters are in it, unlike in a hash in hexadecimal digits or in a name,
+    and few slashes, unlike in a path.
+    """
+    found = _ALONE.match(line) if len(line) >= _SHORTEST_ALONE else None
+    if found is None or len(found["run"]) < _SHORTEST_ALONE:
+        return False
+    run = found["run"]
+    is_mixed = run != run.lower() and run != run.upper()
+    # Of 40 random ones three in a hundred have less than three of these eleven.
+    has_digits = sum(each in "0123456789+" for each in run) >= 3
+    return is_mixed and has_digits and run.count("/") * 16 <= len(run)
+
+
+def may_be_code(comment: str) -> bool:
+    """True where code may have been taken out; the quote in ``isn't`` is none."""
+    return any(each in comment for each in "=[({:") and _QUOTED.search(comment) is not None
+
+
+def searched(text: str) -> str:
+    """A literal or a comment that may be shown, without the pairs of name and value in it."""
+    if "'" in text or '"' in text:
+        text = _IN_SQL.sub(rf"\g<by>{MASK}", text)
+    if "=" not in text and ":" not in text and "--" not in text and "<" not in text:
+        return text
+    parts = (_APART if "</" in text else _APART_OR_ROUTE).split(text)
+    return "".join(each if at % 2 else mask_named(each) for at, each in enumerate(parts))
+
+
+def hidden(text: str) -> str:
+    """A literal or a line of one that may not be shown; its end of line stays."""
+    content = text.rstrip("\r\n")
+    return MASK + text[len(content) :] if says_something(content) else text
+
+
+def says_something(text: str) -> bool:
+    """False for punctuation, which is no secret: ``","``."""
+    return any(each.isalnum() for each in text)
