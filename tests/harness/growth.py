@@ -14,11 +14,11 @@ from tests.harness.patterns import Pattern
 from tests.harness.regex_attacks import Attack
 
 # Work goes with n to this power. Twice as much for twice as many is 1; a search that begins anew at
-# each of n places is 2. At n = 100 to 400 what is bounded by 100 looks like 1.4.
+# each of n places is 2. From n = 64 to 256 what is bounded by 100 looks like 1.7, from there 1.1.
 STEEP = 1.5
-SMALL, UNITS = 100, 8
+SMALL, UNITS = 64, 8
 # Steps at 4n that are too many, whatever the slope; and texts that are as bad as any more of them.
-MOST, ENOUGH = 500_000, 3
+MOST, ENOUGH = 300_000, 3
 # Steps a character, half of what it takes to read on to the end from each of 4 * UNITS units.
 FLAT = UNITS
 
@@ -56,8 +56,7 @@ def judged(pattern: Pattern, given: list[Attack]) -> Judged:
     for attack in given:
         found = steps_of(pattern, counted, attack)
         if found is not None:
-            is_steep = found.slope >= STEEP or found.took[-1] > MOST
-            (steep if is_steep else busy).append(found)
+            (steep if found.slope >= STEEP or found.took[1] > MOST else busy).append(found)
         if len(steep) == ENOUGH:
             break
     return Judged(sorted(busy, key=lambda each: -each.took[-1] / each.sizes[-1]), steep)
@@ -78,9 +77,12 @@ def steps_of(pattern: Pattern, counted: Counted, attack: Attack) -> Work | None:
     found = Work(attack, [*map(len, texts[:2])], [few, most])
     if found.slope < STEEP or most > MOST:
         return found
-    counted.allowed = MOST
+    # Where it takes more than this it is as steep as it was.
+    counted.allowed = int(most * (len(texts[2]) / len(texts[1])) ** STEEP) + 1
     more = _steps(counted, texts[2], pattern.way)
-    return found if more > MOST else Work(attack, [*map(len, texts)], [few, most, more], 1)
+    if more > counted.allowed:
+        return found
+    return Work(attack, [*map(len, texts)], [few, most, more], 1)
 
 
 def _steps(counted: Counted, text: str, way: str) -> int:
@@ -89,24 +91,24 @@ def _steps(counted: Counted, text: str, way: str) -> int:
     return counted.steps
 
 
-# For time, which other programs on the machine lengthen. What is below the first is not steep; what
+# For time, which other programs on the machine lengthen still. What is below the first is not steep; what
 # is above it is measured with longer texts, where n² outweighs what is linear beside it.
 PERHAPS, STEEP_IN_TIME = 1.3, 1.6
 LEAST = 2e-4  # seconds; in less, what happens once for each text is much of it
 LARGEST = 16_000
 TIMES, TRIES = 5, 4
-LONG = 0.02  # what takes longer is hardly disturbed, and is not done as often
+LONG, ENDLESS = 0.02, 0.3  # what takes longer is not done as often, or only once
 
 
 def seconds(function: Callable[[Any], object], given: Any, times: int = 1) -> float:
-    """The shortest of so many times."""
+    """The shortest of so many times; of this thread's own, however many others there are."""
     best, enabled = float("inf"), gc.isenabled()
     gc.disable()
     try:
         for _ in range(times):
-            began = time.perf_counter()
+            began = time.thread_time()
             function(given)
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.thread_time() - began)
     finally:
         if enabled:
             gc.enable()
@@ -124,12 +126,15 @@ def time_of(function: Callable[[str], object], attack: Attack, size: int = 1000)
 
 
 def _time_of(function: Callable[[str], object], attack: Attack, size: int, is_steep: float) -> Work:
-    texts = [attack.text(each) for each in (size, 2 * size, 4 * size)]
-    best = [seconds(function, text) for text in texts]
-    for _ in range(TRIES):
-        times = TIMES if best[-1] < LONG else 1
-        took = [seconds(function, text, times) for text in texts]
-        best = [min(pair) for pair in zip(best, took, strict=True)]
-        if log(best[-1] / best[0]) / log(4) < is_steep:
+    texts, best = [attack.text(each) for each in (size, 2 * size, 4 * size)], []
+    for text in texts:
+        best.append(seconds(function, text))
+        if best[-1] > ENDLESS and len(best) > 1:
             break
-    return Work(attack, [len(text) for text in texts], best)
+    found = Work(attack, [len(text) for text in texts[: len(best)]], best)
+    for _ in range(TRIES):
+        if found.slope < is_steep or best[-1] > ENDLESS:
+            break
+        for at, text in enumerate(texts[: len(best)]):
+            best[at] = min(best[at], seconds(function, text, TIMES if best[at] < LONG else 1))
+    return found

@@ -18,7 +18,7 @@ from tests.harness.regex_nodes import REPEATS, SINGLE, Node, kind_of, limits, si
 # Of a class with many characters these few stand for all: the first ones of ``ALPHABET``, by kind.
 SAMPLES = 4
 SEPARATORS = (" ", "-", ".")
-# What no class of a token has, and every negated class: it stands where the end is missing.
+# Where the end is missing, or something else stands in its place.
 WRONG = "\0"
 # Of a repeat whose item has a least number of times, so many are enough to be one.
 FEW = 7
@@ -52,6 +52,7 @@ class _Repeat(NamedTuple):
     before: str
     items: list[str]
     after: str
+    wrong: str = WRONG  # no such item
 
 
 class Parts:
@@ -67,7 +68,7 @@ class Parts:
     def units(self) -> list[str]:
         """All of them that can be repeated, the short ones first."""
         found = [*self.literals, *self.examples]
-        for before, items, after in self.repeats:
+        for before, items, after, _ in self.repeats:
             found += [before, before + items[0] * FEW, *items, before + items[0] + after]
         return sorted({each for each in found if each}, key=lambda each: (len(each), each))
 
@@ -95,18 +96,20 @@ class Parts:
             self.examples.append(before)
 
     def _repeat(self, node: Node, flags: int, before: str, after: str) -> None:
-        item, (_, most) = node[1][2], limits(node)
+        item, (_, most), wrong = node[1][2], limits(node), WRONG
         if most is not None and most < 10:
             return
         if regex_nodes.is_single(item):
-            sample = single(item[0], flags).sample
-            items = _spread(sample)
+            found = single(item[0], flags)
+            items = _spread(found.sample)
+            others = (each for each in regex_nodes.ALPHABET if each not in found)
+            wrong = WRONG if WRONG not in found else next(others, WRONG)
         else:
             items = [each for each in variants(item, flags) if each]
             # What an escape hides may be what the whole begins with: ``\\"`` within quotes.
             items += [each[:-1] + before[:1] for each in items if before and len(each) > 1]
         if items:
-            self.repeats.append(_Repeat(before, items, after))
+            self.repeats.append(_Repeat(before, items, after, wrong))
 
 
 def _spread(sample: str) -> list[str]:
@@ -160,20 +163,21 @@ def attacks(parts: Parts) -> list[Attack]:
 
 
 def _of_repeats(repeats: Iterable[_Repeat]) -> Iterator[Attack]:
-    for before, items, after in repeats:
+    for before, items, after, wrong in repeats:
+        yield Attack(before, tail=wrong)
         for each in items:
-            yield Attack(each, head=before, tail=WRONG)
-            yield Attack(before + each)
+            yield Attack(each, head=before, tail=wrong)
+            yield Attack(before + each, tail=wrong)
             yield Attack(before + each * FEW)
             yield Attack(before, then=each)
             if not each.isalnum():
                 yield Attack(each + before)
             if len(after) > 1:
-                yield Attack(each, head=before, tail=after[:-1] + WRONG)
+                yield Attack(each, head=before, tail=after[:-1] + wrong)
                 yield Attack(before + each + after[:-1])
         yield Attack(items[0], head=before)
-        yield from (Attack(items[0] + each, head=before, tail=WRONG) for each in items[1:])
-        yield from (Attack(items[0], head=before, then=each, tail=WRONG) for each in items[1:2])
+        yield from (Attack(items[0] + each, head=before, tail=wrong) for each in items[1:])
+        yield from (Attack(items[0], head=before, then=each, tail=wrong) for each in items[1:2])
 
 
 def _of_units(parts: Parts) -> Iterator[Attack]:

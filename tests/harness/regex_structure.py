@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from tests.harness import regex_nodes
-from tests.harness.regex_attacks import WRONG, Attack, example
+from tests.harness.regex_attacks import Attack, example
 from tests.harness.regex_nodes import REPEATS, SINGLE, Node, firsts, kind_of, limits, single
 
 # Before Python 3.11.5 a possessive group takes wrong ways: https://github.com/python/cpython/issues/106052
@@ -119,17 +119,18 @@ class _Look:
         if not fails:
             return
         sample, head = _all(item, flags), _head(before, None)
+        wrong = _one(frozenset(regex_nodes.ALPHABET) - sample)
         for each in open_:
             shared = _one(each & sample)
             if shared:
-                attacks = Attack(shared, head, tail=WRONG), Attack(shared, head)
+                attacks = Attack(shared, head, tail=wrong), Attack(shared, head)
                 self.found.append(Finding(ADJACENT, _shown(node), attacks))
         if self._way == "search" and _can_begin_within(before, sample):
             again, one = _head(before, sample), _one(sample)
             attacks = (
-                *(Attack(again + end, tail=WRONG) for end in ("", one, one * 7)),
-                *(Attack(one + again + end, tail=WRONG) for end in ("", one)),
-                Attack(again or one, then=one, tail=WRONG),
+                *(Attack(again + end, tail=wrong) for end in ("", one, one * 7)),
+                *(Attack(one + again + end, tail=wrong) for end in ("", one)),
+                Attack(again or one, then=one, tail=wrong),
             )
             asked = tuple(each for each in attacks if each.unit)
             self.found.append(Finding(RESTART, _shown(node), asked))

@@ -34,7 +34,8 @@ FILES = sorted(Path(path).stem for path in Path(redaction.__path__[0]).glob("[a-
 # How a pattern is used where its module does not say it by name; the rest of a name may follow.
 WAYS = {
     "redaction.names._": ("fullmatch", "of one word, each by the loop in block_of_word"),
-    "redaction.pairs.VALUE": ("match", "where a name ends; _value_pattern hands it on"),
+    "redaction.keys._LINE": ("match", "of the pieces between line ends, by the loop over them"),
+    "redaction.keys._LAST_LINE": ("match", "the same"),
     "graphfiles._CAPPED": ("fullmatch", "of names of files"),
     "sinks.spool.OURS": ("fullmatch", "of names of files"),
     "store.segments.SEGMENTS": ("fullmatch", "of names of files"),
@@ -45,16 +46,19 @@ BOUNDED = {
     "store.shim._NO_CODE_OF_DUCKDB": "SQL of a person who is let in, 10,000 characters of it",
     "store.shim._NO_CODE_OF_CLICKHOUSE": "the same",
     "viewer.where.": "the STORE that the operator has set",
+    "frames._LINE": "of one line; only a line end would make it go back",
+    "viewer.reportfile.MOMENT": "the same",
 }
 # Of the texts for one pattern so many are tried: of those of SQL there are more than a thousand.
-MOST = 300
+MOST, MOST_OF_OTHERS = 150, 60
 NAMES = sorted(maskers.maskers(0))
 
 
 @cache
 def patterns() -> list[Pattern]:
-    """All of slowhound's, in the way that each is used."""
-    return [_in_its_way(each) for each in all_patterns()]
+    """All of slowhound's, in the way that each is used; one that is kept twice, once."""
+    found = [_in_its_way(each) for each in all_patterns()]
+    return [*{each[2:]: each for each in reversed(found)}.values()][::-1]
 
 
 def _in_its_way(pattern: Pattern) -> Pattern:
@@ -69,7 +73,8 @@ def judged(pattern: Pattern) -> Judged:
     """What the texts for a pattern cost."""
     parts = Parts(pattern.text, pattern.flags)
     made = attacks(parts) + mixed(parts.units(), 40)
-    chosen = random.Random(1).sample(made, min(MOST, len(made)))
+    most = MOST if ".redaction." in pattern.module else MOST_OF_OTHERS
+    chosen = random.Random(1).sample(made, min(most, len(made)))
     found = findings(pattern.text, pattern.flags, pattern.way)
     return growth.judged(pattern, [each for one in found for each in one.attacks] + chosen)
 
@@ -120,10 +125,23 @@ def texts() -> list[Attack]:
     for pattern in patterns():
         if ".redaction." in pattern.module:
             parts, of_it = Parts(pattern.text, pattern.flags), judged(pattern)
-            found += [each.attack for each in [*of_it.steep, *of_it.busy[:5]]]
+            busy = [each.attack for each in [*of_it.steep, *of_it.busy[:3]]]
+            found += busy + _behind(pattern, busy)
             units += chance.sample(parts.units(), min(6, len(parts.units())))
     found += maskers.seeded(250) + mixed(units + list(maskers.SEEDS), 150)
     return [each for each in dict.fromkeys(found) if each.unit]
+
+
+def _behind(pattern: Pattern, busy: list[Attack]) -> list[Attack]:
+    """The same texts behind what another pattern of the same row of a table looks for."""
+    row, _, place = pattern.name.rpartition("[")
+    rows = [each for each in patterns() if each.name.startswith(f"{row}[") and place]
+    heads = [
+        Parts(each.text, each.flags).examples[-1]
+        for each in rows
+        if each.module == pattern.module and each != pattern and each.name.count("[") > 1
+    ]
+    return [each._replace(head=head + each.head) for each in busy[:2] for head in heads[:2]]
 
 
 def slowest(masker: maskers.Masker, number: int, size: int = 4000) -> list[Attack]:
