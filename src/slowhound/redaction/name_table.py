@@ -3,8 +3,9 @@
 A name is taken apart into its words, in lower case: ``apiKey``, ``X-Api-Key`` and ``api_key`` are
 ``api_key``. A row says where in a name its phrases may stand, which these are, and why:
 
-- phrases are parted by blanks, their words by ``_``; in one of a single word, and not in the first
-  or the last place of a name, ``*`` stands for any letters, also none;
+- phrases are parted by blanks, their words by ``_``; in one of a single word, that stands anywhere
+  or last, ``*`` stands for any letters, also none;
+- numbers at the end of a name are no part of it where its last words are judged;
 - ``a b + c d`` is each of the left ones followed by each of the right ones: ``a_c a_d b_c b_d``.
 
 The blocks are gone through in their order, and the first one with a row that fits decides. A name
@@ -55,27 +56,79 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(LAST, "secret_id", "the secret half of HashiCorp Vault's AppRole"),
             Row(
                 LAST,
-                "session sess + id key keys token cookie data hash value secret sid",
+                "session sess + id key keys token cookie data hash value secret sid uuid guid uid"
+                " identifier string",
                 "who has it, is logged in",
             ),
-            Row(LAST, "cookie cookies + jar header value string", "sessions are in there"),
+            Row(
+                LAST,
+                "cookie cookies + jar header value string str raw text data content contents dump",
+                "sessions are in there",
+            ),
             Row(
                 LAST,
                 "auth authentication authorization + token key code data string header cookie"
-                " secret pass password info value ticket sig signature hash credentials",
+                " secret pass password info value ticket sig signature hash credentials str raw"
+                " bytes b64 base64 basic digest",
                 "who has it, may",
             ),
             Row(
                 LAST,
-                "card cards cc + number numbers num no nr pan cvc cvv csc code pin data details",
+                "card cards cc + number numbers num no nr pan cvc cvv csc code pin data details"
+                " digits raw",
                 "a card, with which one can pay",
             ),
+            Row(LAST, "pan + number no nr card", "the same"),
+            Row(LAST, "card cc + verification", "its check digits"),
+            Row(LAST, "iban ibans + value code bic", "an account"),
             Row(LAST, "gift_card + code pin number token", "the same"),
-            Row(LAST, "voucher + code pin token", "the same"),
+            Row(LAST, "gift_voucher_code", "the same"),
+            Row(LAST, "voucher + pin token", "the same"),
             Row(
                 LAST,
-                "pin + code number no nr hash block value digits entry",
+                "pin + code number no nr hash block value digits entry entered input typed"
+                " submitted received text str string raw plain new old current confirm confirmation"
+                " repeat again 1 2 3 4 5 6",
                 "of a card or a telephone",
+            ),
+            Row(
+                LAST,
+                "password passwords passwd passwort pwd pw passphrase passcode secret secrets"
+                " token credential credentials csrf jwt + hash salt confirm confirmation repeat"
+                " again verify verification check retype new old current previous prev plain"
+                " plaintext clear cleartext raw value values text string str hex base64 b64 int"
+                " number num no data json dict info pair input typed entered submitted header"
+                " encrypted hashed decrypted encoded cipher ciphertext digest md5 sha1 sha256"
+                " bcrypt argon2 enc prod production dev develop staging test live sandbox fallback"
+                " fallbacks backup primary secondary main default admin root db smtp access"
+                " refresh nonce cookie key word phrase code answer",
+                "the secret itself, in some form, typed again, or of one of several places",
+            ),
+            Row(
+                LAST,
+                "pass + hash salt confirm confirmation repeat again check new old current plain"
+                " raw value text string str encrypted hashed admin root db smtp prod word key"
+                " phrase code",
+                "the same",
+            ),
+            Row(
+                LAST,
+                "auth authentication card session + pin otp totp puk signature",
+                "these are no words about a secret",
+            ),
+            Row(LAST, "id_token_hint", "of OpenID Connect: it is one"),
+            Row(LAST, "enable + password secret passwd pass", "of Cisco's devices"),
+            Row(LAST, "api_key access_key secret_key private_key + used bytes", "the key itself"),
+            Row(
+                ANY,
+                "password passwords passwd token secret secrets credential credentials api_key"
+                " api_keys private_key access_key pin otp + for from",
+                "whose it is: token_from_url is no URL",
+            ),
+            Row(
+                ANY,
+                "password passwords token tokens secret secrets api_key api_keys pin + by",
+                "the same: passwords_by_user; password_changed_by is something else",
             ),
             Row(
                 LAST,
@@ -84,15 +137,54 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             ),
             Row(
                 LAST,
-                "account bank_account social_security social_insurance passport iban"
-                " + number num no nr",
+                "account bank_account social_security social_insurance health_insurance"
+                " national_health medicare medicaid id_card aadhaar"
+                " passport iban + number num no nr",
                 "a number that counts as a proof of who somebody is",
             ),
             Row(
-                LAST, "otp totp + code pin value seed uri secret token input", "a one-time password"
+                LAST,
+                "otp totp + code pin value seed uri secret token input entry entered typed"
+                " submitted received text str string raw plain digit digits number 1 2 3 4 5 6",
+                "a one-time password",
             ),
-            Row(LAST, "oauth + code token verifier data response", "half of a login elsewhere"),
+            Row(
+                LAST,
+                "oauth oauth2 + code token verifier data response state nonce",
+                "half of a login elsewhere",
+            ),
             Row(LAST, "ticket + granting_ticket value hash", "of CAS or Kerberos"),
+            Row(LAST, "azure account + storage_key", "opens all that is stored"),
+            Row(LAST, "service_account + json info data", "Google's, with its private key"),
+            Row(
+                LAST,
+                "signature signatures + value hex base64 b64 header data string bytes hash raw",
+                "who has it, can act as the signer",
+            ),
+        ),
+    ),
+    # The same words as below, of things that may be secret: who sets one, wants to read it.
+    (
+        DOUBTFUL,
+        (
+            Row(
+                LAST,
+                "key password passwd passphrase secret token signature cookie + bytes",
+                "how many, or which",
+            ),
+            Row(
+                WHOLE,
+                "key + hex base64 b64 string str raw text content contents plaintext blob der",
+                "of an encryption, or in a cache",
+            ),
+            Row(LAST, "auth + response payload params", "may have a token in it"),
+            Row(ANY, "session tokens card + for from", "whose it is, or how many"),
+            Row(
+                LAST,
+                "test guest last + pass",
+                "of a test, for a museum, the one before; or the password of a guest",
+            ),
+            Row(LAST, "gate alarm safe voucher + code codes", "of an airport, or of a house"),
         ),
     ),
     # About a secret, and none itself; and other things with the same names.
@@ -102,12 +194,18 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 FIRST,
                 "is has had was should can may will did does needs need require requires use uses"
-                " show allow enable disable forgot without support supports",
+                " show allow enable disable forgot without supports",
                 "a question: has_password, needs_auth",
             ),
             Row(
+                ANY,
+                "is has needs requires supports does did",
+                "the same, behind whom it is about: user_has_password",
+            ),
+            Row(
                 FIRST,
-                "num number_of n nr_of max min avg mean sum count total",
+                "num number_of n nr_of max min avg mean sum count total length_of size_of age_of"
+                " count_of strength_of time_to time_until cost_per price_per",
                 "a quantity: num_tokens, max_tokens",
             ),
             Row(
@@ -115,8 +213,9 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "count counts total used usage limit size length len age bits bytes time times"
                 " timeout ttl lifetime max min hits misses attempts tries retries failure failures"
                 " strength score rate percentage percent pct ratio duration latency ms seconds"
-                " budget cost price quota balance remaining left index position offset level figs"
-                " zoom per_second per_minute per_hour per_day per_request per_user",
+                " budget cost price quota balance amount remaining left index position offset"
+                " level figs step steps stage threshold counter hit miss zoom per_second"
+                " per_minute per_hour per_day per_request per_user",
                 "a quantity: token_count, password_attempts, session_duration",
             ),
             Row(
@@ -126,7 +225,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " issued verified confirmed accepted sent seen shown scanned loaded found done"
                 " active inactive enabled disabled required optional missing valid invalid ok"
                 " failed check checks status result results clicked opened followed exempt trusted"
-                " checked",
+                " checked provided match matched matches mismatch",
                 "when, or what came of it: password_changed_at, login_code_sent",
             ),
             Row(
@@ -139,20 +238,49 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " url urls uri endpoint route source reason category action event option options"
                 " settings config arn error errors exception exceptions warning warnings consent"
                 " banner title layout color colour icon image label location figures last4 last_4"
-                " first6 bin metric metrics",
+                " first6 bin metric metrics fingerprint fingerprints thumbprint symbol address"
+                " supply standard decimals contract bucket shortcut state",
                 "what is known of it: card_brand, token_type, auth_backend, InvalidTokenError",
             ),
             Row(
                 LAST,
                 "prompt completion input output cached cache reasoning thinking generated llm audio"
-                " text image context billed new stop special bad pad eos bos unk sep mask remaining"
-                " used design + token tokens",
-                "language models count them, designs have them for colours",
+                " text image context billed new bad remaining used + tokens",
+                "language models count them",
+            ),
+            Row(
+                LAST,
+                "prompt completion reasoning thinking generated llm stop special pad eos bos unk"
+                " sep cls mask first design + token tokens",
+                "a word of theirs, a colour of a design; a new_token is something else",
+            ),
+            Row(
+                LAST,
+                "page next next_page prev_page continuation pagination sync + token",
+                "where a list goes on",
+            ),
+            Row(
+                LAST,
+                "erc20 erc721 nft gas staking governance reward stable native wrapped liquidity"
+                " lp quote swap + token tokens",
+                "money of a block chain, or a thing there",
+            ),
+            Row(LAST, "token + stream", "a language model's answer"),
+            Row(ANY, "per + token card session pass key pin cookie ticket", "a rate"),
+            Row(LAST, "open trade + secret secrets", "no secrets"),
+            Row(LAST, "password passcode pin secret dsn + set", "whether there is one"),
+            Row(LAST, "password passphrase token + entropy", "how good it is"),
+            Row(
+                LAST,
+                "secret secrets + store version stage engine ref reference",
+                "where it is kept, and not what it is",
             ),
             Row(
                 ANY,
-                "boarding first second third final single multi next last two one ski season day"
-                " bus travel guest mountain press render low high band test free + pass passes",
+                "boarding shadow depth geometry lighting optimizer compile first second third"
+                " final single multi next two one ski season day bus rail train ferry lift travel"
+                " mountain press render compiler lint low high band free battle hall backstage"
+                " event festival spf dkim dmarc quality + pass passes",
                 "another pass: boarding_pass, first_pass",
             ),
             Row(
@@ -162,46 +290,56 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             ),
             Row(
                 LAST,
-                "business score playing post index flash sim sd graphics network report product"
-                " info dashboard trello kanban loyalty member membership time video sound"
+                "yellow red business score playing post index flash sim sd graphics network report"
+                " product info dashboard trello kanban loyalty member membership time video sound"
                 " memory + card cards",
                 "another card: business_card",
             ),
             Row(
                 LAST,
-                "map location push safety bowling gpio drop board header + pin pins",
+                "map location push safety bowling gpio drop board header drawing rolling hair lapel"
+                " firing + pin pins",
                 "another pin",
             ),
             Row(
                 LAST,
                 "email mail method function call type digital handwritten file byte magic time key"
-                " block + signature",
+                " block design sound heat thermal spectral + signature",
                 "another signature: email_signature",
             ),
+            Row(LAST, "fortune christmas chocolate + cookie cookies", "to eat"),
+            Row(LAST, "standard cup ring + bearer bearers", "carries something else"),
+            Row(FIRST, "bearer_of", "the same"),
+            Row(LAST, "random noise + seed", "of a game, or a model"),
             Row(ANY, "secret_santa secret_menu", "no secrets"),
             Row(FIRST, "sig_fig signature_image signature_line signature_page", "the same"),
             Row(
                 LAST,
-                "sort cache group partition foreign primary natural row public object dict index s3"
-                " storage bucket file blob redis memcache memcached map hash range routing lookup"
-                " event feature flag config translation i18n locale message idempotency order"
-                " unique composite compound candidate surrogate business search dedup dedupe rate"
-                " throttle queue topic kafka stream registry setting settings option field column"
-                " attr attribute property json yaml xml meta metadata tag label metric item product"
-                " sku entity model content page view template block node tree edge graph test id"
-                " parent child join merge shard document doc lock mutex job task step variant slot"
-                " state status section category menu arrow shift enter hot short home esc delete"
-                " tab legend first last next prev previous old new missing extra unknown duplicate"
-                " invalid expected required matching param query form kwarg env context project"
-                " issue epic board series measure dimension aggregation experiment + key keys",
+                "sort sorting cache group partition foreign primary natural row public object dict"
+                " index s3 storage bucket file blob redis memcache memcached map hash range"
+                " routing lookup distribution clustering i18_n l10_n msg string media asset image"
+                " picture thumbnail video counter stat statistics permission scope toggle header"
+                " leaf col campaign segment route pallet container warehouse tracking shortcut kms"
+                " jira ticket course lesson quiz exam answer grading lab specimen chart level"
+                " quest chest achievement piano musical evicted expired rate_limit event feature"
+                " flag config translation i18n locale message idempotency order unique composite"
+                " compound candidate surrogate business search dedup dedupe rate throttle queue"
+                " topic kafka registry setting settings option field column attr attribute"
+                " property json yaml xml meta metadata tag label metric item sku entity model"
+                " content page view template block node tree edge graph id parent child join merge"
+                " shard document doc lock mutex job task step variant slot state status section"
+                " category menu arrow shift enter hot short home esc delete tab legend first last"
+                " next missing extra unknown duplicate invalid expected required matching param"
+                " query parameter argument variable form kwarg env context project issue epic"
+                " board series measure dimension aggregation experiment + key keys",
                 "a key that opens nothing: sort_key, s3_key, routing_key",
             ),
             Row(WHOLE, "key keys", "of what, the application knows"),
             Row(LAST, "key + id ids arn alias spec usage map func function path", "kms_key_id"),
             Row(
                 LAST,
-                "token card credential otp pin ticket cert certificate link account auth"
-                " + id ids uuid pk",
+                "token card credential otp pin pass ticket cert certificate link account auth"
+                " authorization + id ids uuid pk",
                 "where it is kept, and not what it is",
             ),
             Row(ANY, "public_key pub_key public_token publishable_key", "made to be shown"),
@@ -224,38 +362,66 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
     (
         SECRET,
         (
-            Row(ANY, "*password *passwords *passwd *passphrase *passcode pword", "a password"),
-            Row(ANY, "pass pwd pwds pw psw", "a password"),
+            Row(
+                LAST,
+                "*password *passwords *passwd *passphrase *passphrases *passcode *passcodes pword"
+                " *passwrd *pasword *passwort",
+                "a password",
+            ),
+            Row(
+                ANY,
+                "*passwordhash *passwordsalt *passwordconfirm *passwordconfirmation *passwordrepeat"
+                " *passwordagain *passwordnew *passwordold *passwordvalue *passwordtext"
+                " *passwordstring *passwordraw *passwordplain",
+                "a password, and which one, written together",
+            ),
+            Row(LAST, "pass *pwd pwds *pw psw", "a password"),
             Row(
                 ANY,
                 "db*pass database*pass user*pass usr*pass my*pass smtp*pass mail*pass email*pass"
                 " ftp*pass ssh*pass root*pass admin*pass http*pass proxy*pass redis*pass mysql*pass"
                 " pg*pass ldap*pass auth*pass login*pass app*pass key*pass sudo*pass wifi*pass"
-                " sql*pass vpn*pass new*pass old*pass db*pwd user*pwd my*pwd root*pwd admin*pwd"
-                " sql*pwd new*pwd old*pwd root*pw",
+                " sql*pass vpn*pass new*pass old*pass",
                 "a password, written together: dbpass",
             ),
             Row(
                 ANY,
-                "passwort kennwort mot_de_passe motdepasse mdp contrasena senha wachtwoord parola"
+                "kennwort mot_de_passe motdepasse mdp contrasena senha wachtwoord parola"
                 " haslo heslo salasana пароль 密码 密碼 パスワード 비밀번호",
                 "a password, in other languages",
             ),
-            Row(ANY, "*secret *secrets", "it says so"),
-            Row(ANY, "*token", "who has it, may: access_token, csrfmiddlewaretoken"),
-            Row(ANY, "access refresh auth api session bearer reset id csrf + tokens", "the same"),
-            Row(ANY, "*credential *credentials cred creds", "it says so"),
+            Row(LAST, "*secret *secretvalue *secretkeybase", "it says so"),
+            Row(
+                ANY,
+                "*secrets *passwords *credentials creds",
+                "the same, of whom is said behind: passwords_bob",
+            ),
+            Row(
+                LAST,
+                "*token *tokenvalue *tokenstring *tokenhash *accesstokens *refreshtokens"
+                " *authtokens *apitokens",
+                "who has it, may: access_token, csrfmiddlewaretoken",
+            ),
+            Row(
+                ANY,
+                "access refresh auth api session bearer reset id csrf oauth device push fcm bot"
+                " invite invitation login remember personal personal_access service deploy github"
+                " gitlab slack + tokens",
+                "the same",
+            ),
+            Row(LAST, "*credential *credentials cred creds", "it says so"),
             Row(
                 ANY,
                 "api app application access private priv secret signing sign signature session"
                 " encryption encrypt decryption decrypt cipher crypto master auth authorization"
                 " authentication ssh ssl tls gpg pgp rsa dsa ec ecdsa ed25519 hmac aes des jwt jwk"
                 " jwe license licence service client consumer shared deploy deployment webhook bot"
-                " wallet recovery backup security admin root server host account subscription write"
-                " read vapid preshared pre_shared wep wpa tsig dkim cookie token password merchant"
-                " integration developer dev live prod sandbox instrumentation ingest ingestion otp"
-                " totp mfa device enrollment activation serial fernet kek dek ca captcha recaptcha"
-                " hcaptcha turnstile + key keys",
+                " wallet recovery backup security admin root server host account subscription"
+                " write read vapid preshared pre_shared wep wpa tsig dkim cookie token password"
+                " merchant integration developer dev live prod sandbox instrumentation ingest"
+                " ingestion otp totp mfa device enrollment activation confirmation confirm reset"
+                " invite invitation serial cd unseal symmetric certificate cert rtmp apns fcm"
+                " fernet kek dek ca captcha recaptcha hcaptcha turnstile + key keys",
                 "a key that opens or signs: api_key, SECRET_KEY, ssh_key",
             ),
             Row(
@@ -264,43 +430,73 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " stripe sendgrid mailgun mailchimp postmark twilio algolia sentry datadog newrelic"
                 " rapidapi github gitlab slack discord telegram paypal adyen plaid shopify square"
                 " braintree dropbox facebook twitter linkedin mapbox cloudflare cloudinary heroku"
-                " digitalocean linode pusher segment amplitude mixpanel intercom zendesk hubspot"
-                " salesforce + key keys",
+                " digitalocean linode pusher amplitude mixpanel intercom zendesk hubspot salesforce"
+                " mollie razorpay klarna pinecone pagerduty deepl deepseek openrouter replicate"
+                " elevenlabs + key keys",
                 "a key of somebody who sells them",
             ),
+            Row(ANY, "stripe_sk stripe_rk xprv", "the same"),
             Row(
                 ANY,
-                "*apikey *apikeys *accesskey *privatekey *privkey *secretkey *signingkey"
-                " *sessionkey *encryptionkey *masterkey *authkey *passkey *passkeys *sshkey"
-                " *licensekey *licencekey *appkey pkey cryptokey",
+                "*apikey *apikeys *apikeyvalue *accesskey *privatekey *privkey *secretkey"
+                " *signingkey *sessionkey *encryptionkey *masterkey *authkey *passkey *passkeys"
+                " *sshkey *licensekey *licencekey *appkey *sharedkey *accountkey *hmackey *rsakey"
+                " *signkey *deploykey *serverkey pkey cryptokey",
                 "the same, written together",
             ),
-            Row(ANY, "*authorization bearer www_authenticate", "a header that logs in"),
+            Row(
+                LAST,
+                "*authorization *authheader *basicauth bearer www_authenticate",
+                "a header that logs in",
+            ),
             Row(ANY, "aspxauth", "the same, of ASP.NET"),
-            Row(ANY, "basic http proxy digest www smtp + auth", "the same"),
+            Row(ANY, "basic http proxy digest bearer www smtp + auth", "the same"),
             Row(
                 ANY,
                 "*sessionid *sessid *sessionkey *sessiontoken *sesskey connect_sid sess_id",
                 "who has it, is logged in: PHPSESSID, connect.sid",
             ),
-            Row(ANY, "*signature hmac x_sig signed_payload", "who has it, can act as the signer"),
-            Row(ANY, "cvv cvv2 cvc cvc2 csc cvn card_verification_value", "its check digits"),
-            Row(ANY, "iban ibans bank_account bank_accounts", "an account"),
+            Row(ANY, "hmac x_sig signed_payload", "who has it, can act as the signer"),
+            Row(ANY, "*cvv *cvv2 *cvc *cvc2 csc cvn card_verification_value", "its check digits"),
             Row(
                 ANY,
-                "ssn social_security social_security_number social_insurance_number nino"
+                "magstripe pinblock mpin tpin",
+                "a card, and what goes with it",
+            ),
+            Row(
+                LAST,
+                "payment payment_method + nonce",
+                "Braintree's: a card, for one payment",
+            ),
+            Row(
+                LAST,
+                "iban ibans bank_account bank_accounts *bankaccount *accountnumber",
+                "an account",
+            ),
+            Row(
+                ANY,
+                "ssn ssns social_security social_security_number social_insurance_number nino"
                 " national_id national_insurance passport_number passportnumber drivers_license"
-                " driver_license driving_license driving_licence",
+                " driver_license driving_license driving_licence socialsecuritynumber aadhaar"
+                " aadhar curp cpf codice_fiscale",
                 "a number that counts as a proof of who somebody is",
             ),
             Row(
                 ANY,
                 "auth authorization verification verify activation security recovery backup"
-                " confirmation confirm reset login signin sign_in sms mfa otp access device pairing"
-                " unlock magic one_time scratch pass door secret 2fa tfa + code codes",
+                " confirmation confirm reset login signin sign_in sms mfa otp access device"
+                " pairing unlock magic one_time onetime scratch pass door keypad lockbox locker"
+                " secret 2fa tfa two_factor twofactor + code codes",
                 "a code that lets somebody in: recovery_code",
             ),
-            Row(ANY, "*jwt *csrf *xsrf jws jwe jwk", "a token"),
+            Row(
+                ANY,
+                "*smscode *verificationcode *authcode *accesscode *securitycode *resetcode"
+                " *logincode *confirmationcode *activationcode *recoverycode *backupcode"
+                " *unlockcode",
+                "the same, written together",
+            ),
+            Row(LAST, "*jwt *jwts *csrf *xsrf jws jwe jwk", "a token"),
             Row(
                 ANY,
                 "pem pfx pkcs12 mnemonic seed_phrase recovery_phrase secret_phrase seedphrase",
@@ -308,8 +504,9 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             ),
             Row(
                 ANY,
-                "code_verifier pkce_verifier verifier assertion samlresponse samlrequest"
-                " saml_response saml_request",
+                "code_verifier codeverifier pkce_verifier verifier assertion samlresponse"
+                " samlrequest saml_response saml_request recaptcha_response captcha_response"
+                " turnstile_response",
                 "half of a login elsewhere",
             ),
             Row(
@@ -317,8 +514,36 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "magic login signin reset activation verification unsubscribe + link links",
                 "an address that lets somebody in",
             ),
-            Row(ANY, "security_answer secret_answer", "opens an account without its password"),
+            Row(
+                ANY,
+                "security secret + answer answers question_answer",
+                "opens an account without its password",
+            ),
+            Row(
+                LAST,
+                "wallet hd master recovery totp otp + seed",
+                "all keys are made of it",
+            ),
+            Row(
+                ANY,
+                "connection_string connectionstring conn_str connstr *dsn",
+                "an address with the password, or with what it is made of",
+            ),
+            Row(ANY, "psk snmp_community dockerconfigjson", "a password of a network"),
             Row(ANY, "flames", "slowhound's own token: ?flames=, and Slowhound-Flames"),
+        ),
+    ),
+    # What is a password_meter or a token_window? A thing that has to do with a secret, most often.
+    (
+        DOUBTFUL,
+        (
+            Row(
+                ANY,
+                "*password *passwords *passwd *passphrase *passcode pass *pwd pw psw *secret"
+                " *secrets *token *credential *credentials cred creds *authorization bearer iban"
+                " bank_account *jwt *csrf *xsrf",
+                "other words follow, and the last one says what it is",
+            ),
         ),
     ),
     # About what comes below, unless something above stands in the name as well.
@@ -328,7 +553,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 FIRST,
                 "cookie cookies session sessions auth authentication authorization card cards"
-                " gift_card gift_cards pin pins otp ticket tickets tokens key keys",
+                " gift_card gift_cards pin pins otp totp ticket tickets tokens key keys signature",
                 "cookie_consent, session_title, auth_flow, card_layout, pin_shape, keys_found",
             ),
         ),
@@ -337,14 +562,15 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
         SECRET,
         (
             Row(ANY, "*cookie *cookies", "a session is in there"),
+            Row(ANY, "*signature", "who has it, can act as the signer"),
             Row(
                 ANY,
-                "*creditcard credit_card credit_cards debit_card debit_cards cardnum cardnumber"
-                " cardno ccnum ccnumber ccno",
+                "*creditcard credit_card credit_cards debit_card debit_cards *cardnum *cardnumber"
+                " *cardno ccnum ccnumber ccno",
                 "a card, with which one can pay",
             ),
-            Row(ANY, "pin pins pincode puk", "of a card or a telephone"),
-            Row(ANY, "otp totp hotp otpcode one_time_code", "a one-time password"),
+            Row(ANY, "pin pincode puk", "of a card or a telephone"),
+            Row(ANY, "otp otps totp hotp otpcode one_time_code", "a one-time password"),
             Row(
                 LAST,
                 "ticket service_ticket auth_ticket tgt",
@@ -360,10 +586,11 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(LAST, "auth oauth oauth2 authentication authn authz", "a header, or which way"),
             Row(LAST, "session sessions sess sid sids", "its key, or which one"),
             Row(LAST, "sig", "a signature, or significant digits"),
+            Row(LAST, "pins", "of cards, or on a map"),
             Row(LAST, "card cards cc pan", "its number, or which one"),
             Row(LAST, "2fa tfa mfa", "its code, or which way"),
             Row(LAST, "account_number passport", "its number, or whether there is one"),
-            Row(LAST, "seed salt nonce dsn connection_string p12 keystore", "part of a key"),
+            Row(LAST, "seed salt nonce p12 keystore keytab kubeconfig", "part of a key"),
             Row(LAST, "sms email user entry invite invitation challenge + code codes", "a login"),
         ),
     ),
@@ -373,7 +600,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
 NUMERIC = (
     "*password passwd pwd pw *passcode pin pins pincode puk *otp 2fa"
     " tfa mfa cvv cvv2 cvc cvc2 csc cvn pan ssn social_security nino national_id passport account"
-    " iban *card *cards cc *code *codes *secret"
+    " iban aadhaar curp cpf *card *cards cc *code *codes *secret"
 )
 
 # Each secret or doubtful phrase above has one of these in one of its words: most texts have none.
@@ -381,5 +608,6 @@ STEMS = (
     "pass pw psw secret token cred key auth bearer cook sess sid sig hmac card cc cv csc pan iban"
     " ssn social national nino insurance account pin puk otp fa code jw csrf xsrf pem pfx p12"
     " pkcs mnemonic seed phrase private tick tgt verif assert saml link answer flames salt nonce"
-    " dsn connect licen kennwort mdp contrasena senha wachtwoord parola haslo heslo salasana"
+    " dsn conn licen pasw psk snmp xprv stripe dockerconfig kubeconfig captcha turnstile medica"
+    " aadha curp cpf fiscale kennwort mdp contrasena senha wachtwoord parola haslo heslo salasana"
 )

@@ -43,13 +43,17 @@ class _Phrases:
 
     def __init__(self, where: Where) -> None:
         self.blocks: dict[tuple[str, ...], int] = {}
+        ends: dict[int, list[str]] = {}
         patterns: dict[int, list[str]] = {}
         for block, (_, rows) in enumerate(TABLE):
             for phrase in (each for row in rows if row.where is where for each in _phrases(row[1])):
-                if "*" in phrase[0]:
+                if phrase[0].rfind("*") == 0:
+                    ends.setdefault(block, []).append(phrase[0][1:])
+                elif "*" in phrase[0]:
                     patterns.setdefault(block, []).append(phrase[0].replace("*", r"\w*"))
                 else:
                     self.blocks.setdefault(phrase, block)
+        self.ends = [(block, tuple(each)) for block, each in ends.items()]
         self.patterns = [(block, re.compile("|".join(each))) for block, each in patterns.items()]
         self.longest = max(map(len, self.blocks))
 
@@ -59,8 +63,9 @@ class _Phrases:
 
     def block_of_word(self, word: str) -> int:
         """The number of the block that has a phrase with a ``*`` that fits this word."""
+        ended = (block for block, ends in self.ends if word.endswith(ends))
         fitting = (block for block, pattern in self.patterns if pattern.fullmatch(word))
-        return next(fitting, _LEAST)
+        return min(next(ended, _LEAST), next(fitting, _LEAST))
 
 
 _WHOLE, _FIRST, _LAST, _ANY = map(_Phrases, (Where.WHOLE, Where.FIRST, Where.LAST, Where.ANY))
@@ -117,6 +122,8 @@ def secrecy_of(name: str) -> Secrecy:
     words = words_of(name)
     # ``password2`` and ``s3_key``: of the first the number is no part, of the second it is.
     plain = tuple([word.rstrip("0123456789") or word for word in words])
+    while len(plain) > 1 and (plain[-1].isdecimal() or plain[-1] == "v"):
+        plain = plain[:-1]  # X-Hub-Signature-256, api_token_v2
     block = min(_LEAST, *_blocks_of(words), *(_blocks_of(plain) if plain != words else ()))
     return Secrecy.HARMLESS if block == _LEAST else TABLE[block][0]
 
@@ -127,6 +134,8 @@ def _blocks_of(words: tuple[str, ...]) -> Iterator[int]:
     yield _WHOLE.block_of(words)
     for length in range(1, min(_FIRST.longest, size - 1) + 1):
         yield _FIRST.block_of(words[:length])
+    if size:
+        yield _LAST.block_of_word(words[-1])
     for length in range(1, min(_LAST.longest, size) + 1):
         yield _LAST.block_of(words[-length:])
     for start in range(size):

@@ -5,11 +5,13 @@ The same rules for what the application sets with ``Context`` and for local vari
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
-from slowhound.redaction import names, urls
+from slowhound.redaction import names, pair_words, urls
 from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
 from slowhound.redaction.plain_data import plain_fields
@@ -17,18 +19,36 @@ from slowhound.redaction.values import MASK, mask_values
 
 # Containers in each other: what lies deeper is not searched, and masked.
 DEPTH = 4
-# {"name": "password", "value": "x"}, as forms, headers and parameters are written in JSON.
-NAME_KEYS = frozenset(("name", "key", "field", "header", "param", "parameter", "id", "k", "n"))
-VALUE_KEYS = frozenset(("value", "val", "values", "content", "default", "data", "v"))
+# {"name": "password", "value": "x"}, as forms, headers and parameters are written in JSON; also
+# "Name", "ParameterKey", "field_name".
+_NAME_KEYS = frozenset(
+    (
+        *("name", "key", "field", "fieldname", "header", "param", "parameter", "id", "k", "n"),
+        *("label", "variable", "var", "attribute", "attr", "property", "setting", "option"),
+        *("env", "argument", "arg", "column"),
+    )
+)
+_VALUE_KEYS = frozenset(("value", "val", "values", "content", "default", "data", "v"))
+# {"type": "password", "value": "x"}: of HTML's elements, and of few other things.
+_TYPE_KEYS = frozenset(("type", "kind"))
+_SECRET_TYPES = frozenset(("password", "passwd", "passphrase"))
 # Of WSGI's environ and of ASGI's scope: a token may stand there under a harmless name.
 _QUERIES = frozenset(("QUERY_STRING", "query_string"))
 _ADDRESSES = frozenset(("RAW_URI", "REQUEST_URI", "HTTP_REFERER", "HTTP_REFERRER", "Referer"))
+# What is split off an address, which may have a user and a password.
+_HOSTS = frozenset(("netloc",))
+PARTS = _QUERIES | _ADDRESSES | _HOSTS
 # ``Context.set("error", str(exc))``: a database may have said it. Each says more than one word.
 SHORTEST_ERROR = 16
 # No token is as short as that.
 LONGEST_PLAIN = 15
 # Digits of the shortest card number.
 _CARD_DIGITS = 12
+_END_OF_NUMBERS = 10**40
+# Of a name: no pair of one and its value.
+_PLAIN = re.compile(r"[\w.-]*")
+_WORDS = re.compile(r"[a-z._-]*")
+_WORD = re.compile(r"(?:(?<=_)|\A)[^_]")
 
 
 def masked(fields: dict[Any, Any]) -> dict[str, Any]:
@@ -42,8 +62,16 @@ def masked(fields: dict[Any, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _shown_name(name: str) -> str:
-    own = name.removeprefix(names.NAMESPACE)
-    return name if len(own) <= LONGEST_PLAIN else name.removesuffix(own) + mask_values(own)
+    if not _PLAIN.fullmatch(name):
+        return short_text(name)
+    # Behind any of its words it may go on with a token: nobody knows where the namespace ends.
+    for word in islice(_WORD.finditer(name), names.WORDS_LIMIT):
+        own = name[word.start() :]
+        # Plain words are no token, whatever they begin with: sk_live_mode.
+        is_random = _WORDS.fullmatch(own) is None
+        if len(own) > LONGEST_PLAIN and is_random and mask_values(own) != own:
+            return name[: word.start()] + mask_values(own)
+    return name
 
 
 def value_of(name: str, value: Any) -> Any:
@@ -76,12 +104,28 @@ def hides(name: str, value: Any) -> bool:
     return secrecy is Secrecy.SECRET or (kind is not int and kind is not float)
 
 
-def names_a_secret(items: Iterable[tuple[Any, Any]]) -> bool:
-    """True for the items of an object whose value goes by the name that stands beside it."""
-    return any(
-        type(key) is str and key in NAME_KEYS and type(value) is str and names.is_secret(value)
-        for key, value in items
-    )
+def named_secret(items: Iterable[tuple[Any, Any]]) -> str | None:
+    """Of the items of an object the secret name whose value stands beside it; None without one."""
+    for key, value in items:
+        if type(key) is str and type(value) is str:
+            last = _last_word(key)
+            is_name = last in _NAME_KEYS or (last in _TYPE_KEYS and value.lower() in _SECRET_TYPES)
+            if is_name and names.is_secret(value):
+                return value
+    return None
+
+
+def hides_beside(name: str | None, key: Any, value: Any) -> bool:
+    """True for the value of what ``named_secret`` has found."""
+    if name is None or type(key) is not str or _last_word(key) not in _VALUE_KEYS:
+        return False
+    return hides(name, value)
+
+
+@lru_cache(maxsize=1024)
+def _last_word(key: str) -> str:
+    words = names.words_of(key)
+    return words[-1] if words else ""
 
 
 def is_flag(argument: Any) -> bool:
@@ -101,6 +145,8 @@ def text_of(name: Any, text: str) -> str:
             return urls.query_string(text)
         if name in _ADDRESSES:
             return urls.url(text)
+        if name in _HOSTS:
+            return text if "@" not in text else urls.url(f"x://{text}")[4:]
     if len(text) >= SHORTEST_ERROR and " " in text:
         return message(text)
     return short_text(text)
@@ -110,31 +156,65 @@ def _searched(value: Any, depth: int, name: str = "") -> Any:
     kind = type(value)
     if kind is str:
         return text_of(name, value)
-    if kind is int:
-        return value if abs(value) < 10**_CARD_DIGITS else _number(value)
+    if kind is int or kind is float:
+        return MASK if is_card(value) else value
     if kind is dict:
         return _dict(value, depth)
     return _list(value, depth) if kind is list or kind is tuple else value
 
 
-def _number(value: int) -> Any:
-    shown = mask_values(str(value))
-    return MASK if MASK in shown else value
+def is_card(value: float) -> bool:
+    """True for a number that is secret by its digits; what reads a table makes floats of cards."""
+    # No float beyond has all of its digits; nor is what is no number at all within these.
+    if not 10**_CARD_DIGITS <= abs(value) < _END_OF_NUMBERS or value != int(value):
+        return False
+    return MASK in mask_values(str(int(value)))
 
 
 def _dict(value: dict[str, Any], depth: int) -> dict[str, Any]:
-    named = names_a_secret(value.items())
+    named = named_secret(value.items())
     return {
-        short_text(key): MASK
-        if depth <= 0 or hides(key, each) or (named and key in VALUE_KEYS)
+        short_text(key): _counted(key, each, depth - 1)
+        if depth <= 0 or hides(key, each) or hides_beside(named, key, each)
         else _searched(each, depth - 1, key)
         for key, each in value.items()
     }
 
 
+def _counted(name: str, value: Any, depth: int) -> Any:
+    """What is hidden; of a name in doubt the numbers are shown: ``{"tokens": {"prompt": 3}}``."""
+    in_doubt = depth > 0 and names.secrecy_of(name) is Secrecy.DOUBTFUL
+    return _numbers(name, value, depth) if in_doubt else MASK
+
+
+def _numbers(name: str, value: Any, depth: int) -> Any:
+    """Numbers and flags, without any text."""
+    kind = type(value)
+    if kind is dict and depth > 0:
+        return {
+            short_text(key): MASK
+            if hides(key, each) and names.secrecy_of(key) is Secrecy.SECRET
+            else _numbers(f"{name}_{key}", each, depth - 1)
+            for key, each in value.items()
+        }
+    if kind is list and depth > 0:
+        return [_numbers(name, each, depth - 1) for each in value]
+    if _is_nothing(value):
+        return value
+    is_number = kind is int or kind is float
+    is_secret = names.secrecy_of(name) is Secrecy.SECRET and names.may_be_a_number(name)
+    return _searched(value, depth) if is_number and not is_secret else MASK
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or value is True or value is False
+
+
 def _list(value: list[Any] | tuple[Any, ...], depth: int) -> Any:
     if depth <= 0:
         return MASK
+    if (alone := _pair(value)) is not None and pair_words.PLAIN.fullmatch(str(value[1])) is None:
+        return alone  # ["password", "x"], but not ["password", "email"]: these are two names
     shown = []
     after_flag = False
     for each in value:

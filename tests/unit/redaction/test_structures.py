@@ -12,7 +12,7 @@ from django.utils.functional import lazystr
 
 from slowhound.formats import json_line, logfmt
 from slowhound.redaction import masking
-from slowhound.redaction.structures import hides, is_flag, masked, names_a_secret
+from slowhound.redaction.structures import hides, is_flag, masked, named_secret
 from slowhound.redaction.values import MASK
 from slowhound.watch.values import Printer
 
@@ -53,6 +53,13 @@ VALUES: dict[str, Any] = {
     "value and name": {"value": SECRET, "key": "api_token"},
     "names and values": [{"name": "X-Api-Key", "value": SECRET}, {"name": "a", "value": "b"}],
     "secret as key": {"ghp_" + SECRET * 3: 1},
+    "field and its value": {"field_name": "password", "field_value": SECRET},
+    "as AWS writes them": [{"Name": "password", "Value": SECRET}],
+    "parameter of a stack": {"ParameterKey": "DbPassword", "ParameterValue": SECRET},
+    "an input of a form": {"type": "password", "value": SECRET},
+    "a pair alone": ["password", SECRET],
+    "text under a name in doubt": {"session": {"user": {"x": SECRET}, "count": 3}},
+    "texts under a name in doubt": {"tokens": [SECRET, 3]},
     "card": CARD,
     "card in a list": [CARD],
     "command": ["mysql", "--password", SECRET, "shop"],
@@ -145,5 +152,28 @@ def test_rules_that_variables_share() -> None:
     assert is_flag("--api-key")
     assert not is_flag("--api-key=x")
     assert not is_flag("--all")
-    assert names_a_secret([("name", "token"), ("value", "x")])
-    assert not names_a_secret([("name", "total"), ("value", "x")])
+    assert named_secret([("name", "token"), ("value", "x")])
+    assert not named_secret([("name", "total"), ("value", "x")])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"tokens": {"prompt": 3, "completion": [4, 5.5]}, "model": "small"},
+        {"session": {"is_new": True, "pages": 3, "cart": None}},
+        {"label": "tokens", "value": 3},
+        {"type": "token", "value": "("},
+        {"name": "token_count", "value": "3"},
+        ["password", "email"],
+        ["token", "sort_key"],
+    ],
+)
+def test_numbers_under_a_name_in_doubt_and_lists_of_names_are_shown(value: Any) -> None:
+    """As those of a name in doubt are that stands alone."""
+    assert masked({"app_x": value}) == {"app_x": value}
+
+
+def test_number_that_may_be_the_secret_is_hidden_also_under_a_name_in_doubt() -> None:
+    """The name that it stands under says so, or both of them together."""
+    shown = masked({"app_x": {"card": {"number": 411, "cvc": 123}, "mfa": {"code": 123456}}})
+    assert shown == {"app_x": {"card": {"number": MASK, "cvc": MASK}, "mfa": {"code": MASK}}}
