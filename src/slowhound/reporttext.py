@@ -11,7 +11,7 @@ from slowhound.frames import Stack, render
 from slowhound.record import Moment, Record
 from slowhound.redaction import masking
 from slowhound.redaction.masking import HEADER_LIMIT, client_text, short_text
-from slowhound.redaction.sql import sql_shape
+from slowhound.redaction.sql.shape import sql_shape
 from slowhound.redaction.urls import query_string
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def seeded(number: int, seed: int = 1) -> list[Attack]:
 
 def modules() -> list[Any]:
     """Those of ``redaction/``."""
-    infos = pkgutil.iter_modules(redaction.__path__, f"{redaction.__name__}.")
+    infos = pkgutil.walk_packages(redaction.__path__, f"{redaction.__name__}.")
     return [import_module(each.name) for each in infos]
 
 

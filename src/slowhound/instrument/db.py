@@ -28,7 +28,7 @@ from slowhound.losses import caught, missing
 from slowhound.record import QueryStats, Record, current_record, unfinished
 from slowhound.redaction.masking import short_text
 from slowhound.redaction.plain_data import as_text
-from slowhound.redaction.sql import (
+from slowhound.redaction.sql.shape import (
     double_quotes_are_text,
     is_of_savepoint,
     sql_shape,

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from slowhound.redaction import names, values
 from slowhound.redaction.cuts import cut, without_groups
-from slowhound.redaction.database_errors import without_quoted
-from slowhound.redaction.pairs import mask_named
+from slowhound.redaction.databases.errors import without_quoted
+from slowhound.redaction.pairs.search import mask_named
 from slowhound.redaction.values import MASK, mask_values
 
 # Characters beyond these are not even looked at.

@@ -11,9 +11,10 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from slowhound.redaction import names, pair_words, urls
+from slowhound.redaction import names, urls
 from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
+from slowhound.redaction.pairs import words as pair_words
 from slowhound.redaction.plain_data import plain_fields
 from slowhound.redaction.validation_errors import input_of_secret
 from slowhound.redaction.values import MASK, mask_values

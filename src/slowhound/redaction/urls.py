@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_plus
 
-from slowhound.redaction import links
+from slowhound.redaction.forms.tokens import without_places
 from slowhound.redaction.masking import CACHED_LIMIT, CUT, cached, text, without_beginning
 from slowhound.redaction.names import has_more, is_secret
-from slowhound.redaction.pairs import STEM, mask_named
-from slowhound.redaction.tokens import without_places
+from slowhound.redaction.pairs import links
+from slowhound.redaction.pairs.search import STEM, mask_named
 from slowhound.redaction.values import MASK, mask_values
 
 QUERY_LIMIT = 1000

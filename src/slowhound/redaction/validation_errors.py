@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from slowhound.redaction import pair_values
 from slowhound.redaction.name_table import Secrecy
 from slowhound.redaction.names import may_be_a_number, secrecy_of
+from slowhound.redaction.pairs import values as pair_values
 
 # A field's line, and the lines of its message up to the value.
 _FIELD = re.compile(

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.redaction import database_errors, masking, pairs, sql
+from slowhound.redaction import masking
+from slowhound.redaction.databases import errors as database_errors
 from slowhound.redaction.masking import text
-from slowhound.redaction.source import source
+from slowhound.redaction.pairs import search as pairs
+from slowhound.redaction.source.lines import source
+from slowhound.redaction.sql import shape as sql
 from slowhound.redaction.structures import masked, value_of
 from slowhound.redaction.urls import query_string, url
 from slowhound.redaction.values import MASK, luhn, mask_values

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.redaction import sql
-from slowhound.redaction.sql import sql_shape, sql_statement
+from slowhound.redaction.sql import shape as sql
+from slowhound.redaction.sql.shape import sql_shape, sql_statement
 
 SHAPES = [
     (r"SELECT E'a\'secret', 1", "SELECT ?, ?"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from slowhound.redaction.links import tokens_of
 from slowhound.redaction.masking import text
+from slowhound.redaction.pairs.links import tokens_of
 from slowhound.redaction.urls import QUERY_LIMIT, query_string, url
 from slowhound.redaction.values import MASK
 

@@ -13,8 +13,8 @@ import string
 from collections.abc import Iterable
 from functools import cache
 
+from slowhound.redaction.forms.token_formats import FORMATS, PLACES, WITHIN, WORDS, rows
 from slowhound.redaction.mask import masked
-from slowhound.redaction.token_formats import FORMATS, PLACES, WITHIN, WORDS, rows
 
 # A text may have been cut in a token. From so many characters on it would show too much of it.
 CUT_LENGTH = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from slowhound.redaction.sql_quotes import Quotes
+from slowhound.redaction.sql.quotes import Quotes
 
 
 # No group is possessive: before Python 3.11.5 such a one takes wrong ways (gh-106052). Nor need it

@@ -7,8 +7,8 @@ import binascii
 import re
 
 from slowhound.redaction.mask import MASK
-from slowhound.redaction.pair_prose import is_parsed
-from slowhound.redaction.pair_words import ALGORITHM
+from slowhound.redaction.pairs.prose import is_parsed
+from slowhound.redaction.pairs.words import ALGORITHM
 
 # An address ends there in prose, a list, and JSON.
 _ADDRESS = re.compile(r"[^\s'\"<>`]*+")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from slowhound.redaction.pair_values import Value
-from slowhound.redaction.pair_words import ALGORITHM, COUNTED
+from slowhound.redaction.pairs.values import Value
+from slowhound.redaction.pairs.words import ALGORITHM, COUNTED
 
 _VERB = r"(?:is|was|provided|given|supplied|received|sent|entered|used)"
 # ``password for bob: x``, ``password of user bob = x``, ``password (again): x``

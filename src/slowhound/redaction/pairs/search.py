@@ -10,19 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from slowhound.redaction import (
-    command_lines,
-    encoded,
-    links,
-    pair_prose,
-    pair_values,
-    validation_errors,
-)
+from slowhound.redaction import validation_errors
 from slowhound.redaction.name_table import STEMS, Secrecy
 from slowhound.redaction.names import has_more
-from slowhound.redaction.pair_members import MemberSearch
-from slowhound.redaction.pair_values import Value
-from slowhound.redaction.pair_words import (
+from slowhound.redaction.pairs import command_lines, encoded, links
+from slowhound.redaction.pairs import prose as pair_prose
+from slowhound.redaction.pairs import values as pair_values
+from slowhound.redaction.pairs.members import MemberSearch
+from slowhound.redaction.pairs.values import Value
+from slowhound.redaction.pairs.words import (
     ABOUT_OPTIONS,
     PHRASE,
     SECOND_WORDS,

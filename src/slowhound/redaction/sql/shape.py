@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from slowhound.redaction.sql_literals import STANDARD as _STANDARD
-from slowhound.redaction.sql_literals import WITH_BACKSLASH as _WITH_BACKSLASH
-from slowhound.redaction.sql_literals import without_literals
-from slowhound.redaction.sql_names import fold, has_no_names
-from slowhound.redaction.sql_settings import without_bare_values
+from slowhound.redaction.sql.generated_names import fold, has_no_names
+from slowhound.redaction.sql.literals import STANDARD as _STANDARD
+from slowhound.redaction.sql.literals import WITH_BACKSLASH as _WITH_BACKSLASH
+from slowhound.redaction.sql.literals import without_literals
+from slowhound.redaction.sql.settings import without_bare_values
 
 SQL_LIMIT = 500
 STATEMENT_LIMIT = 4000

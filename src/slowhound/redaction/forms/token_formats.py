@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from slowhound.redaction.infrastructure_tokens import INFRASTRUCTURE
+from slowhound.redaction.forms.infrastructure_tokens import INFRASTRUCTURE
 
 
 class Format(NamedTuple):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from slowhound.redaction.database_messages import MESSAGES, End, Message
-from slowhound.redaction.sql import sql_shape
+from slowhound.redaction.databases.messages import MESSAGES, End, Message
+from slowhound.redaction.sql.shape import sql_shape
 from slowhound.redaction.values import MASK
 
 # PostgreSQL names the parts of an error, each on lines of its own.
