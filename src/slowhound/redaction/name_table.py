@@ -184,7 +184,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "test guest last + pass",
                 "of a test, for a museum, the one before; or the password of a guest",
             ),
-            Row(LAST, "gate alarm safe voucher + code codes", "of an airport, or of a house"),
+            Row(LAST, "gate safe voucher + code codes", "of an airport, or of a house"),
         ),
     ),
     # About a secret, and none itself; and other things with the same names.

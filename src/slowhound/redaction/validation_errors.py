@@ -29,7 +29,7 @@ NEAR = 600
 # 25 characters of the beginning, and 24 of the end.
 _CUT = re.compile(r"(?P<first>[\[{(].{23,26})\.\.\.(?P<last>.{20,26})\Z", re.DOTALL)
 _NEXT_KEY = re.compile(r", ['\"]")
-_OPEN_VALUE = re.compile(r"['\"][\w-]{1,25}['\"]: [^,]*\Z")
+_OPEN_VALUE = re.compile(r"['\"][\w-]{1,25}['\"]: [^,]{0,26}\Z")
 _MIXED = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|[0-9]{4}")
 _RANDOM = re.compile(r"(?=[A-Za-z]{0,30}[0-9])(?=[0-9]{0,30}[A-Za-z])[A-Za-z0-9]{8}")
 # What secret names end with.

@@ -184,7 +184,7 @@ OTHERS = (
     _found(
         "nknown ",
         r"\b[Uu]nknown (?:sub)?command (?=\\?['`\"](?![A-Z._]{1,30}\\?['`\"]))",
-        r"['`\"](?=, with args|\. Try|\W*\Z)",
+        r"['`\"](?=, with args|\. Try|\W{0,30}\Z)",
     ),
     _found("of pipeline", r"\bCommand # \d{1,9} \([A-Za-z._]{1,30} ", r"(?=\) of pipeline)"),
     _line("Syntax error at offset ", r"\bSyntax error at offset \d{1,9} near "),

@@ -48,6 +48,7 @@ tk-us-            [\w-]{48}                  Scalingo      https://github.com/gi
 sha256~           [\w-]{43}                  OpenShift     https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/openshift.go
 rnd_              [A-Za-z0-9]{24,}           Render        https://render.com/docs/api
 sbp_              [0-9a-z_]{32,}             Supabase      https://supabase.com/docs/reference/api/introduction
+MII               [A-Za-z0-9+/]{3}IBADANBgkqhkiG9w0BAQEFAASC[A-Za-z0-9+/]{20,} PKCS8 https://www.rfc-editor.org/rfc/rfc5958
 sb_secret_        [\w-]{20,}                 Supabase      https://supabase.com/docs/guides/api/api-keys
 pscale_tkn_       [\w.=-]{30,}               PlanetScale   https://planetscale.com/docs/concepts/service-tokens
 pscale_pw_        [\w.=-]{30,}               PlanetScale   https://planetscale.com/docs/concepts/connection-strings

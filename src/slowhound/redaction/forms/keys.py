@@ -1,4 +1,4 @@
-"""Private keys in texts of several lines, whole or cut at either end."""
+"""Private keys in texts of several lines, whole or cut at either end, and in JSON."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ _PUTTY = re.compile(r"(?<=Private-Lines:).*?(?:Private-MAC: ?[0-9a-fA-F]++|\Z)",
 # A line of PEM has 64 characters, but for the last one.
 _LINE = re.compile(r"[A-Za-z0-9+/]{40,}+={0,2}\Z")
 _LAST_LINE = re.compile(r"[A-Za-z0-9+/]++={0,2}\Z")
+# The secret numbers of a JSON Web Key (RFC 7518, section 6); names of one letter say it only there.
+_JWK = re.compile(
+    r"(?<=[\"'])(?P<name>(?:d|p|q|dp|dq|qi|k)\\{0,3}[\"']\s{0,4}:\s{0,4}\\{0,3}[\"'])[\w+/=-]{16,}+"
+)
 _BREAK = re.compile(r"(\\r\\n|\\n|\s)")
 
 
@@ -28,6 +32,8 @@ def without_keys(text: str) -> str:
         found = _END.search(text)
         if found is not None:
             text = _without_lines(text[: found.start()]) + MASK + text[found.end() :]
+    if "kty" in text:
+        text = _JWK.sub(rf"\g<name>{MASK}", text)
     return _PUTTY.sub(MASK, text) if "Private-Lines:" in text else text
 
 

@@ -145,7 +145,7 @@ WITHIN = r"""
 .atlasv1.  [\w-]{40,}              [A-Za-z0-9]{14}       HashiCorp  https://developer.hashicorp.com/terraform/cloud-docs/users-teams-organizations/api-tokens
 Q~         [\w~.-]{24,}            [\w~.]{3}[0-9]        Azure      https://learn.microsoft.com/en-us/purview/sit-defn-azure-ad-client-secret
 -us        \d{1,2}(?!\w)           [0-9a-f]{32}          Mailchimp  https://mailchimp.com/developer/marketing/docs/fundamentals/
-:AA        [\w-]{28,}              [0-9]{8,10}           Telegram   https://core.telegram.org/bots/api#authorizing-your-bot
+:AA        [\w-]{28,}              (?:bot)?[0-9]{8,10}           Telegram   https://core.telegram.org/bots/api#authorizing-your-bot
 .          [0-9a-f]{64}(?!\w)      pat[A-Za-z0-9]{14}    Airtable   https://airtable.com/developers/web/api/authentication
 .          [\w-]{6,7}\.[\w-]{27,}  [MNO][A-Za-z][\w-]{20,26}  Discord  https://docs.discord.com/developers/reference#authentication
 _mmk       (?!\w)                  [A-Za-z0-9]{6}_[A-Za-z0-9]{29} MaxMind https://dev.maxmind.com/license-key/
@@ -179,7 +179,7 @@ SharedAccessKey=          (?=[\w+/%]{20})                         Azure       ht
 
 # Words in ordinary texts, too: what is cut off behind one of these is no token.
 WORDS = frozenset(
-    "key- secret_ live_ test_ api- sdk- re_ rnd_ fw_ sl. s. t1. sk_ sk- SK dose dapi ASIA"  # noqa: SIM905
+    "key- secret_ live_ test_ api- sdk- re_ rnd_ fw_ sl. s. t1. MII sk_ sk- SK dose dapi ASIA"  # noqa: SIM905
     " pat. sat. API- ico- aio_ A3- A3T pi_ 4b1d 1000.".split()
 )
 

@@ -21,7 +21,11 @@ _NEXT = re.compile(r"[\s\0]{0,40},[\s\0]{0,40}")
 _LAST = re.compile(r"[\s\0]{0,40},?[\s\0]{0,40}[)\]}]")
 _TAG = re.compile(r"(?:\0*:[\w.-]{0,40}+)?\0*<")
 _TAG_END = re.compile(r"[^<>]{0,400}+>")
-_NESTED = re.compile(r"(?:[\s\0]{0,20}<(?:\w{1,20}:)?(?:val|value|string)(?:\s[^<>]{0,40})?\0*>)?")
+_NESTED = re.compile(
+    r"(?:[\s\0]{0,20}<(?:\w{1,20}:)?(?:val|value|string)(?:\s[^<>]{0,40})?\0*>){0,2}"
+)
+# ``user[password]`` and ``/shop/db/password``: what the last name is a part of.
+_PARENT = re.compile(r"(?:[\w.-]{1,40}\0*\[\0*|/(?:[\w.-]{1,30}/){0,4})\Z")
 
 
 class MemberSearch(Search):
@@ -29,6 +33,9 @@ class MemberSearch(Search):
 
     def is_named_by_key(self, start: int) -> bool:
         """True for the value of ``"name": ``."""
+        if self.before(start) in ("[", "/"):
+            parent = _PARENT.search(self.view, max(0, start - 60), start)
+            start = start if parent is None else parent.start()
         first = max(0, start - 60)
         lead = self.view[first:start].rstrip("\0\\\"'` \tbruf")
         return lead[-1:] in ("=", ":", ">") and NAME_KEY.search(self.view, first, start) is not None

@@ -49,7 +49,7 @@ _STEM = _any_of([*STEMS.split(), *_OTHERS.split()])
 STEM = re.compile(_STEM)
 _BEHIND = (
     rf"[\w.\-\0]*+(?:[ ](?:{SECOND_WORDS})(?![\w-])){{0,2}}"
-    r"(?P<close>(?:\[[0-9]{0,3}(?=\]))?[\\\0\"'`\])*]{0,40}+)"
+    r"(?P<close>(?:\[[0-9\0]{0,5}(?=\]))?[\\\0\"'`\])*]{0,40}+)"
     r"(?P<pair>[ \t\0]{0,40}+(?:=>|->|:=|={1,3}|:(?!:)|::(?=[ ])|\uff1a))?"
 )
 _FOUND = re.compile(rf"(?:{_STEM}){_BEHIND}")
