@@ -22,6 +22,7 @@ class Secrecy(Enum):
     """What a name says about its value."""
 
     SECRET = auto()  # hidden everywhere
+    LIKELY = auto()  # the same as the next one; but in texts and source hidden as SECRET
     DOUBTFUL = auto()  # hidden where the name came with data; a field that is set is shown
     HARMLESS = auto()  # shown
 
@@ -36,7 +37,7 @@ class Where(Enum):
 
 
 FIRST, LAST, ANY, WHOLE = Where
-SECRET, DOUBTFUL, HARMLESS = Secrecy
+SECRET, LIKELY, DOUBTFUL, HARMLESS = Secrecy
 
 
 class Row(NamedTuple):
@@ -550,7 +551,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
     ),
     # What is a password_meter or a token_window? A thing that has to do with a secret, most often.
     (
-        DOUBTFUL,
+        LIKELY,
         (
             Row(
                 ANY,
