@@ -6,7 +6,7 @@ import importlib
 import subprocess
 import sys
 
-BENCHMARKS = ("inprocess", "served", "idle", "accuracy", "sampling", "questions")
+BENCHMARKS = ("inprocess", "masking", "served", "idle", "accuracy", "sampling", "questions")
 
 
 def main(names: list[str]) -> int:

@@ -24,6 +24,7 @@ from slowhound.record import (
     current_record,
     snapshot_in_flight,
 )
+from slowhound.redaction.cuts import cut
 from slowhound.redaction.plain_data import as_text, text_or_none
 from slowhound.static_lookup import is_success
 from slowhound.unpatched import is_greenlet_exit
@@ -142,7 +143,7 @@ def new(
         slow_after: seconds after which it is reported as slow; None: it never is.
     """
     with _guard:
-        short = as_text(name)[:NAME_LIMIT]
+        short = cut(as_text(name), NAME_LIMIT)
         return TaskRecord(kind, short, clock.monotonic(), text_or_none(task_id), slow_after)
     return None
 

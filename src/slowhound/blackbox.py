@@ -40,7 +40,7 @@ from slowhound.clocks import clock
 from slowhound.filelocks import Process, is_kept, keep, let_go, lives, take, this_process
 from slowhound.folder import subfolder
 from slowhound.foreign import is_foreign
-from slowhound.redaction.sql import sql_shape
+from slowhound.redaction.sql.shape import sql_shape
 
 MAGIC = int.from_bytes(b"SLWHND\0\x06", "little")
 CELLS = 20

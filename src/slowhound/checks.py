@@ -27,6 +27,7 @@ from slowhound.config import problems
 from slowhound.folder import prepare
 from slowhound.foreign import is_foreign
 from slowhound.losses import caught
+from slowhound.redaction.masking import message
 from slowhound.settings import ALLOWED, NOT_UTF_8, can_be_asked
 
 NO_KEY = caught("django.core.exceptions.ImproperlyConfigured")
@@ -44,16 +45,22 @@ def _register(check: Check) -> Check:
     @functools.wraps(check)
     def checked(**options: Any) -> list[CheckMessage]:
         try:
-            return check(**options)
+            return [_without_secrets(each) for each in check(**options)]
         except Exception as exc:
             if is_foreign(exc, bare=False):
                 raise
-            message = f"{check.__name__} could not look at the settings: {type(exc).__name__}."
+            said = f"{check.__name__} could not look at the settings: {type(exc).__name__}."
             hint = "slowhound leaves out what it cannot read."
-            return [checks.Warning(message, hint=hint, id="slowhound.W007")]
+            return [checks.Warning(said, hint=hint, id="slowhound.W007")]
 
     register("slowhound")(checked)
     return checked
+
+
+def _without_secrets(found: CheckMessage) -> CheckMessage:
+    """What the settings hold is quoted, such as the address of a webhook in the place of a sink."""
+    found.msg = message(str(found.msg))
+    return found
 
 
 @_register
@@ -91,8 +98,8 @@ def check_flames(**_: Any) -> list[CheckMessage]:
                 found.append(Error(f"FLAMES: {path!r}: {exc}.", hint=hint, id="slowhound.E005"))
     if "token" in allow and not settings.DEBUG and not _is_key():
         hint = "Set a long random SECRET_KEY, or take 'token' out of FLAMES['ALLOW']."
-        message = "Tokens for flame graphs are signed with a SECRET_KEY that can be guessed."
-        found.append(checks.Warning(message, hint=hint, id="slowhound.W005"))
+        said = "Tokens for flame graphs are signed with a SECRET_KEY that can be guessed."
+        found.append(checks.Warning(said, hint=hint, id="slowhound.W005"))
     return found
 
 
@@ -102,8 +109,8 @@ def check_viewer(**_: Any) -> list[CheckMessage]:
     allow = get_config().viewer.get("ALLOW", "debug")
     if allow == "staff" and AUTHENTICATION not in settings.MIDDLEWARE:
         hint = f"Add {AUTHENTICATION!r} to MIDDLEWARE, or name a function of your own."
-        message = "VIEWER lets staff in, and no middleware says who is: nobody gets in."
-        return [checks.Warning(message, hint=hint, id="slowhound.W006")]
+        said = "VIEWER lets staff in, and no middleware says who is: nobody gets in."
+        return [checks.Warning(said, hint=hint, id="slowhound.W006")]
     if "." in allow:
         try:
             import_string(allow)
@@ -126,8 +133,8 @@ def check_folder(**_: Any) -> list[CheckMessage]:
     """A DIR that exists and cannot work; that it can be made is known only when it is."""
     path = get_config().dir
     if not can_be_asked(path):  # the folder that a relative one, or the default one, lies in
-        message = f"No question can be asked of DIR, {path!r}: {NOT_UTF_8}."
-        return [checks.Warning(message, hint="Set DIR to a whole path.", id="slowhound.W002")]
+        said = f"No question can be asked of DIR, {path!r}: {NOT_UTF_8}."
+        return [checks.Warning(said, hint="Set DIR to a whole path.", id="slowhound.W002")]
     if not os.path.lexists(path):
         return []
     try:

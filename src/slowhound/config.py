@@ -107,7 +107,7 @@ def problems(given: object) -> list[Problem]:
             message = f"SLOWHOUND has no key {key!r}."
             found.append(Problem("unknown", as_text(key), message, f"Known: {known}."))
         elif not accepts(setting.accepts, value):
-            said = text(_shown(value))
+            said = text(shown(value))
             message = f"SLOWHOUND[{key!r}] must be {setting.must_be}, not {said}."
             found.append(Problem("value", key, message, setting.meaning))
     return found
@@ -123,7 +123,8 @@ def accepts(rule: Callable[[Any], bool], value: Any) -> bool:
         return False
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Its own text, or its class where that fails."""
     try:
         return repr(value)
     except Exception as exc:

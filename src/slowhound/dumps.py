@@ -27,6 +27,7 @@ from slowhound.frames import Frame, Stack, current_frames, from_frame
 from slowhound.losses import NOT_JSON, lost
 from slowhound.notes import Seconds
 from slowhound.record import snapshot_in_flight
+from slowhound.redaction.masking import short_text
 from slowhound.stacks import stack_of
 from slowhound.unpatched import get_ident
 
@@ -132,8 +133,8 @@ def compose(number: int) -> Dump:
             frames = room.take(from_frame(frame))
             if frames is not None:
                 thread = known.get(ident)
-                name = _text(thread.name) if thread is not None else f"thread {ident}"
-                dump.threads.append(DumpThread(name, _native_id(thread), frames))
+                name = f"thread {ident}" if thread is None else short_text(clean(thread.name))
+                dump.threads.append(DumpThread(_text(name), _native_id(thread), frames))
     dump.left_out = room.refused
     return dump
 
@@ -159,7 +160,8 @@ class _Room:
 
 
 def _frame(frame: Frame) -> DumpFrame:
-    return DumpFrame(_text(frame.filename), frame.line, _text(frame.function), _text(frame.source))
+    shown = frame.shown
+    return DumpFrame(_text(shown.filename), frame.line, _text(shown.function), _text(frame.source))
 
 
 def _text(text: str) -> str:

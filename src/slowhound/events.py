@@ -95,8 +95,8 @@ def _describe_task(record: Record, event: Event) -> None:
     event["req_id"] = record.id
     event["task_kind"] = record.method
     event["task_name"] = record.path
-    if record.task_id is not None:
-        event["task_id"] = record.task_id
+    if record.shown_id is not None:
+        event["task_id"] = record.shown_id
 
 
 def _describe_end(record: Record, event: Event) -> None:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from slowhound.codes import file_of, name_of_code
 from slowhound.paths import is_app, short_path
+from slowhound.redaction import masking
 from slowhound.sourcelines import source_line
 from slowhound.unpatched import get_ident
 
@@ -159,7 +160,14 @@ class Frame(NamedTuple):
         return is_app(self.filename)
 
     def __str__(self) -> str:
-        return f"{short_path(self.filename)}:{self.line}:{self.function}"
+        file, function = masking.name(short_path(self.filename)), masking.name(self.function)
+        return f"{file}:{self.line}:{function}"
+
+    @property
+    def shown(self) -> Frame:
+        """The same without secrets: code that was made at run time may be called by one."""
+        file, function = masking.name(self.filename), masking.name(self.function)
+        return self._replace(filename=file, function=function)
 
 
 # Outermost frame first, as in a traceback.
@@ -264,7 +272,8 @@ def render(stack: Stack) -> str:
     """The stack as Python prints a traceback, with the source lines."""
     lines = []
     for frame in stack:
-        lines.append(f'  File "{frame.filename}", line {frame.line}, in {frame.function}')
+        shown = frame.shown
+        lines.append(f'  File "{shown.filename}", line {frame.line}, in {shown.function}')
         line = frame.source
         if line:
             lines.append(f"    {line}")

@@ -23,7 +23,7 @@ from slowhound.clocks import clock
 from slowhound.foreign import is_foreign
 from slowhound.frames import from_traceback, render
 from slowhound.losses import warn
-from slowhound.redaction.masking import text
+from slowhound.redaction.masking import message
 from slowhound.redaction.plain_data import exception_text
 from slowhound.static_lookup import name_of, origin_of, traceback_of
 
@@ -123,7 +123,7 @@ def shown(exc: BaseException | None) -> str:
 
 
 def _message(exc: BaseException) -> str:
-    said = text(exception_text(exc) or "(it has no text)")
+    said = message(exception_text(exc) or "(it has no text)")
     return said if said.isprintable() else ascii(said)[1:-1]
 
 

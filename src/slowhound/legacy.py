@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from slowhound.config import Config, Problem, accepts
+from slowhound.config import Config, Problem, accepts, shown
 from slowhound.default_folder import absolute
+from slowhound.redaction.masking import text
 from slowhound.settings import SETTINGS, is_number, is_path
 
 Lookup = Callable[[str, Any], Any]
@@ -108,7 +109,7 @@ def problems(lookup: Lookup) -> list[Problem]:
     for name, setting in LEGACY.items():
         value = lookup(name, _MISSING)
         if value is not _MISSING and value is not None and not accepts(setting.accepts, value):
-            message = f"{name} must be {setting.must_be}, not {value!r}."
+            message = f"{name} must be {setting.must_be}, not {text(shown(value))}."
             found.append(Problem("value", name, message, setting.meaning))
     to, sender = lookup("DOGSLOW_EMAIL_TO", None), lookup("DOGSLOW_EMAIL_FROM", None)
     if (to is None) != (sender is None):

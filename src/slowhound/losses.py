@@ -16,7 +16,7 @@ from types import CodeType
 from typing import Any
 
 from slowhound.foreign import is_foreign
-from slowhound.redaction.masking import text
+from slowhound.redaction.masking import message as shown
 from slowhound.redaction.plain_data import as_text, exception_text
 from slowhound.static_lookup import attribute_or, name_of
 
@@ -50,7 +50,7 @@ def lost(what: str, reason: BaseException | str, count: int = 1) -> None:
     kind = (what, f"{name_of(type(reason))}:{number if type(number) is int else ''}")
     if kind not in _said:
         _said.add(kind)
-        warn("slowhound: cannot write %s, counting what is lost: %s", what, text(_said_by(reason)))
+        warn("slowhound: cannot write %s, counting what is lost: %s", what, shown(_said_by(reason)))
 
 
 def _said_by(reason: BaseException | str) -> str:

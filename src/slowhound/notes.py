@@ -149,7 +149,8 @@ def _task_note(record: Record) -> bytes:
             "method": record.method,
             "path": _cut(record.path, limit),
             "started": record.started,
-            "task": _cut(record.task_id, limit // 3),  # no request has this, be it None
+            # No request has this, be it None.
+            "task": _cut(record.shown_id, limit // 3),
             "slow_after": record.slow_after,
             "trace": record.trace,
         }
@@ -206,7 +207,7 @@ def _cut(text: Any, limit: int, masked: Callable[[str, int], str] | None = None)
     if text is None or masked is None:
         return None if text is None else clean(text)[:limit]
     # Masked first: of a secret that is cut nobody knows any more that it is one.
-    return masked(clean(text[:HEADER_LIMIT]), HEADER_LIMIT)[:limit]
+    return masked(clean(text[: HEADER_LIMIT + 1]), HEADER_LIMIT)[:limit]
 
 
 Note = TypeVar("Note", bound=msgspec.Struct)

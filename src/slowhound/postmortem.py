@@ -38,7 +38,7 @@ from slowhound.notes import (
     seconds_since,
     who_fields,
 )
-from slowhound.redaction.sql import sql_shape
+from slowhound.redaction.sql.shape import sql_shape
 from slowhound.reported import Reported
 
 # How much of a dead process's last segment is searched for events that it did write.

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from slowhound.clocks import clock
 from slowhound.losses import missing
+from slowhound.redaction import masking
+from slowhound.redaction.cuts import cut
 from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text, text_or_none
+from slowhound.redaction.values import mask_values
 from slowhound.unpatched import original
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 
 # A request with more moments than this keeps the first ones and counts the rest.
 TIMELINE_LIMIT = 200
+# Characters of a task's id that are shown.
+ID_LIMIT = 300
+SHORT_METHOD, METHOD_LIMIT = 12, 40
 # Statuses of responses that end with their head.
 BODILESS = (204, 304)
 # What a server's write to a client that has gone away fails with.
@@ -181,6 +187,7 @@ class Record:
     long_lived: bool = False  # a websocket: it is not slow, it is open
     slow_after: float | None = None  # a threshold of its own, seconds
     task_id: str | None = None  # of a task, in its queue
+    shown_id: str | None = None  # the same without secrets
     samples: list[Sample] | None = None  # the looks at it so far
     flame: str | None = None  # file name of its flame graph
     overhead: float = 0.0  # seconds of this request that slowhound itself took
@@ -188,7 +195,10 @@ class Record:
     def __init__(self, method: str, path: str, started: float) -> None:
         self.number = next(_numbers)
         self.id = new_id(self.number)
-        self.method = as_text(method)
+        method = as_text(method)
+        # A client may say any word; there is no token as short as those that mean something.
+        is_short = len(method) <= SHORT_METHOD
+        self.method = method if is_short else client_text(method, METHOD_LIMIT)
         self.path = client_text(as_text(path), PATH_LIMIT)
         self.started = started
         self.thread_id = get_ident()
@@ -273,7 +283,7 @@ class Record:
     @property
     def view(self) -> str | None:
         """Django's name for the view, once the URL is resolved."""
-        return text_or_none(getattr(self.resolved, "view_name", None))
+        return _name_or_none(getattr(self.resolved, "view_name", None))
 
     @property
     def is_resolved(self) -> bool:
@@ -283,7 +293,7 @@ class Record:
     @property
     def route(self) -> str | None:
         """The URL pattern that matched, once the URL is resolved."""
-        return text_or_none(getattr(self.resolved, "route", None))
+        return _name_or_none(getattr(self.resolved, "route", None))
 
     def names(self) -> tuple[str | None, ...]:
         """All that a setting may call this request's view: its URL's name, route or function."""
@@ -313,6 +323,16 @@ class Record:
         ]
 
 
+def _name_or_none(value: Any) -> str | None:
+    found = text_or_none(value)
+    return None if found is None else masking.name(found)
+
+
+def _shown_id(task_id: str) -> str:
+    # What stands behind a colon is a number, as in reset-password:42.
+    return masking.short_text(task_id) if "=" in task_id else mask_values(task_id)
+
+
 class TaskRecord(Record):
     """The same of background work: ``method`` is what kind of work it is, ``path`` its name."""
 
@@ -329,6 +349,7 @@ class TaskRecord(Record):
     ) -> None:
         super().__init__(method, path, started)
         self.task_id = task_id
+        self.shown_id = None if task_id is None else _shown_id(cut(task_id, ID_LIMIT))
         self.slow_after = slow_after
         self.long_lived = slow_after is None
 

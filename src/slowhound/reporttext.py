@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from slowhound.formats import clean
 from slowhound.frames import Stack, render
 from slowhound.record import Moment, Record
-from slowhound.redaction.masking import HEADER_LIMIT, client_text
-from slowhound.redaction.sql import sql_shape
+from slowhound.redaction import masking
+from slowhound.redaction.masking import HEADER_LIMIT, client_text, short_text
+from slowhound.redaction.sql.shape import sql_shape
 from slowhound.redaction.urls import query_string
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 DATE = "%d-%m-%Y %H:%M:%S UTC"
 SHOWN_MOMENTS = 50
 SHOWN_OTHERS = 50
+_HOST = re.compile(r"[\w.-]{1,253}(?::[0-9]{1,5})?")
 
 
 def death_text(report: Report) -> str:
@@ -131,7 +134,8 @@ def others_text(others: list[str]) -> str:
     return "Other requests in flight in this worker:\n" + "\n".join(others)
 
 
-def _path(record: Record) -> str:
+def path_of(record: Record) -> str:
+    """The path of another request, once it is known what of it is secret."""
     if record.kind == "request" and not record.is_resolved:
         return "(its URL is not resolved yet)"
     return one_line(record.path)
@@ -145,7 +149,7 @@ def describe_others(record: Record, records: list[Record], now: float) -> list[s
     rest = [each for each in records if each is not record]
     rest.sort(key=lambda each: (each.yields, each.started))
     rows = [
-        f"  {each.age(now):9.3f} s  {one_line(each.method)} {_path(each)}"
+        f"  {each.age(now):9.3f} s  {one_line(each.method)} {path_of(each)}"
         f"  {one_line(each.view or '-')}  {each.id}"
         for each in rest[:SHOWN_OTHERS]
     ]
@@ -189,12 +193,18 @@ def request_line(record: Record) -> str:
     if record.kind == "task":
         return f"{record.method} {record.path}"
     scheme = record.meta("wsgi.url_scheme") or "http"
-    host = client_text(record.meta("HTTP_HOST") or record.meta("SERVER_NAME") or "-", HEADER_LIMIT)
+    host = record.meta("HTTP_HOST") or record.meta("SERVER_NAME") or "-"
+    # With the scheme: a client may put a user and a password before the host.
+    server = f"{scheme}://{host}"
+    # Of a plain one nothing is a value: what stands behind auth: is a port.
+    is_plain = _HOST.fullmatch(host) is not None
+    server = masking.name(server) if is_plain else client_text(server, HEADER_LIMIT)
     query = record.meta("QUERY_STRING")
     asked = f"?{query_string(query)}" if query else ""
-    return f"{record.method} {scheme}://{host}{record.path}{asked}"
+    return f"{record.method} {server}{record.path}{asked}"
 
 
 def without_literals(moment: Moment) -> Moment:
-    """The moment as it may leave the process."""
-    return moment._replace(text=sql_shape(moment.text)) if moment.kind == "sql" else moment
+    """The moment as it may leave the process: a statement's shape, a name without secrets."""
+    shown = sql_shape if moment.kind == "sql" else short_text
+    return moment._replace(text=shown(moment.text))

@@ -19,7 +19,7 @@ from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
 from slowhound.notes import Last, Who, read_settings, read_who, seconds_since
 from slowhound.paths import is_app
 from slowhound.postmortem import latest_stack, shared_threads
-from slowhound.redaction.sql import sql_shape
+from slowhound.redaction.sql.shape import sql_shape
 
 
 class Worker(NamedTuple):

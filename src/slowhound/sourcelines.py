@@ -20,8 +20,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from slowhound.redaction.masking import cached
-from slowhound.redaction.source import SourceMask
-from slowhound.redaction.source_tokens import begins_statement
+from slowhound.redaction.source.lines import SourceMask
+from slowhound.redaction.source.tokens import begins_statement
 
 # Bytes of a file, and characters of a line. What is longer was not written by people: 900 frames in
 # one line of 500 KiB took 1.8 GB of memory for one report.

@@ -18,6 +18,7 @@ import sys
 import time
 
 from slowhound.guard import guarded
+from slowhound.redaction.masking import short_text, without_beginning
 from slowhound.reporttext import one_line
 
 RUNNING = "running"
@@ -282,4 +283,7 @@ def _address(raw: bytes) -> str:
 
 
 def _short(name: bytes) -> str:
-    return one_line(os.fsdecode(name))[:NAME_LIMIT]
+    shown = one_line(os.fsdecode(name))
+    # The kernel was asked for so much of it: a longer one is cut.
+    found = short_text(shown)
+    return found if len(name) < NAME_LIMIT else without_beginning(found)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slowhound.redaction.masking import message, text
-from slowhound.redaction.source import source
+from slowhound.redaction.source.lines import source
 from slowhound.redaction.structures import masked
 
 HERE = Path(__file__).parent

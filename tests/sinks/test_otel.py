@@ -473,3 +473,10 @@ def test_names_of_the_table_are_those_of_the_conventions() -> None:
     }
     named = {field.otel for field in FIELDS if field.otel}
     assert named - known <= NOT_STABLE
+
+
+def test_event_that_a_neighbour_has_told_is_sent_once() -> None:
+    """It is of this process, and has no number of its own."""
+    with http_receiver() as received:
+        told = {name: value for name, value in REQUEST.items() if name != "seq"}
+        assert len(sent(received, {**told, "pid": os.getpid()})) == 1

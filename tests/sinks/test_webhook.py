@@ -268,6 +268,9 @@ def test_only_http_and_https(url: str) -> None:
         {"url": "https://user:secret@example.com/"},
         {"url": "https://example.com/a secret/"},
         {"url": "https://example.com/secret\u00e4/"},
+        {"url": "https://example.com:secret/"},
+        {"url": "https://example.com:99999/secret"},
+        {"url": "https://example..com/secret"},
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from slowhound.store import clickhouse_bounded
+from slowhound.store.broken import UnreadableError
+from slowhound.store.clickhouse import GRACE
+from slowhound.store.duckdb import LocalFiles
 from slowhound.store.select_only import QUESTION
 from slowhound.store.ship import Shipper
-from slowhound.store.source import LONGEST, Source, StoreError, open_source
+from slowhound.store.source import LONGEST, Answer, Source, StoreError, open_source
 from tests.store.events import EVENTS, segment
 
 REFUSED = [
@@ -104,6 +108,11 @@ ON_DUCKDB = [
     "SUMMARIZE SELECT * FROM duckdb_settings()",
     "FROM (SHOW TABLES)",
     "UNPIVOT duckdb_settings ON value",
+    # A name that WITH gives in one place is another table's in another.
+    "SELECT count(*) FROM every_line, (WITH every_line AS (SELECT 1) SELECT 1)",
+    "WITH Every_Line AS (SELECT 1) SELECT 1",
+    "SELECT * FROM '{segment}', (WITH \"{segment}\" AS (SELECT 1) SELECT 1)",
+    "SELECT * FROM 'x.csv', (WITH \"x.csv\" AS (SELECT 1) SELECT 1)",
     "SELECT " + "(" * 20_000 + "1" + ")" * 20_000,
 ]
 ON_CLICKHOUSE = [
@@ -311,8 +320,9 @@ def test_duckdb_reads_no_file_and_writes_none(
     sources: dict[str, Source], tmp_path: Path, text: str
 ) -> None:
     """Not by a function, a name, a setting or a statement; nor the whole memory."""
+    (held,) = Path(sources["files"].folder).iterdir()  # type: ignore[attr-defined]
     with pytest.raises(StoreError):
-        sources["files"].adhoc(text.format(folder=tmp_path), seconds=5)
+        sources["files"].adhoc(text.format(folder=tmp_path, segment=held), seconds=5)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -387,6 +397,53 @@ def test_clickhouse_that_fails_behind_the_first_rows_is_heard(data: bytes, said:
     """The status of its answer is good by then: what it says stands where a row would."""
     with pytest.raises(StoreError, match=said):
         clickhouse_bounded.answer(clickhouse_bounded.received(io.BytesIO(data)), 10)
+
+
+@pytest.mark.slow  # a step of some seconds
+def test_nobody_waits_for_a_step_of_clickhouse(sources: dict[str, Source]) -> None:
+    """It looks at its bound between two of them: 300 s were waited where 10 are promised."""
+    started = time.monotonic()
+    with pytest.raises(StoreError, match=r"it took longer than 0\.5 s"):
+        sources["clickhouse"].adhoc(
+            "SELECT hasAny(range(250000), arrayMap(x -> -x - 1, range(250000)))", seconds=0.5
+        )
+    assert time.monotonic() - started < 0.5 + GRACE + 1.0
+
+
+def test_an_answer_that_drips_is_not_waited_for() -> None:
+    """Each part comes in time, and all of them never do."""
+    until = time.monotonic() + 0.2
+
+    class Dripping(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            assert time.monotonic() < until + 2
+            time.sleep(0.01)
+            return b"[1]\n"
+
+    with pytest.raises(StoreError):
+        clickhouse_bounded.received(Dripping(), until)
+
+
+def test_an_error_is_not_looked_into_beyond_the_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is a file's is found by asking again: three times ten seconds were taken."""
+    segment(tmp_path, EVENTS)
+    source = LocalFiles(str(tmp_path))
+    asked: list[float] = []
+
+    def fails_late(_: object, text: str, seconds: float, __: int) -> Answer:
+        asked.append(seconds)
+        if seconds < 0.3:
+            raise StoreError("it took longer and was ended")
+        time.sleep(0.3)
+        raise UnreadableError(f"{text}: a slip, {len(asked)}")
+
+    monkeypatch.setattr(source, "_apart", fails_late)
+    with pytest.raises(StoreError, match="SELECT 1: a slip, 1"):
+        source.adhoc("SELECT 1", seconds=0.5)
+    assert len(asked) == 2
+    assert asked[1] < 0.25
 
 
 @pytest.mark.parametrize("text", ["IMPORT DATABASE '{}'", "PRAGMA import_database('{}')"])

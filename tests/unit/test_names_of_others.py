@@ -112,7 +112,7 @@ HARMLESS = {
     "ownership.py": "closed environ scope",
     "permission.py": "user",
     "redaction/plain_data.py": "_meta _name_ attname pk",
-    "redaction/source_names.py": "_base_manager _default_manager",  # as they are written in code
+    "redaction/source/names.py": "_base_manager _default_manager",  # as they are written in code
     "record.py": "resolver_match route view_name",
     "registry.py": "setup teardown",
     "responses.py": "_set_streaming_content content file_to_stream headers status_code streaming",

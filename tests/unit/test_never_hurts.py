@@ -32,7 +32,7 @@ from slowhound.instrument import cache, callers, db, exception, gc, http, reques
 from slowhound.instrument.saturation import Saturation
 from slowhound.record import Record
 from slowhound.recorder import Recorder
-from slowhound.redaction import sql
+from slowhound.redaction.sql import shape as sql
 from slowhound.registry import instrumenters
 from slowhound.sinks import stream
 from slowhound.testing import capture_events

@@ -8,7 +8,7 @@ import pytest
 
 from slowhound.instrument.request import describe_request, header, query_keys, queue_time
 from slowhound.record import Record
-from slowhound.redaction.sql import sql_shape
+from slowhound.redaction.sql.shape import sql_shape
 from slowhound.redaction.urls import query_string, url
 
 NOW = 1_790_000_000.5

@@ -23,6 +23,7 @@ from slowhound.filelocks import is_kept
 from slowhound.folder import prepare
 from slowhound.gil import py_spy, remote_unwinder
 from slowhound.instrument.saturation import backlog
+from slowhound.redaction.masking import message
 from slowhound.waiting import waiting_for
 
 GUNICORN = ((23, 0), (28, 0))
@@ -58,9 +59,11 @@ def all_of(directory: str | None) -> list[Finding]:
 def _told(subject: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
     """What is found; where the look itself fails, that is a finding, and the others are made."""
     try:
-        yield from look()
+        for each in look():
+            # What an application's settings raise may quote them.
+            yield each._replace(text=message(each.text))
     except Exception as exc:  # noqa: BLE001  a machine may be of any kind
-        yield Finding("problem", subject, f"could not be looked at: {exc}")
+        yield Finding("problem", subject, message(f"could not be looked at: {exc}"))
 
 
 def python() -> Iterator[Finding]:

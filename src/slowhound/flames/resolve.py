@@ -16,6 +16,7 @@ from slowhound.flames.samples import Entry, Samples
 from slowhound.frames import Frame
 from slowhound.paths import is_app, short_path
 from slowhound.record import Record
+from slowhound.redaction import masking
 
 # Of one name; a lambda in a lambda in a lambda has a longer one.
 LONGEST_NAME = 300
@@ -128,9 +129,11 @@ class _Names:
 
 
 def _frame(name: str, filename: str, line: int) -> ProfileFrame:
-    name = name[:LONGEST_NAME]
+    name = masking.name(name)[:LONGEST_NAME]
     if filename.startswith("<"):
         # A note of `tasks`, or code that no file has.
         note = filename in ("<asyncio>", "<asgiref>", "<executor>")
-        return ProfileFrame(name, "" if note else filename, line, "note" if note else "library")
-    return ProfileFrame(name, short_path(filename), line, "app" if is_app(filename) else "library")
+        file = "" if note else masking.name(filename)
+        return ProfileFrame(name, file, line, "note" if note else "library")
+    file = masking.name(short_path(filename))
+    return ProfileFrame(name, file, line, "app" if is_app(filename) else "library")

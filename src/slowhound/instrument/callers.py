@@ -20,6 +20,7 @@ from slowhound.instrument.template_lines import TemplateLines
 from slowhound.losses import find, has_all
 from slowhound.paths import is_app
 from slowhound.record import Record
+from slowhound.redaction import masking
 from slowhound.static_lookup import (
     dict_of,
     function_variables,
@@ -195,5 +196,5 @@ def _whole(record: Record) -> str | None:
     names = record.names()
     if not names:
         return None
-    view, _, _, function = names
+    view, _, _, function = (each and masking.name(each) for each in names)
     return view if function is None or function == view else f"{view} ({function})"

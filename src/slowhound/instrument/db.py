@@ -26,8 +26,9 @@ from slowhound.instrument import callers
 from slowhound.instrument.composed import text_of
 from slowhound.losses import caught, missing
 from slowhound.record import QueryStats, Record, current_record, unfinished
+from slowhound.redaction.masking import short_text
 from slowhound.redaction.plain_data import as_text
-from slowhound.redaction.sql import (
+from slowhound.redaction.sql.shape import (
     double_quotes_are_text,
     is_of_savepoint,
     sql_shape,
@@ -289,7 +290,7 @@ def _by_alias(
     found: dict[str, dict[str, float]] = {}
     for (alias, sql), stats in queries.items():
         row = found.setdefault(
-            alias, {"queries": 0, "time": 0.0, "dup_queries": 0, "dup_time": 0.0}
+            short_text(alias), {"queries": 0, "time": 0.0, "dup_queries": 0, "dup_time": 0.0}
         )
         row["queries"] += stats.count
         row["time"] += stats.time

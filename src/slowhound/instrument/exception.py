@@ -159,7 +159,7 @@ def fields_of(exception: BaseException) -> dict[str, Any]:
     placed = exception if traceback_of(leaf) is None else leaf
     loc, cause = locate(from_traceback(traceback_of(placed)))
     fields: dict[str, Any] = {
-        "exc_type": name_of(type(leaf)),
+        "exc_type": masking.name(name_of(type(leaf))),
         "exc_msg": message(leaf),
         "exc_loc": loc,
         "exc_cause_loc": cause,
@@ -231,7 +231,7 @@ def innermost_template(traceback: TracebackType | None) -> str | None:
             name = attribute_or(attribute_or(node, "origin"), "template_name")
             line = attribute_or(attribute_or(node, "token"), "lineno")
             if name is not None or line is not None:
-                found = f"{as_text(name)}:{as_text(line)}"
+                found = f"{masking.short_text(as_text(name))}:{as_text(line)}"
         else:
             found = jinja_lines.failed(traceback) or found
         traceback = traceback.tb_next

@@ -12,6 +12,7 @@ from typing import Any
 
 from slowhound.codes import file_of
 from slowhound.losses import find
+from slowhound.redaction.masking import short_text
 from slowhound.redaction.plain_data import as_text
 from slowhound.static_lookup import attribute_or, function_variables
 
@@ -61,4 +62,4 @@ def _named(frame: FrameType, exc: Any) -> Any:
 
 def _place(named: Any, line: int | None, frame: FrameType) -> str:
     name = text_attribute(named, "name") or text_attribute(named, "filename")
-    return f"{name or file_of(frame.f_code)}:{line}"
+    return f"{short_text(name or file_of(frame.f_code))}:{line}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,7 +17,8 @@ from slowhound.redaction.values import MASK
 
 # A header that claims more than an hour of queueing is a wrong clock or a forgery.
 QUEUE_LIMIT = 3600.0
-KEYS_LIMIT = 200
+KEYS_LIMIT, KEYS_READ = 200, 4000
+_ADDRESS = re.compile(r"[0-9a-fA-F.:]{0,45}")
 # Seconds of work after the last byte that are worth a field.
 LEAST_AFTER = 0.001
 
@@ -40,7 +42,9 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
         event["req_bytes"] = size
     address = meta("REMOTE_ADDR")
     if address:
-        event["req_client_addr"] = address
+        is_plain = _ADDRESS.fullmatch(address) is not None
+        # Behind a proxy it is what a header says.
+        event["req_client_addr"] = address if is_plain else client_text(address, HEADER_LIMIT)
 
 
 def header(value: str | None, masked: Callable[[str, int], str] = client_text) -> str | None:
@@ -62,7 +66,9 @@ def header(value: str | None, masked: Callable[[str, int], str] = client_text) -
 
 def query_keys(query: str) -> str:
     """The names of a query string, in order, without values: those may be secret."""
-    pairs = dict(parse_qsl(query[:4000], keep_blank_values=True))
+    if len(query) > KEYS_READ:
+        query = query[:KEYS_READ].rpartition("&")[0]  # of the last one nobody knows what it was
+    pairs = dict(parse_qsl(query, keep_blank_values=True))
     # Where there is no value, the name may be one: ``/unsubscribe?d41d8cd98f00b204e9``.
     names = (MASK if len(name) > LONGEST_FLAG and not pairs[name] else name for name in pairs)
     return short_text(",".join(names))[:KEYS_LIMIT]

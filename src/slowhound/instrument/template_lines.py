@@ -16,6 +16,7 @@ from slowhound.instrument import jinja_lines
 from slowhound.instrument.jinja_lines import template_of, text_attribute
 from slowhound.losses import find
 from slowhound.paths import is_app
+from slowhound.redaction.masking import short_text
 from slowhound.static_lookup import attribute_or, function_variables, in_classes
 
 EXTENDS = "django.template.loader_tags.ExtendsNode"
@@ -51,7 +52,9 @@ class TemplateLines:
         line = attribute_or(attribute_or(node, "token"), "lineno")
         if origin is self._around or name is None or type(line) is not int:
             return None
-        return None if _is_librarys(text_attribute(origin, "name")) else f"{name}:{line}"
+        if _is_librarys(text_attribute(origin, "name")):
+            return None
+        return f"{short_text(name)}:{line}"
 
 
 def node_of(frame: FrameType) -> Any:
@@ -77,7 +80,7 @@ def _jinja_line(template: Any, frame: FrameType) -> str | None:
     if name is None or _is_librarys(text_attribute(template, "filename")):
         return None
     shown = jinja_lines.shown_line(template, frame.f_lineno or 0)
-    return name if shown is None else f"{name}:{shown}"
+    return short_text(name) if shown is None else f"{short_text(name)}:{shown}"
 
 
 def _is_jinjas_block(frame: FrameType, inner: FrameType | None) -> bool:

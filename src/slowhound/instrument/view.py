@@ -16,6 +16,7 @@ from slowhound.losses import find, patch
 from slowhound.notes import who_note
 from slowhound.ownership import of_request
 from slowhound.record import Record, current_record
+from slowhound.redaction import masking
 from slowhound.redaction.plain_data import as_text
 from slowhound.redaction.structures import hides
 from slowhound.redaction.values import MASK
@@ -101,11 +102,11 @@ def _note(record: Record, match: Any) -> None:
 def _hide(record: Record, match: Any) -> None:
     """Masks what the URL holds under a secret name: ``reset/<uidb64>/<token>/``.
 
-    What a converter has made of it is not asked what it is; the route is no secret.
+    What a converter has made of it is not asked what it is; the route is no client's.
     """
     path, captured = record.path, match.captured_kwargs
     if not issubclass(type(captured), dict):
-        path = f"/{as_text(match.route)}"
+        path = _of_route(match)
         captured = {}
     for name, value in dict.items(captured):
         if not hides(as_text(name), value):
@@ -113,7 +114,7 @@ def _hide(record: Record, match: Any) -> None:
         kind = type(value)
         shown = as_text(value) if issubclass(kind, (str, int)) or kind is UUID else None
         if shown is None or shown not in path:
-            path = f"/{as_text(match.route)}"
+            path = _of_route(match)
         elif shown:
             path = path.replace(shown, MASK)
     if path != record.path:
@@ -121,6 +122,10 @@ def _hide(record: Record, match: Any) -> None:
         if record.slot is not None:
             for _ in range(2):  # into both halves: the last note would stay in the other one
                 record.slot.who.write(who_note(record), record.number)
+
+
+def _of_route(match: Any) -> str:
+    return f"/{masking.name(as_text(match.route))}"
 
 
 def uninstall() -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from slowhound.redaction import names, values
-from slowhound.redaction.database_errors import without_quoted
-from slowhound.redaction.pairs import mask_named
+from slowhound.redaction.cuts import cut, without_groups
+from slowhound.redaction.databases.errors import without_quoted
+from slowhound.redaction.pairs.search import mask_named
 from slowhound.redaction.values import MASK, mask_values
 
 # Characters beyond these are not even looked at.
@@ -22,16 +23,16 @@ PATH_LIMIT = 1000
 HEADER_LIMIT = 400
 
 # Without one of these there is no secret in a text, unless by MASK.
-_SUSPICIOUS = re.compile(r"[=:<$@ %&,'\"\\]|--|(?<![\w.-])[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
+_SUSPICIOUS = re.compile(r"[=:\uff1a<$@ %&,'\"\\]|--|(?<![\w.-])[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
 # What a cut may have left of a secret: all but words.
 _WORDS = re.compile(r"[a-z._-]*")
 _PARTED_BY = "&=?/# "
 _forget: list[Callable[[], None]] = []
 
 
-def cached(function: Callable[[str], str]) -> Callable[[str], str]:
-    """Keeps what it has made of the last 1,024 texts, as long as the setting ``MASK`` stays."""
-    kept = lru_cache(maxsize=1024)(function)
+def cached(function: Callable[[str], str], most: int = 1024) -> Callable[[str], str]:
+    """Keeps what it has made of the last texts, as long as the setting ``MASK`` stays."""
+    kept = lru_cache(maxsize=most)(function)
     _forget.append(kept.cache_clear)
     return kept
 
@@ -53,7 +54,7 @@ def extend(patterns: Iterable[str]) -> None:
 def text(value: str) -> str:
     """A text with the values of secret names, and those that look secret, masked."""
     if len(value) > TEXT_READ:
-        value = value[:TEXT_READ] + "..."
+        value = cut(value, TEXT_READ) + CUT
     return mask_values(mask_named(value))
 
 
@@ -83,9 +84,20 @@ def client_text(value: str, limit: int) -> str:
 def without_beginning(shown: str) -> str:
     """A text that was cut, without what may be left of a secret: nobody knows what it was."""
     last = max(map(shown.rfind, _PARTED_BY)) + 1
-    return shown if _WORDS.fullmatch(shown, last) else shown[:last] + MASK
+    if _WORDS.fullmatch(shown, last):
+        return without_groups(shown, MASK)
+    return without_groups(shown[:last], "") + MASK
 
 
 def message(value: str) -> str:
     """The text of an exception: also without what databases quote in theirs."""
-    return text(without_quoted(value[:TEXT_READ]))
+    return text(without_quoted(cut(value, TEXT_READ)))
+
+
+def _name(value: str) -> str:
+    return mask_values(cut(value, TEXT_READ))
+
+
+# What code calls something: a view, a route, a function, a file, a class. Names of variables and of
+# groups are a part of it, and no values stand behind them.
+name = cached(_name, 8192)

@@ -191,7 +191,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 FIRST,
                 "is has had was should can may will did does needs need require requires use uses"
-                " show allow enable disable forgot without supports",
+                " show allow enable disable forgot without no skip supports",
                 "a question: has_password, needs_auth",
             ),
             Row(
@@ -333,6 +333,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "a key that opens nothing: sort_key, s3_key, routing_key",
             ),
             Row(WHOLE, "key keys", "of what, the application knows"),
+            Row(WHOLE, "www_authenticate proxy_authenticate", "a server's demand"),
             Row(LAST, "key + id ids arn alias spec usage map func function path", "kms_key_id"),
             Row(
                 LAST,
@@ -395,7 +396,9 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "db*pass database*pass user*pass usr*pass my*pass smtp*pass mail*pass email*pass"
                 " ftp*pass ssh*pass root*pass admin*pass http*pass proxy*pass redis*pass mysql*pass"
                 " pg*pass ldap*pass auth*pass login*pass app*pass key*pass sudo*pass wifi*pass"
-                " sql*pass vpn*pass new*pass old*pass",
+                " sql*pass vpn*pass new*pass old*pass db*pwd user*pwd my*pwd root*pwd admin*pwd"
+                " sql*pwd new*pwd old*pwd root*pw bind*pw bind*pass require*pass store*pass"
+                " trust*pass private*pass cert*pass",
                 "a password, written together: dbpass",
             ),
             Row(
@@ -546,6 +549,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "an address with the password, or with what it is made of",
             ),
             Row(ANY, "psk snmp_community dockerconfigjson", "a password of a network"),
+            Row(WHOLE, "sesame", "the token of django-sesame, in a link that lets somebody in"),
             Row(ANY, "flames", "slowhound's own token: ?flames=, and Slowhound-Flames"),
         ),
     ),
@@ -629,5 +633,6 @@ STEMS = (
     " ssn social national nino insurance account pin puk otp fa code jw csrf xsrf pem pfx p12"
     " pkcs mnemonic seed phrase private tick tgt verif assert saml link answer flames salt nonce"
     " dsn conn licen pasw psk snmp xprv stripe dockerconfig kubeconfig captcha turnstile medica"
-    " aadha curp cpf fiscale kennwort mdp contrasena senha wachtwoord parola haslo heslo salasana"
+    " aadha curp cpf fiscale sesame kennwort mdp contrasena senha wachtwoord parola haslo heslo"
+    " salasana"
 )

@@ -24,7 +24,10 @@ OF_VALUES = "value:"
 # Before the fields that the application sets: it is no part of what they are called.
 NAMESPACE = "app_"
 
-_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])\d*|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+[a-z]*|[^\W\dA-Za-z_]+")
+_WORD = re.compile(
+    r"[A-Z]+(?=[A-Z][a-z])\d*|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d++[A-Z]++(?![a-z])|\d+[a-z]*"
+    r"|[^\W\dA-Za-z_]+"
+)
 _MARKS = re.compile(r"[\u0300-\u036f]")  # accents, once taken off their letters
 _STEMS = tuple(STEMS.split())
 _LEAST = len(TABLE)  # no block
@@ -148,5 +151,7 @@ def words_of(name: str) -> tuple[str, ...]:
     """The words of a name, in lower case."""
     name = name[-NAME_LIMIT:]
     if not name.isascii():
-        name = _MARKS.sub("", unicodedata.normalize("NFKD", name))
+        # Put together again: Hangul, and the marks of kana, are no accents.
+        plain = _MARKS.sub("", unicodedata.normalize("NFKD", name))
+        name = unicodedata.normalize("NFC", plain)
     return tuple([word.lower() for word in _WORD.findall(name)[-WORDS_LIMIT:]])

@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Any
 
 from slowhound.foreign import is_foreign
-from slowhound.redaction import exceptions
+from slowhound.redaction import cuts, exceptions
 from slowhound.redaction.names import is_secret
 from slowhound.redaction.standard_values import data_of, fields_of, is_standard
 from slowhound.redaction.values import MASK
@@ -218,7 +218,7 @@ def _number_or_text(value: Any, kind: type) -> Any:
 
 
 def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[:limit] + LEFT_OUT
+    return text if len(text) <= limit else cuts.cut(text, limit) + LEFT_OUT
 
 
 def _shown(found: Any) -> str:

@@ -5,14 +5,18 @@ The same rules for what the application sets with ``Context`` and for local vari
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
-from slowhound.redaction import names, pair_words, urls
+from slowhound.redaction import names, urls
 from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
+from slowhound.redaction.pairs import words as pair_words
 from slowhound.redaction.plain_data import plain_fields
+from slowhound.redaction.validation_errors import input_of_secret
 from slowhound.redaction.values import MASK, mask_values
 
 # Containers in each other: what lies deeper is not searched, and masked.
@@ -33,12 +37,20 @@ _SECRET_TYPES = frozenset(("password", "passwd", "passphrase"))
 # Of WSGI's environ and of ASGI's scope: a token may stand there under a harmless name.
 _QUERIES = frozenset(("QUERY_STRING", "query_string"))
 _ADDRESSES = frozenset(("RAW_URI", "REQUEST_URI", "HTTP_REFERER", "HTTP_REFERRER", "Referer"))
+# What is split off an address, which may have a user and a password.
+_HOSTS = frozenset(("netloc",))
+PARTS = _QUERIES | _ADDRESSES | _HOSTS
 # ``Context.set("error", str(exc))``: a database may have said it. Each says more than one word.
 SHORTEST_ERROR = 16
 # No token is as short as that.
 LONGEST_PLAIN = 15
 # Digits of the shortest card number.
 _CARD_DIGITS = 12
+_END_OF_NUMBERS = 10**40
+# Of a name: no pair of one and its value.
+_PLAIN = re.compile(r"[\w.-]*")
+_WORDS = re.compile(r"[a-z._-]*")
+_WORD = re.compile(r"(?:(?<=_)|\A)[^_]")
 
 
 def masked(fields: dict[Any, Any]) -> dict[str, Any]:
@@ -52,8 +64,16 @@ def masked(fields: dict[Any, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _shown_name(name: str) -> str:
-    own = name.removeprefix(names.NAMESPACE)
-    return name if len(own) <= LONGEST_PLAIN else name.removesuffix(own) + mask_values(own)
+    if not _PLAIN.fullmatch(name):
+        return short_text(name)
+    # Behind any of its words it may go on with a token: nobody knows where the namespace ends.
+    for word in islice(_WORD.finditer(name), names.WORDS_LIMIT):
+        own = name[word.start() :]
+        # Plain words are no token, whatever they begin with: sk_live_mode.
+        is_random = _WORDS.fullmatch(own) is None
+        if len(own) > LONGEST_PLAIN and is_random and mask_values(own) != own:
+            return name[: word.start()] + mask_values(own)
+    return name
 
 
 def value_of(name: str, value: Any) -> Any:
@@ -127,6 +147,8 @@ def text_of(name: Any, text: str) -> str:
             return urls.query_string(text)
         if name in _ADDRESSES:
             return urls.url(text)
+        if name in _HOSTS:
+            return text if "@" not in text else urls.url(f"x://{text}")[4:]
     if len(text) >= SHORTEST_ERROR and " " in text:
         return message(text)
     return short_text(text)
@@ -136,23 +158,27 @@ def _searched(value: Any, depth: int, name: str = "") -> Any:
     kind = type(value)
     if kind is str:
         return text_of(name, value)
-    if kind is int:
-        return value if abs(value) < 10**_CARD_DIGITS else _number(value)
+    if kind is int or kind is float:
+        return MASK if is_card(value) else value
     if kind is dict:
         return _dict(value, depth)
     return _list(value, depth) if kind is list or kind is tuple else value
 
 
-def _number(value: int) -> Any:
-    shown = mask_values(str(value))
-    return MASK if MASK in shown else value
+def is_card(value: float) -> bool:
+    """True for a number that is secret by its digits; what reads a table makes floats of cards."""
+    # No float beyond has all of its digits; nor is what is no number at all within these.
+    if not 10**_CARD_DIGITS <= abs(value) < _END_OF_NUMBERS or value != int(value):
+        return False
+    return MASK in mask_values(str(int(value)))
 
 
 def _dict(value: dict[str, Any], depth: int) -> dict[str, Any]:
     named = named_secret(value.items())
+    hidden = "input" if "loc" in value and input_of_secret(value) else None
     return {
         short_text(key): _counted(key, each, depth - 1)
-        if depth <= 0 or hides(key, each) or hides_beside(named, key, each)
+        if depth <= 0 or key == hidden or hides(key, each) or hides_beside(named, key, each)
         else _searched(each, depth - 1, key)
         for key, each in value.items()
     }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_plus
 
-from slowhound.redaction import links
+from slowhound.redaction.forms.tokens import without_places
 from slowhound.redaction.masking import CACHED_LIMIT, CUT, cached, text, without_beginning
 from slowhound.redaction.names import has_more, is_secret
-from slowhound.redaction.pairs import STEM, mask_named
+from slowhound.redaction.pairs import links
+from slowhound.redaction.pairs.search import STEM, mask_named
 from slowhound.redaction.values import MASK, mask_values
 
 QUERY_LIMIT = 1000
@@ -21,6 +22,9 @@ VALUES_LIMIT = 64
 # An address within an address, within an address.
 DEPTH = 3
 
+# ``#/orders/12/lines``, ``#how-to-reset-a-password``, ``?include_archived_orders``: no random text.
+_PART = r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,12}|[0-9]{1,8})"
+_OF_WORDS = re.compile(rf"[/!]{{0,3}}{_PART}(?:[/._:-]{{1,2}}{_PART}){{1,30}}/?")
 _LONG_FLAG = re.compile(r"(?:^|&)[^&=]{21}")
 
 
@@ -66,8 +70,8 @@ def _searched(query: str, path: str) -> str:
     path = path.lower()
     shown = []
     for (name, equals, value), plain in zip(parts, names, strict=True):
-        hidden = equals and value and _is_hidden(unquote_plus(name), plain, names, path)
-        known = equals or len(name) <= LONGEST_FLAG
+        hidden = equals and value and _is_hidden(unquote_plus(name), plain, value, names, path)
+        known = equals or len(name) <= LONGEST_FLAG or _OF_WORDS.fullmatch(name) is not None
         label = _parameter(name) if known else MASK
         shown.append(f"{label}{equals}{MASK if hidden else _parameter(value)}")
     if len(parts) > VALUES_LIMIT:
@@ -75,11 +79,11 @@ def _searched(query: str, path: str) -> str:
     return "&".join(shown)
 
 
-def _is_hidden(name: str, lower: str, names: list[str], path: str) -> bool:
+def _is_hidden(name: str, lower: str, value: str, names: list[str], path: str) -> bool:
     return (
         is_secret(name)
         or links.is_provider_name(lower)
-        or (links.may_be_answer(lower) and links.is_answer(lower, names, path))
+        or (links.may_be_answer(lower) and links.is_answer(lower, value, names, path))
     )
 
 
@@ -110,7 +114,7 @@ def _cached_url(address: str) -> str:
 def _url(address: str) -> str:
     limit = QUERY_READ
     is_cut = len(address) > limit
-    before, mark, query = address[:limit].partition("?")
+    before, mark, query = without_places(address[:limit]).partition("?")
     before, hash_, within = before.partition("#")
     query, hash_after, fragment = query.partition("#")
     scheme, mark_of_host, rest = before.partition("://")

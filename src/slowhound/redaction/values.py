@@ -11,16 +11,16 @@ import re
 import string
 from collections.abc import Iterable
 
-from slowhound.redaction.credentials import (
+from slowhound.redaction.forms.credentials import (
     without_credentials,
     without_oracle_passwords,
     without_passwords,
 )
-from slowhound.redaction.keys import without_keys
+from slowhound.redaction.forms.keys import without_keys
+from slowhound.redaction.forms.numbers import luhn, without_numbers
+from slowhound.redaction.forms.tokens import STARTS, any_of, without_tokens
 from slowhound.redaction.mask import MASK, masked
 from slowhound.redaction.names import OF_VALUES
-from slowhound.redaction.numbers import luhn, without_numbers
-from slowhound.redaction.tokens import STARTS, any_of, without_tokens
 
 __all__ = ["MASK", "extend", "luhn", "mask_values", "more"]
 

@@ -50,6 +50,8 @@ ORACLE_OLD = (
 TENCENT = "https://www.tencentcloud.com/document/product/213/4934"
 SCALEWAY = "https://cloudinit.readthedocs.io/en/stable/reference/datasources/scaleway.html"
 AKAMAI = "https://techdocs.akamai.com/cloud-computing/docs/metadata-service-api"
+BYTEPLUS = "https://docs.byteplus.com/en/docs/ecs/Viewing-instance-metadata"
+UCLOUD = "https://docs.ucloud.cn/uhost/guide/metadata/metadata-server"
 OPENSTACK = (
     "https://specs.openstack.org/openstack/neutron-specs/specs/ussuri/"
     "metadata-add-ipv6-support.html"
@@ -117,6 +119,8 @@ TABLE = (
     Row("fd20:ce::254/128", Reach.METADATA, "Google", GOOGLE),
     Row("168.63.129.16/32", Reach.METADATA, "Azure: its wire server, a public address", AZURE),
     Row("100.100.100.200/32", Reach.METADATA, "Alibaba", ALIBABA),
+    Row("100.96.0.96/32", Reach.METADATA, "BytePlus, Volcano Engine", BYTEPLUS),
+    Row("100.80.80.80/32", Reach.METADATA, "UCloud", UCLOUD),
     Row("fd00:100::100:200/128", Reach.METADATA, "Alibaba", ALIBABA_6),
     Row("fd00:c1::a9fe:a9fe/128", Reach.METADATA, "Oracle", ORACLE),
     Row("192.0.0.192/32", Reach.METADATA, "Oracle, in its older cloud", ORACLE_OLD),

@@ -86,5 +86,6 @@ def fields_of(report: Report, kind: str) -> dict[str, Any]:
 
 def culprit(frame: Frame) -> str:
     """``module in function``, by which collectors group; the module as it would be imported."""
-    path = short_path(frame.filename).removesuffix(".py").removesuffix("/__init__")
+    frame = frame._replace(filename=short_path(frame.filename)).shown
+    path = frame.filename.removesuffix(".py").removesuffix("/__init__")
     return f"{path.strip('/').replace('/', '.')} in {frame.function}"

@@ -192,7 +192,8 @@ class OpenTelemetry:
             return
 
     def _arrived(self, events: list[dict[str, Any]]) -> None:
-        own = [event["seq"] for event in events if event.get("pid") == os.getpid()]
+        # What a neighbour has told of this process has no number of its own.
+        own = [each["seq"] for each in events if each.get("pid") == os.getpid() and "seq" in each]
         if own and self.on_sent is not None:
             self.on_sent(max(own))
 

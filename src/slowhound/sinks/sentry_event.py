@@ -15,6 +15,7 @@ from slowhound.default_folder import absolute
 from slowhound.formats import encodable
 from slowhound.frames import Frame
 from slowhound.paths import is_app, short_path
+from slowhound.redaction import masking
 from slowhound.report import Report
 from slowhound.reporttext import one_line
 from slowhound.sinks.words import headline
@@ -229,12 +230,12 @@ def frames_of(report: Report) -> list[dict[str, Any]]:
 
 
 def _frame(frame: Frame) -> dict[str, Any]:
-    path = short_path(frame.filename)
+    path, shown = masking.name(short_path(frame.filename)), frame.shown
     made = {
         "filename": path,
-        "abs_path": frame.filename,
+        "abs_path": shown.filename,
         "module": path.removesuffix(".py").removesuffix("/__init__").strip("/").replace("/", "."),
-        "function": frame.function,
+        "function": shown.function,
         "lineno": frame.line,
         "in_app": is_app(frame.filename),
     }

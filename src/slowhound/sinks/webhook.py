@@ -21,7 +21,7 @@ import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from slowhound.clocks import clock
 from slowhound.formats import json_line
@@ -68,11 +68,20 @@ class Webhook:
         allow: str | Iterable[str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._parts = urlsplit(url)
+        try:
+            self._parts = urlsplit(url)
+            _ = self._parts.port
+        except ValueError:
+            # What it says may be half of a password.
+            raise ValueError(
+                "the url of a webhook cannot be read: a / in it is written %2F"
+            ) from None
         if self._parts.scheme not in {"http", "https"} or not self._parts.hostname:
             raise ValueError("the url of a webhook must begin with https:// or http://")
         if not url.isascii() or not url.isprintable() or " " in url:
             raise ValueError("the url of a webhook has a character that must be percent-encoded")
+        if not _can_be_asked(self._parts):
+            raise ValueError("the host or the port in the url of a webhook is none")
         if self._parts.username is not None:
             raise ValueError("no user in the url of a webhook; use headers")
         if format not in {"json", "slack"}:
@@ -186,6 +195,14 @@ def connect(
         except OSError as exc:
             failed = exc
     raise failed
+
+
+def _can_be_asked(parts: SplitResult) -> bool:
+    """False for a port that is no number, and a name that no resolver takes."""
+    try:
+        return parts.port != 0 and bool((parts.hostname or "").encode("idna"))
+    except ValueError:
+        return False
 
 
 def _connected(sock: socket.socket, where: tuple[Any, ...], end: float) -> socket.socket:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
+from slowhound.clocks import clock
 from slowhound.store import clickhouse_bounded
 from slowhound.store.clickhouse_asked import check
 from slowhound.store.questions import bound
@@ -38,6 +39,7 @@ BOUNDS = {
     "max_threads": 4,
     "function_range_max_elements_in_block": 10_000_000,
 }
+GRACE = 2.0  # seconds that the engine has to say that it has ended
 # What makes two rows one event. The four that identify it, and what keeps events apart that have
 # no number of their own (a neighbour's); the time first, for that is what is asked for.
 KEY = "(ts, host, pid, segment, ifNull(seq, 0), event_type, ifNull(req_id, ''))"
@@ -48,7 +50,11 @@ class Target:
     """``clickhouse://user:password@host:port/database?table=events``, taken apart."""
 
     def __init__(self, spec: str) -> None:
-        parts = urlsplit(spec)
+        try:
+            parts = urlsplit(spec)
+        except ValueError:
+            # It would repeat what stands there, the password as well.
+            raise StoreError("the address of ClickHouse cannot be read: [ is written %5B") from None
         options = parse_qs(parts.query)
         self.table = options.pop("table", ["events"])[0]
         if not TABLE.fullmatch(self.table) or options:
@@ -56,9 +62,9 @@ class Target:
         self.parts = parts
         try:
             self.port = parts.port or PORTS.get(parts.scheme, 0)
-        except ValueError as exc:
+        except ValueError:
             # What stands there may be half of a password: it is not repeated.
-            raise StoreError("the port is no number; a / in a password is written %2F") from exc
+            raise StoreError("the port is no number; a / in a password is written %2F") from None
         self.database = parts.path.strip("/") or "default"
 
     @property
@@ -161,11 +167,18 @@ class ClickHouse:
         }
         # Any table, dictionary, file or address could be read, were it not for this.
         check(wanted, self._tree(wanted, read_only), self.target.table, self._is_table)
-        with self._asking():
-            stream = self._client.raw_stream(
-                wanted, settings=read_only, fmt=clickhouse_bounded.FORMAT
-            )
-            return clickhouse_bounded.answer(clickhouse_bounded.received(stream), rows)
+        with self._asking(), self._impatient(seconds + GRACE) as client:
+            until = clock.monotonic() + seconds + GRACE
+            try:
+                stream = client.raw_stream(
+                    wanted, settings=read_only, fmt=clickhouse_bounded.FORMAT
+                )
+                data = clickhouse_bounded.received(stream, until)
+            except Exception:
+                if clock.monotonic() < until:
+                    raise
+                raise StoreError(f"it took longer than {seconds:g} s") from None
+            return clickhouse_bounded.answer(data, rows)
 
     def health(self) -> Health:
         """See ``Source.health``."""
@@ -194,6 +207,22 @@ class ClickHouse:
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
+
+    @contextlib.contextmanager
+    def _impatient(self, seconds: float) -> Iterator[Any]:
+        """A client that waits no longer for anything; the engine hears of it when that is closed.
+
+        It looks at its own bound between two steps, and one step may take hours.
+        """
+        if self.target.parts.scheme == "chdb":
+            yield self._client
+            return
+        client = self.target.connect()
+        client.timeout = type(client.timeout)(connect=seconds, read=seconds)
+        try:
+            yield client
+        finally:
+            client.close()
 
     def _is_table(self, name: str) -> bool:
         return bool(int(self._query(f"EXISTS TABLE {name}", {}).rows[0][0]))

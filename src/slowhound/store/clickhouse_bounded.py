@@ -8,6 +8,7 @@ row, which is read in small parts, and weighed before it becomes values.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from slowhound.clocks import clock
 from slowhound.losses import NOT_JSON
 from slowhound.store.apart_child import LARGEST, bounded_value
 from slowhound.store.source import Answer, StoreError
@@ -30,22 +32,25 @@ FAILED = re.compile(rb"Code: \d+\. DB::Exception: [^\r\n]*")
 _decode = msgspec.json.Decoder(list[Any]).decode
 
 
-def received(stream: Any) -> bytes:
+def received(stream: Any, until: float = math.inf) -> bytes:
     """What comes through the library's ``raw_stream``, or some more than ``LARGEST`` of it.
 
     Raises:
-        StoreError: it broke off.
+        StoreError: it broke off, or was not all there at ``until``.
     """
-    data = bytearray()
+    data, late = bytearray(), False
     try:
         for part in _parts(stream):
             data += part
-            if len(data) > LARGEST:
+            late = clock.monotonic() > until
+            if len(data) > LARGEST or late:
                 break
     except Exception as exc:
         raise _broken_off(data) from exc
     finally:
         stream.close()  # the engine ends what nobody reads
+    if late:
+        raise _broken_off(data)
     return bytes(data)
 
 

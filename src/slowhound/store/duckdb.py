@@ -7,6 +7,7 @@ see ``apart``.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from slowhound.clocks import clock
 from slowhound.settings import NOT_UTF_8, can_be_asked
 from slowhound.store import apart
 from slowhound.store import files as on_disk
@@ -104,10 +106,23 @@ class LocalFiles:
         if not QUESTION.match(text):
             raise StoreError("one SELECT is what can be asked here")
 
-        def answer(files: Files) -> Answer:
-            return self._apart(files, text, seconds, rows)
+        until = clock.monotonic() + seconds
+        failed: list[UnreadableError] = []
 
-        return self._with_events(answer)
+        def answer(files: Files) -> Answer:
+            # After an error it is asked again: in the time that is left, and else the error stands.
+            left = until - clock.monotonic() if failed else seconds
+            if left <= 0:
+                raise StoreError(str(failed[0]))
+            try:
+                return self._apart(files, text, left, rows)
+            except UnreadableError as exc:
+                failed.append(exc)
+                raise
+            except StoreError as exc:
+                raise StoreError(str(failed[0])) if failed else exc from None
+
+        return self._with_events(answer, until)
 
     def health(self) -> Health:
         """See ``Source.health``."""
@@ -166,8 +181,8 @@ class LocalFiles:
         finally:
             self._compacting.release()
 
-    def _with_events(self, answer: Callable[[Files], Answer]) -> Answer:
-        """What ``answer`` makes of the files.
+    def _with_events(self, answer: Callable[[Files], Answer], until: float = math.inf) -> Answer:
+        """What ``answer`` makes of the files; no file is looked at by itself after ``until``.
 
         After an error of any class the answer is of the files that can be read, see ``broken``.
         """
@@ -175,7 +190,7 @@ class LocalFiles:
         failed: UnreadableError | None = None
         read: set[str] = set()
         for attempt in range(TRIES):
-            there = self._readable(read) if attempt else self._files()
+            there = self._readable(read, until) if attempt else self._files()
             files = there.without(self._broken)
             try:
                 with reading():
@@ -210,13 +225,15 @@ class LocalFiles:
                     files = list_files(self.folder)
         return files
 
-    def _readable(self, read: set[str]) -> Files:
+    def _readable(self, read: set[str], until: float) -> Files:
         """What is there, once all has been read that is not broken; ``read`` are the paths."""
         checking = Connections(self._duckdb)  # a file that breaks the database breaks this one
         try:
             for _ in range(TRIES):
                 files = list_files(self.folder)
                 for path in files.without(self._broken).paths:
+                    if clock.monotonic() > until:
+                        return files
                     if path not in read and self._reads(checking, path):
                         read.add(path)
                 # What has gone since the list was made may be in a file that is not on it.

@@ -27,6 +27,7 @@ from typing import Any
 from slowhound.codes import file_of, qualname_of
 from slowhound.frames import INNERMOST, Frame, current_frames, outwards, place
 from slowhound.guard import guarded
+from slowhound.redaction import masking
 from slowhound.reporttext import one_line
 from slowhound.static_lookup import MISSING, UnknownError, attribute, name_of
 from slowhound.watch import source_places
@@ -123,7 +124,8 @@ def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | No
             known = FOUND if type(lock) is _thread.LockType else TOLD
     except (UnknownError, KeyError, AttributeError):
         return None
-    name = one_line(f"{name_of(type(thing))} {asked.text if asked else ''}")[:TEXT_LIMIT]
+    kind = masking.name(name_of(type(thing)))
+    name = one_line(f"{kind} {asked.text if asked else ''}")[:TEXT_LIMIT]
     where = place(code, at.f_lineno)
     return Wait(ident, name.strip(), where, owner, known if owner else "", held)
 

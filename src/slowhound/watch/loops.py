@@ -15,6 +15,7 @@ from slowhound.frames import current_frames, from_frame
 from slowhound.guard import guard
 from slowhound.losses import missing
 from slowhound.record import Record
+from slowhound.reporttext import path_of
 from slowhound.stacks import running
 from slowhound.watch.verdict import place
 
@@ -110,7 +111,7 @@ class Loops:
         ours = [record for record in records if record.thread_id == turning.thread]
         culprits = [record for record in ours if running(record)]
         stack = from_frame(current_frames().get(turning.thread))
-        by = ", ".join(f"{each.id} {each.view or each.path}" for each in culprits)
+        by = ", ".join(f"{each.id} {each.view or path_of(each)}" for each in culprits)
         by = f"{by or 'no request'} at {place(stack)}"
         for record in ours:
             if record not in culprits:

@@ -7,10 +7,13 @@ from collections import deque
 from collections.abc import Iterable
 
 from slowhound.clocks import clock
+from slowhound.formats import clean
 from slowhound.frames import current_frames, from_frame, innermost
 from slowhound.gil.holders import Hold, Holders
 from slowhound.record import Record, snapshot_in_flight
+from slowhound.redaction.masking import short_text
 from slowhound.report import Snapshot
+from slowhound.reporttext import path_of
 from slowhound.stacks import running, shares_thread, stack_of
 
 # Seconds between two scans that are more than the hound's own sleep.
@@ -118,7 +121,7 @@ class Starvation:
 
 
 def _name(record: Record) -> str:
-    return f"{record.id} {record.view or record.path}"
+    return f"{record.id} {record.view or path_of(record)}"
 
 
 def _carrying() -> set[int]:
@@ -135,6 +138,6 @@ def _threads(native_ids: Iterable[int]) -> list[str]:
     for ident, thread in threading._active.copy().items():  # type: ignore[attr-defined]
         if thread.native_id in wanted:
             where = innermost(from_frame(frames.get(ident)))
-            found.append(f"thread {thread.name}, afterwards at {where}")
+            found.append(f"thread {short_text(clean(thread.name))}, afterwards at {where}")
             wanted.discard(thread.native_id)
     return found + [f"thread {native_id}" for native_id in wanted]

@@ -15,9 +15,18 @@ from itertools import islice
 from typing import Any
 
 from slowhound.redaction import masking
+from slowhound.redaction.cuts import cut
 from slowhound.redaction.plain_data import BITS, known_of
 from slowhound.redaction.standard_values import data_of, fields_of, is_standard
-from slowhound.redaction.structures import hides, hides_beside, is_flag, named_secret, text_of
+from slowhound.redaction.structures import (
+    PARTS,
+    hides,
+    hides_beside,
+    is_card,
+    is_flag,
+    named_secret,
+    text_of,
+)
 from slowhound.redaction.urls import QUERY_READ
 from slowhound.redaction.values import MASK, mask_values
 from slowhound.static_lookup import full_name
@@ -57,7 +66,7 @@ class Printer:
         if self._hides(name, value):
             return MASK
         self._left = VALUE_LIMIT
-        return self._show(value, 0)
+        return self._show(_searched(name, value), 0)
 
     def _hides(self, name: Any, value: Any) -> bool:
         """True for a name or key whose value is not shown."""
@@ -99,29 +108,34 @@ class Printer:
         parts = []
         for key, value in items[:MEMBERS]:
             hidden = self._hides(key, value) or hides_beside(named, key, value)
-            is_text = type(key) is str and type(value) is str
-            searched = text_of(key, value[:QUERY_READ]) if is_text and not hidden else value
-            shown = repr(MASK) if hidden else self._show(searched, depth + 1)
+            shown = repr(MASK) if hidden else self._show(_searched(key, value), depth + 1)
             parts.append(f"{self._show(key, depth + 1)}: {shown}")
         return "{" + _joined(parts, items) + "}"
 
     def _object(self, value: Any, kind: type, depth: int) -> str:
-        name = full_name(kind)
+        name = masking.name(full_name(kind))
         fields = fields_of(value, kind)
         if fields is None:
             found = data_of(value, kind)
             said = known_of(value, kind) if found is None else f" {found}"
-            said = masking.text(said[:TEXT_READ])[:TEXT_LIMIT]
+            said = masking.text(cut(said, TEXT_READ))[:TEXT_LIMIT]
             shown = f"<{name}{said or ' object'}>"
             self._left -= len(shown)
             return shown
         # A name may be a str of the application's own, or no str at all.
         found = list(islice((each for each in fields if type(each[0]) is str), MEMBERS + 1))
-        parts = [
-            f"{key}={MASK if self._hides(key, each) else self._show(each, depth + 1)}"
-            for key, each in found[:MEMBERS]
-        ]
+        parts = [f"{key}={self._field(key, each, depth)}" for key, each in found[:MEMBERS]]
         return f"{name}({_joined(parts, found)})"
+
+    def _field(self, name: str, value: Any, depth: int) -> str:
+        hidden = self._hides(name, value)
+        return MASK if hidden else self._show(_searched(name, value), depth + 1)
+
+
+def _searched(name: Any, value: Any) -> Any:
+    """A text that is searched by what its name says it is: a query string, an address."""
+    is_known = type(value) is str and type(name) is str and name in PARTS
+    return text_of(name, cut(value, QUERY_READ)) if is_known else value
 
 
 def _joined(parts: list[str], found: list[Any]) -> str:
@@ -135,7 +149,7 @@ def _leaf(value: Any, kind: type) -> str | None:
     if kind is str:
         return _cut(value, repr)
     if kind in (bytes, bytearray):
-        shown = _cut(bytes(value[:TEXT_READ]).decode("latin-1"), ascii)
+        shown = _cut(bytes(value[: TEXT_READ + 1]).decode("latin-1"), ascii)
         return f"b{shown}" if kind is bytes else f"bytearray(b{shown})"
     if kind is int:
         bits = value.bit_length()
@@ -147,7 +161,9 @@ def _leaf(value: Any, kind: type) -> str | None:
 
 def _text_of(value: Any, kind: type) -> str:
     try:
-        return masking.text(repr(value)[:TEXT_READ])[:TEXT_LIMIT]
+        if kind is float and is_card(value):
+            return MASK
+        return masking.text(cut(repr(value), TEXT_READ))[:TEXT_LIMIT]
     except ValueError:  # a range of numbers with too many digits
         return f"<{full_name(kind)} object>"
 
@@ -157,6 +173,6 @@ def _has_no_metaclass(kind: type) -> bool:
 
 
 def _cut(value: str, shown: Callable[[str], str]) -> str:
-    text = masking.text(value[:TEXT_READ])
+    text = text_of(None, cut(value, TEXT_READ))
     more = len(text) > TEXT_LIMIT or len(value) > TEXT_READ
     return shown(text[:TEXT_LIMIT]) + ("..." if more else "")

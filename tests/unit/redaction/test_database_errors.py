@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.redaction.database_errors import without_quoted
-from slowhound.redaction.database_messages import MESSAGES
+from slowhound.redaction.databases.errors import without_quoted
+from slowhound.redaction.databases.messages import MESSAGES
 from slowhound.redaction.values import MASK
 
 # As the servers and their clients in Python write them; {} is what they quote.

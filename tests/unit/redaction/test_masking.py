@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.redaction import database_errors, masking, pairs, sql
+from slowhound.redaction import masking
+from slowhound.redaction.databases import errors as database_errors
 from slowhound.redaction.masking import text
-from slowhound.redaction.source import source
+from slowhound.redaction.pairs import search as pairs
+from slowhound.redaction.source.lines import source
+from slowhound.redaction.sql import shape as sql
 from slowhound.redaction.structures import masked, value_of
 from slowhound.redaction.urls import query_string, url
 from slowhound.redaction.values import MASK, luhn, mask_values
@@ -258,3 +261,8 @@ def test_setting_extends_what_is_secret_and_can_be_taken_back() -> None:
     assert query_string("maiden=1") == f"maiden={MASK}"
     masking.extend(())
     assert text("Maiden_Name=abc ACME-12") == "Maiden_Name=abc ACME-12"
+
+
+def test_a_wide_colon_is_a_sign_for_the_quick_look_too() -> None:
+    """In Chinese and Japanese a colon is as wide as a letter."""
+    assert masking.short_text("密码\uff1aabc") == f"密码\uff1a{MASK}"

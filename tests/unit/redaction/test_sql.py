@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.redaction import sql
-from slowhound.redaction.sql import sql_shape, sql_statement
+from slowhound.redaction.sql import shape as sql
+from slowhound.redaction.sql.shape import sql_shape, sql_statement
 
 SHAPES = [
     (r"SELECT E'a\'secret', 1", "SELECT ?, ?"),
@@ -154,6 +154,24 @@ TEXTS = [
     "SELECT [it's] FROM t WHERE x = 'hunter2'",
     "SELECT 1 # hunter2",
     "SELECT 1 # a # don't\n, 'hunter2'",
+    # In double quotes, with more in it than words.
+    'INSERT INTO t VALUES ("hunter2 x", "x-hunter2")',
+    'SELECT IF(a, "hunter2 x", b) FROM t WHERE c IN (a, "hunter2-x")',
+    'SELECT 1 FROM t WHERE "hunter2 x" = a',
+    'UPDATE t SET a = "hunter2 x", b = f(a, "hunter2-x")',
+    # A tag has letters of any alphabet.
+    "SELECT $é$ hunter2 $é$",
+    # SQL Server's procedures, behind another statement; the rows of ClickHouse.
+    "SET NOCOUNT ON EXEC p @a = hunter2",
+    "INSERT INTO t EXEC p hunter2",
+    "INSERT INTO d.t (a, b) FORMAT CSV hunter2,1",
+    "INSERT INTO t FORMAT JSONEachRow {\"a\": 'hunter2'}",
+]
+# There is a quote too many in it.
+BROKEN = [
+    "SELECT a FROM t WHERE a = 'O' hunter2' AND b = 2",
+    "SELECT a FROM t WHERE a = 'x' AND b = 'O' hunter2'",
+    'SELECT a FROM t WHERE a = "5" hunter2"',
 ]
 DJANGO = [
     'SELECT "o"."id" FROM "o" WHERE "o"."number" = ? AND "o"."x" > ? ORDER BY "o"."id" ASC',
@@ -171,6 +189,13 @@ DJANGO = [
     'SELECT "data"::text, "data" -> ? FROM t "o" JOIN u "p" ON "o"."id" = "p"."id"',
     'WITH "x" AS (SELECT ?) SELECT * FROM "x" WHERE COALESCE("y", ?) < "y" GROUP BY "y"',
     "SELECT * FROM [dbo].[Order] WHERE [id] = ?",
+    # Of a database that is older than the application.
+    'SELECT "Sales 2024"."order"."Order ID", "t"."2fa_code" FROM "Sales 2024"."order"',
+    'SELECT COUNT(*) AS "Total (net)" FROM "line-items" U0 WHERE U0."Order ID" = ?',
+    'UPDATE "line-items" SET "Order ID" = ?, "2fa_code" = ? WHERE "line-items"."id" = ?',
+    'INSERT INTO "line-items" ("id", "Order ID") VALUES (?) RETURNING "line-items"."id"',
+    "SELECT exec FROM exec_table WHERE exec = ?",
+    "INSERT INTO t SELECT a FROM u FORMAT JSON",
     "SELECT * FROM #t WHERE a = ?",
 ]
 SETTINGS = [
@@ -290,6 +315,12 @@ def test_text_is_gone_wherever_it_stands(sql: str) -> None:
         assert "hunt" not in sql_shape(sql[:length], is_cut=True)
 
 
+@pytest.mark.parametrize("sql", BROKEN)
+def test_statement_with_a_quote_too_many_is_cut_at_the_first(sql: str) -> None:
+    """It has no end, so nobody knows which parts of it are text."""
+    assert sql_shape(sql) == "SELECT a FROM t WHERE a = ?"
+
+
 @pytest.mark.usefixtures("_mysql")
 @pytest.mark.parametrize("sql", TEXTS)
 def test_text_is_gone_when_double_quotes_hold_none_but_texts(sql: str) -> None:
@@ -325,6 +356,7 @@ def test_text_that_is_cut_behind_a_backslash_is_gone() -> None:
 
 PIECES = [
     *("'", '"', "`", "[", "[aa", "(", "#", "# ", "#a", "--", "/*", "/* ", "q'", "$a", "$a$", "?,"),
+    *("INSERT INTO a FORMAT ", "INSERT INTO a (", "a EXEC a ", '"a b".', '"a b", ', 'SET "a b" = '),
     *("''", '""', "``", "\\'", '\\"', '\\"\n', "(?,", '"a"', '"a",', '("a",', '"t" "a" ', '"a" '),
     *(
         "SET a = b, ",
@@ -333,7 +365,7 @@ PIECES = [
         "KEY a ",
         "IDENTIFIED BY a ",
         "PASSWORD ",
-        "EXEC a ",
+        "a EXEC b ",
         "FROM ",
     ),
     *(";FETCH a ", "FETCH ", "XA START ", "CREATE TABLE ", "= ", "a.", "a ", " ", ";", "ROLLBACK "),

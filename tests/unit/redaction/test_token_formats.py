@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.redaction.token_formats import FORMATS, PLACES, WITHIN, WORDS, Format, rows
-from slowhound.redaction.tokens import STARTS, any_of, without_tokens
+from slowhound.redaction.forms.token_formats import FORMATS, PLACES, WITHIN, WORDS, Format, rows
+from slowhound.redaction.forms.tokens import STARTS, any_of, without_tokens
 from slowhound.redaction.values import MASK, mask_values
 
 CORPUS = Path(__file__).parents[2] / "redaction" / "tokens.jsonl"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from slowhound.redaction.links import tokens_of
 from slowhound.redaction.masking import text
+from slowhound.redaction.pairs.links import tokens_of
 from slowhound.redaction.urls import QUERY_LIMIT, query_string, url
 from slowhound.redaction.values import MASK
 
@@ -99,3 +99,32 @@ def test_query_string_of_too_many_parameters_goes_from_there_on() -> None:
     shown = query_string(f"{harmless}&token=abc")
     assert shown.startswith("a0=1&a1=1&")
     assert shown.endswith(f"a63=1&{MASK}")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://x.org/#/orders/12/lines/edit",
+        "https://x.org/faq#how-do-i-reset-my-password",
+        "https://x.org/settings#std-setting-SECRET_KEY",
+        "https://x.org/?include_archived_orders",
+        "https://x.org/?state=CA&code=94110",
+    ],
+)
+def test_words_of_an_address_are_shown(address: str) -> None:
+    """A fragment and a flag that are words, however long, and what no login provider sends."""
+    assert url(address) == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://x.org/#{}",
+        "https://x.org/?{}",
+        "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key={}",
+    ],
+)
+def test_secret_without_a_secret_name_is_hidden(address: str) -> None:
+    """A long word that looks random, and a webhook's key in a query string."""
+    secret = "0f8e1d2c-4b5a-6978-8796-a5b4c3d2e1f0"
+    assert url(address.replace("{}", secret)) == address.replace("{}", MASK)

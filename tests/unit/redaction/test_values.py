@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.redaction.numbers import luhn
-from slowhound.redaction.token_formats import FORMATS
+from slowhound.redaction.forms.numbers import luhn
+from slowhound.redaction.forms.token_formats import FORMATS
 from slowhound.redaction.values import MASK, mask_values
 
 PAYLOAD = "eyJzdWIiOiI0MiJ9"

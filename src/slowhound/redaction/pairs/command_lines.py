@@ -16,7 +16,9 @@ _TABLE = (
     ("curl", "u: U: user: proxy-user: E: cert:", "u: U:"),
     ("http,https,httpie,xh", "a: auth:", "a:"),
     ("redis-cli,valkey-cli", "a pass", "a"),
-    ("docker login,podman login", "p", "p"),
+    ("docker login,podman login,nerdctl login,buildah login,skopeo login", "p", "p"),
+    ("az login,oc login,registry login,auth login", "p", "p"),
+    ("twine upload", "p", "p"),
     ("mongo,mongosh,mongodump,mongorestore,mongoexport,mongoimport", "p", "p"),
     ("ldapsearch,ldapmodify,ldapadd,ldapdelete,ldappasswd,ldapwhoami", "w", "w"),
     ("zip,unzip", "P", "P"),
@@ -27,7 +29,9 @@ _TABLE = (
 _APART = {program: apart.split() for row, apart, _ in _TABLE for program in row.split(",")}
 _WITHIN = {program: within.split() for row, _, within in _TABLE for program in row.split(",")}
 # Each program has one of these in its name: most texts have none, and are not searched.
-_NAMES = "curl mysql mycli mariadb sshpass http xh -cli login mongo ldap zip 7z sqlcmd bcp client"
+_NAMES = (
+    "curl mysql mycli mariadb sshpass http xh -cli login twine mongo ldap zip 7z sqlcmd bcp client"
+)
 _ROOTS = tuple(_NAMES.split())
 _FIND = re.compile(
     r"(?<![\w.-])(?P<program>" + "|".join(map(re.escape, _APART)) + r")(?=[\s'\"])"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slowhound.redaction import source_tokens as tokens
-from slowhound.redaction.source_names import (
+from slowhound.redaction.source import tokens
+from slowhound.redaction.source.names import (
     VALUES,
     Level,
     is_owned_by_secret,

@@ -13,8 +13,8 @@ import string
 from collections.abc import Iterable
 from functools import cache
 
+from slowhound.redaction.forms.token_formats import FORMATS, PLACES, WITHIN, WORDS, rows
 from slowhound.redaction.mask import masked
-from slowhound.redaction.token_formats import FORMATS, PLACES, WITHIN, WORDS, rows
 
 # A text may have been cut in a token. From so many characters on it would show too much of it.
 CUT_LENGTH = 8
@@ -80,11 +80,17 @@ _PLACE = re.compile(
 _OF_PLACES = ("hook", "Key=", "sig=", "chat.googleapis", "ifttt", "telegram")
 
 
-def without_tokens(text: str) -> str:
-    """``text`` with all tokens masked that have one of the known formats."""
+def without_places(text: str) -> str:
+    """``text`` with all masked that is secret by its place: the path of a webhook."""
     is_address = "=" in text or "://" in text
     if is_address and any(each in text for each in _OF_PLACES):
-        text = masked(text, [found.span("secret") for found in _PLACE.finditer(text)])
+        return masked(text, [found.span("secret") for found in _PLACE.finditer(text)])
+    return text
+
+
+def without_tokens(text: str) -> str:
+    """``text`` with all tokens masked that have one of the known formats."""
+    text = without_places(text)
     if "." in text or any(each in text for each in _MIDDLES):
         text = masked(text, [span for found in _WITHIN.finditer(text) for span in _around(found)])
     beginnings = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from slowhound.redaction.sql_quotes import Quotes
+from slowhound.redaction.sql.quotes import Quotes
 
 
 # No group is possessive: before Python 3.11.5 such a one takes wrong ways (gh-106052). Nor need it
@@ -26,7 +26,7 @@ _LITERALS = (
     r"|(?P<mark>[^\s\w]).*?(?:(?P=mark)'|\Z))"
     r"|\b[eE]'(?:[^'\\]++|''|\\.|\\\Z)*(?:'|\Z)"
     r"|(?:\b(?:[nNbBxX]|[uU]&|_\w{1,30}))?'(?:%s)*(?:'|(?P<open>\Z))"
-    r"|\$(?P<tag>(?:[A-Za-z_]\w{0,62})?)\$.*?(?:\$(?P=tag)\$|\Z)"
+    r"|\$(?P<tag>(?:[^\W\d]\w{0,62})?)\$.*?(?:\$(?P=tag)\$|\Z)"
     # Placeholders, numbers, and the rows after a COPY.
     r"|%%s|%%\(\w+\)s|[$?]\d++|(?<![\w$.])\.?\d[\w.]*+(?:(?<=[eE])[+-]\d++)?"
     r"|(?P<copy>\bFROM\s+STDIN\b[^;]{0,200};).+"
@@ -43,8 +43,8 @@ _QUOTE = re.compile(r"['\"\n]")
 _TABLE_FOLLOWS = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE|TABLE|EXISTS)\s{0,9}\Z", re.IGNORECASE)
 
 
-def without_literals(sql: str, pattern: re.Pattern[str], *, is_mysql: bool) -> tuple[str, bool]:
-    """The text with ``?`` for its literals, and whether its last string has no end."""
+def without_literals(sql: str, pattern: re.Pattern[str], *, is_mysql: bool) -> tuple[str, str]:
+    """The text with ``?`` for its literals, and the quote of its last string if that has no end."""
     return _Reading(sql, pattern, is_mysql).result()
 
 
@@ -59,10 +59,10 @@ class _Reading:
         self._quotes = Quotes(sql)
         # The parts that stand in double quotes, and where those begin.
         self._doubles: list[tuple[int, int]] = []
-        self._is_open = False
+        self._open = ""
         self._next_quote = -1
 
-    def result(self) -> tuple[str, bool]:
+    def result(self) -> tuple[str, str]:
         position = kept = 0
         while (found := self._pattern.search(self._sql, position)) is not None:
             start, position = found.span()
@@ -73,15 +73,16 @@ class _Reading:
             is_in_doubt = position < 0 or self._is_in_doubt(found)
             self._parts.append(self._sql[kept:start])
             if is_in_doubt:
-                return f"{self._text().rstrip('? ')} ?", self._is_open
+                return f"{self._text().rstrip('? ')} ?", self._open
             self._add(found)
             kept = position
         self._parts.append(self._sql[kept:])
-        return self._text(), self._is_open
+        return self._text(), self._open
 
     def _add(self, found: re.Match[str]) -> None:
         is_open = found["open"] is not None or found["cut"] is not None
-        self._is_open = self._is_open or is_open
+        if is_open:
+            self._open = "'" if found["open"] is not None else '"'
         if found["double"] is not None and not (is_open or self._is_mysql):
             self._doubles.append((len(self._parts), found.start()))
             self._quotes.add(*found.span())
@@ -120,7 +121,7 @@ class _Reading:
             return True
         if text[-1] == "'" and _LETTER.match(self._sql, found.end()) is not None:
             # 'it's' is no statement, unless it is read in another way.
-            self._is_open = True
+            self._open = "'"
             return True
         if found["comment"] is not None:
             # Only in PostgreSQL and SQL Server a comment ends at the end of the outer one.

@@ -37,9 +37,10 @@ _ANSWERED = re.compile(
 _SEGMENT = re.compile(
     r"/(?:magic|magic-?link|magic-?login|unsubscribe|verify|verify-?email|confirm|confirm-?email"
     r"|activate|activation|invite|invites|invitation|invitations|reset|reset-?password"
-    r"|password-?reset|token|autologin|sso|join|optout|opt-out)/(?P<token>[\w.~%+=:@-]{16,400}+)"
+    r"|password-?reset|token|autologin|login|signin|sign-in|sso|join|optout|opt-out)/(?P<token>[\w.~%+=:@-]{16,400}+)"
 )
 _MIXED = re.compile(r"(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{8,400}")
+_TRIFLE = re.compile(r"[0-9]{1,5}|[A-Z]{2}")
 _GROUPS = re.compile(r"[a-z0-9]{8,400}+")
 
 
@@ -48,20 +49,26 @@ def is_provider_name(name: str) -> bool:
     return name in PROVIDER_NAMES
 
 
-def is_answer(name: str, beside: Iterable[str], path: str) -> bool:
+def is_answer(name: str, value: str, beside: Iterable[str], path: str) -> bool:
     """True for the ``code`` or ``state`` of a login provider: the code is as good as a token.
 
     Args:
         name: the parameter's, in lower case.
+        value: as it was sent.
         beside: the names of the other parameters, in lower case.
         path: what stands before them; it may be empty.
     """
     others = _BESIDE.get(name)
     if others is None:
         return False
-    if not others.isdisjoint(beside):
+    if not (is_trifle(value) or others.isdisjoint(beside)):
         return True
     return name in ("code", "state") and _ANSWERED.search(path[-300:]) is not None
+
+
+def is_trifle(value: str) -> bool:
+    """True for a postal code, a status, a state of a country: too short for a login provider."""
+    return _TRIFLE.fullmatch(value) is not None
 
 
 def may_be_answer(name: str) -> bool:

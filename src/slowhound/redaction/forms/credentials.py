@@ -7,6 +7,8 @@ import binascii
 import re
 
 from slowhound.redaction.mask import MASK
+from slowhound.redaction.pairs.prose import is_parsed
+from slowhound.redaction.pairs.words import ALGORITHM
 
 # An address ends there in prose, a list, and JSON.
 _ADDRESS = re.compile(r"[^\s'\"<>`]*+")
@@ -26,7 +28,8 @@ _ORACLE = re.compile(r":(?:thin|oci8?):(?P<rest>[^\s'\"<>`]*+)")
 _SCHEME = re.compile(
     r" (?![a-z]{0,30}[ ,])(?<=[A-Za-z] )(?:(?i:(?<=\bbearer )|(?<=\bbasic )|(?<=\btoken )"
     r"|(?<=\bapikey )|(?<=\bapi-key )|(?<=-oauthtoken )|(?<=\bgeniekey )|(?<=\bnegotiate )"
-    r"|(?<=\bdpop )|(?<=\bntlm )|(?<=\bssws )|(?<=\bsplunk ))) {0,3}+"
+    r"|(?<=\bdpop )|(?<=\bntlm )|(?<=\bssws )|(?<=\bauth plain )"
+    r"|(?<=\bauth login )|(?<=\bsplunk ))) {0,3}+"
     r"(?P<credential>[^\s,;'\"<>()\[\]{}*\\]++)"
 )
 _SCHEME_NAME = re.compile(r"[A-Za-z]{1,20}\Z")
@@ -83,10 +86,12 @@ def _without_password(scheme: str, address: str) -> str:
     at = _end_of_user(scheme, address)
     if at < 0:
         return address
-    user, colon, _ = address[:at].partition(":")
+    user, colon, password = address[:at].partition(":")
     if len(user) >= _TOKEN_LENGTH and _NAME.match(user) is None:
         user = MASK
-    return f"{user}{colon}{MASK if colon else ''}{address[at:]}"
+    is_masked = password and not password.strip("*")  # as kombu does
+    hidden = password if is_masked or not colon else MASK
+    return f"{user}{colon}{hidden}{address[at:]}"
 
 
 def _end_of_user(scheme: str, address: str) -> int:
@@ -130,6 +135,11 @@ def _without_credential(found: re.Match[str]) -> str:
     name = _SCHEME_NAME.search(found.string[max(0, found.start() - 20) : found.start()])
     scheme = name[0] if name else ""
     plain = credential.rstrip(".:!?")
+    if scheme == "token" and (
+        ALGORITHM.fullmatch(plain)
+        or is_parsed(found.string[max(0, found.start() - 21) : found.start() - 5])
+    ):
+        return found[0]
     if _ASKED.match(plain) or plain.lower() in _PROSE:
         return found[0]
     is_last = found.string[found.end() : found.end() + 1] in ("", '"', "'", "\n", "\r", "\\")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from slowhound.redaction.pairs import mask_named
+from slowhound.redaction.pairs.search import mask_named
 from slowhound.redaction.values import MASK
 
 TOKEN = re.compile(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from slowhound.redaction import source_tokens as tokens
-from slowhound.redaction.source_names import (
+from slowhound.redaction.source import tokens
+from slowhound.redaction.source.names import (
     GETTERS,
     KEYS_OF_NAMES,
     Level,
@@ -21,7 +21,7 @@ from slowhound.redaction.source_names import (
     level_of_path,
     lists_names,
 )
-from slowhound.redaction.source_state import Open
+from slowhound.redaction.source.state import Open
 from slowhound.redaction.values import MASK, mask_values
 
 # Python itself takes 200 brackets within each other.

@@ -11,6 +11,9 @@ statement is not known here. So what stands in double quotes is a name
 - as a column of CREATE INDEX, and of CREATE TABLE where its type follows;
 - if it is one of those elsewhere in the statement: ``COALESCE("a", "b")`` is in doubt by itself.
 
+One that is no plain word (``"line-items"``, ``"2fa_code"``) is a name beside a dot, in such a list,
+behind AS, FROM, JOIN, INTO, UPDATE and their kin, and where SET assigns to it.
+
 All others are text. Django writes ``"table"."column"`` for its models.
 """
 
@@ -80,6 +83,11 @@ _NEXT_OF_LIST = re.compile(r"(?:\s*(?:ASC|DESC))?(?:\s*,\s*[\w.]+)*\s*,\s*", re.
 _COMMENT = re.compile(r"--[^\n]*")
 _LAST_WORD = re.compile(r"\w{0,30}\Z")
 _PLAIN = re.compile(r"[^\W\d][\w$]{0,127}")
+# Others have "line-items", "2fa_code", "Total (net)".
+_ODD = re.compile(r"\w[\w $#&/+.:()-]{0,126}")
+_SURE_OF_ODD = frozenset(
+    re.findall(r"\w+", "AS COLUMN CONSTRAINT FROM INDEX INTO JOIN ONLY REFERENCES SET TABLE UPDATE")
+)
 # Of the whole statement.
 _INDEX = re.compile(r"\s*CREATE\s+(?:UNIQUE\s+)?INDEX\b", re.IGNORECASE)
 _TABLE = re.compile(r"\s*CREATE\s+(?:\w+\s+)?TABLE\b", re.IGNORECASE)
@@ -106,10 +114,11 @@ class Quotes:
         name = self._sql[start + 1 : end - 1]
         if self._list_end >= 0 and not _NEXT_OF_LIST.fullmatch(self._sql, self._list_end, start):
             self._list_end = -1
-        if _PLAIN.fullmatch(name) is None:  # too odd for a name; "a""b", too
+        is_plain = _PLAIN.fullmatch(name) is not None
+        if not is_plain and _ODD.fullmatch(name) is None:  # too odd for a name; "a""b", too
             self._list_end = end if self._list_end >= 0 else -1
             return
-        if self._is_name(start, end):
+        if self._is_name(start, end, is_plain=is_plain):
             self._known.add(name)
             self._names.add(start)
             self._last = end
@@ -122,7 +131,7 @@ class Quotes:
         self._names.update(start for start, name in self._doubtful if name in self._known)
         return self._names
 
-    def _is_name(self, start: int, end: int) -> bool:
+    def _is_name(self, start: int, end: int, *, is_plain: bool) -> bool:
         sql = self._sql
         if self._list_end >= 0:
             self._list_end = end
@@ -141,7 +150,11 @@ class Quotes:
         if not goes_on and self._begins_list(before, word, end):
             self._list_end = end
             return True
-        return word not in ("BY", "KEY", "PASSWORD") and (
+        if is_plain:
+            may_be = word not in ("BY", "KEY", "PASSWORD")
+        else:
+            may_be = word in _SURE_OF_ODD or (before[-1:] == "," and self._set_at < end)
+        return may_be and (
             self._is_introduced(before, word, end) or self._is_compared(before[-1:], word, end)
         )
 

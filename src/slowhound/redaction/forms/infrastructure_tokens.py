@@ -63,6 +63,7 @@ dp.ct.            [A-Za-z0-9]{20,}           Doppler       https://docs.doppler.
 dp.sa.            [A-Za-z0-9]{20,}           Doppler       https://docs.doppler.com/reference/auth-token-formats
 dp.scim.          [A-Za-z0-9]{20,}           Doppler       https://docs.doppler.com/reference/auth-token-formats
 dp.audit.         [A-Za-z0-9]{20,}           Doppler       https://docs.doppler.com/reference/auth-token-formats
+s.                (?=[A-Za-z]{0,23}\d)[A-Za-z0-9]{24}(?![\w.]) HashiCorp     https://developer.hashicorp.com/vault/docs/concepts/tokens
 hvs.              [\w-]{20,}                 HashiCorp     https://developer.hashicorp.com/vault/docs/concepts/tokens
 hvb.              [\w-]{20,}                 HashiCorp     https://developer.hashicorp.com/vault/docs/concepts/tokens
 hvr.              [\w-]{20,}                 HashiCorp     https://developer.hashicorp.com/vault/docs/concepts/tokens

@@ -34,14 +34,18 @@ _SET = re.compile(
 )
 _ASSIGNS = re.compile(r"=| TO ", re.IGNORECASE)
 # SQL Server takes a bare word for a text here.
-_EXEC = re.compile(r"\s?EXEC(?:UTE)? (?!IMMEDIATE\b)[^\s(]+ (?!USING\b|AS\b|\()", re.IGNORECASE)
+_EXEC = re.compile(
+    r"(?:\A\s?EXEC(?:UTE)?|\bEXEC) (?!(?:IMMEDIATE|FROM|AS|AND|OR|IS|IN|NOT|LIKE|BETWEEN|THEN)\b)"
+    r"[\w.@#$\"\[\]]+ (?!USING\b|AS\b|\()",
+    re.IGNORECASE,
+)
 _VALUE = re.compile(r"(?<![\w@.$])[^\W\d][\w.$-]*+(?! ?:?=)")
 _SAID = frozenset(
     re.findall(
         r"\w+", "ON OFF TRUE FALSE DEFAULT NULL NONE SESSION LOCAL GLOBAL PERSIST OUTPUT OUT"
     )
 )
-_GUARD = re.compile(r"IDENTIFIED|PRAGMA|\A\s?(?:SET|ALTER|CREATE|ATTACH|EXEC)|;", re.IGNORECASE)
+_GUARD = re.compile(r"IDENTIFIED|PRAGMA|\A\s?(?:SET|ALTER|CREATE|ATTACH)|\bEXEC|;", re.IGNORECASE)
 
 
 def without_bare_values(shape: str) -> str:
@@ -58,7 +62,7 @@ def _of_one(statement: str) -> str:
         return _OF_ATTACH.sub(_masked, statement)
     if _ACCOUNT.match(statement):
         statement = _OF_ACCOUNT.sub(_masked, statement)
-    found = _EXEC.match(statement)
+    found = _EXEC.search(statement)
     if found is None and (found := _SET.match(statement)) is not None:
         found = _ASSIGNS.search(statement, found.end())
     if found is None:

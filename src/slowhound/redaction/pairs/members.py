@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from slowhound.redaction import encoded, pair_values
 from slowhound.redaction.name_table import Secrecy
-from slowhound.redaction.pair_search import Search
-from slowhound.redaction.pair_values import Value
-from slowhound.redaction.pair_words import FIELD, NAME_KEY, VALUE_KEY
+from slowhound.redaction.pairs import encoded
+from slowhound.redaction.pairs import values as pair_values
+from slowhound.redaction.pairs.searched_text import Search
+from slowhound.redaction.pairs.values import Value
+from slowhound.redaction.pairs.words import FIELD, NAME_KEY, VALUE_KEY
 
 # How far from the name of a name/value object its value is looked for.
 OBJECT_LIMIT = 2000

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from slowhound.redaction import command_lines, encoded, links, pair_values
+from slowhound.redaction import validation_errors
 from slowhound.redaction.name_table import STEMS, Secrecy
 from slowhound.redaction.names import has_more
-from slowhound.redaction.pair_members import MemberSearch
-from slowhound.redaction.pair_values import Value
-from slowhound.redaction.pair_words import (
+from slowhound.redaction.pairs import command_lines, encoded, links
+from slowhound.redaction.pairs import prose as pair_prose
+from slowhound.redaction.pairs import values as pair_values
+from slowhound.redaction.pairs.members import MemberSearch
+from slowhound.redaction.pairs.values import Value
+from slowhound.redaction.pairs.words import (
     ABOUT_OPTIONS,
     PHRASE,
     SECOND_WORDS,
@@ -46,13 +49,16 @@ _STEM = _any_of([*STEMS.split(), *_OTHERS.split()])
 STEM = re.compile(_STEM)
 _BEHIND = (
     rf"[\w.\-\0]*+(?:[ ](?:{SECOND_WORDS})(?![\w-])){{0,2}}"
-    r"(?P<close>[\\\0\"'`\])*]{0,40}+)(?P<pair>[ \t\0]{0,40}+(?:=>|->|:=|={1,3}|:(?!:)))?"
+    r"(?P<close>(?:\[[0-9]{0,3}(?=\]))?[\\\0\"'`\])*]{0,40}+)"
+    r"(?P<pair>[ \t\0]{0,40}+(?:=>|->|:=|={1,3}|:(?!:)|::(?=[ ])|\uff1a))?"
 )
 _FOUND = re.compile(rf"(?:{_STEM}){_BEHIND}")
 # Where the setting MASK adds names: each name may be one.
 _FOUND_ANY = re.compile(rf"[^\W\d]{_BEHIND}")
 # Without one of these no name has a value.
-_SEPARATOR = re.compile(r"[=:<>,&%\\]")
+_SEPARATOR = re.compile(r"[=:\uff1a<>,&%\\]")
+# Nor without one has a sentence.
+_DIGIT = re.compile(r"[0-9]")
 _OPTION = re.compile(r"-(?<![^\s'\"]-)")
 _LEFT = re.compile(r"[\w.\-\0]*+")
 _KEY_ELEMENT = re.compile(
@@ -68,14 +74,18 @@ _LETTERS = re.compile(r"[a-z ,.!'-]*+")
 
 def mask_named(value: str) -> str:
     """``value`` with each value masked that stands behind a secret name."""
-    separated = _SEPARATOR.search(value) is not None or (
-        "-" in value and _OPTION.search(value) is not None
+    separated = (
+        _SEPARATOR.search(value) is not None
+        or ("-" in value and _OPTION.search(value) is not None)
+        or (" " in value and _DIGIT.search(value) is not None)
+        or pair_prose.may_be_sql(value)
     )
     if not separated and "/" not in value:
         return value
     lower = encoded.lowered(value)
     more = has_more()  # then MASK adds names, which have no stems
     spans = command_lines.passwords_in(value) + links.tokens_of(lower)
+    spans += validation_errors.inputs_in(value) + pair_prose.passwords_in_sql(lower)
     if separated and (more or STEM.search(lower) is not None):
         spans += _Search(value, lower).spans_of(_FOUND_ANY if more else _FOUND)
     return _masked(value, spans) if spans else value
@@ -122,7 +132,15 @@ class _Search(MemberSearch):
             return self.tags
         if following.isspace() and (self.tags or self.options):
             return True
-        return self.valued and following in ("&", ";", "\n", "\r", ",", "}", " ", "")
+        if self.valued and following in ("&", ";", "\n", "\r", ",", "}", " ", ""):
+            return True
+        return self._in_sentence(found) is not None
+
+    def _in_sentence(self, found: re.Match[str]) -> Value | None:
+        close = found.start("close")
+        return pair_prose.value_behind(
+            self.view[max(0, found.start() - 12) : close], self.view, found.end()
+        )
 
     def _look(self, found: re.Match[str], last: int) -> None:
         view, begin = self.view, found.start()
@@ -144,6 +162,19 @@ class _Search(MemberSearch):
             self._look_behind_option(found, start, end)
         elif self.valued and self.is_named_by_key(start):
             self.look_for_member(found.end(), start, self.secrecy(start, end))
+        else:
+            self._look_in_sentence(found, start, end)
+
+    def _look_in_sentence(self, found: re.Match[str], start: int, end: int) -> None:
+        value = self._in_sentence(found)
+        if value is None or pair_prose.is_parsed(self.view[max(0, start - 16) : start]):
+            return
+        secrecy = self.secrecy(start, end)
+        said = self.view[value.start : value.end]
+        if secrecy is Secrecy.SECRET or (
+            secrecy is Secrecy.DOUBTFUL and pair_prose.is_key_of_session(self.view[start:end], said)
+        ):
+            self.hide(value, secrecy, always=True)
 
     def _look_behind(self, found: re.Match[str], start: int, end: int) -> None:
         view, close, at = self.view, found["close"], found.end()
@@ -153,8 +184,15 @@ class _Search(MemberSearch):
             view.startswith("//", at) or (before == "<" and view[at : at + 1] > " ")
         ):
             return  # an address, a namespace
-        query = pair == "=" and before in ("?", "&", ";", "#") and not close.strip("])\0")
+        if pair_prose.names_a_thing(self.text, start, end, at):
+            return
+        # In a connection string, a value in quotes or braces has any characters.
+        wrapped = before == ";" and view[at : at + 1] in ("'", '"', "{")
+        begins = before in ("?", "&", ";", "#") and not wrapped
+        query = pair == "=" and begins and not close.strip("])\0")
         secrecy = self.secrecy(start, end)
+        if pair == ":" and pair_prose.is_exception(self.text, start, end, at):
+            return
         if secrecy is Secrecy.HARMLESS:
             if pair != "=" or not self._is_answer(start, end, at):
                 return
@@ -206,11 +244,13 @@ class _Search(MemberSearch):
         if self.answers == 0:
             return True
         self.answers -= 1
-        path = self.view[max(0, start - 300) : start].split()
-        address = "" if not path or self.view[start - 1 : start].isspace() else path[-1]
+        before = self.view[max(0, start - 300) : start].split()
+        address = "" if not before or self.view[start - 1 : start].isspace() else before[-1]
         behind = self.view[at : at + 600].split(None, 1)
         beside = _QUERY_NAMES.findall(f"&{address}{name}={behind[0] if behind else ''}")
-        return links.is_answer(name, beside, address.partition("?")[0] if "?" in address else "")
+        value = re.split("[&;#\\s]", self.text[at : at + 20], maxsplit=1)[0]
+        path = address.partition("?")[0] if "?" in address else ""
+        return links.is_answer(name, value, beside, path)
 
     def _look_behind_option(self, found: re.Match[str], start: int, end: int) -> None:
         """``--password x``, and ``-password x`` of Java's tools."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from slowhound.redaction.sql_literals import STANDARD as _STANDARD
-from slowhound.redaction.sql_literals import WITH_BACKSLASH as _WITH_BACKSLASH
-from slowhound.redaction.sql_literals import without_literals
-from slowhound.redaction.sql_names import fold, has_no_names
-from slowhound.redaction.sql_settings import without_bare_values
+from slowhound.redaction.sql.generated_names import fold, has_no_names
+from slowhound.redaction.sql.literals import STANDARD as _STANDARD
+from slowhound.redaction.sql.literals import WITH_BACKSLASH as _WITH_BACKSLASH
+from slowhound.redaction.sql.literals import without_literals
+from slowhound.redaction.sql.settings import without_bare_values
 
 SQL_LIMIT = 500
 STATEMENT_LIMIT = 4000
@@ -24,6 +24,11 @@ _TWO_PHASES = re.compile(
     r"|PREPARE\s+TRANSACTION|(?:COMMIT|ROLLBACK)\s+PREPARED)\s+)"
     rf"{_TEXT}(?:\s*,\s*{_TEXT})*",
     re.IGNORECASE,
+)
+# ClickHouse takes the rows behind the name of their format.
+_ROWS = re.compile(
+    r"(\A(?:\s|/\*[^*]*\*/)*INSERT\s+INTO\s[^()'\"]{1,200}(?:\([^()]*\))?\s{0,9}FORMAT\s+\w+)\b.+",
+    re.IGNORECASE | re.DOTALL,
 )
 _SAVEPOINT = re.compile(r"\s*(?:SAVEPOINT|SAVE\s|RELEASE\s|ROLLBACK\s.*\?)", re.IGNORECASE)
 # A text of one's own may stand for what was taken out.
@@ -100,16 +105,19 @@ def sql_shape(sql: str, *, is_cut: bool = False) -> str:
 @lru_cache(maxsize=1024)
 def _shape(sql: str, is_cut: bool = False) -> str:
     # Cached, for an application has few statements; cut before, for some are megabytes long.
-    sql = _TWO_PHASES.sub(r"\1?", sql)
+    sql = _ROWS.sub(r"\1 ?", _TWO_PHASES.sub(r"\1?", sql))
     shown, is_open = _without_literals(sql, _WITH_BACKSLASH)
     doubtful = _BACKSLASH.search(sql)
     if doubtful is not None:
         other, other_open = _without_literals(sql, _STANDARD)
         # Only one of the two can be a whole statement.
-        if shown != other and (is_cut or is_open == other_open):
-            shown = _without_literals(sql[: doubtful.start()], _STANDARD)[0].rstrip("? ") + " ?"
+        if shown != other and (is_cut or bool(is_open) == bool(other_open)):
+            shown, is_open = _before(sql, doubtful.start()), ""
         elif is_open:
-            shown = other
+            shown, is_open = other, other_open
+    if is_open and not is_cut:
+        # Somewhere before it there is a quote too many, and it may be any.
+        shown = _before(sql, sql.index(is_open))
     shown = fold(without_bare_values(" ".join(shown.split())))
     return _LISTS.sub("(?)", shown)[:SQL_LIMIT]
 
@@ -118,6 +126,11 @@ def _is_mysql(sql: str) -> bool:
     return _double_quotes_are_text or "`" in sql
 
 
-def _without_literals(sql: str, pattern: re.Pattern[str]) -> tuple[str, bool]:
-    """The text, and whether its last string has no end."""
+def _before(sql: str, end: int) -> str:
+    """What stands before ``end``, and all of the rest as one value."""
+    return _without_literals(sql[:end], _STANDARD)[0].rstrip("? ") + " ?"
+
+
+def _without_literals(sql: str, pattern: re.Pattern[str]) -> tuple[str, str]:
+    """The text, and the quote of its last string if that has no end."""
     return without_literals(sql, pattern, is_mysql=_is_mysql(sql))

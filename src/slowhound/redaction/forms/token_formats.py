@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from slowhound.redaction.infrastructure_tokens import INFRASTRUCTURE
+from slowhound.redaction.forms.infrastructure_tokens import INFRASTRUCTURE
 
 
 class Format(NamedTuple):
@@ -166,7 +166,11 @@ hook.                     [a-z]{2}\d\.make\.com/                  Make        ht
 maker.ifttt.com/          (?:use/|trigger/\w{1,60}/(?:json/)?with/key/) IFTTT https://ifttt.com/maker_webhooks
 webexapis.com/v1/         webhooks/incoming/                      Webex       https://apphub.webex.com/applications/incoming-webhooks-cisco-systems-38054-23307-75252
 api.telegram.org/         (?:file/)?bot                           Telegram    https://core.telegram.org/bots/api#making-requests
+feishu.cn/                open-apis/bot/v2/hook/                  Feishu      https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot
+larksuite.com/            open-apis/bot/v2/hook/                  Lark        https://open.larksuite.com/document/client-docs/bot-v3/add-custom-bot
+qyapi.weixin.qq.com/      cgi-bin/webhook/send\?key=              WeCom       https://developer.work.weixin.qq.com/document/path/91770
 /hooks/                   (?=[a-z0-9]{26}(?!\w)|[A-Za-z0-9]{17,24}/) Mattermost https://developers.mattermost.com/integrate/webhooks/incoming/
+/hooks/                   (?=[A-Za-z]{0,25}\d)(?=\w{26}(?![\w.-])) Mattermost https://developers.mattermost.com/integrate/webhooks/incoming/
 AccountKey=               (?=[\w+/%]{20})                         Azure       https://learn.microsoft.com/en-us/azure/storage/common/storage-configure-connection-string
 SharedAccessKey=          (?=[\w+/%]{20})                         Azure       https://learn.microsoft.com/en-us/azure/service-bus-messaging/service-bus-sas
 &sig=                     (?=[\w+/%]{20})                         Azure       https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas
@@ -175,7 +179,7 @@ SharedAccessKey=          (?=[\w+/%]{20})                         Azure       ht
 
 # Words in ordinary texts, too: what is cut off behind one of these is no token.
 WORDS = frozenset(
-    "key- secret_ live_ test_ api- sdk- re_ rnd_ fw_ sl. t1. sk_ sk- SK dose dapi ASIA"  # noqa: SIM905
+    "key- secret_ live_ test_ api- sdk- re_ rnd_ fw_ sl. s. t1. sk_ sk- SK dose dapi ASIA"  # noqa: SIM905
     " pat. sat. API- ico- aio_ A3- A3T pi_ 4b1d 1000.".split()
 )
 

@@ -19,16 +19,16 @@ _STATUS = (
     " corrupted bad duplicate duplicated unused used inactive active pending locked blocked"
     " unavailable available unsupported supported deprecated ignored skipped verified unverified"
     " checked unchecked confirmed unconfirmed exceeded truncated ambiguous undecodable unreadable"
-    " insufficient inherited unlimited never always n/a na todo tbd ..."
+    " insufficient inherited unlimited never always n/a na todo tbd ... eof include omit"
 )
 STATUS = frozenset(_STATUS.split())
 # ``Authorization: Bearer``, and nothing behind it.
 SCHEMES = frozenset(("bearer", "basic", "digest", "negotiate"))
 # The first of several words, which are all plain: ``password: must be at least 8 characters``.
 _PHRASE = (
-    "this must may might is was are has have does do did should can cannot can't couldn't could"
-    " will won't doesn't isn't wasn't didn't needs need too at only enter ensure please contains"
-    " expected got use uses"
+    "this minimum maximum must may might is was are has have does do did should can cannot can't"
+    " couldn't could will won't doesn't isn't wasn't didn't needs need too at only enter ensure"
+    " please contains expected got use uses"
 )
 PHRASE = STATUS | frozenset(_PHRASE.split())
 # Stands where a value will be, or was.
@@ -45,6 +45,14 @@ COUNTED = re.compile(
 _WORD = r"(?:[A-Z]?[a-z]{1,30}(?:[A-Z][a-z]{1,30}){0,4}|[A-Z]{1,12})"
 PLAIN = re.compile(rf"/?{_WORD}(?:[/._-](?:{_WORD}|[0-9]{{1,8}})){{0,20}}/?")
 # A small number, or a quantity; no PIN.
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[tT ][0-9:.]{4,15}(?:[zZ]|[+-][0-9:]{2,6})?)?")
+# Too short for a secret.
+_TINY = re.compile(r"[0-9]{1,2}")
+# Letters and digits, and a name: ``signature: sha256``.
+ALGORITHM = re.compile(
+    r"(?:hmac|pbkdf\d?|secp|sect|prime|brainpoolp|ed|curve|x|sha|md|aes|rsa|[rhep]s|base|pkcs)"
+    r"[-_]?\d{1,4}(?:[a-z]\d|url|[-_]?(?:sha|hs|rs|cbc|gcm|ecb)[-_]?\d{0,3})?"
+)
 SMALL = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3})?(?:ms|s|kb|mb|%)?")
 # In ``('password', 'email')`` it is the next field.
 _FIELD = "email username user name id login phone code type value url"
@@ -72,6 +80,13 @@ NAME_KEY = re.compile(
 VALUE_KEY = re.compile(r"val(?:ue)?s?[a-z_]{0,10}[\0\\\"'`]{0,24}[\s\0]{0,12}(?:=>|[:=])(?![:=])")
 
 
+# Of a list of errors.
+ERRORS_LIMIT = 600
+_SENTENCE = re.compile(r"\.['\"]|ErrorDetail\(")
+_OPENED = "the your a no password passwords object token session card length shorter longer select"
+_OPENINGS = frozenset(_OPENED.split())
+
+
 def is_shown(value: str, *, doubtful: bool, prose: bool) -> bool:
     """True for a value behind a secret name that says nothing.
 
@@ -80,21 +95,27 @@ def is_shown(value: str, *, doubtful: bool, prose: bool) -> bool:
         doubtful: the name may also be one of something else.
         prose: it is no query string, form, header or other data.
     """
-    if len(value) > 200:
+    if len(value) > (ERRORS_LIMIT if value[:1] == "[" else 200):
         return False
     plain = value.strip(" \t\r\n\0[](){}'\"`\\") if value[:1] in "[(" else value.strip(" \t\0")
     plain = plain.rstrip(".,!?:;") or plain
     lower = plain.lower()
-    if not plain or lower in STATUS or lower in SCHEMES:
+    is_mark = len(plain) < 4 and not any(map(str.isalnum, plain))
+    if is_mark or lower in STATUS or lower in SCHEMES:
         return True
-    if len(plain) < 4 and not any(map(str.isalnum, plain)):
+    if prose and (_TINY.fullmatch(plain) or ALGORITHM.fullmatch(lower)):
         return True
     odd = lower[0] == "x" or not value[0].isalnum()
     if odd and (PLACEHOLDER.fullmatch(lower) or PLACEHOLDER.fullmatch(value.strip("\0").lower())):
         return True
-    if doubtful and prose and (PLAIN.fullmatch(plain) or SMALL.fullmatch(lower)):
+    if doubtful and prose and _is_plain(plain):
         return True
-    return " " in lower and _is_phrase(lower)
+    is_list = value[:1] == "[" and _SENTENCE.search(value) is not None
+    return " " in lower and _is_phrase(lower, is_list=is_list)
+
+
+def _is_plain(value: str) -> bool:
+    return any(each.fullmatch(value) for each in (PLAIN, SMALL, DATE))
 
 
 def says_nothing(lower: str, start: int, end: int) -> bool:
@@ -105,11 +126,19 @@ def says_nothing(lower: str, start: int, end: int) -> bool:
     return goes_on and lower[start - 2 : start] == ": " and lower[start:end] in PHRASE
 
 
-def _is_phrase(lower: str) -> bool:
-    first, *others = lower.split()
-    if first.removeprefix("errordetail(string='") not in PHRASE or not others:
+def _is_phrase(lower: str, *, is_list: bool) -> bool:
+    first, *others = _ERROR.sub(" ", lower).split() or [""]
+    if not others or not (first in PHRASE or (is_list and first in _OPENINGS)):
         return False
     return all(_PHRASED.fullmatch(each) for each in others)
 
 
-_PHRASED = re.compile(r"[a-z'-]{1,20}[.,;:!?')]{0,4}|[0-9]{1,3}[.,)]?|code='[a-z_]{1,30}'?\)?")
+# What Django and its REST framework have around their messages.
+_ERROR = re.compile(
+    r"""errordetail\(string=['"]|['"], code=['"][a-z_]{1,30}(?:['"]\)?,?)?"""
+    r"""|\{?['"]?message['"]: ['"]|pk ['"][0-9]{1,19}['"] - """
+    r"""|['"], ['"]code['"]: ['"][a-z_]{0,30}(?:['"]\}?,?)?|['"], ['"]"""
+)
+_PHRASED = re.compile(
+    r"[a-z'\u2019-]{1,20}[.,;:!?')\"]{0,4}|[0-9]{1,3}[.,)]?|code='[a-z_]{1,30}'?\)?"
+)

@@ -62,10 +62,11 @@ _WORDS = (
     r"|DISTINCT|INSERT|INTO|VALUES|UPDATE|DELETE|CREATE|TABLE|INDEX|ALTER|DROP|ADD|COLUMN|JOIN|LEFT"
     r"|RIGHT|INNER|OUTER|CASE|WHEN|THEN|ELSE|END|NULL|LIKE|BETWEEN|EXISTS|DESC|ASC|WITH|RETURNING"
     r"|DEFAULT|USING|PRIMARY|KEY|UNIQUE|CONSTRAINT|REFERENCES|CHECK|VIEW|BEGIN|COMMIT|USER|FOR"
-    r"|[^\w\s'\"]{0,3})"
+    r"|[^\w\s'\"]{1,3})"
 )
 _TOLD = rf"(?!\"(?i:{_WORDS})\")(?=\")"
 _QUOTE = r"(?=\\?')"
+_EITHER = r"(?=\\?['\"])"
 _NOT_EMPTY = r"(?=\\?'(?!\\?' at line))"
 
 POSTGRESQL = (
@@ -77,7 +78,9 @@ POSTGRESQL = (
         r"\b(?:invalid input (?:syntax for|value for enum) [^:\n]{1,140}"
         r"|malformed (?:array|range|multirange|record) literal|out of range"
         r"|in ts(?:query|vector)|contain lexemes|escaped character|is not a valid identifier"
-        r"|is not an integer|Unrecognized key word|invalid (?:(?:cidr|octet) value[^:\n]{0,30}"
+        r"|is not an integer|datetime format is not recognized|[Uu]nrecognized (?:key word|encoding"
+        r"|privilege type|value for EXPLAIN option \"\w{1,20}\")"
+        r"|invalid (?:(?:cidr|octet) value[^:\n]{0,30}"
         r"|size|snapshot identifier|hexadecimal digit|datetime format separator|binary"
         r"|(?:argument|value) for [^:\n]{1,60}|parameter list format|locale name|key word"
         r"|percent-encoded token|URI query parameter|port number|\w{1,30} value)"
@@ -92,10 +95,13 @@ POSTGRESQL = (
         r"\binvalid (?:integer )?value (?=\")",
         r'"(?= for (?:connection option )?")',
     ),
-    _asked('value "', r"\bvalue (?=\")", r'"(?= is out of range for type)'),
+    _asked('value "', r"\bvalue (?=\")", r'"(?= is out of range for (?:type|\w{1,9} type))'),
     _asked('one "', r"\btime zone (?=\")", r'"(?= (?:not recognized|out of range|must not))'),
     _asked('unit "', r"\bunit (?=\")", r'"(?= not (?:recognized|supported) for type)'),
     _asked("regular expression ", r"\binvalid regular expression (?=\")", r'"(?=: )'),
+    _asked("Cannot use ", r"\bCannot use (?=\")", r'"(?=: No such \w{1,9} algorithm)'),
+    _last("type name ", r"\binvalid type name (?=\")"),
+    _line("lower bound ", r"\bSpecified lower bound (?=\()"),
     _asked("after ", r"\bmissing \"=\" after (?=\")", r'"(?= in connection info)'),
     _asked("spaces found in ", r"\bspaces found in (?=\")", r'"(?=, use percent-encoded)'),
     _found("byte sequence 0x", r"\bcharacter with byte sequence ", r"(?= in encoding)"),
@@ -107,6 +113,12 @@ POSTGRESQL = (
     _all("portal", r"\bportal(?: \"[^\"\n]{1,64}\")? (?:with parameters: |parameter \$\d{1,5} = )"),
     _all("parameters: ", r"\bquery with parameters: "),
     _all("DETAIL:  line ", r"\ADETAIL:  line \d{1,9}: (?:[^\n\\]|\\(?!n))*(?:\\n|\n)"),
+    # asyncpg
+    _found(
+        "query argument ",
+        r"\binvalid input for query argument \$\d{1,5}[^:\n]{0,60}: ",
+        r"(?= \([^(\n]{1,200}\)\W{0,9}$)",
+    ),
     _last("SQL statement ", r"\bSQL statement (?=\")", is_sql=True),
     _last(" assignment ", r"\bPL/pgSQL (?:assignment|expression) (?=\")", is_sql=True),
     _last("SQL expression ", r"\bSQL expression (?=\")", is_sql=True),
@@ -132,6 +144,9 @@ MYSQL = (
     _asked("', record ", rf"', record {_QUOTE}", r"'(?= would lead to)", "'"),
     _last("value is out of range in ", rf"\bvalue is out of range in {_QUOTE}", "'"),
     _last("time zone: ", rf"\bincorrect time zone: {_QUOTE}", "'"),
+    Message("stored expr", re.compile(r"\bevaluating stored expression "), End.LINE, is_sql=True),
+    # mysql-connector-python
+    _found("process parameters: ", r"\bnot process parameters: ", r"(?=, it must be of type)"),
 )
 SQLITE = (
     _asked("near ", rf"\bnear {_TOLD}", r"\"(?=: syntax error)"),
@@ -144,6 +159,7 @@ SQLITE = (
 )
 ORACLE = (
     _found("(ORA-", r"\(ORA-\d{5} details\) ", r"(?=\n(?:ORA-\d|Help: ))|(?=\n\Z)"),
+    _found("ORA-01438: value ", r"\bORA-01438: value ", r"(?= greater than specified)"),
     _found("string value containing ", r"\bconvert string value containing ", r"(?= to a number)"),
     _found("the symbol ", rf"\bEncountered the symbol {_TOLD}", r"\"(?= when expecting)"),
 )
@@ -157,6 +173,9 @@ SQL_SERVER = (
     _found("Truncated value: ", rf"\bTruncated value: {_QUOTE}", rf"'{_STOP}"),
     _found("value = ", r"\boverflow error for (?:data )?type [\w ]{1,30}, value = ", _STOP),
     _asked('name "', r"\bThe name (?=\")", r'"(?= is not permitted)'),
+)
+_CLICKHOUSE_GOES_ON = (
+    r"(?=: (?:Cannot|In scope|[Ww]hile|\((?:at row|while ))|, should be |\. \([A-Z_]+\)|\n)"
 )
 OTHERS = (
     # Redis, redis-py
@@ -183,13 +202,70 @@ OTHERS = (
     ),
     _asked("Unexpected data ", rf"\bUnexpected data {_QUOTE}", r"'(?= after parsed)", "'"),
     _asked("Value [", r"\bValue (?=\[)", r"\](?= cannot be parsed as)", "]"),
-    _all("DB::", r"(?:: While processing |\bin scope |\(in query: )", is_sql=True),
+    _found(
+        "Cannot parse ",
+        r"DB::Exception: Cannot parse (?:IPv[46]|[Uu][Uu][Ii][Dd]) ",
+        _CLICKHOUSE_GOES_ON,
+    ),
+    _found(
+        " here: ", r"DB::Exception: Cannot (?:read|parse) [\w ]{1,40} here: ", _CLICKHOUSE_GOES_ON
+    ),
+    _found("compile re2: ", r"\bcannot compile re2: ", r"(?=, error: )"),
+    _found("compile re2: ", r", error: ", r"(?=\. Look at )"),
+    _asked("nknown element ", rf"\bUnknown element {_QUOTE}", r"'(?= for (?:enum|type))", "'"),
+    _asked("Decode value ", r"Decode value (?=\()", r"\)(?=, cannot be decoded)", ")"),
+    _found("Invalid mode: ", r"DB::Exception: Invalid mode: ", _CLICKHOUSE_GOES_ON),
+    _found("elements: ", r"\bcolumns in UNION\w* elements: ", r"(?=\. \()"),
+    _all("Row ", r"(?=(?:\b|(?<=\\n))Row \d{1,9}:(?:\n|\\n)Column \d)"),
+    _all("DB::", r"[ :]\s?[Ww]hile (?:executing|converting|reading) (?!\w+(?:\. \(|:|\Z))"),
+    _all("DB::", r"(?:: While processing |\b[Ii]n scope |\(in query: )", is_sql=True),
     # DuckDB
-    _last("Could not convert string ", r"\bCould not convert string (?=['\"])", "'"),
-    _asked("Duplicate key ", r"\bDuplicate key (?=\")", r'"(?= violates)'),
+    _last("Could not convert string ", r"\bCould not convert string (?=')", "'"),
+    _asked("convert string ", r"\bCould not convert string (?=\")", r'"(?= to [A-Z])'),
+    _asked(
+        "key ",
+        r"\b[Kk]ey (?=\")",
+        r'"(?= (?:violates |does not exist in the r|is still referenced by a f))',
+    ),
+    _asked("with value ", rf"\bwith value {_QUOTE}", r"'(?= can\\?'t be cast)", "'"),
+    _last("Malformed JSON ", r"\bMalformed JSON at byte \d{1,9} of input: [^\"\n]{1,99}  Input: "),
+    _asked(
+        "field format: ",
+        r"\binvalid \w{1,12} field format: (?=\")",
+        r'"(?=, expected format)',
+    ),
+    _asked(
+        "string ",
+        r"\b(?:decode|parse|conversion of) string (?=\")",
+        r'"(?= (?:as base64|according to format)|: \\)',
+    ),
+    _all("format specifier ", r"\bto format specifier (?=\"[^\"\n]{1,200}\"(?:\n|\\n))"),
+    _last("to numerical: ", r"\bFailed to cast value to numerical: (?=\")"),
+    _asked("pecifier ", r"\bspecifier (?=\")", r'"(?= not recognized)'),
+    # SQLAlchemy, pandas
+    Message(
+        "[SQL: ",
+        re.compile(r"\[SQL: "),
+        End.FOUND,
+        follows=re.compile(r"(?=\](?:(?:\s|\\n)(?:\[parameters: |\(Background on )|\W{0,9}\Z))"),
+        is_sql=True,
+    ),
+    _found(
+        "[parameters: ",
+        r"\[parameters: (?=[\[({])",
+        r"(?=\](?:(?:\s|\\n)\(Background on |\W{0,9}\Z))",
+    ),
+    _last("failed on sql ", r"\bExecution failed on sql '", "': ", is_sql=True),
+    _all("failed on sql: ", r"\bExecution failed on sql: "),
+    # Django's check of foreign keys, of SQLite and MySQL
+    _asked("primary key ", r"\bprimary key (?=')", r"'(?= has an invalid foreign key)", "'"),
+    _asked("a value ", r"\bcontains a value (?=')", r"'(?= that does not have a corr)", "'"),
     # Elasticsearch
     _last("Preview of field", rf"\bPreview of field\\?'s value: {_QUOTE}", "'"),
     _found("ailed to parse ", r"\b[Ff]ailed to parse (?:query|date field) (?=\[)", r"\]"),
+    # Python's urllib, of an address with a / in its password
+    _line("to integer value as ", rf"\bPort could not be cast to integer value as {_EITHER}"),
+    _found("netloc ", rf"\bnetloc {_EITHER}", r"(?= contains invalid characters)"),
     # Memcached: Django, pymemcache, pylibmc
     _line("used with memcached: ", r"\bused with memcached: "),
     _line("Key ", r"\bKey (?:is too long|contains (?:whitespace|null)): (?=b?')"),

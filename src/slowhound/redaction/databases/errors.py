@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from slowhound.redaction.database_messages import MESSAGES, End, Message
-from slowhound.redaction.sql import sql_shape
+from slowhound.redaction.databases.messages import MESSAGES, End, Message
+from slowhound.redaction.sql.shape import sql_shape
 from slowhound.redaction.values import MASK
 
 # PostgreSQL names the parts of an error, each on lines of its own.
@@ -32,6 +32,7 @@ _KEY_ENDS = re.compile(
 # shown, save of SQLite, which only has a name with its table or one that may be a text.
 _COLUMN = re.compile(
     r"(?<=\bcolumn )\"[^\"\n]*(?:\"(?= does not exist)|(?=\n|\Z))"
+    r"|(?<=\bReferenced column )\"[^\"\n]*(?:\"(?= not found)|(?=\n|\Z))"
     r"|(?<=\bUnknown column )\\?'[^'\n]*'?"
     r"|(?<=\bInvalid column name )\\?'[^'\n]*'?"
     r"|(?<=\bORA-00904: )\"[^\n]*?(?=: invalid identifier|\n|\Z)"

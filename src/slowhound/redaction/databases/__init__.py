@@ -1,0 +1,1 @@
+"""Errors of databases without the values that they quote."""

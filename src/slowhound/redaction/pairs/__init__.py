@@ -1,0 +1,1 @@
+"""Values that stand behind a secret name in a text."""

@@ -1,0 +1,1 @@
+"""Lines of source without the literals beside secret names."""
