@@ -50,7 +50,7 @@ print(settings.configured)
 # What sends a signal, or has one sent or handled, in the words of Python and of the C library; but
 # for the SIGKILL that ends a helper process of ours.
 SIGNALLING = re.compile(
-    r"faulthandler\.(?:register|dump_traceback)|timer_create|timer_settime|setitimer|\balarm\b"
+    r"faulthandler\.(?:register|dump_traceback)|timer_create|timer_settime|setitimer|\balarm\("
     r"|tgkill|pthread_kill|raise_signal|os\.kill\((?!pid, signal\.SIGKILL\))|sigqueue|SIGRT"
 )
 

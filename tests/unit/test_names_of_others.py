@@ -31,7 +31,8 @@ DOCUMENTED = {
     "django.tasks": "signals",
     "django.template": "Context Engine Node",
     "django.template.response": "SimpleTemplateResponse",
-    "django.urls": "Resolver404 include path reverse",
+    # What path() makes, is a URLPattern.
+    "django.urls": "Resolver404 ResolverMatch URLPattern include path reverse",
     "django.utils": "module_loading.import_string safestring.SafeString",
     "django.utils.html": "format_html format_html_join",
     "django.views.decorators": "debug http.require_safe",
@@ -121,6 +122,7 @@ HARMLESS = {
     "sinks/outlet.py": "follow_up on_sent take_event",
     "redaction/standard_values.py": "_fields int item",
     "static_lookup.py": "args cause code context suppress_context",
+    "sqlshape.py": "_shape",  # of redaction's
     "tasks.py": "async_generator_asend async_generator_athrow coroutine_wrapper self",
     "viewer/access.py": "user",
     "waiting.py": "_PyRuntime",  # a symbol of C

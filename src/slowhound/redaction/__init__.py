@@ -1,5 +1,7 @@
-"""What never leaves, and how: application data becomes plain data, names are judged, values are
-searched, and all is cut, in this order, for every way out.
+"""What never leaves, and how.
+
+Application data becomes plain data, names are judged, values are searched, and all is cut, in this
+order, for every way out.
 
     masking urls structures         the doors: for texts, for addresses, for fields and variables
     plain_data standard_values exceptions

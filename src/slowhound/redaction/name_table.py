@@ -22,6 +22,7 @@ class Secrecy(Enum):
     """What a name says about its value."""
 
     SECRET = auto()  # hidden everywhere
+    LIKELY = auto()  # the same as the next one; but in texts and source hidden as SECRET
     DOUBTFUL = auto()  # hidden where the name came with data; a field that is set is shown
     HARMLESS = auto()  # shown
 
@@ -36,7 +37,7 @@ class Where(Enum):
 
 
 FIRST, LAST, ANY, WHOLE = Where
-SECRET, DOUBTFUL, HARMLESS = Secrecy
+SECRET, LIKELY, DOUBTFUL, HARMLESS = Secrecy
 
 
 class Row(NamedTuple):
@@ -79,7 +80,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "a card, with which one can pay",
             ),
             Row(LAST, "pan + number no nr card", "the same"),
-            Row(LAST, "card cc + verification", "its check digits"),
+            Row(LAST, "card cc + verification security_number", "its check digits"),
             Row(LAST, "iban ibans + value code bic", "an account"),
             Row(LAST, "gift_card + code pin number token", "the same"),
             Row(LAST, "gift_voucher_code", "the same"),
@@ -145,7 +146,8 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 LAST,
                 "otp totp + code pin value seed uri secret token input entry entered typed"
-                " submitted received text str string raw plain digit digits number 1 2 3 4 5 6",
+                " submitted received text str string raw plain hash digit digits number 1 2 3 4 5"
+                " 6",
                 "a one-time password",
             ),
             Row(
@@ -179,12 +181,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             ),
             Row(LAST, "auth + response payload params", "may have a token in it"),
             Row(ANY, "session tokens card + for from", "whose it is, or how many"),
-            Row(
-                LAST,
-                "test guest last + pass",
-                "of a test, for a museum, the one before; or the password of a guest",
-            ),
-            Row(LAST, "gate safe voucher + code codes", "of an airport, or of a house"),
+            Row(LAST, "gate alarm safe voucher + code codes", "of an airport, or of a house"),
         ),
     ),
     # About a secret, and none itself; and other things with the same names.
@@ -221,11 +218,12 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 LAST,
                 "at on by date day start started end ended expire expires expired expiry"
-                " expiration change changed reset created updated deleted rotated refreshed revoked"
-                " issued verified confirmed accepted sent seen shown scanned loaded found done"
-                " active inactive enabled disabled required optional missing valid invalid ok"
-                " failed check checks status result results clicked opened followed exempt trusted"
-                " checked provided match matched matches mismatch",
+                " expiration change changed reset created updated deleted rotated refreshed"
+                " revoked issued verified confirmed accepted sent seen shown scanned loaded found"
+                " done active inactive enabled disabled required optional missing valid invalid ok"
+                " failed breached reused leaked rejected check checks status result results"
+                " clicked opened followed exempt trusted checked provided match matched matches"
+                " mismatch",
                 "when, or what came of it: password_changed_at, login_code_sent",
             ),
             Row(
@@ -376,7 +374,23 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " *passwordstring *passwordraw *passwordplain",
                 "a password, and which one, written together",
             ),
-            Row(LAST, "pass *pwd pwds *pw psw", "a password"),
+            Row(LAST, "*pwd pwds *pw psw", "a password"),
+            Row(WHOLE, "pass", "the same"),
+            Row(
+                LAST,
+                "db database user usr users my your smtp imap pop pop3 mail email ftp sftp ssh"
+                " root admin administrator http https proxy redis mysql mariadb pg postgres"
+                " postgresql mongo mongodb rabbit rabbitmq amqp broker kafka ldap ad bind auth"
+                " login signin app key sudo su wifi wlan wpa sql oracle mssql sa vpn new old"
+                " current default temp tmp initial confirm re retype repeat account customer"
+                " client member owner master main system sys service server host router switch"
+                " remote local api basic bot cert keystore store truststore trust private secret ssl tls web"
+                " webdav site wp zip pdf archive backup encryption crypt jenkins git registry"
+                " docker mqtt sip snmp rdp vnc vault ansible wallet staff superuser operator"
+                " principal form the his her its one_time device camera printer sim"
+                " + pass",
+                "of whom or what one has an account with; of others see below",
+            ),
             Row(
                 ANY,
                 "db*pass database*pass user*pass usr*pass my*pass smtp*pass mail*pass email*pass"
@@ -460,7 +474,9 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "who has it, is logged in: PHPSESSID, connect.sid",
             ),
             Row(ANY, "hmac x_sig signed_payload", "who has it, can act as the signer"),
-            Row(ANY, "*cvv *cvv2 *cvc *cvc2 csc cvn card_verification_value", "its check digits"),
+            Row(
+                ANY, "*cvv *cvv2 *cvc *cvc2 ccv csc cvn card_verification_value", "its check digits"
+            ),
             Row(
                 ANY,
                 "magstripe pinblock mpin tpin",
@@ -539,7 +555,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
     ),
     # What is a password_meter or a token_window? A thing that has to do with a secret, most often.
     (
-        DOUBTFUL,
+        LIKELY,
         (
             Row(
                 ANY,
@@ -595,7 +611,11 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(LAST, "2fa tfa mfa", "its code, or which way"),
             Row(LAST, "account_number passport", "its number, or whether there is one"),
             Row(LAST, "seed salt nonce p12 keystore keytab kubeconfig", "part of a key"),
-            Row(LAST, "sms email user entry invite invitation challenge + code codes", "a login"),
+            Row(
+                LAST,
+                "sms email user registration entry invite invitation challenge + code codes",
+                "a login",
+            ),
         ),
     ),
 )

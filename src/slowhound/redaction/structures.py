@@ -186,7 +186,7 @@ def _dict(value: dict[str, Any], depth: int) -> dict[str, Any]:
 
 def _counted(name: str, value: Any, depth: int) -> Any:
     """What is hidden; of a name in doubt the numbers are shown: ``{"tokens": {"prompt": 3}}``."""
-    in_doubt = depth > 0 and names.secrecy_of(name) is Secrecy.DOUBTFUL
+    in_doubt = depth > 0 and names.secrecy_of(name) in (Secrecy.DOUBTFUL, Secrecy.LIKELY)
     return _numbers(name, value, depth) if in_doubt else MASK
 
 

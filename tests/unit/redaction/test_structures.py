@@ -177,3 +177,6 @@ def test_number_that_may_be_the_secret_is_hidden_also_under_a_name_in_doubt() ->
     """The name that it stands under says so, or both of them together."""
     shown = masked({"app_x": {"card": {"number": 411, "cvc": 123}, "mfa": {"code": 123456}}})
     assert shown == {"app_x": {"card": {"number": MASK, "cvc": MASK}, "mfa": {"code": MASK}}}
+    assert masked({"app_x": {"name": "pin", "value": 123}}) == {
+        "app_x": {"name": "pin", "value": MASK}
+    }

@@ -69,7 +69,7 @@ def level_of(name: str) -> Level:
     if name in _OF_THINGS:
         return Level.NONE
     secrecy = secrecy_of(name)
-    if secrecy is Secrecy.SECRET:
+    if secrecy is Secrecy.SECRET or secrecy is Secrecy.LIKELY:
         return Level.NAMED
     return Level.DOUBT if secrecy is Secrecy.DOUBTFUL else Level.NONE
 
