@@ -384,10 +384,10 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " login signin app key sudo su wifi wlan wpa sql oracle mssql sa vpn new old"
                 " current default temp tmp initial confirm re retype repeat account customer"
                 " client member owner master main system sys service server host router switch"
-                " remote local api basic bot cert keystore store truststore trust private secret ssl tls web"
-                " webdav site wp zip pdf archive backup encryption crypt jenkins git registry"
-                " docker mqtt sip snmp rdp vnc vault ansible wallet staff superuser operator"
-                " principal form the his her its one_time device camera printer sim"
+                " remote local api basic bot cert keystore store truststore trust private secret"
+                " ssl tls web webdav site wp zip pdf archive backup encryption crypt jenkins git"
+                " registry docker mqtt sip snmp rdp vnc vault ansible wallet staff superuser"
+                " operator principal form the his her its one_time device camera printer sim"
                 " + pass",
                 "of whom or what one has an account with; of others see below",
             ),

@@ -39,6 +39,7 @@ SHAPES = [
     # Only one of the two can be a whole statement.
     (r"SELECT 'a\' FROM t WHERE x = 'secret'", "SELECT ? FROM t WHERE x = ?"),
     # Names stay.
+    ("""SELECT 'pg_dump --secret' AS "mark" FROM "t" """, 'SELECT ? AS "mark" FROM "t"'),
     ('SELECT x IN ("t"."a", "b"."c")', 'SELECT x IN ("t"."a", "b"."c")'),
     (
         'UPDATE "t" SET "n" = ("t"."n" + 1), "m" = %s WHERE "t"."id" IN (1, 2)',

@@ -80,7 +80,7 @@ _IF_FOLLOWED = {
     "SET": _ASSIGNED,
 }
 _NEXT_OF_LIST = re.compile(r"(?:\s*(?:ASC|DESC))?(?:\s*,\s*[\w.]+)*\s*,\s*", re.IGNORECASE)
-_COMMENT = re.compile(r"--[^\n]*")
+_COMMENT = re.compile(r"--[^\n]*\n")  # without the line end it stands in a text before a name
 _LAST_WORD = re.compile(r"\w{0,30}\Z")
 _PLAIN = re.compile(r"[^\W\d][\w$]{0,127}")
 # Others have "line-items", "2fa_code", "Total (net)".
@@ -140,7 +140,7 @@ class Quotes:
             return True  # nearly all
         before = sql[max(0, start - _BEFORE) : start]
         if "--" in before:
-            before = _COMMENT.sub("", before)
+            before = _COMMENT.sub(" ", before)
         before = " ".join(before.split())
         if before.endswith('"'):  # "table" "alias"
             return 0 < start - self._last < _BEFORE and sql[self._last : start].isspace()
