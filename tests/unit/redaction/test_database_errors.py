@@ -267,6 +267,14 @@ HOSTILE = [
     *('" <-- parse error at position', '"', "'", "\\'", "(", "\n", " "),
     *("invalid input syntax for ", 'x: "', "incorrect a value: '", "incorrect a "),
     *("unknown command '", "dup key: {", ", full error: {", "(ORA-00001 details) "),
+    *(
+        "INTO a (password) VALUES ('",
+        "INTO a (",
+        "[SQL: ",
+        "[parameters: (",
+        "Execution failed on sql '",
+    ),
+    *("DB::Exception: Cannot parse UUID ", 'key "', "with value '", "query argument $1: ", " (a"),
     *("DB:: in scope ", "Command # 1 (A "),
 ]
 

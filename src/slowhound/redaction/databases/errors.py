@@ -11,6 +11,7 @@ import re
 from itertools import pairwise
 
 from slowhound.redaction.databases.messages import MESSAGES, End, Message
+from slowhound.redaction.sql.columns import without_secret_columns
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.redaction.values import MASK
 
@@ -50,6 +51,7 @@ _OUT_OF_RANGE = '" is out of range for type '
 
 def without_quoted(text: str) -> str:
     """The text of an error without the values that a database has put into it."""
+    text = without_secret_columns(text)
     parts = _PART.split(text)
     if len(parts) == 1:
         return _part(text)

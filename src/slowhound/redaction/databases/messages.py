@@ -224,10 +224,15 @@ OTHERS = (
     _asked("convert string ", r"\bCould not convert string (?=\")", r'"(?= to [A-Z])'),
     _asked(
         "key ",
-        r"\b[Kk]ey (?=\")",
+        r"\b(?:Duplicate|because) key (?=\")",
         r'"(?= (?:violates |does not exist in the r|is still referenced by a f))',
     ),
-    _asked("with value ", rf"\bwith value {_QUOTE}", r"'(?= can\\?'t be cast)", "'"),
+    _asked(
+        "with value ",
+        rf"\bType [\w(), ]{{1,60}} with value {_QUOTE}",
+        r"'(?= can\\?'t be cast)",
+        "'",
+    ),
     _last("Malformed JSON ", r"\bMalformed JSON at byte \d{1,9} of input: [^\"\n]{1,99}  Input: "),
     _asked(
         "field format: ",
@@ -241,7 +246,7 @@ OTHERS = (
     ),
     _all("format specifier ", r"\bto format specifier (?=\"[^\"\n]{1,200}\"(?:\n|\\n))"),
     _last("to numerical: ", r"\bFailed to cast value to numerical: (?=\")"),
-    _asked("pecifier ", r"\bspecifier (?=\")", r'"(?= not recognized)'),
+    _asked("pecifier ", r"\bextract specifier (?=\")", r'"(?= not recognized)'),
     # SQLAlchemy, pandas
     Message(
         "[SQL: ",

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from slowhound.redaction.source import tokens
 from slowhound.redaction.source.names import (
-    GETTERS,
     KEYS_OF_NAMES,
     Level,
     is_declaration,
@@ -256,7 +255,9 @@ class SourceMask:
             return False
         named = tokens.NAME.fullmatch(content)
         level = level_of(named["name"]) if named is not None else Level.NONE
-        is_got = here.kind == "call" and GETTERS.get(here.name.rpartition(".")[2]) == here.at
+        if here.takes_secret:
+            return True
+        is_got = here.takes_name
         if is_got or here.level is Level.NONE or (here.level is Level.DOUBT and is_formatted):
             if level is Level.NAMED and named is not None:
                 self._names_secret(here, line, after, is_got, bool(named["dashes"]))
@@ -286,7 +287,7 @@ class SourceMask:
         found = tokens.COMPARED.match(line, end)
         if found is None or (found["by"] == "," and not here.compares):
             return False
-        return level_of_path(found["name"]) > Level.DOUBT
+        return level_of_path(found["key"] or found["name"]) > Level.DOUBT
 
     def _comment(self, text: str) -> str:
         if self._in_key:

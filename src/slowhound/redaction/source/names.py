@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 
 from slowhound.redaction.name_table import Secrecy
@@ -24,7 +25,8 @@ _OF_THINGS = frozenset(("key", "keys"))
 VALUES = frozenset(
     (
         *("value", "values", "val", "default", "fallback", "initial", "data", "content", "text"),
-        *("raw", "plain", "string", "literal", "new_value"),
+        *("raw", "plain", "string", "literal", "new_value", "new", "example", "examples"),
+        *("server_default", "db_default", "return_value", "side_effect"),
     )
 )
 # Behind which a ``value`` belongs to the secret that is named there.
@@ -37,6 +39,18 @@ GETTERS = {
     **dict.fromkeys(("set_cookie", "set_signed_cookie", "get_signed_cookie", "delete_cookie"), 0),
     **dict.fromkeys(("getattr", "hasattr", "setattr", "delattr"), 1),
 }
+# Takes a secret at this place.
+_SECRET_AT = {
+    **dict.fromkeys(("create_user", "create_superuser", "acreate_user", "acreate_superuser"), 2),
+    **dict.fromkeys(("jwt.encode", "jwt.decode"), 1),
+    "Fernet": 0,
+}
+# Where ``key`` is one of these, and not of a thing.
+_CRYPTOGRAPHY = frozenset(
+    re.findall(r"\w+", "signer signing sign unsign encrypt decrypt cipher hmac fernet jwt jws jwe")
+)
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_FILLED = frozenset(("append", "appendleft", "add", "extend", "insert"))
 # What stands in quotes there says how, or where to cut.
 _WAYS = frozenset(
     (
@@ -103,9 +117,27 @@ def level_of_call(path: str, outer: Level) -> Level:
     if outer is Level.WHOLE:
         return outer
     is_login = last.lower() in _LOGINS
+    if last in _FILLED and level_of_path(path.rpartition(".")[0]) is not Level.NONE:
+        return Level.NAMED  # tokens.append
     if is_login or level_of(last) is Level.NAMED or is_owned_by_secret(path):
         return Level.NAMED
     return outer if outer > Level.DOUBT else Level.NONE
+
+
+def takes_secret_at(path: str, at: int) -> bool:
+    """True for the third of ``create_user("bob", "bob@example.org", "...")``."""
+    parts = path.split(".")
+    return at in (_SECRET_AT.get(parts[-1]), _SECRET_AT.get(".".join(parts[-2:])))
+
+
+def is_plain_field(path: str) -> bool:
+    """True for Pydantic's ``Field("x")``, whose first argument is a default, and no label."""
+    return path.rpartition(".")[2] == "Field"
+
+
+def has_secret_key(path: str) -> bool:
+    """True for ``Signer(key="...")``."""
+    return not _CRYPTOGRAPHY.isdisjoint(word.lower() for word in _WORD.findall(path))
 
 
 def is_declaration(path: str) -> bool:

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 from slowhound.redaction.source import tokens
 from slowhound.redaction.source.names import (
+    GETTERS,
     VALUES,
     Level,
+    has_secret_key,
     is_owned_by_secret,
+    is_plain_field,
     level_of,
     level_of_path,
+    takes_secret_at,
 )
 
 
@@ -61,7 +65,8 @@ class Open:
     def under(self, key: str) -> None:
         """The value of a keyword argument, or of a key in a dict, follows."""
         level, is_value = level_of(key), key.lower() in VALUES
-        if level is Level.NAMED or (is_value and self.names_secret):
+        is_of_cipher = key == "key" and self.kind == "call" and has_secret_key(self.name)
+        if level is Level.NAMED or is_of_cipher or (is_value and self.names_secret):
             level = Level.WHOLE
         elif self.whole is Level.WHOLE or is_value or key == "key" or level is Level.DOUBT:
             level = max(level, self.whole)
@@ -80,13 +85,28 @@ class Open:
         if self.kind != "index" or not self.key:
             return
         outer.mention(level_of(self.key))
-        # token["type"] is not secret, passwords["bob"] is.
-        together = f"{self.name.rpartition('.')[2]}_{self.key}" if self.name else ""
+        # token["type"] is not secret, passwords["bob"] is; and Literal["x"] is of no token.
+        together = f"{self.name.rpartition('.')[2]}_{self.key}"
         is_other = (
-            together and level_of(self.key) is Level.NONE and level_of(together) < Level.NAMED
+            level_of_path(self.name) is not Level.NONE
+            and level_of(self.key) is Level.NONE
+            and level_of(together) < Level.NAMED
         )
         if is_other and outer.level < Level.WHOLE:
             outer.level = outer.seen = outer.whole
+
+    @property
+    def takes_name(self) -> bool:
+        """True where a getter's argument is the name of what it gets."""
+        is_call = self.kind == "call" and not self.key
+        return is_call and GETTERS.get(self.name.rpartition(".")[2]) == self.at
+
+    @property
+    def takes_secret(self) -> bool:
+        """True where a call takes a secret by its place."""
+        is_default = self.names_secret and self.at == 0 and is_plain_field(self.name)
+        is_call = self.kind == "call" and not self.key
+        return is_call and (is_default or takes_secret_at(self.name, self.at))
 
     @property
     def compares(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from slowhound.redaction.pairs.search import mask_named
+from slowhound.redaction.sql.columns import without_secret_columns
 from slowhound.redaction.values import MASK
 
 TOKEN = re.compile(
@@ -38,6 +39,7 @@ IS_ASSIGNED = re.compile(r"[ \t]{0,20}=(?!=)")
 IS_LITERAL = re.compile(r"[ \t]{0,20}[bBrRuUfFtT]{0,2}[\"']")
 COMPARED = re.compile(
     r"\s{0,20}(?P<by>==|!=|,)\s{0,20}(?P<name>[^\W\d]\w{0,100}(?:\.\w{1,100}){0,5})"
+    r"(?:\[[\"'](?P<key>[\w.-]{1,60})[\"']\])?"
 )
 NAME = re.compile(r"(?P<dashes>-{0,2})(?P<name>[A-Za-z_][\w.\-]{0,60})")
 # ``("password", "x")``, and the first of two that stand on lines of their own.
@@ -71,6 +73,7 @@ _APART_OR_ROUTE = re.compile(rf"({_PUT_IN}|<(?:\w{{1,20}}:)?\w{{1,60}}>(?![\w+=-
 _IN_SQL = re.compile(
     r"(?P<by>\b(?:password|identified by)[ \t]{1,4}\\{0,2}['\"])[^'\"\\\n]*+", re.IGNORECASE
 )
+_NOTHING = re.compile(r"%[sdr]|\{\d?\}|\\[nrt]")
 _QUOTED = re.compile(r"(?:(?<!\w)|\b[bBrRuUfF]{1,2})[\"']")
 
 
@@ -150,7 +153,7 @@ def may_be_code(comment: str) -> bool:
 def searched(text: str) -> str:
     """A literal or a comment that may be shown, without the pairs of name and value in it."""
     if "'" in text or '"' in text:
-        text = _IN_SQL.sub(rf"\g<by>{MASK}", text)
+        text = without_secret_columns(_IN_SQL.sub(rf"\g<by>{MASK}", text))
     if "=" not in text and ":" not in text and "--" not in text and "<" not in text:
         return text
     parts = (_APART if "</" in text else _APART_OR_ROUTE).split(text)
@@ -164,5 +167,5 @@ def hidden(text: str) -> str:
 
 
 def says_something(text: str) -> bool:
-    """False for punctuation, which is no secret: ``","``."""
-    return any(each.isalnum() for each in text)
+    """False for what is no secret: punctuation, line ends, and what is put in later (``"%s"``)."""
+    return any(each.isalnum() for each in _NOTHING.sub("", text))
