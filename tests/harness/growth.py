@@ -91,8 +91,8 @@ def _steps(counted: Counted, text: str, way: str) -> int:
     return counted.steps
 
 
-# For time, which other programs on the machine lengthen still. What is below the first is not steep; what
-# is above it is measured with longer texts, where n² outweighs what is linear beside it.
+# For time, which other programs on the machine lengthen still. What is below the first is not
+# steep; what is above it is measured with longer texts, where n² outweighs what is linear.
 PERHAPS, STEEP_IN_TIME = 1.3, 1.6
 LEAST = 2e-4  # seconds; in less, what happens once for each text is much of it
 LARGEST = 16_000
