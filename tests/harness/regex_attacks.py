@@ -102,8 +102,8 @@ class Parts:
         if regex_nodes.is_single(item):
             found = single(item[0], flags)
             items = _spread(found.sample)
-            others = (each for each in regex_nodes.ALPHABET if each not in found)
-            wrong = WRONG if WRONG not in found else next(others, WRONG)
+            others = (each for each in regex_nodes.ALPHABET if not found[each])
+            wrong = WRONG if not found[WRONG] else next(others, WRONG)
         else:
             items = [each for each in variants(item, flags) if each]
             # What an escape hides may be what the whole begins with: ``\\"`` within quotes.

@@ -63,31 +63,21 @@ def single(node: Node, flags: int) -> Set:
     return found
 
 
-class Set:
-    """Characters; each is tried by ``re`` itself, once."""
+class Set(dict[str, bool]):
+    """Whether a character is in it; each is tried by ``re`` itself, once."""
 
     def __init__(self, node: Node, flags: int) -> None:
+        super().__init__()
         state = _parser.State()
         state.flags = flags
         self._try = _compiler.compile(_parser.SubPattern(state, [node]), flags).fullmatch
-        self._known: dict[str, bool] = {}
-        self.sample = "".join(each for each in ALPHABET if each in self)
+        self.sample = "".join(each for each in ALPHABET if self[each])
         if not self.sample and kind_of(node) == "LITERAL":
             self.sample = chr(node[1])
 
-    def __contains__(self, character: str) -> bool:
-        found = self._known.get(character)
-        if found is None:
-            found = self._known[character] = self._try(character) is not None
+    def __missing__(self, character: str) -> bool:
+        found = self[character] = self._try(character) is not None
         return found
-
-    def ends(self, text: str) -> list[int]:
-        """For each position where the run of these characters that it is in ends."""
-        ends = [*range(len(text) + 1)]
-        for at in range(len(text) - 1, -1, -1):
-            if text[at] in self:
-                ends[at] = max(ends[at + 1], at + 1)
-        return ends
 
 
 _sets: dict[tuple[str, int], Set] = {}
@@ -133,17 +123,15 @@ def limitless() -> Any:
     return _constants.MAXREPEAT
 
 
-class Firsts:
-    """The characters that something can begin with. ``empty``: it may be of none at all."""
+class Firsts(dict[str, bool]):
+    """Whether something can begin with a character. ``empty``: it may be of none at all."""
 
     def __init__(self, sets: list[Set], empty: bool) -> None:
+        super().__init__()
         self.sets, self.empty = sets, empty
-        self._known: dict[str, bool] = {}
 
-    def __contains__(self, character: str) -> bool:
-        found = self._known.get(character)
-        if found is None:
-            found = self._known[character] = any(character in each for each in self.sets)
+    def __missing__(self, character: str) -> bool:
+        found = self[character] = any(each[character] for each in self.sets)
         return found
 
     @property
