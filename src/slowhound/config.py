@@ -16,7 +16,7 @@ from slowhound.default_folder import absolute, default_folder, host_name
 from slowhound.foreign import is_foreign
 from slowhound.redaction.masking import text
 from slowhound.redaction.plain_data import as_text, object_text
-from slowhound.settings import DAY, FLAMES, GIB, MIB, SETTINGS
+from slowhound.settings import DAY, FLAMES, GIB, MIB, SETTINGS, is_pattern
 
 
 class Problem(NamedTuple):
@@ -166,6 +166,11 @@ def _stream(given: Any) -> str | None:
     return absolute(found) if found not in (None, "", "auto") else found
 
 
+def _mask(given: Any) -> tuple[str, ...]:
+    """The entries that can be used: a slip in one of them shall not show what others hide."""
+    return tuple(filter(is_pattern, given)) if isinstance(given, list | tuple) else ()
+
+
 def _load(given: object, project: str) -> Config:
     mapping = given if isinstance(given, Mapping) else {}
 
@@ -193,7 +198,7 @@ def _load(given: object, project: str) -> Config:
         ignore=ignore,
         ignore_prefixes=tuple(name for name in ignore if name.startswith("/")),
         locals=value("LOCALS"),
-        mask=tuple(value("MASK")),
+        mask=_mask(mapping.get("MASK")),
         store=value("STORE"),
         store_max_bytes=value("STORE_MAX_BYTES"),
         store_max_age=value("STORE_MAX_AGE"),

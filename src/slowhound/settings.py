@@ -112,15 +112,18 @@ def _names(value: object) -> bool:
 
 
 def _patterns(value: object) -> bool:
-    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+    return isinstance(value, list | tuple) and all(map(is_pattern, value))
+
+
+def is_pattern(entry: object) -> bool:
+    """True for an entry of ``MASK`` that can be used; the empty one would be found everywhere."""
+    if not isinstance(entry, str) or entry in ("", OF_VALUES):
         return False
     try:
-        for each in value:
-            re.compile(each.removeprefix(OF_VALUES))
-    except re.error:
+        re.compile(entry.removeprefix(OF_VALUES))
+    except (re.error, OverflowError, RecursionError):
         return False
-    # The empty one is found everywhere.
-    return all(each.removeprefix(OF_VALUES) for each in value)
+    return True
 
 
 def _rates(value: object) -> bool:

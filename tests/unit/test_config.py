@@ -91,6 +91,14 @@ def test_bad_value_is_named_and_replaced(key: str, value: Any) -> None:
     assert load({key: value}) == load({})
 
 
+@pytest.mark.parametrize("bad", ["(", "value:(", "", "value:", "a{99999999999999999999}", 1, None])
+def test_a_slip_in_one_entry_of_mask_costs_no_other(bad: Any) -> None:
+    """What the others hide would be shown, where nobody reads the check."""
+    given = {"MASK": ["maiden_?name", bad, "value:ACME-.*"]}
+    assert load(given).mask == ("maiden_?name", "value:ACME-.*")
+    assert [each.key for each in problems(given)] == ["MASK"]
+
+
 def test_every_default_is_acceptable() -> None:
     """The table agrees with itself, and every setting is tried above."""
     assert problems({key: setting.default for key, setting in SETTINGS.items()}) == []

@@ -81,7 +81,7 @@ def extend(patterns: Iterable[str]) -> None:
     global _more
     found = (each for each in patterns if not each.startswith(OF_VALUES))
     _more = [re.compile(each, re.IGNORECASE) for each in found]
-    secrecy_of.cache_clear()
+    _secrecy_of.cache_clear()
 
 
 def is_asked_for(name: str) -> bool:
@@ -115,9 +115,14 @@ def may_be_a_number(name: str) -> bool:
     return any(map(_NUMERIC.fullmatch, [*words, " ".join(words)]))
 
 
-@lru_cache(maxsize=4096)
 def secrecy_of(name: str) -> Secrecy:
     """How secret the value of what is called ``name`` is."""
+    # Cut before it is kept: a name may be a key of a client's JSON, of megabytes.
+    return _secrecy_of(name if len(name) <= NAME_LIMIT else name[-NAME_LIMIT:])
+
+
+@lru_cache(maxsize=4096)
+def _secrecy_of(name: str) -> Secrecy:
     if is_asked_for(name):
         return Secrecy.SECRET
     if not _has_stem(name):

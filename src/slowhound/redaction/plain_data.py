@@ -60,7 +60,7 @@ def plain(value: Any, depth: int = DEPTH) -> Any:
     kind = type(value)
     if kind is str and len(value) <= TEXT_LIMIT:
         return value
-    return _Door().whole(value, depth)
+    return _Door().data(value, depth)
 
 
 def plain_fields(given: dict[Any, Any]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def plain_fields(given: dict[Any, Any]) -> dict[str, Any]:
             left -= len(value)
         elif value is not None and kind is not bool and kind is not float:
             door = _Door(min(left, VALUE_LIMIT))
-            data = door.whole(value, DEPTH)
+            data = door.data(value, DEPTH)
             left -= door.taken
         found[as_text(name)] = data
     return found
@@ -117,23 +117,19 @@ class _Door:
         self.taken = 0  # characters of its texts
         self._within: list[BaseException] = []
 
-    def whole(self, value: Any, depth: int) -> Any:
-        """Plain data; of what cannot be gone through, the class."""
-        try:
-            return self.data(value, depth)
-        except Exception as exc:
-            if is_foreign(exc):
-                raise
-            return object_text(value)
-
     def data(self, value: Any, depth: int) -> Any:
-        """Plain data."""
+        """Plain data; of what cannot be gone through, the class: it costs itself, and no other."""
         self._left -= 1
         if self._left < 0:
             return LEFT_OUT
         if value is None:
             return value
-        found = self._data(value, type(value), depth)
+        try:
+            found = self._data(value, type(value), depth)
+        except Exception as exc:
+            if is_foreign(exc):
+                raise
+            found = object_text(value)
         return self._text(found) if type(found) is str else found
 
     def _text(self, text: str) -> str:

@@ -134,6 +134,7 @@ def is_flag(argument: Any) -> bool:
     """True for an argument of a command that a secret follows: ``--password``."""
     return (
         type(argument) is str
+        and len(argument) <= names.NAME_LIMIT
         and argument.startswith("-")
         and "=" not in argument
         and names.is_secret(argument.lstrip("-"))

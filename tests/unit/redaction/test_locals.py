@@ -328,6 +328,8 @@ def test_huge_values_are_cut_and_not_copied() -> None:
     numbers = range(10**6)
     huge: list[Any] = ["x" * 10**8, b"x" * 10**8, bytearray(10**8)]
     huge += [[*numbers], {*numbers}, dict.fromkeys(numbers)]
+    key = "token_" * 10**6  # as in a client's JSON, or as the beginning of a pair
+    huge += [{key: 1}, (key, 1), [f"-{key}", "x"], {"name": key, "value": 1}]
     tracemalloc.start()
     try:
         for value in huge:

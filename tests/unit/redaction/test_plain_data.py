@@ -53,6 +53,16 @@ def around(inner: st.SearchStrategy[Maker]) -> st.SearchStrategy[Maker]:
 MAKERS = st.recursive(LEAVES, around, max_leaves=30)
 
 
+def test_what_cannot_be_shown_costs_itself_only() -> None:
+    """Python refuses to write out a number of so many digits; its neighbours are shown."""
+    odd = range(10**5000)
+    assert plain({"a": 1, "odd": odd, "in": [2, odd]}) == {
+        "a": 1,
+        "odd": "<range>",
+        "in": [2, "<range>"],
+    }
+
+
 def check_plain(value: Any, depth: int = plain_data.DEPTH) -> int:
     """Nothing but plain data, of a bounded size; how many values there are."""
     kind = type(value)
