@@ -17,7 +17,7 @@ from slowhound.redaction.values import MASK
 
 # A header that claims more than an hour of queueing is a wrong clock or a forgery.
 QUEUE_LIMIT = 3600.0
-KEYS_LIMIT, KEYS_READ = 200, 4000
+KEYS_LIMIT, KEYS_READ = 200, 1000
 _ADDRESS = re.compile(r"[0-9a-fA-F.:]{0,45}")
 # Seconds of work after the last byte that are worth a field.
 LEAST_AFTER = 0.001

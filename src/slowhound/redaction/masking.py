@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -21,12 +22,16 @@ CUT = "..."  # stands for the rest
 # Of what a client sends: a line longer than a pipe takes at once (4,096 bytes) can be torn apart.
 PATH_LIMIT = 1000
 HEADER_LIMIT = 400
+DENSE_LIMIT = 40
 
 # Without one of these there is no secret in a text, unless by MASK.
 _SUSPICIOUS = re.compile(r"[=:\uff1a<$@ %&,'\"\\]|--|(?<![\w.-])[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
 # What a cut may have left of a secret: all but words.
 _WORDS = re.compile(r"[a-z._-]*")
 _PARTED_BY = "&=?/# "
+# But for those that part the words of paths.
+_SIGNS = set(string.punctuation + " ") - set("/._")
+_NO_SIGNS = dict.fromkeys(map(ord, _SIGNS))
 _forget: list[Callable[[], None]] = []
 
 
@@ -71,14 +76,25 @@ def _cached_text(value: str) -> str:
 
 
 def client_text(value: str, limit: int) -> str:
-    """A path or a header of at most so many characters; of a longer one the first half of them.
+    """A path or a header of at most so many characters; of a longer one only its beginning.
 
     A client may send 64 KiB in a header, for which no request shall wait: only what is shown is
-    searched, and of what nobody reads as a whole that is less.
+    searched.
     """
     if len(value) <= limit:
         return short_text(value)
-    return without_beginning(short_text(value[: limit // 2])) + CUT
+    return without_beginning(short_text(beginning(value, limit))) + CUT
+
+
+def beginning(value: str, limit: int) -> str:
+    """What is shown of a client's text that is longer than ``limit``: the first half of that.
+
+    It is a sixth or more of signs where somebody tries to have secrets looked for everywhere, which
+    would take 0.3 ms: then even less.
+    """
+    half = value[: limit // 2]
+    signs = len(half) - len(half.translate(_NO_SIGNS))
+    return half if signs * 6 < len(half) else half[:DENSE_LIMIT]
 
 
 def without_beginning(shown: str) -> str:

@@ -6,7 +6,14 @@ import re
 from urllib.parse import unquote_plus
 
 from slowhound.redaction.forms.tokens import without_places
-from slowhound.redaction.masking import CACHED_LIMIT, CUT, cached, text, without_beginning
+from slowhound.redaction.masking import (
+    CACHED_LIMIT,
+    CUT,
+    beginning,
+    cached,
+    text,
+    without_beginning,
+)
 from slowhound.redaction.names import has_more, is_secret
 from slowhound.redaction.pairs import links
 from slowhound.redaction.pairs.search import STEM, mask_named
@@ -100,10 +107,10 @@ def url(address: str) -> str:
 
 
 def client_url(address: str, limit: int) -> str:
-    """A referrer of at most so many characters; of a longer one the first half of them."""
+    """A referrer of at most so many characters; of a longer one only its beginning."""
     if len(address) <= limit:
         return url(address)
-    return without_beginning(url(address[: limit // 2])) + CUT
+    return without_beginning(url(beginning(address, limit))) + CUT
 
 
 @cached

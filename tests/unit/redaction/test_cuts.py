@@ -107,7 +107,7 @@ def test_header_shows_no_beginning(secret: str, core: str) -> None:
 
 def test_name_of_a_parameter_that_was_cut_is_not_shown() -> None:
     """Those before it are masked, and make room for it."""
-    before = "eyJhbGciOiJIUzI1NiJ9." * 190
+    before = "eyJhbGciOiJIUzI1NiJ9." * 47
     assert query_keys(f"{before}&411111111111{'1' * 40}") == MASK
 
 

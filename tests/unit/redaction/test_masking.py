@@ -266,3 +266,11 @@ def test_setting_extends_what_is_secret_and_can_be_taken_back() -> None:
 def test_a_wide_colon_is_a_sign_for_the_quick_look_too() -> None:
     """In Chinese and Japanese a colon is as wide as a letter."""
     assert masking.short_text("密码\uff1aabc") == f"密码\uff1a{MASK}"
+
+
+def test_of_a_long_text_of_a_client_only_the_beginning_is_shown() -> None:
+    """Half of the limit; of one full of signs, in which secrets could be anywhere, even less."""
+    words = "/word" * 400
+    assert masking.client_text(words, 1000) == words[:500] + "..."
+    assert masking.client_text("/" + "x=" * 1000, 1000) == "/" + "x=" * 19 + "x..."
+    assert masking.client_text(words[:1000], 1000) == words[:1000]
