@@ -32,7 +32,7 @@ def begin(site: Site, view: str, name: str) -> Held:
 
 def waiting(site: Site, name: str) -> Held:
     """A request that waits as greenlets do, until its gate is opened."""
-    held = ask(site, name, f"/waits/in_sleep/{name}/?ticket=any")
+    held = ask(site, name, f"/waits/in_sleep/{name}/?badge=any")
     site.gate(name).wait_entered()
     return held
 

@@ -22,7 +22,7 @@ from tests.harness.waiting import eventually
 
 def in_flight(site: Site, gate: str) -> dict[str, Wire]:
     """A request that waits in each way there is."""
-    wires = {kind: site.open(f"/waits/{kind}/{gate}/?ticket={kind}") for kind in WAITS}
+    wires = {kind: site.open(f"/waits/{kind}/{gate}/?badge={kind}") for kind in WAITS}
     site.gate(gate).wait_entered(len(wires))
     return wires
 
@@ -66,8 +66,8 @@ def test_greenlet_that_blocks_for_too_long_is_aborted_and_the_others_go_on(
 ) -> None:
     """The culprit times out where it blocks; what only waited is answered, or killed in the end."""
     site = greenlets(conf=f"graceful_timeout = 5\n{NEVER}{KILLS_LATER}")
-    answered = site.start("/waits/in_sleep/answered/?ticket=any")
-    left = site.open("/waits/in_sleep/left/?ticket=any")
+    answered = site.start("/waits/in_sleep/answered/?badge=any")
+    left = site.open("/waits/in_sleep/left/?badge=any")
     for name in ("answered", "left"):
         site.gate(name).wait_entered()
     culprit = site.open("/block/never/")

@@ -56,4 +56,4 @@ def test_greenlet_that_ran_held_the_gil_and_the_others_of_its_thread_waited() ->
     assert (ran.gil_hold, ran.gil_wait) == (HELD, 0)
     assert (waited.gil_hold, waited.gil_wait) == (0, HELD)
     assert waited.gil_held_by is not None
-    assert waited.gil_held_by.startswith(f"{ran.id} /burns/, afterwards at ")
+    assert waited.gil_held_by.startswith(f"{ran.id} (its URL is not resolved yet), afterwards at ")

@@ -35,7 +35,7 @@ def test_each_request_has_one_event_and_one_line(site: Site) -> None:
 def test_slow_ones_are_reported_with_their_own_stacks(site: Site) -> None:
     """The middleware notes the greenlet."""
     kinds = ("in_event", "in_queue", "in_select")
-    answers = {kind: site.start(f"/waits/{kind}/slow/?ticket={kind}") for kind in kinds}
+    answers = {kind: site.start(f"/waits/{kind}/slow/?badge={kind}") for kind in kinds}
     for kind, answer in answers.items():
         report = site.wait_report(f"/waits/{kind}/slow/?", f", in {kind}\n")
         assert not [other for other in kinds if other != kind and f", in {other}\n" in report.text]
@@ -55,7 +55,7 @@ def test_client_that_leaves_a_stream_is_seen(site: Site) -> None:
 
 def test_worker_that_is_killed(site: Site) -> None:
     """The arbiter buries it as any other."""
-    wires = [site.open(f"/waits/in_lock/{name}/?ticket=any") for name in ("one", "two")]
+    wires = [site.open(f"/waits/in_lock/{name}/?badge=any") for name in ("one", "two")]
     for name in ("one", "two"):
         site.gate(name).wait_entered()
     os.kill(site.worker_pids()[0], signal.SIGKILL)

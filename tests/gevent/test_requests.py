@@ -23,25 +23,23 @@ def test_hound_is_a_thread_of_the_operating_system(shared: Site) -> None:
 
 def test_each_of_fifty_greenlets_is_reported_with_its_own_stack(shared: Site) -> None:
     """Fifty slow requests that wait in ten ways: each report has its own locals and no other's."""
-    tickets = {f"ticket{number}x": kind for number, kind in enumerate(list(WAITS) * EACH)}
+    badges = {f"badge{number}x": kind for number, kind in enumerate(list(WAITS) * EACH)}
     answers = {
-        ticket: shared.start(f"/waits/{kind}/fifty/?ticket={ticket}")
-        for ticket, kind in tickets.items()
+        badge: shared.start(f"/waits/{kind}/fifty/?badge={badge}") for badge, kind in badges.items()
     }
-    shared.gate("fifty").wait_entered(len(tickets))
+    shared.gate("fifty").wait_entered(len(badges))
     # A first look may have been before they waited.
     found = {
-        ticket: shared.wait_report(f"?ticket={ticket}\n", ", in _until_open\n")
-        for ticket in tickets
+        badge: shared.wait_report(f"?badge={badge}\n", ", in _until_open\n") for badge in badges
     }
-    assert len({report.path for report in found.values()}) == len(tickets)
+    assert len({report.path for report in found.values()}) == len(badges)
     shared.gate("fifty").open()
     agents = [answer.result().agent for answer in answers.values()]
     check_once(shared, agents)
-    for ticket, report in found.items():
+    for badge, report in found.items():
         text = report.path.read_text()
-        assert set(re.findall(r"ticket\d+x", text)) == {ticket}
-        others = set(WAITS) - {tickets[ticket]}
+        assert set(re.findall(r"badge\d+x", text)) == {badge}
+        others = set(WAITS) - {badges[badge]}
         assert not [other for other in others if f", in {other}\n" in text]
     slow = [
         event

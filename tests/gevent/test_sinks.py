@@ -57,7 +57,7 @@ def test_what_is_queued_goes_out_when_the_worker_stops(greenlets: Greenlets) -> 
     with smtp_server() as mailbox:
         settings = {"SLOW_AFTER": 0.2, "SINKS": [EMAIL], "REPORT_LIMIT": None}
         site = greenlets(settings=settings, django=django(mailbox))
-        agents = [site.start("/waits/in_sleep/all/?ticket=any") for _ in range(10)]
+        agents = [site.start("/waits/in_sleep/all/?badge=any") for _ in range(10)]
         site.gate("all").wait_entered()
         eventually(lambda: len(site.reports()) == len(agents), "ten reports")
         site.gate("all").open()
@@ -77,7 +77,7 @@ def test_sink_that_hangs_holds_up_no_greenlet(greenlets: Greenlets) -> None:
     site = greenlets(settings=settings, conf="graceful_timeout = 300")
     first = ask(site, "first", "/gate/first/")
     eventually((site.scratch / "sink.txt").exists, "the sink was tried")
-    second = site.start("/waits/in_sleep/second/?ticket=any")
+    second = site.start("/waits/in_sleep/second/?badge=any")
     site.wait_report("/waits/in_sleep/second/")
     assert site.get("/fast/").text == "fast"
     for name in ("first", "second"):

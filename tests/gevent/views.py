@@ -93,17 +93,17 @@ def in_pool() -> None:
     gevent.get_hub().threadpool.apply(block_for, (0.05,))
 
 
-def _until_open(wait: Callable[[], None], gate: str, ticket: str) -> None:
-    (SCRATCH / f"{gate}.here.{ticket}").touch()
+def _until_open(wait: Callable[[], None], gate: str, badge: str) -> None:
+    (SCRATCH / f"{gate}.here.{badge}").touch()
     while not _made(f"{gate}.open") and not _made("all.open"):
         wait()
 
 
 def _waits(wait: Callable[[], None]) -> Callable[[HttpRequest, str], HttpResponse]:
     def view(request: HttpRequest, gate: str) -> HttpResponse:
-        ticket = request.GET["ticket"]  # in the report, by LOCALS
-        _until_open(wait, gate, ticket)
-        return HttpResponse(ticket)
+        badge = request.GET["badge"]  # in the report, by LOCALS
+        _until_open(wait, gate, badge)
+        return HttpResponse(badge)
 
     return view
 

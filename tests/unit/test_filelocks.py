@@ -231,6 +231,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.parametrize("no_locks", [errno.ENOSYS, errno.EINVAL], indirect=True)
 @pytest.mark.usefixtures("no_locks")
 def test_every_command_works_without_locks(
     tmp_path: Path,

@@ -165,11 +165,11 @@ def test_all_that_masks_a_text_is_among_the_maskers() -> None:
     known = {
         "masking.text",
         "masking.message",
-        "pairs.mask_named",
+        "search.mask_named",
         "values.mask_values",
         "urls.url",
     }
-    known |= {"urls.query_string", "source.source", "sql.sql_shape", "sql.sql_statement"}
+    known |= {"urls.query_string", "lines.source", "shape.sql_shape", "shape.sql_statement"}
     assert known <= set(maskers.maskers(10))
 
 
