@@ -46,13 +46,13 @@ PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Where a text, a quoted name or a remark ends, must not be a matter of opinion: what this does not
 # know (heredocs, other quotes than ASCII's, control characters) is refused.
 TOKEN = re.compile(
-    r"""(?P<space>[ \t\n]+|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)
-    |(?P<text>'(?:[^'\\]|\\.|'')*')
-    |`(?P<quoted>(?:[^`\\]|\\.|``)*)`
-    |"(?P<double>(?:[^"\\]|\\.|"")*)"
+    r"""(?P<space>[ \t\n]+|--[^\n]*|/\*(?:[^*]|\*(?!/))*+\*/)
+    |(?P<text>'(?:[^'\\]|\\.|'')*+')
+    |`(?P<quoted>(?:[^`\\]|\\.|``)*+)`
+    |"(?P<double>(?:[^"\\]|\\.|"")*+)"
     |(?P<word>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<number>[0-9][A-Za-z0-9_.]*)
-    |(?P<sign>[-+*/%<>=!?:.,()\[\]{}|^~])""",
+    |(?P<sign>/(?!\*)|[-+*%<>=!?:.,()\[\]{}|^~])""",
     re.VERBOSE | re.DOTALL,
 )
 
