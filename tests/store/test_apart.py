@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,28 @@ def test_answer_is_cut_at_a_size(source: LocalFiles, monkeypatch: pytest.MonkeyP
     assert found.notes == (
         f"only the first {len(found.rows)} rows are shown: all are more than 8 MB",
     )
+
+
+def test_values_of_an_answer_count_beside_their_text(source: LocalFiles) -> None:
+    """A number takes one byte there and eight here: the process that asks may be a worker."""
+    text = (
+        "SELECT list_transform(range(200), lambda x: list_transform(range(200), lambda y: 1))"
+        " FROM range(400)"
+    )
+    tracemalloc.start()
+    try:
+        found = source.adhoc(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * 1024**2
+    assert len(found.rows) == 12
+
+
+def test_columns_of_an_answer_are_bounded(source: LocalFiles) -> None:
+    """Each costs as much as a value of a row, and there may be no row."""
+    with pytest.raises(StoreError, match="an answer has 2,000 columns at most"):
+        source.adhoc(f"SELECT {', '.join('1' * 2001)}")
 
 
 def test_process_ends_with_the_one_that_asks(tmp_path: Path) -> None:

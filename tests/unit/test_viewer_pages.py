@@ -337,6 +337,24 @@ def test_own_sql_is_answered_or_refused(pages: Client) -> None:
         assert "root:" not in answer.content.decode()
 
 
+def test_ask_shows_no_more_than_a_page_can_hold(pages: Client) -> None:
+    """500 rows of 4,900 columns took 28 s, of a worker whose limit is ten."""
+    found = get(pages, f"ask.json?sql={quote('SELECT ' + '1,' * 999 + '1 FROM range(500)')}")
+    assert len(found["answer"]["rows"]) == 60
+    assert "only the first 60 rows are shown" in found["answer"]["notes"][0]
+    answer = pages.get(f"/ask/?sql={quote('SELECT ' + '1,' * 3000 + '1')}")
+    assert (answer.status_code, b"2,000 columns at most" in answer.content) == (400, True)
+
+
+@pytest.mark.parametrize("page", ["", "views/", "requests/", "reports/", "deaths/"])
+def test_times_that_are_no_times_break_no_page(tmp_path: Path, page: str) -> None:
+    """Who may write into a segment can write any number, and there is none for their sum."""
+    huge = {"db_time": 1e308, "cache_time": 1e308, "rest_time": 1e308, "resp_time": 1e308}
+    write(tmp_path / "dir", [{**each, **huge} for each in EVENTS])
+    with at(tmp_path / "dir"):
+        assert Client().get(f"/{page}?since=all").status_code == 200
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_sql_that_another_site_links_to_is_not_run(pages: Client, site: str) -> None:
     """A page elsewhere could keep the store busy through its visitors."""

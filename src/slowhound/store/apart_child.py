@@ -9,6 +9,7 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ RESIDENT, BEGIN_WITH, LOOK_EVERY = 256 * 1024**2, 128 * 1024**2, 0.005
 DATA = 448 * 1024**2
 # Of an answer as it is sent: a page of it would be as large.
 LARGEST = 8 * 1024**2
+# Bytes that each value counts for beside its text: `[]` takes one there, and 64 in Python.
+VALUE = 16
+COLUMNS = 2_000  # of an answer; events have a hundred
 # Of lists in an answer, and of lists in them.
 MEMBERS, DEPTH = 200, 4
 LEFT_OUT = "..."
@@ -152,7 +156,7 @@ def _data() -> int:
 
 
 def _fetched(done: DuckDBPyConnection, rows: int, until: float) -> Answered:
-    columns = tuple(str(each[0]) for each in done.description or ())
+    columns = bounded_columns([each[0] for each in done.description or ()])
     found: list[tuple[Any, ...]] = []
     size = 0
     while part := done.fetchmany(PART):
@@ -162,7 +166,7 @@ def _fetched(done: DuckDBPyConnection, rows: int, until: float) -> Answered:
             if len(found) == rows:
                 return _told(columns, found, f"only the first {rows} rows are shown")
             made = tuple(bounded_value(each) for each in row)
-            size += len(msgspec.msgpack.encode(made))
+            size += len(msgspec.msgpack.encode(made)) + VALUE * _values(made)
             if size > LARGEST:
                 note = f"only the first {len(found)} rows are shown: all are more than 8 MB"
                 return _told(columns, found, note)
@@ -172,6 +176,23 @@ def _fetched(done: DuckDBPyConnection, rows: int, until: float) -> Answered:
 
 def _told(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *notes: str) -> Answered:
     return Answered(columns=columns, rows=rows, notes=notes)
+
+
+def bounded_columns(names: Sequence[Any]) -> tuple[str, ...]:
+    """The names of an answer's columns.
+
+    Raises:
+        StoreError: there are too many of them.
+    """
+    if len(names) > COLUMNS:
+        raise StoreError(f"an answer has {COLUMNS:,} columns at most, not {len(names):,}")
+    return tuple(str(each)[:LONGEST] for each in names)
+
+
+def _values(value: Any) -> int:
+    """How many values there are in one, with itself."""
+    members = value.values() if isinstance(value, dict) else value
+    return 1 + sum(map(_values, members)) if isinstance(value, list | tuple | dict) else 1
 
 
 def bounded_value(value: Any, depth: int = DEPTH) -> Any:

@@ -18,14 +18,12 @@ import msgspec
 
 from slowhound.clocks import clock
 from slowhound.losses import NOT_JSON
-from slowhound.store.apart_child import LARGEST, bounded_value
+from slowhound.store.apart_child import LARGEST, VALUE, bounded_columns, bounded_value
 from slowhound.store.source import Answer, StoreError
 
 FORMAT = "JSONCompactEachRowWithNames"
 SETTINGS = {"output_format_json_quote_64bit_integers": 0}  # numbers as numbers
 PART = 64 * 1024  # bytes that are read at once
-# Bytes that each value counts for beside its text: `[],` takes 3 there, and 64 in Python.
-VALUE = 16
 SIGNS = b"[{,:"  # one of them stands before each value
 # What the engine says behind the rows that it has sent, if it fails later.
 FAILED = re.compile(rb"Code: \d+\. DB::Exception: [^\r\n]*")
@@ -71,7 +69,7 @@ def answer(data: bytes, rows: int) -> Answer:
     too_large = len(data) > LARGEST
     if lines and (too_large or not lines[-1]):
         lines.pop()  # a part of a row, or nothing
-    columns = tuple(str(each) for each in _values(head, data))
+    columns = bounded_columns(_values(head, data))
     found: list[tuple[Any, ...]] = []
     size = 0
     for line in lines:

@@ -41,7 +41,8 @@ def data(asked: Asked, where: Where) -> Data:
     text = f"{VIEWS} {order}, resp_view LIMIT {MOST + 1}"
     rows = where.source().sql(text, asked.bounds()).objects()
     for row in rows:
-        row["parts"] = {f"{name}_time": row.pop(f"mean_{name}") for name in TIMES}
+        # None: times that are no times add up to more than there are numbers for.
+        row["parts"] = {f"{name}_time": row.pop(f"mean_{name}") or 0.0 for name in TIMES}
     return {
         "rows": rows[:MOST],
         "more": len(rows) > MOST,
