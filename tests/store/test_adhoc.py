@@ -6,15 +6,17 @@ import io
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from slowhound.store import clickhouse_bounded
+from slowhound.store import clickhouse_asked, clickhouse_bounded
 from slowhound.store.broken import UnreadableError
 from slowhound.store.clickhouse import GRACE
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.select_only import QUESTION
+from slowhound.store.shim import for_clickhouse, for_duckdb
 from slowhound.store.ship import Shipper
 from slowhound.store.source import LONGEST, Answer, Source, StoreError, open_source
 from tests.store.events import EVENTS, segment
@@ -527,6 +529,19 @@ def test_beginning_is_found_in_a_time_that_grows_with_the_text_only(start: str) 
     """A person's text must not take long before it is even asked."""
     texts = [start * 20_000 + end for end in ("", "SELECT 1", "PRAGMA x", "*/ SELECT 1")]
     assert [QUESTION.match(text) is None for text in texts].count(True) >= 2
+
+
+@pytest.mark.parametrize("part", ["/* ", "\\'", "'a' $a ", "\\`", "'\\", '"\\'])
+@pytest.mark.parametrize("end", ["", "\\", "'"])
+def test_text_is_read_in_a_time_that_grows_with_it_only(part: str, end: str) -> None:
+    """What opens and never ends took 2 s for the 10,000 characters that the Ask page lets in."""
+    text = (part * 20_000)[:20_000] + end
+    started = time.process_time()
+    for_clickhouse(text, "events", {})
+    for_duckdb(text)
+    with suppress(StoreError):
+        list(clickhouse_asked._words(text))
+    assert time.process_time() - started < 0.5
 
 
 def test_union_cannot_hide_another_table(

@@ -27,6 +27,7 @@ What else to keep to, so that both give the same:
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -37,11 +38,13 @@ _ARGMAX = re.compile(r"\bargmax\(")
 _VALUE = re.compile(r"\$([a-z_]+)\b")
 _EVENTS = re.compile(r"\b(FROM|JOIN)(\s+)events\b", re.IGNORECASE)
 
-# Texts, quoted names and remarks, in which no word is the shim's; ClickHouse knows backslashes.
-_REMARKS = r"|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/"
-_NO_CODE_OF_DUCKDB = re.compile(r"'(?:[^']|'')*'" + _REMARKS, re.DOTALL)
+# Texts, quoted names and remarks, in which no word is the shim's; ClickHouse knows backslashes. One
+# without an end takes all the rest: whoever looked for the end again from each further sign would
+# take a time that grows with the square of a person's text.
+_REMARKS = r"|\"(?:[^\"]|\"\")*(?:\"|\Z)|--[^\n]*+|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z)"
+_NO_CODE_OF_DUCKDB = re.compile(r"'(?:[^']|'')*(?:'|\Z)" + _REMARKS, re.DOTALL)
 _NO_CODE_OF_CLICKHOUSE = re.compile(
-    r"'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.|``)*`" + _REMARKS, re.DOTALL
+    r"'(?:[^'\\]|\\.|'')*(?:'|\\?\Z)|`(?:[^`\\]|\\.|``)*(?:`|\\?\Z)" + _REMARKS, re.DOTALL
 )
 # What may stand behind a table without being its other name.
 _NO_NAMES = (
@@ -94,7 +97,8 @@ def _in_code(
     spans = [found.span() for found in no_code.finditer(text)]
 
     def made(found: re.Match[str]) -> str:
-        if any(start <= found.start() < end for start, end in spans):
+        before = bisect_right(spans, (found.start(), len(text)))
+        if before and found.start() < spans[before - 1][1]:
             return found[0]
         return found.expand(its) if isinstance(its, str) else its(found)
 

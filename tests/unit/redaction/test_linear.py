@@ -47,8 +47,6 @@ WAYS = {
 # Those that are not linear, and need not be.
 BOUNDED = {
     "flames.collapsed._NUMBER": "titles of frames: no run of spaces is in a statement's shape",
-    "store.shim._NO_CODE_OF_DUCKDB": "SQL of a person who is let in, 10,000 characters of it",
-    "store.shim._NO_CODE_OF_CLICKHOUSE": "the same",
     "viewer.where.": "the STORE that the operator has set",
     "frames._LINE": "of one line; only a line end would make it go back",
     "viewer.reportfile.MOMENT": "the same",
