@@ -18,7 +18,8 @@ import sys
 import time
 
 from slowhound.guard import guarded
-from slowhound.redaction.masking import short_text, without_beginning
+from slowhound.redaction.cuts import without_rest
+from slowhound.redaction.masking import short_text
 from slowhound.reporttext import one_line
 
 RUNNING = "running"
@@ -286,4 +287,4 @@ def _short(name: bytes) -> str:
     shown = one_line(os.fsdecode(name))
     # The kernel was asked for so much of it: a longer one is cut.
     found = short_text(shown)
-    return found if len(name) < NAME_LIMIT else without_beginning(found)
+    return found if len(name) < NAME_LIMIT else without_rest(found)

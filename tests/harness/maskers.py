@@ -100,7 +100,6 @@ def _more() -> dict[str, Masker]:
     return {
         "names.secrecy_of": names.secrecy_of,
         "request.header": request.header,
-        "request.query_keys": request.query_keys,
         "Printer.named": lambda text: printer.named("given", text),
         "Printer.named of bytes": lambda text: printer.named("given", text.encode()),
         "Printer.named of a dict": lambda text: printer.named("given", {text: text}),

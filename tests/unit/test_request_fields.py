@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from slowhound.instrument import request
-from slowhound.instrument.request import describe_request, header, query_keys, queue_time
+from slowhound.instrument.request import describe_request, header, queue_time
 from slowhound.record import Record
-from slowhound.redaction import masking
+from slowhound.redaction import masking, urls
 from slowhound.redaction.sql.shape import sql_shape
-from slowhound.redaction.urls import query_string, url
+from slowhound.redaction.urls import query_keys, query_string, url
 
 NOW = 1_790_000_000.5
 
@@ -83,7 +82,7 @@ def test_of_many_names_no_more_is_searched_than_is_shown(monkeypatch: pytest.Mon
         searched.append(len(text))
         return masking.short_text(text)
 
-    monkeypatch.setattr(request, "short_text", short_text)
+    monkeypatch.setattr(urls, "short_text", short_text)
     many = "&".join(f"name{number}=1" for number in range(400))
     assert query_keys(many).startswith("name0,name1,name2,")
     assert query_keys("&".join(["ids=1"] * 450 + ["page=2"])) == "ids,page"
@@ -92,7 +91,7 @@ def test_of_many_names_no_more_is_searched_than_is_shown(monkeypatch: pytest.Mon
     assert "Zx9" not in query_keys(f"{'n' * 190}=1&Zx9qLw3Rt5Yb8Nd2=1")
     for name in ("Basic ", "4111-1111-", "123-45-6789 "):
         query_keys("&".join(f"{name}{number}=" for number in range(400)))
-    assert max(searched) <= request.KEYS_LIMIT
+    assert max(searched) <= urls.KEYS_LIMIT
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from slowhound import dumps
 from slowhound.frames import Frame, render
 from slowhound.redaction import masking
-from slowhound.redaction.values import MASK
+from slowhound.redaction.mask import MASK
 from slowhound.sinks import sentry_event
 from slowhound.sourcelines import source_line, source_lines, source_part
 from slowhound.watch import source_places

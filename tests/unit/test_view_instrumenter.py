@@ -17,7 +17,7 @@ from django.urls import path
 import slowhound
 from slowhound import recorder
 from slowhound.boxes import read
-from slowhound.redaction.values import MASK
+from slowhound.redaction.mask import MASK
 from slowhound.testing import capture_events
 
 seen: list[bytes] = []

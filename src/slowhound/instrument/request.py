@@ -5,20 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote_plus
 
 from slowhound.clocks import clock
 from slowhound.foreign import is_foreign
 from slowhound.record import Record
-from slowhound.redaction.masking import HEADER_LIMIT, client_text, short_text, without_beginning
+from slowhound.redaction.masking import HEADER_LIMIT, client_text
 from slowhound.redaction.plain_data import as_int
-from slowhound.redaction.urls import LONGEST_FLAG, client_url
-from slowhound.redaction.values import MASK
+from slowhound.redaction.urls import client_url, query_keys
 
 # A header that claims more than an hour of queueing is a wrong clock or a forgery.
 QUEUE_LIMIT = 3600.0
-KEYS_LIMIT = 200
-QUERY_READ, MOST_NAMES, NAME_READ = 4000, 500, 3 * KEYS_LIMIT + 3
 _ADDRESS = re.compile(r"[0-9a-fA-F.:]{0,45}")
 # Seconds of work after the last byte that are worth a field.
 LEAST_AFTER = 0.001
@@ -63,29 +59,6 @@ def header(value: str | None, masked: Callable[[str, int], str] = client_text) -
             if is_foreign(exc):
                 raise
     return masked(value, HEADER_LIMIT)
-
-
-def query_keys(query: str) -> str:
-    """The names of a query string, in order, without values: those may be secret.
-
-    No more is decoded and searched than is shown: for what a client sends no request shall wait.
-    """
-    parts = query[:QUERY_READ].split("&", MOST_NAMES)[:MOST_NAMES]
-    values = {name: value for name, _, value in (each.partition("=") for each in parts if each)}
-    names: dict[str, None] = {}
-    left = KEYS_LIMIT
-    for raw, value in values.items():
-        name = unquote_plus(raw[:NAME_READ])
-        # Where there is no value, the name may be one: ``/unsubscribe?d41d8cd98f00b204e9``.
-        names[MASK if len(name) > LONGEST_FLAG and not value else name] = None
-        left -= len(name) + 1
-        if left < 0:
-            break
-    shown = ",".join(names)
-    if len(shown) <= KEYS_LIMIT:
-        return short_text(shown)
-    before, comma, last = short_text(shown[:KEYS_LIMIT]).rpartition(",")
-    return (before + comma + without_beginning(last))[:KEYS_LIMIT]
 
 
 def describe_response(record: Record, event: dict[str, Any]) -> None:

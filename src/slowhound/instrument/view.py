@@ -17,9 +17,9 @@ from slowhound.notes import who_note
 from slowhound.ownership import of_request
 from slowhound.record import Record, current_record
 from slowhound.redaction import masking
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.plain_data import as_text
 from slowhound.redaction.structures import hides
-from slowhound.redaction.values import MASK
 
 _guard = guard("view instrumenter")
 RESOLVE = "django.core.handlers.base.BaseHandler.resolve_request"

@@ -6,9 +6,10 @@ MASK = "********************"  # Django's own cleansed_substitute
 
 
 def masked(text: str, spans: list[tuple[int, int]]) -> str:
-    """``text`` with ``MASK`` for each of the spans, which are in order."""
+    """``text`` with ``MASK`` for each of the spans; of those that overlap, for all of them one."""
     parts, kept = [], 0
-    for start, end in spans:
-        parts += [text[kept : max(start, kept)], MASK]
-        kept = end
+    for start, end in sorted(spans):
+        if start >= kept:
+            parts += [text[kept:start], MASK]
+        kept = max(kept, end)
     return "".join([*parts, text[kept:]]) if parts else text

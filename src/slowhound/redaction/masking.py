@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from slowhound.redaction import names, values
-from slowhound.redaction.cuts import cut, without_groups
+from slowhound.redaction.cuts import CUT, beginning, cut, without_rest
 from slowhound.redaction.databases.errors import without_quoted
 from slowhound.redaction.pairs.search import mask_named
-from slowhound.redaction.values import MASK, mask_values
+from slowhound.redaction.values import mask_values
 
 # Characters beyond these are not even looked at.
 TEXT_READ = 10_000
 CACHED_LIMIT = 500
 # Of a longer text the quick look costs as much as it saves: 40 µs for 1,000 characters.
 SHORT = 200
-CUT = "..."  # stands for the rest
 # Of what a client sends: a line longer than a pipe takes at once (4,096 bytes) can be torn apart.
 PATH_LIMIT = 1000
 HEADER_LIMIT = 400
-DENSE_LIMIT = 40
 
 # Without one of these there is no secret in a text, unless by MASK.
 _SUSPICIOUS = re.compile(r"[=:\uff1a<$@ %&,'\"\\]|--|(?<![\w.-])[\w.-]{12}|[0-9]{3}-[0-9]{2}-")
-# What a cut may have left of a secret: all but words.
-_WORDS = re.compile(r"[a-z._-]*")
-_PARTED_BY = "&=?/# "
-# But for those that part the words of paths.
-_SIGNS = set(string.punctuation + " ") - set("/._")
-_NO_SIGNS = dict.fromkeys(map(ord, _SIGNS))
 _forget: list[Callable[[], None]] = []
 
 
@@ -75,34 +66,15 @@ def _cached_text(value: str) -> str:
     return text(value)
 
 
-def client_text(value: str, limit: int) -> str:
+def client_text(value: str, limit: int, masked: Callable[[str], str] = short_text) -> str:
     """A path or a header of at most so many characters; of a longer one only its beginning.
 
     A client may send 64 KiB in a header, for which no request shall wait: only what is shown is
-    searched.
+    searched, by ``masked``.
     """
     if len(value) <= limit:
-        return short_text(value)
-    return without_beginning(short_text(beginning(value, limit))) + CUT
-
-
-def beginning(value: str, limit: int) -> str:
-    """What is shown of a client's text that is longer than ``limit``: the first half of that.
-
-    It is a sixth or more of signs where somebody tries to have secrets looked for everywhere, which
-    would take 0.3 ms: then even less.
-    """
-    half = value[: limit // 2]
-    signs = len(half) - len(half.translate(_NO_SIGNS))
-    return half if signs * 6 < len(half) else half[:DENSE_LIMIT]
-
-
-def without_beginning(shown: str) -> str:
-    """A text that was cut, without what may be left of a secret: nobody knows what it was."""
-    last = max(map(shown.rfind, _PARTED_BY)) + 1
-    if _WORDS.fullmatch(shown, last):
-        return without_groups(shown, MASK)
-    return without_groups(shown[:last], "") + MASK
+        return masked(value)
+    return without_rest(masked(beginning(value, limit))) + CUT
 
 
 def message(value: str) -> str:

@@ -20,9 +20,9 @@ from typing import Any
 
 from slowhound.foreign import is_foreign
 from slowhound.redaction import cuts, exceptions
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.names import is_secret
 from slowhound.redaction.standard_values import data_of, fields_of, is_standard
-from slowhound.redaction.values import MASK
 from slowhound.static_lookup import (
     UnknownError,
     args_of,

@@ -12,12 +12,14 @@ from itertools import islice
 from typing import Any
 
 from slowhound.redaction import names, urls
+from slowhound.redaction.cuts import WORDS
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
 from slowhound.redaction.pairs import words as pair_words
 from slowhound.redaction.plain_data import plain_fields
 from slowhound.redaction.validation_errors import input_of_secret
-from slowhound.redaction.values import MASK, mask_values
+from slowhound.redaction.values import mask_values
 
 # Containers in each other: what lies deeper is not searched, and masked.
 DEPTH = 4
@@ -49,7 +51,6 @@ _CARD_DIGITS = 12
 _END_OF_NUMBERS = 10**40
 # Of a name: no pair of one and its value.
 _PLAIN = re.compile(r"[\w.-]*")
-_WORDS = re.compile(r"[a-z._-]*")
 _WORD = re.compile(r"(?:(?<=_)|\A)[^_]")
 
 
@@ -70,7 +71,7 @@ def _shown_name(name: str) -> str:
     for word in islice(_WORD.finditer(name), names.WORDS_LIMIT):
         own = name[word.start() :]
         # Plain words are no token, whatever they begin with: sk_live_mode.
-        is_random = _WORDS.fullmatch(own) is None
+        is_random = WORDS.fullmatch(own) is None
         if len(own) > LONGEST_PLAIN and is_random and mask_values(own) != own:
             return name[: word.start()] + mask_values(own)
     return name
@@ -82,10 +83,9 @@ def value_of(name: str, value: Any) -> Any:
         return value
     if names.is_asked_for(name) or names.is_asked_for(name.removeprefix(names.NAMESPACE)):
         return MASK
-    if value is True or value is False:
+    if _is_nothing(value):
         return value
-    is_number = type(value) is int or type(value) is float
-    if names.is_secret_field(name) and (not is_number or names.may_be_a_number(name)):
+    if names.is_secret_field(name) and (not _is_number(value) or names.may_be_a_number(name)):
         return MASK
     return _searched(value, DEPTH, name)
 
@@ -100,10 +100,7 @@ def hides(name: str, value: Any) -> bool:
         return False
     if names.is_asked_for(name):
         return True
-    if value is True or value is False:
-        return False
-    kind = type(value)
-    return secrecy is Secrecy.SECRET or (kind is not int and kind is not float)
+    return not _is_nothing(value) and (secrecy is Secrecy.SECRET or not _is_number(value))
 
 
 def named_secret(items: Iterable[tuple[Any, Any]]) -> str | None:
@@ -205,13 +202,17 @@ def _numbers(name: str, value: Any, depth: int) -> Any:
         return [_numbers(name, each, depth - 1) for each in value]
     if _is_nothing(value):
         return value
-    is_number = kind is int or kind is float
     is_secret = names.secrecy_of(name) is Secrecy.SECRET and names.may_be_a_number(name)
-    return _searched(value, depth) if is_number and not is_secret else MASK
+    return _searched(value, depth) if _is_number(value) and not is_secret else MASK
 
 
 def _is_nothing(value: Any) -> bool:
     return value is None or value is True or value is False
+
+
+def _is_number(value: Any) -> bool:
+    kind = type(value)
+    return kind is int or kind is float
 
 
 def _list(value: list[Any] | tuple[Any, ...], depth: int) -> Any:

@@ -5,23 +5,21 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_plus
 
+from slowhound.redaction.cuts import without_rest
 from slowhound.redaction.forms.tokens import without_places
-from slowhound.redaction.masking import (
-    CACHED_LIMIT,
-    CUT,
-    beginning,
-    cached,
-    text,
-    without_beginning,
-)
+from slowhound.redaction.mask import MASK
+from slowhound.redaction.masking import CACHED_LIMIT, cached, client_text, short_text, text
 from slowhound.redaction.names import has_more, is_secret
 from slowhound.redaction.pairs import links
 from slowhound.redaction.pairs.search import STEM, mask_named
-from slowhound.redaction.values import MASK, mask_values
+from slowhound.redaction.values import mask_values
 
 QUERY_LIMIT = 1000
 # What is looked at: a secret that begins before the limit has so much more to be recognised by.
 QUERY_READ = QUERY_LIMIT + 200
+# Of the names alone: what is shown of all, and what is read; so many names, so much of each.
+KEYS_LIMIT, KEYS_READ = 200, 4000
+MOST_NAMES, NAME_READ = 500, 3 * KEYS_LIMIT + 3
 # Longer words without a value are no flags.
 LONGEST_FLAG = 20
 # What has more values than this in one query string is masked as a whole, if there is a secret.
@@ -50,7 +48,7 @@ def _query(query: str, path: str) -> str:
     else:
         shown = read
     shown = shown[:QUERY_LIMIT]
-    return without_beginning(shown) if len(query) > len(read) else shown
+    return without_rest(shown) if len(query) > len(read) else shown
 
 
 def _may_name_a_secret(plain: str) -> bool:
@@ -73,11 +71,12 @@ def _decoded(value: str) -> list[str]:
 
 def _searched(query: str, path: str) -> str:
     parts = [part.partition("=") for part in query.split("&", VALUES_LIMIT)]
-    names = [unquote_plus(name).lower() for name, _, _ in parts]
+    names = [unquote_plus(name) for name, _, _ in parts]
+    beside = [name.lower() for name in names]
     path = path.lower()
     shown = []
     for (name, equals, value), plain in zip(parts, names, strict=True):
-        hidden = equals and value and _is_hidden(unquote_plus(name), plain, value, names, path)
+        hidden = equals and value and _is_hidden(plain, value, beside, path)
         known = equals or len(name) <= LONGEST_FLAG or _OF_WORDS.fullmatch(name) is not None
         label = _parameter(name) if known else MASK
         shown.append(f"{label}{equals}{MASK if hidden else _parameter(value)}")
@@ -86,11 +85,12 @@ def _searched(query: str, path: str) -> str:
     return "&".join(shown)
 
 
-def _is_hidden(name: str, lower: str, value: str, names: list[str], path: str) -> bool:
+def _is_hidden(name: str, value: str, beside: list[str], path: str) -> bool:
+    lower = name.lower()
     return (
         is_secret(name)
         or links.is_provider_name(lower)
-        or (links.may_be_answer(lower) and links.is_answer(lower, value, names, path))
+        or (links.may_be_answer(lower) and links.is_answer(lower, value, beside, path))
     )
 
 
@@ -101,6 +101,29 @@ def _parameter(value: str) -> str:
     return MASK if any(text(each) != each for each in _decoded(value)) else value
 
 
+def query_keys(query: str) -> str:
+    """The names of a query string, in order, without values: those may be secret.
+
+    No more is decoded and searched than is shown: for what a client sends no request shall wait.
+    """
+    parts = query[:KEYS_READ].split("&", MOST_NAMES)[:MOST_NAMES]
+    values = {name: value for name, _, value in (each.partition("=") for each in parts if each)}
+    names: dict[str, None] = {}
+    left = KEYS_LIMIT
+    for raw, value in values.items():
+        name = unquote_plus(raw[:NAME_READ])
+        # Where there is no value, the name may be one: ``/unsubscribe?d41d8cd98f00b204e9``.
+        names[MASK if len(name) > LONGEST_FLAG and not value else name] = None
+        left -= len(name) + 1
+        if left < 0:
+            break
+    shown = ",".join(names)
+    if len(shown) <= KEYS_LIMIT:
+        return short_text(shown)
+    before, comma, last = short_text(shown[:KEYS_LIMIT]).rpartition(",")
+    return (before + comma + without_rest(last))[:KEYS_LIMIT]
+
+
 def url(address: str) -> str:
     """A URL with its password, and the secret values of its query and fragment, masked."""
     return _cached_url(address) if len(address) <= CACHED_LIMIT else _url(address)
@@ -108,9 +131,7 @@ def url(address: str) -> str:
 
 def client_url(address: str, limit: int) -> str:
     """A referrer of at most so many characters; of a longer one only its beginning."""
-    if len(address) <= limit:
-        return url(address)
-    return without_beginning(url(beginning(address, limit))) + CUT
+    return client_text(address, limit, url)
 
 
 @cached
@@ -119,9 +140,8 @@ def _cached_url(address: str) -> str:
 
 
 def _url(address: str) -> str:
-    limit = QUERY_READ
-    is_cut = len(address) > limit
-    before, mark, query = without_places(address[:limit]).partition("?")
+    is_cut = len(address) > QUERY_READ
+    before, mark, query = without_places(address[:QUERY_READ]).partition("?")
     before, hash_, within = before.partition("#")
     query, hash_after, fragment = query.partition("#")
     scheme, mark_of_host, rest = before.partition("://")
@@ -130,4 +150,4 @@ def _url(address: str) -> str:
     shown += hash_ + (_query(within, before) if hash_ else "")
     if mark:
         shown += mark + _query(query, before) + hash_after + _query(fragment, before)
-    return without_beginning(shown[:QUERY_LIMIT]) if is_cut else shown
+    return without_rest(shown[:QUERY_LIMIT]) if is_cut else shown

@@ -18,7 +18,7 @@ from slowhound.frames import WALKED, outwards
 from slowhound.guard import guard
 from slowhound.losses import has_all, look_up
 from slowhound.paths import is_app
-from slowhound.redaction.values import MASK
+from slowhound.redaction.mask import MASK
 from slowhound.static_lookup import attribute_or, full_name, function_variables, own
 from slowhound.watch.values import Printer
 

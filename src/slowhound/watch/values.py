@@ -16,6 +16,7 @@ from typing import Any
 
 from slowhound.redaction import masking
 from slowhound.redaction.cuts import cut
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.plain_data import BITS, known_of
 from slowhound.redaction.standard_values import data_of, fields_of, is_standard
 from slowhound.redaction.structures import (
@@ -28,7 +29,7 @@ from slowhound.redaction.structures import (
     text_of,
 )
 from slowhound.redaction.urls import QUERY_READ
-from slowhound.redaction.values import MASK, mask_values
+from slowhound.redaction.values import mask_values
 from slowhound.static_lookup import full_name
 
 # Characters of one text, and what is read of it: a secret that is cut must still be known as one.

@@ -7,13 +7,13 @@ import pytest
 from slowhound import notes
 from slowhound.background import NAME_LIMIT, new
 from slowhound.instrument.exception import message
-from slowhound.instrument.request import query_keys
 from slowhound.record import Record
 from slowhound.redaction import masking
 from slowhound.redaction.cuts import cut
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.plain_data import TEXT_LIMIT, VALUE_LIMIT
 from slowhound.redaction.structures import masked
-from slowhound.redaction.values import MASK
+from slowhound.redaction.urls import query_keys
 from slowhound.watch.values import TEXT_READ, Printer
 
 # Nothing of it may be seen of which this much can be.

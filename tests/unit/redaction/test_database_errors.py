@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from slowhound.redaction.databases.errors import without_quoted
 from slowhound.redaction.databases.messages import MESSAGES
-from slowhound.redaction.values import MASK
+from slowhound.redaction.mask import MASK
 
 # As the servers and their clients in Python write them; {} is what they quote.
 POSTGRESQL = [

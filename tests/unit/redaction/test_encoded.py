@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.masking import text
 from slowhound.redaction.pairs.encoded import FILL, lowered, part_of_form, view_of
-from slowhound.redaction.values import MASK
 
 BODY = '{"a": 1, "password": "abc def", "b": 2}'
 

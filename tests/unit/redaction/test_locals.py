@@ -28,8 +28,8 @@ from django.utils.functional import SimpleLazyObject
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from hypothesis import given
 
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.plain_data import object_text, plain
-from slowhound.redaction.values import MASK
 from slowhound.watch.locals import LEFT_OUT, TOTAL_LIMIT, locals_of
 from slowhound.watch.values import TEXT_LIMIT, VALUE_LIMIT, Printer
 from tests.harness import hostile

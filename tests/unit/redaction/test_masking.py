@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from slowhound.redaction import masking
 from slowhound.redaction.databases import errors as database_errors
+from slowhound.redaction.forms.numbers import luhn
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.masking import text
 from slowhound.redaction.pairs import search as pairs
 from slowhound.redaction.source.lines import source
 from slowhound.redaction.sql import shape as sql
 from slowhound.redaction.structures import masked, value_of
 from slowhound.redaction.urls import query_string, url
-from slowhound.redaction.values import MASK, luhn, mask_values
+from slowhound.redaction.values import mask_values
 from tests.site import planted
 
 HARMLESS_TEXTS = [

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from slowhound.redaction import masking
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.masking import short_text, text
 from slowhound.redaction.name_table import STEMS, TABLE, Secrecy
 from slowhound.redaction.pairs import search as pairs
 from slowhound.redaction.pairs.command_lines import _APART, _ROOTS, passwords_in
 from slowhound.redaction.pairs.search import mask_named
-from slowhound.redaction.values import MASK
 
 CORPUS = Path(__file__).parents[2] / "redaction" / "pairs.jsonl"
 LINES = [json.loads(line) for line in CORPUS.read_text().splitlines()]

@@ -14,7 +14,7 @@ from django.urls import path, register_converter
 from slowhound import recorder
 from slowhound.blackbox import Box
 from slowhound.context import Context
-from slowhound.redaction.values import MASK
+from slowhound.redaction.mask import MASK
 from slowhound.testing import capture_events
 
 boxes: list[bytes] = []

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.name_table import Secrecy
 from slowhound.redaction.source import names as source_names
 from slowhound.redaction.source.lines import SourceMask, source
-from slowhound.redaction.values import MASK
 from tests.harness.launch import ROOT
 
 CORPUS = [

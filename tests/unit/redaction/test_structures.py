@@ -12,8 +12,8 @@ from django.utils.functional import lazystr
 
 from slowhound.formats import json_line, logfmt
 from slowhound.redaction import masking
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.structures import hides, is_flag, masked, named_secret
-from slowhound.redaction.values import MASK
 from slowhound.watch.values import Printer
 
 SECRET = "hunter2" * 2

@@ -12,7 +12,8 @@ import pytest
 
 from slowhound.redaction.forms.token_formats import FORMATS, PLACES, WITHIN, WORDS, Format, rows
 from slowhound.redaction.forms.tokens import STARTS, any_of, without_tokens
-from slowhound.redaction.values import MASK, mask_values
+from slowhound.redaction.mask import MASK
+from slowhound.redaction.values import mask_values
 
 CORPUS = Path(__file__).parents[2] / "redaction" / "tokens.jsonl"
 ALPHABETS = {

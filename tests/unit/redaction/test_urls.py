@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.masking import text
 from slowhound.redaction.pairs.links import tokens_of
 from slowhound.redaction.urls import QUERY_LIMIT, query_string, url
-from slowhound.redaction.values import MASK
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.masking import message
 from slowhound.redaction.structures import masked
-from slowhound.redaction.values import MASK
 
 ERROR = (
     "2 validation errors for Login\n"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from slowhound.redaction.forms.numbers import luhn
 from slowhound.redaction.forms.token_formats import FORMATS
-from slowhound.redaction.values import MASK, mask_values
+from slowhound.redaction.mask import MASK
+from slowhound.redaction.values import mask_values
 
 PAYLOAD = "eyJzdWIiOiI0MiJ9"
 HEADER = "eyJhbGciOiJIUzI1NiJ9"

@@ -11,9 +11,9 @@ import re
 from itertools import pairwise
 
 from slowhound.redaction.databases.messages import MESSAGES, End, Message
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.sql.columns import without_secret_columns
 from slowhound.redaction.sql.shape import sql_shape
-from slowhound.redaction.values import MASK
 
 # PostgreSQL names the parts of an error, each on lines of its own.
 # Where an exception shows its arguments as Python writes them, so are their line ends.

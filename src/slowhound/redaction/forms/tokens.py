@@ -30,7 +30,7 @@ _IN_WORDS = string.ascii_letters + string.digits + "_-"
 _CLASS = re.compile(r"\[[^\]]+\]")
 
 
-def any_of(words: Iterable[str], start: str = "{0}", before: str = "") -> str:
+def any_of(words: Iterable[str], start: str = "", before: str = "") -> str:
     """A pattern for all these words, which looks at each character of a text once.
 
     Args:

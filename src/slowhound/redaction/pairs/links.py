@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from slowhound.redaction.pairs.words import is_random
+
 # What the protocols call it, in lower case, where the name alone does not say that it is secret.
 _PROVIDER_NAMES = (
     # OAuth 2.0 (RFC 6749), PKCE (RFC 7636), OpenID Connect, SAML 2.0 (bindings), WS-Federation
@@ -39,9 +41,7 @@ _SEGMENT = re.compile(
     r"|activate|activation|invite|invites|invitation|invitations|reset|reset-?password"
     r"|password-?reset|token|autologin|login|signin|sign-in|sso|join|optout|opt-out)/(?P<token>[\w.~%+=:@-]{16,400}+)"
 )
-_MIXED = re.compile(r"(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{8,400}")
 _TRIFLE = re.compile(r"[0-9]{1,5}|[A-Z]{2}")
-_GROUPS = re.compile(r"[a-z0-9]{8,400}+")
 
 
 def is_provider_name(name: str) -> bool:
@@ -79,11 +79,4 @@ def may_be_answer(name: str) -> bool:
 def tokens_of(lower: str) -> list[tuple[int, int]]:
     """Where in a path tokens stand behind words such as ``unsubscribe``, but no titles of pages."""
     found = (each.span("token") for each in _SEGMENT.finditer(lower))
-    return [(start, end) for start, end in found if _is_random(lower[start:end])]
-
-
-def _is_random(token: str) -> bool:
-    return any(
-        _MIXED.fullmatch(group) is not None and not group.isdigit()
-        for group in _GROUPS.findall(token)
-    )
+    return [(start, end) for start, end in found if is_random(lower[start:end])]

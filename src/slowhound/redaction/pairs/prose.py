@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from slowhound.redaction.pairs.values import Value
-from slowhound.redaction.pairs.words import ALGORITHM, COUNTED
+from slowhound.redaction.pairs.words import ALGORITHM, COUNTED, is_random
 
 _VERB = r"(?:is|was|provided|given|supplied|received|sent|entered|used)"
 # ``password for bob: x``, ``password of user bob = x``, ``password (again): x``
@@ -25,8 +25,6 @@ _IN_SQL = re.compile(
     r"\bidentified\s{1,4}(?:with\s{1,4}\w{1,40}\s{1,4})?(?:by|as)\s{1,4}(?:password\s{1,4})?"
     r"(?:\\?(?P<quote>['\"])(?P<quoted>[^'\"\n]{1,400})|(?P<bare>[^\s'\";]{1,400}))"
 )
-_GROUPS = re.compile(r"[a-z0-9]{8,400}+")
-_MIXED = re.compile(r"(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{8,400}+")
 _NUMBERED = re.compile(r"[a-z]{3,20}[0-9]{1,3}")  # version12
 _SHORT = re.compile(r"(?=[^0-9]{0,40}[0-9])(?=[^a-z]{0,40}[a-z])[^\s]{6,400}")
 _LONG = re.compile(r"[a-z0-9]{16}")
@@ -85,13 +83,9 @@ def _is_secret(name: str, value: str, *, quoted: bool) -> bool:
     if name.endswith(_CALLED) or ALGORITHM.fullmatch(value) or _PLACE.match(value):
         return False
     is_password = name.endswith(_PASSWORDS)
-    if _is_random(value):
+    if is_random(value):
         return is_password or _NUMBERED.fullmatch(value) is None
     return quoted and is_password and _SHORT.fullmatch(value) is not None
-
-
-def _is_random(value: str) -> bool:
-    return any(map(_MIXED.fullmatch, _GROUPS.findall(value)))
 
 
 def is_key_of_session(name: str, value: str) -> bool:
@@ -116,7 +110,7 @@ def passwords_in_sql(lower: str) -> list[tuple[int, int]]:
     return [
         found.span("quoted" if found["quoted"] else "bare")
         for found in _IN_SQL.finditer(lower)
-        if found["quoted"] or _is_random(found["bare"])
+        if found["quoted"] or is_random(found["bare"])
     ]
 
 

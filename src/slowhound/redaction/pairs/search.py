@@ -8,9 +8,10 @@ follows it, so no character is looked at from two names; what a match means is d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from slowhound.redaction import validation_errors
+from slowhound.redaction.forms.tokens import any_of
+from slowhound.redaction.mask import MASK, masked
 from slowhound.redaction.name_table import STEMS, Secrecy
 from slowhound.redaction.names import has_more
 from slowhound.redaction.pairs import command_lines, encoded, links
@@ -24,28 +25,17 @@ from slowhound.redaction.pairs.words import (
     SECOND_WORDS,
     is_shown,
 )
-from slowhound.redaction.values import MASK
 
 # A name's last characters are judged.
 NAME_LIMIT = 200
 # Between a separator and its value.
 BLANKS_LIMIT = 60
-
-
-def _any_of(stems: Iterable[str]) -> str:
-    # By their first letters: so a letter that begins none costs one comparison.
-    rests: dict[str, list[str]] = {}
-    for stem in sorted(set(stems)):
-        rests.setdefault(stem[0], []).append(re.escape(stem[1:]))
-    return "|".join(f"{first}(?:{'|'.join(each)})" for first, each in rests.items())
-
-
 # Also what has a stem only without its accents, or is no word of the table.
 _OTHERS = (
     "contrase пароль 密码 密碼 パスワード 비밀번호"
     " state policy x-amz x-goog googleaccess relay wresult wctx hdn"
 )
-_STEM = _any_of([*STEMS.split(), *_OTHERS.split()])
+_STEM = any_of({*STEMS.split(), *_OTHERS.split()})
 STEM = re.compile(_STEM)
 _BEHIND = (
     rf"[\w.\-\0]*+(?:[ ](?:{SECOND_WORDS})(?![\w-])){{0,2}}"
@@ -88,16 +78,7 @@ def mask_named(value: str) -> str:
     spans += validation_errors.inputs_in(value) + pair_prose.passwords_in_sql(lower)
     if separated and (more or STEM.search(lower) is not None):
         spans += _Search(value, lower).spans_of(_FOUND_ANY if more else _FOUND)
-    return _masked(value, spans) if spans else value
-
-
-def _masked(value: str, spans: list[tuple[int, int]]) -> str:
-    parts, kept = [], 0
-    for start, end in sorted(spans):
-        if start >= kept:
-            parts += [value[kept:start], MASK]
-        kept = max(kept, end)
-    return "".join([*parts, value[kept:]])
+    return masked(value, spans) if spans else value
 
 
 class _Search(MemberSearch):

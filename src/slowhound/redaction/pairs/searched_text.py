@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.name_table import Secrecy
 from slowhound.redaction.names import secrecy_of
 from slowhound.redaction.pairs import encoded, links
 from slowhound.redaction.pairs.values import Value
 from slowhound.redaction.pairs.words import SECOND, is_shown, says_nothing
-from slowhound.redaction.values import MASK
 
 # So many values of one text are masked each by itself at most; then all of the rest is one.
 VALUES_LIMIT = 64

@@ -142,3 +142,12 @@ _ERROR = re.compile(
 _PHRASED = re.compile(
     r"[a-z'\u2019-]{1,20}[.,;:!?')\"]{0,4}|[0-9]{1,3}[.,)]?|code='[a-z_]{1,30}'?\)?"
 )
+
+
+_GROUPS = re.compile(r"[a-z0-9]{8,400}+")
+_MIXED = re.compile(r"(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{8,400}+")
+
+
+def is_random(lower: str) -> bool:
+    """True for what no person writes: 8 or more letters and digits, of both some."""
+    return any(map(_MIXED.fullmatch, _GROUPS.findall(lower)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.source import tokens
 from slowhound.redaction.source.names import (
     KEYS_OF_NAMES,
@@ -21,7 +22,7 @@ from slowhound.redaction.source.names import (
     lists_names,
 )
 from slowhound.redaction.source.state import Open
-from slowhound.redaction.values import MASK, mask_values
+from slowhound.redaction.values import mask_values
 
 # Python itself takes 200 brackets within each other.
 _DEEPEST = 200

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
+from slowhound.redaction.mask import MASK
 from slowhound.redaction.pairs.search import mask_named
 from slowhound.redaction.sql.columns import without_secret_columns
-from slowhound.redaction.values import MASK
 
 TOKEN = re.compile(
     r"""[ \t\f\r]*+(?:(?P<string>[bBrRuUfFtT]{0,2}(?:\"{3}|'{3}|["']))"""
