@@ -55,6 +55,7 @@ def test_harmless_name_of_the_corpus_is_harmless_where_it_was_found() -> None:
 def test_namespace_is_no_part_of_a_name() -> None:
     """``app_has_password`` is a question, and ``app_max_tokens`` a quantity."""
     assert not is_secret_field("app_has_password")
+    assert not is_secret_field("app_show_password")
     assert not is_secret_field("app_max_tokens")
     assert is_secret_field("app_key_secret")
 
