@@ -37,6 +37,27 @@ class Turning:
         self._ask = ask
         self._asked: float | None = None
         self.told = False
+        self._seen: dict[tuple[str, ...], tuple[int, str, str]] = {}
+
+    def blocked_by(
+        self, culprits: Sequence[Record], place: str
+    ) -> tuple[tuple[str, ...], str, str]:
+        """The ids of those that have blocked it since it stands still, who they are, and where.
+
+        They are those that were seen most often: the last look alone may be the one in which the
+        culprit is just ending, or the loop just turning.
+        """
+        ids = tuple(each.id for each in culprits)
+        who = ", ".join(f"{each.id} {each.view or path_of(each)}" for each in culprits)
+        looks = self._seen[ids][0] if ids in self._seen else 0
+        self._seen[ids] = looks + 1, who or "no request", place
+        most = max(self._seen, key=lambda each: self._seen[each][0])  # the first of equals
+        return most, *self._seen[most][1:]
+
+    def turns(self) -> None:
+        """It goes on: whoever stops it next is somebody else."""
+        self.told = False
+        self._seen.clear()
 
     def look(self, now: float) -> float:
         """Seconds for which it has not turned; asks again when it has."""
@@ -94,8 +115,8 @@ class Loops:
                 lag = self._lag(key, turning, now)
                 if lag > LAG:
                     self._blame(turning, records, now, lag)
-                elif turning.told:
-                    turning.told = False
+                else:
+                    turning.turns()
 
     def _lag(self, key: int, turning: Turning, now: float) -> float:
         if turning.loop() is not None:
@@ -111,13 +132,13 @@ class Loops:
         ours = [record for record in records if record.thread_id == turning.thread]
         culprits = [record for record in ours if running(record)]
         stack = from_frame(current_frames().get(turning.thread))
-        by = ", ".join(f"{each.id} {each.view or path_of(each)}" for each in culprits)
-        by = f"{by or 'no request'} at {place(stack)}"
-        for record in ours:
-            if record not in culprits:
-                # The tick in which it began to lag counts as well; it is added once each tick.
-                record.loop_lag = max(record.loop_lag, min(lag, record.age(now)))
-                record.loop_blocked_by = by
+        ids, who, where = turning.blocked_by(culprits, place(stack))
+        by = f"{who} at {where}"
+        waiting = [each for each in ours if each not in culprits and each.id not in ids]
+        for record in waiting:
+            # The tick in which it began to lag counts as well; it is added once each tick.
+            record.loop_lag = max(record.loop_lag, min(lag, record.age(now)))
+            record.loop_blocked_by = by
         if lag >= self._tell_after and not turning.told:
             turning.told = True
             self._tell(
@@ -125,8 +146,8 @@ class Loops:
                     "event_type": "stall",
                     "stall_kind": turning.kind,
                     "stall_time": lag,
-                    "stall_requests": len(ours) - len(culprits),
+                    "stall_requests": len(waiting),
                     "stall_by": by,
-                    "stall_in": place(stack),
+                    "stall_in": where,
                 }
             )
