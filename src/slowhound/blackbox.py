@@ -14,7 +14,8 @@ Format, version 6 (native byte order: a box never leaves its machine):
   the last one that was made, 13 the heartbeat after which a neighbour has told of a held GIL, 14
   the system's id of the hound's thread, 15 the namespace of its pid, 16 when the process began, in
   ticks of the kernel, 17 how many of the requests in flight are websockets, 18 the
-  ``seq`` of the last event that all of the process's sinks have.
+  ``seq`` of the last event that all of the process's sinks have, 19 when the parent began, in ticks
+  of the kernel, if it writes the events of this process should that die (0: nobody is known to).
 * One area of JSON that says how the process writes its events, see ``Recorder``.
 * The slots, one per request in flight: five cells (its number, 0: free; when its running query
   began, ns, monotonic, 0: none; the system's id of its thread; its number again once it is
@@ -37,7 +38,7 @@ from zlib import crc32
 
 from slowhound.boxmemory import CELL, Bytes, Cells, Nowhere, Store, prepare
 from slowhound.clocks import clock
-from slowhound.filelocks import Process, is_kept, keep, let_go, lives, take, this_process
+from slowhound.filelocks import Process, is_kept, keep, let_go, lives, parent, take, this_process
 from slowhound.folder import subfolder
 from slowhound.foreign import is_foreign
 from slowhound.redaction.sql.shape import sql_shape
@@ -47,6 +48,7 @@ CELLS = 20
 HEADER = CELLS * 8
 (PID, PARENT, STARTED, HEARTBEAT, IN_FLIGHT, SERVED, DROPPED, RSS, SLOTS, OVERFLOW) = range(1, 11)
 DUMP_ASKED, DUMP_MADE, STALL_TOLD, HOUND, NAMESPACE, BORN, OPEN, SENT = range(11, 19)
+PARENT_BORN = 19
 # In SENT: no sink of the process wants events.
 NOBODY = 2**62
 
@@ -334,6 +336,10 @@ class Box:
         """So many requests are in flight, and so many were served."""
         at = IN_FLIGHT * 8
         self._bytes.last[at : at + _TWO.size] = _TWO.pack(in_flight, served)
+
+    def left_to_parent(self) -> None:
+        """The parent knows of this box: it writes the events of this process should that die."""
+        self.cells[PARENT_BORN] = parent().born
 
     def still_there(self) -> bool:
         """False when somebody removed the file, or has cut it."""

@@ -36,6 +36,7 @@ from slowhound.blackbox import (
     OPEN,
     OVERFLOW,
     PARENT,
+    PARENT_BORN,
     PID,
     RSS,
     SENT,
@@ -46,7 +47,7 @@ from slowhound.blackbox import (
     STARTED,
     held,
 )
-from slowhound.filelocks import is_here, let_go, take
+from slowhound.filelocks import Process, is_here, let_go, lives, take
 
 _CELLS = struct.Struct("=qqqqq")
 
@@ -97,11 +98,18 @@ class BoxState(NamedTuple):
     sent: int = 0  # ``seq`` of the last event that all sinks have; NOBODY: there is none
     open: int = 0  # websockets, of those in flight
     born: int = 0  # when the process began, in ticks of the kernel; 0: unknown
+    parent_born: int = 0  # the same of its parent, if that buries it; 0: it does not
 
     @property
     def busy(self) -> bool:
         """True when more is in flight than websockets, which may be open for days."""
         return self.in_flight > self.open
+
+    @property
+    def parent_buries(self) -> bool:
+        """True when its parent lives and is going to write what it could not write itself."""
+        mother = Process(self.parent, self.namespace, self.parent_born)
+        return self.parent_born > 0 and lives(mother) is True
 
     @property
     def is_here(self) -> bool:
@@ -153,6 +161,7 @@ def read(data: bytes) -> BoxState | None:
         sent=cells[SENT],
         open=cells[OPEN],
         born=cells[BORN],
+        parent_born=cells[PARENT_BORN],
     )
 
 
@@ -226,6 +235,20 @@ def survey(directory: str) -> tuple[list[BoxState], list[str]]:
             elif isinstance(state, BoxState):
                 living.append(state)
     return living, dead
+
+
+def header(path: str) -> BoxState | None:
+    """The state of a box without its requests; None when it is none. Never raises."""
+    try:
+        fd = open_box(path)
+    except OSError:
+        return None
+    try:
+        return read(os.read(fd, FIRST_SLOT))
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 DEAD = "dead"

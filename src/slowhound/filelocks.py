@@ -48,6 +48,12 @@ def this_process() -> Process:
     return Process(pid, namespace(), _born(pid) or 0)
 
 
+def parent() -> Process:
+    """The parent of the process that asks."""
+    pid = os.getppid()
+    return Process(pid, namespace(), _born(pid) or 0)
+
+
 def namespace() -> int:
     """Names the space in which this process's pids are unique; 0 when not known."""
     try:

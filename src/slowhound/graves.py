@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from slowhound.boxes import header
 from slowhound.clocks import clock
 from slowhound.death import Death
 from slowhound.fatal_errors import of_box
@@ -19,6 +20,9 @@ from slowhound.reported import told
 
 # Seconds that a dead process's parent has to bury it: it alone knows the cause.
 PATIENCE = 1.5
+# The same while that parent lives and is known to do it: it may be waiting for py-spy, or for its
+# turn on a machine that has no time. After that it is taken for stuck.
+LONG_PATIENCE = 30.0
 
 
 class Graves:
@@ -43,7 +47,8 @@ class Graves:
         now = clock.monotonic()
         self._seen = {path: self._seen.get(path, now) for path in dead}
         for path, since in self._seen.items():
-            if now - since >= PATIENCE:
+            waited = now - since
+            if waited >= LONG_PATIENCE or (waited >= PATIENCE and not _is_parents(path)):
                 self._bury(path)
 
     def _bury(self, path: str) -> None:
@@ -62,3 +67,8 @@ class Graves:
                 missing = max(state.in_flight - len(state.pending), 0)
                 if missing:
                     lost("events of a dead process", "its black box was full", missing)
+
+
+def _is_parents(path: str) -> bool:
+    state = header(path)
+    return state is not None and state.parent_buries

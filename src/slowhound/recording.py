@@ -53,7 +53,8 @@ class Server(NamedTuple):
     name: str = "wsgi"
     slots: int = 64
     log: stream.Stream | None = None  # its access log
-    tell: Callable[[str], None] | None = None  # is told the path of each new black box
+    # Is told the path of each new black box; True when the parent will bury what is in it.
+    tell: Callable[[str], bool] | None = None
     heartbeat: memoryview[int] | None = None  # a cell that its parent sees
 
 

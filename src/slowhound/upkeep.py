@@ -80,8 +80,8 @@ class Upkeep:
                 self._prepare_for_fatal_errors(box.path)
                 recorder.watch.reporting = partial(boxes.reporting, box.path)
                 recorder.watch.reporter.told = partial(told_of, box.path)
-                if recorder.server.tell is not None:
-                    recorder.server.tell(box.path)
+                if recorder.server.tell is not None and recorder.server.tell(box.path):
+                    box.left_to_parent()
             except OSError as exc:
                 lost("the black box", exc, 0)
                 return

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slowhound import graves, losses
-from slowhound.blackbox import FIRST_SLOT, Box
+from slowhound.blackbox import FIRST_SLOT, PARENT_BORN, Box
 from slowhound.boxes import read, survey
 from slowhound.clocks import clock
 from slowhound.config import load
@@ -37,6 +37,8 @@ from slowhound.frames import from_frame
 from slowhound.record import Record
 box = Box(sys.argv[1], 4)
 box.settings.write(settings_note(load({"DIR": sys.argv[1]}), "test"))
+if "buries" in sys.argv:
+    box.left_to_parent()
 for number in range(2):
     record = Record("GET", f"/orders/{number}/", time.monotonic())
     slot = box.claim(record.number, who_note(record), 7)
@@ -51,10 +53,10 @@ sys.stdin.read()
 """
 
 
-def die(directory: Path) -> int:
+def die(directory: Path, *options: str) -> int:
     """A process with two requests in flight is killed; its pid."""
     child = subprocess.Popen(
-        [sys.executable, "-c", VICTIM, str(directory)],
+        [sys.executable, "-c", VICTIM, str(directory), *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -191,6 +193,41 @@ def test_sibling_waits_for_the_parent_and_then_writes(
     assert [event["crash_cause"] for event in written] == ["unknown", "unknown"]
     assert survey(str(tmp_path)) == ([], [])
     assert losses.dropped == 0
+
+
+def test_sibling_leaves_a_box_for_long_to_a_parent_that_lives_and_buries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be waiting for py-spy, or for its turn on the machine; not for ever, though."""
+    die(tmp_path, "buries")
+    now = [100.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    written: list[dict[str, Any]] = []
+    each = Graves(lambda event, details: written.append(event))
+    for then in (100.0, 100.0 + graves.PATIENCE, 99.9 + graves.LONG_PATIENCE):
+        now[0] = then
+        each.visit(survey(str(tmp_path))[1])
+        assert not written
+    now[0] = 100.0 + graves.LONG_PATIENCE
+    each.visit(survey(str(tmp_path))[1])
+    assert len(written) == 2
+
+
+def test_dead_parent_buries_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may even be another process's by now, which began at another time."""
+    die(tmp_path, "buries")
+    (path,) = survey(str(tmp_path))[1]
+    with open(path, "r+b") as box:
+        box.seek(PARENT_BORN * 8)
+        box.write((1).to_bytes(8, sys.byteorder))
+    now = [100.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    written: list[dict[str, Any]] = []
+    each = Graves(lambda event, details: written.append(event))
+    each.visit([path])
+    now[0] += graves.PATIENCE
+    each.visit([path])
+    assert len(written) == 2
 
 
 def test_causes_are_told_apart() -> None:

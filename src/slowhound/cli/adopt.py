@@ -12,7 +12,6 @@ from typing import Any
 
 from slowhound import boxes
 from slowhound.appendfile import AppendFile
-from slowhound.blackbox import FIRST_SLOT
 from slowhound.cli.place import Place, say, user_name
 from slowhound.dumps import sweep
 from slowhound.formats import json_line
@@ -67,16 +66,7 @@ class Adopter:
 
 def _stores(path: str) -> bool:
     """True when the process kept its events in DIR; else they are for a sibling's stream."""
-    try:
-        fd = boxes.open_box(path)
-    except OSError:
-        return False
-    try:
-        state = boxes.read(os.read(fd, FIRST_SLOT))
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
+    state = boxes.header(path)
     return state is None or bool(read_settings(state.settings).dir)
 
 

@@ -56,13 +56,15 @@ class Mailbox:
         self.next_look = memoryview(self._map)[8:16].cast("q")
         self.abort = memoryview(self._map)[16:PATH_AT].cast("q")
 
-    def tell(self, path: str) -> None:
-        """In the worker: where its box is."""
+    def tell(self, path: str) -> bool:
+        """In the worker: where its box is. False where that has no room."""
         encoded = os.fsencode(path) + b"\0"
-        if len(encoded) <= PATH_BYTES:
-            self._map[PATH_AT : PATH_AT + len(encoded)] = encoded
-            # It may be stuck before its hound wakes for the first time.
-            self.heartbeat[0] = clock.monotonic_ns()
+        if len(encoded) > PATH_BYTES:
+            return False
+        self._map[PATH_AT : PATH_AT + len(encoded)] = encoded
+        # It may be stuck before its hound wakes for the first time.
+        self.heartbeat[0] = clock.monotonic_ns()
+        return True
 
     @property
     def path(self) -> str:
