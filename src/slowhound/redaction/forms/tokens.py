@@ -23,9 +23,7 @@ _FORMATS = {each.prefix: each for each in FORMATS}
 # No token begins inside a word; but behind an escape it does: \n, %3D, \u0022.
 _ESCAPED = r"(?<=\\[nrtf]{0})|(?<=%[0-9A-Fa-f]{{2}}{0})|(?<=\\u[0-9A-Fa-f]{{4}}{0})"
 STARTS = rf"(?:(?<![A-Za-z0-9_]{{0}})|{_ESCAPED})"
-_STARTS_BACKWARDS = (
-    r"(?:(?![A-Za-z0-9_])|(?=[nrtf]\\)|(?=[0-9A-Fa-f]{{2}}%)|(?=[0-9A-Fa-f]{{4}}u\\))"
-)
+_STARTS_BACKWARDS = r"(?:(?![A-Za-z0-9_])|(?=[nrtf]\\)|(?=[0-9A-Fa-f]{2}%)|(?=[0-9A-Fa-f]{4}u\\))"
 _IN_WORDS = string.ascii_letters + string.digits + "_-"
 _CLASS = re.compile(r"\[[^\]]+\]")
 
@@ -50,8 +48,9 @@ def any_of(words: Iterable[str], start: str = "", before: str = "") -> str:
     return shown[0] if len(shown) == 1 else f"(?:{'|'.join(shown)})"
 
 
+# Once behind all words, and not behind each, which took 17 ms at every start.
 _BACKWARDS = re.compile(
-    any_of((prefix[::-1] for prefix in _FORMATS if not prefix[-1].isalnum()), _STARTS_BACKWARDS)
+    any_of(prefix[::-1] for prefix in _FORMATS if not prefix[-1].isalnum()) + _STARTS_BACKWARDS
 )
 _FORWARDS = re.compile(any_of((prefix for prefix in _FORMATS if prefix[-1].isalnum()), STARTS))
 # In a text without capitals: quicker than a search for their first letters, of which it is full.
