@@ -6,6 +6,7 @@ what it reads.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Iterator
@@ -192,6 +193,16 @@ def open_box(path: str, mode: int = os.O_RDONLY) -> int:
 
 
 @contextmanager
+def opened(path: str) -> Iterator[int]:
+    """A descriptor of a box, for reading and for this block; raises OSError as ``open_box``."""
+    fd = open_box(path)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
 def reporting(box: str) -> Iterator[bool]:
     """The right to report requests of the process of this box, for one process at a time.
 
@@ -239,32 +250,18 @@ def survey(directory: str) -> tuple[list[BoxState], list[str]]:
 
 def header(path: str) -> BoxState | None:
     """The state of a box without its requests; None when it is none. Never raises."""
-    try:
-        fd = open_box(path)
-    except OSError:
-        return None
-    try:
+    with contextlib.suppress(OSError), opened(path) as fd:
         return read(os.read(fd, FIRST_SLOT))
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
+    return None
 
 
 DEAD = "dead"
 
 
 def _look(path: str) -> BoxState | str | None:
-    try:
-        fd = open_box(path)
-    except OSError:
-        return None
-    try:
+    with contextlib.suppress(OSError), opened(path) as fd:
         if not held(fd):
             return DEAD
         state = read(os.read(fd, FIRST_SLOT))
         return None if state is None else state._replace(path=path)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
+    return None

@@ -44,13 +44,15 @@ class Process(NamedTuple):
 
 def this_process() -> Process:
     """The process that asks."""
-    pid = os.getpid()
-    return Process(pid, namespace(), _born(pid) or 0)
+    return _of(os.getpid())
 
 
 def parent() -> Process:
     """The parent of the process that asks."""
-    pid = os.getppid()
+    return _of(os.getppid())
+
+
+def _of(pid: int) -> Process:
     return Process(pid, namespace(), _born(pid) or 0)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from slowhound.blackbox import REPORTED, STALL_TOLD, held
-from slowhound.boxes import BoxState, Pending, open_box, read_from, reporting
+from slowhound.boxes import BoxState, Pending, opened, read_from, reporting
 from slowhound.clocks import clock
 from slowhound.fields import VERSION
 from slowhound.frames import innermost
@@ -168,11 +168,8 @@ class Neighbour:
 
     def _mark(self, pending: Pending) -> None:
         """Says in the slot that its request was reported, unless it is another one's by now."""
-        fd = open_box(self.path)
-        try:
+        with opened(self.path) as fd:
             number = int.from_bytes(os.pread(fd, 8, pending.at), sys.byteorder, signed=True)
-        finally:
-            os.close(fd)
         if number == pending.number:
             self._write_cell(pending.at + REPORTED * 8, number)
 
@@ -189,12 +186,10 @@ class Neighbour:
 @contextmanager
 def _alone(path: str) -> Iterator[BoxState | None]:
     """The whole state of a living process, for one neighbour at a time; else None."""
-    with contextlib.ExitStack() as opened:
+    with reporting(path) as is_mine:
         state = None
-        if opened.enter_context(reporting(path)):
-            with contextlib.suppress(OSError):
-                box = open_box(path)
-                opened.callback(os.close, box)
+        if is_mine:
+            with contextlib.suppress(OSError), opened(path) as box:
                 state = read_from(box) if held(box) else None
         yield state
 

@@ -181,11 +181,8 @@ class Upkeep:
         if recorder.box is None or recorder.delivery.feed is None:
             return
         with contextlib.suppress(OSError):
-            fd = boxes.open_box(recorder.box.path)
-            try:
+            with boxes.opened(recorder.box.path) as fd:
                 state = boxes.read_from(fd)
-            finally:
-                os.close(fd)
             if state is not None:
                 spool_unsent(recorder.config.dir, unsent(recorder.config.dir, state))
 

@@ -9,13 +9,14 @@ the same, so a suspicion stays one, unless a reader of the process's memory know
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from slowhound.blackbox import held
-from slowhound.boxes import BoxState, open_box, read_from
+from slowhound.boxes import BoxState, opened, read_from
 from slowhound.clocks import clock
 from slowhound.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
@@ -136,16 +137,9 @@ def is_unchanged(path: str, state: BoxState) -> bool:
 
     A request that has begun or ended tells as well, before the hound has had its turn.
     """
-    try:
-        fd = open_box(path)
-    except OSError:
-        return False
-    try:
+    now = None
+    with contextlib.suppress(OSError), opened(path) as fd:
         now = read_from(fd) if held(fd) else None  # else it is dead
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
     return now is not None and (now.heartbeat, _carried(now)) == (state.heartbeat, _carried(state))
 
 
