@@ -5,12 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from slowhound.boxes import survey
+from slowhound.graves import PATIENCE
 from slowhound.oom import counter_file
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import boxes, check_boxes_are_of_the_living, check_once
@@ -20,6 +23,7 @@ from tests.harness.launch import Launcher
 from tests.harness.recorded import Event
 from tests.harness.site import Site
 from tests.harness.sources import loc
+from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
 WORKERS = ["sync", "gthread"]
@@ -109,6 +113,26 @@ def test_kill_from_outside_is_a_signal(mortal: Site) -> None:
     event = dies(mortal, f"/gate/{name}/", kill)
     assert (event["crash_cause"], event["crash_signal"]) == ("signal", "SIGKILL")
     assert "crash_code" not in event
+
+
+def test_sibling_leaves_a_dead_worker_to_an_arbiter_that_comes_late(deploy: Deploy) -> None:
+    """It alone knows the cause, and may be waiting for its turn on a machine that is busy."""
+    site = deploy(workers=2, conf=NEVER, gunicorn_args=["--preload"], warm=True)
+    name = new_name()
+    wire = site.open(f"/gate/{name}/")
+    site.gate(name).wait_entered()
+    victim = in_flight(site, f"/gate/{name}/").pid
+    with stopped([site.process.pid]):
+        os.kill(victim, signal.SIGKILL)
+        (path,) = eventually(lambda: survey(str(site.dir))[1], "it is dead")
+        # The sibling visits the dead in each second: so much later it has had its chance.
+        late = time.monotonic_ns() + int((PATIENCE + 2.0) * 1e9)
+        eventually(lambda: survey(str(site.dir))[0][0].heartbeat > late, "the sibling has seen it")
+        assert survey(str(site.dir))[1] == [path]
+    wire.read_what_comes()
+    check_once(site, [wire.agent])
+    event = site.terminal(wire.agent)
+    assert (event["crash_cause"], event["crash_signal"]) == ("signal", "SIGKILL")
 
 
 def test_exit_has_its_code(mortal: Site) -> None:
