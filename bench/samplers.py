@@ -59,7 +59,7 @@ def on_demand() -> Iterator[dict[str, Any]]:
 
     from slowhound.flames import demand
     from slowhound.record import Record, use_os_threads
-    from slowhound.unpatched import is_patched
+    from slowhound.runtime.unpatched import is_patched
 
     use_os_threads()
     record = Record("GET", "/", time.monotonic())

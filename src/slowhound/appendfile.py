@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from slowhound.filelocks import keep
-from slowhound.foreign import is_foreign
 from slowhound.losses import lost
+from slowhound.runtime.foreign import is_foreign
 
 # Of a file that somebody has named, which may be a link to where the logs are.
 FOLLOWING = (

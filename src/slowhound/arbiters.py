@@ -12,9 +12,9 @@ import os
 import sys
 from types import FrameType
 
-from slowhound.codes import module_of
 from slowhound.frames import current_frames, outwards
 from slowhound.losses import find
+from slowhound.runtime.code_objects import module_of
 
 ARBITER = "gunicorn.arbiter"
 SPAWN = "gunicorn.arbiter.Arbiter.spawn_worker"

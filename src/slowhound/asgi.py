@@ -16,13 +16,13 @@ from slowhound.asgi_data import environ_of as _environ
 from slowhound.asgi_data import length_of as _length
 from slowhound.asgi_data import size_of as _size
 from slowhound.cancellation import is_cancelled
-from slowhound.clocks import clock
 from slowhound.conf import get_config
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.ownership import of_scope
 from slowhound.record import Owner, Record
 from slowhound.redaction.plain_data import as_int
+from slowhound.runtime.clocks import clock
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

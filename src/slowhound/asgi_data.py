@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from types import WrapperDescriptorType
 from typing import Any
 
-from slowhound.foreign import is_foreign
 from slowhound.redaction.plain_data import as_int, as_text
-from slowhound.static_lookup import MISSING, attribute_or, in_classes
+from slowhound.runtime.foreign import is_foreign
+from slowhound.runtime.static_lookup import MISSING, attribute_or, in_classes
 
 
 def environ_of(scope: Mapping[str, Any]) -> dict[str, str]:

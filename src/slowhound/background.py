@@ -15,7 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from slowhound.cancellation import is_cancelled
-from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.losses import find
 from slowhound.record import (
@@ -26,8 +25,9 @@ from slowhound.record import (
 )
 from slowhound.redaction.cuts import cut
 from slowhound.redaction.plain_data import as_text, text_or_none
-from slowhound.static_lookup import is_success
-from slowhound.unpatched import is_greenlet_exit
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.static_lookup import is_success
+from slowhound.runtime.unpatched import is_greenlet_exit
 
 if TYPE_CHECKING:
     from slowhound.recorder import Server

@@ -15,7 +15,7 @@ from slowhound.background import SLOTS, begin, end, failed, running
 from slowhound.guard import guard
 from slowhound.redaction import masking
 from slowhound.redaction.plain_data import as_text
-from slowhound.static_lookup import MISSING, attribute_or, code_of
+from slowhound.runtime.static_lookup import MISSING, attribute_or, code_of
 
 if TYPE_CHECKING:
     from slowhound.record import Record

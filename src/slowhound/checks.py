@@ -25,9 +25,9 @@ from slowhound import legacy
 from slowhound.conf import MIDDLEWARE, get_config, lookup
 from slowhound.config import problems
 from slowhound.folder import prepare
-from slowhound.foreign import is_foreign
 from slowhound.losses import caught
 from slowhound.redaction.masking import message
+from slowhound.runtime.foreign import is_foreign
 from slowhound.settings import ALLOWED, NOT_UTF_8, can_be_asked
 
 NO_KEY = caught("django.core.exceptions.ImproperlyConfigured")

@@ -20,7 +20,6 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from slowhound import recorder
-from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.losses import find, missing
@@ -34,7 +33,8 @@ from slowhound.responses import (
     status_of,
     streams,
 )
-from slowhound.static_lookup import attribute_or
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.static_lookup import attribute_or
 from slowhound.streamed import Body, counted, counted_async, is_counted
 
 _guard = guard("middleware")

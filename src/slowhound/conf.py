@@ -16,8 +16,8 @@ from slowhound.guard import guard
 from slowhound.instrument import cache, template
 from slowhound.legacy import LEGACY, apply
 from slowhound.losses import find, missing
-from slowhound.paths import add_app_package, know_libraries
 from slowhound.redaction.plain_data import as_text
+from slowhound.runtime.app_files import add_app_package, know_libraries
 
 _guard = guard("settings")
 # Settings that name classes, and what wraps those that are not wrapped yet.

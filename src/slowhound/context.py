@@ -8,10 +8,10 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from slowhound.clocks import clock
 from slowhound.fields import NAMES
 from slowhound.record import Record, current
 from slowhound.redaction.plain_data import as_text
+from slowhound.runtime.clocks import clock
 
 # An application that adds a field per row of a table must not fill the log.
 FIELDS_LIMIT = 200

@@ -6,7 +6,7 @@ import os
 import signal
 from typing import NamedTuple
 
-from slowhound.clocks import clock
+from slowhound.runtime.clocks import clock
 
 
 class Death(NamedTuple):

@@ -13,9 +13,9 @@ import os
 from types import FrameType
 from typing import Any
 
-from slowhound.codes import file_of, qualname_of
 from slowhound.frames import current_frames, from_frame, innermost, outwards
-from slowhound.static_lookup import attribute_or, function_variables
+from slowhound.runtime.code_objects import file_of, qualname_of
+from slowhound.runtime.static_lookup import attribute_or, function_variables
 
 # Not by importing it: that registers what Python does at its end.
 MODULE = os.path.join(os.path.dirname(concurrent.futures._base.__file__), "thread.py")

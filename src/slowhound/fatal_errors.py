@@ -15,8 +15,8 @@ import threading
 import weakref
 
 from slowhound.boxes import STACKS, beside, open_box
-from slowhound.caught_signals import caught_signals
 from slowhound.frames import TakenStack, from_faulthandler
+from slowhound.runtime.signal_handlers import caught_signals
 
 # faulthandler writes at most 100 threads of 100 frames, some 80 bytes each.
 LARGEST = 4 * 1024**2

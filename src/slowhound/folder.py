@@ -11,8 +11,8 @@ import os
 import re
 import stat
 
-from slowhound.clocks import clock
 from slowhound.losses import lost
+from slowhound.runtime.clocks import clock
 
 
 class UnsafeFolderError(OSError):

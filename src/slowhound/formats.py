@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from slowhound.fields import NAMES
-from slowhound.foreign import is_foreign
 from slowhound.redaction import plain_data
+from slowhound.runtime.foreign import is_foreign
 
 _encode = msgspec.json.Encoder().encode
 _SPACE = re.compile(r"\s+")

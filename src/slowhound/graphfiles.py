@@ -20,7 +20,7 @@ from slowhound.folder import keep_within
 from slowhound.guard import guard
 from slowhound.losses import lost
 from slowhound.osthread import OsThread
-from slowhound.unpatched import original
+from slowhound.runtime.unpatched import original
 
 # Graphs that wait to be written; beyond it nobody gets a new one.
 MOST_WAITING = 4

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from slowhound.boxes import header
-from slowhound.clocks import clock
 from slowhound.death import Death
 from slowhound.fatal_errors import of_box
 from slowhound.losses import lost
 from slowhound.postmortem import dead_box, events, unsent, written_by
 from slowhound.reported import told
+from slowhound.runtime.clocks import clock
 
 # Seconds that a dead process's parent has to bury it: it alone knows the cause.
 PATIENCE = 1.5

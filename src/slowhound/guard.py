@@ -19,13 +19,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
-from slowhound.clocks import clock
-from slowhound.foreign import is_foreign
 from slowhound.frames import from_traceback, render
 from slowhound.losses import warn
 from slowhound.redaction.masking import message
 from slowhound.redaction.plain_data import exception_text
-from slowhound.static_lookup import name_of, origin_of, traceback_of
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.foreign import is_foreign
+from slowhound.runtime.static_lookup import name_of, origin_of, traceback_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

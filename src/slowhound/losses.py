@@ -15,10 +15,10 @@ from collections.abc import Iterable
 from types import CodeType
 from typing import Any
 
-from slowhound.foreign import is_foreign
 from slowhound.redaction.masking import message as shown
 from slowhound.redaction.plain_data import as_text, exception_text
-from slowhound.static_lookup import attribute_or, name_of
+from slowhound.runtime.foreign import is_foreign
+from slowhound.runtime.static_lookup import attribute_or, name_of
 
 log = logging.getLogger("slowhound")
 

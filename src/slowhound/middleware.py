@@ -17,7 +17,6 @@ from django.http.response import HttpResponseBase
 
 from slowhound import closing, on_demand, recorder
 from slowhound.cancellation import is_cancelled
-from slowhound.clocks import clock
 from slowhound.closing import hand_on
 from slowhound.conf import get_config
 from slowhound.config import Config
@@ -29,8 +28,9 @@ from slowhound.ownership import lost, of_request
 from slowhound.record import Owner, Record, current
 from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.unpatched import is_greenlet_exit
 from slowhound.sinks.delivery import preload
-from slowhound.unpatched import is_greenlet_exit
 
 _guard = guard("middleware")
 THROWN = "a response that is thrown away and closed counts as the one that was sent"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from slowhound.boxes import BoxState, Pending
-from slowhound.clocks import clock
 from slowhound.fields import VERSION
 from slowhound.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold
@@ -17,6 +16,7 @@ from slowhound.postmortem import about, running_sql, signed
 from slowhound.report import LastStack, Report, Snapshot
 from slowhound.reported import Reported
 from slowhound.reporttext import one_line
+from slowhound.runtime.clocks import clock
 
 
 def age_of(pending: Pending) -> float | None:

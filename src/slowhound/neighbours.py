@@ -20,7 +20,6 @@ import msgspec
 
 from slowhound.blackbox import REPORTED, STALL_TOLD, held
 from slowhound.boxes import BoxState, Pending, opened, read_from, reporting
-from slowhound.clocks import clock
 from slowhound.fields import VERSION
 from slowhound.frames import innermost
 from slowhound.gil.readers import IN_A_WORKER
@@ -38,6 +37,7 @@ from slowhound.override import Override
 from slowhound.postmortem import shared_threads, signed
 from slowhound.report import Report
 from slowhound.reported import tell
+from slowhound.runtime.clocks import clock
 from slowhound.sinks.reports import ReportFiles
 from slowhound.sinks.spool import spool_new
 

@@ -19,7 +19,6 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from slowhound import events, graphresponses
-from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.flames import demand
@@ -29,7 +28,8 @@ from slowhound.graphfiles import Graph, GraphWriter, files_of
 from slowhound.guard import guard
 from slowhound.permission import HEADER, PARAMETER, Wish, may, may_now, wish
 from slowhound.record import Record
-from slowhound.unpatched import original
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.unpatched import original
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 RespondLater = Callable[[HttpRequest], Awaitable[Any]]

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable
 
 from slowhound.guard import guard
-from slowhound.unpatched import get_ident, original
+from slowhound.runtime.unpatched import get_ident, original
 
 # What a thread's own instruction causes. Where it is blocked the kernel kills the process at once,
 # and nobody's handler writes a stack.

@@ -20,7 +20,6 @@ import msgspec
 
 from slowhound.blackbox import NOBODY, take_dead
 from slowhound.boxes import BESIDE, BoxState, Pending, beside, open_box, read_from
-from slowhound.clocks import clock
 from slowhound.death import Death
 from slowhound.fatal_errors import FatalStacks
 from slowhound.fields import VERSION
@@ -40,6 +39,7 @@ from slowhound.notes import (
 )
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.reported import Reported
+from slowhound.runtime.clocks import clock
 
 # How much of a dead process's last segment is searched for events that it did write.
 TAIL = 256 * 1024

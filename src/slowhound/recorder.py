@@ -14,12 +14,12 @@ import weakref
 
 from slowhound import guard, instrument, losses
 from slowhound.arbiters import loads_for_others
-from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.ownership import leave
 from slowhound.record import Record, in_flight
 from slowhound.recording import Recorder, Server
 from slowhound.registry import tear_down
+from slowhound.runtime.clocks import clock
 
 __all__ = ["Recorder", "Server", "finish", "get", "settle", "start", "stop"]
 

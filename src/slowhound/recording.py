@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from slowhound import blackbox, events, fatal_errors, guard, instrument, reported
 from slowhound import record as record_module
-from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.flames.files import FlameFiles
@@ -28,11 +27,12 @@ from slowhound.record import Record, in_flight, lenders, use_os_threads
 from slowhound.redaction import masking
 from slowhound.registry import instrumenters, set_up
 from slowhound.report import of_death
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.unpatched import is_patched
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.reports import NoFiles, ReportFiles
 from slowhound.stacks import shares_thread
-from slowhound.unpatched import is_patched
 from slowhound.upkeep import Upkeep
 from slowhound.watch.hound import SHORTEST_TICK, Hound, tick_for
 from slowhound.watch.loops import Loops

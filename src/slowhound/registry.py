@@ -6,7 +6,7 @@ import os
 from typing import Any, Protocol, TypeVar
 
 from slowhound.guard import guard
-from slowhound.static_lookup import name_of
+from slowhound.runtime.static_lookup import name_of
 
 
 class Instrumenter(Protocol):

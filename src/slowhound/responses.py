@@ -14,7 +14,7 @@ from django.template.response import SimpleTemplateResponse
 
 from slowhound.losses import find
 from slowhound.redaction.plain_data import as_int
-from slowhound.static_lookup import attribute_or, dict_of, in_classes, mro_of
+from slowhound.runtime.static_lookup import attribute_or, dict_of, in_classes, mro_of
 
 # Of Django's own classes, whatever a class of the application's has by these names.
 _content: Callable[[Any], bytes] = vars(HttpResponse)["content"].fget

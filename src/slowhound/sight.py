@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from slowhound.blackbox import held
 from slowhound.boxes import BoxState, Pending, read_from
-from slowhound.clocks import clock
 from slowhound.dumps import open_owned
 from slowhound.frames import TakenStack
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
 from slowhound.notes import Last, Who, read_settings, read_who, seconds_since
-from slowhound.paths import is_app
 from slowhound.postmortem import latest_stack, shared_threads
 from slowhound.redaction.sql.shape import sql_shape
+from slowhound.runtime.app_files import is_app
+from slowhound.runtime.clocks import clock
 
 
 class Worker(NamedTuple):

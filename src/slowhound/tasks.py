@@ -25,7 +25,6 @@ from types import CoroutineType, FrameType, GeneratorType
 from typing import Any, TypeVar
 
 from slowhound.awaits import has_frame, step
-from slowhound.codes import file_of, name_of_code, qualname_of
 from slowhound.crossings import crossing
 from slowhound.frames import (
     LEFT_OUT,
@@ -47,7 +46,8 @@ from slowhound.hops import (
 )
 from slowhound.losses import find, has_all
 from slowhound.record import Record, current_record
-from slowhound.static_lookup import attribute_or, function_variables, name_of
+from slowhound.runtime.code_objects import file_of, name_of_code, qualname_of
+from slowhound.runtime.static_lookup import attribute_or, function_variables, name_of
 
 # Steps of a chain, 3 µs each.
 LONGEST = 5_000

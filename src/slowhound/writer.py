@@ -8,13 +8,13 @@ from typing import Any
 
 from slowhound import formats, guard, losses
 from slowhound.appendfile import AppendFile
-from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.fields import VERSION
 from slowhound.instrument import db
 from slowhound.record import Ids, Record
 from slowhound.redaction.structures import masked
+from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.store.segments import open_segment

@@ -124,7 +124,7 @@ def killed() -> None:
     """A greenlet that is killed ends its request."""
     import greenlet
 
-    from slowhound.unpatched import is_greenlet_exit
+    from slowhound.runtime.unpatched import is_greenlet_exit
 
     assert not is_greenlet_exit(greenlet.GreenletExit())
 

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 import pytest
 
 from slowhound import guard, losses
-from slowhound.clocks import clock
 from slowhound.config import Limit
 from slowhound.osthread import OsThread
 from slowhound.report import Report
+from slowhound.runtime.clocks import clock
 from slowhound.sinks import delivery, outbox, outlet
 from slowhound.sinks import inbox as inbox_module
 from slowhound.sinks.delivery import Delivery

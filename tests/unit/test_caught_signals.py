@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from slowhound.caught_signals import caught_signals
+from slowhound.runtime.signal_handlers import caught_signals
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from slowhound.cli.moments import moment
-from slowhound.clocks import clock
+from slowhound.runtime.clocks import clock
 from slowhound.store.questions import QUESTIONS
 from tests.harness.cli import environment
 from tests.harness.command import slowhound

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound import override
-from slowhound.clocks import clock
 from slowhound.override import NAME, Override, Threshold, load, store
+from slowhound.runtime.clocks import clock
 
 DAY = 24 * 3600.0
 

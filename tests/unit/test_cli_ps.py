@@ -21,11 +21,11 @@ from slowhound.blackbox import FIRST_SLOT, SLOT, Box
 from slowhound.cli import table
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place
-from slowhound.clocks import clock
 from slowhound.config import load
 from slowhound.graves import PATIENCE
 from slowhound.notes import settings_note, stack_note, who_note
 from slowhound.record import Record
+from slowhound.runtime.clocks import clock
 from slowhound.sight import InFlight, in_flight
 from tests.harness.cli import ps, slowhound, worker
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from slowhound import frames, stacks
-from slowhound.codes import know, known
 from slowhound.flames import leaves, looking, splice
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
-from slowhound.foreign import is_foreign
 from slowhound.instrument import callers
 from slowhound.instrument.exception import fields_of
 from slowhound.record import Record
+from slowhound.runtime.code_objects import know, known
+from slowhound.runtime.foreign import is_foreign
 from slowhound.watch import locals as shown
 from slowhound.watch import locks, source_places
 from slowhound.watch.hound import Hound
@@ -204,7 +204,7 @@ def test_equal_functions_of_two_files_are_not_mixed() -> None:
 
 def test_code_that_is_gone_is_not_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands for one keeps it, so that its id is nobody else's."""
-    monkeypatch.setattr("slowhound.codes.MOST", 50)
+    monkeypatch.setattr("slowhound.runtime.code_objects.MOST", 50)
     found = [know(twins()[0]) for _ in range(200)]
     assert len({id(each.code) for each in found}) == 200
     assert all(each.code is each.code for number, each in enumerate(found))

@@ -22,7 +22,7 @@ import pytest
 from psycopg import pq
 
 import slowhound
-from slowhound.foreign import is_foreign
+from slowhound.runtime.foreign import is_foreign
 
 SOURCE = Path(slowhound.__file__).parent
 ROUNDS = 30
@@ -310,7 +310,7 @@ import gevent, sys, time
 from gevent import monkey
 monkey.patch_all()
 import threading
-from slowhound.foreign import is_foreign
+from slowhound.runtime.foreign import is_foreign
 
 class Mine(Exception): pass
 

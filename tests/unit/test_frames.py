@@ -17,7 +17,7 @@ from pathlib import Path
 import django
 import pytest
 
-from slowhound import frames, paths
+from slowhound import frames
 from slowhound.frames import (
     Frame,
     current_frames,
@@ -28,7 +28,8 @@ from slowhound.frames import (
     render,
     without_collector,
 )
-from slowhound.paths import is_app, short_path
+from slowhound.runtime import app_files
+from slowhound.runtime.app_files import is_app, short_path
 
 APP = "/srv/shop/views.py"
 LIBRARY = os.path.join(sysconfig.get_path("purelib"), "lib", "x.py")
@@ -119,12 +120,12 @@ def test_installed_application_can_be_named(monkeypatch: pytest.MonkeyPatch) -> 
     import urllib
 
     assert not is_app(urllib.__path__[0] + "/parse.py")
-    monkeypatch.setattr(paths, "_app_packages", set())
-    paths.add_app_package("urllib.request")
+    monkeypatch.setattr(app_files, "_app_packages", set())
+    app_files.add_app_package("urllib.request")
     try:
         assert is_app(urllib.__path__[0] + "/parse.py")
-        paths.add_app_package("slowhound.viewer.standalone")  # as the viewer's own site does
-        assert not is_app(paths.__file__)
+        app_files.add_app_package("slowhound.viewer.standalone")  # as the viewer's own site does
+        assert not is_app(app_files.__file__)
     finally:
         is_app.cache_clear()
 
@@ -146,12 +147,12 @@ def test_installed_application_needs_no_package_and_no_import_before_it(
     names = ["shop/__init__.py", "shop/urls.py", "site.py", "../acme13_alone.py"]
     for name in names:
         (packages / "acme13" / name).touch()
-    monkeypatch.setattr(paths, "_app_packages", set())
-    monkeypatch.setattr(paths, "_awaited", set())
+    monkeypatch.setattr(app_files, "_app_packages", set())
+    monkeypatch.setattr(app_files, "_awaited", set())
     monkeypatch.syspath_prepend(str(packages))
     before = set(sys.modules)
     try:
-        paths.add_app_package(urls)
+        app_files.add_app_package(urls)
         assert not is_app(str(packages / yes[0]))
         importlib.import_module(urls)
         assert not is_app(str(packages / no[0]))  # one that was not asked for: now it is found
@@ -183,12 +184,12 @@ def test_what_pip_has_put_into_a_target_is_a_library(
         (info / "RECORD").write_text("".join(f"{each},sha256=x,1\n" for each in files.split()))
     (tmp_path / "metadata_only.dist-info").mkdir()
     (tmp_path / "tests.egg-info").mkdir()
-    monkeypatch.setattr(paths, "_named", {"shop.urls"})
+    monkeypatch.setattr(app_files, "_named", {"shop.urls"})
     monkeypatch.syspath_prepend(str(tmp_path))
     link = tmp_path.with_name("link")
     link.symlink_to(tmp_path)
     try:
-        paths.know_libraries()
+        app_files.know_libraries()
         seen = {
             f"{way}/{name}": is_app(f"{way}/{name}")
             for way in (tmp_path, link)
@@ -196,7 +197,7 @@ def test_what_pip_has_put_into_a_target_is_a_library(
         }
     finally:
         monkeypatch.undo()
-        paths.know_libraries()
+        app_files.know_libraries()
     assert [name for name, ours in seen.items() if ours] == [
         f"{way}/{name}" for way in (tmp_path, link) for name in YOURS.split()
     ]
@@ -208,11 +209,11 @@ def test_django_is_no_application_wherever_it_is(
     """As in a checkout of it."""
     monkeypatch.setattr(django, "__file__", str(tmp_path / "django" / "__init__.py"))
     try:
-        paths.know_libraries()
+        app_files.know_libraries()
         assert not is_app(str(tmp_path / "django" / "core" / "handlers" / "base.py"))
     finally:
         monkeypatch.undo()
-        paths.know_libraries()
+        app_files.know_libraries()
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,8 @@ def test_render_is_pythons_own_layout() -> None:
 
 GARBAGE = """
 import gc, threading
-from slowhound import frames, paths
+from slowhound import frames
+from slowhound.runtime import app_files as paths
 
 class Holder:
     "Only a collection frees it."

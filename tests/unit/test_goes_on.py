@@ -13,7 +13,6 @@ import pytest
 
 import slowhound
 from slowhound import Context, events, recorder
-from slowhound.clocks import clock
 from slowhound.conf import get_config
 from slowhound.frames import from_frame
 from slowhound.graphresponses import timings
@@ -22,6 +21,7 @@ from slowhound.notes import stack_note, who_note
 from slowhound.record import QueryStats, Record, current_record
 from slowhound.recording import Recorder
 from slowhound.report import Snapshot
+from slowhound.runtime.clocks import clock
 from slowhound.testing import capture_events
 from slowhound.watch.looks import judge
 from slowhound.watch.reporter import begin

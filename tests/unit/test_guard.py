@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from slowhound import guard as module
-from slowhound.clocks import clock
 from slowhound.guard import LIMIT, Guard, guarded
+from slowhound.runtime.clocks import clock
 
 
 @pytest.fixture(autouse=True)

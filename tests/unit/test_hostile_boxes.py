@@ -28,7 +28,6 @@ from slowhound.boxes import BoxState, beside, read
 from slowhound.cli import adopt, dump, table, top
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place
-from slowhound.clocks import clock
 from slowhound.death import Death
 from slowhound.frames import Frame, TakenStack
 from slowhound.gil.unresponsive import Hold
@@ -39,6 +38,7 @@ from slowhound.neighbours import Neighbour
 from slowhound.notes import Last, Settings, Who, read_settings
 from slowhound.postmortem import events, unsent
 from slowhound.report import Report, of_death
+from slowhound.runtime.clocks import clock
 from slowhound.sight import in_flight
 from slowhound.sinks.email_page import page
 from slowhound.sinks.slack import slack_message

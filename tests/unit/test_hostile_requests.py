@@ -19,8 +19,8 @@ from django.test.utils import override_settings
 from django.urls import path, register_converter
 
 from slowhound import Context, guard, on_error
-from slowhound.foreign import is_foreign
 from slowhound.record import in_flight
+from slowhound.runtime.foreign import is_foreign
 from slowhound.testing import capture_events
 from tests.harness import hostile
 

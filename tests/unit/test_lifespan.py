@@ -10,9 +10,9 @@ from django.core.asgi import get_asgi_application
 
 from slowhound import recorder
 from slowhound.asgi import wrap
-from slowhound.clocks import clock
 from slowhound.conf import get_config
 from slowhound.record import Record
+from slowhound.runtime.clocks import clock
 
 ENDS = ["lifespan.startup", "lifespan.shutdown"]
 

@@ -17,13 +17,13 @@ from psycopg import sql
 
 from slowhound import guard, losses
 from slowhound.background import _outcome, new
-from slowhound.clocks import clock
 from slowhound.instrument import db, http
 from slowhound.instrument.cache_counts import _number
 from slowhound.instrument.composed import text_of
 from slowhound.record import Record
 from slowhound.redaction.plain_data import exception_text
-from slowhound.static_lookup import attribute_or, origin_of, traceback_of
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.static_lookup import attribute_or, origin_of, traceback_of
 from slowhound.watch.locals import locals_of
 from tests.harness import hostile
 

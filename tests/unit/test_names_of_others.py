@@ -85,7 +85,7 @@ HARMLESS = {
     "flames/reader.py": "lineno location threads",
     "flames/resolve.py": "blind",
     "flames/splice.py": "blind remote running",
-    "foreign.py": "Empty MemoryError StopAsyncIteration StopIteration _greenlet_switch",
+    "runtime/foreign.py": "Empty MemoryError StopAsyncIteration StopIteration _greenlet_switch",
     "gil/remote_unwinder.py": "lineno location threads",
     "gunicorn/aborts.py": "abort cfg",
     "gunicorn/arbiter.py": "auto events json log path rpartition",
@@ -121,7 +121,7 @@ HARMLESS = {
     "sinks/otel_metrics.py": "_OTHER",
     "sinks/outlet.py": "follow_up on_sent take_event",
     "redaction/standard_values.py": "_fields int item",
-    "static_lookup.py": "args cause code context suppress_context",
+    "runtime/static_lookup.py": "args cause code context suppress_context",
     "sqlshape.py": "_shape",  # of redaction's
     "tasks.py": "async_generator_asend async_generator_athrow coroutine_wrapper self",
     "viewer/access.py": "user",

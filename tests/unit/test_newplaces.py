@@ -12,10 +12,10 @@ import pytest
 from slowhound import newplaces
 from slowhound.blackbox import Box
 from slowhound.boxes import Pending, read
-from slowhound.clocks import clock
 from slowhound.notes import who_note
 from slowhound.record import Record
 from slowhound.recorder import Recorder, Server
+from slowhound.runtime.clocks import clock
 from tests.harness.resting import resting_recorder
 
 SLOTS = 4

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from slowhound.osthread import OsThread
-from slowhound.unpatched import get_ident
+from slowhound.runtime.unpatched import get_ident
 from tests.harness.waiting import eventually
 
 LONG = 3600.0
@@ -148,7 +148,7 @@ PATCHED = """
 from gevent import monkey; monkey.patch_all()
 import threading, time, _thread
 from slowhound.osthread import OsThread
-from slowhound.unpatched import get_ident, is_patched
+from slowhound.runtime.unpatched import get_ident, is_patched
 turns, idents = [], []
 def run(wait):
     idents.append((get_ident(), threading.get_native_id()))

@@ -12,7 +12,6 @@ from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 
 from slowhound.checks import check_flames, check_settings
-from slowhound.clocks import clock
 from slowhound.permission import (
     HEADER,
     LONGEST,
@@ -24,6 +23,7 @@ from slowhound.permission import (
     new_token,
     wish,
 )
+from slowhound.runtime.clocks import clock
 
 factory = RequestFactory()
 HERE = "tests.unit.test_permission"

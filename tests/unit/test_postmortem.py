@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from slowhound import graves, losses
 from slowhound.blackbox import FIRST_SLOT, PARENT_BORN, Box
 from slowhound.boxes import read, survey
-from slowhound.clocks import clock
 from slowhound.config import load
 from slowhound.death import Death
 from slowhound.graves import Graves
@@ -27,6 +26,7 @@ from slowhound.notes import FRAMES, settings_note, stack_note, who_note
 from slowhound.postmortem import dead_box, events, written_by
 from slowhound.record import Record
 from slowhound.reported import Reported, tell, told
+from slowhound.runtime.clocks import clock
 
 VICTIM = """
 import os, sys, time

@@ -13,7 +13,6 @@ from django.conf import settings
 from django.test.utils import override_settings
 from django.utils.module_loading import import_string
 
-from slowhound.codes import know
 from slowhound.flames import leaves as module
 from slowhound.flames.leaves import Leaves
 from slowhound.flames.looking import Key, of_stack
@@ -22,6 +21,7 @@ from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
 from slowhound.frames import Frame
 from slowhound.record import Moment, Record
+from slowhound.runtime.code_objects import know
 
 APP = ProfileFrame("view", "shop/views.py", 3)
 LIBRARY = ProfileFrame("execute", "django/db/backends/utils.py", 9, "library")

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from slowhound.codes import know
 from slowhound.flames import samples as module
 from slowhound.flames.looking import Item, Key, Seen
 from slowhound.flames.samples import Entry, Round, Samples
 from slowhound.frames import Frame
+from slowhound.runtime.code_objects import know
 from slowhound.waiting import GIL, RUNNING
 from slowhound.watch.verdict import Sample
 

@@ -27,10 +27,10 @@ from opentelemetry.trace import SpanKind
 import slowhound
 from slowhound import guard, recorder
 from slowhound.asgi import wrap
-from slowhound.clocks import clock
 from slowhound.instrument import trace
 from slowhound.notes import Last, read_last, read_who, stack_note, who_fields, who_note
 from slowhound.record import Owner, Record, TaskRecord, current
+from slowhound.runtime.clocks import clock
 from slowhound.testing import capture_events
 from tests.harness.launch import ROOT
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from slowhound.boxes import read, survey
-from slowhound.clocks import clock
 from slowhound.dumps import compose
 from slowhound.flames import sampler
 from slowhound.instrument.saturation import Saturation
 from slowhound.record import Owner, Record, snapshot_in_flight
 from slowhound.recorder import Recorder, Server
 from slowhound.reporttext import describe_others
+from slowhound.runtime.clocks import clock
 from slowhound.watch import looks
 from tests.harness.resting import resting_recorder
 

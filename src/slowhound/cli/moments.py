@@ -6,7 +6,7 @@ import argparse
 import re
 from datetime import datetime
 
-from slowhound.clocks import clock
+from slowhound.runtime.clocks import clock
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 

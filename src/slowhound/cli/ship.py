@@ -16,7 +16,7 @@ from collections.abc import Callable
 from slowhound.cli import place
 from slowhound.cli.place import Refusal, say, user_name
 from slowhound.cli.table import seconds
-from slowhound.clocks import clock
+from slowhound.runtime.clocks import clock
 from slowhound.store.schema import KEEP_DAYS
 from slowhound.store.ship import Lag, Shipper
 from slowhound.store.source import StoreError

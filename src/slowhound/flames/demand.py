@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from slowhound.clocks import clock
 from slowhound.flames import outside, switch
 from slowhound.flames.looking import Key, Seen, look
 from slowhound.flames.profile import Profile
@@ -20,7 +19,8 @@ from slowhound.flames.splice import splice
 from slowhound.guard import guard
 from slowhound.osthread import OsThread
 from slowhound.record import Record
-from slowhound.unpatched import original
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.unpatched import original
 from slowhound.waiting import cpu_seconds, run_queue_wait, waiting_for, warm_up
 
 # Seconds from one look to the next, on average.

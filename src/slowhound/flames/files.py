@@ -10,11 +10,11 @@ import contextlib
 import os
 import re
 
-from slowhound.clocks import utc_stamp
 from slowhound.flames import profile as profiles
 from slowhound.flames.profile import SUFFIX, Profile
 from slowhound.folder import Cap, subfolder
 from slowhound.losses import lost
+from slowhound.runtime.clocks import utc_stamp
 
 FOLDER = "flames"
 _STEM = r"flame_\d{8}T\d{6}Z_\d{1,10}_\d{1,20}_[0-9a-f]{8}"

@@ -14,9 +14,9 @@ from itertools import pairwise
 
 from slowhound.flames.profile import Kind, ProfileFrame
 from slowhound.losses import has_all, look_up
-from slowhound.paths import short_path
 from slowhound.record import Moment
 from slowhound.reporttext import without_literals
+from slowhound.runtime.app_files import short_path
 
 LONGEST = 500
 # Moments inside one another that a sample may fall into: a template in a query in a template ...

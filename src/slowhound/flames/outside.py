@@ -22,12 +22,12 @@ import signal
 import sys
 from typing import Any, NamedTuple
 
-from slowhound.caught_signals import caught_signals
 from slowhound.flames import reader
 from slowhound.frames import Frame, Stack
 from slowhound.losses import log
 from slowhound.record import Record
-from slowhound.unpatched import is_patched
+from slowhound.runtime.signal_handlers import caught_signals
+from slowhound.runtime.unpatched import is_patched
 
 # Seconds that it has to end by itself, and that the process in between has after it was killed: on
 # no request's thread.

@@ -6,8 +6,8 @@ import random
 import sys
 import threading
 
-from slowhound.clocks import clock
 from slowhound.flames.samples import Round
+from slowhound.runtime.clocks import clock
 from slowhound.waiting import run_queue_wait
 
 # Of the average pause: longer ones, 1 in 150, would leave holes.

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from slowhound.clocks import clock
 from slowhound.flames import switch
 from slowhound.flames.budget import Budget
 from slowhound.flames.files import FlameFiles
@@ -26,6 +25,7 @@ from slowhound.formats import json_line
 from slowhound.guard import guard
 from slowhound.losses import lost
 from slowhound.record import Record, in_flight
+from slowhound.runtime.clocks import clock
 from slowhound.waiting import cpu_seconds, run_queue_wait, waiting_for, warm_up
 
 # Of the wall's time: for all looks together, and for the files of ended requests.

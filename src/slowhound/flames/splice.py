@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from slowhound.codes import Code, file_of, qualname_of
 from slowhound.flames.looking import Item, Key, of_stack
 from slowhound.flames.outside import Read
 from slowhound.flames.profile import State
 from slowhound.flames.samples import Entry, Samples
 from slowhound.frames import Frame, Stack
+from slowhound.runtime.code_objects import Code, file_of, qualname_of
 
 # Seconds. The time between two looks is given half to each, for the reader waits for nobody; when
 # it had no CPU for longer, that time is not its own to give.

@@ -12,7 +12,7 @@ import contextlib
 import os
 import sys
 
-from slowhound.unpatched import original
+from slowhound.runtime.unpatched import original
 
 # Microseconds, as Python keeps it. A switch takes some 10 of them, so threads that fight for the
 # GIL lose 2 %. Odd, so that it is not taken for what an application sets, such as 500; and one that

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from slowhound.clocks import clock
+from slowhound.runtime.clocks import clock
 from slowhound.waiting import cpu_seconds, turns_on_cpu
 
 # Seconds of lateness from which on somebody is looked for: fifty turns of the GIL.

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from slowhound.blackbox import held
 from slowhound.boxes import BoxState, opened, read_from
-from slowhound.clocks import clock
 from slowhound.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
 from slowhound.notes import read_settings
+from slowhound.runtime.clocks import clock
 
 # A hound shows itself every quarter of a second.
 UNRESPONSIVE_AFTER = 1.5

@@ -20,7 +20,6 @@ from typing import Any
 
 from slowhound import formats, oom
 from slowhound.appendfile import FLAGS
-from slowhound.clocks import clock
 from slowhound.death import Death
 from slowhound.fatal_errors import of_box
 from slowhound.gunicorn.children import STOPPING, as_the_worker
@@ -30,6 +29,7 @@ from slowhound.notes import Settings, read_settings
 from slowhound.postmortem import dead_box, events, unsent, written_by
 from slowhound.report import of_death
 from slowhound.reported import told
+from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream
 from slowhound.sinks.spool import spool_new, spool_unsent
 

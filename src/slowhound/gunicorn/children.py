@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from slowhound.clocks import clock
+from slowhound.runtime.clocks import clock
 
 STOPPING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 # Seconds after which a child is no longer waited for.

@@ -16,8 +16,6 @@ from typing import Any
 from urllib.parse import unquote
 
 from slowhound import record as record_module
-from slowhound.clocks import clock
-from slowhound.foreign import is_foreign
 from slowhound.frames import Stack, from_traceback
 from slowhound.guard import guard, guarded
 from slowhound.gunicorn import aborts, arbiter, outcomes
@@ -25,8 +23,10 @@ from slowhound.losses import caught, find, missing
 from slowhound.ownership import lost
 from slowhound.postmortem import abort_fields
 from slowhound.record import Owner, Record, in_flight
-from slowhound.static_lookup import traceback_of
-from slowhound.unpatched import get_ident
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.foreign import is_foreign
+from slowhound.runtime.static_lookup import traceback_of
+from slowhound.runtime.unpatched import get_ident
 
 HALT = caught("gunicorn.errors.HaltServer")
 OF_REQUESTS = {

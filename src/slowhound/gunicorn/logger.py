@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from gunicorn import glogging
 
-from slowhound.foreign import is_foreign
 from slowhound.guard import guard
 from slowhound.losses import find, missing
+from slowhound.runtime.foreign import is_foreign
 from slowhound.sinks.stream import Output, write_all
 
 NO_METRICS = "Gunicorn's metrics are not sent to statsd"

@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from slowhound import recorder
-from slowhound.clocks import clock
 from slowhound.conf import MIDDLEWARE, get_config
 from slowhound.guard import guard
 from slowhound.gunicorn.arbiter import CFG
@@ -22,6 +21,7 @@ from slowhound.instrument.saturation import Saturation
 from slowhound.losses import find, missing, patch
 from slowhound.middleware import Watch
 from slowhound.record import Owner, Record
+from slowhound.runtime.clocks import clock
 from slowhound.sinks.stream import Stream, nowhere
 
 WRITE_ERROR = "gunicorn.util.write_error"

@@ -13,7 +13,7 @@ from inspect import iscoroutinefunction
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple, Protocol, cast
 
-from slowhound.static_lookup import MISSING, in_classes
+from slowhound.runtime.static_lookup import MISSING, in_classes
 
 
 class Counts(NamedTuple):

@@ -13,15 +13,15 @@ from types import CoroutineType, FrameType, FunctionType
 from typing import Any
 
 from slowhound import tasks
-from slowhound.codes import file_of, module_of, name_of_code, qualname_of
 from slowhound.frames import Frame
 from slowhound.instrument.jinja_lines import template_of, text_attribute
 from slowhound.instrument.template_lines import TemplateLines
 from slowhound.losses import find, has_all
-from slowhound.paths import is_app
 from slowhound.record import Record
 from slowhound.redaction import masking
-from slowhound.static_lookup import (
+from slowhound.runtime.app_files import is_app
+from slowhound.runtime.code_objects import file_of, module_of, name_of_code, qualname_of
+from slowhound.runtime.static_lookup import (
     dict_of,
     function_variables,
     name_of,

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from slowhound.redaction.plain_data import as_text
-from slowhound.static_lookup import in_classes
+from slowhound.runtime.static_lookup import in_classes
 
 MODULES = ("psycopg.sql", "psycopg2.sql")
 # A statement of more parts, or of parts in each other, is told so far.

@@ -20,7 +20,6 @@ from django.core.signals import request_started
 from django.db import connections
 from django.db.backends.signals import connection_created
 
-from slowhound.clocks import clock
 from slowhound.guard import guard
 from slowhound.instrument import callers
 from slowhound.instrument.composed import text_of
@@ -34,6 +33,7 @@ from slowhound.redaction.sql.shape import (
     sql_shape,
     sql_statement,
 )
+from slowhound.runtime.clocks import clock
 
 # From this many runs of one statement on, the request is called an N+1 suspect.
 N1_MIN = 5

@@ -16,7 +16,6 @@ from django.core.signals import got_request_exception
 from django.http import Http404
 from django.urls import Resolver404
 
-from slowhound.codes import module_of, name_of_code
 from slowhound.exchanges import is_same, requests_alike
 from slowhound.frames import from_traceback, locate
 from slowhound.guard import guard
@@ -27,7 +26,8 @@ from slowhound.losses import Errors, caught, find, has_all, look_up, patch
 from slowhound.record import Record, current
 from slowhound.redaction import masking
 from slowhound.redaction.plain_data import as_text, exception_text
-from slowhound.static_lookup import (
+from slowhound.runtime.code_objects import module_of, name_of_code
+from slowhound.runtime.static_lookup import (
     attribute_or,
     cause_of,
     name_of,

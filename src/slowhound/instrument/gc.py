@@ -16,9 +16,9 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
-from slowhound.clocks import clock
-from slowhound.foreign import is_foreign
 from slowhound.record import Record, current_record, in_flight
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.foreign import is_foreign
 
 # Collections whose time no record has yet; the next request that ends takes what there is.
 MOST_WAITING = 256

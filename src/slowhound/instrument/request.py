@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from slowhound.clocks import clock
-from slowhound.foreign import is_foreign
 from slowhound.record import Record
 from slowhound.redaction.masking import HEADER_LIMIT, client_text
 from slowhound.redaction.plain_data import as_int
 from slowhound.redaction.urls import client_url, query_keys
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.foreign import is_foreign
 
 # A header that claims more than an hour of queueing is a wrong clock or a forgery.
 QUEUE_LIMIT = 3600.0

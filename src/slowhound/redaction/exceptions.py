@@ -21,10 +21,10 @@ from types import (
 )
 from typing import Any
 
-from slowhound.codes import file_of
-from slowhound.foreign import is_foreign
-from slowhound.paths import is_app
-from slowhound.static_lookup import dict_of, in_classes, mro_of, own, owner_of
+from slowhound.runtime.app_files import is_app
+from slowhound.runtime.code_objects import file_of
+from slowhound.runtime.foreign import is_foreign
+from slowhound.runtime.static_lookup import dict_of, in_classes, mro_of, own, owner_of
 
 # What is written out at most: members of a container, characters of a text, bits of an int. Python
 # refuses ints of 4,300 digits, and takes long for those.

@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from slowhound.foreign import is_foreign
 from slowhound.redaction import cuts, exceptions
 from slowhound.redaction.mask import MASK
 from slowhound.redaction.names import is_secret
 from slowhound.redaction.standard_values import data_of, fields_of, is_standard
-from slowhound.static_lookup import (
+from slowhound.runtime.foreign import is_foreign
+from slowhound.runtime.static_lookup import (
     UnknownError,
     args_of,
     attribute,

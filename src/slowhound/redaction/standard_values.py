@@ -18,7 +18,7 @@ from dataclasses import Field
 from types import MethodDescriptorType, SimpleNamespace
 from typing import Any
 
-from slowhound.static_lookup import (
+from slowhound.runtime.static_lookup import (
     MISSING,
     attribute_or,
     dict_of,

@@ -28,18 +28,18 @@ from functools import partial
 from typing import Any, Protocol
 
 from slowhound.blackbox import NOBODY
-from slowhound.clocks import clock
 from slowhound.config import Limit
 from slowhound.guard import guard
 from slowhound.losses import lost
 from slowhound.osthread import OsThread
 from slowhound.report import Report
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.unpatched import original
 from slowhound.sinks.hygiene import Groups
 from slowhound.sinks.inbox import Inbox
 from slowhound.sinks.outbox import Outbox
 from slowhound.sinks.outlet import Outlet
 from slowhound.sinks.spool import Letter
-from slowhound.unpatched import original
 
 EVENTS_LIMIT = 10_000
 # Seconds; a report wakes the thread at once.

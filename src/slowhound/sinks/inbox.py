@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from slowhound.losses import lost
 from slowhound.report import Report
-from slowhound.unpatched import original
+from slowhound.runtime.unpatched import original
 
 REPORTS_LIMIT = 100
 # Ids of reports that were taken in, whose ends are of interest.

@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 from slowhound.frames import Frame
-from slowhound.paths import short_path
 from slowhound.report import Report
 from slowhound.reporttext import one_line
+from slowhound.runtime.app_files import short_path
 from slowhound.sinks.words import end_note, headline
 
 

@@ -27,14 +27,14 @@ from typing import Any
 
 import msgspec
 
-from slowhound.clocks import clock
 from slowhound.filelocks import let_go, take
 from slowhound.folder import keep_within, subfolder
 from slowhound.formats import clean, encodable, json_line, shortened
 from slowhound.losses import NOT_JSON, lost
 from slowhound.report import Report
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.unpatched import original
 from slowhound.sinks.hygiene import Groups
-from slowhound.unpatched import original
 
 FOLDER = "delivery"
 MAX_BYTES = 64 * 1024**2

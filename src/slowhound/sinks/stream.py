@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 from slowhound.appendfile import FOLLOWING, AppendFile
-from slowhound.foreign import is_foreign
 from slowhound.losses import find, lost
+from slowhound.runtime.foreign import is_foreign
 
 with suppress(ImportError):  # Windows
     import fcntl

@@ -23,9 +23,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from slowhound.clocks import clock
 from slowhound.formats import json_line
 from slowhound.report import Report
+from slowhound.runtime.clocks import clock
 from slowhound.sinks.addresses import Network, allowed, networks
 from slowhound.sinks.slack import slack_message
 from slowhound.sinks.words import end_note, group_note, headline, safe_id

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from slowhound.clocks import clock
+from slowhound.runtime.clocks import clock
 from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.files import Files
 from slowhound.store.parquet import inside

@@ -14,7 +14,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from slowhound.clocks import clock
+from slowhound.runtime.clocks import clock
 from slowhound.store.source import StoreError
 
 # SQL that decodes every value and keeps none. Damage in a page is found by nothing less: max() of a

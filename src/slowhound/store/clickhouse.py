@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
-from slowhound.clocks import clock
+from slowhound.runtime.clocks import clock
 from slowhound.store import clickhouse_bounded
 from slowhound.store.clickhouse_asked import check
 from slowhound.store.questions import bound

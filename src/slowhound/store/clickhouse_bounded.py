@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from slowhound.clocks import clock
 from slowhound.losses import NOT_JSON
+from slowhound.runtime.clocks import clock
 from slowhound.store.apart_child import LARGEST, VALUE, bounded_columns, bounded_value
 from slowhound.store.source import Answer, StoreError
 

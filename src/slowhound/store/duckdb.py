@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from slowhound.clocks import clock
+from slowhound.runtime.clocks import clock
 from slowhound.settings import NOT_UTF_8, can_be_asked
 from slowhound.store import apart
 from slowhound.store import files as on_disk

@@ -18,8 +18,8 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from slowhound.boxes import open_box
-from slowhound.clocks import clock
 from slowhound.filelocks import close, take
+from slowhound.runtime.clocks import clock
 from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.columns import IS_EVENT, json_structure
 from slowhound.store.parquet import PLAINLY, SEGMENTS_KEY, TORN_KEY, Inside, names, quoted, text

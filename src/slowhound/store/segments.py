@@ -13,8 +13,8 @@ import os
 import re
 
 from slowhound.appendfile import AppendFile
-from slowhound.clocks import clock
 from slowhound.folder import subfolder
+from slowhound.runtime.clocks import clock
 
 SEGMENT_BYTES = 32 * 1024**2
 SEGMENT = re.compile(r"\d+-\d+-\d+\.jsonl")

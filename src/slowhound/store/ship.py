@@ -14,9 +14,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from slowhound.clocks import clock
 from slowhound.filelocks import close, renew, take
 from slowhound.folder import subfolder
+from slowhound.runtime.clocks import clock
 from slowhound.store import rows, schema, shipped
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, reading
 from slowhound.store.clickhouse import Target, said

@@ -10,11 +10,11 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from slowhound.clocks import clock
 from slowhound.guard import Guard, guard
 from slowhound.osthread import OsThread
-from slowhound.static_lookup import name_of
-from slowhound.unpatched import original
+from slowhound.runtime.clocks import clock
+from slowhound.runtime.static_lookup import name_of
+from slowhound.runtime.unpatched import original
 
 TICK = 0.25
 SHORTEST_TICK = 0.01

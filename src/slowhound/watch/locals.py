@@ -13,13 +13,13 @@ from collections import deque
 from types import FrameType
 from typing import Any
 
-from slowhound.codes import file_of, name_of_code
 from slowhound.frames import WALKED, outwards
 from slowhound.guard import guard
 from slowhound.losses import has_all, look_up
-from slowhound.paths import is_app
 from slowhound.redaction.mask import MASK
-from slowhound.static_lookup import attribute_or, full_name, function_variables, own
+from slowhound.runtime.app_files import is_app
+from slowhound.runtime.code_objects import file_of, name_of_code
+from slowhound.runtime.static_lookup import attribute_or, full_name, function_variables, own
 from slowhound.watch.values import Printer
 
 with contextlib.suppress(ImportError):

@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
-from slowhound.codes import file_of, qualname_of
 from slowhound.frames import INNERMOST, Frame, current_frames, outwards, place
 from slowhound.guard import guarded
 from slowhound.redaction import masking
 from slowhound.reporttext import one_line
-from slowhound.static_lookup import MISSING, UnknownError, attribute, name_of
+from slowhound.runtime.code_objects import file_of, qualname_of
+from slowhound.runtime.static_lookup import MISSING, UnknownError, attribute, name_of
 from slowhound.watch import source_places
 from slowhound.watch.source_places import Expression
 

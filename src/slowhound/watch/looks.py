@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slowhound.clocks import clock
 from slowhound.frames import current_frames
 from slowhound.guard import guard
 from slowhound.notes import stack_note
 from slowhound.record import Record
+from slowhound.runtime.clocks import clock
 from slowhound.stacks import Look, look, shares_thread
 from slowhound.waiting import cpu_seconds, waiting_for
 from slowhound.watch.locks import deadlocks

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-from slowhound.clocks import clock
 from slowhound.frames import Stack, fingerprint, innermost
 from slowhound.notes import FRAMES
 from slowhound.record import Record, snapshot_in_flight
@@ -20,6 +19,7 @@ from slowhound.reporttext import (
     request_line,
     without_literals,
 )
+from slowhound.runtime.clocks import clock
 from slowhound.watch.looks import judge
 
 

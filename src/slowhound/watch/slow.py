@@ -7,13 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
-from slowhound.clocks import clock
 from slowhound.config import Config
 from slowhound.guard import guard
 from slowhound.losses import lost
 from slowhound.override import Override
 from slowhound.record import Record, snapshot_in_flight
 from slowhound.report import Snapshot
+from slowhound.runtime.clocks import clock
 from slowhound.stacks import look
 from slowhound.watch.locals import locals_of
 from slowhound.watch.looks import Looks, judge, keep_look

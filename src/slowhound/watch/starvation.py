@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 
-from slowhound.clocks import clock
 from slowhound.formats import clean
 from slowhound.frames import current_frames, from_frame, innermost
 from slowhound.gil.holders import Hold, Holders
@@ -14,6 +13,7 @@ from slowhound.record import Record, snapshot_in_flight
 from slowhound.redaction.masking import short_text
 from slowhound.report import Snapshot
 from slowhound.reporttext import path_of
+from slowhound.runtime.clocks import clock
 from slowhound.stacks import running, shares_thread, stack_of
 
 # Seconds between two scans that are more than the hound's own sleep.

@@ -30,7 +30,7 @@ from slowhound.redaction.structures import (
 )
 from slowhound.redaction.urls import QUERY_READ
 from slowhound.redaction.values import mask_values
-from slowhound.static_lookup import full_name
+from slowhound.runtime.static_lookup import full_name
 
 # Characters of one text, and what is read of it: a secret that is cut must still be known as one.
 TEXT_LIMIT = 200

@@ -18,7 +18,7 @@ from django.http import HttpRequest, HttpResponse
 
 from slowhound import recorder
 from slowhound.record import Record, current, snapshot_in_flight
-from slowhound.unpatched import original
+from slowhound.runtime.unpatched import original
 from tests.site.gates import wait_at
 from tests.site.options import SCRATCH
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from slowhound import context
-from slowhound.clocks import clock
 from slowhound.record import current
+from slowhound.runtime.clocks import clock
 
 
 class EventContext:

@@ -18,8 +18,8 @@ from opcode import opmap
 from types import CodeType, FrameType, FunctionType, MethodType, TracebackType
 from typing import Any
 
-from slowhound.codes import module_of, name_of_code
-from slowhound.static_lookup import (
+from slowhound.runtime.code_objects import module_of, name_of_code
+from slowhound.runtime.static_lookup import (
     MISSING,
     args_of,
     function_variables,

@@ -10,7 +10,7 @@ import sys
 import sysconfig
 
 from slowhound.default_folder import absolute
-from slowhound.static_lookup import own
+from slowhound.runtime.static_lookup import own
 
 PACKAGES = "/site-packages/"
 # Of a folder on ``sys.path``, and of the list of one distribution's files: a start is not to wait.
@@ -111,7 +111,7 @@ def normal(path: str) -> str:
     return found[1:] if found.startswith("//") else found  # POSIX lets two of them be
 
 
-_OWN = _below(os.path.dirname(absolute(__file__)))
+_OWN = _below(os.path.dirname(os.path.dirname(absolute(__file__))))
 # What the paths of the application's own files begin with, wherever it is installed; and names of
 # its modules, all and those that are not imported yet.
 _app_packages: set[str] = set()

@@ -100,7 +100,7 @@ def _read(way: Callable[..., Any], *thing: Any) -> Any:
     try:
         return way(*thing)
     except (AttributeError, TypeError) as exc:
-        from slowhound.foreign import is_foreign  # which looks up its own with what is here
+        from slowhound.runtime.foreign import is_foreign  # which looks up its own with what is here
 
         if is_foreign(exc):
             raise
