@@ -12,7 +12,7 @@ import os
 import sys
 from types import FrameType
 
-from slowhound.frames import current_frames, outwards
+from slowhound.frames.frames import current_frames, outwards
 from slowhound.losses import find
 from slowhound.runtime.code_objects import module_of
 

@@ -13,7 +13,7 @@ import os
 from types import FrameType
 from typing import Any
 
-from slowhound.frames import current_frames, from_frame, innermost, outwards
+from slowhound.frames.frames import current_frames, from_frame, innermost, outwards
 from slowhound.runtime.code_objects import file_of, qualname_of
 from slowhound.runtime.static_lookup import attribute_or, function_variables
 

@@ -15,7 +15,7 @@ import threading
 import weakref
 
 from slowhound.boxes import STACKS, beside, open_box
-from slowhound.frames import TakenStack, from_faulthandler
+from slowhound.frames.frames import TakenStack, from_faulthandler
 from slowhound.runtime.signal_handlers import caught_signals
 
 # faulthandler writes at most 100 threads of 100 frames, some 80 bytes each.

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
-from slowhound.frames import from_traceback, render
+from slowhound.frames.frames import from_traceback, render
 from slowhound.losses import warn
 from slowhound.redaction.masking import message
 from slowhound.redaction.plain_data import exception_text

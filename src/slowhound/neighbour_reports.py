@@ -9,7 +9,7 @@ from typing import Any
 
 from slowhound.boxes import BoxState, Pending
 from slowhound.fields import VERSION
-from slowhound.frames import fingerprint, innermost
+from slowhound.frames.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold
 from slowhound.notes import FRAMES, read_last, read_settings, read_who, seconds_since
 from slowhound.postmortem import about, running_sql, signed

@@ -17,7 +17,7 @@ import msgspec
 from slowhound.blackbox import HALF_SETTINGS, HALF_STACK, HALF_WHO
 from slowhound.config import Config
 from slowhound.formats import clean, json_line
-from slowhound.frames import Stack, locate
+from slowhound.frames.frames import Stack, locate
 from slowhound.losses import NOT_JSON
 from slowhound.record import Record
 from slowhound.redaction.masking import HEADER_LIMIT, client_text

@@ -24,7 +24,7 @@ from slowhound.death import Death
 from slowhound.fatal_errors import FatalStacks
 from slowhound.fields import VERSION
 from slowhound.filelocks import let_go
-from slowhound.frames import Stack, TakenStack, locate
+from slowhound.frames.frames import Stack, TakenStack, locate
 from slowhound.losses import NOT_JSON
 from slowhound.notes import (
     FRAMES,

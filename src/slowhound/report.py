@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from slowhound.frames import Stack
+from slowhound.frames.frames import Stack
 from slowhound.record import Moment
 from slowhound.reporttext import (
     NO_STACK,

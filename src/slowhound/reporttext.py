@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from slowhound.formats import clean
-from slowhound.frames import Stack, render
+from slowhound.frames.frames import Stack, render
 from slowhound.record import Moment, Record
 from slowhound.redaction import masking
 from slowhound.redaction.masking import HEADER_LIMIT, client_text, short_text

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from slowhound.blackbox import held
 from slowhound.boxes import BoxState, Pending, read_from
 from slowhound.dumps import open_owned
-from slowhound.frames import TakenStack
+from slowhound.frames.frames import TakenStack
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
 from slowhound.notes import Last, Who, read_settings, read_who, seconds_since
 from slowhound.postmortem import latest_stack, shared_threads

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from slowhound import tasks
 from slowhound.crossings import may_wait
-from slowhound.frames import Stack, current_frames, frames_after, from_frame, outwards
+from slowhound.frames.frames import Stack, current_frames, frames_after, from_frame, outwards
 from slowhound.hops import Inner
 from slowhound.record import Record
 

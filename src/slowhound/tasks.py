@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 from slowhound.awaits import has_frame, step
 from slowhound.crossings import crossing
-from slowhound.frames import (
+from slowhound.frames.frames import (
     LEFT_OUT,
     Frame,
     Stack,

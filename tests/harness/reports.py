@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.record import Moment
 from slowhound.report import Finished, Report, Snapshot, of_death
 

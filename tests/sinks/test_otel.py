@@ -24,7 +24,7 @@ from requests.adapters import HTTPAdapter
 
 from slowhound import guard, losses
 from slowhound.fields import FIELDS
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.record import Record, in_flight
 from slowhound.report import Report, Snapshot
 from slowhound.sinks import otel

@@ -14,7 +14,7 @@ import sentry_sdk
 from django.test import override_settings
 
 from slowhound import guard
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.record import Moment
 from slowhound.report import Finished, Report, Snapshot, of_death
 from slowhound.sinks import sentry_event

@@ -123,14 +123,14 @@ def test_lines_of_source_are_read_in_one_place() -> None:
         f"{path.name}: {line.strip()}"
         for path in SOURCES
         for line in path.read_text("utf-8").splitlines()
-        if READS_SOURCE.search(line) and "``" not in line and path.name != "sourcelines.py"
+        if READS_SOURCE.search(line) and "``" not in line and path.name != "source_lines.py"
     }
     assert found == set()
     imported = {
         each.name
         for path in SOURCES
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.ImportFrom) and node.module == "slowhound.sourcelines"
+        if isinstance(node, ast.ImportFrom) and node.module == "slowhound.frames.source_lines"
         for each in node.names
     }
     assert imported == {"source_line", "source_lines", "source_part"}

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from slowhound import frames, stacks
+from slowhound import stacks
 from slowhound.flames import leaves, looking, splice
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
+from slowhound.frames import frames
 from slowhound.instrument import callers
 from slowhound.instrument.exception import fields_of
 from slowhound.record import Record

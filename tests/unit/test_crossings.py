@@ -18,7 +18,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 
 from slowhound import stacks
 from slowhound.flames import looking
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.record import Record
 from tests.harness.waiting import eventually
 

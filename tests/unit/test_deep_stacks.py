@@ -13,9 +13,10 @@ from asgiref.sync import sync_to_async
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import frames, stacks, tasks
+from slowhound import stacks, tasks
 from slowhound.flames import looking, splice
-from slowhound.frames import INNERMOST, LEFT_OUT, OUTERMOST
+from slowhound.frames import frames
+from slowhound.frames.frames import INNERMOST, LEFT_OUT, OUTERMOST
 from slowhound.record import Record
 from slowhound.watch import locals as shown
 from slowhound.watch import locks

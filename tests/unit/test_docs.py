@@ -24,7 +24,7 @@ from slowhound.asgi import SLOTS
 from slowhound.cli.findings import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
 from slowhound.fields import FIELDS, NAMES
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.legacy import LEGACY
 from slowhound.recorder import Server

@@ -13,7 +13,7 @@ import pytest
 from django.test.utils import override_settings
 
 from slowhound import guard
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.report import Report, Snapshot
 from slowhound.sinks import email, outbox, outlet
 from slowhound.sinks.delivery import Delivery

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from slowhound.fatal_errors import FatalStacks, of_box
-from slowhound.frames import Dumped, Frame, from_faulthandler
+from slowhound.frames.frames import Dumped, Frame, from_faulthandler
 
 ANY_FILE = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

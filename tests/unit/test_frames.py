@@ -17,8 +17,8 @@ from pathlib import Path
 import django
 import pytest
 
-from slowhound import frames
-from slowhound.frames import (
+from slowhound.frames import frames
+from slowhound.frames.frames import (
     Frame,
     current_frames,
     fingerprint,
@@ -265,7 +265,7 @@ def test_render_is_pythons_own_layout() -> None:
 
 GARBAGE = """
 import gc, threading
-from slowhound import frames
+from slowhound.frames import frames
 from slowhound.runtime import app_files as paths
 
 class Holder:

@@ -14,7 +14,7 @@ import pytest
 import slowhound
 from slowhound import Context, events, recorder
 from slowhound.conf import get_config
-from slowhound.frames import from_frame
+from slowhound.frames.frames import from_frame
 from slowhound.graphresponses import timings
 from slowhound.instrument.cache_counts import NOTHING
 from slowhound.notes import stack_note, who_note

@@ -29,7 +29,7 @@ from slowhound.cli import adopt, dump, table, top
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place
 from slowhound.death import Death
-from slowhound.frames import Frame, TakenStack
+from slowhound.frames.frames import Frame, TakenStack
 from slowhound.gil.unresponsive import Hold
 from slowhound.gunicorn import arbiter
 from slowhound.instrument.saturation import Saturation

@@ -12,7 +12,7 @@ import pytest
 
 from slowhound import neighbours
 from slowhound.boxes import BoxState
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.gil.reading import Reading
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.neighbours import Neighbour

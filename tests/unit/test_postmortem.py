@@ -33,7 +33,7 @@ import os, sys, time
 from slowhound.blackbox import Box
 from slowhound.config import load
 from slowhound.notes import settings_note, stack_note, who_note
-from slowhound.frames import from_frame
+from slowhound.frames.frames import from_frame
 from slowhound.record import Record
 box = Box(sys.argv[1], 4)
 box.settings.write(settings_note(load({"DIR": sys.argv[1]}), "test"))
@@ -274,7 +274,7 @@ def test_damaged_box_gives_a_part_or_nothing(tmp_path_factory: Any, data: st.Dat
 def test_notes_fit_whatever_they_hold() -> None:
     """Long and hostile texts are cut to what an area takes, and stay whole JSON."""
     from slowhound.blackbox import HALF_STACK, HALF_WHO
-    from slowhound.frames import Frame
+    from slowhound.frames.frames import Frame
 
     record = Record("G" * 5000, "/\x00\u202e\U0001f600" * 5000, 1.0)
     record.environ = {"HTTP_REFERER": "\x1b" * 9000, "HTTP_USER_AGENT": '"' * 9000}

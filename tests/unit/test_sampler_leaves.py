@@ -19,7 +19,7 @@ from slowhound.flames.looking import Key, of_stack
 from slowhound.flames.profile import Profile, ProfileFrame
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.record import Moment, Record
 from slowhound.runtime.code_objects import know
 

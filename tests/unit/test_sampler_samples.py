@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from slowhound.flames import samples as module
 from slowhound.flames.looking import Item, Key, Seen
 from slowhound.flames.samples import Entry, Round, Samples
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.runtime.code_objects import know
 from slowhound.waiting import GIL, RUNNING
 from slowhound.watch.verdict import Sample

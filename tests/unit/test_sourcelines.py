@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from slowhound import dumps
-from slowhound.frames import Frame, render
+from slowhound.frames.frames import Frame, render
+from slowhound.frames.source_lines import source_line, source_lines, source_part
 from slowhound.redaction import masking
 from slowhound.redaction.mask import MASK
 from slowhound.sinks import sentry_event
-from slowhound.sourcelines import source_line, source_lines, source_part
 from slowhound.watch import source_places
 
 NOWHERE = "/nowhere/secret.py"

@@ -11,7 +11,7 @@ from slowhound.flames.looking import of_stack
 from slowhound.flames.outside import Read
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
-from slowhound.frames import Frame, Stack
+from slowhound.frames.frames import Frame, Stack
 from slowhound.record import Record
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from slowhound import losses
 from slowhound.config import Limit
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.record import Moment
 from slowhound.report import Finished, LastStack, Report, Snapshot
 from slowhound.sinks import spool as spool_module

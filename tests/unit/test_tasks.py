@@ -16,7 +16,7 @@ import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
 from slowhound import hops, tasks
-from slowhound.frames import Stack
+from slowhound.frames.frames import Stack
 from slowhound.record import Record, current_record
 from tests.harness.waiting import eventually
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from slowhound import awaits, executors, tasks
-from slowhound.frames import Stack
+from slowhound.frames.frames import Stack
 
 asked: list[str] = []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.gil.reading import Reading, stable
 from slowhound.gil.unresponsive import examine, silent_for
 from tests.harness.stopped import stopped

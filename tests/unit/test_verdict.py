@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.frames import Frame, Stack
+from slowhound.frames.frames import Frame, Stack
 from slowhound.waiting import GIL, RUNNING
 from slowhound.watch.verdict import Sample, verdict
 

@@ -30,7 +30,7 @@ from slowhound.cli import tail
 from slowhound.death import Death
 from slowhound.fatal_errors import FatalStacks
 from slowhound.flames import profile
-from slowhound.frames import Frame, TakenStack
+from slowhound.frames.frames import Frame, TakenStack
 from slowhound.gil.unresponsive import Hold
 from slowhound.report import Report, of_death
 from slowhound.reported import told

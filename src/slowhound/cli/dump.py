@@ -20,7 +20,7 @@ from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.cli.table import seconds
 from slowhound.dumps import Dump, DumpError, DumpFrame, DumpRequest
-from slowhound.frames import TakenStack
+from slowhound.frames.frames import TakenStack
 from slowhound.gil import readers
 from slowhound.gil.unresponsive import Hold, examine
 from slowhound.notes import read_who, seconds_since

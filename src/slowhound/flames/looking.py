@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from slowhound import stacks, tasks
-from slowhound.frames import LEFT_OUT, Frame, walk
+from slowhound.frames.frames import LEFT_OUT, Frame, walk
 from slowhound.record import Record
 from slowhound.runtime.code_objects import Code, know, known
 

@@ -23,7 +23,7 @@ import sys
 from typing import Any, NamedTuple
 
 from slowhound.flames import reader
-from slowhound.frames import Frame, Stack
+from slowhound.frames.frames import Frame, Stack
 from slowhound.losses import log
 from slowhound.record import Record
 from slowhound.runtime.signal_handlers import caught_signals

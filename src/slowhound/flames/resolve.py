@@ -12,7 +12,7 @@ from slowhound.flames.leaves import Leaves
 from slowhound.flames.looking import Item, Key
 from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
 from slowhound.flames.samples import Entry, Samples
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.record import Record
 from slowhound.redaction import masking
 from slowhound.runtime.app_files import is_app, short_path

@@ -18,7 +18,7 @@ from slowhound.flames.looking import Item, Key, of_stack
 from slowhound.flames.outside import Read
 from slowhound.flames.profile import State
 from slowhound.flames.samples import Entry, Samples
-from slowhound.frames import Frame, Stack
+from slowhound.frames.frames import Frame, Stack
 from slowhound.runtime.code_objects import Code, file_of, qualname_of
 
 # Seconds. The time between two looks is given half to each, for the reader waits for nobody; when

@@ -15,7 +15,7 @@ import sys
 
 import msgspec
 
-from slowhound.frames import Frame, Stack
+from slowhound.frames.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
 from slowhound.losses import NOT_JSON, Errors, log
 from slowhound.reporttext import one_line

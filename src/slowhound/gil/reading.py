@@ -7,7 +7,7 @@ from itertools import takewhile
 from operator import eq
 from typing import NamedTuple
 
-from slowhound.frames import Stack
+from slowhound.frames.frames import Stack
 
 
 class Reading(NamedTuple):

@@ -12,7 +12,7 @@ import importlib.util
 import platform
 from typing import Any
 
-from slowhound.frames import Frame, Stack
+from slowhound.frames.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
 from slowhound.losses import log
 from slowhound.reporttext import one_line

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from slowhound.blackbox import held
 from slowhound.boxes import BoxState, opened, read_from
-from slowhound.frames import TakenStack, innermost
+from slowhound.frames.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
 from slowhound.notes import read_settings
 from slowhound.runtime.clocks import clock

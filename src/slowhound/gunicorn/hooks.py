@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from slowhound import record as record_module
-from slowhound.frames import Stack, from_traceback
+from slowhound.frames.frames import Stack, from_traceback
 from slowhound.guard import guard, guarded
 from slowhound.gunicorn import aborts, arbiter, outcomes
 from slowhound.losses import caught, find, missing

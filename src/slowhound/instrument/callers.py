@@ -13,7 +13,7 @@ from types import CoroutineType, FrameType, FunctionType
 from typing import Any
 
 from slowhound import tasks
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.instrument.jinja_lines import template_of, text_attribute
 from slowhound.instrument.template_lines import TemplateLines
 from slowhound.losses import find, has_all

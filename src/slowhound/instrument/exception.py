@@ -17,7 +17,7 @@ from django.http import Http404
 from django.urls import Resolver404
 
 from slowhound.exchanges import is_same, requests_alike
-from slowhound.frames import from_traceback, locate
+from slowhound.frames.frames import from_traceback, locate
 from slowhound.guard import guard
 from slowhound.instrument import jinja_lines
 from slowhound.instrument.template_lines import node_of

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.report import Report
 from slowhound.reporttext import one_line, others_text, timeline_text
 from slowhound.sinks.words import end_note, facts, group_note, headline

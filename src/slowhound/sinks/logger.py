@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
 from slowhound.report import Report
 from slowhound.reporttext import one_line
 from slowhound.runtime.app_files import short_path

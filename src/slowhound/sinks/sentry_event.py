@@ -13,13 +13,13 @@ from typing import Any
 
 from slowhound.default_folder import absolute
 from slowhound.formats import encodable
-from slowhound.frames import Frame
+from slowhound.frames.frames import Frame
+from slowhound.frames.source_lines import source_lines
 from slowhound.redaction import masking
 from slowhound.report import Report
 from slowhound.reporttext import one_line
 from slowhound.runtime.app_files import is_app, short_path
 from slowhound.sinks.words import headline
-from slowhound.sourcelines import source_lines
 
 LEVELS = {"slow": "warning", "timeout": "fatal", "crash": "fatal"}
 TYPES = {"slow": "SlowRequest", "timeout": "WorkerTimeout", "crash": "WorkerDied"}

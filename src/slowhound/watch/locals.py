@@ -13,7 +13,7 @@ from collections import deque
 from types import FrameType
 from typing import Any
 
-from slowhound.frames import WALKED, outwards
+from slowhound.frames.frames import WALKED, outwards
 from slowhound.guard import guard
 from slowhound.losses import has_all, look_up
 from slowhound.redaction.mask import MASK

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
-from slowhound.frames import INNERMOST, Frame, current_frames, outwards, place
+from slowhound.frames.frames import INNERMOST, Frame, current_frames, outwards, place
 from slowhound.guard import guarded
 from slowhound.redaction import masking
 from slowhound.reporttext import one_line

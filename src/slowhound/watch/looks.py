@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slowhound.frames import current_frames
+from slowhound.frames.frames import current_frames
 from slowhound.guard import guard
 from slowhound.notes import stack_note
 from slowhound.record import Record

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from slowhound.frames import current_frames, from_frame
+from slowhound.frames.frames import current_frames, from_frame
 from slowhound.guard import guard
 from slowhound.losses import missing
 from slowhound.record import Record

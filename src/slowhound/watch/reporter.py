@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-from slowhound.frames import Stack, fingerprint, innermost
+from slowhound.frames.frames import Stack, fingerprint, innermost
 from slowhound.notes import FRAMES
 from slowhound.record import Record, snapshot_in_flight
 from slowhound.report import Finished, LastStack, Report, Snapshot

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from types import CodeType, FrameType
 from typing import NamedTuple
 
+from slowhound.frames.source_lines import source_part
 from slowhound.runtime.code_objects import Code, file_of, know
-from slowhound.sourcelines import source_part
 
 # First and last line, first and last column, in bytes of UTF-8; as ``co_positions`` has them.
 Place = tuple[int | None, int | None, int | None, int | None]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slowhound.frames import Stack, innermost
+from slowhound.frames.frames import Stack, innermost
 from slowhound.reporttext import one_line
 from slowhound.waiting import GIL, RUNNING
 

@@ -17,7 +17,7 @@ from django.template.base import Origin
 from slowhound import dumps, events, notes, reporttext, waiting
 from slowhound.flames.leaves import Leaves
 from slowhound.flames.resolve import _frame
-from slowhound.frames import Frame, render
+from slowhound.frames.frames import Frame, render
 from slowhound.instrument.db import _by_alias
 from slowhound.instrument.exception import fields_of
 from slowhound.instrument.request import describe_request

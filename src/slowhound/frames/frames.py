@@ -17,11 +17,11 @@ from operator import attrgetter, call, is_not, itemgetter
 from types import CodeType, FrameType, TracebackType
 from typing import Any, NamedTuple, TypeVar
 
+from slowhound.frames.source_lines import source_line
 from slowhound.redaction import masking
 from slowhound.runtime.app_files import is_app, short_path
 from slowhound.runtime.code_objects import file_of, name_of_code
 from slowhound.runtime.unpatched import get_ident
-from slowhound.sourcelines import source_line
 
 # Of a deeper stack these are kept: more than Python's own limit of recursion, which is 1,000.
 INNERMOST, OUTERMOST = 1_000, 200
