@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from bench import tables
-from slowhound.formats import json_line
+from slowhound.event.formats import json_line
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.questions import QUESTIONS
 

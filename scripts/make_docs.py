@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes what is made from tables: ``docs/fields.md``, ``docs/settings.md``, a part of another.
 
-Run it after a change in ``src/slowhound/fields.py``, or in the tables of
+Run it after a change in ``src/slowhound/event/fields.py``, or in the tables of
 ``src/slowhound/settings.py`` (settings) and ``src/slowhound/legacy.py`` (a table in
 ``docs/from-dogslow.md``, between two comments):
 
@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from slowhound.fields import FIELDS, Field
+from slowhound.event.fields import FIELDS, Field
 from slowhound.legacy import LEGACY
 from slowhound.settings import DAY, GIB, MIB, SETTINGS
 from slowhound.store.questions import QUESTIONS
@@ -146,7 +146,7 @@ def unit(field: Field) -> str:
 
 def fields_page() -> str:
     """``docs/fields.md``."""
-    parts = ["# Event fields\n", NOTE.format(source="src/slowhound/fields.py"), FIELDS_INTRO]
+    parts = ["# Event fields\n", NOTE.format(source="src/slowhound/event/fields.py"), FIELDS_INTRO]
     for title, fields in groupby(FIELDS, section):
         rows = [
             (code(each.name), each.type, unit(each), each.meaning, code(each.otel))

@@ -21,7 +21,7 @@ import msgspec
 
 from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
 from slowhound.boxes import DUMP, beside
-from slowhound.formats import clean
+from slowhound.event.formats import clean
 from slowhound.frames.frames import Frame, Stack, current_frames, from_frame
 from slowhound.losses import NOT_JSON, lost
 from slowhound.notes import Seconds

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowhound.boxes import BoxState, Pending
-from slowhound.fields import VERSION
+from slowhound.event.fields import VERSION
 from slowhound.frames.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold
 from slowhound.notes import FRAMES, read_last, read_settings, read_who, seconds_since

@@ -20,7 +20,7 @@ import msgspec
 
 from slowhound.blackbox import REPORTED, STALL_TOLD, held
 from slowhound.boxes import BoxState, Pending, opened, read_from, reporting
-from slowhound.fields import VERSION
+from slowhound.event.fields import VERSION
 from slowhound.frames.frames import innermost
 from slowhound.gil.readers import IN_A_WORKER
 from slowhound.gil.reading import Reader

@@ -16,7 +16,7 @@ import msgspec
 
 from slowhound.blackbox import HALF_SETTINGS, HALF_STACK, HALF_WHO
 from slowhound.config import Config
-from slowhound.formats import clean, json_line
+from slowhound.event.formats import clean, json_line
 from slowhound.frames.frames import Stack, locate
 from slowhound.losses import NOT_JSON
 from slowhound.record import Record

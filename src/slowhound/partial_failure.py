@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from slowhound import recorder
-from slowhound.formats import logfmt
+from slowhound.event.formats import logfmt
 from slowhound.guard import guarded, shown
 from slowhound.instrument.exception import fields_of
 from slowhound.losses import warn

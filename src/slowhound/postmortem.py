@@ -21,8 +21,8 @@ import msgspec
 from slowhound.blackbox import NOBODY, take_dead
 from slowhound.boxes import BESIDE, BoxState, Pending, beside, open_box, read_from
 from slowhound.death import Death
+from slowhound.event.fields import VERSION
 from slowhound.fatal_errors import FatalStacks
-from slowhound.fields import VERSION
 from slowhound.filelocks import let_go
 from slowhound.frames.frames import Stack, TakenStack, locate
 from slowhound.losses import NOT_JSON

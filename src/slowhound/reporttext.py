@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from slowhound.formats import clean
+from slowhound.event.formats import clean
 from slowhound.frames.frames import Stack, render
 from slowhound.record import Moment, Record
 from slowhound.redaction import masking

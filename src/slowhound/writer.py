@@ -6,11 +6,12 @@ import itertools
 import os
 from typing import Any
 
-from slowhound import formats, guard, losses
+from slowhound import guard, losses
 from slowhound.appendfile import AppendFile
 from slowhound.config import Config
+from slowhound.event import formats
+from slowhound.event.fields import VERSION
 from slowhound.events import Event
-from slowhound.fields import VERSION
 from slowhound.instrument import db
 from slowhound.record import Ids, Record
 from slowhound.redaction.structures import masked

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from slowhound.fields import FIELDS
-from slowhound.formats import json_line
+from slowhound.event.fields import FIELDS
+from slowhound.event.formats import json_line
 
 Event = dict[str, Any]
 

@@ -23,7 +23,7 @@ from opentelemetry.semconv.attributes import (
 from requests.adapters import HTTPAdapter
 
 from slowhound import guard, losses
-from slowhound.fields import FIELDS
+from slowhound.event.fields import FIELDS
 from slowhound.frames.frames import Frame
 from slowhound.record import Record, in_flight
 from slowhound.report import Report, Snapshot

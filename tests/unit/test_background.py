@@ -23,7 +23,7 @@ from django.test.utils import override_settings
 
 import slowhound
 from slowhound import background, boxes, guard, recorder, registry
-from slowhound.fields import FIELDS
+from slowhound.event.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.neighbours import _threshold
 from slowhound.notes import read_settings

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import slowhound
-from slowhound.fields import FIELDS
+from slowhound.event.fields import FIELDS
 
 SOURCES = sorted(Path(slowhound.__file__).parent.rglob("*.py"))
 PUBLIC = {"Context", "Record", "current", "on_error", "register_instrumenter", "task"}

@@ -23,7 +23,7 @@ from slowhound import blackbox
 from slowhound.asgi import SLOTS
 from slowhound.cli.findings import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
-from slowhound.fields import FIELDS, NAMES
+from slowhound.event.fields import FIELDS, NAMES
 from slowhound.frames.frames import Frame
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.legacy import LEGACY

@@ -10,7 +10,7 @@ from decimal import Decimal
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from slowhound.formats import clean, json_line, logfmt
+from slowhound.event.formats import clean, json_line, logfmt
 
 PAIR = re.compile(r'([^= ]+)="((?:[^"\\]|\\.)*)"(?: |$)')
 anything = st.text(st.characters(codec=None), max_size=30)

@@ -22,13 +22,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from slowhound import formats, reported
+from slowhound import reported
 from slowhound.blackbox import BORN, HEADER, NAMESPACE, PID, SLOTS, Box
 from slowhound.boxes import BoxState, beside, read
 from slowhound.cli import adopt, dump, table, top
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place
 from slowhound.death import Death
+from slowhound.event import formats
 from slowhound.frames.frames import Frame, TakenStack
 from slowhound.gil.unresponsive import Hold
 from slowhound.gunicorn import arbiter

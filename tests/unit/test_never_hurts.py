@@ -21,9 +21,10 @@ from django.test import Client
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import events, formats, graphresponses, guard, on_demand, recorder, stacks
+from slowhound import events, graphresponses, guard, on_demand, recorder, stacks
 from slowhound.appendfile import AppendFile
 from slowhound.blackbox import Box
+from slowhound.event import formats
 from slowhound.flames import demand, sampler
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampler import Sampler

@@ -18,7 +18,7 @@ from django.test.utils import override_settings
 
 import slowhound
 from slowhound import recorder
-from slowhound.fields import FIELDS
+from slowhound.event.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.record import Record, in_flight
 from slowhound.testing import capture_events

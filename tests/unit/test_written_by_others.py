@@ -13,21 +13,13 @@ from typing import Any
 
 import pytest
 
-from slowhound import (
-    dumps,
-    formats,
-    neighbour_reports,
-    neighbours,
-    notes,
-    override,
-    postmortem,
-    sight,
-)
+from slowhound import dumps, neighbour_reports, neighbours, notes, override, postmortem, sight
 from slowhound.blackbox import FIRST_SLOT
 from slowhound.boxes import TOLD, BoxState, Pending, beside
 from slowhound.cli import dump as cli_dump
 from slowhound.cli import tail
 from slowhound.death import Death
+from slowhound.event import formats
 from slowhound.fatal_errors import FatalStacks
 from slowhound.flames import profile
 from slowhound.frames.frames import Frame, TakenStack

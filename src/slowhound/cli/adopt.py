@@ -14,7 +14,7 @@ from slowhound import boxes
 from slowhound.appendfile import AppendFile
 from slowhound.cli.place import Place, say, user_name
 from slowhound.dumps import sweep
-from slowhound.formats import json_line
+from slowhound.event.formats import json_line
 from slowhound.graves import PATIENCE, Graves
 from slowhound.notes import read_settings
 from slowhound.report import of_death

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from slowhound.fields import NAMES
+from slowhound.event.fields import NAMES
 
 # Short names of those that are asked for most.
 SHORT = {

@@ -16,7 +16,7 @@ from slowhound import boxes
 from slowhound.cli import place
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place, Refusal, say, user_name
-from slowhound.formats import json_line
+from slowhound.event.formats import json_line
 from slowhound.gil import readers
 from slowhound.neighbours import Neighbour
 from slowhound.settings import GIB

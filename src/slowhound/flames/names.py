@@ -6,8 +6,8 @@ import json
 from collections import defaultdict
 from typing import Any, NamedTuple
 
+from slowhound.event.formats import clean
 from slowhound.flames.profile import Kind, Profile, ProfileFrame, State
-from slowhound.formats import clean
 
 # What a stack ends in when its time must not be put down to its innermost function. Waiting has
 # frames of its own, which say for what.

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from slowhound.formats import encodable, utf8
+from slowhound.event.formats import encodable, utf8
 from slowhound.losses import MSGSPEC, Errors
 
 VERSION = 1

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from slowhound.event.formats import json_line
 from slowhound.flames import switch
 from slowhound.flames.budget import Budget
 from slowhound.flames.files import FlameFiles
@@ -21,7 +22,6 @@ from slowhound.flames.looking import Key, Seen, look
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.rounds import Rounds, pause
 from slowhound.flames.samples import Round, Samples
-from slowhound.formats import json_line
 from slowhound.guard import guard
 from slowhound.losses import lost
 from slowhound.record import Record, in_flight

@@ -18,9 +18,10 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from slowhound import formats, oom
+from slowhound import oom
 from slowhound.appendfile import FLAGS
 from slowhound.death import Death
+from slowhound.event import formats
 from slowhound.fatal_errors import of_box
 from slowhound.gunicorn.children import STOPPING, as_the_worker
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on

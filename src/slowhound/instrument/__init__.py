@@ -6,7 +6,7 @@ One file per source, each with the same three functions:
 * ``uninstall()`` undoes that, so that a test leaves nothing behind;
 * ``describe(record, event)`` writes the record's share into the event when the request ends.
 
-To add one, write such a file and name it in ``ALL``; its fields go into ``slowhound.fields``.
+To add one, write such a file and name it in ``ALL``; its fields go into ``slowhound.event.fields``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An event in OpenTelemetry's words: names, severity, text. Nothing of OpenTelemetry is needed.
 
-Names are those of the semantic conventions where the table in ``slowhound.fields`` has one, else
+Names are those of the semantic conventions where the table in ``slowhound.event.fields`` has one, else
 ``slowhound.<field>``. Times stay seconds.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.fields import FIELDS
-from slowhound.formats import clean
+from slowhound.event.fields import FIELDS
+from slowhound.event.formats import clean
 from slowhound.redaction.structures import value_of
 
 # Of a log record they are fields of its own, or attributes of its resource.

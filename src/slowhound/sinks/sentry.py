@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.conf import settings
 
 from slowhound.config import load
-from slowhound.formats import utf8
+from slowhound.event.formats import utf8
 from slowhound.legacy import apply
 from slowhound.losses import find, has_all, look_up
 from slowhound.report import Report

@@ -12,7 +12,7 @@ import uuid
 from typing import Any
 
 from slowhound.default_folder import absolute
-from slowhound.formats import encodable
+from slowhound.event.formats import encodable
 from slowhound.frames.frames import Frame
 from slowhound.frames.source_lines import source_lines
 from slowhound.redaction import masking

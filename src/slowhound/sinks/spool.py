@@ -27,9 +27,9 @@ from typing import Any
 
 import msgspec
 
+from slowhound.event.formats import clean, encodable, json_line, shortened
 from slowhound.filelocks import let_go, take
 from slowhound.folder import keep_within, subfolder
-from slowhound.formats import clean, encodable, json_line, shortened
 from slowhound.losses import NOT_JSON, lost
 from slowhound.report import Report
 from slowhound.runtime.clocks import clock

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from slowhound.formats import json_line
+from slowhound.event.formats import json_line
 from slowhound.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.addresses import Network, allowed, networks

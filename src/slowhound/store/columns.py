@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from slowhound.fields import FIELDS, Field
+from slowhound.event.fields import FIELDS, Field
 
 DUCKDB = {"str": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN"}
 DUCKDB |= {"dict": "JSON", "list": "JSON"}

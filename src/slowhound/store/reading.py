@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from slowhound.fields import NAMES
+from slowhound.event.fields import NAMES
 from slowhound.losses import NOT_JSON
 from slowhound.redaction.plain_data import plain
 from slowhound.store.broken import Broken, UnreadableError, reading

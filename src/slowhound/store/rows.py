@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from slowhound.fields import FIELDS
-from slowhound.formats import clean
+from slowhound.event.fields import FIELDS
+from slowhound.event.formats import clean
 from slowhound.losses import NOT_JSON
 from slowhound.store.columns import ALWAYS, LATEST, LISTS
 

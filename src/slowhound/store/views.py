@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from slowhound.fields import FIELDS
+from slowhound.event.fields import FIELDS
 from slowhound.store.columns import IS_EVENT, duckdb_types
 from slowhound.store.files import Files, name_of, read_segments
 from slowhound.store.parquet import Inside, read_parquet

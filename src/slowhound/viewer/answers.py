@@ -12,7 +12,7 @@ from django.template import Context, Engine
 from django.urls import reverse
 
 from slowhound.conf import get_config
-from slowhound.formats import json_line
+from slowhound.event.formats import json_line
 from slowhound.store.source import StoreError
 from slowhound.viewer import access, assets
 from slowhound.viewer.asked import PERIODS, Asked, Parameter, Wrong, read

@@ -16,7 +16,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from slowhound.fields import FIELDS
+from slowhound.event.fields import FIELDS
 from slowhound.viewer.asked import Asked
 
 register = template.Library()

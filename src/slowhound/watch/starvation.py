@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 
-from slowhound.formats import clean
+from slowhound.event.formats import clean
 from slowhound.frames.frames import current_frames, from_frame, innermost
 from slowhound.gil.holders import Hold, Holders
 from slowhound.record import Record, snapshot_in_flight

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.formats import json_line, logfmt
+from slowhound.event.formats import json_line, logfmt
 from slowhound.redaction import exceptions, plain_data
 from slowhound.redaction.plain_data import as_int, as_text, exception_text, plain, plain_fields
 from slowhound.watch.values import Printer

@@ -10,7 +10,7 @@ import pytest
 from django.http import QueryDict
 from django.utils.functional import lazystr
 
-from slowhound.formats import json_line, logfmt
+from slowhound.event.formats import json_line, logfmt
 from slowhound.redaction import masking
 from slowhound.redaction.mask import MASK
 from slowhound.redaction.structures import hides, is_flag, masked, named_secret

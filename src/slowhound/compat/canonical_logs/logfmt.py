@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound import formats
 from slowhound.compat.canonical_logs.event_context import EventContext
+from slowhound.event import formats
 
 
 class LogFmt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.fields import FIELDS, NAMES
+from slowhound.event.fields import FIELDS, NAMES
 from slowhound.viewer import reportfile
 from slowhound.viewer.answers import Data, Missing, Page
 from slowhound.viewer.asked import Asked, Parameter, Wrong, text

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from slowhound.fields import NAMES
+from slowhound.event.fields import NAMES
 from slowhound.redaction import plain_data
 from slowhound.runtime.foreign import is_foreign
 
