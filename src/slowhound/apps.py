@@ -7,7 +7,7 @@ from django.conf import settings
 
 from slowhound import background
 from slowhound.config import load
-from slowhound.guard import guard
+from slowhound.system.guard import guard
 
 
 class SlowhoundConfig(AppConfig):

@@ -13,8 +13,8 @@ import sys
 from types import FrameType
 
 from slowhound.frames.frames import current_frames, outwards
-from slowhound.losses import find
 from slowhound.runtime.code_objects import module_of
+from slowhound.system.losses import find
 
 ARBITER = "gunicorn.arbiter"
 SPAWN = "gunicorn.arbiter.Arbiter.spawn_worker"

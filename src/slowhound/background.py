@@ -15,8 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from slowhound.cancellation import is_cancelled
-from slowhound.guard import guard
-from slowhound.losses import find
 from slowhound.record import (
     Record,
     TaskRecord,
@@ -28,6 +26,8 @@ from slowhound.redaction.plain_data import as_text, text_or_none
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.static_lookup import is_success
 from slowhound.runtime.unpatched import is_greenlet_exit
+from slowhound.system.guard import guard
+from slowhound.system.losses import find
 
 if TYPE_CHECKING:
     from slowhound.recorder import Server

@@ -37,11 +37,20 @@ from collections.abc import Callable, Iterable
 from zlib import crc32
 
 from slowhound.boxmemory import CELL, Bytes, Cells, Nowhere, Store, prepare
-from slowhound.filelocks import Process, is_kept, keep, let_go, lives, parent, take, this_process
-from slowhound.folder import subfolder
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
+from slowhound.system.file_locks import (
+    Process,
+    is_kept,
+    keep,
+    let_go,
+    lives,
+    parent,
+    take,
+    this_process,
+)
+from slowhound.system.private_dir import subfolder
 
 MAGIC = int.from_bytes(b"SLWHND\0\x06", "little")
 CELLS = 20

@@ -48,7 +48,7 @@ from slowhound.blackbox import (
     STARTED,
     held,
 )
-from slowhound.filelocks import Process, is_here, let_go, lives, take
+from slowhound.system.file_locks import Process, is_here, let_go, lives, take
 
 _CELLS = struct.Struct("=qqqqq")
 

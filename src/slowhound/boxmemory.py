@@ -28,8 +28,8 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
-from slowhound.losses import lost
 from slowhound.runtime.foreign import is_foreign
+from slowhound.system.losses import lost
 
 # Of ext4, where a store into a block that is there asks the journal, or moves the block.
 UNSAFE_OPTIONS = frozenset((b"nodelalloc", b"data=journal"))

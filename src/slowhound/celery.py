@@ -12,10 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from slowhound.background import SLOTS, begin, end, failed, running
-from slowhound.guard import guard
 from slowhound.redaction import masking
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.static_lookup import MISSING, attribute_or, code_of
+from slowhound.system.guard import guard
 
 if TYPE_CHECKING:
     from slowhound.record import Record

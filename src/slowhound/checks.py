@@ -24,11 +24,11 @@ from django.utils.module_loading import import_string
 from slowhound import legacy
 from slowhound.conf import MIDDLEWARE, get_config, lookup
 from slowhound.config import problems
-from slowhound.folder import prepare
-from slowhound.losses import caught
 from slowhound.redaction.masking import message
 from slowhound.runtime.foreign import is_foreign
 from slowhound.settings import ALLOWED, NOT_UTF_8, can_be_asked
+from slowhound.system.losses import caught
+from slowhound.system.private_dir import prepare
 
 NO_KEY = caught("django.core.exceptions.ImproperlyConfigured")
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"

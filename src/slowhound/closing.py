@@ -20,9 +20,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from slowhound import recorder
-from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
-from slowhound.losses import find, missing
 from slowhound.ownership import is_closed, is_making_body, step_out
 from slowhound.record import CLIENT_GONE, Owner, Record, current
 from slowhound.responses import (
@@ -36,6 +34,8 @@ from slowhound.responses import (
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.static_lookup import attribute_or
 from slowhound.streamed import Body, counted, counted_async, is_counted
+from slowhound.system.guard import guard
+from slowhound.system.losses import find, missing
 
 _guard = guard("middleware")
 _HAS_ITERATOR = find(

@@ -12,12 +12,12 @@ from django.conf import settings
 from slowhound import recorder
 from slowhound.config import Config, load
 from slowhound.default_folder import absolute, current_folder, project_name
-from slowhound.guard import guard
 from slowhound.instrument import cache, template
 from slowhound.legacy import LEGACY, apply
-from slowhound.losses import find, missing
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.app_files import add_app_package, know_libraries
+from slowhound.system.guard import guard
+from slowhound.system.losses import find, missing
 
 _guard = guard("settings")
 # Settings that name classes, and what wraps those that are not wrapped yet.

@@ -23,13 +23,13 @@ from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
 from slowhound.boxes import DUMP, beside
 from slowhound.event.formats import clean
 from slowhound.frames.frames import Frame, Stack, current_frames, from_frame
-from slowhound.losses import NOT_JSON, lost
 from slowhound.notes import Seconds
 from slowhound.record import snapshot_in_flight
 from slowhound.redaction.masking import short_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import get_ident
 from slowhound.stacks import stack_of
+from slowhound.system.losses import NOT_JSON, lost
 
 # The hound does its chores once a second; on a busy machine they come late.
 PATIENCE = 2.5

@@ -16,11 +16,11 @@ from typing import NamedTuple
 from slowhound.config import Config
 from slowhound.flames.files import ALL_OURS, FlameFiles
 from slowhound.flames.profile import SUFFIX, Profile
-from slowhound.folder import keep_within
-from slowhound.guard import guard
-from slowhound.losses import lost
-from slowhound.osthread import OsThread
 from slowhound.runtime.unpatched import original
+from slowhound.system.guard import guard
+from slowhound.system.losses import lost
+from slowhound.system.os_thread import OsThread
+from slowhound.system.private_dir import keep_within
 
 # Graphs that wait to be written; beyond it nobody gets a new one.
 MOST_WAITING = 4

@@ -14,9 +14,9 @@ from slowhound.config import Config
 from slowhound.flames.profile import SUFFIX
 from slowhound.graphfiles import path_of
 from slowhound.instrument.exception import fields_of
-from slowhound.losses import caught, missing
 from slowhound.record import Record
 from slowhound.runtime.clocks import clock
+from slowhound.system.losses import caught, missing
 
 NO_MATCH = caught("django.urls.NoReverseMatch")
 CLOSERS = "django.http.response.HttpResponseBase:_resource_closers"

@@ -13,10 +13,10 @@ from typing import Any
 from slowhound.boxes import header
 from slowhound.death import Death
 from slowhound.fatal_errors import of_box
-from slowhound.losses import lost
 from slowhound.postmortem import dead_box, events, unsent, written_by
 from slowhound.reported import told
 from slowhound.runtime.clocks import clock
+from slowhound.system.losses import lost
 
 # Seconds that a dead process's parent has to bury it: it alone knows the cause.
 PATIENCE = 1.5

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from slowhound import recorder
-from slowhound.guard import guard
 from slowhound.redaction.plain_data import as_text
+from slowhound.system.guard import guard
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -20,10 +20,8 @@ from slowhound.cancellation import is_cancelled
 from slowhound.closing import hand_on
 from slowhound.conf import get_config
 from slowhound.config import Config
-from slowhound.guard import guard
 from slowhound.instrument import trace
 from slowhound.instrument.exception import fields_of
-from slowhound.losses import find
 from slowhound.ownership import lost, of_request
 from slowhound.record import Owner, Record, current
 from slowhound.redaction.masking import PATH_LIMIT, client_text
@@ -31,6 +29,8 @@ from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_greenlet_exit
 from slowhound.sinks.delivery import preload
+from slowhound.system.guard import guard
+from slowhound.system.losses import find
 
 _guard = guard("middleware")
 THROWN = "a response that is thrown away and closed counts as the one that was sent"

@@ -18,10 +18,10 @@ from slowhound.blackbox import HALF_SETTINGS, HALF_STACK, HALF_WHO
 from slowhound.config import Config
 from slowhound.event.formats import clean, json_line
 from slowhound.frames.frames import Stack, locate
-from slowhound.losses import NOT_JSON
 from slowhound.record import Record
 from slowhound.redaction.masking import HEADER_LIMIT, client_text
 from slowhound.redaction.urls import client_url
+from slowhound.system.losses import NOT_JSON
 
 _encode = msgspec.json.Encoder().encode
 FRAMES = 12

@@ -25,11 +25,11 @@ from slowhound.flames import demand
 from slowhound.flames.profile import Accuracy, Profile, ProfileSample
 from slowhound.flames.sampler import plain
 from slowhound.graphfiles import Graph, GraphWriter, files_of
-from slowhound.guard import guard
 from slowhound.permission import HEADER, PARAMETER, Wish, may, may_now, wish
 from slowhound.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
+from slowhound.system.guard import guard
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
 RespondLater = Callable[[HttpRequest], Awaitable[Any]]

@@ -7,10 +7,10 @@ from typing import Any
 
 from slowhound import recorder
 from slowhound.event.formats import logfmt
-from slowhound.guard import guarded, shown
 from slowhound.instrument.exception import fields_of
-from slowhound.losses import warn
 from slowhound.record import current
+from slowhound.system.guard import guarded, shown
+from slowhound.system.losses import warn
 
 
 @guarded("on_error", runs_others=True)

@@ -23,9 +23,7 @@ from slowhound.boxes import BESIDE, BoxState, Pending, beside, open_box, read_fr
 from slowhound.death import Death
 from slowhound.event.fields import VERSION
 from slowhound.fatal_errors import FatalStacks
-from slowhound.filelocks import let_go
 from slowhound.frames.frames import Stack, TakenStack, locate
-from slowhound.losses import NOT_JSON
 from slowhound.notes import (
     FRAMES,
     Last,
@@ -40,6 +38,8 @@ from slowhound.notes import (
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.reported import Reported
 from slowhound.runtime.clocks import clock
+from slowhound.system.file_locks import let_go
+from slowhound.system.losses import NOT_JSON
 
 # How much of a dead process's last segment is searched for events that it did write.
 TAIL = 256 * 1024

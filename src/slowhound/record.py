@@ -14,7 +14,6 @@ from contextvars import ContextVar
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from slowhound.losses import missing
 from slowhound.redaction import masking
 from slowhound.redaction.cuts import cut
 from slowhound.redaction.masking import PATH_LIMIT, client_text
@@ -22,6 +21,7 @@ from slowhound.redaction.plain_data import as_text, text_or_none
 from slowhound.redaction.values import mask_values
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
+from slowhound.system.losses import missing
 
 if TYPE_CHECKING:
     import asyncio

@@ -12,7 +12,7 @@ import os
 import threading
 import weakref
 
-from slowhound import guard, instrument, losses
+from slowhound import instrument
 from slowhound.arbiters import loads_for_others
 from slowhound.config import Config
 from slowhound.ownership import leave
@@ -20,6 +20,7 @@ from slowhound.record import Record, in_flight
 from slowhound.recording import Recorder, Server
 from slowhound.registry import tear_down
 from slowhound.runtime.clocks import clock
+from slowhound.system import guard, losses
 
 __all__ = ["Recorder", "Server", "finish", "get", "settle", "start", "stop"]
 

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from slowhound import blackbox, events, fatal_errors, guard, instrument, reported
+from slowhound import blackbox, events, fatal_errors, instrument, reported
 from slowhound import record as record_module
 from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampler import Ended, Sampler
-from slowhound.guard import guarded
 from slowhound.instrument import db, trace, view
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
@@ -33,6 +32,8 @@ from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.reports import NoFiles, ReportFiles
 from slowhound.stacks import shares_thread
+from slowhound.system import guard
+from slowhound.system.guard import guarded
 from slowhound.upkeep import Upkeep
 from slowhound.watch.hound import SHORTEST_TICK, Hound, tick_for
 from slowhound.watch.loops import Loops

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Protocol, TypeVar
 
-from slowhound.guard import guard
 from slowhound.runtime.static_lookup import name_of
+from slowhound.system.guard import guard
 
 
 class Instrumenter(Protocol):

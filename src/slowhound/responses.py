@@ -12,9 +12,9 @@ from typing import Any
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.template.response import SimpleTemplateResponse
 
-from slowhound.losses import find
 from slowhound.redaction.plain_data import as_int
 from slowhound.runtime.static_lookup import attribute_or, dict_of, in_classes, mro_of
+from slowhound.system.losses import find
 
 # Of Django's own classes, whatever a class of the application's has by these names.
 _content: Callable[[Any], bytes] = vars(HttpResponse)["content"].fget

@@ -9,11 +9,11 @@ from typing import Any
 from slowhound import recorder
 from slowhound.asgi_data import bytes_in
 from slowhound.cancellation import is_cancelled
-from slowhound.guard import guard
 from slowhound.instrument.exception import fields_of
 from slowhound.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_greenlet_exit
+from slowhound.system.guard import guard
 
 _guard = guard("middleware")
 

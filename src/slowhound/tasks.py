@@ -44,10 +44,10 @@ from slowhound.hops import (
     behind_future,
     from_callback,
 )
-from slowhound.losses import find, has_all
 from slowhound.record import Record, current_record
 from slowhound.runtime.code_objects import file_of, name_of_code, qualname_of
 from slowhound.runtime.static_lookup import attribute_or, function_variables, name_of
+from slowhound.system.losses import find, has_all
 
 # Steps of a chain, 3 µs each.
 LONGEST = 5_000

@@ -13,10 +13,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from slowhound import blackbox, boxes, dumps, fatal_errors, losses
-from slowhound.folder import keep_within
+from slowhound import blackbox, boxes, dumps, fatal_errors
 from slowhound.graves import Graves
-from slowhound.losses import lost
 from slowhound.neighbours import Neighbour
 from slowhound.newplaces import NewPlaces
 from slowhound.notes import settings_note
@@ -26,6 +24,9 @@ from slowhound.report import of_death
 from slowhound.reported import told_of
 from slowhound.sinks.spool import spool_unsent
 from slowhound.store.segments import SEGMENTS
+from slowhound.system import losses
+from slowhound.system.losses import lost
+from slowhound.system.private_dir import keep_within
 
 if TYPE_CHECKING:
     from slowhound.recording import Recorder

@@ -6,8 +6,6 @@ import itertools
 import os
 from typing import Any
 
-from slowhound import guard, losses
-from slowhound.appendfile import AppendFile
 from slowhound.config import Config
 from slowhound.event import formats
 from slowhound.event.fields import VERSION
@@ -19,6 +17,8 @@ from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.store.segments import open_segment
+from slowhound.system import guard, losses
+from slowhound.system.append_file import AppendFile
 
 
 class Outgoing:

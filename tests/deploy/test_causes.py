@@ -14,7 +14,7 @@ import pytest
 
 from slowhound.boxes import survey
 from slowhound.graves import PATIENCE
-from slowhound.oom import counter_file
+from slowhound.system.oom_kills import counter_file
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import boxes, check_boxes_are_of_the_living, check_once
 from tests.harness.client import Wire

@@ -19,9 +19,9 @@ import gevent  # noqa: E402
 import greenlet  # noqa: E402
 
 from slowhound import record as record_module  # noqa: E402
-from slowhound.osthread import OsThread  # noqa: E402
 from slowhound.record import Record, in_flight, snapshot_in_flight  # noqa: E402
 from slowhound.stacks import look  # noqa: E402
+from slowhound.system.os_thread import OsThread  # noqa: E402
 
 # The least of each; how often a reader meets a greenlet that runs is for the system's scheduler.
 LOOKS = 50_000

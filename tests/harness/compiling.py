@@ -32,7 +32,7 @@ def hook(event: str, args: tuple[Any, ...]) -> None:
     while frame is not None:
         stack.append(f"{frame.f_code.co_filename}:{frame.f_code.co_name}")
         frame = frame.f_back  # type: ignore[assignment]
-    ours = stack[-1].endswith("/osthread.py:_run")
+    ours = stack[-1].endswith("/os_thread.py:_run")
     if ours or any("/guard.py:" in each for each in stack):
         shown = [each for each in stack if "importlib" not in each]
         what = args[1] if event == "compile" else "text"
@@ -81,8 +81,8 @@ def drive(posted: list[bytes]) -> None:
     from django.test import Client
     from django.urls import path
 
-    from slowhound import guard
-    from slowhound.osthread import OsThread
+    from slowhound.system import guard
+    from slowhound.system.os_thread import OsThread
     from tests.harness.waiting import eventually
 
     def slow(request: HttpRequest) -> HttpResponse:

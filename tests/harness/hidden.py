@@ -11,7 +11,7 @@ import sys
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
-from slowhound.losses import find, look_up
+from slowhound.system.losses import find, look_up
 
 # What only a server of Gunicorn's shows: see tests/deploy/test_missing_names.py.
 ON_SERVERS = (
@@ -70,7 +70,7 @@ def hide(name: str) -> None:
 
 def hide_words() -> None:
     """The rest, once slowhound's own modules are imported."""
-    from slowhound import losses
+    from slowhound.system import losses
 
     seen = losses.look_up
     losses.look_up = lambda name: None if name in _words else seen(name)

@@ -16,9 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from slowhound import guard, losses
 from slowhound.config import Limit
-from slowhound.osthread import OsThread
 from slowhound.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.sinks import delivery, outbox, outlet
@@ -27,6 +25,8 @@ from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.inbox import REPORTS_LIMIT, Inbox
 from slowhound.sinks.outlet import pause_after
 from slowhound.sinks.spool import Spool, spool_new
+from slowhound.system import guard, losses
+from slowhound.system.os_thread import OsThread
 from tests.harness.launch import ROOT
 from tests.harness.reports import dead_report, finished, slow_report
 from tests.harness.waiting import eventually

@@ -22,13 +22,13 @@ from opentelemetry.semconv.attributes import (
 )
 from requests.adapters import HTTPAdapter
 
-from slowhound import guard, losses
 from slowhound.event.fields import FIELDS
 from slowhound.frames.frames import Frame
 from slowhound.record import Record, in_flight
 from slowhound.report import Report, Snapshot
 from slowhound.sinks import otel
 from slowhound.sinks.otel import OpenTelemetry
+from slowhound.system import guard, losses
 from tests.harness.otlp import Log, Received, grpc_receiver, http_receiver
 from tests.harness.waiting import eventually
 

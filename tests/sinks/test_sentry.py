@@ -13,7 +13,6 @@ import pytest
 import sentry_sdk
 from django.test import override_settings
 
-from slowhound import guard
 from slowhound.frames.frames import Frame
 from slowhound.record import Moment
 from slowhound.report import Finished, Report, Snapshot, of_death
@@ -23,6 +22,7 @@ from slowhound.sinks.logger import PythonLogger
 from slowhound.sinks.sentry import Sentry
 from slowhound.sinks.sentry_event import frames_of
 from slowhound.sinks.sentry_or_logger import Nowhere
+from slowhound.system import guard
 from tests.harness.launch import ROOT
 from tests.harness.ports import unused_port
 from tests.harness.sentry_server import Project, sentry_server

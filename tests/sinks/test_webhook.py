@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from slowhound import guard, losses
 from slowhound.report import Report
 from slowhound.sinks import outbox, outlet, webhook
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.webhook import Webhook, WebhookError, signature
+from slowhound.system import guard, losses
 from tests.harness.hook import Handler, Hook, Posted, hook_server, raw, status
 from tests.harness.launch import ROOT
 from tests.harness.reports import dead_report, finished, slow_report

@@ -10,13 +10,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from slowhound.folder import keep_within
 from slowhound.store import broken, reading, ship
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.reading import last_events
 from slowhound.store.segments import SEGMENTS
 from slowhound.store.ship import Shipper
 from slowhound.store.source import StoreError
+from slowhound.system.private_dir import keep_within
 from tests.harness.command import slowhound
 from tests.store.broken import BROKEN, GOOD, IDS, counting, seven
 from tests.store.events import EVENTS, segment

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from slowhound import losses
-from slowhound.folder import keep_within
 from slowhound.store import files
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.reading import last_events
 from slowhound.store.segments import SEGMENTS, open_segment
 from slowhound.store.source import StoreError
+from slowhound.system import losses
+from slowhound.system.private_dir import keep_within
 from tests.harness.launch import ROOT
 from tests.harness.process import started
 from tests.store.events import EVENTS, START, line, request, segment

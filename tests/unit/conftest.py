@@ -10,7 +10,8 @@ import pytest
 from django.test import Client
 from django.test.utils import override_settings
 
-from slowhound import guard, losses, recorder
+from slowhound import recorder
+from slowhound.system import guard, losses
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from django.test import Client, RequestFactory
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import background, boxes, guard, recorder, registry
+from slowhound import background, boxes, recorder, registry
 from slowhound.event.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.neighbours import _threshold
@@ -31,6 +31,7 @@ from slowhound.postmortem import written_by
 from slowhound.record import current_record, in_flight
 from slowhound.report import Report
 from slowhound.sinks.logger import PythonLogger
+from slowhound.system import guard
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
 

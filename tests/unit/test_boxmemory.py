@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from slowhound import blackbox, boxmemory, losses
+from slowhound import blackbox, boxmemory
 from slowhound.boxes import read
+from slowhound.system import losses
 
 
 @pytest.fixture

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import dumps, losses
+from slowhound import dumps
 from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, Box, take
 from slowhound.boxes import DUMP, beside
 from slowhound.dumps import DumpError, answer, compose, fetch, open_owned, read, sweep
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
+from slowhound.system import losses
 
 ME = os.geteuid()
 WHOLE = b'{"number":1,"pid":2,"requests":[],"threads":[]}'

@@ -217,7 +217,7 @@ def test_hound_outlives_what_ends_other_threads(
     kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Were there a way to raise SystemExit in it, requests would go on without their watch."""
-    monkeypatch.setattr("slowhound.guard.loud", False)
+    monkeypatch.setattr("slowhound.system.guard.loud", False)
     scans: list[float] = []
 
     def scan(now: float) -> float:

@@ -14,11 +14,11 @@ import pytest
 from django.core.checks import run_checks
 from django.test.utils import override_settings
 
-from slowhound import oom
 from slowhound.cli import findings
 from slowhound.cli.findings import Finding
 from slowhound.cli.trial import Trial
 from slowhound.gil import remote_unwinder
+from slowhound.system import oom_kills
 
 
 def doctor(*arguments: str, **env: str) -> tuple[int, list[dict[str, Any]]]:
@@ -189,7 +189,7 @@ def test_counter_of_oom_kills_is_looked_for(
     monkeypatch: pytest.MonkeyPatch, counter: str | None, state: str
 ) -> None:
     """Without one a death for want of memory looks like any other SIGKILL."""
-    monkeypatch.setattr(oom, "counter_file", lambda: counter)
+    monkeypatch.setattr(oom_kills, "counter_file", lambda: counter)
     found = one("kills for want of memory", findings.deaths())
     assert found.state == state
     assert counter is None or counter in found.text

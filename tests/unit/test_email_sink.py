@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from django.test.utils import override_settings
 
-from slowhound import guard
 from slowhound.frames.frames import Frame
 from slowhound.report import Report, Snapshot
 from slowhound.sinks import email, outbox, outlet
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.email import Email
+from slowhound.system import guard
 from tests.harness.browser import chromium, keep_image, needs_chromium, page_of
 from tests.harness.ports import unused_port
 from tests.harness.reports import dead_report, finished, slow_report

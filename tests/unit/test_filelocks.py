@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from slowhound import filelocks
 from slowhound.blackbox import NAMESPACE, PARENT, Box
 from slowhound.boxes import reporting, survey
 from slowhound.cli import main
@@ -33,6 +32,7 @@ from slowhound.store.files import closed
 from slowhound.store.segments import open_segment
 from slowhound.store.ship import Shipper
 from slowhound.store.source import StoreError
+from slowhound.system import file_locks
 from tests.harness.reports import slow_report
 from tests.harness.waiting import eventually
 
@@ -50,7 +50,7 @@ def no_flock(number: int) -> Callable[[int, int], None]:
 def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What such a file system answers."""
     monkeypatch.setattr(fcntl, "flock", no_flock(request.param))
-    monkeypatch.setattr(filelocks, "_said", False)
+    monkeypatch.setattr(file_locks, "_said", False)
 
 
 def descriptors() -> int:
@@ -106,14 +106,14 @@ def test_lock_of_one_that_has_died_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "letter"
     path.touch()
     fd = os.open(path, os.O_RDWR)
-    mine = filelocks.this_process()
+    mine = file_locks.this_process()
     beside = Path(f"{path}.lock")
     beside.write_text(" ".join(map(str, mine)))
     with pytest.raises(BlockingIOError):
-        filelocks.take(fd)
+        file_locks.take(fd)
     beside.write_text(" ".join(map(str, mine._replace(born=mine.born - 1))))
-    assert filelocks.take(fd) is False
-    filelocks.close(fd)
+    assert file_locks.take(fd) is False
+    file_locks.close(fd)
     assert not beside.exists()
 
 
@@ -210,7 +210,7 @@ def test_segment_of_a_living_process_is_not_closed(tmp_path: Path) -> None:
     before = descriptors()
     found = list(closed(events, (segment.name,)))
     assert [each.path for each in found] == [segment.name]
-    filelocks.close(found[0].fd)
+    file_locks.close(found[0].fd)
     assert descriptors() == before
     assert os.listdir(events) == [os.path.basename(segment.name)]
     segment.close()
@@ -302,7 +302,7 @@ def test_files_are_locked_where_locks_need_files_to_be_writable(
     os.utime(segment.name, (1, 1))
     found = list(closed(os.path.dirname(segment.name), (segment.name,)))
     assert [each.path for each in found] == [segment.name]
-    filelocks.close(found[0].fd)
+    file_locks.close(found[0].fd)
     with dead_box(path) as state:
         assert state is not None
 

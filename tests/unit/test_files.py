@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from slowhound import losses
-from slowhound.appendfile import AppendFile
 from slowhound.blackbox import FIRST_SLOT, MAGIC, Box
 from slowhound.boxes import survey
-from slowhound.folder import UnsafeFolderError, keep_within, prepare
 from slowhound.store.segments import open_segment
+from slowhound.system import losses
+from slowhound.system.append_file import AppendFile
+from slowhound.system.private_dir import UnsafeFolderError, keep_within, prepare
 
 
 def test_folder_is_made_private(tmp_path: Path) -> None:

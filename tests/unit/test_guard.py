@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from slowhound import guard as module
-from slowhound.guard import LIMIT, Guard, guarded
 from slowhound.runtime.clocks import clock
+from slowhound.system import guard as module
+from slowhound.system.guard import LIMIT, Guard, guarded
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,10 @@ from django.test import Client
 from django.test.utils import override_settings
 from django.urls import path, register_converter
 
-from slowhound import Context, guard, on_error
+from slowhound import Context, on_error
 from slowhound.record import in_flight
 from slowhound.runtime.foreign import is_foreign
+from slowhound.system import guard
 from slowhound.testing import capture_events
 from tests.harness import hostile
 

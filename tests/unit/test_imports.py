@@ -45,7 +45,7 @@ def test_failing_callback_does_not_break_the_import(
     module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The application gets its module."""
-    monkeypatch.setattr("slowhound.guard.loud", False)
+    monkeypatch.setattr("slowhound.system.guard.loud", False)
     when_imported(module, lambda module: 1 / 0)
     assert __import__(module).value == 1
 

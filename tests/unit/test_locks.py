@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from slowhound.runtime.static_lookup import UnknownError, attribute
-from slowhound.waiting import waiting_for
+from slowhound.system.thread_state import waiting_for
 from slowhound.watch import locks
 from slowhound.watch.locks import FOUND, TOLD, Wait, circles, deadlocks, waits
 

@@ -15,7 +15,6 @@ from django.core.exceptions import ValidationError
 from django.db import connections
 from psycopg import sql
 
-from slowhound import guard, losses
 from slowhound.background import _outcome, new
 from slowhound.instrument import db, http
 from slowhound.instrument.cache_counts import _number
@@ -24,6 +23,7 @@ from slowhound.record import Record
 from slowhound.redaction.plain_data import exception_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.static_lookup import attribute_or, origin_of, traceback_of
+from slowhound.system import guard, losses
 from slowhound.watch.locals import locals_of
 from tests.harness import hostile
 

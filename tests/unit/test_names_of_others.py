@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from slowhound.losses import look_up, missing
+from slowhound.system.losses import look_up, missing
 from tests.harness import names
 from tests.harness.names import Row, imported, rows, skip_what_came_later, trees
 
@@ -109,7 +109,7 @@ HARMLESS = {
     "instrument/template.py": "name origin template_name",
     "instrument/template_lines.py": "blocks context filename name self template_name",
     "instrument/trace.py": "kind name",
-    "losses.py": "errno fget",
+    "system/losses.py": "errno fget",
     "ownership.py": "closed environ scope",
     "permission.py": "user",
     "redaction/plain_data.py": "_meta _name_ attname pk",
@@ -125,7 +125,7 @@ HARMLESS = {
     "sqlshape.py": "_shape",  # of redaction's
     "tasks.py": "async_generator_asend async_generator_athrow coroutine_wrapper self",
     "viewer/access.py": "user",
-    "waiting.py": "_PyRuntime",  # a symbol of C
+    "system/thread_state.py": "_PyRuntime",  # a symbol of C
     "watch/locks.py": "eval exec locals self vars",
 }
 

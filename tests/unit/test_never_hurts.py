@@ -21,8 +21,7 @@ from django.test import Client
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import events, graphresponses, guard, on_demand, recorder, stacks
-from slowhound.appendfile import AppendFile
+from slowhound import events, graphresponses, on_demand, recorder, stacks
 from slowhound.blackbox import Box
 from slowhound.event import formats
 from slowhound.flames import demand, sampler
@@ -36,6 +35,8 @@ from slowhound.recorder import Recorder
 from slowhound.redaction.sql import shape as sql
 from slowhound.registry import instrumenters
 from slowhound.sinks import stream
+from slowhound.system import guard
+from slowhound.system.append_file import AppendFile
 from slowhound.testing import capture_events
 from slowhound.upkeep import Upkeep
 from slowhound.writer import Writer

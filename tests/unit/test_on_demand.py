@@ -31,11 +31,12 @@ from django.test.utils import override_settings
 from django.urls import include, path
 from django.utils.deprecation import MiddlewareMixin
 
-from slowhound import guard, losses, on_demand, recorder
+from slowhound import on_demand, recorder
 from slowhound.flames import demand, profile
 from slowhound.flames.finding import find
 from slowhound.permission import new_token
 from slowhound.redaction.urls import query_string
+from slowhound.system import guard, losses
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slowhound import oom
+from slowhound.system import oom_kills
 
 V1 = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"
 V2 = "low 0\nhigh 0\nmax 12\noom 4\noom_kill 3\noom_group_kill 1\n"
@@ -29,7 +29,7 @@ def test_count_of_both_versions(tmp_path: Path, text: str) -> None:
     """The counter is `oom_kill`, and none of those with similar names."""
     path = tmp_path / "counters"
     path.write_text(text)
-    assert oom.kills(str(path)) == 3
+    assert oom_kills.kills(str(path)) == 3
 
 
 @pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
@@ -37,14 +37,14 @@ def test_noise_is_no_count(tmp_path: Path, noise: bytes) -> None:
     """What holds no such counter gives none."""
     path = tmp_path / "counters"
     path.write_bytes(noise)
-    assert oom.kills(str(path)) is None
+    assert oom_kills.kills(str(path)) is None
 
 
 def test_file_that_cannot_be_read_is_no_count(tmp_path: Path) -> None:
     """Neither does no file, a missing one or a folder."""
-    assert oom.kills(None) is None
-    assert oom.kills(str(tmp_path / "missing")) is None
-    assert oom.kills(str(tmp_path)) is None
+    assert oom_kills.kills(None) is None
+    assert oom_kills.kills(str(tmp_path / "missing")) is None
+    assert oom_kills.kills(str(tmp_path)) is None
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -53,7 +53,7 @@ def test_any_bytes_give_a_count_or_none(tmp_path: Path, data: bytes) -> None:
     """Reading never raises."""
     path = tmp_path / "counters"
     path.write_bytes(data)
-    assert isinstance(oom.kills(str(path)), int | None)
+    assert isinstance(oom_kills.kills(str(path)), int | None)
 
 
 class Cgroups:
@@ -82,9 +82,9 @@ class Cgroups:
 def cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cgroups:
     """An empty machine."""
     found = Cgroups(tmp_path)
-    monkeypatch.setattr(oom, "open", found.open, raising=False)
+    monkeypatch.setattr(oom_kills, "open", found.open, raising=False)
     monkeypatch.setattr(
-        oom, "_MOUNTS", {"memory": str(tmp_path / "memory"), "": str(tmp_path / "unified")}
+        oom_kills, "_MOUNTS", {"memory": str(tmp_path / "memory"), "": str(tmp_path / "unified")}
     )
     return found
 
@@ -93,14 +93,14 @@ def test_counter_of_version_1(cgroups: Cgroups) -> None:
     """It is found among the controllers, wherever `memory` stands."""
     cgroups.member("9:name=systemd:/\n4:cpu,memory:/app/web\n0::/\n")
     path = cgroups.counter("memory/app/web/memory.oom_control", V1)
-    assert oom.counter_file() == path
+    assert oom_kills.counter_file() == path
 
 
 def test_counter_of_version_2(cgroups: Cgroups) -> None:
     """The one line of a machine with version 2 alone."""
     cgroups.member("0::/system.slice/web.service\n")
     path = cgroups.counter("unified/system.slice/web.service/memory.events", V2)
-    assert oom.counter_file() == path
+    assert oom_kills.counter_file() == path
 
 
 @pytest.mark.parametrize(
@@ -114,23 +114,23 @@ def test_counter_within_a_container(cgroups: Cgroups, line: str, path: str, text
     """There the path is the host's, and the container sees its own cgroup as the root."""
     cgroups.member(line)
     expected = cgroups.counter(path, text)
-    assert oom.counter_file() == expected
+    assert oom_kills.counter_file() == expected
 
 
 def test_colon_in_a_cgroups_name(cgroups: Cgroups) -> None:
     """Only the first two colons part the fields."""
     cgroups.member("0::/user@1000:web\n")
     path = cgroups.counter("unified/user@1000:web/memory.events", V2)
-    assert oom.counter_file() == path
+    assert oom_kills.counter_file() == path
 
 
 @pytest.mark.parametrize("lines", ["", "noise\n", "0::/\n", "4:cpu:/app\n0::/app\n"])
 def test_no_counter(cgroups: Cgroups, lines: str) -> None:
     """No cgroup, the root one, or one without memory: there is no counter."""
     cgroups.member(lines)
-    assert oom.counter_file() is None
+    assert oom_kills.counter_file() is None
 
 
 def test_system_without_cgroups(cgroups: Cgroups) -> None:
     """No /proc/self/cgroup, no counter."""
-    assert oom.counter_file() is None
+    assert oom_kills.counter_file() is None

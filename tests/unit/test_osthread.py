@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from slowhound.osthread import OsThread
 from slowhound.runtime.unpatched import get_ident
+from slowhound.system.os_thread import OsThread
 from tests.harness.waiting import eventually
 
 LONG = 3600.0
@@ -98,7 +98,7 @@ def test_child_of_a_fork_has_no_thread(threads: list[OsThread]) -> None:
 
 FAULT = """
 import {imports}, faulthandler, os, signal, sys
-from slowhound.osthread import OsThread
+from slowhound.system.os_thread import OsThread
 faulthandler.enable(all_threads=False)
 faulthandler.register(signal.SIGTRAP, chain=True, all_threads=False)
 faulthandler.register(signal.SIGSYS, chain=True, all_threads=False)
@@ -147,7 +147,7 @@ def test_no_other_signal_is_taken(threads: list[OsThread]) -> None:
 PATCHED = """
 from gevent import monkey; monkey.patch_all()
 import threading, time, _thread
-from slowhound.osthread import OsThread
+from slowhound.system.os_thread import OsThread
 from slowhound.runtime.unpatched import get_ident, is_patched
 turns, idents = [], []
 def run(wait):

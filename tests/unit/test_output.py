@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from slowhound import losses
 from slowhound.sinks.stream import Output
+from slowhound.system import losses
 
 
 class Piped(NamedTuple):

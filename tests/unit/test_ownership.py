@@ -24,12 +24,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import slowhound
-from slowhound import Context, guard, recorder
+from slowhound import Context, recorder
 from slowhound.asgi import wrap
 from slowhound.conf import get_config
 from slowhound.gunicorn import hooks
 from slowhound.middleware import Watch
 from slowhound.record import in_flight
+from slowhound.system import guard
 from slowhound.testing import capture_events
 
 # Responses that nobody closes.

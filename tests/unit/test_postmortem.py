@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slowhound import graves, losses
+from slowhound import graves
 from slowhound.blackbox import FIRST_SLOT, PARENT_BORN, Box
 from slowhound.boxes import read, survey
 from slowhound.config import load
@@ -27,6 +27,7 @@ from slowhound.postmortem import dead_box, events, written_by
 from slowhound.record import Record
 from slowhound.reported import Reported, tell, told
 from slowhound.runtime.clocks import clock
+from slowhound.system import losses
 
 VICTIM = """
 import os, sys, time

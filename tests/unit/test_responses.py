@@ -32,10 +32,11 @@ from django.test import Client, RequestFactory
 from django.test.utils import override_settings
 from django.urls import path
 
-from slowhound import current, guard, recorder
+from slowhound import current, recorder
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.record import in_flight
 from slowhound.responses import size_of
+from slowhound.system import guard
 from slowhound.testing import capture_events
 
 OURS = "slowhound.middleware.SlowhoundMiddleware"

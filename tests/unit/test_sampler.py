@@ -19,7 +19,7 @@ from django.test import Client
 from django.test.utils import override_settings
 from django.urls import path
 
-from slowhound import guard, losses, recorder
+from slowhound import recorder
 from slowhound.flames import sampler as module
 from slowhound.flames import switch
 from slowhound.flames.budget import BURST, Budget
@@ -27,6 +27,7 @@ from slowhound.flames.files import FlameFiles
 from slowhound.flames.profile import Profile
 from slowhound.flames.sampler import Sampler
 from slowhound.record import Record, in_flight
+from slowhound.system import guard, losses
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from slowhound import guard
 from slowhound.flames import demand, switch
 from slowhound.flames.profile import Profile
 from slowhound.record import Record, in_flight
+from slowhound.system import guard
 from tests.harness.waiting import eventually
 
 

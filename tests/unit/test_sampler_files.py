@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from slowhound import losses
 from slowhound.flames.files import OURS, FlameFiles
 from slowhound.flames.merge import merge
 from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
+from slowhound.system import losses
 
 VIEW, QUERY, OTHER = ProfileFrame("view"), ProfileFrame("SELECT ?", kind="sql"), ProfileFrame("b")
 

@@ -14,7 +14,7 @@ from slowhound.flames.looking import Item, Key, Seen
 from slowhound.flames.samples import Entry, Round, Samples
 from slowhound.frames.frames import Frame
 from slowhound.runtime.code_objects import know
-from slowhound.waiting import GIL, RUNNING
+from slowhound.system.thread_state import GIL, RUNNING
 from slowhound.watch.verdict import Sample
 
 THREAD = 77

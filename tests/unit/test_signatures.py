@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from slowhound import guard
 from slowhound.gunicorn import combine
 from slowhound.instrument import exception, template, view
-from slowhound.losses import look_up
+from slowhound.system import guard
+from slowhound.system.losses import look_up
 
 Seen = list[tuple[tuple[Any, ...], dict[str, Any]]]
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from slowhound import asgi, guard, recorder
+from slowhound import asgi, recorder
 from slowhound import record as records
 from slowhound.record import Record, in_flight
 from slowhound.streamed import Body
+from slowhound.system import guard
 from slowhound.watch import slow as module
 from slowhound.watch.reporter import Slow
 

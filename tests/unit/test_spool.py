@@ -18,13 +18,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from slowhound import losses
 from slowhound.config import Limit
 from slowhound.frames.frames import Frame
 from slowhound.record import Moment
 from slowhound.report import Finished, LastStack, Report, Snapshot
 from slowhound.sinks import spool as spool_module
 from slowhound.sinks.spool import Letter, Spool, encode, spool_new
+from slowhound.system import losses
 from tests.harness.launch import ROOT
 from tests.harness.reports import dead_report, finished, slow_report
 

@@ -25,12 +25,13 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 
 import slowhound
-from slowhound import guard, recorder
+from slowhound import recorder
 from slowhound.asgi import wrap
 from slowhound.instrument import trace
 from slowhound.notes import Last, read_last, read_who, stack_note, who_fields, who_note
 from slowhound.record import Owner, Record, TaskRecord, current
 from slowhound.runtime.clocks import clock
+from slowhound.system import guard
 from slowhound.testing import capture_events
 from tests.harness.launch import ROOT
 

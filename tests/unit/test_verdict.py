@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound.frames.frames import Frame, Stack
-from slowhound.waiting import GIL, RUNNING
+from slowhound.system.thread_state import GIL, RUNNING
 from slowhound.watch.verdict import Sample, verdict
 
 RECV = "recv from 10.0.0.5:5432"

@@ -20,11 +20,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import waiting
-from slowhound.waiting import GIL, NAME_LIMIT, RUNNING, cpu_seconds, waiting_for
+from slowhound.system import thread_state
+from slowhound.system.thread_state import GIL, NAME_LIMIT, RUNNING, cpu_seconds, waiting_for
 from tests.harness.process import started
 
-pytestmark = pytest.mark.skipif(not waiting._numbers(), reason="Linux on x86_64 or aarch64 only")
+pytestmark = pytest.mark.skipif(
+    not thread_state._numbers(), reason="Linux on x86_64 or aarch64 only"
+)
 
 Said = Callable[..., None]
 Pair = tuple[socket.socket, socket.socket, str]
@@ -335,29 +337,32 @@ def test_descriptor_closed_under_a_waiting_thread_is_no_failure(said: Said, pair
 
 def test_memory_that_is_gone_is_not_read() -> None:
     """A pointer to nowhere gives nothing, where reading it would end the process."""
-    assert waiting._memory(0, 8) == b""
-    assert waiting._memory(2**64 - 8, 8) == b""
+    assert thread_state._memory(0, 8) == b""
+    assert thread_state._memory(2**64 - 8, 8) == b""
     here = ctypes.create_string_buffer(b"here")
-    assert waiting._memory(ctypes.addressof(here), 4) == b"here"
+    assert thread_state._memory(ctypes.addressof(here), 4) == b"here"
 
 
 @given(st.binary(min_size=1, max_size=90).filter(lambda name: b"/" not in name))
 def test_hostile_name_is_one_short_printable_line(name: bytes) -> None:
     """Whatever a file or a socket is called, no line is added and no cursor moved."""
     family = socket.AF_UNIX.to_bytes(2, sys.byteorder)
-    for text in (waiting._address(family + name), waiting._address(family + b"\0" + name)):
+    for text in (
+        thread_state._address(family + name),
+        thread_state._address(family + b"\0" + name),
+    ):
         assert text.isprintable()
         assert len(text) <= NAME_LIMIT
     if b"\0" in name:
         return
     made = ctypes.create_string_buffer(b"/x/" + name)
-    number = next(key for key, (words, _) in waiting._numbers().items() if words == "open of")
-    at = int(waiting._numbers()[number][1])
+    number = next(key for key, (words, _) in thread_state._numbers().items() if words == "open of")
+    at = int(thread_state._numbers()[number][1])
     call = [
         str(number),
         *("%#x" % (ctypes.addressof(made) if each == at else 0) for each in range(6)),
     ]
-    text = waiting._say(0, [each.encode() for each in call])
+    text = thread_state._say(0, [each.encode() for each in call])
     assert text.startswith("open of /x/")
     assert text.isprintable()
     assert len(text) <= NAME_LIMIT + 20
@@ -366,12 +371,12 @@ def test_hostile_name_is_one_short_printable_line(name: bytes) -> None:
 @given(st.binary(max_size=130))
 def test_any_address_is_one_printable_line(raw: bytes) -> None:
     """Bytes that are no address, or of a family that is not known, are no failure."""
-    assert waiting._address(raw).isprintable()
+    assert thread_state._address(raw).isprintable()
 
 
 UNPRIVILEGED = """
 import os, threading, time
-from slowhound.waiting import waiting_for
+from slowhound.system.thread_state import waiting_for
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 lock = threading.Lock()
 lock.acquire()
@@ -402,7 +407,7 @@ def test_worker_that_gave_up_root_still_tells_what_it_can() -> None:
 
 FILTERED = """
 import ctypes, os, select, struct, threading
-from slowhound.waiting import waiting_for
+from slowhound.system.thread_state import waiting_for
 # Load the number of the call; unless it is this one go on; kill the process.
 program = b"".join(struct.pack("HBBI", *each) for each in (
     (0x20, 0, 0, 0), (0x15, 0, 1, {number}), (0x06, 0, 0, 0x80000000), (0x06, 0, 0, 0x7FFF0000)))

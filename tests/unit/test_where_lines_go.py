@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from slowhound import losses
 from slowhound.gunicorn.logger import AccessStream
 from slowhound.sinks import stream
+from slowhound.system import losses
 
 
 def test_view_that_redirects_standard_output_gets_no_line_of_other_requests(

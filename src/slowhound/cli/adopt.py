@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 from slowhound import boxes
-from slowhound.appendfile import AppendFile
 from slowhound.cli.place import Place, say, user_name
 from slowhound.dumps import sweep
 from slowhound.event.formats import json_line
@@ -21,6 +20,7 @@ from slowhound.report import of_death
 from slowhound.settings import GIB
 from slowhound.sinks.spool import FOLDER, spool_new, spool_unsent
 from slowhound.store.segments import open_segment
+from slowhound.system.append_file import AppendFile
 
 
 class Adopter:

@@ -16,15 +16,16 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-from slowhound import blackbox, oom
+from slowhound import blackbox
 from slowhound.cli.trial import Trial, read_a_child
 from slowhound.default_folder import default_folder, existing
-from slowhound.filelocks import is_kept
-from slowhound.folder import prepare
 from slowhound.gil import py_spy, remote_unwinder
 from slowhound.instrument.saturation import backlog
 from slowhound.redaction.masking import message
-from slowhound.waiting import waiting_for
+from slowhound.system import oom_kills
+from slowhound.system.file_locks import is_kept
+from slowhound.system.private_dir import prepare
+from slowhound.system.thread_state import waiting_for
 
 GUNICORN = ((23, 0), (28, 0))
 ROOM = 64 * 1024**2
@@ -294,7 +295,7 @@ def _ptrace_scope() -> int:
 
 def deaths() -> Iterator[Finding]:
     """What tells how a worker has died, and where."""
-    counter = oom.counter_file()
+    counter = oom_kills.counter_file()
     if counter is not None:
         yield Finding("ok", "kills for want of memory", f"are counted in {counter}")
     else:

@@ -16,12 +16,12 @@ from slowhound.flames.resolve import profile_of
 from slowhound.flames.rounds import Rounds, pause
 from slowhound.flames.samples import Samples
 from slowhound.flames.splice import splice
-from slowhound.guard import guard
-from slowhound.osthread import OsThread
 from slowhound.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
-from slowhound.waiting import cpu_seconds, run_queue_wait, waiting_for, warm_up
+from slowhound.system.guard import guard
+from slowhound.system.os_thread import OsThread
+from slowhound.system.thread_state import cpu_seconds, run_queue_wait, waiting_for, warm_up
 
 # Seconds from one look to the next, on average.
 INTERVAL = 0.002

@@ -12,9 +12,9 @@ import re
 
 from slowhound.flames import profile as profiles
 from slowhound.flames.profile import SUFFIX, Profile
-from slowhound.folder import Cap, subfolder
-from slowhound.losses import lost
 from slowhound.runtime.clocks import utc_stamp
+from slowhound.system.losses import lost
+from slowhound.system.private_dir import Cap, subfolder
 
 FOLDER = "flames"
 _STEM = r"flame_\d{8}T\d{6}Z_\d{1,10}_\d{1,20}_[0-9a-f]{8}"

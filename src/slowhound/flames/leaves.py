@@ -13,10 +13,10 @@ from functools import cache
 from itertools import pairwise
 
 from slowhound.flames.profile import Kind, ProfileFrame
-from slowhound.losses import has_all, look_up
 from slowhound.record import Moment
 from slowhound.reporttext import without_literals
 from slowhound.runtime.app_files import short_path
+from slowhound.system.losses import has_all, look_up
 
 LONGEST = 500
 # Moments inside one another that a sample may fall into: a template in a query in a template ...

@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 
 from slowhound.flames import reader
 from slowhound.frames.frames import Frame, Stack
-from slowhound.losses import log
 from slowhound.record import Record
 from slowhound.runtime.signal_handlers import caught_signals
 from slowhound.runtime.unpatched import is_patched
+from slowhound.system.losses import log
 
 # Seconds that it has to end by itself, and that the process in between has after it was killed: on
 # no request's thread.

@@ -8,7 +8,7 @@ import threading
 
 from slowhound.flames.samples import Round
 from slowhound.runtime.clocks import clock
-from slowhound.waiting import run_queue_wait
+from slowhound.system.thread_state import run_queue_wait
 
 # Of the average pause: longer ones, 1 in 150, would leave holes.
 LONGEST_PAUSE = 5.0

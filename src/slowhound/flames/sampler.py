@@ -22,11 +22,11 @@ from slowhound.flames.looking import Key, Seen, look
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.rounds import Rounds, pause
 from slowhound.flames.samples import Round, Samples
-from slowhound.guard import guard
-from slowhound.losses import lost
 from slowhound.record import Record, in_flight
 from slowhound.runtime.clocks import clock
-from slowhound.waiting import cpu_seconds, run_queue_wait, waiting_for, warm_up
+from slowhound.system.guard import guard
+from slowhound.system.losses import lost
+from slowhound.system.thread_state import cpu_seconds, run_queue_wait, waiting_for, warm_up
 
 # Of the wall's time: for all looks together, and for the files of ended requests.
 LOOKS_SHARE, FILES_SHARE = 0.01, 0.02

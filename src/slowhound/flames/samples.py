@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from slowhound.flames.looking import Key, Seen, ends_another, of_stack, starts
 from slowhound.flames.profile import State
-from slowhound.waiting import GIL, RUNNING
+from slowhound.system.thread_state import GIL, RUNNING
 
 if TYPE_CHECKING:
     from slowhound.watch.verdict import Sample

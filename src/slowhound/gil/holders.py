@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from slowhound.runtime.clocks import clock
-from slowhound.waiting import cpu_seconds, turns_on_cpu
+from slowhound.system.thread_state import cpu_seconds, turns_on_cpu
 
 # Seconds of lateness from which on somebody is looked for: fifty turns of the GIL.
 LATE = 0.25

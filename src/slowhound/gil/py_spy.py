@@ -17,8 +17,8 @@ import msgspec
 
 from slowhound.frames.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
-from slowhound.losses import NOT_JSON, Errors, log
 from slowhound.reporttext import one_line
+from slowhound.system.losses import NOT_JSON, Errors, log
 
 # Seconds for one of the two readings. One takes 0.1 on an idle machine.
 TIME_LIMIT = 2.0

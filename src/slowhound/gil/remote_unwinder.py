@@ -14,8 +14,8 @@ from typing import Any
 
 from slowhound.frames.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
-from slowhound.losses import log
 from slowhound.reporttext import one_line
+from slowhound.system.losses import log
 
 # Built into Python or a library beside it: to import it compiles nothing.
 available = importlib.util.find_spec("_remote_debugging") is not None

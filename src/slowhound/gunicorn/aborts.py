@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.losses import missing
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
+from slowhound.system.losses import missing
 
 # Seconds; the arbiter counts from the time of a file, which a file system may round.
 MARGIN = 0.1

@@ -18,14 +18,11 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from slowhound import oom
-from slowhound.appendfile import FLAGS
 from slowhound.death import Death
 from slowhound.event import formats
 from slowhound.fatal_errors import of_box
 from slowhound.gunicorn.children import STOPPING, as_the_worker
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
-from slowhound.losses import lost, missing
 from slowhound.notes import Settings, read_settings
 from slowhound.postmortem import dead_box, events, unsent, written_by
 from slowhound.report import of_death
@@ -33,6 +30,9 @@ from slowhound.reported import told
 from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream
 from slowhound.sinks.spool import spool_new, spool_unsent
+from slowhound.system import oom_kills
+from slowhound.system.append_file import FLAGS
+from slowhound.system.losses import lost, missing
 
 CFG = "gunicorn.workers.base.Worker:cfg"
 PATH_AT, PATH_BYTES = 24, 4096
@@ -125,12 +125,12 @@ class _OutOfMemory:
     def start_once(self) -> None:
         """From the first worker on."""
         if self._path is None:
-            self._path = oom.counter_file()
-            self._seen = oom.kills(self._path)
+            self._path = oom_kills.counter_file()
+            self._seen = oom_kills.kills(self._path)
 
     def has_killed(self) -> bool:
         """Asked at each death: one kill accounts for one death."""
-        count = oom.kills(self._path)
+        count = oom_kills.kills(self._path)
         if count is None or self._seen is None or count <= self._seen:
             return False
         self._seen += 1

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from slowhound.guard import guard
 from slowhound.gunicorn import arbiter, children, hooks, silent_workers
-from slowhound.losses import find, patch
 from slowhound.runtime.clocks import clock
+from slowhound.system.guard import guard
+from slowhound.system.losses import find, patch
 
 # Before the application's own hook: the record exists when it runs.
 FIRST = ("pre_fork", "post_worker_init", "pre_request")

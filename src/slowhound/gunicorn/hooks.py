@@ -17,9 +17,7 @@ from urllib.parse import unquote
 
 from slowhound import record as record_module
 from slowhound.frames.frames import Stack, from_traceback
-from slowhound.guard import guard, guarded
 from slowhound.gunicorn import aborts, arbiter, outcomes
-from slowhound.losses import caught, find, missing
 from slowhound.ownership import lost
 from slowhound.postmortem import abort_fields
 from slowhound.record import Owner, Record, in_flight
@@ -27,6 +25,8 @@ from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.static_lookup import traceback_of
 from slowhound.runtime.unpatched import get_ident
+from slowhound.system.guard import guard, guarded
+from slowhound.system.losses import caught, find, missing
 
 HALT = caught("gunicorn.errors.HaltServer")
 OF_REQUESTS = {

@@ -6,12 +6,12 @@ import select
 import socket
 from typing import Any
 
-from slowhound.losses import find
 from slowhound.record import BODILESS, CLIENT_GONE, Record
 from slowhound.runtime.code_objects import module_of
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.static_lookup import traceback_of
 from slowhound.runtime.unpatched import is_greenlet_exit
+from slowhound.system.losses import find
 
 # A client that leaves while the view works is noticed only by asking for its socket's state
 # (0.8 µs); one that waited less than this has not had the time to give up.

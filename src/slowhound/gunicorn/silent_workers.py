@@ -9,12 +9,12 @@ from typing import Any, TypeGuard
 from slowhound.boxes import open_box, read_from
 from slowhound.gil import readers, remote_unwinder
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
-from slowhound.guard import guard
 from slowhound.gunicorn import arbiter, children
 from slowhound.gunicorn.arbiter import Mailbox, write
 from slowhound.neighbours import SHORTEST_PAUSE, Neighbour
 from slowhound.notes import read_settings
 from slowhound.runtime.clocks import clock
+from slowhound.system.guard import guard
 
 
 def look_after(server: Any) -> None:

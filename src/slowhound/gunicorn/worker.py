@@ -12,17 +12,17 @@ from django.http.response import HttpResponseBase
 
 from slowhound import recorder
 from slowhound.conf import MIDDLEWARE, get_config
-from slowhound.guard import guard
 from slowhound.gunicorn.arbiter import CFG
 from slowhound.gunicorn.hooks import ENDING, headers
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.gunicorn.outcomes import SYNC
 from slowhound.instrument.saturation import Saturation
-from slowhound.losses import find, missing, patch
 from slowhound.middleware import Watch
 from slowhound.record import Owner, Record
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.stream import Stream, nowhere
+from slowhound.system.guard import guard
+from slowhound.system.losses import find, missing, patch
 
 WRITE_ERROR = "gunicorn.util.write_error"
 RESPOND = "django.core.handlers.base.BaseHandler.get_response"

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from slowhound.guard import guard
 from slowhound.instrument import cache, db, exception, gc, http, template, trace, view
+from slowhound.system.guard import guard
 
 ALL: tuple[ModuleType, ...] = (exception, db, cache, template, http, gc, view, trace)
 

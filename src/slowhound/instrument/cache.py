@@ -17,7 +17,6 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from slowhound.guard import guard
 from slowhound.instrument.cache_counts import (
     METHODS,
     NO_RESULT,
@@ -38,6 +37,7 @@ from slowhound.record import Record, current_record, unfinished
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.code_objects import file_of
 from slowhound.runtime.static_lookup import in_classes, own, owner_of
+from slowhound.system.guard import guard
 
 # What is written there hands the default of ``get`` back, and does nothing else with it.
 DJANGOS = "django.core.cache.backends."

@@ -16,7 +16,6 @@ from slowhound import tasks
 from slowhound.frames.frames import Frame
 from slowhound.instrument.jinja_lines import template_of, text_attribute
 from slowhound.instrument.template_lines import TemplateLines
-from slowhound.losses import find, has_all
 from slowhound.record import Record
 from slowhound.redaction import masking
 from slowhound.runtime.app_files import is_app
@@ -27,6 +26,7 @@ from slowhound.runtime.static_lookup import (
     name_of,
     own,
 )
+from slowhound.system.losses import find, has_all
 
 # What calls the view, its response's template and the parts of its body: modules, or folders.
 _AROUND_VIEWS = ("django.core.handlers.", "slowhound.middleware", "slowhound.streamed")

@@ -20,10 +20,8 @@ from django.core.signals import request_started
 from django.db import connections
 from django.db.backends.signals import connection_created
 
-from slowhound.guard import guard
 from slowhound.instrument import callers
 from slowhound.instrument.composed import text_of
-from slowhound.losses import caught, missing
 from slowhound.record import QueryStats, Record, current_record, unfinished
 from slowhound.redaction.masking import short_text
 from slowhound.redaction.plain_data import as_text
@@ -34,6 +32,8 @@ from slowhound.redaction.sql.shape import (
     sql_statement,
 )
 from slowhound.runtime.clocks import clock
+from slowhound.system.guard import guard
+from slowhound.system.losses import caught, missing
 
 # From this many runs of one statement on, the request is called an N+1 suspect.
 N1_MIN = 5

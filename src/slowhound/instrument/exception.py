@@ -18,11 +18,9 @@ from django.urls import Resolver404
 
 from slowhound.exchanges import is_same, requests_alike
 from slowhound.frames.frames import from_traceback, locate
-from slowhound.guard import guard
 from slowhound.instrument import jinja_lines
 from slowhound.instrument.template_lines import node_of
 from slowhound.instrument.view import RESOLVE
-from slowhound.losses import Errors, caught, find, has_all, look_up, patch
 from slowhound.record import Record, current
 from slowhound.redaction import masking
 from slowhound.redaction.plain_data import as_text, exception_text
@@ -33,6 +31,8 @@ from slowhound.runtime.static_lookup import (
     name_of,
     traceback_of,
 )
+from slowhound.system.guard import guard
+from slowhound.system.losses import Errors, caught, find, has_all, look_up, patch
 
 MESSAGE_LIMIT = 1000
 # A group with more is counted so far.

@@ -11,14 +11,14 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from slowhound.guard import guard
 from slowhound.instrument.clock import own_time
 from slowhound.instrument.imports import forget, when_imported
-from slowhound.losses import missing
 from slowhound.record import Record, current_record, unfinished
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.static_lookup import attribute_or
+from slowhound.system.guard import guard
+from slowhound.system.losses import missing
 
 # The lowest call that sends one request and returns its headers.
 TARGETS = (

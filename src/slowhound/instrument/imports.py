@@ -9,7 +9,7 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from slowhound.guard import guard
+from slowhound.system.guard import guard
 
 _callbacks: dict[str, Callable[[ModuleType], None]] = {}
 

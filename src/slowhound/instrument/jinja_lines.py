@@ -10,11 +10,11 @@ from __future__ import annotations
 from types import FrameType, FunctionType, TracebackType
 from typing import Any
 
-from slowhound.losses import find
 from slowhound.redaction.masking import short_text
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.code_objects import file_of
 from slowhound.runtime.static_lookup import attribute_or, function_variables
+from slowhound.system.losses import find
 
 MAKES_FRAMES = "jinja2.debug.fake_traceback"
 WITH_REAL_ONES = "jinja2.debug.fake_traceback:tb"

@@ -14,10 +14,10 @@ from django.template import Node
 
 from slowhound.instrument import jinja_lines
 from slowhound.instrument.jinja_lines import template_of, text_attribute
-from slowhound.losses import find
 from slowhound.redaction.masking import short_text
 from slowhound.runtime.app_files import is_app
 from slowhound.runtime.static_lookup import attribute_or, function_variables, in_classes
+from slowhound.system.losses import find
 
 EXTENDS = "django.template.loader_tags.ExtendsNode"
 BLOCK = "django.template.loader_tags.BlockNode"

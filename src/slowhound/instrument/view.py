@@ -10,9 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from slowhound.exchanges import is_same
-from slowhound.guard import guard
 from slowhound.instrument import trace
-from slowhound.losses import find, patch
 from slowhound.notes import who_note
 from slowhound.ownership import of_request
 from slowhound.record import Record, current_record
@@ -20,6 +18,8 @@ from slowhound.redaction import masking
 from slowhound.redaction.mask import MASK
 from slowhound.redaction.plain_data import as_text
 from slowhound.redaction.structures import hides
+from slowhound.system.guard import guard
+from slowhound.system.losses import find, patch
 
 _guard = guard("view instrumenter")
 RESOLVE = "django.core.handlers.base.BaseHandler.resolve_request"

@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import Any
 
-from slowhound.losses import missing
+from slowhound.system.losses import missing
 
 
 def original(module: str, name: str) -> Any:

@@ -29,9 +29,6 @@ from typing import Any, Protocol
 
 from slowhound.blackbox import NOBODY
 from slowhound.config import Limit
-from slowhound.guard import guard
-from slowhound.losses import lost
-from slowhound.osthread import OsThread
 from slowhound.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
@@ -40,6 +37,9 @@ from slowhound.sinks.inbox import Inbox
 from slowhound.sinks.outbox import Outbox
 from slowhound.sinks.outlet import Outlet
 from slowhound.sinks.spool import Letter
+from slowhound.system.guard import guard
+from slowhound.system.losses import lost
+from slowhound.system.os_thread import OsThread
 
 EVENTS_LIMIT = 10_000
 # Seconds; a report wakes the thread at once.

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from slowhound.losses import lost
 from slowhound.report import Report
 from slowhound.runtime.unpatched import original
+from slowhound.system.losses import lost
 
 REPORTS_LIMIT = 100
 # Ids of reports that were taken in, whose ends are of interest.

@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from slowhound.guard import guard
-from slowhound.losses import lost
-from slowhound.osthread import OsThread
 from slowhound.record import take_span
 from slowhound.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_patched
 from slowhound.sinks.otel_names import WORDS, attributes, body, plain, severity
+from slowhound.system.guard import guard
+from slowhound.system.losses import lost
+from slowhound.system.os_thread import OsThread
 
 try:
     from opentelemetry.sdk.resources import Resource

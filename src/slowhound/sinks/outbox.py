@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from slowhound.losses import lost
 from slowhound.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.outlet import Outlet, pause_after
 from slowhound.sinks.spool import MAX_AGE, Claimed, Letter, Spool
+from slowhound.system.losses import lost
 
 # Letters, and held back reports, that wait in memory while the disk takes none.
 MEMORY_LIMIT = 100

@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from slowhound.guard import guard
-from slowhound.losses import lost
 from slowhound.report import Report
 from slowhound.runtime.clocks import clock
+from slowhound.system.guard import guard
+from slowhound.system.losses import lost
 
 if TYPE_CHECKING:
     from slowhound.sinks.delivery import Sink

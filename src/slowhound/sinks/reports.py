@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import re
 
-from slowhound.folder import Cap, subfolder
-from slowhound.losses import lost
 from slowhound.runtime.clocks import utc_stamp
+from slowhound.system.losses import lost
+from slowhound.system.private_dir import Cap, subfolder
 
 OURS = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
 _FLAGS = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)

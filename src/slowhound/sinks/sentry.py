@@ -18,10 +18,10 @@ from django.conf import settings
 from slowhound.config import load
 from slowhound.event.formats import utf8
 from slowhound.legacy import apply
-from slowhound.losses import find, has_all, look_up
 from slowhound.report import Report
 from slowhound.sinks.sentry_event import event_id, event_of
 from slowhound.sinks.words import end_note
+from slowhound.system.losses import find, has_all, look_up
 
 try:
     import sentry_sdk

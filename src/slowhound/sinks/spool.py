@@ -28,13 +28,13 @@ from typing import Any
 import msgspec
 
 from slowhound.event.formats import clean, encodable, json_line, shortened
-from slowhound.filelocks import let_go, take
-from slowhound.folder import keep_within, subfolder
-from slowhound.losses import NOT_JSON, lost
 from slowhound.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
 from slowhound.sinks.hygiene import Groups
+from slowhound.system.file_locks import let_go, take
+from slowhound.system.losses import NOT_JSON, lost
+from slowhound.system.private_dir import keep_within, subfolder
 
 FOLDER = "delivery"
 MAX_BYTES = 64 * 1024**2

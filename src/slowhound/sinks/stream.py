@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from slowhound.appendfile import FOLLOWING, AppendFile
-from slowhound.losses import find, lost
 from slowhound.runtime.foreign import is_foreign
+from slowhound.system.append_file import FOLLOWING, AppendFile
+from slowhound.system.losses import find, lost
 
 with suppress(ImportError):  # Windows
     import fcntl

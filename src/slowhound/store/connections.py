@@ -15,11 +15,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from slowhound.losses import caught
 from slowhound.store.broken import UnreadableError, first_line, is_interruption
 from slowhound.store.files import Files
 from slowhound.store.parquet import exactly, quoted
 from slowhound.store.source import StoreError
+from slowhound.system.losses import caught
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -18,13 +18,13 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from slowhound.boxes import open_box
-from slowhound.filelocks import close, take
 from slowhound.runtime.clocks import clock
 from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.columns import IS_EVENT, json_structure
 from slowhound.store.parquet import PLAINLY, SEGMENTS_KEY, TORN_KEY, Inside, names, quoted, text
 from slowhound.store.segments import PARQUET, SEGMENT
 from slowhound.store.source import StoreError
+from slowhound.system.file_locks import close, take
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from slowhound.event.fields import NAMES
-from slowhound.losses import NOT_JSON
 from slowhound.redaction.plain_data import plain
 from slowhound.store.broken import Broken, UnreadableError, reading
 from slowhound.store.columns import LATEST
@@ -18,6 +17,7 @@ from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
 from slowhound.store.files import Files, list_files
 from slowhound.store.parquet import inside, read_parquet
+from slowhound.system.losses import NOT_JSON
 
 _decode = msgspec.json.Decoder().decode
 CHUNK = 1024**2

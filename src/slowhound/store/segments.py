@@ -12,9 +12,9 @@ import itertools
 import os
 import re
 
-from slowhound.appendfile import AppendFile
-from slowhound.folder import subfolder
 from slowhound.runtime.clocks import clock
+from slowhound.system.append_file import AppendFile
+from slowhound.system.private_dir import subfolder
 
 SEGMENT_BYTES = 32 * 1024**2
 SEGMENT = re.compile(r"\d+-\d+-\d+\.jsonl")

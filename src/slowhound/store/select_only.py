@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from slowhound.losses import NOT_JSON
 from slowhound.store.source import StoreError
+from slowhound.system.losses import NOT_JSON
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from slowhound.filelocks import close, renew, take
-from slowhound.folder import subfolder
 from slowhound.runtime.clocks import clock
 from slowhound.store import rows, schema, shipped
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, reading
@@ -26,6 +24,8 @@ from slowhound.store.files import list_files, name_of
 from slowhound.store.parquet import inside, read_parquet, text
 from slowhound.store.shipped import Done
 from slowhound.store.source import StoreError
+from slowhound.system.file_locks import close, renew, take
+from slowhound.system.private_dir import subfolder
 
 BATCH_BYTES = 8 * 1024**2  # of JSON: about 10,000 events
 BATCH_ROWS = 10_000

@@ -9,8 +9,8 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from slowhound.losses import NOT_JSON
 from slowhound.store.source import StoreError
+from slowhound.system.losses import NOT_JSON
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 LARGEST = 64 * 1024**2

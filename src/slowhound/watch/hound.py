@@ -10,11 +10,11 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from slowhound.guard import Guard, guard
-from slowhound.osthread import OsThread
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.static_lookup import name_of
 from slowhound.runtime.unpatched import original
+from slowhound.system.guard import Guard, guard
+from slowhound.system.os_thread import OsThread
 
 TICK = 0.25
 SHORTEST_TICK = 0.01

@@ -14,12 +14,12 @@ from types import FrameType
 from typing import Any
 
 from slowhound.frames.frames import WALKED, outwards
-from slowhound.guard import guard
-from slowhound.losses import has_all, look_up
 from slowhound.redaction.mask import MASK
 from slowhound.runtime.app_files import is_app
 from slowhound.runtime.code_objects import file_of, name_of_code
 from slowhound.runtime.static_lookup import attribute_or, full_name, function_variables, own
+from slowhound.system.guard import guard
+from slowhound.system.losses import has_all, look_up
 from slowhound.watch.values import Printer
 
 with contextlib.suppress(ImportError):

@@ -25,11 +25,11 @@ from types import CodeType, FrameType
 from typing import Any
 
 from slowhound.frames.frames import INNERMOST, Frame, current_frames, outwards, place
-from slowhound.guard import guarded
 from slowhound.redaction import masking
 from slowhound.reporttext import one_line
 from slowhound.runtime.code_objects import file_of, qualname_of
 from slowhound.runtime.static_lookup import MISSING, UnknownError, attribute, name_of
+from slowhound.system.guard import guarded
 from slowhound.watch import source_places
 from slowhound.watch.source_places import Expression
 

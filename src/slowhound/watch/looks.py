@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slowhound.frames.frames import current_frames
-from slowhound.guard import guard
 from slowhound.notes import stack_note
 from slowhound.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.stacks import Look, look, shares_thread
-from slowhound.waiting import cpu_seconds, waiting_for
+from slowhound.system.guard import guard
+from slowhound.system.thread_state import cpu_seconds, waiting_for
 from slowhound.watch.locks import deadlocks
 from slowhound.watch.verdict import Sample, Verdict, verdict
 

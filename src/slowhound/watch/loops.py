@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from slowhound.frames.frames import current_frames, from_frame
-from slowhound.guard import guard
-from slowhound.losses import missing
 from slowhound.record import Record
 from slowhound.reporttext import path_of
 from slowhound.stacks import running
+from slowhound.system.guard import guard
+from slowhound.system.losses import missing
 from slowhound.watch.verdict import place
 
 Emit = Callable[[dict[str, Any]], None]

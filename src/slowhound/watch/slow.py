@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
 from slowhound.config import Config
-from slowhound.guard import guard
-from slowhound.losses import lost
 from slowhound.override import Override
 from slowhound.record import Record, snapshot_in_flight
 from slowhound.report import Snapshot
 from slowhound.runtime.clocks import clock
 from slowhound.stacks import look
+from slowhound.system.guard import guard
+from slowhound.system.losses import lost
 from slowhound.watch.locals import locals_of
 from slowhound.watch.looks import Looks, judge, keep_look
 from slowhound.watch.loops import Loops

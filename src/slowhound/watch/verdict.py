@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slowhound.frames.frames import Stack, innermost
 from slowhound.reporttext import one_line
-from slowhound.waiting import GIL, RUNNING
+from slowhound.system.thread_state import GIL, RUNNING
 
 INNERMOST = 5  # frames that are compared: a stack that differs further out is the same work
 SHOWN = 3

@@ -206,7 +206,7 @@ def test_variable_that_cannot_be_shown_costs_only_itself(monkeypatch: pytest.Mon
 
     show = Printer._show
     monkeypatch.setattr(Printer, "_show", fails)
-    monkeypatch.setattr("slowhound.guard.loud", False)
+    monkeypatch.setattr("slowhound.system.guard.loud", False)
     first, numbers, last = 1, range(3), 2
     variables = dict(locals_of(sys._getframe(), None)[-1][1])
     assert (variables["first"], variables["last"]) == ("1", "2")

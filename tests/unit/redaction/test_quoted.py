@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from slowhound import guard, legacy, losses
+from slowhound import legacy
 from slowhound.checks import check_sinks
 from slowhound.cli import findings
 from slowhound.redaction.structures import masked
 from slowhound.sinks.webhook import Webhook
 from slowhound.store.clickhouse import Target
 from slowhound.store.source import StoreError
+from slowhound.system import guard, losses
 from slowhound.watch.values import Printer
 
 TOKEN = "ghp_1Abcdefghijklmnopqrst2uvwxyzABCDEFG"

@@ -14,7 +14,7 @@ from django.template import Context as TemplateContext
 from django.template import Engine, Template, TemplateSyntaxError
 from django.template.base import Origin
 
-from slowhound import dumps, events, notes, reporttext, waiting
+from slowhound import dumps, events, notes, reporttext
 from slowhound.flames.leaves import Leaves
 from slowhound.flames.resolve import _frame
 from slowhound.frames.frames import Frame, render
@@ -25,6 +25,7 @@ from slowhound.instrument.view import _note
 from slowhound.record import Moment, QueryStats, Record, TaskRecord
 from slowhound.sinks import sentry_event
 from slowhound.sinks.logger import culprit
+from slowhound.system import thread_state
 from slowhound.watch import starvation
 from slowhound.watch.loops import Loops, Turning
 from slowhound.watch.values import Printer
@@ -170,12 +171,12 @@ def test_file_that_a_thread_waits_for_is_shown_without_tokens(tmp_path: Path) ->
     path = tmp_path / TOKEN
     path.touch()
     with path.open() as file:
-        shown = waiting._file(file.fileno())
+        shown = thread_state._file(file.fileno())
     assert shown.endswith("/********************")
-    long = f"/srv/{'so/' * 63}"[: waiting.NAME_LIMIT - 20].encode()
-    cut = (long + b"/" + TOKEN.encode())[: waiting.NAME_LIMIT]
-    assert CORE[:8] not in waiting._short(cut)
-    assert waiting._short(b"/run/secrets/db_password") == "/run/secrets/db_password"
+    long = f"/srv/{'so/' * 63}"[: thread_state.NAME_LIMIT - 20].encode()
+    cut = (long + b"/" + TOKEN.encode())[: thread_state.NAME_LIMIT]
+    assert CORE[:8] not in thread_state._short(cut)
+    assert thread_state._short(b"/run/secrets/db_password") == "/run/secrets/db_password"
 
 
 @pytest.mark.parametrize(
@@ -221,4 +222,4 @@ def test_stall_names_no_path_that_is_not_resolved(monkeypatch: pytest.MonkeyPatc
 def test_socket_is_shown_without_tokens() -> None:
     """By its path, as the kernel has it."""
     raw = socket.AF_UNIX.to_bytes(2, sys.byteorder) + f"/tmp/{TOKEN}".encode() + b"\0"
-    assert waiting._address(raw) == "/tmp/********************"
+    assert thread_state._address(raw) == "/tmp/********************"

@@ -20,12 +20,12 @@ from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from slowhound.frames.frames import from_traceback, render
-from slowhound.losses import warn
 from slowhound.redaction.masking import message
 from slowhound.redaction.plain_data import exception_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.static_lookup import name_of, origin_of, traceback_of
+from slowhound.system.losses import warn
 
 P = ParamSpec("P")
 R = TypeVar("R")

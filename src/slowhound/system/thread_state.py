@@ -17,10 +17,10 @@ import socket
 import sys
 import time
 
-from slowhound.guard import guarded
 from slowhound.redaction.cuts import without_rest
 from slowhound.redaction.masking import short_text
 from slowhound.reporttext import one_line
+from slowhound.system.guard import guarded
 
 RUNNING = "running"
 # A thread that runs Python gives up the GIL so that the hound can look at it.

@@ -11,8 +11,8 @@ import os
 import signal
 from collections.abc import Callable
 
-from slowhound.guard import guard
 from slowhound.runtime.unpatched import get_ident, original
+from slowhound.system.guard import guard
 
 # What a thread's own instruction causes. Where it is blocked the kernel kills the process at once,
 # and nobody's handler writes a stack.

@@ -13,9 +13,9 @@ import errno
 import os
 from typing import NamedTuple
 
-from slowhound.losses import warn
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
+from slowhound.system.losses import warn
 
 with contextlib.suppress(ImportError):  # not a POSIX system
     import fcntl

@@ -11,9 +11,9 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
-from slowhound.filelocks import keep
-from slowhound.losses import lost
 from slowhound.runtime.foreign import is_foreign
+from slowhound.system.file_locks import keep
+from slowhound.system.losses import lost
 
 # Of a file that somebody has named, which may be a link to where the logs are.
 FOLLOWING = (

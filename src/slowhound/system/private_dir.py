@@ -11,8 +11,8 @@ import os
 import re
 import stat
 
-from slowhound.losses import lost
 from slowhound.runtime.clocks import clock
+from slowhound.system.losses import lost
 
 
 class UnsafeFolderError(OSError):
