@@ -19,8 +19,8 @@ from typing import Annotated
 
 import msgspec
 
-from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
-from slowhound.boxes import DUMP, beside
+from slowhound.blackbox.box import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
+from slowhound.blackbox.reader import DUMP, beside
 from slowhound.event.formats import clean
 from slowhound.frames.frames import Frame, Stack, current_frames, from_frame
 from slowhound.notes import Seconds

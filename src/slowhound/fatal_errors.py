@@ -14,7 +14,7 @@ import signal
 import threading
 import weakref
 
-from slowhound.boxes import STACKS, beside, open_box
+from slowhound.blackbox.reader import STACKS, beside, open_box
 from slowhound.frames.frames import TakenStack, from_faulthandler
 from slowhound.runtime.signal_handlers import caught_signals
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from slowhound.boxes import header
+from slowhound.blackbox.reader import header
 from slowhound.death import Death
 from slowhound.fatal_errors import of_box
 from slowhound.postmortem import dead_box, events, unsent, written_by

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.boxes import BoxState, Pending
+from slowhound.blackbox.reader import BoxState, Pending
 from slowhound.event.fields import VERSION
 from slowhound.frames.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold

@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 
-from slowhound.blackbox import REPORTED, STALL_TOLD, held
-from slowhound.boxes import BoxState, Pending, opened, read_from, reporting
+from slowhound.blackbox.box import REPORTED, STALL_TOLD, held
+from slowhound.blackbox.reader import BoxState, Pending, opened, read_from, reporting
 from slowhound.event.fields import VERSION
 from slowhound.frames.frames import innermost
 from slowhound.gil.readers import IN_A_WORKER

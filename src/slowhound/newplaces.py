@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from slowhound.blackbox import Box, Slot
+from slowhound.blackbox.box import Box, Slot
 from slowhound.instrument import view
 from slowhound.notes import who_note
 from slowhound.record import Record, in_flight, snapshot_in_flight

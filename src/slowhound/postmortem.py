@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 
-from slowhound.blackbox import NOBODY, take_dead
-from slowhound.boxes import BESIDE, BoxState, Pending, beside, open_box, read_from
+from slowhound.blackbox.box import NOBODY, take_dead
+from slowhound.blackbox.reader import BESIDE, BoxState, Pending, beside, open_box, read_from
 from slowhound.death import Death
 from slowhound.event.fields import VERSION
 from slowhound.fatal_errors import FatalStacks

@@ -26,7 +26,7 @@ from slowhound.system.losses import missing
 if TYPE_CHECKING:
     import asyncio
 
-    from slowhound.blackbox import Slot
+    from slowhound.blackbox.box import Slot
     from slowhound.watch.reporter import Slow
     from slowhound.watch.verdict import Sample
     from slowhound.writer import Outgoing

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from slowhound import blackbox, events, fatal_errors, instrument, reported
+from slowhound import events, fatal_errors, instrument, reported
 from slowhound import record as record_module
+from slowhound.blackbox import box as blackbox
 from slowhound.config import Config
 from slowhound.events import Event
 from slowhound.flames.files import FlameFiles

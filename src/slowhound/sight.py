@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from slowhound.blackbox import held
-from slowhound.boxes import BoxState, Pending, read_from
+from slowhound.blackbox.box import held
+from slowhound.blackbox.reader import BoxState, Pending, read_from
 from slowhound.dumps import open_owned
 from slowhound.frames.frames import TakenStack
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from slowhound import blackbox, boxes, dumps, fatal_errors
+from slowhound import dumps, fatal_errors
+from slowhound.blackbox import box as blackbox
+from slowhound.blackbox import reader
 from slowhound.graves import Graves
 from slowhound.neighbours import Neighbour
 from slowhound.newplaces import NewPlaces
@@ -79,7 +81,7 @@ class Upkeep:
                 box.settings.write(settings_note(recorder.config, recorder.server.name))
                 recorder.box = box
                 self._prepare_for_fatal_errors(box.path)
-                recorder.watch.reporting = partial(boxes.reporting, box.path)
+                recorder.watch.reporting = partial(reader.reporting, box.path)
                 recorder.watch.reporter.told = partial(told_of, box.path)
                 if recorder.server.tell is not None and recorder.server.tell(box.path):
                     box.left_to_parent()
@@ -110,7 +112,7 @@ class Upkeep:
 
     def _prepare_for_fatal_errors(self, box: str) -> None:
         try:
-            fatal_errors.write_to(boxes.beside(box, boxes.STACKS))
+            fatal_errors.write_to(reader.beside(box, reader.STACKS))
         except OSError as exc:
             lost("the stacks of fatal errors", exc, 0)
 
@@ -138,7 +140,7 @@ class Upkeep:
     def sample(self) -> None:
         """Samples saturation and memory, and sees who has died."""
         try:
-            living, dead = boxes.survey(self.recorder.config.dir)
+            living, dead = reader.survey(self.recorder.config.dir)
         except OSError:
             living, dead = [], []
         self.recorder.saturation.sample(living)
@@ -150,7 +152,7 @@ class Upkeep:
         except OSError:
             self.rss = 0  # not Linux: the field is left out
 
-    def _look_at_neighbours(self, living: list[boxes.BoxState]) -> None:
+    def _look_at_neighbours(self, living: list[reader.BoxState]) -> None:
         """Reports in the place of a worker that cannot run."""
         known, self._neighbours = self._neighbours, {}
         for state in living:
@@ -182,8 +184,8 @@ class Upkeep:
         if recorder.box is None or recorder.delivery.feed is None:
             return
         with contextlib.suppress(OSError):
-            with boxes.opened(recorder.box.path) as fd:
-                state = boxes.read_from(fd)
+            with reader.opened(recorder.box.path) as fd:
+                state = reader.read_from(fd)
             if state is not None:
                 spool_unsent(recorder.config.dir, unsent(recorder.config.dir, state))
 

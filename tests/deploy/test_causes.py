@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.boxes import survey
+from slowhound.blackbox.reader import survey
 from slowhound.graves import PATIENCE
 from slowhound.system.oom_kills import counter_file
 from tests.deploy.conftest import Deploy

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from slowhound.boxes import survey
+from slowhound.blackbox.reader import survey
 from slowhound.gil.holders import SHARE
 from slowhound.gil.unresponsive import silent_for
 from slowhound.watch.hound import TICK

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from slowhound.boxes import Pending, read
+from slowhound.blackbox.reader import Pending, read
 from slowhound.notes import read_who
 from tests.harness.site import Site
 from tests.harness.waiting import eventually

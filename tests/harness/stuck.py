@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from slowhound.boxes import BoxState, read
+from slowhound.blackbox.reader import BoxState, read
 from slowhound.gil.reading import Reader
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, Hold, examine, silent_for
 from tests.harness.waiting import eventually
 
 COMMON = """
 import ctypes, os, re, sys, threading, time
-from slowhound.blackbox import HOUND, NAMESPACE, Box
+from slowhound.blackbox.box import HOUND, NAMESPACE, Box
 from slowhound.config import load
 from slowhound.notes import settings_note, who_note
 from slowhound.record import Record

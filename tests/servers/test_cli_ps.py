@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from slowhound import boxes
+from slowhound.blackbox import reader
 from slowhound.cli import adopt, main
 from slowhound.graves import PATIENCE
 from tests.harness.accounts import terminal_events
@@ -187,7 +187,7 @@ def test_death_that_the_arbiter_saw_is_written_once(
     with stopped([site.process.pid]):
         os.kill(pid, signal.SIGKILL)
         # Not its state: the first thread may be a zombie while another still has the box open.
-        eventually(lambda: boxes.survey(str(site.dir))[1], "it is dead")
+        eventually(lambda: reader.survey(str(site.dir))[1], "it is dead")
         main(["ps", "--dir", str(site.dir)])
     assert waited == [PATIENCE]
     assert "wrote" not in capfd.readouterr().err

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from slowhound.boxes import survey
+from slowhound.blackbox.reader import survey
 from tests.harness.client import Wire
 from tests.harness.launch import Launcher
 from tests.harness.site import Site

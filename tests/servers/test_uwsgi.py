@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from slowhound.boxes import survey
+from slowhound.blackbox.reader import survey
 from tests.harness import uwsgi
 from tests.harness.accounts import boxes, check_once, counted, terminal_events
 from tests.harness.launch import Launcher

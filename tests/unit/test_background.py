@@ -22,7 +22,8 @@ from django.test import Client, RequestFactory
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import background, boxes, recorder, registry
+from slowhound import background, recorder, registry
+from slowhound.blackbox import reader
 from slowhound.event.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.neighbours import _threshold
@@ -425,7 +426,7 @@ def test_neighbour_goes_by_the_tasks_own_threshold(configure: Any, slow_after: A
     active = recorder.get()
     assert active is not None
     assert active.box is not None
-    state = boxes.read(Path(active.box.path).read_bytes())
+    state = reader.read(Path(active.box.path).read_bytes())
     assert state is not None
     (pending,) = state.pending
     assert _threshold(pending, read_settings(state.settings), active.box.path) == slow_after

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from slowhound import blackbox, boxmemory
-from slowhound.boxes import read
+from slowhound.blackbox import box as blackbox
+from slowhound.blackbox import memory
+from slowhound.blackbox.reader import read
 from slowhound.system import losses
 
 
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> blackbox.Box:
     """One that is written by system calls."""
-    monkeypatch.setattr(boxmemory, "can_be_mapped", lambda fd: False)
+    monkeypatch.setattr(memory, "can_be_mapped", lambda fd: False)
     return blackbox.Box(str(tmp_path / "d"), 2)
 
 
@@ -107,7 +108,7 @@ def test_only_what_is_known_to_be_safe_is_mapped(
         lambda path, *_: plain(tmp_path / os.path.basename(os.fsdecode(path)), "rb"),
     )
     fd = os.open(file, os.O_RDWR)
-    assert boxmemory.can_be_mapped(fd) == safe
+    assert memory.can_be_mapped(fd) == safe
     os.close(fd)
 
 
@@ -116,16 +117,17 @@ def test_tmpfs_of_this_machine_is_mapped_and_proc_is_not() -> None:
     """By what the kernel says of their mounts."""
     with open("/dev/shm/slowhound-test", "wb") as file:
         os.unlink(file.name)
-        assert boxmemory.can_be_mapped(file.fileno())
+        assert memory.can_be_mapped(file.fileno())
     with open("/proc/self/status", "rb") as file:
-        assert not boxmemory.can_be_mapped(file.fileno())
+        assert not memory.can_be_mapped(file.fileno())
 
 
 CUT = """
 import os, sys, time
 from django.conf import settings
 settings.configure()
-from slowhound import boxmemory, dumps, record
+from slowhound import dumps, record
+from slowhound.blackbox import memory as boxmemory
 boxmemory.can_be_mapped = lambda fd: True
 from slowhound.config import load
 from slowhound.record import Record
@@ -193,8 +195,8 @@ def test_kernel_that_cannot_be_asked_has_its_boxes_written_by_system_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Linux before 5.14 does not know the question."""
-    monkeypatch.setattr(boxmemory, "can_be_mapped", lambda fd: True)
-    monkeypatch.setattr(boxmemory, "POPULATE_WRITE", 9999)
+    monkeypatch.setattr(memory, "can_be_mapped", lambda fd: True)
+    monkeypatch.setattr(memory, "POPULATE_WRITE", 9999)
     box = blackbox.Box(str(tmp_path / "d"), 2)
     assert not box.is_mapped
     box.close()
@@ -218,7 +220,7 @@ def test_file_that_is_cut_before_it_is_mapped_is_refused(
         os.ftruncate(fd, 0)
         return True
 
-    monkeypatch.setattr(boxmemory, "can_be_mapped", cut)
+    monkeypatch.setattr(memory, "can_be_mapped", cut)
     with pytest.raises(OSError, match="cut the file"):
         blackbox.Box(str(tmp_path / "d"), 2)
     assert list((tmp_path / "d" / "boxes").iterdir()) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from slowhound.boxes import BoxState, Pending
+from slowhound.blackbox.reader import BoxState, Pending
 from slowhound.cli.dump import dump_lines, note_lines, thread_lines
 from slowhound.dumps import Dump, DumpFrame, DumpRequest, DumpThread
 from slowhound.frames.frames import Frame, TakenStack

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.boxes import BoxState
+from slowhound.blackbox.reader import BoxState
 from slowhound.cli import place
 from slowhound.gil import py_spy, remote_unwinder, unresponsive
 from slowhound.gil.unresponsive import Hold

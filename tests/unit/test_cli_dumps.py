@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound import dumps
-from slowhound.blackbox import DUMP_ASKED, DUMP_MADE, Box, take
-from slowhound.boxes import DUMP, beside
+from slowhound.blackbox.box import DUMP_ASKED, DUMP_MADE, Box, take
+from slowhound.blackbox.reader import DUMP, beside
 from slowhound.dumps import DumpError, answer, compose, fetch, open_owned, read, sweep
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.system import losses

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from slowhound.blackbox import FIRST_SLOT, SLOT, Box
+from slowhound.blackbox.box import FIRST_SLOT, SLOT, Box
 from slowhound.cli import table
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place

@@ -19,8 +19,8 @@ from django.test import override_settings
 from django.utils.module_loading import import_string
 
 import slowhound.gunicorn
-from slowhound import blackbox
 from slowhound.asgi import SLOTS
+from slowhound.blackbox import box
 from slowhound.cli.findings import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
 from slowhound.event.fields import FIELDS, NAMES
@@ -386,9 +386,9 @@ def test_the_box_is_documented_as_it_is():
     text = (ROOT / "docs" / "internals.md").read_text()
     cells = re.findall(r"^\| (\d+) \| `(\w+)` \|", text, re.MULTILINE)
     assert cells[0] == ("0", "MAGIC")
-    assert len(cells) == blackbox.CELLS
+    assert len(cells) == box.CELLS
     assert [(int(cell), name) for cell, name in cells[1:]] == [
-        (getattr(blackbox, name), name) for _, name in cells[1:]
+        (getattr(box, name), name) for _, name in cells[1:]
     ]
 
 

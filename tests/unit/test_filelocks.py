@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.blackbox import NAMESPACE, PARENT, Box
-from slowhound.boxes import reporting, survey
+from slowhound.blackbox.box import NAMESPACE, PARENT, Box
+from slowhound.blackbox.reader import reporting, survey
 from slowhound.cli import main
 from slowhound.cli.neighbour import Rounds
 from slowhound.cli.place import Place
@@ -62,7 +62,7 @@ import errno, fcntl, os, sys
 if sys.argv[2] == "none":
     def flock(fd, operation): raise OSError(errno.ENOSYS, "no locks")
     fcntl.flock = flock
-from slowhound.blackbox import Box
+from slowhound.blackbox.box import Box
 box = Box(sys.argv[1], 2)
 box.settings.write(b'{"dir":"its own"}')
 box.claim(7, b'{"id":"a"}', 1)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.blackbox import FIRST_SLOT, MAGIC, Box
-from slowhound.boxes import survey
+from slowhound.blackbox.box import FIRST_SLOT, MAGIC, Box
+from slowhound.blackbox.reader import survey
 from slowhound.store.segments import open_segment
 from slowhound.system import losses
 from slowhound.system.append_file import AppendFile
@@ -117,7 +117,7 @@ def test_box_is_closed_where_a_file_is_in_the_place_of_its_folder(tmp_path: Path
 def test_living_box_is_seen_and_a_dead_ones_is_not(tmp_path: Path) -> None:
     """The lock, not the file, says who lives."""
     code = (
-        "import sys; from slowhound.blackbox import Box, IN_FLIGHT\n"
+        "import sys; from slowhound.blackbox.box import Box, IN_FLIGHT\n"
         f"box = Box({str(tmp_path)!r}, 4); box.cells[IN_FLIGHT] = 3\n"
         "print('ready', flush=True); sys.stdin.read()"
     )

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from slowhound import reported
-from slowhound.blackbox import BORN, HEADER, NAMESPACE, PID, SLOTS, Box
-from slowhound.boxes import BoxState, beside, read
+from slowhound.blackbox.box import BORN, HEADER, NAMESPACE, PID, SLOTS, Box
+from slowhound.blackbox.reader import BoxState, beside, read
 from slowhound.cli import adopt, dump, table, top
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from slowhound import neighbours
-from slowhound.boxes import BoxState
+from slowhound.blackbox.reader import BoxState
 from slowhound.frames.frames import Frame
 from slowhound.gil.reading import Reading
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER

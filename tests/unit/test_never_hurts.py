@@ -22,7 +22,7 @@ from django.test.utils import override_settings
 
 import slowhound
 from slowhound import events, graphresponses, on_demand, recorder, stacks
-from slowhound.blackbox import Box
+from slowhound.blackbox.box import Box
 from slowhound.event import formats
 from slowhound.flames import demand, sampler
 from slowhound.flames.files import FlameFiles

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from slowhound import newplaces
-from slowhound.blackbox import Box
-from slowhound.boxes import Pending, read
+from slowhound.blackbox.box import Box
+from slowhound.blackbox.reader import Pending, read
 from slowhound.notes import who_note
 from slowhound.record import Record
 from slowhound.recorder import Recorder, Server

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slowhound import graves
-from slowhound.blackbox import FIRST_SLOT, PARENT_BORN, Box
-from slowhound.boxes import read, survey
+from slowhound.blackbox.box import FIRST_SLOT, PARENT_BORN, Box
+from slowhound.blackbox.reader import read, survey
 from slowhound.config import load
 from slowhound.death import Death
 from slowhound.graves import Graves
@@ -31,7 +31,7 @@ from slowhound.system import losses
 
 VICTIM = """
 import os, sys, time
-from slowhound.blackbox import Box
+from slowhound.blackbox.box import Box
 from slowhound.config import load
 from slowhound.notes import settings_note, stack_note, who_note
 from slowhound.frames.frames import from_frame
@@ -274,7 +274,7 @@ def test_damaged_box_gives_a_part_or_nothing(tmp_path_factory: Any, data: st.Dat
 
 def test_notes_fit_whatever_they_hold() -> None:
     """Long and hostile texts are cut to what an area takes, and stay whole JSON."""
-    from slowhound.blackbox import HALF_STACK, HALF_WHO
+    from slowhound.blackbox.box import HALF_STACK, HALF_WHO
     from slowhound.frames.frames import Frame
 
     record = Record("G" * 5000, "/\x00\u202e\U0001f600" * 5000, 1.0)

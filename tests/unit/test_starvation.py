@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from slowhound.boxes import BoxState, survey
+from slowhound.blackbox.reader import BoxState, survey
 from slowhound.gil.holders import SHARE, Holders
 from slowhound.gil.unresponsive import silent_for
 from tests.harness.stopped import stopped
@@ -208,7 +208,7 @@ def test_stopped_process_accuses_nobody(tmp_path: Path) -> None:
 
 def pending(process: Process) -> tuple[Any, ...]:
     """The requests that its box names."""
-    from slowhound.boxes import read
+    from slowhound.blackbox.reader import read
 
     state = process.state()
     whole = read(Path(state.path).read_bytes()) if state is not None else None

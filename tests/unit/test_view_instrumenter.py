@@ -16,7 +16,7 @@ from django.urls import path
 
 import slowhound
 from slowhound import recorder
-from slowhound.boxes import read
+from slowhound.blackbox.reader import read
 from slowhound.redaction.mask import MASK
 from slowhound.testing import capture_events
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.boxes import read, survey
+from slowhound.blackbox.reader import read, survey
 from slowhound.dumps import compose
 from slowhound.flames import sampler
 from slowhound.instrument.saturation import Saturation

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from slowhound import dumps, neighbour_reports, neighbours, notes, override, postmortem, sight
-from slowhound.blackbox import FIRST_SLOT
-from slowhound.boxes import TOLD, BoxState, Pending, beside
+from slowhound.blackbox.box import FIRST_SLOT
+from slowhound.blackbox.reader import TOLD, BoxState, Pending, beside
 from slowhound.cli import dump as cli_dump
 from slowhound.cli import tail
 from slowhound.death import Death

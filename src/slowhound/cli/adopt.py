@@ -10,7 +10,7 @@ import os
 import time
 from typing import Any
 
-from slowhound import boxes
+from slowhound.blackbox import reader
 from slowhound.cli.place import Place, say, user_name
 from slowhound.dumps import sweep
 from slowhound.event.formats import json_line
@@ -37,7 +37,7 @@ class Adopter:
     def visit(self) -> bool:
         """Buries those that were dead for long enough; False when there are no dead."""
         try:
-            dead = boxes.survey(self.place.dir)[1]
+            dead = reader.survey(self.place.dir)[1]
         except OSError:
             return False
         if self.place.mine:
@@ -66,7 +66,7 @@ class Adopter:
 
 def _stores(path: str) -> bool:
     """True when the process kept its events in DIR; else they are for a sibling's stream."""
-    state = boxes.header(path)
+    state = reader.header(path)
     return state is None or bool(read_settings(state.settings).dir)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from slowhound import dumps, sight
-from slowhound.boxes import BoxState, Pending
+from slowhound.blackbox.reader import BoxState, Pending
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.cli.table import seconds

@@ -16,7 +16,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
-from slowhound import blackbox
+from slowhound.blackbox import box as blackbox
 from slowhound.cli.trial import Trial, read_a_child
 from slowhound.default_folder import default_folder, existing
 from slowhound.gil import py_spy, remote_unwinder

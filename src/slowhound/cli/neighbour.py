@@ -12,7 +12,7 @@ import signal
 import threading
 from typing import Any
 
-from slowhound import boxes
+from slowhound.blackbox import reader
 from slowhound.cli import place
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place, Refusal, say, user_name
@@ -59,7 +59,7 @@ class Rounds:
         """One round."""
         self._segment.tend()
         try:
-            living, _ = boxes.survey(self.where.dir)
+            living, _ = reader.survey(self.where.dir)
         except OSError:
             living = []  # nobody has run yet
         known, self._known = self._known, {}

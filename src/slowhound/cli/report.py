@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from slowhound.boxes import open_box
+from slowhound.blackbox.reader import open_box
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.reporttext import one_line

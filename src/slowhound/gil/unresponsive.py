@@ -15,8 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from slowhound.blackbox import held
-from slowhound.boxes import BoxState, opened, read_from
+from slowhound.blackbox.box import held
+from slowhound.blackbox.reader import BoxState, opened, read_from
 from slowhound.frames.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
 from slowhound.notes import read_settings

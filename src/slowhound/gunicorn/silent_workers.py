@@ -6,7 +6,7 @@ import os
 from functools import partial
 from typing import Any, TypeGuard
 
-from slowhound.boxes import open_box, read_from
+from slowhound.blackbox.reader import open_box, read_from
 from slowhound.gil import readers, remote_unwinder
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.gunicorn import arbiter, children

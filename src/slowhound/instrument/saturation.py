@@ -12,7 +12,7 @@ import struct
 import sys
 from typing import Any
 
-from slowhound.boxes import BoxState
+from slowhound.blackbox.reader import BoxState
 from slowhound.system.losses import missing
 
 _TCP_UNACKED = 24  # offset of tcpi_unacked in struct tcp_info: for a listener, its accept queue

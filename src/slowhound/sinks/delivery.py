@@ -27,7 +27,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from slowhound.blackbox import NOBODY
+from slowhound.blackbox.box import NOBODY
 from slowhound.config import Limit
 from slowhound.report import Report
 from slowhound.runtime.clocks import clock

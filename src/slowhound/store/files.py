@@ -17,7 +17,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from slowhound.boxes import open_box
+from slowhound.blackbox.reader import open_box
 from slowhound.runtime.clocks import clock
 from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.columns import IS_EVENT, json_structure

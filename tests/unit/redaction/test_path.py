@@ -12,7 +12,7 @@ from django.test import Client, override_settings
 from django.urls import path, register_converter
 
 from slowhound import recorder
-from slowhound.blackbox import Box
+from slowhound.blackbox.box import Box
 from slowhound.context import Context
 from slowhound.redaction.mask import MASK
 from slowhound.testing import capture_events

@@ -36,7 +36,7 @@ import struct
 from collections.abc import Callable, Iterable
 from zlib import crc32
 
-from slowhound.boxmemory import CELL, Bytes, Cells, Nowhere, Store, prepare
+from slowhound.blackbox.memory import CELL, Bytes, Cells, Nowhere, Store, prepare
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 from zlib import crc32
 
-from slowhound.blackbox import (
+from slowhound.blackbox.box import (
     AT_SQL,
     AT_STACK,
     AT_VIEW,
