@@ -64,8 +64,8 @@ def sent(kind: str, size: int, part: str) -> Sent:
 
 def masked(request: Sent) -> dict[str, Any]:
     """The fields of the request's event, as the recorder makes them."""
+    from slowhound.core.record import Record
     from slowhound.instrument.request import describe_request
-    from slowhound.record import Record
 
     event: dict[str, Any] = {}
     record = Record("GET", request.path, 0.0)

@@ -57,8 +57,8 @@ def on_demand() -> Iterator[dict[str, Any]]:
     """Ours, as `?flames` has it."""
     import asyncio
 
+    from slowhound.core.record import Record, use_os_threads
     from slowhound.flames import demand
-    from slowhound.record import Record, use_os_threads
     from slowhound.runtime.unpatched import is_patched
 
     use_os_threads()

@@ -52,8 +52,8 @@ def _show_costs() -> None:
 
 
 def _begin_demand() -> Any:
+    from slowhound.core.record import Record
     from slowhound.flames import demand
-    from slowhound.record import Record
 
     record = Record("GET", "/", time.monotonic())
     demand.start(record)

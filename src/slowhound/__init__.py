@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from slowhound.background import task
 from slowhound.context import Context, on_error
-from slowhound.record import Record, current
+from slowhound.core.record import Record, current
 from slowhound.registry import register_instrumenter
 
 __all__ = [

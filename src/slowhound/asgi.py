@@ -17,9 +17,9 @@ from slowhound.asgi_data import length_of as _length
 from slowhound.asgi_data import size_of as _size
 from slowhound.cancellation import is_cancelled
 from slowhound.conf import get_config
+from slowhound.core.ownership import of_scope
+from slowhound.core.record import Owner, Record
 from slowhound.instrument.exception import fields_of
-from slowhound.ownership import of_scope
-from slowhound.record import Owner, Record
 from slowhound.redaction.plain_data import as_int
 from slowhound.runtime.clocks import clock
 from slowhound.system.guard import guard

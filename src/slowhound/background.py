@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from slowhound.cancellation import is_cancelled
-from slowhound.record import (
+from slowhound.core.record import (
     Record,
     TaskRecord,
     current_record,

@@ -18,7 +18,7 @@ from slowhound.runtime.static_lookup import MISSING, attribute_or, code_of
 from slowhound.system.guard import guard
 
 if TYPE_CHECKING:
-    from slowhound.record import Record
+    from slowhound.core.record import Record
     from slowhound.recorder import Server
 
 # Tasks at once in a process of a prefork pool: one, and those that it calls itself.

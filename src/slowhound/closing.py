@@ -20,9 +20,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from slowhound import recorder
+from slowhound.core.ownership import is_closed, is_making_body, step_out
+from slowhound.core.record import CLIENT_GONE, Owner, Record, current
 from slowhound.instrument.exception import fields_of
-from slowhound.ownership import is_closed, is_making_body, step_out
-from slowhound.record import CLIENT_GONE, Owner, Record, current
 from slowhound.responses import (
     is_file,
     length_of,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from slowhound.core.record import Record, current
 from slowhound.event.fields import NAMES
-from slowhound.record import Record, current
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
 

@@ -21,10 +21,10 @@ import msgspec
 
 from slowhound.blackbox.box import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
 from slowhound.blackbox.reader import DUMP, beside
+from slowhound.core.box_payloads import Seconds
+from slowhound.core.record import snapshot_in_flight
 from slowhound.event.formats import clean
 from slowhound.frames.frames import Frame, Stack, current_frames, from_frame
-from slowhound.notes import Seconds
-from slowhound.record import snapshot_in_flight
 from slowhound.redaction.masking import short_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import get_ident

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from slowhound.core.record import Owner, Record
 from slowhound.instrument import cache, db, exception, gc, http, template, trace
 from slowhound.instrument import request as request_fields
-from slowhound.record import Owner, Record
 
 Event = dict[str, Any]
 

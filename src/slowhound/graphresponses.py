@@ -11,10 +11,10 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 
 from slowhound.config import Config
+from slowhound.core.record import Record
 from slowhound.flames.profile import SUFFIX
 from slowhound.graphfiles import path_of
 from slowhound.instrument.exception import fields_of
-from slowhound.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.system.losses import caught, missing
 

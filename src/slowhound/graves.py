@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from slowhound.blackbox.reader import header
+from slowhound.core.reported import told
 from slowhound.death import Death
 from slowhound.fatal_errors import of_box
 from slowhound.postmortem import dead_box, events, unsent, written_by
-from slowhound.reported import told
 from slowhound.runtime.clocks import clock
 from slowhound.system.losses import lost
 

@@ -20,10 +20,10 @@ from slowhound.cancellation import is_cancelled
 from slowhound.closing import hand_on
 from slowhound.conf import get_config
 from slowhound.config import Config
+from slowhound.core.ownership import lost, of_request
+from slowhound.core.record import Owner, Record, current
 from slowhound.instrument import trace
 from slowhound.instrument.exception import fields_of
-from slowhound.ownership import lost, of_request
-from slowhound.record import Owner, Record, current
 from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock

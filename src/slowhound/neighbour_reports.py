@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 from slowhound.blackbox.reader import BoxState, Pending
+from slowhound.core.box_payloads import FRAMES, read_last, read_settings, read_who, seconds_since
+from slowhound.core.report import LastStack, Report, Snapshot
+from slowhound.core.report_text import one_line
+from slowhound.core.reported import Reported
 from slowhound.event.fields import VERSION
 from slowhound.frames.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold
-from slowhound.notes import FRAMES, read_last, read_settings, read_who, seconds_since
 from slowhound.postmortem import about, running_sql, signed
-from slowhound.report import LastStack, Report, Snapshot
-from slowhound.reported import Reported
-from slowhound.reporttext import one_line
 from slowhound.runtime.clocks import clock
 
 

@@ -20,6 +20,9 @@ import msgspec
 
 from slowhound.blackbox.box import REPORTED, STALL_TOLD, held
 from slowhound.blackbox.reader import BoxState, Pending, opened, read_from, reporting
+from slowhound.core.box_payloads import Settings, read_settings, read_who
+from slowhound.core.report import Report
+from slowhound.core.reported import tell
 from slowhound.event.fields import VERSION
 from slowhound.frames.frames import innermost
 from slowhound.gil.readers import IN_A_WORKER
@@ -32,11 +35,8 @@ from slowhound.gil.unresponsive import (
     silent_for,
 )
 from slowhound.neighbour_reports import age_of, compose, slow_event, summary
-from slowhound.notes import Settings, read_settings, read_who
 from slowhound.override import Override
 from slowhound.postmortem import shared_threads, signed
-from slowhound.report import Report
-from slowhound.reported import tell
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.reports import ReportFiles
 from slowhound.sinks.spool import spool_new

@@ -16,9 +16,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from slowhound.blackbox.box import Box, Slot
+from slowhound.core.box_payloads import who_note
+from slowhound.core.record import Record, in_flight, snapshot_in_flight
 from slowhound.instrument import view
-from slowhound.notes import who_note
-from slowhound.record import Record, in_flight, snapshot_in_flight
 
 # Rounds of the hound, a minute: nobody takes as long from the end of a request to the last step.
 PATIENCE = 60

@@ -20,13 +20,13 @@ from django.http.response import HttpResponseBase
 
 from slowhound import events, graphresponses
 from slowhound.config import Config
+from slowhound.core.record import Record
 from slowhound.events import Event
 from slowhound.flames import demand
 from slowhound.flames.profile import Accuracy, Profile, ProfileSample
 from slowhound.flames.sampler import plain
 from slowhound.graphfiles import Graph, GraphWriter, files_of
 from slowhound.permission import HEADER, PARAMETER, Wish, may, may_now, wish
-from slowhound.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
 from slowhound.system.guard import guard

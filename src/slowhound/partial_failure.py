@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from slowhound import recorder
+from slowhound.core.record import current
 from slowhound.event.formats import logfmt
 from slowhound.instrument.exception import fields_of
-from slowhound.record import current
 from slowhound.system.guard import guarded, shown
 from slowhound.system.losses import warn
 

@@ -20,11 +20,7 @@ import msgspec
 
 from slowhound.blackbox.box import NOBODY, take_dead
 from slowhound.blackbox.reader import BESIDE, BoxState, Pending, beside, open_box, read_from
-from slowhound.death import Death
-from slowhound.event.fields import VERSION
-from slowhound.fatal_errors import FatalStacks
-from slowhound.frames.frames import Stack, TakenStack, locate
-from slowhound.notes import (
+from slowhound.core.box_payloads import (
     FRAMES,
     Last,
     Settings,
@@ -35,8 +31,12 @@ from slowhound.notes import (
     seconds_since,
     who_fields,
 )
+from slowhound.core.reported import Reported
+from slowhound.death import Death
+from slowhound.event.fields import VERSION
+from slowhound.fatal_errors import FatalStacks
+from slowhound.frames.frames import Stack, TakenStack, locate
 from slowhound.redaction.sql.shape import sql_shape
-from slowhound.reported import Reported
 from slowhound.runtime.clocks import clock
 from slowhound.system.file_locks import let_go
 from slowhound.system.losses import NOT_JSON

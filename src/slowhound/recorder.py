@@ -15,8 +15,8 @@ import weakref
 from slowhound import instrument
 from slowhound.arbiters import loads_for_others
 from slowhound.config import Config
-from slowhound.ownership import leave
-from slowhound.record import Record, in_flight
+from slowhound.core.ownership import leave
+from slowhound.core.record import Record, in_flight
 from slowhound.recording import Recorder, Server
 from slowhound.registry import tear_down
 from slowhound.runtime.clocks import clock

@@ -11,22 +11,23 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from slowhound import events, fatal_errors, instrument, reported
-from slowhound import record as record_module
+from slowhound import events, fatal_errors, instrument
 from slowhound.blackbox import box as blackbox
 from slowhound.config import Config
+from slowhound.core import record as record_module
+from slowhound.core import reported
+from slowhound.core.box_payloads import who_note
+from slowhound.core.ownership import enter, leave
+from slowhound.core.record import Record, in_flight, lenders, use_os_threads
+from slowhound.core.report import of_death
 from slowhound.events import Event
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampler import Ended, Sampler
 from slowhound.instrument import db, trace, view
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.saturation import Saturation
-from slowhound.notes import who_note
-from slowhound.ownership import enter, leave
-from slowhound.record import Record, in_flight, lenders, use_os_threads
 from slowhound.redaction import masking
 from slowhound.registry import instrumenters, set_up
-from slowhound.report import of_death
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_patched
 from slowhound.sinks import stream

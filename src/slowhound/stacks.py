@@ -9,10 +9,10 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from slowhound import tasks
+from slowhound.core.record import Record
 from slowhound.crossings import may_wait
 from slowhound.frames.frames import Stack, current_frames, frames_after, from_frame, outwards
 from slowhound.hops import Inner
-from slowhound.record import Record
 
 ATTEMPTS = 3
 WithFrame = Callable[[FrameType], None]

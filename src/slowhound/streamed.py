@@ -9,8 +9,8 @@ from typing import Any
 from slowhound import recorder
 from slowhound.asgi_data import bytes_in
 from slowhound.cancellation import is_cancelled
+from slowhound.core.record import Record
 from slowhound.instrument.exception import fields_of
-from slowhound.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_greenlet_exit
 from slowhound.system.guard import guard

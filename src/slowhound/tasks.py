@@ -25,6 +25,7 @@ from types import CoroutineType, FrameType, GeneratorType
 from typing import Any, TypeVar
 
 from slowhound.awaits import has_frame, step
+from slowhound.core.record import Record, current_record
 from slowhound.crossings import crossing
 from slowhound.frames.frames import (
     LEFT_OUT,
@@ -44,7 +45,6 @@ from slowhound.hops import (
     behind_future,
     from_callback,
 )
-from slowhound.record import Record, current_record
 from slowhound.runtime.code_objects import file_of, name_of_code, qualname_of
 from slowhound.runtime.static_lookup import attribute_or, function_variables, name_of
 from slowhound.system.losses import find, has_all

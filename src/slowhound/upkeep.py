@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 from slowhound import dumps, fatal_errors
 from slowhound.blackbox import box as blackbox
 from slowhound.blackbox import reader
+from slowhound.core.box_payloads import settings_note
+from slowhound.core.record import in_flight, snapshot_in_flight
+from slowhound.core.report import of_death
+from slowhound.core.reported import told_of
 from slowhound.graves import Graves
 from slowhound.neighbours import Neighbour
 from slowhound.newplaces import NewPlaces
-from slowhound.notes import settings_note
 from slowhound.postmortem import unsent
-from slowhound.record import in_flight, snapshot_in_flight
-from slowhound.report import of_death
-from slowhound.reported import told_of
 from slowhound.sinks.spool import spool_unsent
 from slowhound.store.segments import SEGMENTS
 from slowhound.system import losses

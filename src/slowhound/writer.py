@@ -7,11 +7,11 @@ import os
 from typing import Any
 
 from slowhound.config import Config
+from slowhound.core.record import Ids, Record
 from slowhound.event import formats
 from slowhound.event.fields import VERSION
 from slowhound.events import Event
 from slowhound.instrument import db
-from slowhound.record import Ids, Record
 from slowhound.redaction.structures import masked
 from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream

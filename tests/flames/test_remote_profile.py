@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from slowhound.core.record import Record, in_flight
 from slowhound.flames import demand, outside
 from slowhound.flames.profile import Profile
-from slowhound.record import Record, in_flight
 from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
@@ -281,7 +281,7 @@ def test_reader_that_goes_in_circles_is_ended_by_the_kernel() -> None:
 CHILD = """
     import ctypes, os, sys, time
     from slowhound.flames import demand
-    from slowhound.record import Record
+    from slowhound.core.record import Record
     if os.geteuid() == 0:
         os.setuid(65534)
     ctypes.CDLL(None).prctl(4, {dumpable}, 0, 0, 0)
@@ -339,7 +339,7 @@ def test_greenlets_and_tasks_are_sampled_inside(record: Record) -> None:
 APPLICATION = """
     import os, signal, sys, threading, time
     from slowhound.flames import demand, outside
-    from slowhound.record import Record
+    from slowhound.core.record import Record
 
     def begin():
         record = Record("GET", "/", time.monotonic())

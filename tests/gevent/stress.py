@@ -18,8 +18,8 @@ from collections.abc import Callable  # noqa: E402
 import gevent  # noqa: E402
 import greenlet  # noqa: E402
 
-from slowhound import record as record_module  # noqa: E402
-from slowhound.record import Record, in_flight, snapshot_in_flight  # noqa: E402
+from slowhound.core import record as record_module  # noqa: E402
+from slowhound.core.record import Record, in_flight, snapshot_in_flight  # noqa: E402
 from slowhound.stacks import look  # noqa: E402
 from slowhound.system.os_thread import OsThread  # noqa: E402
 

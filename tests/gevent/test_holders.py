@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import gevent
 
+from slowhound.core.record import Record
 from slowhound.gil.holders import Hold
-from slowhound.record import Record
 from slowhound.watch.starvation import Starvation
 
 HELD = 2.0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slowhound.blackbox.reader import Pending, read
-from slowhound.notes import read_who
+from slowhound.core.box_payloads import read_who
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 

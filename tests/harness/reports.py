@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from slowhound.core.record import Moment
+from slowhound.core.report import Finished, Report, Snapshot, of_death
 from slowhound.frames.frames import Frame
-from slowhound.record import Moment
-from slowhound.report import Finished, Report, Snapshot, of_death
 
 GROUP = "0123456789ab"
 STACK = (

@@ -9,7 +9,7 @@ from typing import Any
 
 from slowhound import recorder
 from slowhound.config import load
-from slowhound.record import snapshot_in_flight
+from slowhound.core.record import snapshot_in_flight
 from slowhound.recorder import Recorder, Server
 
 

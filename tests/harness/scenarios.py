@@ -21,8 +21,8 @@ def gunicorns_requests() -> None:
     """Gunicorn's request is left to the middleware, where it is not as it was."""
     from slowhound import recorder
     from slowhound.conf import get_config
+    from slowhound.core.record import in_flight
     from slowhound.gunicorn.hooks import post_request, pre_request
-    from slowhound.record import in_flight
 
     recorder.start(get_config())
     whole = {"method": "GET", "path": "/", "headers": []}
@@ -131,7 +131,7 @@ def killed() -> None:
 
 def hub() -> None:
     """A greenlet's request is carried on; gevent's loop is C, and so a stub lacks the name."""
-    from slowhound.record import Record
+    from slowhound.core.record import Record
     from slowhound.watch.loops import Loops
 
     gevent = SimpleNamespace(get_hub=lambda: SimpleNamespace(loop=SimpleNamespace()))
@@ -210,7 +210,7 @@ def otel_grpc() -> None:
 
 
 def _report(*, finished: bool = False) -> Any:
-    from slowhound.report import Finished, Report
+    from slowhound.core.report import Finished, Report
 
     event = {"event_type": "slow", "req_id": "id", "req_method": "GET", "resp_time": 1.0}
     return Report(

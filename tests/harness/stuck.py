@@ -22,8 +22,8 @@ COMMON = """
 import ctypes, os, re, sys, threading, time
 from slowhound.blackbox.box import HOUND, NAMESPACE, Box
 from slowhound.config import load
-from slowhound.notes import settings_note, who_note
-from slowhound.record import Record
+from slowhound.core.box_payloads import settings_note, who_note
+from slowhound.core.record import Record
 
 directory, pids, slow_after = sys.argv[1], sys.argv[2], float(sys.argv[3])
 box = Box(directory, 2)

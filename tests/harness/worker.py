@@ -16,7 +16,7 @@ from django.conf import settings
 
 from slowhound import recorder
 from slowhound.config import load
-from slowhound.record import Record
+from slowhound.core.record import Record
 
 
 def hold_the_gil() -> None:

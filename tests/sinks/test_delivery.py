@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 
 from slowhound.config import Limit
-from slowhound.report import Report
+from slowhound.core.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.sinks import delivery, outbox, outlet
 from slowhound.sinks import inbox as inbox_module

@@ -22,10 +22,10 @@ from opentelemetry.semconv.attributes import (
 )
 from requests.adapters import HTTPAdapter
 
+from slowhound.core.record import Record, in_flight
+from slowhound.core.report import Report, Snapshot
 from slowhound.event.fields import FIELDS
 from slowhound.frames.frames import Frame
-from slowhound.record import Record, in_flight
-from slowhound.report import Report, Snapshot
 from slowhound.sinks import otel
 from slowhound.sinks.otel import OpenTelemetry
 from slowhound.system import guard, losses

@@ -13,9 +13,9 @@ import pytest
 import sentry_sdk
 from django.test import override_settings
 
+from slowhound.core.record import Moment
+from slowhound.core.report import Finished, Report, Snapshot, of_death
 from slowhound.frames.frames import Frame
-from slowhound.record import Moment
-from slowhound.report import Finished, Report, Snapshot, of_death
 from slowhound.sinks import sentry_event
 from slowhound.sinks.delivery import build
 from slowhound.sinks.logger import PythonLogger

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from slowhound.report import Report
+from slowhound.core.report import Report
 from slowhound.sinks import outbox, outlet, webhook
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.webhook import Webhook, WebhookError, signature

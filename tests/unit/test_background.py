@@ -24,13 +24,13 @@ from django.test.utils import override_settings
 import slowhound
 from slowhound import background, recorder, registry
 from slowhound.blackbox import reader
+from slowhound.core.box_payloads import read_settings
+from slowhound.core.record import current_record, in_flight
+from slowhound.core.report import Report
 from slowhound.event.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.neighbours import _threshold
-from slowhound.notes import read_settings
 from slowhound.postmortem import written_by
-from slowhound.record import current_record, in_flight
-from slowhound.report import Report
 from slowhound.sinks.logger import PythonLogger
 from slowhound.system import guard
 from slowhound.testing import capture_events

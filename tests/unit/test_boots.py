@@ -12,7 +12,7 @@ import pytest
 
 from slowhound import default_folder
 from slowhound.config import load, problems
-from slowhound.notes import read_settings, settings_note
+from slowhound.core.box_payloads import read_settings, settings_note
 from tests.harness.launch import ROOT
 
 # What a start may ask of the system, each of which has failed for somebody: a current folder that

@@ -126,11 +126,12 @@ CUT = """
 import os, sys, time
 from django.conf import settings
 settings.configure()
-from slowhound import dumps, record
+from slowhound import dumps
+from slowhound.core import record
 from slowhound.blackbox import memory as boxmemory
 boxmemory.can_be_mapped = lambda fd: True
 from slowhound.config import load
-from slowhound.record import Record
+from slowhound.core.record import Record
 from slowhound.recording import Recorder, Server
 folder, size = sys.argv[1], int(sys.argv[2])
 config = load({"DIR": folder, "STREAM": None, "STORE": False})

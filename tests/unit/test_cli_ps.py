@@ -22,9 +22,9 @@ from slowhound.cli import table
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place
 from slowhound.config import load
+from slowhound.core.box_payloads import settings_note, stack_note, who_note
+from slowhound.core.record import Record
 from slowhound.graves import PATIENCE
-from slowhound.notes import settings_note, stack_note, who_note
-from slowhound.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.sight import InFlight, in_flight
 from tests.harness.cli import ps, slowhound, worker

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from slowhound import stacks
+from slowhound.core.record import Record
 from slowhound.flames import leaves, looking, splice
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
 from slowhound.frames import frames
 from slowhound.instrument import callers
 from slowhound.instrument.exception import fields_of
-from slowhound.record import Record
 from slowhound.runtime.code_objects import know, known
 from slowhound.runtime.foreign import is_foreign
 from slowhound.watch import locals as shown

@@ -13,7 +13,7 @@ from django.test.utils import override_settings
 
 from slowhound.checks import check_folder
 from slowhound.config import Config, load, problems
-from slowhound.notes import settings_note
+from slowhound.core.box_payloads import settings_note
 from slowhound.settings import SETTINGS
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.source import StoreError

@@ -17,9 +17,9 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
 from slowhound import stacks
+from slowhound.core.record import Record
 from slowhound.flames import looking
 from slowhound.frames.frames import Frame
-from slowhound.record import Record
 from tests.harness.waiting import eventually
 
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound import stacks, tasks
+from slowhound.core.record import Record
 from slowhound.flames import looking, splice
 from slowhound.frames import frames
 from slowhound.frames.frames import INNERMOST, LEFT_OUT, OUTERMOST
-from slowhound.record import Record
 from slowhound.watch import locals as shown
 from slowhound.watch import locks
 from tests.harness.waiting import eventually

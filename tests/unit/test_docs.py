@@ -23,12 +23,12 @@ from slowhound.asgi import SLOTS
 from slowhound.blackbox import box
 from slowhound.cli.findings import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
+from slowhound.core.report import WAYS
 from slowhound.event.fields import FIELDS, NAMES
 from slowhound.frames.frames import Frame
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.legacy import LEGACY
 from slowhound.recorder import Server
-from slowhound.report import WAYS
 from slowhound.settings import SETTINGS
 from slowhound.watch.looks import KEPT
 from slowhound.watch.verdict import INNERMOST, Sample, verdict

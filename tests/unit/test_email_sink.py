@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from django.test.utils import override_settings
 
+from slowhound.core.report import Report, Snapshot
 from slowhound.frames.frames import Frame
-from slowhound.report import Report, Snapshot
 from slowhound.sinks import email, outbox, outlet
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.email import Email

@@ -22,9 +22,9 @@ from slowhound.cli import main
 from slowhound.cli.neighbour import Rounds
 from slowhound.cli.place import Place
 from slowhound.config import load
+from slowhound.core.box_payloads import settings_note
 from slowhound.fatal_errors import write_to
 from slowhound.instrument.saturation import Saturation
-from slowhound.notes import settings_note
 from slowhound.postmortem import dead_box
 from slowhound.sinks.spool import Letter, Spool
 from slowhound.store import segments

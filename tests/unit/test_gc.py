@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from slowhound.core.record import Record, current_record, in_flight
 from slowhound.instrument import gc as ours
-from slowhound.record import Record, current_record, in_flight
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ import pytest
 import slowhound
 from slowhound import Context, events, recorder
 from slowhound.conf import get_config
+from slowhound.core.box_payloads import stack_note, who_note
+from slowhound.core.record import QueryStats, Record, current_record
+from slowhound.core.report import Snapshot
 from slowhound.frames.frames import from_frame
 from slowhound.graphresponses import timings
 from slowhound.instrument.cache_counts import NOTHING
-from slowhound.notes import stack_note, who_note
-from slowhound.record import QueryStats, Record, current_record
 from slowhound.recording import Recorder
-from slowhound.report import Snapshot
 from slowhound.runtime.clocks import clock
 from slowhound.testing import capture_events
 from slowhound.watch.looks import judge

@@ -22,12 +22,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from slowhound import reported
 from slowhound.blackbox.box import BORN, HEADER, NAMESPACE, PID, SLOTS, Box
 from slowhound.blackbox.reader import BoxState, beside, read
 from slowhound.cli import adopt, dump, table, top
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place
+from slowhound.core import reported
+from slowhound.core.box_payloads import Last, Settings, Who, read_settings
+from slowhound.core.report import Report, of_death
 from slowhound.death import Death
 from slowhound.event import formats
 from slowhound.frames.frames import Frame, TakenStack
@@ -36,9 +38,7 @@ from slowhound.gunicorn import arbiter
 from slowhound.instrument.saturation import Saturation
 from slowhound.neighbour_reports import compose, slow_event, summary
 from slowhound.neighbours import Neighbour
-from slowhound.notes import Last, Settings, Who, read_settings
 from slowhound.postmortem import events, unsent
-from slowhound.report import Report, of_death
 from slowhound.runtime.clocks import clock
 from slowhound.sight import in_flight
 from slowhound.sinks.email_page import page

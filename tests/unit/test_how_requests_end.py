@@ -18,9 +18,9 @@ from django.urls import path
 
 from slowhound import recorder
 from slowhound.conf import get_config
+from slowhound.core.record import in_flight
 from slowhound.gunicorn import hooks
 from slowhound.gunicorn.arbiter import Mailbox, told_to_stop
-from slowhound.record import in_flight
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 

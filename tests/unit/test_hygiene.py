@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound.config import Limit
-from slowhound.report import Report
+from slowhound.core.report import Report
 from slowhound.sinks import hygiene
 from slowhound.sinks.hygiene import Groups
 from tests.harness.reports import dead_report, slow_report

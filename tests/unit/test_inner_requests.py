@@ -19,7 +19,7 @@ from django.urls import path
 from slowhound import Context, current, recorder
 from slowhound.asgi import wrap
 from slowhound.conf import get_config
-from slowhound.record import in_flight
+from slowhound.core.record import in_flight
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from slowhound import Context, recorder
 from slowhound.asgi import wrap
-from slowhound.record import current_record, in_flight
+from slowhound.core.record import current_record, in_flight
 from slowhound.testing import capture_events
 
 MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"

@@ -11,7 +11,7 @@ from django.core.asgi import get_asgi_application
 from slowhound import recorder
 from slowhound.asgi import wrap
 from slowhound.conf import get_config
-from slowhound.record import Record
+from slowhound.core.record import Record
 from slowhound.runtime.clocks import clock
 
 ENDS = ["lifespan.startup", "lifespan.shutdown"]

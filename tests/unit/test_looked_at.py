@@ -16,10 +16,10 @@ from django.db import connections
 from psycopg import sql
 
 from slowhound.background import _outcome, new
+from slowhound.core.record import Record
 from slowhound.instrument import db, http
 from slowhound.instrument.cache_counts import _number
 from slowhound.instrument.composed import text_of
-from slowhound.record import Record
 from slowhound.redaction.plain_data import exception_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.static_lookup import attribute_or, origin_of, traceback_of

@@ -7,8 +7,8 @@ import threading
 import weakref
 from typing import Any, Self
 
-from slowhound.record import Record
-from slowhound.reporttext import path_of
+from slowhound.core.record import Record
+from slowhound.core.report_text import path_of
 from slowhound.watch.loops import Loops, Turning
 
 

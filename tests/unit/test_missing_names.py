@@ -225,8 +225,8 @@ def graphs() -> None:
 
 def torn() -> None:
     """Bytes that are no notes, no profile and no report are told apart."""
+    from slowhound.core.box_payloads import Settings, read_settings
     from slowhound.flames.profile import load
-    from slowhound.notes import Settings, read_settings
 
     assert read_settings(b"{") == Settings()
     with pytest.raises(ValueError, match="not a profile"):

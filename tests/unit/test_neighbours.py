@@ -12,11 +12,11 @@ import pytest
 
 from slowhound import neighbours
 from slowhound.blackbox.reader import BoxState
+from slowhound.core.reported import Reported, tell, told
 from slowhound.frames.frames import Frame
 from slowhound.gil.reading import Reading
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.neighbours import Neighbour
-from slowhound.reported import Reported, tell, told
 from tests.harness.stuck import STUCK, Case, process
 
 pytestmark = [

@@ -23,6 +23,7 @@ from django.test.utils import override_settings
 import slowhound
 from slowhound import events, graphresponses, on_demand, recorder, stacks
 from slowhound.blackbox.box import Box
+from slowhound.core.record import Record
 from slowhound.event import formats
 from slowhound.flames import demand, sampler
 from slowhound.flames.files import FlameFiles
@@ -30,7 +31,6 @@ from slowhound.flames.sampler import Sampler
 from slowhound.graphfiles import GraphWriter
 from slowhound.instrument import cache, callers, db, exception, gc, http, request, template
 from slowhound.instrument.saturation import Saturation
-from slowhound.record import Record
 from slowhound.recorder import Recorder
 from slowhound.redaction.sql import shape as sql
 from slowhound.registry import instrumenters

@@ -12,8 +12,8 @@ import pytest
 from slowhound import newplaces
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.reader import Pending, read
-from slowhound.notes import who_note
-from slowhound.record import Record
+from slowhound.core.box_payloads import who_note
+from slowhound.core.record import Record
 from slowhound.recorder import Recorder, Server
 from slowhound.runtime.clocks import clock
 from tests.harness.resting import resting_recorder

@@ -27,9 +27,9 @@ import slowhound
 from slowhound import Context, recorder
 from slowhound.asgi import wrap
 from slowhound.conf import get_config
+from slowhound.core.record import in_flight
 from slowhound.gunicorn import hooks
 from slowhound.middleware import Watch
-from slowhound.record import in_flight
 from slowhound.system import guard
 from slowhound.testing import capture_events
 

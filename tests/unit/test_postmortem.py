@@ -20,12 +20,12 @@ from slowhound import graves
 from slowhound.blackbox.box import FIRST_SLOT, PARENT_BORN, Box
 from slowhound.blackbox.reader import read, survey
 from slowhound.config import load
+from slowhound.core.box_payloads import FRAMES, settings_note, stack_note, who_note
+from slowhound.core.record import Record
+from slowhound.core.reported import Reported, tell, told
 from slowhound.death import Death
 from slowhound.graves import Graves
-from slowhound.notes import FRAMES, settings_note, stack_note, who_note
 from slowhound.postmortem import dead_box, events, written_by
-from slowhound.record import Record
-from slowhound.reported import Reported, tell, told
 from slowhound.runtime.clocks import clock
 from slowhound.system import losses
 
@@ -33,9 +33,9 @@ VICTIM = """
 import os, sys, time
 from slowhound.blackbox.box import Box
 from slowhound.config import load
-from slowhound.notes import settings_note, stack_note, who_note
+from slowhound.core.box_payloads import settings_note, stack_note, who_note
 from slowhound.frames.frames import from_frame
-from slowhound.record import Record
+from slowhound.core.record import Record
 box = Box(sys.argv[1], 4)
 box.settings.write(settings_note(load({"DIR": sys.argv[1]}), "test"))
 if "buries" in sys.argv:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from slowhound.core.record import Record
 from slowhound.instrument.request import describe_request, header, queue_time
-from slowhound.record import Record
 from slowhound.redaction import masking, urls
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.redaction.urls import query_keys, query_string, url

@@ -18,9 +18,9 @@ from django.test.utils import override_settings
 
 import slowhound
 from slowhound import recorder
+from slowhound.core.record import Record, in_flight
 from slowhound.event.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
-from slowhound.record import Record, in_flight
 from slowhound.testing import capture_events
 from tests.unit import views
 

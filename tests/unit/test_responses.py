@@ -33,8 +33,8 @@ from django.test.utils import override_settings
 from django.urls import path
 
 from slowhound import current, recorder
+from slowhound.core.record import in_flight
 from slowhound.middleware import SlowhoundMiddleware
-from slowhound.record import in_flight
 from slowhound.responses import size_of
 from slowhound.system import guard
 from slowhound.testing import capture_events

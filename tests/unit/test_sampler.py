@@ -20,13 +20,13 @@ from django.test.utils import override_settings
 from django.urls import path
 
 from slowhound import recorder
+from slowhound.core.record import Record, in_flight
 from slowhound.flames import sampler as module
 from slowhound.flames import switch
 from slowhound.flames.budget import BURST, Budget
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.profile import Profile
 from slowhound.flames.sampler import Sampler
-from slowhound.record import Record, in_flight
 from slowhound.system import guard, losses
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually

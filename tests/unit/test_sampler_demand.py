@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from slowhound.core.record import Record, in_flight
 from slowhound.flames import demand, switch
 from slowhound.flames.profile import Profile
-from slowhound.record import Record, in_flight
 from slowhound.system import guard
 from tests.harness.waiting import eventually
 

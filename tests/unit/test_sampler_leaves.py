@@ -13,6 +13,7 @@ from django.conf import settings
 from django.test.utils import override_settings
 from django.utils.module_loading import import_string
 
+from slowhound.core.record import Moment, Record
 from slowhound.flames import leaves as module
 from slowhound.flames.leaves import Leaves
 from slowhound.flames.looking import Key, of_stack
@@ -20,7 +21,6 @@ from slowhound.flames.profile import Profile, ProfileFrame
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
 from slowhound.frames.frames import Frame
-from slowhound.record import Moment, Record
 from slowhound.runtime.code_objects import know
 
 APP = ProfileFrame("view", "shop/views.py", 3)

@@ -11,8 +11,8 @@ import pytest
 from django.test import Client
 
 from slowhound import asgi, recorder
-from slowhound import record as records
-from slowhound.record import Record, in_flight
+from slowhound.core import record as records
+from slowhound.core.record import Record, in_flight
 from slowhound.streamed import Body
 from slowhound.system import guard
 from slowhound.watch import slow as module

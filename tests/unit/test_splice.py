@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slowhound.core.record import Record
 from slowhound.flames import leaves, outside, splice
 from slowhound.flames.looking import of_stack
 from slowhound.flames.outside import Read
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.samples import Entry, Samples
 from slowhound.frames.frames import Frame, Stack
-from slowhound.record import Record
 
 
 def stack(*names: str) -> Stack:

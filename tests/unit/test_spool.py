@@ -19,9 +19,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from slowhound.config import Limit
+from slowhound.core.record import Moment
+from slowhound.core.report import Finished, LastStack, Report, Snapshot
 from slowhound.frames.frames import Frame
-from slowhound.record import Moment
-from slowhound.report import Finished, LastStack, Report, Snapshot
 from slowhound.sinks import spool as spool_module
 from slowhound.sinks.spool import Letter, Spool, encode, spool_new
 from slowhound.system import losses

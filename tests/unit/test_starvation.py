@@ -43,7 +43,7 @@ import django
 django.setup()
 from slowhound import recorder
 from slowhound.config import load
-from slowhound.record import Record
+from slowhound.core.record import Record
 
 folder = sys.argv[1]
 go = os.fsencode(folder + "/go")

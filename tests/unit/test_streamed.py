@@ -14,8 +14,8 @@ from django.test import RequestFactory
 
 import slowhound
 from slowhound import Context
+from slowhound.core.record import in_flight
 from slowhound.middleware import SlowhoundMiddleware
-from slowhound.record import in_flight
 from slowhound.testing import capture_events
 
 SIZED = {"Content-Length": "4"}

@@ -32,8 +32,8 @@ import slowhound
 from slowhound import recorder
 from slowhound.asgi import wrap
 from slowhound.conf import get_config
+from slowhound.core.record import in_flight
 from slowhound.gunicorn.hooks import ENDING
-from slowhound.record import in_flight
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 from tests.harness.strikes import STRUCK, Striker, Struck, StruckName

@@ -16,8 +16,8 @@ import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
 from slowhound import hops, tasks
+from slowhound.core.record import Record, current_record
 from slowhound.frames.frames import Stack
-from slowhound.record import Record, current_record
 from tests.harness.waiting import eventually
 
 Await = Callable[["Door"], Coroutine[Any, Any, object]]

@@ -25,7 +25,7 @@ from django.urls import path
 from jinja2 import DictLoader
 
 from slowhound import recorder
-from slowhound.record import Record
+from slowhound.core.record import Record
 from slowhound.testing import capture_events
 
 PAGE = "{% partialdef row %}{% include 'row.html' %}{% endpartialdef %}{% partial row %}"

@@ -27,9 +27,9 @@ from opentelemetry.trace import SpanKind
 import slowhound
 from slowhound import recorder
 from slowhound.asgi import wrap
+from slowhound.core.box_payloads import Last, read_last, read_who, stack_note, who_fields, who_note
+from slowhound.core.record import Owner, Record, TaskRecord, current
 from slowhound.instrument import trace
-from slowhound.notes import Last, read_last, read_who, stack_note, who_fields, who_note
-from slowhound.record import Owner, Record, TaskRecord, current
 from slowhound.runtime.clocks import clock
 from slowhound.system import guard
 from slowhound.testing import capture_events

@@ -25,9 +25,9 @@ from django.urls import path
 import slowhound
 from slowhound import recording
 from slowhound.asgi import wrap
+from slowhound.core.record import Record, current_record
 from slowhound.gunicorn import outcomes
 from slowhound.middleware import SlowhoundMiddleware
-from slowhound.record import Record, current_record
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 

@@ -18,7 +18,7 @@ from django.urls import path
 import slowhound
 from slowhound import Context, recorder
 from slowhound.asgi import wrap
-from slowhound.record import in_flight
+from slowhound.core.record import in_flight
 from slowhound.testing import capture_events
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]

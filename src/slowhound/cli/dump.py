@@ -19,12 +19,12 @@ from slowhound.blackbox.reader import BoxState, Pending
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.cli.table import seconds
+from slowhound.core.box_payloads import read_who, seconds_since
+from slowhound.core.report_text import one_line
 from slowhound.dumps import Dump, DumpError, DumpFrame, DumpRequest
 from slowhound.frames.frames import TakenStack
 from slowhound.gil import readers
 from slowhound.gil.unresponsive import Hold, examine
-from slowhound.notes import read_who, seconds_since
-from slowhound.reporttext import one_line
 from slowhound.runtime.clocks import clock
 from slowhound.sight import Worker
 

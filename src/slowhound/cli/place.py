@@ -8,8 +8,8 @@ import stat
 import sys
 from typing import NamedTuple
 
+from slowhound.core.report_text import one_line
 from slowhound.default_folder import absolute, current_folder, default_folder, existing
-from slowhound.reporttext import one_line
 from slowhound.sight import Worker, workers
 
 WHICH = "Name one with --dir, or the project with DJANGO_SETTINGS_MODULE."

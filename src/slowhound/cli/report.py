@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from slowhound.blackbox.reader import open_box
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
-from slowhound.reporttext import one_line
+from slowhound.core.report_text import one_line
 from slowhound.sinks.reports import OURS
 from slowhound.store.reading import Event, last_events
 from slowhound.store.source import StoreError

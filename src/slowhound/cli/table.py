@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from slowhound.cli.place import Refusal
-from slowhound.reporttext import one_line
+from slowhound.core.report_text import one_line
 from slowhound.sight import InFlight, Worker
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from slowhound.cli.moments import moment
 from slowhound.cli.place import Refusal, say, show
 from slowhound.cli.table import WIDE, cell, console
-from slowhound.reporttext import one_line
+from slowhound.core.report_text import one_line
 from slowhound.store.source import Answer, Source, StoreError, open_source
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from slowhound.cli import place
 from slowhound.cli.filters import condition
 from slowhound.cli.place import Refusal, say, show
 from slowhound.cli.table import console
+from slowhound.core.report_text import one_line
 from slowhound.event.formats import json_line
-from slowhound.reporttext import one_line
 from slowhound.store.reading import Event, Follower, last_events
 from slowhound.store.source import StoreError
 

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+from slowhound.core.report_text import one_line
 from slowhound.gil import readers
-from slowhound.reporttext import one_line
 
 # Says that it has begun, and waits for the end of its input: also when this command is killed.
 CHILD = "import os; os.write(1, b'.'); os.read(0, 1)"

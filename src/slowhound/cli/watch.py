@@ -17,8 +17,8 @@ from slowhound import override
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.cli.table import seconds
+from slowhound.core.report_text import one_line
 from slowhound.override import LONGEST, MOST, Threshold, in_force, load, store
-from slowhound.reporttext import one_line
 from slowhound.runtime.clocks import clock
 
 UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from slowhound.core.record import Record
 from slowhound.flames import outside, switch
 from slowhound.flames.looking import Key, Seen, look
 from slowhound.flames.profile import Profile
@@ -16,7 +17,6 @@ from slowhound.flames.resolve import profile_of
 from slowhound.flames.rounds import Rounds, pause
 from slowhound.flames.samples import Samples
 from slowhound.flames.splice import splice
-from slowhound.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
 from slowhound.system.guard import guard

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 
+from slowhound.core.record import Moment
+from slowhound.core.report_text import without_literals
 from slowhound.flames.profile import Kind, ProfileFrame
-from slowhound.record import Moment
-from slowhound.reporttext import without_literals
 from slowhound.runtime.app_files import short_path
 from slowhound.system.losses import has_all, look_up
 

@@ -12,8 +12,8 @@ from types import FrameType
 from typing import NamedTuple
 
 from slowhound import stacks, tasks
+from slowhound.core.record import Record
 from slowhound.frames.frames import LEFT_OUT, Frame, walk
-from slowhound.record import Record
 from slowhound.runtime.code_objects import Code, know, known
 
 # A note in the form of a frame (``tasks``), or one that another process read, has no offset.

@@ -22,9 +22,9 @@ import signal
 import sys
 from typing import Any, NamedTuple
 
+from slowhound.core.record import Record
 from slowhound.flames import reader
 from slowhound.frames.frames import Frame, Stack
-from slowhound.record import Record
 from slowhound.runtime.signal_handlers import caught_signals
 from slowhound.runtime.unpatched import is_patched
 from slowhound.system.losses import log

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import Any
 
+from slowhound.core.record import Record
 from slowhound.flames import splice
 from slowhound.flames.leaves import Leaves
 from slowhound.flames.looking import Item, Key
 from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
 from slowhound.flames.samples import Entry, Samples
 from slowhound.frames.frames import Frame
-from slowhound.record import Record
 from slowhound.redaction import masking
 from slowhound.runtime.app_files import is_app, short_path
 from slowhound.runtime.code_objects import Code, file_of, name_of_code, qualname_of

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from slowhound.core.record import Record, in_flight
 from slowhound.event.formats import json_line
 from slowhound.flames import switch
 from slowhound.flames.budget import Budget
@@ -22,7 +23,6 @@ from slowhound.flames.looking import Key, Seen, look
 from slowhound.flames.resolve import profile_of
 from slowhound.flames.rounds import Rounds, pause
 from slowhound.flames.samples import Round, Samples
-from slowhound.record import Record, in_flight
 from slowhound.runtime.clocks import clock
 from slowhound.system.guard import guard
 from slowhound.system.losses import lost

@@ -15,9 +15,9 @@ import sys
 
 import msgspec
 
+from slowhound.core.report_text import one_line
 from slowhound.frames.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
-from slowhound.reporttext import one_line
 from slowhound.system.losses import NOT_JSON, Errors, log
 
 # Seconds for one of the two readings. One takes 0.1 on an idle machine.

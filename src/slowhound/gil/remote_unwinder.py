@@ -12,9 +12,9 @@ import importlib.util
 import platform
 from typing import Any
 
+from slowhound.core.report_text import one_line
 from slowhound.frames.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
-from slowhound.reporttext import one_line
 from slowhound.system.losses import log
 
 # Built into Python or a library beside it: to import it compiles nothing.

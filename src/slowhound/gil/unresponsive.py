@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from slowhound.blackbox.box import held
 from slowhound.blackbox.reader import BoxState, opened, read_from
+from slowhound.core.box_payloads import read_settings
 from slowhound.frames.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
-from slowhound.notes import read_settings
 from slowhound.runtime.clocks import clock
 
 # A hound shows itself every quarter of a second.

@@ -18,15 +18,15 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+from slowhound.core.box_payloads import Settings, read_settings
+from slowhound.core.report import of_death
+from slowhound.core.reported import told
 from slowhound.death import Death
 from slowhound.event import formats
 from slowhound.fatal_errors import of_box
 from slowhound.gunicorn.children import STOPPING, as_the_worker
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
-from slowhound.notes import Settings, read_settings
 from slowhound.postmortem import dead_box, events, unsent, written_by
-from slowhound.report import of_death
-from slowhound.reported import told
 from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream
 from slowhound.sinks.spool import spool_new, spool_unsent

@@ -15,12 +15,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from slowhound import record as record_module
+from slowhound.core import record as record_module
+from slowhound.core.ownership import lost
+from slowhound.core.record import Owner, Record, in_flight
 from slowhound.frames.frames import Stack, from_traceback
 from slowhound.gunicorn import aborts, arbiter, outcomes
-from slowhound.ownership import lost
 from slowhound.postmortem import abort_fields
-from slowhound.record import Owner, Record, in_flight
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.static_lookup import traceback_of

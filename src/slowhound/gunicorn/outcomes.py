@@ -6,7 +6,7 @@ import select
 import socket
 from typing import Any
 
-from slowhound.record import BODILESS, CLIENT_GONE, Record
+from slowhound.core.record import BODILESS, CLIENT_GONE, Record
 from slowhound.runtime.code_objects import module_of
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.static_lookup import traceback_of

@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any, TypeGuard
 
 from slowhound.blackbox.reader import open_box, read_from
+from slowhound.core.box_payloads import read_settings
 from slowhound.gil import readers, remote_unwinder
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.gunicorn import arbiter, children
 from slowhound.gunicorn.arbiter import Mailbox, write
 from slowhound.neighbours import SHORTEST_PAUSE, Neighbour
-from slowhound.notes import read_settings
 from slowhound.runtime.clocks import clock
 from slowhound.system.guard import guard
 

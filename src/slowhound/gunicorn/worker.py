@@ -12,13 +12,13 @@ from django.http.response import HttpResponseBase
 
 from slowhound import recorder
 from slowhound.conf import MIDDLEWARE, get_config
+from slowhound.core.record import Owner, Record
 from slowhound.gunicorn.arbiter import CFG
 from slowhound.gunicorn.hooks import ENDING, headers
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.gunicorn.outcomes import SYNC
 from slowhound.instrument.saturation import Saturation
 from slowhound.middleware import Watch
-from slowhound.record import Owner, Record
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.stream import Stream, nowhere
 from slowhound.system.guard import guard

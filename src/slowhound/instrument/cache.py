@@ -17,6 +17,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from slowhound.core.record import Record, current_record, unfinished
 from slowhound.instrument.cache_counts import (
     METHODS,
     NO_RESULT,
@@ -33,7 +34,6 @@ from slowhound.instrument.cache_counts import (
     set_apart,
 )
 from slowhound.instrument.clock import own_time
-from slowhound.record import Record, current_record, unfinished
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.code_objects import file_of
 from slowhound.runtime.static_lookup import in_classes, own, owner_of

@@ -13,10 +13,10 @@ from types import CoroutineType, FrameType, FunctionType
 from typing import Any
 
 from slowhound import tasks
+from slowhound.core.record import Record
 from slowhound.frames.frames import Frame
 from slowhound.instrument.jinja_lines import template_of, text_attribute
 from slowhound.instrument.template_lines import TemplateLines
-from slowhound.record import Record
 from slowhound.redaction import masking
 from slowhound.runtime.app_files import is_app
 from slowhound.runtime.code_objects import file_of, module_of, name_of_code, qualname_of

@@ -7,7 +7,7 @@ request and ``rest_time`` add up to ``resp_time`` (unless the request used sever
 
 from __future__ import annotations
 
-from slowhound.record import Record
+from slowhound.core.record import Record
 
 
 def own_time(record: Record, took: float, accounted_before: float) -> float:

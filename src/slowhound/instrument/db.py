@@ -20,9 +20,9 @@ from django.core.signals import request_started
 from django.db import connections
 from django.db.backends.signals import connection_created
 
+from slowhound.core.record import QueryStats, Record, current_record, unfinished
 from slowhound.instrument import callers
 from slowhound.instrument.composed import text_of
-from slowhound.record import QueryStats, Record, current_record, unfinished
 from slowhound.redaction.masking import short_text
 from slowhound.redaction.plain_data import as_text
 from slowhound.redaction.sql.shape import (

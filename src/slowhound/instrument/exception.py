@@ -16,12 +16,12 @@ from django.core.signals import got_request_exception
 from django.http import Http404
 from django.urls import Resolver404
 
-from slowhound.exchanges import is_same, requests_alike
+from slowhound.core.exchanges import is_same, requests_alike
+from slowhound.core.record import Record, current
 from slowhound.frames.frames import from_traceback, locate
 from slowhound.instrument import jinja_lines
 from slowhound.instrument.template_lines import node_of
 from slowhound.instrument.view import RESOLVE
-from slowhound.record import Record, current
 from slowhound.redaction import masking
 from slowhound.redaction.plain_data import as_text, exception_text
 from slowhound.runtime.code_objects import module_of, name_of_code

@@ -11,9 +11,9 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
+from slowhound.core.record import Record, current_record, unfinished
 from slowhound.instrument.clock import own_time
 from slowhound.instrument.imports import forget, when_imported
-from slowhound.record import Record, current_record, unfinished
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.static_lookup import attribute_or

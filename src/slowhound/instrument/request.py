@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from slowhound.record import Record
+from slowhound.core.record import Record
 from slowhound.redaction.masking import HEADER_LIMIT, client_text
 from slowhound.redaction.plain_data import as_int
 from slowhound.redaction.urls import client_url, query_keys

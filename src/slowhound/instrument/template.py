@@ -17,8 +17,8 @@ import django
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from slowhound.core.record import Record, current_record, unfinished
 from slowhound.instrument.clock import own_time
-from slowhound.record import Record, current_record, unfinished
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.static_lookup import MISSING, attribute_or, dict_of, name_of, owner_of

@@ -16,8 +16,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from slowhound.core.record import Ids, Record, current_record
 from slowhound.instrument.imports import when_imported
-from slowhound.record import Ids, Record, current_record
 from slowhound.system.guard import guard
 
 # Version ff and ids of zeros are not valid; only a version above 00 may have more after the flags.

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
-from slowhound.exchanges import is_same
+from slowhound.core.box_payloads import who_note
+from slowhound.core.exchanges import is_same
+from slowhound.core.ownership import of_request
+from slowhound.core.record import Record, current_record
 from slowhound.instrument import trace
-from slowhound.notes import who_note
-from slowhound.ownership import of_request
-from slowhound.record import Record, current_record
 from slowhound.redaction import masking
 from slowhound.redaction.mask import MASK
 from slowhound.redaction.plain_data import as_text

@@ -29,7 +29,7 @@ from typing import Any, Protocol
 
 from slowhound.blackbox.box import NOBODY
 from slowhound.config import Limit
-from slowhound.report import Report
+from slowhound.core.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
 from slowhound.sinks.hygiene import Groups

@@ -8,8 +8,8 @@ from typing import Any
 from django.core import mail
 from django.core.mail import EmailMultiAlternatives
 
-from slowhound.report import Report
-from slowhound.reporttext import one_line
+from slowhound.core.report import Report
+from slowhound.core.report_text import one_line
 from slowhound.sinks.email_page import page
 from slowhound.sinks.words import cut, headline, opening, safe_id
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from slowhound.core.report import Report
+from slowhound.core.report_text import one_line, others_text, timeline_text
 from slowhound.frames.frames import Frame
-from slowhound.report import Report
-from slowhound.reporttext import one_line, others_text, timeline_text
 from slowhound.sinks.words import end_note, facts, group_note, headline
 
 # Programs that show mail know tables and inline styles; many know neither flex nor a style element.

@@ -16,7 +16,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from slowhound.config import Limit
-from slowhound.report import Report
+from slowhound.core.report import Report
 
 # Groups that are remembered; the one that was quiet for longest is forgotten first.
 GROUPS_LIMIT = 2000

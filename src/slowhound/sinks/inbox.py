@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from slowhound.report import Report
+from slowhound.core.report import Report
 from slowhound.runtime.unpatched import original
 from slowhound.system.losses import lost
 

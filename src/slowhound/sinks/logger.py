@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from slowhound.core.report import Report
+from slowhound.core.report_text import one_line
 from slowhound.frames.frames import Frame
-from slowhound.report import Report
-from slowhound.reporttext import one_line
 from slowhound.runtime.app_files import short_path
 from slowhound.sinks.words import end_note, headline
 

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from slowhound.record import take_span
-from slowhound.report import Report
+from slowhound.core.record import take_span
+from slowhound.core.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_patched
 from slowhound.sinks.otel_names import WORDS, attributes, body, plain, severity

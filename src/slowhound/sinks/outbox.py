@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from slowhound.report import Report
+from slowhound.core.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.outlet import Outlet, pause_after
 from slowhound.sinks.spool import MAX_AGE, Claimed, Letter, Spool

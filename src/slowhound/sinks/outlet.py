@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from slowhound.report import Report
+from slowhound.core.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.system.guard import guard
 from slowhound.system.losses import lost

@@ -11,13 +11,13 @@ import sys
 import uuid
 from typing import Any
 
+from slowhound.core.report import Report
+from slowhound.core.report_text import one_line
 from slowhound.default_folder import absolute
 from slowhound.event.formats import encodable
 from slowhound.frames.frames import Frame
 from slowhound.frames.source_lines import source_lines
 from slowhound.redaction import masking
-from slowhound.report import Report
-from slowhound.reporttext import one_line
 from slowhound.runtime.app_files import is_app, short_path
 from slowhound.sinks.words import headline
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from slowhound.report import Report
+from slowhound.core.report import Report
 from slowhound.sinks.delivery import Sink
 from slowhound.sinks.logger import PythonLogger
 

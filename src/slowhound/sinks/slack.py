@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.report import Report
-from slowhound.reporttext import one_line
+from slowhound.core.report import Report
+from slowhound.core.report_text import one_line
 from slowhound.sinks.words import cut, end_note, facts, group_note, headline
 
 # Slack's own limits: a header of 150 characters, a section of 3,000, ten fields.

@@ -27,8 +27,8 @@ from typing import Any
 
 import msgspec
 
+from slowhound.core.report import Report
 from slowhound.event.formats import clean, encodable, json_line, shortened
-from slowhound.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
 from slowhound.sinks.hygiene import Groups

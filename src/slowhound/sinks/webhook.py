@@ -23,8 +23,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from slowhound.core.report import Report
 from slowhound.event.formats import json_line
-from slowhound.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.addresses import Network, allowed, networks
 from slowhound.sinks.slack import slack_message

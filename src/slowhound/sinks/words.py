@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from slowhound.report import Finished, Report
-from slowhound.reporttext import one_line
+from slowhound.core.report import Finished, Report
+from slowhound.core.report_text import one_line
 
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9.-]")
 FACTS = {

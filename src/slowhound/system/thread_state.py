@@ -17,9 +17,9 @@ import socket
 import sys
 import time
 
+from slowhound.core.report_text import one_line
 from slowhound.redaction.cuts import without_rest
 from slowhound.redaction.masking import short_text
-from slowhound.reporttext import one_line
 from slowhound.system.guard import guarded
 
 RUNNING = "running"

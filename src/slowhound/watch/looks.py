@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from slowhound.core.box_payloads import stack_note
+from slowhound.core.record import Record
 from slowhound.frames.frames import current_frames
-from slowhound.notes import stack_note
-from slowhound.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.stacks import Look, look, shares_thread
 from slowhound.system.guard import guard

@@ -11,9 +11,9 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from slowhound.core.record import Record
+from slowhound.core.report_text import path_of
 from slowhound.frames.frames import current_frames, from_frame
-from slowhound.record import Record
-from slowhound.reporttext import path_of
 from slowhound.stacks import running
 from slowhound.system.guard import guard
 from slowhound.system.losses import missing

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-from slowhound.frames.frames import Stack, fingerprint, innermost
-from slowhound.notes import FRAMES
-from slowhound.record import Record, snapshot_in_flight
-from slowhound.report import Finished, LastStack, Report, Snapshot
-from slowhound.reported import Reported
-from slowhound.reporttext import (
+from slowhound.core.box_payloads import FRAMES
+from slowhound.core.record import Record, snapshot_in_flight
+from slowhound.core.report import Finished, LastStack, Report, Snapshot
+from slowhound.core.report_text import (
     describe_others,
     end_text,
     held_text,
@@ -19,6 +17,8 @@ from slowhound.reporttext import (
     request_line,
     without_literals,
 )
+from slowhound.core.reported import Reported
+from slowhound.frames.frames import Stack, fingerprint, innermost
 from slowhound.runtime.clocks import clock
 from slowhound.watch.looks import judge
 

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
 from slowhound.config import Config
+from slowhound.core.record import Record, snapshot_in_flight
+from slowhound.core.report import Snapshot
 from slowhound.override import Override
-from slowhound.record import Record, snapshot_in_flight
-from slowhound.report import Snapshot
 from slowhound.runtime.clocks import clock
 from slowhound.stacks import look
 from slowhound.system.guard import guard

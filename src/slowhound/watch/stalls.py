@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from slowhound.record import Record
+from slowhound.core.record import Record
 from slowhound.watch.verdict import place
 
 SHOWN = 5

@@ -6,13 +6,13 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 
+from slowhound.core.record import Record, snapshot_in_flight
+from slowhound.core.report import Snapshot
+from slowhound.core.report_text import path_of
 from slowhound.event.formats import clean
 from slowhound.frames.frames import current_frames, from_frame, innermost
 from slowhound.gil.holders import Hold, Holders
-from slowhound.record import Record, snapshot_in_flight
 from slowhound.redaction.masking import short_text
-from slowhound.report import Snapshot
-from slowhound.reporttext import path_of
 from slowhound.runtime.clocks import clock
 from slowhound.stacks import running, shares_thread, stack_of
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from slowhound.core.report_text import one_line
 from slowhound.frames.frames import Stack, innermost
-from slowhound.reporttext import one_line
 from slowhound.system.thread_state import GIL, RUNNING
 
 INNERMOST = 5  # frames that are compared: a stack that differs further out is the same work

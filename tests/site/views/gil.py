@@ -17,7 +17,7 @@ from operator import call, itemgetter, not_
 from django.http import HttpRequest, HttpResponse
 
 from slowhound import recorder
-from slowhound.record import Record, current, snapshot_in_flight
+from slowhound.core.record import Record, current, snapshot_in_flight
 from slowhound.runtime.unpatched import original
 from tests.site.gates import wait_at
 from tests.site.options import SCRATCH

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from slowhound import notes
 from slowhound.background import NAME_LIMIT, new
+from slowhound.core import box_payloads
+from slowhound.core.record import Record
 from slowhound.instrument.exception import message
-from slowhound.record import Record
 from slowhound.redaction import masking
 from slowhound.redaction.cuts import cut
 from slowhound.redaction.mask import MASK
@@ -102,7 +102,7 @@ def test_header_shows_no_beginning(secret: str, core: str) -> None:
         record.environ = {"HTTP_USER_AGENT": text}
         shown = masking.client_text(text, masking.HEADER_LIMIT)
         assert not is_shown(core, shown), shown[-100:]
-        assert not is_shown(core, notes.who_note(record))
+        assert not is_shown(core, box_payloads.who_note(record))
 
 
 def test_name_of_a_parameter_that_was_cut_is_not_shown() -> None:

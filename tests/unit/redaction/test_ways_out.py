@@ -14,7 +14,9 @@ from django.template import Context as TemplateContext
 from django.template import Engine, Template, TemplateSyntaxError
 from django.template.base import Origin
 
-from slowhound import dumps, events, notes, reporttext
+from slowhound import dumps, events
+from slowhound.core import box_payloads, report_text
+from slowhound.core.record import Moment, QueryStats, Record, TaskRecord
 from slowhound.flames.leaves import Leaves
 from slowhound.flames.resolve import _frame
 from slowhound.frames.frames import Frame, render
@@ -22,7 +24,6 @@ from slowhound.instrument.db import _by_alias
 from slowhound.instrument.exception import fields_of
 from slowhound.instrument.request import describe_request
 from slowhound.instrument.view import _note
-from slowhound.record import Moment, QueryStats, Record, TaskRecord
 from slowhound.sinks import sentry_event
 from slowhound.sinks.logger import culprit
 from slowhound.system import thread_state
@@ -79,7 +80,7 @@ def test_task_is_shown_without_the_token_in_its_id() -> None:
     assert record.task_id == f"pay-{TOKEN}"
     record.outcome = "ok"
     assert events.least(record)["task_id"] == "pay-********************"
-    assert CORE not in notes.who_note(record).decode()
+    assert CORE not in box_payloads.who_note(record).decode()
     assert TaskRecord("celery", "a", 0.0, "reset-password:42").shown_id == "reset-password:42"
     assert "hunter2" not in str(TaskRecord("celery", "a", 0.0, "password=hunter2x").shown_id)
 
@@ -121,7 +122,7 @@ def test_template_is_shown_without_tokens() -> None:
     shown = fields_of(caught.value)["exc_template"]
     assert shown == "mail ******************** password=********************:1"
     moment = Moment(0.0, 1.0, "template", name)
-    said = reporttext.without_literals(moment).text
+    said = report_text.without_literals(moment).text
     found = str(Leaves([moment], concurrent=False).add([_frame("f", "/x.py", 1)], 0.5, None))
     assert not [each for each in (said, found) if CORE in each or "hunter2" in each]
 
@@ -138,7 +139,7 @@ def test_template_is_shown_without_tokens() -> None:
 def test_ordinary_moments_stay(kind: str, text: str) -> None:
     """The names of templates and hosts, as they are."""
     moment = Moment(0.0, 1.0, kind, text)
-    assert reporttext.without_literals(moment) == moment
+    assert report_text.without_literals(moment) == moment
 
 
 def test_thread_is_shown_without_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +194,7 @@ def test_host_is_shown_without_a_password(host: str, shown: str) -> None:
     """And the port of a host that is called as a secret is stays."""
     record = Record("GET", "/x/", 0.0)
     record.environ = {"HTTP_HOST": host}
-    assert reporttext.request_line(record) == f"GET http://{shown}/x/"
+    assert report_text.request_line(record) == f"GET http://{shown}/x/"
 
 
 def test_address_and_method_of_a_client_are_searched() -> None:

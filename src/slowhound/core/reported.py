@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from slowhound.blackbox.reader import TOLD, beside, open_box
-from slowhound.notes import Moment, Seconds, Text
+from slowhound.core.box_payloads import Moment, Seconds, Text
 from slowhound.system.append_file import FLAGS
 from slowhound.system.losses import NOT_JSON
 

@@ -6,16 +6,16 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from slowhound.core.record import Moment, Record
 from slowhound.event.formats import clean
 from slowhound.frames.frames import Stack, render
-from slowhound.record import Moment, Record
 from slowhound.redaction import masking
 from slowhound.redaction.masking import HEADER_LIMIT, client_text, short_text
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.redaction.urls import query_string
 
 if TYPE_CHECKING:
-    from slowhound.report import LastStack, Report, Snapshot
+    from slowhound.core.report import LastStack, Report, Snapshot
 
 DATE = "%d-%m-%Y %H:%M:%S UTC"
 SHOWN_MOMENTS = 50

@@ -16,9 +16,9 @@ import msgspec
 
 from slowhound.blackbox.box import HALF_SETTINGS, HALF_STACK, HALF_WHO
 from slowhound.config import Config
+from slowhound.core.record import Record
 from slowhound.event.formats import clean, json_line
 from slowhound.frames.frames import Stack, locate
-from slowhound.record import Record
 from slowhound.redaction.masking import HEADER_LIMIT, client_text
 from slowhound.redaction.urls import client_url
 from slowhound.system.losses import NOT_JSON

@@ -11,9 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from slowhound.frames.frames import Stack
-from slowhound.record import Moment
-from slowhound.reporttext import (
+from slowhound.core.record import Moment
+from slowhound.core.report_text import (
     NO_STACK,
     after_hold_text,
     date,
@@ -27,6 +26,7 @@ from slowhound.reporttext import (
     timeline_text,
     verdict_text,
 )
+from slowhound.frames.frames import Stack
 
 WAYS = {
     "remote": "The GIL was held: another process read this stack, while no other Python thread of"

@@ -34,8 +34,8 @@ from asyncio import _get_running_loop, current_task
 from types import GeneratorType
 from typing import Any
 
-from slowhound import exchanges
-from slowhound.record import Owner, Record, current, current_record, in_flight, unfinished
+from slowhound.core import exchanges
+from slowhound.core.record import Owner, Record, current, current_record, in_flight, unfinished
 from slowhound.runtime.static_lookup import attribute_or
 
 
