@@ -106,7 +106,7 @@ def start_recorder(directory: str) -> Any:
     from django.conf import settings
 
     from slowhound import recorder
-    from slowhound.config import load
+    from slowhound.config.config import load
 
     if not settings.configured:
         settings.configure(SLOWHOUND={})

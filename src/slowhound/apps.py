@@ -6,7 +6,7 @@ from django.apps import AppConfig
 from django.conf import settings
 
 from slowhound import background
-from slowhound.config import load
+from slowhound.config.config import load
 from slowhound.system.guard import guard
 
 
@@ -19,7 +19,7 @@ class SlowhoundConfig(AppConfig):
     def ready(self) -> None:
         """Registers the checks, and records the background work that the settings name."""
         with guard("settings"):
-            from slowhound import checks  # noqa: F401  importing registers them
+            from slowhound.config import checks  # noqa: F401  importing registers them
 
             # Not get_config(), which keeps what it read: the application's packages come later.
             config = load(getattr(settings, "SLOWHOUND", {}))

@@ -16,7 +16,7 @@ from slowhound.asgi_data import environ_of as _environ
 from slowhound.asgi_data import length_of as _length
 from slowhound.asgi_data import size_of as _size
 from slowhound.cancellation import is_cancelled
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 from slowhound.core.ownership import of_scope
 from slowhound.core.record import Owner, Record
 from slowhound.instrument.exception import fields_of

@@ -157,7 +157,7 @@ def start(record: TaskRecord | None, server: Server | None = None) -> Record | N
         return None
     with _guard:
         from slowhound import recorder
-        from slowhound.conf import get_config
+        from slowhound.config.from_django import get_config
 
         server = server or recorder.Server("task", SLOTS)
         active = recorder.get() or recorder.start(get_config(), server)

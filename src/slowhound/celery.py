@@ -55,7 +55,7 @@ def _server(slots: int) -> Server:
 def _on_process_init(**_: object) -> None:
     with _guard:
         from slowhound import recorder
-        from slowhound.conf import get_config
+        from slowhound.config.from_django import get_config
 
         recorder.start(get_config(), _server(PREFORK_SLOTS))
 

@@ -13,7 +13,7 @@ import re
 from collections import deque
 from typing import NamedTuple
 
-from slowhound.config import Config
+from slowhound.config.config import Config
 from slowhound.flames.files import ALL_OURS, FlameFiles
 from slowhound.flames.profile import SUFFIX, Profile
 from slowhound.runtime.unpatched import original

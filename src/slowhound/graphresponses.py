@@ -10,7 +10,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 
-from slowhound.config import Config
+from slowhound.config.config import Config
 from slowhound.core.record import Record
 from slowhound.flames.profile import SUFFIX
 from slowhound.graphfiles import path_of

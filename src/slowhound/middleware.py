@@ -18,8 +18,8 @@ from django.http.response import HttpResponseBase
 from slowhound import closing, on_demand, recorder
 from slowhound.cancellation import is_cancelled
 from slowhound.closing import hand_on
-from slowhound.conf import get_config
-from slowhound.config import Config
+from slowhound.config.config import Config
+from slowhound.config.from_django import get_config
 from slowhound.core.ownership import lost, of_request
 from slowhound.core.record import Owner, Record, current
 from slowhound.instrument import trace

@@ -20,6 +20,7 @@ import msgspec
 
 from slowhound.blackbox.box import REPORTED, STALL_TOLD, held
 from slowhound.blackbox.reader import BoxState, Pending, opened, read_from, reporting
+from slowhound.config.overrides import Override
 from slowhound.core.box_payloads import Settings, read_settings, read_who
 from slowhound.core.report import Report
 from slowhound.core.reported import tell
@@ -35,7 +36,6 @@ from slowhound.gil.unresponsive import (
     silent_for,
 )
 from slowhound.neighbour_reports import age_of, compose, slow_event, summary
-from slowhound.override import Override
 from slowhound.postmortem import shared_threads, signed
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.reports import ReportFiles

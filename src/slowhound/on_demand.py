@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from slowhound import events, graphresponses
-from slowhound.config import Config
+from slowhound.config.config import Config
 from slowhound.core.record import Record
 from slowhound.events import Event
 from slowhound.flames import demand

@@ -17,9 +17,9 @@ from django.core import signing
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
+from slowhound.config.settings import ALLOWED
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
-from slowhound.settings import ALLOWED
 from slowhound.system.losses import Errors, caught
 
 NOT_OURS: Errors = (*caught("django.core.signing.BadSignature"), ValueError, TypeError)

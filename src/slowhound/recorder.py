@@ -14,7 +14,7 @@ import weakref
 
 from slowhound import instrument
 from slowhound.arbiters import loads_for_others
-from slowhound.config import Config
+from slowhound.config.config import Config
 from slowhound.core.ownership import leave
 from slowhound.core.record import Record, in_flight
 from slowhound.recording import Recorder, Server

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from slowhound import events, fatal_errors, instrument
 from slowhound.blackbox import box as blackbox
-from slowhound.config import Config
+from slowhound.config.config import Config
 from slowhound.core import record as record_module
 from slowhound.core import reported
 from slowhound.core.box_payloads import who_note

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from slowhound import recorder, writer
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import itertools
 import os
 from typing import Any
 
-from slowhound.config import Config
+from slowhound.config.config import Config
 from slowhound.core.record import Ids, Record
 from slowhound.event import formats
 from slowhound.event.fields import VERSION

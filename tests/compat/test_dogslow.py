@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from slowhound.config import load
-from slowhound.legacy import apply
+from slowhound.config.config import load
+from slowhound.config.legacy import apply
 from tests.harness.launch import Launcher
 from tests.harness.recorded import Report
 from tests.harness.site import Site

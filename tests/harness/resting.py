@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slowhound import recorder
-from slowhound.config import load
+from slowhound.config.config import load
 from slowhound.core.record import snapshot_in_flight
 from slowhound.recorder import Recorder, Server
 

@@ -20,7 +20,7 @@ hidden: list[str] = []
 def gunicorns_requests() -> None:
     """Gunicorn's request is left to the middleware, where it is not as it was."""
     from slowhound import recorder
-    from slowhound.conf import get_config
+    from slowhound.config.from_django import get_config
     from slowhound.core.record import in_flight
     from slowhound.gunicorn.hooks import post_request, pre_request
 
@@ -97,7 +97,7 @@ def metrics() -> None:
     from gunicorn.config import Config
 
     from slowhound import recorder
-    from slowhound.conf import get_config
+    from slowhound.config.from_django import get_config
     from slowhound.gunicorn.logger import Logger
 
     if hidden == ["histogram"] and look_up("gunicorn.instrument.statsd.Statsd.timer") is not None:

@@ -21,7 +21,7 @@ from tests.harness.waiting import eventually
 COMMON = """
 import ctypes, os, re, sys, threading, time
 from slowhound.blackbox.box import HOUND, NAMESPACE, Box
-from slowhound.config import load
+from slowhound.config.config import load
 from slowhound.core.box_payloads import settings_note, who_note
 from slowhound.core.record import Record
 

@@ -15,7 +15,7 @@ import django
 from django.conf import settings
 
 from slowhound import recorder
-from slowhound.config import load
+from slowhound.config.config import load
 from slowhound.core.record import Record
 
 

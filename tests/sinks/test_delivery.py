@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from slowhound.config import Limit
+from slowhound.config.config import Limit
 from slowhound.core.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.sinks import delivery, outbox, outlet

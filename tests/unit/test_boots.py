@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from slowhound import default_folder
-from slowhound.config import load, problems
+from slowhound.config import default_dir
+from slowhound.config.config import load, problems
 from slowhound.core.box_payloads import read_settings, settings_note
 from tests.harness.launch import ROOT
 
@@ -162,7 +162,7 @@ def test_site_without_a_temporary_folder_names_one_all_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Nothing is tried, written or kept for the application."""
-    monkeypatch.setattr(default_folder, "_can_write", lambda _: False)
+    monkeypatch.setattr(default_dir, "_can_write", lambda _: False)
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.chdir(tmp_path)
     assert load({}).dir.startswith("/tmp/slowhound-")

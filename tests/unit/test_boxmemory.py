@@ -130,7 +130,7 @@ from slowhound import dumps
 from slowhound.core import record
 from slowhound.blackbox import memory as boxmemory
 boxmemory.can_be_mapped = lambda fd: True
-from slowhound.config import load
+from slowhound.config.config import load
 from slowhound.core.record import Record
 from slowhound.recording import Recorder, Server
 folder, size = sys.argv[1], int(sys.argv[2])

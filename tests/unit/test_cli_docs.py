@@ -71,5 +71,5 @@ def test_every_name_of_the_json_is_on_the_page() -> None:
 def test_every_check_is_in_the_table() -> None:
     """The numbers in the code and on the page are the same."""
     numbers = re.compile(r"slowhound\.[EW]\d{3}")
-    source = (ROOT / "src" / "slowhound" / "checks.py").read_text()
+    source = (ROOT / "src" / "slowhound" / "config" / "checks.py").read_text()
     assert set(numbers.findall(source)) == set(numbers.findall(PAGE))

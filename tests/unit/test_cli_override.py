@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import override
-from slowhound.override import NAME, Override, Threshold, load, store
+from slowhound.config import overrides
+from slowhound.config.overrides import NAME, Override, Threshold, load, store
 from slowhound.runtime.clocks import clock
 
 DAY = 24 * 3600.0
@@ -102,7 +102,7 @@ def test_it_is_parsed_only_when_it_has_changed(
         parsed.append(path)
         return load(path, owner)
 
-    monkeypatch.setattr(override, "load", counted)
+    monkeypatch.setattr(overrides, "load", counted)
     for _ in range(3):
         watched.read(str(tmp_path))
     assert not parsed

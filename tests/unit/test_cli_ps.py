@@ -21,7 +21,7 @@ from slowhound.blackbox.box import FIRST_SLOT, SLOT, Box
 from slowhound.cli import table
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place
-from slowhound.config import load
+from slowhound.config.config import load
 from slowhound.core.box_payloads import settings_note, stack_note, who_note
 from slowhound.core.record import Record
 from slowhound.graves import PATIENCE

@@ -12,7 +12,7 @@ import pytest
 
 from slowhound.cli import main
 from slowhound.cli.watch import duration, threshold, view_name
-from slowhound.override import MOST, NAME, Override, load
+from slowhound.config.overrides import MOST, NAME, Override, load
 
 
 @pytest.fixture

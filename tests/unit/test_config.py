@@ -11,10 +11,10 @@ from django.core.checks import run_checks
 from django.test import Client
 from django.test.utils import override_settings
 
-from slowhound.checks import check_folder
-from slowhound.config import Config, load, problems
+from slowhound.config.checks import check_folder
+from slowhound.config.config import Config, load, problems
+from slowhound.config.settings import SETTINGS
 from slowhound.core.box_payloads import settings_note
-from slowhound.settings import SETTINGS
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.source import StoreError
 
@@ -142,7 +142,9 @@ def test_django_checks_number_every_kind_of_problem() -> None:
 
 def test_folder_that_no_question_can_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its name is not UTF-8: a relative DIR lies in it, or the default one."""
-    monkeypatch.setattr("slowhound.checks.get_config", lambda: Config(dir="/srv/x\udc80/dir"))
+    monkeypatch.setattr(
+        "slowhound.config.checks.get_config", lambda: Config(dir="/srv/x\udc80/dir")
+    )
     (found,) = check_folder()
     assert found.id == "slowhound.W002"
     assert "UTF-8" in found.msg

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from django.test.utils import override_settings
 
-from slowhound.conf import get_config
-from slowhound.default_folder import default_folder, existing, project_name
+from slowhound.config.default_dir import default_folder, existing, project_name
+from slowhound.config.from_django import get_config
 from tests.harness.cli import environment
 
 USER = os.geteuid()
@@ -29,7 +29,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def project(folder: Path, settings: str = "settings") -> Path:
-    """A project with its settings in ``settings.py``, as ``startproject .`` makes none."""
+    """A project with its settings in ``config/settings.py``, as ``startproject .`` makes none."""
     folder.mkdir(exist_ok=True)
     (folder / f"{settings}.py").write_text("SECRET_KEY = 'x'\nROOT_URLCONF = 'urls'\n")
     return folder
@@ -56,7 +56,7 @@ def run(folder: Path, *argv: str, settings: str | None = "settings", **env: str)
 
 def dir_of(folder: Path, settings: str = "settings", **env: str) -> str:
     """DIR as a site in this folder has it."""
-    code = "import sys; sys.path.insert(0, ''); from slowhound.conf import get_config as c"
+    code = "import sys; sys.path.insert(0, ''); from slowhound.config.from_django import get_config as c"
     return run(folder, "-c", f"{code}; print(c().dir)", settings=settings, **env)[1]
 
 
@@ -84,7 +84,7 @@ def test_project_without_a_settings_module_has_a_folder_of_its_own(tmp_path: Pat
     """``settings.configure()``: it is told by its URLs and by where it was started."""
     code = (
         "from django.conf import settings; settings.configure(ROOT_URLCONF=%r);"
-        "from slowhound.conf import get_config; print(get_config().dir)"
+        "from slowhound.config.from_django import get_config; print(get_config().dir)"
     )
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()

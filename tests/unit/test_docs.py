@@ -23,13 +23,13 @@ from slowhound.asgi import SLOTS
 from slowhound.blackbox import box
 from slowhound.cli.findings import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
+from slowhound.config.legacy import LEGACY
+from slowhound.config.settings import SETTINGS
 from slowhound.core.report import WAYS
 from slowhound.event.fields import FIELDS, NAMES
 from slowhound.frames.frames import Frame
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
-from slowhound.legacy import LEGACY
 from slowhound.recorder import Server
-from slowhound.settings import SETTINGS
 from slowhound.watch.looks import KEPT
 from slowhound.watch.verdict import INNERMOST, Sample, verdict
 
@@ -84,7 +84,7 @@ application = get_wsgi_application()
 
 # After each example of settings.
 CHECKED = """
-from slowhound.config import problems as _problems
+from slowhound.config.config import problems as _problems
 
 assert not _problems(globals().get("SLOWHOUND", {})), _problems(SLOWHOUND)
 """
@@ -99,7 +99,7 @@ import django
 django.setup()
 from django.core.management import call_command
 from django.test import Client
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 from slowhound.sinks.delivery import build
 from slowhound.testing import capture_events
 

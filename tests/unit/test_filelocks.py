@@ -21,7 +21,7 @@ from slowhound.blackbox.reader import reporting, survey
 from slowhound.cli import main
 from slowhound.cli.neighbour import Rounds
 from slowhound.cli.place import Place
-from slowhound.config import load
+from slowhound.config.config import load
 from slowhound.core.box_payloads import settings_note
 from slowhound.fatal_errors import write_to
 from slowhound.instrument.saturation import Saturation

@@ -13,7 +13,7 @@ import pytest
 
 import slowhound
 from slowhound import Context, events, recorder
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 from slowhound.core.box_payloads import stack_note, who_note
 from slowhound.core.record import QueryStats, Record, current_record
 from slowhound.core.report import Snapshot

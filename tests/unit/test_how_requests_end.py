@@ -17,7 +17,7 @@ from django.test.utils import override_settings
 from django.urls import path
 
 from slowhound import recorder
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
 from slowhound.gunicorn import hooks
 from slowhound.gunicorn.arbiter import Mailbox, told_to_stop

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.config import Limit
+from slowhound.config.config import Limit
 from slowhound.core.report import Report
 from slowhound.sinks import hygiene
 from slowhound.sinks.hygiene import Groups

@@ -18,7 +18,7 @@ from django.urls import path
 
 from slowhound import Context, current, recorder
 from slowhound.asgi import wrap
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker

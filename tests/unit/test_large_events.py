@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from slowhound.config import load
+from slowhound.config.config import load
 from slowhound.sinks.delivery import Delivery
 from slowhound.store.duckdb import LocalFiles
 from slowhound.writer import LARGEST_LINE, Writer

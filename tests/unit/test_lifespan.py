@@ -10,7 +10,7 @@ from django.core.asgi import get_asgi_application
 
 from slowhound import recorder
 from slowhound.asgi import wrap
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 from slowhound.core.record import Record
 from slowhound.runtime.clocks import clock
 

@@ -102,11 +102,11 @@ def blocks() -> None:
 
 def overrides() -> None:
     """Settings that are read for the first time are the right ones."""
-    from slowhound import conf
+    from slowhound.config import from_django
 
     if scenarios.hidden == ["SETTINGS_MODULE"]:
-        conf.settings = SimpleNamespace(SLOWHOUND=settings.SLOWHOUND)  # type: ignore[assignment]
-    assert conf.get_config().dir == settings.SLOWHOUND["DIR"]
+        from_django.settings = SimpleNamespace(SLOWHOUND=settings.SLOWHOUND)  # type: ignore[assignment]
+    assert from_django.get_config().dir == settings.SLOWHOUND["DIR"]
 
 
 def in_front() -> None:
@@ -140,7 +140,7 @@ def too_early(request: HttpRequest) -> bool:
 
 def checks() -> None:
     """A SECRET_KEY that is empty is a finding of the system checks."""
-    from slowhound.checks import all_checks
+    from slowhound.config.checks import all_checks
 
     own = {"DIR": settings.SLOWHOUND["DIR"], "FLAMES": {"ALLOW": ["token"]}}
     with override_settings(SECRET_KEY="", SLOWHOUND=own):
@@ -149,7 +149,7 @@ def checks() -> None:
 
 def links() -> None:
     """Where the viewer is not mounted a graph is a file."""
-    from slowhound.conf import get_config
+    from slowhound.config.from_django import get_config
     from slowhound.graphresponses import _link
 
     assert _link("a.flame.json.gz", get_config()).startswith("<file://")

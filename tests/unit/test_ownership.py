@@ -26,7 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import slowhound
 from slowhound import Context, recorder
 from slowhound.asgi import wrap
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
 from slowhound.gunicorn import hooks
 from slowhound.middleware import Watch

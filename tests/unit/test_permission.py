@@ -11,7 +11,7 @@ from django.core import signing
 from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 
-from slowhound.checks import check_flames, check_settings
+from slowhound.config.checks import check_flames, check_settings
 from slowhound.permission import (
     HEADER,
     LONGEST,

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from slowhound import graves
 from slowhound.blackbox.box import FIRST_SLOT, PARENT_BORN, Box
 from slowhound.blackbox.reader import read, survey
-from slowhound.config import load
+from slowhound.config.config import load
 from slowhound.core.box_payloads import FRAMES, settings_note, stack_note, who_note
 from slowhound.core.record import Record
 from slowhound.core.reported import Reported, tell, told
@@ -32,7 +32,7 @@ from slowhound.system import losses
 VICTIM = """
 import os, sys, time
 from slowhound.blackbox.box import Box
-from slowhound.config import load
+from slowhound.config.config import load
 from slowhound.core.box_payloads import settings_note, stack_note, who_note
 from slowhound.frames.frames import from_frame
 from slowhound.core.record import Record

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from slowhound.config import Limit
+from slowhound.config.config import Limit
 from slowhound.core.record import Moment
 from slowhound.core.report import Finished, LastStack, Report, Snapshot
 from slowhound.frames.frames import Frame
@@ -306,7 +306,7 @@ def test_oldest_letters_go_when_the_spool_is_full(
 
 JUDGES = """
 import sys
-from slowhound.config import Limit
+from slowhound.config.config import Limit
 from slowhound.sinks import spool as module
 from slowhound.sinks.spool import Spool
 from tests.harness.reports import slow_report

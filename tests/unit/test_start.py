@@ -14,7 +14,7 @@ import pytest
 
 import slowhound
 from slowhound import recorder, registry
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 from slowhound.testing import capture_events
 
 TIMEOUT = 20
@@ -224,7 +224,7 @@ from django.conf import settings
 settings.configure(SLOWHOUND={"DIR": tempfile.mkdtemp(), "STREAM": None})
 import slowhound
 from slowhound import recorder, registry
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 
 @registry.register_instrumenter
 class Sleeps:

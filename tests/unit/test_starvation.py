@@ -42,7 +42,7 @@ settings.configure()
 import django
 django.setup()
 from slowhound import recorder
-from slowhound.config import load
+from slowhound.config.config import load
 from slowhound.core.record import Record
 
 folder = sys.argv[1]

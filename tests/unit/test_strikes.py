@@ -31,7 +31,7 @@ from django.urls import path
 import slowhound
 from slowhound import recorder
 from slowhound.asgi import wrap
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
 from slowhound.gunicorn.hooks import ENDING
 from slowhound.testing import capture_events

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.test import Client, override_settings
 
-from slowhound.checks import check_viewer
+from slowhound.config.checks import check_viewer
 from slowhound.viewer import urls
 from tests.pages.made import write
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from slowhound import dumps, neighbour_reports, neighbours, override, postmortem, sight
+from slowhound import dumps, neighbour_reports, neighbours, postmortem, sight
 from slowhound.blackbox.box import FIRST_SLOT
 from slowhound.blackbox.reader import TOLD, BoxState, Pending, beside
 from slowhound.cli import dump as cli_dump
 from slowhound.cli import tail
+from slowhound.config import overrides
 from slowhound.core import box_payloads
 from slowhound.core.report import Report, of_death
 from slowhound.core.reported import told
@@ -201,12 +202,12 @@ def test_spool_and_groups_are_read_or_removed(tmp_path: Path, value: str) -> Non
 @pytest.mark.parametrize("value", HOSTILE)
 def test_override_takes_what_fits(tmp_path: Path, value: str) -> None:
     """``watch.json`` may be anybody's who may write into DIR."""
-    path = tmp_path / override.NAME
+    path = tmp_path / overrides.NAME
     good = {"view": None, "slow_after": 1.0, "until": time.time() + 60}
     for name in good:
         path.write_bytes(b'{"thresholds": [' + note(good, name, HOSTILE[value]) + b"]}")
         path.chmod(0o600)
-        found = override.Override()
+        found = overrides.Override()
         found.read(str(tmp_path))
         threshold = found.threshold(("v",))
         assert threshold is None or 0 <= threshold < 1e9 or name == "slow_after"

@@ -13,7 +13,7 @@ from collections import Counter
 
 from slowhound.cli import findings
 from slowhound.cli.findings import Finding
-from slowhound.default_folder import current_folder
+from slowhound.config.default_dir import current_folder
 
 MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 

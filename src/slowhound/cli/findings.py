@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from slowhound.blackbox import box as blackbox
 from slowhound.cli.trial import Trial, read_a_child
-from slowhound.default_folder import default_folder, existing
+from slowhound.config.default_dir import default_folder, existing
 from slowhound.gil import py_spy, remote_unwinder
 from slowhound.instrument.saturation import backlog
 from slowhound.redaction.masking import message
@@ -111,7 +111,7 @@ def settings() -> Iterator[Finding]:
         import django
 
         django.setup()
-        checks = importlib.import_module("slowhound.checks")
+        checks = importlib.import_module("slowhound.config.checks")
     except Exception as exc:  # noqa: BLE001  an application's settings may raise anything
         yield Finding("problem", "settings", f"{name} cannot be loaded: {exc!r}")
         return
@@ -137,7 +137,7 @@ def _configured_dir() -> str:
 
     if not django_settings.configured:
         return next(iter(existing()), default_folder())
-    from slowhound.conf import get_config
+    from slowhound.config.from_django import get_config
 
     return get_config().dir
 

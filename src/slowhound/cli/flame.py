@@ -80,7 +80,7 @@ def _folder(arguments: argparse.Namespace) -> str | None:
     """``FLAMES_DIR``, where the settings are those of the folder that is looked at."""
     if arguments.dir or not os.environ.get("DJANGO_SETTINGS_MODULE"):
         return None
-    from slowhound.conf import get_config
+    from slowhound.config.from_django import get_config
 
     return get_config().flames_dir
 

@@ -16,10 +16,10 @@ from slowhound.blackbox import reader
 from slowhound.cli import place
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place, Refusal, say, user_name
+from slowhound.config.settings import GIB
 from slowhound.event.formats import json_line
 from slowhound.gil import readers
 from slowhound.neighbours import Neighbour
-from slowhound.settings import GIB
 from slowhound.store.segments import open_segment
 
 EVERY = 1.0  # seconds between two rounds, as of a worker's hound

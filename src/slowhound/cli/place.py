@@ -8,8 +8,8 @@ import stat
 import sys
 from typing import NamedTuple
 
+from slowhound.config.default_dir import absolute, current_folder, default_folder, existing
 from slowhound.core.report_text import one_line
-from slowhound.default_folder import absolute, current_folder, default_folder, existing
 from slowhound.sight import Worker, workers
 
 WHICH = "Name one with --dir, or the project with DJANGO_SETTINGS_MODULE."
@@ -99,7 +99,7 @@ def configured_dir() -> str:
     # Like manage.py: the project in the current folder can be imported.
     sys.path.insert(0, current_folder())
     try:
-        from slowhound.conf import get_config, project
+        from slowhound.config.from_django import get_config, project
 
         path = get_config().dir
         return path if os.path.lexists(path) else _elsewhere(path, project())

@@ -11,7 +11,7 @@ import os
 import sys
 
 from slowhound.cli.place import Refusal, say, show
-from slowhound.default_folder import current_folder
+from slowhound.config.default_dir import current_folder
 
 # Ten minutes: long enough to try, too short to be found in an old log.
 USUAL = 600
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         from django.conf import settings
 
-        from slowhound.conf import get_config
+        from slowhound.config.from_django import get_config
         from slowhound.permission import new_token
 
         allow, debug = get_config().flames_allow, settings.DEBUG

@@ -13,12 +13,12 @@ import os
 import re
 from datetime import datetime
 
-from slowhound import override
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.cli.table import seconds
+from slowhound.config import overrides
+from slowhound.config.overrides import LONGEST, MOST, Threshold, in_force, load, store
 from slowhound.core.report_text import one_line
-from slowhound.override import LONGEST, MOST, Threshold, in_force, load, store
 from slowhound.runtime.clocks import clock
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _file(where: Place) -> str:
-    return os.path.join(where.dir, override.NAME)
+    return os.path.join(where.dir, overrides.NAME)
 
 
 def _store(where: Place, thresholds: list[Threshold]) -> None:

@@ -14,9 +14,9 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from slowhound.conf import get_config
-from slowhound.config import Config
-from slowhound.default_folder import temporary_folder
+from slowhound.config.config import Config
+from slowhound.config.default_dir import temporary_folder
+from slowhound.config.from_django import get_config
 from slowhound.middleware import Watch
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_t
 import msgspec
 
 from slowhound.blackbox.box import HALF_SETTINGS, HALF_STACK, HALF_WHO
-from slowhound.config import Config
+from slowhound.config.config import Config
 from slowhound.core.record import Record
 from slowhound.event.formats import clean, json_line
 from slowhound.frames.frames import Stack, locate

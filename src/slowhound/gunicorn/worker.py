@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from slowhound import recorder
-from slowhound.conf import MIDDLEWARE, get_config
+from slowhound.config.from_django import MIDDLEWARE, get_config
 from slowhound.core.record import Owner, Record
 from slowhound.gunicorn.arbiter import CFG
 from slowhound.gunicorn.hooks import ENDING, headers

@@ -9,7 +9,7 @@ import os
 import sys
 import sysconfig
 
-from slowhound.default_folder import absolute
+from slowhound.config.default_dir import absolute
 from slowhound.runtime.static_lookup import own
 
 PACKAGES = "/site-packages/"

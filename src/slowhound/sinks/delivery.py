@@ -28,7 +28,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from slowhound.blackbox.box import NOBODY
-from slowhound.config import Limit
+from slowhound.config.config import Limit
 from slowhound.core.report import Report
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original

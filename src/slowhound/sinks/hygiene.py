@@ -15,7 +15,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from slowhound.config import Limit
+from slowhound.config.config import Limit
 from slowhound.core.report import Report
 
 # Groups that are remembered; the one that was quiet for longest is forgotten first.

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
 
-from slowhound.config import load
+from slowhound.config.config import load
+from slowhound.config.legacy import apply
 from slowhound.core.report import Report
 from slowhound.event.formats import utf8
-from slowhound.legacy import apply
 from slowhound.sinks.sentry_event import event_id, event_of
 from slowhound.sinks.words import end_note
 from slowhound.system.losses import find, has_all, look_up

@@ -11,9 +11,9 @@ import sys
 import uuid
 from typing import Any
 
+from slowhound.config.default_dir import absolute
 from slowhound.core.report import Report
 from slowhound.core.report_text import one_line
-from slowhound.default_folder import absolute
 from slowhound.event.formats import encodable
 from slowhound.frames.frames import Frame
 from slowhound.frames.source_lines import source_lines

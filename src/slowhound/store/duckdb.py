@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from slowhound.config.settings import NOT_UTF_8, can_be_asked
 from slowhound.runtime.clocks import clock
-from slowhound.settings import NOT_UTF_8, can_be_asked
 from slowhound.store import apart
 from slowhound.store import files as on_disk
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, first_line, reading

@@ -14,8 +14,8 @@ from django.conf import settings
 from django.http import Http404, HttpRequest
 from django.utils.module_loading import import_string
 
-from slowhound.conf import get_config
-from slowhound.config import Config
+from slowhound.config.config import Config
+from slowhound.config.from_django import get_config
 
 # A proxy in front: the peer is the proxy, not the person.
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")

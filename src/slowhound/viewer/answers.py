@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template import Context, Engine
 from django.urls import reverse
 
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 from slowhound.event.formats import json_line
 from slowhound.store.source import StoreError
 from slowhound.viewer import access, assets

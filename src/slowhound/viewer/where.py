@@ -7,7 +7,7 @@ import re
 import threading
 from typing import NamedTuple
 
-from slowhound.config import Config
+from slowhound.config.config import Config
 from slowhound.store.source import Source, open_source
 
 _sources: dict[tuple[int, str], Source] = {}

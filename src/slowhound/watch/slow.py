@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
 
-from slowhound.config import Config
+from slowhound.config.config import Config
+from slowhound.config.overrides import Override
 from slowhound.core.record import Record, snapshot_in_flight
 from slowhound.core.report import Snapshot
-from slowhound.override import Override
 from slowhound.runtime.clocks import clock
 from slowhound.stacks import look
 from slowhound.system.guard import guard

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from slowhound import legacy
-from slowhound.checks import check_sinks
 from slowhound.cli import findings
+from slowhound.config import legacy
+from slowhound.config.checks import check_sinks
 from slowhound.redaction.structures import masked
 from slowhound.sinks.webhook import Webhook
 from slowhound.store.clickhouse import Target

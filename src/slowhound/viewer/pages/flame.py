@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from django.http import HttpRequest, HttpResponse
 
-from slowhound.conf import get_config
+from slowhound.config.from_django import get_config
 from slowhound.flames import speedscope, svg
 from slowhound.flames.files import FOLDER, OURS, FlameFiles
 from slowhound.flames.finding import Wanted, find

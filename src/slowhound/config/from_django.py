@@ -10,10 +10,10 @@ from typing import Any
 from django.conf import settings
 
 from slowhound import recorder
-from slowhound.config import Config, load
-from slowhound.default_folder import absolute, current_folder, project_name
+from slowhound.config.config import Config, load
+from slowhound.config.default_dir import absolute, current_folder, project_name
+from slowhound.config.legacy import LEGACY, apply
 from slowhound.instrument import cache, template
-from slowhound.legacy import LEGACY, apply
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.app_files import add_app_package, know_libraries
 from slowhound.system.guard import guard

@@ -21,12 +21,12 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
-from slowhound import legacy
-from slowhound.conf import MIDDLEWARE, get_config, lookup
-from slowhound.config import problems
+from slowhound.config import legacy
+from slowhound.config.config import problems
+from slowhound.config.from_django import MIDDLEWARE, get_config, lookup
+from slowhound.config.settings import ALLOWED, NOT_UTF_8, can_be_asked
 from slowhound.redaction.masking import message
 from slowhound.runtime.foreign import is_foreign
-from slowhound.settings import ALLOWED, NOT_UTF_8, can_be_asked
 from slowhound.system.losses import caught
 from slowhound.system.private_dir import prepare
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from slowhound.config import Config, Problem, accepts, shown
-from slowhound.default_folder import absolute
+from slowhound.config.config import Config, Problem, accepts, shown
+from slowhound.config.default_dir import absolute
+from slowhound.config.settings import SETTINGS, is_number, is_path
 from slowhound.redaction.masking import text
-from slowhound.settings import SETTINGS, is_number, is_path
 
 Lookup = Callable[[str, Any], Any]
 

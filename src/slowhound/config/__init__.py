@@ -1,0 +1,1 @@
+"""Settings: their table, where they are read from, and what is checked."""
