@@ -14,11 +14,11 @@ import pytest
 from slowhound.store import clickhouse_asked, clickhouse_bounded
 from slowhound.store.broken import UnreadableError
 from slowhound.store.clickhouse import GRACE
+from slowhound.store.dialect import for_clickhouse, for_duckdb
 from slowhound.store.duckdb import LocalFiles
+from slowhound.store.open import LONGEST, Answer, Source, StoreError, open_source
 from slowhound.store.select_only import QUESTION
-from slowhound.store.shim import for_clickhouse, for_duckdb
 from slowhound.store.ship import Shipper
-from slowhound.store.source import LONGEST, Answer, Source, StoreError, open_source
 from tests.store.events import EVENTS, segment
 
 REFUSED = [

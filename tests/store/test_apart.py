@@ -16,8 +16,8 @@ import pytest
 
 from slowhound.store import apart, apart_child, connections
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.files import Files
-from slowhound.store.source import LONGEST, StoreError
+from slowhound.store.event_files import Files
+from slowhound.store.open import LONGEST, StoreError
 from tests.harness.launch import ROOT
 from tests.harness.waiting import eventually
 from tests.store.events import EVENTS, segment
@@ -47,7 +47,7 @@ ENDLESS = {
 KILLED = """
 import sys
 from slowhound.store import apart
-from slowhound.store.files import Files
+from slowhound.store.event_files import Files
 run = apart.subprocess.Popen
 def told(*arguments, **more):
     child = run(*arguments, **more)
@@ -61,7 +61,7 @@ apart.ask(Files((), ()), "SELECT count(*) FROM range(100000000) a, range(1000000
 GREEDY_ONE = """
 import json, resource, sys
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.source import StoreError
+from slowhound.store.open import StoreError
 source = LocalFiles(sys.argv[1])
 try:
     said = str(source.adhoc(sys.argv[2], seconds=30))

@@ -10,12 +10,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from slowhound.store import broken, reading, ship
+from slowhound.store import broken, ship, tail
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.reading import last_events
+from slowhound.store.open import StoreError
 from slowhound.store.segments import SEGMENTS
 from slowhound.store.ship import Shipper
-from slowhound.store.source import StoreError
+from slowhound.store.tail import last_events
 from slowhound.system.private_dir import keep_within
 from tests.harness.command import slowhound
 from tests.store.broken import BROKEN, GOOD, IDS, counting, seven
@@ -131,7 +131,7 @@ def test_segment_that_cannot_be_opened_stops_neither_tail_nor_ship(
             raise PermissionError(13, "Permission denied")
         return open(name, *rest, **more)
 
-    monkeypatch.setattr(reading, "open", refusing, raising=False)
+    monkeypatch.setattr(tail, "open", refusing, raising=False)
     monkeypatch.setattr(ship, "open", refusing, raising=False)
     found, left_out = last_events(str(tmp_path / "events"), 9, lambda event: True)
     assert ([event["req_id"] for event in found], len(left_out)) == (["r7"], 1)

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from slowhound.store.clickhouse import ClickHouse, Target
-from slowhound.store.rows import encode
-from slowhound.store.schema import migrate
+from slowhound.store.clickhouse_rows import encode
+from slowhound.store.clickhouse_schema import migrate
 from tests.store.events import EVENTS, line
 
 PAGE = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text()

@@ -10,8 +10,8 @@ import pytest
 
 from slowhound.store import ship
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.reading import last_events
 from slowhound.store.ship import Shipper
+from slowhound.store.tail import last_events
 from tests.store.broken import BROKEN, GOOD, seven
 from tests.store.events import segment
 

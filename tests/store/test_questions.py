@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from slowhound.store.dialect import for_clickhouse, for_duckdb
+from slowhound.store.open import Source, StoreError, open_source
 from slowhound.store.questions import QUESTIONS
-from slowhound.store.shim import for_clickhouse, for_duckdb
 from slowhound.store.ship import Shipper
-from slowhound.store.source import Source, StoreError, open_source
 from tests.store.events import EVENTS, LIST, LOOP, SLOW, START, request, segment
 
 T = START

@@ -9,15 +9,15 @@ from typing import Any
 import duckdb
 import pytest
 
-from slowhound.store import broken, reading, ship
+from slowhound.store import broken, ship, tail
 from slowhound.store import duckdb as of_duckdb
 from slowhound.store.broken import UnreadableError
 from slowhound.store.connections import DatabaseLostError
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.files import list_files
-from slowhound.store.reading import last_events
+from slowhound.store.event_files import list_files
+from slowhound.store.open import StoreError
 from slowhound.store.ship import Shipper
-from slowhound.store.source import StoreError
+from slowhound.store.tail import last_events
 from tests.store.broken import BROKEN, GOOD, IDS, counting, seven
 from tests.store.events import EVENTS, segment
 
@@ -92,7 +92,7 @@ def test_file_that_goes_while_it_is_read_is_no_broken_one(
         gone.unlink(missing_ok=True)
         return found
 
-    for module in (of_duckdb, reading, ship):
+    for module in (of_duckdb, tail, ship):
         monkeypatch.setattr(module, "list_files", listed)
     for ask in (LocalFiles.sql, LocalFiles.adhoc):
         gone.write_bytes(data)

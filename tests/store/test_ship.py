@@ -16,11 +16,11 @@ import pytest
 
 from slowhound.store import ship
 from slowhound.store.clickhouse import ClickHouse, Target
+from slowhound.store.clickhouse_schema import migrate
 from slowhound.store.columns import clickhouse_types
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.schema import migrate
+from slowhound.store.open import StoreError
 from slowhound.store.ship import Shipper
-from slowhound.store.source import StoreError
 from tests.harness.launch import ROOT
 from tests.harness.process import started
 from tests.store.events import EVENTS, START, line, request, segment

@@ -18,9 +18,9 @@ import duckdb
 import pytest
 
 from slowhound.cli.filters import condition
-from slowhound.store import reading
+from slowhound.store import tail
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.reading import Follower
+from slowhound.store.tail import Follower
 from tests.harness.cli import environment
 from tests.harness.command import slowhound
 from tests.harness.launch import ROOT
@@ -208,7 +208,7 @@ def test_file_that_cannot_be_opened_for_a_moment_is_not_read_twice(
     follower = Follower(str(folder / "events"))
     segment(folder, [request(31, 31, "shop", 3.1)], "1770000000001-12-0")
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "open", no_descriptor, raising=False)
+        patch.setattr(tail, "open", no_descriptor, raising=False)
         assert follower.read() == []
     assert [event["req_id"] for event in follower.read()] == ["r31"]
 

@@ -16,7 +16,7 @@ from slowhound.config.config import Config, load, problems
 from slowhound.config.settings import SETTINGS
 from slowhound.core.box_payloads import settings_note
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.source import StoreError
+from slowhound.store.open import StoreError
 
 TOO_LARGE = (float("inf"), float("nan"), 10**400)
 NUMBERS = (

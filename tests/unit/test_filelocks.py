@@ -28,10 +28,10 @@ from slowhound.instrument.saturation import Saturation
 from slowhound.postmortem import dead_box
 from slowhound.sinks.spool import Letter, Spool
 from slowhound.store import segments
-from slowhound.store.files import closed
+from slowhound.store.event_files import closed
+from slowhound.store.open import StoreError
 from slowhound.store.segments import open_segment
 from slowhound.store.ship import Shipper
-from slowhound.store.source import StoreError
 from slowhound.system import file_locks
 from tests.harness.reports import slow_report
 from tests.harness.waiting import eventually

@@ -30,7 +30,8 @@ from slowhound.frames.frames import Frame, TakenStack
 from slowhound.gil.unresponsive import Hold
 from slowhound.sight import Worker, in_flight
 from slowhound.sinks.spool import Letter, Spool, encode
-from slowhound.store import reading, rows
+from slowhound.store import clickhouse_rows
+from slowhound.store import tail as reading
 
 DEEP = b"[" * 900 + b"]" * 900
 DEEPER = b"[" * 100_000 + b"]" * 100_000
@@ -265,14 +266,14 @@ def test_line_of_a_segment_is_shown_and_shipped_or_torn(tmp_path: Path, value: s
         assert tail.line(event)
         assert tail.style(event) is not None
         assert formats.json_line(event)
-    made = [rows.from_line(line, "s") for line in lines]
-    assert rows.encode([row for row in made if row is not None]) is not None
+    made = [clickhouse_rows.from_line(line, "s") for line in lines]
+    assert clickhouse_rows.encode([row for row in made if row is not None]) is not None
 
 
 def test_moment_of_noise_is_no_event() -> None:
     """No date can be made of it, and a table has a partition for each day."""
     for ts in (-1.0, 1e308, 2.0**33):
-        assert rows.from_line(json.dumps({**EVENT, "ts": ts}).encode(), "s") is None
+        assert clickhouse_rows.from_line(json.dumps({**EVENT, "ts": ts}).encode(), "s") is None
 
 
 def test_sight_has_no_room_for_noise() -> None:

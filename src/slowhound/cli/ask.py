@@ -18,11 +18,11 @@ from slowhound.cli.moments import moment
 from slowhound.cli.place import Refusal, say, show
 from slowhound.cli.table import console
 from slowhound.cli.tables import add_options, opened, print_answer
+from slowhound.store.open import Answer, Source, StoreError
 from slowhound.store.questions import QUESTIONS
-from slowhound.store.source import Answer, Source, StoreError
 
 if TYPE_CHECKING:
-    from slowhound.store.files import Progress as Told
+    from slowhound.store.event_files import Progress as Told
 
 
 def add(parser: argparse.ArgumentParser) -> None:

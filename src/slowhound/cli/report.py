@@ -17,8 +17,8 @@ from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.core.report_text import one_line
 from slowhound.sinks.reports import OURS
-from slowhound.store.reading import Event, last_events
-from slowhound.store.source import StoreError
+from slowhound.store.open import StoreError
+from slowhound.store.tail import Event, last_events
 
 LARGEST = 64 * 1024**2  # of a file that is printed
 HEAD = 1024**2  # in it is the part that says whose report it is

@@ -12,7 +12,7 @@ from typing import Any
 from slowhound.cli.ask import open_place
 from slowhound.cli.place import Refusal
 from slowhound.cli.tables import add_options, print_answer
-from slowhound.store.source import Answer, Source, StoreError
+from slowhound.store.open import Answer, Source, StoreError
 
 COLUMNS = ("kind", "n", "first", "last", "view", "verdict", "loc", "id")
 

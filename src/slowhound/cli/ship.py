@@ -17,9 +17,9 @@ from slowhound.cli import place
 from slowhound.cli.place import Refusal, say, user_name
 from slowhound.cli.table import seconds
 from slowhound.runtime.clocks import clock
-from slowhound.store.schema import KEEP_DAYS
+from slowhound.store.clickhouse_schema import KEEP_DAYS
+from slowhound.store.open import StoreError
 from slowhound.store.ship import Lag, Shipper
-from slowhound.store.source import StoreError
 
 EVERY = 2.0  # seconds between two rounds
 LONGEST_PAUSE = 60.0

@@ -11,7 +11,7 @@ from slowhound.cli.moments import moment
 from slowhound.cli.place import Refusal, say, show
 from slowhound.cli.table import WIDE, cell, console
 from slowhound.core.report_text import one_line
-from slowhound.store.source import Answer, Source, StoreError, open_source
+from slowhound.store.open import Answer, Source, StoreError, open_source
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -20,8 +20,8 @@ from slowhound.cli.place import Refusal, say, show
 from slowhound.cli.table import console
 from slowhound.core.report_text import one_line
 from slowhound.event.formats import json_line
-from slowhound.store.reading import Event, Follower, last_events
-from slowhound.store.source import StoreError
+from slowhound.store.open import StoreError
+from slowhound.store.tail import Event, Follower, last_events
 
 if TYPE_CHECKING:
     from rich.console import Console

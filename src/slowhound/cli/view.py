@@ -16,7 +16,7 @@ from typing import NamedTuple
 from slowhound.cli import place
 from slowhound.cli.place import Refusal, say, show
 from slowhound.config.default_dir import absolute, default_folder, existing
-from slowhound.store.source import StoreError, open_source
+from slowhound.store.open import StoreError, open_source
 
 BIND = "127.0.0.1:8321"
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]

@@ -21,8 +21,8 @@ import msgspec
 
 from slowhound.store.apart_child import MEMORY, TIME, Answered
 from slowhound.store.broken import UnreadableError
-from slowhound.store.files import Files
-from slowhound.store.source import Answer, StoreError
+from slowhound.store.event_files import Files
+from slowhound.store.open import Answer, StoreError
 from slowhound.system.losses import NOT_JSON
 
 # Seconds until it has begun and been heard of, beside those of the question: a busy machine.

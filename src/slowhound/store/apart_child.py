@@ -18,10 +18,10 @@ import msgspec
 
 from slowhound.runtime.clocks import clock
 from slowhound.store.broken import UnreadableError, reading
-from slowhound.store.files import Files
+from slowhound.store.dialect import for_duckdb
+from slowhound.store.event_files import Files
+from slowhound.store.open import LONGEST, StoreError
 from slowhound.store.parquet import inside
-from slowhound.store.shim import for_duckdb
-from slowhound.store.source import LONGEST, StoreError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -18,7 +18,7 @@ import msgspec
 
 from slowhound.runtime.clocks import clock
 from slowhound.store.apart_child import LARGEST, VALUE, bounded_columns, bounded_value
-from slowhound.store.source import Answer, StoreError
+from slowhound.store.open import Answer, StoreError
 from slowhound.system.losses import NOT_JSON
 
 FORMAT = "JSONCompactEachRowWithNames"

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slowhound.store.broken import UnreadableError, first_line, is_interruption
-from slowhound.store.files import Files
+from slowhound.store.event_files import Files
+from slowhound.store.open import StoreError
 from slowhound.store.parquet import exactly, quoted
-from slowhound.store.source import StoreError
 from slowhound.system.losses import caught
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from slowhound.store.source import StoreError
+from slowhound.store.open import StoreError
 from slowhound.system.losses import NOT_JSON
 
 if TYPE_CHECKING:

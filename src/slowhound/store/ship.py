@@ -15,15 +15,15 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from slowhound.runtime.clocks import clock
-from slowhound.store import rows, schema, shipped
+from slowhound.store import clickhouse_rows, clickhouse_schema, shipped
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, reading
 from slowhound.store.clickhouse import Target, said
 from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
-from slowhound.store.files import list_files, name_of
+from slowhound.store.event_files import list_files, name_of
+from slowhound.store.open import StoreError
 from slowhound.store.parquet import inside, read_parquet, text
 from slowhound.store.shipped import Done
-from slowhound.store.source import StoreError
 from slowhound.system.file_locks import close, renew, take
 from slowhound.system.private_dir import subfolder
 
@@ -107,7 +107,7 @@ class Shipper:
         except OSError as exc:
             raise StoreError(str(exc)) from exc
 
-    def connect(self, keep_days: int = schema.KEEP_DAYS) -> list[str]:
+    def connect(self, keep_days: int = clickhouse_schema.KEEP_DAYS) -> list[str]:
         """Connects, and makes or migrates the table; returns the columns that were added.
 
         Raises:
@@ -115,7 +115,7 @@ class Shipper:
         """
         self._keep_lock()
         client = self.target.connect()
-        added = schema.migrate(client, self.target, keep_days)
+        added = clickhouse_schema.migrate(client, self.target, keep_days)
         self._client = client
         return added
 
@@ -192,7 +192,7 @@ class Shipper:
         if not whole:
             return False
         lines = [line for line in whole.split(b"\n") if line]
-        made = [rows.from_line(line, name) for line in lines]
+        made = [clickhouse_rows.from_line(line, name) for line in lines]
         found = [row for row in made if row is not None]
         self._insert(found)
         self.torn += len(made) - len(found)
@@ -244,7 +244,7 @@ class Shipper:
         try:
             self._client.raw_insert(
                 self.target.table,
-                insert_block=rows.encode(found),
+                insert_block=clickhouse_rows.encode(found),
                 fmt="JSONEachRow",
                 settings=INSERT,
             )
@@ -273,4 +273,4 @@ class Shipper:
 
 def _of_parquet(columns: list[str], values: tuple[Any, ...], segment: str) -> dict[str, Any] | None:
     event = dict(zip(columns, values, strict=True))
-    return rows.make(event, segment, event.get("app") or {})
+    return clickhouse_rows.make(event, segment, event.get("app") or {})

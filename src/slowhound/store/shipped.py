@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from slowhound.store.source import StoreError
+from slowhound.store.open import StoreError
 from slowhound.system.losses import NOT_JSON
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]

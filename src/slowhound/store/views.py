@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from slowhound.event.fields import FIELDS
 from slowhound.store.columns import IS_EVENT, duckdb_types
-from slowhound.store.files import Files, name_of, read_segments
+from slowhound.store.dialect import DUCKDB_MACROS
+from slowhound.store.event_files import Files, name_of, read_segments
 from slowhound.store.parquet import Inside, read_parquet
-from slowhound.store.shim import DUCKDB_MACROS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

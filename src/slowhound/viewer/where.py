@@ -8,7 +8,7 @@ import threading
 from typing import NamedTuple
 
 from slowhound.config.config import Config
-from slowhound.store.source import Source, open_source
+from slowhound.store.open import Source, open_source
 
 _sources: dict[tuple[int, str], Source] = {}
 _lock = threading.Lock()

@@ -15,7 +15,7 @@ from slowhound.config.checks import check_sinks
 from slowhound.redaction.structures import masked
 from slowhound.sinks.webhook import Webhook
 from slowhound.store.clickhouse import Target
-from slowhound.store.source import StoreError
+from slowhound.store.open import StoreError
 from slowhound.system import guard, losses
 from slowhound.watch.values import Printer
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from slowhound.store.questions import causes, ends, requests
+from slowhound.store.open import StoreError
+from slowhound.store.questions import causes, requests, workers
 from slowhound.store.questions.question import Parameter, Question
-from slowhound.store.source import StoreError
 
 __all__ = ["QUESTIONS", "Parameter", "Question", "bound"]
 
 QUESTIONS: dict[str, Question] = {
-    each.name: each for each in (*requests.QUESTIONS, *causes.QUESTIONS, *ends.QUESTIONS)
+    each.name: each for each in (*requests.QUESTIONS, *causes.QUESTIONS, *workers.QUESTIONS)
 }
 # After all events.
 NEVER = 1e12

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from slowhound.store.open import Answer, StoreError
 from slowhound.store.questions import QUESTIONS
-from slowhound.store.source import Answer, StoreError
 from slowhound.viewer.answers import Data, Page
 from slowhound.viewer.asked import Asked, Parameter, chosen, text, whole
 from slowhound.viewer.pages.shared import command

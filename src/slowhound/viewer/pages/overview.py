@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from slowhound.store.open import Source
 from slowhound.store.questions.question import WITHIN
-from slowhound.store.source import Source
 from slowhound.viewer.answers import Data, Page
 from slowhound.viewer.asked import Asked
 from slowhound.viewer.pages.shared import (

@@ -15,7 +15,7 @@ from slowhound.store.broken import Broken, UnreadableError, reading
 from slowhound.store.columns import LATEST
 from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
-from slowhound.store.files import Files, list_files
+from slowhound.store.event_files import Files, list_files
 from slowhound.store.parquet import inside, read_parquet
 from slowhound.system.losses import NOT_JSON
 

@@ -21,9 +21,9 @@ from slowhound.blackbox.reader import open_box
 from slowhound.runtime.clocks import clock
 from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.columns import IS_EVENT, json_structure
+from slowhound.store.open import StoreError
 from slowhound.store.parquet import PLAINLY, SEGMENTS_KEY, TORN_KEY, Inside, names, quoted, text
 from slowhound.store.segments import PARQUET, SEGMENT
-from slowhound.store.source import StoreError
 from slowhound.system.file_locks import close, take
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 from slowhound.store.clickhouse import KEY, Target, said
 from slowhound.store.columns import clickhouse_types
-from slowhound.store.source import StoreError
+from slowhound.store.open import StoreError
 
 KEEP_DAYS = 30
 
