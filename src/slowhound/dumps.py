@@ -28,7 +28,7 @@ from slowhound.frames.frames import Frame, Stack, current_frames, from_frame
 from slowhound.redaction.masking import short_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import get_ident
-from slowhound.stacks import stack_of
+from slowhound.stacks.capture import stack_of
 from slowhound.system.losses import NOT_JSON, lost
 
 # The hound does its chores once a second; on a busy machine they come late.

@@ -13,9 +13,9 @@ from typing import Any
 from slowhound.blackbox.reader import header
 from slowhound.core.reported import told
 from slowhound.death import Death
-from slowhound.fatal_errors import of_box
 from slowhound.postmortem import dead_box, events, unsent, written_by
 from slowhound.runtime.clocks import clock
+from slowhound.stacks.fatal_errors import of_box
 from slowhound.system.losses import lost
 
 # Seconds that a dead process's parent has to bury it: it alone knows the cause.

@@ -34,10 +34,10 @@ from slowhound.core.box_payloads import (
 from slowhound.core.reported import Reported
 from slowhound.death import Death
 from slowhound.event.fields import VERSION
-from slowhound.fatal_errors import FatalStacks
 from slowhound.frames.frames import Stack, TakenStack, locate
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.clocks import clock
+from slowhound.stacks.fatal_errors import FatalStacks
 from slowhound.system.file_locks import let_go
 from slowhound.system.losses import NOT_JSON
 

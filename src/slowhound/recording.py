@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from slowhound import events, fatal_errors, instrument
+from slowhound import events, instrument
 from slowhound.blackbox import box as blackbox
 from slowhound.config.config import Config
 from slowhound.core import record as record_module
@@ -33,7 +33,8 @@ from slowhound.runtime.unpatched import is_patched
 from slowhound.sinks import stream
 from slowhound.sinks.delivery import Delivery
 from slowhound.sinks.reports import NoFiles, ReportFiles
-from slowhound.stacks import shares_thread
+from slowhound.stacks import fatal_errors
+from slowhound.stacks.capture import shares_thread
 from slowhound.system import guard
 from slowhound.system.guard import guarded
 from slowhound.upkeep import Upkeep

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from slowhound import dumps, fatal_errors
+from slowhound import dumps
 from slowhound.blackbox import box as blackbox
 from slowhound.blackbox import reader
 from slowhound.core.box_payloads import settings_note
@@ -25,6 +25,7 @@ from slowhound.neighbours import Neighbour
 from slowhound.newplaces import NewPlaces
 from slowhound.postmortem import unsent
 from slowhound.sinks.spool import spool_unsent
+from slowhound.stacks import fatal_errors
 from slowhound.store.segments import SEGMENTS
 from slowhound.system import losses
 from slowhound.system.losses import lost

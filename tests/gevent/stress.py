@@ -20,7 +20,7 @@ import greenlet  # noqa: E402
 
 from slowhound.core import record as record_module  # noqa: E402
 from slowhound.core.record import Record, in_flight, snapshot_in_flight  # noqa: E402
-from slowhound.stacks import look  # noqa: E402
+from slowhound.stacks.capture import look  # noqa: E402
 from slowhound.system.os_thread import OsThread  # noqa: E402
 
 # The least of each; how often a reader meets a greenlet that runs is for the system's scheduler.

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from slowhound import stacks
 from slowhound.core.record import Record
 from slowhound.flames import leaves, looking, splice
 from slowhound.flames.resolve import profile_of
@@ -20,6 +19,7 @@ from slowhound.instrument import callers
 from slowhound.instrument.exception import fields_of
 from slowhound.runtime.code_objects import know, known
 from slowhound.runtime.foreign import is_foreign
+from slowhound.stacks import capture
 from slowhound.watch import locals as shown
 from slowhound.watch import locks, source_places
 from slowhound.watch.hound import Hound
@@ -127,7 +127,7 @@ def middleware_is_looked_up_anew() -> Iterator[None]:
 
 def test_names_of_a_class_of_the_applications_become_plain_ones(stands: Stands) -> None:
     """A str subclass as the name of a file or a function runs nothing in the hound."""
-    look = stacks.look(stands.record)
+    look = capture.look(stands.record)
     assert look is not None
     assert {type(name) for frame in look.stack for name in (frame.filename, frame.function)} == {
         str

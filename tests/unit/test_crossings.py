@@ -16,10 +16,10 @@ import anyio.to_thread
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
-from slowhound import stacks
 from slowhound.core.record import Record
 from slowhound.flames import looking
 from slowhound.frames.frames import Frame
+from slowhound.stacks import capture
 from tests.harness.waiting import eventually
 
 
@@ -212,7 +212,7 @@ def gate() -> Iterator[Gate]:
 
 def seen_of(record: Record) -> tuple[list[str], list[str]]:
     """The functions of this file: in a report's stack, and in a flame graph's."""
-    look, key = stacks.look(record), looking.look(record)
+    look, key = capture.look(record), looking.look(record)
     frames: list[tuple[str, str]] = (
         [] if look is None else [(f.filename, f.function) for f in look.stack]
     )
@@ -260,7 +260,7 @@ def test_thread_of_the_look_is_the_one_that_works(gate: Gate) -> None:
     record = Record("GET", "/", 0.0)
     record.thread_id, record.native_id = thread.ident or 0, thread.native_id or 0
     eventually(lambda: "blocks" in seen_of(record)[0], "it works")
-    look = stacks.look(record)
+    look = capture.look(record)
     assert look is not None
     works = {each.native_id for each in threading.enumerate() if each.name.startswith("asyncio_")}
     assert look.thread in works

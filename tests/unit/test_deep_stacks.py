@@ -13,11 +13,11 @@ from asgiref.sync import sync_to_async
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import stacks, tasks
 from slowhound.core.record import Record
 from slowhound.flames import looking, splice
 from slowhound.frames import frames
 from slowhound.frames.frames import INNERMOST, LEFT_OUT, OUTERMOST
+from slowhound.stacks import asyncio_tasks, capture
 from slowhound.watch import locals as shown
 from slowhound.watch import locks
 from tests.harness.waiting import eventually
@@ -66,7 +66,7 @@ class Deep:
 
     @staticmethod
     def _is_seen(record: Record) -> bool:
-        found = stacks.look(record)
+        found = capture.look(record)
         return found is not None and "innermost" in [frame.function for frame in found.stack[-4:]]
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ def steps(function: Callable[..., object], *args: object) -> int:
     return count
 
 
-WAYS = [stacks.look, looking.look]
+WAYS = [capture.look, looking.look]
 
 
 @pytest.mark.parametrize("look", WAYS, ids=["stack", "key"])
@@ -127,7 +127,7 @@ def test_innermost_and_outermost_frames_of_a_deep_stack_are_kept(
 ) -> None:
     """A stack of 5,000 frames had none."""
     record = deep(5_000, by_task=by_task).record
-    found = stacks.look(record)
+    found = capture.look(record)
     assert found is not None
     names = [frame.function for frame in found.stack]
     assert OUTERMOST + INNERMOST < len(names) <= OUTERMOST + INNERMOST + 2
@@ -145,7 +145,7 @@ def test_of_a_stack_that_is_too_deep_to_be_walked_the_innermost_frames_are_known
 ) -> None:
     """Those that only come next are not called the outermost."""
     monkeypatch.setattr(frames, "WALKED", 2_000)
-    found = stacks.look(deep(3_000).record)
+    found = capture.look(deep(3_000).record)
     assert found is not None
     assert found.stack[0] == LEFT_OUT
     assert len(found.stack) == INNERMOST + 1
@@ -194,7 +194,7 @@ def test_long_chain_of_awaits_is_followed_to_its_end() -> None:
 
         task = asyncio.ensure_future(deeper(600))
         await asyncio.sleep(0)
-        found = await asyncio.to_thread(tasks.stack, task, threading.get_ident())
+        found = await asyncio.to_thread(asyncio_tasks.stack, task, threading.get_ident())
         task.cancel()
         return found
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from slowhound.fatal_errors import FatalStacks, of_box
 from slowhound.frames.frames import Dumped, Frame, from_faulthandler
+from slowhound.stacks.fatal_errors import FatalStacks, of_box
 
 ANY_FILE = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -201,7 +201,7 @@ def test_pipe_in_the_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None
 
 BEGIN = """
 import ctypes, faulthandler, os, signal, subprocess, sys, threading
-from slowhound import fatal_errors
+from slowhound.stacks import fatal_errors
 path = sys.argv[1] + "/1-2.stacks"
 """
 DIE = "\nctypes.string_at(0)\n"

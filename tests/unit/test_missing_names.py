@@ -192,7 +192,7 @@ def stacks_of_tasks() -> None:
     from asgiref.sync import sync_to_async
     from django.core.handlers.asgi import ASGIHandler
 
-    from slowhound import tasks
+    from slowhound.stacks import asyncio_tasks
 
     assert anyio._backends._asyncio
     assert ASGIHandler
@@ -209,7 +209,7 @@ def stacks_of_tasks() -> None:
     async def look(task: Any) -> None:
         ident = threading.get_ident()
         await asyncio.to_thread(begun.wait, 10)
-        found.append(await asyncio.to_thread(tasks.stack, task, ident))
+        found.append(await asyncio.to_thread(asyncio_tasks.stack, task, ident))
         ended.set()
 
     asyncio.run(main())

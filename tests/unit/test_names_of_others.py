@@ -78,9 +78,9 @@ HARMLESS = {
     "cancellation.py": "cancelling",
     "celery.py": "exc reason",
     "cli/tail.py": "_time",
-    "crossings.py": "select self wait",
+    "stacks/crossings.py": "select self wait",
     "redaction/exceptions.py": "object start",
-    "executors.py": "future py run self thread",
+    "stacks/executors.py": "future py run self thread",
     "core/exchanges.py": "environ scope",
     "flames/reader.py": "lineno location threads",
     "flames/resolve.py": "blind",
@@ -94,7 +94,7 @@ HARMLESS = {
     "gunicorn/logger.py": "logconfig_json timer total_seconds",
     "gunicorn/outcomes.py": "split",
     "gunicorn/worker.py": "heartbeat log tell",
-    "hops.py": "listen_for_disconnect",
+    "stacks/hops.py": "listen_for_disconnect",
     "instrument/cache.py": "get",
     "instrument/callers.py": (
         "asgiref asyncio background base concurrent core django exception field field_name futures"
@@ -123,7 +123,7 @@ HARMLESS = {
     "redaction/standard_values.py": "_fields int item",
     "runtime/static_lookup.py": "args cause code context suppress_context",
     "sqlshape.py": "_shape",  # of redaction's
-    "tasks.py": "async_generator_asend async_generator_athrow coroutine_wrapper self",
+    "stacks/asyncio_tasks.py": "async_generator_asend async_generator_athrow coroutine_wrapper self",
     "viewer/access.py": "user",
     "system/thread_state.py": "_PyRuntime",  # a symbol of C
     "watch/locks.py": "eval exec locals self vars",

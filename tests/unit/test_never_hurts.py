@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import events, graphresponses, on_demand, recorder, stacks
+from slowhound import events, graphresponses, on_demand, recorder
 from slowhound.blackbox.box import Box
 from slowhound.core.record import Record
 from slowhound.event import formats
@@ -35,6 +35,7 @@ from slowhound.recorder import Recorder
 from slowhound.redaction.sql import shape as sql
 from slowhound.registry import instrumenters
 from slowhound.sinks import stream
+from slowhound.stacks import capture
 from slowhound.system import guard
 from slowhound.system.append_file import AppendFile
 from slowhound.testing import capture_events
@@ -100,7 +101,7 @@ PARTS: list[tuple[Any, str]] = [
     (AppendFile, "tend"),
     (Box, "__init__"),
     (stream, "to_stdout"),
-    (stacks, "from_frame"),
+    (capture, "from_frame"),
     (sql, "sql_shape"),
     (Sampler, "__init__"),
     (Sampler, "scan"),

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
-from slowhound import hops, tasks
 from slowhound.core.record import Record, current_record
 from slowhound.frames.frames import Stack
+from slowhound.stacks import asyncio_tasks, hops
 from tests.harness.waiting import eventually
 
 Await = Callable[["Door"], Coroutine[Any, Any, object]]
@@ -87,7 +87,7 @@ class Loop:
         return task
 
     def stack(self, task: asyncio.Task[Any]) -> Stack:
-        return tasks.stack(task, self.ident)[0]
+        return asyncio_tasks.stack(task, self.ident)[0]
 
     def close(self) -> None:
         for door in self.doors:
@@ -360,16 +360,22 @@ def test_suspended_task_is_run_by_no_thread_and_one_in_a_thread_by_that(loop: Lo
     """The thread is the one that runs the innermost frame, if any does."""
     waits, in_thread = loop.start(directly), loop.start(by_thread)
     back = loop.start(by_thread_and_back)
-    eventually(lambda: tasks.stack(waits, loop.ident)[2] is None, "it is suspended")
-    assert tasks.stack(in_thread, loop.ident)[2] not in (None, loop.ident, threading.get_ident())
-    eventually(lambda: tasks.stack(back, loop.ident)[2] is None, "the one of them is suspended")
-    assert not tasks.is_running(waits)
+    eventually(lambda: asyncio_tasks.stack(waits, loop.ident)[2] is None, "it is suspended")
+    assert asyncio_tasks.stack(in_thread, loop.ident)[2] not in (
+        None,
+        loop.ident,
+        threading.get_ident(),
+    )
+    eventually(
+        lambda: asyncio_tasks.stack(back, loop.ident)[2] is None, "the one of them is suspended"
+    )
+    assert not asyncio_tasks.is_running(waits)
 
 
 def test_last_live_frame_is_that_of_the_innermost_line(loop: Loop) -> None:
     """Locals are read from it."""
     for way in (directly, by_gather, by_generator, by_thread, by_thread_and_back):
-        found, live, _ = tasks.stack(loop.start(way), loop.ident)
+        found, live, _ = asyncio_tasks.stack(loop.start(way), loop.ident)
         assert live is not None
         last = [frame for frame in found if not frame.filename.startswith("<")][-1]
         assert (live.f_code.co_qualname, live.f_lineno) == (last.function, last.line) or (
@@ -390,10 +396,10 @@ def test_task_that_runs_shows_all_that_it_called(loop: Loop) -> None:
     waits, task = loop.start(directly), loop.start(outer)
     loop.doors[-1].let_in()
     eventually(lambda: loop.doors[-1].here == 2, "the coroutine blocks the loop")
-    found, _, ident = tasks.stack(task, loop.ident)
+    found, _, ident = asyncio_tasks.stack(task, loop.ident)
     assert names(found) == ["outer", "inner", "blocks", "wait_in_thread"]
     assert ident == loop.ident
-    assert tasks.is_running(task)
+    assert asyncio_tasks.is_running(task)
     assert names(loop.stack(waits)) == ["directly", "wait"]
 
 
@@ -411,7 +417,7 @@ def test_of_several_the_one_that_runs_is_shown(loop: Loop) -> None:
     task = loop.start(parent)
     loop.doors[-1].let_in()
     eventually(lambda: loop.doors[-1].here == 2, "the second child blocks the loop")
-    found, _, ident = tasks.stack(task, loop.ident)
+    found, _, ident = asyncio_tasks.stack(task, loop.ident)
     note = "(gather of 2, 2 pending; the one that runs)"
     assert names(found) == ["parent", note, "blocking", "blocks", "wait_in_thread"]
     assert ident == loop.ident
@@ -433,12 +439,12 @@ def test_request_runs_while_one_of_its_child_tasks_does(loop: Loop) -> None:
         await asyncio.gather(directly(door))
 
     outside, other, task = loop.start(directly), loop.start(another), loop.start(request)
-    assert not tasks.is_running(task)
+    assert not asyncio_tasks.is_running(task)
     loop.doors[-1].let_in()
     eventually(lambda: loop.doors[-1].here == 2, "the child blocks the loop")
-    assert tasks.is_running(task)
-    assert not tasks.is_running(other)
-    assert not tasks.is_running(outside)
+    assert asyncio_tasks.is_running(task)
+    assert not asyncio_tasks.is_running(other)
+    assert not asyncio_tasks.is_running(outside)
 
 
 def test_children_that_have_ended_are_left_out(loop: Loop) -> None:
@@ -558,7 +564,7 @@ def test_task_that_has_ended_has_no_stack(loop: Loop) -> None:
     task = loop.start(directly)
     loop.doors[0].open()
     eventually(task.done, "the task ends")
-    assert tasks.stack(task, loop.ident) == ((), None, None)
+    assert asyncio_tasks.stack(task, loop.ident) == ((), None, None)
 
 
 def test_circle_of_awaits_ends() -> None:
@@ -578,7 +584,7 @@ def test_circle_of_awaits_ends() -> None:
         await asyncio.sleep(0)
         with ThreadPoolExecutor(1) as executor:
             found = await asyncio.get_running_loop().run_in_executor(
-                executor, tasks.stack, task, threading.get_ident()
+                executor, asyncio_tasks.stack, task, threading.get_ident()
             )
         task.cancel()
         return found[0]  # type: ignore[no-any-return]
@@ -641,7 +647,7 @@ def test_short_tasks_are_read_while_they_end(loop: Loop) -> None:  # noqa: C901
         ):
             for colour, task in list(running.items()):
                 reads += 1
-                found, _, _ = tasks.stack(task, loop.ident)
+                found, _, _ = asyncio_tasks.stack(task, loop.ident)
                 seen[colour] |= {frame.function for frame in found if frame.filename == __file__}
     finally:
         stop.set()

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from slowhound import awaits, executors, tasks
 from slowhound.frames.frames import Stack
+from slowhound.stacks import asyncio_tasks, awaits, executors
 
 asked: list[str] = []
 
@@ -110,8 +110,8 @@ def look(task: asyncio.Task[Any]) -> Stack:
     found: list[Stack] = []
 
     def looks() -> None:
-        tasks.is_running(task)
-        found.append(tasks.stack(task, main)[0])
+        asyncio_tasks.is_running(task)
+        found.append(asyncio_tasks.stack(task, main)[0])
 
     main = threading.get_ident()
     thread = threading.Thread(target=looks, name="looks")
@@ -221,7 +221,7 @@ def test_job_is_known_as_finished_by_its_state() -> None:
 # coroutine that waits; the looks of the other thread are made from it.
 THROWN_INTO = """
 import asyncio, sys, threading
-from slowhound import awaits
+from slowhound.stacks import awaits
 class Iterator:
     THROW
     def __await__(self): return self

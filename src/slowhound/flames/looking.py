@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NamedTuple
 
-from slowhound import stacks, tasks
 from slowhound.core.record import Record
 from slowhound.frames.frames import LEFT_OUT, Frame, walk
 from slowhound.runtime.code_objects import Code, know, known
+from slowhound.stacks import asyncio_tasks, capture
 
 # A note in the form of a frame (``tasks``), or one that another process read, has no offset.
 Item = tuple[Code | Frame, int]
@@ -34,7 +34,7 @@ def look(record: Record) -> Seen | None:
     As ``stacks.look`` it asks again afterwards: a stack that may be another request's, or that
     changed while it was read, is thrown away.
     """
-    for _ in range(stacks.ATTEMPTS):
+    for _ in range(capture.ATTEMPTS):
         taken = None if record.done else _take(record)
         if taken is None:
             return None
@@ -48,16 +48,16 @@ def look(record: Record) -> Seen | None:
 def _take(record: Record) -> tuple[Seen, FrameType | None, int] | None:
     if record.task is not None:
         return _of_task(record)
-    of = stacks._of_greenlet if record.greenlet is not None else stacks._of_thread
+    of = capture._of_greenlet if record.greenlet is not None else capture._of_thread
     frame = of(record)
     if frame is None:
         return None
     at = frame.f_lasti
-    thread = record.native_id if record.greenlet is None or stacks.running(record) else None
-    items = stacks.crosses(record, frame)
+    thread = record.native_id if record.greenlet is None or capture.running(record) else None
+    items = capture.crosses(record, frame)
     if items is not None:
         key, _, ident = _read(items)
-        return Seen(key, stacks.native_id(ident, record) or thread), frame, at
+        return Seen(key, capture.native_id(ident, record) or thread), frame, at
     return Seen(_outwards(frame), thread), frame, at
 
 
@@ -65,12 +65,12 @@ def _of_task(record: Record) -> tuple[Seen, FrameType | None, int] | None:
     task = record.task() if record.task is not None else None
     if task is None:
         return None
-    key, live, ident = _read(tasks.walk(task, record.thread_id))
-    return Seen(key, stacks.native_id(ident, record)), live, -1 if live is None else live.f_lasti
+    key, live, ident = _read(asyncio_tasks.walk(task, record.thread_id))
+    return Seen(key, capture.native_id(ident, record)), live, -1 if live is None else live.f_lasti
 
 
-def _read(items: Iterator[tasks.Item]) -> tuple[Key, FrameType | None, int | None]:
-    found, live, ident = tasks.read(items, _item, _note)
+def _read(items: Iterator[asyncio_tasks.Item]) -> tuple[Key, FrameType | None, int | None]:
+    found, live, ident = asyncio_tasks.read(items, _item, _note)
     return tuple(found), live, ident
 
 

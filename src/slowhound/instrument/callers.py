@@ -12,7 +12,6 @@ from threading import get_ident
 from types import CoroutineType, FrameType, FunctionType
 from typing import Any
 
-from slowhound import tasks
 from slowhound.core.record import Record
 from slowhound.frames.frames import Frame
 from slowhound.instrument.jinja_lines import template_of, text_attribute
@@ -26,6 +25,7 @@ from slowhound.runtime.static_lookup import (
     name_of,
     own,
 )
+from slowhound.stacks import asyncio_tasks
 from slowhound.system.losses import find, has_all
 
 # What calls the view, its response's template and the parts of its body: modules, or folders.
@@ -171,7 +171,7 @@ def _in_coroutines(outermost: Any, around: tuple[str, ...], inner: str) -> tuple
     """
     if outermost is None:
         return None, True
-    stack, _, _ = tasks.stack(outermost, get_ident())
+    stack, _, _ = asyncio_tasks.stack(outermost, get_ident())
     files, hops = _files(around), _files(_HOPS)
     for frame in reversed(stack):
         if any(file in frame.filename for file in files):

@@ -13,7 +13,7 @@ from slowhound.core.box_payloads import stack_note
 from slowhound.core.record import Record
 from slowhound.frames.frames import current_frames
 from slowhound.runtime.clocks import clock
-from slowhound.stacks import Look, look, shares_thread
+from slowhound.stacks.capture import Look, look, shares_thread
 from slowhound.system.guard import guard
 from slowhound.system.thread_state import cpu_seconds, waiting_for
 from slowhound.watch.locks import deadlocks

@@ -14,7 +14,7 @@ from typing import Any
 from slowhound.core.record import Record
 from slowhound.core.report_text import path_of
 from slowhound.frames.frames import current_frames, from_frame
-from slowhound.stacks import running
+from slowhound.stacks.capture import running
 from slowhound.system.guard import guard
 from slowhound.system.losses import missing
 from slowhound.watch.verdict import place

@@ -12,7 +12,7 @@ from slowhound.config.overrides import Override
 from slowhound.core.record import Record, snapshot_in_flight
 from slowhound.core.report import Snapshot
 from slowhound.runtime.clocks import clock
-from slowhound.stacks import look
+from slowhound.stacks.capture import look
 from slowhound.system.guard import guard
 from slowhound.system.losses import lost
 from slowhound.watch.locals import locals_of

@@ -14,7 +14,7 @@ from slowhound.frames.frames import current_frames, from_frame, innermost
 from slowhound.gil.holders import Hold, Holders
 from slowhound.redaction.masking import short_text
 from slowhound.runtime.clocks import clock
-from slowhound.stacks import running, shares_thread, stack_of
+from slowhound.stacks.capture import running, shares_thread, stack_of
 
 # Seconds between two scans that are more than the hound's own sleep.
 LONG_GAP = 0.5

@@ -8,11 +8,11 @@ from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
 
-from slowhound import tasks
 from slowhound.core.record import Record
-from slowhound.crossings import may_wait
 from slowhound.frames.frames import Stack, current_frames, frames_after, from_frame, outwards
-from slowhound.hops import Inner
+from slowhound.stacks import asyncio_tasks
+from slowhound.stacks.crossings import may_wait
+from slowhound.stacks.hops import Inner
 
 ATTEMPTS = 3
 WithFrame = Callable[[FrameType], None]
@@ -62,7 +62,7 @@ def running(record: Record) -> bool:
     """True when it is this request that its thread runs, and not another one of that thread."""
     if record.task is not None:
         task = record.task()
-        return task is not None and tasks.is_running(task)
+        return task is not None and asyncio_tasks.is_running(task)
     if record.greenlet is not None:
         greenlet = record.greenlet()
         return greenlet is not None and greenlet.gr_frame is None and not greenlet.dead
@@ -79,7 +79,7 @@ def _take(record: Record) -> Look | None:
         task = record.task()
         if task is None:
             return None
-        stack, frame, ident = tasks.stack(task, record.thread_id)
+        stack, frame, ident = asyncio_tasks.stack(task, record.thread_id)
         return Look(stack, frame, native_id(ident, record))
     frame = _of_greenlet(record) if record.greenlet is not None else _of_thread(record)
     if frame is None:
@@ -87,16 +87,16 @@ def _take(record: Record) -> Look | None:
     thread = record.native_id if running(record) else None
     items = crosses(record, frame)
     if items is not None:
-        stack, _, ident = tasks.stack_of(items)
+        stack, _, ident = asyncio_tasks.stack_of(items)
         return Look(stack, frame, native_id(ident, record) or thread)
     return Look(from_frame(frame), frame, thread)
 
 
-def crosses(record: Record, innermost: FrameType) -> Iterator[tasks.Item] | None:
+def crosses(record: Record, innermost: FrameType) -> Iterator[asyncio_tasks.Item] | None:
     """The stack of a thread that may wait for a task, through that; None for nearly all others."""
     if record.greenlet is not None or not may_wait(innermost):
         return None
-    return tasks.walk_thread(Inner(record.thread_id, outwards(innermost)[::-1]))
+    return asyncio_tasks.walk_thread(Inner(record.thread_id, outwards(innermost)[::-1]))
 
 
 def native_id(ident: int | None, record: Record) -> int | None:

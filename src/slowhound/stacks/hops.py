@@ -11,10 +11,10 @@ import sys
 from types import FrameType, FunctionType
 from typing import Any, NamedTuple
 
-from slowhound.executors import WAITS_FOR_A_THREAD, is_finished, thread_of, why_waiting
 from slowhound.frames.frames import Frame, current_frames, outwards
 from slowhound.runtime.code_objects import file_of, name_of_code, qualname_of
 from slowhound.runtime.static_lookup import attribute_or, function_variables, own
+from slowhound.stacks.executors import WAITS_FOR_A_THREAD, is_finished, thread_of, why_waiting
 
 # Where asgiref runs sync code: the await in the task, and the function in the thread.
 HOPS = ("SyncToAsync.__call__", "SyncToAsync.thread_handler")

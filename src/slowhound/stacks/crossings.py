@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
-from slowhound.executors import thread_of
-from slowhound.hops import WAITS, Inner, from_closure
 from slowhound.runtime.code_objects import file_of, qualname_of
 from slowhound.runtime.static_lookup import attribute_or, function_variables
+from slowhound.stacks.executors import thread_of
+from slowhound.stacks.hops import WAITS, Inner, from_closure
 
 # Between the innermost frame of a thread that waits and the call in which it does.
 NEAR = 8

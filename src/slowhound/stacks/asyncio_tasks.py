@@ -24,9 +24,7 @@ from contextvars import Context
 from types import CoroutineType, FrameType, GeneratorType
 from typing import Any, TypeVar
 
-from slowhound.awaits import has_frame, step
 from slowhound.core.record import Record, current_record
-from slowhound.crossings import crossing
 from slowhound.frames.frames import (
     LEFT_OUT,
     Frame,
@@ -36,7 +34,11 @@ from slowhound.frames.frames import (
     outwards,
     place,
 )
-from slowhound.hops import (
+from slowhound.runtime.code_objects import file_of, name_of_code, qualname_of
+from slowhound.runtime.static_lookup import attribute_or, function_variables, name_of
+from slowhound.stacks.awaits import has_frame, step
+from slowhound.stacks.crossings import crossing
+from slowhound.stacks.hops import (
     Feeding,
     Hop,
     Inner,
@@ -45,8 +47,6 @@ from slowhound.hops import (
     behind_future,
     from_callback,
 )
-from slowhound.runtime.code_objects import file_of, name_of_code, qualname_of
-from slowhound.runtime.static_lookup import attribute_or, function_variables, name_of
 from slowhound.system.losses import find, has_all
 
 # Steps of a chain, 3 µs each.

@@ -1,0 +1,1 @@
+"""The stack of a record now: of its thread, its greenlet or its asyncio task."""
