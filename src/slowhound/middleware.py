@@ -22,13 +22,13 @@ from slowhound.config.config import Config
 from slowhound.config.from_django import get_config
 from slowhound.core.ownership import lost, of_request
 from slowhound.core.record import Owner, Record, current
+from slowhound.delivery.worker import preload
 from slowhound.instrument import trace
 from slowhound.instrument.exception import fields_of
 from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_greenlet_exit
-from slowhound.sinks.delivery import preload
 from slowhound.system.guard import guard
 from slowhound.system.losses import find
 

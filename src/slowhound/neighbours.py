@@ -24,6 +24,8 @@ from slowhound.config.overrides import Override
 from slowhound.core.box_payloads import Settings, read_settings, read_who
 from slowhound.core.report import Report
 from slowhound.core.reported import tell
+from slowhound.delivery.report_files import ReportFiles
+from slowhound.delivery.spool import spool_new
 from slowhound.event.fields import VERSION
 from slowhound.frames.frames import innermost
 from slowhound.gil.readers import IN_A_WORKER
@@ -38,8 +40,6 @@ from slowhound.gil.unresponsive import (
 from slowhound.neighbour_reports import age_of, compose, slow_event, summary
 from slowhound.postmortem import shared_threads, signed
 from slowhound.runtime.clocks import clock
-from slowhound.sinks.reports import ReportFiles
-from slowhound.sinks.spool import spool_new
 
 # Seconds between two looks at a process that does not show itself.
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 60.0

@@ -20,6 +20,8 @@ from slowhound.core.box_payloads import who_note
 from slowhound.core.ownership import enter, leave
 from slowhound.core.record import Record, in_flight, lenders, use_os_threads
 from slowhound.core.report import of_death
+from slowhound.delivery.report_files import NoFiles, ReportFiles
+from slowhound.delivery.worker import Delivery
 from slowhound.events import Event
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampler import Ended, Sampler
@@ -31,8 +33,6 @@ from slowhound.registry import instrumenters, set_up
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_patched
 from slowhound.sinks import stream
-from slowhound.sinks.delivery import Delivery
-from slowhound.sinks.reports import NoFiles, ReportFiles
 from slowhound.stacks import fatal_errors
 from slowhound.stacks.capture import shares_thread
 from slowhound.system import guard

@@ -20,11 +20,11 @@ from slowhound.core.box_payloads import settings_note
 from slowhound.core.record import in_flight, snapshot_in_flight
 from slowhound.core.report import of_death
 from slowhound.core.reported import told_of
+from slowhound.delivery.spool import spool_unsent
 from slowhound.graves import Graves
 from slowhound.neighbours import Neighbour
 from slowhound.newplaces import NewPlaces
 from slowhound.postmortem import unsent
-from slowhound.sinks.spool import spool_unsent
 from slowhound.stacks import fatal_errors
 from slowhound.store.segments import SEGMENTS
 from slowhound.system import losses

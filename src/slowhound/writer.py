@@ -8,6 +8,7 @@ from typing import Any
 
 from slowhound.config.config import Config
 from slowhound.core.record import Ids, Record
+from slowhound.delivery.worker import Delivery
 from slowhound.event import formats
 from slowhound.event.fields import VERSION
 from slowhound.events import Event
@@ -15,7 +16,6 @@ from slowhound.instrument import db
 from slowhound.redaction.structures import masked
 from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream
-from slowhound.sinks.delivery import Delivery
 from slowhound.store.segments import open_segment
 from slowhound.system import guard, losses
 from slowhound.system.append_file import AppendFile

@@ -18,13 +18,14 @@ import pytest
 
 from slowhound.config.config import Limit
 from slowhound.core.report import Report
+from slowhound.delivery import backoff, sender
+from slowhound.delivery import queue as inbox_module
+from slowhound.delivery import worker as delivery
+from slowhound.delivery.backoff import pause_after
+from slowhound.delivery.queue import REPORTS_LIMIT, Inbox
+from slowhound.delivery.spool import Spool, spool_new
+from slowhound.delivery.worker import Delivery
 from slowhound.runtime.clocks import clock
-from slowhound.sinks import delivery, outbox, outlet
-from slowhound.sinks import inbox as inbox_module
-from slowhound.sinks.delivery import Delivery
-from slowhound.sinks.inbox import REPORTS_LIMIT, Inbox
-from slowhound.sinks.outlet import pause_after
-from slowhound.sinks.spool import Spool, spool_new
 from slowhound.system import guard, losses
 from slowhound.system.os_thread import OsThread
 from tests.harness.launch import ROOT
@@ -125,7 +126,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     Keeps.go, Keeps.entered, Keeps.closed = threading.Event(), threading.Event(), 0
     Fails.failing, Unmakeable.made = True, 0
     monkeypatch.setattr(delivery, "LOOK_EVERY", 0.05)
-    for module in (outlet, outbox):
+    for module in (backoff, sender):
         monkeypatch.setattr(module, "pause_after", lambda _failures: 0.02)
 
 
@@ -286,7 +287,7 @@ def test_one_dead_sink_does_not_stop_the_others(deliver: Make, tmp_path: Path) -
 
 def test_dead_sink_is_left_in_peace(deliver: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """One try for all that waits, not one for each; the good one beside it has everything."""
-    for module in (outlet, outbox):
+    for module in (backoff, sender):
         monkeypatch.setattr(module, "pause_after", lambda _failures: 3600.0)
     Keeps.go.set()
     made = deliver("Fails", "Keeps")
@@ -327,11 +328,11 @@ def test_what_nobody_takes_for_a_day_is_given_up(
     deliver: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """After several tries, so that a clock put forward costs nothing; it is counted."""
-    monkeypatch.setattr(outbox, "MAX_AGE", -1.0)
+    monkeypatch.setattr(sender, "MAX_AGE", -1.0)
     made = deliver("Fails")
     made.put(slow_report(1))
     eventually(lambda: losses.dropped == 1, "that it is counted")
-    assert len(Fails.tried) == outbox.TRIES_AT_LEAST
+    assert len(Fails.tried) == sender.TRIES_AT_LEAST
     eventually(lambda: not waiting(tmp_path), "that it is removed")
 
 
@@ -553,7 +554,7 @@ def test_reports_wait_in_memory_where_the_disk_takes_none(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Spool, "_write", full)
-    monkeypatch.setattr(outbox, "MEMORY_LIMIT", 5)
+    monkeypatch.setattr(sender, "MEMORY_LIMIT", 5)
     made = deliver("Fails")
     for number in range(8):
         made.put(slow_report(number))
@@ -626,7 +627,7 @@ def test_broken_letters_do_not_stop_the_good_ones(deliver: Make, tmp_path: Path)
 
 KILLED = """
 import json, os, signal, sys, time
-from slowhound.sinks.delivery import Delivery
+from slowhound.delivery.worker import Delivery
 from tests.harness.reports import slow_report
 
 moment, directory, out = sys.argv[1:]

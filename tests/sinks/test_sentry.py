@@ -15,9 +15,9 @@ from django.test import override_settings
 
 from slowhound.core.record import Moment
 from slowhound.core.report import Finished, Report, Snapshot, of_death
+from slowhound.delivery.worker import build
 from slowhound.frames.frames import Frame
 from slowhound.sinks import sentry_event
-from slowhound.sinks.delivery import build
 from slowhound.sinks.logger import PythonLogger
 from slowhound.sinks.sentry import Sentry
 from slowhound.sinks.sentry_event import frames_of

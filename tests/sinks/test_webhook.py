@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from slowhound.core.report import Report
-from slowhound.sinks import outbox, outlet, webhook
-from slowhound.sinks.delivery import Delivery
+from slowhound.delivery import backoff, sender
+from slowhound.delivery.worker import Delivery
+from slowhound.sinks import webhook
 from slowhound.sinks.webhook import Webhook, WebhookError, signature
 from slowhound.system import guard, losses
 from tests.harness.hook import Handler, Hook, Posted, hook_server, raw, status
@@ -229,7 +230,7 @@ def test_report_is_posted_again_with_the_same_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a 500 and a garbled answer it arrives, once, as the delivery thread sends it."""
-    for module in (outlet, outbox):
+    for module in (backoff, sender):
         monkeypatch.setattr(module, "pause_after", lambda _failures: 0.02)
     with hook_server(status(500), raw(b"?"), status(200)) as hook:
         spec = {

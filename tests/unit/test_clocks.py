@@ -16,8 +16,8 @@ from django.urls import path
 from freezegun import freeze_time
 
 from slowhound import writer
+from slowhound.delivery.report_files import ReportFiles
 from slowhound.flames.files import FlameFiles
-from slowhound.sinks.reports import ReportFiles
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
 

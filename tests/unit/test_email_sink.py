@@ -13,9 +13,10 @@ import pytest
 from django.test.utils import override_settings
 
 from slowhound.core.report import Report, Snapshot
+from slowhound.delivery import backoff, sender
+from slowhound.delivery.worker import Delivery
 from slowhound.frames.frames import Frame
-from slowhound.sinks import email, outbox, outlet
-from slowhound.sinks.delivery import Delivery
+from slowhound.sinks import email
 from slowhound.sinks.email import Email
 from slowhound.system import guard
 from tests.harness.browser import chromium, keep_image, needs_chromium, page_of
@@ -172,7 +173,7 @@ def test_mail_goes_out_once_the_server_is_there(
 ) -> None:
     """A dead one is asked again; the mail has the same id each time."""
     guard.loud = False
-    for module in (outlet, outbox):
+    for module in (backoff, sender):
         monkeypatch.setattr(module, "pause_after", lambda _failures: 0.02)
     settings = {
         "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",

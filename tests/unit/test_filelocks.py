@@ -23,9 +23,9 @@ from slowhound.cli.neighbour import Rounds
 from slowhound.cli.place import Place
 from slowhound.config.config import load
 from slowhound.core.box_payloads import settings_note
+from slowhound.delivery.spool import Letter, Spool
 from slowhound.instrument.saturation import Saturation
 from slowhound.postmortem import dead_box
-from slowhound.sinks.spool import Letter, Spool
 from slowhound.stacks.fatal_errors import write_to
 from slowhound.store import segments
 from slowhound.store.event_files import closed

@@ -31,6 +31,7 @@ from slowhound.core import reported
 from slowhound.core.box_payloads import Last, Settings, Who, read_settings
 from slowhound.core.report import Report, of_death
 from slowhound.death import Death
+from slowhound.delivery.spool import Letter, Spool, encode
 from slowhound.event import formats
 from slowhound.frames.frames import Frame, TakenStack
 from slowhound.gil.unresponsive import Hold
@@ -43,7 +44,6 @@ from slowhound.runtime.clocks import clock
 from slowhound.sight import in_flight
 from slowhound.sinks.email_page import page
 from slowhound.sinks.slack import slack_message
-from slowhound.sinks.spool import Letter, Spool, encode
 from slowhound.sinks.webhook import as_json
 from slowhound.sinks.words import FACTS, headline, opening
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from slowhound.config.config import Limit
 from slowhound.core.report import Report
-from slowhound.sinks import hygiene
-from slowhound.sinks.hygiene import Groups
+from slowhound.delivery import rate_limit
+from slowhound.delivery.rate_limit import Groups
 from tests.harness.reports import dead_report, slow_report
 
 LIMIT = Limit(2, 60.0)
@@ -99,7 +99,7 @@ def test_group_that_was_quiet_for_longest_is_forgotten_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """There is a bound to what is remembered."""
-    monkeypatch.setattr(hygiene, "GROUPS_LIMIT", 2)
+    monkeypatch.setattr(rate_limit, "GROUPS_LIMIT", 2)
     groups = Groups()
     for group in ("a" * 12, "b" * 12, "a" * 12, "c" * 12):
         judge(groups, 1, 1000.0, group)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from slowhound.config.config import load
-from slowhound.sinks.delivery import Delivery
+from slowhound.delivery.worker import Delivery
 from slowhound.store.duckdb import LocalFiles
 from slowhound.writer import LARGEST_LINE, Writer
 

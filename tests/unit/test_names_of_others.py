@@ -119,7 +119,7 @@ HARMLESS = {
     "responses.py": "_set_streaming_content content file_to_stream headers status_code streaming",
     "sinks/email.py": "mailers timeout",
     "sinks/otel_metrics.py": "_OTHER",
-    "sinks/outlet.py": "follow_up on_sent take_event",
+    "delivery/backoff.py": "follow_up on_sent take_event",
     "redaction/standard_values.py": "_fields int item",
     "runtime/static_lookup.py": "args cause code context suppress_context",
     "sqlshape.py": "_shape",  # of redaction's

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from slowhound.config.config import Limit
 from slowhound.core.record import Moment
 from slowhound.core.report import Finished, LastStack, Report, Snapshot
+from slowhound.delivery import spool as spool_module
+from slowhound.delivery.spool import Letter, Spool, encode, spool_new
 from slowhound.frames.frames import Frame
-from slowhound.sinks import spool as spool_module
-from slowhound.sinks.spool import Letter, Spool, encode, spool_new
 from slowhound.system import losses
 from tests.harness.launch import ROOT
 from tests.harness.reports import dead_report, finished, slow_report
@@ -156,7 +156,7 @@ def test_files_are_for_the_user_alone(spool: Spool) -> None:
 
 HOLDER = """
 import sys, time
-from slowhound.sinks.spool import Spool
+from slowhound.delivery.spool import Spool
 spool = Spool(sys.argv[1])
 if sys.argv[2] == "groups":
     with spool.groups():
@@ -307,8 +307,8 @@ def test_oldest_letters_go_when_the_spool_is_full(
 JUDGES = """
 import sys
 from slowhound.config.config import Limit
-from slowhound.sinks import spool as module
-from slowhound.sinks.spool import Spool
+from slowhound.delivery import spool as module
+from slowhound.delivery.spool import Spool
 from tests.harness.reports import slow_report
 module.LOCK_TRIES = 10**6  # one that had no turn for a second would judge for itself
 spool, sent = Spool(sys.argv[1]), 0

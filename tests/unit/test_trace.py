@@ -395,7 +395,7 @@ urlpatterns = [path("", lambda request: HttpResponse("ok"))]
 django.setup()
 from django.test import Client
 assert Client(headers={"traceparent": sys.argv[1]}).get("/").status_code == 200
-import slowhound.sinks.delivery, slowhound.cli, slowhound.gunicorn, slowhound.asgi
+import slowhound.delivery.worker, slowhound.cli, slowhound.gunicorn, slowhound.asgi
 found = [name for name in sys.modules if name.startswith(("opentelemetry", "sentry_sdk", "grpc"))]
 print(found)
 """

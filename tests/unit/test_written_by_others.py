@@ -23,12 +23,12 @@ from slowhound.core import box_payloads
 from slowhound.core.report import Report, of_death
 from slowhound.core.reported import told
 from slowhound.death import Death
+from slowhound.delivery.spool import Letter, Spool, encode
 from slowhound.event import formats
 from slowhound.flames import profile
 from slowhound.frames.frames import Frame, TakenStack
 from slowhound.gil.unresponsive import Hold
 from slowhound.sight import Worker, in_flight
-from slowhound.sinks.spool import Letter, Spool, encode
 from slowhound.stacks.fatal_errors import FatalStacks
 from slowhound.store import clickhouse_rows
 from slowhound.store import tail as reading

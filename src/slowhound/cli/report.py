@@ -16,7 +16,7 @@ from slowhound.blackbox.reader import open_box
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.core.report_text import one_line
-from slowhound.sinks.reports import OURS
+from slowhound.delivery.report_files import OURS
 from slowhound.store.open import StoreError
 from slowhound.store.tail import Event, last_events
 

@@ -22,13 +22,13 @@ from slowhound.core.box_payloads import Settings, read_settings
 from slowhound.core.report import of_death
 from slowhound.core.reported import told
 from slowhound.death import Death
+from slowhound.delivery.spool import spool_new, spool_unsent
 from slowhound.event import formats
 from slowhound.gunicorn.children import STOPPING, as_the_worker
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.postmortem import dead_box, events, unsent, written_by
 from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream
-from slowhound.sinks.spool import spool_new, spool_unsent
 from slowhound.stacks.fatal_errors import of_box
 from slowhound.system import oom_kills
 from slowhound.system.append_file import FLAGS

@@ -28,10 +28,10 @@ from typing import Any
 import msgspec
 
 from slowhound.core.report import Report
+from slowhound.delivery.rate_limit import Groups
 from slowhound.event.formats import clean, encodable, json_line, shortened
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
-from slowhound.sinks.hygiene import Groups
 from slowhound.system.file_locks import let_go, take
 from slowhound.system.losses import NOT_JSON, lost
 from slowhound.system.private_dir import keep_within, subfolder

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from slowhound.core.report import Report
+from slowhound.delivery.backoff import Outlet, pause_after
+from slowhound.delivery.spool import MAX_AGE, Claimed, Letter, Spool
 from slowhound.runtime.clocks import clock
-from slowhound.sinks.outlet import Outlet, pause_after
-from slowhound.sinks.spool import MAX_AGE, Claimed, Letter, Spool
 from slowhound.system.losses import lost
 
 # Letters, and held back reports, that wait in memory while the disk takes none.

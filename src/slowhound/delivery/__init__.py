@@ -1,0 +1,1 @@
+"""How reports reach the sinks: queue, limits, spool, retries."""
