@@ -25,7 +25,7 @@ from __future__ import annotations
 from slowhound.background import task
 from slowhound.context import Context, on_error
 from slowhound.core.record import Record, current
-from slowhound.registry import register_instrumenter
+from slowhound.instrument.registry import register_instrumenter
 
 __all__ = [
     "Context",

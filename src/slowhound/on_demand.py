@@ -18,14 +18,15 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from slowhound import events, graphresponses
+from slowhound import graphresponses
 from slowhound.config.config import Config
 from slowhound.core.record import Record
-from slowhound.events import Event
 from slowhound.flames import demand
 from slowhound.flames.profile import Accuracy, Profile, ProfileSample
 from slowhound.flames.sampler import plain
 from slowhound.graphfiles import Graph, GraphWriter, files_of
+from slowhound.instrument import events
+from slowhound.instrument.events import Event
 from slowhound.permission import HEADER, PARAMETER, Wish, may, may_now, wish
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original

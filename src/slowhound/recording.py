@@ -11,7 +11,6 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from slowhound import events, instrument
 from slowhound.blackbox import box as blackbox
 from slowhound.config.config import Config
 from slowhound.core import record as record_module
@@ -22,14 +21,14 @@ from slowhound.core.record import Record, in_flight, lenders, use_os_threads
 from slowhound.core.report import of_death
 from slowhound.delivery.report_files import NoFiles, ReportFiles
 from slowhound.delivery.worker import Delivery
-from slowhound.events import Event
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampler import Ended, Sampler
-from slowhound.instrument import db, trace, view
+from slowhound.instrument import builtin, db, events, trace, view
 from slowhound.instrument import request as request_fields
+from slowhound.instrument.events import Event
+from slowhound.instrument.registry import instrumenters, set_up
 from slowhound.instrument.saturation import Saturation
 from slowhound.redaction import masking
-from slowhound.registry import instrumenters, set_up
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_patched
 from slowhound.sinks import stream
@@ -144,7 +143,7 @@ class Recorder:
         with guard.guard("start"):
             self.writer.open()
             view.ignored = self.config.ignored if self.config.ignore else None
-            instrument.install()
+            builtin.install()
             set_up()
             self.hound.do_chores()
             self.hound.start()

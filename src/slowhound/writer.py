@@ -11,8 +11,8 @@ from slowhound.core.record import Ids, Record
 from slowhound.delivery.worker import Delivery
 from slowhound.event import formats
 from slowhound.event.fields import VERSION
-from slowhound.events import Event
 from slowhound.instrument import db
+from slowhound.instrument.events import Event
 from slowhound.redaction.structures import masked
 from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream

@@ -22,12 +22,13 @@ from django.test import Client, RequestFactory
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import background, recorder, registry
+from slowhound import background, recorder
 from slowhound.blackbox import reader
 from slowhound.core.box_payloads import read_settings
 from slowhound.core.record import current_record, in_flight
 from slowhound.core.report import Report
 from slowhound.event.fields import FIELDS
+from slowhound.instrument import registry
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.neighbours import _threshold
 from slowhound.postmortem import written_by
@@ -351,7 +352,7 @@ def test_task_whose_event_cannot_be_made_has_one_all_the_same(
     """With what cannot fail: who it was, and how it ended."""
     with capture_events() as events:
         monkeypatch.setattr(guard, "loud", False)
-        monkeypatch.setattr("slowhound.events._describe_work", lambda *given: 1 / 0)
+        monkeypatch.setattr("slowhound.instrument.events._describe_work", lambda *given: 1 / 0)
         nightly(1)
     event = only(events)
     assert event["task_name"].endswith(".nightly")

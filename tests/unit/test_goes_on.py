@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 import slowhound
-from slowhound import Context, events, recorder
+from slowhound import Context, recorder
 from slowhound.config.from_django import get_config
 from slowhound.core.box_payloads import stack_note, who_note
 from slowhound.core.record import QueryStats, Record, current_record
 from slowhound.core.report import Snapshot
 from slowhound.frames.frames import from_frame
 from slowhound.graphresponses import timings
+from slowhound.instrument import events
 from slowhound.instrument.cache_counts import NOTHING
 from slowhound.recording import Recorder
 from slowhound.runtime.clocks import clock

@@ -115,7 +115,7 @@ HARMLESS = {
     "redaction/plain_data.py": "_meta _name_ attname pk",
     "redaction/source/names.py": "_base_manager _default_manager",  # as they are written in code
     "core/record.py": "resolver_match route view_name",
-    "registry.py": "setup teardown",
+    "instrument/registry.py": "setup teardown",
     "responses.py": "_set_streaming_content content file_to_stream headers status_code streaming",
     "sinks/email.py": "mailers timeout",
     "sinks/otel_metrics.py": "_OTHER",

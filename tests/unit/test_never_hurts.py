@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import events, graphresponses, on_demand, recorder
+from slowhound import graphresponses, on_demand, recorder
 from slowhound.blackbox.box import Box
 from slowhound.core.record import Record
 from slowhound.event import formats
@@ -29,11 +29,11 @@ from slowhound.flames import demand, sampler
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampler import Sampler
 from slowhound.graphfiles import GraphWriter
-from slowhound.instrument import cache, callers, db, exception, gc, http, request, template
+from slowhound.instrument import cache, callers, db, events, exception, gc, http, request, template
+from slowhound.instrument.registry import instrumenters
 from slowhound.instrument.saturation import Saturation
 from slowhound.recorder import Recorder
 from slowhound.redaction.sql import shape as sql
-from slowhound.registry import instrumenters
 from slowhound.sinks import stream
 from slowhound.stacks import capture
 from slowhound.system import guard

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 import slowhound
-from slowhound import recorder, registry
+from slowhound import recorder
 from slowhound.config.from_django import get_config
+from slowhound.instrument import registry
 from slowhound.testing import capture_events
 
 TIMEOUT = 20
@@ -223,7 +224,8 @@ import gevent, tempfile
 from django.conf import settings
 settings.configure(SLOWHOUND={"DIR": tempfile.mkdtemp(), "STREAM": None})
 import slowhound
-from slowhound import recorder, registry
+from slowhound import recorder
+from slowhound.instrument import registry
 from slowhound.config.from_django import get_config
 
 @registry.register_instrumenter

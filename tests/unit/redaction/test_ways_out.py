@@ -14,12 +14,13 @@ from django.template import Context as TemplateContext
 from django.template import Engine, Template, TemplateSyntaxError
 from django.template.base import Origin
 
-from slowhound import dumps, events
+from slowhound import dumps
 from slowhound.core import box_payloads, report_text
 from slowhound.core.record import Moment, QueryStats, Record, TaskRecord
 from slowhound.flames.leaves import Leaves
 from slowhound.flames.resolve import _frame
 from slowhound.frames.frames import Frame, render
+from slowhound.instrument import events
 from slowhound.instrument.db import _by_alias
 from slowhound.instrument.exception import fields_of
 from slowhound.instrument.request import describe_request

@@ -6,8 +6,8 @@ from collections import UserDict
 from collections.abc import ValuesView
 from typing import Any, TypeVar
 
-from slowhound import registry as slowhound_registry
-from slowhound.registry import Instrumenter
+from slowhound.instrument import registry as slowhound_registry
+from slowhound.instrument.registry import Instrumenter
 
 C = TypeVar("C", bound=type)
 

@@ -1,0 +1,33 @@
+"""Instrumenters: each adds what it saw to the record of the current request.
+
+One file per source, each with the same three functions:
+
+* ``install()`` begins to watch; called once per worker process, after the fork;
+* ``uninstall()`` undoes that, so that a test leaves nothing behind;
+* ``describe(record, event)`` writes the record's share into the event when the request ends.
+
+To add one, write such a file and name it in ``ALL``; its fields go into ``slowhound.event.fields``.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from slowhound.instrument import cache, db, exception, gc, http, template, trace, view
+from slowhound.system.guard import guard
+
+ALL: tuple[ModuleType, ...] = (exception, db, cache, template, http, gc, view, trace)
+
+
+def install() -> None:
+    """Installs all; one that fails is left out, logged and counted."""
+    for module in ALL:
+        with guard(module.__name__):
+            module.install()
+
+
+def uninstall() -> None:
+    """Undoes ``install``."""
+    for module in ALL:
+        with guard(module.__name__):
+            module.uninstall()
