@@ -18,10 +18,10 @@ from slowhound.core.report import Finished, Report, Snapshot, of_death
 from slowhound.delivery.worker import build
 from slowhound.frames.frames import Frame
 from slowhound.sinks import sentry_event
+from slowhound.sinks.dogslow_sentry import Nowhere
 from slowhound.sinks.logger import PythonLogger
 from slowhound.sinks.sentry import Sentry
 from slowhound.sinks.sentry_event import frames_of
-from slowhound.sinks.sentry_or_logger import Nowhere
 from slowhound.system import guard
 from tests.harness.launch import ROOT
 from tests.harness.ports import unused_port
@@ -358,7 +358,7 @@ def test_what_slowhound_logs_is_no_second_event(project: Project) -> None:
 def test_log_to_sentry_means_sentry_where_it_is(project: Project) -> None:
     """DOGSLOW_LOG_TO_SENTRY: the sink with an initialised Sentry, the old logger without."""
     spec = {
-        "sink": "slowhound.sinks.sentry_or_logger.make",
+        "sink": "slowhound.sinks.dogslow_sentry.make",
         "name": "dogslow",
         "level": logging.WARNING,
         "brief": True,

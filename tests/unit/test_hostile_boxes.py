@@ -42,10 +42,10 @@ from slowhound.neighbours import Neighbour
 from slowhound.postmortem import events, unsent
 from slowhound.runtime.clocks import clock
 from slowhound.sight import in_flight
-from slowhound.sinks.email_page import page
+from slowhound.sinks.email_html import page
 from slowhound.sinks.slack import slack_message
 from slowhound.sinks.webhook import as_json
-from slowhound.sinks.words import FACTS, headline, opening
+from slowhound.sinks.wording import FACTS, headline, opening
 
 # Texts that a terminal, a page, a path, a format or a reader may take for something else.
 TEXTS = [

@@ -10,8 +10,8 @@ from django.core.mail import EmailMultiAlternatives
 
 from slowhound.core.report import Report
 from slowhound.core.report_text import one_line
-from slowhound.sinks.email_page import page
-from slowhound.sinks.words import cut, headline, opening, safe_id
+from slowhound.sinks.email_html import page
+from slowhound.sinks.wording import cut, headline, opening, safe_id
 
 SUBJECT_LIMIT = 200
 # Seconds; where EMAIL_TIMEOUT is not set, a mail server that says nothing would be waited for

@@ -9,7 +9,7 @@ from slowhound.core.report import Report
 from slowhound.core.report_text import one_line
 from slowhound.frames.frames import Frame
 from slowhound.runtime.app_files import short_path
-from slowhound.sinks.words import end_note, headline
+from slowhound.sinks.wording import end_note, headline
 
 
 class PythonLogger:

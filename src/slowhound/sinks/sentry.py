@@ -20,7 +20,7 @@ from slowhound.config.legacy import apply
 from slowhound.core.report import Report
 from slowhound.event.formats import utf8
 from slowhound.sinks.sentry_event import event_id, event_of
-from slowhound.sinks.words import end_note
+from slowhound.sinks.wording import end_note
 from slowhound.system.losses import find, has_all, look_up
 
 try:

@@ -19,7 +19,7 @@ from slowhound.frames.frames import Frame
 from slowhound.frames.source_lines import source_lines
 from slowhound.redaction import masking
 from slowhound.runtime.app_files import is_app, short_path
-from slowhound.sinks.words import headline
+from slowhound.sinks.wording import headline
 
 LEVELS = {"slow": "warning", "timeout": "fatal", "crash": "fatal"}
 TYPES = {"slow": "SlowRequest", "timeout": "WorkerTimeout", "crash": "WorkerDied"}

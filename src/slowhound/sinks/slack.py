@@ -6,7 +6,7 @@ from typing import Any
 
 from slowhound.core.report import Report
 from slowhound.core.report_text import one_line
-from slowhound.sinks.words import cut, end_note, facts, group_note, headline
+from slowhound.sinks.wording import cut, end_note, facts, group_note, headline
 
 # Slack's own limits: a header of 150 characters, a section of 3,000, ten fields.
 HEADER, SECTION, FIELDS, FIELD = 150, 2900, 10, 300

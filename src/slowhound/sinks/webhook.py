@@ -28,7 +28,7 @@ from slowhound.event.formats import json_line
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.addresses import Network, allowed, networks
 from slowhound.sinks.slack import slack_message
-from slowhound.sinks.words import end_note, group_note, headline, safe_id
+from slowhound.sinks.wording import end_note, group_note, headline, safe_id
 
 # Of the answer nothing but its first line is read.
 STATUS_LINE = 1024

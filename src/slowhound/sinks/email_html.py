@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from slowhound.core.report import Report
 from slowhound.core.report_text import one_line, others_text, timeline_text
 from slowhound.frames.frames import Frame
-from slowhound.sinks.words import end_note, facts, group_note, headline
+from slowhound.sinks.wording import end_note, facts, group_note, headline
 
 # Programs that show mail know tables and inline styles; many know neither flex nor a style element.
 FONT = "font:15px/1.5 Helvetica,Arial,sans-serif"
