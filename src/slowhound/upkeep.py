@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from slowhound import dumps
 from slowhound.blackbox import box as blackbox
 from slowhound.blackbox import reader
 from slowhound.core.box_payloads import settings_note
@@ -21,10 +20,11 @@ from slowhound.core.record import in_flight, snapshot_in_flight
 from slowhound.core.report import of_death
 from slowhound.core.reported import told_of
 from slowhound.delivery.spool import spool_unsent
-from slowhound.graves import Graves
-from slowhound.neighbours import Neighbour
 from slowhound.newplaces import NewPlaces
-from slowhound.postmortem import unsent
+from slowhound.peers import dumps
+from slowhound.peers.postmortem import unsent
+from slowhound.peers.reaper import Graves
+from slowhound.peers.stalled import Neighbour
 from slowhound.stacks import fatal_errors
 from slowhound.store.segments import SEGMENTS
 from slowhound.system import losses

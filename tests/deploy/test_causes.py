@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from slowhound.blackbox.reader import survey
-from slowhound.graves import PATIENCE
+from slowhound.peers.reaper import PATIENCE
 from slowhound.system.oom_kills import counter_file
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import boxes, check_boxes_are_of_the_living, check_once

@@ -18,10 +18,10 @@ from unittest.mock import patch
 
 import pytest
 
-from slowhound import dumps, sight
 from slowhound.cli import main
 from slowhound.gil import py_spy
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
+from slowhound.peers import dumps, workers
 from tests.harness.launch import ROOT
 from tests.harness.waiting import eventually
 
@@ -62,10 +62,10 @@ def ps(directory: Path) -> list[dict[str, Any]]:
 def in_flight(directory: Path) -> list[dict[str, Any]]:
     """What `ps --json` lists, without a shell of its own, which takes half a second of CPU."""
     try:
-        found = sight.workers(str(directory / "boxes"), directory.stat().st_uid)
+        found = workers.workers(str(directory / "boxes"), directory.stat().st_uid)
     except FileNotFoundError:
         return []  # no folder yet
-    return [each._asdict() for each in sight.in_flight(found)]
+    return [each._asdict() for each in workers.in_flight(found)]
 
 
 def ps_of(directory: Path, path: str, **match: Any) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def dump(
 
 def silent(directory: Path) -> float:
     """For how many seconds the one worker has given no sign of life."""
-    (found,) = sight.workers(str(directory / "boxes"), os.geteuid())
+    (found,) = workers.workers(str(directory / "boxes"), os.geteuid())
     return found.silent_for
 
 

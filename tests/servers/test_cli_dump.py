@@ -52,7 +52,7 @@ def sync_site(serve_module: Launcher) -> Site:
 
 IN_A_SHELL = f"""
 import sys
-from slowhound import dumps
+from slowhound.peers import dumps
 from slowhound.cli import main
 dumps.PATIENCE = {PATIENT}
 sys.exit(main(["dump", "--dir", *sys.argv[1:]]))

@@ -13,7 +13,7 @@ import pytest
 
 from slowhound.blackbox import reader
 from slowhound.cli import adopt, main
-from slowhound.graves import PATIENCE
+from slowhound.peers.reaper import PATIENCE
 from tests.harness.accounts import terminal_events
 from tests.harness.cli import in_flight, ps, ps_of, slowhound
 from tests.harness.launch import Launcher

@@ -30,8 +30,8 @@ from slowhound.core.report import Report
 from slowhound.event.fields import FIELDS
 from slowhound.instrument import registry
 from slowhound.middleware import SlowhoundMiddleware
-from slowhound.neighbours import _threshold
-from slowhound.postmortem import written_by
+from slowhound.peers.postmortem import written_by
+from slowhound.peers.stalled import _threshold
 from slowhound.sinks.logger import PythonLogger
 from slowhound.system import guard
 from slowhound.testing import capture_events

@@ -126,7 +126,7 @@ CUT = """
 import os, sys, time
 from django.conf import settings
 settings.configure()
-from slowhound import dumps
+from slowhound.peers import dumps
 from slowhound.core import record
 from slowhound.blackbox import memory as boxmemory
 boxmemory.can_be_mapped = lambda fd: True

@@ -63,7 +63,7 @@ def test_help_of_every_command_can_be_printed(
 
 def test_every_name_of_the_json_is_on_the_page() -> None:
     """`ps --json` is for programs, whose authors have to know."""
-    from slowhound.sight import InFlight
+    from slowhound.peers.workers import InFlight
 
     assert [name for name in InFlight._fields if f"`{name}`" not in section("ps")] == []
 

@@ -7,8 +7,8 @@ import time
 
 from slowhound.blackbox.reader import BoxState, Pending
 from slowhound.cli.dump import dump_lines, note_lines, thread_lines
-from slowhound.dumps import Dump, DumpFrame, DumpRequest, DumpThread
 from slowhound.frames.frames import Frame, TakenStack
+from slowhound.peers.dumps import Dump, DumpFrame, DumpRequest, DumpThread
 
 HOSTILE = "x\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e"
 SHOWN = r"x\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e"

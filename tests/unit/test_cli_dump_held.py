@@ -13,7 +13,7 @@ from slowhound.blackbox.reader import BoxState
 from slowhound.cli import place
 from slowhound.gil import py_spy, remote_unwinder, unresponsive
 from slowhound.gil.unresponsive import Hold
-from slowhound.sight import Worker
+from slowhound.peers.workers import Worker
 from tests.harness.cli import PATIENT, READ, SOON, dump, wait_silent, worker
 from tests.harness.recorded import READ_BY
 from tests.harness.stopped import stopped

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound import dumps
 from slowhound.blackbox.box import DUMP_ASKED, DUMP_MADE, Box, take
 from slowhound.blackbox.reader import DUMP, beside
-from slowhound.dumps import DumpError, answer, compose, fetch, open_owned, read, sweep
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
+from slowhound.peers import dumps
+from slowhound.peers.dumps import DumpError, answer, compose, fetch, open_owned, read, sweep
 from slowhound.system import losses
 
 ME = os.geteuid()

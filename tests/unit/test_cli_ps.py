@@ -24,9 +24,9 @@ from slowhound.cli.place import Place
 from slowhound.config.config import load
 from slowhound.core.box_payloads import settings_note, stack_note, who_note
 from slowhound.core.record import Record
-from slowhound.graves import PATIENCE
+from slowhound.peers.reaper import PATIENCE
+from slowhound.peers.workers import InFlight, in_flight
 from slowhound.runtime.clocks import clock
-from slowhound.sight import InFlight, in_flight
 from tests.harness.cli import ps, slowhound, worker
 
 HOSTILE = "/[red]\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e[/red][link=x]{0}%s:smile:\\"

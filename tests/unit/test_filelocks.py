@@ -25,7 +25,7 @@ from slowhound.config.config import load
 from slowhound.core.box_payloads import settings_note
 from slowhound.delivery.spool import Letter, Spool
 from slowhound.instrument.saturation import Saturation
-from slowhound.postmortem import dead_box
+from slowhound.peers.postmortem import dead_box
 from slowhound.stacks.fatal_errors import write_to
 from slowhound.store import segments
 from slowhound.store.event_files import closed
@@ -240,9 +240,9 @@ def test_every_command_works_without_locks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """None ends with an exception, leaves a descriptor open, or says again what was said."""
-    monkeypatch.setattr("slowhound.dumps.PATIENCE", 0.05)
+    monkeypatch.setattr("slowhound.peers.dumps.PATIENCE", 0.05)
     monkeypatch.setattr("slowhound.cli.adopt.PATIENCE", 0.0)
-    monkeypatch.setattr("slowhound.graves.PATIENCE", 0.0)
+    monkeypatch.setattr("slowhound.peers.reaper.PATIENCE", 0.0)
     monkeypatch.setattr("slowhound.cli.ship.TRIES", 1)  # nobody answers there
     folder = tmp_path / "dir"
     box = Box(str(folder), 1)

@@ -30,18 +30,18 @@ from slowhound.cli.place import Place
 from slowhound.core import reported
 from slowhound.core.box_payloads import Last, Settings, Who, read_settings
 from slowhound.core.report import Report, of_death
-from slowhound.death import Death
 from slowhound.delivery.spool import Letter, Spool, encode
 from slowhound.event import formats
 from slowhound.frames.frames import Frame, TakenStack
 from slowhound.gil.unresponsive import Hold
 from slowhound.gunicorn import arbiter
 from slowhound.instrument.saturation import Saturation
-from slowhound.neighbour_reports import compose, slow_event, summary
-from slowhound.neighbours import Neighbour
-from slowhound.postmortem import events, unsent
+from slowhound.peers.death import Death
+from slowhound.peers.postmortem import events, unsent
+from slowhound.peers.stalled import Neighbour
+from slowhound.peers.stalled_reports import compose, slow_event, summary
+from slowhound.peers.workers import in_flight
 from slowhound.runtime.clocks import clock
-from slowhound.sight import in_flight
 from slowhound.sinks.email_html import page
 from slowhound.sinks.slack import slack_message
 from slowhound.sinks.webhook import as_json
@@ -351,7 +351,7 @@ def test_the_dead_have_their_events(
 ) -> None:
     """By the arbiter, by a sibling, by a command: with report, line and message for each."""
     monkeypatch.setattr(adopt, "PATIENCE", 0.0)
-    monkeypatch.setattr("slowhound.graves.PATIENCE", 0.0)
+    monkeypatch.setattr("slowhound.peers.reaper.PATIENCE", 0.0)
     box = box_of(folder, noise)
     path = box.path
     state = read(Path(path).read_bytes())

@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from slowhound import neighbours
 from slowhound.blackbox.reader import BoxState
 from slowhound.core.reported import Reported, tell, told
 from slowhound.frames.frames import Frame
 from slowhound.gil.reading import Reading
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
-from slowhound.neighbours import Neighbour
+from slowhound.peers import stalled
+from slowhound.peers.stalled import Neighbour
 from tests.harness.stuck import STUCK, Case, process
 
 pytestmark = [
@@ -69,7 +69,7 @@ def test_report_comes_when_it_is_due(tmp_path: Path, clock: Later, slow_after: f
     events: list[dict[str, Any]] = []
     with process(tmp_path, STUCK, slow_after=slow_after) as case:
         ages = wait_for_report(case, Neighbour(case.path, events.append), clock)
-        assert ages[-1] - slow_after < 2 * neighbours.SHORTEST_PAUSE
+        assert ages[-1] - slow_after < 2 * stalled.SHORTEST_PAUSE
         assert len(ages) < 20  # not each second for two minutes
         (event,) = events
         assert (event["event_type"], event["slow_after"]) == ("slow", slow_after)
@@ -80,7 +80,7 @@ def test_whoever_may_read_stacks_comes_first_when_it_is_due(tmp_path: Path, cloc
     """One that cannot waits from then on, however long the GIL has been held before."""
     with process(tmp_path, STUCK, slow_after=25.0) as case:
         ages = wait_for_report(case, Neighbour(case.path, list, patience=6.0), clock)
-        assert 25 + 6 <= ages[-1] < 25 + 6 + 2 * neighbours.SHORTEST_PAUSE
+        assert 25 + 6 <= ages[-1] < 25 + 6 + 2 * stalled.SHORTEST_PAUSE
 
 
 def test_process_can_learn_what_was_reported(tmp_path: Path, clock: Later) -> None:
@@ -109,7 +109,7 @@ def test_report_is_written_once_also_where_the_process_cannot_be_told(
         neighbour = Neighbour(case.path, events.append)
         wait_for_report(case, neighbour, clock)
         assert clock.at is not None
-        clock.at += 2 * neighbours.LONGEST_PAUSE
+        clock.at += 2 * stalled.LONGEST_PAUSE
         assert neighbour.look(case.state) == []
         assert len(events) == 1
 

@@ -16,16 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slowhound import graves
 from slowhound.blackbox.box import FIRST_SLOT, PARENT_BORN, Box
 from slowhound.blackbox.reader import read, survey
 from slowhound.config.config import load
 from slowhound.core.box_payloads import FRAMES, settings_note, stack_note, who_note
 from slowhound.core.record import Record
 from slowhound.core.reported import Reported, tell, told
-from slowhound.death import Death
-from slowhound.graves import Graves
-from slowhound.postmortem import dead_box, events, written_by
+from slowhound.peers import reaper
+from slowhound.peers.death import Death
+from slowhound.peers.postmortem import dead_box, events, written_by
+from slowhound.peers.reaper import Graves
 from slowhound.runtime.clocks import clock
 from slowhound.system import losses
 
@@ -189,7 +189,7 @@ def test_sibling_waits_for_the_parent_and_then_writes(
     each = Graves(lambda event, details: written.append(event))
     each.visit(survey(str(tmp_path))[1])
     assert not written
-    now[0] += graves.PATIENCE
+    now[0] += reaper.PATIENCE
     each.visit(survey(str(tmp_path))[1])
     assert [event["crash_cause"] for event in written] == ["unknown", "unknown"]
     assert survey(str(tmp_path)) == ([], [])
@@ -205,11 +205,11 @@ def test_sibling_leaves_a_box_for_long_to_a_parent_that_lives_and_buries(
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     written: list[dict[str, Any]] = []
     each = Graves(lambda event, details: written.append(event))
-    for then in (100.0, 100.0 + graves.PATIENCE, 99.9 + graves.LONG_PATIENCE):
+    for then in (100.0, 100.0 + reaper.PATIENCE, 99.9 + reaper.LONG_PATIENCE):
         now[0] = then
         each.visit(survey(str(tmp_path))[1])
         assert not written
-    now[0] = 100.0 + graves.LONG_PATIENCE
+    now[0] = 100.0 + reaper.LONG_PATIENCE
     each.visit(survey(str(tmp_path))[1])
     assert len(written) == 2
 
@@ -226,7 +226,7 @@ def test_dead_parent_buries_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     written: list[dict[str, Any]] = []
     each = Graves(lambda event, details: written.append(event))
     each.visit([path])
-    now[0] += graves.PATIENCE
+    now[0] += reaper.PATIENCE
     each.visit([path])
     assert len(written) == 2
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from slowhound import dumps
 from slowhound.frames.frames import Frame, render
 from slowhound.frames.source_lines import source_line, source_lines, source_part
+from slowhound.peers import dumps
 from slowhound.redaction import masking
 from slowhound.redaction.mask import MASK
 from slowhound.sinks import sentry_event

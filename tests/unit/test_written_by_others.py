@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from slowhound import dumps, neighbour_reports, neighbours, postmortem, sight
 from slowhound.blackbox.box import FIRST_SLOT
 from slowhound.blackbox.reader import TOLD, BoxState, Pending, beside
 from slowhound.cli import dump as cli_dump
@@ -22,13 +21,14 @@ from slowhound.config import overrides
 from slowhound.core import box_payloads
 from slowhound.core.report import Report, of_death
 from slowhound.core.reported import told
-from slowhound.death import Death
 from slowhound.delivery.spool import Letter, Spool, encode
 from slowhound.event import formats
 from slowhound.flames import profile
 from slowhound.frames.frames import Frame, TakenStack
 from slowhound.gil.unresponsive import Hold
-from slowhound.sight import Worker, in_flight
+from slowhound.peers import dumps, postmortem, stalled, stalled_reports, workers
+from slowhound.peers.death import Death
+from slowhound.peers.workers import Worker, in_flight
 from slowhound.stacks.fatal_errors import FatalStacks
 from slowhound.store import clickhouse_rows
 from slowhound.store import tail as reading
@@ -108,13 +108,13 @@ def read_by_all(state: BoxState, folder: Path) -> None:
     now = time.monotonic()
     settings = box_payloads.read_settings(state.settings)
     settings.reports = str(folder)
-    neighbours._threshold(pending, settings, state.path)
+    stalled._threshold(pending, settings, state.path)
     for stacks in ({}, {1: TakenStack(STACK, time.time(), "py-spy")}):
         hold = Hold((1,), True, None, False, stacks, now - 3, now)
-        event = neighbour_reports.slow_event(pending, 1.0, hold, state)
+        event = stalled_reports.slow_event(pending, 1.0, hold, state)
         formats.json_line(event)
-        assert neighbour_reports.compose(pending, hold, state, event).text()
-        reporter = neighbours.Neighbour(state.path, lambda event: None)
+        assert stalled_reports.compose(pending, hold, state, event).text()
+        reporter = stalled.Neighbour(state.path, lambda event: None)
         reporter._report(pending, 1.0, hold, state, settings)
 
 
@@ -278,6 +278,6 @@ def test_moment_of_noise_is_no_event() -> None:
 
 def test_sight_has_no_room_for_noise() -> None:
     """Ages that cannot be are not shown."""
-    assert sight.seconds_since(1e300, 5.0) is None
-    assert sight.seconds_since(None, 5.0) is None
-    assert sight.seconds_since(4.0, 5.0) == 1.0
+    assert workers.seconds_since(1e300, 5.0) is None
+    assert workers.seconds_since(None, 5.0) is None
+    assert workers.seconds_since(4.0, 5.0) == 1.0

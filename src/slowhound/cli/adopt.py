@@ -16,9 +16,9 @@ from slowhound.config.settings import GIB
 from slowhound.core.box_payloads import read_settings
 from slowhound.core.report import of_death
 from slowhound.delivery.spool import FOLDER, spool_new, spool_unsent
-from slowhound.dumps import sweep
 from slowhound.event.formats import json_line
-from slowhound.graves import PATIENCE, Graves
+from slowhound.peers.dumps import sweep
+from slowhound.peers.reaper import PATIENCE, Graves
 from slowhound.store.segments import open_segment
 from slowhound.system.append_file import AppendFile
 

@@ -14,19 +14,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from slowhound import dumps, sight
 from slowhound.blackbox.reader import BoxState, Pending
 from slowhound.cli import place
 from slowhound.cli.place import Place, Refusal, say, show
 from slowhound.cli.table import seconds
 from slowhound.core.box_payloads import read_who, seconds_since
 from slowhound.core.report_text import one_line
-from slowhound.dumps import Dump, DumpError, DumpFrame, DumpRequest
 from slowhound.frames.frames import TakenStack
 from slowhound.gil import readers
 from slowhound.gil.unresponsive import Hold, examine
+from slowhound.peers import dumps, workers
+from slowhound.peers.dumps import Dump, DumpError, DumpFrame, DumpRequest
+from slowhound.peers.workers import Worker
 from slowhound.runtime.clocks import clock
-from slowhound.sight import Worker
 
 BY = {
     "remote": "read from its memory",
@@ -175,7 +175,7 @@ def note_lines(
     pid: int, pending: Pending, state: BoxState, stacks: Mapping[int, TakenStack] | None = None
 ) -> Iterator[str]:
     """What is still known of a request: its last stack, shortened, and how old that is."""
-    who, last = sight.last_known(pending, state, stacks)
+    who, last = workers.last_known(pending, state, stacks)
     method, path, req_id = (each or "-" for each in (who.method, who.path, who.id))
     yield one_line(f"pid {pid}, thread {pending.thread}: {method} {path}  {req_id}")
     yield from _last_lines(seconds_since(last.taken, clock.monotonic()), last.by, last.stack)

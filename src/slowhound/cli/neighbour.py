@@ -19,7 +19,7 @@ from slowhound.cli.place import Place, Refusal, say, user_name
 from slowhound.config.settings import GIB
 from slowhound.event.formats import json_line
 from slowhound.gil import readers
-from slowhound.neighbours import Neighbour
+from slowhound.peers.stalled import Neighbour
 from slowhound.store.segments import open_segment
 
 EVERY = 1.0  # seconds between two rounds, as of a worker's hound

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from slowhound.config.default_dir import absolute, current_folder, default_folder, existing
 from slowhound.core.report_text import one_line
-from slowhound.sight import Worker, workers
+from slowhound.peers.workers import Worker, workers
 
 WHICH = "Name one with --dir, or the project with DJANGO_SETTINGS_MODULE."
 

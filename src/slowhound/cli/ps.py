@@ -15,7 +15,7 @@ import sys
 
 from slowhound.cli import adopt, place, table
 from slowhound.cli.place import say, show
-from slowhound.sight import Worker, in_flight
+from slowhound.peers.workers import Worker, in_flight
 
 
 def add(parser: argparse.ArgumentParser) -> None:

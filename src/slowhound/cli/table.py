@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from slowhound.cli.place import Refusal
 from slowhound.core.report_text import one_line
-from slowhound.sight import InFlight, Worker
+from slowhound.peers.workers import InFlight, Worker
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from slowhound.cli import place, table
 from slowhound.cli.adopt import Adopter
 from slowhound.cli.place import Place, Refusal
+from slowhound.peers.workers import Worker, in_flight
 from slowhound.runtime.clocks import clock
-from slowhound.sight import Worker, in_flight
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -21,12 +21,12 @@ from typing import Any
 from slowhound.core.box_payloads import Settings, read_settings
 from slowhound.core.report import of_death
 from slowhound.core.reported import told
-from slowhound.death import Death
 from slowhound.delivery.spool import spool_new, spool_unsent
 from slowhound.event import formats
 from slowhound.gunicorn.children import STOPPING, as_the_worker
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
-from slowhound.postmortem import dead_box, events, unsent, written_by
+from slowhound.peers.death import Death
+from slowhound.peers.postmortem import dead_box, events, unsent, written_by
 from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream
 from slowhound.stacks.fatal_errors import of_box

@@ -20,7 +20,7 @@ from slowhound.core.ownership import lost
 from slowhound.core.record import Owner, Record, in_flight
 from slowhound.frames.frames import Stack, from_traceback
 from slowhound.gunicorn import aborts, arbiter, outcomes
-from slowhound.postmortem import abort_fields
+from slowhound.peers.postmortem import abort_fields
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.static_lookup import traceback_of

@@ -12,7 +12,7 @@ from slowhound.gil import readers, remote_unwinder
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.gunicorn import arbiter, children
 from slowhound.gunicorn.arbiter import Mailbox, write
-from slowhound.neighbours import SHORTEST_PAUSE, Neighbour
+from slowhound.peers.stalled import SHORTEST_PAUSE, Neighbour
 from slowhound.runtime.clocks import clock
 from slowhound.system.guard import guard
 

@@ -10,7 +10,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from slowhound.dumps import open_owned
+from slowhound.peers.dumps import open_owned
 
 NAMES = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
 # The deepest stack with all local variables stays far below.

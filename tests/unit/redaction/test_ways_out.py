@@ -14,7 +14,6 @@ from django.template import Context as TemplateContext
 from django.template import Engine, Template, TemplateSyntaxError
 from django.template.base import Origin
 
-from slowhound import dumps
 from slowhound.core import box_payloads, report_text
 from slowhound.core.record import Moment, QueryStats, Record, TaskRecord
 from slowhound.flames.leaves import Leaves
@@ -25,6 +24,7 @@ from slowhound.instrument.db import _by_alias
 from slowhound.instrument.exception import fields_of
 from slowhound.instrument.request import describe_request
 from slowhound.instrument.view import _note
+from slowhound.peers import dumps
 from slowhound.sinks import sentry_event
 from slowhound.sinks.logger import culprit
 from slowhound.system import thread_state

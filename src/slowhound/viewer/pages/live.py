@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from slowhound.sight import in_flight, workers
+from slowhound.peers.workers import in_flight, workers
 from slowhound.viewer.answers import Data, Page
 from slowhound.viewer.asked import Asked
 from slowhound.viewer.pages.shared import command

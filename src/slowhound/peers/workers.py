@@ -13,10 +13,10 @@ from typing import NamedTuple
 from slowhound.blackbox.box import held
 from slowhound.blackbox.reader import BoxState, Pending, read_from
 from slowhound.core.box_payloads import Last, Who, read_settings, read_who, seconds_since
-from slowhound.dumps import open_owned
 from slowhound.frames.frames import TakenStack
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
-from slowhound.postmortem import latest_stack, shared_threads
+from slowhound.peers.dumps import open_owned
+from slowhound.peers.postmortem import latest_stack, shared_threads
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.app_files import is_app
 from slowhound.runtime.clocks import clock

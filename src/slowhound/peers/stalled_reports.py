@@ -15,7 +15,7 @@ from slowhound.core.reported import Reported
 from slowhound.event.fields import VERSION
 from slowhound.frames.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold
-from slowhound.postmortem import about, running_sql, signed
+from slowhound.peers.postmortem import about, running_sql, signed
 from slowhound.runtime.clocks import clock
 
 

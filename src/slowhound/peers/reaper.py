@@ -12,8 +12,8 @@ from typing import Any
 
 from slowhound.blackbox.reader import header
 from slowhound.core.reported import told
-from slowhound.death import Death
-from slowhound.postmortem import dead_box, events, unsent, written_by
+from slowhound.peers.death import Death
+from slowhound.peers.postmortem import dead_box, events, unsent, written_by
 from slowhound.runtime.clocks import clock
 from slowhound.stacks.fatal_errors import of_box
 from slowhound.system.losses import lost

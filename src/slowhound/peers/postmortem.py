@@ -32,9 +32,9 @@ from slowhound.core.box_payloads import (
     who_fields,
 )
 from slowhound.core.reported import Reported
-from slowhound.death import Death
 from slowhound.event.fields import VERSION
 from slowhound.frames.frames import Stack, TakenStack, locate
+from slowhound.peers.death import Death
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.clocks import clock
 from slowhound.stacks.fatal_errors import FatalStacks

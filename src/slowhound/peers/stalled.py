@@ -37,8 +37,8 @@ from slowhound.gil.unresponsive import (
     is_unchanged,
     silent_for,
 )
-from slowhound.neighbour_reports import age_of, compose, slow_event, summary
-from slowhound.postmortem import shared_threads, signed
+from slowhound.peers.postmortem import shared_threads, signed
+from slowhound.peers.stalled_reports import age_of, compose, slow_event, summary
 from slowhound.runtime.clocks import clock
 
 # Seconds between two looks at a process that does not show itself.

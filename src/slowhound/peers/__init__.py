@@ -1,0 +1,1 @@
+"""Other processes of this host, living and dead: their requests, dumps and last events."""
