@@ -106,8 +106,8 @@ class GraphWriter:
 
 def write(graph: Graph) -> None:
     """Writes the data, and then the drawings: a file is there when it is whole."""
-    from slowhound.flames.speedscope import render as to_speedscope  # what most never need
-    from slowhound.flames.svg import render as to_svg
+    from slowhound.flames.render.speedscope import render as to_speedscope  # what most never need
+    from slowhound.flames.render.svg import render as to_svg
 
     config, name = graph.config, graph.name
     # Counted and said by itself; without the data there is nothing to draw for.

@@ -80,7 +80,7 @@ def _extend(response: HttpResponseBase, name: str, value: str) -> None:
 
 def drawing(response: HttpResponseBase, svg: str, name: str) -> HttpResponse:
     """The graph, in the place of ``response``."""
-    from slowhound.flames.svg import SCRIPT_HASH, STYLE_HASH
+    from slowhound.flames.render.svg import SCRIPT_HASH, STYLE_HASH
 
     graph = in_place_of(response, svg, status=200)
     graph.headers["Content-Type"] = "image/svg+xml"

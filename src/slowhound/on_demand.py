@@ -117,7 +117,7 @@ class Demand:
             return
         # What draws it, and what most workers never need: imported by whoever asks, and not by the
         # thread that writes.
-        from slowhound.flames import speedscope, svg  # noqa: F401
+        from slowhound.flames.render import svg  # noqa: F401
 
         self.until = clock.monotonic() + seconds
         self._samples = True
@@ -206,7 +206,7 @@ class Demand:
 
     def _graph(self, response: HttpResponseBase) -> HttpResponse:
         """The drawing, before the request has ended."""
-        from slowhound.flames import svg  # what most workers never need
+        from slowhound.flames.render import svg  # what most workers never need
 
         self.settle()
         if self.profile is None:

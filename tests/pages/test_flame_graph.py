@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import slowhound
-from slowhound.flames import collapsed, pprof, speedscope, svg
+from slowhound.flames.render import collapsed, pprof, speedscope, svg
 from tests.harness.browser import chromium, keep_image, needs_chromium, page_of
 from tests.harness.drawn import LINES, basket, frame, normal_basket, profile_of, wide_and_deep
 

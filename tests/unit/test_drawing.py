@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slowhound.flames import diff, svg
-from slowhound.flames.layout import STATES, grow
 from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
+from slowhound.flames.render import diff, svg
+from slowhound.flames.render.tree import STATES, grow
 from tests.harness.drawn import LINES, basket, frame, normal_basket, profile_of, wide_and_deep
 
 NS = {"s": "http://www.w3.org/2000/svg"}

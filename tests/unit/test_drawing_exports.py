@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import slowhound
-from slowhound.flames import collapsed, pprof, speedscope
 from slowhound.flames.profile import Profile, ProfileSample
+from slowhound.flames.render import collapsed, pprof, speedscope
 from tests.harness.drawn import LINES, basket, frame, profile_of
 
 VENDORED = Path(slowhound.__file__).parent / "viewer" / "static" / "slowhound" / "speedscope"

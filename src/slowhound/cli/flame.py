@@ -139,7 +139,7 @@ def _normal(files: FlameFiles, folder: str, found: Sequence[Found]) -> Profile:
 
 
 def _render(kind: str, profile: Profile, normal: Profile | None) -> bytes:
-    from slowhound.flames import collapsed, pprof, speedscope, svg
+    from slowhound.flames.render import collapsed, pprof, speedscope, svg
 
     if kind == "pprof":
         return pprof.render(profile)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from slowhound.flames.names import functions, micros, summed, with_marks
 from slowhound.flames.profile import Profile
+from slowhound.flames.render.names import functions, micros, summed, with_marks
 
 _NUMBER = re.compile(r"\s+(\d+(?:\.\d*)?)\Z")
 

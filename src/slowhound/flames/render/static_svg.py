@@ -10,9 +10,9 @@ import textwrap
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from slowhound.flames import diff, header
-from slowhound.flames.layout import STATES, Tree
 from slowhound.flames.profile import Profile
+from slowhound.flames.render import diff, summary
+from slowhound.flames.render.tree import STATES, Tree
 
 WIDTH = 1200
 PAD = 14
@@ -142,10 +142,10 @@ class _Paragraph(NamedTuple):
 
 
 def _top(profile: Profile) -> list[_Paragraph]:
-    title = [_text(header.title(profile)[:80], "title value")]
+    title = [_text(summary.title(profile)[:80], "title value")]
     # A line of its own each; the script parts them into words, to fit its window.
-    verdict = [_text(line) for line in textwrap.wrap(header.verdict(profile), 125)]
-    facts = [_fact(fact) for fact in header.facts(profile)]
+    verdict = [_text(line) for line in textwrap.wrap(summary.verdict(profile), 125)]
+    facts = [_fact(fact) for fact in summary.facts(profile)]
     found = (
         _Paragraph("top", 8, 28, title),
         _Paragraph("verdict", 4, 20, verdict),
@@ -155,10 +155,10 @@ def _top(profile: Profile) -> list[_Paragraph]:
 
 
 def _foot(tree: Tree, profile: Profile, normal: Profile | None) -> _Paragraph:
-    facts = header.accuracy(profile, normal)
+    facts = summary.accuracy(profile, normal)
     if tree.left_out:
-        cut = f"boxes under {header.seconds(tree.left_out / 1e6)}"
-        facts.append(header.Fact("left out of the drawing", cut))
+        cut = f"boxes under {summary.seconds(tree.left_out / 1e6)}"
+        facts.append(summary.Fact("left out of the drawing", cut))
     return _Paragraph("foot", 18, 18, [_fact(fact) for fact in facts])
 
 
@@ -172,7 +172,7 @@ def _wide(text: str) -> float:
     return narrow * 5.2 + (len(text) - narrow) * 8.4
 
 
-def _fact(fact: header.Fact) -> _Item:
+def _fact(fact: summary.Fact) -> _Item:
     name = f'<tspan class="name">{escape(fact.name)} </tspan>'
     value = f'<tspan class="value">{escape(fact.value)}</tspan>'
     width = _wide(f"{fact.name} {fact.value}")
@@ -204,7 +204,7 @@ def _boxes(tree: Tree, profile: Profile, colours: str) -> tuple[str, int]:
         told, parts = _told(tree, box, total, colours)
         x, y = left[box] * scale, tree.depth[box] * ROW
         width = max(0.6, total[box] * scale - 0.6)
-        hover = f"{function.title if box else name}, {header.seconds(total[box] / 1e6)}, {told}"
+        hover = f"{function.title if box else name}, {summary.seconds(total[box] / 1e6)}, {told}"
         lib = " lib" if function.kind == "library" else ""
         out.append(
             f'<g class="box{lib}"><title>{escape(hover)}</title>'

@@ -9,9 +9,9 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterable
 
-from slowhound.flames.header import title
-from slowhound.flames.names import Function, function, summed, with_marks
 from slowhound.flames.profile import Profile
+from slowhound.flames.render.names import Function, function, summed, with_marks
+from slowhound.flames.render.summary import title
 
 _VARINT, _BYTES = 0, 2  # wire types
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from slowhound.flames.names import shown
 from slowhound.flames.profile import Profile
+from slowhound.flames.render.names import shown
 
 # A path or a verdict of more is cut; the event has all of it.
 LONGEST = 200

@@ -14,12 +14,12 @@ import json
 import os
 from xml.sax.saxutils import escape
 
-from slowhound.flames import picture
-from slowhound.flames.diff import STEPS
-from slowhound.flames.header import title
-from slowhound.flames.layout import STATES, Tree, grow
-from slowhound.flames.names import micros
 from slowhound.flames.profile import Profile
+from slowhound.flames.render import static_svg
+from slowhound.flames.render.diff import STEPS
+from slowhound.flames.render.names import micros
+from slowhound.flames.render.summary import title
+from slowhound.flames.render.tree import STATES, Tree, grow
 
 _STATIC = os.path.join(os.path.dirname(__file__), "static")
 _ROUNDING = 2  # microseconds; a longer time between two samples is a gap
@@ -69,12 +69,12 @@ def render(profile: Profile, normal: Profile | None = None) -> str:
     The text is ASCII or printable, and well-formed XML whatever the names in the profile are.
     """
     tree = grow(profile, normal)
-    drawing = picture.draw(tree, profile, normal)
+    drawing = static_svg.draw(tree, profile, normal)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="slowhound-flame" role="group"'
-        f' aria-label="Flame graph: {picture.attribute(title(profile))}"'
-        f' width="{picture.WIDTH}" height="{drawing.height}"'
-        f' viewBox="0 0 {picture.WIDTH} {drawing.height}">\n'
+        f' aria-label="Flame graph: {static_svg.attribute(title(profile))}"'
+        f' width="{static_svg.WIDTH}" height="{drawing.height}"'
+        f' viewBox="0 0 {static_svg.WIDTH} {drawing.height}">\n'
         f"<title>{escape(title(profile))} - flame graph</title>\n"
         f"<style><![CDATA[{style()}]]></style>\n"
         f"{drawing.content}"
@@ -95,7 +95,7 @@ def _data(tree: Tree, profile: Profile, normal: Profile | None) -> str:
     start, runs = _runs(tree, profile)
     text = json.dumps(
         {
-            "root": picture.root_title(profile),
+            "root": static_svg.root_title(profile),
             "hint": _HINT,
             "functions": tree.functions,
             "parent": tree.parent,

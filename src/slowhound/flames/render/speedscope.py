@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from slowhound.flames.header import title
-from slowhound.flames.names import Function, functions, with_marks
 from slowhound.flames.profile import Profile
+from slowhound.flames.render.names import Function, functions, with_marks
+from slowhound.flames.render.summary import title
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 

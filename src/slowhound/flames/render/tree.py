@@ -14,8 +14,8 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import NamedTuple
 
-from slowhound.flames.names import Function, Functions, functions, micros
 from slowhound.flames.profile import Profile, ProfileFrame, State
+from slowhound.flames.render.names import Function, Functions, functions, micros
 
 # 50,000 boxes are 1 MB in the file, and a browser lays them out in some 30 ms.
 MOST_BOXES = 50_000

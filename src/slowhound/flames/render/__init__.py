@@ -1,0 +1,1 @@
+"""A profile drawn or exported: SVG, speedscope, pprof, collapsed stacks."""
