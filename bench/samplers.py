@@ -58,7 +58,7 @@ def on_demand() -> Iterator[dict[str, Any]]:
     import asyncio
 
     from slowhound.core.record import Record, use_os_threads
-    from slowhound.flames import demand
+    from slowhound.flames.sampling import session as demand
     from slowhound.runtime.unpatched import is_patched
 
     use_os_threads()
@@ -78,9 +78,9 @@ def on_demand() -> Iterator[dict[str, Any]]:
 @contextmanager
 def in_process() -> Iterator[dict[str, Any]]:
     """Ours where no other process may read: Python before 3.14, or no leave of the kernel."""
-    from slowhound.flames import outside
+    from slowhound.flames.sampling import external
 
-    outside.possible = lambda _: False
+    external.possible = lambda _: False
     with on_demand() as result:
         yield result
 

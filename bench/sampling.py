@@ -35,14 +35,14 @@ def run() -> None:
 
 def _show_costs() -> None:
     from slowhound import recorder as recorders
-    from slowhound.flames import demand
+    from slowhound.flames.sampling import session
 
     with tempfile.TemporaryDirectory(prefix="slowhound-bench-") as directory:
         os.chmod(directory, 0o700)
         recorder = samplers.start_recorder(directory)
         free = _slower(lambda: recorder.begin("GET", "/"), recorder.finish)
         recorders.stop()
-    asked = _slower(_begin_demand, demand.stop)
+    asked = _slower(_begin_demand, session.stop)
     rows = [
         ["for free, 20 a second", f"{free:+.1f}", verdict(free, FREE_BUDGET)],
         ["on demand, 500 a second", f"{asked:+.1f}", verdict(asked, DEMAND_BUDGET)],
@@ -53,10 +53,10 @@ def _show_costs() -> None:
 
 def _begin_demand() -> Any:
     from slowhound.core.record import Record
-    from slowhound.flames import demand
+    from slowhound.flames.sampling import session
 
     record = Record("GET", "/", time.monotonic())
-    demand.start(record)
+    session.start(record)
     return record
 
 

@@ -21,9 +21,9 @@ from django.http.response import HttpResponseBase
 from slowhound import graphresponses
 from slowhound.config.config import Config
 from slowhound.core.record import Record
-from slowhound.flames import demand
 from slowhound.flames.profile import Accuracy, Profile, ProfileSample
-from slowhound.flames.sampler import plain
+from slowhound.flames.sampling import session
+from slowhound.flames.sampling.sampler import plain
 from slowhound.graphfiles import Graph, GraphWriter, files_of
 from slowhound.instrument import events
 from slowhound.instrument.events import Event
@@ -113,7 +113,7 @@ class Demand:
     def start(self) -> None:
         """Lets the sampling begin, unless it is too soon or another one is at it."""
         seconds = self.config.flames_seconds
-        if not _worker.takes(self) or not demand.start(self.record, seconds):
+        if not _worker.takes(self) or not session.start(self.record, seconds):
             return
         # What draws it, and what most workers never need: imported by whoever asks, and not by the
         # thread that writes.
@@ -226,7 +226,7 @@ class Demand:
                 self._samples = False
                 if _worker.running is self:
                     _worker.running = None
-                self.profile = demand.stop(self.record) or _unseen(self.record)
+                self.profile = session.stop(self.record) or _unseen(self.record)
 
     def discard(self) -> None:
         """Ends the sampling, and keeps nothing of it."""
@@ -260,7 +260,7 @@ def _unseen(record: Record) -> Profile:
         event={},
         started=clock.time() - age,
         duration=age,
-        interval=demand.INTERVAL,
+        interval=session.INTERVAL,
         frames=[],
         stacks=[[]],
         samples=[ProfileSample(age, age, 0, "blind")],

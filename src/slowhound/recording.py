@@ -22,7 +22,7 @@ from slowhound.core.report import of_death
 from slowhound.delivery.report_files import NoFiles, ReportFiles
 from slowhound.delivery.worker import Delivery
 from slowhound.flames.files import FlameFiles
-from slowhound.flames.sampler import Ended, Sampler
+from slowhound.flames.sampling.sampler import Ended, Sampler
 from slowhound.instrument import builtin, db, events, trace, view
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.events import Event

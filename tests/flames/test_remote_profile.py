@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from slowhound.core.record import Record, in_flight
-from slowhound.flames import demand, outside
 from slowhound.flames.profile import Profile
+from slowhound.flames.sampling import external
+from slowhound.flames.sampling import session as demand
 from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
@@ -32,8 +33,8 @@ ENOUGH = 20_000  # bytes that a reader has written: some hundred looks
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What the process of the tests has beside it (servers, handlers) is none of theirs."""
-    monkeypatch.setattr(outside, "_has_children", lambda: False)
-    monkeypatch.setattr(outside, "_is_caught", lambda number: False)
+    monkeypatch.setattr(external, "_has_children", lambda: False)
+    monkeypatch.setattr(external, "_is_caught", lambda number: False)
     yield
     if demand._session is not None:
         demand.stop(demand._session.record)
@@ -46,13 +47,13 @@ def record() -> Record:
     return Record("GET", "/", time.monotonic())
 
 
-def reader() -> outside.Reader:
+def reader() -> external.Reader:
     session = demand._session
     assert session is not None
     return session.reader
 
 
-def pid_of(of: outside.Reader) -> int:
+def pid_of(of: external.Reader) -> int:
     return eventually(lambda: of.pid, "its id")
 
 
@@ -140,7 +141,7 @@ def descriptors() -> set[str]:
 
 def test_nothing_is_left(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     """No process, no zombie, no descriptor; also when nobody asks for the profile."""
-    monkeypatch.setattr(outside, "ENDS_WITHIN", 30)
+    monkeypatch.setattr(external, "ENDS_WITHIN", 30)
     before = descriptors()
     profiled(record, innocent)
     eventually(lambda: descriptors() == before, "closed descriptors")
@@ -162,9 +163,9 @@ def test_reader_that_has_just_been_started_ends_as_well(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is a child, and has looked at nothing."""
-    monkeypatch.setattr(outside, "ENDS_WITHIN", 30)
+    monkeypatch.setattr(external, "ENDS_WITHIN", 30)
     before = descriptors()
-    found = outside.Reader()
+    found = external.Reader()
     found.prepare()
     found.start(record.native_id, 10)
     child = found._child
@@ -213,7 +214,7 @@ def test_reader_is_allowed_to_read(
 ) -> None:
     """Where only ancestors may; afterwards nobody may any more."""
     (tmp_path / "scope").write_text("1\n")
-    monkeypatch.setattr(outside, "_YAMA", str(tmp_path / "scope"))
+    monkeypatch.setattr(external, "_YAMA", str(tmp_path / "scope"))
     calls: list[tuple[int, int]] = []
 
     class Libc:
@@ -223,8 +224,8 @@ def test_reader_is_allowed_to_read(
         def prctl(self, option: int, pid: ctypes.c_ulong, *_: int) -> None:
             calls.append((option, pid.value))
 
-    monkeypatch.setattr(outside.ctypes, "CDLL", Libc)
-    found = outside.Reader()
+    monkeypatch.setattr(external.ctypes, "CDLL", Libc)
+    found = external.Reader()
     found.prepare()
     found.start(record.native_id, 10)
 
@@ -241,7 +242,7 @@ def test_reader_that_hears_nothing_is_not_waited_for(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be stopped itself; it ends as soon as it runs."""
-    monkeypatch.setattr(outside, "ENDS_WITHIN", 0.1)
+    monkeypatch.setattr(external, "ENDS_WITHIN", 0.1)
     assert demand.start(record)
     eventually(written, "a look from outside")
     pid = pid_of(reader())
@@ -255,7 +256,7 @@ def test_reader_that_hears_nothing_is_not_waited_for(
 CIRCLE = """
     import os, sys
     from types import ModuleType
-    from slowhound.flames import reader
+    from slowhound.flames.sampling import external_process as reader
 
     class RemoteUnwinder:
         def __init__(self, *_, **__):
@@ -280,7 +281,7 @@ def test_reader_that_goes_in_circles_is_ended_by_the_kernel() -> None:
 
 CHILD = """
     import ctypes, os, sys, time
-    from slowhound.flames import demand
+    from slowhound.flames.sampling import session as demand
     from slowhound.core.record import Record
     if os.geteuid() == 0:
         os.setuid(65534)
@@ -330,15 +331,16 @@ def test_reader_dies_with_its_parent() -> None:
 
 def test_greenlets_and_tasks_are_sampled_inside(record: Record) -> None:
     """Their stacks are not the thread's."""
-    assert outside.possible(record)
+    assert external.possible(record)
     record.task = lambda: None  # type: ignore[assignment]
-    assert not outside.possible(record)
+    assert not external.possible(record)
 
 
 # What an application sees of the reader: processes of their own, for the tests' has children.
 APPLICATION = """
     import os, signal, sys, threading, time
-    from slowhound.flames import demand, outside
+    from slowhound.flames.sampling import session as demand
+    from slowhound.flames.sampling import external as outside
     from slowhound.core.record import Record
 
     def begin():

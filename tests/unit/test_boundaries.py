@@ -67,7 +67,7 @@ def test_no_signal_is_sent_and_no_timer_armed() -> None:
 
 
 # A script in a process of its own, where nothing of ours can be imported.
-ALONE = "reader.py"
+ALONE = "external_process.py"
 # None of these tells the time of day, or how much of it has passed.
 NO_READINGS = {"sleep", "struct_time", "clock_gettime"}
 READS_NOW = {"now", "utcnow", "today", "formatdate", "make_msgid", "uuid1"}

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from slowhound.core.record import Record
-from slowhound.flames import leaves, looking, splice
-from slowhound.flames.resolve import profile_of
-from slowhound.flames.samples import Entry, Samples
+from slowhound.flames.sampling import annotate, merge_external, stack_keys
+from slowhound.flames.sampling.attribution import Entry, Samples
+from slowhound.flames.sampling.symbolize import profile_of
 from slowhound.frames import frames
 from slowhound.instrument import callers
 from slowhound.instrument.exception import fields_of
@@ -110,11 +110,11 @@ def stands() -> Iterator[Stands]:
     made.thread.join()
 
 
-def made_of(key: looking.Key) -> Any:
+def made_of(key: stack_keys.Key) -> Any:
     samples = Samples(0.0, 0.0, lambda _: None, lambda _: None, lambda _: 0.0)
     samples.entries = [Entry(1.0, 1.0, key, "running")]
     samples.last = 1.0
-    splice.splice(samples, [])
+    merge_external.splice(samples, [])
     return profile_of(Record("GET", "/", 0.0), samples, 0.05, {}, 0.0)
 
 
@@ -122,7 +122,7 @@ def made_of(key: looking.Key) -> Any:
 def middleware_is_looked_up_anew() -> Iterator[None]:
     """Another test may be the first to import it."""
     yield
-    leaves._configured.cache_clear()
+    annotate._configured.cache_clear()
 
 
 def test_names_of_a_class_of_the_applications_become_plain_ones(stands: Stands) -> None:
@@ -142,13 +142,13 @@ def test_names_of_a_class_of_the_applications_become_plain_ones(stands: Stands) 
 
 def test_profile_of_such_functions_is_made(stands: Stands) -> None:
     """Keys are hashed, compared, and given names at the end."""
-    first, second = looking.look(stands.record), looking.look(stands.record)
+    first, second = stack_keys.look(stands.record), stack_keys.look(stands.record)
     assert first is not None
     assert second is not None
     assert first == second
     assert {first.key: 1}[second.key] == 1
-    assert [splice._name(item) for item in first.key]
-    assert not looking.starts(first.key[-1])
+    assert [merge_external._name(item) for item in first.key]
+    assert not stack_keys.starts(first.key[-1])
     profile = made_of(first.key)
     assert {type(frame.name) for frame in profile.frames} == {str}
     assert "test_codes" not in [frame.file for frame in profile.frames]

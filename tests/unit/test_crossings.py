@@ -17,7 +17,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 
 from slowhound.core.record import Record
-from slowhound.flames import looking
+from slowhound.flames.sampling import stack_keys
 from slowhound.frames.frames import Frame
 from slowhound.stacks import capture
 from tests.harness.waiting import eventually
@@ -212,7 +212,7 @@ def gate() -> Iterator[Gate]:
 
 def seen_of(record: Record) -> tuple[list[str], list[str]]:
     """The functions of this file: in a report's stack, and in a flame graph's."""
-    look, key = capture.look(record), looking.look(record)
+    look, key = capture.look(record), stack_keys.look(record)
     frames: list[tuple[str, str]] = (
         [] if look is None else [(f.filename, f.function) for f in look.stack]
     )

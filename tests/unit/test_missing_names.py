@@ -218,7 +218,7 @@ def stacks_of_tasks() -> None:
 
 def graphs() -> None:
     """The frames of middleware are looked for."""
-    from slowhound.flames.leaves import _configured
+    from slowhound.flames.sampling.annotate import _configured
 
     _configured()
 

@@ -25,9 +25,9 @@ from slowhound import graphresponses, on_demand, recorder
 from slowhound.blackbox.box import Box
 from slowhound.core.record import Record
 from slowhound.event import formats
-from slowhound.flames import demand, sampler
 from slowhound.flames.files import FlameFiles
-from slowhound.flames.sampler import Sampler
+from slowhound.flames.sampling import sampler, session
+from slowhound.flames.sampling.sampler import Sampler
 from slowhound.graphfiles import GraphWriter
 from slowhound.instrument import cache, callers, db, events, exception, gc, http, request, template
 from slowhound.instrument.registry import instrumenters
@@ -122,8 +122,8 @@ PARTS: list[tuple[Any, str]] = [
     (on_demand.Demand, "start"),
     (on_demand.Demand, "discard"),
     (on_demand.Demand, "settle"),
-    (demand, "start"),
-    (demand, "stop"),
+    (session, "start"),
+    (session, "stop"),
     (graphresponses, "add_headers"),
     (GraphWriter, "put"),
 ]  # fmt: skip

@@ -32,8 +32,9 @@ from django.urls import include, path
 from django.utils.deprecation import MiddlewareMixin
 
 from slowhound import on_demand, recorder
-from slowhound.flames import demand, profile
+from slowhound.flames import profile
 from slowhound.flames.finding import find
+from slowhound.flames.sampling import session as demand
 from slowhound.permission import new_token
 from slowhound.redaction.urls import query_string
 from slowhound.system import guard, losses
@@ -751,8 +752,8 @@ def boom(*args: Any, **kwargs: Any) -> Any:
         "slowhound.graphresponses.timings",
         "slowhound.on_demand.files_of",
         "slowhound.on_demand.plain",
-        "slowhound.flames.demand.start",
-        "slowhound.flames.demand.stop",
+        "slowhound.flames.sampling.session.start",
+        "slowhound.flames.sampling.session.stop",
         "slowhound.flames.render.svg.render",
         "slowhound.flames.render.speedscope.render",
         "slowhound.graphfiles.write",

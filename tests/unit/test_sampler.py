@@ -21,12 +21,12 @@ from django.urls import path
 
 from slowhound import recorder
 from slowhound.core.record import Record, in_flight
-from slowhound.flames import sampler as module
-from slowhound.flames import switch
-from slowhound.flames.budget import BURST, Budget
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.profile import Profile
-from slowhound.flames.sampler import Sampler
+from slowhound.flames.sampling import sampler as module
+from slowhound.flames.sampling import switch_interval
+from slowhound.flames.sampling.budget import BURST, Budget
+from slowhound.flames.sampling.sampler import Sampler
 from slowhound.system import guard, losses
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
@@ -218,7 +218,7 @@ def test_interval_that_the_application_saved_is_given_back(configure: Any) -> No
     assert active is not None
     eventually(lambda: active.sampler._at_rest, "that nothing is in flight")
     eventually(lambda: sys.getswitchinterval() == before, "Python's own interval")
-    sys.setswitchinterval(1e-6 * (switch.OURS + 0.5))
+    sys.setswitchinterval(1e-6 * (switch_interval.OURS + 0.5))
     eventually(lambda: sys.getswitchinterval() == before, "Python's own interval, again")
 
 
@@ -253,7 +253,7 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
 
     yield make
     in_flight.clear()
-    switch.restore(module.WHO)
+    switch_interval.restore(module.WHO)
     end.set()
     thread.join()
 

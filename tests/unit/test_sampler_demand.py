@@ -13,8 +13,9 @@ from collections.abc import Iterator
 import pytest
 
 from slowhound.core.record import Record, in_flight
-from slowhound.flames import demand, switch
 from slowhound.flames.profile import Profile
+from slowhound.flames.sampling import session as demand
+from slowhound.flames.sampling import switch_interval
 from slowhound.system import guard
 from tests.harness.waiting import eventually
 
@@ -99,7 +100,7 @@ def test_switches_come_sooner_only_while_it_runs(record: Record) -> None:
     """The interval of the whole process is given back at the stop."""
     before = sys.getswitchinterval()
     demand.start(record)
-    assert sys.getswitchinterval() == pytest.approx(switch.OURS * 1e-6)
+    assert sys.getswitchinterval() == pytest.approx(switch_interval.OURS * 1e-6)
     demand.stop(record)
     assert sys.getswitchinterval() == before
 

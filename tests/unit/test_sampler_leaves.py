@@ -14,12 +14,12 @@ from django.test.utils import override_settings
 from django.utils.module_loading import import_string
 
 from slowhound.core.record import Moment, Record
-from slowhound.flames import leaves as module
-from slowhound.flames.leaves import Leaves
-from slowhound.flames.looking import Key, of_stack
 from slowhound.flames.profile import Profile, ProfileFrame
-from slowhound.flames.resolve import profile_of
-from slowhound.flames.samples import Entry, Samples
+from slowhound.flames.sampling import annotate as module
+from slowhound.flames.sampling.annotate import Leaves
+from slowhound.flames.sampling.attribution import Entry, Samples
+from slowhound.flames.sampling.stack_keys import Key, of_stack
+from slowhound.flames.sampling.symbolize import profile_of
 from slowhound.frames.frames import Frame
 from slowhound.runtime.code_objects import know
 

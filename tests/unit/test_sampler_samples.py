@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from slowhound.flames import samples as module
-from slowhound.flames.looking import Item, Key, Seen
-from slowhound.flames.samples import Entry, Round, Samples
+from slowhound.flames.sampling import attribution as module
+from slowhound.flames.sampling.attribution import Entry, Round, Samples
+from slowhound.flames.sampling.stack_keys import Item, Key, Seen
 from slowhound.frames.frames import Frame
 from slowhound.runtime.code_objects import know
 from slowhound.system.thread_state import GIL, RUNNING

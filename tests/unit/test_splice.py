@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound.core.record import Record
-from slowhound.flames import leaves, outside, splice
-from slowhound.flames.looking import of_stack
-from slowhound.flames.outside import Read
-from slowhound.flames.resolve import profile_of
-from slowhound.flames.samples import Entry, Samples
+from slowhound.flames.sampling import annotate, external, merge_external
+from slowhound.flames.sampling.attribution import Entry, Samples
+from slowhound.flames.sampling.external import Read
+from slowhound.flames.sampling.stack_keys import of_stack
+from slowhound.flames.sampling.symbolize import profile_of
 from slowhound.frames.frames import Frame, Stack
 
 
@@ -53,7 +53,7 @@ def shares(found: Samples) -> dict[tuple[str, str], float]:
 @pytest.fixture(params=[True, False])
 def whole(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Python reads all of a stack (3.15), or as far as the last call from C (3.14)."""
-    monkeypatch.setattr(splice, "WHOLE_STACKS", request.param)
+    monkeypatch.setattr(merge_external, "WHOLE_STACKS", request.param)
     return bool(request.param)
 
 
@@ -62,7 +62,7 @@ def whole(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
 def test_blind_time_is_named(cpu: float, state: str) -> None:
     """The thread's CPU time says whether it had kept the GIL, or waited for it as well."""
     found = samples(seen(1.0, 1.0, "main"), seen(2.0, 1.0, "main", "blind"))
-    splice.splice(found, looks(0.0, 1.0, "main") + looks(1.0, 2.0, "main op", cpu=cpu))
+    merge_external.splice(found, looks(0.0, 1.0, "main") + looks(1.0, 2.0, "main op", cpu=cpu))
     totals = shares(found)
     assert totals["main op", state] == pytest.approx(1.0, abs=0.02)
     assert sum(totals.values()) == pytest.approx(2.0, abs=0.001)
@@ -75,7 +75,7 @@ def test_blind_time_is_named(cpu: float, state: str) -> None:
 def test_time_that_nobody_read_stays_as_it_was_seen() -> None:
     """Before the reader had started, and after it died."""
     found = samples(seen(1.0, 1.0, "main a"), seen(3.0, 2.0, "main b", "blind"))
-    splice.splice(found, looks(0.5, 2.0, "main c"))
+    merge_external.splice(found, looks(0.5, 2.0, "main c"))
     totals = shares(found)
     assert totals["main a", "running"] == pytest.approx(0.5, abs=0.02)
     assert totals["main b", "blind"] == pytest.approx(1.0, abs=0.02)
@@ -87,18 +87,18 @@ def test_torn_stack_is_dropped_and_counted(whole: bool) -> None:
     """It begins with nothing that was there, and what was there changed meanwhile."""
     found = samples(seen(0.5, 0.5, "main a"), seen(1.0, 0.5, "main b"))
     torn = looks(0.2, 0.3, "rubbish a")
-    splice.splice(found, looks(0.0, 0.2, "main c") + torn + looks(0.3, 1.0, "main c"))
+    merge_external.splice(found, looks(0.0, 0.2, "main c") + torn + looks(0.3, 1.0, "main c"))
     assert found.unplaced == len(torn)
     totals = shares(found)
     assert not any("rubbish" in name for name, _ in totals)
     assert totals["main a", "running"] == pytest.approx(0.1, abs=0.02)
-    assert whole is splice.WHOLE_STACKS
+    assert whole is merge_external.WHOLE_STACKS
 
 
 def test_part_of_a_stack_finds_its_place(whole: bool) -> None:
     """Of several frames of one function, the one whose callees agree."""
     found = samples(seen(1.0, 1.0, "main call inner call view"))
-    splice.splice(found, looks(0.0, 1.0, "call view op"))
+    merge_external.splice(found, looks(0.0, 1.0, "call view op"))
     totals = shares(found)
     expected = "main call inner call view" if whole else "main call inner call view op"
     assert totals[expected, "running"] == pytest.approx(1.0, abs=0.02)
@@ -109,10 +109,10 @@ def test_part_of_a_stack_finds_its_place(whole: bool) -> None:
 )
 def test_stack_is_put_where_it_fits_best(monkeypatch: pytest.MonkeyPatch, names: str) -> None:
     """It may have begun before the look that saw what was there at that time."""
-    monkeypatch.setattr(splice, "WHOLE_STACKS", False)
+    monkeypatch.setattr(merge_external, "WHOLE_STACKS", False)
     first, second = names.split(" | ")
     found = samples(seen(1.0, 1.0, first), seen(2.0, 1.0, second))
-    splice.splice(found, looks(0.0, 2.0, "call op"))
+    merge_external.splice(found, looks(0.0, 2.0, "call op"))
     best = first if first.endswith("op") else second
     assert shares(found)[best, "running"] == pytest.approx(2.0, abs=0.02)
 
@@ -121,7 +121,7 @@ def test_part_that_began_in_blind_time_is_put_below_it(whole: bool) -> None:
     """All of a blind time's frames were there, so whoever was called from C was called by them."""
     found = samples(seen(1.0, 1.0, "main view", "blind"))
     found.entries[0].late = True
-    splice.splice(found, looks(0.0, 1.0, "compares op"))
+    merge_external.splice(found, looks(0.0, 1.0, "compares op"))
     expected = ("main view", "blind") if whole else ("main view compares op", "running")
     assert shares(found)[expected] == pytest.approx(1.0, abs=0.02)
 
@@ -131,7 +131,7 @@ def test_part_that_began_in_blind_time_is_put_below_it(whole: bool) -> None:
 def test_look_that_has_no_time_is_no_entry(times: list[float]) -> None:
     """One that stands alone has no neighbour with which to share; all stays as it was seen."""
     found = samples(seen(1.0, 1.0, "main a"))
-    splice.splice(found, [Read(100.0 + at, at, stack("main", "a")) for at in times])
+    merge_external.splice(found, [Read(100.0 + at, at, stack("main", "a")) for at in times])
     assert [(each.at, each.weight) for each in found.entries] == [(1.0, 1.0)]
 
 
@@ -147,9 +147,9 @@ def test_no_entry_of_weight_0_is_in_a_profile(parts: list[tuple[float, str]], en
         entries.append(seen(at, weight, names))
     found = samples(*entries)
     reads = [look for number in range(4) for look in looks(number * 0.5, end, "main a")]
-    splice.splice(found, sorted(reads))
+    merge_external.splice(found, sorted(reads))
     made = profile_of(Record("GET", "/", 100.0), found, 0.05, {}, 0.0)
-    leaves._configured.cache_clear()  # another test may be the first to import the middleware
+    annotate._configured.cache_clear()  # another test may be the first to import the middleware
     assert all(each.weight > 0 for each in made.samples)
 
 
@@ -157,7 +157,7 @@ def test_wait_keeps_its_words() -> None:
     """What a thread waits for is known in the process only, and of this stack only."""
     found = samples(seen(1.0, 1.0, "main recv", "waiting"))
     found.entries[0].said = "a lock"
-    splice.splice(found, looks(0.0, 0.5, "main recv") + looks(0.5, 1.0, "main other"))
+    merge_external.splice(found, looks(0.0, 0.5, "main recv") + looks(0.5, 1.0, "main other"))
     assert {(each.state, each.said) for each in found.entries if each.weight > 0.1} == {
         ("waiting", "a lock"),
         ("running", None),
@@ -169,9 +169,9 @@ def test_what_a_reader_wrote_may_be_torn() -> None:
     name = "t\tn\nu\udc80é"
     line = b"stack\t/a.py\t3\t" + name.encode("unicode_escape")
     data = line + b"\n1.5\t0.25\t0\n2.5\t0.5\t0\n3.5\t0."
-    assert outside.decoded(data) == [
+    assert external.decoded(data) == [
         Read(1.5, 0.25, (Frame("/a.py", 3, name),)),
         Read(2.5, 0.5, (Frame("/a.py", 3, name),)),
     ]
-    assert outside.decoded(b"1.5\t0.25\t7\nrubbish\n") == []
-    assert outside.decoded(b"") == []
+    assert external.decoded(b"1.5\t0.25\t7\nrubbish\n") == []
+    assert external.decoded(b"") == []

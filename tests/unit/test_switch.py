@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from slowhound.flames import switch
+from slowhound.flames.sampling import switch_interval
 
-OURS = pytest.approx(switch.OURS * 1e-6)
-DEFAULT = pytest.approx(switch.DEFAULT * 1e-6)
+OURS = pytest.approx(switch_interval.OURS * 1e-6)
+DEFAULT = pytest.approx(switch_interval.DEFAULT * 1e-6)
 THEIRS = pytest.approx(0.0005)
 
 
@@ -24,19 +24,19 @@ def usual() -> Iterator[None]:
     before = sys.getswitchinterval()
     sys.setswitchinterval(0.005)
     yield
-    switch.restore("one")
-    switch.restore("two")
+    switch_interval.restore("one")
+    switch_interval.restore("two")
     sys.setswitchinterval(before)
 
 
 def test_interval_is_lowered_until_nobody_needs_it() -> None:
     """The first one lowers it, and the last one gives it back."""
-    switch.shorten("one")
-    switch.shorten("two")
+    switch_interval.shorten("one")
+    switch_interval.shorten("two")
     assert sys.getswitchinterval() == OURS
-    switch.restore("one")
+    switch_interval.restore("one")
     assert sys.getswitchinterval() == OURS
-    switch.restore("two")
+    switch_interval.restore("two")
     assert sys.getswitchinterval() == DEFAULT
 
 
@@ -44,30 +44,30 @@ def test_interval_is_lowered_until_nobody_needs_it() -> None:
 def test_what_the_application_has_set_is_left_alone(theirs: float) -> None:
     """Shorter or longer than ours, it is not touched."""
     sys.setswitchinterval(theirs)
-    switch.shorten("one")
+    switch_interval.shorten("one")
     assert sys.getswitchinterval() == pytest.approx(theirs)
-    switch.restore("one")
+    switch_interval.restore("one")
     assert sys.getswitchinterval() == pytest.approx(theirs)
 
 
 @pytest.mark.parametrize("theirs", [0.0005, 0.001, 0.05, 0.005])
 def test_what_the_application_sets_meanwhile_stays(theirs: float) -> None:
     """It is not taken for ours when the sampling ends."""
-    switch.shorten("one")
+    switch_interval.shorten("one")
     sys.setswitchinterval(theirs)
-    switch.shorten("two")
-    switch.restore("two")
-    switch.restore("one")
+    switch_interval.shorten("two")
+    switch_interval.restore("two")
+    switch_interval.restore("one")
     assert sys.getswitchinterval() == pytest.approx(theirs)
 
 
 def test_interval_of_ours_that_the_application_saved_goes_with_the_next_restore() -> None:
     """What saves the interval and sets it again later may have saved ours."""
-    switch.shorten("one")
+    switch_interval.shorten("one")
     saved = sys.getswitchinterval()
-    switch.restore("one")
+    switch_interval.restore("one")
     sys.setswitchinterval(saved)
-    switch.restore("two")
+    switch_interval.restore("two")
     assert sys.getswitchinterval() == DEFAULT
 
 
@@ -99,13 +99,13 @@ def run_with_interference(call: Any, at: int) -> bool:
 @pytest.mark.parametrize("lowered", [False, True])
 def test_application_may_set_it_between_any_two_instructions(lowered: bool) -> None:
     """Wherever another thread runs in between, its interval is there in the end."""
-    call = switch.restore if lowered else switch.shorten
+    call = switch_interval.restore if lowered else switch_interval.shorten
     at = 1
     while True:
         sys.setswitchinterval(0.005)
-        switch.restore("one")
+        switch_interval.restore("one")
         if lowered:
-            switch.shorten("one")
+            switch_interval.shorten("one")
         if not run_with_interference(call, at):
             break
         assert sys.getswitchinterval() == THEIRS, at
@@ -119,8 +119,8 @@ def test_application_may_set_it_from_another_thread_at_any_time() -> None:
 
     def samples(who: str) -> None:
         while not ending.is_set():
-            switch.shorten(who)
-            switch.restore(who)
+            switch_interval.shorten(who)
+            switch_interval.restore(who)
 
     threads = [threading.Thread(target=samples, args=(who,)) for who in ("one", "two")]
     for thread in threads:
@@ -137,10 +137,10 @@ def test_application_may_set_it_from_another_thread_at_any_time() -> None:
     assert lost == 0
 
 
-@pytest.mark.parametrize(("theirs", "found"), [(None, switch.DEFAULT), (0.0005, 500)])
+@pytest.mark.parametrize(("theirs", "found"), [(None, switch_interval.DEFAULT), (0.0005, 500)])
 def test_forked_child_has_the_interval_of_the_application(theirs: float | None, found: int) -> None:
     """Nobody samples there: Python's default is back, and what the application set stays."""
-    switch.shorten("one")
+    switch_interval.shorten("one")
     if theirs is not None:
         sys.setswitchinterval(theirs)
     pid = os.fork()

@@ -11,7 +11,7 @@ import pytest
 from slowhound.blackbox.reader import read, survey
 from slowhound.core.record import Owner, Record, snapshot_in_flight
 from slowhound.core.report_text import describe_others
-from slowhound.flames import sampler
+from slowhound.flames.sampling import sampler
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers.dumps import compose
 from slowhound.recorder import Recorder, Server

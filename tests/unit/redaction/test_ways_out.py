@@ -16,8 +16,8 @@ from django.template.base import Origin
 
 from slowhound.core import box_payloads, report_text
 from slowhound.core.record import Moment, QueryStats, Record, TaskRecord
-from slowhound.flames.leaves import Leaves
-from slowhound.flames.resolve import _frame
+from slowhound.flames.sampling.annotate import Leaves
+from slowhound.flames.sampling.symbolize import _frame
 from slowhound.frames.frames import Frame, render
 from slowhound.instrument import events
 from slowhound.instrument.db import _by_alias

@@ -16,13 +16,13 @@ import msgspec
 
 from slowhound.core.record import Record, in_flight
 from slowhound.event.formats import json_line
-from slowhound.flames import switch
-from slowhound.flames.budget import Budget
 from slowhound.flames.files import FlameFiles
-from slowhound.flames.looking import Key, Seen, look
-from slowhound.flames.resolve import profile_of
-from slowhound.flames.rounds import Rounds, pause
-from slowhound.flames.samples import Round, Samples
+from slowhound.flames.sampling import switch_interval
+from slowhound.flames.sampling.attribution import Round, Samples
+from slowhound.flames.sampling.budget import Budget
+from slowhound.flames.sampling.schedule import Rounds, pause
+from slowhound.flames.sampling.stack_keys import Key, Seen, look
+from slowhound.flames.sampling.symbolize import profile_of
 from slowhound.runtime.clocks import clock
 from slowhound.system.guard import guard
 from slowhound.system.losses import lost
@@ -109,7 +109,7 @@ class Sampler:
             with self._guard:
                 due = self._round(now) if now >= self._due else self._due
         else:
-            switch.restore(WHO)
+            switch_interval.restore(WHO)
         return due
 
     def _round(self, now: float) -> float:
@@ -122,7 +122,7 @@ class Sampler:
             # From the look, not from now: the GIL may have been lost since.
             self._due = looked + max(pause(self.interval), SHORTEST)
         else:
-            switch.restore(WHO)
+            switch_interval.restore(WHO)
             # When the next one becomes old enough; the hound looks now and then anyway.
             self._due = 0.0 if young is None else young.started + self.after
         self._forget(lasting)
@@ -133,9 +133,9 @@ class Sampler:
         """Asks for the GIL sooner where no two threads fight for it: then it costs nobody."""
         passed, self._tuned_at = now - self._tuned_at, now
         if this.others > passed * ONE_THREAD:
-            switch.restore(WHO)
+            switch_interval.restore(WHO)
         else:
-            switch.shorten(WHO)
+            switch_interval.shorten(WHO)
 
     def _lasting(self, now: float) -> tuple[list[Record], Record | None]:
         """Those that are older than ``after``, and the first that is younger."""
@@ -228,7 +228,7 @@ class Sampler:
         To be called also when there is nothing to look at, and no round comes that would see it.
         """
         if self._at_rest:
-            switch.restore(WHO)
+            switch_interval.restore(WHO)
 
     def write(self, now: float) -> float:
         """Writes files of ended requests as far as the budget goes; when to go on (monotonic)."""
@@ -254,7 +254,7 @@ class Sampler:
 
     def stop(self) -> None:
         """Writes what is left, for a while; the process ends."""
-        switch.restore(WHO)
+        switch_interval.restore(WHO)
         until = clock.monotonic() + STOPS_WITHIN
         while self._ended and clock.monotonic() < until:
             self._write_one()

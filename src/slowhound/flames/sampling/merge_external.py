@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from slowhound.flames.looking import Item, Key, of_stack
-from slowhound.flames.outside import Read
 from slowhound.flames.profile import State
-from slowhound.flames.samples import Entry, Samples
+from slowhound.flames.sampling.attribution import Entry, Samples
+from slowhound.flames.sampling.external import Read
+from slowhound.flames.sampling.stack_keys import Item, Key, of_stack
 from slowhound.frames.frames import Frame, Stack
 from slowhound.runtime.code_objects import Code, file_of, qualname_of
 

@@ -23,7 +23,7 @@ import sys
 from typing import Any, NamedTuple
 
 from slowhound.core.record import Record
-from slowhound.flames import reader
+from slowhound.flames.sampling import external_process
 from slowhound.frames.frames import Frame, Stack
 from slowhound.runtime.signal_handlers import caught_signals
 from slowhound.runtime.unpatched import is_patched
@@ -141,7 +141,7 @@ class Reader:
         if self._tells < 0 or _has_children():
             return
         pid = os.getpid()
-        script = os.path.abspath(reader.__file__)
+        script = os.path.abspath(external_process.__file__)
         argv = [sys.executable, "-I", "-S", script, str(pid), str(thread), f"{seconds:g}"]
         # The whole environment would show the application's secrets in one more place.
         environ = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
@@ -209,7 +209,7 @@ class Reader:
         if output < 0:
             return []
         try:
-            return decoded(os.pread(output, 2 * reader.MOST_BYTES, 0))
+            return decoded(os.pread(output, 2 * external_process.MOST_BYTES, 0))
         except OSError:
             return []
         finally:
@@ -236,7 +236,7 @@ def decoded(data: bytes) -> list[Read]:
     with contextlib.suppress(ValueError, IndexError):  # what follows may count on it
         for line in data.split(b"\n")[:-1]:  # the last one is empty, or torn
             first, *fields = line.split(b"\t")
-            if first == reader.STACK:
+            if first == external_process.STACK:
                 stacks.append(_frames(fields))
             else:
                 cpu, number = fields

@@ -6,7 +6,7 @@ import random
 import sys
 import threading
 
-from slowhound.flames.samples import Round
+from slowhound.flames.sampling.attribution import Round
 from slowhound.runtime.clocks import clock
 from slowhound.system.thread_state import run_queue_wait
 

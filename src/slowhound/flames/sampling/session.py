@@ -10,13 +10,13 @@ import os
 from collections.abc import Callable
 
 from slowhound.core.record import Record
-from slowhound.flames import outside, switch
-from slowhound.flames.looking import Key, Seen, look
 from slowhound.flames.profile import Profile
-from slowhound.flames.resolve import profile_of
-from slowhound.flames.rounds import Rounds, pause
-from slowhound.flames.samples import Samples
-from slowhound.flames.splice import splice
+from slowhound.flames.sampling import external, switch_interval
+from slowhound.flames.sampling.attribution import Samples
+from slowhound.flames.sampling.merge_external import splice
+from slowhound.flames.sampling.schedule import Rounds, pause
+from slowhound.flames.sampling.stack_keys import Key, Seen, look
+from slowhound.flames.sampling.symbolize import profile_of
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
 from slowhound.system.guard import guard
@@ -47,23 +47,23 @@ class Session:
         self._ends = now + min(seconds, LONGEST)
         self._pid = os.getpid()
         self._thread = OsThread(self._run)
-        self.reader = outside.Reader()
-        if outside.possible(record):
+        self.reader = external.Reader()
+        if external.possible(record):
             self.reader.prepare()
 
     def start(self) -> None:
         """Begins; raises RuntimeError when no thread can be had."""
-        switch.shorten(WHO)
+        switch_interval.shorten(WHO)
         try:
             self._thread.start()
         except BaseException:
-            switch.restore(WHO)
+            switch_interval.restore(WHO)
             raise
 
     def stop(self) -> None:
         """Ends it and waits for that."""
         self._thread.stop(ENDS_WITHIN)
-        switch.restore(WHO)
+        switch_interval.restore(WHO)
 
     def alive(self) -> bool:
         """True while it samples, in this process."""
@@ -74,7 +74,7 @@ class Session:
             try:
                 self._sample(wait)
             finally:
-                switch.restore(WHO)
+                switch_interval.restore(WHO)
                 self.reader.end()
 
     def _sample(self, wait: Callable[[float], bool]) -> None:

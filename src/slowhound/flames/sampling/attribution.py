@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from slowhound.flames.looking import Key, Seen, ends_another, of_stack, starts
 from slowhound.flames.profile import State
+from slowhound.flames.sampling.stack_keys import Key, Seen, ends_another, of_stack, starts
 from slowhound.system.thread_state import GIL, RUNNING
 
 if TYPE_CHECKING:

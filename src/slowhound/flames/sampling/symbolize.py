@@ -8,11 +8,11 @@ from types import CodeType
 from typing import Any
 
 from slowhound.core.record import Record
-from slowhound.flames import splice
-from slowhound.flames.leaves import Leaves
-from slowhound.flames.looking import Item, Key
 from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
-from slowhound.flames.samples import Entry, Samples
+from slowhound.flames.sampling import merge_external
+from slowhound.flames.sampling.annotate import Leaves
+from slowhound.flames.sampling.attribution import Entry, Samples
+from slowhound.flames.sampling.stack_keys import Item, Key
 from slowhound.frames.frames import Frame
 from slowhound.redaction import masking
 from slowhound.runtime.app_files import is_app, short_path
@@ -61,7 +61,7 @@ def _accuracy(samples: Samples, entries: Sequence[Entry], interval: float) -> Ac
     duration = samples.duration
     ways = {"hound": samples.taken}
     if samples.read:
-        ways[splice.WAY] = samples.read
+        ways[merge_external.WAY] = samples.read
     if samples.unplaced:
         ways["dropped"] = samples.unplaced
     # Where a stack gave way to another one, the moment lies anywhere between two looks. Errors of

@@ -1,0 +1,1 @@
+"""Stacks sampled on time, and attributed to the requests they belong to."""
