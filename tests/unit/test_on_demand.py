@@ -33,8 +33,8 @@ from django.utils.deprecation import MiddlewareMixin
 
 from slowhound import on_demand, recorder
 from slowhound.flames import profile
-from slowhound.flames.finding import find
 from slowhound.flames.sampling import session as demand
+from slowhound.flames.search import find
 from slowhound.permission import new_token
 from slowhound.redaction.urls import query_string
 from slowhound.system import guard, losses

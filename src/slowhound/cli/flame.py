@@ -17,9 +17,9 @@ from slowhound.cli import place
 from slowhound.cli.moments import moment
 from slowhound.cli.place import Refusal, say, show
 from slowhound.flames.files import FlameFiles
-from slowhound.flames.finding import Found, Wanted, find
 from slowhound.flames.merge import merge
 from slowhound.flames.profile import SUFFIX, Profile
+from slowhound.flames.search import Found, Wanted, find
 
 # More than this many are drawn without the oldest: the memory of one merge is bounded.
 MOST = 500

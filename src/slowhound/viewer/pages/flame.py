@@ -10,11 +10,11 @@ from django.http import HttpRequest, HttpResponse
 
 from slowhound.config.from_django import get_config
 from slowhound.flames.files import FOLDER, OURS, FlameFiles
-from slowhound.flames.finding import Wanted, find
 from slowhound.flames.merge import merge
 from slowhound.flames.profile import Profile
 from slowhound.flames.render import speedscope, svg
 from slowhound.flames.render.summary import title
+from slowhound.flames.search import Wanted, find
 from slowhound.viewer import access
 from slowhound.viewer.answers import Data, Missing, Page, guarded
 from slowhound.viewer.asked import Asked, Parameter, Wrong, text
