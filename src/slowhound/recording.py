@@ -37,10 +37,10 @@ from slowhound.stacks.capture import shares_thread
 from slowhound.system import guard
 from slowhound.system.guard import guarded
 from slowhound.upkeep import Upkeep
+from slowhound.watch.event_loops import Loops
 from slowhound.watch.hound import SHORTEST_TICK, Hound, tick_for
-from slowhound.watch.loops import Loops
 from slowhound.watch.reporter import Files, Outlets
-from slowhound.watch.slow import SlowWatch
+from slowhound.watch.slow_requests import SlowWatch
 from slowhound.watch.starvation import Starvation
 from slowhound.writer import NOTHING, Writer
 

@@ -94,7 +94,7 @@ def _asked(value: Any) -> list[str]:
 def _more() -> dict[str, Masker]:
     from slowhound.instrument import request
     from slowhound.redaction import names
-    from slowhound.watch.values import Printer
+    from slowhound.watch.safe_repr import Printer
 
     printer = Printer(frozenset())
     return {
@@ -122,7 +122,7 @@ def without_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _variables() -> Iterator[tuple[Any, str, Any]]:
-    ours = ("slowhound.redaction.", "slowhound.instrument.request", "slowhound.watch.values")
+    ours = ("slowhound.redaction.", "slowhound.instrument.request", "slowhound.watch.safe_repr")
     for name, module in list(sys.modules.items()):
         if name.startswith(ours):
             yield from ((module, each, value) for each, value in list(vars(module).items()))

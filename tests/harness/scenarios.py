@@ -132,7 +132,7 @@ def killed() -> None:
 def hub() -> None:
     """A greenlet's request is carried on; gevent's loop is C, and so a stub lacks the name."""
     from slowhound.core.record import Record
-    from slowhound.watch.loops import Loops
+    from slowhound.watch.event_loops import Loops
 
     gevent = SimpleNamespace(get_hub=lambda: SimpleNamespace(loop=SimpleNamespace()))
     sys.modules["gevent"] = gevent  # type: ignore[assignment]

@@ -20,8 +20,8 @@ from slowhound.instrument.exception import fields_of
 from slowhound.runtime.code_objects import know, known
 from slowhound.runtime.foreign import is_foreign
 from slowhound.stacks import capture
+from slowhound.watch import deadlocks, source_places
 from slowhound.watch import locals as shown
-from slowhound.watch import locks, source_places
 from slowhound.watch.hound import Hound
 from tests.harness.waiting import eventually
 
@@ -156,8 +156,8 @@ def test_profile_of_such_functions_is_made(stands: Stands) -> None:
 
 def test_locks_and_variables_of_such_functions_are_looked_at(stands: Stands) -> None:
     """Who waits for what, and what is in their variables."""
-    locks.deadlocks(frames.current_frames())
-    locks._held(stands.lock, stands.frame)
+    deadlocks.deadlocks(frames.current_frames())
+    deadlocks._held(stands.lock, stands.frame)
     list(source_places.held(stands.frame))
     functions = [name for name, _ in shown.locals_of(stands.frame, None)]
     assert functions[-2:] == ["view", "inner"]

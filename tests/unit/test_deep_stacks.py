@@ -18,8 +18,8 @@ from slowhound.flames.sampling import merge_external, stack_keys
 from slowhound.frames import frames
 from slowhound.frames.frames import INNERMOST, LEFT_OUT, OUTERMOST
 from slowhound.stacks import asyncio_tasks, capture
+from slowhound.watch import deadlocks
 from slowhound.watch import locals as shown
-from slowhound.watch import locks
 from tests.harness.waiting import eventually
 
 
@@ -244,13 +244,13 @@ def test_holder_of_a_lock_that_many_wait_for_is_looked_up_once(
 ) -> None:
     """Also that of an RLock: its whole stack is gone through for it."""
     looked: list[object] = []
-    held = locks._held
+    held = deadlocks._held
 
     def counts(lock: object, frame: Any) -> Any:
         looked.append(lock)
         return held(lock, frame)
 
-    monkeypatch.setattr(locks, "_held", counts)
+    monkeypatch.setattr(deadlocks, "_held", counts)
     lock = threading.RLock()
 
     def waits() -> None:
@@ -267,7 +267,7 @@ def test_holder_of_a_lock_that_many_wait_for_is_looked_up_once(
             me = threading.get_ident()
             return sum(
                 each.owner == me and each.thread in {thread.ident for thread in threads}
-                for each in locks.waits(frames.current_frames()).values()
+                for each in deadlocks.waits(frames.current_frames()).values()
             )
 
         eventually(lambda: waiting() == 5, "all wait for the lock")

@@ -30,7 +30,7 @@ from slowhound.event.fields import FIELDS, NAMES
 from slowhound.frames.frames import Frame
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.recorder import Server
-from slowhound.watch.looks import KEPT
+from slowhound.watch.samples import KEPT
 from slowhound.watch.verdict import INNERMOST, Sample, verdict
 
 ROOT = Path(__file__).resolve().parents[2]

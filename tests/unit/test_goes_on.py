@@ -24,8 +24,8 @@ from slowhound.instrument.cache_counts import NOTHING
 from slowhound.recording import Recorder
 from slowhound.runtime.clocks import clock
 from slowhound.testing import capture_events
-from slowhound.watch.looks import judge
 from slowhound.watch.reporter import begin
+from slowhound.watch.samples import judge
 
 OURS = str(Path(slowhound.__file__).parent)
 

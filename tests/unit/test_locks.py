@@ -18,8 +18,8 @@ import pytest
 
 from slowhound.runtime.static_lookup import UnknownError, attribute
 from slowhound.system.thread_state import waiting_for
-from slowhound.watch import locks
-from slowhound.watch.locks import FOUND, TOLD, Wait, circles, deadlocks, waits
+from slowhound.watch import deadlocks as locks
+from slowhound.watch.deadlocks import FOUND, TOLD, Wait, circles, deadlocks, waits
 
 touched: list[str] = []
 GLOBAL = threading.Lock()

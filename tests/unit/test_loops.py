@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from slowhound.core.record import Record
 from slowhound.core.report_text import path_of
-from slowhound.watch.loops import Loops, Turning
+from slowhound.watch.event_loops import Loops, Turning
 
 
 def still() -> Turning:

@@ -126,7 +126,7 @@ HARMLESS = {
     "stacks/asyncio_tasks.py": "async_generator_asend async_generator_athrow coroutine_wrapper self",
     "viewer/access.py": "user",
     "system/thread_state.py": "_PyRuntime",  # a symbol of C
-    "watch/locks.py": "eval exec locals self vars",
+    "watch/deadlocks.py": "eval exec locals self vars",
 }
 
 

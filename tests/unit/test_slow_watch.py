@@ -15,7 +15,7 @@ from slowhound.core import record as records
 from slowhound.core.record import Record, in_flight
 from slowhound.streamed import Body
 from slowhound.system import guard
-from slowhound.watch import slow as module
+from slowhound.watch import slow_requests as module
 from slowhound.watch.reporter import Slow
 
 

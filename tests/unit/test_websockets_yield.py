@@ -16,7 +16,7 @@ from slowhound.instrument.saturation import Saturation
 from slowhound.peers.dumps import compose
 from slowhound.recorder import Recorder, Server
 from slowhound.runtime.clocks import clock
-from slowhound.watch import looks
+from slowhound.watch import samples
 from tests.harness.resting import resting_recorder
 
 SLOTS = 4
@@ -69,12 +69,12 @@ def test_request_gets_the_place_of_a_websocket(active: Recorder) -> None:
 
 def test_looks_are_at_requests_first(active: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 1,200 websockets and a request, the request is looked at in each round."""
-    monkeypatch.setattr(looks, "LOOKS_PER_SCAN", 3)
+    monkeypatch.setattr(samples, "LOOKS_PER_SCAN", 3)
     open_ones = [begun(active, "/ws/", websocket=True) for _ in range(5)]
     request = begun(active, "/r/")
     taken: list[Record] = []
-    monkeypatch.setattr(looks.Looks, "_look", staticmethod(taken.append))
-    rounds = looks.Looks()
+    monkeypatch.setattr(samples.Looks, "_look", staticmethod(taken.append))
+    rounds = samples.Looks()
     for number in range(3):
         rounds.take([*open_ones, request], clock.monotonic() + number)
     assert [taken[at] for at in (0, 3, 6)] == [request] * 3

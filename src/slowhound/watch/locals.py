@@ -20,7 +20,7 @@ from slowhound.runtime.code_objects import file_of, name_of_code
 from slowhound.runtime.static_lookup import attribute_or, full_name, function_variables, own
 from slowhound.system.guard import guard
 from slowhound.system.losses import has_all, look_up
-from slowhound.watch.values import Printer
+from slowhound.watch.safe_repr import Printer
 
 with contextlib.suppress(ImportError):
     import django.views.decorators.debug  # noqa: F401  the hound must not import it

@@ -20,7 +20,7 @@ from slowhound.core.report_text import (
 from slowhound.core.reported import Reported
 from slowhound.frames.frames import Stack, fingerprint, innermost
 from slowhound.runtime.clocks import clock
-from slowhound.watch.looks import judge
+from slowhound.watch.samples import judge
 
 
 class Files(Protocol):

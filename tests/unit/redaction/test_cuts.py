@@ -14,7 +14,7 @@ from slowhound.redaction.mask import MASK
 from slowhound.redaction.plain_data import TEXT_LIMIT, VALUE_LIMIT
 from slowhound.redaction.structures import masked
 from slowhound.redaction.urls import query_keys
-from slowhound.watch.values import TEXT_READ, Printer
+from slowhound.watch.safe_repr import TEXT_READ, Printer
 
 # Nothing of it may be seen of which this much can be.
 SEEN = 9

@@ -31,7 +31,7 @@ from hypothesis import given
 from slowhound.redaction.mask import MASK
 from slowhound.redaction.plain_data import object_text, plain
 from slowhound.watch.locals import LEFT_OUT, TOTAL_LIMIT, locals_of
-from slowhound.watch.values import TEXT_LIMIT, VALUE_LIMIT, Printer
+from slowhound.watch.safe_repr import TEXT_LIMIT, VALUE_LIMIT, Printer
 from tests.harness import hostile
 from tests.unit.redaction.test_plain_data import MAKERS
 

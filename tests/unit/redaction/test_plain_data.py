@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from slowhound.event.formats import json_line, logfmt
 from slowhound.redaction import exceptions, plain_data
 from slowhound.redaction.plain_data import as_int, as_text, exception_text, plain, plain_fields
-from slowhound.watch.values import Printer
+from slowhound.watch.safe_repr import Printer
 from tests.harness import hostile
 
 # What makes a value: hypothesis itself looks at those that it draws.

@@ -17,7 +17,7 @@ from slowhound.sinks.webhook import Webhook
 from slowhound.store.clickhouse import Target
 from slowhound.store.open import StoreError
 from slowhound.system import guard, losses
-from slowhound.watch.values import Printer
+from slowhound.watch.safe_repr import Printer
 
 TOKEN = "ghp_1Abcdefghijklmnopqrst2uvwxyzABCDEFG"
 CORE = "1Abcdefghijk"

@@ -14,7 +14,7 @@ from slowhound.event.formats import json_line, logfmt
 from slowhound.redaction import masking
 from slowhound.redaction.mask import MASK
 from slowhound.redaction.structures import hides, is_flag, masked, named_secret
-from slowhound.watch.values import Printer
+from slowhound.watch.safe_repr import Printer
 
 SECRET = "hunter2" * 2
 TEXT = f"password={SECRET}"

@@ -29,8 +29,8 @@ from slowhound.sinks import sentry_event
 from slowhound.sinks.logger import culprit
 from slowhound.system import thread_state
 from slowhound.watch import starvation
-from slowhound.watch.loops import Loops, Turning
-from slowhound.watch.values import Printer
+from slowhound.watch.event_loops import Loops, Turning
+from slowhound.watch.safe_repr import Printer
 
 TOKEN = "ghp_1Abcdefghijklmnopqrst2uvwxyzABCDEFG"
 CORE = "1Abcdefghijk"
@@ -213,7 +213,7 @@ def test_stall_names_no_path_that_is_not_resolved(monkeypatch: pytest.MonkeyPatc
     """What the route calls a token is not known yet."""
     told: list[dict[str, Any]] = []
     record = Record("GET", "/reset/hunter2hunter2/", 0.0)
-    monkeypatch.setattr("slowhound.watch.loops.running", lambda _: True)
+    monkeypatch.setattr("slowhound.watch.event_loops.running", lambda _: True)
     loops = Loops(0.1, told.append)
     turning = Turning("loop", SimpleNamespace, record.thread_id, lambda _: None)
     loops._blame(turning, [record], 10.0, 2.0)

@@ -16,7 +16,7 @@ from slowhound.runtime.clocks import clock
 from slowhound.stacks.capture import Look, look, shares_thread
 from slowhound.system.guard import guard
 from slowhound.system.thread_state import cpu_seconds, waiting_for
-from slowhound.watch.locks import deadlocks
+from slowhound.watch.deadlocks import deadlocks
 from slowhound.watch.verdict import Sample, Verdict, verdict
 
 # Seconds. A look costs 70 µs, and most requests are over by then.

@@ -15,11 +15,11 @@ from slowhound.runtime.clocks import clock
 from slowhound.stacks.capture import look
 from slowhound.system.guard import guard
 from slowhound.system.losses import lost
+from slowhound.watch.busy_threads import BusyThreads
+from slowhound.watch.event_loops import Loops
 from slowhound.watch.locals import locals_of
-from slowhound.watch.looks import Looks, judge, keep_look
-from slowhound.watch.loops import Loops
 from slowhound.watch.reporter import Outlets, Reporter, Slow, begin
-from slowhound.watch.stalls import BusyThreads
+from slowhound.watch.samples import Looks, judge, keep_look
 from slowhound.watch.starvation import Starvation
 
 # When everything is slow at once the hound still looks at all that is in flight, each tick.
