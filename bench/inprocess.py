@@ -180,6 +180,6 @@ def _row(view: View, found: dict[str, list[float]]) -> list[str]:
 
 
 def _stop() -> None:
-    from slowhound import recorder
+    from slowhound.recorder import process
 
-    recorder.stop()
+    process.stop()

@@ -95,7 +95,7 @@ def for_free() -> Iterator[dict[str, Any]]:
         result: dict[str, Any] = {}
         yield result
         recorder.finish(record)
-        from slowhound import recorder as recorders
+        from slowhound.recorder import process as recorders
 
         recorders.stop()
         result.update(_describe(recorder.sampler.files.read(record.flame)))
@@ -105,8 +105,8 @@ def start_recorder(directory: str) -> Any:
     """A recorder with its hound, as in a worker; it samples from the first tick on."""
     from django.conf import settings
 
-    from slowhound import recorder
     from slowhound.config.config import load
+    from slowhound.recorder import process as recorder
 
     if not settings.configured:
         settings.configure(SLOWHOUND={})

@@ -34,8 +34,8 @@ def run() -> None:
 
 
 def _show_costs() -> None:
-    from slowhound import recorder as recorders
     from slowhound.flames.sampling import session
+    from slowhound.recorder import process as recorders
 
     with tempfile.TemporaryDirectory(prefix="slowhound-bench-") as directory:
         os.chmod(directory, 0o700)

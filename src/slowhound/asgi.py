@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from slowhound import lifespan, recorder
+from slowhound import lifespan
 from slowhound.asgi_data import environ_of as _environ
 from slowhound.asgi_data import length_of as _length
 from slowhound.asgi_data import size_of as _size
@@ -20,6 +20,7 @@ from slowhound.config.from_django import get_config
 from slowhound.core.ownership import of_scope
 from slowhound.core.record import Owner, Record
 from slowhound.instrument.exception import fields_of
+from slowhound.recorder import process
 from slowhound.redaction.plain_data import as_int
 from slowhound.runtime.clocks import clock
 from slowhound.system.guard import guard
@@ -44,7 +45,7 @@ def wrap(application: Application) -> Application:
     """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        if recorder.get() is None and not get_config().enabled:
+        if process.get() is None and not get_config().enabled:
             await application(scope, receive, send)
             return
         if scope["type"] == "lifespan":
@@ -96,7 +97,7 @@ class _Exchange:
         if type(headers) is not list:
             # Any iterable will do (ASGI), and one that is read is empty afterwards.
             scope = {**scope, "headers": list(headers or ())}
-        active = recorder.get() or recorder.start(get_config(), recorder.Server("asgi", SLOTS))
+        active = process.get() or process.start(get_config(), process.Server("asgi", SLOTS))
         record = of_scope(scope)
         if active is None or (record is not None and record.scope is not None):
             return scope  # off, or an application within an application that is wrapped as well
@@ -195,7 +196,7 @@ class _Exchange:
                 raise
         finally:
             if self._is_own:
-                recorder.finish(record)
+                process.finish(record)
 
     def _describe(self, record: Record, exc: BaseException | None) -> None:
         record.sent = self._sent

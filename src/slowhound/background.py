@@ -30,7 +30,7 @@ from slowhound.system.guard import guard
 from slowhound.system.losses import find
 
 if TYPE_CHECKING:
-    from slowhound.recorder import Server
+    from slowhound.recorder.process import Server
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -156,11 +156,11 @@ def start(record: TaskRecord | None, server: Server | None = None) -> Record | N
     if record is None or (_guard.off_until and _guard.off):
         return None
     with _guard:
-        from slowhound import recorder
         from slowhound.config.from_django import get_config
+        from slowhound.recorder import process
 
-        server = server or recorder.Server("task", SLOTS)
-        active = recorder.get() or recorder.start(get_config(), server)
+        server = server or process.Server("task", SLOTS)
+        active = process.get() or process.start(get_config(), server)
         if active is None:
             return None
         if record.slow_after is not None:
@@ -228,9 +228,9 @@ def _finish(record: Record, exc: BaseException | None) -> None:
             failed(record, exc)
         record.outcome = outcome
     record.outcome = record.outcome or "ok"
-    from slowhound import recorder
+    from slowhound.recorder import process
 
-    recorder.finish(record)
+    process.finish(record)
 
 
 def _outcome(exc: BaseException) -> str:
@@ -270,7 +270,7 @@ def _record_commands() -> None:
 
 
 def _new_command(command: Any) -> tuple[TaskRecord | None, Server | None]:
-    from slowhound.recorder import Server
+    from slowhound.recorder.process import Server
     from slowhound.sinks.stream import Output, is_under_test
 
     name = type(command).__module__.rpartition(".")[2]

@@ -19,7 +19,7 @@ from slowhound.system.guard import guard
 
 if TYPE_CHECKING:
     from slowhound.core.record import Record
-    from slowhound.recorder import Server
+    from slowhound.recorder.process import Server
 
 # Tasks at once in a process of a prefork pool: one, and those that it calls itself.
 PREFORK_SLOTS = 8
@@ -45,7 +45,7 @@ def install() -> None:
 
 
 def _server(slots: int) -> Server:
-    from slowhound.recorder import Server
+    from slowhound.recorder.process import Server
     from slowhound.sinks.stream import Output
 
     # The process's own output: ``sys.stdout`` leads into Celery's log, with its prefix.
@@ -54,18 +54,18 @@ def _server(slots: int) -> Server:
 
 def _on_process_init(**_: object) -> None:
     with _guard:
-        from slowhound import recorder
         from slowhound.config.from_django import get_config
+        from slowhound.recorder import process
 
-        recorder.start(get_config(), _server(PREFORK_SLOTS))
+        process.start(get_config(), _server(PREFORK_SLOTS))
 
 
 def _on_process_shutdown(**_: object) -> None:
     """A process of a pool ends without Python's ``atexit``."""
     with _guard:
-        from slowhound import recorder
+        from slowhound.recorder import process
 
-        recorder.stop()
+        process.stop()
 
 
 def _on_prerun(*, task_id: str, task: Any, **_: object) -> None:

@@ -19,10 +19,10 @@ from django.core.signals import request_finished
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from slowhound import recorder
 from slowhound.core.ownership import is_closed, is_making_body, step_out
 from slowhound.core.record import CLIENT_GONE, Owner, Record, current
 from slowhound.instrument.exception import fields_of
+from slowhound.recorder import process
 from slowhound.responses import (
     is_file,
     length_of,
@@ -72,7 +72,7 @@ def hand_on(record: Record, response: Any, *, in_handler: bool) -> None:
                 record.outcome = "error"  # a server answers 500 in its place
         finally:
             if ends and not record.by_server:
-                recorder.finish(record)
+                process.finish(record)
     except Exception as exc:
         if _guard.failed(exc):
             raise
@@ -210,7 +210,7 @@ class Closer:
         if self._ends and not record.by_server:
             if is_file(response):
                 _see_failure(record, sys.exception())
-            recorder.finish(record)
+            process.finish(record)
 
     def _was_handed_out(self, response: Any) -> bool:
         """True once Django's handler has returned it: it adds to what is closed last."""
@@ -288,7 +288,7 @@ def finished(sender: Any = None, **_kwargs: object) -> None:
         return
     try:
         if is_closed(record):
-            recorder.finish(record)
+            process.finish(record)
         elif not is_making_body(record):
             _see_replaced(record, sender)
     except Exception as failure:
@@ -304,7 +304,7 @@ def _see_replaced(record: Record, sender: Any) -> None:
     if record.body is None or record.first_byte is None:
         failed = record.exc is not None and not record.exc.get("exc_handled")
         record.status, record.sent = 500 if failed else None, None
-    recorder.finish(record)
+    process.finish(record)
 
 
 def watch() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from slowhound import recorder
+from slowhound.recorder import process
 from slowhound.redaction.plain_data import as_text
 from slowhound.system.guard import guard
 
@@ -63,4 +63,4 @@ async def _in_its_place(receive: Receive, send: Send) -> None:
 
 def _settle() -> None:
     with _guard:
-        recorder.settle()
+        process.settle()

@@ -15,7 +15,7 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from slowhound import closing, on_demand, recorder
+from slowhound import closing, on_demand
 from slowhound.cancellation import is_cancelled
 from slowhound.closing import hand_on
 from slowhound.config.config import Config
@@ -25,6 +25,7 @@ from slowhound.core.record import Owner, Record, current
 from slowhound.delivery.worker import preload
 from slowhound.instrument import trace
 from slowhound.instrument.exception import fields_of
+from slowhound.recorder import process
 from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
@@ -98,7 +99,7 @@ class Watch:
         return record
 
     def _begin(self, request: HttpRequest) -> Record | None:
-        active = recorder.get() or recorder.start(self.config)
+        active = process.get() or process.start(self.config)
         if active is None:
             return None
         before = lost(Owner.MIDDLEWARE)
@@ -115,7 +116,7 @@ class Watch:
         """It belongs to this request as well: of the server's record, or of one that runs again."""
         if record.task is not None:
             # Django's handler runs the views in a task of its own.
-            active = recorder.get()
+            active = process.get()
             if active is not None:
                 active.carry(record)
         record.request = request
@@ -159,7 +160,7 @@ def _broke_through(request: HttpRequest, exc: BaseException) -> None:
     if not record.by_server:
         if issubclass(type(exc), Exception):
             record.status = 500  # what a server answers
-        recorder.finish(record)
+        process.finish(record)
 
 
 def _outcome(exc: BaseException) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from slowhound import recorder
 from slowhound.core.record import current
 from slowhound.event.formats import logfmt
 from slowhound.instrument.exception import fields_of
+from slowhound.recorder import process
 from slowhound.system.guard import guarded, shown
 from slowhound.system.losses import warn
 
@@ -25,7 +25,7 @@ def emit(exc: Exception, logger_func: Callable[[str], object] | None) -> None:
     if logger_func is not None:
         logger_func(logfmt(event))
         return
-    active = recorder.get()
+    active = process.get()
     if active is not None:
         active.emit(event, trace=record.trace if record is not None else None)
     else:  # a management command: nothing records here, but nothing is hidden either

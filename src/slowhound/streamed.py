@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from types import BuiltinMethodType, GeneratorType
 from typing import Any
 
-from slowhound import recorder
 from slowhound.asgi_data import bytes_in
 from slowhound.cancellation import is_cancelled
 from slowhound.core.record import Record
 from slowhound.instrument.exception import fields_of
+from slowhound.recorder import process
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_greenlet_exit
 from slowhound.system.guard import guard
@@ -99,7 +99,7 @@ class Body:
         """An inner request's is at its end: nobody need close it."""
         if self._counts and self.record.is_inner:
             self.record.finished_sending()
-            recorder.finish(self.record)
+            process.finish(self.record)
 
     def cancelled(self) -> None:
         """The task that sends it was ended, by the server when the client had gone, or else."""
@@ -147,5 +147,5 @@ async def counted_async(body: Body, parts: AsyncIterator[bytes]) -> AsyncIterato
         else:
             body.failed(exc)
         if body._counts and not body.record.by_server:
-            recorder.finish(body.record)  # Django's ASGI handler does not close such a response
+            process.finish(body.record)  # Django's ASGI handler does not close such a response
         raise

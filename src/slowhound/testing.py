@@ -6,8 +6,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from slowhound import recorder, writer
 from slowhound.config.from_django import get_config
+from slowhound.recorder import process, writer
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def capture_events() -> Generator[list[dict[str, Any]]]:
         RuntimeError: slowhound is switched off by ``SLOWHOUND["ENABLED"]``, or is just starting.
     """
     config = get_config()
-    if recorder.start(config) is None:
+    if process.start(config) is None:
         if config.enabled:
             raise RuntimeError("slowhound is just starting: there are no events to capture yet")
         raise RuntimeError("SLOWHOUND['ENABLED'] is False: there are no events to capture")

@@ -118,9 +118,9 @@ def test_test_client(setup: tuple[Setup, Path]) -> None:
 QUIET = """
 import threading
 {code}
-import slowhound.recorder
+import slowhound.recorder.process
 names = [thread.name for thread in threading.enumerate()]
-print(slowhound.recorder.get(), names)
+print(slowhound.recorder.process.get(), names)
 """
 STARTS = {
     "a management command": """

@@ -249,9 +249,9 @@ def fast(_request: HttpRequest) -> HttpResponse:
 
 def inside(_request: HttpRequest) -> JsonResponse:
     """What this process is made of."""
-    from slowhound import recorder
+    from slowhound.recorder import process
 
-    active = recorder.get()
+    active = process.get()
     assert active is not None
     hubs = [thread for thread in threading.enumerate() if thread.name.startswith("Hub")]
     return JsonResponse(

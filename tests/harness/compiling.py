@@ -132,9 +132,9 @@ def drive(posted: list[bytes]) -> None:
     # Three slow requests, and the ends of them.
     eventually(lambda: len(posted) >= 6, "the webhook's", transcript=log.read_text)
     eventually(lambda: len(mail.outbox) >= 6, "the mails")
-    from slowhound import recorder
+    from slowhound.recorder import process
 
-    recorder.stop()
+    process.stop()
     for said in ("a part of ours failed", "another part failed", "thread failed", "Slow Request"):
         assert said in log.read_text(), said
 

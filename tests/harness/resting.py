@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from slowhound import recorder
 from slowhound.config.config import load
 from slowhound.core.record import snapshot_in_flight
-from slowhound.recorder import Recorder, Server
+from slowhound.recorder import process
+from slowhound.recorder.process import Recorder, Server
 
 
 @contextmanager
 def resting_recorder(directory: Path, server: Server, **settings: Any) -> Iterator[Recorder]:
     """One that writes into ``directory``; in the end nothing is in flight."""
-    found = recorder.start(load({"DIR": str(directory), "STREAM": None, **settings}), server)
+    found = process.start(load({"DIR": str(directory), "STREAM": None, **settings}), server)
     assert found is not None
     found.hound.stop()
     yield found
     for record in snapshot_in_flight():
         found.finish(record)
-    recorder.stop()
+    process.stop()

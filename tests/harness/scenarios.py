@@ -19,12 +19,12 @@ hidden: list[str] = []
 
 def gunicorns_requests() -> None:
     """Gunicorn's request is left to the middleware, where it is not as it was."""
-    from slowhound import recorder
     from slowhound.config.from_django import get_config
     from slowhound.core.record import in_flight
     from slowhound.gunicorn.hooks import post_request, pre_request
+    from slowhound.recorder import process
 
-    recorder.start(get_config())
+    process.start(get_config())
     whole = {"method": "GET", "path": "/", "headers": []}
     parts = {name: value for name, value in whole.items() if name not in hidden}
     for _ in range(2):
@@ -32,7 +32,7 @@ def gunicorns_requests() -> None:
         pre_request(None, request)
         post_request(None, request, {}, None)
     assert not in_flight
-    recorder.stop()
+    process.stop()
 
 
 def aborted() -> None:
@@ -77,7 +77,7 @@ def unknown_arbiter() -> None:
     """A process that has Gunicorn's arbiter, and whose workers begin in another way."""
     import gunicorn.arbiter  # noqa: F401
 
-    from slowhound.arbiters import loads_for_others
+    from slowhound.recorder.process_kind import loads_for_others
 
     assert not loads_for_others()
 
@@ -96,19 +96,19 @@ def metrics() -> None:
     """The logger works."""
     from gunicorn.config import Config
 
-    from slowhound import recorder
     from slowhound.config.from_django import get_config
     from slowhound.gunicorn.logger import Logger
+    from slowhound.recorder import process
 
     if hidden == ["histogram"] and look_up("gunicorn.instrument.statsd.Statsd.timer") is not None:
         hide("gunicorn.instrument.statsd.Statsd.timer")
-    recorder.start(get_config())
+    process.start(get_config())
     config = Config()
     config.set("statsd_host", "127.0.0.1:9")
     log = Logger(config)
     for _ in range(2):
         log.access(SimpleNamespace(status="200 OK"), None, {}, timedelta(0))
-    recorder.stop()
+    process.stop()
 
 
 def access_log() -> None:

@@ -14,9 +14,9 @@ import time
 import django
 from django.conf import settings
 
-from slowhound import recorder
 from slowhound.config.config import load
 from slowhound.core.record import Record
+from slowhound.recorder import process
 
 
 def hold_the_gil() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         os.setgid(given["user"])
         os.setuid(given["user"])
     config = load({"DIR": given["dir"], "STREAM": None, **given["settings"]})
-    active = recorder.start(config)
+    active = process.start(config)
     assert active is not None
     record = Record(given["method"], given["path"], time.monotonic())
     active.begin(record)

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.test.utils import override_settings
 
-from slowhound import recorder
+from slowhound.recorder import process
 from slowhound.system import guard, losses
 
 
@@ -21,7 +21,7 @@ def _fresh() -> Iterator[None]:
     guard.reset()
     losses.reset()
     yield
-    recorder.stop()
+    process.stop()
     guard.loud = False
 
 

@@ -22,7 +22,7 @@ from django.test import Client, RequestFactory
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import background, recorder
+from slowhound import background
 from slowhound.blackbox import reader
 from slowhound.core.box_payloads import read_settings
 from slowhound.core.record import current_record, in_flight
@@ -32,6 +32,7 @@ from slowhound.instrument import registry
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.peers.postmortem import written_by
 from slowhound.peers.stalled import _threshold
+from slowhound.recorder import process
 from slowhound.sinks.logger import PythonLogger
 from slowhound.system import guard
 from slowhound.testing import capture_events
@@ -367,7 +368,7 @@ def test_lasting_task_is_not_slow(configure: Any) -> None:
 
     @slowhound.task
     def lasts() -> None:
-        active = recorder.get()
+        active = process.get()
         assert active is not None
         record = slowhound.current()
         assert record is not None
@@ -390,7 +391,7 @@ def test_task_with_a_threshold_is_reported_as_slow(configure: Any) -> None:
 
     with capture_events() as events:
         imports()
-    recorder.stop()
+    process.stop()
     slow, task = events
     assert (slow["event_type"], slow["task_name"], slow["slow_after"]) == ("slow", "import", 0.05)
     assert (task["event_type"], task["report"]) == ("task", slow["report"])
@@ -404,7 +405,7 @@ def test_task_with_a_threshold_is_reported_as_slow(configure: Any) -> None:
 def test_first_task_starts_the_recorder(configure: Any) -> None:
     """With box and segment, as the first request does."""
     directory = configure()
-    assert recorder.get() is None
+    assert process.get() is None
     nightly(1)
     assert len(list((directory / "boxes").glob("*.box"))) == 1
     assert len(list((directory / "events").iterdir())) == 1
@@ -424,7 +425,7 @@ def test_neighbour_goes_by_the_tasks_own_threshold(configure: Any, slow_after: A
     """It reads that in the box, when this process cannot run itself."""
     configure(SLOW_AFTER=0.01)
     record = background.start(background.new("function", "import", slow_after=slow_after))
-    active = recorder.get()
+    active = process.get()
     assert active is not None
     assert active.box is not None
     state = reader.read(Path(active.box.path).read_bytes())
@@ -477,7 +478,7 @@ def test_recorder_stopped_meanwhile_leaves_nothing_in_flight(configure: Any) -> 
 
     @slowhound.task
     def stops() -> None:
-        recorder.stop()
+        process.stop()
 
     stops()
     assert not in_flight
@@ -488,7 +489,7 @@ def test_switched_off_calls_the_plain_function(configure: Any) -> None:
     """ENABLED = False: no folder, no record."""
     directory = configure(ENABLED=False)
     assert nightly(1) == "tidy"
-    assert recorder.get() is None
+    assert process.get() is None
     assert not directory.exists()
 
 
@@ -497,7 +498,7 @@ def test_broken_recorder_never_hurts(configure: Any, monkeypatch: pytest.MonkeyP
     configure()
     nightly(1)
     monkeypatch.setattr(guard, "loud", False)
-    monkeypatch.setattr(recorder.Recorder, "begin", lambda *given, **more: 1 / 0)
+    monkeypatch.setattr(process.Recorder, "begin", lambda *given, **more: 1 / 0)
     assert nightly(1) == "tidy"
     with pytest.raises(ValueError, match="own"):
         raises(ValueError("own"))
@@ -541,7 +542,7 @@ def test_command_that_serves_or_waits_has_none(name: str, monkeypatch: pytest.Mo
     """Nothing begins, and so nothing is started."""
     monkeypatch.setattr(Nightly, "__module__", f"django.core.management.commands.{name}")
     assert call(Nightly(), times=1) == "tidy"
-    assert recorder.get() is None
+    assert process.get() is None
 
 
 @pytest.mark.usefixtures("commands")
@@ -550,7 +551,7 @@ def test_command_in_a_test_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     utils = sys.modules["django.test.utils"]
     monkeypatch.setattr(utils._TestState, "saved_data", None, raising=False)  # type: ignore[attr-defined]
     assert call(Nightly(), times=1) == "tidy"
-    assert recorder.get() is None
+    assert process.get() is None
 
 
 def test_nothing_named_patches_nothing() -> None:

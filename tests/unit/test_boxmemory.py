@@ -132,7 +132,7 @@ from slowhound.blackbox import memory as boxmemory
 boxmemory.can_be_mapped = lambda fd: True
 from slowhound.config.config import load
 from slowhound.core.record import Record
-from slowhound.recording import Recorder, Server
+from slowhound.recorder.recorder import Recorder, Server
 folder, size = sys.argv[1], int(sys.argv[2])
 config = load({"DIR": folder, "STREAM": None, "STORE": False})
 

@@ -24,8 +24,8 @@ from django.test import AsyncClient, Client
 from django.test.utils import override_settings
 from django.urls import path
 
-from slowhound import recorder
 from slowhound.instrument.cache_counts import set_apart
+from slowhound.recorder import process
 from slowhound.testing import capture_events
 
 work: Callable[[], Any] = dict
@@ -382,7 +382,7 @@ def test_function_that_an_application_has_put_into_djangos_class_gets_its_own_de
         found.append(await cache.aget("a", None))
 
     with use(BACKEND=LOCAL, LOCATION="patched"):
-        recorder.stop()
+        process.stop()
         patched = Patched(monkeypatch, LocMemCache)
         assert counted(lambda: found.append(cache.get("a", None))) == (1, 0, 0)
         assert counted_later(later) == (1, 0, 0)
@@ -565,5 +565,5 @@ def test_backend_that_a_test_sets_after_the_start_is_counted() -> None:
             assert counted(lambda: cache.get("a")) == (0, 1, 0)
             cache.set("a", 1)
             assert counted(lambda: cache.get("a")) == (1, 0, 0)
-    recorder.stop()
+    process.stop()
     assert Own.get is own

@@ -15,9 +15,9 @@ from django.test.utils import override_settings
 from django.urls import path
 from freezegun import freeze_time
 
-from slowhound import writer
 from slowhound.delivery.report_files import ReportFiles
 from slowhound.flames.files import FlameFiles
+from slowhound.recorder import writer
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
 

@@ -29,7 +29,7 @@ from slowhound.core.report import WAYS
 from slowhound.event.fields import FIELDS, NAMES
 from slowhound.frames.frames import Frame
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
-from slowhound.recorder import Server
+from slowhound.recorder.process import Server
 from slowhound.watch.samples import KEPT
 from slowhound.watch.verdict import INNERMOST, Sample, verdict
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import slowhound
-from slowhound import Context, recorder
+from slowhound import Context
 from slowhound.config.from_django import get_config
 from slowhound.core.box_payloads import stack_note, who_note
 from slowhound.core.record import QueryStats, Record, current_record
@@ -21,7 +21,8 @@ from slowhound.frames.frames import from_frame
 from slowhound.graphresponses import timings
 from slowhound.instrument import events
 from slowhound.instrument.cache_counts import NOTHING
-from slowhound.recording import Recorder
+from slowhound.recorder import process
+from slowhound.recorder.recorder import Recorder
 from slowhound.runtime.clocks import clock
 from slowhound.testing import capture_events
 from slowhound.watch.reporter import begin
@@ -69,10 +70,10 @@ def beside(record: Record) -> Iterator[None]:
 @pytest.fixture
 def active(configure: Any) -> Iterator[Recorder]:
     configure()
-    found = recorder.start(get_config())
+    found = process.start(get_config())
     assert found is not None
     yield found
-    recorder.stop()
+    process.stop()
 
 
 @pytest.fixture

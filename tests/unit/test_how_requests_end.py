@@ -16,11 +16,11 @@ from django.test import Client
 from django.test.utils import override_settings
 from django.urls import path
 
-from slowhound import recorder
 from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
 from slowhound.gunicorn import hooks
 from slowhound.gunicorn.arbiter import Mailbox, told_to_stop
+from slowhound.recorder import process
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 
@@ -95,7 +95,7 @@ def ends() -> Iterator[None]:
 def test_view_that_leaves_is_no_timeout(code: int) -> None:
     """`sys.exit(1)` in a view has the exit code of a timeout, and is an error of the view's."""
     with capture_events() as events, sync_worker() as worker:
-        recorder.start(get_config())
+        process.start(get_config())
         with suppress(SystemExit):
             ask(worker, f"/leaves/{code}/")
     (event,) = events
@@ -113,7 +113,7 @@ def test_what_the_arbiter_sends_is_told(number: int, kind: str, outcome: str) ->
     """Its SIGABRT is a timeout, its SIGQUIT is not."""
     with capture_events() as events, sync_worker() as worker:
         os.utime(worker.tmp.fileno(), (1, 1))  # long ago
-        recorder.start(get_config())
+        process.start(get_config())
         with suppress(SystemExit):
             ask(worker, f"/is-ended/{int(number)}/")
     (event,) = events
@@ -132,7 +132,7 @@ def test_sigabrt_is_a_timeout_where_the_arbiter_has_sent_it(who: str) -> None:
             told_to_stop(SimpleNamespace(WORKERS={pid: worker}), pid, signal.SIGABRT)
         if who == "closed":
             worker.tmp.close()
-        recorder.start(get_config())
+        process.start(get_config())
         with suppress(SystemExit):
             ask(worker, f"/is-ended/{int(signal.SIGABRT)}/")
     (event,) = events
@@ -166,7 +166,7 @@ def test_view_that_runs_again_under_gunicorn() -> None:
         capture_events() as events,
         sync_worker() as worker,
     ):
-        recorder.start(get_config())
+        process.start(get_config())
         assert b"fine" in ask(worker, "/fails-first/")
     (event,) = events
     assert (event["resp_status"], event["resp_outcome"]) == (200, "ok")

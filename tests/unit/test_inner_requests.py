@@ -16,10 +16,11 @@ from django.test import AsyncRequestFactory, Client, RequestFactory
 from django.test.utils import override_settings
 from django.urls import path
 
-from slowhound import Context, current, recorder
+from slowhound import Context, current
 from slowhound.asgi import wrap
 from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
+from slowhound.recorder import process
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 
@@ -233,7 +234,7 @@ def test_what_the_view_does_after_an_inner_request_is_its_own(how: str) -> None:
 def test_the_same_under_gunicorn(how: str) -> None:
     """The server's record is not taken by another request than the server's."""
     with capture_events() as events, sync_worker() as worker:
-        recorder.start(get_config())
+        process.start(get_config())
         assert b"outer of all" in ask(worker, f"/outer/{how}/")
     check(events, how)
 
@@ -246,7 +247,7 @@ def test_body_that_is_made_of_other_pages(server: str) -> None:
             assert Client().get("/outer/assembled/").getvalue() == b"outer inner."
         else:
             with sync_worker() as worker:
-                recorder.start(get_config())
+                process.start(get_config())
                 assert b"inner" in ask(worker, "/outer/assembled/")
     check(events, "assembled")
 

@@ -22,9 +22,10 @@ from django.urls import path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slowhound import Context, recorder
+from slowhound import Context
 from slowhound.asgi import wrap
 from slowhound.core.record import current_record, in_flight
+from slowhound.recorder import process
 from slowhound.testing import capture_events
 
 MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
@@ -268,7 +269,7 @@ def test_requests_of_loops_that_come_and_go_are_recorded() -> None:
     with capture_events() as events:
         for _ in range(5):
             asyncio.run(ask(application, "/where/"))
-        active = recorder.get()
+        active = process.get()
         assert active is not None
         now = active.started
         for turn in range(1, 4):  # ticks of the hound, seconds apart, with no loop running
@@ -284,7 +285,7 @@ def test_loop_that_does_not_run_stands_still_for_nobody() -> None:
     loop = asyncio.new_event_loop()
     with capture_events() as events:
         loop.run_until_complete(ask(application, "/where/"))
-        active = recorder.get()
+        active = process.get()
         assert active is not None
         for turn in range(1, 4):
             active.loops.look([], active.started + 10 * turn)

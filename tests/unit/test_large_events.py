@@ -10,8 +10,8 @@ import pytest
 
 from slowhound.config.config import load
 from slowhound.delivery.worker import Delivery
+from slowhound.recorder.writer import LARGEST_LINE, Writer
 from slowhound.store.duckdb import LocalFiles
-from slowhound.writer import LARGEST_LINE, Writer
 
 EXTRAS: dict[str, dict[str, Any]] = {
     "one long list": {"rows": ["x" * 10_000] * 4000, "n": 7, "flag": True},

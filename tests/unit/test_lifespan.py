@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import pytest
 from django.core.asgi import get_asgi_application
 
-from slowhound import recorder
 from slowhound.asgi import wrap
 from slowhound.config.from_django import get_config
 from slowhound.core.record import Record
+from slowhound.recorder import process
 from slowhound.runtime.clocks import clock
 
 ENDS = ["lifespan.startup", "lifespan.shutdown"]
@@ -26,7 +26,7 @@ def served(application: Any, messages: list[str]) -> tuple[list[str], list[bool]
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message["type"])
-        recorded.append(recorder.get() is not None)
+        recorded.append(process.get() is not None)
 
     try:
         asyncio.run(wrap(application)({"type": "lifespan"}, receive, send))  # type: ignore[arg-type]
@@ -43,7 +43,7 @@ async def returns(scope: Any, receive: Any, send: Any) -> None:
 def test_application_without_a_lifespan_has_one(configure: Any, application: Any) -> None:
     """What waits is delivered at lifespan shutdown, before the server hears of its end."""
     configure()
-    assert recorder.start(get_config()) is not None
+    assert process.start(get_config()) is not None
     sent, recorded, raised = served(application, ENDS)
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert recorded == [True, False]
@@ -53,7 +53,7 @@ def test_application_without_a_lifespan_has_one(configure: Any, application: Any
 def test_lifespan_of_an_application_is_its_own(configure: Any) -> None:
     """All messages are the application's, and so is what it raises once it has begun."""
     configure()
-    recorder.start(get_config())
+    process.start(get_config())
     heard: list[str] = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -99,7 +99,7 @@ def test_end_while_a_request_lasts_sends_the_others(configure: Any) -> None:
     """The recorder goes on for that one, and sends its event when it stops."""
     configure(SINKS=[f"{__name__}.Keeps"])
     Keeps.taken.clear()
-    active = recorder.start(get_config())
+    active = process.start(get_config())
     assert active is not None
     lasts, done = (Record("GET", path, clock.monotonic()) for path in ("/lasts/", "/done/"))
     active.begin(lasts)
@@ -108,7 +108,7 @@ def test_end_while_a_request_lasts_sends_the_others(configure: Any) -> None:
     assert served(returns, ENDS)[1] == [True, True]
     assert Keeps.taken == ["/done/"]
     active.finish(lasts)
-    recorder.stop()
+    process.stop()
     assert Keeps.taken == ["/done/", "/lasts/"]
 
 

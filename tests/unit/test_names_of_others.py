@@ -73,7 +73,7 @@ NO_NAMES = {
 # harness/names.py a word like any other.
 HARMLESS = {
     "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
-    "arbiters.py": "masterpid uwsgi",  # of its API
+    "recorder/process_kind.py": "masterpid uwsgi",  # of its API
     "asgi_data.py": "file",
     "cancellation.py": "cancelling",
     "celery.py": "exc reason",

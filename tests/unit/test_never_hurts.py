@@ -21,7 +21,7 @@ from django.test import Client
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import graphresponses, on_demand, recorder
+from slowhound import graphresponses, on_demand
 from slowhound.blackbox.box import Box
 from slowhound.core.record import Record
 from slowhound.event import formats
@@ -32,15 +32,16 @@ from slowhound.graphfiles import GraphWriter
 from slowhound.instrument import cache, callers, db, events, exception, gc, http, request, template
 from slowhound.instrument.registry import instrumenters
 from slowhound.instrument.saturation import Saturation
-from slowhound.recorder import Recorder
+from slowhound.recorder import process
+from slowhound.recorder.housekeeping import Upkeep
+from slowhound.recorder.process import Recorder
+from slowhound.recorder.writer import Writer
 from slowhound.redaction.sql import shape as sql
 from slowhound.sinks import stream
 from slowhound.stacks import capture
 from slowhound.system import guard
 from slowhound.system.append_file import AppendFile
 from slowhound.testing import capture_events
-from slowhound.upkeep import Upkeep
-from slowhound.writer import Writer
 
 PATHS = [
     "/",
@@ -224,7 +225,7 @@ def test_installing_that_fails_never_hurts(untouched: Any, monkeypatch: pytest.M
     for module in (cache, db, exception, gc, http, template):
         monkeypatch.setattr(module, "install", raises)
     assert responses(Client(raise_request_exception=False)) == untouched()
-    assert recorder.get() is not None
+    assert process.get() is not None
 
 
 def test_nothing_stays_patched_after_a_stop(client: Client, configure: Any) -> None:
@@ -234,7 +235,7 @@ def test_nothing_stays_patched_after_a_stop(client: Client, configure: Any) -> N
     client.get("/")
     assert LocMemCache.get is not before[0]
     assert Template.render is not before[1]
-    recorder.stop()
+    process.stop()
     after = (LocMemCache.get, Template.render, BaseHandler.process_exception_by_middleware)
     assert after == before
 
@@ -260,7 +261,7 @@ def test_patches_of_others_are_kept(
         return ours(self, context)
 
     monkeypatch.setattr(Template, "render", last)
-    recorder.stop()
+    process.stop()
     assert Template.render is last
 
 
@@ -313,7 +314,7 @@ def test_replaced_responses_lose_no_request() -> None:
         for _ in range(5):
             assert each.get("/").content == b"replaced"
         gc_module.collect()
-        active = recorder.get()
+        active = process.get()
         assert active is not None
         active.upkeep.finish_lost()
     assert len(events) == 5

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from slowhound import newplaces
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.reader import Pending, read
 from slowhound.core.box_payloads import who_note
 from slowhound.core.record import Record
-from slowhound.recorder import Recorder, Server
+from slowhound.recorder import replaced_box
+from slowhound.recorder.process import Recorder, Server
 from slowhound.runtime.clocks import clock
 from tests.harness.resting import resting_recorder
 
@@ -139,7 +139,7 @@ def test_request_that_ends_meanwhile_leaves_no_place_taken(
 ) -> None:
     """At whatever step of the hound's: its place is free at once, or after a minute of rounds."""
     record = begun(active)
-    holder: Any = Box if when == "claim" else newplaces
+    holder: Any = Box if when == "claim" else replaced_box
     as_it_was = getattr(holder, when)
 
     def ends(*given: Any) -> Any:
@@ -149,7 +149,7 @@ def test_request_that_ends_meanwhile_leaves_no_place_taken(
     monkeypatch.setattr(holder, when, ends)
     renew(active)
     monkeypatch.undo()
-    for _ in range(newplaces.PATIENCE + 1):
+    for _ in range(replaced_box.PATIENCE + 1):
         active.upkeep.tend_box()
     assert free(active) == SLOTS
     assert pending(active) == ()

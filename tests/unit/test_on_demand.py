@@ -31,11 +31,12 @@ from django.test.utils import override_settings
 from django.urls import include, path
 from django.utils.deprecation import MiddlewareMixin
 
-from slowhound import on_demand, recorder
+from slowhound import on_demand
 from slowhound.flames import profile
 from slowhound.flames.sampling import session as demand
 from slowhound.flames.search import find
 from slowhound.permission import new_token
+from slowhound.recorder import process
 from slowhound.redaction.urls import query_string
 from slowhound.system import guard, losses
 from slowhound.testing import capture_events
@@ -673,7 +674,7 @@ def test_slow_request_that_is_asked_for_has_one_graph(client: Client, configure:
         name = client.get("/busy/?flames")["Slowhound-Flames"]
     assert events[0]["flame"] == f"{name}.flame.json.gz"
     written(folder / "flames", name)
-    recorder.stop()  # with all that its hound had to write
+    process.stop()  # with all that its hound had to write
     assert [each.name for each in find(str(folder / "flames"))] == [events[0]["flame"]]
 
 
@@ -812,7 +813,7 @@ def test_recorder_that_stops_meanwhile_ends_the_profile(client: Client, folder: 
     thread = threading.Thread(target=lambda: answers.append(Client().get("/waits/?flames")))
     thread.start()
     see_it_wait()
-    recorder.stop()
+    process.stop()
     gates["open"].set()
     thread.join(30)
     assert share(written(folder, answers[0]["Slowhound-Flames"]), "waits") > 0

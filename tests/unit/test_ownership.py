@@ -24,12 +24,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import slowhound
-from slowhound import Context, recorder
+from slowhound import Context
 from slowhound.asgi import wrap
 from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
 from slowhound.gunicorn import hooks
 from slowhound.middleware import Watch
+from slowhound.recorder import process
 from slowhound.system import guard
 from slowhound.testing import capture_events
 
@@ -213,7 +214,7 @@ class Interleaved(RuleBasedStateMachine):
         kept.clear()
         self.stack = contextlib.ExitStack()
         self.events = self.stack.enter_context(capture_events())
-        assert recorder.start(get_config()) is not None
+        assert process.start(get_config()) is not None
         self.running: list[Running] = []
         self.expected: list[str] = []
         self.count = 0
@@ -295,7 +296,7 @@ class Interleaved(RuleBasedStateMachine):
             assert guard.total == 0
         finally:
             self.stack.close()
-            recorder.stop()
+            process.stop()
 
 
 @pytest.mark.slow

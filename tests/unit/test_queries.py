@@ -30,8 +30,9 @@ from jinja2 import DictLoader
 from rest_framework import serializers
 
 import slowhound
-from slowhound import background, recorder
+from slowhound import background
 from slowhound.instrument import db
+from slowhound.recorder import process
 from slowhound.testing import capture_events
 
 OURS = "slowhound.middleware.SlowhoundMiddleware"
@@ -743,7 +744,7 @@ def test_command_of_a_library_is_named_itself(monkeypatch: pytest.MonkeyPatch) -
 
 def test_connection_that_another_thread_has_opened_before_the_start_is_seen(configure: Any) -> None:
     """Under ASGI a record begins in the loop's thread, and its queries run in another one."""
-    recorder.stop()
+    process.stop()
 
     def queried() -> None:
         request_started.send(sender=None)  # as Django's handler has it sent there

@@ -17,10 +17,10 @@ from django.test import Client, RequestFactory
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import recorder
 from slowhound.core.record import Record, in_flight
 from slowhound.event.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
+from slowhound.recorder import process
 from slowhound.testing import capture_events
 from tests.unit import views
 
@@ -180,7 +180,7 @@ def test_response_thrown_away_is_finished_by_the_hound(client: Client) -> None:
         assert len(in_flight) == 1
         del response
         gc.collect()
-        active = recorder.get()
+        active = process.get()
         assert active is not None
         active.upkeep.finish_lost()
     assert [event["req_path"] for event in events] == ["/thrown/"]
@@ -212,7 +212,7 @@ def test_forked_child_shares_nothing(client: Client, configure: Any) -> None:
     client.get("/")
     pid = os.fork()
     if pid == 0:
-        fine = not in_flight and recorder.get() is None
+        fine = not in_flight and process.get() is None
         client.get("/")
         os._exit(0 if fine else 1)
     assert os.waitpid(pid, 0)[1] == 0
@@ -279,7 +279,7 @@ def test_request_that_ends_is_said_to_have_ended(configure: Any, waiting: Any) -
     report_of(directory)
     views.gates["open"].set()
     thread.join()
-    recorder.stop()
+    process.stop()
     assert report_of(directory).rstrip().endswith("status 200, outcome ok.")
 
 
@@ -294,7 +294,7 @@ def test_fields_stand_in_the_tables_order(client: Client, path: str) -> None:
 def test_second_finish_does_nothing(client: Client) -> None:
     """A record becomes one event, however often it is finished."""
     with capture_events() as events:
-        active = recorder.get()
+        active = process.get()
         assert active is not None
         record = Record("GET", "/twice/", time.monotonic())
         active.begin(record)

@@ -32,9 +32,10 @@ from django.test import Client, RequestFactory
 from django.test.utils import override_settings
 from django.urls import path
 
-from slowhound import current, recorder
+from slowhound import current
 from slowhound.core.record import in_flight
 from slowhound.middleware import SlowhoundMiddleware
+from slowhound.recorder import process
 from slowhound.responses import size_of
 from slowhound.system import guard
 from slowhound.testing import capture_events
@@ -181,7 +182,7 @@ def runs_again(get_response: Callable[[HttpRequest], Any]) -> Any:
     def middleware(request: HttpRequest) -> Any:
         get_response(request).close()
         gc.collect()
-        active = recorder.get()
+        active = process.get()
         assert active is not None
         active.upkeep.finish_lost()  # as the hound does at any time
         return get_response(request)

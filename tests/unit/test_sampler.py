@@ -19,7 +19,6 @@ from django.test import Client
 from django.test.utils import override_settings
 from django.urls import path
 
-from slowhound import recorder
 from slowhound.core.record import Record, in_flight
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.profile import Profile
@@ -27,6 +26,7 @@ from slowhound.flames.sampling import sampler as module
 from slowhound.flames.sampling import switch_interval
 from slowhound.flames.sampling.budget import BURST, Budget
 from slowhound.flames.sampling.sampler import Sampler
+from slowhound.recorder import process
 from slowhound.system import guard, losses
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
@@ -70,7 +70,7 @@ def _site() -> Iterator[None]:
 
 
 def sampler_of() -> Sampler:
-    active = recorder.get()
+    active = process.get()
     assert active is not None
     return active.sampler
 
@@ -214,7 +214,7 @@ def test_interval_that_the_application_saved_is_given_back(configure: Any) -> No
     configure(SAMPLE_AFTER=0.05)
     before = sys.getswitchinterval()
     ask("/waits/")
-    active = recorder.get()
+    active = process.get()
     assert active is not None
     eventually(lambda: active.sampler._at_rest, "that nothing is in flight")
     eventually(lambda: sys.getswitchinterval() == before, "Python's own interval")

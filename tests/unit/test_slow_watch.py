@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from slowhound import asgi, recorder
+from slowhound import asgi
 from slowhound.core import record as records
 from slowhound.core.record import Record, in_flight
+from slowhound.recorder import process
 from slowhound.streamed import Body
 from slowhound.system import guard
 from slowhound.watch import slow_requests as module
@@ -25,7 +26,7 @@ def test_later_looks_at_very_many_are_taken_in_turns(
     """A thousand that began together are all due together: one scan would take 0.15 seconds."""
     configure(SLOW_AFTER=3600)
     client.get("/")
-    active = recorder.get()
+    active = process.get()
     assert active is not None
     active.hound.stop()
     looked: Counter[int] = Counter()
@@ -58,7 +59,7 @@ def watch(client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch) -> An
     """A watch whose scans the test calls, with what it has reported: numbers of records."""
     configure(SLOW_AFTER=5)
     client.get("/")
-    active = recorder.get()
+    active = process.get()
     assert active is not None
     active.hound.stop()
     reported: list[int] = []
@@ -152,7 +153,7 @@ def test_record_that_cannot_be_looked_at_does_not_hide_those_behind_it(
     """Whatever is wrong with one request, the others have their looks in the same scan."""
     configure(SLOW_AFTER=3600)
     client.get("/")
-    active = recorder.get()
+    active = process.get()
     assert active is not None
     active.hound.stop()
     looked: list[int] = []

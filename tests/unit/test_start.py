@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import slowhound
-from slowhound import recorder
 from slowhound.config.from_django import get_config
 from slowhound.instrument import registry
+from slowhound.recorder import process
 from slowhound.testing import capture_events
 
 TIMEOUT = 20
@@ -63,7 +63,7 @@ def test_instrumenter_that_runs_a_task_lets_the_start_go_on(
     thread.join(TIMEOUT)
     assert not thread.is_alive()
     assert returned == ["done"]
-    assert recorder.get() is not None
+    assert process.get() is not None
     with capture_events() as events:
         job()
     assert len(events) == 1
@@ -88,7 +88,7 @@ def test_instrumenter_may_register_another_one(
 
     at_start(registers)
     try:
-        active = recorder.start(get_config())
+        active = process.start(get_config())
     finally:
         registry.instrumenters.pop("Other", None)
     assert called == ["other"]
@@ -124,7 +124,7 @@ def test_thread_with_a_lock_that_the_start_wants_goes_on(
 ) -> None:
     """It waits for the start, which waits for it: not for ever, and then it is not recorded."""
     configure()
-    monkeypatch.setattr(recorder, "PATIENCE", 0.05)
+    monkeypatch.setattr(process, "PATIENCE", 0.05)
     theirs, starting = threading.Lock(), threading.Event()
 
     def wants() -> None:
@@ -139,9 +139,9 @@ def test_thread_with_a_lock_that_the_start_wants_goes_on(
         second = in_a_thread(job)
         second.join(TIMEOUT)
         assert not second.is_alive()
-        assert recorder.get() is None
+        assert process.get() is None
     first.join(TIMEOUT)
-    assert recorder.get() is not None
+    assert process.get() is not None
 
 
 def test_another_thread_waits_for_the_start(
@@ -151,10 +151,10 @@ def test_another_thread_waits_for_the_start(
     configure()
     starting, go_on = threading.Event(), threading.Event()
     at_start(lambda: (starting.set(), go_on.wait(TIMEOUT)))
-    found: list[recorder.Recorder | None] = []
+    found: list[process.Recorder | None] = []
 
     def start() -> None:
-        found.append(recorder.start(get_config()))
+        found.append(process.start(get_config()))
 
     first = in_a_thread(start)
     assert starting.wait(TIMEOUT)
@@ -163,7 +163,7 @@ def test_another_thread_waits_for_the_start(
     first.join(TIMEOUT)
     waits.join(TIMEOUT)
     assert found[0] is not None
-    assert found == [recorder.get(), recorder.get()]
+    assert found == [process.get(), process.get()]
 
 
 def test_child_that_is_forked_within_the_start_has_its_own(
@@ -177,11 +177,11 @@ def test_child_that_is_forked_within_the_start_has_its_own(
         registry.instrumenters.pop("Instrumenter", None)
         pid = os.fork()
         if pid == 0:
-            os._exit(0 if recorder.start(get_config()) is not None else 1)
+            os._exit(0 if process.start(get_config()) is not None else 1)
         ended.append(os.waitpid(pid, 0)[1])
 
     at_start(fork)
-    assert recorder.start(get_config()) is not None
+    assert process.start(get_config()) is not None
     assert ended == [0]
 
 
@@ -189,14 +189,14 @@ def test_start_that_fails_is_tried_again(configure: Any, monkeypatch: Any) -> No
     """No mark of it is left."""
     configure()
 
-    def fails(_: recorder.Recorder) -> None:
+    def fails(_: process.Recorder) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(recorder.Recorder, "start", fails)
+        patched.setattr(process.Recorder, "start", fails)
         with pytest.raises(KeyboardInterrupt):
-            recorder.start(get_config())
-    assert recorder.start(get_config()) is not None
+            process.start(get_config())
+    assert process.start(get_config()) is not None
 
 
 def test_events_cannot_be_captured_by_what_the_start_calls(
@@ -214,7 +214,7 @@ def test_events_cannot_be_captured_by_what_the_start_calls(
             said.append(str(exc))
 
     at_start(captures)
-    recorder.start(get_config())
+    process.start(get_config())
     assert said == ["slowhound is just starting: there are no events to capture yet"]
 
 
@@ -224,7 +224,7 @@ import gevent, tempfile
 from django.conf import settings
 settings.configure(SLOWHOUND={"DIR": tempfile.mkdtemp(), "STREAM": None})
 import slowhound
-from slowhound import recorder
+from slowhound.recorder import process as recorder
 from slowhound.instrument import registry
 from slowhound.config.from_django import get_config
 

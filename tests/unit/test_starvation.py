@@ -41,7 +41,7 @@ from django.conf import settings
 settings.configure()
 import django
 django.setup()
-from slowhound import recorder
+from slowhound.recorder import process as recorder
 from slowhound.config.config import load
 from slowhound.core.record import Record
 

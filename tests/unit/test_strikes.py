@@ -29,11 +29,11 @@ from django.test.utils import override_settings
 from django.urls import path
 
 import slowhound
-from slowhound import recorder
 from slowhound.asgi import wrap
 from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
 from slowhound.gunicorn.hooks import ENDING
+from slowhound.recorder import process
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 from tests.harness.strikes import STRUCK, Striker, Struck, StruckName
@@ -77,7 +77,7 @@ def strike_everywhere(
         assert sys.exc_info()[1] is None, f"after {striker.where} it is handled for ever"
         if in_flight:  # its response was lost on the way out; the hound does this
             gc.collect()
-            active = recorder.get()
+            active = process.get()
             assert active is not None
             active.upkeep.finish_lost()
         if in_flight and next_ends_it:
@@ -90,11 +90,11 @@ def strike_everywhere(
 
 def check_one_event_each(directory: Path, lines: Path, struck: list[tuple[int, str]]) -> None:
     """Each call that was begun has one event and one line, whatever was struck in it."""
-    active = recorder.get()
+    active = process.get()
     assert active is not None
     assert active.box is not None
     assert len(active.box.free) == active.server.slots
-    recorder.stop()
+    process.stop()
     (segment,) = (directory / "events").iterdir()
     events, shown = (
         Counter(event.get("req_path", event.get("task_name")) for event in map(json.loads, each))
@@ -276,7 +276,7 @@ def test_request_that_the_hooks_begin(
     kind: type[Struck | StruckName], lines: Path, tmp_path: Path
 ) -> None:
     """Gunicorn answers with an error, and logs what is raised in its hooks."""
-    recorder.start(get_config())
+    process.start(get_config())
     with sync_worker() as worker:
         struck = strike_everywhere(
             lambda at: ask(worker, f"/ok/{at}/"), kind, swallows="sync.py:handle", next_ends_it=True

@@ -24,8 +24,8 @@ from django.test.utils import override_settings
 from django.urls import path
 from jinja2 import DictLoader
 
-from slowhound import recorder
 from slowhound.core.record import Record
+from slowhound.recorder import process
 from slowhound.testing import capture_events
 
 PAGE = "{% partialdef row %}{% include 'row.html' %}{% endpartialdef %}{% partial row %}"
@@ -64,7 +64,7 @@ DJANGOS = backend(
 def _site() -> Iterator[None]:
     with override_settings(ROOT_URLCONF=__name__, TEMPLATES=[DJANGOS]):
         yield
-    recorder.stop()
+    process.stop()
 
 
 def counted(does: Callable[[HttpRequest], Any], content: bytes = b"row") -> int:
@@ -215,7 +215,7 @@ def test_templates_of_a_backend_of_ones_own_are_counted() -> None:
         assert counted(lambda request: render(request, "any")) == 1
         assert counted(lambda request: loader.render_to_string("any")) == 1
         assert Row.render is not own
-        recorder.stop()
+        process.stop()
     assert Row.render is own
 
 
@@ -229,7 +229,7 @@ def test_backend_that_a_test_sets_after_the_start_is_counted() -> None:
         with patch.object(Row, "render", patched):
             render(None, "any")
         assert Row.render is ours is not own
-    recorder.stop()
+    process.stop()
     assert Row.render is own
 
 

@@ -25,11 +25,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind
 
 import slowhound
-from slowhound import recorder
 from slowhound.asgi import wrap
 from slowhound.core.box_payloads import Last, read_last, read_who, stack_note, who_fields, who_note
 from slowhound.core.record import Owner, Record, TaskRecord, current
 from slowhound.instrument import trace
+from slowhound.recorder import process
 from slowhound.runtime.clocks import clock
 from slowhound.system import guard
 from slowhound.testing import capture_events
@@ -289,7 +289,7 @@ def test_opentelemetry_has_its_own_function_again() -> None:
     event_of()
     assert context.attach.__module__ == "opentelemetry.context"
     ours = context.attach
-    recorder.stop()
+    process.stop()
     assert context.attach is ours.__wrapped__  # type: ignore[attr-defined]
 
 
@@ -338,7 +338,7 @@ def test_sentrys_trace_is_the_last_resort() -> None:
 def test_sentry_is_not_asked_outside_of_its_scope_of_the_request() -> None:
     """A server's hooks begin and end the record out there, where the trace is the process's own."""
     event_of()
-    active = recorder.get()
+    active = process.get()
     assert active is not None
     with sentry(), capture_events() as events:
         record = Record("GET", "/health/", clock.monotonic())

@@ -23,11 +23,11 @@ from django.test.utils import override_settings
 from django.urls import path
 
 import slowhound
-from slowhound import recording
 from slowhound.asgi import wrap
 from slowhound.core.record import Record, current_record
 from slowhound.gunicorn import outcomes
 from slowhound.middleware import SlowhoundMiddleware
+from slowhound.recorder import recorder
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 
@@ -319,7 +319,7 @@ def test_time_of_a_response_that_nobody_closes_ends_when_it_is_freed() -> None:
     """The hound sees it later: that is no time of the request's."""
     with capture_events() as events:
         SlowhoundMiddleware(plain)(RequestFactory().get("/plain/"))
-        active = slowhound.recorder.get()
+        active = slowhound.recorder.process.get()
         assert active is not None
         record = current_record.get()
         assert record is not None
@@ -357,16 +357,16 @@ def test_hound_that_comes_by_while_a_slow_request_ends_takes_nothing_from_its_ev
     """It reports the end before the event is made; the request is let go of after both."""
     configure(SLOW_AFTER=5)
     Client().get("/plain/")
-    active = slowhound.recorder.get()
+    active = slowhound.recorder.process.get()
     assert active is not None
     active.hound.stop()
-    terminal = recording.events.terminal
+    terminal = recorder.events.terminal
 
     def after_the_hound(record: Record, rate: float) -> Any:
         active.watch.scan(time.monotonic())
         return terminal(record, rate)
 
-    monkeypatch.setattr(recording.events, "terminal", after_the_hound)
+    monkeypatch.setattr(recorder.events, "terminal", after_the_hound)
     with one_event() as event:
         Client().get("/lasts/")
     assert (event["resp_view"], event["resp_status"], event["slow_after"]) == ("lasts", 200, 5)

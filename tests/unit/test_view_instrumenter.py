@@ -15,8 +15,8 @@ from django.test import Client, RequestFactory, override_settings
 from django.urls import path
 
 import slowhound
-from slowhound import recorder
 from slowhound.blackbox.reader import read
+from slowhound.recorder import process
 from slowhound.redaction.mask import MASK
 from slowhound.testing import capture_events
 
@@ -26,7 +26,7 @@ taken: list[bool] = []
 
 def look_into_the_box(_request: HttpRequest) -> HttpResponse:
     """A view that reads its own worker's box."""
-    active = recorder.get()
+    active = process.get()
     assert active is not None
     assert active.box is not None
     state = read(Path(active.box.path).read_bytes())

@@ -14,7 +14,7 @@ from slowhound.core.report_text import describe_others
 from slowhound.flames.sampling import sampler
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers.dumps import compose
-from slowhound.recorder import Recorder, Server
+from slowhound.recorder.process import Recorder, Server
 from slowhound.runtime.clocks import clock
 from slowhound.watch import samples
 from tests.harness.resting import resting_recorder

@@ -16,9 +16,10 @@ from django.test.utils import override_settings
 from django.urls import path
 
 import slowhound
-from slowhound import Context, recorder
+from slowhound import Context
 from slowhound.asgi import wrap
 from slowhound.core.record import in_flight
+from slowhound.recorder import process
 from slowhound.testing import capture_events
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -176,7 +177,7 @@ def test_work_after_the_last_byte_is_none_of_the_response(
     directory = configure(SLOW_AFTER=5)
 
     def an_hour_passes() -> None:
-        record, active = slowhound.current(), recorder.get()
+        record, active = slowhound.current(), process.get()
         assert record is not None
         assert active is not None
         record.started -= 3600

@@ -9,11 +9,11 @@ from typing import Any
 
 from django.conf import settings
 
-from slowhound import recorder
 from slowhound.config.config import Config, load
 from slowhound.config.default_dir import absolute, current_folder, project_name
 from slowhound.config.legacy import LEGACY, apply
 from slowhound.instrument import cache, template
+from slowhound.recorder import process
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.app_files import add_app_package, know_libraries
 from slowhound.system.guard import guard
@@ -91,8 +91,8 @@ def _forget(*, setting: str, **_: Any) -> None:
     # override_settings in a test: the next handler reads the settings anew.
     if setting == "SLOWHOUND" or setting in LEGACY:
         _read.cache_clear()
-        recorder.stop()
-    elif setting in _CLASSES and recorder.get() is not None:
+        process.stop()
+    elif setting in _CLASSES and process.get() is not None:
         with _guard:
             _CLASSES[setting]()
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import asyncio
 
     from slowhound.blackbox.box import Slot
+    from slowhound.recorder.writer import Outgoing
     from slowhound.watch.reporter import Slow
     from slowhound.watch.verdict import Sample
-    from slowhound.writer import Outgoing
 
 # A request with more moments than this keeps the first ones and counts the rest.
 TIMELINE_LIMIT = 200

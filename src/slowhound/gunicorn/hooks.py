@@ -201,10 +201,10 @@ def worker_exit(server: Any, worker: Any) -> None:
     """The worker ends in good order: write what is pending, remove its box."""
     # Threads of gthread may still have requests in flight, and end them or be killed in them: the
     # recorder is then needed to the end of the process.
-    if "slowhound.recorder" in sys.modules and not in_flight:
-        from slowhound import recorder
+    if "slowhound.recorder.process" in sys.modules and not in_flight:
+        from slowhound.recorder import process
 
-        recorder.stop()
+        process.stop()
 
 
 @guarded("gunicorn exit")
@@ -236,5 +236,5 @@ def headers(req: Any) -> dict[str, str]:
 
 
 def _recorder() -> Any:
-    module = sys.modules.get("slowhound.recorder")
+    module = sys.modules.get("slowhound.recorder.process")
     return module.get() if module is not None else None

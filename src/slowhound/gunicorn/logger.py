@@ -20,7 +20,7 @@ Statsd: Any = find("gunicorn.instrument.statsd.Statsd")
 
 
 def _active() -> Any:
-    module = sys.modules.get("slowhound.recorder")
+    module = sys.modules.get("slowhound.recorder.process")
     return module.get() if module is not None else None
 
 

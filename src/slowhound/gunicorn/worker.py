@@ -10,7 +10,6 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from slowhound import recorder
 from slowhound.config.from_django import MIDDLEWARE, get_config
 from slowhound.core.record import Owner, Record
 from slowhound.gunicorn.arbiter import CFG
@@ -19,6 +18,7 @@ from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.gunicorn.outcomes import SYNC
 from slowhound.instrument.saturation import Saturation
 from slowhound.middleware import Watch
+from slowhound.recorder import process
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.stream import Stream, nowhere
 from slowhound.system.guard import guard
@@ -50,7 +50,7 @@ def start(worker: Any) -> None:
         return
     for name, so in NAMES.items():
         find(name, so)
-    active = recorder.start(get_config(), _server(worker))
+    active = process.start(get_config(), _server(worker))
     if active is None:
         return
     ENDING.install()
@@ -74,7 +74,7 @@ def _watch_saturation(worker: Any, saturation: Saturation) -> None:
         )
 
 
-def _server(worker: Any) -> recorder.Server:
+def _server(worker: Any) -> process.Server:
     home, name = type(worker).__module__, type(worker).__name__
     # A sync worker has one request in flight, gthread one per thread; two to spare, so that a
     # request that cannot be finished takes no place from others.
@@ -85,8 +85,8 @@ def _server(worker: Any) -> recorder.Server:
             missing(each, MANY)
     mailbox = getattr(worker, "slowhound_mailbox", None)
     if mailbox is None:
-        return recorder.Server(name, slots, _stream(worker))
-    return recorder.Server(name, slots, _stream(worker), mailbox.tell, mailbox.heartbeat)
+        return process.Server(name, slots, _stream(worker))
+    return process.Server(name, slots, _stream(worker), mailbox.tell, mailbox.heartbeat)
 
 
 def _threads(worker: Any) -> int:
@@ -137,7 +137,7 @@ def watch_refusals(worker: Any) -> None:
 
 
 def _refused(req: Any, addr: Any, status: int) -> None:
-    active = recorder.get()
+    active = process.get()
     if active is None:
         return
     path = unquote(getattr(req, "path", None) or "-", errors="surrogateescape")

@@ -16,8 +16,8 @@ from operator import call, itemgetter, not_
 
 from django.http import HttpRequest, HttpResponse
 
-from slowhound import recorder
 from slowhound.core.record import Record, current, snapshot_in_flight
+from slowhound.recorder import process
 from slowhound.runtime.unpatched import original
 from tests.site.gates import wait_at
 from tests.site.options import SCRATCH
@@ -45,14 +45,14 @@ def until_the_hound_sleeps() -> None:
 
     It may wait for a disk in them.
     """
-    active = recorder.get()
+    active = process.get()
     while active is not None and active.watch.starvation.holders.wanted is None:
         _sleep(0.001)
 
 
 def until_the_hound_has_run() -> None:
     """Who held the GIL is known by then."""
-    active = recorder.get()
+    active = process.get()
     if active is not None:
         until_the_hound_sleeps()
         holders = active.watch.starvation.holders

@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
 
 from slowhound import Context, current, on_error
-from slowhound import recorder as recorders
+from slowhound.recorder import process as recorders
 from tests.site.gates import LONGEST
 from tests.site.options import SCRATCH
 from tests.site.views.errors import OhNoes

@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import path, register_converter
 
-from slowhound import recorder
 from slowhound.blackbox.box import Box
 from slowhound.context import Context
+from slowhound.recorder import process
 from slowhound.redaction.mask import MASK
 from slowhound.testing import capture_events
 
@@ -22,7 +22,7 @@ boxes: list[bytes] = []
 
 def look(_request: HttpRequest, **_: object) -> HttpResponse:
     """Keeps all bytes of its worker's box."""
-    active = recorder.get()
+    active = process.get()
     assert active is not None
     assert isinstance(active.box, Box)
     boxes.append(Path(active.box.path).read_bytes())

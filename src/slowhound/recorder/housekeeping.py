@@ -20,11 +20,11 @@ from slowhound.core.record import in_flight, snapshot_in_flight
 from slowhound.core.report import of_death
 from slowhound.core.reported import told_of
 from slowhound.delivery.spool import spool_unsent
-from slowhound.newplaces import NewPlaces
 from slowhound.peers import dumps
 from slowhound.peers.postmortem import unsent
 from slowhound.peers.reaper import Graves
 from slowhound.peers.stalled import Neighbour
+from slowhound.recorder.replaced_box import NewPlaces
 from slowhound.stacks import fatal_errors
 from slowhound.store.segments import SEGMENTS
 from slowhound.system import losses
@@ -32,7 +32,7 @@ from slowhound.system.losses import lost
 from slowhound.system.private_dir import keep_within
 
 if TYPE_CHECKING:
-    from slowhound.recording import Recorder
+    from slowhound.recorder.recorder import Recorder
 
 # Chores between two looks at what all segments together take, and at dumps of the dead.
 RETENTION_EVERY = 60

@@ -12,13 +12,13 @@ import os
 import threading
 import weakref
 
-from slowhound.arbiters import loads_for_others
 from slowhound.config.config import Config
 from slowhound.core.ownership import leave
 from slowhound.core.record import Record, in_flight
 from slowhound.instrument import builtin
 from slowhound.instrument.registry import tear_down
-from slowhound.recording import Recorder, Server
+from slowhound.recorder.process_kind import loads_for_others
+from slowhound.recorder.recorder import Recorder, Server
 from slowhound.runtime.clocks import clock
 from slowhound.system import guard, losses
 

@@ -28,6 +28,8 @@ from slowhound.instrument import request as request_fields
 from slowhound.instrument.events import Event
 from slowhound.instrument.registry import instrumenters, set_up
 from slowhound.instrument.saturation import Saturation
+from slowhound.recorder.housekeeping import Upkeep
+from slowhound.recorder.writer import NOTHING, Writer
 from slowhound.redaction import masking
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_patched
@@ -36,13 +38,11 @@ from slowhound.stacks import fatal_errors
 from slowhound.stacks.capture import shares_thread
 from slowhound.system import guard
 from slowhound.system.guard import guarded
-from slowhound.upkeep import Upkeep
 from slowhound.watch.event_loops import Loops
 from slowhound.watch.hound import SHORTEST_TICK, Hound, tick_for
 from slowhound.watch.reporter import Files, Outlets
 from slowhound.watch.slow_requests import SlowWatch
 from slowhound.watch.starvation import Starvation
-from slowhound.writer import NOTHING, Writer
 
 _begin, _least, _end = map(guard.guard, ("begin", "least event", "end"))
 
