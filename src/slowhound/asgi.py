@@ -11,15 +11,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from slowhound import lifespan
-from slowhound.asgi_data import environ_of as _environ
-from slowhound.asgi_data import length_of as _length
-from slowhound.asgi_data import size_of as _size
-from slowhound.cancellation import is_cancelled
 from slowhound.config.from_django import get_config
 from slowhound.core.ownership import of_scope
 from slowhound.core.record import Owner, Record
 from slowhound.instrument.exception import fields_of
+from slowhound.lifecycle import lifespan
+from slowhound.lifecycle.asgi_data import environ_of as _environ
+from slowhound.lifecycle.asgi_data import length_of as _length
+from slowhound.lifecycle.asgi_data import size_of as _size
+from slowhound.lifecycle.cancellation import is_cancelled
 from slowhound.recorder import process
 from slowhound.redaction.plain_data import as_int
 from slowhound.runtime.clocks import clock

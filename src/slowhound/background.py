@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from slowhound.cancellation import is_cancelled
 from slowhound.core.record import (
     Record,
     TaskRecord,
     current_record,
     snapshot_in_flight,
 )
+from slowhound.lifecycle.cancellation import is_cancelled
 from slowhound.redaction.cuts import cut
 from slowhound.redaction.plain_data import as_text, text_or_none
 from slowhound.runtime.clocks import clock

@@ -15,9 +15,7 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from slowhound import closing, on_demand
-from slowhound.cancellation import is_cancelled
-from slowhound.closing import hand_on
+from slowhound import on_demand
 from slowhound.config.config import Config
 from slowhound.config.from_django import get_config
 from slowhound.core.ownership import lost, of_request
@@ -25,6 +23,9 @@ from slowhound.core.record import Owner, Record, current
 from slowhound.delivery.worker import preload
 from slowhound.instrument import trace
 from slowhound.instrument.exception import fields_of
+from slowhound.lifecycle import closing
+from slowhound.lifecycle.cancellation import is_cancelled
+from slowhound.lifecycle.closing import hand_on
 from slowhound.recorder import process
 from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text

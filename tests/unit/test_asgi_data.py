@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from slowhound.asgi import wrap
-from slowhound.asgi_data import environ_of, length_of, size_of
+from slowhound.lifecycle.asgi_data import environ_of, length_of, size_of
 from slowhound.system import guard
 from slowhound.testing import capture_events
 from tests.harness import hostile

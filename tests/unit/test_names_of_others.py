@@ -74,8 +74,8 @@ NO_NAMES = {
 HARMLESS = {
     "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
     "recorder/process_kind.py": "masterpid uwsgi",  # of its API
-    "asgi_data.py": "file",
-    "cancellation.py": "cancelling",
+    "lifecycle/asgi_data.py": "file",
+    "lifecycle/cancellation.py": "cancelling",
     "celery.py": "exc reason",
     "cli/tail.py": "_time",
     "stacks/crossings.py": "select self wait",
@@ -116,7 +116,7 @@ HARMLESS = {
     "redaction/source/names.py": "_base_manager _default_manager",  # as they are written in code
     "core/record.py": "resolver_match route view_name",
     "instrument/registry.py": "setup teardown",
-    "responses.py": "_set_streaming_content content file_to_stream headers status_code streaming",
+    "lifecycle/responses.py": "_set_streaming_content content file_to_stream headers status_code streaming",
     "sinks/email.py": "mailers timeout",
     "sinks/otel_metrics.py": "_OTHER",
     "delivery/backoff.py": "follow_up on_sent take_event",

@@ -34,9 +34,9 @@ from django.urls import path
 
 from slowhound import current
 from slowhound.core.record import in_flight
+from slowhound.lifecycle.responses import size_of
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.recorder import process
-from slowhound.responses import size_of
 from slowhound.system import guard
 from slowhound.testing import capture_events
 

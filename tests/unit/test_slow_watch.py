@@ -13,8 +13,8 @@ from django.test import Client
 from slowhound import asgi
 from slowhound.core import record as records
 from slowhound.core.record import Record, in_flight
+from slowhound.lifecycle.streamed import Body
 from slowhound.recorder import process
-from slowhound.streamed import Body
 from slowhound.system import guard
 from slowhound.watch import slow_requests as module
 from slowhound.watch.reporter import Slow

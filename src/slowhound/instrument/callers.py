@@ -29,7 +29,7 @@ from slowhound.stacks import asyncio_tasks
 from slowhound.system.losses import find, has_all
 
 # What calls the view, its response's template and the parts of its body: modules, or folders.
-_AROUND_VIEWS = ("django.core.handlers.", "slowhound.middleware", "slowhound.streamed")
+_AROUND_VIEWS = ("django.core.handlers.", "slowhound.middleware", "slowhound.lifecycle.streamed")
 # Those of them that call middleware, which has methods of these names.
 _CALL_MIDDLEWARE = (".handlers.base", ".handlers.exception")
 _OF_MIDDLEWARE = ("process_view", "process_template_response")

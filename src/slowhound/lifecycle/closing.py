@@ -22,8 +22,7 @@ from django.http.response import HttpResponseBase
 from slowhound.core.ownership import is_closed, is_making_body, step_out
 from slowhound.core.record import CLIENT_GONE, Owner, Record, current
 from slowhound.instrument.exception import fields_of
-from slowhound.recorder import process
-from slowhound.responses import (
+from slowhound.lifecycle.responses import (
     is_file,
     length_of,
     sends_as_django_does,
@@ -31,9 +30,10 @@ from slowhound.responses import (
     status_of,
     streams,
 )
+from slowhound.lifecycle.streamed import Body, counted, counted_async, is_counted
+from slowhound.recorder import process
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.static_lookup import attribute_or
-from slowhound.streamed import Body, counted, counted_async, is_counted
 from slowhound.system.guard import guard
 from slowhound.system.losses import find, missing
 

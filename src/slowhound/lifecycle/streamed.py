@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from types import BuiltinMethodType, GeneratorType
 from typing import Any
 
-from slowhound.asgi_data import bytes_in
-from slowhound.cancellation import is_cancelled
 from slowhound.core.record import Record
 from slowhound.instrument.exception import fields_of
+from slowhound.lifecycle.asgi_data import bytes_in
+from slowhound.lifecycle.cancellation import is_cancelled
 from slowhound.recorder import process
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_greenlet_exit
