@@ -15,7 +15,6 @@ from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from slowhound import on_demand
 from slowhound.config.config import Config
 from slowhound.config.from_django import get_config
 from slowhound.core.ownership import lost, of_request
@@ -26,6 +25,7 @@ from slowhound.instrument.exception import fields_of
 from slowhound.lifecycle import closing
 from slowhound.lifecycle.cancellation import is_cancelled
 from slowhound.lifecycle.closing import hand_on
+from slowhound.on_demand import profiled_request
 from slowhound.recorder import process
 from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text
@@ -53,7 +53,7 @@ class Watch:
         try:
             record = self._before(request)
             if record is not None and _asks(request):
-                get_response = on_demand.around(get_response, record, self.config)
+                get_response = profiled_request.around(get_response, record, self.config)
             response = get_response(request)
             if record is not None:
                 hand_on(record, response, in_handler=self._in_handler)
@@ -71,7 +71,7 @@ class Watch:
         try:
             record = self._before(request)
             if record is not None and _asks(request):
-                get_response = on_demand.around_later(get_response, record, self.config)
+                get_response = profiled_request.around_later(get_response, record, self.config)
             response: HttpResponseBase = await get_response(request)
             if record is not None:
                 hand_on(record, response, in_handler=self._in_handler)
@@ -134,7 +134,7 @@ class Watch:
 
 def _asks(request: HttpRequest) -> bool:
     try:
-        found = on_demand.asked(request.META)
+        found = profiled_request.asked(request.META)
     except Exception as exc:
         if _guard.failed(exc):
             raise

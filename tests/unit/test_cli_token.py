@@ -12,7 +12,7 @@ import pytest
 from django.test import override_settings
 
 from slowhound.cli import main
-from slowhound.permission import is_good
+from slowhound.on_demand.permission import is_good
 
 
 @pytest.fixture(autouse=True)

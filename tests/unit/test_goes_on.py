@@ -18,9 +18,9 @@ from slowhound.core.box_payloads import stack_note, who_note
 from slowhound.core.record import QueryStats, Record, current_record
 from slowhound.core.report import Snapshot
 from slowhound.frames.frames import from_frame
-from slowhound.graphresponses import timings
 from slowhound.instrument import events
 from slowhound.instrument.cache_counts import NOTHING
+from slowhound.on_demand.responses import timings
 from slowhound.recorder import process
 from slowhound.recorder.recorder import Recorder
 from slowhound.runtime.clocks import clock

@@ -128,7 +128,7 @@ async def _async_get() -> bytes:
 
 def rules() -> None:
     """A bad token opens nothing, and a rule that cannot tell yet is asked later."""
-    from slowhound import permission
+    from slowhound.on_demand import permission
 
     assert not permission.is_good("not:signed", "/")
     assert permission._ask(f"{__name__}.too_early", HttpRequest()) is None
@@ -150,7 +150,7 @@ def checks() -> None:
 def links() -> None:
     """Where the viewer is not mounted a graph is a file."""
     from slowhound.config.from_django import get_config
-    from slowhound.graphresponses import _link
+    from slowhound.on_demand.responses import _link
 
     assert _link("a.flame.json.gz", get_config()).startswith("<file://")
 
@@ -159,7 +159,7 @@ def replaced() -> None:
     """A response takes the place of another."""
     from django.http import HttpResponse
 
-    from slowhound.graphresponses import in_place_of
+    from slowhound.on_demand.responses import in_place_of
 
     assert in_place_of(HttpResponse("a"), "b").content == b"b"
 

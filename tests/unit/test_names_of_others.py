@@ -111,7 +111,7 @@ HARMLESS = {
     "instrument/trace.py": "kind name",
     "system/losses.py": "errno fget",
     "core/ownership.py": "closed environ scope",
-    "permission.py": "user",
+    "on_demand/permission.py": "user",
     "redaction/plain_data.py": "_meta _name_ attname pk",
     "redaction/source/names.py": "_base_manager _default_manager",  # as they are written in code
     "core/record.py": "resolver_match route view_name",

@@ -21,17 +21,18 @@ from django.test import Client
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import graphresponses, on_demand
 from slowhound.blackbox.box import Box
 from slowhound.core.record import Record
 from slowhound.event import formats
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampling import sampler, session
 from slowhound.flames.sampling.sampler import Sampler
-from slowhound.graphfiles import GraphWriter
 from slowhound.instrument import cache, callers, db, events, exception, gc, http, request, template
 from slowhound.instrument.registry import instrumenters
 from slowhound.instrument.saturation import Saturation
+from slowhound.on_demand import profiled_request
+from slowhound.on_demand import responses as graphresponses
+from slowhound.on_demand.writer import GraphWriter
 from slowhound.recorder import process
 from slowhound.recorder.housekeeping import Upkeep
 from slowhound.recorder.process import Recorder
@@ -115,14 +116,14 @@ PARTS: list[tuple[Any, str]] = [
     (sampler, "profile_of"),
     (FlameFiles, "name"),
     (FlameFiles, "write"),
-    (on_demand, "asked"),
-    (on_demand, "wish"),
-    (on_demand, "may"),
-    (on_demand, "may_now"),
-    (on_demand.Demand, "__init__"),
-    (on_demand.Demand, "start"),
-    (on_demand.Demand, "discard"),
-    (on_demand.Demand, "settle"),
+    (profiled_request, "asked"),
+    (profiled_request, "wish"),
+    (profiled_request, "may"),
+    (profiled_request, "may_now"),
+    (profiled_request.Demand, "__init__"),
+    (profiled_request.Demand, "start"),
+    (profiled_request.Demand, "discard"),
+    (profiled_request.Demand, "settle"),
     (session, "start"),
     (session, "stop"),
     (graphresponses, "add_headers"),

@@ -31,11 +31,11 @@ from django.test.utils import override_settings
 from django.urls import include, path
 from django.utils.deprecation import MiddlewareMixin
 
-from slowhound import on_demand
 from slowhound.flames import profile
 from slowhound.flames.sampling import session as demand
 from slowhound.flames.search import find
-from slowhound.permission import new_token
+from slowhound.on_demand import profiled_request
+from slowhound.on_demand.permission import new_token
 from slowhound.recorder import process
 from slowhound.redaction.urls import query_string
 from slowhound.system import guard, losses
@@ -197,10 +197,10 @@ def site(_fresh: None) -> Iterator[None]:
     closed.clear()
     users.clear()
     gates.update(entered=threading.Event(), open=threading.Event())
-    on_demand._forget_after_fork()
+    profiled_request._forget_after_fork()
     with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=MIDDLEWARE):
         yield
-    on_demand._worker.writer._wait()
+    profiled_request._worker.writer._wait()
 
 
 @pytest.fixture
@@ -557,15 +557,15 @@ def test_staff_is_recognised_after_the_view(client: Client, configure: Any) -> N
     users[:] = [NOBODY]
     stream = client.get("/streams/?flames")
     assert "Slowhound-Flames" not in stream
-    assert on_demand._worker.running is None  # at once, not only when the body has ended
+    assert profiled_request._worker.running is None  # at once, not only when the body has ended
     assert demand._session is None
     stream.close()
     users[:] = [STAFF]
     assert client.get("/busy/?flames")["Slowhound-Flames"] == "busy"
-    until = on_demand._worker.no_guess_before
+    until = profiled_request._worker.no_guess_before
     users[:] = [NOBODY]
     assert "Slowhound-Flames" not in client.get("/busy/?flames")
-    assert on_demand._worker.no_guess_before == until  # asking on does not prolong it
+    assert profiled_request._worker.no_guess_before == until  # asking on does not prolong it
     token = new_token("/", 60)
     assert client.get(f"/busy/?flames={token}")["Slowhound-Flames"].startswith("flame_")
 
@@ -577,7 +577,7 @@ def test_request_that_is_broken_off_was_a_wrong_guess(client: Client, configure:
     users.append(STAFF)
     with pytest.raises(SystemExit):
         client.get("/exits/?flames")
-    assert on_demand._worker.running is None
+    assert profiled_request._worker.running is None
     assert client.get("/busy/?flames")["Slowhound-Flames"] == "busy"
     assert not (folder / "flames").exists()
 
@@ -631,7 +631,7 @@ def test_one_that_takes_too_long_makes_room(client: Client, folder: Path) -> Non
     thread.start()
     see_it_wait()
     assert client.get("/busy/?flames")["Slowhound-Flames"] == "busy"
-    running, session = on_demand._worker.running, demand._session
+    running, session = profiled_request._worker.running, demand._session
     assert running is not None
     assert session is not None
     running.until = session._ends = 0.0  # its seconds are over
@@ -748,17 +748,17 @@ def boom(*args: Any, **kwargs: Any) -> Any:
 @pytest.mark.parametrize(
     "part",
     [
-        "slowhound.on_demand.may",
-        "slowhound.on_demand.wish",
-        "slowhound.graphresponses.timings",
-        "slowhound.on_demand.files_of",
-        "slowhound.on_demand.plain",
+        "slowhound.on_demand.profiled_request.may",
+        "slowhound.on_demand.profiled_request.wish",
+        "slowhound.on_demand.responses.timings",
+        "slowhound.on_demand.profiled_request.files_of",
+        "slowhound.on_demand.profiled_request.plain",
         "slowhound.flames.sampling.session.start",
         "slowhound.flames.sampling.session.stop",
         "slowhound.flames.render.svg.render",
         "slowhound.flames.render.speedscope.render",
-        "slowhound.graphfiles.write",
-        "slowhound.graphfiles.GraphWriter.put",
+        "slowhound.on_demand.writer.write",
+        "slowhound.on_demand.writer.GraphWriter.put",
     ],
 )
 @pytest.mark.parametrize(
@@ -778,7 +778,7 @@ def test_whatever_breaks_there_is_an_answer(
             eventually(lambda: guard.total > 0, "it was noticed")
     if response.status_code == 503:
         # A stream can be made only once.
-        assert (body, url) == (on_demand.SORRY.encode(), "/streams/?hot=0&flames=svg")
+        assert (body, url) == (profiled_request.SORRY.encode(), "/streams/?hot=0&flames=svg")
     else:
         assert response.status_code == 200
         assert body in (b"busy", b"onetwo") or body.startswith(b"<svg")
@@ -792,7 +792,7 @@ def test_forked_child_starts_anew(client: Client, folder: Path) -> None:
     thread = threading.Thread(target=lambda: Client().get("/waits/?flames"))
     thread.start()
     gates["entered"].wait(30)
-    writes = on_demand._worker.writer._at_work
+    writes = profiled_request._worker.writer._at_work
     writes.acquire()
     pid = os.fork()
     if pid == 0:

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.test import RequestFactory, override_settings
 
 from slowhound.config.checks import check_flames, check_settings
-from slowhound.permission import (
+from slowhound.on_demand.permission import (
     HEADER,
     LONGEST,
     SALT,

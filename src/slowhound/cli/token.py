@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         from django.conf import settings
 
         from slowhound.config.from_django import get_config
-        from slowhound.permission import new_token
+        from slowhound.on_demand.permission import new_token
 
         allow, debug = get_config().flames_allow, settings.DEBUG
         token = new_token(arguments.path, arguments.ttl)

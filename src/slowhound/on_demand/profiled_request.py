@@ -18,16 +18,16 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from slowhound import graphresponses
 from slowhound.config.config import Config
 from slowhound.core.record import Record
 from slowhound.flames.profile import Accuracy, Profile, ProfileSample
 from slowhound.flames.sampling import session
 from slowhound.flames.sampling.sampler import plain
-from slowhound.graphfiles import Graph, GraphWriter, files_of
 from slowhound.instrument import events
 from slowhound.instrument.events import Event
-from slowhound.permission import HEADER, PARAMETER, Wish, may, may_now, wish
+from slowhound.on_demand import responses
+from slowhound.on_demand.permission import HEADER, PARAMETER, Wish, may, may_now, wish
+from slowhound.on_demand.writer import Graph, GraphWriter, files_of
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
 from slowhound.system.guard import guard
@@ -167,9 +167,9 @@ class Demand:
                 return response
             if isinstance(response, StreamingHttpResponse):
                 made = True
-                graphresponses.drain(response, self.record, self.config.flames_seconds)
+                responses.drain(response, self.record, self.config.flames_seconds)
             return self._graph(response)
-        return graphresponses.in_place_of(response, SORRY) if made else response
+        return responses.in_place_of(response, SORRY) if made else response
 
     async def answer_later(self, response: HttpResponseBase) -> HttpResponseBase:
         """The same in an event loop, which does not wait for names, lines and the drawing."""
@@ -185,14 +185,14 @@ class Demand:
             if isinstance(response, StreamingHttpResponse):
                 made = True
                 seconds = self.config.flames_seconds
-                await graphresponses.drain_later(response, self.record, seconds)
+                await responses.drain_later(response, self.record, seconds)
             return await asyncio.to_thread(self._graph, response)
-        return graphresponses.in_place_of(response, SORRY) if made else response
+        return responses.in_place_of(response, SORRY) if made else response
 
     def _is_meant(self, response: HttpResponseBase) -> bool:
         """False when this response is passed on as it is: refused, or on its way to another URL."""
         if not self.name:
-            graphresponses.say(response, "busy")
+            responses.say(response, "busy")
             return False
         # /shop?flames leads to /shop/?flames: that one is meant, and comes at once.
         if 300 <= response.status_code < 400 and PARAMETER in response.headers.get("Location", ""):
@@ -202,7 +202,7 @@ class Demand:
         return True
 
     def _add_headers(self, response: HttpResponseBase) -> None:
-        graphresponses.add_headers(response, self.record, self.name, self.config)
+        responses.add_headers(response, self.record, self.name, self.config)
 
     def _graph(self, response: HttpResponseBase) -> HttpResponse:
         """The drawing, before the request has ended."""
@@ -216,7 +216,7 @@ class Demand:
         event = plain(events.terminal(record, 1.0))
         self.profile = msgspec.structs.replace(self.profile, event=event)
         self._drawn = svg.render(self.profile)
-        return graphresponses.drawing(response, self._drawn, self.name)
+        return responses.drawing(response, self._drawn, self.name)
 
     def settle(self) -> None:
         """Ends the sampling; what was found is kept until the request ends."""

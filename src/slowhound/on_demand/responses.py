@@ -13,8 +13,8 @@ from django.urls import reverse
 from slowhound.config.config import Config
 from slowhound.core.record import Record
 from slowhound.flames.profile import SUFFIX
-from slowhound.graphfiles import path_of
 from slowhound.instrument.exception import fields_of
+from slowhound.on_demand.writer import path_of
 from slowhound.runtime.clocks import clock
 from slowhound.system.losses import caught, missing
 
