@@ -16,7 +16,7 @@ from slowhound.cli import build_parser
 from slowhound.store.questions import QUESTIONS
 from slowhound.store.ship import Shipper
 from slowhound.viewer import urls
-from slowhound.viewer.where import Where
+from slowhound.viewer.sources import Where
 from tests.harness.clickhouse import clickhouse
 from tests.pages import made
 from tests.unit.test_viewer_pages import at, drawn, event

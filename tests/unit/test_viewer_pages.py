@@ -17,7 +17,7 @@ from django.test import Client, override_settings
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.profile import Profile, ProfileFrame, ProfileSample
 from slowhound.store.duckdb import LocalFiles
-from slowhound.viewer import answers, assets, urls
+from slowhound.viewer import assets, responses, urls
 from slowhound.viewer.pages import requests
 from tests.pages.made import report_name, write
 
@@ -462,10 +462,10 @@ def test_without_duckdb_the_page_says_what_to_install(
     """The store is an extra."""
     import sys
 
-    from slowhound.viewer import where
+    from slowhound.viewer import sources
 
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    monkeypatch.setattr(where, "_sources", {})
+    monkeypatch.setattr(sources, "_sources", {})
     with at(store):
         answer = Client().get("/")
     assert answer.status_code == 503
@@ -504,7 +504,7 @@ def test_json_has_no_control_characters(tmp_path: Path) -> None:
 
 def test_every_template_is_used() -> None:
     """One that nothing names is left over."""
-    folder = Path(answers.TEMPLATES)
+    folder = Path(responses.TEMPLATES)
     names = {path.name for path in folder.iterdir()}
     used = {f"{name}.html" for name in PAGES} | {"problem.html"}
     for path in folder.iterdir():

@@ -16,7 +16,6 @@ from django.urls import ResolverMatch, URLPattern, path
 from django.views.decorators.http import require_safe
 
 from slowhound.viewer import access, assets
-from slowhound.viewer.answers import Viewer
 from slowhound.viewer.pages import (
     ask,
     deaths,
@@ -30,6 +29,7 @@ from slowhound.viewer.pages import (
     sql,
     views,
 )
+from slowhound.viewer.responses import Viewer
 
 MODULES = (
     overview,

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from slowhound.store.open import Answer, StoreError
 from slowhound.store.questions import QUESTIONS
-from slowhound.viewer.answers import Data, Page
-from slowhound.viewer.asked import Asked, Parameter, chosen, text, whole
 from slowhound.viewer.pages.shared import command
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import Asked, Parameter, chosen, text, whole
+from slowhound.viewer.responses import Data, Page
+from slowhound.viewer.sources import Where
 
 MOST = 500
 SECONDS = 10.0

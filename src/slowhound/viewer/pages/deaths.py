@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from slowhound.store.questions.question import WITHIN
-from slowhound.viewer.answers import Data, Page
-from slowhound.viewer.asked import Asked, Parameter, text
 from slowhound.viewer.pages.shared import NEWEST, buckets, command, span, spread, step_of
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import Asked, Parameter, text
+from slowhound.viewer.responses import Data, Page
+from slowhound.viewer.sources import Where
 
 MOST = 200
 DEAD = f"{WITHIN} AND event_type IN ('crash', 'timeout')"

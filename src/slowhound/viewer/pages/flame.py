@@ -16,10 +16,10 @@ from slowhound.flames.render import speedscope, svg
 from slowhound.flames.render.summary import title
 from slowhound.flames.search import Wanted, find
 from slowhound.viewer import access
-from slowhound.viewer.answers import Data, Missing, Page, guarded
-from slowhound.viewer.asked import Asked, Parameter, Wrong, text
 from slowhound.viewer.pages.shared import command
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import Asked, Parameter, Wrong, text
+from slowhound.viewer.responses import Data, Missing, Page, guarded
+from slowhound.viewer.sources import Where
 
 # A group's graph is made of its newest profiles; more of them say the same.
 MOST = 50

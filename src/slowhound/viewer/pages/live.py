@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from slowhound.peers.workers import in_flight, workers
-from slowhound.viewer.answers import Data, Page
-from slowhound.viewer.asked import Asked
 from slowhound.viewer.pages.shared import command
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import Asked
+from slowhound.viewer.responses import Data, Page
+from slowhound.viewer.sources import Where
 
 MOST = 200
 

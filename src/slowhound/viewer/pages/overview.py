@@ -6,8 +6,6 @@ from typing import Any
 
 from slowhound.store.open import Source
 from slowhound.store.questions.question import WITHIN
-from slowhound.viewer.answers import Data, Page
-from slowhound.viewer.asked import Asked
 from slowhound.viewer.pages.shared import (
     ENDED,
     ERRORS,
@@ -19,7 +17,9 @@ from slowhound.viewer.pages.shared import (
     spread,
     step_of,
 )
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import Asked
+from slowhound.viewer.responses import Data, Page
+from slowhound.viewer.sources import Where
 
 TOTALS = f"""
 SELECT {REQUESTS} AS requests,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from slowhound.viewer import reportfile
-from slowhound.viewer.answers import Data, Missing, Page
-from slowhound.viewer.asked import Asked, Parameter, Wrong, text
+from slowhound.viewer import report_parser
 from slowhound.viewer.pages.request import EVENTS, flame_of
 from slowhound.viewer.pages.shared import NEWEST, of_request, why_not_here
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import Asked, Parameter, Wrong, text
+from slowhound.viewer.responses import Data, Missing, Page
+from slowhound.viewer.sources import Where
 
 MOST = 50
 GROUP = f"""
@@ -39,9 +39,9 @@ def data(asked: Asked, where: Where) -> Data:
     if not rows and not one:
         raise Missing("No report of this group is in the store: it is older than what is kept.")
     event = one[0] if one else rows[0]
-    found = reportfile.read(where.reports, event["report"]) if event["report"] else None
-    parts = reportfile.sections(found) if found else []
-    moments = reportfile.timeline(parts)
+    found = report_parser.read(where.reports, event["report"]) if event["report"] else None
+    parts = report_parser.sections(found) if found else []
+    moments = report_parser.timeline(parts)
     return {
         "event": event,
         "group": group,
@@ -53,7 +53,7 @@ def data(asked: Asked, where: Where) -> Data:
         else why_not_here(where, event["host"], "REPORTS_MAX_BYTES"),
         "sections": [part._asdict() for part in parts],
         "timeline": moments,
-        "whole": max([event["resp_time"] or 0.0, *map(reportfile.end, moments)]),
+        "whole": max([event["resp_time"] or 0.0, *map(report_parser.end, moments)]),
         **flame_of(source.sql(EVENTS, {"id": event["req_id"]}).objects(), where),
         "command": of_request(asked, where, event["req_id"]),
     }

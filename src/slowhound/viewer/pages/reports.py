@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from slowhound.store.questions.question import WITHIN
-from slowhound.viewer.answers import Data, Page
-from slowhound.viewer.asked import Asked, chosen
 from slowhound.viewer.pages.shared import buckets, command, span, spread
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import Asked, chosen
+from slowhound.viewer.responses import Data, Page
+from slowhound.viewer.sources import Where
 
 MOST = 200
 STEPS = 32

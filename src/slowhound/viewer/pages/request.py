@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from slowhound.event.fields import FIELDS, NAMES
-from slowhound.viewer import reportfile
-from slowhound.viewer.answers import Data, Missing, Page
-from slowhound.viewer.asked import Asked, Parameter, Wrong, text
-from slowhound.viewer.display import PARTS
+from slowhound.viewer import report_parser
+from slowhound.viewer.filters import PARTS
 from slowhound.viewer.pages import flame
 from slowhound.viewer.pages.shared import of_request, why_not_here
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import Asked, Parameter, Wrong, text
+from slowhound.viewer.responses import Data, Missing, Page
+from slowhound.viewer.sources import Where
 
 EVENTS = "SELECT * FROM events WHERE req_id = $id ORDER BY ts, event_type, host, pid, seq LIMIT 100"
 ENDINGS = ("request", "task", "timeout", "crash")
@@ -51,9 +51,9 @@ def data(asked: Asked, where: Where) -> Data:
     events.sort(key=lambda event: event["event_type"] not in ENDINGS)
     main = events[0]
     name = next((event["report"] for event in events if event.get("report")), None)
-    report = reportfile.read(where.reports, name) if name else None
-    parts = reportfile.sections(report) if report else []
-    moments = reportfile.timeline(parts)
+    report = report_parser.read(where.reports, name) if name else None
+    parts = report_parser.sections(report) if report else []
+    moments = report_parser.timeline(parts)
     return {
         "id": asked.get("id"),
         "main": main,

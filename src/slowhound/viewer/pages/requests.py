@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from slowhound.store.questions.question import WITHIN
-from slowhound.viewer.answers import Data, Page
-from slowhound.viewer.asked import Asked, Parameter, Wrong, chosen, number, text, whole
 from slowhound.viewer.pages.shared import NEWEST, command
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import Asked, Parameter, Wrong, chosen, number, text, whole
+from slowhound.viewer.responses import Data, Page
+from slowhound.viewer.sources import Where
 
 AT_ONCE = 50
 FARTHEST = 100_000

@@ -7,8 +7,8 @@ import shlex
 from typing import Any
 
 from slowhound.store.questions.question import FAILED, STANDS_FOR
-from slowhound.viewer.asked import DURATION, Asked
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import DURATION, Asked
+from slowhound.viewer.sources import Where
 
 # The events of which each request has exactly one.
 ENDED = "(event_type IN ('request', 'timeout', 'crash') AND task_name IS NULL)"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from slowhound.store.questions.question import WITHIN
-from slowhound.viewer.answers import Data, Page
-from slowhound.viewer.asked import Asked, chosen
 from slowhound.viewer.pages.shared import command
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import Asked, chosen
+from slowhound.viewer.responses import Data, Page
+from slowhound.viewer.sources import Where
 
 MOST = 200
 SORTS = {

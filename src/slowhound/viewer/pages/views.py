@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from slowhound.store.questions.question import WITHIN
-from slowhound.viewer.answers import Data, Page
-from slowhound.viewer.asked import Asked, chosen
 from slowhound.viewer.pages.shared import ENDED, ERRORS, REQUESTS, command
-from slowhound.viewer.where import Where
+from slowhound.viewer.query import Asked, chosen
+from slowhound.viewer.responses import Data, Page
+from slowhound.viewer.sources import Where
 
 # What may be sorted by, and the column's SQL: a URL chooses a key and never writes SQL.
 SORTS = {

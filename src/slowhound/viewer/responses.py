@@ -15,8 +15,8 @@ from slowhound.config.from_django import get_config
 from slowhound.event.formats import json_line
 from slowhound.store.open import StoreError
 from slowhound.viewer import access, assets
-from slowhound.viewer.asked import PERIODS, Asked, Parameter, Wrong, read
-from slowhound.viewer.where import Where, of
+from slowhound.viewer.query import PERIODS, Asked, Parameter, Wrong, read
+from slowhound.viewer.sources import Where, of
 
 TEMPLATES = os.path.join(os.path.dirname(__file__), "templates")
 # No script and no style but the viewer's own files, and nothing from elsewhere.
@@ -61,7 +61,7 @@ def engine() -> Engine:
     """Our own: a site's may have no loader for us, other tags, or escape nothing."""
     return Engine(
         dirs=[TEMPLATES],
-        builtins=["slowhound.viewer.display"],
+        builtins=["slowhound.viewer.filters"],
         loaders=[
             ("django.template.loaders.cached.Loader", ["django.template.loaders.filesystem.Loader"])
         ],

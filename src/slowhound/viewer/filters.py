@@ -17,7 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from slowhound.event.fields import FIELDS
-from slowhound.viewer.asked import Asked
+from slowhound.viewer.query import Asked
 
 register = template.Library()
 
