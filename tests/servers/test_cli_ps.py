@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from slowhound.blackbox import reader
-from slowhound.cli import adopt, main
+from slowhound.cli import main, reap
 from slowhound.peers.reaper import PATIENCE
 from tests.harness.accounts import terminal_events
 from tests.harness.cli import in_flight, ps, ps_of, slowhound
@@ -183,7 +183,7 @@ def test_death_that_the_arbiter_saw_is_written_once(
         os.kill(site.process.pid, signal.SIGCONT)
         eventually(lambda: not list(site.dir.glob(f"boxes/{pid}-*")), "the arbiter buries it")
 
-    monkeypatch.setattr(adopt, "time", SimpleNamespace(sleep=meanwhile))
+    monkeypatch.setattr(reap, "time", SimpleNamespace(sleep=meanwhile))
     with stopped([site.process.pid]):
         os.kill(pid, signal.SIGKILL)
         # Not its state: the first thread may be a zombie while another still has the box open.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.cli.moments import moment
+from slowhound.cli.time_args import moment
 from slowhound.runtime.clocks import clock
 from slowhound.store.questions import QUESTIONS
 from tests.harness.cli import environment

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slowhound.blackbox.reader import BoxState
-from slowhound.cli import place
+from slowhound.cli import location
 from slowhound.gil import py_spy, remote_unwinder, unresponsive
 from slowhound.gil.unresponsive import Hold
 from slowhound.peers.workers import Worker
@@ -52,7 +52,7 @@ def test_hold_that_was_young_when_dump_asked_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What counts is for how long the worker has been silent once it did not answer."""
-    real = place.workers
+    real = location.workers
     late: list[list[bool]] = []
 
     def workers(boxes: str, owner: int) -> list[Worker]:
@@ -63,7 +63,7 @@ def test_hold_that_was_young_when_dump_asked_is_told(
 
     with worker(tmp_path / "d", path="/held/", then="hold the GIL") as pid:
         wait_silent(tmp_path / "d")
-        monkeypatch.setattr(place, "workers", workers)
+        monkeypatch.setattr(location, "workers", workers)
         said = dump(tmp_path / "d", str(pid), patience=SOON)
     assert late[:2] == [[False], [True]]
     assert said.code == 1

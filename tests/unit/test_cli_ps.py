@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from slowhound.blackbox.box import FIRST_SLOT, SLOT, Box
-from slowhound.cli import table
-from slowhound.cli.adopt import Adopter
-from slowhound.cli.place import Place
+from slowhound.cli import requests_table
+from slowhound.cli.location import Place
+from slowhound.cli.reap import Adopter
 from slowhound.config.config import load
 from slowhound.core.box_payloads import settings_note, stack_note, who_note
 from slowhound.core.record import Record
@@ -72,9 +72,9 @@ def test_rows_are_cropped_to_the_width(box: Box, tmp_path: Path, width: int) -> 
     """One line for each request, also of characters that are two cells wide."""
     for path in ("/\u6f22" * 200, "/x" * 300, "/e\u0301" * 100):
         claim(box, "GET", path, "v" * 500, "SELECT " + "x" * 900)
-    console = table.console()
+    console = requests_table.console()
     with console.capture() as captured:
-        console.print(table.requests_table(listed(tmp_path), width), width=width)
+        console.print(requests_table.requests_table(listed(tmp_path), width), width=width)
     lines = captured.get().rstrip("\n").split("\n")
     assert all(cell_len(line) <= width for line in lines)
     assert len([line for line in lines if line.strip(" ─")]) <= 4
@@ -98,9 +98,9 @@ def test_damaged_box_gives_a_part_or_nothing(
             file.write(noise)
     found = listed(folder)
     json.dumps([each._asdict() for each in found], allow_nan=False)
-    console = table.console()
+    console = requests_table.console()
     with console.capture():
-        console.print(table.requests_table(found, 150))
+        console.print(requests_table.requests_table(found, 150))
     box.free.clear()
     box.close(remove=False)
 

@@ -14,8 +14,8 @@ import pytest
 from django.core.checks import run_checks
 from django.test.utils import override_settings
 
-from slowhound.cli import findings
-from slowhound.cli.findings import Finding
+from slowhound.cli import diagnostics
+from slowhound.cli.diagnostics import Finding
 from slowhound.cli.trial import Trial
 from slowhound.gil import remote_unwinder
 from slowhound.system import oom_kills
@@ -63,8 +63,8 @@ def test_look_that_fails_is_a_finding_and_the_others_are_made(
     def denied(path: str) -> bool:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(findings, "_has_locks", denied)
-    found = findings.all_of(str(tmp_path / "new"))
+    monkeypatch.setattr(diagnostics, "_has_locks", denied)
+    found = diagnostics.all_of(str(tmp_path / "new"))
     (problem,) = [each for each in found if each.state == "problem"]
     assert problem.subject == "DIR"
     assert "Permission denied" in problem.text
@@ -122,8 +122,8 @@ def test_faulthandler_that_is_enabled_is_a_note(tmp_path: Path, enabled: bool) -
 
 def test_system_calls_that_cannot_be_read_are_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports then say less of what a request waits for."""
-    monkeypatch.setattr(findings, "waiting_for", lambda thread: None)
-    assert one("system calls of threads", findings.stacks()).state == "note"
+    monkeypatch.setattr(diagnostics, "waiting_for", lambda thread: None)
+    assert one("system calls of threads", diagnostics.stacks()).state == "note"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_ptrace_scope_says_who_may_read(
 ) -> None:
     """The four values that Yama knows, where Python itself reads."""
     monkeypatch.setattr(remote_unwinder, "available", True)
-    found = findings.while_the_gil_is_held(scope, None, lambda: Trial("remote"))
+    found = diagnostics.while_the_gil_is_held(scope, None, lambda: Trial("remote"))
     assert found.state == state
     assert says in found.text
 
@@ -158,7 +158,7 @@ def test_py_spy_is_no_ancestor_of_a_worker(
 ) -> None:
     """The arbiter starts it, and so Yama does not let it read what the arbiter itself could."""
     monkeypatch.setattr(remote_unwinder, "available", False)
-    found = findings.while_the_gil_is_held(scope, "/bin/py-spy", lambda: Trial("py-spy"))
+    found = diagnostics.while_the_gil_is_held(scope, "/bin/py-spy", lambda: Trial("py-spy"))
     assert found.state == state
     assert says in found.text
 
@@ -166,7 +166,7 @@ def test_py_spy_is_no_ancestor_of_a_worker(
 def test_missing_py_spy_is_a_note_on_an_older_python(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what a report has then, and what to install."""
     monkeypatch.setattr(remote_unwinder, "available", False)
-    found = findings.while_the_gil_is_held(0, None, lambda: pytest.fail("nothing to try"))
+    found = diagnostics.while_the_gil_is_held(0, None, lambda: pytest.fail("nothing to try"))
     assert found.state == "note"
     assert "last stack before" in found.text
     assert "slowhound[pyspy]" in found.advice
@@ -180,8 +180,8 @@ def test_ptrace_scope_is_read(
     path = tmp_path / "ptrace_scope"
     if written is not None:
         path.write_text(written)
-    monkeypatch.setattr(findings, "PTRACE_SCOPE", str(path))
-    assert findings._ptrace_scope() == scope
+    monkeypatch.setattr(diagnostics, "PTRACE_SCOPE", str(path))
+    assert diagnostics._ptrace_scope() == scope
 
 
 @pytest.mark.parametrize(("counter", "state"), [("/cg/memory.events", "ok"), (None, "note")])
@@ -190,7 +190,7 @@ def test_counter_of_oom_kills_is_looked_for(
 ) -> None:
     """Without one a death for want of memory looks like any other SIGKILL."""
     monkeypatch.setattr(oom_kills, "counter_file", lambda: counter)
-    found = one("kills for want of memory", findings.deaths())
+    found = one("kills for want of memory", diagnostics.deaths())
     assert found.state == state
     assert counter is None or counter in found.text
 
@@ -198,8 +198,8 @@ def test_counter_of_oom_kills_is_looked_for(
 def test_servers_that_are_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with what slowhound sees under it; those that are not here are left out."""
     here = {"gunicorn", "gevent", "uvicorn", "daphne"}
-    monkeypatch.setattr(findings, "_installed", lambda name: name in here)
-    found = [each.subject for each in findings.server()]
+    monkeypatch.setattr(diagnostics, "_installed", lambda name: name in here)
+    found = [each.subject for each in diagnostics.server()]
     assert found == [
         "Gunicorn sync, gthread",
         "Gunicorn gevent",
@@ -210,7 +210,7 @@ def test_servers_that_are_installed_are_named(monkeypatch: pytest.MonkeyPatch) -
 
 def test_asgi_worker_is_no_part_of_older_gunicorns() -> None:
     """A module of a package that is not there is not installed either."""
-    assert not findings._installed("no_such_package.workers.gasgi")
+    assert not diagnostics._installed("no_such_package.workers.gasgi")
 
 
 def test_wrong_use_exits_with_2() -> None:

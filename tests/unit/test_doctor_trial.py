@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.cli import findings, trial
-from slowhound.cli.findings import Finding
+from slowhound.cli import diagnostics, trial
+from slowhound.cli.diagnostics import Finding
 from slowhound.cli.trial import Trial
 from slowhound.gil import py_spy, remote_unwinder
 from tests.harness.recorded import READ_BY
@@ -22,8 +22,8 @@ def tried(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> Finding
     program.chmod(0o755)
     monkeypatch.setattr(remote_unwinder, "available", False)
     monkeypatch.setattr(py_spy, "command", lambda: str(program))
-    monkeypatch.setattr(findings, "PTRACE_SCOPE", str(folder / "no-yama"))
-    (found,) = [each for each in findings.stacks() if each.subject == findings.MEMORY]
+    monkeypatch.setattr(diagnostics, "PTRACE_SCOPE", str(folder / "no-yama"))
+    (found,) = [each for each in diagnostics.stacks() if each.subject == diagnostics.MEMORY]
     return found
 
 
@@ -82,6 +82,6 @@ def test_rules_of_the_kernel_are_told_where_the_trial_fails(
 ) -> None:
     """They may be the reason."""
     monkeypatch.setattr(remote_unwinder, "available", True)
-    found = findings.while_the_gil_is_held(scope, None, lambda: Trial(None, "PermissionError()"))
+    found = diagnostics.while_the_gil_is_held(scope, None, lambda: Trial(None, "PermissionError()"))
     assert found.text.endswith("PermissionError()")
     assert f"ptrace_scope is {scope}: the kernel {says}" in found.advice

@@ -19,8 +19,8 @@ import pytest
 from slowhound.blackbox.box import NAMESPACE, PARENT, Box
 from slowhound.blackbox.reader import reporting, survey
 from slowhound.cli import main
+from slowhound.cli.location import Place
 from slowhound.cli.neighbour import Rounds
-from slowhound.cli.place import Place
 from slowhound.config.config import load
 from slowhound.core.box_payloads import settings_note
 from slowhound.delivery.spool import Letter, Spool
@@ -241,7 +241,7 @@ def test_every_command_works_without_locks(
 ) -> None:
     """None ends with an exception, leaves a descriptor open, or says again what was said."""
     monkeypatch.setattr("slowhound.peers.dumps.PATIENCE", 0.05)
-    monkeypatch.setattr("slowhound.cli.adopt.PATIENCE", 0.0)
+    monkeypatch.setattr("slowhound.cli.reap.PATIENCE", 0.0)
     monkeypatch.setattr("slowhound.peers.reaper.PATIENCE", 0.0)
     monkeypatch.setattr("slowhound.cli.ship.TRIES", 1)  # nobody answers there
     folder = tmp_path / "dir"

@@ -24,9 +24,9 @@ from rich.console import Console
 
 from slowhound.blackbox.box import BORN, HEADER, NAMESPACE, PID, SLOTS, Box
 from slowhound.blackbox.reader import BoxState, beside, read
-from slowhound.cli import adopt, dump, table, top
-from slowhound.cli.adopt import Adopter
-from slowhound.cli.place import Place
+from slowhound.cli import dump, reap, requests_table, top
+from slowhound.cli.location import Place
+from slowhound.cli.reap import Adopter
 from slowhound.core import reported
 from slowhound.core.box_payloads import Last, Settings, Who, read_settings
 from slowhound.core.report import Report, of_death
@@ -257,14 +257,14 @@ def test_whoever_looks_at_the_living_sees_a_part(folder: Path, noise: Noise) -> 
         requests = in_flight(workers)
         assert len(requests) == 2
         strictly(json.dumps([each._asdict() for each in requests]))
-        for width in (50, 130, table.WIDE):
+        for width in (50, 130, requests_table.WIDE):
             file = io.StringIO()
             console = Console(file=file, width=width, markup=False, highlight=False, emoji=False)
-            console.print(table.requests_table(requests, width))
+            console.print(requests_table.requests_table(requests, width))
             shown(file.getvalue())
         top.Rate().of(workers)
         shown(top.header(workers, 0.0))
-        table.without_place(workers)
+        requests_table.without_place(workers)
         for each in workers:
             shown(each.silence())
             for pending in each.state.pending:
@@ -350,7 +350,7 @@ def test_the_dead_have_their_events(
     folder: Path, monkeypatch: pytest.MonkeyPatch, noise: Noise
 ) -> None:
     """By the arbiter, by a sibling, by a command: with report, line and message for each."""
-    monkeypatch.setattr(adopt, "PATIENCE", 0.0)
+    monkeypatch.setattr(reap, "PATIENCE", 0.0)
     monkeypatch.setattr("slowhound.peers.reaper.PATIENCE", 0.0)
     box = box_of(folder, noise)
     path = box.path

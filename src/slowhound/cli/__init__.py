@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from slowhound.cli.place import Refusal, say
+from slowhound.cli.location import Refusal, say
 
 COMMANDS = (
     "ps",

@@ -13,11 +13,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from slowhound.cli import place
-from slowhound.cli.moments import moment
-from slowhound.cli.place import Refusal, say, show
-from slowhound.cli.table import console
-from slowhound.cli.tables import add_options, opened, print_answer
+from slowhound.cli import location
+from slowhound.cli.answer_tables import add_options, opened, print_answer
+from slowhound.cli.location import Refusal, say, show
+from slowhound.cli.requests_table import console
+from slowhound.cli.time_args import moment
 from slowhound.store.open import Answer, Source, StoreError
 from slowhound.store.questions import QUESTIONS
 
@@ -66,7 +66,7 @@ def open_place(arguments: argparse.Namespace) -> Source:
         if not arguments.source.startswith(("clickhouse://", "clickhouses://", "chdb://")):
             arguments.refuse("--from is like clickhouse://user:password@host:8123/database")
         return opened(arguments.source)
-    where = place.find(arguments)
+    where = location.find(arguments)
     source = opened(where.dir)
     if where.mine and os.path.isdir(os.path.join(where.dir, "events")):
         _compact(source)

@@ -11,8 +11,8 @@ import json
 import sys
 from collections import Counter
 
-from slowhound.cli import findings
-from slowhound.cli.findings import Finding
+from slowhound.cli import diagnostics
+from slowhound.cli.diagnostics import Finding
 from slowhound.config.default_dir import current_folder
 
 MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints every finding; 1 when one of them is a problem."""
     # Like manage.py: the project in the current folder can be imported.
     sys.path.insert(0, current_folder())
-    found = findings.all_of(arguments.dir)
+    found = diagnostics.all_of(arguments.dir)
     if arguments.json:
         print(json.dumps([each._asdict() for each in found], indent=2))  # noqa: T201
     else:

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from slowhound.blackbox.reader import BoxState, Pending
-from slowhound.cli import place
-from slowhound.cli.place import Place, Refusal, say, show
-from slowhound.cli.table import seconds
+from slowhound.cli import location
+from slowhound.cli.location import Place, Refusal, say, show
+from slowhound.cli.requests_table import seconds
 from slowhound.core.box_payloads import read_who, seconds_since
 from slowhound.core.report_text import one_line
 from slowhound.frames.frames import TakenStack
@@ -49,7 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the stacks; 1 when some of them are not of now."""
-    where = place.find(arguments)
+    where = location.find(arguments)
     found = where.workers()
     if not found:
         raise Refusal(f"no worker runs here ({where.dir})")

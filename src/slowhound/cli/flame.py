@@ -13,9 +13,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from slowhound.cli import place
-from slowhound.cli.moments import moment
-from slowhound.cli.place import Refusal, say, show
+from slowhound.cli import location
+from slowhound.cli.location import Refusal, say, show
+from slowhound.cli.time_args import moment
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.merge import merge
 from slowhound.flames.profile import SUFFIX, Profile
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.refuse("which request? Name one, or --view, --fingerprint or --since")
     if arguments.diff and arguments.format != "svg":
         arguments.refuse("only svg shows a difference")
-    where = place.find(arguments)
+    where = location.find(arguments)
     files = FlameFiles(where.dir, 1, _folder(arguments))
     folder = files.folder or os.path.join(where.dir, "flames")
     # One more, to know whether there are more.

@@ -13,9 +13,9 @@ import threading
 from typing import Any
 
 from slowhound.blackbox import reader
-from slowhound.cli import place
-from slowhound.cli.adopt import Adopter
-from slowhound.cli.place import Place, Refusal, say, user_name
+from slowhound.cli import location
+from slowhound.cli.location import Place, Refusal, say, user_name
+from slowhound.cli.reap import Adopter
 from slowhound.config.settings import GIB
 from slowhound.event.formats import json_line
 from slowhound.gil import readers
@@ -31,7 +31,7 @@ def add(_parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Makes its rounds until SIGINT or SIGTERM; 0."""
-    where = place.find(arguments)
+    where = location.find(arguments)
     if not where.mine:
         # What it writes would not be the workers'.
         raise Refusal(f"run this as {user_name(where.owner)}, the user of the workers")

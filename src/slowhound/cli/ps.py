@@ -13,8 +13,8 @@ import argparse
 import json
 import sys
 
-from slowhound.cli import adopt, place, table
-from slowhound.cli.place import say, show
+from slowhound.cli import location, reap, requests_table
+from slowhound.cli.location import say, show
 from slowhound.peers.workers import Worker, in_flight
 
 
@@ -25,18 +25,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the requests; 1 when there are none."""
-    where = place.find(arguments)
+    where = location.find(arguments)
     # Before anything is read, so that a missing library is no half of a table.
-    console = None if arguments.json else table.console()
+    console = None if arguments.json else requests_table.console()
     found = where.workers()
     requests = in_flight(found)
     if console is None:
         show(json.dumps([each._asdict() for each in requests], indent=2))
     elif requests:
-        console.print(table.requests_table(requests, console.width))
+        console.print(requests_table.requests_table(requests, console.width))
     sys.stdout.flush()
     _remarks(found, len(requests), where.dir)
-    adopt.adopt(where)
+    reap.adopt(where)
     return 0 if requests else 1
 
 
@@ -45,7 +45,7 @@ def _remarks(found: list[Worker], requests: int, directory: str) -> None:
         say(f"no worker runs here ({directory})")
     elif not requests:
         say(f"nothing is in flight in {len(found)} worker{'s'[: len(found) != 1]}")
-    missing = table.without_place(found)
+    missing = requests_table.without_place(found)
     if missing:
         say(f"{missing} more are in flight, without a slot in their worker's box")
     for each in found:

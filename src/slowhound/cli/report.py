@@ -13,8 +13,8 @@ import stat
 from collections.abc import Iterator
 
 from slowhound.blackbox.reader import open_box
-from slowhound.cli import place
-from slowhound.cli.place import Place, Refusal, say, show
+from slowhound.cli import location
+from slowhound.cli.location import Place, Refusal, say, show
 from slowhound.core.report_text import one_line
 from slowhound.delivery.report_files import OURS
 from slowhound.store.open import StoreError
@@ -32,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the report, or the events of the request."""
-    where = place.find(arguments)
+    where = location.find(arguments)
     folder = os.path.join(where.dir, "reports")
     name = find(folder, arguments.id)
     if name is not None:

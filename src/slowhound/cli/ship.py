@@ -13,9 +13,9 @@ import sys
 import threading
 from collections.abc import Callable
 
-from slowhound.cli import place
-from slowhound.cli.place import Refusal, say, user_name
-from slowhound.cli.table import seconds
+from slowhound.cli import location
+from slowhound.cli.location import Refusal, say, user_name
+from slowhound.cli.requests_table import seconds
 from slowhound.runtime.clocks import clock
 from slowhound.store.clickhouse_schema import KEEP_DAYS
 from slowhound.store.open import StoreError
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.refuse("--to is like clickhouse://user:password@host:8123/database")
     if arguments.keep_days < 1:
         arguments.refuse("--keep-days is at least 1")
-    where = place.find(arguments)
+    where = location.find(arguments)
     if not where.mine:
         # Where it has come to is a file in the folder of the workers.
         raise Refusal(f"run this as {user_name(where.owner)}, the user of the workers")

@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from slowhound.cli import place
+from slowhound.cli import location
 from slowhound.cli.filters import condition
-from slowhound.cli.place import Refusal, say, show
-from slowhound.cli.table import console
+from slowhound.cli.location import Refusal, say, show
+from slowhound.cli.requests_table import console
 from slowhound.core.report_text import one_line
 from slowhound.event.formats import json_line
 from slowhound.store.open import StoreError
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints; ends with Ctrl-C when it follows."""
     if arguments.lines < 0:
         arguments.refuse("--lines is not negative")
-    where = place.find(arguments)
+    where = location.find(arguments)
     folder = os.path.join(where.dir, "events")
     out = None if arguments.json else console()
     try:

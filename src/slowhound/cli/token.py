@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 
-from slowhound.cli.place import Refusal, say, show
+from slowhound.cli.location import Refusal, say, show
 from slowhound.config.default_dir import current_folder
 
 # Ten minutes: long enough to try, too short to be found in an old log.

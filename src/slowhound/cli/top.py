@@ -16,9 +16,9 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from slowhound.cli import place, table
-from slowhound.cli.adopt import Adopter
-from slowhound.cli.place import Place, Refusal
+from slowhound.cli import location, requests_table
+from slowhound.cli.location import Place, Refusal
+from slowhound.cli.reap import Adopter
 from slowhound.peers.workers import Worker, in_flight
 from slowhound.runtime.clocks import clock
 
@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs until somebody quits."""
     if not sys.stdout.isatty():
         raise Refusal("top needs a terminal; 'slowhound ps' prints the same once", 2)
-    where = place.find(arguments)
-    console = table.console()
+    where = location.find(arguments)
+    console = requests_table.console()
     adopter = Adopter(where)
     try:
         with _terminal():
@@ -156,13 +156,15 @@ def _screen(found: list[Worker], rate: float | None, width: int, height: int) ->
 
     requests = in_flight(found)
     rows = max(height - AROUND, 1)
-    hidden = max(len(requests) - rows, 0) + table.without_place(found)
-    parts: list[RenderableType] = [table.line(header(found, rate), "bold")]
+    hidden = max(len(requests) - rows, 0) + requests_table.without_place(found)
+    parts: list[RenderableType] = [requests_table.line(header(found, rate), "bold")]
     if requests:
-        parts.append(table.requests_table(requests[:rows], width))
+        parts.append(requests_table.requests_table(requests[:rows], width))
     else:
-        parts.append(table.line("nothing is in flight" if found else "no worker runs here"))
+        parts.append(
+            requests_table.line("nothing is in flight" if found else "no worker runs here")
+        )
     if hidden:
-        parts.append(table.line(f"{hidden} more"))
-    parts.append(table.line("q: quit", "dim"))
+        parts.append(requests_table.line(f"{hidden} more"))
+    parts.append(requests_table.line("q: quit", "dim"))
     return Group(*parts)

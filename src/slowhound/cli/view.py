@@ -13,8 +13,8 @@ import os
 import sys
 from typing import NamedTuple
 
-from slowhound.cli import place
-from slowhound.cli.place import Refusal, say, show
+from slowhound.cli import location
+from slowhound.cli.location import Refusal, say, show
 from slowhound.config.default_dir import absolute, default_folder, existing
 from slowhound.store.open import StoreError, open_source
 
@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _directory(arguments: argparse.Namespace) -> str:
     """DIR; with a store elsewhere it need not be there, and then nothing is live."""
     if arguments.source is None:
-        return place.find(arguments).dir
+        return location.find(arguments).dir
     return absolute(arguments.dir or next(iter(existing()), default_folder()))
 
 

@@ -13,9 +13,9 @@ import os
 import re
 from datetime import datetime
 
-from slowhound.cli import place
-from slowhound.cli.place import Place, Refusal, say, show
-from slowhound.cli.table import seconds
+from slowhound.cli import location
+from slowhound.cli.location import Place, Refusal, say, show
+from slowhound.cli.requests_table import seconds
 from slowhound.config import overrides
 from slowhound.config.overrides import LONGEST, MOST, Threshold, in_force, load, store
 from slowhound.core.report_text import one_line
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.refuse("--off ends what --slow-after sets")
     if arguments.view is not None and not setting and not arguments.off:
         arguments.refuse("--view belongs to --slow-after or --off")
-    where = place.find(arguments)
+    where = location.find(arguments)
     now = clock.time()
     found = list(in_force(tuple(load(_file(where), where.owner)), now))
     if not setting and not arguments.off:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from slowhound.cli import findings
+from slowhound.cli import diagnostics
 from slowhound.config import legacy
 from slowhound.config.checks import check_sinks
 from slowhound.redaction.structures import masked
@@ -109,15 +109,15 @@ def test_address_in_the_place_of_a_sink_is_quoted_without_secrets(configure: Any
 def test_doctor_tells_of_settings_that_fail_without_secrets() -> None:
     """What an application raises may have the value that it did not like."""
 
-    def look() -> list[findings.Finding]:
+    def look() -> list[diagnostics.Finding]:
         said = "DATABASE_URL: postgres://shop:hunter2hunter2@db/shop"
-        return [findings.Finding("problem", "settings", said)]
+        return [diagnostics.Finding("problem", "settings", said)]
 
-    def fail() -> list[findings.Finding]:
+    def fail() -> list[diagnostics.Finding]:
         raise ValueError("Port could not be cast to integer value as 'hunter2'")
 
     for each in (look, fail):
-        (found,) = findings._told("settings", each)
+        (found,) = diagnostics._told("settings", each)
         assert "hunter2" not in found.text
 
 

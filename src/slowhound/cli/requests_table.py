@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from slowhound.cli.place import Refusal
+from slowhound.cli.location import Refusal
 from slowhound.core.report_text import one_line
 from slowhound.peers.workers import InFlight, Worker
 

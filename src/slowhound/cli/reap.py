@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from slowhound.blackbox import reader
-from slowhound.cli.place import Place, say, user_name
+from slowhound.cli.location import Place, say, user_name
 from slowhound.config.settings import GIB
 from slowhound.core.box_payloads import read_settings
 from slowhound.core.report import of_death

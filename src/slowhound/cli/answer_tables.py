@@ -7,9 +7,9 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from slowhound.cli.moments import moment
-from slowhound.cli.place import Refusal, say, show
-from slowhound.cli.table import WIDE, cell, console
+from slowhound.cli.location import Refusal, say, show
+from slowhound.cli.requests_table import WIDE, cell, console
+from slowhound.cli.time_args import moment
 from slowhound.core.report_text import one_line
 from slowhound.store.open import Answer, Source, StoreError, open_source
 
