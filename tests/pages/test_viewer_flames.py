@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.harness.browser import needs_chromium, page_of
 from tests.pages.conftest import viewing
-from tests.unit.test_viewer_pages import drawn, event, write
+from tests.unit.viewer.test_pages import drawn, event, write
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 

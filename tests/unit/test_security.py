@@ -17,11 +17,11 @@ MODEL = TEXT.partition("## The threat model")[2].partition("## Limits")[0]
 CLAIMS: dict[str, dict[str, str]] = {
     "S1": {
         "sinks/test_secrets.py": "test_files_are_the_owners_alone",
-        "unit/test_files.py": "test_folder_is_made_private",
+        "unit/system/test_files.py": "test_folder_is_made_private",
         "servers/test_watchdog.py": "test_report_and_folder_are_the_owners_alone",
     },
     "S2": {
-        "unit/test_files.py": (
+        "unit/system/test_files.py": (
             "test_folder_that_others_can_write_to_is_refused test_link_and_file_are_refused"
         ),
         "faults/test_dir.py": "test_unusable_folder_never_hurts",
@@ -100,21 +100,21 @@ CLAIMS: dict[str, dict[str, str]] = {
         "unit/redaction/test_sql.py": "test_huge_statement_is_cut",
     },
     "S22": {
-        "unit/test_permission.py": "test_debug_is_for_everybody_else_nobody",
-        "unit/test_on_demand.py": "test_who_may_not_notices_nothing",
+        "unit/on_demand/test_permission.py": "test_debug_is_for_everybody_else_nobody",
+        "unit/on_demand/test_profiled_request.py": "test_who_may_not_notices_nothing",
     },
     "S23": {
-        "unit/test_permission.py": (
+        "unit/on_demand/test_permission.py": (
             "test_token_is_for_no_other_path test_token_ends"
             " test_what_was_not_signed_for_this_is_no_token"
         ),
     },
     "S24": {
-        "unit/test_viewer_access.py": (
+        "unit/viewer/test_access.py": (
             "test_nobody_sees_it_in_production_unless_it_is_asked_for"
             " test_every_page_is_behind_the_rule test_drawings_are_behind_the_rule"
         ),
-        "unit/test_viewer_off.py": (
+        "unit/viewer/test_off.py": (
             "test_no_url_of_the_viewer_is_told_from_one_that_is_not_there"
             " test_pattern_that_takes_all_the_rest_takes_the_viewers_urls_too"
         ),
@@ -127,24 +127,24 @@ CLAIMS: dict[str, dict[str, str]] = {
     },
     "S26": {
         "servers/test_watchdog_settings.py": "test_reports_folder_is_capped",
-        "unit/test_files.py": "test_oldest_files_go_first",
+        "unit/system/test_files.py": "test_oldest_files_go_first",
     },
     "S27": {"unit/test_never_hurts.py": "", "faults/test_dir.py": "test_full_folder_never_hurts"},
     "S30": {
-        "unit/test_files.py": (
+        "unit/system/test_files.py": (
             "test_link_and_file_are_refused test_pipe_without_a_reader_does_not_hang"
         ),
-        "unit/test_cli_dumps.py": "test_link_to_a_box_is_not_followed",
-        "unit/test_fatal_errors.py": "test_pipe_in_the_place_of_the_file_is_not_waited_for",
+        "unit/peers/test_dumps.py": "test_link_to_a_box_is_not_followed",
+        "unit/stacks/test_fatal_errors.py": "test_pipe_in_the_place_of_the_file_is_not_waited_for",
         "store/test_files.py": "test_links_and_folders_are_no_segments",
     },
     "S31": {
-        "unit/test_cli_override.py": (
+        "unit/config/test_overrides.py": (
             "test_file_that_others_can_write_to_is_ignored test_link_or_pipe_is_ignored"
             " test_file_of_another_user_is_ignored"
         ),
     },
-    "S32": {"unit/test_cli_dumps.py": "test_file_with_two_names_or_another_owner_is_refused"},
+    "S32": {"unit/peers/test_dumps.py": "test_file_with_two_names_or_another_owner_is_refused"},
     "S40": {
         "deploy/test_users.py": (
             "test_root_arbiter_with_workers_of_nobody"
@@ -152,19 +152,19 @@ CLAIMS: dict[str, dict[str, str]] = {
         ),
     },
     "S41": {
-        "unit/test_postmortem.py": (
+        "unit/peers/test_postmortem.py": (
             "test_any_bytes_are_read_without_an_exception test_damaged_box_gives_a_part_or_nothing"
         ),
-        "unit/test_hostile_boxes.py": (
+        "unit/peers/test_hostile_boxes.py": (
             "test_whoever_looks_at_the_living_sees_a_part test_neighbour_reports_what_it_can"
             " test_the_dead_have_their_events test_letter_of_any_types_is_a_message_or_none"
         ),
-        "unit/test_fatal_errors.py": "test_any_bytes_give_a_result",
+        "unit/stacks/test_fatal_errors.py": "test_any_bytes_give_a_result",
     },
     "S42": {
         "unit/test_boundaries.py": "test_no_signal_is_sent_and_no_timer_armed",
-        "unit/test_unresponsive.py": "test_process_of_another_container_is_left_alone",
-        "unit/test_fatal_errors.py": "test_no_other_signal_is_handled",
+        "unit/gil/test_unresponsive.py": "test_process_of_another_container_is_left_alone",
+        "unit/stacks/test_fatal_errors.py": "test_no_other_signal_is_handled",
     },
     "S50": {
         "sinks/test_webhook.py": (
@@ -186,7 +186,7 @@ CLAIMS: dict[str, dict[str, str]] = {
     },
     "S52": {
         "sinks/test_webhook.py": "test_nothing_of_a_client_gets_out_of_its_place",
-        "unit/test_email_sink.py": "test_client_adds_no_header_and_no_tag",
+        "unit/sinks/test_email.py": "test_client_adds_no_header_and_no_tag",
     },
     "S53": {
         "store/test_adhoc.py": (
@@ -201,7 +201,7 @@ CLAIMS: dict[str, dict[str, str]] = {
         ),
     },
     "S54": {
-        "unit/test_viewer_access.py": (
+        "unit/viewer/test_access.py": (
             "test_nothing_can_be_changed test_only_the_files_of_the_viewer_are_served"
         ),
     },

@@ -229,7 +229,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     found.mkdir(mode=0o700)
     with override_settings(
         DEBUG=True,
-        ROOT_URLCONF="tests.unit.viewer_site",
+        ROOT_URLCONF="tests.unit.viewer.site",
         MIDDLEWARE=[],
         SLOWHOUND={"DIR": str(found), "STREAM": None},
     ):

@@ -26,7 +26,7 @@ from slowhound.on_demand.permission import (
 from slowhound.runtime.clocks import clock
 
 factory = RequestFactory()
-HERE = "tests.unit.test_permission"
+HERE = "tests.unit.on_demand.test_permission"
 
 
 def get(path: str = "/", **extra: Any) -> HttpRequest:

@@ -18,8 +18,8 @@ from tests.pages.made import write
 
 BASE = "/staff/hound/"
 EVENT = {"event_type": "request", "req_id": "a", "req_path": "/", "ts": 1e9, "resp_time": 0.1}
-BROKEN = "tests.unit.test_viewer_access.broken_rule"
-OWN_RULE = "tests.unit.viewer_site.only_with_a_badge"
+BROKEN = "tests.unit.viewer.test_access.broken_rule"
+OWN_RULE = "tests.unit.viewer.site.only_with_a_badge"
 
 
 def user(*, staff: bool = False, active: bool = True, known: bool = True) -> Any:
@@ -63,8 +63,8 @@ def site(tmp_path: Path) -> Iterator[Any]:
         viewer = {} if allow is None else {"VIEWER": {"ALLOW": allow}}
         override = override_settings(
             DEBUG=debug,
-            ROOT_URLCONF="tests.unit.viewer_site",
-            MIDDLEWARE=["tests.unit.test_viewer_access.LoggedIn"],
+            ROOT_URLCONF="tests.unit.viewer.site",
+            MIDDLEWARE=["tests.unit.viewer.test_access.LoggedIn"],
             SLOWHOUND={"DIR": str(folder), "STREAM": None, **viewer},
             **more,
         )
@@ -213,7 +213,7 @@ DJANGOS = "django.contrib.auth.middleware.AuthenticationMiddleware"
         ("staff", [OWN_RULE], ["slowhound.W006"]),
         (OWN_RULE, [], []),
         ("no.such.rule", [], ["slowhound.E006"]),
-        ("tests.unit.viewer_site.not_there", [DJANGOS], ["slowhound.E006"]),
+        ("tests.unit.viewer.site.not_there", [DJANGOS], ["slowhound.E006"]),
     ],
 )
 def test_system_checks_see_who_may_look(

@@ -10,7 +10,7 @@ import pytest
 
 from slowhound.cli import COMMANDS, build_parser, module_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "cli.md").read_text()
 
 

@@ -19,7 +19,7 @@ from slowhound.viewer import urls
 from slowhound.viewer.sources import Where
 from tests.harness.clickhouse import clickhouse
 from tests.pages import made
-from tests.unit.test_viewer_pages import at, drawn, event
+from tests.unit.viewer.test_pages import at, drawn, event
 
 # Each page is asked dozens of times, of an engine of its own.
 pytestmark = pytest.mark.slow

@@ -82,7 +82,7 @@ async def in_a_group(*coroutines: Any) -> None:
 
 def place(function: Any) -> str:
     code = function.__code__
-    return f"tests/unit/test_exceptions.py:{code.co_firstlineno + 1}:{function.__name__}"
+    return f"tests/unit/instrument/test_exceptions.py:{code.co_firstlineno + 1}:{function.__name__}"
 
 
 def test_exception_in_a_task_group_is_named() -> None:

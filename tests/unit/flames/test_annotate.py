@@ -111,7 +111,7 @@ def test_wait_is_the_innermost_leaf() -> None:
 def test_middleware_is_named_by_its_class() -> None:
     """Django's mixin calls all of them; which one a frame is, their order says."""
     mixin = ProfileFrame("MiddlewareMixin.__call__", DJANGO, 120, "library")
-    function = ProfileFrame("timed.<locals>.call", "tests/unit/test_sampler_leaves.py", 50)
+    function = ProfileFrame("timed.<locals>.call", "tests/unit/flames/test_annotate.py", 50)
     found = Leaves([], concurrent=False).add([mixin, mixin, function, mixin, APP], 1.0, None)
     assert names(found) == [
         "SecurityMiddleware.__call__",
@@ -159,7 +159,7 @@ def test_frame_has_its_qualified_name_and_the_line_it_stood_at() -> None:
     profile = made([Entry(1.0, 1.0, key_of(frame), "running")])
     line = Shop.view.__code__.co_firstlineno + 1
     assert profile.frames == [
-        ProfileFrame("Shop.view", "tests/unit/test_sampler_leaves.py", line, "app")
+        ProfileFrame("Shop.view", "tests/unit/flames/test_annotate.py", line, "app")
     ]
 
 

@@ -23,7 +23,7 @@ def _rest(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("a page of the site's own application")
 
 
-SITE = "tests.unit.test_viewer_off"
+SITE = "tests.unit.viewer.test_off"
 urlpatterns = MOUNTED
 
 MIDDLEWARE = [
@@ -33,9 +33,9 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "tests.unit.test_viewer_off.anonymous",
+    "tests.unit.viewer.test_off.anonymous",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "tests.unit.test_viewer_off.LoginRequired",
+    "tests.unit.viewer.test_off.LoginRequired",
 ]
 # What a site's own page for URLs that are not there may show.
 TELLTALE = "{{ exception }} {{ request.resolver_match }} {{ request.method }}"
