@@ -90,7 +90,7 @@ HARMLESS = {
     "gunicorn/aborts.py": "abort cfg",
     "gunicorn/arbiter.py": "auto events json log path rpartition",
     "gunicorn/combine.py": "cfg set",  # of an application of one's own
-    "gunicorn/hooks.py": "django recorder timeout",
+    "gunicorn/hooks.py": "django process recorder timeout",
     "gunicorn/logger.py": "logconfig_json timer total_seconds",
     "gunicorn/outcomes.py": "split",
     "gunicorn/worker.py": "heartbeat log tell",
@@ -98,7 +98,7 @@ HARMLESS = {
     "instrument/cache.py": "get",
     "instrument/callers.py": (
         "asgiref asyncio background base concurrent core django exception field field_name futures"
-        " handlers middleware process_template_response process_view rest_framework self"
+        " handlers lifecycle middleware process_template_response process_view rest_framework self"
         " serializers streamed task threading to_internal_value to_representation"
     ),
     "instrument/composed.py": "strings",
@@ -116,14 +116,18 @@ HARMLESS = {
     "redaction/source/names.py": "_base_manager _default_manager",  # as they are written in code
     "core/record.py": "resolver_match route view_name",
     "instrument/registry.py": "setup teardown",
-    "lifecycle/responses.py": "_set_streaming_content content file_to_stream headers status_code streaming",
+    "lifecycle/responses.py": (
+        "_set_streaming_content content file_to_stream headers status_code streaming"
+    ),
     "sinks/email.py": "mailers timeout",
     "sinks/otel_metrics.py": "_OTHER",
     "delivery/backoff.py": "follow_up on_sent take_event",
     "redaction/standard_values.py": "_fields int item",
     "runtime/static_lookup.py": "args cause code context suppress_context",
     "sqlshape.py": "_shape",  # of redaction's
-    "stacks/asyncio_tasks.py": "async_generator_asend async_generator_athrow coroutine_wrapper self",
+    "stacks/asyncio_tasks.py": (
+        "async_generator_asend async_generator_athrow coroutine_wrapper self"
+    ),
     "viewer/access.py": "user",
     "system/thread_state.py": "_PyRuntime",  # a symbol of C
     "watch/deadlocks.py": "eval exec locals self vars",

@@ -1,6 +1,6 @@
 """An event in OpenTelemetry's words: names, severity, text. Nothing of OpenTelemetry is needed.
 
-Names are those of the semantic conventions where the table in ``slowhound.event.fields`` has one, else
+Names are those of the semantic conventions where the table in ``event/fields.py`` has one, else
 ``slowhound.<field>``. Times stay seconds.
 """
 

@@ -1,8 +1,8 @@
 """Where events are asked for: one interface over the local files and over ClickHouse.
 
 ``open_source`` gives a ``Source``. Both engines have one table, ``events``: a column for each field
-of ``event/fields.py``, ``segment`` (the file it was written to), and ``app``, a map from the names of the
-application's own fields (``app_plan``) to their values as text.
+of ``event/fields.py``, ``segment`` (the file it was written to), and ``app``, a map from the names
+of the application's own fields (``app_plan``) to their values as text.
 
 SQL is written once, in what the two engines share, and with the few words that ``shim`` turns into
 each one's own; see there for the rules.

@@ -1,4 +1,4 @@
-"""A report's text, read back from ``DIR/reports`` and taken apart (``core/report.py`` has its layout).
+"""A report's text, read back from ``DIR/reports`` and taken apart; see ``core/report.py``.
 
 Every line that came from elsewhere is indented in it; so what begins at the margin is ours, and
 tells the sections apart.

@@ -56,7 +56,8 @@ def run(folder: Path, *argv: str, settings: str | None = "settings", **env: str)
 
 def dir_of(folder: Path, settings: str = "settings", **env: str) -> str:
     """DIR as a site in this folder has it."""
-    code = "import sys; sys.path.insert(0, ''); from slowhound.config.from_django import get_config as c"
+    code = "import sys; sys.path.insert(0, '');"
+    code += "from slowhound.config.from_django import get_config as c"
     return run(folder, "-c", f"{code}; print(c().dir)", settings=settings, **env)[1]
 
 

@@ -514,7 +514,7 @@ def test_job_in_the_queue_of_a_full_executor_says_so(loop: Loop) -> None:
         line = next(f.line for f in loop.stack(first) if f.function == "wait_in_thread")
         assert name == "with_own_executor"
         assert note.startswith("(waits for a thread of its executor; its only thread is at ")
-        assert note.endswith(f"test_tasks.py:{line}:wait_in_thread)")
+        assert note.endswith(f"test_asyncio_tasks.py:{line}:wait_in_thread)")
         loop.doors[0].open()
         eventually(lambda: loop.doors[1].here, "the second has its thread")
         assert names(loop.stack(second))[-2:] == ["blocks", "wait_in_thread"]
