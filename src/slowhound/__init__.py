@@ -1,26 +1,42 @@
 """slowhound, the flight recorder for Django.
 
-The map; each layer imports only from those above it, and import-linter checks that:
+The map. Each folder imports only from the ones below it; ``make check`` holds us to it. What lies
+beside the folders is what users import.
 
-    guard losses fields redaction/ frames folder
-    default_folder filelocks osthread unpatched
-                                                    know nothing of the rest
-    config settings legacy record registry formats blackbox boxmemory boxes notes postmortem graves
-    arbiters appendfile stacks tasks executors waiting report reporttext fatal_errors gil/ oom dumps
-    sight override
-                                                    one request's state, settings, files
-    instrument/ watch/ flames/ sinks/ store/        siblings that never import each other
-    events neighbours upkeep                        a record's events; the hound's chores
-    writer recording recorder                       wires them: begin, finish, emit
-    context background lifespan celery conf middleware closing responses on_demand permission
-    graphfiles graphresponses asgi apps checks gunicorn/ viewer/
-                                                    the application's and the server's side
-    compat/ cli/ testing                            drop-in imports, commands, for tests
+    cli/         the commands
+    compat/      drop-in imports for dogslow and gunicorn-django-canonical-logs; former paths
+    viewer/      pages over the store
+    gunicorn/    hooks, logger and arbiter of Gunicorn's
+
+    middleware asgi apps celery background context testing
+
+    on_demand/   ?flames: who may have one, its response, its files
+    lifecycle/   how a request ends: its response is closed, its stream breaks off, it is cancelled
+    recorder/    begins and finishes records, and emits their events; the worker's housekeeping
+    watch/       slow requests: samples, verdicts, reports, held GIL, blocked loops, deadlocks
+    flames/      profiles: sampled, attributed to requests, drawn, exported, merged
+    peers/       other processes of this host: their requests, dumps, and events after their death
+    sinks/       one file per destination
+    instrument/  what is seen of a request: one instrumenter per source; events made of it
+    delivery/    how reports reach the sinks: queue, limits, spool, retries
+    stacks/      the stack of a request: of its thread, its greenlet or its task
+    gil/         what is known of a worker while its GIL is held
+    store/       events kept and asked for: segments, Parquet, DuckDB, ClickHouse, the questions
+    config/      settings: their table, where they are read from, what is checked
+    core/        one request: its record, what was observed of it, the report of a slow one
+    blackbox/    the file that outlives a worker
+    system/      the guard; files, locks, threads and /proc, used safely
+    event/       the table of event fields, and how an event becomes a line
+    frames/      frames of a stack as plain data, and the lines of their source
+    redaction/   what is secret in names, texts, URLs, SQL, source and structures
+    runtime/     what is known of the Python process: its files, clocks, exceptions, libraries
 
 Nothing here imports Django until it is used: Gunicorn's arbiter imports ``slowhound.gunicorn``.
 """
 
 from __future__ import annotations
+
+import os
 
 from slowhound.background import task
 from slowhound.context import Context, on_error
@@ -38,3 +54,6 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Modules that have moved are found by their former names, with a DeprecationWarning.
+__path__.append(os.path.join(__path__[0], "compat", "former_paths"))

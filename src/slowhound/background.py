@@ -24,10 +24,10 @@ from slowhound.lifecycle.cancellation import is_cancelled
 from slowhound.redaction.cuts import cut
 from slowhound.redaction.plain_data import as_text, text_or_none
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.library_names import find
 from slowhound.runtime.static_lookup import is_success
 from slowhound.runtime.unpatched import is_greenlet_exit
 from slowhound.system.guard import guard
-from slowhound.system.losses import find
 
 if TYPE_CHECKING:
     from slowhound.recorder.process import Server

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from slowhound.background import SLOTS, begin, end, failed, running
 from slowhound.redaction import masking
 from slowhound.redaction.plain_data import as_text
-from slowhound.runtime.static_lookup import MISSING, attribute_or, code_of
+from slowhound.runtime.attributes import attribute_or
+from slowhound.runtime.static_lookup import MISSING, code_of
 from slowhound.system.guard import guard
 
 if TYPE_CHECKING:

@@ -10,8 +10,11 @@ from typing import Any
 
 from slowhound.core.record import Record, current
 from slowhound.event.fields import NAMES
+from slowhound.event.formats import logfmt
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.own_log import warn
+from slowhound.system.guard import guarded, shown
 
 # An application that adds a field per row of a table must not fill the log.
 FIELDS_LIMIT = 200
@@ -126,9 +129,30 @@ def _survive(exc: Exception, logger_func: Callable[[str], object] | None) -> boo
     """Emits the event; False when the exception is to be raised."""
     from django.conf import settings
 
-    from slowhound.partial_failure import emit
-
     if settings.DEBUG:
         return False
-    emit(exc, logger_func)
+    _emit(exc, logger_func)
     return True
+
+
+@guarded("on_error", runs_others=True)
+def _emit(exc: Exception, logger_func: Callable[[str], object] | None) -> None:
+    """Writes the ``partial_failure`` event: something failed, the request went on without it."""
+    # Not at the top: these import Django, and Gunicorn's arbiter imports this module.
+    from slowhound.instrument.exception import fields_of
+    from slowhound.recorder import process
+
+    record = current()
+    event: dict[str, Any] = {
+        "event_type": "partial_failure",
+        "req_id": record.id if record is not None else None,
+        **fields_of(exc),
+    }
+    if logger_func is not None:
+        logger_func(logfmt(event))
+        return
+    active = process.get()
+    if active is not None:
+        active.emit(event, trace=record.trace if record is not None else None)
+    else:  # a management command: nothing records here, but nothing is hidden either
+        warn("slowhound: a failure was survived outside a request\n%s", shown(exc))

@@ -30,9 +30,9 @@ from slowhound.recorder import process
 from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.library_names import find
 from slowhound.runtime.unpatched import is_greenlet_exit
 from slowhound.system.guard import guard
-from slowhound.system.losses import find
 
 _guard = guard("middleware")
 THROWN = "a response that is thrown away and closed counts as the one that was sent"

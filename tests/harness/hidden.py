@@ -11,7 +11,7 @@ import sys
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
-from slowhound.system.losses import find, look_up
+from slowhound.runtime.library_names import find, look_up
 
 # What only a server of Gunicorn's shows: see tests/deploy/test_missing_names.py.
 ON_SERVERS = (
@@ -70,10 +70,10 @@ def hide(name: str) -> None:
 
 def hide_words() -> None:
     """The rest, once slowhound's own modules are imported."""
-    from slowhound.system import losses
+    from slowhound.runtime import library_names
 
-    seen = losses.look_up
-    losses.look_up = lambda name: None if name in _words else seen(name)
+    seen = library_names.look_up
+    library_names.look_up = lambda name: None if name in _words else seen(name)
 
 
 def _error(thing: Any, name: str) -> AttributeError:

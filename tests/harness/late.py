@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from slowhound.blackbox.payloads import read_who
 from slowhound.blackbox.reader import Pending, read
-from slowhound.core.box_payloads import read_who
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 

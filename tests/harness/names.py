@@ -17,7 +17,7 @@ import django
 import pytest
 from gunicorn.config import KNOWN_SETTINGS
 
-from slowhound.system.losses import find
+from slowhound.runtime.library_names import find
 from tests.harness.launch import ROOT
 
 SOURCE = ROOT / "src" / "slowhound"

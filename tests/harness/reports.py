@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from slowhound.core.record import Moment
-from slowhound.core.report import Finished, Report, Snapshot, of_death
+from slowhound.core.observations import Moment, Snapshot
+from slowhound.core.report import Finished, Report, of_death
 from slowhound.frames.frames import Frame
 
 GROUP = "0123456789ab"

@@ -10,7 +10,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from slowhound.system.losses import look_up
+from slowhound.runtime.library_names import look_up
 from tests.harness.hidden import hide
 
 # The last part of the name that is hidden: a stub has to do without it, too.

@@ -13,9 +13,9 @@ import pytest
 import sentry_sdk
 from django.test import override_settings
 
-from slowhound.core.record import Moment
-from slowhound.core.report import Finished, Report, Snapshot, of_death
-from slowhound.delivery.worker import build
+from slowhound.core.observations import Moment, Snapshot
+from slowhound.core.report import Finished, Report, of_death
+from slowhound.delivery.sink import build
 from slowhound.frames.frames import Frame
 from slowhound.sinks import sentry_event
 from slowhound.sinks.dogslow_sentry import Nowhere

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from slowhound import Context, register_instrumenter
-from slowhound.gunicorn.hooks import ENDING
+from slowhound.gunicorn.exit_signals import ENDING
 from tests.site.gates import LONGEST
 from tests.site.options import OPTIONS, SCRATCH
 

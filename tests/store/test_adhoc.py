@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from slowhound.store import clickhouse_asked, clickhouse_bounded
+from slowhound.store.answer import LONGEST, Answer, Source, StoreError
 from slowhound.store.broken import UnreadableError
 from slowhound.store.clickhouse import GRACE
 from slowhound.store.dialect import for_clickhouse, for_duckdb
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.open import LONGEST, Answer, Source, StoreError, open_source
+from slowhound.store.open import open_source
 from slowhound.store.select_only import QUESTION
 from slowhound.store.ship import Shipper
 from tests.store.events import EVENTS, segment

@@ -15,9 +15,9 @@ import duckdb
 import pytest
 
 from slowhound.store import apart, apart_child, connections
+from slowhound.store.answer import LONGEST, StoreError
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.event_files import Files
-from slowhound.store.open import LONGEST, StoreError
 from tests.harness.launch import ROOT
 from tests.harness.waiting import eventually
 from tests.store.events import EVENTS, segment

@@ -11,8 +11,8 @@ import duckdb
 import pytest
 
 from slowhound.store import broken, ship, tail
+from slowhound.store.answer import StoreError
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.open import StoreError
 from slowhound.store.segments import SEGMENTS
 from slowhound.store.ship import Shipper
 from slowhound.store.tail import last_events

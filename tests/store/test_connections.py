@@ -13,9 +13,9 @@ import duckdb
 import pytest
 
 from slowhound.store import duckdb as of_duckdb
+from slowhound.store.answer import StoreError
 from slowhound.store.connections import Connections, DatabaseLostError
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.open import StoreError
 from tests.harness.launch import ROOT
 from tests.harness.waiting import eventually
 from tests.store.events import request, segment

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from slowhound.store import event_files
+from slowhound.store.answer import StoreError
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.open import StoreError
 from slowhound.store.segments import SEGMENTS, open_segment
 from slowhound.store.tail import last_events
 from slowhound.system import losses

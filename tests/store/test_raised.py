@@ -11,11 +11,11 @@ import pytest
 
 from slowhound.store import broken, ship, tail
 from slowhound.store import duckdb as of_duckdb
+from slowhound.store.answer import StoreError
 from slowhound.store.broken import UnreadableError
 from slowhound.store.connections import DatabaseLostError
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.event_files import list_files
-from slowhound.store.open import StoreError
 from slowhound.store.ship import Shipper
 from slowhound.store.tail import last_events
 from tests.store.broken import BROKEN, GOOD, IDS, counting, seven

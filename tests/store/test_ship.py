@@ -15,11 +15,11 @@ import duckdb
 import pytest
 
 from slowhound.store import ship
+from slowhound.store.answer import StoreError
 from slowhound.store.clickhouse import ClickHouse, Target
 from slowhound.store.clickhouse_schema import migrate
 from slowhound.store.columns import clickhouse_types
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.open import StoreError
 from slowhound.store.ship import Shipper
 from tests.harness.launch import ROOT
 from tests.harness.process import started

@@ -24,7 +24,7 @@ from django.test.utils import override_settings
 import slowhound
 from slowhound import background
 from slowhound.blackbox import reader
-from slowhound.core.box_payloads import read_settings
+from slowhound.blackbox.payloads import read_settings
 from slowhound.core.record import current_record, in_flight
 from slowhound.core.report import Report
 from slowhound.event.fields import FIELDS

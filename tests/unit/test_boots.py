@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from slowhound.blackbox.payloads import read_settings
 from slowhound.config import default_dir
 from slowhound.config.config import load, problems
-from slowhound.core.box_payloads import read_settings, settings_note
+from slowhound.recorder.own_box import settings_note
 from tests.harness.launch import ROOT
 
 # What a start may ask of the system, each of which has failed for somebody: a current folder that

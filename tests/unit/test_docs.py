@@ -25,13 +25,13 @@ from slowhound.cli.diagnostics import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
 from slowhound.config.legacy import LEGACY
 from slowhound.config.settings import SETTINGS
-from slowhound.core.report import WAYS
+from slowhound.core.observations import INNERMOST, WAYS, Sample
 from slowhound.event.fields import FIELDS, NAMES
 from slowhound.frames.frames import Frame
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.recorder.process import Server
 from slowhound.watch.samples import KEPT
-from slowhound.watch.verdict import INNERMOST, Sample, verdict
+from slowhound.watch.verdict import verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "slowhound"

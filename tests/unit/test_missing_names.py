@@ -225,7 +225,7 @@ def graphs() -> None:
 
 def torn() -> None:
     """Bytes that are no notes, no profile and no report are told apart."""
-    from slowhound.core.box_payloads import Settings, read_settings
+    from slowhound.blackbox.payloads import Settings, read_settings
     from slowhound.flames.profile import load
 
     assert read_settings(b"{") == Settings()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from slowhound.system.losses import look_up, missing
+from slowhound.runtime.library_names import look_up, missing
 from tests.harness import names
 from tests.harness.names import Row, imported, rows, skip_what_came_later, trees
 

@@ -32,7 +32,7 @@ import slowhound
 from slowhound.asgi import wrap
 from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
-from slowhound.gunicorn.hooks import ENDING
+from slowhound.gunicorn.exit_signals import ENDING
 from slowhound.recorder import process
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker

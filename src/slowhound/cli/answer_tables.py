@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from slowhound.cli.location import Refusal, say, show
 from slowhound.cli.requests_table import WIDE, cell, console
 from slowhound.cli.time_args import moment
-from slowhound.core.report_text import one_line
-from slowhound.store.open import Answer, Source, StoreError, open_source
+from slowhound.event.formats import one_line
+from slowhound.store.answer import Answer, Source, StoreError
+from slowhound.store.open import open_source
 
 if TYPE_CHECKING:
     from rich.table import Table

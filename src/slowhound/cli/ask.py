@@ -18,7 +18,7 @@ from slowhound.cli.answer_tables import add_options, opened, print_answer
 from slowhound.cli.location import Refusal, say, show
 from slowhound.cli.requests_table import console
 from slowhound.cli.time_args import moment
-from slowhound.store.open import Answer, Source, StoreError
+from slowhound.store.answer import Answer, Source, StoreError
 from slowhound.store.questions import QUESTIONS
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections import Counter
 
 from slowhound.cli import diagnostics
 from slowhound.cli.diagnostics import Finding
-from slowhound.config.default_dir import current_folder
+from slowhound.runtime.app_files import current_folder
 
 MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 

@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from slowhound.blackbox.payloads import read_who, seconds_since
 from slowhound.blackbox.reader import BoxState, Pending
 from slowhound.cli import location
 from slowhound.cli.location import Place, Refusal, say, show
 from slowhound.cli.requests_table import seconds
-from slowhound.core.box_payloads import read_who, seconds_since
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 from slowhound.frames.frames import TakenStack
 from slowhound.gil import readers
 from slowhound.gil.unresponsive import Hold, examine

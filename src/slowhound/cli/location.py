@@ -8,9 +8,10 @@ import stat
 import sys
 from typing import NamedTuple
 
-from slowhound.config.default_dir import absolute, current_folder, default_folder, existing
-from slowhound.core.report_text import one_line
+from slowhound.config.default_dir import default_folder, existing
+from slowhound.event.formats import one_line
 from slowhound.peers.workers import Worker, workers
+from slowhound.runtime.app_files import absolute, current_folder
 
 WHICH = "Name one with --dir, or the project with DJANGO_SETTINGS_MODULE."
 

@@ -11,9 +11,9 @@ import time
 from typing import Any
 
 from slowhound.blackbox import reader
+from slowhound.blackbox.payloads import read_settings
 from slowhound.cli.location import Place, say, user_name
 from slowhound.config.settings import GIB
-from slowhound.core.box_payloads import read_settings
 from slowhound.core.report import of_death
 from slowhound.delivery.spool import FOLDER, spool_new, spool_unsent
 from slowhound.event.formats import json_line

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from slowhound.blackbox.reader import open_box
 from slowhound.cli import location
 from slowhound.cli.location import Place, Refusal, say, show
-from slowhound.core.report_text import one_line
 from slowhound.delivery.report_files import OURS
-from slowhound.store.open import StoreError
+from slowhound.event.formats import one_line
+from slowhound.store.answer import StoreError
 from slowhound.store.tail import Event, last_events
 
 LARGEST = 64 * 1024**2  # of a file that is printed

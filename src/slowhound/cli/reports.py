@@ -12,7 +12,7 @@ from typing import Any
 from slowhound.cli.answer_tables import add_options, print_answer
 from slowhound.cli.ask import open_place
 from slowhound.cli.location import Refusal
-from slowhound.store.open import Answer, Source, StoreError
+from slowhound.store.answer import Answer, Source, StoreError
 
 COLUMNS = ("kind", "n", "first", "last", "view", "verdict", "loc", "id")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from slowhound.cli.location import Refusal
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 from slowhound.peers.workers import InFlight, Worker
 
 if TYPE_CHECKING:

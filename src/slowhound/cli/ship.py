@@ -17,8 +17,8 @@ from slowhound.cli import location
 from slowhound.cli.location import Refusal, say, user_name
 from slowhound.cli.requests_table import seconds
 from slowhound.runtime.clocks import clock
+from slowhound.store.answer import StoreError
 from slowhound.store.clickhouse_schema import KEEP_DAYS
-from slowhound.store.open import StoreError
 from slowhound.store.ship import Lag, Shipper
 
 EVERY = 2.0  # seconds between two rounds

@@ -18,9 +18,8 @@ from slowhound.cli import location
 from slowhound.cli.filters import condition
 from slowhound.cli.location import Refusal, say, show
 from slowhound.cli.requests_table import console
-from slowhound.core.report_text import one_line
-from slowhound.event.formats import json_line
-from slowhound.store.open import StoreError
+from slowhound.event.formats import json_line, one_line
+from slowhound.store.answer import StoreError
 from slowhound.store.tail import Event, Follower, last_events
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import os
 import sys
 
 from slowhound.cli.location import Refusal, say, show
-from slowhound.config.default_dir import current_folder
+from slowhound.runtime.app_files import current_folder
 
 # Ten minutes: long enough to try, too short to be found in an old log.
 USUAL = 600

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 from slowhound.gil import readers
 
 # Says that it has begun, and waits for the end of its input: also when this command is killed.

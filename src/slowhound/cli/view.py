@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 from slowhound.cli import location
 from slowhound.cli.location import Refusal, say, show
-from slowhound.config.default_dir import absolute, default_folder, existing
-from slowhound.store.open import StoreError, open_source
+from slowhound.config.default_dir import default_folder, existing
+from slowhound.runtime.app_files import absolute
+from slowhound.store.answer import StoreError
+from slowhound.store.open import open_source
 
 BIND = "127.0.0.1:8321"
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]

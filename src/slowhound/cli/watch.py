@@ -18,7 +18,7 @@ from slowhound.cli.location import Place, Refusal, say, show
 from slowhound.cli.requests_table import seconds
 from slowhound.config import overrides
 from slowhound.config.overrides import LONGEST, MOST, Threshold, in_force, load, store
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 from slowhound.runtime.clocks import clock
 
 UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -27,7 +27,7 @@ from slowhound.config.from_django import MIDDLEWARE, get_config, lookup
 from slowhound.config.settings import ALLOWED, NOT_UTF_8, can_be_asked
 from slowhound.redaction.masking import message
 from slowhound.runtime.foreign import is_foreign
-from slowhound.system.losses import caught
+from slowhound.runtime.library_names import caught
 from slowhound.system.private_dir import prepare
 
 NO_KEY = caught("django.core.exceptions.ImproperlyConfigured")

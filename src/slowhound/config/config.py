@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from slowhound.config.default_dir import absolute, default_folder, host_name
+from slowhound.config.default_dir import default_folder, host_name
 from slowhound.config.settings import DAY, FLAMES, GIB, MIB, SETTINGS, is_pattern
 from slowhound.redaction.masking import text
 from slowhound.redaction.plain_data import as_text, object_text
+from slowhound.runtime.app_files import absolute
 from slowhound.runtime.foreign import is_foreign
 
 

@@ -20,24 +20,10 @@ import socket
 import stat
 import tempfile
 
+from slowhound.runtime.app_files import absolute
+
 _CLEAN = re.compile(r"[^A-Za-z0-9_]+")
 NAME_LIMIT = 32
-
-
-def absolute(path: str) -> str:
-    """The whole path; from the root where the current folder is gone."""
-    try:
-        return os.path.abspath(path)
-    except OSError:
-        return os.path.normpath(os.path.join(os.sep, path))
-
-
-def current_folder() -> str:
-    """The current folder; empty where it is gone."""
-    try:
-        return os.getcwd()
-    except OSError:
-        return ""
 
 
 def host_name() -> str:

@@ -5,23 +5,22 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 
 from slowhound.config.config import Config, load
-from slowhound.config.default_dir import absolute, current_folder, project_name
+from slowhound.config.default_dir import project_name
 from slowhound.config.legacy import LEGACY, apply
-from slowhound.instrument import cache, template
-from slowhound.recorder import process
 from slowhound.redaction.plain_data import as_text
-from slowhound.runtime.app_files import add_app_package, know_libraries
+from slowhound.runtime.app_files import absolute, current_folder
+from slowhound.runtime.library_names import find, missing
 from slowhound.system.guard import guard
-from slowhound.system.losses import find, missing
 
 _guard = guard("settings")
-# Settings that name classes, and what wraps those that are not wrapped yet.
-_CLASSES = {"CACHES": cache.wrap_backends, "TEMPLATES": template.wrap_engines}
+# Called with the name of each setting that a test overrides.
+_changed_callbacks: list[Callable[[str], None]] = []
 MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
 
 
@@ -47,10 +46,6 @@ def get_config() -> Config:
 
 @functools.lru_cache(maxsize=2)
 def _read(_user: int) -> Config:
-    for name in (getattr(settings, "ROOT_URLCONF", None), _settings_module()):
-        if isinstance(name, str) and name:
-            add_app_package(name)
-    know_libraries()
     given = getattr(settings, "SLOWHOUND", {})
     return apply(load(given, project()), given, lookup)
 
@@ -82,19 +77,33 @@ def _settings_module() -> str | None:
     return found
 
 
+def application_modules() -> list[str]:
+    """The modules by which the application is known: of its URLs, of its settings."""
+    names = (getattr(settings, "ROOT_URLCONF", None), _settings_module())
+    return [name for name in names if isinstance(name, str) and name]
+
+
 def lookup(name: str, default: Any) -> Any:
     """A setting of the application."""
     return getattr(settings, name, default)
 
 
+def is_ours(setting: str) -> bool:
+    """True for a setting of Django's that a ``Config`` is made from."""
+    return setting == "SLOWHOUND" or setting in LEGACY
+
+
+def on_change(callback: Callable[[str], None]) -> None:
+    """Calls this with the name of each setting that a test overrides, once the old is forgotten."""
+    _changed_callbacks.append(callback)
+
+
 def _forget(*, setting: str, **_: Any) -> None:
-    # override_settings in a test: the next handler reads the settings anew.
-    if setting == "SLOWHOUND" or setting in LEGACY:
+    # override_settings in a test: the next handler reads the settings again.
+    if is_ours(setting):
         _read.cache_clear()
-        process.stop()
-    elif setting in _CLASSES and process.get() is not None:
-        with _guard:
-            _CLASSES[setting]()
+    for callback in _changed_callbacks:
+        callback(setting)
 
 
 _changed = find("django.core.signals.setting_changed", "what a test overrides is not seen")

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from slowhound.config.config import Config, Problem, accepts, shown
-from slowhound.config.default_dir import absolute
 from slowhound.config.settings import SETTINGS, is_number, is_path
 from slowhound.redaction.masking import text
+from slowhound.runtime.app_files import absolute
 
 Lookup = Callable[[str, Any], Any]
 

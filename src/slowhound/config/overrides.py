@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from slowhound.runtime.clocks import clock
-from slowhound.system.losses import NOT_JSON
+from slowhound.runtime.library_names import NOT_JSON
 
 NAME = "watch.json"
 # Nobody watches for longer than a day: an end further away is a mistake, or a clock set back.

@@ -36,7 +36,7 @@ from typing import Any
 
 from slowhound.core import exchanges
 from slowhound.core.record import Owner, Record, current, current_record, in_flight, unfinished
-from slowhound.runtime.static_lookup import attribute_or
+from slowhound.runtime.attributes import attribute_or
 
 
 def enter(record: Record) -> None:

@@ -12,24 +12,25 @@ import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from slowhound.core.observations import Moment
 from slowhound.redaction import masking
 from slowhound.redaction.cuts import cut
 from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text, text_or_none
 from slowhound.redaction.values import mask_values
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.library_names import missing
 from slowhound.runtime.unpatched import original
-from slowhound.system.losses import missing
 
 if TYPE_CHECKING:
     import asyncio
 
     from slowhound.blackbox.box import Slot
-    from slowhound.recorder.writer import Outgoing
-    from slowhound.watch.reporter import Slow
-    from slowhound.watch.verdict import Sample
+    from slowhound.core.observations import Sample
+    from slowhound.core.slow import Slow
+    from slowhound.event.outgoing import Outgoing
 
 # A request with more moments than this keeps the first ones and counts the rest.
 TIMELINE_LIMIT = 200
@@ -67,15 +68,6 @@ class Owner(Enum):
 
 # Trace and span id, as lowercase hex.
 Ids = tuple[str, str]
-
-
-class Moment(NamedTuple):
-    """One entry of a record's timeline."""
-
-    at: float  # seconds since the record began
-    took: float  # seconds
-    kind: str  # "sql", "cache", "template", "http"
-    text: str
 
 
 class QueryStats:
@@ -305,6 +297,10 @@ class Record:
             missing("django.urls.ResolverMatch:_func_path", "IGNORE knows no view by its function")
         names = (match.view_name, match.url_name, match.route, function)
         return tuple(text_or_none(each) for each in names)
+
+    def claim_slow(self, slow: Slow) -> bool:
+        """Makes it the slow request that ``slow`` is about; False when another thread was first."""
+        return self.__dict__.setdefault("slow", slow) is slow  # one dict operation
 
     def note(self, start: float, took: float, kind: str, text: str) -> None:
         """Adds one moment to the timeline, which is bounded."""

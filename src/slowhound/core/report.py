@@ -11,58 +11,18 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from slowhound.core.record import Moment
+from slowhound.core.observations import LastStack, Moment, Snapshot
 from slowhound.core.report_text import (
     NO_STACK,
-    after_hold_text,
     date,
-    death_text,
     ended_text,
     last_stack_text,
     locals_text,
-    one_line,
     others_text,
-    snapshot_text,
     timeline_text,
     verdict_text,
 )
-from slowhound.frames.frames import Stack
-
-WAYS = {
-    "remote": "The GIL was held: another process read this stack, while no other Python thread of"
-    " this one\ncould run.",
-    "py-spy": "The GIL was held: py-spy read this stack, without stopping the process, while no"
-    " other Python\nthread of it could run.",
-}
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """One look at a slow request: its stack, its age in seconds, and by which way it was taken.
-
-    ``by`` is ``hound``, or what ``frames.TakenStack`` says. ``after_hold``: it was taken right
-    after the request's thread had, as it seems, held the GIL for so many seconds.
-    """
-
-    age: float
-    stack: Stack
-    by: str = "hound"
-    variables: list[tuple[str, list[tuple[str, str]]]] | None = None
-    after_hold: float = 0.0
-
-    def text(self) -> str:
-        """The traceback, and which way it was taken when that says something."""
-        shown = snapshot_text(self.stack)
-        if self.after_hold:
-            return f"{shown}\n\n{after_hold_text(self.after_hold)}"
-        return f"{shown}\n\n{WAYS[self.by]}" if self.by in WAYS else shown
-
-
-class LastStack(NamedTuple):
-    """The last stack that is known of a request, shortened, and its age in seconds."""
-
-    frames: list[str]  # the innermost last
-    age: float
+from slowhound.event.formats import one_line
 
 
 class Finished(NamedTuple):
@@ -227,4 +187,29 @@ def of_death(event: dict[str, Any]) -> Report:
         pid=event.get("pid") or 0,
         parent=0,
         timeline=None,
+    )
+
+
+def death_text(report: Report) -> str:
+    """What is known of a death: its cause, the last stack, the SQL that was running."""
+    event, kind = report.event, report.kind
+    stack = str(event.get(f"{kind}_stack") or "(not known)").split(" < ")
+    known = ("req_id", "resp_view", "resp_time", "crash_cause", "crash_signal", "crash_code")
+    also = ("w_rss", f"{kind}_stack_age", f"{kind}_sql", f"{kind}_sql_time")
+    return "\n".join(
+        [
+            f"Request ended with its worker at: {date(report.intercepted)}",
+            "",
+            one_line(report.request_line),
+            f"Hostname:   {one_line(report.host)}",
+            f"Process ID: {report.pid}",
+            f"Started:    {date(report.started)}",
+            "",
+            "Last stack, innermost first:",
+            *[f"  {one_line(str(each))}" for each in stack],
+            "",
+            "What is known:",
+            *[f"  {name:<17} {one_line(event[name])}" for name in (*known, *also) if name in event],
+            "",
+        ]
     )

@@ -12,7 +12,7 @@ from slowhound.system.guard import guard
 from slowhound.system.losses import lost
 
 if TYPE_CHECKING:
-    from slowhound.delivery.worker import Sink
+    from slowhound.delivery.sink import Sink
 
 LONGEST_PAUSE = 300.0
 # Not random.random(): an application may count on its own sequence of that.

@@ -31,9 +31,10 @@ from slowhound.core.report import Report
 from slowhound.delivery.rate_limit import Groups
 from slowhound.event.formats import clean, encodable, json_line, shortened
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.library_names import NOT_JSON
 from slowhound.runtime.unpatched import original
 from slowhound.system.file_locks import let_go, take
-from slowhound.system.losses import NOT_JSON, lost
+from slowhound.system.losses import lost
 from slowhound.system.private_dir import keep_within, subfolder
 
 FOLDER = "delivery"

@@ -25,7 +25,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from slowhound.blackbox.box import NOBODY
 from slowhound.config.config import Limit
@@ -34,6 +34,7 @@ from slowhound.delivery.backoff import Outlet
 from slowhound.delivery.queue import Inbox
 from slowhound.delivery.rate_limit import Groups
 from slowhound.delivery.sender import Outbox
+from slowhound.delivery.sink import build
 from slowhound.delivery.spool import Letter
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
@@ -47,25 +48,6 @@ EVENTS_EVERY = 1.0
 LOOK_EVERY = 5.0
 # For what is left when the process ends; and where the sinks are imported only then.
 STOP, FIRST_STOP = 4.0, 8.0
-
-
-class Sink(Protocol):
-    """What a class in ``SINKS`` has to have; its other settings are keyword arguments."""
-
-    def deliver(self, report: Report) -> None:
-        """Takes one report; may be slow, may raise: then it is tried again."""
-
-    def close(self) -> None:
-        """Called once when the worker stops."""
-
-
-def build(spec: Any) -> Sink:
-    """The sink of one entry of ``SINKS``: a dotted path, or a mapping with it under ``sink``."""
-    options = {} if isinstance(spec, str) else dict(spec)
-    path = spec if isinstance(spec, str) else options.pop("sink")
-    module, _, name = path.rpartition(".")
-    sink: Sink = getattr(importlib.import_module(module), name)(**options)
-    return sink
 
 
 def preload(specs: tuple[Any, ...]) -> None:

@@ -6,7 +6,7 @@ after it. ``docs/fields.md`` is generated from it; a field that is not here fail
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Field(NamedTuple):
@@ -300,3 +300,6 @@ FIELDS: tuple[Field, ...] = (
 
 VERSION = 1
 NAMES = frozenset(field.name for field in FIELDS)
+
+
+Event = dict[str, Any]

@@ -187,3 +187,11 @@ def _code(character: str) -> str:
         number -= 0x10000
         return f"\\u{0xD800 + (number >> 10):04x}\\u{0xDC00 + (number & 0x3FF):04x}"
     return f"\\u{number:04x}"
+
+
+def one_line(value: Any) -> str:
+    """``value`` on one line: nothing that a client sent can add a line or move a cursor."""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = clean(value)
+    return text if text.isprintable() else ascii(text)[1:-1]

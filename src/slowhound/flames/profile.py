@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from slowhound.event.formats import encodable, utf8
-from slowhound.system.losses import MSGSPEC, Errors
+from slowhound.runtime.library_names import MSGSPEC, Errors
 
 VERSION = 1
 TORN: Errors = (OSError, EOFError, zlib.error, RecursionError, *MSGSPEC)

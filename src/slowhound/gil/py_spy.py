@@ -15,10 +15,11 @@ import sys
 
 import msgspec
 
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 from slowhound.frames.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
-from slowhound.system.losses import NOT_JSON, Errors, log
+from slowhound.runtime.library_names import NOT_JSON, Errors
+from slowhound.runtime.own_log import log
 
 # Seconds for one of the two readings. One takes 0.1 on an idle machine.
 TIME_LIMIT = 2.0

@@ -12,10 +12,10 @@ import importlib.util
 import platform
 from typing import Any
 
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 from slowhound.frames.frames import Frame, Stack
 from slowhound.gil.reading import NotRead, Reading, stable
-from slowhound.system.losses import log
+from slowhound.runtime.own_log import log
 
 # Built into Python or a library beside it: to import it compiles nothing.
 available = importlib.util.find_spec("_remote_debugging") is not None

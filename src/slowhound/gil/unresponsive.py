@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from slowhound.blackbox.box import held
+from slowhound.blackbox.payloads import read_settings
 from slowhound.blackbox.reader import BoxState, opened, read_from
-from slowhound.core.box_payloads import read_settings
 from slowhound.frames.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
 from slowhound.runtime.clocks import clock

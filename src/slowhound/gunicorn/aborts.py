@@ -10,7 +10,7 @@ from typing import Any
 
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
-from slowhound.system.losses import missing
+from slowhound.runtime.library_names import missing
 
 # Seconds; the arbiter counts from the time of a file, which a file system may round.
 MARGIN = 0.1

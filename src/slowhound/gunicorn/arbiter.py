@@ -18,9 +18,9 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from slowhound.core.box_payloads import Settings, read_settings
+from slowhound.blackbox.payloads import Settings, read_settings
+from slowhound.blackbox.reported import told
 from slowhound.core.report import of_death
-from slowhound.core.reported import told
 from slowhound.delivery.spool import spool_new, spool_unsent
 from slowhound.event import formats
 from slowhound.gunicorn.children import STOPPING, as_the_worker
@@ -28,11 +28,12 @@ from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.peers.death import Death
 from slowhound.peers.postmortem import dead_box, events, unsent, written_by
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.library_names import missing
 from slowhound.sinks import stream
 from slowhound.stacks.fatal_errors import of_box
 from slowhound.system import oom_kills
 from slowhound.system.append_file import FLAGS
-from slowhound.system.losses import lost, missing
+from slowhound.system.losses import lost
 
 CFG = "gunicorn.workers.base.Worker:cfg"
 PATH_AT, PATH_BYTES = 24, 4096

@@ -12,8 +12,8 @@ from typing import Any
 
 from slowhound.gunicorn import arbiter, children, hooks, silent_workers
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.library_names import find, patch
 from slowhound.system.guard import guard
-from slowhound.system.losses import find, patch
 
 # Before the application's own hook: the record exists when it runs.
 FIRST = ("pre_fork", "post_worker_init", "pre_request")

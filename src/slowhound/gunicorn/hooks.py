@@ -10,8 +10,6 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,14 +17,16 @@ from slowhound.core import record as record_module
 from slowhound.core.ownership import lost
 from slowhound.core.record import Owner, Record, in_flight
 from slowhound.frames.frames import Stack, from_traceback
-from slowhound.gunicorn import aborts, arbiter, outcomes
+from slowhound.gunicorn import arbiter, outcomes
+from slowhound.gunicorn.exit_signals import ENDING, Ending
+from slowhound.gunicorn.headers import headers
 from slowhound.peers.postmortem import abort_fields
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
+from slowhound.runtime.library_names import caught, find, missing
 from slowhound.runtime.static_lookup import traceback_of
 from slowhound.runtime.unpatched import get_ident
 from slowhound.system.guard import guard, guarded
-from slowhound.system.losses import caught, find, missing
 
 HALT = caught("gunicorn.errors.HaltServer")
 OF_REQUESTS = {
@@ -116,47 +116,6 @@ def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
         ENDING.ended(mine)
 
 
-class Ending:
-    """Makes the signals that end a worker wait while its main thread finishes a request.
-
-    Gunicorn's handlers of SIGABRT (the timeout), SIGQUIT and SIGINT raise SystemExit wherever the
-    thread stands: in the middle of an event, which would then be lost, or written twice.
-    """
-
-    def __init__(self) -> None:
-        self.busy: set[object] = set()  # several at once, where they are greenlets
-        self.waiting: list[Callable[[], object]] = []
-        self.last: int | None = None  # the signal of which a handler has been called
-
-    def install(self) -> None:
-        """Puts itself before the handlers that Gunicorn has set."""
-        for number in (signal.SIGABRT, signal.SIGQUIT, signal.SIGINT):
-            handler = signal.getsignal(number)
-            if callable(handler):
-                signal.signal(number, partial(self._handle, handler))
-
-    def _handle(self, handler: Callable[..., object], number: int, frame: Any) -> None:
-        self.last = number
-        if self.busy:
-            self.waiting.append(partial(handler, number, frame))
-        else:
-            handler(number, frame)
-
-    def judge(self, worker: Any) -> None:
-        """Forgets a SIGABRT that was not the arbiter's: what it raises is the application's."""
-        if self.last == signal.SIGABRT and not aborts.is_timeout(worker):
-            self.last = None
-
-    def ended(self, mine: object) -> None:
-        """One is finished: now comes what has waited. A second time does nothing."""
-        self.busy.discard(mine)
-        while self.waiting and not self.busy:
-            self.waiting.pop()()
-
-
-ENDING = Ending()
-
-
 def _finish(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     exc = sys.exc_info()[1]
     record: Record | None = getattr(req, "slowhound", None) or _records.get(id(req))
@@ -220,19 +179,6 @@ def on_exit(server: Any) -> None:
             server.reap_workers()
             time.sleep(0.01)
     arbiter.bury_the_rest(server)
-
-
-_SHOWN = {
-    "REFERER": "HTTP_REFERER",
-    "REFERRER": "HTTP_REFERRER",
-    "USER-AGENT": "HTTP_USER_AGENT",
-    "TRACEPARENT": "HTTP_TRACEPARENT",
-}
-
-
-def headers(req: Any) -> dict[str, str]:
-    """The headers that the box shows, in the words of environ, which does not exist yet."""
-    return {_SHOWN[name]: value for name, value in req.headers if name in _SHOWN}
 
 
 def _recorder() -> Any:

@@ -11,9 +11,9 @@ from typing import Any, Self
 from gunicorn import glogging
 
 from slowhound.runtime.foreign import is_foreign
+from slowhound.runtime.library_names import find, missing
 from slowhound.sinks.stream import Output, write_all
 from slowhound.system.guard import guard
-from slowhound.system.losses import find, missing
 
 NO_METRICS = "Gunicorn's metrics are not sent to statsd"
 Statsd: Any = find("gunicorn.instrument.statsd.Statsd")

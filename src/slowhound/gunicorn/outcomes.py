@@ -9,9 +9,9 @@ from typing import Any
 from slowhound.core.record import BODILESS, CLIENT_GONE, Record
 from slowhound.runtime.code_objects import module_of
 from slowhound.runtime.foreign import is_foreign
+from slowhound.runtime.library_names import find
 from slowhound.runtime.static_lookup import traceback_of
 from slowhound.runtime.unpatched import is_greenlet_exit
-from slowhound.system.losses import find
 
 # A client that leaves while the view works is noticed only by asking for its socket's state
 # (0.8 µs); one that waited less than this has not had the time to give up.

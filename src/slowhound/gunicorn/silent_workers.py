@@ -6,8 +6,8 @@ import os
 from functools import partial
 from typing import Any, TypeGuard
 
+from slowhound.blackbox.payloads import read_settings
 from slowhound.blackbox.reader import open_box, read_from
-from slowhound.core.box_payloads import read_settings
 from slowhound.gil import readers, remote_unwinder
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.gunicorn import arbiter, children

@@ -13,16 +13,17 @@ from django.http.response import HttpResponseBase
 from slowhound.config.from_django import MIDDLEWARE, get_config
 from slowhound.core.record import Owner, Record
 from slowhound.gunicorn.arbiter import CFG
-from slowhound.gunicorn.hooks import ENDING, headers
+from slowhound.gunicorn.exit_signals import ENDING
+from slowhound.gunicorn.headers import headers
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.gunicorn.outcomes import SYNC
 from slowhound.instrument.saturation import Saturation
 from slowhound.middleware import Watch
 from slowhound.recorder import process
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.library_names import find, missing, patch
 from slowhound.sinks.stream import Stream, nowhere
 from slowhound.system.guard import guard
-from slowhound.system.losses import find, missing, patch
 
 WRITE_ERROR = "gunicorn.util.write_error"
 RESPOND = "django.core.handlers.base.BaseHandler.get_response"

@@ -19,6 +19,7 @@ from slowhound.instrument.template_lines import TemplateLines
 from slowhound.redaction import masking
 from slowhound.runtime.app_files import is_app
 from slowhound.runtime.code_objects import file_of, module_of, name_of_code, qualname_of
+from slowhound.runtime.library_names import find, has_all
 from slowhound.runtime.static_lookup import (
     dict_of,
     function_variables,
@@ -26,7 +27,6 @@ from slowhound.runtime.static_lookup import (
     own,
 )
 from slowhound.stacks import asyncio_tasks
-from slowhound.system.losses import find, has_all
 
 # What calls the view, its response's template and the parts of its body: modules, or folders.
 _AROUND_VIEWS = ("django.core.handlers.", "slowhound.middleware", "slowhound.lifecycle.streamed")

@@ -32,8 +32,8 @@ from slowhound.redaction.sql.shape import (
     sql_statement,
 )
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.library_names import caught, missing
 from slowhound.system.guard import guard
-from slowhound.system.losses import caught, missing
 
 # From this many runs of one statement on, the request is called an N+1 suspect.
 N1_MIN = 5

@@ -5,13 +5,10 @@ What only the process knows (time, host, counts) is added by ``Recorder.emit``.
 
 from __future__ import annotations
 
-from typing import Any
-
 from slowhound.core.record import Owner, Record
+from slowhound.event.fields import Event
 from slowhound.instrument import cache, db, exception, gc, http, template, trace
 from slowhound.instrument import request as request_fields
-
-Event = dict[str, Any]
 
 
 def kind_of(record: Record) -> str:

@@ -24,15 +24,11 @@ from slowhound.instrument.template_lines import node_of
 from slowhound.instrument.view import RESOLVE
 from slowhound.redaction import masking
 from slowhound.redaction.plain_data import as_text, exception_text
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.code_objects import module_of, name_of_code
-from slowhound.runtime.static_lookup import (
-    attribute_or,
-    cause_of,
-    name_of,
-    traceback_of,
-)
+from slowhound.runtime.library_names import Errors, caught, find, has_all, look_up, patch
+from slowhound.runtime.static_lookup import cause_of, name_of, traceback_of
 from slowhound.system.guard import guard
-from slowhound.system.losses import Errors, caught, find, has_all, look_up, patch
 
 MESSAGE_LIMIT = 1000
 # A group with more is counted so far.

@@ -15,10 +15,10 @@ from slowhound.core.record import Record, current_record, unfinished
 from slowhound.instrument.clock import own_time
 from slowhound.instrument.imports import forget, when_imported
 from slowhound.redaction.plain_data import as_text
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.clocks import clock
-from slowhound.runtime.static_lookup import attribute_or
+from slowhound.runtime.library_names import missing
 from slowhound.system.guard import guard
-from slowhound.system.losses import missing
 
 # The lowest call that sends one request and returns its headers.
 TARGETS = (

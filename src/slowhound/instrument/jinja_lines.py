@@ -12,9 +12,10 @@ from typing import Any
 
 from slowhound.redaction.masking import short_text
 from slowhound.redaction.plain_data import as_text
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.code_objects import file_of
-from slowhound.runtime.static_lookup import attribute_or, function_variables
-from slowhound.system.losses import find
+from slowhound.runtime.library_names import find
+from slowhound.runtime.static_lookup import function_variables
 
 MAKES_FRAMES = "jinja2.debug.fake_traceback"
 WITH_REAL_ONES = "jinja2.debug.fake_traceback:tb"

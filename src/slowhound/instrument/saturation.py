@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from slowhound.blackbox.reader import BoxState
-from slowhound.system.losses import missing
+from slowhound.runtime.library_names import missing
 
 _TCP_UNACKED = 24  # offset of tcpi_unacked in struct tcp_info: for a listener, its accept queue
 _UNIX_DIAG = struct.Struct("=IHHIIBBHIIIII")

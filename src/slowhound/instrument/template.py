@@ -20,10 +20,11 @@ from django.utils.module_loading import import_string
 from slowhound.core.record import Record, current_record, unfinished
 from slowhound.instrument.clock import own_time
 from slowhound.redaction.plain_data import as_text
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.clocks import clock
-from slowhound.runtime.static_lookup import MISSING, attribute_or, dict_of, name_of, owner_of
+from slowhound.runtime.library_names import find, look_up, patch
+from slowhound.runtime.static_lookup import MISSING, dict_of, name_of, owner_of
 from slowhound.system.guard import guard
-from slowhound.system.losses import find, look_up, patch
 
 _guard = guard("template instrumenter")
 RENDER = "django.template.base.Template.render"

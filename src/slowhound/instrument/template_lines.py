@@ -16,8 +16,9 @@ from slowhound.instrument import jinja_lines
 from slowhound.instrument.jinja_lines import template_of, text_attribute
 from slowhound.redaction.masking import short_text
 from slowhound.runtime.app_files import is_app
-from slowhound.runtime.static_lookup import attribute_or, function_variables, in_classes
-from slowhound.system.losses import find
+from slowhound.runtime.attributes import attribute_or
+from slowhound.runtime.library_names import find
+from slowhound.runtime.static_lookup import function_variables, in_classes
 
 EXTENDS = "django.template.loader_tags.ExtendsNode"
 BLOCK = "django.template.loader_tags.BlockNode"

@@ -18,8 +18,8 @@ from slowhound.redaction import masking
 from slowhound.redaction.mask import MASK
 from slowhound.redaction.plain_data import as_text
 from slowhound.redaction.structures import hides
+from slowhound.runtime.library_names import find, patch
 from slowhound.system.guard import guard
-from slowhound.system.losses import find, patch
 
 _guard = guard("view instrumenter")
 RESOLVE = "django.core.handlers.base.BaseHandler.resolve_request"

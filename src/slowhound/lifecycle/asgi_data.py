@@ -14,8 +14,9 @@ from types import WrapperDescriptorType
 from typing import Any
 
 from slowhound.redaction.plain_data import as_int, as_text
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.foreign import is_foreign
-from slowhound.runtime.static_lookup import MISSING, attribute_or, in_classes
+from slowhound.runtime.static_lookup import MISSING, in_classes
 
 
 def environ_of(scope: Mapping[str, Any]) -> dict[str, str]:

@@ -32,10 +32,10 @@ from slowhound.lifecycle.responses import (
 )
 from slowhound.lifecycle.streamed import Body, counted, counted_async, is_counted
 from slowhound.recorder import process
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.clocks import clock
-from slowhound.runtime.static_lookup import attribute_or
+from slowhound.runtime.library_names import find, missing
 from slowhound.system.guard import guard
-from slowhound.system.losses import find, missing
 
 _guard = guard("middleware")
 _HAS_ITERATOR = find(

@@ -13,8 +13,9 @@ from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.template.response import SimpleTemplateResponse
 
 from slowhound.redaction.plain_data import as_int
-from slowhound.runtime.static_lookup import attribute_or, dict_of, in_classes, mro_of
-from slowhound.system.losses import find
+from slowhound.runtime.attributes import attribute_or
+from slowhound.runtime.library_names import find
+from slowhound.runtime.static_lookup import dict_of, in_classes, mro_of
 
 # Of Django's own classes, whatever a class of the application's has by these names.
 _content: Callable[[Any], bytes] = vars(HttpResponse)["content"].fget

@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 from slowhound.config.settings import ALLOWED
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
-from slowhound.system.losses import Errors, caught
+from slowhound.runtime.library_names import Errors, caught
 
 NOT_OURS: Errors = (*caught("django.core.signing.BadSignature"), ValueError, TypeError)
 NOT_YET: Errors = (*caught("django.core.exceptions.SynchronousOnlyOperation"), AttributeError)

@@ -20,11 +20,11 @@ from django.http.response import HttpResponseBase
 
 from slowhound.config.config import Config
 from slowhound.core.record import Record
+from slowhound.event.fields import Event
 from slowhound.flames.profile import Accuracy, Profile, ProfileSample
 from slowhound.flames.sampling import session
 from slowhound.flames.sampling.sampler import plain
 from slowhound.instrument import events
-from slowhound.instrument.events import Event
 from slowhound.on_demand import responses
 from slowhound.on_demand.permission import HEADER, PARAMETER, Wish, may, may_now, wish
 from slowhound.on_demand.writer import Graph, GraphWriter, files_of

@@ -16,7 +16,7 @@ from slowhound.flames.profile import SUFFIX
 from slowhound.instrument.exception import fields_of
 from slowhound.on_demand.writer import path_of
 from slowhound.runtime.clocks import clock
-from slowhound.system.losses import caught, missing
+from slowhound.runtime.library_names import caught, missing
 
 NO_MATCH = caught("django.urls.NoReverseMatch")
 CLOSERS = "django.http.response.HttpResponseBase:_resource_closers"

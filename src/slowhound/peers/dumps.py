@@ -20,16 +20,17 @@ from typing import Annotated
 import msgspec
 
 from slowhound.blackbox.box import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
+from slowhound.blackbox.payloads import Seconds
 from slowhound.blackbox.reader import DUMP, beside
-from slowhound.core.box_payloads import Seconds
 from slowhound.core.record import snapshot_in_flight
 from slowhound.event.formats import clean
 from slowhound.frames.frames import Frame, Stack, current_frames, from_frame
 from slowhound.redaction.masking import short_text
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.library_names import NOT_JSON
 from slowhound.runtime.unpatched import get_ident
 from slowhound.stacks.capture import stack_of
-from slowhound.system.losses import NOT_JSON, lost
+from slowhound.system.losses import lost
 
 # The hound does its chores once a second; on a busy machine they come late.
 PATIENCE = 2.5

@@ -19,9 +19,7 @@ from typing import Any
 import msgspec
 
 from slowhound.blackbox.box import NOBODY, take_dead
-from slowhound.blackbox.reader import BESIDE, BoxState, Pending, beside, open_box, read_from
-from slowhound.core.box_payloads import (
-    FRAMES,
+from slowhound.blackbox.payloads import (
     Last,
     Settings,
     Who,
@@ -31,15 +29,17 @@ from slowhound.core.box_payloads import (
     seconds_since,
     who_fields,
 )
-from slowhound.core.reported import Reported
+from slowhound.blackbox.reader import BESIDE, BoxState, Pending, beside, open_box, read_from
+from slowhound.blackbox.reported import Reported
+from slowhound.core.box_payloads import FRAMES
 from slowhound.event.fields import VERSION
 from slowhound.frames.frames import Stack, TakenStack, locate
 from slowhound.peers.death import Death
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.library_names import NOT_JSON
 from slowhound.stacks.fatal_errors import FatalStacks
 from slowhound.system.file_locks import let_go
-from slowhound.system.losses import NOT_JSON
 
 # How much of a dead process's last segment is searched for events that it did write.
 TAIL = 256 * 1024

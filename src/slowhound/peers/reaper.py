@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from slowhound.blackbox.reader import header
-from slowhound.core.reported import told
+from slowhound.blackbox.reported import told
 from slowhound.peers.death import Death
 from slowhound.peers.postmortem import dead_box, events, unsent, written_by
 from slowhound.runtime.clocks import clock

@@ -19,11 +19,11 @@ from typing import Any
 import msgspec
 
 from slowhound.blackbox.box import REPORTED, STALL_TOLD, held
+from slowhound.blackbox.payloads import Settings, read_settings, read_who
 from slowhound.blackbox.reader import BoxState, Pending, opened, read_from, reporting
+from slowhound.blackbox.reported import tell
 from slowhound.config.overrides import Override
-from slowhound.core.box_payloads import Settings, read_settings, read_who
 from slowhound.core.report import Report
-from slowhound.core.reported import tell
 from slowhound.delivery.report_files import ReportFiles
 from slowhound.delivery.spool import spool_new
 from slowhound.event.fields import VERSION

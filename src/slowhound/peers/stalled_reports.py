@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from slowhound.blackbox.payloads import read_last, read_settings, read_who, seconds_since
 from slowhound.blackbox.reader import BoxState, Pending
-from slowhound.core.box_payloads import FRAMES, read_last, read_settings, read_who, seconds_since
-from slowhound.core.report import LastStack, Report, Snapshot
-from slowhound.core.report_text import one_line
-from slowhound.core.reported import Reported
+from slowhound.blackbox.reported import Reported
+from slowhound.core.box_payloads import FRAMES
+from slowhound.core.observations import LastStack, Snapshot
+from slowhound.core.report import Report
 from slowhound.event.fields import VERSION
+from slowhound.event.formats import one_line
 from slowhound.frames.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold
 from slowhound.peers.postmortem import about, running_sql, signed

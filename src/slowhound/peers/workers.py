@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from slowhound.blackbox.box import held
+from slowhound.blackbox.payloads import Last, Who, read_settings, read_who, seconds_since
 from slowhound.blackbox.reader import BoxState, Pending, read_from
-from slowhound.core.box_payloads import Last, Who, read_settings, read_who, seconds_since
 from slowhound.frames.frames import TakenStack
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
 from slowhound.peers.dumps import open_owned

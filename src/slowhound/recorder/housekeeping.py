@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from slowhound.blackbox import box as blackbox
 from slowhound.blackbox import reader
-from slowhound.core.box_payloads import settings_note
+from slowhound.blackbox.reported import told_of
 from slowhound.core.record import in_flight, snapshot_in_flight
 from slowhound.core.report import of_death
-from slowhound.core.reported import told_of
 from slowhound.delivery.spool import spool_unsent
 from slowhound.peers import dumps
 from slowhound.peers.postmortem import unsent
 from slowhound.peers.reaper import Graves
 from slowhound.peers.stalled import Neighbour
+from slowhound.recorder.own_box import settings_note
 from slowhound.recorder.replaced_box import NewPlaces
 from slowhound.stacks import fatal_errors
 from slowhound.store.segments import SEGMENTS

@@ -13,12 +13,14 @@ import threading
 import weakref
 
 from slowhound.config.config import Config
+from slowhound.config.from_django import application_modules, is_ours, on_change
 from slowhound.core.ownership import leave
 from slowhound.core.record import Record, in_flight
-from slowhound.instrument import builtin
+from slowhound.instrument import builtin, cache, template
 from slowhound.instrument.registry import tear_down
 from slowhound.recorder.process_kind import loads_for_others
 from slowhound.recorder.recorder import Recorder, Server
+from slowhound.runtime.app_files import add_app_package, know_libraries
 from slowhound.runtime.clocks import clock
 from slowhound.system import guard, losses
 
@@ -66,12 +68,21 @@ def _start(config: Config, server: Server) -> None:
     _begun = clock.monotonic()
     try:
         if _recorder is None:
+            _know_application()
             recorder = Recorder(config, server)
             recorder.start()
             _recorder = recorder
             _see_the_end_of(recorder)
     finally:
         _begun = None
+
+
+@guard.guarded("settings")
+def _know_application() -> None:
+    """Which files are the application's, for every stack from now on."""
+    for name in application_modules():
+        add_app_package(name)
+    know_libraries()
 
 
 def finish(record: Record) -> None:
@@ -93,6 +104,21 @@ def stop() -> None:
         stopped.stop()
         tear_down()
         builtin.uninstall()
+
+
+# Settings that name classes, and what wraps those that are not wrapped yet.
+_CLASSES = {"CACHES": cache.wrap_backends, "TEMPLATES": template.wrap_engines}
+
+
+def _settings_changed(setting: str) -> None:
+    if is_ours(setting):
+        stop()
+    elif setting in _CLASSES and _recorder is not None:
+        with guard.guard("settings"):
+            _CLASSES[setting]()
+
+
+on_change(_settings_changed)
 
 
 def settle() -> None:

@@ -14,7 +14,7 @@ from types import FrameType
 
 from slowhound.frames.frames import current_frames, outwards
 from slowhound.runtime.code_objects import module_of
-from slowhound.system.losses import find
+from slowhound.runtime.library_names import find
 
 ARBITER = "gunicorn.arbiter"
 SPAWN = "gunicorn.arbiter.Arbiter.spawn_worker"

@@ -12,24 +12,25 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from slowhound.blackbox import box as blackbox
+from slowhound.blackbox import reported
 from slowhound.config.config import Config
 from slowhound.core import record as record_module
-from slowhound.core import reported
 from slowhound.core.box_payloads import who_note
 from slowhound.core.ownership import enter, leave
 from slowhound.core.record import Record, in_flight, lenders, use_os_threads
 from slowhound.core.report import of_death
 from slowhound.delivery.report_files import NoFiles, ReportFiles
 from slowhound.delivery.worker import Delivery
+from slowhound.event.fields import Event
+from slowhound.event.outgoing import NOTHING
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampling.sampler import Ended, Sampler
 from slowhound.instrument import builtin, db, events, trace, view
 from slowhound.instrument import request as request_fields
-from slowhound.instrument.events import Event
 from slowhound.instrument.registry import instrumenters, set_up
 from slowhound.instrument.saturation import Saturation
 from slowhound.recorder.housekeeping import Upkeep
-from slowhound.recorder.writer import NOTHING, Writer
+from slowhound.recorder.writer import Writer
 from slowhound.redaction import masking
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_patched

@@ -10,38 +10,15 @@ from slowhound.config.config import Config
 from slowhound.core.record import Ids, Record
 from slowhound.delivery.worker import Delivery
 from slowhound.event import formats
-from slowhound.event.fields import VERSION
+from slowhound.event.fields import VERSION, Event
+from slowhound.event.outgoing import Outgoing
 from slowhound.instrument import db
-from slowhound.instrument.events import Event
 from slowhound.redaction.structures import masked
 from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream
 from slowhound.store.segments import open_segment
 from slowhound.system import guard, losses
 from slowhound.system.append_file import AppendFile
-
-
-class Outgoing:
-    """One event on its way out: what of that is done is known whenever it is asked.
-
-    Each of the lists is filled by the very call that does it, so that what is raised from outside
-    between two steps, by the handler of a signal, neither loses an event nor doubles it.
-    """
-
-    __slots__ = ("fed", "line", "shown", "stored", "text", "whole")
-
-    def __init__(self, whole: Event, line: bytes, text: str) -> None:
-        self.whole = whole
-        self.line = line
-        self.text = text
-        self.stored: list[Any] = []
-        self.shown: list[Any] = []
-        self.fed: list[Any] = []
-
-
-# Of a request that ``SAMPLING`` leaves out: all is done.
-NOTHING = Outgoing({}, b"", "")
-NOTHING.stored = NOTHING.shown = NOTHING.fed = [0]
 
 # Set by slowhound.testing: events are kept here and written nowhere.
 captured: list[Event] | None = None

@@ -22,15 +22,9 @@ from slowhound.redaction import cuts, exceptions
 from slowhound.redaction.mask import MASK
 from slowhound.redaction.names import is_secret
 from slowhound.redaction.standard_values import data_of, fields_of, is_standard
+from slowhound.runtime.attributes import UnknownError, attribute
 from slowhound.runtime.foreign import is_foreign
-from slowhound.runtime.static_lookup import (
-    UnknownError,
-    args_of,
-    attribute,
-    name_of,
-    name_of_callable,
-    stored,
-)
+from slowhound.runtime.static_lookup import args_of, name_of, name_of_callable, stored
 
 # Levels of containers in each other, members of one, of all of them together; characters of a text,
 # of all texts of a value, of all that an event has of the application's. They are searched for

@@ -18,15 +18,8 @@ from dataclasses import Field
 from types import MethodDescriptorType, SimpleNamespace
 from typing import Any
 
-from slowhound.runtime.static_lookup import (
-    MISSING,
-    attribute_or,
-    dict_of,
-    in_classes,
-    mro_of,
-    own,
-    stored,
-)
+from slowhound.runtime.attributes import attribute_or
+from slowhound.runtime.static_lookup import MISSING, dict_of, in_classes, mro_of, own, stored
 
 _STANDARD = frozenset((complex, dt.date, dt.timedelta, decimal.Decimal, range))
 _PATHS = frozenset(

@@ -17,8 +17,8 @@ from slowhound.redaction.mask import MASK
 from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
 from slowhound.redaction.pairs import words as pair_words
+from slowhound.redaction.pairs.validation_errors import input_of_secret
 from slowhound.redaction.plain_data import plain_fields
-from slowhound.redaction.validation_errors import input_of_secret
 from slowhound.redaction.values import mask_values
 
 # Containers in each other: what lies deeper is not searched, and masked.

@@ -11,16 +11,16 @@ import re
 import string
 from collections.abc import Iterable
 
-from slowhound.redaction.forms.credentials import (
-    without_credentials,
-    without_oracle_passwords,
-    without_passwords,
-)
 from slowhound.redaction.forms.keys import without_keys
 from slowhound.redaction.forms.numbers import without_numbers
 from slowhound.redaction.forms.tokens import STARTS, any_of, without_tokens
 from slowhound.redaction.mask import MASK, masked
 from slowhound.redaction.names import OF_VALUES
+from slowhound.redaction.pairs.credentials import (
+    without_credentials,
+    without_oracle_passwords,
+    without_passwords,
+)
 
 # JSON in base64, and up to four more parts, of which some may be empty: JWT, JWE (RFC 7515, 7516).
 _JWT = re.compile(any_of(("eyJ", "ewog"), STARTS) + r"[\w-]*+(?:\.[\w-]*+){0,4}")

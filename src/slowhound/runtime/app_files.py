@@ -9,7 +9,6 @@ import os
 import sys
 import sysconfig
 
-from slowhound.config.default_dir import absolute
 from slowhound.runtime.static_lookup import own
 
 PACKAGES = "/site-packages/"
@@ -103,6 +102,22 @@ def _ways_to(path: str) -> set[str]:
     with contextlib.suppress(OSError, ValueError):  # no file, and no name of one
         found.add(os.path.realpath(path))
     return found
+
+
+def absolute(path: str) -> str:
+    """The whole path; from the root where the current folder is gone."""
+    try:
+        return os.path.abspath(path)
+    except OSError:
+        return os.path.normpath(os.path.join(os.sep, path))
+
+
+def current_folder() -> str:
+    """The current folder; empty where it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
 def normal(path: str) -> str:

@@ -41,10 +41,6 @@ cause_of, _context_of, _suppresses_context = (
 )
 
 
-class UnknownError(Exception):
-    """Only the application's code could tell."""
-
-
 def name_of(kind: type) -> str:
     """The class's ``__name__``; one that is a str of the application's own is copied."""
     return str.__str__(_name_of(kind))
@@ -66,53 +62,6 @@ def name_of_callable(thing: Any) -> str | None:
     if kind is FunctionType:
         return str.__str__(thing.__qualname__)
     return str(thing.__name__) if kind is BuiltinFunctionType else None
-
-
-def attribute(thing: Any, name: str) -> Any:
-    """An attribute or slot of ``thing`` that is there without anything being called.
-
-    ``inspect.getattr_static`` would ask metaclasses for the hashes of their classes.
-
-    Raises:
-        UnknownError: there is none, or code would have to run for it.
-    """
-    kind = type(thing)
-    of_kind = in_classes(kind, name)
-    if issubclass(kind, type):
-        found, other = in_classes(thing, name), of_kind
-    elif type(of_kind) is MemberDescriptorType:
-        return _read(of_kind.__get__, thing)
-    elif of_kind is MISSING and in_classes(kind, "__dict__") is MISSING:
-        # As of asyncio's futures, whose attributes nothing gives as a whole; and the way of object
-        # has only those left to look at.
-        return _read(object.__getattribute__, thing, name)
-    else:
-        found, other = stored(thing, name), None
-        if found is not MISSING and (of_kind is MISSING or not _has(of_kind, "__set__")):
-            return found
-        found = of_kind
-    if found is MISSING or _has(found, "__get__") or _has(other, "__set__"):
-        raise UnknownError
-    return found
-
-
-def _read(way: Callable[..., Any], *thing: Any) -> Any:
-    try:
-        return way(*thing)
-    except (AttributeError, TypeError) as exc:
-        from slowhound.runtime.foreign import is_foreign  # which looks up its own with what is here
-
-        if is_foreign(exc):
-            raise
-        raise UnknownError from None
-
-
-def attribute_or(thing: Any, name: str, otherwise: Any = None) -> Any:
-    """The same, and ``otherwise`` where it is not known."""
-    try:
-        return attribute(thing, name)
-    except UnknownError:
-        return otherwise
 
 
 def in_classes(kind: type, name: str) -> Any:

@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import Any
 
-from slowhound.system.losses import missing
+from slowhound.runtime.library_names import missing
 
 
 def original(module: str, name: str) -> Any:

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from slowhound.core.report import Report
-from slowhound.delivery.worker import Sink
+from slowhound.delivery.sink import Sink
 from slowhound.sinks.logger import PythonLogger
 
 

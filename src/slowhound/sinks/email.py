@@ -9,7 +9,7 @@ from django.core import mail
 from django.core.mail import EmailMultiAlternatives
 
 from slowhound.core.report import Report
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 from slowhound.sinks.email_html import page
 from slowhound.sinks.wording import cut, headline, opening, safe_id
 

@@ -8,7 +8,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from slowhound.core.report import Report
-from slowhound.core.report_text import one_line, others_text, timeline_text
+from slowhound.core.report_text import others_text, timeline_text
+from slowhound.event.formats import one_line
 from slowhound.frames.frames import Frame
 from slowhound.sinks.wording import end_note, facts, group_note, headline
 

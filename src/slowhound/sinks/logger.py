@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from slowhound.core.report import Report
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 from slowhound.frames.frames import Frame
 from slowhound.runtime.app_files import short_path
 from slowhound.sinks.wording import end_note, headline

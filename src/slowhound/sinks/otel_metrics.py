@@ -13,7 +13,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricReader
 from opentelemetry.sdk.resources import Resource
 
-from slowhound.system.losses import find
+from slowhound.runtime.library_names import find
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/
 BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from opentelemetry.context import attach, detach, set_value
 
+from slowhound.runtime.library_names import find
 from slowhound.sinks.otel_metrics import NO_METRICS
-from slowhound.system.losses import find
 
 NO_LOGS = "neither events nor reports are sent to OpenTelemetry as log records"
 LogRecord: Any = find("opentelemetry._logs.LogRecord", NO_LOGS)

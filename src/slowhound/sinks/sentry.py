@@ -19,9 +19,9 @@ from slowhound.config.config import load
 from slowhound.config.legacy import apply
 from slowhound.core.report import Report
 from slowhound.event.formats import utf8
+from slowhound.runtime.library_names import find, has_all, look_up
 from slowhound.sinks.sentry_event import event_id, event_of
 from slowhound.sinks.wording import end_note
-from slowhound.system.losses import find, has_all, look_up
 
 try:
     import sentry_sdk

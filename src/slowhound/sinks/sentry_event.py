@@ -11,14 +11,12 @@ import sys
 import uuid
 from typing import Any
 
-from slowhound.config.default_dir import absolute
 from slowhound.core.report import Report
-from slowhound.core.report_text import one_line
-from slowhound.event.formats import encodable
+from slowhound.event.formats import encodable, one_line
 from slowhound.frames.frames import Frame
 from slowhound.frames.source_lines import source_lines
 from slowhound.redaction import masking
-from slowhound.runtime.app_files import is_app, short_path
+from slowhound.runtime.app_files import absolute, is_app, short_path
 from slowhound.sinks.wording import headline
 
 LEVELS = {"slow": "warning", "timeout": "fatal", "crash": "fatal"}

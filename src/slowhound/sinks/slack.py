@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slowhound.core.report import Report
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 from slowhound.sinks.wording import cut, end_note, facts, group_note, headline
 
 # Slack's own limits: a header of 150 characters, a section of 3,000, ten fields.

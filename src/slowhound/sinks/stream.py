@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import Any
 
 from slowhound.runtime.foreign import is_foreign
+from slowhound.runtime.library_names import find
 from slowhound.system.append_file import FOLLOWING, AppendFile
-from slowhound.system.losses import find, lost
+from slowhound.system.losses import lost
 
 with suppress(ImportError):  # Windows
     import fcntl

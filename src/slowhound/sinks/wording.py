@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from slowhound.core.report import Finished, Report
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 
 _NOT_IN_IDS = re.compile(r"[^A-Za-z0-9.-]")
 FACTS = {

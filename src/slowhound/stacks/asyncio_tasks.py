@@ -34,8 +34,10 @@ from slowhound.frames.frames import (
     outwards,
     place,
 )
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.code_objects import file_of, name_of_code, qualname_of
-from slowhound.runtime.static_lookup import attribute_or, function_variables, name_of
+from slowhound.runtime.library_names import find, has_all
+from slowhound.runtime.static_lookup import function_variables, name_of
 from slowhound.stacks.awaits import has_frame, step
 from slowhound.stacks.crossings import crossing
 from slowhound.stacks.hops import (
@@ -47,7 +49,6 @@ from slowhound.stacks.hops import (
     behind_future,
     from_callback,
 )
-from slowhound.system.losses import find, has_all
 
 # Steps of a chain, 3 µs each.
 LONGEST = 5_000

@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any, NamedTuple
 
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.code_objects import file_of, qualname_of
-from slowhound.runtime.static_lookup import attribute_or, function_variables
+from slowhound.runtime.static_lookup import function_variables
 from slowhound.stacks.executors import thread_of
 from slowhound.stacks.hops import WAITS, Inner, from_closure
 

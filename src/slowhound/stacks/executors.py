@@ -14,8 +14,9 @@ from types import FrameType
 from typing import Any
 
 from slowhound.frames.frames import current_frames, from_frame, innermost, outwards
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.code_objects import file_of, qualname_of
-from slowhound.runtime.static_lookup import attribute_or, function_variables
+from slowhound.runtime.static_lookup import function_variables
 
 # Not by importing it: that registers what Python does at its end.
 MODULE = os.path.join(os.path.dirname(concurrent.futures._base.__file__), "thread.py")

@@ -12,8 +12,9 @@ from types import FrameType, FunctionType
 from typing import Any, NamedTuple
 
 from slowhound.frames.frames import Frame, current_frames, outwards
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.code_objects import file_of, name_of_code, qualname_of
-from slowhound.runtime.static_lookup import attribute_or, function_variables, own
+from slowhound.runtime.static_lookup import function_variables, own
 from slowhound.stacks.executors import WAITS_FOR_A_THREAD, is_finished, thread_of, why_waiting
 
 # Where asgiref runs sync code: the await in the task, and the function in the thread.

@@ -19,11 +19,11 @@ from typing import Any
 
 import msgspec
 
+from slowhound.runtime.library_names import NOT_JSON
+from slowhound.store.answer import Answer, StoreError
 from slowhound.store.apart_child import MEMORY, TIME, Answered
 from slowhound.store.broken import UnreadableError
 from slowhound.store.event_files import Files
-from slowhound.store.open import Answer, StoreError
-from slowhound.system.losses import NOT_JSON
 
 # Seconds until it has begun and been heard of, beside those of the question: a busy machine.
 BESIDE = 20.0

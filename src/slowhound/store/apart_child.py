@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from slowhound.runtime.clocks import clock
+from slowhound.store.answer import LONGEST, StoreError
 from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.dialect import for_duckdb
 from slowhound.store.event_files import Files
-from slowhound.store.open import LONGEST, StoreError
 from slowhound.store.parquet import inside
 
 if TYPE_CHECKING:

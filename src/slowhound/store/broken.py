@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from slowhound.runtime.clocks import clock
-from slowhound.store.open import StoreError
+from slowhound.store.answer import StoreError
 
 # SQL that decodes every value and keeps none. Damage in a page is found by nothing less: max() of a
 # column is answered out of the footer. It takes 0.1 s for a file of 236,000 events.

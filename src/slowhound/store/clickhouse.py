@@ -17,9 +17,9 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from slowhound.runtime.clocks import clock
 from slowhound.store import clickhouse_bounded
+from slowhound.store.answer import Answer, Health, StoreError, plain
 from slowhound.store.clickhouse_asked import check
 from slowhound.store.dialect import for_clickhouse
-from slowhound.store.open import Answer, Health, StoreError, plain
 from slowhound.store.questions import bound
 
 # Joins, casts, and aggregates of no rows as in DuckDB; a name in WHERE is the column's, no alias.

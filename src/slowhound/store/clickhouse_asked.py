@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+from slowhound.store.answer import StoreError
 from slowhound.store.clickhouse_functions import may_call
-from slowhound.store.open import StoreError
 
 # What may stand in the tree. Not here: settings, formats, files to write to, parameters, and
 # APPLY, which names a function that the tree does not tell.

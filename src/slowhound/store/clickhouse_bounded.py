@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.library_names import NOT_JSON
+from slowhound.store.answer import Answer, StoreError
 from slowhound.store.apart_child import LARGEST, VALUE, bounded_columns, bounded_value
-from slowhound.store.open import Answer, StoreError
-from slowhound.system.losses import NOT_JSON
 
 FORMAT = "JSONCompactEachRowWithNames"
 SETTINGS = {"output_format_json_quote_64bit_integers": 0}  # numbers as numbers

@@ -13,8 +13,8 @@ import msgspec
 
 from slowhound.event.fields import FIELDS
 from slowhound.event.formats import clean
+from slowhound.runtime.library_names import NOT_JSON
 from slowhound.store.columns import ALWAYS, LATEST, LISTS
-from slowhound.system.losses import NOT_JSON
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from slowhound.store.answer import StoreError
 from slowhound.store.clickhouse import KEY, Target, said
 from slowhound.store.columns import clickhouse_types
-from slowhound.store.open import StoreError
 
 KEEP_DAYS = 30
 

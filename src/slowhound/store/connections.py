@@ -15,11 +15,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from slowhound.runtime.library_names import caught
+from slowhound.store.answer import StoreError
 from slowhound.store.broken import UnreadableError, first_line, is_interruption
 from slowhound.store.event_files import Files
-from slowhound.store.open import StoreError
 from slowhound.store.parquet import exactly, quoted
-from slowhound.system.losses import caught
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

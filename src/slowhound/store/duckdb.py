@@ -19,12 +19,12 @@ from slowhound.config.settings import NOT_UTF_8, can_be_asked
 from slowhound.runtime.clocks import clock
 from slowhound.store import apart
 from slowhound.store import event_files as on_disk
+from slowhound.store.answer import Answer, Health, StoreError, plain
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, first_line, reading
 from slowhound.store.columns import IS_EVENT
 from slowhound.store.connections import Connections, DatabaseLostError, alone
 from slowhound.store.dialect import for_duckdb, names_in
 from slowhound.store.event_files import Files, Progress, list_files
-from slowhound.store.open import Answer, Health, StoreError, plain
 from slowhound.store.parquet import Inside, inside
 from slowhound.store.questions import bound
 from slowhound.store.select_only import QUESTION

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from slowhound.blackbox.reader import open_box
 from slowhound.runtime.clocks import clock
+from slowhound.store.answer import StoreError
 from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.columns import IS_EVENT, json_structure
-from slowhound.store.open import StoreError
 from slowhound.store.parquet import PLAINLY, SEGMENTS_KEY, TORN_KEY, Inside, names, quoted, text
 from slowhound.store.segments import PARQUET, SEGMENT
 from slowhound.system.file_locks import close, take

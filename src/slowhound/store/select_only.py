@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from slowhound.store.open import StoreError
-from slowhound.system.losses import NOT_JSON
+from slowhound.runtime.library_names import NOT_JSON
+from slowhound.store.answer import StoreError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

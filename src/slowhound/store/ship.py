@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 
 from slowhound.runtime.clocks import clock
 from slowhound.store import clickhouse_rows, clickhouse_schema, shipped
+from slowhound.store.answer import StoreError
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, reading
 from slowhound.store.clickhouse import Target, said
 from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
 from slowhound.store.event_files import list_files, name_of
-from slowhound.store.open import StoreError
 from slowhound.store.parquet import inside, read_parquet, text
 from slowhound.store.shipped import Done
 from slowhound.system.file_locks import close, renew, take

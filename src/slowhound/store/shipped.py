@@ -9,8 +9,8 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from slowhound.store.open import StoreError
-from slowhound.system.losses import NOT_JSON
+from slowhound.runtime.library_names import NOT_JSON
+from slowhound.store.answer import StoreError
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 LARGEST = 64 * 1024**2

@@ -11,13 +11,13 @@ import msgspec
 
 from slowhound.event.fields import NAMES
 from slowhound.redaction.plain_data import plain
+from slowhound.runtime.library_names import NOT_JSON
 from slowhound.store.broken import Broken, UnreadableError, reading
 from slowhound.store.columns import LATEST
 from slowhound.store.connections import alone
 from slowhound.store.duckdb import load_duckdb
 from slowhound.store.event_files import Files, list_files
 from slowhound.store.parquet import inside, read_parquet
-from slowhound.system.losses import NOT_JSON
 
 _decode = msgspec.json.Decoder().decode
 CHUNK = 1024**2

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
-from slowhound.system.losses import warn
+from slowhound.runtime.own_log import warn
 
 with contextlib.suppress(ImportError):  # not a POSIX system
     import fcntl

@@ -24,8 +24,8 @@ from slowhound.redaction.masking import message
 from slowhound.redaction.plain_data import exception_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
+from slowhound.runtime.own_log import warn
 from slowhound.runtime.static_lookup import name_of, origin_of, traceback_of
-from slowhound.system.losses import warn
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 from slowhound.redaction.cuts import without_rest
 from slowhound.redaction.masking import short_text
 from slowhound.system.guard import guarded

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from slowhound.config.from_django import get_config
 from slowhound.event.formats import json_line
-from slowhound.store.open import StoreError
+from slowhound.store.answer import StoreError
 from slowhound.viewer import access, assets
 from slowhound.viewer.query import PERIODS, Asked, Parameter, Wrong, read
 from slowhound.viewer.sources import Where, of

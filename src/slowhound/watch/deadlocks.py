@@ -24,11 +24,12 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
-from slowhound.core.report_text import one_line
+from slowhound.event.formats import one_line
 from slowhound.frames.frames import INNERMOST, Frame, current_frames, outwards, place
 from slowhound.redaction import masking
+from slowhound.runtime.attributes import UnknownError, attribute
 from slowhound.runtime.code_objects import file_of, qualname_of
-from slowhound.runtime.static_lookup import MISSING, UnknownError, attribute, name_of
+from slowhound.runtime.static_lookup import MISSING, name_of
 from slowhound.system.guard import guarded
 from slowhound.watch import source_places
 from slowhound.watch.source_places import Expression

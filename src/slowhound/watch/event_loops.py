@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from slowhound.core.record import Record
-from slowhound.core.report_text import path_of
 from slowhound.frames.frames import current_frames, from_frame
+from slowhound.runtime.library_names import missing
 from slowhound.stacks.capture import running
 from slowhound.system.guard import guard
-from slowhound.system.losses import missing
 from slowhound.watch.verdict import place
+from slowhound.watch.wording import path_of
 
 Emit = Callable[[dict[str, Any]], None]
 # Seconds without a sign of life that are put down to whoever runs; a tick is 0.25 s.

@@ -16,10 +16,11 @@ from typing import Any
 from slowhound.frames.frames import WALKED, outwards
 from slowhound.redaction.mask import MASK
 from slowhound.runtime.app_files import is_app
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.code_objects import file_of, name_of_code
-from slowhound.runtime.static_lookup import attribute_or, full_name, function_variables, own
+from slowhound.runtime.library_names import has_all, look_up
+from slowhound.runtime.static_lookup import full_name, function_variables, own
 from slowhound.system.guard import guard
-from slowhound.system.losses import has_all, look_up
 from slowhound.watch.safe_repr import Printer
 
 with contextlib.suppress(ImportError):

@@ -6,21 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
+from slowhound.blackbox.reported import Reported
 from slowhound.core.box_payloads import FRAMES
+from slowhound.core.observations import LastStack, Snapshot, without_literals
 from slowhound.core.record import Record, snapshot_in_flight
-from slowhound.core.report import Finished, LastStack, Report, Snapshot
-from slowhound.core.report_text import (
-    describe_others,
-    end_text,
-    held_text,
-    later_text,
-    request_line,
-    without_literals,
-)
-from slowhound.core.reported import Reported
-from slowhound.frames.frames import Stack, fingerprint, innermost
+from slowhound.core.report import Finished, Report
+from slowhound.core.report_text import held_text
+from slowhound.core.slow import Slow
+from slowhound.frames.frames import fingerprint, innermost
 from slowhound.runtime.clocks import clock
 from slowhound.watch.samples import judge
+from slowhound.watch.wording import describe_others, end_text, later_text, request_line
 
 
 class Files(Protocol):
@@ -47,49 +43,6 @@ class Outlets(NamedTuple):
     deliver_end: Callable[[Report], None]
     threads: Callable[[], int | None]
     tell: Callable[[dict[str, Any]], None]
-
-
-class Slow:
-    """What the watch knows of one slow request; hangs on its record.
-
-    ``blind`` is None for a request that was looked at while it ran. Else it is for how many
-    seconds the hound had not run when the request ended.
-    """
-
-    def __init__(self, threshold: float, loc: str | None, group: str) -> None:
-        self.threshold = threshold
-        self.loc = loc
-        self.fingerprint = group
-        self.next_age = threshold
-        self.report: str | None = None  # file name, once it is written
-        self.given = False  # another process has written it, see ``take_over``
-        self.blind: float | None = None
-        self.stack: Stack = ()  # the last one taken
-        self.by = "hound"  # the way the first one was taken
-        self.verdict: str | None = None  # "stuck", "slow" or "unknown"
-        self.ended = False
-        self.told: Report | None = None  # what the sinks were given
-
-    def claim(self, record: Record) -> bool:
-        """Makes this the record's; False when another thread was first (one dict operation)."""
-        return record.__dict__.setdefault("slow", self) is self
-
-    def take_over(self, told: Reported) -> None:
-        """Makes this what another process has reported."""
-        self.given, self.stack = True, ()  # whatever it has seen, this process has not
-        self.report, self.fingerprint = told.report, told.fingerprint
-        self.loc, self.by = told.loc, told.by or self.by
-
-    def fields(self) -> dict[str, Any]:
-        """The ``slow_*`` fields and ``report``, for the events of the request."""
-        return {
-            "slow_after": self.threshold,
-            "slow_loc": self.loc,
-            "slow_stack_by": self.by if self.loc is not None else None,
-            "slow_verdict": self.verdict,
-            "slow_fingerprint": self.fingerprint,
-            "report": self.report,
-        }
 
 
 class Reporter:

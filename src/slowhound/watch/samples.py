@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slowhound.core.box_payloads import stack_note
+from slowhound.core.observations import Sample
 from slowhound.core.record import Record
 from slowhound.frames.frames import current_frames
 from slowhound.runtime.clocks import clock
@@ -17,7 +18,7 @@ from slowhound.stacks.capture import Look, look, shares_thread
 from slowhound.system.guard import guard
 from slowhound.system.thread_state import cpu_seconds, waiting_for
 from slowhound.watch.deadlocks import deadlocks
-from slowhound.watch.verdict import Sample, Verdict, verdict
+from slowhound.watch.verdict import Verdict, verdict
 
 # Seconds. A look costs 70 µs, and most requests are over by then.
 LOOK_AFTER = 0.2

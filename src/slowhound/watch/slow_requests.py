@@ -9,8 +9,9 @@ from types import FrameType
 
 from slowhound.config.config import Config
 from slowhound.config.overrides import Override
+from slowhound.core.observations import Snapshot
 from slowhound.core.record import Record, snapshot_in_flight
-from slowhound.core.report import Snapshot
+from slowhound.core.slow import Slow
 from slowhound.runtime.clocks import clock
 from slowhound.stacks.capture import look
 from slowhound.system.guard import guard
@@ -18,7 +19,7 @@ from slowhound.system.losses import lost
 from slowhound.watch.busy_threads import BusyThreads
 from slowhound.watch.event_loops import Loops
 from slowhound.watch.locals import locals_of
-from slowhound.watch.reporter import Outlets, Reporter, Slow, begin
+from slowhound.watch.reporter import Outlets, Reporter, begin
 from slowhound.watch.samples import Looks, judge, keep_look
 from slowhound.watch.starvation import Starvation
 
@@ -159,7 +160,7 @@ class SlowWatch:
                 slow.blind = self.starvation.longest(record, now)
                 slow.verdict = judge(record).word
                 self.reporter.name(record, slow)
-                slow.claim(record)
+                record.claim_slow(slow)
         if record.slow is None:
             return
         if len(self.ended) < ENDED_LIMIT:
@@ -193,7 +194,7 @@ class SlowWatch:
         self.announce(record)
         # Before the claim: a request that ends from now on names the report that will be there.
         self.reporter.name(record, slow)
-        if slow.claim(record):
+        if record.claim_slow(slow):
             if record.slot is not None:
                 record.slot.report(record.number)
             self.reporter.write(record, slow, snapshot)

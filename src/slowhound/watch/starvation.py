@@ -6,15 +6,15 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 
+from slowhound.core.observations import Snapshot
 from slowhound.core.record import Record, snapshot_in_flight
-from slowhound.core.report import Snapshot
-from slowhound.core.report_text import path_of
 from slowhound.event.formats import clean
 from slowhound.frames.frames import current_frames, from_frame, innermost
 from slowhound.gil.holders import Hold, Holders
 from slowhound.redaction.masking import short_text
 from slowhound.runtime.clocks import clock
 from slowhound.stacks.capture import running, shares_thread, stack_of
+from slowhound.watch.wording import path_of
 
 # Seconds between two scans that are more than the hound's own sleep.
 LONG_GAP = 0.5

@@ -6,29 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slowhound.core.report_text import one_line
+from slowhound.core.observations import Sample
+from slowhound.event.formats import one_line
 from slowhound.frames.frames import Stack, innermost
 from slowhound.system.thread_state import GIL, RUNNING
 
-INNERMOST = 5  # frames that are compared: a stack that differs further out is the same work
 SHOWN = 3
 PLACE_LIMIT = 200
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One look at a request."""
-
-    age: float  # of the request, seconds
-    stack: Stack
-    waiting: str | None = None  # as `waiting_for` said
-    cpu: float | None = None  # seconds its thread had used, as `cpu_seconds` said
-    parts: int = 0  # of the response, sent by then: each is progress
-
-    @property
-    def point(self) -> tuple[int, Stack]:
-        """The same at two looks: nothing has moved in between."""
-        return self.parts, self.stack[-INNERMOST:]
 
 
 @dataclass(frozen=True)

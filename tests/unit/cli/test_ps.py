@@ -22,10 +22,11 @@ from slowhound.cli import requests_table
 from slowhound.cli.location import Place
 from slowhound.cli.reap import Adopter
 from slowhound.config.config import load
-from slowhound.core.box_payloads import settings_note, stack_note, who_note
+from slowhound.core.box_payloads import stack_note, who_note
 from slowhound.core.record import Record
 from slowhound.peers.reaper import PATIENCE
 from slowhound.peers.workers import InFlight, in_flight
+from slowhound.recorder.own_box import settings_note
 from slowhound.runtime.clocks import clock
 from tests.harness.cli import ps, slowhound, worker
 

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
+from slowhound.blackbox import payloads
 from slowhound.blackbox.box import FIRST_SLOT
 from slowhound.blackbox.reader import TOLD, BoxState, Pending, beside
+from slowhound.blackbox.reported import told
 from slowhound.cli import dump as cli_dump
 from slowhound.cli import tail
 from slowhound.config import overrides
-from slowhound.core import box_payloads
 from slowhound.core.report import Report, of_death
-from slowhound.core.reported import told
 from slowhound.delivery.spool import Letter, Spool, encode
 from slowhound.event import formats
 from slowhound.flames import profile
@@ -106,7 +106,7 @@ def read_by_all(state: BoxState, folder: Path) -> None:
             formats.logfmt(event)
             assert of_death(event).text()
     now = time.monotonic()
-    settings = box_payloads.read_settings(state.settings)
+    settings = payloads.read_settings(state.settings)
     settings.reports = str(folder)
     stalled._threshold(pending, settings, state.path)
     for stacks in ({}, {1: TakenStack(STACK, time.time(), "py-spy")}):
@@ -134,11 +134,11 @@ def test_box_of_other_types_breaks_no_reader(tmp_path: Path, value: str) -> None
 
 def test_value_that_does_not_fit_is_left_out_alone() -> None:
     """What stands beside it is read, and of a list each member that fits."""
-    found = box_payloads.read_who(note(WHO, "started", b'"soon"'))
+    found = payloads.read_who(note(WHO, "started", b'"soon"'))
     assert (found.started, found.id, found.trace) == (None, "r1", ("a", "b"))
-    last = box_payloads.read_last(note(LAST, "stack", b'["a", 7, null, "b"]'))
+    last = payloads.read_last(note(LAST, "stack", b'["a", 7, null, "b"]'))
     assert (last.stack, last.taken) == (["a", "b"], 6.0)
-    settings = box_payloads.read_settings(note(SETTINGS, "slow_by_name", b'{"v": "x"}'))
+    settings = payloads.read_settings(note(SETTINGS, "slow_by_name", b'{"v": "x"}'))
     assert (settings.slow_by_name, settings.slow_after, settings.ignore) == (None, 1.0, ["/x"])
 
 

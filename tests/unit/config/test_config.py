@@ -14,9 +14,9 @@ from django.test.utils import override_settings
 from slowhound.config.checks import check_folder
 from slowhound.config.config import Config, load, problems
 from slowhound.config.settings import SETTINGS
-from slowhound.core.box_payloads import settings_note
+from slowhound.recorder.own_box import settings_note
+from slowhound.store.answer import StoreError
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.open import StoreError
 
 TOO_LARGE = (float("inf"), float("nan"), 10**400)
 NUMBERS = (

@@ -6,7 +6,7 @@ import time
 from types import SimpleNamespace
 
 from slowhound.core.record import Record
-from slowhound.core.report_text import describe_others
+from slowhound.watch.wording import describe_others
 
 
 def test_path_of_another_request_is_shown_when_its_url_is_resolved() -> None:

@@ -19,8 +19,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from slowhound.config.config import Limit
-from slowhound.core.record import Moment
-from slowhound.core.report import Finished, LastStack, Report, Snapshot
+from slowhound.core.observations import LastStack, Moment, Snapshot
+from slowhound.core.report import Finished, Report
 from slowhound.delivery import spool as spool_module
 from slowhound.delivery.spool import Letter, Spool, encode, spool_new
 from slowhound.frames.frames import Frame

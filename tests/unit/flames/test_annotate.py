@@ -13,7 +13,8 @@ from django.conf import settings
 from django.test.utils import override_settings
 from django.utils.module_loading import import_string
 
-from slowhound.core.record import Moment, Record
+from slowhound.core.observations import Moment
+from slowhound.core.record import Record
 from slowhound.flames.profile import Profile, ProfileFrame
 from slowhound.flames.sampling import annotate as module
 from slowhound.flames.sampling.annotate import Leaves

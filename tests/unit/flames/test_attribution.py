@@ -9,13 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from slowhound.core.observations import Sample
 from slowhound.flames.sampling import attribution as module
 from slowhound.flames.sampling.attribution import Entry, Round, Samples
 from slowhound.flames.sampling.stack_keys import Item, Key, Seen
 from slowhound.frames.frames import Frame
 from slowhound.runtime.code_objects import know
 from slowhound.system.thread_state import GIL, RUNNING
-from slowhound.watch.verdict import Sample
 
 THREAD = 77
 SWITCH = 0.005

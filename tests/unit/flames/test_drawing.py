@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
-from slowhound.flames.render import diff, svg
-from slowhound.flames.render.tree import STATES, grow
+from slowhound.flames.render import svg
+from slowhound.flames.render.tree import STATES, grow, share_step
 from tests.harness.drawn import LINES, basket, frame, normal_basket, profile_of, wide_and_deep
 
 NS = {"s": "http://www.w3.org/2000/svg"}
@@ -221,7 +221,7 @@ def test_what_only_normal_requests_do_is_in_the_data() -> None:
 )
 def test_steps_of_difference(points, step) -> None:
     """Each step has its class; what is under a point is no difference."""
-    assert diff.step(points) == step
+    assert share_step(points) == step
 
 
 def test_samples_stand_in_time_with_their_gaps() -> None:

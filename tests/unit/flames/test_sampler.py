@@ -24,8 +24,8 @@ from slowhound.flames.files import FlameFiles
 from slowhound.flames.profile import Profile
 from slowhound.flames.sampling import sampler as module
 from slowhound.flames.sampling import switch_interval
-from slowhound.flames.sampling.budget import BURST, Budget
 from slowhound.flames.sampling.sampler import Sampler
+from slowhound.flames.sampling.schedule import BURST, Budget
 from slowhound.recorder import process
 from slowhound.system import guard, losses
 from slowhound.testing import capture_events

@@ -9,8 +9,8 @@ import pytest
 
 from slowhound.gunicorn import combine
 from slowhound.instrument import exception, template, view
+from slowhound.runtime.library_names import look_up
 from slowhound.system import guard
-from slowhound.system.losses import look_up
 
 Seen = list[tuple[tuple[Any, ...], dict[str, Any]]]
 

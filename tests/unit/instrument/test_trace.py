@@ -26,7 +26,8 @@ from opentelemetry.trace import SpanKind
 
 import slowhound
 from slowhound.asgi import wrap
-from slowhound.core.box_payloads import Last, read_last, read_who, stack_note, who_fields, who_note
+from slowhound.blackbox.payloads import Last, read_last, read_who, who_fields
+from slowhound.core.box_payloads import stack_note, who_note
 from slowhound.core.record import Owner, Record, TaskRecord, current
 from slowhound.instrument import trace
 from slowhound.recorder import process

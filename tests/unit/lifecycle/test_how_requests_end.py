@@ -18,7 +18,7 @@ from django.urls import path
 
 from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
-from slowhound.gunicorn import hooks
+from slowhound.gunicorn import exit_signals
 from slowhound.gunicorn.arbiter import Mailbox, told_to_stop
 from slowhound.recorder import process
 from slowhound.testing import capture_events
@@ -83,9 +83,9 @@ def ends() -> Iterator[None]:
 
     for number in numbers:
         signal.signal(number, handle)
-    hooks.ENDING.install()
+    exit_signals.ENDING.install()
     yield
-    hooks.ENDING.last = None
+    exit_signals.ENDING.last = None
     for number, handler in before.items():
         signal.signal(number, handler)
 

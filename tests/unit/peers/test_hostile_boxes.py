@@ -22,13 +22,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from slowhound.blackbox import reported
 from slowhound.blackbox.box import BORN, HEADER, NAMESPACE, PID, SLOTS, Box
+from slowhound.blackbox.payloads import Last, Settings, Who, read_settings
 from slowhound.blackbox.reader import BoxState, beside, read
 from slowhound.cli import dump, reap, requests_table, top
 from slowhound.cli.location import Place
 from slowhound.cli.reap import Adopter
-from slowhound.core import reported
-from slowhound.core.box_payloads import Last, Settings, Who, read_settings
 from slowhound.core.report import Report, of_death
 from slowhound.delivery.spool import Letter, Spool, encode
 from slowhound.event import formats

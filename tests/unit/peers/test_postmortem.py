@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 
 from slowhound.blackbox.box import FIRST_SLOT, PARENT_BORN, Box
 from slowhound.blackbox.reader import read, survey
+from slowhound.blackbox.reported import Reported, tell, told
 from slowhound.config.config import load
-from slowhound.core.box_payloads import FRAMES, settings_note, stack_note, who_note
+from slowhound.core.box_payloads import FRAMES, stack_note, who_note
 from slowhound.core.record import Record
-from slowhound.core.reported import Reported, tell, told
 from slowhound.peers import reaper
 from slowhound.peers.death import Death
 from slowhound.peers.postmortem import dead_box, events, written_by
 from slowhound.peers.reaper import Graves
+from slowhound.recorder.own_box import settings_note
 from slowhound.runtime.clocks import clock
 from slowhound.system import losses
 

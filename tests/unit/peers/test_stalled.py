@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from slowhound.blackbox.reader import BoxState
-from slowhound.core.reported import Reported, tell, told
+from slowhound.blackbox.reported import Reported, tell, told
 from slowhound.frames.frames import Frame
 from slowhound.gil.reading import Reading
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER

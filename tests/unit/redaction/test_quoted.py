@@ -14,8 +14,8 @@ from slowhound.config import legacy
 from slowhound.config.checks import check_sinks
 from slowhound.redaction.structures import masked
 from slowhound.sinks.webhook import Webhook
+from slowhound.store.answer import StoreError
 from slowhound.store.clickhouse import Target
-from slowhound.store.open import StoreError
 from slowhound.system import guard, losses
 from slowhound.watch.safe_repr import Printer
 

@@ -14,8 +14,9 @@ from django.template import Context as TemplateContext
 from django.template import Engine, Template, TemplateSyntaxError
 from django.template.base import Origin
 
-from slowhound.core import box_payloads, report_text
-from slowhound.core.record import Moment, QueryStats, Record, TaskRecord
+from slowhound.core import box_payloads, observations
+from slowhound.core.observations import Moment
+from slowhound.core.record import QueryStats, Record, TaskRecord
 from slowhound.flames.sampling.annotate import Leaves
 from slowhound.flames.sampling.symbolize import _frame
 from slowhound.frames.frames import Frame, render
@@ -28,7 +29,7 @@ from slowhound.peers import dumps
 from slowhound.sinks import sentry_event
 from slowhound.sinks.logger import culprit
 from slowhound.system import thread_state
-from slowhound.watch import starvation
+from slowhound.watch import starvation, wording
 from slowhound.watch.event_loops import Loops, Turning
 from slowhound.watch.safe_repr import Printer
 
@@ -123,7 +124,7 @@ def test_template_is_shown_without_tokens() -> None:
     shown = fields_of(caught.value)["exc_template"]
     assert shown == "mail ******************** password=********************:1"
     moment = Moment(0.0, 1.0, "template", name)
-    said = report_text.without_literals(moment).text
+    said = observations.without_literals(moment).text
     found = str(Leaves([moment], concurrent=False).add([_frame("f", "/x.py", 1)], 0.5, None))
     assert not [each for each in (said, found) if CORE in each or "hunter2" in each]
 
@@ -140,7 +141,7 @@ def test_template_is_shown_without_tokens() -> None:
 def test_ordinary_moments_stay(kind: str, text: str) -> None:
     """The names of templates and hosts, as they are."""
     moment = Moment(0.0, 1.0, kind, text)
-    assert report_text.without_literals(moment) == moment
+    assert observations.without_literals(moment) == moment
 
 
 def test_thread_is_shown_without_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +196,7 @@ def test_host_is_shown_without_a_password(host: str, shown: str) -> None:
     """And the port of a host that is called as a secret is stays."""
     record = Record("GET", "/x/", 0.0)
     record.environ = {"HTTP_HOST": host}
-    assert report_text.request_line(record) == f"GET http://{shown}/x/"
+    assert wording.request_line(record) == f"GET http://{shown}/x/"
 
 
 def test_address_and_method_of_a_client_are_searched() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from django.test.utils import override_settings
 
-from slowhound.core.report import Report, Snapshot
+from slowhound.core.observations import Snapshot
+from slowhound.core.report import Report
 from slowhound.delivery import backoff, sender
 from slowhound.delivery.worker import Delivery
 from slowhound.frames.frames import Frame

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from slowhound.gunicorn.logger import AccessStream
+from slowhound.runtime import own_log
 from slowhound.sinks import stream
-from slowhound.system import losses
 
 
 def test_view_that_redirects_standard_output_gets_no_line_of_other_requests(
@@ -147,11 +147,11 @@ def test_warnings_survive_loggers_that_a_configuration_disables(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """``dictConfig`` does that to each that is there already: they go to standard error."""
-    losses.warn("slowhound: as %s", "ever")
+    own_log.warn("slowhound: as %s", "ever")
     assert [record.getMessage() for record in caplog.records] == ["slowhound: as ever"]
     try:
         logging.config.dictConfig({"version": 1})
-        losses.warn("slowhound: cannot %s", "write")
+        own_log.warn("slowhound: cannot %s", "write")
     finally:
         for each in logging.Logger.manager.loggerDict.values():
             if isinstance(each, logging.Logger):

@@ -22,14 +22,14 @@ from slowhound.cli import main
 from slowhound.cli.location import Place
 from slowhound.cli.neighbour import Rounds
 from slowhound.config.config import load
-from slowhound.core.box_payloads import settings_note
 from slowhound.delivery.spool import Letter, Spool
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers.postmortem import dead_box
+from slowhound.recorder.own_box import settings_note
 from slowhound.stacks.fatal_errors import write_to
 from slowhound.store import segments
+from slowhound.store.answer import StoreError
 from slowhound.store.event_files import closed
-from slowhound.store.open import StoreError
 from slowhound.store.segments import open_segment
 from slowhound.store.ship import Shipper
 from slowhound.system import file_locks

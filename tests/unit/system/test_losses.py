@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from slowhound.system.losses import caught, find, has_all
+from slowhound.runtime.library_names import caught, find, has_all
 
 
 class Meta(type):

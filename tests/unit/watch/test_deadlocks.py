@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from slowhound.runtime.static_lookup import UnknownError, attribute
+from slowhound.runtime.attributes import UnknownError, attribute
 from slowhound.system.thread_state import waiting_for
 from slowhound.watch import deadlocks as locks
 from slowhound.watch.deadlocks import FOUND, TOLD, Wait, circles, deadlocks, waits

@@ -8,8 +8,8 @@ import weakref
 from typing import Any, Self
 
 from slowhound.core.record import Record
-from slowhound.core.report_text import path_of
 from slowhound.watch.event_loops import Loops, Turning
+from slowhound.watch.wording import path_of
 
 
 def still() -> Turning:

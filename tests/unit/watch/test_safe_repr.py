@@ -21,8 +21,9 @@ from slowhound.instrument import db, http
 from slowhound.instrument.cache_counts import _number
 from slowhound.instrument.composed import text_of
 from slowhound.redaction.plain_data import exception_text
+from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.clocks import clock
-from slowhound.runtime.static_lookup import attribute_or, origin_of, traceback_of
+from slowhound.runtime.static_lookup import origin_of, traceback_of
 from slowhound.system import guard, losses
 from slowhound.watch.locals import locals_of
 from tests.harness import hostile

@@ -13,11 +13,11 @@ from django.test import Client
 from slowhound import asgi
 from slowhound.core import record as records
 from slowhound.core.record import Record, in_flight
+from slowhound.core.slow import Slow
 from slowhound.lifecycle.streamed import Body
 from slowhound.recorder import process
 from slowhound.system import guard
 from slowhound.watch import slow_requests as module
-from slowhound.watch.reporter import Slow
 
 
 def test_later_looks_at_very_many_are_taken_in_turns(

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slowhound.core.observations import Sample
 from slowhound.frames.frames import Frame, Stack
 from slowhound.system.thread_state import GIL, RUNNING
-from slowhound.watch.verdict import Sample, verdict
+from slowhound.watch.verdict import verdict
 
 RECV = "recv from 10.0.0.5:5432"
 

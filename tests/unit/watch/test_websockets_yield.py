@@ -10,13 +10,13 @@ import pytest
 
 from slowhound.blackbox.reader import read, survey
 from slowhound.core.record import Owner, Record, snapshot_in_flight
-from slowhound.core.report_text import describe_others
 from slowhound.flames.sampling import sampler
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers.dumps import compose
 from slowhound.recorder.process import Recorder, Server
 from slowhound.runtime.clocks import clock
 from slowhound.watch import samples
+from slowhound.watch.wording import describe_others
 from tests.harness.resting import resting_recorder
 
 SLOTS = 4

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from slowhound.flames.profile import Profile
-from slowhound.flames.render import diff, summary
-from slowhound.flames.render.tree import STATES, Tree
+from slowhound.flames.render import summary
+from slowhound.flames.render.tree import STATES, Tree, share_points, share_step
 
 WIDTH = 1200
 PAD = 14
@@ -220,8 +220,8 @@ def _told(
     told = f"{100 * total[box] / max(1, total[0]):.1f} %"
     if colours != "diff":
         return told, _states(tree.total[box], INNER * total[box] / max(1, total[0]))
-    points = diff.points(total[box], total[0], tree.before[box], tree.before[0])
-    return (f"{points:+.1f}" if box else told), [(f"d-{diff.step(points)}", 1.0)]
+    points = share_points(total[box], total[0], tree.before[box], tree.before[0])
+    return (f"{points:+.1f}" if box else told), [(f"d-{share_step(points)}", 1.0)]
 
 
 def _states(times: list[int], width: float) -> list[tuple[str, float]]:

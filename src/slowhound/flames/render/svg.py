@@ -16,10 +16,9 @@ from xml.sax.saxutils import escape
 
 from slowhound.flames.profile import Profile
 from slowhound.flames.render import static_svg
-from slowhound.flames.render.diff import STEPS
 from slowhound.flames.render.names import micros
 from slowhound.flames.render.summary import title
-from slowhound.flames.render.tree import STATES, Tree, grow
+from slowhound.flames.render.tree import SHARE_STEPS, STATES, Tree, grow
 
 _STATIC = os.path.join(os.path.dirname(__file__), "static")
 _ROUNDING = 2  # microseconds; a longer time between two samples is a gap
@@ -105,7 +104,7 @@ def _data(tree: Tree, profile: Profile, normal: Profile | None) -> str:
             "before": before,
             "start": start,
             "runs": runs,
-            "steps": STEPS,
+            "steps": SHARE_STEPS,
         },
         separators=(",", ":"),
     )

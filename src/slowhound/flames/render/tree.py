@@ -178,3 +178,21 @@ class _Grower:
         for at in range(low, high):
             weights[lines[raw[at][depth]]] += self.stacks.weights[at]
         return max(weights, key=weights.__getitem__), len(weights)
+
+
+# How much larger a box's share is than it normally is, in steps that have a colour each: points
+# of share (1 point: 1 % of all) from which it is a little, more, and much larger.
+SHARE_STEPS = (1.0, 5.0, 15.0)
+
+
+def share_points(now: int, all_now: int, before: int, all_before: int) -> float:
+    """The difference of two shares in points, -100 to 100."""
+    return 100 * now / max(1, all_now) - 100 * before / max(1, all_before)
+
+
+def share_step(difference: float) -> str:
+    """The class of a box: ``same``, ``more1`` to ``more3``, ``less1`` to ``less3``."""
+    height = sum(abs(difference) >= each for each in SHARE_STEPS)
+    if not height:
+        return "same"
+    return f"{'more' if difference > 0 else 'less'}{height}"

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 
-from slowhound.core.record import Moment
-from slowhound.core.report_text import without_literals
+from slowhound.core.observations import Moment, without_literals
 from slowhound.flames.profile import Kind, ProfileFrame
 from slowhound.runtime.app_files import short_path
-from slowhound.system.losses import has_all, look_up
+from slowhound.runtime.library_names import has_all, look_up
 
 LONGEST = 500
 # Moments inside one another that a sample may fall into: a template in a query in a template ...

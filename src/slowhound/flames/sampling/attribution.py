@@ -21,7 +21,7 @@ from slowhound.flames.sampling.stack_keys import Key, Seen, ends_another, of_sta
 from slowhound.system.thread_state import GIL, RUNNING
 
 if TYPE_CHECKING:
-    from slowhound.watch.verdict import Sample
+    from slowhound.core.observations import Sample
 
 # Of a look's gap: what is less is none, more is all of it.
 LITTLE, NEARLY_ALL = 0.05, 0.98

@@ -25,9 +25,9 @@ from typing import Any, NamedTuple
 from slowhound.core.record import Record
 from slowhound.flames.sampling import external_process
 from slowhound.frames.frames import Frame, Stack
+from slowhound.runtime.own_log import log
 from slowhound.runtime.signal_handlers import caught_signals
 from slowhound.runtime.unpatched import is_patched
-from slowhound.system.losses import log
 
 # Seconds that it has to end by itself, and that the process in between has after it was killed: on
 # no request's thread.

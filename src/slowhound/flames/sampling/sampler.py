@@ -19,8 +19,7 @@ from slowhound.event.formats import json_line
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampling import switch_interval
 from slowhound.flames.sampling.attribution import Round, Samples
-from slowhound.flames.sampling.budget import Budget
-from slowhound.flames.sampling.schedule import Rounds, pause
+from slowhound.flames.sampling.schedule import Budget, Rounds, pause
 from slowhound.flames.sampling.stack_keys import Key, Seen, look
 from slowhound.flames.sampling.symbolize import profile_of
 from slowhound.runtime.clocks import clock

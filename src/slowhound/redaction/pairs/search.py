@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 
-from slowhound.redaction import validation_errors
 from slowhound.redaction.forms.tokens import any_of
 from slowhound.redaction.mask import MASK, masked
 from slowhound.redaction.name_table import STEMS, Secrecy
 from slowhound.redaction.names import has_more
-from slowhound.redaction.pairs import command_lines, encoded, links
+from slowhound.redaction.pairs import command_lines, encoded, links, validation_errors
 from slowhound.redaction.pairs import prose as pair_prose
 from slowhound.redaction.pairs import values as pair_values
 from slowhound.redaction.pairs.members import MemberSearch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from slowhound.store.open import StoreError
+from slowhound.store.answer import StoreError
 from slowhound.store.questions import causes, requests, workers
 from slowhound.store.questions.question import Parameter, Question
 

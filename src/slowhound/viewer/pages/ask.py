@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from slowhound.store.open import Answer, StoreError
+from slowhound.store.answer import Answer, StoreError
 from slowhound.store.questions import QUESTIONS
 from slowhound.viewer.pages.shared import command
 from slowhound.viewer.query import Asked, Parameter, chosen, text, whole

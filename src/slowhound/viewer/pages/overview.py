@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.store.open import Source
+from slowhound.store.answer import Source
 from slowhound.store.questions.question import WITHIN
 from slowhound.viewer.pages.shared import (
     ENDED,

@@ -1,4 +1,6 @@
-"""The former name of what is in ``redaction``, for code that imports it; it goes with 0.2."""
+"""The former name of ``slowhound.redaction``; it goes with version 0.2."""
+
+import warnings
 
 from slowhound.redaction.masking import extend, message, short_text, text
 from slowhound.redaction.source.lines import source
@@ -16,3 +18,9 @@ __all__ = [
     "url",
     "value_of",
 ]
+
+warnings.warn(
+    "slowhound.redact is now slowhound.redaction; the old name goes with version 0.2",
+    DeprecationWarning,
+    stacklevel=2,
+)

@@ -12,10 +12,10 @@ from typing import Annotated
 
 import msgspec
 
+from slowhound.blackbox.payloads import Moment, Seconds, Text
 from slowhound.blackbox.reader import TOLD, beside, open_box
-from slowhound.core.box_payloads import Moment, Seconds, Text
+from slowhound.runtime.library_names import NOT_JSON
 from slowhound.system.append_file import FLAGS
-from slowhound.system.losses import NOT_JSON
 
 # A line is some kilobytes long; the last so many bytes are read.
 LARGEST = 256 * 1024

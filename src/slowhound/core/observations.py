@@ -1,0 +1,96 @@
+"""What was observed of a request: moments of its timeline, samples of its stack, a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from slowhound.frames.frames import Stack, render
+from slowhound.redaction.masking import short_text
+from slowhound.redaction.sql.shape import sql_shape
+
+
+class Moment(NamedTuple):
+    """One entry of a record's timeline."""
+
+    at: float  # seconds since the record began
+    took: float  # seconds
+    kind: str  # "sql", "cache", "template", "http"
+    text: str
+
+
+INNERMOST = 5  # frames that are compared: a stack that differs further out is the same work
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look at a request."""
+
+    age: float  # of the request, seconds
+    stack: Stack
+    waiting: str | None = None  # as `waiting_for` said
+    cpu: float | None = None  # seconds its thread had used, as `cpu_seconds` said
+    parts: int = 0  # of the response, sent by then: each is progress
+
+    @property
+    def point(self) -> tuple[int, Stack]:
+        """The same at two looks: nothing has moved in between."""
+        return self.parts, self.stack[-INNERMOST:]
+
+
+def snapshot_text(stack: Stack) -> str:
+    """The traceback of one snapshot."""
+    return "\n".join(
+        line if line.isprintable() else ascii(line)[1:-1] for line in render(stack).split("\n")
+    )
+
+
+def after_hold_text(seconds: float) -> str:
+    """Of a stack that was taken right after its thread had held the GIL, as it seems."""
+    return (
+        f"The GIL was held for about {seconds:.1f} s, most likely by this thread, and no stack"
+        " could be taken\nmeanwhile: this one was taken right after that."
+    )
+
+
+WAYS = {
+    "remote": "The GIL was held: another process read this stack, while no other Python thread of"
+    " this one\ncould run.",
+    "py-spy": "The GIL was held: py-spy read this stack, without stopping the process, while no"
+    " other Python\nthread of it could run.",
+}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at a slow request: its stack, its age in seconds, and by which way it was taken.
+
+    ``by`` is ``hound``, or what ``frames.TakenStack`` says. ``after_hold``: it was taken right
+    after the request's thread had, as it seems, held the GIL for so many seconds.
+    """
+
+    age: float
+    stack: Stack
+    by: str = "hound"
+    variables: list[tuple[str, list[tuple[str, str]]]] | None = None
+    after_hold: float = 0.0
+
+    def text(self) -> str:
+        """The traceback, and which way it was taken when that says something."""
+        shown = snapshot_text(self.stack)
+        if self.after_hold:
+            return f"{shown}\n\n{after_hold_text(self.after_hold)}"
+        return f"{shown}\n\n{WAYS[self.by]}" if self.by in WAYS else shown
+
+
+class LastStack(NamedTuple):
+    """The last stack that is known of a request, shortened, and its age in seconds."""
+
+    frames: list[str]  # the innermost last
+    age: float
+
+
+def without_literals(moment: Moment) -> Moment:
+    """The moment as it may leave the process: a statement's shape, a name without secrets."""
+    shown = sql_shape if moment.kind == "sql" else short_text
+    return moment._replace(text=shown(moment.text))
