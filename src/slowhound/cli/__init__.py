@@ -25,17 +25,25 @@ COMMANDS = (
     "reports",
     "report",
     "ship",
-    "neighbour",
+    "sidecar",
     "flame",
     "token",
     "view",
     "doctor",
 )
 
+# Former names of commands, which work the same.
+ALIASES = {"neighbour": "sidecar"}
+
 
 def module_of(command: str) -> ModuleType:
     """The module of one command; all of them take 0.4 s of CPU to import."""
     return import_module(f"slowhound.cli.{command}")
+
+
+def aliases_of(command: str) -> list[str]:
+    """The former names of one command."""
+    return [alias for alias, name in ALIASES.items() if name == command]
 
 
 def build_parser(wanted: str | None = None) -> argparse.ArgumentParser:
@@ -44,10 +52,13 @@ def build_parser(wanted: str | None = None) -> argparse.ArgumentParser:
         prog="slowhound", description="The flight recorder for Django."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    wanted = ALIASES.get(wanted or "", wanted)
     for name in (wanted,) if wanted in COMMANDS else COMMANDS:
         module = module_of(name)
         summary = (module.__doc__ or "").split("\n", 1)[0]
-        command = commands.add_parser(name, help=summary, description=module.__doc__)
+        command = commands.add_parser(
+            name, aliases=aliases_of(name), help=summary, description=module.__doc__
+        )
         command.add_argument("--dir", help="DIR of the installation (default: from the settings)")
         module.add(command)
         command.set_defaults(run=module.run, refuse=command.error)

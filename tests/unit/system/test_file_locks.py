@@ -20,7 +20,7 @@ from slowhound.blackbox.box import NAMESPACE, PARENT, Box
 from slowhound.blackbox.reader import reporting, survey
 from slowhound.cli import main
 from slowhound.cli.location import Place
-from slowhound.cli.neighbour import Rounds
+from slowhound.cli.sidecar import Rounds
 from slowhound.config.config import load
 from slowhound.delivery.spool import Letter, Spool
 from slowhound.instrument.saturation import Saturation
