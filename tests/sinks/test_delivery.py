@@ -19,10 +19,10 @@ import pytest
 from slowhound.config.config import Limit
 from slowhound.core.report import Report
 from slowhound.delivery import backoff, sender
-from slowhound.delivery import queue as inbox_module
+from slowhound.delivery import queue as queue_module
 from slowhound.delivery import worker as delivery
 from slowhound.delivery.backoff import pause_after
-from slowhound.delivery.queue import REPORTS_LIMIT, Inbox
+from slowhound.delivery.queue import REPORTS_LIMIT, ReportQueue
 from slowhound.delivery.spool import Spool, spool_new
 from slowhound.delivery.worker import Delivery
 from slowhound.runtime.clocks import clock
@@ -352,7 +352,7 @@ def test_flood_gives_a_handful_of_messages_and_exact_counts(
         if number == 5000:
             made.put(slow_report(77_777, "ba9876543210"))
     eventually(lambda: len(Keeps.got) == 4, "three of the flood and the other one")
-    eventually(lambda: not made._inbox, "that all was looked at")
+    eventually(lambda: not made._queue, "that all was looked at")
     now[0] += 600.0
     eventually(lambda: len(Keeps.got) == 5, "what was held back")
     flood = [report for report in Keeps.got if report.fingerprint != "ba9876543210"]
@@ -408,9 +408,9 @@ def test_end_of_what_was_held_back_is_not_told(deliver: Make) -> None:
     made = deliver(limit=Limit(1, 600.0))
     for number in range(20):
         made.put(slow_report(number))
-    eventually(lambda: not made._inbox, "that all was looked at")
+    eventually(lambda: not made._queue, "that all was looked at")
     made.put(slow_report(20))  # one that the thread itself has looked at
-    eventually(lambda: not made._inbox, "that it was looked at")
+    eventually(lambda: not made._queue, "that it was looked at")
     for number in range(1, 21):
         made.put_end(slow_report(number, finished=finished()))
     made.put(slow_report(21, "ba9876543210"))
@@ -419,15 +419,15 @@ def test_end_of_what_was_held_back_is_not_told(deliver: Make) -> None:
     assert Keeps.ends == []
 
 
-@pytest.mark.parametrize("put", [Inbox.put, Inbox.put_end])
+@pytest.mark.parametrize("put", [ReportQueue.put, ReportQueue.put_end])
 def test_thread_that_has_the_inbox_does_not_wait_for_itself(
-    put: Callable[[Inbox, Report], None], monkeypatch: pytest.MonkeyPatch
+    put: Callable[[ReportQueue, Report], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal's handler, or a finalizer, may end a request within a look into it."""
-    monkeypatch.setattr(inbox_module, "PATIENCE", 0.01)
-    inbox = Inbox(1)
-    with inbox._lock:
-        thread = threading.Thread(target=put, args=(inbox, slow_report()), daemon=True)
+    monkeypatch.setattr(queue_module, "LOCK_TIMEOUT", 0.01)
+    queue = ReportQueue(1)
+    with queue._lock:
+        thread = threading.Thread(target=put, args=(queue, slow_report()), daemon=True)
         thread.start()
         thread.join(20)
         assert not thread.is_alive()
@@ -436,16 +436,16 @@ def test_thread_that_has_the_inbox_does_not_wait_for_itself(
 
 def test_inbox_keeps_no_end_of_what_it_did_not_take() -> None:
     """So that a flood of ends is no flood either; nor more of them than its bound."""
-    inbox = Inbox(1)
+    queue = ReportQueue(1)
     for number in range(3):
-        inbox.put(slow_report(number))
-    inbox.take()
+        queue.put(slow_report(number))
+    queue.take()
     for number in range(3):
-        inbox.put_end(slow_report(number, finished=finished()))
-    assert [report.id for report in inbox.take().ends] == ["request-0.slow"]
+        queue.put_end(slow_report(number, finished=finished()))
+    assert [report.id for report in queue.take().ends] == ["request-0.slow"]
     for _ in range(REPORTS_LIMIT + 5):
-        inbox.put_end(slow_report(0, finished=finished()))
-    assert len(inbox.take().ends) == REPORTS_LIMIT
+        queue.put_end(slow_report(0, finished=finished()))
+    assert len(queue.take().ends) == REPORTS_LIMIT
     assert losses.dropped == 5
 
 
@@ -568,7 +568,7 @@ def test_reports_wait_in_memory_where_the_disk_takes_none(
     limited = deliver("Fails", limit=Limit(1, 600.0))
     for number in range(20, 30):
         limited.put(slow_report(number, "ba9876543210"))
-    eventually(lambda: len(got()) == 6 and not limited._inbox, "the first of them")
+    eventually(lambda: len(got()) == 6 and not limited._queue, "the first of them")
     now[0] += 600.0
     eventually(lambda: len(got()) == 7, "what was held back")
     assert Keeps.got[-1].id == "request-29.slow"
@@ -600,7 +600,7 @@ def test_folder_that_cannot_be_used_loses_no_report(
     assert list(elsewhere.iterdir()) == []
 
 
-def test_broken_letters_do_not_stop_the_good_ones(deliver: Make, tmp_path: Path) -> None:
+def test_broken_items_do_not_stop_the_good_ones(deliver: Make, tmp_path: Path) -> None:
     """Rubbish under their names is removed, or left alone when it is not ours to remove."""
     folder = tmp_path / "dir" / "delivery"
     folder.mkdir(parents=True, mode=0o700)

@@ -27,7 +27,7 @@ def pause_after(failures: int) -> float:
     return min(2.0 ** min(failures, 16), LONGEST_PAUSE) * _random.uniform(0.5, 1.0)
 
 
-class Outlet:
+class BackoffSink:
     """A sink, and when it may be tried again.
 
     Args:

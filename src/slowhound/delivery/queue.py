@@ -1,4 +1,4 @@
-"""The inbox: what the hound hands over, until the delivery thread takes it.
+"""The queue: what the hound hands over, until the delivery thread takes it.
 
 Putting a report in takes microseconds and never waits for more than a few dict operations of the
 other thread. It is bounded: of a group that is coming in faster than it can be sent only the first
@@ -16,28 +16,28 @@ from slowhound.system.losses import lost
 
 REPORTS_LIMIT = 100
 # Ids of reports that were taken in, whose ends are of interest.
-IDS_LIMIT = 2000
+KNOWN_IDS_LIMIT = 2000
 # Seconds. A signal may end a request in the very thread that has the lock.
-PATIENCE = 0.5
-NOT_HAD = "the queue is not to be had"
+LOCK_TIMEOUT = 0.5
+LOCKED = "the queue is locked"
 
 
-class More(NamedTuple):
+class Overflow(NamedTuple):
     """Reports of one group of which only the last one was kept."""
 
     number: int
-    last: Report
+    newest: Report
 
 
-class Taken(NamedTuple):
-    """What was in the inbox; ``more`` is by fingerprint."""
+class Batch(NamedTuple):
+    """What was in the queue; ``overflow`` is by fingerprint."""
 
     reports: list[Report]
     ends: list[Report]
-    more: dict[str, More]
+    overflow: dict[str, Overflow]
 
 
-class Inbox:
+class ReportQueue:
     """Reports that wait for the delivery thread.
 
     Args:
@@ -52,21 +52,21 @@ class Inbox:
         self._reports: dict[str, Report] = {}  # by id
         self._ends: list[Report] = []
         self._groups: Counter[str] = Counter()
-        self._more: dict[str, More] = {}
+        self._overflow: dict[str, Overflow] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._reports or self._ends or self._more)
+        return bool(self._reports or self._ends or self._overflow)
 
     def put(self, report: Report) -> None:
-        """Takes a report; a full inbox drops its oldest, which is counted."""
+        """Takes a report; a full queue drops its oldest, which is counted."""
         key, group = report.id, report.fingerprint
-        if not self._lock.acquire(timeout=PATIENCE):
-            lost("reports for sinks", NOT_HAD)
+        if not self._lock.acquire(timeout=LOCK_TIMEOUT):
+            lost("reports for sinks", LOCKED)
             return
         try:
             if self.per_group is not None and self._groups[group] >= self.per_group:
-                counted = self._more[group].number if group in self._more else 0
-                self._more[group] = More(counted + 1, report)
+                counted = self._overflow[group].number if group in self._overflow else 0
+                self._overflow[group] = Overflow(counted + 1, report)
                 return
             full = len(self._reports) >= REPORTS_LIMIT
             if full:
@@ -75,7 +75,7 @@ class Inbox:
             self._reports[key] = report
             self._groups[group] += 1
             self._ids[key] = None
-            if len(self._ids) > IDS_LIMIT:
+            if len(self._ids) > KNOWN_IDS_LIMIT:
                 del self._ids[next(iter(self._ids))]
         finally:
             self._lock.release()
@@ -85,8 +85,8 @@ class Inbox:
     def put_end(self, report: Report) -> None:
         """Takes the end of a slow request; that of one whose report was not kept is let go."""
         key = report.id
-        if not self._lock.acquire(timeout=PATIENCE):
-            lost("the ends of slow requests for sinks", NOT_HAD)
+        if not self._lock.acquire(timeout=LOCK_TIMEOUT):
+            lost("the ends of slow requests for sinks", LOCKED)
             return
         try:
             if key in self._reports:
@@ -100,10 +100,10 @@ class Inbox:
         if full:
             lost("the ends of slow requests for sinks", "the queue is full")
 
-    def take(self) -> Taken:
+    def take(self) -> Batch:
         """Empties it."""
         with self._lock:
-            taken = Taken(list(self._reports.values()), self._ends, self._more)
+            taken = Batch(list(self._reports.values()), self._ends, self._overflow)
             self._reports, self._ends = {}, []
-            self._groups, self._more = Counter(), {}
+            self._groups, self._overflow = Counter(), {}
         return taken

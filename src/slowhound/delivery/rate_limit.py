@@ -21,7 +21,7 @@ from slowhound.core.report import Report
 # Groups that are remembered; the one that was quiet for longest is forgotten first.
 GROUPS_LIMIT = 2000
 # Ids of sent reports that are kept for each group at least: their ends are told as well.
-IDS_LIMIT = 20
+SENT_IDS_LIMIT = 20
 
 
 # Any process that shares DIR writes them.
@@ -55,12 +55,12 @@ class Group(msgspec.Struct):
         return sum(now - each.at < limit.seconds for each in self.sent) < limit.most
 
 
-class Groups(msgspec.Struct):
+class RateLimiter(msgspec.Struct):
     """All groups, by fingerprint."""
 
     groups: dict[str, Group] = {}
 
-    def judge(self, report: Report, limit: Limit | None, now: float) -> Report | None:
+    def admit(self, report: Report, limit: Limit | None, now: float) -> Report | None:
         """The report as it is to be sent; None, and counted, when it is held back."""
         group = self._seen(report.fingerprint, 1, now)
         if not group.has_room(limit, now):
@@ -69,7 +69,7 @@ class Groups(msgspec.Struct):
         first = group.seen == 1
         return self._send(group, report, limit, now, first)
 
-    def hold(self, fingerprint: str, count: int, now: float) -> None:
+    def count_held(self, fingerprint: str, count: int, now: float) -> None:
         """Counts reports that came faster than they could be looked at."""
         self._seen(fingerprint, count, now).held += count
 
@@ -83,7 +83,7 @@ class Groups(msgspec.Struct):
         group.held = max(group.held - 1, 0)  # itself
         return self._send(group, report, limit, now, first=False)
 
-    def ids(self) -> set[str]:
+    def sent_ids(self) -> set[str]:
         """The ids of what was sent lately, whoever sent it."""
         return {each.id for group in self.groups.values() for each in group.sent}
 
@@ -101,7 +101,7 @@ class Groups(msgspec.Struct):
     def _send(
         self, group: Group, report: Report, limit: Limit | None, now: float, first: bool
     ) -> Report:
-        kept = IDS_LIMIT if limit is None else max(IDS_LIMIT, limit.most)
+        kept = SENT_IDS_LIMIT if limit is None else max(SENT_IDS_LIMIT, limit.most)
         group.sent = [*group.sent, Sent(now, report.id)][-kept:]
         held, group.held = group.held, 0
         return replace(report, held_back=held, first_seen=first)

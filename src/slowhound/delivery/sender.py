@@ -6,52 +6,52 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from slowhound.core.report import Report
-from slowhound.delivery.backoff import Outlet, pause_after
-from slowhound.delivery.spool import MAX_AGE, Claimed, Letter, Spool
+from slowhound.delivery.backoff import BackoffSink, pause_after
+from slowhound.delivery.spool import MAX_AGE, ClaimedItem, DeliveryItem, Spool
 from slowhound.runtime.clocks import clock
 from slowhound.system.losses import lost
 
-# Letters, and held back reports, that wait in memory while the disk takes none.
+# Items, and held back reports, that wait in memory while the disk takes none.
 MEMORY_LIMIT = 100
 # Nothing is given up for its age alone: the clock may have been put forward. Ten take 20 minutes.
 TRIES_AT_LEAST = 10
 
 
 class Tries(NamedTuple):
-    """How often a letter was tried in vain, and when to try it again (monotonic)."""
+    """How often an item was tried in vain, and when to try it again (monotonic)."""
 
     made: int = 0
     next: float = 0.0
 
 
-class Outbox:
-    """Letters on their way; all of it runs on the delivery thread.
+class Sender:
+    """Items on their way; all of it runs on the delivery thread.
 
     Args:
         directory: ``DIR``.
-        outlets: where each letter is to go.
+        sinks: where each item is to go.
     """
 
-    def __init__(self, directory: str, outlets: list[Outlet]) -> None:
+    def __init__(self, directory: str, sinks: list[BackoffSink]) -> None:
         self.spool = Spool(directory)
-        self.outlets = outlets
+        self.sinks = sinks
         self.deadline = float("inf")  # monotonic: nothing is begun after it
         self.next_try = float("inf")
-        self._memory: dict[str, Claimed] = {}
+        self._memory: dict[str, ClaimedItem] = {}
         self._held: dict[str, Report] = {}
         self._number = 0
         self._tries: dict[str, Tries] = {}
         # Who has what, also where a full disk did not let us note it.
         self._done: dict[str, set[str]] = {}
 
-    def put(self, letter: Letter) -> None:
-        """Spools a letter; one that the disk does not take waits in memory."""
+    def put(self, item: DeliveryItem) -> None:
+        """Spools an item; one that the disk does not take waits in memory."""
         try:
-            self.spool.put(letter)
+            self.spool.put(item)
         except OSError as exc:
             lost("the spool of reports, which wait in memory now", exc, 0)
             self._number += 1
-            self._memory[f"memory {self._number}"] = Claimed(letter, set(), -1)
+            self._memory[f"memory {self._number}"] = ClaimedItem(item, set(), -1)
             if len(self._memory) > MEMORY_LIMIT:
                 del self._memory[next(iter(self._memory))]
                 lost("reports for sinks", "the disk takes none, and the memory is full")
@@ -59,7 +59,7 @@ class Outbox:
     def hold(self, report: Report) -> None:
         """Keeps the newest report of its group that was held back."""
         try:
-            self.spool.hold(report)
+            self.spool.put_held(report)
         except OSError as exc:
             lost("the spool of reports, which wait in memory now", exc, 0)
             self._held[report.fingerprint] = report
@@ -81,7 +81,7 @@ class Outbox:
         for name in self.names(".held"):
             with self.spool.claim(name) as claimed:
                 if claimed is not None:
-                    yield claimed.letter.report
+                    yield claimed.item.report
 
     def names(self, ending: str) -> list[str]:
         """Files of the spool, the oldest first."""
@@ -107,7 +107,7 @@ class Outbox:
                 between()
 
     def _first_ready(self) -> float:
-        return min((outlet.resume_at for outlet in self.outlets), default=0.0)
+        return min((sink.resume_at for sink in self.sinks), default=0.0)
 
     def _send_one(self, name: str) -> None:
         if name in self._memory:
@@ -118,24 +118,24 @@ class Outbox:
             if claimed is not None and self._send_to_all(name, claimed):
                 self.spool.remove(name)
 
-    def _send_to_all(self, name: str, claimed: Claimed) -> bool:
+    def _send_to_all(self, name: str, claimed: ClaimedItem) -> bool:
         """True when no sink waits for it any more."""
         done = claimed.done | self._done.get(name, set())
-        missing = [outlet for outlet in self.outlets if outlet.name not in done]
+        missing = [sink for sink in self.sinks if sink.name not in done]
         failed = False
-        for outlet in missing:
-            if not outlet.ready(clock.monotonic()) or clock.monotonic() >= self.deadline:
+        for sink in missing:
+            if not sink.ready(clock.monotonic()) or clock.monotonic() >= self.deadline:
                 continue
-            if outlet.send(claimed.letter.report, claimed.letter.follow_up):
-                self._note(name, claimed, outlet.name)
-                done.add(outlet.name)
+            if sink.send(claimed.item.report, claimed.item.follow_up):
+                self._note(name, claimed, sink.name)
+                done.add(sink.name)
             else:
                 failed = True
-        if all(outlet.name in done for outlet in self.outlets):
+        if all(sink.name in done for sink in self.sinks):
             return True
         return self._wait_longer(name, failed)
 
-    def _note(self, name: str, claimed: Claimed, sink: str) -> None:
+    def _note(self, name: str, claimed: ClaimedItem, sink: str) -> None:
         self._done.setdefault(name, set()).add(sink)
         try:
             claimed.note(sink)

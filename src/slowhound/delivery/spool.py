@@ -4,12 +4,12 @@ All workers of one DIR share it. Its files are 0600 and appear whole, by a renam
 
 - ``<ns since 1970>-<pid>-<random>.new``: a report of a process that sends nothing itself, as
   Gunicorn's arbiter; a worker judges it.
-- ``….due``: a report to be sent. The first line is the letter; then a line for each sink that has
+- ``….due``: a report to be sent. The first line is the item; then a line for each sink that has
   it, the sink's name as JSON. Whoever sends it holds its lock (``filelocks``), which the
   kernel drops when he dies; then the next one goes on. The file is removed when all sinks have it.
 - ``….events``: events of a process that died before its sinks had them, a line each.
 - ``<fingerprint>.held``: the newest report of a group that was held back.
-- ``groups.json``: the groups, see ``hygiene``; ``groups.lock`` is locked while it changes.
+- ``groups.json``: the groups, see ``rate_limit``; ``groups.lock`` is locked while it changes.
 
 Nothing here is synced: what was written survives the process, not a loss of power.
 """
@@ -28,7 +28,7 @@ from typing import Any
 import msgspec
 
 from slowhound.core.report import Report
-from slowhound.delivery.rate_limit import Groups
+from slowhound.delivery.rate_limit import RateLimiter
 from slowhound.event.formats import clean, encodable, json_line, shortened
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import NOT_JSON
@@ -40,7 +40,7 @@ from slowhound.system.private_dir import keep_within, subfolder
 FOLDER = "delivery"
 MAX_BYTES = 64 * 1024**2
 # A report with many local variables has 300 KiB.
-LETTER_BYTES = 2 * 1024**2
+ITEM_MAX_BYTES = 2 * 1024**2
 # Seconds after which what nobody would take is given up; each was tried until then.
 MAX_AGE = 24 * 3600.0
 # For the lock of the groups, which is held for milliseconds: unless its holder is stopped.
@@ -53,21 +53,21 @@ _READ = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-class Letter(msgspec.Struct):
+class DeliveryItem(msgspec.Struct):
     """One thing to send: a report, or what follows a report that was sent."""
 
     report: Report
     follow_up: bool = False
 
 
-class Claimed:
-    """A letter that this process alone may send now.
+class ClaimedItem:
+    """An item that this process alone may send now.
 
     ``done`` has the names of the sinks that have it, ``fd`` is its file; -1: it is in memory only.
     """
 
-    def __init__(self, letter: Letter, done: set[str], fd: int) -> None:
-        self.letter = letter
+    def __init__(self, item: DeliveryItem, done: set[str], fd: int) -> None:
+        self.item = item
         self.done = done
         self._fd = fd
 
@@ -89,16 +89,16 @@ class Spool:
     def __init__(self, directory: str) -> None:
         self.directory = directory
         self._next_look = 0.0
-        self._unsaved: Groups | None = None
+        self._unsaved: RateLimiter | None = None
 
     @property
     def folder(self) -> str:
         return os.path.join(self.directory, FOLDER)
 
-    def put(self, letter: Letter, kind: str = "due") -> str:
-        """Writes a letter, ``due`` or ``new``; returns its name."""
+    def put(self, item: DeliveryItem, kind: str = "due") -> str:
+        """Writes an item, ``due`` or ``new``; returns its name."""
         name = f"{clock.time_ns():019}-{os.getpid()}-{os.urandom(4).hex()}.{kind}"
-        self._write(name, encode(letter))
+        self._write(name, encode(item))
         self._keep_within()
         return name
 
@@ -128,9 +128,9 @@ class Spool:
                 found.append(_EVENTS.decode(line))
         return found
 
-    def hold(self, report: Report) -> None:
+    def put_held(self, report: Report) -> None:
         """Keeps the newest report of its group that was held back."""
-        self._write(f"{report.fingerprint}.held", encode(Letter(report)))
+        self._write(f"{report.fingerprint}.held", encode(DeliveryItem(report)))
 
     def drop_held(self, fingerprint: str) -> None:
         """What was held back has been told with another report."""
@@ -154,10 +154,10 @@ class Spool:
         return sorted(filter(WAITING.fullmatch, found)) + sorted(filter(HELD.fullmatch, found))
 
     @contextmanager
-    def claim(self, name: str) -> Iterator[Claimed | None]:
-        """The letter of this name; None when another process has it, or it cannot be read.
+    def claim(self, name: str) -> Iterator[ClaimedItem | None]:
+        """The item of this name; None when another process has it, or it cannot be read.
 
-        What is no letter is counted and removed; another user's files are left alone.
+        What is no item is counted and removed; another user's files are left alone.
         """
         try:
             fd = os.open(os.path.join(self.folder, name), _READ)
@@ -170,11 +170,11 @@ class Spool:
         finally:
             _close(fd)
 
-    def _read(self, name: str, fd: int) -> Claimed | None:
+    def _read(self, name: str, fd: int) -> ClaimedItem | None:
         data = _read_whole(fd)
         first, _, notes = data.partition(b"\n")
         try:
-            letter = _LETTERS.decode(first)
+            item = _ITEMS.decode(first)
         except NOT_JSON as exc:
             lost("reports for sinks", f"{name} is no report: {clean(str(exc))}")
             self.remove(name)
@@ -183,10 +183,10 @@ class Spool:
         for line in notes.split(b"\n"):
             with contextlib.suppress(*NOT_JSON):
                 done.add(_NAMES.decode(line))
-        return Claimed(letter, done, fd)
+        return ClaimedItem(item, done, fd)
 
     @contextmanager
-    def groups(self) -> Iterator[Groups]:
+    def limiter(self) -> Iterator[RateLimiter]:
         """The groups, for this process alone; what was changed is kept after the block.
 
         In memory, when the disk does not take them: else a full one would let a flood through.
@@ -195,12 +195,12 @@ class Spool:
             locked = False
             try:
                 folder = subfolder(self.directory, FOLDER)
-                _lock_groups(os.path.join(folder, "groups.lock"), opened)
+                _lock_limiter(os.path.join(folder, "groups.lock"), opened)
                 locked = True
                 self._unsaved = self._unsaved or _load(os.path.join(folder, "groups.json"))
             except OSError as exc:
                 lost("the groups of reports", exc, 0)
-                self._unsaved = self._unsaved or Groups()
+                self._unsaved = self._unsaved or RateLimiter()
             yield self._unsaved
             try:
                 if locked:
@@ -235,41 +235,41 @@ class Spool:
 
 
 # Made here, for they compile the annotations of what they decode: not on the thread that sends.
-_LETTERS = msgspec.json.Decoder(Letter)
-_GROUPS = msgspec.json.Decoder(Groups)
+_ITEMS = msgspec.json.Decoder(DeliveryItem)
+_LIMITER = msgspec.json.Decoder(RateLimiter)
 _NAMES = msgspec.json.Decoder(str)
 _EVENTS = msgspec.json.Decoder(dict[str, Any])
 
 
-def encode(letter: Letter) -> bytes:
+def encode(item: DeliveryItem) -> bytes:
     """One line of JSON; where it is too long, the event is shortened, and then variables go."""
-    line = _encode(letter)
-    if len(line) > LETTER_BYTES:
-        letter = Letter(
-            replace(letter.report, event=shortened(letter.report.event)), letter.follow_up
+    line = _encode(item)
+    if len(line) > ITEM_MAX_BYTES:
+        item = DeliveryItem(
+            replace(item.report, event=shortened(item.report.event)), item.follow_up
         )
-        line = _encode(letter)
-    snapshot = letter.report.snapshot
-    if len(line) > LETTER_BYTES and snapshot is not None and snapshot.variables:
-        without = replace(letter.report, snapshot=replace(snapshot, variables=None))
-        line = _encode(Letter(without, letter.follow_up))
+        line = _encode(item)
+    snapshot = item.report.snapshot
+    if len(line) > ITEM_MAX_BYTES and snapshot is not None and snapshot.variables:
+        without = replace(item.report, snapshot=replace(snapshot, variables=None))
+        line = _encode(DeliveryItem(without, item.follow_up))
     return line
 
 
-def _encode(letter: Letter) -> bytes:
+def _encode(item: DeliveryItem) -> bytes:
     """Values of an application's own types are text."""
     try:
-        return msgspec.json.encode(letter, enc_hook=clean)
+        return msgspec.json.encode(item, enc_hook=clean)
     except (TypeError, ValueError, OverflowError, RecursionError):
         # Invalid Unicode, huge numbers, what is too deep: made to fit as the line of an event is.
-        report = replace(letter.report, event=encodable(letter.report.event))
-        return json_line(msgspec.to_builtins(Letter(report, letter.follow_up)))[:-1]
+        report = replace(item.report, event=encodable(item.report.event))
+        return json_line(msgspec.to_builtins(DeliveryItem(report, item.follow_up)))[:-1]
 
 
 def spool_new(directory: str, report: Report) -> None:
     """For a process that sends nothing itself: a worker will, when there is one again."""
     try:
-        Spool(directory).put(Letter(report), "new")
+        Spool(directory).put(DeliveryItem(report), "new")
     except OSError as exc:
         lost("reports for sinks", exc)
 
@@ -283,18 +283,18 @@ def spool_unsent(directory: str, events: list[dict[str, Any]]) -> None:
             lost("events for sinks", exc, len(events))
 
 
-def _load(path: str) -> Groups:
+def _load(path: str) -> RateLimiter:
     try:
         fd = os.open(path, _READ)
     except FileNotFoundError:
-        return Groups()
+        return RateLimiter()
     try:
         if not _is_ours(fd):
-            return Groups()
-        return _GROUPS.decode(_read_whole(fd))
+            return RateLimiter()
+        return _LIMITER.decode(_read_whole(fd))
     except NOT_JSON as exc:
         lost("the groups of reports", exc, 0)  # they begin anew
-        return Groups()
+        return RateLimiter()
     finally:
         os.close(fd)
 
@@ -305,7 +305,7 @@ def _read_whole(fd: int) -> bytes:
     while part := os.pread(fd, 1024**2, at):
         parts.append(part)
         at += len(part)
-        if at > 8 * LETTER_BYTES:
+        if at > 8 * ITEM_MAX_BYTES:
             break
     return b"".join(parts)
 
@@ -323,7 +323,7 @@ def _lock(fd: int) -> bool:
     return True
 
 
-def _lock_groups(path: str, opened: contextlib.ExitStack) -> None:
+def _lock_limiter(path: str, opened: contextlib.ExitStack) -> None:
     fd = os.open(path, _READ | os.O_CREAT, 0o600)
     _claims.add(fd)
     opened.callback(_close, fd)

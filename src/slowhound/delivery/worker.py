@@ -10,8 +10,8 @@ A sink is any class with ``deliver`` and ``close``, see ``Sink``; it may have tw
   attribute ``on_sent``, None at first: a function to be called with the ``seq`` of the last event
   of this process that has arrived. What had not when the process died, another one sends.
 
-The hound only puts a report into a bounded inbox, so a sink that is slow or dead delays neither
-the next snapshot nor a request. The thread decides what of it is sent (``hygiene``), writes that
+The hound only puts a report into a bounded queue, so a sink that is slow or dead delays neither
+the next snapshot nor a request. The thread decides what of it is sent (``rate_limit``), writes that
 into the spool, and sends what is in the spool, its own reports and those that others left there. A
 sink that fails is tried again, with growing pauses, and does not stop the others. Each report
 arrives at least once; ``report.id`` is the same each time.
@@ -30,12 +30,12 @@ from typing import Any
 from slowhound.blackbox.box import NOBODY
 from slowhound.config.config import Limit
 from slowhound.core.report import Report
-from slowhound.delivery.backoff import Outlet
-from slowhound.delivery.queue import Inbox
-from slowhound.delivery.rate_limit import Groups
-from slowhound.delivery.sender import Outbox
+from slowhound.delivery.backoff import BackoffSink
+from slowhound.delivery.queue import ReportQueue
+from slowhound.delivery.rate_limit import RateLimiter
+from slowhound.delivery.sender import Sender
 from slowhound.delivery.sink import build
-from slowhound.delivery.spool import Letter
+from slowhound.delivery.spool import DeliveryItem
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
 from slowhound.system.guard import guard
@@ -63,20 +63,20 @@ def preload(specs: tuple[Any, ...]) -> None:
                 importlib.import_module(path.rpartition(".")[0])
 
 
-def outlets_of(specs: tuple[Any, ...]) -> list[Outlet]:
+def sinks_of(specs: tuple[Any, ...]) -> list[BackoffSink]:
     """One for each entry of ``SINKS``; the second one of a class is called ``path#2``."""
-    outlets: list[Outlet] = []
+    sinks: list[BackoffSink] = []
     paths: list[str] = []
     for spec in specs:
         path = spec if isinstance(spec, str) else spec["sink"]
         paths.append(path)
         name = path if paths.count(path) == 1 else f"{path}#{paths.count(path)}"
-        outlets.append(Outlet(name, lambda spec=spec: build(spec)))  # type: ignore[misc]
-    return outlets
+        sinks.append(BackoffSink(name, lambda spec=spec: build(spec)))  # type: ignore[misc]
+    return sinks
 
 
 class Delivery:
-    """The inbox, and the thread that empties it.
+    """The queue, and the thread that empties it.
 
     That is one of the operating system's under gevent as well: a sink may wait there while a
     greenlet blocks, and what it waits in blocks no greenlet.
@@ -99,37 +99,37 @@ class Delivery:
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self._inbox = Inbox(self._limit.most if self._limit is not None else None)
+        self._queue = ReportQueue(self._limit.most if self._limit is not None else None)
         self._events: deque[dict[str, Any]] = deque()
-        self._outbox = Outbox(self._directory, [])
+        self._sender = Sender(self._directory, [])
         self._starting = original("_thread", "allocate_lock")()
         self.sent = 0
         self._renew()
 
     def _renew(self) -> None:
-        self._outbox.outlets = outlets_of(self._specs)
-        self._outbox.deadline = float("inf")
+        self._sender.sinks = sinks_of(self._specs)
+        self._sender.deadline = float("inf")
         self._thread = OsThread(self._run)
         self._started = False
         # Held until the sinks are made.
         self._made = original("_thread", "allocate_lock")()
         self._made.acquire()
         self._adopted: set[str] = set()
-        self._progress = dict.fromkeys((each.name for each in self._outbox.outlets), self.sent)
+        self._progress = dict.fromkeys((each.name for each in self._sender.sinks), self.sent)
         self._next_look = clock.monotonic()
 
     def put(self, report: Report) -> None:
         """Takes one report."""
         if self._specs:
             self._ready()
-            self._inbox.put(report)
+            self._queue.put(report)
             self._thread.wake()
 
     def put_end(self, report: Report) -> None:
         """Takes a report again, whose request has ended meanwhile."""
         if self._specs:
             self._ready()
-            self._inbox.put_end(report)
+            self._queue.put_end(report)
             self._thread.wake()
 
     def _feed(self, event: dict[str, Any]) -> None:
@@ -163,10 +163,10 @@ class Delivery:
 
         A process that ends before its thread has begun sends what it has all the same.
         """
-        if not self._started and self._specs and (self._events or self._inbox):
+        if not self._started and self._specs and (self._events or self._queue):
             self._ready()
             timeout = max(timeout, FIRST_STOP)
-        self._outbox.deadline = clock.monotonic() + timeout * 0.75
+        self._sender.deadline = clock.monotonic() + timeout * 0.75
         self._thread.stop(timeout)
 
     def _ready(self) -> None:
@@ -184,9 +184,9 @@ class Delivery:
                 self._starting.release()
 
     def _run(self, wait: Callable[[float], bool]) -> None:
-        outlets = self._outbox.outlets
+        sinks = self._sender.sinks
         try:
-            made = [outlet.make() for outlet in outlets]
+            made = [sink.make() for sink in sinks]
         finally:
             self._made.release()
         if all(made) and not self._takers():
@@ -201,15 +201,15 @@ class Delivery:
             if not watch.off:
                 with watch:
                     self._turn()
-        for outlet in outlets:
-            outlet.close()
+        for sink in sinks:
+            sink.close()
 
-    def _takers(self) -> list[Outlet]:
-        return [outlet for outlet in self._outbox.outlets if outlet.takes_events]
+    def _takers(self) -> list[BackoffSink]:
+        return [sink for sink in self._sender.sinks if sink.takes_events]
 
     def _pause(self) -> float:
         """Seconds until there is something to do."""
-        due = min(self._next_look, self._outbox.next_try) - clock.monotonic()
+        due = min(self._next_look, self._sender.next_try) - clock.monotonic()
         return min(max(due, 0.05), EVENTS_EVERY if self.feed is not None else LOOK_EVERY)
 
     def _turn(self) -> None:
@@ -219,7 +219,7 @@ class Delivery:
             self._adopt()
             self._release()
         self._hand_on_events()
-        self._outbox.send(between=self._between)
+        self._sender.send(between=self._between)
 
     def _between(self) -> None:
         """What comes in while a sink is slow is in the spool before the next one is tried."""
@@ -233,11 +233,11 @@ class Delivery:
             for _ in range(len(self._events)):
                 events.append(self._events.popleft())  # noqa: PERF401  what was taken is kept
         own = [event["seq"] for event in events if event.get("pid") == self._pid and "seq" in event]
-        for outlet in takers:
-            tells = outlet.tell_sent(partial(self._has, outlet.name))
-            outlet.take(events)
+        for sink in takers:
+            tells = sink.tell_sent(partial(self._has, sink.name))
+            sink.take(events)
             if own and not tells:
-                self._has(outlet.name, max(own))
+                self._has(sink.name, max(own))
 
     def _has(self, sink: str, seq: int) -> None:
         """This sink has all events up to this one."""
@@ -245,73 +245,73 @@ class Delivery:
         self._note_sent()
 
     def _note_sent(self) -> None:
-        takers = [outlet.name for outlet in self._takers()]
+        takers = [sink.name for sink in self._takers()]
         sent = min((self._progress.get(name, 0) for name in takers), default=NOBODY)
         if sent != self.sent:
             self.sent = sent
             self.tell_sent(sent)
 
     def _judge(self) -> None:
-        """What of the inbox is sent goes into the spool."""
-        if not self._inbox:
+        """What of the queue is sent goes into the spool."""
+        if not self._queue:
             return
-        taken = self._inbox.take()
+        batch = self._queue.take()
         now = clock.time()
-        with self._outbox.spool.groups() as groups:
-            self._admit(groups, taken.reports, now)
-            for fingerprint, more in taken.more.items():
-                groups.hold(fingerprint, more.number, now)
-                self._outbox.hold(more.last)
-            sent = groups.ids()
-            for report in taken.ends:
+        with self._sender.spool.limiter() as limiter:
+            self._admit(limiter, batch.reports, now)
+            for fingerprint, overflow in batch.overflow.items():
+                limiter.count_held(fingerprint, overflow.number, now)
+                self._sender.hold(overflow.newest)
+            sent = limiter.sent_ids()
+            for report in batch.ends:
                 if report.id in sent or self._limit is None:
-                    self._outbox.put(Letter(report, follow_up=True))
+                    self._sender.put(DeliveryItem(report, follow_up=True))
 
-    def _admit(self, groups: Groups, reports: list[Report], now: float) -> None:
-        known = groups.ids()
+    def _admit(self, limiter: RateLimiter, reports: list[Report], now: float) -> None:
+        known = limiter.sent_ids()
         held: dict[str, Report] = {}
         for report in reports:
             if report.id in known:  # a neighbour has told it already
                 if report.finished is not None:
-                    self._outbox.put(Letter(report, follow_up=True))
+                    self._sender.put(DeliveryItem(report, follow_up=True))
                 continue
-            judged = groups.judge(report, self._limit, now)
+            judged = limiter.admit(report, self._limit, now)
             if judged is None:
                 held[report.fingerprint] = report
             else:
-                self._outbox.put(Letter(judged))
-                self._outbox.drop_held(report.fingerprint)
+                self._sender.put(DeliveryItem(judged))
+                self._sender.drop_held(report.fingerprint)
         for report in held.values():
-            self._outbox.hold(report)
+            self._sender.hold(report)
 
     def _adopt(self) -> None:
         """Takes what processes left that send nothing themselves."""
-        for name in self._outbox.names(".events"):
-            for event in self._outbox.spool.take_events(name):
+        for name in self._sender.names(".events"):
+            for event in self._sender.spool.take_events(name):
                 if self.feed is not None:
                     self.feed(event)
-        names = self._outbox.names(".new")
+        names = self._sender.names(".new")
         self._adopted &= set(names)
         for name in names:
             if name in self._adopted:
                 continue  # it could not be removed
-            with self._outbox.spool.claim(name) as claimed:
+            with self._sender.spool.claim(name) as claimed:
                 if claimed is not None:
-                    report = claimed.letter.report
+                    report = claimed.item.report
                     if self.feed is not None:
                         self.feed(report.event)  # its writer has no sinks to hand it to
-                    with self._outbox.spool.groups() as groups:
-                        self._admit(groups, [report], clock.time())
+                    with self._sender.spool.limiter() as limiter:
+                        self._admit(limiter, [report], clock.time())
                     self._adopted.add(name)
-                    self._outbox.spool.remove(name)
+                    self._sender.spool.remove(name)
 
     def _release(self) -> None:
         """Sends the newest of those that were held back, where there is room again."""
-        if not self._outbox.holds():
+        if not self._sender.holds():
             return
-        with self._outbox.spool.groups() as groups:
-            for report in self._outbox.held():
-                released = groups.release(report, self._limit, clock.time())
+        with self._sender.spool.limiter() as limiter:
+            for report in self._sender.held():
+                released = limiter.release(report, self._limit, clock.time())
                 if released is not None:
-                    self._outbox.put(Letter(released))
-                    self._outbox.drop_held(report.fingerprint)
+                    self._sender.put(DeliveryItem(released))
+                    self._sender.drop_held(report.fingerprint)

@@ -21,7 +21,7 @@ from slowhound.cli import dump as cli_dump
 from slowhound.cli import tail
 from slowhound.config import overrides
 from slowhound.core.report import Report, of_death
-from slowhound.delivery.spool import Letter, Spool, encode
+from slowhound.delivery.spool import DeliveryItem, Spool, encode
 from slowhound.event import formats
 from slowhound.flames import profile
 from slowhound.frames.frames import Frame, TakenStack
@@ -179,16 +179,16 @@ def test_spool_and_groups_are_read_or_removed(tmp_path: Path, value: str) -> Non
     """What waits there was put by another process, of another version perhaps."""
     spool = Spool(str(tmp_path))
     report = of_death({"event_type": "crash", "req_id": "r1", "ts": time.time(), "pid": 1})
-    fields = json.loads(encode(Letter(report)))
+    fields = json.loads(encode(DeliveryItem(report)))
     for name in fields["report"]:
-        letter = b'{"report": ' + note(fields["report"], name, HOSTILE[value]) + b"}"
-        spool._write("1" * 19 + "-1-00000000.due", letter)
+        item = b'{"report": ' + note(fields["report"], name, HOSTILE[value]) + b"}"
+        spool._write("1" * 19 + "-1-00000000.due", item)
         for each in spool.names():
             with spool.claim(each) as claimed:
                 if claimed is not None:
-                    assert claimed.letter.report.text()
-                    assert claimed.letter.report.fingerprint
-                    assert encode(claimed.letter)
+                    assert claimed.item.report.text()
+                    assert claimed.item.report.fingerprint
+                    assert encode(claimed.item)
             spool.remove(each)
     group = {"first": 1.0, "last": 1.0, "seen": 1, "sent": [[1.0, "x"]], "held": 1}
     for name in group:
@@ -196,8 +196,8 @@ def test_spool_and_groups_are_read_or_removed(tmp_path: Path, value: str) -> Non
         key = report.fingerprint.encode()
         wrong = b'{"groups": {"%s": %s}}' % (key, note(group, name, HOSTILE[value]))
         (tmp_path / "delivery" / "groups.json").write_bytes(wrong)
-        with Spool(str(tmp_path)).groups() as groups:
-            assert isinstance(groups.judge(report, None, time.time()), Report)
+        with Spool(str(tmp_path)).limiter() as limiter:
+            assert isinstance(limiter.admit(report, None, time.time()), Report)
 
 
 @pytest.mark.parametrize("value", HOSTILE)

@@ -11,24 +11,26 @@ from hypothesis import strategies as st
 from slowhound.config.config import Limit
 from slowhound.core.report import Report
 from slowhound.delivery import rate_limit
-from slowhound.delivery.rate_limit import Groups
+from slowhound.delivery.rate_limit import RateLimiter
 from tests.harness.reports import dead_report, slow_report
 
 LIMIT = Limit(2, 60.0)
 OTHER = "ba9876543210"
 
 
-def judge(groups: Groups, number: int, now: float, group: str = "0123456789ab") -> Report | None:
-    return groups.judge(slow_report(number, group), LIMIT, now)
+def admit(
+    limiter: RateLimiter, number: int, now: float, group: str = "0123456789ab"
+) -> Report | None:
+    return limiter.admit(slow_report(number, group), LIMIT, now)
 
 
 def test_first_of_a_group_comes_through_and_says_so() -> None:
     """Each group's first one does, also while another group is held back."""
-    groups = Groups()
-    assert [bool(judge(groups, number, 1000.0)) for number in range(5)] == [True, True] + [
+    limiter = RateLimiter()
+    assert [bool(admit(limiter, number, 1000.0)) for number in range(5)] == [True, True] + [
         False
     ] * 3
-    first = judge(groups, 5, 1000.0, OTHER)
+    first = admit(limiter, 5, 1000.0, OTHER)
     assert first is not None
     assert first.first_seen
     assert first.held_back == 0
@@ -36,61 +38,61 @@ def test_first_of_a_group_comes_through_and_says_so() -> None:
 
 def test_next_one_after_the_window_says_how_many_were_held_back() -> None:
     """The window slides: it is free again as soon as one of those sent is old enough."""
-    groups = Groups()
+    limiter = RateLimiter()
     for number, now in enumerate([1000.0, 1030.0, 1031.0, 1059.9]):
-        judge(groups, number, now)
-    later = judge(groups, 4, 1060.0)
+        admit(limiter, number, now)
+    later = admit(limiter, 4, 1060.0)
     assert later is not None
     assert (later.held_back, later.first_seen) == (2, False)
-    assert judge(groups, 5, 1060.0) is None
+    assert admit(limiter, 5, 1060.0) is None
 
 
 @given(st.lists(st.tuples(st.floats(0, 200), st.sampled_from(["a" * 12, "b" * 12]))))
 def test_messages_add_up_to_all_reports(steps: list[tuple[float, str]]) -> None:
     """Each message stands for itself and for what it says was held back; the rest still waits."""
-    groups, now, told = Groups(), 1000.0, 0
+    limiter, now, told = RateLimiter(), 1000.0, 0
     for number, (seconds, group) in enumerate(steps):
         now += seconds - 50  # also a clock that goes back
-        sent = judge(groups, number, now, group)
+        sent = admit(limiter, number, now, group)
         told += 1 + sent.held_back if sent is not None else 0
-    waiting = sum(group.held for group in groups.groups.values())
+    waiting = sum(group.held for group in limiter.groups.values())
     assert told + waiting == len(steps)
 
 
 def test_newest_that_was_held_back_is_released_once_there_is_room() -> None:
     """It stands for all the others that were, itself not counted twice."""
-    groups = Groups()
+    limiter = RateLimiter()
     for number in range(10):
-        judge(groups, number, 1000.0)
+        admit(limiter, number, 1000.0)
     last = slow_report(9)
-    assert groups.release(last, LIMIT, 1059.0) is None
-    released = groups.release(last, LIMIT, 1060.0)
+    assert limiter.release(last, LIMIT, 1059.0) is None
+    released = limiter.release(last, LIMIT, 1060.0)
     assert released is not None
     assert released.held_back == 7
-    assert groups.groups[last.fingerprint].held == 0
+    assert limiter.groups[last.fingerprint].held == 0
 
 
 def test_clock_that_is_put_back_silences_a_group_for_one_window_at_most() -> None:
     """What lies in the future counts as sent now."""
-    groups = Groups()
+    limiter = RateLimiter()
     for number in range(2):
-        judge(groups, number, 9_000_000.0)
-    assert judge(groups, 2, 1000.0) is None
-    assert judge(groups, 3, 1060.0) is not None
+        admit(limiter, number, 9_000_000.0)
+    assert admit(limiter, 2, 1000.0) is None
+    assert admit(limiter, 3, 1060.0) is not None
 
 
 def test_clock_that_is_put_forward_lets_no_more_than_the_limit_through() -> None:
     """The window begins anew."""
-    groups = Groups()
+    limiter = RateLimiter()
     numbers = iter(range(100))
     for now in (1000.0, 9_000_000.0):
-        assert sum(judge(groups, next(numbers), now) is not None for _ in range(10)) == 2
+        assert sum(admit(limiter, next(numbers), now) is not None for _ in range(10)) == 2
 
 
 def test_without_a_limit_all_are_sent() -> None:
     """``REPORT_LIMIT = None``; the first is still known as such."""
-    groups = Groups()
-    sent = [groups.judge(slow_report(number), None, 1000.0) for number in range(50)]
+    limiter = RateLimiter()
+    sent = [limiter.admit(slow_report(number), None, 1000.0) for number in range(50)]
     assert [each is not None and each.first_seen for each in sent] == [True] + [False] * 49
     assert all(each is not None and each.held_back == 0 for each in sent)
 
@@ -100,18 +102,18 @@ def test_group_that_was_quiet_for_longest_is_forgotten_first(
 ) -> None:
     """There is a bound to what is remembered."""
     monkeypatch.setattr(rate_limit, "GROUPS_LIMIT", 2)
-    groups = Groups()
+    limiter = RateLimiter()
     for group in ("a" * 12, "b" * 12, "a" * 12, "c" * 12):
-        judge(groups, 1, 1000.0, group)
-    assert list(groups.groups) == ["a" * 12, "c" * 12]
+        admit(limiter, 1, 1000.0, group)
+    assert list(limiter.groups) == ["a" * 12, "c" * 12]
 
 
 def test_ids_of_what_was_sent_are_known() -> None:
     """By them a report that comes again, from whomever, is told from a new one."""
-    groups = Groups()
+    limiter = RateLimiter()
     for number in range(3):
-        judge(groups, number, 1000.0)
-    assert groups.ids() == {"request-0.slow", "request-1.slow"}
+        admit(limiter, number, 1000.0)
+    assert limiter.sent_ids() == {"request-0.slow", "request-1.slow"}
 
 
 def test_groups_of_deaths_go_by_cause_view_and_place() -> None:

@@ -22,7 +22,7 @@ from slowhound.config.config import Limit
 from slowhound.core.observations import LastStack, Moment, Snapshot
 from slowhound.core.report import Finished, Report
 from slowhound.delivery import spool as spool_module
-from slowhound.delivery.spool import Letter, Spool, encode, spool_new
+from slowhound.delivery.spool import DeliveryItem, Spool, encode, spool_new
 from slowhound.frames.frames import Frame
 from slowhound.system import losses
 from tests.harness.launch import ROOT
@@ -34,10 +34,10 @@ def spool(tmp_path: Path) -> Spool:
     return Spool(str(tmp_path / "dir"))
 
 
-def read(spool: Spool, name: str) -> Letter:
+def read(spool: Spool, name: str) -> DeliveryItem:
     with spool.claim(name) as claimed:
         assert claimed is not None
-        return claimed.letter
+        return claimed.item
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,12 @@ def read(spool: Spool, name: str) -> Letter:
     ],
     ids=["slow", "dead", "finished", "blind", "with locals"],
 )
-def test_letter_comes_back_as_it_was(spool: Spool, report: Any) -> None:
+def test_item_comes_back_as_it_was(spool: Spool, report: Any) -> None:
     """All of a report is kept."""
     for follow_up in (False, True):
-        assert read(spool, spool.put(Letter(report, follow_up))) == Letter(report, follow_up)
+        assert read(spool, spool.put(DeliveryItem(report, follow_up))) == DeliveryItem(
+            report, follow_up
+        )
 
 
 class Odd:
@@ -62,7 +64,7 @@ class Odd:
         raise RuntimeError("no text for you")
 
 
-def test_letter_with_anything_in_it_can_be_read_back(spool: Spool) -> None:
+def test_item_with_anything_in_it_can_be_read_back(spool: Spool) -> None:
     """What JSON cannot hold is text: an application's own values, broken Unicode, huge numbers."""
     report = slow_report(
         app_odd=Odd(), app_huge=2**70, app_deep=[[[[[[[[[[1]]]]]]]]]], req_path="/\udcff\ud800/"
@@ -72,7 +74,7 @@ def test_letter_with_anything_in_it_can_be_read_back(spool: Spool) -> None:
     for _ in range(10_000):
         deepest = [deepest]
     report.event["app_deepest"] = deepest
-    found = read(spool, spool.put(Letter(replace(report, snapshot=snapshot)))).report
+    found = read(spool, spool.put(DeliveryItem(replace(report, snapshot=snapshot)))).report
     assert found.event["app_odd"] == "<Odd>"
     assert found.event["app_huge"] == str(2**70)
     assert found.event["req_path"] == "/\\udcff\\ud800/"
@@ -108,7 +110,7 @@ VALUES = st.recursive(
 @given(SIZES, SIZES, st.integers(0, 60), VALUES)
 @example(250, 200, 60, [])
 @settings(max_examples=25)
-def test_letter_is_whole_whatever_is_in_it(
+def test_item_is_whole_whatever_is_in_it(
     frames: int, moments: int, variables: int, app: Any
 ) -> None:
     """Of any size, also with texts that UTF-8 cannot hold: these are escaped, and no more."""
@@ -116,27 +118,27 @@ def test_letter_is_whole_whatever_is_in_it(
         any_report(frames, moments, variables, app, each) for each in ("\\udcff", "\udcff")
     )
     for report in (plain, odd):
-        assert msgspec.json.decode(encode(Letter(report)), type=Letter).report == plain
+        assert msgspec.json.decode(encode(DeliveryItem(report)), type=DeliveryItem).report == plain
 
 
 def test_too_many_variables_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stack is worth more than they are."""
-    monkeypatch.setattr(spool_module, "LETTER_BYTES", 10_000)
+    monkeypatch.setattr(spool_module, "ITEM_MAX_BYTES", 10_000)
     variables = [("f", [(f"name{number}", "x" * 100) for number in range(200)])]
     report = slow_report(snapshot=Snapshot(1.0, (Frame("/a.py", 1, "f"),), variables=variables))
-    line = encode(Letter(report))
+    line = encode(DeliveryItem(report))
     assert len(line) < 10_000
-    assert msgspec.json.decode(line, type=Letter).report.snapshot == Snapshot(
+    assert msgspec.json.decode(line, type=DeliveryItem).report.snapshot == Snapshot(
         1.0, (Frame("/a.py", 1, "f"),)
     )
 
 
 def test_event_that_is_too_large_is_shortened() -> None:
-    """A letter that nobody reads to its end is delivered to nobody; all but the event is whole."""
+    """An item that nobody reads to its end is delivered to nobody; all but the event is whole."""
     report = slow_report(app_rows=[["x" * 10_000] * 200] * 10, app_n=7)
-    line = encode(Letter(report))
-    assert len(line) < spool_module.LETTER_BYTES
-    found = msgspec.json.decode(line, type=Letter).report
+    line = encode(DeliveryItem(report))
+    assert len(line) < spool_module.ITEM_MAX_BYTES
+    found = msgspec.json.decode(line, type=DeliveryItem).report
     assert found.event.pop("app_rows").startswith('[["xxx')
     assert found.event == {name: each for name, each in report.event.items() if name != "app_rows"}
     assert replace(found, event={}) == replace(report, event={})
@@ -144,9 +146,9 @@ def test_event_that_is_too_large_is_shortened() -> None:
 
 def test_files_are_for_the_user_alone(spool: Spool) -> None:
     """0600 in a folder of 0700, and nothing half written is left."""
-    spool.put(Letter(slow_report()))
-    spool.hold(slow_report())
-    with spool.groups():
+    spool.put(DeliveryItem(slow_report()))
+    spool.put_held(slow_report())
+    with spool.limiter():
         pass
     folder = Path(spool.folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -159,7 +161,7 @@ import sys, time
 from slowhound.delivery.spool import Spool
 spool = Spool(sys.argv[1])
 if sys.argv[2] == "groups":
-    with spool.groups():
+    with spool.limiter():
         print("held", flush=True); time.sleep(600)
 with spool.claim(sys.argv[2]) as claimed:
     print("held" if claimed else "refused", flush=True)
@@ -179,9 +181,9 @@ def holder(spool: Spool, name: str) -> Iterator[str]:
             process.kill()
 
 
-def test_only_one_process_has_a_letter_until_it_dies(spool: Spool) -> None:
+def test_only_one_process_has_an_item_until_it_dies(spool: Spool) -> None:
     """While one claims it the others do not get it; they do when it was killed."""
-    name = spool.put(Letter(slow_report()))
+    name = spool.put(DeliveryItem(slow_report()))
     with holder(spool, name) as said, spool.claim(name) as claimed:
         assert said == "held"
         assert claimed is None
@@ -192,7 +194,7 @@ def test_only_one_process_has_a_letter_until_it_dies(spool: Spool) -> None:
 
 def test_forked_child_does_not_keep_a_claim(spool: Spool) -> None:
     """It has the file closed, and so the lock ends with the parent."""
-    name = spool.put(Letter(slow_report()))
+    name = spool.put(DeliveryItem(slow_report()))
     with spool.claim(name) as claimed:
         assert claimed is not None
         pid = os.fork()
@@ -207,9 +209,9 @@ def test_forked_child_does_not_keep_a_claim(spool: Spool) -> None:
             assert second is None
 
 
-def test_who_has_a_letter_is_noted_in_it(spool: Spool) -> None:
+def test_who_has_an_item_is_noted_in_it(spool: Spool) -> None:
     """The next process goes on where the last one stopped; a line cut short is no note."""
-    name = spool.put(Letter(slow_report()))
+    name = spool.put(DeliveryItem(slow_report()))
     with spool.claim(name) as claimed:
         assert claimed is not None
         claimed.note("first")
@@ -229,9 +231,9 @@ def test_who_has_a_letter_is_noted_in_it(spool: Spool) -> None:
     [b"", b"not json", b"\xff\xfe\n", b"[]", b'{"report":5}', b"[" * 100_000, b'{"report":{}}'],
     ids=["empty", "text", "bytes", "list", "number", "deep", "no report"],
 )
-def test_what_is_no_letter_is_counted_and_removed(spool: Spool, data: bytes) -> None:
+def test_what_is_no_item_is_counted_and_removed(spool: Spool, data: bytes) -> None:
     """It stops nothing and is met once."""
-    name = spool.put(Letter(slow_report()))
+    name = spool.put(DeliveryItem(slow_report()))
     path = Path(spool.folder, name)
     path.write_bytes(data)
     with spool.claim(name) as claimed:
@@ -243,8 +245,8 @@ def test_what_is_no_letter_is_counted_and_removed(spool: Spool, data: bytes) -> 
 def test_links_pipes_sockets_and_folders_are_left_alone(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under the name of a letter as well: nothing is read through them, and nothing waited for."""
-    good = spool.put(Letter(slow_report()))
+    """Under the name of an item as well: nothing is read through them, and nothing waited for."""
+    good = spool.put(DeliveryItem(slow_report()))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(Path(spool.folder, good).read_bytes())
     names = [f"{number:019}-1-0000000{number}.due" for number in range(5)]
@@ -270,7 +272,7 @@ def test_links_pipes_sockets_and_folders_are_left_alone(
 @pytest.mark.root
 def test_another_users_file_is_left_alone(spool: Spool) -> None:
     """Who could write into the folder cannot make us send what he likes."""
-    name = spool.put(Letter(slow_report()))
+    name = spool.put(DeliveryItem(slow_report()))
     os.chown(Path(spool.folder, name), 65534, 65534)
     with spool.claim(name) as claimed:
         assert claimed is None
@@ -282,13 +284,13 @@ def test_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "target").mkdir()
     (tmp_path / "delivery").symlink_to(tmp_path / "target")
     with pytest.raises(OSError, match="symbolic link"):
-        Spool(str(tmp_path)).put(Letter(slow_report()))
+        Spool(str(tmp_path)).put(DeliveryItem(slow_report()))
     spool_new(str(tmp_path), dead_report())
     assert losses.dropped == 1
     assert list((tmp_path / "target").iterdir()) == []
 
 
-def test_oldest_letters_go_when_the_spool_is_full(
+def test_oldest_items_go_when_the_spool_is_full(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are counted."""
@@ -296,7 +298,7 @@ def test_oldest_letters_go_when_the_spool_is_full(
     names = []
     for number in range(20):
         spool._next_look = 0.0
-        names.append(spool.put(Letter(slow_report(number))))
+        names.append(spool.put(DeliveryItem(slow_report(number))))
         os.utime(Path(spool.folder, names[-1]), (number, number))
     kept = spool.names()
     assert 0 < len(kept) < 20
@@ -313,9 +315,9 @@ from tests.harness.reports import slow_report
 module.LOCK_TRIES = 10**6  # one that had no turn for a second would judge for itself
 spool, sent = Spool(sys.argv[1]), 0
 for number in range(50):
-    with spool.groups() as groups:
+    with spool.limiter() as limiter:
         report = slow_report(int(sys.argv[2]) * 1000 + number)
-        sent += groups.judge(report, Limit(3, 3600), 1000.0) is not None
+        sent += limiter.admit(report, Limit(3, 3600), 1000.0) is not None
 print(sent)
 """
 
@@ -328,19 +330,19 @@ def test_processes_share_the_groups(spool: Spool) -> None:
         for number in range(4)
     ]
     assert sum(int(process.communicate(timeout=50)[0]) for process in started) == 3
-    with spool.groups() as groups:
-        (group,) = groups.groups.values()
+    with spool.limiter() as limiter:
+        (group,) = limiter.groups.values()
     assert (group.seen, group.held) == (200, 197)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"groups":{"a":5}}', b"\xff"])
 def test_groups_that_cannot_be_read_begin_anew(spool: Spool, data: bytes) -> None:
     """A broken file stops nothing."""
-    with spool.groups() as groups:
-        groups.judge(slow_report(), None, 1.0)
+    with spool.limiter() as limiter:
+        limiter.admit(slow_report(), None, 1.0)
     Path(spool.folder, "groups.json").write_bytes(data)
-    with spool.groups() as groups:
-        assert groups.groups == {}
+    with spool.limiter() as limiter:
+        assert limiter.groups == {}
 
 
 def test_groups_are_kept_in_memory_where_the_disk_takes_none(
@@ -355,13 +357,13 @@ def test_groups_are_kept_in_memory_where_the_disk_takes_none(
         patched.setattr(Spool, "_write", full)
         sent = 0
         for number in range(20):
-            with spool.groups() as groups:
-                sent += groups.judge(slow_report(number), Limit(3, 60.0), 1.0) is not None
+            with spool.limiter() as limiter:
+                sent += limiter.admit(slow_report(number), Limit(3, 60.0), 1.0) is not None
     assert sent == 3
-    with spool.groups() as groups:
-        assert next(iter(groups.groups.values())).seen == 20
-    with Spool(spool.directory).groups() as groups:  # and then on the disk again
-        assert next(iter(groups.groups.values())).seen == 20
+    with spool.limiter() as limiter:
+        assert next(iter(limiter.groups.values())).seen == 20
+    with Spool(spool.directory).limiter() as limiter:  # and then on the disk again
+        assert next(iter(limiter.groups.values())).seen == 20
 
 
 def test_holder_of_the_groups_that_is_stopped_does_not_stop_others(
@@ -371,8 +373,8 @@ def test_holder_of_the_groups_that_is_stopped_does_not_stop_others(
     monkeypatch.setattr(spool_module, "LOCK_TRIES", 2)
     with holder(spool, "groups") as said:
         assert said == "held"
-        with spool.groups() as groups:
-            assert groups.judge(slow_report(), Limit(3, 60.0), 1.0) is not None
+        with spool.limiter() as limiter:
+            assert limiter.admit(slow_report(), Limit(3, 60.0), 1.0) is not None
         assert not Path(spool.folder, "groups.json").exists()
-    with spool.groups() as groups:  # known on the disk from now on
-        assert groups.ids() == {slow_report().id}
+    with spool.limiter() as limiter:  # known on the disk from now on
+        assert limiter.sent_ids() == {slow_report().id}

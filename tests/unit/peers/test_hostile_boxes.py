@@ -30,7 +30,7 @@ from slowhound.cli import dump, reap, requests_table, top
 from slowhound.cli.location import Place
 from slowhound.cli.reap import Adopter
 from slowhound.core.report import Report, of_death
-from slowhound.delivery.spool import Letter, Spool, encode
+from slowhound.delivery.spool import DeliveryItem, Spool, encode
 from slowhound.event import formats
 from slowhound.frames.frames import Frame, TakenStack
 from slowhound.gil.unresponsive import Hold
@@ -135,7 +135,7 @@ class Noise(NamedTuple):
     slot: tuple[int, int, int, int]
 
 
-LETTER_FIELDS = sorted(Report.__dataclass_fields__)
+REPORT_FIELDS = sorted(Report.__dataclass_fields__)
 TEXT_BYTES = st.sampled_from(TEXTS).map(str.encode) | st.binary(max_size=60)
 # The box stays one of a living process here, whatever stands in its other cells.
 CELLS = [each for each in range(1, HEADER // 8) if each not in (PID, NAMESPACE, BORN, SLOTS)]
@@ -214,7 +214,7 @@ def messages_of(report: Report) -> None:
     harmless(page(report))
     strictly(formats.json_line(as_json(report, "key", report.kind)))
     strictly(formats.json_line(slack_message(report)))
-    strictly(encode(Letter(report)))
+    strictly(encode(DeliveryItem(report)))
 
 
 def lines_of(event: dict[str, Any]) -> None:
@@ -389,9 +389,9 @@ EVENT_NAMES += ["crash_cause", "crash_stack", "timeout_stack", "ts", "pid", "app
 @settings(FAST, max_examples=200)
 @given(
     event=st.lists(st.tuples(st.sampled_from(EVENT_NAMES), TOKENS), max_size=8),
-    fields=st.lists(st.tuples(st.sampled_from(LETTER_FIELDS), TOKENS), max_size=3),
+    fields=st.lists(st.tuples(st.sampled_from(REPORT_FIELDS), TOKENS), max_size=3),
 )
-def test_letter_of_any_types_is_a_message_or_none(
+def test_item_of_any_types_is_a_message_or_none(
     folder: Path, event: list[tuple[str, bytes]], fields: list[tuple[str, bytes]]
 ) -> None:
     """What waits for sinks in DIR was written by a worker, and is sent by another one."""
@@ -408,12 +408,12 @@ def test_letter_of_any_types_is_a_message_or_none(
     }
     spool = Spool(str(folder))
     try:
-        name = spool.put(Letter(of_death({})))
-        letter = made([("report", made(list((usual | dict(fields)).items())))])
-        (folder / "delivery" / name).write_bytes(letter)
+        name = spool.put(DeliveryItem(of_death({})))
+        item = made([("report", made(list((usual | dict(fields)).items())))])
+        (folder / "delivery" / name).write_bytes(item)
         with spool.claim(name) as claimed:
             if claimed is not None:
-                report = claimed.letter.report
+                report = claimed.item.report
                 report.fingerprint, report.view, report.flame  # noqa: B018
                 messages_of(report)
     finally:

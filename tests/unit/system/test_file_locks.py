@@ -22,7 +22,7 @@ from slowhound.cli import main
 from slowhound.cli.location import Place
 from slowhound.cli.sidecar import Rounds
 from slowhound.config.config import load
-from slowhound.delivery.spool import Letter, Spool
+from slowhound.delivery.spool import DeliveryItem, Spool
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers.postmortem import dead_box
 from slowhound.recorder.own_box import settings_note
@@ -79,20 +79,20 @@ def process(folder: Path, *before: str, locks: str = "none") -> subprocess.Popen
 
 
 @pytest.mark.usefixtures("no_locks")
-def test_letters_are_claimed_by_one_and_no_descriptor_leaks(
+def test_items_are_claimed_by_one_and_no_descriptor_leaks(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No flock on DIR: reports are delivered, and that there are no locks is said once."""
     spool = Spool(str(tmp_path / "dir"))
     before = descriptors()
     with caplog.at_level(logging.WARNING):
-        name = spool.put(Letter(slow_report()))
+        name = spool.put(DeliveryItem(slow_report()))
         for _ in range(3):
             with spool.claim(name) as first, spool.claim(name) as second:
                 assert first is not None
                 assert second is None
-            with spool.groups() as groups:
-                groups.hold("f", 1, 1.0)
+            with spool.limiter() as limiter:
+                limiter.count_held("f", 1, 1.0)
     assert descriptors() == before
     assert len(caplog.records) == 1
     assert "has no locks" in caplog.text
