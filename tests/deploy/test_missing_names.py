@@ -55,7 +55,7 @@ def test_gunicorn_without_all_names_serves(serve: Launcher, worker: str) -> None
     assert site.event("/ok/")["resp_status"] == 200
     assert site.stop() == 0
 
-    table = {row.name: row.without for row in rows("Names of others")}
+    table = {row.name: row.without for row in rows("Libraries")}
     wanted = {(name, table[name]) for name in set(ON_SERVERS) - OF_THE_OTHER[worker]}
     found = said(site)
     assert set(found) == wanted

@@ -51,7 +51,7 @@ def _is_ours() -> bool:
 
 
 def hide(name: str) -> None:
-    """Hides what docs/internals.md calls by this name, for as long as the process lives."""
+    """Hides what docs/names-of-others.md calls by this name, for as long as the process lives."""
     assert find(name) is not None, f"{name} is not there anyway"
     path, _, word = name.partition(":")
     owner_name, _, attribute = path.rpartition(".")

@@ -1,6 +1,6 @@
 """Names of libraries that are no promise of theirs: the table of them, and what the source uses.
 
-The table is in docs/internals.md. Each rule here is a walk over the syntax trees of the source;
+The table is in docs/names-of-others.md. Each rule here is a walk over the syntax trees of the source;
 what it finds is compared with the table by ``tests/unit/test_names_of_others.py``.
 """
 
@@ -21,7 +21,7 @@ from slowhound.runtime.library_names import find
 from tests.harness.launch import ROOT
 
 SOURCE = ROOT / "src" / "slowhound"
-PAGE = ROOT / "docs" / "internals.md"
+PAGE = ROOT / "docs" / "names-of-others.md"
 ROW = re.compile(r"^\| `([\w.:]+)` \| (.+?) \| (.+?) \|(?: (.+?) \|)?$", re.MULTILINE)
 FULL = re.compile(r"[a-z_]\w*(\.\w+)+(:[\w.]+)?")
 PRIVATE = re.compile(r"_[A-Za-z]\w*")

@@ -349,7 +349,7 @@ SCENARIOS: dict[Callable[[], None], str] = {
     scenarios.access_log: "gunicorn.glogging.Logger:cfg",
 }
 CASES = [(name, scenario) for scenario, names in SCENARIOS.items() for name in names.split()]
-ROWS: dict[str, Row] = {row.name: row for row in rows("Names of others")}
+ROWS: dict[str, Row] = {row.name: row for row in rows("Libraries")}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Names of libraries that are no promise: all are in the tables of docs/internals.md, and exist.
+"""Names of libraries that are no promise: all are in the tables of docs/names-of-others.md, and exist.
 
 `test_missing_names.py` takes them away.
 """
@@ -11,8 +11,8 @@ from slowhound.runtime.library_names import look_up, missing
 from tests.harness import names
 from tests.harness.names import Row, imported, rows, skip_what_came_later, trees
 
-OTHERS = rows("Names of others")
-PYTHONS = rows("Names of Python's")
+OTHERS = rows("Libraries")
+PYTHONS = rows("Python")
 # What libraries document, of what is imported from them. A new import goes here, or into the table.
 DOCUMENTED = {
     "asgiref.sync": "iscoroutinefunction markcoroutinefunction sync_to_async",
@@ -109,7 +109,8 @@ HARMLESS = {
     "instrument/template.py": "name origin template_name",
     "instrument/template_lines.py": "blocks context filename name self template_name",
     "instrument/trace.py": "kind name",
-    "system/losses.py": "errno fget",
+    "runtime/library_names.py": "fget",
+    "system/losses.py": "errno",
     "core/ownership.py": "closed environ scope",
     "on_demand/permission.py": "user",
     "redaction/plain_data.py": "_meta _name_ attname pk",
@@ -124,7 +125,7 @@ HARMLESS = {
     "delivery/backoff.py": "follow_up on_sent take_event",
     "redaction/standard_values.py": "_fields int item",
     "runtime/static_lookup.py": "args cause code context suppress_context",
-    "sqlshape.py": "_shape",  # of redaction's
+    "compat/former_paths/sqlshape.py": "_shape",  # of redaction's
     "stacks/asyncio_tasks.py": (
         "async_generator_asend async_generator_athrow coroutine_wrapper self"
     ),

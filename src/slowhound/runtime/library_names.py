@@ -1,4 +1,4 @@
-"""Names of libraries that are no promise of theirs (docs/internals.md lists them).
+"""Names of libraries that are no promise of theirs (docs/names-of-others.md lists them).
 
 A new version may come without one. Whoever uses such a name asks for it here, and does without.
 """

@@ -1,6 +1,6 @@
 """What could not be written: counted, and said once for each cause; and what a library lacks.
 
-Some names of libraries are no promise of theirs (docs/internals.md lists them), and a new version
+Some names of libraries are no promise of theirs (docs/names-of-others.md lists them), and a new version
 may come without one. Whoever uses such a name asks for it here, and does without.
 """
 
