@@ -1,7 +1,7 @@
-"""Names of libraries that are no promise of theirs: the table of them, and what the source uses.
+"""Undocumented names of libraries: the table of them, and what the source uses.
 
-The table is in docs/names-of-others.md. Each rule here is a walk over the syntax trees of the source;
-what it finds is compared with the table by ``tests/unit/test_names_of_others.py``.
+The table is in docs/names-of-others.md. Each rule here is a walk over the syntax trees of the
+source; ``tests/unit/test_names_of_others.py`` compares what it finds with the table.
 """
 
 from __future__ import annotations

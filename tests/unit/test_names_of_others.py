@@ -1,4 +1,4 @@
-"""Names of libraries that are no promise: all are in the tables of docs/names-of-others.md, and exist.
+"""Undocumented names of libraries: docs/names-of-others.md lists each of them, and each exists.
 
 `test_missing_names.py` takes them away.
 """

@@ -1,8 +1,4 @@
-"""What could not be written: counted, and said once for each cause; and what a library lacks.
-
-Some names of libraries are no promise of theirs (docs/names-of-others.md lists them), and a new version
-may come without one. Whoever uses such a name asks for it here, and does without.
-"""
+"""Counts what could not be written, and logs each cause once."""
 
 from __future__ import annotations
 
