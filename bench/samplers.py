@@ -98,7 +98,7 @@ def for_free() -> Iterator[dict[str, Any]]:
         from slowhound.recorder import process as recorders
 
         recorders.stop()
-        result.update(_describe(recorder.sampler.files.read(record.flame)))
+        result.update(_describe(recorder.sampler.writer.files.read(record.flame)))
 
 
 def start_recorder(directory: str) -> Any:

@@ -25,7 +25,8 @@ from slowhound.blackbox.box import Box
 from slowhound.core.record import Record
 from slowhound.event import formats
 from slowhound.flames.files import FlameFiles
-from slowhound.flames.sampling import sampler, session
+from slowhound.flames.sampling import profile_writer, sampler, session
+from slowhound.flames.sampling.profile_writer import ProfileWriter
 from slowhound.flames.sampling.sampler import Sampler
 from slowhound.instrument import cache, callers, db, events, exception, gc, http, request, template
 from slowhound.instrument.registry import instrumenters
@@ -108,12 +109,12 @@ PARTS: list[tuple[Any, str]] = [
     (Sampler, "__init__"),
     (Sampler, "scan"),
     (Sampler, "awake"),
-    (Sampler, "write"),
+    (ProfileWriter, "write"),
     (Sampler, "ending"),
-    (Sampler, "put"),
+    (ProfileWriter, "put"),
     (Sampler, "stop"),
     (sampler, "look"),
-    (sampler, "profile_of"),
+    (profile_writer, "profile_of"),
     (FlameFiles, "name"),
     (FlameFiles, "write"),
     (profiled_request, "asked"),

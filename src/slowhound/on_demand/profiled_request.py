@@ -23,7 +23,7 @@ from slowhound.core.record import Record
 from slowhound.event.fields import Event
 from slowhound.flames.profile import Accuracy, Profile, ProfileSample
 from slowhound.flames.sampling import session
-from slowhound.flames.sampling.sampler import plain
+from slowhound.flames.sampling.profile_writer import plain
 from slowhound.instrument import events
 from slowhound.on_demand import responses
 from slowhound.on_demand.permission import HEADER, PARAMETER, Wish, may, may_now, wish

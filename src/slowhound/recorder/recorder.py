@@ -24,7 +24,8 @@ from slowhound.delivery.worker import Delivery
 from slowhound.event.fields import Event
 from slowhound.event.outgoing import NOTHING
 from slowhound.flames.files import FlameFiles
-from slowhound.flames.sampling.sampler import Ended, Sampler
+from slowhound.flames.sampling.profile_writer import Ended
+from slowhound.flames.sampling.sampler import Sampler
 from slowhound.instrument import builtin, db, events, trace, view
 from slowhound.instrument import request as request_fields
 from slowhound.instrument.registry import instrumenters, set_up
@@ -105,7 +106,7 @@ class Recorder:
             config.sample_hz,
             self.watch.watches,
         )
-        self.watch.announce = self.sampler.announce
+        self.watch.announce = self.sampler.writer.announce
         self._tick = tick_for(min(self.watch.shortest, config.sample_after))
         self._watch_due = 0.0
         self.upkeep = Upkeep(self)
@@ -124,7 +125,7 @@ class Recorder:
             # The sampler wakes more often than all requests in flight need to be looked through.
             self._watch_due = min(max(self.watch.scan(now), now + SHORTEST_TICK), now + self._tick)
         self.watch.starvation.end_work()
-        return min(due, self._watch_due, self.sampler.write(now))
+        return min(due, self._watch_due, self.sampler.writer.write(now))
 
     def _asleep(self, seconds: float) -> None:
         if self.box is not None:
@@ -281,7 +282,7 @@ class Recorder:
         event["rec_overhead"] = record.overhead + clock.monotonic() - now
         self.emit(event, record)
         if flame is not None:
-            self.sampler.put(flame, event)
+            self.sampler.writer.put(flame, event)
         if record.outcome == "timeout":
             self.delivery.put(of_death(event))
         if record.on_end is not None:

@@ -22,8 +22,8 @@ from django.urls import path
 from slowhound.core.record import Record, in_flight
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.profile import Profile
+from slowhound.flames.sampling import profile_writer, switch_interval
 from slowhound.flames.sampling import sampler as module
-from slowhound.flames.sampling import switch_interval
 from slowhound.flames.sampling.sampler import Sampler
 from slowhound.flames.sampling.schedule import BURST, Budget
 from slowhound.recorder import process
@@ -264,7 +264,7 @@ def rounds(sampler: Sampler, count: int) -> None:
         sampler.awake()
         sampler.scan(time.monotonic())
         for record in list(in_flight.values()):
-            sampler.announce(record)
+            sampler.writer.announce(record)
 
 
 def test_hundreds_at_once_take_turns_within_the_time_of_a_round(
@@ -316,7 +316,7 @@ def test_files_beyond_the_queue_are_lost_and_counted(
     many: Callable[[int], Sampler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request whose file will not be written does not name it."""
-    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    monkeypatch.setattr(profile_writer, "MOST_WAITING", 2)
     sampler = many(4)
     sampler._looks._saved = 10.0
     rounds(sampler, 1)
@@ -326,18 +326,18 @@ def test_files_beyond_the_queue_are_lost_and_counted(
         record.took = 10.0
         ended = sampler.ending(record, time.monotonic())
         if ended is not None:
-            sampler.put(ended, {"req_id": record.id, "odd": SimpleNamespace()})
+            sampler.writer.put(ended, {"req_id": record.id, "odd": SimpleNamespace()})
             kept.append(record)
         else:
             assert record.flame is None
     assert len(kept) == 2
     assert losses.dropped == 2
-    sampler._writes._saved = -1.0
-    assert sampler.write(time.monotonic()) != float("inf")
-    assert len(sampler._ended) == 2  # no time for them yet
+    sampler.writer._budget._saved = -1.0
+    assert sampler.writer.write(time.monotonic()) != float("inf")
+    assert len(sampler.writer._ended) == 2  # no time for them yet
     sampler.stop()
     for record in kept:
-        assert sampler.files.read(record.flame or "").event["req_id"] == record.id
+        assert sampler.writer.files.read(record.flame or "").event["req_id"] == record.id
 
 
 def test_sampler_forgets_what_has_ended(many: Callable[[int], Sampler]) -> None:
@@ -357,18 +357,18 @@ def test_file_is_there_before_an_event_can_name_it(many: Callable[[int], Sampler
     sampler._due = 0.0
     sampler.scan(time.monotonic())
     assert record.flame is None
-    sampler.write(time.monotonic())
+    sampler.writer.write(time.monotonic())
     assert record.flame is not None
-    first = sampler.files.read(record.flame)
+    first = sampler.writer.files.read(record.flame)
     assert first.event == {"req_id": record.id}
     assert first.duration == pytest.approx(sum(each.weight for each in first.samples))
     ended = sampler.ending(record, time.monotonic())
     assert ended is not None
-    sampler.put(ended, {"req_id": record.id, "resp_time": 10.0})
-    sampler._writes._saved = 1.0
-    sampler.write(time.monotonic())
-    assert sampler.files.read(record.flame).event["resp_time"] == 10.0
-    assert len(os.listdir(os.path.join(sampler.files.directory, "flames"))) == 1
+    sampler.writer.put(ended, {"req_id": record.id, "resp_time": 10.0})
+    sampler.writer._budget._saved = 1.0
+    sampler.writer.write(time.monotonic())
+    assert sampler.writer.files.read(record.flame).event["resp_time"] == 10.0
+    assert len(os.listdir(os.path.join(sampler.writer.files.directory, "flames"))) == 1
 
 
 @pytest.mark.parametrize("fails", ["profile_of", "rewrite"])
@@ -382,17 +382,16 @@ def test_graph_that_cannot_be_made_is_not_named_for_nothing(
     (record,) = in_flight.values()
     ended = sampler.ending(record, time.monotonic())
     assert ended is not None
-    sampler.put(ended, {})
+    sampler.writer.put(ended, {})
 
     def broken(*_: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(
-        *((module, fails) if fails == "profile_of" else (sampler.files, fails)), broken
-    )
+    owner = profile_writer if fails == "profile_of" else sampler.writer.files
+    monkeypatch.setattr(owner, fails, broken)
     sampler.stop()
     assert record.flame is not None
-    assert sampler.files.read(record.flame).event == {"req_id": record.id}
+    assert sampler.writer.files.read(record.flame).event == {"req_id": record.id}
 
 
 def test_graph_that_cannot_be_written_is_not_named(
@@ -415,16 +414,16 @@ def test_request_that_ends_while_its_file_is_begun_leaves_none(
     """Its event has been made without the name."""
     sampler = many(1)
     (record,) = in_flight.values()
-    write = sampler.files.write
+    write = sampler.writer.files.write
 
     def ends(name: str, profile: Profile) -> bool:
         assert sampler.ending(record, time.monotonic()) is None
         return write(name, profile)
 
-    monkeypatch.setattr(sampler.files, "write", ends)
+    monkeypatch.setattr(sampler.writer.files, "write", ends)
     rounds(sampler, 1)
     assert record.flame is None
-    assert os.listdir(os.path.join(sampler.files.directory, "flames")) == []
+    assert os.listdir(os.path.join(sampler.writer.files.directory, "flames")) == []
 
 
 def test_work_after_the_last_byte_is_in_no_graph(many: Callable[[int], Sampler]) -> None:
@@ -491,7 +490,7 @@ def test_request_that_ends_while_it_is_looked_up_breaks_no_round(
     """The others are looked at all the same."""
     sampler = many(2)
     rounds(sampler, 1)
-    sampler._samples = TakenAtOnce(sampler._samples)
+    sampler._samples = sampler.writer._samples = TakenAtOnce(sampler._samples)
     rounds(sampler, 1)
     assert guard.total == 0
 
@@ -522,13 +521,13 @@ def test_files_that_a_stopping_process_has_no_time_for_are_counted(
     many: Callable[[int], Sampler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two hundred large ones would hold it up for longer than its server waits."""
-    monkeypatch.setattr(module, "STOPS_WITHIN", 0.0)
+    monkeypatch.setattr(profile_writer, "STOPS_WITHIN", 0.0)
     sampler = many(3)
     rounds(sampler, 1)
     for record in in_flight.values():
         ended = sampler.ending(record, time.monotonic())
         assert ended is not None
-        sampler.put(ended, {})
+        sampler.writer.put(ended, {})
     sampler.stop()
     assert losses.dropped == 3
 

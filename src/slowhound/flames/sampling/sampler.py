@@ -1,34 +1,27 @@
 """Samples every request that lasts, for free: by the hound, a few times a second, within a budget.
 
-Runs on the hound's thread but for ``ending`` and ``put``. A request that is older than
-``SAMPLE_AFTER`` has its stack remembered at each round (``samples``); when it has ended, the hound
-makes it into a profile and writes its file. A file with what has been seen so far is there before
-any event of its request names it: a worker may be killed, and a disk be full.
+Runs on the hound's thread but for ``ending``. A request that is older than ``SAMPLE_AFTER`` has its
+stack remembered at each round (``attribution``); ``profile_writer`` makes that into its file.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
-
-import msgspec
 
 from slowhound.core.record import Record, in_flight
-from slowhound.event.formats import json_line
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampling import switch_interval
 from slowhound.flames.sampling.attribution import Round, Samples
+from slowhound.flames.sampling.profile_writer import Ended, ProfileWriter
 from slowhound.flames.sampling.schedule import Budget, Rounds, pause
 from slowhound.flames.sampling.stack_keys import Key, Seen, look
-from slowhound.flames.sampling.symbolize import profile_of
 from slowhound.runtime.clocks import clock
 from slowhound.system.guard import guard
 from slowhound.system.losses import lost
 from slowhound.system.thread_state import cpu_seconds, run_queue_wait, waiting_for, warm_up
 
-# Of the wall's time: for all looks together, and for the files of ended requests.
-LOOKS_SHARE, FILES_SHARE = 0.01, 0.02
+# Of the wall's time, for all looks together.
+LOOKS_SHARE = 0.01
 WHO = "hound"
 # CPU time of the process in a second of the wall's: with more, several of its threads run.
 ONE_THREAD = 1.1
@@ -36,21 +29,9 @@ ONE_THREAD = 1.1
 SHORTEST = 0.001
 # Seconds: less than the 5 ms after which another thread may have the GIL.
 LONGEST_ROUND = 0.003
-# Seconds for the files that are not yet written when the process ends: 0.2 for the largest.
-STOPS_WITHIN = 2.0
-# Files that are begun in one scan, some 0.5 ms each.
-MOST_BEGUN = 32
 # Requests that are sampled at once; entries of all of them, 0.5 KB each at worst; different stacks
-# that are known as such; files that may wait to be written.
-MOST_REQUESTS, MOST_ENTRIES, MOST_STACKS, MOST_WAITING = 2_000, 100_000, 20_000, 200
-
-
-class Ended(NamedTuple):
-    """A request that has ended, and the seconds since 1970 when it began."""
-
-    record: Record
-    samples: Samples
-    started: float
+# that are known as such.
+MOST_REQUESTS, MOST_ENTRIES, MOST_STACKS = 2_000, 100_000, 20_000
 
 
 class Sampler:
@@ -70,16 +51,16 @@ class Sampler:
         hz: float,
         wanted: Callable[[Record], bool],
     ) -> None:
-        self.files = files
         self.after = after
         self.interval = 1.0 / hz
         self._wanted = wanted
-        self._guard, self._begins = guard("sampler"), guard("files of flame graphs")
+        self._guard = guard("sampler")
         warm_up()
         now = clock.monotonic()
-        self._looks, self._writes = Budget(LOOKS_SHARE, now), Budget(FILES_SHARE, now)
+        self._looks = Budget(LOOKS_SHARE, now)
         # By the records' numbers; None: not to be sampled.
         self._samples: dict[int, Samples | None] = {}
+        self.writer = ProfileWriter(files, self.interval, self._samples)
         self._at_rest = False  # the last round found nothing in flight: there is nothing to undo
         self._keys: dict[Key, Key] = {}
         self._due = 0.0
@@ -87,8 +68,6 @@ class Sampler:
         self._tuned_at = 0.0
         self._awake_at = now
         self._rounds = Rounds()
-        # Filled by the threads of ended requests, emptied by the hound.
-        self._ended: deque[tuple[Ended, dict[str, Any]]] = deque()
 
     # On the hound's thread
 
@@ -167,7 +146,7 @@ class Sampler:
 
     def _begin(self, record: Record, now: float) -> Samples:
         samples = begun(record, now, self.interval)
-        samples.name = self.files.name(record.number)
+        samples.name = self.writer.files.name(record.number)
         return samples
 
     def _forget(self, lasting: list[Record]) -> None:
@@ -205,22 +184,6 @@ class Sampler:
         self._turn += done
         return began
 
-    def announce(self, record: Record) -> None:
-        """From now on events may name the record's file, for it is there."""
-        samples = self._samples.get(record.number)
-        if samples is None or not _is_to_begin(samples) or record.flame is not None:
-            return
-        started = clock.time() - record.age()
-        first = profile_of(record, samples, self.interval, {"req_id": record.id}, started)
-        if not self.files.write(samples.name, first):
-            self._samples[record.number] = None  # nor could the whole of it be written
-            return
-        if self._samples.get(record.number) is samples:
-            samples.there = True
-            record.flame = samples.name
-        else:  # it has ended meanwhile
-            self.files.remove(samples.name)
-
     def rest(self) -> None:
         """Once a second: an application may have saved our switch interval, and set it again now.
 
@@ -229,50 +192,15 @@ class Sampler:
         if self._at_rest:
             switch_interval.restore(WHO)
 
-    def write(self, now: float) -> float:
-        """Writes files of ended requests as far as the budget goes; when to go on (monotonic)."""
-        with self._begins:
-            self._announce_some()
-        while self._ended:
-            if not self._writes.left(now):
-                return now + self.interval
-            before = clock.thread_time()
-            self._write_one()
-            self._writes.spend(clock.thread_time() - before)
-            now = clock.monotonic()
-        return float("inf")
-
-    def _announce_some(self) -> None:
-        waiting = [
-            number for number, samples in list(self._samples.items()) if _is_to_begin(samples)
-        ]
-        for number in waiting[:MOST_BEGUN]:
-            record = in_flight.get(number)
-            if record is not None:
-                self.announce(record)
-
     def stop(self) -> None:
-        """Writes what is left, for a while; the process ends."""
+        """The process ends: gives the switch interval back, and writes what is left."""
         switch_interval.restore(WHO)
-        until = clock.monotonic() + STOPS_WITHIN
-        while self._ended and clock.monotonic() < until:
-            self._write_one()
-        if self._ended:
-            lost("flame graphs", "the process ended", len(self._ended))
-
-    def _write_one(self) -> None:
-        try:
-            (record, samples, started), event = self._ended.popleft()
-        except IndexError:  # a hound that is slow to stop writes as well
-            return
-        with self._guard:
-            profile = profile_of(record, samples, self.interval, plain(event), started)
-            self.files.rewrite(samples.name, profile)
+        self.writer.stop()
 
     # On the request's own thread
 
     def ending(self, record: Record, now: float) -> Ended | None:
-        """The request is over: what is to be given to ``put``; None, and no name, when nothing."""
+        """The request is over: what the writer is to be given; None, and no name, when nothing."""
         samples = self._samples.pop(record.number, None)
         if record.flame is not None and (samples is None or samples.name != record.flame):
             return None  # somebody else does it, perhaps since this has begun
@@ -280,21 +208,13 @@ class Sampler:
             if samples is not None:
                 samples.end(min(now, record.started + record.took), self.interval)
                 samples = samples if samples.entries and samples.there else None
-            if samples is not None and len(self._ended) < MOST_WAITING:
+            if samples is not None and not self.writer.is_full:
                 record.flame = samples.name
                 return Ended(record, samples, clock.time() - (now - record.started))
             if samples is not None:
                 lost("flame graphs", "too many slow requests end at once")
         record.flame = None
         return None
-
-    def put(self, ended: Ended, event: dict[str, Any]) -> None:
-        """The same once its event is known: the hound writes the file."""
-        self._ended.append((ended, event))
-
-
-def _is_to_begin(samples: Samples | None) -> bool:
-    return samples is not None and not samples.there and bool(samples.entries)
 
 
 def begun(record: Record, now: float, interval: float) -> Samples:
@@ -304,9 +224,3 @@ def begun(record: Record, now: float, interval: float) -> Samples:
     samples = Samples(record.started, begin, cpu_seconds, waiting_for, run_queue_wait)
     samples.seed(looks)
     return samples
-
-
-def plain(event: dict[str, Any]) -> dict[str, Any]:
-    """The event as JSON holds it: what an application put into it may be anything."""
-    found: dict[str, Any] = msgspec.json.decode(json_line(event))
-    return found
