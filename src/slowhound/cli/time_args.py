@@ -7,8 +7,7 @@ import re
 from datetime import datetime
 
 from slowhound.runtime.clocks import clock
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+from slowhound.runtime.durations import parse_duration
 
 
 def moment(given: str) -> float:
@@ -17,9 +16,9 @@ def moment(given: str) -> float:
     ``90s``, ``15m``, ``2h``, ``7d``, ``1w``: as long ago; ``2026-11-21`` or
     ``2026-11-21T18:00`` in local time unless it has an offset; or the seconds themselves.
     """
-    ago = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhdw])", given)
-    if ago:
-        return clock.time() - float(ago[1]) * UNITS[ago[2]]
+    ago = parse_duration(given)
+    if ago is not None:
+        return clock.time() - ago
     try:
         if re.fullmatch(r"[0-9]{9,11}(\.[0-9]+)?", given):
             return float(given)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import re
 from datetime import datetime
 
 from slowhound.cli import location
@@ -20,8 +19,8 @@ from slowhound.config import overrides
 from slowhound.config.overrides import LONGEST, MOST, Threshold, in_force, load, store
 from slowhound.event.formats import one_line
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.durations import parse_duration
 
-UNITS = {"s": 1, "m": 60, "h": 3600}
 LONGEST_NAME = 300
 
 
@@ -65,9 +64,8 @@ def view_name(given: str) -> str:
 
 def duration(given: str) -> float:
     """``90s``, ``10m`` or ``1h`` in seconds."""
-    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([smh])", given)
-    length = float(found[1]) * UNITS[found[2]] if found else 0.0
-    if not 0 < length <= LONGEST:
+    length = parse_duration(given)
+    if length is None or not 0 < length <= LONGEST:
         raise argparse.ArgumentTypeError(f"{given!r} is not like 90s, 10m or 1h, a day at most")
     return length
 

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from slowhound.runtime.clocks import clock
+from slowhound.runtime.durations import parse_duration
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-DURATION = re.compile(r"(\d{1,9})([smhd])")
 PERIODS = ("15m", "1h", "6h", "24h", "7d", "30d", "all")
 USUAL = "24h"
 LONGEST_TEXT = 10_000
@@ -70,9 +69,9 @@ def chosen(*choices: str, label: str, hint: str = "") -> Parameter:
 
 def moment(given: str, now: float) -> float:
     """Seconds since 1970 of ``24h`` (ago), ``2026-11-21T10:00`` (UTC) or ``1763719200``."""
-    ago = DURATION.fullmatch(given)
-    if ago:
-        return now - int(ago[1]) * UNITS[ago[2]]
+    ago = parse_duration(given)
+    if ago is not None:
+        return now - ago
     try:
         return number(given)
     except Wrong:

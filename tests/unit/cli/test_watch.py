@@ -116,14 +116,15 @@ def test_wrong_use_changes_nothing(place: Path, arguments: list[str]) -> None:
 
 def test_durations_have_a_unit() -> None:
     """Nobody has to guess whether 10 are seconds."""
-    assert [duration(each) for each in ("90s", "10m", "1h", "1.5h", "24h")] == [
+    assert [duration(each) for each in ("90s", "10m", "1h", "1.5h", "24h", "1d")] == [
         90.0,
         600.0,
         3600.0,
         5400.0,
         86400.0,
+        86400.0,
     ]
-    for each in ("", "s", "10", "-1m", "0s", "1d", "1 m", "1e3s", "\u0661s", "1m\n"):
+    for each in ("", "s", "10", "-1m", "0s", "2d", "1 m", "1e3s", "\u0661s", "1m\n"):
         with pytest.raises(argparse.ArgumentTypeError):
             duration(each)
 

@@ -6,8 +6,9 @@ import math
 import shlex
 from typing import Any
 
+from slowhound.runtime.durations import parse_duration
 from slowhound.store.questions.question import FAILED, STANDS_FOR
-from slowhound.viewer.query import DURATION, Asked
+from slowhound.viewer.query import Asked
 from slowhound.viewer.sources import Where
 
 # The events of which each request has exactly one.
@@ -54,7 +55,7 @@ def of_request(asked: Asked, where: Where, req_id: str) -> str:
 
 def _word(given: str, moment: float) -> str:
     """A moment as the command line takes it: dates are local time there, and UTC here."""
-    return given if DURATION.fullmatch(given) else f"{moment:.0f}"
+    return given if parse_duration(given) is not None else f"{moment:.0f}"
 
 
 def span(asked: Asked, oldest: float, newest: float) -> tuple[float, float]:
