@@ -11,7 +11,7 @@ beside the folders is what users import.
     middleware asgi apps celery background context testing
 
     on_demand/   ?flames: who may have one, its response, its files
-    lifecycle/   how a request ends: its response is closed, its stream breaks off, it is cancelled
+    lifecycle/   how requests end (closed, broken off, cancelled); how tasks begin and end
     recorder/    begins and finishes records, and emits their events; the worker's housekeeping
     watch/       slow requests: samples, verdicts, reports, held GIL, blocked loops, deadlocks
     flames/      profiles: sampled, attributed to requests, drawn, exported, merged

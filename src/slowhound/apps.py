@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.conf import settings
 
-from slowhound import background
 from slowhound.config.config import load
+from slowhound.lifecycle.commands import record_commands
+from slowhound.lifecycle.django_tasks import record_django_tasks
 from slowhound.system.guard import guard
 
 
@@ -23,5 +24,7 @@ class SlowhoundConfig(AppConfig):
 
             # Not get_config(), which keeps what it read: the application's packages come later.
             config = load(getattr(settings, "SLOWHOUND", {}))
-            if config.enabled:
-                background.install(config.tasks)
+            if config.enabled and "commands" in config.tasks:
+                record_commands()
+            if config.enabled and "django.tasks" in config.tasks:
+                record_django_tasks()

@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from slowhound.background import SLOTS, begin, end, failed, running
+from slowhound.lifecycle.task_records import TASK_SLOTS, begin, end, failed, running
 from slowhound.redaction import masking
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.attributes import attribute_or
@@ -71,7 +71,7 @@ def _on_process_shutdown(**_: object) -> None:
 
 def _on_prerun(*, task_id: str, task: Any, **_: object) -> None:
     with _guard:
-        begin("celery", task.name, task_id, server=_server(SLOTS))
+        begin("celery", task.name, task_id, server=_server(TASK_SLOTS))
 
 
 def _on_failure(*, task_id: str, exception: BaseException, **_: object) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import django
 import pytest
+from django.apps import apps
 from django.core.checks import run_checks
 from django.core.management.base import BaseCommand
 from django.db import connection
@@ -22,13 +23,15 @@ from django.test import Client, RequestFactory
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound import background
 from slowhound.blackbox import reader
 from slowhound.blackbox.payloads import read_settings
 from slowhound.core.record import current_record, in_flight
 from slowhound.core.report import Report
 from slowhound.event.fields import FIELDS
 from slowhound.instrument import registry
+from slowhound.lifecycle import task_records
+from slowhound.lifecycle.commands import UNRECORDED_COMMANDS, record_commands
+from slowhound.lifecycle.django_tasks import record_django_tasks
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.peers.postmortem import written_by
 from slowhound.peers.stalled import _threshold
@@ -328,7 +331,7 @@ def test_fields_stand_in_the_tables_order() -> None:
     """The event of a task is in the order of the table, too."""
     names = [field.name for field in FIELDS]
     with capture_events() as events:
-        background.end(background.begin("celery", "shop.mail", "id-1"), ValueError("x"))
+        task_records.end(task_records.begin("celery", "shop.mail", "id-1"), ValueError("x"))
     found = [names.index(name) for name in only(events)]
     assert found == sorted(found)
     assert events[0]["task_id"] == "id-1"
@@ -337,14 +340,14 @@ def test_fields_stand_in_the_tables_order() -> None:
 def test_signals_are_about_the_innermost_of_an_id() -> None:
     """Celery runs an eager task's retry inside the task, under the same id."""
     with capture_events() as events:
-        outer, inner = (background.begin("celery", name, "id-1") for name in ("outer", "inner"))
-        assert background.running("celery", "id-1") is inner
-        background.end(inner)
-        assert background.running("celery", "id-1") is outer
-        assert background.running("django.tasks", "id-1") is None
-        background.end(outer)
+        outer, inner = (task_records.begin("celery", name, "id-1") for name in ("outer", "inner"))
+        assert task_records.running("celery", "id-1") is inner
+        task_records.end(inner)
+        assert task_records.running("celery", "id-1") is outer
+        assert task_records.running("django.tasks", "id-1") is None
+        task_records.end(outer)
     assert [event["task_name"] for event in events] == ["inner", "outer"]
-    background.end(background.running("celery", "id-1"))
+    task_records.end(task_records.running("celery", "id-1"))
 
 
 def test_task_whose_event_cannot_be_made_has_one_all_the_same(
@@ -424,7 +427,7 @@ def test_written_task_is_known_to_be_written(configure: Any) -> None:
 def test_neighbour_goes_by_the_tasks_own_threshold(configure: Any, slow_after: Any) -> None:
     """It reads that in the box, when this process cannot run itself."""
     configure(SLOW_AFTER=0.01)
-    record = background.start(background.new("function", "import", slow_after=slow_after))
+    record = task_records.start(task_records.new("function", "import", slow_after=slow_after))
     active = process.get()
     assert active is not None
     assert active.box is not None
@@ -432,7 +435,7 @@ def test_neighbour_goes_by_the_tasks_own_threshold(configure: Any, slow_after: A
     assert state is not None
     (pending,) = state.pending
     assert _threshold(pending, read_settings(state.settings), active.box.path) == slow_after
-    background.end(record)
+    task_records.end(record)
 
 
 def test_sink_of_loggers_takes_a_task(configure: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -517,8 +520,8 @@ class Nightly(BaseCommand):
 def commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BaseCommand, "execute", BaseCommand.execute)
     monkeypatch.setattr(Nightly, "__module__", "shop.management.commands.nightly")
-    background.install(("commands",))
-    background.install(("commands",))
+    record_commands()
+    record_commands()
 
 
 def call(command: BaseCommand, **options: Any) -> str | None:
@@ -537,7 +540,7 @@ def test_command_has_one_event() -> None:
 
 
 @pytest.mark.usefixtures("commands")
-@pytest.mark.parametrize("name", sorted(background.UNRECORDED))
+@pytest.mark.parametrize("name", sorted(UNRECORDED_COMMANDS))
 def test_command_that_serves_or_waits_has_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing begins, and so nothing is started."""
     monkeypatch.setattr(Nightly, "__module__", f"django.core.management.commands.{name}")
@@ -556,7 +559,8 @@ def test_command_in_a_test_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_named_patches_nothing() -> None:
     """Without TASKS, Django's commands are Django's own."""
-    background.install(())
+    with override_settings(SLOWHOUND={"TASKS": ()}):
+        apps.get_app_config("slowhound").ready()
     assert BaseCommand.execute.__module__ == "django.core.management.base"
     assert not hasattr(BaseCommand.execute, "slowhound")
 
@@ -568,7 +572,7 @@ def test_missing_django_tasks_is_a_warning() -> None:
         (found,) = run_checks(tags=["slowhound"])
     assert found.id == "slowhound.W004"
     assert "comes with Django 6.0" in found.msg
-    background.install(("django.tasks",))
+    record_django_tasks()
 
 
 @pytest.mark.skipif(not HAS_TASKS, reason="django.tasks comes with Django 6.0")
@@ -577,7 +581,7 @@ class TestDjangoTasks:
     def _listening(self) -> Any:
         from django.tasks import signals
 
-        background.install(("django.tasks",))
+        record_django_tasks()
         yield
         signals.task_started.disconnect(dispatch_uid="slowhound")
         signals.task_finished.disconnect(dispatch_uid="slowhound")

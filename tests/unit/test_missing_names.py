@@ -166,9 +166,9 @@ def replaced() -> None:
 
 def commands() -> None:
     """A command does what it does."""
-    from slowhound import background
+    from slowhound.lifecycle.commands import record_commands
 
-    background.install(["commands"])
+    record_commands()
     call_command("check")
 
 

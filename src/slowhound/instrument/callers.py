@@ -40,7 +40,12 @@ CALL_VIEW = (
 )
 OR_MIDDLEWARE = "db_n1 is left out where it would be the view"
 # What a task is called from; of management commands and decorated functions slowhound itself.
-_AROUND_TASKS = ("slowhound.background", "celery.app.trace", "django.tasks.base")
+_AROUND_TASKS = (
+    "slowhound.background",
+    "slowhound.lifecycle.task_records",
+    "celery.app.trace",
+    "django.tasks.base",
+)
 # Where the cursor of a connection calls the wrappers of queries, which are no callers.
 CURSORS = "django.db.backends.utils"
 _SERIALIZERS = "rest_framework.serializers"

@@ -1,1 +1,1 @@
-"""How a request ends: its response is closed, its stream breaks off, its task is cancelled."""
+"""How requests end (closed, broken off, cancelled), and how background tasks begin and end."""

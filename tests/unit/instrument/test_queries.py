@@ -30,8 +30,8 @@ from jinja2 import DictLoader
 from rest_framework import serializers
 
 import slowhound
-from slowhound import background
 from slowhound.instrument import db
+from slowhound.lifecycle.commands import record_commands
 from slowhound.recorder import process
 from slowhound.testing import capture_events
 
@@ -732,7 +732,7 @@ def test_command_of_a_library_is_named_itself(monkeypatch: pytest.MonkeyPatch) -
     """And not the line of manage.py."""
     monkeypatch.setattr(BaseCommand, "execute", BaseCommand.execute)
     monkeypatch.setattr("slowhound.sinks.stream.is_under_test", lambda: False)
-    background.install(["commands"])
+    record_commands()
     command = type(
         "Command", (BaseCommand,), {"handle": library["handle"], "__module__": "lib.commands.tidy"}
     )

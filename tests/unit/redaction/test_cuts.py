@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from slowhound.background import NAME_LIMIT, new
 from slowhound.core import box_payloads
 from slowhound.core.record import Record
 from slowhound.instrument.exception import message
+from slowhound.lifecycle.task_records import TASK_NAME_LIMIT, new
 from slowhound.redaction import masking
 from slowhound.redaction.cuts import cut
 from slowhound.redaction.mask import MASK
@@ -88,7 +88,7 @@ def test_local_variable_shows_no_beginning(secret: str, core: str) -> None:
 @each_secret
 def test_name_of_a_task_shows_no_beginning(secret: str, core: str) -> None:
     """It is cut before anybody searches it."""
-    for text in cut_in(secret, NAME_LIMIT):
+    for text in cut_in(secret, TASK_NAME_LIMIT):
         record = new("function", text)
         assert record is not None
         assert not is_shown(core, record.path), record.path[-100:]

@@ -15,11 +15,11 @@ from django.core.exceptions import ValidationError
 from django.db import connections
 from psycopg import sql
 
-from slowhound.background import _outcome, new
 from slowhound.core.record import Record
 from slowhound.instrument import db, http
 from slowhound.instrument.cache_counts import _number
 from slowhound.instrument.composed import text_of
+from slowhound.lifecycle.task_records import _outcome, new
 from slowhound.redaction.plain_data import exception_text
 from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.clocks import clock
