@@ -8,6 +8,7 @@ from typing import NamedTuple
 from slowhound.frames.frames import Stack, render
 from slowhound.redaction.masking import short_text
 from slowhound.redaction.sql.shape import sql_shape
+from slowhound.system.wait_states import ThreadState
 
 
 class Moment(NamedTuple):
@@ -24,17 +25,17 @@ INNERMOST = 5  # frames that are compared: a stack that differs further out is t
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at a request."""
+    """One sample of a request."""
 
     age: float  # of the request, seconds
     stack: Stack
-    waiting: str | None = None  # as `waiting_for` said
-    cpu: float | None = None  # seconds its thread had used, as `cpu_seconds` said
+    waiting: ThreadState | None = None  # of its thread; None: not known
+    cpu: float | None = None  # seconds its thread had used
     parts: int = 0  # of the response, sent by then: each is progress
 
     @property
     def point(self) -> tuple[int, Stack]:
-        """The same at two looks: nothing has moved in between."""
+        """The same in two samples: nothing has moved in between."""
         return self.parts, self.stack[-INNERMOST:]
 
 

@@ -21,47 +21,9 @@ from slowhound.event.formats import one_line
 from slowhound.redaction.cuts import without_rest
 from slowhound.redaction.masking import short_text
 from slowhound.system.guard import guarded
+from slowhound.system.wait_states import KERNEL_FUNCTIONS, StateKind, ThreadState, numbers
 
-RUNNING = "running"
-# A thread that runs Python gives up the GIL so that the hound can look at it.
-GIL = "running, or waiting for the GIL"
 NAME_LIMIT, ATTEMPTS = 200, 3
-# Calls with these words need more than the words.
-READ, ACCEPT, CONNECT = "read from", "accept on", "connect to"
-POLL, SELECT, LOCK = "poll on", "select on", "a lock"
-
-# What is said, what the call names (a descriptor, a path in argument 0 or 1, or nothing of use),
-# and its numbers on x86_64 and aarch64.
-_CALLS: tuple[tuple[str, str, tuple[int, ...], tuple[int, ...]], ...] = (
-    (READ, "fd", (0, 17, 19, 295, 327), (63, 67, 65, 69, 286)),
-    ("write to", "fd", (1, 18, 20, 296, 328, 40), (64, 68, 66, 70, 287, 71)),
-    ("recv from", "fd", (45, 47, 299), (207, 212, 243)),
-    ("send to", "fd", (44, 46, 307), (206, 211, 269)),
-    (ACCEPT, "fd", (43, 288), (202, 242)),
-    (CONNECT, "", (42,), (203,)),
-    ("sync of", "fd", (74, 75), (82, 83)),
-    ("flock on", "fd", (73,), (32,)),
-    ("fcntl lock on", "fd", (72,), (25,)),
-    ("open of", "0", (2,), ()),
-    ("open of", "1", (257, 437), (56, 437)),
-    ("stat of", "1", (262, 332), (79, 291)),
-    (POLL, "", (7, 271), (73,)),
-    (SELECT, "", (23, 270), (72,)),
-    ("epoll", "", (232, 281, 441), (22, 441)),
-    (LOCK, "", (202, 449, 455), (98, 449, 455)),
-    ("sleep", "", (35, 230), (101, 115)),
-    ("a child process", "", (61, 247), (260, 95)),
-)
-# Parts of the names of kernel functions, for a process that may not read its own system calls: a
-# worker that was root when it was forked. A wait for the GIL looks like any other lock there.
-_KERNEL = (
-    ("futex", "a lock, or the GIL"),
-    ("epoll", "epoll"),
-    ("poll_schedule", "poll or select"),
-    ("nanosleep", "sleep"),
-    ("do_wait", "a child process"),
-)
-
 
 # A read of /proc takes 1 µs. To give up the GIL for it would cost up to 5 ms to get it back, and
 # a stack that was taken before would be out of date. Only what may wait for others gives it up.
@@ -71,17 +33,6 @@ HELD, FREE = ctypes.PyDLL, ctypes.CDLL
 @functools.cache
 def _libc(kind: type[ctypes.CDLL]) -> ctypes.CDLL:
     return kind(None)  # all arguments here are small numbers and buffers, the default for both
-
-
-@functools.cache
-def _numbers() -> dict[int, tuple[str, str]]:
-    """System call number to words and arguments; empty for machines that are not known."""
-    machine = os.uname().machine if sys.platform == "linux" and sys.maxsize > 2**32 else ""
-    return {
-        number: (words, arguments)
-        for words, arguments, x86_64, aarch64 in _CALLS
-        for number in {"x86_64": x86_64, "aarch64": aarch64}.get(machine, ())
-    }
 
 
 @functools.cache
@@ -97,38 +48,38 @@ def _runtime() -> range:
 
 
 def warm_up() -> None:
-    """Reads what has to be read once, so that the first look does not lose the GIL by it."""
-    _numbers()
+    """Reads what has to be read once, so that the first sample does not lose the GIL by it."""
+    numbers()
     _runtime()
     _libc(HELD)
     _libc(FREE)
 
 
 @guarded("waiting")
-def waiting_for(native_id: int) -> str | None:
-    """What a thread of this process waits for now, as one printable line of bounded length.
+def waiting_for(native_id: int) -> ThreadState | None:
+    """What a thread of this process waits for now; its text is a printable line of bounded length.
 
     Args:
         native_id: the kernel's id of the thread (``threading.get_native_id``).
 
     Returns:
-        ``"recv from 10.0.0.5:5432"``, ``"a lock"``, ``"running"``; None where it cannot be known.
-        A descriptor is looked up by its number: one that was closed and opened anew under the
-        waiting thread is named for what it is now.
+        Such as ``recv from 10.0.0.5:5432``, ``a lock``, ``running``; None where it cannot be known.
+        A descriptor is found by its number: one that was closed and opened again under the waiting
+        thread is named for what it is now.
     """
-    if not _numbers():
+    if not numbers():
         return None
     for _ in range(ATTEMPTS):
         call = _task(native_id, b"syscall")
         if call is None:
             return _from_kernel(native_id)
         if call.startswith(b"running"):
-            return RUNNING
-        said = _say(native_id, call.split())
-        # The same call with the same arguments before and after: what was looked up is its.
+            return ThreadState(StateKind.RUNNING)
+        state = _of_call(native_id, call.split())
+        # The same call with the same arguments before and after: what was found belongs to it.
         if _task(native_id, b"syscall") == call:
-            return said
-    return RUNNING
+            return state
+    return ThreadState(StateKind.RUNNING)
 
 
 def cpu_clock(thread: int) -> int:
@@ -177,58 +128,64 @@ def _task(native_id: int, name: bytes) -> bytes | None:
     return buffer.raw[:size] if size > 0 else None
 
 
-def _from_kernel(native_id: int) -> str | None:
+def _from_kernel(native_id: int) -> ThreadState | None:
     if _state(native_id) == "R":
-        return RUNNING
+        return ThreadState(StateKind.RUNNING)
     name = _short(_task(native_id, b"wchan") or b"0")
-    found = [words for part, words in _KERNEL if part in name]
-    return None if name == "0" else (*found, f"kernel function {name}")[0]
+    if name == "0":
+        return None
+    found = next((kind for part, kind in KERNEL_FUNCTIONS if part in name), None)
+    return ThreadState(StateKind.KERNEL_FUNCTION, name) if found is None else ThreadState(found)
 
 
 def _state(native_id: int) -> str:
-    """The letter of the thread's state; empty when the thread is gone."""
+    """The kernel's character for the thread's state; empty when the thread is gone."""
     fields = (_task(native_id, b"stat") or b"").rpartition(b")")[2].split()
     return fields[0].decode() if fields else ""
 
 
-def _say(native_id: int, call: list[bytes]) -> str:
+def _of_call(native_id: int, call: list[bytes]) -> ThreadState:
     """What the fields of ``syscall`` mean: a number, six arguments, two registers."""
     number = int(call[0])
     if number < 0:  # not in a system call, and not running either
-        return "memory from the disk" if _state(native_id) == "D" else "stopped"
-    words, arguments = _numbers().get(number, (f"system call {number}", ""))
+        waits_for_disk = _state(native_id) == "D"
+        return ThreadState(StateKind.PAGE_FAULT if waits_for_disk else StateKind.STOPPED)
+    if number not in numbers():
+        return ThreadState(StateKind.OTHER_CALL, str(number))
+    kind, names = numbers()[number]
     args = [int(each, 16) for each in call[1:7]]
-    if words in (POLL, SELECT):
-        return _several(words, args)
-    if words == CONNECT:
+    if kind in (StateKind.POLL, StateKind.SELECT):
+        return _of_several(kind, args)
+    name = ""
+    if kind is StateKind.CONNECT:
         name = _address(_memory(args[1], min(args[2], 128))) or "a socket"
-    elif arguments == "fd":
-        name = _file(args[0] & 0xFFFFFFFF, own=words == ACCEPT)
-        words = "read of" if words == READ and name[0] == "/" else words
-    elif arguments:
-        path = _memory(args[int(arguments)], NAME_LIMIT)
+    elif kind is StateKind.LOCK and args[0] in _runtime():
+        kind = StateKind.GIL
+    elif names == "fd":
+        name = _file(args[0] & 0xFFFFFFFF, own=kind is StateKind.ACCEPT)
+        kind = StateKind.READ_FILE if kind is StateKind.READ and name[0] == "/" else kind
+    elif names:
+        path = _memory(args[int(names)], NAME_LIMIT)
         name = _short(path.partition(b"\0")[0]) or "a file"
-    else:
-        return GIL if words == LOCK and args[0] in _runtime() else words
-    return f"{words} {name}"
+    return ThreadState(kind, name)
 
 
-def _several(words: str, args: list[int]) -> str:
+def _of_several(kind: StateKind, args: list[int]) -> ThreadState:
     """``poll`` or ``select``: how many descriptors, and the first of them."""
-    if words == POLL:
-        # An array of struct pollfd: descriptor, asked for, seen.
+    if kind is StateKind.POLL:
+        # An array of struct pollfd: descriptor, wanted events, events that have come.
         raw = _memory(args[0], min(args[1], 1024) * 8)
         numbers = memoryview(raw[: len(raw) // 8 * 8]).cast("i")[::2]
-        wanted = [fd for fd in numbers if fd >= 0]
+        wanted, given = [fd for fd in numbers if fd >= 0], args[1]
     else:
         size = (min(args[0], 1024) + 63) // 64 * 8
         sets = [int.from_bytes(_memory(each, size), "little") for each in args[1:4] if each]
         both = functools.reduce(int.__or__, sets, 0)
-        wanted = [fd for fd in range(both.bit_length()) if both >> fd & 1]
+        wanted, given = [fd for fd in range(both.bit_length()) if both >> fd & 1], args[0]
     if not wanted:
-        return f"{words} descriptors" if args[words == POLL] else "sleep"
+        return ThreadState(kind, "descriptors") if given else ThreadState(StateKind.SLEEP)
     many = f"{len(wanted)} descriptors, first " if len(wanted) > 1 else ""
-    return f"{words} {many}{_file(wanted[0])}"
+    return ThreadState(kind, f"{many}{_file(wanted[0])}")
 
 
 def _memory(address: int, size: int) -> bytes:

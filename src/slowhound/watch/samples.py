@@ -94,8 +94,9 @@ def _keep(record: Record, sample: Sample) -> None:
 def judge(record: Record) -> Verdict:
     """Stuck or slow, in what, waiting for what; all that the looks so far say."""
     samples = list(record.samples or ())
-    stands = bool(samples) and (samples[-1].waiting or "").startswith("a lock")
-    deadlock = _deadlock(record.thread_id) if stands else None
+    waiting = samples[-1].waiting if samples else None
+    is_at_lock = waiting is not None and waiting.waits_for_lock
+    deadlock = _deadlock(record.thread_id) if is_at_lock else None
     return verdict(samples, deadlock, record.gil_hold)
 
 

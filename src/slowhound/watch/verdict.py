@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from slowhound.core.observations import Sample
 from slowhound.event.formats import one_line
 from slowhound.frames.frames import Stack, innermost
-from slowhound.system.thread_state import GIL, RUNNING
+from slowhound.system.wait_states import ThreadState
 
 SHOWN = 3
 PLACE_LIMIT = 200
@@ -107,9 +107,9 @@ def _cpu(samples: Sequence[Sample]) -> str:
     return f"; on the CPU for {_seconds(max(used, 0.0))} of {_seconds(took)} s"
 
 
-def _doing(waiting: str) -> str:
-    waiting = one_line(waiting)
-    return waiting if waiting in (RUNNING, GIL) else f"waiting: {waiting}"
+def _doing(state: ThreadState) -> str:
+    text = one_line(str(state))
+    return text if state.runs else f"waiting: {text}"
 
 
 def place(stack: Stack) -> str:

@@ -15,8 +15,13 @@ from slowhound.flames.sampling.attribution import Entry, Round, Samples
 from slowhound.flames.sampling.stack_keys import Item, Key, Seen
 from slowhound.frames.frames import Frame
 from slowhound.runtime.code_objects import know
-from slowhound.system.thread_state import GIL, RUNNING
+from slowhound.system.wait_states import StateKind, ThreadState
 
+RUNNING, GIL, SLEEP, LOCK = (
+    ThreadState(kind)
+    for kind in (StateKind.RUNNING, StateKind.GIL, StateKind.SLEEP, StateKind.LOCK)
+)
+RECV = ThreadState(StateKind.RECV, "10.0.0.5:5432")
 THREAD = 77
 SWITCH = 0.005
 
@@ -48,7 +53,7 @@ class Thread:
 
     def __init__(self) -> None:
         self.cpu = self.queued = 0.0
-        self.waits: str | None = RUNNING
+        self.waits: ThreadState | None = RUNNING
 
 
 @pytest.fixture
@@ -121,7 +126,7 @@ def test_late_look_at_a_start_never_blames_the_frame_that_begins(
 
 def test_late_look_at_a_wait_is_blind(samples: Samples, thread: Thread) -> None:
     """A thread that waits now did not keep the GIL with that."""
-    thread.waits = "sleep"
+    thread.waits = SLEEP
     assert kept_the_gil(samples, thread, CALL).state == "blind"
 
 
@@ -168,9 +173,9 @@ def test_thread_without_a_cpu_all_the_time_is_nothing_but_starved(
 
 def test_thread_that_waits_says_for_what(samples: Samples, thread: Thread) -> None:
     """Its state is what it does at the look, its words what the kernel says."""
-    thread.waits = "recv from 10.0.0.5:5432"
+    thread.waits = RECV
     entry = look(samples, (OUTER, CALL), 100.1)
-    assert (entry.state, entry.said) == ("waiting", "recv from 10.0.0.5:5432")
+    assert (entry.state, entry.waiting) == ("waiting", RECV)
 
 
 def test_thread_that_wants_the_gil_waits_for_nothing_outside(
@@ -194,7 +199,7 @@ def test_time_at_the_start_of_a_frame_is_the_callers(samples: Samples, thread: T
 
 def test_same_again_is_one_entry(samples: Samples, thread: Thread) -> None:
     """A request that is stuck for an hour takes no more room than a short one."""
-    thread.waits = "a lock"
+    thread.waits = LOCK
     for turn in range(1, 1000):
         look(samples, (OUTER, CALL), 100 + turn * 0.05)
     assert len(samples.entries) == 1
@@ -224,9 +229,7 @@ def test_end_soon_after_a_look_is_left_out(samples: Samples, thread: Thread) -> 
 def test_looks_of_the_watchdog_come_first(samples: Samples) -> None:
     """What it saw before the sampling began covers the request's beginning."""
     stack = (Frame("/app/views.py", 7, "view"),)
-    samples.seed(
-        [Sample(0.25, stack, "sleep"), Sample(0.5, stack, RUNNING), Sample(0.9, stack, GIL)]
-    )
+    samples.seed([Sample(0.25, stack, SLEEP), Sample(0.5, stack, RUNNING), Sample(0.9, stack, GIL)])
     assert [(each.state, round(each.weight, 2)) for each in samples.entries] == [
         ("waiting", 0.25),
         ("running", 0.65),
@@ -253,7 +256,7 @@ looks = st.lists(
         st.floats(0.0, 1.0),  # of that, CPU time of its thread
         st.floats(0.0, 1.0),  # and waiting for a CPU
         st.sampled_from([CALL, TURN, START, EXPANDED, OUTER]),
-        st.sampled_from([RUNNING, GIL, None, "sleep", "a lock"]),
+        st.sampled_from([RUNNING, GIL, None, SLEEP, LOCK]),
         st.sampled_from([THREAD, THREAD + 1, None]),
         st.booleans(),  # late
     ),

@@ -13,6 +13,9 @@ from slowhound.flames.sampling.external import Read
 from slowhound.flames.sampling.stack_keys import of_stack
 from slowhound.flames.sampling.symbolize import profile_of
 from slowhound.frames.frames import Frame, Stack
+from slowhound.system.wait_states import StateKind, ThreadState
+
+LOCK = ThreadState(StateKind.LOCK)
 
 
 def stack(*names: str) -> Stack:
@@ -156,10 +159,10 @@ def test_no_entry_of_weight_0_is_in_a_profile(parts: list[tuple[float, str]], en
 def test_wait_keeps_its_words() -> None:
     """What a thread waits for is known in the process only, and of this stack only."""
     found = samples(seen(1.0, 1.0, "main recv", "waiting"))
-    found.entries[0].said = "a lock"
+    found.entries[0].waiting = LOCK
     merge_external.splice(found, looks(0.0, 0.5, "main recv") + looks(0.5, 1.0, "main other"))
-    assert {(each.state, each.said) for each in found.entries if each.weight > 0.1} == {
-        ("waiting", "a lock"),
+    assert {(each.state, each.waiting) for each in found.entries if each.weight > 0.1} == {
+        ("waiting", LOCK),
         ("running", None),
     }
 

@@ -21,12 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound.system import thread_state
-from slowhound.system.thread_state import GIL, NAME_LIMIT, RUNNING, cpu_seconds, waiting_for
+from slowhound.system.thread_state import NAME_LIMIT, cpu_seconds, waiting_for
+from slowhound.system.wait_states import StateKind, numbers
 from tests.harness.process import started
 
-pytestmark = pytest.mark.skipif(
-    not thread_state._numbers(), reason="Linux on x86_64 or aarch64 only"
-)
+pytestmark = pytest.mark.skipif(not numbers(), reason="Linux on x86_64 or aarch64 only")
 
 Said = Callable[..., None]
 Pair = tuple[socket.socket, socket.socket, str]
@@ -56,7 +55,7 @@ def said(pair: Pair) -> Iterator[Said]:
         thread.start()
         seen = set()
         deadline = time.monotonic() + 20
-        while (now := waiting_for(thread.native_id or 0)) != expected:
+        while (now := str(waiting_for(thread.native_id or 0))) != expected:
             seen.add(now)
             assert time.monotonic() < deadline, seen
             time.sleep(0.001)
@@ -253,9 +252,9 @@ def test_what_has_no_name_is_said_in_a_word(said: Said) -> None:
 
 
 def test_python_at_work_is_no_wait(said: Said) -> None:
-    """A thread that computes runs, or would but for the hound that looks at it."""
+    """A thread that computes runs, or would but for the hound that reads its state."""
     over = threading.Event()
-    looked = set()
+    seen = set()
 
     def computes() -> None:
         while not over.is_set():
@@ -263,10 +262,11 @@ def test_python_at_work_is_no_wait(said: Said) -> None:
 
     thread = threading.Thread(target=computes, daemon=True)
     thread.start()
-    while looked != {GIL, RUNNING}:
-        looked.add(waiting_for(thread.native_id or 0))
-        assert looked <= {GIL, RUNNING, "a lock"}
-        looked.discard("a lock")  # of the event, taken for an instant
+    while seen != {StateKind.GIL, StateKind.RUNNING}:
+        state = waiting_for(thread.native_id or 0)
+        assert state is not None
+        assert state.runs or state.kind is StateKind.LOCK, state  # the event's, for an instant
+        seen.update({state.kind} - {StateKind.LOCK})
         time.sleep(0.001)
     over.set()
     thread.join()
@@ -277,7 +277,7 @@ def test_call_without_a_gil_is_running(said: Said) -> None:
     import hashlib
 
     over = threading.Event()
-    said(RUNNING, again, over, hashlib.pbkdf2_hmac, "sha256", b"a", b"b", 100_000)
+    said("running", again, over, hashlib.pbkdf2_hmac, "sha256", b"a", b"b", 100_000)
     over.set()
 
 
@@ -331,7 +331,7 @@ def test_descriptor_closed_under_a_waiting_thread_is_no_failure(said: Said, pair
     said("read from " + pair[2], os.read, number, 1)
     os.close(number)
     others = {int(each) for each in os.listdir("/proc/self/task")} - {threading.get_native_id()}
-    assert "read from a closed descriptor" in {waiting_for(each) for each in others}
+    assert "read from a closed descriptor" in {str(waiting_for(each)) for each in others}
     far.sendall(b"a")
 
 
@@ -356,13 +356,13 @@ def test_hostile_name_is_one_short_printable_line(name: bytes) -> None:
     if b"\0" in name:
         return
     made = ctypes.create_string_buffer(b"/x/" + name)
-    number = next(key for key, (words, _) in thread_state._numbers().items() if words == "open of")
-    at = int(thread_state._numbers()[number][1])
+    number = next(key for key, (kind, _) in numbers().items() if kind is StateKind.OPEN)
+    at = int(numbers()[number][1])
     call = [
         str(number),
         *("%#x" % (ctypes.addressof(made) if each == at else 0) for each in range(6)),
     ]
-    text = thread_state._say(0, [each.encode() for each in call])
+    text = str(thread_state._of_call(0, [each.encode() for each in call]))
     assert text.startswith("open of /x/")
     assert text.isprintable()
     assert len(text) <= NAME_LIMIT + 20
@@ -385,7 +385,7 @@ other.start()
 os.setgid(65534)
 os.setuid(65534)
 sleeper = threading.enumerate()[1].native_id
-while waiting_for(sleeper) != "sleep" or waiting_for(other.native_id) == "running":
+while str(waiting_for(sleeper)) != "sleep" or waiting_for(other.native_id).runs:
     time.sleep(0.01)
 print(waiting_for(other.native_id))
 """
@@ -421,7 +421,7 @@ poll = select.poll()
 poll.register(end, select.POLLIN)
 thread = threading.Thread(target=poll.poll)
 thread.start()
-while (said := waiting_for(thread.native_id)) != "poll on pipe":
+while (said := str(waiting_for(thread.native_id))) != "poll on pipe":
     assert said in ("running", "a lock", "running, or waiting for the GIL"), said
 os.write(other, b".")
 """

@@ -98,7 +98,7 @@ class Stage:
 
     def looked(self, *idents: int) -> dict[int, Wait]:
         """What is seen once these threads wait."""
-        until(lambda: all(waiting_for(self.started[each]) == "a lock" for each in idents))
+        until(lambda: all(str(waiting_for(self.started[each])) == "a lock" for each in idents))
         return waits(sys._current_frames())
 
 
@@ -192,7 +192,7 @@ def test_slots_and_private_names_are_found(stage: Stage) -> None:
             pass
 
     private = stage.start(shop.hold_private, stage.over.wait)
-    until(lambda: waiting_for(stage.started[private]) == "a lock")
+    until(lambda: str(waiting_for(stage.started[private])) == "a lock")
     slot = stage.hold(shop.slot)
     first, second = stage.start(waits_for_slot), stage.start(shop.take_private)
     found = stage.looked(first, second)

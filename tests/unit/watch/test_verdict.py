@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from slowhound.core.observations import Sample
 from slowhound.frames.frames import Frame, Stack
-from slowhound.system.thread_state import GIL, RUNNING
+from slowhound.system.wait_states import StateKind, ThreadState
 from slowhound.watch.verdict import verdict
 
-RECV = "recv from 10.0.0.5:5432"
+RECV = ThreadState(StateKind.RECV, "10.0.0.5:5432")
 
 
 def stack(function: str, line: int = 1, outer: int = 1) -> Stack:
@@ -48,7 +48,8 @@ def test_outer_frames_do_not_count() -> None:
 
 def test_parts_of_a_response_that_are_sent_are_progress() -> None:
     """A stream stands at the same line each time, and is not stuck."""
-    looks = [Sample(float(age), stack("feed"), "epoll", parts=age) for age in (1, 2, 3, 3)]
+    epoll = ThreadState(StateKind.EPOLL)
+    looks = [Sample(float(age), stack("feed"), epoll, parts=age) for age in (1, 2, 3, 3)]
     assert verdict(looks[2:]).word == "stuck"
     assert verdict(looks).word == "slow"
     assert "the last 2 of them" in verdict(looks).text
@@ -87,9 +88,14 @@ def test_request_that_came_to_a_halt_says_since_when() -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "shown"), [(RUNNING, RUNNING), (GIL, GIL), (RECV, f"waiting: {RECV}")]
+    ("waiting", "shown"),
+    [
+        (ThreadState(StateKind.RUNNING), "running"),
+        (ThreadState(StateKind.GIL), "running, or waiting for the GIL"),
+        (RECV, "waiting: recv from 10.0.0.5:5432"),
+    ],
 )
-def test_running_is_not_called_a_wait(waiting: str, shown: str) -> None:
+def test_running_is_not_called_a_wait(waiting: ThreadState, shown: str) -> None:
     """A thread at work waits for nothing."""
     samples = [Sample(1.0, stack("a"), waiting), Sample(2.0, stack("a"), waiting)]
     assert verdict(samples).text.endswith(f"2 looks, {shown}")
@@ -132,7 +138,7 @@ def test_library_is_named_when_there_is_nothing_else() -> None:
             Sample,
             st.floats(0, 1e6),
             st.lists(st.builds(Frame, st.text(), st.integers(0), st.text()), max_size=7).map(tuple),
-            st.none() | st.text(),
+            st.none() | st.builds(ThreadState, st.sampled_from(StateKind), st.text()),
             st.none() | st.floats(0, 1e6),
         ),
         max_size=6,

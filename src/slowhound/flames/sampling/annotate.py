@@ -16,6 +16,7 @@ from slowhound.core.observations import Moment, without_literals
 from slowhound.flames.profile import Kind, ProfileFrame
 from slowhound.runtime.app_files import short_path
 from slowhound.runtime.library_names import has_all, look_up
+from slowhound.system.wait_states import ThreadState
 
 LONGEST = 500
 # Moments inside one another that a sample may fall into: a template in a query in a template ...
@@ -53,15 +54,17 @@ class Leaves:
             self._latest.append(max(end, self._latest[-1]) if self._latest else end)
         self._concurrent = concurrent
 
-    def add(self, stack: Sequence[ProfileFrame], at: float, said: str | None) -> list[ProfileFrame]:
+    def add(
+        self, stack: Sequence[ProfileFrame], at: float, waiting: ThreadState | None
+    ) -> list[ProfileFrame]:
         """``stack`` with what it did ``at`` seconds after the request's start, and waited for."""
         found = _with_middleware(list(stack))
         calls = [_box(each) for each in self._during(at)]
         if calls and found:
             place = _innermost_own(found)
             found[place:place] = calls
-        if said:
-            found.append(ProfileFrame(f"waiting: {said}"[:LONGEST], kind="wait"))
+        if waiting is not None:
+            found.append(ProfileFrame(f"waiting: {waiting}"[:LONGEST], kind="wait"))
         return found
 
     def _during(self, at: float) -> list[Moment]:

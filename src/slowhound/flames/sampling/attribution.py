@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from slowhound.flames.profile import State
 from slowhound.flames.sampling.stack_keys import Key, Seen, ends_another, of_stack, starts
-from slowhound.system.thread_state import GIL, RUNNING
+from slowhound.system.wait_states import ThreadState
 
 if TYPE_CHECKING:
     from slowhound.core.observations import Sample
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 LITTLE, NEARLY_ALL = 0.05, 0.98
 # Seconds, or twice the switch interval if that is longer: less says nothing of the GIL.
 LATE = 0.002
-_WANTS_TO_RUN = (None, RUNNING, GIL)  # the first where it cannot be known
 # A thread kept the GIL when it used so much of that time, and all others no more than the rest.
 KEPT = 0.8
 # After so many entries only each second look is taken, then each fourth: at 20 a second a request
@@ -60,7 +59,7 @@ class Entry:
     weight: float
     key: Key
     state: State
-    said: str | None = None  # what its thread waited for
+    waiting: ThreadState | None = None  # what its thread waited for
     late: bool = False  # nobody could look; a stack that another process read is better
 
 
@@ -71,7 +70,7 @@ class Samples:
         started: when the request began, on the monotonic clock.
         begun: when the sampling did; its first look is given the time since then.
         cpu: the CPU time in seconds of a thread, by the system's id of it.
-        waiting: what a thread waits for, in words.
+        waiting: what a thread does or waits for.
         queue: for how many seconds a thread has waited for a CPU.
     """
 
@@ -80,7 +79,7 @@ class Samples:
         started: float,
         begun: float,
         cpu: Callable[[int], float | None],
-        waiting: Callable[[int], str | None],
+        waiting: Callable[[int], ThreadState | None],
         queue: Callable[[int], float],
     ) -> None:
         self.started = started
@@ -113,14 +112,14 @@ class Samples:
             gap = self.started + each.age - self.last
             if gap <= 0:
                 continue
-            waits = each.waiting not in (None, RUNNING, GIL)
             self.taken += 1
             self.longest_gap = max(self.longest_gap, gap)
             key = of_stack(each.stack)
             self._note_change(key, gap)
-            state: State = "waiting" if waits else "running"
+            waiting = None if _wants_to_run(each.waiting) else each.waiting
+            state: State = "running" if waiting is None else "waiting"
             self.last += gap
-            self._keep(Entry(self.last, gap, key, state, each.waiting if waits else None))
+            self._keep(Entry(self.last, gap, key, state, waiting))
 
     def wanted(self) -> bool:
         """False for a look that is left out, because there are many already."""
@@ -192,7 +191,7 @@ class Samples:
     def _is_proven(self, seen: Seen) -> bool:
         """True when who kept the GIL is still at it, in a call: not after an operator."""
         assert seen.thread is not None
-        return not ends_another(seen.key[-1]) and self._waiting(seen.thread) in _WANTS_TO_RUN
+        return not ends_another(seen.key[-1]) and _wants_to_run(self._waiting(seen.thread))
 
     def _note_change(self, key: Key, open_for: float) -> None:
         if self.entries and key is not self.entries[-1].key:
@@ -208,9 +207,9 @@ class Samples:
             self._keep(Entry(now, gap, key, "waiting"))
             return
         if used is None or used < gap * NEARLY_ALL:
-            said = self._waiting(thread)
-            if said not in _WANTS_TO_RUN:
-                self._keep(Entry(now, gap, key, "waiting", said))
+            waiting = self._waiting(thread)
+            if not _wants_to_run(waiting):
+                self._keep(Entry(now, gap, key, "waiting", waiting))
                 return
         # It wanted to run. What kept it from that: no CPU, or other threads with the GIL.
         starved = 0.0
@@ -236,7 +235,7 @@ class Samples:
         last = self.entries[-1] if self.entries else None
         if (
             last is not None
-            and (last.state, last.said, last.late) == (entry.state, entry.said, False)
+            and (last.state, last.waiting, last.late) == (entry.state, entry.waiting, False)
             and not entry.late
             and last.key == entry.key
         ):
@@ -257,3 +256,7 @@ class Samples:
     def duration(self) -> float:
         """Seconds that the entries cover."""
         return self.last - self.begun
+
+
+def _wants_to_run(state: ThreadState | None) -> bool:
+    return state is None or state.runs  # None: it cannot be known

@@ -20,6 +20,7 @@ from slowhound.flames.sampling.external import Read
 from slowhound.flames.sampling.stack_keys import Item, Key, of_stack
 from slowhound.frames.frames import Frame, Stack
 from slowhound.runtime.code_objects import Code, file_of, qualname_of
+from slowhound.system.wait_states import ThreadState
 
 # Seconds. The time between two looks is given half to each, for the reader waits for nobody; when
 # it had no CPU for longer, that time is not its own to give.
@@ -52,8 +53,8 @@ def splice(samples: Samples, looks: Sequence[Read]) -> None:
         if end <= start:
             continue  # a look alone, or two at one time: there is no time to put down to it
         longest = max(longest, end - start)
-        state, said = places.state(look, key)
-        found.append(Entry(end, end - start, key, state, said))
+        state, waiting = places.state(look, key)
+        found.append(Entry(end, end - start, key, state, waiting))
     rest = list(_outside_of(found, inside, begun))
     longest = max([longest, *(each.weight for each in rest)])
     samples.longest_gap = min(samples.longest_gap, longest)
@@ -124,14 +125,14 @@ class _Places:
             self._names[key] = [_name(item) for item in key]
         return self._names[key]
 
-    def state(self, look: Read, key: Key) -> tuple[State, str | None]:
+    def state(self, look: Read, key: Key) -> tuple[State, ThreadState | None]:
         """Whether its thread ran then, and for what it waited."""
         entry = self._inside[self._number(look.at)]
         if entry.state == "blind":
             return ("running" if self._ran(entry) else "starved"), None
         if entry.state == "running" or not entry.key or _name(entry.key[-1]) != _name(key[-1]):
             return "running", None
-        return entry.state, entry.said
+        return entry.state, entry.waiting
 
     def _ran(self, entry: Entry) -> bool:
         """True when the thread had a CPU for most of the time of an entry."""
@@ -194,7 +195,7 @@ def _joined(found: Sequence[Entry]) -> list[Entry]:
         if (
             last is not None
             and each.at - each.weight - last.at < 1e-9
-            and (last.state, last.said, last.key) == (each.state, each.said, each.key)
+            and (last.state, last.waiting, last.key) == (each.state, each.waiting, each.key)
         ):
             joined[-1] = replace(last, at=each.at, weight=last.weight + each.weight)
         else:

@@ -41,7 +41,7 @@ def profile_of(
     stacks: dict[tuple[int, ...], int] = {}
     found = []
     for entry in entries:
-        boxes = leaves.add(names.of(entry.key), entry.at, entry.said)
+        boxes = leaves.add(names.of(entry.key), entry.at, entry.waiting)
         stack = tuple([frames.setdefault(box, len(frames)) for box in boxes])
         number = stacks.setdefault(stack, len(stacks))
         found.append(ProfileSample(entry.at, entry.weight, number, entry.state))
