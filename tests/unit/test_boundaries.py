@@ -6,13 +6,22 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import slowhound
 from slowhound.event.fields import FIELDS
+from tests.harness.docs import make_docs
+from tests.harness.launch import ROOT
 
-SOURCES = sorted(Path(slowhound.__file__).parent.rglob("*.py"))
+PACKAGE = Path(slowhound.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
 PUBLIC = {"Context", "Record", "current", "on_error", "register_instrumenter", "task"}
+# What users import; each other module is in a folder.
+TOP = {
+    *("__init__", "__main__", "apps", "asgi", "background", "celery", "context", "logging"),
+    *("middleware", "testing"),
+}
 
 
 def run(code: str) -> str:
@@ -24,6 +33,32 @@ def run(code: str) -> str:
 def test_public_names_are_these() -> None:
     """A name more is a promise more."""
     assert set(slowhound.__all__) - {"__version__"} == PUBLIC
+
+
+def test_only_what_users_import_lies_beside_the_folders() -> None:
+    """The map in the package's docstring names each of these files, but for the two of Python's."""
+    found = {path.stem for path in PACKAGE.glob("*.py")}
+    assert found - TOP == set()
+    named = make_docs().package_map()[make_docs().TOP].split()
+    assert sorted(named) == sorted(found - {"__init__", "__main__"})
+
+
+def test_map_has_each_folder_once() -> None:
+    """The docstring of the package, which the tables in the docs are made from."""
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders == set(make_docs().package_map()) - {make_docs().TOP}
+
+
+def test_layers_of_the_linter_are_the_folders_of_the_map() -> None:
+    """In the same order: `make check` holds the imports to what the map says."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (contract,) = [each for each in contracts if each["type"] == "layers"]
+    assert contract["exhaustive"]
+    folders = [each for each in contract["layers"] if each not in TOP]
+    assert folders == [each for each in make_docs().package_map() if each != make_docs().TOP]
+    top = set(contract["layers"]) & TOP
+    assert top == {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
 
 
 def test_arbiter_never_loads_django() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import os
 import re
 import subprocess
@@ -32,6 +31,7 @@ from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.recorder.process import Server
 from slowhound.watch.samples import KEPT
 from slowhound.watch.verdict import verdict
+from tests.harness.docs import make_docs
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "slowhound"
@@ -199,15 +199,6 @@ def build_site(folder: Path, found: list[Example]) -> list[str]:
     return sorted({each.file[:-3].replace("/", ".") for each in found})
 
 
-def make_docs():
-    """The script that generates pages, as a module."""
-    path = ROOT / "scripts" / "make_docs.py"
-    spec = importlib.util.spec_from_file_location("make_docs", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
@@ -227,7 +218,7 @@ def import_lines(page: Path) -> list[str]:
     return [line for line in found if re.match(r"(from|import) slowhound\b", line)]
 
 
-@pytest.mark.parametrize("name", ["fields.md", "settings.md", "from-dogslow.md"])
+@pytest.mark.parametrize("name", make_docs().PAGES)
 def test_generated_pages_are_up_to_date(name):
     """A generated page is what scripts/make_docs.py writes now."""
     page = ROOT / "docs" / name
