@@ -116,7 +116,7 @@ def worker(
             process.kill()
 
 
-class Said(NamedTuple):
+class Output(NamedTuple):
     """What the command said, and its exit code."""
 
     code: int
@@ -130,7 +130,7 @@ PATIENT, SOON = 15.0, 0.2
 
 def dump(
     directory: Path, *arguments: str, patience: float = PATIENT, limit: float = PATIENT
-) -> Said:
+) -> Output:
     """`slowhound dump` in this process; how long it waits for a worker and for py-spy is given."""
     with (
         patch.object(dumps, "PATIENCE", patience),
@@ -139,7 +139,7 @@ def dump(
         redirect_stderr(StringIO()) as err,
     ):
         code = main(["dump", "--dir", str(directory), *arguments])
-    return Said(code, out.getvalue(), err.getvalue())
+    return Output(code, out.getvalue(), err.getvalue())
 
 
 def silent(directory: Path) -> float:

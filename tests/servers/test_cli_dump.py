@@ -18,7 +18,7 @@ from tests.harness.cli import (
     PATIENT,
     READ,
     SOON,
-    Said,
+    Output,
     dump,
     environment,
     ps_of,
@@ -59,13 +59,13 @@ sys.exit(main(["dump", "--dir", *sys.argv[1:]]))
 """
 
 
-def dump_in_a_shell(directory: Path, which: str) -> Said:
+def dump_in_a_shell(directory: Path, which: str) -> Output:
     """The same in a process of its own."""
     argv = [sys.executable, "-c", IN_A_SHELL, str(directory), which]
     done = subprocess.run(
         argv, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=False
     )
-    return Said(done.returncode, done.stdout, done.stderr)
+    return Output(done.returncode, done.stdout, done.stderr)
 
 
 def start(site: Site, name: str) -> Callable[[], str]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from slowhound.cli.location import Refusal, say
+from slowhound.cli.location import Refusal, print_error
 
 COMMANDS = (
     "ps",
@@ -81,6 +81,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Refusal as refusal:
-        say(str(refusal))
+        print_error(str(refusal))
         return refusal.code
     return code

@@ -7,9 +7,9 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from slowhound.cli.location import Refusal, say, show
+from slowhound.cli.location import Refusal, print_error, print_out
 from slowhound.cli.requests_table import WIDE, cell, console
-from slowhound.cli.time_args import moment
+from slowhound.cli.time_args import parse_time
 from slowhound.event.formats import one_line
 from slowhound.store.answer import Answer, Source, StoreError
 from slowhound.store.open import open_source
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 # Columns that are a moment, seconds since 1970.
-MOMENTS = {"first", "last", "ts"}
-EARLIEST = 10**9  # numbers from here on (2001) are a moment, when the column may be one
+TIME_COLUMNS = {"first", "last", "ts"}
+EARLIEST_TIME = 10**9  # numbers from here on (2001) are a moment, when the column may be one
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What commands that ask the store have in common."""
     parser.add_argument(
-        "--since", type=moment, metavar="WHEN", help="15m, 2h, 7d ago, or 2026-11-21T18:00"
+        "--since", type=parse_time, metavar="WHEN", help="15m, 2h, 7d ago, or 2026-11-21T18:00"
     )
     parser.add_argument("--limit", type=rows, default=50, metavar="N", help="lines at most (50)")
     parser.add_argument("--json", action="store_true", help="a list of objects, for programs")
@@ -45,7 +45,7 @@ def rows(given: str) -> int:
     return number
 
 
-def opened(spec: str) -> Source:
+def open_or_refuse(spec: str) -> Source:
     """The source that ``spec`` names.
 
     Raises:
@@ -60,14 +60,14 @@ def opened(spec: str) -> Source:
 def print_answer(answer: Answer, *, as_json: bool) -> int:
     """A table, or a list of objects; 1 when there is nothing."""
     for note in answer.notes:
-        say(note)
+        print_error(note)
     if as_json:
-        show(json.dumps(answer.objects(), default=str))
+        print_out(json.dumps(answer.objects(), default=str))
     elif answer.rows:
         target = console()
         target.print(_table(answer, target.width))
     else:
-        say("nothing was found")
+        print_error("nothing was found")
     return 0 if answer.rows else 1
 
 
@@ -100,8 +100,8 @@ def _table(answer: Answer, width: int) -> Table:
 
 def _are_moments(name: str, values: list[Any]) -> bool:
     known = [value for value in values if value is not None]
-    return (name in MOMENTS or name == "time") and all(
-        isinstance(value, float) and value > EARLIEST for value in known
+    return (name in TIME_COLUMNS or name == "time") and all(
+        isinstance(value, float) and value > EARLIEST_TIME for value in known
     )
 
 

@@ -13,16 +13,15 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from slowhound.cli import location
-from slowhound.cli.answer_tables import add_options, opened, print_answer
-from slowhound.cli.location import Refusal, say, show
+from slowhound.cli.answer_tables import add_options, open_or_refuse, print_answer
+from slowhound.cli.location import Refusal, find_location, print_error, print_out
 from slowhound.cli.requests_table import console
-from slowhound.cli.time_args import moment
+from slowhound.cli.time_args import parse_time
 from slowhound.store.answer import Answer, Source, StoreError
 from slowhound.store.questions import QUESTIONS
 
 if TYPE_CHECKING:
-    from slowhound.store.event_files import Progress as Told
+    from slowhound.store.event_files import Progress as ReportProgress
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="parameters of the question; behind sql the statement",
     )
     add_options(parser)
-    parser.add_argument("--until", type=moment, metavar="WHEN", help="events before then")
+    parser.add_argument("--until", type=parse_time, metavar="WHEN", help="events before then")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.question != "sql" and arguments.question not in QUESTIONS:
         known = ", ".join(QUESTIONS)
         arguments.refuse(f"no question {arguments.question!r}; there are: {known}, and sql")
-    source = open_place(arguments)
+    source = open_store(arguments)
     try:
         return print_answer(_answer(arguments, source), as_json=arguments.json)
     except StoreError as exc:
@@ -56,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         source.close()
 
 
-def open_place(arguments: argparse.Namespace) -> Source:
+def open_store(arguments: argparse.Namespace) -> Source:
     """The source that the arguments name, its closed segments compacted first.
 
     Raises:
@@ -65,10 +64,10 @@ def open_place(arguments: argparse.Namespace) -> Source:
     if arguments.source is not None:
         if not arguments.source.startswith(("clickhouse://", "clickhouses://", "chdb://")):
             arguments.refuse("--from is like clickhouse://user:password@host:8123/database")
-        return opened(arguments.source)
-    where = location.find(arguments)
-    source = opened(where.dir)
-    if where.mine and os.path.isdir(os.path.join(where.dir, "events")):
+        return open_or_refuse(arguments.source)
+    location = find_location(arguments)
+    source = open_or_refuse(location.dir)
+    if location.mine and os.path.isdir(os.path.join(location.dir, "events")):
         _compact(source)
     return source
 
@@ -95,12 +94,12 @@ def _compact(source: Any) -> None:
         compacted(source, lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def compacted(source: Any, progress: Told | None) -> None:
+def compacted(source: Any, progress: ReportProgress | None) -> None:
     """Compacts; a failure is said and no more, for what is there can be read as it is."""
     try:
         source.compact(progress)
     except StoreError as exc:
-        say(str(exc))
+        print_error(str(exc))
 
 
 def _answer(arguments: argparse.Namespace, source: Source) -> Answer:
@@ -150,11 +149,11 @@ def _list(arguments: argparse.Namespace) -> int:
             }
             for each in QUESTIONS.values()
         ]
-        show(json.dumps(listed))
+        print_out(json.dumps(listed))
         return 0
     width = max(map(len, QUESTIONS))
     for each in QUESTIONS.values():
         takes = "".join(f" [{name}=...]" for name in each.parameters)
-        show(f"{each.name:<{width}}  {each.title}{takes}")
-    show(f"{'sql':<{width}}  one SELECT of your own over the table events")
+        print_out(f"{each.name:<{width}}  {each.title}{takes}")
+    print_out(f"{'sql':<{width}}  one SELECT of your own over the table events")
     return 0

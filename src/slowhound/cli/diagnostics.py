@@ -28,16 +28,16 @@ from slowhound.system.private_dir import prepare
 from slowhound.system.thread_state import waiting_for
 
 GUNICORN = ((23, 0), (28, 0))
-ROOM = 64 * 1024**2
+LEAST_FREE = 64 * 1024**2
 # What ``Reading.by`` means.
-NAMES = {"remote": "Python's own reader"}
-MEMORY = "stacks while the GIL is held"
+READER_NAMES = {"remote": "Python's own reader"}
+HELD_GIL_STACKS = "stacks while the GIL is held"
 PTRACE_SCOPE = "/proc/sys/kernel/yama/ptrace_scope"
 # Servers without hooks that ``slowhound.asgi.wrap`` is for.
 ASGI_SERVERS = ("uvicorn", "hypercorn", "granian", "daphne")
 
 
-class Finding(NamedTuple):
+class Diagnostic(NamedTuple):
     """One thing looked at: ``ok``, ``note`` (works, but know this) or ``problem``."""
 
     state: str
@@ -46,39 +46,39 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-Group = tuple[str, Callable[[], Iterable[Finding]]]
+Group = tuple[str, Callable[[], Iterable[Diagnostic]]]
 
 
-def all_of(directory: str | None) -> list[Finding]:
+def all_of(directory: str | None) -> list[Diagnostic]:
     """Every finding, in the order in which one would put things right."""
     groups: list[Group] = [("Python", python), ("packages", packages), ("settings", settings)]
     groups.append(("DIR", _any_folder if directory is None else partial(folder, directory)))
     groups += [("kernel", kernel), ("stacks", stacks), ("deaths", deaths), ("servers", server)]
-    return [each for group in groups for each in _told(*group)]
+    return [each for group in groups for each in _checked(*group)]
 
 
-def _told(subject: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+def _checked(subject: str, look: Callable[[], Iterable[Diagnostic]]) -> Iterator[Diagnostic]:
     """What is found; where the look itself fails, that is a finding, and the others are made."""
     try:
         for each in look():
             # What an application's settings raise may quote them.
             yield each._replace(text=message(each.text))
     except Exception as exc:  # noqa: BLE001  a machine may be of any kind
-        yield Finding("problem", subject, message(f"could not be looked at: {exc}"))
+        yield Diagnostic("problem", subject, message(f"could not be looked at: {exc}"))
 
 
-def python() -> Iterator[Finding]:
+def python() -> Iterator[Diagnostic]:
     """The interpreter."""
     name = ".".join(map(str, sys.version_info[:3]))
     if sys.implementation.name != "cpython":
-        yield Finding("note", "Python", f"{sys.implementation.name} {name} is not tested")
+        yield Diagnostic("note", "Python", f"{sys.implementation.name} {name} is not tested")
     elif not getattr(sys, "_is_gil_enabled", lambda: True)():
-        yield Finding("note", "Python", f"{name} without the GIL is not tested")
+        yield Diagnostic("note", "Python", f"{name} without the GIL is not tested")
     else:
-        yield Finding("ok", "Python", name)
+        yield Diagnostic("ok", "Python", name)
 
 
-def packages() -> Iterator[Finding]:
+def packages() -> Iterator[Diagnostic]:
     """Django and Gunicorn."""
     for name, needed in (("Django", True), ("gunicorn", False)):
         try:
@@ -86,21 +86,21 @@ def packages() -> Iterator[Finding]:
         except PackageNotFoundError:
             state = "problem" if needed else "note"
             text = "is not installed here" + ("" if needed else "; the middleware works without")
-            yield Finding(state, name, text)
+            yield Diagnostic(state, name, text)
             continue
         numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
         low, high = ((5, 2), (99,)) if name == "Django" else GUNICORN
         if low <= numbers < high:
-            yield Finding("ok", name, found)
+            yield Diagnostic("ok", name, found)
         else:
-            yield Finding("note", name, f"{found} is outside the versions that are tested")
+            yield Diagnostic("note", name, f"{found} is outside the versions that are tested")
 
 
-def settings() -> Iterator[Finding]:
+def settings() -> Iterator[Diagnostic]:
     """Django's system checks of slowhound, when there are settings."""
     name = os.environ.get("DJANGO_SETTINGS_MODULE")
     if not name:
-        yield Finding(
+        yield Diagnostic(
             "note",
             "settings",
             "DJANGO_SETTINGS_MODULE is not set, so only the machine is looked at",
@@ -113,19 +113,19 @@ def settings() -> Iterator[Finding]:
         django.setup()
         checks = importlib.import_module("slowhound.config.checks")
     except Exception as exc:  # noqa: BLE001  an application's settings may raise anything
-        yield Finding("problem", "settings", f"{name} cannot be loaded: {exc!r}")
+        yield Diagnostic("problem", "settings", f"{name} cannot be loaded: {exc!r}")
         return
     from django.core.checks import ERROR
 
     found = checks.all_checks()
     for each in found:
         state = "problem" if each.level >= ERROR else "note"
-        yield Finding(state, each.id or "check", str(each.msg), str(each.hint or ""))
+        yield Diagnostic(state, each.id or "check", str(each.msg), str(each.hint or ""))
     if not found:
-        yield Finding("ok", "settings", f"{name} is fine")
+        yield Diagnostic("ok", "settings", f"{name} is fine")
 
 
-def _any_folder() -> Iterator[Finding]:
+def _any_folder() -> Iterator[Diagnostic]:
     """DIR of the settings, or the default one."""
     directory = _configured_dir()
     yield from default_folders(directory)
@@ -142,20 +142,20 @@ def _configured_dir() -> str:
     return get_config().dir
 
 
-def default_folders(directory: str) -> Iterator[Finding]:
+def default_folders(directory: str) -> Iterator[Diagnostic]:
     """Where files go without DIR, and what other projects have."""
     project = default_folder().rpartition(os.sep)[2]
     if not os.path.basename(directory).startswith(project):
         return
     text = f"is not set: {directory} is this user's and this project's alone, and temporary"
-    yield Finding("note", "DIR", text, "Name a DIR that stays, as /var/lib/shop/slowhound.")
+    yield Diagnostic("note", "DIR", text, "Name a DIR that stays, as /var/lib/shop/slowhound.")
     others = [each for each in existing() if each != directory]
     if others:
         advice = "Commands find the right one by DJANGO_SETTINGS_MODULE, or --dir."
-        yield Finding("note", "DIR", f"other projects have {', '.join(others)}", advice)
+        yield Diagnostic("note", "DIR", f"other projects have {', '.join(others)}", advice)
 
 
-def folder(path: str) -> Iterator[Finding]:
+def folder(path: str) -> Iterator[Diagnostic]:
     """DIR: can this user write to it, is there room, do its locks work?"""
     before = {each for each in _folders(path) if os.path.lexists(each)}
     try:
@@ -168,26 +168,28 @@ def folder(path: str) -> Iterator[Finding]:
                     os.rmdir(each)
 
 
-def _prepared(path: str) -> Iterator[Finding]:
+def _prepared(path: str) -> Iterator[Diagnostic]:
     try:
         prepare(path)
     except OSError as exc:
         advice = "Run this as the user of the server's workers, or name another DIR."
-        yield Finding("problem", "DIR", str(exc), advice)
+        yield Diagnostic("problem", "DIR", str(exc), advice)
         return
     try:
         box = blackbox.Box(path, 1)
         box.close()
     except OSError as exc:
-        yield Finding("problem", "DIR", f"no black box can be made in {path}: {exc}")
+        yield Diagnostic("problem", "DIR", f"no black box can be made in {path}: {exc}")
     else:
-        yield Finding("ok", "DIR", f"{path} can be written to, and black boxes work in it")
+        yield Diagnostic("ok", "DIR", f"{path} can be written to, and black boxes work in it")
     if not _has_locks(path):
         text = "its file system has no locks (flock): files stand for them"
-        yield Finding("note", "DIR", text, "Deaths in other containers that share it are not told.")
+        yield Diagnostic(
+            "note", "DIR", text, "Deaths in other containers that share it are not told."
+        )
     free = shutil.disk_usage(path).free
-    if free < ROOM:
-        yield Finding("note", "DIR", f"only {free // 1024**2} MiB are free on its disk")
+    if free < LEAST_FREE:
+        yield Diagnostic("note", "DIR", f"only {free // 1024**2} MiB are free on its disk")
 
 
 def _has_locks(path: str) -> bool:
@@ -202,18 +204,18 @@ def _folders(path: str) -> tuple[str, str]:
     return os.path.join(path, "boxes"), path
 
 
-def kernel() -> Iterator[Finding]:
+def kernel() -> Iterator[Diagnostic]:
     """What saturation and memory are read from."""
     if not sys.platform.startswith("linux"):
-        yield Finding("note", "kernel", f"{sys.platform}: no backlog and no w_rss in the events")
+        yield Diagnostic("note", "kernel", f"{sys.platform}: no backlog and no w_rss in the events")
         return
     for name, listener in _listeners():
         with listener:
             known = backlog([listener]) is not None
         state, text = ("ok", "can be read") if known else ("note", "cannot be read here")
-        yield Finding(state, f"backlog of {name} sockets", text)
+        yield Diagnostic(state, f"backlog of {name} sockets", text)
     if not os.path.exists("/proc/self/statm"):
-        yield Finding("note", "/proc", "is not mounted: no w_rss in the events")
+        yield Diagnostic("note", "/proc", "is not mounted: no w_rss in the events")
 
 
 def _listeners() -> Iterator[tuple[str, socket.socket]]:
@@ -227,15 +229,15 @@ def _listeners() -> Iterator[tuple[str, socket.socket]]:
     yield "unix", unix
 
 
-def stacks() -> Iterator[Finding]:
+def stacks() -> Iterator[Diagnostic]:
     """The ways to a stack while the GIL is held, and to what a thread waits for."""
     yield while_the_gil_is_held(_ptrace_scope(), py_spy.command(), read_a_child)
     if waiting_for(threading.get_native_id()) is not None and _own_system_call():
         text = "can be read: reports say what a thread waits for"
-        yield Finding("ok", "system calls of threads", text)
+        yield Diagnostic("ok", "system calls of threads", text)
     else:
         text = "cannot be read: reports say little or nothing of what a thread waits for"
-        yield Finding("note", "system calls of threads", text)
+        yield Diagnostic("note", "system calls of threads", text)
 
 
 def _own_system_call() -> bool:
@@ -246,7 +248,9 @@ def _own_system_call() -> bool:
         return False
 
 
-def while_the_gil_is_held(scope: int, program: str | None, attempt: Callable[[], Trial]) -> Finding:
+def while_the_gil_is_held(
+    scope: int, program: str | None, attempt: Callable[[], Trial]
+) -> Diagnostic:
     """Who can read a worker's stacks then, with this ``ptrace_scope`` and this py-spy.
 
     ``attempt`` shows that there is a way that works; of other users and of processes that are no
@@ -257,23 +261,25 @@ def while_the_gil_is_held(scope: int, program: str | None, attempt: Callable[[],
             "cannot be read on this Python without py-spy: a report has the last stack before that"
             " or the first one after it"
         )
-        return Finding("note", MEMORY, text, "pip install 'slowhound[pyspy]'")
+        return Diagnostic("note", HELD_GIL_STACKS, text, "pip install 'slowhound[pyspy]'")
     trial = attempt()
     if trial.by is None:
         text = f"could not be read of a child of this command. {trial.why}"
-        return Finding("note", MEMORY, text, _who_may(scope))
+        return Diagnostic("note", HELD_GIL_STACKS, text, _who_may(scope))
     way = "" if trial.by == "remote" else f" with {program}"
-    tried = f"; tried with a child of this command: by {NAMES.get(trial.by, trial.by)}"
+    tried = f"; tried with a child of this command: by {READER_NAMES.get(trial.by, trial.by)}"
     advice = "Of workers to which a root arbiter has given another user: by root only."
     if scope == 0:
-        return Finding(
-            "ok", MEMORY, f"can be read{way} by the same user and by root{tried}", advice
+        return Diagnostic(
+            "ok", HELD_GIL_STACKS, f"can be read{way} by the same user and by root{tried}", advice
         )
     if scope == 1 and trial.by == "remote":
         text = "can be read by Gunicorn's arbiter and by root, not by siblings (ptrace_scope is 1)"
-        return Finding("ok", MEMORY, text + tried, advice)
+        return Diagnostic("ok", HELD_GIL_STACKS, text + tried, advice)
     who = "only by root" if scope <= 2 else "by nobody"
-    return Finding("note", MEMORY, f"can be read{way} {who} (ptrace_scope is {scope}){tried}")
+    return Diagnostic(
+        "note", HELD_GIL_STACKS, f"can be read{way} {who} (ptrace_scope is {scope}){tried}"
+    )
 
 
 def _who_may(scope: int) -> str:
@@ -293,16 +299,16 @@ def _ptrace_scope() -> int:
         return 0
 
 
-def deaths() -> Iterator[Finding]:
+def deaths() -> Iterator[Diagnostic]:
     """What tells how a worker has died, and where."""
     counter = oom_kills.counter_file()
     if counter is not None:
-        yield Finding("ok", "kills for want of memory", f"are counted in {counter}")
+        yield Diagnostic("ok", "kills for want of memory", f"are counted in {counter}")
     else:
         text = "are counted nowhere here: such a death has the cause signal"
-        yield Finding("note", "kills for want of memory", text)
+        yield Diagnostic("note", "kills for want of memory", text)
     if faulthandler.is_enabled():
-        yield Finding(
+        yield Diagnostic(
             "note",
             "faulthandler",
             "is enabled already: the stack of a segmentation fault goes where that says",
@@ -310,28 +316,28 @@ def deaths() -> Iterator[Finding]:
         )
     else:
         text = "is free: the stack of a segmentation fault will be in the crash event"
-        yield Finding("ok", "faulthandler", text)
+        yield Diagnostic("ok", "faulthandler", text)
 
 
-def server() -> Iterator[Finding]:
+def server() -> Iterator[Diagnostic]:
     """What is known of the servers that are installed here."""
     if _installed("gunicorn"):
-        yield Finding("ok", "Gunicorn sync, gthread", "lines, reports, timeouts and deaths")
+        yield Diagnostic("ok", "Gunicorn sync, gthread", "lines, reports, timeouts and deaths")
         if _installed("gevent"):
             text = "the same, of greenlets: 256 of a worker have a place in its black box"
-            yield Finding("ok", "Gunicorn gevent", text)
+            yield Diagnostic("ok", "Gunicorn gevent", text)
         if _installed("gunicorn.workers.gasgi"):
             text = "the same, of asyncio tasks: 256 of a worker have a place in its black box"
-            yield Finding("ok", "Gunicorn asgi", text)
+            yield Diagnostic("ok", "Gunicorn asgi", text)
     found = [name for name in ASGI_SERVERS if _installed(name)]
     if found:
-        yield Finding(
+        yield Diagnostic(
             "note",
             ", ".join(found),
             "lines and reports by slowhound.asgi.wrap; deaths without their cause",
         )
     text = "lines and reports by the middleware; deaths without their cause"
-    yield Finding("note", "other servers", text)
+    yield Diagnostic("note", "other servers", text)
 
 
 def _installed(name: str) -> bool:

@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 
 from slowhound.cli import diagnostics
-from slowhound.cli.diagnostics import Finding
+from slowhound.cli.diagnostics import Diagnostic
 from slowhound.runtime.app_files import current_folder
 
 MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
@@ -39,6 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(each.state == "problem" for each in found) else 0
 
 
-def _summary(found: list[Finding]) -> str:
+def _summary(found: list[Diagnostic]) -> str:
     count = Counter(each.state for each in found)
     return f"{count['problem']} problems, {count['note']} notes, {count['ok']} fine"

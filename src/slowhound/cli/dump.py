@@ -16,8 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from slowhound.blackbox.payloads import read_who, seconds_since
 from slowhound.blackbox.reader import BoxState, Pending
-from slowhound.cli import location
-from slowhound.cli.location import Place, Refusal, say, show
+from slowhound.cli.location import Location, Refusal, find_location, print_error, print_out
 from slowhound.cli.requests_table import seconds
 from slowhound.event.formats import one_line
 from slowhound.frames.frames import TakenStack
@@ -28,13 +27,13 @@ from slowhound.peers.dumps import Dump, DumpError, DumpFrame, DumpRequest
 from slowhound.peers.workers import Worker
 from slowhound.runtime.clocks import clock
 
-BY = {
+READ_BY = {
     "remote": "read from its memory",
     "py-spy": "read from its memory by py-spy",
 }
 Answer = Dump | DumpError | None
 # Looks at a silent worker, 0.1 s each: nobody asks again later.
-LOOKS = 10
+MOST_CHECKS = 10
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -49,20 +48,20 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the stacks; 1 when some of them are not of now."""
-    where = location.find(arguments)
-    found = where.workers()
+    location = find_location(arguments)
+    found = location.workers()
     if not found:
-        raise Refusal(f"no worker runs here ({where.dir})")
+        raise Refusal(f"no worker runs here ({location.dir})")
     pid = _pid(arguments.which)
     req_id = arguments.which if pid is None else None
     if arguments.which is not None:
         found = [each for each in found if each.state.pid == pid or _carries(each, req_id)]
         if not found:
             what = f"request {req_id} is in flight" if req_id else f"worker has the pid {pid}"
-            raise Refusal(f"no {what} here ({where.dir})")
+            raise Refusal(f"no {what} here ({location.dir})")
     code = 0
-    for worker, answer in _ask_all(found, where):
-        if not _show(worker, answer, req_id, where):
+    for worker, answer in _ask_all(found, location):
+        if not _show(worker, answer, req_id, location):
             code = 1
     return code
 
@@ -77,12 +76,12 @@ def _carries(worker: Worker, req_id: str | None) -> bool:
     )
 
 
-def _ask_all(found: Sequence[Worker], where: Place) -> Iterator[tuple[Worker, Answer]]:
+def _ask_all(found: Sequence[Worker], location: Location) -> Iterator[tuple[Worker, Answer]]:
     """All at once: a host has many workers, and each may take a second."""
 
     def ask(worker: Worker) -> Answer:
         try:
-            return dumps.fetch(worker.box, where.owner)
+            return dumps.fetch(worker.box, location.owner)
         except DumpError as exc:
             return exc
 
@@ -90,49 +89,51 @@ def _ask_all(found: Sequence[Worker], where: Place) -> Iterator[tuple[Worker, An
         yield from zip(found, threads.map(ask, found), strict=True)
 
 
-def _show(worker: Worker, answer: Answer, req_id: str | None, where: Place) -> bool:
+def _show(worker: Worker, answer: Answer, req_id: str | None, location: Location) -> bool:
     """Prints what one worker answered, or what is known without it; False for the latter."""
     pid = worker.state.pid
     if isinstance(answer, Dump):
-        show("\n".join(dump_lines(pid, answer, req_id)))
+        print_out("\n".join(dump_lines(pid, answer, req_id)))
         ended = bool(req_id) and all(each.req_id != req_id for each in answer.requests)
         if ended:
-            say(f"request {req_id} has ended meanwhile")
+            print_error(f"request {req_id} has ended meanwhile")
         return not ended
     if isinstance(answer, DumpError):
-        say(f"pid {pid}: {answer}")
+        print_error(f"pid {pid}: {answer}")
     else:
-        say(f"pid {pid} did not answer within {dumps.PATIENCE} s: GIL held, or process stopped")
+        print_error(
+            f"pid {pid} did not answer within {dumps.PATIENCE} s: GIL held, or process stopped"
+        )
     # The silence that counts is that of now, after the time in which it could have answered.
-    now = next((each for each in where.workers() if each.box == worker.box), worker)
+    now = next((each for each in location.workers() if each.box == worker.box), worker)
     hold = _hold(now) if now.late else None
     if req_id is not None and not _carries(now, req_id):
-        say(f"request {req_id} has ended meanwhile")
+        print_error(f"request {req_id} has ended meanwhile")
     for each in now.state.pending:
         if req_id in (None, _id(each)):
-            show("\n".join(note_lines(pid, each, now.state, hold.stacks if hold else None)))
+            print_out("\n".join(request_lines(pid, each, now.state, hold.stacks if hold else None)))
     if hold is not None and hold.elsewhere is not None:
-        show("\n".join(thread_lines(pid, hold.elsewhere, hold.stacks.get(hold.elsewhere))))
+        print_out("\n".join(thread_lines(pid, hold.elsewhere, hold.stacks.get(hold.elsewhere))))
     return False
 
 
 def _hold(worker: Worker) -> Hold | None:
     """What can be told of a worker whose GIL is held; says who holds it, and why no stack."""
     reasons: list[str] = []
-    hold = examine(worker.box, worker.state, readers.telling(reasons), LOOKS)
+    hold = examine(worker.box, worker.state, readers.telling(reasons), MOST_CHECKS)
     if hold is None:
         return None
     pid = worker.state.pid
     holders = hold.suspects if hold.elsewhere is None else (hold.elsewhere,)
     for thread in holders:
         # Of a thread without a request the words are the same.
-        say(f"pid {pid}, thread {thread}: {hold._replace(suspects=holders).text(thread)}")
+        print_error(f"pid {pid}, thread {thread}: {hold._replace(suspects=holders).text(thread)}")
     if not holders:
         held = f"the GIL has been held for about {hold.seconds:.1f} s"
-        say(f"pid {pid}: {held}; by which thread is not known")
+        print_error(f"pid {pid}: {held}; by which thread is not known")
     if not hold.stacks:
         why = "; ".join(reasons) or "it has gone on meanwhile"
-        say(f"pid {pid}: no stack can be read while the GIL is held. {why}")
+        print_error(f"pid {pid}: no stack can be read while the GIL is held. {why}")
     return hold
 
 
@@ -171,7 +172,7 @@ def stack_lines(stack: Sequence[DumpFrame]) -> Iterator[str]:
             yield f"    {one_line(frame.source)}"
 
 
-def note_lines(
+def request_lines(
     pid: int, pending: Pending, state: BoxState, stacks: Mapping[int, TakenStack] | None = None
 ) -> Iterator[str]:
     """What is still known of a request: its last stack, shortened, and how old that is."""
@@ -196,7 +197,7 @@ def _last_lines(age: float | None, by: str, stack: list[str]) -> Iterator[str]:
     if age is None or not stack:
         yield "  no stack is known"
     else:
-        way = BY.get(by, "written by the hound")
+        way = READ_BY.get(by, "written by the hound")
         yield f"  its last known stack, {seconds(age)} old, {way} (innermost last):"
         yield from (f"    {one_line(each)}" for each in stack)
     yield ""

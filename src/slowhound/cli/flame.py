@@ -13,18 +13,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from slowhound.cli import location
-from slowhound.cli.location import Refusal, say, show
-from slowhound.cli.time_args import moment
+from slowhound.cli.location import Refusal, find_location, print_error, print_out
+from slowhound.cli.time_args import parse_time
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.merge import merge
 from slowhound.flames.profile import SUFFIX, Profile
 from slowhound.flames.search import Found, Wanted, find
 
 # More than this many are drawn without the oldest: the memory of one merge is bounded.
-MOST = 500
+MOST_PROFILES = 500
 # What is normal for a view is said by so many of its latest requests.
-NORMAL = 100
+MOST_COMPARED = 100
 ENDINGS = {
     "svg": ".svg",
     "speedscope": ".speedscope.json",
@@ -39,7 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--view", help="name or route of a view: its requests")
     parser.add_argument("--fingerprint", help="of a group of slow requests (slow_fingerprint)")
     parser.add_argument(
-        "--since", type=moment, help="those begun since then: 90s, 10m, 2h, 3d, or a date"
+        "--since", type=parse_time, help="those begun since then: 90s, 10m, 2h, 3d, or a date"
     )
     parser.add_argument(
         "--diff", action="store_true", help="compare with what is normal for the view"
@@ -60,19 +59,19 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.refuse("which request? Name one, or --view, --fingerprint or --since")
     if arguments.diff and arguments.format != "svg":
         arguments.refuse("only svg shows a difference")
-    where = location.find(arguments)
-    files = FlameFiles(where.dir, 1, _folder(arguments))
-    folder = files.folder or os.path.join(where.dir, "flames")
+    location = find_location(arguments)
+    files = FlameFiles(location.dir, 1, _folder(arguments))
+    folder = files.folder or os.path.join(location.dir, "flames")
     # One more, to know whether there are more.
-    found = list(islice(filter(wanted.takes, _all(folder)), MOST + 1))
+    found = list(islice(filter(wanted.takes, _all(folder)), MOST_PROFILES + 1))
     _complain(wanted, found, folder)
-    profile = _together(files, found[:MOST])
+    profile = _together(files, found[:MOST_PROFILES])
     normal = _normal(files, folder, found) if arguments.diff else None
     data = _render(arguments.format, profile, normal)
     name = _write(arguments, found, data)
     if name is not None:
         of = f", compared with {normal.requests}" if normal is not None else ""
-        show(f"{name}: {profile.requests} request{'s' * (profile.requests != 1)}{of}")
+        print_out(f"{name}: {profile.requests} request{'s' * (profile.requests != 1)}{of}")
     return 0
 
 
@@ -103,7 +102,7 @@ def _together(files: FlameFiles, found: Sequence[Found]) -> Profile:
         try:
             profiles.append(files.read(each.name))
         except (OSError, ValueError) as exc:
-            say(f"{each.name} is left out: {exc}")
+            print_error(f"{each.name} is left out: {exc}")
     if not profiles:
         raise Refusal("no profile could be read")
     profiles.sort(key=lambda each: each.started)
@@ -120,9 +119,9 @@ def _complain(wanted: Wanted, found: Sequence[Found], folder: str) -> None:
         raise Refusal(f"there is no such profile in {folder}")
     for each in sorted(wanted.ids):
         if not any(Wanted(frozenset([each])).takes(one) for one in found):
-            say(f"there is no profile of {each}")
-    if len(found) > MOST:
-        say(f"only the newest {MOST} are drawn")
+            print_error(f"there is no profile of {each}")
+    if len(found) > MOST_PROFILES:
+        print_error(f"only the newest {MOST_PROFILES} are drawn")
 
 
 def _normal(files: FlameFiles, folder: str, found: Sequence[Found]) -> Profile:
@@ -132,7 +131,7 @@ def _normal(files: FlameFiles, folder: str, found: Sequence[Found]) -> Profile:
         raise Refusal("--diff is for requests of one view: each view has its own normal")
     taken = {each.name for each in found}
     others = (each for each in _all(folder) if each.is_of(view) and each.name not in taken)
-    compared = list(islice(others, NORMAL))
+    compared = list(islice(others, MOST_COMPARED))
     if not compared:
         raise Refusal(f"there is no other profile of {view} to compare with")
     return _together(files, compared)

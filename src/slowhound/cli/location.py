@@ -13,7 +13,7 @@ from slowhound.event.formats import one_line
 from slowhound.peers.workers import Worker, workers
 from slowhound.runtime.app_files import absolute, current_folder
 
-WHICH = "Name one with --dir, or the project with DJANGO_SETTINGS_MODULE."
+HOW_TO_NAME_DIR = "Name one with --dir, or the project with DJANGO_SETTINGS_MODULE."
 
 
 class Refusal(Exception):  # noqa: N818  it is an answer, with an exit code
@@ -24,7 +24,7 @@ class Refusal(Exception):  # noqa: N818  it is an answer, with an exit code
         self.code = code
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """DIR, and the user that it belongs to: the one that the workers run as."""
 
     dir: str
@@ -52,17 +52,17 @@ class Place(NamedTuple):
             raise Refusal(f"{self.boxes} cannot be read: {exc.strerror}") from exc
 
 
-def say(text: str) -> None:
+def print_error(text: str) -> None:
     """One line for the operator, beside what the command prints."""
     print(f"slowhound: {one_line(text)}", file=sys.stderr)  # noqa: T201
 
 
-def show(text: str) -> None:
+def print_out(text: str) -> None:
     """What the command is asked for; each line of it is clean."""
     print(text)  # noqa: T201
 
 
-def find(arguments: argparse.Namespace) -> Place:
+def find_location(arguments: argparse.Namespace) -> Location:
     """The place that the arguments name; made by nobody here.
 
     Raises:
@@ -77,10 +77,10 @@ def find(arguments: argparse.Namespace) -> Place:
         raise Refusal(f"{path} is not a folder; name the folder itself with --dir")
     if found.st_mode & 0o022:
         raise Refusal(f"{path} is writable by other users, so what is in it cannot be trusted")
-    place = Place(path, found.st_uid)
-    if not place.mine and os.geteuid() != 0:
+    location = Location(path, found.st_uid)
+    if not location.mine and os.geteuid() != 0:
         raise Refusal(f"{path} belongs to {user_name(found.st_uid)}; run this as that user or root")
-    return place
+    return location
 
 
 def configured_dir() -> str:
@@ -94,7 +94,8 @@ def configured_dir() -> str:
         found = existing()
         if len(found) > 1:
             raise Refusal(
-                f"{len(found)} projects have a folder here: {', '.join(found)}. {WHICH}", 2
+                f"{len(found)} projects have a folder here: {', '.join(found)}. {HOW_TO_NAME_DIR}",
+                2,
             )
         return found[0] if found else default_folder()
     # Like manage.py: the project in the current folder can be imported.

@@ -13,8 +13,8 @@ import argparse
 import json
 import sys
 
-from slowhound.cli import location, reap, requests_table
-from slowhound.cli.location import say, show
+from slowhound.cli import reap, requests_table
+from slowhound.cli.location import find_location, print_error, print_out
 from slowhound.peers.workers import Worker, in_flight
 
 
@@ -25,29 +25,29 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the requests; 1 when there are none."""
-    where = location.find(arguments)
+    location = find_location(arguments)
     # Before anything is read, so that a missing library is no half of a table.
     console = None if arguments.json else requests_table.console()
-    found = where.workers()
+    found = location.workers()
     requests = in_flight(found)
     if console is None:
-        show(json.dumps([each._asdict() for each in requests], indent=2))
+        print_out(json.dumps([each._asdict() for each in requests], indent=2))
     elif requests:
         console.print(requests_table.requests_table(requests, console.width))
     sys.stdout.flush()
-    _remarks(found, len(requests), where.dir)
-    reap.adopt(where)
+    _remarks(found, len(requests), location.dir)
+    reap.reap_once(location)
     return 0 if requests else 1
 
 
 def _remarks(found: list[Worker], requests: int, directory: str) -> None:
     if not found:
-        say(f"no worker runs here ({directory})")
+        print_error(f"no worker runs here ({directory})")
     elif not requests:
-        say(f"nothing is in flight in {len(found)} worker{'s'[: len(found) != 1]}")
-    missing = requests_table.without_place(found)
+        print_error(f"nothing is in flight in {len(found)} worker{'s'[: len(found) != 1]}")
+    missing = requests_table.without_slot(found)
     if missing:
-        say(f"{missing} more are in flight, without a slot in their worker's box")
+        print_error(f"{missing} more are in flight, without a slot in their worker's box")
     for each in found:
         if each.late:
-            say(each.silence())
+            print_error(each.silence())

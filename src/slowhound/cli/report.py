@@ -13,15 +13,14 @@ import stat
 from collections.abc import Iterator
 
 from slowhound.blackbox.reader import open_box
-from slowhound.cli import location
-from slowhound.cli.location import Place, Refusal, say, show
+from slowhound.cli.location import Location, Refusal, find_location, print_error, print_out
 from slowhound.delivery.report_files import OURS
 from slowhound.event.formats import one_line
 from slowhound.store.answer import StoreError
 from slowhound.store.tail import Event, last_events
 
-LARGEST = 64 * 1024**2  # of a file that is printed
-HEAD = 1024**2  # in it is the part that says whose report it is
+LARGEST_REPORT = 64 * 1024**2  # of a file that is printed
+HEAD_BYTES = 1024**2  # in it is the part that says whose report it is
 MOST_EVENTS = 50
 
 
@@ -32,15 +31,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the report, or the events of the request."""
-    where = location.find(arguments)
-    folder = os.path.join(where.dir, "reports")
-    name = find(folder, arguments.id)
+    location = find_location(arguments)
+    folder = os.path.join(location.dir, "reports")
+    name = find_report(folder, arguments.id)
     if name is not None:
         return _print(os.path.join(folder, name))
-    return _print_events(where, arguments.id)
+    return _print_events(location, arguments.id)
 
 
-def find(folder: str, wanted: str) -> str | None:
+def find_report(folder: str, wanted: str) -> str | None:
     """The file name of the report that is meant.
 
     Raises:
@@ -68,7 +67,7 @@ def _names(folder: str) -> list[str]:
 def _ids(path: str) -> Iterator[str]:
     """The request's id and the fingerprint, as the report has them under `So far`."""
     try:
-        head = _read(path, HEAD)
+        head = _read(path, HEAD_BYTES)
     except OSError:
         return  # it is left out
     text = head.partition("\nSo far:\n")[2].partition("\n\n")[0]
@@ -90,33 +89,33 @@ def _read(path: str, most: int) -> str:
 
 def _print(path: str) -> int:
     try:
-        text = _read(path, LARGEST)
+        text = _read(path, LARGEST_REPORT)
     except OSError as exc:
-        say(f"{path} cannot be read: {exc.strerror or exc}")
+        print_error(f"{path} cannot be read: {exc.strerror or exc}")
         return 1
     for line in text.rstrip("\n").split("\n"):
-        show(one_line(line))
-    say(path)
+        print_out(one_line(line))
+    print_error(path)
     return 0
 
 
-def _print_events(where: Place, wanted: str) -> int:
+def _print_events(location: Location, wanted: str) -> int:
     def of_request(event: Event) -> bool:
         return event.get("req_id") == wanted
 
     try:
-        found, left_out = last_events(os.path.join(where.dir, "events"), MOST_EVENTS, of_request)
+        found, left_out = last_events(os.path.join(location.dir, "events"), MOST_EVENTS, of_request)
     except StoreError as exc:
         raise Refusal(str(exc)) from exc
     for each in left_out:
-        say(f"left out: {each}")
+        print_error(f"left out: {each}")
     if not found:
-        say(f"no report and no request {wanted}; slowhound reports lists them")
+        print_error(f"no report and no request {wanted}; slowhound reports lists them")
         return 1
-    say(f"there is no report of {wanted}; these are its events")
+    print_error(f"there is no report of {wanted}; these are its events")
     for number, event in enumerate(found):
         if number:
-            show("")
+            print_out("")
         for name, value in event.items():
-            show(f"{one_line(name):<18} {one_line(value)}")
+            print_out(f"{one_line(name):<18} {one_line(value)}")
     return 0

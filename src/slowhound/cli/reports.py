@@ -10,7 +10,7 @@ import argparse
 from typing import Any
 
 from slowhound.cli.answer_tables import add_options, print_answer
-from slowhound.cli.ask import open_place
+from slowhound.cli.ask import open_store
 from slowhound.cli.location import Refusal
 from slowhound.store.answer import Answer, Source, StoreError
 
@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the groups, the one with the newest member first."""
-    source = open_place(arguments)
+    source = open_store(arguments)
     try:
         answer = grouped(source, arguments.since, arguments.limit)
     except StoreError as exc:

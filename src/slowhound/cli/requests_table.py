@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Where no terminal says how wide it is: a pipe to grep or less gets what there is.
 WIDE = 2000
 # A cell holds no more of a text than this, whatever its width.
-LONGEST = 300
+LONGEST_CELL = 300
 # Each column, and its share of the width that is left; None: as wide as it must be.
 COLUMNS = {
     "PID": None,
@@ -49,7 +49,7 @@ def cell(value: Any, style: str = "") -> Text:
     """One value, cleaned, as text that is no markup."""
     from rich.text import Text
 
-    return Text("-" if value is None else one_line(value)[:LONGEST], style=style)
+    return Text("-" if value is None else one_line(value)[:LONGEST_CELL], style=style)
 
 
 def line(value: str, style: str = "") -> Text:
@@ -117,7 +117,7 @@ def doing(each: InFlight) -> str | None:
     return f"{each.doing} ({seconds(each.doing_age) or '?'} ago)"
 
 
-def without_place(workers: Sequence[Worker]) -> int:
+def without_slot(workers: Sequence[Worker]) -> int:
     """How many requests in flight found no slot in their worker's box."""
     return sum(
         max(each.state.in_flight - len(each.state.pending), 0)

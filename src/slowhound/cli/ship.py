@@ -13,18 +13,17 @@ import sys
 import threading
 from collections.abc import Callable
 
-from slowhound.cli import location
-from slowhound.cli.location import Refusal, say, user_name
+from slowhound.cli.location import Refusal, find_location, print_error, user_name
 from slowhound.cli.requests_table import seconds
 from slowhound.runtime.clocks import clock
 from slowhound.store.answer import StoreError
 from slowhound.store.clickhouse_schema import KEEP_DAYS
 from slowhound.store.ship import Lag, Shipper
 
-EVERY = 2.0  # seconds between two rounds
-LONGEST_PAUSE = 60.0
-TRIES = 4  # without --follow
-TELL_EVERY = 10.0
+SHIP_EVERY = 2.0  # seconds between two rounds
+LONGEST_RETRY_PAUSE = 60.0
+MOST_TRIES = 4  # without --follow
+PROGRESS_EVERY = 10.0
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -53,12 +52,12 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.refuse("--to is like clickhouse://user:password@host:8123/database")
     if arguments.keep_days < 1:
         arguments.refuse("--keep-days is at least 1")
-    where = location.find(arguments)
-    if not where.mine:
+    location = find_location(arguments)
+    if not location.mine:
         # Where it has come to is a file in the folder of the workers.
-        raise Refusal(f"run this as {user_name(where.owner)}, the user of the workers")
+        raise Refusal(f"run this as {user_name(location.owner)}, the user of the workers")
     try:
-        shipper = Shipper(where.dir, arguments.to)
+        shipper = Shipper(location.dir, arguments.to)
     except StoreError as exc:
         raise Refusal(str(exc)) from exc
     stop = threading.Event()
@@ -66,12 +65,12 @@ def run(arguments: argparse.Namespace) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
     try:
-        return Voyage(shipper, arguments.keep_days, stop).go(follow=arguments.follow)
+        return ShipLoop(shipper, arguments.keep_days, stop).run(follow=arguments.follow)
     finally:
         shipper.close()
 
 
-class Voyage:
+class ShipLoop:
     """One run of the command: rounds, pauses after failures, and what it says of them."""
 
     def __init__(self, shipper: Shipper, keep_days: int, stop: threading.Event) -> None:
@@ -80,29 +79,29 @@ class Voyage:
         self.stop = stop
         self.failures = 0
         self._connected = False
-        self._told = clock.monotonic()
-        self._last = Lag(-1, 0.0, 0, 0, 0)
+        self._reported = clock.monotonic()
+        self._last_lag = Lag(-1, 0.0, 0, 0, 0)
 
-    def go(self, *, follow: bool) -> int:
+    def run(self, *, follow: bool) -> int:
         """Rounds until everything is sent, or until it is stopped."""
         while not self.stop.is_set():
             try:
                 lag = self._round()
             except StoreError as exc:
                 self.failures += 1
-                if not follow and self.failures >= TRIES:
+                if not follow and self.failures >= MOST_TRIES:
                     raise Refusal(str(exc)) from exc
                 wait = pause(self.failures, random.random)
-                say(f"{exc}; again in {wait:.0f} s. {self._left()}")
+                print_error(f"{exc}; again in {wait:.0f} s. {self._left()}")
                 self.stop.wait(wait)
                 continue
             self.failures = 0
             if not follow:
-                say(described(lag))
+                print_error(described(lag))
                 return 1 if lag.lost or lag.left_out else 0
-            self._tell(lag)
-            self.stop.wait(EVERY)
-        say(self._left())
+            self._report_progress(lag)
+            self.stop.wait(SHIP_EVERY)
+        print_error(self._left())
         return 0
 
     def _left(self) -> str:
@@ -116,21 +115,21 @@ class Voyage:
             added = self.shipper.connect(self.keep_days)
             self._connected = True
             if added:
-                say(f"added to the table: {', '.join(added)}")
-        return self.shipper.round(self._tell)
+                print_error(f"added to the table: {', '.join(added)}")
+        return self.shipper.round(self._report_progress)
 
-    def _tell(self, lag: Lag) -> None:
+    def _report_progress(self, lag: Lag) -> None:
         """Now and then how far it is; in a terminal always, on one line."""
         if sys.stderr.isatty():
             print(f"\r{described(lag)}\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201
-        elif clock.monotonic() - self._told > TELL_EVERY and lag != self._last:
-            self._told, self._last = clock.monotonic(), lag
-            say(described(lag))
+        elif clock.monotonic() - self._reported > PROGRESS_EVERY and lag != self._last_lag:
+            self._reported, self._last_lag = clock.monotonic(), lag
+            print_error(described(lag))
 
 
 def pause(failures: int, chance: Callable[[], float]) -> float:
     """Seconds until the next try: twice as long each time, and not all hosts at once."""
-    return min(2.0 ** (failures - 1), LONGEST_PAUSE) * (0.5 + chance() / 2)
+    return min(2.0 ** (failures - 1), LONGEST_RETRY_PAUSE) * (0.5 + chance() / 2)
 
 
 def described(lag: Lag) -> str:

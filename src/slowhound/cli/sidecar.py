@@ -13,16 +13,15 @@ import threading
 from typing import Any
 
 from slowhound.blackbox import reader
-from slowhound.cli import location
-from slowhound.cli.location import Place, Refusal, say, user_name
-from slowhound.cli.reap import Adopter
+from slowhound.cli.location import Location, Refusal, find_location, print_error, user_name
+from slowhound.cli.reap import FolderReaper
 from slowhound.config.settings import GIB
 from slowhound.event.formats import json_line
 from slowhound.gil import readers
 from slowhound.peers.stalled import Neighbour
 from slowhound.store.segments import open_segment
 
-EVERY = 1.0  # seconds between two rounds, as of a worker's hound
+CHECK_EVERY = 1.0  # seconds between two rounds, as of a worker's hound
 
 
 def add(_parser: argparse.ArgumentParser) -> None:
@@ -31,35 +30,35 @@ def add(_parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Makes its rounds until SIGINT or SIGTERM; 0."""
-    where = location.find(arguments)
-    if not where.mine:
+    location = find_location(arguments)
+    if not location.mine:
         # What it writes would not be the workers'.
-        raise Refusal(f"run this as {user_name(where.owner)}, the user of the workers")
+        raise Refusal(f"run this as {user_name(location.owner)}, the user of the workers")
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    say(f"stands by the workers of {where.dir}")
-    rounds = Rounds(where)
-    while not stop.wait(EVERY):
-        rounds.make()
-    rounds.adopter.close()
+    print_error(f"stands by the workers of {location.dir}")
+    sidecar = Sidecar(location)
+    while not stop.wait(CHECK_EVERY):
+        sidecar.run_once()
+    sidecar.reaper.close()
     return 0
 
 
-class Rounds:
+class Sidecar:
     """Looks at every living worker, and at what the dead have left."""
 
-    def __init__(self, where: Place) -> None:
-        self.where = where
-        self.adopter = Adopter(where)
-        self._segment = open_segment(where.dir, GIB)
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self.reaper = FolderReaper(location)
+        self._segment = open_segment(location.dir, GIB)
         self._known: dict[str, Neighbour] = {}
 
-    def make(self) -> None:
+    def run_once(self) -> None:
         """One round."""
         self._segment.tend()
         try:
-            living, _ = reader.survey(self.where.dir)
+            living, _ = reader.survey(self.location.dir)
         except OSError:
             living = []  # nobody has run yet
         known, self._known = self._known, {}
@@ -69,8 +68,8 @@ class Rounds:
             )
             self._known[state.path] = each
             for name in each.look(state):
-                say(f"pid {state.pid} cannot run: {name}")
-        self.adopter.visit()
+                print_error(f"pid {state.pid} cannot run: {name}")
+        self.reaper.visit()
 
     def _write(self, event: dict[str, Any]) -> None:
         self._segment.write(json_line(event))

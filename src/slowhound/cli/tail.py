@@ -14,9 +14,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from slowhound.cli import location
 from slowhound.cli.filters import condition
-from slowhound.cli.location import Refusal, say, show
+from slowhound.cli.location import Refusal, find_location, print_error, print_out
 from slowhound.cli.requests_table import console
 from slowhound.event.formats import json_line, one_line
 from slowhound.store.answer import StoreError
@@ -25,11 +24,11 @@ from slowhound.store.tail import Event, Follower, last_events
 if TYPE_CHECKING:
     from rich.console import Console
 
-POLL = 0.25  # seconds between two looks
+POLL_EVERY = 0.25  # seconds between two looks
 STYLES = {"request": "", "task": "", "slow": "yellow", "stall": "yellow"}
-LONGEST = 300
+LONGEST_WORD = 300
 # What is said of an event beside its time, kind, path and view: label, field, seconds?
-SAID = (
+SHOWN_FIELDS = (
     ("", "resp_status"),
     ("", "resp_outcome"),
     ("took", "resp_time"),
@@ -70,8 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints; ends with Ctrl-C when it follows."""
     if arguments.lines < 0:
         arguments.refuse("--lines is not negative")
-    where = location.find(arguments)
-    folder = os.path.join(where.dir, "events")
+    location = find_location(arguments)
+    folder = os.path.join(location.dir, "events")
     out = None if arguments.json else console()
     try:
         return _tail(arguments, folder, out)
@@ -89,20 +88,20 @@ def _tail(arguments: argparse.Namespace, folder: str, out: Console | None) -> in
     found, left_out = last_events(folder, arguments.lines, wanted) if arguments.lines else ([], ())
     _print(found, out)
     for each in left_out:
-        say(f"left out: {each}")
+        print_error(f"left out: {each}")
     if not arguments.follow:
         if not found:
-            say("no event fits" if arguments.filter else "no events yet")
+            print_error("no event fits" if arguments.filter else "no events yet")
         return 0 if found else 1
     while True:
-        time.sleep(POLL)
+        time.sleep(POLL_EVERY)
         _print(filter(wanted, follower.read()), out)
 
 
 def _print(events: Iterable[Event], out: Console | None) -> None:
     for event in events:
         if out is None:
-            show(json_line(event).decode().rstrip("\n"))
+            print_out(json_line(event).decode().rstrip("\n"))
         else:
             from rich.text import Text
 
@@ -132,11 +131,11 @@ def line(event: Event) -> str:
     ]
     words += [
         f"{label} {_value(name, event[name])}".strip()
-        for label, name in SAID
+        for label, name in SHOWN_FIELDS
         if event.get(name) is not None
     ]
     own = [f"{name}={_value('', event[name])}" for name in event if name.startswith("app_")]
-    return "  ".join(one_line(word)[:LONGEST] for word in (*words, *own) if word)
+    return "  ".join(one_line(word)[:LONGEST_WORD] for word in (*words, *own) if word)
 
 
 def _value(name: str, value: Any) -> str:

@@ -10,7 +10,7 @@ from slowhound.runtime.clocks import clock
 from slowhound.runtime.durations import parse_duration
 
 
-def moment(given: str) -> float:
+def parse_time(given: str) -> float:
     """A moment as people say it, in seconds since 1970.
 
     ``90s``, ``15m``, ``2h``, ``7d``, ``1w``: as long ago; ``2026-11-21`` or

@@ -10,11 +10,11 @@ import argparse
 import os
 import sys
 
-from slowhound.cli.location import Refusal, say, show
+from slowhound.cli.location import Refusal, print_error, print_out
 from slowhound.runtime.app_files import current_folder
 
 # Ten minutes: long enough to try, too short to be found in an old log.
-USUAL = 600
+DEFAULT_TTL = 600
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +22,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ttl",
         type=int,
-        default=USUAL,
+        default=DEFAULT_TTL,
         metavar="SECONDS",
-        help=f"how long it is good for (default: {USUAL}; a week at most)",
+        help=f"how long it is good for (default: {DEFAULT_TTL}; a week at most)",
     )
     parser.add_argument(
         "--path",
@@ -53,6 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
     except Exception as exc:
         raise Refusal(f"the settings cannot be used ({exc!r})") from exc
     if "token" not in allow and not (debug and allow):
-        say("FLAMES['ALLOW'] does not name 'token' in these settings: it will be of no use")
-    show(token)
+        print_error("FLAMES['ALLOW'] does not name 'token' in these settings: it will be of no use")
+    print_out(token)
     return 0

@@ -16,18 +16,18 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from slowhound.cli import location, requests_table
-from slowhound.cli.location import Place, Refusal
-from slowhound.cli.reap import Adopter
+from slowhound.cli import requests_table
+from slowhound.cli.location import Location, Refusal, find_location
+from slowhound.cli.reap import FolderReaper
 from slowhound.peers.workers import Worker, in_flight
 from slowhound.runtime.clocks import clock
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-SHORTEST, LONGEST = 0.1, 3600.0
+SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.1, 3600.0
 # Lines that are not rows: the header, the table's own two, the lines below it.
-AROUND = 5
+LINES_AROUND = 5
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -44,8 +44,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 def interval(given: str) -> float:
     """Seconds, neither too few nor too many."""
     number = float(given)
-    if math.isnan(number) or not SHORTEST <= number <= LONGEST:
-        raise argparse.ArgumentTypeError(f"must be from {SHORTEST} to {LONGEST:.0f}")
+    if math.isnan(number) or not SHORTEST_INTERVAL <= number <= LONGEST_INTERVAL:
+        raise argparse.ArgumentTypeError(
+            f"must be from {SHORTEST_INTERVAL} to {LONGEST_INTERVAL:.0f}"
+        )
     return number
 
 
@@ -53,28 +55,28 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs until somebody quits."""
     if not sys.stdout.isatty():
         raise Refusal("top needs a terminal; 'slowhound ps' prints the same once", 2)
-    where = location.find(arguments)
+    location = find_location(arguments)
     console = requests_table.console()
-    adopter = Adopter(where)
+    reaper = FolderReaper(location)
     try:
         with _terminal():
-            _live(console, where, adopter, arguments.interval)
+            _live(console, location, reaper, arguments.interval)
     except KeyboardInterrupt:
         return 0
     finally:
-        adopter.close()
+        reaper.close()
     return 0
 
 
-def _live(console: Console, where: Place, adopter: Adopter, seconds: float) -> None:
+def _live(console: Console, location: Location, reaper: FolderReaper, seconds: float) -> None:
     from rich.live import Live
 
     rate = Rate()
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            found = where.workers()
+            found = location.workers()
             live.update(_screen(found, rate.of(found), *console.size), refresh=True)
-            adopter.visit()
+            reaper.visit()
             if _quit_within(seconds):
                 return
 
@@ -155,8 +157,8 @@ def _screen(found: list[Worker], rate: float | None, width: int, height: int) ->
     from rich.console import Group
 
     requests = in_flight(found)
-    rows = max(height - AROUND, 1)
-    hidden = max(len(requests) - rows, 0) + requests_table.without_place(found)
+    rows = max(height - LINES_AROUND, 1)
+    hidden = max(len(requests) - rows, 0) + requests_table.without_slot(found)
     parts: list[RenderableType] = [requests_table.line(header(found, rate), "bold")]
     if requests:
         parts.append(requests_table.requests_table(requests[:rows], width))

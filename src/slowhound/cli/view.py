@@ -13,8 +13,7 @@ import os
 import sys
 from typing import NamedTuple
 
-from slowhound.cli import location
-from slowhound.cli.location import Refusal, say, show
+from slowhound.cli.location import Refusal, find_location, print_error, print_out
 from slowhound.config.default_dir import default_folder, existing
 from slowhound.runtime.app_files import absolute
 from slowhound.store.answer import StoreError
@@ -72,10 +71,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serves until it is interrupted."""
-    where: Bind = arguments.bind
-    if not where.is_loopback and not arguments.allow_anyone:
+    bind: Bind = arguments.bind
+    if not bind.is_loopback and not arguments.allow_anyone:
         raise Refusal(
-            f"{where.host} can be reached by others, and the viewer has no users."
+            f"{bind.host} can be reached by others, and the viewer has no users."
             " Use a tunnel, mount it in your site, or say --allow-anyone.",
             code=2,
         )
@@ -90,14 +89,14 @@ def run(arguments: argparse.Namespace) -> int:
         open_source(arguments.source or directory).close()
     except StoreError as exc:
         raise Refusal(str(exc)) from exc
-    configure(directory, arguments.source, [*LOOPBACK, where.shown] if where.is_loopback else ["*"])
+    configure(directory, arguments.source, [*LOOPBACK, bind.shown] if bind.is_loopback else ["*"])
     try:
-        serving = server(where.host, where.port)
+        serving = server(bind.host, bind.port)
     except OSError as exc:
-        raise Refusal(f"cannot listen on {where.shown}:{where.port}: {exc.strerror}") from exc
-    if not where.is_loopback:
-        say("whoever can reach this address can read everything that is stored")
-    show(f"slowhound's viewer: http://{where.shown}:{serving.server_port}/  (Ctrl-C ends it)")
+        raise Refusal(f"cannot listen on {bind.shown}:{bind.port}: {exc.strerror}") from exc
+    if not bind.is_loopback:
+        print_error("whoever can reach this address can read everything that is stored")
+    print_out(f"slowhound's viewer: http://{bind.shown}:{serving.server_port}/  (Ctrl-C ends it)")
     sys.stdout.flush()
     with serving:
         serving.serve_forever()
@@ -107,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _directory(arguments: argparse.Namespace) -> str:
     """DIR; with a store elsewhere it need not be there, and then nothing is live."""
     if arguments.source is None:
-        return location.find(arguments).dir
+        return find_location(arguments).dir
     return absolute(arguments.dir or next(iter(existing()), default_folder()))
 
 

@@ -12,8 +12,7 @@ import math
 import os
 from datetime import datetime
 
-from slowhound.cli import location
-from slowhound.cli.location import Place, Refusal, say, show
+from slowhound.cli.location import Location, Refusal, find_location, print_error, print_out
 from slowhound.cli.requests_table import seconds
 from slowhound.config import overrides
 from slowhound.config.overrides import LONGEST, MOST, Threshold, in_force, load, store
@@ -79,51 +78,51 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.refuse("--off ends what --slow-after sets")
     if arguments.view is not None and not setting and not arguments.off:
         arguments.refuse("--view belongs to --slow-after or --off")
-    where = location.find(arguments)
+    location = find_location(arguments)
     now = clock.time()
-    found = list(in_force(tuple(load(_file(where), where.owner)), now))
+    found = list(in_force(tuple(load(_file(location), location.owner)), now))
     if not setting and not arguments.off:
         return _show(found, now)
     kept = [each for each in found if each.view != arguments.view]
     if arguments.off:
         kept = kept if arguments.view is not None else []
-        _store(where, kept)
-        show("ended" if len(kept) < len(found) else "nothing was in force")
+        _store(location, kept)
+        print_out("ended" if len(kept) < len(found) else "nothing was in force")
         return 0
     if len(kept) >= MOST:
         raise Refusal(f"thresholds for {MOST} views are in force, which is the most there can be")
     new = Threshold(arguments.view, arguments.slow_after, now + arguments.duration)
-    _store(where, [*kept, new])
-    show(_line(new, now))
-    _who_hears(where)
+    _store(location, [*kept, new])
+    print_out(_line(new, now))
+    _who_hears(location)
     return 0
 
 
-def _file(where: Place) -> str:
-    return os.path.join(where.dir, overrides.NAME)
+def _file(location: Location) -> str:
+    return os.path.join(location.dir, overrides.NAME)
 
 
-def _store(where: Place, thresholds: list[Threshold]) -> None:
+def _store(location: Location, thresholds: list[Threshold]) -> None:
     try:
-        store(where.dir, thresholds)
+        store(location.dir, thresholds)
     except OSError as exc:
-        raise Refusal(f"{_file(where)} cannot be written: {exc.strerror}") from exc
+        raise Refusal(f"{_file(location)} cannot be written: {exc.strerror}") from exc
 
 
-def _who_hears(where: Place) -> None:
-    found = where.workers()
+def _who_hears(location: Location) -> None:
+    found = location.workers()
     if not found:
-        say(f"no worker runs here now ({where.dir})")
+        print_error(f"no worker runs here now ({location.dir})")
     for each in found:
         if each.late:
-            say(each.silence())
+            print_error(each.silence())
 
 
 def _show(found: list[Threshold], now: float) -> int:
     for each in found:
-        show(_line(each, now))
+        print_out(_line(each, now))
     if not found:
-        say("nothing is in force: each request has the threshold of the settings")
+        print_error("nothing is in force: each request has the threshold of the settings")
     return 0 if found else 1
 
 

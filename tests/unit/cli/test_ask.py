@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.cli.time_args import moment
+from slowhound.cli.time_args import parse_time
 from slowhound.runtime.clocks import clock
 from slowhound.store.questions import QUESTIONS
 from tests.harness.cli import environment
@@ -204,11 +204,11 @@ def test_missing_library_is_named(folder: Path, missing: str, extra: str, given:
 def test_moments_as_people_say_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """As long ago, a date, or seconds."""
     monkeypatch.setattr(clock, "time", lambda: 1_000_000_000.0)
-    assert moment("90s") == 1_000_000_000 - 90
-    assert moment("1.5h") == 1_000_000_000 - 5400
-    assert moment("1w") == 1_000_000_000 - 7 * 86400
-    assert moment("2026-11-21T18:00:00+00:00") == 1795284000
-    assert moment("1795284000.5") == 1795284000.5
+    assert parse_time("90s") == 1_000_000_000 - 90
+    assert parse_time("1.5h") == 1_000_000_000 - 5400
+    assert parse_time("1w") == 1_000_000_000 - 7 * 86400
+    assert parse_time("2026-11-21T18:00:00+00:00") == 1795284000
+    assert parse_time("1795284000.5") == 1795284000.5
     for wrong in ("", "yesterday", "5", "-5m", "1y", "99999999999999", "\u0661s", "1m\n"):
         with pytest.raises(argparse.ArgumentTypeError):
-            moment(wrong)
+            parse_time(wrong)

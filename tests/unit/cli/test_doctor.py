@@ -15,7 +15,7 @@ from django.core.checks import run_checks
 from django.test.utils import override_settings
 
 from slowhound.cli import diagnostics
-from slowhound.cli.diagnostics import Finding
+from slowhound.cli.diagnostics import Diagnostic
 from slowhound.cli.trial import Trial
 from slowhound.gil import remote_unwinder
 from slowhound.system import oom_kills
@@ -106,7 +106,7 @@ def test_settings_that_cannot_be_loaded_are_a_problem(tmp_path: Path) -> None:
     assert "no_such_settings" in next(x["text"] for x in found if x["state"] == "problem")
 
 
-def one(subject: str, found: Iterable[Finding]) -> Finding:
+def one(subject: str, found: Iterable[Diagnostic]) -> Diagnostic:
     """The one finding about ``subject``."""
     (only,) = [each for each in found if each.subject == subject]
     return only

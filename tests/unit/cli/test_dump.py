@@ -6,7 +6,7 @@ import json
 import time
 
 from slowhound.blackbox.reader import BoxState, Pending
-from slowhound.cli.dump import dump_lines, note_lines, thread_lines
+from slowhound.cli.dump import dump_lines, request_lines, thread_lines
 from slowhound.frames.frames import Frame, TakenStack
 from slowhound.peers.dumps import Dump, DumpFrame, DumpRequest, DumpThread
 
@@ -48,7 +48,7 @@ def pending(who: object, stack: object) -> Pending:
 def lines_of(request: Pending) -> list[str]:
     """What is printed of a request of process 2 that nobody could read."""
     state = BoxState(2, 1, 0, 0, 1, 0, 0, 0, 0, 0, b"", (request,))
-    return list(note_lines(2, request, state, None))
+    return list(request_lines(2, request, state, None))
 
 
 def test_nothing_in_a_note_is_obeyed_by_the_terminal() -> None:

@@ -19,8 +19,8 @@ from rich.cells import cell_len
 
 from slowhound.blackbox.box import FIRST_SLOT, SLOT, Box
 from slowhound.cli import requests_table
-from slowhound.cli.location import Place
-from slowhound.cli.reap import Adopter
+from slowhound.cli.location import Location
+from slowhound.cli.reap import FolderReaper
 from slowhound.config.config import load
 from slowhound.core.box_payloads import stack_note, who_note
 from slowhound.core.record import Record
@@ -52,7 +52,7 @@ def claim(box: Box, method: str, path: str, view: str, sql: str) -> None:
 
 
 def listed(folder: Path) -> list[InFlight]:
-    return in_flight(Place(str(folder), os.geteuid()).workers())
+    return in_flight(Location(str(folder), os.geteuid()).workers())
 
 
 def test_nothing_in_a_request_is_obeyed_by_the_terminal(box: Box, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_what_is_no_box_is_not_listed(box: Box, tmp_path: Path) -> None:
     (folder / "folder.box").mkdir()
     (folder / "noise.box").write_bytes(b"x" * 9000)
     os.mkfifo(folder / "pipe.box")
-    assert [each.box for each in Place(str(tmp_path), os.geteuid()).workers()] == [box.path]
+    assert [each.box for each in Location(str(tmp_path), os.geteuid()).workers()] == [box.path]
 
 
 def test_requests_without_a_slot_are_counted(box: Box, tmp_path: Path) -> None:
@@ -219,8 +219,8 @@ def test_parent_of_the_dead_is_given_time(tmp_path: Path, monkeypatch: pytest.Mo
     """At the first look nothing is written, later once and by one of two."""
     with worker(tmp_path / "d", path="/dead/") as pid:
         os.kill(pid, signal.SIGKILL)
-    place = Place(str(tmp_path / "d"), os.geteuid())
-    first, second = Adopter(place), Adopter(place)
+    place = Location(str(tmp_path / "d"), os.geteuid())
+    first, second = FolderReaper(place), FolderReaper(place)
     assert first.visit()
     assert second.visit()
     assert (first.events, second.events) == (0, 0)

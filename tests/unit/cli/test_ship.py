@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.cli.ship import LONGEST_PAUSE, described, pause
+from slowhound.cli.ship import LONGEST_RETRY_PAUSE, described, pause
 from slowhound.store.ship import Lag
 from tests.harness.cli import environment
 from tests.harness.clickhouse import clickhouse
@@ -116,7 +116,7 @@ def test_wrong_use_is_said(tmp_path: Path) -> None:
 def test_pauses_grow_and_differ() -> None:
     """Not all hosts come back at once."""
     assert [pause(number, lambda: 1.0) for number in (1, 2, 3, 4)] == [1, 2, 4, 8]
-    assert pause(50, lambda: 1.0) == LONGEST_PAUSE
+    assert pause(50, lambda: 1.0) == LONGEST_RETRY_PAUSE
     assert pause(3, lambda: 0.0) == 2
 
 

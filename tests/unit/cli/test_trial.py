@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from slowhound.cli import diagnostics, trial
-from slowhound.cli.diagnostics import Finding
+from slowhound.cli.diagnostics import Diagnostic
 from slowhound.cli.trial import Trial
 from slowhound.gil import py_spy, remote_unwinder
 from tests.harness.recorded import READ_BY
 
 
-def tried(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> Finding:
+def tried(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> Diagnostic:
     """What is found with this script in the place of py-spy, where Python itself cannot read."""
     program = folder / "py-spy"
     program.write_text(f"#!/bin/sh\n{script}\n")
@@ -23,7 +23,9 @@ def tried(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> Finding
     monkeypatch.setattr(remote_unwinder, "available", False)
     monkeypatch.setattr(py_spy, "command", lambda: str(program))
     monkeypatch.setattr(diagnostics, "PTRACE_SCOPE", str(folder / "no-yama"))
-    (found,) = [each for each in diagnostics.stacks() if each.subject == diagnostics.MEMORY]
+    (found,) = [
+        each for each in diagnostics.stacks() if each.subject == diagnostics.HELD_GIL_STACKS
+    ]
     return found
 
 

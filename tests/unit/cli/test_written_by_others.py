@@ -99,7 +99,7 @@ def read_by_all(state: BoxState, folder: Path) -> None:
     (pending,) = state.pending
     (shown,) = in_flight([Worker(state.path, state, None, 0.0)])
     assert all(each is None or isinstance(each, str) for each in (shown.path, shown.doing))
-    list(cli_dump.note_lines(1, pending, state))
+    list(cli_dump.request_lines(1, pending, state))
     for death in (Death("unknown"), Death("signal", "SIGKILL", time.monotonic())):
         for event in postmortem.events(state, death, lambda req_id: False):
             formats.json_line(event)

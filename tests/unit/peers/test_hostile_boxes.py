@@ -27,8 +27,8 @@ from slowhound.blackbox.box import BORN, HEADER, NAMESPACE, PID, SLOTS, Box
 from slowhound.blackbox.payloads import Last, Settings, Who, read_settings
 from slowhound.blackbox.reader import BoxState, beside, read
 from slowhound.cli import dump, reap, requests_table, top
-from slowhound.cli.location import Place
-from slowhound.cli.reap import Adopter
+from slowhound.cli.location import Location
+from slowhound.cli.reap import FolderReaper
 from slowhound.core.report import Report, of_death
 from slowhound.delivery.spool import DeliveryItem, Spool, encode
 from slowhound.event import formats
@@ -252,7 +252,7 @@ def test_whoever_looks_at_the_living_sees_a_part(folder: Path, noise: Noise) -> 
     """ps, its JSON, top, dump and the viewer's live page, in HTML and JSON."""
     box = box_of(folder, noise)
     try:
-        place = Place(str(folder), os.geteuid())
+        place = Location(str(folder), os.geteuid())
         workers = place.workers()
         requests = in_flight(workers)
         assert len(requests) == 2
@@ -264,11 +264,11 @@ def test_whoever_looks_at_the_living_sees_a_part(folder: Path, noise: Noise) -> 
             shown(file.getvalue())
         top.Rate().of(workers)
         shown(top.header(workers, 0.0))
-        requests_table.without_place(workers)
+        requests_table.without_slot(workers)
         for each in workers:
             shown(each.silence())
             for pending in each.state.pending:
-                shown("\n".join(dump.note_lines(each.state.pid, pending, each.state)))
+                shown("\n".join(dump.request_lines(each.state.pid, pending, each.state)))
         Saturation().sample([each.state for each in workers])
         client = Client()
         answer = client.get("/staff/hound/live.json")
@@ -367,10 +367,10 @@ def test_the_dead_have_their_events(
                 messages_of(of_death(event))
             (folder / "events").mkdir(exist_ok=True)
             arbiter.write(Server(), path, Settings(dir="x"), found)
-        adopter = Adopter(Place(str(folder), os.geteuid()))
-        adopter.visit()
-        adopter.visit()
-        adopter.close()
+        reaper = FolderReaper(Location(str(folder), os.geteuid()))
+        reaper.visit()
+        reaper.visit()
+        reaper.close()
         segments = list((folder / "events").glob("*.jsonl"))
         assert len(segments) >= len(DEATHS)
         for line in b"".join(each.read_bytes() for each in segments).splitlines():

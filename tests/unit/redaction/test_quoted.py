@@ -109,15 +109,15 @@ def test_address_in_the_place_of_a_sink_is_quoted_without_secrets(configure: Any
 def test_doctor_tells_of_settings_that_fail_without_secrets() -> None:
     """What an application raises may have the value that it did not like."""
 
-    def look() -> list[diagnostics.Finding]:
+    def look() -> list[diagnostics.Diagnostic]:
         said = "DATABASE_URL: postgres://shop:hunter2hunter2@db/shop"
-        return [diagnostics.Finding("problem", "settings", said)]
+        return [diagnostics.Diagnostic("problem", "settings", said)]
 
-    def fail() -> list[diagnostics.Finding]:
+    def fail() -> list[diagnostics.Diagnostic]:
         raise ValueError("Port could not be cast to integer value as 'hunter2'")
 
     for each in (look, fail):
-        (found,) = diagnostics._told("settings", each)
+        (found,) = diagnostics._checked("settings", each)
         assert "hunter2" not in found.text
 
 

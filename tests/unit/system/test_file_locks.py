@@ -19,8 +19,8 @@ import pytest
 from slowhound.blackbox.box import NAMESPACE, PARENT, Box
 from slowhound.blackbox.reader import reporting, survey
 from slowhound.cli import main
-from slowhound.cli.location import Place
-from slowhound.cli.sidecar import Rounds
+from slowhound.cli.location import Location
+from slowhound.cli.sidecar import Sidecar
 from slowhound.config.config import load
 from slowhound.delivery.spool import DeliveryItem, Spool
 from slowhound.instrument.saturation import Saturation
@@ -243,7 +243,7 @@ def test_every_command_works_without_locks(
     monkeypatch.setattr("slowhound.peers.dumps.PATIENCE", 0.05)
     monkeypatch.setattr("slowhound.cli.reap.PATIENCE", 0.0)
     monkeypatch.setattr("slowhound.peers.reaper.PATIENCE", 0.0)
-    monkeypatch.setattr("slowhound.cli.ship.TRIES", 1)  # nobody answers there
+    monkeypatch.setattr("slowhound.cli.ship.MOST_TRIES", 1)  # nobody answers there
     folder = tmp_path / "dir"
     box = Box(str(folder), 1)
     box.settings.write(settings_note(load({"DIR": str(folder)}), "test"))
@@ -259,9 +259,9 @@ def test_every_command_works_without_locks(
             if words[0] == "ps":  # which buries
                 process(folder).communicate("")
             main([*words[:1], "--dir", str(folder), *words[1:]])
-            rounds = Rounds(Place(str(folder), os.geteuid()))
-            rounds.make()
-            rounds._segment.close()
+            sidecar = Sidecar(Location(str(folder), os.geteuid()))
+            sidecar.run_once()
+            sidecar._segment.close()
             gc.collect()
             leaked[words[0]] = descriptors() - before
         return leaked
