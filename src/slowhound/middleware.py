@@ -25,7 +25,7 @@ from slowhound.instrument.exception import fields_of
 from slowhound.lifecycle import closing
 from slowhound.lifecycle.cancellation import is_cancelled
 from slowhound.lifecycle.closing import hand_on
-from slowhound.on_demand import profiled_request
+from slowhound.on_demand import wrapper
 from slowhound.recorder import process
 from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text
@@ -53,7 +53,7 @@ class Watch:
         try:
             record = self._before(request)
             if record is not None and _asks(request):
-                get_response = profiled_request.around(get_response, record, self.config)
+                get_response = wrapper.wrap(get_response, record, self.config)
             response = get_response(request)
             if record is not None:
                 hand_on(record, response, in_handler=self._in_handler)
@@ -71,7 +71,7 @@ class Watch:
         try:
             record = self._before(request)
             if record is not None and _asks(request):
-                get_response = profiled_request.around_later(get_response, record, self.config)
+                get_response = wrapper.wrap_async(get_response, record, self.config)
             response: HttpResponseBase = await get_response(request)
             if record is not None:
                 hand_on(record, response, in_handler=self._in_handler)
@@ -134,7 +134,7 @@ class Watch:
 
 def _asks(request: HttpRequest) -> bool:
     try:
-        found = profiled_request.asked(request.META)
+        found = wrapper.may_ask(request.META)
     except Exception as exc:
         if _guard.failed(exc):
             raise

@@ -130,8 +130,8 @@ def rules() -> None:
     """A bad token opens nothing, and a rule that cannot tell yet is asked later."""
     from slowhound.on_demand import permission
 
-    assert not permission.is_good("not:signed", "/")
-    assert permission._ask(f"{__name__}.too_early", HttpRequest()) is None
+    assert not permission.is_valid("not:signed", "/")
+    assert permission._call_rule(f"{__name__}.too_early", HttpRequest()) is None
 
 
 def too_early(request: HttpRequest) -> bool:

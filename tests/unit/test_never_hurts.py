@@ -31,8 +31,9 @@ from slowhound.flames.sampling.sampler import Sampler
 from slowhound.instrument import cache, callers, db, events, exception, gc, http, request, template
 from slowhound.instrument.registry import instrumenters
 from slowhound.instrument.saturation import Saturation
-from slowhound.on_demand import profiled_request
-from slowhound.on_demand import responses as graphresponses
+from slowhound.on_demand import profiled_request, wrapper
+from slowhound.on_demand import responses as graph_responses
+from slowhound.on_demand.profiled_request import ProfiledRequest
 from slowhound.on_demand.writer import GraphWriter
 from slowhound.recorder import process
 from slowhound.recorder.housekeeping import Upkeep
@@ -117,17 +118,17 @@ PARTS: list[tuple[Any, str]] = [
     (profile_writer, "profile_of"),
     (FlameFiles, "name"),
     (FlameFiles, "write"),
-    (profiled_request, "asked"),
-    (profiled_request, "wish"),
-    (profiled_request, "may"),
-    (profiled_request, "may_now"),
-    (profiled_request.Demand, "__init__"),
-    (profiled_request.Demand, "start"),
-    (profiled_request.Demand, "discard"),
-    (profiled_request.Demand, "settle"),
+    (wrapper, "may_ask"),
+    (wrapper, "graph_request"),
+    (wrapper, "is_allowed"),
+    (profiled_request, "is_user_allowed"),
+    (ProfiledRequest, "__init__"),
+    (ProfiledRequest, "start"),
+    (ProfiledRequest, "discard"),
+    (ProfiledRequest, "stop_sampling"),
     (session, "start"),
     (session, "stop"),
-    (graphresponses, "add_headers"),
+    (graph_responses, "add_headers"),
     (GraphWriter, "put"),
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What a client that asked for a graph gets: headers beside its response, or the drawing."""
+"""The responses to clients that asked for a flame graph: their headers, or the graph itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from slowhound.runtime.library_names import caught, missing
 
 NO_MATCH = caught("django.urls.NoReverseMatch")
 CLOSERS = "django.http.response.HttpResponseBase:_resource_closers"
-# Names in a graph are escaped; should one slip through, it can do nothing in the site's name.
+# Names in a graph are escaped. If one should not be, the policy leaves it nothing to do on the
+# site.
 NOTHING_ELSE = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
     " sandbox allow-scripts"
@@ -28,21 +29,21 @@ NOTHING_ELSE = (
 
 
 def add_headers(response: HttpResponseBase, record: Record, name: str, config: Config) -> None:
-    """Where the time went, and how the graph of the profile ``name`` is called."""
+    """Headers for where the time went, and for the graph of the profile ``name``."""
     _extend(response, "Server-Timing", timings(record, whole=not response.streaming))
     _extend(response, "Link", _link(name, config))
-    say(response, name.removesuffix(SUFFIX))
+    add_status(response, name.removesuffix(SUFFIX))
 
 
-def say(response: HttpResponseBase, word: str) -> None:
-    """What became of the wish; a shared cache would say it to everybody, so none may keep it."""
-    response.headers["Slowhound-Flames"] = word
-    # `private` as well: Django's own cache middleware looks for that.
+def add_status(response: HttpResponseBase, status: str) -> None:
+    """The name of the graph or ``busy``; no shared cache may keep it, it is for one client."""
+    response.headers["Slowhound-Flames"] = status
+    # `private` as well: Django's own cache middleware checks for that.
     response.headers["Cache-Control"] = "private, no-store"
 
 
 def _link(name: str, config: Config) -> str:
-    """Where the graph will be: a page of the viewer, else only the file."""
+    """The link to the graph: a page of the viewer where that is mounted, else the file."""
     try:
         address, kind = f"{reverse('slowhound:flame')}?name={name}", "text/html"
     except NO_MATCH:  # the viewer is not mounted
@@ -51,9 +52,9 @@ def _link(name: str, config: Config) -> str:
 
 
 def timings(record: Record, *, whole: bool) -> str:
-    """Where the time went, as the header Server-Timing has it: milliseconds.
+    """The value of the header Server-Timing: where the time went, in milliseconds.
 
-    Until the body begins, where that is streamed (not ``whole``): the rest is not known yet.
+    For a streamed body (not ``whole``) the time until the body begins: the rest is not known yet.
     """
     age = record.age()
     parts = [("total", age, "")] if whole else [("view", age, "until the body begins")]
@@ -67,19 +68,19 @@ def timings(record: Record, *, whole: bool) -> str:
         parts.append(("outbound", record.out_time, f"requests: {record.out_count}"))
     parts.append(("rest", max(age - record.accounted, 0.0), ""))
     return ", ".join(
-        f"{name};dur={seconds * 1000:.3f}" + (f';desc="{said}"' if said else "")
-        for name, seconds, said in parts
+        f"{name};dur={seconds * 1000:.3f}" + (f';desc="{description}"' if description else "")
+        for name, seconds, description in parts
     )
 
 
 def _extend(response: HttpResponseBase, name: str, value: str) -> None:
-    """Adds to a header that the application may have set itself."""
+    """Adds a value to a header that the application may have set already."""
     before = response.headers.get(name)
     response.headers[name] = f"{before}, {value}" if before else value
 
 
-def drawing(response: HttpResponseBase, svg: str, name: str) -> HttpResponse:
-    """The graph, in the place of ``response``."""
+def graph_response(response: HttpResponseBase, svg: str, name: str) -> HttpResponse:
+    """A response with the graph, in the place of ``response``."""
     from slowhound.flames.render.svg import SCRIPT_HASH, STYLE_HASH
 
     graph = in_place_of(response, svg, status=200)
@@ -87,17 +88,17 @@ def drawing(response: HttpResponseBase, svg: str, name: str) -> HttpResponse:
     own = f"script-src {SCRIPT_HASH}; style-src {STYLE_HASH}"
     graph.headers["Content-Security-Policy"] = f"{own}; {NOTHING_ELSE}"
     graph.headers["Referrer-Policy"] = "no-referrer"
-    say(graph, name.removesuffix(SUFFIX))
+    add_status(graph, name.removesuffix(SUFFIX))
     return graph
 
 
 def in_place_of(response: HttpResponseBase, text: str, status: int = 503) -> HttpResponse:
-    """Another response, with which ``response`` is closed."""
+    """Another response, whose end closes ``response`` as well."""
     other = HttpResponse(text, content_type="text/plain", status=status)
     other.headers["Content-Length"] = str(len(other.content))
     other.headers["X-Content-Type-Options"] = "nosniff"
     other.headers["Cache-Control"] = "no-store"
-    # A session that was begun or ended is, with or without its response.
+    # A login or logout has happened, whether its response is sent or not.
     other.cookies = response.cookies
     closers = getattr(response, "_resource_closers", None)
     if closers is None:
@@ -109,24 +110,24 @@ def in_place_of(response: HttpResponseBase, text: str, status: int = 503) -> Htt
 
 
 def drain(response: StreamingHttpResponse, record: Record, seconds: float) -> None:
-    """Lets a body be made, which nobody will see, for so long at most."""
+    """Reads a body that is not sent to its end, for ``seconds`` at most."""
     until = clock.monotonic() + seconds
     try:
         for _ in response:
             if clock.monotonic() > until:
                 break
-    except Exception as exc:  # noqa: BLE001  the body's own; the graph shows the way there
+    except Exception as exc:  # noqa: BLE001  the body's own; the graph leads up to it
         record.exc = {**fields_of(exc), "exc_handled": False}
 
 
-async def drain_later(response: StreamingHttpResponse, record: Record, seconds: float) -> None:
+async def drain_async(response: StreamingHttpResponse, record: Record, seconds: float) -> None:
     """The same in an event loop."""
     if not response.is_async:
         await sync_to_async(drain)(response, record, seconds)
         return
     until = clock.monotonic() + seconds
     try:
-        # One that waits for its next part for ever is left as well.
+        # Also ends a body that waits forever for its next part.
         async with asyncio.timeout(seconds) as limit:
             async for _ in response:
                 if clock.monotonic() > until:

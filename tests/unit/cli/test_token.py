@@ -12,7 +12,7 @@ import pytest
 from django.test import override_settings
 
 from slowhound.cli import main
-from slowhound.on_demand.permission import is_good
+from slowhound.on_demand.permission import is_valid
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +31,14 @@ def token(capsys: Any, *arguments: str) -> str:
 
 def test_token_is_good_for_all_paths(capsys: Any) -> None:
     """For ten minutes, when nothing else is said."""
-    assert is_good(token(capsys), "/any/path/")
+    assert is_valid(token(capsys), "/any/path/")
 
 
 def test_token_is_good_for_one_path(capsys: Any) -> None:
     """And what is below it."""
     found = token(capsys, "--path", "/shop/", "--ttl", "5")
-    assert is_good(found, "/shop/cart/")
-    assert not is_good(found, "/admin/")
+    assert is_valid(found, "/shop/cart/")
+    assert not is_valid(found, "/admin/")
 
 
 def test_token_fits_into_a_url(capsys: Any) -> None:
@@ -94,7 +94,7 @@ def test_settings_are_those_of_the_project_in_the_folder(tmp_path: Path) -> None
     text = 'SECRET_KEY = "unit"\nSLOWHOUND = {"FLAMES": {"ALLOW": "token"}}\n'
     done = run(tmp_path, "shop_settings", text)
     assert (done.returncode, done.stderr) == (0, "")
-    assert is_good(done.stdout.strip(), "/")
+    assert is_valid(done.stdout.strip(), "/")
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ from django.test import RequestFactory, override_settings
 from slowhound.config.checks import check_flames, check_settings
 from slowhound.on_demand.permission import (
     HEADER,
-    LONGEST,
+    LONGEST_LIFETIME,
     SALT,
-    Wish,
-    is_good,
-    may,
-    may_now,
+    GraphRequest,
+    graph_request,
+    is_allowed,
+    is_user_allowed,
+    is_valid,
     new_token,
-    wish,
 )
 from slowhound.runtime.clocks import clock
 
@@ -51,16 +51,20 @@ def breaks(request: HttpRequest) -> bool:
 
 def test_words_of_query_and_header_are_read() -> None:
     """Svg, 1 and tokens, wherever they stand."""
-    assert wish({"QUERY_STRING": ""}) is None
-    assert wish({}) is None
-    assert wish({"QUERY_STRING": "page=2&inflames=1&flames2&xflames"}) is None
-    assert wish({"QUERY_STRING": "flames"}) == Wish(instead=False, tokens=())
-    assert wish({"QUERY_STRING": "a=b&flames=svg"}) == Wish(instead=True, tokens=())
-    assert wish({"QUERY_STRING": "flames=a%3Ab,svg"}) == Wish(instead=True, tokens=("a:b",))
-    assert wish({HEADER: "1"}) == Wish(instead=False, tokens=())
+    assert graph_request({"QUERY_STRING": ""}) is None
+    assert graph_request({}) is None
+    assert graph_request({"QUERY_STRING": "page=2&inflames=1&flames2&xflames"}) is None
+    assert graph_request({"QUERY_STRING": "flames"}) == GraphRequest(instead=False, tokens=())
+    assert graph_request({"QUERY_STRING": "a=b&flames=svg"}) == GraphRequest(
+        instead=True, tokens=()
+    )
+    assert graph_request({"QUERY_STRING": "flames=a%3Ab,svg"}) == GraphRequest(
+        instead=True, tokens=("a:b",)
+    )
+    assert graph_request({HEADER: "1"}) == GraphRequest(instead=False, tokens=())
     both = {"QUERY_STRING": "flames=svg&flames=x", HEADER: " y "}
-    assert wish(both) == Wish(instead=True, tokens=("x", "y"))
-    flood = wish({"QUERY_STRING": "flames=" + "t," * 10_000})
+    assert graph_request(both) == GraphRequest(instead=True, tokens=("x", "y"))
+    flood = graph_request({"QUERY_STRING": "flames=" + "t," * 10_000})
     assert flood is not None
     assert len(flood.tokens) <= 8
 
@@ -80,7 +84,7 @@ def test_words_of_query_and_header_are_read() -> None:
 )
 def test_token_is_good_below_its_path(scope: str, path: str) -> None:
     """The path itself and what is below it."""
-    assert is_good(new_token(scope, 60), path)
+    assert is_valid(new_token(scope, 60), path)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +115,7 @@ def test_token_is_good_below_its_path(scope: str, path: str) -> None:
 )
 def test_token_is_for_no_other_path(path: str) -> None:
     """Nor for one that somebody behind us may take for another."""
-    assert not is_good(new_token("/shop", 60), path)
+    assert not is_valid(new_token("/shop", 60), path)
 
 
 def test_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,9 +123,9 @@ def test_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     token = new_token("/", 60)
     now = time.time()
     monkeypatch.setattr(clock, "time", lambda: now + 59)
-    assert is_good(token, "/")
+    assert is_valid(token, "/")
     monkeypatch.setattr(clock, "time", lambda: now + 60)
-    assert not is_good(token, "/")
+    assert not is_valid(token, "/")
 
 
 def test_what_was_not_signed_for_this_is_no_token() -> None:
@@ -155,8 +159,8 @@ def test_what_was_not_signed_for_this_is_no_token() -> None:
         token + "é",
         "\udc80",
     ]
-    assert is_good(token, "/")
-    assert [each[:80] for each in bad if is_good(each, "/")] == []
+    assert is_valid(token, "/")
+    assert [each[:80] for each in bad if is_valid(each, "/")] == []
 
 
 @pytest.mark.parametrize("token", ["x" * 1_000_000, "\xff:x:y", "\udc80"])
@@ -166,7 +170,7 @@ def test_what_cannot_be_a_token_is_not_even_hashed(
     """Anybody can send it."""
     asked: list[str] = []
     monkeypatch.setattr(signing, "loads", lambda token, **_: asked.append(token))
-    assert not is_good(token, "/")
+    assert not is_valid(token, "/")
     assert asked == []
 
 
@@ -174,7 +178,7 @@ def test_tokens_outlive_a_change_of_the_key() -> None:
     """As sessions do, with SECRET_KEY_FALLBACKS."""
     token = new_token("/", 60)
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["unit"]):
-        assert is_good(token, "/")
+        assert is_valid(token, "/")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_tokens_outlive_a_change_of_the_key() -> None:
         ("https://shop/", 60),
         ("/", 0),
         ("/", -1),
-        ("/", LONGEST + 1),
+        ("/", LONGEST_LIFETIME + 1),
         ("/", float("nan")),
     ],
 )
@@ -202,57 +206,57 @@ def test_no_token_is_made_that_could_not_be_meant(path: str, seconds: float) -> 
 
 def test_debug_is_for_everybody_else_nobody() -> None:
     """The default; and an empty list is nobody at all."""
-    assert may(get(), (), ("debug",)) is False
+    assert is_allowed(get(), (), ("debug",)) is False
     token = new_token("/", 60)
-    assert may(get(), (token,), ("debug",)) is False
+    assert is_allowed(get(), (token,), ("debug",)) is False
     with override_settings(DEBUG=True):
-        assert may(get(), (), ("debug",)) is True
-        assert may(get(), (), ("token",)) is True
-        assert may(get(), (token,), ()) is False
+        assert is_allowed(get(), (), ("debug",)) is True
+        assert is_allowed(get(), (), ("token",)) is True
+        assert is_allowed(get(), (token,), ()) is False
 
 
 def test_token_opens_where_it_is_allowed() -> None:
     """One good one among several is enough."""
     token = new_token("/shop", 60)
-    assert may(get("/shop/1?flames"), ("bad", token), ("token",)) is True
-    assert may(get("/admin/"), ("bad", token), ("token",)) is False
-    assert may(get("/shop/%2e%2e/admin/"), (token,), ("token",)) is False
-    assert may(get("/shop/1"), (), ("token",)) is False
+    assert is_allowed(get("/shop/1?flames"), ("bad", token), ("token",)) is True
+    assert is_allowed(get("/admin/"), ("bad", token), ("token",)) is False
+    assert is_allowed(get("/shop/%2e%2e/admin/"), (token,), ("token",)) is False
+    assert is_allowed(get("/shop/1"), (), ("token",)) is False
 
 
 def test_staff_is_known_after_the_view() -> None:
     """Who has no session at all is refused at once."""
-    assert may(get(), (), ("staff",)) is False
+    assert is_allowed(get(), (), ("staff",)) is False
     request = get(HTTP_COOKIE="sessionid=x")
-    assert may(request, (), ("staff",)) is None
-    assert may(request, (), ("token",)) is False
+    assert is_allowed(request, (), ("staff",)) is None
+    assert is_allowed(request, (), ("token",)) is False
     for is_active, is_staff in ((True, True), (True, False), (False, True)):
         request.user = SimpleNamespace(is_active=is_active, is_staff=is_staff)  # type: ignore[assignment]
-        assert may_now(request, ("staff",)) is (is_active and is_staff)
-        assert may_now(request, ("token", "debug")) is False
-    assert may_now(get(), ("staff",)) is False  # a site without users
+        assert is_user_allowed(request, ("staff",)) is (is_active and is_staff)
+        assert is_user_allowed(request, ("token", "debug")) is False
+    assert is_user_allowed(get(), ("staff",)) is False  # a site without users
 
 
 def test_callable_decides() -> None:
     """Before the view; one that looks at the user, after it."""
     office, ada = f"{HERE}.from_office", f"{HERE}.is_ada"
-    assert may(get(REMOTE_ADDR="10.1.1.1"), (), (office,)) is True
-    assert may(get(), (), (office,)) is False
-    assert may(get(HTTP_COOKIE="sessionid=x"), (), (office,)) is False
-    assert may(get(), (), (ada,)) is False
+    assert is_allowed(get(REMOTE_ADDR="10.1.1.1"), (), (office,)) is True
+    assert is_allowed(get(), (), (office,)) is False
+    assert is_allowed(get(HTTP_COOKIE="sessionid=x"), (), (office,)) is False
+    assert is_allowed(get(), (), (ada,)) is False
     request = get(HTTP_COOKIE="sessionid=x")
-    assert may(request, (), (office, ada)) is None
+    assert is_allowed(request, (), (office, ada)) is None
     request.user = SimpleNamespace(name="ada")  # type: ignore[assignment]
-    assert may_now(request, (office, ada)) is True
+    assert is_user_allowed(request, (office, ada)) is True
     request.user = SimpleNamespace(name="eve")  # type: ignore[assignment]
-    assert may_now(request, (office, ada)) is False
+    assert is_user_allowed(request, (office, ada)) is False
 
 
 @pytest.mark.parametrize("name", ["never_meant", "breaks", "is_not_there"])
 def test_callable_that_cannot_decide_allows_nobody(name: str) -> None:
     """A coroutine is true as an object; it must not be taken for a yes."""
     with pytest.raises((TypeError, LookupError, ImportError)):
-        may(get(), (), (f"{HERE}.{name}",))
+        is_allowed(get(), (), (f"{HERE}.{name}",))
 
 
 @pytest.mark.parametrize(

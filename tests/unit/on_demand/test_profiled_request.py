@@ -748,8 +748,8 @@ def boom(*args: Any, **kwargs: Any) -> Any:
 @pytest.mark.parametrize(
     "part",
     [
-        "slowhound.on_demand.profiled_request.may",
-        "slowhound.on_demand.profiled_request.wish",
+        "slowhound.on_demand.wrapper.is_allowed",
+        "slowhound.on_demand.wrapper.graph_request",
         "slowhound.on_demand.responses.timings",
         "slowhound.on_demand.profiled_request.files_of",
         "slowhound.on_demand.profiled_request.plain",
@@ -778,7 +778,7 @@ def test_whatever_breaks_there_is_an_answer(
             eventually(lambda: guard.total > 0, "it was noticed")
     if response.status_code == 503:
         # A stream can be made only once.
-        assert (body, url) == (profiled_request.SORRY.encode(), "/streams/?hot=0&flames=svg")
+        assert (body, url) == (profiled_request.GRAPH_FAILED.encode(), "/streams/?hot=0&flames=svg")
     else:
         assert response.status_code == 200
         assert body in (b"busy", b"onetwo") or body.startswith(b"<svg")
