@@ -106,7 +106,7 @@ def _is_plain(path: str) -> bool:
 
 
 def is_allowed(request: HttpRequest, tokens: Sequence[str], allow: Sequence[str]) -> bool | None:
-    """Whether this request may be profiled; None: that depends on the user, known after the view."""
+    """Whether this request may be profiled; None: depends on its user, see ``is_user_allowed``."""
     if not allow:
         return False
     if settings.DEBUG:
