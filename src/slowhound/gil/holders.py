@@ -9,13 +9,13 @@ beside it is taken for it. Nothing is done to any thread.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
 from slowhound.runtime.clocks import clock
+from slowhound.system.python_threads import native_id_of, python_threads
 from slowhound.system.thread_state import cpu_seconds, turns_on_cpu
 
 # Seconds of lateness from which on somebody is looked for: fifty turns of the GIL.
@@ -114,11 +114,6 @@ class Holders:
 
 
 def _threads() -> list[int]:
-    """Python's threads in this process, by the system's ids."""
-    main = threading.main_thread()
-    return [
-        # In a forked process Python (3.11) still has the parent's native id of the main one.
-        os.getpid() if thread is main else thread.native_id
-        for thread in list(threading._active.values())  # type: ignore[attr-defined]
-        if thread is main or thread.native_id is not None
-    ]
+    """Python's threads in this process, by the kernel's ids."""
+    ids = map(native_id_of, python_threads().values())
+    return [each for each in ids if each is not None]

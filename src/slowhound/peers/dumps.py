@@ -12,7 +12,6 @@ import contextlib
 import os
 import stat
 import sys
-import threading
 import time
 from operator import attrgetter
 from typing import Annotated
@@ -31,6 +30,7 @@ from slowhound.runtime.library_names import NOT_JSON
 from slowhound.runtime.unpatched import get_ident
 from slowhound.stacks.capture import stack_of
 from slowhound.system.losses import lost
+from slowhound.system.python_threads import native_id_of, python_threads
 
 # The hound does its chores once a second; on a busy machine they come late.
 PATIENCE = 2.5
@@ -127,23 +127,16 @@ def compose(number: int) -> Dump:
                 record.id, method, path, view, record.age(now), record.native_id, frames
             )
             dump.requests.append(request)
-    # Not threading.enumerate(): it takes a lock that a stuck thread may hold.
-    known = dict(threading._active)  # type: ignore[attr-defined]
+    known = python_threads()
     for ident, frame in current_frames().items():
         if ident not in carrying:
             frames = room.take(from_frame(frame))
             if frames is not None:
                 thread = known.get(ident)
                 name = f"thread {ident}" if thread is None else short_text(clean(thread.name))
-                dump.threads.append(DumpThread(_text(name), _native_id(thread), frames))
+                dump.threads.append(DumpThread(_text(name), native_id_of(thread), frames))
     dump.left_out = room.refused
     return dump
-
-
-def _native_id(thread: threading.Thread | None) -> int | None:
-    if thread is threading.main_thread():
-        return os.getpid()  # in a forked child Python still says the parent's
-    return None if thread is None else thread.native_id
 
 
 class _Room:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
@@ -13,6 +12,7 @@ from slowhound.frames.frames import Stack, current_frames, frames_after, from_fr
 from slowhound.stacks import asyncio_tasks
 from slowhound.stacks.crossings import may_wait
 from slowhound.stacks.hops import Inner
+from slowhound.system.python_threads import native_id_of, python_threads
 
 ATTEMPTS = 3
 WithFrame = Callable[[FrameType], None]
@@ -103,8 +103,7 @@ def native_id(ident: int | None, record: Record) -> int | None:
     """The system's id of the thread ``ident``; None for none."""
     if ident is None or ident == record.thread_id:
         return None if ident is None else record.native_id
-    thread = threading._active.get(ident)  # type: ignore[attr-defined]
-    return None if thread is None else thread.native_id
+    return native_id_of(python_threads().get(ident))
 
 
 def _of_thread(record: Record) -> FrameType | None:

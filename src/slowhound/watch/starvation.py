@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterable
 
@@ -14,6 +13,7 @@ from slowhound.gil.holders import Hold, Holders
 from slowhound.redaction.masking import short_text
 from slowhound.runtime.clocks import clock
 from slowhound.stacks.capture import running, shares_thread, stack_of
+from slowhound.system.python_threads import native_id_of, python_threads
 from slowhound.watch.wording import path_of
 
 # Seconds between two scans that are more than the hound's own sleep.
@@ -135,9 +135,10 @@ def _threads(native_ids: Iterable[int]) -> list[str]:
         return []
     frames = current_frames()
     found = []
-    for ident, thread in threading._active.copy().items():  # type: ignore[attr-defined]
-        if thread.native_id in wanted:
+    for ident, thread in python_threads().items():
+        native_id = native_id_of(thread)
+        if native_id in wanted:
             where = innermost(from_frame(frames.get(ident)))
             found.append(f"thread {short_text(clean(thread.name))}, afterwards at {where}")
-            wanted.discard(thread.native_id)
-    return found + [f"thread {native_id}" for native_id in wanted]
+            wanted.discard(native_id)
+    return found + [f"thread {each}" for each in wanted]
