@@ -26,6 +26,7 @@ from slowhound.runtime.code_objects import know
 
 APP = ProfileFrame("view", "shop/views.py", 3)
 LIBRARY = ProfileFrame("execute", "django/db/backends/utils.py", 9, "library")
+HERE = "tests/unit/flames/sampling/test_annotate.py"
 DJANGO = "django/utils/deprecation.py"
 
 
@@ -112,7 +113,7 @@ def test_wait_is_the_innermost_leaf() -> None:
 def test_middleware_is_named_by_its_class() -> None:
     """Django's mixin calls all of them; which one a frame is, their order says."""
     mixin = ProfileFrame("MiddlewareMixin.__call__", DJANGO, 120, "library")
-    function = ProfileFrame("timed.<locals>.call", "tests/unit/flames/test_annotate.py", 50)
+    function = ProfileFrame("timed.<locals>.call", HERE, 50)
     found = Leaves([], concurrent=False).add([mixin, mixin, function, mixin, APP], 1.0, None)
     assert names(found) == [
         "SecurityMiddleware.__call__",
@@ -159,9 +160,7 @@ def test_frame_has_its_qualified_name_and_the_line_it_stood_at() -> None:
     frame = Shop().view()
     profile = made([Entry(1.0, 1.0, key_of(frame), "running")])
     line = Shop.view.__code__.co_firstlineno + 1
-    assert profile.frames == [
-        ProfileFrame("Shop.view", "tests/unit/flames/test_annotate.py", line, "app")
-    ]
+    assert profile.frames == [ProfileFrame("Shop.view", HERE, line, "app")]
 
 
 def test_frame_of_a_library_is_one() -> None:
