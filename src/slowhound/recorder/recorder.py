@@ -40,9 +40,10 @@ from slowhound.stacks import fatal_errors
 from slowhound.stacks.capture import shares_thread
 from slowhound.system import guard
 from slowhound.system.guard import guarded
+from slowhound.watch.busy_threads import BusyThreads
 from slowhound.watch.event_loops import Loops
 from slowhound.watch.hound import SHORTEST_TICK, Hound, tick_for
-from slowhound.watch.reporter import Files, Outlets
+from slowhound.watch.reporter import Files, Reporter
 from slowhound.watch.slow_requests import SlowWatch
 from slowhound.watch.starvation import Starvation
 
@@ -87,19 +88,16 @@ class Recorder:
         self.delivery = Delivery(config.sinks, config.dir, config.report_limit)
         self.writer = Writer(config, server.log, self.delivery)
         self.emit = self.writer.emit
-        reports: Files = NoFiles()
+        files: Files = NoFiles()
         if config.report_files:
-            reports = ReportFiles(config.dir, config.reports_max_bytes, config.reports_dir)
-        out = Outlets(
-            self.describe_slow,
-            self.emit,
-            reports,
-            self.delivery.put,
-            self.delivery.put_end,
-            self.saturation.threads,
-            self._tell,
+            files = ReportFiles(config.dir, config.reports_max_bytes, config.reports_dir)
+        self.watch = SlowWatch(
+            config,
+            Reporter(config.host, files, events=self, reports=self.delivery),
+            Starvation(),
+            self.loops,
+            BusyThreads(self.saturation.threads, self._tell),
         )
-        self.watch = SlowWatch(config, out, Starvation(), self.loops)
         self.sampler = Sampler(
             FlameFiles(config.dir, config.flames_max_bytes, config.flames_dir),
             config.sample_after,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from slowhound.blackbox.reported import Reported
 from slowhound.core.box_payloads import FRAMES
@@ -27,22 +27,24 @@ class Files(Protocol):
     def append(self, name: str, text: str) -> None: ...
 
 
-class Outlets(NamedTuple):
-    """Where what the watch finds goes to.
+class Events(Protocol):
+    """Where ``slow`` events go; must not block."""
 
-    ``describe`` makes the ``slow`` event of a record that is so many seconds old, ``emit`` writes
-    it, ``deliver`` hands a report to the sinks, ``deliver_end`` the same one when its request has
-    ended; they must not block. ``threads`` is how many threads
-    this worker has for requests, ``tell`` writes an event that is about none.
-    """
+    def describe_slow(self, record: Record, age: float) -> dict[str, Any]:
+        """The event of a record that is ``age`` seconds old."""
 
-    describe: Callable[[Record, float], dict[str, Any]]
-    emit: Callable[[dict[str, Any], Record], None]
-    files: Files
-    deliver: Callable[[Report], None]
-    deliver_end: Callable[[Report], None]
-    threads: Callable[[], int | None]
-    tell: Callable[[dict[str, Any]], None]
+    def emit(self, event: dict[str, Any], record: Record) -> object:
+        """Writes it."""
+
+
+class Reports(Protocol):
+    """Where finished reports go: to the sinks; must not block."""
+
+    def put(self, report: Report) -> None:
+        """Delivers it."""
+
+    def put_end(self, report: Report) -> None:
+        """Delivers it again, now that its request has ended."""
 
 
 class Reporter:
@@ -50,13 +52,16 @@ class Reporter:
 
     Args:
         host: this host's name.
-        out: where they go.
+        files: where reports are written.
+        events: where the events go.
+        reports: where the reports go that are written.
     """
 
-    def __init__(self, host: str, out: Outlets) -> None:
+    def __init__(self, host: str, files: Files, events: Events, reports: Reports) -> None:
         self.host = host
-        self.out = out
-        self.files = out.files
+        self.files = files
+        self._events = events
+        self._reports = reports
         # What another process has reported of a request; set with the black box.
         self.told: Callable[[int], Reported | None] = lambda _: None
 
@@ -85,14 +90,14 @@ class Reporter:
         """The report file and the ``slow`` event, unless another process has written them."""
         said = judge(record)
         slow.verdict = said.word
-        event = self.out.describe(record, snapshot.age if snapshot else record.took)
+        event = self._events.describe_slow(record, snapshot.age if snapshot else record.took)
         report = self._compose(record, snapshot, event, said.text)
         if not slow.given:
             if slow.report is not None and not self.files.create(slow.report, report.text()):
                 slow.report = event["report"] = None
-            self.out.emit(event, record)
+            self._events.emit(event, record)
         slow.told = replace(report, finished=finished)
-        self.out.deliver(slow.told)
+        self._reports.put(slow.told)
 
     def _compose(
         self, record: Record, snapshot: Snapshot | None, event: dict[str, Any], verdict: str
@@ -130,7 +135,7 @@ class Reporter:
                 self._take_over(record, slow)  # what was written while it ended
             self.write(record, slow, None, finished)
         elif slow.told is not None and record.outcome != "timeout":  # that is a report of its own
-            self.out.deliver_end(replace(slow.told, finished=finished))
+            self._reports.put_end(replace(slow.told, finished=finished))
         if slow.report is not None:
             self.files.append(slow.report, end_text(record, verdict))
 

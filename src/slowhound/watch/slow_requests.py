@@ -19,7 +19,7 @@ from slowhound.system.losses import lost
 from slowhound.watch.busy_threads import BusyThreads
 from slowhound.watch.event_loops import Loops
 from slowhound.watch.locals import locals_of
-from slowhound.watch.reporter import Outlets, Reporter, begin
+from slowhound.watch.reporter import Reporter, begin
 from slowhound.watch.samples import Looks, judge, keep_look
 from slowhound.watch.starvation import Starvation
 
@@ -36,16 +36,25 @@ class SlowWatch:
 
     Args:
         config: thresholds, what to ignore, whether to show locals.
-        out: where reports go.
+        reporter: writes the reports.
         starvation: knows when the GIL was held.
-        loops: knows which event loops stand still.
+        loops: knows which event loops are blocked.
+        busy: knows when all threads are in slow requests.
     """
 
-    def __init__(self, config: Config, out: Outlets, starvation: Starvation, loops: Loops) -> None:
+    def __init__(
+        self,
+        config: Config,
+        reporter: Reporter,
+        starvation: Starvation,
+        loops: Loops,
+        busy: BusyThreads,
+    ) -> None:
         self.config = config
-        self.reporter = Reporter(config.host, out)
+        self.reporter = reporter
         self.starvation = starvation
         self.loops = loops
+        self._busy = busy
         self.override = Override()
         self._usual = config.shortest_threshold()
         # Filled by the threads of ending requests, emptied by the hound.
@@ -53,7 +62,6 @@ class SlowWatch:
         # The same of those that nobody else needs any more, and that the hound may be looking at.
         self._left: deque[Record] = deque()
         self._looks = Looks()
-        self._busy = BusyThreads(out.threads, out.tell)
         self._reports_left = 0
         self._watch = guard("slow requests")
         # Gives a record the name of its flame graph, which its event may say; set by the recorder.
