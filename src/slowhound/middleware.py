@@ -24,7 +24,7 @@ from slowhound.instrument import trace
 from slowhound.instrument.exception import fields_of
 from slowhound.lifecycle import closing
 from slowhound.lifecycle.cancellation import is_cancelled
-from slowhound.lifecycle.closing import hand_on
+from slowhound.lifecycle.on_response import on_response
 from slowhound.on_demand import wrapper
 from slowhound.recorder import process
 from slowhound.redaction.masking import PATH_LIMIT, client_text
@@ -56,7 +56,7 @@ class Watch:
                 get_response = wrapper.wrap(get_response, record, self.config)
             response = get_response(request)
             if record is not None:
-                hand_on(record, response, in_handler=self._in_handler)
+                on_response(record, response, in_handler=self._in_handler)
             return response
         except BaseException as exc:
             # Not through Django's handlers, which turn exceptions into responses; a worker that
@@ -74,7 +74,7 @@ class Watch:
                 get_response = wrapper.wrap_async(get_response, record, self.config)
             response: HttpResponseBase = await get_response(request)
             if record is not None:
-                hand_on(record, response, in_handler=self._in_handler)
+                on_response(record, response, in_handler=self._in_handler)
             return response
         except BaseException as exc:
             _broke_through(request, exc)
