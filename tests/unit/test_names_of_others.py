@@ -99,7 +99,7 @@ HARMLESS = {
     "instrument/callers.py": (
         "asgiref asyncio background base concurrent core django exception field field_name futures"
         " handlers lifecycle middleware process_template_response process_view rest_framework self"
-        " serializers streamed task threading to_internal_value to_representation"
+        " serializers streamed task task_records threading to_internal_value to_representation"
     ),
     "instrument/composed.py": "strings",
     "instrument/db.py": "wrapped",
