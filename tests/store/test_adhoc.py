@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.store import clickhouse_asked, clickhouse_bounded
+from slowhound.store import clickhouse_bounded, clickhouse_select_only
 from slowhound.store.answer import LONGEST, Answer, Source, StoreError
 from slowhound.store.broken import UnreadableError
 from slowhound.store.clickhouse import GRACE
@@ -541,7 +541,7 @@ def test_text_is_read_in_a_time_that_grows_with_it_only(part: str, end: str) -> 
     for_clickhouse(text, "events", {})
     for_duckdb(text)
     with suppress(StoreError):
-        list(clickhouse_asked._words(text))
+        list(clickhouse_select_only._words(text))
     assert time.process_time() - started < 0.5
 
 

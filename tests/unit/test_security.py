@@ -194,7 +194,7 @@ CLAIMS: dict[str, dict[str, str]] = {
             " test_clickhouse_reads_no_other_table_and_no_file test_what_takes_too_long_is_ended"
             " test_clickhouse_takes_no_gigabytes_for_a_person"
         ),
-        "store/test_apart.py": (
+        "store/test_adhoc_process.py": (
             "test_sql_that_takes_gigabytes_is_ended_by_a_bound"
             " test_sql_that_takes_long_is_ended_whether_or_not_it_hears"
             " test_question_is_not_answered_by_all_cpus"

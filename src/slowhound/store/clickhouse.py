@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 from slowhound.runtime.clocks import clock
 from slowhound.store import clickhouse_bounded
 from slowhound.store.answer import Answer, Health, StoreError, plain
-from slowhound.store.clickhouse_asked import check
+from slowhound.store.clickhouse_select_only import check
 from slowhound.store.dialect import for_clickhouse
 from slowhound.store.questions import bound
 

@@ -18,8 +18,8 @@ import msgspec
 
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import NOT_JSON
+from slowhound.store.adhoc_child import LARGEST, VALUE, bounded_columns, bounded_value
 from slowhound.store.answer import Answer, StoreError
-from slowhound.store.apart_child import LARGEST, VALUE, bounded_columns, bounded_value
 
 FORMAT = "JSONCompactEachRowWithNames"
 SETTINGS = {"output_format_json_quote_64bit_integers": 0}  # numbers as numbers

@@ -2,7 +2,7 @@
 
 Each answer has a connection of its own (``connections``): there is no state to share between
 threads. What it reads is what was there when it was asked. A person's SQL has a process of its own,
-see ``apart``.
+see ``adhoc``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from slowhound.config.settings import NOT_UTF_8, can_be_asked
 from slowhound.runtime.clocks import clock
-from slowhound.store import apart
+from slowhound.store import adhoc
 from slowhound.store import event_files as on_disk
 from slowhound.store.answer import Answer, Health, StoreError, plain
 from slowhound.store.broken import EVERY_VALUE, Broken, UnreadableError, first_line, reading
@@ -277,7 +277,7 @@ class LocalFiles:
 
     def _apart(self, files: Files, text: str, seconds: float, rows: int) -> Answer:
         """A process of its own, for a person's SQL, which can read these files only."""
-        return apart.ask(files, text, seconds, rows)
+        return adhoc.ask(files, text, seconds, rows)
 
     def _connections(self) -> Connections:
         """Those of this process: a fork has none of the threads of its parent's."""

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from slowhound.store import apart, apart_child, connections
+from slowhound.store import adhoc, adhoc_child, connections
 from slowhound.store.answer import LONGEST, StoreError
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.event_files import Files
@@ -46,22 +46,22 @@ ENDLESS = {
 }
 KILLED = """
 import sys
-from slowhound.store import apart
+from slowhound.store import adhoc
 from slowhound.store.event_files import Files
-run = apart.subprocess.Popen
+run = adhoc.subprocess.Popen
 def told(*arguments, **more):
     child = run(*arguments, **more)
     print(child.pid, flush=True)
     return child
-apart.subprocess.Popen = told
-apart.ask(Files((), ()), "SELECT count(*) FROM range(100000000) a, range(1000000) b", 60.0, 1)
+adhoc.subprocess.Popen = told
+adhoc.ask(Files((), ()), "SELECT count(*) FROM range(100000000) a, range(1000000) b", 60.0, 1)
 """
 # Of what a process has started the kernel tells the largest memory, but that of a process which
 # began as a copy of a large one, as pytest's would, is at least that one's.
 GREEDY_ONE = """
 import json, resource, sys
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.open import StoreError
+from slowhound.store.answer import StoreError
 source = LocalFiles(sys.argv[1])
 try:
     said = str(source.adhoc(sys.argv[2], seconds=30))
@@ -90,7 +90,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
                 found.append(os.waitstatus_to_exitcode(status))
             return pid, status
 
-    monkeypatch.setattr(apart.subprocess, "Popen", Waited)
+    monkeypatch.setattr(adhoc.subprocess, "Popen", Waited)
     return found
 
 
@@ -126,7 +126,7 @@ def test_sql_that_takes_long_is_ended_whether_or_not_it_hears(
     with pytest.raises(StoreError, match=r"longer than 0\.5 s"):
         source.adhoc(ENDLESS[kind], seconds=0.5)
     # By itself: else it would be killed a while later.
-    assert ended[0] in (0, apart_child.TIME)
+    assert ended[0] in (0, adhoc_child.TIME)
 
 
 def test_lists_and_texts_of_an_answer_are_cut(source: LocalFiles) -> None:
@@ -146,7 +146,7 @@ def test_answer_is_cut_at_a_size(source: LocalFiles, monkeypatch: pytest.MonkeyP
     """Wide rows of long texts are gigabytes, be they only a thousand."""
     columns = ", ".join(f"repeat('x', 9000) AS c{number}" for number in range(10))
     found = source.adhoc(f"SELECT {columns} FROM range(1000)")
-    shown = apart_child.LARGEST // (10 * 9000)
+    shown = adhoc_child.LARGEST // (10 * 9000)
     assert abs(len(found.rows) - shown) < 2
     assert found.notes == (
         f"only the first {len(found.rows)} rows are shown: all are more than 8 MB",
@@ -197,7 +197,7 @@ def test_process_ends_with_the_one_that_asks(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_it(source: LocalFiles, ended: list[Any], monkeypatch: Any) -> None:
     """Which is for the process that asks alone."""
-    popen: Any = apart.subprocess.Popen
+    popen: Any = adhoc.subprocess.Popen
 
     class Interrupted(popen):  # type: ignore[misc]
         def communicate(self, *arguments: Any) -> Any:
@@ -205,7 +205,7 @@ def test_ctrl_c_ends_it(source: LocalFiles, ended: list[Any], monkeypatch: Any) 
                 raise KeyboardInterrupt
             return super().communicate()
 
-    monkeypatch.setattr(apart.subprocess, "Popen", Interrupted)
+    monkeypatch.setattr(adhoc.subprocess, "Popen", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         source.adhoc("SELECT 1")
     assert ended == [-signal.SIGKILL]
@@ -223,7 +223,7 @@ def test_it_has_nothing_of_the_applications(
         return popen(*arguments, **more)
 
     monkeypatch.setenv("DATABASE_PASSWORD", "planted")
-    monkeypatch.setattr(apart.subprocess, "Popen", looked)
+    monkeypatch.setattr(adhoc.subprocess, "Popen", looked)
     assert source.adhoc("SELECT 1 AS one").rows == [(1,)]
     assert set(seen[0]["env"]) <= {"LD_LIBRARY_PATH", "TZ"}
     assert len(seen[0]["pass_fds"]) == 1

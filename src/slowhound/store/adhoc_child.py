@@ -1,4 +1,4 @@
-"""The process that answers a person's SQL, see ``apart``: what it is given, bounds, and says."""
+"""The process that answers a person's SQL, see ``adhoc``: what it is given, bounds, and says."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 DuckDB's own limit of memory is one of what it keeps, not of what it works on: a list, a text or an
 answer of gigabytes is no part of it, and between two of its steps it hears no interruption. So the
 kernel bounds the memory of the process (``RLIMIT_DATA``), and its end does not wait for DuckDB; see
-``apart_child``.
+``adhoc_child``.
 It costs 0.3 s to start.
 """
 
@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 
 from slowhound.runtime.library_names import NOT_JSON
+from slowhound.store.adhoc_child import MEMORY, TIME, Answered
 from slowhound.store.answer import Answer, StoreError
-from slowhound.store.apart_child import MEMORY, TIME, Answered
 from slowhound.store.broken import UnreadableError
 from slowhound.store.event_files import Files
 
@@ -31,7 +31,7 @@ CHILD = """
 import json, sys
 task = json.loads(sys.stdin.buffer.readline())
 sys.path[:] = task.pop("path")
-from slowhound.store.apart_child import main
+from slowhound.store.adhoc_child import main
 main(**task)
 """
 # The rest of the environment is the application's, and may hold secrets.
