@@ -22,12 +22,13 @@ COMMON = """
 import ctypes, os, re, sys, threading, time
 from slowhound.blackbox.box import HOUND, NAMESPACE, Box
 from slowhound.config.config import load
-from slowhound.core.box_payloads import settings_note, who_note
+from slowhound.core.box_payloads import who_note
+from slowhound.recorder.own_box import settings_payload
 from slowhound.core.record import Record
 
 directory, pids, slow_after = sys.argv[1], sys.argv[2], float(sys.argv[3])
 box = Box(directory, 2)
-note = settings_note(load({"DIR": directory, "SLOW_AFTER": slow_after}), "test")
+note = settings_payload(load({"DIR": directory, "SLOW_AFTER": slow_after}), "test")
 if pids:
     box.cells[NAMESPACE] = int(pids)
 box.settings.write(note)

@@ -430,11 +430,12 @@ def test_neighbour_goes_by_the_tasks_own_threshold(configure: Any, slow_after: A
     record = task_records.start(task_records.new("function", "import", slow_after=slow_after))
     active = process.get()
     assert active is not None
-    assert active.box is not None
-    state = reader.read(Path(active.box.path).read_bytes())
+    assert active.own_box.box is not None
+    state = reader.read(Path(active.own_box.box.path).read_bytes())
     assert state is not None
     (pending,) = state.pending
-    assert _threshold(pending, read_settings(state.settings), active.box.path) == slow_after
+    threshold = _threshold(pending, read_settings(state.settings), active.own_box.box.path)
+    assert threshold == slow_after
     task_records.end(record)
 
 

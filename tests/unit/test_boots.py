@@ -13,7 +13,7 @@ import pytest
 from slowhound.blackbox.payloads import read_settings
 from slowhound.config import default_dir
 from slowhound.config.config import load, problems
-from slowhound.recorder.own_box import settings_note
+from slowhound.recorder.own_box import settings_payload
 from tests.harness.launch import ROOT
 
 # What a start may ask of the system, each of which has failed for somebody: a current folder that
@@ -142,7 +142,7 @@ def test_one_broken_setting_leaves_the_others() -> None:
 def test_black_box_holds_settings_of_any_size_and_text() -> None:
     """What JSON cannot hold is made to fit: such a process had no box."""
     given = {"DIR": "/tmp/\udcff", "SERVICE": "\udcff", "REPORTS_MAX_BYTES": 10**30}
-    note = read_settings(settings_note(load(given), "test"))
+    note = read_settings(settings_payload(load(given), "test"))
     assert (note.server, note.service) == ("test", "\\udcff")
 
 

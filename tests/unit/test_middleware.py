@@ -182,7 +182,7 @@ def test_response_thrown_away_is_finished_by_the_hound(client: Client) -> None:
         gc.collect()
         active = process.get()
         assert active is not None
-        active.upkeep.finish_lost()
+        active.finish_lost()
     assert [event["req_path"] for event in events] == ["/thrown/"]
     assert not in_flight
 

@@ -36,8 +36,10 @@ from slowhound.on_demand import responses as graph_responses
 from slowhound.on_demand.profiled_request import ProfiledRequest
 from slowhound.on_demand.writer import GraphWriter
 from slowhound.recorder import process
-from slowhound.recorder.housekeeping import Upkeep
+from slowhound.recorder.completion import Completion
+from slowhound.recorder.own_box import OwnBox
 from slowhound.recorder.process import Recorder
+from slowhound.recorder.siblings import Siblings
 from slowhound.recorder.writer import Writer
 from slowhound.redaction.sql import shape as sql
 from slowhound.sinks import stream
@@ -65,16 +67,16 @@ GRAPH_HEADERS = {"Slowhound-Flames", "Server-Timing", "Link", "Cache-Control"}
 
 PARTS: list[tuple[Any, str]] = [
     (Recorder, "begin"),
-    (Writer, "emit"),
+    (Recorder, "emit"),
+    (Completion, "complete"),
     (Writer, "write"),
     (Recorder, "start"),
     (Recorder, "_conclude"),
-    (Recorder, "_keep"),
-    (Recorder, "_describe_worker"),
+    (Completion, "add_worker"),
     (events, "terminal"),
-    (Upkeep, "tend_box"),
-    (Upkeep, "tend_files"),
-    (Upkeep, "sample"),
+    (OwnBox, "tend"),
+    (Writer, "tend"),
+    (Siblings, "check"),
     (Record, "__init__"),
     (Record, "note"),
     (Record, "view"),
@@ -319,7 +321,7 @@ def test_replaced_responses_lose_no_request() -> None:
         gc_module.collect()
         active = process.get()
         assert active is not None
-        active.upkeep.finish_lost()
+        active.finish_lost()
     assert len(events) == 5
 
 

@@ -79,7 +79,7 @@ def strike_everywhere(
             gc.collect()
             active = process.get()
             assert active is not None
-            active.upkeep.finish_lost()
+            active.finish_lost()
         if in_flight and next_ends_it:
             call(0)
         assert not in_flight, striker.where
@@ -92,8 +92,8 @@ def check_one_event_each(directory: Path, lines: Path, struck: list[tuple[int, s
     """Each call that was begun has one event and one line, whatever was struck in it."""
     active = process.get()
     assert active is not None
-    assert active.box is not None
-    assert len(active.box.free) == active.server.slots
+    assert active.own_box.box is not None
+    assert len(active.own_box.box.free) == active.server.slots
     process.stop()
     (segment,) = (directory / "events").iterdir()
     events, shown = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 
+from slowhound.config.config import Config
 from slowhound.runtime.clocks import utc_stamp
 from slowhound.system.losses import lost
 from slowhound.system.private_dir import Cap, subfolder
@@ -83,3 +84,10 @@ class NoFiles:
 
     def append(self, name: str, text: str) -> None:
         """Nothing to add to."""
+
+
+def report_files_of(config: Config) -> ReportFiles | NoFiles:
+    """Where the settings want reports to be written."""
+    if not config.report_files:
+        return NoFiles()
+    return ReportFiles(config.dir, config.reports_max_bytes, config.reports_dir)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import sys
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -43,6 +44,8 @@ from slowhound.system.losses import lost
 from slowhound.system.os_thread import OsThread
 
 EVENTS_LIMIT = 10_000
+# Turns of the hound after Django's setup; wsgi.py and the middleware are imported after that.
+TURNS_AFTER_SETUP = 3
 # Seconds; a report wakes the thread at once.
 EVENTS_EVERY = 1.0
 LOOK_EVERY = 5.0
@@ -95,6 +98,7 @@ class Delivery:
         self.feed: Callable[[dict[str, Any]], None] | None = self._feed if specs else None
         # Is told the ``seq`` of the last event that all sinks have, by whichever thread sends.
         self.tell_sent: Callable[[int], object] = int
+        self._turns_loaded = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -138,6 +142,16 @@ class Delivery:
                 self._events.popleft()
                 lost("events for sinks", "the queue is full")
         self._events.append(event)
+
+    def tend_when_loaded(self) -> None:
+        """Lets the sinks have what others left, once the application is loaded.
+
+        Not while it still imports its modules: another thread that does may meet half of one.
+        """
+        apps = sys.modules.get("django.apps")
+        self._turns_loaded += apps is not None and apps.apps.ready
+        if self._turns_loaded > TURNS_AFTER_SETUP:
+            self.tend()
 
     def tend(self) -> None:
         """Lets the thread run, which also sends what others left in the spool."""

@@ -57,7 +57,7 @@ def start(worker: Any) -> None:
     ENDING.install()
     watch_refusals(worker)
     _watch_saturation(worker, active.saturation)
-    active.upkeep.sample()
+    active.siblings.check()
     if MIDDLEWARE not in settings.MIDDLEWARE:
         put_in_front()
 

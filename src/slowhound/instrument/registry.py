@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Protocol, TypeVar
 
+from slowhound.core.record import Record
 from slowhound.runtime.static_lookup import name_of
 from slowhound.system.guard import guard
 
@@ -43,6 +44,17 @@ def tear_down() -> None:
             if teardown is not None:
                 with guard(f"instrumenter {name_of(type(one))}"):
                     teardown()
+
+
+def call_all(record: Record, server_objects: tuple[Any, ...]) -> None:
+    """Calls each with the server's request, response and environ; without them with Django's."""
+    response = record.response() if record.response is not None else None
+    request, response, environ = server_objects or (record.request, response, record.environ)
+    for one in list(instrumenters.values()):
+        watch = guard(f"instrumenter {type(one).__name__}", runs_others=True)
+        if not watch.off:
+            with watch:
+                one.call(request, response, environ)
 
 
 def _set_up(one: Instrumenter) -> None:

@@ -31,6 +31,7 @@ class Saturation:
         self.pool: Any = None  # gthread's ThreadPoolExecutor
         self.pool_size = 0
         self.fields: dict[str, int] = {}
+        self.rss = 0  # resident memory of this process, bytes
 
     def sample(self, boxes: list[BoxState]) -> None:
         """Takes a new sample; a part that cannot be known on this system is left out."""
@@ -45,6 +46,7 @@ class Saturation:
         if waiting is not None:
             fields["g_backlog"] = waiting
         self.fields = fields
+        self.rss = _resident()
 
     def threads(self) -> int | None:
         """How many requests this worker can run at once, when it is one with a pool."""
@@ -61,6 +63,14 @@ class Saturation:
         else:
             found["g_queue"] = queue.qsize()
         return found
+
+
+def _resident() -> int:
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0  # not Linux: the field is left out
 
 
 def backlog(listeners: list[socket.socket]) -> int | None:

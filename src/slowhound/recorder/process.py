@@ -19,7 +19,8 @@ from slowhound.core.record import Record, in_flight
 from slowhound.instrument import builtin, cache, template
 from slowhound.instrument.registry import tear_down
 from slowhound.recorder.process_kind import loads_for_others
-from slowhound.recorder.recorder import Recorder, Server
+from slowhound.recorder.recorder import Recorder
+from slowhound.recorder.server import Server
 from slowhound.runtime.app_files import add_app_package, know_libraries
 from slowhound.runtime.clocks import clock
 from slowhound.system import guard, losses
@@ -167,8 +168,7 @@ def _forget_after_fork() -> None:
     if inherited is not None:
         for file in inherited.writer.files:
             file.close()
-        if inherited.box is not None:
-            inherited.box.close(remove=False)
+        inherited.own_box.close_after_fork()
     losses.reset()
     guard.reset()
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import threading
 import weakref
 from asyncio import _get_running_loop, current_task
-from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
-from slowhound.blackbox import box as blackbox
-from slowhound.blackbox import reported
 from slowhound.config.config import Config
 from slowhound.core import record as record_module
 from slowhound.core.box_payloads import who_note
 from slowhound.core.ownership import enter, leave
-from slowhound.core.record import Record, in_flight, lenders, use_os_threads
+from slowhound.core.record import (
+    Ids,
+    Record,
+    in_flight,
+    lenders,
+    snapshot_in_flight,
+    use_os_threads,
+)
 from slowhound.core.report import of_death
-from slowhound.delivery.report_files import NoFiles, ReportFiles
+from slowhound.delivery.report_files import report_files_of
 from slowhound.delivery.worker import Delivery
 from slowhound.event.fields import Event
 from slowhound.event.outgoing import NOTHING
@@ -28,40 +30,29 @@ from slowhound.flames.sampling.profile_writer import Ended
 from slowhound.flames.sampling.sampler import Sampler
 from slowhound.instrument import builtin, db, events, trace, view
 from slowhound.instrument import request as request_fields
-from slowhound.instrument.registry import instrumenters, set_up
+from slowhound.instrument.registry import call_all, instrumenters, set_up
 from slowhound.instrument.saturation import Saturation
-from slowhound.recorder.housekeeping import Upkeep
+from slowhound.recorder import housekeeping
+from slowhound.recorder.completion import Completion, kept_rate
+from slowhound.recorder.own_box import OwnBox
+from slowhound.recorder.server import Server
+from slowhound.recorder.siblings import Siblings
+from slowhound.recorder.turn import Turn
 from slowhound.recorder.writer import Writer
 from slowhound.redaction import masking
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import is_patched
-from slowhound.sinks import stream
-from slowhound.stacks import fatal_errors
 from slowhound.stacks.capture import shares_thread
 from slowhound.system import guard
 from slowhound.system.guard import guarded
 from slowhound.watch.busy_threads import BusyThreads
 from slowhound.watch.event_loops import Loops
-from slowhound.watch.hound import SHORTEST_TICK, Hound, tick_for
-from slowhound.watch.reporter import Files, Reporter
+from slowhound.watch.hound import Hound
+from slowhound.watch.reporter import Reporter
 from slowhound.watch.slow_requests import SlowWatch
 from slowhound.watch.starvation import Starvation
 
 _begin, _least, _end = map(guard.guard, ("begin", "least event", "end"))
-
-
-class Server(NamedTuple):
-    """What a process serves its requests with.
-
-    ``slots`` is how many requests can be in flight and still have a place in the black box.
-    """
-
-    name: str = "wsgi"
-    slots: int = 64
-    log: stream.Stream | None = None  # its access log
-    # Is told the path of each new black box; True when the parent will bury what is in it.
-    tell: Callable[[str], bool] | None = None
-    heartbeat: memoryview[int] | None = None  # a cell that its parent sees
 
 
 class Recorder:
@@ -77,23 +68,19 @@ class Recorder:
         masking.extend(config.mask)
         self.server = server
         self.pid = os.getpid()
-        self.started = clock.monotonic()
-        # Counts that several threads draw from: next() is atomic, += is not.
-        self._served = itertools.count(1)
         use_os_threads()
         self._greenlet = import_module("greenlet").getcurrent if is_patched() else None
         self.loops = Loops(config.shortest_threshold(), self._tell)
         self.saturation = Saturation()
-        self.box: blackbox.Box | None = None
         self.delivery = Delivery(config.sinks, config.dir, config.report_limit)
+        self.completion = Completion(config, self.saturation)
         self.writer = Writer(config, server.log, self.delivery)
-        self.emit = self.writer.emit
-        files: Files = NoFiles()
-        if config.report_files:
-            files = ReportFiles(config.dir, config.reports_max_bytes, config.reports_dir)
+        reporter = Reporter(
+            config.host, report_files_of(config), events=self, reports=self.delivery
+        )
         self.watch = SlowWatch(
             config,
-            Reporter(config.host, files, events=self, reports=self.delivery),
+            reporter,
             Starvation(),
             self.loops,
             BusyThreads(self.saturation.threads, self._tell),
@@ -105,38 +92,20 @@ class Recorder:
             self.watch.watches,
         )
         self.watch.announce = self.sampler.writer.announce
-        self._tick = tick_for(min(self.watch.shortest, config.sample_after))
-        self._watch_due = 0.0
-        self.upkeep = Upkeep(self)
-        self.hound = Hound(
-            self._tick,
-            self._scan,
-            self.upkeep.chores(),
-            self._asleep,
-            self._awake,
+        self.own_box = OwnBox(config, server, self.watch, self.delivery, self.saturation)
+        self.siblings = Siblings(config.dir, self.saturation, self.writer, self.delivery)
+        tasks = housekeeping.tasks(
+            config,
+            self.own_box,
+            self.watch,
+            self.writer,
+            self.siblings,
+            self.sampler,
+            self.delivery,
+            self.finish_lost,
         )
-
-    def _scan(self, now: float) -> float:
-        """What the hound does each time it wakes; returns when it wants to do so again."""
-        due = self.sampler.scan(now)
-        if now >= self._watch_due:
-            # The sampler wakes more often than all requests in flight need to be looked through.
-            self._watch_due = min(max(self.watch.scan(now), now + SHORTEST_TICK), now + self._tick)
-        self.watch.starvation.end_work()
-        return min(due, self._watch_due, self.sampler.writer.write(now))
-
-    def _asleep(self, seconds: float) -> None:
-        if self.box is not None:
-            self.box.cells[blackbox.HOUND] = threading.get_native_id()
-        self.watch.starvation.asleep(seconds)
-
-    def _awake(self) -> None:
-        self.sampler.awake()
-        now = clock.monotonic_ns()
-        if self.box is not None:
-            self.box.cells[blackbox.HEARTBEAT] = now
-        if self.server.heartbeat is not None:
-            self.server.heartbeat[0] = now
+        turn = Turn(config, self.watch, self.sampler, self.own_box, server.heartbeat)
+        self.hound = Hound(turn.tick, turn.scan, tasks, turn.asleep, turn.awake)
 
     def start(self) -> None:
         """Opens what is written to, installs the instrumenters, lets the hound run."""
@@ -145,7 +114,7 @@ class Recorder:
             view.ignored = self.config.ignored if self.config.ignore else None
             builtin.install()
             set_up()
-            self.hound.do_chores()
+            self.hound.run_tasks()
             self.hound.start()
 
     # The four steps of a request
@@ -173,7 +142,7 @@ class Recorder:
             trace.begins(record)
         self.carry(record)
         db.see_thread()
-        box = self.box
+        box = self.own_box.box
         if box is not None:
             who, record.taken = who_note(record), []
             if not (box.free or record.yields):
@@ -257,11 +226,11 @@ class Recorder:
         if record_module.get_ident() == record.thread_id and not shares_thread(record):
             record.cpu = clock.thread_time() - record.cpu_started
         if instrumenters and record.kind == "request":
-            self._call_instrumenters(record, server_objects)
+            call_all(record, server_objects)
         in_flight.pop(record.number, None)
         record.done = True
-        nr = next(self._served)
-        box = self.box
+        nr = self.completion.count_served()
+        box = self.own_box.box
         if box is not None:
             box.count(len(in_flight), nr)
         if record.outcome is None:
@@ -269,15 +238,18 @@ class Recorder:
         flame = self.sampler.ending(record, now) if record.took >= self.sampler.after else None
         if record.took >= self.watch.shortest or record.slow is not None:
             self.watch.ending(record, now)
-        rate = self._keep(record) if self.config.sampling else 1.0
+        rate = kept_rate(self.config.sampling, record) if self.config.sampling else 1.0
         if rate is None:
             record.outgoing = NOTHING
             return
-        event = events.terminal(record, rate)
-        self._check_flame(event, record, flame)
-        self._describe_worker(event, len(in_flight) + 1)
-        event["w_nr"] = nr
-        event["rec_overhead"] = record.overhead + clock.monotonic() - now
+        event = self.completion.terminal(record, rate, nr=nr, since=now)
+        self._send(record, event, flame)
+
+    def _send(self, record: Record, event: Event, flame: Ended | None) -> None:
+        """Writes the terminal event, and hands it on to those who wait for it."""
+        if flame is None and record.on_end is None:
+            # No event names a file that nobody will write: the hound may have begun too late.
+            event.pop("flame", None)
         self.emit(event, record)
         if flame is not None:
             self.sampler.writer.put(flame, event)
@@ -285,12 +257,6 @@ class Recorder:
             self.delivery.put(of_death(event))
         if record.on_end is not None:
             record.on_end(event)
-
-    @staticmethod
-    def _check_flame(event: Event, record: Record, flame: Ended | None) -> None:
-        """No event names a file that nobody will write: the hound may have begun too late."""
-        if flame is None and record.on_end is None:
-            event.pop("flame", None)
 
     def _see_written(self, record: Record) -> None:
         """A request whose event could not be made has one all the same, with what cannot fail."""
@@ -301,42 +267,43 @@ class Recorder:
         else:
             self.writer.put(record.outgoing)
 
-    def _call_instrumenters(self, record: Record, server_objects: tuple[Any, ...]) -> None:
-        response = record.response() if record.response is not None else None
-        request, response, environ = server_objects or (record.request, response, record.environ)
-        for one in list(instrumenters.values()):
-            watch = guard.guard(f"instrumenter {type(one).__name__}", runs_others=True)
-            if not watch.off:
-                with watch:
-                    one.call(request, response, environ)
+    def emit(self, event: Event, record: Record | None = None, trace: Ids | None = None) -> None:
+        """Completes one event, and writes it to the stream, the segment and the sinks.
 
-    def _keep(self, record: Record) -> float | None:
-        """The rate at which requests like this one are kept; None when this one is not."""
-        rate = self.config.sampling.get(record.outcome or "", 1.0)
-        asked_for = record.slow is not None or record.on_end is not None
-        if rate >= 1.0 or asked_for or record.kind != "request":
-            return 1.0
-        # Not random.random(): an application may count on its own sequence of that.
-        return rate if int.from_bytes(os.urandom(2)) < rate * 0x10000 else None
-
-    def _describe_worker(self, event: Event, busy: int) -> None:
-        event.update(self.saturation.fields)
-        if self.saturation.pool is not None:
-            event.update(self.saturation.inside(busy))
-        event["w_age"] = clock.monotonic() - self.started
-        if self.upkeep.rss:
-            event["w_rss"] = self.upkeep.rss
+        ``trace`` is for an event of a request that does not have all that its record has.
+        """
+        details = self.completion.complete(event, record, trace)
+        outgoing = self.writer.outgoing(event, details)
+        if record is not None and event["event_type"] != "slow":
+            record.outgoing = outgoing
+        self.writer.put(outgoing)
 
     def describe_slow(self, record: Record, age: float) -> Event:
-        """The ``slow`` event of a request that is ``age`` seconds old."""
+        """The ``slow`` event of a request that still runs and is ``age`` seconds old."""
         event = events.slow(record, age)
-        self._describe_worker(event, len(in_flight))
+        self.completion.add_worker(event, len(in_flight))
         return event
 
     def _tell(self, event: Event) -> None:
         """Writes an event that is about the whole worker."""
-        self._describe_worker(event, len(in_flight))
+        self.completion.add_worker(event, len(in_flight))
         self.emit(event)
+
+    def finish_lost(self) -> None:
+        """Finishes records whose response was thrown away without ever being closed.
+
+        Also where the task that has sent it is over and nobody has closed it, as when a server says
+        that the client is gone: the failure keeps it alive until a collection.
+        """
+        for record in snapshot_in_flight():
+            response = record.response  # read once: its request may end now
+            if record.left and not record.by_server and response is not None:
+                task = record.task() if record.task is not None else None
+                is_freed = response() is None
+                if is_freed or (task is not None and task.done()):
+                    if is_freed and not record.done:  # another one may have been sent in its place
+                        record.status = record.sent = None
+                    self.finish(record)
 
     def stop(self) -> None:
         """Ends the hound, writes what is pending, removes the box."""
@@ -345,12 +312,5 @@ class Recorder:
             self.watch.scan(clock.monotonic())
             self.sampler.stop()
             self.delivery.stop()
-            self.upkeep.leave_unsent()
-            if self.box is not None:
-                box, self.box = self.box, None
-                # With requests still in flight it is for whoever buries this process.
-                # What is beside it first: an abort in between leaves a box, which somebody buries.
-                if not in_flight:
-                    reported.forget(box.path)
-                fatal_errors.forget(remove=not in_flight)
-                box.close(remove=not in_flight)
+            self.own_box.spool_unsent()
+            self.own_box.close()

@@ -1,24 +1,19 @@
-"""The writer: completes a process's events, and writes each to the stream and to the segment."""
+"""The writer: each event goes to the stream, to the segment, and to the sinks that want events."""
 
 from __future__ import annotations
 
-import itertools
 import os
 from typing import Any
 
 from slowhound.config.config import Config
-from slowhound.core.record import Ids, Record
 from slowhound.delivery.worker import Delivery
 from slowhound.event import formats
-from slowhound.event.fields import VERSION, Event
+from slowhound.event.fields import Event
 from slowhound.event.outgoing import Outgoing
-from slowhound.instrument import db
-from slowhound.redaction.structures import masked
-from slowhound.runtime.clocks import clock
 from slowhound.sinks import stream
-from slowhound.store.segments import open_segment
-from slowhound.system import guard, losses
+from slowhound.store.segments import SEGMENTS, open_segment
 from slowhound.system.append_file import AppendFile
+from slowhound.system.private_dir import keep_within
 
 # Set by slowhound.testing: events are kept here and written nowhere.
 captured: list[Event] | None = None
@@ -32,7 +27,7 @@ class Writer:
     """Where one process's events go.
 
     Args:
-        config: format, stream, store, and what each event says of its process.
+        config: format, stream, store.
         log: the server's access log, for ``STREAM`` ``auto``.
         delivery: hands events to those of ``SINKS`` that want them.
     """
@@ -40,9 +35,6 @@ class Writer:
     def __init__(self, config: Config, log: stream.Stream | None, delivery: Delivery) -> None:
         self.config = config
         self.delivery = delivery
-        self.pid = os.getpid()
-        # next() is atomic, += is not.
-        self._numbers = itertools.count(1)
         self.segment: AppendFile | None = None
         self.files: list[AppendFile] = []
         self._logfmt = config.format == "logfmt"
@@ -65,48 +57,32 @@ class Writer:
             self.segment = open_segment(self.config.dir, self.config.store_max_bytes)
             self.files.append(self.segment)
 
-    def emit(self, event: Event, record: Record | None = None, trace: Ids | None = None) -> None:
-        """Completes one event and writes it to the stream and to the segment.
+    def tend(self) -> None:
+        """Rotates and reopens files; a new segment makes room for itself."""
+        for file in self.files:
+            if file.tend() and file is self.segment:
+                self.remove_oldest()
 
-        ``trace`` is for an event of a request that does not have all that its record has.
+    def remove_oldest(self) -> None:
+        """Keeps the segments within ``STORE_MAX_BYTES``, and within their age.
+
+        Not only after a rotation: short-lived workers leave many small segments behind.
         """
-        self._sign(event, record.trace if record is not None else trace)
-        details = None
-        if record is not None:
-            extras = record.extras
-            if extras is not None:
-                # A copy, which is one call of C: of a slow request its own thread adds to them.
-                event.update(masked(extras.copy()))
-            if record.queries is not None:
-                details = db.details(record)
-        outgoing = self._outgoing(event, details)
-        if record is not None and event["event_type"] != "slow":
-            record.outgoing = outgoing
-        self.put(outgoing)
+        segment, config = self.segment, self.config
+        if segment is not None and segment.fd >= 0:
+            keep_within(
+                os.path.dirname(segment.name),
+                config.store_max_bytes,
+                SEGMENTS,
+                segment.name,
+                config.store_max_age,
+            )
 
-    def _sign(self, event: Event, trace: Ids | None) -> None:
-        config = self.config
-        event["ts"] = clock.time()
-        event["host"] = config.host
-        event["pid"] = self.pid
-        if config.service is not None:
-            event["service"] = config.service
-        if config.release is not None:
-            event["release"] = config.release
-        if trace is not None:
-            event["trace_id"], event["span_id"] = trace
-        if losses.dropped:
-            event["rec_dropped"] = losses.dropped
-        if guard.total:
-            event["rec_errors"] = guard.total
-        event["seq"] = next(self._numbers)
-        event["v"] = VERSION
-
-    def write(self, event: Event, details: dict[str, Any] | None) -> None:
+    def write(self, event: Event, details: dict[str, Any] | None = None) -> None:
         """Writes a complete event; ``details`` are the fields that only JSON can hold."""
-        self.put(self._outgoing(event, details))
+        self.put(self.outgoing(event, details))
 
-    def _outgoing(self, event: Event, details: dict[str, Any] | None) -> Outgoing:
+    def outgoing(self, event: Event, details: dict[str, Any] | None) -> Outgoing:
         """Both lines are made before either is written: what fails here leaves no half event."""
         whole = {**event, **details} if details else event
         if captured is not None:

@@ -1,6 +1,6 @@
 """The hound: the one background thread of a worker.
 
-It wakes a few times a second, looks at what is in flight, and does the worker's chores once a
+It wakes a few times a second, checks what is in flight, and does the worker's housekeeping once a
 second. Nothing is scheduled, locked or woken per request.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.static_lookup import name_of
@@ -19,7 +20,7 @@ from slowhound.system.os_thread import OsThread
 TICK = 0.25
 SHORTEST_TICK = 0.01
 SHORTEST_PAUSE = 0.001
-CHORES_EVERY = 1.0
+TASKS_EVERY = 1.0
 READY_WITHIN = 1.0
 
 
@@ -28,8 +29,16 @@ def tick_for(shortest_threshold: float) -> float:
     return min(TICK, max(shortest_threshold / 4, SHORTEST_TICK))
 
 
+class Task(NamedTuple):
+    """What the hound does beside its watch; ``name`` is that of its guard, in the log."""
+
+    name: str
+    run: Callable[[], object]
+    every: int = 1  # seconds; the first time at once
+
+
 class Hound:
-    """Runs ``scan`` each tick and ``chores`` each second until it is stopped.
+    """Runs ``scan`` each tick and ``tasks`` each second until it is stopped.
 
     ``scan(now)`` returns when it wants to run next, on the monotonic clock, at the latest.
     ``asleep(seconds)`` and ``awake()`` are called right before and after each sleep.
@@ -39,17 +48,18 @@ class Hound:
         self,
         tick: float,
         scan: Callable[[float], float],
-        chores: Sequence[Callable[[], object]],
+        tasks: Sequence[Task],
         asleep: Callable[[float], object],
         awake: Callable[[], object],
     ) -> None:
         self._tick = tick
         self._scan = scan
-        self._chores = tuple((guard(f"chore {chore.__qualname__}"), chore) for chore in chores)
+        self._tasks = tuple((guard(f"hound: {task.name}"), task) for task in tasks)
+        self._turn = 0
         self._asleep = asleep
         self._awake = awake
         self._sleeps = guard("hound's sleep")
-        self._next_chores = 0.0
+        self._next_tasks = 0.0
         self._thread = OsThread(self._run)
         self._ready = original("_thread", "allocate_lock")()
         self._ready.acquire()
@@ -82,9 +92,9 @@ class Hound:
             with _outlive(watch):
                 # Not later than the next threshold, so that a report comes when it is due.
                 pause = min(pause, max(self._scan(now) - clock.monotonic(), SHORTEST_PAUSE))
-            if now >= self._next_chores:
-                self._next_chores = now + CHORES_EVERY
-                self._do_chores(_outlive)
+            if now >= self._next_tasks:
+                self._next_tasks = now + TASKS_EVERY
+                self._run_tasks(_outlive)
 
     def _sleep(self, wait: Callable[[float], bool], seconds: float) -> bool:
         with _outlive(self._sleeps):
@@ -98,15 +108,16 @@ class Hound:
             with _outlive(self._sleeps):
                 self._awake()
 
-    def do_chores(self) -> None:
-        """Runs each chore under a guard of its own, in the thread that calls this."""
-        self._do_chores(lambda watch: watch)
+    def run_tasks(self) -> None:
+        """Runs each task under a guard of its own, in the thread that calls this."""
+        self._run_tasks(lambda watch: watch)
 
-    def _do_chores(self, within: Callable[[Guard], AbstractContextManager[object]]) -> None:
-        for watch, chore in self._chores:
-            if not watch.off:
+    def _run_tasks(self, within: Callable[[Guard], AbstractContextManager[object]]) -> None:
+        for watch, task in self._tasks:
+            if self._turn % task.every == 0 and not watch.off:
                 with within(watch):
-                    chore()
+                    task.run()
+        self._turn += 1
 
 
 @contextlib.contextmanager

@@ -133,6 +133,7 @@ boxmemory.can_be_mapped = lambda fd: True
 from slowhound.config.config import load
 from slowhound.core.record import Record
 from slowhound.recorder.recorder import Recorder, Server
+from slowhound.recorder.turn import Turn
 folder, size = sys.argv[1], int(sys.argv[2])
 config = load({"DIR": folder, "STREAM": None, "STORE": False})
 
@@ -141,6 +142,9 @@ def request(recorder):
     recorder.begin(made)
     return made
 
+def turn(r):
+    return Turn(config, r.watch, r.sampler, r.own_box, None)
+
 STEPS = {
     "begin": lambda r, box, made: request(r),
     "begin without a free slot": lambda r, box, made: (box.free.clear(), request(r)),
@@ -148,19 +152,19 @@ STEPS = {
     "was it reported": lambda r, box, made: made.slot.reported(made.number),
     "report": lambda r, box, made: made.slot.report(made.number),
     "stack": lambda r, box, made: made.slot.note_stack(made.number, b"{}"),
-    "asleep": lambda r, box, made: r._asleep(0.1),
-    "awake": lambda r, box, made: r._awake(),
-    "chores": lambda r, box, made: r.upkeep.tend_box(),
+    "asleep": lambda r, box, made: turn(r).asleep(0.1),
+    "awake": lambda r, box, made: turn(r).awake(),
+    "chores": lambda r, box, made: r.own_box.tend(),
     "dump": lambda r, box, made: dumps.answer(box),
-    "sent": lambda r, box, made: r.upkeep._note_sent(7),
+    "sent": lambda r, box, made: r.own_box._write_sent(7),
     "settings": lambda r, box, made: box.settings.write(b"{}"),
     "stop": lambda r, box, made: r.stop(),
 }
 for name, step in STEPS.items():
     print(name, flush=True)
     recorder = Recorder(config, Server(slots=4))
-    recorder.upkeep.tend_box()
-    box = recorder.box
+    recorder.own_box.tend()
+    box = recorder.own_box.box
     assert box.is_mapped
     made = request(recorder)
     assert made.slot is not None
@@ -170,9 +174,9 @@ for name, step in STEPS.items():
     made.slot.query_begins("SELECT 2", time.monotonic())
     recorder.finish(made)
     if name != "stop":
-        recorder.upkeep.tend_box()
+        recorder.own_box.tend()
         assert not os.path.exists(box.path)
-        assert recorder.box is not box and request(recorder).slot is not None
+        assert recorder.own_box.box is not box and request(recorder).slot is not None
     record.in_flight.clear()
 print("lives")
 """

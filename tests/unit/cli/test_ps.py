@@ -26,7 +26,7 @@ from slowhound.core.box_payloads import stack_note, who_note
 from slowhound.core.record import Record
 from slowhound.peers.reaper import PATIENCE
 from slowhound.peers.workers import InFlight, in_flight
-from slowhound.recorder.own_box import settings_note
+from slowhound.recorder.own_box import settings_payload
 from slowhound.runtime.clocks import clock
 from tests.harness.cli import ps, slowhound, worker
 
@@ -37,7 +37,7 @@ HOSTILE = "/[red]\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e[/red][link=x]{0}%s:smile:\\"
 def box(tmp_path: Path) -> Iterator[Box]:
     """A box of this process, which lives."""
     found = Box(str(tmp_path), 3)
-    found.settings.write(settings_note(load({}), "test"))
+    found.settings.write(settings_payload(load({}), "test"))
     yield found
     found.close()
 

@@ -14,7 +14,7 @@ from django.test.utils import override_settings
 from slowhound.config.checks import check_folder
 from slowhound.config.config import Config, load, problems
 from slowhound.config.settings import SETTINGS
-from slowhound.recorder.own_box import settings_note
+from slowhound.recorder.own_box import settings_payload
 from slowhound.store.answer import StoreError
 from slowhound.store.duckdb import LocalFiles
 
@@ -179,6 +179,6 @@ def test_paths_are_whole_whatever_folder_the_application_goes_to_later(
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path / "b")
     assert (config.dir, config.stream) == (str(tmp_path / "d"), str(tmp_path / "lines.log"))
-    note = json.loads(settings_note(config, "test"))
+    note = json.loads(settings_payload(config, "test"))
     assert (note["dir"], note["stream"]) == (config.dir, config.stream)
     assert [load({"STREAM": each}).stream for each in ("auto", None)] == ["auto", None]

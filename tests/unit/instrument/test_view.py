@@ -28,8 +28,8 @@ def look_into_the_box(_request: HttpRequest) -> HttpResponse:
     """A view that reads its own worker's box."""
     active = process.get()
     assert active is not None
-    assert active.box is not None
-    state = read(Path(active.box.path).read_bytes())
+    assert active.own_box.box is not None
+    state = read(Path(active.own_box.box.path).read_bytes())
     assert state is not None
     seen.extend(pending.view for pending in state.pending)
     taken.extend(pending.reported for pending in state.pending)

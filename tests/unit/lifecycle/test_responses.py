@@ -184,7 +184,7 @@ def runs_again(get_response: Callable[[HttpRequest], Any]) -> Any:
         gc.collect()
         active = process.get()
         assert active is not None
-        active.upkeep.finish_lost()  # as the hound does at any time
+        active.finish_lost()  # as the hound does at any time
         return get_response(request)
 
     return middleware

@@ -27,7 +27,7 @@ from slowhound.asgi import wrap
 from slowhound.core.record import Record, current_record
 from slowhound.gunicorn import outcomes
 from slowhound.middleware import SlowhoundMiddleware
-from slowhound.recorder import recorder
+from slowhound.recorder import completion
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 
@@ -325,7 +325,7 @@ def test_time_of_a_response_that_nobody_closes_ends_when_it_is_freed() -> None:
         assert record is not None
         assert record.complete
         record.started -= 3600  # the hound comes an hour later
-        active.upkeep.finish_lost()
+        active.finish_lost()
     (event,) = events
     assert event["resp_time"] < 3600
     assert "resp_after_time" not in event
@@ -360,13 +360,13 @@ def test_hound_that_comes_by_while_a_slow_request_ends_takes_nothing_from_its_ev
     active = slowhound.recorder.process.get()
     assert active is not None
     active.hound.stop()
-    terminal = recorder.events.terminal
+    terminal = completion.events.terminal
 
     def after_the_hound(record: Record, rate: float) -> Any:
         active.watch.scan(time.monotonic())
         return terminal(record, rate)
 
-    monkeypatch.setattr(recorder.events, "terminal", after_the_hound)
+    monkeypatch.setattr(completion.events, "terminal", after_the_hound)
     with one_event() as event:
         Client().get("/lasts/")
     assert (event["resp_view"], event["resp_status"], event["slow_after"]) == ("lasts", 200, 5)

@@ -26,7 +26,7 @@ from slowhound.peers import reaper
 from slowhound.peers.death import Death
 from slowhound.peers.postmortem import dead_box, events, written_by
 from slowhound.peers.reaper import Graves
-from slowhound.recorder.own_box import settings_note
+from slowhound.recorder.own_box import settings_payload
 from slowhound.runtime.clocks import clock
 from slowhound.system import losses
 
@@ -34,11 +34,12 @@ VICTIM = """
 import os, sys, time
 from slowhound.blackbox.box import Box
 from slowhound.config.config import load
-from slowhound.core.box_payloads import settings_note, stack_note, who_note
+from slowhound.core.box_payloads import stack_note, who_note
+from slowhound.recorder.own_box import settings_payload
 from slowhound.frames.frames import from_frame
 from slowhound.core.record import Record
 box = Box(sys.argv[1], 4)
-box.settings.write(settings_note(load({"DIR": sys.argv[1]}), "test"))
+box.settings.write(settings_payload(load({"DIR": sys.argv[1]}), "test"))
 if "buries" in sys.argv:
     box.left_to_parent()
 for number in range(2):
@@ -253,7 +254,7 @@ def test_damaged_box_gives_a_part_or_nothing(tmp_path_factory: Any, data: st.Dat
     """A box that is cut or overwritten anywhere gives events, never an exception."""
     folder = tmp_path_factory.mktemp("box")
     box = Box(str(folder), 2)
-    box.settings.write(settings_note(load({}), "test"))
+    box.settings.write(settings_payload(load({}), "test"))
     record = Record("GET", "/", 1.0)
     slot = box.claim(record.number, who_note(record), 7)
     assert slot is not None

@@ -101,7 +101,7 @@ def writes_event(active: Recorder, record: Record) -> None:
 def writes_report(active: Recorder, record: Record) -> None:
     snapshot = Snapshot(5.0, from_frame(sys._getframe()))
     slow = begin(record, 1.0, snapshot)
-    assert slow.claim(record)
+    assert record.claim_slow(slow)
     active.watch.reporter.name(record, slow)
     active.watch.reporter.write(record, slow, snapshot)
     active.watch.reporter.again(record, slow, snapshot, judge(record).text)

@@ -37,26 +37,26 @@ def begun(active: Recorder, path: str = "/a", *, websocket: bool = False) -> Rec
 
 def pending(active: Recorder) -> tuple[Pending, ...]:
     """What who finds the box of a dead process knows."""
-    assert active.box is not None
-    state = read(Path(active.box.path).read_bytes())
+    assert active.own_box.box is not None
+    state = read(Path(active.own_box.box.path).read_bytes())
     assert state is not None
     return state.pending
 
 
 def renew(active: Recorder, how: str = "removed") -> None:
-    box = active.box
+    box = active.own_box.box
     assert box is not None
     if how == "cut":
         os.truncate(box.path, 0)
     else:
         os.unlink(box.path)
-    active.upkeep.tend_box()
-    assert active.box is not box
+    active.own_box.tend()
+    assert active.own_box.box is not box
 
 
 def free(active: Recorder) -> int:
-    assert active.box is not None
-    return len(active.box.free)
+    assert active.own_box.box is not None
+    return len(active.own_box.box.free)
 
 
 @pytest.mark.parametrize("how", ["removed", "cut"])
@@ -92,18 +92,18 @@ def test_query_that_runs_goes_on(active: Recorder) -> None:
     (found,) = pending(active)
     assert (found.query_began, found.sql) == (2 * 10**9, b"SELECT a FROM b")
     old.query_ends()  # by a request that had not seen the new place yet
-    active.upkeep.tend_box()
+    active.own_box.tend()
     assert pending(active)[0].query_began == 0
 
 
 def test_request_that_began_without_a_box(active: Recorder) -> None:
     """As while the disk was full."""
-    box, active.box = active.box, None
+    box, active.own_box.box = active.own_box.box, None
     assert box is not None
     box.close()
     record = begun(active)
     assert record.slot is None
-    active.upkeep.tend_box()
+    active.own_box.tend()
     assert [each.number for each in pending(active)] == [record.number]
 
 
@@ -113,10 +113,10 @@ def test_request_that_is_just_beginning_has_one_place(active: Recorder) -> None:
     one.overhead = other.overhead = 0.0
     renew(active)
     assert pending(active) == ()
-    assert active.box is not None
+    assert active.own_box.box is not None
     one.taken = []
-    one.slot = active.box.claim(one.number, who_note(one), 1, 1, one.taken)
-    active.upkeep.tend_box()
+    one.slot = active.own_box.box.claim(one.number, who_note(one), 1, 1, one.taken)
+    active.own_box.tend()
     assert {each.number for each in pending(active)} == {one.number, other.number}
     assert free(active) == SLOTS - 2
 
@@ -150,7 +150,7 @@ def test_request_that_ends_meanwhile_leaves_no_place_taken(
     renew(active)
     monkeypatch.undo()
     for _ in range(replaced_box.PATIENCE + 1):
-        active.upkeep.tend_box()
+        active.own_box.tend()
     assert free(active) == SLOTS
     assert pending(active) == ()
     after = [begun(active) for _ in range(SLOTS)]
@@ -170,5 +170,5 @@ def test_path_that_turns_out_to_be_secret_is_not_kept(
 
     monkeypatch.setattr(Box, "claim", masks)
     renew(active)
-    assert active.box is not None
-    assert b"t0ken" not in Path(active.box.path).read_bytes()
+    assert active.own_box.box is not None
+    assert b"t0ken" not in Path(active.own_box.box.path).read_bytes()

@@ -24,8 +24,8 @@ def look(_request: HttpRequest, **_: object) -> HttpResponse:
     """Keeps all bytes of its worker's box."""
     active = process.get()
     assert active is not None
-    assert isinstance(active.box, Box)
-    boxes.append(Path(active.box.path).read_bytes())
+    assert isinstance(active.own_box.box, Box)
+    boxes.append(Path(active.own_box.box.path).read_bytes())
     Context.set("seen", Context.get("path", namespace="req"))
     return HttpResponse("seen")
 

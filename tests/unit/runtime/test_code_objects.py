@@ -22,7 +22,7 @@ from slowhound.runtime.foreign import is_foreign
 from slowhound.stacks import capture
 from slowhound.watch import deadlocks, source_places
 from slowhound.watch import locals as shown
-from slowhound.watch.hound import Hound
+from slowhound.watch.hound import Hound, Task
 from tests.harness.waiting import eventually
 
 ran: list[str] = []
@@ -224,10 +224,10 @@ def test_hound_outlives_what_ends_other_threads(
         scans.append(now)
         raise kind
 
-    def chore() -> None:
+    def task() -> None:
         raise kind
 
-    hound = Hound(0.01, scan, [chore], lambda _: None, lambda: None)
+    hound = Hound(0.01, scan, [Task("task", task)], lambda _: None, lambda: None)
     hound.start()
     eventually(lambda: len(scans) >= 3, "it goes on")
     assert hound.alive()

@@ -27,7 +27,7 @@ def test_event_of_megabytes_costs_no_other_event(tmp_path: Path, extras: dict[st
     writer = Writer(config, None, Delivery((), config.dir, None))
     writer.open()
     for number, more in enumerate(({}, extras, {})):
-        writer.emit({"event_type": "request", "req_id": f"r{number}", "resp_time": 0.5, **more})
+        writer.write({"event_type": "request", "req_id": f"r{number}", "resp_time": 0.5, **more})
     assert writer.segment is not None
     lines = Path(writer.segment.name).read_bytes().splitlines()
     assert max(map(len, lines)) < LARGEST_LINE

@@ -25,7 +25,7 @@ from slowhound.config.config import load
 from slowhound.delivery.spool import DeliveryItem, Spool
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers.postmortem import dead_box
-from slowhound.recorder.own_box import settings_note
+from slowhound.recorder.own_box import settings_payload
 from slowhound.stacks.fatal_errors import write_to
 from slowhound.store import segments
 from slowhound.store.answer import StoreError
@@ -246,7 +246,7 @@ def test_every_command_works_without_locks(
     monkeypatch.setattr("slowhound.cli.ship.MOST_TRIES", 1)  # nobody answers there
     folder = tmp_path / "dir"
     box = Box(str(folder), 1)
-    box.settings.write(settings_note(load({"DIR": str(folder)}), "test"))
+    box.settings.write(settings_payload(load({"DIR": str(folder)}), "test"))
     segment = open_segment(str(folder), 10**6)
     segment.write(
         b'{"event_type":"request","req_id":"a","ts":1800000000.5,"host":"h","pid":1}\n', []

@@ -62,8 +62,8 @@ def waits():
     while not os.path.exists(go):
         time.sleep(0.01)
     # Until the hound has run as well.
-    seen = active.box.cells[4]
-    while active.box.cells[4] == seen:
+    seen = active.own_box.box.cells[4]
+    while active.own_box.box.cells[4] == seen:
         time.sleep(0.01)
 
 def computes():

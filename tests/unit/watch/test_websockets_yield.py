@@ -38,8 +38,8 @@ def begun(active: Recorder, path: str, *, websocket: bool = False, age: float = 
 
 def paths(active: Recorder) -> set[str]:
     """What a reader of the box sees."""
-    assert active.box is not None
-    state = read(Path(active.box.path).read_bytes())
+    assert active.own_box.box is not None
+    state = read(Path(active.own_box.box.path).read_bytes())
     assert state is not None
     return {each.who.split(b'"path":"')[1].split(b'"')[0].decode() for each in state.pending}
 
@@ -57,14 +57,14 @@ def test_request_gets_the_place_of_a_websocket(active: Recorder) -> None:
             each.slot.view_known("websocket")
             each.slot.note_stack(each.number, b"{}")
         active.finish(each)
-    assert active.box is not None
-    state = read(Path(active.box.path).read_bytes())
+    assert active.own_box.box is not None
+    state = read(Path(active.own_box.box.path).read_bytes())
     assert state is not None
     assert {(each.view, each.sql, each.query_began) for each in state.pending} == {(b"", b"", 0)}
     assert begun(active, "/one too many").slot is None
     for each in requests:
         active.finish(each)
-    assert len(active.box.free) == SLOTS
+    assert len(active.own_box.box.free) == SLOTS
 
 
 def test_looks_are_at_requests_first(active: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_worker_with_idle_websockets_is_not_busy(active: Recorder) -> None:
     folder = active.config.dir
 
     def busy() -> int:
-        active.upkeep.tend_box()
+        active.own_box.tend()
         saturation = Saturation()
         saturation.sample(survey(folder)[0])
         return saturation.fields["g_w_active"]
