@@ -158,7 +158,7 @@ def _sinks(old: Callable[..., Any]) -> list[dict[str, Any]]:
     to_sentry = bool(old("DOGSLOW_LOG_TO_SENTRY", default=False))
     if to_sentry or old("DOGSLOW_LOGGER") is not None:
         level = old("DOGSLOW_LOG_LEVEL", "WARNING")
-        sink = "sentry_or_logger.make" if to_sentry else "logger.PythonLogger"
+        sink = "dogslow_sentry.make" if to_sentry else "logger.PythonLogger"
         found.append(
             {
                 "sink": f"slowhound.sinks.{sink}",

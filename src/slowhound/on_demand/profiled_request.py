@@ -65,7 +65,7 @@ class ProfiledRequest:
         if not _worker.admits(self) or not session.start(self.record, seconds):
             return
         # Most workers never draw. The request that asks imports this, not the thread that writes.
-        from slowhound.flames.render import svg  # noqa: F401
+        from slowhound.flames.render import speedscope, svg  # noqa: F401
 
         self.until = clock.monotonic() + seconds
         self._sampling = True

@@ -44,7 +44,7 @@ class Later:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Later:
     """Everything that looks from outside has this clock."""
     later = Later()
-    for module in ("neighbours", "neighbour_reports", "gil.unresponsive"):
+    for module in ("peers.stalled", "peers.stalled_reports", "gil.unresponsive"):
         monkeypatch.setattr(f"slowhound.{module}.clock", later)
     return later
 

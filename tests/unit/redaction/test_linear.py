@@ -40,16 +40,16 @@ WAYS = {
         "of the pieces between line ends, by the loop over them",
     ),
     "redaction.forms.keys._LAST_LINE": ("match", "the same"),
-    "graphfiles._CAPPED": ("fullmatch", "of names of files"),
-    "sinks.spool.OURS": ("fullmatch", "of names of files"),
+    "on_demand.writer._CAPPED": ("fullmatch", "of names of files"),
+    "delivery.spool.OURS": ("fullmatch", "of names of files"),
     "store.segments.SEGMENTS": ("fullmatch", "of names of files"),
 }
 # Those that are not linear, and need not be.
 BOUNDED = {
-    "flames.collapsed._NUMBER": "titles of frames: no run of spaces is in a statement's shape",
-    "viewer.where.": "the STORE that the operator has set",
-    "frames._LINE": "of one line; only a line end would make it go back",
-    "viewer.reportfile.MOMENT": "the same",
+    "flames.render.collapsed._NUMBER": "titles of frames: no runs of spaces are in a shape of SQL",
+    "viewer.sources.": "the STORE that the operator has set",
+    "frames.frames._LINE": "of one line; only a line end would make it go back",
+    "viewer.report_parser.MOMENT": "the same",
 }
 # Of the texts for one pattern so many are tried: of those of SQL there are more than a thousand.
 MOST, MOST_OF_OTHERS = 150, 60

@@ -10,6 +10,8 @@ import pytest
 
 from slowhound.config.config import load
 from slowhound.delivery.worker import Delivery
+from slowhound.instrument.saturation import Saturation
+from slowhound.recorder.completion import Completion
 from slowhound.recorder.writer import LARGEST_LINE, Writer
 from slowhound.store.duckdb import LocalFiles
 
@@ -25,9 +27,11 @@ def test_event_of_megabytes_costs_no_other_event(tmp_path: Path, extras: dict[st
     """One such line made its whole segment unreadable to questions and to compaction."""
     config = load({"DIR": str(tmp_path / "d"), "STREAM": None})
     writer = Writer(config, None, Delivery((), config.dir, None))
+    completion = Completion(config, Saturation())
     writer.open()
     for number, more in enumerate(({}, extras, {})):
-        writer.write({"event_type": "request", "req_id": f"r{number}", "resp_time": 0.5, **more})
+        event = {"event_type": "request", "req_id": f"r{number}", "resp_time": 0.5, **more}
+        writer.write(event, completion.complete(event))
     assert writer.segment is not None
     lines = Path(writer.segment.name).read_bytes().splitlines()
     assert max(map(len, lines)) < LARGEST_LINE
