@@ -11,8 +11,8 @@ import json
 import sys
 from collections import Counter
 
-from slowhound.cli import diagnostics
-from slowhound.cli.diagnostics import Diagnostic
+from slowhound.cli.diagnostics import host as diagnostics
+from slowhound.cli.diagnostics.host import Diagnostic
 from slowhound.runtime.app_files import current_folder
 
 MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}

@@ -14,9 +14,9 @@ import pytest
 from django.core.checks import run_checks
 from django.test.utils import override_settings
 
-from slowhound.cli import diagnostics
-from slowhound.cli.diagnostics import Diagnostic
-from slowhound.cli.trial import Trial
+from slowhound.cli.diagnostics import host as diagnostics
+from slowhound.cli.diagnostics.host import Diagnostic
+from slowhound.cli.diagnostics.trial import Trial
 from slowhound.gil import remote_unwinder
 from slowhound.system import oom_kills
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from slowhound.cli import diagnostics
+from slowhound.cli.diagnostics import host as diagnostics
 from slowhound.config import legacy
 from slowhound.config.checks import check_sinks
 from slowhound.redaction.structures import masked

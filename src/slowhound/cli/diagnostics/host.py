@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
 
 from slowhound.blackbox import box as blackbox
-from slowhound.cli.trial import Trial, read_a_child
+from slowhound.cli.diagnostics.trial import Trial, read_a_child
 from slowhound.config.default_dir import default_folder, existing
 from slowhound.gil import py_spy, remote_unwinder
 from slowhound.instrument.saturation import backlog

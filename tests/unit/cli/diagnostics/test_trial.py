@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.cli import diagnostics, trial
-from slowhound.cli.diagnostics import Diagnostic
-from slowhound.cli.trial import Trial
+from slowhound.cli.diagnostics import host as diagnostics
+from slowhound.cli.diagnostics import trial
+from slowhound.cli.diagnostics.host import Diagnostic
+from slowhound.cli.diagnostics.trial import Trial
 from slowhound.gil import py_spy, remote_unwinder
 from tests.harness.recorded import READ_BY
 

@@ -1,0 +1,1 @@
+"""What ``slowhound doctor`` checks: the installation, DIR and this host."""
