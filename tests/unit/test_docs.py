@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 import slowhound.gunicorn
 from slowhound.asgi import SLOTS
 from slowhound.blackbox import box
-from slowhound.cli.diagnostics.host import ASGI_SERVERS
+from slowhound.cli.diagnostics.installation import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
 from slowhound.config.legacy import LEGACY
 from slowhound.config.settings import SETTINGS

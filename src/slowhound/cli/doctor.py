@@ -1,7 +1,7 @@
 """Checks an installation and says what will and will not work here.
 
-Reads the settings when DJANGO_SETTINGS_MODULE is set, and looks at this kernel, container, Python
-and server. Exit code 1 when something has to be put right.
+Reads the settings when DJANGO_SETTINGS_MODULE is set, and checks this kernel, container, Python and
+server. Exit code 1 when there is a problem to fix.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
-from slowhound.cli.diagnostics import host as diagnostics
-from slowhound.cli.diagnostics.host import Diagnostic
+from slowhound.cli.diagnostics import Diagnostic, directory, host, installation
+from slowhound.redaction.masking import message
 from slowhound.runtime.app_files import current_folder
 
 MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
+Check = Callable[[], Iterable[Diagnostic]]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +27,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints every finding; 1 when one of them is a problem."""
+    """Prints every diagnostic; 1 when one of them is a problem."""
     # Like manage.py: the project in the current folder can be imported.
     sys.path.insert(0, current_folder())
-    found = diagnostics.all_of(arguments.dir)
+    found = diagnostics(arguments.dir)
     if arguments.json:
         print(json.dumps([each._asdict() for each in found], indent=2))  # noqa: T201
     else:
@@ -37,6 +40,31 @@ def run(arguments: argparse.Namespace) -> int:
                 print(f"         {each.advice}")  # noqa: T201
         print(_summary(found))  # noqa: T201
     return 1 if any(each.state == "problem" for each in found) else 0
+
+
+def diagnostics(path: str | None) -> list[Diagnostic]:
+    """Every diagnostic, in the order in which problems are best fixed."""
+    checks: dict[str, Check] = {
+        "Python": installation.python,
+        "packages": installation.packages,
+        "settings": installation.settings,
+        "DIR": directory.configured if path is None else partial(directory.folder, path),
+        "kernel": host.kernel,
+        "stacks": host.stacks,
+        "deaths": host.deaths,
+        "servers": installation.servers,
+    }
+    return [each for subject, check in checks.items() for each in checked(subject, check)]
+
+
+def checked(subject: str, check: Check) -> Iterator[Diagnostic]:
+    """What ``check`` finds; its own failure is a diagnostic too, and the other checks still run."""
+    try:
+        for each in check():
+            # What an application's settings raise may quote them.
+            yield each._replace(text=message(each.text))
+    except Exception as exc:  # noqa: BLE001  a machine may be of any kind
+        yield Diagnostic("problem", subject, message(f"could not be checked: {exc}"))
 
 
 def _summary(found: list[Diagnostic]) -> str:

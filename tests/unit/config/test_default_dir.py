@@ -162,4 +162,4 @@ def test_doctor_says_where_files_go_without_dir(tmp_path: Path) -> None:
     made(Path(dir_of(two)).parent, os.path.basename(dir_of(two)))
     said = run(one, "-m", "slowhound", "doctor")[1]
     assert f"DIR: is not set: {dir_of(one)}" in said
-    assert f"other projects have {dir_of(two)}" in said
+    assert f"other projects use {dir_of(two)}" in said

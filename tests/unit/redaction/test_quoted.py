@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from slowhound.cli.diagnostics import host as diagnostics
+from slowhound.cli.diagnostics import Diagnostic
+from slowhound.cli.doctor import checked
 from slowhound.config import legacy
 from slowhound.config.checks import check_sinks
 from slowhound.redaction.structures import masked
@@ -106,18 +107,18 @@ def test_address_in_the_place_of_a_sink_is_quoted_without_secrets(configure: Any
     assert CORE not in found.msg
 
 
-def test_doctor_tells_of_settings_that_fail_without_secrets() -> None:
+def test_doctor_shows_settings_that_fail_without_secrets() -> None:
     """What an application raises may have the value that it did not like."""
 
-    def look() -> list[diagnostics.Diagnostic]:
-        said = "DATABASE_URL: postgres://shop:hunter2hunter2@db/shop"
-        return [diagnostics.Diagnostic("problem", "settings", said)]
+    def quote() -> list[Diagnostic]:
+        text = "DATABASE_URL: postgres://shop:hunter2hunter2@db/shop"
+        return [Diagnostic("problem", "settings", text)]
 
-    def fail() -> list[diagnostics.Diagnostic]:
+    def fail() -> list[Diagnostic]:
         raise ValueError("Port could not be cast to integer value as 'hunter2'")
 
-    for each in (look, fail):
-        (found,) = diagnostics._checked("settings", each)
+    for each in (quote, fail):
+        (found,) = checked("settings", each)
         assert "hunter2" not in found.text
 
 

@@ -1,4 +1,4 @@
-"""A trial: the stacks of a child of this command are read once, as those of a stuck worker are."""
+"""Reads the stacks of a child process once, to see whether those of a stuck worker can be read."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import NamedTuple
 from slowhound.event.formats import one_line
 from slowhound.gil import readers
 
-# Says that it has begun, and waits for the end of its input: also when this command is killed.
+# Writes a byte when it runs, and ends with its input: also when this command is killed.
 CHILD = "import os; os.write(1, b'.'); os.read(0, 1)"
 
 
 class Trial(NamedTuple):
-    """By which way the child was read, as ``Reading.by``; None and ``why`` when by none."""
+    """The reader that worked, as ``Reading.by``; None, and ``why``, when none did."""
 
     by: str | None
     why: str = ""
 
 
 def read_a_child() -> Trial:
-    """What the readers can do here; takes 4 s at the most.
+    """Tries each reader on a child of this process; takes 4 s at the most.
 
-    A child is the process that the kernel lets one read most easily.
+    If the kernel lets a user read any process, then a child.
     """
     argv = [sys.executable or "", "-I", "-S", "-c", CHILD]
     try:
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
-    except (OSError, ValueError) as exc:  # a Python inside another program may not know its own
+    except (OSError, ValueError) as exc:  # Python in another program may not know its executable
         return Trial(None, f"no Python to try it with: {one_line(str(exc))}")
     with child:  # closes its input, and waits for it
         assert child.stdout is not None
