@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from slowhound.store import clickhouse_bounded, clickhouse_select_only
-from slowhound.store.answer import LONGEST, Answer, Source, StoreError
+from slowhound.store.answer import LONGEST, Answer, StoreError
 from slowhound.store.broken import UnreadableError
 from slowhound.store.clickhouse import GRACE
 from slowhound.store.dialect import for_clickhouse, for_duckdb
@@ -20,6 +20,7 @@ from slowhound.store.duckdb import LocalFiles
 from slowhound.store.open import open_source
 from slowhound.store.select_only import QUESTION
 from slowhound.store.ship import Shipper
+from slowhound.store.source import Source
 from tests.store.events import EVENTS, segment
 
 REFUSED = [

@@ -54,7 +54,7 @@ def told(*arguments, **more):
     print(child.pid, flush=True)
     return child
 adhoc.subprocess.Popen = told
-adhoc.ask(Files((), ()), "SELECT count(*) FROM range(100000000) a, range(1000000) b", 60.0, 1)
+adhoc.run(Files((), ()), "SELECT count(*) FROM range(100000000) a, range(1000000) b", 60.0, 1)
 """
 # Of what a process has started the kernel tells the largest memory, but that of a process which
 # began as a copy of a large one, as pytest's would, is at least that one's.

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from slowhound.store.answer import Source, StoreError
+from slowhound.store.answer import StoreError
 from slowhound.store.dialect import for_clickhouse, for_duckdb
 from slowhound.store.open import open_source
 from slowhound.store.questions import QUESTIONS
 from slowhound.store.ship import Shipper
+from slowhound.store.source import Source
 from tests.store.events import EVENTS, LIST, LOOP, SLOW, START, request, segment
 
 T = START

@@ -11,8 +11,9 @@ from slowhound.cli.location import Refusal, print_error, print_out
 from slowhound.cli.requests_table import WIDE, cell, console
 from slowhound.cli.time_args import parse_time
 from slowhound.event.formats import one_line
-from slowhound.store.answer import Answer, Source, StoreError
+from slowhound.store.answer import Answer, StoreError
 from slowhound.store.open import open_source
+from slowhound.store.source import Source
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -17,8 +17,9 @@ from slowhound.cli.answer_tables import add_options, open_or_refuse, print_answe
 from slowhound.cli.location import Refusal, find_location, print_error, print_out
 from slowhound.cli.requests_table import console
 from slowhound.cli.time_args import parse_time
-from slowhound.store.answer import Answer, Source, StoreError
+from slowhound.store.answer import Answer, StoreError
 from slowhound.store.questions import QUESTIONS
+from slowhound.store.source import Source
 
 if TYPE_CHECKING:
     from slowhound.store.event_files import Progress as ReportProgress

@@ -12,7 +12,8 @@ from typing import Any
 from slowhound.cli.answer_tables import add_options, print_answer
 from slowhound.cli.ask import open_store
 from slowhound.cli.location import Refusal
-from slowhound.store.answer import Answer, Source, StoreError
+from slowhound.store.answer import Answer, StoreError
+from slowhound.store.source import Source
 
 COLUMNS = ("kind", "n", "first", "last", "view", "verdict", "loc", "id")
 

@@ -39,7 +39,7 @@ KEPT = ("LD_LIBRARY_PATH", "TZ")
 _decode = msgspec.msgpack.Decoder(Answered).decode
 
 
-def ask(files: Files, text: str, seconds: float, rows: int) -> Answer:
+def run(files: Files, text: str, seconds: float, rows: int) -> Answer:
     """The answer to a person's SQL over these files.
 
     Raises:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 
 class StoreError(Exception):
@@ -36,55 +36,6 @@ class Health(NamedTuple):
     oldest: float | None  # seconds since 1970
     newest: float | None
     problems: tuple[str, ...]
-
-
-class Source(Protocol):
-    """Something that answers. Safe to use from several threads at once."""
-
-    def ask(
-        self,
-        question: str,
-        *,
-        since: float | None = None,
-        until: float | None = None,
-        limit: int = 50,
-        **parameters: Any,
-    ) -> Answer:
-        """The answer to a named question, see ``questions``.
-
-        Args:
-            question: its name.
-            since: events from then on, seconds since 1970; None: all.
-            until: events before then; None: all.
-            limit: rows, at most.
-            parameters: the question's own.
-
-        Raises:
-            StoreError: no such question or parameter, or the store cannot answer.
-        """
-
-    def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> Answer:
-        """The answer to SQL of ours: trusted text, with the shim's words and ``$name`` bound.
-
-        Raises:
-            StoreError: the engine refused it.
-        """
-
-    def adhoc(self, text: str, seconds: float = 10.0, rows: int = 1000) -> Answer:
-        """The answer to a person's SQL: one SELECT over ``events`` and nothing else.
-
-        It cannot read files, attach, write, change settings, or run for longer than ``seconds``;
-        rows beyond ``rows`` are left out, and a note says so.
-
-        Raises:
-            StoreError: it is not such a SELECT, it took too long, or the engine refused it.
-        """
-
-    def health(self) -> Health:
-        """What is there. Never raises for a broken file: ``problems`` say it."""
-
-    def close(self) -> None:
-        """Gives back what the source holds."""
 
 
 LONGEST = 10_000  # characters of a text in an answer to a person's SQL

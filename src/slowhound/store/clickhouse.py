@@ -20,7 +20,7 @@ from slowhound.store import clickhouse_bounded
 from slowhound.store.answer import Answer, Health, StoreError, plain
 from slowhound.store.clickhouse_select_only import check
 from slowhound.store.dialect import for_clickhouse
-from slowhound.store.questions import bound
+from slowhound.store.source import Source
 
 # Joins, casts, and aggregates of no rows as in DuckDB; a name in WHERE is the column's, no alias.
 SETTINGS = {
@@ -112,7 +112,7 @@ def said(exc: Exception) -> str:
     return str(exc).strip().partition("\n")[0][:500] or type(exc).__name__
 
 
-class ClickHouse:
+class ClickHouse(Source):
     """The events in one table of a ClickHouse, as a ``Source``.
 
     Args:
@@ -127,20 +127,6 @@ class ClickHouse:
         self._client = self.target.connect()
         # In this process (tests) there is one session, and one can ask at a time.
         self._turn: Any = threading.Lock() if spec.startswith("chdb:") else contextlib.nullcontext()
-
-    def ask(
-        self,
-        question: str,
-        *,
-        since: float | None = None,
-        until: float | None = None,
-        limit: int = 50,
-        **parameters: Any,
-    ) -> Answer:
-        """See ``Source.ask``."""
-        asked, values = bound(question, since, until, limit, parameters)
-        # Of no rows the engine may not say the columns.
-        return self.sql(asked.sql, values)._replace(columns=asked.columns)
 
     def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> Answer:
         """See ``Source.sql``."""

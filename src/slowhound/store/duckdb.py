@@ -26,8 +26,8 @@ from slowhound.store.connections import Connections, DatabaseLostError, alone
 from slowhound.store.dialect import for_duckdb, names_in
 from slowhound.store.event_files import Files, Progress, list_files
 from slowhound.store.parquet import Inside, inside
-from slowhound.store.questions import bound
 from slowhound.store.select_only import QUESTION
+from slowhound.store.source import Source
 from slowhound.store.views import KNOWN, make_views
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def load_duckdb() -> Any:
     return duckdb
 
 
-class LocalFiles:
+class LocalFiles(Source):
     """The events of one ``DIR``, as a ``Source``.
 
     Args:
@@ -72,19 +72,6 @@ class LocalFiles:
         self._broken = Broken()
         self._compacting = threading.Lock()
         self._shared = Connections(self._duckdb)
-
-    def ask(
-        self,
-        question: str,
-        *,
-        since: float | None = None,
-        until: float | None = None,
-        limit: int = 50,
-        **parameters: Any,
-    ) -> Answer:
-        """See ``Source.ask``."""
-        asked, values = bound(question, since, until, limit, parameters)
-        return self.sql(asked.sql, values)
 
     def sql(self, text: str, parameters: Mapping[str, Any] | None = None) -> Answer:
         """See ``Source.sql``."""
@@ -277,7 +264,7 @@ class LocalFiles:
 
     def _apart(self, files: Files, text: str, seconds: float, rows: int) -> Answer:
         """A process of its own, for a person's SQL, which can read these files only."""
-        return adhoc.ask(files, text, seconds, rows)
+        return adhoc.run(files, text, seconds, rows)
 
     def _connections(self) -> Connections:
         """Those of this process: a fork has none of the threads of its parent's."""

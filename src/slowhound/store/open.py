@@ -10,7 +10,7 @@ each one's own; see there for the rules.
 
 from __future__ import annotations
 
-from slowhound.store.answer import Source
+from slowhound.store.source import Source
 
 
 def open_source(spec: str) -> Source:

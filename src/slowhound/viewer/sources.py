@@ -8,8 +8,8 @@ import threading
 from typing import NamedTuple
 
 from slowhound.config.config import Config
-from slowhound.store.answer import Source
 from slowhound.store.open import open_source
+from slowhound.store.source import Source
 
 _sources: dict[tuple[int, str], Source] = {}
 _lock = threading.Lock()

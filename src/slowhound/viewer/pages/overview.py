@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.store.answer import Source
 from slowhound.store.questions.question import WITHIN
+from slowhound.store.source import Source
 from slowhound.viewer.pages.shared import (
     ENDED,
     ERRORS,
