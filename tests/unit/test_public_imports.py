@@ -62,7 +62,9 @@ NAMES = {
     "slowhound.sinks.stream:__name__": "",
     # Moving over is a new name in the imports.
     "slowhound.compat.canonical_logs:Context": "",
-    "slowhound.compat.canonical_logs:register_instrumenter": "(cls=None, *, registry=<InstrumenterRegistry>)",
+    "slowhound.compat.canonical_logs:register_instrumenter": (
+        "(cls=None, *, registry=<InstrumenterRegistry>)"
+    ),
     "slowhound.compat.canonical_logs.event_context:Context": "",
     "slowhound.compat.canonical_logs.event_context:EventContext": "()",
     "slowhound.compat.canonical_logs.glogging:Logger": "(cfg)",
