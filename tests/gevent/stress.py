@@ -20,7 +20,7 @@ import greenlet  # noqa: E402
 
 from slowhound.core import record as record_module  # noqa: E402
 from slowhound.core.record import Record, in_flight, snapshot_in_flight  # noqa: E402
-from slowhound.stacks.capture import look  # noqa: E402
+from slowhound.stacks.capture import capture_stack  # noqa: E402
 from slowhound.system.os_thread import OsThread  # noqa: E402
 
 # The least of each; how often a reader meets a greenlet that runs is for the system's scheduler.
@@ -68,7 +68,7 @@ def carry(function: Callable[..., None]) -> None:
 def read(wait: Callable[[float], bool]) -> None:
     while not wait(0):
         for record in snapshot_in_flight():
-            found = look(record)
+            found = capture_stack(record)
             if found is not None:
                 seen[found.thread is not None].append(record.path)
                 names = {frame.function for frame in found.stack}

@@ -139,7 +139,7 @@ def hub() -> None:
     loops = Loops(1.0, print)
     for _ in range(2):
         loops.see_hub(Record("GET", "/", time.monotonic()))
-    loops.look([], time.monotonic())
+    loops.check([], time.monotonic())
 
 
 def sent() -> None:

@@ -1,4 +1,4 @@
-"""A record's stack, now: of its thread, its greenlet or its asyncio task."""
+"""Captures the stack of a request as it is now: of its thread, its greenlet or its asyncio task."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ATTEMPTS = 3
 WithFrame = Callable[[FrameType], None]
 
 
-class Look(NamedTuple):
+class CapturedStack(NamedTuple):
     """One stack, its innermost live frame, and the thread that runs it now.
 
-    ``thread`` is the system's id; None: it is suspended, and its thread does something else.
+    ``thread`` is the kernel's id; None: it is suspended, and its thread does something else.
     """
 
     stack: Stack
@@ -29,21 +29,21 @@ class Look(NamedTuple):
     thread: int | None
 
 
-def look(record: Record, with_frame: WithFrame | None = None) -> Look | None:
-    """What carries ``record`` does now; None when the request has ended or cannot be seen.
+def capture_stack(record: Record, with_frame: WithFrame | None = None) -> CapturedStack | None:
+    """The stack of what runs ``record`` now; None when the request has ended or has no stack.
 
-    Taken from another thread, so the request may end, and its thread begin another one, while
-    the frames are read. The record is asked again afterwards: a stack that may be another
+    Captured from another thread, so the request may end, and its thread begin another one, while
+    the frames are read. The record is checked again afterwards: a stack that may be another
     request's is thrown away. ``with_frame`` is called with the innermost live frame, for locals.
     """
-    taken: Look | None = None
+    taken: CapturedStack | None = None
     for _ in range(ATTEMPTS):
-        taken = None if _ended(record) else _take(record)
+        taken = None if _ended(record) else _capture(record)
         if taken is None:
             return None
         if with_frame is not None and taken.frame is not None:
             with_frame(taken.frame)
-        again = _take(record)
+        again = _capture(record)
         if _ended(record):
             return None
         # The same before and after: the walk in between was of one stack.
@@ -54,11 +54,11 @@ def look(record: Record, with_frame: WithFrame | None = None) -> Look | None:
 
 def stack_of(record: Record) -> Stack | None:
     """Only the stack."""
-    seen = look(record)
-    return None if seen is None else seen.stack
+    captured = capture_stack(record)
+    return None if captured is None else captured.stack
 
 
-def running(record: Record) -> bool:
+def is_running(record: Record) -> bool:
     """True when it is this request that its thread runs, and not another one of that thread."""
     if record.task is not None:
         task = record.task()
@@ -70,26 +70,26 @@ def running(record: Record) -> bool:
 
 
 def shares_thread(record: Record) -> bool:
-    """True when its thread carries other requests in turn."""
+    """True when its thread carries other requests, too."""
     return record.task is not None or record.greenlet is not None
 
 
-def _take(record: Record) -> Look | None:
+def _capture(record: Record) -> CapturedStack | None:
     if record.task is not None:
         task = record.task()
         if task is None:
             return None
         stack, frame, ident = asyncio_tasks.stack(task, record.thread_id)
-        return Look(stack, frame, native_id(ident, record))
-    frame = _of_greenlet(record) if record.greenlet is not None else _of_thread(record)
+        return CapturedStack(stack, frame, native_id(ident, record))
+    frame = frame_of_greenlet(record) if record.greenlet is not None else frame_of_thread(record)
     if frame is None:
         return None
-    thread = record.native_id if running(record) else None
+    thread = record.native_id if is_running(record) else None
     items = crosses(record, frame)
     if items is not None:
         stack, _, ident = asyncio_tasks.stack_of(items)
-        return Look(stack, frame, native_id(ident, record) or thread)
-    return Look(from_frame(frame), frame, thread)
+        return CapturedStack(stack, frame, native_id(ident, record) or thread)
+    return CapturedStack(from_frame(frame), frame, thread)
 
 
 def crosses(record: Record, innermost: FrameType) -> Iterator[asyncio_tasks.Item] | None:
@@ -100,18 +100,19 @@ def crosses(record: Record, innermost: FrameType) -> Iterator[asyncio_tasks.Item
 
 
 def native_id(ident: int | None, record: Record) -> int | None:
-    """The system's id of the thread ``ident``; None for none."""
+    """The kernel's id of the thread ``ident``; None for none."""
     if ident is None or ident == record.thread_id:
         return None if ident is None else record.native_id
     return native_id_of(python_threads().get(ident))
 
 
-def _of_thread(record: Record) -> FrameType | None:
+def frame_of_thread(record: Record) -> FrameType | None:
+    """The innermost frame of the thread that carries the record."""
     return current_frames().get(record.thread_id)
 
 
-def _of_greenlet(record: Record) -> FrameType | None:
-    """A suspended greenlet keeps its own frames; those of the running one are its thread's."""
+def frame_of_greenlet(record: Record) -> FrameType | None:
+    """The innermost frame of its greenlet; that of the running one is its thread's."""
     greenlet: Any = record.greenlet() if record.greenlet is not None else None
     if greenlet is None or greenlet.dead:
         return None
@@ -123,5 +124,5 @@ def _of_greenlet(record: Record) -> FrameType | None:
 
 
 def _ended(record: Record) -> bool:
-    # Asked twice on purpose: the request's own thread sets it at any time.
+    # Read twice on purpose: the request's own thread sets it at any time.
     return record.done

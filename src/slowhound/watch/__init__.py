@@ -1,1 +1,1 @@
-"""The watchdog: one thread per worker that looks at what is in flight."""
+"""The watchdog: one thread per worker that samples what is in flight."""

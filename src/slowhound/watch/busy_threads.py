@@ -1,6 +1,7 @@
-"""Stalls: when not one request is slow but the whole worker stands.
+"""Reports when all threads of a worker are in slow requests.
 
-Each has one ``stall`` event when it begins; the requests have events and reports of their own.
+Such a stall has one ``stall`` event when it begins; the requests have events and reports of their
+own.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ class BusyThreads:
     def __init__(self, threads: Callable[[], int | None], emit: Emit) -> None:
         self._threads = threads
         self._emit = emit
-        self._told = False
+        self._reported = False
 
-    def look(self, records: Sequence[Record], now: float) -> None:
+    def check(self, records: Sequence[Record], now: float) -> None:
         """Called with all that is in flight, each tick."""
         threads = self._threads()
         stuck = [record for record in records if record.slow is not None]
         if threads is None or len(stuck) < threads:
-            self._told = False
-        elif not self._told:
-            self._told = True
+            self._reported = False
+        elif not self._reported:
+            self._reported = True
             self._emit(
                 {
                     "event_type": "stall",
@@ -48,7 +49,7 @@ class BusyThreads:
 
 
 def _where(records: Sequence[Record]) -> str:
-    """The places where they stand, the most frequent first."""
+    """Where they are, the most frequent place first."""
     counts = Counter(place(record.samples[-1].stack) for record in records if record.samples)
     shown = [f"{count} in {name}" for name, count in counts.most_common(SHOWN)]
     rest = len(counts) - SHOWN

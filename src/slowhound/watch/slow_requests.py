@@ -13,26 +13,27 @@ from slowhound.core.observations import Snapshot
 from slowhound.core.record import Record, snapshot_in_flight
 from slowhound.core.slow import Slow
 from slowhound.runtime.clocks import clock
-from slowhound.stacks.capture import look
+from slowhound.stacks.capture import capture_stack
 from slowhound.system.guard import guard
 from slowhound.system.losses import lost
 from slowhound.watch.busy_threads import BusyThreads
 from slowhound.watch.event_loops import Loops
 from slowhound.watch.locals import locals_of
 from slowhound.watch.reporter import Reporter, begin
-from slowhound.watch.samples import Looks, judge, keep_look
+from slowhound.watch.samples import WatchSampler, judge, keep_sample
 from slowhound.watch.starvation import Starvation
 
-# When everything is slow at once the hound still looks at all that is in flight, each tick.
+# When everything is slow at once the hound still checks all that is in flight, each tick.
 REPORTS_PER_SCAN = 10
-# Each takes 0.1 ms, and those that began together are all due together again.
-LATER_LOOKS_PER_SCAN = 32
+# Samples of requests that have a report. Each takes 0.1 ms, and requests that began together are
+# all due together again.
+LATER_SAMPLES_PER_SCAN = 32
 ENDS_PER_SCAN = 50
 ENDED_LIMIT = 1000
 
 
 class SlowWatch:
-    """Looks at all requests in flight; runs on the hound's thread only.
+    """Finds slow requests among those in flight; runs on the hound's thread only.
 
     Args:
         config: thresholds, what to ignore, whether to show locals.
@@ -59,12 +60,12 @@ class SlowWatch:
         self._usual = config.shortest_threshold()
         # Filled by the threads of ending requests, emptied by the hound.
         self.ended: deque[Record] = deque()
-        # The same of those that nobody else needs any more, and that the hound may be looking at.
+        # The same, with records that only the hound may still be reading.
         self._left: deque[Record] = deque()
-        self._looks = Looks()
+        self._sampler = WatchSampler()
         self._reports_left = 0
         self._watch = guard("slow requests")
-        # Gives a record the name of its flame graph, which its event may say; set by the recorder.
+        # Gives a record the name of its flame graph, for its event; set by the recorder.
         self.announce: Callable[[Record], object] = lambda _: None
         # How another process is kept from reporting at the same time; set with the black box.
         self.reporting: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)
@@ -80,27 +81,27 @@ class SlowWatch:
         self._usual = min(self._usual, threshold)
 
     def scan(self, now: float) -> float:
-        """One look at everything in flight, and at what ended since the last one.
+        """Checks everything in flight, and what ended since the last scan.
 
         Returns when the next request will pass its threshold (monotonic), or infinity.
         """
         self.starvation.begin_scan(now)
         due = float("inf")
         self._reports_left = REPORTS_PER_SCAN
-        looks_left = LATER_LOOKS_PER_SCAN
+        samples_left = LATER_SAMPLES_PER_SCAN
         records = snapshot_in_flight()
         shortest = self.shortest
-        now = self._look(records, now)
+        now = self._sample(records, now)
         for record in records:
             if record.complete:  # what is done after the last byte makes no request slow
                 continue
-            with self._watch:  # one that cannot be looked at does not hide those behind it
+            with self._watch:  # one that cannot be checked does not hide those behind it
                 age, quiet = record.age(now), record.quiet(now)
                 slow = record.slow
                 if slow is not None:
-                    if age >= slow.next_age and looks_left > 0:
-                        looks_left -= 1
-                        self._look_again(record, slow, age)
+                    if age >= slow.next_age and samples_left > 0:
+                        samples_left -= 1
+                        self._sample_again(record, slow, age)
                     due = min(due, record.started + slow.next_age)
                 elif quiet >= shortest:
                     due = min(due, self._consider(record, quiet))
@@ -112,14 +113,14 @@ class SlowWatch:
             self._end(self.ended.popleft())
         for _ in range(len(self._left)):
             self._let_go(self._left.popleft())
-        self._busy.look(records, now)
-        self.loops.look(records, now)
+        self._busy.check(records, now)
+        self.loops.check(records, now)
         return due
 
-    def _look(self, records: list[Record], now: float) -> float:
-        """Takes the looks; the time afterwards. The GIL may be lost meanwhile, and held."""
+    def _sample(self, records: list[Record], now: float) -> float:
+        """Takes the samples; the time afterwards. The GIL may be lost meanwhile, and held."""
         self.starvation.begin_work()
-        self._looks.take(records, now)
+        self._sampler.sample(records, now)
         starved = self.starvation.end_work()
         after = self.starvation.begin_work()
         return after if starved else now
@@ -133,10 +134,10 @@ class SlowWatch:
         if quiet < threshold:
             return (record.last_part or record.started) + threshold
         if self._reports_left <= 0:
-            return 0.0  # at the next look, which is due at once
+            return 0.0  # at the next scan, which is due at once
         with self.reporting() as free:
             if not free:
-                return 0.0  # a neighbour is just writing the report
+                return 0.0  # a peer is just writing the report
             self._reports_left -= 1
             self._report(record, threshold)
         return record.started + threshold * 2
@@ -158,12 +159,12 @@ class SlowWatch:
         return self.config.threshold(names) if found is None else found
 
     def ending(self, record: Record, now: float) -> None:
-        """Called by the request's own thread: was it slow, and has the hound seen it?"""
+        """Called by the request's own thread: was it slow, and has the hound sampled it?"""
         self.starvation.ending(record, clock.thread_time())
         if record.slow is None and record.took >= self.shortest:
             threshold = self._threshold(record)
             if record.longest_quiet() >= threshold:
-                # Nobody looked: while C code holds the GIL the hound cannot run either.
+                # Not sampled: while C code holds the GIL the hound cannot run either.
                 slow = begin(record, threshold, None)
                 slow.blind = self.starvation.longest(record, now)
                 slow.verdict = judge(record).word
@@ -183,12 +184,12 @@ class SlowWatch:
         def keep_locals(frame: FrameType) -> None:
             variables[:] = locals_of(frame, record.request)
 
-        seen = look(record, keep_locals if self.config.locals else None)
-        if seen is None:
+        captured = capture_stack(record, keep_locals if self.config.locals else None)
+        if captured is None:
             return None
-        keep_look(record, seen)
+        keep_sample(record, captured)
         return Snapshot(
-            record.age(), seen.stack, variables=variables if self.config.locals else None
+            record.age(), captured.stack, variables=variables if self.config.locals else None
         )
 
     def _report(self, record: Record, threshold: float) -> None:
@@ -206,37 +207,38 @@ class SlowWatch:
             if record.slot is not None:
                 record.slot.report(record.number)
             self.reporter.write(record, slow, snapshot)
-            if slow.given:  # the file has what a neighbour has seen
+            if slow.given:  # the file has what a peer has seen
                 self.reporter.again(record, slow, snapshot)
             if snapshot is not now:  # that of the hold's end has no variables
                 self.reporter.again(record, slow, now)
             if record.done:  # it ended meanwhile, and did not see the report
                 self.ended.append(record)
 
-    def _look_again(self, record: Record, slow: Slow, age: float) -> None:
+    def _sample_again(self, record: Record, slow: Slow, age: float) -> None:
         slow.next_age = _next(slow.next_age, age)
-        said = judge(record)
-        slow.verdict = said.word
+        verdict = judge(record)
+        slow.verdict = verdict.word
         snapshot = self.starvation.after.get(record.number) or self._snapshot(record)
         if snapshot is not None:
-            self.reporter.again(record, slow, snapshot, said.text)
+            self.reporter.again(record, slow, snapshot, verdict.text)
 
     def _end(self, record: Record) -> None:
         slow = record.slow
         if slow is None or slow.ended:
             return
-        # Only of a request that nobody has looked at is the report written here.
+        # Only the report of a request that was never sampled is written here.
         with nullcontext(True) if slow.blind is None else self.reporting() as free:
             if not free:
-                self.ended.append(record)  # a neighbour is just writing its report
+                self.ended.append(record)  # a peer is just writing its report
                 return
             slow.ended = True
             self.reporter.end(record, slow)
 
     def leave(self, record: Record) -> None:
-        """The request's own thread needs the record no more.
+        """The request's own thread no longer needs the record.
 
-        The hound looks only at those that last, and lets go of these itself: between two looks.
+        The hound reads only records of requests that last, and releases these itself, between two
+        scans.
         """
         quick = record.slow is None and record.took < self.shortest
         if quick or len(self._left) >= ENDED_LIMIT:
@@ -252,7 +254,7 @@ class SlowWatch:
 
 
 def _next(this: float, age: float) -> float:
-    """The age of the next look: double, from a threshold of 0 on a second later."""
+    """The age at the next sample: double, or a second after a threshold of 0."""
     following = this * 2 if this > 0 else 1.0
     while following <= age:
         following *= 2

@@ -12,7 +12,7 @@ from slowhound.frames.frames import current_frames, from_frame, innermost
 from slowhound.gil.holders import Hold, Holders
 from slowhound.redaction.masking import short_text
 from slowhound.runtime.clocks import clock
-from slowhound.stacks.capture import running, shares_thread, stack_of
+from slowhound.stacks.capture import is_running, shares_thread, stack_of
 from slowhound.system.python_threads import native_id_of, python_threads
 from slowhound.watch.wording import path_of
 
@@ -100,7 +100,7 @@ class Starvation:
         ended, self._ended = self._ended, {}
         if not hold.used:
             return
-        suspects = [each for each in records if each.native_id in hold.used and running(each)]
+        suspects = [each for each in records if each.native_id in hold.used and is_running(each)]
         named = list(ended.values())
         for record in suspects:
             stack = stack_of(record)

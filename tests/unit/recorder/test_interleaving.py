@@ -274,9 +274,9 @@ def test_requests_of_loops_that_come_and_go_are_recorded() -> None:
         assert active is not None
         now = time.monotonic()
         for turn in range(1, 4):  # ticks of the hound, seconds apart, with no loop running
-            active.loops.look([], now + 10 * turn)
+            active.loops.check([], now + 10 * turn)
     assert [event["event_type"] for event in events] == ["request"] * 5
-    assert len(active.loops._turning) <= 1
+    assert len(active.loops._loops) <= 1
 
 
 @pytest.mark.usefixtures("_site")
@@ -289,9 +289,9 @@ def test_loop_that_does_not_run_stands_still_for_nobody() -> None:
         active = process.get()
         assert active is not None
         for turn in range(1, 4):
-            active.loops.look([], time.monotonic() + 10 * turn)
+            active.loops.check([], time.monotonic() + 10 * turn)
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
         for turn in range(4, 8):
-            active.loops.look([], time.monotonic() + 10 * turn)
+            active.loops.check([], time.monotonic() + 10 * turn)
     assert [event["event_type"] for event in events] == ["request"]

@@ -127,16 +127,16 @@ def middleware_is_looked_up_anew() -> Iterator[None]:
 
 def test_names_of_a_class_of_the_applications_become_plain_ones(stands: Stands) -> None:
     """A str subclass as the name of a file or a function runs nothing in the hound."""
-    look = capture.look(stands.record)
-    assert look is not None
-    assert {type(name) for frame in look.stack for name in (frame.filename, frame.function)} == {
-        str
-    }
-    assert [frame.function for frame in look.stack][-4:-2] == ["view", "inner"]
-    place = frames.innermost(look.stack)
+    captured = capture.capture_stack(stands.record)
+    assert captured is not None
+    assert {
+        type(name) for frame in captured.stack for name in (frame.filename, frame.function)
+    } == {str}
+    assert [frame.function for frame in captured.stack][-4:-2] == ["view", "inner"]
+    place = frames.innermost(captured.stack)
     assert place is not None
     assert place.filename == "/srv/shop/views.py"
-    assert "/srv/shop/views.py" in frames.render(look.stack)
+    assert "/srv/shop/views.py" in frames.render(captured.stack)
     assert callers.place(stands.frame, None, stands.record) == str(place)
 
 

@@ -212,9 +212,9 @@ def gate() -> Iterator[Gate]:
 
 def seen_of(record: Record) -> tuple[list[str], list[str]]:
     """The functions of this file: in a report's stack, and in a flame graph's."""
-    look, key = capture.look(record), stack_keys.look(record)
+    captured, key = capture.capture_stack(record), stack_keys.look(record)
     frames: list[tuple[str, str]] = (
-        [] if look is None else [(f.filename, f.function) for f in look.stack]
+        [] if captured is None else [(f.filename, f.function) for f in captured.stack]
     )
     codes = [
         (code.filename, code.function)
@@ -252,7 +252,7 @@ def test_stack_of_a_thread_goes_on_in_the_coroutine_that_it_waits_for(
         thread.join()
 
 
-def test_thread_of_the_look_is_the_one_that_works(gate: Gate) -> None:
+def test_thread_of_the_stack_is_the_one_that_works(gate: Gate) -> None:
     """For what it waits, and its CPU time, are asked of that one."""
     thread = threading.Thread(target=by_run, args=(hands_over, gate))
     thread.start()
@@ -260,10 +260,10 @@ def test_thread_of_the_look_is_the_one_that_works(gate: Gate) -> None:
     record = Record("GET", "/", 0.0)
     record.thread_id, record.native_id = thread.ident or 0, thread.native_id or 0
     eventually(lambda: "blocks" in seen_of(record)[0], "it works")
-    look = capture.look(record)
-    assert look is not None
+    captured = capture.capture_stack(record)
+    assert captured is not None
     works = {each.native_id for each in threading.enumerate() if each.name.startswith("asyncio_")}
-    assert look.thread in works
+    assert captured.thread in works
     gate.open.set()
     thread.join()
 

@@ -66,7 +66,7 @@ class Deep:
 
     @staticmethod
     def _is_seen(record: Record) -> bool:
-        found = capture.look(record)
+        found = capture.capture_stack(record)
         return found is not None and "innermost" in [frame.function for frame in found.stack[-4:]]
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ def steps(function: Callable[..., object], *args: object) -> int:
     return count
 
 
-WAYS = [capture.look, stack_keys.look]
+WAYS = [capture.capture_stack, stack_keys.look]
 
 
 @pytest.mark.parametrize("look", WAYS, ids=["stack", "key"])
@@ -127,7 +127,7 @@ def test_innermost_and_outermost_frames_of_a_deep_stack_are_kept(
 ) -> None:
     """A stack of 5,000 frames had none."""
     record = deep(5_000, by_task=by_task).record
-    found = capture.look(record)
+    found = capture.capture_stack(record)
     assert found is not None
     names = [frame.function for frame in found.stack]
     assert OUTERMOST + INNERMOST < len(names) <= OUTERMOST + INNERMOST + 2
@@ -145,7 +145,7 @@ def test_of_a_stack_that_is_too_deep_to_be_walked_the_innermost_frames_are_known
 ) -> None:
     """Those that only come next are not called the outermost."""
     monkeypatch.setattr(frames, "WALKED", 2_000)
-    found = capture.look(deep(3_000).record)
+    found = capture.capture_stack(deep(3_000).record)
     assert found is not None
     assert found.stack[0] == LEFT_OUT
     assert len(found.stack) == INNERMOST + 1

@@ -1,4 +1,4 @@
-"""Whom the time of a loop that stands still is put down to."""
+"""The request that blocks an event loop, to which the others' time is attributed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import weakref
 from typing import Any, Self
 
 from slowhound.core.record import Record
-from slowhound.watch.event_loops import Loops, Turning
+from slowhound.watch.event_loops import Loops, WatchedLoop
 from slowhound.watch.wording import path_of
 
 
-def still() -> Turning:
-    """A loop that stands still."""
-    return Turning("loop", asyncio.AbstractEventLoop(), 1, lambda callback: None)
+def blocked() -> WatchedLoop:
+    """A loop that is blocked."""
+    return WatchedLoop("loop", asyncio.AbstractEventLoop(), 1, lambda callback: None)
 
 
 def made(name: str) -> Record:
@@ -27,7 +27,7 @@ def name_of(record: Record) -> str:
     return f"{record.id} {path_of(record)}"
 
 
-class Standing:
+class BlockedLoop:
     """A loop in a thread of its own: a request blocks it, then the next one, then a callback."""
 
     def __init__(self) -> None:
@@ -70,40 +70,40 @@ class Standing:
 
 
 def test_culprit_that_is_just_ending_is_still_the_culprit() -> None:
-    """A look may find another one, or nobody at all, and the culprit as one of those that wait."""
-    told: list[dict[str, Any]] = []
-    loops = Loops(1.0, told.append)
-    with Standing() as standing:
-        culprit, victim = standing.culprit, standing.victim
-        loops.see(standing.loop, culprit)
+    """A check may find another request running, or none, and the culprit waiting."""
+    emitted: list[dict[str, Any]] = []
+    loops = Loops(1.0, emitted.append)
+    with BlockedLoop() as blocked_loop:
+        culprit, victim = blocked_loop.culprit, blocked_loop.victim
+        loops.see(blocked_loop.loop, culprit)
         for now in (10.0, 11.0):
-            loops.look([culprit, victim], now)
-        assert [(each["stall_time"], each["stall_requests"]) for each in told] == [(1.0, 1)]
-        standing.next(1)
-        loops.look([culprit, victim], 11.25)
-        assert victim.loop_lag == 1.0  # it runs now, and waits for nobody
-        standing.next(2)
-        loops.look([culprit, victim], 11.5)
-    by = f"{name_of(culprit)} at {told[0]['stall_in']}"
-    assert told[0]["stall_by"] == by
+            loops.check([culprit, victim], now)
+        assert [(each["stall_time"], each["stall_requests"]) for each in emitted] == [(1.0, 1)]
+        blocked_loop.next(1)
+        loops.check([culprit, victim], 11.25)
+        assert victim.loop_lag == 1.0  # it runs now, and does not wait
+        blocked_loop.next(2)
+        loops.check([culprit, victim], 11.5)
+    by = f"{name_of(culprit)} at {emitted[0]['stall_in']}"
+    assert emitted[0]["stall_by"] == by
     assert (victim.loop_lag, victim.loop_blocked_by) == (1.5, by)
     assert (culprit.loop_lag, culprit.loop_blocked_by) == (0.0, None)
 
 
-def test_whoever_was_seen_most_often_has_blocked_it() -> None:
-    """With the place where it stood last."""
-    turning, first, then = still(), made("first"), made("then")
-    turning.blocked_by([first], "views.py:1:first")
+def test_request_that_was_seen_most_often_has_blocked_it() -> None:
+    """With the place where it was last."""
+    watched, first, then = blocked(), made("first"), made("then")
+    watched.blocked_by([first], "views.py:1:first")
     for line in (7, 8):
-        found = turning.blocked_by([then], f"views.py:{line}:then")
+        found = watched.blocked_by([then], f"views.py:{line}:then")
     assert found == ((then.id,), name_of(then), "views.py:8:then")
 
 
-def test_loop_that_went_on_is_blocked_by_somebody_else_next_time() -> None:
-    """Nothing is kept from one stall to the next, but that it has to be told of."""
-    turning, spins = still(), made("spins")
-    turning.blocked_by([spins], "views.py:1:spins")
-    turning.told = True
-    turning.turns()
-    assert not turning.told
-    assert turning.blocked_by([], "tasks.py:5:poll") == ((), "no request", "tasks.py:5:poll")
+def test_loop_that_ran_again_is_blocked_by_something_else_next_time() -> None:
+    """Nothing is kept from one stall to the next, and the next one is reported, too."""
+    watched, spins = blocked(), made("spins")
+    watched.blocked_by([spins], "views.py:1:spins")
+    watched.reported = True
+    watched.goes_on()
+    assert not watched.reported
+    assert watched.blocked_by([], "tasks.py:5:poll") == ((), "no request", "tasks.py:5:poll")

@@ -20,7 +20,7 @@ from slowhound.system import guard
 from slowhound.watch import slow_requests as module
 
 
-def test_later_looks_at_very_many_are_taken_in_turns(
+def test_later_samples_of_very_many_are_taken_in_turns(
     client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand that began together are all due together: one scan would take 0.15 seconds."""
@@ -29,15 +29,15 @@ def test_later_looks_at_very_many_are_taken_in_turns(
     active = process.get()
     assert active is not None
     active.hound.stop()
-    looked: Counter[int] = Counter()
+    sampled: Counter[int] = Counter()
 
-    def look_again(record: Record, slow: Slow, age: float) -> None:
-        looked[record.number] += 1
+    def sample_again(record: Record, slow: Slow, age: float) -> None:
+        sampled[record.number] += 1
         slow.next_age = age * 2
 
-    monkeypatch.setattr(active.watch, "_look_again", look_again)
-    monkeypatch.setattr(active.watch, "_look", lambda records, now: now)
-    count = module.LATER_LOOKS_PER_SCAN * 2 + 1
+    monkeypatch.setattr(active.watch, "_sample_again", sample_again)
+    monkeypatch.setattr(active.watch, "_sample", lambda records, now: now)
+    count = module.LATER_SAMPLES_PER_SCAN * 2 + 1
     for _ in range(count):
         record = Record("GET", "/", time.monotonic() - 10)
         record.slow = Slow(1.0, None, "group")
@@ -45,11 +45,11 @@ def test_later_looks_at_very_many_are_taken_in_turns(
     try:
         now = time.monotonic()
         assert active.watch.scan(now) <= now  # to be called again at once
-        assert looked.total() == module.LATER_LOOKS_PER_SCAN
+        assert sampled.total() == module.LATER_SAMPLES_PER_SCAN
         active.watch.scan(now)
         active.watch.scan(now)
-        assert set(looked.values()) == {1}
-        assert len(looked) == count
+        assert set(sampled.values()) == {1}
+        assert len(sampled) == count
     finally:
         in_flight.clear()
 
@@ -70,7 +70,7 @@ def watch(client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch) -> An
         record.slow.next_age = float("inf")
 
     monkeypatch.setattr(active.watch, "_report", report)
-    monkeypatch.setattr(active.watch, "_look", lambda records, now: now)
+    monkeypatch.setattr(active.watch, "_sample", lambda records, now: now)
     yield active.watch, reported
     in_flight.clear()
 
@@ -110,7 +110,7 @@ def test_healthy_stream_is_not_slow_however_long_it_is(
     assert reported == [record.number]
 
 
-def test_stream_that_stood_still_while_nobody_could_look_was_slow(
+def test_stream_that_paused_while_it_could_not_be_sampled_was_slow(
     watch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The longest pause counts, wherever in it that was, and not the time as a whole."""
@@ -147,32 +147,32 @@ def test_parts_are_seen_by_the_middleware_and_by_asgi(monkeypatch: pytest.Monkey
     assert (record.parts, record.pause, record.last_part) == (3, 3.0, 1004.0)
 
 
-def test_record_that_cannot_be_looked_at_does_not_hide_those_behind_it(
+def test_record_that_cannot_be_sampled_does_not_hide_those_behind_it(
     client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever is wrong with one request, the others have their looks in the same scan."""
+    """Whatever is wrong with one request, the others are sampled in the same scan."""
     configure(SLOW_AFTER=3600)
     client.get("/")
     active = process.get()
     assert active is not None
     active.hound.stop()
-    looked: list[int] = []
+    sampled: list[int] = []
 
-    def look_again(record: Record, slow: Slow, age: float) -> None:
-        looked.append(record.number)
+    def sample_again(record: Record, slow: Slow, age: float) -> None:
+        sampled.append(record.number)
         slow.next_age = age * 2
-        if len(looked) == 1:
+        if len(sampled) == 1:
             raise ValueError("this one")
 
     monkeypatch.setattr(guard, "loud", False)
-    monkeypatch.setattr(active.watch, "_look_again", look_again)
-    monkeypatch.setattr(active.watch, "_look", lambda records, now: now)
+    monkeypatch.setattr(active.watch, "_sample_again", sample_again)
+    monkeypatch.setattr(active.watch, "_sample", lambda records, now: now)
     for _ in range(3):
         record = Record("GET", "/", time.monotonic() - 10)
         record.slow = Slow(1.0, None, "group")
         in_flight[record.number] = record
     try:
         active.watch.scan(time.monotonic())
-        assert sorted(looked) == sorted(in_flight)
+        assert sorted(sampled) == sorted(in_flight)
     finally:
         in_flight.clear()

@@ -1,4 +1,4 @@
-"""Idle websockets crowd out no request: they count for nothing and yield their places."""
+"""Idle websockets crowd out no request: they do not count, and yield their places."""
 
 from __future__ import annotations
 
@@ -67,16 +67,16 @@ def test_request_gets_the_place_of_a_websocket(active: Recorder) -> None:
     assert len(active.own_box.box.free) == SLOTS
 
 
-def test_looks_are_at_requests_first(active: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 1,200 websockets and a request, the request is looked at in each round."""
-    monkeypatch.setattr(samples, "LOOKS_PER_SCAN", 3)
+def test_requests_are_sampled_first(active: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 1,200 websockets and a request, the request is sampled each time."""
+    monkeypatch.setattr(samples, "SAMPLES_PER_SCAN", 3)
     open_ones = [begun(active, "/ws/", websocket=True) for _ in range(5)]
     request = begun(active, "/r/")
     taken: list[Record] = []
-    monkeypatch.setattr(samples.Looks, "_look", staticmethod(taken.append))
-    rounds = samples.Looks()
+    monkeypatch.setattr(samples.WatchSampler, "_sample", staticmethod(taken.append))
+    watch_sampler = samples.WatchSampler()
     for number in range(3):
-        rounds.take([*open_ones, request], clock.monotonic() + number)
+        watch_sampler.sample([*open_ones, request], clock.monotonic() + number)
     assert [taken[at] for at in (0, 3, 6)] == [request] * 3
     assert {id(each) for each in taken} == {id(each) for each in [*open_ones, request]}
 

@@ -48,12 +48,12 @@ def look(record: Record) -> Seen | None:
 def _take(record: Record) -> tuple[Seen, FrameType | None, int] | None:
     if record.task is not None:
         return _of_task(record)
-    of = capture._of_greenlet if record.greenlet is not None else capture._of_thread
+    of = capture.frame_of_greenlet if record.greenlet is not None else capture.frame_of_thread
     frame = of(record)
     if frame is None:
         return None
     at = frame.f_lasti
-    thread = record.native_id if record.greenlet is None or capture.running(record) else None
+    thread = record.native_id if record.greenlet is None or capture.is_running(record) else None
     items = capture.crosses(record, frame)
     if items is not None:
         key, _, ident = _read(items)
