@@ -21,6 +21,7 @@ from slowhound.core.record import Record, in_flight
 from slowhound.event.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.recorder import process
+from slowhound.recorder.lost_responses import finish_lost
 from slowhound.testing import capture_events
 from tests.unit import views
 
@@ -182,7 +183,7 @@ def test_response_thrown_away_is_finished_by_the_hound(client: Client) -> None:
         gc.collect()
         active = process.get()
         assert active is not None
-        active.finish_lost()
+        finish_lost(active.finish)
     assert [event["req_path"] for event in events] == ["/thrown/"]
     assert not in_flight
 

@@ -37,6 +37,7 @@ from slowhound.on_demand.profiled_request import ProfiledRequest
 from slowhound.on_demand.writer import GraphWriter
 from slowhound.recorder import process
 from slowhound.recorder.completion import Completion
+from slowhound.recorder.lost_responses import finish_lost
 from slowhound.recorder.own_box import OwnBox
 from slowhound.recorder.process import Recorder
 from slowhound.recorder.siblings import Siblings
@@ -321,7 +322,7 @@ def test_replaced_responses_lose_no_request() -> None:
         gc_module.collect()
         active = process.get()
         assert active is not None
-        active.finish_lost()
+        finish_lost(active.finish)
     assert len(events) == 5
 
 

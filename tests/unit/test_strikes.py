@@ -34,6 +34,7 @@ from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
 from slowhound.gunicorn.exit_signals import ENDING
 from slowhound.recorder import process
+from slowhound.recorder.lost_responses import finish_lost
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 from tests.harness.strikes import STRUCK, Striker, Struck, StruckName
@@ -79,7 +80,7 @@ def strike_everywhere(
             gc.collect()
             active = process.get()
             assert active is not None
-            active.finish_lost()
+            finish_lost(active.finish)
         if in_flight and next_ends_it:
             call(0)
         assert not in_flight, striker.where

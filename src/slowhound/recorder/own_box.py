@@ -18,7 +18,7 @@ from slowhound.event.formats import json_line
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers import dumps
 from slowhound.peers.postmortem import unsent
-from slowhound.recorder.replaced_box import NewPlaces
+from slowhound.recorder.replaced_box import ReplacedBox
 from slowhound.recorder.server import Server
 from slowhound.stacks import fatal_errors
 from slowhound.system import losses
@@ -51,7 +51,7 @@ class OwnBox:
         self._watch = watch
         self._delivery = delivery
         self._saturation = saturation
-        self._places = NewPlaces()
+        self._replaced = ReplacedBox()
         delivery.tell_sent = self._write_sent
 
     def tend(self) -> None:
@@ -67,7 +67,7 @@ class OwnBox:
                 lost("the black box", exc, 0)
         if self.box is not None:
             self._write_header(self.box)
-            self._places.tend(self.box, is_new=is_new)
+            self._replaced.tend(self.box, is_new=is_new)
 
     def _make(self) -> None:
         box = blackbox.Box(self._config.dir, self._server.slots)

@@ -27,9 +27,9 @@ from slowhound.system import guard, losses
 
 __all__ = ["Recorder", "Server", "finish", "get", "settle", "start", "stop"]
 
-# Seconds after the beginning of a start in which other threads wait for its end. Not for ever: what
+# Seconds after the beginning of a start in which other threads wait for its end. Not longer: what
 # the start calls of the application may want a lock, or a module, that such a thread has.
-PATIENCE = 2.0
+START_WAIT = 2.0
 
 _recorder: Recorder | None = None
 _stopped = object()
@@ -54,7 +54,7 @@ def start(config: Config, server: Server | None = None) -> Recorder | None:
         return _recorder
     waited = 0.0 if _begun is None else clock.monotonic() - _begun
     mine = _starting  # in a child that is forked meanwhile the name means another one
-    if mine.acquire(timeout=max(PATIENCE - waited, 0.0)):
+    if mine.acquire(timeout=max(START_WAIT - waited, 0.0)):
         try:
             _start(config, server or Server())
         finally:
@@ -161,7 +161,7 @@ def _stop_at_exit(reference: weakref.ref[Recorder]) -> None:
 
 
 def _forget_after_fork() -> None:
-    """A forked child has no hound; it lets go of its parent's box and files and starts anew."""
+    """A forked child has no hound: it closes what it has inherited, and starts its own recorder."""
     global _recorder, _starting, _begun
     inherited, _recorder = _recorder, None
     _starting, _begun = threading.RLock(), None

@@ -1,10 +1,11 @@
-"""The recorder of one process: begin, enrich, finish. It wires the parts together."""
+"""The recorder of one process: begins and finishes records, and wires the parts together."""
 
 from __future__ import annotations
 
 import os
 import weakref
 from asyncio import _get_running_loop, current_task
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -17,7 +18,6 @@ from slowhound.core.record import (
     Record,
     in_flight,
     lenders,
-    snapshot_in_flight,
     use_os_threads,
 )
 from slowhound.core.report import of_death
@@ -34,6 +34,7 @@ from slowhound.instrument.registry import call_all, instrumenters, set_up
 from slowhound.instrument.saturation import Saturation
 from slowhound.recorder import housekeeping
 from slowhound.recorder.completion import Completion, kept_rate
+from slowhound.recorder.lost_responses import finish_lost
 from slowhound.recorder.own_box import OwnBox
 from slowhound.recorder.server import Server
 from slowhound.recorder.siblings import Siblings
@@ -102,7 +103,7 @@ class Recorder:
             self.siblings,
             self.sampler,
             self.delivery,
-            self.finish_lost,
+            partial(finish_lost, self.finish),
         )
         turn = Turn(config, self.watch, self.sampler, self.own_box, server.heartbeat)
         self.hound = Hound(turn.tick, turn.scan, tasks, turn.asleep, turn.awake)
@@ -116,8 +117,6 @@ class Recorder:
             set_up()
             self.hound.run_tasks()
             self.hound.start()
-
-    # The four steps of a request
 
     def begin(self, record: Record) -> None:
         """From now on this thread carries the record, and its owner has to ``finish`` it.
@@ -154,7 +153,7 @@ class Recorder:
         record.overhead = clock.monotonic() - record.started
 
     def carry(self, record: Record) -> None:
-        """Notes that the running task or greenlet carries the record from now on."""
+        """The running task or greenlet carries the record from now on."""
         loop = _get_running_loop()
         if loop is not None:
             task = current_task(loop)
@@ -171,8 +170,8 @@ class Recorder:
         ``server_objects`` are what registered instrumenters are called with: the server's request,
         response and environ; without them Django's.
         """
-        # What is raised from outside, by the handler of a signal, may come between any two steps:
-        # each can be asked for afterwards whether it was done, and the rest is done then.
+        # A signal's handler may raise between any two steps: each can be checked afterwards, and
+        # what was not done is done then.
         if not record.begun:
             return
         mine = object()
@@ -288,22 +287,6 @@ class Recorder:
         """Writes an event that is about the whole worker."""
         self.completion.add_worker(event, len(in_flight))
         self.emit(event)
-
-    def finish_lost(self) -> None:
-        """Finishes records whose response was thrown away without ever being closed.
-
-        Also where the task that has sent it is over and nobody has closed it, as when a server says
-        that the client is gone: the failure keeps it alive until a collection.
-        """
-        for record in snapshot_in_flight():
-            response = record.response  # read once: its request may end now
-            if record.left and not record.by_server and response is not None:
-                task = record.task() if record.task is not None else None
-                is_freed = response() is None
-                if is_freed or (task is not None and task.done()):
-                    if is_freed and not record.done:  # another one may have been sent in its place
-                        record.status = record.sent = None
-                    self.finish(record)
 
     def stop(self) -> None:
         """Ends the hound, writes what is pending, removes the box."""

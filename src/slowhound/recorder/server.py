@@ -1,4 +1,4 @@
-"""What a process serves its requests with."""
+"""The server of a process, as the recorder has to know it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class Server(NamedTuple):
     name: str = "wsgi"
     slots: int = 64
     log: stream.Stream | None = None  # its access log
-    # Is told the path of each new black box; True when the parent will bury what is in it.
+    # Is told the path of each new black box; True when the parent will reap it.
     tell: Callable[[str], bool] | None = None
     heartbeat: memoryview[int] | None = None  # a cell that its parent sees

@@ -35,27 +35,27 @@ class Siblings:
         self._writer = writer
         self._delivery = delivery
         self._pid = os.getpid()
-        self._graves = Graves(self._write_death, self._send)
-        self._neighbours: dict[str, Neighbour] = {}
+        self._reaper = Graves(self._write_death, self._send)
+        self._stalled: dict[str, Neighbour] = {}
 
     def check(self) -> None:
-        """Samples saturation, reports for processes that cannot run, writes what the dead left."""
+        """Samples saturation, reports for stalled processes, reaps those that have ended."""
         try:
             living, dead = reader.survey(self._directory)
         except OSError:
             living, dead = [], []
         self._saturation.sample(living)
-        self._graves.visit(dead)
+        self._reaper.visit(dead)
         self._check_stalled(living)
 
     def _check_stalled(self, living: list[reader.BoxState]) -> None:
-        known, self._neighbours = self._neighbours, {}
+        known, self._stalled = self._stalled, {}
         for state in living:
             if not (state.is_here and state.pid == self._pid):
                 found = known.get(state.path) or Neighbour(
                     state.path, self._writer.write, self._delivery.put, patience=ARBITER_FIRST
                 )
-                self._neighbours[state.path] = found
+                self._stalled[state.path] = found
                 found.look(state)
 
     def _write_death(self, event: dict[str, Any], details: dict[str, Any] | None) -> None:

@@ -37,6 +37,7 @@ from slowhound.core.record import in_flight
 from slowhound.lifecycle.responses import size_of
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.recorder import process
+from slowhound.recorder.lost_responses import finish_lost
 from slowhound.system import guard
 from slowhound.testing import capture_events
 
@@ -184,7 +185,7 @@ def runs_again(get_response: Callable[[HttpRequest], Any]) -> Any:
         gc.collect()
         active = process.get()
         assert active is not None
-        active.finish_lost()  # as the hound does at any time
+        finish_lost(active.finish)  # as the hound does at any time
         return get_response(request)
 
     return middleware

@@ -28,6 +28,7 @@ from slowhound.core.record import Record, current_record
 from slowhound.gunicorn import outcomes
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.recorder import completion
+from slowhound.recorder.lost_responses import finish_lost
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
 
@@ -325,7 +326,7 @@ def test_time_of_a_response_that_nobody_closes_ends_when_it_is_freed() -> None:
         assert record is not None
         assert record.complete
         record.started -= 3600  # the hound comes an hour later
-        active.finish_lost()
+        finish_lost(active.finish)
     (event,) = events
     assert event["resp_time"] < 3600
     assert "resp_after_time" not in event

@@ -149,7 +149,7 @@ def test_request_that_ends_meanwhile_leaves_no_place_taken(
     monkeypatch.setattr(holder, when, ends)
     renew(active)
     monkeypatch.undo()
-    for _ in range(replaced_box.PATIENCE + 1):
+    for _ in range(replaced_box.TURNS_TO_RELEASE + 1):
         active.own_box.tend()
     assert free(active) == SLOTS
     assert pending(active) == ()

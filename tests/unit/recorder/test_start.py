@@ -124,7 +124,7 @@ def test_thread_with_a_lock_that_the_start_wants_goes_on(
 ) -> None:
     """It waits for the start, which waits for it: not for ever, and then it is not recorded."""
     configure()
-    monkeypatch.setattr(process, "PATIENCE", 0.05)
+    monkeypatch.setattr(process, "START_WAIT", 0.05)
     theirs, starting = threading.Lock(), threading.Event()
 
     def wants() -> None:
