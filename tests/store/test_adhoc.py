@@ -359,7 +359,7 @@ def test_clickhouses_answer_is_read_up_to_its_bound(
         tracemalloc.stop()
     assert peak < 64 * 1024**2
     assert len(answer.rows) == rows
-    assert answer.notes == (f"only the first {rows} rows are shown: all are more than 8 MB",)
+    assert answer.remarks == (f"only the first {rows} rows are shown: all are more than 8 MB",)
 
 
 @pytest.mark.parametrize("text", GREEDY_ON_CLICKHOUSE)
@@ -475,8 +475,8 @@ def test_rows_beyond_the_limit_are_left_out_and_told_of(
     """A page or a terminal need not hold millions."""
     answer = sources[kind].adhoc(MANY[kind], rows=100)
     assert len(answer.rows) == 100
-    assert answer.notes == ("only the first 100 rows are shown",)
-    assert sources[kind].adhoc(MANY[kind], rows=5000).notes == ()
+    assert answer.remarks == ("only the first 100 rows are shown",)
+    assert sources[kind].adhoc(MANY[kind], rows=5000).remarks == ()
 
 
 def test_long_texts_are_cut(sources: dict[str, Source], kind: str) -> None:

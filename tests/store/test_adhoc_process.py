@@ -148,7 +148,7 @@ def test_answer_is_cut_at_a_size(source: LocalFiles, monkeypatch: pytest.MonkeyP
     found = source.adhoc(f"SELECT {columns} FROM range(1000)")
     shown = adhoc_child.LARGEST // (10 * 9000)
     assert abs(len(found.rows) - shown) < 2
-    assert found.notes == (
+    assert found.remarks == (
         f"only the first {len(found.rows)} rows are shown: all are more than 8 MB",
     )
 

@@ -52,12 +52,14 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 @pytest.mark.slow  # 0.4 s each
 def test_questions_are_answered_from_the_other_files(tmp_path: Path, path: Path) -> None:
-    """Ours and a person's; the notes and the health name the file."""
+    """Ours and a person's; the remarks and the health name the file."""
     for ask in (LocalFiles.sql, LocalFiles.adhoc):
         source = LocalFiles(str(tmp_path))
         answer = ask(source, IDS)
         assert answer.rows == [("r7",)]
-        assert [note.startswith(f"left out: {path.name}: ") for note in answer.notes] == [True]
+        assert [remark.startswith(f"left out: {path.name}: ") for remark in answer.remarks] == [
+            True
+        ]
         assert [path.name in problem for problem in source.health().problems] == [True]
 
 
@@ -114,7 +116,10 @@ def test_broken_segment_is_left_out_and_named(tmp_path: Path) -> None:
     segment(tmp_path, [seven()], GOOD)
     source = LocalFiles(str(tmp_path))
     answer = source.sql("SELECT req_id, app FROM events")
-    assert (answer.rows, [wrong.name in note for note in answer.notes]) == ([("r7", {})], [True])
+    assert (answer.rows, [wrong.name in remark for remark in answer.remarks]) == (
+        [("r7", {})],
+        [True],
+    )
     with pytest.raises(StoreError, match=f"could not be compacted: {wrong.name}: "):
         source.compact()
 
@@ -165,7 +170,7 @@ def test_file_that_can_be_read_again_is_in_the_answers_again(
     path.write_bytes(b"broken")
     assert source.sql(IDS).rows == []
     path.write_bytes(data)
-    assert len(source.sql(IDS).notes) == 1
+    assert len(source.sql(IDS).remarks) == 1
     monkeypatch.setattr(broken, "AGAIN_AFTER", -1.0)
     assert source.sql(IDS) == (("req_id",), [("r7",)], ())
 

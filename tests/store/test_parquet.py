@@ -53,7 +53,7 @@ def test_column_of_another_type_neither_fails_nor_changes_an_answer(
         answer = ask(ASKED)
         assert [tuple(row) for row in answer.rows] == before
         assert [type(each) for each in answer.rows[0]] == [str, int, float, str]
-        assert answer.notes == ()
+        assert answer.remarks == ()
     assert source.health().problems == ()
 
 

@@ -157,7 +157,7 @@ def test_error_of_the_question_is_blamed_on_no_file(
     with pytest.raises(StoreError, match=said):
         source.adhoc(text)
     assert (len(tried), len(checked)) == counts
-    assert source.sql(IDS).notes == ()
+    assert source.sql(IDS).remarks == ()
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ def open_or_refuse(spec: str) -> Source:
 
 def print_answer(answer: Answer, *, as_json: bool) -> int:
     """A table, or a list of objects; 1 when there is nothing."""
-    for note in answer.notes:
-        print_error(note)
+    for remark in answer.remarks:
+        print_error(remark)
     if as_json:
         print_out(json.dumps(answer.objects(), default=str))
     elif answer.rows:

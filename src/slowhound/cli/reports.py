@@ -48,7 +48,7 @@ def grouped(source: Source, since: float | None, limit: int) -> Answer:
         for each in dead.objects()
     ]
     found.sort(key=lambda row: (-row[3], str(row[-1])))
-    return Answer(COLUMNS, found[:limit], tuple(dict.fromkeys((*slow.notes, *dead.notes))))
+    return Answer(COLUMNS, found[:limit], tuple(dict.fromkeys((*slow.remarks, *dead.remarks))))
 
 
 def _common(each: dict[str, Any]) -> tuple[Any, ...]:

@@ -76,7 +76,7 @@ def run(files: Files, text: str, seconds: float, rows: int) -> Answer:
         raise UnreadableError(answered.text)
     if answered.failed:
         raise StoreError(answered.text)
-    return Answer(answered.columns, answered.rows, answered.notes)
+    return Answer(answered.columns, answered.rows, answered.remarks)
 
 
 def _too_long(seconds: float) -> StoreError:

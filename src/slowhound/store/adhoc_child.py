@@ -55,7 +55,7 @@ class Answered(msgspec.Struct, array_like=True):
     text: str = ""
     columns: tuple[str, ...] = ()
     rows: list[tuple[Any, ...]] = []
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def main(segments: list[str], parquet: list[str], text: str, seconds: float, rows: int) -> None:
@@ -168,14 +168,14 @@ def _fetched(done: DuckDBPyConnection, rows: int, until: float) -> Answered:
             made = tuple(bounded_value(each) for each in row)
             size += len(msgspec.msgpack.encode(made)) + VALUE * _values(made)
             if size > LARGEST:
-                note = f"only the first {len(found)} rows are shown: all are more than 8 MB"
-                return _told(columns, found, note)
+                remark = f"only the first {len(found)} rows are shown: all are more than 8 MB"
+                return _told(columns, found, remark)
             found.append(made)
     return _told(columns, found)
 
 
-def _told(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *notes: str) -> Answered:
-    return Answered(columns=columns, rows=rows, notes=notes)
+def _told(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *remarks: str) -> Answered:
+    return Answered(columns=columns, rows=rows, remarks=remarks)
 
 
 def bounded_columns(names: Sequence[Any]) -> tuple[str, ...]:

@@ -14,12 +14,12 @@ class StoreError(Exception):
 class Answer(NamedTuple):
     """A table: names of columns, and rows in their order. Seconds are floats.
 
-    ``notes`` say what a reader should know: torn lines, rows left out, a question's own remarks.
+    ``remarks`` are for the reader: files that could not be read, rows that were left out.
     """
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def objects(self) -> list[dict[str, Any]]:
         """The rows by the names of their columns."""

@@ -83,8 +83,8 @@ def answer(data: bytes, rows: int) -> Answer:
         if len(values) != len(columns):
             raise _broken_off(data)
         found.append(tuple(bounded_value(each) for each in values))
-    note = f"only the first {len(found)} rows are shown: all are more than 8 MB"
-    return Answer(columns, found, (note,) if too_large else ())
+    remark = f"only the first {len(found)} rows are shown: all are more than 8 MB"
+    return Answer(columns, found, (remark,) if too_large else ())
 
 
 def _values(line: bytes, data: bytes) -> list[Any]:

@@ -191,8 +191,8 @@ class LocalFiles(Source):
                 if not attempt and self._fails_anyway(exc, answer):
                     break
             else:
-                notes = (f"left out: {said}" for said in self._broken.said(there.paths))
-                return found._replace(notes=(*found.notes, *notes))
+                remarks = (f"left out: {said}" for said in self._broken.said(there.paths))
+                return found._replace(remarks=(*found.remarks, *remarks))
         raise StoreError(str(failed or "no answer")) from failed
 
     def _fails_anyway(self, failed: UnreadableError, answer: Callable[[Files], Answer]) -> bool:

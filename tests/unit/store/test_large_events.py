@@ -40,4 +40,4 @@ def test_event_of_megabytes_costs_no_other_event(tmp_path: Path, extras: dict[st
     assert (event.get("n"), event.get("flag")) == (extras.get("n"), extras.get("flag"))
     writer.segment.close()
     found = LocalFiles(config.dir).sql("SELECT req_id FROM events ORDER BY req_id")
-    assert (found.rows, found.notes) == ([("r0",), ("r1",), ("r2",)], ())
+    assert (found.rows, found.remarks) == ([("r0",), ("r1",), ("r2",)], ())

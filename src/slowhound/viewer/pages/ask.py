@@ -34,7 +34,7 @@ def data(asked: Asked, where: Where) -> Data:
     try:
         if own:
             found["command"] = command(asked, where, "ask", "sql", own, period=False)
-            found["answer"] = _bearable(source.adhoc(own, SECONDS, MOST))._asdict()
+            found["answer"] = _as_data(_bearable(source.adhoc(own, SECONDS, MOST)))
         elif name:
             given = {
                 each: asked.get(each) for each in QUESTIONS[name].parameters if asked.get(each)
@@ -43,9 +43,8 @@ def data(asked: Asked, where: Where) -> Data:
             words = [f"{each}={value}" for each, value in given.items()]
             found["command"] = command(asked, where, "ask", name, *words)
             limit = asked.get("limit") or 50
-            found["answer"] = source.ask(
-                name, since=asked.since, until=asked.until, limit=limit, **given
-            )._asdict()
+            answer = source.ask(name, since=asked.since, until=asked.until, limit=limit, **given)
+            found["answer"] = _as_data(answer)
     except StoreError as refused:
         found["problem"] = str(refused)
     return found
@@ -56,8 +55,12 @@ def _bearable(answer: Answer) -> Answer:
     most = max(1, CELLS // max(1, len(answer.columns)))
     if len(answer.rows) <= most:
         return answer
-    note = f"only the first {most} rows are shown: a page has {CELLS:,} values at most"
-    return answer._replace(rows=answer.rows[:most], notes=(note, *answer.notes))
+    remark = f"only the first {most} rows are shown: a page has {CELLS:,} values at most"
+    return answer._replace(rows=answer.rows[:most], remarks=(remark, *answer.remarks))
+
+
+def _as_data(answer: Answer) -> Data:
+    return {"columns": answer.columns, "rows": answer.rows, "notes": answer.remarks}
 
 
 def _described(name: str, given: Mapping[str, str]) -> Data:
