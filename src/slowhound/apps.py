@@ -1,4 +1,4 @@
-"""The Django application: it registers the system checks, looks at TASKS, and starts nothing."""
+"""The Django application: registers the system checks, and what the setting TASKS names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SlowhoundConfig(AppConfig):
         with guard("settings"):
             from slowhound.config import checks  # noqa: F401  importing registers them
 
-            # Not get_config(), which keeps what it read: the application's packages come later.
+            # Not get_config(), which caches what it has read: not all apps are loaded by now.
             config = load(getattr(settings, "SLOWHOUND", {}))
             if config.enabled and "commands" in config.tasks:
                 record_commands()

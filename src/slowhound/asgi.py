@@ -1,8 +1,8 @@
 """ASGI: ``application = slowhound.asgi.wrap(get_asgi_application())``.
 
-The outermost place under a server that has no hooks (uvicorn, hypercorn, granian, daphne): it sees
-each request's first and last byte, the client that goes away, and the task that is cancelled.
-What passes through is never changed.
+For servers that have no hooks (uvicorn, hypercorn, granian, daphne). The wrapper is outermost, so
+it sees each request's first and last byte, the client that leaves, and the task that is cancelled.
+The messages that pass through are never changed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# A worker can have any number in flight; those beyond this many have no place in the black box.
-SLOTS = 254
+# A worker can have any number of requests in flight; this many get a slot of the black box.
+ASGI_SLOTS = 254
 _guard = guard("asgi")
 _START = ("http.response.start", "websocket.http.response.start")
 _BODY = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
@@ -41,7 +41,7 @@ _BODY = ("http.response.body", "http.response.pathsend", "http.response.zerocopy
 def wrap(application: Application) -> Application:
     """The same application, with one record for each request and each websocket.
 
-    Unknown scopes pass through untouched; for the end of the lifespan see ``lifespan``.
+    Unknown scopes pass through untouched; for the lifespan see ``slowhound.lifecycle.lifespan``.
     """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +70,7 @@ def wrap(application: Application) -> Application:
 
 
 class _Exchange:
-    """One request and its response: looks at the messages as they pass."""
+    """Reads the messages of one request and its response as they pass."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.record: Record | None = None
@@ -84,7 +84,7 @@ class _Exchange:
         self._length: int | None = None
 
     def begin(self, scope: Scope) -> Scope:
-        """The scope that the application is called with; its record begins, if it has none yet."""
+        """Begins the request's record unless it has one; returns the scope for the application."""
         try:
             return self._begin(scope)
         except Exception as exc:
@@ -95,12 +95,12 @@ class _Exchange:
     def _begin(self, scope: Scope) -> Scope:
         headers = scope.get("headers")
         if type(headers) is not list:
-            # Any iterable will do (ASGI), and one that is read is empty afterwards.
+            # ASGI allows any iterable, and some are empty once they have been read.
             scope = {**scope, "headers": list(headers or ())}
-        active = process.get() or process.start(get_config(), process.Server("asgi", SLOTS))
+        active = process.get() or process.start(get_config(), process.Server("asgi", ASGI_SLOTS))
         record = of_scope(scope)
         if active is None or (record is not None and record.scope is not None):
-            return scope  # off, or an application within an application that is wrapped as well
+            return scope  # off, or this application is inside another one that is wrapped
         self._is_own = record is None
         if record is None:
             method = scope["method"] if scope["type"] == "http" else "WEBSOCKET"
@@ -128,21 +128,22 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Hands the application's message on; what it says counts once the server has taken it.
+        """Passes the application's message to the server, and then records what it contains.
 
-        A server takes what an application sends to a client that it was told is gone, and drops it.
+        After the application has received a disconnect, a server accepts its messages and drops
+        them.
         """
         record = self.record
         dropped = self._has_left or (record is not None and record.outcome == "disconnect")
         try:
             await self._send(message)
-        except OSError:  # the server's way to say that the client is gone (ASGI 2.4)
+        except OSError:  # the client has left (ASGI 2.4)
             if record is not None:
                 record.outcome = record.outcome or "disconnect"
             raise
         try:
             if record is not None:
-                self._note(record, message, dropped=dropped)
+                self._record_sent(record, message, dropped=dropped)
         except Exception as exc:
             if _guard.failed(exc):
                 raise
@@ -150,42 +151,42 @@ class _Exchange:
             if _guard.streak:
                 _guard.streak = 0
 
-    def _note(self, record: Record, message: Message, *, dropped: bool) -> None:
+    def _record_sent(self, record: Record, message: Message, *, dropped: bool) -> None:
         kind = message["type"]
         if kind in _START:
             record.status = as_int(message["status"])
             self._started = True
             self._length = _length(message)
             if not dropped and (record.has_no_body or self._length == 0):
-                record.finished_sending()  # a server may not even ask for a body
+                record.finished_sending()  # a server may not even read a body
         elif dropped:
             return
         elif kind in _BODY or kind == "websocket.http.response.body":
-            self._note_part(record, kind, message)
+            self._record_part(record, kind, message)
         elif kind == "websocket.accept":
             record.status = 101
             self._started = True
         elif kind == "websocket.send":
             self._sent += _size(kind, message)
         elif kind == "websocket.close" and not self._started:
-            record.status = 403  # what the server answers to a handshake that is refused
+            record.status = 403  # the server sends this where the handshake is refused
             self._started = True
 
-    def _note_part(self, record: Record, kind: str, message: Message) -> None:
+    def _record_part(self, record: Record, kind: str, message: Message) -> None:
         if record.first_byte is None:
             record.first_byte = clock.monotonic() - record.started
         size = 0 if self._method == "HEAD" else _size(kind, message)
         self._sent += size
         if size:
             record.part_sent()
-        # The client has it all when it has as much as was announced; the server may go on with the
-        # next request of the connection then.
+        # The client has the whole body once it has as many bytes as were declared; the server may
+        # then go on with the next request of the connection.
         is_all = self._length is not None and self._sent >= self._length
         if is_all or not message.get("more_body", False):
             record.finished_sending()
 
     def end(self, exc: BaseException | None) -> None:
-        """The application has returned, or was made to. A second time does nothing."""
+        """The application has returned or raised. A second call does nothing."""
         record = self.record
         if record is None:
             return
@@ -201,7 +202,7 @@ class _Exchange:
     def _describe(self, record: Record, exc: BaseException | None) -> None:
         record.sent = self._sent
         if record.complete and issubclass(type(exc), asyncio.CancelledError):
-            pass  # of what it does afterwards
+            pass  # it was cancelled in what it did after the response
         elif is_cancelled(exc) and not record.has_left_loop:
             record.outcome = "cancelled"
         elif exc is not None and record.outcome is None:
@@ -212,6 +213,6 @@ class _Exchange:
             record.outcome = None
         is_whole = record.complete or (record.long_lived and self._started)
         if not is_whole and record.outcome in (None, "error"):
-            # The server answers in the application's place, or breaks the connection off.
+            # The server sends a 500 in the application's place, or closes the connection.
             record.outcome = "error"
             record.status = record.status or 500

@@ -1,8 +1,8 @@
 """Celery: ``slowhound.celery.install()`` in the module of the application's Celery app.
 
-Celery's signals tell when a task begins and how it ends. Each process of a prefork pool starts its
-own recorder after the fork, and so it also writes the events of those that were killed. Celery is
-not imported before ``install``.
+Celery's signals report when a task begins and how it ends. Each process of a prefork pool starts a
+recorder after the fork, and so it also writes the events of those that were killed. Celery is not
+imported before ``install``.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from slowhound.core.record import Record
     from slowhound.recorder.process import Server
 
-# Tasks at once in a process of a prefork pool: one, and those that it calls itself.
+# Tasks at once in a process of a prefork pool: one, and those that this one calls.
 PREFORK_SLOTS = 8
 
-# How a task ends that says so itself, by Celery's state; its own failures have signals.
-ON_PURPOSE = {"REJECTED": "rejected", "IGNORED": "ignored"}
+# Outcomes of tasks that end by ``Reject`` or ``Ignore``, by Celery's state. A failure has a signal.
+OUTCOMES = {"REJECTED": "rejected", "IGNORED": "ignored"}
 
 _guard = guard("celery")
 
@@ -49,7 +49,7 @@ def _server(slots: int) -> Server:
     from slowhound.recorder.process import Server
     from slowhound.sinks.stream import Output
 
-    # The process's own output: ``sys.stdout`` leads into Celery's log, with its prefix.
+    # The process's own descriptor: ``sys.stdout`` leads into Celery's log, with its prefix.
     return Server("celery", slots, Output(1))
 
 
@@ -62,7 +62,7 @@ def _on_process_init(**_: object) -> None:
 
 
 def _on_process_shutdown(**_: object) -> None:
-    """A process of a pool ends without Python's ``atexit``."""
+    """Stops the recorder: a process of a pool ends without running Python's ``atexit``."""
     with _guard:
         from slowhound.recorder import process
 
@@ -78,7 +78,7 @@ def _on_failure(*, task_id: str, exception: BaseException, **_: object) -> None:
     with _guard:
         record = running("celery", task_id)
         if record is not None:
-            # Celery replaces an exception that cannot be pickled.
+            # Celery replaces an exception that cannot be pickled; this is the original.
             failed(record, sys.exc_info()[1] or exception)
 
 
@@ -86,7 +86,7 @@ def _on_retry(*, request: Any, reason: Any, **_: object) -> None:
     with _guard:
         record = running("celery", request.id)
         if record is not None:
-            # Why it is to be run again, if the task gave a reason.
+            # The reason for the retry, if the task gave one.
             exc = attribute_or(reason, "exc")
             if exc is not None and issubclass(type(exc), BaseException):
                 failed(record, exc, "retry")
@@ -96,50 +96,50 @@ def _on_retry(*, request: Any, reason: Any, **_: object) -> None:
 
 
 def _text_of_retry(retry: Any) -> str:
-    """What a ``Retry`` says, in Celery's words; it has itself among its arguments."""
+    """The message of a ``Retry``, as Celery words it; its own ``str`` would contain itself."""
     from slowhound.instrument.exception import MESSAGE_LIMIT
 
     message, when, reason = (attribute_or(retry, name) for name in ("message", "when", "excs"))
-    said = "" if message is None else as_text(message)
-    if not said:
+    text = "" if message is None else as_text(message)
+    if not text:
         is_number = issubclass(type(when), (int, float))
-        said = f"Retry in {as_text(when)}s" if is_number else f"Retry at {as_text(when)}"
-        said += "" if reason is None else f": {as_text(reason)}"
-    return masking.message(said)[:MESSAGE_LIMIT]
+        text = f"Retry in {as_text(when)}s" if is_number else f"Retry at {as_text(when)}"
+        text += "" if reason is None else f": {as_text(reason)}"
+    return masking.message(text)[:MESSAGE_LIMIT]
 
 
 def _on_postrun(*, task_id: str, state: str | None, retval: Any = None, **_: object) -> None:
     with _guard:
         record = running("celery", task_id)
-        # Without a state an exception is on its way out.
+        # Without a state, an exception is propagating.
         exc = None if state else sys.exc_info()[1]
-        if record is not None and _from_outside(exc):
+        if record is not None and _is_by_signal(exc):
             failed(record, exc, "killed")
-        elif record is not None and state in ON_PURPOSE:
-            _ended_on_purpose(record, ON_PURPOSE[state], retval)
+        elif record is not None and state in OUTCOMES:
+            _end_without_failure(record, OUTCOMES[state], retval)
         end(record, exc)
 
 
-def _ended_on_purpose(record: Record, outcome: str, raised: Any) -> None:
-    """By ``Reject`` or ``Ignore``, which a task raises so that it is no failure."""
+def _end_without_failure(record: Record, outcome: str, raised: Any) -> None:
+    """A task has raised ``Reject`` or ``Ignore``, which do not count as failures."""
     from slowhound.instrument.exception import MESSAGE_LIMIT
 
     record.outcome = outcome
-    reason = attribute_or(raised, "reason", MISSING)  # of a Reject
+    reason = attribute_or(raised, "reason", MISSING)  # only a Reject has one
     if issubclass(type(reason), BaseException):
         raised, reason = reason, MISSING
     if issubclass(type(raised), BaseException):
         failed(record, raised, outcome)
         exc = {**(record.exc or {}), "exc_handled": True}
-        if reason is not MISSING:  # and not whether it is to be put back into the queue
+        if reason is not MISSING:  # without Reject's other argument, ``requeue``
             exc["exc_msg"] = masking.message("" if reason is None else as_text(reason))[
                 :MESSAGE_LIMIT
             ]
         record.exc = exc
 
 
-def _from_outside(exc: BaseException | None) -> TypeGuard[SystemExit]:
-    """True for what a signal raises in a process of a pool: its code is the signal less 256."""
+def _is_by_signal(exc: BaseException | None) -> TypeGuard[SystemExit]:
+    """True for the exit that a signal handler of a pool's process raises: its code is negative."""
     if exc is None or not issubclass(type(exc), SystemExit):
         return False
     code = code_of(exc)

@@ -1,4 +1,4 @@
-"""The application's own fields: ``Context``, and ``on_error`` for failures that are survived."""
+"""The application's own fields of an event (``Context``), and ``on_error`` for handled failures."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from slowhound.runtime.clocks import clock
 from slowhound.runtime.own_log import warn
 from slowhound.system.guard import guarded, shown
 
-# An application that adds a field per row of a table must not fill the log.
+# An application that adds a field for each row of a table must not fill the log.
 FIELDS_LIMIT = 200
 
 
-class EventContext:
-    """Fields of the current request's event.
+class CurrentFields:
+    """The application's own fields of the current request's or task's event.
 
     A field is called ``<namespace>_<key>``; the namespace is ``app`` unless given. Outside a
-    request nothing is kept. The names of slowhound's own fields cannot be overwritten: such a
-    value is kept as ``app_<name>``.
+    request nothing is kept. Slowhound's own fields cannot be overwritten: a value under such a name
+    is kept as ``app_<name>``.
     """
 
     def get(self, key: str, *, namespace: str = "app") -> Any:
         """The value set before in this request, or None.
 
-        In the namespace ``req`` it also knows slowhound's own ``id``, ``method`` and ``path``.
+        The namespace ``req`` also has slowhound's own ``id``, ``method`` and ``path``.
         """
         record = current()
         if record is None:
@@ -81,19 +81,19 @@ def _set(record: Record, name: str, value: Any) -> None:
         record.extras[name] = value
 
 
-Context = EventContext()
+Context = CurrentFields()
 
 
 def on_error(
     *, return_value: Any, logger_func: Callable[[str], object] | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator: a failure of the function becomes ``return_value`` and a partial_failure event.
+    """Decorator: if the function fails, it returns ``return_value``, and an event is written.
 
-    The event carries the ``req_id`` of the request and the ``exc_*`` fields. Under
-    ``settings.DEBUG`` the exception is raised, so that it is seen while developing.
+    The ``partial_failure`` event has the ``req_id`` of the request and the ``exc_*`` fields. With
+    ``settings.DEBUG`` the exception is raised instead, so that it is seen in development.
 
     Args:
-        return_value: what the function returns instead.
+        return_value: what the function returns when it fails.
         logger_func: takes the event as a line; by default it goes where canonical lines go.
     """
 
@@ -126,7 +126,7 @@ def on_error(
 
 
 def _survive(exc: Exception, logger_func: Callable[[str], object] | None) -> bool:
-    """Emits the event; False when the exception is to be raised."""
+    """Emits the event; False when the exception should be raised."""
     from django.conf import settings
 
     if settings.DEBUG:
@@ -137,8 +137,8 @@ def _survive(exc: Exception, logger_func: Callable[[str], object] | None) -> boo
 
 @guarded("on_error", runs_others=True)
 def _emit(exc: Exception, logger_func: Callable[[str], object] | None) -> None:
-    """Writes the ``partial_failure`` event: something failed, the request went on without it."""
-    # Not at the top: these import Django, and Gunicorn's arbiter imports this module.
+    """Writes the ``partial_failure`` event of a failure that the request has survived."""
+    # Imported here: these import Django, and Gunicorn's arbiter imports this module.
     from slowhound.instrument.exception import fields_of
     from slowhound.recorder import process
 
@@ -154,5 +154,5 @@ def _emit(exc: Exception, logger_func: Callable[[str], object] | None) -> None:
     active = process.get()
     if active is not None:
         active.emit(event, trace=record.trace if record is not None else None)
-    else:  # a management command: nothing records here, but nothing is hidden either
+    else:  # a management command, say: there is no recorder, so the failure is logged
         warn("slowhound: a failure was survived outside a request\n%s", shown(exc))

@@ -1,6 +1,6 @@
-"""The middleware: it sees Django's request and response, and begins the record when no server did.
+"""The middleware: sees Django's request and response, and begins a record where no server has.
 
-Put it first in ``MIDDLEWARE``. Under Gunicorn with slowhound's hooks it comes in by itself.
+Put it first in ``MIDDLEWARE``. Under Gunicorn, slowhound's hooks add it when it is not listed.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _guard = guard("middleware")
 THROWN = "a response that is thrown away and closed counts as the one that was sent"
 
 
-class Watch:
-    """Passes a request to ``get_response``; what slowhound does before and after is guarded."""
+class RequestRecorder:
+    """Passes a request to ``get_response`` and records it; its own failures stay in the guard."""
 
     def __init__(self, config: Config, *, in_handler: bool = False) -> None:
         self.config = config
         self._in_handler = in_handler
-        closing.watch()
+        closing.connect()
 
     def __call__(
         self, request: HttpRequest, get_response: Callable[[HttpRequest], HttpResponseBase]
@@ -52,32 +52,32 @@ class Watch:
         """The response of ``get_response``, untouched."""
         try:
             record = self._before(request)
-            if record is not None and _asks(request):
+            if record is not None and _wants_profile(request):
                 get_response = wrapper.wrap(get_response, record, self.config)
             response = get_response(request)
             if record is not None:
                 on_response(record, response, in_handler=self._in_handler)
             return response
         except BaseException as exc:
-            # Not through Django's handlers, which turn exceptions into responses; a worker that
-            # is being aborted, for one, or what the handler of a signal has raised in here.
-            _broke_through(request, exc)
+            # Django's handlers turn the view's exceptions into responses. This one is another: the
+            # worker is being aborted, or a signal handler has raised in here.
+            _end_by_exception(request, exc)
             raise
 
-    async def around(
+    async def call_async(
         self, request: HttpRequest, get_response: Callable[[HttpRequest], Awaitable[Any]]
     ) -> HttpResponseBase:
-        """The same for a ``get_response`` that is awaited."""
+        """The same for an async ``get_response``."""
         try:
             record = self._before(request)
-            if record is not None and _asks(request):
+            if record is not None and _wants_profile(request):
                 get_response = wrapper.wrap_async(get_response, record, self.config)
             response: HttpResponseBase = await get_response(request)
             if record is not None:
                 on_response(record, response, in_handler=self._in_handler)
             return response
         except BaseException as exc:
-            _broke_through(request, exc)
+            _end_by_exception(request, exc)
             raise
 
     def _before(self, request: HttpRequest) -> Record | None:
@@ -88,7 +88,7 @@ class Watch:
             if record is None:
                 record = self._begin(request)
             elif record.request is not None and not record.left:
-                return None  # the middleware is listed twice, or the application mounted in itself
+                return None  # the middleware is listed twice, or the application mounts itself
             else:
                 self._take(record, request)
         except Exception as exc:
@@ -114,25 +114,24 @@ class Watch:
 
     @staticmethod
     def _take(record: Record, request: HttpRequest) -> None:
-        """It belongs to this request as well: of the server's record, or of one that runs again."""
+        """Uses a record that exists already: the server's, or that of a view that runs again."""
         if record.task is not None:
-            # Django's handler runs the views in a task of its own.
+            # Django's handler runs the views in another task.
             active = process.get()
             if active is not None:
                 active.carry(record)
         record.request = request
         if trace.readers:
             trace.in_django(record)
-        record.path = client_text(
-            as_text(request.path), PATH_LIMIT
-        )  # decoded; a server's own is not
+        # Django's path is decoded; that of the server is not.
+        record.path = client_text(as_text(request.path), PATH_LIMIT)
         record.environ = request.META
         if record.left:
             record.left, record.outcome, record.thrown = False, None, False
             record.first_byte = None
 
 
-def _asks(request: HttpRequest) -> bool:
+def _wants_profile(request: HttpRequest) -> bool:
     try:
         found = wrapper.may_ask(request.META)
     except Exception as exc:
@@ -144,23 +143,24 @@ def _asks(request: HttpRequest) -> bool:
     return found
 
 
-def _broke_through(request: HttpRequest, exc: BaseException) -> None:
-    """An exception passes the middleware: the record that this has begun for the request ends."""
+def _end_by_exception(request: HttpRequest, exc: BaseException) -> None:
+    """An exception passes through the middleware: ends the record if the middleware began it."""
     record = current()
     if record is None or record.request is not request:
         return
     if record.scope is not None:
         if not issubclass(type(exc), Exception):
-            _note_end_of_loop(record, exc)
+            _keep_loops_exception(record, exc)
         return
-    if not record.by_server or issubclass(type(exc), CancelledError):  # hooks hear of none
+    # Of a cancellation Gunicorn's hooks learn nothing, so it is recorded here for them too.
+    if not record.by_server or issubclass(type(exc), CancelledError):
         record.outcome = record.outcome or _outcome(exc)
         if record.exc is None and record.outcome == "error":
             with _guard:
                 record.exc = {**fields_of(exc), "exc_handled": False}
     if not record.by_server:
         if issubclass(type(exc), Exception):
-            record.status = 500  # what a server answers
+            record.status = 500  # the status that a server sends then
         process.finish(record)
 
 
@@ -170,10 +170,11 @@ def _outcome(exc: BaseException) -> str:
     return "killed" if is_greenlet_exit(exc) else "error"
 
 
-def _note_end_of_loop(record: Record, exc: BaseException) -> None:
-    """What Django's task ends with reaches ``wrap`` without its place, or not at all.
+def _keep_loops_exception(record: Record, exc: BaseException) -> None:
+    """Keeps an exception that ends the event loop, for ``slowhound.asgi.wrap``.
 
-    Whoever catches it in front has handled it.
+    What ends Django's task reaches ``wrap`` without a traceback, or not at all. If code in front
+    catches it, it counts as handled.
     """
     if is_cancelled(exc):
         return
@@ -184,7 +185,7 @@ def _note_end_of_loop(record: Record, exc: BaseException) -> None:
 
 
 def _is_loading() -> bool:
-    """True while Django's handler loads its middleware, and not somebody who uses a part of it."""
+    """True while Django's handler loads its middleware; False where other code makes one."""
     load = find("django.core.handlers.base.BaseHandler.load_middleware", THROWN)
     frame = inspect.currentframe()
     while frame is not None and load is not None:
@@ -195,7 +196,7 @@ def _is_loading() -> bool:
 
 
 class SlowhoundMiddleware:
-    """One record for each request; the response that it returns is the application's own.
+    """Records each request; the response that it returns is the application's own.
 
     Raises:
         MiddlewareNotUsed: ``ENABLED`` is False, so that Django leaves it out.
@@ -211,13 +212,13 @@ class SlowhoundMiddleware:
         with _guard:
             preload(config.sinks)
         self.get_response = get_response
-        self.watch = Watch(config, in_handler=_is_loading())
+        self.recorder = RequestRecorder(config, in_handler=_is_loading())
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> Any:
-        """The application's response, or under ASGI a coroutine that gives it: no thread hop."""
+        """The application's response, or under ASGI a coroutine for it, without a thread hop."""
         if self._is_async:
-            return self.watch.around(request, self.get_response)
-        return self.watch(request, self.get_response)
+            return self.recorder.call_async(request, self.get_response)
+        return self.recorder(request, self.get_response)

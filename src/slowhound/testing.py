@@ -1,4 +1,4 @@
-"""For an application's own tests: the events of a block of code."""
+"""Captures the events of a block of code, for an application's own tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slowhound.recorder import process, writer
 
 @contextmanager
 def capture_events() -> Generator[list[dict[str, Any]]]:
-    """The events that are made inside the block, in order; they are written nowhere.
+    """The events of the block, in order; they are not written anywhere.
 
     Example:
         with capture_events() as events:

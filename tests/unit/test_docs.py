@@ -18,7 +18,7 @@ from django.test import override_settings
 from django.utils.module_loading import import_string
 
 import slowhound.gunicorn
-from slowhound.asgi import SLOTS
+from slowhound.asgi import ASGI_SLOTS
 from slowhound.blackbox import box
 from slowhound.cli.diagnostics.installation import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
@@ -424,9 +424,9 @@ def test_limits_in_pages_are_those_of_the_code():
     assert f"at most {KEPT} looks" in text_of("slow-reports.md")
     assert INNERMOST == 5
     assert "the five innermost frames" in text_of("slow-reports.md")
-    assert f"black box has {SLOTS} places" in text_of("servers.md")
+    assert f"black box has {ASGI_SLOTS} places" in text_of("servers.md")
     assert f"black box has {Server().slots} places" in text_of("servers.md")
-    assert f"places for {SLOTS + 2} requests" in text_of("servers.md")
+    assert f"places for {ASGI_SLOTS + 2} requests" in text_of("servers.md")
 
 
 def test_verdicts_that_pages_show_have_the_words_of_the_code():

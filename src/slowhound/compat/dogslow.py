@@ -1,7 +1,7 @@
-"""``slowhound.compat.dogslow.WatchdogMiddleware``, in place of ``dogslow.WatchdogMiddleware``.
+"""Provides dogslow's ``WatchdogMiddleware``, which reports slow requests by dogslow's settings.
 
-It reports slow requests as dogslow's settings say, and writes no canonical lines unless
-``SLOWHOUND["STREAM"]`` asks for them. Nothing else has to be installed or set.
+It writes canonical lines only if ``SLOWHOUND["STREAM"]`` is set. Nothing else has to be installed
+or set.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.http.response import HttpResponseBase
 from slowhound.config.config import Config
 from slowhound.config.default_dir import temporary_folder
 from slowhound.config.from_django import get_config
-from slowhound.middleware import Watch
+from slowhound.middleware import RequestRecorder
 
 
 class WatchdogMiddleware:
@@ -35,11 +35,11 @@ class WatchdogMiddleware:
         if not (config.enabled and config.watch):
             raise MiddlewareNotUsed("DOGSLOW is False")
         self.get_response = get_response
-        self.watch = Watch(config)
+        self.recorder = RequestRecorder(config)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """The application's response."""
-        return self.watch(request, self.get_response)
+        return self.recorder(request, self.get_response)
 
 
 def watchdog_config() -> Config:

@@ -18,7 +18,7 @@ from slowhound.gunicorn.headers import headers
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.gunicorn.outcomes import SYNC
 from slowhound.instrument.saturation import Saturation
-from slowhound.middleware import Watch
+from slowhound.middleware import RequestRecorder
 from slowhound.recorder import process
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import find, missing, patch
@@ -162,18 +162,18 @@ def put_in_front() -> None:
     original_async: Any = find(RESPOND_ASYNC, NOT_IN_FRONT)
     if getattr(original, "slowhound", False):
         return
-    watch = Watch(get_config())
+    recorder = RequestRecorder(get_config())
 
     def get_response(
         self: Any, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
-        return watch(request, lambda asked: original(self, asked, *args, **kwargs))
+        return recorder(request, lambda given: original(self, given, *args, **kwargs))
 
     async def get_response_async(
         self: Any, request: HttpRequest, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
-        return await watch.around(
-            request, lambda asked: original_async(self, asked, *args, **kwargs)
+        return await recorder.call_async(
+            request, lambda given: original_async(self, given, *args, **kwargs)
         )
 
     get_response.slowhound = True  # type: ignore[attr-defined]

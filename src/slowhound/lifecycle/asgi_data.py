@@ -1,8 +1,8 @@
-"""What of ASGI's scopes and messages is read, in whatever types they come.
+"""Reads ASGI's scopes and messages, whatever types a server or a test has put into them.
 
-A server written in another language, a test and an application that calls another one each have
-their own: names of headers as ``bytearray``, headers of three parts, a client that is a named
-tuple. What is stored in it is read; nothing of it is called.
+A server written in another language, a test, and an application that calls another one may each use
+types of their own: header names as ``bytearray``, headers of three parts, a named tuple for the
+client. Only the stored data is read; none of their methods is called.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from slowhound.runtime.static_lookup import MISSING, in_classes
 
 
 def environ_of(scope: Mapping[str, Any]) -> dict[str, str]:
-    """What a record reads of a request, under the names of WSGI."""
+    """The values that a record reads from a request, under their WSGI names."""
     environ = {
         "wsgi.url_scheme": _text(scope.get("scheme", "http")),
         "QUERY_STRING": _text(scope.get("query_string", b"")),
@@ -36,7 +36,7 @@ def environ_of(scope: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _members(thing: Any) -> list[Any]:
-    """Those of a list or a tuple; what is neither may be read once, and was."""
+    """The members of a list or a tuple; any other iterable could only be read once."""
     kind = type(thing)
     if issubclass(kind, list):
         return list(list.__iter__(thing))
@@ -44,7 +44,7 @@ def _members(thing: Any) -> list[Any]:
 
 
 def _headers(headers: Any) -> Iterator[tuple[bytes, Any]]:
-    """Names in small letters, with values; what is no header is left out."""
+    """Lower-case names with their values; what is not a header is left out."""
     for each in _members(headers):
         header = _members(each)
         name = _bytes(header[0]) if len(header) > 1 else None
@@ -53,7 +53,7 @@ def _headers(headers: Any) -> Iterator[tuple[bytes, Any]]:
 
 
 def _bytes(value: Any) -> bytes | None:
-    """What is stored in a value that has bytes; None for any other."""
+    """The data of a bytes-like value; None for any other value."""
     kind = type(value)
     if kind is bytes:
         return value  # type: ignore[no-any-return]
@@ -83,7 +83,7 @@ _HEADERS = {
 
 
 def length_of(message: Mapping[str, Any]) -> int | None:
-    """How long the body is said to be."""
+    """The length that the message declares for the body."""
     for name, value in _headers(message.get("headers")):
         if name == b"content-length":
             found = _bytes(value)
@@ -92,7 +92,7 @@ def length_of(message: Mapping[str, Any]) -> int | None:
 
 
 def size_of(kind: str, message: Mapping[str, Any]) -> int:
-    """The bytes of a part as they are sent; of what cannot be read without others' code, 0."""
+    """The bytes of a part as sent; 0 where only code that is not ours could tell."""
     if kind == "http.response.pathsend":
         path = message.get("path")
         return _size_of(path if type(path) is bytes else as_text(path))
@@ -123,7 +123,7 @@ def bytes_in(data: Any) -> int:
         return 0
 
 
-# The first that is there.
+# The first of these keys that the message has.
 _DATA = ("bytes", "body", "text")
 
 
@@ -137,7 +137,7 @@ def _size_of(file: str | bytes | int) -> int:
 
 
 def _descriptor(file: Any) -> int:
-    """Of a file of Python's own, or of a temporary one that has such; -1 of any other."""
+    """The descriptor of a file of Python's own, or of a temporary file around one; else -1."""
     for each in (file, attribute_or(file, "file")):
         for kind in (io.FileIO, io.BufferedReader, io.BufferedRandom):
             if issubclass(type(each), kind):

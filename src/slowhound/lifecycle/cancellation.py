@@ -1,4 +1,4 @@
-"""Was a request or a task cancelled: asked to end by whoever runs it?"""
+"""Decides whether a request or a task was cancelled by whatever runs it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from asyncio import CancelledError, _get_running_loop, current_task
 
 
 def is_cancelled(exc: BaseException | None) -> bool:
-    """True for asyncio's cancellation of the running task.
+    """True when asyncio has cancelled the running task.
 
-    A task or a future of the application's own, that it has cancelled itself, raises the same where
-    it is awaited: nobody has asked the task that awaits it to end, and it ends by an error. So does
-    code that runs in no loop.
+    Awaiting a task or a future that the application has cancelled itself raises the same exception,
+    although the task that awaits it was not cancelled: that one ends with an error. The same is
+    true of code that runs in no loop.
     """
     if not issubclass(type(exc), CancelledError):
         return False
@@ -18,5 +18,5 @@ def is_cancelled(exc: BaseException | None) -> bool:
     task = current_task(loop) if loop is not None else None
     if task is None:
         return False
-    asked = getattr(task, "cancelling", None)  # a loop may have a class of its own for tasks
-    return asked is None or asked() > 0
+    cancelling = getattr(task, "cancelling", None)  # a loop may have its own class of tasks
+    return cancelling is None or cancelling() > 0

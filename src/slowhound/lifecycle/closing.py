@@ -28,14 +28,15 @@ from slowhound.recorder import process
 from slowhound.system.guard import guard
 
 _guard = guard("middleware")
-# What was raised from outside while a response was being closed, where Django keeps it to itself.
+# An exception that was raised from outside while a response was being closed. Django drops it, so
+# it is kept here and raised again in ``finished``.
 _struck: ContextVar[Exception | None] = ContextVar("slowhound_struck", default=None)
 
 
 class Closer:
-    """Sees that a response is closed: its record ends, if no server ends it.
+    """Ends the record when its response is closed, unless the server's hooks end it.
 
-    A response may be pickled, by a cache middleware around ours: then nothing of this goes along.
+    A cache middleware around ours may pickle the response; the pickle contains nothing of this.
     """
 
     def __init__(
@@ -54,12 +55,12 @@ class Closer:
 
     def __call__(self) -> None:
         if _struck.get() is not None:
-            _struck.set(None)  # of a close before, whose signal another receiver has cut short
+            _struck.set(None)  # of an earlier close, where another receiver of the signal raised
         try:
             self._closes()
         except Exception as exc:
             if _guard.failed(exc):
-                # Django keeps to itself what is raised here; ``finished`` comes next and raises it.
+                # Django drops what is raised here; ``finished`` comes next and raises it again.
                 _struck.set(exc)
                 raise
 
@@ -69,7 +70,7 @@ class Closer:
         if self._is_anothers(response):
             return
         if record.turn != self.turn:
-            # Another one was made after it; but this one is sent, as the better of the two.
+            # Another response was made after it, and yet this one is sent.
             if not (is_sent and self._in_handler and record.left) or record.done:
                 return
             _describe_again(record, response)
@@ -86,11 +87,11 @@ class Closer:
             process.finish(record)
 
     def _was_handed_out(self, response: Any) -> bool:
-        """True once Django's handler has returned it: it adds to what is closed last."""
+        """True once Django's handler has returned the response: the handler adds a closer."""
         closers = getattr(response, "_resource_closers", None)
         found = list(closers) if type(closers) is list else []
         if not any(each is self for each in found):
-            return True  # of a response that is sent to several, and was closed for another one
+            return True  # the response is sent to several requests, and another one has closed it
         return any(
             type(each) is MethodType
             and each.__func__.__name__ == "close"
@@ -99,32 +100,32 @@ class Closer:
         )
 
     def _is_anothers(self, response: Any) -> bool:
-        """True when one response is sent to several: it is the other's that is closed."""
+        """True when the same response is sent to several requests, and another one closes it."""
         now = current()
         if now is None or now is self.record or now.response is None:
             return False
         return response is not None and now.response() is response
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What reads it, as a worker that shares the cache, need not have slowhound.
+        # Another process that reads the pickle from a shared cache need not have slowhound.
         return partial, (int,)
 
 
 def _describe_again(record: Record, response: Any) -> None:
     if streams(response) and record.first_byte is None and record.outcome == "error":
-        return  # it is not sent: the server answers in its place
+        return  # the server sends a 500 in its place
     record.status = status_of(response)
     if not record.by_server and not streams(response):
         record.sent = 0 if record.method == "HEAD" else size_of(response)
 
 
 def _see_failure(record: Record, exc: BaseException | None) -> None:
-    """A file could not be read, or sent, to its end: that is why it is closed now."""
+    """Describes why a file is closed early: it could not be read, or sent, to its end."""
     if exc is None:
         return
     is_gone = isinstance(exc, OSError) and exc.errno in CLIENT_GONE
     if is_gone and record.method == "HEAD":
-        return  # wsgiref sends a body for it as well, for which no client waits
+        return  # wsgiref sends a body for HEAD as well, and no client waits for it
     record.outcome = record.outcome or ("disconnect" if is_gone else "error")
     if not is_gone:
         with _guard:
@@ -132,16 +133,16 @@ def _see_failure(record: Record, exc: BaseException | None) -> None:
 
 
 def finished(sender: Any = None, **_kwargs: object) -> None:
-    """For Django's signal ``request_finished``, which comes when a response has been closed.
+    """Receives Django's signal ``request_finished``, which follows the close of a response.
 
-    It ends what no closer has ended: the record of a response that is sent to several, and was
-    closed for another one meanwhile, or of one in whose place another one was sent.
+    Ends the records that no closer has ended: that of a response which is sent to several requests
+    and was closed for another one meanwhile, and that of a response which was replaced.
 
     Args:
-        sender: the class of the handler, where that has sent the response.
+        sender: the class of the handler, where a handler has sent the response.
 
     Raises:
-        Exception: what was raised from outside while the response was being closed.
+        Exception: one that was raised from outside while the response was being closed.
     """
     exc = _struck.get()
     if exc is not None:
@@ -151,7 +152,7 @@ def finished(sender: Any = None, **_kwargs: object) -> None:
     if record is None or record.owner is not Owner.MIDDLEWARE or not record.left:
         return
     if record.thrown:
-        record.thrown = False  # it was this one's signal
+        record.thrown = False  # this is the signal of the discarded response
         return
     try:
         if is_closed(record):
@@ -164,16 +165,16 @@ def finished(sender: Any = None, **_kwargs: object) -> None:
 
 
 def _see_replaced(record: Record, sender: Any) -> None:
-    """What was closed is not the response that the middleware has handed on."""
+    """Ends a record where the response that was closed is not the one the middleware returned."""
     response = record.response() if record.response is not None else None
     if response is not None and sender is None:
-        return  # of a request made in process, say
+        return  # the signal is another request's: of one made in process, say
     if record.body is None or record.first_byte is None:
         failed = record.exc is not None and not record.exc.get("exc_handled")
         record.status, record.sent = 500 if failed else None, None
     process.finish(record)
 
 
-def watch() -> None:
-    """From now on, once a process."""
+def connect() -> None:
+    """Connects ``finished`` to Django's signal; further calls do nothing."""
     request_finished.connect(finished, dispatch_uid=__name__)

@@ -1,9 +1,9 @@
-"""ASGI's lifespan, watched for its end: then what waits in memory is sent.
+"""Sends what waits in memory when ASGI's lifespan ends.
 
-uvicorn ends itself by a signal inside its event loop, where neither ``atexit`` nor a finalizer
-runs; ``lifespan.shutdown`` is the last that a process hears. Django's application has no lifespan
-and says so by an exception: in its place this answers, and does nothing at the start. What an
-application with a lifespan of its own receives and sends is not changed.
+uvicorn ends itself with a signal inside its event loop, where neither ``atexit`` nor a finalizer
+runs; ``lifespan.shutdown`` is the last message that a process receives. Django's application does
+not support the lifespan and raises an exception: this module then answers in its place, and does
+nothing at startup. The messages of an application that does support the lifespan are not changed.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ _LAST = ("lifespan.shutdown.complete", "lifespan.shutdown.failed")
 
 
 async def watched(application: Application, scope: Any, receive: Receive, send: Send) -> None:
-    """The application's lifespan, or one in its place."""
-    spoke = False
+    """Runs the application's lifespan, or a minimal one in its place."""
+    is_supported = False
 
     async def received() -> Message:
-        nonlocal spoke
-        spoke = True
+        nonlocal is_supported
+        is_supported = True
         return await receive()
 
     async def sent(message: Message) -> None:
-        nonlocal spoke
-        spoke = True
+        nonlocal is_supported
+        is_supported = True
         if as_text(message.get("type")) in _LAST:
-            _settle()  # before: after it the server may be gone
+            _settle()  # before sending: afterwards the server may be gone
         await send(message)
 
     try:
         await application(scope, received, sent)
     except Exception:
-        if spoke:
+        if is_supported:
             raise
-    if not spoke:
-        await _in_its_place(receive, send)
+    if not is_supported:
+        await _minimal_lifespan(receive, send)
 
 
-async def _in_its_place(receive: Receive, send: Send) -> None:
-    """For an application that knows of no lifespan."""
+async def _minimal_lifespan(receive: Receive, send: Send) -> None:
+    """Answers the server for an application that does not support the lifespan."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":

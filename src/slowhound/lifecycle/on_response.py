@@ -1,6 +1,6 @@
-"""When the view has returned: describes the response, and has the record end with its close.
+"""Describes the response that a view has returned, and arranges that its close ends the record.
 
-Nothing of the response is touched but the list of what it closes, and a body that streams.
+Of the response only two things are changed: its list of closers, and a streaming body.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ ENDS_EARLY = "a request ends with its view, and not with its body"
 
 
 def on_response(record: Record, response: Any, *, in_handler: bool) -> None:
-    """The middleware hands its response on. Whatever fails in here, the record has its end.
+    """The middleware is about to return this response. Whatever fails in here, the record ends.
 
     Args:
-        record: of the request.
+        record: the request's.
         response: what the application has returned, which need not be a response.
-        in_handler: the middleware was loaded by Django's handler, which has the last word on the
-            response; a response that is closed before is thrown away.
+        in_handler: the middleware was loaded by Django's handler, so a response that is closed
+            before the handler has returned it was discarded.
 
     Raises:
-        Exception: only what was raised into this from outside.
+        Exception: only one that was raised into this from outside, as by a signal handler.
     """
     record.turn += 1
     record.left = True
@@ -60,7 +60,7 @@ def on_response(record: Record, response: Any, *, in_handler: bool) -> None:
                 _describe(record, response)
                 ends = not _end_with_close(record, response, in_handler=in_handler)
             else:
-                record.outcome = "error"  # a server answers 500 in its place
+                record.outcome = "error"  # the server sends a 500 in its place
         finally:
             if ends and not record.by_server:
                 process.finish(record)
@@ -109,9 +109,10 @@ def _watch_body(record: Record, response: Any) -> None:
 
 
 def _parts_of(response: Any) -> Iterator[bytes]:
-    """What it streams, as bytes, by an iterator that does not hold it.
+    """The parts of a streaming response, as bytes, by an iterator that does not hold the response.
 
-    Django's own does: what the iterator holds, as a cursor, would only be freed by a collection.
+    Django's own iterator holds it: in that cycle, what the stream holds (a cursor, say) would only
+    be freed by the garbage collector.
     """
     parts = attribute_or(response, "_iterator") if _HAS_ITERATOR else None
     if parts is None:
@@ -127,7 +128,7 @@ def _parts_of(response: Any) -> Iterator[bytes]:
 
 
 def _end_with_close(record: Record, response: Any, *, in_handler: bool) -> bool:
-    """True when something will end the record."""
+    """Adds what ends the record when the response is closed; False if nothing will end it."""
     is_stream = streams(response)
     if record.is_inner and not is_stream:
         return False
@@ -137,11 +138,11 @@ def _end_with_close(record: Record, response: Any, *, in_handler: bool) -> bool:
         return False
     record.response = weakref.ref(response, partial(_is_freed, record, record.turn))
     if record.scope is not None:
-        return True  # what is sent is seen, and its end
+        return True  # ``slowhound.asgi`` sees what is sent, and the end
     closer = partial(Closer, record, response=record.response, in_handler=in_handler)
     if closers and (not is_stream or is_file(response)):
-        # What the application closes takes its time after the last byte. A body that is counted is
-        # closed first, which says whether its client was there to the end.
+        # The application's own closers run after the last byte, and their time is not response
+        # time. A counted body is closed first: that shows whether the client stayed to the end.
         own = [closers.pop()] if is_stream and is_counted(closers[-1]) else []
         closers[:0] = [*own, closer(ends=False)]
     closers.append(closer())
@@ -151,6 +152,6 @@ def _end_with_close(record: Record, response: Any, *, in_handler: bool) -> bool:
 
 
 def _is_freed(record: Record, turn: int, _ref: object) -> None:
-    """Nobody will close it any more; the hound sees that later."""
+    """The response was freed without being closed: the hound will find and end its record."""
     if record.turn == turn and record.left and not (record.by_server or record.done):
         record.forgotten()

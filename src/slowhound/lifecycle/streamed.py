@@ -1,4 +1,4 @@
-"""A streamed body: its parts pass unchanged, and are counted for its record as they do."""
+"""Counts the parts of a streamed body as they pass, without changing them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _guard = guard("middleware")
 
 
 class Body:
-    """What has been sent of one response of a record's; of one that was replaced, nothing counts.
+    """What has been sent of a response; once another response replaces it, nothing counts.
 
     Args:
-        record: of the request.
-        length: how long the body is said to be.
+        record: the request's.
+        length: the declared length of the body.
     """
 
     def __init__(self, record: Record, length: int | None) -> None:
         self.record = record
         self.turn = record.turn
         self._length = length
-        # A server leaves the body out, and may not even ask for all of it.
+        # The server sends no body, and may not even iterate over all of it.
         self._is_left_out = record.has_no_body
         self._sent = record.sent = 0
 
     def presume(self) -> None:
-        """It is sent as a whole, as far as is known: until a part of it passes here."""
+        """Assumes that the body is sent as a whole, until a part of it passes here."""
         if not self._is_left_out and (not self.record.by_server or self.record.task is not None):
             self.record.sent = self._length
 
@@ -44,7 +44,7 @@ class Body:
         return self.record.turn == self.turn
 
     def part(self, part: Any) -> None:
-        """The application has made one."""
+        """The application has made a part."""
         if not self._counts:
             return
         try:
@@ -55,7 +55,7 @@ class Body:
             if not self._is_left_out:
                 self._sent += size
                 record.sent = self._sent
-            if size:  # a server that goes through the body of a HEAD makes progress as well
+            if size:  # also where the server iterates over the body of a HEAD and sends nothing
                 record.part_sent()
         except Exception as exc:
             if _guard.failed(exc):
@@ -65,56 +65,59 @@ class Body:
                 _guard.streak = 0
 
     def taken(self) -> None:
-        """The server asks for the next one: the last one is sent, and may have been all there is.
+        """The server wants the next part: the one before is sent, and may have been the last.
 
-        Then the client may go, and work that follows is no part of the response.
+        If it was the last, the client may leave, and work that follows is not response time.
         """
         record, length = self.record, self._length
         if length is None or self._is_left_out or not self._counts or record.scope is not None:
-            return  # where there is a scope, what is sent is seen
+            return  # with an ASGI scope, ``slowhound.asgi`` sees what is sent
         if self._sent >= length:
             record.finished_sending()
 
     def closed(self) -> None:
-        """Before its end: the client has gone away."""
+        """The body is closed before its end: the client has left."""
         if self._counts and not self._is_left_out and not self.record.complete:
             self.record.outcome = self.record.outcome or "disconnect"
 
     def failed(self, exc: BaseException) -> None:
-        """The application cannot go on with it; or its greenlet was ended, with its worker."""
+        """The application has failed to make the next part, or its greenlet was killed."""
         if self._counts:
             is_killed = is_greenlet_exit(exc)
             self.record.outcome = self.record.outcome or ("killed" if is_killed else "error")
             if self._is_unsent() and not is_killed:
-                self.record.status = 500  # what a server answers in its place
+                self.record.status = 500  # what the server sends in its place
             with _guard:
                 self.record.exc = {**fields_of(exc), "exc_handled": False}
 
     def _is_unsent(self) -> bool:
-        """WSGI sends the head with the first part; Gunicorn knows it, and ASGI sends it before."""
+        """True where the server can still send a 500: WSGI sends the head with the first part.
+
+        ASGI sends the head before, and under Gunicorn its hooks read the status.
+        """
         record = self.record
         return record.first_byte is None and record.task is None and not record.by_server
 
     def ended(self) -> None:
-        """An inner request's is at its end: nobody need close it."""
+        """The last part is made: an inner request ends, for its response may never be closed."""
         if self._counts and self.record.is_inner:
             self.record.finished_sending()
             process.finish(self.record)
 
     def cancelled(self) -> None:
-        """The task that sends it was ended, by the server when the client had gone, or else."""
+        """The task that sends the body was cancelled, for example because the client has left."""
         if self._counts and not self._is_left_out and not self.record.complete:
             self.record.outcome = self.record.outcome or "cancelled"
 
 
 def counted(body: Body, parts: Iterator[bytes]) -> Iterator[bytes]:
-    """The parts themselves."""
+    """The parts, unchanged."""
     try:
         for part in parts:
             body.part(part)
             yield part
             body.taken()
-        body.part(b"")  # an empty body has had no part
+        body.part(b"")  # for an empty body, which has had no part
         body.ended()
     except GeneratorExit:
         body.closed()
@@ -125,13 +128,13 @@ def counted(body: Body, parts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def is_counted(close: Any) -> bool:
-    """True of the method that closes a body that is counted."""
+    """True of the ``close`` method of a body that ``counted`` has made."""
     body = close.__self__ if type(close) is BuiltinMethodType else None
     return type(body) is GeneratorType and body.gi_code is counted.__code__
 
 
 async def counted_async(body: Body, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same of a body that is awaited."""
+    """``counted`` for an async body."""
     try:
         async for part in parts:
             body.part(part)
@@ -147,5 +150,5 @@ async def counted_async(body: Body, parts: AsyncIterator[bytes]) -> AsyncIterato
         else:
             body.failed(exc)
         if body._counts and not body.record.by_server:
-            process.finish(body.record)  # Django's ASGI handler does not close such a response
+            process.finish(body.record)  # Django's ASGI handler does not close the response then
         raise

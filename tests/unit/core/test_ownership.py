@@ -29,7 +29,7 @@ from slowhound.asgi import wrap
 from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
 from slowhound.gunicorn import hooks
-from slowhound.middleware import Watch
+from slowhound.middleware import RequestRecorder
 from slowhound.recorder import process
 from slowhound.system import guard
 from slowhound.testing import capture_events
@@ -130,18 +130,18 @@ class Request:
             await pause()
 
     async def through_django(self, request: HttpRequest) -> int:
-        watch = Watch(get_config())
+        recorder = RequestRecorder(get_config())
 
         async def view(request: HttpRequest) -> HttpResponse:
             await self.view()
             return HttpResponse(self.name)
 
         async def again(request: HttpRequest) -> HttpResponse:
-            return await watch.around(request, view)
+            return await recorder.call_async(request, view)
 
-        response = await watch.around(request, again if self.inside == "twice" else view)
+        response = await recorder.call_async(request, again if self.inside == "twice" else view)
         if self.inside == "runs again":
-            response = await watch.around(request, view)
+            response = await recorder.call_async(request, view)
         await pause()
         response.close()
         return response.status_code
@@ -180,7 +180,7 @@ async def kept_inner(name: str, *, streams: bool) -> Any:
 
     scope = {"type": "http", "method": "GET", "path": f"/{name}/", "query_string": b""}
     request = ASGIRequest({**scope, "headers": []}, io.BytesIO())
-    return await Watch(get_config()).around(request, view)
+    return await RequestRecorder(get_config()).call_async(request, view)
 
 
 async def background(name: str, *, fails: bool) -> None:
