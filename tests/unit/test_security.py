@@ -17,11 +17,11 @@ MODEL = TEXT.partition("## The threat model")[2].partition("## Limits")[0]
 CLAIMS: dict[str, dict[str, str]] = {
     "S1": {
         "sinks/test_secrets.py": "test_files_are_the_owners_alone",
-        "unit/system/test_files.py": "test_folder_is_made_private",
+        "unit/system/test_private_dir.py": "test_folder_is_made_private",
         "servers/test_watchdog.py": "test_report_and_folder_are_the_owners_alone",
     },
     "S2": {
-        "unit/system/test_files.py": (
+        "unit/system/test_private_dir.py": (
             "test_folder_that_others_can_write_to_is_refused test_link_and_file_are_refused"
         ),
         "faults/test_dir.py": "test_unusable_folder_never_hurts",
@@ -127,13 +127,13 @@ CLAIMS: dict[str, dict[str, str]] = {
     },
     "S26": {
         "servers/test_watchdog_settings.py": "test_reports_folder_is_capped",
-        "unit/system/test_files.py": "test_oldest_files_go_first",
+        "unit/system/test_private_dir.py": "test_oldest_files_go_first",
     },
     "S27": {"unit/test_never_hurts.py": "", "faults/test_dir.py": "test_full_folder_never_hurts"},
     "S30": {
-        "unit/system/test_files.py": (
-            "test_link_and_file_are_refused test_pipe_without_a_reader_does_not_hang"
-        ),
+        "unit/system/test_private_dir.py": "test_link_and_file_are_refused",
+        "unit/system/test_append_file.py": "test_pipe_without_a_reader_does_not_hang",
+        "unit/system/test_files.py": "test_what_is_no_file_of_ours_is_refused",
         "unit/peers/test_dumps.py": "test_link_to_a_box_is_not_followed",
         "unit/stacks/test_fatal_errors.py": "test_pipe_in_the_place_of_the_file_is_not_waited_for",
         "store/test_files.py": "test_links_and_folders_are_no_segments",
@@ -144,7 +144,11 @@ CLAIMS: dict[str, dict[str, str]] = {
             " test_file_of_another_user_is_ignored"
         ),
     },
-    "S32": {"unit/peers/test_dumps.py": "test_file_with_two_names_or_another_owner_is_refused"},
+    "S32": {
+        "unit/system/test_files.py": (
+            "test_what_is_no_file_of_ours_is_refused test_file_of_another_user_is_refused"
+        ),
+    },
     "S40": {
         "deploy/test_users.py": (
             "test_root_arbiter_with_workers_of_nobody"

@@ -50,6 +50,7 @@ from slowhound.system.file_locks import (
     take,
     this_process,
 )
+from slowhound.system.files import create
 from slowhound.system.private_dir import subfolder
 
 MAGIC = int.from_bytes(b"SLWHND\0\x06", "little")
@@ -249,9 +250,8 @@ class Box:
         self.path = os.path.join(folder, f"{os.getpid()}-{clock.time_ns()}.box")
         # It gets its name only when it is locked and filled: no reader takes it for a dead one.
         draft = self.path + ".new"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         self.closed = False
-        self._fd = os.open(draft, flags, 0o600)
+        self._fd = create(draft, os.O_RDWR)
         try:
             self._prepare(slots)
             os.rename(draft, self.path)

@@ -48,7 +48,8 @@ from slowhound.blackbox.box import (
     STARTED,
     held,
 )
-from slowhound.system.file_locks import Process, is_here, let_go, lives, take
+from slowhound.system.file_locks import Process, is_here, lives, locked
+from slowhound.system.files import opened
 
 _CELLS = struct.Struct("=qqqqq")
 
@@ -183,51 +184,20 @@ def read_from(fd: int) -> BoxState | None:
     return read(os.read(fd, LARGEST))
 
 
-def open_box(path: str, mode: int = os.O_RDONLY) -> int:
-    """A descriptor of a box; raises OSError for what is no regular file of this name.
-
-    Who locks it for himself has to be able to write (``O_RDWR``): over NFS the lock is refused
-    otherwise, see flock(2).
-    """
-    return os.open(path, mode | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-@contextmanager
-def opened(path: str) -> Iterator[int]:
-    """A descriptor of a box, for reading and for this block; raises OSError as ``open_box``."""
-    fd = open_box(path)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
 @contextmanager
 def reporting(box: str) -> Iterator[bool]:
     """The right to report requests of the process of this box, for one process at a time.
 
     Gives False where another process has it: the process itself or a neighbour.
     """
-    try:
-        fd = open_box(beside(box, STACKS), os.O_RDWR)
-    except OSError:
-        yield True  # no such file, and so nobody who could have it
-        return
-    taken = _taken(fd)
-    try:
-        yield taken
-    finally:
-        if taken:
-            let_go(fd)
-        os.close(fd)
-
-
-def _taken(fd: int) -> bool:
-    try:
-        take(fd)
-    except OSError:
-        return False
-    return True
+    with contextlib.ExitStack() as block:
+        try:
+            fd = block.enter_context(opened(beside(box, STACKS), os.O_RDWR))
+        except OSError:
+            is_mine = True  # no such file, and so nobody who could have it
+        else:
+            is_mine = block.enter_context(locked(fd))
+        yield is_mine
 
 
 def survey(directory: str) -> tuple[list[BoxState], list[str]]:

@@ -13,9 +13,10 @@ from typing import Annotated
 import msgspec
 
 from slowhound.blackbox.payloads import Moment, Seconds, Text
-from slowhound.blackbox.reader import TOLD, beside, open_box
+from slowhound.blackbox.reader import TOLD, beside
 from slowhound.runtime.library_names import NOT_JSON
-from slowhound.system.append_file import FLAGS
+from slowhound.system.append_file import APPENDING
+from slowhound.system.files import opened, read_end
 
 # A line is some kilobytes long; the last so many bytes are read.
 LARGEST = 256 * 1024
@@ -50,26 +51,18 @@ _decode = msgspec.json.Decoder(Reported).decode
 
 def tell(box: str, reported: Reported) -> None:
     """Adds it beside the box; raises OSError."""
-    fd = os.open(beside(box, TOLD), FLAGS, 0o600)
-    try:
+    with opened(beside(box, TOLD), APPENDING) as fd:
         # A line break before it, too: the one before may have been cut short by a full disk.
         os.write(fd, b"\n" + _encode(reported) + b"\n")
-    finally:
-        os.close(fd)
 
 
 def told(box: str) -> dict[int, Reported]:
     """The newest report of each request, by its number. Raises nothing: any bytes may be there."""
     try:
-        fd = open_box(beside(box, TOLD))
+        with opened(beside(box, TOLD)) as fd:
+            data = read_end(fd, LARGEST)
     except OSError:
         return {}
-    try:
-        data = os.pread(fd, LARGEST, max(os.fstat(fd).st_size - LARGEST, 0))
-    except OSError:
-        return {}
-    finally:
-        os.close(fd)
     found = {}
     for line in data.split(b"\n"):
         try:

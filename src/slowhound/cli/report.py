@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import stat
 from collections.abc import Iterator
 
-from slowhound.blackbox.reader import open_box
 from slowhound.cli.location import Location, Refusal, find_location, print_error, print_out
 from slowhound.delivery.report_files import OURS
 from slowhound.event.formats import one_line
 from slowhound.store.answer import StoreError
 from slowhound.store.tail import Event, last_events
+from slowhound.system.files import open_own
 
 LARGEST_REPORT = 64 * 1024**2  # of a file that is printed
 HEAD_BYTES = 1024**2  # in it is the part that says whose report it is
@@ -79,11 +78,7 @@ def _ids(path: str) -> Iterator[str]:
 
 def _read(path: str, most: int) -> str:
     """Its text; raises OSError."""
-    fd = open_box(path)  # no link is followed, no pipe waited for
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError("it is no file")
-    with open(fd, "rb") as file:
+    with open(open_own(path), "rb") as file:
         return file.read(most).decode("utf-8", "backslashreplace")
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import stat
 from typing import NamedTuple
 
 import msgspec
 
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import NOT_JSON
+from slowhound.system.files import opened, opened_folder, this_user, write_whole
 
 NAME = "watch.json"
 # Nobody watches for longer than a day: an end further away is a mistake, or a clock set back.
@@ -71,7 +71,7 @@ class Override:
             seen = _Seen(found.st_ino, found.st_ctime_ns, found.st_size)
             if seen != self._seen:
                 self._seen = seen
-                self._found = tuple(load(path, _user()))
+                self._found = tuple(load(path, this_user()))
         if self._found or self._shortest is not None:
             self._take(in_force(self._found, clock.time()))
 
@@ -97,10 +97,6 @@ class Override:
         return self._shortest
 
 
-def _user() -> int:
-    return os.geteuid() if hasattr(os, "geteuid") else 0
-
-
 def in_force(thresholds: tuple[Threshold, ...], now: float) -> tuple[Threshold, ...]:
     """Those that have not ended."""
     return tuple(each for each in thresholds if now < each.until <= now + LONGEST + SLACK)
@@ -109,24 +105,17 @@ def in_force(thresholds: tuple[Threshold, ...], now: float) -> tuple[Threshold, 
 def load(path: str, owner: int) -> list[Threshold]:
     """What the file says, ended or not; empty when it says nothing that can be used."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with opened(path, owner=owner) as fd:
+            written = os.fstat(fd).st_mtime
+            data = os.read(fd, LARGEST + 1)
     except (OSError, ValueError):
         return []
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != owner or found.st_mode & 0o022:
-            return []
-        data = os.read(fd, LARGEST + 1)
-    except OSError:
-        return []
-    finally:
-        os.close(fd)
     try:
         thresholds = _decode(data).thresholds[:MOST]
     except NOT_JSON:
         return []
     # By the time of writing: an end in a month must not come into force the day before it.
-    latest = found.st_mtime + LONGEST + SLACK
+    latest = written + LONGEST + SLACK
     return [each for each in thresholds if each.until <= latest and _usable(each.slow_after)]
 
 
@@ -142,32 +131,10 @@ def store(directory: str, thresholds: list[Threshold]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if not thresholds:
+    with opened_folder(directory) as folder:
+        if thresholds:
+            data = _encode(_File(thresholds[-MOST:]))
+            write_whole(NAME, data, f"{NAME}.{os.getpid()}.new", folder)
+        else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(NAME, dir_fd=folder)
-            return
-        draft = f"{NAME}.{os.getpid()}.new"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(draft, dir_fd=folder)
-        _fill(folder, draft, _encode(_File(thresholds[-MOST:])))
-        os.rename(draft, NAME, src_dir_fd=folder, dst_dir_fd=folder)
-    finally:
-        os.close(folder)
-
-
-def _fill(folder: int, draft: str, data: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(draft, flags, 0o600, dir_fd=folder)
-    try:
-        while data:
-            data = data[os.write(fd, data) :]
-        owner = os.fstat(folder)
-        if owner.st_uid != os.geteuid():
-            os.fchown(fd, owner.st_uid, owner.st_gid)
-    except OSError:
-        os.unlink(draft, dir_fd=folder)
-        raise
-    finally:
-        os.close(fd)

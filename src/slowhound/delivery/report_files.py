@@ -10,11 +10,11 @@ import re
 
 from slowhound.config.config import Config
 from slowhound.runtime.clocks import utc_stamp
+from slowhound.system.files import NotOwnFileError, create, open_own, write_all
 from slowhound.system.losses import lost
 from slowhound.system.private_dir import Cap, subfolder
 
 OURS = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
-_FLAGS = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class ReportFiles:
@@ -42,7 +42,7 @@ class ReportFiles:
         try:
             folder = self.folder or subfolder(self.directory, "reports")
             path = os.path.join(folder, name)
-            self._write(path, text, os.O_CREAT | os.O_EXCL)
+            _fill(create(path), text)
         except OSError as exc:
             lost("reports", exc)
             return False
@@ -53,22 +53,18 @@ class ReportFiles:
         """Adds to a report; one that was removed in the meantime (the cap) is let go."""
         try:
             folder = self.folder or os.path.join(self.directory, "reports")
-            self._write(os.path.join(folder, name), text, 0)
-        except FileNotFoundError:
-            pass
+            _fill(open_own(os.path.join(folder, name), os.O_WRONLY | os.O_APPEND), text)
+        except (FileNotFoundError, NotOwnFileError):
+            pass  # the latter: another user's file has taken its place
         except OSError as exc:
             lost("reports", exc)
 
-    def _write(self, path: str, text: str, flags: int) -> None:
-        data = text.encode("utf-8", "backslashreplace")
-        descriptor = os.open(path, _FLAGS | flags, 0o600)
-        try:
-            if os.fstat(descriptor).st_uid != os.geteuid():
-                raise FileNotFoundError(path)  # another user's file has taken its place
-            while data:
-                data = data[os.write(descriptor, data) :]
-        finally:
-            os.close(descriptor)
+
+def _fill(fd: int, text: str) -> None:
+    try:
+        write_all(fd, text.encode("utf-8", "backslashreplace"))
+    finally:
+        os.close(fd)
 
 
 class NoFiles:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,8 +31,8 @@ from slowhound.delivery.rate_limit import RateLimiter
 from slowhound.event.formats import clean, encodable, json_line, shortened
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import NOT_JSON
-from slowhound.runtime.unpatched import original
-from slowhound.system.file_locks import let_go, take
+from slowhound.system.file_locks import locked, opened_and_locked
+from slowhound.system.files import NotOwnFileError, opened, write_whole
 from slowhound.system.losses import lost
 from slowhound.system.private_dir import keep_within, subfolder
 
@@ -49,8 +48,7 @@ LOCK_TRIES = 100
 WAITING = re.compile(r"\d{19}-\d+-[0-9a-f]{8}\.(?:new|due|events)")
 HELD = re.compile(r"[0-9a-f]{12}\.held")
 OURS = re.compile(rf"(?:{WAITING.pattern}|{HELD.pattern})(?:\.lock)?|\d+-[0-9a-f]{{8}}\.part")
-_READ = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+_ADDING = os.O_RDWR | os.O_APPEND
 
 
 class DeliveryItem(msgspec.Struct):
@@ -110,18 +108,11 @@ class Spool:
 
     def take_events(self, name: str) -> list[dict[str, Any]]:
         """What was left under this name, which goes with it; empty when another takes it."""
-        try:
-            fd = os.open(os.path.join(self.folder, name), _READ)
-        except OSError:
-            return []
-        _claims.add(fd)
-        try:
-            if not (_lock(fd) and _is_ours(fd)):
+        with opened_and_locked(os.path.join(self.folder, name), _ADDING) as fd:
+            if fd is None:
                 return []
             lines = _read_whole(fd).splitlines()
             self.remove(name)
-        finally:
-            _close(fd)
         found = []
         for line in lines:
             with contextlib.suppress(*NOT_JSON):
@@ -159,16 +150,8 @@ class Spool:
 
         What is no item is counted and removed; another user's files are left alone.
         """
-        try:
-            fd = os.open(os.path.join(self.folder, name), _READ)
-        except OSError:
-            yield None  # somebody was faster, or it is a link
-            return
-        _claims.add(fd)
-        try:
-            yield self._read(name, fd) if _lock(fd) and _is_ours(fd) else None
-        finally:
-            _close(fd)
+        with opened_and_locked(os.path.join(self.folder, name), _ADDING) as fd:
+            yield None if fd is None else self._read(name, fd)
 
     def _read(self, name: str, fd: int) -> ClaimedItem | None:
         data = _read_whole(fd)
@@ -191,11 +174,11 @@ class Spool:
 
         In memory, when the disk does not take them: else a full one would let a flood through.
         """
-        with contextlib.ExitStack() as opened:
+        with contextlib.ExitStack() as block:
             locked = False
             try:
                 folder = subfolder(self.directory, FOLDER)
-                _lock_limiter(os.path.join(folder, "groups.lock"), opened)
+                _lock_limiter(os.path.join(folder, "groups.lock"), block)
                 locked = True
                 self._unsaved = self._unsaved or _load(os.path.join(folder, "groups.json"))
             except OSError as exc:
@@ -212,18 +195,7 @@ class Spool:
     def _write(self, name: str, data: bytes) -> None:
         folder = subfolder(self.directory, FOLDER)
         part = os.path.join(folder, f"{os.getpid()}-{os.urandom(4).hex()}.part")
-        fd = os.open(part, _WRITE, 0o600)
-        try:
-            try:
-                while data:
-                    data = data[os.write(fd, data) :]
-            finally:
-                os.close(fd)
-            os.rename(part, os.path.join(folder, name))
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(part)
-            raise
+        write_whole(os.path.join(folder, name), data, part)
 
     def _keep_within(self) -> None:
         now = clock.monotonic()
@@ -285,18 +257,13 @@ def spool_unsent(directory: str, events: list[dict[str, Any]]) -> None:
 
 def _load(path: str) -> RateLimiter:
     try:
-        fd = os.open(path, _READ)
-    except FileNotFoundError:
+        with opened(path) as fd:
+            return _LIMITER.decode(_read_whole(fd))
+    except (FileNotFoundError, NotOwnFileError):  # the latter: it is not ours
         return RateLimiter()
-    try:
-        if not _is_ours(fd):
-            return RateLimiter()
-        return _LIMITER.decode(_read_whole(fd))
     except NOT_JSON as exc:
-        lost("the groups of reports", exc, 0)  # they begin anew
+        lost("the groups of reports", exc, 0)  # they begin again
         return RateLimiter()
-    finally:
-        os.close(fd)
 
 
 def _read_whole(fd: int) -> bytes:
@@ -310,46 +277,7 @@ def _read_whole(fd: int) -> bytes:
     return b"".join(parts)
 
 
-def _is_ours(fd: int) -> bool:
-    found = os.fstat(fd)
-    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
-
-
-def _lock(fd: int) -> bool:
-    try:
-        take(fd)
-    except OSError:
-        return False
-    return True
-
-
-def _lock_limiter(path: str, opened: contextlib.ExitStack) -> None:
-    fd = os.open(path, _READ | os.O_CREAT, 0o600)
-    _claims.add(fd)
-    opened.callback(_close, fd)
-    sleep = original("time", "sleep")  # gevent's own is for greenlets
-    for _ in range(LOCK_TRIES):
-        if _lock(fd):
-            return
-        sleep(0.01)
-    raise BlockingIOError("somebody else holds the groups of reports")
-
-
-def _close(fd: int) -> None:
-    let_go(fd)
-    _claims.discard(fd)
-    os.close(fd)
-
-
-# A forked child has its parent's locks open as well, and would hold them when the parent dies.
-_claims: set[int] = set()
-
-
-def _close_claims() -> None:
-    while _claims:
-        with contextlib.suppress(OSError):
-            os.close(_claims.pop())
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_claims)
+def _lock_limiter(path: str, block: contextlib.ExitStack) -> None:
+    fd = block.enter_context(opened(path, _ADDING | os.O_CREAT))
+    if not block.enter_context(locked(fd, tries=LOCK_TRIES, pause=0.01)):
+        raise BlockingIOError("another process holds the groups of reports")

@@ -13,6 +13,7 @@ import re
 from slowhound.flames import profile as profiles
 from slowhound.flames.profile import SUFFIX, Profile
 from slowhound.runtime.clocks import utc_stamp
+from slowhound.system.files import ANY_USER, open_own, write_new, write_whole
 from slowhound.system.losses import lost
 from slowhound.system.private_dir import Cap, subfolder
 
@@ -21,8 +22,6 @@ _STEM = r"flame_\d{8}T\d{6}Z_\d{1,10}_\d{1,20}_[0-9a-f]{8}"
 OURS = re.compile(_STEM + re.escape(SUFFIX))
 # What is removed when there is too much of it.
 ALL_OURS = re.compile(_STEM + r"\.(flame\.json\.gz|svg|speedscope\.json)")
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-_SAFELY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class FlameFiles:
@@ -57,16 +56,16 @@ class FlameFiles:
         """The same in the place of a file that is there, which stays when it fails."""
         return self._write(name, profile, self.name(0))
 
-    def _write(self, name: str, profile: Profile, first: str | None) -> bool:
+    def _write(self, name: str, profile: Profile, draft: str | None) -> bool:
         _check(name)
         data = profiles.dump(profile)
         try:
             folder = self.folder or subfolder(self.directory, FOLDER)
             path = os.path.join(folder, name)
-            written = path if first is None else os.path.join(folder, first)
-            _write(written, data)
-            if first is not None:
-                os.replace(written, path)
+            if draft is None:
+                write_new(path, data)
+            else:
+                write_whole(path, data, os.path.join(folder, draft))
         except OSError as exc:
             lost("flame graphs", exc)
             return False
@@ -88,8 +87,7 @@ class FlameFiles:
         """
         _check(name)
         path = os.path.join(self.folder or os.path.join(self.directory, FOLDER), name)
-        descriptor = os.open(path, os.O_RDONLY | _SAFELY)
-        with os.fdopen(descriptor, "rb") as file:
+        with open(open_own(path, owner=ANY_USER), "rb") as file:
             # Packed it is never larger than unpacked, and `load` refuses what unpacks to more.
             return profiles.load(file.read(profiles.MAX_BYTES))
 
@@ -97,16 +95,3 @@ class FlameFiles:
 def _check(name: str) -> None:
     if not OURS.fullmatch(name):
         raise ValueError(f"not the name of a profile: {name[:200]!r}")
-
-
-def _write(path: str, data: bytes) -> None:
-    descriptor = os.open(path, _WRITE | _SAFELY, 0o600)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-    except OSError:
-        os.unlink(path)  # half of one is no profile
-        raise
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from slowhound.flames.files import OURS
 from slowhound.flames.profile import SUFFIX
+from slowhound.system.files import ANY_USER, open_own
 
 # Bytes of a file that are looked at, and what they may unpack to, for its event.
 HEAD = 64 * 1024
@@ -24,7 +25,6 @@ UNPACKED = 256 * 1024
 STEP = 4096
 _EVENT = b'{"event":'
 _STARTED = re.compile(r"flame_(\d{8}T\d{6}Z)_")
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Found(NamedTuple):
@@ -91,7 +91,7 @@ def _written(name: str) -> float:
 
 def _event(path: str) -> dict[str, Any] | None:
     try:
-        with open(os.open(path, _READ), "rb") as file:
+        with open(open_own(path, owner=ANY_USER), "rb") as file:
             event = _first_value(file.read(HEAD))
     except (OSError, ValueError, RecursionError, zlib.error):
         return None  # torn, or gone: the oldest go first

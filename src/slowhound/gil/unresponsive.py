@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 from slowhound.blackbox.box import held
 from slowhound.blackbox.payloads import read_settings
-from slowhound.blackbox.reader import BoxState, opened, read_from
+from slowhound.blackbox.reader import BoxState, read_from
 from slowhound.frames.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
 from slowhound.runtime.clocks import clock
+from slowhound.system.files import opened
 
 # A hound shows itself every quarter of a second.
 UNRESPONSIVE_AFTER = 1.5

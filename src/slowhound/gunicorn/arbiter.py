@@ -32,7 +32,7 @@ from slowhound.runtime.library_names import missing
 from slowhound.sinks import stream
 from slowhound.stacks.fatal_errors import of_box
 from slowhound.system import oom_kills
-from slowhound.system.append_file import FLAGS
+from slowhound.system.files import create
 from slowhound.system.losses import lost
 
 CFG = "gunicorn.workers.base.Worker:cfg"
@@ -242,7 +242,7 @@ def _append(folder: str, data: bytes) -> None:
     """Writes a segment of its own: a segment has one writer."""
     name = f"{clock.time_ns() // 1_000_000}-{os.getpid()}-{next(_numbers)}.jsonl"
     try:
-        fd = os.open(os.path.join(folder, name), FLAGS | os.O_EXCL, 0o600)
+        fd = create(os.path.join(folder, name), os.O_WRONLY | os.O_APPEND)
         try:
             if os.write(fd, data) < len(data):
                 lost("events", "only a part of them could be written")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import partial
 from typing import Any, TypeGuard
 
 from slowhound.blackbox.payloads import read_settings
-from slowhound.blackbox.reader import open_box, read_from
+from slowhound.blackbox.reader import read_from
 from slowhound.gil import readers, remote_unwinder
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.gunicorn import arbiter, children
 from slowhound.gunicorn.arbiter import Mailbox, write
 from slowhound.peers.stalled import SHORTEST_PAUSE, Neighbour
 from slowhound.runtime.clocks import clock
+from slowhound.system.files import opened
 from slowhound.system.guard import guard
 
 
@@ -65,14 +67,9 @@ def _look_at_all(server: Any, mailboxes: list[Mailbox]) -> None:
 
 def _look(server: Any, mailbox: Mailbox) -> None:
     path = mailbox.path
-    try:
-        fd = open_box(path)
-    except OSError:  # it has ended
-        return
-    try:
+    state = None
+    with contextlib.suppress(OSError), opened(path) as fd:  # else it has ended
         state = read_from(fd)
-    finally:
-        os.close(fd)
     if state is not None:
         settings = read_settings(state.settings)
         written = partial(write, server, path, settings)

@@ -7,7 +7,6 @@ of a second and more, which neither a response nor an event loop shall wait for.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import re
 from collections import deque
@@ -17,6 +16,7 @@ from slowhound.config.config import Config
 from slowhound.flames.files import ALL_OURS, FlameFiles
 from slowhound.flames.profile import SUFFIX, Profile
 from slowhound.runtime.unpatched import original
+from slowhound.system.files import write_whole
 from slowhound.system.guard import guard
 from slowhound.system.losses import lost
 from slowhound.system.os_thread import OsThread
@@ -26,13 +26,6 @@ from slowhound.system.private_dir import keep_within
 MOST_WAITING = 4
 # Seconds, at the end of the process, for those that are.
 PATIENCE = 3.0
-_FLAGS = (
-    os.O_WRONLY
-    | os.O_CREAT
-    | os.O_EXCL
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-)
 # With what a killed worker has left behind.
 _CAPPED = re.compile(rf"(?:{ALL_OURS.pattern})|\.flame_[\w.]+\.part")
 _guard = guard("the files of graphs")
@@ -119,21 +112,10 @@ def write(graph: Graph) -> None:
     )
     try:
         for suffix, text in drawings:
-            _write(path_of(config, name, suffix), text.encode("utf-8", "backslashreplace"))
+            path = path_of(config, name, suffix)
+            draft = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.part")
+            write_whole(path, text.encode("utf-8", "backslashreplace"), draft)
         path = path_of(config, name, SUFFIX)
         keep_within(os.path.dirname(path), config.flames_max_bytes, _CAPPED, keep=path)
     except OSError as exc:
         lost("flame graphs", exc)
-
-
-def _write(path: str, data: bytes) -> None:
-    folder, name = os.path.split(path)
-    part = os.path.join(folder, f".{name}.part")
-    try:
-        with open(os.open(part, _FLAGS, 0o600), "wb") as file:
-            file.write(data)
-        os.rename(part, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
-        raise

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import sys
 import time
 from operator import attrgetter
@@ -29,6 +28,7 @@ from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import NOT_JSON
 from slowhound.runtime.unpatched import get_ident
 from slowhound.stacks.capture import stack_of
+from slowhound.system.files import open_own, opened, write_whole
 from slowhound.system.losses import lost
 from slowhound.system.python_threads import native_id_of, python_threads
 
@@ -100,7 +100,8 @@ def answer(box: Box) -> None:
     if asked == box.cells[DUMP_MADE]:
         return
     try:
-        _write(beside(box.path, DUMP), _encode(compose(asked)))
+        path = beside(box.path, DUMP)
+        write_whole(path, _encode(compose(asked)), path + ".new")
     except OSError as exc:
         lost("a dump", exc, 0)
     finally:
@@ -162,25 +163,6 @@ def _text(text: str) -> str:
     return clean(text)[:LONGEST_TEXT]
 
 
-def _write(path: str, data: bytes) -> None:
-    """Writes under another name and renames: no reader sees a part of it."""
-    draft = path + ".new"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(draft)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(draft, flags, 0o600)
-    try:
-        # For one that does not fit on the disk, the exception; a part is of use to nobody.
-        while data:
-            data = data[os.write(fd, data) :]
-    except OSError:
-        os.unlink(draft)
-        raise
-    finally:
-        os.close(fd)
-    os.rename(draft, path)
-
-
 def sweep(folder: str) -> None:
     """Removes dumps, and what neighbours have told, whose box is gone: their process has ended."""
     names = set(os.listdir(folder))
@@ -205,11 +187,11 @@ def fetch(box: str, owner: int, patience: float | None = None) -> Dump | None:
     Raises:
         DumpError: there can be none.
     """
-    try:
-        fd = open_owned(box, os.O_RDWR, owner)
-    except OSError as exc:
-        raise DumpError(f"its box cannot be opened for writing: {exc.strerror}") from exc
-    try:
+    with contextlib.ExitStack() as block:
+        try:
+            fd = block.enter_context(opened(box, os.O_RDWR, owner))
+        except OSError as exc:
+            raise DumpError(f"its box cannot be opened for writing: {exc.strerror}") from exc
         number = _ask(fd)
         end = clock.monotonic() + (PATIENCE if patience is None else patience)
         while _cell(fd, DUMP_MADE) < number:
@@ -218,8 +200,6 @@ def fetch(box: str, owner: int, patience: float | None = None) -> Dump | None:
             if clock.monotonic() > end:
                 return None
             time.sleep(LOOK_EVERY)
-    finally:
-        os.close(fd)
     return read(beside(box, DUMP), owner, number)
 
 
@@ -245,11 +225,11 @@ def read(path: str, owner: int, number: int) -> Dump:
         DumpError: it cannot be read, or is none.
     """
     try:
-        fd = open_owned(path, os.O_RDONLY, owner)
+        fd = open_own(path, owner=owner)
     except OSError as exc:
         raise DumpError(f"it could not write its dump ({exc.strerror})") from exc
     try:
-        with os.fdopen(fd, "rb") as file:
+        with open(fd, "rb") as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:
             raise DumpError("its dump is too large")
@@ -261,13 +241,3 @@ def read(path: str, owner: int, number: int) -> Dump:
     if dump.number < number:
         raise DumpError("it could not write its dump; its log says why")
     return dump
-
-
-def open_owned(path: str, flags: int, owner: int) -> int:
-    """A descriptor of a regular file of this user, that no link led to; else OSError."""
-    fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != owner or found.st_nlink > 1:
-        os.close(fd)
-        raise PermissionError(1, f"is no regular file of user {owner} alone", path)
-    return fd

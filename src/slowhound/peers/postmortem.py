@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,7 +27,7 @@ from slowhound.blackbox.payloads import (
     seconds_since,
     who_fields,
 )
-from slowhound.blackbox.reader import BESIDE, BoxState, Pending, beside, open_box, read_from
+from slowhound.blackbox.reader import BESIDE, BoxState, Pending, beside, read_from
 from slowhound.blackbox.reported import Reported
 from slowhound.core.box_payloads import FRAMES
 from slowhound.event.fields import VERSION
@@ -39,7 +37,8 @@ from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import NOT_JSON
 from slowhound.stacks.fatal_errors import FatalStacks
-from slowhound.system.file_locks import let_go
+from slowhound.system.file_locks import opened_and_locked
+from slowhound.system.files import opened, read_end
 
 # How much of a dead process's last segment is searched for events that it did write.
 TAIL = 256 * 1024
@@ -60,36 +59,15 @@ def dead_box(path: str) -> Iterator[BoxState | None]:
     None, and the file stays, when its process lives, somebody else is at it, or it cannot be
     read. A file that is no box is removed: it can only be the rest of one.
     """
-    try:
-        fd = open_box(path, os.O_RDWR)
-    except OSError:
-        yield None
-        return
-    try:
-        if not _is_mine(fd):
+    # A sibling that only checks it holds a shared lock for microseconds: it is tried again.
+    with opened_and_locked(path, take=take_dead, tries=TRIES, pause=0.005) as fd:
+        if fd is None:
             yield None
             return
         yield read_from(fd)
         for each in (path, *(beside(path, suffix) for suffix in BESIDE)):
             with contextlib.suppress(OSError):
                 os.unlink(each)
-    finally:
-        let_go(fd)
-        os.close(fd)
-
-
-def _is_mine(fd: int) -> bool:
-    """Takes the lock of a box that is still in its folder."""
-    for _ in range(TRIES):
-        try:
-            take_dead(fd)
-        except OSError:
-            time.sleep(0.005)  # a sibling that only looks holds a shared lock for microseconds
-            continue
-        found = os.fstat(fd)
-        # No link left: somebody else was faster.
-        return stat.S_ISREG(found.st_mode) and found.st_nlink > 0
-    return False
 
 
 def events(
@@ -322,14 +300,6 @@ def _has_line(tail: bytes, start: bytes) -> bool:
 
 
 def _tail(path: str, size: int) -> bytes:
-    try:
-        fd = open_box(path)  # the same care: no link is followed, no pipe waited for
-    except OSError:
-        return b""
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            return b""
-        return os.pread(fd, size, max(found.st_size - size, 0))
-    finally:
-        os.close(fd)
+    with contextlib.suppress(OSError), opened(path) as fd:
+        return read_end(fd, size)
+    return b""

@@ -20,7 +20,7 @@ import msgspec
 
 from slowhound.blackbox.box import REPORTED, STALL_TOLD, held
 from slowhound.blackbox.payloads import Settings, read_settings, read_who
-from slowhound.blackbox.reader import BoxState, Pending, opened, read_from, reporting
+from slowhound.blackbox.reader import BoxState, Pending, read_from, reporting
 from slowhound.blackbox.reported import tell
 from slowhound.config.overrides import Override
 from slowhound.core.report import Report
@@ -40,6 +40,7 @@ from slowhound.gil.unresponsive import (
 from slowhound.peers.postmortem import shared_threads, signed
 from slowhound.peers.stalled_reports import age_of, compose, slow_event, summary
 from slowhound.runtime.clocks import clock
+from slowhound.system.files import opened
 
 # Seconds between two looks at a process that does not show itself.
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
@@ -175,12 +176,9 @@ class Neighbour:
 
     def _write_cell(self, at: int, value: int) -> None:
         """Leaves a word in the box: the process, and the next neighbour, will see it."""
-        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
+        with opened(self.path, os.O_WRONLY) as fd:
             # An aligned cell: others see the old or the new value, nothing in between.
             os.pwrite(fd, struct.pack("=q", value), at)
-        finally:
-            os.close(fd)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ A box belongs to another process and may hold any bytes: what is missing or brok
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -15,11 +16,11 @@ from slowhound.blackbox.payloads import Last, Who, read_settings, read_who, seco
 from slowhound.blackbox.reader import BoxState, Pending, read_from
 from slowhound.frames.frames import TakenStack
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
-from slowhound.peers.dumps import open_owned
 from slowhound.peers.postmortem import latest_stack, shared_threads
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.app_files import is_app
 from slowhound.runtime.clocks import clock
+from slowhound.system.files import opened
 
 
 class Worker(NamedTuple):
@@ -79,16 +80,9 @@ def workers(boxes: str, owner: int) -> list[Worker]:
 
 
 def _worker(path: str, owner: int) -> Worker | None:
-    try:
-        fd = open_owned(path, os.O_RDONLY, owner)
-    except OSError:
-        return None
-    try:
+    state = None
+    with contextlib.suppress(OSError), opened(path, owner=owner) as fd:
         state = read_from(fd) if held(fd) else None
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
     if state is None:
         return None
     return Worker(path, state, read_settings(state.settings).server, silent_for(state))

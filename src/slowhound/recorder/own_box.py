@@ -22,6 +22,7 @@ from slowhound.recorder.replaced_box import ReplacedBox
 from slowhound.recorder.server import Server
 from slowhound.stacks import fatal_errors
 from slowhound.system import losses
+from slowhound.system.files import opened
 from slowhound.system.losses import lost
 from slowhound.watch.slow_requests import SlowWatch
 
@@ -111,7 +112,7 @@ class OwnBox:
         if self.box is None or self._delivery.feed is None:
             return
         with contextlib.suppress(OSError):
-            with reader.opened(self.box.path) as fd:
+            with opened(self.box.path) as fd:
                 state = reader.read_from(fd)
             if state is not None:
                 spool_unsent(self._config.dir, unsent(self._config.dir, state))

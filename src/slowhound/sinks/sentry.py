@@ -22,6 +22,7 @@ from slowhound.event.formats import utf8
 from slowhound.runtime.library_names import find, has_all, look_up
 from slowhound.sinks.sentry_event import event_id, event_of
 from slowhound.sinks.wording import end_note
+from slowhound.system.files import open_own
 
 try:
     import sentry_sdk
@@ -228,8 +229,7 @@ def _attachments(report: Report, name: str, text: str) -> list[Attachment]:
 def _file(path: str) -> Attachment | None:
     """A file of the flame graph's, when it is there and not too large."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
+        with open(open_own(path), "rb") as file:
             data = file.read(ATTACHMENT_LIMIT + 1)
         if len(data) <= ATTACHMENT_LIMIT:
             return Attachment(bytes=data, filename=os.path.basename(path))

@@ -11,7 +11,7 @@ from typing import Any
 
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.library_names import find
-from slowhound.system.append_file import FOLLOWING, AppendFile
+from slowhound.system.append_file import AppendFile, open_named_to_append
 from slowhound.system.losses import lost
 
 with suppress(ImportError):  # Windows
@@ -153,7 +153,7 @@ def to_file(path: str) -> tuple[Stream, AppendFile | None]:
     descriptor = descriptor_of(path)
     if descriptor is not None:
         return Output(descriptor), None
-    file = AppendFile("canonical lines", lambda: path, flags=FOLLOWING)
+    file = AppendFile("canonical lines", lambda: path, opener=open_named_to_append)
     file.open()
 
     def write(line: str, done: list[Any]) -> None:

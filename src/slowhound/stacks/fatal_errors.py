@@ -14,9 +14,10 @@ import signal
 import threading
 import weakref
 
-from slowhound.blackbox.reader import STACKS, beside, open_box
+from slowhound.blackbox.reader import STACKS, beside
 from slowhound.frames.frames import TakenStack, from_faulthandler
 from slowhound.runtime.signal_handlers import caught_signals
+from slowhound.system.files import create, open_own, opened
 
 # faulthandler writes at most 100 threads of 100 frames, some 80 bytes each.
 LARGEST = 4 * 1024**2
@@ -33,11 +34,11 @@ class _Target:
     faulthandler is still ours, or was enabled anew by the application.
     """
 
-    def __init__(self, path: str, flags: int = 0) -> None:
-        self.fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | flags)
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
 
     def __del__(self) -> None:
-        with contextlib.suppress(OSError, AttributeError):  # the latter: it was never opened
+        with contextlib.suppress(OSError):
             os.close(self.fd)
 
     def fileno(self) -> int:
@@ -67,13 +68,13 @@ def write_to(path: str) -> None:
         OSError: the file cannot be made.
     """
     global _path
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    os.close(create(path))
     forget(remove=True)
     _path = path
     if _target is not None and _target() is None:
         return  # the application has enabled its own since, or switched it off
     if is_ours():
-        _enable(_Target(path))  # only the descriptor changes, no handler is installed anew
+        _enable(_target_at(path))  # only the descriptor changes, no handler is installed anew
         return
     abort = signal.getsignal(signal.SIGABRT)
     given_back = callable(abort) or abort == signal.SIG_IGN
@@ -81,7 +82,7 @@ def write_to(path: str) -> None:
     # Only the main thread can give the handler of SIGABRT back.
     if faulthandler.is_enabled() or _caught(abort) or (given_back and not in_main):
         return
-    _enable(_Target(path))
+    _enable(_target_at(path))
     if given_back:
         # Gunicorn's, for one: its SIGABRT ends a worker that timed out, in Python.
         signal.signal(signal.SIGABRT, abort)
@@ -97,6 +98,10 @@ def forget(*, remove: bool) -> None:
         with contextlib.suppress(OSError):
             os.unlink(_path)
     _path = ""
+
+
+def _target_at(path: str) -> _Target:
+    return _Target(open_own(path, os.O_WRONLY | os.O_APPEND))
 
 
 def _enable(target: _Target) -> None:
@@ -126,7 +131,7 @@ def _forget_after_fork() -> None:
     _path = ""
     if is_ours():
         try:
-            _enable(_Target(os.devnull))
+            _enable(_Target(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)))
         except OSError:
             faulthandler.disable()
             _target = None
@@ -147,12 +152,9 @@ class FatalStacks:
     """
 
     def __init__(self, path: str) -> None:
-        fd = open_box(path)
-        try:
+        with opened(path) as fd:
             self.taken = os.fstat(fd).st_mtime
             text = os.pread(fd, LARGEST, 0).decode("utf-8", "replace")
-        finally:
-            os.close(fd)
         self._stacks = {
             dumped.ident: TakenStack(
                 dumped.stack, self.taken, "fault" if dumped.current else "bystander"

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from slowhound.blackbox.reader import open_box
 from slowhound.runtime.clocks import clock
 from slowhound.store.answer import StoreError
 from slowhound.store.broken import UnreadableError, reading
@@ -25,6 +23,7 @@ from slowhound.store.columns import IS_EVENT, json_structure
 from slowhound.store.parquet import PLAINLY, SEGMENTS_KEY, TORN_KEY, Inside, names, quoted, text
 from slowhound.store.segments import PARQUET, SEGMENT
 from slowhound.system.file_locks import close, take
+from slowhound.system.files import create, is_removed, open_own
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -120,7 +119,7 @@ def closed(folder: str, segments: tuple[str, ...]) -> Iterator[Closed]:
     for path in segments:
         pid = name_of(path).split("-")[1]
         try:
-            fd = open_box(path, os.O_RDWR)  # no link is followed, no pipe waited for
+            fd = open_own(path, os.O_RDWR)
         except OSError:
             continue
         found = os.fstat(fd)
@@ -139,15 +138,13 @@ def is_quiet(path: str) -> bool:
 
 def _is_closed(fd: int, found: os.stat_result) -> bool:
     # An empty one is never locked: its writer could just be about to do that.
-    mine = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_size
-    if not mine or abs(clock.time() - found.st_mtime) < QUIET:
+    if not found.st_size or abs(clock.time() - found.st_mtime) < QUIET:
         return False
     try:
         take(fd)
     except OSError:
         return False
-    # No link left: another reader was faster.
-    return os.fstat(fd).st_nlink > 0
+    return not is_removed(fd)  # else another reader was faster
 
 
 def _has_box(directory: str, pid: str) -> bool:
@@ -239,7 +236,7 @@ def _write(
     paths = [each.path for each in batch]
     unfinished = os.path.join(folder, f"compacting-{os.getpid()}-{clock.monotonic_ns()}.tmp")
     # DuckDB keeps the mode of a file that is there.
-    os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    os.close(create(unfinished))
     try:
         with reading():
             _copy(connection, paths, unfinished, known)

@@ -25,6 +25,7 @@ from slowhound.store.event_files import list_files, name_of
 from slowhound.store.parquet import inside, read_parquet, text
 from slowhound.store.shipped import Done
 from slowhound.system.file_locks import close, renew, take
+from slowhound.system.files import open_own
 from slowhound.system.private_dir import subfolder
 
 BATCH_BYTES = 8 * 1024**2  # of JSON: about 10,000 events
@@ -73,7 +74,7 @@ class Shipper:
         try:
             self.path = os.path.join(subfolder(directory, "ship"), f"{name}.json")
             # As long as this process lives.
-            self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = open_own(f"{self.path}.lock", os.O_RDWR | os.O_CREAT)
             try:
                 take(self._lock)
                 self._load()

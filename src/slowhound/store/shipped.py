@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple
 
@@ -11,6 +10,7 @@ import msgspec
 
 from slowhound.runtime.library_names import NOT_JSON
 from slowhound.store.answer import StoreError
+from slowhound.system.files import open_own, write_whole
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 LARGEST = 64 * 1024**2
@@ -43,7 +43,7 @@ def read(path: str) -> Known | None:
         StoreError: it cannot be read, and so could not be replaced.
     """
     try:
-        with open(path, "rb") as file:
+        with open(open_own(path), "rb") as file:
             return _decode(file.read(LARGEST))
     except FileNotFoundError:
         return None
@@ -60,11 +60,7 @@ def write(path: str, target: str, segments: Mapping[str, Done], parquet: set[str
         StoreError: it cannot be written, as for a full disk.
     """
     known = {"target": target, "segments": segments, "parquet": sorted(parquet)}
-    unfinished = f"{path}.tmp"
     try:
-        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
-            json.dump(known, file)
-        os.replace(unfinished, path)
+        write_whole(path, json.dumps(known).encode(), f"{path}.tmp")
     except OSError as exc:
         raise StoreError(f"{path} cannot be written: {exc.strerror}") from exc

@@ -13,21 +13,32 @@ from contextlib import suppress
 
 from slowhound.runtime.foreign import is_foreign
 from slowhound.system.file_locks import keep
+from slowhound.system.files import open_own
 from slowhound.system.losses import lost
 
-# Of a file that somebody has named, which may be a link to where the logs are.
-FOLLOWING = (
-    os.O_WRONLY
-    | os.O_APPEND
-    | os.O_CREAT
-    | getattr(os, "O_CLOEXEC", 0)
-    # A named pipe without a reader must not hang the worker that opens it.
-    | getattr(os, "O_NONBLOCK", 0)
-    # Nor does a terminal become that of a worker, which its hangup would end.
-    | getattr(os, "O_NOCTTY", 0)
-)
-# Of a file of ours in DIR, where a link is somebody's trap.
-FLAGS = FOLLOWING | getattr(os, "O_NOFOLLOW", 0)
+APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+
+
+def open_own_to_append(path: str) -> int:
+    """A descriptor of a file of ours in DIR; raises OSError."""
+    return open_own(path, APPENDING)
+
+
+def open_named_to_append(path: str) -> int:
+    """A descriptor of what the settings name, a link to where the logs are or a pipe, maybe.
+
+    Raises:
+        OSError: it cannot be opened, as a pipe that has no reader.
+    """
+    flags = (
+        APPENDING
+        | getattr(os, "O_CLOEXEC", 0)
+        # A named pipe without a reader must not hang the worker that opens it.
+        | getattr(os, "O_NONBLOCK", 0)
+        # Nor does a terminal become that of a worker, which its hangup would end.
+        | getattr(os, "O_NOCTTY", 0)
+    )
+    return os.open(path, flags, 0o600)
 
 
 class AppendFile:
@@ -38,7 +49,7 @@ class AppendFile:
         path: gives the path of the (next) file; may raise ``OSError``.
         max_bytes: size at which ``tend`` goes on to the next file; None: never.
         locked: hold a lock on the file for as long as it is open, so that others see it is in use.
-        flags: how it is opened.
+        opener: opens it, or raises ``OSError``.
     """
 
     def __init__(
@@ -48,13 +59,13 @@ class AppendFile:
         max_bytes: int | None = None,
         *,
         locked: bool = False,
-        flags: int = FLAGS,
+        opener: Callable[[str], int] = open_own_to_append,
     ) -> None:
         self.what = what
         self.path = path
         self.max_bytes = max_bytes
         self.locked = locked
-        self.flags = flags
+        self.opener = opener
         self.name = ""
         self.fd = -1
         self.size = 0
@@ -98,7 +109,7 @@ class AppendFile:
         """Opens the next file; a failure is remembered and counted with each lost line."""
         try:
             name = self.path()
-            fd = os.open(name, self.flags, 0o600)
+            fd = self.opener(name)
         except OSError as exc:
             self._failed = exc
             self._replace(-1)

@@ -11,11 +11,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.own_log import warn
+from slowhound.runtime.unpatched import original
+from slowhound.system.files import create, is_removed, opened
 
 with contextlib.suppress(ImportError):  # not a POSIX system
     import fcntl
@@ -152,6 +156,58 @@ def let_go(fd: int) -> None:
             os.unlink(made)
 
 
+@contextmanager
+def locked(
+    fd: int, take: Callable[[int], object] = take, tries: int = 1, pause: float = 0.0
+) -> Iterator[bool]:
+    """Locks a file for a block; gives False where another process has it, or it cannot be locked.
+
+    Args:
+        fd: the file; to be closed after the block.
+        take: locks it, or raises OSError.
+        tries: how often that is tried.
+        pause: seconds between two tries.
+    """
+    taken = _try_to(take, fd, tries, pause)
+    try:
+        yield taken
+    finally:
+        if taken:
+            let_go(fd)
+
+
+@contextmanager
+def opened_and_locked(
+    path: str,
+    flags: int = os.O_RDWR,
+    take: Callable[[int], object] = take,
+    tries: int = 1,
+    pause: float = 0.0,
+) -> Iterator[int | None]:
+    """A descriptor of a file of ours, for a block in which no other process has one like it.
+
+    None when there is no such file, or another process has locked or removed it. The arguments are
+    those of ``opened`` and ``locked``.
+    """
+    with contextlib.ExitStack() as block:
+        fd = None
+        with contextlib.suppress(OSError):
+            fd = block.enter_context(opened(path, flags))
+            if not block.enter_context(locked(fd, take, tries, pause)) or is_removed(fd):
+                fd = None
+        yield fd
+
+
+def _try_to(take: Callable[[int], object], fd: int, tries: int, pause: float) -> bool:
+    for number in range(tries):
+        if number:
+            original("time", "sleep")(pause)  # gevent's own is for greenlets
+        with contextlib.suppress(OSError):
+            take(fd)
+            return True
+    return False
+
+
 def close(fd: int) -> None:
     """Gives the lock of a file back, and closes it."""
     let_go(fd)
@@ -202,7 +258,7 @@ def _make(fd: int) -> None:
         return  # no way to a lock at all: better twice than never
     for last in (False, True):
         try:
-            made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            made = create(path)
         except FileExistsError:
             if last or not _is_abandoned(path):
                 raise BlockingIOError(errno.EAGAIN, "somebody else has it", path) from None
@@ -218,8 +274,8 @@ def _make(fd: int) -> None:
 
 
 def _is_mine(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(100) == _written()
+    with opened(path) as fd:
+        return os.read(fd, 100) == _written()
 
 
 def _written() -> bytes:
@@ -228,8 +284,8 @@ def _written() -> bytes:
 
 def _is_abandoned(path: str) -> bool:
     try:
-        with open(path, "rb") as file:
-            said = file.read(100).split()
+        with opened(path) as fd:
+            said = os.read(fd, 100).split()
         age = abs(clock.time() - os.stat(path).st_mtime)
     except OSError:
         return True

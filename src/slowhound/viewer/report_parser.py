@@ -10,7 +10,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from slowhound.peers.dumps import open_owned
+from slowhound.system.files import open_own
 
 NAMES = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
 # The deepest stack with all local variables stays far below.
@@ -47,8 +47,7 @@ def read(folder: str, name: str) -> str | None:
     if not NAMES.fullmatch(name):
         return None
     try:
-        owner = os.stat(folder).st_uid
-        descriptor = open_owned(os.path.join(folder, name), os.O_RDONLY, owner)
+        descriptor = open_own(os.path.join(folder, name))
     except OSError:
         return None
     with open(descriptor, "rb") as file:

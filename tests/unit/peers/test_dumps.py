@@ -17,7 +17,7 @@ from slowhound.blackbox.box import DUMP_ASKED, DUMP_MADE, Box, take
 from slowhound.blackbox.reader import DUMP, beside
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.peers import dumps
-from slowhound.peers.dumps import DumpError, answer, compose, fetch, open_owned, read, sweep
+from slowhound.peers.dumps import DumpError, answer, compose, fetch, read, sweep
 from slowhound.system import losses
 
 ME = os.geteuid()
@@ -80,7 +80,7 @@ def test_dump_that_cannot_be_written_is_no_wait(box: Box, monkeypatch: pytest.Mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(dumps, "_write", full)
+    monkeypatch.setattr(dumps, "write_whole", full)
     with pytest.raises(DumpError, match="could not write its dump"):
         asked(box, threading.Event())
     assert losses.dropped == 0
@@ -95,7 +95,7 @@ def test_dump_of_an_earlier_question_is_none_of_this_one(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(dumps, "_write", full)
+    monkeypatch.setattr(dumps, "write_whole", full)
     with pytest.raises(DumpError, match="its log says why"):
         asked(box, threading.Event())
 
@@ -140,17 +140,6 @@ def test_locked_file_that_is_no_box_is_not_written_to(tmp_path: Path) -> None:
         with pytest.raises(DumpError, match="not one of a living process"):
             fetch(str(path), ME, 1)
     assert path.read_bytes() == b"x" * 5000
-
-
-def test_file_with_two_names_or_another_owner_is_refused(tmp_path: Path) -> None:
-    """A worker's user could have linked a file of somebody else's into the folder."""
-    (tmp_path / "file").touch()
-    os.close(open_owned(str(tmp_path / "file"), os.O_RDONLY, ME))
-    with pytest.raises(PermissionError):
-        open_owned(str(tmp_path / "file"), os.O_RDONLY, ME + 1)
-    os.link(tmp_path / "file", tmp_path / "second")
-    with pytest.raises(PermissionError):
-        open_owned(str(tmp_path / "file"), os.O_RDONLY, ME)
 
 
 @given(st.binary(max_size=300))

@@ -1,185 +1,255 @@
-"""Folders, append files, segments and boxes on a real disk."""
+"""Files of ours are opened and replaced; what else stands under their names is not touched."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import subprocess
-import sys
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from slowhound.blackbox.box import FIRST_SLOT, MAGIC, Box
-from slowhound.blackbox.reader import survey
-from slowhound.store.segments import open_segment
-from slowhound.system import losses
-from slowhound.system.append_file import AppendFile
-from slowhound.system.private_dir import UnsafeFolderError, keep_within, prepare
-
-
-def test_folder_is_made_private(tmp_path: Path) -> None:
-    """A new DIR is for its owner alone."""
-    assert os.stat(prepare(str(tmp_path / "a" / "b"))).st_mode & 0o777 == 0o700
-
-
-@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
-def test_folder_that_others_can_write_to_is_refused(tmp_path: Path, mode: int) -> None:
-    """Another user could plant a symbolic link there."""
-    os.chmod(tmp_path, mode)
-    with pytest.raises(UnsafeFolderError, match="writable"):
-        prepare(str(tmp_path))
-
-
-def test_link_and_file_are_refused(tmp_path: Path) -> None:
-    """Only a folder is a folder."""
-    (tmp_path / "link").symlink_to(tmp_path)
-    (tmp_path / "file").touch()
-    with pytest.raises(UnsafeFolderError, match="symbolic link"):
-        prepare(str(tmp_path / "link"))
-    with pytest.raises(UnsafeFolderError, match="not a folder"):
-        prepare(str(tmp_path / "file"))
-
-
-def test_oldest_files_go_first(tmp_path: Path) -> None:
-    """Retention removes by age until the rest fits, and never the one being written."""
-    for number in range(5):
-        path = tmp_path / f"{number}.jsonl"
-        path.write_bytes(b"x" * 100)
-        os.utime(path, (number, number))
-    (tmp_path / "notes.txt").write_bytes(b"x" * 1000)
-    removed = keep_within(
-        str(tmp_path), 250, re.compile(r"\d\.jsonl"), keep=str(tmp_path / "0.jsonl")
-    )
-    assert removed == 3
-    assert sorted(os.listdir(tmp_path)) == ["0.jsonl", "4.jsonl", "notes.txt"]
-
-
-def test_segment_rotates_by_size(tmp_path: Path) -> None:
-    """Past its size the next tend begins another file, and no line is lost."""
-    segment = open_segment(str(tmp_path), 800)
-    for number in range(10):
-        segment.write(b'{"n":%d,"x":"%s"}\n' % (number, b"x" * 50))
-        segment.tend()
-    segment.close()
-    files = sorted((tmp_path / "events").iterdir(), key=lambda path: path.stat().st_mtime_ns)
-    lines = [json.loads(line)["n"] for path in files for line in path.read_text().splitlines()]
-    assert len(files) > 2
-    assert sorted(lines) == list(range(10))
-    assert losses.dropped == 0
-
-
-def test_removed_file_is_noticed_and_counted(tmp_path: Path) -> None:
-    """Lines written into a file that is gone are lost; the next tend says how many."""
-    segment = open_segment(str(tmp_path), 10**6)
-    segment.tend()
-    os.unlink(segment.name)
-    segment.write(b"one\n")
-    segment.write(b"two\n")
-    assert segment.tend()
-    assert losses.dropped == 2
-    segment.write(b"three\n")
-    assert Path(segment.name).read_bytes() == b"three\n"
-
-
-def test_cut_line_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a short write the next line stands on a line of its own."""
-    file = AppendFile("lines", lambda: str(tmp_path / "f"))
-    file.open()
-    real = os.write
-    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:3]))
-    file.write(b"first\n")
-    monkeypatch.setattr(os, "write", real)
-    file.write(b"second\n")
-    assert (tmp_path / "f").read_bytes() == b"fir\nsecond\n"
-    assert losses.dropped == 1
-
-
-def test_pipe_without_a_reader_does_not_hang(tmp_path: Path) -> None:
-    """A named pipe in the place of a file is refused, not waited for."""
-    os.mkfifo(tmp_path / "pipe")
-    file = AppendFile("lines", lambda: str(tmp_path / "pipe"))
-    file.open()
-    file.write(b"lost\n")
-    assert losses.dropped == 1
-
-
-def test_box_is_closed_where_a_file_is_in_the_place_of_its_folder(tmp_path: Path) -> None:
-    """The end of a process is no time to fail."""
-    box = Box(str(tmp_path), 1)
-    (tmp_path / "boxes").rename(tmp_path / "old")
-    (tmp_path / "boxes").touch()
-    box.close()
-    assert box.closed
-
-
-def test_living_box_is_seen_and_a_dead_ones_is_not(tmp_path: Path) -> None:
-    """The lock, not the file, says who lives."""
-    code = (
-        "import sys; from slowhound.blackbox.box import Box, IN_FLIGHT\n"
-        f"box = Box({str(tmp_path)!r}, 4); box.cells[IN_FLIGHT] = 3\n"
-        "print('ready', flush=True); sys.stdin.read()"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with child:
-        assert child.stdout is not None
-        assert child.stdin is not None
-        child.stdout.readline()
-        (state,), dead = survey(str(tmp_path))
-        assert (state.pid, state.parent, state.in_flight) == (child.pid, os.getpid(), 3)
-        assert dead == []
-        child.kill()
-        child.wait()
-        assert len(os.listdir(tmp_path / "boxes")) == 1
-        living, dead = survey(str(tmp_path))
-        assert living == []
-        assert len(dead) == 1
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"x", b"\0" * FIRST_SLOT, b"\xff" * FIRST_SLOT, MAGIC.to_bytes(8, "little")]
+from slowhound.system import files
+from slowhound.system.files import (
+    ANY_USER,
+    NotOwnFileError,
+    create,
+    is_removed,
+    open_own,
+    opened,
+    opened_folder,
+    read_end,
+    write_all,
+    write_new,
+    write_whole,
 )
-def test_file_that_is_no_box_is_passed_over(tmp_path: Path, content: bytes) -> None:
-    """Noise in the folder is nobody's box, locked or not."""
-    import fcntl
 
-    box = Box(str(tmp_path), 4)
-    with open(tmp_path / "boxes" / "noise.box", "wb") as noise:
-        noise.write(content)
-        noise.flush()
-        fcntl.flock(noise, fcntl.LOCK_EX)
-        living, dead = survey(str(tmp_path))
-        assert [state.pid for state in living] == [os.getpid()]
-        assert dead == []
-    box.close()
-    assert os.listdir(tmp_path / "boxes") == ["noise.box"]
+ME = os.geteuid()
+FLAGS = {"reading": os.O_RDONLY, "writing": os.O_RDWR, "making": os.O_WRONLY | os.O_CREAT}
 
 
-def test_closed_box_is_gone(tmp_path: Path) -> None:
-    """A worker that ends in good order leaves nothing."""
-    Box(str(tmp_path), 4).close()
-    assert os.listdir(tmp_path / "boxes") == []
+def link(path: Path, target: Path) -> None:
+    """A symbolic link to a file of ours."""
+    path.symlink_to(target)
 
 
-def test_cut_line_is_ended_once_the_disk_has_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def link_to_nothing(path: Path, target: Path) -> None:
+    """A symbolic link whose target can be made."""
+    path.symlink_to(target.with_name("none"))
+
+
+def second_name(path: Path, target: Path) -> None:
+    """A hard link to a file of ours."""
+    path.hardlink_to(target)
+
+
+def folder(path: Path, target: Path) -> None:
+    """A folder."""
+    path.mkdir()
+
+
+def pipe(path: Path, target: Path) -> None:
+    """A named pipe, without another end."""
+    os.mkfifo(path)
+
+
+def writable_by_the_group(path: Path, target: Path) -> None:
+    """A file that others can write to."""
+    path.touch()
+    path.chmod(0o620)
+
+
+@pytest.mark.parametrize("flags", FLAGS.values(), ids=list(FLAGS))
+@pytest.mark.parametrize(
+    "stands_there", [link, link_to_nothing, second_name, folder, pipe, writable_by_the_group]
+)
+def test_what_is_no_file_of_ours_is_refused(
+    tmp_path: Path, stands_there: Callable[[Path, Path], None], flags: int
 ) -> None:
-    """A write that fails between the cut line and the next one does not glue the two together."""
-    file = AppendFile("lines", lambda: str(tmp_path / "f"))
-    file.open()
+    """At once, and nothing is left open or made."""
+    target = tmp_path / "target"
+    target.write_bytes(b"ours")
+    stands_there(tmp_path / "file", target)
+    before = os.listdir("/proc/self/fd"), sorted(os.listdir(tmp_path))
+    with pytest.raises(OSError):
+        open_own(str(tmp_path / "file"), flags)
+    assert (os.listdir("/proc/self/fd"), sorted(os.listdir(tmp_path))) == before
+    assert target.read_bytes() == b"ours"
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR])
+def test_file_of_another_user_is_refused(tmp_path: Path, flags: int) -> None:
+    """Whoever that is meant to be."""
+    path = tmp_path / "file"
+    path.touch()
+    os.close(open_own(str(path), flags))
+    os.close(open_own(str(path), flags, ME))
+    with pytest.raises(NotOwnFileError, match=f"belongs to user {ME}"):
+        open_own(str(path), flags, ME + 1)
+
+
+@pytest.fixture
+def other_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process acts as an operator would, who may open what is not theirs."""
+    monkeypatch.setattr(files, "this_user", lambda: ME + 1)
+
+
+@pytest.mark.usefixtures("other_user")
+def test_operator_reads_a_file_of_the_owner_of_its_folder(tmp_path: Path) -> None:
+    """But does not write to it, unless it is said whose it has to be."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    with opened(str(path)) as fd:
+        assert read_end(fd, 10) == b"x"
+    with pytest.raises(NotOwnFileError):
+        open_own(str(path), os.O_WRONLY)
+    os.close(open_own(str(path), os.O_WRONLY, ME))
+
+
+@pytest.mark.skipif(ME != 0, reason="only root can give a file away")
+def test_file_in_a_shared_folder_is_read_whosever_it_is(tmp_path: Path) -> None:
+    """Where that does not matter."""
+    path = tmp_path / "file"
+    path.touch()
+    os.chown(path, 12345, 12345)
+    with pytest.raises(NotOwnFileError):
+        open_own(str(path))
+    os.close(open_own(str(path), owner=ANY_USER))
+
+
+@pytest.mark.parametrize("path", ["none", "no/folder", "with\0a zero"])
+def test_file_that_is_not_there_is_none(path: str) -> None:
+    """As with ``os.open``."""
+    with pytest.raises((OSError, ValueError)):
+        open_own(path)
+
+
+def test_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """And made once."""
+    path = str(tmp_path / "file")
+    os.close(create(path))
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        create(path)
+
+
+def test_child_does_not_keep_a_block_open(tmp_path: Path) -> None:
+    """It would hold the lock of its parent, which may die."""
+    path = str(tmp_path / "file")
+    os.close(create(path))
+    reading, writing = os.pipe()
+    with opened(path) as fd:
+        child = os.fork()
+        if not child:
+            signal.alarm(10)
+            try:
+                os.fstat(fd)
+            except OSError:
+                os.write(writing, b"closed")
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    assert os.read(reading, 10) == b"closed"
+    os.close(reading)
+
+
+def test_block_that_goes_on_in_a_child_closes_no_other_file(tmp_path: Path) -> None:
+    """Its descriptor's number may be another file's by then."""
+    with opened_folder(str(tmp_path)) as fd:
+        files._close_all()
+        other = os.open(tmp_path, os.O_RDONLY)
+        assert other == fd
+    os.fstat(other)
+    os.close(other)
+
+
+def test_removed_file_is_told_from_one_that_is_there(tmp_path: Path) -> None:
+    """By its names."""
+    path = tmp_path / "file"
+    path.touch()
+    with opened(str(path)) as fd:
+        assert not is_removed(fd)
+        path.unlink()
+        assert is_removed(fd)
+
+
+def test_end_of_a_file_is_read(tmp_path: Path) -> None:
+    """All of it, where it is no longer."""
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with opened(str(tmp_path / "file")) as fd:
+        assert read_end(fd, 4) == b"6789"
+        assert read_end(fd, 11) == b"0123456789"
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes some bytes with each write."""
     real = os.write
-
-    def full(fd: int, data: bytes) -> int:
-        raise OSError(28, "full")
-
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:3]))
-    file.write(b"first\n")
-    monkeypatch.setattr(os, "write", full)
-    file.write(b"second\n")
-    monkeypatch.setattr(os, "write", real)
-    file.write(b"third\n")
-    assert (tmp_path / "f").read_bytes() == b"fir\nthird\n"
-    assert losses.dropped == 2
+
+
+@pytest.mark.usefixtures("cut")
+def test_all_is_written_however_little_is_taken(tmp_path: Path) -> None:
+    """A write may be cut short."""
+    fd = create(str(tmp_path / "file"))
+    write_all(fd, b"0123456789")
+    os.close(fd)
+    assert (tmp_path / "file").read_bytes() == b"0123456789"
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes some bytes, and then no more."""
+    real, taken = os.write, []
+
+    def write(fd: int, data: bytes) -> int:
+        if taken:
+            raise OSError(28, "full")
+        taken.append(fd)
+        return real(fd, data[:3])
+
+    monkeypatch.setattr(os, "write", write)
+
+
+@pytest.mark.usefixtures("full")
+def test_half_of_a_file_is_not_left(tmp_path: Path) -> None:
+    """Neither a new one nor a draft, and what was there stays."""
+    (tmp_path / "there").write_bytes(b"former")
+    with pytest.raises(OSError, match="full"):
+        write_new(str(tmp_path / "new"), b"0123456789")
+    with pytest.raises(OSError, match="full"):
+        write_whole(str(tmp_path / "there"), b"0123456789", str(tmp_path / "draft"))
+    assert os.listdir(tmp_path) == ["there"]
+    assert (tmp_path / "there").read_bytes() == b"former"
+
+
+def test_file_is_replaced_at_once(tmp_path: Path) -> None:
+    """Whatever a process that died has left in the place of the draft."""
+    path, draft = tmp_path / "file", tmp_path / "draft"
+    path.write_bytes(b"former")
+    draft.symlink_to(tmp_path / "trap")
+    write_whole(str(path), b"new", str(draft))
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_folder_in_the_place_of_a_file_stays(tmp_path: Path) -> None:
+    """And no draft is left."""
+    (tmp_path / "file").mkdir()
+    with pytest.raises(OSError):
+        write_whole(str(tmp_path / "file"), b"new", str(tmp_path / "draft"))
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(ME != 0, reason="only root can give a file away")
+def test_what_root_writes_into_a_folder_is_its_owners(tmp_path: Path) -> None:
+    """Also when another folder has taken the place of it meanwhile."""
+    (tmp_path / "folder").mkdir()
+    os.chown(tmp_path / "folder", 12345, 12345)
+    with opened_folder(str(tmp_path / "folder")) as fd:
+        (tmp_path / "folder").rename(tmp_path / "moved")
+        (tmp_path / "folder").mkdir()
+        write_whole("file", b"x", "draft", fd)
+    assert os.listdir(tmp_path / "folder") == []
+    assert (tmp_path / "moved" / "file").stat().st_uid == 12345
