@@ -190,12 +190,12 @@ def opened_and_locked(
     those of ``opened`` and ``locked``.
     """
     with contextlib.ExitStack() as block:
-        fd = None
+        found = None
         with contextlib.suppress(OSError):
             fd = block.enter_context(opened(path, flags))
-            if not block.enter_context(locked(fd, take, tries, pause)) or is_removed(fd):
-                fd = None
-        yield fd
+            if block.enter_context(locked(fd, take, tries, pause)) and not is_removed(fd):
+                found = fd
+        yield found
 
 
 def _try_to(take: Callable[[int], object], fd: int, tries: int, pause: float) -> bool:

@@ -56,8 +56,10 @@ def open_own(path: str, flags: int = os.O_RDONLY, owner: int | None = None) -> i
 
 
 def _check(found: os.stat_result, path: str, flags: int, owner: int | None) -> None:
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-        raise NotOwnFileError(errno.EPERM, "it is not a regular file with one name", path)
+    if not stat.S_ISREG(found.st_mode):
+        raise NotOwnFileError(errno.EPERM, "it is not a regular file", path)
+    if found.st_nlink > 1:
+        raise NotOwnFileError(errno.EPERM, "it has another name as well (a hard link)", path)
     if found.st_mode & 0o022:
         raise NotOwnFileError(errno.EPERM, "other users can write to it", path)
     if not _belongs_to(owner, found.st_uid, path, flags):

@@ -121,7 +121,7 @@ def test_report_that_cannot_be_read_is_said(folder: Path) -> None:
     broken.mkdir()
     done = slowhound("report", folder, broken.name)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"slowhound: {broken} cannot be read: it is no file\n"
+    assert done.stderr == f"slowhound: {broken} cannot be read: it is not a regular file\n"
     assert "no report and no request r999" in slowhound("report", folder, "r999").stderr
 
 
