@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import slowhound
@@ -59,6 +61,29 @@ def test_layers_of_the_linter_are_the_folders_of_the_map() -> None:
     assert folders == [each for each in make_docs().package_map() if each != make_docs().TOP]
     top = set(contract["layers"]) & TOP
     assert top == {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """The modules of slowhound that a file imports, wherever in it, also for the type checker."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not in a circle of any length, and not for the type checker either."""
+    modules = {}
+    for path in SOURCES:
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        modules[".".join(part for part in parts if part != "__init__")] = path
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        found = {name if name in modules else name.rpartition(".")[0] for name in imports_of(path)}
+        graph[module] = (found & set(modules)) - {module}
+    assert "slowhound.core.record" in graph["slowhound.recorder.recorder"]
+    tuple(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which names it
 
 
 def test_arbiter_never_loads_django() -> None:

@@ -29,13 +29,15 @@ from slowhound.event.fields import FIELDS, NAMES
 from slowhound.frames.frames import Frame
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.recorder.process import Server
-from slowhound.watch.samples import KEPT
+from slowhound.watch.samples import KEPT_SAMPLES
 from slowhound.watch.verdict import verdict
 from tests.harness.docs import make_docs
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "slowhound"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+SOURCES = sorted(PACKAGE.rglob("*.py"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 FIELD_LIKE = re.compile(r"([a-z]+)_[a-z0-9_]+")
@@ -258,7 +260,7 @@ def test_defaults_of_old_settings_are_as_documented(name):
         assert watchdog_config() == without
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
 def test_imports_in_pages_work(page):
     """Each import from slowhound that a page shows can be executed."""
     for line in import_lines(page):
@@ -273,7 +275,7 @@ def test_imports_in_pages_work(page):
                 assert importlib.import_module(node.module).__all__
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
 def test_dotted_names_in_pages_exist(page):
     """A dotted name of slowhound's, in the text or as a string in an example, exists."""
     text = "\n".join(block_lines(page)) + "\n" + "\n".join(f'"{word}"' for word in words(page))
@@ -304,7 +306,7 @@ def test_fields_of_another_name_are_explained():
         assert right in NAMES
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
 def test_named_fields_exist(page):
     """What looks like the name of an event field is one, or is the application's own."""
     unknown = []
@@ -317,7 +319,7 @@ def test_named_fields_exist(page):
     assert unknown == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
 def test_named_settings_exist(page):
     """SLOWHOUND["KEY"] names a key that there is, in the text and in the examples."""
     named = re.findall(r"""SLOWHOUND\[["'](\w+)["']\]""", page.read_text())
@@ -339,7 +341,7 @@ def test_shown_lines_have_real_fields(page):
     assert [name for name in shown if name not in NAMES and not name.startswith("app_")] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
 def test_relative_links_lead_somewhere(page):
     """A link to another page leads to a file, and to a heading in it."""
     broken = []
@@ -353,17 +355,49 @@ def test_relative_links_lead_somewhere(page):
     assert broken == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_named_source_files_exist(page):
-    """A Python file of slowhound's that a page names in backticks exists."""
-    applications = ("gunicorn.conf.py", "wsgi.py", "settings.py", "manage.py check")
+# Files of applications, of which the docs speak as well.
+OF_APPLICATIONS = {"gunicorn.conf.py", "wsgi.py", "settings.py", "manage.py"}
+OF_OTHERS = {"DataSourceAliYun.py", "InternalDocs/exception_handling.md", "sync.py", "thread.py"}
+FILE = re.compile(r"[\w.-]+(?:/[\w.-]+)*\.(?:py|md|toml|sh|jsonl|html|css|js)")
+# A pattern's own dots and stars are not taken for the end of a name.
+IN_SOURCE = re.compile(r"(?<![\w.*/<>-])(?:\w+/)*[\w-]+\.(?:py|md)\b(?![\w`]*\()")
+FOLDERS = {path.name for root in (ROOT, PACKAGE) for path in root.iterdir() if path.is_dir()}
+
+
+def is_there(name: str, *, beside: Path) -> bool:
+    """A file or folder of the repository, by its path in it, in the package or from a page."""
+    return any((folder / name).exists() for folder in (PACKAGE, ROOT, ROOT / "docs", beside))
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_named_files_exist(page):
+    """A file or a folder of slowhound's that a page names in backticks exists."""
     named = [
         word
         for word in words(page)
-        if re.fullmatch(r"[\w./]+\.py", word) and word not in applications
+        if (FILE.fullmatch(word) and word not in OF_APPLICATIONS and not word.startswith("DIR/"))
+        or (re.fullmatch(r"[\w./-]+", word) and "/" in word and word.split("/")[0] in FOLDERS)
     ]
-    missing = [word for word in named if not ((PACKAGE / word).exists() or (ROOT / word).exists())]
-    assert missing == []
+    assert [word for word in named if not is_there(word, beside=page.parent)] == []
+
+
+MODULES = {
+    part
+    for path in PACKAGE.rglob("*.py")
+    for part in (path.stem, ".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+} | {path.name for path in PACKAGE.rglob("*") if path.is_dir()}
+
+
+@pytest.mark.parametrize("name", sorted(str(path.relative_to(ROOT)) for path in SOURCES))
+def test_modules_that_the_source_refers_to_exist(name):
+    """What a comment or a docstring says to see is a module, or a name in the same file."""
+    path = ROOT / name
+    text = path.read_text()
+    named = set(IN_SOURCE.findall(text)) - OF_APPLICATIONS - OF_OTHERS
+    assert [word for word in named if not is_there(word, beside=path.parent)] == []
+    referred = re.findall(r"\b[Ss]ee\s+(?:#\s+)?``(?:slowhound\.)?([\w.]+)``", text)
+    known = {getattr(node, "name", "") for node in ast.walk(ast.parse(text))} | MODULES
+    assert [word for word in referred if not {word, word.rpartition(".")[0]} & known] == []
 
 
 def test_every_hook_is_documented():
@@ -421,7 +455,7 @@ def test_values_of_fields_have_a_row(page, field):
 def test_limits_in_pages_are_those_of_the_code():
     """Numbers that a page promises."""
     assert f"no sign of life for {UNRESPONSIVE_AFTER} seconds" in text_of("gil.md")
-    assert f"at most {KEPT} looks" in text_of("slow-reports.md")
+    assert f"at most {KEPT_SAMPLES} samples" in text_of("slow-reports.md")
     assert INNERMOST == 5
     assert "the five innermost frames" in text_of("slow-reports.md")
     assert f"black box has {ASGI_SLOTS} places" in text_of("servers.md")

@@ -5,11 +5,11 @@ Mounted in a site by ``path("slowhound/", include("slowhound.viewer.urls"))``, o
 but ``SLOWHOUND``. How it is built:
 
     access.py       who may look
-    asked.py        what a URL asks for: page, period, filters; and the links to other pages
-    answers.py      from a page's data to HTML or JSON, its headers, its honest failures
+    query.py        what a URL requests: page, period, filters; and the links to other pages
+    responses.py    from a page's data to HTML or JSON, its headers, its honest failures
     pages/          one file for each page: a function from what was asked to plain data
-    display.py      how values are shown: the only filters and tags of the templates
-    reportfile.py   a report's text, read back
+    filters.py      how values are shown: the only filters and tags of the templates
+    report_parser.py a report's text, read back
     assets.py       scripts and style, served from the package
     standalone.py   the site that ``slowhound view`` runs
 """
