@@ -21,6 +21,7 @@ from tests.harness.waiting import eventually
 
 MIDDLEWARE = ["slowhound.compat.dogslow.WatchdogMiddleware"]
 STAMP = r"\d\d-\d\d-\d{4} \d\d:\d\d:\d\d UTC"
+ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 TIMER = 0.3
 
 Watchdog = Callable[..., Site]
@@ -144,7 +145,7 @@ def test_layout_of_the_report(watchdog: Scratch) -> None:
     text = watchdog.wait_report("/gate/slow/").text
     release(site, answer)
     wanted = [
-        rf"Undead request intercepted at: {STAMP}",
+        rf"Undead request intercepted at: {STAMP} \({ISO}\)",
         "",
         rf"GET http://{re.escape(site.address.authority)}/gate/slow/\?page=2",
         rf"Hostname:   {re.escape(socket.gethostname())}",

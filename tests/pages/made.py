@@ -36,7 +36,7 @@ STATEMENTS = {
 }
 LINES = {"orders": "shop/views.py:48:describe", "checkout": "shop/stock.py:31:reserve"}
 REPORT_TEXT = """\
-Undead request intercepted at: 21-11-2026 10:00:01 UTC
+Undead request intercepted at: 21-11-2026 10:00:01 UTC (2026-11-21T10:00:01Z)
 
 {method} http://shop.example{path}
 Hostname:   web-1

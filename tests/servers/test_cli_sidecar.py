@@ -81,4 +81,4 @@ def test_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "slowhound", "neighbour", "--dir", str(tmp_path / "none")]
     done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert "No worker has run here" in done.stderr
+    assert "No slowhound data here" in done.stderr

@@ -23,7 +23,7 @@ SOON = dict.fromkeys(("gate", "sleep", "stream-gated", "hold-gil", "secrets", "o
 SETTINGS = {"SLOW_AFTER": {**SOON, "*": 60}}
 STAMP = r"\d\d-\d\d-\d{4} \d\d:\d\d:\d\d UTC"
 HEAD = re.compile(
-    rf"Undead request intercepted at: {STAMP}\n"
+    rf"Undead request intercepted at: {STAMP} \(\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ\)\n"
     r"\n"
     r"GET (?P<url>\S+)\n"
     r"Hostname: +(?P<host>\S+)\n"

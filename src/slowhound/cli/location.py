@@ -16,6 +16,9 @@ from slowhound.runtime.app_files import absolute, current_folder
 HOW_TO_NAME_DIR = "Name one with --dir, or the project with DJANGO_SETTINGS_MODULE."
 
 
+NO_DATA = "No slowhound data here. Pass --dir, or set DJANGO_SETTINGS_MODULE."
+
+
 class Refusal(Exception):  # noqa: N818  it is an answer, with an exit code
     """The command cannot do what it was asked; the text says why, on one line."""
 
@@ -72,7 +75,7 @@ def find_location(arguments: argparse.Namespace) -> Location:
     try:
         found = os.lstat(path)
     except (OSError, ValueError) as exc:
-        raise Refusal(f"{path}: {_why(exc)}. No worker has run here; --dir names DIR.") from exc
+        raise Refusal(f"{path}: {_why(exc)}. {NO_DATA}") from exc
     if not stat.S_ISDIR(found.st_mode):
         raise Refusal(f"{path} is not a folder; name the folder itself with --dir")
     if found.st_mode & 0o022:

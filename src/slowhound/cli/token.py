@@ -53,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     except Exception as exc:
         raise Refusal(f"the settings cannot be used ({exc!r})") from exc
     if "token" not in allow and not (debug and allow):
-        print_error("FLAMES['ALLOW'] does not name 'token' in these settings: it will be of no use")
+        print_error(
+            "FLAMES['ALLOW'] does not name 'token' in these settings: the token will be rejected"
+        )
     print_out(token)
     return 0

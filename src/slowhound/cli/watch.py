@@ -87,10 +87,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.off:
         kept = kept if arguments.view is not None else []
         _store(location, kept)
-        print_out("ended" if len(kept) < len(found) else "nothing was in force")
+        print_out("ended" if len(kept) < len(found) else "there was no override")
         return 0
     if len(kept) >= MOST:
-        raise Refusal(f"thresholds for {MOST} views are in force, which is the most there can be")
+        raise Refusal(f"{MOST} overrides are set, which is the most there can be")
     new = Threshold(arguments.view, arguments.slow_after, now + arguments.duration)
     _store(location, [*kept, new])
     print_out(_line(new, now))
@@ -122,7 +122,7 @@ def _show(found: list[Threshold], now: float) -> int:
     for each in found:
         print_out(_line(each, now))
     if not found:
-        print_error("nothing is in force: each request has the threshold of the settings")
+        print_error("no override; SLOW_AFTER from the settings applies")
     return 0 if found else 1
 
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from slowhound.core.observations import LastStack, Moment, Snapshot
@@ -97,7 +98,7 @@ class Report:
         if self.kind != "slow":
             return death_text(self)
         parts = [
-            f"Undead request intercepted at: {date(self.intercepted)}",
+            f"Undead request intercepted at: {date(self.intercepted)}{_iso(self.intercepted)}",
             self._head(),
             self._stack(),
             *([self.gil] if self.gil else []),
@@ -157,6 +158,14 @@ class Report:
             f"  {name:<17} {one_line(self.event[name])}" for name in names if name in self.event
         ]
         return "So far:\n" + "\n".join(rows)
+
+
+def _iso(seconds: float) -> str:
+    """The same moment in ISO 8601, for programs; dogslow's date stays as its users parse it."""
+    try:
+        return f" ({datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ})"
+    except (OverflowError, ValueError, OSError):  # of a report that another process has written
+        return ""
 
 
 _GROUP = re.compile(r"[0-9a-f]{12}")

@@ -13,7 +13,7 @@ from tests.store.events import EVENTS, START, segment
 
 FIRST = "slow_request_20261121T183515Z_20427_4_0a0b0c0d.log"
 SECOND = "slow_request_20261121T183615Z_20427_5_11223344.log"
-TEXT = """Undead request intercepted at: 21-11-2026 18:35:15 UTC
+TEXT = """Undead request intercepted at: 21-11-2026 18:35:15 UTC (2026-11-21T18:35:15Z)
 
 GET http://shop/cart/?x=\x1b[2J
 Hostname:   vm

@@ -90,7 +90,7 @@ def test_a_folder_that_is_not_there_is_refused(
 ) -> None:
     """As by every command."""
     assert main(["view", "--dir", str(tmp_path / "none")]) == 1
-    assert "No worker has run here" in capsys.readouterr().err
+    assert "No slowhound data here" in capsys.readouterr().err
 
 
 def test_it_says_where_it_listens_and_shows_what_is_there(viewer: str) -> None:

@@ -66,9 +66,9 @@ def test_off_ends_all_or_one(place: Path, capsys: Any) -> None:
     assert watch(place, "--off") == 0
     assert capsys.readouterr().out.split("\n")[:-1] == [
         "ended",
-        "nothing was in force",
+        "there was no override",
         "ended",
-        "nothing was in force",
+        "there was no override",
     ]
 
 
@@ -79,7 +79,7 @@ def test_nothing_in_force_is_said(place: Path, capsys: Any) -> None:
     assert watch(place) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.count("nothing is in force") == 2
+    assert err.count("no override; SLOW_AFTER from the settings applies") == 2
 
 
 def test_names_in_the_file_cannot_move_the_cursor(place: Path, capsys: Any) -> None:
