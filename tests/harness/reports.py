@@ -40,7 +40,7 @@ def slow_report(number: int = 1, group: str = GROUP, **changes: Any) -> Report:
         "host": "web-1",
         "thread_id": 7,
         "snapshot": Snapshot(31.25, STACK),
-        "verdict": "stuck: in checkout at each of 5 looks\nwaits for recv from 10.0.0.5:5432",
+        "verdict": "stuck: in checkout in each of 5 samples\nwaits for recv from 10.0.0.5:5432",
         "pid": 4321,
         "parent": 4320,
         "timeline": [Moment(0.1, 0.25, "sql", "SELECT ? FROM shop_order")],

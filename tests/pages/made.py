@@ -51,7 +51,7 @@ Started:    21-11-2026 10:00:00 UTC
     rows = list(stock.select_for_update())
 
 Verdict:
-  stuck for about 1.0 s in shop/stock.py:31:reserve, the same at 5 looks, waiting: recv
+  stuck for about 1.0 s in shop/stock.py:31:reserve, the same in 5 samples, waiting: recv
 
 So far:
   req_id            {id}

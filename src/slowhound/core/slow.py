@@ -1,4 +1,4 @@
-"""What the watch knows of one slow request; it hangs on the request's record."""
+"""The state of one slow request, kept at its record."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from slowhound.frames.frames import Stack
 
 
 class Slow:
-    """What the watch knows of one slow request; hangs on its record.
+    """What the watch knows of one slow request.
 
-    ``blind`` is None for a request that was looked at while it ran. Else it is for how many
+    ``unsampled`` is None for a request that was sampled while it ran. Else it is for how many
     seconds the hound had not run when the request ended.
     """
 
@@ -22,19 +22,19 @@ class Slow:
         self.fingerprint = group
         self.next_age = threshold
         self.report: str | None = None  # file name, once it is written
-        self.given = False  # another process has written it, see ``take_over``
-        self.blind: float | None = None
+        self.by_peer = False  # another process has written it, see ``take_over``
+        self.unsampled: float | None = None
         self.stack: Stack = ()  # the last one taken
         self.by = "hound"  # the way the first one was taken
         self.verdict: str | None = None  # "stuck", "slow" or "unknown"
         self.ended = False
-        self.told: Report | None = None  # what the sinks were given
+        self.delivered: Report | None = None  # what the sinks were given
 
-    def take_over(self, told: Reported) -> None:
+    def take_over(self, reported: Reported) -> None:
         """Makes this what another process has reported."""
-        self.given, self.stack = True, ()  # whatever it has seen, this process has not
-        self.report, self.fingerprint = told.report, told.fingerprint
-        self.loc, self.by = told.loc, told.by or self.by
+        self.by_peer, self.stack = True, ()  # this process has not seen what that one has
+        self.report, self.fingerprint = reported.report, reported.fingerprint
+        self.loc, self.by = reported.loc, reported.by or self.by
 
     def fields(self) -> dict[str, Any]:
         """The ``slow_*`` fields and ``report``, for the events of the request."""

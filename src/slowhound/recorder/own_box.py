@@ -79,7 +79,7 @@ class OwnBox:
         except OSError as exc:
             lost("the stacks of fatal errors", exc, 0)
         self._watch.reporting = partial(reader.reporting, box.path)
-        self._watch.reporter.told = partial(reported.told_of, box.path)
+        self._watch.reporter.reported_by_peer = partial(reported.told_of, box.path)
         if self._server.tell is not None and self._server.tell(box.path):
             box.left_to_parent()
 

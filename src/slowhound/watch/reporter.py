@@ -1,4 +1,4 @@
-"""The reports of slow requests: what is written when, and where it goes."""
+"""Writes the reports of slow requests, and hands them to the sinks."""
 
 from __future__ import annotations
 
@@ -63,22 +63,22 @@ class Reporter:
         self._events = events
         self._reports = reports
         # What another process has reported of a request; set with the black box.
-        self.told: Callable[[int], Reported | None] = lambda _: None
+        self.reported_by_peer: Callable[[int], Reported | None] = lambda _: None
 
     def name(self, record: Record, slow: Slow) -> None:
-        """Gives the report its name: a new one, or takes over a neighbour's."""
+        """Gives the report its name: a new one, or takes over a peer's."""
         if record.slot is not None and record.slot.reported(record.number):
-            slow.given = True
+            slow.by_peer = True
             self._take_over(record, slow)
         else:
             slow.report = self.files.name(record.number) or None
 
     def _take_over(self, record: Record, slow: Slow) -> None:
-        told = self.told(record.number)
-        if told is not None:
-            slow.take_over(told)
-            if told.gil_hold is not None:
-                record.gil_hold = max(record.gil_hold, told.gil_hold)
+        reported = self.reported_by_peer(record.number)
+        if reported is not None:
+            slow.take_over(reported)
+            if reported.gil_hold is not None:
+                record.gil_hold = max(record.gil_hold, reported.gil_hold)
 
     def write(
         self,
@@ -88,16 +88,16 @@ class Reporter:
         finished: Finished | None = None,
     ) -> None:
         """The report file and the ``slow`` event, unless another process has written them."""
-        said = judge(record)
-        slow.verdict = said.word
+        verdict = judge(record)
+        slow.verdict = verdict.word
         event = self._events.describe_slow(record, snapshot.age if snapshot else record.took)
-        report = self._compose(record, snapshot, event, said.text)
-        if not slow.given:
+        report = self._compose(record, snapshot, event, verdict.text)
+        if not slow.by_peer:
             if slow.report is not None and not self.files.create(slow.report, report.text()):
                 slow.report = event["report"] = None
             self._events.emit(event, record)
-        slow.told = replace(report, finished=finished)
-        self._reports.put(slow.told)
+        slow.delivered = replace(report, finished=finished)
+        self._reports.put(slow.delivered)
 
     def _compose(
         self, record: Record, snapshot: Snapshot | None, event: dict[str, Any], verdict: str
@@ -114,34 +114,36 @@ class Reporter:
             gil=held_text(record.gil_hold) if snapshot is None and record.gil_hold else "",
             last_stack=_last_stack(record) if snapshot is None else None,
             verdict=verdict,
-            blind=(record.slow.blind or 0.0) if record.slow else 0.0,
+            blind=(record.slow.unsampled or 0.0) if record.slow else 0.0,
             timeline=[without_literals(moment) for moment in record.moments()],
             timeline_left_out=record.timeline_left_out,
             others=describe_others(record, snapshot_in_flight(), clock.monotonic()),
         )
 
     def again(self, record: Record, slow: Slow, snapshot: Snapshot, verdict: str = "") -> None:
-        """Adds one more look."""
+        """Adds one more snapshot."""
         if slow.report is not None:
             self.files.append(slow.report, later_text(snapshot, slow.stack, verdict))
             slow.stack = snapshot.stack
 
     def end(self, record: Record, slow: Slow) -> None:
-        """Adds how it ended; writes all of it when nobody could look before."""
+        """Adds how it ended; writes all of it when the request was not sampled while it ran."""
         verdict = judge(record).text
         finished = Finished(record.took, record.status, record.outcome, verdict)
-        if slow.blind is not None:
-            if not slow.given:
+        if slow.unsampled is not None:
+            if not slow.by_peer:
                 self._take_over(record, slow)  # what was written while it ended
             self.write(record, slow, None, finished)
-        elif slow.told is not None and record.outcome != "timeout":  # that is a report of its own
-            self._reports.put_end(replace(slow.told, finished=finished))
+        elif (
+            slow.delivered is not None and record.outcome != "timeout"
+        ):  # that is a report of its own
+            self._reports.put_end(replace(slow.delivered, finished=finished))
         if slow.report is not None:
             self.files.append(slow.report, end_text(record, verdict))
 
 
 def _last_stack(record: Record) -> LastStack | None:
-    """The last one that was taken of a request that has ended."""
+    """The last one that was captured of a request that has ended."""
     if not record.samples:
         return None
     last = record.samples[-1]

@@ -166,7 +166,7 @@ class SlowWatch:
             if record.longest_quiet() >= threshold:
                 # Not sampled: while C code holds the GIL the hound cannot run either.
                 slow = begin(record, threshold, None)
-                slow.blind = self.starvation.longest(record, now)
+                slow.unsampled = self.starvation.longest(record, now)
                 slow.verdict = judge(record).word
                 self.reporter.name(record, slow)
                 record.claim_slow(slow)
@@ -207,7 +207,7 @@ class SlowWatch:
             if record.slot is not None:
                 record.slot.report(record.number)
             self.reporter.write(record, slow, snapshot)
-            if slow.given:  # the file has what a peer has seen
+            if slow.by_peer:  # the file has what a peer has seen
                 self.reporter.again(record, slow, snapshot)
             if snapshot is not now:  # that of the hold's end has no variables
                 self.reporter.again(record, slow, now)
@@ -227,7 +227,7 @@ class SlowWatch:
         if slow is None or slow.ended:
             return
         # Only the report of a request that was never sampled is written here.
-        with nullcontext(True) if slow.blind is None else self.reporting() as free:
+        with nullcontext(True) if slow.unsampled is None else self.reporting() as free:
             if not free:
                 self.ended.append(record)  # a peer is just writing its report
                 return

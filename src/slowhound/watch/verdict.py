@@ -1,4 +1,4 @@
-"""What the looks at one slow request say together, in words for a person on call."""
+"""Sums up the samples of one slow request in words for a person on call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLACE_LIMIT = 200
 
 @dataclass(frozen=True)
 class Verdict:
-    """``word`` is stuck, slow or unknown; ``text`` is one line, or more with a deadlock."""
+    """``word`` is stuck, slow or unknown; ``text`` is one line, or two with a deadlock."""
 
     word: str
     text: str
@@ -26,24 +26,24 @@ class Verdict:
 def verdict(
     samples: Sequence[Sample], deadlock: str | None = None, gil_hold: float = 0.0
 ) -> Verdict:
-    """What the looks at one request say.
+    """What the samples of one request show.
 
     Args:
-        samples: the looks, oldest first.
-        deadlock: what is known of one that the request is part of, in a line.
+        samples: oldest first.
+        deadlock: the deadlock that the request is part of, in a line.
         gil_hold: seconds for which the request's thread held the GIL, as it seems.
 
     Returns:
-        ``stuck`` when the innermost frames were the same at each of two or more looks and no part
-        of the response was sent in between, ``slow`` when not, ``unknown`` when there were fewer
-        looks.
+        ``stuck`` when the innermost frames were the same in each of two or more samples and no
+        part of the response was sent in between, ``slow`` when not, ``unknown`` when there were
+        fewer samples.
     """
     if len(samples) < 2:
         word, text = "unknown", _single(samples)
     elif len({each.point for each in samples}) == 1:
         word, text = "stuck", _stuck(samples)
     else:
-        word, text = "slow", f"slow: {_shares(samples)}; estimated from {len(samples)} looks"
+        word, text = "slow", f"slow: {_shares(samples)}; estimated from {len(samples)} samples"
         text += _moved(samples)
     if gil_hold:
         text += f"; it held the GIL for about {_seconds(gil_hold)} s (estimate)"
@@ -53,26 +53,26 @@ def verdict(
 
 def _single(samples: Sequence[Sample]) -> str:
     if not samples:
-        return "unknown: this process has not looked"
+        return "unknown: this process has taken no sample"
     last = samples[-1]
     waiting = f", {_doing(last.waiting)}" if last.waiting else ""
-    return f"unknown: one look, after {_seconds(last.age)} s, in {place(last.stack)}{waiting}"
+    return f"unknown: one sample, after {_seconds(last.age)} s, in {place(last.stack)}{waiting}"
 
 
 def _stuck(samples: Sequence[Sample]) -> str:
     first, last = samples[0], samples[-1]
     text = f"stuck for about {_seconds(last.age - first.age)} s in {place(last.stack)}"
-    text += f", the same at {len(samples)} looks"
-    said = Counter(each.waiting for each in samples if each.waiting)
-    if said:
-        most, times = said.most_common(1)[0]
+    text += f", the same in {len(samples)} samples"
+    waits = Counter(each.waiting for each in samples if each.waiting)
+    if waits:
+        most, times = waits.most_common(1)[0]
         text += f", {_doing(most)}"
-        text += f" (at {times} of them)" if times < len(samples) else ""
+        text += f" (in {times} of them)" if times < len(samples) else ""
     return text
 
 
 def _moved(samples: Sequence[Sample]) -> str:
-    """How long the last place is the same, when more than the last look saw it."""
+    """For how long it has been in the last place, when more than one sample has that."""
     same = samples[-1].point
     count = 1
     while samples[-count - 1].point == same:
@@ -84,7 +84,7 @@ def _moved(samples: Sequence[Sample]) -> str:
 
 
 def _shares(samples: Sequence[Sample]) -> str:
-    """Where the time went: that before a look counts for the place that the look saw."""
+    """Where the time went: the time before a sample counts for the place in that sample."""
     weights: dict[str, float] = {}
     before = 0.0
     for each in samples:
@@ -99,7 +99,7 @@ def _shares(samples: Sequence[Sample]) -> str:
 
 
 def _cpu(samples: Sequence[Sample]) -> str:
-    """The CPU time between the first and last look that know it; measured, no estimate."""
+    """The CPU time between the first and last sample that have it; measured, no estimate."""
     known = [(each.age, each.cpu) for each in samples if each.cpu is not None]
     if len(known) < 2 or known[-1][0] <= known[0][0]:
         return ""

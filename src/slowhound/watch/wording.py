@@ -1,4 +1,4 @@
-"""What a report says of a record, and of the requests beside it."""
+"""The text of a report about a record, and about the other requests in flight."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HOST = re.compile(r"[\w.-]{1,253}(?::[0-9]{1,5})?")
 
 
 def path_of(record: Record) -> str:
-    """The path of another request, once it is known what of it is secret."""
+    """The path of another request, once it is known which parts of it are secret."""
     if record.kind == "request" and not record.is_resolved:
         return "(its URL is not resolved yet)"
     return one_line(record.path)
@@ -33,7 +33,7 @@ def path_of(record: Record) -> str:
 def describe_others(record: Record, records: list[Record], now: float) -> list[str]:
     """One line for each other request, oldest first, then websockets; bounded.
 
-    What a URL holds under a secret name is known when it is resolved; until then it is not shown.
+    Which parts of a URL are secret is known when it is resolved; until then it is not shown.
     """
     rest = [each for each in records if each is not record]
     rest.sort(key=lambda each: (each.yields, each.started))
@@ -48,7 +48,7 @@ def describe_others(record: Record, records: list[Record], now: float) -> list[s
 
 
 def later_text(snapshot: Snapshot, before: Stack, verdict: str) -> str:
-    """What a repeated look adds to the file; a stack that has not moved is not repeated."""
+    """What a later snapshot adds to the file; a stack that has not moved is not repeated."""
     still = snapshot.stack == before
     stack = "  The stack is the same." if still else snapshot.text()
     parts = [f"\nStill running after {snapshot.age:.3f} s:", stack]
@@ -76,9 +76,9 @@ def request_line(record: Record) -> str:
     host = record.meta("HTTP_HOST") or record.meta("SERVER_NAME") or "-"
     # With the scheme: a client may put a user and a password before the host.
     server = f"{scheme}://{host}"
-    # Of a plain one nothing is a value: what stands behind auth: is a port.
+    # A plain host holds no value: what follows "auth:" is a port.
     is_plain = _HOST.fullmatch(host) is not None
     server = masking.name(server) if is_plain else client_text(server, HEADER_LIMIT)
     query = record.meta("QUERY_STRING")
-    asked = f"?{query_string(query)}" if query else ""
-    return f"{record.method} {server}{record.path}{asked}"
+    shown = f"?{query_string(query)}" if query else ""
+    return f"{record.method} {server}{record.path}{shown}"

@@ -30,7 +30,7 @@ from slowhound.sinks import sentry_event
 from slowhound.sinks.logger import culprit
 from slowhound.system import thread_state
 from slowhound.watch import starvation, wording
-from slowhound.watch.event_loops import Loops, Turning
+from slowhound.watch.event_loops import Loops, WatchedLoop
 from slowhound.watch.safe_repr import Printer
 
 TOKEN = "ghp_1Abcdefghijklmnopqrst2uvwxyzABCDEFG"
@@ -212,14 +212,14 @@ def test_address_and_method_of_a_client_are_searched() -> None:
 
 def test_stall_names_no_path_that_is_not_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the route calls a token is not known yet."""
-    told: list[dict[str, Any]] = []
+    emitted: list[dict[str, Any]] = []
     record = Record("GET", "/reset/hunter2hunter2/", 0.0)
     monkeypatch.setattr("slowhound.watch.event_loops.running", lambda _: True)
-    loops = Loops(0.1, told.append)
-    turning = Turning("loop", SimpleNamespace, record.thread_id, lambda _: None)
-    loops._blame(turning, [record], 10.0, 2.0)
-    assert "(its URL is not resolved yet)" in told[0]["stall_by"]
-    assert "hunter2" not in str(told) + starvation._name(record)
+    loops = Loops(0.1, emitted.append)
+    watched = WatchedLoop("loop", SimpleNamespace, record.thread_id, lambda _: None)
+    loops._attribute(watched, [record], 10.0, 2.0)
+    assert "(its URL is not resolved yet)" in emitted[0]["stall_by"]
+    assert "hunter2" not in str(emitted) + starvation._name(record)
 
 
 def test_socket_is_shown_without_tokens() -> None:

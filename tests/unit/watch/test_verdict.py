@@ -1,4 +1,4 @@
-"""What several looks at a request say together."""
+"""What several samples of a request show together."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ def stack(function: str, line: int = 1, outer: int = 1) -> Stack:
     )
 
 
-def test_same_frames_at_each_look_are_stuck() -> None:
+def test_same_frames_in_each_sample_are_stuck() -> None:
     """Where, for how long, what it waits for, and that nearly no CPU time went by."""
     samples = [Sample(age, stack("pay", 88), RECV, age / 100) for age in (5.0, 10.0, 20.0, 46.0)]
     found = verdict(samples)
     assert found.word == "stuck"
     assert found.text == (
-        "stuck for about 41 s in /srv/shop/views.py:88:pay, the same at 4 looks,"
+        "stuck for about 41 s in /srv/shop/views.py:88:pay, the same in 4 samples,"
         " waiting: recv from 10.0.0.5:5432; on the CPU for 0.4 of 41 s"
     )
 
 
 def test_outer_frames_do_not_count() -> None:
     """A stack that differs only far outside is stuck all the same."""
-    looks = [Sample(1.0, stack("pay", outer=1)), Sample(2.0, stack("pay", outer=2))]
-    assert verdict(looks).word == "stuck"
-    assert verdict([*looks, Sample(3.0, stack("pay", line=2))]).word == "slow"
+    samples = [Sample(1.0, stack("pay", outer=1)), Sample(2.0, stack("pay", outer=2))]
+    assert verdict(samples).word == "stuck"
+    assert verdict([*samples, Sample(3.0, stack("pay", line=2))]).word == "slow"
 
 
 def test_parts_of_a_response_that_are_sent_are_progress() -> None:
     """A stream stands at the same line each time, and is not stuck."""
     epoll = ThreadState(StateKind.EPOLL)
-    looks = [Sample(float(age), stack("feed"), epoll, parts=age) for age in (1, 2, 3, 3)]
-    assert verdict(looks[2:]).word == "stuck"
-    assert verdict(looks).word == "slow"
-    assert "the last 2 of them" in verdict(looks).text
+    samples = [Sample(float(age), stack("feed"), epoll, parts=age) for age in (1, 2, 3, 3)]
+    assert verdict(samples[2:]).word == "stuck"
+    assert verdict(samples).word == "slow"
+    assert "the last 2 of them" in verdict(samples).text
 
 
-def test_time_belongs_to_the_look_that_follows() -> None:
-    """The shares are of time, not of looks; they are called an estimate, CPU time is not."""
+def test_time_belongs_to_the_sample_that_follows() -> None:
+    """The shares are of time, not of samples; they are called an estimate, CPU time is not."""
     samples = [
         Sample(1.0, stack("total", 12), None, 0.5),
         Sample(2.0, stack("tax", 3), None, 1.5),
@@ -66,7 +66,7 @@ def test_time_belongs_to_the_look_that_follows() -> None:
     assert found.word == "slow"
     assert found.text == (
         "slow: 80 % in /srv/shop/views.py:12:total, 20 % in /srv/shop/views.py:3:tax;"
-        " estimated from 3 looks; on the CPU for 3.9 of 4.0 s"
+        " estimated from 3 samples; on the CPU for 3.9 of 4.0 s"
     )
 
 
@@ -80,10 +80,10 @@ def test_many_places_are_summed_up() -> None:
 
 
 def test_request_that_came_to_a_halt_says_since_when() -> None:
-    """What moved and then stopped is slow, and the halt is told."""
+    """What moved and then stopped is slow, and the halt is in the text."""
     samples = [Sample(1.0, stack("a")), Sample(2.0, stack("b")), Sample(12.0, stack("b"))]
     assert verdict(samples).text.endswith(
-        "3 looks, the last 2 of them, over 10 s, in the same place"
+        "3 samples, the last 2 of them, over 10 s, in the same place"
     )
 
 
@@ -96,24 +96,24 @@ def test_request_that_came_to_a_halt_says_since_when() -> None:
     ],
 )
 def test_running_is_not_called_a_wait(waiting: ThreadState, shown: str) -> None:
-    """A thread at work waits for nothing."""
+    """A thread at work is not waiting."""
     samples = [Sample(1.0, stack("a"), waiting), Sample(2.0, stack("a"), waiting)]
-    assert verdict(samples).text.endswith(f"2 looks, {shown}")
+    assert verdict(samples).text.endswith(f"2 samples, {shown}")
 
 
-def test_wait_seen_at_some_looks_says_at_how_many() -> None:
+def test_wait_in_some_samples_says_in_how_many() -> None:
     """The most frequent one is named."""
     samples = [Sample(float(age), stack("a"), RECV if age > 1 else None) for age in (1, 2, 3)]
-    assert verdict(samples).text.endswith(f"waiting: {RECV} (at 2 of them)")
+    assert verdict(samples).text.endswith(f"waiting: {RECV} (in 2 of them)")
 
 
-def test_fewer_than_two_looks_say_nothing_of_speed() -> None:
-    """One look says where, none says nothing; neither says stuck."""
+def test_fewer_than_two_samples_say_nothing_of_speed() -> None:
+    """One sample says where, none says nothing; neither says stuck."""
     assert verdict([]).word == "unknown"
     found = verdict([Sample(5.0, stack("pay", 88), RECV)])
     assert found.word == "unknown"
     assert found.text == (
-        f"unknown: one look, after 5.0 s, in /srv/shop/views.py:88:pay, waiting: {RECV}"
+        f"unknown: one sample, after 5.0 s, in /srv/shop/views.py:88:pay, waiting: {RECV}"
     )
 
 
