@@ -19,7 +19,7 @@ from slowhound.config.config import Config
 from slowhound.config.from_django import get_config
 from slowhound.core.ownership import lost, of_request
 from slowhound.core.record import Owner, Record, current
-from slowhound.delivery.worker import preload
+from slowhound.delivery.sink import preload
 from slowhound.instrument import trace
 from slowhound.instrument.exception import fields_of
 from slowhound.lifecycle import closing

@@ -18,7 +18,7 @@ import pytest
 
 from slowhound.config.config import Limit
 from slowhound.core.report import Report
-from slowhound.delivery import backoff, sender
+from slowhound.delivery import backoff, event_queue, memory_spool, sender
 from slowhound.delivery import queue as queue_module
 from slowhound.delivery import worker as delivery
 from slowhound.delivery.backoff import pause_after
@@ -125,7 +125,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
         kept.clear()
     Keeps.go, Keeps.entered, Keeps.closed = threading.Event(), threading.Event(), 0
     Fails.failing, Unmakeable.made = True, 0
-    monkeypatch.setattr(delivery, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(delivery, "SPOOL_CHECK_EVERY", 0.05)
     for module in (backoff, sender):
         monkeypatch.setattr(module, "pause_after", lambda _failures: 0.02)
 
@@ -165,7 +165,7 @@ def test_nothing_starts_without_a_report_or_a_sink(deliver: Make) -> None:
     assert made._thread.alive()
     none = Delivery((), "/nowhere")
     none.put(slow_report())
-    none.tend()
+    none.start()
     assert not none._thread.alive()
     assert none.feed is None
 
@@ -278,7 +278,7 @@ def test_one_dead_sink_does_not_stop_the_others(deliver: Make, tmp_path: Path) -
     Keeps.got.clear()
     Fails.failing = False
     again = deliver("Fails", "Keeps")
-    again.tend()
+    again.start()
     eventually(lambda: len(got()) == 5, "the other one's")
     again.stop(5)
     assert sorted(got()) == ["0", "1", "2", "3", "4"]
@@ -328,7 +328,7 @@ def test_what_nobody_takes_for_a_day_is_given_up(
     deliver: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """After several tries, so that a clock put forward costs nothing; it is counted."""
-    monkeypatch.setattr(sender, "MAX_AGE", -1.0)
+    monkeypatch.setattr(sender, "ITEM_MAX_AGE", -1.0)
     made = deliver("Fails")
     made.put(slow_report(1))
     eventually(lambda: losses.dropped == 1, "that it is counted")
@@ -473,7 +473,7 @@ def test_report_of_an_arbiter_is_sent_by_a_worker(deliver: Make, tmp_path: Path)
     for number in range(5):
         spool_new(str(tmp_path / "dir"), dead_report(number))
     made = deliver("Counts", limit=Limit(2, 600.0))
-    made.tend()
+    made.start()
     eventually(lambda: len(Counts.events) == 5 and len(Keeps.got) == 2, "the dead")
     assert [report.kind for report in Keeps.got] == ["crash", "crash"]
     assert [event["req_id"] for event in Counts.events] == [f"request-{n}" for n in range(5)]
@@ -487,7 +487,7 @@ def test_sink_that_wants_them_gets_each_event(deliver: Make) -> None:
     assert made.feed is not None
     for number in range(5):
         made.feed({"number": number, "bad": number == 1})
-    made.tend()
+    made.start()
     eventually(lambda: len(Counts.events) == 5, "the events")
     made.feed({"number": 5})
     made.stop(5)
@@ -499,22 +499,22 @@ def test_events_are_not_kept_when_no_sink_wants_them(deliver: Make) -> None:
     made = deliver("Keeps")
     assert made.feed is not None
     made.feed({})
-    made.tend()
+    made.start()
     eventually(lambda: made.feed is None, "that nobody wants them")
-    assert not made._events
+    assert not made.events
 
 
 def test_oldest_events_go_when_nobody_takes_them(
     deliver: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are counted."""
-    monkeypatch.setattr(delivery, "EVENTS_LIMIT", 10)
+    monkeypatch.setattr(event_queue, "EVENTS_LIMIT", 10)
     made = deliver("Counts")
     assert made.feed is not None
     for number in range(25):
         made.feed({"number": number})
     assert losses.dropped == 15
-    made.tend()
+    made.start()
     eventually(lambda: len(Counts.events) == 10, "the events")
     assert Counts.events[0]["number"] == 15
 
@@ -533,12 +533,12 @@ def test_two_who_take_from_the_events_at_once_do_not_hurt(
     deliver: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request that drops the oldest, and the thread that hands them on."""
-    monkeypatch.setattr(delivery, "EVENTS_LIMIT", 10)
+    monkeypatch.setattr(event_queue, "EVENTS_LIMIT", 10)
     made = deliver("Counts")
-    made._events = Emptied()
+    made.events._waiting = Emptied()
     assert made.feed is not None
     made.feed({"number": 1})
-    made._hand_on_events()
+    made.events.hand_over()
     assert losses.dropped == 0
 
 
@@ -554,7 +554,7 @@ def test_reports_wait_in_memory_where_the_disk_takes_none(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Spool, "_write", full)
-    monkeypatch.setattr(sender, "MEMORY_LIMIT", 5)
+    monkeypatch.setattr(memory_spool, "MEMORY_LIMIT", 5)
     made = deliver("Fails")
     for number in range(8):
         made.put(slow_report(number))
@@ -646,7 +646,7 @@ class Sink:
 sys.modules["killed"] = sys.modules["__main__"]
 made = Delivery(("killed.Sink",), directory)
 if moment == "restart":
-    made.tend()
+    made.start()
 else:
     made.put(slow_report(1))
     signal.pause()
@@ -687,7 +687,7 @@ def test_handing_over_neither_opens_nor_waits(deliver: Make) -> None:
     try:
         made.put(report)
         made.put_end(replace(report, finished=finished()))
-        made.tend()
+        made.start()
     finally:
         _watching.clear()
     assert not [name for name in opened if name.startswith(("open", "os.", "socket", "fcntl"))]

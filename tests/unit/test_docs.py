@@ -102,7 +102,7 @@ django.setup()
 from django.core.management import call_command
 from django.test import Client
 from slowhound.config.from_django import get_config
-from slowhound.delivery.worker import build
+from slowhound.delivery.sink import build
 from slowhound.testing import capture_events
 
 call_command("check", fail_level="WARNING")

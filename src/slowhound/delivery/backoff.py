@@ -1,28 +1,26 @@
-"""One sink as the delivery thread sees it: made when it is needed, left in peace while it fails."""
+"""Wraps one sink: makes it when it is needed, and pauses after it has failed."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from slowhound.core.report import Report
+from slowhound.delivery.sink import Sink, build, path_of
 from slowhound.runtime.clocks import clock
 from slowhound.system.guard import guard
 from slowhound.system.losses import lost
 
-if TYPE_CHECKING:
-    from slowhound.delivery.sink import Sink
-
 LONGEST_PAUSE = 300.0
-# Not random.random(): an application may count on its own sequence of that.
+# Not random.random(): an application may rely on the sequence of that.
 _random = random.SystemRandom()
 
 
 def pause_after(failures: int) -> float:
-    """Seconds to the next try: doubling from 2 up to 300, with up to the half taken off at random.
+    """Seconds until the next try: from 2 doubling up to 300, less up to half of it at random.
 
-    Many workers whose server was away shall not all come back in the same moment.
+    Otherwise many workers whose server was away would come back in the same moment.
     """
     return min(2.0 ** min(failures, 16), LONGEST_PAUSE) * _random.uniform(0.5, 1.0)
 
@@ -59,7 +57,7 @@ class BackoffSink:
         return now >= self.resume_at
 
     def send(self, report: Report, follow_up: bool) -> bool:
-        """True when the sink has it; else the sink is left in peace for a while."""
+        """True when the sink has it; otherwise the sink is not ready for a while."""
         if self.make() and self._send(report, follow_up):
             self._failures = 0
             return True
@@ -77,14 +75,14 @@ class BackoffSink:
             return True
         return False  # the guard has caught something
 
-    def tell_sent(self, told: Callable[[int], object]) -> bool:
-        """True when the sink itself tells what has arrived; else what it has taken has."""
+    def set_on_sent(self, on_sent: Callable[[int], object]) -> bool:
+        """True when the sink calls ``on_sent`` itself; otherwise what it has taken has arrived."""
         if not hasattr(self._sink, "on_sent"):
             return False
-        self._sink.on_sent = told  # type: ignore[union-attr]
+        self._sink.on_sent = on_sent  # type: ignore[union-attr]
         return True
 
-    def take(self, events: Iterable[dict[str, Any]]) -> None:
+    def take_events(self, events: Iterable[dict[str, Any]]) -> None:
         """Hands over events; they are not tried again."""
         sink: Any = self._sink
         for event in events:
@@ -99,3 +97,15 @@ class BackoffSink:
         if self._sink is not None:
             with self._guard:
                 self._sink.close()
+
+
+def sinks_of(specs: tuple[Any, ...]) -> list[BackoffSink]:
+    """One for each entry of ``SINKS``; the second one of a class is called ``path#2``."""
+    sinks: list[BackoffSink] = []
+    paths: list[str] = []
+    for spec in specs:
+        path = path_of(spec)
+        paths.append(path)
+        name = path if paths.count(path) == 1 else f"{path}#{paths.count(path)}"
+        sinks.append(BackoffSink(name, lambda spec=spec: build(spec)))  # type: ignore[misc]
+    return sinks

@@ -1,17 +1,19 @@
-"""The spool: what is to be sent waits in ``DIR/delivery/``, where a restart does not lose it.
+"""Keeps what is to be sent in ``DIR/delivery/``, where a restart does not lose it.
 
-All workers of one DIR share it. Its files are 0600 and appear whole, by a rename:
+All workers of one ``DIR`` share the folder. Its files are 0600 and appear whole, by a rename:
 
-- ``<ns since 1970>-<pid>-<random>.new``: a report of a process that sends nothing itself, as
-  Gunicorn's arbiter; a worker judges it.
-- ``….due``: a report to be sent. The first line is the item; then a line for each sink that has
-  it, the sink's name as JSON. Whoever sends it holds its lock (``filelocks``), which the
-  kernel drops when he dies; then the next one goes on. The file is removed when all sinks have it.
-- ``….events``: events of a process that died before its sinks had them, a line each.
+- ``<ns since 1970>-<pid>-<random>.new``: a report from a process that sends nothing itself, such
+  as Gunicorn's arbiter; a worker decides whether it is sent.
+- ``….due``: a report to be sent. The first line is the ``DeliveryItem``; then a line for each sink
+  that has it, the sink's name as JSON. The process that sends it holds the file's lock, which the
+  kernel drops when that process ends; then another process continues. The file is removed when all
+  sinks have it.
+- ``….events``: events of a process that ended before its sinks had them, a line each.
 - ``<fingerprint>.held``: the newest report of a group that was held back.
-- ``groups.json``: the groups, see ``rate_limit``; ``groups.lock`` is locked while it changes.
+- ``groups.json``: what ``rate_limit`` knows of the groups; ``groups.lock`` is locked while it
+  changes.
 
-Nothing here is synced: what was written survives the process, not a loss of power.
+Files are not synced: they survive the process, not a loss of power.
 """
 
 from __future__ import annotations
@@ -21,14 +23,14 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from slowhound.core.report import Report
+from slowhound.delivery.item import ITEM_MAX_BYTES, ClaimedItem, DeliveryItem, decode, encode
 from slowhound.delivery.rate_limit import RateLimiter
-from slowhound.event.formats import clean, encodable, json_line, shortened
+from slowhound.event.formats import clean, json_line
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import NOT_JSON
 from slowhound.system.file_locks import locked, opened_and_locked
@@ -37,13 +39,10 @@ from slowhound.system.losses import lost
 from slowhound.system.private_dir import keep_within, subfolder
 
 FOLDER = "delivery"
-MAX_BYTES = 64 * 1024**2
-# A report with many local variables has 300 KiB.
-ITEM_MAX_BYTES = 2 * 1024**2
-# Seconds after which what nobody would take is given up; each was tried until then.
-MAX_AGE = 24 * 3600.0
-# For the lock of the groups, which is held for milliseconds: unless its holder is stopped.
-LOCK_TRIES = 100
+SPOOL_MAX_BYTES = 64 * 1024**2
+FILE_MAX_BYTES = 8 * ITEM_MAX_BYTES  # of one file, when it is read
+# The limiter's lock is held for milliseconds, unless its holder is stopped.
+LIMITER_LOCK_TRIES = 100
 
 WAITING = re.compile(r"\d{19}-\d+-[0-9a-f]{8}\.(?:new|due|events)")
 HELD = re.compile(r"[0-9a-f]{12}\.held")
@@ -51,34 +50,13 @@ OURS = re.compile(rf"(?:{WAITING.pattern}|{HELD.pattern})(?:\.lock)?|\d+-[0-9a-f
 _ADDING = os.O_RDWR | os.O_APPEND
 
 
-class DeliveryItem(msgspec.Struct):
-    """One thing to send: a report, or what follows a report that was sent."""
-
-    report: Report
-    follow_up: bool = False
-
-
-class ClaimedItem:
-    """An item that this process alone may send now.
-
-    ``done`` has the names of the sinks that have it, ``fd`` is its file; -1: it is in memory only.
-    """
-
-    def __init__(self, item: DeliveryItem, done: set[str], fd: int) -> None:
-        self.item = item
-        self.done = done
-        self._fd = fd
-
-    def note(self, sink: str) -> None:
-        """This sink has it; raises OSError when that cannot be written."""
-        self.done.add(sink)
-        if self._fd >= 0:
-            # A line that was cut short before must not spoil this one.
-            os.write(self._fd, b"\n" + msgspec.json.encode(sink))
+def new_name(kind: str) -> str:
+    """A new file name; names sort by age."""
+    return f"{clock.time_ns():019}-{os.getpid()}-{os.urandom(4).hex()}.{kind}"
 
 
 class Spool:
-    """The folder ``delivery`` below ``directory``; who writes gets an OSError when that fails.
+    """The folder ``delivery`` below ``directory``; writing raises OSError when it fails.
 
     Args:
         directory: ``DIR``.
@@ -86,8 +64,8 @@ class Spool:
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
-        self._next_look = 0.0
-        self._unsaved: RateLimiter | None = None
+        self._next_size_check = 0.0
+        self._unsaved_limiter: RateLimiter | None = None
 
     @property
     def folder(self) -> str:
@@ -95,19 +73,18 @@ class Spool:
 
     def put(self, item: DeliveryItem, kind: str = "due") -> str:
         """Writes an item, ``due`` or ``new``; returns its name."""
-        name = f"{clock.time_ns():019}-{os.getpid()}-{os.urandom(4).hex()}.{kind}"
+        name = new_name(kind)
         self._write(name, encode(item))
         self._keep_within()
         return name
 
     def put_events(self, events: list[dict[str, Any]]) -> None:
         """Leaves events for the sinks of another process."""
-        name = f"{clock.time_ns():019}-{os.getpid()}-{os.urandom(4).hex()}.events"
-        self._write(name, b"".join(map(json_line, events)))
+        self._write(new_name("events"), b"".join(map(json_line, events)))
         self._keep_within()
 
     def take_events(self, name: str) -> list[dict[str, Any]]:
-        """What was left under this name, which goes with it; empty when another takes it."""
+        """Removes this file and returns its events; none when another process has it."""
         with opened_and_locked(os.path.join(self.folder, name), _ADDING) as fd:
             if fd is None:
                 return []
@@ -124,7 +101,7 @@ class Spool:
         self._write(f"{report.fingerprint}.held", encode(DeliveryItem(report)))
 
     def drop_held(self, fingerprint: str) -> None:
-        """What was held back has been told with another report."""
+        """Removes what was held back of a group: a report that was sent counts it."""
         self.remove(f"{fingerprint}.held")
 
     def remove(self, name: str) -> None:
@@ -136,10 +113,10 @@ class Spool:
         except OSError as exc:
             lost("the spool of reports", exc, 0)
 
-    def names(self) -> list[str]:
+    def names(self, kind: str = "") -> list[str]:
         """What waits, the oldest first, then what is held back; empty without a folder."""
         try:
-            found = os.listdir(self.folder)
+            found = [name for name in os.listdir(self.folder) if name.endswith(kind)]
         except OSError:
             return []
         return sorted(filter(WAITING.fullmatch, found)) + sorted(filter(HELD.fullmatch, found))
@@ -148,47 +125,43 @@ class Spool:
     def claim(self, name: str) -> Iterator[ClaimedItem | None]:
         """The item of this name; None when another process has it, or it cannot be read.
 
-        What is no item is counted and removed; another user's files are left alone.
+        A file that holds no item is counted and removed; another user's files are left alone.
         """
         with opened_and_locked(os.path.join(self.folder, name), _ADDING) as fd:
-            yield None if fd is None else self._read(name, fd)
+            yield self._read(name, fd) if fd is not None else None
 
     def _read(self, name: str, fd: int) -> ClaimedItem | None:
-        data = _read_whole(fd)
-        first, _, notes = data.partition(b"\n")
         try:
-            item = _ITEMS.decode(first)
+            return ClaimedItem(*decode(_read_whole(fd)), fd)
         except NOT_JSON as exc:
             lost("reports for sinks", f"{name} is no report: {clean(str(exc))}")
             self.remove(name)
             return None
-        done = set()
-        for line in notes.split(b"\n"):
-            with contextlib.suppress(*NOT_JSON):
-                done.add(_NAMES.decode(line))
-        return ClaimedItem(item, done, fd)
 
     @contextmanager
     def limiter(self) -> Iterator[RateLimiter]:
-        """The groups, for this process alone; what was changed is kept after the block.
+        """The groups' counts, for this process alone; changes are saved after the block.
 
-        In memory, when the disk does not take them: else a full one would let a flood through.
+        They stay in memory while the disk does not take them: a full one must not let a flood of
+        reports through.
         """
         with contextlib.ExitStack() as block:
-            locked = False
+            is_locked = False
             try:
                 folder = subfolder(self.directory, FOLDER)
                 _lock_limiter(os.path.join(folder, "groups.lock"), block)
-                locked = True
-                self._unsaved = self._unsaved or _load(os.path.join(folder, "groups.json"))
+                is_locked = True
+                self._unsaved_limiter = self._unsaved_limiter or _load_limiter(
+                    os.path.join(folder, "groups.json")
+                )
             except OSError as exc:
                 lost("the groups of reports", exc, 0)
-                self._unsaved = self._unsaved or RateLimiter()
-            yield self._unsaved
+                self._unsaved_limiter = self._unsaved_limiter or RateLimiter()
+            yield self._unsaved_limiter
             try:
-                if locked:
-                    self._write("groups.json", msgspec.json.encode(self._unsaved))
-                    self._unsaved = None
+                if is_locked:
+                    self._write("groups.json", msgspec.json.encode(self._unsaved_limiter))
+                    self._unsaved_limiter = None
             except OSError as exc:
                 lost("the groups of reports", exc, 0)
 
@@ -199,47 +172,20 @@ class Spool:
 
     def _keep_within(self) -> None:
         now = clock.monotonic()
-        if now >= self._next_look:
-            self._next_look = now + 1.0
-            removed = keep_within(self.folder, MAX_BYTES, OURS)
+        if now >= self._next_size_check:
+            self._next_size_check = now + 1.0
+            removed = keep_within(self.folder, SPOOL_MAX_BYTES, OURS)
             if removed:
                 lost("reports for sinks", "the spool is full", removed)
 
 
-# Made here, for they compile the annotations of what they decode: not on the thread that sends.
-_ITEMS = msgspec.json.Decoder(DeliveryItem)
+# Made at import, see ``item``.
 _LIMITER = msgspec.json.Decoder(RateLimiter)
-_NAMES = msgspec.json.Decoder(str)
 _EVENTS = msgspec.json.Decoder(dict[str, Any])
 
 
-def encode(item: DeliveryItem) -> bytes:
-    """One line of JSON; where it is too long, the event is shortened, and then variables go."""
-    line = _encode(item)
-    if len(line) > ITEM_MAX_BYTES:
-        item = DeliveryItem(
-            replace(item.report, event=shortened(item.report.event)), item.follow_up
-        )
-        line = _encode(item)
-    snapshot = item.report.snapshot
-    if len(line) > ITEM_MAX_BYTES and snapshot is not None and snapshot.variables:
-        without = replace(item.report, snapshot=replace(snapshot, variables=None))
-        line = _encode(DeliveryItem(without, item.follow_up))
-    return line
-
-
-def _encode(item: DeliveryItem) -> bytes:
-    """Values of an application's own types are text."""
-    try:
-        return msgspec.json.encode(item, enc_hook=clean)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        # Invalid Unicode, huge numbers, what is too deep: made to fit as the line of an event is.
-        report = replace(item.report, event=encodable(item.report.event))
-        return json_line(msgspec.to_builtins(DeliveryItem(report, item.follow_up)))[:-1]
-
-
 def spool_new(directory: str, report: Report) -> None:
-    """For a process that sends nothing itself: a worker will, when there is one again."""
+    """For a process that sends nothing itself: leaves a report for a worker to send."""
     try:
         Spool(directory).put(DeliveryItem(report), "new")
     except OSError as exc:
@@ -247,7 +193,7 @@ def spool_new(directory: str, report: Report) -> None:
 
 
 def spool_unsent(directory: str, events: list[dict[str, Any]]) -> None:
-    """The same for events that the sinks of a dead process did not get."""
+    """Leaves the events that the sinks of an ended process did not get."""
     if events:
         try:
             Spool(directory).put_events(events)
@@ -255,14 +201,14 @@ def spool_unsent(directory: str, events: list[dict[str, Any]]) -> None:
             lost("events for sinks", exc, len(events))
 
 
-def _load(path: str) -> RateLimiter:
+def _load_limiter(path: str) -> RateLimiter:
     try:
         with opened(path) as fd:
             return _LIMITER.decode(_read_whole(fd))
-    except (FileNotFoundError, NotOwnFileError):  # the latter: it is not ours
+    except (FileNotFoundError, NotOwnFileError):
         return RateLimiter()
     except NOT_JSON as exc:
-        lost("the groups of reports", exc, 0)  # they begin again
+        lost("the groups of reports", exc, 0)  # all are counted from zero again
         return RateLimiter()
 
 
@@ -272,12 +218,12 @@ def _read_whole(fd: int) -> bytes:
     while part := os.pread(fd, 1024**2, at):
         parts.append(part)
         at += len(part)
-        if at > 8 * ITEM_MAX_BYTES:
+        if at > FILE_MAX_BYTES:
             break
     return b"".join(parts)
 
 
 def _lock_limiter(path: str, block: contextlib.ExitStack) -> None:
     fd = block.enter_context(opened(path, _ADDING | os.O_CREAT))
-    if not block.enter_context(locked(fd, tries=LOCK_TRIES, pause=0.01)):
+    if not block.enter_context(locked(fd, tries=LIMITER_LOCK_TRIES, pause=0.01)):
         raise BlockingIOError("another process holds the groups of reports")

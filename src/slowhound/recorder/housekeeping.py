@@ -39,5 +39,5 @@ def tasks(  # noqa: PLR0913, PLR0917  one for each part that has something to do
         Task("siblings", siblings.check),
         Task("sampler", sampler.rest),
         Task("lost responses", finish_lost),
-        Task("delivery", delivery.tend_when_loaded),
+        Task("delivery", delivery.start_when_loaded),
     )

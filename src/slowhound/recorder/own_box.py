@@ -53,7 +53,7 @@ class OwnBox:
         self._delivery = delivery
         self._saturation = saturation
         self._replaced = ReplacedBox()
-        delivery.tell_sent = self._write_sent
+        delivery.events.on_sent = self._write_sent
 
     def tend(self) -> None:
         """Makes the box where there is none, or none any more; keeps its header up to date."""
@@ -86,7 +86,7 @@ class OwnBox:
     def _write_header(self, box: blackbox.Box) -> None:
         cells = box.cells
         cells[blackbox.IN_FLIGHT] = len(in_flight)
-        cells[blackbox.SENT] = self._delivery.sent
+        cells[blackbox.SENT] = self._delivery.events.sent
         cells[blackbox.OPEN] = sum(record.yields for record in snapshot_in_flight())
         cells[blackbox.DROPPED] = losses.dropped
         cells[blackbox.RSS] = self._saturation.rss

@@ -21,7 +21,8 @@ from slowhound.cli import dump as cli_dump
 from slowhound.cli import tail
 from slowhound.config import overrides
 from slowhound.core.report import Report, of_death
-from slowhound.delivery.spool import DeliveryItem, Spool, encode
+from slowhound.delivery.item import DeliveryItem, encode
+from slowhound.delivery.spool import Spool
 from slowhound.event import formats
 from slowhound.flames import profile
 from slowhound.frames.frames import Frame, TakenStack

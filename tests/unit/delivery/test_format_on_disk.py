@@ -10,8 +10,9 @@ import msgspec
 
 from slowhound.config.config import Limit
 from slowhound.core.report import Report
+from slowhound.delivery.item import DeliveryItem, encode
 from slowhound.delivery.rate_limit import RateLimiter
-from slowhound.delivery.spool import DeliveryItem, Spool, encode
+from slowhound.delivery.spool import Spool
 from slowhound.frames.frames import Frame
 from tests.harness.reports import finished, slow_report
 
@@ -71,7 +72,7 @@ def test_item_of_another_version_is_read_and_written_back_the_same(tmp_path: Pat
     (folder_of(tmp_path) / NAME).write_bytes(data)
     with Spool(str(tmp_path)).claim(NAME) as claimed:
         assert claimed is not None
-        assert claimed.done == {"a.Sink"}
+        assert claimed.delivered == {"a.Sink"}
         report = claimed.item.report
         assert json.loads(encode(claimed.item)) == ITEM
     assert report.snapshot is not None

@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 from slowhound.config.config import Limit
 from slowhound.core.observations import LastStack, Moment, Snapshot
 from slowhound.core.report import Finished, Report
+from slowhound.delivery import item as item_module
 from slowhound.delivery import spool as spool_module
-from slowhound.delivery.spool import DeliveryItem, Spool, encode, spool_new
+from slowhound.delivery.item import DeliveryItem, encode
+from slowhound.delivery.spool import Spool, spool_new
 from slowhound.frames.frames import Frame
 from slowhound.system import losses
 from tests.harness.launch import ROOT
@@ -123,7 +125,7 @@ def test_item_is_whole_whatever_is_in_it(
 
 def test_too_many_variables_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stack is worth more than they are."""
-    monkeypatch.setattr(spool_module, "ITEM_MAX_BYTES", 10_000)
+    monkeypatch.setattr(item_module, "ITEM_MAX_BYTES", 10_000)
     variables = [("f", [(f"name{number}", "x" * 100) for number in range(200)])]
     report = slow_report(snapshot=Snapshot(1.0, (Frame("/a.py", 1, "f"),), variables=variables))
     line = encode(DeliveryItem(report))
@@ -137,7 +139,7 @@ def test_event_that_is_too_large_is_shortened() -> None:
     """An item that nobody reads to its end is delivered to nobody; all but the event is whole."""
     report = slow_report(app_rows=[["x" * 10_000] * 200] * 10, app_n=7)
     line = encode(DeliveryItem(report))
-    assert len(line) < spool_module.ITEM_MAX_BYTES
+    assert len(line) < item_module.ITEM_MAX_BYTES
     found = msgspec.json.decode(line, type=DeliveryItem).report
     assert found.event.pop("app_rows").startswith('[["xxx')
     assert found.event == {name: each for name, each in report.event.items() if name != "app_rows"}
@@ -214,16 +216,16 @@ def test_who_has_an_item_is_noted_in_it(spool: Spool) -> None:
     name = spool.put(DeliveryItem(slow_report()))
     with spool.claim(name) as claimed:
         assert claimed is not None
-        claimed.note("first")
+        claimed.mark_delivered("first")
     with Path(spool.folder, name).open("ab") as file:
         file.write(b'\n"cut sh')
     with spool.claim(name) as claimed:
         assert claimed is not None
-        assert claimed.done == {"first"}
-        claimed.note("second")
+        assert claimed.delivered == {"first"}
+        claimed.mark_delivered("second")
     with spool.claim(name) as claimed:
         assert claimed is not None
-        assert claimed.done == {"first", "second"}
+        assert claimed.delivered == {"first", "second"}
 
 
 @pytest.mark.parametrize(
@@ -294,10 +296,10 @@ def test_oldest_items_go_when_the_spool_is_full(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are counted."""
-    monkeypatch.setattr(spool_module, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(spool_module, "SPOOL_MAX_BYTES", 10_000)
     names = []
     for number in range(20):
-        spool._next_look = 0.0
+        spool._next_size_check = 0.0
         names.append(spool.put(DeliveryItem(slow_report(number))))
         os.utime(Path(spool.folder, names[-1]), (number, number))
     kept = spool.names()
@@ -312,7 +314,7 @@ from slowhound.config.config import Limit
 from slowhound.delivery import spool as module
 from slowhound.delivery.spool import Spool
 from tests.harness.reports import slow_report
-module.LOCK_TRIES = 10**6  # one that had no turn for a second would judge for itself
+module.LIMITER_LOCK_TRIES = 10**6  # one that had no turn for a second would judge for itself
 spool, sent = Spool(sys.argv[1]), 0
 for number in range(50):
     with spool.limiter() as limiter:
@@ -370,7 +372,7 @@ def test_holder_of_the_groups_that_is_stopped_does_not_stop_others(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who does not get the lock in time goes on with what it knows itself."""
-    monkeypatch.setattr(spool_module, "LOCK_TRIES", 2)
+    monkeypatch.setattr(spool_module, "LIMITER_LOCK_TRIES", 2)
     with holder(spool, "groups") as said:
         assert said == "held"
         with spool.limiter() as limiter:

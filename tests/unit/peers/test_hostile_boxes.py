@@ -30,7 +30,8 @@ from slowhound.cli import dump, reap, requests_table, top
 from slowhound.cli.location import Location
 from slowhound.cli.reap import FolderReaper
 from slowhound.core.report import Report, of_death
-from slowhound.delivery.spool import DeliveryItem, Spool, encode
+from slowhound.delivery.item import DeliveryItem, encode
+from slowhound.delivery.spool import Spool
 from slowhound.event import formats
 from slowhound.frames.frames import Frame, TakenStack
 from slowhound.gil.unresponsive import Hold

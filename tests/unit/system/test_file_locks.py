@@ -22,7 +22,8 @@ from slowhound.cli import main
 from slowhound.cli.location import Location
 from slowhound.cli.sidecar import Sidecar
 from slowhound.config.config import load
-from slowhound.delivery.spool import DeliveryItem, Spool
+from slowhound.delivery.item import DeliveryItem
+from slowhound.delivery.spool import Spool
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers.postmortem import dead_box
 from slowhound.recorder.own_box import settings_payload
