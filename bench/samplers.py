@@ -45,7 +45,7 @@ def _describe(profile: Any) -> dict[str, Any]:
             ([frames[each].name for each in stacks[sample.stack]], sample.weight)
             for sample in profile.samples
         ),
-        "blind": profile.accuracy.blind / profile.duration,
+        "blind": profile.accuracy.unsampled / profile.duration,
         "estimate": profile.accuracy.error,
         "taken": profile.accuracy.taken,
         "ways": profile.accuracy.ways,
@@ -58,7 +58,7 @@ def on_demand() -> Iterator[dict[str, Any]]:
     import asyncio
 
     from slowhound.core.record import Record, use_os_threads
-    from slowhound.flames.sampling import session as demand
+    from slowhound.flames.sampling import session
     from slowhound.runtime.unpatched import is_patched
 
     use_os_threads()
@@ -70,9 +70,9 @@ def on_demand() -> Iterator[dict[str, Any]]:
 
         record.greenlet = weakref.ref(greenlet.getcurrent())
     result: dict[str, Any] = {}
-    demand.start(record)
+    session.start(record)
     yield result
-    result.update(_describe(demand.stop(record)))
+    result.update(_describe(session.stop(record)))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import pytest
 from slowhound.core.record import Record, in_flight
 from slowhound.flames.profile import Profile
 from slowhound.flames.sampling import external
-from slowhound.flames.sampling import session as demand
+from slowhound.flames.sampling import session as module
 from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
 
@@ -36,8 +36,8 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(external, "_has_children", lambda: False)
     monkeypatch.setattr(external, "_is_caught", lambda number: False)
     yield
-    if demand._session is not None:
-        demand.stop(demand._session.record)
+    if module._session is not None:
+        module.stop(module._session.record)
     in_flight.clear()
 
 
@@ -47,13 +47,13 @@ def record() -> Record:
     return Record("GET", "/", time.monotonic())
 
 
-def reader() -> external.Reader:
-    session = demand._session
+def reader() -> external.ExternalSampler:
+    session = module._session
     assert session is not None
-    return session.reader
+    return session.external
 
 
-def pid_of(of: external.Reader) -> int:
+def pid_of(of: external.ExternalSampler) -> int:
     return eventually(lambda: of.pid, "its id")
 
 
@@ -93,12 +93,12 @@ def calls_through_c() -> None:
 
 def profiled(record: Record, work: Callable[[], None], size: int = ENOUGH) -> Profile:
     """What was found of ``work``, done again and again until the reader has seen enough."""
-    assert demand.start(record)
+    assert module.start(record)
     end = time.monotonic() + 30
     while written() < size:
         assert time.monotonic() < end, "the reader sees nothing"
         work()
-    found = demand.stop(record)
+    found = module.stop(record)
     assert found is not None
     return found
 
@@ -146,15 +146,15 @@ def test_nothing_is_left(record: Record, monkeypatch: pytest.MonkeyPatch) -> Non
     profiled(record, innocent)
     eventually(lambda: descriptors() == before, "closed descriptors")
     other = Record("GET", "/", time.monotonic())
-    assert demand.start(other)
+    assert module.start(other)
     eventually(written, "a look from outside")
     pid = pid_of(reader())
     other.done = True
-    session = demand._session
+    session = module._session
     assert session is not None
     eventually(lambda: not session._thread.alive(), "its end")
     eventually(lambda: is_gone(pid), "the reader's end")
-    demand._session = session = None
+    module._session = session = None
     gc.collect()
     eventually(lambda: descriptors() == before, "closed descriptors, again")
 
@@ -165,7 +165,7 @@ def test_reader_that_has_just_been_started_ends_as_well(
     """While it is a child, and has looked at nothing."""
     monkeypatch.setattr(external, "ENDS_WITHIN", 30)
     before = descriptors()
-    found = external.Reader()
+    found = external.ExternalSampler()
     found.prepare()
     found.start(record.native_id, 10)
     child = found._child
@@ -181,14 +181,14 @@ def test_reader_that_has_just_been_started_ends_as_well(
 
 def test_killed_reader_does_no_harm(record: Record) -> None:
     """What it has seen by then is used, and the rest was seen in the process."""
-    assert demand.start(record)
+    assert module.start(record)
     eventually(lambda: written() > 500, "looks from outside")
     os.kill(pid_of(reader()), signal.SIGKILL)
-    session = demand._session
+    session = module._session
     assert session is not None
     looks = session.samples.taken
     eventually(lambda: session.samples.taken > looks + 20, "looks in the process")
-    found = demand.stop(record)
+    found = module.stop(record)
     assert found is not None
     assert found.accuracy.ways["remote"] > 0
     assert found.accuracy.ways["hound"] > 20
@@ -200,11 +200,11 @@ def test_reader_that_cannot_start_does_no_harm(
 ) -> None:
     """No process can be had, or no Python is where it should be."""
     monkeypatch.setattr(sys, "executable", "/nowhere/python3")
-    assert demand.start(record)
-    session = demand._session
+    assert module.start(record)
+    session = module._session
     assert session is not None
     eventually(lambda: session.samples.taken > 5, "looks in the process")
-    found = demand.stop(record)
+    found = module.stop(record)
     assert found is not None
     assert "remote" not in found.accuracy.ways
 
@@ -225,7 +225,7 @@ def test_reader_is_allowed_to_read(
             calls.append((option, pid.value))
 
     monkeypatch.setattr(external.ctypes, "CDLL", Libc)
-    found = external.Reader()
+    found = external.ExternalSampler()
     found.prepare()
     found.start(record.native_id, 10)
 
@@ -243,11 +243,11 @@ def test_reader_that_hears_nothing_is_not_waited_for(
 ) -> None:
     """It may be stopped itself; it ends as soon as it runs."""
     monkeypatch.setattr(external, "ENDS_WITHIN", 0.1)
-    assert demand.start(record)
+    assert module.start(record)
     eventually(written, "a look from outside")
     pid = pid_of(reader())
     with stopped([pid]):
-        found = demand.stop(record)
+        found = module.stop(record)
         assert found is not None
         assert found.accuracy.ways["remote"] > 0
     eventually(lambda: is_gone(pid), "its end")
@@ -256,7 +256,7 @@ def test_reader_that_hears_nothing_is_not_waited_for(
 CIRCLE = """
     import os, sys
     from types import ModuleType
-    from slowhound.flames.sampling import external_process as reader
+    from slowhound.flames.sampling import external_process
 
     class RemoteUnwinder:
         def __init__(self, *_, **__):
@@ -267,8 +267,8 @@ CIRCLE = """
 
     sys.modules["_remote_debugging"] = fake = ModuleType("_remote_debugging")
     fake.RemoteUnwinder = RemoteUnwinder
-    reader.CPU_AT_LEAST, reader.CPU_SHARE = 1, 0
-    reader.read(os.getpid(), os.getpid(), 600)
+    external_process.CPU_AT_LEAST, external_process.CPU_SHARE = 1, 0
+    external_process.sample_thread(os.getpid(), os.getpid(), 600)
 """
 
 
@@ -281,19 +281,19 @@ def test_reader_that_goes_in_circles_is_ended_by_the_kernel() -> None:
 
 CHILD = """
     import ctypes, os, sys, time
-    from slowhound.flames.sampling import session as demand
+    from slowhound.flames.sampling import session as module
     from slowhound.core.record import Record
     if os.geteuid() == 0:
         os.setuid(65534)
     ctypes.CDLL(None).prctl(4, {dumpable}, 0, 0, 0)
     record = Record("GET", "/", time.monotonic())
-    demand.start(record)
-    session = demand._session
+    module.start(record)
+    session = module._session
     while session.samples.taken < 20 or {more}:
         time.sleep(0.01)
-    print(session.reader.pid, flush=True)
+    print(session.external.pid, flush=True)
     if {stays}:
-        worker, reader = os.getpid(), f"/proc/{{session.reader.pid}}/stat"
+        worker, reader = os.getpid(), f"/proc/{{session.external.pid}}/stat"
         if os.fork():
             time.sleep(600)
         # It has all descriptors as well, and outlives its parent.
@@ -301,9 +301,9 @@ CHILD = """
         while os.getppid() == worker or os.path.exists(reader) and time.monotonic() < end:
             time.sleep(0.01)
         os._exit(0)
-    print(*demand.stop(record).accuracy.ways)
+    print(*module.stop(record).accuracy.ways)
 """
-DELIVERS = "not os.fstat(session.reader._output).st_size"
+DELIVERS = "not os.fstat(session.external._output).st_size"
 
 
 def child(dumpable: int, more: str = "False", *, stays: bool = False) -> subprocess.Popen[str]:
@@ -339,17 +339,17 @@ def test_greenlets_and_tasks_are_sampled_inside(record: Record) -> None:
 # What an application sees of the reader: processes of their own, for the tests' has children.
 APPLICATION = """
     import os, signal, sys, threading, time
-    from slowhound.flames.sampling import session as demand
-    from slowhound.flames.sampling import external as outside
+    from slowhound.flames.sampling import session as module
+    from slowhound.flames.sampling import external
     from slowhound.core.record import Record
 
     def begin():
         record = Record("GET", "/", time.monotonic())
-        assert demand.start(record)
+        assert module.start(record)
         return record
 
     def reader():
-        return demand._session.reader
+        return module._session.external
 
     def until(condition):
         end = time.monotonic() + 20
@@ -390,7 +390,7 @@ def test_application_that_waits_for_any_child_gets_its_own_only() -> None:
         print(set(all_children()) == children)
         seen = os.fstat(reader()._output).st_size
         until(lambda: os.fstat(reader()._output).st_size > seen)
-        print("remote" in demand.stop(record).accuracy.ways)
+        print("remote" in module.stop(record).accuracy.ways)
     """)
     assert said == "True\nTrue\n"
 
@@ -403,7 +403,7 @@ def test_handler_of_sigchld_that_is_set_meanwhile_is_not_called() -> None:
         looked()
         signal.signal(signal.SIGCHLD, lambda *_: called.append(os.waitpid(-1, os.WNOHANG)))
         pid = reader().pid
-        demand.stop(record)
+        module.stop(record)
         until(lambda: not os.path.exists(f"/proc/{pid}") or "Z" in open(f"/proc/{pid}/stat").read())
         print(called)
     """)
@@ -416,8 +416,8 @@ def test_application_that_would_get_the_grandchild_has_none() -> None:
         import ctypes
         assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0
         record = begin()
-        until(lambda: demand._session.samples.taken > 20)
-        print(reader().pid, all_children(), *demand.stop(record).accuracy.ways)
+        until(lambda: module._session.samples.taken > 20)
+        print(reader().pid, all_children(), *module.stop(record).accuracy.ways)
     """)
     assert said == "0 [] hound\n"
 
@@ -429,8 +429,8 @@ def test_application_that_has_a_child_gets_no_other_one() -> None:
         if child == 0:
             time.sleep(60)
         record = begin()
-        until(lambda: demand._session.samples.taken > 20)
-        print(reader().pid, *demand.stop(record).accuracy.ways)
+        until(lambda: module._session.samples.taken > 20)
+        print(reader().pid, *module.stop(record).accuracy.ways)
         os.kill(child, signal.SIGKILL)
     """)
     assert said == "0 hound\n"
@@ -449,8 +449,8 @@ def test_handler_of_sigchld_is_never_called(language: str) -> None:
             kept = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
             ctypes.CDLL(None).signal(signal.SIGCHLD, kept)
         record = begin()
-        until(lambda: demand._session.samples.taken > 20)
-        print(called, *demand.stop(record).accuracy.ways)
+        until(lambda: module._session.samples.taken > 20)
+        print(called, *module.stop(record).accuracy.ways)
     """)
     assert said == "[] hound\n"
 
@@ -460,7 +460,7 @@ def test_application_without_children_has_none_afterwards() -> None:
     said = application("""
         record = begin()
         looked()
-        print("remote" in demand.stop(record).accuracy.ways, all_children())
+        print("remote" in module.stop(record).accuracy.ways, all_children())
     """)
     assert said == "True []\n"
 
@@ -468,7 +468,7 @@ def test_application_without_children_has_none_afterwards() -> None:
 def test_application_that_takes_the_end_of_the_process_in_between_does_no_harm() -> None:
     """It waits for all children just then, and no other process is waited for in its place."""
     said = application("""
-        found = outside.Reader()
+        found = external.ExternalSampler()
         found.prepare()
         found.start(os.getpid(), 20)
         taken = os.waitpid(-1, 0)[0]

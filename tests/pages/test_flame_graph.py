@@ -110,7 +110,7 @@ def test_it_works_under_a_strict_policy(page, site, name) -> None:
     page.goto(f"{site}/{name}")
     has_view(page)
     box(page, "Basket.lines").click()
-    page.wait_for_selector(".said:has-text('Zoomed to Basket.lines')")
+    page.wait_for_selector(".status:has-text('Zoomed to Basket.lines')")
 
 
 def test_it_works_as_an_object(page, site) -> None:
@@ -119,7 +119,7 @@ def test_it_works_as_an_object(page, site) -> None:
     inside = page.frames[1]
     inside.wait_for_selector(".tools input")
     inside.fill(".tools input", "price_of")
-    inside.wait_for_selector(".said:has-text('Matched 19.9 %')")
+    inside.wait_for_selector(".status:has-text('Matched 19.9 %')")
 
 
 def test_it_works_from_disk(page, folder) -> None:
@@ -147,7 +147,7 @@ def test_a_click_zooms_and_back_and_reset_undo_it(page, site, tmp_path) -> None:
     page.goto(f"{site}/basket.svg")
     before = width_of(page, LINES)
     box(page, "price_of").click()
-    page.wait_for_selector(".said:has-text('Zoomed to price_of')")
+    page.wait_for_selector(".status:has-text('Zoomed to price_of')")
     assert width_of(page, "price_of") == pytest.approx(1172, abs=2)
     assert box(page, LINES).count() == 0
     assert "above" in box(page, "basket").get_attribute("class")
@@ -167,19 +167,19 @@ def test_a_click_zooms_and_back_and_reset_undo_it(page, site, tmp_path) -> None:
 def test_a_search_says_how_much_it_matched(page, site, tmp_path) -> None:
     """Text or a regular expression; time is counted once however many boxes match in a stack."""
     page.goto(f"{site}/basket.svg")
-    said = page.locator(".said")
+    status = page.locator(".status")
     page.keyboard.press("/")
     page.keyboard.type("basket")
     assert page.evaluate("location.hash") == "#q=basket"
-    assert "Matched 96.1 % of all time" in said.inner_text()
+    assert "Matched 96.1 % of all time" in status.inner_text()
     page.fill(".tools input", "shop_(line|product)")
-    assert "Matched 44.5 % of all time, in 2 boxes" in said.inner_text()
+    assert "Matched 44.5 % of all time, in 2 boxes" in status.inner_text()
     hits = page.locator(".box.hit")
     assert hits.count() == 2
     assert page.locator(".searching").count() == 1
     keep_image(page, "flame-search", tmp_path)
     page.fill(".tools input", "(")  # no regular expression: text
-    assert "Matched 0.0 %" in said.inner_text()
+    assert "Matched 0.0 %" in status.inner_text()
     page.keyboard.press("Escape")
     assert page.evaluate("location.hash") in ("", "#")
     assert page.evaluate("document.querySelector('.tools input').value") == ""
@@ -193,7 +193,7 @@ def test_the_address_brings_everything_back(page, site) -> None:
     page.select_option(".tools select", "kind")
     page.fill(".tools input", "price")
     box(page, "Basket.total").click()
-    page.wait_for_selector(".said:has-text('Zoomed to Basket.total')")
+    page.wait_for_selector(".status:has-text('Zoomed to Basket.total')")
     address, seen = page.url, page.locator(".boxes").inner_html()
     page.goto("about:blank")
     page.goto(address)
@@ -212,14 +212,14 @@ def test_time_runs_from_left_to_right(page, site, tmp_path) -> None:
         for name in ("Basket.lines", "Basket.total", "tidy", "render")
     ]
     assert places == sorted(places)
-    assert box(page, "tidy").locator(".s-blind").count() == 1
+    assert box(page, "tidy").locator(".s-unsampled").count() == 1
     assert box(page, "the request").count() == 1
     assert width_of(page, "the request") == pytest.approx(1172, abs=2)
     assert "1.0 s" in page.locator(".axis").text_content()
     assert page.locator(".strip path").count() == 4  # every state has its time
     keep_image(page, "flame-time", tmp_path)
     box(page, "Basket.total").click()
-    page.wait_for_selector(".said:has-text('Zoomed to 2.2')")
+    page.wait_for_selector(".status:has-text('Zoomed to 2.2')")
     assert width_of(page, "Basket.total") == pytest.approx(1172, abs=2)
 
 
@@ -275,7 +275,7 @@ def test_the_keyboard_does_all_of_it(page, site) -> None:
     assert abs(ring["x"] - area["x"]) < 2
     assert page.locator(".tip:has-text('Basket.total')").is_visible()
     page.keyboard.press("Enter")
-    assert "Zoomed to Basket.total" in page.locator(".said").inner_text()
+    assert "Zoomed to Basket.total" in page.locator(".status").inner_text()
     assert page.evaluate(focused).startswith("Basket.total")
     page.keyboard.press("ArrowUp")
     assert page.evaluate(focused).startswith("basket, ")
@@ -384,6 +384,6 @@ def test_the_real_speedscope_opens_it(page, site, folder, name) -> None:
     page.set_input_files("input[type=file]", folder / name)
     page.wait_for_selector("text=Left Heavy")
     page.click("text=Sandwich")
-    page.wait_for_selector("text=(blind: nobody could look)")
+    page.wait_for_selector("text=(unsampled)")
     page.wait_for_selector(f"text={LINES}")
     assert "2.5" in page.locator("body").inner_text() or page.locator("text=35").count() >= 1

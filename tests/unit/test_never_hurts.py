@@ -117,7 +117,7 @@ PARTS: list[tuple[Any, str]] = [
     (Sampler, "ending"),
     (ProfileWriter, "put"),
     (Sampler, "stop"),
-    (sampler, "look"),
+    (sampler, "sample_stack"),
     (profile_writer, "profile_of"),
     (FlameFiles, "name"),
     (FlameFiles, "write"),

@@ -18,7 +18,7 @@ from slowhound.cli.time_args import parse_time
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.merge import merge
 from slowhound.flames.profile import SUFFIX, Profile
-from slowhound.flames.search import Found, Wanted, find
+from slowhound.flames.search import Found, ProfileFilter, find
 
 # More than this many are drawn without the oldest: the memory of one merge is bounded.
 MOST_PROFILES = 500
@@ -54,8 +54,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Draws what was found; says what it is, and where it went."""
-    wanted = Wanted(frozenset(arguments.id), arguments.view, arguments.fingerprint, arguments.since)
-    if wanted == Wanted():
+    wanted = ProfileFilter(
+        frozenset(arguments.id), arguments.view, arguments.fingerprint, arguments.since
+    )
+    if wanted == ProfileFilter():
         arguments.refuse("which request? Name one, or --view, --fingerprint or --since")
     if arguments.diff and arguments.format != "svg":
         arguments.refuse("only svg shows a difference")
@@ -63,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     files = FlameFiles(location.dir, 1, _folder(arguments))
     folder = files.folder or os.path.join(location.dir, "flames")
     # One more, to know whether there are more.
-    found = list(islice(filter(wanted.takes, _all(folder)), MOST_PROFILES + 1))
+    found = list(islice(filter(wanted.matches, _all(folder)), MOST_PROFILES + 1))
     _complain(wanted, found, folder)
     profile = _together(files, found[:MOST_PROFILES])
     normal = _normal(files, folder, found) if arguments.diff else None
@@ -109,7 +111,7 @@ def _together(files: FlameFiles, found: Sequence[Found]) -> Profile:
     return merge(profiles)
 
 
-def _complain(wanted: Wanted, found: Sequence[Found], folder: str) -> None:
+def _complain(wanted: ProfileFilter, found: Sequence[Found], folder: str) -> None:
     """Says what was not found.
 
     Raises:
@@ -118,7 +120,7 @@ def _complain(wanted: Wanted, found: Sequence[Found], folder: str) -> None:
     if not found:
         raise Refusal(f"there is no such profile in {folder}")
     for each in sorted(wanted.ids):
-        if not any(Wanted(frozenset([each])).takes(one) for one in found):
+        if not any(ProfileFilter(frozenset([each])).matches(one) for one in found):
             print_error(f"there is no profile of {each}")
     if len(found) > MOST_PROFILES:
         print_error(f"only the newest {MOST_PROFILES} are drawn")

@@ -1,1 +1,1 @@
-"""Flame graphs: where the time of a request went, sampled; data first, drawn when looked at."""
+"""Flame graphs: profiles are sampled and kept as data, and drawn when someone opens them."""

@@ -1,7 +1,7 @@
-"""The files of profiles: ``DIR/flames/flame_*.flame.json.gz``, one per request, 0600, capped.
+"""Writes, reads and caps the files of profiles: ``DIR/flames/flame_*.flame.json.gz``, mode 0600.
 
-Names are made of time, pid, a number and chance, never of the request. Drawings of the same name
-with another ending stand beside them and count for the cap.
+There is one for each request. Names are made of the time, the pid, a number and random digits,
+never of the request. Drawings have the same name with another ending, and count towards the cap.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from slowhound.system.private_dir import Cap, subfolder
 FOLDER = "flames"
 _STEM = r"flame_\d{8}T\d{6}Z_\d{1,10}_\d{1,20}_[0-9a-f]{8}"
 OURS = re.compile(_STEM + re.escape(SUFFIX))
-# What is removed when there is too much of it.
+# Files that are removed when there are too many.
 ALL_OURS = re.compile(_STEM + r"\.(flame\.json\.gz|svg|speedscope\.json)")
 
 
@@ -28,9 +28,9 @@ class FlameFiles:
     """Writes, reads and caps the files of profiles.
 
     Args:
-        directory: ``DIR``; profiles go into a checked folder of their own below it.
-        max_bytes: what all of them, and the drawings beside them, may take.
-        folder: a folder that the settings name (``FLAMES_DIR``); used as it is.
+        directory: ``DIR``; profiles are in a checked folder below it.
+        max_bytes: the size of all of them together, with their drawings.
+        folder: a folder that the settings name (``FLAMES_DIR``); used as is.
     """
 
     def __init__(self, directory: str, max_bytes: int, folder: str | None = None) -> None:
@@ -41,7 +41,7 @@ class FlameFiles:
     def name(self, number: int) -> str:
         """A new file name for the ``number``-th request of this process."""
         stamp = utc_stamp()
-        # Random at its end: in a shared folder nobody can make the file beforehand.
+        # With random digits, so that no other user can create the file first in a shared folder.
         return f"flame_{stamp}_{os.getpid()}_{number}_{os.urandom(4).hex()}{SUFFIX}"
 
     def write(self, name: str, profile: Profile) -> bool:
@@ -53,7 +53,7 @@ class FlameFiles:
         return self._write(name, profile, None)
 
     def rewrite(self, name: str, profile: Profile) -> bool:
-        """The same in the place of a file that is there, which stays when it fails."""
+        """Replaces an existing file, which stays when that fails."""
         return self._write(name, profile, self.name(0))
 
     def _write(self, name: str, profile: Profile, draft: str | None) -> bool:
@@ -73,7 +73,7 @@ class FlameFiles:
         return True
 
     def remove(self, name: str) -> None:
-        """Takes a file away that no event names."""
+        """Removes a file that no event names."""
         _check(name)
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(self.folder or os.path.join(self.directory, FOLDER), name))

@@ -1,4 +1,4 @@
-"""Several profiles as one: where the time of a view, or of a group of requests, went."""
+"""Merges profiles into one, which shows where the time of a view or of a group went."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSam
 
 
 def merge(profiles: Sequence[Profile]) -> Profile:
-    """The profiles together: their weights add up, and they stand one after the other in time.
+    """One profile of several: their weights add up, and they follow each other in time.
 
-    ``event`` keeps the fields that all of them have with the same value.
+    ``event`` keeps the fields that have the same value in all of them.
 
     Raises:
         ValueError: there are none.
@@ -38,7 +38,7 @@ def merge(profiles: Sequence[Profile]) -> Profile:
 
 
 class _Table:
-    """Frames and stacks, each once; a dict keeps the order in which they came."""
+    """Frames and stacks, each once, in the order in which they were added."""
 
     def __init__(self) -> None:
         self.frames: dict[ProfileFrame, int] = {}
@@ -72,7 +72,7 @@ def _accuracy(profiles: Sequence[Profile], duration: float) -> Accuracy:
         due=sum(one.due for one in each),
         taken=sum(one.taken for one in each),
         longest_gap=max(one.longest_gap for one in each),
-        blind=sum(one.blind for one in each),
+        unsampled=sum(one.unsampled for one in each),
         left_out=sum(one.left_out for one in each),
         error=_error(profiles, duration),
         ways=_ways(one.ways for one in each),
@@ -80,7 +80,7 @@ def _accuracy(profiles: Sequence[Profile], duration: float) -> Accuracy:
 
 
 def _error(profiles: Sequence[Profile], duration: float) -> float | None:
-    """Errors of independent requests add up by their squares."""
+    """Squares add up, because the errors of requests are independent."""
     squares = 0.0
     for profile in profiles:
         if profile.accuracy.error is None:

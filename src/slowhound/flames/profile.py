@@ -11,7 +11,7 @@ import gzip
 import io
 import re
 import zlib
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -22,18 +22,20 @@ VERSION = 1
 TORN: Errors = (OSError, EOFError, zlib.error, RecursionError, *MSGSPEC)
 SUFFIX = ".flame.json.gz"
 NAMES = re.compile(r"[0-9A-Za-z_\-]{1,120}\.flame\.json\.gz")
-# What a file may unpack to; ours stay far below, a made-up one shall not fill the memory.
+# What a file may unpack to; ours stay far below, a forged one must not fill the memory.
 MAX_BYTES = 256 * 1024**2
 
 Kind = Literal["app", "library", "middleware", "sql", "template", "cache", "http", "wait", "note"]
 State = Literal["running", "waiting", "starved", "blind"]
+# Shown as "unsampled". The value in files stays: older versions would refuse a file with another.
+UNSAMPLED: Final = "blind"
 
 
 class ProfileFrame(msgspec.Struct, frozen=True, array_like=True):
     """One box of the graph.
 
     ``name`` is what is shown: a qualified function name, a statement's shape, a template's name.
-    ``kind`` says what of it is; ``file`` and ``line`` are empty and 0 where there is none.
+    ``kind`` is the kind of these; without a file, ``file`` is empty and ``line`` is 0.
     """
 
     name: str
@@ -46,7 +48,7 @@ class ProfileSample(msgspec.Struct, frozen=True, array_like=True):
     """``weight`` seconds that ended ``at`` seconds after the request's start, spent in a stack.
 
     ``state``: its thread ran, waited for something outside, or wanted to run and could not
-    (starved). Blind is time in which nobody could look; its stack may be empty.
+    (starved). Unsampled is time in which no sample could be taken; its stack may be empty.
     """
 
     at: float
@@ -56,29 +58,32 @@ class ProfileSample(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Accuracy(msgspec.Struct, frozen=True):
-    """What a graph says of its own truth.
+    """How accurate a profile is, by its own account.
 
-    Samples that were due and that were taken, the longest gap and all blind time in seconds, what
-    was left out for want of room, and an estimate of the largest error of a frame's share (0 to
-    1; None: not known).
+    Samples that were due and that were taken, the longest gap and all unsampled time in seconds,
+    samples left out because of a limit, and an estimate of the largest error of a frame's share (0
+    to 1; None: not known).
     """
 
     due: int = 0
     taken: int = 0
     longest_gap: float = 0.0
-    blind: float = 0.0
+    unsampled: float = msgspec.field(default=0.0, name="blind")
     left_out: int = 0
     error: float | None = None
-    ways: dict[str, int] = {}  # how many samples were taken by which way
+    ways: dict[str, int] = {}  # by what the samples were taken, and how many
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """All of it. ``event`` has the canonical fields of the request; of several, what they share."""
+    """The data of a flame graph.
+
+    ``event`` has the canonical fields of the request; of several, those that they share.
+    """
 
     event: dict[str, Any]
     started: float  # seconds since 1970, of the request
     duration: float  # seconds that the samples cover
-    interval: float  # seconds from one sample to the next, as aimed at
+    interval: float  # seconds from one sample to the next, on average, as planned
     frames: list[ProfileFrame]
     stacks: list[list[int]]
     samples: list[ProfileSample]

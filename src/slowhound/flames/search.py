@@ -1,7 +1,7 @@
-"""Finding profiles in their folder: by request, report, file, view, group or time.
+"""Finds profiles in their folder: by request, report, file, view, group or time.
 
-Each file begins with the event of its request, so that its first block says what it is, with no
-store and no questions: 0.14 ms a file, however large it is.
+Each file begins with the event of its request, so its first block is enough to identify it, without
+the store: that takes 0.14 ms a file, however large it is.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from slowhound.flames.files import OURS
 from slowhound.flames.profile import SUFFIX
 from slowhound.system.files import ANY_USER, open_own
 
-# Bytes of a file that are looked at, and what they may unpack to, for its event.
-HEAD = 64 * 1024
-UNPACKED = 256 * 1024
-STEP = 4096
+# Bytes of a file that are read for its event, and how many they may unpack to.
+HEAD_BYTES = 64 * 1024
+UNPACKED_BYTES = 256 * 1024
+FIRST_STEP = 4096
 _EVENT = b'{"event":'
 _STARTED = re.compile(r"flame_(\d{8}T\d{6}Z)_")
 
 
 class Found(NamedTuple):
-    """A file of a profile: its name, when it was begun (seconds since 1970), and its event."""
+    """A profile's file: its name, when it was begun (seconds since 1970), and its event."""
 
     name: str
     written: float
@@ -39,16 +39,16 @@ class Found(NamedTuple):
         return view in (self.event.get("resp_view"), self.event.get("req_route"))
 
 
-class Wanted(NamedTuple):
-    """What is looked for; None: that does not matter."""
+class ProfileFilter(NamedTuple):
+    """Which profiles to find; None: any."""
 
     ids: frozenset[str] = frozenset()
     view: str | None = None
     fingerprint: str | None = None
     since: float | None = None
 
-    def takes(self, found: Found) -> bool:
-        """True for a profile that is looked for."""
+    def matches(self, found: Found) -> bool:
+        """True for a profile to find."""
         event = found.event
         if self.ids and self.ids.isdisjoint(_ids(found)):
             return False
@@ -60,7 +60,7 @@ class Wanted(NamedTuple):
 
 
 def _ids(found: Found) -> set[str]:
-    """All that a person may call it."""
+    """All names by which a person may refer to it."""
     report = str(found.event.get("report") or "-")
     stem = found.name.removesuffix(SUFFIX)
     request = str(found.event.get("req_id"))
@@ -68,7 +68,7 @@ def _ids(found: Found) -> set[str]:
 
 
 def find(folder: str) -> Iterator[Found]:
-    """All profiles of a folder, the newest first; what cannot be read is left out.
+    """All profiles of a folder, the newest first; files that cannot be read are left out.
 
     Raises:
         OSError: there is no such folder, or it cannot be read.
@@ -92,7 +92,7 @@ def _written(name: str) -> float:
 def _event(path: str) -> dict[str, Any] | None:
     try:
         with open(open_own(path, owner=ANY_USER), "rb") as file:
-            event = _first_value(file.read(HEAD))
+            event = _first_value(file.read(HEAD_BYTES))
     except (OSError, ValueError, RecursionError, zlib.error):
         return None  # torn, or gone: the oldest go first
     return event if isinstance(event, dict) else None
@@ -106,12 +106,12 @@ def _first_value(packed: bytes) -> Any:
     """
     unpacking = zlib.decompressobj(wbits=31)
     text = b""
-    while len(text) < UNPACKED:
-        part = unpacking.decompress(packed, max(len(text), STEP))
+    while len(text) < UNPACKED_BYTES:
+        part = unpacking.decompress(packed, max(len(text), FIRST_STEP))
         text += part
         if not text.startswith(_EVENT):
             break
-        with contextlib.suppress(json.JSONDecodeError):  # perhaps there is more of it
+        with contextlib.suppress(json.JSONDecodeError):  # more of it may follow
             return json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"), len(_EVENT))[0]
         packed = unpacking.unconsumed_tail
         if not part or not packed:

@@ -20,7 +20,7 @@ from django.http.response import HttpResponseBase
 from slowhound.config.config import Config
 from slowhound.core.record import Record
 from slowhound.event.fields import Event
-from slowhound.flames.profile import Accuracy, Profile, ProfileSample
+from slowhound.flames.profile import UNSAMPLED, Accuracy, Profile, ProfileSample
 from slowhound.flames.sampling import session
 from slowhound.flames.sampling.profile_writer import plain
 from slowhound.instrument import events
@@ -213,8 +213,8 @@ def _unsampled(record: Record) -> Profile:
         interval=session.INTERVAL,
         frames=[],
         stacks=[[]],
-        samples=[ProfileSample(age, age, 0, "blind")],
-        accuracy=Accuracy(due=1, longest_gap=age, blind=age),
+        samples=[ProfileSample(age, age, 0, UNSAMPLED)],
+        accuracy=Accuracy(due=1, longest_gap=age, unsampled=age),
     )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import gzip
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from slowhound.flames import profile as profiles
 from slowhound.flames.files import OURS, FlameFiles
 from slowhound.flames.merge import merge
-from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
+from slowhound.flames.profile import UNSAMPLED, Accuracy, Profile, ProfileFrame, ProfileSample
 from slowhound.system import losses
 
 VIEW, QUERY, OTHER = ProfileFrame("view"), ProfileFrame("SELECT ?", kind="sql"), ProfileFrame("b")
@@ -56,6 +59,15 @@ def test_name_that_is_not_utf_8_is_escaped(files: FlameFiles) -> None:
     assert read.frames == [ProfileFrame("caf\\udce9", "caf\\udce9"), QUERY]
     assert read.event == {"caf\\udce9": ["caf\\udce9"], "req_id": "caf\\udce9"}
     assert read.samples == made.samples
+
+
+def test_unsampled_time_keeps_its_former_name_in_files() -> None:
+    """Older versions read these files, and refuse a state that they do not know."""
+    made = profile(samples=[ProfileSample(1.0, 1.0, 0, UNSAMPLED)])
+    data = json.loads(gzip.decompress(profiles.dump(made)))
+    assert data["accuracy"]["blind"] == 0.5
+    assert "unsampled" not in data["accuracy"]
+    assert data["samples"] == [[1.0, 1.0, 0, "blind"]]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +162,7 @@ def test_merged_weights_add_up() -> None:
         duration=1.0,
         frames=[OTHER, VIEW, QUERY],
         stacks=[[1, 2], [0]],
-        samples=[ProfileSample(0.5, 0.5, 0, "waiting"), ProfileSample(1.0, 0.5, 1, "blind")],
+        samples=[ProfileSample(0.5, 0.5, 0, "waiting"), ProfileSample(1.0, 0.5, 1, UNSAMPLED)],
     )
     both = merge([profile(), other])
     assert both.requests == 2
@@ -167,7 +179,7 @@ def test_merged_weights_add_up() -> None:
         (["b"], 0.5, 4.0),
     ]
     assert len(both.stacks) == 3
-    assert [sample.state for sample in both.samples] == ["running", "waiting", "waiting", "blind"]
+    assert [sample.state for sample in both.samples] == ["running", "waiting", "waiting", UNSAMPLED]
 
 
 def test_merged_accuracy_is_of_all_of_them() -> None:

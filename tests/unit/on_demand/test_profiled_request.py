@@ -32,7 +32,8 @@ from django.urls import include, path
 from django.utils.deprecation import MiddlewareMixin
 
 from slowhound.flames import profile
-from slowhound.flames.sampling import session as demand
+from slowhound.flames.profile import UNSAMPLED
+from slowhound.flames.sampling import session as module
 from slowhound.flames.search import find
 from slowhound.on_demand import profiled_request
 from slowhound.on_demand.permission import new_token
@@ -225,7 +226,7 @@ def hottest(found: profile.Profile) -> str:
     shares: Counter[str] = Counter()
     for each in found.samples:
         stack = found.stacks[each.stack]
-        if stack and each.state != "blind":
+        if stack and each.state != UNSAMPLED:
             shares[found.frames[stack[-1]].name] += round(each.weight * 1e6)
     return shares.most_common(1)[0][0]
 
@@ -558,7 +559,7 @@ def test_staff_is_recognised_after_the_view(client: Client, configure: Any) -> N
     stream = client.get("/streams/?flames")
     assert "Slowhound-Flames" not in stream
     assert profiled_request._worker.running is None  # at once, not only when the body has ended
-    assert demand._session is None
+    assert module._session is None
     stream.close()
     users[:] = [STAFF]
     assert client.get("/busy/?flames")["Slowhound-Flames"] == "busy"
@@ -602,7 +603,7 @@ def test_guess_makes_room_for_who_may(client: Client, configure: Any) -> None:
 def see_it_wait() -> None:
     """Until what is being sampled is seen in the view ``waits``."""
     assert gates["entered"].wait(30)
-    session = demand._session
+    session = module._session
     assert session is not None
     before = session.samples.taken  # perhaps of what led to the view, and all at once
     eventually(lambda: session.samples.taken > before + 20, "the view is seen waiting")
@@ -631,7 +632,7 @@ def test_one_that_takes_too_long_makes_room(client: Client, folder: Path) -> Non
     thread.start()
     see_it_wait()
     assert client.get("/busy/?flames")["Slowhound-Flames"] == "busy"
-    running, session = profiled_request._worker.running, demand._session
+    running, session = profiled_request._worker.running, module._session
     assert running is not None
     assert session is not None
     running.until = session._ends = 0.0  # its seconds are over
@@ -641,7 +642,7 @@ def test_one_that_takes_too_long_makes_room(client: Client, folder: Path) -> Non
     found = written(folder, answers[0]["Slowhound-Flames"])
     assert share(found, "waits") > 0
     # What came after is blind, if it is there at all.
-    assert {each.state for each in found.samples if not found.stacks[each.stack]} <= {"blind"}
+    assert {each.state for each in found.samples if not found.stacks[each.stack]} <= {UNSAMPLED}
 
 
 def test_not_more_often_than_the_settings_say(client: Client, configure: Any) -> None:
@@ -654,9 +655,9 @@ def test_not_more_often_than_the_settings_say(client: Client, configure: Any) ->
 def test_request_too_fast_to_be_seen_has_an_honest_graph(client: Client, folder: Path) -> None:
     """All of its time is blind."""
     found = written(folder, client.get("/shows/?flames")["Slowhound-Flames"])
-    blind = sum(each.weight for each in found.samples if each.state == "blind")
+    unsampled = sum(each.weight for each in found.samples if each.state == UNSAMPLED)
     assert found.duration > 0
-    assert blind <= found.duration + 0.01
+    assert unsampled <= found.duration + 0.01
     assert found.event["req_path"] == "/shows/"
 
 
@@ -826,4 +827,4 @@ def test_switch_interval_is_given_back(client: Client, folder: Path) -> None:
     for url in ("/busy/?flames", "/fails/?flames", "/busy/?flames=svg"):
         client.get(url)
         assert sys.getswitchinterval() == before
-    assert demand._session is None
+    assert module._session is None

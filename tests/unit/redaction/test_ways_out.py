@@ -17,7 +17,7 @@ from django.template.base import Origin
 from slowhound.core import box_payloads, observations
 from slowhound.core.observations import Moment
 from slowhound.core.record import QueryStats, Record, TaskRecord
-from slowhound.flames.sampling.annotate import Leaves
+from slowhound.flames.sampling.annotate import Annotator
 from slowhound.flames.sampling.symbolize import _frame
 from slowhound.frames.frames import Frame, render
 from slowhound.instrument import events
@@ -125,7 +125,9 @@ def test_template_is_shown_without_tokens() -> None:
     assert shown == "mail ******************** password=********************:1"
     moment = Moment(0.0, 1.0, "template", name)
     said = observations.without_literals(moment).text
-    found = str(Leaves([moment], concurrent=False).add([_frame("f", "/x.py", 1)], 0.5, None))
+    found = str(
+        Annotator([moment], concurrent=False).annotate([_frame("f", "/x.py", 1)], 0.5, None)
+    )
     assert not [each for each in (said, found) if CORE in each or "hunter2" in each]
 
 

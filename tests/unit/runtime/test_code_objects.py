@@ -114,7 +114,7 @@ def made_of(key: stack_keys.Key) -> Any:
     samples = Samples(0.0, 0.0, lambda _: None, lambda _: None, lambda _: 0.0)
     samples.entries = [Entry(1.0, 1.0, key, "running")]
     samples.last = 1.0
-    merge_external.splice(samples, [])
+    merge_external.merge_into(samples, [])
     return profile_of(Record("GET", "/", 0.0), samples, 0.05, {}, 0.0)
 
 
@@ -142,13 +142,13 @@ def test_names_of_a_class_of_the_applications_become_plain_ones(stands: Stands) 
 
 def test_profile_of_such_functions_is_made(stands: Stands) -> None:
     """Keys are hashed, compared, and given names at the end."""
-    first, second = stack_keys.look(stands.record), stack_keys.look(stands.record)
+    first, second = stack_keys.sample_stack(stands.record), stack_keys.sample_stack(stands.record)
     assert first is not None
     assert second is not None
     assert first == second
     assert {first.key: 1}[second.key] == 1
     assert [merge_external._name(item) for item in first.key]
-    assert not stack_keys.starts(first.key[-1])
+    assert not stack_keys.has_just_begun(first.key[-1])
     profile = made_of(first.key)
     assert {type(frame.name) for frame in profile.frames} == {str}
     assert "test_codes" not in [frame.file for frame in profile.frames]

@@ -212,7 +212,7 @@ def gate() -> Iterator[Gate]:
 
 def seen_of(record: Record) -> tuple[list[str], list[str]]:
     """The functions of this file: in a report's stack, and in a flame graph's."""
-    captured, key = capture.capture_stack(record), stack_keys.look(record)
+    captured, key = capture.capture_stack(record), stack_keys.sample_stack(record)
     frames: list[tuple[str, str]] = (
         [] if captured is None else [(f.filename, f.function) for f in captured.stack]
     )

@@ -107,7 +107,7 @@ def steps(function: Callable[..., object], *args: object) -> int:
     return count
 
 
-WAYS = [capture.capture_stack, stack_keys.look]
+WAYS = [capture.capture_stack, stack_keys.sample_stack]
 
 
 @pytest.mark.parametrize("look", WAYS, ids=["stack", "key"])
@@ -134,7 +134,7 @@ def test_innermost_and_outermost_frames_of_a_deep_stack_are_kept(
     assert "outermost" in names[:OUTERMOST]
     assert names.index(LEFT_OUT.function) == OUTERMOST
     assert names[-3:] == ["innermost", "wait", "wait"]
-    seen = stack_keys.look(record)
+    seen = stack_keys.sample_stack(record)
     assert seen is not None
     assert len(seen.key) == len(names)
     assert (LEFT_OUT, 0) in seen.key
@@ -217,7 +217,7 @@ words = st.lists(st.sampled_from("ab"), max_size=12)
 @given(words, words)
 def test_place_of_a_stack_that_was_read_from_outside(names: Any, mine: Any) -> None:
     """Each place is found."""
-    assert merge_external._alike(names, mine) == naive(names, mine)
+    assert merge_external._match_lengths(names, mine) == naive(names, mine)
 
 
 def test_place_in_a_deep_recursion_is_found_by_one_comparison_of_each_frame() -> None:
@@ -235,7 +235,7 @@ def test_place_in_a_deep_recursion_is_found_by_one_comparison_of_each_frame() ->
         __hash__ = tuple.__hash__
 
     names = [Name(("a.py", "go"))] * 1_000
-    assert merge_external._alike(names, names[:500])[0] == 500
+    assert merge_external._match_lengths(names, names[:500])[0] == 500
     assert compared <= 2 * 1_500
 
 

@@ -1,1 +1,1 @@
-"""A profile drawn or exported: SVG, speedscope, pprof, collapsed stacks."""
+"""Draws profiles as SVG, and exports them for speedscope, pprof and flamegraph.pl."""

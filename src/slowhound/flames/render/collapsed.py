@@ -1,7 +1,7 @@
-"""A profile as collapsed stacks, the format of Brendan Gregg's ``flamegraph.pl``.
+"""Exports a profile as collapsed stacks, the format of Brendan Gregg's ``flamegraph.pl``.
 
 One line for each stack, ``outermost;...;innermost N``, where N is a whole number, here of
-microseconds. What nobody saw ends in a frame that says so.
+microseconds. A stack of unsampled time ends in a frame for that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def render(profile: Profile) -> str:
         path = [titles[found.of[frame]] for frame in profile.stacks[stack]]
         if state in marks:
             path.append(titles[found.of[marks[state]]])
-        sums[";".join(path) or "(nothing seen)"] += micros(seconds)
+        sums[";".join(path) or "(no stack)"] += micros(seconds)
     return "".join([f"{path} {weight}\n" for path, weight in sums.items() if weight])
 
 

@@ -1,4 +1,4 @@
-"""Names as every drawing and export shows them, and stacks with what nobody saw marked as such."""
+"""Names as all drawings and exports show them, and the marks of unsampled and starved time."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 
 from slowhound.event.formats import clean
-from slowhound.flames.profile import Kind, Profile, ProfileFrame, State
+from slowhound.flames.profile import UNSAMPLED, Kind, Profile, ProfileFrame, State
 
-# What a stack ends in when its time must not be put down to its innermost function. Waiting has
-# frames of its own, which say for what.
+# The frame in which a stack ends when its time must not be attributed to its innermost function.
+# Stacks that waited end in a frame for what they waited for.
 MARKS = {
-    "blind": ProfileFrame("(blind: nobody could look)", kind="note"),
+    UNSAMPLED: ProfileFrame("(unsampled)", kind="note"),
     "starved": ProfileFrame("(starved: wanted to run)", kind="note"),
 }
 
 
 def shown(text: Any) -> str:
-    r"""``text`` without anything that moves a cursor, turns its direction or is not Unicode.
+    r"""``text`` without characters that move a cursor, change its direction or are not Unicode.
 
-    A function, a path or a statement can hold every character; what is not printable is shown as
+    A function, a path or a statement can hold any character; what is not printable is shown as
     its escape, ``\u202e``.
     """
     found = clean(text)
@@ -30,7 +30,7 @@ def shown(text: Any) -> str:
 
 
 class Function(NamedTuple):
-    """A frame without its line: the graph has one box for all lines of a function."""
+    """A frame without its line: a graph has one box for all lines of a function."""
 
     name: str
     file: str
@@ -43,7 +43,7 @@ class Function(NamedTuple):
 
 
 def function(frame: ProfileFrame) -> Function:
-    """What ``frame`` is shown as."""
+    """The function that is shown for ``frame``."""
     return Function(shown(frame.name) or "(no name)", shown(frame.file), frame.kind)
 
 
@@ -55,14 +55,14 @@ class Functions(NamedTuple):
 
 
 def functions(frames: list[ProfileFrame]) -> Functions:
-    """The frames that are one function together."""
+    """The functions that ``frames`` belong to."""
     numbers: dict[Function, int] = {}
     of = [numbers.setdefault(function(frame), len(numbers)) for frame in frames]
     return Functions(list(numbers), of)
 
 
 def with_marks(profile: Profile) -> tuple[list[ProfileFrame], dict[State, int]]:
-    """The profile's frames and, behind them, the marks; and where each state's mark stands."""
+    """The profile's frames, with the marks at the end; and the index of each state's mark."""
     frames = list(profile.frames)
     places: dict[State, int] = {}
     for state in sorted({sample.state for sample in profile.samples} & MARKS.keys()):
@@ -77,7 +77,7 @@ def micros(seconds: float) -> int:
 
 
 def summed(profile: Profile) -> dict[tuple[int, State], float]:
-    """Seconds for each stack and state, in the order they were first seen."""
+    """Seconds for each stack and state, in the order of their first samples."""
     sums: dict[tuple[int, State], float] = defaultdict(float)
     for sample in profile.samples:
         sums[sample.stack, sample.state] += sample.weight

@@ -1,7 +1,7 @@
-"""A profile as pprof's gzipped protobuf, for ``go tool pprof`` and whatever else reads it.
+"""Exports a profile as pprof's gzipped protobuf, for ``go tool pprof`` and other readers of it.
 
-Only what is needed of https://github.com/google/pprof/blob/main/proto/profile.proto; the numbers
-of the fields are that file's. A message is a list of its fields' bytes.
+Only the needed part of https://github.com/google/pprof/blob/main/proto/profile.proto, with the
+field numbers of that file. A message is a list of its fields' bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterable
 
-from slowhound.flames.profile import Profile
+from slowhound.flames.profile import UNSAMPLED, Profile
 from slowhound.flames.render.names import Function, function, summed, with_marks
 from slowhound.flames.render.summary import title
 
@@ -22,21 +22,22 @@ def render(profile: Profile) -> bytes:
     texts = _Texts()
     numbers: dict[Function, int] = {}
     lines: dict[tuple[int, int], int] = {}
-    where: list[int] = []  # of each frame its location: one for each line of a function
+    locations: list[int] = []  # one for each frame; a location is a line of a function
     for frame in frames:
         number = numbers.setdefault(function(frame), len(numbers) + 1)
-        where.append(lines.setdefault((number, max(0, frame.line)), len(lines) + 1))
+        locations.append(lines.setdefault((number, max(0, frame.line)), len(lines) + 1))
     out = [_bytes(1, _number(1, texts("wall")) + _number(2, texts("nanoseconds")))]
     for (stack, state), seconds in summed(profile).items():
         weight = round(seconds * 1e9)
         if weight <= 0:
             continue
         path = [*profile.stacks[stack], marks[state]] if state in marks else profile.stacks[stack]
-        label = _number(1, texts("state")) + _number(2, texts(state))
+        shown_state = "unsampled" if state == UNSAMPLED else state
+        label = _number(1, texts("state")) + _number(2, texts(shown_state))
         out.append(
             _bytes(
                 2,
-                _packed(1, [where[frame] for frame in reversed(path)])  # innermost first
+                _packed(1, [locations[frame] for frame in reversed(path)])  # innermost first
                 + _packed(2, [weight])
                 + _bytes(3, label),
             )
@@ -61,7 +62,7 @@ def render(profile: Profile) -> bytes:
 
 
 class _Texts:
-    """The table of texts: its first is the empty one, and each stands in it once."""
+    """The string table: the first string is empty, and each is in it once."""
 
     def __init__(self) -> None:
         self.all: dict[str, int] = {"": 0}
@@ -71,7 +72,7 @@ class _Texts:
 
 
 def _varint(value: int) -> bytes:
-    # An int64; what a made-up file holds beyond it is cut to fit.
+    # An int64; a forged file may hold more, which is cut.
     value = min(value, 2**63 - 1)
     out = bytearray()
     while value > 0x7F:

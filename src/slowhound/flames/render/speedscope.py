@@ -1,7 +1,8 @@
-"""A profile as a file for speedscope, https://www.speedscope.app/file-format-schema.json.
+"""Exports a profile for speedscope, https://www.speedscope.app/file-format-schema.json.
 
-One ``sampled`` profile with weights in seconds, in the order in which it was sampled: speedscope
-merges by itself. The viewer serves the application from ``viewer/static/slowhound/speedscope``.
+The file has one ``sampled`` profile with weights in seconds, in the order of the samples:
+speedscope merges by itself. The viewer serves the application from
+``viewer/static/slowhound/speedscope``.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def _start(profile: Profile) -> float:
 
 
 def _only_lines(profile: Profile, of: list[int]) -> dict[int, int]:
-    """The line of each function that was seen in one line only."""
+    """The line of each function that was sampled in one line only."""
     lines: dict[int, int] = {}
     for at, frame in enumerate(profile.frames):
         known = lines.setdefault(of[at], frame.line)

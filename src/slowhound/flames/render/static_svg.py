@@ -1,6 +1,6 @@
-"""The drawing that an SVG file shows by itself: with scripts off, in print, as an image.
+"""Draws what an SVG file shows without its script: with scripts off, in print, as an image.
 
-Its look is that of ``static/draw.js``, which draws anew for the window it finds itself in.
+It has the style of ``static/draw.js``, which replaces it by a drawing for the size of the window.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from xml.sax.saxutils import escape
 
 from slowhound.flames.profile import Profile
 from slowhound.flames.render import summary
-from slowhound.flames.render.tree import STATES, Tree, share_points, share_step
+from slowhound.flames.render.tree import STATE_NAMES, Tree, share_points, share_step
 
 WIDTH = 1200
 PAD = 14
 ROW = 19
 INNER = WIDTH - 2 * PAD
 CHARACTER = 7.23  # of the boxes' 12 px monospaced font
-# Boxes that are drawn one by one; what is narrower than a pixel, or beyond these, is one path.
+# Boxes that have elements of their own; those narrower than a pixel, or beyond the limit, are one
+# path.
 MOST_DRAWN = 1000
 NARROWEST = 1.0
 NARROWEST_PARTS = 6.0
@@ -28,7 +29,7 @@ _STATE_KEYS = (
     ("s-running", "running"),
     ("s-waiting", "waiting for something outside"),
     ("s-starved", "starved: wanted to run and could not"),
-    ("s-blind", "blind: nobody could look"),
+    ("s-unsampled", "unsampled: no sample could be taken"),
 )
 _KIND_KEYS = tuple(
     (f"k-{kind}", text)
@@ -62,19 +63,19 @@ _HATCH = (
 
 
 class Drawing(NamedTuple):
-    """Markup, and the height of it in pixels."""
+    """Markup, and its height in pixels."""
 
     content: str
     height: int
 
 
 def root_title(profile: Profile) -> str:
-    """What the outermost box is called."""
+    """The name of the outermost box."""
     return "the request" if profile.requests == 1 else f"{profile.requests:,} requests"
 
 
 def attribute(text: str) -> str:
-    """``text`` between double quotes."""
+    """``text`` escaped for an attribute in double quotes."""
     return escape(text, {'"': "&quot;"})
 
 
@@ -104,11 +105,11 @@ def draw(tree: Tree, profile: Profile, normal: Profile | None) -> Drawing:
 
 class _Item(NamedTuple):
     markup: str
-    width: float  # as estimated; the script measures
+    width: float  # an estimate; the script measures
 
 
 class _Paragraph(NamedTuple):
-    """Items that flow as words do; ``row`` is a line's height."""
+    """Items that wrap like words; ``row`` is the height of a line."""
 
     name: str
     gap: int
@@ -143,7 +144,7 @@ class _Paragraph(NamedTuple):
 
 def _top(profile: Profile) -> list[_Paragraph]:
     title = [_text(summary.title(profile)[:80], "title value")]
-    # A line of its own each; the script parts them into words, to fit its window.
+    # One item for each line; the script splits them into words, to fit its window.
     verdict = [_text(line) for line in textwrap.wrap(summary.verdict(profile), 125)]
     facts = [_fact(fact) for fact in summary.facts(profile)]
     found = (
@@ -167,7 +168,7 @@ def _text(text: str, name: str = "value") -> _Item:
 
 
 def _wide(text: str) -> float:
-    """About how many pixels ``text`` takes in a proportional font of 13 px; rather too many."""
+    """An upper estimate of the width of ``text`` in a proportional font of 13 px."""
     narrow = sum(each in " .,:;'|!()[]ijltfrI/-" for each in text)
     return narrow * 5.2 + (len(text) - narrow) * 8.4
 
@@ -185,7 +186,7 @@ def _key(colour: str, text: str) -> _Item:
 
 
 def _boxes(tree: Tree, profile: Profile, colours: str) -> tuple[str, int]:
-    """The boxes, widest first inside each other, and how many rows they take."""
+    """The boxes, the widest of each parent first, and their number of rows."""
     total = [sum(each) for each in tree.total]
     scale = INNER / max(1, total[0])
     left = _lefts(tree, total)
@@ -201,40 +202,39 @@ def _boxes(tree: Tree, profile: Profile, colours: str) -> tuple[str, int]:
     for box in sorted(drawn):
         function = tree.functions[tree.function[box]]
         name = function.name if box else root_title(profile)
-        told, parts = _told(tree, box, total, colours)
+        share, parts = _share_text(tree, box, total, colours)
         x, y = left[box] * scale, tree.depth[box] * ROW
         width = max(0.6, total[box] * scale - 0.6)
-        hover = f"{function.title if box else name}, {summary.seconds(total[box] / 1e6)}, {told}"
+        hover = f"{function.title if box else name}, {summary.seconds(total[box] / 1e6)}, {share}"
         lib = " lib" if function.kind == "library" else ""
         out.append(
             f'<g class="box{lib}"><title>{escape(hover)}</title>'
-            f"{_parts(parts, x, y, width)}{_label(name, told, x, y, width)}</g>\n"
+            f"{_parts(parts, x, y, width)}{_label(name, share, x, y, width)}</g>\n"
         )
     return "".join(out), rows
 
 
-def _told(
+def _share_text(
     tree: Tree, box: int, total: list[int], colours: str
 ) -> tuple[str, list[tuple[str, float]]]:
-    """A box's share or difference in words, and the colours of its parts."""
-    told = f"{100 * total[box] / max(1, total[0]):.1f} %"
+    """A box's share or difference as text, and the colours of its parts."""
+    share = f"{100 * total[box] / max(1, total[0]):.1f} %"
     if colours != "diff":
-        return told, _states(tree.total[box], INNER * total[box] / max(1, total[0]))
+        return share, _states(tree.total[box], INNER * total[box] / max(1, total[0]))
     points = share_points(total[box], total[0], tree.before[box], tree.before[0])
-    return (f"{points:+.1f}" if box else told), [(f"d-{share_step(points)}", 1.0)]
+    return (f"{points:+.1f}" if box else share), [(f"d-{share_step(points)}", 1.0)]
 
 
 def _states(times: list[int], width: float) -> list[tuple[str, float]]:
-    """The states of a box side by side, or the longest where there is no room for that."""
+    """The states of a box side by side, or the longest one in a narrow box."""
     if width < NARROWEST_PARTS or not any(times):
-        return [(f"s-{STATES[times.index(max(times))]}", 1.0)]
-    return [
-        (f"s-{name}", time / sum(times)) for name, time in zip(STATES, times, strict=True) if time
-    ]
+        return [(f"s-{STATE_NAMES[times.index(max(times))]}", 1.0)]
+    parts = zip(STATE_NAMES, times, strict=True)
+    return [(f"s-{name}", time / sum(times)) for name, time in parts if time]
 
 
 def _lefts(tree: Tree, total: list[int]) -> list[int]:
-    """Where each box begins: inside its parent, the widest first."""
+    """The left edge of each box: inside its parent, the widest first."""
     left = [0] * len(total)
     free = [0] * len(total)
     inside = sorted(
@@ -260,15 +260,15 @@ def _parts(parts: list[tuple[str, float]], x: float, y: int, width: float) -> st
     return "".join(out)
 
 
-def _label(name: str, told: str, x: float, y: int, width: float) -> str:
+def _label(name: str, share: str, x: float, y: int, width: float) -> str:
     room = int((width - 8) / CHARACTER)
     if room < 3:
         return ""
-    share = ""
-    if len(name) + len(told) + 2 <= room:
-        share = f'<tspan class="share" dx="8">{told}</tspan>'
-    # A character of East Asia is about as wide as two others.
+    span = ""
+    if len(name) + len(share) + 2 <= room:
+        span = f'<tspan class="share" dx="8">{share}</tspan>'
+    # East Asian characters are about twice as wide.
     wide = sum(each > "\u02ff" and not "\u2000" <= each <= "\u206f" for each in name)
     if len(name) + wide > room:
         name = f"{name[: max(1, (room - 1) // (2 if wide else 1))]}…"
-    return f'<text x="{x + 4:.2f}" y="{y + (ROW - 1) / 2 + 4.2:.1f}">{escape(name)}{share}</text>'
+    return f'<text x="{x + 4:.2f}" y="{y + (ROW - 1) / 2 + 4.2:.1f}">{escape(name)}{span}</text>'

@@ -1,19 +1,19 @@
-"""The words around a graph: which request it is, and how far to believe it."""
+"""The texts around a graph: which request it is of, and how accurate it is."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from slowhound.flames.profile import Profile
+from slowhound.flames.profile import UNSAMPLED, Profile
 from slowhound.flames.render.names import shown
 
-# A path or a verdict of more is cut; the event has all of it.
-LONGEST = 200
+# A longer path or verdict is cut; the event has all of it.
+LONGEST_TEXT = 200
 
 
 class Fact(NamedTuple):
-    """One field: ``name`` is empty where the value says by itself what it is."""
+    """One field; ``name`` is empty where the value is clear without it."""
 
     name: str
     value: str
@@ -36,7 +36,7 @@ _TEXTS = (
     ("outcome", "resp_outcome"),
     ("exception", "exc_type"),
 )
-_PLACES = (
+_ORIGINS = (
     ("id", "req_id"),
     ("host", "host"),
     ("pid", "pid"),
@@ -58,7 +58,7 @@ def title(profile: Profile) -> str:
 
 
 def facts(profile: Profile) -> list[Fact]:
-    """The canonical fields that say what it was and where its time went."""
+    """The canonical fields of the request, and of where its time went."""
     event = profile.event
     found = [Fact(name, _text(event[key])) for name, key in _TEXTS if _given(event, key)]
     found += [Fact(name, seconds(event[key])) for name, key in _TIMES if _number(event, key)]
@@ -67,7 +67,7 @@ def facts(profile: Profile) -> list[Fact]:
     found.append(Fact("sampled", seconds(profile.duration)))
     if profile.started > 0:
         found.append(Fact("started", _when(profile.started)))
-    return found + [Fact(name, _text(event[key])) for name, key in _PLACES if _given(event, key)]
+    return found + [Fact(name, _text(event[key])) for name, key in _ORIGINS if _given(event, key)]
 
 
 def verdict(profile: Profile) -> str:
@@ -76,17 +76,17 @@ def verdict(profile: Profile) -> str:
 
 
 def accuracy(profile: Profile, normal: Profile | None) -> list[Fact]:
-    """What the graph says of its own truth."""
+    """How accurate the graph is."""
     it = profile.accuracy
-    blind = sum(sample.weight for sample in profile.samples if sample.state == "blind")
+    unsampled = sum(sample.weight for sample in profile.samples if sample.state == UNSAMPLED)
     total = sum(sample.weight for sample in profile.samples)
-    # Both are told of the same time; a sampler that drew no blind sample still counted it.
-    blind = max(blind, it.blind)
+    # The same time twice: a sampler may count unsampled time without a sample of it.
+    unsampled = max(unsampled, it.unsampled)
     error = "not known" if it.error is None else f"±{100 * it.error:.1f} points at most (estimate)"
     found = [
         Fact("samples", f"{it.taken:,} of {it.due:,} due, every {seconds(profile.interval)}"),
         Fact("longest gap", seconds(it.longest_gap)),
-        Fact("blind", f"{seconds(blind)}{_share(blind, total)}"),
+        Fact("unsampled", f"{seconds(unsampled)}{_share(unsampled, total)}"),
         Fact("error of a share", error),
         Fact("left out", f"{it.left_out:,}"),
     ]
@@ -100,7 +100,7 @@ def accuracy(profile: Profile, normal: Profile | None) -> list[Fact]:
 
 
 def seconds(value: float) -> str:
-    """A time as a person reads it: three digits that count."""
+    """A time for people: with three significant digits."""
     for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
         if 0 < abs(value) < limit:
             return f"{value * factor:.3g} {unit}"
@@ -114,7 +114,7 @@ def _share(part: float, total: float) -> str:
 def _when(started: float) -> str:
     try:
         return datetime.fromtimestamp(started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, OSError, ValueError):  # a made-up file may hold any number
+    except (OverflowError, OSError, ValueError):  # a forged file may hold any number
         return f"{started:g}"
 
 
@@ -128,4 +128,4 @@ def _number(event: dict[str, Any], key: str) -> bool:
 
 def _text(value: Any) -> str:
     text = shown(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"

@@ -1,7 +1,7 @@
-"""A profile as one self-contained SVG file that can be searched and zoomed.
+"""Draws a profile as one self-contained SVG file that can be searched and zoomed.
 
-The file holds a finished drawing, which is all that is seen where no script runs; the data as JSON;
-and one constant script and style, which draw from the data. So a page can allow both by their
+The file has a finished drawing, which is shown where no script runs; the data as JSON; and a script
+and a style, the same in all files, which draw from the data. So a page can allow both by their
 hashes: ``default-src 'none'; script-src 'sha256-...'; style-src 'sha256-...'``.
 """
 
@@ -42,19 +42,19 @@ def _hash(text: str) -> str:
 
 @functools.cache
 def script() -> str:
-    """The one script, the same in every file."""
+    """The script, the same in all files."""
     parts = _read("model.js", "boxes.js", "draw.js", "view.js", "controls.js")
     return f'(() => {{\n"use strict";\n{parts}}})();\n'
 
 
 @functools.cache
 def style() -> str:
-    """The one style, the same in every file."""
+    """The style, the same in all files."""
     return _read("flame.css")
 
 
 def __getattr__(name: str) -> str:
-    # Read when asked for: a worker that draws nothing does not read the script.
+    # Read on first use: a worker that draws nothing does not read the script.
     if name == "SCRIPT_HASH":
         return _hash(script())
     if name == "STYLE_HASH":
@@ -65,7 +65,7 @@ def __getattr__(name: str) -> str:
 def render(profile: Profile, normal: Profile | None = None) -> str:
     """The profile as an SVG file, coloured by how it differs from ``normal`` where that is given.
 
-    The text is ASCII or printable, and well-formed XML whatever the names in the profile are.
+    The text is ASCII or printable, and well-formed XML for any names in the profile.
     """
     tree = grow(profile, normal)
     drawing = static_svg.draw(tree, profile, normal)
@@ -84,7 +84,7 @@ def render(profile: Profile, normal: Profile | None = None) -> str:
 
 
 def _data(tree: Tree, profile: Profile, normal: Profile | None) -> str:
-    """The tree and the samples as JSON in ASCII, in which no markup can begin or end."""
+    """The tree and the samples as JSON in ASCII, without characters of markup."""
     before = [
         number
         for box, weight in enumerate(tree.before_own)
@@ -113,17 +113,16 @@ def _data(tree: Tree, profile: Profile, normal: Profile | None) -> str:
 
 
 def _runs(tree: Tree, profile: Profile) -> tuple[int, list[int]]:
-    """The samples in order: of each run of equal ones the gap before it, its time, box and state.
+    """Where the first sample begins, and all runs of equal samples: gap before, time, box, state.
 
-    Also where the first begins. Of several requests together the samples stand one behind the
-    other; they have no time in common.
+    The samples of merged requests follow each other without gaps, as those have no common time.
     """
     runs: list[int] = []
     alone = profile.requests == 1 and bool(profile.samples)
     start = micros(profile.samples[0].at - profile.samples[0].weight) if alone else 0
     end = start
     for sample in profile.samples:
-        # From absolute times, so that rounding does not add up.
+        # From absolute times, so that rounding errors do not add up.
         begin = micros(sample.at - sample.weight)
         weight = micros(sample.at) - begin if alone else micros(sample.weight)
         gap = begin - end if alone and begin - end > _ROUNDING else 0

@@ -1,8 +1,8 @@
-"""From weighted stacks to one merged tree of boxes, with a bounded number of them.
+"""Makes one tree of boxes of a profile's stacks, with a limit on their number.
 
-The tree is grown from its heaviest box on, so that what does not fit is what nobody could see:
-a stack of 5 million frames costs no more than the boxes that are kept. Both the drawing in the
-file and its script work on this tree.
+The tree grows from its heaviest box on, so that only boxes too small to be visible are left out: a
+stack of 5 million frames costs no more than the boxes that are kept. Both the drawing in the file
+and its script use this tree.
 """
 
 from __future__ import annotations
@@ -14,22 +14,24 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import NamedTuple
 
-from slowhound.flames.profile import Profile, ProfileFrame, State
+from slowhound.flames.profile import UNSAMPLED, Profile, ProfileFrame, State
 from slowhound.flames.render.names import Function, Functions, functions, micros
 
 # 50,000 boxes are 1 MB in the file, and a browser lays them out in some 30 ms.
 MOST_BOXES = 50_000
-STATES: tuple[State, ...] = ("running", "waiting", "starved", "blind")
-# Time of which not even the stack is known.
-NOTHING = ProfileFrame("nobody could look", kind="note")
+STATES: tuple[State, ...] = ("running", "waiting", "starved", UNSAMPLED)
+# As shown, and in the classes of the style.
+STATE_NAMES = ("running", "waiting", "starved", "unsampled")
+# The box of time whose stack is not known.
+NO_STACK = ProfileFrame("unsampled", kind="note")
 
 
 class Tree(NamedTuple):
-    """The boxes; a box's parent stands before it, and box 0 is everything.
+    """The boxes; a box's parent comes before it, and box 0 is everything.
 
     Times are whole microseconds. ``own`` is what was spent in a box itself, in the order of
     ``STATES``; ``total`` includes the boxes inside. ``before`` is the same of the normal profile,
-    without states. ``line`` is the heaviest line of a box and ``lines`` how many there are.
+    without states. ``line`` is the heaviest line of a box, ``lines`` the number of its lines.
     """
 
     functions: list[Function]  # function 0 is "everything"
@@ -43,11 +45,11 @@ class Tree(NamedTuple):
     before_own: list[int]
     before: list[int]
     box_of: list[int]  # of each stack of the profile
-    left_out: int  # weight of the heaviest box that found no room; 0: all are here
+    left_out: int  # weight of the heaviest box that was left out; 0: there is none
 
 
 def grow(profile: Profile, normal: Profile | None = None, most: int = MOST_BOXES) -> Tree:
-    """The tree of ``profile``, and of what is normal beside it."""
+    """The tree of ``profile``, and of the normal profile in the same boxes."""
     stacks = _Stacks(profile, normal)
     grower = _Grower(stacks)
     grower.run(most)
@@ -81,24 +83,24 @@ def grow(profile: Profile, normal: Profile | None = None, most: int = MOST_BOXES
 
 
 class _Stacks:
-    """The stacks of both profiles in one order, with what each weighs in each profile."""
+    """The stacks of both profiles in one order, with their weights in each profile."""
 
     def __init__(self, profile: Profile, normal: Profile | None) -> None:
         frames = [*profile.frames, *(normal.frames if normal else ())]
-        self.nothing = len(frames)
-        frames.append(NOTHING)
+        self.no_stack = len(frames)
+        frames.append(NO_STACK)
         self.lines = [frame.line for frame in frames]
         self.functions: Functions = functions(frames)
         self.first_normal = len(profile.stacks)
         shift = len(profile.frames)
-        raw = [stack or [self.nothing] for stack in profile.stacks]
+        raw = [stack or [self.no_stack] for stack in profile.stacks]
         raw += [
-            [frame + shift for frame in stack] or [self.nothing]
+            [frame + shift for frame in stack] or [self.no_stack]
             for stack in (normal.stacks if normal else ())
         ]
         of = self.functions.of
         paths = [[of[frame] for frame in stack] for stack in raw]
-        # Sorted, so that stacks that begin alike stand together: a box is a range of them.
+        # Sorted, so that stacks with the same outer frames are together: a box is a range of them.
         self.order = sorted(range(len(raw)), key=paths.__getitem__)
         self.raw = [raw[at] for at in self.order]
         self.paths = [paths[at] for at in self.order]
@@ -107,7 +109,8 @@ class _Stacks:
             now[sample.stack] += micros(sample.weight)
         for sample in normal.samples if normal else ():
             before[self.first_normal + sample.stack] += micros(sample.weight)
-        # A box weighs its share of either profile; the sums give any range's weight at once.
+        # The weight of a box is its share of both profiles. Any range's is a difference of two
+        # sums.
         scale = sum(now) / max(1, sum(before))
         weights = [now[at] + before[at] * scale for at in self.order]
         self.weights = weights
@@ -142,10 +145,10 @@ class _Grower:
     def _offer(
         self, waiting: list[tuple[float, int, int, int, int]], parent: int, low: int, high: int
     ) -> None:
-        """Puts the boxes inside ``parent``, which is the stacks from ``low`` on, on the heap."""
+        """Pushes the boxes inside ``parent``, the stacks ``low`` to ``high``, on the heap."""
         paths, sums = self.stacks.paths, self.stacks.sums
         depth = self.depth[parent]
-        while low < high and len(paths[low]) == depth:  # those that end in it are sorted first
+        while low < high and len(paths[low]) == depth:  # stacks that end in it are sorted first
             low += 1
         while low < high:
             number = paths[low][depth]
@@ -180,8 +183,8 @@ class _Grower:
         return max(weights, key=weights.__getitem__), len(weights)
 
 
-# How much larger a box's share is than it normally is, in steps that have a colour each: points
-# of share (1 point: 1 % of all) from which it is a little, more, and much larger.
+# How much a box's share differs from its normal share, in steps that have a colour each: points of
+# share (1 point: 1 % of all) from which the difference is small, medium and large.
 SHARE_STEPS = (1.0, 5.0, 15.0)
 
 

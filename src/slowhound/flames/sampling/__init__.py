@@ -1,1 +1,1 @@
-"""Stacks sampled on time, and attributed to the requests they belong to."""
+"""Samples stacks, and attributes them to the requests they belong to."""

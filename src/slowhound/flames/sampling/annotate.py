@@ -1,7 +1,7 @@
-"""Django in the graph: statements, templates, cache calls, hosts, middleware, and waits.
+"""Adds Django's work to stacks: statements, templates, cache calls, hosts, middleware, and waits.
 
-Nothing of this is looked at while the request runs. Its timeline says when each call began and how
-long it took, so a sample's time says what it fell into.
+None of this is read while the request runs. Its timeline has the begin and the duration of each
+call, so the time of a sample shows in which calls it was taken.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from slowhound.runtime.app_files import short_path
 from slowhound.runtime.library_names import has_all, look_up
 from slowhound.system.wait_states import ThreadState
 
-LONGEST = 500
+LONGEST_TEXT = 500
 # Moments inside one another that a sample may fall into: a template in a query in a template ...
-DEEPEST = 8
+MOST_NESTED = 8
 _KINDS: dict[str, Kind] = {
     "sql": "sql",
     "cache": "cache",
@@ -36,8 +36,8 @@ UNNAMED = "a flame graph shows middleware under the name of Django's own class"
 _MIXIN = ("MiddlewareMixin.__call__", "MiddlewareMixin.__acall__")
 
 
-class Leaves:
-    """Adds to a stack what its request was doing at that time.
+class Annotator:
+    """Adds to the stacks of a request what it was doing at that time.
 
     Args:
         moments: the request's timeline.
@@ -47,31 +47,31 @@ class Leaves:
     def __init__(self, moments: Sequence[Moment], *, concurrent: bool) -> None:
         self._moments = sorted(moments)
         self._begins = [each.at for each in self._moments]
-        # The latest end of this moment and all before: how far back is to be looked.
+        # The latest end of this moment and all before it: how far back a search has to go.
         self._latest: list[float] = []
         for each in self._moments:
             end = each.at + each.took
             self._latest.append(max(end, self._latest[-1]) if self._latest else end)
         self._concurrent = concurrent
 
-    def add(
+    def annotate(
         self, stack: Sequence[ProfileFrame], at: float, waiting: ThreadState | None
     ) -> list[ProfileFrame]:
-        """``stack`` with what it did ``at`` seconds after the request's start, and waited for."""
+        """``stack`` with the calls ``at`` seconds after the request's start, and the wait."""
         found = _with_middleware(list(stack))
         calls = [_box(each) for each in self._during(at)]
         if calls and found:
-            place = _innermost_own(found)
+            place = _after_app_frames(found)
             found[place:place] = calls
         if waiting is not None:
-            found.append(ProfileFrame(f"waiting: {waiting}"[:LONGEST], kind="wait"))
+            found.append(ProfileFrame(f"waiting: {waiting}"[:LONGEST_TEXT], kind="wait"))
         return found
 
     def _during(self, at: float) -> list[Moment]:
         """The moments that hold this time, outermost first."""
         found: list[Moment] = []
         number = bisect_right(self._begins, at) - 1
-        while number >= 0 and self._latest[number] >= at and len(found) < DEEPEST:
+        while number >= 0 and self._latest[number] >= at and len(found) < MOST_NESTED:
             each = self._moments[number]
             if each.at + each.took >= at:
                 found.append(each)
@@ -80,17 +80,17 @@ class Leaves:
         if self._concurrent and any(
             inner.at + inner.took > outer.at + outer.took for outer, inner in pairwise(found)
         ):
-            return []  # they run side by side, and nobody knows in which of them this stack is
+            return []  # they run side by side, and this stack may be in any of them
         return found
 
 
 def _box(moment: Moment) -> ProfileFrame:
     text = without_literals(moment).text
-    return ProfileFrame(text[:LONGEST] or "-", kind=_KINDS.get(moment.kind, "note"))
+    return ProfileFrame(text[:LONGEST_TEXT] or "-", kind=_KINDS.get(moment.kind, "note"))
 
 
-def _innermost_own(stack: list[ProfileFrame]) -> int:
-    """Where the frames of libraries begin that the innermost frame of the application called."""
+def _after_app_frames(stack: list[ProfileFrame]) -> int:
+    """Index of the first library frame called by the application's innermost frame."""
     for place in range(len(stack) - 1, -1, -1):
         if stack[place].kind == "app":
             return place + 1
@@ -98,12 +98,12 @@ def _innermost_own(stack: list[ProfileFrame]) -> int:
 
 
 def _with_middleware(stack: list[ProfileFrame]) -> list[ProfileFrame]:
-    """Frames of middleware by the names of their classes, where the settings have them."""
+    """``stack`` with the frames of middleware named by its classes, where the settings list it."""
     named, mixins = _configured()
     turn = 0
     for place, frame in enumerate(stack):
         if frame.name in _MIXIN and frame.file.startswith("django"):
-            # The classes that leave the call to Django's mixin have one frame each, in order.
+            # The classes that inherit the call from Django's mixin have one frame each, in order.
             if turn < len(mixins):
                 method = frame.name.rpartition(".")[2]
                 stack[place] = ProfileFrame(
@@ -121,10 +121,10 @@ def _with_middleware(stack: list[ProfileFrame]) -> list[ProfileFrame]:
 
 @cache
 def _configured() -> tuple[frozenset[tuple[str, str]], tuple[str, ...]]:
-    """Names and files of all in MIDDLEWARE; names of those that leave their call to the mixin.
+    """Names and files of all in MIDDLEWARE; names of those that inherit their call from the mixin.
 
-    Django has imported them. Nothing is imported here, nor asked of a module's ``__getattr__``:
-    this is the hound's thread.
+    Django has imported them. Nothing is imported here, and no module's ``__getattr__`` is called:
+    this runs on the hound's thread.
     """
     from django.conf import settings
 
@@ -135,7 +135,7 @@ def _configured() -> tuple[frozenset[tuple[str, str]], tuple[str, ...]]:
     for path in paths:
         module_name, _, name = path.rpartition(".")
         found = getattr(sys.modules.get(module_name), "__dict__", {}).get(name)
-        # Where it is written, which is not where it is imported from.
+        # The module that defines it, which may not be the one it is imported from.
         home = sys.modules.get(getattr(found, "__module__", None) or "")
         named.add((name, short_path(getattr(home, "__file__", None) or "")))
         is_mixin = isinstance(found, type) and mixin is not None and issubclass(found, mixin)

@@ -1,14 +1,14 @@
-"""A request's thread is read by a process of its own, which no GIL can keep waiting.
+"""Starts a process that samples a request's thread from outside, where the GIL does not matter.
 
-Python 3.14 and newer, Linux, and requests that have a thread to themselves. Sampling in the process
-goes on beside it: where the reader cannot start, may not read, or dies, that is what the profile
-has.
+For Python 3.14 and newer, Linux, and requests that have a thread to themselves. Sampling in the
+process continues beside it: where the external process cannot start, must not read, or dies, the
+profile has those samples.
 
-It is no child of the worker, or what waits for *any* child would notice it: a view that called
+It is no child of the worker, or code that waits for *any* child would notice it: a view that called
 ``os.wait()`` until there was no child left hung as long as the profile ran. A handler of SIGCHLD
-would be called for it, and a sleep in C end early. So the process that is started forks, and ends
-at once. For the some 20 ms until then there is a child: it is started only where there is no other
-one and no such handler, and where the grandchild is not given back to the worker.
+would be called for it, and a sleep in C would end early. So the process that is started forks, and
+ends at once. It is a child for some 20 ms until then: so it is started only where there is no other
+child and no such handler, and where the grandchild does not become a child of the worker again.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from slowhound.runtime.own_log import log
 from slowhound.runtime.signal_handlers import caught_signals
 from slowhound.runtime.unpatched import is_patched
 
-# Seconds that it has to end by itself, and that the process in between has after it was killed: on
-# no request's thread.
+# Seconds to end by itself, and for the intermediate process to die after it was killed; no
+# request's thread waits for that.
 ENDS_WITHIN, DIES_WITHIN = 0.3, 5.0
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
 _PR_SET_PTRACER, _PR_GET_CHILD_SUBREAPER = 0x59616D61, 37
 
 
-class Read(NamedTuple):
-    """A look from outside: when (monotonic), the thread's CPU seconds by then, and its stack."""
+class ExternalSample(NamedTuple):
+    """A sample from outside: when (monotonic), the thread's CPU seconds by then, and its stack."""
 
     at: float
     cpu: float
@@ -45,18 +45,18 @@ class Read(NamedTuple):
 
 
 def possible(record: Record) -> bool:
-    """True when another process could read this request's stacks, if the kernel allows it."""
+    """True when another process can read this request's stacks, if the kernel allows it."""
     return (
         sys.platform == "linux"
         and sys.version_info >= (3, 14)
         and record.task is None
         and record.greenlet is None
         and not is_patched()
-        # Inside of uWSGI it names uWSGI.
+        # Under uWSGI it is the path of uWSGI.
         and os.path.basename(sys.executable or "").startswith("python")
         and importlib.util.find_spec("_remote_debugging") is not None
         and not _is_caught(signal.SIGCHLD)
-        and not _takes_orphans()
+        and not _adopts_orphans()
     )
 
 
@@ -68,7 +68,7 @@ def _is_caught(number: int) -> bool:
 
 def _has_children() -> bool:
     try:
-        # Takes nothing away from whoever waits for one.
+        # Reaps none, so a wait of the application still gets it.
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
@@ -77,15 +77,15 @@ def _has_children() -> bool:
     return True
 
 
-def _takes_orphans() -> bool:
-    """True when a grandchild becomes a child again: in a container a worker may be its init."""
+def _adopts_orphans() -> bool:
+    """True when an orphaned grandchild becomes a child: a worker may be the init of a container."""
     found = ctypes.c_int(1)
     ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(found), 0, 0, 0)
     return os.getpid() == 1 or found.value != 0
 
 
-def _sure(pid: int) -> int:
-    """A descriptor that is this child, also when its id is used again."""
+def _pidfd_of_child(pid: int) -> int:
+    """A descriptor of this child, which stays that of the child when its id is used again."""
     fd = -1
     try:
         fd = os.pidfd_open(pid)
@@ -99,112 +99,113 @@ def _sure(pid: int) -> int:
 
 
 def _reaped(child: int) -> bool:
-    """True when it has ended, and is no zombie any more."""
+    """True when it has ended and is no zombie."""
     try:
         return os.waitid(os.P_PIDFD, child, os.WEXITED | os.WNOHANG) is not None
-    except ChildProcessError:  # the application has waited for all children, or wants no zombies
+    except ChildProcessError:  # the application has waited for all children, or ignores SIGCHLD
         return True
 
 
 def _wait_for(fd: int, events: int, seconds: float) -> None:
-    """Waits for these events, and for the end of whoever is at the other end."""
+    """Waits for these events, or until the process at the other end has ended."""
     poll = select.poll()
     poll.register(fd, events)
     poll.poll(seconds * 1000)
 
 
-class Reader:
-    """The process, from its start to its end; nothing here raises."""
+class ExternalSampler:
+    """The external process, from its start to its end; no method raises."""
 
     def __init__(self) -> None:
-        self.pid = 0  # once it has said so
-        self._child = -1  # the process in between: its pidfd
+        self.pid = 0  # 0: not known yet
+        self._child = -1  # pidfd of the intermediate process
         self._restricted = self._allowed = False
         self._output = -1
-        # It is told to end by a word, and tells its id; the other end is gone when it is.
-        self._said = self._word = self._told = self._tells = -1
+        # Pipes: one tells it to stop, with the other it sends its id; that one is closed when it
+        # has ended.
+        self._stop_read = self._stop_write = self._pid_read = self._pid_write = -1
 
     def prepare(self) -> None:
-        """What lets go of the GIL, before there is somebody who would not give it back."""
+        """Does what releases the GIL, while no request's thread is sampled that may keep it."""
         with contextlib.suppress(OSError):
-            # In memory, and not a pipe: nobody has to read it meanwhile, and it outlives a reader
-            # that is killed.
+            # In memory, and not a pipe: it need not be read meanwhile, and stays when the external
+            # process is killed.
             self._output = os.memfd_create("slowhound")
-            self._said, self._word = os.pipe()
-            self._told, self._tells = os.pipe()
-            os.set_blocking(self._told, False)
+            self._stop_read, self._stop_write = os.pipe()
+            self._pid_read, self._pid_write = os.pipe()
+            os.set_blocking(self._pid_read, False)
         with contextlib.suppress(OSError), open(_YAMA, "rb") as scope:
             self._restricted = scope.read().strip() == b"1"
 
     def start(self, thread: int, seconds: float) -> None:
-        """Starts it for a thread of this process, by the system's id; never waits for it."""
-        if self._tells < 0 or _has_children():
+        """Starts it for a thread of this process, by the system's id; does not wait."""
+        if self._pid_write < 0 or _has_children():
             return
         pid = os.getpid()
         script = os.path.abspath(external_process.__file__)
         argv = [sys.executable, "-I", "-S", script, str(pid), str(thread), f"{seconds:g}"]
-        # The whole environment would show the application's secrets in one more place.
+        # The whole environment would have the application's secrets in one more process.
         environ = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
         actions: list[tuple[Any, ...]] = [
-            (os.POSIX_SPAWN_DUP2, self._said, 0),
+            (os.POSIX_SPAWN_DUP2, self._stop_read, 0),
             (os.POSIX_SPAWN_DUP2, self._output, 1),
-            (os.POSIX_SPAWN_DUP2, self._tells, 2),
+            (os.POSIX_SPAWN_DUP2, self._pid_write, 2),
         ]
-        if hasattr(os, "POSIX_SPAWN_CLOSEFROM"):  # a listening socket is meant to be inherited
+        if hasattr(os, "POSIX_SPAWN_CLOSEFROM"):  # listening sockets are inheritable
             actions.append((os.POSIX_SPAWN_CLOSEFROM, 3))
         try:
-            # Not subprocess, which loses the GIL ten times on the way. Signals are blocked in
-            # the thread that calls this.
+            # Not subprocess, which releases the GIL ten times. Signals are blocked in the thread
+            # that calls this.
             pid = os.posix_spawn(sys.executable, argv, environ, file_actions=actions, setsigmask=())
-            self._child = _sure(pid)
-        except Exception as exc:  # noqa: BLE001  no process, no memory, an audit hook's veto, ...
-            log.debug("slowhound: no reader for the profile: %r", exc)
-        # Or its end would not be seen.
-        self._tells = _closed(self._tells)
+            self._child = _pidfd_of_child(pid)
+        except Exception as exc:  # noqa: BLE001  no process, no memory, an audit hook, ...
+            log.debug("slowhound: no external sampler for the profile: %r", exc)
+        # Else its end would not be noticed.
+        self._pid_write = _closed(self._pid_write)
 
     def tend(self) -> None:
-        """To be called again and again after the start; never waits."""
+        """Call it repeatedly after the start; does not wait."""
         if self._child >= 0 and _reaped(self._child):
             self._child = _closed(self._child)
-        if not self.pid and self._told >= 0:
-            self._hear()
+        if not self.pid and self._pid_read >= 0:
+            self._read_pid()
 
-    def _hear(self) -> None:
+    def _read_pid(self) -> None:
         try:
-            self.pid = int(os.read(self._told, 32))
+            self.pid = int(os.read(self._pid_read, 32))
         except BlockingIOError:
             return
-        except (OSError, ValueError):  # it has ended
-            self._told = _closed(self._told)
+        except (OSError, ValueError):  # the external process has ended
+            self._pid_read = _closed(self._pid_read)
             return
         if self._restricted:
             self._allow(self.pid)
 
     def _allow(self, pid: int) -> None:
-        """Where only ancestors may read, says that this process may; 0: none, as before."""
+        """Allows ``pid`` to read this process, where only ancestors may; 0: none, as before."""
         self._allowed = pid != 0
         ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)
 
     def end(self) -> None:
-        """Ends it, and waits for that: some milliseconds."""
+        """Ends it, and waits some milliseconds for that."""
         if self._child >= 0:
             with contextlib.suppress(OSError):
                 signal.pidfd_send_signal(self._child, signal.SIGKILL)
             _wait_for(self._child, select.POLLIN, DIES_WITHIN)
             _reaped(self._child)
         with contextlib.suppress(OSError):
-            # To close it would not do: a child that was forked meanwhile has it open as well.
-            os.write(self._word, b".")
-        self._tells = _closed(self._tells)
-        if self._told >= 0:
-            _wait_for(self._told, 0, ENDS_WITHIN)
+            # Closing it would not be enough: a child forked meanwhile has it open as well.
+            os.write(self._stop_write, b".")
+        self._pid_write = _closed(self._pid_write)
+        if self._pid_read >= 0:
+            _wait_for(self._pid_read, 0, ENDS_WITHIN)
         if self._allowed:
             self._allow(0)
-        self._child, self._told = _closed(self._child), _closed(self._told)
-        self._said, self._word = _closed(self._said), _closed(self._word)
+        self._child, self._pid_read = _closed(self._child), _closed(self._pid_read)
+        self._stop_read, self._stop_write = _closed(self._stop_read), _closed(self._stop_write)
 
-    def take(self) -> list[Read]:
-        """All that it has seen, in order; empty the second time."""
+    def take(self) -> list[ExternalSample]:
+        """All its samples, in order; empty the second time."""
         output, self._output = self._output, -1
         if output < 0:
             return []
@@ -216,8 +217,8 @@ class Reader:
             _closed(output)
 
     def __del__(self) -> None:
-        # In a forked child, and when nobody asked for the profile.
-        pipes = (self._said, self._word, self._told, self._tells)
+        # In a forked child, and when the session was not stopped.
+        pipes = (self._stop_read, self._stop_write, self._pid_read, self._pid_write)
         for each in (*pipes, self._output, self._child):
             _closed(each)
 
@@ -229,18 +230,18 @@ def _closed(fd: int) -> int:
     return -1
 
 
-def decoded(data: bytes) -> list[Read]:
-    """The looks in what a reader has written; it may end anywhere."""
-    found: list[Read] = []
+def decoded(data: bytes) -> list[ExternalSample]:
+    """The samples in the output of an external process, which may end anywhere."""
+    found: list[ExternalSample] = []
     stacks: list[Stack] = []
-    with contextlib.suppress(ValueError, IndexError):  # what follows may count on it
+    with contextlib.suppress(ValueError, IndexError):  # the lines after it may refer to it
         for line in data.split(b"\n")[:-1]:  # the last one is empty, or torn
             first, *fields = line.split(b"\t")
             if first == external_process.STACK:
                 stacks.append(_frames(fields))
             else:
                 cpu, number = fields
-                found.append(Read(float(first), float(cpu), stacks[int(number)]))
+                found.append(ExternalSample(float(first), float(cpu), stacks[int(number)]))
     return found
 
 

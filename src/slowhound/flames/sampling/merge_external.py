@@ -1,9 +1,10 @@
-"""What was read from outside takes the place of what was seen in the process, where it can.
+"""Replaces samples taken in the process by samples taken from outside, where those fit.
 
 Python 3.14 reads a stack only as far out as the last call from C into Python (a middleware's
-``__call__``, an iterator's ``__next__``); 3.15 reads all of it. So each stack is put on to one that
-was seen in the process at about that time, at the frame with which it begins. One that fits none is
-torn, for memory is read while it changes, or cannot be placed: it is dropped, and counted.
+``__call__``, an iterator's ``__next__``); 3.15 reads all of it. So each external stack is appended
+to one that was sampled in the process at about that time, at the frame with which it begins. One
+that fits none is torn, because memory is read while it changes, or cannot be placed: it is dropped,
+and counted.
 """
 
 from __future__ import annotations
@@ -14,108 +15,111 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from slowhound.flames.profile import State
+from slowhound.flames.profile import UNSAMPLED, State
 from slowhound.flames.sampling.attribution import Entry, Samples
-from slowhound.flames.sampling.external import Read
-from slowhound.flames.sampling.stack_keys import Item, Key, of_stack
+from slowhound.flames.sampling.external import ExternalSample
+from slowhound.flames.sampling.stack_keys import Item, Key, key_of_stack
 from slowhound.frames.frames import Frame, Stack
 from slowhound.runtime.code_objects import Code, file_of, qualname_of
 from slowhound.system.wait_states import ThreadState
 
-# Seconds. The time between two looks is given half to each, for the reader waits for nobody; when
-# it had no CPU for longer, that time is not its own to give.
-LONGEST_HALF = 0.025
+# Seconds. Half of the time between two samples is attributed to each, as the external process is
+# not delayed by the GIL. When it had no CPU for longer than this, the rest is not attributed to
+# them.
+LONGEST_HALF_GAP = 0.025
 WHOLE_STACKS = sys.version_info >= (3, 15)
+# The key in a profile's `ways`.
 WAY = "remote"
 
 Name = tuple[str, str]
 
 
-def splice(samples: Samples, looks: Sequence[Read]) -> None:
-    """Puts the looks from outside into ``samples``, which have ended."""
+def merge_into(samples: Samples, external: Sequence[ExternalSample]) -> None:
+    """Merges the external samples into ``samples``, which have ended."""
     inside = samples.entries
     begun = samples.begun - samples.started
     ended = samples.last - samples.started
-    looks = [each._replace(at=each.at - samples.started) for each in looks]
-    looks = [each for each in looks if begun < each.at < ended]
-    if not inside or not looks:
+    external = [each._replace(at=each.at - samples.started) for each in external]
+    external = [each for each in external if begun < each.at < ended]
+    if not inside or not external:
         return
-    places = _Places(inside, looks)
+    matcher = _Matcher(inside, external)
     found: list[Entry] = []
     longest = 0.0
-    for number, look in enumerate(looks):
-        key = places.key(look)
+    for number, sample in enumerate(external):
+        key = matcher.key(sample)
         if key is None:
-            samples.unplaced += 1
+            samples.external_dropped += 1
             continue
-        samples.read += 1
-        start, end = _span(looks, number)
+        samples.external_taken += 1
+        start, end = _span(external, number)
         if end <= start:
-            continue  # a look alone, or two at one time: there is no time to put down to it
+            continue  # a single sample, or two at the same time: there is no time to attribute
         longest = max(longest, end - start)
-        state, waiting = places.state(look, key)
+        state, waiting = matcher.state(sample, key)
         found.append(Entry(end, end - start, key, state, waiting))
-    rest = list(_outside_of(found, inside, begun))
+    rest = list(_not_covered(found, inside, begun))
     longest = max([longest, *(each.weight for each in rest)])
     samples.longest_gap = min(samples.longest_gap, longest)
     samples.entries = sorted(_joined(found) + rest, key=lambda each: each.at)
-    samples.squares = _squares(found, samples, rest)
+    samples.squared_error = _squared_error(found, samples, rest)
 
 
-def _span(looks: Sequence[Read], number: int) -> tuple[float, float]:
-    at = looks[number].at
-    before = (at - looks[number - 1].at) / 2 if number else 0.0
-    after = (looks[number + 1].at - at) / 2 if number + 1 < len(looks) else 0.0
-    return at - min(before, LONGEST_HALF), at + min(after, LONGEST_HALF)
+def _span(external: Sequence[ExternalSample], number: int) -> tuple[float, float]:
+    at = external[number].at
+    before = (at - external[number - 1].at) / 2 if number else 0.0
+    after = (external[number + 1].at - at) / 2 if number + 1 < len(external) else 0.0
+    return at - min(before, LONGEST_HALF_GAP), at + min(after, LONGEST_HALF_GAP)
 
 
-class _Places:
-    """Where in the stacks seen in the process a stack from outside belongs."""
+class _Matcher:
+    """Finds where external stacks belong in the stacks that were sampled in the process."""
 
-    def __init__(self, inside: Sequence[Entry], looks: Sequence[Read]) -> None:
+    def __init__(self, inside: Sequence[Entry], external: Sequence[ExternalSample]) -> None:
         self._inside = inside
         self._ends = [entry.at for entry in inside]
-        self._looks = looks
-        self._times = [look.at for look in looks]
+        self._external = external
+        self._times = [sample.at for sample in external]
         self._names: dict[Key, list[Name]] = {}
         self._found: dict[tuple[Stack, Key], tuple[int, int] | None] = {}
 
     def _number(self, at: float) -> int:
         return min(bisect_left(self._ends, at), len(self._ends) - 1)
 
-    def key(self, look: Read) -> Key | None:
-        """The look's whole stack; None when it fits none."""
-        number = self._number(look.at)
+    def key(self, sample: ExternalSample) -> Key | None:
+        """The whole stack of the sample; None when it fits none."""
+        number = self._number(sample.at)
         best: tuple[int, int] | None = None
         around: Key = ()
-        # The one at that time first: of two that fit equally well, it wins.
+        # The entry at that time first: it is preferred when two fit equally well.
         for each in (number, number - 1, number + 1):
             if 0 <= each < len(self._inside):
                 key = self._inside[each].key
-                fits = self._fits(look.stack, key)
+                fits = self._fits(sample.stack, key)
                 if fits is not None and (best is None or fits[0] > best[0]):
                     best, around = fits, key
         if best is not None:
-            return around[: best[1]] + of_stack(look.stack)
+            return around[: best[1]] + key_of_stack(sample.stack)
         entry = self._inside[number]
         if not WHOLE_STACKS and entry.key and (entry.late or self._stays(number)):
-            # C called it meanwhile. These frames were there all the time, so it was from them.
-            return entry.key + of_stack(look.stack)
+            # C called it meanwhile, from these frames: they were there all the time.
+            return entry.key + key_of_stack(sample.stack)
         return None
 
     def _fits(self, stack: Stack, key: Key) -> tuple[int, int] | None:
-        """How many frames agree, at best, and how many of the key's come before these."""
+        """The largest number of equal frames, and how many frames of the key come before them."""
         if (stack, key) not in self._found:
             names = self._names_of(key)
-            mine = [(frame.filename, frame.function) for frame in stack]
-            # A whole stack begins where the thread's does.
+            external = [(frame.filename, frame.function) for frame in stack]
+            # A whole stack begins with the thread's outermost frame.
             begins = 1 if WHOLE_STACKS else len(names)
-            fits = [(count, i) for i, count in enumerate(_alike(names, mine)[:begins]) if count]
+            lengths = _match_lengths(names, external)[:begins]
+            fits = [(count, at) for at, count in enumerate(lengths) if count]
             self._found[stack, key] = max(fits, default=None)
         return self._found[stack, key]
 
     def _stays(self, number: int) -> bool:
-        """True when the frames of an entry are in the one before and in the next as well."""
+        """True when the frames of an entry are also in the entries before and after it."""
         names = self._names_of(self._inside[number].key)
         around = self._inside[max(number - 1, 0) : number + 2]
         return all(self._names_of(each.key)[: len(names)] == names for each in around)
@@ -125,10 +129,10 @@ class _Places:
             self._names[key] = [_name(item) for item in key]
         return self._names[key]
 
-    def state(self, look: Read, key: Key) -> tuple[State, ThreadState | None]:
-        """Whether its thread ran then, and for what it waited."""
-        entry = self._inside[self._number(look.at)]
-        if entry.state == "blind":
+    def state(self, sample: ExternalSample, key: Key) -> tuple[State, ThreadState | None]:
+        """The state of its thread at that time, and what it waited for."""
+        entry = self._inside[self._number(sample.at)]
+        if entry.state == UNSAMPLED:
             return ("running" if self._ran(entry) else "starved"), None
         if entry.state == "running" or not entry.key or _name(entry.key[-1]) != _name(key[-1]):
             return "running", None
@@ -136,21 +140,21 @@ class _Places:
 
     def _ran(self, entry: Entry) -> bool:
         """True when the thread had a CPU for most of the time of an entry."""
-        last = len(self._looks) - 1
+        last = len(self._external) - 1
         first = min(bisect_left(self._times, entry.at - entry.weight), last)
         final = min(bisect_left(self._times, entry.at), last)
-        begin, end = self._looks[max(first - 1, 0)], self._looks[final]
+        begin, end = self._external[max(first - 1, 0)], self._external[final]
         return end.cpu - begin.cpu >= (end.at - begin.at) / 2
 
 
-def _alike(names: Sequence[Name], mine: Sequence[Name]) -> list[int]:
-    """For each place in ``names``, how many from there on are as those of ``mine``.
+def _match_lengths(names: Sequence[Name], external: Sequence[Name]) -> list[int]:
+    """For each place in ``names``, how many names from there on equal the first of ``external``.
 
-    Of a deep recursion all names are alike, so each is compared once (the Z algorithm).
+    In a deep recursion all names are equal, so each is compared once (the Z algorithm).
     """
-    line: list[Name | None] = [*mine, None, *names]
+    line: list[Name | None] = [*external, None, *names]
     found = [0] * len(line)
-    begin = end = 0  # of the part so far that reaches furthest, and is as the beginning
+    begin = end = 0  # of the match so far that reaches furthest
     for place in range(1, len(line)):
         count = min(found[place - begin], end - place) if place < end else 0
         while place + count < len(line) and line[count] == line[place + count]:
@@ -158,7 +162,7 @@ def _alike(names: Sequence[Name], mine: Sequence[Name]) -> list[int]:
         found[place] = count
         if place + count > end:
             begin, end = place, place + count
-    return found[len(mine) + 1 :]
+    return found[len(external) + 1 :]
 
 
 def _name(item: Item) -> Name:
@@ -168,8 +172,8 @@ def _name(item: Item) -> Name:
     return code.filename, code.function
 
 
-def _outside_of(found: Sequence[Entry], inside: Sequence[Entry], begun: float) -> Iterator[Entry]:
-    """What was seen in the process while the reader saw nothing."""
+def _not_covered(found: Sequence[Entry], inside: Sequence[Entry], begun: float) -> Iterator[Entry]:
+    """The parts of the entries from inside at times without external samples."""
     edges = [begun]
     for each in found:
         edges += [each.at - each.weight, each.at]
@@ -188,7 +192,7 @@ def _outside_of(found: Sequence[Entry], inside: Sequence[Entry], begun: float) -
 
 
 def _joined(found: Sequence[Entry]) -> list[Entry]:
-    """The same, where nothing changed from one to the next as one."""
+    """The same entries; those that follow each other without a change are one."""
     joined: list[Entry] = []
     for each in found:
         last = joined[-1] if joined else None
@@ -203,14 +207,14 @@ def _joined(found: Sequence[Entry]) -> list[Entry]:
     return joined
 
 
-def _squares(found: Sequence[Entry], samples: Samples, rest: Sequence[Entry]) -> float:
-    """As ``Samples.squares``: of the time between two looks that differ; the rest by its share."""
-    mine = 0.0
+def _squared_error(found: Sequence[Entry], samples: Samples, rest: Sequence[Entry]) -> float:
+    """As ``Samples.squared_error``; of samples in the process by the share of their time."""
+    external = 0.0
     for one, other in pairwise(found):
         if one.key != other.key and _functions(one.key) != _functions(other.key):
-            mine += (one.weight / 2 + other.weight / 2) ** 2
+            external += (one.weight / 2 + other.weight / 2) ** 2
     share = sum(each.weight for each in rest) / samples.duration
-    return mine + samples.squares * share
+    return external + samples.squared_error * share
 
 
 def _functions(key: Key) -> list[Name | Frame]:

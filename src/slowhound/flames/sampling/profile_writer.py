@@ -1,4 +1,8 @@
-"""Writes the profiles of sampled requests: a first file while they run, the whole at their end."""
+"""Writes the profiles of sampled requests: a first file while they run, all of it at their end.
+
+The first file is there before an event of its request names it: a worker may be killed, and a disk
+may be full.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,10 @@ from slowhound.system.losses import lost
 
 # Of the wall's time.
 FILES_SHARE = 0.02
-# Seconds for the files that are not yet written when the process ends: 0.2 for the largest.
+# Seconds for files that are not written yet when the process ends; the largest takes 0.2.
 STOPS_WITHIN = 2.0
-# Files that are begun in one scan, some 0.5 ms each; files that may wait to be written.
-MOST_BEGUN, MOST_WAITING = 32, 200
+# First files in one scan, some 0.5 ms each; ended requests whose files may wait to be written.
+MOST_FIRST_FILES, MOST_WAITING = 32, 200
 
 
 class Ended(NamedTuple):
@@ -38,7 +42,7 @@ class ProfileWriter:
 
     Args:
         files: where they are written.
-        interval: seconds from one sample to the next, as aimed at.
+        interval: seconds from one sample to the next, on average, as planned.
         sampled: the requests being sampled, by number; None: not to be sampled.
     """
 
@@ -48,30 +52,30 @@ class ProfileWriter:
         self.files = files
         self.interval = interval
         self._samples = sampled
-        self._guard, self._begins = guard("sampler"), guard("files of flame graphs")
+        self._guard, self._announce_guard = guard("sampler"), guard("files of flame graphs")
         self._budget = Budget(FILES_SHARE, clock.monotonic())
         # Filled by the threads of ended requests, emptied by the hound.
         self._ended: deque[tuple[Ended, dict[str, Any]]] = deque()
 
     def announce(self, record: Record) -> None:
-        """From now on events may name the record's file, for it is there."""
+        """Writes the first file of the record, which events may name from now on."""
         samples = self._samples.get(record.number)
-        if samples is None or not _is_to_begin(samples) or record.flame is not None:
+        if samples is None or not _needs_file(samples) or record.flame is not None:
             return
         started = clock.time() - record.age()
         first = profile_of(record, samples, self.interval, {"req_id": record.id}, started)
-        if not self.files.write(samples.name, first):
-            self._samples[record.number] = None  # nor could the whole of it be written
+        if not self.files.write(samples.file_name, first):
+            self._samples[record.number] = None  # the next file would fail as well
             return
         if self._samples.get(record.number) is samples:
-            samples.there = True
-            record.flame = samples.name
-        else:  # it has ended meanwhile
-            self.files.remove(samples.name)
+            samples.has_file = True
+            record.flame = samples.file_name
+        else:  # the request has ended meanwhile
+            self.files.remove(samples.file_name)
 
     def write(self, now: float) -> float:
-        """Writes files of ended requests as far as the budget goes; when to go on (monotonic)."""
-        with self._begins:
+        """Writes files of ended requests within the budget; returns when to go on (monotonic)."""
+        with self._announce_guard:
             self._announce_some()
         while self._ended:
             if not self._budget.left(now):
@@ -84,15 +88,15 @@ class ProfileWriter:
 
     def _announce_some(self) -> None:
         waiting = [
-            number for number, samples in list(self._samples.items()) if _is_to_begin(samples)
+            number for number, samples in list(self._samples.items()) if _needs_file(samples)
         ]
-        for number in waiting[:MOST_BEGUN]:
+        for number in waiting[:MOST_FIRST_FILES]:
             record = in_flight.get(number)
             if record is not None:
                 self.announce(record)
 
     def stop(self) -> None:
-        """Writes what is left, for a while; the process ends."""
+        """The process ends: writes what is left, for a limited time."""
         until = clock.monotonic() + STOPS_WITHIN
         while self._ended and clock.monotonic() < until:
             self._write_one()
@@ -107,22 +111,22 @@ class ProfileWriter:
     def _write_one(self) -> None:
         try:
             (record, samples, started), event = self._ended.popleft()
-        except IndexError:  # a hound that is slow to stop writes as well
+        except IndexError:  # a hound that is slow to stop also writes
             return
         with self._guard:
             profile = profile_of(record, samples, self.interval, plain(event), started)
-            self.files.rewrite(samples.name, profile)
+            self.files.rewrite(samples.file_name, profile)
 
     def put(self, ended: Ended, event: dict[str, Any]) -> None:
-        """The same once its event is known: the hound writes the file."""
+        """Has the hound write the file of a request that has ended, and whose event is known."""
         self._ended.append((ended, event))
 
 
-def _is_to_begin(samples: Samples | None) -> bool:
-    return samples is not None and not samples.there and bool(samples.entries)
+def _needs_file(samples: Samples | None) -> bool:
+    return samples is not None and not samples.has_file and bool(samples.entries)
 
 
 def plain(event: dict[str, Any]) -> dict[str, Any]:
-    """The event as JSON holds it: what an application put into it may be anything."""
+    """The event as it is in JSON: an application may have put any object into it."""
     found: dict[str, Any] = msgspec.json.decode(json_line(event))
     return found

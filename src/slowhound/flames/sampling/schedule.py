@@ -1,4 +1,4 @@
-"""How late a round of looks is, and why: for the GIL, or for a CPU."""
+"""Plans when to sample, and measures how late a sample is: because of the GIL, or of the CPU."""
 
 from __future__ import annotations
 
@@ -6,52 +6,58 @@ import random
 import sys
 import threading
 
-from slowhound.flames.sampling.attribution import Round
+from slowhound.flames.sampling.attribution import Timing
 from slowhound.runtime.clocks import clock
 from slowhound.system.thread_state import run_queue_wait
 
-# Of the average pause: longer ones, 1 in 150, would leave holes.
+# In averages: without it, 1 pause in 150 would be long enough to leave a hole.
 LONGEST_PAUSE = 5.0
-# Of our own: an application may count on the sequence of the module's.
+# Our own generator: an application may rely on the sequence of the module's.
 _random = random.Random()  # noqa: S311
 
 
 def pause(average: float) -> float:
-    """Seconds until the next look, exponentially distributed.
+    """Seconds until the next sample, exponentially distributed.
 
-    What happens does not depend then on when the last look was. It has to be so: after a call that
-    kept the GIL the look falls exactly on its end, and with any regular pause a phase that is
-    shorter than that, and follows such a call, would never be seen: 10 points of error, measured.
+    So what the request does has no influence on when it is sampled. It has to be so: after a call
+    that held the GIL, the sample is taken exactly at its end. With a regular pause, a phase that is
+    shorter than that pause and follows such a call would never be sampled: an error of 10 points,
+    measured.
     """
     return min(_random.expovariate(1 / average), LONGEST_PAUSE * average)
 
 
-class Rounds:
-    """The clocks of one sampling thread that is about to start, and what they said last."""
+class Schedule:
+    """The clocks of a sampling thread that is about to start, and what they showed last."""
 
     def __init__(self) -> None:
         self._queued = self._own = 0.0
         self._process = clock.process_time()
 
-    def over(self, due: float, awake: float, looked: float) -> Round:
-        """A round that was ``due``, whose thread was ``awake`` and had ``looked`` (monotonic).
+    def timing(self, due: float, awake: float, sampled: float) -> Timing:
+        """How late a sample was (all times monotonic).
 
-        Called when the first look is taken: each instruction before that is one in which another
-        thread may get the GIL, and leave the place where it kept it.
+        Call it after the first stack is taken: at each instruction before that, another thread may
+        get the GIL and move on from where it held it.
+
+        Args:
+            due: when the sample was due.
+            awake: when the thread had the GIL.
+            sampled: when it had taken the stack.
         """
         queued = run_queue_wait(threading.get_native_id())
         process, own = clock.process_time(), clock.thread_time()
-        # One that waits for a CPU is late as well, but other threads run bytecode meanwhile.
-        # What it did itself meanwhile (the hound's chores, a pause that was too short) is not late.
+        # A thread that waits for a CPU is late as well, but then other threads run bytecode.
+        # Work of its own (the hound's tasks, a pause that was too short) does not count as late.
         late = max(awake - due - (own - self._own), 0.0)
         held = max(late - max(queued - self._queued, 0.0), 0.0)
         others = (process - self._process) - (own - self._own)
         self._queued, self._process, self._own = queued, process, own
         switch = sys.getswitchinterval()
-        return Round(looked, late, held, looked - awake, switch, max(others, 0.0))
+        return Timing(sampled, late, held, sampled - awake, switch, max(others, 0.0))
 
 
-# Seconds that may be saved up, for a burst.
+# Seconds that can be saved for a burst.
 BURST = 0.05
 
 
@@ -70,5 +76,5 @@ class Budget:
         return self._saved > 0.0
 
     def spend(self, seconds: float) -> None:
-        """Takes off what was used; it may become a debt."""
+        """Subtracts what was used; the result may be negative."""
         self._saved -= seconds

@@ -1,7 +1,7 @@
-"""A profile of one request because somebody asked for it: many samples, for a short time.
+"""Samples one request for a profile on demand: often, and for a short time.
 
-One at a time in each process. Its thread lives as long as it samples, and so does the process that
-reads the stacks from outside (``outside``).
+A process has one session at a time. Its thread lives as long as it samples, and so does the process
+that reads the stacks from outside (``external``).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from slowhound.core.record import Record
 from slowhound.flames.profile import Profile
 from slowhound.flames.sampling import external, switch_interval
 from slowhound.flames.sampling.attribution import Samples
-from slowhound.flames.sampling.merge_external import splice
-from slowhound.flames.sampling.schedule import Rounds, pause
-from slowhound.flames.sampling.stack_keys import Key, Seen, look
+from slowhound.flames.sampling.merge_external import merge_into
+from slowhound.flames.sampling.schedule import Schedule, pause
+from slowhound.flames.sampling.stack_keys import Key, StackSample, sample_stack
 from slowhound.flames.sampling.symbolize import profile_of
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.unpatched import original
@@ -23,12 +23,13 @@ from slowhound.system.guard import guard
 from slowhound.system.os_thread import OsThread
 from slowhound.system.thread_state import cpu_seconds, run_queue_wait, waiting_for, warm_up
 
-# Seconds from one look to the next, on average.
+# Seconds from one sample to the next, on average.
 INTERVAL = 0.002
-# Whatever comes first ends it: seconds, looks, or entries, 0.5 KB each at worst.
-LONGEST, MOST_LOOKS, MOST_ENTRIES = 120.0, 40_000, 20_000
+# The first of these limits ends it: seconds, samples, or entries, 0.5 KB each at worst.
+LONGEST_SESSION, MOST_SAMPLES, MOST_ENTRIES = 120.0, 40_000, 20_000
 ENDS_WITHIN = 1.0
-WHO = "demand"
+# Who shortens the switch interval.
+SHORTENED_BY = "session"
 
 
 class Session:
@@ -38,32 +39,32 @@ class Session:
         now = clock.monotonic()
         self.record = record
         self.samples = Samples(record.started, now, cpu_seconds, waiting_for, run_queue_wait)
-        # From now on, not from its thread's first turn: that may come after a long call.
+        # From now on, not from when its thread first has the GIL: that may be after a long call.
         warm_up()
         self.samples.prime(record.native_id)
-        self._rounds = Rounds()
+        self._schedule = Schedule()
         self._guard = guard("flames on demand")
         self._keys: dict[Key, Key] = {}
-        self._ends = now + min(seconds, LONGEST)
+        self._ends = now + min(seconds, LONGEST_SESSION)
         self._pid = os.getpid()
         self._thread = OsThread(self._run)
-        self.reader = external.Reader()
+        self.external = external.ExternalSampler()
         if external.possible(record):
-            self.reader.prepare()
+            self.external.prepare()
 
     def start(self) -> None:
-        """Begins; raises RuntimeError when no thread can be had."""
-        switch_interval.shorten(WHO)
+        """Begins; raises RuntimeError when no thread can be started."""
+        switch_interval.shorten(SHORTENED_BY)
         try:
             self._thread.start()
         except BaseException:
-            switch_interval.restore(WHO)
+            switch_interval.restore(SHORTENED_BY)
             raise
 
     def stop(self) -> None:
         """Ends it and waits for that."""
         self._thread.stop(ENDS_WITHIN)
-        switch_interval.restore(WHO)
+        switch_interval.restore(SHORTENED_BY)
 
     def alive(self) -> bool:
         """True while it samples, in this process."""
@@ -74,35 +75,36 @@ class Session:
             try:
                 self._sample(wait)
             finally:
-                switch_interval.restore(WHO)
-                self.reader.end()
+                switch_interval.restore(SHORTENED_BY)
+                self.external.end()
 
     def _sample(self, wait: Callable[[float], bool]) -> None:
-        rounds, looked, reading = self._rounds, self.samples.begun, False
+        sampled, external_began = self.samples.begun, False
         while not self._is_enough():
-            # From the last look, not from now: the GIL may have been lost since.
-            due = looked + pause(INTERVAL)
+            # From the last sample, not from now: the GIL may have been lost since.
+            due = sampled + pause(INTERVAL)
             if wait(due - clock.monotonic()):
                 return
             awake = clock.monotonic()
-            seen = look(self.record)
-            looked = clock.monotonic()
-            this = rounds.over(due, awake, looked)
-            if seen is not None:
-                key = self._keys.setdefault(seen.key, seen.key)
-                self.samples.add(this, Seen(key, seen.thread))
-            if reading:
-                self.reader.tend()
+            taken = sample_stack(self.record)
+            sampled = clock.monotonic()
+            timing = self._schedule.timing(due, awake, sampled)
+            if taken is not None:
+                key = self._keys.setdefault(taken.key, taken.key)
+                self.samples.add(timing, StackSample(key, taken.thread))
+            if external_began:
+                self.external.tend()
             else:
-                # Not before the first look, which falls on who has kept the GIL until now.
-                self.reader.start(self.record.native_id, self._ends - looked)
-                reading = True
+                # Not before the first sample: a thread that has held the GIL until now is still
+                # where it held it.
+                self.external.start(self.record.native_id, self._ends - sampled)
+                external_began = True
 
     def _is_enough(self) -> bool:
         samples = self.samples
         return (
             self.record.done
-            or samples.taken >= MOST_LOOKS
+            or samples.taken >= MOST_SAMPLES
             or len(samples.entries) >= MOST_ENTRIES
             or clock.monotonic() > self._ends
         )
@@ -112,11 +114,11 @@ _session: Session | None = None
 _claim = original("_thread", "allocate_lock")()
 
 
-def start(record: Record, seconds: float = LONGEST) -> bool:
-    """Begins to sample, for so long; False when another request of this process is being sampled.
+def start(record: Record, seconds: float = LONGEST_SESSION) -> bool:
+    """Begins to sample for so long; False while another request of this process is being sampled.
 
     Raises:
-        RuntimeError: no thread can be had.
+        RuntimeError: no thread can be started.
     """
     global _session
     if not _claim.acquire(blocking=False):
@@ -132,20 +134,20 @@ def start(record: Record, seconds: float = LONGEST) -> bool:
 
 
 def stop(record: Record) -> Profile | None:
-    """Ends it and gives what was found; None for a request that is not being sampled.
+    """Ends it and returns the profile; None for a request that is not being sampled.
 
-    ``event`` is empty: the request may still run, and whoever asked knows it.
+    ``event`` is empty: the request may still run, and the caller knows its event.
     """
     global _session
     session = _session
     if session is None or session.record is not record:
         return None
     _session = None
-    now = clock.monotonic()  # to stop takes some milliseconds, which are not the request's
+    now = clock.monotonic()  # stopping takes some milliseconds, which do not count
     session.stop()
     samples = session.samples
     samples.end(now, INTERVAL)
-    splice(samples, session.reader.take())
+    merge_into(samples, session.external.take())
     if not samples.entries:
         return None
     started = clock.time() - record.age()

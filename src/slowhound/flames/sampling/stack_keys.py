@@ -1,7 +1,7 @@
-"""A request's stack as a key: what to remember of it, and nothing that keeps its variables alive.
+"""Takes a request's stack as a key, which keeps none of its variables alive.
 
-A key is a tuple of (code, offset of its instruction), outermost first: 12 µs for 50 frames,
-where names and lines would take 100. They are resolved after the request (``resolve``).
+A key is a tuple of (code, offset of its instruction), outermost first: that takes 12 µs for 50
+frames, where names and lines would take 100. ``symbolize`` finds those after the request.
 """
 
 from __future__ import annotations
@@ -16,36 +16,37 @@ from slowhound.frames.frames import LEFT_OUT, Frame, walk
 from slowhound.runtime.code_objects import Code, know, known
 from slowhound.stacks import asyncio_tasks, capture
 
-# A note in the form of a frame (``tasks``), or one that another process read, has no offset.
+# A note in the form of a frame (``asyncio_tasks``) and a frame that another process read have no
+# offset.
 Item = tuple[Code | Frame, int]
 Key = tuple[Item, ...]
 
 
-class Seen(NamedTuple):
+class StackSample(NamedTuple):
     """A stack, and the system's id of the thread that runs it; None while it is suspended."""
 
     key: Key
     thread: int | None
 
 
-def look(record: Record) -> Seen | None:
-    """What carries ``record`` does now; None when it has ended or cannot be seen.
+def sample_stack(record: Record) -> StackSample | None:
+    """The stack of ``record`` now; None when the request has ended or its stack cannot be read.
 
-    As ``stacks.look`` it asks again afterwards: a stack that may be another request's, or that
-    changed while it was read, is thrown away.
+    As in ``stacks.capture``, the record is checked again after the walk: a stack that may be
+    another request's, or that changed during the walk, is discarded.
     """
     for _ in range(capture.ATTEMPTS):
         taken = None if record.done else _take(record)
         if taken is None:
             return None
-        seen, innermost, at = taken
+        sample, innermost, at = taken
         # The same frame at the same instruction: nothing ran in between.
         if not record.done and (innermost is None or innermost.f_lasti == at):
-            return seen
+            return sample
     return None
 
 
-def _take(record: Record) -> tuple[Seen, FrameType | None, int] | None:
+def _take(record: Record) -> tuple[StackSample, FrameType | None, int] | None:
     if record.task is not None:
         return _of_task(record)
     of = capture.frame_of_greenlet if record.greenlet is not None else capture.frame_of_thread
@@ -57,16 +58,17 @@ def _take(record: Record) -> tuple[Seen, FrameType | None, int] | None:
     items = capture.crosses(record, frame)
     if items is not None:
         key, _, ident = _read(items)
-        return Seen(key, capture.native_id(ident, record) or thread), frame, at
-    return Seen(_outwards(frame), thread), frame, at
+        return StackSample(key, capture.native_id(ident, record) or thread), frame, at
+    return StackSample(_key_of_frames(frame), thread), frame, at
 
 
-def _of_task(record: Record) -> tuple[Seen, FrameType | None, int] | None:
+def _of_task(record: Record) -> tuple[StackSample, FrameType | None, int] | None:
     task = record.task() if record.task is not None else None
     if task is None:
         return None
     key, live, ident = _read(asyncio_tasks.walk(task, record.thread_id))
-    return Seen(key, capture.native_id(ident, record)), live, -1 if live is None else live.f_lasti
+    sample = StackSample(key, capture.native_id(ident, record))
+    return sample, live, -1 if live is None else live.f_lasti
 
 
 def _read(items: Iterator[asyncio_tasks.Item]) -> tuple[Key, FrameType | None, int | None]:
@@ -82,42 +84,42 @@ def _note(note: Frame) -> Item:
     return note, 0
 
 
-def _outwards(frame: FrameType | None) -> Key:
-    seen = reversed(walk(frame, "f_code", "f_lasti"))
-    of = known.get  # which has nearly all, a call of `know` would cost as much as all the rest
+def _key_of_frames(frame: FrameType | None) -> Key:
+    frames = reversed(walk(frame, "f_code", "f_lasti"))
+    of = known.get  # has nearly all; a call of `know` would cost as much as all the rest
     return tuple(
         [
             (of(id(each[0])) or know(each[0]), each[1]) if each is not None else (LEFT_OUT, 0)
-            for each in seen
+            for each in frames
         ]
     )
 
 
-def of_stack(stack: tuple[Frame, ...]) -> Key:
-    """The key of a stack that another way has brought."""
+def key_of_stack(stack: tuple[Frame, ...]) -> Key:
+    """The key of a stack whose frames are known already, without offsets."""
     return tuple((frame, 0) for frame in stack)
 
 
-# Where CPython looks whether another thread wants the GIL: at the start of a frame, where a
-# generator goes on, where a loop turns back, and after a call that began in C. The same from 3.11
+# Where CPython checks whether another thread wants the GIL: at the start of a frame, where a
+# generator continues, where a loop jumps back, and after a call that began in C. The same from 3.11
 # to 3.15.
 _STARTS = frozenset(code for name, code in opcode.opmap.items() if name.startswith("RESUME"))
-_ENDS = frozenset(
+_AFTER_OPERATORS = frozenset(
     code
     for name, code in opcode.opmap.items()
-    # The last one is how Django calls a view, written in Python, that has returned by then.
+    # With the last one Django calls a view, which is written in Python and has returned by then.
     if ("JUMP_BACKWARD" in name and "INTERRUPT" not in name) or name == "CALL_FUNCTION_EX"
 )
 
 
-def starts(item: Item) -> bool:
+def has_just_begun(item: Item) -> bool:
     """True when the frame has only just begun: the time before was spent outside of it."""
     return _instruction(item) in _STARTS
 
 
-def ends_another(item: Item) -> bool:
-    """True when what took long may have been any operator before this instruction."""
-    return _instruction(item) in _ENDS
+def may_follow_operator(item: Item) -> bool:
+    """True when any operator before this instruction may have taken the time."""
+    return _instruction(item) in _AFTER_OPERATORS
 
 
 def _instruction(item: Item) -> int:

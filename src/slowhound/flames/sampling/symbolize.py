@@ -1,4 +1,4 @@
-"""From the samples of a request that has ended to its profile: names, lines, kinds, leaves."""
+"""Makes a profile of a request's samples: names, lines and kinds of frames, and annotations."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from types import CodeType
 from typing import Any
 
 from slowhound.core.record import Record
-from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
+from slowhound.flames.profile import UNSAMPLED, Accuracy, Profile, ProfileFrame, ProfileSample
 from slowhound.flames.sampling import merge_external
-from slowhound.flames.sampling.annotate import Leaves
+from slowhound.flames.sampling.annotate import Annotator
 from slowhound.flames.sampling.attribution import Entry, Samples
 from slowhound.flames.sampling.stack_keys import Item, Key
 from slowhound.frames.frames import Frame
@@ -18,7 +18,7 @@ from slowhound.redaction import masking
 from slowhound.runtime.app_files import is_app, short_path
 from slowhound.runtime.code_objects import Code, file_of, name_of_code, qualname_of
 
-# Of one name; a lambda in a lambda in a lambda has a longer one.
+# A lambda in a lambda in a lambda has a longer one.
 LONGEST_NAME = 300
 
 
@@ -28,20 +28,20 @@ def profile_of(
     """The profile of a request that has ended.
 
     Args:
-        record: the request; its timeline gives the leaves.
-        samples: what was seen of it.
-        interval: seconds from one look to the next, as aimed at.
+        record: the request; its timeline gives the annotations.
+        samples: its samples.
+        interval: seconds from one sample to the next, on average, as planned.
         event: its canonical fields.
         started: seconds since 1970.
     """
     entries = [entry for entry in samples.entries if entry.weight > 0]
-    names = _Names(entries)
-    leaves = Leaves(record.moments(), concurrent=record.task is not None)
+    symbols = _Symbols(entries)
+    annotator = Annotator(record.moments(), concurrent=record.task is not None)
     frames: dict[ProfileFrame, int] = {}
     stacks: dict[tuple[int, ...], int] = {}
     found = []
     for entry in entries:
-        boxes = leaves.add(names.of(entry.key), entry.at, entry.waiting)
+        boxes = annotator.annotate(symbols.of(entry.key), entry.at, entry.waiting)
         stack = tuple([frames.setdefault(box, len(frames)) for box in boxes])
         number = stacks.setdefault(stack, len(stacks))
         found.append(ProfileSample(entry.at, entry.weight, number, entry.state))
@@ -60,33 +60,34 @@ def profile_of(
 def _accuracy(samples: Samples, entries: Sequence[Entry], interval: float) -> Accuracy:
     duration = samples.duration
     ways = {"hound": samples.taken}
-    if samples.read:
-        ways[merge_external.WAY] = samples.read
-    if samples.unplaced:
-        ways["dropped"] = samples.unplaced
-    # Where a stack gave way to another one, the moment lies anywhere between two looks. Errors of
-    # many such moments add up by their squares; twice that is rarely passed.
-    error = min(samples.squares**0.5 / duration, 1.0) if duration > 0 else None
+    if samples.external_taken:
+        ways[merge_external.WAY] = samples.external_taken
+    if samples.external_dropped:
+        ways["dropped"] = samples.external_dropped
+    # A stack changed into another one at any time between two samples. The errors of many such
+    # changes add up by their squares; twice that is rarely exceeded.
+    error = min(samples.squared_error**0.5 / duration, 1.0) if duration > 0 else None
+    due = max(samples.taken + samples.left_out, round(duration / interval))
     return Accuracy(
-        due=max(samples.taken + samples.left_out, round(duration / interval)) + samples.read,
-        taken=samples.taken + samples.read,
+        due=due + samples.external_taken,
+        taken=samples.taken + samples.external_taken,
         longest_gap=samples.longest_gap,
-        blind=sum(entry.weight for entry in entries if entry.state == "blind"),
+        unsampled=sum(entry.weight for entry in entries if entry.state == UNSAMPLED),
         left_out=samples.left_out,
         error=error,
         ways=ways,
     )
 
 
-class _Names:
-    """What the items of keys are called; each is resolved once."""
+class _Symbols:
+    """The frames of keys; each item is resolved once."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._keys: dict[Key, list[ProfileFrame]] = {}
         self._items: dict[Item, ProfileFrame] = {}
         self._lines: dict[Code, tuple[list[int], list[int]]] = {}
         codes = {code for entry in entries for code, _ in entry.key if isinstance(code, Code)}
-        # What another process read has functions by their bare names only, see `_of_frame`.
+        # A frame that another process read has only the bare name of its function, see `_of_frame`.
         self._codes: dict[tuple[str, str], list[CodeType]] = {}
         for code in (each.code for each in codes):
             self._codes.setdefault((file_of(code), name_of_code(code)), []).append(code)
@@ -121,7 +122,7 @@ class _Names:
     def _of_frame(self, frame: Frame) -> ProfileFrame:
         name = frame.function
         same = self._codes.get((frame.filename, name), [])
-        # Of several methods of one name the line says which.
+        # Of several methods of that name, the line tells which.
         before = [each for each in same if each.co_firstlineno <= frame.line]
         if before:
             name = qualname_of(max(before, key=lambda each: each.co_firstlineno))
@@ -131,7 +132,7 @@ class _Names:
 def _frame(name: str, filename: str, line: int) -> ProfileFrame:
     name = masking.name(name)[:LONGEST_NAME]
     if filename.startswith("<"):
-        # A note of `tasks`, or code that no file has.
+        # A note of `asyncio_tasks`, or code without a file.
         note = filename in ("<asyncio>", "<asgiref>", "<executor>")
         file = "" if note else masking.name(filename)
         return ProfileFrame(name, file, line, "note" if note else "library")

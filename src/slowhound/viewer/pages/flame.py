@@ -14,7 +14,7 @@ from slowhound.flames.merge import merge
 from slowhound.flames.profile import Profile
 from slowhound.flames.render import speedscope, svg
 from slowhound.flames.render.summary import title
-from slowhound.flames.search import Wanted, find
+from slowhound.flames.search import ProfileFilter, find
 from slowhound.viewer import access
 from slowhound.viewer.pages.shared import command
 from slowhound.viewer.query import Asked, Parameter, Wrong, text
@@ -54,8 +54,8 @@ def _names(name: str | None, group: str | None) -> list[str]:
         raise Wrong("name: name a flame graph or a group")
     try:
         found = find(_folder())
-        wanted = Wanted(fingerprint=group)
-        return [each.name for each in islice(filter(wanted.takes, found), MOST)]
+        wanted = ProfileFilter(fingerprint=group)
+        return [each.name for each in islice(filter(wanted.matches, found), MOST)]
     except OSError:
         return []
 

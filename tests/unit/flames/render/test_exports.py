@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import slowhound
-from slowhound.flames.profile import Profile, ProfileSample
+from slowhound.flames.profile import UNSAMPLED, Profile, ProfileSample
 from slowhound.flames.render import collapsed, pprof, speedscope
 from tests.harness.drawn import LINES, basket, frame, profile_of
 
@@ -91,7 +91,7 @@ def lines_of(text: str) -> Counter[str]:
 def hostile() -> Profile:
     return profile_of(
         [(1, [frame(name, name, 3, "app")], "running") for name in HOSTILE]
-        + [(1, [frame(LINES, kind="sql")], "blind"), (1, [], "blind")]
+        + [(1, [frame(LINES, kind="sql")], UNSAMPLED), (1, [], UNSAMPLED)]
     )
 
 
@@ -108,7 +108,7 @@ def test_no_name_breaks_a_collapsed_line() -> None:
     text = collapsed.render(hostile())
     weights = lines_of(text)
     assert len(weights) == len(HOSTILE) + 2
-    assert all(";" not in stack.removesuffix(";(blind: nobody could look)") for stack in weights)
+    assert all(";" not in stack.removesuffix(";(unsampled)") for stack in weights)
     assert text.replace("\n", "").isprintable()
     assert "SELECT 1 LIMIT 5 (SELECT 1 LIMIT 5)" in weights
     alone = collapsed.render(profile_of([(1, [frame("SELECT 1 LIMIT 5", kind="sql")], "running")]))
@@ -134,7 +134,7 @@ def test_blind_and_starved_time_is_not_put_down_to_a_function() -> None:
         line.rpartition(";")[2].rpartition(" ")[0]
         for line in collapsed.render(basket()).splitlines()
     }
-    assert {"(blind: nobody could look)", "(starved: wanted to run)"} <= ends
+    assert {"(unsampled)", "(starved: wanted to run)"} <= ends
     data = json.loads(speedscope.render(basket()))
     names = [each["name"] for each in data["shared"]["frames"]]
     profile = data["profiles"][0]
@@ -147,7 +147,7 @@ def test_blind_and_starved_time_is_not_put_down_to_a_function() -> None:
         texts[functions[places[each.location_id[0]].function_id].name] for each in read.sample
     }
     assert "tidy" not in leaves
-    assert "(blind: nobody could look)" in leaves
+    assert "(unsampled)" in leaves
 
 
 @pytest.mark.parametrize("make", [basket, hostile, lambda: profile_of([])])
@@ -201,7 +201,7 @@ def test_pprof_files_decode_by_the_schema() -> None:
     for each in read.sample:
         assert texts[each.label[0].key] == "state"
         states[texts[each.label[0].str]] += each.value[0]
-    assert states["blind"] == pytest.approx(0.16e9)
+    assert states["unsampled"] == pytest.approx(0.16e9)
     assert states["waiting"] == pytest.approx(1.48e9)
 
 
@@ -220,7 +220,9 @@ WEIGHTS = st.lists(st.sampled_from([0.0, -1.0, 1e-12, 4e-7, 6e-7, 0.5]), max_siz
 def test_no_entry_of_weight_0_is_in_any_of_them(weights: list[float]) -> None:
     """Also where it only becomes 0 by rounding, and in files that somebody else has made."""
     samples = [ProfileSample(1.0, weight, at % 2) for at, weight in enumerate(weights)]
-    profile = replace(profile_of([(1, [frame("a")], "running"), (1, [], "blind")]), samples=samples)
+    profile = replace(
+        profile_of([(1, [frame("a")], "running"), (1, [], UNSAMPLED)]), samples=samples
+    )
     sampled = json.loads(speedscope.render(profile))["profiles"][0]
     assert len(sampled["samples"]) == len(sampled["weights"])
     assert all(weight > 0 for weight in sampled["weights"])

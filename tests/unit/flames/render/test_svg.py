@@ -140,7 +140,7 @@ def test_states_stand_side_by_side_in_a_box() -> None:
         if (each.findtext("s:title", namespaces=NS) or "").startswith("basket (")
     ]
     widths = {each.get("class"): float(each.get("width")) for each in box.iterfind("s:rect", NS)}
-    assert list(widths) == ["s-running", "s-waiting", "s-starved", "s-blind"]
+    assert list(widths) == ["s-running", "s-waiting", "s-starved", "s-unsampled"]
     assert widths["s-waiting"] / sum(widths.values()) == pytest.approx(148 / 246, abs=0.01)
     assert "url(#slowhound-hatch)" in svg.style()
 
@@ -158,7 +158,7 @@ def test_header_and_footer_say_what_it_is_and_how_far_to_believe_it() -> None:
         "slow: 50 % of the time",
         "256 of 265 due, every 10 ms",
         "longest gap 41 ms",
-        "blind 160 ms (6.",
+        "unsampled 160 ms (6.",
         "±1.4 points at most (estimate)",
         "taken by hound 244, remote 12",
         "compared with 37 requests",

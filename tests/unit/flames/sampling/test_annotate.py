@@ -17,9 +17,9 @@ from slowhound.core.observations import Moment
 from slowhound.core.record import Record
 from slowhound.flames.profile import Profile, ProfileFrame
 from slowhound.flames.sampling import annotate as module
-from slowhound.flames.sampling.annotate import Leaves
+from slowhound.flames.sampling.annotate import Annotator
 from slowhound.flames.sampling.attribution import Entry, Samples
-from slowhound.flames.sampling.stack_keys import Key, of_stack
+from slowhound.flames.sampling.stack_keys import Key, key_of_stack
 from slowhound.flames.sampling.symbolize import profile_of
 from slowhound.frames.frames import Frame
 from slowhound.runtime.code_objects import know
@@ -62,26 +62,28 @@ def timed(get_response: Any) -> Any:
 
 def test_query_stands_between_the_application_and_its_library() -> None:
     """Its shape only: what an application wrote into its SQL stays in."""
-    found = Leaves([Moment(1.0, 2.0, "sql", "SELECT 'secret' WHERE id = 4711")], concurrent=False)
-    assert names(found.add([APP, LIBRARY], 2.0, None)) == [
+    found = Annotator(
+        [Moment(1.0, 2.0, "sql", "SELECT 'secret' WHERE id = 4711")], concurrent=False
+    )
+    assert names(found.annotate([APP, LIBRARY], 2.0, None)) == [
         "view",
         "SELECT ? WHERE id = ?",
         "execute",
     ]
-    assert found.add([APP, LIBRARY], 2.0, None)[1].kind == "sql"
+    assert found.annotate([APP, LIBRARY], 2.0, None)[1].kind == "sql"
 
 
 @pytest.mark.parametrize("at", [0.9, 3.1])
 def test_time_outside_of_a_query_is_not_its(at: float) -> None:
     """Neither before it began nor after it ended."""
-    found = Leaves([Moment(1.0, 2.0, "sql", "SELECT 1")], concurrent=False)
-    assert names(found.add([APP, LIBRARY], at, None)) == ["view", "execute"]
+    found = Annotator([Moment(1.0, 2.0, "sql", "SELECT 1")], concurrent=False)
+    assert names(found.annotate([APP, LIBRARY], at, None)) == ["view", "execute"]
 
 
 def test_query_of_a_template_stands_below_it() -> None:
     """The template is around it, whatever the order in which they ended."""
     moments = [Moment(1.2, 0.2, "sql", "SELECT 1"), Moment(1.0, 1.0, "template", "shop/list.html")]
-    found = Leaves(moments, concurrent=False).add([APP, LIBRARY], 1.3, None)
+    found = Annotator(moments, concurrent=False).annotate([APP, LIBRARY], 1.3, None)
     assert [(each.name, each.kind) for each in found[1:3]] == [
         ("shop/list.html", "template"),
         ("SELECT ?", "sql"),
@@ -91,22 +93,24 @@ def test_query_of_a_template_stands_below_it() -> None:
 def test_calls_side_by_side_are_nobodys() -> None:
     """Of three that a task waits for at once, nobody knows in which one a stack is."""
     moments = [Moment(1.0, 1.0, "http", "a.example"), Moment(1.1, 1.5, "http", "b.example")]
-    assert names(Leaves(moments, concurrent=True).add([APP], 1.5, None)) == ["view"]
-    assert "b.example" in names(Leaves(moments, concurrent=True).add([APP], 2.3, None))
+    assert names(Annotator(moments, concurrent=True).annotate([APP], 1.5, None)) == ["view"]
+    assert "b.example" in names(Annotator(moments, concurrent=True).annotate([APP], 2.3, None))
 
 
 def test_long_moment_is_found_behind_many_short_ones() -> None:
     """The template that began before a hundred queries is still around the last one."""
     moments = [Moment(0.0, 100.0, "template", "t.html")]
     moments += [Moment(each, 0.5, "cache", "get default") for each in range(1, 100)]
-    found = Leaves(moments, concurrent=False)
-    assert names(found.add([APP], 99.2, None)) == ["view", "t.html", "get default"]
-    assert names(found.add([APP], 99.7, None)) == ["view", "t.html"]
+    found = Annotator(moments, concurrent=False)
+    assert names(found.annotate([APP], 99.2, None)) == ["view", "t.html", "get default"]
+    assert names(found.annotate([APP], 99.7, None)) == ["view", "t.html"]
 
 
 def test_wait_is_the_innermost_leaf() -> None:
     """It says for what."""
-    last = Leaves([], concurrent=False).add([APP, LIBRARY], 1.0, "recv from 10.0.0.5:5432")[-1]
+    last = Annotator([], concurrent=False).annotate([APP, LIBRARY], 1.0, "recv from 10.0.0.5:5432")[
+        -1
+    ]
     assert (last.name, last.kind) == ("waiting: recv from 10.0.0.5:5432", "wait")
 
 
@@ -114,7 +118,9 @@ def test_middleware_is_named_by_its_class() -> None:
     """Django's mixin calls all of them; which one a frame is, their order says."""
     mixin = ProfileFrame("MiddlewareMixin.__call__", DJANGO, 120, "library")
     function = ProfileFrame("timed.<locals>.call", HERE, 50)
-    found = Leaves([], concurrent=False).add([mixin, mixin, function, mixin, APP], 1.0, None)
+    found = Annotator([], concurrent=False).annotate(
+        [mixin, mixin, function, mixin, APP], 1.0, None
+    )
     assert names(found) == [
         "SecurityMiddleware.__call__",
         "SessionMiddleware.__call__",
@@ -133,7 +139,7 @@ def test_hook_of_a_middleware_is_middleware() -> None:
         20,
         "library",
     )
-    assert Leaves([], concurrent=False).add([hook], 1.0, None)[0].kind == "middleware"
+    assert Annotator([], concurrent=False).annotate([hook], 1.0, None)[0].kind == "middleware"
 
 
 class Shop:
@@ -173,5 +179,5 @@ def test_frame_of_a_library_is_one() -> None:
 def test_note_of_a_task_is_a_note() -> None:
     """It has no file that could be opened."""
     stack = (Frame("<asyncio>", 0, "gather of 3, 2 pending; the first of them"),)
-    (frame,) = made([Entry(1.0, 1.0, of_stack(stack), "waiting")]).frames
+    (frame,) = made([Entry(1.0, 1.0, key_of_stack(stack), "waiting")]).frames
     assert (frame.kind, frame.file) == ("note", "")

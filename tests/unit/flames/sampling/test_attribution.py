@@ -10,9 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from slowhound.core.observations import Sample
+from slowhound.flames.profile import UNSAMPLED
 from slowhound.flames.sampling import attribution as module
-from slowhound.flames.sampling.attribution import Entry, Round, Samples
-from slowhound.flames.sampling.stack_keys import Item, Key, Seen
+from slowhound.flames.sampling.attribution import Entry, Samples, Timing
+from slowhound.flames.sampling.stack_keys import Item, Key, StackSample
 from slowhound.frames.frames import Frame
 from slowhound.runtime.code_objects import know
 from slowhound.system.wait_states import StateKind, ThreadState
@@ -71,28 +72,28 @@ def samples(thread: Thread) -> Samples:
     return made
 
 
-def look(
-    samples: Samples, key: Key, now: float, thread: int | None = THREAD, **round_: float
+def sample(
+    samples: Samples, key: Key, now: float, thread: int | None = THREAD, **timing: float
 ) -> Entry:
-    samples.add(Round(now, **{"switch": SWITCH, **round_}), Seen(key, thread))
+    samples.add(Timing(now, **{"switch": SWITCH, **timing}), StackSample(key, thread))
     return samples.entries[-1]
 
 
-def kept_the_gil(samples: Samples, thread: Thread, item: Item, **round_: float) -> Entry:
+def kept_the_gil(samples: Samples, thread: Thread, item: Item, **timing: float) -> Entry:
     """A first look in time, and one that comes 2 s late because the thread ran all the time."""
     thread.cpu = 0.05
-    look(samples, (OUTER, CALL), 100.05)
+    sample(samples, (OUTER, CALL), 100.05)
     thread.cpu = 2.1
-    facts = {"late": 2.0, "held": 2.0, "others": 2.05, **round_}
-    return look(samples, (OUTER, item), 102.1, **facts)
+    facts = {"late": 2.0, "held": 2.0, "others": 2.05, **timing}
+    return sample(samples, (OUTER, item), 102.1, **facts)
 
 
 def test_gap_goes_backward_to_the_stack_now_seen(samples: Samples, thread: Thread) -> None:
     """The time since the last look is the new stack's, not the old one's."""
     thread.cpu = 0.1
-    look(samples, (OUTER,), 100.1)
+    sample(samples, (OUTER,), 100.1)
     thread.cpu = 0.4
-    entry = look(samples, (OUTER, CALL), 100.4)
+    entry = sample(samples, (OUTER, CALL), 100.4)
     assert (entry.key, entry.weight, entry.at) == (
         (OUTER, CALL),
         pytest.approx(0.3),
@@ -113,7 +114,7 @@ def test_late_look_at_a_call_is_put_down_to_it(samples: Samples, thread: Thread)
 def test_late_look_after_an_operator_is_blind(samples: Samples, thread: Thread, item: Item) -> None:
     """What kept the GIL is over at the end of a turn of a loop, and after a call of Python code."""
     entry = kept_the_gil(samples, thread, item)
-    assert (entry.state, entry.key) == ("blind", (OUTER, item))
+    assert (entry.state, entry.key) == (UNSAMPLED, (OUTER, item))
 
 
 def test_late_look_at_a_start_never_blames_the_frame_that_begins(
@@ -121,23 +122,23 @@ def test_late_look_at_a_start_never_blames_the_frame_that_begins(
 ) -> None:
     """The function that was called next is innocent; those around it were there."""
     entry = kept_the_gil(samples, thread, START)
-    assert (entry.state, entry.key) == ("blind", (OUTER,))
+    assert (entry.state, entry.key) == (UNSAMPLED, (OUTER,))
 
 
 def test_late_look_at_a_wait_is_blind(samples: Samples, thread: Thread) -> None:
     """A thread that waits now did not keep the GIL with that."""
     thread.waits = SLEEP
-    assert kept_the_gil(samples, thread, CALL).state == "blind"
+    assert kept_the_gil(samples, thread, CALL).state == UNSAMPLED
 
 
 def test_sampler_that_lost_the_gil_again_knows_no_frame(samples: Samples, thread: Thread) -> None:
     """Who kept it has gone on since: it may stand anywhere."""
     entry = kept_the_gil(samples, thread, CALL, took=SWITCH * 2)
-    assert (entry.state, entry.key) == ("blind", ())
+    assert (entry.state, entry.key) == (UNSAMPLED, ())
 
 
 @pytest.mark.parametrize(
-    "round_",
+    "timing",
     [
         {"others": 4.0},  # another thread ran as well
         {"held": 0.0},  # the sampler waited for a CPU: bytecode ran meanwhile
@@ -145,16 +146,16 @@ def test_sampler_that_lost_the_gil_again_knows_no_frame(samples: Samples, thread
     ids=["another thread", "no CPU for the sampler"],
 )
 def test_lateness_that_no_gil_explains_is_no_blindness(
-    samples: Samples, thread: Thread, round_: dict[str, float]
+    samples: Samples, thread: Thread, timing: dict[str, float]
 ) -> None:
     """Only a thread that alone kept the GIL is a culprit."""
-    assert kept_the_gil(samples, thread, TURN, **round_).late is False
+    assert kept_the_gil(samples, thread, TURN, **timing).late is False
 
 
 def test_thread_without_a_cpu_is_starved(samples: Samples, thread: Thread) -> None:
     """What it waited for a CPU is told apart from what it ran."""
     thread.cpu, thread.queued = 0.02, 0.08
-    look(samples, (OUTER, CALL), 100.1)
+    sample(samples, (OUTER, CALL), 100.1)
     assert {each.state: round(each.weight, 3) for each in samples.entries} == {
         "starved": 0.08,
         "running": 0.02,
@@ -167,14 +168,14 @@ def test_thread_without_a_cpu_all_the_time_is_nothing_but_starved(
 ) -> None:
     """A rest that is nearly nothing is no entry of its own."""
     thread.cpu, thread.queued = cpu, 0.1 - cpu
-    look(samples, (OUTER, CALL), 100.1)
+    sample(samples, (OUTER, CALL), 100.1)
     assert [(each.state, round(each.weight, 6)) for each in samples.entries] == [("starved", 0.1)]
 
 
 def test_thread_that_waits_says_for_what(samples: Samples, thread: Thread) -> None:
     """Its state is what it does at the look, its words what the kernel says."""
     thread.waits = RECV
-    entry = look(samples, (OUTER, CALL), 100.1)
+    entry = sample(samples, (OUTER, CALL), 100.1)
     assert (entry.state, entry.waiting) == ("waiting", RECV)
 
 
@@ -183,25 +184,25 @@ def test_thread_that_wants_the_gil_waits_for_nothing_outside(
 ) -> None:
     """It has just given it to the sampler."""
     thread.waits, thread.cpu = GIL, 0.09
-    assert look(samples, (OUTER, CALL), 100.1).state == "running"
+    assert sample(samples, (OUTER, CALL), 100.1).state == "running"
 
 
 def test_suspended_task_waits(samples: Samples) -> None:
     """No thread runs it."""
-    assert look(samples, (OUTER,), 100.1, thread=None).state == "waiting"
+    assert sample(samples, (OUTER,), 100.1, thread=None).state == "waiting"
 
 
 def test_time_at_the_start_of_a_frame_is_the_callers(samples: Samples, thread: Thread) -> None:
     """A frame that has only just begun has used no time."""
     thread.cpu = 0.05
-    assert look(samples, (OUTER, START), 100.05).key == (OUTER,)
+    assert sample(samples, (OUTER, START), 100.05).key == (OUTER,)
 
 
 def test_same_again_is_one_entry(samples: Samples, thread: Thread) -> None:
     """A request that is stuck for an hour takes no more room than a short one."""
     thread.waits = LOCK
     for turn in range(1, 1000):
-        look(samples, (OUTER, CALL), 100 + turn * 0.05)
+        sample(samples, (OUTER, CALL), 100 + turn * 0.05)
     assert len(samples.entries) == 1
     assert samples.entries[0].weight == pytest.approx(999 * 0.05)
     assert samples.taken == 999
@@ -210,17 +211,17 @@ def test_same_again_is_one_entry(samples: Samples, thread: Thread) -> None:
 def test_end_that_nobody_saw_is_blind(samples: Samples, thread: Thread) -> None:
     """A request that ends after a long call has that time in its graph, as nobody's."""
     thread.cpu = 0.05
-    look(samples, (OUTER,), 100.05)
+    sample(samples, (OUTER,), 100.05)
     samples.end(103.05, 0.05)
     last = samples.entries[-1]
-    assert (last.state, last.key, last.weight) == ("blind", (), pytest.approx(3.0))
+    assert (last.state, last.key, last.weight) == (UNSAMPLED, (), pytest.approx(3.0))
     assert samples.duration == pytest.approx(3.05)
 
 
 def test_end_soon_after_a_look_is_left_out(samples: Samples, thread: Thread) -> None:
     """It is neither blind nor anybody's: the graph covers less than the request."""
     thread.cpu = 0.05
-    look(samples, (OUTER,), 100.05)
+    sample(samples, (OUTER,), 100.05)
     samples.end(100.08, 0.05)
     assert len(samples.entries) == 1
     assert samples.duration == pytest.approx(0.05)
@@ -250,7 +251,7 @@ def test_looks_get_rarer_when_there_are_very_many(
     assert wanted == [8, 4, 2]
 
 
-looks = st.lists(
+given_samples = st.lists(
     st.tuples(
         st.floats(0.001, 3.0),  # since the last look
         st.floats(0.0, 1.0),  # of that, CPU time of its thread
@@ -264,25 +265,25 @@ looks = st.lists(
 )
 
 
-@given(looks)
+@given(given_samples)
 # A thread that had no CPU at all between two looks: nothing is left for it to have run.
 @example(
     [(1.0, 0.0, 0.0, CALL, RUNNING, THREAD, False), (1.0, 0.0, 1.0, CALL, RUNNING, THREAD, False)]
 )
-def test_weights_always_add_up_to_the_time(given_looks: list[tuple]) -> None:
+def test_weights_always_add_up_to_the_time(given: list[tuple]) -> None:
     """Whatever is seen, no second is lost and none is given twice."""
     kernel = Thread()
     samples = Samples(
         50.0, 60.0, lambda _: kernel.cpu, lambda _: kernel.waits, lambda _: kernel.queued
     )
     now = 60.0
-    for gap, cpu, queued, item, waits, thread, late in given_looks:
+    for gap, cpu, queued, item, waits, thread, late in given:
         now += gap
         kernel.cpu += gap * cpu
         kernel.queued += gap * queued
         kernel.waits = waits
         held = gap * 0.9 if late else 0.0
-        look(samples, (OUTER, item), now, thread, late=held, held=held, others=gap * cpu)
+        sample(samples, (OUTER, item), now, thread, late=held, held=held, others=gap * cpu)
     samples.end(now + 1.0, 0.05)
     assert sum(each.weight for each in samples.entries) == pytest.approx(samples.duration)
     assert all(each.weight > 0 for each in samples.entries)

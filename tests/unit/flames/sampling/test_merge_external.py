@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound.core.record import Record
+from slowhound.flames.profile import UNSAMPLED
 from slowhound.flames.sampling import annotate, external, merge_external
 from slowhound.flames.sampling.attribution import Entry, Samples
-from slowhound.flames.sampling.external import Read
-from slowhound.flames.sampling.stack_keys import of_stack
+from slowhound.flames.sampling.external import ExternalSample
+from slowhound.flames.sampling.stack_keys import key_of_stack
 from slowhound.flames.sampling.symbolize import profile_of
 from slowhound.frames.frames import Frame, Stack
 from slowhound.system.wait_states import StateKind, ThreadState
@@ -33,14 +34,14 @@ def samples(*entries: Entry) -> Samples:
 
 
 def seen(at: float, weight: float, names: str, state: str = "running") -> Entry:
-    return Entry(at, weight, of_stack(stack(*names.split())), state)  # type: ignore[arg-type]
+    return Entry(at, weight, key_of_stack(stack(*names.split())), state)  # type: ignore[arg-type]
 
 
-def looks(begin: float, end: float, names: str, *, cpu: float = 1.0) -> list[Read]:
+def outside(begin: float, end: float, names: str, *, cpu: float = 1.0) -> list[ExternalSample]:
     """One each 10 ms; ``cpu`` is the share of time for which the thread had one."""
     count = round((end - begin) * 100)
     times = [begin + 0.005 + number / 100 for number in range(count)]
-    return [Read(100.0 + at, at * cpu, stack(*names.split())) for at in times]
+    return [ExternalSample(100.0 + at, at * cpu, stack(*names.split())) for at in times]
 
 
 def shares(found: Samples) -> dict[tuple[str, str], float]:
@@ -64,24 +65,26 @@ def whole(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
 @pytest.mark.parametrize(("cpu", "state"), [(1.0, "running"), (0.1, "starved")])
 def test_blind_time_is_named(cpu: float, state: str) -> None:
     """The thread's CPU time says whether it had kept the GIL, or waited for it as well."""
-    found = samples(seen(1.0, 1.0, "main"), seen(2.0, 1.0, "main", "blind"))
-    merge_external.splice(found, looks(0.0, 1.0, "main") + looks(1.0, 2.0, "main op", cpu=cpu))
+    found = samples(seen(1.0, 1.0, "main"), seen(2.0, 1.0, "main", UNSAMPLED))
+    merge_external.merge_into(
+        found, outside(0.0, 1.0, "main") + outside(1.0, 2.0, "main op", cpu=cpu)
+    )
     totals = shares(found)
     assert totals["main op", state] == pytest.approx(1.0, abs=0.02)
     assert sum(totals.values()) == pytest.approx(2.0, abs=0.001)
-    assert not any(name == "blind" and total > 0.01 for (_, name), total in totals.items())
-    assert found.read == 200
+    assert not any(name == UNSAMPLED and total > 0.01 for (_, name), total in totals.items())
+    assert found.external_taken == 200
     assert found.longest_gap < 0.02
 
 
 @pytest.mark.usefixtures("whole")
 def test_time_that_nobody_read_stays_as_it_was_seen() -> None:
     """Before the reader had started, and after it died."""
-    found = samples(seen(1.0, 1.0, "main a"), seen(3.0, 2.0, "main b", "blind"))
-    merge_external.splice(found, looks(0.5, 2.0, "main c"))
+    found = samples(seen(1.0, 1.0, "main a"), seen(3.0, 2.0, "main b", UNSAMPLED))
+    merge_external.merge_into(found, outside(0.5, 2.0, "main c"))
     totals = shares(found)
     assert totals["main a", "running"] == pytest.approx(0.5, abs=0.02)
-    assert totals["main b", "blind"] == pytest.approx(1.0, abs=0.02)
+    assert totals["main b", UNSAMPLED] == pytest.approx(1.0, abs=0.02)
     assert sum(totals.values()) == pytest.approx(3.0, abs=0.001)
     assert [each.at for each in found.entries] == sorted(each.at for each in found.entries)
 
@@ -89,9 +92,11 @@ def test_time_that_nobody_read_stays_as_it_was_seen() -> None:
 def test_torn_stack_is_dropped_and_counted(whole: bool) -> None:
     """It begins with nothing that was there, and what was there changed meanwhile."""
     found = samples(seen(0.5, 0.5, "main a"), seen(1.0, 0.5, "main b"))
-    torn = looks(0.2, 0.3, "rubbish a")
-    merge_external.splice(found, looks(0.0, 0.2, "main c") + torn + looks(0.3, 1.0, "main c"))
-    assert found.unplaced == len(torn)
+    torn = outside(0.2, 0.3, "rubbish a")
+    merge_external.merge_into(
+        found, outside(0.0, 0.2, "main c") + torn + outside(0.3, 1.0, "main c")
+    )
+    assert found.external_dropped == len(torn)
     totals = shares(found)
     assert not any("rubbish" in name for name, _ in totals)
     assert totals["main a", "running"] == pytest.approx(0.1, abs=0.02)
@@ -101,7 +106,7 @@ def test_torn_stack_is_dropped_and_counted(whole: bool) -> None:
 def test_part_of_a_stack_finds_its_place(whole: bool) -> None:
     """Of several frames of one function, the one whose callees agree."""
     found = samples(seen(1.0, 1.0, "main call inner call view"))
-    merge_external.splice(found, looks(0.0, 1.0, "call view op"))
+    merge_external.merge_into(found, outside(0.0, 1.0, "call view op"))
     totals = shares(found)
     expected = "main call inner call view" if whole else "main call inner call view op"
     assert totals[expected, "running"] == pytest.approx(1.0, abs=0.02)
@@ -115,17 +120,17 @@ def test_stack_is_put_where_it_fits_best(monkeypatch: pytest.MonkeyPatch, names:
     monkeypatch.setattr(merge_external, "WHOLE_STACKS", False)
     first, second = names.split(" | ")
     found = samples(seen(1.0, 1.0, first), seen(2.0, 1.0, second))
-    merge_external.splice(found, looks(0.0, 2.0, "call op"))
+    merge_external.merge_into(found, outside(0.0, 2.0, "call op"))
     best = first if first.endswith("op") else second
     assert shares(found)[best, "running"] == pytest.approx(2.0, abs=0.02)
 
 
 def test_part_that_began_in_blind_time_is_put_below_it(whole: bool) -> None:
     """All of a blind time's frames were there, so whoever was called from C was called by them."""
-    found = samples(seen(1.0, 1.0, "main view", "blind"))
+    found = samples(seen(1.0, 1.0, "main view", UNSAMPLED))
     found.entries[0].late = True
-    merge_external.splice(found, looks(0.0, 1.0, "compares op"))
-    expected = ("main view", "blind") if whole else ("main view compares op", "running")
+    merge_external.merge_into(found, outside(0.0, 1.0, "compares op"))
+    expected = ("main view", UNSAMPLED) if whole else ("main view compares op", "running")
     assert shares(found)[expected] == pytest.approx(1.0, abs=0.02)
 
 
@@ -134,7 +139,9 @@ def test_part_that_began_in_blind_time_is_put_below_it(whole: bool) -> None:
 def test_look_that_has_no_time_is_no_entry(times: list[float]) -> None:
     """One that stands alone has no neighbour with which to share; all stays as it was seen."""
     found = samples(seen(1.0, 1.0, "main a"))
-    merge_external.splice(found, [Read(100.0 + at, at, stack("main", "a")) for at in times])
+    merge_external.merge_into(
+        found, [ExternalSample(100.0 + at, at, stack("main", "a")) for at in times]
+    )
     assert [(each.at, each.weight) for each in found.entries] == [(1.0, 1.0)]
 
 
@@ -149,8 +156,8 @@ def test_no_entry_of_weight_0_is_in_a_profile(parts: list[tuple[float, str]], en
         at += weight
         entries.append(seen(at, weight, names))
     found = samples(*entries)
-    reads = [look for number in range(4) for look in looks(number * 0.5, end, "main a")]
-    merge_external.splice(found, sorted(reads))
+    reads = [look for number in range(4) for look in outside(number * 0.5, end, "main a")]
+    merge_external.merge_into(found, sorted(reads))
     made = profile_of(Record("GET", "/", 100.0), found, 0.05, {}, 0.0)
     annotate._configured.cache_clear()  # another test may be the first to import the middleware
     assert all(each.weight > 0 for each in made.samples)
@@ -160,7 +167,9 @@ def test_wait_keeps_its_words() -> None:
     """What a thread waits for is known in the process only, and of this stack only."""
     found = samples(seen(1.0, 1.0, "main recv", "waiting"))
     found.entries[0].waiting = LOCK
-    merge_external.splice(found, looks(0.0, 0.5, "main recv") + looks(0.5, 1.0, "main other"))
+    merge_external.merge_into(
+        found, outside(0.0, 0.5, "main recv") + outside(0.5, 1.0, "main other")
+    )
     assert {(each.state, each.waiting) for each in found.entries if each.weight > 0.1} == {
         ("waiting", LOCK),
         ("running", None),
@@ -173,8 +182,8 @@ def test_what_a_reader_wrote_may_be_torn() -> None:
     line = b"stack\t/a.py\t3\t" + name.encode("unicode_escape")
     data = line + b"\n1.5\t0.25\t0\n2.5\t0.5\t0\n3.5\t0."
     assert external.decoded(data) == [
-        Read(1.5, 0.25, (Frame("/a.py", 3, name),)),
-        Read(2.5, 0.5, (Frame("/a.py", 3, name),)),
+        ExternalSample(1.5, 0.25, (Frame("/a.py", 3, name),)),
+        ExternalSample(2.5, 0.5, (Frame("/a.py", 3, name),)),
     ]
     assert external.decoded(b"1.5\t0.25\t7\nrubbish\n") == []
     assert external.decoded(b"") == []

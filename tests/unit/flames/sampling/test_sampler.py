@@ -21,7 +21,7 @@ from django.urls import path
 
 from slowhound.core.record import Record, in_flight
 from slowhound.flames.files import FlameFiles
-from slowhound.flames.profile import Profile
+from slowhound.flames.profile import UNSAMPLED, Profile
 from slowhound.flames.sampling import profile_writer, switch_interval
 from slowhound.flames.sampling import sampler as module
 from slowhound.flames.sampling.sampler import Sampler
@@ -75,19 +75,19 @@ def sampler_of() -> Sampler:
     return active.sampler
 
 
-def looks_taken() -> int:
+def samples_taken() -> int:
     return sum(samples.taken for samples in list(sampler_of()._samples.values()) if samples)
 
 
-def ask(url: str, looks: int = 3) -> dict[str, Any]:
+def ask(url: str, samples: int = 3) -> dict[str, Any]:
     """The terminal event of a request that ends once it was looked at so often."""
     with capture_events() as events:
         answers: list[Any] = []
         thread = threading.Thread(target=lambda: answers.append(Client().get(url)))
         thread.start()
         assert gates["entered"].wait(20)
-        before = looks_taken()
-        eventually(lambda: looks_taken() >= before + looks, "looks at the view")
+        before = samples_taken()
+        eventually(lambda: samples_taken() >= before + samples, "looks at the view")
         gates["open"].set()
         thread.join()
         assert answers[0].status_code == 200
@@ -122,7 +122,7 @@ def test_request_that_lasts_has_a_profile(configure: Any) -> None:
     # On a busy machine also times in which nobody could look.
     states = {each.state for each in profile.samples}
     assert "waiting" in states
-    assert states <= {"waiting", "running", "starved", "blind"}
+    assert states <= {"waiting", "running", "starved", UNSAMPLED}
 
 
 def test_wait_is_a_leaf_and_middleware_is_named(configure: Any) -> None:
@@ -195,7 +195,7 @@ def test_broken_sampler_never_hurts(
     def broken(*_: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(module, "look", broken)
+    monkeypatch.setattr(module, "sample_stack", broken)
     with capture_events() as events:
         thread = threading.Thread(target=lambda: Client().get("/waits/"))
         thread.start()
@@ -237,7 +237,7 @@ def test_interval_of_switches_is_given_back(configure: Any) -> None:
 def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Sampler]]:
     """A sampler, and so many requests in flight that are carried by one thread that waits."""
     # Each round has the time for all of them, also without a CPU.
-    monkeypatch.setattr(module, "LONGEST_ROUND", 3600.0)
+    monkeypatch.setattr(module, "LONGEST_PASS", 3600.0)
     end = threading.Event()
     thread = threading.Thread(target=end.wait)
     thread.start()
@@ -253,12 +253,12 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
 
     yield make
     in_flight.clear()
-    switch_interval.restore(module.WHO)
+    switch_interval.restore(module.SHORTENED_BY)
     end.set()
     thread.join()
 
 
-def rounds(sampler: Sampler, count: int) -> None:
+def passes(sampler: Sampler, count: int) -> None:
     for _ in range(count):
         sampler._due = 0.0
         sampler.awake()
@@ -272,12 +272,12 @@ def test_hundreds_at_once_take_turns_within_the_time_of_a_round(
 ) -> None:
     """None is forgotten, none is looked at again before all were; what is left out is counted."""
     sampler = many(500)
-    monkeypatch.setattr(module, "LONGEST_ROUND", 0.0)  # so each has one or two looks
+    monkeypatch.setattr(module, "LONGEST_PASS", 0.0)  # so each has one or two looks
     made = 0
     while any(each.taken == 0 for each in sampler._samples.values()) or not made:
         assert made <= 500, "some were never looked at"
-        sampler._looks._saved = 10.0  # what is tested here are the turns
-        rounds(sampler, 1)
+        sampler._budget._saved = 10.0  # what is tested here are the turns
+        passes(sampler, 1)
         made += 1
     taken = [samples.taken for samples in sampler._samples.values()]
     assert max(taken) - min(taken) <= 1
@@ -287,8 +287,8 @@ def test_hundreds_at_once_take_turns_within_the_time_of_a_round(
 def test_without_budget_looks_are_left_out_and_counted(many: Callable[[int], Sampler]) -> None:
     """A look that is not taken is known to be due."""
     sampler = many(3)
-    sampler._looks._saved = -1000.0
-    rounds(sampler, 4)
+    sampler._budget._saved = -1000.0
+    passes(sampler, 4)
     assert [(each.taken, each.left_out) for each in sampler._samples.values()] == [(0, 4)] * 3
 
 
@@ -298,7 +298,7 @@ def test_no_more_requests_are_sampled_than_there_is_room_for(
     """The others have no name of a file that will not be there."""
     monkeypatch.setattr(module, "MOST_REQUESTS", 5)
     sampler = many(8)
-    rounds(sampler, 2)
+    passes(sampler, 2)
     assert sum(record.flame is not None for record in in_flight.values()) == 5
 
 
@@ -308,7 +308,7 @@ def test_entries_have_a_limit(
     """Beyond it looks are left out, and counted."""
     sampler = many(2)
     monkeypatch.setattr(module, "MOST_ENTRIES", 0)
-    rounds(sampler, 3)
+    passes(sampler, 3)
     assert [each.left_out for each in sampler._samples.values()] == [3, 3]
 
 
@@ -318,8 +318,8 @@ def test_files_beyond_the_queue_are_lost_and_counted(
     """A request whose file will not be written does not name it."""
     monkeypatch.setattr(profile_writer, "MOST_WAITING", 2)
     sampler = many(4)
-    sampler._looks._saved = 10.0
-    rounds(sampler, 1)
+    sampler._budget._saved = 10.0
+    passes(sampler, 1)
     kept = []
     for record in list(in_flight.values()):
         del in_flight[record.number]
@@ -343,9 +343,9 @@ def test_files_beyond_the_queue_are_lost_and_counted(
 def test_sampler_forgets_what_has_ended(many: Callable[[int], Sampler]) -> None:
     """Also a request that ended without its thread saying so."""
     sampler = many(3)
-    rounds(sampler, 1)
+    passes(sampler, 1)
     in_flight.clear()
-    rounds(sampler, 1)
+    passes(sampler, 1)
     assert not sampler._samples
     assert not sampler._keys
 
@@ -378,7 +378,7 @@ def test_graph_that_cannot_be_made_is_not_named_for_nothing(
     """What the event names is there all the same, and can be read."""
     monkeypatch.setattr(guard, "loud", False)
     sampler = many(1)
-    rounds(sampler, 1)
+    passes(sampler, 1)
     (record,) = in_flight.values()
     ended = sampler.ending(record, time.monotonic())
     assert ended is not None
@@ -400,7 +400,7 @@ def test_graph_that_cannot_be_written_is_not_named(
     """Here a file is in the place of the folder."""
     (tmp_path / "dir").write_text("no folder")
     sampler = many(2)
-    rounds(sampler, 3)
+    passes(sampler, 3)
     for record in list(in_flight.values()):
         assert record.flame is None
         assert sampler.ending(record, time.monotonic()) is None
@@ -421,7 +421,7 @@ def test_request_that_ends_while_its_file_is_begun_leaves_none(
         return write(name, profile)
 
     monkeypatch.setattr(sampler.writer.files, "write", ends)
-    rounds(sampler, 1)
+    passes(sampler, 1)
     assert record.flame is None
     assert os.listdir(os.path.join(sampler.writer.files.directory, "flames")) == []
 
@@ -430,9 +430,9 @@ def test_work_after_the_last_byte_is_in_no_graph(many: Callable[[int], Sampler])
     """It is none of the time of the response."""
     sampler = many(1)
     (record,) = in_flight.values()
-    rounds(sampler, 1)
+    passes(sampler, 1)
     record.finished_sending()
-    rounds(sampler, 3)
+    passes(sampler, 3)
     record.ended_after(record.age())
     ended = sampler.ending(record, time.monotonic())
     assert ended is not None
@@ -444,7 +444,7 @@ def test_open_websocket_is_not_sampled(many: Callable[[int], Sampler]) -> None:
     """It is refused as whatever is not watched."""
     sampler = many(2)
     sampler._wanted = lambda record: False
-    rounds(sampler, 1)
+    passes(sampler, 1)
     assert list(sampler._samples.values()) == [None, None]
 
 
@@ -470,7 +470,7 @@ def test_request_that_ends_while_its_sampling_begins_names_no_file(
         return True
 
     sampler._wanted = ends
-    rounds(sampler, 1)
+    passes(sampler, 1)
     assert record.flame is None
     assert not sampler._samples
 
@@ -489,9 +489,9 @@ def test_request_that_ends_while_it_is_looked_up_breaks_no_round(
 ) -> None:
     """The others are looked at all the same."""
     sampler = many(2)
-    rounds(sampler, 1)
+    passes(sampler, 1)
     sampler._samples = sampler.writer._samples = TakenAtOnce(sampler._samples)
-    rounds(sampler, 1)
+    passes(sampler, 1)
     assert guard.total == 0
 
 
@@ -523,7 +523,7 @@ def test_files_that_a_stopping_process_has_no_time_for_are_counted(
     """Two hundred large ones would hold it up for longer than its server waits."""
     monkeypatch.setattr(profile_writer, "STOPS_WITHIN", 0.0)
     sampler = many(3)
-    rounds(sampler, 1)
+    passes(sampler, 1)
     for record in in_flight.values():
         ended = sampler.ending(record, time.monotonic())
         assert ended is not None
@@ -537,7 +537,7 @@ def test_graph_that_somebody_asked_for_keeps_its_name(many: Callable[[int], Samp
     sampler = many(1)
     (record,) = in_flight.values()
     record.flame = "theirs"
-    rounds(sampler, 2)
+    passes(sampler, 2)
     assert sampler.ending(record, time.monotonic()) is None
     assert record.flame == "theirs"
 
@@ -559,7 +559,7 @@ def test_request_that_gets_a_finer_graph_meanwhile_has_no_other(
 ) -> None:
     """It was slow before its client's wish was read; the event names the graph that is there."""
     sampler = many(1)
-    rounds(sampler, 2)
+    passes(sampler, 2)
     (record,) = in_flight.values()
     assert record.flame is not None
     record.flame = "asked-for"

@@ -14,7 +14,7 @@ import pytest
 
 from slowhound.core.record import Record, in_flight
 from slowhound.flames.profile import Profile
-from slowhound.flames.sampling import session as demand
+from slowhound.flames.sampling import session as module
 from slowhound.flames.sampling import switch_interval
 from slowhound.system import guard
 from tests.harness.waiting import eventually
@@ -24,8 +24,8 @@ from tests.harness.waiting import eventually
 def _alone() -> Iterator[None]:
     before = sys.getswitchinterval()
     yield
-    if demand._session is not None:
-        demand.stop(demand._session.record)
+    if module._session is not None:
+        module.stop(module._session.record)
     in_flight.clear()
     assert sys.getswitchinterval() == before
 
@@ -37,7 +37,7 @@ def record() -> Record:
 
 
 def taken() -> int:
-    session = demand._session
+    session = module._session
     return session.samples.taken if session is not None else 0
 
 
@@ -45,7 +45,7 @@ def names(profile: Profile) -> set[str]:
     return {frame.name for frame in profile.frames}
 
 
-def works_for_looks(count: int) -> None:
+def works_for_samples(count: int) -> None:
     """Runs bytecode until so many looks were taken."""
     end = time.monotonic() + 20
     while taken() < count:
@@ -55,11 +55,11 @@ def works_for_looks(count: int) -> None:
 
 def test_profile_shows_what_ran(record: Record) -> None:
     """From the start to the stop, and all of it adds up."""
-    assert demand.start(record)
-    works_for_looks(20)
-    profile = demand.stop(record)
+    assert module.start(record)
+    works_for_samples(20)
+    profile = module.stop(record)
     assert profile is not None
-    assert "works_for_looks" in names(profile)
+    assert "works_for_samples" in names(profile)
     assert sum(each.weight for each in profile.samples) == pytest.approx(profile.duration)
     assert profile.accuracy.taken >= 20
     assert profile.started == pytest.approx(time.time() - record.age(), abs=5)
@@ -68,12 +68,12 @@ def test_profile_shows_what_ran(record: Record) -> None:
 def test_second_request_is_refused_while_one_is_sampled(record: Record) -> None:
     """And is welcome after that."""
     other = Record("GET", "/other", time.monotonic())
-    assert demand.start(record)
-    assert demand.start(other) is False
-    assert demand.stop(other) is None
-    works_for_looks(2)
-    assert demand.stop(record) is not None
-    assert demand.start(other)
+    assert module.start(record)
+    assert module.start(other) is False
+    assert module.stop(other) is None
+    works_for_samples(2)
+    assert module.stop(record) is not None
+    assert module.start(other)
 
 
 def test_only_one_of_many_threads_begins() -> None:
@@ -84,7 +84,7 @@ def test_only_one_of_many_threads_begins() -> None:
 
     def ask(one: Record) -> None:
         barrier.wait()
-        if demand.start(one):
+        if module.start(one):
             begun.append(one)
 
     threads = [threading.Thread(target=ask, args=(one,)) for one in records]
@@ -93,41 +93,41 @@ def test_only_one_of_many_threads_begins() -> None:
     for thread in threads:
         thread.join()
     assert len(begun) == 1
-    demand.stop(begun[0])
+    module.stop(begun[0])
 
 
 def test_switches_come_sooner_only_while_it_runs(record: Record) -> None:
     """The interval of the whole process is given back at the stop."""
     before = sys.getswitchinterval()
-    demand.start(record)
+    module.start(record)
     assert sys.getswitchinterval() == pytest.approx(switch_interval.OURS * 1e-6)
-    demand.stop(record)
+    module.stop(record)
     assert sys.getswitchinterval() == before
 
 
-@pytest.mark.parametrize("limit", ["LONGEST", "MOST_LOOKS", "MOST_ENTRIES"])
+@pytest.mark.parametrize("limit", ["LONGEST_SESSION", "MOST_SAMPLES", "MOST_ENTRIES"])
 def test_it_ends_by_itself(record: Record, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     """After its seconds, looks or entries; what was found is kept, the rest said to be blind."""
-    monkeypatch.setattr(demand, limit, 0.05 if limit == "LONGEST" else 1)
+    monkeypatch.setattr(module, limit, 0.05 if limit == "LONGEST_SESSION" else 1)
     before = sys.getswitchinterval()
-    demand.start(record)
-    session = demand._session
+    module.start(record)
+    session = module._session
     assert session is not None
     eventually(lambda: not session.alive(), "its end")
     eventually(lambda: sys.getswitchinterval() == before, "Python's own interval")
-    profile = demand.stop(record)
+    profile = module.stop(record)
     assert profile is not None
     assert sum(each.weight for each in profile.samples) == pytest.approx(profile.duration)
 
 
 def test_request_that_was_never_stopped_bars_nobody(record: Record) -> None:
     """When it has ended, the next one may be sampled."""
-    demand.start(record)
+    module.start(record)
     record.done = True
     other = Record("GET", "/other", time.monotonic())
-    assert demand.start(other)
-    works_for_looks(2)
-    assert demand.stop(other) is not None
+    assert module.start(other)
+    works_for_samples(2)
+    assert module.stop(other) is not None
 
 
 def test_broken_look_ends_it(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,24 +137,24 @@ def test_broken_look_ends_it(record: Record, monkeypatch: pytest.MonkeyPatch) ->
         raise RuntimeError("broken")
 
     guard.loud = False
-    monkeypatch.setattr(demand, "look", broken)
+    monkeypatch.setattr(module, "sample_stack", broken)
     before = sys.getswitchinterval()
-    demand.start(record)
+    module.start(record)
     eventually(lambda: sys.getswitchinterval() == before, "Python's own interval")
-    profile = demand.stop(record)
+    profile = module.stop(record)
     assert profile is None or profile.accuracy.taken == 0
 
 
 def test_forked_child_may_begin_one(record: Record) -> None:
     """Its parent's goes on without it."""
-    demand.start(record)
+    module.start(record)
     pid = os.fork()
     if pid == 0:
-        ok = demand.stop(record) is None and demand.start(Record("GET", "/", time.monotonic()))
+        ok = module.stop(record) is None and module.start(Record("GET", "/", time.monotonic()))
         os._exit(0 if ok else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    works_for_looks(2)
-    assert demand.stop(record) is not None
+    works_for_samples(2)
+    assert module.stop(record) is not None
 
 
 async def leaf(event: asyncio.Event) -> None:
@@ -173,7 +173,7 @@ def test_task_is_seen_where_it_awaits(record: Record) -> None:
         assert task is not None
         record.task = weakref.ref(task)
         event = asyncio.Event()
-        demand.start(record)
+        module.start(record)
 
         async def opens() -> None:
             while taken() < 10:  # noqa: ASYNC110
@@ -181,7 +181,7 @@ def test_task_is_seen_where_it_awaits(record: Record) -> None:
             event.set()
 
         await asyncio.gather(outer(event), opens())
-        return demand.stop(record)
+        return module.stop(record)
 
     profile = asyncio.run(main())
     assert profile is not None
@@ -201,9 +201,9 @@ def test_nothing_of_a_frame_is_kept(record: Record) -> None:
     def view() -> None:
         variable = Large()
         found.append(weakref.ref(variable))
-        works_for_looks(taken() + 5)
+        works_for_samples(taken() + 5)
 
-    demand.start(record)
+    module.start(record)
     view()
     eventually(lambda: found[0]() is None, "its end")
-    demand.stop(record)
+    module.stop(record)

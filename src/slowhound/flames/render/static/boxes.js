@@ -1,4 +1,4 @@
-// Which boxes can be seen, and where. A box that is drawn is { box, depth, from, to, parts }: from
+// The boxes to show, and their positions. A box that is drawn is { box, depth, from, to, parts }: from
 // and to are times on the axis of the view, parts are its states from left to right.
 
 // Boxes that become elements at once. 2,000 take Chromium some 50 ms; those that are narrower
@@ -6,13 +6,13 @@
 const MOST_DRAWN = 2000;
 const NARROWEST = 1; // pixel
 
-// Where each box of a tree stands when widths are times: children from the left, widest first.
+// The left edge of each box, where widths are times: children from the left, widest first.
 function placesOf(tree, widths) {
   if (tree.places[widths]) return tree.places[widths];
   const width = widths === "before" ? tree.before : tree.now;
   const from = new Float64Array(tree.size);
   const order = Array.from({ length: tree.size }, (_, box) => box).slice(1);
-  // Parents stand before their children in the tree, and so they do in this order.
+  // Parents come before their children in the tree, and so in this order.
   order.sort((a, b) => tree.parent[a] - tree.parent[b] || width[b] - width[a]
     || tree.functions[a] - tree.functions[b]);
   const next = new Float64Array(tree.size);
@@ -38,7 +38,7 @@ function mergedBoxes(tree, widths, zoom) {
   return { low, high, found };
 }
 
-// The samples as they came: [from, to, box, state], with the time in which nothing was sampled.
+// The samples in order: [from, to, box, state]; times without samples are gaps between them.
 let runsInTime = null;
 function timeline() {
   if (runsInTime) return runsInTime;
@@ -101,7 +101,7 @@ function parted(found, low, high, width) {
   };
 }
 
-// The narrow boxes of a row that touch each other as one, so that the path stays short.
+// Narrow boxes of a row that touch each other are one, so that the path stays short.
 function strips(rest, low, scale) {
   const found = [];
   let last = null;

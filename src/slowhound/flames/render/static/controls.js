@@ -1,4 +1,4 @@
-// What is worked by hand: the bar, the tip, pointer and keys.
+// The controls: toolbar, tooltip, pointer and keys.
 
 function button(text, title, onClick) {
   const made = element(HTML, "button", { type: "button", title }, text);
@@ -34,9 +34,9 @@ function makeBar() {
     parts.push(label);
   }
   const reset = button("Reset", "Whole graph, no search  ( Esc )", () => change({ zoom: "", q: "" }, true));
-  const said = element(HTML, "div", { class: "said", "aria-live": "polite" });
-  const root = element(HTML, "div", { class: "bar", role: "group", "aria-label": "View of the flame graph" }, ...parts, reset, said);
-  return { root, search, merged, time, fold, up, colours, widths, reset, said };
+  const status = element(HTML, "div", { class: "status", "aria-live": "polite" });
+  const root = element(HTML, "div", { class: "bar", role: "group", "aria-label": "View of the flame graph" }, ...parts, reset, status);
+  return { root, search, merged, time, fold, up, colours, widths, reset, status };
 }
 
 function outline(pair) {
@@ -44,7 +44,7 @@ function outline(pair) {
   const area = pair[0].getBBox();
   for (const [key, value] of [["x", area.x], ["y", area.y], ["width", area.width], ["height", ROW - 1]]) ring.setAttribute(key, value);
   ring.removeAttribute("display");
-  return told(tree, pair[1]);
+  return describe(tree, pair[1]);
 }
 
 function showTip(pair, clientX, clientY) {
@@ -78,8 +78,8 @@ const pairOf = (node) => {
   return made ? drawn.find((pair) => pair[0] === made) : undefined;
 };
 
-// The box that an arrow leads to: along the row, to the caller, or to the widest box inside.
-function neighbour([, each], key) {
+// The box to which an arrow key moves: in the row, the caller, or the widest box inside.
+function adjacent([, each], key) {
   const inward = state.up ? "ArrowUp" : "ArrowDown", outward = state.up ? "ArrowDown" : "ArrowUp";
   const row = (depth) => drawn.filter((pair) => pair[1].depth === depth);
   if (key === "Home") return drawn[0];
@@ -96,7 +96,7 @@ function neighbour([, each], key) {
 
 function moveTo(pair) {
   focused = pair[1];
-  stand(focused);
+  setTabStop(focused);
   pair[0].focus({ preventScroll: true });
   const area = pair[0].getBoundingClientRect();
   if (area.top < 0 || area.bottom > window.innerHeight) pair[0].scrollIntoView({ block: "center" });
@@ -109,7 +109,7 @@ function onKey(event) {
   if (event.key === "Escape" && svg.contains(event.target)) {
     const again = !typing;
     change({ zoom: "", q: typing || state.zoom === "" ? "" : state.q }, true);
-    if (again && drawn.length) stand(focused)[0].focus();
+    if (again && drawn.length) setTabStop(focused)[0].focus();
     return;
   }
   if (event.key === "/" && !/^(input|textarea|select)$/i.test(event.target.tagName || "")) {
@@ -122,11 +122,11 @@ function onKey(event) {
   if (event.key === "Enter" || event.key === " ") {
     event.preventDefault();
     zoomTo(pair[1]);
-    const next = stand(focused);
+    const next = setTabStop(focused);
     if (next) moveTo(next);
     return;
   }
-  const next = neighbour(pair, event.key);
+  const next = adjacent(pair, event.key);
   if (next) moveTo(next);
   if (next || event.key.startsWith("Arrow")) event.preventDefault();
 }
@@ -142,7 +142,7 @@ graph.addEventListener("mousemove", (event) => {
   else hideTip();
 });
 graph.addEventListener("mouseleave", hideTip);
-// On the document: Chromium lets Tab stop at an SVG element that listens to focus itself.
+// On the document: in Chromium, Tab would also stop at an SVG element with a focus listener.
 document.addEventListener("focusin", (event) => {
   const pair = pairOf(event.target);
   if (!pair || !pair[0].matches(":focus-visible")) return;
@@ -155,7 +155,7 @@ document.addEventListener("keydown", onKey);
 window.addEventListener("hashchange", () => {
   const before = JSON.stringify(state);
   readAddress();
-  if (JSON.stringify(state) !== before) draw(); // else it was us
+  if (JSON.stringify(state) !== before) draw(); // else we have set it
 });
 
 function measure() {
@@ -166,7 +166,7 @@ function measure() {
   draw();
 }
 
-for (const verdict of svg.querySelectorAll(".verdict")) intoWords(verdict);
+for (const verdict of svg.querySelectorAll(".verdict")) splitIntoWords(verdict);
 svg.setAttribute("width", "100%");
 readAddress();
 measure();

@@ -1,4 +1,4 @@
-// From boxes to elements. No text becomes markup: everything is set as text or as an attribute.
+// Makes elements of boxes. No text becomes markup: all is set as text or as an attribute.
 
 const SVG = "http://www.w3.org/2000/svg";
 const HTML = "http://www.w3.org/1999/xhtml";
@@ -23,7 +23,7 @@ function seconds(micros) {
 
 const percent = (part) => `${(100 * part).toFixed(1)} %`;
 
-// A character of East Asia is about as wide as two others.
+// East Asian characters are about twice as wide.
 function fitted(text, pixels) {
   const room = Math.floor(pixels / CHARACTER);
   if (text.length <= room && !/[^\u0000-\u02ff\u2000-\u206f]/.test(text)) return text;
@@ -36,13 +36,13 @@ function fitted(text, pixels) {
   return kept;
 }
 
-// The file has the verdict in lines for its own width; here it flows word by word.
-function intoWords(group) {
+// The file has the verdict in lines for a fixed width; here it wraps word by word.
+function splitIntoWords(group) {
   const words = [...group.children].flatMap((each) => each.textContent.split(" "));
   group.replaceChildren(...words.map((word) => element(SVG, "g", {}, element(SVG, "text", { class: "value", y: 14 }, word))));
 }
 
-// Puts the children of a group one behind the other, as words in a paragraph; its height.
+// Arranges the children of a group like words in a paragraph; returns its height.
 function flow(group, width) {
   const gap = Number(group.dataset.gap), row = Number(group.dataset.row);
   let x = 0, y = 0;
@@ -67,15 +67,15 @@ function flow(group, width) {
   return group.children.length ? y + row : 0;
 }
 
-// The parts of a box by colour, each a class and its share of the width.
+// The coloured parts of a box, each a class and its share of the width.
 function partsOf(tree, each, colours, width) {
   const { box } = each;
   if (colours === "kind") return [[`k-${kindOf(tree.functions[box])}`, 1]];
   if (colours === "diff") return [[`d-${stepOf(difference(tree, box) || 0)}`, 1]];
   const all = tree.now[box];
-  if (!all) return [["d-less3", 1]]; // only what is normal has it
+  if (!all) return [["d-less3", 1]]; // only the normal profile has it
   const states = each.states || tree.total.subarray(box * 4, box * 4 + 4);
-  // In time, and where there is no room, a box has the colour of what it was most of the time.
+  // In the view in time, and where a box is narrow, it has the colour of its longest state.
   if (each.states || width < NARROWEST_PARTS) return [[`s-${STATES[states.indexOf(Math.max(...states))]}`, 1]];
   return STATES.map((state, at) => [`s-${state}`, states[at] / all]).filter((part) => part[1] > 0);
 }
@@ -92,7 +92,7 @@ function drawBox(tree, each, shape) {
   if (shape.isAbove(each)) classes.push("above");
   const group = element(SVG, "g", {
     class: classes.join(" "), role: "treeitem", tabindex: "-1", "data-box": box,
-    "aria-level": each.depth + 1, "aria-label": spoken(tree, each),
+    "aria-level": each.depth + 1, "aria-label": ariaLabel(tree, each),
   });
   let from = x;
   const parts = partsOf(tree, each, shape.colours, width);
@@ -137,8 +137,8 @@ function whereOf(tree, box) {
   return `${file}:${data.line[base]}${others > 0 ? ` and ${others} other line${others > 1 ? "s" : ""}` : ""}`;
 }
 
-// What is known of a box, as lines of text; the first is its name.
-function told(tree, each) {
+// The description of a box, as lines of text; the first is its name.
+function describe(tree, each) {
   const { box } = each;
   const up = tree.parent[box];
   const lines = [titleOf(tree, box)];
@@ -157,14 +157,14 @@ function told(tree, each) {
   return lines;
 }
 
-function spoken(tree, each) {
+function ariaLabel(tree, each) {
   const points = difference(tree, each.box);
   return `${titleOf(tree, each.box)}, ${seconds(each.states ? each.to - each.from : tree.now[each.box])}, `
     + percent(tree.now[each.box] / Math.max(1, everything))
     + (points === null || !each.box ? "" : `, ${points.toFixed(1)} points against normal`);
 }
 
-// What was the state when, exactly: a box in time has only the colour of most of it.
+// The exact states in time: a box there has only the colour of its longest state.
 function stateStrip(low, scale, y) {
   const paths = STATES.map(() => []);
   let last = null;
@@ -188,7 +188,7 @@ function stateStrip(low, scale, y) {
   return element(SVG, "g", { class: "strip", "aria-hidden": "true" }, ...drawn.filter(Boolean));
 }
 
-// The axis of the view in time: some round steps.
+// The axis of the view in time, with round steps.
 function axis(low, high, width, height) {
   const group = element(SVG, "g", { class: "axis", "aria-hidden": "true" });
   const span = Math.max(1, high - low);

@@ -1,17 +1,17 @@
-// What the file holds, and the trees that are drawn from it. Times are whole microseconds.
-// The script is constant: it stands in the file after model.js, boxes.js, draw.js and controls.js,
-// in one function, and all that differs from file to file is the JSON in <metadata>.
+// The data in the file, and the trees that are drawn from it. Times are whole microseconds.
+// The script is the same in all files: model.js, boxes.js, draw.js, view.js and controls.js in one
+// function. Only the JSON in <metadata> differs.
 
 const svg = (document.currentScript && document.currentScript.ownerSVGElement)
   || document.querySelector("svg.slowhound-flame");
 const data = JSON.parse(svg.querySelector("metadata").textContent);
-const STATES = ["running", "waiting", "starved", "blind"];
+const STATES = ["running", "waiting", "starved", "unsampled"];
 
 const nameOf = (number) => data.functions[number][0];
 const fileOf = (number) => data.functions[number][1];
 const kindOf = (number) => data.functions[number][2];
 
-// A tree knows of each box its parent, function, own time by state, and time with what is inside.
+// A tree has the parent and function of each box, its own time by state, and its total time.
 function makeTree(parent, functions, own, before) {
   const size = parent.length;
   const total = own.slice();
@@ -35,7 +35,7 @@ function makeTree(parent, functions, own, before) {
   };
 }
 
-// All that was sampled, box by box.
+// The tree of all samples.
 function fullTree() {
   const size = data.parent.length;
   const own = new Float64Array(size * 4);
@@ -61,7 +61,7 @@ function foldedTree(full) {
     const library = isLibrary(box);
     const up = full.parent[box];
     const inRun = library && isLibrary(up);
-    // One run for each place that calls libraries: 0 stands for "a library".
+    // One run for each box that calls libraries; 0 stands for "a library".
     const key = to[up] * (data.functions.length + 1) + (library ? 0 : full.functions[box] + 1);
     let folded = inRun ? to[up] : box ? known.get(key) : undefined;
     if (folded === undefined) {
@@ -107,7 +107,7 @@ function titleOf(tree, box) {
   return `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", ..." : ""} (${tree.members[box]} library calls)`;
 }
 
-// How much larger the box's share is than it normally is, in points; null without a normal.
+// The difference of the box's share from its normal share, in points; null without a normal profile.
 function difference(tree, box) {
   if (!everythingBefore) return null;
   return 100 * tree.now[box] / Math.max(1, everything) - 100 * tree.before[box] / everythingBefore;
@@ -118,7 +118,7 @@ function stepOf(points) {
   return height ? `${points > 0 ? "more" : "less"}${height}` : "same";
 }
 
-// Which boxes a search finds, and the share of all time that is in or under one of them.
+// The boxes that a search finds, and the share of all time that is in or under them.
 function find(query) {
   if (!query) return null;
   let pattern;

@@ -1,4 +1,4 @@
-// The state of the view, which lives in the address behind the "#", and drawing it.
+// The state of the view, which is kept in the URL's fragment, and the drawing of it.
 
 const tools = element(SVG, "foreignObject", { class: "tools" });
 const tip = element(SVG, "foreignObject", { class: "tip", width: 1, height: 1, "aria-hidden": "true" });
@@ -13,8 +13,8 @@ const DEFAULTS = {
   colours: everythingBefore ? "diff" : "state", widths: "now",
 };
 let state = { ...DEFAULTS };
-let drawn = []; // [element, box] of all that is on the screen
-let focused = null; // the box that the keyboard stands on, and its place in time
+let drawn = []; // [element, box] of all boxes on the screen
+let focused = null; // the box with the keyboard's focus, and its position in time
 let width = 0;
 
 function readAddress() {
@@ -37,7 +37,7 @@ function writeAddress(isStep) {
   }
   const hash = `#${kept}`;
   if (hash === (location.hash || "#")) return;
-  if (isStep) location.hash = hash; // Back undoes a zoom
+  if (isStep) location.hash = hash; // so that Back undoes a zoom
   else location.replace(hash);
 }
 
@@ -47,7 +47,7 @@ function change(values, isStep = false) {
   draw();
 }
 
-// The zoom as the view needs it: a box of the tree, or a range of time.
+// The zoom for this view: a box of the tree, or a range of time.
 function zoomed(tree) {
   if (state.view === "time") {
     const range = state.zoom.split("-").map(Number);
@@ -96,15 +96,15 @@ function draw() {
   graph.replaceChildren(...(inTime ? [axis(low, high, inner, height), stateStrip(low, scale, 17)] : []), boxes, ring);
   graph.classList.toggle("searching", Boolean(search));
   hideTip();
-  const pair = stand(focused);
+  const pair = setTabStop(focused);
   if (hadFocus && pair) pair[0].focus({ preventScroll: true });
-  sayState(tree, zoom, search);
+  updateStatus(tree, zoom, search);
   arrange(height);
 
 }
 
-// One box of the tree can be reached by Tab, the others from it with the arrows.
-function stand(wanted) {
+// Tab reaches one box of the tree, the arrow keys the others from there.
+function setTabStop(wanted) {
   const pair = (wanted && drawn.find(([, each]) => each.box === wanted.box && each.from === wanted.from))
     || (wanted && drawn.find(([, each]) => each.box === wanted.box)) || drawn[0];
   for (const [made] of drawn) made.setAttribute("tabindex", "-1");
@@ -112,16 +112,16 @@ function stand(wanted) {
   return pair;
 }
 
-function sayState(tree, zoom, search) {
-  const said = [];
+function updateStatus(tree, zoom, search) {
+  const status = [];
   if (search) {
     const count = `${search.boxes} box${search.boxes === 1 ? "" : "es"}`;
-    said.push(element(HTML, "b", {}, `Matched ${percent(search.share)}`), ` of all time, in ${count}. `);
+    status.push(element(HTML, "b", {}, `Matched ${percent(search.share)}`), ` of all time, in ${count}. `);
   }
-  if (state.view === "time" && zoom) said.push(`Zoomed to ${axisText(zoom[0], 1e3)} to ${axisText(zoom[1], 1e3)}.`);
-  else if (state.view !== "time" && zoom) said.push(`Zoomed to ${told(tree, { box: zoom }).join(" \u2014 ")}`);
-  else if (!search) said.push(data.hint);
-  bar.said.replaceChildren(...said);
+  if (state.view === "time" && zoom) status.push(`Zoomed to ${axisText(zoom[0], 1e3)} to ${axisText(zoom[1], 1e3)}.`);
+  else if (state.view !== "time" && zoom) status.push(`Zoomed to ${describe(tree, { box: zoom }).join(" \u2014 ")}`);
+  else if (!search) status.push(data.hint);
+  bar.status.replaceChildren(...status);
   bar.reset.disabled = !state.zoom && !state.q;
   bar.merged.setAttribute("aria-pressed", String(state.view !== "time"));
   bar.time.setAttribute("aria-pressed", String(state.view === "time"));
@@ -132,7 +132,7 @@ function sayState(tree, zoom, search) {
   if (bar.search.value !== state.q) bar.search.value = state.q;
 }
 
-// All that is not a box: what is above and below the graph is laid out for this width.
+// Lays out what is above and below the graph for the present width.
 function arrange(graphHeight) {
   const inner = width - 2 * PAD;
   let y = PAD;
