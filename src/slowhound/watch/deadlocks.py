@@ -1,11 +1,11 @@
-"""Which thread waits for which Python lock, and who holds it, as far as Python tells.
+"""Finds threads that wait for Python locks, the threads that hold these, and deadlocks.
 
 None of the application's code runs here, and none of its source is parsed (``source_places``):
-names are looked up in the frames, attributes without properties or ``__getattr__``. What is
-returned holds neither frames nor locks.
+names are found in the frames, attributes without properties or ``__getattr__``. What is returned
+holds neither frames nor locks.
 
-To read a frame's variables does not change them. Up to Python 3.12 it does refresh the dict that a
-``locals()`` in that frame has returned, so frames that call it are left alone there.
+Reading a frame's variables does not change them. Up to Python 3.12 it does refresh the dict that a
+``locals()`` in that frame has returned, so frames that call it are not read there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from slowhound.system.guard import guarded
 from slowhound.watch import source_places
 from slowhound.watch.source_places import Expression
 
-TOLD, FOUND = "Python tells", "found by its with block"
+BY_PYTHON, BY_WITH = "Python tells", "found by its with block"
 TEXT_LIMIT = 100  # characters
 # Between the application and the lock.
 _WRAPPERS = {each.__file__ for each in (threading, queue, concurrent.futures._base)}
@@ -52,7 +52,7 @@ class Wait:
     lock: str  # type and source text: "RLock self.lock"
     at: Frame  # where the application waits
     owner: int | None = None  # the thread it waits for
-    known: str = ""  # TOLD or FOUND, when there is an owner
+    known: str = ""  # BY_PYTHON or BY_WITH, when there is an owner
     held_at: Frame | None = None  # the ``with`` of the owner, where there is one
 
     def __str__(self) -> str:
@@ -66,8 +66,8 @@ class Wait:
 def waits(frames: Mapping[int, FrameType]) -> dict[int, Wait]:
     """The threads that wait for a lock, condition, queue, thread or future, by thread.
 
-    ``frames`` is what ``current_frames()`` returns. Whoever keeps that in a variable takes
-    the own thread out of it: else it holds the frame that holds it, and every request's with it.
+    ``frames`` is what ``current_frames()`` returns, without the calling thread: a variable with
+    its frame would be held by that frame, and so would every request's.
     """
     own, holders = threading.get_ident(), dict[int, _Holder]()
     others = {each: frame for each, frame in frames.items() if each != own}
@@ -76,18 +76,18 @@ def waits(frames: Mapping[int, FrameType]) -> dict[int, Wait]:
 
 
 def deadlocks(frames: Mapping[int, FrameType]) -> list[tuple[Wait, ...]]:
-    """The circles of threads that wait for each other; each owner is the next one's thread.
+    """The cycles of threads that wait for each other; each owner is the next one's thread.
 
-    One that waits for a plain lock of its own is a circle, too. What is found is looked at once
-    more, with the frames of then, so that nobody who is just moving on is accused.
+    One that waits for a plain lock of its own is a cycle, too. What is found is checked once more,
+    with new frames, so that no thread is accused that is just moving on.
     """
-    found = circles(waits(frames))
-    return found and [each for each in circles(waits(current_frames())) if each in found]
+    found = cycles(waits(frames))
+    return found and [each for each in cycles(waits(current_frames())) if each in found]
 
 
-def circles(found: Mapping[int, Wait]) -> list[tuple[Wait, ...]]:
-    """The circles among these waits; a thread waits for at most one other."""
-    seen, circles = set[int](), list[tuple[Wait, ...]]()
+def cycles(found: Mapping[int, Wait]) -> list[tuple[Wait, ...]]:
+    """The cycles among these waits; a thread waits for at most one other."""
+    seen, found_cycles = set[int](), list[tuple[Wait, ...]]()
     for start in sorted(found):
         wait, path = found.get(start), list[Wait]()
         while wait is not None and wait.thread not in seen:
@@ -95,8 +95,8 @@ def circles(found: Mapping[int, Wait]) -> list[tuple[Wait, ...]]:
             path.append(wait)
             wait = found.get(wait.owner or 0)
         if wait in path:
-            circles.append(tuple(path[path.index(wait) :]))
-    return circles
+            found_cycles.append(tuple(path[path.index(wait) :]))
+    return found_cycles
 
 
 @guarded("locks")
@@ -108,25 +108,27 @@ def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | No
         outer = at
     else:
         return None  # a thread of the standard library's own
-    code, asked, held = at.f_code, source_places.asked(at), None
+    code, expression, held = at.f_code, source_places.waited_for(at), None
     try:
         # The queue, event or thread that the application named; the lock itself lies within.
-        thing = _variables(outer)["self"] if outer else _value(asked, at)
+        thing = _variables(outer)["self"] if outer else _value(expression, at)
         if outer is not None and qualname_of(outer.f_code) == "Thread.join":
-            owner, known = attribute(thing, "_ident"), TOLD
+            owner, known = attribute(thing, "_ident"), BY_PYTHON
         elif outer is not None and qualname_of(frames[ident].f_code) == "Condition.wait":
-            owner, known = None, ""  # whoever will notify; a search would be in vain
+            owner, known = None, ""  # the thread that will notify cannot be found
         else:
             pure = type(thing) is threading._RLock
             lock = (
-                thing if pure else _inner(_value(source_places.asked(frames[ident]), frames[ident]))
+                thing
+                if pure
+                else _inner(_value(source_places.waited_for(frames[ident]), frames[ident]))
             )
             owner, held = _holder(lock, ident, frames, holders)
-            known = FOUND if type(lock) is _thread.LockType else TOLD
+            known = BY_WITH if type(lock) is _thread.LockType else BY_PYTHON
     except (UnknownError, KeyError, AttributeError):
         return None
     kind = masking.name(name_of(type(thing)))
-    name = one_line(f"{kind} {asked.text if asked else ''}")[:TEXT_LIMIT]
+    name = one_line(f"{kind} {expression.text if expression else ''}")[:TEXT_LIMIT]
     where = place(code, at.f_lineno)
     return Wait(ident, name.strip(), where, owner, known if owner else "", held)
 
@@ -169,7 +171,7 @@ def _inner(thing: Any) -> Any:
 
 
 def _value(expression: Expression | None, frame: FrameType) -> Any:
-    """What a name, or an attribute of one, stands for in the frame."""
+    """The value of a name, or of an attribute of one, in the frame."""
     if expression is None or not _DOTTED.fullmatch(expression.text):
         raise UnknownError
     code = frame.f_code

@@ -25,12 +25,12 @@ READY_WITHIN = 1.0
 
 
 def tick_for(shortest_threshold: float) -> float:
-    """Seconds between looks: short enough to see a request begin well before its threshold."""
+    """Seconds between scans: short enough to see a request begin well before its threshold."""
     return min(TICK, max(shortest_threshold / 4, SHORTEST_TICK))
 
 
 class Task(NamedTuple):
-    """What the hound does beside its watch; ``name`` is that of its guard, in the log."""
+    """What the hound does besides watching; ``name`` is in the name of its guard, in the log."""
 
     name: str
     run: Callable[[], object]
@@ -66,7 +66,7 @@ class Hound:
         self._watches = False
 
     def start(self) -> None:
-        """Starts the thread, and waits until it sleeps for the first time: it watches from then."""
+        """Starts the thread, and waits until it watches, which is when it first sleeps."""
         self._thread.start()
         self._ready.acquire(timeout=READY_WITHIN)
 
@@ -122,7 +122,7 @@ class Hound:
 
 @contextlib.contextmanager
 def _outlive(part: Guard) -> Iterator[None]:
-    """What would end another thread is a failure like any other here: nobody waits for this one."""
+    """What would end another thread is a failure like any other here: none waits for this one."""
     try:
         with part:
             yield

@@ -1,7 +1,7 @@
-"""Local variables for a report: those of the application's own frames, with secrets masked.
+"""Collects local variables for a report: of the application's own frames, with secrets masked.
 
-What Django's ``sensitive_variables`` and ``sensitive_post_parameters`` name is masked whatever
-``DEBUG`` says. How a single value is shown is in ``values``.
+What Django's ``sensitive_variables`` and ``sensitive_post_parameters`` name is masked with any
+``DEBUG``. How a single value is shown is in ``safe_repr``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ with contextlib.suppress(ImportError):
 _guard = guard("variables")
 MAX_FRAMES = 50
 MAX_NAMES = 50
-# All variables of one look: it is the hound that writes them.
+# Characters of all variables of one stack: it is the hound that writes them.
 TOTAL_LIMIT = 100_000
 LEFT_OUT = "(more than fits)"
 
@@ -62,7 +62,7 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
     hidden = _sensitive_parameters(request)
     stack = outwards(frame)
     # Where it is not known what is to be hidden, all is.
-    all_hidden = not _is_told_what_is_sensitive() or len(stack) >= WALKED
+    all_hidden = not _knows_what_is_sensitive() or len(stack) >= WALKED
     found: deque[tuple[str, Printer | None, FrameType]] = deque(maxlen=MAX_FRAMES)
     for each in reversed(stack):
         named = _sensitive_variables(each)
@@ -101,7 +101,7 @@ def _shown(frame: FrameType, printer: Printer | None, left: int) -> list[tuple[s
 def _text(printer: Printer, name: str, value: Any) -> str:
     try:
         return printer.named(name, value)
-    except Exception as exc:  # it costs itself, and no other variable
+    except Exception as exc:  # it costs this variable, and no other
         if _guard.failed(exc):
             raise
         return f"<{full_name(type(value))} object>"
@@ -122,7 +122,7 @@ def _sensitive_variables(frame: FrameType) -> Any:
 
 
 @functools.cache
-def _is_told_what_is_sensitive() -> bool:
+def _knows_what_is_sensitive() -> bool:
     return has_all(_DECLARED, "no variables are shown in reports")
 
 

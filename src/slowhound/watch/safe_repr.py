@@ -1,10 +1,10 @@
-"""How a value is shown in a report: masked, cut, and without running the application's code.
+"""Shows a value in a report: masked, cut, and without running the application's code.
 
 A ``__repr__`` may query the database, take a lock, block or recurse, and the report is written by
 the hound. So none is called but those of built-in types, on values of a bounded size. Of all other
 objects the class is shown, of data classes and named tuples their fields as well. Types are
-compared, not asked for with ``isinstance()``: a lazy object would evaluate itself. And only those
-of no metaclass are compared by ``==`` or looked up: a metaclass may have an ``__eq__``.
+compared, without ``isinstance()``: a lazy object would evaluate itself. And only types without a
+metaclass are compared by ``==`` or searched for: a metaclass may have an ``__eq__``.
 """
 
 from __future__ import annotations
@@ -118,9 +118,9 @@ class Printer:
         fields = fields_of(value, kind)
         if fields is None:
             found = data_of(value, kind)
-            said = known_of(value, kind) if found is None else f" {found}"
-            said = masking.text(cut(said, TEXT_READ))[:TEXT_LIMIT]
-            shown = f"<{name}{said or ' object'}>"
+            details = known_of(value, kind) if found is None else f" {found}"
+            details = masking.text(cut(details, TEXT_READ))[:TEXT_LIMIT]
+            shown = f"<{name}{details or ' object'}>"
             self._left -= len(shown)
             return shown
         # A name may be a str of the application's own, or no str at all.
@@ -134,7 +134,7 @@ class Printer:
 
 
 def _searched(name: Any, value: Any) -> Any:
-    """A text that is searched by what its name says it is: a query string, an address."""
+    """A text, searched for secrets as what its name implies: a query string, an address."""
     is_known = type(value) is str and type(name) is str and name in PARTS
     return text_of(name, cut(value, QUERY_READ)) if is_known else value
 

@@ -1,10 +1,10 @@
-"""At which call or ``with`` a frame stands, and inside of which ``with`` blocks.
+"""Finds the call or ``with`` that a frame is at, and the ``with`` blocks that it is in.
 
-The code object tells, without Python's parser: in the worker that would be a second one beside the
+From the code object, without Python's parser: in the worker that would be a second one beside the
 application's, and on CPython before 3.11.8 and 3.12.2 two at once break each other (SystemError).
-Each instruction has the place of its expression (``co_positions``, PEP 657), and the table of
-exceptions has a handler for each ``with`` block, which begins with ``WITH_EXCEPT_START``. The
-source is only cut at these places.
+Each instruction has the place of its expression (``co_positions``, PEP 657), and the exception
+table has a handler for each ``with`` block, which begins with ``WITH_EXCEPT_START``. The source is
+only cut at these places.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Expression(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """A row of the table of exceptions: instructions from ``start`` to before ``end``."""
+    """A row of the exception table: instructions from ``start`` to before ``end``."""
 
     start: int
     end: int
@@ -46,7 +46,7 @@ class _Entry(NamedTuple):
 
 
 class _Code(NamedTuple):
-    """What is read of a code object once; instructions are counted, with their caches."""
+    """What is read of a code object once; instructions are counted with their caches."""
 
     operations: bytes
     places: tuple[Place, ...]
@@ -54,8 +54,8 @@ class _Code(NamedTuple):
     withs: dict[int, int]  # of each handler of a ``with``: the instruction that enters the block
 
 
-def asked(frame: FrameType) -> Expression | None:
-    """The X of the ``X.acquire()`` and its kind, or of the ``with X``, that the frame is at."""
+def waited_for(frame: FrameType) -> Expression | None:
+    """The X of the ``X.acquire()`` or similar, or of the ``with X``, that the frame is at."""
     code, now = _read(know(frame.f_code)), frame.f_lasti // 2
     if now in code.withs.values():
         return _expression(frame.f_code, _item(code, now))
@@ -122,7 +122,7 @@ def _read(known: Code) -> _Code:
 
 
 def _before(operations: bytes, at: int) -> int:
-    """The instruction before this one; caches are none."""
+    """The instruction before this one; caches are skipped."""
     at -= 1
     while at > 0 and operations[at] == _CACHE:
         at -= 1
@@ -130,9 +130,9 @@ def _before(operations: bytes, at: int) -> int:
 
 
 def _entries(table: bytes) -> Iterator[_Entry]:
-    """The rows of the table of exceptions: four numbers each, of six bits a byte.
+    """The rows of the exception table: four numbers each, of six bits a byte.
 
-    Its format stands in CPython, ``InternalDocs/exception_handling.md``.
+    Its format is described in CPython's ``InternalDocs/exception_handling.md``.
     """
     numbers = list[int]()
     value = 0

@@ -1,4 +1,4 @@
-"""After a time in which the hound could not run: who held the GIL, and who waited for it?"""
+"""Estimates, after a time in which the hound could not run, who held the GIL and who waited."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from slowhound.stacks.capture import is_running, shares_thread, stack_of
 from slowhound.system.python_threads import native_id_of, python_threads
 from slowhound.watch.wording import path_of
 
-# Seconds between two scans that are more than the hound's own sleep.
+# Seconds between two scans; more is a gap, and not the hound's own sleep.
 LONG_GAP = 0.5
 
 
 class Starvation:
-    """The times for which the hound could not run, and who held the GIL in them, as it seems.
+    """The times for which the hound could not run, and who probably held the GIL in them.
 
-    A gap alone proves nothing: the process may have been stopped. ``gil.holders`` says what does.
+    A gap alone proves nothing: the process may have been stopped. See ``gil.holders`` for what
+    does.
     """
 
     def __init__(self) -> None:
@@ -31,28 +32,28 @@ class Starvation:
         self.last_scan = clock.monotonic()
         # (end, length) in seconds.
         self.gaps: deque[tuple[float, float]] = deque(maxlen=16)
-        # Stacks of those that had held the GIL when this scan began, by the requests' numbers.
+        # Stacks of the requests that had held the GIL when this scan began, by their numbers.
         self.after: dict[int, Snapshot] = {}
-        # Requests that held the GIL and have ended since the last scan, by their threads: their
-        # names, for a record would keep its request alive.
+        # Requests that held the GIL and have ended since the last scan, by their threads. Only
+        # their names: a record would keep its request alive.
         self._ended: dict[int, str] = {}
 
     def asleep(self, seconds: float) -> None:
-        """The hound is about to sleep for so long."""
+        """The hound is about to sleep for so many seconds."""
         self.holders.asleep(clock.monotonic() + seconds, _carrying)
 
     def begin_work(self) -> float:
-        """From now on the hound works, without waiting for a disk; returns the time."""
+        """From now on the hound works and does not wait for a disk; returns the time."""
         self.holders.wanted = now = clock.monotonic()
         return now
 
     def end_work(self) -> bool:
-        """It has done so, and now may wait for one; True when it could not run for long."""
+        """From now on it may wait for a disk; True when it could not run for long."""
         wanted = self.holders.wanted
         return wanted is not None and self.begin_scan(clock.monotonic(), wanted=wanted)
 
     def begin_scan(self, now: float, *, wanted: float | None = None) -> bool:
-        """Notes the time of a scan; True when the hound could not run for long before it.
+        """Remembers the time of a scan; True when the hound could not run for long before it.
 
         ``wanted``: since when it has wanted to run; None: since it should have woken.
         """
@@ -62,15 +63,15 @@ class Starvation:
         if wanted is None:
             self.after = {}
         elif gap <= LONG_GAP:
-            return False  # nothing has come between
+            return False  # nothing has come in between
         self.last_scan = now
         if gap > LONG_GAP:
             self.gaps.append((now, gap))
         if since is None:
             return False
-        # Before anything that lets go of the GIL: after a C call CPython gives it away at once, so
-        # whoever held it is mostly still there. Where a third thread came in between it has gone
-        # on, so its place is said to be the one afterwards.
+        # Before anything that releases the GIL: after a C call CPython hands it over at once, so
+        # the thread that held it is mostly still there. Where a third thread came in between it
+        # has gone on, so its place is called the one afterwards.
         records = snapshot_in_flight()
         begun = {each.native_id: each.cpu_started for each in records}
         hold = self.holders.since(since, now, begun)
@@ -86,7 +87,7 @@ class Starvation:
     def ending(self, record: Record, cpu: float) -> None:
         """Called by the request's own thread, whose CPU clock is at ``cpu``.
 
-        It may end before the hound gets the GIL, and is then no more to be seen in flight.
+        It may end before the hound gets the GIL, and is then no longer in flight.
         """
         if record.gil_hold or shares_thread(record):
             return
@@ -96,7 +97,7 @@ class Starvation:
             self._ended[record.native_id] = _name(record)
 
     def _attribute(self, hold: Hold, now: float, records: list[Record]) -> None:
-        """Puts the wait of each request down to the thread that held the GIL, if one is found."""
+        """Attributes the wait of each request to the thread that held the GIL, if one is found."""
         ended, self._ended = self._ended, {}
         if not hold.used:
             return
@@ -105,7 +106,7 @@ class Starvation:
         for record in suspects:
             stack = stack_of(record)
             held = min(hold.seconds, record.age(now))
-            # Of several that used the CPU, which one held the GIL is not known.
+            # Of several that used the CPU it is not known which one held the GIL.
             if len(hold.used) == 1:
                 record.gil_hold += held
                 if stack is not None:
@@ -129,7 +130,7 @@ def _carrying() -> set[int]:
 
 
 def _threads(native_ids: Iterable[int]) -> list[str]:
-    """Threads that carry no request, by their names, and where they stand."""
+    """The names of threads that carry no request, and where they are."""
     wanted = set(native_ids)
     if not wanted:
         return []

@@ -216,7 +216,7 @@ def test_stall_names_no_path_that_is_not_resolved(monkeypatch: pytest.MonkeyPatc
     """What the route calls a token is not known yet."""
     emitted: list[dict[str, Any]] = []
     record = Record("GET", "/reset/hunter2hunter2/", 0.0)
-    monkeypatch.setattr("slowhound.watch.event_loops.running", lambda _: True)
+    monkeypatch.setattr("slowhound.watch.event_loops.is_running", lambda _: True)
     loops = Loops(0.1, emitted.append)
     watched = WatchedLoop("loop", SimpleNamespace, record.thread_id, lambda _: None)
     loops._attribute(watched, [record], 10.0, 2.0)

@@ -19,7 +19,7 @@ import pytest
 from slowhound.runtime.attributes import UnknownError, attribute
 from slowhound.system.thread_state import waiting_for
 from slowhound.watch import deadlocks as locks
-from slowhound.watch.deadlocks import FOUND, TOLD, Wait, circles, deadlocks, waits
+from slowhound.watch.deadlocks import BY_PYTHON, BY_WITH, Wait, cycles, deadlocks, waits
 
 touched: list[str] = []
 GLOBAL = threading.Lock()
@@ -96,7 +96,7 @@ class Stage:
         for thread in self.threads:
             thread.join()
 
-    def looked(self, *idents: int) -> dict[int, Wait]:
+    def waits_of(self, *idents: int) -> dict[int, Wait]:
         """What is seen once these threads wait."""
         until(lambda: all(str(waiting_for(self.started[each])) == "a lock" for each in idents))
         return waits(sys._current_frames())
@@ -137,11 +137,11 @@ def enter_second(first: Any, lock: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "known", "kind"),
     [
-        (threading.Lock, FOUND, "lock"),
-        (threading.RLock, TOLD, "RLock"),
-        (threading._RLock, TOLD, "_RLock"),  # type: ignore[attr-defined]
-        (threading.Condition, TOLD, "Condition"),
-        (lambda: threading.Condition(threading.Lock()), FOUND, "Condition"),
+        (threading.Lock, BY_WITH, "lock"),
+        (threading.RLock, BY_PYTHON, "RLock"),
+        (threading._RLock, BY_PYTHON, "_RLock"),  # type: ignore[attr-defined]
+        (threading.Condition, BY_PYTHON, "Condition"),
+        (lambda: threading.Condition(threading.Lock()), BY_WITH, "Condition"),
     ],
 )
 def test_holder_of_a_lock_is_known(
@@ -151,7 +151,7 @@ def test_holder_of_a_lock_is_known(
     lock = make()
     holder = stage.hold(lock)
     waiter = stage.start(wait, lock)
-    found = stage.looked(waiter)[waiter]
+    found = stage.waits_of(waiter)[waiter]
     assert (found.owner, found.known) == (holder, known)
     assert found.lock == f"{kind} lock"
     assert found.at.function == wait.__name__
@@ -166,7 +166,7 @@ def test_lock_of_nobody_has_no_owner(stage: Stage) -> None:
     lock = threading.Lock()
     lock.acquire()
     waiter = stage.start(enter, lock)
-    found = stage.looked(waiter)[waiter]
+    found = stage.waits_of(waiter)[waiter]
     assert (found.lock, found.owner, found.known) == ("lock lock", None, "")
     lock.release()
 
@@ -180,7 +180,7 @@ def test_global_lock_is_found(stage: Stage) -> None:
 
     holder = stage.hold(GLOBAL)
     waiter = stage.start(waits_for_global)
-    assert stage.looked(waiter)[waiter].owner == holder
+    assert stage.waits_of(waiter)[waiter].owner == holder
 
 
 def test_slots_and_private_names_are_found(stage: Stage) -> None:
@@ -195,7 +195,7 @@ def test_slots_and_private_names_are_found(stage: Stage) -> None:
     until(lambda: str(waiting_for(stage.started[private])) == "a lock")
     slot = stage.hold(shop.slot)
     first, second = stage.start(waits_for_slot), stage.start(shop.take_private)
-    found = stage.looked(first, second)
+    found = stage.waits_of(first, second)
     assert (found[first].owner, found[first].lock) == (slot, "RLock shop.slot")
     assert (found[second].owner, found[second].lock) == (private, "lock self.__private")
 
@@ -214,7 +214,7 @@ def test_no_property_is_run(stage: Stage) -> None:
 
     stage.hold(shop.plain)
     idents = [stage.start(by_property), stage.start(by_getattr)]
-    found = stage.looked(*idents)
+    found = stage.waits_of(*idents)
     assert touched == []
     assert not found.keys() & set(idents)
 
@@ -224,11 +224,11 @@ def test_item_of_a_with_statement_is_told_apart(stage: Stage) -> None:
     first, second = threading.Lock(), threading.Lock()
     holder = stage.hold(second)
     waiter = stage.start(enter_second, first, second)
-    stage.looked(waiter)
+    stage.waits_of(waiter)
     third = stage.start(enter, first)
-    found = stage.looked(waiter, third)
+    found = stage.waits_of(waiter, third)
     assert (found[waiter].lock, found[waiter].owner) == ("lock lock", holder)
-    assert (found[third].owner, found[third].known) == (waiter, FOUND)
+    assert (found[third].owner, found[third].known) == (waiter, BY_WITH)
 
 
 def test_condition_gives_its_lock_back_while_it_waits(stage: Stage) -> None:
@@ -240,11 +240,11 @@ def test_condition_gives_its_lock_back_while_it_waits(stage: Stage) -> None:
             condition.wait()
 
     waiter = stage.start(wait)
-    stage.looked(waiter)
+    stage.waits_of(waiter)
     assert locks._held(condition._lock, sys._current_frames()[waiter]) is None  # type: ignore[attr-defined]
     holder = stage.hold(condition)
     third = stage.start(enter, condition)
-    found = stage.looked(waiter, third)
+    found = stage.waits_of(waiter, third)
     assert (found[waiter].lock, found[waiter].owner) == ("Condition condition", None)
     assert found[third].owner == holder
 
@@ -264,7 +264,7 @@ def test_wrappers_are_named_by_what_the_application_wrote(
     """The application sees its queue, event, semaphore or future, not the lock within."""
     thing = kind()
     waiter = stage.start(method, thing)
-    found = stage.looked(waiter)[waiter]
+    found = stage.waits_of(waiter)[waiter]
     assert (found.lock, found.owner) == (f"{type(thing).__name__} thing", None)
     assert found.at.filename == __file__
 
@@ -274,7 +274,7 @@ def test_full_queue_is_waited_for(stage: Stage) -> None:
     full: queue.Queue[int] = queue.Queue(1)
     full.put(1)
     waiter = stage.start(lambda: full.put(2))
-    assert stage.looked(waiter)[waiter].lock == "Queue full"
+    assert stage.waits_of(waiter)[waiter].lock == "Queue full"
 
 
 def test_deadlock_of_two_is_found(stage: Stage) -> None:
@@ -293,13 +293,13 @@ def test_deadlock_of_two_is_found(stage: Stage) -> None:
                 pass
 
     first, second = stage.start(forth), stage.start(back)
-    stage.looked(first, second)
+    stage.waits_of(first, second)
     until(lambda: deadlocks(sys._current_frames()))
     (found,) = deadlocks(sys._current_frames())
     by_thread = {each.thread: each for each in found}
     assert by_thread.keys() == {first, second}
-    assert (by_thread[first].owner, by_thread[first].known) == (second, TOLD)
-    assert (by_thread[second].owner, by_thread[second].known) == (first, FOUND)
+    assert (by_thread[first].owner, by_thread[first].known) == (second, BY_PYTHON)
+    assert (by_thread[second].owner, by_thread[second].known) == (first, BY_WITH)
     assert by_thread[first].at.function == "acquire"
     assert by_thread[first].held_at is not None
     assert by_thread[first].held_at.function == "back"
@@ -336,7 +336,7 @@ def test_own_plain_lock_is_a_deadlock_of_one(stage: Stage) -> None:
             lock.acquire()
 
     waiter = stage.start(twice)
-    stage.looked(waiter)
+    stage.waits_of(waiter)
     ((found,),) = deadlocks(sys._current_frames())
     assert (found.thread, found.owner) == (waiter, waiter)
     lock.release()
@@ -347,9 +347,9 @@ def test_circle_is_found_once_whoever_waits_for_it() -> None:
     """Threads that wait for a circle are no part of it."""
     at = locks.Frame("/srv/shop/views.py", 1, "f")
     chain = {each: Wait(each, "lock x", at, owner) for each, owner in ((1, 2), (2, 3), (3, 2))}
-    (found,) = circles(chain)
+    (found,) = cycles(chain)
     assert {each.thread for each in found} == {2, 3}
-    assert circles({1: Wait(1, "lock x", at, 2), 2: Wait(2, "lock x", at, None)}) == []
+    assert cycles({1: Wait(1, "lock x", at, 2), 2: Wait(2, "lock x", at, None)}) == []
 
 
 def test_threads_that_wait_for_nothing_are_left_out(stage: Stage) -> None:
@@ -384,7 +384,7 @@ def test_nothing_is_kept_alive(stage: Stage) -> None:
     first = stage.start(holder)
     until(lambda: gone and lock.locked())
     second = stage.start(enter, lock)
-    stage.looked(first, second)
+    stage.waits_of(first, second)
     gc.disable()
     try:
         found = waits(sys._current_frames())
@@ -412,7 +412,7 @@ def test_names_of_a_frame_stay_what_they_are(stage: Stage) -> None:
     stage.start(holder)
     until(lock.locked)
     waiter = stage.start(enter, lock)
-    stage.looked(waiter)
+    stage.waits_of(waiter)
     stage.over.set()
     stage.join()
     assert seen == [("changed", "own")]
@@ -425,7 +425,7 @@ def test_source_that_is_not_there_is_no_failure(stage: Stage) -> None:
     exec(code, names)
     stage.hold(names["lock"])
     waiter = stage.start(names["f"])
-    assert waiter not in stage.looked(waiter)
+    assert waiter not in stage.waits_of(waiter)
 
 
 def test_source_that_was_replaced_is_no_failure(stage: Stage, tmp_path: Any) -> None:
@@ -437,7 +437,7 @@ def test_source_that_was_replaced_is_no_failure(stage: Stage, tmp_path: Any) -> 
     exec(compile(text, str(source), "exec"), names)
     stage.hold(names["lock"])
     waiter = stage.start(names["old"])
-    assert waiter not in stage.looked(waiter)
+    assert waiter not in stage.waits_of(waiter)
 
 
 def test_lock_of_one_s_own_is_not_waited_for() -> None:
@@ -462,7 +462,7 @@ def test_odd_escapes_warn_nobody(stage: Stage, tmp_path: Any) -> None:
     exec(code, names)
     holder = stage.hold(names["lock"])
     waiter = stage.start(names["f"])
-    assert stage.looked(waiter)[waiter].owner == holder
+    assert stage.waits_of(waiter)[waiter].owner == holder
 
 
 class Meta(type):
@@ -524,9 +524,9 @@ def test_attributes_are_found_without_their_class(stage: Stage, name: str) -> No
     kept = Kept()
     holder = stage.hold(getattr(kept, name.replace("class", "shared")))
     waiter = stage.start(enter_attributes, kept, name)
-    stage.looked(waiter)
+    stage.waits_of(waiter)
     touched.clear()
-    found = stage.looked(waiter)
+    found = stage.waits_of(waiter)
     assert touched == []
     assert found[waiter].owner == holder
 
@@ -589,7 +589,7 @@ def test_namespaces_of_one_s_own_are_not_called(stage: Stage, tmp_path: Path) ->
     exec(compile(source.read_text(), str(source), "exec"), names)
     holder = stage.hold(dict.__getitem__(names, "lock"))
     waiter = stage.start(dict.__getitem__(names, "f"))
-    stage.looked(waiter)
+    stage.waits_of(waiter)
     touched.clear()
-    assert stage.looked(waiter)[waiter].owner == holder
+    assert stage.waits_of(waiter)[waiter].owner == holder
     assert touched == []

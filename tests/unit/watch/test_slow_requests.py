@@ -139,11 +139,11 @@ def test_parts_are_seen_by_the_middleware_and_by_asgi(monkeypatch: pytest.Monkey
         body.part(part)
     assert (record.parts, record.pause, record.last_part) == (2, 1.0, 1001.0)
     exchange = asgi._Exchange(None, None)  # type: ignore[arg-type]
-    exchange._note(record, {"type": "http.response.start", "status": 200}, dropped=False)
+    exchange._record_sent(record, {"type": "http.response.start", "status": 200}, dropped=False)
     time_.passes(3.0)
     for part in (b"", b"c"):
         message = {"type": "http.response.body", "body": part, "more_body": True}
-        exchange._note(record, message, dropped=False)
+        exchange._record_sent(record, message, dropped=False)
     assert (record.parts, record.pause, record.last_part) == (3, 3.0, 1004.0)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import pytest
 
-from slowhound.watch.source_places import asked, held
+from slowhound.watch.source_places import held, waited_for
 
 seen: list[tuple[str | None, list[str]]] = []
 
@@ -19,7 +19,7 @@ seen: list[tuple[str | None, list[str]]] = []
 def look() -> None:
     """Notes where its caller stands."""
     frame = sys._getframe(1)
-    at = asked(frame)
+    at = waited_for(frame)
     seen.append((at and at.text, [each.text for each in held(frame)]))
 
 
@@ -40,7 +40,7 @@ class Lock:
 
     def _look(self) -> None:
         frame = sys._getframe(2)
-        at = asked(frame)
+        at = waited_for(frame)
         seen.append((at and at.text, [each.text for each in held(frame)]))
 
     def __enter__(self) -> Self:
