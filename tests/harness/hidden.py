@@ -11,7 +11,7 @@ import sys
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
-from slowhound.runtime.library_names import find, look_up
+from slowhound.runtime.library_names import find, find_imported
 
 # What only a server of Gunicorn's shows: see tests/deploy/test_missing_names.py.
 ON_SERVERS = (
@@ -55,7 +55,7 @@ def hide(name: str) -> None:
     assert find(name) is not None, f"{name} is not there anyway"
     path, _, word = name.partition(":")
     owner_name, _, attribute = path.rpartition(".")
-    thing, owner = look_up(path), look_up(owner_name)
+    thing, owner = find_imported(path), find_imported(owner_name)
     if word and isinstance(thing, type):
         _hide_in_objects(thing, word)
         _words.add(name)
@@ -72,8 +72,8 @@ def hide_words() -> None:
     """The rest, once slowhound's own modules are imported."""
     from slowhound.runtime import library_names
 
-    seen = library_names.look_up
-    library_names.look_up = lambda name: None if name in _words else seen(name)
+    seen = library_names.find_imported
+    library_names.find_imported = lambda name: None if name in _words else seen(name)
 
 
 def _error(thing: Any, name: str) -> AttributeError:

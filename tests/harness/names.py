@@ -31,7 +31,7 @@ LIBRARIES = {
     *("anyio", "httpx", "jinja2", "msgspec", "opentelemetry", "sentry_sdk", "urllib3"),
 }
 # What of losses.py takes the full name of something.
-ASKS = {"find", "missing", "caught", "look_up", "patch"}
+ASKS = {"find", "missing", "caught", "find_imported", "patch"}
 # Of a named tuple, and of os: public, whatever their underscores say.
 NO_SECRETS = {"_asdict", "_replace", "_fields", "_exit"}
 GETTERS = {

@@ -10,7 +10,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from slowhound.runtime.library_names import look_up
+from slowhound.runtime.library_names import find_imported
 from tests.harness.hidden import hide
 
 # The last part of the name that is hidden: a stub has to do without it, too.
@@ -100,7 +100,10 @@ def metrics() -> None:
     from slowhound.gunicorn.logger import Logger
     from slowhound.recorder import process
 
-    if hidden == ["histogram"] and look_up("gunicorn.instrument.statsd.Statsd.timer") is not None:
+    if (
+        hidden == ["histogram"]
+        and find_imported("gunicorn.instrument.statsd.Statsd.timer") is not None
+    ):
         hide("gunicorn.instrument.statsd.Statsd.timer")
     process.start(get_config())
     config = Config()

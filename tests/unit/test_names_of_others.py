@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from slowhound.runtime.library_names import look_up, missing
+from slowhound.runtime.library_names import find_imported, missing
 from tests.harness import names
 from tests.harness.names import Row, imported, rows, skip_what_came_later, trees
 
@@ -199,7 +199,7 @@ def test_name_exists(row: Row) -> None:
     """In the versions that are installed here."""
     skip_what_came_later(row)
     names.find(row.name)  # imports what it is in
-    assert look_up(row.name) is not None
+    assert find_imported(row.name) is not None
 
 
 def test_what_is_missing_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -26,7 +26,7 @@ from slowhound.redaction import masking
 from slowhound.redaction.plain_data import as_text, exception_text
 from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.code_objects import module_of, name_of_code
-from slowhound.runtime.library_names import Errors, caught, find, has_all, look_up, patch
+from slowhound.runtime.library_names import Errors, caught, find, find_imported, has_all, patch
 from slowhound.runtime.static_lookup import cause_of, name_of, traceback_of
 from slowhound.system.guard import guard
 
@@ -88,7 +88,7 @@ def uninstall() -> None:
         (HANDLED, _see_first, _process_exception),
         (MADE, _see_made, _response_for_exception),
     ):
-        if look_up(name) is ours and before is not None:
+        if find_imported(name) is ours and before is not None:
             patch(name, before)
 
 

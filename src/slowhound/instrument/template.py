@@ -22,7 +22,7 @@ from slowhound.instrument.clock import own_time
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.clocks import clock
-from slowhound.runtime.library_names import find, look_up, patch
+from slowhound.runtime.library_names import find, find_imported, patch
 from slowhound.runtime.static_lookup import MISSING, dict_of, name_of, owner_of
 from slowhound.system.guard import guard
 
@@ -60,7 +60,7 @@ def uninstall() -> None:
     """Puts the methods back, unless somebody else has patched them since."""
     while _patched:
         name, (own, ours) = _patched.popitem()
-        if look_up(name) is ours:
+        if find_imported(name) is ours:
             patch(name, own)
     while _wrapped:
         (cls, method), (own, ours) = _wrapped.popitem()

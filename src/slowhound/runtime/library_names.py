@@ -18,27 +18,27 @@ from slowhound.runtime.own_log import warn
 Errors = tuple[type[BaseException], ...]
 
 
-# Names that a library lacks, and that was said. Kept in a fork: once for a server is enough.
+# Missing names that have been logged. Kept in a fork: once for a server is enough.
 _missing: set[str] = set()
 
 
 def missing(name: str, so: str) -> None:
-    """Says once that the installed version of a library has no such name, and what comes of it."""
+    """Logs once that the installed version of a library has no such name, and the consequence."""
     if name not in _missing:
         _missing.add(name)
         warn("slowhound: the installed version has no %s: %s", name, so)
 
 
 def find(name: str, so: str | None = None) -> Any:
-    """What a library has by this name; None where it has no such thing, which is said once.
+    """What a library has by this name; None, logged once, where it has nothing.
 
     Args:
         name: a dotted path, as ``asgiref.sync.SyncToAsync.__call__``; its module is imported where
             it is not. After a colon a word of that code: the name of a variable, an attribute or a
             function in it.
-        so: what comes of it; None: nothing is said.
+        so: the consequence, for the log; None: nothing is logged.
     """
-    found = look_up(name)
+    found = find_imported(name)
     if found is None:
         try:
             pkgutil.resolve_name(name.partition(":")[0])
@@ -46,19 +46,19 @@ def find(name: str, so: str | None = None) -> Any:
             if is_foreign(exc, bare=False):
                 raise
         else:
-            found = look_up(name)
+            found = find_imported(name)
     if found is None and so is not None:
         missing(name, so)
     return found
 
 
 def has_all(names: Iterable[str], so: str) -> bool:
-    """False where a library lacks one of these, the first of which is said."""
+    """False where a library lacks one of these; the first of them is logged."""
     return all(find(name, so) is not None for name in names)
 
 
 def caught(name: str) -> Errors:
-    """For ``except``: a library's class of exceptions; any ``Exception`` where it has none."""
+    """For ``except``: a library's exception class; ``Exception`` where it has none."""
     found = find(name)
     if isinstance(found, type) and issubclass(found, BaseException):
         return (found,)
@@ -66,8 +66,8 @@ def caught(name: str) -> Errors:
     return (Exception,)
 
 
-def look_up(name: str) -> Any:
-    """As ``find``, and nothing is said, nor imported: the hound asks, too, and must not."""
+def find_imported(name: str) -> Any:
+    """As ``find``, but logs and imports nothing: the hound calls it, too, and must not."""
     path, _, word = name.partition(":")
     parts = path.split(".")
     ends = range(len(parts), 0, -1)
@@ -86,7 +86,7 @@ def look_up(name: str) -> Any:
 def patch(name: str, value: object) -> None:
     """Puts ``value`` in the place of what a library has by this name."""
     owner, _, attribute = name.rpartition(".")
-    setattr(look_up(owner), attribute, value)
+    setattr(find_imported(owner), attribute, value)
 
 
 def _has_word(thing: Any, word: str) -> bool:

@@ -19,7 +19,7 @@ from slowhound.config.config import load
 from slowhound.config.legacy import apply
 from slowhound.core.report import Report
 from slowhound.event.formats import utf8
-from slowhound.runtime.library_names import find, has_all, look_up
+from slowhound.runtime.library_names import find, find_imported, has_all
 from slowhound.sinks.sentry_event import event_id, event_of
 from slowhound.sinks.wording import end_note
 from slowhound.system.files import open_own
@@ -157,7 +157,7 @@ class Sentry:
         transport = getattr(client, "transport", None)
         if transport is None or report.finished is None or not has_all(OF_FILES, NO_FOLLOW_UP):
             return
-        envelope_class, item_class = map(look_up, OF_FILES)
+        envelope_class, item_class = map(find_imported, OF_FILES)
         said = f"{end_note(report.finished)}\n\n{report.finished.verdict}\n"
         envelope = envelope_class(headers={"event_id": event_id(report)})
         for each in _attachments(report, "finished.txt", said):

@@ -18,7 +18,7 @@ from slowhound.redaction.mask import MASK
 from slowhound.runtime.app_files import is_app
 from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.code_objects import file_of, name_of_code
-from slowhound.runtime.library_names import has_all, look_up
+from slowhound.runtime.library_names import find_imported, has_all
 from slowhound.runtime.static_lookup import full_name, function_variables, own
 from slowhound.system.guard import guard
 from slowhound.watch.safe_repr import Printer
@@ -115,7 +115,7 @@ def _sensitive_variables(frame: FrameType) -> Any:
         declared = attribute_or(names.get(WRAPPER), "sensitive_variables")
         return _names(declared) or _names(names.get("variables")) or ALL
     if code.co_flags & inspect.CO_COROUTINE:
-        coroutines: dict[int, Any] = look_up(_COROUTINES) or {}
+        coroutines: dict[int, Any] = find_imported(_COROUTINES) or {}
         declared = coroutines.get(hash(f"{file_of(code)}:{code.co_firstlineno}"))
         return ALL if type(declared) is str else _names(declared)
     return None

@@ -9,7 +9,7 @@ import pytest
 
 from slowhound.gunicorn import combine
 from slowhound.instrument import exception, template, view
-from slowhound.runtime.library_names import look_up
+from slowhound.runtime.library_names import find_imported
 from slowhound.system import guard
 
 Seen = list[tuple[tuple[Any, ...], dict[str, Any]]]
@@ -40,7 +40,7 @@ def test_arbiters_methods_get_all_that_they_are_given(
     for each in (combine.SETUP, combine.MURDER, combine.KILL):
         monkeypatch.setattr(each, newer)
     combine.combine_always()
-    look_up(name)(object(), "first", more="reason")
+    find_imported(name)(object(), "first", more="reason")
     assert seen == [(("first",), {"more": "reason"})]
 
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 from slowhound.core.observations import Moment, without_literals
 from slowhound.flames.profile import Kind, ProfileFrame
 from slowhound.runtime.app_files import short_path
-from slowhound.runtime.library_names import has_all, look_up
+from slowhound.runtime.library_names import find_imported, has_all
 from slowhound.system.wait_states import ThreadState
 
 LONGEST_TEXT = 500
@@ -129,7 +129,7 @@ def _configured() -> tuple[frozenset[tuple[str, str]], tuple[str, ...]]:
     from django.conf import settings
 
     has_all(_OF_MIXIN, UNNAMED)
-    mixin = look_up(_OF_MIXIN[0])
+    mixin = find_imported(_OF_MIXIN[0])
     paths = list(settings.MIDDLEWARE) if settings.configured else []
     named, mixins = set(), []
     for path in paths:
