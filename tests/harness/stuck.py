@@ -20,7 +20,8 @@ from tests.harness.waiting import eventually
 
 COMMON = """
 import ctypes, os, re, sys, threading, time
-from slowhound.blackbox.box import HOUND, NAMESPACE, Box
+from slowhound.blackbox.box import Box
+from slowhound.blackbox.layout import HOUND, NAMESPACE
 from slowhound.config.config import load
 from slowhound.core.box_payloads import who_note
 from slowhound.recorder.own_box import settings_payload

@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 
 import slowhound.gunicorn
 from slowhound.asgi import ASGI_SLOTS
-from slowhound.blackbox import box
+from slowhound.blackbox import layout
 from slowhound.cli.diagnostics.installation import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
 from slowhound.config.legacy import LEGACY
@@ -407,13 +407,13 @@ def test_every_hook_is_documented():
 
 
 def test_the_box_is_documented_as_it_is():
-    """The cells of the box's header in docs/black-box.md are those of blackbox/box.py."""
+    """The cells of the box's header in docs/black-box.md are those of blackbox/layout.py."""
     text = (ROOT / "docs" / "black-box.md").read_text()
     cells = re.findall(r"^\| (\d+) \| `(\w+)` \|", text, re.MULTILINE)
     assert cells[0] == ("0", "MAGIC")
-    assert len(cells) == box.CELLS
+    assert len(cells) == layout.CELLS
     assert [(int(cell), name) for cell, name in cells[1:]] == [
-        (getattr(box, name), name) for _, name in cells[1:]
+        (getattr(layout, name), name) for _, name in cells[1:]
     ]
 
 

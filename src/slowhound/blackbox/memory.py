@@ -23,17 +23,16 @@ import ctypes
 import errno
 import mmap
 import os
-import struct
 import sys
 from collections.abc import Callable
 from typing import Protocol
 
+from slowhound.blackbox.layout import CELL
 from slowhound.runtime.foreign import is_foreign
 from slowhound.system.losses import lost
 
 # Of ext4, where a store into a block that is there asks the journal, or moves the block.
 UNSAFE_OPTIONS = frozenset((b"nodelalloc", b"data=journal"))
-CELL = struct.Struct("=q")
 
 # madvise(2): as a store would, but an error where that were a SIGBUS. From Linux 5.14 on.
 POPULATE_WRITE = 23

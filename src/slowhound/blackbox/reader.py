@@ -7,14 +7,14 @@ what it reads.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 from zlib import crc32
 
-from slowhound.blackbox.box import (
+from slowhound.blackbox.layout import (
     AT_SQL,
     AT_STACK,
     AT_VIEW,
@@ -31,6 +31,7 @@ from slowhound.blackbox.box import (
     HEARTBEAT,
     HOUND,
     IN_FLIGHT,
+    LARGEST_BOX,
     MAGIC,
     MOST_SLOTS,
     NAMESPACE,
@@ -43,19 +44,14 @@ from slowhound.blackbox.box import (
     SENT,
     SERVED,
     SLOT,
+    SLOT_CELLS,
     SLOTS,
-    STALL_TOLD,
+    STALL_REPORTED,
     STARTED,
-    held,
 )
-from slowhound.system.file_locks import Process, is_here, lives, locked
+from slowhound.system.file_locks import Process, is_here, is_kept, let_go, lives, locked, take
 from slowhound.system.files import opened
 
-_CELLS = struct.Struct("=qqqqq")
-
-
-# No box is larger: 1,024 slots are 5 MiB.
-LARGEST = 64 * 1024**2
 # What stands beside a box and goes with it: see ``fatal_errors``, ``dumps`` and ``reported``.
 BESIDE = STACKS, DUMP, TOLD = ".stacks", ".dump", ".reported"
 
@@ -97,7 +93,7 @@ class BoxState(NamedTuple):
     pending: tuple[Pending, ...]
     path: str = ""  # of the box, where it was found by ``survey``
     namespace: int = 0  # of ``pid`` and ``parent``; 0: unknown
-    sent: int = 0  # ``seq`` of the last event that all sinks have; NOBODY: there is none
+    sent: int = 0  # ``seq`` of the last event that all sinks have; NO_SINKS: there is none
     open: int = 0  # websockets, of those in flight
     born: int = 0  # when the process began, in ticks of the kernel; 0: unknown
     parent_born: int = 0  # the same of its parent, if that buries it; 0: it does not
@@ -130,7 +126,7 @@ def read(data: bytes) -> BoxState | None:
     found = []
     for index in range(slots):
         at = FIRST_SLOT + index * SLOT
-        number, query_began, thread, reported, ident = _CELLS.unpack_from(data, at)
+        number, query_began, thread, reported, ident = SLOT_CELLS.unpack_from(data, at)
         if number:
             found.append(
                 Pending(
@@ -155,7 +151,7 @@ def read(data: bytes) -> BoxState | None:
         cells[SERVED],
         cells[RSS],
         cells[OVERFLOW],
-        cells[STALL_TOLD],
+        cells[STALL_REPORTED],
         cells[HOUND],
         _area(data, HEADER, HALF_SETTINGS),
         tuple(found),
@@ -181,7 +177,7 @@ def _area(data: bytes, offset: int, half: int, number: int = 0) -> bytes:
 
 def read_from(fd: int) -> BoxState | None:
     """The state in an open file; None when it is no box. Raises OSError."""
-    return read(os.read(fd, LARGEST))
+    return read(os.read(fd, LARGEST_BOX))
 
 
 @contextmanager
@@ -198,6 +194,23 @@ def reporting(box: str) -> Iterator[bool]:
         else:
             is_mine = block.enter_context(locked(fd))
         yield is_mine
+
+
+def is_alive(fd: int) -> bool:
+    """True while the box's own process lives."""
+    found = is_kept(fd)
+    if found is not None:
+        return found
+    cells = memoryview(os.pread(fd, HEADER, 0).ljust(HEADER, b"\0")).cast("q")
+    # Of another container nothing can be said: nobody buries the living.
+    return lives(Process(cells[PID], cells[NAMESPACE], cells[BORN])) is not False
+
+
+def lock_ended(fd: int) -> None:
+    """The right to bury the process of a box; raises OSError while it lives, or another does."""
+    if not take(fd) and is_alive(fd):
+        let_go(fd)
+        raise BlockingIOError(errno.EAGAIN, "its process lives")
 
 
 def survey(directory: str) -> tuple[list[BoxState], list[str]]:
@@ -230,7 +243,7 @@ DEAD = "dead"
 
 def _look(path: str) -> BoxState | str | None:
     with contextlib.suppress(OSError), opened(path) as fd:
-        if not held(fd):
+        if not is_alive(fd):
             return DEAD
         state = read(os.read(fd, FIRST_SLOT))
         return None if state is None else state._replace(path=path)

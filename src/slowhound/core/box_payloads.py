@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from slowhound.blackbox.box import HALF_STACK, HALF_WHO
+from slowhound.blackbox.layout import HALF_STACK, HALF_WHO
 from slowhound.core.record import Record
 from slowhound.event.formats import clean
 from slowhound.frames.frames import Stack, locate

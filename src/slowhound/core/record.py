@@ -27,7 +27,7 @@ from slowhound.runtime.unpatched import original
 if TYPE_CHECKING:
     import asyncio
 
-    from slowhound.blackbox.box import Slot
+    from slowhound.blackbox.slots import Slot
     from slowhound.core.observations import Sample
     from slowhound.core.slow import Slow
     from slowhound.event.outgoing import Outgoing

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from slowhound.blackbox.box import NOBODY
+from slowhound.blackbox.layout import NO_SINKS
 from slowhound.delivery.backoff import BackoffSink
 from slowhound.system.losses import lost
 
@@ -84,7 +84,7 @@ class EventQueue:
 
     def _update_sent(self) -> None:
         names = [sink.name for sink in self.takers()]
-        sent = min((self._progress.get(name, 0) for name in names), default=NOBODY)
+        sent = min((self._progress.get(name, 0) for name in names), default=NO_SINKS)
         if sent != self.sent:
             self.sent = sent
             self.on_sent(sent)

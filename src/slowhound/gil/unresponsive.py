@@ -15,9 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from slowhound.blackbox.box import held
 from slowhound.blackbox.payloads import read_settings
-from slowhound.blackbox.reader import BoxState, read_from
+from slowhound.blackbox.reader import BoxState, is_alive, read_from
 from slowhound.frames.frames import TakenStack, innermost
 from slowhound.gil.reading import Reader, Reading
 from slowhound.runtime.clocks import clock
@@ -140,7 +139,7 @@ def is_unchanged(path: str, state: BoxState) -> bool:
     """
     now = None
     with contextlib.suppress(OSError), opened(path) as fd:
-        now = read_from(fd) if held(fd) else None  # else it is dead
+        now = read_from(fd) if is_alive(fd) else None  # else it is dead
     return now is not None and (now.heartbeat, _carried(now)) == (state.heartbeat, _carried(state))
 
 

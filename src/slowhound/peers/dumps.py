@@ -1,9 +1,9 @@
 """Dumps: the stacks of a living process, on demand and without ptrace.
 
-The box is the mailbox. Whoever asks raises its cell ``DUMP_ASKED``. The process's hound sees that
-at its next chores, writes ``DIR/boxes/<name of the box>.dump``, and sets ``DUMP_MADE`` to the
-number that it saw. A dump is read by another process: it may hold any bytes, and reading one
-either gives a whole ``Dump`` or says why not.
+The box is the mailbox. A process that requests a dump raises its cell ``DUMP_REQUESTED``. Within a
+second the hound of the box's process sees that, writes ``DIR/boxes/<name of the box>.dump``, and
+sets ``DUMP_MADE`` to the number that it saw. A dump is read by another process: it may hold any
+bytes, and reading one either returns a whole ``Dump`` or raises an error that tells why not.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Annotated
 
 import msgspec
 
-from slowhound.blackbox.box import DUMP_ASKED, DUMP_MADE, HEADER, MAGIC, Box, held
+from slowhound.blackbox.box import Box
+from slowhound.blackbox.layout import DUMP_MADE, DUMP_REQUESTED, HEADER, MAGIC
 from slowhound.blackbox.payloads import Seconds
-from slowhound.blackbox.reader import DUMP, beside
+from slowhound.blackbox.reader import DUMP, beside, is_alive
 from slowhound.core.record import snapshot_in_flight
 from slowhound.event.formats import clean
 from slowhound.frames.frames import Frame, Stack, current_frames, from_frame
@@ -96,7 +97,7 @@ _encode = msgspec.json.Encoder().encode
 
 def answer(box: Box) -> None:
     """Makes the dump that was asked for, if one was; runs on the hound's thread."""
-    asked = box.cells[DUMP_ASKED]
+    asked = box.cells[DUMP_REQUESTED]
     if asked == box.cells[DUMP_MADE]:
         return
     try:
@@ -195,7 +196,7 @@ def fetch(box: str, owner: int, patience: float | None = None) -> Dump | None:
         number = _ask(fd)
         end = clock.monotonic() + (PATIENCE if patience is None else patience)
         while _cell(fd, DUMP_MADE) < number:
-            if not held(fd):
+            if not is_alive(fd):
                 raise DumpError("the process has ended")
             if clock.monotonic() > end:
                 return None
@@ -205,11 +206,11 @@ def fetch(box: str, owner: int, patience: float | None = None) -> Dump | None:
 
 def _ask(fd: int) -> int:
     """Raises the cell; the number that the answer will have."""
-    if _cell(fd, 0) != MAGIC or not held(fd):
+    if _cell(fd, 0) != MAGIC or not is_alive(fd):
         raise DumpError("its box is not one of a living process")
     # Never stored through a map of ours: a file that somebody cuts would be a SIGBUS here.
-    number = min(max(_cell(fd, DUMP_ASKED), _cell(fd, DUMP_MADE), 0) + 1, 2**63 - 1)
-    os.pwrite(fd, number.to_bytes(8, sys.byteorder, signed=True), DUMP_ASKED * 8)
+    number = min(max(_cell(fd, DUMP_REQUESTED), _cell(fd, DUMP_MADE), 0) + 1, 2**63 - 1)
+    os.pwrite(fd, number.to_bytes(8, sys.byteorder, signed=True), DUMP_REQUESTED * 8)
     return number
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from slowhound.blackbox.box import NOBODY, take_dead
+from slowhound.blackbox.layout import NO_SINKS
 from slowhound.blackbox.payloads import (
     Last,
     Settings,
@@ -27,7 +27,7 @@ from slowhound.blackbox.payloads import (
     seconds_since,
     who_fields,
 )
-from slowhound.blackbox.reader import BESIDE, BoxState, Pending, beside, read_from
+from slowhound.blackbox.reader import BESIDE, BoxState, Pending, beside, lock_ended, read_from
 from slowhound.blackbox.reported import Reported
 from slowhound.core.box_payloads import FRAMES
 from slowhound.event.fields import VERSION
@@ -60,7 +60,7 @@ def dead_box(path: str) -> Iterator[BoxState | None]:
     read. A file that is no box is removed: it can only be the rest of one.
     """
     # A sibling that only checks it holds a shared lock for microseconds: it is tried again.
-    with opened_and_locked(path, take=take_dead, tries=TRIES, pause=0.005) as fd:
+    with opened_and_locked(path, take=lock_ended, tries=TRIES, pause=0.005) as fd:
         if fd is None:
             yield None
             return
@@ -259,7 +259,7 @@ def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
 
 def unsent(directory: str, state: BoxState) -> list[dict[str, Any]]:
     """The events of a dead process that its sinks did not get, as its segments have them."""
-    if state.sent >= NOBODY or not read_settings(state.settings).deliver:
+    if state.sent >= NO_SINKS or not read_settings(state.settings).deliver:
         return []
     found = []
     for tail in reversed(_tails(directory, state.pid, UNSENT_TAIL)):

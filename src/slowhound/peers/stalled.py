@@ -18,9 +18,9 @@ from typing import Any
 
 import msgspec
 
-from slowhound.blackbox.box import REPORTED, STALL_TOLD, held
+from slowhound.blackbox.layout import REPORTED, STALL_REPORTED
 from slowhound.blackbox.payloads import Settings, read_settings, read_who
-from slowhound.blackbox.reader import BoxState, Pending, read_from, reporting
+from slowhound.blackbox.reader import BoxState, Pending, is_alive, read_from, reporting
 from slowhound.blackbox.reported import tell
 from slowhound.config.overrides import Override
 from slowhound.core.report import Report
@@ -125,7 +125,7 @@ class Neighbour:
         """An event loop or hub whose GIL is held: which of its requests it is nobody can say."""
         if state.stall_told == state.heartbeat:
             return
-        self._write_cell(STALL_TOLD * 8, state.heartbeat)
+        self._write_cell(STALL_REPORTED * 8, state.heartbeat)
         requests = [pending for pending in state.pending if pending.thread == thread]
         event: dict[str, Any] = {
             "event_type": "stall",
@@ -188,7 +188,7 @@ def _alone(path: str) -> Iterator[BoxState | None]:
         state = None
         if is_mine:
             with contextlib.suppress(OSError), opened(path) as box:
-                state = read_from(box) if held(box) else None
+                state = read_from(box) if is_alive(box) else None
         yield state
 
 

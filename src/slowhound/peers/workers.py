@@ -11,9 +11,8 @@ import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from slowhound.blackbox.box import held
 from slowhound.blackbox.payloads import Last, Who, read_settings, read_who, seconds_since
-from slowhound.blackbox.reader import BoxState, Pending, read_from
+from slowhound.blackbox.reader import BoxState, Pending, is_alive, read_from
 from slowhound.frames.frames import TakenStack
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
 from slowhound.peers.postmortem import latest_stack, shared_threads
@@ -82,7 +81,7 @@ def workers(boxes: str, owner: int) -> list[Worker]:
 def _worker(path: str, owner: int) -> Worker | None:
     state = None
     with contextlib.suppress(OSError), opened(path, owner=owner) as fd:
-        state = read_from(fd) if held(fd) else None
+        state = read_from(fd) if is_alive(fd) else None
     if state is None:
         return None
     return Worker(path, state, read_settings(state.settings).server, silent_for(state))

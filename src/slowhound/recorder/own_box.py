@@ -7,9 +7,9 @@ import os
 import platform
 from functools import partial
 
-from slowhound.blackbox import box as blackbox
-from slowhound.blackbox import reader, reported
-from slowhound.blackbox.box import HALF_SETTINGS
+from slowhound.blackbox import layout, reader, reported
+from slowhound.blackbox.box import Box
+from slowhound.blackbox.layout import HALF_SETTINGS
 from slowhound.config.config import Config
 from slowhound.core.record import in_flight, snapshot_in_flight
 from slowhound.delivery.spool import spool_unsent
@@ -46,7 +46,7 @@ class OwnBox:
         delivery: Delivery,
         saturation: Saturation,
     ) -> None:
-        self.box: blackbox.Box | None = None
+        self.box: Box | None = None
         self._config = config
         self._server = server
         self._watch = watch
@@ -71,7 +71,7 @@ class OwnBox:
             self._replaced.tend(self.box, is_new=is_new)
 
     def _make(self) -> None:
-        box = blackbox.Box(self._config.dir, self._server.slots)
+        box = Box(self._config.dir, self._server.slots)
         box.settings.write(settings_payload(self._config, self._server.name))
         self.box = box
         try:
@@ -81,21 +81,21 @@ class OwnBox:
         self._watch.reporting = partial(reader.reporting, box.path)
         self._watch.reporter.reported_by_peer = partial(reported.told_of, box.path)
         if self._server.tell is not None and self._server.tell(box.path):
-            box.left_to_parent()
+            box.reaped_by_parent()
 
-    def _write_header(self, box: blackbox.Box) -> None:
+    def _write_header(self, box: Box) -> None:
         cells = box.cells
-        cells[blackbox.IN_FLIGHT] = len(in_flight)
-        cells[blackbox.SENT] = self._delivery.events.sent
-        cells[blackbox.OPEN] = sum(record.yields for record in snapshot_in_flight())
-        cells[blackbox.DROPPED] = losses.dropped
-        cells[blackbox.RSS] = self._saturation.rss
+        cells[layout.IN_FLIGHT] = len(in_flight)
+        cells[layout.SENT] = self._delivery.events.sent
+        cells[layout.OPEN] = sum(record.yields for record in snapshot_in_flight())
+        cells[layout.DROPPED] = losses.dropped
+        cells[layout.RSS] = self._saturation.rss
 
     def _write_sent(self, seq: int) -> None:
         box = self.box
         with contextlib.suppress(ValueError):  # it is closed: this process ends
             if box is not None:
-                box.cells[blackbox.SENT] = seq
+                box.cells[layout.SENT] = seq
 
     def answer_dump(self) -> None:
         """Writes the stacks that another process has asked for."""

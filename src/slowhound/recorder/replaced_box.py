@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from slowhound.blackbox.box import Box, Slot
+from slowhound.blackbox.box import Box
+from slowhound.blackbox.slots import Slot
 from slowhound.core.box_payloads import who_note
 from slowhound.core.record import Record, in_flight, snapshot_in_flight
 from slowhound.instrument import view
@@ -58,7 +59,7 @@ class ReplacedBox:
         slot = box.claim(record.number, who, record.native_id, record.thread_id, taken)
         if slot is None:
             return
-        began = slot.goes_on_from(old) if old is not None else 0
+        began = slot.continue_query(old) if old is not None else 0
         given = _Given(record, taken, old, began, [0])
         self._given.append(given)
         record.taken = taken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from slowhound.blackbox import box as blackbox
+from slowhound.blackbox.layout import HEARTBEAT, HOUND
 from slowhound.config.config import Config
 from slowhound.flames.sampling.sampler import Sampler
 from slowhound.recorder.own_box import OwnBox
@@ -53,7 +53,7 @@ class Turn:
         """The hound is about to sleep for so long."""
         box = self._own_box.box
         if box is not None:
-            box.cells[blackbox.HOUND] = threading.get_native_id()
+            box.cells[HOUND] = threading.get_native_id()
         self._watch.starvation.asleep(seconds)
 
     def awake(self) -> None:
@@ -62,6 +62,6 @@ class Turn:
         now = clock.monotonic_ns()
         box = self._own_box.box
         if box is not None:
-            box.cells[blackbox.HEARTBEAT] = now
+            box.cells[HEARTBEAT] = now
         if self._heartbeat is not None:
             self._heartbeat[0] = now

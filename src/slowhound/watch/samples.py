@@ -68,7 +68,7 @@ class WatchSampler:
             keep_sample(record, captured)
             if record.slot is not None:
                 note = stack_note(record, captured.stack, clock.monotonic())
-                record.slot.note_stack(record.number, note)
+                record.slot.write_stack(record.number, note)
 
 
 def keep_sample(record: Record, captured: CapturedStack) -> None:

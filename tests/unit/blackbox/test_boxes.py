@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.blackbox.box import FIRST_SLOT, MAGIC, Box
+from slowhound.blackbox.box import Box
+from slowhound.blackbox.layout import FIRST_SLOT, MAGIC
 from slowhound.blackbox.reader import survey
 
 

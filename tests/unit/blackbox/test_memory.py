@@ -10,26 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.blackbox import box as blackbox
-from slowhound.blackbox import memory
+from slowhound.blackbox import layout, memory
+from slowhound.blackbox.box import Box
 from slowhound.blackbox.reader import read
 from slowhound.system import losses
 
 
 @pytest.fixture
-def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> blackbox.Box:
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
     """One that is written by system calls."""
     monkeypatch.setattr(memory, "can_be_mapped", lambda fd: False)
-    return blackbox.Box(str(tmp_path / "d"), 2)
+    return Box(str(tmp_path / "d"), 2)
 
 
-def test_what_is_written_is_read(box: blackbox.Box) -> None:
+def test_what_is_written_is_read(box: Box) -> None:
     """By others from the file, and by the process itself."""
     slot = box.claim(7, b'{"id":"seven"}', 4711, 4712)
     assert slot is not None
     slot.view_known("orders")
     slot.query_begins("SELECT 1", time.monotonic())
-    slot.note_stack(7, b'{"stack":[]}')
+    slot.write_stack(7, b'{"stack":[]}')
     state = read(Path(box.path).read_bytes())
     assert state is not None
     (pending,) = state.pending
@@ -37,13 +37,13 @@ def test_what_is_written_is_read(box: blackbox.Box) -> None:
     assert (pending.who, pending.view) == (b'{"id":"seven"}', b"orders")
     assert pending.stack == b'{"stack":[]}'
     slot.release()
-    assert box.cells[blackbox.PID] == os.getpid()
+    assert box.cells[layout.PID] == os.getpid()
     box.close()
     assert not Path(box.path).exists()
 
 
 def test_write_that_finds_no_room_gives_the_box_up_and_says_so(
-    box: blackbox.Box, caplog: pytest.LogCaptureFixture
+    box: Box, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where a store into a map would have ended the process."""
     losses.reset()
@@ -60,7 +60,7 @@ def test_write_that_finds_no_room_gives_the_box_up_and_says_so(
     assert not box.still_there()  # so that the hound makes another one
 
 
-def test_box_that_was_removed_writes_into_no_other_file(box: blackbox.Box, tmp_path: Path) -> None:
+def test_box_that_was_removed_writes_into_no_other_file(box: Box, tmp_path: Path) -> None:
     """It has let go of its descriptor, and another file has the number now."""
     slot = box.claim(7, b"{}", 1)
     assert slot is not None
@@ -151,7 +151,7 @@ STEPS = {
     "take a slot from a websocket": lambda r, box, made: box.reclaim([made.taken]),
     "was it reported": lambda r, box, made: made.slot.reported(made.number),
     "report": lambda r, box, made: made.slot.report(made.number),
-    "stack": lambda r, box, made: made.slot.note_stack(made.number, b"{}"),
+    "stack": lambda r, box, made: made.slot.write_stack(made.number, b"{}"),
     "asleep": lambda r, box, made: turn(r).asleep(0.1),
     "awake": lambda r, box, made: turn(r).awake(),
     "chores": lambda r, box, made: r.own_box.tend(),
@@ -202,12 +202,12 @@ def test_kernel_that_cannot_be_asked_has_its_boxes_written_by_system_calls(
     """Linux before 5.14 does not know the question."""
     monkeypatch.setattr(memory, "can_be_mapped", lambda fd: True)
     monkeypatch.setattr(memory, "POPULATE_WRITE", 9999)
-    box = blackbox.Box(str(tmp_path / "d"), 2)
+    box = Box(str(tmp_path / "d"), 2)
     assert not box.is_mapped
     box.close()
 
 
-def test_box_that_was_cut_is_given_up_where_it_is_written_as_well(box: blackbox.Box) -> None:
+def test_box_that_was_cut_is_given_up_where_it_is_written_as_well(box: Box) -> None:
     """Its header is gone, and what is written after it says nothing to anybody."""
     os.truncate(box.path, 0)
     slot = box.claim(7, b"{}", 1)
@@ -227,5 +227,5 @@ def test_file_that_is_cut_before_it_is_mapped_is_refused(
 
     monkeypatch.setattr(memory, "can_be_mapped", cut)
     with pytest.raises(OSError, match="cut the file"):
-        blackbox.Box(str(tmp_path / "d"), 2)
+        Box(str(tmp_path / "d"), 2)
     assert list((tmp_path / "d" / "boxes").iterdir()) == []

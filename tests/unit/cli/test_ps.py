@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from slowhound.blackbox.box import FIRST_SLOT, SLOT, Box
+from slowhound.blackbox.box import Box
+from slowhound.blackbox.layout import FIRST_SLOT, SLOT
 from slowhound.cli import requests_table
 from slowhound.cli.location import Location
 from slowhound.cli.reap import FolderReaper
@@ -48,7 +49,7 @@ def claim(box: Box, method: str, path: str, view: str, sql: str) -> None:
     assert slot is not None
     slot.view_known(view)
     slot.query_begins(sql, 2.0)
-    slot.note_stack(record.number, stack_note(record, (), 3.0))
+    slot.write_stack(record.number, stack_note(record, (), 3.0))
 
 
 def listed(folder: Path) -> list[InFlight]:
@@ -125,7 +126,7 @@ def test_line_of_the_application_goes_before_one_of_a_library(
     """A note's cause may be a library's frame."""
     slot = box.claim(1, b"{}", 7)
     assert slot is not None
-    slot.note_stack(1, json.dumps({"loc": loc, "cause": cause, "taken": 1.0}).encode())
+    slot.write_stack(1, json.dumps({"loc": loc, "cause": cause, "taken": 1.0}).encode())
     assert listed(tmp_path)[0].doing == shown
 
 

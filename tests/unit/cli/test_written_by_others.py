@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from slowhound.blackbox import payloads
-from slowhound.blackbox.box import FIRST_SLOT
+from slowhound.blackbox.layout import FIRST_SLOT
 from slowhound.blackbox.reader import TOLD, BoxState, Pending, beside
 from slowhound.blackbox.reported import told
 from slowhound.cli import dump as cli_dump

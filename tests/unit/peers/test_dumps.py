@@ -13,12 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowhound.blackbox.box import DUMP_ASKED, DUMP_MADE, Box, take
+from slowhound.blackbox.box import Box
+from slowhound.blackbox.layout import DUMP_MADE, DUMP_REQUESTED
 from slowhound.blackbox.reader import DUMP, beside
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.peers import dumps
 from slowhound.peers.dumps import DumpError, answer, compose, fetch, read, sweep
 from slowhound.system import losses
+from slowhound.system.file_locks import take
 
 ME = os.geteuid()
 WHOLE = b'{"number":1,"pid":2,"requests":[],"threads":[]}'
@@ -66,7 +68,7 @@ def test_nobody_asked_so_nothing_is_written(box: Box) -> None:
 def test_no_answer_is_none_in_time(box: Box) -> None:
     """The number stays raised: the process answers when it can."""
     assert fetch(box.path, ME, 0.05) is None
-    assert box.cells[DUMP_ASKED] == 1
+    assert box.cells[DUMP_REQUESTED] == 1
 
 
 def test_who_asks_waits_until_a_hold_of_the_gil_can_be_seen() -> None:
@@ -128,7 +130,7 @@ def test_link_to_a_box_is_not_followed(box: Box, tmp_path: Path) -> None:
     (tmp_path / "link.box").symlink_to(box.path)
     with pytest.raises(DumpError, match="cannot be opened"):
         fetch(str(tmp_path / "link.box"), ME, 1)
-    assert box.cells[DUMP_ASKED] == 0
+    assert box.cells[DUMP_REQUESTED] == 0
 
 
 def test_locked_file_that_is_no_box_is_not_written_to(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from slowhound.blackbox import reported
-from slowhound.blackbox.box import BORN, HEADER, NAMESPACE, PID, SLOTS, Box
+from slowhound.blackbox.box import Box
+from slowhound.blackbox.layout import BORN, HEADER, NAMESPACE, PID, SLOTS
 from slowhound.blackbox.payloads import Last, Settings, Who, read_settings
 from slowhound.blackbox.reader import BoxState, beside, read
 from slowhound.cli import dump, reap, requests_table, top

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slowhound.blackbox.box import FIRST_SLOT, PARENT_BORN, Box
+from slowhound.blackbox.box import Box
+from slowhound.blackbox.layout import FIRST_SLOT, PARENT_BORN
 from slowhound.blackbox.reader import read, survey
 from slowhound.blackbox.reported import Reported, tell, told
 from slowhound.config.config import load
@@ -41,7 +42,7 @@ from slowhound.core.record import Record
 box = Box(sys.argv[1], 4)
 box.settings.write(settings_payload(load({"DIR": sys.argv[1]}), "test"))
 if "buries" in sys.argv:
-    box.left_to_parent()
+    box.reaped_by_parent()
 for number in range(2):
     record = Record("GET", f"/orders/{number}/", time.monotonic())
     slot = box.claim(record.number, who_note(record), 7)
@@ -50,7 +51,7 @@ for number in range(2):
     if number:
         slot.query_ends()
     stack = from_frame(sys._getframe())
-    slot.note_stack(record.number, stack_note(record, stack, time.monotonic()))
+    slot.write_stack(record.number, stack_note(record, stack, time.monotonic()))
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -259,7 +260,7 @@ def test_damaged_box_gives_a_part_or_nothing(tmp_path_factory: Any, data: st.Dat
     slot = box.claim(record.number, who_note(record), 7)
     assert slot is not None
     slot.query_begins("SELECT 1", 2.0)
-    slot.note_stack(record.number, stack_note(record, (), 3.0))
+    slot.write_stack(record.number, stack_note(record, (), 3.0))
     whole = bytearray(Path(box.path).read_bytes())
     box.close()
     whole = whole[: data.draw(st.integers(0, len(whole)))] if data.draw(st.booleans()) else whole
@@ -276,7 +277,7 @@ def test_damaged_box_gives_a_part_or_nothing(tmp_path_factory: Any, data: st.Dat
 
 def test_notes_fit_whatever_they_hold() -> None:
     """Long and hostile texts are cut to what an area takes, and stay whole JSON."""
-    from slowhound.blackbox.box import HALF_STACK, HALF_WHO
+    from slowhound.blackbox.layout import HALF_STACK, HALF_WHO
     from slowhound.frames.frames import Frame
 
     record = Record("G" * 5000, "/\x00\u202e\U0001f600" * 5000, 1.0)
@@ -322,7 +323,7 @@ def test_slot_of_an_earlier_request_tells_nothing_of_it(tmp_path: Path) -> None:
     slot = box.claim(1, b"{}", 7)
     assert slot is not None
     slot.query_begins("SELECT 1", 1.0)
-    slot.note_stack(1, b"{}")
+    slot.write_stack(1, b"{}")
     slot.release()
     assert box.claim(2, b"{}", 7) is slot
     state = read(Path(box.path).read_bytes())

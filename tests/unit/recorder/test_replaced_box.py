@@ -74,7 +74,7 @@ def test_request_in_flight_is_in_the_next_box(active: Recorder, how: str) -> Non
     assert record.slot is not None
     record.slot.view_known("a-view")
     record.slot.query_begins("SELECT a FROM b", 2.0)
-    record.slot.note_stack(record.number, b"{}")
+    record.slot.write_stack(record.number, b"{}")
     (found,) = pending(active)
     assert (found.view, found.query_began, found.stack) == (b"a-view", 2 * 10**9, b"{}")
     active.finish(record)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.blackbox.box import NAMESPACE, PARENT, Box
+from slowhound.blackbox.box import Box
+from slowhound.blackbox.layout import NAMESPACE, PARENT
 from slowhound.blackbox.reader import reporting, survey
 from slowhound.cli import main
 from slowhound.cli.location import Location

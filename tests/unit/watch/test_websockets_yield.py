@@ -55,7 +55,7 @@ def test_request_gets_the_place_of_a_websocket(active: Recorder) -> None:
         for _ in range(3):
             each.slot.query_begins("SELECT 'of a websocket'", 1.0)
             each.slot.view_known("websocket")
-            each.slot.note_stack(each.number, b"{}")
+            each.slot.write_stack(each.number, b"{}")
         active.finish(each)
     assert active.own_box.box is not None
     state = read(Path(active.own_box.box.path).read_bytes())

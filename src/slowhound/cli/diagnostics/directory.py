@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 
-from slowhound.blackbox import box as blackbox
+from slowhound.blackbox.box import Box
 from slowhound.cli.diagnostics import Diagnostic
 from slowhound.config.default_dir import default_folder, existing
 from slowhound.system.file_locks import is_kept
@@ -68,7 +68,7 @@ def _prepared(path: str) -> Iterator[Diagnostic]:
         yield Diagnostic("problem", "DIR", str(exc), advice)
         return
     try:
-        box = blackbox.Box(path, 1)
+        box = Box(path, 1)
         box.close()
     except OSError as exc:
         yield Diagnostic("problem", "DIR", f"no black box can be made in {path}: {exc}")
