@@ -86,7 +86,7 @@ def test_file_of_lines_is_written_by_root_for_nobody(unprivileged: Deploy) -> No
 
 HOSTILE = """\
 def post_worker_init(worker):
-    worker.slowhound_mailbox.tell({victim!r})
+    worker.slowhound_mailbox.put_path({victim!r})
 """
 
 

@@ -54,7 +54,7 @@ def ends_of_workers() -> None:
 
     worker = SimpleNamespace(cfg=SimpleNamespace(user=0))
     arbiter.give_mailbox(worker)
-    worker.slowhound_mailbox.tell("/nowhere")
+    worker.slowhound_mailbox.put_path("/nowhere")
 
     def halt() -> None:
         on_exit(SimpleNamespace(WORKERS={}))
@@ -69,7 +69,7 @@ def unknown_workers() -> None:
 
     server = SimpleNamespace()
     silent_workers.look_after(server)
-    arbiter.told_to_stop(server, 1, signal.SIGTERM)
+    arbiter.on_signal(server, 1, signal.SIGTERM)
     on_exit(server)
 
 

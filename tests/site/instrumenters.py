@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from slowhound import Context, register_instrumenter
-from slowhound.gunicorn.exit_signals import ENDING
+from slowhound.gunicorn.exit_signals import EXIT_SIGNALS
 from tests.site.gates import LONGEST
 from tests.site.options import OPTIONS, SCRATCH
 
@@ -54,5 +54,5 @@ if OPTIONS["django"].get("WAITS_FOR_ABORT"):
             if request.path == "/item/1/":
                 (SCRATCH / "ending").write_text(str(os.getpid()))
                 end = time.monotonic() + LONGEST
-                while not ENDING.waiting and time.monotonic() < end:
+                while not EXIT_SIGNALS.deferred and time.monotonic() < end:
                     time.sleep(0.01)

@@ -92,7 +92,7 @@ HARMLESS = {
     "gunicorn/hooks.py": "django process recorder timeout",
     "gunicorn/logger.py": "logconfig_json timer total_seconds",
     "gunicorn/outcomes.py": "split",
-    "gunicorn/worker.py": "heartbeat log tell",
+    "gunicorn/worker.py": "heartbeat log put_path",
     "stacks/hops.py": "listen_for_disconnect",
     "instrument/cache.py": "get",
     "instrument/callers.py": (

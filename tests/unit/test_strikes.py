@@ -32,7 +32,7 @@ import slowhound
 from slowhound.asgi import wrap
 from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
-from slowhound.gunicorn.exit_signals import ENDING
+from slowhound.gunicorn.exit_signals import EXIT_SIGNALS
 from slowhound.recorder import process
 from slowhound.recorder.lost_responses import finish_lost
 from slowhound.testing import capture_events
@@ -282,5 +282,5 @@ def test_request_that_the_hooks_begin(
         struck = strike_everywhere(
             lambda at: ask(worker, f"/ok/{at}/"), kind, swallows="sync.py:handle", next_ends_it=True
         )
-    assert not ENDING.busy  # or signals that end the worker would wait for ever
+    assert not EXIT_SIGNALS.unfinished  # or signals that end the worker would wait for ever
     check_one_event_each(tmp_path / "dir", lines, struck)

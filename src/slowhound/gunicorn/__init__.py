@@ -4,9 +4,9 @@
     logger_class = Logger
     accesslog = "-"
 
-Hooks that the file defines itself run as well, whatever their names, see ``combine``. Import
-slowhound first: a star import replaces names that stand above it. This package is imported by the
-arbiter and so never imports Django; ``worker`` does, in the worker.
+Hooks that the file itself defines run as well, whatever their names (see ``combine``). Import
+slowhound first: a star import replaces names that are defined above it. The arbiter imports this
+package, and so nothing in it imports Django but ``worker``, which is imported in the worker.
 """
 
 from slowhound.gunicorn.combine import combine_always

@@ -1,7 +1,7 @@
-"""Whose SIGABRT was it: the arbiter's, at the timeout, or one that the application has sent?
+"""Tells the arbiter's SIGABRT, which is a timeout, from one that the application has sent.
 
-The arbiter says so before it sends it. Where it cannot, the worker has been silent for as long as
-the arbiter waits.
+The arbiter sets a mark in the worker's mailbox before it sends the signal. Without that mark, it
+was a timeout if the worker has been silent for as long as the arbiter waits.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.library_names import missing
 
-# Seconds; the arbiter counts from the time of a file, which a file system may round.
-MARGIN = 0.1
+# Seconds; the arbiter counts from a file's modification time, which a file system may round.
+ABORT_MARGIN = 0.1
 OF_WORKERS = {
     "tmp": "gunicorn.workers.base.Worker:tmp",
     "last_update": "gunicorn.workers.workertmp.WorkerTmp.last_update",
 }
-ANY = "a SIGABRT that the application sends itself may count as a timeout"
+UNSURE = "a SIGABRT that the application sends itself may count as a timeout"
 
 
 def is_timeout(worker: Any) -> bool:
-    """In the worker that a SIGABRT has interrupted."""
+    """True in a worker that the arbiter has aborted because of its timeout."""
     mailbox = getattr(worker, "slowhound_mailbox", None)
     return (mailbox is not None and bool(mailbox.abort[0])) or _is_silent(worker)
 
@@ -33,10 +33,10 @@ def _is_silent(worker: Any) -> bool:
     except AttributeError as exc:
         if is_foreign(exc):
             raise
-        missing(OF_WORKERS.get(str(exc.name), str(exc)), ANY)
+        missing(OF_WORKERS.get(str(exc.name), str(exc)), UNSURE)
         return True
     except (OSError, ValueError) as exc:  # the application has closed all files
         if is_foreign(exc):
             raise
         return False
-    return bool(limit) and clock.monotonic() - last > limit - MARGIN
+    return bool(limit) and clock.monotonic() - last > limit - ABORT_MARGIN

@@ -1,8 +1,8 @@
-"""The arbiter's side: a dead worker's box becomes its events. No Django, no network.
+"""Turns the black box of a worker that has ended into events, in the arbiter.
 
-The arbiter does not know the application's settings. Each worker tells it where its box is,
-through a piece of anonymous shared memory made before the fork; nothing of it outlives the two.
-The box holds the rest: format, stream, folder.
+The arbiter uses neither Django nor the network, and does not know the application's settings. Each
+worker writes where its box is into anonymous shared memory that is made before the fork. The box
+holds the rest: format, stream, folder.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from slowhound.system.files import create
 from slowhound.system.losses import lost
 
 CFG = "gunicorn.workers.base.Worker:cfg"
+PEERS_WRITE = "the events of a worker that has ended are written by its peers"
 PATH_AT, PATH_BYTES = 24, 4096
-NO_WORKERS = "it is not known which workers there are, and none is looked after"
+NO_WORKERS = "the workers are not known, and unresponsive ones are not reported"
 _numbers = itertools.count()
 # Workers whose death was not seen yet.
 _unburied: dict[int, Any] = {}
 
 
 class Mailbox:
-    """Memory that the arbiter and one worker share: the path of its box, and three times.
+    """Memory that the arbiter and one worker share: the path of the worker's box, and three times.
 
-    All that it holds is the worker's word, and the arbiter may be root. ``heartbeat`` is that of
-    the worker's hound, 0 before it begins; ``next_look`` is when to look at a worker that does not
-    show itself, as whoever has looked last says; ``abort`` is when the arbiter has aborted it, 0
-    before. All are monotonic, in ns.
+    The worker can write anything here, and the arbiter may be root. ``heartbeat`` is the hound's,
+    0 before it starts; ``next_look`` is when the arbiter checks an unresponsive worker again;
+    ``abort`` is when the arbiter has aborted the worker, 0 before. All are monotonic, in ns.
     """
 
     def __init__(self) -> None:
@@ -58,13 +58,13 @@ class Mailbox:
         self.next_look = memoryview(self._map)[8:16].cast("q")
         self.abort = memoryview(self._map)[16:PATH_AT].cast("q")
 
-    def tell(self, path: str) -> bool:
-        """In the worker: where its box is. False where that has no room."""
+    def put_path(self, path: str) -> bool:
+        """In the worker: writes where its box is. False where the path is too long."""
         encoded = os.fsencode(path) + b"\0"
         if len(encoded) > PATH_BYTES:
             return False
         self._map[PATH_AT : PATH_AT + len(encoded)] = encoded
-        # It may be stuck before its hound wakes for the first time.
+        # From now on: the worker may hang before its hound wakes for the first time.
         self.heartbeat[0] = clock.monotonic_ns()
         return True
 
@@ -81,7 +81,7 @@ class Mailbox:
 
 
 def give_mailbox(worker: Any) -> None:
-    """Before the fork: memory that both will see."""
+    """Before the fork: makes the memory that the arbiter and the worker share."""
     _oom.start_once()
     worker.slowhound_mailbox = Mailbox()
     _unburied[id(worker)] = worker
@@ -98,39 +98,41 @@ def bury(server: Any, worker: Any) -> None:
     timed_out = getattr(worker, "aborted", None)
     if timed_out is None:
         missing("gunicorn.workers.base.Worker:aborted", "timeouts count as crashes")
-    status = _local("gunicorn.arbiter.Arbiter.reap_workers:status", "of deaths no cause is known")
+    status = _caller_variable(
+        "gunicorn.arbiter.Arbiter.reap_workers:status", "the cause of a death is not known"
+    )
     death = Death.of_status(
         status,
         timed_out=bool(timed_out),
         stopped=getattr(worker, "slowhound_stopped", False),
         oom=_oom.has_killed(),
     )
-    _as_it(worker, partial(_bury, server, path, death))
+    _as_worker(worker, partial(_bury, server, path, death))
 
 
-def _as_it(worker: Any, task: Callable[[], None]) -> None:
+def _as_worker(worker: Any, task: Callable[[], None]) -> None:
     cfg = getattr(worker, "cfg", None)
     if cfg is None:
-        missing(CFG, "what a worker has left is written by its siblings")
+        missing(CFG, PEERS_WRITE)
     else:
         as_the_worker(cfg, task)
 
 
 class _OutOfMemory:
-    """Whether the kernel has killed for want of memory since this was last asked."""
+    """Counts the kernel's out-of-memory kills, each once."""
 
     def __init__(self) -> None:
         self._path: str | None = None
         self._seen: int | None = None
 
     def start_once(self) -> None:
-        """From the first worker on."""
+        """Remembers the count before the first worker starts; further calls do nothing."""
         if self._path is None:
             self._path = oom_kills.counter_file()
             self._seen = oom_kills.kills(self._path)
 
     def has_killed(self) -> bool:
-        """Asked at each death: one kill accounts for one death."""
+        """True if the kernel has killed once more; called at each death, each kill counts once."""
         count = oom_kills.kills(self._path)
         if count is None or self._seen is None or count <= self._seen:
             return False
@@ -141,8 +143,8 @@ class _OutOfMemory:
 _oom = _OutOfMemory()
 
 
-def told_to_stop(server: Any, pid: int, number: int) -> None:
-    """The arbiter sends a signal to a worker: is it to end, or does it time out?"""
+def on_signal(server: Any, pid: int, number: int) -> None:
+    """The arbiter sends a signal to a worker: remembers whether it stops it or times it out."""
     worker = workers(server).get(pid)
     if worker is not None and number in (*STOPPING, signal.SIGKILL):
         worker.slowhound_stopped = True
@@ -153,7 +155,7 @@ def told_to_stop(server: Any, pid: int, number: int) -> None:
 
 
 def workers(server: Any) -> dict[int, Any]:
-    """Those that live, by their process ids; none where the arbiter does not say."""
+    """The running workers by process id; empty where the arbiter has no list of them."""
     found: dict[int, Any] | None = getattr(server, "WORKERS", None)
     if found is None:
         missing("gunicorn.arbiter.Arbiter.WORKERS", NO_WORKERS)
@@ -169,9 +171,11 @@ def bury_the_rest(server: Any) -> None:
     for worker in list(_unburied.values()):
         path = worker.slowhound_mailbox.path
         if path:
-            code = _local("gunicorn.arbiter.Arbiter.halt:exit_status", "its exit code is not known")
+            code = _caller_variable(
+                "gunicorn.arbiter.Arbiter.halt:exit_status", "its exit code is not known"
+            )
             death = Death("exit", None, clock.monotonic(), code)
-            _as_it(worker, partial(_bury, server, path, death))
+            _as_worker(worker, partial(_bury, server, path, death))
 
 
 def _bury(server: Any, path: str, death: Death) -> None:
@@ -191,8 +195,8 @@ def _bury(server: Any, path: str, death: Death) -> None:
                     spool_new(directory, of_death(event))
 
 
-def _local(name: str, so: str) -> int | None:
-    """A variable of a caller's: Gunicorn passes to no hook what ``waitpid`` said."""
+def _caller_variable(name: str, so: str) -> int | None:
+    """A local variable of a caller: Gunicorn passes the status of ``waitpid`` to no hook."""
     path, _, variable = name.partition(":")
     function = path.rpartition(".")[2]
     frame: FrameType | None = sys._getframe()
@@ -206,7 +210,7 @@ def _local(name: str, so: str) -> int | None:
 
 
 def write(server: Any, path: str, settings: Settings, found: list[dict[str, Any]]) -> None:
-    """Writes events of the worker whose box is at ``path`` as it would have done itself."""
+    """Writes a worker's events as it would have done itself; its box is at ``path``."""
     directory = os.path.dirname(os.path.dirname(path))
     logfmt = settings.format != "json"
     lines = [formats.json_line(event) for event in found]
@@ -239,7 +243,7 @@ def _stream(server: Any, target: Any, lines: list[str]) -> None:
 
 
 def _append(folder: str, data: bytes) -> None:
-    """Writes a segment of its own: a segment has one writer."""
+    """Writes the events to a new segment, for a segment has one writer."""
     name = f"{clock.time_ns() // 1_000_000}-{os.getpid()}-{next(_numbers)}.jsonl"
     try:
         fd = create(os.path.join(folder, name), os.O_WRONLY | os.O_APPEND)

@@ -1,4 +1,4 @@
-"""Children of the arbiter that do something of ours; Gunicorn's ``waitpid(-1)`` reaps them."""
+"""Runs work of slowhound's in children of the arbiter; Gunicorn's ``waitpid(-1)`` reaps them."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from typing import Any
 from slowhound.runtime.clocks import clock
 
 STOPPING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
-# Seconds after which a child is no longer waited for.
-TAKES = 60.0
-# Gunicorn's main loop takes a second where nothing wakes it.
-EARLY = 0.9
+# Seconds after which a child counts as ended.
+LONGEST_CHILD = 60.0
+# Gunicorn's main loop sleeps for a second where nothing wakes it; less than this was cut short.
+WHOLE_PASS = 0.9
 
 
 class _Children:
-    """Those that this arbiter has started for us."""
+    """The children that slowhound has started in this arbiter."""
 
     def __init__(self) -> None:
-        self._left: dict[int, float] = {}  # since when
+        self._started: dict[int, float] = {}  # when each began, by its process id
         self.last_end = 0.0
 
     def add(self, pid: int) -> None:
-        """A new one."""
-        self._left[pid] = clock.monotonic()
+        """Adds a new child."""
+        self._started[pid] = clock.monotonic()
 
-    def any_left(self) -> bool:
-        """True while one runs, for so long as it may take."""
+    def any_running(self) -> bool:
+        """True while one runs, for at most ``LONGEST_CHILD`` seconds."""
         now = clock.monotonic()
-        for pid, since in list(self._left.items()):
-            if now - since > TAKES or not os.path.exists(f"/proc/{pid}"):
-                del self._left[pid]
+        for pid, since in list(self._started.items()):
+            if now - since > LONGEST_CHILD or not os.path.exists(f"/proc/{pid}"):
+                del self._started[pid]
                 self.last_end = now
-        return bool(self._left)
+        return bool(self._started)
 
 
 _children = _Children()
 
 
-def any_left() -> bool:
-    """True while a child of ours runs."""
-    return _children.any_left()
+def any_running() -> bool:
+    """True while a child of slowhound's runs."""
+    return _children.any_running()
 
 
 def as_the_worker(cfg: Any, task: Callable[[], object]) -> None:
     """Runs ``task`` with no more rights than the workers have.
 
-    The mailbox and the box are a worker's word: whatever they name is opened with the worker's own
-    rights. An arbiter that is root does this in a child.
+    The mailbox and the box contain what a worker has written: whatever path they name is opened
+    with the worker's own rights. An arbiter that is root does this in a child.
     """
     if os.geteuid() == cfg.user:
         task()
@@ -62,8 +62,8 @@ def as_the_worker(cfg: Any, task: Callable[[], object]) -> None:
 def in_child(cfg: Any, task: Callable[[], object]) -> None:
     """Runs ``task`` in a child with the workers' rights, and does not wait for it.
 
-    It exits with 0, so that Gunicorn's waitpid(-1), which reaps it, says nothing: a 3 would stop
-    the whole server.
+    The child exits with 0, so that Gunicorn, whose ``waitpid(-1)`` reaps it, ignores it: a 3 would
+    stop the whole server.
     """
     pid = os.fork()
     if pid:
@@ -79,7 +79,7 @@ def in_child(cfg: Any, task: Callable[[], object]) -> None:
 
 
 def _become(user: int, group: int, *, groups: bool) -> None:
-    """As Gunicorn does it for a worker, with the settings `user`, `group` and `initgroups`."""
+    """Changes user and group as Gunicorn does for a worker (its `user`, `group`, `initgroups`)."""
     if groups:
         with contextlib.suppress(KeyError):  # a number without a name has no groups
             os.initgroups(pwd.getpwuid(user).pw_name, group)
@@ -88,16 +88,16 @@ def _become(user: int, group: int, *, groups: bool) -> None:
 
 
 def _restore_signals() -> None:
-    """In a child: Gunicorn's handlers would have it wait for workers that are not its own."""
+    """In a child: with Gunicorn's handlers it would wait for workers that are not its own."""
     for number in (signal.SIGCHLD, *STOPPING):
         signal.signal(number, signal.SIG_DFL)
 
 
-def has_woken_it(since: float) -> bool:
-    """True when a child of ours may have woken the arbiter early, since this time (monotonic).
+def has_woken_arbiter(since: float) -> bool:
+    """True when a child of slowhound's may have woken the arbiter early, since a monotonic time.
 
-    Each time it wakes it kills the workers that it asked to end the time before: with a child that
-    ended meanwhile 0.4 s after that instead of 1 s.
+    Whenever the arbiter wakes, it kills the workers that it told to stop the time before. Woken by
+    a child that has ended meanwhile, it would do so after 0.4 s instead of 1 s.
     """
     waited = clock.monotonic() - since
-    return waited < EARLY and (_children.any_left() or _children.last_end > since)
+    return waited < WHOLE_PASS and (_children.any_running() or _children.last_end > since)

@@ -1,7 +1,7 @@
-"""Two hooks of one name: slowhound's and the one that ``gunicorn.conf.py`` defines both run.
+"""Runs slowhound's hooks beside those of the same names that ``gunicorn.conf.py`` defines.
 
 A config file that defines ``post_request`` below the star import would replace slowhound's.
-Gunicorn reads the file anew on HUP, and version 23 tells the logger nothing of that, so the one
+Gunicorn reads the file again on HUP, of which version 23 does not inform the logger, so the one
 reliable moment is the arbiter's own ``setup``, which follows each reading.
 """
 
@@ -15,20 +15,20 @@ from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import find, patch
 from slowhound.system.guard import guard
 
-# Before the application's own hook: the record exists when it runs.
+# Before the application's own hook, so that the record exists when that runs.
 FIRST = ("pre_fork", "post_worker_init", "pre_request")
-# After it: what it adds to the context is in the event.
+# After it, so that what it adds to the context is in the event.
 LAST = ("post_request", "worker_exit", "child_exit", "on_exit")
 SETUP = "gunicorn.arbiter.Arbiter.setup"
 MURDER = "gunicorn.arbiter.Arbiter.murder_workers"
 KILL = "gunicorn.arbiter.Arbiter.kill_worker"
-# What comes of it where the arbiter does not let itself be watched.
-SILENT = "nobody reports in the place of workers that cannot run, but their siblings"
+# What follows where the arbiter lacks these methods.
+SILENT = "unresponsive workers are reported by their peers only"
 SHUTDOWN = "a worker that is stopped counts as killed by a signal"
 
 
 def combine_always() -> None:
-    """Makes the arbiter combine the hooks each time it has read its configuration."""
+    """Has the arbiter combine the hooks each time it has read its configuration."""
     original = find(SETUP, "hooks of your own may replace slowhound's")
     if getattr(original, "slowhound", False):
         return
@@ -46,9 +46,9 @@ def combine_always() -> None:
 
 
 def _watch_silent_workers() -> None:
-    """What no hook tells: a call each second.
+    """Adds a call each second, for which there is no hook.
 
-    The arbiter looks for workers to kill at least once a second.
+    The arbiter checks for workers to kill at least once a second.
     """
     murder_workers = find(MURDER, SILENT)
     if murder_workers is None:
@@ -61,7 +61,7 @@ def _watch_silent_workers() -> None:
         early = False
         if not watch.off:
             with watch:
-                early = children.has_woken_it(last)
+                early = children.has_woken_arbiter(last)
                 silent_workers.look_after(self)
         if not early:
             last = clock.monotonic()
@@ -71,23 +71,23 @@ def _watch_silent_workers() -> None:
 
 
 def _watch_signals() -> None:
-    """What no hook tells: which signals the arbiter sends to its workers."""
+    """Sees which signals the arbiter sends to its workers, for which there is no hook."""
     kill_worker = find(KILL, SHUTDOWN)
     if kill_worker is None:
         return
     watch = guard("gunicorn arbiter")
 
-    def note_signal(self: Any, *args: Any, **kwargs: Any) -> None:
+    def see_signal(self: Any, *args: Any, **kwargs: Any) -> None:
         with watch:
             pid, sig, *_ = args
-            arbiter.told_to_stop(self, pid, sig)
+            arbiter.on_signal(self, pid, sig)
         kill_worker(self, *args, **kwargs)
 
-    patch(KILL, note_signal)
+    patch(KILL, see_signal)
 
 
 def combine(cfg: Any) -> None:
-    """Puts slowhound's hooks beside those of the configuration."""
+    """Combines slowhound's hooks with those of the configuration."""
     for name in FIRST + LAST:
         ours = getattr(hooks, name)
         theirs = getattr(cfg, name)
@@ -99,7 +99,7 @@ def combine(cfg: Any) -> None:
         cfg.set(name, combined)
 
 
-# Gunicorn counts the parameters of a hook, so *args will not do.
+# Gunicorn counts the parameters of a hook, so none of these can take *args.
 def _one(first: Callable[..., Any], second: Callable[..., Any]) -> Callable[..., Any]:
     def hook(worker: Any) -> None:
         try:

@@ -1,10 +1,10 @@
-"""The headers of a request that a black box shows."""
+"""Picks the request headers that are kept in the black box."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_SHOWN = {
+_KEPT_HEADERS = {
     "REFERER": "HTTP_REFERER",
     "REFERRER": "HTTP_REFERRER",
     "USER-AGENT": "HTTP_USER_AGENT",
@@ -13,5 +13,5 @@ _SHOWN = {
 
 
 def headers(req: Any) -> dict[str, str]:
-    """The headers that the box shows, in the words of environ, which does not exist yet."""
-    return {_SHOWN[name]: value for name, value in req.headers if name in _SHOWN}
+    """The headers that the box keeps, by their names in ``environ``, which does not exist yet."""
+    return {_KEPT_HEADERS[name]: value for name, value in req.headers if name in _KEPT_HEADERS}

@@ -1,7 +1,7 @@
-"""Gunicorn's hooks: where a worker begins and ends, and each of its requests.
+"""Gunicorn's hooks: they see where a worker begins and ends, and each of its requests.
 
-``pre_request`` is the first place that sees a request and ``post_request`` the last: it runs
-after the body is closed, whatever went wrong before, and ``sys.exc_info()`` says what.
+``pre_request`` is the first place that sees a request, and ``post_request`` the last: it runs after
+the body is closed, whatever went wrong before, and finds the exception in ``sys.exc_info()``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from slowhound.core.ownership import lost
 from slowhound.core.record import Owner, Record, in_flight
 from slowhound.frames.frames import Stack, from_traceback
 from slowhound.gunicorn import arbiter, outcomes
-from slowhound.gunicorn.exit_signals import ENDING, Ending
+from slowhound.gunicorn.exit_signals import EXIT_SIGNALS, ExitSignals
 from slowhound.gunicorn.headers import headers
 from slowhound.peers.postmortem import abort_fields
 from slowhound.runtime.clocks import clock
@@ -37,30 +37,30 @@ OF_REQUESTS = {
 NO_RECORD = "requests are begun by the middleware, which knows less of how they end"
 # Seconds that a stopping arbiter waits for the workers that it has killed.
 LAST_WAIT = 2.0
-# Gunicorn reads its configuration in the main thread; gevent's idea of a thread is another.
+# The main thread, in which Gunicorn reads its configuration; gevent has other ids for threads.
 _main = get_ident()
-# What an environ of Gunicorn's has, and none that was made in process; checked at the start.
+# A key that Gunicorn's environ has, and that of a request made in process has not.
 MARK = "gunicorn.socket"
 _describing = guard("gunicorn post_request")
-# The records of requests that cannot hold them, by the ids of those.
+# Records of requests whose objects take no attribute, by the ids of the objects.
 _records: dict[int, Record] = {}
 
 
 @guarded("gunicorn pre_fork")
 def pre_fork(server: Any, worker: Any) -> None:
-    """In the arbiter: a way for the worker to say where its black box is."""
+    """In the arbiter: makes the memory in which the worker writes where its black box is."""
     arbiter.give_mailbox(worker)
 
 
 @guarded("gunicorn child_exit")
 def child_exit(server: Any, worker: Any) -> None:
-    """In the arbiter: the worker is dead; write what it could not write any more."""
+    """In the arbiter: the worker has ended; writes the events that it could not write."""
     arbiter.bury(server, worker)
 
 
 @guarded("gunicorn worker start")
 def post_worker_init(worker: Any) -> None:
-    """The application is loaded: start the recorder, unless this is no Django application."""
+    """The application is loaded: starts the recorder, if it is a Django application."""
     if "django" in sys.modules:
         from slowhound.gunicorn.worker import start
 
@@ -88,32 +88,32 @@ def pre_request(worker: Any, req: Any) -> None:
         record = Record(method, path, clock.monotonic())
         record.owner, record.mark, record.wire = Owner.HOOK, MARK, wire
         record.environ = environ
-        # Before it begins: whatever is raised from outside in here, the other hook has it.
+        # Before it begins: if a signal handler raises in here, ``post_request`` finds the record.
         try:
             req.slowhound = record
         except AttributeError as exc:
             if is_foreign(exc):
                 raise
-            _records[id(req)] = record  # the ASGI worker's requests have slots
+            _records[id(req)] = record  # the ASGI worker's requests have __slots__
         active.begin(record)
 
 
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
-    """Finishes it: the body is closed, or never will be."""
-    if record_module.get_ident() != _main:  # where Python runs the handlers of signals
+    """Finishes the record of a request: the body is closed, or never will be."""
+    if record_module.get_ident() != _main:  # Python runs signal handlers in the main thread
         _finish(worker, req, environ, resp)
         return
     mine = object()
     try:
         try:
-            ENDING.busy.add(mine)
+            EXIT_SIGNALS.unfinished.add(mine)
             _finish(worker, req, environ, resp)
         finally:
-            ENDING.ended(mine)
+            EXIT_SIGNALS.finished(mine)
     finally:
-        # What was raised from outside right where the first one begins would else leave all that
-        # ends the worker waiting for ever.
-        ENDING.ended(mine)
+        # Again: an exception raised from outside just where the first call begins would leave the
+        # signals that end the worker deferred for ever.
+        EXIT_SIGNALS.finished(mine)
 
 
 def _finish(worker: Any, req: Any, environ: Any, resp: Any) -> None:
@@ -124,11 +124,11 @@ def _finish(worker: Any, req: Any, environ: Any, resp: Any) -> None:
         return
     try:
         with _describing:
-            ENDING.judge(worker)
+            EXIT_SIGNALS.forget_foreign_abort(worker)
             _describe(record, req, environ, resp, exc)
-            outcomes.describe_answer(record, resp, exc, worker)
+            outcomes.set_status_of_failure(record, resp, exc, worker)
     finally:
-        # Again if need be: only the first one ends it, wherever it was interrupted.
+        # Twice: the first call may be interrupted anywhere, and only one of them ends the record.
         try:
             active.finish(record, req, resp, environ)
         finally:
@@ -139,27 +139,27 @@ def _finish(worker: Any, req: Any, environ: Any, resp: Any) -> None:
 def _describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseException | None) -> None:
     if record.request is None and environ is not None:  # Django never saw it
         record.environ = environ
-    is_ended = isinstance(exc, SystemExit) and ENDING.last is not None
+    is_ended = isinstance(exc, SystemExit) and EXIT_SIGNALS.last is not None
     if is_ended:
         # The arbiter sends SIGABRT to a worker that is over its time, and others to end it.
-        record.outcome = "timeout" if ENDING.last == signal.SIGABRT else "killed"
+        record.outcome = "timeout" if EXIT_SIGNALS.last == signal.SIGABRT else "killed"
     outcomes.describe(record, req, environ, resp, None if is_ended else exc)
     if exc is not None and record.outcome == "timeout":
         record.aborted = abort_fields(_interrupted(from_traceback(traceback_of(exc))))
 
 
 def _interrupted(stack: Stack) -> Stack:
-    """What a signal has interrupted: its handlers are the innermost frames, ours the first."""
-    code = Ending._handle.__code__
+    """The stack that a signal has interrupted: that outside the handlers, of which ours is first."""
+    code = ExitSignals._handle.__code__
     ours = [(each.filename, each.function) == (code.co_filename, code.co_name) for each in stack]
     return stack[: ours.index(True)] or stack if True in ours else stack
 
 
 @guarded("gunicorn worker exit")
 def worker_exit(server: Any, worker: Any) -> None:
-    """The worker ends in good order: write what is pending, remove its box."""
-    # Threads of gthread may still have requests in flight, and end them or be killed in them: the
-    # recorder is then needed to the end of the process.
+    """The worker exits normally: writes what is pending and removes its box."""
+    # Threads of gthread may still have requests in flight, and finish them or be killed: the
+    # recorder is then needed until the process ends.
     if "slowhound.recorder.process" in sys.modules and not in_flight:
         from slowhound.recorder import process
 

@@ -1,4 +1,4 @@
-"""Gunicorn's logger, with canonical lines in place of the access log."""
+"""Gunicorn's logger, with canonical lines in the place of the access log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slowhound.runtime.library_names import find, missing
 from slowhound.sinks.stream import Output, write_all
 from slowhound.system.guard import guard
 
-NO_METRICS = "Gunicorn's metrics are not sent to statsd"
+NO_STATSD = "Gunicorn's metrics are not sent to statsd"
 Statsd: Any = find("gunicorn.instrument.statsd.Statsd")
 
 
@@ -25,48 +25,49 @@ def _active() -> Any:
 
 
 class Logger(glogging.Logger):
-    """Writes the canonical line where Gunicorn's access log goes.
+    """Writes canonical lines where Gunicorn's access log goes.
 
     ``GUNICORN_PRESERVE_EXISTING_LOGGER=1`` in the environment keeps Gunicorn's own line too, before
-    the canonical one. In a process where slowhound is off, only Gunicorn's own is written. With
-    ``statsd_host`` it also sends Gunicorn's metrics, which Gunicorn drops for other logger classes.
+    the canonical one. Where slowhound is off, only Gunicorn's own line is written. With
+    ``statsd_host`` this also sends Gunicorn's metrics, which Gunicorn drops for other logger
+    classes.
     """
 
     PRESERVE_EXISTING_LOGGER = os.environ.get("GUNICORN_PRESERVE_EXISTING_LOGGER") == "1"
 
     def __new__(cls, cfg: Any) -> Self:
-        """A logger; one that is Gunicorn's ``Statsd`` as well when the configuration wants it."""
+        """A logger; also one of Gunicorn's ``Statsd`` when ``statsd_host`` is set."""
         if cfg.statsd_host and Statsd is None:
-            missing("gunicorn.instrument.statsd.Statsd", NO_METRICS)
+            missing("gunicorn.instrument.statsd.Statsd", NO_STATSD)
         elif cfg.statsd_host and not issubclass(cls, Statsd):
             cls = type(cls.__name__, (cls, Statsd), {})  # noqa: PLW0642
         return super().__new__(cls)
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        """Called by Gunicorn before the body is closed; the canonical line follows after that."""
+        """Gunicorn calls this before the body is closed; the canonical line follows after that."""
         if self.wants_plain_line():
             super().access(resp, req, environ, request_time)
         elif Statsd is not None and isinstance(self, Statsd):
             _send_metrics(self, resp, request_time)
 
     def wants_plain_line(self) -> bool:
-        """True when Gunicorn's own access line is to be written."""
+        """True when Gunicorn's own access line should be written."""
         return self.PRESERVE_EXISTING_LOGGER or _active() is None
 
 
 def _send_metrics(statsd: Any, resp: Any, request_time: Any) -> None:
-    """What ``Statsd.access`` sends; that one always writes the access line as well."""
+    """Sends what ``Statsd.access`` sends, which would always write the access line as well."""
     with guard("statsd"):
         status = str(resp.status).split(None, 1)[0]
         # Up to 24.0 Gunicorn sent a histogram where later versions send a timer.
         send = getattr(statsd, "timer", None) or getattr(statsd, "histogram", None)
         if send is None:
-            missing("gunicorn.instrument.statsd.Statsd.histogram", NO_METRICS)
+            missing("gunicorn.instrument.statsd.Statsd.histogram", NO_STATSD)
         else:
             send("gunicorn.request.duration", request_time.total_seconds() * 1000)
         increment = getattr(statsd, "increment", None)
         if increment is None:
-            missing("gunicorn.instrument.statsd.Statsd.increment", NO_METRICS)
+            missing("gunicorn.instrument.statsd.Statsd.increment", NO_STATSD)
         else:
             increment("gunicorn.requests", 1)
             increment(f"gunicorn.request.status.{status}", 1)
@@ -75,8 +76,8 @@ def _send_metrics(statsd: Any, resp: Any, request_time: Any) -> None:
 class AccessStream:
     """Writes lines to the handlers of ``gunicorn.access``.
 
-    ``logging`` takes 6 µs a line, half of all that slowhound may take. Where the handlers are
-    Gunicorn's own plain ones, which only add a line end, one ``write()`` does the same.
+    ``logging`` takes 6 µs a line, half of the time that slowhound may take in all. Where the
+    handlers are Gunicorn's own plain ones, which only add a line end, one ``write()`` is the same.
     """
 
     def __init__(self) -> None:
@@ -94,7 +95,7 @@ class AccessStream:
                 self._output = Output(self.handlers[0].stream.fileno())
 
     def __call__(self, line: str, done: list[Any]) -> None:
-        """Writes one line, where Gunicorn's own would be written."""
+        """Writes one line where Gunicorn's own would go."""
         log = self.log
         if not log.isEnabledFor(logging.INFO):
             return
@@ -115,7 +116,7 @@ class AccessStream:
             self._log(line, done)
 
     def _is_untouched(self) -> bool:
-        """False when the logger or its handler were changed since the start: then they do it."""
+        """False when the logger or its handler has changed since the start: then they are used."""
         log, handler = self.log, self.handlers[0]
         return (
             log.handlers == self.handlers
@@ -126,12 +127,12 @@ class AccessStream:
 
     def _log(self, line: str, done: list[Any]) -> None:
         if not done:
-            done.append(len(line))  # before: a handler may be the application's, and raise
+            done.append(len(line))  # before the call: an application's own handler may raise
             self.log.info("%s", line)
 
 
 def access_log_on(log: glogging.Logger) -> bool:
-    """Whether Gunicorn would write an access log; before version 24 only its ``access`` knows."""
+    """Whether Gunicorn would write an access log; before version 24 no method of its own tells."""
     cfg = getattr(log, "cfg", None)
     if cfg is None:
         missing("gunicorn.glogging.Logger:cfg", "canonical lines are written with any accesslog")

@@ -1,4 +1,4 @@
-"""How a request has ended, as Gunicorn knows it: status, bytes, outcome."""
+"""Describes how a request has ended under Gunicorn: status, bytes, outcome."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from slowhound.runtime.library_names import find
 from slowhound.runtime.static_lookup import traceback_of
 from slowhound.runtime.unpatched import is_greenlet_exit
 
-# A client that leaves while the view works is noticed only by asking for its socket's state
-# (0.8 µs); one that waited less than this has not had the time to give up.
-PATIENCE = 0.05
-# Work after the last byte for longer than this: a client that is gone by then may well have it all.
-LATE = 0.001
-# Through these a server reads and writes; so may an application.
+# A client that leaves while the view works is only noticed by a check of its socket's state
+# (0.8 µs); a request shorter than this is not checked, for its client cannot have given up.
+SHORTEST_CHECKED = 0.05
+# Where work goes on for longer than this after the last byte, a client that has left by then may
+# well have received everything.
+LONGEST_AFTER_SENDING = 0.001
+# Modules through which a server reads and writes sockets; an application may use them as well.
 _SOCKETS = {"gevent", "selectors", "slowhound", "socket", "ssl"}
 SYNC = "gunicorn.workers.sync.SyncWorker"
 
 
 def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseException | None) -> None:
-    """Status, bytes and outcome; ``exc``: what it has ended with."""
+    """Sets status, bytes and outcome; ``exc`` is the exception that has ended the request."""
     status = getattr(resp, "status", None)
     if status is not None:
         record.status = int(status.split(None, 1)[0]) if isinstance(status, str) else status
@@ -35,23 +36,26 @@ def describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcepti
         # Gunicorn 23 sends a body for HEAD as well; no client waits for it.
         if not (record.method == "HEAD" and getattr(resp, "headers_sent", False)):
             record.outcome = "disconnect"
-    elif exc is not None and is_greenlet_exit(exc):  # of a worker that stops for one
+    elif exc is not None and is_greenlet_exit(exc):  # its worker is stopping
         record.outcome = "killed"
     elif exc is not None and not isinstance(exc, StopIteration):
-        if record.exc is None:  # Django has not seen it: a sys.exit() in a view, a WSGI middleware
+        if record.exc is None:  # Django has not seen it: sys.exit() in a view, WSGI middleware
             from slowhound.instrument.exception import fields_of
 
             record.exc = {**fields_of(exc), "exc_handled": False}
         record.outcome = record.outcome or "error"
         record.status = record.status or 500
-    elif record.outcome is None and _waited(record) and _gone(environ):
+    elif record.outcome is None and _may_have_left(record) and _has_left(environ):
         record.outcome = "disconnect"
 
 
-def describe_answer(record: Record, resp: Any, exc: BaseException | None, worker: Any) -> None:
-    """The status where it failed before anything was sent: that of what Gunicorn answers.
+def set_status_of_failure(
+    record: Record, resp: Any, exc: BaseException | None, worker: Any
+) -> None:
+    """Where a request failed before anything was sent: the status that Gunicorn sends itself.
 
-    Only its sync worker answers a ``sys.exit()``; a thread and a loop end without a word.
+    Only Gunicorn's sync worker sends a response after ``sys.exit()``; a thread and an event loop
+    close the connection without one.
     """
     is_begun = getattr(resp, "headers_sent", record.first_byte is not None)
     if record.outcome != "error" or exc is None or is_begun:
@@ -62,7 +66,7 @@ def describe_answer(record: Record, resp: Any, exc: BaseException | None, worker
 
 
 def _is_servers(exc: BaseException) -> bool:
-    """False of a connection that the application has to somebody else, and that broke off."""
+    """True for the client's connection; False for one from the application to a backend."""
     inner, traceback = "", traceback_of(exc)
     while traceback is not None:
         module = module_of(traceback.tb_frame.f_globals).partition(".")[0]
@@ -71,11 +75,11 @@ def _is_servers(exc: BaseException) -> bool:
     return inner in ("", "gunicorn")
 
 
-def _waited(record: Record) -> bool:
-    """False for a client that could not have given up, or has had time to read all and leave."""
+def _may_have_left(record: Record) -> bool:
+    """False for a client that had no time to give up, or had time to read everything and leave."""
     age = record.age()
-    is_just_sent = record.sent_after is None or age - record.sent_after < LATE
-    return age > PATIENCE and is_just_sent and record.method != "HEAD"
+    is_just_sent = record.sent_after is None or age - record.sent_after < LONGEST_AFTER_SENDING
+    return age > SHORTEST_CHECKED and is_just_sent and record.method != "HEAD"
 
 
 def _sent(req: Any, resp: Any) -> int:
@@ -90,14 +94,14 @@ def _sent(req: Any, resp: Any) -> int:
     return sent
 
 
-def _gone(environ: Any) -> bool:
-    """True when the other end is closed for good; one that only stopped sending may still read."""
+def _has_left(environ: Any) -> bool:
+    """True when the client has closed its socket; one that only stopped sending may still read."""
     connection = (environ or {}).get("gunicorn.socket")
     if connection is None:
         return False
     try:
-        # Over a unix socket POLLHUP comes with every close, also of a client that has read all;
-        # POLLERR says that it closed with something unread.
+        # Over a Unix socket every close gives POLLHUP, also that of a client that has read
+        # everything; POLLERR means that it closed with something unread.
         unix = connection.family == socket.AF_UNIX
         signs = select.POLLERR if unix else select.POLLHUP | select.POLLERR
         poll = select.poll()

@@ -26,7 +26,7 @@ def look_after(server: Any) -> None:
     4 s with py-spy, and the arbiter has others to look after. Where Python itself reads stacks, the
     arbiter does it, one worker at a time: under Yama's scope 1 only an ancestor may.
     """
-    if children.any_left():
+    if children.any_running():
         return
     workers = list(arbiter.workers(server).values())
     late = [mailbox for mailbox in map(_mailbox, workers) if _is_due(mailbox)]

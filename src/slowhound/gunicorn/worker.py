@@ -1,4 +1,4 @@
-"""The worker's side of Gunicorn: it may import Django, for the application has."""
+"""Starts the recorder in a Gunicorn worker; may import Django, for the application has."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from django.http.response import HttpResponseBase
 
 from slowhound.config.from_django import MIDDLEWARE, get_config
 from slowhound.core.record import Owner, Record
-from slowhound.gunicorn.arbiter import CFG
-from slowhound.gunicorn.exit_signals import ENDING
+from slowhound.gunicorn.arbiter import CFG, PEERS_WRITE
+from slowhound.gunicorn.exit_signals import EXIT_SIGNALS
 from slowhound.gunicorn.headers import headers
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.gunicorn.outcomes import SYNC
@@ -29,10 +29,10 @@ WRITE_ERROR = "gunicorn.util.write_error"
 RESPOND = "django.core.handlers.base.BaseHandler.get_response"
 RESPOND_ASYNC = "django.core.handlers.base.BaseHandler.get_response_async"
 GTHREAD = "gunicorn.workers.gthread.ThreadWorker"
-# What comes of it where Gunicorn's workers are other ones.
+# What follows where Gunicorn or Django lacks these names.
 NOT_IN_FRONT = "Django's view of requests is not known where MIDDLEWARE does not name slowhound's"
 REFUSALS = "requests that Gunicorn refuses have no event"
-NAMES = {
+OPTIONAL_NAMES = {
     "gunicorn.glogging.Logger.access": "Gunicorn's own access line is written as well",
     "gunicorn.http.errors.InvalidHeader:req": "of a request with a bad header no path is known",
     "gunicorn.http.wsgi.Response:status": "resp_status is Django's",
@@ -40,21 +40,21 @@ NAMES = {
     "gunicorn.http.wsgi.Response:headers_sent": "resp_bytes of a file is 0",
     "gunicorn.http.wsgi.Response:status_code": "resp_bytes may count a body that is not sent",
     "gunicorn.http.wsgi.Response:response_length": "resp_bytes of a file is 0",
-    "gunicorn.http.wsgi.default_environ:gunicorn.socket": "nobody sees that a client has given up",
+    "gunicorn.http.wsgi.default_environ:gunicorn.socket": "that a client has given up is not seen",
 }
 MANY = "the black box has 256 places, as for a worker of any other kind"
 
 
 def start(worker: Any) -> None:
-    """Starts this worker's recorder and puts the middleware in front when it is not listed."""
+    """Starts this worker's recorder, and puts the middleware in front when it is not listed."""
     if not settings.configured:
         return
-    for name, so in NAMES.items():
+    for name, so in OPTIONAL_NAMES.items():
         find(name, so)
     active = process.start(get_config(), _server(worker))
     if active is None:
         return
-    ENDING.install()
+    EXIT_SIGNALS.install()
     watch_refusals(worker)
     _watch_saturation(worker, active.saturation)
     active.siblings.check()
@@ -77,8 +77,8 @@ def _watch_saturation(worker: Any, saturation: Saturation) -> None:
 
 def _server(worker: Any) -> process.Server:
     home, name = type(worker).__module__, type(worker).__name__
-    # A sync worker has one request in flight, gthread one per thread; two to spare, so that a
-    # request that cannot be finished takes no place from others.
+    # A sync worker has one request in flight, gthread one per thread. Two slots are spare, so that
+    # a request that cannot be finished takes none from others.
     known = {SYNC: 1, GTHREAD: _threads(worker)}
     slots = known.get(f"{home}.{name}", 254) + 2
     for each in known:
@@ -87,13 +87,13 @@ def _server(worker: Any) -> process.Server:
     mailbox = getattr(worker, "slowhound_mailbox", None)
     if mailbox is None:
         return process.Server(name, slots, _stream(worker))
-    return process.Server(name, slots, _stream(worker), mailbox.tell, mailbox.heartbeat)
+    return process.Server(name, slots, _stream(worker), mailbox.put_path, mailbox.heartbeat)
 
 
 def _threads(worker: Any) -> int:
     cfg = getattr(worker, "cfg", None)
     if cfg is None:
-        missing(CFG, "what a worker has left is written by its siblings")
+        missing(CFG, PEERS_WRITE)
     return 254 if cfg is None else int(cfg.threads)
 
 
@@ -104,9 +104,9 @@ def _stream(worker: Any) -> Stream | None:
 
 
 def watch_refusals(worker: Any) -> None:
-    """An event for each request that Gunicorn answers itself: malformed, too large.
+    """Has an event written for each request that Gunicorn refuses: malformed, too large.
 
-    No hook sees these, and the access log only some of them.
+    No hook sees these, and only some of them are in the access log.
     """
     handle_error = getattr(worker, "handle_error", None)
     write_error = find(WRITE_ERROR, REFUSALS)
@@ -128,7 +128,7 @@ def watch_refusals(worker: Any) -> None:
             with guard("gunicorn refusal"):
                 req, _client, addr, exc, *_ = args
                 refused = getattr(exc, "req", None)
-                if req is None and hasattr(refused, "headers"):  # of other errors it is a text
+                if req is None and hasattr(refused, "headers"):  # other errors have a text there
                     req = refused
                 if getattr(req, "slowhound", None) is None:
                     _refused(req, addr, answered.status)
@@ -154,9 +154,9 @@ def _refused(req: Any, addr: Any, status: int) -> None:
 
 
 def put_in_front() -> None:
-    """Does what the middleware does, around the handler.
+    """Does the middleware's work around Django's handler.
 
-    ``MIDDLEWARE`` is left alone: with ``--preload`` the handler has read it long ago.
+    ``MIDDLEWARE`` is not changed: with ``--preload`` the handler has read it before.
     """
     original: Any = find(RESPOND, NOT_IN_FRONT)
     original_async: Any = find(RESPOND_ASYNC, NOT_IN_FRONT)

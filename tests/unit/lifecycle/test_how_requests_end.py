@@ -19,7 +19,7 @@ from django.urls import path
 from slowhound.config.from_django import get_config
 from slowhound.core.record import in_flight
 from slowhound.gunicorn import exit_signals
-from slowhound.gunicorn.arbiter import Mailbox, told_to_stop
+from slowhound.gunicorn.arbiter import Mailbox, on_signal
 from slowhound.recorder import process
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker
@@ -83,9 +83,9 @@ def ends() -> Iterator[None]:
 
     for number in numbers:
         signal.signal(number, handle)
-    exit_signals.ENDING.install()
+    exit_signals.EXIT_SIGNALS.install()
     yield
-    exit_signals.ENDING.last = None
+    exit_signals.EXIT_SIGNALS.last = None
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -127,9 +127,9 @@ def test_sigabrt_is_a_timeout_where_the_arbiter_has_sent_it(who: str) -> None:
     with capture_events() as events, sync_worker() as worker:
         pid, worker.slowhound_mailbox = 4711, Mailbox()
         worker.notify()
-        told_to_stop(SimpleNamespace(WORKERS={pid: worker}), pid, signal.SIGTERM)
+        on_signal(SimpleNamespace(WORKERS={pid: worker}), pid, signal.SIGTERM)
         if who == "arbiter":
-            told_to_stop(SimpleNamespace(WORKERS={pid: worker}), pid, signal.SIGABRT)
+            on_signal(SimpleNamespace(WORKERS={pid: worker}), pid, signal.SIGABRT)
         if who == "closed":
             worker.tmp.close()
         process.start(get_config())

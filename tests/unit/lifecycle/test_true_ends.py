@@ -158,7 +158,7 @@ def test_sys_exit_before_anything_is_sent_is_answered_by_the_sync_worker_alone()
     assert (event["resp_status"], event["resp_outcome"]) == (500, "error")
     record = Record("GET", "/leaves/", 0.0)
     record.outcome = "error"
-    outcomes.describe_answer(record, None, SystemExit(3), object())
+    outcomes.set_status_of_failure(record, None, SystemExit(3), object())
     assert record.status is None
 
 
