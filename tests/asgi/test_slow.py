@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from slowhound.gil.holders import LATE
+from slowhound.gil.holders import LEAST_HOLD
 from tests.asgi.conftest import only
 from tests.harness.asgi_servers import Asgi
 from tests.harness.gil import ask
@@ -174,7 +174,7 @@ def test_call_that_holds_the_gil_is_the_views_own(site: Site, server: Asgi) -> N
     held = ask(site, f"power-{server}", f"/power/power-{server}/")
     held.wait_begun()
     try:
-        held.wait_held(2 * LATE)
+        held.wait_held(2 * LEAST_HOLD)
     finally:
         held.let_go()
     culprit = held.wait_end()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slowhound.blackbox.reader import survey
-from slowhound.gil.holders import SHARE
+from slowhound.gil.holders import HOLDER_CPU_SHARE
 from slowhound.gil.unresponsive import silent_for
 from slowhound.watch.hound import TICK
 from tests.harness.accounts import check_once
@@ -26,7 +26,7 @@ SLOW_AFTER = 1.0
 DEADLINE = 20.0
 # The share of a CPU with which a thread is found for certain: a busy machine gives it in the end,
 # so many seconds are for that.
-ENOUGH, AT_MOST = 1.5 * SHARE, 45.0
+ENOUGH, AT_MOST = 1.5 * HOLDER_CPU_SHARE, 45.0
 HELD = "The GIL was held"
 NO_READER = """
 from slowhound.gil import py_spy, remote_unwinder

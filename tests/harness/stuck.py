@@ -77,9 +77,9 @@ class Case(NamedTuple):
         eventually(lambda: silent_for(self.state) > UNRESPONSIVE_AFTER, "it is unresponsive")
         return self.state
 
-    def examined(self, *readers: Reader, looks: int = 1) -> Hold | None:
-        """What is found once it has not shown itself for long."""
-        return examine(self.path, self.wait_unresponsive(), readers, looks)
+    def examined(self, *readers: Reader, checks: int = 1) -> Hold | None:
+        """What is found once its heartbeat is old."""
+        return examine(self.path, self.wait_unresponsive(), readers, checks)
 
     def end(self) -> int:
         """Lets it go on, and waits for its end; its exit code."""

@@ -120,7 +120,7 @@ def _show(worker: Worker, answer: Answer, req_id: str | None, location: Location
 def _hold(worker: Worker) -> Hold | None:
     """What can be told of a worker whose GIL is held; says who holds it, and why no stack."""
     reasons: list[str] = []
-    hold = examine(worker.box, worker.state, readers.telling(reasons), MOST_CHECKS)
+    hold = examine(worker.box, worker.state, readers.with_reasons(reasons), MOST_CHECKS)
     if hold is None:
         return None
     pid = worker.state.pid

@@ -1,4 +1,4 @@
-"""Frames and stacks as plain data, and which of them belong to the application.
+"""Turns live frames into plain data, and finds those of the application.
 
 A ``Frame`` never holds a live frame object: that would pin the locals of the request.
 """
@@ -41,7 +41,7 @@ def without_collector(*calls: Callable[[], Any]) -> list[Any]:
 
     They have to be C, as all within ``next`` and ``list`` is. Without a line of Python no other
     thread gets the GIL, so an application that switches the collector off or on meanwhile keeps its
-    will. (Asked for and switched in steps, ``gc.disable()`` was undone 48 times of 520,000.)
+    setting. (Checked and switched in steps, ``gc.disable()`` was undone 48 times of 520,000.)
 
     Raises:
         Exception: what a call raises; the collector is as before.
@@ -103,7 +103,7 @@ def walk(frame: FrameType | None, *names: str) -> list[tuple[Any, ...] | None]:
     """The attributes of these names (two or more) of what ``outwards`` gives, and no frame.
 
     In one step: the stack is one that the thread really had, and no frame of it outlives the call.
-    None stands for the frames between the innermost and the outermost ones of a deep stack.
+    None represents the frames between the innermost and the outermost ones of a deep stack.
     """
     if frame is None:
         return []
@@ -135,7 +135,7 @@ def _walk_deep(
 
 
 def ends(stack: list[T], left_out: T) -> list[T]:
-    """A stack, outermost first, without the middle of a deep one, for which ``left_out`` stands."""
+    """A stack, outermost first, with ``left_out`` in the place of the middle of a deep one."""
     if len(stack) <= OUTERMOST + INNERMOST:
         return stack
     outer = stack[:OUTERMOST] if len(stack) < WALKED else []
@@ -143,7 +143,7 @@ def ends(stack: list[T], left_out: T) -> list[T]:
 
 
 class Frame(NamedTuple):
-    """One frame: where it stands, not what it holds."""
+    """One frame: where it is, not what it holds."""
 
     filename: str
     line: int
@@ -172,7 +172,7 @@ class Frame(NamedTuple):
 
 # Outermost frame first, as in a traceback.
 Stack = tuple[Frame, ...]
-# Stands for the middle of a deep stack.
+# Represents the middle of a deep stack.
 LEFT_OUT = Frame("<slowhound>", 0, "frames of a deep stack, left out")
 
 
@@ -188,7 +188,7 @@ class TakenStack(NamedTuple):
     by: str
 
 
-def place(code: CodeType, line: int | None) -> Frame:
+def frame_at(code: CodeType, line: int | None) -> Frame:
     """The frame of this code, at that line."""
     # f_lineno is None on an artificial instruction (seen in tracing tools): 0 is honest there.
     return Frame(file_of(code), line or 0, name_of_code(code))
@@ -197,14 +197,14 @@ def place(code: CodeType, line: int | None) -> Frame:
 def from_frame(frame: FrameType | None) -> Stack:
     """The stack that ends in the live ``frame``; of a deep one, both ends."""
     seen = reversed(walk(frame, "f_code", "f_lineno"))
-    return tuple([LEFT_OUT if each is None else place(*each) for each in seen])
+    return tuple([LEFT_OUT if each is None else frame_at(*each) for each in seen])
 
 
 def from_traceback(traceback: TracebackType | None) -> Stack:
     """The stack of an exception, from where it was caught to where it was raised."""
     found = []
     while traceback is not None:
-        found.append(place(traceback.tb_frame.f_code, traceback.tb_lineno))
+        found.append(frame_at(traceback.tb_frame.f_code, traceback.tb_lineno))
         traceback = traceback.tb_next
     return tuple(found)
 
@@ -216,7 +216,7 @@ _LINE = re.compile(r'  File (?:"(.*)"|\?\?\?), line (\d{1,9}|\?\?\?) in (.*)')
 class Dumped(NamedTuple):
     """One thread in what faulthandler wrote."""
 
-    ident: int  # 0: it does not say
+    ident: int  # 0: not known
     current: bool  # the thread that was interrupted
     stack: Stack
 

@@ -1,12 +1,12 @@
-"""Lines of a source file: the ones asked for, and the rest of the file is not kept.
+"""Reads lines of source files, with secrets masked, and keeps nothing else of the file.
 
-``linecache`` keeps each file that was ever asked for, whole: 36,000 lines in a worker after five
-minutes of slow requests. Their strings stay wherever there was room while a large request ran, so
-that up to 45 MiB could not be given back after it.
+``linecache`` keeps each file that was ever read, whole: 36,000 lines in a worker after five minutes
+of slow requests. Their strings stay wherever there was room while a large request ran, so that up
+to 45 MiB could not be given back after it.
 
-All lines leave here with the secrets in them masked. Nothing else of slowhound's opens files of
-source (``tests/unit/test_boundaries.py``): what a line continues is only known where the lines
-before it are.
+All lines leave here with the secrets in them masked. Nothing else of slowhound's opens source files
+(``tests/unit/test_boundaries.py``): what a line continues is only known where the lines before it
+are.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from slowhound.redaction.source.tokens import begins_statement
 
 # Bytes of a file, and characters of a line. What is longer was not written by people: 900 frames in
 # one line of 500 KiB took 1.8 GB of memory for one report.
-LARGEST, LONGEST = 8 * 1024 * 1024, 1000
-# Characters of a line that are looked at: it is masked before it is cut.
+LARGEST_FILE, LONGEST_LINE = 8 * 1024 * 1024, 1000
+# Characters of a line that are read: it is masked before it is cut.
 _READ = 16 * 1024
 # Lines of one statement: of a longer one it is not known how it began, but for its literals.
 _BEFORE = 200
@@ -44,21 +44,21 @@ class _Lines(NamedTuple):
 
     far: list[str]  # those in which a literal of several lines may begin or end
     near: list[str]  # all ``_BEFORE`` that come next
-    asked: list[str]
+    wanted: list[str]
 
 
 def source_lines(filename: str, first: int, last: int) -> list[str]:
-    """Those of these numbers, counted from 1, with secrets masked; then cut at ``LONGEST``.
+    """The lines of these numbers, from 1, with secrets masked; then cut at ``LONGEST_LINE``.
 
     They are fewer where the file ends before.
     """
     lines = _read(filename, max(first, 1), last)
     mask = _before(lines)
-    return [mask.line(line)[:LONGEST] for line in lines.asked]
+    return [mask.line(line)[:LONGEST_LINE] for line in lines.wanted]
 
 
 def _before(lines: _Lines) -> SourceMask:
-    """What masks the lines that are asked for: it knows what they may continue."""
+    """What masks the wanted lines: it knows what they may continue."""
     mask, statement = _after_literals(SourceMask(), lines.far), 0
     for number, line in enumerate(lines.near):
         if not mask.in_literal and begins_statement(line):
@@ -87,9 +87,9 @@ def source_part(filename: str, first: int, last: int, begin: int, end: int) -> s
     Empty when the file does not have it, or not in the line as it may be shown.
     """
     # One line is mostly all, and is remembered.
-    found = [_one(filename, first)] if first == last else _read(filename, first, last).asked
+    found = [_one(filename, first)] if first == last else _read(filename, first, last).wanted
     # Long ones, and what is no UTF-8, where the columns count other bytes.
-    if any(not each or len(each) > LONGEST or "\ufffd" in each for each in found):
+    if any(not each or len(each) > LONGEST_LINE or "\ufffd" in each for each in found):
         return ""
     lines = [each.encode() for each in found]
     if len(lines) != last - first + 1:
@@ -111,16 +111,16 @@ def _one(filename: str, line: int) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _kept(filename: str, line: int) -> str:
-    return _read(filename, line, line).asked[0]
+    return _read(filename, line, line).wanted[0]
 
 
 def _read(filename: str, first: int, last: int) -> _Lines:
     """These lines and those before them; none when there is no such file of source.
 
-    What ``linecache`` already has counts more than the disk: such as a cell of a notebook, which is
-    in no file. But an entry of one member is only a promise, for which ``linecache`` would ask the
-    loader of a module, and that may decrypt, or query a database. Python's ``traceback`` leaves
-    such entries for all that it has seen. It is left alone.
+    What ``linecache`` already has comes before the disk: such as a cell of a notebook, which is in
+    no file. But an entry of one member is lazy: ``linecache`` would call the loader of a module for
+    it, and that may decrypt, or query a database. Python's ``traceback`` leaves such entries for
+    all that it has seen. They are not used.
 
     All is read as UTF-8: a file may name an encoding that is the application's own code.
     """
@@ -160,17 +160,17 @@ def _open(filename: str) -> int:
 
     Opening a pipe waits, and files of ``/proc`` have no size, and no end or what is secret.
     """
-    # What the name means may change at any time, so the open file is asked what it is.
+    # What the name refers to may change at any time, so the open file itself is checked.
     descriptor = os.open(filename, _FLAGS)
     found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and 0 < found.st_size <= LARGEST:
+    if stat.S_ISREG(found.st_mode) and 0 < found.st_size <= LARGEST_FILE:
         return descriptor
     os.close(descriptor)
     raise ValueError(f"no source: {filename}")
 
 
 def source_line(filename: str, line: int) -> str:
-    """One of them; empty when there is none."""
+    """One line; empty when there is none."""
     try:
         return _shown(f"{line} {filename}")
     except LookupError:  # now; it may be there the next time

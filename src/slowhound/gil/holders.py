@@ -1,10 +1,10 @@
-"""Who has held the GIL while the hound could not run: an estimate from the clocks of threads.
+"""Estimates which thread held the GIL while the hound could not run, from the threads' CPU clocks.
 
-The hound notes the CPU time of each Python thread before it sleeps. While it waits for the GIL it
+The hound reads the CPU time of each Python thread before it sleeps. While it waits for the GIL it
 wakes once in a switch interval, finds the GIL held, and sleeps again; the kernel counts how often.
-When that adds up, the thread that has used the CPU most meanwhile is taken for the one that held
-it. A thread that held it and slept used none, and is not found; one that computes without the GIL
-beside it is taken for it. Nothing is done to any thread.
+When there are enough such wakes, the thread that has used the most CPU meanwhile is taken for the
+one that held it. A thread that held it and slept used none, and is not found; one that computes
+without the GIL at the same time is taken for it. Nothing is done to any thread.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from slowhound.runtime.clocks import clock
 from slowhound.system.python_threads import native_id_of, python_threads
 from slowhound.system.thread_state import cpu_seconds, turns_on_cpu
 
-# Seconds of lateness from which on somebody is looked for: fifty turns of the GIL.
-LATE = 0.25
-# Turns on a CPU that tell of a wait for the GIL; a sleep and a wait for something else have two.
+# Seconds that the hound must be late before a holder is searched for: fifty switch intervals.
+LEAST_HOLD = 0.25
+# Times on a CPU that prove a wait for the GIL; a sleep and a wait for something else have two.
 ENOUGH_TURNS, LEAST_TURNS = 10, 3
-# Of that time, what the one who held the GIL has at least spent on the CPU: it gets no more of a
-# CPU on a machine where five want one.
-SHARE = 0.1
+# The part of that time that the holder of the GIL has spent on the CPU at least: it gets no more
+# on a machine where five threads want one CPU.
+HOLDER_CPU_SHARE = 0.1
 # Threads that used at least half of what the busiest did may have held it, too. Where there are
-# more than so many, they took turns, and nobody is named.
+# more than so many, they took turns, and none is named.
 MOST_SUSPECTS = 2
-# Seconds between two notes of all clocks, 1 µs for each thread: not at each of a hundred samples.
-NOTE_EVERY = 0.1
+# Seconds between two readings of all clocks, 1 µs for each thread: not at each of a hundred
+# samples.
+CLOCKS_EVERY = 0.1
 
 
 class Hold(NamedTuple):
-    """A time for which the hound waited for the GIL: its length, and who may have held it.
+    """A time for which the hound waited for the GIL, and the threads that may have held it.
 
-    ``used`` are the seconds of CPU of these threads meanwhile, by the system's ids.
+    ``used`` has the CPU seconds of these threads meanwhile, by the kernel's ids.
     """
 
     seconds: float
@@ -43,11 +44,11 @@ class Hold(NamedTuple):
 
 
 class Holders:
-    """The clocks of one process's threads; all but ``held_by`` is called by the hound alone."""
+    """The CPU clocks of one process's threads; only the hound calls it, except ``held_by``."""
 
     def __init__(self) -> None:
         self._cpu: dict[int, float] = {}
-        self._noted_at = 0.0
+        self._read_at = 0.0
         self._hound = self._turns = 0
         self._interval = sys.getswitchinterval()
         # When the hound wanted to run, monotonic; None while it is busy or waits for a disk.
@@ -56,11 +57,11 @@ class Holders:
     def asleep(self, wakes_at: float, carrying: Callable[[], set[int]] = set) -> None:
         """The hound sleeps until then (monotonic).
 
-        ``carrying`` gives the threads of requests in flight, which may be none of Python's own.
+        ``carrying`` returns the threads of requests in flight, which Python may not know.
         """
         now = clock.monotonic()
-        if now - self._noted_at >= NOTE_EVERY:
-            self._noted_at = now
+        if now - self._read_at >= CLOCKS_EVERY:
+            self._read_at = now
             self._hound = threading.get_native_id()
             self._turns = turns_on_cpu(self._hound)
             self._interval = sys.getswitchinterval()
@@ -80,16 +81,16 @@ class Holders:
         used = {}
         for thread in {*_threads(), *begun} - {self._hound}:
             cpu = cpu_seconds(thread)
-            # A thread that was not there at the last note has used all of its time since.
+            # A thread that was not there at the last reading has used all of its time since.
             before = max(self._cpu.get(thread, 0.0), begun.get(thread, 0.0))
-            if cpu is not None and cpu - before >= late * SHARE:
+            if cpu is not None and cpu - before >= late * HOLDER_CPU_SHARE:
                 used[thread] = cpu - before
         most = max(used.values(), default=0.0)
         used = {thread: each for thread, each in used.items() if each >= most / 2}
         return Hold(late, used if len(used) <= MOST_SUSPECTS else {})
 
     def held_by(self, thread: int, cpu: float, begun: float) -> float:
-        """Seconds for which the calling ``thread`` has just held the GIL, as it seems; or 0.
+        """Seconds for which the calling ``thread`` has probably just held the GIL; or 0.
 
         Called by the thread of a request that ends: the hound still waits. ``cpu`` is what the
         thread has used by now, ``begun`` what it had when the request began.
@@ -97,15 +98,15 @@ class Holders:
         wanted = self.wanted
         late = 0.0 if wanted is None else clock.monotonic() - wanted
         used = cpu - max(self._cpu.get(thread, 0.0), begun)
-        return late if self._waited(late) and used >= late * SHARE else 0.0
+        return late if self._waited(late) and used >= late * HOLDER_CPU_SHARE else 0.0
 
     def _waited(self, late: float) -> bool:
         """True when it was the GIL that the hound waited for.
 
-        It woke for that again and again, less often where the CPUs are all taken. A process that
+        It woke for that again and again, less often where all CPUs are busy. A process that
         was stopped, and a hound that waited for a CPU or a disk, did not.
         """
-        if late < LATE:
+        if late < LEAST_HOLD:
             return False
         turns = turns_on_cpu(self._hound) - self._turns
         # A sampler may have shortened the interval in between; the hold was longer than one.

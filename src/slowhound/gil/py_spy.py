@@ -1,9 +1,9 @@
-"""Stacks of another Python process by py-spy, where that is installed: ``slowhound[pyspy]``.
+"""Reads stacks of another Python process with py-spy, where that is installed.
 
 py-spy (https://github.com/benfred/py-spy) reads the memory of the process. With ``--nonblocking``
-it does not stop it. It is a process of its own, started by Gunicorn's arbiter or a command
-(``neighbour``, ``dump``, ``doctor``), never by a worker. It needs the kernel's leave (ptrace), as
-a debugger does.
+it does not stop it. It is a separate process, started by Gunicorn's arbiter or a command
+(``sidecar``, ``dump``, ``doctor``), never by a worker. It needs the kernel's permission (ptrace),
+as a debugger does. ``slowhound[pyspy]`` installs it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from slowhound.runtime.own_log import log
 
 # Seconds for one of the two readings. One takes 0.1 on an idle machine.
 TIME_LIMIT = 2.0
-# What goes wrong where py-spy is not there, or says what nobody understands.
+# What is raised where py-spy is missing, or its output is not what it should be.
 FAILED: Errors = (OSError, subprocess.SubprocessError, *NOT_JSON)
-# Characters of what it says of a failure.
-LONGEST = 200
+# Characters of its error message.
+LONGEST_REASON = 200
 
 
 class _Frame(msgspec.Struct):
@@ -54,16 +54,16 @@ def command() -> str | None:
 
 
 def read(pid: int, python: str = "") -> Reading | None:
-    """As ``ask``; None when py-spy cannot read the process."""
+    """As ``read_or_raise``; None when py-spy cannot read the process."""
     try:
-        return ask(pid, python)
+        return read_or_raise(pid, python)
     except NotRead as why:
         log.debug("slowhound: py-spy cannot read pid %d: %s", pid, why)
         return None
 
 
-def ask(pid: int, _python: str = "") -> Reading:
-    """The stack of each thread by the system's id; takes 4 s at the most.
+def read_or_raise(pid: int, _python: str = "") -> Reading:
+    """The stack of each thread by the kernel's id; takes at most 4 s.
 
     Raises:
         NotRead: there is no py-spy, or it cannot read the process.
@@ -76,7 +76,7 @@ def ask(pid: int, _python: str = "") -> Reading:
     except FAILED as exc:
         raise NotRead(_why(exc)) from exc
     stacks = stable(_stacks(first), _stacks(second))
-    # Of a moment each: only who held the GIL both times is said to hold it.
+    # Each is of one moment: only a thread that held the GIL both times is reported as its holder.
     both = {each.os_thread_id for each in first if each.owns_gil} & {
         each.os_thread_id for each in second if each.owns_gil
     }
@@ -87,7 +87,7 @@ def ask(pid: int, _python: str = "") -> Reading:
 
 
 def _why(exc: BaseException) -> str:
-    """What went wrong, on a line; what py-spy says may quote the process that it reads."""
+    """What went wrong, on a line; py-spy's message may quote the process that it reads."""
     if isinstance(exc, subprocess.TimeoutExpired):
         return f"not done after {exc.timeout:g} s"
     if isinstance(exc, OSError):
@@ -97,8 +97,8 @@ def _why(exc: BaseException) -> str:
     code = exc.returncode
     ended = f"exit code {code}" if code >= 0 else f"ended by signal {-code}"
     # Its first line is the error; a trace of its own stack may follow.
-    said = exc.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-    return f"{ended}: {one_line(said[:LONGEST])}" if said else ended
+    message = exc.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+    return f"{ended}: {one_line(message[:LONGEST_REASON])}" if message else ended
 
 
 def _dump(program: str, pid: int) -> list[_Thread]:
@@ -122,5 +122,5 @@ def _stacks(threads: list[_Thread]) -> dict[int, Stack]:
 
 
 def _plain(frame: _Frame) -> Frame:
-    # A qualified name; every other way has the bare one.
+    # py-spy has the qualified name, all other ways the bare one.
     return Frame(frame.filename, frame.line, frame.name.rpartition(".")[2])

@@ -1,4 +1,4 @@
-"""The ways to a stack of another process while its GIL is held, in the order they are tried."""
+"""Lists the ways to read a stack of another process while its GIL is held."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from slowhound.gil.reading import NotRead, Reader, Reading
 
 
 class _Way(NamedTuple):
-    """``read`` and ``ask`` do the same, but ``ask`` says why it cannot."""
+    """``read_or_raise`` does the same as ``read``, and raises the reason why it cannot."""
 
     name: str
     read: Reader
-    ask: Callable[[int, str], Reading]
+    read_or_raise: Callable[[int, str], Reading]
 
 
-_PYTHONS_OWN = _Way("Python's own reader", remote_unwinder.read, remote_unwinder.ask)
-_PY_SPY = _Way("py-spy", py_spy.read, py_spy.ask)
+_PYTHONS_OWN = _Way("Python's own reader", remote_unwinder.read, remote_unwinder.read_or_raise)
+_PY_SPY = _Way("py-spy", py_spy.read, py_spy.read_or_raise)
 
-# A worker starts no process to read another one.
+# In the order in which they are tried. A worker starts no process to read another one.
 IN_A_WORKER: tuple[Reader, ...] = (_PYTHONS_OWN.read,)
 ELSEWHERE: tuple[Reader, ...] = (_PYTHONS_OWN.read, _PY_SPY.read)
 
 
-def telling(reasons: list[str]) -> tuple[Reader, ...]:
-    """The ways of ``ELSEWHERE``; each that fails adds to ``reasons`` why, on a line."""
+def with_reasons(reasons: list[str]) -> tuple[Reader, ...]:
+    """The ways of ``ELSEWHERE``; each that fails adds its reason to ``reasons``, on a line."""
 
     def reader(way: _Way) -> Reader:
         def read(pid: int, python: str) -> Reading | None:
             try:
-                return way.ask(pid, python)
+                return way.read_or_raise(pid, python)
             except NotRead as why:
                 reasons.append(f"{way.name}: {why}")
                 return None

@@ -1,4 +1,4 @@
-"""What one way of reading another process's stacks has found."""
+"""The stacks of another process that one way has read, and how two readings are compared."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from slowhound.frames.frames import Stack
 
 
 class Reading(NamedTuple):
-    """Stacks by the system's ids of their threads; ``by`` names the way.
+    """Stacks by the kernel's ids of their threads; ``by`` names the way.
 
-    ``holder`` is the thread that holds the GIL, where the way tells.
+    ``holder`` is the thread that holds the GIL, where that can be read.
     """
 
     stacks: dict[int, Stack]
@@ -21,8 +21,8 @@ class Reading(NamedTuple):
     holder: int | None = None
 
 
-class NotRead(Exception):  # noqa: N818  it is an answer
-    """A process cannot be read by one way; the text says why."""
+class NotRead(Exception):  # noqa: N818  it is a result
+    """A process cannot be read in one way; the text is the reason."""
 
 
 # Takes the pid of a process and the version of its Python, such as ``3.14.2``.
@@ -32,8 +32,8 @@ Reader = Callable[[int, str], Reading | None]
 def stable(first: Mapping[int, Stack], second: Mapping[int, Stack]) -> dict[int, Stack]:
     """Of two readings of a process that was not stopped: the outer frames that both have.
 
-    A reader that does not stop the process may meet a stack that is just being changed. Of a thread
-    that sits in one call into C, which is what is looked for, both are the same as a whole.
+    A reader that does not stop the process may meet a stack that is just being changed. A thread
+    in one long call into C, which is what is searched for, has the same whole stack in both.
     """
     found = {}
     for thread in first.keys() & second.keys():

@@ -1,8 +1,8 @@
-"""Stacks of another Python process by the standard library's reader: Python 3.14 and newer.
+"""Reads stacks of another Python process with the standard library, from Python 3.14 on.
 
-``_remote_debugging`` needs neither the other's GIL nor a stop, but the same minor version on both
-sides and the kernel's leave (ptrace): an ancestor has it, and root. The module is private and
-differs between 3.14 and 3.15; whatever goes wrong here means "not by this way".
+``_remote_debugging`` needs neither the other's GIL nor a stop, but the same version on both sides
+and the kernel's permission (ptrace): an ancestor has it, and root. The module is private and
+differs between 3.14 and 3.15; any error here means "not in this way".
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ available = importlib.util.find_spec("_remote_debugging") is not None
 
 
 def read(pid: int, python: str) -> Reading | None:
-    """As ``ask``; None when the stacks cannot be read this way."""
+    """As ``read_or_raise``; None when the stacks cannot be read in this way."""
     try:
-        return ask(pid, python)
+        return read_or_raise(pid, python)
     except NotRead as why:
         log.debug("slowhound: pid %d cannot be read: %s", pid, why)
         return None
 
 
-def ask(pid: int, python: str) -> Reading:
-    """The stack of each thread by the system's id.
+def read_or_raise(pid: int, python: str) -> Reading:
+    """The stack of each thread by the kernel's id.
 
     ``python`` is the version that runs there, such as ``3.14.2``.
 
     Raises:
-        NotRead: not by this way.
+        NotRead: not in this way.
     """
     if not available:
         raise NotRead("only Python 3.14 and newer have one")

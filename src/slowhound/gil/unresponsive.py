@@ -1,10 +1,11 @@
-"""A process whose hound does not show itself, seen from another process: does it wait for the GIL?
+"""Checks from another process whether an unresponsive one waits for its GIL, and who holds that.
 
-The kernel tells that without the other's help, and nothing is done to it. Its hound waits for the
-GIL when it wakes every 5 ms, as ``take_gil`` does. Of the other threads, one that ran all the time,
-or waited for a CPU, and never slept is suspected to hold the GIL; where there is none, one that
-slept and did not wake once. Others wait for the GIL as the hound does. To run without the GIL looks
-the same, so a suspicion stays one, unless a reader of the process's memory knows better.
+The kernel shows it without the other's help, and nothing is done to the process. Its hound waits
+for the GIL when it wakes every 5 ms, as ``take_gil`` does. Of the other threads, one that ran all
+the time, or waited for a CPU, and never slept is suspected to hold the GIL; where there is none,
+one that slept and did not wake once. Others wait for the GIL as the hound does. A thread that runs
+without the GIL appears the same, so this stays a suspicion, unless a reader of the process's memory
+finds the holder.
 """
 
 from __future__ import annotations
@@ -22,28 +23,28 @@ from slowhound.gil.reading import Reader, Reading
 from slowhound.runtime.clocks import clock
 from slowhound.system.files import opened
 
-# A hound shows itself every quarter of a second.
+# A hound writes its heartbeat every quarter of a second.
 UNRESPONSIVE_AFTER = 1.5
-# Seconds between two samples of a thread's counters.
-APART = 0.1
-# A thread that waits for the GIL wakes every 5 ms, some 20 times between two samples; fewer times
-# where the CPUs are all taken. One that sleeps as the hound does wakes once at most.
-WAKES = 4
+# Seconds between two readings of a thread's counters.
+COUNTERS_APART = 0.1
+# A thread that waits for the GIL wakes every 5 ms, some 20 times between two readings; fewer times
+# where all CPUs are busy. One that sleeps as the hound does wakes once at most.
+LEAST_WAKES = 4
 
 
 def silent_for(state: BoxState) -> float:
-    """Seconds since the hound showed itself; up to ``UNRESPONSIVE_AFTER`` says nothing."""
+    """Seconds since the last heartbeat; up to ``UNRESPONSIVE_AFTER`` they mean nothing."""
     return max(clock.monotonic() - state.heartbeat / 1e9, 0.0)
 
 
 class Hold(NamedTuple):
-    """What can be told from outside of a process whose GIL is held.
+    """What can be seen from outside of a process whose GIL is held.
 
-    ``suspects`` are those of the threads asked about that may hold it, ``ran`` says that they ran
-    all the time, or waited for a CPU; ``elsewhere`` is another thread of the process that did,
-    where none of those asked about did. ``known`` says that a reader saw the GIL with the one
-    suspect. ``since`` is when the hound last showed itself, ``until`` when it still had not
-    (monotonic).
+    ``suspects`` are those threads with requests that may hold it, ``ran`` is True when they ran all
+    the time, or waited for a CPU; ``elsewhere`` is another thread of the process that did, where no
+    thread with a request did. ``known`` is True when a reader saw the GIL with the one suspect.
+    ``since`` is the time of the last heartbeat, ``until`` that of the last check that found no
+    newer one (monotonic).
     """
 
     suspects: tuple[int, ...]
@@ -56,11 +57,11 @@ class Hold(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """For which the hound had not shown itself."""
+        """Since the last heartbeat."""
         return self.until - self.since
 
     def text(self, thread: int) -> str:
-        """Who holds the GIL, for the report of a request of ``thread``, in a sentence."""
+        """A sentence about who holds the GIL, for the report of a request of ``thread``."""
         held = f"The GIL has been held for about {self.seconds:.1f} s"
         others = [each for each in self.suspects if each != thread]
         where = others or ([self.elsewhere] if self.elsewhere else [])
@@ -80,18 +81,18 @@ class Hold(NamedTuple):
         return str(thread) if taken is None else f"{thread}, at {innermost(taken.stack)}"
 
 
-def examine(path: str, state: BoxState, readers: Sequence[Reader], looks: int = 1) -> Hold | None:
-    """Who holds the GIL of the process of the box at ``path``; None where none is seen to.
+def examine(path: str, state: BoxState, readers: Sequence[Reader], checks: int = 1) -> Hold | None:
+    """Who holds the GIL of the process of the box at ``path``; None where it is not held.
 
-    Takes 0.1 s for each look, and as long as the readers do, which are tried in turn. One look
+    Takes 0.1 s for each check, and as long as the readers do, which are tried in turn. One check
     misses a held GIL where the hound, which waits for the GIL, waits for a CPU instead at that
-    moment: who does not ask again later takes several. None also when the process has gone on
-    meanwhile.
+    moment: a caller that does not come again later makes several. None also when the process has
+    gone on meanwhile.
     """
     threads = sorted({pending.thread for pending in state.pending})
     if not threads or not _is_here(path, state):
         return None
-    for _ in range(looks):
+    for _ in range(checks):
         suspicion = _suspects(state, threads)
         if suspicion is not None or not is_unchanged(path, state):
             break
@@ -133,9 +134,9 @@ def _is_here(path: str, state: BoxState) -> bool:
 
 
 def is_unchanged(path: str, state: BoxState) -> bool:
-    """True while the process has not run: stacks belong to the requests that the box named.
+    """True while the process has not run: stacks belong to the requests that the box names.
 
-    A request that has begun or ended tells as well, before the hound has had its turn.
+    A request that has begun or ended shows it as well, before the hound has run.
     """
     now = None
     with contextlib.suppress(OSError), opened(path) as fd:
@@ -147,7 +148,7 @@ def _carried(state: BoxState) -> set[tuple[int, int]]:
     return {(pending.number, pending.thread) for pending in state.pending}
 
 
-class _Sample(NamedTuple):
+class _Counters(NamedTuple):
     """A thread's state, how often it has left a CPU, and its time on one (ns)."""
 
     state: bytes
@@ -160,11 +161,11 @@ def _suspects(state: BoxState, threads: Sequence[int]) -> Hold | None:
     """None unless the hound waits for the GIL."""
     others = [each for each in _tasks(state.pid) if each not in threads and each != state.hound]
     everyone = (state.hound, *threads, *others)
-    before = {thread: _sample(state.pid, thread) for thread in everyone}
-    time.sleep(APART)
-    after = {thread: _sample(state.pid, thread) for thread in everyone}
+    before = {thread: _counters(state.pid, thread) for thread in everyone}
+    time.sleep(COUNTERS_APART)
+    after = {thread: _counters(state.pid, thread) for thread in everyone}
     hound = before[state.hound], after[state.hound]
-    if hound[0] is None or hound[1] is None or hound[1].left - hound[0].left < WAKES:
+    if hound[0] is None or hound[1] is None or hound[1].left - hound[0].left < LEAST_WAKES:
         return None
     busiest = _busiest({each: (before[each], after[each]) for each in (*threads, *others)})
     suspects = tuple(each for each in threads if each in busiest)
@@ -190,36 +191,36 @@ def _tasks(pid: int) -> list[int]:
         return []
 
 
-def _busiest(samples: Mapping[int, tuple[_Sample | None, _Sample | None]]) -> set[int]:
+def _busiest(counters: Mapping[int, tuple[_Counters | None, _Counters | None]]) -> set[int]:
     """The threads that ran, or waited for a CPU, and never slept.
 
     Where CPUs are scarce, one that waits for the GIL may be among these: it has woken, and did not
-    get one. So of several only those count that used at least half of what the busiest did.
+    get a CPU. So of several only those count that used at least half of what the busiest did.
     """
     used = {
         thread: after.cpu - before.cpu
-        for thread, (before, after) in samples.items()
+        for thread, (before, after) in counters.items()
         if before is not None and after is not None and _never_slept(before, after)
     }
     most = max(used.values(), default=0)
     return {thread for thread, each in used.items() if each >= most / 2}
 
 
-def _never_slept(before: _Sample, after: _Sample) -> bool:
+def _never_slept(before: _Counters, after: _Counters) -> bool:
     return before.state == after.state == b"R" and before.left == after.left
 
 
-def _slept(before: _Sample | None, after: _Sample | None) -> bool:
+def _slept(before: _Counters | None, after: _Counters | None) -> bool:
     return before is not None and before == after and before.state in (b"S", b"D")
 
 
-def _sample(pid: int, thread: int) -> _Sample | None:
+def _counters(pid: int, thread: int) -> _Counters | None:
     try:
         with open(f"/proc/{pid}/task/{thread}/schedstat", "rb") as schedstat:
             cpu = int(schedstat.read().split()[0])
         with open(f"/proc/{pid}/task/{thread}/status", "rb") as status:
             fields = dict(line.split(b":\t", 1) for line in status if b":\t" in line)
-        return _Sample(
+        return _Counters(
             fields[b"State"][:1],
             int(fields[b"voluntary_ctxt_switches"]),
             int(fields[b"nonvoluntary_ctxt_switches"]),

@@ -1,4 +1,4 @@
-"""Which files are the application's, and what they are called in a stack."""
+"""Tells which files are the application's, and how they are named in a stack."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sysconfig
 from slowhound.runtime.static_lookup import own
 
 PACKAGES = "/site-packages/"
-# Of a folder on ``sys.path``, and of the list of one distribution's files: a start is not to wait.
+# Of a folder on ``sys.path``, and of the list of one distribution's files: a start must not wait.
 MOST_ENTRIES, MOST_FILES = 20_000, 50_000
 
 
@@ -20,12 +20,12 @@ MOST_ENTRIES, MOST_FILES = 20_000, 50_000
 def _library_roots() -> tuple[str, ...]:
     # Only where packages are installed. sysconfig's "data" and "scripts" are the whole prefix
     # (/usr/local), and an application that lives below it is still an application.
-    # Python passes over others, too.
+    # Python skips others, too.
     folders = [path for path in list[object](sys.path) if isinstance(path, str)]
     roots = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     # In a virtual environment sysconfig names the environment's folders for packages but the
     # base's for the standard library; the base's site-packages lie below the latter.
-    # Debian keeps its own packages beside, not below.
+    # Debian keeps its own packages beside it, not below.
     roots += [path for path in folders if os.path.basename(path) == "dist-packages"]
     # bin/gunicorn; Debian's own is beside its Python, and not where packages put theirs.
     beside = os.path.dirname(sys.executable or "")
@@ -43,7 +43,7 @@ def _library_roots() -> tuple[str, ...]:
 
 
 def know_libraries() -> None:
-    """Looks anew what is installed: the settings are read, and ``sys.path`` is complete."""
+    """Finds again what is installed: the settings are read, and ``sys.path`` is complete."""
     _library_roots.cache_clear()
     is_app.cache_clear()
     _library_roots()
@@ -63,7 +63,7 @@ def _installed_in(folder: str) -> set[str]:
     }
 
 
-@functools.lru_cache(maxsize=1024)  # a test that overrides the settings has them read anew
+@functools.lru_cache(maxsize=1024)  # a test that overrides the settings makes it read again
 def _named_in(record: str, ours: tuple[str, ...]) -> set[str]:
     """The packages, modules and scripts of a distribution, by its list of files.
 
@@ -137,8 +137,8 @@ _awaited: set[str] = set()
 def add_app_package(name: str) -> None:
     """Counts the package of a module as the application's even where it is installed as a library.
 
-    Not slowhound's own, whose viewer has a ``ROOT_URLCONF``. What is not imported yet is looked for
-    again when a file is asked for that was not asked for before.
+    Not slowhound's own, whose viewer has a ``ROOT_URLCONF``. A package that is not imported yet is
+    searched for again with each file that is new to ``is_app``.
     """
     _named.add(name)
     _awaited.add(name)
@@ -161,7 +161,7 @@ def _place_of(name: str) -> set[str] | None:
     """
     parts = name.split(".")
     for number in range(1, len(parts) + 1):
-        # Asked from the hound's thread, too: a lazy module would be loaded by getattr().
+        # Called by the hound, too: getattr() would load a lazy module.
         module = own(sys.modules.get(".".join(parts[:number])))
         file = module.get("__file__")
         if type(file) is str:

@@ -1,4 +1,4 @@
-"""Attributes of the application's objects that are there without anything being called."""
+"""Reads attributes of the application's objects without calling any of its code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slowhound.runtime.static_lookup import MISSING, _has, in_classes, stored
 
 
 class UnknownError(Exception):
-    """Only the application's code could tell."""
+    """It cannot be known without the application's code."""
 
 
 def attribute(thing: Any, name: str) -> Any:
@@ -29,8 +29,8 @@ def attribute(thing: Any, name: str) -> Any:
     elif type(of_kind) is MemberDescriptorType:
         return _read(of_kind.__get__, thing)
     elif of_kind is MISSING and in_classes(kind, "__dict__") is MISSING:
-        # As of asyncio's futures, whose attributes nothing gives as a whole; and the way of object
-        # has only those left to look at.
+        # As of asyncio's futures, which have no __dict__; what object's own method can find then is
+        # only in C.
         return _read(object.__getattribute__, thing, name)
     else:
         found, other = stored(thing, name), None
@@ -52,7 +52,7 @@ def _read(way: Callable[..., Any], *thing: Any) -> Any:
 
 
 def attribute_or(thing: Any, name: str, otherwise: Any = None) -> Any:
-    """The same, and ``otherwise`` where it is not known."""
+    """The same; ``otherwise`` where it is not known."""
     try:
         return attribute(thing, name)
     except UnknownError:

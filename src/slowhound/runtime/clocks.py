@@ -1,7 +1,7 @@
-"""The machine's clocks, as they were when this was imported.
+"""The machine's clocks, out of reach of freezegun.
 
 freezegun puts its own into every module that has one of ``time``'s, and moves frozen time at each
-call of them; after that a due time lies decades away. It does not look into classes.
+call of them; after that a due time is decades away. It does not patch attributes of classes.
 """
 
 from __future__ import annotations
@@ -24,5 +24,5 @@ class clock:  # noqa: N801  read as a module
 
 
 def utc_stamp() -> str:
-    """The time now, as it stands in names of files: 20260131T235959Z."""
+    """The time now as it is in names of files: 20260131T235959Z."""
     return clock.strftime("%Y%m%dT%H%M%SZ", clock.gmtime(clock.time()))

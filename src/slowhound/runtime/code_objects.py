@@ -1,8 +1,8 @@
-"""Code objects by what they are, and not by what they are equal to.
+"""Identifies code objects by identity, and reads their names as plain text.
 
-Two functions of different files may have equal code. To compare or to hash code compares and hashes
-its constants, among which may be objects of the application's; and its names may be texts of a
-class of the application's. So none of that is asked for.
+Two functions of different files may have equal code. Comparing or hashing code compares and hashes
+its constants, which may be objects of the application's; and its names may be of a str subclass of
+the application's. None of that may run here.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from types import CodeType
 from typing import Any
 
-# When there are more, all are forgotten: then one may be known twice, which only costs memory.
-MOST = 20_000
+# When there are more, all are forgotten: one may be known twice then, which only costs memory.
+MOST_KNOWN = 20_000
 
 
 class Code:
-    """Stands for one code object, which it keeps: equal to nothing else, and quick to hash."""
+    """Represents one code object, which it keeps: equal to nothing else, and quick to hash."""
 
     __slots__ = ("code",)
 
@@ -27,17 +27,17 @@ known: dict[int, Code] = {}
 
 
 def know(code: CodeType) -> Code:
-    """What stands for this code object: the same each time."""
+    """What represents this code object: the same each time."""
     found = known.get(id(code))
     if found is None:
-        if len(known) >= MOST:
+        if len(known) >= MOST_KNOWN:
             known.clear()
         found = known.setdefault(id(code), Code(code))
     return found
 
 
 def exact(text: str) -> str:
-    """A name of a code object's as a plain str."""
+    """A name of a code object as a plain str."""
     return text if type(text) is str else str.__str__(text)
 
 

@@ -1,9 +1,9 @@
-"""Whose exception is it that strikes inside slowhound: its own failure, or the application's?
+"""Distinguishes slowhound's own failures from exceptions that were raised into its code.
 
 A signal handler of the application (a time limit by SIGALRM, Celery's soft limit), an asynchronous
 exception (``PyThreadState_SetAsyncExc``) and gevent's Timeout raise wherever a thread happens to
-stand, which may be in slowhound's code. They are not slowhound's to catch. What tells them from a
-failure of slowhound's own is their traceback; it is read only when something was caught.
+be, which may be in slowhound's code. They are not slowhound's to catch. Their traceback shows the
+difference; it is read only when something was caught.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def _opcodes(*names: str) -> frozenset[int]:
 
 
 # CPython runs handlers and raises asynchronous exceptions where a function begins, where a loop
-# goes round, and where a call has returned. At the first two nothing else can raise; RESUME with an
-# argument is where a generator goes on, into which an exception may have been thrown.
+# jumps back, and where a call has returned. At the first two nothing else can raise; RESUME with an
+# argument is where a generator resumes, into which an exception may have been thrown.
 _RESUME = opmap["RESUME"]
 _RESUMED_MASK = 3  # of its argument: 0 at the beginning of a function
-_GOES_ROUND = _opcodes(
+_JUMPS_BACK = _opcodes(
     "JUMP_BACKWARD", "POP_JUMP_BACKWARD_IF_NONE", "POP_JUMP_BACKWARD_IF_NOT_NONE"
 )
 _RAISES = _opcodes("RAISE_VARARGS", "RERAISE")
@@ -49,7 +49,7 @@ _SETS_FIRST = _opcodes("STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST")
 _SETS_BOTH = _opcodes("STORE_FAST_STORE_FAST")
 _EXTENDED_ARG = opmap["EXTENDED_ARG"]
 _SIGNALS = frozenset(int(each) for each in signal.valid_signals())
-# That of the module signal asks a handler whether it is an int.
+# The function of the module signal compares a handler with an int.
 _handler_of: Callable[[int], Any] = import_module("_signal").getsignal
 # What C code raises without an argument: PyErr_NoMemory, the ends of iterators, an empty queue.
 _BARE = frozenset(("MemoryError", "StopIteration", "StopAsyncIteration", "Empty"))
@@ -61,9 +61,9 @@ _OURS = __name__.partition(".")[0] + "."
 def is_foreign(exc: BaseException, *, bare: bool = True) -> bool:
     """True when the exception was raised from outside into what is guarded.
 
-    To be asked where it is caught, when its traceback begins with the frame that catches it.
-    ``bare``: of an exception that a class alone makes, and that no ``raise`` raised, that is so as
-    well, see ``_is_bare``; not to be asked of functions that may raise anything.
+    To be called where it is caught, when its traceback begins with the frame that catches it.
+    ``bare``: an exception that was made of a class alone, and by no ``raise``, counts as well, see
+    ``_is_bare``; not to be used for functions that may raise anything.
     """
     if not issubclass(type(exc), Exception):
         return True
@@ -83,11 +83,11 @@ def is_foreign(exc: BaseException, *, bare: bool = True) -> bool:
 
 
 def _interrupts(frame: FrameType, outer: FrameType, is_registered: bool) -> bool:
-    """True for the handler of a signal, or a trace function: it is given what it interrupts.
+    """True for a signal handler or a trace function: its argument is the frame it interrupts.
 
     A handler may have dropped that since, as the documentation of ``inspect`` advises (``del
-    frame``). And a wrapper that a decorator makes has the code of all that this decorates: that it
-    is a handler's says nothing of a call of it.
+    frame``). And all wrappers that a decorator makes share their code: that it is a handler's does
+    not mean that this call is one.
     """
     given = _given(frame)
     if any(each is outer for each in given):
@@ -168,7 +168,7 @@ def _struck(exc: BaseException, at: TracebackType) -> bool:
     instruction, argument = _instruction(at)
     if instruction == _RESUME:
         return argument & _RESUMED_MASK == 0 and type(exc) is not RecursionError
-    return instruction in _GOES_ROUND
+    return instruction in _JUMPS_BACK
 
 
 def _is_bare(exc: BaseException, innermost: TracebackType) -> bool:
@@ -178,13 +178,13 @@ def _is_bare(exc: BaseException, innermost: TracebackType) -> bool:
     raises for a reason of its own has a text.
     """
     kind = type(exc)
-    if name_of(kind) in _BARE or not (args_of(exc) == () or _says_something_by_itself(kind)):
+    if name_of(kind) in _BARE or not (args_of(exc) == () or _has_a_text_of_its_own(kind)):
         return False
     instruction, _ = _instruction(innermost)
     return instruction is not None and instruction not in _RAISES
 
 
-def _says_something_by_itself(kind: type) -> bool:
+def _has_a_text_of_its_own(kind: type) -> bool:
     """True for a class that needs no arguments, and may put some into its instances.
 
     As RQ makes of what ends a job: such a class is an application's, and C code raises others.
@@ -204,10 +204,10 @@ def _needs_only_itself(function: FunctionType) -> bool:
 
 
 def _instruction(at: TracebackType) -> tuple[int | None, int]:
-    """With its argument; None where nothing tells it, as in a frame that Cython has made up.
+    """With its argument; None where it is not known, as in a frame that Cython has made up.
 
-    The code of such a frame is empty, by ``PyCode_NewEmpty``, and it never stands anywhere else
-    than at the beginning.
+    The code of such a frame is empty, by ``PyCode_NewEmpty``, and it is never anywhere else than
+    at the beginning.
     """
     code, position = at.tb_frame.f_code, at.tb_lasti
     if not (code.co_flags or code.co_names or code.co_consts):

@@ -1,6 +1,7 @@
-"""Names of libraries that are no promise of theirs (docs/names-of-others.md lists them).
+"""Finds undocumented names of libraries (docs/names-of-others.md lists them).
 
-A new version may come without one. Whoever uses such a name asks for it here, and does without.
+A new version may come without one. Code that uses such a name finds it here, and does without where
+it is missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""slowhound's own log."""
+"""slowhound's own log, the logger ``slowhound``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ log = logging.getLogger("slowhound")
 
 
 def warn(message: str, *args: object) -> None:
-    """Says something in slowhound's own log, or to standard error where that is switched off.
+    """Logs a warning in slowhound's own log, or to standard error where that is disabled.
 
-    ``logging.config.dictConfig`` disables each logger that is there already and not named, unless
-    it is told not to: by accident, as a rule. Levels and filters are on purpose, and are kept to.
+    ``logging.config.dictConfig`` disables each existing logger that it does not name, unless
+    ``disable_existing_loggers`` is False: mostly by accident. Levels and filters are set on
+    purpose, and are respected.
     """
     if not log.disabled:
         log.warning(message, *args)

@@ -1,4 +1,4 @@
-"""Which signals this process handles, in Python or in C."""
+"""Finds the signals that this process handles, in Python or in C."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 
 
 def caught_signals() -> frozenset[int] | None:
-    """The numbers of the signals that have a handler; None where the kernel does not say.
+    """The numbers of the signals that have a handler; None where the kernel does not tell.
 
     Python knows only of the handlers that were there when it started, and of its own: a library's
     is in ``SigCgt`` of ``/proc/self/status``, see proc_pid_status(5).

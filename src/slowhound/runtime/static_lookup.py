@@ -1,9 +1,9 @@
-"""Attributes, names and variables of the application's objects, without any of its code.
+"""Reads attributes, names and variables of the application's objects without running its code.
 
-``isinstance()`` asks an object for its ``__class__``, which a lazy one evaluates for, and
-``getattr()`` asks a class's ``__getattr__``, properties and metaclass; ``==`` and ``in`` between
-classes ask their metaclasses. Whoever looks from the hound's thread asks ``type()``, by ``is`` or
-``issubclass()``, and what is stored.
+``isinstance()`` reads an object's ``__class__``, for which a lazy one evaluates itself, and
+``getattr()`` calls a class's ``__getattr__``, properties and metaclass; ``==`` and ``in`` between
+classes call their metaclasses. Code on the hound's thread compares ``type()`` by ``is`` or
+``issubclass()``, and reads what is stored.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ def name_of(kind: type) -> str:
 
 
 def full_name(kind: type) -> str:
-    """``module.Class``, as the class itself says it."""
+    """``module.Class``, as the class itself has it."""
     module, name = _module_of(kind), _qualname_of(kind)
     name = str.__str__(name)  # which may be a str of the application's own
     return f"{module}.{name}" if type(module) is str else name
 
 
 def name_of_callable(thing: Any) -> str | None:
-    """What a class, a function or a method calls itself; None of other objects."""
+    """The name of a class, a function or a method; None for other objects."""
     thing = thing.__func__ if type(thing) is MethodType else thing
     kind = type(thing)
     if issubclass(kind, type):
@@ -71,12 +71,12 @@ def in_classes(kind: type, name: str) -> Any:
 
 
 def owner_of(kind: type, name: str) -> type | None:
-    """Which of the classes that is; None when nothing has the name."""
+    """The class that has it; None when none does."""
     return next((each for each in mro_of(kind) if name in dict_of(each)), None)
 
 
 def own(thing: Any) -> dict[str, Any]:
-    """The attributes of an instance; a ``__dict__`` of the class's own making would run code."""
+    """The attributes of an instance; none where its class's ``__dict__`` would run code."""
     holder = in_classes(type(thing), "__dict__")
     if issubclass(type(holder), (GetSetDescriptorType, MemberDescriptorType)):  # final ones
         names = holder.__get__(thing)
@@ -87,15 +87,14 @@ def own(thing: Any) -> dict[str, Any]:
 def stored(thing: Any, name: str) -> Any:
     """An attribute of an instance by its name; ``MISSING`` when it has none.
 
-    Not by a look into the dict: a name there may be a text of a class with a way of its own to
-    compare.
+    Not by a key of the dict: a name there may be of a str subclass with an ``__eq__`` of its own.
     """
     found = ((key, value) for key, value in own(thing).copy().items() if type(key) is str)
     return next((value for key, value in found if key == name), MISSING)
 
 
 def origin_of(exc: BaseException) -> BaseException | None:
-    """What an exception came of, as a traceback shows it."""
+    """The cause or context of an exception, as a traceback shows it."""
     found: BaseException | None = cause_of(exc)
     if found is None and not _suppresses_context(exc):
         found = _context_of(exc)

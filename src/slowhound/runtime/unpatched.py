@@ -1,4 +1,4 @@
-"""What the standard library has, also where gevent has put its own in the place of that."""
+"""Finds the standard library's own functions, also where gevent has patched them."""
 
 from __future__ import annotations
 

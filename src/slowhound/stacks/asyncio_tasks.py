@@ -31,8 +31,8 @@ from slowhound.frames.frames import (
     Stack,
     current_frames,
     ends,
+    frame_at,
     outwards,
-    place,
 )
 from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.code_objects import file_of, name_of_code, qualname_of
@@ -159,7 +159,7 @@ def _carried(task: asyncio.Task[Any]) -> Record | None:
 
 
 def _plain(frame: FrameType) -> Frame:
-    return place(frame.f_code, frame.f_lineno)
+    return frame_at(frame.f_code, frame.f_lineno)
 
 
 def walk(awaited: Any, loop_thread: int, known: set[int] | None = None) -> Iterator[Item]:

@@ -25,7 +25,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from slowhound.event.formats import one_line
-from slowhound.frames.frames import INNERMOST, Frame, current_frames, outwards, place
+from slowhound.frames.frames import INNERMOST, Frame, current_frames, frame_at, outwards
 from slowhound.redaction import masking
 from slowhound.runtime.attributes import UnknownError, attribute
 from slowhound.runtime.code_objects import file_of, qualname_of
@@ -129,7 +129,7 @@ def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | No
         return None
     kind = masking.name(name_of(type(thing)))
     name = one_line(f"{kind} {expression.text if expression else ''}")[:TEXT_LIMIT]
-    where = place(code, at.f_lineno)
+    where = frame_at(code, at.f_lineno)
     return Wait(ident, name.strip(), where, owner, known if owner else "", held)
 
 
@@ -161,7 +161,7 @@ def _held(lock: Any, innermost: FrameType | None) -> Frame | None:
             for expression in source_places.held(frame):
                 with contextlib.suppress(UnknownError):
                     if _inner(_value(expression, frame)) is lock:
-                        return place(code, expression.line)
+                        return frame_at(code, expression.line)
     return None
 
 

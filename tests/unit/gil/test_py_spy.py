@@ -109,7 +109,7 @@ def test_program_that_fails_has_a_reason(
     program(tmp_path, script, monkeypatch)
     monkeypatch.setattr(py_spy, "TIME_LIMIT", 0.2 if "sleep" in script else 20)
     with pytest.raises(NotRead) as caught:
-        py_spy.ask(os.getpid())
+        py_spy.read_or_raise(os.getpid())
     assert str(caught.value) == why
 
 

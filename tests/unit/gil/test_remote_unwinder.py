@@ -54,7 +54,7 @@ def test_it_is_said_why_a_process_is_not_read(monkeypatch: pytest.MonkeyPatch) -
 
     def why(pid: int, python: str) -> str:
         with pytest.raises(NotRead) as caught:
-            remote_unwinder.ask(pid, python)
+            remote_unwinder.read_or_raise(pid, python)
         return str(caught.value)
 
     own = platform.python_version()

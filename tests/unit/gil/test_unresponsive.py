@@ -21,13 +21,13 @@ pytestmark = [
 
 STACK = (Frame("/srv/shop/views.py", 3, "orders"),)
 # On a loaded machine one may miss what is to be seen.
-LOOKS = 10
+CHECKS = 10
 
 
 def test_thread_that_sleeps_with_the_gil_is_suspected(tmp_path: Path) -> None:
     """It slept all the time while the hound waited for the GIL; it does not notice."""
     with process(tmp_path, STUCK) as case:
-        found = case.examined(looks=LOOKS)
+        found = case.examined(checks=CHECKS)
         assert found is not None
         assert (found.suspects, found.ran, found.stacks) == ((case.process.pid,), False, {})
         assert "most likely by this thread, which slept" in found.text(case.process.pid)
@@ -37,7 +37,7 @@ def test_thread_that_sleeps_with_the_gil_is_suspected(tmp_path: Path) -> None:
 def test_thread_that_burns_cpu_with_the_gil_is_suspected(tmp_path: Path) -> None:
     """It never slept while the hound waited for the GIL."""
     with process(tmp_path, BURN) as case:
-        found = case.examined(looks=LOOKS)
+        found = case.examined(checks=CHECKS)
         assert found is not None
         assert (found.suspects, found.ran) == ((case.process.pid,), True)
         assert "most likely by this thread, which ran" in found.text(case.process.pid)
@@ -52,7 +52,7 @@ threading.Thread(target=burn, daemon=True).start()
 time.sleep(60)
 """
     with process(tmp_path, script) as case:
-        found = case.examined(looks=LOOKS)
+        found = case.examined(checks=CHECKS)
         assert found is not None
         assert found.suspects == ()
         tasks = {int(each.name) for each in Path(f"/proc/{case.process.pid}/task").iterdir()}
@@ -81,7 +81,7 @@ threading.Thread(target=hold, daemon=True).start()
 time.sleep(60)
 """
     with process(tmp_path, script) as case:
-        found = case.examined(looks=LOOKS)
+        found = case.examined(checks=CHECKS)
         assert found is not None
         assert (found.suspects, found.ran) == ((), True)
         assert found.elsewhere not in (None, case.process.pid)
@@ -125,7 +125,9 @@ def test_first_reader_that_can_gives_the_stacks(tmp_path: Path) -> None:
 
     with process(tmp_path, STUCK) as case:
         pid = case.process.pid
-        found = case.examined(cannot, lambda *_: Reading({pid: STACK}, "py-spy", pid), looks=LOOKS)
+        found = case.examined(
+            cannot, lambda *_: Reading({pid: STACK}, "py-spy", pid), checks=CHECKS
+        )
         assert found is not None
         assert asked[0][0] == pid
         assert (found.suspects, found.known) == ((pid,), True)

@@ -205,7 +205,7 @@ def test_equal_functions_of_two_files_are_not_mixed() -> None:
 
 def test_code_that_is_gone_is_not_taken_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands for one keeps it, so that its id is nobody else's."""
-    monkeypatch.setattr("slowhound.runtime.code_objects.MOST", 50)
+    monkeypatch.setattr("slowhound.runtime.code_objects.MOST_KNOWN", 50)
     found = [know(twins()[0]) for _ in range(200)]
     assert len({id(each.code) for each in found}) == 200
     assert all(each.code is each.code for number, each in enumerate(found))

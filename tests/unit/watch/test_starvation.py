@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 
 from slowhound.blackbox.reader import BoxState, survey
-from slowhound.gil.holders import SHARE, Holders
+from slowhound.gil.holders import HOLDER_CPU_SHARE, Holders
 from slowhound.gil.unresponsive import silent_for
 from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
@@ -32,7 +32,7 @@ pytestmark = [
 HELD = 1.5
 LEAST = HELD / 2
 # The share of a CPU with which a thread is found for certain: a busy machine gives it in the end.
-ENOUGH = 1.5 * SHARE
+ENOUGH = 1.5 * HOLDER_CPU_SHARE
 SCRIPT = """
 import ctypes, json, os, sys, threading, time
 from itertools import repeat

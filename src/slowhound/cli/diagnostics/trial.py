@@ -36,6 +36,6 @@ def read_a_child() -> Trial:
         child.stdout.read(1)
         reasons: list[str] = []
         python = platform.python_version()
-        found = (read(child.pid, python) for read in readers.telling(reasons))
+        found = (read(child.pid, python) for read in readers.with_reasons(reasons))
         reading = next((each for each in found if each is not None), None)
     return Trial(reading.by) if reading is not None else Trial(None, "; ".join(reasons))
