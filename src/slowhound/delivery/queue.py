@@ -1,8 +1,8 @@
-"""The queue: what the hound hands over, until the delivery thread takes it.
+"""Holds the reports that the hound has handed over until the delivery thread takes them.
 
-Putting a report in takes microseconds and never waits for more than a few dict operations of the
-other thread. It is bounded: of a group that is coming in faster than it can be sent only the first
-ones are kept, and the rest are counted.
+Adding a report takes microseconds, and waits for no more than a few dict operations of the other
+thread. The queue is bounded: if reports of a group come in faster than they can be sent, the first
+ones and the newest are kept and the others counted.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from slowhound.runtime.unpatched import original
 from slowhound.system.losses import lost
 
 REPORTS_LIMIT = 100
-# Ids of reports that were taken in, whose ends are of interest.
+# Ids of reports that were queued; only the ends of these requests are queued as well.
 KNOWN_IDS_LIMIT = 2000
-# Seconds. A signal may end a request in the very thread that has the lock.
+# Seconds. A signal may end a request in the very thread that holds the lock.
 LOCK_TIMEOUT = 0.5
 LOCKED = "the queue is locked"
 
 
 class Overflow(NamedTuple):
-    """Reports of one group of which only the last one was kept."""
+    """Reports of one group of which only the newest was kept."""
 
     number: int
     newest: Report
@@ -41,12 +41,12 @@ class ReportQueue:
     """Reports that wait for the delivery thread.
 
     Args:
-        per_group: so many of one group are kept, others only counted; None: all are kept.
+        per_group: how many reports of one group are kept; others are only counted. None: all.
     """
 
     def __init__(self, per_group: int | None) -> None:
         self.per_group = per_group
-        # Real also under gevent: its other side is a thread of the system.
+        # A real lock under gevent too: the other side is a thread of the operating system.
         self._lock = original("_thread", "allocate_lock")()
         self._ids: dict[str, None] = {}
         self._reports: dict[str, Report] = {}  # by id
@@ -58,7 +58,7 @@ class ReportQueue:
         return bool(self._reports or self._ends or self._overflow)
 
     def put(self, report: Report) -> None:
-        """Takes a report; a full queue drops its oldest, which is counted."""
+        """Adds a report; a full queue drops its oldest, which is counted."""
         key, group = report.id, report.fingerprint
         if not self._lock.acquire(timeout=LOCK_TIMEOUT):
             lost("reports for sinks", LOCKED)
@@ -83,14 +83,14 @@ class ReportQueue:
             lost("reports for sinks", "the queue is full")
 
     def put_end(self, report: Report) -> None:
-        """Takes the end of a slow request; that of one whose report was not kept is let go."""
+        """Adds the end of a slow request, unless its report was not kept."""
         key = report.id
         if not self._lock.acquire(timeout=LOCK_TIMEOUT):
             lost("the ends of slow requests for sinks", LOCKED)
             return
         try:
             if key in self._reports:
-                self._reports[key] = report  # one message will tell both
+                self._reports[key] = report  # one message has both
                 return
             full = len(self._ends) >= REPORTS_LIMIT
             if key in self._ids and not full:
@@ -103,7 +103,7 @@ class ReportQueue:
     def take(self) -> Batch:
         """Empties it."""
         with self._lock:
-            taken = Batch(list(self._reports.values()), self._ends, self._overflow)
+            batch = Batch(list(self._reports.values()), self._ends, self._overflow)
             self._reports, self._ends = {}, []
             self._groups, self._overflow = Counter(), {}
-        return taken
+        return batch

@@ -1,9 +1,9 @@
-"""Hygiene: which reports of a group are sent, and how many were not.
+"""Limits how many reports of a group are sent, and counts those that were held back.
 
-Reports with the same fingerprint are a group. In any ``seconds`` only so many of one are sent
-(``REPORT_LIMIT``); the others are counted. The next one that is sent says how many were held back
-since the last, and the newest of those is sent by itself as soon as there is room again. So the
-messages of a group, each with what it says was held back, add up to all its reports.
+Reports with the same fingerprint are a group. ``REPORT_LIMIT`` is how many of a group are sent
+within some seconds; the others are held back and counted. The next report that is sent has the
+number of those held back since the last one, and the newest of them is sent by itself as soon as
+there is room again. So the messages of a group and the numbers in them add up to all its reports.
 
 Nothing here reads a file or a clock; ``spool`` keeps the groups on disk.
 """
@@ -20,7 +20,7 @@ from slowhound.core.report import Report
 
 # Groups that are remembered; the one that was quiet for longest is forgotten first.
 GROUPS_LIMIT = 2000
-# Ids of sent reports that are kept for each group at least: their ends are told as well.
+# Ids of sent reports that are kept for each group at least: the ends of these are sent as well.
 SENT_IDS_LIMIT = 20
 
 
@@ -37,7 +37,7 @@ class Sent(NamedTuple):
 
 
 class Group(msgspec.Struct):
-    """What is known of one group."""
+    """What is known of one group. Its attributes are the keys of the JSON on disk."""
 
     first: Time  # seconds since 1970, as is ``last``
     last: Time
@@ -49,14 +49,14 @@ class Group(msgspec.Struct):
         """True when one more may be sent now."""
         if limit is None:
             return True
-        # The clock may have been put back: what lies ahead of it counts as sent just now, and so
+        # The clock may have been put back: what was sent in its future counts as sent now, so that
         # a group is never silent for longer than one window.
         self.sent = [Sent(min(each.at, now), each.id) for each in self.sent]
         return sum(now - each.at < limit.seconds for each in self.sent) < limit.most
 
 
 class RateLimiter(msgspec.Struct):
-    """All groups, by fingerprint."""
+    """All groups, by fingerprint; the JSON on disk is this."""
 
     groups: dict[str, Group] = {}
 
@@ -70,7 +70,7 @@ class RateLimiter(msgspec.Struct):
         return self._send(group, report, limit, now, first)
 
     def count_held(self, fingerprint: str, count: int, now: float) -> None:
-        """Counts reports that came faster than they could be looked at."""
+        """Counts reports that came in faster than they could be queued."""
         self._seen(fingerprint, count, now).held += count
 
     def release(self, report: Report, limit: Limit | None, now: float) -> Report | None:
@@ -84,7 +84,7 @@ class RateLimiter(msgspec.Struct):
         return self._send(group, report, limit, now, first=False)
 
     def sent_ids(self) -> set[str]:
-        """The ids of what was sent lately, whoever sent it."""
+        """The ids of the reports sent lately, by any process."""
         return {each.id for group in self.groups.values() for each in group.sent}
 
     def _seen(self, fingerprint: str, count: int, now: float) -> Group:

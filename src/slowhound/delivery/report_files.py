@@ -1,6 +1,7 @@
-"""Report files: ``DIR/reports/slow_request_*.log``, one per slow request, 0600, capped.
+"""Writes the report files, ``DIR/reports/slow_request_*.log``, and limits their size.
 
-Written by the hound. Names are made of time, pid and a number, never of the request.
+One for each slow request, 0600, written by the hound. Names are made of time, pid and a number,
+never of the request.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class ReportFiles:
         return True
 
     def append(self, name: str, text: str) -> None:
-        """Adds to a report; one that was removed in the meantime (the cap) is let go."""
+        """Adds to a report, unless it was removed meanwhile because all of them were too large."""
         try:
             folder = self.folder or os.path.join(self.directory, "reports")
             _fill(open_own(os.path.join(folder, name), os.O_WRONLY | os.O_APPEND), text)
@@ -68,14 +69,14 @@ def _fill(fd: int, text: str) -> None:
 
 
 class NoFiles:
-    """In the place of report files when there shall be none."""
+    """Stands in for report files when the settings want none."""
 
     def name(self, number: int) -> str:
-        """Never shown, for nothing is created."""
+        """Never shown: nothing is created."""
         return ""
 
     def create(self, name: str, text: str) -> bool:
-        """Never called, for there is no name."""
+        """Writes nothing."""
         return False
 
     def append(self, name: str, text: str) -> None:
