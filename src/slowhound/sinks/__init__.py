@@ -1,6 +1,5 @@
-"""Sinks: where events and reports go.
+"""Sinks: where events and reports go, one file per destination.
 
-``stream`` and ``reports`` write at once. The classes named in ``SINKS`` are run by ``delivery`` on
-a thread of their own, through ``inbox`` (what waits for the thread), ``hygiene`` (which of it is
-sent), ``spool`` (on disk until it is), ``outbox`` and ``outlet`` (to each sink in turn).
+``stream`` writes each line at once. The classes named in ``SINKS`` get reports, and events if they
+want them, from a thread of ``slowhound.delivery``.
 """

@@ -1,11 +1,11 @@
-"""Where a webhook may go: one table of the addresses that are not somebody's public server.
+"""Decides which addresses a webhook may connect to, by one table of those that are not public.
 
-``ipaddress`` knows most of it, but answers otherwise from release to release (3.11.10, 3.12.4 and
-3.13 changed ``is_private`` and ``is_global``), knows no cloud, and calls 168.63.129.16 global. So
-the registries are written down here. The longest prefix that holds an address decides.
+``ipaddress`` knows most of them, but its answers change from release to release (3.11.10, 3.12.4
+and 3.13 changed ``is_private`` and ``is_global``), it knows no cloud, and it calls 168.63.129.16
+global. So the registries are written down here. The longest prefix that holds an address decides.
 
-Two kinds of address cannot be told from public ones: those behind a NAT64 prefix that a network has
-chosen for itself (RFC 6052), and a public server that passes requests on.
+Two kinds of address cannot be told apart from public ones: those behind a NAT64 prefix that a
+network has chosen for itself (RFC 6052), and a public server that forwards requests.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Reach(enum.Enum):
-    """Who may go there."""
+    """When a webhook may connect to an address."""
 
-    PUBLIC = "public"  # anybody
-    INSIDE = "inside"  # private=True, or allow
-    NOWHERE = "nowhere"  # allow only: no server of this network, and of no other, is there
-    METADATA = "metadata"  # allow only, and only by the address itself
-    BY_IPV4 = "by its IPv4"  # who may go to the IPv4 address in its last 32 bits
+    PUBLIC = "public"  # always
+    INSIDE = "inside"  # with private=True, or when allow names it
+    NOWHERE = "nowhere"  # only when allow names it: no server is expected there
+    METADATA = "metadata"  # only when allow names this very address
+    BY_IPV4 = "by its IPv4"  # as the IPv4 address in its last 32 bits
 
 
 # The registries of special-purpose addresses, with the RFC of each row, and of address space.
@@ -59,7 +59,7 @@ OPENSTACK = (
 
 
 class Row(NamedTuple):
-    """One block: what it is, and who says so."""
+    """One block of addresses: what it is, and the source."""
 
     block: str
     reach: Reach
@@ -136,8 +136,8 @@ _BLOCKS = sorted(
     ((ipaddress.ip_network(row.block), row) for row in TABLE),
     key=lambda each: -each[0].prefixlen,
 )
-# Whatever its network is: ISATAP ends in 0:5efe and an IPv4 address, which a router of the network
-# unwraps; the bit of 0200 says that the IPv4 address is public (RFC 5214, 6.1).
+# In any network: an ISATAP address ends in 0:5efe and an IPv4 address, which a router unwraps; with
+# the bit 0200 the IPv4 address is public (RFC 5214, 6.1).
 _ISATAP, _ISATAP_PUBLIC = 0x00005EFE, 0x02000000
 
 
@@ -150,13 +150,13 @@ def row_of(address: Address) -> Row:
 
 
 def allowed(address: Address, *, private: bool, allow: Sequence[Network] = ()) -> bool:
-    """Whether a webhook may go to this address.
+    """Whether a webhook may connect to this address.
 
     Args:
-        address: the one that a connection would be opened to.
+        address: where the connection would go.
         private: True: also to private and loopback addresses.
-        allow: networks that it may go to in any case; cloud metadata by its very address only, so
-            that a wide network does not open it by the way.
+        allow: networks that are allowed in any case; cloud metadata only by its very address, so
+            that a wide network does not allow it by accident.
     """
     reach = row_of(address).reach
     if reach is Reach.BY_IPV4:
@@ -170,10 +170,10 @@ def allowed(address: Address, *, private: bool, allow: Sequence[Network] = ()) -
 
 
 def networks(written: str | Iterable[str]) -> tuple[Network, ...]:
-    """The network of a setting, or its networks; one address is a network of one.
+    """The networks that a setting names; one address is a network of one.
 
     Raises:
-        ValueError: one of them is none, or has bits outside of its mask.
+        ValueError: one is not a network, or has bits outside its mask.
     """
     each_one = [written] if isinstance(written, str) else written
     return tuple(ipaddress.ip_network(each) for each in each_one)

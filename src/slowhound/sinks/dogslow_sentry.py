@@ -1,4 +1,4 @@
-"""``DOGSLOW_LOG_TO_SENTRY``: Sentry where the application has it, else the logger for it."""
+"""Makes the sink of ``DOGSLOW_LOG_TO_SENTRY``: Sentry if the application uses it, else a logger."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from slowhound.sinks.logger import PythonLogger
 
 
 class Nowhere:
-    """An application without Sentry that has named no logger either."""
+    """For an application that uses no Sentry and names no logger."""
 
     def deliver(self, report: Report) -> None:
-        """As dogslow did: nothing."""
+        """Does nothing, as dogslow did."""
 
     def close(self) -> None:
         """Nothing is open."""
 
 
 def make(name: str | None, **options: Any) -> Sink:
-    """The sink; name of the logger and ``options`` are those of ``PythonLogger``."""
+    """The sink; ``name`` of the logger and ``options`` are as for ``PythonLogger``."""
     sentry_sdk = sys.modules.get("sentry_sdk")  # an application that uses it has imported it
     if sentry_sdk is not None and sentry_sdk.get_client().is_active():
         from slowhound.sinks.sentry import Sentry

@@ -1,4 +1,4 @@
-"""Reports by email, through Django's own mail settings: plain text, and the same as a page."""
+"""Sends reports by email with Django's mail settings, as plain text and HTML."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from slowhound.sinks.email_html import page
 from slowhound.sinks.wording import cut, headline, opening, safe_id
 
 SUBJECT_LIMIT = 200
-# Seconds; where EMAIL_TIMEOUT is not set, a mail server that says nothing would be waited for
-# without end.
-TIMEOUT = 15.0
-_NO_HOST = re.compile(r"[^A-Za-z0-9.-]")
+# Seconds, if EMAIL_TIMEOUT is not set: a mail server that does not answer would block for ever.
+DEFAULT_TIMEOUT = 15.0
+_NOT_IN_HOSTS = re.compile(r"[^A-Za-z0-9.-]")
 
 
 class Email:
@@ -26,7 +25,7 @@ class Email:
     Args:
         to: addresses.
         sender: the From address; None: Django's ``DEFAULT_FROM_EMAIL``.
-        plain: the mail as dogslow sent it: its subject, and the text alone.
+        plain: the mail as dogslow sent it: its subject, and text only.
         follow_ups: False: no mail when a request has ended.
     """
 
@@ -44,11 +43,11 @@ class Email:
         self.follow_ups = follow_ups
 
     def deliver(self, report: Report) -> None:
-        """Sends the mail; raises what Django's mail raises, and is tried again then."""
+        """Sends the mail; raises what Django's mail raises, and is tried again."""
         self._send(report, {"Message-ID": f"<{_id(report)}>"})
 
     def follow_up(self, report: Report) -> None:
-        """Answers its own mail: the request has ended."""
+        """Replies to its own mail: the request has ended."""
         if self.follow_ups:
             first = f"<{_id(report)}>"
             headers = {"Message-ID": f"<end.{_id(report)}>"}
@@ -76,20 +75,20 @@ class Email:
 
 
 def _connection() -> Any:
-    # Django 6.1 has mailers, and says that get_connection() will go.
+    # Django 6.1 has mailers, and deprecates get_connection().
     mailers = getattr(mail, "mailers", None)
     connection: Any = mail.get_connection() if mailers is None else mailers.default
-    if getattr(connection, "timeout", TIMEOUT) is None:
-        connection.timeout = TIMEOUT
+    if getattr(connection, "timeout", DEFAULT_TIMEOUT) is None:
+        connection.timeout = DEFAULT_TIMEOUT
     return connection
 
 
 def _id(report: Report) -> str:
-    """The same at each try: a reader's program shows the mail once."""
-    host = _NO_HOST.sub("-", report.host).strip(".-") or "localhost"
+    """The same at each try, so that a mail program shows the mail once."""
+    host = _NOT_IN_HOSTS.sub("-", report.host).strip(".-") or "localhost"
     return f"{safe_id(report)}@{host}"
 
 
 def _writable(text: str) -> str:
-    # A surrogate in a source line has no UTF-8; a mail without it is better than none.
+    # A surrogate in a source line cannot be encoded; a mail without it is better than none.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

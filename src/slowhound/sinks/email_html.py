@@ -1,4 +1,4 @@
-"""The page in a mail: everything is in it, nothing is loaded, no script, all text escaped."""
+"""Draws the HTML of a mail: one page without scripts that loads nothing, all text escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slowhound.event.formats import one_line
 from slowhound.frames.frames import Frame
 from slowhound.sinks.wording import end_note, facts, group_note, headline
 
-# Programs that show mail know tables and inline styles; many know neither flex nor a style element.
+# Mail programs know tables and inline styles; many know neither flex nor a style element.
 FONT = "font:15px/1.5 Helvetica,Arial,sans-serif"
 BODY = f"margin:0;padding:24px;background:#f4f4f2;color:#1d1d1b;{FONT}"
 CARD = "max-width:760px;margin:0 auto;padding:24px 28px;background:#fff;border-top:4px solid {}"
@@ -35,7 +35,7 @@ def page(report: Report) -> str:
     parts = [
         format_html('<h1 style="margin:0 0 4px;font-size:20px">{}</h1>', headline(report)),
         format_html('<div style="{}">{}</div>', MONO, one_line(report.request_line)),
-        *(_line(note) for note in _notes(report)),
+        *(_line(remark) for remark in _remarks(report)),
         _section("Verdict", _lines(report.verdict.split("\n"))) if report.verdict else "",
         _facts(report),
         _section("Stack, innermost first", _stack(report)),
@@ -57,9 +57,9 @@ def page(report: Report) -> str:
     )
 
 
-def _notes(report: Report) -> list[str]:
+def _remarks(report: Report) -> list[str]:
     ended = [end_note(report.finished)] if report.finished is not None else []
-    return [note for note in (*ended, group_note(report)) if note]
+    return [remark for remark in (*ended, group_note(report)) if remark]
 
 
 def _line(text: str) -> SafeString:

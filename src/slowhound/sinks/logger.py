@@ -1,4 +1,4 @@
-"""Reports to a Python logger, structured enough for a JSON formatter or a log collector."""
+"""Logs reports to a Python logger, with the event's fields for JSON formatters and collectors."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from slowhound.sinks.wording import end_note, headline
 class PythonLogger:
     """One log record for each report, and one when its request has ended.
 
-    Each has in ``extra`` what a formatter for JSON puts beside the message: ``slowhound``, the
-    fields of the event; ``slowhound_id``, the same when a report is logged twice;
-    ``slowhound_kind``, ``slowhound_group``, ``slowhound_held_back`` and ``slowhound_first_seen``.
+    ``extra`` has what a JSON formatter puts beside the message: ``slowhound``, the fields of the
+    event; ``slowhound_id``, which is the same when a report is logged twice; ``slowhound_kind``,
+    ``slowhound_group``, ``slowhound_held_back`` and ``slowhound_first_seen``.
 
     Args:
         name: of the logger.
         level: number or name.
-        brief: the message is only the path, with the culprit and the stack as ``extra``. That is
-            what collectors which group by message want (dogslow's ``DOGSLOW_LOG_TO_SENTRY``).
+        brief: the message is only the path, with the culprit and the stack in ``extra``: for
+            collectors that group by message (dogslow's ``DOGSLOW_LOG_TO_SENTRY``).
         follow_ups: False: nothing is logged when a request has ended.
     """
 
@@ -41,7 +41,7 @@ class PythonLogger:
         self.follow_ups = follow_ups
 
     def deliver(self, report: Report) -> None:
-        """Logs it."""
+        """Logs the report."""
         event = report.event
         extra = fields_of(report, report.kind)
         if report.kind != "slow":
@@ -69,11 +69,11 @@ class PythonLogger:
             self.logger.log(self.level, "%s", message, extra=extra)
 
     def close(self) -> None:
-        """The logger is the application's."""
+        """Nothing to close: the logger is the application's."""
 
 
 def fields_of(report: Report, kind: str) -> dict[str, Any]:
-    """What every record has beside its message."""
+    """What each log record has beside its message."""
     return {
         "slowhound": report.event,
         "slowhound_id": report.id,

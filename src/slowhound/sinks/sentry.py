@@ -1,8 +1,8 @@
-"""Reports to Sentry, as events with real frames, linked to the trace of their request.
+"""Sends reports to Sentry, as events with real frames, linked to the trace of their request.
 
-They are sent with the settings of the application's own client, by a client of ours that sends at
-once and learns whether the event arrived: the application's puts it into a queue in memory, which
-a worker takes with it when it dies, and under gevent nobody might ever empty.
+It uses the settings of the application's own client, but a client of its own that sends at once and
+learns whether the event arrived. The application's client puts events into a queue in memory, which
+is lost with a worker that dies and may never be emptied under gevent.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ OPTIONS, OF_CLIENT = (
     "sentry_sdk.client.BaseClient:transport",
 )
 OF_FILES = "sentry_sdk.envelope.Envelope", "sentry_sdk.envelope.Item"
-# What comes of it where Sentry's classes are other ones.
+# The consequences where Sentry's classes have changed.
 QUEUED = "reports go into Sentry's own queue in memory, and are lost where a worker dies"
 NO_FOLLOW_UP = "an event is not told how its request has ended"
 BARE = "reports have no tags and no attachments of the application's scope"
 ATTACHMENT_LIMIT = 2 * 1024**2  # bytes; a larger file is left out
-# What belongs to a flame graph: its drawings, else its data.
+# The files of a flame graph: its drawings, else its data.
 DATA = ".flame.json.gz"
 DRAWINGS = (".speedscope.json", ".svg")
-# Of the application's client. Not its rate of sampling: reports are few, and chosen already.
-KEPT = (
+# Options of the application's client that are used. Not its sampling: reports are few.
+CLIENT_OPTIONS = (
     "dsn",
     "release",
     "environment",
@@ -76,10 +76,10 @@ KEPT = (
 
 
 class _AtOnce:
-    """What makes a transport of Sentry's send at once, in the thread that asks.
+    """Makes a transport of Sentry's send at once, in the calling thread.
 
     Raises:
-        ConnectionError: Sentry refused the envelope (and urllib3's errors, when it is not there).
+        ConnectionError: Sentry refused the envelope (or an error of urllib3: it does not answer).
     """
 
     TIMEOUT = 10
@@ -94,12 +94,12 @@ class _AtOnce:
             raise ConnectionError(f"Sentry did not take the report: {self.refused}")
 
     def on_dropped_event(self, reason: str) -> None:
-        """Called for what was not taken."""
+        """Called for what Sentry did not take."""
         self.refused = reason
 
 
 def _direct() -> type | None:
-    """The transport that sends at once; None where Sentry's is not as it was."""
+    """The transport that sends at once; None where Sentry's own has changed."""
     whole = has_all(TRANSPORT, QUEUED)
     return type("Direct", (_AtOnce, HttpTransport), {}) if whole else None
 
@@ -119,15 +119,15 @@ class Sentry:
     """One event for each report.
 
     Args:
-        dsn: of the project; None: what the application has given to ``sentry_sdk.init``.
-        options: others of ``sentry_sdk.init``, for a ``dsn`` of its own.
+        dsn: of the project; None: as the application has called ``sentry_sdk.init``.
+        options: more options as for ``sentry_sdk.init``; only used with ``dsn``.
     """
 
     def __init__(self, dsn: str | None = None, **options: Any) -> None:
         self._given = {"dsn": dsn, **options} if dsn else None
         self._made_for: BaseClient | None = None
         self._client: BaseClient | None = None
-        # What slowhound says of itself is in its log; a report is not to be two events.
+        # slowhound's own log messages must not become events.
         ignore_logger("slowhound")
 
     def deliver(self, report: Report) -> None:
@@ -158,9 +158,9 @@ class Sentry:
         if transport is None or report.finished is None or not has_all(OF_FILES, NO_FOLLOW_UP):
             return
         envelope_class, item_class = map(find_imported, OF_FILES)
-        said = f"{end_note(report.finished)}\n\n{report.finished.verdict}\n"
+        text = f"{end_note(report.finished)}\n\n{report.finished.verdict}\n"
         envelope = envelope_class(headers={"event_id": event_id(report)})
-        for each in _attachments(report, "finished.txt", said):
+        for each in _attachments(report, "finished.txt", text):
             kind = mimetypes.guess_type(each.filename)[0]
             envelope.add_item(
                 item_class(
@@ -170,34 +170,38 @@ class Sentry:
         transport.capture_envelope(envelope)
 
     def close(self) -> None:
-        """Nothing waits: what was delivered is sent."""
+        """Nothing is queued: what was delivered is sent."""
         if self._client is not None:
             self._client.close(timeout=0)
 
     def _ready(self) -> BaseClient | None:
-        """The client; None where the application has Sentry without a DSN: then it is off."""
-        theirs = sentry_sdk.get_client()
+        """The client; None where the application uses Sentry without a DSN: then it is off."""
+        apps_client = sentry_sdk.get_client()
         if self._given is not None:
             if self._client is None:
                 self._client = _client(self._given)
             return self._client
-        if not theirs.is_active():
+        if not apps_client.is_active():
             raise RuntimeError("sentry_sdk.init was not called, and the sink has no dsn")
         if not has_all((OPTIONS, OF_CLIENT), QUEUED):
-            return theirs
-        if theirs.transport is None:
+            return apps_client
+        if apps_client.transport is None:
             return None
-        if Direct is None or not isinstance(theirs.transport, HttpTransport):
-            return theirs  # or a transport of the application's own
-        if self._made_for is not theirs:
+        if Direct is None or not isinstance(apps_client.transport, HttpTransport):
+            return apps_client  # the application has a transport of its own
+        if self._made_for is not apps_client:
             self.close()
-            kept = {name: theirs.options[name] for name in KEPT if name in theirs.options}
-            self._client, self._made_for = _client(kept), theirs
+            kept = {
+                name: apps_client.options[name]
+                for name in CLIENT_OPTIONS
+                if name in apps_client.options
+            }
+            self._client, self._made_for = _client(kept), apps_client
         return self._client
 
 
 def _client(options: dict[str, Any]) -> BaseClient:
-    """A client that does nothing but send: no integration, no session, no trace."""
+    """A client that only sends: no integration, no session, no trace."""
     client: BaseClient = sentry_sdk.Client(
         **{
             "default_integrations": False,
@@ -205,7 +209,7 @@ def _client(options: dict[str, Any]) -> BaseClient:
             "auto_session_tracking": False,
             "send_client_reports": False,
             **options,
-            # Without one the SDK would run git to find one, which gevent does not let it do here.
+            # Without a release the SDK runs git to find one, which under gevent fails here.
             "release": options.get("release") or "",
             **({} if Direct is None else {"transport": Direct}),
         }
@@ -227,7 +231,7 @@ def _attachments(report: Report, name: str, text: str) -> list[Attachment]:
 
 
 def _file(path: str) -> Attachment | None:
-    """A file of the flame graph's, when it is there and not too large."""
+    """A file of the flame graph, if it is there and not too large."""
     with contextlib.suppress(OSError):
         with open(open_own(path), "rb") as file:
             data = file.read(ATTACHMENT_LIMIT + 1)

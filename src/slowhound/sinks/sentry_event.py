@@ -1,4 +1,4 @@
-"""A report as Sentry's event: plain data, nothing of Sentry is needed to make it.
+"""Makes Sentry's event of a report, as plain data and without importing Sentry.
 
 https://develop.sentry.dev/sdk/data-model/event-payloads/
 """
@@ -21,11 +21,11 @@ from slowhound.sinks.wording import headline
 
 LEVELS = {"slow": "warning", "timeout": "fatal", "crash": "fatal"}
 TYPES = {"slow": "SlowRequest", "timeout": "WorkerTimeout", "crash": "WorkerDied"}
-# Sentry shows 250 frames; of a deeper stack the outermost and the innermost ones are sent.
-OUTERMOST, INNERMOST = 50, 200
-LINES_AROUND = 5
+# Sentry shows 250 frames; of a deeper stack these are sent.
+OUTERMOST_FRAMES, INNERMOST_FRAMES = 50, 200
+CONTEXT_LINES = 5
 LINE_LIMIT = 300
-MOMENTS = 50
+BREADCRUMBS_LIMIT = 50
 TEXT_LIMIT = 8000
 TAG_LIMIT = 200
 
@@ -67,7 +67,7 @@ def event_id(report: Report) -> str:
 
 
 def event_of(report: Report) -> dict[str, Any]:
-    """The event; of the client it has the user agent and no address."""
+    """The event; it has the client's user agent, but not its address."""
     event = report.event
     name, kind = _transaction(event)
     made = {
@@ -177,7 +177,7 @@ def _breadcrumbs(report: Report) -> list[dict[str, Any]]:
             "message": moment.text[:1000],
             "data": {"seconds": round(moment.took, 6)},
         }
-        for moment in (report.timeline or [])[-MOMENTS:]
+        for moment in (report.timeline or [])[-BREADCRUMBS_LIMIT:]
     ]
 
 
@@ -209,13 +209,13 @@ def _exception(report: Report) -> dict[str, Any]:
 
 
 def frames_of(report: Report) -> list[dict[str, Any]]:
-    """The frames, outermost first; those of a dead worker as far as its box knew them."""
+    """The frames, outermost first; of a worker that died, those that its box has."""
     if report.snapshot is None:
         stack = _stack_of_text(report.event.get(f"{report.kind}_stack"))
         return [_frame(each) for each in stack]
     whole = report.snapshot.stack
-    cut = len(whole) > OUTERMOST + INNERMOST
-    kept = whole[:OUTERMOST] + whole[-INNERMOST:] if cut else whole
+    cut = len(whole) > OUTERMOST_FRAMES + INNERMOST_FRAMES
+    kept = whole[:OUTERMOST_FRAMES] + whole[-INNERMOST_FRAMES:] if cut else whole
     made = [_frame(each) for each in kept]
     # Local variables are known of the innermost frames of the application.
     own = [frame for frame in reversed(made) if frame["in_app"]]
@@ -237,8 +237,8 @@ def _frame(frame: Frame) -> dict[str, Any]:
         "lineno": frame.line,
         "in_app": is_app(frame.filename),
     }
-    before = min(frame.line - 1, LINES_AROUND)
-    lines = source_lines(frame.filename, frame.line - before, frame.line + LINES_AROUND)
+    before = min(frame.line - 1, CONTEXT_LINES)
+    lines = source_lines(frame.filename, frame.line - before, frame.line + CONTEXT_LINES)
     if 0 <= before < len(lines):
         made["pre_context"] = [_line(each) for each in lines[:before]]
         made["context_line"] = _line(lines[before])
@@ -262,7 +262,7 @@ def _stack_of_text(text: Any) -> list[Frame]:
 
 @functools.lru_cache(maxsize=1024)
 def _where_is(path: str) -> str:
-    """The whole path of one that is written as it would be imported."""
+    """The absolute path of one that is relative to ``sys.path``."""
     for root in sys.path:
         whole = os.path.join(absolute(root), path)
         if os.path.isfile(whole):

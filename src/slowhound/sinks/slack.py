@@ -1,4 +1,4 @@
-"""A report as a message for Slack, or for what understands the same (Mattermost, Rocket.Chat)."""
+"""Makes a Slack message of a report, which Mattermost and Rocket.Chat understand as well."""
 
 from __future__ import annotations
 
@@ -8,41 +8,43 @@ from slowhound.core.report import Report
 from slowhound.event.formats import one_line
 from slowhound.sinks.wording import cut, end_note, facts, group_note, headline
 
-# Slack's own limits: a header of 150 characters, a section of 3,000, ten fields.
-HEADER, SECTION, FIELDS, FIELD = 150, 2900, 10, 300
-FRAMES = 12
+# Slack's limits: 150 characters for a header, 3,000 for a section, ten fields.
+HEADER_LIMIT, SECTION_LIMIT, FIELDS_LIMIT, FIELD_LIMIT = 150, 2900, 10, 300
+FRAMES_LIMIT = 12
 
 
 def slack_message(report: Report) -> dict[str, Any]:
     """The payload of an incoming webhook; ``text`` is for notifications."""
-    notes = [one_line(report.request_line), group_note(report)]
+    lines = [one_line(report.request_line), group_note(report)]
     if report.finished is not None:
-        notes.append(end_note(report.finished))
+        lines.append(end_note(report.finished))
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": _plain(headline(report), HEADER)},
-        {"type": "section", "text": _plain("\n".join(filter(None, notes)), SECTION)},
+        {"type": "header", "text": _plain(headline(report), HEADER_LIMIT)},
+        {"type": "section", "text": _plain("\n".join(filter(None, lines)), SECTION_LIMIT)},
     ]
     if report.finished is None:
         blocks.append({"type": "section", "fields": _fields(report)})
         verdict = "\n".join(one_line(line) for line in report.verdict.split("\n"))
         blocks += [_code(text) for text in (verdict, _stack(report)) if text]
-    return {"text": escape(cut(headline(report), HEADER)), "blocks": blocks}
+    return {"text": escape(cut(headline(report), HEADER_LIMIT)), "blocks": blocks}
 
 
 def escape(text: str) -> str:
-    """With what Slack would take for a link, a mention or the end of code made harmless."""
+    """Escapes what Slack would read as a link, a mention or the end of code."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return text.replace("`", "'")
 
 
 def _plain(text: str, limit: int) -> dict[str, Any]:
-    # Nothing in it is a link, a mention or bold; "emoji" would make faces of :words:.
+    # Without links, mentions or bold; "emoji" would turn :words: into emoji.
     return {"type": "plain_text", "text": text[:limit], "emoji": False}
 
 
 def _code(text: str) -> dict[str, Any]:
-    # Escaping may make five characters of one.
-    shown = escape(text[: SECTION // 5]) if len(escape(text)) > SECTION else escape(text)
+    # Escaping may turn one character into five.
+    shown = (
+        escape(text[: SECTION_LIMIT // 5]) if len(escape(text)) > SECTION_LIMIT else escape(text)
+    )
     return {
         "type": "section",
         "text": {"type": "mrkdwn", "text": f"```{shown}```", "verbatim": True},
@@ -50,12 +52,14 @@ def _code(text: str) -> dict[str, Any]:
 
 
 def _fields(report: Report) -> list[dict[str, Any]]:
-    return [_plain(f"{label}: {value}", FIELD) for label, value in facts(report)[:FIELDS]]
+    return [
+        _plain(f"{label}: {value}", FIELD_LIMIT) for label, value in facts(report)[:FIELDS_LIMIT]
+    ]
 
 
 def _stack(report: Report) -> str:
     if report.snapshot is not None:
-        frames = [str(frame) for frame in reversed(report.snapshot.stack[-FRAMES:])]
+        frames = [str(frame) for frame in reversed(report.snapshot.stack[-FRAMES_LIMIT:])]
     else:
         frames = str(report.event.get(f"{report.kind}_stack") or "").split(" < ")
     return "\n".join(one_line(str(frame)) for frame in frames)

@@ -1,4 +1,4 @@
-"""The stream of canonical lines: standard output or a file (Gunicorn's log is its own module)."""
+"""Writes canonical lines to standard output or a file."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from slowhound.system.losses import lost
 with suppress(ImportError):  # Windows
     import fcntl
 
-# What comes of it where Django does not say whether a test runs.
+# The consequence if Django does not show whether a test runs.
 UNDER_TEST = "lines within tests are not captured, and commands are recorded"
 
-# Takes one line without its end; never raises of its own, never waits longer than a write does.
-# The list gets an entry by the very call that writes; where it has one, only the rest is written.
+# Takes one line without its newline; raises nothing of its own, waits no longer than a write does.
+# The call that writes also appends to the list; if the list has an entry, only the rest is written.
 Stream = Callable[[str, list[Any]], None]
 
 MOST_LINKS = 40  # as many as the kernel follows
 
 
 class Output:
-    """Standard output or error, by its number, for as long as it leads where it did at the start.
+    """Standard output or error, by its number, for as long as that is the file it was at first.
 
     The application may put another file there for a while (to capture what a C library prints), or
-    for good (``os.close(1)``, and its next file has the number): no line belongs into that. A
-    duplicate that is held would be safe as well, but whoever waits for the end of a pipe waits for
-    it, as for a process that becomes a daemon. Where a log is opened anew (Gunicorn and uWSGI do
-    that), it is in append mode.
+    for good (``os.close(1)``, and its next file gets the number): no line belongs into that. A
+    duplicate of the descriptor would be safe too, but would keep a pipe open, so that its reader
+    waits for ever, for example after the process has become a daemon. A log that is reopened
+    (Gunicorn and uWSGI do that) is recognised by its append mode.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -42,7 +42,7 @@ class Output:
         try:
             self._first: os.stat_result | None = os.fstat(descriptor)
         except OSError:
-            self._first = None  # it is closed, and the number is the next file's
+            self._first = None  # closed: the next file gets its number
 
     def __call__(self, line: str, done: list[Any]) -> None:
         """Writes one line."""
@@ -84,7 +84,7 @@ def to_stdout(line: str, done: list[Any]) -> None:
 
 
 def standard_output() -> Stream:
-    """A stream to what is standard output now, whatever a view puts into its place for a while.
+    """A stream to what is standard output now, even if a view replaces it for a while.
 
     Within a test it is what the test has put there.
     """
@@ -106,7 +106,7 @@ def is_under_test() -> bool:
 
 
 def _to_text(line: str, done: list[Any]) -> None:
-    # Standard output that is no file: a test's capture, an IDE.
+    # Standard output without a descriptor: a test's capture, an IDE.
     if done:
         return
     done.append(0)
@@ -119,7 +119,7 @@ def _to_text(line: str, done: list[Any]) -> None:
 
 
 def write_all(descriptor: int, data: bytes, done: list[Any]) -> None:
-    """Writes to a pipe or file; what a full pipe does not take at once is written after it."""
+    """Writes all to a pipe or file, also when a full pipe takes only a part at a time."""
     try:
         while (written := sum(done)) < len(data):
             done.extend(map(os.write, (descriptor,), (data[written:],)))
@@ -131,9 +131,9 @@ def write_all(descriptor: int, data: bytes, done: list[Any]) -> None:
 
 
 def descriptor_of(path: str) -> int | None:
-    """The descriptor that ``/dev/stdout``, or a link that leads there, stands for; None: a file.
+    """The descriptor that ``/dev/stdout``, or a link to it, stands for; None: it is a file.
 
-    It cannot be opened where it is a socket (the journal's), or another user's (a container's).
+    Opening it would fail for a socket (the journal), or one of another user (in a container).
     """
     try:
         ours = [os.path.realpath(each) for each in ("/proc/self/fd", "/dev/fd")]
@@ -144,12 +144,12 @@ def descriptor_of(path: str) -> int | None:
                 return int(name)
             path = os.path.join(folder, os.readlink(os.path.join(folder, name)))
     except (OSError, ValueError):
-        pass  # it is no link
+        pass  # not a link
     return None
 
 
 def to_file(path: str) -> tuple[Stream, AppendFile | None]:
-    """A stream that appends to ``path``, and the file that is opened, for the hound to tend."""
+    """A stream that appends to ``path``, and its file, which the hound reopens when needed."""
     descriptor = descriptor_of(path)
     if descriptor is not None:
         return Output(descriptor), None

@@ -1,13 +1,14 @@
-"""Reports to a web address: plain JSON, or what Slack and those like it understand; signed.
+"""Posts reports to a URL, as JSON or in Slack's format, signed if there is a secret.
 
-The address comes from the settings and from nowhere else. So that a redirect, a name or a proxy
-does not turn it against the inside of a network:
+The URL comes from the settings only. So that a redirect, a name or a proxy does not lead into the
+internal network:
 
-- only http and https, and no redirect is followed: an answer outside of 200 to 299 is a failure;
-- the name is resolved once, and the connection goes to an address that was looked at: private and
-  loopback ones only with ``private=True``; link-local ones, those of tunnels and those of cloud
-  metadata only when ``allow`` names them (see ``addresses``);
-- proxies of the environment are not used, for they would resolve the name themselves.
+- only http and https are allowed, and redirects are not followed: a status outside 200 to 299 is a
+  failure;
+- the name is resolved once, and the connection goes to an address that was checked: private and
+  loopback ones are allowed with ``private=True``; link-local ones, tunnels and cloud metadata only
+  if ``allow`` names them (see ``addresses``);
+- proxies of the environment are not used: they would resolve the name themselves.
 """
 
 from __future__ import annotations
@@ -30,32 +31,32 @@ from slowhound.sinks.addresses import Network, allowed, networks
 from slowhound.sinks.slack import slack_message
 from slowhound.sinks.wording import end_note, group_note, headline, safe_id
 
-# Of the answer nothing but its first line is read.
-STATUS_LINE = 1024
+# Only the first line of the response is read.
+STATUS_LINE_LIMIT = 1024
 TEXT_LIMIT = 100_000
 _STATUS = re.compile(rb"HTTP/1\.[01] +(\d{3})(?:[ \r\n]|$)")
 
 
 class WebhookError(OSError):
-    """The report was not taken; the text says why, and not where to, which may be a secret."""
+    """The report was not accepted; the text has the reason and not the URL, which may be secret."""
 
 
 class Webhook:
     """One POST for each report, and one when its request has ended.
 
     Args:
-        url: where to; http or https.
+        url: http or https.
         secret: signs each request, see ``docs/delivery.md``; None: unsigned.
         format: ``json`` or ``slack``.
-        private: True: the address may be inside the network, or on this host.
-        allow: addresses and networks that it may go to besides, such as ``["169.254.7.0/24"]``.
+        private: True: the address may be in the internal network, or on this host.
+        allow: more addresses and networks that are allowed, such as ``["169.254.7.0/24"]``.
         headers: to send with each request, such as ``Authorization``.
 
     Raises:
         ValueError: the address, the format or a header cannot be used.
     """
 
-    # Seconds for the whole of it, but for the name's resolution.
+    # Seconds for the whole request, except for resolving the name.
     timeout = 10.0
 
     def __init__(  # noqa: PLR0913  each is a setting
@@ -72,7 +73,7 @@ class Webhook:
             self._parts = urlsplit(url)
             _ = self._parts.port
         except ValueError:
-            # What it says may be half of a password.
+            # Its text may contain a part of a password.
             raise ValueError(
                 "the url of a webhook cannot be read: a / in it is written %2F"
             ) from None
@@ -80,8 +81,8 @@ class Webhook:
             raise ValueError("the url of a webhook must begin with https:// or http://")
         if not url.isascii() or not url.isprintable() or " " in url:
             raise ValueError("the url of a webhook has a character that must be percent-encoded")
-        if not _can_be_asked(self._parts):
-            raise ValueError("the host or the port in the url of a webhook is none")
+        if not _is_valid_host(self._parts):
+            raise ValueError("the host or the port in the url of a webhook is not valid")
         if self._parts.username is not None:
             raise ValueError("no user in the url of a webhook; use headers")
         if format not in {"json", "slack"}:
@@ -96,7 +97,7 @@ class Webhook:
             raise ValueError("a header of a webhook has a character that no header can have")
 
     def deliver(self, report: Report) -> None:
-        """Posts it; raises OSError when it was not taken."""
+        """Posts the report; raises OSError when it was not accepted."""
         self._post(report, safe_id(report), report.kind)
 
     def follow_up(self, report: Report) -> None:
@@ -125,7 +126,7 @@ class Webhook:
             raise WebhookError(f"the webhook answered {status}")
 
     def _exchange(self, body: bytes, headers: dict[str, str]) -> int:
-        """Sends one request; the status of the answer."""
+        """Sends one request; returns the status of the response."""
         end = clock.monotonic() + self.timeout
         parts = self._parts
         host = parts.hostname or ""
@@ -143,13 +144,13 @@ class Webhook:
             connection.request("POST", target, body, {"Host": shown, **headers})
             return read_status(sock, end)
         except http.client.HTTPException as exc:
-            raise WebhookError(f"the webhook could not be asked: {type(exc).__name__}") from None
+            raise WebhookError(f"the request to the webhook failed: {type(exc).__name__}") from None
         finally:
             sock.close()
 
 
 def as_json(report: Report, key: str, kind: str) -> dict[str, Any]:
-    """What a webhook gets; fields are only ever added."""
+    """The body of the request; fields are only ever added."""
     finished = report.finished
     return {
         "id": key,
@@ -187,51 +188,51 @@ def connect(
         " and allow=[...] those that it names"
     )
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for family, kind, protocol, _, where in found:
-        if not allowed(_address(where), private=private, allow=allow):
+    for family, kind, protocol, _, address in found:
+        if not allowed(_ip(address), private=private, allow=allow):
             continue
         try:
-            return _connected(socket.socket(family, kind, protocol), where, end)
+            return _connected(socket.socket(family, kind, protocol), address, end)
         except OSError as exc:
             failed = exc
     raise failed
 
 
-def _can_be_asked(parts: SplitResult) -> bool:
-    """False for a port that is no number, and a name that no resolver takes."""
+def _is_valid_host(parts: SplitResult) -> bool:
+    """False for port 0, and for a name that no resolver accepts."""
     try:
         return parts.port != 0 and bool((parts.hostname or "").encode("idna"))
     except ValueError:
         return False
 
 
-def _connected(sock: socket.socket, where: tuple[Any, ...], end: float) -> socket.socket:
-    """The socket, connected to what was looked at, scope and all: nothing is resolved again."""
+def _connected(sock: socket.socket, address: tuple[Any, ...], end: float) -> socket.socket:
+    """The socket, connected to the address that was checked, with its scope: not resolved again."""
     try:
         sock.settimeout(left(end))
-        sock.connect(where)
+        sock.connect(address)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _address(where: tuple[Any, ...]) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    return ipaddress.ip_address(str(where[0]).partition("%")[0])
+def _ip(address: tuple[Any, ...]) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(str(address[0]).partition("%")[0])
 
 
 def read_status(sock: socket.socket, end: float) -> int:
-    """The status of the answer, of which nothing else is read."""
+    """The status of the response, of which nothing else is read."""
     answer = b""
-    while b"\n" not in answer and len(answer) < STATUS_LINE:
+    while b"\n" not in answer and len(answer) < STATUS_LINE_LIMIT:
         sock.settimeout(left(end))
-        part = sock.recv(STATUS_LINE)
+        part = sock.recv(STATUS_LINE_LIMIT)
         if not part:
             break
         answer += part
     found = _STATUS.match(answer)
     if found is None:
-        raise WebhookError("the webhook's answer is no HTTP")
+        raise WebhookError("the webhook's answer is not HTTP")
     return int(found[1])
 
 

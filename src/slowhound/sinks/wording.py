@@ -1,4 +1,4 @@
-"""What a message says of a report first: a line, and a few facts. Nothing of it ends a line."""
+"""Composes the headline and the facts of a report for messages; none contains a line break."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FACTS = {
 
 
 def headline(report: Report) -> str:
-    """``Slow, stuck: shop.views.checkout (31.2 s)`` and its like."""
+    """For example ``Slow, stuck: shop.views.checkout (31.2 s)``."""
     view = one_line(report.view if report.view != "-" else report.event.get("req_path") or "-")
     seconds = report.event.get("resp_time")
     took = f" ({seconds:.1f} s)" if isinstance(seconds, int | float) else ""
@@ -50,7 +50,7 @@ def headline(report: Report) -> str:
 
 
 def group_note(report: Report) -> str:
-    """What is to be said of its group; empty when there is nothing."""
+    """A sentence about the report's group, or an empty text."""
     if report.first_seen:
         return "The first of its group."
     if report.held_back:
@@ -67,7 +67,7 @@ def end_note(finished: Finished) -> str:
 
 
 def facts(report: Report) -> list[tuple[str, str]]:
-    """What is known, each with its name."""
+    """What is known of the report, each fact with its label."""
     event = report.event
     known = [
         (label, one_line(event[name]))
@@ -79,12 +79,12 @@ def facts(report: Report) -> list[tuple[str, str]]:
 
 
 def opening(report: Report) -> list[str]:
-    """The lines that stand above everything else."""
+    """The first lines of a message."""
     lines = [headline(report), one_line(report.request_line)]
     if report.finished is not None:
         lines.append(end_note(report.finished))
-    note = group_note(report)
-    return [*lines, note] if note else lines
+    remark = group_note(report)
+    return [*lines, remark] if remark else lines
 
 
 def cut(text: str, limit: int) -> str:
@@ -93,5 +93,5 @@ def cut(text: str, limit: int) -> str:
 
 
 def safe_id(report: Report) -> str:
-    """The report's id with nothing in it that a header could not hold."""
+    """The report's id, without characters that a header cannot have."""
     return _NOT_IN_IDS.sub("-", report.id[:100])

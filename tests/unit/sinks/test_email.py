@@ -152,7 +152,7 @@ def test_text_that_is_no_unicode_is_mailed(mailbox: Mailbox) -> None:
 @pytest.mark.slow
 def test_mail_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also without EMAIL_TIMEOUT; a timeout that is set is used."""
-    monkeypatch.setattr(email, "TIMEOUT", 0.2)
+    monkeypatch.setattr(email, "DEFAULT_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = {
             "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
@@ -161,7 +161,7 @@ def test_mail_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPat
         }
         with override_settings(**settings), pytest.raises(OSError, match="timed out"):
             Email("ops@shop.example").deliver(slow_report())
-        monkeypatch.setattr(email, "TIMEOUT", 600.0)
+        monkeypatch.setattr(email, "DEFAULT_TIMEOUT", 600.0)
         with (
             override_settings(**settings, EMAIL_TIMEOUT=1),
             pytest.raises(OSError, match="timed out"),
