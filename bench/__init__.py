@@ -1,5 +1,5 @@
-"""What slowhound costs: ``python -m bench`` prints a table for each of the modules.
+"""Measures what slowhound costs: ``python -m bench`` prints a table for each module.
 
-Every number is a comparison of two things measured in turn, many times, in one run: what else
-the machine does meanwhile then slows both down, and the median of the differences holds still.
+Each number compares two things that are measured in turn, many times, in one run: so other work of
+the machine slows both down, and the median of the differences stays the same.
 """

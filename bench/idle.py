@@ -1,7 +1,7 @@
-"""What an idle worker costs: CPU, threads, open files and memory, with slowhound and without.
+"""The cost of an idle worker: CPU, threads, open files and memory, with slowhound and without.
 
-Both servers answer a few hundred requests first, so that both have imported all they use, and are
-then left alone at the same time. CPU is read from the scheduler's own count in nanoseconds.
+Both servers serve a few hundred requests first, so that both have imported all they use, and then
+none, at the same time. The CPU time is the scheduler's own, in nanoseconds.
 """
 
 from __future__ import annotations

@@ -2,16 +2,16 @@
 
 Each request goes over a socket pair through Gunicorn's own ``SyncWorker.handle``: its parser, its
 response, its hooks and logger, and Django's ``WSGIHandler``. The send and receive on both sides
-release the GIL, so that a thread in the background shows its price. These take turns:
+release the GIL, so that the cost of a background thread is measured. These take turns:
 
 * bare: no hook, no access log;
 * slowhound: its hooks and logger; lines go to a file, events to segments in a real ``DIR``;
-* no queries: slowhound, but blind to queries; the difference to slowhound is what those cost;
+* no queries: slowhound without its database instrumenter; the difference is the cost of queries;
 * access log: Gunicorn's own logger and default format, to a file.
 
-Each turn gives a difference to the turn beside it. A row shows their medians. The same code takes
-longer in a longer view, which has pushed it out of the caches: look at the access log's column.
-The hound's thread lives during all three; what it takes when nothing happens is in ``idle``.
+Each turn is compared with the turn beside it. A row shows medians of the differences. The same code
+takes longer in a longer view, which has pushed it out of the caches: compare the access log's
+column. The hound's thread runs during all three; ``idle`` has its cost when nothing happens.
 """
 
 from __future__ import annotations
@@ -54,25 +54,25 @@ VIEWS = (
 
 
 class Contestant:
-    """A Gunicorn worker and what has to be switched when its turn comes."""
+    """A Gunicorn worker, and what to switch before its turn."""
 
     def __init__(self, worker: Any, switch: Callable[[], None]) -> None:
         self.worker = worker
         self.switch = switch
 
     def serve(self, request: bytes, peer: tuple[str, int]) -> float:
-        """Seconds that one request takes, from its sending to the whole answer."""
+        """Seconds of one request, from sending it to the whole response."""
         client, server = socket.socketpair()
         self.switch()
         start = time.perf_counter()
         client.sendall(request)
         client.shutdown(socket.SHUT_WR)  # Gunicorn lingers until the client is done
         self.worker.handle(self.worker.sockets[0], server, peer)
-        answer = client.recv(65536)
+        response = client.recv(65536)
         took = time.perf_counter() - start
         client.close()
-        if not answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 500")):
-            raise RuntimeError(f"not an answer: {answer!r}")
+        if not response.startswith((b"HTTP/1.1 200", b"HTTP/1.1 500")):
+            raise RuntimeError(f"not a response: {response!r}")
         return took
 
 
@@ -90,7 +90,7 @@ def _worker(listener: socket.socket, handler: Any, logger: type, **options: Any)
 
 
 def contestants(directory: str) -> dict[str, Contestant]:
-    """Who is compared. Django's request signals and wrappers are slowhound's only in its turn."""
+    """All that is compared; slowhound's signal receivers and wrappers are in place in its turn only."""
     from django.core.handlers.base import BaseHandler
     from django.core.handlers.wsgi import WSGIHandler
     from django.core.signals import got_request_exception
@@ -101,7 +101,7 @@ def contestants(directory: str) -> dict[str, Contestant]:
     from slowhound.gunicorn.logger import Logger
 
     names = ("get_response", "process_exception_by_middleware")
-    # A class of its own keeps Django's methods when slowhound replaces those of the base class.
+    # A subclass keeps Django's methods when slowhound replaces those of the base class.
     bare_class = type("Bare", (WSGIHandler,), {name: getattr(BaseHandler, name) for name in names})
     bare_handler = bare_class()
     listener = socket.create_server(("127.0.0.1", 0))
@@ -123,20 +123,20 @@ def contestants(directory: str) -> dict[str, Contestant]:
         got_request_exception.receivers[:] = without
         connection.execute_wrappers.clear()
 
-    def blind() -> None:
+    def without_queries() -> None:
         on()
         connection.execute_wrappers.clear()
 
     return {
         "bare": Contestant(bare, off),
         "slowhound": Contestant(watched, on),
-        "no queries": Contestant(watched, blind),
+        "no queries": Contestant(watched, without_queries),
         "access log": Contestant(access, off),
     }
 
 
 def measure(all_of_them: dict[str, Contestant], view: str, turns: int) -> dict[str, list[float]]:
-    """Microseconds of each turn of each contestant; who goes first moves on with each turn."""
+    """Microseconds of each turn of each contestant; another one goes first in each turn."""
     request = REQUEST.format(view=view).encode()
     order = list(all_of_them)
     found: dict[str, list[float]] = {name: [] for name in order}
@@ -150,7 +150,7 @@ def measure(all_of_them: dict[str, Contestant], view: str, turns: int) -> dict[s
 
 
 def more(found: dict[str, list[float]], name: str, than: str = "bare") -> float:
-    """The median of what ``name`` took more than the other one beside it."""
+    """The median of the differences between ``name`` and ``than`` in the same turn."""
     pairs = zip(found[name], found[than], strict=True)
     return statistics.median(one - other for one, other in pairs)
 

@@ -1,7 +1,7 @@
-"""What masking costs a request that has a path, a referrer, a user agent and a query of 4 kB each.
+"""The cost of masking for a request with a path, a referrer, a user agent and a query of 4 kB each.
 
-By the functions that a request goes through, with caches that are empty. Beside the sum there is
-what the same texts cost at 40 kB: a text is cut before it is searched, so it should be the same.
+Measured with the functions that a request goes through, with empty caches. Beside the sum is the
+cost of the same texts at 40 kB: a text is cut before it is searched, so it should be the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SIZE, LARGER = 4000, 40_000
 TIMES = 30
 # Microseconds, for path, referrer and user agent together; for the path of an ordinary request.
 BUDGET, SHORT_BUDGET = 100.0, 2.0
-# What is asked for: a beginning, and what comes again and again.
+# Texts: a beginning, and what is repeated after it.
 KINDS = {
     "letters": ("/", "a"),
     "words": ("/", "shop/items/winter-"),
@@ -45,7 +45,7 @@ _caches: list[Any] = []
 
 
 class Sent(NamedTuple):
-    """What of a client's is searched."""
+    """The texts of a client that are searched."""
 
     path: str
     referrer: str | None = None
@@ -77,7 +77,7 @@ def masked(request: Sent) -> dict[str, Any]:
 
 
 def empty_caches() -> None:
-    """Nothing of what was masked before is known."""
+    """Forgets all that was masked before."""
     if not _caches:
         modules = [each for name, each in sys.modules.items() if name.startswith("slowhound.")]
         found = (value for module in modules for value in vars(module).values())
@@ -89,7 +89,7 @@ def empty_caches() -> None:
 def microseconds(
     request: Sent, times: int = TIMES, before: Callable[[], None] = empty_caches
 ) -> float:
-    """The shortest of so many times."""
+    """The shortest of ``times`` times."""
     best = float("inf")
     for _ in range(times):
         before()
@@ -106,7 +106,7 @@ def run() -> None:
         import django
 
         django.setup()
-        masked(Sent(*PLAIN))  # what is imported with the first one
+        masked(Sent(*PLAIN))  # the first one imports
         idle = microseconds(Sent("/"))
         _show_ordinary(idle)
         rows = [_row(kind, idle) for kind in KINDS]

@@ -18,15 +18,15 @@ EVENTS = int(os.environ.get("BENCH_EVENTS", "1000000"))
 WORKERS = 4
 PER_SEGMENT = 40_000  # about 32 MiB
 BUDGET = 0.2  # seconds
-ROUNDS = 3
+REPEATS = 3
 START = 1_790_000_000.0
 VIEWS = [f"view-{number}" for number in range(60)]
 SQL = [f'SELECT "t{n}"."id", "t{n}"."name" FROM "t{n}" WHERE "t{n}"."id" = ?' for n in range(200)]
-ASKED_WITH = {"request": {"id": "17d07666-4a8d-87ac-bc7c-000000000100"}}
+PARAMETERS = {"request": {"id": "17d07666-4a8d-87ac-bc7c-000000000100"}}
 
 
 def event(number: int, chance: random.Random) -> dict[str, object]:
-    """An event of a site with 60 views; one in 100 fails, one in 2,000 was slow."""
+    """An event of a site with 60 views; one in 100 fails, one in 2,000 is slow."""
     view, took = chance.choice(VIEWS), chance.expovariate(20)
     found: dict[str, object] = {
         "event_type": "request",
@@ -117,9 +117,9 @@ def run() -> None:
         rows = []
         for name in QUESTIONS:
             times, cpu = [], []
-            for _ in range(ROUNDS):
+            for _ in range(REPEATS):
                 began, spent = time.perf_counter(), time.process_time()
-                answer = source.ask(name, **ASKED_WITH.get(name, {}))
+                answer = source.ask(name, **PARAMETERS.get(name, {}))
                 times.append(time.perf_counter() - began)
                 cpu.append(time.process_time() - spent)
             found = median(times)
@@ -133,7 +133,7 @@ def run() -> None:
                 )
             )
         tables.show(
-            f"questions over them, seconds (median of {ROUNDS})",
+            f"questions over them, seconds (median of {REPEATS})",
             ("question", "rows", "seconds", "budget", "CPU"),
             rows,
         )

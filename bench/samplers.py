@@ -1,7 +1,7 @@
-"""The samplers that are compared, each as a context manager that says what it found.
+"""The samplers that are compared, each as a context manager with a result.
 
-What it gives is a dict: ``found`` has each function's share of the time, with all that it called,
-``blind`` the share of time of which a sampler says itself that it does not know.
+The result is a dict: ``found`` has each function's share of the time, including what it called, and
+``unsampled`` the share of the time that a sampler itself counts as not known.
 """
 
 from __future__ import annotations
@@ -20,15 +20,8 @@ Shares = dict[str, float]
 PY_SPY_HZ = 200
 
 
-def run(name: str, tool: str, seconds: float) -> dict[str, Any]:
-    """One scenario under one tool, in this process."""
-    from bench import scenarios
-
-    return scenarios.run(name, seconds, TOOLS[tool])
-
-
 def inclusive(stacks: Iterable[tuple[Iterable[str], float]]) -> Shares:
-    """Each name's share: a stack counts once for each name in it."""
+    """The share of each name; a stack counts once for each name in it."""
     whole = 0.0
     found: Shares = {}
     for names, weight in stacks:
@@ -45,7 +38,7 @@ def _describe(profile: Any) -> dict[str, Any]:
             ([frames[each].name for each in stacks[sample.stack]], sample.weight)
             for sample in profile.samples
         ),
-        "blind": profile.accuracy.unsampled / profile.duration,
+        "unsampled": profile.accuracy.unsampled / profile.duration,
         "estimate": profile.accuracy.error,
         "taken": profile.accuracy.taken,
         "ways": profile.accuracy.ways,
@@ -54,7 +47,7 @@ def _describe(profile: Any) -> dict[str, Any]:
 
 @contextmanager
 def on_demand() -> Iterator[dict[str, Any]]:
-    """Ours, as `?flames` has it."""
+    """Ours, as with `?flames`."""
     import asyncio
 
     from slowhound.core.record import Record, use_os_threads
@@ -77,7 +70,7 @@ def on_demand() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def in_process() -> Iterator[dict[str, Any]]:
-    """Ours where no other process may read: Python before 3.14, or no leave of the kernel."""
+    """Ours without an external process: Python before 3.14, or the kernel does not allow it."""
     from slowhound.flames.sampling import external
 
     external.possible = lambda _: False
@@ -86,12 +79,12 @@ def in_process() -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def for_free() -> Iterator[dict[str, Any]]:
-    """Ours, as each request has it that lasts; from its beginning on here."""
+def automatic() -> Iterator[dict[str, Any]]:
+    """Ours, as for each request that lasts, but from its beginning on."""
     with tempfile.TemporaryDirectory(prefix="slowhound-bench-") as directory:
         os.chmod(directory, 0o700)
         recorder = start_recorder(directory)
-        record = recorder.begin("GET", "/")
+        record = begin(recorder)
         result: dict[str, Any] = {}
         yield result
         recorder.finish(record)
@@ -102,7 +95,7 @@ def for_free() -> Iterator[dict[str, Any]]:
 
 
 def start_recorder(directory: str) -> Any:
-    """A recorder with its hound, as in a worker; it samples from the first tick on."""
+    """A recorder with its hound, as in a worker, that samples from its first tick on."""
     from django.conf import settings
 
     from slowhound.config.config import load
@@ -111,6 +104,15 @@ def start_recorder(directory: str) -> Any:
     if not settings.configured:
         settings.configure(SLOWHOUND={})
     return recorder.start(load({"DIR": directory, "STREAM": None, "SAMPLE_AFTER": 0.05}))
+
+
+def begin(recorder: Any) -> Any:
+    """The record of a request that begins now."""
+    from slowhound.core.record import Record
+
+    record = Record("GET", "/", time.monotonic())
+    recorder.begin(record)
+    return record
 
 
 @contextmanager
@@ -140,25 +142,25 @@ def pyinstrument() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def nothing() -> Iterator[dict[str, Any]]:
-    """Nobody looks; py-spy does so from outside."""
+    """No sampler in the process; py-spy samples from outside."""
     yield {}
 
 
 TOOLS: dict[str, Callable[[], Any]] = {
     "on demand": on_demand,
     "in process": in_process,
-    "for free": for_free,
+    "automatic": automatic,
     "pyinstrument": pyinstrument,
     "nothing": nothing,
 }
 
 
 def py_spy(name: str, seconds: float) -> dict[str, Any]:
-    """The scenario in a child process that py-spy starts and watches.
+    """The scenario in a child process that py-spy starts and samples.
 
     Raises:
         OSError: there is no py-spy.
-        subprocess.CalledProcessError: it may not look, or else failed.
+        subprocess.CalledProcessError: py-spy is not allowed to read the process, or failed.
     """
     import json
     import shutil
@@ -167,14 +169,14 @@ def py_spy(name: str, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="slowhound-bench-") as directory:
         raw = os.path.join(directory, "raw")
         options = ["--idle", "--format", "raw", "--rate", str(PY_SPY_HZ), "--output", raw]
-        child = [sys.executable, "-m", "bench.scenarios", name, "nothing", str(seconds)]
+        child = [sys.executable, "-m", "bench.run_scenario", name, "nothing", str(seconds)]
         ended = subprocess.run(
             [program, "record", *options, "--", *child],
             check=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        # py-spy speaks after its child.
+        # py-spy prints after its child.
         printed = [line for line in ended.stdout.splitlines() if line.startswith(b"{")]
         result: dict[str, Any] = json.loads(printed[-1])
         with open(raw, encoding="utf-8") as lines:
@@ -186,5 +188,5 @@ def _raw(lines: Iterable[str]) -> Iterator[tuple[list[str], float]]:
     for line in lines:
         stack, _, count = line.rpartition(" ")
         names = [frame.partition(" (")[0] for frame in stack.split(";")]
-        if "_find_and_load" not in names:  # what is imported before is not in the truth
+        if "_find_and_load" not in names:  # imports come before the measured time
             yield names, float(count)

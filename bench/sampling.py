@@ -1,4 +1,4 @@
-"""What is sampled for free: how true it is, and what sampling costs the code that is sampled."""
+"""Automatic sampling: its accuracy, and its cost for the code that is sampled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.tables import show, verdict
 
 SECONDS = 3.5
 PAIRS, TURN = 12, 0.25
-FREE_BUDGET, DEMAND_BUDGET = 3.0, 12.0
+AUTOMATIC_BUDGET, ON_DEMAND_BUDGET = 3.0, 12.0
 
 
 def run() -> None:
@@ -24,12 +24,12 @@ def run() -> None:
     _show_costs()
     rows = []
     for name in CYCLES:
-        result = measure(name, "for free", SECONDS)
+        result = measure(name, "automatic", SECONDS)
         estimate = 100 * result["estimate"]
-        row = [name, f"{error(result):.1f}", f"{estimate:.1f}", f"{100 * result['blind']:.1f}"]
+        row = [name, f"{error(result):.1f}", f"{estimate:.1f}", f"{100 * result['unsampled']:.1f}"]
         rows.append([*row, str(result["taken"])])
-    head = ("scenario", "error", "own estimate", "blind %", "looks")
-    title = "Sampled for free at 20 a second: largest error of a function's share, in points"
+    head = ("scenario", "error", "own estimate", "unsampled %", "samples")
+    title = "Sampled automatically at 20 a second: largest error of a function's share, in points"
     show(f"{title} ({SECONDS:g} s each)", head, rows)
 
 
@@ -40,18 +40,18 @@ def _show_costs() -> None:
     with tempfile.TemporaryDirectory(prefix="slowhound-bench-") as directory:
         os.chmod(directory, 0o700)
         recorder = samplers.start_recorder(directory)
-        free = _slower(lambda: recorder.begin("GET", "/"), recorder.finish)
+        automatic = _slower(lambda: samplers.begin(recorder), recorder.finish)
         recorders.stop()
-    asked = _slower(_begin_demand, session.stop)
+    on_demand = _slower(_begin_session, session.stop)
     rows = [
-        ["for free, 20 a second", f"{free:+.1f}", verdict(free, FREE_BUDGET)],
-        ["on demand, 500 a second", f"{asked:+.1f}", verdict(asked, DEMAND_BUDGET)],
+        ["automatic, 20 a second", f"{automatic:+.1f}", verdict(automatic, AUTOMATIC_BUDGET)],
+        ["on demand, 500 a second", f"{on_demand:+.1f}", verdict(on_demand, ON_DEMAND_BUDGET)],
     ]
     title = f"A pure-Python loop while it is sampled (medians of {PAIRS} pairs)"
     show(title, ("sampler", "slower by %", "budget"), rows)
 
 
-def _begin_demand() -> Any:
+def _begin_session() -> Any:
     from slowhound.core.record import Record
     from slowhound.flames.sampling import session
 
@@ -61,7 +61,7 @@ def _begin_demand() -> Any:
 
 
 def _slower(begin: Callable[[], Any], end: Callable[[Any], Any]) -> float:
-    """By how many percent the loop takes longer; turns with and without stand beside each other."""
+    """By how many percent the loop takes longer; turns with and without alternate."""
     ratios = []
     for pair in range(PAIRS):
         took = {}

@@ -1,22 +1,12 @@
-"""Work whose truth is known: each function's share of the time, measured by itself.
-
-``python -m bench.scenarios NAME TOOL SECONDS`` runs one under one of the tools and prints JSON.
-"""
+"""Work whose true profile is known: each function's share of the time, measured by itself."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
-
-if sys.argv[1:2] == ["gevent"]:
-    from gevent import monkey
-
-    monkey.patch_all()
 
 Share = dict[str, float]
 _truth: Share = {}
@@ -25,7 +15,7 @@ _big = list(range(1_000_000))
 
 @contextmanager
 def known(name: str) -> Any:
-    """The time inside is the function's called ``name``."""
+    """Counts the time inside for the function called ``name``."""
     start = time.perf_counter()
     try:
         yield
@@ -34,14 +24,14 @@ def known(name: str) -> Any:
 
 
 def cpu(seconds: float) -> int:
-    """Bytecode for about so long."""
+    """Runs bytecode for about so long."""
     number = 0
     for each in range(int(seconds * 20e6)):
         number ^= each
     return number
 
 
-# Each of these has a name that no library has, so that it is found in any tool's output.
+# No library has functions of these names, so they can be found in the output of any tool.
 
 
 def waits_long() -> None:
@@ -72,7 +62,7 @@ def loops_as_short() -> None:
     cpu(0.005)
 
 
-def looks_in_list() -> None:
+def searches_list() -> None:
     for _ in range(2):
         -1 in _big  # noqa: B015
 
@@ -102,10 +92,10 @@ async def computes() -> None:
 
 
 def switches() -> None:
-    time.sleep(0.03)  # gevent's, by now
+    time.sleep(0.03)  # gevent's
 
 
-def keeps_the_hub() -> None:
+def blocks_the_hub() -> None:
     cpu(0.02)
 
 
@@ -115,13 +105,13 @@ CYCLES: dict[str, tuple[Callable[..., Any], ...]] = {
     "mixed": (waits_short, loops_long, calls_short, loops_short),
     "one long C call": (calls_long, loops_long, waits_long),
     "5 ms C calls": (calls_short, loops_as_short),
-    "operators": (looks_in_list, innocent),
+    "operators": (searches_list, innocent),
     "recursion": (lambda: goes_deep(60), goes_flat),
     "asyncio gather": (gathers, computes),
-    "gevent": (switches, keeps_the_hub),
+    "gevent": (switches, blocks_the_hub),
 }
-# Whose time no sampler in the process can place: blind time counts as theirs.
-UNSEEN = {"looks_in_list"}
+# No sampler in the process can attribute time to these, so unsampled time counts as theirs.
+UNSAMPLED = {"searches_list"}
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -129,7 +119,7 @@ def _name(function: Callable[..., Any]) -> str:
 
 
 def work(name: str, seconds: float) -> None:
-    """Cycles of one scenario until the time is over."""
+    """Runs cycles of one scenario until the time is over."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         for function in CYCLES[name]:
@@ -147,10 +137,10 @@ async def work_async(name: str, seconds: float) -> None:
 
 
 def run(name: str, seconds: float, tool: Callable[[], Any]) -> dict[str, Any]:
-    """One scenario with ``tool``, a context manager that gives a dict and fills it at its end."""
+    """Runs one scenario with ``tool``, a context manager whose dict is filled at its end."""
     found: dict[str, Any] = {}
 
-    def plainly() -> None:
+    def in_a_thread() -> None:
         with tool() as result:
             work(name, seconds)
         found.update(result)
@@ -165,16 +155,9 @@ def run(name: str, seconds: float, tool: Callable[[], Any]) -> dict[str, Any]:
     elif name == "gevent":
         import gevent
 
-        gevent.spawn(plainly).join()
+        gevent.spawn(in_a_thread).join()
     else:
-        plainly()
+        in_a_thread()
     whole = sum(_truth.values())
     found["truth"] = {function: time / whole for function, time in _truth.items()}
     return found
-
-
-if __name__ == "__main__":
-    # Not this module under its other name: there would be two truths.
-    from bench import samplers
-
-    print(json.dumps(samplers.run(sys.argv[1], sys.argv[2], float(sys.argv[3]))))

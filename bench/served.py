@@ -1,9 +1,9 @@
 """Requests per second and the worker's CPU per request, served by Gunicorn under wrk.
 
 All servers of a table run at once, one worker each, and are loaded in turn, a few seconds at a
-time; a row shows the medians of the ratios to the bare server's part of the same round. CPU per
-request is the number to trust: wrk and other programs take their part of the machine, which
-changes how many requests are served but hardly what one costs.
+time; a row shows the medians of the ratios to the bare server in the same round. Trust the CPU per
+request: wrk and other programs take their part of the machine, which changes how many requests are
+served but hardly the cost of one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from bench.servers import ACCESS_LOG, BARE, OLDER, SLOWHOUND, Server, Variant
 from bench.tables import show, verdict
 
-ROUNDS = 5
+SERVED_ROUNDS = 5
 SECONDS = 3
 CONNECTIONS = 4
 CPU_BUDGET = 1.06
@@ -32,7 +32,7 @@ CLASSES = {
 
 
 class Load(NamedTuple):
-    """What one turn under wrk showed."""
+    """The result of one turn under wrk."""
 
     rate: float  # requests a second
     cpu: float  # microseconds of the workers for one request
@@ -42,17 +42,17 @@ def load(server: Server, view: str) -> Load:
     """Puts one server under load."""
     before = server.cpu()
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", f"{server.url}{view}/"]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     cpu = server.cpu() - before
-    total = re.search(r"(\d+) requests in", said)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    if total is None or rate is None or "Non-2xx" in said:
-        raise RuntimeError(f"wrk on {server.variant.name}: {said}")
+    total = re.search(r"(\d+) requests in", output)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    if total is None or rate is None or "Non-2xx" in output:
+        raise RuntimeError(f"wrk on {server.variant.name}: {output}")
     return Load(float(rate[1]), cpu / int(total[1]) * 1e6)
 
 
 def variants(worker_class: str) -> list[Variant]:
-    """Who is compared; the older tools are for sync workers, and may not be installed."""
+    """The variants to compare; the older tools are for sync workers, and may not be installed."""
     found = [BARE, ACCESS_LOG, SLOWHOUND]
     if worker_class != "sync":
         return found
@@ -64,13 +64,13 @@ def variants(worker_class: str) -> list[Variant]:
 
 
 def measure(servers: list[Server], view: str) -> dict[str, list[Load]]:
-    """Rounds in which each server has its turn; who goes first moves on with each round."""
+    """Loads each server in turn, in several rounds; another one goes first in each round."""
     for server in servers:
         for _ in range(100):
             server.get(f"{view}/")
     order = list(servers)
     found: dict[str, list[Load]] = {server.variant.name: [] for server in servers}
-    for _ in range(ROUNDS):
+    for _ in range(SERVED_ROUNDS):
         for server in order:
             found[server.variant.name].append(load(server, view))
         order.append(order.pop(0))
@@ -103,5 +103,5 @@ def run() -> None:
                 stack.enter_context(Server(variant, *options)) for variant in variants(worker_class)
             ]
             for view in VIEWS:
-                title = f"Gunicorn {worker_class}, view {view!r} ({ROUNDS} x {SECONDS} s)"
+                title = f"Gunicorn {worker_class}, view {view!r} ({SERVED_ROUNDS} x {SECONDS} s)"
                 show(title, head, _rows(measure(servers, view)))

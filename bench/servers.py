@@ -1,4 +1,4 @@
-"""Real Gunicorn servers to measure, and what the kernel says about their workers."""
+"""Starts Gunicorn servers to measure, and reads the CPU time of their workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Variant(NamedTuple):
-    """What is put around the application: lines of ``gunicorn.conf.py``, and Django middleware."""
+    """What is added to the application: lines of ``gunicorn.conf.py``, and Django middleware."""
 
     name: str
     conf: str = ""
@@ -47,7 +47,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}/"
         conf = os.path.join(self.folder.name, "gunicorn.conf.py")
         with open(conf, "w", encoding="utf-8") as file:
-            # Without its control socket, which would stand in the user's home.
+            # Without its control socket, which would be in the user's home folder.
             file.write("control_socket_disable = True\n")
             file.write(f"LOG = {os.path.join(self.folder.name, 'access.log')!r}\n{variant.conf}\n")
         environ = {
@@ -90,9 +90,9 @@ class Server:
                 time.sleep(0.1)
 
     def get(self, path: str) -> bytes:
-        """The body of one answer."""
-        with urllib.request.urlopen(self.url + path, timeout=5) as answer:
-            body: bytes = answer.read()
+        """The body of a response."""
+        with urllib.request.urlopen(self.url + path, timeout=5) as response:
+            body: bytes = response.read()
         return body
 
     def workers(self) -> list[int]:

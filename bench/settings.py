@@ -1,6 +1,6 @@
 """Django's settings for the site that is measured; the benchmark sets the environment.
 
-A bare minimum on purpose: the less the application does, the more slowhound's share shows.
+A minimum on purpose: the less the application does, the larger slowhound's share is.
 """
 
 import os
@@ -18,7 +18,7 @@ DATABASES: dict[str, dict[str, Any]] = {
         "CONN_MAX_AGE": None,
     }
 }
-# Where the traceback of the raising view goes is not what is measured.
+# The log of the raising view's traceback is not measured.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

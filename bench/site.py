@@ -1,4 +1,4 @@
-"""The application that is measured: small views, SQLite, no middleware of its own."""
+"""The application that is measured: small views, SQLite, no middleware."""
 
 from __future__ import annotations
 

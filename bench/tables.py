@@ -1,4 +1,4 @@
-"""A small text table."""
+"""Prints tables of text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Gunicorn serves in ``served`` and ``idle``."""
+"""The WSGI application for Gunicorn in ``served`` and ``idle``."""
 
 from django.core.wsgi import get_wsgi_application
 
