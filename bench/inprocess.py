@@ -90,7 +90,7 @@ def _worker(listener: socket.socket, handler: Any, logger: type, **options: Any)
 
 
 def contestants(directory: str) -> dict[str, Contestant]:
-    """All that is compared; slowhound's signal receivers and wrappers are in place in its turn only."""
+    """All that is compared. slowhound's receivers and wrappers are in place only in its turn."""
     from django.core.handlers.base import BaseHandler
     from django.core.handlers.wsgi import WSGIHandler
     from django.core.signals import got_request_exception

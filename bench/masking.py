@@ -22,7 +22,7 @@ TIMES = 30
 BUDGET, SHORT_BUDGET = 100.0, 2.0
 # Texts: a beginning, and what is repeated after it.
 KINDS = {
-    "letters": ("/", "a"),
+    "one character": ("/", "a"),
     "words": ("/", "shop/items/winter-"),
     "numbers": ("/orders/", "4711/"),
     "prose": ("/", "and then some more of it, "),

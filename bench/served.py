@@ -64,7 +64,7 @@ def variants(worker_class: str) -> list[Variant]:
 
 
 def measure(servers: list[Server], view: str) -> dict[str, list[Load]]:
-    """Loads each server in turn, in several rounds; another one goes first in each round."""
+    """Loads each server in turn, several times; another one goes first each time."""
     for server in servers:
         for _ in range(100):
             server.get(f"{view}/")

@@ -1,9 +1,9 @@
-"""Drives real traffic at the example shop under Gunicorn and shows what slowhound makes of it.
+"""Drives real traffic at the example shop under Gunicorn, and shows what slowhound records of it.
 
 ``make demo`` runs it. Without a terminal (or with ``CI=1``) it ends by itself, with exit code 0
 only if every expected event was seen: as a canonical line in Gunicorn's access log, as a JSON
 object in ``DIR/events/``, and, for a slow request, as a report in ``DIR/reports/``; and if the
-viewer shows all that on its pages. In a terminal both then keep serving until Ctrl-C.
+pages of the viewer show them. In a terminal both then keep serving until Ctrl-C.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 START_WITHIN = 30.0
 STEP_WITHIN = 20.0  # the slowest step takes 2 seconds on an idle machine
-REPORT_HEAD, REPORT_TAIL = 9, 36  # lines shown; between them stand the server's own frames
+REPORT_HEAD, REPORT_TAIL = 9, 36  # lines shown; between them are the server's own frames
 
 Event = dict[str, Any]
 
 
-# --- what is driven, and what must come of it ---------------------------------------------------
+# --- the traffic, and the events it must lead to ------------------------------------------------
 
 
 def at_least(limit: float) -> Callable[[Any], bool]:
@@ -49,12 +49,12 @@ def at_least(limit: float) -> Callable[[Any], bool]:
 
 
 def ends_with(text: str) -> Callable[[Any], bool]:
-    """A check for a text that ends so."""
+    """A check for a text that ends with ``text``."""
     return lambda value: isinstance(value, str) and value.endswith(text)
 
 
 def present(value: object) -> bool:
-    """A check for a field that says something."""
+    """A check for a field that is there and not empty."""
     return bool(value)
 
 
@@ -101,14 +101,14 @@ def page(title: str, path: str, status: int = 200, *more: Expected, **fields: ob
 
 
 def request_event(what: str, path: str, status: int, fields: Mapping[str, object]) -> Expected:
-    """The ``request`` event of ``path``; ``fields`` says what else it must hold."""
+    """The ``request`` event of ``path``; ``fields`` are other fields that it must have."""
     outcome = "error" if status >= 500 else "ok"
     common = {"req_path": path.partition("?")[0], "resp_status": status, "resp_outcome": outcome}
     return Expected(what, {"event_type": "request", **common, **fields})
 
 
 def slow_page(title: str, path: str, slow_loc: Callable[[Any], bool] = present) -> Step:
-    """A step that is reported while it runs, and has its ordinary event in the end."""
+    """A step that is reported while it runs, and has its usual event at its end."""
     slow = {"event_type": "slow", "req_path": path.partition("?")[0], "slow_loc": slow_loc}
     report = Expected(f"{title}: report", slow, report=True)
     return page(title, path, 200, report, resp_time=at_least(1.0), slow_after=1.0)
@@ -125,8 +125,8 @@ STEPS = (
     page("N+1", "/n-plus-one/", db_queries=31, db_dup_queries=30, db_n1=ends_with("describe")),
     slow_page("slow I/O", "/slow-io/?seconds=2", ends_with("wait_for_warehouse")),
     slow_page("slow Python", "/slow-python/?seconds=2"),
-    # Its stack is there but in the rare case that the hold began while the hound was awake and
-    # ended before the arbiter looked.
+    # It has its stack, except in the rare case that the hold began while the hound was awake and
+    # ended before the arbiter sampled.
     slow_page("GIL held", "/gil/?seconds=3", any_or_none),
     page(
         "crash",
@@ -157,7 +157,7 @@ STEPS = (
     page("context", "/context/?customer=2", app_customer="The Wet Nose", app_pricing_time=present),
     page("cache", "/cache/", cache_hits=1, cache_misses=1, cache_sets=1),
     page("outbound", "/outbound/", out_count=1, out_time=present),
-    # Django never sees this one, so there is less to say.
+    # Django never sees this one, so its event has fewer fields.
     page("static file", "/static/shop.css", resp_outcome=absent, resp_view=absent),
     Step(
         "client leaves",
@@ -179,7 +179,7 @@ STEPS = (
 
 
 class Courier(http.server.BaseHTTPRequestHandler):
-    """The other service that /outbound/ asks."""
+    """The other service that /outbound/ calls."""
 
     def do_GET(self) -> None:
         """Answers anything."""
@@ -190,7 +190,7 @@ class Courier(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_arguments: object) -> None:
-        """Says nothing: the shop's own lines are what matters here."""
+        """Logs nothing: the shop's own lines are what matters here."""
 
 
 @contextmanager
@@ -212,7 +212,7 @@ def gunicorn(folder: Path, courier_url: str) -> Iterator[subprocess.Popen[str]]:
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "shop.settings",
         "PYTHONUNBUFFERED": "1",
-        "SHOP_BIND": "127.0.0.1:0",  # a free port; Gunicorn says which
+        "SHOP_BIND": "127.0.0.1:0",  # a free port; Gunicorn prints it
         "SHOP_COURIER_URL": courier_url,
         "SHOP_DB": str(folder / "shop.sqlite3"),
         "SLOWHOUND_DIR": str(folder / "slowhound"),
@@ -266,11 +266,11 @@ def viewer(directory: Path) -> Iterator[str]:
         process.communicate()
 
 
-# --- the traffic --------------------------------------------------------------------------------
+# --- the client ---------------------------------------------------------------------------------
 
 
 def get(address: tuple[str, int], step: Step) -> int:
-    """One ordinary request; its status."""
+    """Sends one request; returns its status."""
     connection = http.client.HTTPConnection(*address, timeout=STEP_WITHIN)
     try:
         connection.request("GET", step.path, headers=dict(step.headers))
@@ -284,7 +284,7 @@ def get(address: tuple[str, int], step: Step) -> int:
 def get_and_leave(address: tuple[str, int], step: Step) -> int:
     """A client that goes away in the middle of the body."""
     with socket.create_connection(address, timeout=STEP_WITHIN) as connection:
-        # Close with a reset, as a phone that loses its network in the end does.
+        # Close with a reset, as after a phone has lost its network.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.sendall(f"GET {step.path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         return int(connection.recv(1_000).split()[1])
@@ -294,7 +294,7 @@ def get_and_leave(address: tuple[str, int], step: Step) -> int:
 
 
 class Screen:
-    """Prints; headings are coloured only where there is somebody to see it."""
+    """Prints; headings are coloured only on a terminal."""
 
     def __init__(self) -> None:
         self.colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -304,7 +304,7 @@ class Screen:
         self.line(f"\n== {text}", "1;36")
 
     def line(self, text: str, colour: str = "") -> None:
-        """One line; stdout may be a pipe, and somebody may be following it."""
+        """One line, flushed: stdout may be a pipe that is followed."""
         print(f"\x1b[{colour}m{text}\x1b[0m" if colour and self.colours else text, flush=True)
 
 
@@ -330,16 +330,16 @@ class Witness:
         self._lines.put(None)
 
     def wait(self, until: Callable[[], bool], within: float) -> bool:
-        """Looks and shows until ``until()`` holds; False when it took too long."""
+        """Reads and shows what is new until ``until()`` is true; False when that took too long."""
         deadline = time.monotonic() + within
         while not until():
             if self.ended or time.monotonic() > deadline:
                 return until()
-            self._look()
+            self._read()
         return True
 
-    def _look(self) -> None:
-        """Waits for a line, but not for long: files do not say when they grow."""
+    def _read(self) -> None:
+        """Waits for a line, but not for long: files may have grown meanwhile."""
         try:
             line = self._lines.get(timeout=0.05)
             while line is not None:
@@ -401,7 +401,7 @@ class Witness:
 
 
 def parse_logfmt(line: str) -> Event:
-    """The values of a canonical line; what stands between the quotes is a JSON string."""
+    """The values of a canonical line, which are JSON strings."""
     pairs = re.findall(r'([^\s=]+)=("(?:[^"\\]|\\.)*")', line)
     return {key: json.loads(value) for key, value in pairs}
 
@@ -410,7 +410,7 @@ def parse_logfmt(line: str) -> Event:
 
 
 def drive(step: Step, witness: Witness, pool: ThreadPoolExecutor) -> None:
-    """Sends one step's request, and waits until all that is expected of it was seen."""
+    """Sends the request of one step, and waits until all its expected events were seen."""
     assert witness.address is not None
     witness.screen.heading(f"{step.title}: GET {step.path}")
     request = get_and_leave if step.leave_early else get
@@ -469,16 +469,16 @@ VIEWED: Mapping[str, Callable[[Any], bool]] = {
 
 
 def view(url: str, witness: Witness) -> bool:
-    """Looks at each page of the viewer; True when all of them show what has just happened."""
+    """Opens each page of the viewer; True when all of them show what has just happened."""
     witness.screen.heading(f"the viewer shows it: {url}")
     fine = bool(url)
     for name, shows in VIEWED.items() if url else ():
         page = "" if name == "overview" else f"{name}/"
         try:
-            with urllib.request.urlopen(f"{url}{page}", timeout=STEP_WITHIN) as answer:
-                drawn = answer.status == 200 and "slowhound" in answer.read().decode()
-            with urllib.request.urlopen(f"{url}{name}.json", timeout=STEP_WITHIN) as answer:
-                seen = drawn and shows(json.load(answer))
+            with urllib.request.urlopen(f"{url}{page}", timeout=STEP_WITHIN) as response:
+                drawn = response.status == 200 and "slowhound" in response.read().decode()
+            with urllib.request.urlopen(f"{url}{name}.json", timeout=STEP_WITHIN) as response:
+                seen = drawn and shows(json.load(response))
         except OSError as error:
             witness.screen.line(f"{url}{page}: {error}", "31")
             seen = False
@@ -489,7 +489,7 @@ def view(url: str, witness: Witness) -> bool:
 
 
 def keep_serving(witness: Witness, viewer_url: str) -> None:
-    """Leaves the site and the viewer to whoever sits at the terminal."""
+    """Keeps the site and the viewer running for the person at the terminal."""
     assert witness.address is not None
     site = "http://{}:{}".format(*witness.address)
     witness.screen.heading(f"still serving {site}/ until Ctrl-C; its pages:")
@@ -504,7 +504,7 @@ def keep_serving(witness: Witness, viewer_url: str) -> None:
 
 
 def is_interactive() -> bool:
-    """True when somebody sits at a terminal, and it is not a CI's."""
+    """True on a terminal that is not a CI's."""
     in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
     return sys.stdin.isatty() and sys.stdout.isatty() and not in_ci
 

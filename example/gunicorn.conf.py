@@ -14,5 +14,5 @@ worker_class = os.environ.get("SHOP_WORKER_CLASS", "sync")
 # More than one thread would turn sync workers into gthread workers.
 threads = 4 if worker_class == "gthread" else 1
 timeout = 30
-# An example keeps to its own folders; Gunicorn would put this socket into the home folder.
+# The example uses only its own folders; Gunicorn would put this socket into the home folder.
 control_socket_disable = True

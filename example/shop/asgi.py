@@ -1,4 +1,4 @@
-"""The shop for any ASGI server; slowhound's middleware watches it there."""
+"""The shop for any ASGI server; there, slowhound's middleware records its requests."""
 
 import os
 

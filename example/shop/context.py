@@ -1,4 +1,4 @@
-"""What every template of the shop is given."""
+"""Template context for all templates of the shop."""
 
 from django.http import HttpRequest
 
@@ -6,6 +6,6 @@ import slowhound
 
 
 def request_id(_request: HttpRequest) -> dict[str, str]:
-    """The id that all events of this request carry: what a visitor can quote to us."""
+    """The id in all events of this request, which a visitor can quote to us."""
     record = slowhound.current()
     return {"request_id": record.id if record else ""}

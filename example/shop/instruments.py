@@ -1,4 +1,4 @@
-"""What this shop wants to know about each of its requests, on top of what slowhound records."""
+"""Adds to each event what this shop wants to know about its requests."""
 
 from http.cookies import SimpleCookie
 from typing import Any

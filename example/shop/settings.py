@@ -1,4 +1,4 @@
-"""Settings of the example shop. What is slowhound's is marked so; the rest is any small site."""
+"""Settings of the example shop. slowhound's are marked; the rest is as in any small site."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
 ]
 
-# slowhound: a real site would wait longer before it calls a request slow.
+# slowhound: on a real site, a request would be slow after a longer time.
 SLOWHOUND = {"SLOW_AFTER": 1.0, "SAMPLE_AFTER": 0.5}
 if "SLOWHOUND_DIR" in os.environ:
     SLOWHOUND["DIR"] = os.environ["SLOWHOUND_DIR"]
@@ -49,5 +49,5 @@ STATIC_URL = "/static/"
 USE_I18N = False
 TIME_ZONE = "UTC"
 
-# Where the courier answers how long a parcel takes; /outbound/ asks there.
+# The service that tells how long a parcel takes; /outbound/ calls it.
 COURIER_URL = os.environ.get("SHOP_COURIER_URL", "")

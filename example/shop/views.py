@@ -1,7 +1,7 @@
 """One page for each thing that can happen to a request.
 
-The functions that do the damage have names of their own, so that a stack, a ``db_n1`` or an
-``exc_cause_loc`` has something to point at.
+The functions that cause it have names of their own, which appear in a stack, in ``db_n1`` or in
+``exc_cause_loc``.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from django.shortcuts import render
 import slowhound
 from shop.models import Customer, Order, Product
 
-LONGEST = 60.0
+LONGEST_WAIT = 60.0
 """Seconds that a visitor may ask a page to take."""
 
 
@@ -102,7 +102,7 @@ def gil(request: HttpRequest) -> HttpResponse:
 
 
 def trim(text: str) -> str:
-    # Looks harmless, and takes quadratic time on white space that is not at the end.
+    # Seems harmless, and takes quadratic time on white space that is not at the end.
     return re.sub(r"\s+$", "", text)
 
 
@@ -118,7 +118,7 @@ def spaces_that_take(seconds: float) -> str:
 
 
 def crash(_request: HttpRequest) -> HttpResponse:
-    """Raises what nobody catches, a few calls deep."""
+    """Raises an exception that is not caught, a few calls deep."""
     check_out(Decimal("89.00"))
     return HttpResponse("never sent")
 
@@ -133,12 +133,12 @@ def charge_card(amount: Decimal) -> None:
 
 
 def template_error(request: HttpRequest) -> HttpResponse:
-    """Fails in a template that is included by one that is included by one that is included."""
+    """Fails in a template that is included three levels deep."""
     return render(request, "shop/catalogue.html", {"products": Product.objects.all()})
 
 
 def partial(request: HttpRequest) -> HttpResponse:
-    """Answers without the part that failed."""
+    """Responds without the part that failed."""
     return page(request, "Partial failure", ["The page is here.", *recommendations()])
 
 
@@ -163,7 +163,7 @@ def export(chunks: int, pause: float) -> Iterator[str]:
 
 
 def context(request: HttpRequest) -> HttpResponse:
-    """Says about itself what only the application knows."""
+    """Adds to its event what only the application knows."""
     customer = Customer.objects.get(pk=request.GET.get("customer", "1"))
     slowhound.Context.set("customer", customer.name)
     with slowhound.Context.time("pricing"):
@@ -172,7 +172,7 @@ def context(request: HttpRequest) -> HttpResponse:
 
 
 def cached(request: HttpRequest) -> HttpResponse:
-    """Asks the cache for two things, of which it has one."""
+    """Reads two things from the cache, which has one of them."""
     cache.set("bestseller", "Slow feeder bowl", timeout=60)
     bestseller = cache.get("bestseller")
     newcomer = cache.get("newcomer") or "nothing new"
@@ -180,15 +180,15 @@ def cached(request: HttpRequest) -> HttpResponse:
 
 
 def outbound(request: HttpRequest) -> HttpResponse:
-    """Asks another service over HTTP."""
+    """Calls another service over HTTP."""
     if not settings.COURIER_URL:
-        return page(request, "Outbound", ["Set SHOP_COURIER_URL to something that answers."])
-    answer = urllib3.request("GET", settings.COURIER_URL, timeout=5.0)
-    return page(request, "Outbound", [f"The courier says: {answer.data.decode()}"])
+        return page(request, "Outbound", ["Set SHOP_COURIER_URL to the URL of a service."])
+    response = urllib3.request("GET", settings.COURIER_URL, timeout=5.0)
+    return page(request, "Outbound", [f"The courier says: {response.data.decode()}"])
 
 
 async def asynchronous(request: HttpRequest) -> HttpResponse:
-    """Waits without holding a thread, where the server is made for it."""
+    """Waits without occupying a thread, under a server that supports it."""
     await asyncio.gather(*(ask_supplier(n) for n in range(3)))
     return page(request, "Async", ["Three suppliers were asked at the same time."])
 
@@ -202,4 +202,4 @@ def page(request: HttpRequest, title: str, lines: list[str]) -> HttpResponse:
 
 
 def seconds_asked(request: HttpRequest, name: str = "seconds", default: float = 2.0) -> float:
-    return min(float(request.GET.get(name, default)), LONGEST)
+    return min(float(request.GET.get(name, default)), LONGEST_WAIT)

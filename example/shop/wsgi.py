@@ -8,7 +8,7 @@ from whitenoise import WhiteNoise
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 
-# Django never sees a request for a static file; slowhound, in Gunicorn, does.
+# Django never sees a request for a static file; slowhound sees it, in Gunicorn.
 application = WhiteNoise(
     get_wsgi_application(),
     root=Path(__file__).resolve().parent / "static",

@@ -1,7 +1,7 @@
-"""The files of a graph that was asked for: its data, and drawn, ``.svg`` and ``.speedscope.json``.
+"""Writes the files of a graph on demand: its data, and its drawings, SVG and speedscope.
 
-Written by a thread that begins with the first of them and ends with the last: drawing takes a tenth
-of a second and more, which neither a response nor an event loop shall wait for.
+A thread does that, which begins with the first graph and ends with the last: drawing takes a tenth
+of a second and more, for which neither a response nor an event loop must wait.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from slowhound.system.losses import lost
 from slowhound.system.os_thread import OsThread
 from slowhound.system.private_dir import keep_within
 
-# Graphs that wait to be written; beyond it nobody gets a new one.
+# Graphs that wait to be written; beyond it, requests are refused.
 MOST_WAITING = 4
-# Seconds, at the end of the process, for those that are.
-PATIENCE = 3.0
-# With what a killed worker has left behind.
+# Seconds to write them when the process ends.
+ENDS_WITHIN = 3.0
+# Also the partial files of a killed worker.
 _CAPPED = re.compile(rf"(?:{ALL_OURS.pattern})|\.flame_[\w.]+\.part")
 _guard = guard("the files of graphs")
 
 
 class Graph(NamedTuple):
-    """One of them; ``drawn`` is the SVG where there is one already."""
+    """A graph to write; ``drawn`` is the SVG where there is one already."""
 
     config: Config
     name: str
@@ -41,35 +41,35 @@ class Graph(NamedTuple):
 
 
 def files_of(config: Config) -> FlameFiles:
-    """The files of profiles, where the settings want them."""
+    """The files of profiles, in the folder that the settings name."""
     return FlameFiles(config.dir, config.flames_max_bytes, config.flames_dir)
 
 
 def path_of(config: Config, name: str, suffix: str) -> str:
-    """Where what belongs to the profile called ``name`` is, or will be."""
+    """The path of a file that belongs to the profile ``name``."""
     folder = config.flames_dir or os.path.join(config.dir, "flames")
     return os.path.join(folder, name.removesuffix(SUFFIX) + suffix)
 
 
 class GraphWriter:
-    """The queue of one process, and its thread."""
+    """Writes the graphs of one process, in a thread."""
 
     def __init__(self) -> None:
         self._queue: deque[Graph] = deque()
         self._thread: OsThread | None = None
-        # Held while the thread looks at the queue.
+        # Held while the thread empties the queue.
         self._at_work = original("_thread", "allocate_lock")()
 
     @property
     def is_full(self) -> bool:
-        """True while so many wait that a new one would be thrown away."""
+        """True while so many graphs wait that a new one would be discarded."""
         return len(self._queue) >= MOST_WAITING
 
     def put(self, graph: Graph) -> None:
-        """Has it written soon."""
+        """Queues a graph."""
         self._queue.append(graph)
         if not self._at_work.acquire(blocking=False):
-            return  # it looks once more before it ends
+            return  # the thread checks the queue again before it ends
         if self._thread is None:
             atexit.register(self._wait)
         self._thread = OsThread(self._run)
@@ -88,22 +88,22 @@ class GraphWriter:
                         write(self._queue.popleft())
             finally:
                 self._at_work.release()
-            # What came between the last look and the release, nobody else would write.
+            # No other thread would write what was queued between the last check and the release.
             if not self._queue or not self._at_work.acquire(blocking=False):
                 return
 
     def _wait(self) -> None:
         if self._thread is not None:
-            self._thread.stop(PATIENCE)
+            self._thread.stop(ENDS_WITHIN)
 
 
 def write(graph: Graph) -> None:
-    """Writes the data, and then the drawings: a file is there when it is whole."""
-    from slowhound.flames.render.speedscope import render as to_speedscope  # what most never need
+    """Writes the data, and then the drawings; each file appears when it is complete."""
+    from slowhound.flames.render.speedscope import render as to_speedscope  # most never need it
     from slowhound.flames.render.svg import render as to_svg
 
     config, name = graph.config, graph.name
-    # Counted and said by itself; without the data there is nothing to draw for.
+    # Counts and logs a failure itself; without the data, drawings are of no use.
     if not files_of(config).write(name, graph.profile):
         return
     drawings = (
