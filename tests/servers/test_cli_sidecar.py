@@ -32,7 +32,7 @@ def neighbour(folder: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            assert "stands by the workers" in process.stderr.readline()
+            assert "watches the workers" in process.stderr.readline()
             yield process
         finally:
             process.kill()

@@ -1,6 +1,6 @@
-"""The command line: one file per command, each with ``add(parser)`` and ``run(arguments) -> int``.
+"""Runs the commands: one file per command, each with ``add(parser)`` and ``run(arguments) -> int``.
 
-Exit codes: 0 fine, 1 nothing found or a problem found, 2 wrong use (argparse's own).
+Exit codes: 0 success, 1 nothing found or a problem found, 2 wrong use (argparse's own).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from slowhound.cli.location import Refusal, print_error
+from slowhound.cli.output import Refusal, print_error
+from slowhound.store.answer import StoreError
 
 COMMANDS = (
     "ps",
@@ -32,12 +33,12 @@ COMMANDS = (
     "doctor",
 )
 
-# Former names of commands, which work the same.
+# Former names of commands, which keep working.
 ALIASES = {"neighbour": "sidecar"}
 
 
 def module_of(command: str) -> ModuleType:
-    """The module of one command; all of them take 0.4 s of CPU to import."""
+    """The module of one command. Only that one is imported: all of them take 0.4 s of CPU."""
     return import_module(f"slowhound.cli.{command}")
 
 
@@ -47,7 +48,7 @@ def aliases_of(command: str) -> list[str]:
 
 
 def build_parser(wanted: str | None = None) -> argparse.ArgumentParser:
-    """The parser of all commands, or with that one only."""
+    """The parser of all commands, or of the one that is wanted."""
     parser = argparse.ArgumentParser(
         prog="slowhound", description="The flight recorder for Django."
     )
@@ -70,17 +71,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     arguments = build_parser(words[0] if words else None).parse_args(words)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader (head, less) has gone; Python would complain once more at exit.
+        # The reader (head, less) has ended; Python would print another error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Refusal as refusal:
         print_error(str(refusal))
         return refusal.code
+    except StoreError as exc:
+        print_error(str(exc))
+        return 1
     return code

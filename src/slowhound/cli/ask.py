@@ -1,8 +1,7 @@
-"""Asks the recorded events: named questions, or SQL.
+"""Answers questions about the recorded events, or runs SQL over them.
 
-Alone it lists the questions. `ask sql "SELECT ..."` is one SELECT over the table `events`; it can
-read nothing else, write nothing, and not run for longer than 10 seconds. Exit code 1: nothing was
-found.
+Without a question it lists them. `ask sql "SELECT ..."` runs one SELECT over the table `events`; it
+can read nothing else, write nothing, and run for 10 seconds at most. Exit code 1: nothing found.
 """
 
 from __future__ import annotations
@@ -11,13 +10,16 @@ import argparse
 import json
 import os
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from slowhound.cli.answer_tables import add_options, open_or_refuse, print_answer
-from slowhound.cli.location import Refusal, find_location, print_error, print_out
+from slowhound.cli.answer_tables import add_options, print_answer
+from slowhound.cli.location import find_location
+from slowhound.cli.output import Refusal, print_error, print_out
 from slowhound.cli.requests_table import console
 from slowhound.cli.time_args import parse_time
 from slowhound.store.answer import Answer, StoreError
+from slowhound.store.open import CLICKHOUSE_SCHEMES, open_source
 from slowhound.store.questions import QUESTIONS
 from slowhound.store.source import Source
 
@@ -28,13 +30,16 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument(
-        "question", nargs="?", metavar="QUESTION", help="name of a question, or sql; alone: lists"
+        "question",
+        nargs="?",
+        metavar="QUESTION",
+        help="name of a question, or sql; default: lists them",
     )
     parser.add_argument(
         "given",
         nargs="*",
         metavar="NAME=VALUE",
-        help="parameters of the question; behind sql the statement",
+        help="parameters of the question; after sql the statement",
     )
     add_options(parser)
     parser.add_argument("--until", type=parse_time, metavar="WHEN", help="events before then")
@@ -47,27 +52,23 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.question != "sql" and arguments.question not in QUESTIONS:
         known = ", ".join(QUESTIONS)
         arguments.refuse(f"no question {arguments.question!r}; there are: {known}, and sql")
-    source = open_store(arguments)
-    try:
+    with closing(open_store(arguments)) as source:
         return print_answer(_answer(arguments, source), as_json=arguments.json)
-    except StoreError as exc:
-        raise Refusal(str(exc)) from exc
-    finally:
-        source.close()
 
 
 def open_store(arguments: argparse.Namespace) -> Source:
-    """The source that the arguments name, its closed segments compacted first.
+    """The source that the arguments name, after its closed segments are compacted.
 
     Raises:
-        Refusal: it is not there, or cannot be opened.
+        Refusal: it does not exist.
+        StoreError: it cannot be opened.
     """
     if arguments.source is not None:
-        if not arguments.source.startswith(("clickhouse://", "clickhouses://", "chdb://")):
-            arguments.refuse("--from is like clickhouse://user:password@host:8123/database")
-        return open_or_refuse(arguments.source)
+        if not arguments.source.startswith(CLICKHOUSE_SCHEMES):
+            arguments.refuse("--from takes clickhouse://user:password@host:8123/database")
+        return open_source(arguments.source)
     location = find_location(arguments)
-    source = open_or_refuse(location.dir)
+    source = open_source(location.dir)
     if location.mine and os.path.isdir(os.path.join(location.dir, "events")):
         _compact(source)
     return source
@@ -77,7 +78,7 @@ def _compact(source: Any) -> None:
     try:
         target = console(sys.stderr) if sys.stderr.isatty() else None
     except Refusal:
-        target = None  # without Rich there is no bar
+        target = None  # Rich, which draws the bar, is not installed
     if target is None:
         compacted(source, None)
         return
@@ -96,7 +97,7 @@ def _compact(source: Any) -> None:
 
 
 def compacted(source: Any, progress: ReportProgress | None) -> None:
-    """Compacts; a failure is said and no more, for what is there can be read as it is."""
+    """Compacts. A failure is only printed: the segments can be read as they are."""
     try:
         source.compact(progress)
     except StoreError as exc:
@@ -106,7 +107,7 @@ def compacted(source: Any, progress: ReportProgress | None) -> None:
 def _answer(arguments: argparse.Namespace, source: Source) -> Answer:
     if arguments.question == "sql":
         if len(arguments.given) != 1 or arguments.since or arguments.until:
-            arguments.refuse('sql needs one statement: slowhound ask sql "SELECT ..."')
+            arguments.refuse('sql takes one statement: slowhound ask sql "SELECT ..."')
         return source.adhoc(arguments.given[0], rows=arguments.limit)
     return source.ask(
         arguments.question,
@@ -118,7 +119,7 @@ def _answer(arguments: argparse.Namespace, source: Source) -> Answer:
 
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, str]:
-    """``name=value``; a single one needs no name."""
+    """``name=value``; the value alone where the question has one parameter."""
     known = QUESTIONS[arguments.question].parameters
     if len(arguments.given) == len(known) == 1 and "=" not in arguments.given[0]:
         return {next(iter(known)): arguments.given[0]}

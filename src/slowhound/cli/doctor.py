@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from slowhound.cli.diagnostics import Diagnostic, directory, host, installation
+from slowhound.cli.location import import_project
 from slowhound.redaction.masking import message
-from slowhound.runtime.app_files import current_folder
 
 MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 Check = Callable[[], Iterable[Diagnostic]]
@@ -28,8 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints every diagnostic; 1 when one of them is a problem."""
-    # Like manage.py: the project in the current folder can be imported.
-    sys.path.insert(0, current_folder())
+    import_project()
     found = diagnostics(arguments.dir)
     if arguments.json:
         print(json.dumps([each._asdict() for each in found], indent=2))  # noqa: T201
@@ -69,4 +67,4 @@ def checked(subject: str, check: Check) -> Iterator[Diagnostic]:
 
 def _summary(found: list[Diagnostic]) -> str:
     count = Counter(each.state for each in found)
-    return f"{count['problem']} problems, {count['note']} notes, {count['ok']} fine"
+    return f"problem: {count['problem']}, note: {count['note']}, ok: {count['ok']}"

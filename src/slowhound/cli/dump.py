@@ -1,10 +1,10 @@
-"""Prints the stacks of a worker as they are now.
+"""Prints the current stacks of a worker, without stopping it.
 
-Without stopping it: the worker is asked through its black box and answers within about a second.
-Without PID or REQ_ID all workers are asked. When a worker does not answer, its last known stacks
-are printed instead, or, where its GIL is held, those that can be read from its memory, for which
-the kernel must allow ptrace (docs/gil.md). Exit code 1 when there is no such worker or request, or
-when one did not answer.
+The command sends a request through the worker's black box, and the worker answers within about a
+second. Without PID or REQ_ID all workers are asked. For a worker that does not answer, its last
+known stacks are printed, or, while its GIL is held, stacks read from its memory, which the kernel
+must allow (ptrace, see docs/gil.md). Exit code 1 when there is no such worker or request, or when
+one did not answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from slowhound.blackbox.payloads import read_who, seconds_since
 from slowhound.blackbox.reader import BoxState, Pending
-from slowhound.cli.location import Location, Refusal, find_location, print_error, print_out
+from slowhound.cli.location import Location, find_location
+from slowhound.cli.output import Refusal, print_error, print_out
 from slowhound.cli.requests_table import seconds
 from slowhound.event.formats import one_line
 from slowhound.frames.frames import TakenStack
@@ -32,7 +33,7 @@ READ_BY = {
     "py-spy": "read from its memory by py-spy",
 }
 Answer = Dump | DumpError | None
-# Looks at a silent worker, 0.1 s each: nobody asks again later.
+# Checks of a worker that does not answer, 0.1 s each; a command cannot try again later.
 MOST_CHECKS = 10
 
 
@@ -47,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the stacks; 1 when some of them are not of now."""
+    """Prints the stacks; 1 when some of them are not current."""
     location = find_location(arguments)
     found = location.workers()
     if not found:
@@ -77,7 +78,7 @@ def _carries(worker: Worker, req_id: str | None) -> bool:
 
 
 def _ask_all(found: Sequence[Worker], location: Location) -> Iterator[tuple[Worker, Answer]]:
-    """All at once: a host has many workers, and each may take a second."""
+    """Asks all of them at once: a host has many workers, and each may take a second."""
 
     def ask(worker: Worker) -> Answer:
         try:
@@ -90,7 +91,7 @@ def _ask_all(found: Sequence[Worker], location: Location) -> Iterator[tuple[Work
 
 
 def _show(worker: Worker, answer: Answer, req_id: str | None, location: Location) -> bool:
-    """Prints what one worker answered, or what is known without it; False for the latter."""
+    """Prints the answer of one worker, or its last known stacks; False for the latter."""
     pid = worker.state.pid
     if isinstance(answer, Dump):
         print_out("\n".join(dump_lines(pid, answer, req_id)))
@@ -104,7 +105,7 @@ def _show(worker: Worker, answer: Answer, req_id: str | None, location: Location
         print_error(
             f"pid {pid} did not answer within {dumps.PATIENCE} s: GIL held, or process stopped"
         )
-    # The silence that counts is that of now, after the time in which it could have answered.
+    # Read again: the worker has had time to answer, and may run again.
     now = next((each for each in location.workers() if each.box == worker.box), worker)
     hold = _hold(now) if now.late else None
     if req_id is not None and not _carries(now, req_id):
@@ -118,7 +119,7 @@ def _show(worker: Worker, answer: Answer, req_id: str | None, location: Location
 
 
 def _hold(worker: Worker) -> Hold | None:
-    """What can be told of a worker whose GIL is held; says who holds it, and why no stack."""
+    """The held GIL of a worker, if it is held; prints which thread holds it, or why no stack."""
     reasons: list[str] = []
     hold = examine(worker.box, worker.state, readers.with_reasons(reasons), MOST_CHECKS)
     if hold is None:
@@ -126,13 +127,13 @@ def _hold(worker: Worker) -> Hold | None:
     pid = worker.state.pid
     holders = hold.suspects if hold.elsewhere is None else (hold.elsewhere,)
     for thread in holders:
-        # Of a thread without a request the words are the same.
+        # The same text as for a thread with a request.
         print_error(f"pid {pid}, thread {thread}: {hold._replace(suspects=holders).text(thread)}")
     if not holders:
         held = f"the GIL has been held for about {hold.seconds:.1f} s"
-        print_error(f"pid {pid}: {held}; by which thread is not known")
+        print_error(f"pid {pid}: {held}; the thread is not known")
     if not hold.stacks:
-        why = "; ".join(reasons) or "it has gone on meanwhile"
+        why = "; ".join(reasons) or "the GIL is free again"
         print_error(f"pid {pid}: no stack can be read while the GIL is held. {why}")
     return hold
 
@@ -142,7 +143,7 @@ def _id(pending: Pending) -> str | None:
 
 
 def dump_lines(pid: int, dump: Dump, req_id: str | None = None) -> Iterator[str]:
-    """A dump as text; with a request's id, of this one only."""
+    """A dump as text; with a request's id, only this request."""
     for request in dump.requests:
         if req_id in (None, request.req_id):
             yield _title(pid, request)
@@ -154,7 +155,7 @@ def dump_lines(pid: int, dump: Dump, req_id: str | None = None) -> Iterator[str]
             yield from stack_lines(thread.stack)
             yield ""
     if dump.left_out:
-        yield f"({dump.left_out} more stacks are left out: there are too many)"
+        yield f"({dump.left_out} more stacks are not shown: there are too many)"
 
 
 def _title(pid: int, request: DumpRequest) -> str:
@@ -165,7 +166,7 @@ def _title(pid: int, request: DumpRequest) -> str:
 
 
 def stack_lines(stack: Sequence[DumpFrame]) -> Iterator[str]:
-    """As Python prints a traceback."""
+    """In the format of Python's tracebacks."""
     for frame in stack:
         yield one_line(f'  File "{frame.file}", line {frame.line}, in {frame.function}')
         if frame.source:
@@ -175,7 +176,7 @@ def stack_lines(stack: Sequence[DumpFrame]) -> Iterator[str]:
 def request_lines(
     pid: int, pending: Pending, state: BoxState, stacks: Mapping[int, TakenStack] | None = None
 ) -> Iterator[str]:
-    """What is still known of a request: its last stack, shortened, and how old that is."""
+    """A request without a current stack: its last known one, shortened, with its age."""
     who, last = workers.last_known(pending, state, stacks)
     method, path, req_id = (each or "-" for each in (who.method, who.path, who.id))
     yield one_line(f"pid {pid}, thread {pending.thread}: {method} {path}  {req_id}")
@@ -183,7 +184,7 @@ def request_lines(
 
 
 def thread_lines(pid: int, thread: int, taken: TakenStack | None) -> Iterator[str]:
-    """A thread that carries no request and holds the GIL; also when it could not be read."""
+    """A thread that holds the GIL and runs no request; also when it could not be read."""
     yield f"pid {pid}, thread {thread}, no request"
     if taken is None:
         yield from _last_lines(None, "", [])
@@ -193,7 +194,7 @@ def thread_lines(pid: int, thread: int, taken: TakenStack | None) -> Iterator[st
 
 
 def _last_lines(age: float | None, by: str, stack: list[str]) -> Iterator[str]:
-    """The last stack that is known."""
+    """The last known stack."""
     if age is None or not stack:
         yield "  no stack is known"
     else:

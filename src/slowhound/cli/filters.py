@@ -1,7 +1,7 @@
-"""Conditions on events as they are typed: ``view=shop status>=500 time>1``.
+"""Parses conditions on events: ``view=shop status>=500 time>1``.
 
-All of them must hold. ``=`` and ``!=`` compare, ``~`` looks for a part of a text, ``<`` and its kin
-compare numbers. What an event does not have fulfils only ``!=``.
+All of them must hold. ``=`` and ``!=`` compare, ``~`` searches a part of a text, ``<`` and the like
+compare numbers. For a field that an event does not have, only ``!=`` holds.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 from slowhound.event.fields import NAMES
 
-# Short names of those that are asked for most.
-SHORT = {
+# Short names of the fields that are filtered most.
+SHORT_NAMES = {
     "type": "event_type",
     "id": "req_id",
     "method": "req_method",
@@ -43,16 +43,16 @@ def condition(given: str) -> Condition:
     """One condition.
 
     Raises:
-        argparse.ArgumentTypeError: it is none, or names no field.
+        argparse.ArgumentTypeError: it is not a condition, or names no field.
     """
     found = _CONDITION.fullmatch(given)
     if found is None:
         raise argparse.ArgumentTypeError(
             f"{given!r} is not like view=shop, status>=500 or path~cart"
         )
-    name, sign, value = SHORT.get(found[1], found[1]), found[2], found[3]
+    name, sign, value = SHORT_NAMES.get(found[1], found[1]), found[2], found[3]
     if name not in NAMES and "_" not in name:
-        known = ", ".join(SHORT)
+        known = ", ".join(SHORT_NAMES)
         raise argparse.ArgumentTypeError(f"no field {name!r}; short names are: {known}")
     if sign in _ORDER:
         return _ordered(name, _ORDER[sign], value)
@@ -67,7 +67,7 @@ def _ordered(name: str, compare: Callable[[float, float], bool], given: str) -> 
     try:
         bound = float(given)
     except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{given!r} is no number") from exc
+        raise argparse.ArgumentTypeError(f"{given!r} is not a number") from exc
 
     def holds(event: Event) -> bool:
         value = event.get(name)

@@ -1,8 +1,8 @@
 """Draws one flame graph of one request, or of many.
 
-An ID is a request's id, the name of its report, or of its file in DIR/flames; --view,
---fingerprint and --since choose many, which are drawn as one. With --diff it is compared with what
-is normal for its view: the profiles of its other requests. Exit code 1 when there is none.
+An ID is a request's id, the name of its report, or that of its file in DIR/flames. --view,
+--fingerprint and --since choose several requests, which are merged. --diff compares with the normal
+profile of the view: that of its other requests. Exit code 1 when there are no profiles.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from slowhound.cli.location import Refusal, find_location, print_error, print_out
+from slowhound.cli.location import find_location
+from slowhound.cli.output import Refusal, print_error, print_out
 from slowhound.cli.time_args import parse_time
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.merge import merge
 from slowhound.flames.profile import SUFFIX, Profile
 from slowhound.flames.search import Found, ProfileFilter, find
 
-# More than this many are drawn without the oldest: the memory of one merge is bounded.
+# Of more profiles only the newest are merged: this bounds the memory.
 MOST_PROFILES = 500
-# What is normal for a view is said by so many of its latest requests.
+# A view's normal profile is that of its latest requests, this many.
 MOST_COMPARED = 100
 ENDINGS = {
     "svg": ".svg",
@@ -34,40 +35,42 @@ ENDINGS = {
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("id", nargs="*", metavar="ID", help="request, report or file; several")
-    parser.add_argument("--view", help="name or route of a view: its requests")
-    parser.add_argument("--fingerprint", help="of a group of slow requests (slow_fingerprint)")
     parser.add_argument(
-        "--since", type=parse_time, help="those begun since then: 90s, 10m, 2h, 3d, or a date"
+        "id", nargs="*", metavar="ID", help="request, report or file; may be repeated"
+    )
+    parser.add_argument("--view", help="name or route of a view: its requests")
+    parser.add_argument("--fingerprint", help="slow_fingerprint: a group of slow requests")
+    parser.add_argument(
+        "--since", type=parse_time, help="requests that began since: 90s, 10m, 2h, 3d, or a date"
     )
     parser.add_argument(
-        "--diff", action="store_true", help="compare with what is normal for the view"
+        "--diff", action="store_true", help="compare with the view's normal profile"
     )
     parser.add_argument("--format", choices=ENDINGS, default="svg", help="svg is the default")
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
-        help="where it goes, - for standard output; without it a new file, or a pipe",
+        help="file to write, - for standard output; default: a new file, or the pipe",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draws what was found; says what it is, and where it went."""
+    """Draws the profiles that match, and prints the file and how many they are."""
     wanted = ProfileFilter(
         frozenset(arguments.id), arguments.view, arguments.fingerprint, arguments.since
     )
     if wanted == ProfileFilter():
-        arguments.refuse("which request? Name one, or --view, --fingerprint or --since")
+        arguments.refuse("no request given: pass an ID, --view, --fingerprint or --since")
     if arguments.diff and arguments.format != "svg":
-        arguments.refuse("only svg shows a difference")
+        arguments.refuse("--diff works with svg only")
     location = find_location(arguments)
     files = FlameFiles(location.dir, 1, _folder(arguments))
     folder = files.folder or os.path.join(location.dir, "flames")
-    # One more, to know whether there are more.
+    # One more than are drawn, to know whether there are more.
     found = list(islice(filter(wanted.matches, _all(folder)), MOST_PROFILES + 1))
-    _complain(wanted, found, folder)
-    profile = _together(files, found[:MOST_PROFILES])
+    _report_missing(wanted, found, folder)
+    profile = _merged(files, found[:MOST_PROFILES])
     normal = _normal(files, folder, found) if arguments.diff else None
     data = _render(arguments.format, profile, normal)
     name = _write(arguments, found, data)
@@ -78,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _folder(arguments: argparse.Namespace) -> str | None:
-    """``FLAMES_DIR``, where the settings are those of the folder that is looked at."""
+    """``FLAMES_DIR``, when DIR comes from the same settings."""
     if arguments.dir or not os.environ.get("DJANGO_SETTINGS_MODULE"):
         return None
     from slowhound.config.from_django import get_config
@@ -93,7 +96,7 @@ def _all(folder: str) -> Iterator[Found]:
         raise Refusal(f"{folder}: {exc.strerror}. No flame graph has been written here.") from exc
 
 
-def _together(files: FlameFiles, found: Sequence[Found]) -> Profile:
+def _merged(files: FlameFiles, found: Sequence[Found]) -> Profile:
     """Several profiles as one.
 
     Raises:
@@ -111,11 +114,11 @@ def _together(files: FlameFiles, found: Sequence[Found]) -> Profile:
     return merge(profiles)
 
 
-def _complain(wanted: ProfileFilter, found: Sequence[Found], folder: str) -> None:
-    """Says what was not found.
+def _report_missing(wanted: ProfileFilter, found: Sequence[Found], folder: str) -> None:
+    """Prints which ids were not found.
 
     Raises:
-        Refusal: nothing was.
+        Refusal: nothing was found.
     """
     if not found:
         raise Refusal(f"there is no such profile in {folder}")
@@ -130,13 +133,13 @@ def _normal(files: FlameFiles, folder: str, found: Sequence[Found]) -> Profile:
     views = {each.event.get("resp_view") for each in found}
     view = views.pop()
     if views or not isinstance(view, str):
-        raise Refusal("--diff is for requests of one view: each view has its own normal")
+        raise Refusal("--diff takes requests of one view: each view has its own normal profile")
     taken = {each.name for each in found}
     others = (each for each in _all(folder) if each.is_of(view) and each.name not in taken)
     compared = list(islice(others, MOST_COMPARED))
     if not compared:
         raise Refusal(f"there is no other profile of {view} to compare with")
-    return _together(files, compared)
+    return _merged(files, compared)
 
 
 def _render(kind: str, profile: Profile, normal: Profile | None) -> bytes:
@@ -152,7 +155,7 @@ def _render(kind: str, profile: Profile, normal: Profile | None) -> bytes:
 
 
 def _write(arguments: argparse.Namespace, found: Sequence[Found], data: bytes) -> str | None:
-    """Where it was written; None: to standard output."""
+    """The file that was written; None for standard output."""
     target = arguments.output
     if target == "-" or (target is None and not sys.stdout.isatty()):
         sys.stdout.buffer.write(data)
@@ -161,7 +164,7 @@ def _write(arguments: argparse.Namespace, found: Sequence[Found], data: bytes) -
         many = f"_and_{len(found) - 1}_more" if len(found) > 1 else ""
         target = found[0].name.removesuffix(SUFFIX) + many + ENDINGS[arguments.format]
     try:
-        # A graph shows code, SQL and paths: it is for who has asked.
+        # A graph shows code, SQL and paths, so only this user may read it.
         with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(data)
     except OSError as exc:

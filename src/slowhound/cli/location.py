@@ -1,4 +1,4 @@
-"""Where an installation's files are, and whether this user may look at them."""
+"""Finds the folder (DIR) of an installation, and checks that this user may read it."""
 
 from __future__ import annotations
 
@@ -8,27 +8,17 @@ import stat
 import sys
 from typing import NamedTuple
 
+from slowhound.cli.output import Refusal, print_error
 from slowhound.config.default_dir import default_folder, existing
-from slowhound.event.formats import one_line
 from slowhound.peers.workers import Worker, workers
 from slowhound.runtime.app_files import absolute, current_folder
 
-HOW_TO_NAME_DIR = "Name one with --dir, or the project with DJANGO_SETTINGS_MODULE."
-
-
 NO_DATA = "No slowhound data here. Pass --dir, or set DJANGO_SETTINGS_MODULE."
-
-
-class Refusal(Exception):  # noqa: N818  it is an answer, with an exit code
-    """The command cannot do what it was asked; the text says why, on one line."""
-
-    def __init__(self, text: str, code: int = 1) -> None:
-        super().__init__(text)
-        self.code = code
+CHOOSE_ONE = "Choose one with --dir, or the project with DJANGO_SETTINGS_MODULE."
 
 
 class Location(NamedTuple):
-    """DIR, and the user that it belongs to: the one that the workers run as."""
+    """DIR, and the user that owns it, who is the user of the workers."""
 
     dir: str
     owner: int
@@ -40,11 +30,20 @@ class Location(NamedTuple):
 
     @property
     def mine(self) -> bool:
-        """True when this process is the same user."""
+        """True when this process runs as that user."""
         return self.owner == os.geteuid()
 
+    def require_mine(self) -> None:
+        """For commands that write files which the workers must be able to change.
+
+        Raises:
+            Refusal: this process runs as another user.
+        """
+        if not self.mine:
+            raise Refusal(f"run this as {user_name(self.owner)}, the user of the workers")
+
     def workers(self) -> list[Worker]:
-        """Every living process with a box here.
+        """Every running process with a box here.
 
         Raises:
             Refusal: the folder cannot be read.
@@ -54,32 +53,30 @@ class Location(NamedTuple):
         except OSError as exc:
             raise Refusal(f"{self.boxes} cannot be read: {exc.strerror}") from exc
 
-
-def print_error(text: str) -> None:
-    """One line for the operator, beside what the command prints."""
-    print(f"slowhound: {one_line(text)}", file=sys.stderr)  # noqa: T201
-
-
-def print_out(text: str) -> None:
-    """What the command is asked for; each line of it is clean."""
-    print(text)  # noqa: T201
+    def warn_about(self, found: list[Worker]) -> None:
+        """Prints that there are no workers, or which of them give no sign of life."""
+        if not found:
+            print_error(f"no worker runs here ({self.dir})")
+        for each in found:
+            if each.late:
+                print_error(each.silence())
 
 
 def find_location(arguments: argparse.Namespace) -> Location:
-    """The place that the arguments name; made by nobody here.
+    """The location that the arguments or the settings name; creates nothing.
 
     Raises:
-        Refusal: it is not there, or not to be trusted.
+        Refusal: it does not exist, or cannot be trusted.
     """
     path = absolute(arguments.dir or configured_dir())
     try:
         found = os.lstat(path)
     except (OSError, ValueError) as exc:
-        raise Refusal(f"{path}: {_why(exc)}. {NO_DATA}") from exc
+        raise Refusal(f"{path}: {_reason(exc)}. {NO_DATA}") from exc
     if not stat.S_ISDIR(found.st_mode):
         raise Refusal(f"{path} is not a folder; name the folder itself with --dir")
     if found.st_mode & 0o022:
-        raise Refusal(f"{path} is writable by other users, so what is in it cannot be trusted")
+        raise Refusal(f"{path} is writable by other users, so its contents cannot be trusted")
     location = Location(path, found.st_uid)
     if not location.mine and os.geteuid() != 0:
         raise Refusal(f"{path} belongs to {user_name(found.st_uid)}; run this as that user or root")
@@ -90,29 +87,36 @@ def configured_dir() -> str:
     """DIR of the settings that DJANGO_SETTINGS_MODULE names, else the one default folder.
 
     Raises:
-        Refusal: the settings cannot be loaded; there are several default folders.
+        Refusal: the settings cannot be loaded, or there are several default folders.
     """
     name = os.environ.get("DJANGO_SETTINGS_MODULE")
     if not name:
         found = existing()
         if len(found) > 1:
-            raise Refusal(
-                f"{len(found)} projects have a folder here: {', '.join(found)}. {HOW_TO_NAME_DIR}",
-                2,
-            )
-        return found[0] if found else default_folder()
-    # Like manage.py: the project in the current folder can be imported.
-    sys.path.insert(0, current_folder())
+            projects = f"{len(found)} projects have a folder here: {', '.join(found)}"
+            raise Refusal(f"{projects}. {CHOOSE_ONE}", 2)
+        return any_default_dir()
+    import_project()
     try:
         from slowhound.config.from_django import get_config, project
 
         path = get_config().dir
-        return path if os.path.lexists(path) else _elsewhere(path, project())
+        return path if os.path.lexists(path) else _default_dir_of(project(), path)
     except Exception as exc:
-        raise Refusal(f"the settings {name} cannot be loaded ({exc!r}); --dir names DIR") from exc
+        raise Refusal(f"the settings {name} cannot be loaded ({exc!r}); pass --dir") from exc
 
 
-def _elsewhere(path: str, project: str) -> str:
+def any_default_dir() -> str:
+    """The first default folder that exists, else the one that a project without DIR would get."""
+    return next(iter(existing()), default_folder())
+
+
+def import_project() -> None:
+    """Makes the project in the current folder importable, as manage.py does."""
+    sys.path.insert(0, current_folder())
+
+
+def _default_dir_of(project: str, path: str) -> str:
     """The project's default folder: another user's, or in its server's RUNTIME_DIRECTORY."""
     by_default = os.path.basename(path).endswith(f"-{project}")
     found = [each for each in existing() if by_default and each.endswith(f"-{project}")]
@@ -129,5 +133,5 @@ def user_name(uid: int) -> str:
         return f"user {uid}"
 
 
-def _why(exc: Exception) -> str:
+def _reason(exc: Exception) -> str:
     return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)

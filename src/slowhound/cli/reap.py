@@ -1,7 +1,7 @@
-"""Burying the dead: whoever looks first after a death writes the events of its requests.
+"""Writes the events of requests whose worker has died, from a command.
 
-Gunicorn's arbiter and the dead worker's siblings do the same; the lock of the box decides. The
-parent is given time, for it knows how the process died.
+Gunicorn's arbiter and the worker's siblings do the same; the lock of the box decides which of them
+does. The parent gets some time first, because it knows how the process died.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Any
 
 from slowhound.blackbox import reader
 from slowhound.blackbox.payloads import read_settings
-from slowhound.cli.location import Location, print_error, user_name
+from slowhound.cli.location import Location, user_name
+from slowhound.cli.output import print_error
 from slowhound.config.settings import GIB
 from slowhound.core.report import of_death
 from slowhound.delivery.spool import FOLDER, spool_new, spool_unsent
@@ -24,7 +25,7 @@ from slowhound.system.append_file import AppendFile
 
 
 class FolderReaper:
-    """Looks for the dead of one place; ``visit`` it several times."""
+    """Reaps the ended processes of one DIR; call ``visit`` several times."""
 
     def __init__(self, location: Location) -> None:
         self.location = location
@@ -35,18 +36,18 @@ class FolderReaper:
         self._graves = Graves(self._write, self._unsent.append)
 
     def visit(self) -> bool:
-        """Buries those that were dead for long enough; False when there are no dead."""
+        """Reaps those that ended long enough ago; False when none has ended."""
         try:
-            dead = reader.survey(self.location.dir)[1]
+            ended = reader.survey(self.location.dir)[1]
         except OSError:
             return False
         if self.location.mine:
-            dead = [path for path in dead if _stores(path)]
-            self._graves.visit(dead)
-        return bool(dead)
+            ended = [path for path in ended if _stores(path)]
+            self._graves.visit(ended)
+        return bool(ended)
 
     def close(self) -> None:
-        """Leaves what sinks did not get to the next worker, and says what was done."""
+        """Leaves undelivered reports to the next worker, and prints how many events it wrote."""
         spool_unsent(self.location.dir, self._unsent)
         if self._segment is not None:
             self._segment.close()
@@ -57,7 +58,7 @@ class FolderReaper:
 
     def _write(self, event: dict[str, Any], details: None) -> None:
         if self._segment is None:
-            # A segment of its own: a segment has one writer.
+            # Not one of the workers': a segment has one writer.
             self._segment = open_segment(self.location.dir, GIB)
         self._segment.write(json_line(event))
         if os.path.isdir(os.path.join(self.location.dir, FOLDER)):  # there are sinks
@@ -67,18 +68,18 @@ class FolderReaper:
 
 
 def _stores(path: str) -> bool:
-    """True when the process kept its events in DIR; else they are for a sibling's stream."""
+    """True when the process kept its events in DIR; if not, a sibling writes them to its stream."""
     state = reader.header(path)
     return state is None or bool(read_settings(state.settings).dir)
 
 
 def reap_once(location: Location) -> None:
-    """One round: at once when nobody has died, else after the parent had its time."""
+    """Reaps once: returns at once when none has ended, else gives the parent its time."""
     reaper = FolderReaper(location)
     if reaper.visit():
         time.sleep(PATIENCE)
         if reaper.visit() and not location.mine:
-            # What root writes into the folder of the workers would not be theirs.
+            # Files that root writes would not belong to the workers' user.
             user = user_name(location.owner)
             print_error(
                 f"there are boxes of dead workers; run this as {user} to write their events"

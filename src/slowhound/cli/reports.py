@@ -1,18 +1,18 @@
-"""Lists slow requests and deaths, grouped.
+"""Lists slow requests and deaths in groups.
 
-Each line is one kind: the same view and the same place in your code. Its id can be given to
-`slowhound report`. Exit code 1: there are none.
+The requests of a group have the same view and the same functions of your code on the stack. Pass
+its id to `slowhound report`. Exit code 1: there are none.
 """
 
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from typing import Any
 
 from slowhound.cli.answer_tables import add_options, print_answer
 from slowhound.cli.ask import open_store
-from slowhound.cli.location import Refusal
-from slowhound.store.answer import Answer, StoreError
+from slowhound.store.answer import Answer
 from slowhound.store.source import Source
 
 COLUMNS = ("kind", "n", "first", "last", "view", "verdict", "loc", "id")
@@ -25,18 +25,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the groups, the one with the newest member first."""
-    source = open_store(arguments)
-    try:
+    with closing(open_store(arguments)) as source:
         answer = grouped(source, arguments.since, arguments.limit)
-    except StoreError as exc:
-        raise Refusal(str(exc)) from exc
-    finally:
-        source.close()
     return print_answer(answer, as_json=arguments.json)
 
 
 def grouped(source: Source, since: float | None, limit: int) -> Answer:
-    """Both questions in one table."""
+    """The answers to `groups` and `deaths` in one table."""
     slow = source.ask("groups", since=since, limit=limit)
     dead = source.ask("deaths", since=since, limit=limit)
     found = [

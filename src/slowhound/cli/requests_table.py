@@ -1,4 +1,4 @@
-"""Requests in flight as a table. Nothing that a request holds is markup or moves a cursor."""
+"""Formats requests in flight as a table. No text of a request is markup or moves a cursor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from slowhound.cli.location import Refusal
+from slowhound.cli.output import Refusal
 from slowhound.event.formats import one_line
 from slowhound.peers.workers import InFlight, Worker
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-# Where no terminal says how wide it is: a pipe to grep or less gets what there is.
+# The width where there is no terminal: a pipe to grep or less gets whole rows.
 WIDE = 2000
-# A cell holds no more of a text than this, whatever its width.
+# Characters of a text in one cell, however wide the table is.
 LONGEST_CELL = 300
-# Each column, and its share of the width that is left; None: as wide as it must be.
+# Each column, and its share of the remaining width; None: as wide as its longest value.
 COLUMNS = {
     "PID": None,
     "THREAD": None,
@@ -35,18 +35,22 @@ ROOMY_ONLY = ("THREAD", "VIEW", "SERVER")
 
 
 def console(file: TextIO | None = None) -> Console:
-    """Rich's console, or a Refusal that says how to get Rich."""
+    """Rich's console.
+
+    Raises:
+        Refusal: Rich is not installed.
+    """
     try:
         from rich.console import Console
     except ImportError as exc:
-        raise Refusal("this needs Rich: pip install 'slowhound[cli]' (or ask for --json)") from exc
+        raise Refusal("this needs Rich: pip install 'slowhound[cli]' (or use --json)") from exc
     target = file or sys.stdout
     width = None if target.isatty() else WIDE
     return Console(file=target, width=width, highlight=False, markup=False, emoji=False)
 
 
 def cell(value: Any, style: str = "") -> Text:
-    """One value, cleaned, as text that is no markup."""
+    """One value, cleaned, as text without markup."""
     from rich.text import Text
 
     return Text("-" if value is None else one_line(value)[:LONGEST_CELL], style=style)
@@ -109,7 +113,7 @@ def _row(each: InFlight) -> dict[str, Text]:
 
 
 def doing(each: InFlight) -> str | None:
-    """The query that runs, or else where the code was when somebody last looked."""
+    """The query that runs, else the line of code at the last sample."""
     if each.sql is not None:
         return f"SQL for {seconds(each.sql_time) or '?'}: {each.sql}"
     if each.doing is None:
@@ -118,7 +122,7 @@ def doing(each: InFlight) -> str | None:
 
 
 def without_slot(workers: Sequence[Worker]) -> int:
-    """How many requests in flight found no slot in their worker's box."""
+    """How many requests in flight have no slot in their worker's box."""
     return sum(
         max(each.state.in_flight - len(each.state.pending), 0)
         for each in workers

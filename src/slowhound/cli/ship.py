@@ -1,29 +1,33 @@
 """Sends segments to ClickHouse.
 
-At least once, and from where it was after a kill; what is sent twice is one event there. Without
---follow it sends what is there and ends. Run it as the workers' user, beside them.
+Each event is sent at least once, also when the command is killed and started again; one that is
+sent twice is stored once. Without --follow it sends what has been written and ends. Run it on the
+workers' host, as their user.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
-from slowhound.cli.location import Refusal, find_location, print_error, user_name
+from slowhound.cli.location import find_location
+from slowhound.cli.output import print_error
 from slowhound.cli.requests_table import seconds
+from slowhound.cli.signals import stop_event
 from slowhound.runtime.clocks import clock
 from slowhound.store.answer import StoreError
 from slowhound.store.clickhouse_schema import KEEP_DAYS
+from slowhound.store.open import CLICKHOUSE_SCHEMES
 from slowhound.store.ship import Lag, Shipper
 
-SHIP_EVERY = 2.0  # seconds between two rounds
+SHIP_EVERY = 2.0  # seconds
 LONGEST_RETRY_PAUSE = 60.0
 MOST_TRIES = 4  # without --follow
-PROGRESS_EVERY = 10.0
+PROGRESS_EVERY = 10.0  # seconds, where standard error is no terminal
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -35,43 +39,32 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="clickhouse://user:password@host:8123/database?table=events",
     )
     parser.add_argument(
-        "--follow", action="store_true", help="go on with what is written, until it is stopped"
+        "--follow", action="store_true", help="go on with new events until it is stopped"
     )
     parser.add_argument(
         "--keep-days",
         type=int,
         default=KEEP_DAYS,
         metavar="DAYS",
-        help=f"how long a table that is made here keeps events ({KEEP_DAYS})",
+        help=f"how long a table that this command creates keeps events ({KEEP_DAYS})",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Ships; 1 when it could not send everything."""
-    if not arguments.to.startswith(("clickhouse://", "clickhouses://", "chdb://")):
-        arguments.refuse("--to is like clickhouse://user:password@host:8123/database")
+    if not arguments.to.startswith(CLICKHOUSE_SCHEMES):
+        arguments.refuse("--to takes clickhouse://user:password@host:8123/database")
     if arguments.keep_days < 1:
-        arguments.refuse("--keep-days is at least 1")
+        arguments.refuse("--keep-days must be at least 1")
     location = find_location(arguments)
-    if not location.mine:
-        # Where it has come to is a file in the folder of the workers.
-        raise Refusal(f"run this as {user_name(location.owner)}, the user of the workers")
-    try:
-        shipper = Shipper(location.dir, arguments.to)
-    except StoreError as exc:
-        raise Refusal(str(exc)) from exc
-    stop = threading.Event()
-    if arguments.follow:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())
-    try:
+    location.require_mine()  # its progress is a file in DIR
+    stop = stop_event() if arguments.follow else threading.Event()
+    with closing(Shipper(location.dir, arguments.to)) as shipper:
         return ShipLoop(shipper, arguments.keep_days, stop).run(follow=arguments.follow)
-    finally:
-        shipper.close()
 
 
 class ShipLoop:
-    """One run of the command: rounds, pauses after failures, and what it says of them."""
+    """Sends again and again, pauses after failures, and prints its progress."""
 
     def __init__(self, shipper: Shipper, keep_days: int, stop: threading.Event) -> None:
         self.shipper = shipper
@@ -83,14 +76,14 @@ class ShipLoop:
         self._last_lag = Lag(-1, 0.0, 0, 0, 0)
 
     def run(self, *, follow: bool) -> int:
-        """Rounds until everything is sent, or until it is stopped."""
+        """Sends until everything is sent, or until it is stopped."""
         while not self.stop.is_set():
             try:
                 lag = self._round()
             except StoreError as exc:
                 self.failures += 1
                 if not follow and self.failures >= MOST_TRIES:
-                    raise Refusal(str(exc)) from exc
+                    raise
                 wait = pause(self.failures, random.random)
                 print_error(f"{exc}; again in {wait:.0f} s. {self._left()}")
                 self.stop.wait(wait)
@@ -119,7 +112,7 @@ class ShipLoop:
         return self.shipper.round(self._report_progress)
 
     def _report_progress(self, lag: Lag) -> None:
-        """Now and then how far it is; in a terminal always, on one line."""
+        """Prints the progress: in a terminal each time, on one line; else now and then."""
         if sys.stderr.isatty():
             print(f"\r{described(lag)}\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201
         elif clock.monotonic() - self._reported > PROGRESS_EVERY and lag != self._last_lag:
@@ -128,12 +121,12 @@ class ShipLoop:
 
 
 def pause(failures: int, chance: Callable[[], float]) -> float:
-    """Seconds until the next try: twice as long each time, and not all hosts at once."""
+    """Seconds until the next try: twice as long each time, at random so that hosts spread out."""
     return min(2.0 ** (failures - 1), LONGEST_RETRY_PAUSE) * (0.5 + chance() / 2)
 
 
 def described(lag: Lag) -> str:
-    """How far it is, in words."""
+    """The progress in words."""
     behind = f"{lag.bytes} bytes ({seconds(lag.seconds)}) behind"
     if not lag.bytes:
         behind = "all else is sent" if lag.left_out else "all is sent"

@@ -1,43 +1,40 @@
-"""Stands by the workers: reports for those that cannot, and for the dead.
+"""Reports hung and dead workers.
 
-For a server of one process without Gunicorn's arbiter (uvicorn alone, in a container): while its
-GIL is held nobody else could report it before the hold ends. Run it as the workers' user, beside
-the server; it goes on until it is stopped. Where there are siblings or Gunicorn, they do this.
+For a server with one process and without Gunicorn's arbiter (uvicorn alone, in a container): while
+C code holds the GIL of that process, it cannot report itself. Run this beside the server, as the
+same user; it runs until it is stopped. Gunicorn's arbiter does the same for its workers, and
+sibling workers for each other.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
-import threading
 from typing import Any
 
 from slowhound.blackbox import reader
-from slowhound.cli.location import Location, Refusal, find_location, print_error, user_name
+from slowhound.cli.location import Location, find_location
+from slowhound.cli.output import print_error
 from slowhound.cli.reap import FolderReaper
+from slowhound.cli.signals import stop_event
 from slowhound.config.settings import GIB
 from slowhound.event.formats import json_line
 from slowhound.gil import readers
 from slowhound.peers.stalled import Neighbour
 from slowhound.store.segments import open_segment
 
-CHECK_EVERY = 1.0  # seconds between two rounds, as of a worker's hound
+CHECK_EVERY = 1.0  # seconds, as the hound of a worker does
 
 
 def add(_parser: argparse.ArgumentParser) -> None:
-    """It has no options but --dir."""
+    """The command has no options except --dir."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Makes its rounds until SIGINT or SIGTERM; 0."""
+    """Checks the workers until SIGINT or SIGTERM; 0."""
     location = find_location(arguments)
-    if not location.mine:
-        # What it writes would not be the workers'.
-        raise Refusal(f"run this as {user_name(location.owner)}, the user of the workers")
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    print_error(f"stands by the workers of {location.dir}")
+    location.require_mine()
+    stop = stop_event()
+    print_error(f"watches the workers of {location.dir}")
     sidecar = Sidecar(location)
     while not stop.wait(CHECK_EVERY):
         sidecar.run_once()
@@ -46,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class Sidecar:
-    """Looks at every living worker, and at what the dead have left."""
+    """Checks every running worker, and reaps the ended ones."""
 
     def __init__(self, location: Location) -> None:
         self.location = location
@@ -55,14 +52,14 @@ class Sidecar:
         self._known: dict[str, Neighbour] = {}
 
     def run_once(self) -> None:
-        """One round."""
+        """One check of all workers."""
         self._segment.tend()
         try:
-            living, _ = reader.survey(self.location.dir)
+            running, _ = reader.survey(self.location.dir)
         except OSError:
-            living = []  # nobody has run yet
+            running = []  # no worker has started yet
         known, self._known = self._known, {}
-        for state in living:
+        for state in running:
             each = known.get(state.path) or Neighbour(
                 state.path, self._write, readers=readers.ELSEWHERE
             )

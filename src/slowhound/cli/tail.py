@@ -1,7 +1,7 @@
-"""Prints the last events, and with -f those to come.
+"""Prints the last events, and with -f new ones as they come.
 
 FILTER is one or more conditions that must all hold: view=shop status>=500 time>1 path~cart. Exit
-code 1: no event fits.
+code 1: no event matches.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from slowhound.cli.filters import condition
-from slowhound.cli.location import Refusal, find_location, print_error, print_out
+from slowhound.cli.location import find_location
+from slowhound.cli.output import print_error, print_out
 from slowhound.cli.requests_table import console
 from slowhound.event.formats import json_line, one_line
-from slowhound.store.answer import StoreError
 from slowhound.store.tail import Event, Follower, last_events
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-POLL_EVERY = 0.25  # seconds between two looks
+POLL_EVERY = 0.25  # seconds between two reads
 STYLES = {"request": "", "task": "", "slow": "yellow", "stall": "yellow"}
 LONGEST_WORD = 300
-# What is said of an event beside its time, kind, path and view: label, field, seconds?
+# The fields of an event that are printed after its time, kind, path and view, with their labels.
 SHOWN_FIELDS = (
     ("", "resp_status"),
     ("", "resp_outcome"),
@@ -58,9 +58,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FILTER",
         help="view=shop, status>=500, time>1, path~cart, or any field; all must hold",
     )
-    parser.add_argument("-f", "--follow", action="store_true", help="go on with those to come")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with new ones")
     parser.add_argument(
-        "-n", "--lines", type=int, default=20, metavar="N", help="how many to begin with (20)"
+        "-n", "--lines", type=int, default=20, metavar="N", help="how many to start with (20)"
     )
     parser.add_argument("--json", action="store_true", help="each event as one line of JSON")
 
@@ -68,18 +68,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prints; ends with Ctrl-C when it follows."""
     if arguments.lines < 0:
-        arguments.refuse("--lines is not negative")
+        arguments.refuse("--lines must not be negative")
     location = find_location(arguments)
     folder = os.path.join(location.dir, "events")
     out = None if arguments.json else console()
-    try:
-        return _tail(arguments, folder, out)
-    except StoreError as exc:
-        raise Refusal(str(exc)) from exc
+    return _tail(arguments, folder, out)
 
 
 def _tail(arguments: argparse.Namespace, folder: str, out: Console | None) -> int:
-    # Before the look back: nothing is missed between the two.
+    # Before the last events are read, so that none is missed between the two.
     follower = Follower(folder)
 
     def wanted(event: Event) -> bool:
@@ -91,7 +88,7 @@ def _tail(arguments: argparse.Namespace, folder: str, out: Console | None) -> in
         print_error(f"left out: {each}")
     if not arguments.follow:
         if not found:
-            print_error("no event fits" if arguments.filter else "no events yet")
+            print_error("no event matches" if arguments.filter else "no events yet")
         return 0 if found else 1
     while True:
         time.sleep(POLL_EVERY)
@@ -113,7 +110,7 @@ def _print(events: Iterable[Event], out: Console | None) -> None:
 
 
 def style(event: Event) -> str:
-    """Red for what failed, yellow for what is slow."""
+    """Red for what failed, yellow for what was slow."""
     if event.get("resp_outcome") in ("error", "timeout", "killed"):
         return "red"
     if event.get("slow_verdict") is not None:
@@ -122,7 +119,7 @@ def style(event: Event) -> str:
 
 
 def line(event: Event) -> str:
-    """An event on one line, with what matters of it."""
+    """An event on one line, shortened to its most useful fields."""
     words = [
         f"{datetime.fromtimestamp(event['ts']).astimezone():%H:%M:%S}",
         f"{event.get('event_type')!s:<8}",

@@ -1,4 +1,4 @@
-"""Moments as people say them, for ``--since`` and its kin."""
+"""Parses the times that options such as ``--since`` take."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from slowhound.runtime.durations import parse_duration
 
 
 def parse_time(given: str) -> float:
-    """A moment as people say it, in seconds since 1970.
+    """A time in seconds since 1970.
 
-    ``90s``, ``15m``, ``2h``, ``7d``, ``1w``: as long ago; ``2026-11-21`` or
-    ``2026-11-21T18:00`` in local time unless it has an offset; or the seconds themselves.
+    Takes ``90s``, ``15m``, ``2h``, ``7d`` or ``1w`` (ago); ``2026-11-21`` or ``2026-11-21T18:00``,
+    in local time unless it has an offset; or seconds since 1970.
     """
     ago = parse_duration(given)
     if ago is not None:

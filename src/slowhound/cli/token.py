@@ -1,19 +1,18 @@
-"""Prints a signed permission to ask for flame graphs, for one path and a while.
+"""Prints a token that permits ?flames on one path for a while.
 
-Whoever has it adds ?flames=TOKEN to a URL, or sends the header Slowhound-Flames: TOKEN. It is
-signed with the SECRET_KEY of DJANGO_SETTINGS_MODULE, and good where FLAMES allows "token".
+Add ?flames=TOKEN to a URL, or send the header Slowhound-Flames: TOKEN. The token is signed with the
+SECRET_KEY of DJANGO_SETTINGS_MODULE, and is accepted where FLAMES allows "token".
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import sys
 
-from slowhound.cli.location import Refusal, print_error, print_out
-from slowhound.runtime.app_files import current_folder
+from slowhound.cli.location import import_project
+from slowhound.cli.output import Refusal, print_error, print_out
 
-# Ten minutes: long enough to try, too short to be found in an old log.
+# Ten minutes: long enough to try, too short to be of use in an old log.
 DEFAULT_TTL = 600
 
 
@@ -24,22 +23,21 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=DEFAULT_TTL,
         metavar="SECONDS",
-        help=f"how long it is good for (default: {DEFAULT_TTL}; a week at most)",
+        help=f"how long it is valid (default: {DEFAULT_TTL}; a week at most)",
     )
     parser.add_argument(
         "--path",
         default="/",
         metavar="PREFIX",
-        help="the path that it is good for, with all below it (default: /, everything)",
+        help="the path that it is valid for, with all below it (default: /, everything)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the token, and on standard error what may keep it from being of use."""
+    """Prints the token, and on standard error why it may be rejected."""
     if not os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise Refusal("DJANGO_SETTINGS_MODULE is not set: a token is signed with SECRET_KEY", 2)
-    # Like manage.py: the project in the current folder can be imported.
-    sys.path.insert(0, current_folder())
+    import_project()
     try:
         from django.conf import settings
 

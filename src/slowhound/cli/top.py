@@ -1,7 +1,7 @@
 """Shows every request in flight in every worker, live.
 
-The same as ps, again and again: quit with q or Ctrl-C. The line above the table has the workers,
-how many of them are busy, and the requests that ended per second. It needs a terminal.
+The same as ps, refreshed; quit with q or Ctrl-C. The line above the table shows the workers, how
+many of them are busy, and how many requests ended per second. It needs a terminal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from slowhound.cli import requests_table
-from slowhound.cli.location import Location, Refusal, find_location
+from slowhound.cli.location import Location, find_location
+from slowhound.cli.output import Refusal
 from slowhound.cli.reap import FolderReaper
 from slowhound.peers.workers import Worker, in_flight
 from slowhound.runtime.clocks import clock
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.1, 3600.0
-# Lines that are not rows: the header, the table's own two, the lines below it.
+# Lines beside the rows: the header, two of the table, the lines below it.
 LINES_AROUND = 5
 
 
@@ -37,12 +38,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=interval,
         default=1.0,
         metavar="SECONDS",
-        help="between two looks (default: 1)",
+        help="between two refreshes (default: 1)",
     )
 
 
 def interval(given: str) -> float:
-    """Seconds, neither too few nor too many."""
+    """Seconds between two refreshes, within limits."""
     number = float(given)
     if math.isnan(number) or not SHORTEST_INTERVAL <= number <= LONGEST_INTERVAL:
         raise argparse.ArgumentTypeError(
@@ -52,7 +53,7 @@ def interval(given: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs until somebody quits."""
+    """Runs until the user quits."""
     if not sys.stdout.isatty():
         raise Refusal("top needs a terminal; 'slowhound ps' prints the same once", 2)
     location = find_location(arguments)
@@ -83,7 +84,7 @@ def _live(console: Console, location: Location, reaper: FolderReaper, seconds: f
 
 @contextlib.contextmanager
 def _terminal() -> Iterator[None]:
-    """Keys come one by one and unseen; whatever happens, the terminal is put back."""
+    """Reads single keys without echo, and restores the terminal in every case."""
     import termios
     import tty
 
@@ -104,14 +105,14 @@ def _terminal() -> Iterator[None]:
         yield
     finally:
         if keys is not None and settings is not None:
-            with contextlib.suppress(termios.error):  # it has gone, as after SIGHUP
+            with contextlib.suppress(termios.error):  # the terminal is gone, as after SIGHUP
                 termios.tcsetattr(keys, termios.TCSADRAIN, settings)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def _quit_within(seconds: float) -> bool:
-    """Waits, and says whether somebody wants to leave."""
+    """Waits; True when the user quits meanwhile."""
     end = clock.monotonic() + seconds
     keys = [sys.stdin.fileno()] if sys.stdin is not None and sys.stdin.isatty() else []
     while (left := end - clock.monotonic()) > 0:
@@ -123,7 +124,7 @@ def _quit_within(seconds: float) -> bool:
 
 
 class Rate:
-    """Requests per second, from what the boxes had counted at two looks."""
+    """Requests per second, from the counters of the boxes at two reads."""
 
     def __init__(self) -> None:
         self._served: dict[tuple[int, int], int] = {}
@@ -133,7 +134,7 @@ class Rate:
         """The rate since the last call; None at the first one."""
         now = clock.monotonic()
         served = {(each.state.pid, each.state.started): each.state.served for each in found}
-        # A worker that is new was not seen to have served anything.
+        # A new worker starts with what it has served already.
         ended = sum(max(count - self._served.get(key, count), 0) for key, count in served.items())
         before, self._at, self._served = self._at, now, served
         return None if before is None or now <= before else ended / (now - before)

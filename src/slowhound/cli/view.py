@@ -1,8 +1,8 @@
-"""Shows requests, reports and what is in flight as pages in a browser.
+"""Serves the viewer: requests, reports and what is in flight as web pages.
 
-It reads DIR, or with --from the store of a fleet, and changes nothing. There are no users: whoever
-can connect may read everything, so it listens on this machine only. From elsewhere, use a tunnel:
-ssh -L 8321:127.0.0.1:8321 HOST.
+It reads DIR, or with --from the store of a fleet, and changes nothing. It has no users: everyone
+who can connect can read everything, so it listens on this machine only. From another machine, use a
+tunnel: ssh -L 8321:127.0.0.1:8321 HOST.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ import os
 import sys
 from typing import NamedTuple
 
-from slowhound.cli.location import Refusal, find_location, print_error, print_out
-from slowhound.config.default_dir import default_folder, existing
+from slowhound.cli.location import any_default_dir, find_location
+from slowhound.cli.output import Refusal, print_error, print_out
 from slowhound.runtime.app_files import absolute
-from slowhound.store.answer import StoreError
 from slowhound.store.open import open_source
 
-BIND = "127.0.0.1:8321"
+DEFAULT_BIND = "127.0.0.1:8321"
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 
 
 class Bind(NamedTuple):
-    """Where to listen."""
+    """The address to listen on."""
 
     host: str
     port: int
@@ -40,7 +39,7 @@ class Bind(NamedTuple):
             return False
 
     @property
-    def shown(self) -> str:
+    def url_host(self) -> str:
         """The host as a URL has it."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
@@ -57,15 +56,19 @@ def parse_bind(given: str) -> Bind:
 def add(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument(
-        "--bind", type=parse_bind, default=BIND, metavar="HOST:PORT", help=f"default: {BIND}"
+        "--bind",
+        type=parse_bind,
+        default=DEFAULT_BIND,
+        metavar="HOST:PORT",
+        help=f"default: {DEFAULT_BIND}",
     )
     parser.add_argument(
-        "--from", dest="source", metavar="URL", help="clickhouse://..., the store of a fleet"
+        "--from", dest="source", metavar="URL", help="clickhouse://...: the store of a fleet"
     )
     parser.add_argument(
         "--allow-anyone",
         action="store_true",
-        help="listen on an address that others can reach; they can then read everything",
+        help="allow an address that others can reach; they can then read everything",
     )
 
 
@@ -75,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not bind.is_loopback and not arguments.allow_anyone:
         raise Refusal(
             f"{bind.host} can be reached by others, and the viewer has no users."
-            " Use a tunnel, mount it in your site, or say --allow-anyone.",
+            " Use a tunnel, mount it in your site, or pass --allow-anyone.",
             code=2,
         )
     directory = _directory(arguments)
@@ -84,19 +87,20 @@ def run(arguments: argparse.Namespace) -> int:
     from slowhound.viewer.standalone import configure, server
 
     if settings.configured:
-        _begin_again(arguments, directory)
-    try:
-        open_source(arguments.source or directory).close()
-    except StoreError as exc:
-        raise Refusal(str(exc)) from exc
-    configure(directory, arguments.source, [*LOOPBACK, bind.shown] if bind.is_loopback else ["*"])
+        _restart(arguments, directory)
+    open_source(arguments.source or directory).close()  # fails now, not in the first page
+    configure(
+        directory, arguments.source, [*LOOPBACK, bind.url_host] if bind.is_loopback else ["*"]
+    )
     try:
         serving = server(bind.host, bind.port)
     except OSError as exc:
-        raise Refusal(f"cannot listen on {bind.shown}:{bind.port}: {exc.strerror}") from exc
+        raise Refusal(f"cannot listen on {bind.url_host}:{bind.port}: {exc.strerror}") from exc
     if not bind.is_loopback:
-        print_error("whoever can reach this address can read everything that is stored")
-    print_out(f"slowhound's viewer: http://{bind.shown}:{serving.server_port}/  (Ctrl-C ends it)")
+        print_error("everyone who can reach this address can read everything that is stored")
+    print_out(
+        f"slowhound's viewer: http://{bind.url_host}:{serving.server_port}/  (Ctrl-C ends it)"
+    )
     sys.stdout.flush()
     with serving:
         serving.serve_forever()
@@ -104,15 +108,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _directory(arguments: argparse.Namespace) -> str:
-    """DIR; with a store elsewhere it need not be there, and then nothing is live."""
+    """DIR. With --from it may be missing: the live page is then empty."""
     if arguments.source is None:
         return find_location(arguments).dir
-    return absolute(arguments.dir or next(iter(existing()), default_folder()))
+    return absolute(arguments.dir or any_default_dir())
 
 
-def _begin_again(arguments: argparse.Namespace, directory: str) -> None:
-    """A site's settings were read to find DIR; the viewer's own need a fresh process."""
-    words = ["view", "--dir", directory, "--bind", f"{arguments.bind.shown}:{arguments.bind.port}"]
+def _restart(arguments: argparse.Namespace, directory: str) -> None:
+    """DIR was read from a site's settings; the viewer's own settings need a fresh process."""
+    words = [
+        "view",
+        "--dir",
+        directory,
+        "--bind",
+        f"{arguments.bind.url_host}:{arguments.bind.port}",
+    ]
     words += ["--from", arguments.source] if arguments.source else []
     words += ["--allow-anyone"] if arguments.allow_anyone else []
     environ = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}

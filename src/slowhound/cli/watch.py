@@ -1,8 +1,8 @@
-"""Sets the threshold of slow requests for a while, in all running workers.
+"""Overrides the threshold of slow requests for a while, in all running workers.
 
-Lower or higher than SLOW_AFTER, for all views or for one, without a deploy: the workers see it
-within about a second, and it ends by itself. Without options it shows what is in force (exit code
-1: nothing is).
+Lower or higher than SLOW_AFTER, for all views or for one, without a deploy: the workers read it
+within about a second, and it ends by itself. Without options the overrides are shown (exit code 1:
+there is none).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import math
 import os
 from datetime import datetime
 
-from slowhound.cli.location import Location, Refusal, find_location, print_error, print_out
+from slowhound.cli.location import Location, find_location
+from slowhound.cli.output import Refusal, print_error, print_out
 from slowhound.cli.requests_table import seconds
 from slowhound.config import overrides
 from slowhound.config.overrides import LONGEST, MOST, Threshold, in_force, load, store
@@ -29,10 +30,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--slow-after",
         type=threshold,
         metavar="SECONDS",
-        help="a request that takes longer is reported as slow",
+        help="report a request as slow when it takes longer",
     )
     parser.add_argument(
-        "--view", type=view_name, help="name, route or function of the one view that it is for"
+        "--view", type=view_name, help="only for this view: its name, route or function"
     )
     parser.add_argument(
         "--for",
@@ -42,7 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="how long: 90s, 10m, 1h; a day at most",
     )
     parser.add_argument(
-        "--off", action="store_true", help="end what is in force; with --view for this view only"
+        "--off", action="store_true", help="end all overrides; with --view only that of this view"
     )
 
 
@@ -50,14 +51,14 @@ def threshold(given: str) -> float:
     """Seconds, not negative."""
     number = float(given)
     if not math.isfinite(number) or number < 0:
-        raise argparse.ArgumentTypeError(f"{given} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{given} is not a number of seconds")
     return number
 
 
 def view_name(given: str) -> str:
-    """A name that a view may have."""
+    """The name of a view."""
     if not 0 < len(given) <= LONGEST_NAME or not given.isprintable():
-        raise argparse.ArgumentTypeError("that is no name of a view")
+        raise argparse.ArgumentTypeError("not the name of a view")
     return given
 
 
@@ -70,14 +71,14 @@ def duration(given: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Sets, ends or shows; 1 when there is nothing to show."""
+    """Sets, ends or shows overrides; 1 when there is none to show."""
     setting = arguments.slow_after is not None
     if setting != (arguments.duration is not None):
-        arguments.refuse("--slow-after and --for belong together")
+        arguments.refuse("--slow-after and --for must be given together")
     if setting and arguments.off:
-        arguments.refuse("--off ends what --slow-after sets")
+        arguments.refuse("--off and --slow-after exclude each other")
     if arguments.view is not None and not setting and not arguments.off:
-        arguments.refuse("--view belongs to --slow-after or --off")
+        arguments.refuse("--view needs --slow-after or --off")
     location = find_location(arguments)
     now = clock.time()
     found = list(in_force(tuple(load(_file(location), location.owner)), now))
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     new = Threshold(arguments.view, arguments.slow_after, now + arguments.duration)
     _store(location, [*kept, new])
     print_out(_line(new, now))
-    _who_hears(location)
+    location.warn_about(location.workers())
     return 0
 
 
@@ -107,15 +108,6 @@ def _store(location: Location, thresholds: list[Threshold]) -> None:
         store(location.dir, thresholds)
     except OSError as exc:
         raise Refusal(f"{_file(location)} cannot be written: {exc.strerror}") from exc
-
-
-def _who_hears(location: Location) -> None:
-    found = location.workers()
-    if not found:
-        print_error(f"no worker runs here now ({location.dir})")
-    for each in found:
-        if each.late:
-            print_error(each.silence())
 
 
 def _show(found: list[Threshold], now: float) -> int:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from slowhound.store.source import Source
 
+CLICKHOUSE_SCHEMES = ("clickhouse://", "clickhouses://", "chdb://")
+
 
 def open_source(spec: str) -> Source:
     """The source that ``spec`` names.
@@ -23,7 +25,7 @@ def open_source(spec: str) -> Source:
     Raises:
         StoreError: its library is not installed, or nobody answers there.
     """
-    if spec.startswith(("clickhouse://", "clickhouses://", "chdb://")):
+    if spec.startswith(CLICKHOUSE_SCHEMES):
         from slowhound.store.clickhouse import ClickHouse
 
         return ClickHouse(spec)

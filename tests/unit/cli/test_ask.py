@@ -104,10 +104,10 @@ def test_sql_is_answered_and_bounded(folder: Path, tmp_path: Path) -> None:
         (("views", "step=1"), "views takes nothing"),
         (("traffic", "speed=1"), "traffic takes step"),
         (("request",), "request needs id"),
-        (("sql",), "sql needs one statement"),
+        (("sql",), "sql takes one statement"),
         (("views", "--since", "yesterday"), "is not like 15m"),
         (("views", "--limit", "0"), "--limit is between"),
-        (("views", "--from", "http://x"), "--from is like clickhouse://"),
+        (("views", "--from", "http://x"), "--from takes clickhouse://"),
     ],
 )
 def test_wrong_use_is_said(folder: Path, given: tuple[str, ...], said: str) -> None:

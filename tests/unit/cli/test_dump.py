@@ -26,7 +26,7 @@ def test_nothing_in_a_dump_is_obeyed_by_the_terminal() -> None:
         *frame,
         f"pid 2, thread ? ({SHOWN}), no request",
         *frame,
-        "(3 more stacks are left out: there are too many)",
+        "(3 more stacks are not shown: there are too many)",
     ]
 
 

@@ -104,9 +104,9 @@ def test_request_without_a_report_is_shown_by_its_events(folder: Path) -> None:
 def test_what_is_not_there_or_not_clear_is_said(folder: Path) -> None:
     """Exit code 1 and no guess; what stands elsewhere in a report is no id of it."""
     for wanted, said in (
-        ("nobody", "no report and no request nobody"),
-        ("slow_request_2026", "2 reports begin with"),
-        ("r999", "no report and no request r999"),
+        ("nobody", "no report or request nobody"),
+        ("slow_request_2026", "2 reports start with"),
+        ("r999", "no report or request r999"),
         ("../secret", "no report"),
     ):
         done = slowhound("report", folder, wanted)
@@ -122,7 +122,7 @@ def test_report_that_cannot_be_read_is_said(folder: Path) -> None:
     done = slowhound("report", folder, broken.name)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"slowhound: {broken} cannot be read: it is not a regular file\n"
-    assert "no report and no request r999" in slowhound("report", folder, "r999").stderr
+    assert "no report or request r999" in slowhound("report", folder, "r999").stderr
 
 
 def test_links_and_other_files_are_no_reports(folder: Path) -> None:

@@ -143,7 +143,7 @@ def test_nothing_that_fits_is_said(folder: Path) -> None:
     """Exit code 1, and nothing on standard output."""
     done = slowhound("tail", folder, "view=none")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "no event fits" in done.stderr
+    assert "no event matches" in done.stderr
     assert slowhound("tail", folder, "speed=1").returncode == 2
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from slowhound.blackbox.box import Box
 from slowhound.cli.diagnostics import Diagnostic
+from slowhound.cli.location import any_default_dir
 from slowhound.config.default_dir import default_folder, existing
 from slowhound.system.file_locks import is_kept
 from slowhound.system.private_dir import prepare
@@ -27,7 +28,7 @@ def _configured_dir() -> str:
     from django.conf import settings as django_settings
 
     if not django_settings.configured:
-        return next(iter(existing()), default_folder())
+        return any_default_dir()
     from slowhound.config.from_django import get_config
 
     return get_config().dir
