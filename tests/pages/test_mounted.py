@@ -128,7 +128,7 @@ def test_what_is_in_flight_comes_and_goes_by_itself(
         page.clock.run_for(5 * LOOKS)
         assert page.evaluate("document.getElementById('pulse').className") == "pulse"
         assert asked == []
-        page.get_by_role("button", name="Go on").click()
+        page.get_by_role("button", name="Resume").click()
         page.clock.run_for(LOOKS)
         later = page.locator(".live tbody tr", has_text="/gate/later/")
         expect(later).to_have_count(1)
@@ -146,7 +146,7 @@ def test_a_server_that_has_gone_is_said(
         expect(page.locator(".live")).to_be_visible()
         page.route("**/live/", lambda route: route.fulfill(status=200, body="<p>a login page"))
         page.clock.run_for(LOOKS)
-        expect(page.locator("#pulse-text")).to_contain_text("what is shown is old")
+        expect(page.locator("#pulse-text")).to_contain_text("this data is old")
         page.unroute("**/live/")
         page.clock.run_for(LOOKS)
         expect(page.locator("#pulse-text")).to_contain_text("as of")

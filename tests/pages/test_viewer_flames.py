@@ -31,7 +31,7 @@ def test_it_is_drawn_where_its_request_is(browser: Browser, graph: tuple[str, st
         page.goto(f"{url}request/?id=a")
         drawing = page.frame_locator("iframe.flame").locator("svg.slowhound-flame")
         expect(drawing).to_be_visible()
-        page.get_by_role("link", name="On a page of its own").click()
+        page.get_by_role("link", name="On its own page").click()
         expect(page.locator("iframe.tall")).to_be_visible()
 
 

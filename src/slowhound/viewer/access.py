@@ -1,6 +1,6 @@
-"""Who may look at the viewer. Events hold paths, addresses and SQL: nobody may by accident.
+"""Who may see the viewer. Events hold paths, addresses and SQL, so access is off by default.
 
-``VIEWER["ALLOW"]`` is ``debug`` (who sits at this machine, and staff, while DEBUG is on), ``staff``
+``VIEWER["ALLOW"]`` is ``debug`` (users of this machine, and staff, while DEBUG is on), ``staff``
 (users with ``is_staff``, always), or the dotted path of a function that is given the request.
 """
 
@@ -17,16 +17,16 @@ from django.utils.module_loading import import_string
 from slowhound.config.config import Config
 from slowhound.config.from_django import get_config
 
-# A proxy in front: the peer is the proxy, not the person.
+# Headers of a proxy: then the peer is the proxy, not the person.
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 
 
-class Denied(Exception):  # noqa: N818  it is an answer
-    """The viewer is there, but not for this person; the text says for whom."""
+class Forbidden(Exception):  # noqa: N818  becomes a response with status 403
+    """The viewer is on, but not for this user; the text says for whom it is."""
 
 
 def is_on() -> bool:
-    """False while nobody may see the viewer, and so nobody shall know of it."""
+    """False while nobody may see the viewer; then its URLs do not exist."""
     config = get_config()
     return config.enabled and (settings.DEBUG or _allow(config) != "debug")
 
@@ -35,10 +35,10 @@ def check(request: HttpRequest) -> None:
     """Returns when this request may see the viewer.
 
     Raises:
-        Http404: the viewer is off. Its URLs do not resolve then, so this is for those who call its
-            views by URLs of their own.
-        Denied: it is on, and this is not one of those who may.
-        DisallowedHost: the Host header is none of ALLOWED_HOSTS, as when another site's name was
+        Http404: the viewer is off. Its URLs do not resolve then, so this only happens where a site
+            calls its views by URLs of its own.
+        Forbidden: it is on, but not for this request.
+        DisallowedHost: the Host header is not one of ALLOWED_HOSTS, as when another site's name was
             pointed at this address (DNS rebinding).
     """
     request.get_host()
@@ -47,12 +47,14 @@ def check(request: HttpRequest) -> None:
     allow = _allow(get_config())
     if allow == "debug":
         if not (is_local(request) or is_staff(request)):
-            raise Denied("While DEBUG is on, it is for this machine, INTERNAL_IPS, and staff.")
+            raise Forbidden(
+                "While DEBUG is on, only this machine, INTERNAL_IPS and staff have access."
+            )
     elif allow == "staff":
         if not is_staff(request):
-            raise Denied("It is for staff: log in as a user with the staff status first.")
+            raise Forbidden("Only staff have access: log in as a user with the staff status.")
     elif not _function(allow)(request):
-        raise Denied("The site's own rule does not let you in.")
+        raise Forbidden("The site's own rule denies access.")
 
 
 def _allow(config: Config) -> str:
@@ -67,7 +69,7 @@ def is_staff(request: HttpRequest) -> bool:
 
 
 def is_local(request: HttpRequest) -> bool:
-    """True when the peer is this machine or in INTERNAL_IPS, and no proxy stands between."""
+    """True when the peer is this machine or in INTERNAL_IPS, and no proxy is in between."""
     if any(name in request.META for name in FORWARDED):
         return False
     address = request.META.get("REMOTE_ADDR", "")

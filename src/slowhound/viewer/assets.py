@@ -1,7 +1,7 @@
 """Scripts, style and images, served from the package itself: no CDN, no ``collectstatic``.
 
-Only files that the package had when it was imported are served, by their exact names: what is
-asked for is looked up in a dict and never made into a path.
+Only files that the package had when it was imported are served, by their exact names: the name in
+the URL is a key of a dict and never becomes part of a path.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import os
 
 from django.http import Http404, HttpRequest, HttpResponse
 
-ROOT = os.path.join(os.path.dirname(__file__), "static", "slowhound")
-TYPES = {
+STATIC_ROOT = os.path.join(os.path.dirname(__file__), "static", "slowhound")
+CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".ico": "image/x-icon",
@@ -28,8 +28,8 @@ TYPES = {
     ".wasm": "application/wasm",
     ".woff2": "font/woff2",
 }
-# Speedscope brings styles of its own into the page, draws with WebGL, and reads its profile from
-# this site. It is allowed what it needs on its own page, and no script but its files.
+# Speedscope adds inline styles to its page, draws with WebGL, and reads its profile from this site.
+# Its own page allows that, and no scripts but its files.
 SPEEDSCOPE_CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline';"
     " img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:;"
@@ -39,19 +39,19 @@ SPEEDSCOPE_CSP = (
 
 @functools.cache
 def files() -> dict[str, str]:
-    """The name in the URL of each file that is served, and its path."""
+    """The path of each file that is served, by its name in the URL."""
     found = {}
-    for folder, _, names in os.walk(ROOT):
+    for folder, _, names in os.walk(STATIC_ROOT):
         for name in names:
             path = os.path.join(folder, name)
-            if os.path.splitext(name)[1] in TYPES:
-                found[os.path.relpath(path, ROOT)] = path
+            if os.path.splitext(name)[1] in CONTENT_TYPES:
+                found[os.path.relpath(path, STATIC_ROOT)] = path
     return found
 
 
 @functools.cache
 def version() -> str:
-    """Changes with any of the viewer's own files, so that a browser may keep them."""
+    """A hash of the viewer's own files; it is in their URLs, so a browser may cache them."""
     digest = hashlib.sha256()
     for name in ("viewer.css", "viewer.js"):
         with open(files()[name], "rb") as file:
@@ -60,13 +60,13 @@ def version() -> str:
 
 
 def serve(request: HttpRequest, name: str) -> HttpResponse:
-    """One file. No access rule: it is public software, and holds nothing of the site."""
+    """One file. It needs no access rule: it is public software, and holds nothing of the site."""
     path = files().get(name)
     if path is None:
         raise Http404("no such file")
     suffix = os.path.splitext(name)[1]
     with open(path, "rb") as file:
-        response = HttpResponse(file.read(), content_type=TYPES[suffix])
+        response = HttpResponse(file.read(), content_type=CONTENT_TYPES[suffix])
     policy = SPEEDSCOPE_CSP if suffix == ".html" else "default-src 'none'"
     response["Content-Security-Policy"] = policy
     response["X-Content-Type-Options"] = "nosniff"

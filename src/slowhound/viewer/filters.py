@@ -1,14 +1,13 @@
-"""How values are shown: the filters and tags of the viewer's templates, and nothing else.
+"""How values are displayed: the filters of the viewer's templates.
 
-What an event holds came from the network or from an application. Templates escape every value;
-``text`` also shows what a page would obey or hide: control characters and marks that turn the
-direction of writing.
+The values of an event came from the network or from an application. Templates escape every value;
+``text`` also makes visible what a page would interpret or hide: control characters, and marks that
+change the direction of writing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,36 +16,26 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from slowhound.event.fields import FIELDS
-from slowhound.viewer.query import Asked
 
 register = template.Library()
 
-LONGEST = 20_000
-NONE = "\N{EN DASH}"
-MEANINGS = {field.name: field for field in FIELDS}
-SIZES = ("B", "kB", "MB", "GB", "TB")
-# What a request's time is made of, in the order in which it is drawn.
-PARTS = (
-    ("queue", "queue"),
-    ("db", "database"),
-    ("cache", "cache"),
-    ("out", "outbound"),
-    ("tmpl", "template"),
-    ("rest", "rest"),
-)
+LONGEST_DISPLAYED = 20_000
+NO_VALUE = "\N{EN DASH}"
+FIELDS_BY_NAME = {field.name: field for field in FIELDS}
+SIZE_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 @register.filter
-def text(value: Any, limit: int = LONGEST) -> str:
-    """Any value as text that shows all it holds, cut at ``limit`` characters."""
+def text(value: Any, limit: int = LONGEST_DISPLAYED) -> str:
+    """Any value as text without invisible characters, cut at ``limit`` characters."""
     if value is None or value == "":
-        return NONE
+        return NO_VALUE
     whole = str(value)
-    shown = whole[:limit]
-    if not shown.isprintable():
-        shown = "".join(each if each.isprintable() else _code(each) for each in shown)
+    displayed = whole[:limit]
+    if not displayed.isprintable():
+        displayed = "".join(each if each.isprintable() else _escaped(each) for each in displayed)
     left_out = len(whole) - limit
-    return f"{shown}… ({left_out:,} more)" if left_out > 0 else shown
+    return f"{displayed}… ({left_out:,} more)" if left_out > 0 else displayed
 
 
 @register.filter
@@ -55,7 +44,7 @@ def lines(value: Any) -> str:
     return "\n".join(text(each) if each else "" for each in str(value).split("\n"))
 
 
-def _code(character: str) -> str:
+def _escaped(character: str) -> str:
     number = ord(character)
     if number < 0x100:
         return f"\\x{number:02x}"
@@ -65,8 +54,8 @@ def _code(character: str) -> str:
 @register.filter
 def seconds(value: Any) -> str:
     """``20 µs``, ``0.4 ms``, ``85 ms``, ``1.23 s``, ``4:05 min``, ``2:10 h``."""
-    if not _number(value):
-        return NONE
+    if not is_number(value):
+        return NO_VALUE
     if 0 < value < 0.00005:
         return f"{value * 1e6:.0f} \N{MICRO SIGN}s"
     if value < 0.00995:
@@ -75,10 +64,10 @@ def seconds(value: Any) -> str:
         return f"{value * 1000:.0f} ms"
     if value < 59.95:
         return f"{value:.2f} s" if value < 9.995 else f"{value:.1f} s"
-    return _long(value)
+    return _minutes(value)
 
 
-def _long(value: float) -> str:
+def _minutes(value: float) -> str:
     minutes, rest = divmod(round(value), 60)
     if minutes < 60:
         return f"{minutes}:{rest:02} min"
@@ -98,18 +87,18 @@ def step(value: float) -> str:
 @register.filter
 def count(value: Any) -> str:
     """A number with commas; fractions with one decimal."""
-    if not _number(value):
-        return NONE
+    if not is_number(value):
+        return NO_VALUE
     return f"{value:,.1f}" if isinstance(value, float) and value % 1 else f"{int(value):,}"
 
 
 @register.filter
 def size(value: Any) -> str:
     """Bytes."""
-    if not _number(value):
-        return NONE
-    for unit in SIZES:
-        if value < 999.5 or unit == SIZES[-1]:
+    if not is_number(value):
+        return NO_VALUE
+    for unit in SIZE_UNITS:
+        if value < 999.5 or unit == SIZE_UNITS[-1]:
             break
         value /= 1000
     return f"{value:.0f} {unit}" if unit == "B" or value >= 99.5 else f"{value:.1f} {unit}"
@@ -117,9 +106,9 @@ def size(value: Any) -> str:
 
 @register.filter
 def percent(value: Any) -> str:
-    """A share; what is not nothing never looks like nothing."""
-    if not _number(value):
-        return NONE
+    """A share; one above zero is never displayed as zero."""
+    if not is_number(value):
+        return NO_VALUE
     hundredths = value * 100
     if 0 < hundredths < 0.1:
         return "<0.1 %"
@@ -128,52 +117,30 @@ def percent(value: Any) -> str:
 
 @register.filter
 def when(value: Any) -> SafeString | str:
-    """A moment in UTC; the script of the page adds the reader's own time."""
-    moment = _moment(value)
-    if moment is None:
-        return NONE
-    shown = moment.strftime("%Y-%m-%d %H:%M:%S")
-    return format_html('<time datetime="{}">{}</time>', moment.isoformat(), shown)
+    """A time in UTC; the page's script adds the reader's local time."""
+    time = utc_time(value)
+    if time is None:
+        return NO_VALUE
+    displayed = time.strftime("%Y-%m-%d %H:%M:%S")
+    return format_html('<time datetime="{}">{}</time>', time.isoformat(), displayed)
 
 
-@register.simple_tag(takes_context=True)
-def ago(context: dict[str, Any], value: Any) -> SafeString | str:
-    """How long a moment is past, with the moment itself as title."""
-    moment = _moment(value)
-    if moment is None:
-        return NONE
-    past = max(context["asked"].now - value, 0.0)
-    shown = "just now" if past < 1 else f"{_round(past)} ago"
-    return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>',
-        moment.isoformat(),
-        moment.strftime("%Y-%m-%d %H:%M:%S"),
-        shown,
-    )
-
-
-def _round(past: float) -> str:
-    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if past >= unit:
-            return f"{past / unit:.0f} {name}"
-    return f"{past:.0f} s"
-
-
-def _moment(value: Any) -> datetime | None:
+def utc_time(value: Any) -> datetime | None:
+    """The time of these seconds since 1970; None where they are no time."""
     try:
-        return datetime.fromtimestamp(value, UTC) if _number(value) else None
+        return datetime.fromtimestamp(value, UTC) if is_number(value) else None
     except (OverflowError, ValueError, OSError):
         return None
 
 
-def _number(value: Any) -> bool:
-    # NaN and infinity are no numbers that one can look at.
+def is_number(value: Any) -> bool:
+    """True for numbers that can be displayed: not for NaN, infinity and booleans."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e18
 
 
 @register.filter
 def code(value: str) -> SafeString:
-    """A sentence of ours in which names stand in backticks."""
+    """A sentence from the source code, with names in backticks."""
     parts = re.split(r"`([^`]+)`", value)
     return format_html_join(
         "",
@@ -187,8 +154,8 @@ def code(value: str) -> SafeString:
 
 @register.filter
 def field(value: Any, name: str) -> str:
-    """A field's value by its unit in the table of fields."""
-    known = MEANINGS.get(name)
+    """A field's value, by its unit in the table of fields."""
+    known = FIELDS_BY_NAME.get(name)
     if known is not None and known.unit == "s" and name != "ts":
         return seconds(value)
     if known is not None and known.unit == "bytes":
@@ -198,107 +165,3 @@ def field(value: Any, name: str) -> str:
     if known is not None and known.unit == "1":
         return count(value)
     return text(value)
-
-
-@register.simple_tag(takes_context=True)
-def link(context: dict[str, Any], page: str, **parameters: Any) -> str:
-    """The URL of another page, in the same period."""
-    asked: Asked = context["asked"]
-    return asked.link(page, **parameters)
-
-
-@register.simple_tag(takes_context=True)
-def same(context: dict[str, Any], **changes: Any) -> str:
-    """The URL of this page, with some parameters changed."""
-    asked: Asked = context["asked"]
-    return asked.same(**changes)
-
-
-@register.simple_tag
-def spark(counts: Sequence[float], label: str) -> SafeString:
-    """A small bar for each count; what they are stands in the label."""
-    most = max(counts, default=0) or 1
-    bars = format_html_join(
-        "",
-        '<rect x="{}" y="{}" width="3" height="{}"/>',
-        (
-            (4 * at, f"{20 - 20 * each / most:.1f}", f"{max(20 * each / most, 0.5):.1f}")
-            for at, each in enumerate(counts)
-            if each
-        ),
-    )
-    return format_html(
-        '<svg class="spark" viewBox="0 0 {} 20" role="img" aria-label="{}">{}</svg>',
-        max(4 * len(counts), 4),
-        label,
-        bars,
-    )
-
-
-@register.simple_tag
-def parts(times: dict[str, Any], of: float | None = None) -> SafeString | str:
-    """Where the time went, as one bar; ``of`` is the time that would fill it."""
-    whole = sum(times.get(f"{key}_time") or 0.0 for key, _ in PARTS)
-    if whole <= 0:
-        return NONE
-    scale = 100 / max(of or whole, whole)
-    at, drawn, said = 0.0, [], []
-    for key, name in PARTS:
-        took = times.get(f"{key}_time") or 0.0
-        if took > 0:
-            drawn.append((key, f"{at * scale:.2f}%", f"{took * scale:.2f}%"))
-            said.append(f"{name} {seconds(took)} ({percent(took / whole)})")
-            at += took
-    label = ", ".join(said)
-    rects = format_html_join("", '<rect class="part-{}" x="{}" width="{}" height="100%"/>', drawn)
-    return format_html(
-        '<svg class="parts" role="img" aria-label="{}"><title>{}</title>{}</svg>',
-        label,
-        label,
-        rects,
-    )
-
-
-@register.simple_tag
-def bar(start: Any, took: Any, whole: float, kind: str) -> SafeString:
-    """One row of a waterfall; nothing is as long as what is not known."""
-    start, took = (each if _number(each) else 0.0 for each in (start, took))
-    scale = 100 / whole if whole > 0 else 0.0
-    left = min(max(start * scale, 0.0), 100.0)
-    wide = min(max(took * scale, 0.3), 100.0 - min(left, 99.7))
-    return format_html(
-        '<svg class="bar" aria-hidden="true"><rect class="part-{}" x="{}%" width="{}%"'
-        ' height="100%"/></svg>',
-        kind,
-        f"{min(left, 99.7):.2f}",
-        f"{wide:.2f}",
-    )
-
-
-@register.simple_tag(takes_context=True)
-def heading(
-    context: dict[str, Any], label: str, key: str, usual: str, kind: str = ""
-) -> SafeString:
-    """The head of a column that the table can be sorted by."""
-    asked: Asked = context["asked"]
-    chosen = asked.given.get("sort", usual) == key
-    order = "ascending" if key in ("view", "oldest") else "descending"
-    return format_html(
-        '<th scope="col"{}{}><a href="{}">{}{}</a></th>',
-        format_html(' class="{}"', kind) if kind else "",
-        format_html(' aria-sort="{}"', order) if chosen else "",
-        asked.same(sort=key, page=None),
-        label,
-        (" ↑" if order == "ascending" else " ↓") if chosen else "",
-    )
-
-
-@register.simple_tag
-def cell(value: Any) -> SafeString:
-    """One value of an answer, whatever it is."""
-    if isinstance(value, float):
-        shown = count(value) if abs(value) >= 1000 else f"{value:.4g}"
-        return format_html('<td class="n">{}</td>', shown)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return format_html('<td class="n">{}</td>', value)
-    return format_html("<td>{}</td>", text(value, 2000))

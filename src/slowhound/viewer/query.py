@@ -1,4 +1,4 @@
-"""What a URL asks for: every state of a page is in its URL; a wrong one is said, not guessed."""
+"""Reads a page's URL: its period, filters and order. A value that cannot be read is an error."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from slowhound.runtime.clocks import clock
 from slowhound.runtime.durations import parse_duration
 
 PERIODS = ("15m", "1h", "6h", "24h", "7d", "30d", "all")
-USUAL = "24h"
-LONGEST_TEXT = 10_000
+DEFAULT_PERIOD = "24h"
+LONGEST_VALUE = 10_000
 
 
-class Wrong(ValueError):  # noqa: N818  it is an answer
-    """The URL asks for something that cannot be; the text says what."""
+class BadQuery(ValueError):  # noqa: N818  becomes a response with status 400
+    """A value in the URL is invalid; the text names the parameter and the reason."""
 
 
-class Parameter(NamedTuple):
-    """One name in the query string of a page: how it is read, and what it means."""
+class QueryParameter(NamedTuple):
+    """One parameter in the query string of a page: how it is read, and its label in a form."""
 
     read: Callable[[str], Any]
     label: str
@@ -32,9 +32,9 @@ class Parameter(NamedTuple):
 
 
 def text(given: str) -> str:
-    """Any text of bearable length."""
-    if len(given) > LONGEST_TEXT:
-        raise Wrong(f"at most {LONGEST_TEXT:,} characters")
+    """A text of at most ``LONGEST_VALUE`` characters."""
+    if len(given) > LONGEST_VALUE:
+        raise BadQuery(f"at most {LONGEST_VALUE:,} characters")
     return given
 
 
@@ -45,50 +45,51 @@ def number(given: str) -> float:
     except ValueError:
         found = math.nan
     if not math.isfinite(found) or found < 0:
-        raise Wrong("not a number from 0 on")
+        raise BadQuery("not a number from 0 on")
     return found
 
 
-def whole(given: str) -> int:
+def whole_number(given: str) -> int:
     """A whole number that fits 64 bits."""
     if not re.fullmatch(r"[0-9]{1,18}", given):
-        raise Wrong("not a whole number")
+        raise BadQuery("not a whole number")
     return int(given)
 
 
-def chosen(*choices: str, label: str, hint: str = "") -> Parameter:
+def one_of(*choices: str, label: str, hint: str = "") -> QueryParameter:
     """A parameter that is one of these."""
 
     def read(given: str) -> str:
         if given not in choices:
-            raise Wrong(f"none of {', '.join(choices)}")
+            raise BadQuery(f"none of {', '.join(choices)}")
         return given
 
-    return Parameter(read, label, choices, hint)
+    return QueryParameter(read, label, choices, hint)
 
 
-def moment(given: str, now: float) -> float:
+def parse_time(given: str, now: float) -> float:
     """Seconds since 1970 of ``24h`` (ago), ``2026-11-21T10:00`` (UTC) or ``1763719200``."""
     ago = parse_duration(given)
     if ago is not None:
         return now - ago
     try:
         return number(given)
-    except Wrong:
+    except BadQuery:
         pass
     try:
         found = datetime.fromisoformat(given)
     except ValueError:
-        raise Wrong("write 90s, 15m, 24h or 7d (ago), 2026-11-21T10:00 (UTC), or all") from None
+        raise BadQuery("write 90s, 15m, 24h or 7d (ago), 2026-11-21T10:00 (UTC), or all") from None
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One page, asked for.
+class Query:
+    """What the URL of one page asks for.
 
-    ``base`` is the URL that the viewer is mounted at, ``given`` what stood in the query string,
-    ``values`` the same as it was read. ``since`` and ``until`` are seconds since 1970; None: open.
+    ``base`` is the URL that the viewer is mounted at, ``given`` the parameters as they are in the
+    query string, ``values`` the same after reading. ``since`` and ``until`` are seconds since 1970;
+    None: unbounded.
     """
 
     base: str
@@ -100,22 +101,22 @@ class Asked:
     now: float
 
     def get(self, name: str) -> Any:
-        """The value of a parameter, as it was read; None when it is not in the URL."""
+        """The value of a parameter; None when it is not in the URL."""
         return self.values.get(name)
 
     @property
     def period(self) -> str:
         """The period as the URL names it."""
-        return self.given.get("since", USUAL)
+        return self.given.get("since", DEFAULT_PERIOD)
 
     def link(self, page: str, **parameters: Any) -> str:
         """The URL of another page of the viewer, in the same period."""
         kept = {name: self.given[name] for name in ("since", "until") if name in self.given}
-        return self.base + path_of(page) + _query({**kept, **parameters})
+        return self.base + path_of(page) + _query_string({**kept, **parameters})
 
     def same(self, **changes: Any) -> str:
-        """The URL of this page, with some parameters changed; None takes one away."""
-        return self.base + path_of(self.page) + _query({**self.given, **changes})
+        """The URL of this page, with some parameters changed; None removes one."""
+        return self.base + path_of(self.page) + _query_string({**self.given, **changes})
 
     def bounds(self) -> dict[str, float]:
         """The period for SQL: ``ts >= $since AND ts < $until``."""
@@ -127,40 +128,42 @@ def path_of(page: str) -> str:
     return "" if page == "overview" else f"{page}/"
 
 
-def _query(parameters: Mapping[str, Any]) -> str:
+def _query_string(parameters: Mapping[str, Any]) -> str:
     kept = {name: value for name, value in parameters.items() if value not in (None, "")}
-    # What no UTF-8 can hold came from a stored event, and finds nothing anyway.
+    # A stored event may hold a value that UTF-8 cannot encode; as a filter it finds nothing anyway.
     return f"?{urlencode(kept, errors='replace')}" if kept else ""
 
 
 PERIOD = {
-    "since": Parameter(text, "from", PERIODS, "24h, 7d, 2026-11-21T10:00, all"),
-    "until": Parameter(text, "until", (), "1h (ago), 2026-11-21T10:00"),
+    "since": QueryParameter(text, "from", PERIODS, "24h, 7d, 2026-11-21T10:00, all"),
+    "until": QueryParameter(text, "until", (), "1h (ago), 2026-11-21T10:00"),
 }
 
 
-def read(base: str, page: str, known: Mapping[str, Parameter], query: Mapping[str, str]) -> Asked:
-    """What the query string asks of this page.
+def read_query(
+    base: str, page: str, known: Mapping[str, QueryParameter], parameters: Mapping[str, str]
+) -> Query:
+    """The parameters of this page's URL.
 
-    Names that the page does not know are left alone: links are passed on with additions.
+    Names that the page does not know are ignored: people pass on links with additions.
 
     Raises:
-        Wrong: a value cannot be read; the text names it.
+        BadQuery: a value cannot be read; the text names it.
     """
     now = clock.time()
-    given = {name: query[name] for name in (*PERIOD, *known) if query.get(name, "") != ""}
+    given = {name: parameters[name] for name in (*PERIOD, *known) if parameters.get(name)}
     values = {}
     for name, raw in given.items():
         try:
             values[name] = (known[name] if name in known else PERIOD[name]).read(raw)
-        except Wrong as wrong:
-            raise Wrong(f"{name}: {wrong}") from None
+        except BadQuery as bad:
+            raise BadQuery(f"{name}: {bad}") from None
     try:
-        since = values.get("since", USUAL)
-        start = None if since == "all" else moment(since, now)
-        end = moment(values["until"], now) if "until" in values else None
-    except Wrong as wrong:
-        raise Wrong(f"since or until: {wrong}") from None
+        since = values.get("since", DEFAULT_PERIOD)
+        start = None if since == "all" else parse_time(since, now)
+        end = parse_time(values["until"], now) if "until" in values else None
+    except BadQuery as bad:
+        raise BadQuery(f"since or until: {bad}") from None
     if start is not None and end is not None and end <= start:
-        raise Wrong("until must come after since")
-    return Asked(base, page, given, values, start, end, now)
+        raise BadQuery("until must come after since")
+    return Query(base, page, given, values, start, end, now)

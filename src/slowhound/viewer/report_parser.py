@@ -1,7 +1,7 @@
-"""A report's text, read back from ``DIR/reports`` and taken apart; see ``core/report.py``.
+"""Reads a report from ``DIR/reports`` and splits it into sections; see ``core/report.py``.
 
-Every line that came from elsewhere is indented in it; so what begins at the margin is ours, and
-tells the sections apart.
+Every line of a report that did not come from slowhound is indented; so lines without indentation
+are slowhound's own, and begin the sections.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from slowhound.system.files import open_own
 
-NAMES = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
-# The deepest stack with all local variables stays far below.
-LARGEST = 4 * 1024**2
+REPORT_NAMES = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
+# The deepest stack with all local variables is far smaller.
+LARGEST_REPORT = 4 * 1024**2
 MOMENT = re.compile(r"  +(\d{1,9}\.\d{1,9}) s  +(\d{1,9}\.\d{1,9}) s  (\S+) +(.*)")
 HEADINGS = {
     "Verdict": "verdict",
@@ -26,12 +26,12 @@ HEADINGS = {
     "Still running after": "later",
     "Finished after": "end",
 }
-# Kinds of moments (``Record.note``), and the part of the time that they are.
+# Kinds of moments (``Record.note``), and the part of a request's time that they belong to.
 PART_OF = {"sql": "db", "cache": "cache", "template": "tmpl", "http": "out"}
 
 
 class Section(NamedTuple):
-    """One part of a report: what it is, its first line, and the lines below that."""
+    """One section of a report: its kind, its first line, and the lines below that."""
 
     kind: str
     heading: str
@@ -39,12 +39,12 @@ class Section(NamedTuple):
 
 
 def read(folder: str, name: str) -> str | None:
-    """The text of a report; None when it is not there, or no report.
+    """The text of a report; None when there is no report of this name.
 
-    The name came out of an event: it must be one that a report can have, and a plain file of the
+    The name came out of an event: it must be one that a report can have, and a regular file of the
     folder's owner.
     """
-    if not NAMES.fullmatch(name):
+    if not REPORT_NAMES.fullmatch(name):
         return None
     try:
         descriptor = open_own(os.path.join(folder, name))
@@ -52,13 +52,13 @@ def read(folder: str, name: str) -> str | None:
         return None
     with open(descriptor, "rb") as file:
         try:
-            return file.read(LARGEST).decode("utf-8", "replace")
+            return file.read(LARGEST_REPORT).decode("utf-8", "replace")
         except OSError:
             return None
 
 
 def sections(text: str) -> list[Section]:
-    """The parts of a report, in their order; of one that is cut short, those that are there."""
+    """The sections of a report, in their order; of a truncated report, those that it has."""
     found: list[Section] = []
     kind, heading, body = "head", "", []
     for line in text.split("\n"):
@@ -85,14 +85,14 @@ def _heading(line: str) -> str | None:
 def timeline(found: list[Section]) -> list[dict[str, Any]]:
     """The moments of the timeline: ``at`` and ``took`` in seconds, ``kind`` and ``text``.
 
-    ``part`` is what the kind is called where a request's time is divided.
+    ``part`` is the part of a request's time that a moment belongs to.
     """
     body = next((each.body for each in found if each.kind == "timeline"), "")
     moments = []
     for line in body.split("\n"):
-        parts = MOMENT.fullmatch(line)
-        if parts:
-            at, took, kind, text = parts.groups()
+        matched = MOMENT.fullmatch(line)
+        if matched:
+            at, took, kind, text = matched.groups()
             part = PART_OF.get(kind, "rest")
             moments.append(
                 {"at": float(at), "took": float(took), "kind": kind, "text": text, "part": part}

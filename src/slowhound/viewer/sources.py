@@ -1,4 +1,4 @@
-"""What the viewer looks at: the store, and the folder of this host's boxes and reports."""
+"""Where the viewer reads from: the store, and the folder of this host's boxes and reports."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from slowhound.config.config import Config
 from slowhound.store.open import open_source
 from slowhound.store.source import Source
 
-_sources: dict[tuple[int, str], Source] = {}
+_open_sources: dict[tuple[int, str], Source] = {}
 _lock = threading.Lock()
 
 
-class Where(NamedTuple):
+class Sources(NamedTuple):
     """``spec`` names the store (see ``open_source``), ``dir`` is ``DIR`` on this host."""
 
     spec: str
     dir: str
     reports: str
 
-    def source(self) -> Source:
+    def store(self) -> Source:
         """The store, opened once in each process.
 
         Raises:
             StoreError: it cannot be opened; the next request tries again.
         """
         key = (os.getpid(), self.spec)
-        found = _sources.get(key)
+        found = _open_sources.get(key)
         if found is not None:
             return found
-        opened = open_source(self.spec)  # may take long: nobody waits for it under the lock
+        opened = open_source(self.spec)  # may take long, so it is opened outside the lock
         with _lock:
-            kept = _sources.setdefault(key, opened)
+            kept = _open_sources.setdefault(key, opened)
         if kept is not opened:
             opened.close()
         return kept
@@ -45,21 +45,21 @@ class Where(NamedTuple):
         return self.spec != self.dir
 
     @property
-    def shown(self) -> str:
-        """The store as a page may show it: without user and password, whatever is in them."""
+    def store_name(self) -> str:
+        """The store as a page may show it: without user and password, whatever they contain."""
         name, _, options = re.sub(r"(://).*@", r"\1", self.spec).partition("?")
         return name + (f"?{options}" if re.fullmatch(r"table=\w+", options, re.ASCII) else "")
 
     def owner(self) -> int:
-        """The user that ``DIR`` belongs to, whose files are read.
+        """The user that owns ``DIR``, whose files are read.
 
         Raises:
-            OSError: it is not there.
+            OSError: it does not exist.
         """
         return os.stat(self.dir).st_uid
 
 
-def of(config: Config) -> Where:
-    """Where the settings say."""
+def sources_of(config: Config) -> Sources:
+    """The sources that the settings name."""
     reports = config.reports_dir or os.path.join(config.dir, "reports")
-    return Where(config.viewer.get("FROM") or config.dir, config.dir, reports)
+    return Sources(config.viewer.get("FROM") or config.dir, config.dir, reports)

@@ -1,8 +1,8 @@
 """The viewer as a site of its own, which ``slowhound view`` runs.
 
-It has no users: who reaches it may read everything. So it listens on loopback, and looks at the
-Host header, because a page from elsewhere could point its own name at 127.0.0.1 (DNS rebinding) and
-read through its visitor's browser.
+This site has no users: whoever can connect may read everything. So it listens on loopback and
+checks the Host header, because a page of another site could point its own name at 127.0.0.1 (DNS
+rebinding) and read through its visitor's browser.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ urlpatterns = [path("", include("slowhound.viewer.urls"))]
 
 
 def everyone(request: HttpRequest) -> bool:
-    """The rule of a viewer without users: whoever could connect, by a name that is this machine's.
+    """Allows every request whose Host is an address or a name of this machine.
 
-    An address cannot be pointed elsewhere, and a name of this machine is nobody else's.
+    Another site cannot point an address elsewhere, and does not own this machine's names.
     """
     name = request.get_host().rpartition(":")[0] or request.get_host()
     name = name.removeprefix("[").removesuffix("]").lower()
@@ -41,12 +41,12 @@ def everyone(request: HttpRequest) -> bool:
 
 
 def configure(directory: str, source: str | None, hosts: list[str]) -> None:
-    """Makes this process the viewer's; Django must not have been configured before.
+    """Configures Django in this process to serve the viewer; it must not be configured before.
 
     Args:
         directory: ``DIR``.
         source: the store, when it is not in ``directory``.
-        hosts: what the Host header may say; ``everyone`` looks at it once more.
+        hosts: the allowed values of the Host header, which ``everyone`` checks as well.
     """
     settings.configure(
         DEBUG=False,
@@ -66,34 +66,34 @@ def configure(directory: str, source: str | None, hosts: list[str]) -> None:
     django.setup()
 
 
-class Quiet(WSGIRequestHandler):
-    """Prints no line for each request: the live page asks every two seconds."""
+class QuietHandler(WSGIRequestHandler):
+    """Logs no requests: the live page makes one every two seconds."""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  as its base names it
-        """Says nothing."""
+        """Logs nothing."""
 
 
-class Server(socketserver.ThreadingMixIn, WSGIServer):
-    """One thread for each connection, none of which holds up the end."""
+class ViewerServer(socketserver.ThreadingMixIn, WSGIServer):
+    """One thread for each connection; none of them delays the end of the process."""
 
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away is not worth a traceback."""
+        """Prints no traceback: a browser that disconnects is no error."""
 
 
-class Server6(Server):
+class ViewerServer6(ViewerServer):
     """The same on IPv6."""
 
     address_family = socket.AF_INET6
 
 
-def server(host: str, port: int) -> Server:
+def server(host: str, port: int) -> ViewerServer:
     """The server, already listening.
 
     Raises:
-        OSError: the address is taken, or not this machine's.
+        OSError: the address is in use, or does not belong to this machine.
     """
-    made = (Server6 if ":" in host else Server)((host, port), Quiet)
+    made = (ViewerServer6 if ":" in host else ViewerServer)((host, port), QuietHandler)
     made.set_app(get_wsgi_application())
     return made

@@ -1,9 +1,9 @@
 """The viewer's URLs: ``path("slowhound/", include("slowhound.viewer.urls"))``.
 
-While the viewer is off they do not resolve, as if the line above were not there. A view that
-answered 404 would tell: CSRF protection refuses a POST to a view with 403, ``APPEND_SLASH``
-redirects to it, and ``LoginRequiredMiddleware`` to the login; a 404 page of the site's may print
-what the view raised; and a pattern of the site's that takes all the rest would not be asked.
+While the viewer is off they do not resolve, as if the line above were missing. A view that answers
+404 would be visible: CSRF protection refuses a POST to a view with 403, ``APPEND_SLASH`` redirects
+to it, and ``LoginRequiredMiddleware`` to the login; the site's 404 page may print what the view
+raised; and a catch-all pattern of the site would not be tried.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from slowhound.viewer.pages import (
 )
 from slowhound.viewer.responses import Viewer
 
-MODULES = (
+PAGE_MODULES = (
     overview,
     views,
     requests,
@@ -45,14 +45,14 @@ MODULES = (
     flame,
 )
 MENU = ["overview", "views", "requests", "reports", "deaths", "live", "sql", "ask"]
-VIEWER = Viewer([module.PAGE for module in MODULES], MENU)
+VIEWER = Viewer([module.PAGE for module in PAGE_MODULES], MENU)
 
 
 class WhileOn(URLPattern):
-    """A pattern that matches nothing while the viewer is off; its URL can be reversed all along."""
+    """A pattern that matches nothing while the viewer is off; its URL can always be reversed."""
 
     def resolve(self, path: str) -> ResolverMatch | None:
-        """The match, as any pattern's."""
+        """The match, as of any pattern."""
         match = super().resolve(path)
         return match if match is not None and access.is_on() else None
 
@@ -63,19 +63,19 @@ def _url(route: str, view: Callable[..., HttpResponse], name: str, **arguments: 
 
 
 @require_safe
-def show(request: HttpRequest, page: str, as_json: bool = False) -> HttpResponse:
+def respond(request: HttpRequest, page: str, as_json: bool = False) -> HttpResponse:
     """One page."""
-    return VIEWER.show(request, page, as_json)
+    return VIEWER.respond(request, page, as_json)
 
 
 app_name = "slowhound"
 urlpatterns = [
-    _url("", show, "overview", page="overview"),
+    _url("", respond, "overview", page="overview"),
     _url("static/<path:name>", require_safe(assets.serve), "static"),
     _url("flame.svg", require_safe(flame.drawing), "flame-svg"),
     _url("flame.speedscope.json", require_safe(flame.export), "flame-export"),
 ]
 for each in VIEWER.pages:
-    urlpatterns.append(_url(f"{each}.json", show, f"{each}-json", page=each, as_json=True))
+    urlpatterns.append(_url(f"{each}.json", respond, f"{each}-json", page=each, as_json=True))
     if each != "overview":
-        urlpatterns.append(_url(f"{each}/", show, each, page=each))
+        urlpatterns.append(_url(f"{each}/", respond, each, page=each))

@@ -16,7 +16,7 @@ from slowhound.cli import build_parser
 from slowhound.store.questions import QUESTIONS
 from slowhound.store.ship import Shipper
 from slowhound.viewer import urls
-from slowhound.viewer.sources import Where
+from slowhound.viewer.sources import Sources
 from tests.harness.clickhouse import clickhouse
 from tests.pages import made
 from tests.unit.viewer.test_pages import at, drawn, event
@@ -202,7 +202,7 @@ def test_files_of_another_host_are_said_to_be_there(server: str, tmp_path: Path)
             assert "<iframe" not in page
             assert 'role="alert"' not in page
         assert Client().get(f"/flame/?name={graph}").status_code == 404
-        assert "Only this host" in Client().get("/live/").content.decode()
+        assert "only this host's workers" in Client().get("/live/").content.decode()
     with at(folder, ALLOW="debug", FROM=table):
         assert ["<iframe" in Client().get(path).content.decode() for path in pages] == [True, True]
 
@@ -219,7 +219,7 @@ def test_files_of_another_host_are_said_to_be_there(server: str, tmp_path: Path)
 )
 def test_a_password_is_never_shown(spec: str, shown: str) -> None:
     """Not even one that would have to be quoted in a URL, nor in what is said against it."""
-    assert Where(spec, "/dir", "/dir/reports").shown == shown
+    assert Sources(spec, "/dir", "/dir/reports").store_name == shown
     with at("/dir", ALLOW="debug", FROM=spec.replace("@db", "@127.0.0.1:1")):
         page = Client().get("/views/").content.decode()
         assert "sh@" not in page

@@ -429,7 +429,7 @@ def test_a_folder_that_is_not_there_is_no_error(tmp_path: Path) -> None:
     """Nothing has run yet: the overview says what to do, the live page that nobody works."""
     with at(tmp_path / "none"):
         assert "The store is empty" in Client().get("/").content.decode()
-        assert "No worker has run here" in Client().get("/live/").content.decode()
+        assert "No slowhound data here" in Client().get("/live/").content.decode()
 
 
 def test_torn_lines_are_counted_and_the_rest_is_shown(tmp_path: Path) -> None:
@@ -465,7 +465,7 @@ def test_without_duckdb_the_page_says_what_to_install(
     from slowhound.viewer import sources
 
     monkeypatch.setitem(sys.modules, "duckdb", None)
-    monkeypatch.setattr(sources, "_sources", {})
+    monkeypatch.setattr(sources, "_open_sources", {})
     with at(store):
         answer = Client().get("/")
     assert answer.status_code == 503
@@ -475,7 +475,7 @@ def test_without_duckdb_the_page_says_what_to_install(
 def test_a_report_that_has_gone_is_said_to_have_gone(pages: Client) -> None:
     """Its event is still there, and shown."""
     page = pages.get(f"/report/?name={report_name(1)}").content.decode()
-    assert "The report itself is not here" in page
+    assert "The report file is not here" in page
     assert "REPORTS_MAX_BYTES" in page
     assert pages.get("/report/?name=other").status_code == 404
 
@@ -489,7 +489,7 @@ def test_only_plain_reports_are_read(tmp_path: Path, name: str) -> None:
     (folder / report_name(2)).symlink_to("/etc/passwd")
     with at(tmp_path):
         page = Client().get("/report/?group=f").content.decode()
-    assert "The report itself is not here" in page
+    assert "The report file is not here" in page
     assert "root:" not in page
 
 
@@ -565,7 +565,7 @@ def test_a_flame_graph_that_is_not_there_is_said(tmp_path: Path, query: str) -> 
 
 def test_vendored_scripts_are_what_they_say() -> None:
     """Each file has the hash that its README says."""
-    folder = Path(assets.ROOT)
+    folder = Path(assets.STATIC_ROOT)
     text = (folder / "README.md").read_text()
     named = re.findall(r"^    ([0-9a-f]{64})  (\S+)$", text, re.MULTILINE)
     assert {name.partition("/")[0] for _, name in named} >= {"uplot"}

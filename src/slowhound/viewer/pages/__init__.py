@@ -1,1 +1,1 @@
-"""One file for each page: ``PAGE``, and the function that finds what it shows."""
+"""One file for each page: ``PAGE``, and the function that collects its data."""

@@ -1,4 +1,4 @@
-"""Named questions, and a person's own SQL."""
+"""The page with the named questions and a form for SQL."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from slowhound.store.answer import Answer, StoreError
 from slowhound.store.questions import QUESTIONS
 from slowhound.viewer.pages.shared import command
-from slowhound.viewer.query import Asked, Parameter, chosen, text, whole
+from slowhound.viewer.query import Query, QueryParameter, one_of, text, whole_number
 from slowhound.viewer.responses import Data, Page
-from slowhound.viewer.sources import Where
+from slowhound.viewer.sources import Sources
 
-MOST = 500
-SECONDS = 10.0
-CELLS = 60_000  # which take half a second; 500 rows of all that an event has are fewer
+MOST_ROWS = 500
+TIME_LIMIT = 10.0
+MOST_CELLS = 60_000  # half a second; 500 rows with all fields of an event have fewer
 
 
-def data(asked: Asked, where: Where) -> Data:
-    """The list of questions; and the answer to the one that was asked, or why there is none."""
-    name, own = asked.get("q"), asked.get("sql")
+def data(query: Query, sources: Sources) -> Data:
+    """The list of questions; and the answer to the one in the URL, or why there is none."""
+    name, own = query.get("q"), query.get("sql")
     found: Data = {
         "questions": [
             {"name": each, "title": question.title, "text": question.text}
@@ -27,35 +27,35 @@ def data(asked: Asked, where: Where) -> Data:
         "question": None,
         "answer": None,
         "problem": None,
-        "seconds": SECONDS,
-        "command": command(asked, where, "ask", period=False),
+        "seconds": TIME_LIMIT,
+        "command": command(query, sources, "ask", period=False),
     }
-    source = where.source()
+    store = sources.store()
     try:
         if own:
-            found["command"] = command(asked, where, "ask", "sql", own, period=False)
-            found["answer"] = _as_data(_bearable(source.adhoc(own, SECONDS, MOST)))
+            found["command"] = command(query, sources, "ask", "sql", own, period=False)
+            found["answer"] = _as_data(_displayable(store.adhoc(own, TIME_LIMIT, MOST_ROWS)))
         elif name:
             given = {
-                each: asked.get(each) for each in QUESTIONS[name].parameters if asked.get(each)
+                each: query.get(each) for each in QUESTIONS[name].parameters if query.get(each)
             }
             found["question"] = _described(name, given)
             words = [f"{each}={value}" for each, value in given.items()]
-            found["command"] = command(asked, where, "ask", name, *words)
-            limit = asked.get("limit") or 50
-            answer = source.ask(name, since=asked.since, until=asked.until, limit=limit, **given)
+            found["command"] = command(query, sources, "ask", name, *words)
+            limit = query.get("limit") or 50
+            answer = store.ask(name, since=query.since, until=query.until, limit=limit, **given)
             found["answer"] = _as_data(answer)
-    except StoreError as refused:
-        found["problem"] = str(refused)
+    except StoreError as error:
+        found["problem"] = str(error)
     return found
 
 
-def _bearable(answer: Answer) -> Answer:
-    """What a page can show: 500 rows of 4,900 columns took 28 s, and were 49 MB of HTML."""
-    most = max(1, CELLS // max(1, len(answer.columns)))
+def _displayable(answer: Answer) -> Answer:
+    """As many rows as a page can show: 500 with 4,900 columns took 28 s, and were 49 MB of HTML."""
+    most = max(1, MOST_CELLS // max(1, len(answer.columns)))
     if len(answer.rows) <= most:
         return answer
-    remark = f"only the first {most} rows are shown: a page has {CELLS:,} values at most"
+    remark = f"only the first {most} rows are shown: a page has {MOST_CELLS:,} values at most"
     return answer._replace(rows=answer.rows[:most], remarks=(remark, *answer.remarks))
 
 
@@ -82,7 +82,7 @@ def _described(name: str, given: Mapping[str, str]) -> Data:
     }
 
 
-def extras(asked: Asked, data: Data) -> Data:
+def extras(query: Query, data: Data) -> Data:
     """The columns of the answer, and which of them are numbers."""
     answer = data["answer"]
     if answer is None:
@@ -93,24 +93,24 @@ def extras(asked: Asked, data: Data) -> Data:
 
 
 def limit(given: str) -> int:
-    """Rows, at most ``MOST``."""
-    return min(max(whole(given), 1), MOST)
+    """Rows, at most ``MOST_ROWS``."""
+    return min(max(whole_number(given), 1), MOST_ROWS)
 
 
 PAGE = Page(
     "ask",
     "Ask",
-    "Questions with a name, and your own in SQL.",
+    "Named questions, and your own SQL.",
     data,
     {
         **{
-            name: Parameter(text, parameter.meaning)
+            name: QueryParameter(text, parameter.meaning)
             for question in QUESTIONS.values()
             for name, parameter in question.parameters.items()
         },
-        "q": chosen(*QUESTIONS, label="question"),
-        "sql": Parameter(text, "SQL"),
-        "limit": Parameter(limit, "rows"),
+        "q": one_of(*QUESTIONS, label="question"),
+        "sql": QueryParameter(text, "SQL"),
+        "limit": QueryParameter(limit, "rows"),
     },
     extras=extras,
 )

@@ -1,4 +1,4 @@
-"""A flame graph on a page of its own; its drawing, and its profile for speedscope."""
+"""The page with one flame graph, its drawing as SVG, and its profile for speedscope."""
 
 from __future__ import annotations
 
@@ -17,33 +17,35 @@ from slowhound.flames.render.summary import title
 from slowhound.flames.search import ProfileFilter, find
 from slowhound.viewer import access
 from slowhound.viewer.pages.shared import command
-from slowhound.viewer.query import Asked, Parameter, Wrong, text
-from slowhound.viewer.responses import Data, Missing, Page, guarded
-from slowhound.viewer.sources import Where
+from slowhound.viewer.query import BadQuery, Query, QueryParameter, text
+from slowhound.viewer.responses import ERRORS, Data, NotFound, Page, secured
+from slowhound.viewer.sources import Sources
 
-# A group's graph is made of its newest profiles; more of them say the same.
-MOST = 50
+# A group's graph is made of its newest profiles; more of them change it little.
+MOST_PROFILES = 50
 
 
-def data(asked: Asked, where: Where) -> Data:
-    """What is drawn, and where the drawing is."""
-    words = [asked.get("name")] if asked.get("name") else ["--fingerprint", asked.get("group")]
-    names = _names(asked.get("name"), asked.get("group"))
+def data(query: Query, sources: Sources) -> Data:
+    """What the graph shows, and the URLs of its drawing and its profile."""
+    arguments = [query.get("name")] if query.get("name") else ["--fingerprint", query.get("group")]
+    names = _names(query.get("name"), query.get("group"))
     profile = _load(names)
-    query = urlencode(
-        {"name": asked.get("name")} if asked.get("name") else {"group": asked.get("group")}
+    parameters = urlencode(
+        {"name": query.get("name")} if query.get("name") else {"group": query.get("group")}
     )
-    exported = f"{asked.base}flame.speedscope.json?{query}"
+    exported = f"{query.base}flame.speedscope.json?{parameters}"
     return {
         "about": title(profile),
         "names": names,
         "requests": profile.requests,
         "duration": profile.duration,
         "event": profile.event,
-        "svg": f"{asked.base}flame.svg?{query}",
+        "svg": f"{query.base}flame.svg?{parameters}",
         "profile": exported,
-        "speedscope": f"{asked.base}static/speedscope/index.html#profileURL={quote(exported, '')}",
-        "command": command(asked, where._replace(spec=where.dir), "flame", *words, period=False),
+        "speedscope": f"{query.base}static/speedscope/index.html#profileURL={quote(exported, '')}",
+        "command": command(
+            query, sources._replace(spec=sources.dir), "flame", *arguments, period=False
+        ),
     }
 
 
@@ -51,11 +53,11 @@ def _names(name: str | None, group: str | None) -> list[str]:
     if name:
         return [name]
     if not group:
-        raise Wrong("name: name a flame graph or a group")
+        raise BadQuery("name: give the name of a flame graph, or a group")
     try:
         found = find(_folder())
         wanted = ProfileFilter(fingerprint=group)
-        return [each.name for each in islice(filter(wanted.matches, found), MOST)]
+        return [each.name for each in islice(filter(wanted.matches, found), MOST_PROFILES)]
     except OSError:
         return []
 
@@ -66,7 +68,7 @@ def _folder() -> str:
 
 
 def is_here(name: str) -> bool:
-    """True when there is a file of this name, which came out of an event."""
+    """True when this host has the file; its name came out of an event."""
     return OURS.fullmatch(name) is not None and os.path.isfile(os.path.join(_folder(), name))
 
 
@@ -74,7 +76,7 @@ def _load(names: list[str]) -> Profile:
     """The profiles as one.
 
     Raises:
-        Missing: none of them can be read.
+        NotFound: none of them can be read.
     """
     config = get_config()
     files = FlameFiles(config.dir, config.flames_max_bytes, config.flames_dir)
@@ -83,51 +85,47 @@ def _load(names: list[str]) -> Profile:
         try:
             profiles.append(files.read(name))
         except (OSError, ValueError):
-            continue  # removed in the meantime, or torn
+            continue  # removed in the meantime, or cut short
     if not profiles:
-        raise Missing(
-            "There is no such flame graph: it has made room for newer ones, or is on another host."
+        raise NotFound(
+            "This flame graph is not here: it was removed for newer ones, or is on another host."
         )
     return merge(profiles)
 
 
 def drawing(request: HttpRequest) -> HttpResponse:
-    """The graph as SVG, with a script and a style that only its own policy allows."""
+    """The graph as SVG; its policy allows its own script and style, by their hashes."""
     policy = (
         f"default-src 'none'; script-src {svg.SCRIPT_HASH}; style-src {svg.STYLE_HASH};"
         " base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     )
-    response = _answer(request, svg.render, "image/svg+xml", policy)
+    response = _respond(request, svg.render, "image/svg+xml", policy)
     response["X-Frame-Options"] = "SAMEORIGIN"
     return response
 
 
 def export(request: HttpRequest) -> HttpResponse:
-    """The profile as speedscope reads it."""
+    """The profile in the format of speedscope."""
     policy = "default-src 'none'; frame-ancestors 'none'"
-    return _answer(request, speedscope.render, "application/json", policy)
+    return _respond(request, speedscope.render, "application/json", policy)
 
 
-def _answer(request: HttpRequest, render: object, kind: str, policy: str) -> HttpResponse:
+def _respond(request: HttpRequest, render: object, kind: str, policy: str) -> HttpResponse:
     assert callable(render)
     try:
         access.check(request)
         name, group = (text(request.GET.get(each, "")) for each in ("name", "group"))
         body, status = render(_load(_names(name or None, group or None))), 200
-    except access.Denied as denied:
-        body, status, kind = str(denied), 403, "text/plain; charset=utf-8"
-    except Wrong as wrong:
-        body, status, kind = str(wrong), 400, "text/plain; charset=utf-8"
-    except Missing as missing:
-        body, status, kind = str(missing), 404, "text/plain; charset=utf-8"
-    return guarded(HttpResponse(body, status=status, content_type=kind), policy)
+    except tuple(ERRORS) as error:
+        body, status, kind = str(error), ERRORS[type(error)][0], "text/plain; charset=utf-8"
+    return secured(HttpResponse(body, status=status, content_type=kind), policy)
 
 
 PAGE = Page(
     "flame",
     "Flame graph",
-    "Where the time of a request went, sampled.",
+    "Where the time of a request went, by sampling.",
     data,
-    {"name": Parameter(text, "name"), "group": Parameter(text, "group")},
+    {"name": QueryParameter(text, "name"), "group": QueryParameter(text, "group")},
     menu="requests",
 )

@@ -1,4 +1,4 @@
-"""What is in flight on this host now; read from the boxes, also while the workers are stuck."""
+"""The page of requests in flight on this host, read from the workers' black boxes."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import os
 
 from slowhound.peers.workers import in_flight, workers
 from slowhound.viewer.pages.shared import command
-from slowhound.viewer.query import Asked
+from slowhound.viewer.query import Query
 from slowhound.viewer.responses import Data, Page
-from slowhound.viewer.sources import Where
+from slowhound.viewer.sources import Sources
 
-MOST = 200
+MOST_IN_FLIGHT = 200
 
 
-def data(asked: Asked, where: Where) -> Data:
-    """The workers and their requests; ``problem`` says why they cannot be seen."""
-    shown: Data = {
+def data(query: Query, sources: Sources) -> Data:
+    """The workers and their requests, also of workers that are stuck; or why none can be read."""
+    found: Data = {
         "workers": [],
         "requests": [],
         "more": 0,
         "problem": None,
-        "command": command(asked, where._replace(spec=where.dir), "ps", period=False),
+        "command": command(query, sources._replace(spec=sources.dir), "ps", period=False),
     }
     try:
-        found = workers(os.path.join(where.dir, "boxes"), where.owner())
+        running = workers(os.path.join(sources.dir, "boxes"), sources.owner())
     except FileNotFoundError:
-        return shown | {"problem": "No worker has run here: the folder is not there."}
+        return found | {"problem": "No slowhound data here: the folder does not exist."}
     except OSError as exc:
-        return shown | {"problem": f"The boxes cannot be read: {exc.strerror}."}
-    requests = in_flight(found)
-    return shown | {
+        return found | {"problem": f"The boxes cannot be read: {exc.strerror}."}
+    requests = in_flight(running)
+    return found | {
         "workers": [
             {
                 "pid": each.state.pid,
@@ -40,10 +40,10 @@ def data(asked: Asked, where: Where) -> Data:
                 "late": each.late,
                 "silent_for": each.silent_for,
             }
-            for each in found
+            for each in running
         ],
-        "requests": [each._asdict() for each in requests[:MOST]],
-        "more": max(len(requests) - MOST, 0),
+        "requests": [each._asdict() for each in requests[:MOST_IN_FLIGHT]],
+        "more": max(len(requests) - MOST_IN_FLIGHT, 0),
     }
 
 

@@ -1,4 +1,4 @@
-"""The requests: filtered, sorted, a page at a time."""
+"""The page of requests that have ended: filtered, sorted, 50 at a time."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ from typing import Any
 
 from slowhound.store.questions.question import WITHIN
 from slowhound.viewer.pages.shared import NEWEST, command
-from slowhound.viewer.query import Asked, Parameter, Wrong, chosen, number, text, whole
+from slowhound.viewer.query import (
+    BadQuery,
+    Query,
+    QueryParameter,
+    number,
+    one_of,
+    text,
+    whole_number,
+)
 from slowhound.viewer.responses import Data, Page
-from slowhound.viewer.sources import Where
+from slowhound.viewer.sources import Sources
 
-AT_ONCE = 50
-FARTHEST = 100_000
-KINDS = ("request", "task", "timeout", "crash")
+PAGE_SIZE = 50
+MOST_REQUESTS = 100_000
+EVENT_TYPES = ("request", "task", "timeout", "crash")
 OUTCOMES = (
     *("ok", "error", "disconnect", "cancelled", "timeout", "killed"),
     *("retry", "rejected", "ignored"),
 )
-COLUMNS = (
+REQUEST_COLUMNS = (
     "ts, event_type, req_id, req_method, req_path, task_kind, task_name, resp_view, resp_status,"
     " resp_outcome, resp_time, queue_time, db_queries, db_time, db_n1, cache_time, out_time,"
     " tmpl_time, rest_time, exc_type, report, host, pid, release"
@@ -38,13 +46,13 @@ def statuses(given: str) -> str:
     """``404``, or ``5xx`` for all from 500 to 599."""
     if len(given) == 3 and given[0] in "12345" and (given[1:] == "xx" or given[1:].isdigit()):
         return given
-    raise Wrong("write 404, or 5xx for all of these")
+    raise BadQuery("write 404, or 5xx for all of 500 to 599")
 
 
-# Each filter, and its condition: the value is always bound, never written into the SQL.
+# The SQL condition of each filter. Values are always bound, never written into the SQL.
 CONDITIONS = {
     "view": "resp_view = $view",
-    # Both engines have replace(): a text from which nothing could be taken does not contain it.
+    # Both engines have replace(): where it changes nothing, the path does not contain the text.
     "path": "replace(lower(req_path), lower($path), '') <> lower(req_path)",
     "method": "req_method = $method",
     "outcome": "resp_outcome = $outcome",
@@ -59,32 +67,32 @@ CONDITIONS = {
     "n1": "db_n1 IS NOT NULL",
     "sql": "req_id IN (SELECT req_id FROM events explode(db_top, q) WHERE q.fingerprint = $sql)",
 }
-FILTERS: dict[str, Parameter] = {
-    "view": Parameter(text, "View", (), "name; - for none"),
-    "path": Parameter(text, "Path contains"),
-    "status": Parameter(statuses, "Status", (), "404, 5xx"),
-    "outcome": chosen(*OUTCOMES, label="Outcome"),
-    "min": Parameter(number, "At least", (), "seconds"),
-    "exc": Parameter(text, "Exception", (), "class"),
-    "method": Parameter(text, "Method", (), "GET"),
-    "kind": chosen(*KINDS, label="Kind"),
-    "queries": Parameter(whole, "Queries, at least"),
-    "n1": chosen("yes", label="N+1 suspects"),
-    "host": Parameter(text, "Host"),
-    "pid": Parameter(whole, "Process"),
-    "release": Parameter(text, "Release"),
-    "group": Parameter(text, "Group", (), "of slow reports"),
-    "sql": Parameter(text, "SQL", (), "fingerprint"),
+FILTERS: dict[str, QueryParameter] = {
+    "view": QueryParameter(text, "View", (), "name; - for none"),
+    "path": QueryParameter(text, "Path contains"),
+    "status": QueryParameter(statuses, "Status", (), "404, 5xx"),
+    "outcome": one_of(*OUTCOMES, label="Outcome"),
+    "min": QueryParameter(number, "At least", (), "seconds"),
+    "exc": QueryParameter(text, "Exception", (), "class"),
+    "method": QueryParameter(text, "Method", (), "GET"),
+    "kind": one_of(*EVENT_TYPES, label="Kind"),
+    "queries": QueryParameter(whole_number, "Queries, at least"),
+    "n1": one_of("yes", label="N+1 suspects"),
+    "host": QueryParameter(text, "Host"),
+    "pid": QueryParameter(whole_number, "Process"),
+    "release": QueryParameter(text, "Release"),
+    "group": QueryParameter(text, "Group", (), "of slow reports"),
+    "sql": QueryParameter(text, "SQL", (), "fingerprint"),
 }
-OFTEN = 6  # the rest of them can be unfolded
+VISIBLE_FILTERS = 6  # the others can be unfolded
 
 
-def conditions(asked: Asked) -> tuple[str, dict[str, Any]]:
-    """The WHERE of what was asked, and its values."""
+def conditions(query: Query) -> tuple[str, dict[str, Any]]:
+    """The WHERE clause of the query, and its values."""
     found = [WITHIN, "event_type IN ('request', 'task', 'timeout', 'crash')"]
-    values: dict[str, Any] = asked.bounds()
+    values: dict[str, Any] = query.bounds()
     for name, condition in CONDITIONS.items():
-        value = asked.get(name)
+        value = query.get(name)
         if value is None:
             continue
         if name == "view" and value == "-":
@@ -93,7 +101,7 @@ def conditions(asked: Asked) -> tuple[str, dict[str, Any]]:
         found.append(condition)
         if name != "n1":
             values[name] = value
-    if (status := asked.get("status")) is not None:
+    if (status := query.get("status")) is not None:
         found.append("resp_status >= $status_from AND resp_status < $status_to")
         whole_class = status.endswith("xx")
         values["status_from"] = int(status[0]) * 100 if whole_class else int(status)
@@ -101,31 +109,33 @@ def conditions(asked: Asked) -> tuple[str, dict[str, Any]]:
     return " AND ".join(found), values
 
 
-def data(asked: Asked, where: Where) -> Data:
+def data(query: Query, sources: Sources) -> Data:
     """One page of requests, and how many there are."""
-    at = max(asked.get("page") or 1, 1)
-    if at * AT_ONCE > FARTHEST:
-        raise Wrong(f"page: at most {FARTHEST // AT_ONCE}; narrow it down by a filter or period")
-    condition, values = conditions(asked)
-    order = SORTS[asked.get("sort") or "newest"]
-    source = where.source()
-    total = source.sql(f"SELECT count(*) AS n FROM events WHERE {condition}", values).rows[0][0]  # noqa: S608
-    rows = source.sql(
-        f"SELECT {COLUMNS} FROM events WHERE {condition}"  # noqa: S608  see CONDITIONS and SORTS
-        f" ORDER BY {order}, {NEWEST} LIMIT {AT_ONCE} OFFSET {(at - 1) * AT_ONCE}",
+    at = max(query.get("page") or 1, 1)
+    if at * PAGE_SIZE > MOST_REQUESTS:
+        raise BadQuery(
+            f"page: at most {MOST_REQUESTS // PAGE_SIZE}; use a filter or a shorter period"
+        )
+    condition, values = conditions(query)
+    order = SORTS[query.get("sort") or "newest"]
+    store = sources.store()
+    total = store.sql(f"SELECT count(*) AS n FROM events WHERE {condition}", values).rows[0][0]  # noqa: S608
+    rows = store.sql(
+        f"SELECT {REQUEST_COLUMNS} FROM events WHERE {condition}"  # noqa: S608  see CONDITIONS and SORTS
+        f" ORDER BY {order}, {NEWEST} LIMIT {PAGE_SIZE} OFFSET {(at - 1) * PAGE_SIZE}",
         values,
     ).objects()
     return {
         "rows": rows,
         "total": total,
         "at": at,
-        "pages": min(-(-total // AT_ONCE), FARTHEST // AT_ONCE),
-        "command": _command(asked, where),
+        "pages": min(-(-total // PAGE_SIZE), MOST_REQUESTS // PAGE_SIZE),
+        "command": _command(query, sources),
     }
 
 
-# What `slowhound tail` calls them.
-WORDS = {
+# The same filters of `slowhound tail`.
+TAIL_FILTERS = {
     "view": "view=",
     "path": "path~",
     "outcome": "outcome=",
@@ -141,28 +151,30 @@ WORDS = {
 }
 
 
-def _command(asked: Asked, where: Where) -> str:
-    """The last events with the same filters; where those are not at hand, the slowest."""
-    if where.is_fleet or asked.get("sort") == "slowest":
-        return command(asked, where, "ask", "slowest")
-    words = [f"{word}{asked.given[name]}" for name, word in WORDS.items() if name in asked.given]
-    if (status := asked.get("status")) is not None:
+def _command(query: Query, sources: Sources) -> str:
+    """`slowhound tail` with the same filters; over a fleet, which it does not read, the slowest."""
+    if sources.is_fleet or query.get("sort") == "slowest":
+        return command(query, sources, "ask", "slowest")
+    words = [
+        f"{word}{query.given[name]}" for name, word in TAIL_FILTERS.items() if name in query.given
+    ]
+    if (status := query.get("status")) is not None:
         last = 99 if status.endswith("xx") else int(status[1:])
         first = 0 if status.endswith("xx") else last
         words += [f"status>={status[0]}{first:02}", f"status<={status[0]}{last:02}"]
-    return command(asked, where, "tail", *words, period=False)
+    return command(query, sources, "tail", *words, period=False)
 
 
-def extras(asked: Asked, data: Data) -> Data:
-    """The form with what was asked in it, and the ways to sort and to go on."""
-    form = [(name, each, asked.given.get(name, "")) for name, each in FILTERS.items()]
+def extras(query: Query, data: Data) -> Data:
+    """The form with the current filters, and the links to sort and to turn pages."""
+    form = [(name, each, query.given.get(name, "")) for name, each in FILTERS.items()]
     return {
-        "form": form[:OFTEN],
-        "rarely": form[OFTEN:],
-        "rarely_used": any(value for _, _, value in form[OFTEN:]),
-        "filters": [name for name in FILTERS if name in asked.given],
+        "form": form[:VISIBLE_FILTERS],
+        "more_filters": form[VISIBLE_FILTERS:],
+        "more_filters_used": any(value for _, _, value in form[VISIBLE_FILTERS:]),
+        "filters": [name for name in FILTERS if name in query.given],
         "sorts": list(SORTS),
-        "sort": asked.get("sort") or "newest",
+        "sort": query.get("sort") or "newest",
         "previous": data["at"] - 1,
         "next": data["at"] + 1,
     }
@@ -175,8 +187,8 @@ PAGE = Page(
     data,
     {
         **FILTERS,
-        "sort": chosen(*SORTS, label="Sort by"),
-        "page": Parameter(whole, "page"),
+        "sort": one_of(*SORTS, label="Sort by"),
+        "page": QueryParameter(whole_number, "page"),
     },
     extras=extras,
 )

@@ -1,4 +1,4 @@
-"""What several pages ask with."""
+"""SQL, periods and texts that several pages use."""
 
 from __future__ import annotations
 
@@ -8,72 +8,72 @@ from typing import Any
 
 from slowhound.runtime.durations import parse_duration
 from slowhound.store.questions.question import FAILED, STANDS_FOR
-from slowhound.viewer.query import Asked
-from slowhound.viewer.sources import Where
+from slowhound.viewer.query import Query
+from slowhound.viewer.sources import Sources
 
-# The events of which each request has exactly one.
-ENDED = "(event_type IN ('request', 'timeout', 'crash') AND task_name IS NULL)"
-ERRORS = f"countif({ENDED} AND {FAILED})"
-# How many requests these are: under SAMPLING a kept event stands for several.
-KEPT = f"CASE WHEN {ENDED} THEN {STANDS_FOR} END"
-REQUESTS = f"floor(coalesce(sum({KEPT}), 0.0) + 0.5)"
-# The end of an order: pages and both engines must agree on which of two comes first.
+# Each request has exactly one of these events.
+IS_ENDED_REQUEST = "(event_type IN ('request', 'timeout', 'crash') AND task_name IS NULL)"
+ERRORS = f"countif({IS_ENDED_REQUEST} AND {FAILED})"
+# How many requests these are: with SAMPLING a kept event stands for several.
+STANDS_FOR_REQUESTS = f"CASE WHEN {IS_ENDED_REQUEST} THEN {STANDS_FOR} END"
+REQUESTS = f"floor(coalesce(sum({STANDS_FOR_REQUESTS}), 0.0) + 0.5)"
+# The last terms of each order, so that pages and both engines agree on the order of equal rows.
 NEWEST = "ts DESC, req_id, event_type, host, pid, seq"
-NICE = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)
-MOST_STEPS = 90
+ROUND_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)
+MOST_BUCKETS = 90
 
 
-def command(asked: Asked, where: Where, *words: str, period: bool = True) -> str:
-    """The command that prints the same; ``period`` is False for one that knows none."""
-    parts = ["slowhound", *words]
-    if period and asked.since is not None:
-        parts.append(f"--since={_word(asked.period, asked.since)}")
-    if period and asked.until is not None:
-        parts.append(f"--until={_word(asked.given['until'], asked.until)}")
-    parts.append(f"--from={where.shown}" if where.is_fleet else f"--dir={where.dir}")
+def command(query: Query, sources: Sources, *arguments: str, period: bool = True) -> str:
+    """The command that prints the same; ``period`` is False for one without ``--since``."""
+    parts = ["slowhound", *arguments]
+    if period and query.since is not None:
+        parts.append(f"--since={_time_argument(query.period, query.since)}")
+    if period and query.until is not None:
+        parts.append(f"--until={_time_argument(query.given['until'], query.until)}")
+    parts.append(f"--from={sources.store_name}" if sources.is_fleet else f"--dir={sources.dir}")
     return shlex.join(parts)
 
 
-def why_not_here(where: Where, host: str, cap: str) -> str:
-    """Why a file that an event names is not here: events are shipped, files never are."""
-    if where.is_fleet:
+def why_not_here(sources: Sources, host: str, cap: str) -> str:
+    """Why a file that an event names is not here: events are shipped, files are not."""
+    if sources.is_fleet:
         return (
             f"Its file is not here: files stay on the host that wrote them, {host}, where"
-            f" `slowhound view` shows it until it makes room for newer ones ({cap})."
+            f" `slowhound view` shows it until newer files replace it ({cap})."
         )
     return (
-        f"Its file is not here. It may have made room for newer ones ({cap}), or it is on the host"
+        f"Its file is not here. It was removed for newer ones ({cap}), or it is on the host"
         " that wrote it."
     )
 
 
-def of_request(asked: Asked, where: Where, req_id: str) -> str:
-    """The command that prints what is known of one request."""
-    words = ("ask", "request", f"id={req_id}") if where.is_fleet else ("report", req_id)
-    return command(asked, where, *words, period=False)
+def of_request(query: Query, sources: Sources, req_id: str) -> str:
+    """The command that prints what was recorded of one request."""
+    arguments = ("ask", "request", f"id={req_id}") if sources.is_fleet else ("report", req_id)
+    return command(query, sources, *arguments, period=False)
 
 
-def _word(given: str, moment: float) -> str:
-    """A moment as the command line takes it: dates are local time there, and UTC here."""
+def _time_argument(given: str, moment: float) -> str:
+    """A time as an argument of a command, where dates are local time; here they are UTC."""
     return given if parse_duration(given) is not None else f"{moment:.0f}"
 
 
-def span(asked: Asked, oldest: float, newest: float) -> tuple[float, float]:
-    """The part of the period that is worth drawing: from the first event on, up to its end."""
-    start = max(asked.since or 0.0, oldest)
-    end = asked.until or max(asked.now, newest)
+def span(query: Query, oldest: float, newest: float) -> tuple[float, float]:
+    """The part of the period that charts show: from the first event to the period's end."""
+    start = max(query.since or 0.0, oldest)
+    end = query.until or max(query.now, newest)
     return start, max(end, start + 1.0)
 
 
 def step_of(start: float, end: float) -> float:
-    """The width of a bucket, so that there are at most ``MOST_STEPS``; a number one can name."""
-    wanted = (end - start) / MOST_STEPS
-    found = next((each for each in NICE if each >= wanted), None)
+    """The width of a bucket: a round number, so large that there are at most ``MOST_BUCKETS``."""
+    wanted = (end - start) / MOST_BUCKETS
+    found = next((each for each in ROUND_STEPS if each >= wanted), None)
     return float(found or math.ceil(wanted / 86400) * 86400)
 
 
 def buckets(start: float, end: float, step: float) -> list[float]:
-    """The beginning of each bucket of a period."""
+    """The start of each bucket of a period."""
     first = math.floor(start / step)
     return [(first + each) * step for each in range(math.floor(end / step) - first + 1)]
 

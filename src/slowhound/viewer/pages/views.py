@@ -1,14 +1,14 @@
-"""Each view: how often, how long, how often wrong, and where its time goes."""
+"""The page of views: their requests, times and errors, and where their time goes."""
 
 from __future__ import annotations
 
 from slowhound.store.questions.question import WITHIN
-from slowhound.viewer.pages.shared import ENDED, ERRORS, REQUESTS, command
-from slowhound.viewer.query import Asked, chosen
+from slowhound.viewer.pages.shared import ERRORS, IS_ENDED_REQUEST, REQUESTS, command
+from slowhound.viewer.query import Query, one_of
 from slowhound.viewer.responses import Data, Page
-from slowhound.viewer.sources import Where
+from slowhound.viewer.sources import Sources
 
-# What may be sorted by, and the column's SQL: a URL chooses a key and never writes SQL.
+# The orders and their SQL: a URL chooses a key and never contains SQL.
 SORTS = {
     "total": "total DESC",
     "n": "n DESC",
@@ -19,8 +19,8 @@ SORTS = {
     "queries": "queries DESC",
     "view": "resp_view",
 }
-MOST = 500
-VIEWS = f"""
+MOST_VIEWS = 500
+VIEWS_SQL = f"""
 SELECT resp_view, {REQUESTS} AS n, sum(resp_time) AS total,
        quantile(0.5, resp_time) AS p50, quantile(0.95, resp_time) AS p95,
        quantile(0.99, resp_time) AS p99, max(resp_time) AS slowest,
@@ -29,32 +29,32 @@ SELECT resp_view, {REQUESTS} AS n, sum(resp_time) AS total,
        avg(coalesce(queue_time, 0)) AS mean_queue, avg(coalesce(db_time, 0)) AS mean_db,
        avg(coalesce(cache_time, 0)) AS mean_cache, avg(coalesce(out_time, 0)) AS mean_out,
        avg(coalesce(tmpl_time, 0)) AS mean_tmpl, avg(coalesce(rest_time, 0)) AS mean_rest
-FROM events WHERE {WITHIN} AND {ENDED}
+FROM events WHERE {WITHIN} AND {IS_ENDED_REQUEST}
 GROUP BY resp_view ORDER BY
-"""  # noqa: S608  constants of ours
-TIMES = ("queue", "db", "cache", "out", "tmpl", "rest")
+"""  # noqa: S608  made of constants only
+PARTS_OF_MEAN = ("queue", "db", "cache", "out", "tmpl", "rest")
 
 
-def data(asked: Asked, where: Where) -> Data:
+def data(query: Query, sources: Sources) -> Data:
     """A row for each view; the mean of each part of its time under ``parts``."""
-    order = SORTS[asked.get("sort") or "total"]
-    text = f"{VIEWS} {order}, resp_view LIMIT {MOST + 1}"
-    rows = where.source().sql(text, asked.bounds()).objects()
+    order = SORTS[query.get("sort") or "total"]
+    text = f"{VIEWS_SQL} {order}, resp_view LIMIT {MOST_VIEWS + 1}"
+    rows = sources.store().sql(text, query.bounds()).objects()
     for row in rows:
-        # None: times that are no times add up to more than there are numbers for.
-        row["parts"] = {f"{name}_time": row.pop(f"mean_{name}") or 0.0 for name in TIMES}
+        # None: damaged times may add up to more than a float can hold.
+        row["parts"] = {f"{name}_time": row.pop(f"mean_{name}") or 0.0 for name in PARTS_OF_MEAN}
     return {
-        "rows": rows[:MOST],
-        "more": len(rows) > MOST,
+        "rows": rows[:MOST_VIEWS],
+        "more": len(rows) > MOST_VIEWS,
         "longest": max((sum(row["parts"].values()) for row in rows), default=0.0),
-        "command": command(asked, where, "ask", "views"),
+        "command": command(query, sources, "ask", "views"),
     }
 
 
 PAGE = Page(
     "views",
     "Views",
-    "Each view: how often, how long, and where its time goes.",
+    "Requests, times and errors of each view, and where its time goes.",
     data,
-    {"sort": chosen(*SORTS, label="sort by")},
+    {"sort": one_of(*SORTS, label="sort by")},
 )

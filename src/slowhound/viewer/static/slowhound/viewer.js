@@ -1,6 +1,6 @@
 "use strict";
-// What the pages do beyond being read: charts, the live page, times of day, copying. Every page
-// works without it; what a chart shows also stands in a table.
+// Charts, the live page, local times, and buttons that copy. Every page works without this script:
+// the numbers of each chart are also in a table.
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -8,8 +8,8 @@ const LINES = {
   requests: ["Requests", "--accent", true],
   errors: ["Errors", "--bad", true],
   p50: ["Median", "--p3", false],
-  p95: ["95 %", "--accent", false],
-  p99: ["99 %", "--p0", false],
+  p95: ["p95", "--accent", false],
+  p99: ["p99", "--p0", false],
   busy: ["Workers", "--accent", true],
   threads: ["Threads", "--p0", false],
   slow: ["Slow", "--p2", true],
@@ -23,7 +23,7 @@ function seconds(value) {
   return value < 60 ? `${+value.toFixed(2)} s` : `${+(value / 60).toFixed(1)} min`;
 }
 
-const SHOWN = {
+const FORMATS = {
   count: (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en")),
   share: (value) => (value === null || value === undefined ? "–" : `${Math.round(value * 100)} %`),
   seconds,
@@ -39,14 +39,14 @@ function clock(at, step) {
   return step < 60 ? `${day} ${time}:${two(moment.getUTCSeconds())}` : `${day} ${time}`;
 }
 
-// Ticks of the time axis: the time, and at the first of a day its date.
+// Ticks of the time axis: the time, and its date where a new day begins.
 function ticks(at, step) {
   let last = "";
   return at.map((each) => {
     const [day, time] = clock(each, step).split(" ");
-    const shown = day === last || !time ? (time ?? day.slice(5)) : `${time}\n${day.slice(5)}`;
+    const label = day === last || !time ? (time ?? day.slice(5)) : `${time}\n${day.slice(5)}`;
     last = day;
-    return shown;
+    return label;
   });
 }
 
@@ -62,15 +62,15 @@ function axis(extra) {
 
 function line(name, kind, single) {
   const [label, variable, filled] = LINES[name];
-  const drawn = colour(variable);
+  const stroke = colour(variable);
   return {
     label,
-    stroke: drawn,
+    stroke,
     width: 1.5,
-    fill: filled ? `${drawn}22` : undefined,
-    points: { show: single, size: 5, fill: drawn },
+    fill: filled ? `${stroke}22` : undefined,
+    points: { show: single, size: 5, fill: stroke },
     paths: kind === "count" ? uPlot.paths.stepped({ align: 1 }) : undefined,
-    value: (_, value) => SHOWN[kind](value),
+    value: (_, value) => FORMATS[kind](value),
   };
 }
 
@@ -94,7 +94,7 @@ function draw(box, section, series) {
       scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, top) * (kind === "share" ? 1 : 1.08)] } },
       axes: [
         axis({ space: 70, size: 40, values: (_, at) => ticks(at, Math.min(series.step, 3600)) }),
-        axis({ size: 56, space: 28, values: (_, values) => values.map(SHOWN[kind]), incrs: kind === "count" ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] : undefined }),
+        axis({ size: 56, space: 28, values: (_, values) => values.map(FORMATS[kind]), incrs: kind === "count" ? [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] : undefined }),
       ],
       series: [
         { label: "UTC", value: (_, at) => (at === null ? "–" : clock(at, series.step)) },
@@ -137,45 +137,45 @@ function charts() {
   }
 }
 
-// The live page asks for its own HTML again; a hidden tab does not ask.
+// The live page fetches its own HTML again, unless its tab is hidden.
 function live() {
   const pulse = document.getElementById("pulse");
   if (!pulse) return;
   const button = document.getElementById("pause");
-  const said = document.getElementById("pulse-text");
+  const status = document.getElementById("pulse-text");
   let paused = false;
-  async function look() {
+  async function refresh() {
     if (!paused && !document.hidden) {
       try {
         const response = await fetch(location.href, { headers: { "X-Requested-With": "slowhound" } });
-        if (!response.ok) throw new Error(`answer ${response.status}`);
+        if (!response.ok) throw new Error(`status ${response.status}`);
         const page = new DOMParser().parseFromString(await response.text(), "text/html");
         const found = page.getElementById("live");
-        if (!found) throw new Error("another page came");
-        const held = document.activeElement;
-        if (!held || !document.getElementById("live").contains(held) || held.className === "wide") {
-          const at = [...document.querySelectorAll("#live .wide")].indexOf(held);
+        if (!found) throw new Error("not the live page");
+        const focused = document.activeElement;
+        if (!focused || !document.getElementById("live").contains(focused) || focused.className === "wide") {
+          const at = [...document.querySelectorAll("#live .wide")].indexOf(focused);
           document.getElementById("live").replaceChildren(...found.childNodes);
           if (at >= 0) document.querySelectorAll("#live .wide")[at]?.focus({ preventScroll: true });
         }
-        said.textContent = page.getElementById("pulse-text").textContent;
+        status.textContent = page.getElementById("pulse-text").textContent;
         pulse.className = "pulse on";
       } catch (problem) {
-        said.textContent = `no answer (${problem.message}); what is shown is old`;
+        status.textContent = `no response (${problem.message}); this data is old`;
         pulse.className = "pulse off";
       }
     }
-    setTimeout(look, Number(pulse.dataset.every));
+    setTimeout(refresh, Number(pulse.dataset.every));
   }
   button.hidden = false;
   button.addEventListener("click", () => {
     paused = !paused;
     button.setAttribute("aria-pressed", String(paused));
-    button.textContent = paused ? "Go on" : "Pause";
+    button.textContent = paused ? "Resume" : "Pause";
     pulse.className = paused ? "pulse" : "pulse on";
   });
   pulse.className = "pulse on";
-  setTimeout(look, Number(pulse.dataset.every));
+  setTimeout(refresh, Number(pulse.dataset.every));
 }
 
 function copying() {
@@ -195,7 +195,7 @@ function localTimes() {
   }
 }
 
-// Empty fields of a filter do not belong into the URL.
+// Empty fields of a form are left out of the URL.
 function filters() {
   for (const form of document.querySelectorAll("form")) {
     form.addEventListener("submit", () => {
@@ -207,17 +207,17 @@ function filters() {
   }
 }
 
-// On a phone the menu is wider than the page. Not by scrollIntoView(): Chromium 156 has the first Tab
-// begin there, so that the way past the menu is not met.
-function showWhereInMenu() {
-  const here = document.querySelector(".top [aria-current]");
-  const menu = here?.closest("nav");
+// On a phone the menu is wider than the page. Not with scrollIntoView(): in Chromium 156 the first Tab
+// would then begin there, after the link that skips the menu.
+function showCurrentPageInMenu() {
+  const current = document.querySelector(".top [aria-current]");
+  const menu = current?.closest("nav");
   if (!menu) return;
-  const [inner, outer] = [here, menu].map((each) => each.getBoundingClientRect());
+  const [inner, outer] = [current, menu].map((each) => each.getBoundingClientRect());
   menu.scrollLeft += inner.left + inner.width / 2 - (outer.left + outer.width / 2);
 }
 
-showWhereInMenu();
+showCurrentPageInMenu();
 if (window.uPlot) charts();
 live();
 copying();
