@@ -149,7 +149,7 @@ def _describe(record: Record, req: Any, environ: Any, resp: Any, exc: BaseExcept
 
 
 def _interrupted(stack: Stack) -> Stack:
-    """The stack that a signal has interrupted: that outside the handlers, of which ours is first."""
+    """The stack that a signal has interrupted, without its handlers (ours is their first frame)."""
     code = ExitSignals._handle.__code__
     ours = [(each.filename, each.function) == (code.co_filename, code.co_name) for each in stack]
     return stack[: ours.index(True)] or stack if True in ours else stack
