@@ -458,9 +458,9 @@ def test_limits_in_pages_are_those_of_the_code():
     assert f"at most {KEPT_SAMPLES} samples" in text_of("slow-reports.md")
     assert INNERMOST == 5
     assert "the five innermost frames" in text_of("slow-reports.md")
-    assert f"black box has {ASGI_SLOTS} places" in text_of("servers.md")
-    assert f"black box has {Server().slots} places" in text_of("servers.md")
-    assert f"places for {ASGI_SLOTS + 2} requests" in text_of("servers.md")
+    assert f"black box has {ASGI_SLOTS} slots" in text_of("servers.md")
+    assert f"black box has {Server().slots} slots" in text_of("servers.md")
+    assert f"slots for {ASGI_SLOTS + 2} requests" in text_of("servers.md")
 
 
 def test_verdicts_that_pages_show_have_the_words_of_the_code():
