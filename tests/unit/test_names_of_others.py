@@ -125,7 +125,7 @@ HARMLESS = {
     "redaction/standard_values.py": "_fields int item",
     "runtime/static_lookup.py": "args cause code context suppress_context",
     "compat/former_paths/sqlshape.py": "_shape",  # of redaction's
-    "stacks/asyncio_tasks.py": (
+    "stacks/asyncio_waits.py": (
         "async_generator_asend async_generator_athrow coroutine_wrapper self"
     ),
     "viewer/access.py": "user",

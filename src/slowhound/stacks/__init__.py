@@ -1,1 +1,1 @@
-"""The stack of a record now: of its thread, its greenlet or its asyncio task."""
+"""Stacks of requests: of a thread, a greenlet or an asyncio task."""

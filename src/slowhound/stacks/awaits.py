@@ -1,8 +1,8 @@
-"""What a coroutine or a generator of another thread awaits, without reading what is not there.
+"""Reads what a coroutine or a generator of another thread awaits, without crashing CPython.
 
 Before Python 3.13 ``cr_await`` of a coroutine into which something is just thrown reads an entry of
-its stack that has gone: the process dies. So it is read only of one that is suspended, and that is
-asked for in the same step of C: without a line of Python in between, no other thread gets the GIL.
+its stack that is gone: the process dies. So it is read only of one that is suspended, and that is
+checked in the same step of C: without a line of Python in between, no other thread gets the GIL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OLD = sys.version_info < (3, 12)
 
 
 class _Names(NamedTuple):
-    """How the attributes of one kind are called; ``read`` is the name to read, by the answer."""
+    """The names of one kind's attributes; ``read`` gives the one to read, by ``suspended``."""
 
     frame: str
     suspended: str
@@ -67,9 +67,9 @@ def step(awaited: Any, task: Any) -> tuple[FrameType | None, bool, Any]:
         suspended = map(is_, map(getattr, (frame,), ("f_back",)), (None,))
     elif _OLD and task is not None:
         # When what a coroutine awaited is taken from it and freed, which may run a finalizer, it
-        # still says that it is suspended. Where that does harm, its loop is in the task.
+        # still counts as suspended. Where that does harm, its loop is in the task.
         outside = map(is_not, map(_NOW.get, (asyncio.Task.get_loop(task),)), (task,))
         suspended = map(and_, suspended, outside)
-    # In one step: asks, and reads the name that this answer stands for.
+    # In one step: checks, and reads the attribute that the result selects.
     found = next(map(getattr, (awaited,), map(names.read, suspended, ("__class__",))))
     return frame, found is kind, None if found is kind else found

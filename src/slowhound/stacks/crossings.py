@@ -1,9 +1,9 @@
-"""From a thread into the asyncio task that it waits for, of its own loop or of another thread's.
+"""Finds the asyncio task that a thread waits for, in its own loop or in another thread's.
 
 ``asyncio.run`` and ``run_until_complete`` in sync code, asgiref's ``async_to_sync``, and the result
 of ``run_coroutine_threadsafe``; that of a pool's ``submit`` or ``map`` leads into its thread. A
 thread that runs something meanwhile, in its loop or for it, has all of that in its own frames: then
-nothing is to be followed.
+there is nothing to follow.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from slowhound.runtime.static_lookup import function_variables
 from slowhound.stacks.executors import thread_of
 from slowhound.stacks.hops import WAITS, Inner, from_closure
 
-# Between the innermost frame of a thread that waits and the call in which it does.
-NEAR = 8
+# Frames between the innermost one of a thread that waits and the call in which it does.
+MOST_WAITING_FRAMES = 8
 # The innermost functions of such threads: that of a selector, of a loop of C (uvloop), of a lock.
 _ENDS = frozenset(("select", "_run_once", "run", "wait"))
 _RUNS, _RESULT = "BaseEventLoop.run_until_complete", "Future.result"
@@ -64,8 +64,8 @@ def crossing(ident: int, frames: list[FrameType]) -> Crossing | None:
     """
     if not frames or not may_wait(frames[-1]):
         return None
-    inner = frames[: -NEAR - 2 : -1]
-    for place, frame in enumerate(inner[:NEAR]):
+    inner = frames[: -MOST_WAITING_FRAMES - 2 : -1]
+    for place, frame in enumerate(inner[:MOST_WAITING_FRAMES]):
         name = qualname_of(frame.f_code)
         if name == WAITS:
             return _of_asgiref(place, inner[place + 1]) if place + 1 < len(inner) else None
@@ -83,7 +83,7 @@ def _of_standard_library(
         return Crossing(place, names.get("future"), ident)
     if name == _RESULT:
         return _of_result(place, names.get("self"))
-    # A loop of C has no frames; what it calls would stand further inside.
+    # A loop of C has no frames; what it calls would be further inside.
     return None if place else Crossing(place, names.get("task"), ident)
 
 

@@ -1,6 +1,6 @@
-"""Behind an ``await`` of a thread pool: the thread that does the work, or why none does yet.
+"""Finds the thread of a pool that does an awaited job, or why none does yet.
 
-For ``loop.run_in_executor``, ``asyncio.to_thread`` and what stands on them. Of the standard
+For ``loop.run_in_executor``, ``asyncio.to_thread`` and what uses them. Of the standard
 library's ``concurrent.futures.thread`` this reads the frames of ``_WorkItem.run`` and ``_worker``;
 they have kept their names and variables from Python 3.11 to 3.15.
 """
@@ -22,7 +22,7 @@ from slowhound.runtime.static_lookup import function_variables
 MODULE = os.path.join(os.path.dirname(concurrent.futures._base.__file__), "thread.py")
 WAITS_FOR_A_THREAD = "waits for a thread of its executor"
 # More of them would not fit into one line.
-NAMED = 3
+PLACES_NAMED = 3
 FINISHED = ("CANCELLED", "CANCELLED_AND_NOTIFIED", "FINISHED")
 
 
@@ -43,25 +43,25 @@ def thread_of(job: Any) -> tuple[int, list[FrameType]] | None:
 
 
 def why_waiting(job: Any) -> str:
-    """What ``job``, which no thread has yet, waits for, and who keeps its pool busy."""
+    """What ``job``, which no thread has yet, waits for, and what keeps its pool busy."""
     queue: Any = None
     busy: list[tuple[Any, str]] = []
     for frame in current_frames().values():
         worker = next((each for each in outwards(frame) if _is(each, "_worker")), None)
         if worker is None:
             continue
-        its_queue = function_variables(worker).get("work_queue")
-        if queue is None and _holds(its_queue, job):
-            queue = its_queue
+        queue_of_worker = function_variables(worker).get("work_queue")
+        if queue is None and _holds(queue_of_worker, job):
+            queue = queue_of_worker
         place = innermost(from_frame(frame))
         if any(_is(each, "_WorkItem.run") for each in outwards(frame)):
-            busy.append((its_queue, str(place)))
-    places = [place for its_queue, place in busy if its_queue is queue]
+            busy.append((queue_of_worker, str(place)))
+    places = [place for queue_of_worker, place in busy if queue_of_worker is queue]
     if queue is None or not places:
         return WAITS_FOR_A_THREAD
-    more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+    more = f" and {len(places) - PLACES_NAMED} more" if len(places) > PLACES_NAMED else ""
     threads = "its only thread is" if len(places) == 1 else f"all {len(places)} are"
-    return f"{WAITS_FOR_A_THREAD}; {threads} at {', '.join(places[:NAMED])}{more}"
+    return f"{WAITS_FOR_A_THREAD}; {threads} at {', '.join(places[:PLACES_NAMED])}{more}"
 
 
 def is_finished(job: Any) -> bool:

@@ -1,6 +1,7 @@
-"""From an asyncio task into the thread that works for it: asgiref's, anyio's and those of pools.
+"""Finds the thread that works for an asyncio task: asgiref's, anyio's or one of a pool.
 
-As in ``tasks``: none of the application's code runs here, and all is read from another thread.
+As in ``asyncio_tasks``: none of the application's code runs here, and all is read from another
+thread.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ class Inner(NamedTuple):
 
 
 class Hop(NamedTuple):
-    """Beyond an ``await``: its thread or a note, and the task that this waits for."""
+    """Beyond an ``await``: its thread or a description, and the task that this waits for."""
 
     seen: Inner | Frame
     after: Any = None
 
 
 def behind_call(frame: FrameType) -> Hop | None:
-    """What stands behind a frame in which a task waits for a thread; None for any other frame."""
+    """What is behind a frame in which a task waits for a thread; None for any other frame."""
     name = qualname_of(frame.f_code)
     if name == HOPS[0] and file_of(frame.f_code).endswith("sync.py"):
         return _behind_asgiref(frame)
@@ -73,7 +74,7 @@ def _behind_asgiref(frame: FrameType) -> Hop | None:
 
 
 def _anyio() -> dict[str, Any]:
-    """What anyio's part for asyncio has; nothing where nobody has imported that."""
+    """The names in anyio's part for asyncio; none where that is not imported."""
     return own(sys.modules.get("anyio._backends._asyncio"))
 
 
@@ -84,7 +85,7 @@ def anyio_file() -> str | None:
 
 
 class Feeding:
-    """Tasks of anyio's that feed the one that waits: in a group that it has open.
+    """Tasks of anyio that feed the one that waits: in a task group that it has open.
 
     Starlette's middleware runs the application in such a task, and waits for what that sends.
     """
@@ -115,12 +116,12 @@ class Feeding:
 def _behind_anyio(frame: FrameType) -> Hop | None:
     future = function_variables(frame).get("future")
     if future is None:
-        return None  # it waits for a place among the threads, which its own frames tell
+        return None  # it waits for a free thread, which its own frames show
     return Hop(_thread_with(ANYIO_HOPS[1], "future", future) or Frame("<anyio>", 0, NO_THREAD_NOW))
 
 
 def behind_future(future: Any) -> Hop | None:
-    """What stands behind ``await loop.run_in_executor(...)``, None for any other future."""
+    """What is behind ``await loop.run_in_executor(...)``; None for any other future."""
     job = from_callback(future, "_call_check_cancel", "source")
     return None if job is None else behind_job(job)
 
@@ -155,7 +156,7 @@ def from_callback(future: Any, function: str, variable: str) -> Any:
 
 
 def from_closure(callbacks: list[Any], function: str, variable: str) -> Any:
-    """The same of any functions."""
+    """The same for any functions."""
     for callback in callbacks:
         if type(callback) is FunctionType and name_of_code(callback.__code__) == function:
             names = callback.__code__.co_freevars
