@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Runs the suite with the newest versions of all packages, and with the lowest that we declare.
+"""Runs the suite with the newest versions of all packages, and with the lowest declared ones.
 
     scripts/drift.py                                 both, the whole suite
-    scripts/drift.py --only lowest -- tests/store    whatever pytest takes follows the --
+    scripts/drift.py --only lowest -- tests/store    pytest's arguments follow the --
 
-``make drift`` runs it. The lock (``requirements/``) says what works today; this says whether an
-installation of tomorrow works, and whether the floors in ``pyproject.toml`` are true: with
-"lowest", each package that is named there has the lowest version that is allowed, and what those
-need in turn has the newest. Each environment is made anew in ``--work`` by the uv of ``.venv``;
-what pytest printed is in a file beside it. The exit code is 1 if anything failed.
+``make drift`` runs it. The lock (``requirements/``) has versions that work today; this checks
+whether tomorrow's installation works, and whether the lower bounds in ``pyproject.toml`` are right:
+with "lowest", each package that is named there has its lowest allowed version, and their
+dependencies have the newest. Each environment is made from scratch in ``--work`` by the uv of
+``.venv``; pytest's output is in a file beside it. The exit code is 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ ARGUMENTS = ("--numprocesses=3", "--dist=loadfile")
 
 
 def prepare(folder: Path, resolution: str) -> Path:
-    """The interpreter of a new environment in `folder` with everything that tests need."""
+    """Makes an environment in `folder` with all that tests need; returns its interpreter."""
     python, inside = sys.executable, folder / "bin" / "python"
     subprocess.run([UV, "venv", "--quiet", "--clear", "--python", python, folder], check=True)
     pip = (UV, "pip", "install", "--quiet", "--python", inside, "--resolution", resolution)
-    # --upgrade: what uv has in its cache may be of yesterday.
+    # --upgrade: uv's cache may be of yesterday.
     what = ("--upgrade", "--editable", ".[test]", "--group", "build")
     subprocess.run([*pip, *what], cwd=ROOT, check=True)
     install(Path(python), folder, "apart")

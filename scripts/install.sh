@@ -3,11 +3,11 @@
 # by its hash, and with the project itself.
 #
 #   scripts/install.sh demo|test|soak|dev        what requirements/NAME.txt names
-#   scripts/install.sh apart                     what tests start beside that: requirements/apart/
-#   scripts/install.sh check                     nothing: only whether PYTHON is one that will do
+#   scripts/install.sh apart                     requirements/apart/, which tests run separately
+#   scripts/install.sh check                     nothing: only checks that PYTHON can be used
 #
-# PYTHON is the interpreter (python3), VENV the folder (.venv). What cannot be done is said in one
-# line; what pip said about it is in VENV/install.log.
+# PYTHON is the interpreter (python3), VENV the folder (.venv). A failure prints one line; pip's
+# output is in VENV/install.log.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -21,7 +21,7 @@ fail() {
 
 check_python() {
     command -v "$PYTHON" >/dev/null 2>&1 || fail "there is no $PYTHON on this machine"
-    # Written for any version, so that an old one can say so.
+    # In a syntax that any version of Python runs, so that an old one can be named.
     version=$("$PYTHON" -c 'import sys; print("Python %d.%d.%d" % sys.version_info[:3])' 2>/dev/null) ||
         fail "$PYTHON is no Python"
     case $version in
@@ -42,11 +42,11 @@ has_pip() {
 
 # Debian's python3 has pip, but not ensurepip; other Pythons may have it the other way round.
 make_environment() {
-    # One made by another Python, or in a checkout that was copied from there, has other code.
+    # An environment made by another Python, or copied with its checkout, has other code.
     made_by="$PYTHON $(pwd -P)"
     found=$(cat "$VENV/.made-by" 2>/dev/null || echo "$made_by")
     if [ "$found" = "$made_by" ] && "$VENV/bin/python" -c '' 2>/dev/null; then return; fi
-    # What is there is removed: it must be one of ours.
+    # The folder is removed below, so it must be a virtual environment.
     if [ -e "$VENV" ] && [ ! -e "$VENV/pyvenv.cfg" ] && [ -n "$(ls -A "$VENV" 2>/dev/null)" ]; then
         fail "$VENV is there already, and is no virtual environment"
     fi
@@ -56,7 +56,7 @@ make_environment() {
     echo "$made_by" >"$VENV/.made-by"
 }
 
-# What a person has set for packages of their own.
+# Settings that a person may have made for their own packages.
 unset PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_HASHES PIP_DRY_RUN PIP_CONSTRAINT \
     PIP_REQUIREMENT PIP_NO_BINARY PIP_ONLY_BINARY PIP_NO_DEPS PIP_EDITABLE PIP_PYTHON PIP_REQUIRE_VIRTUALENV
 
@@ -68,7 +68,7 @@ run_pip() {
     fi
 }
 
-# pip NAME ARGUMENT...: NAME is what is installed, in words.
+# pip NAME ARGUMENT...: NAME is what the message of a failure calls it.
 pip() {
     what=$1
     shift
@@ -85,14 +85,14 @@ call_pip() {
         "(all of pip's words: $log)"
 }
 
-# What has no wheel for a new Python yet is built, by the tools of the lock and not by today's.
+# A package without a wheel for a new Python is built, by the tools in the lock and not by newer ones.
 locked() {
     pip requirements/build.txt --require-hashes --only-binary :all: -r requirements/build.txt
     pip "requirements/$1.txt" --require-hashes --no-build-isolation -r "requirements/$1.txt"
     pip slowhound --no-deps --no-build-isolation --editable .
 }
 
-# apart NAME ARGUMENT...: by the name of the folder slowhound knows that it is no application's.
+# apart NAME ARGUMENT...: into "site-packages", by which slowhound knows that it is no app's code.
 apart() {
     target=$VENV/apart/$1/site-packages
     lock=requirements/apart/$1.txt
@@ -103,7 +103,7 @@ apart() {
     cp "$lock" "$target.lock"
 }
 
-# released NAME: the source of what is locked there, with its tests, as it was released.
+# released NAME: the released source of the package that is locked there, with its tests.
 released() {
     target=$VENV/apart/$1/source
     what=requirements/apart/$1.txt

@@ -3,12 +3,12 @@
 
     scripts/matrix.py                                       all, with tests/unit and tests/servers
     scripts/matrix.py --python 3.14 --django locked         only these
-    scripts/matrix.py --pythons ~/pythons -- tests/unit -x  whatever pytest takes follows the --
+    scripts/matrix.py --pythons ~/pythons -- tests/unit -x  pytest's arguments follow the --
 
-Interpreters are looked for where ``scripts/pythons.sh`` put them, in PATH and among pyenv's. Each
-combination has a virtual environment of its own in ``--work``, which is kept for the next run, with
-what requirements/test.txt names, but for Django and Gunicorn; what pytest printed is in a file
-beside it. The exit code is 1 if anything failed.
+Interpreters are searched for where ``scripts/pythons.sh`` puts them, in PATH and among pyenv's.
+Each combination has its own virtual environment in ``--work``, which is kept for the next run, with
+what requirements/test.txt names except Django and Gunicorn; pytest's output is in a file beside it.
+The exit code is 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
-# In the names of folders: each checkout has its own.
+# Part of the names of folders, so that each checkout has its own.
 HERE = f"{zlib.crc32(os.fsencode(ROOT)):08x}"
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
@@ -51,7 +51,7 @@ print("Python", platform.python_version(), "Django", version("Django"), "Gunicor
 
 @dataclass
 class Row:
-    """One line of the table at the end; `note` says why there is nothing to count."""
+    """One line of the table at the end; `note` is why there is nothing to count."""
 
     name: str
     counts: dict[str, int] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Row:
 
 
 def runs_as(python: Path, version: str) -> bool:
-    """Whether this is an interpreter of that version; pyenv's shims may be, and may not."""
+    """Whether this is an interpreter of that version; one of pyenv's shims may not be."""
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
         done = subprocess.run(
@@ -91,13 +91,13 @@ def find_python(version: str, folder: Path) -> Path | None:
 
 
 def install(python: Path, folder: Path, what: str) -> None:
-    """Have scripts/install.sh put the lock file `what` into the environment in `folder`."""
+    """Has scripts/install.sh install the lock file `what` into the environment in `folder`."""
     env = {**os.environ, "PYTHON": str(python), "VENV": str(folder)}
     subprocess.run(["scripts/install.sh", what], cwd=ROOT, env=env, check=True)
 
 
 def prepare(python: Path, folder: Path, requirements: Sequence[str]) -> Path:
-    """The interpreter of an environment in `folder` that has the project and `requirements`."""
+    """Makes an environment in `folder` with the project and `requirements`; its interpreter."""
     inside = folder / "bin" / "python"
     install(python, folder, "test")
     install(python, folder, "apart")
@@ -108,12 +108,12 @@ def prepare(python: Path, folder: Path, requirements: Sequence[str]) -> Path:
 
 
 def versions(python: Path) -> str:
-    """What an environment has, in words."""
+    """The versions in an environment, as text."""
     return subprocess.check_output([python, "-c", VERSIONS], text=True).strip()
 
 
 def run_tests(python: Path, row: Row, folder: Path, arguments: Sequence[str]) -> None:
-    """Run pytest, and put into `row` what became of it."""
+    """Runs pytest, and puts its result into `row`."""
     log = folder.parent / f"{folder.name}.txt"
     pytest = ("-m", "pytest", "-o", f"cache_dir={folder / 'pytest'}", *arguments)
     started = time.monotonic()

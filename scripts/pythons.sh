@@ -1,5 +1,5 @@
 #!/bin/bash
-# Puts versions of CPython that this Debian does not have into a folder, beside the machine's own.
+# Installs versions of CPython that this Debian does not have into a folder, beside the machine's own.
 #
 #   scripts/pythons.sh FOLDER VERSION...        scripts/pythons.sh ~/pythons 3.14 3.15
 #   SUITE=testing scripts/pythons.sh ...        from another suite than unstable
@@ -8,10 +8,10 @@
 # to build extensions with. Nothing is installed on the machine, and no root is needed: the packages
 # of a newer suite are fetched from the mirror that apt already uses, with all that they depend on,
 # down to the C library, and are unpacked into FOLDER. A version that is there is left alone; remove
-# FOLDER/VERSION to get it anew.
+# FOLDER/VERSION to install it again.
 #
-# Why not a chroot: tests start the machine's own programs, such as PostgreSQL, and look at /proc;
-# outside of a chroot all of that is simply there, and an interpreter is a path.
+# Why not a chroot: tests start the machine's own programs, such as PostgreSQL, and read /proc. Without
+# a chroot all of these are available, and an interpreter is only a path.
 set -euo pipefail
 
 SUITE=${SUITE:-unstable}
@@ -29,8 +29,8 @@ mirror() {
         'Label: Debian' | sort -u | head -n 1
 }
 
-# apt with lists, cache and installed packages of its own: none of the latter, so that it fetches
-# the C library, too. Proxies and certificates are those of the machine's configuration.
+# apt with its own lists and cache, and no installed packages, so that it fetches the C library, too.
+# Proxies and certificates are those of the machine's configuration.
 own_apt() {
     local command=$1
     shift
@@ -55,7 +55,7 @@ read_lists() {
     own_apt apt-get update || fail "the lists of $SUITE cannot be read from the mirror of this machine"
 }
 
-# fetch VERSION: it and all that it needs, as packages in the cache.
+# fetch VERSION: downloads it and its dependencies, as packages in the cache.
 fetch() {
     local version=$1 policy
     policy=$(own_apt apt-cache policy "python$version" | awk '/Candidate:/ { print $2 }')
@@ -67,7 +67,7 @@ fetch() {
         patchelf || fail "python$version cannot be fetched"
 }
 
-# Packages keep their files below /usr; some still name /lib. The links come first, as in Debian.
+# Packages have their files below /usr; some still name /lib. The links are made first, as in Debian.
 unpack() {
     local root=$1 name package
     for name in bin sbin lib lib64; do
@@ -75,7 +75,7 @@ unpack() {
         ln -sfn "usr/$name" "$root/$name"
     done
     for package in "$APT"/cache/archives/*.deb; do
-        # tar keeps those links, dpkg-deb --extract would put folders in their place.
+        # tar keeps those links; dpkg-deb --extract would replace them with folders.
         dpkg-deb --fsys-tarfile "$package" |
             tar -x -C "$root" --keep-directory-symlink --no-same-owner \
                 --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' \
@@ -83,7 +83,7 @@ unpack() {
     done
 }
 
-# relocate ROOT FINAL VERSION: lets what lies in ROOT run from FINAL.
+# relocate ROOT FINAL VERSION: makes the interpreter in ROOT run from FINAL.
 relocate() {
     local root=$1 final=$2 version=$3 multiarch loader libraries python patch
     multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -print-multiarch)
@@ -92,8 +92,8 @@ relocate() {
         sed -n 's/.*program interpreter: \(.*\)\]/\1/p')
     libraries=usr/lib/$multiarch
     # patchelf is from the same suite, and runs with that suite's C library. One change at a time, in
-    # this order: 0.18 makes segments that overlap of both together, and the interpreter crashes.
-    # DT_RPATH and not DT_RUNPATH: it counts for what extension modules load, too.
+    # this order: with both together, 0.18 makes overlapping segments, and the interpreter crashes.
+    # DT_RPATH and not DT_RUNPATH: it also applies to what extension modules load.
     patch=("$root$loader" --library-path "$root/$libraries" "$root/usr/bin/patchelf")
     "${patch[@]}" --force-rpath --set-rpath "$final/$libraries" "$python"
     "${patch[@]}" --set-interpreter "$final$loader" "$python"
@@ -104,7 +104,7 @@ relocate() {
         "$root/usr/include/python$version/pyconfig.h"
 }
 
-# A virtual environment with pip, in which modules work that need libraries: nothing less is ready.
+# True if a virtual environment can be made, with pip, in which modules that need libraries work.
 works() {
     local python=$1 trial
     trial=$(mktemp -d)
@@ -129,11 +129,11 @@ provide() {
     unpack "$final.new"
     relocate "$final.new" "$final" "$version"
     mv "$final.new" "$final"
-    # Not a link: an environment that is made through one looks for the library beside the link.
+    # Not a link: an environment made through a link searches for the library beside the link.
     rm -f "$command"
     printf '#!/bin/sh\nexec "%s" "$@"\n' "$final/usr/bin/python$version" >"$command"
     chmod +x "$command"
-    # Now, and not at each start of an interpreter that may not write there.
+    # Now, and not at each start of an interpreter that has no right to write there.
     "$command" -m compileall -q "$final/usr/lib/python$version"
     works "$command" || fail "$command was unpacked, but does not work"
     say "$("$command" --version) is ready: $command"

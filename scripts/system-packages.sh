@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that `make test` and `make bench` use beside Python.
-# Without root or apt-get it installs nothing, says what will be skipped, and succeeds: one line for
-# each.
+# Without root or apt-get it installs nothing, prints what will be skipped, one line for each, and
+# succeeds.
 #
 #   scripts/system-packages.sh test | bench
 set -eu
@@ -22,9 +22,9 @@ can_install() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1
 }
 
-# What apt says is shown by need, in a few words.
-said=$(mktemp)
-trap 'rm -f "$said"' EXIT
+# The output of apt; need prints the first error in it.
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
 updated=
 offline=
 
@@ -32,12 +32,12 @@ apt_install() {
     export DEBIAN_FRONTEND=noninteractive
     [ -z "$offline" ] || return 1
     echo "installing $*"
-    # Another apt may be at work: a new machine updates itself.
+    # Another apt may be running: a new machine updates itself.
     wait="-o DPkg::Lock::Timeout=120"
-    [ -n "$updated" ] || apt-get update -qq $wait >"$said" 2>&1 || true
+    [ -n "$updated" ] || apt-get update -qq $wait >"$output" 2>&1 || true
     updated=yes
-    if apt-get install -y -qq --no-install-recommends $wait "$@" >"$said" 2>&1; then return; fi
-    if grep -q -e 'Temporary failure' -e 'Could not connect' -e 'Could not resolve' "$said"; then
+    if apt-get install -y -qq --no-install-recommends $wait "$@" >"$output" 2>&1; then return; fi
+    if grep -q -e 'Temporary failure' -e 'Could not connect' -e 'Could not resolve' "$output"; then
         offline=yes
     fi
     return 1
@@ -58,7 +58,7 @@ need() {
     if "have_$1"; then return; fi
     if can_install && "install_$1" && "have_$1"; then return; fi
     why=${offline:+no mirror of its packages can be reached}
-    why=${why:-$(grep '^E:' "$said" | head -n 1 | cut -c 4-120)}
+    why=${why:-$(grep '^E:' "$output" | head -n 1 | cut -c 4-120)}
     echo "no $1 on this machine, and it cannot be installed from here${why:+ ($why)}: $2" >&2
 }
 
@@ -74,7 +74,7 @@ have_chromium() {
     command -v chromium >/dev/null 2>&1
 }
 
-# With a font: without any, a page has no letters to look at.
+# With a font: without one, a page shows no text.
 install_chromium() { apt_install chromium fonts-dejavu-core; }
 
 have_flamegraph() {

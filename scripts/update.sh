@@ -4,8 +4,8 @@
 #   scripts/update.sh UV                         all of them
 #   scripts/update.sh UV --upgrade-package rich  only this one, and what is new in pyproject.toml
 #
-# Each file is good for every supported Python (lines have markers), and names the hash of each file
-# that may be installed. It names no index: any mirror of PyPI will do.
+# Each file works for every supported Python (lines have markers), and has the hash of each file that
+# may be installed. It names no index: any mirror of PyPI will do.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -30,12 +30,12 @@ for extra in demo test soak dev; do
 done
 lock --constraint "$together" --group build --output-file requirements/build.txt
 
-# What tests start beside the packages of the environment: each is put into a folder of its own.
+# Packages that tests use beside those of the environment: each gets a folder of its own.
 apart() {
     echo "$2" | lock --upgrade --no-deps - --output-file "requirements/apart/$1.txt"
 }
 apart gunicorn-23 "gunicorn~=23.0"
 apart canonical-logs gunicorn-django-canonical-logs
-# What the tests of canonical-logs run by.
+# The tests of canonical-logs need it.
 apart pytest-django pytest-django
 apart uwsgi uwsgi

@@ -1,11 +1,12 @@
-"""Tries to harm a worker by slowhound: gthread under all that has ever crashed CPython beside it.
+"""Tries to crash gthread workers with slowhound, by everything that has ever crashed CPython.
 
     python scripts/soak --minutes 10
 
-Half of the time goes to bytecode that runs for a second inside one C call: what crashed workers of
-Python 3.11 to 3.13 when a signal dumped their stack. The rest is classes, generators, recursion,
-threads, finalizers, forks, locks, C libraries. Meanwhile an operator runs ``ps`` and ``dump``, and
-a worker is stopped and continued. Exit code 1 when a check fails; docs/risks.md has the table.
+Half of the time goes to bytecode that runs for a second inside one C call: that crashed workers of
+Python 3.11 to 3.13 when a signal handler dumped their stack. The rest is classes, generators,
+recursion, threads, finalizers, forks, locks, C libraries. Meanwhile an operator runs ``ps`` and
+``dump``, and a worker is stopped and continued. Exit code 1 when a check fails; docs/risks.md has
+the table.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ HEADER = (
 
 
 def main() -> int:
-    """Two runs, the second with local variables in reports; the table's row."""
+    """Makes two runs, the second with local variables in reports; prints the table's row."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
@@ -82,12 +83,12 @@ def _control(folder: Path) -> int:
 def _run(
     folder: Path, sized: list[Sized], arguments: argparse.Namespace, number: int, control: int
 ) -> tuple[Traffic, Found]:
-    """The site under traffic for half of the time."""
+    """Runs the site under traffic for half of the time."""
     enabled = not arguments.without
     server = Server(folder, enabled=enabled, locals_too=number == 1)
     outside = Outside([sys.executable, "-m", "slowhound"], server.dir)
     watched = Watched([], [])
-    settle(server.port, server.workers)  # a worker that has not begun has the arbiter's handlers
+    settle(server.port, server.workers)  # before a worker starts, it has the arbiter's handlers
     traffic = Traffic(server.port, sized, arguments.seed + number, f"soak{number}")
     try:
         if enabled:
@@ -112,7 +113,7 @@ def _run(
 
 
 def _watch(server: Server, watched: Watched, seconds: float) -> None:
-    """Samples the workers each second, and stops one now and then."""
+    """Samples the workers each second, and stops one every ``STOP_EVERY`` seconds."""
     now = time.monotonic()
     end, next_stop = now + seconds, now + STOP_EVERY
     pause = threading.Event()

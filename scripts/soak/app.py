@@ -1,4 +1,4 @@
-"""The site: one view, which does one kind of work and answers with what that came to."""
+"""The site: one view, which does one kind of work and responds with its result."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KINDS = usable(every_kind())
 
 
 def everybody(request: HttpRequest) -> bool:
-    """Whoever asks may have a flame graph."""
+    """Every client may have a flame graph."""
     return True
 
 
@@ -45,7 +45,7 @@ def do(request: HttpRequest, name: str, size: int) -> HttpResponse:
     try:
         return HttpResponse(str(KINDS[name].work(size)))
     except Exception:
-        # With slowhound or without, the log says what the application met.
+        # With slowhound or without, the exception is in the log.
         logging.getLogger("gunicorn.error").exception("%s failed", name)
         raise
 
@@ -56,7 +56,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 
 def settled(request: HttpRequest) -> HttpResponse:
-    """This worker keeps only the memory that is in use; its pid."""
+    """Has this worker give back the memory that is not in use; responds with its pid."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     return HttpResponse(str(os.getpid()))

@@ -1,4 +1,4 @@
-"""What must be true of one run of the site, and what was found."""
+"""Checks what must be true of one run of the site."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import NamedTuple
 from client import Outside, Traffic
 from server import Sample, Server
 
-# What faulthandler may handle for a fatal error; SIGABRT is Gunicorn's anyway. 32 and 33 are those
-# of glibc, for threads.
+# The signals that faulthandler may handle for a fatal error (SIGABRT is Gunicorn's anyway), and 32
+# and 33, which glibc uses for threads.
 FATAL = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, 32, 33)
-# In the log of Gunicorn, of a worker that was not told to end.
+# In Gunicorn's log: a worker has ended that was not told to.
 DIED = re.compile(r"was sent SIG|exited with code|WORKER TIMEOUT")
 FAILED = re.compile(r"\w+ failed\nTraceback.*?\n\[", re.DOTALL)
 TERMINAL = ("request", "timeout", "crash")
-# What the last third of a run may have more than an earlier one.
+# How much more the last third of a run may have than an earlier one.
 MORE_DESCRIPTORS, MORE_RSS, MORE_KIB = 8, 0.05, 16 * 1024
 
 
@@ -37,10 +37,10 @@ class Level(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """What the kernel said meanwhile.
+    """The kernel's figures during a run.
 
-    ``at_rest`` is the memory of the workers together in KiB, after each third of the run, with
-    nothing under way and all of it given back that is not in use.
+    ``at_rest`` is the memory of all workers together in KiB, after each third of the run, while no
+    request is in flight and unused memory has been given back.
     """
 
     samples: list[Sample]
@@ -48,7 +48,7 @@ class Watched(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Violations, each a sentence; counts for the table."""
+    """The violations, each a sentence, and counts for the table."""
 
     violations: list[str]
     deaths: int
@@ -67,7 +67,7 @@ def check(  # noqa: PLR0913  all that a run has left
     *,
     enabled: bool,
 ) -> Found:
-    """All checks of a run that is over."""
+    """Makes all checks of a run that is over."""
     events = list(_events(server.dir))
     kinds = Counter(str(event["event_type"]) for event in events)
     log = server.text()
@@ -87,8 +87,8 @@ def check(  # noqa: PLR0913  all that a run has left
         *_signals(watched.samples, control),
         *_grown(descriptors, kib),
         *(_unequal(events, traffic.agents) if enabled else []),
-        *([] if kinds["slow"] or not enabled else ["no slow request was seen"]),
-        *([] if held or not enabled else ["no held GIL was seen"]),
+        *([] if kinds["slow"] or not enabled else ["no slow request was reported"]),
+        *([] if held or not enabled else ["no held GIL was reported"]),
     ]
     return Found(violations, len(died), kinds["slow"], held, descriptors, kib)
 
@@ -109,7 +109,7 @@ def _events(directory: Path) -> Iterator[dict[str, object]]:
 
 
 def _signals(samples: list[Sample], control: int) -> Iterator[str]:
-    """No timer and no handler that the site alone has not, but for those of fatal errors."""
+    """No timers, and no handlers that the site alone does not have, except for fatal errors."""
     allowed = control
     for number in FATAL:
         allowed |= 1 << (number - 1)

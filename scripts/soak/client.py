@@ -1,4 +1,4 @@
-"""The traffic: requests of all kinds, whose answers are known."""
+"""Sends requests of all kinds, whose responses are known."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from typing import Any
 
 from kinds import Sized
 
-# Seconds after which a request that is not answered hangs.
+# Seconds after which a request without a response counts as hanging.
 ANSWER_WITHIN = 60.0
 CLIENTS = 5
-# Of the requests that are no crash kinds, and of those that can be drawn.
+# The share of crash kinds among all requests, and of requests for a flame graph.
 CRASH_SHARE, FLAMES_SHARE = 0.25, 0.05
 
 
 class Traffic:
-    """So many clients, one request after another each, until they are told to end."""
+    """Several clients, each of which sends one request after another until ``stop``."""
 
     def __init__(self, port: int, kinds: list[Sized], seed: int, name: str) -> None:
         self.port = port
         self.name = name
-        self.done: Counter[str] = Counter()  # answered rightly, by kind
+        self.done: Counter[str] = Counter()  # right responses, by kind
         self.wrong: list[str] = []
         self.agents: list[str] = []
-        self.interrupted = 0  # EINTR that native code saw
+        self.interrupted = 0  # how often native code got EINTR
         self._kinds = kinds
         self._numbers = itertools.count()
         self._stop = threading.Event()
@@ -47,14 +47,14 @@ class Traffic:
             thread.start()
 
     def stop(self) -> None:
-        """Waits for the answers to what is under way."""
+        """Stops, and waits for the responses to the requests in flight."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Meanwhile no request is under way."""
+        """No request is in flight during the block."""
         with self._turn:
             self._paused = True
             self._turn.wait_for(lambda: not self._under_way)
@@ -114,12 +114,12 @@ class Traffic:
 
 
 def still_answers(port: int) -> bool:
-    """True when the site answers in the end."""
+    """True when the site responds at the end of a run."""
     return _get(port, "/") == b"ready"
 
 
 def settle(port: int, workers: list[int]) -> None:
-    """Has each worker give back the memory that is not in use, as far as they answer."""
+    """Has each worker that responds give back the memory that is not in use."""
     left, end = set(workers), time.monotonic() + ANSWER_WITHIN
     while left and time.monotonic() < end:
         left.discard(int(_get(port, "/settled/") or 0))
@@ -137,7 +137,7 @@ def _get(port: int, path: str) -> bytes:
 
 
 class Outside(threading.Thread):
-    """An operator who runs ``ps`` and ``dump`` all the time; counts calls and failures."""
+    """An operator who keeps running ``ps`` and ``dump``; counts calls and failures."""
 
     def __init__(self, command: list[str], directory: Path) -> None:
         super().__init__(daemon=True)
@@ -158,6 +158,6 @@ class Outside(threading.Thread):
                     self.failed.append(f"{words}: {done.returncode} {done.stderr[-300:]}")
 
     def end(self) -> None:
-        """No more calls."""
+        """Stops, and waits for the last call."""
         self._over.set()
         self.join()

@@ -1,9 +1,9 @@
-"""Bytecode that runs for a second inside one C call, without once handing over the GIL.
+"""Bytecode that runs for a second inside one C call, without releasing the GIL.
 
 A generator that C resumes, and a generator function that C calls, pass none of the places where
-CPython 3.11 to 3.13 checks whether another thread wants the GIL. So a thread that has kept the GIL
-for a second is not always inside C code: a signal whose handler read its frames ended the process
-(SIGSEGV) in some 3 of 100 cases. Exports to CSV look like this.
+CPython 3.11 to 3.13 checks whether another thread wants the GIL. So a thread that has held the GIL
+for a second is not always in C code: a signal handler that read its frames crashed the process
+(SIGSEGV) in some 3 of 100 cases. Exports to CSV are such work.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from kinds import Kind
 
-# Each makes the list shorter for the same time: it need not take a gigabyte.
+# Each level makes the list shorter for the same time, so that it does not take a gigabyte.
 LEVELS = 8
 
 
@@ -58,7 +58,7 @@ def with_keywords(x: int, y: int = 1, *, z: int = 2) -> Iterator[Callable[[], in
 
 
 def _csv(n: int) -> int:
-    # A file's write would let go of the GIL.
+    # Writing to a file would release the GIL.
     csv.writer(SimpleNamespace(write=len)).writerows(rows([("a", 1, 2.5)] * n))
     return n
 

@@ -1,6 +1,6 @@
-"""The kinds of work that the site's views do, and how large each has to be on this machine.
+"""The kinds of work that the site's view does, and how large each must be on this machine.
 
-``work(n)`` runs in a worker; ``answer(n)`` is what it must have come to, known without the work.
+``work(n)`` runs in a worker; ``answer(n)`` is its right result, computed without the work.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import NamedTuple
 class Kind:
     """One kind of work.
 
-    A request asks for ``sizes``, from and to. Those of a kind with ``passes`` are made at the
-    start: so many passes are timed, which tells how many take ``seconds`` of CPU.
+    ``sizes`` are the smallest and the largest size of a request. For a kind with ``passes`` they
+    are computed at the start: that many passes are timed, to find how many take ``seconds`` of CPU.
     """
 
     name: str
@@ -29,12 +29,12 @@ class Kind:
     seconds: tuple[float, float] = (0.3, 0.8)
     weight: int = 4  # how often, beside others that are not ``crash``
     crash: bool = False  # one C call that keeps the GIL and runs bytecode; crashed workers once
-    native: bool = False  # answers with the number of EINTR that it saw
-    package: str = ""  # what has to be installed
+    native: bool = False  # the result is how often it got EINTR
+    package: str = ""  # what must be installed
 
 
 class Sized(NamedTuple):
-    """A kind, and from how small to how large it is to be."""
+    """A kind, and its smallest and largest size."""
 
     kind: Kind
     smallest: int
@@ -46,7 +46,7 @@ class Sized(NamedTuple):
 
 
 def every_kind() -> list[Kind]:
-    """All kinds, whether their package is there or not."""
+    """All kinds, whether their package is installed or not."""
     import crash_kinds
     import native_kinds
     import package_kinds
@@ -61,7 +61,7 @@ def every_kind() -> list[Kind]:
 
 
 def usable(kinds: Iterable[Kind]) -> dict[str, Kind]:
-    """Those that can be imported here, by name."""
+    """The kinds whose package can be imported here, by name."""
     return {kind.name: kind for kind in kinds if _has_package(kind)}
 
 

@@ -1,7 +1,7 @@
-"""C calls that wait, with the GIL (PyDLL) and without (CDLL); each counts the EINTR that it sees.
+"""C calls that wait, with the GIL (PyDLL) and without (CDLL), and count how often they get EINTR.
 
-None may see any: poll and nanosleep go on by themselves after SIGSTOP and SIGCONT, and nobody else
-sends signals.
+None may get any: poll and nanosleep continue by themselves after SIGSTOP and SIGCONT, and no other
+signals are sent.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Timespec(ctypes.Structure):
 
 
 def poll(library: Any, milliseconds: int) -> int:
-    """Waits for nothing by the system call of this name; how often it was interrupted."""
+    """Waits with the system call ``poll``, without descriptors; how often it was interrupted."""
     return _until(milliseconds, lambda left: library.poll(None, 0, left))
 
 
 def nanosleep(library: Any, milliseconds: int) -> int:
-    """The same by another system call."""
+    """The same with the system call ``nanosleep``."""
 
     def sleep(left: int) -> int:
         wanted = Timespec(left // 1000, left % 1000 * 1_000_000)

@@ -1,4 +1,4 @@
-"""What packages with C code of their own do; one that is not installed is left out."""
+"""Work of packages with C code; one that is not installed is left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEXT = "one fish two fish red fish blue fish " * 200
 
 
 def use_numpy(n: int) -> int:
-    """Sorts, and multiplies matrices, which lets go of the GIL."""
+    """Sorts, and multiplies matrices, which releases the GIL."""
     import numpy as np
 
     ones = np.ones((200, 200))
@@ -31,7 +31,7 @@ def use_lxml(n: int) -> int:
 
 
 def use_regex(n: int) -> int:
-    """Finds words by an expression that tries much."""
+    """Finds words by an expression that backtracks a lot."""
     import regex
 
     found = regex.compile(r"(?:(?:\w+\s)*?)(fish)\b")
@@ -39,21 +39,21 @@ def use_regex(n: int) -> int:
 
 
 def use_pillow(n: int) -> int:
-    """Makes a picture, shrinks and blurs it."""
+    """Makes an image, shrinks and blurs it."""
     from PIL import Image, ImageFilter
 
     total = 0
     for _ in range(n):
-        picture = Image.new("L", (400, 400), 7).resize((200, 200))
-        value: Any = picture.filter(ImageFilter.GaussianBlur(2)).getpixel((100, 100))
+        image = Image.new("L", (400, 400), 7).resize((200, 200))
+        value: Any = image.filter(ImageFilter.GaussianBlur(2)).getpixel((100, 100))
         total += value
     return total
 
 
 def use_greenlets(n: int) -> int:
-    """Two greenlets hand a number to and fro, 200 times; both come to their end.
+    """Two greenlets pass a number back and forth, 200 times, and both finish.
 
-    One that did not would be ended by whoever collects it, perhaps in the midst of another switch.
+    One that did not finish would be ended when it is collected, perhaps during another switch.
     """
     from greenlet import greenlet
 

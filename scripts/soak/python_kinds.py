@@ -1,4 +1,4 @@
-"""What applications do in Python: frames, classes, threads, garbage and forks that come and go."""
+"""Work that applications do in Python: frames, classes, threads, garbage and forks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def recursion(n: int) -> int:
 
 
 def coroutines(n: int) -> int:
-    """Chains of coroutines, five beside each other, in a loop of their own."""
+    """Chains of coroutines, five at a time, in a new event loop."""
 
     async def chain(depth: int) -> int:
         if depth:
@@ -70,7 +70,7 @@ def coroutines(n: int) -> int:
 
 
 def threads(n: int) -> int:
-    """Short-lived threads; one whose signal mask is not empty spoils the sum."""
+    """Short-lived threads; one whose signal mask is not empty makes the result wrong."""
     ran: list[int] = []
 
     def run() -> None:
@@ -86,7 +86,7 @@ def threads(n: int) -> int:
 
 
 class Cycle:
-    """Garbage with a finalizer, which runs Python code wherever the collector happens to be."""
+    """Garbage with a finalizer, which runs Python code wherever a collection happens."""
 
     def __init__(self, ended: Callable[[], object]) -> None:
         self.itself = self
@@ -105,7 +105,7 @@ def finalizers(n: int) -> int:
         for _ in range(200):
             Cycle(lambda: ended.append(1))
         gc.collect()
-    # A collection that another thread has under way makes collect() return at once.
+    # While another thread is collecting, collect() returns at once.
     while len(ended) < 200 * n and time.monotonic() < deadline:
         time.sleep(0.01)
         gc.collect()
@@ -124,7 +124,7 @@ def parse(n: int) -> int:
 
 
 def fork(n: int) -> int:
-    """Children that compute and exit; how many did so, and with the right code."""
+    """Children that compute and exit; how many did so with the right exit code."""
     right = 0
     for _ in range(n):
         pid = os.fork()
@@ -154,7 +154,7 @@ def pool(n: int) -> int:
 
 
 def interval(n: int) -> int:
-    """Sets the switch interval for ``n`` milliseconds, as an application may; 1: it stayed."""
+    """Sets the switch interval for ``n`` milliseconds, as an application may; 1 if it was kept."""
     wanted = (0.0002, 0.02, 1.0)[n % 3]
     with _switching:
         before = sys.getswitchinterval()
@@ -171,11 +171,11 @@ _number = itertools.count(100_000_000)
 
 
 def locks(n: int) -> int:
-    """Waits for ``n`` milliseconds, by one way or another, for what another thread holds."""
+    """Waits for ``n`` milliseconds, in one of several ways, for what another thread holds."""
     return waits.wait(n, next(_number))
 
 
-# What lets go of the GIL on each pass waits up to 5 ms for it each time: it has fixed sizes.
+# A kind that releases the GIL on each pass waits up to 5 ms for it each time: it has fixed sizes.
 KINDS = (
     Kind("sort", sort, lambda n: 2999 * n, passes=20),
     Kind("classes", classes, lambda n: n * (n - 1) // 2, passes=500),

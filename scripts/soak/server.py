@@ -1,4 +1,4 @@
-"""Gunicorn with the site: its start, its end, and what the kernel says of its workers."""
+"""Starts and stops Gunicorn with the site, and reads the kernel's figures of its workers."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ STARTS_WITHIN = ENDS_WITHIN = 60.0
 
 
 class Sample(NamedTuple):
-    """One worker at one moment."""
+    """The figures of one worker at one moment."""
 
     pid: int
     caught: int  # a bit for each signal that it handles
-    timers: str  # what /proc says of its POSIX timers
+    timers: str  # its POSIX timers, from /proc
     descriptors: int
     rss: int  # KiB
 
 
 class Server:
-    """A running one.
+    """A running server.
 
     Args:
-        folder: of its files, its own.
+        folder: where its files go; it is created.
         enabled: with slowhound.
         locals_too: with local variables in reports.
     """
@@ -65,12 +65,12 @@ class Server:
         options = {"dir": str(self.dir), "enabled": enabled, "locals": locals_too}
         paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
         # OpenBLAS ends its threads before a fork, also while another thread uses them: an
-        # application that forks beside it hangs or dies by itself.
+        # application that forks then hangs or crashes without slowhound's help.
         env = {
             **os.environ,
             "OPENBLAS_NUM_THREADS": "1",
-            # Else each thread has an arena of the C library, and each arena grows for minutes, to
-            # the most that a request takes: 100 MiB a worker, with slowhound or without.
+            # Otherwise each thread has its own arena of the C library, and each arena grows for
+            # minutes, to the most that a request takes: 100 MiB a worker, even without slowhound.
             "MALLOC_ARENA_MAX": "1",
             "SOAK": json.dumps(options),
             "PYTHONPATH": os.pathsep.join(paths),
@@ -81,7 +81,7 @@ class Server:
                 argv, cwd=folder, env=env, stdout=output, stderr=subprocess.STDOUT
             )
         self.port = self._port()
-        # Taken as it is at the start: a worker that is replaced later has died.
+        # The pids at the start: a worker that is replaced later has died.
         self.workers = self.children()
 
     def _port(self) -> int:
@@ -98,12 +98,12 @@ class Server:
         return self.log.read_text() if self.log.exists() else ""
 
     def children(self) -> list[int]:
-        """The pids of the workers, without what they or the arbiter have for a moment."""
+        """The pids of the workers, without short-lived children of theirs or the arbiter's."""
         booted = re.findall(r"Booting worker with pid: (\d+)", self.text())
         return [int(pid) for pid in booted if Path(f"/proc/{pid}").exists()]
 
     def sample(self) -> list[Sample]:
-        """What the kernel says of each worker."""
+        """The kernel's figures of each worker."""
         found = []
         for pid in self.children():
             with contextlib.suppress(OSError, KeyError):
@@ -113,7 +113,7 @@ class Server:
     @contextlib.contextmanager
     def stopped(self, pid: int) -> Iterator[None]:
         """Keeps a worker from running, as a debugger or a freezer does."""
-        with contextlib.suppress(ProcessLookupError):  # it has died, which a check tells
+        with contextlib.suppress(ProcessLookupError):  # it has died: a check finds that
             os.kill(pid, signal.SIGSTOP)
         try:
             yield
@@ -122,7 +122,7 @@ class Server:
                 os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> bool:
-        """Ends it in good order; False when it did not end."""
+        """Stops the server gracefully; False when it did not stop."""
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(ENDS_WITHIN)

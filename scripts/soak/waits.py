@@ -1,7 +1,7 @@
-"""Threads that wait for locks, in functions whose source nobody has read before.
+"""Threads that wait for locks, in functions whose source has not been read before.
 
-Each call writes a module of its own, so that whoever wants to know which lock it is has to look at
-its source; and at another one the next time.
+Each call writes a new module, so that slowhound has to read its source to name the lock, and
+another source the next time.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ LINES = "".join(f"    a{number} = [{number}, {number} + 1]\n" for number in rang
 FILES = 20  # linecache keeps what it has read
 
 
-# The application's threads must not compile at once before CPython 3.11.8 and 3.12.2: two parsers
-# break each other there, by SystemError and by SIGSEGV.
+# Before CPython 3.11.8 and 3.12.2 the application's threads must not compile at the same time: two
+# parsers break each other, with SystemError or SIGSEGV.
 _compiling = threading.Lock()
 
 
 def compiling() -> threading.Lock:
-    """Keeps other threads of the application from compiling meanwhile."""
+    """A lock that keeps the application's other threads from compiling meanwhile."""
     return _compiling
 
 
@@ -41,7 +41,7 @@ os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def wait(milliseconds: int, number: int) -> int:
-    """Waits until another thread lets go of a lock or fills a queue; ``milliseconds`` again."""
+    """Waits until another thread releases a lock or fills a queue; returns ``milliseconds``."""
     how = number % len(HOW)
     lock = (threading.RLock if number % 2 else threading.Lock)()
     thing: Any = queue.Queue() if how == 2 else lock

@@ -1,11 +1,11 @@
-"""In the place of ``gunicorn_django_canonical_logs`` (0.0.10): the names that its users import.
+"""Replaces ``gunicorn_django_canonical_logs`` (0.0.10): the names that its users import.
 
     from slowhound.compat.canonical_logs.glogging import Logger
     from slowhound.compat.canonical_logs.gunicorn_hooks import *
     accesslog = "-"
     logger_class = Logger
 
-``docs/from-canonical-logs.md`` says what is different.
+``docs/from-canonical-logs.md`` lists the differences.
 """
 
 from slowhound.compat.canonical_logs.event_context import Context

@@ -1,4 +1,4 @@
-"""``EventContext``, and ``Context``, which is the current request's."""
+"""``EventContext``, and ``Context`` for the current request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slowhound.runtime.clocks import clock
 
 
 class EventContext:
-    """A context of its own: fields by namespace, in the order in which namespaces came."""
+    """Fields by namespace, in the order in which namespaces were first used."""
 
     DEFAULT_NAMESPACE = "app"
 
@@ -29,7 +29,7 @@ class EventContext:
 
     @contextmanager
     def time(self, key: str, *, namespace: str = DEFAULT_NAMESPACE) -> Generator[None]:
-        """Adds the wall time of the block to ``<key>_time``; text with three decimals."""
+        """Adds the wall time of the block to ``<key>_time``, as text with three decimals."""
         name = f"{key}_time"
         try:
             total = float(self.get(name, namespace=namespace))
@@ -49,7 +49,7 @@ class EventContext:
         namespace: str = DEFAULT_NAMESPACE,
         beginning: bool = False,
     ) -> None:
-        """Sets several fields; ``beginning`` puts the namespace before the others."""
+        """Sets several fields; ``beginning`` moves the namespace before the others."""
         self._context.setdefault(namespace, {}).update(context)
         if beginning:
             self._context = {namespace: self._context.pop(namespace), **self._context}
@@ -64,7 +64,7 @@ class EventContext:
 
 
 class RequestContext(EventContext):
-    """The current request's fields: right in each thread, and gone when the request ends."""
+    """The application's own fields of the current request; they end with it."""
 
     def get(self, key: str, *, namespace: str = EventContext.DEFAULT_NAMESPACE) -> Any:
         """The value set before in this request, or None."""
@@ -101,7 +101,7 @@ class RequestContext(EventContext):
         return found.items()
 
     def reset(self) -> None:
-        """Forgets the application's fields of this request; its end does so anyway."""
+        """Forgets the application's fields of this request; its end does so as well."""
         record = current()
         if record is not None:
             record.extras = None

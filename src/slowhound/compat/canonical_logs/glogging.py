@@ -1,4 +1,4 @@
-"""``Logger``."""
+"""``Logger``, for Gunicorn's ``logger_class``."""
 
 from slowhound.gunicorn.logger import Logger
 

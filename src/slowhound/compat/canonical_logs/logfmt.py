@@ -1,4 +1,4 @@
-"""``LogFmt``: a context as a line."""
+"""``LogFmt``, which formats a context as a line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LogFmt:
 
     @classmethod
     def format_value(cls, value: Any) -> str:
-        """Any value; a float keeps its digits, as it did."""
+        """Any value; a float keeps all its digits, as in the original."""
         return cls.format_string("" if value is None else cls._text(value))
 
     @classmethod

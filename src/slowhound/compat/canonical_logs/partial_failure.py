@@ -1,4 +1,4 @@
-"""``on_error``, whose event goes to standard output unless told otherwise."""
+"""``on_error``, whose event goes to standard output by default."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from slowhound.context import on_error as slowhound_on_error
 
 
 def _print(line: str) -> None:
-    # At once: into a pipe Python writes 8 KiB later, and a killed worker never.
-    print(line, flush=True)  # noqa: T201  the original prints, too
+    # Flushed: into a pipe Python writes only after 8 KiB, and in a killed worker never.
+    print(line, flush=True)  # noqa: T201  as the original does
 
 
 def on_error(

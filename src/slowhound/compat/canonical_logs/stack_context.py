@@ -1,4 +1,4 @@
-"""``get_stack_loc_context``."""
+"""``get_stack_loc_context``: where in the application a stack is."""
 
 from __future__ import annotations
 

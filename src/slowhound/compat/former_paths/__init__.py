@@ -1,1 +1,1 @@
-"""Modules by their former paths: this folder is in ``slowhound.__path__``, see there."""
+"""Former paths of modules; this folder is in ``slowhound.__path__`` (see ``slowhound``)."""

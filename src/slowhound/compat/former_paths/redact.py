@@ -1,4 +1,4 @@
-"""The former name of ``slowhound.redaction``; it goes with version 0.2."""
+"""The former name of ``slowhound.redaction``, which version 0.2 removes."""
 
 import warnings
 
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 warnings.warn(
-    "slowhound.redact is now slowhound.redaction; the old name goes with version 0.2",
+    "slowhound.redact is now slowhound.redaction; version 0.2 removes the old name",
     DeprecationWarning,
     stacklevel=2,
 )

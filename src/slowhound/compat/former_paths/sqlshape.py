@@ -1,4 +1,4 @@
-"""The former name of ``slowhound.redaction.sql``; it goes with version 0.2."""
+"""The former name of ``slowhound.redaction.sql``, which version 0.2 removes."""
 
 import warnings
 
@@ -7,7 +7,7 @@ from slowhound.redaction.sql.shape import _shape, double_quotes_are_text, sql_sh
 __all__ = ["_shape", "double_quotes_are_text", "sql_shape", "sql_statement"]
 
 warnings.warn(
-    "slowhound.sqlshape is now slowhound.redaction.sql; the old name goes with version 0.2",
+    "slowhound.sqlshape is now slowhound.redaction.sql; version 0.2 removes the old name",
     DeprecationWarning,
     stacklevel=2,
 )

@@ -1,4 +1,7 @@
-"""The hooks themselves. Gunicorn counts a hook's parameters, so each is written out."""
+"""Defines Gunicorn's hooks, which call the registered callbacks.
+
+Gunicorn counts a hook's parameters, so each signature is written out.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +95,7 @@ def on_exit(server: Any) -> None:
 
 
 def ssl_context(config: Any, default_ssl_context_factory: Any) -> Any:
-    """Gunicorn uses what this hook returns, so without a callback it is the default."""
+    """The context of a callback; without one the default, for Gunicorn uses what this returns."""
     result = None
     for callback in hook_registry["ssl_context"]:
         result = callback(config, default_ssl_context_factory) or result

@@ -1,4 +1,4 @@
-"""Hooks that an application registers by defining a function of the hook's name."""
+"""Registers an application's functions as callbacks of the hooks whose names they have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Callback = Callable[..., Any]
 
 
 class InvalidHookError(Exception):
-    """The function has no hook's name."""
+    """The function does not have the name of a hook."""
 
     def __init__(self, hook_name: str) -> None:
         super().__init__(f"{hook_name} is not a valid hook")
@@ -45,7 +45,7 @@ class Hook(Enum):
 
 
 class Callbacks(MutableSet[Callback]):
-    """A set that goes through its callbacks in the order in which they came."""
+    """A set of callbacks that iterates in the order in which they were added."""
 
     def __init__(self) -> None:
         self._found: dict[Callback, None] = {}
@@ -54,7 +54,7 @@ class Callbacks(MutableSet[Callback]):
         return callback in self._found
 
     def __iter__(self) -> Iterator[Callback]:
-        return iter(list(self._found))  # one of them may register another
+        return iter(list(self._found))  # a copy: a callback may register another
 
     def __len__(self) -> int:
         return len(self._found)
@@ -90,12 +90,13 @@ class HookRegistry:
 
 
 hook_registry = HookRegistry()
-# What ``register_hook`` has returned, and what it was given: either is the same callback.
+# The functions that ``register_hook`` has returned, each with the one that it was given: they count
+# as the same callback.
 _registered: dict[Callback, Callback] = {}
 
 
 def register_hook(func: Callback | None = None, *, registry: HookRegistry = hook_registry) -> Any:
-    """Decorator: the function is called for the hook of its name, and is ``__wrapped__``.
+    """Decorator: the function is called for the hook of its name.
 
     Raises:
         InvalidHookError: there is no such hook.

@@ -1,1 +1,1 @@
-"""Instrumenters of the application's own."""
+"""The protocol and the registry of an application's own instrumenters."""

@@ -1,4 +1,4 @@
-"""``instrumenter_registry`` and ``register_instrumenter``, over slowhound's own registry."""
+"""``instrumenter_registry`` and ``register_instrumenter``, which use slowhound's own registry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class InstrumenterRegistry(UserDict[str, Instrumenter]):
     """Instrumenters by their class's name."""
 
     def register(self, *, instrumenter: type) -> None:
-        """Makes one of the class and keeps it."""
+        """Makes an instance of the class and keeps it."""
         self.data[instrumenter.__name__] = instrumenter()
 
     def values(self) -> ValuesView[Instrumenter]:
@@ -25,7 +25,7 @@ class InstrumenterRegistry(UserDict[str, Instrumenter]):
 
 
 instrumenter_registry = InstrumenterRegistry()
-# The same dict, so that what is registered on either side is called.
+# The same dict as slowhound's, so that instrumenters registered with either are called.
 instrumenter_registry.data = slowhound_registry.instrumenters
 
 
