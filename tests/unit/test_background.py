@@ -33,8 +33,8 @@ from slowhound.lifecycle import task_records
 from slowhound.lifecycle.commands import UNRECORDED_COMMANDS, record_commands
 from slowhound.lifecycle.django_tasks import record_django_tasks
 from slowhound.middleware import SlowhoundMiddleware
-from slowhound.peers.postmortem import written_by
 from slowhound.peers.stalled import _threshold
+from slowhound.peers.written_events import written_by
 from slowhound.recorder import process
 from slowhound.sinks.logger import PythonLogger
 from slowhound.system import guard

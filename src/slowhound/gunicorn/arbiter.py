@@ -26,7 +26,8 @@ from slowhound.event import formats
 from slowhound.gunicorn.children import STOPPING, as_the_worker
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.peers.death import Death
-from slowhound.peers.postmortem import dead_box, events, unsent, written_by
+from slowhound.peers.postmortem import dead_box, events
+from slowhound.peers.written_events import unsent, written_by
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import missing
 from slowhound.sinks import stream

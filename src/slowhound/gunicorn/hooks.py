@@ -20,7 +20,7 @@ from slowhound.frames.frames import Stack, from_traceback
 from slowhound.gunicorn import arbiter, outcomes
 from slowhound.gunicorn.exit_signals import EXIT_SIGNALS, ExitSignals
 from slowhound.gunicorn.headers import headers
-from slowhound.peers.postmortem import abort_fields
+from slowhound.peers.box_fields import abort_fields
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.library_names import caught, find, missing

@@ -13,7 +13,8 @@ from typing import Any
 from slowhound.blackbox.reader import header
 from slowhound.blackbox.reported import told
 from slowhound.peers.death import Death
-from slowhound.peers.postmortem import dead_box, events, unsent, written_by
+from slowhound.peers.postmortem import dead_box, events
+from slowhound.peers.written_events import unsent, written_by
 from slowhound.runtime.clocks import clock
 from slowhound.stacks.fatal_errors import of_box
 from slowhound.system.losses import lost

@@ -37,7 +37,7 @@ from slowhound.gil.unresponsive import (
     is_unchanged,
     silent_for,
 )
-from slowhound.peers.postmortem import shared_threads, signed
+from slowhound.peers.box_fields import shared_threads, signed
 from slowhound.peers.stalled_reports import age_of, compose, slow_event, summary
 from slowhound.runtime.clocks import clock
 from slowhound.system.files import opened

@@ -17,7 +17,7 @@ from slowhound.event.fields import VERSION
 from slowhound.event.formats import one_line
 from slowhound.frames.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold
-from slowhound.peers.postmortem import about, running_sql, signed
+from slowhound.peers.box_fields import about, running_sql, signed
 from slowhound.runtime.clocks import clock
 
 

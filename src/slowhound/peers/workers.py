@@ -15,7 +15,7 @@ from slowhound.blackbox.payloads import Last, Who, read_settings, read_who, seco
 from slowhound.blackbox.reader import BoxState, Pending, is_alive, read_from
 from slowhound.frames.frames import TakenStack
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER, silent_for
-from slowhound.peers.postmortem import latest_stack, shared_threads
+from slowhound.peers.box_fields import latest_stack, shared_threads
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.app_files import is_app
 from slowhound.runtime.clocks import clock

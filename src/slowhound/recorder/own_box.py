@@ -17,7 +17,7 @@ from slowhound.delivery.worker import Delivery
 from slowhound.event.formats import json_line
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers import dumps
-from slowhound.peers.postmortem import unsent
+from slowhound.peers.written_events import unsent
 from slowhound.recorder.replaced_box import ReplacedBox
 from slowhound.recorder.server import Server
 from slowhound.stacks import fatal_errors

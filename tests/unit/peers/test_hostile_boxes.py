@@ -39,10 +39,11 @@ from slowhound.gil.unresponsive import Hold
 from slowhound.gunicorn import arbiter
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers.death import Death
-from slowhound.peers.postmortem import events, unsent
+from slowhound.peers.postmortem import events
 from slowhound.peers.stalled import Neighbour
 from slowhound.peers.stalled_reports import compose, slow_event, summary
 from slowhound.peers.workers import in_flight
+from slowhound.peers.written_events import unsent
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.email_html import page
 from slowhound.sinks.slack import slack_message

@@ -25,8 +25,9 @@ from slowhound.core.box_payloads import FRAMES, stack_note, who_note
 from slowhound.core.record import Record
 from slowhound.peers import reaper
 from slowhound.peers.death import Death
-from slowhound.peers.postmortem import dead_box, events, written_by
+from slowhound.peers.postmortem import dead_box, events
 from slowhound.peers.reaper import Graves
+from slowhound.peers.written_events import written_by
 from slowhound.recorder.own_box import settings_payload
 from slowhound.runtime.clocks import clock
 from slowhound.system import losses

@@ -1,0 +1,112 @@
+"""The fields of an event that can be read from a black box."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from slowhound.blackbox.payloads import (
+    Last,
+    Settings,
+    Who,
+    read_last,
+    read_who,
+    seconds_since,
+    who_fields,
+)
+from slowhound.blackbox.reader import BoxState, Pending
+from slowhound.core.box_payloads import FRAMES
+from slowhound.frames.frames import Stack, TakenStack, locate
+from slowhound.redaction.sql.shape import sql_shape
+from slowhound.runtime.clocks import clock
+
+
+def running_sql(kind: str, pending: Pending, now: float) -> dict[str, Any]:
+    """The query that runs, or ran when the process died: ``<kind>_sql`` and ``<kind>_sql_time``."""
+    if not (pending.query_began and pending.sql):
+        return {}
+    text = pending.sql.decode("utf-8", "replace")
+    return {
+        f"{kind}_sql": sql_shape(text),
+        f"{kind}_sql_time": seconds_since(pending.query_began / 1e9, now),
+    }
+
+
+def signed(event: dict[str, Any], state: BoxState, settings: Settings) -> dict[str, Any]:
+    """With what the process itself would have added."""
+    if state.rss > 0:
+        event["w_rss"] = state.rss
+    event["ts"] = clock.time()
+    event["host"] = settings.host
+    event["pid"] = state.pid
+    if settings.service:
+        event["service"] = settings.service
+    if settings.release:
+        event["release"] = settings.release
+    for name in ("trace_id", "span_id"):
+        if name in event:  # known from the start, but in the table's order
+            event[name] = event.pop(name)
+    return event
+
+
+def shared_threads(state: BoxState) -> set[int]:
+    """Threads that carry several requests in turn: what such a one wrote is of one of them."""
+    count = Counter(pending.thread for pending in state.pending)
+    return {thread for thread, requests in count.items() if requests > 1}
+
+
+def about(pending: Pending, now: float) -> dict[str, Any]:
+    """The fields of a request in flight that its box has: who it is, its age, its queries."""
+    who, last = read_who(pending.who), read_last(pending.stack)
+    event = who_fields(who, last, pending.view.decode("utf-8", "replace") or None)
+    event["resp_time"] = seconds_since(who.started, now)
+    if last.db_queries:
+        event["db_queries"] = last.db_queries
+    if last.db_time:
+        event["db_time"] = last.db_time
+    return event
+
+
+def latest_stack(pending: Pending, who: Who, taken: TakenStack | None) -> Last:
+    """The note of the last stack; with ``taken``, which came later, in its place."""
+    last = read_last(pending.stack)
+    if taken is None:
+        return last
+    # It has a time of the wall, the notes one of the monotonic clock.
+    at = taken.taken - (clock.time() - clock.monotonic())
+    if who.started is not None:
+        at = max(at, who.started)  # the time of a file is that of the kernel's last tick
+    loc, cause = locate(taken.stack)
+    stack = [str(frame) for frame in taken.stack[-FRAMES:]]
+    return msgspec.structs.replace(last, taken=at, loc=loc, cause=cause, stack=stack, by=taken.by)
+
+
+def stack_fields(kind: str, last: Last, ended: float) -> dict[str, Any]:
+    if not last.stack:
+        return {}
+    return {
+        f"{kind}_loc": last.loc,
+        f"{kind}_cause_loc": last.cause,
+        f"{kind}_stack_age": seconds_since(last.taken, ended),
+        f"{kind}_stack_by": last.by,
+        f"{kind}_stack": _innermost_first(last.stack),
+    }
+
+
+def abort_fields(stack: Stack) -> dict[str, Any]:
+    """The fields of a request that the server ended by a timeout; ``stack`` is where it was."""
+    loc, cause = locate(stack)
+    return {
+        "timeout_loc": loc,
+        "timeout_cause_loc": cause,
+        "timeout_stack": _innermost_first(stack[-FRAMES:]),
+        "timeout_stack_age": 0.0,
+        "timeout_stack_by": "abort",
+    }
+
+
+def _innermost_first(stack: Sequence[object]) -> str:
+    return " < ".join(str(frame) for frame in reversed(stack))
