@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from slowhound.blackbox.reader import survey
-from slowhound.peers.reaper import PATIENCE
+from slowhound.peers.reaper import PARENT_PATIENCE
 from slowhound.system.oom_kills import counter_file
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import boxes, check_boxes_are_of_the_living, check_once
@@ -126,7 +126,7 @@ def test_sibling_leaves_a_dead_worker_to_an_arbiter_that_comes_late(deploy: Depl
         os.kill(victim, signal.SIGKILL)
         (path,) = eventually(lambda: survey(str(site.dir))[1], "it is dead")
         # The sibling visits the dead in each second: so much later it has had its chance.
-        late = time.monotonic_ns() + int((PATIENCE + 2.0) * 1e9)
+        late = time.monotonic_ns() + int((PARENT_PATIENCE + 2.0) * 1e9)
         eventually(lambda: survey(str(site.dir))[0][0].heartbeat > late, "the sibling has seen it")
         assert survey(str(site.dir))[1] == [path]
     wire.read_what_comes()

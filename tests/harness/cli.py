@@ -133,7 +133,7 @@ def dump(
 ) -> Output:
     """`slowhound dump` in this process; how long it waits for a worker and for py-spy is given."""
     with (
-        patch.object(dumps, "PATIENCE", patience),
+        patch.object(dumps, "DUMP_PATIENCE", patience),
         patch.object(py_spy, "TIME_LIMIT", limit),
         redirect_stdout(StringIO()) as out,
         redirect_stderr(StringIO()) as err,

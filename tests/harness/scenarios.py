@@ -68,7 +68,7 @@ def unknown_workers() -> None:
     from slowhound.gunicorn.hooks import on_exit
 
     server = SimpleNamespace()
-    silent_workers.look_after(server)
+    silent_workers.check(server)
     arbiter.on_signal(server, 1, signal.SIGTERM)
     on_exit(server)
 

@@ -23,7 +23,7 @@ import ctypes, os, re, sys, threading, time
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.layout import HOUND, NAMESPACE
 from slowhound.config.config import load
-from slowhound.core.box_payloads import who_note
+from slowhound.core.box_payloads import who_payload
 from slowhound.recorder.own_box import settings_payload
 from slowhound.core.record import Record
 
@@ -36,7 +36,7 @@ box.settings.write(note)
 record = Record("GET", "/orders/", time.monotonic())
 
 def carry(thread):
-    box.claim(record.number, who_note(record), thread)
+    box.claim(record.number, who_payload(record), thread)
 
 def hound():
     "Wants to run four times a second, like the real one."

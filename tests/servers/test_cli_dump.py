@@ -54,7 +54,7 @@ IN_A_SHELL = f"""
 import sys
 from slowhound.peers import dumps
 from slowhound.cli import main
-dumps.PATIENCE = {PATIENT}
+dumps.DUMP_PATIENCE = {PATIENT}
 sys.exit(main(["dump", "--dir", *sys.argv[1:]]))
 """
 

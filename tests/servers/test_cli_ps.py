@@ -13,7 +13,7 @@ import pytest
 
 from slowhound.blackbox import reader
 from slowhound.cli import main, reap
-from slowhound.peers.reaper import PATIENCE
+from slowhound.peers.reaper import PARENT_PATIENCE
 from tests.harness.accounts import terminal_events
 from tests.harness.cli import in_flight, ps, ps_of, slowhound
 from tests.harness.launch import Launcher
@@ -189,7 +189,7 @@ def test_death_that_the_arbiter_saw_is_written_once(
         # Not its state: the first thread may be a zombie while another still has the box open.
         eventually(lambda: reader.survey(str(site.dir))[1], "it is dead")
         main(["ps", "--dir", str(site.dir)])
-    assert waited == [PATIENCE]
+    assert waited == [PARENT_PATIENCE]
     assert "wrote" not in capfd.readouterr().err
     wire.close()
     assert site.terminal(wire.agent)["crash_signal"] == "SIGKILL"

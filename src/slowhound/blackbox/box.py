@@ -36,7 +36,7 @@ from slowhound.blackbox.memory import Cells, prepare
 from slowhound.blackbox.slots import Area, Slot, move
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
-from slowhound.system.file_locks import keep, parent, this_process
+from slowhound.system.file_locks import lock_until_exit, parent, this_process
 from slowhound.system.files import create
 from slowhound.system.private_dir import subfolder
 
@@ -67,7 +67,7 @@ class Box:
             raise
 
     def _prepare(self, slots: int) -> None:
-        keep(self._fd)
+        lock_until_exit(self._fd)
         size = FIRST_SLOT + slots * SLOT
         self._size = size
         self._slots = slots

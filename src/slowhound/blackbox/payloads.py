@@ -19,8 +19,8 @@ from slowhound.runtime.library_names import NOT_JSON
 
 # No request is ten years old, and no threshold is: what says so is noise, and no date can be made
 # of some of it.
-LONGEST = 10 * 365 * 86400.0
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
+LONGEST_DURATION = 10 * 365 * 86400.0
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_DURATION)]
 Moment = Annotated[float, msgspec.Meta(ge=0, le=1e10)]  # monotonic: since the machine was started
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Text = Annotated[str, msgspec.Meta(max_length=4096)]
@@ -178,4 +178,4 @@ def seconds_since(start: float | None, now: float) -> float | None:
 
     After a reboot the monotonic clock begins anew, and what was before has not come yet.
     """
-    return now - start if start is not None and now - LONGEST <= start <= now else None
+    return now - start if start is not None and now - LONGEST_DURATION <= start <= now else None

@@ -49,11 +49,11 @@ from slowhound.blackbox.layout import (
     STALL_REPORTED,
     STARTED,
 )
-from slowhound.system.file_locks import Process, is_here, is_kept, let_go, lives, locked, take
+from slowhound.system.file_locks import Process, is_here, is_locked, lives, lock, locked, unlock
 from slowhound.system.files import opened
 
 # What stands beside a box and goes with it: see ``fatal_errors``, ``dumps`` and ``reported``.
-BESIDE = STACKS, DUMP, TOLD = ".stacks", ".dump", ".reported"
+SUFFIXES = STACKS_SUFFIX, DUMP_SUFFIX, PEER_REPORTS_SUFFIX = ".stacks", ".dump", ".reported"
 
 
 def beside(box: str, suffix: str) -> str:
@@ -87,7 +87,7 @@ class BoxState(NamedTuple):
     served: int
     rss: int
     overflow: int
-    stall_told: int  # the heartbeat after which a neighbour has told of a held GIL
+    stall_reported: int  # the heartbeat after which a neighbour has told of a held GIL
     hound: int  # the system's id of its thread; 0: it has not begun
     settings: bytes
     pending: tuple[Pending, ...]
@@ -104,7 +104,7 @@ class BoxState(NamedTuple):
         return self.in_flight > self.open
 
     @property
-    def parent_buries(self) -> bool:
+    def parent_reaps(self) -> bool:
         """True when its parent lives and is going to write what it could not write itself."""
         mother = Process(self.parent, self.namespace, self.parent_born)
         return self.parent_born > 0 and lives(mother) is True
@@ -188,7 +188,7 @@ def reporting(box: str) -> Iterator[bool]:
     """
     with contextlib.ExitStack() as block:
         try:
-            fd = block.enter_context(opened(beside(box, STACKS), os.O_RDWR))
+            fd = block.enter_context(opened(beside(box, STACKS_SUFFIX), os.O_RDWR))
         except OSError:
             is_mine = True  # no such file, and so nobody who could have it
         else:
@@ -198,7 +198,7 @@ def reporting(box: str) -> Iterator[bool]:
 
 def is_alive(fd: int) -> bool:
     """True while the box's own process lives."""
-    found = is_kept(fd)
+    found = is_locked(fd)
     if found is not None:
         return found
     cells = memoryview(os.pread(fd, HEADER, 0).ljust(HEADER, b"\0")).cast("q")
@@ -208,8 +208,8 @@ def is_alive(fd: int) -> bool:
 
 def lock_ended(fd: int) -> None:
     """The right to bury the process of a box; raises OSError while it lives, or another does."""
-    if not take(fd) and is_alive(fd):
-        let_go(fd)
+    if not lock(fd) and is_alive(fd):
+        unlock(fd)
         raise BlockingIOError(errno.EAGAIN, "its process lives")
 
 
@@ -231,7 +231,7 @@ def survey(directory: str) -> tuple[list[BoxState], list[str]]:
     return living, dead
 
 
-def header(path: str) -> BoxState | None:
+def read_header(path: str) -> BoxState | None:
     """The state of a box without its requests; None when it is none. Never raises."""
     with contextlib.suppress(OSError), opened(path) as fd:
         return read(os.read(fd, FIRST_SLOT))

@@ -103,7 +103,7 @@ def _show(worker: Worker, answer: Answer, req_id: str | None, location: Location
         print_error(f"pid {pid}: {answer}")
     else:
         print_error(
-            f"pid {pid} did not answer within {dumps.PATIENCE} s: GIL held, or process stopped"
+            f"pid {pid} did not answer within {dumps.DUMP_PATIENCE} s: GIL held, or process stopped"
         )
     # Read again: the worker has had time to answer, and may run again.
     now = next((each for each in location.workers() if each.box == worker.box), worker)

@@ -19,7 +19,7 @@ from slowhound.core.report import of_death
 from slowhound.delivery.spool import FOLDER, spool_new, spool_unsent
 from slowhound.event.formats import json_line
 from slowhound.peers.dumps import sweep
-from slowhound.peers.reaper import PATIENCE, Graves
+from slowhound.peers.reaper import PARENT_PATIENCE, Reaper
 from slowhound.store.segments import open_segment
 from slowhound.system.append_file import AppendFile
 
@@ -33,7 +33,7 @@ class FolderReaper:
         self.events = 0
         self._segment: AppendFile | None = None
         self._unsent: list[dict[str, Any]] = []
-        self._graves = Graves(self._write, self._unsent.append)
+        self._reaper = Reaper(self._write, self._unsent.append)
 
     def visit(self) -> bool:
         """Reaps those that ended long enough ago; False when none has ended."""
@@ -43,7 +43,7 @@ class FolderReaper:
             return False
         if self.location.mine:
             ended = [path for path in ended if _stores(path)]
-            self._graves.visit(ended)
+            self._reaper.reap(ended)
         return bool(ended)
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class FolderReaper:
 
 def _stores(path: str) -> bool:
     """True when the process kept its events in DIR; if not, a sibling writes them to its stream."""
-    state = reader.header(path)
+    state = reader.read_header(path)
     return state is None or bool(read_settings(state.settings).dir)
 
 
@@ -77,7 +77,7 @@ def reap_once(location: Location) -> None:
     """Reaps once: returns at once when none has ended, else gives the parent its time."""
     reaper = FolderReaper(location)
     if reaper.visit():
-        time.sleep(PATIENCE)
+        time.sleep(PARENT_PATIENCE)
         if reaper.visit() and not location.mine:
             # Files that root writes would not belong to the workers' user.
             user = user_name(location.owner)

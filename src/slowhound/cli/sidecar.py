@@ -19,7 +19,7 @@ from slowhound.cli.signals import stop_event
 from slowhound.config.settings import GIB
 from slowhound.event.formats import json_line
 from slowhound.gil import readers
-from slowhound.peers.stalled import Neighbour
+from slowhound.peers.stalled import StalledPeer
 from slowhound.store.segments import open_segment
 
 CHECK_EVERY = 1.0  # seconds, as the hound of a worker does
@@ -49,7 +49,7 @@ class Sidecar:
         self.location = location
         self.reaper = FolderReaper(location)
         self._segment = open_segment(location.dir, GIB)
-        self._known: dict[str, Neighbour] = {}
+        self._known: dict[str, StalledPeer] = {}
 
     def run_once(self) -> None:
         """One check of all workers."""
@@ -60,11 +60,11 @@ class Sidecar:
             running = []  # no worker has started yet
         known, self._known = self._known, {}
         for state in running:
-            each = known.get(state.path) or Neighbour(
+            each = known.get(state.path) or StalledPeer(
                 state.path, self._write, readers=readers.ELSEWHERE
             )
             self._known[state.path] = each
-            for name in each.look(state):
+            for name in each.check(state):
                 print_error(f"pid {state.pid} cannot run: {name}")
         self.reaper.visit()
 

@@ -16,7 +16,14 @@ from slowhound.cli.location import Location, find_location
 from slowhound.cli.output import Refusal, print_error, print_out
 from slowhound.cli.requests_table import seconds
 from slowhound.config import overrides
-from slowhound.config.overrides import LONGEST, MOST, Threshold, in_force, load, store
+from slowhound.config.overrides import (
+    LONGEST_OVERRIDE,
+    MOST_OVERRIDES,
+    Threshold,
+    in_force,
+    load,
+    store,
+)
 from slowhound.event.formats import one_line
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.durations import parse_duration
@@ -65,7 +72,7 @@ def view_name(given: str) -> str:
 def duration(given: str) -> float:
     """``90s``, ``10m`` or ``1h`` in seconds."""
     length = parse_duration(given)
-    if length is None or not 0 < length <= LONGEST:
+    if length is None or not 0 < length <= LONGEST_OVERRIDE:
         raise argparse.ArgumentTypeError(f"{given!r} is not like 90s, 10m or 1h, a day at most")
     return length
 
@@ -90,8 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
         _store(location, kept)
         print_out("ended" if len(kept) < len(found) else "there was no override")
         return 0
-    if len(kept) >= MOST:
-        raise Refusal(f"{MOST} overrides are set, which is the most there can be")
+    if len(kept) >= MOST_OVERRIDES:
+        raise Refusal(f"{MOST_OVERRIDES} overrides are set, which is the most there can be")
     new = Threshold(arguments.view, arguments.slow_after, now + arguments.duration)
     _store(location, [*kept, new])
     print_out(_line(new, now))

@@ -20,10 +20,10 @@ from slowhound.system.files import opened, opened_folder, this_user, write_whole
 
 NAME = "watch.json"
 # Nobody watches for longer than a day: an end further away is a mistake, or a clock set back.
-LONGEST = 24 * 3600.0
+LONGEST_OVERRIDE = 24 * 3600.0
 SLACK = 60.0
-MOST = 100
-LARGEST = 64 * 1024
+MOST_OVERRIDES = 100
+LARGEST_FILE = 64 * 1024
 
 
 class Threshold(msgspec.Struct):
@@ -99,7 +99,7 @@ class Override:
 
 def in_force(thresholds: tuple[Threshold, ...], now: float) -> tuple[Threshold, ...]:
     """Those that have not ended."""
-    return tuple(each for each in thresholds if now < each.until <= now + LONGEST + SLACK)
+    return tuple(each for each in thresholds if now < each.until <= now + LONGEST_OVERRIDE + SLACK)
 
 
 def load(path: str, owner: int) -> list[Threshold]:
@@ -107,15 +107,15 @@ def load(path: str, owner: int) -> list[Threshold]:
     try:
         with opened(path, owner=owner) as fd:
             written = os.fstat(fd).st_mtime
-            data = os.read(fd, LARGEST + 1)
+            data = os.read(fd, LARGEST_FILE + 1)
     except (OSError, ValueError):
         return []
     try:
-        thresholds = _decode(data).thresholds[:MOST]
+        thresholds = _decode(data).thresholds[:MOST_OVERRIDES]
     except NOT_JSON:
         return []
     # By the time of writing: an end in a month must not come into force the day before it.
-    latest = written + LONGEST + SLACK
+    latest = written + LONGEST_OVERRIDE + SLACK
     return [each for each in thresholds if each.until <= latest and _usable(each.slow_after)]
 
 
@@ -133,7 +133,7 @@ def store(directory: str, thresholds: list[Threshold]) -> None:
     """
     with opened_folder(directory) as folder:
         if thresholds:
-            data = _encode(_File(thresholds[-MOST:]))
+            data = _encode(_File(thresholds[-MOST_OVERRIDES:]))
             write_whole(NAME, data, f"{NAME}.{os.getpid()}.new", folder)
         else:
             with contextlib.suppress(FileNotFoundError):

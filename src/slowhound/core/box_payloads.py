@@ -27,7 +27,7 @@ FRAMES = 12
 PATH_LIMITS = (300, 40)
 
 
-def who_note(record: Record) -> bytes:
+def who_payload(record: Record) -> bytes:
     """The request as it is known at its first sight; written once, before anything can happen."""
     path = clean(record.path)
     if record.environ is None and record.kind == "task":
@@ -67,7 +67,7 @@ def _task_note(record: Record) -> bytes:
     return encoded
 
 
-def stack_note(record: Record, stack: Stack, taken: float) -> bytes:
+def stack_payload(record: Record, stack: Stack, taken: float) -> bytes:
     """The innermost frames, the locations, when it was taken, and what else is known by now."""
     loc, cause = locate(stack)
     for frames, limit in ((FRAMES, 120), (6, 80), (3, 40), (0, 10)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.blackbox.reported import Reported
+from slowhound.blackbox.peer_reports import PeerReport
 from slowhound.core.report import Report
 from slowhound.frames.frames import Stack
 
@@ -30,7 +30,7 @@ class Slow:
         self.ended = False
         self.delivered: Report | None = None  # what the sinks were given
 
-    def take_over(self, reported: Reported) -> None:
+    def take_over(self, reported: PeerReport) -> None:
         """Makes this what another process has reported."""
         self.by_peer, self.stack = True, ()  # this process has not seen what that one has
         self.report, self.fingerprint = reported.report, reported.fingerprint

@@ -19,14 +19,14 @@ from types import FrameType
 from typing import Any
 
 from slowhound.blackbox.payloads import Settings, read_settings
-from slowhound.blackbox.reported import told
+from slowhound.blackbox.peer_reports import read_reports
 from slowhound.core.report import of_death
 from slowhound.delivery.spool import spool_new, spool_unsent
 from slowhound.event import formats
 from slowhound.gunicorn.children import STOPPING, as_the_worker
 from slowhound.gunicorn.logger import AccessStream, Logger, access_log_on
 from slowhound.peers.death import Death
-from slowhound.peers.postmortem import dead_box, events
+from slowhound.peers.postmortem import ended_box, events
 from slowhound.peers.written_events import unsent, written_by
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import missing
@@ -42,21 +42,21 @@ PATH_AT, PATH_BYTES = 24, 4096
 NO_WORKERS = "the workers are not known, and unresponsive ones are not reported"
 _numbers = itertools.count()
 # Workers whose death was not seen yet.
-_unburied: dict[int, Any] = {}
+_unreaped: dict[int, Any] = {}
 
 
 class Mailbox:
     """Memory that the arbiter and one worker share: the path of the worker's box, and three times.
 
     The worker can write anything here, and the arbiter may be root. ``heartbeat`` is the hound's,
-    0 before it starts; ``next_look`` is when the arbiter checks an unresponsive worker again;
+    0 before it starts; ``next_check`` is when the arbiter checks an unresponsive worker again;
     ``abort`` is when the arbiter has aborted the worker, 0 before. All are monotonic, in ns.
     """
 
     def __init__(self) -> None:
         self._map = mmap.mmap(-1, PATH_AT + PATH_BYTES)
         self.heartbeat = memoryview(self._map)[:8].cast("q")
-        self.next_look = memoryview(self._map)[8:16].cast("q")
+        self.next_check = memoryview(self._map)[8:16].cast("q")
         self.abort = memoryview(self._map)[16:PATH_AT].cast("q")
 
     def put_path(self, path: str) -> bool:
@@ -77,7 +77,7 @@ class Mailbox:
     def close(self) -> None:
         """Gives the memory back."""
         self.heartbeat.release()
-        self.next_look.release()
+        self.next_check.release()
         self.abort.release()
 
 
@@ -85,13 +85,13 @@ def give_mailbox(worker: Any) -> None:
     """Before the fork: makes the memory that the arbiter and the worker share."""
     _oom.start_once()
     worker.slowhound_mailbox = Mailbox()
-    _unburied[id(worker)] = worker
+    _unreaped[id(worker)] = worker
 
 
-def bury(server: Any, worker: Any) -> None:
+def reap(server: Any, worker: Any) -> None:
     """In the arbiter, after the worker's death: writes the events of its requests in flight."""
     mailbox: Mailbox | None = getattr(worker, "slowhound_mailbox", None)
-    _unburied.pop(id(worker), None)
+    _unreaped.pop(id(worker), None)
     if mailbox is None or not mailbox.path:
         return
     path = mailbox.path
@@ -108,7 +108,7 @@ def bury(server: Any, worker: Any) -> None:
         stopped=getattr(worker, "slowhound_stopped", False),
         oom=_oom.has_killed(),
     )
-    _as_worker(worker, partial(_bury, server, path, death))
+    _as_worker(worker, partial(_reap, server, path, death))
 
 
 def _as_worker(worker: Any, task: Callable[[], None]) -> None:
@@ -164,29 +164,29 @@ def workers(server: Any) -> dict[int, Any]:
     return found
 
 
-def bury_the_rest(server: Any) -> None:
+def reap_the_rest(server: Any) -> None:
     """When the arbiter ends: the one worker, if any, whose death it told no hook of.
 
     One that exits with 3 or 4 it takes for a failed start, and stops before ``child_exit``.
     """
-    for worker in list(_unburied.values()):
+    for worker in list(_unreaped.values()):
         path = worker.slowhound_mailbox.path
         if path:
             code = _caller_variable(
                 "gunicorn.arbiter.Arbiter.halt:exit_status", "its exit code is not known"
             )
             death = Death("exit", None, clock.monotonic(), code)
-            _as_worker(worker, partial(_bury, server, path, death))
+            _as_worker(worker, partial(_reap, server, path, death))
 
 
-def _bury(server: Any, path: str, death: Death) -> None:
-    with dead_box(path) as state:
+def _reap(server: Any, path: str, death: Death) -> None:
+    with ended_box(path) as state:
         directory = os.path.dirname(os.path.dirname(path))
         if state is not None:
             spool_unsent(directory, unsent(directory, state))
         if state is not None and state.pending:
             written = written_by(directory, state.pid)
-            found = events(state, death, written, of_box(path), told(path))
+            found = events(state, death, written, of_box(path), read_reports(path))
             for event in found:
                 event["g_w_count"] = len(workers(server)) + 1  # the dead one was still counted
             settings = read_settings(state.settings)

@@ -62,7 +62,7 @@ def _watch_silent_workers() -> None:
         if not watch.off:
             with watch:
                 early = children.has_woken_arbiter(last)
-                silent_workers.look_after(self)
+                silent_workers.check(self)
         if not early:
             last = clock.monotonic()
             murder_workers(self, *args, **kwargs)

@@ -55,7 +55,7 @@ def pre_fork(server: Any, worker: Any) -> None:
 @guarded("gunicorn child_exit")
 def child_exit(server: Any, worker: Any) -> None:
     """In the arbiter: the worker has ended; writes the events that it could not write."""
-    arbiter.bury(server, worker)
+    arbiter.reap(server, worker)
 
 
 @guarded("gunicorn worker start")
@@ -178,7 +178,7 @@ def on_exit(server: Any) -> None:
         while reaps and arbiter.workers(server) and clock.monotonic() < end:
             server.reap_workers()
             time.sleep(0.01)
-    arbiter.bury_the_rest(server)
+    arbiter.reap_the_rest(server)
 
 
 def _recorder() -> Any:

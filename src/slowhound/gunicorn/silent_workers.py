@@ -13,13 +13,13 @@ from slowhound.gil import readers, remote_unwinder
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.gunicorn import arbiter, children
 from slowhound.gunicorn.arbiter import Mailbox, write
-from slowhound.peers.stalled import SHORTEST_PAUSE, Neighbour
+from slowhound.peers.stalled import SHORTEST_PAUSE, StalledPeer
 from slowhound.runtime.clocks import clock
 from slowhound.system.files import opened
 from slowhound.system.guard import guard
 
 
-def look_after(server: Any) -> None:
+def check(server: Any) -> None:
     """In the arbiter's main loop: reports in the place of workers that cannot run themselves.
 
     A child does that, with no more rights than the workers have: it takes 0.1 s for each of them,
@@ -33,7 +33,7 @@ def look_after(server: Any) -> None:
     cfg = getattr(workers[0], "cfg", None) if workers else None
     if not late or cfg is None:
         return
-    late.sort(key=lambda mailbox: mailbox.next_look[0])  # whoever has waited longest
+    late.sort(key=lambda mailbox: mailbox.next_check[0])  # whoever has waited longest
     if remote_unwinder.available and os.geteuid() == cfg.user:
         _look_at_all(server, late[:1])
     else:
@@ -52,7 +52,7 @@ def _is_due(mailbox: Mailbox | None) -> TypeGuard[Mailbox]:
         if mailbox is None or not mailbox.heartbeat[0]:
             return False
         silent = now - mailbox.heartbeat[0] / 1e9 > UNRESPONSIVE_AFTER
-        return silent and now >= mailbox.next_look[0] / 1e9
+        return silent and now >= mailbox.next_check[0] / 1e9
     except ValueError:  # Gunicorn 23 reaps in a handler of signals: it has died just now
         return False
 
@@ -60,7 +60,7 @@ def _is_due(mailbox: Mailbox | None) -> TypeGuard[Mailbox]:
 def _look_at_all(server: Any, mailboxes: list[Mailbox]) -> None:
     for mailbox in mailboxes:
         # Whatever comes of it, the others have their turn first.
-        mailbox.next_look[0] = int((clock.monotonic() + SHORTEST_PAUSE) * 1e9)
+        mailbox.next_check[0] = int((clock.monotonic() + SHORTEST_PAUSE) * 1e9)
         with guard("silent workers"):  # whatever stands in its box
             _look(server, mailbox)
 
@@ -73,6 +73,6 @@ def _look(server: Any, mailbox: Mailbox) -> None:
     if state is not None:
         settings = read_settings(state.settings)
         written = partial(write, server, path, settings)
-        neighbour = Neighbour(path, lambda event: written([event]), readers=readers.ELSEWHERE)
-        neighbour.look(state)
-        mailbox.next_look[0] = int(neighbour.next_look * 1e9)
+        peer = StalledPeer(path, lambda event: written([event]), readers=readers.ELSEWHERE)
+        peer.check(state)
+        mailbox.next_check[0] = int(peer.next_check * 1e9)

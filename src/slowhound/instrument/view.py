@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
-from slowhound.core.box_payloads import who_note
+from slowhound.core.box_payloads import who_payload
 from slowhound.core.exchanges import is_same
 from slowhound.core.ownership import of_request
 from slowhound.core.record import Record, current_record
@@ -121,7 +121,7 @@ def _hide(record: Record, match: Any) -> None:
         record.path = path
         if record.slot is not None:
             for _ in range(2):  # into both halves: the last note would stay in the other one
-                record.slot.who.write(who_note(record), record.number)
+                record.slot.who.write(who_payload(record), record.number)
 
 
 def _of_route(match: Any) -> str:

@@ -20,7 +20,7 @@ import msgspec
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.layout import DUMP_MADE, DUMP_REQUESTED, HEADER, MAGIC
 from slowhound.blackbox.payloads import Seconds
-from slowhound.blackbox.reader import DUMP, beside, is_alive
+from slowhound.blackbox.reader import DUMP_SUFFIX, beside, is_alive
 from slowhound.core.record import snapshot_in_flight
 from slowhound.event.formats import clean
 from slowhound.frames.frames import Frame, Stack, current_frames, from_frame
@@ -34,12 +34,12 @@ from slowhound.system.losses import lost
 from slowhound.system.python_threads import native_id_of, python_threads
 
 # The hound does its chores once a second; on a busy machine they come late.
-PATIENCE = 2.5
-LOOK_EVERY = 0.02
-LARGEST = 16 * 1024**2
+DUMP_PATIENCE = 2.5
+POLL_EVERY = 0.02
+LARGEST_DUMP = 16 * 1024**2
 # All stacks together: 200 threads at Python's own limit of recursion must not cost a minute.
 MOST_FRAMES = 20_000
-LONGEST_TEXT = 500
+LONGEST_DUMP_TEXT = 500
 
 
 Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -101,7 +101,7 @@ def answer(box: Box) -> None:
     if asked == box.cells[DUMP_MADE]:
         return
     try:
-        path = beside(box.path, DUMP)
+        path = beside(box.path, DUMP_SUFFIX)
         write_whole(path, _encode(compose(asked)), path + ".new")
     except OSError as exc:
         lost("a dump", exc, 0)
@@ -161,7 +161,7 @@ def _frame(frame: Frame) -> DumpFrame:
 
 
 def _text(text: str) -> str:
-    return clean(text)[:LONGEST_TEXT]
+    return clean(text)[:LONGEST_DUMP_TEXT]
 
 
 def sweep(folder: str) -> None:
@@ -183,7 +183,7 @@ def fetch(box: str, owner: int, patience: float | None = None) -> Dump | None:
     Args:
         box: path of its box.
         owner: the user that the box must belong to.
-        patience: seconds to wait; PATIENCE when it is not given.
+        patience: seconds to wait; DUMP_PATIENCE when it is not given.
 
     Raises:
         DumpError: there can be none.
@@ -194,14 +194,14 @@ def fetch(box: str, owner: int, patience: float | None = None) -> Dump | None:
         except OSError as exc:
             raise DumpError(f"its box cannot be opened for writing: {exc.strerror}") from exc
         number = _ask(fd)
-        end = clock.monotonic() + (PATIENCE if patience is None else patience)
+        end = clock.monotonic() + (DUMP_PATIENCE if patience is None else patience)
         while _cell(fd, DUMP_MADE) < number:
             if not is_alive(fd):
                 raise DumpError("the process has ended")
             if clock.monotonic() > end:
                 return None
-            time.sleep(LOOK_EVERY)
-    return read(beside(box, DUMP), owner, number)
+            time.sleep(POLL_EVERY)
+    return read(beside(box, DUMP_SUFFIX), owner, number)
 
 
 def _ask(fd: int) -> int:
@@ -231,8 +231,8 @@ def read(path: str, owner: int, number: int) -> Dump:
         raise DumpError(f"it could not write its dump ({exc.strerror})") from exc
     try:
         with open(fd, "rb") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
+            data = file.read(LARGEST_DUMP + 1)
+        if len(data) > LARGEST_DUMP:
             raise DumpError("its dump is too large")
         dump = _decode(data)
     except OSError as exc:

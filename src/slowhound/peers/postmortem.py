@@ -20,8 +20,8 @@ from slowhound.blackbox.payloads import (
     read_settings,
     read_who,
 )
-from slowhound.blackbox.reader import BESIDE, BoxState, Pending, beside, lock_ended, read_from
-from slowhound.blackbox.reported import Reported
+from slowhound.blackbox.peer_reports import PeerReport
+from slowhound.blackbox.reader import SUFFIXES, BoxState, Pending, beside, lock_ended, read_from
 from slowhound.event.fields import VERSION
 from slowhound.peers.box_fields import (
     about,
@@ -35,23 +35,23 @@ from slowhound.peers.death import Death
 from slowhound.stacks.fatal_errors import FatalStacks
 from slowhound.system.file_locks import opened_and_locked
 
-TRIES = 5
+LOCK_TRIES = 5
 
 
 @contextmanager
-def dead_box(path: str) -> Iterator[BoxState | None]:
+def ended_box(path: str) -> Iterator[BoxState | None]:
     """The state of a dead process's box, which is removed after the block.
 
     None, and the file stays, when its process lives, somebody else is at it, or it cannot be
     read. A file that is no box is removed: it can only be the rest of one.
     """
     # A sibling that only checks it holds a shared lock for microseconds: it is tried again.
-    with opened_and_locked(path, take=lock_ended, tries=TRIES, pause=0.005) as fd:
+    with opened_and_locked(path, lock=lock_ended, tries=LOCK_TRIES, pause=0.005) as fd:
         if fd is None:
             yield None
             return
         yield read_from(fd)
-        for each in (path, *(beside(path, suffix) for suffix in BESIDE)):
+        for each in (path, *(beside(path, suffix) for suffix in SUFFIXES)):
             with contextlib.suppress(OSError):
                 os.unlink(each)
 
@@ -61,7 +61,7 @@ def events(
     death: Death,
     written: Callable[[str], bool],
     fatal: FatalStacks | None = None,
-    reports: Mapping[int, Reported] | None = None,
+    reports: Mapping[int, PeerReport] | None = None,
 ) -> list[dict[str, Any]]:
     """One terminal event for each request in flight, in the order they began.
 
@@ -83,7 +83,7 @@ def _event(
     state: BoxState,
     death: Death,
     fatal: FatalStacks | None,
-    told: Reported | None,
+    told: PeerReport | None,
 ) -> dict[str, Any]:
     who = read_who(pending.who)
     alone = pending.thread not in shared_threads(state)
@@ -109,7 +109,7 @@ def _event(
     return signed(event, state, read_settings(state.settings))
 
 
-def _later(last: Last, told: Reported) -> Last:
+def _later(last: Last, told: PeerReport) -> Last:
     """The stack that a neighbour has read, where that came after the last one of its own."""
     if not told.stack or (last.taken is not None and last.taken > told.at):
         return last
@@ -123,7 +123,7 @@ def _later(last: Last, told: Reported) -> Last:
     )
 
 
-def _told_fields(told: Reported, state: BoxState, ended: float) -> dict[str, Any]:
+def _told_fields(told: PeerReport, state: BoxState, ended: float) -> dict[str, Any]:
     """The report's name, and for how long the GIL was held, as it seems."""
     found: dict[str, Any] = {"report": told.report}
     if told.gil_hold is not None:

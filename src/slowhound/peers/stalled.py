@@ -20,8 +20,8 @@ import msgspec
 
 from slowhound.blackbox.layout import REPORTED, STALL_REPORTED
 from slowhound.blackbox.payloads import Settings, read_settings, read_who
+from slowhound.blackbox.peer_reports import add_report
 from slowhound.blackbox.reader import BoxState, Pending, is_alive, read_from, reporting
-from slowhound.blackbox.reported import tell
 from slowhound.config.overrides import Override
 from slowhound.core.report import Report
 from slowhound.delivery.report_files import ReportFiles
@@ -47,7 +47,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 Write = Callable[[dict[str, Any]], None]
 
 
-class Neighbour:
+class StalledPeer:
     """Checks the process of one box again and again.
 
     Args:
@@ -74,24 +74,24 @@ class Neighbour:
         self.readers = readers
         self.patience = patience
         # When to look at its process again, once it does not show itself (monotonic).
-        self.next_look = 0.0
+        self.next_check = 0.0
 
-    def look(self, state: BoxState) -> list[str]:
+    def check(self, state: BoxState) -> list[str]:
         """Reports what is overdue; the paths of new reports. ``state`` is that of its header.
 
         Takes 0.1 s when something is overdue, and as long as the readers do.
         """
         silent = silent_for(state)
         if silent <= UNRESPONSIVE_AFTER:
-            self.next_look = 0.0
+            self.next_check = 0.0
             return []
-        if clock.monotonic() < self.next_look:
+        if clock.monotonic() < self.next_check:
             return []
         with _alone(self.path) as whole:
             reports, pause = ([], SHORTEST_PAUSE) if whole is None else self._report_overdue(whole)
         # Less and less often: one that has stood for a minute may stand for an hour.
         longest = min(max(silent / 2, SHORTEST_PAUSE), LONGEST_PAUSE)
-        self.next_look = clock.monotonic() + min(max(pause, SHORTEST_PAUSE), longest)
+        self.next_check = clock.monotonic() + min(max(pause, SHORTEST_PAUSE), longest)
         return reports
 
     def _report_overdue(self, state: BoxState) -> tuple[list[str], float]:
@@ -123,7 +123,7 @@ class Neighbour:
 
     def _tell(self, thread: int, hold: Hold, state: BoxState) -> None:
         """An event loop or hub whose GIL is held: which of its requests it is nobody can say."""
-        if state.stall_told == state.heartbeat:
+        if state.stall_reported == state.heartbeat:
             return
         self._write_cell(STALL_REPORTED * 8, state.heartbeat)
         requests = [pending for pending in state.pending if pending.thread == thread]
@@ -157,7 +157,7 @@ class Neighbour:
         event["report"] = name
         with contextlib.suppress(OSError):  # then it knows less of what was reported
             # Before the cell: who sees that finds this.
-            tell(self.path, summary(pending, hold, state, event))
+            add_report(self.path, summary(pending, hold, state, event))
         with contextlib.suppress(OSError):  # then it is dead
             self._mark(pending)
         self.write(event)

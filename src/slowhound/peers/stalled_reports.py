@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from slowhound.blackbox.payloads import read_last, read_settings, read_who, seconds_since
+from slowhound.blackbox.peer_reports import PeerReport
 from slowhound.blackbox.reader import BoxState, Pending
-from slowhound.blackbox.reported import Reported
 from slowhound.core.box_payloads import FRAMES
 from slowhound.core.observations import LastStack, Snapshot
 from slowhound.core.report import Report
@@ -96,10 +96,10 @@ def _other(pending: Pending) -> str:
     return f"  {age_of(pending) or 0.0:9.3f} s  " + "  ".join(one_line(each) for each in words)
 
 
-def summary(pending: Pending, hold: Hold, state: BoxState, event: dict[str, Any]) -> Reported:
+def summary(pending: Pending, hold: Hold, state: BoxState, event: dict[str, Any]) -> PeerReport:
     """What the process itself shall know of it; ``event`` has the report's name by now."""
     taken = hold.stacks.get(pending.thread)
-    return Reported(
+    return PeerReport(
         pending.number,
         event["report"],
         event["slow_fingerprint"],

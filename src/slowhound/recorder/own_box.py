@@ -7,7 +7,7 @@ import os
 import platform
 from functools import partial
 
-from slowhound.blackbox import layout, reader, reported
+from slowhound.blackbox import layout, peer_reports, reader
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.layout import HALF_SETTINGS
 from slowhound.config.config import Config
@@ -75,11 +75,11 @@ class OwnBox:
         box.settings.write(settings_payload(self._config, self._server.name))
         self.box = box
         try:
-            fatal_errors.write_to(reader.beside(box.path, reader.STACKS))
+            fatal_errors.write_to(reader.beside(box.path, reader.STACKS_SUFFIX))
         except OSError as exc:
             lost("the stacks of fatal errors", exc, 0)
         self._watch.reporting = partial(reader.reporting, box.path)
-        self._watch.reporter.reported_by_peer = partial(reported.told_of, box.path)
+        self._watch.reporter.reported_by_peer = partial(peer_reports.report_of, box.path)
         if self._server.tell is not None and self._server.tell(box.path):
             box.reaped_by_parent()
 
@@ -126,7 +126,7 @@ class OwnBox:
             box, self.box = self.box, None
             # What is beside it first: an abort in between leaves a box, which is reaped.
             if not in_flight:
-                reported.forget(box.path)
+                peer_reports.remove_reports(box.path)
             fatal_errors.forget(remove=not in_flight)
             box.close(remove=not in_flight)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from slowhound.config.config import Config
 from slowhound.core import record as record_module
-from slowhound.core.box_payloads import who_note
+from slowhound.core.box_payloads import who_payload
 from slowhound.core.ownership import enter, leave
 from slowhound.core.record import (
     Ids,
@@ -143,7 +143,7 @@ class Recorder:
         db.see_thread()
         box = self.own_box.box
         if box is not None:
-            who, record.taken = who_note(record), []
+            who, record.taken = who_payload(record), []
             if not (box.free or record.yields):
                 box.reclaim(lenders())
             record.slot = box.claim(

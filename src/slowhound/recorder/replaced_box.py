@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.slots import Slot
-from slowhound.core.box_payloads import who_note
+from slowhound.core.box_payloads import who_payload
 from slowhound.core.record import Record, in_flight, snapshot_in_flight
 from slowhound.instrument import view
 
@@ -55,7 +55,7 @@ class ReplacedBox:
                 self._give(box, record)
 
     def _give(self, box: Box, record: Record) -> None:
-        who, taken, old = who_note(record), list[Slot](), record.slot
+        who, taken, old = who_payload(record), list[Slot](), record.slot
         slot = box.claim(record.number, who, record.native_id, record.thread_id, taken)
         if slot is None:
             return
@@ -66,7 +66,7 @@ class ReplacedBox:
         record.slot = slot
         # From here on the request writes into it, too.
         _catch_up(given)
-        again = who_note(record)
+        again = who_payload(record)
         if again != who:  # its path has turned out to have a secret
             for _ in range(2):  # into both halves: the former payload would stay in the other one
                 slot.who.write(again, record.number)

@@ -9,8 +9,8 @@ from slowhound.blackbox import reader
 from slowhound.core.report import of_death
 from slowhound.delivery.worker import Delivery
 from slowhound.instrument.saturation import Saturation
-from slowhound.peers.reaper import Graves
-from slowhound.peers.stalled import Neighbour
+from slowhound.peers.reaper import Reaper
+from slowhound.peers.stalled import StalledPeer
 from slowhound.recorder.writer import Writer
 
 # Seconds in which Gunicorn's arbiter has tried py-spy, which a worker never starts.
@@ -35,8 +35,8 @@ class Siblings:
         self._writer = writer
         self._delivery = delivery
         self._pid = os.getpid()
-        self._reaper = Graves(self._write_death, self._send)
-        self._stalled: dict[str, Neighbour] = {}
+        self._reaper = Reaper(self._write_death, self._send)
+        self._stalled: dict[str, StalledPeer] = {}
 
     def check(self) -> None:
         """Samples saturation, reports for stalled processes, reaps those that have ended."""
@@ -45,18 +45,18 @@ class Siblings:
         except OSError:
             living, dead = [], []
         self._saturation.sample(living)
-        self._reaper.visit(dead)
+        self._reaper.reap(dead)
         self._check_stalled(living)
 
     def _check_stalled(self, living: list[reader.BoxState]) -> None:
         known, self._stalled = self._stalled, {}
         for state in living:
             if not (state.is_here and state.pid == self._pid):
-                found = known.get(state.path) or Neighbour(
+                found = known.get(state.path) or StalledPeer(
                     state.path, self._writer.write, self._delivery.put, patience=ARBITER_FIRST
                 )
                 self._stalled[state.path] = found
-                found.look(state)
+                found.check(state)
 
     def _write_death(self, event: dict[str, Any], details: dict[str, Any] | None) -> None:
         self._writer.write(event, details)

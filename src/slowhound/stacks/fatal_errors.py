@@ -14,13 +14,13 @@ import signal
 import threading
 import weakref
 
-from slowhound.blackbox.reader import STACKS, beside
+from slowhound.blackbox.reader import STACKS_SUFFIX, beside
 from slowhound.frames.frames import TakenStack, from_faulthandler
 from slowhound.runtime.signal_handlers import caught_signals
 from slowhound.system.files import create, open_own, opened
 
 # faulthandler writes at most 100 threads of 100 frames, some 80 bytes each.
-LARGEST = 4 * 1024**2
+LARGEST_STACKS = 4 * 1024**2
 FATAL = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL")
 
 
@@ -154,7 +154,7 @@ class FatalStacks:
     def __init__(self, path: str) -> None:
         with opened(path) as fd:
             self.taken = os.fstat(fd).st_mtime
-            text = os.pread(fd, LARGEST, 0).decode("utf-8", "replace")
+            text = os.pread(fd, LARGEST_STACKS, 0).decode("utf-8", "replace")
         self._stacks = {
             dumped.ident: TakenStack(
                 dumped.stack, self.taken, "fault" if dumped.current else "bystander"
@@ -170,5 +170,5 @@ class FatalStacks:
 def of_box(path: str) -> FatalStacks | None:
     """What stands beside the box at ``path``; None when it cannot be read."""
     with contextlib.suppress(OSError):
-        return FatalStacks(beside(path, STACKS))
+        return FatalStacks(beside(path, STACKS_SUFFIX))
     return None

@@ -22,7 +22,7 @@ from slowhound.store.broken import UnreadableError, reading
 from slowhound.store.columns import IS_EVENT, json_structure
 from slowhound.store.parquet import PLAINLY, SEGMENTS_KEY, TORN_KEY, Inside, names, quoted, text
 from slowhound.store.segments import PARQUET, SEGMENT
-from slowhound.system.file_locks import close, take
+from slowhound.system.file_locks import close, lock
 from slowhound.system.files import create, is_removed, open_own
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _is_closed(fd: int, found: os.stat_result) -> bool:
     if not found.st_size or abs(clock.time() - found.st_mtime) < QUIET:
         return False
     try:
-        take(fd)
+        lock(fd)
     except OSError:
         return False
     return not is_removed(fd)  # else another reader was faster

@@ -24,7 +24,7 @@ from slowhound.store.duckdb import load_duckdb
 from slowhound.store.event_files import list_files, name_of
 from slowhound.store.parquet import inside, read_parquet, text
 from slowhound.store.shipped import Done
-from slowhound.system.file_locks import close, renew, take
+from slowhound.system.file_locks import close, lock, renew
 from slowhound.system.files import open_own
 from slowhound.system.private_dir import subfolder
 
@@ -76,7 +76,7 @@ class Shipper:
             # As long as this process lives.
             self._lock = open_own(f"{self.path}.lock", os.O_RDWR | os.O_CREAT)
             try:
-                take(self._lock)
+                lock(self._lock)
                 self._load()
             except BaseException:
                 close(self._lock)
@@ -98,7 +98,7 @@ class Shipper:
     def _keep_lock(self) -> None:
         try:
             if self._has_lost_lock:
-                take(self._lock)
+                lock(self._lock)
                 self._has_lost_lock = False
                 self._load()
             renew(self._lock)

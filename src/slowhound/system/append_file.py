@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from slowhound.runtime.foreign import is_foreign
-from slowhound.system.file_locks import keep
+from slowhound.system.file_locks import lock_until_exit
 from slowhound.system.files import open_own
 from slowhound.system.losses import lost
 
@@ -120,7 +120,7 @@ class AppendFile:
             self.size = 0  # a pipe that somebody reads
         if self.locked:
             with suppress(OSError):  # a reader that looks whether it is in use
-                keep(fd)
+                lock_until_exit(fd)
         self.name = name
         self._failed = None
         self._replace(fd)

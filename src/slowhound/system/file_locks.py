@@ -94,7 +94,7 @@ def _born(pid: int) -> int | None:
         return None
 
 
-def keep(fd: int) -> bool:
+def lock_until_exit(fd: int) -> bool:
     """Locks a file for as long as its process lives; False where there are no locks.
 
     Raises:
@@ -104,14 +104,14 @@ def keep(fd: int) -> bool:
     return _flock(fd, "LOCK_EX", "LOCK_NB")
 
 
-def take(fd: int) -> bool:
-    """Locks a file until ``let_go``; False where a file stands for the lock.
+def lock(fd: int) -> bool:
+    """Locks a file until ``unlock``; False where a file stands for the lock.
 
     Raises:
         BlockingIOError: another process has it.
         OSError: it cannot be locked.
     """
-    if keep(fd):
+    if lock_until_exit(fd):
         return True
     _make(fd)
     return False
@@ -143,7 +143,7 @@ def renew(fd: int) -> None:
         raise BlockingIOError(errno.EAGAIN, "somebody else has it", path)
 
 
-def let_go(fd: int) -> None:
+def unlock(fd: int) -> None:
     """Gives a lock back; never raises. To be called before ``fd`` is closed.
 
     Not only closed: a process that was forked meanwhile may have it open as well.
@@ -158,29 +158,29 @@ def let_go(fd: int) -> None:
 
 @contextmanager
 def locked(
-    fd: int, take: Callable[[int], object] = take, tries: int = 1, pause: float = 0.0
+    fd: int, lock: Callable[[int], object] = lock, tries: int = 1, pause: float = 0.0
 ) -> Iterator[bool]:
     """Locks a file for a block; gives False where another process has it, or it cannot be locked.
 
     Args:
         fd: the file; to be closed after the block.
-        take: locks it, or raises OSError.
+        lock: locks it, or raises OSError.
         tries: how often that is tried.
         pause: seconds between two tries.
     """
-    taken = _try_to(take, fd, tries, pause)
+    taken = _try_to(lock, fd, tries, pause)
     try:
         yield taken
     finally:
         if taken:
-            let_go(fd)
+            unlock(fd)
 
 
 @contextmanager
 def opened_and_locked(
     path: str,
     flags: int = os.O_RDWR,
-    take: Callable[[int], object] = take,
+    lock: Callable[[int], object] = lock,
     tries: int = 1,
     pause: float = 0.0,
 ) -> Iterator[int | None]:
@@ -193,28 +193,28 @@ def opened_and_locked(
         found = None
         with contextlib.suppress(OSError):
             fd = block.enter_context(opened(path, flags))
-            if block.enter_context(locked(fd, take, tries, pause)) and not is_removed(fd):
+            if block.enter_context(locked(fd, lock, tries, pause)) and not is_removed(fd):
                 found = fd
         yield found
 
 
-def _try_to(take: Callable[[int], object], fd: int, tries: int, pause: float) -> bool:
+def _try_to(lock: Callable[[int], object], fd: int, tries: int, pause: float) -> bool:
     for number in range(tries):
         if number:
             original("time", "sleep")(pause)  # gevent's own is for greenlets
         with contextlib.suppress(OSError):
-            take(fd)
+            lock(fd)
             return True
     return False
 
 
 def close(fd: int) -> None:
     """Gives the lock of a file back, and closes it."""
-    let_go(fd)
+    unlock(fd)
     os.close(fd)
 
 
-def is_kept(fd: int) -> bool | None:
+def is_locked(fd: int) -> bool | None:
     """True while another process has locked it for good; None where there are no locks."""
     try:
         # A shared lock: two readers at once do not take each other for the owner.

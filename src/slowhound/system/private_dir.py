@@ -97,15 +97,15 @@ class Cap:
         self._what = what
         self._max_bytes = max_bytes
         self._names = names
-        self.next_look = 0.0
+        self.next_check = 0.0
 
     def keep(self, folder: str, path: str) -> None:
         """Removes the oldest files, but not ``path``, which was just written; never raises."""
         # Looking at 50,000 files takes 0.2 s: not for each of many in one second.
         now = clock.monotonic()
-        if now < self.next_look:
+        if now < self.next_check:
             return
-        self.next_look = now + 1.0
+        self.next_check = now + 1.0
         try:
             keep_within(folder, self._max_bytes, self._names, keep=path)
         except OSError as exc:

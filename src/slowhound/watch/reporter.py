@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from slowhound.blackbox.reported import Reported
+from slowhound.blackbox.peer_reports import PeerReport
 from slowhound.core.box_payloads import FRAMES
 from slowhound.core.observations import LastStack, Snapshot, without_literals
 from slowhound.core.record import Record, snapshot_in_flight
@@ -63,7 +63,7 @@ class Reporter:
         self._events = events
         self._reports = reports
         # What another process has reported of a request; set with the black box.
-        self.reported_by_peer: Callable[[int], Reported | None] = lambda _: None
+        self.reported_by_peer: Callable[[int], PeerReport | None] = lambda _: None
 
     def name(self, record: Record, slow: Slow) -> None:
         """Gives the report its name: a new one, or takes over a peer's."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from slowhound.core.box_payloads import stack_note
+from slowhound.core.box_payloads import stack_payload
 from slowhound.core.observations import Sample
 from slowhound.core.record import Record
 from slowhound.frames.frames import current_frames
@@ -67,7 +67,7 @@ class WatchSampler:
         if captured is not None:
             keep_sample(record, captured)
             if record.slot is not None:
-                note = stack_note(record, captured.stack, clock.monotonic())
+                note = stack_payload(record, captured.stack, clock.monotonic())
                 record.slot.write_stack(record.number, note)
 
 

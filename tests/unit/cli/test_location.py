@@ -31,7 +31,7 @@ def patient_dump(folder: Path, pid: int) -> subprocess.CompletedProcess[str]:
     """`slowhound dump` of a process that has a minute to get a CPU for its answer."""
     code = (
         "import sys; from slowhound import cli; from slowhound.peers import dumps;"
-        "dumps.PATIENCE = 60.0;"
+        "dumps.DUMP_PATIENCE = 60.0;"
         f"sys.exit(cli.main(['dump', '--dir', {str(folder)!r}, '{pid}']))"
     )
     return subprocess.run(

@@ -23,9 +23,9 @@ from slowhound.cli import requests_table
 from slowhound.cli.location import Location
 from slowhound.cli.reap import FolderReaper
 from slowhound.config.config import load
-from slowhound.core.box_payloads import stack_note, who_note
+from slowhound.core.box_payloads import stack_payload, who_payload
 from slowhound.core.record import Record
-from slowhound.peers.reaper import PATIENCE
+from slowhound.peers.reaper import PARENT_PATIENCE
 from slowhound.peers.workers import InFlight, in_flight
 from slowhound.recorder.own_box import settings_payload
 from slowhound.runtime.clocks import clock
@@ -45,11 +45,11 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 def claim(box: Box, method: str, path: str, view: str, sql: str) -> None:
     record = Record(method, path, 1.0)
-    slot = box.claim(record.number, who_note(record), 7)
+    slot = box.claim(record.number, who_payload(record), 7)
     assert slot is not None
     slot.view_known(view)
     slot.query_begins(sql, 2.0)
-    slot.write_stack(record.number, stack_note(record, (), 3.0))
+    slot.write_stack(record.number, stack_payload(record, (), 3.0))
 
 
 def listed(folder: Path) -> list[InFlight]:
@@ -225,7 +225,7 @@ def test_parent_of_the_dead_is_given_time(tmp_path: Path, monkeypatch: pytest.Mo
     assert first.visit()
     assert second.visit()
     assert (first.events, second.events) == (0, 0)
-    later = time.monotonic() + PATIENCE
+    later = time.monotonic() + PARENT_PATIENCE
     monkeypatch.setattr(clock, "monotonic", lambda: later)
     assert first.visit()
     assert not second.visit()

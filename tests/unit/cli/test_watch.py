@@ -12,7 +12,7 @@ import pytest
 
 from slowhound.cli import main
 from slowhound.cli.watch import duration, threshold, view_name
-from slowhound.config.overrides import MOST, NAME, Override, load
+from slowhound.config.overrides import MOST_OVERRIDES, NAME, Override, load
 
 
 @pytest.fixture
@@ -143,9 +143,9 @@ def test_values_are_checked() -> None:
 
 def test_there_is_a_limit(place: Path, capsys: Any) -> None:
     """The file stays small enough to be read each time it changes."""
-    for number in range(MOST):
+    for number in range(MOST_OVERRIDES):
         assert watch(place, "--slow-after", "1", "--for", "1h", "--view", f"v{number}") == 0
     assert watch(place, "--slow-after", "1", "--for", "1h", "--view", "one more") == 1
     assert "the most there can be" in capsys.readouterr().err
     assert watch(place, "--slow-after", "2", "--for", "1h", "--view", "v1") == 0
-    assert len(names(place)) == MOST
+    assert len(names(place)) == MOST_OVERRIDES

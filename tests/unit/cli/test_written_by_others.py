@@ -15,8 +15,8 @@ import pytest
 
 from slowhound.blackbox import payloads
 from slowhound.blackbox.layout import FIRST_SLOT
-from slowhound.blackbox.reader import TOLD, BoxState, Pending, beside
-from slowhound.blackbox.reported import told
+from slowhound.blackbox.peer_reports import read_reports
+from slowhound.blackbox.reader import PEER_REPORTS_SUFFIX, BoxState, Pending, beside
 from slowhound.cli import dump as cli_dump
 from slowhound.cli import tail
 from slowhound.config import overrides
@@ -115,7 +115,7 @@ def read_by_all(state: BoxState, folder: Path) -> None:
         event = stalled_reports.slow_event(pending, 1.0, hold, state)
         formats.json_line(event)
         assert stalled_reports.compose(pending, hold, state, event).text()
-        reporter = stalled.Neighbour(state.path, lambda event: None)
+        reporter = stalled.StalledPeer(state.path, lambda event: None)
         reporter._report(pending, 1.0, hold, state, settings)
 
 
@@ -150,9 +150,13 @@ def test_report_of_a_neighbour_is_read_or_left_out(tmp_path: Path, field: str, v
     box = tmp_path / "1-1.box"
     fields = {"number": 1, "report": "r.log", "fingerprint": "f", "heartbeat": 8 * 10**9, "at": 7.0}
     fields |= {"stack": ["a"], "gil_hold": 1.0}
-    Path(beside(str(box), TOLD)).write_bytes(note(fields, field, HOSTILE[value]) + b"\n")
+    Path(beside(str(box), PEER_REPORTS_SUFFIX)).write_bytes(
+        note(fields, field, HOSTILE[value]) + b"\n"
+    )
     state = state_of(box, json.dumps(WHO).encode(), b"{}", json.dumps(LAST).encode())
-    (event,) = postmortem.events(state, Death("unknown"), lambda _: False, None, told(str(box)))
+    (event,) = postmortem.events(
+        state, Death("unknown"), lambda _: False, None, read_reports(str(box))
+    )
     assert event["req_id"] == "r1"
     assert of_death(event).text()
 

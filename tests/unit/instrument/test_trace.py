@@ -27,7 +27,7 @@ from opentelemetry.trace import SpanKind
 import slowhound
 from slowhound.asgi import wrap
 from slowhound.blackbox.payloads import Last, read_last, read_who, who_fields
-from slowhound.core.box_payloads import stack_note, who_note
+from slowhound.core.box_payloads import stack_payload, who_payload
 from slowhound.core.record import Owner, Record, TaskRecord, current
 from slowhound.instrument import trace
 from slowhound.recorder import process
@@ -369,16 +369,16 @@ def test_box_has_the_ids_for_who_finds_it() -> None:
     record = Record("GET", "/", 0.0)
     record.trace = (TRACE, SPAN)
     record.environ = {}
-    who = read_who(who_note(record))
+    who = read_who(who_payload(record))
     fields = who_fields(who, Last(), None)
     assert (fields["trace_id"], fields["span_id"]) == (TRACE, SPAN)
     record.trace = ("c" * 32, "d" * 16)
-    last = read_last(stack_note(record, (), 0.0))
+    last = read_last(stack_payload(record, (), 0.0))
     assert who_fields(who, last, None)["trace_id"] == "c" * 32
     assert "trace_id" not in who_fields(read_who(b'{"trace": ["one"]}'), Last(), None)
     task = TaskRecord("function", "work", 0.0)
     task.trace = (TRACE, SPAN)
-    assert who_fields(read_who(who_note(task)), Last(), None)["span_id"] == SPAN
+    assert who_fields(read_who(who_payload(task)), Last(), None)["span_id"] == SPAN
 
 
 def test_nothing_of_opentelemetry_or_sentry_is_imported(tmp_path: Path) -> None:

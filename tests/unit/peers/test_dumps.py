@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.layout import DUMP_MADE, DUMP_REQUESTED
-from slowhound.blackbox.reader import DUMP, beside
+from slowhound.blackbox.reader import DUMP_SUFFIX, beside
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.peers import dumps
 from slowhound.peers.dumps import DumpError, answer, compose, fetch, read, sweep
 from slowhound.system import losses
-from slowhound.system.file_locks import take
+from slowhound.system.file_locks import lock
 
 ME = os.geteuid()
 WHOLE = b'{"number":1,"pid":2,"requests":[],"threads":[]}'
@@ -73,7 +73,7 @@ def test_no_answer_is_none_in_time(box: Box) -> None:
 
 def test_who_asks_waits_until_a_hold_of_the_gil_can_be_seen() -> None:
     """One that begins at the question is old enough when the answer is given up."""
-    assert dumps.PATIENCE >= UNRESPONSIVE_AFTER + 0.5
+    assert dumps.DUMP_PATIENCE >= UNRESPONSIVE_AFTER + 0.5
 
 
 def test_dump_that_cannot_be_written_is_no_wait(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_locked_file_that_is_no_box_is_not_written_to(tmp_path: Path) -> None:
     path = tmp_path / "1-1.box"
     path.write_bytes(b"x" * 5000)
     with path.open("rb") as file:
-        take(file.fileno())
+        lock(file.fileno())
         with pytest.raises(DumpError, match="not one of a living process"):
             fetch(str(path), ME, 1)
     assert path.read_bytes() == b"x" * 5000
@@ -181,7 +181,7 @@ def test_dump_of_wrong_types_or_of_any_size_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DumpError):
             read(str(path), ME, 1)
     path.write_bytes(b"")
-    os.truncate(path, dumps.LARGEST * 4)
+    os.truncate(path, dumps.LARGEST_DUMP * 4)
     with pytest.raises(DumpError, match="too large"):
         read(str(path), ME, 1)
 
@@ -189,10 +189,10 @@ def test_dump_of_wrong_types_or_of_any_size_is_refused(tmp_path: Path) -> None:
 def test_dumps_without_a_box_are_swept(box: Box, tmp_path: Path) -> None:
     """And nothing else is."""
     folder = tmp_path / "boxes"
-    kept = {beside(box.path, DUMP), str(folder / "note.txt"), box.path}
+    kept = {beside(box.path, DUMP_SUFFIX), str(folder / "note.txt"), box.path}
     for name in ("1-1.dump", "1-1.dump.new", "note.txt"):
         (folder / name).touch()
-    Path(beside(box.path, DUMP)).touch()
+    Path(beside(box.path, DUMP_SUFFIX)).touch()
     sweep(str(folder))
     assert {str(path) for path in folder.iterdir()} == kept
 

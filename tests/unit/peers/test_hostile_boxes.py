@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from slowhound.blackbox import reported
+from slowhound.blackbox import peer_reports
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.layout import BORN, HEADER, NAMESPACE, PID, SLOTS
 from slowhound.blackbox.payloads import Last, Settings, Who, read_settings
@@ -40,7 +40,7 @@ from slowhound.gunicorn import arbiter
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers.death import Death
 from slowhound.peers.postmortem import events
-from slowhound.peers.stalled import Neighbour
+from slowhound.peers.stalled import StalledPeer
 from slowhound.peers.stalled_reports import compose, slow_event, summary
 from slowhound.peers.workers import in_flight
 from slowhound.peers.written_events import unsent
@@ -149,7 +149,7 @@ NOISE = st.builds(
     note(Last),
     TEXT_BYTES,
     TEXT_BYTES,
-    note(reported.Reported),
+    note(peer_reports.PeerReport),
     st.dictionaries(st.sampled_from([*CELLS, PID, NAMESPACE, BORN]), CELL, max_size=4),
     st.tuples(CELL, CELL, CELL, CELL),
 )
@@ -305,10 +305,10 @@ def test_neighbour_reports_what_it_can(folder: Path, noise: Noise, threshold: fl
                 event["report"] = "slow.log"
                 lines_of(event)
                 messages_of(report)
-                reported.tell(box.path, summary(pending, hold, state, event))
-        assert {1, 2} <= {*reported.told(box.path)}
+                peer_reports.add_report(box.path, summary(pending, hold, state, event))
+        assert {1, 2} <= {*peer_reports.read_reports(box.path)}
         written: list[dict[str, Any]] = []
-        neighbour = Neighbour(box.path, written.append)
+        neighbour = StalledPeer(box.path, written.append)
         neighbour._report_overdue(state)
         hold = Hold((7,), True, None, False, {}, now - 3, now)
         neighbour._tell(7, hold, state)
@@ -353,8 +353,8 @@ def test_the_dead_have_their_events(
     folder: Path, monkeypatch: pytest.MonkeyPatch, noise: Noise
 ) -> None:
     """By the arbiter, by a sibling, by a command: with report, line and message for each."""
-    monkeypatch.setattr(reap, "PATIENCE", 0.0)
-    monkeypatch.setattr("slowhound.peers.reaper.PATIENCE", 0.0)
+    monkeypatch.setattr(reap, "PARENT_PATIENCE", 0.0)
+    monkeypatch.setattr("slowhound.peers.reaper.PARENT_PATIENCE", 0.0)
     box = box_of(folder, noise)
     path = box.path
     state = read(Path(path).read_bytes())
@@ -363,7 +363,7 @@ def test_the_dead_have_their_events(
     try:
         unsent(str(folder), state)
         for death in DEATHS:
-            found = events(state, death, lambda _id: False, None, reported.told(path))
+            found = events(state, death, lambda _id: False, None, peer_reports.read_reports(path))
             assert len(found) == 2
             for event in found:
                 lines_of(event)

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.layout import FIRST_SLOT, PARENT_BORN
+from slowhound.blackbox.peer_reports import PeerReport, add_report, read_reports
 from slowhound.blackbox.reader import read, survey
-from slowhound.blackbox.reported import Reported, tell, told
 from slowhound.config.config import load
-from slowhound.core.box_payloads import FRAMES, stack_note, who_note
+from slowhound.core.box_payloads import FRAMES, stack_payload, who_payload
 from slowhound.core.record import Record
 from slowhound.peers import reaper
 from slowhound.peers.death import Death
-from slowhound.peers.postmortem import dead_box, events
-from slowhound.peers.reaper import Graves
+from slowhound.peers.postmortem import ended_box, events
+from slowhound.peers.reaper import Reaper
 from slowhound.peers.written_events import written_by
 from slowhound.recorder.own_box import settings_payload
 from slowhound.runtime.clocks import clock
@@ -36,7 +36,7 @@ VICTIM = """
 import os, sys, time
 from slowhound.blackbox.box import Box
 from slowhound.config.config import load
-from slowhound.core.box_payloads import stack_note, who_note
+from slowhound.core.box_payloads import stack_payload, who_payload
 from slowhound.recorder.own_box import settings_payload
 from slowhound.frames.frames import from_frame
 from slowhound.core.record import Record
@@ -46,13 +46,13 @@ if "buries" in sys.argv:
     box.reaped_by_parent()
 for number in range(2):
     record = Record("GET", f"/orders/{number}/", time.monotonic())
-    slot = box.claim(record.number, who_note(record), 7)
+    slot = box.claim(record.number, who_payload(record), 7)
     slot.view_known("shop:order")
     slot.query_begins(f"SELECT * FROM t WHERE name = 'secret{number}'", time.monotonic())
     if number:
         slot.query_ends()
     stack = from_frame(sys._getframe())
-    slot.write_stack(record.number, stack_note(record, stack, time.monotonic()))
+    slot.write_stack(record.number, stack_payload(record, stack, time.monotonic()))
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -77,7 +77,7 @@ def test_each_request_of_a_dead_process_has_its_event(tmp_path: Path) -> None:
     """Who, where, for how long, and the running query without its literals."""
     pid = die(tmp_path)
     _, (path,) = survey(str(tmp_path))
-    with dead_box(path) as state:
+    with ended_box(path) as state:
         assert state is not None
         began = json.loads(state.pending[0].who)["started"]
         death = Death("signal", "SIGKILL", began + 40)
@@ -103,10 +103,10 @@ def test_what_a_neighbour_has_read_is_in_the_event(tmp_path: Path) -> None:
     die(tmp_path)
     _, (path,) = survey(str(tmp_path))
     stack = ["shop/urls.py:1:route", "re/__init__.py:185:sub"]
-    with dead_box(path) as state:
+    with ended_box(path) as state:
         assert state is not None
         at = time.monotonic()
-        seen = Reported(
+        seen = PeerReport(
             state.pending[0].number,
             "slow_request_1.log",
             "b243b292947b",
@@ -117,11 +117,11 @@ def test_what_a_neighbour_has_read_is_in_the_event(tmp_path: Path) -> None:
             stack=stack,
             gil_hold=5.0,
         )
-        tell(path, seen)
+        add_report(path, seen)
         death = Death("timeout", "SIGKILL", at + 3)
-        first, second = events(state, death, lambda req_id: False, None, told(path))
-        tell(path, msgspec.structs.replace(seen, heartbeat=state.heartbeat - 1))
-        later, _ = events(state, death, lambda req_id: False, None, told(path))
+        first, second = events(state, death, lambda req_id: False, None, read_reports(path))
+        add_report(path, msgspec.structs.replace(seen, heartbeat=state.heartbeat - 1))
+        later, _ = events(state, death, lambda req_id: False, None, read_reports(path))
     assert first["timeout_stack"] == " < ".join(reversed(stack))
     assert (first["timeout_loc"], first["timeout_cause_loc"]) == (stack[1], stack[0])
     assert (first["timeout_stack_by"], first["report"]) == ("py-spy", "slow_request_1.log")
@@ -166,17 +166,17 @@ def test_only_one_of_two_adopters_gets_a_box(tmp_path: Path) -> None:
     """The lock decides."""
     die(tmp_path)
     _, (path,) = survey(str(tmp_path))
-    with dead_box(path) as first, dead_box(path) as second:
+    with ended_box(path) as first, ended_box(path) as second:
         assert first is not None
         assert second is None
-    with dead_box(path) as third:
+    with ended_box(path) as third:
         assert third is None
 
 
 def test_living_box_is_left_alone(tmp_path: Path) -> None:
     """Nobody is buried alive."""
     box = Box(str(tmp_path), 1)
-    with dead_box(box.path) as state:
+    with ended_box(box.path) as state:
         assert state is None
     assert os.path.exists(box.path)
     box.close()
@@ -190,11 +190,11 @@ def test_sibling_waits_for_the_parent_and_then_writes(
     now = [100.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     written: list[dict[str, Any]] = []
-    each = Graves(lambda event, details: written.append(event))
-    each.visit(survey(str(tmp_path))[1])
+    each = Reaper(lambda event, details: written.append(event))
+    each.reap(survey(str(tmp_path))[1])
     assert not written
-    now[0] += reaper.PATIENCE
-    each.visit(survey(str(tmp_path))[1])
+    now[0] += reaper.PARENT_PATIENCE
+    each.reap(survey(str(tmp_path))[1])
     assert [event["crash_cause"] for event in written] == ["unknown", "unknown"]
     assert survey(str(tmp_path)) == ([], [])
     assert losses.dropped == 0
@@ -208,13 +208,13 @@ def test_sibling_leaves_a_box_for_long_to_a_parent_that_lives_and_buries(
     now = [100.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     written: list[dict[str, Any]] = []
-    each = Graves(lambda event, details: written.append(event))
-    for then in (100.0, 100.0 + reaper.PATIENCE, 99.9 + reaper.LONG_PATIENCE):
+    each = Reaper(lambda event, details: written.append(event))
+    for then in (100.0, 100.0 + reaper.PARENT_PATIENCE, 99.9 + reaper.LIVING_PARENT_PATIENCE):
         now[0] = then
-        each.visit(survey(str(tmp_path))[1])
+        each.reap(survey(str(tmp_path))[1])
         assert not written
-    now[0] = 100.0 + reaper.LONG_PATIENCE
-    each.visit(survey(str(tmp_path))[1])
+    now[0] = 100.0 + reaper.LIVING_PARENT_PATIENCE
+    each.reap(survey(str(tmp_path))[1])
     assert len(written) == 2
 
 
@@ -228,10 +228,10 @@ def test_dead_parent_buries_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     now = [100.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     written: list[dict[str, Any]] = []
-    each = Graves(lambda event, details: written.append(event))
-    each.visit([path])
-    now[0] += reaper.PATIENCE
-    each.visit([path])
+    each = Reaper(lambda event, details: written.append(event))
+    each.reap([path])
+    now[0] += reaper.PARENT_PATIENCE
+    each.reap([path])
     assert len(written) == 2
 
 
@@ -258,10 +258,10 @@ def test_damaged_box_gives_a_part_or_nothing(tmp_path_factory: Any, data: st.Dat
     box = Box(str(folder), 2)
     box.settings.write(settings_payload(load({}), "test"))
     record = Record("GET", "/", 1.0)
-    slot = box.claim(record.number, who_note(record), 7)
+    slot = box.claim(record.number, who_payload(record), 7)
     assert slot is not None
     slot.query_begins("SELECT 1", 2.0)
-    slot.write_stack(record.number, stack_note(record, (), 3.0))
+    slot.write_stack(record.number, stack_payload(record, (), 3.0))
     whole = bytearray(Path(box.path).read_bytes())
     box.close()
     whole = whole[: data.draw(st.integers(0, len(whole)))] if data.draw(st.booleans()) else whole
@@ -283,11 +283,11 @@ def test_notes_fit_whatever_they_hold() -> None:
 
     record = Record("G" * 5000, "/\x00\u202e\U0001f600" * 5000, 1.0)
     record.environ = {"HTTP_REFERER": "\x1b" * 9000, "HTTP_USER_AGENT": '"' * 9000}
-    note = who_note(record)
+    note = who_payload(record)
     assert len(note) <= HALF_WHO - 16
     assert json.loads(note)["id"] == record.id
     stack = tuple(Frame("\x00" * 3000, 1, "\x01" * 3000) for _ in range(FRAMES * 2))
-    note = stack_note(record, stack, 1.0)
+    note = stack_payload(record, stack, 1.0)
     assert len(note) <= HALF_STACK - 16
     assert json.loads(note)["taken"] == 1.0
 

@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from slowhound.blackbox.peer_reports import PeerReport, add_report, read_reports
 from slowhound.blackbox.reader import BoxState
-from slowhound.blackbox.reported import Reported, tell, told
 from slowhound.frames.frames import Frame
 from slowhound.gil.reading import Reading
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.peers import stalled
-from slowhound.peers.stalled import Neighbour
+from slowhound.peers.stalled import StalledPeer
 from tests.harness.stuck import STUCK, Case, process
 
 pytestmark = [
@@ -49,17 +49,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Later:
     return later
 
 
-def wait_for_report(case: Case, neighbour: Neighbour, clock: Later) -> list[float]:
+def wait_for_report(case: Case, neighbour: StalledPeer, clock: Later) -> list[float]:
     """Looks whenever there is something to do; how old the request was each time."""
     state: BoxState = case.wait_unresponsive()
     ages: list[float] = []
     begun = state.heartbeat / 1e9
     clock.at = begun + UNRESPONSIVE_AFTER + 0.1  # however late it is
-    while not neighbour.look(state):
+    while not neighbour.check(state):
         ages.append(clock.at - begun)
         assert ages[-1] < 200
-        assert neighbour.next_look > clock.at
-        clock.at = neighbour.next_look
+        assert neighbour.next_check > clock.at
+        clock.at = neighbour.next_check
     return [*ages, clock.at - begun]
 
 
@@ -68,7 +68,7 @@ def test_report_comes_when_it_is_due(tmp_path: Path, clock: Later, slow_after: f
     """Also long after the GIL was taken: it must be there before the worker is killed."""
     events: list[dict[str, Any]] = []
     with process(tmp_path, STUCK, slow_after=slow_after) as case:
-        ages = wait_for_report(case, Neighbour(case.path, events.append), clock)
+        ages = wait_for_report(case, StalledPeer(case.path, events.append), clock)
         assert ages[-1] - slow_after < 2 * stalled.SHORTEST_PAUSE
         assert len(ages) < 20  # not each second for two minutes
         (event,) = events
@@ -79,7 +79,7 @@ def test_report_comes_when_it_is_due(tmp_path: Path, clock: Later, slow_after: f
 def test_whoever_may_read_stacks_comes_first_when_it_is_due(tmp_path: Path, clock: Later) -> None:
     """One that cannot waits from then on, however long the GIL has been held before."""
     with process(tmp_path, STUCK, slow_after=25.0) as case:
-        ages = wait_for_report(case, Neighbour(case.path, list, patience=6.0), clock)
+        ages = wait_for_report(case, StalledPeer(case.path, list, patience=6.0), clock)
         assert 25 + 6 <= ages[-1] < 25 + 6 + 2 * stalled.SHORTEST_PAUSE
 
 
@@ -89,9 +89,9 @@ def test_process_can_learn_what_was_reported(tmp_path: Path, clock: Later) -> No
     with process(tmp_path, STUCK, slow_after=3.0) as case:
         pid = case.process.pid
         reader = lambda *_: Reading({pid: STACK}, "py-spy", pid)  # noqa: E731
-        wait_for_report(case, Neighbour(case.path, events.append, readers=[reader]), clock)
+        wait_for_report(case, StalledPeer(case.path, events.append, readers=[reader]), clock)
         (pending,) = case.state.pending
-        left = told(case.path)[pending.number]
+        left = read_reports(case.path)[pending.number]
         assert pending.reported
         assert (left.by, left.stack) == ("py-spy", [str(STACK[0])])
         assert left.report == events[0]["report"]
@@ -106,15 +106,15 @@ def test_report_is_written_once_also_where_the_process_cannot_be_told(
     events: list[dict[str, Any]] = []
     with process(tmp_path, STUCK, slow_after=3.0) as case:
         Path(case.path).with_suffix(".reported").mkdir()
-        neighbour = Neighbour(case.path, events.append)
+        neighbour = StalledPeer(case.path, events.append)
         wait_for_report(case, neighbour, clock)
         assert clock.at is not None
         clock.at += 2 * stalled.LONGEST_PAUSE
-        assert neighbour.look(case.state) == []
+        assert neighbour.check(case.state) == []
         assert len(events) == 1
 
 
-REPORT = Reported(7, "slow_request_1.log", "b243b292947b", 1, 2.0, loc="café.py:1:crème")
+REPORT = PeerReport(7, "slow_request_1.log", "b243b292947b", 1, 2.0, loc="café.py:1:crème")
 RESTS = {
     "nothing": b"",
     "no report": b"{}\n",
@@ -130,18 +130,18 @@ def test_any_bytes_may_stand_beside_a_box(tmp_path: Path, name: str) -> None:
     """What is no report is left out, and the next one is found behind it."""
     box = str(tmp_path / "1-2.box")
     (tmp_path / "1-2.reported").write_bytes(RESTS[name])
-    assert told(box) == {}
-    tell(box, REPORT)
-    assert told(box) == {7: REPORT}
+    assert read_reports(box) == {}
+    add_report(box, REPORT)
+    assert read_reports(box) == {7: REPORT}
 
 
 def test_newest_reports_of_many_are_found(tmp_path: Path) -> None:
     """Of a worker that has reported thousands only the last ones are read."""
     box = str(tmp_path / "1-2.box")
     for number in range(3000):
-        tell(box, msgspec.structs.replace(REPORT, number=number))
-    assert list(told(box))[-1] == 2999
-    assert 0 not in told(box)
+        add_report(box, msgspec.structs.replace(REPORT, number=number))
+    assert list(read_reports(box))[-1] == 2999
+    assert 0 not in read_reports(box)
 
 
 def test_process_that_goes_on_while_it_is_looked_at_reports_itself(
@@ -156,7 +156,7 @@ def test_process_that_goes_on_while_it_is_looked_at_reports_itself(
             case.end()  # its request ends while its stack is read
             return Reading({pid: STACK}, "py-spy", pid)
 
-        neighbour = Neighbour(case.path, events.append, readers=[reader])
-        assert neighbour.look(case.wait_unresponsive()) == []
+        neighbour = StalledPeer(case.path, events.append, readers=[reader])
+        assert neighbour.check(case.wait_unresponsive()) == []
         assert events == []
         assert not list(tmp_path.glob("reports/*"))

@@ -14,7 +14,7 @@ import pytest
 import slowhound
 from slowhound import Context
 from slowhound.config.from_django import get_config
-from slowhound.core.box_payloads import stack_note, who_note
+from slowhound.core.box_payloads import stack_payload, who_payload
 from slowhound.core.observations import Snapshot
 from slowhound.core.record import QueryStats, Record, current_record
 from slowhound.frames.frames import from_frame
@@ -108,8 +108,8 @@ def writes_report(active: Recorder, record: Record) -> None:
 
 
 def writes_notes(active: Recorder, record: Record) -> None:
-    who_note(record)
-    stack_note(record, from_frame(sys._getframe()), 1.0)
+    who_payload(record)
+    stack_payload(record, from_frame(sys._getframe()), 1.0)
 
 
 def draws_graph(active: Recorder, record: Record) -> None:

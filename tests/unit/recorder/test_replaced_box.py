@@ -11,7 +11,7 @@ import pytest
 
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.reader import Pending, read
-from slowhound.core.box_payloads import who_note
+from slowhound.core.box_payloads import who_payload
 from slowhound.core.record import Record
 from slowhound.recorder import replaced_box
 from slowhound.recorder.process import Recorder, Server
@@ -69,7 +69,7 @@ def test_request_in_flight_is_in_the_next_box(active: Recorder, how: str) -> Non
         record.number,
         record.native_id,
         record.thread_id,
-        who_note(record),
+        who_payload(record),
     )
     assert record.slot is not None
     record.slot.view_known("a-view")
@@ -115,7 +115,7 @@ def test_request_that_is_just_beginning_has_one_place(active: Recorder) -> None:
     assert pending(active) == ()
     assert active.own_box.box is not None
     one.taken = []
-    one.slot = active.own_box.box.claim(one.number, who_note(one), 1, 1, one.taken)
+    one.slot = active.own_box.box.claim(one.number, who_payload(one), 1, 1, one.taken)
     active.own_box.tend()
     assert {each.number for each in pending(active)} == {one.number, other.number}
     assert free(active) == SLOTS - 2
@@ -133,7 +133,7 @@ def test_requests_come_before_websockets(active: Recorder) -> None:
     assert free(active) == SLOTS
 
 
-@pytest.mark.parametrize("when", ["who_note", "claim", "_catch_up"])
+@pytest.mark.parametrize("when", ["who_payload", "claim", "_catch_up"])
 def test_request_that_ends_meanwhile_leaves_no_place_taken(
     active: Recorder, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:

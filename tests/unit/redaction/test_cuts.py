@@ -102,7 +102,7 @@ def test_header_shows_no_beginning(secret: str, core: str) -> None:
         record.environ = {"HTTP_USER_AGENT": text}
         shown = masking.client_text(text, masking.HEADER_LIMIT)
         assert not is_shown(core, shown), shown[-100:]
-        assert not is_shown(core, box_payloads.who_note(record))
+        assert not is_shown(core, box_payloads.who_payload(record))
 
 
 def test_name_of_a_parameter_that_was_cut_is_not_shown() -> None:

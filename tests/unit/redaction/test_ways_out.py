@@ -82,7 +82,7 @@ def test_task_is_shown_without_the_token_in_its_id() -> None:
     assert record.task_id == f"pay-{TOKEN}"
     record.outcome = "ok"
     assert events.least(record)["task_id"] == "pay-********************"
-    assert CORE not in box_payloads.who_note(record).decode()
+    assert CORE not in box_payloads.who_payload(record).decode()
     assert TaskRecord("celery", "a", 0.0, "reset-password:42").shown_id == "reset-password:42"
     assert "hunter2" not in str(TaskRecord("celery", "a", 0.0, "password=hunter2x").shown_id)
 

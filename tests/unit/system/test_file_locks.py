@@ -26,7 +26,7 @@ from slowhound.config.config import load
 from slowhound.delivery.item import DeliveryItem
 from slowhound.delivery.spool import Spool
 from slowhound.instrument.saturation import Saturation
-from slowhound.peers.postmortem import dead_box
+from slowhound.peers.postmortem import ended_box
 from slowhound.recorder.own_box import settings_payload
 from slowhound.stacks.fatal_errors import write_to
 from slowhound.store import segments
@@ -112,9 +112,9 @@ def test_lock_of_one_that_has_died_is_taken_over(tmp_path: Path) -> None:
     beside = Path(f"{path}.lock")
     beside.write_text(" ".join(map(str, mine)))
     with pytest.raises(BlockingIOError):
-        file_locks.take(fd)
+        file_locks.lock(fd)
     beside.write_text(" ".join(map(str, mine._replace(born=mine.born - 1))))
-    assert file_locks.take(fd) is False
+    assert file_locks.lock(fd) is False
     file_locks.close(fd)
     assert not beside.exists()
 
@@ -171,12 +171,12 @@ def test_living_and_dead_are_told_apart(tmp_path: Path) -> None:
     living, dead = survey(str(folder))
     assert {each.pid for each in living} == {os.getpid(), child.pid}
     assert dead == []
-    with dead_box(path) as state:
+    with ended_box(path) as state:
         assert state is None
     child.communicate("")
     before = descriptors()
     assert survey(str(folder))[1] == [path]
-    with dead_box(path) as first, dead_box(path) as second:
+    with ended_box(path) as first, ended_box(path) as second:
         assert first is not None
         assert second is None
     assert descriptors() == before
@@ -242,9 +242,9 @@ def test_every_command_works_without_locks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """None ends with an exception, leaves a descriptor open, or says again what was said."""
-    monkeypatch.setattr("slowhound.peers.dumps.PATIENCE", 0.05)
-    monkeypatch.setattr("slowhound.cli.reap.PATIENCE", 0.0)
-    monkeypatch.setattr("slowhound.peers.reaper.PATIENCE", 0.0)
+    monkeypatch.setattr("slowhound.peers.dumps.DUMP_PATIENCE", 0.05)
+    monkeypatch.setattr("slowhound.cli.reap.PARENT_PATIENCE", 0.0)
+    monkeypatch.setattr("slowhound.peers.reaper.PARENT_PATIENCE", 0.0)
     monkeypatch.setattr("slowhound.cli.ship.MOST_TRIES", 1)  # nobody answers there
     folder = tmp_path / "dir"
     box = Box(str(folder), 1)
@@ -305,7 +305,7 @@ def test_files_are_locked_where_locks_need_files_to_be_writable(
     found = list(closed(os.path.dirname(segment.name), (segment.name,)))
     assert [each.path for each in found] == [segment.name]
     file_locks.close(found[0].fd)
-    with dead_box(path) as state:
+    with ended_box(path) as state:
         assert state is not None
 
 

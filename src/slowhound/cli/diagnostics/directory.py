@@ -11,7 +11,7 @@ from slowhound.blackbox.box import Box
 from slowhound.cli.diagnostics import Diagnostic
 from slowhound.cli.location import any_default_dir
 from slowhound.config.default_dir import default_folder, existing
-from slowhound.system.file_locks import is_kept
+from slowhound.system.file_locks import is_locked
 from slowhound.system.private_dir import prepare
 
 LEAST_FREE = 64 * 1024**2  # bytes
@@ -87,7 +87,7 @@ def _prepared(path: str) -> Iterator[Diagnostic]:
 def _has_locks(path: str) -> bool:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return is_kept(fd) is not None
+        return is_locked(fd) is not None
     finally:
         os.close(fd)
 

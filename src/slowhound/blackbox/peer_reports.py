@@ -13,20 +13,20 @@ from typing import Annotated
 import msgspec
 
 from slowhound.blackbox.payloads import Moment, Seconds, Text
-from slowhound.blackbox.reader import TOLD, beside
+from slowhound.blackbox.reader import PEER_REPORTS_SUFFIX, beside
 from slowhound.runtime.library_names import NOT_JSON
 from slowhound.system.append_file import APPENDING
 from slowhound.system.files import opened, read_end
 
 # A line is some kilobytes long; the last so many bytes are read.
-LARGEST = 256 * 1024
+READ_BYTES = 256 * 1024
 
 
 Number = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 ReportName = Annotated[str, msgspec.Meta(max_length=200, pattern=r"\A[^/\0]+\Z")]
 
 
-class Reported(msgspec.Struct, frozen=True):
+class PeerReport(msgspec.Struct, frozen=True):
     """One report, made ``at`` this time (monotonic seconds) of the ``number``-th request.
 
     ``heartbeat`` is that of the process by then, in ns: another one tells that it has run since.
@@ -46,21 +46,21 @@ class Reported(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Reported).decode
+_decode = msgspec.json.Decoder(PeerReport).decode
 
 
-def tell(box: str, reported: Reported) -> None:
+def add_report(box: str, reported: PeerReport) -> None:
     """Adds it beside the box; raises OSError."""
-    with opened(beside(box, TOLD), APPENDING) as fd:
+    with opened(beside(box, PEER_REPORTS_SUFFIX), APPENDING) as fd:
         # A line break before it, too: the one before may have been cut short by a full disk.
         os.write(fd, b"\n" + _encode(reported) + b"\n")
 
 
-def told(box: str) -> dict[int, Reported]:
+def read_reports(box: str) -> dict[int, PeerReport]:
     """The newest report of each request, by its number. Raises nothing: any bytes may be there."""
     try:
-        with opened(beside(box, TOLD)) as fd:
-            data = read_end(fd, LARGEST)
+        with opened(beside(box, PEER_REPORTS_SUFFIX)) as fd:
+            data = read_end(fd, READ_BYTES)
     except OSError:
         return {}
     found = {}
@@ -73,12 +73,12 @@ def told(box: str) -> dict[int, Reported]:
     return found
 
 
-def told_of(box: str, number: int) -> Reported | None:
+def report_of(box: str, number: int) -> PeerReport | None:
     """What was reported of this one, if anything was."""
-    return told(box).get(number)
+    return read_reports(box).get(number)
 
 
-def forget(box: str) -> None:
+def remove_reports(box: str) -> None:
     """The process has ended in good order, and nobody needs it any more."""
     with contextlib.suppress(OSError):
-        os.unlink(beside(box, TOLD))
+        os.unlink(beside(box, PEER_REPORTS_SUFFIX))
