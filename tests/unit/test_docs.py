@@ -454,7 +454,7 @@ def test_values_of_fields_have_a_row(page, field):
 
 def test_limits_in_pages_are_those_of_the_code():
     """Numbers that a page promises."""
-    assert f"no sign of life for {UNRESPONSIVE_AFTER} seconds" in text_of("gil.md")
+    assert f"heartbeat is {UNRESPONSIVE_AFTER} seconds old" in text_of("gil.md")
     assert f"at most {KEPT_SAMPLES} samples" in text_of("slow-reports.md")
     assert INNERMOST == 5
     assert "the five innermost frames" in text_of("slow-reports.md")
