@@ -29,8 +29,11 @@ from slowhound.event.fields import FIELDS, NAMES
 from slowhound.frames.frames import Frame
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.recorder.process import Server
+from slowhound.store.questions import QUESTIONS
+from slowhound.system.wait_states import StateKind
 from slowhound.watch.samples import KEPT_SAMPLES
 from slowhound.watch.verdict import verdict
+from tests.harness.asgi_servers import SERVERS
 from tests.harness.docs import make_docs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -456,6 +459,7 @@ def test_limits_in_pages_are_those_of_the_code():
     """Numbers that a page promises."""
     assert f"heartbeat is {UNRESPONSIVE_AFTER} seconds old" in text_of("gil.md")
     assert f"at most {KEPT_SAMPLES} samples" in text_of("slow-reports.md")
+    assert f"answers one of {len(QUESTIONS)} [questions]" in (ROOT / "README.md").read_text()
     assert INNERMOST == 5
     assert "the five innermost frames" in text_of("slow-reports.md")
     assert f"black box has {ASGI_SLOTS} slots" in text_of("servers.md")
@@ -479,6 +483,37 @@ def test_verdicts_that_pages_show_have_the_words_of_the_code():
 def test_every_server_is_on_the_page_of_servers(server):
     """What slowhound gives there can be looked up."""
     assert server in text_of("servers.md")
+
+
+@pytest.mark.parametrize("server", ASGI_SERVERS)
+def test_every_asgi_server_is_tested(server):
+    """The tests of requests run on each of them."""
+    assert server in {each.name for each in SERVERS}
+
+
+def sinks() -> list[str]:
+    """The dotted paths that ``SINKS`` may name of slowhound's own."""
+    found = []
+    for path in sorted((PACKAGE / "sinks").glob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            methods = {each.name for each in getattr(node, "body", []) if hasattr(each, "name")}
+            if isinstance(node, ast.ClassDef) and {"deliver", "close"} <= methods:
+                found.append(f"slowhound.sinks.{path.stem}.{node.name}")
+    return found
+
+
+@pytest.mark.parametrize("sink", sinks())
+def test_every_sink_is_documented(sink):
+    """By the dotted path that goes into SINKS; the one of an old setting goes by that."""
+    assert sink == "slowhound.sinks.dogslow_sentry.Nowhere" or any(
+        f'"{sink}"' in page.read_text() for page in PAGES
+    )
+
+
+@pytest.mark.parametrize("kind", StateKind, ids=lambda kind: kind.name)
+def test_every_state_of_a_thread_is_explained(kind):
+    """A verdict names what a request waits for; the page has each of these texts."""
+    assert f"\n| `{kind.text}" in (ROOT / "docs" / "slow-reports.md").read_text()
 
 
 def test_soak_is_shown_for_each_python_and_passed() -> None:

@@ -99,6 +99,40 @@ def test_a_slip_in_one_entry_of_mask_costs_no_other(bad: Any) -> None:
     assert [each.key for each in problems(given)] == ["MASK"]
 
 
+# A value of each setting that is not its default.
+GOOD: dict[str, Any] = {
+    "ENABLED": False,
+    "DIR": "/srv/hound",
+    "FORMAT": "json",
+    "STREAM": None,
+    "SLOW_AFTER": 5,
+    "SAMPLE_AFTER": 2,
+    "SAMPLE_HZ": 10,
+    "IGNORE": ["/health/"],
+    "LOCALS": True,
+    "MASK": ["maiden_?name"],
+    "STORE": False,
+    "STORE_MAX_BYTES": 1,
+    "STORE_MAX_AGE": None,
+    "REPORTS_MAX_BYTES": 1,
+    "SAMPLING": {"ok": 0.1},
+    "SINKS": ["shop.sinks.Pager"],
+    "REPORT_LIMIT": None,
+    "TASKS": ["commands"],
+    "FLAMES": {"ALLOW": "staff"},
+    "VIEWER": {"ALLOW": "staff"},
+    "SERVICE": "shop",
+    "RELEASE": "1.2",
+}
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_every_setting_is_taken_into_the_config(key: str) -> None:
+    """A row of the table that nothing reads would be a promise."""
+    assert problems({key: GOOD[key]}) == []
+    assert load({key: GOOD[key]}) != load({})
+
+
 def test_every_default_is_acceptable() -> None:
     """The table agrees with itself, and every setting is tried above."""
     assert problems({key: setting.default for key, setting in SETTINGS.items()}) == []
