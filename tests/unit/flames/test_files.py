@@ -1,4 +1,4 @@
-"""The files of profiles, and several of them as one."""
+"""The files of profiles, and merged profiles."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def files(tmp_path: Path) -> FlameFiles:
 
 
 def test_profile_is_read_as_it_was_written(files: FlameFiles) -> None:
-    """Under a name of ours, in a folder and a file that nobody else can read."""
+    """Under a name of ours, in a folder and a file that no other user can read."""
     name = files.name(7)
     assert files.write(name, profile())
     assert files.read(name) == profile()
@@ -83,7 +83,7 @@ def test_unsampled_time_keeps_its_former_name_in_files() -> None:
     ],
 )
 def test_only_names_of_ours_are_files(files: FlameFiles, name: str) -> None:
-    """A name is never a path, and nothing else is read or written."""
+    """A name is never a path, and no other file is read or written."""
     with pytest.raises(ValueError):
         files.read(name)
     with pytest.raises(ValueError):
@@ -92,7 +92,7 @@ def test_only_names_of_ours_are_files(files: FlameFiles, name: str) -> None:
 
 
 def test_symbolic_link_is_not_followed(files: FlameFiles, tmp_path: Path) -> None:
-    """Somebody else's file cannot be put in the place of a profile."""
+    """Another file cannot be put in the place of a profile."""
     name = files.name(1)
     files.write(name, profile())
     path = Path(files.directory, "flames", name)
@@ -103,8 +103,8 @@ def test_symbolic_link_is_not_followed(files: FlameFiles, tmp_path: Path) -> Non
     assert caught.value.errno == errno.ELOOP
 
 
-def test_file_that_is_there_already_stays(files: FlameFiles) -> None:
-    """Nothing is overwritten; what could not be written is counted."""
+def test_existing_file_stays(files: FlameFiles) -> None:
+    """Nothing is overwritten; a failed write is counted."""
     name = files.name(1)
     files.write(name, profile())
     assert files.write(name, profile(duration=9.0)) is False
@@ -112,10 +112,10 @@ def test_file_that_is_there_already_stays(files: FlameFiles) -> None:
     assert losses.dropped == 1
 
 
-def test_full_disk_leaves_no_half_of_a_file(
+def test_full_disk_leaves_no_partial_file(
     files: FlameFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is counted, and the next one may fit again."""
+    """It is counted, and the next one is written when there is space again."""
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "full")
@@ -129,8 +129,8 @@ def test_full_disk_leaves_no_half_of_a_file(
     assert files.write(name, profile())
 
 
-def test_oldest_go_first_with_the_drawings_beside_them(tmp_path: Path) -> None:
-    """All together stay within the cap, and nothing but ours is touched."""
+def test_oldest_files_and_drawings_are_removed_first(tmp_path: Path) -> None:
+    """All together stay within the cap, and other files are left alone."""
     files = FlameFiles(str(tmp_path / "dir"), 1000)
     first = files.name(1)
     files.write(first, profile())
@@ -147,8 +147,8 @@ def test_oldest_go_first_with_the_drawings_beside_them(tmp_path: Path) -> None:
     assert {last, "mine.svg"} <= {each.name for each in folder.iterdir()}
 
 
-def test_names_are_never_the_same(files: FlameFiles) -> None:
-    """Not even for the same request of the same second."""
+def test_names_are_unique(files: FlameFiles) -> None:
+    """Also for the same request in the same second."""
     names = {files.name(1) for _ in range(100)}
     assert len(names) == 100
     assert all(OURS.fullmatch(name) for name in names)
@@ -182,8 +182,8 @@ def test_merged_weights_add_up() -> None:
     assert [sample.state for sample in both.samples] == ["running", "waiting", "waiting", UNSAMPLED]
 
 
-def test_merged_accuracy_is_of_all_of_them() -> None:
-    """What was missed adds up; the longest gap is the longest of all; errors even out."""
+def test_merged_accuracy_is_that_of_all_profiles() -> None:
+    """Counts add up; the longest gap is the longest of all; errors partly cancel out."""
     both = merge([profile(), profile()])
     assert both.accuracy.due == 120
     assert both.accuracy.left_out == 20
@@ -194,7 +194,7 @@ def test_merged_accuracy_is_of_all_of_them() -> None:
 
 
 def test_merge_of_nothing_is_refused() -> None:
-    """There is no graph of no request."""
+    """There is no graph without a request."""
     with pytest.raises(ValueError):
         merge([])
 

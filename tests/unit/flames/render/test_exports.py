@@ -1,4 +1,4 @@
-"""Collapsed stacks, speedscope and pprof hold what the profile holds, in their readers' format."""
+"""Collapsed stacks, speedscope and pprof have the data of the profile, in valid formats."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.harness.drawn import LINES, basket, frame, profile_of
 
 VENDORED = Path(slowhound.__file__).parent / "viewer" / "static" / "slowhound" / "speedscope"
 FLAMEGRAPH = Path("/usr/share/perl5/Devel/NYTProf/flamegraph.pl")
-# As flamegraph.pl has it; greedy, as there.
+# The pattern of flamegraph.pl, which is greedy.
 PERL = re.compile(r"^(.*)\s+?(\d+(?:\.\d*)?)$")
 HOSTILE = ["a;b", "SELECT 1 LIMIT 5", "two\nlines\r", "\udc80\u202e\x1b[31m", "", '<b>"&', "x 1.5"]
 
@@ -95,7 +95,7 @@ def hostile() -> Profile:
     )
 
 
-def test_collapsed_stacks_hold_all_time_in_microseconds() -> None:
+def test_collapsed_stacks_have_all_time_in_microseconds() -> None:
     """Each stack is one line, and the numbers add up to the time that was sampled."""
     weights = lines_of(collapsed.render(basket()))
     assert sum(weights.values()) == pytest.approx(2_560_000, abs=100)
@@ -104,7 +104,7 @@ def test_collapsed_stacks_hold_all_time_in_microseconds() -> None:
 
 
 def test_no_name_breaks_a_collapsed_line() -> None:
-    """Whatever a function is called, it stays one frame of one line that ends in one number."""
+    """With any name, a function is one frame in one line that ends in one number."""
     text = collapsed.render(hostile())
     weights = lines_of(text)
     assert len(weights) == len(HOSTILE) + 2
@@ -128,8 +128,8 @@ def test_flamegraph_pl_reads_collapsed_stacks(make, tmp_path) -> None:
     assert int(whole[1].replace(",", "")) == sum(lines_of(text).values())
 
 
-def test_blind_and_starved_time_is_not_put_down_to_a_function() -> None:
-    """In every export such a stack ends in a frame that says what it is."""
+def test_unsampled_and_starved_time_is_not_attributed_to_a_function() -> None:
+    """In all exports such a stack ends in a frame for it."""
     ends = {
         line.rpartition(";")[2].rpartition(" ")[0]
         for line in collapsed.render(basket()).splitlines()
@@ -151,8 +151,8 @@ def test_blind_and_starved_time_is_not_put_down_to_a_function() -> None:
 
 
 @pytest.mark.parametrize("make", [basket, hostile, lambda: profile_of([])])
-def test_speedscope_files_keep_to_its_schema(make) -> None:
-    """The schema that comes with the vendored speedscope accepts what is written."""
+def test_speedscope_files_are_valid(make) -> None:
+    """By the schema that comes with the vendored speedscope."""
     schema = json.loads((VENDORED / "file-format-schema.json").read_text())
     data = json.loads(speedscope.render(make()))
     jsonschema.validate(data, schema)
@@ -164,7 +164,7 @@ def test_speedscope_files_keep_to_its_schema(make) -> None:
 
 
 def test_speedscope_has_the_samples_in_time_with_their_weights() -> None:
-    """Samples stand in order, from the first sample's begin on, and weigh their seconds."""
+    """Samples are in order, from the begin of the first one on, with weights in seconds."""
     data = json.loads(speedscope.render(basket()))
     (profile,) = data["profiles"]
     assert profile["startValue"] == pytest.approx(1.0)
@@ -174,7 +174,7 @@ def test_speedscope_has_the_samples_in_time_with_their_weights() -> None:
     frames = data["shared"]["frames"]
     assert frames[profile["samples"][0][-3]]["name"] == LINES
     assert {"name": "tidy", "file": "shop/tidy.py", "line": 12} in frames
-    # Seen in several lines: one function all the same.
+    # Sampled in several lines: still one function.
     assert {"name": "basket", "file": "shop/views.py"} in frames
 
 
@@ -206,7 +206,7 @@ def test_pprof_files_decode_by_the_schema() -> None:
 
 
 def test_pprof_takes_hostile_names() -> None:
-    """Names are UTF-8 whatever they hold, and each text stands in the table once."""
+    """All names are UTF-8, and each text is in the table once."""
     read = read_pprof(pprof.render(hostile()))
     assert len(read.sample) == len(HOSTILE) + 2
     assert len(set(read.string_table)) == len(read.string_table)
@@ -218,7 +218,7 @@ WEIGHTS = st.lists(st.sampled_from([0.0, -1.0, 1e-12, 4e-7, 6e-7, 0.5]), max_siz
 
 @given(WEIGHTS)
 def test_no_entry_of_weight_0_is_in_any_of_them(weights: list[float]) -> None:
-    """Also where it only becomes 0 by rounding, and in files that somebody else has made."""
+    """Also where it is 0 after rounding, and in files that were not made by slowhound."""
     samples = [ProfileSample(1.0, weight, at % 2) for at, weight in enumerate(weights)]
     profile = replace(
         profile_of([(1, [frame("a")], "running"), (1, [], UNSAMPLED)]), samples=samples

@@ -1,4 +1,4 @@
-"""The SVG file: well-formed whatever it holds, true to its profile, whole without scripts."""
+"""The SVG file: always well-formed, true to its profile, complete without scripts."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def titles(text: str) -> list[str]:
 @settings(max_examples=60)
 @given(profiles(), st.none() | profiles())
 def test_any_profile_makes_well_formed_xml(profile, normal) -> None:
-    """No name ends an element, becomes one, or brings a character that XML or a reader obeys."""
+    """No name ends an element, becomes one, or adds a control character."""
     text = svg.render(profile, normal)
     root = read(text)
     assert len(list(root.iter(f"{{{NS['s']}}}script"))) == 1
@@ -102,7 +102,7 @@ def data_text(text: str) -> str:
 
 
 def test_the_data_cannot_end_its_element() -> None:
-    """Between the tags of the data no character stands that markup could begin or end with."""
+    """There is no character of markup between the tags of the data."""
     steps = [(3, [frame(name, name, 1, "app")], "running") for name in HOSTILE]
     inside = data_text(svg.render(profile_of(steps)))
     assert not set("<>&") & set(inside)
@@ -111,7 +111,7 @@ def test_the_data_cannot_end_its_element() -> None:
 
 
 def test_script_and_style_are_the_same_in_every_file() -> None:
-    """Their hashes, which a Content-Security-Policy names, do not depend on the profile."""
+    """Their hashes, for a Content-Security-Policy, do not depend on the profile."""
     for text in (svg.render(basket()), svg.render(basket(), normal_basket())):
         for tag, wanted in (("script", svg.SCRIPT_HASH), ("style", svg.STYLE_HASH)):
             found = read(text).findtext(f"s:{tag}", namespaces=NS)
@@ -121,18 +121,18 @@ def test_script_and_style_are_the_same_in_every_file() -> None:
 
 
 def test_without_scripts_the_boxes_are_drawn() -> None:
-    """Each box has its share, in the width of its rectangles and in words."""
+    """Each box shows its share, as the width of its rectangles and as text."""
     text = svg.render(basket())
-    told = [each for each in titles(text) if each.startswith(LINES)]
-    assert told == [f"{LINES}, 900 ms, 35.2 %"]
+    found = [each for each in titles(text) if each.startswith(LINES)]
+    assert found == [f"{LINES}, 900 ms, 35.2 %"]
     for box in read(text).iterfind(".//s:g[@class='box']", NS):
         if box.findtext("s:title", namespaces=NS).startswith(LINES):
             width = sum(float(each.get("width")) for each in box.iterfind("s:rect", NS))
             assert width / 1172 == pytest.approx(0.352, abs=0.002)
 
 
-def test_states_stand_side_by_side_in_a_box() -> None:
-    """A box that ran, starved and waited shows each for its share; blind time is hatched."""
+def test_states_are_side_by_side_in_a_box() -> None:
+    """A box that ran, starved and waited shows the share of each; unsampled time is hatched."""
     text = svg.render(basket())
     (box,) = [
         each
@@ -145,8 +145,8 @@ def test_states_stand_side_by_side_in_a_box() -> None:
     assert "url(#slowhound-hatch)" in svg.style()
 
 
-def test_header_and_footer_say_what_it_is_and_how_far_to_believe_it() -> None:
-    """The request's fields stand above the graph, its accuracy below."""
+def test_header_shows_the_request_and_footer_the_accuracy() -> None:
+    """The request's fields are above the graph, its accuracy is below."""
     text = svg.render(basket(), normal_basket())
     words = " ".join("".join(each.itertext()) for each in read(text).iterfind(".//s:text", NS))
     for wanted in (
@@ -167,7 +167,7 @@ def test_header_and_footer_say_what_it_is_and_how_far_to_believe_it() -> None:
 
 
 def test_lines_of_one_function_are_one_box() -> None:
-    """The box names its heaviest line, and how many there are."""
+    """The box has its heaviest line, and the number of lines."""
     tree = grow(basket())
     (box,) = [
         at for at, number in enumerate(tree.function) if tree.functions[number].name == "basket"
@@ -175,16 +175,16 @@ def test_lines_of_one_function_are_one_box() -> None:
     assert (tree.line[box], tree.lines[box]) == (41, 6)
 
 
-def test_a_tree_holds_all_time_once() -> None:
-    """The boxes' own times add up to the samples, by state; a parent stands before its children."""
+def test_a_tree_has_all_time_once() -> None:
+    """The boxes' own times add up to the samples, by state; parents come before children."""
     tree = grow(basket())
     assert [sum(own[at] for own in tree.own) for at in range(4)] == tree.total[0]
     assert tree.total[0] == [830_000, 1_480_000, 90_000, 160_000]
     assert all(up < box for box, up in enumerate(tree.parent) if box)
 
 
-def test_what_does_not_fit_is_the_narrowest_and_is_said() -> None:
-    """With room for few boxes the heaviest stay, and no time is lost."""
+def test_narrowest_boxes_are_left_out_and_mentioned() -> None:
+    """With a low limit the heaviest boxes stay, and no time is lost."""
     whole, small = grow(basket()), grow(basket(), most=14)
     assert len(small.parent) == 14
     assert small.total[0] == whole.total[0]
@@ -195,20 +195,22 @@ def test_what_does_not_fit_is_the_narrowest_and_is_said() -> None:
 
 
 def test_a_difference_has_the_sign_and_size_of_the_share() -> None:
-    """The quick query of normal requests makes the slow one red, and what became less blue."""
+    """The query that is quick in normal requests is red, and what takes less time is blue."""
     text = svg.render(basket(), normal_basket())
     classes = {}
     for box in read(text).iterfind(".//s:g", NS):
-        told = box.findtext("s:title", namespaces=NS)
-        if told:
-            classes[told.partition(",")[0].partition(" (")[0]] = box.find("s:rect", NS).get("class")
+        title = box.findtext("s:title", namespaces=NS)
+        if title:
+            classes[title.partition(",")[0].partition(" (")[0]] = box.find("s:rect", NS).get(
+                "class"
+            )
     assert classes[LINES] == "d-more3"
     assert classes["price_of"] == "d-less2"
     assert classes["the request"] == "d-same"
 
 
 def test_what_only_normal_requests_do_is_in_the_data() -> None:
-    """A box that this request has nothing of keeps its normal time, for the widths of normal."""
+    """A box without time in this request has its normal time, for the normal widths."""
     data = data_of(svg.render(basket(), normal_basket()))
     names = [data["functions"][number][0] for number in data["function"]]
     before = dict(zip(data["before"][::2], data["before"][1::2], strict=True))
@@ -220,11 +222,11 @@ def test_what_only_normal_requests_do_is_in_the_data() -> None:
     [(0.9, "same"), (-0.9, "same"), (1, "more1"), (-1, "less1"), (7, "more2"), (-40, "less3")],
 )
 def test_steps_of_difference(points, step) -> None:
-    """Each step has its class; what is under a point is no difference."""
+    """Each step has its class; less than a point is no difference."""
     assert share_step(points) == step
 
 
-def test_samples_stand_in_time_with_their_gaps() -> None:
+def test_samples_are_in_time_with_their_gaps() -> None:
     """Equal samples are one run; a time without samples is a gap before the next one."""
     whole = profile_of([(5, [frame("f", kind="app")], "running")])
     late = [msgspec.structs.replace(each, at=each.at + 0.5) for each in whole.samples[2:]]
@@ -235,7 +237,7 @@ def test_samples_stand_in_time_with_their_gaps() -> None:
 
 @pytest.mark.slow
 def test_a_wide_and_deep_graph_stays_small() -> None:
-    """50,000 samples of depth 100 keep the promised number of boxes, and few of them are drawn."""
+    """50,000 samples of depth 100 stay within the limit of boxes, and few of them are drawn."""
     text = svg.render(wide_and_deep())
     root = read(text)
     assert len(data_of(text)["parent"]) == 50_000
@@ -246,7 +248,7 @@ def test_a_wide_and_deep_graph_stays_small() -> None:
     assert "left out of the drawing boxes under" in words
 
 
-def test_nothing_sampled_is_still_a_picture() -> None:
+def test_profile_without_samples_is_drawn() -> None:
     """A request that ended before its first sample has its header and an empty graph."""
     text = svg.render(profile_of([]))
     assert "GET /shop/basket/" in text

@@ -1,4 +1,4 @@
-"""Names, lines and kinds; Django's own work as frames."""
+"""Names, lines and kinds of frames; Django's own work as frames."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def timed(get_response: Any) -> Any:
 
 
 def test_query_stands_between_the_application_and_its_library() -> None:
-    """Its shape only: what an application wrote into its SQL stays in."""
+    """Its shape only: values that an application wrote into its SQL are not shown."""
     found = Annotator(
         [Moment(1.0, 2.0, "sql", "SELECT 'secret' WHERE id = 4711")], concurrent=False
     )
@@ -74,14 +74,14 @@ def test_query_stands_between_the_application_and_its_library() -> None:
 
 
 @pytest.mark.parametrize("at", [0.9, 3.1])
-def test_time_outside_of_a_query_is_not_its(at: float) -> None:
+def test_time_outside_of_a_query_is_not_attributed_to_it(at: float) -> None:
     """Neither before it began nor after it ended."""
     found = Annotator([Moment(1.0, 2.0, "sql", "SELECT 1")], concurrent=False)
     assert names(found.annotate([APP, LIBRARY], at, None)) == ["view", "execute"]
 
 
 def test_query_of_a_template_stands_below_it() -> None:
-    """The template is around it, whatever the order in which they ended."""
+    """The template is around it, in whichever order they ended."""
     moments = [Moment(1.2, 0.2, "sql", "SELECT 1"), Moment(1.0, 1.0, "template", "shop/list.html")]
     found = Annotator(moments, concurrent=False).annotate([APP, LIBRARY], 1.3, None)
     assert [(each.name, each.kind) for each in found[1:3]] == [
@@ -90,8 +90,8 @@ def test_query_of_a_template_stands_below_it() -> None:
     ]
 
 
-def test_calls_side_by_side_are_nobodys() -> None:
-    """Of three that a task waits for at once, nobody knows in which one a stack is."""
+def test_time_of_calls_side_by_side_is_attributed_to_none() -> None:
+    """A task waits for several at once, and a stack may be in any of them."""
     moments = [Moment(1.0, 1.0, "http", "a.example"), Moment(1.1, 1.5, "http", "b.example")]
     assert names(Annotator(moments, concurrent=True).annotate([APP], 1.5, None)) == ["view"]
     assert "b.example" in names(Annotator(moments, concurrent=True).annotate([APP], 2.3, None))
@@ -106,8 +106,8 @@ def test_long_moment_is_found_behind_many_short_ones() -> None:
     assert names(found.annotate([APP], 99.7, None)) == ["view", "t.html"]
 
 
-def test_wait_is_the_innermost_leaf() -> None:
-    """It says for what."""
+def test_wait_is_the_innermost_frame() -> None:
+    """It has the name of what the thread waits for."""
     last = Annotator([], concurrent=False).annotate([APP, LIBRARY], 1.0, "recv from 10.0.0.5:5432")[
         -1
     ]
@@ -115,7 +115,7 @@ def test_wait_is_the_innermost_leaf() -> None:
 
 
 def test_middleware_is_named_by_its_class() -> None:
-    """Django's mixin calls all of them; which one a frame is, their order says."""
+    """Django's mixin calls all of them; their order tells which one a frame is."""
     mixin = ProfileFrame("MiddlewareMixin.__call__", DJANGO, 120, "library")
     function = ProfileFrame("timed.<locals>.call", HERE, 50)
     found = Annotator([], concurrent=False).annotate(
@@ -132,7 +132,7 @@ def test_middleware_is_named_by_its_class() -> None:
 
 
 def test_hook_of_a_middleware_is_middleware() -> None:
-    """Its own class says its name already."""
+    """Its frame has the name of its class already."""
     hook = ProfileFrame(
         "SessionMiddleware.process_request",
         "django/contrib/sessions/middleware.py",
@@ -161,7 +161,7 @@ def key_of(frame: Any) -> Key:
     return ((know(frame.f_code), frame.f_lasti),)
 
 
-def test_frame_has_its_qualified_name_and_the_line_it_stood_at() -> None:
+def test_frame_has_its_qualified_name_and_its_line_at_the_sample() -> None:
     """Not the line at which it ended."""
     frame = Shop().view()
     profile = made([Entry(1.0, 1.0, key_of(frame), "running")])
@@ -169,15 +169,15 @@ def test_frame_has_its_qualified_name_and_the_line_it_stood_at() -> None:
     assert profile.frames == [ProfileFrame("Shop.view", HERE, line, "app")]
 
 
-def test_frame_of_a_library_is_one() -> None:
+def test_frame_of_a_library_is_marked_as_such() -> None:
     """So that a drawing can fold it."""
     code = json.loads.__code__
     (frame,) = made([Entry(1.0, 1.0, ((know(code), 0),), "running")]).frames
     assert (frame.name, frame.kind, frame.file) == ("loads", "library", "json/__init__.py")
 
 
-def test_note_of_a_task_is_a_note() -> None:
-    """It has no file that could be opened."""
+def test_note_of_a_task_has_no_file() -> None:
+    """There is none that could be opened."""
     stack = (Frame("<asyncio>", 0, "gather of 3, 2 pending; the first of them"),)
     (frame,) = made([Entry(1.0, 1.0, key_of_stack(stack), "waiting")]).frames
     assert (frame.kind, frame.file) == ("note", "")

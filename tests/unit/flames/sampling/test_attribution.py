@@ -1,4 +1,4 @@
-"""To whom time is put down: injected clocks, no thread."""
+"""To what time is attributed: injected clocks, no thread."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def inner(number: int) -> bool:
 
 
 def at(code: CodeType, instruction: str) -> Item:
-    """The frame of a function as it stands at the last instruction of this name."""
+    """The frame of a function at its last instruction of this name."""
     found = [each.offset for each in dis.get_instructions(code) if each.opname == instruction]
     return know(code), found[-1]
 
@@ -50,7 +50,7 @@ EXPANDED = at(inner.__code__, "CALL_FUNCTION_EX")
 
 
 class Thread:
-    """What the kernel would say of the thread."""
+    """What the kernel would show of the thread."""
 
     def __init__(self) -> None:
         self.cpu = self.queued = 0.0
@@ -79,8 +79,8 @@ def sample(
     return samples.entries[-1]
 
 
-def kept_the_gil(samples: Samples, thread: Thread, item: Item, **timing: float) -> Entry:
-    """A first look in time, and one that comes 2 s late because the thread ran all the time."""
+def held_the_gil(samples: Samples, thread: Thread, item: Item, **timing: float) -> Entry:
+    """A first sample on time, and one that is 2 s late because the thread ran all the time."""
     thread.cpu = 0.05
     sample(samples, (OUTER, CALL), 100.05)
     thread.cpu = 2.1
@@ -88,8 +88,8 @@ def kept_the_gil(samples: Samples, thread: Thread, item: Item, **timing: float) 
     return sample(samples, (OUTER, item), 102.1, **facts)
 
 
-def test_gap_goes_backward_to_the_stack_now_seen(samples: Samples, thread: Thread) -> None:
-    """The time since the last look is the new stack's, not the old one's."""
+def test_time_since_the_last_sample_is_the_new_stacks(samples: Samples, thread: Thread) -> None:
+    """Not to the stack of the last sample."""
     thread.cpu = 0.1
     sample(samples, (OUTER,), 100.1)
     thread.cpu = 0.4
@@ -101,39 +101,41 @@ def test_gap_goes_backward_to_the_stack_now_seen(samples: Samples, thread: Threa
     )
 
 
-def test_late_look_at_a_call_is_put_down_to_it(samples: Samples, thread: Thread) -> None:
-    """CPython lets go of the GIL at the call itself."""
-    entry = kept_the_gil(samples, thread, CALL)
+def test_late_sample_at_a_call_is_attributed_to_it(samples: Samples, thread: Thread) -> None:
+    """CPython releases the GIL at the call itself."""
+    entry = held_the_gil(samples, thread, CALL)
     assert (entry.state, entry.key, entry.late) == ("running", (OUTER, CALL), True)
-    # Of the 50 ms before it was due, and the patience of 5 ms, half is what was seen before.
+    # Of the 50 ms before it was due, and the switch interval of 5 ms, half is the stack before.
     assert entry.weight == pytest.approx(2.05 - 0.055 / 2)
     assert samples.entries[0].weight == pytest.approx(0.05 + 0.055 / 2)
 
 
 @pytest.mark.parametrize("item", [TURN, EXPANDED], ids=["loop", "f(*args)"])
-def test_late_look_after_an_operator_is_blind(samples: Samples, thread: Thread, item: Item) -> None:
-    """What kept the GIL is over at the end of a turn of a loop, and after a call of Python code."""
-    entry = kept_the_gil(samples, thread, item)
+def test_late_sample_after_an_operator_is_unsampled(
+    samples: Samples, thread: Thread, item: Item
+) -> None:
+    """What held the GIL has ended where a loop jumps back, and after a call of Python code."""
+    entry = held_the_gil(samples, thread, item)
     assert (entry.state, entry.key) == (UNSAMPLED, (OUTER, item))
 
 
-def test_late_look_at_a_start_never_blames_the_frame_that_begins(
+def test_late_sample_at_a_start_is_not_attributed_to_the_frame_that_begins(
     samples: Samples, thread: Thread
 ) -> None:
-    """The function that was called next is innocent; those around it were there."""
-    entry = kept_the_gil(samples, thread, START)
+    """The function that was called next did not hold the GIL; those around it were there."""
+    entry = held_the_gil(samples, thread, START)
     assert (entry.state, entry.key) == (UNSAMPLED, (OUTER,))
 
 
-def test_late_look_at_a_wait_is_blind(samples: Samples, thread: Thread) -> None:
-    """A thread that waits now did not keep the GIL with that."""
+def test_late_sample_at_a_wait_is_unsampled(samples: Samples, thread: Thread) -> None:
+    """A thread that waits now did not hold the GIL by that."""
     thread.waits = SLEEP
-    assert kept_the_gil(samples, thread, CALL).state == UNSAMPLED
+    assert held_the_gil(samples, thread, CALL).state == UNSAMPLED
 
 
 def test_sampler_that_lost_the_gil_again_knows_no_frame(samples: Samples, thread: Thread) -> None:
-    """Who kept it has gone on since: it may stand anywhere."""
-    entry = kept_the_gil(samples, thread, CALL, took=SWITCH * 2)
+    """The thread that held it has moved on since."""
+    entry = held_the_gil(samples, thread, CALL, took=SWITCH * 2)
     assert (entry.state, entry.key) == (UNSAMPLED, ())
 
 
@@ -145,15 +147,15 @@ def test_sampler_that_lost_the_gil_again_knows_no_frame(samples: Samples, thread
     ],
     ids=["another thread", "no CPU for the sampler"],
 )
-def test_lateness_that_no_gil_explains_is_no_blindness(
+def test_delay_that_the_gil_does_not_explain_is_sampled_time(
     samples: Samples, thread: Thread, timing: dict[str, float]
 ) -> None:
-    """Only a thread that alone kept the GIL is a culprit."""
-    assert kept_the_gil(samples, thread, TURN, **timing).late is False
+    """Only a thread that held the GIL alone is attributed the delay."""
+    assert held_the_gil(samples, thread, TURN, **timing).late is False
 
 
 def test_thread_without_a_cpu_is_starved(samples: Samples, thread: Thread) -> None:
-    """What it waited for a CPU is told apart from what it ran."""
+    """Its waiting for a CPU is separate from its running."""
     thread.cpu, thread.queued = 0.02, 0.08
     sample(samples, (OUTER, CALL), 100.1)
     assert {each.state: round(each.weight, 3) for each in samples.entries} == {
@@ -163,17 +165,17 @@ def test_thread_without_a_cpu_is_starved(samples: Samples, thread: Thread) -> No
 
 
 @pytest.mark.parametrize("cpu", [0.0, 0.001])
-def test_thread_without_a_cpu_all_the_time_is_nothing_but_starved(
+def test_thread_without_a_cpu_all_the_time_is_only_starved(
     samples: Samples, thread: Thread, cpu: float
 ) -> None:
-    """A rest that is nearly nothing is no entry of its own."""
+    """A negligible rest has no entry of its own."""
     thread.cpu, thread.queued = cpu, 0.1 - cpu
     sample(samples, (OUTER, CALL), 100.1)
     assert [(each.state, round(each.weight, 6)) for each in samples.entries] == [("starved", 0.1)]
 
 
-def test_thread_that_waits_says_for_what(samples: Samples, thread: Thread) -> None:
-    """Its state is what it does at the look, its words what the kernel says."""
+def test_entry_of_a_waiting_thread_has_what_it_waits_for(samples: Samples, thread: Thread) -> None:
+    """Its state is that at the sample; the kernel shows what it waits for."""
     thread.waits = RECV
     entry = sample(samples, (OUTER, CALL), 100.1)
     assert (entry.state, entry.waiting) == ("waiting", RECV)
@@ -182,7 +184,7 @@ def test_thread_that_waits_says_for_what(samples: Samples, thread: Thread) -> No
 def test_thread_that_wants_the_gil_waits_for_nothing_outside(
     samples: Samples, thread: Thread
 ) -> None:
-    """It has just given it to the sampler."""
+    """It has just released it to the sampler."""
     thread.waits, thread.cpu = GIL, 0.09
     assert sample(samples, (OUTER, CALL), 100.1).state == "running"
 
@@ -198,8 +200,8 @@ def test_time_at_the_start_of_a_frame_is_the_callers(samples: Samples, thread: T
     assert sample(samples, (OUTER, START), 100.05).key == (OUTER,)
 
 
-def test_same_again_is_one_entry(samples: Samples, thread: Thread) -> None:
-    """A request that is stuck for an hour takes no more room than a short one."""
+def test_equal_samples_are_one_entry(samples: Samples, thread: Thread) -> None:
+    """A request that is stuck for an hour takes no more memory than a short one."""
     thread.waits = LOCK
     for turn in range(1, 1000):
         sample(samples, (OUTER, CALL), 100 + turn * 0.05)
@@ -208,8 +210,8 @@ def test_same_again_is_one_entry(samples: Samples, thread: Thread) -> None:
     assert samples.taken == 999
 
 
-def test_end_that_nobody_saw_is_blind(samples: Samples, thread: Thread) -> None:
-    """A request that ends after a long call has that time in its graph, as nobody's."""
+def test_time_after_the_last_sample_is_unsampled(samples: Samples, thread: Thread) -> None:
+    """A request that ends after a long call has that time in its graph, without a frame."""
     thread.cpu = 0.05
     sample(samples, (OUTER,), 100.05)
     samples.end(103.05, 0.05)
@@ -218,8 +220,8 @@ def test_end_that_nobody_saw_is_blind(samples: Samples, thread: Thread) -> None:
     assert samples.duration == pytest.approx(3.05)
 
 
-def test_end_soon_after_a_look_is_left_out(samples: Samples, thread: Thread) -> None:
-    """It is neither blind nor anybody's: the graph covers less than the request."""
+def test_short_time_after_the_last_sample_is_left_out(samples: Samples, thread: Thread) -> None:
+    """It is neither unsampled nor attributed: the graph covers less than the request."""
     thread.cpu = 0.05
     sample(samples, (OUTER,), 100.05)
     samples.end(100.08, 0.05)
@@ -227,8 +229,8 @@ def test_end_soon_after_a_look_is_left_out(samples: Samples, thread: Thread) -> 
     assert samples.duration == pytest.approx(0.05)
 
 
-def test_looks_of_the_watchdog_come_first(samples: Samples) -> None:
-    """What it saw before the sampling began covers the request's beginning."""
+def test_samples_of_the_watchdog_come_first(samples: Samples) -> None:
+    """Those from before the sampling began cover the request's beginning."""
     stack = (Frame("/app/views.py", 7, "view"),)
     samples.seed([Sample(0.25, stack, SLEEP), Sample(0.5, stack, RUNNING), Sample(0.9, stack, GIL)])
     assert [(each.state, round(each.weight, 2)) for each in samples.entries] == [
@@ -238,10 +240,10 @@ def test_looks_of_the_watchdog_come_first(samples: Samples) -> None:
     assert samples.duration == pytest.approx(0.9)
 
 
-def test_looks_get_rarer_when_there_are_very_many(
+def test_samples_are_thinned_out_when_there_are_very_many(
     samples: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each second one, then each fourth: what an endless request keeps stays small."""
+    """Every second one, then every fourth: an endless request needs little memory."""
     monkeypatch.setattr(module, "HALVED_AFTER", 2)
     entry = Entry(1.0, 1.0, (OUTER,), "running")
     wanted = []
@@ -253,7 +255,7 @@ def test_looks_get_rarer_when_there_are_very_many(
 
 given_samples = st.lists(
     st.tuples(
-        st.floats(0.001, 3.0),  # since the last look
+        st.floats(0.001, 3.0),  # since the last sample
         st.floats(0.0, 1.0),  # of that, CPU time of its thread
         st.floats(0.0, 1.0),  # and waiting for a CPU
         st.sampled_from([CALL, TURN, START, EXPANDED, OUTER]),
@@ -266,12 +268,12 @@ given_samples = st.lists(
 
 
 @given(given_samples)
-# A thread that had no CPU at all between two looks: nothing is left for it to have run.
+# A thread that had no CPU at all between two samples: no time is left in which it ran.
 @example(
     [(1.0, 0.0, 0.0, CALL, RUNNING, THREAD, False), (1.0, 0.0, 1.0, CALL, RUNNING, THREAD, False)]
 )
 def test_weights_always_add_up_to_the_time(given: list[tuple]) -> None:
-    """Whatever is seen, no second is lost and none is given twice."""
+    """For all samples: no second is lost, and none is attributed twice."""
     kernel = Thread()
     samples = Samples(
         50.0, 60.0, lambda _: kernel.cpu, lambda _: kernel.waits, lambda _: kernel.queued

@@ -1,4 +1,4 @@
-"""Stacks that another process has read take the place of what was seen in this one."""
+"""Samples of an external process replace samples that were taken in the process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from slowhound.core.record import Record
 from slowhound.flames.profile import UNSAMPLED
-from slowhound.flames.sampling import annotate, external, merge_external
+from slowhound.flames.sampling import external, merge_external
 from slowhound.flames.sampling.attribution import Entry, Samples
 from slowhound.flames.sampling.external import ExternalSample
 from slowhound.flames.sampling.stack_keys import key_of_stack
@@ -33,7 +33,7 @@ def samples(*entries: Entry) -> Samples:
     return found
 
 
-def seen(at: float, weight: float, names: str, state: str = "running") -> Entry:
+def inside(at: float, weight: float, names: str, state: str = "running") -> Entry:
     return Entry(at, weight, key_of_stack(stack(*names.split())), state)  # type: ignore[arg-type]
 
 
@@ -63,24 +63,24 @@ def whole(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
 
 @pytest.mark.usefixtures("whole")
 @pytest.mark.parametrize(("cpu", "state"), [(1.0, "running"), (0.1, "starved")])
-def test_blind_time_is_named(cpu: float, state: str) -> None:
-    """The thread's CPU time says whether it had kept the GIL, or waited for it as well."""
-    found = samples(seen(1.0, 1.0, "main"), seen(2.0, 1.0, "main", UNSAMPLED))
+def test_unsampled_time_gets_frames(cpu: float, state: str) -> None:
+    """The thread's CPU time tells whether it held the GIL, or waited for it as well."""
+    found = samples(inside(1.0, 1.0, "main"), inside(2.0, 1.0, "main", UNSAMPLED))
     merge_external.merge_into(
         found, outside(0.0, 1.0, "main") + outside(1.0, 2.0, "main op", cpu=cpu)
     )
     totals = shares(found)
     assert totals["main op", state] == pytest.approx(1.0, abs=0.02)
     assert sum(totals.values()) == pytest.approx(2.0, abs=0.001)
-    assert not any(name == UNSAMPLED and total > 0.01 for (_, name), total in totals.items())
+    assert not any(state == UNSAMPLED and total > 0.01 for (_, state), total in totals.items())
     assert found.external_taken == 200
     assert found.longest_gap < 0.02
 
 
 @pytest.mark.usefixtures("whole")
-def test_time_that_nobody_read_stays_as_it_was_seen() -> None:
-    """Before the reader had started, and after it died."""
-    found = samples(seen(1.0, 1.0, "main a"), seen(3.0, 2.0, "main b", UNSAMPLED))
+def test_time_without_external_samples_keeps_those_from_inside() -> None:
+    """Before the external process had started, and after it died."""
+    found = samples(inside(1.0, 1.0, "main a"), inside(3.0, 2.0, "main b", UNSAMPLED))
     merge_external.merge_into(found, outside(0.5, 2.0, "main c"))
     totals = shares(found)
     assert totals["main a", "running"] == pytest.approx(0.5, abs=0.02)
@@ -90,8 +90,8 @@ def test_time_that_nobody_read_stays_as_it_was_seen() -> None:
 
 
 def test_torn_stack_is_dropped_and_counted(whole: bool) -> None:
-    """It begins with nothing that was there, and what was there changed meanwhile."""
-    found = samples(seen(0.5, 0.5, "main a"), seen(1.0, 0.5, "main b"))
+    """It begins with no frame that was there, and the frames that were there changed meanwhile."""
+    found = samples(inside(0.5, 0.5, "main a"), inside(1.0, 0.5, "main b"))
     torn = outside(0.2, 0.3, "rubbish a")
     merge_external.merge_into(
         found, outside(0.0, 0.2, "main c") + torn + outside(0.3, 1.0, "main c")
@@ -103,9 +103,9 @@ def test_torn_stack_is_dropped_and_counted(whole: bool) -> None:
     assert whole is merge_external.WHOLE_STACKS
 
 
-def test_part_of_a_stack_finds_its_place(whole: bool) -> None:
-    """Of several frames of one function, the one whose callees agree."""
-    found = samples(seen(1.0, 1.0, "main call inner call view"))
+def test_part_of_a_stack_is_matched(whole: bool) -> None:
+    """Of several frames of one function, to the one whose callees agree."""
+    found = samples(inside(1.0, 1.0, "main call inner call view"))
     merge_external.merge_into(found, outside(0.0, 1.0, "call view op"))
     totals = shares(found)
     expected = "main call inner call view" if whole else "main call inner call view op"
@@ -115,19 +115,21 @@ def test_part_of_a_stack_finds_its_place(whole: bool) -> None:
 @pytest.mark.parametrize(
     "names", ["main a call view | main b call op", "b call op | main call view"]
 )
-def test_stack_is_put_where_it_fits_best(monkeypatch: pytest.MonkeyPatch, names: str) -> None:
-    """It may have begun before the look that saw what was there at that time."""
+def test_stack_is_matched_where_most_frames_agree(
+    monkeypatch: pytest.MonkeyPatch, names: str
+) -> None:
+    """It may have begun before the sample from inside of that time."""
     monkeypatch.setattr(merge_external, "WHOLE_STACKS", False)
     first, second = names.split(" | ")
-    found = samples(seen(1.0, 1.0, first), seen(2.0, 1.0, second))
+    found = samples(inside(1.0, 1.0, first), inside(2.0, 1.0, second))
     merge_external.merge_into(found, outside(0.0, 2.0, "call op"))
     best = first if first.endswith("op") else second
     assert shares(found)[best, "running"] == pytest.approx(2.0, abs=0.02)
 
 
-def test_part_that_began_in_blind_time_is_put_below_it(whole: bool) -> None:
-    """All of a blind time's frames were there, so whoever was called from C was called by them."""
-    found = samples(seen(1.0, 1.0, "main view", UNSAMPLED))
+def test_part_that_began_in_unsampled_time_is_put_below_its_frames(whole: bool) -> None:
+    """All frames of unsampled time were there, so a call from C came from them."""
+    found = samples(inside(1.0, 1.0, "main view", UNSAMPLED))
     found.entries[0].late = True
     merge_external.merge_into(found, outside(0.0, 1.0, "compares op"))
     expected = ("main view", UNSAMPLED) if whole else ("main view compares op", "running")
@@ -136,9 +138,9 @@ def test_part_that_began_in_blind_time_is_put_below_it(whole: bool) -> None:
 
 @pytest.mark.parametrize("times", [[0.5], [0.5, 0.5]], ids=["alone", "twice at one time"])
 @pytest.mark.usefixtures("whole")
-def test_look_that_has_no_time_is_no_entry(times: list[float]) -> None:
-    """One that stands alone has no neighbour with which to share; all stays as it was seen."""
-    found = samples(seen(1.0, 1.0, "main a"))
+def test_sample_without_time_is_no_entry(times: list[float]) -> None:
+    """A single one has no other to share the time with; the samples from inside stay."""
+    found = samples(inside(1.0, 1.0, "main a"))
     merge_external.merge_into(
         found, [ExternalSample(100.0 + at, at, stack("main", "a")) for at in times]
     )
@@ -150,22 +152,21 @@ times = st.floats(0.0, 2.0)
 
 @given(st.lists(st.tuples(times, st.sampled_from(["main a", "main b", ""])), min_size=1), times)
 def test_no_entry_of_weight_0_is_in_a_profile(parts: list[tuple[float, str]], end: float) -> None:
-    """Whatever is seen from inside and from outside, and where the two meet."""
+    """For all samples from inside and from outside, and where the two meet."""
     at, entries = 0.0, []
     for weight, names in parts:
         at += weight
-        entries.append(seen(at, weight, names))
+        entries.append(inside(at, weight, names))
     found = samples(*entries)
-    reads = [look for number in range(4) for look in outside(number * 0.5, end, "main a")]
+    reads = [each for number in range(4) for each in outside(number * 0.5, end, "main a")]
     merge_external.merge_into(found, sorted(reads))
     made = profile_of(Record("GET", "/", 100.0), found, 0.05, {}, 0.0)
-    annotate._configured.cache_clear()  # another test may be the first to import the middleware
     assert all(each.weight > 0 for each in made.samples)
 
 
-def test_wait_keeps_its_words() -> None:
-    """What a thread waits for is known in the process only, and of this stack only."""
-    found = samples(seen(1.0, 1.0, "main recv", "waiting"))
+def test_wait_keeps_what_the_thread_waits_for() -> None:
+    """That is known from inside only, and for this stack only."""
+    found = samples(inside(1.0, 1.0, "main recv", "waiting"))
     found.entries[0].waiting = LOCK
     merge_external.merge_into(
         found, outside(0.0, 0.5, "main recv") + outside(0.5, 1.0, "main other")
@@ -176,8 +177,8 @@ def test_wait_keeps_its_words() -> None:
     }
 
 
-def test_what_a_reader_wrote_may_be_torn() -> None:
-    """Killed while it wrote, it leaves half a line; names may hold any character."""
+def test_output_of_the_external_process_may_be_torn() -> None:
+    """Killed while it writes, it leaves half a line; names may contain any character."""
     name = "t\tn\nu\udc80é"
     line = b"stack\t/a.py\t3\t" + name.encode("unicode_escape")
     data = line + b"\n1.5\t0.25\t0\n2.5\t0.5\t0\n3.5\t0."

@@ -1,4 +1,4 @@
-"""One request at a time is profiled because somebody asked for it."""
+"""One request at a time is sampled on demand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _alone() -> Iterator[None]:
 
 @pytest.fixture
 def record() -> Record:
-    """Of a request that this thread carries."""
+    """The record of a request that this thread carries."""
     return Record("GET", "/", time.monotonic())
 
 
@@ -46,15 +46,15 @@ def names(profile: Profile) -> set[str]:
 
 
 def works_for_samples(count: int) -> None:
-    """Runs bytecode until so many looks were taken."""
+    """Runs bytecode until so many samples were taken."""
     end = time.monotonic() + 20
     while taken() < count:
-        assert time.monotonic() < end, "nobody looked"
+        assert time.monotonic() < end, "no samples were taken"
         sum(range(100))
 
 
 def test_profile_shows_what_ran(record: Record) -> None:
-    """From the start to the stop, and all of it adds up."""
+    """From the start to the stop; the weights add up to that."""
     assert module.start(record)
     works_for_samples(20)
     profile = module.stop(record)
@@ -66,7 +66,7 @@ def test_profile_shows_what_ran(record: Record) -> None:
 
 
 def test_second_request_is_refused_while_one_is_sampled(record: Record) -> None:
-    """And is welcome after that."""
+    """And accepted after that."""
     other = Record("GET", "/other", time.monotonic())
     assert module.start(record)
     assert module.start(other) is False
@@ -77,7 +77,7 @@ def test_second_request_is_refused_while_one_is_sampled(record: Record) -> None:
 
 
 def test_only_one_of_many_threads_begins() -> None:
-    """However closely they ask."""
+    """Also when they start at the same time."""
     records = [Record("GET", "/", time.monotonic()) for _ in range(8)]
     barrier = threading.Barrier(len(records))
     begun: list[Record] = []
@@ -96,8 +96,8 @@ def test_only_one_of_many_threads_begins() -> None:
     module.stop(begun[0])
 
 
-def test_switches_come_sooner_only_while_it_runs(record: Record) -> None:
-    """The interval of the whole process is given back at the stop."""
+def test_switch_interval_is_shorter_only_while_it_runs(record: Record) -> None:
+    """The interval of the whole process is restored at the stop."""
     before = sys.getswitchinterval()
     module.start(record)
     assert sys.getswitchinterval() == pytest.approx(switch_interval.OURS * 1e-6)
@@ -107,7 +107,7 @@ def test_switches_come_sooner_only_while_it_runs(record: Record) -> None:
 
 @pytest.mark.parametrize("limit", ["LONGEST_SESSION", "MOST_SAMPLES", "MOST_ENTRIES"])
 def test_it_ends_by_itself(record: Record, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
-    """After its seconds, looks or entries; what was found is kept, the rest said to be blind."""
+    """After its seconds, samples or entries; those are kept, the rest is unsampled."""
     monkeypatch.setattr(module, limit, 0.05 if limit == "LONGEST_SESSION" else 1)
     before = sys.getswitchinterval()
     module.start(record)
@@ -120,8 +120,8 @@ def test_it_ends_by_itself(record: Record, monkeypatch: pytest.MonkeyPatch, limi
     assert sum(each.weight for each in profile.samples) == pytest.approx(profile.duration)
 
 
-def test_request_that_was_never_stopped_bars_nobody(record: Record) -> None:
-    """When it has ended, the next one may be sampled."""
+def test_session_that_was_never_stopped_does_not_block_the_next(record: Record) -> None:
+    """When its request has ended, another one can be sampled."""
     module.start(record)
     record.done = True
     other = Record("GET", "/other", time.monotonic())
@@ -130,8 +130,8 @@ def test_request_that_was_never_stopped_bars_nobody(record: Record) -> None:
     assert module.stop(other) is not None
 
 
-def test_broken_look_ends_it(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The application notices nothing; the interval is given back."""
+def test_sampling_that_fails_ends_it(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application is not affected; the interval is restored."""
 
     def broken(_: Record) -> None:
         raise RuntimeError("broken")
@@ -145,8 +145,8 @@ def test_broken_look_ends_it(record: Record, monkeypatch: pytest.MonkeyPatch) ->
     assert profile is None or profile.accuracy.taken == 0
 
 
-def test_forked_child_may_begin_one(record: Record) -> None:
-    """Its parent's goes on without it."""
+def test_forked_child_can_begin_one(record: Record) -> None:
+    """Its parent's session continues."""
     module.start(record)
     pid = os.fork()
     if pid == 0:
@@ -166,7 +166,7 @@ async def outer(event: asyncio.Event) -> None:
 
 
 def test_task_is_seen_where_it_awaits(record: Record) -> None:
-    """Through gather to the coroutine that is waited for, not the event loop's select."""
+    """Through gather to the awaited coroutine, not in the event loop's select."""
 
     async def main() -> Profile | None:
         task = asyncio.current_task()
@@ -191,7 +191,7 @@ def test_task_is_seen_where_it_awaits(record: Record) -> None:
 
 
 def test_nothing_of_a_frame_is_kept(record: Record) -> None:
-    """The variables of a request are gone when it has ended, and with it the look of then."""
+    """The variables of a request are freed when it has ended."""
 
     class Large:
         pass

@@ -1,4 +1,4 @@
-"""The switch interval is the whole process's: the application's own always wins."""
+"""The switch interval is the whole process's: what the application sets always stays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THEIRS = pytest.approx(0.0005)
 
 @pytest.fixture(autouse=True)
 def usual() -> Iterator[None]:
-    """Each begins and ends with Python's default."""
+    """Each test begins and ends with Python's default."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(0.005)
     yield
@@ -29,8 +29,8 @@ def usual() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def test_interval_is_lowered_until_nobody_needs_it() -> None:
-    """The first one lowers it, and the last one gives it back."""
+def test_interval_is_shorter_until_all_have_restored_it() -> None:
+    """The first call shortens it, and the last one restores it."""
     switch_interval.shorten("one")
     switch_interval.shorten("two")
     assert sys.getswitchinterval() == OURS
@@ -42,7 +42,7 @@ def test_interval_is_lowered_until_nobody_needs_it() -> None:
 
 @pytest.mark.parametrize("theirs", [0.0005, 0.001, 0.05, 1e-6])
 def test_what_the_application_has_set_is_left_alone(theirs: float) -> None:
-    """Shorter or longer than ours, it is not touched."""
+    """Whether it is shorter or longer than ours."""
     sys.setswitchinterval(theirs)
     switch_interval.shorten("one")
     assert sys.getswitchinterval() == pytest.approx(theirs)
@@ -52,7 +52,7 @@ def test_what_the_application_has_set_is_left_alone(theirs: float) -> None:
 
 @pytest.mark.parametrize("theirs", [0.0005, 0.001, 0.05, 0.005])
 def test_what_the_application_sets_meanwhile_stays(theirs: float) -> None:
-    """It is not taken for ours when the sampling ends."""
+    """It is not mistaken for ours when the sampling ends."""
     switch_interval.shorten("one")
     sys.setswitchinterval(theirs)
     switch_interval.shorten("two")
@@ -61,8 +61,8 @@ def test_what_the_application_sets_meanwhile_stays(theirs: float) -> None:
     assert sys.getswitchinterval() == pytest.approx(theirs)
 
 
-def test_interval_of_ours_that_the_application_saved_goes_with_the_next_restore() -> None:
-    """What saves the interval and sets it again later may have saved ours."""
+def test_our_interval_that_the_application_saved_is_undone_by_the_next_restore() -> None:
+    """Code that saves the interval and sets it again later may have saved ours."""
     switch_interval.shorten("one")
     saved = sys.getswitchinterval()
     switch_interval.restore("one")
@@ -98,7 +98,7 @@ def run_with_interference(call: Any, at: int) -> bool:
 
 @pytest.mark.parametrize("lowered", [False, True])
 def test_application_may_set_it_between_any_two_instructions(lowered: bool) -> None:
-    """Wherever another thread runs in between, its interval is there in the end."""
+    """Wherever another thread runs in between, its interval stays."""
     call = switch_interval.restore if lowered else switch_interval.shorten
     at = 1
     while True:
@@ -114,7 +114,7 @@ def test_application_may_set_it_between_any_two_instructions(lowered: bool) -> N
 
 
 def test_application_may_set_it_from_another_thread_at_any_time() -> None:
-    """Thousands of changes by two threads of the sampler, and never one of the application's."""
+    """Two threads of the sampler make thousands of changes, and none to its interval."""
     ending = threading.Event()
 
     def samples(who: str) -> None:
@@ -139,7 +139,7 @@ def test_application_may_set_it_from_another_thread_at_any_time() -> None:
 
 @pytest.mark.parametrize(("theirs", "found"), [(None, switch_interval.DEFAULT), (0.0005, 500)])
 def test_forked_child_has_the_interval_of_the_application(theirs: float | None, found: int) -> None:
-    """Nobody samples there: Python's default is back, and what the application set stays."""
+    """Nothing samples there: Python's default is restored, and what the application set stays."""
     switch_interval.shorten("one")
     if theirs is not None:
         sys.setswitchinterval(theirs)
