@@ -19,7 +19,7 @@ Test = TypeVar("Test", bound=Callable[..., None])
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """These tests start servers, too; what is for some of them is left out for the rest.
 
-    Parametrised anew, pytest would start the same servers once more for them.
+    Parametrised again, pytest would start the same servers once more for them.
     """
     items[:] = [item for item in items if is_wanted(item)]
     for item in items:

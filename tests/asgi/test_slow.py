@@ -41,7 +41,7 @@ NAMES = (
     "gunicorn-hooks",
 )
 DIFFERENT = only(*NAMES)
-# More than the hound looks at in one round; the other servers have one of each.
+# More than the hound samples in one scan; the other servers have one of each.
 MANY, MANY_AT = 5, "uvicorn"
 FRAME = re.compile(
     r'^  File ".*/tests/site/views/coroutines\.py", line (\d+), in (\w+)$', re.MULTILINE
@@ -119,7 +119,7 @@ def test_ten_sync_views_show_the_line_that_blocks_their_thread(site: Site, serve
 
 @DIFFERENT
 def test_view_behind_a_full_executor_says_what_it_waits_for(site: Site, server: Asgi) -> None:
-    """Its own code has not begun: the report says so instead of showing somebody else's."""
+    """Its own code has not begun: the report says so instead of showing another request's."""
     gate = site.gate(f"queued-{server}")
     first = site.start(f"/queued/1/{gate.name}/")
     gate.wait_entered()

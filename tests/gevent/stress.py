@@ -24,7 +24,7 @@ from slowhound.stacks.capture import capture_stack  # noqa: E402
 from slowhound.system.os_thread import OsThread  # noqa: E402
 
 # The least of each; how often a reader meets a greenlet that runs is for the system's scheduler.
-LOOKS = 50_000
+STACKS = 50_000
 RUNNING = 100
 ENDED = 1000
 AT_ONCE = 30
@@ -36,7 +36,7 @@ def own_{number}(step, depth):
     for _ in range(3):
         step()
 """
-# For each look the request's path, by whether it was running.
+# For each stack the request's path, by whether it was running.
 seen: dict[bool, list[str]] = {True: [], False: []}
 wrong: list[list[str]] = []
 
@@ -77,7 +77,7 @@ def read(wait: Callable[[float], bool]) -> None:
                     wrong.append([record.path, *owns])
 
 
-def looks() -> int:
+def stacks() -> int:
     return sum(map(len, seen.values()))
 
 
@@ -90,7 +90,7 @@ def main() -> None:
         reader.start()
     ended = 0
     while all(reader.alive() for reader in readers) and (
-        looks() < LOOKS or len(seen[True]) < RUNNING or ended < ENDED
+        stacks() < STACKS or len(seen[True]) < RUNNING or ended < ENDED
     ):
         batch = [gevent.spawn(carry, random.choice(functions)) for _ in range(AT_ONCE)]
         gevent.sleep(0)
@@ -100,8 +100,8 @@ def main() -> None:
     alive = [reader.alive() for reader in readers]
     for reader in readers:
         reader.stop(10.0)
-    told = {"looks": looks(), "running": len(seen[True]), "ended": ended, "wrong": wrong}
-    print(json.dumps({**told, "alive": alive}))
+    counts = {"stacks": stacks(), "running": len(seen[True]), "ended": ended, "wrong": wrong}
+    print(json.dumps({**counts, "alive": alive}))
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def test_greenlet_that_blocks_the_hub_is_named_while_it_does(
     assert slow["slow_stack_by"] == "hound"
     assert HELD not in report.text
     assert blocked["loop_lag"] >= stall["stall_time"]
-    # Where it stood at the last look: perhaps it was just sending its response.
+    # Where it was at the last check: perhaps it was just sending its response.
     assert blocked["loop_blocked_by"].startswith(f"{event['req_id']} {view} at ")
     assert not {"loop_lag", "loop_blocked_by"} & set(event)
     assert not {"gil_wait_est", "gil_hold_est"} & {*blocked, *event}
@@ -71,7 +71,7 @@ def test_greenlet_that_blocks_the_hub_is_named_while_it_does(
 
 
 def test_blocking_greenlet_that_is_no_requests_is_named_by_its_line(shared: Site) -> None:
-    """Whose a spawned greenlet is nobody can tell; the line that blocks is told."""
+    """To which request a spawned greenlet belongs is not known; the line that blocks is."""
     held = begin(shared, "blocking-spawn", "spawned")
     nobody = "no request at tests/gevent/views.py:"
     shared.wait_event(event_type="stall", stall_by=lambda by: (by or "").startswith(nobody))
@@ -79,10 +79,10 @@ def test_blocking_greenlet_that_is_no_requests_is_named_by_its_line(shared: Site
     assert held.wait_end()["loop_blocked_by"].startswith(nobody)
 
 
-def test_c_call_that_holds_the_gil_is_put_down_to_its_request_afterwards(
+def test_c_call_that_holds_the_gil_is_attributed_to_its_request_afterwards(
     greenlets: Greenlets,
 ) -> None:
-    """Beside others the arbiter only tells of the line; the hound, once awake, knows whose."""
+    """Beside others the arbiter only reports the line; the hound, once awake, knows the request."""
     site = greenlets(settings={"SLOW_AFTER": SLOW_AFTER})
     victim = waiting(site, "power-victim")
     site.wait_report("/waits/in_sleep/power-victim/")

@@ -43,11 +43,11 @@ def test_worker_that_is_killed(greenlets: Greenlets) -> None:
     """Each request in flight has its crash event, and the place is its own greenlet's."""
     site = greenlets()
     wires = in_flight(site, "killed")
-    # The watchdog has looked at all of them.
+    # The watchdog has sampled all of them.
     (box,) = site.dir.glob("boxes/*.box")
     eventually(
         lambda: box.read_bytes().count(b"_until_open") >= len(wires),
-        "a look at each",
+        "a sample of each",
         transcript=site.process.transcript,
     )
     os.kill(site.worker_pids()[0], signal.SIGKILL)
@@ -112,7 +112,7 @@ def test_graceful_stop_lets_all_greenlets_end(greenlets: Greenlets) -> None:
     assert boxes(site) == []
 
 
-def test_stop_that_waits_in_vain_kills_the_greenlets(greenlets: Greenlets) -> None:
+def test_stop_that_waits_for_too_long_kills_the_greenlets(greenlets: Greenlets) -> None:
     """What does not end within graceful_timeout is killed, and has its event all the same."""
     site = greenlets(conf="graceful_timeout = 1")
     wires = in_flight(site, "never")

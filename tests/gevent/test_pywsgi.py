@@ -33,7 +33,7 @@ def test_each_request_has_one_event_and_one_line(site: Site) -> None:
 
 
 def test_slow_ones_are_reported_with_their_own_stacks(site: Site) -> None:
-    """The middleware notes the greenlet."""
+    """The middleware records the greenlet."""
     kinds = ("in_event", "in_queue", "in_select")
     answers = {kind: site.start(f"/waits/{kind}/slow/?badge={kind}") for kind in kinds}
     for kind, answer in answers.items():
@@ -45,7 +45,7 @@ def test_slow_ones_are_reported_with_their_own_stacks(site: Site) -> None:
 
 
 def test_client_that_leaves_a_stream_is_seen(site: Site) -> None:
-    """The body is closed before its end; of other responses the server tells nobody."""
+    """The body is closed before its end; for other responses the server does not report it."""
     wire = site.open("/stream-endless/")
     wire.read_until(b"begin")
     wire.reset()
@@ -54,7 +54,7 @@ def test_client_that_leaves_a_stream_is_seen(site: Site) -> None:
 
 
 def test_worker_that_is_killed(site: Site) -> None:
-    """The arbiter buries it as any other."""
+    """The arbiter reaps it like any other."""
     wires = [site.open(f"/waits/in_lock/{name}/?badge=any") for name in ("one", "two")]
     for name in ("one", "two"):
         site.gate(name).wait_entered()

@@ -28,7 +28,7 @@ def test_each_of_fifty_greenlets_is_reported_with_its_own_stack(shared: Site) ->
         badge: shared.start(f"/waits/{kind}/fifty/?badge={badge}") for badge, kind in badges.items()
     }
     shared.gate("fifty").wait_entered(len(badges))
-    # A first look may have been before they waited.
+    # A first sample may have been before they waited.
     found = {
         badge: shared.wait_report(f"?badge={badge}\n", ", in _until_open\n") for badge in badges
     }
@@ -59,7 +59,7 @@ def test_counts_stay_with_their_greenlets(shared: Site) -> None:
 
 
 def test_queries_of_greenlets_with_the_requests_context_are_its_own(shared: Site) -> None:
-    """A greenlet counts for the request that gave it its context; one without, for nobody."""
+    """A greenlet counts for the request that gave it its context; one without, for none."""
     answers = {number: shared.start(f"/spawns-counting/{number}/") for number in (3, 4, 5)}
     found = {
         number: shared.terminal(answer.result().agent)["db_queries"]
@@ -69,7 +69,7 @@ def test_queries_of_greenlets_with_the_requests_context_are_its_own(shared: Site
 
 
 def test_greenlet_that_outlives_its_request_changes_nothing(shared: Site) -> None:
-    """What a left-behind greenlet does is put down to nobody."""
+    """What a left-behind greenlet does is attributed to no request."""
     answer = shared.get("/spawns/left/")
     event = shared.terminal(answer.agent)
     shared.gate("left").open()

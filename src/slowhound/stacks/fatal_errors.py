@@ -31,7 +31,7 @@ class _Target:
     """What faulthandler writes to.
 
     It keeps this object for as long as it is enabled with it: a weak reference to it tells whether
-    faulthandler is still ours, or was enabled anew by the application.
+    faulthandler is still ours, or was enabled again by the application.
     """
 
     def __init__(self, fd: int) -> None:
@@ -74,7 +74,7 @@ def write_to(path: str) -> None:
     if _target is not None and _target() is None:
         return  # the application has enabled its own since, or switched it off
     if is_ours():
-        _enable(_target_at(path))  # only the descriptor changes, no handler is installed anew
+        _enable(_target_at(path))  # only the descriptor changes, no handler is installed again
         return
     abort = signal.getsignal(signal.SIGABRT)
     given_back = callable(abort) or abort == signal.SIG_IGN

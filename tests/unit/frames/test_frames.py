@@ -100,13 +100,13 @@ def test_path_with_dots_or_a_link_in_it_is_as_good_as_another(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["a\0b.py", "caf\udce9.py", "\ud800", "", "/" * 5000, "x" * 5000])
 def test_any_text_may_be_the_name_of_a_file(name: str) -> None:
-    """What can be no file is the application's, as what is none."""
+    """A name that can be no file's counts as the application's, as that of no file does."""
     assert is_app(name)
     assert type(short_path(name)) is str
 
 
-def test_file_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each frame of each look asks."""
+def test_file_is_classified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is needed for each frame of each stack."""
     asked: list[str] = []
     realpath = os.path.realpath
     monkeypatch.setattr(os.path, "realpath", lambda path: asked.append(path) or realpath(path))
@@ -317,7 +317,7 @@ class Kept:
     """What a view has in a variable."""
 
 
-def test_look_at_all_threads_keeps_nothing_of_theirs() -> None:
+def test_frames_of_all_threads_keep_nothing_of_theirs() -> None:
     """What their functions had goes with them, and does not wait for a collection."""
     begun, goes = threading.Event(), threading.Event()
     held: list[weakref.ref[Kept]] = []
@@ -328,7 +328,7 @@ def test_look_at_all_threads_keeps_nothing_of_theirs() -> None:
         begun.set()
         goes.wait()
 
-    def look() -> int:
+    def count() -> int:
         found = current_frames()
         return len(found)
 
@@ -337,7 +337,7 @@ def test_look_at_all_threads_keeps_nothing_of_theirs() -> None:
     try:
         thread.start()
         begun.wait()
-        assert look() >= 1
+        assert count() >= 1
         goes.set()
         thread.join()
         assert held[0]() is None
@@ -346,5 +346,5 @@ def test_look_at_all_threads_keeps_nothing_of_theirs() -> None:
 
 
 def test_own_frame_is_not_among_those_of_the_threads() -> None:
-    """It would be in a circle with the variable that it is put into."""
+    """It would be in a cycle with the variable that it is put into."""
     assert threading.get_ident() not in current_frames()

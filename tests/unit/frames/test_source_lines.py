@@ -42,7 +42,7 @@ def held(filename: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("look", "nothing"),
+    ("read", "nothing"),
     [
         (lambda: source_lines(NOWHERE, 1, 9), []),
         (lambda: Frame(NOWHERE, 1, "view").source, ""),
@@ -51,13 +51,13 @@ def held(filename: str) -> Any:
     ],
     ids=["lines", "frame", "sentry", "lock"],
 )
-def test_loader_is_not_asked_for_what_is_in_no_file(look: Callable[[], Any], nothing: Any) -> None:
+def test_loader_is_not_called_for_what_is_in_no_file(read: Callable[[], Any], nothing: Any) -> None:
     """A line is missing then, and the application may still ask for it."""
-    assert look() == nothing
+    assert read() == nothing
     assert len(linecache.cache[NOWHERE]) == 1
 
 
-def test_file_on_the_disk_is_read_though_a_loader_could_be_asked(tmp_path: Path) -> None:
+def test_file_on_the_disk_is_read_though_there_is_a_loader(tmp_path: Path) -> None:
     """Of modules in files, tracebacks leave the same entries."""
     file = tmp_path / "shop.py"
     file.write_text("first\nsecond\n")
@@ -70,7 +70,7 @@ def test_file_on_the_disk_is_read_though_a_loader_could_be_asked(tmp_path: Path)
 
 
 def test_what_the_application_has_loaded_is_shown() -> None:
-    """Lines that are already there need nobody: a cell of a notebook is in no file."""
+    """Lines that are already there need no file: such as a cell of a notebook."""
     linecache.cache[NOWHERE] = (4, None, ["line\n", "next\n"], NOWHERE)
     assert source_lines(NOWHERE, 1, 1) == ["line\n"]
     assert source_lines(NOWHERE, 2, 5) == ["next\n"]
@@ -115,7 +115,7 @@ def test_file_without_an_end_or_with_secrets_is_not_read() -> None:
         assert source_lines(f"/proc/self/{name}", 1, 1) == []
 
 
-def test_name_of_no_file_is_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_of_no_file_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``exec`` calls its source ``<string>``; somebody may have uploaded a file of that name."""
     monkeypatch.chdir(tmp_path)
     for name in ("<string>", "shop.py"):
@@ -146,13 +146,13 @@ def test_file_that_comes_later_is_found(tmp_path: Path) -> None:
 
 
 def test_columns_are_not_counted_in_what_is_no_utf8(tmp_path: Path) -> None:
-    """There a letter is one byte, and another text would be taken for the lock's name."""
+    """There a character is one byte, and another text would be taken for the lock's name."""
     file = tmp_path / "shop.py"
     file.write_bytes("# coding: latin-1\nd['\xe9'], lock\n".encode("latin-1"))
     assert source_places._text(str(file), (2, 2, 8, 12)) == ""
 
 
-def test_encoding_of_the_application_is_not_asked(tmp_path: Path) -> None:
+def test_encoding_of_the_application_is_not_used(tmp_path: Path) -> None:
     """A file may say that only the application can read it; what is no UTF-8 is shown as such."""
     asked: list[str] = []
 
@@ -212,7 +212,7 @@ def test_line_does_not_show_what_it_continues(
 
 
 def test_lines_after_a_literal_or_a_bracket_are_shown(tmp_path: Path) -> None:
-    """Also where one was left open, or looks as if it was."""
+    """Also where one was left open, or seems to be."""
     file = tmp_path / "shop.py"
     lines = [
         '"""The view\'s \'password\' page."""',
@@ -262,7 +262,7 @@ def test_part_of_a_line_is_shown_only_as_the_line_is(tmp_path: Path) -> None:
     assert held(str(file)) == "toke"
 
 
-def test_line_of_megabytes_is_looked_at_only_in_part(tmp_path: Path) -> None:
+def test_line_of_megabytes_is_read_only_in_part(tmp_path: Path) -> None:
     """And the next one is known all the same."""
     file = tmp_path / "shop.py"
     file.write_text("x = [" + "'a', " * 500_000 + "]\ny = ['b']\n")

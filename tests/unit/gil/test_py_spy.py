@@ -1,4 +1,4 @@
-"""Stacks of another process by py-spy, which is a process of its own and may do anything."""
+"""Stacks of another process by py-spy, which is a separate process and may do anything."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def program(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="the kernel may not allow it to others than root")
 def test_thread_that_holds_the_gil_is_read_and_named() -> None:
-    """Outermost frame first, functions by their bare names, the holder by the system's id."""
+    """Outermost frame first, functions by their bare names, the holder by the kernel's id."""
     argv = [sys.executable, "-c", CHILD]
     with started(argv, stdout=subprocess.PIPE) as child:
         try:
@@ -54,7 +54,7 @@ def test_thread_that_holds_the_gil_is_read_and_named() -> None:
 
 
 def test_process_that_is_not_there_is_not_read() -> None:
-    """Whatever goes wrong means: not by this way."""
+    """Any error means: not in this way."""
     assert py_spy.read(2**22 + 1) is None
 
 
@@ -76,7 +76,7 @@ def test_program_that_fails_gives_nothing(
     assert py_spy.read(os.getpid()) is None
 
 
-def test_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its time is limited."""
     program(tmp_path, "exec sleep 600", monkeypatch)
     monkeypatch.setattr(py_spy, "TIME_LIMIT", 0.05)
@@ -105,7 +105,7 @@ def test_program_has_a_second_at_least() -> None:
 def test_program_that_fails_has_a_reason(
     script: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line, in which nothing is obeyed by a terminal."""
+    """One line, without control characters for a terminal."""
     program(tmp_path, script, monkeypatch)
     monkeypatch.setattr(py_spy, "TIME_LIMIT", 0.2 if "sleep" in script else 20)
     with pytest.raises(NotRead) as caught:
@@ -116,7 +116,7 @@ def test_program_that_fails_has_a_reason(
 def test_process_is_read_without_being_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """py-spy stops it if it is not told otherwise; it is started by whoever reads, and twice."""
+    """py-spy stops it by default; it is started twice, by the process that reads."""
     runs = tmp_path / "runs"
     program(tmp_path, f"echo $PPID $* >> '{runs}'; echo '{THREAD % 7}'", monkeypatch)
     assert py_spy.read(4711) is not None
@@ -149,7 +149,7 @@ def test_worker_starts_no_process_to_read_another(
     assert done.stdout == f"{starts}\n"
 
 
-def test_holder_is_told_when_both_readings_agree(
+def test_holder_is_reported_when_both_readings_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A GIL that changed hands in between was not held."""

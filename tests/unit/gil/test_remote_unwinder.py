@@ -27,7 +27,7 @@ waits()
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="Python 3.14 and newer can do this")
 @pytest.mark.skipif(os.geteuid() != 0, reason="the kernel may not allow it to others than root")
 def test_stack_of_a_child_is_read() -> None:
-    """Outermost frame first, under the system's id of its thread."""
+    """Outermost frame first, under the kernel's id of its thread."""
     argv = [sys.executable, "-c", CHILD]
     with started(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         try:
@@ -49,7 +49,7 @@ def test_process_of_another_version_is_not_read() -> None:
     assert remote_unwinder.read(os.getpid(), "3.0.0") is None
 
 
-def test_it_is_said_why_a_process_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_that_is_not_read_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """This Python cannot, or the other one is of another version, or there is none."""
 
     def why(pid: int, python: str) -> str:
@@ -66,5 +66,5 @@ def test_it_is_said_why_a_process_is_not_read(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_process_that_is_not_there_has_no_stacks() -> None:
-    """Whatever goes wrong means: not by this way."""
+    """Any error means: not in this way."""
     assert remote_unwinder.read(2**30, platform.python_version()) is None

@@ -1,4 +1,4 @@
-"""A process whose hound does not show itself, seen from outside: who holds its GIL."""
+"""Which thread holds the GIL of an unresponsive process, seen from another process."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ time.sleep(60)
 
 
 def test_holder_that_gets_little_of_a_cpu_is_suspected_and_no_sleeper(tmp_path: Path) -> None:
-    """On a busy machine: one that sleeps without the GIL is not blamed for it."""
+    """On a busy machine: one that sleeps without the GIL is not accused."""
     script = """
 def hold():
     os.sched_setaffinity(0, {cpu})
@@ -88,13 +88,13 @@ time.sleep(60)
 
 
 def test_running_bytecode_is_no_held_gil(tmp_path: Path) -> None:
-    """The hound gets its turn every 5 ms, unless the bytecode gets no CPU to hand it over on."""
+    """The hound runs every 5 ms, unless the bytecode gets no CPU to hand it over on."""
     with process(tmp_path, "carry(os.getpid())\nsay_ready()\nwhile True: pass\n") as case:
         eventually(lambda: case.examined() is None, "its hound does not wait")
 
 
 def test_stopped_process_does_not_wait_for_the_gil(tmp_path: Path) -> None:
-    """Nobody in it runs, the hound included."""
+    """None of its threads runs, the hound included."""
     with process(tmp_path, STUCK) as case:
         with stopped([case.process.pid]):
             assert case.examined() is None
@@ -117,7 +117,7 @@ def test_process_that_has_ended_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_first_reader_that_can_gives_the_stacks(tmp_path: Path) -> None:
-    """The ways are tried in their order; who knows the holder is believed."""
+    """The ways are tried in their order; one that knows the holder counts."""
     asked = []
 
     def cannot(pid: int, python: str) -> None:
@@ -151,7 +151,7 @@ def test_process_that_has_gone_on_meanwhile_holds_nothing(tmp_path: Path) -> Non
 
 
 def test_heartbeat_from_the_future_is_not_silent(tmp_path: Path) -> None:
-    """One of another boot says nothing."""
+    """One of another boot means nothing."""
     with process(tmp_path, STUCK) as case:
         assert silent_for(case.state._replace(heartbeat=2**62)) == 0
         case.end()

@@ -1,4 +1,4 @@
-"""Code objects are told apart by what they are, and nothing in them runs."""
+"""Code objects are distinguished by identity, and nothing in them runs."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def made_of(key: stack_keys.Key) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def middleware_is_looked_up_anew() -> Iterator[None]:
+def middleware_is_read_again() -> Iterator[None]:
     """Another test may be the first to import it."""
     yield
     annotate._configured.cache_clear()
@@ -154,7 +154,7 @@ def test_profile_of_such_functions_is_made(stands: Stands) -> None:
     assert "test_codes" not in [frame.file for frame in profile.frames]
 
 
-def test_locks_and_variables_of_such_functions_are_looked_at(stands: Stands) -> None:
+def test_locks_and_variables_of_such_functions_are_read(stands: Stands) -> None:
     """Who waits for what, and what is in their variables."""
     deadlocks.deadlocks(frames.current_frames())
     deadlocks._held(stands.lock, stands.frame)
@@ -185,7 +185,7 @@ def twins() -> tuple[CodeType, CodeType]:
 
 
 def test_equal_functions_of_two_files_are_not_mixed() -> None:
-    """Their time is put down to each, under its own file."""
+    """Their time is attributed to each, under its own file."""
     one, other = twins()
     assert one == other  # whatever their files
     assert know(one) is know(one)

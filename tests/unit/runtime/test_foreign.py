@@ -25,7 +25,7 @@ import slowhound
 from slowhound.runtime.foreign import is_foreign
 
 SOURCE = Path(slowhound.__file__).parent
-ROUNDS = 30
+TIMES = 30
 
 
 class TooLong(Exception):
@@ -33,7 +33,7 @@ class TooLong(Exception):
 
 
 def busy() -> None:
-    """Calls, loops and functions, where CPython looks for what else there is to do."""
+    """Calls, loops and functions, where CPython checks for signals and other threads."""
     count = 0
     while True:
         count += len(str(count))
@@ -102,7 +102,7 @@ def test_what_a_signal_handler_raises_is_the_applications(number: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.001)
         busy()
 
-    assert all(is_foreign(raised_by(limited)) for _ in range(ROUNDS))
+    assert all(is_foreign(raised_by(limited)) for _ in range(TIMES))
 
 
 def over() -> None:
@@ -189,7 +189,7 @@ def test_handler_that_was_taken_away_meanwhile_is_known(
         signal.setitimer(signal.ITIMER_REAL, 0.001)
         busy()
 
-    assert all(is_foreign(raised_by(limited)) for _ in range(ROUNDS))
+    assert all(is_foreign(raised_by(limited)) for _ in range(TIMES))
 
 
 def traced(function: Callable[..., None]) -> Callable[..., None]:
@@ -232,7 +232,7 @@ class SaysWhenMade(Exception):
 def test_asynchronous_exception_is_the_applications(kind: type[Exception]) -> None:
     """As pytest-timeout, gunicorn's threads and many a job queue end what runs for too long."""
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    for _ in range(ROUNDS):
+    for _ in range(TIMES):
         caught: list[Exception] = []
         begun = threading.Event()
 

@@ -110,7 +110,7 @@ def loop() -> Iterator[Loop]:
 
 
 def names(stack: Stack) -> list[str]:
-    """The functions of this file in a stack, and the notes."""
+    """The functions of this file in a stack, and the descriptions in the place of others."""
     return [
         frame.function if frame.filename == __file__ else f"({frame.function})"
         for frame in stack
@@ -119,7 +119,7 @@ def names(stack: Stack) -> list[str]:
 
 
 def source_line(stack: Stack, function: str) -> str:
-    """The text of the line at which a function of this file stands."""
+    """The text of the line at which a function of this file is."""
     (line,) = {f.line for f in stack if f.function == function}
     with open(__file__) as source:
         return source.read().splitlines()[line - 1].strip()
@@ -424,7 +424,7 @@ def test_of_several_the_one_that_runs_is_shown(loop: Loop) -> None:
 
 
 def test_request_runs_while_one_of_its_child_tasks_does(loop: Loop) -> None:
-    """Who blocks the loop is known by the record in the task's context, and nobody else is."""
+    """The request that blocks the loop is known by the record in the task's context."""
 
     async def blocking(door: Door) -> None:
         await door.wait()
@@ -448,7 +448,7 @@ def test_request_runs_while_one_of_its_child_tasks_does(loop: Loop) -> None:
 
 
 def test_children_that_have_ended_are_left_out(loop: Loop) -> None:
-    """Of a group the first that is still pending stands for all, the listener for none."""
+    """Of a group the first that is still pending represents all, the listener none."""
 
     async def quick() -> None:
         pass
@@ -484,7 +484,7 @@ def test_group_whose_children_have_all_ended_ends_the_chain(loop: Loop) -> None:
     assert [names(each) for each in seen] == [["parent", "(gather of 2, 0 pending)"]]
 
 
-def test_listener_for_the_client_does_not_stand_for_a_request(loop: Loop) -> None:
+def test_listener_for_the_client_does_not_represent_a_request(loop: Loop) -> None:
     """Django's handler waits for two tasks, and only one of them does the work."""
 
     async def listen_for_disconnect(door: Door) -> None:
@@ -500,7 +500,7 @@ def test_listener_for_the_client_does_not_stand_for_a_request(loop: Loop) -> Non
 
 
 def test_job_in_the_queue_of_a_full_executor_says_so(loop: Loop) -> None:
-    """Who waits behind others for a thread has none, and its stack says what it waits for."""
+    """A job that waits behind others has no thread, and its stack says what it waits for."""
 
     async def with_own_executor(door: Door) -> None:
         await sync_to_async(blocks, thread_sensitive=False, executor=executor)(door)
@@ -560,14 +560,14 @@ def test_job_that_is_done_waits_for_its_loop(loop: Loop) -> None:
 
 
 def test_task_that_has_ended_has_no_stack(loop: Loop) -> None:
-    """Nothing is left of it, and nothing of another is shown."""
+    """Nothing is left of it, and no other task is shown."""
     task = loop.start(directly)
     loop.doors[0].open()
     eventually(task.done, "the task ends")
     assert asyncio_tasks.stack(task, loop.ident) == ((), None, None)
 
 
-def test_circle_of_awaits_ends() -> None:
+def test_cycle_of_awaits_ends() -> None:
     """Two futures that claim to wait for each other do not keep the reader."""
 
     class Odd(asyncio.Future[None]):

@@ -1,4 +1,4 @@
-"""Objects of the application in an asyncio task's chain: they are looked at, and not asked."""
+"""Objects of the application in an asyncio task's chain are read, and none of their code runs."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ asked: list[str] = []
 
 @pytest.fixture(autouse=True)
 def nothing_is_asked() -> Iterator[None]:
-    """Each test fails when code of the classes below has run in the thread that looks."""
+    """Each test fails when code of the classes below has run in the reading thread."""
     asked.clear()
     yield
     assert asked == []
 
 
 def note(what: str) -> None:
-    if threading.current_thread().name == "looks":
+    if threading.current_thread().name == "reader":
         asked.append(what)
 
 
 class Meta(type):
-    """A metaclass with a property, and with an opinion on what is equal."""
+    """A metaclass with a property, and with an ``__eq__``."""
 
     @property
     def __name__(cls) -> str:  # type: ignore[override]
@@ -51,7 +51,7 @@ class Meta(type):
 
 
 class Nosy(metaclass=Meta):
-    """All that it is asked is noted."""
+    """Records all that is read of it."""
 
     def __getattribute__(self, name: str) -> Any:
         note(f"asked for {name}")
@@ -105,29 +105,29 @@ class NosyTask(asyncio.Task[None]):
         return super().get_loop()
 
 
-def look(task: asyncio.Task[Any]) -> Stack:
+def read_stack(task: asyncio.Task[Any]) -> Stack:
     """The stack of a task of the running loop, as another thread sees it."""
     found: list[Stack] = []
 
-    def looks() -> None:
+    def reads() -> None:
         asyncio_tasks.is_running(task)
         found.append(asyncio_tasks.stack(task, main)[0])
 
     main = threading.get_ident()
-    thread = threading.Thread(target=looks, name="looks")
+    thread = threading.Thread(target=reads, name="reader")
     thread.start()
     thread.join()
     return found[0]
 
 
 def seen(way: Callable[[], Coroutine[Any, Any, None]], kind: Any = asyncio.Task) -> list[str]:
-    """The functions, and notes, in the stack of a task that waits in this way."""
+    """The functions, and descriptions, in the stack of a task that waits in this way."""
 
     async def run() -> Stack:
         task = kind(way(), loop=asyncio.get_running_loop())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        stack = look(task)
+        stack = read_stack(task)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -163,14 +163,14 @@ async def by_gather_of_a_future() -> None:
     [by_awaitable, by_callback, by_future, by_wait_of_a_future, by_gather_of_a_future],
     ids=lambda way: way.__name__,
 )
-def test_what_is_awaited_is_not_asked(way: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def test_what_is_awaited_is_not_called(way: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Not for its class, not for an attribute, not whether it is done."""
     assert seen(way)[0] == way.__name__
     assert seen(way, NosyTask)[0] == way.__name__
 
 
-def test_group_of_futures_with_a_done_of_their_own_is_told() -> None:
-    """Not to ask them does not mean to know nothing about them."""
+def test_group_of_futures_with_a_done_of_their_own_is_counted() -> None:
+    """They are in the number of its members, though their ``done()`` is not called."""
     assert seen(by_wait_of_a_future)[1:] == [
         "wait",
         "_wait",
@@ -192,7 +192,7 @@ def test_file_that_is_called_as_one_of_asyncio_is_not_taken_for_it() -> None:
 
 def test_file_that_is_called_as_that_of_pools_is_not_taken_for_it() -> None:
     """Nor an application's ``concurrent/futures/thread.py``."""
-    source = "class _WorkItem:\n def run(self, look): look()"
+    source = "class _WorkItem:\n def run(self, callback): callback()"
     names: dict[str, Any] = {}
     exec(compile(source, "/srv/concurrent/futures/thread.py", "exec"), names)
     job: futures.Future[None] = futures.Future()
@@ -218,7 +218,7 @@ def test_job_is_known_as_finished_by_its_state() -> None:
 
 
 # A debugger's or coverage's trace function is called while an exception is thrown into the
-# coroutine that waits; the looks of the other thread are made from it.
+# coroutine that waits; the other thread reads from it.
 THROWN_INTO = """
 import asyncio, sys, threading
 from slowhound.stacks import awaits
@@ -227,14 +227,14 @@ class Iterator:
     def __await__(self): return self
     def __iter__(self): return self
     def __next__(self): return None
-    def __del__(self): look()
-def look(*_):
+    def __del__(self): read_awaited()
+def read_awaited(*_):
     if thing is not None:
         seen.append(type(awaits.step(thing, task)[2]).__name__)
-    return look
+    return read_awaited
 seen, thing, task = [], None, None
 WAY
-assert seen, "nobody looked"
+assert seen, "never read"
 print(*set(seen))
 """
 NO_THROW = "pass"
@@ -244,7 +244,7 @@ AS_COROUTINE = """
 async def job(): await Iterator()
 thing = job()
 thing.send(None)
-sys.settrace(look)
+sys.settrace(read_awaited)
 try: thing.throw(ValueError())
 except (ValueError, TypeError): pass
 sys.settrace(None)
@@ -258,7 +258,7 @@ async def job():
 thing = job()
 outer = thing.asend(None)
 outer.send(None)
-sys.settrace(look)
+sys.settrace(read_awaited)
 try: outer.throw(ValueError())
 except (ValueError, TypeError): pass
 sys.settrace(None)
@@ -289,8 +289,8 @@ asyncio.run(main())
     ],
     ids=["coroutine", "generator", "async-generator", "task-whose-iterator-is-freed"],
 )
-def test_what_is_thrown_into_may_be_looked_at(way: str, throw: str) -> None:
-    """Python before 3.13 would read what it awaits from a place of its stack that has gone."""
+def test_coroutine_that_is_thrown_into_may_be_read(way: str, throw: str) -> None:
+    """Python before 3.13 would read what it awaits from a place of its stack that is gone."""
     program = THROWN_INTO.replace("WAY", way).replace("THROW", throw)
     ran = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60
@@ -299,7 +299,7 @@ def test_what_is_thrown_into_may_be_looked_at(way: str, throw: str) -> None:
     assert set(ran.stdout.split()) <= {"NoneType", "Iterator"}
 
 
-def test_what_is_suspended_tells_what_it_awaits() -> None:
+def test_awaited_object_of_what_is_suspended_is_found() -> None:
     """Coroutines, generators and asynchronous ones; of what has not begun or has ended, nothing."""
 
     @types.coroutine

@@ -24,7 +24,7 @@ from tests.harness.waiting import eventually
 
 
 class Gate:
-    """What coroutines and threads wait for until the test has looked."""
+    """What coroutines and threads wait for until the test has read their stacks."""
 
     def __init__(self) -> None:
         self.here, self.open = threading.Event(), threading.Event()
@@ -103,11 +103,11 @@ async def blocks_its_loop(gate: Gate) -> None:
     gate.blocks()
 
 
-async def has_a_busy_neighbour(gate: Gate) -> None:
-    async def neighbour() -> None:
+async def has_a_busy_sibling(gate: Gate) -> None:
+    async def sibling() -> None:
         gate.blocks()
 
-    await asyncio.ensure_future(neighbour())
+    await asyncio.ensure_future(sibling())
 
 
 def by_run(coroutine: Any, gate: Gate) -> None:
@@ -198,7 +198,7 @@ ENDS: dict[Any, list[str]] = {
     goes_on_by_itself: ["goes_on_by_itself", "waits"],
     back_and_forth: ["blocks"],
     blocks_its_loop: ["blocks_its_loop", "blocks"],
-    has_a_busy_neighbour: ["neighbour", "blocks"],
+    has_a_busy_sibling: ["sibling", "blocks"],
 }
 
 
@@ -253,7 +253,7 @@ def test_stack_of_a_thread_goes_on_in_the_coroutine_that_it_waits_for(
 
 
 def test_thread_of_the_stack_is_the_one_that_works(gate: Gate) -> None:
-    """For what it waits, and its CPU time, are asked of that one."""
+    """Its wait and its CPU time are those of that thread."""
     thread = threading.Thread(target=by_run, args=(hands_over, gate))
     thread.start()
     assert gate.here.wait(30)
@@ -304,7 +304,7 @@ def test_chain_that_comes_back_to_itself_ends(gate: Gate) -> None:
 
 
 def test_jobs_that_wait_for_each_other_are_shown_once() -> None:
-    """They do so for ever; here, until the test has looked."""
+    """They do so for ever; here, until the test has read their stacks."""
     jobs: list[Future[None]] = []
     given, seen = threading.Event(), threading.Event()
 
@@ -332,8 +332,8 @@ def test_jobs_that_wait_for_each_other_are_shown_once() -> None:
             thread.join()
 
 
-def test_looks_beside_short_runs_show_only_what_is_theirs() -> None:
-    """Thousands of looks at a thread that runs loops, one after the other."""
+def test_stacks_beside_short_runs_show_only_what_is_theirs() -> None:
+    """Thousands of stacks of a thread that runs loops, one after the other."""
     stop = threading.Event()
 
     async def leaf() -> None:

@@ -1,4 +1,4 @@
-"""Looks at deep stacks: each frame costs the same, and both ends of the stack are kept."""
+"""Deep stacks: each frame costs the same, and both ends of the stack are kept."""
 
 from __future__ import annotations
 
@@ -110,15 +110,15 @@ def steps(function: Callable[..., object], *args: object) -> int:
 WAYS = [capture.capture_stack, stack_keys.sample_stack]
 
 
-@pytest.mark.parametrize("look", WAYS, ids=["stack", "key"])
+@pytest.mark.parametrize("capture_way", WAYS, ids=["stack", "key"])
 @pytest.mark.parametrize("by_task", [False, True], ids=["thread", "task"])
 def test_four_times_the_frames_cost_four_times_as_much(
-    deep: Callable[..., Deep], look: Any, by_task: bool
+    deep: Callable[..., Deep], capture_way: Any, by_task: bool
 ) -> None:
-    """One look was quadratic: 8 ms at 225 frames, 132 ms at 900."""
+    """Once it was quadratic: 8 ms at 225 frames, 132 ms at 900."""
     few, many = deep(200, by_task=by_task).record, deep(800, by_task=by_task).record
-    look(few)  # what is done once only
-    assert steps(look, many) <= 4 * steps(look, few)
+    capture_way(few)  # what is done once only
+    assert steps(capture_way, many) <= 4 * steps(capture_way, few)
 
 
 @pytest.mark.parametrize("by_task", [False, True], ids=["thread", "task"])
@@ -239,15 +239,15 @@ def test_place_in_a_deep_recursion_is_found_by_one_comparison_of_each_frame() ->
     assert compared <= 2 * 1_500
 
 
-def test_holder_of_a_lock_that_many_wait_for_is_looked_up_once(
+def test_holder_of_a_lock_that_many_wait_for_is_searched_for_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also that of an RLock: its whole stack is gone through for it."""
-    looked: list[object] = []
+    searched: list[object] = []
     held = deadlocks._held
 
     def counts(lock: object, frame: Any) -> Any:
-        looked.append(lock)
+        searched.append(lock)
         return held(lock, frame)
 
     monkeypatch.setattr(deadlocks, "_held", counts)
@@ -263,7 +263,7 @@ def test_holder_of_a_lock_that_many_wait_for_is_looked_up_once(
             each.start()
 
         def waiting() -> int:
-            looked.clear()
+            searched.clear()
             me = threading.get_ident()
             return sum(
                 each.owner == me and each.thread in {thread.ident for thread in threads}
@@ -271,7 +271,7 @@ def test_holder_of_a_lock_that_many_wait_for_is_looked_up_once(
             )
 
         eventually(lambda: waiting() == 5, "all wait for the lock")
-        assert looked.count(lock) == 1
+        assert searched.count(lock) == 1
     for each in threads:
         each.join()
 
@@ -279,7 +279,7 @@ def test_holder_of_a_lock_that_many_wait_for_is_looked_up_once(
 def test_variables_of_a_stack_that_is_not_known_to_its_end_are_hidden(
     deep: Callable[..., Deep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is further out may say that they are sensitive."""
+    """A frame further out may declare them sensitive."""
     monkeypatch.setattr(shown, "WALKED", 100)
     thread = deep(100)
     frame = frames.current_frames()[thread.thread.ident or 0]

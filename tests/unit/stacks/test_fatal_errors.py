@@ -1,4 +1,4 @@
-"""The stacks of a fatal error: who writes them, and what is read from whatever stands there."""
+"""The stacks of a fatal error: when they are written, and what is read from any file."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_fatal_error_has_the_stack_of_each_thread(tmp_path: Path) -> None:
 @ANY_FILE
 @given(st.binary(max_size=2000))
 def test_any_bytes_give_a_result(tmp_path: Path, data: bytes) -> None:
-    """The file is another process's word, and may be half written."""
+    """Another process writes the file, and it may be half written."""
     path = tmp_path / "f"
     path.write_bytes(data)
     FatalStacks(str(path)).of(1)
@@ -192,7 +192,7 @@ def test_no_file_no_stacks(tmp_path: Path) -> None:
 
 
 def test_pipe_in_the_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
-    """A named pipe is no regular file, and nobody hangs on it."""
+    """A named pipe is no regular file, and nothing waits for it."""
     os.mkfifo(tmp_path / "1-2.stacks")
     assert of_box(str(tmp_path / "1-2.box")) is None
 
@@ -246,7 +246,7 @@ signal.raise_signal(signal.SIGABRT)
 
 
 def test_faulthandler_that_the_application_switches_off_stays_off(tmp_path: Path) -> None:
-    """Also when the box is made anew, and in a forked child that has its own."""
+    """Also when the box is made again, and in a forked child that has its own."""
     script = """
 fatal_errors.write_to(path)
 faulthandler.disable()
@@ -301,7 +301,7 @@ assert os.waitpid(pid, 0)[1] == signal.SIGSEGV
 
 
 def test_new_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
-    """When the box was made anew; no descriptor is left behind."""
+    """When the box was made again; no descriptor is left behind."""
     script = """
 before = len(os.listdir("/proc/self/fd"))
 fatal_errors.write_to(sys.argv[1] + "/0-0.stacks")

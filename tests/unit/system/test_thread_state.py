@@ -61,7 +61,7 @@ def said(pair: Pair) -> Iterator[Said]:
             time.sleep(0.001)
 
     yield expect
-    # Each test lets its calls return: a thread must not hold on to a number that is used anew.
+    # Each test lets its calls return: a thread must not keep a number that is used again.
     for thread in threads:
         thread.join(5)
 
@@ -309,7 +309,7 @@ def test_cpu_time_is_the_thread_s_own() -> None:
 
 
 def test_application_s_socket_stays_as_it_was(said: Said, pair: Pair) -> None:
-    """Looking at a descriptor opens none, closes none and does not make it non-blocking."""
+    """Reading what a descriptor is opens none, closes none and does not make it non-blocking."""
     near, far, peer = pair
     flags = fcntl.fcntl(near, fcntl.F_GETFL)
     socket.setdefaulttimeout(5)

@@ -1,4 +1,4 @@
-"""Who waits for which lock, and who holds it."""
+"""Threads that wait for locks, and the threads that hold them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GLOBAL = threading.Lock()
 
 
 class Shop:
-    """An application that must not be called while it is looked at."""
+    """An application of which nothing may be called while its stacks are read."""
 
     __slots__ = ("__private", "__weakref__", "plain", "slot")
 
@@ -103,7 +103,7 @@ class Stage:
 
 
 def until(true: Callable[[], Any]) -> None:
-    """Returns when it is true; the test's own time limit ends a wait in vain."""
+    """Returns when it is true; the test's own time limit ends a wait that never succeeds."""
     pause = threading.Event()
     while not true():
         pause.wait(0.002)
@@ -147,7 +147,7 @@ def enter_second(first: Any, lock: Any) -> None:
 def test_holder_of_a_lock_is_known(
     stage: Stage, wait: Callable[[Any], None], make: Callable[[], Any], known: str, kind: str
 ) -> None:
-    """The waiting thread, the lock, its holder and how the holder is known are all told."""
+    """The result has the waiting thread, the lock, its holder, and how the holder is known."""
     lock = make()
     holder = stage.hold(lock)
     waiter = stage.start(wait, lock)
@@ -161,8 +161,8 @@ def test_holder_of_a_lock_is_known(
     assert f"held by thread {holder}" in str(found)
 
 
-def test_lock_of_nobody_has_no_owner(stage: Stage) -> None:
-    """A plain lock taken without a with block is somebody's, and nothing is made up."""
+def test_lock_taken_by_acquire_has_no_owner(stage: Stage) -> None:
+    """Whose a plain lock is that was taken without a with block is not known, nor guessed."""
     lock = threading.Lock()
     lock.acquire()
     waiter = stage.start(enter, lock)
@@ -172,7 +172,7 @@ def test_lock_of_nobody_has_no_owner(stage: Stage) -> None:
 
 
 def test_global_lock_is_found(stage: Stage) -> None:
-    """A name that is no variable of the function is looked up in its module."""
+    """A name that is no variable of the function is found in its module."""
 
     def waits_for_global() -> None:
         with GLOBAL:
@@ -184,7 +184,7 @@ def test_global_lock_is_found(stage: Stage) -> None:
 
 
 def test_slots_and_private_names_are_found(stage: Stage) -> None:
-    """Attributes in slots, and those whose names begin with two underscores, are looked up."""
+    """Also attributes in slots, and those whose names begin with two underscores."""
     shop = Shop()
 
     def waits_for_slot() -> None:
@@ -201,7 +201,7 @@ def test_slots_and_private_names_are_found(stage: Stage) -> None:
 
 
 def test_no_property_is_run(stage: Stage) -> None:
-    """What only the application's code could tell is not told."""
+    """What cannot be known without the application's code stays unknown."""
     shop = Shop()
 
     def by_property() -> None:
@@ -343,8 +343,8 @@ def test_own_plain_lock_is_a_deadlock_of_one(stage: Stage) -> None:
     stage.join()
 
 
-def test_circle_is_found_once_whoever_waits_for_it() -> None:
-    """Threads that wait for a circle are no part of it."""
+def test_cycle_is_found_once_with_threads_that_wait_for_it() -> None:
+    """Threads that wait for a cycle are no part of it."""
     at = locks.Frame("/srv/shop/views.py", 1, "f")
     chain = {each: Wait(each, "lock x", at, owner) for each, owner in ((1, 2), (2, 3), (3, 2))}
     (found,) = cycles(chain)
@@ -353,7 +353,7 @@ def test_circle_is_found_once_whoever_waits_for_it() -> None:
 
 
 def test_threads_that_wait_for_nothing_are_left_out(stage: Stage) -> None:
-    """Neither a holder that computes nor the thread that asks is waiting."""
+    """Neither a holder that computes nor the calling thread is waiting."""
     assert threading.get_ident() not in waits(sys._current_frames())
     running = threading.Event()
 
@@ -367,7 +367,7 @@ def test_threads_that_wait_for_nothing_are_left_out(stage: Stage) -> None:
 
 
 def test_nothing_is_kept_alive(stage: Stage) -> None:
-    """No frame, and so no variable of a request, outlives the look."""
+    """No frame, and so no variable of a request, outlives the call."""
     lock, go = threading.Lock(), threading.Event()
 
     class Big:
@@ -452,7 +452,7 @@ def test_lock_of_one_s_own_is_not_waited_for() -> None:
         assert locks._holder(lock, own + 1, {}, {}) == (own, None)
 
 
-def test_odd_escapes_warn_nobody(stage: Stage, tmp_path: Any) -> None:
+def test_odd_escapes_cause_no_warning(stage: Stage, tmp_path: Any) -> None:
     """The source is parsed without a word on the application's stderr, and still understood."""
     source = tmp_path / "odd.py"
     source.write_text('def f():\n    a = "\\\\d \\d \\""; b = "ü"; \\\n    lock.acquire()\n')
@@ -466,7 +466,7 @@ def test_odd_escapes_warn_nobody(stage: Stage, tmp_path: Any) -> None:
 
 
 class Meta(type):
-    """Of classes that must not be asked anything."""
+    """Of classes none of whose methods may be called."""
 
     def __subclasscheck__(cls, other: type) -> bool:
         touched.append("metaclass")
@@ -520,7 +520,7 @@ def enter_attributes(kept: Kept, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["slot", "own", "cached", "shared", "class"])
 def test_attributes_are_found_without_their_class(stage: Stage, name: str) -> None:
-    """Slots, attributes, cached properties and a class's own are read; no metaclass is asked."""
+    """Slots, attributes, cached properties and a class's own are read; no metaclass is called."""
     kept = Kept()
     holder = stage.hold(getattr(kept, name.replace("class", "shared")))
     waiter = stage.start(enter_attributes, kept, name)
@@ -532,7 +532,7 @@ def test_attributes_are_found_without_their_class(stage: Stage, name: str) -> No
 
 
 class Covered:
-    """Attributes that something of the class's own stands before."""
+    """Attributes that are hidden by something of the class's own."""
 
     shown = property(lambda self: touched.append("property"))
     __slots__ = ("__dict__", "empty")
@@ -544,7 +544,7 @@ class Odd:
     __dict__ = property(lambda self: touched.append("dict"))  # type: ignore[assignment]
 
 
-def test_what_only_code_could_tell_is_unknown(stage: Stage) -> None:
+def test_attribute_that_needs_code_is_unknown(stage: Stage) -> None:
     """Properties, empty slots and an odd ``__dict__`` are left alone."""
     covered = Covered()
     covered.__dict__["shown"] = 1
@@ -566,7 +566,7 @@ def test_what_only_code_could_tell_is_unknown(stage: Stage) -> None:
 
 
 class Globals(dict[str, Any]):
-    """A namespace for exec that tells when it is asked."""
+    """A namespace for exec that records when it is read."""
 
     def __contains__(self, key: object) -> bool:
         touched.append("contains")

@@ -1,4 +1,4 @@
-"""Objects of an application or of a library are looked at, wherever slowhound meets them."""
+"""Objects of an application or of a library are read without calling any of their code."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from tests.harness import hostile
 
 @pytest.fixture(autouse=True)
 def _nothing_is_asked() -> Any:
-    """Whatever a test looks at, nothing of it is called."""
+    """Each test fails when code of the classes below has run."""
     hostile.called.clear()
     yield
     assert hostile.called == []
 
 
 def of_metaclass() -> Any:
-    """An exception whose class refuses to be compared or hashed, and to say its name."""
+    """An exception whose class refuses to be compared or hashed, or to give its name."""
     return Exception.__new__(type.__new__(hostile.Meta, "Odd", (Exception,), {}))
 
 
-def test_class_of_a_failure_is_not_asked(caplog: pytest.LogCaptureFixture) -> None:
-    """The guard logs the first of a kind, and knows which those were."""
+def test_class_of_a_failure_is_not_called(caplog: pytest.LogCaptureFixture) -> None:
+    """The guard logs the first failure of each kind, and remembers the kinds."""
     watch = guard.Guard("test")
     guard.loud = False
     exc = of_metaclass()
@@ -55,7 +55,7 @@ def test_class_of_a_failure_is_not_asked(caplog: pytest.LogCaptureFixture) -> No
     guard.reset()
 
 
-def test_reason_of_a_loss_is_told_without_being_asked(caplog: pytest.LogCaptureFixture) -> None:
+def test_reason_of_a_loss_is_logged_without_calling_it(caplog: pytest.LogCaptureFixture) -> None:
     """As of an application's log handler, or of its stream."""
     caplog.set_level(logging.WARNING)
     losses.lost("lines", hostile.SaysNothing("no space left"))
@@ -90,7 +90,7 @@ def test_exit_of_a_task_is_what_python_makes_of_it(code: Any, outcome: str) -> N
     assert _outcome(SystemExit(code)) == outcome
 
 
-def test_exit_of_a_task_is_not_asked_whether_it_is_true() -> None:
+def test_exit_code_of_a_task_is_not_evaluated() -> None:
     """Its code may be anything."""
     assert _outcome(SystemExit(hostile.plain_object())) == "error"
     assert _outcome(SystemExit(hostile.of(int, 0))) == "ok"
@@ -106,8 +106,8 @@ def test_id_of_a_task_may_be_anything(number: int) -> None:
     assert type(record.task_id) is str
 
 
-def test_attributes_of_odd_names_are_passed_by() -> None:
-    """A name may be a text that says what it is equal to."""
+def test_attributes_of_odd_names_are_skipped() -> None:
+    """A name may be of a str subclass with an ``__eq__`` of its own."""
 
     class Name(str):
         __slots__ = ()
@@ -125,7 +125,7 @@ def test_attributes_of_odd_names_are_passed_by() -> None:
 
 
 class Wrapper:
-    """Of queries, with an opinion on what is equal to it."""
+    """Of queries, with an ``__eq__`` of its own."""
 
     __eq__ = hostile._refuses("wrapper")
     __hash__ = hostile._refuses("wrapper")
@@ -143,7 +143,7 @@ def test_wrappers_of_queries_are_not_compared() -> None:
     assert [type(each) for each in connection.execute_wrappers] == [type(db.observe), Wrapper]
 
 
-def test_composed_statement_is_told_without_its_literals() -> None:
+def test_composed_statement_is_shown_without_its_literals() -> None:
     """A literal is the application's object, and how the database gets it may be as well."""
 
     class Shown(sql.SQL):  # type: ignore[misc]
@@ -167,7 +167,7 @@ class Pool(urllib3.HTTPConnectionPool):
     host = property(hostile._refuses("host"), lambda *_: None)  # type: ignore[assignment]
 
 
-def test_host_of_a_request_is_not_asked() -> None:
+def test_host_of_a_request_is_read_without_its_property() -> None:
     """A pool's may be a property of the application's."""
     record = Record("GET", "/", clock.monotonic())
     pools = (urllib3.HTTPConnectionPool("shop.example"), Pool("shop.example"), object())
@@ -177,7 +177,7 @@ def test_host_of_a_request_is_not_asked() -> None:
     assert [moment.text for moment in record.moments()] == ["shop.example", "-", "-"]
 
 
-def test_host_of_httpx_is_told() -> None:
+def test_host_of_httpx_is_known() -> None:
     """It is in the URL of the request."""
     record = Record("GET", "/", clock.monotonic())
     request = httpx.Request("GET", "http://shop.example/")
@@ -186,7 +186,7 @@ def test_host_of_httpx_is_told() -> None:
     assert [moment.text for moment in record.moments()] == ["shop.example", "-"]
 
 
-def test_number_of_keys_is_not_asked_of_the_application() -> None:
+def test_number_of_keys_is_counted_without_the_application() -> None:
     """Nor is its class, whether it is one of Python's."""
     thing = hostile.of_metaclass()
     hostile.called.clear()
@@ -203,8 +203,8 @@ def test_variables_of_a_class_body_are_the_applications() -> None:
         items = hostile._refuses("items")  # type: ignore[assignment]
 
     Dict.__name__ = "dict"
-    source = "import sys; look(sys._getframe())"
-    exec(compile(source, "/srv/shop.py", "exec"), {"look": frames.append}, Dict())
+    source = "import sys; take(sys._getframe())"
+    exec(compile(source, "/srv/shop.py", "exec"), {"take": frames.append}, Dict())
     assert dict(locals_of(frames.pop(), None))["<module>"] == []
 
 

@@ -1,4 +1,4 @@
-"""The watch over slow requests, when very many are due at once."""
+"""The watch over slow requests, also when very many are due at once."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def watch(client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch) -> An
 
 
 class Time:
-    """What the records' clock says."""
+    """The records' clock."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
@@ -130,7 +130,7 @@ def test_stream_that_paused_while_it_could_not_be_sampled_was_slow(
 
 
 def test_parts_are_seen_by_the_middleware_and_by_asgi(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty one is none."""
+    """An empty part does not count."""
     time_ = Time(monkeypatch)
     record = Record("GET", "/feed/", 1000.0)
     time_.passes(1.0)

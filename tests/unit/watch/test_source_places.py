@@ -1,4 +1,4 @@
-"""At which call or ``with`` a frame stands, told by its code object."""
+"""The call or ``with`` that a frame is at, found by its code object."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from slowhound.watch.source_places import held, waited_for
 seen: list[tuple[str | None, list[str]]] = []
 
 
-def look() -> None:
-    """Notes where its caller stands."""
+def note() -> None:
+    """Records where its caller is."""
     frame = sys._getframe(1)
     at = waited_for(frame)
     seen.append((at and at.text, [each.text for each in held(frame)]))
 
 
 class Lock:
-    """Whoever enters it or asks for it is looked at."""
+    """Records where the frame is that enters it or calls it."""
 
     def __init__(self, inner: Any = None) -> None:
         self.inner = inner
 
     def acquire(self, timeout: float = 1.0) -> bool:
-        self._look()
+        self._note()
         return True
 
     wait = acquire
 
     def other(self) -> None:
-        self._look()
+        self._note()
 
-    def _look(self) -> None:
+    def _note(self) -> None:
         frame = sys._getframe(2)
         at = waited_for(frame)
         seen.append((at and at.text, [each.text for each in held(frame)]))
 
     def __enter__(self) -> Self:
-        self._look()
+        self._note()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,8 +63,8 @@ LOCKS = {"x": Lock()}
 
 def one_after_the_other() -> None:
     with a:
-        look()
-    look()
+        note()
+    note()
 
 
 def several_items() -> None:
@@ -91,9 +91,9 @@ def within_others() -> None:
                     with ähnlich:
                         raise KeyError
                 except KeyError:
-                    look()
+                    note()
         finally:
-            look()
+            note()
 
 
 def by_a_call_and_an_item() -> None:
@@ -104,7 +104,7 @@ def by_a_call_and_an_item() -> None:
 def a_generator() -> None:
     def numbers() -> Iterator[int]:
         with a:
-            look()
+            note()
             yield 1
 
     list(numbers())
@@ -120,7 +120,7 @@ def an_async_with() -> None:
     async def waits() -> None:
         async with a:
             with b:
-                look()
+                note()
 
     asyncio.run(waits())
 
@@ -155,7 +155,7 @@ def nothing_seen() -> None:
 
 
 @pytest.mark.parametrize(("case", "expected"), CASES, ids=[case.__name__ for case, _ in CASES])
-def test_what_is_asked_for_and_held(
+def test_lock_that_is_waited_for_and_locks_that_are_held(
     case: Callable[[], None], expected: list[tuple[str | None, list[str]]]
 ) -> None:
     """In the order in which the statements run."""
@@ -171,7 +171,7 @@ def test_comprehension_and_lambda() -> None:
 
 
 def test_async_with_does_no_harm() -> None:
-    """What is held by it may be said or not; what is held by a plain one is."""
+    """What it holds may be found or not; what a plain one holds is."""
     an_async_with()
     assert seen[0][0] == "b"
     assert seen[1][1][0] == "b"

@@ -1,4 +1,4 @@
-"""Who is said to have held the GIL, in a process with a real recorder and one or more requests."""
+"""The thread that is reported to have held the GIL, in a process with a real recorder."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Process:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def let_go(self) -> dict[str, dict[str, Any]]:
-        """What its requests' events say in the end."""
+        """The events of its requests in the end."""
         (self.folder / "go").touch()
         text, _ = self.process.communicate(timeout=50)
         found: dict[str, dict[str, Any]] = json.loads(text)
@@ -139,7 +139,7 @@ class Process:
 
 @pytest.fixture(autouse=True)
 def end_all() -> Iterator[None]:
-    """One that was not let go would use a CPU for good."""
+    """One that was not ended would use a CPU for good."""
     yield
     while Process.started:
         with Process.started.pop() as process:
@@ -187,7 +187,7 @@ end(started)
 
 
 def test_thread_that_slept_with_the_gil_is_not_found(tmp_path: Path) -> None:
-    """Nobody is accused: from inside, it looks like all that sleep."""
+    """No thread is accused: from inside, it appears like all others that sleep."""
     process = Process(tmp_path, "end(run(waits, sleeps))")
     process.wait_silent()
     with open(tmp_path / "go-pipe", "wb"):
@@ -196,7 +196,7 @@ def test_thread_that_slept_with_the_gil_is_not_found(tmp_path: Path) -> None:
     assert not [each for each in found.values() if each.keys() & {"gil_hold_est", "gil_held_by"}]
 
 
-def test_stopped_process_accuses_nobody(tmp_path: Path) -> None:
+def test_stopped_process_accuses_no_thread(tmp_path: Path) -> None:
     """Its threads did not run either, and its hound did not wait for the GIL."""
     process = Process(tmp_path, "end(run(waits, computes))")
     eventually(lambda: len(pending(process)) == 2, "both begin")
@@ -217,7 +217,7 @@ def pending(process: Process) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("held", [True, False])
 def test_request_that_ends_first_knows_that_it_held_the_gil(held: bool) -> None:
-    """Even where it ends before the hound gets its turn; one that computes without it did not."""
+    """Even where it ends before the hound runs; one that computes without it did not."""
     holders, slept, over, end = Holders(), *(threading.Event() for _ in range(3))
 
     def hound() -> None:
