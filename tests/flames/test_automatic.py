@@ -1,4 +1,4 @@
-"""Under real servers: a request that lasts has a flame graph of its own, for free."""
+"""Under real servers: a request that lasts gets a flame graph automatically."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-# Once a request is reported it has been sampled for a while.
+# A request that is reported has been sampled for a while.
 SOON = {"SAMPLE_AFTER": 0.1, "SLOW_AFTER": 0.5}
 
 
@@ -36,7 +36,7 @@ def profile_of(site: Site, event: dict[str, Any]) -> Profile:
 
 def lasting(site: Site, *paths: str) -> list[dict[str, Any]]:
     """The terminal events of requests that wait at a gate, together, until all are reported."""
-    site.get("/ok/")  # else the first one would wait for imports instead
+    site.get("/ok/")  # or the first one would wait for imports instead
     name = paths[0].split("/")[-2]
     gate = site.gate(name)
     answers = [site.start(path) for path in paths]
@@ -56,7 +56,7 @@ def own(profile: Profile) -> set[str]:
 
 
 def check(profile: Profile, event: dict[str, Any]) -> None:
-    """It is this request's, and covers what it says."""
+    """The profile is of this request, and its samples cover its duration."""
     assert profile.event["req_id"] == event["req_id"]
     assert sum(each.weight for each in profile.samples) == pytest.approx(profile.duration)
     assert 0 < profile.duration <= event["resp_time"]
@@ -65,7 +65,7 @@ def check(profile: Profile, event: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module", params=["sync", "gthread"])
 def threads(request: pytest.FixtureRequest, serve_module: Launcher) -> Site:
-    """A site with each kind of threads."""
+    """A site with each worker class that has threads."""
     return serve_module(worker=request.param, settings=SOON)
 
 
@@ -78,8 +78,8 @@ def test_view_of_a_thread(threads: Site) -> None:
     assert "waiting: sleep" in {frame.name for frame in profile.frames if frame.kind == "wait"}
 
 
-def test_file_is_nobody_elses(threads: Site) -> None:
-    """Nor is there one for a request that was quick."""
+def test_file_is_private(threads: Site) -> None:
+    """A quick request has none."""
     (event,) = lasting(threads, "/gate/private/")
     profile_of(threads, event)
     path = Path(threads.dir, "flames", event["flame"])
@@ -88,7 +88,7 @@ def test_file_is_nobody_elses(threads: Site) -> None:
 
 
 def test_greenlets_have_a_graph_each(serve: Launcher) -> None:
-    """Two requests take turns in one thread; neither has the other's view."""
+    """Two requests alternate in one thread; neither has the other's view."""
     site = serve(worker="gevent", settings=SOON)
     one, other = lasting(site, "/gate/turns/", "/query-then-gate/turns/")
     for event, view, not_this in (

@@ -1,4 +1,4 @@
-"""A profile on demand is read from outside, where Python can do it: no GIL blinds it."""
+"""A profile on demand is sampled from outside, where Python can do that, without the GIL."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 BIG = list(range(1_000_000))
-ENOUGH = 20_000  # bytes that a reader has written: some hundred looks
+ENOUGH = 20_000  # bytes that the external process has written: some hundred samples
 
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What the process of the tests has beside it (servers, handlers) is none of theirs."""
+    """Without the other children and handlers of the test process."""
     monkeypatch.setattr(external, "_has_children", lambda: False)
     monkeypatch.setattr(external, "_is_caught", lambda number: False)
     yield
@@ -43,11 +43,11 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def record() -> Record:
-    """Of a request that this thread carries."""
+    """The record of a request that this thread carries."""
     return Record("GET", "/", time.monotonic())
 
 
-def reader() -> external.ExternalSampler:
+def sampler() -> external.ExternalSampler:
     session = module._session
     assert session is not None
     return session.external
@@ -58,7 +58,7 @@ def pid_of(of: external.ExternalSampler) -> int:
 
 
 def is_gone(pid: int) -> bool:
-    """True also for a zombie, which is for the system's first process."""
+    """True also for a zombie, which the system's first process reaps."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
@@ -66,7 +66,7 @@ def is_gone(pid: int) -> bool:
 
 
 def written() -> int:
-    return os.fstat(reader()._output).st_size
+    return os.fstat(sampler()._output).st_size
 
 
 def searches() -> bool:
@@ -92,11 +92,11 @@ def calls_through_c() -> None:
 
 
 def profiled(record: Record, work: Callable[[], None], size: int = ENOUGH) -> Profile:
-    """What was found of ``work``, done again and again until the reader has seen enough."""
+    """The profile of ``work``, which is repeated until there are enough samples."""
     assert module.start(record)
     end = time.monotonic() + 30
     while written() < size:
-        assert time.monotonic() < end, "the reader sees nothing"
+        assert time.monotonic() < end, "no samples from outside"
         work()
     found = module.stop(record)
     assert found is not None
@@ -104,7 +104,7 @@ def profiled(record: Record, work: Callable[[], None], size: int = ENOUGH) -> Pr
 
 
 def share(profile: Profile, *names: str) -> float:
-    """Of all time, in which these functions were on the stack in this order."""
+    """The share of time with these functions on the stack in this order."""
     total = 0.0
     for sample in profile.samples:
         stack = [profile.frames[each].name for each in profile.stacks[sample.stack]]
@@ -115,20 +115,20 @@ def share(profile: Profile, *names: str) -> float:
 
 
 @pytest.mark.parametrize("work", [calls, calls_through_c])
-def test_operators_are_named(record: Record, work: Callable[[], None]) -> None:
-    """Nobody can look in the process meanwhile; from outside its function has its share."""
+def test_operators_have_their_share(record: Record, work: Callable[[], None]) -> None:
+    """No sample can be taken in the process meanwhile."""
     found = profiled(record, work)
     assert found.accuracy.ways["remote"] > 50
     assert found.accuracy.taken > found.accuracy.ways["remote"]
-    # Nearly all of it, where nothing runs beside.
+    # Nearly all of it on an idle machine.
     assert share(found, "profiled", work.__name__, "searches") > 0.05
     assert sum(each.weight for each in found.samples) == pytest.approx(found.duration)
     running = sum(each.weight for each in found.samples if each.state in ("running", "starved"))
     assert running > found.duration / 10
 
 
-def test_waits_say_for_what(record: Record) -> None:
-    """The reader sees where, and the sampler in the process why."""
+def test_waits_have_what_the_thread_waits_for(record: Record) -> None:
+    """The external process samples the stack, and the sampler in the process the wait."""
     found = profiled(record, lambda: time.sleep(0.02), size=3_000)
     waits = [frame.name for frame in found.frames if frame.kind == "wait"]
     assert waits == ["waiting: sleep"]
@@ -140,29 +140,29 @@ def descriptors() -> set[str]:
 
 
 def test_nothing_is_left(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process, no zombie, no descriptor; also when nobody asks for the profile."""
+    """No process, no zombie, no descriptor; also when the session is not stopped."""
     monkeypatch.setattr(external, "ENDS_WITHIN", 30)
     before = descriptors()
     profiled(record, innocent)
     eventually(lambda: descriptors() == before, "closed descriptors")
     other = Record("GET", "/", time.monotonic())
     assert module.start(other)
-    eventually(written, "a look from outside")
-    pid = pid_of(reader())
+    eventually(written, "a sample from outside")
+    pid = pid_of(sampler())
     other.done = True
     session = module._session
     assert session is not None
     eventually(lambda: not session._thread.alive(), "its end")
-    eventually(lambda: is_gone(pid), "the reader's end")
+    eventually(lambda: is_gone(pid), "the external process's end")
     module._session = session = None
     gc.collect()
     eventually(lambda: descriptors() == before, "closed descriptors, again")
 
 
-def test_reader_that_has_just_been_started_ends_as_well(
+def test_external_process_that_has_just_been_started_ends_as_well(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it is a child, and has looked at nothing."""
+    """While it is a child, and has taken no samples."""
     monkeypatch.setattr(external, "ENDS_WITHIN", 30)
     before = descriptors()
     found = external.ExternalSampler()
@@ -179,15 +179,15 @@ def test_reader_that_has_just_been_started_ends_as_well(
     eventually(lambda: descriptors() == before, "closed descriptors")
 
 
-def test_killed_reader_does_no_harm(record: Record) -> None:
-    """What it has seen by then is used, and the rest was seen in the process."""
+def test_killed_external_process_does_no_harm(record: Record) -> None:
+    """Its samples until then are used, and those from inside for the rest."""
     assert module.start(record)
-    eventually(lambda: written() > 500, "looks from outside")
-    os.kill(pid_of(reader()), signal.SIGKILL)
+    eventually(lambda: written() > 500, "samples from outside")
+    os.kill(pid_of(sampler()), signal.SIGKILL)
     session = module._session
     assert session is not None
-    looks = session.samples.taken
-    eventually(lambda: session.samples.taken > looks + 20, "looks in the process")
+    taken = session.samples.taken
+    eventually(lambda: session.samples.taken > taken + 20, "samples in the process")
     found = module.stop(record)
     assert found is not None
     assert found.accuracy.ways["remote"] > 0
@@ -195,24 +195,24 @@ def test_killed_reader_does_no_harm(record: Record) -> None:
     assert sum(each.weight for each in found.samples) == pytest.approx(found.duration)
 
 
-def test_reader_that_cannot_start_does_no_harm(
+def test_external_process_that_cannot_start_does_no_harm(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No process can be had, or no Python is where it should be."""
+    """There is no Python where it should be."""
     monkeypatch.setattr(sys, "executable", "/nowhere/python3")
     assert module.start(record)
     session = module._session
     assert session is not None
-    eventually(lambda: session.samples.taken > 5, "looks in the process")
+    eventually(lambda: session.samples.taken > 5, "samples in the process")
     found = module.stop(record)
     assert found is not None
     assert "remote" not in found.accuracy.ways
 
 
-def test_reader_is_allowed_to_read(
+def test_external_process_is_allowed_to_read(
     record: Record, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Where only ancestors may; afterwards nobody may any more."""
+    """Where only ancestors may read; afterwards no other process may."""
     (tmp_path / "scope").write_text("1\n")
     monkeypatch.setattr(external, "_YAMA", str(tmp_path / "scope"))
     calls: list[tuple[int, int]] = []
@@ -229,23 +229,23 @@ def test_reader_is_allowed_to_read(
     found.prepare()
     found.start(record.native_id, 10)
 
-    def told() -> int:
+    def pid_once_known() -> int:
         found.tend()
         return found.pid
 
-    pid = eventually(told, "its id")
+    pid = eventually(pid_once_known, "its id")
     found.end()
     assert calls == [(0x59616D61, pid), (0x59616D61, 0)]
 
 
-def test_reader_that_hears_nothing_is_not_waited_for(
+def test_stopped_external_process_is_not_waited_for(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be stopped itself; it ends as soon as it runs."""
+    """It may be stopped by a signal; it ends as soon as it runs."""
     monkeypatch.setattr(external, "ENDS_WITHIN", 0.1)
     assert module.start(record)
-    eventually(written, "a look from outside")
-    pid = pid_of(reader())
+    eventually(written, "a sample from outside")
+    pid = pid_of(sampler())
     with stopped([pid]):
         found = module.stop(record)
         assert found is not None
@@ -272,8 +272,8 @@ CIRCLE = """
 """
 
 
-def test_reader_that_goes_in_circles_is_ended_by_the_kernel() -> None:
-    """What it reads changes meanwhile, and nobody waits for it."""
+def test_endless_loop_is_ended_by_the_kernel() -> None:
+    """It reads memory that changes, and no other process would end it."""
     argv = [sys.executable, "-c", textwrap.dedent(CIRCLE)]
     ran = subprocess.run(argv, stdin=subprocess.PIPE, timeout=60, check=False)
     assert ran.returncode == -signal.SIGKILL
@@ -303,7 +303,7 @@ CHILD = """
         os._exit(0)
     print(*module.stop(record).accuracy.ways)
 """
-DELIVERS = "not os.fstat(session.external._output).st_size"
+HAS_SAMPLES = "not os.fstat(session.external._output).st_size"
 
 
 def child(dumpable: int, more: str = "False", *, stays: bool = False) -> subprocess.Popen[str]:
@@ -311,32 +311,32 @@ def child(dumpable: int, more: str = "False", *, stays: bool = False) -> subproc
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
 
-def test_process_that_may_not_be_read_is_sampled_inside() -> None:
-    """As after `setuid`: the kernel refuses, silently for the application."""
+def test_process_that_must_not_be_read_is_sampled_from_inside() -> None:
+    """As after `setuid`: the kernel refuses, and nothing is logged."""
     with child(0) as refused:
         assert refused.communicate(timeout=60)[0].split()[-1:] == ["hound"]
     assert refused.returncode == 0
 
 
-def test_reader_dies_with_its_parent() -> None:
-    """Killed workers leave none behind; without privileges it reads its own parent."""
-    with child(1, DELIVERS, stays=True) as parent:
+def test_external_process_ends_with_its_worker() -> None:
+    """Killed workers leave none behind; it needs no privileges."""
+    with child(1, HAS_SAMPLES, stays=True) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         assert Path(f"/proc/{pid}").exists()
         parent.kill()
 
-        eventually(lambda: is_gone(pid), "the reader's end")
+        eventually(lambda: is_gone(pid), "the external process's end")
 
 
-def test_greenlets_and_tasks_are_sampled_inside(record: Record) -> None:
+def test_greenlets_and_tasks_are_sampled_from_inside(record: Record) -> None:
     """Their stacks are not the thread's."""
     assert external.possible(record)
     record.task = lambda: None  # type: ignore[assignment]
     assert not external.possible(record)
 
 
-# What an application sees of the reader: processes of their own, for the tests' has children.
+# The effects on an application: in processes of their own, for the test process has children.
 APPLICATION = """
     import os, signal, sys, threading, time
     from slowhound.flames.sampling import session as module
@@ -348,7 +348,7 @@ APPLICATION = """
         assert module.start(record)
         return record
 
-    def reader():
+    def sampler():
         return module._session.external
 
     def until(condition):
@@ -357,11 +357,11 @@ APPLICATION = """
             assert time.monotonic() < end
             sum(range(100))
 
-    def looked():
-        until(lambda: os.fstat(reader()._output).st_size)
+    def wait_for_a_sample():
+        until(lambda: os.fstat(sampler()._output).st_size)
 
     def all_children():
-        "As some applications wait: for any child, until there is none."
+        "Waits as some applications do: for any child, until there is none."
         found = []
         while True:
             try:
@@ -372,7 +372,7 @@ APPLICATION = """
 
 
 def application(code: str) -> str:
-    """What an application prints that is profiled."""
+    """The output of an application that is profiled."""
     whole = textwrap.dedent(APPLICATION) + textwrap.dedent(code)
     argv = [sys.executable, "-W", "ignore", "-c", whole]
     ran = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
@@ -381,65 +381,65 @@ def application(code: str) -> str:
 
 
 def test_application_that_waits_for_any_child_gets_its_own_only() -> None:
-    """However it started them; the reader is none of its children, and goes on."""
-    said = application("""
+    """With each way to start one; the external process is no child of it, and continues."""
+    output = application("""
         import subprocess
         record = begin()
-        looked()
+        wait_for_a_sample()
         children = {os.fork() or os._exit(0), subprocess.Popen(["/bin/sleep", "0"]).pid}
         print(set(all_children()) == children)
-        seen = os.fstat(reader()._output).st_size
-        until(lambda: os.fstat(reader()._output).st_size > seen)
+        seen = os.fstat(sampler()._output).st_size
+        until(lambda: os.fstat(sampler()._output).st_size > seen)
         print("remote" in module.stop(record).accuracy.ways)
     """)
-    assert said == "True\nTrue\n"
+    assert output == "True\nTrue\n"
 
 
 def test_handler_of_sigchld_that_is_set_meanwhile_is_not_called() -> None:
-    """The reader's end is none of its business."""
-    said = application("""
+    """It gets no signal for the end of the external process."""
+    output = application("""
         called = []
         record = begin()
-        looked()
+        wait_for_a_sample()
         signal.signal(signal.SIGCHLD, lambda *_: called.append(os.waitpid(-1, os.WNOHANG)))
-        pid = reader().pid
+        pid = sampler().pid
         module.stop(record)
         until(lambda: not os.path.exists(f"/proc/{pid}") or "Z" in open(f"/proc/{pid}/stat").read())
         print(called)
     """)
-    assert said == "[]\n"
+    assert output == "[]\n"
 
 
-def test_application_that_would_get_the_grandchild_has_none() -> None:
-    """It takes orphans, as the first process of a container does: the reader would be its child."""
-    said = application("""
+def test_application_that_adopts_orphans_has_no_external_process() -> None:
+    """Such as the first process of a container: the grandchild would become its child."""
+    output = application("""
         import ctypes
         assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0
         record = begin()
         until(lambda: module._session.samples.taken > 20)
-        print(reader().pid, all_children(), *module.stop(record).accuracy.ways)
+        print(sampler().pid, all_children(), *module.stop(record).accuracy.ways)
     """)
-    assert said == "0 [] hound\n"
+    assert output == "0 [] hound\n"
 
 
-def test_application_that_has_a_child_gets_no_other_one() -> None:
+def test_application_with_a_child_has_no_external_process() -> None:
     """It may wait for any child at any time."""
-    said = application("""
+    output = application("""
         child = os.fork()
         if child == 0:
             time.sleep(60)
         record = begin()
         until(lambda: module._session.samples.taken > 20)
-        print(reader().pid, *module.stop(record).accuracy.ways)
+        print(sampler().pid, *module.stop(record).accuracy.ways)
         os.kill(child, signal.SIGKILL)
     """)
-    assert said == "0 hound\n"
+    assert output == "0 hound\n"
 
 
 @pytest.mark.parametrize("language", ["python", "c"])
 def test_handler_of_sigchld_is_never_called(language: str) -> None:
-    """Nor does a sleep in C code end early: no reader is started."""
-    said = application(f"""
+    """Nor does a sleep in C code end early: no external process is started."""
+    output = application(f"""
         import ctypes
         called = []
         handler = lambda *_: called.append(1)
@@ -452,22 +452,22 @@ def test_handler_of_sigchld_is_never_called(language: str) -> None:
         until(lambda: module._session.samples.taken > 20)
         print(called, *module.stop(record).accuracy.ways)
     """)
-    assert said == "[] hound\n"
+    assert output == "[] hound\n"
 
 
 def test_application_without_children_has_none_afterwards() -> None:
-    """No zombie, and nothing that it could wait for."""
-    said = application("""
+    """No zombie, and no process that it could wait for."""
+    output = application("""
         record = begin()
-        looked()
+        wait_for_a_sample()
         print("remote" in module.stop(record).accuracy.ways, all_children())
     """)
-    assert said == "True []\n"
+    assert output == "True []\n"
 
 
-def test_application_that_takes_the_end_of_the_process_in_between_does_no_harm() -> None:
-    """It waits for all children just then, and no other process is waited for in its place."""
-    said = application("""
+def test_application_that_reaps_the_intermediate_process_does_no_harm() -> None:
+    """It waits for all children at that moment, and no other process is reaped in its place."""
+    output = application("""
         found = external.ExternalSampler()
         found.prepare()
         found.start(os.getpid(), 20)
@@ -479,4 +479,4 @@ def test_application_that_takes_the_end_of_the_process_in_between_does_no_harm()
         found.end()
         print(len(found.take()) > 0, all_children() == [other])
     """)
-    assert said == "-1 True\nTrue True\n"
+    assert output == "-1 True\nTrue True\n"

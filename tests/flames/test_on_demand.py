@@ -1,4 +1,4 @@
-"""`?flames` under real servers: the graph names the guilty, the response stays what it was."""
+"""`?flames` under real servers: the graph has the hot function, the response stays the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ URLS = "tests.flames.on_demand_urls"
 SETTINGS = {"FLAMES": {"ALLOW": "token", "EVERY": 0}}
 WSGI = ("sync", "gthread", "gevent")
 ASGI = ("gunicorn", "uvicorn", "uvicorn-middleware")
-# Seconds for a drawing: some tenths of CPU time, of a thread that comes last on a busy machine.
+# Seconds for a drawing: some tenths of CPU time, in a thread that is late on a busy machine.
 DRAWN = 60.0
 
 
@@ -41,7 +41,7 @@ def start(starts: AsgiLauncher, kind: str) -> Site:
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, template: Path
 ) -> Iterator[Site]:
-    """One server of each kind; only who has a token may."""
+    """One server of each kind; only clients with a token may ask."""
     starts = AsgiLauncher(tmp_path_factory.mktemp("flames"), template)
     found = start(starts, request.param)
     found.kind = request.param  # type: ignore[attr-defined]
@@ -62,7 +62,7 @@ def is_async(site: Site) -> bool:
 
 
 def ask(site: Site, path: str, token: str, words: str = "") -> Response:
-    """Asks until it is not refused: the one before may still be at its end."""
+    """Asks until it is not refused: the request before may not have ended."""
 
     def answer() -> Response | None:
         found = site.get(path, {"Slowhound-Flames": f"{token},{words}"})
@@ -88,7 +88,7 @@ def written(site: Site, answer: Response) -> Profile:
 
 
 def hottest(found: Profile) -> str:
-    """The innermost function that ran for longest; a server waits as long as it likes."""
+    """The innermost function that ran for longest; waits of the server do not count."""
     shares: Counter[str] = Counter()
     for sample in found.samples:
         stack = found.stacks[sample.stack]
@@ -98,7 +98,7 @@ def hottest(found: Profile) -> str:
     return shares.most_common(1)[0][0]
 
 
-def test_graph_names_the_hot_function(site: Site, token: str) -> None:
+def test_graph_has_the_hot_function(site: Site, token: str) -> None:
     """The response is kept, its headers name the graph, and its event as well."""
     paths = {"/hot/": b"hot", "/hot-later/": b"hot later"} if is_async(site) else {"/hot/": b"hot"}
     for path, body in paths.items():
@@ -114,8 +114,8 @@ def test_graph_names_the_hot_function(site: Site, token: str) -> None:
         assert site.terminal(answer.agent)["flame"] == f"{name}.flame.json.gz"
 
 
-def test_graph_comes_instead(site: Site, token: str) -> None:
-    """As an image that a browser shows."""
+def test_graph_is_sent_instead(site: Site, token: str) -> None:
+    """As an image for a browser."""
     for path in ["/hot/", "/hot-later/"] if is_async(site) else ["/hot/"]:
         answer = ask(site, path, token, "svg")
         assert answer.status == 200
@@ -125,7 +125,7 @@ def test_graph_comes_instead(site: Site, token: str) -> None:
 
 
 def test_streamed_body_is_in_its_graph(site: Site, token: str) -> None:
-    """To its last byte; the client gets it as ever, or the graph in its place."""
+    """To its last byte; the client gets it as usual, or the graph in its place."""
     for path in ["/hot-body/", *(["/hot-body-later/"] if is_async(site) else [])]:
         answer = ask(site, path, token)
         assert answer.body == b"firstlast"
@@ -135,7 +135,7 @@ def test_streamed_body_is_in_its_graph(site: Site, token: str) -> None:
 
 
 def test_files_and_empty_answers_are_kept(site: Site, token: str) -> None:
-    """A file is still sent as one."""
+    """A file is still sent as a file."""
     for path, size, status in (("/file/300000/", 300_000, 200), ("/empty/", 0, 204)):
         answer = ask(site, path, token)
         assert (answer.status, len(answer.body)) == (status, size)
@@ -145,8 +145,8 @@ def test_files_and_empty_answers_are_kept(site: Site, token: str) -> None:
     assert written(site, answer).event["exc_type"]
 
 
-def test_who_may_not_gets_the_very_same_bytes(site: Site, token: str) -> None:
-    """With no token, a bad one, one of another path, in the query or the header."""
+def test_refused_client_gets_the_same_bytes(site: Site, token: str) -> None:
+    """With no token, an invalid one, one for another path, in the query or the header."""
     shop = slowhound(
         "token", Path(), "--path", "/shop", DJANGO_SETTINGS_MODULE="tests.site.settings"
     ).stdout.strip()
@@ -163,8 +163,8 @@ def test_who_may_not_gets_the_very_same_bytes(site: Site, token: str) -> None:
     ) == before
 
 
-def test_second_one_is_told_and_answered(site: Site, token: str) -> None:
-    """One at a time in each worker; a worker that can only do one thing has no second."""
+def test_second_client_gets_busy_and_its_response(site: Site, token: str) -> None:
+    """One at a time in each worker; a sync worker has no second request."""
     if site.kind == "sync":  # type: ignore[attr-defined]
         return
     gate = site.gate("first")
@@ -177,8 +177,8 @@ def test_second_one_is_told_and_answered(site: Site, token: str) -> None:
     assert first.result().headers["Slowhound-Flames"].startswith("flame_")
 
 
-def test_client_that_goes_away_leaves_room_for_the_next(site: Site, token: str) -> None:
-    """In the middle of a body; Django makes all of a sync one before it sends it under ASGI."""
+def test_client_that_disconnects_lets_the_next_one_ask(site: Site, token: str) -> None:
+    """During a body; under ASGI, Django makes all of a sync body before it sends it."""
     path = "/parts-endless/" if is_async(site) else "/stream-endless/"
     wire = site.open(f"{path}?flames={token}")
     wire.read_until(b"begin")
@@ -186,10 +186,8 @@ def test_client_that_goes_away_leaves_room_for_the_next(site: Site, token: str) 
     assert hottest(written(site, ask(site, "/hot/", token))) == "hot_spot"
 
 
-def test_worker_that_is_killed_leaves_nothing_behind(
-    tmp_path: Path, template: Path, token: str
-) -> None:
-    """The next worker has its graphs."""
+def test_killed_worker_leaves_no_files(tmp_path: Path, template: Path, token: str) -> None:
+    """The next worker makes graphs."""
     starts = Launcher(tmp_path, template)
     try:
         site = starts(settings=SETTINGS, django={"ROOT_URLCONF": URLS})
@@ -203,10 +201,10 @@ def test_worker_that_is_killed_leaves_nothing_behind(
         starts.cleanup()
 
 
-def test_graph_that_was_just_asked_for_is_whole_when_the_server_stops(
+def test_graph_is_complete_when_the_server_stops(
     tmp_path: Path, template: Path, token: str
 ) -> None:
-    """A worker that ends waits for what it writes; the command line finds it by its request."""
+    """A worker that ends waits for the files; the command line finds them by the request."""
     starts = Launcher(tmp_path, template)
     try:
         site = starts(settings=SETTINGS, django={"ROOT_URLCONF": URLS})
@@ -220,8 +218,8 @@ def test_graph_that_was_just_asked_for_is_whole_when_the_server_stops(
         starts.cleanup()
 
 
-def test_websockets_are_no_requests(tmp_path: Path, template: Path, token: str) -> None:
-    """They pass, whatever they ask for."""
+def test_websockets_have_no_graph(tmp_path: Path, template: Path, token: str) -> None:
+    """They work as usual, also with the parameter."""
     starts = AsgiLauncher(tmp_path, template)
     try:
         site = starts.asgi(BY_NAME["uvicorn"], SETTINGS, URLS)

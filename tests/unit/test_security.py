@@ -100,13 +100,13 @@ CLAIMS: dict[str, dict[str, str]] = {
         "unit/redaction/test_sql.py": "test_huge_statement_is_cut",
     },
     "S22": {
-        "unit/on_demand/test_permission.py": "test_debug_is_for_everybody_else_nobody",
-        "unit/on_demand/test_profiled_request.py": "test_who_may_not_notices_nothing",
+        "unit/on_demand/test_permission.py": "test_debug_allows_all_and_otherwise_no_one",
+        "unit/on_demand/test_profiled_request.py": "test_refused_client_gets_the_usual_response",
     },
     "S23": {
         "unit/on_demand/test_permission.py": (
-            "test_token_is_for_no_other_path test_token_ends"
-            " test_what_was_not_signed_for_this_is_no_token"
+            "test_token_is_valid_for_no_other_path test_token_expires"
+            " test_other_signed_values_are_no_tokens"
         ),
     },
     "S24": {

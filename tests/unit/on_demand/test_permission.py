@@ -1,4 +1,4 @@
-"""Who may have a flame graph: tokens, their paths and their end, staff, callables."""
+"""Who is allowed to ask for a flame graph: tokens, their paths and expiry, staff, callables."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def is_ada(request: HttpRequest) -> bool:
     return request.user.name == "ada"
 
 
-async def never_meant(request: HttpRequest) -> bool:
+async def is_coroutine(request: HttpRequest) -> bool:
     return False
 
 
@@ -50,7 +50,7 @@ def breaks(request: HttpRequest) -> bool:
 
 
 def test_words_of_query_and_header_are_read() -> None:
-    """Svg, 1 and tokens, wherever they stand."""
+    """`svg`, `1` and tokens, in any order."""
     assert graph_request({"QUERY_STRING": ""}) is None
     assert graph_request({}) is None
     assert graph_request({"QUERY_STRING": "page=2&inflames=1&flames2&xflames"}) is None
@@ -82,8 +82,8 @@ def test_words_of_query_and_header_are_read() -> None:
         ("/größe", "/größe/1"),
     ],
 )
-def test_token_is_good_below_its_path(scope: str, path: str) -> None:
-    """The path itself and what is below it."""
+def test_token_is_valid_below_its_path(scope: str, path: str) -> None:
+    """For the path itself and all paths below it."""
     assert is_valid(new_token(scope, 60), path)
 
 
@@ -113,13 +113,13 @@ def test_token_is_good_below_its_path(scope: str, path: str) -> None:
         "shop/",
     ],
 )
-def test_token_is_for_no_other_path(path: str) -> None:
-    """Nor for one that somebody behind us may take for another."""
+def test_token_is_valid_for_no_other_path(path: str) -> None:
+    """Nor for one that something behind us may resolve to another path."""
     assert not is_valid(new_token("/shop", 60), path)
 
 
-def test_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At its second, whatever the clock of the signature says."""
+def test_token_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its time, independent of the time in the signature."""
     token = new_token("/", 60)
     now = time.time()
     monkeypatch.setattr(clock, "time", lambda: now + 59)
@@ -128,8 +128,8 @@ def test_token_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_valid(token, "/")
 
 
-def test_what_was_not_signed_for_this_is_no_token() -> None:
-    """Changed, made with another key, for another purpose, of another shape, huge, not ASCII."""
+def test_other_signed_values_are_no_tokens() -> None:
+    """Changed, with another key or salt, of another form, huge, not ASCII."""
     token = new_token("/", 60)
     body, stamp, signature = token.split(":")
     with override_settings(SECRET_KEY="another"):
@@ -164,18 +164,18 @@ def test_what_was_not_signed_for_this_is_no_token() -> None:
 
 
 @pytest.mark.parametrize("token", ["x" * 1_000_000, "\xff:x:y", "\udc80"])
-def test_what_cannot_be_a_token_is_not_even_hashed(
+def test_text_that_cannot_be_a_token_is_not_hashed(
     token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Anybody can send it."""
-    asked: list[str] = []
-    monkeypatch.setattr(signing, "loads", lambda token, **_: asked.append(token))
+    """Any client can send it."""
+    hashed: list[str] = []
+    monkeypatch.setattr(signing, "loads", lambda token, **_: hashed.append(token))
     assert not is_valid(token, "/")
-    assert asked == []
+    assert hashed == []
 
 
 def test_tokens_outlive_a_change_of_the_key() -> None:
-    """As sessions do, with SECRET_KEY_FALLBACKS."""
+    """Like sessions, with SECRET_KEY_FALLBACKS."""
     token = new_token("/", 60)
     with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["unit"]):
         assert is_valid(token, "/")
@@ -198,14 +198,14 @@ def test_tokens_outlive_a_change_of_the_key() -> None:
         ("/", float("nan")),
     ],
 )
-def test_no_token_is_made_that_could_not_be_meant(path: str, seconds: float) -> None:
-    """A path that is none, or an end that is none."""
+def test_no_token_is_made_for_an_invalid_path_or_time(path: str, seconds: float) -> None:
+    """Such a token could not be used."""
     with pytest.raises(ValueError):
         new_token(path, seconds)
 
 
-def test_debug_is_for_everybody_else_nobody() -> None:
-    """The default; and an empty list is nobody at all."""
+def test_debug_allows_all_and_otherwise_no_one() -> None:
+    """The default; an empty list allows no one at all."""
     assert is_allowed(get(), (), ("debug",)) is False
     token = new_token("/", 60)
     assert is_allowed(get(), (token,), ("debug",)) is False
@@ -215,8 +215,8 @@ def test_debug_is_for_everybody_else_nobody() -> None:
         assert is_allowed(get(), (token,), ()) is False
 
 
-def test_token_opens_where_it_is_allowed() -> None:
-    """One good one among several is enough."""
+def test_token_is_accepted_where_the_settings_allow_it() -> None:
+    """One valid token among several is enough."""
     token = new_token("/shop", 60)
     assert is_allowed(get("/shop/1?flames"), ("bad", token), ("token",)) is True
     assert is_allowed(get("/admin/"), ("bad", token), ("token",)) is False
@@ -225,7 +225,7 @@ def test_token_opens_where_it_is_allowed() -> None:
 
 
 def test_staff_is_known_after_the_view() -> None:
-    """Who has no session at all is refused at once."""
+    """A client without a session is refused at once."""
     assert is_allowed(get(), (), ("staff",)) is False
     request = get(HTTP_COOKIE="sessionid=x")
     assert is_allowed(request, (), ("staff",)) is None
@@ -238,7 +238,7 @@ def test_staff_is_known_after_the_view() -> None:
 
 
 def test_callable_decides() -> None:
-    """Before the view; one that looks at the user, after it."""
+    """Before the view; one that reads the user, after it."""
     office, ada = f"{HERE}.from_office", f"{HERE}.is_ada"
     assert is_allowed(get(REMOTE_ADDR="10.1.1.1"), (), (office,)) is True
     assert is_allowed(get(), (), (office,)) is False
@@ -252,9 +252,9 @@ def test_callable_decides() -> None:
     assert is_user_allowed(request, (office, ada)) is False
 
 
-@pytest.mark.parametrize("name", ["never_meant", "breaks", "is_not_there"])
-def test_callable_that_cannot_decide_allows_nobody(name: str) -> None:
-    """A coroutine is true as an object; it must not be taken for a yes."""
+@pytest.mark.parametrize("name", ["is_coroutine", "breaks", "is_not_there"])
+def test_callable_that_fails_allows_no_one(name: str) -> None:
+    """A coroutine is true as an object, but must not count as a yes."""
     with pytest.raises((TypeError, LookupError, ImportError)):
         is_allowed(get(), (), (f"{HERE}.{name}",))
 
@@ -279,8 +279,8 @@ def test_callable_that_cannot_decide_allows_nobody(name: str) -> None:
         ({"SLOWHOUND": {"FLAMES": {"ALLOW": "all"}}}, ["slowhound.E003"]),
     ],
 )
-def test_system_checks_see_who_may(settings: dict[str, Any], found: list[str]) -> None:
-    """A rule that cannot be imported, and tokens that anybody could sign."""
+def test_system_checks_cover_allow(settings: dict[str, Any], found: list[str]) -> None:
+    """A callable that cannot be imported, and tokens that any client could sign."""
     with override_settings(**settings):
         checked = [*check_settings(), *check_flames()]
     assert [each.id for each in checked] == found

@@ -1,4 +1,4 @@
-"""`?flames` in this process: what the response has, what is written, and what nobody notices."""
+"""`?flames` in this process: the response, the files, and no effect on anything else."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ urlpatterns = [
 
 
 class Users(MiddlewareMixin):
-    """In the place of Django's own middleware: the first of `users` is who asks."""
+    """In place of Django's own middleware: the first of `users` is the user of the request."""
 
     def process_request(self, request: HttpRequest) -> None:
         if users:
@@ -194,7 +194,7 @@ NOBODY = SimpleNamespace(is_active=True, is_staff=False)
 
 @pytest.fixture(autouse=True)
 def site(_fresh: None) -> Iterator[None]:
-    """The views above; nothing is left of the tests before."""
+    """The views above; the state of earlier tests is reset."""
     closed.clear()
     users.clear()
     gates.update(entered=threading.Event(), open=threading.Event())
@@ -206,7 +206,7 @@ def site(_fresh: None) -> Iterator[None]:
 
 @pytest.fixture
 def folder(configure: Any) -> Path:
-    """Where the graphs go; everybody may, as often as they like; none comes without being asked."""
+    """The folder of the graphs. All clients may ask at any time; no graph is made automatically."""
     found: Path = configure(FLAMES={"ALLOW": [f"{__name__}.yes"], "EVERY": 0}, SAMPLE_AFTER=3600)
     return found / "flames"
 
@@ -216,13 +216,13 @@ def yes(request: HttpRequest) -> bool:
 
 
 def written(folder: Path, name: str) -> profile.Profile:
-    """The profile of that name, once its drawings are there as well."""
+    """The profile of that name, once its drawings are written as well."""
     eventually((folder / f"{name}.speedscope.json").exists, "the drawings are written")
     return profile.load((folder / f"{name}.flame.json.gz").read_bytes())
 
 
 def hottest(found: profile.Profile) -> str:
-    """The innermost function with the largest share of what was seen."""
+    """The innermost function with the largest share of the sampled time."""
     shares: Counter[str] = Counter()
     for each in found.samples:
         stack = found.stacks[each.stack]
@@ -232,7 +232,7 @@ def hottest(found: profile.Profile) -> str:
 
 
 def share(found: profile.Profile, function: str) -> float:
-    """Of all time, that of stacks with this function."""
+    """The share of stacks with this function."""
     inside = {
         number
         for number, stack in enumerate(found.stacks)
@@ -242,8 +242,8 @@ def share(found: profile.Profile, function: str) -> float:
     return sum(sample.weight for sample in found.samples if sample.stack in inside) / total
 
 
-def test_response_is_kept_and_says_where_the_graph_is(client: Client, folder: Path) -> None:
-    """Body, status and its own headers stay; three files, readable by their owner only."""
+def test_response_is_kept_and_has_a_link_to_the_graph(client: Client, folder: Path) -> None:
+    """Body, status and its own headers stay; three files, which only their owner can read."""
     plain = client.get("/busy/")
     response = client.get("/busy/?flames")
     assert (response.status_code, response.content) == (200, plain.content)
@@ -268,14 +268,14 @@ def test_response_is_kept_and_says_where_the_graph_is(client: Client, folder: Pa
     assert ET.parse(folder / f"{name}.svg").getroot().tag.endswith("svg")
 
 
-def test_no_cache_keeps_what_is_for_one_client(client: Client, folder: Path) -> None:
-    """A page for everybody is so without the header as well, which is no part of its URL."""
+def test_no_cache_keeps_the_response_for_one_client(client: Client, folder: Path) -> None:
+    """The header is no part of the URL, so a cache would send it to other clients."""
     caches["default"].clear()
-    around = "django.middleware.cache.UpdateCacheMiddleware"
-    first = "django.middleware.cache.FetchFromCacheMiddleware"
-    with override_settings(MIDDLEWARE=[around, *MIDDLEWARE, first]):
-        for wish in ("1", "svg"):
-            asked = client.get("/public/", headers={"Slowhound-Flames": wish})
+    update = "django.middleware.cache.UpdateCacheMiddleware"
+    fetch = "django.middleware.cache.FetchFromCacheMiddleware"
+    with override_settings(MIDDLEWARE=[update, *MIDDLEWARE, fetch]):
+        for words in ("1", "svg"):
+            asked = client.get("/public/", headers={"Slowhound-Flames": words})
             assert asked["Cache-Control"] == "private, no-store"
         plain = client.get("/public/")
     assert plain.content == b"public"
@@ -286,7 +286,7 @@ def test_no_cache_keeps_what_is_for_one_client(client: Client, folder: Path) -> 
 def test_link_leads_to_the_viewer_where_there_is_one(
     client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it is mounted."""
+    """At any path where it is mounted."""
     mounted = ModuleType("with_viewer")
     tools = path("tools/", include("slowhound.viewer.urls"))
     mounted.urlpatterns = [tools, *urlpatterns]  # type: ignore[attr-defined]
@@ -301,7 +301,7 @@ def test_link_leads_to_the_viewer_where_there_is_one(
 
 
 def test_timings_are_those_of_the_event(client: Client, folder: Path) -> None:
-    """In milliseconds, behind what the application has written there itself."""
+    """In milliseconds, after the values that the application has set itself."""
     with capture_events() as events:
         response = client.get("/queries/?flames")
     parts = dict(each.split(";", 1) for each in response["Server-Timing"].split(", "))
@@ -313,8 +313,8 @@ def test_timings_are_those_of_the_event(client: Client, folder: Path) -> None:
     assert client.get("/busy/?flames")["Server-Timing"].startswith("app;dur=1, total;dur=")
 
 
-def test_graph_comes_instead_of_the_response(client: Client, folder: Path) -> None:
-    """As a picture that may do nothing but run its own script; cookies stay, the body is closed."""
+def test_graph_is_sent_instead_of_the_response(client: Client, folder: Path) -> None:
+    """As an SVG that can only run its own script; cookies stay, the body is closed."""
     response = client.get("/busy/?flames=svg")
     assert response.status_code == 200
     assert response["Content-Type"] == "image/svg+xml"
@@ -336,15 +336,15 @@ def test_graph_comes_instead_of_the_response(client: Client, folder: Path) -> No
 
 @pytest.mark.parametrize("path", ["/streams/", "/streams/?breaks"])
 def test_graph_of_a_streamed_body_covers_the_body(client: Client, folder: Path, path: str) -> None:
-    """Which is made and thrown away, also when it breaks."""
+    """The body is read and discarded, also when it fails."""
     join = "&" if "?" in path else "?"
     response = client.get(f"{path}{join}flames=svg")
     assert response["Content-Type"] == "image/svg+xml"
     assert hottest(written(folder, response["Slowhound-Flames"])) == "hot"
 
 
-def test_endless_body_is_left_after_a_while(client: Client, configure: Any) -> None:
-    """And closed."""
+def test_endless_body_is_closed_after_its_seconds(client: Client, configure: Any) -> None:
+    """The graph is of that time."""
     folder = configure(FLAMES={"ALLOW": f"{__name__}.yes", "SECONDS": 0.05}) / "flames"
     response = client.get("/endless/?flames=svg")
     assert response["Content-Type"] == "image/svg+xml"
@@ -352,8 +352,8 @@ def test_endless_body_is_left_after_a_while(client: Client, configure: Any) -> N
     assert written(folder, response["Slowhound-Flames"]).event["req_path"] == "/endless/"
 
 
-def test_silent_body_is_left_after_a_while(configure: Any) -> None:
-    """A stream of events may wait for the next one for ever."""
+def test_silent_body_is_closed_after_its_seconds(configure: Any) -> None:
+    """A stream of events may wait forever for the next one."""
     configure(FLAMES={"ALLOW": [f"{__name__}.yes"], "EVERY": 0, "SECONDS": 0.2})
     response = asyncio.run(AsyncClient().get("/silent/?flames=svg"))
     assert response["Content-Type"] == "image/svg+xml"
@@ -361,7 +361,7 @@ def test_silent_body_is_left_after_a_while(configure: Any) -> None:
 
 
 def test_streamed_body_is_profiled_to_its_end(client: Client, folder: Path) -> None:
-    """The headers are sent before: they have the times until then."""
+    """The headers are sent before that, with the times until then."""
     response = client.get("/streams/?flames")
     assert response.getvalue() == b"onetwo"  # type: ignore[attr-defined]
     response.close()
@@ -372,8 +372,8 @@ def test_streamed_body_is_profiled_to_its_end(client: Client, folder: Path) -> N
     assert found.event["resp_bytes"] == 6
 
 
-def test_client_that_goes_away_ends_it(client: Client, folder: Path) -> None:
-    """What was sampled until then is kept, and the next one can begin."""
+def test_client_that_disconnects_ends_it(client: Client, folder: Path) -> None:
+    """The samples until then are kept, and another request can be profiled."""
     response = client.get("/endless/?flames")
     parts = iter(response.streaming_content)  # type: ignore[attr-defined]
     assert next(parts) == b"."
@@ -407,7 +407,7 @@ def in_a_loop(url: str) -> tuple[Any, bytes]:
     ],
 )
 def test_views_under_asgi_have_their_graph(folder: Path, url: str, body: bytes) -> None:
-    """Beside the response, and in its place."""
+    """With the response, and in its place."""
     kept, content = in_a_loop(f"{url}?flames")
     assert content == body
     assert hottest(written(folder, kept["Slowhound-Flames"])) == "hot"
@@ -432,7 +432,7 @@ def test_views_under_asgi_have_their_graph(folder: Path, url: str, body: bytes) 
 def test_every_kind_of_response_is_kept(
     client: Client, folder: Path, method: str, path: str, status: int
 ) -> None:
-    """Byte for byte, its graph beside it."""
+    """Byte for byte, with a graph."""
     join = "&" if "?" in path else "?"
     plain = getattr(client, method)(path)
     response = getattr(client, method)(f"{path}{join}flames")
@@ -445,7 +445,7 @@ def test_every_kind_of_response_is_kept(
     assert written(folder, response["Slowhound-Flames"]).event["resp_status"] == status
 
 
-def test_head_has_no_graph_for_a_body(client: Client, folder: Path) -> None:
+def test_head_gets_no_graph(client: Client, folder: Path) -> None:
     """Only its headers."""
     response = client.head("/busy/?flames=svg")
     assert response["Content-Type"].startswith("text/html")
@@ -454,7 +454,7 @@ def test_head_has_no_graph_for_a_body(client: Client, folder: Path) -> None:
 
 @pytest.mark.parametrize("words", ["flames", "flames=svg"])
 def test_redirect_to_the_same_page_is_followed(client: Client, configure: Any, words: str) -> None:
-    """`/busy?flames` is on its way to `/busy/?flames`, whose graph is meant; at once."""
+    """`/busy?flames` redirects to `/busy/?flames`, which is profiled, and at once."""
     configure(FLAMES={"ALLOW": f"{__name__}.yes", "EVERY": 60})
     first = client.get("/moved/", {"to": f"/busy/?{words}", "flames": "svg"})
     assert first.status_code == 302
@@ -463,12 +463,12 @@ def test_redirect_to_the_same_page_is_followed(client: Client, configure: Any, w
 
 
 def test_view_sees_the_parameter(client: Client, folder: Path) -> None:
-    """Nothing is taken out of the request."""
+    """Nothing is removed from the request."""
     assert client.get("/shows/?flames=svg2").content == b"svg2"
 
 
-def test_header_asks_as_well(client: Client, folder: Path) -> None:
-    """For clients of an API, whose URLs are not theirs to change."""
+def test_header_can_ask_as_well(client: Client, folder: Path) -> None:
+    """For clients of an API that cannot change their URLs."""
     kept = client.get("/busy/", headers={"Slowhound-Flames": "1"})
     assert kept.content == b"busy"
     assert kept["Slowhound-Flames"].startswith("flame_")
@@ -485,7 +485,7 @@ def same(first: Any, second: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    "asks",
+    "request_",
     [
         {"path": "/shows/?flames"},
         {"path": "/shows/?flames=svg"},
@@ -499,16 +499,16 @@ def same(first: Any, second: Any) -> bool:
     ids=lambda each: str(each)[:60],
 )
 @pytest.mark.parametrize("allow", ["debug", "token", "staff", f"{__name__}.no"])
-def test_who_may_not_notices_nothing(
-    client: Client, configure: Any, asks: dict[str, Any], allow: str
+def test_refused_client_gets_the_usual_response(
+    client: Client, configure: Any, request_: dict[str, Any], allow: str
 ) -> None:
-    """The same response as without slowhound, no folder, no file, no thread left."""
+    """The same as without slowhound: no folder, no file, no thread is left."""
     with override_settings(MIDDLEWARE=MIDDLEWARE[1:]):
-        bare = Client().get(**asks)
+        bare = Client().get(**request_)
     folder = configure(FLAMES={"ALLOW": allow})
     users.append(NOBODY)
     before = threading.active_count()
-    assert same(client.get(**asks), bare)
+    assert same(client.get(**request_), bare)
     assert not (folder / "flames").exists()
     assert threading.active_count() == before
     assert guard.total == 0
@@ -518,8 +518,8 @@ def no(request: HttpRequest) -> bool:
     return False
 
 
-def test_token_opens_its_path(client: Client, configure: Any) -> None:
-    """By query and by header, alone or with svg; no other path."""
+def test_token_is_accepted_for_its_path(client: Client, configure: Any) -> None:
+    """In the query and in the header, alone or with svg; for no other path."""
     configure(FLAMES={"ALLOW": "token", "EVERY": 0})
     token = new_token("/busy", 60)
     assert client.get(f"/busy/?flames={token}")["Slowhound-Flames"].startswith("flame_")
@@ -531,7 +531,7 @@ def test_token_opens_its_path(client: Client, configure: Any) -> None:
 
 
 def test_token_is_written_nowhere(client: Client, configure: Any) -> None:
-    """Neither in the event nor in any file."""
+    """It is in no event and in no file."""
     folder = configure(FLAMES={"ALLOW": "token"})
     token = new_token("/", 60)
     with capture_events() as events:
@@ -548,7 +548,7 @@ def test_token_is_written_nowhere(client: Client, configure: Any) -> None:
 
 
 def test_staff_is_recognised_after_the_view(client: Client, configure: Any) -> None:
-    """Others with a session are sampled in vain, once; then only who needs no guess."""
+    """Others with a session are sampled without success, once; then only known clients."""
     folder = configure(FLAMES={"ALLOW": ["staff", "token"], "EVERY": 0})
     client.cookies["sessionid"] = "x"
     users.append(STAFF)
@@ -558,7 +558,7 @@ def test_staff_is_recognised_after_the_view(client: Client, configure: Any) -> N
     users[:] = [NOBODY]
     stream = client.get("/streams/?flames")
     assert "Slowhound-Flames" not in stream
-    assert profiled_request._worker.running is None  # at once, not only when the body has ended
+    assert profiled_request._worker.running is None  # at once, not at the end of the body
     assert module._session is None
     stream.close()
     users[:] = [STAFF]
@@ -566,13 +566,13 @@ def test_staff_is_recognised_after_the_view(client: Client, configure: Any) -> N
     until = profiled_request._worker.no_guess_before
     users[:] = [NOBODY]
     assert "Slowhound-Flames" not in client.get("/busy/?flames")
-    assert profiled_request._worker.no_guess_before == until  # asking on does not prolong it
+    assert profiled_request._worker.no_guess_before == until  # asking again does not extend it
     token = new_token("/", 60)
     assert client.get(f"/busy/?flames={token}")["Slowhound-Flames"].startswith("flame_")
 
 
-def test_request_that_is_broken_off_was_a_wrong_guess(client: Client, configure: Any) -> None:
-    """Else anybody could have one sampled after the other."""
+def test_interrupted_request_counts_as_a_wrong_guess(client: Client, configure: Any) -> None:
+    """Otherwise any client could have one request sampled after the other."""
     folder = configure(FLAMES={"ALLOW": ["staff"], "EVERY": 0})
     client.cookies["sessionid"] = "x"
     users.append(STAFF)
@@ -583,8 +583,8 @@ def test_request_that_is_broken_off_was_a_wrong_guess(client: Client, configure:
     assert not (folder / "flames").exists()
 
 
-def test_guess_makes_room_for_who_may(client: Client, configure: Any) -> None:
-    """A stranger's slow request does not keep a token from its graph."""
+def test_guess_gives_way_to_an_allowed_client(client: Client, configure: Any) -> None:
+    """A stranger's slow request does not block a client with a token."""
     configure(FLAMES={"ALLOW": ["staff", "token"], "EVERY": 0})
     users.append(NOBODY)
     stranger = Client()
@@ -600,17 +600,17 @@ def test_guess_makes_room_for_who_may(client: Client, configure: Any) -> None:
     assert "Slowhound-Flames" not in answers[0]
 
 
-def see_it_wait() -> None:
-    """Until what is being sampled is seen in the view ``waits``."""
+def wait_for_samples() -> None:
+    """Until the request that is sampled has samples in the view ``waits``."""
     assert gates["entered"].wait(30)
     session = module._session
     assert session is not None
-    before = session.samples.taken  # perhaps of what led to the view, and all at once
-    eventually(lambda: session.samples.taken > before + 20, "the view is seen waiting")
+    before = session.samples.taken  # perhaps of frames outside the view
+    eventually(lambda: session.samples.taken > before + 20, "samples of the view")
 
 
 def test_one_at_a_time(client: Client, folder: Path) -> None:
-    """The second is told so, and has its response; afterwards there is room again."""
+    """The second gets `busy` and its response; afterwards another one can be profiled."""
     answers: list[Any] = []
     thread = threading.Thread(target=lambda: answers.append(Client().get("/waits/?flames")))
     thread.start()
@@ -625,12 +625,12 @@ def test_one_at_a_time(client: Client, folder: Path) -> None:
     assert client.get("/busy/?flames")["Slowhound-Flames"].startswith("flame_")
 
 
-def test_one_that_takes_too_long_makes_room(client: Client, folder: Path) -> None:
-    """And has the graph of its first seconds."""
+def test_request_that_takes_too_long_gives_way(client: Client, folder: Path) -> None:
+    """It has the graph of its first seconds."""
     answers: list[Any] = []
     thread = threading.Thread(target=lambda: answers.append(Client().get("/waits/?flames")))
     thread.start()
-    see_it_wait()
+    wait_for_samples()
     assert client.get("/busy/?flames")["Slowhound-Flames"] == "busy"
     running, session = profiled_request._worker.running, module._session
     assert running is not None
@@ -641,19 +641,21 @@ def test_one_that_takes_too_long_makes_room(client: Client, folder: Path) -> Non
     thread.join(30)
     found = written(folder, answers[0]["Slowhound-Flames"])
     assert share(found, "waits") > 0
-    # What came after is blind, if it is there at all.
+    # The time after that is unsampled, if it is in the profile at all.
     assert {each.state for each in found.samples if not found.stacks[each.stack]} <= {UNSAMPLED}
 
 
-def test_not_more_often_than_the_settings_say(client: Client, configure: Any) -> None:
-    """Per worker."""
+def test_not_more_often_than_the_setting(client: Client, configure: Any) -> None:
+    """In each worker."""
     configure(FLAMES={"ALLOW": f"{__name__}.yes", "EVERY": 60})
     assert client.get("/shows/?flames")["Slowhound-Flames"].startswith("flame_")
     assert client.get("/shows/?flames")["Slowhound-Flames"] == "busy"
 
 
-def test_request_too_fast_to_be_seen_has_an_honest_graph(client: Client, folder: Path) -> None:
-    """All of its time is blind."""
+def test_request_too_fast_to_be_sampled_has_an_unsampled_graph(
+    client: Client, folder: Path
+) -> None:
+    """All of its time is unsampled."""
     found = written(folder, client.get("/shows/?flames")["Slowhound-Flames"])
     unsampled = sum(each.weight for each in found.samples if each.state == UNSAMPLED)
     assert found.duration > 0
@@ -662,25 +664,25 @@ def test_request_too_fast_to_be_seen_has_an_honest_graph(client: Client, folder:
 
 
 def test_event_names_the_graph(client: Client, folder: Path) -> None:
-    """So that it is found by its request."""
+    """So it can be found by its request."""
     with capture_events() as events:
         response = client.get("/busy/?flames")
     assert events[0]["flame"] == response["Slowhound-Flames"] + ".flame.json.gz"
 
 
-def test_slow_request_that_is_asked_for_has_one_graph(client: Client, configure: Any) -> None:
-    """The finer one; the sampler of slow requests leaves it alone."""
+def test_slow_request_on_demand_has_one_graph(client: Client, configure: Any) -> None:
+    """That on demand; automatic sampling skips it."""
     folder = configure(FLAMES={"ALLOW": f"{__name__}.yes"}, SAMPLE_AFTER=0.01, SAMPLE_HZ=100)
     with capture_events() as events:
         name = client.get("/busy/?flames")["Slowhound-Flames"]
     assert events[0]["flame"] == f"{name}.flame.json.gz"
     written(folder / "flames", name)
-    process.stop()  # with all that its hound had to write
+    process.stop()  # with all files that its hound had to write
     assert [each.name for each in find(str(folder / "flames"))] == [events[0]["flame"]]
 
 
-def test_asked_for_request_keeps_its_event(client: Client, configure: Any) -> None:
-    """Whatever SAMPLING says."""
+def test_request_on_demand_keeps_its_event(client: Client, configure: Any) -> None:
+    """With any SAMPLING."""
     configure(FLAMES={"ALLOW": f"{__name__}.yes"}, SAMPLING={"ok": 0.0})
     with capture_events() as events:
         client.get("/shows/")
@@ -691,7 +693,7 @@ def test_asked_for_request_keeps_its_event(client: Client, configure: Any) -> No
 def test_graph_that_cannot_be_written_is_named_by_no_event(
     client: Client, configure: Any, tmp_path: Path
 ) -> None:
-    """Here its folder is missing."""
+    """Here because its folder is missing."""
     configure(FLAMES={"ALLOW": f"{__name__}.yes", "EVERY": 0})
     target = tmp_path / "old"
     with override_settings(FLAMES_DIR=str(target)), capture_events() as events:
@@ -704,7 +706,7 @@ def test_graph_that_cannot_be_written_is_named_by_no_event(
 
 
 def test_flames_dir_is_used_as_it_is(client: Client, configure: Any, tmp_path: Path) -> None:
-    """The old setting: a folder that is there; DIR is for the rest."""
+    """The old setting: an existing folder; DIR is for the rest."""
     configure(FLAMES={"ALLOW": f"{__name__}.yes", "EVERY": 0})
     target = tmp_path / "old"
     with override_settings(FLAMES_DIR=str(target)):
@@ -720,7 +722,7 @@ def test_flames_dir_is_used_as_it_is(client: Client, configure: Any, tmp_path: P
 def test_full_disk_changes_no_response(
     client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
-    """What could not be written is counted."""
+    """A failed write is counted."""
     expected = client.get(f"/busy/?{words}")
     eventually(lambda: len(list(folder.glob("*.*"))) == 3, "the first is written")
     real = os.open
@@ -765,10 +767,10 @@ def boom(*args: Any, **kwargs: Any) -> Any:
 @pytest.mark.parametrize(
     "url", ["/busy/?hot=0&flames", "/busy/?hot=0&flames=svg", "/streams/?hot=0&flames=svg"]
 )
-def test_whatever_breaks_there_is_an_answer(
+def test_whatever_fails_there_is_a_response(
     client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch, part: str, url: str
 ) -> None:
-    """The response, or the graph, or why there is neither; and the next one can be profiled."""
+    """The response, or the graph, or an error; and the next request can be profiled."""
     monkeypatch.setattr(guard, "loud", False)
     with monkeypatch.context() as broken:
         broken.setattr(part, boom)
@@ -776,9 +778,9 @@ def test_whatever_breaks_there_is_an_answer(
         body = response.getvalue() if response.streaming else response.content  # type: ignore[attr-defined]
         response.close()
         if "timings" not in part or "svg" not in url:
-            eventually(lambda: guard.total > 0, "it was noticed")
+            eventually(lambda: guard.total > 0, "it was counted")
     if response.status_code == 503:
-        # A stream can be made only once.
+        # A stream can be read only once.
         assert (body, url) == (profiled_request.GRAPH_FAILED.encode(), "/streams/?hot=0&flames=svg")
     else:
         assert response.status_code == 200
@@ -788,8 +790,8 @@ def test_whatever_breaks_there_is_an_answer(
     assert written(folder, again["Slowhound-Flames"]).event["req_path"] == "/shows/"
 
 
-def test_forked_child_starts_anew(client: Client, folder: Path) -> None:
-    """A fork in the middle of a profile, and of writing another, leaves the child free."""
+def test_forked_child_starts_without_a_profile(client: Client, folder: Path) -> None:
+    """Forked during a profile, and while another one is written, it can profile at once."""
     thread = threading.Thread(target=lambda: Client().get("/waits/?flames"))
     thread.start()
     gates["entered"].wait(30)
@@ -809,11 +811,11 @@ def test_forked_child_starts_anew(client: Client, folder: Path) -> None:
 
 
 def test_recorder_that_stops_meanwhile_ends_the_profile(client: Client, folder: Path) -> None:
-    """Its request is finished by nobody's recorder, and has its graph; the next one can begin."""
+    """Its request ends without a recorder, and has its graph; the next one can begin."""
     answers: list[Any] = []
     thread = threading.Thread(target=lambda: answers.append(Client().get("/waits/?flames")))
     thread.start()
-    see_it_wait()
+    wait_for_samples()
     process.stop()
     gates["open"].set()
     thread.join(30)
@@ -821,7 +823,7 @@ def test_recorder_that_stops_meanwhile_ends_the_profile(client: Client, folder: 
     assert client.get("/busy/?flames")["Slowhound-Flames"].startswith("flame_")
 
 
-def test_switch_interval_is_given_back(client: Client, folder: Path) -> None:
+def test_switch_interval_is_restored(client: Client, folder: Path) -> None:
     """Also when the view fails."""
     before = sys.getswitchinterval()
     for url in ("/busy/?flames", "/fails/?flames", "/busy/?flames=svg"):
