@@ -27,7 +27,7 @@ from slowhound.core.record import Record, in_flight
 from slowhound.core.report import Report
 from slowhound.event.fields import FIELDS
 from slowhound.frames.frames import Frame
-from slowhound.sinks import otel
+from slowhound.sinks import otel_sender
 from slowhound.sinks.otel import OpenTelemetry
 from slowhound.system import guard, losses
 from tests.harness.otlp import Log, Received, grpc_receiver, http_receiver
@@ -89,8 +89,8 @@ SLOW = {
 def _counts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Loud, nothing counted yet, and no waiting for a second between two sendings."""
     monkeypatch.setattr(guard, "loud", True)
-    monkeypatch.setattr(otel, "TICK", 0.02)
-    monkeypatch.setattr(otel, "FLUSH", 10.0)
+    monkeypatch.setattr(otel_sender, "SEND_EVERY", 0.02)
+    monkeypatch.setattr(otel_sender, "FLUSH_TIMEOUT", 10.0)
     losses.reset()
     yield
     losses.reset()
@@ -321,8 +321,9 @@ def test_slow_request_is_an_event_of_its_span(caplog: pytest.LogCaptureFixture) 
 
 def test_outage_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the collector refuses, events wait; afterwards they are all there, each once."""
-    monkeypatch.setattr(otel, "PAUSES", (0.05, 0.1))
-    monkeypatch.setattr(otel, "TRIES", 10_000)
+    monkeypatch.setattr(otel_sender, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(otel_sender, "LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr(otel_sender, "BATCH_TRIES", 10_000)
     with http_receiver() as received:
         received.status = 400
         sink = OpenTelemetry(received.endpoint)
@@ -340,8 +341,9 @@ def test_outage_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_never_arrives_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A collector that is gone costs the events, and each of them is counted."""
-    monkeypatch.setattr(otel, "PAUSES", (0.01, 0.01))
-    monkeypatch.setattr(otel, "TRIES", 2)
+    monkeypatch.setattr(otel_sender, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(otel_sender, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(otel_sender, "BATCH_TRIES", 2)
     with http_receiver() as received:
         endpoint = received.endpoint
     sink = OpenTelemetry(endpoint, timeout=0.2, signals=["logs"])
@@ -354,8 +356,9 @@ def test_what_never_arrives_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_exporter_that_raises_costs_its_batch_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given up after as many tries as any other; what comes afterwards arrives."""
     monkeypatch.setattr(guard, "loud", False)
-    monkeypatch.setattr(otel, "PAUSES", (0.01, 0.01))
-    monkeypatch.setattr(otel, "TRIES", 3)
+    monkeypatch.setattr(otel_sender, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(otel_sender, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(otel_sender, "BATCH_TRIES", 3)
     tries = []
 
     def fails(_records: Any) -> None:
@@ -364,12 +367,12 @@ def test_exporter_that_raises_costs_its_batch_only(monkeypatch: pytest.MonkeyPat
 
     with http_receiver() as received:
         sink = OpenTelemetry(received.endpoint, signals=["logs"])
-        send = sink._logs.export
-        sink._logs.export = fails
+        send = sink._sender.logs.export
+        sink._sender.logs.export = fails
         sink.take_event(REQUEST)
         eventually(lambda: losses.dropped == 1, "given up")
         assert len(tries) == 3
-        sink._logs.export = send
+        sink._sender.logs.export = send
         sink.take_event(REQUEST)
         sink.close()
         assert len(received.logs) == 1
@@ -377,8 +380,8 @@ def test_exporter_that_raises_costs_its_batch_only(monkeypatch: pytest.MonkeyPat
 
 def test_too_many_that_wait_drop_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded: the newest stay, the others are counted."""
-    monkeypatch.setattr(otel, "WAITING", 10)
-    monkeypatch.setattr(otel, "TICK", 3600.0)
+    monkeypatch.setattr(otel_sender, "EVENTS_LIMIT", 10)
+    monkeypatch.setattr(otel_sender, "SEND_EVERY", 3600.0)
     with http_receiver() as received:
         sink = OpenTelemetry(received.endpoint, signals=["logs"])
         for seq in range(25):

@@ -1,6 +1,6 @@
-"""Metrics of OpenTelemetry, from events: durations and rates, saturation, deaths.
+"""Makes OpenTelemetry's metrics of events: durations and rates, saturation, deaths.
 
-Only ``sinks.otel`` imports this, when it is asked for.
+Only ``sinks.otel`` imports this.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ GAUGES = {
     "g_queue": ("slowhound.queue", "{connection}", "Connections waiting for one of them"),
     "w_rss": ("slowhound.worker.memory", "By", "Resident memory of this worker"),
 }
-# A kept event that stands for more than this many counts for so many.
-MOST = 1000
-# Dead workers that are remembered, so that each counts once however many requests it had.
-REMEMBERED = 200
+# With SAMPLING an event counts for at most so many.
+REQUESTS_PER_EVENT_LIMIT = 1000
+# Ended workers that are remembered: each counts once, however many requests it had.
+ENDED_WORKERS_LIMIT = 200
 
 
 NO_METRICS = "no metrics are sent to OpenTelemetry"
@@ -57,8 +57,8 @@ for _name in PREFERRED:
     find(_name, "sums sent to OpenTelemetry are cumulative, whatever its environment says")
 
 
-class Reader(MetricReader):
-    """Keeps what was collected: whoever asks also sends, and learns what came of it."""
+class CollectingReader(MetricReader):
+    """Keeps what it collected for the caller, which sends it and learns whether it arrived."""
 
     collected: Any = None
 
@@ -73,19 +73,19 @@ class Metrics:
     """The instruments of one process; used by one thread only.
 
     Args:
-        exporter: where they go; also says whether sums are cumulative.
-        resource: whose they are.
-        pid: of this process; gauges of others, which have died, are not its own.
+        exporter: sends them; also decides whether sums are cumulative.
+        resource: of this process.
+        pid: of this process; events of another one, which has ended, set no gauges.
     """
 
     def __init__(self, exporter: MetricExporter, resource: Resource, pid: int) -> None:
         self.exporter = exporter
         self.pid = pid
         preferred = [getattr(exporter, name.rpartition(":")[2], None) for name in PREFERRED]
-        self.reader = Reader(*preferred)
+        self.reader = CollectingReader(*preferred)
         provider = MeterProvider([self.reader], resource=resource, shutdown_on_exit=False)
         meter = provider.get_meter("slowhound")
-        self._dead: dict[tuple[Any, Any], None] = {}
+        self._ended: dict[tuple[Any, Any], None] = {}
         self._make(meter)
 
     def _make(self, meter: Meter) -> None:
@@ -108,7 +108,7 @@ class Metrics:
         }
 
     def count(self, event: dict[str, Any]) -> None:
-        """Adds one event to what it is about."""
+        """Adds one event to the instruments that it is about."""
         kind = event["event_type"]
         if kind == "slow":
             self.slow.add(1, _where(event))
@@ -140,21 +140,21 @@ class Metrics:
 
     def _count_death(self, event: dict[str, Any]) -> None:
         worker = event.get("host"), event.get("pid")
-        if worker in self._dead:
+        if worker in self._ended:
             return
-        self._dead[worker] = None
-        if len(self._dead) > REMEMBERED:
-            del self._dead[next(iter(self._dead))]
+        self._ended[worker] = None
+        if len(self._ended) > ENDED_WORKERS_LIMIT:
+            del self._ended[next(iter(self._ended))]
         cause = str(event.get("crash_cause") or event["event_type"])
         self.deaths.add(1, {"slowhound.crash_cause": cause})
 
     def send(self) -> bool:
-        """Sends all; False when that failed, and then sums are in the next sending."""
+        """Sends all; False when that failed: cumulative sums are in the next sending then."""
         self.reader.collect()
         data, self.reader.collected = self.reader.collected, None
         try:
             return data is None or self.exporter.export(data) is MetricExportResult.SUCCESS
-        except OSError:  # what SDKs before 1.40 do when nobody answers
+        except OSError:  # SDKs before 1.40, when the collector does not answer
             return False
 
 
@@ -163,8 +163,8 @@ def stands_for(event: dict[str, Any]) -> int:
     rate = event.get("sample_rate")
     if not isinstance(rate, float) or rate <= 0.0:
         return 1
-    # Not random.random(): an application may count on its own sequence of that.
-    return min(int(1.0 / rate + int.from_bytes(os.urandom(2)) / 0x10000), MOST)
+    # Not random.random(): an application may rely on the sequence of that.
+    return min(int(1.0 / rate + int.from_bytes(os.urandom(2)) / 0x10000), REQUESTS_PER_EVENT_LIMIT)
 
 
 def _where(event: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _where(event: dict[str, Any]) -> dict[str, Any]:
         names = {"slowhound.task_kind": "task_kind", "slowhound.task_name": "task_name"}
         return {name: str(event.get(field)) for name, field in names.items()}
     method = event["req_method"]
-    # Clients can invent methods without end; each would be a series of its own.
+    # Clients can invent any number of methods; each would be a time series of its own.
     found = {"http.request.method": method if method in METHODS else "_OTHER"}
     if event.get("req_route"):
         found["http.route"] = str(event["req_route"])

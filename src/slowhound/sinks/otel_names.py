@@ -1,7 +1,7 @@
-"""An event in OpenTelemetry's words: names, severity, text. Nothing of OpenTelemetry is needed.
+"""Translates an event to OpenTelemetry's attributes, severity and body, without importing it.
 
-Names are those of the semantic conventions where the table in ``event/fields.py`` has one, else
-``slowhound.<field>``. Times stay seconds.
+Names are those of the semantic conventions if the table in ``event/fields.py`` has one, otherwise
+``slowhound.<field>``. Times stay in seconds.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from slowhound.event.fields import FIELDS
 from slowhound.event.formats import clean
 from slowhound.redaction.structures import value_of
 
-# Of a log record they are fields of its own, or attributes of its resource.
-ELSEWHERE = frozenset({"trace_id", "span_id", "ts", "host", "service", "release"})
+# These are fields of the log record, or attributes of its resource.
+NOT_ATTRIBUTES = frozenset({"trace_id", "span_id", "ts", "host", "service", "release"})
 NAMES = {field.name: field.otel or f"slowhound.{field.name}" for field in FIELDS}
 # A header may come several times, so its attribute is a list.
 LISTS = frozenset({"http.request.header.referer"})
@@ -21,7 +21,7 @@ TEXT_LIMIT = 16_000
 
 # SeverityNumber of the data model: https://opentelemetry.io/docs/specs/otel/logs/data-model/
 INFO, WARN, ERROR, FATAL = 9, 13, 17, 21
-WORDS = {INFO: "INFO", WARN: "WARN", ERROR: "ERROR", FATAL: "FATAL"}
+SEVERITY_TEXTS = {INFO: "INFO", WARN: "WARN", ERROR: "ERROR", FATAL: "FATAL"}
 _BY_TYPE = {
     "slow": WARN,
     "partial_failure": WARN,
@@ -33,17 +33,17 @@ _BY_OUTCOME = {"error": ERROR, "retry": WARN, "rejected": WARN}
 
 
 def severity(event: dict[str, Any]) -> int:
-    """By type of the event; of a request that has ended, by its outcome."""
+    """By the event's type; for a request that has ended, by its outcome."""
     found = _BY_TYPE.get(event["event_type"])
     return _BY_OUTCOME.get(event.get("resp_outcome", ""), INFO) if found is None else found
 
 
 def body(event: dict[str, Any]) -> str:
-    """One short line for those who read a list of log records."""
-    asked = event.get("req_path") or event.get("task_name") or event.get("stall_in")
+    """One short line, for a list of log records."""
+    what = event.get("req_path") or event.get("task_name") or event.get("stall_in")
     by = event.get("req_method") or event.get("task_kind") or event.get("stall_kind")
     ended = event.get("resp_status") or event.get("resp_outcome")
-    words = [event["event_type"], by, asked, ended, event.get("exc_type")]
+    words = [event["event_type"], by, what, ended, event.get("exc_type")]
     took = event.get("resp_time")
     if isinstance(took, float):
         words.append(f"{took:.3f} s")
@@ -51,19 +51,19 @@ def body(event: dict[str, Any]) -> str:
 
 
 def attributes(event: dict[str, Any]) -> dict[str, Any]:
-    """All that the event has, in the names of OpenTelemetry; what is none is left out."""
+    """All that the event has, under OpenTelemetry's names, without None."""
     found: dict[str, Any] = {}
     for name, value in event.items():
-        if value is None or name in ELSEWHERE:
+        if value is None or name in NOT_ATTRIBUTES:
             continue
-        called = NAMES.get(name) or f"slowhound.{clean(name)}"
+        key = NAMES.get(name) or f"slowhound.{clean(name)}"
         sent = plain(value if name in NAMES else value_of(clean(name), value))
-        found[called] = [sent] if called in LISTS else sent
+        found[key] = [sent] if key in LISTS else sent
     return found
 
 
 def plain(value: Any, depth: int = 4) -> Any:
-    """As OTLP can hold it: text is UTF-8, numbers have 64 bits; one that is not loses a batch."""
+    """As OTLP can hold it: UTF-8 text, 64-bit numbers. Another value would lose the whole batch."""
     kind = type(value)
     if kind in (bool, float):
         return value

@@ -1,6 +1,6 @@
-"""Names of OpenTelemetry that it promises nothing of yet, which is what their underscores say.
+"""Finds the names of OpenTelemetry that are not stable yet, those with an underscore.
 
-Only ``sinks.otel`` imports this, when it is asked for.
+Only ``sinks.otel`` imports this.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EXPORTERS = {
 
 @contextmanager
 def unobserved() -> Iterator[None]:
-    """What is sent in here is not traced by the application's own OpenTelemetry."""
+    """In this block the application's own OpenTelemetry does not trace what is sent."""
     token = None if UNOBSERVED is None else attach(set_value(UNOBSERVED, True))
     try:
         yield
@@ -60,6 +60,6 @@ def exporter_of(
     if endpoint is not None and protocol == "http":
         endpoint = f"{endpoint.rstrip('/')}/v1/{signal}"
     made = find(EXPORTERS[signal, protocol], NO_LOGS if signal == "logs" else NO_METRICS)
-    # gRPC takes names of headers in lower case only.
+    # gRPC accepts only lower-case header names.
     sent = {name.lower(): value for name, value in headers.items()} if headers else None
     return made and made(endpoint=endpoint, headers=sent, timeout=timeout)
