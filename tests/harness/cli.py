@@ -1,4 +1,4 @@
-"""The command line as an operator has it: in another process, and in a real terminal (tmux)."""
+"""Runs the command line as an operator does: in another process, and in a real terminal (tmux)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from io import StringIO
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 
-from slowhound.cli import main
 from slowhound.gil import py_spy
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.peers import dumps, workers
+from tests.harness import command
+from tests.harness.command import Done
 from tests.harness.launch import ROOT
 from tests.harness.waiting import eventually
 
@@ -29,17 +29,17 @@ WIDTH, HEIGHT = 150, 24
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """An operator's shell: nothing in it says where the installation is."""
+    """The environment of an operator's shell, without settings of a project."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO_")}
     return {**kept, "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "TZ": "UTC", **extra}
 
 
 def slowhound(
-    command: str, directory: Path, *arguments: str, **extra: str
+    name: str, directory: Path, *arguments: str, **extra: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `slowhound COMMAND --dir DIRECTORY ...` in a shell of its own."""
+    """Run `slowhound NAME --dir DIRECTORY ...` in another process."""
     return subprocess.run(
-        [sys.executable, "-m", "slowhound", command, "--dir", str(directory), *arguments],
+        [sys.executable, "-m", "slowhound", name, "--dir", str(directory), *arguments],
         cwd=ROOT,
         env=environment(**extra),
         stdin=subprocess.DEVNULL,
@@ -60,7 +60,7 @@ def ps(directory: Path) -> list[dict[str, Any]]:
 
 
 def in_flight(directory: Path) -> list[dict[str, Any]]:
-    """What `ps --json` lists, without a shell of its own, which takes half a second of CPU."""
+    """What `ps --json` lists, without another process, which takes half a second of CPU."""
     try:
         found = workers.workers(str(directory / "boxes"), directory.stat().st_uid)
     except FileNotFoundError:
@@ -69,7 +69,7 @@ def in_flight(directory: Path) -> list[dict[str, Any]]:
 
 
 def ps_of(directory: Path, path: str, **match: Any) -> dict[str, Any]:
-    """What `ps` has of the request to `path`, once it fits; a value may be a predicate."""
+    """The entry of `ps` for the request to `path`, once it matches; a value may be a predicate."""
 
     def find() -> dict[str, Any] | None:
         for each in in_flight(directory):
@@ -96,7 +96,7 @@ def worker(
     then: str = "wait",
     **settings: Any,
 ) -> Iterator[int]:
-    """A process with a recorder and one request in flight; its pid. It is killed in the end."""
+    """The pid of a process with a recorder and one request in flight; it is killed at the end."""
     given = {"dir": str(directory), "method": method, "path": path, "view": view, "sql": sql}
     given |= {"user": user, "then": then, "settings": settings}
     process = subprocess.Popen(
@@ -116,40 +116,26 @@ def worker(
             process.kill()
 
 
-class Output(NamedTuple):
-    """What the command said, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-
-# Seconds for a worker's answer: on a machine that others use too, and from one that cannot answer.
+# Seconds to wait for an answer: of a worker on a busy machine, and of one that cannot answer.
 PATIENT, SOON = 15.0, 0.2
 
 
 def dump(
     directory: Path, *arguments: str, patience: float = PATIENT, limit: float = PATIENT
-) -> Output:
-    """`slowhound dump` in this process; how long it waits for a worker and for py-spy is given."""
-    with (
-        patch.object(dumps, "DUMP_PATIENCE", patience),
-        patch.object(py_spy, "TIME_LIMIT", limit),
-        redirect_stdout(StringIO()) as out,
-        redirect_stderr(StringIO()) as err,
-    ):
-        code = main(["dump", "--dir", str(directory), *arguments])
-    return Output(code, out.getvalue(), err.getvalue())
+) -> Done:
+    """`slowhound dump` in this process, waiting so long for a worker and for py-spy."""
+    with patch.object(dumps, "DUMP_PATIENCE", patience), patch.object(py_spy, "TIME_LIMIT", limit):
+        return command.slowhound("dump", directory, *arguments)
 
 
 def silent(directory: Path) -> float:
-    """For how many seconds the one worker has given no sign of life."""
+    """Seconds since the only worker's last sign of life."""
     (found,) = workers.workers(str(directory / "boxes"), os.geteuid())
     return found.silent_for
 
 
 def wait_silent(directory: Path) -> None:
-    """Until its one worker holds the GIL."""
+    """Wait until the only worker holds the GIL."""
     eventually(lambda: silent(directory) > UNRESPONSIVE_AFTER, "it holds the GIL")
 
 
@@ -157,7 +143,7 @@ READ = {"remote": "read from its memory", "py-spy": "read from its memory by py-
 
 
 class Terminal:
-    """A shell in a terminal of tmux's."""
+    """A shell in a terminal of tmux."""
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
@@ -171,7 +157,7 @@ class Terminal:
         self.tmux("send-keys", *keys)
 
     def run(self, *command: str) -> None:
-        """Type a command line and say how it ended."""
+        """Type a command line that also prints its exit code."""
         self.type("-l", shlex.join(command) + "; echo exit=$?")
         self.type("Enter")
 
@@ -179,7 +165,7 @@ class Terminal:
         return self.tmux("capture-pane", "-p")
 
     def wait(self, *texts: str) -> str:
-        """The screen, once it shows all of these."""
+        """The screen, once it shows all these texts."""
         return eventually(
             lambda: shown if all(each in (shown := self.screen()) for each in texts) else "",
             f"{texts} on the screen",
@@ -187,7 +173,7 @@ class Terminal:
         )
 
     def state(self) -> str:
-        """Whether the other screen is on, and the cursor visible."""
+        """Whether the alternate screen is on, and whether the cursor is visible."""
         return self.tmux("display", "-p", "#{alternate_on} #{cursor_flag}").strip()
 
 

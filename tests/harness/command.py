@@ -1,4 +1,4 @@
-"""A command of `slowhound` within this process: quick, where no process of its own is needed."""
+"""Runs a command of `slowhound` in this process, which is faster than in another one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slowhound.cli import main
 
 
 class Done(NamedTuple):
-    """How it ended, as ``subprocess`` has it."""
+    """Exit code and output, with the names of ``subprocess``."""
 
     returncode: int
     stdout: str
@@ -19,7 +19,7 @@ class Done(NamedTuple):
 
 
 def slowhound(command: str, directory: Path, *arguments: str) -> Done:
-    """Run `slowhound COMMAND --dir DIRECTORY ...`; its output is no terminal."""
+    """Run `slowhound COMMAND --dir DIRECTORY ...`; its output is not a terminal."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         try:

@@ -18,7 +18,6 @@ from tests.harness.cli import (
     PATIENT,
     READ,
     SOON,
-    Output,
     dump,
     environment,
     ps_of,
@@ -59,85 +58,84 @@ sys.exit(main(["dump", "--dir", *sys.argv[1:]]))
 """
 
 
-def dump_in_a_shell(directory: Path, which: str) -> Output:
-    """The same in a process of its own."""
+def dump_in_a_shell(directory: Path, which: str) -> subprocess.CompletedProcess[str]:
+    """The same in another process."""
     argv = [sys.executable, "-c", IN_A_SHELL, str(directory), which]
-    done = subprocess.run(
+    return subprocess.run(
         argv, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60, check=False
     )
-    return Output(done.returncode, done.stdout, done.stderr)
 
 
 def start(site: Site, name: str) -> Callable[[], str]:
-    """A request that waits at the gate of this name; what lets it go returns its agent."""
+    """Starts a request that waits at this gate; the result finishes it and returns its agent."""
     gate = site.gate(name)
     answer = site.start(f"/gate/{name}/")
     gate.wait_entered()
 
-    def let_go() -> str:
+    def finish() -> str:
         gate.open()
         return answer.result().agent
 
-    return let_go
+    return finish
 
 
 @pytest.mark.parametrize(("worker", "by"), [("sync_site", "pid"), ("site", "req_id")])
-def test_stack_of_now_is_printed_with_its_source(
+def test_current_stack_is_printed_with_its_source(
     worker: str, by: str, request: pytest.FixtureRequest
 ) -> None:
     """As a traceback, by the worker's pid or the request's id."""
     site: Site = request.getfixturevalue(worker)
-    let_go = start(site, f"asked-by-{by}")
-    found = ps_of(site.dir, f"/gate/asked-by-{by}/")
+    finish = start(site, f"dump-by-{by}")
+    found = ps_of(site.dir, f"/gate/dump-by-{by}/")
     done = dump(site.dir, str(found[by]))
-    assert (done.code, done.err) == (0, "")
-    title, _ = done.out.split("\n", 1)
-    assert title.startswith(f"pid {found['pid']}, thread {found['thread']}: GET /gate/asked-by-")
+    assert (done.returncode, done.stderr) == (0, "")
+    title, _ = done.stdout.split("\n", 1)
+    assert title.startswith(f"pid {found['pid']}, thread {found['thread']}: GET /gate/dump-by-")
     assert found["req_id"] in title
-    assert STANDS in done.out
-    let_go()
+    assert STANDS in done.stdout
+    finish()
 
 
-def test_without_a_pid_all_workers_are_asked(site: Site) -> None:
-    """Their other threads too, by name."""
-    let_go = start(site, "asked-all")
+def test_without_a_pid_all_workers_are_dumped(site: Site) -> None:
+    """Including their other threads, by name."""
+    finish = start(site, "dump-all")
     done = dump(site.dir)
-    assert done.code == 0, done.err
-    assert STANDS in done.out
-    pids = {int(pid) for pid in re.findall(r"^pid (\d+), thread", done.out, re.MULTILINE)}
+    assert done.returncode == 0, done.stderr
+    assert STANDS in done.stdout
+    pids = {int(pid) for pid in re.findall(r"^pid (\d+), thread", done.stdout, re.MULTILINE)}
     assert pids == set(site.worker_pids())
-    found = re.findall(r"^pid (\d+), thread (\d+) \(MainThread\)", done.out, re.MULTILINE)
+    found = re.findall(r"^pid (\d+), thread (\d+) \(MainThread\)", done.stdout, re.MULTILINE)
     assert found
     assert all(pid == thread for pid, thread in found)
-    let_go()
+    finish()
 
 
-def test_two_who_ask_at_once_both_get_an_answer(site: Site) -> None:
-    """Neither takes away the other's."""
-    let_go = start(site, "asked-twice")
-    pid = str(ps_of(site.dir, "/gate/asked-twice/")["pid"])
+def test_two_dumps_at_once_both_get_an_answer(site: Site) -> None:
+    """Neither takes the other's answer."""
+    finish = start(site, "dump-twice")
+    pid = str(ps_of(site.dir, "/gate/dump-twice/")["pid"])
     with ThreadPoolExecutor() as threads:
         answers = [threads.submit(dump_in_a_shell, site.dir, pid) for _ in range(2)]
     for answer in answers:
-        assert (answer.result().code, STANDS in answer.result().out) == (0, True)
-    let_go()
+        assert (answer.result().returncode, STANDS in answer.result().stdout) == (0, True)
+    finish()
 
 
-def test_dump_is_for_nobody_else_to_read(site: Site) -> None:
-    """The file is the workers' user's own, and there is no part of one."""
-    let_go = start(site, "asked-mode")
+def test_dump_is_readable_by_its_user_only(site: Site) -> None:
+    """The file has mode 0600, and no unfinished file is left."""
+    finish = start(site, "dump-mode")
     dump(site.dir)
     found = sorted(site.dir.glob("boxes/*.dump*"))
     assert [path.suffix for path in found] == [".dump"] * len(site.worker_pids())
     assert {path.stat().st_mode & 0o777 for path in found} == {0o600}
-    let_go()
+    finish()
 
 
 def test_dumps_do_not_change_what_is_recorded(site: Site) -> None:
-    """A request that was looked at has its one event, and nothing of it is lost."""
-    let_go = start(site, "asked-recorded")
+    """The request still has one event, and nothing is dropped."""
+    finish = start(site, "dump-recorded")
     dump(site.dir)
-    event = site.terminal(let_go())
+    event = site.terminal(finish())
     assert (event["resp_outcome"], event["resp_status"], event.get("rec_dropped")) == (
         "ok",
         200,
@@ -146,22 +144,22 @@ def test_dumps_do_not_change_what_is_recorded(site: Site) -> None:
 
 
 def test_stopped_worker_shows_its_last_known_stack(sync_site: Site) -> None:
-    """It says that it is not of now, how old it is, and exits with 1."""
+    """With its age, and exit code 1."""
     site = sync_site
-    let_go = start(site, "stopped")
-    # A look of before the gate may be at an import.
+    finish = start(site, "stopped")
+    # A sample from before the gate may show an import.
     found = ps_of(site.dir, "/gate/stopped/", doing=lambda doing: "gates.py:" in (doing or ""))
     with stopped([found["pid"]]):
         done = dump(site.dir, found["req_id"], patience=SOON)
-    assert done.code == 1
+    assert done.returncode == 1
     assert f"pid {found['pid']} did not answer within 0.2 s: GIL held, or process stopped" in (
-        done.err
+        done.stderr
     )
-    assert re.search(r"its last known stack, \d+\.\d s old, written by the hound", done.out)
-    assert f"    tests/site/views/waiting.py:{GATED}:gated\n" in done.out
-    # Once it goes on.
-    assert dump(site.dir, found["req_id"]).code == 0
-    let_go()
+    assert re.search(r"its last known stack, \d+\.\d s old, written by the hound", done.stdout)
+    assert f"    tests/site/views/waiting.py:{GATED}:gated\n" in done.stdout
+    # Once the worker runs again.
+    assert dump(site.dir, found["req_id"]).returncode == 0
+    finish()
 
 
 @pytest.mark.parametrize("can_read", [True, False])
@@ -170,7 +168,7 @@ def test_background_thread_that_holds_the_gil_is_shown(
     serve: Launcher,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It has no request in whose place it could stand; without a stack there is its number."""
+    """It runs no request, so it is printed by itself; without a stack by its number only."""
     if not can_read:
         monkeypatch.setattr(remote_unwinder, "available", False)
         monkeypatch.setattr(py_spy, "command", lambda: None)
@@ -178,21 +176,21 @@ def test_background_thread_that_holds_the_gil_is_shown(
     site.get("/gil/in-background/import/")
     site.gate("import").wait_entered()
     thread = int((site.scratch / "import.thread").read_text())
-    let_go = start(site, "victim")
+    finish = start(site, "victim")
     (pid,) = site.worker_pids()
     beat = silent(site.dir)
     eventually(lambda: silent(site.dir) < beat, "the hound's next turn")
     site.gate("import").open()
     try:
         wait_silent(site.dir)
-        said = dump(site.dir, str(pid), patience=SOON)
+        done = dump(site.dir, str(pid), patience=SOON)
     finally:
         (site.scratch / "import.seen").touch()
-    assert said.code == 1
-    assert re.search(rf"pid {pid}, thread {thread}: The GIL has .* by this thread", said.err)
-    _, title, block = said.out.partition(f"\npid {pid}, thread {thread}, no request\n")
+    assert done.returncode == 1
+    assert re.search(rf"pid {pid}, thread {thread}: The GIL has .* by this thread", done.stderr)
+    _, title, block = done.stdout.partition(f"\npid {pid}, thread {thread}, no request\n")
     assert title
-    assert ("no stack can be read" in said.err) == (not can_read)
+    assert ("no stack can be read" in done.stderr) == (not can_read)
     if can_read:
         assert re.match(rf"  its last known stack, \d+\.\d s old, {READ[READ_BY]} ", block)
         assert re.search(
@@ -200,19 +198,19 @@ def test_background_thread_that_holds_the_gil_is_shown(
         )
     else:
         assert block == "  no stack is known\n\n"
-    let_go()
+    finish()
 
 
-def test_who_is_not_there_cannot_be_asked(site: Site) -> None:
-    """A sentence, and exit code 1."""
-    for which, words in (("1", "no worker has the pid 1"), ("x-y", "no request x-y is in flight")):
+def test_missing_worker_or_request_is_refused(site: Site) -> None:
+    """One sentence, and exit code 1."""
+    for which, text in (("1", "no worker has the pid 1"), ("x-y", "no request x-y is in flight")):
         done = slowhound("dump", site.dir, which)
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.startswith(f"slowhound: {words}")
+        assert done.stderr.startswith(f"slowhound: {text}")
 
 
-def test_dumps_of_the_dead_are_removed(serve: Launcher) -> None:
-    """With their box."""
+def test_dumps_of_an_ended_worker_are_removed(serve: Launcher) -> None:
+    """Together with its box."""
     site = serve()
     assert site.get("/ok/").status == 200
     dump(site.dir)

@@ -1,4 +1,4 @@
-"""`slowhound ps` from another shell, while workers are busy, stuck, dying or not there."""
+"""`slowhound ps` from another shell, while workers are busy, stuck, dying or missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def site(two_workers: Site) -> Site:
 
 
 def test_request_in_flight_is_listed(site: Site) -> None:
-    """Who it is, where, how old, and the application's line that it stands at."""
+    """With its id, worker, age, and the current line of the application."""
     gate = site.gate("listed")
     answer = site.start("/gate/listed/")
     gate.wait_entered()
@@ -48,12 +48,12 @@ def test_request_in_flight_is_listed(site: Site) -> None:
 
 @pytest.fixture(scope="module")
 def mortal(serve_module: Launcher) -> Site:
-    """One whose worker may be killed."""
+    """A site whose worker may be killed."""
     return serve_module()
 
 
 def test_query_is_listed_while_it_runs(mortal: Site) -> None:
-    """Its shape, without its literals, and for how long it runs."""
+    """Its shape without literals, and its duration."""
     site = mortal
     wire = site.open("/endless-sql/")
     found = ps_of(site.dir, "/endless-sql/", sql=lambda sql: sql is not None)
@@ -66,7 +66,7 @@ def test_query_is_listed_while_it_runs(mortal: Site) -> None:
 
 
 def test_queries_so_far_are_counted(site: Site) -> None:
-    """As of the last look that the hound had."""
+    """At the hound's last sample."""
     gate = site.gate("counted")
     answer = site.start("/query-then-gate/counted/")
     gate.wait_entered()
@@ -76,7 +76,7 @@ def test_queries_so_far_are_counted(site: Site) -> None:
 
 
 def test_the_oldest_comes_first(site: Site) -> None:
-    """All requests of all workers, in the order in which they began."""
+    """All requests of all workers, in the order of their start."""
     names = ["a", "b", "c"]
     answers = []
     for name in names:
@@ -108,7 +108,7 @@ def test_table_shows_the_same(site: Site) -> None:
 
 
 def test_idle_server_has_nothing_to_list(site: Site) -> None:
-    """A sentence, and exit code 1."""
+    """One sentence, and exit code 1."""
     assert site.get("/ok/").status == 200
     eventually(lambda: in_flight(site.dir) == [], "nothing in flight")
     done = slowhound("ps", site.dir)
@@ -116,8 +116,8 @@ def test_idle_server_has_nothing_to_list(site: Site) -> None:
     assert done.stderr == "slowhound: nothing is in flight in 2 workers\n"
 
 
-def test_stopped_worker_is_late(mortal: Site) -> None:
-    """Its requests are listed all the same, and it is said that it gives no sign of life."""
+def test_stopped_worker_is_unresponsive(mortal: Site) -> None:
+    """Its requests are still listed, with a remark that it gives no sign of life."""
     site = mortal
     gate = site.gate("stopped")
     answer = site.start("/gate/stopped/")
@@ -146,8 +146,8 @@ def test_path_cannot_move_the_cursor(site: Site) -> None:
     answer.result()
 
 
-def test_death_that_nobody_saw_is_written_once(serve: Launcher) -> None:
-    """Without an arbiter the next look writes the events of the dead, and it says so."""
+def test_death_without_an_arbiter_is_written_once(serve: Launcher) -> None:
+    """The next `ps` writes the events of the worker, and prints that it did."""
     site = serve.wsgiref()
     gate = site.gate("unseen")
     wire = site.open("/gate/unseen/")
@@ -166,10 +166,10 @@ def test_death_that_nobody_saw_is_written_once(serve: Launcher) -> None:
     assert list((site.dir / "boxes").iterdir()) == []
 
 
-def test_death_that_the_arbiter_saw_is_written_once(
+def test_death_under_an_arbiter_is_written_once(
     serve: Launcher, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever looks first leaves it to the arbiter, which knows the cause."""
+    """A `ps` before that leaves it to the arbiter, which knows the cause."""
     site = serve(workers=2)
     gate = site.gate("dying")
     wire = site.open("/gate/dying/")
@@ -178,15 +178,15 @@ def test_death_that_the_arbiter_saw_is_written_once(
     waited: list[float] = []
 
     def meanwhile(seconds: float) -> None:
-        """In the time that `ps` leaves it."""
+        """While `ps` gives the arbiter its time."""
         waited.append(seconds)
         os.kill(site.process.pid, signal.SIGCONT)
-        eventually(lambda: not list(site.dir.glob(f"boxes/{pid}-*")), "the arbiter buries it")
+        eventually(lambda: not list(site.dir.glob(f"boxes/{pid}-*")), "the arbiter reaps it")
 
     monkeypatch.setattr(reap, "time", SimpleNamespace(sleep=meanwhile))
     with stopped([site.process.pid]):
         os.kill(pid, signal.SIGKILL)
-        # Not its state: the first thread may be a zombie while another still has the box open.
+        # Not the process's state: its main thread may be a zombie while another has the box open.
         eventually(lambda: reader.survey(str(site.dir))[1], "it is dead")
         main(["ps", "--dir", str(site.dir)])
     assert waited == [PARENT_PATIENCE]
@@ -197,8 +197,8 @@ def test_death_that_the_arbiter_saw_is_written_once(
     assert counted["/gate/dying/"] == 1
 
 
-def test_settings_say_where_the_folder_is(site: Site) -> None:
-    """Without --dir, as the server itself."""
+def test_folder_comes_from_the_settings(site: Site) -> None:
+    """Without --dir, as for the server itself."""
     gate = site.gate("settings")
     answer = site.start("/gate/settings/")
     gate.wait_entered()

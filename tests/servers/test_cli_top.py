@@ -23,7 +23,7 @@ def site(two_workers: Site) -> Site:
 
 
 def top(term: Terminal, directory: Path, *arguments: str) -> None:
-    """Start it, and wait until it shows something."""
+    """Start it, and wait for its first screen."""
     fast = arguments or ("--interval", "0.2")
     term.run(sys.executable, "-m", "slowhound", "top", "--dir", str(directory), *fast)
     term.wait("q: quit")
@@ -47,7 +47,7 @@ def check_restored(term: Terminal, code: int) -> None:
 
 
 def test_requests_come_and_go(site: Site) -> None:
-    """A row while a request lives, and the busy workers above it."""
+    """A row while a request runs, and the busy workers above it."""
     gate = site.gate("seen")
     assert site.get("/ok/").status == 200
     with terminal() as term:
@@ -65,7 +65,7 @@ def test_requests_come_and_go(site: Site) -> None:
 
 
 def test_requests_per_second_are_shown(site: Site) -> None:
-    """Of those that ended between two looks."""
+    """Of the requests that ended between two refreshes."""
     assert site.get("/ok/").status == 200
     with terminal() as term:
         top(term, site.dir)
@@ -82,7 +82,7 @@ def test_requests_per_second_are_shown(site: Site) -> None:
 
 @pytest.mark.parametrize("key", ["C-c", "Q"])
 def test_keys_that_quit_restore_the_terminal(tmp_path: Path, key: str) -> None:
-    """Where no worker runs, too."""
+    """Also where no worker runs."""
     tmp_path.chmod(0o700)
     with terminal() as term:
         top(term, tmp_path, "--interval", "60")
@@ -94,7 +94,7 @@ def test_keys_that_quit_restore_the_terminal(tmp_path: Path, key: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_that_end_it_restore_the_terminal(tmp_path: Path, number: int) -> None:
-    """Whoever sends them."""
+    """As from a service manager, or from a terminal that closes."""
     tmp_path.chmod(0o700)
     with terminal() as term:
         top(term, tmp_path, "--interval", "60")
@@ -103,7 +103,7 @@ def test_signals_that_end_it_restore_the_terminal(tmp_path: Path, number: int) -
 
 
 def test_terminal_that_goes_away_ends_it(tmp_path: Path) -> None:
-    """Nothing is left behind that looks for ever."""
+    """No process is left that goes on reading."""
     tmp_path.chmod(0o700)
     with terminal() as term:
         top(term, tmp_path)
@@ -129,7 +129,7 @@ def test_stopped_worker_is_marked(serve: Launcher) -> None:
 
 
 def test_request_cannot_move_the_cursor_or_add_markup(tmp_path: Path) -> None:
-    """It stays one row of the table, as wide as the screen, whatever its path holds."""
+    """It stays one row of the table, as wide as the screen, whatever its path contains."""
     path = "/[red]\x1b[2J\x1b[9;9H\r\n\x9b1m[/red][link=x]" + "\u6f22" * 200
     with worker(tmp_path / "d", path=path, view="[bold]v\x1b[1m"), terminal() as term:
         top(term, tmp_path / "d")
@@ -141,7 +141,7 @@ def test_request_cannot_move_the_cursor_or_add_markup(tmp_path: Path) -> None:
 
 
 def test_more_requests_than_rows_are_counted(serve: Launcher) -> None:
-    """The oldest are shown, the help stays on the screen."""
+    """The oldest are shown, and the help stays on the screen."""
     site = serve(worker="gthread", threads=40)
     wires = [site.open("/gate/many/") for _ in range(35)]
     site.gate("many").wait_entered(35)
@@ -159,7 +159,7 @@ def test_more_requests_than_rows_are_counted(serve: Launcher) -> None:
     site.read_all(wires)
 
 
-def test_without_a_terminal_it_says_so(tmp_path: Path) -> None:
+def test_without_a_terminal_it_is_refused(tmp_path: Path) -> None:
     """Exit code 2, and nothing on stdout."""
     done = slowhound("top", tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -168,7 +168,7 @@ def test_without_a_terminal_it_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "soon"])
 def test_interval_must_be_a_time(given: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Not even a terminal helps."""
+    """Also in a terminal."""
     with pytest.raises(SystemExit) as ended:
         main(["top", "--interval", given])
     assert ended.value.code == 2

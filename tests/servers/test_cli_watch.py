@@ -18,17 +18,17 @@ from tests.harness.watching import watch
 
 
 def set_threshold(site: Site, seconds: str, duration: str, *more: str) -> None:
-    assert site.get("/ok/").status == 200  # from now on its folder is there
+    assert site.get("/ok/").status == 200  # from now on its folder exists
     assert watch(site, "--slow-after", seconds, "--for", duration, *more) == (0, "")
 
 
 def is_slow(site: Site, path: str) -> bool:
-    """One request that takes a little, and whether it was slow."""
+    """Whether a short request was reported as slow."""
     return site.event(path).get("slow_after") is not None
 
 
 def wait_for_each(site: Site, threshold: float | None, path: str = "/sleep/0.2/") -> None:
-    """Until a request that takes a little is slow after so many seconds in each worker."""
+    """Wait until a short request has this threshold in each worker."""
     check_boxes_are_of_the_living(site)
     pids = {int(name.partition("-")[0]) for name in boxes(site)}
     assert len(pids) == 2
@@ -45,13 +45,13 @@ def both(serve_module: Launcher) -> Site:
     """Two workers."""
     slow_after = {"cpu": 0.1, "*": 60}
     site = serve_module(worker="gthread", workers=2, settings={"SLOW_AFTER": slow_after})
-    wait_for_hounds(site)  # of both
+    wait_for_hounds(site)  # of both workers
     return site
 
 
 @pytest.fixture
 def site(both: Site) -> Iterator[Site]:
-    """The same, with its own thresholds before and after."""
+    """The same, without overrides before and after the test."""
     yield both
     watch(both, "--off")
     wait_for_each(both, None)
@@ -71,22 +71,22 @@ def test_threshold_is_lowered_in_every_running_worker(site: Site) -> None:
     eventually(lambda: not is_slow(site, "/sleep/0.2/"), "the old threshold")
 
 
-def test_threshold_of_one_view_is_for_this_one(site: Site) -> None:
-    """All others keep theirs."""
+def test_threshold_for_one_view_leaves_the_others(site: Site) -> None:
+    """They keep the threshold of the settings."""
     set_threshold(site, "0.1", "10m", "--view", "nap")
     wait_for_each(site, 0.1, "/nap/0.2/")
     assert not is_slow(site, "/sleep/0.2/")
 
 
 def test_threshold_can_be_raised(site: Site) -> None:
-    """When there are more reports than anybody wants."""
+    """For fewer reports."""
     assert is_slow(site, "/cpu/")
     set_threshold(site, "60", "10m")
     eventually(lambda: not is_slow(site, "/cpu/"), "no slow request")
 
 
 def test_it_ends_by_itself(site: Site) -> None:
-    """Without anybody who ends it."""
+    """Without `--off`."""
     set_threshold(site, "0.1", "10m")
     eventually(lambda: is_slow(site, "/sleep/0.2/"), "a slow request")
     set_threshold(site, "0.1", "1s")

@@ -34,7 +34,7 @@ def test_former_name_refuses_as_the_command_does(
 
 
 def test_help_lists_each_command_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """The former name stands in brackets behind the name."""
+    """With the former name in brackets after it."""
     with pytest.raises(SystemExit):
         build_parser().parse_args(["--help"])
     found = re.findall(r"^    (\w+)(?: \((\w+)\))?(?=\s)", capsys.readouterr().out, re.MULTILINE)

@@ -32,8 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_alone_it_lists_the_questions(folder: Path) -> None:
-    """Each with its title; with --json all that is known of them."""
+def test_without_a_question_it_lists_them(folder: Path) -> None:
+    """Each with its title; with --json with all its attributes."""
     done = slowhound("ask", folder)
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == [*QUESTIONS, "sql"]
@@ -44,7 +44,7 @@ def test_alone_it_lists_the_questions(folder: Path) -> None:
 
 
 def test_json_is_a_list_of_objects(folder: Path) -> None:
-    """Seconds are floats, and what is not there is null."""
+    """Seconds are floats, and missing values are null."""
     done = slowhound("ask", folder, "views", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -61,7 +61,7 @@ def test_json_is_a_list_of_objects(folder: Path) -> None:
 
 
 def test_table_has_the_columns_and_readable_values(folder: Path) -> None:
-    """Moments in local time, seconds with three decimals, a dash for nothing."""
+    """Times in local time, seconds with three decimals, a dash for a missing value."""
     done = slowhound("ask", folder, "slowest", "--limit", "2")
     head, _, first, second = done.stdout.splitlines()
     assert head.split() == list(QUESTIONS["slowest"].columns)
@@ -71,7 +71,7 @@ def test_table_has_the_columns_and_readable_values(folder: Path) -> None:
 
 
 def test_time_limit_and_parameters(folder: Path) -> None:
-    """As people say them."""
+    """In their different forms."""
     since = ("--since", str(START + 100))
     rows = json.loads(slowhound("ask", folder, "views", "--json", *since).stdout)
     assert [row["n"] for row in rows] == [1, 3]
@@ -98,7 +98,7 @@ def test_sql_is_answered_and_bounded(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "text"),
     [
         (("viewz",), "no question 'viewz'"),
         (("views", "step=1"), "views takes nothing"),
@@ -110,11 +110,11 @@ def test_sql_is_answered_and_bounded(folder: Path, tmp_path: Path) -> None:
         (("views", "--from", "http://x"), "--from takes clickhouse://"),
     ],
 )
-def test_wrong_use_is_said(folder: Path, given: tuple[str, ...], said: str) -> None:
-    """Exit code 2, and what would be right."""
+def test_wrong_use_is_refused(folder: Path, given: tuple[str, ...], text: str) -> None:
+    """Exit code 2, and a text that says what is right."""
     done = slowhound("ask", folder, *given)
     assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
+    assert text in done.stderr
 
 
 def test_wrong_value_of_a_parameter_is_a_refusal(folder: Path) -> None:
@@ -133,8 +133,8 @@ def test_first_ask_compacts(tmp_path: Path) -> None:
     assert first.stderr == ""
 
 
-def test_compaction_is_seen_in_a_terminal(tmp_path: Path) -> None:
-    """A bar, on standard error; the answer stays clean."""
+def test_compaction_shows_a_bar_in_a_terminal(tmp_path: Path) -> None:
+    """On standard error; the answer stays clean."""
     segment(tmp_path, EVENTS)
     ours, theirs = pty.openpty()
     with started(
@@ -170,8 +170,8 @@ def test_nothing_in_an_event_is_obeyed_by_the_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in sql.stdout + sql.stderr
 
 
-def test_empty_store_is_said(tmp_path: Path) -> None:
-    """Exit code 1: nothing was found; or there is no folder."""
+def test_empty_store_is_reported(tmp_path: Path) -> None:
+    """Exit code 1, also for a missing folder."""
     tmp_path.chmod(0o700)
     done = slowhound("ask", tmp_path, "views")
     assert (done.returncode, done.stdout) == (1, "")
@@ -201,8 +201,8 @@ def test_missing_library_is_named(folder: Path, missing: str, extra: str, given:
     assert "Traceback" not in done.stderr
 
 
-def test_moments_as_people_say_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long ago, a date, or seconds."""
+def test_times_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time ago, a date, or seconds since 1970."""
     monkeypatch.setattr(clock, "time", lambda: 1_000_000_000.0)
     assert parse_time("90s") == 1_000_000_000 - 90
     assert parse_time("1.5h") == 1_000_000_000 - 5400

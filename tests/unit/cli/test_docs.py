@@ -15,12 +15,12 @@ PAGE = (ROOT / "docs" / "cli.md").read_text()
 
 
 def section(command: str) -> str:
-    """What the page says about one command."""
+    """The page's section about one command."""
     return PAGE.partition(f"\n## {command}\n")[2].partition("\n## ")[0]
 
 
 def options(command: str) -> set[str]:
-    """The options of a command that are its own."""
+    """The options of a command, without the common ones."""
     parser = argparse.ArgumentParser()
     module_of(command).add(parser)
     return {
@@ -29,20 +29,20 @@ def options(command: str) -> set[str]:
 
 
 def test_every_command_has_its_section() -> None:
-    """A command that nobody can read about does not exist."""
+    """Each command is documented."""
     assert set(COMMANDS) <= set(re.findall(r"^## (\w+)$", PAGE, re.MULTILINE))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_is_in_its_section(command: str) -> None:
-    """And none is there that the command does not have."""
+    """And the section names no other option."""
     named = set(re.findall(r"--[a-z][a-z-]+", section(command)))
     assert named - {"--dir"} == options(command)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_section_has_an_example(command: str) -> None:
-    """The command as it is typed, and what it printed."""
+    """The command line and its output."""
     blocks = re.findall(r"^```text\n(.*?)^```$", section(command), re.MULTILINE | re.DOTALL)
     assert any(f"slowhound {command}" in block.partition("\n")[0] for block in blocks)
 
@@ -51,7 +51,7 @@ def test_every_section_has_an_example(command: str) -> None:
 def test_help_of_every_command_can_be_printed(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It says in one line what the command does, and what each option is for."""
+    """Its first line is one short sentence."""
     with pytest.raises(SystemExit) as ended:
         build_parser().parse_args([command, "--help"])
     assert ended.value.code == 0
@@ -62,7 +62,7 @@ def test_help_of_every_command_can_be_printed(
 
 
 def test_every_name_of_the_json_is_on_the_page() -> None:
-    """`ps --json` is for programs, whose authors have to know."""
+    """`ps --json` is for programs, whose authors need the names."""
     from slowhound.peers.workers import InFlight
 
     assert [name for name in InFlight._fields if f"`{name}`" not in section("ps")] == []

@@ -40,7 +40,7 @@ def test_healthy_folder_is_fine_and_left_as_it_was(tmp_path: Path) -> None:
 
 
 def test_folder_of_others_is_a_problem(tmp_path: Path) -> None:
-    """It says why, what to do, and exits with 1."""
+    """With a reason, advice, and exit code 1."""
     os.chmod(tmp_path, 0o777)
     code, found = doctor("--dir", str(tmp_path))
     assert code == 1
@@ -94,7 +94,7 @@ def test_wrong_settings_are_problems_with_their_number(tmp_path: Path) -> None:
 
 
 def test_settings_that_cannot_be_loaded_are_a_problem(tmp_path: Path) -> None:
-    """No traceback: a sentence."""
+    """In one sentence, without a traceback."""
     code, found = doctor("--dir", str(tmp_path / "d"), DJANGO_SETTINGS_MODULE="no_such_settings")
     assert code == 1
     assert "no_such_settings" in next(x["text"] for x in found if x["state"] == "problem")

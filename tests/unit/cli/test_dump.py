@@ -1,4 +1,4 @@
-"""What `slowhound dump` prints of whatever a process said."""
+"""What `slowhound dump` prints of hostile data from other processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = r"x\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e"
 
 
 def test_nothing_in_a_dump_is_obeyed_by_the_terminal() -> None:
-    """Files, functions, source lines, paths and the names of threads: each on a line of its own."""
+    """Files, functions, source lines, paths and the names of threads: each stays on one line."""
     stack = [DumpFrame(HOSTILE, 1, HOSTILE, HOSTILE)]
     request = DumpRequest(HOSTILE, HOSTILE, HOSTILE, HOSTILE, -1.0, 7, stack)
     dump = Dump(1, 2, [request], [DumpThread(HOSTILE, None, stack)], left_out=3)
@@ -46,13 +46,13 @@ def pending(who: object, stack: object) -> Pending:
 
 
 def lines_of(request: Pending) -> list[str]:
-    """What is printed of a request of process 2 that nobody could read."""
+    """The lines for a request of process 2 whose stack could not be read."""
     state = BoxState(2, 1, 0, 0, 1, 0, 0, 0, 0, 0, b"", (request,))
     return list(request_lines(2, request, state, None))
 
 
-def test_nothing_in_a_note_is_obeyed_by_the_terminal() -> None:
-    """The box is another process's, too."""
+def test_nothing_in_a_payload_is_obeyed_by_the_terminal() -> None:
+    """Another process wrote the box, too."""
     note = {"taken": time.monotonic() - 5, "stack": [HOSTILE, 7, None]}
     who = {"id": HOSTILE, "method": HOSTILE, "path": HOSTILE}
     lines = lines_of(pending(who, note))
@@ -65,7 +65,7 @@ def test_nothing_in_a_note_is_obeyed_by_the_terminal() -> None:
 
 
 def test_nothing_in_a_stack_that_was_read_is_obeyed_by_the_terminal() -> None:
-    """Of a thread without a request; py-spy gives names as they are in the other process."""
+    """Of a thread without a request; py-spy returns names as they are in the other process."""
     stack = (Frame("a.py", 1, "f"), Frame(HOSTILE, 2, HOSTILE))
     assert list(thread_lines(2, 7, TakenStack(stack, time.time() - 5, "py-spy"))) == [
         "pid 2, thread 7, no request",
@@ -76,7 +76,7 @@ def test_nothing_in_a_stack_that_was_read_is_obeyed_by_the_terminal() -> None:
     ]
 
 
-def test_note_without_a_stack_says_so() -> None:
-    """A request that is too young, or a box that is broken."""
+def test_request_without_a_stack_is_printed_without_one() -> None:
+    """The request is too young, or the box is damaged."""
     for note in ({}, {"taken": 1e300, "stack": []}, {"taken": "now"}, {"taken": 1.0, "stack": 1}):
         assert "  no stack is known" in (lines_of(pending({}, note)))

@@ -1,4 +1,4 @@
-"""`slowhound flame`: which profiles it finds, what it draws, and where that goes."""
+"""`slowhound flame`: which profiles it finds, what it draws, and where it writes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def profile(*functions: str, **event: Any) -> Profile:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     """Three requests: two of one view, one of another."""
     directory = tmp_path / "dir"
     directory.mkdir(mode=0o700)
@@ -55,14 +55,14 @@ def place(tmp_path: Path) -> Path:
     return directory
 
 
-def flame(place: Path, *arguments: str) -> int:
-    return main(["flame", "--dir", str(place), *arguments])
+def flame(folder: Path, *arguments: str) -> int:
+    return main(["flame", "--dir", str(folder), *arguments])
 
 
-def drawn(place: Path, tmp_path: Path, *arguments: str) -> dict[str, int]:
-    """What is in the graph, in microseconds."""
+def drawn(folder: Path, tmp_path: Path, *arguments: str) -> dict[str, int]:
+    """The weights in the graph, in microseconds."""
     target = tmp_path / "graph.txt"
-    assert flame(place, "--format", "collapsed", "-o", str(target), *arguments) == 0
+    assert flame(folder, "--format", "collapsed", "-o", str(target), *arguments) == 0
     lines = target.read_text().splitlines()
     return {
         path.split(" ")[0]: int(weight) for path, _, weight in (x.rpartition(" ") for x in lines)
@@ -80,9 +80,9 @@ def drawn(place: Path, tmp_path: Path, *arguments: str) -> dict[str, int]:
         f"flame_{SECOND}1Z_7_1_00000001.svg",
     ],
 )
-def test_one_is_found_by_all_its_names(place: Path, tmp_path: Path, name: str) -> None:
+def test_one_is_found_by_all_its_names(folder: Path, tmp_path: Path, name: str) -> None:
     """The request, its report, the file of its profile or of its drawing."""
-    assert drawn(place, tmp_path, name) == {"cart": 1_000_000}
+    assert drawn(folder, tmp_path, name) == {"cart": 1_000_000}
 
 
 @pytest.mark.parametrize(
@@ -97,18 +97,18 @@ def test_one_is_found_by_all_its_names(place: Path, tmp_path: Path, name: str) -
     ],
 )
 def test_many_are_one_graph(
-    place: Path, tmp_path: Path, arguments: list[str], weights: dict[str, int]
+    folder: Path, tmp_path: Path, arguments: list[str], weights: dict[str, int]
 ) -> None:
-    """By their names, their view, their group, or when they were."""
-    found = drawn(place, tmp_path, *arguments)
+    """By ids, view, group or time."""
+    found = drawn(folder, tmp_path, *arguments)
     assert found == {name: seconds * 1_000_000 for name, seconds in weights.items()}
 
 
-def test_every_format_is_what_it_is_called(place: Path, tmp_path: Path) -> None:
-    """And is readable by its owner only."""
+def test_every_format_is_what_it_is_called(folder: Path, tmp_path: Path) -> None:
+    """And its file is readable by its owner only."""
     for kind in ("svg", "speedscope", "collapsed", "pprof"):
         target = tmp_path / kind
-        assert flame(place, "a-1", "--format", kind, "-o", str(target)) == 0
+        assert flame(folder, "a-1", "--format", kind, "-o", str(target)) == 0
         assert target.stat().st_mode & 0o777 == 0o600
     assert ET.parse(tmp_path / "svg").getroot().tag.endswith("svg")
     assert json.loads((tmp_path / "speedscope").read_text())["exporter"] == "slowhound"
@@ -116,33 +116,33 @@ def test_every_format_is_what_it_is_called(place: Path, tmp_path: Path) -> None:
     assert b"cart" in gzip.decompress((tmp_path / "pprof").read_bytes())
 
 
-def test_graph_goes_into_a_pipe(place: Path, capfdbinary: Any) -> None:
-    """Nothing but the graph; a - for the name says so explicitly."""
+def test_graph_goes_into_a_pipe(folder: Path, capfdbinary: Any) -> None:
+    """Only the graph; `-o -` asks for it explicitly."""
     for arguments in ([], ["-o", "-"]):
-        assert flame(place, "b-1", *arguments) == 0
+        assert flame(folder, "b-1", *arguments) == 0
         out, err = capfdbinary.readouterr()
         assert out.startswith(b"<svg ")
         assert err == b""
 
 
 def test_in_a_terminal_it_becomes_a_file(
-    place: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+    folder: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
-    """In the current folder, under a name that says which."""
+    """In the current folder, with the name of its newest profile."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    assert flame(place, "--view", "pay") == 0
+    assert flame(folder, "--view", "pay") == 0
     name = f"flame_{SECOND}1Z_7_1_00000001_and_1_more.svg"
     assert capsys.readouterr().out == f"{name}: 2 requests\n"
     assert (tmp_path / name).exists()
 
 
 def test_difference_is_to_the_other_requests_of_the_view(
-    place: Path, tmp_path: Path, capsys: Any
+    folder: Path, tmp_path: Path, capsys: Any
 ) -> None:
-    """Those that are drawn themselves do not count as normal."""
+    """The requests that are drawn do not count as normal."""
     target = tmp_path / "diff.svg"
-    assert flame(place, "a-1", "--diff", "-o", str(target)) == 0
+    assert flame(folder, "a-1", "--diff", "-o", str(target)) == 0
     assert capsys.readouterr().out == f"{target}: 1 request, compared with 1\n"
     text = target.read_text()
     assert "compared with" in text
@@ -151,7 +151,7 @@ def test_difference_is_to_the_other_requests_of_the_view(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         (["nobody"], "there is no such profile in"),
         (["--view", "nothing"], "there is no such profile in"),
@@ -160,17 +160,21 @@ def test_difference_is_to_the_other_requests_of_the_view(
         (["a-1", "-o", "/nowhere/at/all.svg"], "cannot be written"),
     ],
 )
-def test_nothing_found_is_said(place: Path, arguments: list[str], said: str, capsys: Any) -> None:
+def test_nothing_found_is_reported(
+    folder: Path, arguments: list[str], text: str, capsys: Any
+) -> None:
     """On one line, with exit code 1."""
-    assert flame(place, *arguments) == 1
+    assert flame(folder, *arguments) == 1
     err = capsys.readouterr().err
-    assert said in err
+    assert text in err
     assert err.count("\n") == 1
 
 
-def test_one_that_is_missing_among_others_is_said(place: Path, tmp_path: Path, capsys: Any) -> None:
+def test_one_that_is_missing_among_others_is_reported(
+    folder: Path, tmp_path: Path, capsys: Any
+) -> None:
     """The others are drawn."""
-    assert drawn(place, tmp_path, "b-1", "\x1b[2Jnobody") == {"search": 1_000_000}
+    assert drawn(folder, tmp_path, "b-1", "\x1b[2Jnobody") == {"search": 1_000_000}
     assert r"there is no profile of \x1b[2Jnobody" in capsys.readouterr().err
 
 
@@ -185,16 +189,16 @@ def test_one_that_is_missing_among_others_is_said(place: Path, tmp_path: Path, c
         ["--since", "10"],
     ],
 )
-def test_wrong_use(place: Path, arguments: list[str]) -> None:
+def test_wrong_use(folder: Path, arguments: list[str]) -> None:
     """Exit code 2."""
     with pytest.raises(SystemExit) as ended:
-        flame(place, *arguments)
+        flame(folder, *arguments)
     assert ended.value.code == 2
 
 
-def test_what_is_no_profile_is_passed_over(place: Path, tmp_path: Path, capsys: Any) -> None:
-    """Torn files, noise, a bomb, a pipe that nobody writes to, a link, and other people's names."""
-    flames = place / "flames"
+def test_files_that_are_no_profiles_are_skipped(folder: Path, tmp_path: Path, capsys: Any) -> None:
+    """Torn files, noise, a gzip bomb, a pipe without a writer, a link, and unknown names."""
+    flames = folder / "flames"
     good = next(iter(sorted(flames.iterdir())))
 
     def name(number: int) -> Path:
@@ -209,27 +213,25 @@ def test_what_is_no_profile_is_passed_over(place: Path, tmp_path: Path, capsys: 
     name(6).write_bytes(gzip.compress(b'{"event":"pay","started":0}'))
     name(7).mkdir()
     (flames / "mine.flame.json.gz").write_bytes(good.read_bytes())
-    assert drawn(place, tmp_path, "--since", "2026-11-22") == {
+    assert drawn(folder, tmp_path, "--since", "2026-11-22") == {
         "cart": 2_000_000,
         "tax": 1_000_000,
         "search": 1_000_000,
     }
-    assert capsys.readouterr().err == ""  # nor are they worth a word
+    assert capsys.readouterr().err == ""  # nor are they reported
 
 
-def test_one_that_begins_well_and_ends_badly_is_left_out(
-    place: Path, tmp_path: Path, capsys: Any
-) -> None:
-    """And named."""
-    flames = place / "flames"
+def test_profile_that_ends_badly_is_left_out(folder: Path, tmp_path: Path, capsys: Any) -> None:
+    """And reported with its name."""
+    flames = folder / "flames"
     event = b'{"event":{"resp_view":"pay"},"started":0}'
     broken = f"flame_20261122T120000Z_7_1_00000009{SUFFIX}"
     (flames / broken).write_bytes(gzip.compress(event))
-    assert drawn(place, tmp_path, "--view", "pay") == {"cart": 2_000_000, "tax": 1_000_000}
+    assert drawn(folder, tmp_path, "--view", "pay") == {"cart": 2_000_000, "tax": 1_000_000}
     assert f"{broken} is left out" in capsys.readouterr().err
 
 
-def test_folder_without_graphs_is_said(tmp_path: Path, capsys: Any) -> None:
+def test_folder_without_graphs_is_reported(tmp_path: Path, capsys: Any) -> None:
     """With exit code 1."""
     tmp_path.chmod(0o700)
     assert flame(tmp_path, "a-1") == 1

@@ -1,4 +1,4 @@
-"""The folder that a command looks at: not there, not to be trusted, another user's."""
+"""The folder that a command reads: missing, not to be trusted, or another user's."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user
 
 @pytest.fixture
 def reachable() -> Iterator[Path]:
-    """A folder that other users reach; each pytest that starts shuts the one above its own."""
+    """A folder that other users can reach; pytest's own folders are private."""
     with tempfile.TemporaryDirectory(prefix="slowhound-") as name:
         os.chmod(name, 0o755)
         yield Path(name)
 
 
 def patient_dump(folder: Path, pid: int) -> subprocess.CompletedProcess[str]:
-    """`slowhound dump` of a process that has a minute to get a CPU for its answer."""
+    """`slowhound dump` with a minute for the answer: the process may have to wait for a CPU."""
     code = (
         "import sys; from slowhound import cli; from slowhound.peers import dumps;"
         "dumps.DUMP_PATIENCE = 60.0;"
@@ -39,8 +39,8 @@ def patient_dump(folder: Path, pid: int) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
-    """For each command that needs one, and none makes it."""
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
+    """In one sentence; no command creates it."""
     for command in ("ps", "dump", "watch"):
         done = slowhound(command, tmp_path / "none")
         assert (done.returncode, done.stdout) == (1, "")
@@ -49,7 +49,7 @@ def test_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_folder_without_workers_is_a_sentence(tmp_path: Path) -> None:
+def test_folder_without_workers_is_reported(tmp_path: Path) -> None:
     """With --json an empty list."""
     tmp_path.chmod(0o700)
     done = slowhound("ps", tmp_path, "--json")
@@ -60,7 +60,7 @@ def test_folder_without_workers_is_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["ps", "dump", "watch"])
 def test_folder_that_cannot_be_trusted_is_refused(tmp_path: Path, command: str) -> None:
-    """A link, a file, a folder of everybody's."""
+    """A link, a file, and a folder that others can write to."""
     (tmp_path / "file").touch()
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
@@ -82,7 +82,7 @@ def test_folder_that_cannot_be_trusted_is_refused(tmp_path: Path, command: str) 
 def test_root_sees_the_workers_of_another_user_and_leaves_nothing_of_its_own(
     reachable: Path,
 ) -> None:
-    """Requests, dumps and thresholds, and each file stays the other user's."""
+    """Requests, dumps and thresholds; each file belongs to the other user."""
     folder = reachable / "d"
     folder.mkdir(mode=0o700)
     os.chown(folder, NOBODY, NOBODY)
@@ -103,12 +103,12 @@ def test_root_sees_the_workers_of_another_user_and_leaves_nothing_of_its_own(
 @needs_root
 @pytest.mark.root
 @pytest.mark.parametrize("command", ["ps", "dump", "watch"])
-def test_folder_of_another_user_is_refused_to_all_but_root(reachable: Path, command: str) -> None:
-    """It says whose it is."""
+def test_folder_of_another_user_is_for_root_only(reachable: Path, command: str) -> None:
+    """The refusal names its owner."""
     folder = reachable / "d"
     folder.mkdir(mode=0o755)
     code = (
-        # All is imported before: that user may not read this interpreter's folder.
+        # Imports everything first: that user may not read this interpreter's folder.
         "import os, sys; from slowhound.cli import build_parser, main; build_parser();"
         "os.setuid(65534);"
         f"sys.exit(main(['{command}', '--dir', {str(folder)!r}]))"

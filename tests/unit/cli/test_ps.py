@@ -1,4 +1,4 @@
-"""`slowhound ps` over boxes of all kinds: hostile, broken, a dead process's."""
+"""`slowhound ps` over boxes of all kinds: hostile, damaged, and of an ended process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HOSTILE = "/[red]\x1b[2J\x1b[9;9H\r\n\x9b1m\u202e[/red][link=x]{0}%s:smile:\\"
 
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
-    """A box of this process, which lives."""
+    """A box of this process, which is running."""
     found = Box(str(tmp_path), 3)
     found.settings.write(settings_payload(load({}), "test"))
     yield found
@@ -57,7 +57,7 @@ def listed(folder: Path) -> list[InFlight]:
 
 
 def test_nothing_in_a_request_is_obeyed_by_the_terminal(box: Box, tmp_path: Path) -> None:
-    """No escape, line end, direction mark or markup gets through, wherever it stands."""
+    """No escape, line end, direction mark or markup gets through, in any field."""
     claim(box, "G\x1b[1mT", HOSTILE, f"v{HOSTILE}", f"SELECT \x1b[2J {HOSTILE}")
     done = slowhound("ps", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -71,7 +71,7 @@ def test_nothing_in_a_request_is_obeyed_by_the_terminal(box: Box, tmp_path: Path
 
 @pytest.mark.parametrize("width", [40, 60, 80, 119, 120, 200])
 def test_rows_are_cropped_to_the_width(box: Box, tmp_path: Path, width: int) -> None:
-    """One line for each request, also of characters that are two cells wide."""
+    """One line for each request, also with characters that are two cells wide."""
     for path in ("/\u6f22" * 200, "/x" * 300, "/e\u0301" * 100):
         claim(box, "GET", path, "v" * 500, "SELECT " + "x" * 900)
     console = requests_table.console()
@@ -123,7 +123,7 @@ def test_damaged_box_gives_a_part_or_nothing(
 def test_line_of_the_application_goes_before_one_of_a_library(
     box: Box, tmp_path: Path, loc: Any, cause: Any, shown: str | None
 ) -> None:
-    """A note's cause may be a library's frame."""
+    """The cause in a stack payload may be a library's frame."""
     slot = box.claim(1, b"{}", 7)
     assert slot is not None
     slot.write_stack(1, json.dumps({"loc": loc, "cause": cause, "taken": 1.0}).encode())
@@ -141,15 +141,17 @@ def test_line_of_the_application_goes_before_one_of_a_library(
         {"id": 5, "method": [], "path": {}},
     ],
 )
-def test_notes_of_wrong_types_are_left_out(box: Box, tmp_path: Path, note: dict[str, Any]) -> None:
-    """What cannot be true is not known."""
+def test_payloads_of_wrong_types_are_left_out(
+    box: Box, tmp_path: Path, note: dict[str, Any]
+) -> None:
+    """Impossible values are shown as unknown."""
     assert box.claim(1, json.dumps(note).encode(), 7) is not None
     (found,) = listed(tmp_path)
     assert (found.age, found.req_id, found.method, found.path) == (None, None, None, None)
 
 
-def test_what_is_no_box_is_not_listed(box: Box, tmp_path: Path) -> None:
-    """Links, pipes, folders, files of nothing: nobody waits for them."""
+def test_files_that_are_no_boxes_are_not_listed(box: Box, tmp_path: Path) -> None:
+    """Links, pipes, folders and empty files are skipped at once."""
     folder = Path(box.path).parent
     (folder / "link.box").symlink_to(box.path)
     (folder / "folder.box").mkdir()
@@ -159,7 +161,7 @@ def test_what_is_no_box_is_not_listed(box: Box, tmp_path: Path) -> None:
 
 
 def test_requests_without_a_slot_are_counted(box: Box, tmp_path: Path) -> None:
-    """They are in flight all the same."""
+    """They are in flight like the others."""
     for number in range(5):
         box.claim(number + 1, b"{}", 7)
     box.cells[5] = 5
@@ -167,14 +169,14 @@ def test_requests_without_a_slot_are_counted(box: Box, tmp_path: Path) -> None:
 
 
 def test_one_idle_worker_is_a_worker(box: Box, tmp_path: Path) -> None:
-    """What is said of it is in the singular."""
+    """The remark about it is in the singular."""
     done = slowhound("ps", tmp_path)
     assert "slowhound: nothing is in flight in 1 worker\n" in done.stderr
     assert done.returncode == 1
 
 
 def test_reader_that_goes_away_is_no_error(box: Box, tmp_path: Path) -> None:
-    """`slowhound ps | true` says nothing."""
+    """`slowhound ps | true` prints nothing."""
     claim(box, "GET", "/", "v", "SELECT 1")
     command = [sys.executable, "-m", "slowhound", "ps", "--dir", str(tmp_path), "--json"]
     done = subprocess.run(
@@ -185,7 +187,7 @@ def test_reader_that_goes_away_is_no_error(box: Box, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("more", "code"), [("", 1), ("'--json'", 0)])
 def test_without_rich_there_is_still_json(box: Box, tmp_path: Path, more: str, code: int) -> None:
-    """And the table says how to get it."""
+    """And the refusal to draw a table says how to install it."""
     claim(box, "GET", "/", "v", "SELECT 1")
     script = (
         "import sys; sys.modules['rich.console'] = None; from slowhound.cli import main;"
@@ -207,7 +209,7 @@ def test_terminal_without_utf8_gets_escapes(box: Box, tmp_path: Path) -> None:
 
 
 def test_events_of_those_without_a_store_are_left_to_their_stream(tmp_path: Path) -> None:
-    """The command has no stream of theirs, so it leaves the box to a sibling."""
+    """The command does not have their stream, so it leaves the box to a sibling."""
     with worker(tmp_path / "d", STORE=False) as pid:
         os.kill(pid, signal.SIGKILL)
     done = slowhound("ps", tmp_path / "d")
@@ -216,8 +218,10 @@ def test_events_of_those_without_a_store_are_left_to_their_stream(tmp_path: Path
     assert not (tmp_path / "d" / "events").exists()
 
 
-def test_parent_of_the_dead_is_given_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the first look nothing is written, later once and by one of two."""
+def test_parent_of_an_ended_worker_gets_some_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first visit writes nothing, later ones write once, by one of two."""
     with worker(tmp_path / "d", path="/dead/") as pid:
         os.kill(pid, signal.SIGKILL)
     place = Location(str(tmp_path / "d"), os.geteuid())

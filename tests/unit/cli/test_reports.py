@@ -64,7 +64,7 @@ def test_groups_and_deaths_are_listed(folder: Path) -> None:
         assert slowhound("report", folder, each["id"]).returncode == 0
 
 
-def test_nothing_slow_is_said(tmp_path: Path) -> None:
+def test_nothing_slow_is_reported(tmp_path: Path) -> None:
     """Exit code 1."""
     segment(tmp_path, EVENTS[:3])
     done = slowhound("reports", tmp_path)
@@ -82,8 +82,8 @@ def test_nothing_slow_is_said(tmp_path: Path) -> None:
         ("f00d", SECOND),  # the newest
     ],
 )
-def test_report_is_found_by_what_people_have(folder: Path, wanted: str, name: str) -> None:
-    """Its name or the beginning of it, the request's id, the group's fingerprint."""
+def test_report_is_found_by_all_its_names(folder: Path, wanted: str, name: str) -> None:
+    """Its file name or the start of it, the request's id, the group's fingerprint."""
     done = slowhound("report", folder, wanted)
     assert done.returncode == 0, done.stderr
     assert name in done.stderr
@@ -94,16 +94,16 @@ def test_report_is_found_by_what_people_have(folder: Path, wanted: str, name: st
 
 
 def test_request_without_a_report_is_shown_by_its_events(folder: Path) -> None:
-    """One that died, for example."""
+    """As one that died with its worker."""
     done = slowhound("report", folder, "r10")
     assert done.returncode == 0, done.stderr
     assert "timeout_cause_loc  shop/bank.py:9:call" in done.stdout
     assert "these are its events" in done.stderr
 
 
-def test_what_is_not_there_or_not_clear_is_said(folder: Path) -> None:
-    """Exit code 1 and no guess; what stands elsewhere in a report is no id of it."""
-    for wanted, said in (
+def test_missing_or_ambiguous_name_is_refused(folder: Path) -> None:
+    """Exit code 1 and no guess; an id elsewhere in the text does not count."""
+    for wanted, text in (
         ("nobody", "no report or request nobody"),
         ("slow_request_2026", "2 reports start with"),
         ("r999", "no report or request r999"),
@@ -111,12 +111,12 @@ def test_what_is_not_there_or_not_clear_is_said(folder: Path) -> None:
     ):
         done = slowhound("report", folder, wanted)
         assert (done.returncode, done.stdout) == (1, "")
-        assert said in done.stderr
+        assert text in done.stderr
     assert slowhound("report", folder).returncode == 2
 
 
-def test_report_that_cannot_be_read_is_said(folder: Path) -> None:
-    """A folder of that name, for one; a report that is wanted is found past it."""
+def test_report_that_cannot_be_read_is_an_error(folder: Path) -> None:
+    """As a folder of that name; other reports are still found."""
     broken = folder / "reports" / "slow_request_20271121T183815Z_20427_7_11223344.log"
     broken.mkdir()
     done = slowhound("report", folder, broken.name)
@@ -125,8 +125,8 @@ def test_report_that_cannot_be_read_is_said(folder: Path) -> None:
     assert "no report or request r999" in slowhound("report", folder, "r999").stderr
 
 
-def test_links_and_other_files_are_no_reports(folder: Path) -> None:
-    """What a name outside of ours leads to is nobody's business."""
+def test_links_and_other_files_are_not_printed(folder: Path) -> None:
+    """Only files with the name of a report, and no links."""
     secret = folder / "secret"
     secret.write_text("secret")
     link = folder / "reports" / "slow_request_20261121T183715Z_20427_6_11223344.log"

@@ -1,4 +1,4 @@
-"""`slowhound ship`: what the command says, and how it waits."""
+"""`slowhound ship`: what the command prints, and how it waits."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def nobody() -> str:
-    """An address where nobody listens."""
+    """An address on which no server listens."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         return f"clickhouse://user:geheim@127.0.0.1:{listening.getsockname()[1]}/default"
 
 
 def test_ships_and_answers_from_there(server: str, tmp_path: Path) -> None:
-    """`ask --from` gives the same as over the files, and `reports --from`, too."""
+    """`ask --from` and `reports --from` answer as they do over the files."""
     segment(tmp_path, EVENTS)
     url = f"{server}/default?table=shipped"
     done = slowhound("ship", tmp_path, "--to", url)
@@ -52,8 +52,8 @@ def test_ships_and_answers_from_there(server: str, tmp_path: Path) -> None:
             assert one == pytest.approx(other), there.stderr
 
 
-def test_ships_into_an_engine_within_the_command(server: str, tmp_path: Path) -> None:
-    """`chdb://` tries it out with no server, beside a broken file; a library without says so."""
+def test_ships_into_an_engine_in_this_process(server: str, tmp_path: Path) -> None:
+    """`chdb://` needs no server; a broken file is left out; an old library is reported."""
     segment(tmp_path, EVENTS)
     (tmp_path / "events" / "1770000000000-9-0.parquet").write_bytes(b"broken")
     done = slowhound("ship", tmp_path, "--to", f"chdb://{tmp_path}/engine")
@@ -67,7 +67,7 @@ def test_ships_into_an_engine_within_the_command(server: str, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_follows_until_it_is_stopped(server: str, tmp_path: Path) -> None:
-    """What is written later arrives as well; SIGTERM ends it well."""
+    """Later events are sent too; SIGTERM ends it with exit code 0."""
     segment(tmp_path, EVENTS)
     url = f"{server}/default?table=followed"
     argv = [sys.executable, "-m", "slowhound", "ship", "--dir", str(tmp_path), "--to", url]
@@ -93,8 +93,8 @@ def test_follows_until_it_is_stopped(server: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_waits_for_a_server_that_is_not_there(tmp_path: Path) -> None:
-    """It says so without the password, tries again, and gives up when it does not follow."""
+def test_waits_for_a_server_that_does_not_answer(tmp_path: Path) -> None:
+    """The message has no password; without --follow it gives up in the end."""
     segment(tmp_path, EVENTS)
     done = slowhound("ship", tmp_path, "--to", nobody())
     assert done.returncode == 1
@@ -104,7 +104,7 @@ def test_waits_for_a_server_that_is_not_there(tmp_path: Path) -> None:
     assert "geheim" not in done.stderr
 
 
-def test_wrong_use_is_said(tmp_path: Path) -> None:
+def test_wrong_use_is_refused(tmp_path: Path) -> None:
     """Exit code 2."""
     for given in ([], ["--to", "http://x"], ["--to", "clickhouse://x", "--keep-days", "0"]):
         assert slowhound("ship", tmp_path, *given).returncode == 2
@@ -114,14 +114,14 @@ def test_wrong_use_is_said(tmp_path: Path) -> None:
 
 
 def test_pauses_grow_and_differ() -> None:
-    """Not all hosts come back at once."""
+    """Hosts do not all try again at once."""
     assert [pause(number, lambda: 1.0) for number in (1, 2, 3, 4)] == [1, 2, 4, 8]
     assert pause(50, lambda: 1.0) == LONGEST_RETRY_PAUSE
     assert pause(3, lambda: 0.0) == 2
 
 
 def test_lag_in_words() -> None:
-    """What is left, what was torn, what was lost, and what cannot be read."""
+    """What is left to send, torn, lost, or cannot be read."""
     assert described(Lag(0, 0.0, 5, 0, 0)) == "sent 5 events, all is sent"
     assert described(Lag(100, 90.0, 5, 2, 1)) == (
         "sent 5 events, 100 bytes (1:30) behind, 2 torn lines left out,"

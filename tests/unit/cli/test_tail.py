@@ -1,4 +1,4 @@
-"""`slowhound tail`: the last events, and those to come."""
+"""`slowhound tail`: the last events, and new ones."""
 
 from __future__ import annotations
 
@@ -46,22 +46,22 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_last_events_come_in_the_order_of_their_time(folder: Path) -> None:
-    """Out of all segments, twenty unless told."""
+    """From all segments, twenty by default."""
     assert ids(folder) == [f"r{number}" for number in range(11, 31)]
     assert ids(folder, "-n", "3") == ["r28", "r29", "r30"]
     assert ids(folder, "--lines", "100") == [f"r{number}" for number in range(1, 31)]
 
 
-def test_events_in_parquet_files_are_there_too(folder: Path) -> None:
-    """Each once, whatever was compacted."""
+def test_events_in_parquet_files_are_printed_too(folder: Path) -> None:
+    """Each once, also during compaction."""
     LocalFiles(str(folder)).compact()
     segment(folder, [request(31, 31, "shop", 3.1)], "1770000000002-13-0")
     assert ids(folder, "-n", "3") == ["r29", "r30", "r31"]
     assert ids(folder, "time<=0.2") == ["r1", "r2"]
 
 
-def test_column_that_somebody_has_added_may_be_of_any_type(folder: Path) -> None:
-    """It is shown, and hides no other event."""
+def test_added_column_may_be_of_any_type(folder: Path) -> None:
+    """It is shown, and the other events are too."""
     values = (
         "DATE '2026-01-01'",
         "TIMESTAMP '2026-01-01 10:00:00'",
@@ -79,7 +79,7 @@ def test_column_that_somebody_has_added_may_be_of_any_type(folder: Path) -> None
 
 
 def test_broken_file_is_named_beside_the_events(folder: Path) -> None:
-    """On standard error; the exit code is that of the others."""
+    """On standard error; the exit code does not change."""
     (folder / "events" / "1770000000002-13-0.parquet").write_bytes(b"broken")
     done = slowhound("tail", folder, "-n", "1")
     assert done.returncode == 0
@@ -102,13 +102,13 @@ def test_broken_file_is_named_beside_the_events(folder: Path) -> None:
     ],
 )
 def test_filters_must_all_hold(tmp_path: Path, given: list[str], found: list[str]) -> None:
-    """Short names, fields, and the application's."""
+    """Short names, field names, and fields of the application."""
     segment(tmp_path, EVENTS)
     assert ids(tmp_path, *given) == found
 
 
 def test_comparisons() -> None:
-    """What an event does not have fulfils only `!=`."""
+    """For a field that an event does not have, only `!=` holds."""
     event: dict[str, Any] = {"resp_status": 200, "resp_view": "shop", "exc_handled": True}
     holds = [
         *("status=200", "status=200.0", "status>199", "status<=200", "view=shop", "view~ho"),
@@ -126,7 +126,7 @@ def test_comparisons() -> None:
 
 
 def test_lines_are_readable_and_obeyed_by_no_terminal(tmp_path: Path) -> None:
-    """What matters of an event, on one line each."""
+    """The useful fields of an event, on one line."""
     segment(tmp_path, [request(1, 0, HOSTILE, 1.25, req_path=HOSTILE, app_note=HOSTILE)])
     segment(tmp_path, EVENTS[5:6], "1770000000001-12-0")
     done = slowhound("tail", tmp_path)
@@ -139,7 +139,7 @@ def test_lines_are_readable_and_obeyed_by_no_terminal(tmp_path: Path) -> None:
     assert "verdict stuck  at shop/cart.py:7:pay" in lines[1]
 
 
-def test_nothing_that_fits_is_said(folder: Path) -> None:
+def test_no_matching_event_is_reported(folder: Path) -> None:
     """Exit code 1, and nothing on standard output."""
     done = slowhound("tail", folder, "view=none")
     assert (done.returncode, done.stdout) == (1, "")
@@ -149,7 +149,7 @@ def test_nothing_that_fits_is_said(folder: Path) -> None:
 
 @contextmanager
 def following(folder: Path, *arguments: str) -> Iterator[list[str]]:
-    """The lines of a `tail -f`, as they come; it is ended by Ctrl-C."""
+    """The lines of a `tail -f` as they come; Ctrl-C ends it."""
     argv = [sys.executable, "-m", "slowhound", "tail", "--dir", str(folder), "-f", "--json"]
     with started(
         [*argv, *arguments], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True
@@ -167,7 +167,7 @@ def following(folder: Path, *arguments: str) -> Iterator[list[str]]:
 
 
 def test_following_sees_old_and_new_segments(folder: Path) -> None:
-    """And a line only once it is whole; other events are left out."""
+    """A line only when it is complete; events that do not match are left out."""
     with following(folder, "-n", "1", "view=shop") as lines:
         eventually(lambda: len(lines) == 1, "the last event")
         segment(folder, [request(40, 40, "shop", 1)], "1770000000000-11-0")
@@ -178,7 +178,7 @@ def test_following_sees_old_and_new_segments(folder: Path) -> None:
 
 
 def test_half_a_line_is_waited_for(tmp_path: Path) -> None:
-    """The follower gives it when its end is there, once."""
+    """The follower returns it once, when its end has been written."""
     path = segment(tmp_path, [request(1, 0, "shop", 1)])
     follower = Follower(str(path.parent))
     text = json.dumps(request(2, 1, "shop", 1)).encode() + b"\n"
@@ -193,7 +193,7 @@ def test_half_a_line_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_segment_that_is_emptied_is_read_from_its_beginning(folder: Path) -> None:
-    """Its process goes on to write, as after ``> segment.jsonl``."""
+    """Its process goes on writing, as after ``> segment.jsonl``."""
     follower = Follower(str(folder / "events"))
     path = folder / "events" / "1770000000001-12-0.jsonl"
     os.truncate(path, 0)
@@ -204,7 +204,7 @@ def test_segment_that_is_emptied_is_read_from_its_beginning(folder: Path) -> Non
 def test_file_that_cannot_be_opened_for_a_moment_is_not_read_twice(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As for want of descriptors; what was written meanwhile comes with the next look."""
+    """As when there are no descriptors left; the next read returns what was written meanwhile."""
     follower = Follower(str(folder / "events"))
     segment(folder, [request(31, 31, "shop", 3.1)], "1770000000001-12-0")
     with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""`slowhound token`: what it prints is good where it says, and nothing else is printed."""
+"""`slowhound token`: the token is accepted for its path and time, and nothing else is printed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from slowhound.on_demand.permission import is_valid
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of this process; a command that is started anew reads them by this name."""
+    """Those of this process; the command reads them by this name."""
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.unit.conftest")
 
 
@@ -29,26 +29,26 @@ def token(capsys: Any, *arguments: str) -> str:
     return str(out.strip())
 
 
-def test_token_is_good_for_all_paths(capsys: Any) -> None:
-    """For ten minutes, when nothing else is said."""
+def test_token_is_valid_for_all_paths(capsys: Any) -> None:
+    """For ten minutes, by default."""
     assert is_valid(token(capsys), "/any/path/")
 
 
-def test_token_is_good_for_one_path(capsys: Any) -> None:
-    """And what is below it."""
+def test_token_is_valid_for_one_path(capsys: Any) -> None:
+    """And all below it."""
     found = token(capsys, "--path", "/shop/", "--ttl", "5")
     assert is_valid(found, "/shop/cart/")
     assert not is_valid(found, "/admin/")
 
 
 def test_token_fits_into_a_url(capsys: Any) -> None:
-    """Nothing in it has to be escaped, also for a path in another script."""
+    """Nothing in it needs escaping, even for a path in another script."""
     found = token(capsys, "--path", "/größe/%s" % ("x" * 100))
     assert set(found) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:.")
 
 
-def test_token_that_would_not_be_accepted_is_warned_of(capsys: Any) -> None:
-    """In production it has to be allowed."""
+def test_token_that_would_be_rejected_gives_a_warning(capsys: Any) -> None:
+    """In production FLAMES must allow it."""
     for allow, debug, warned in (
         ("debug", False, True),
         ("debug", True, False),
@@ -106,7 +106,7 @@ def test_settings_are_those_of_the_project_in_the_folder(tmp_path: Path) -> None
         ("shop_settings", "raise RuntimeError('a\\nb')", 1, "the settings cannot be used"),
     ],
 )
-def test_settings_that_do_not_work_are_said(
+def test_settings_that_do_not_work_are_reported(
     tmp_path: Path, settings: str | None, text: str, code: int, said: str
 ) -> None:
     """On one line."""

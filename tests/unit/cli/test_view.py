@@ -1,4 +1,4 @@
-"""``slowhound view``: where it listens, whom it lets in, and what it refuses."""
+"""``slowhound view``: where it listens, which hosts it accepts, and what it refuses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def viewer(folder: Path) -> Iterator[str]:
 
 
 def ask(url: str, path: str, host: str) -> tuple[int, str]:
-    """A request whose Host header says what it likes."""
+    """A request with this Host header."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
@@ -62,14 +62,14 @@ def ask(url: str, path: str, host: str) -> tuple[int, str]:
     ],
 )
 def test_an_address_is_loopback_or_not(given: str, host: str, port: int, loopback: bool) -> None:
-    """A name is only when it is localhost: any other may be anybody's."""
+    """Of names only localhost is: any other may belong to another machine."""
     found = parse_bind(given)
     assert (found.host, found.port, found.is_loopback) == (host, port, loopback)
 
 
 @pytest.mark.parametrize("given", ["8321", ":8321", "127.0.0.1", "127.0.0.1:http", "a:99999"])
-def test_what_is_no_address_is_wrong_use(given: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the form that it should have."""
+def test_invalid_address_is_wrong_use(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With an example of the right form."""
     with pytest.raises(SystemExit) as ended:
         main(["view", "--bind", given])
     assert ended.value.code == 2
@@ -77,24 +77,22 @@ def test_what_is_no_address_is_wrong_use(given: str, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:0", "[::]:0", "shop.example:80"])
-def test_it_listens_to_others_only_when_told_to(
+def test_it_listens_to_others_only_with_the_option(
     folder: Path, bind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It has no users."""
+    """The viewer has no users."""
     assert main(["view", "--dir", str(folder), "--bind", bind]) == 2
     assert "--allow-anyone" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_not_there_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As by every command."""
     assert main(["view", "--dir", str(tmp_path / "none")]) == 1
     assert "No slowhound data here" in capsys.readouterr().err
 
 
-def test_it_says_where_it_listens_and_shows_what_is_there(viewer: str) -> None:
-    """By each name of this machine that only this machine has."""
+def test_it_prints_its_address_and_serves_the_pages(viewer: str) -> None:
+    """For each name that means this machine only."""
     port = urlsplit(viewer).port
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}"):
         status, text = ask(viewer, "/requests/?since=all", host)
@@ -106,7 +104,7 @@ def test_it_says_where_it_listens_and_shows_what_is_there(viewer: str) -> None:
     "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0", ""]
 )
 def test_another_name_of_this_machine_is_refused(viewer: str, host: str) -> None:
-    """A page elsewhere can point its own name at 127.0.0.1 (DNS rebinding)."""
+    """A page elsewhere can point its own name to 127.0.0.1 (DNS rebinding)."""
     for path in ("/", "/requests.json?since=all", "/live/", "/flame.svg?name=x"):
         status, text = ask(viewer, path, host)
         assert status == 400
@@ -114,8 +112,8 @@ def test_another_name_of_this_machine_is_refused(viewer: str, host: str) -> None
 
 
 @pytest.mark.slow
-def test_told_to_listen_to_all_it_still_knows_its_names(folder: Path) -> None:
-    """Addresses and the machine's own name; a name from elsewhere is refused there, too."""
+def test_listening_to_all_it_still_checks_the_host(folder: Path) -> None:
+    """Addresses and the machine's own name are accepted, other names are not."""
     with viewing(folder, "--allow-anyone") as url:
         assert ask(url, "/views/", "evil.example")[0] == 400
     with listening_to_all(folder) as url:
@@ -144,7 +142,7 @@ def listening_to_all(folder: Path) -> Iterator[str]:
     assert "can read everything" in said
 
 
-def test_a_port_that_is_taken_is_said(folder: Path) -> None:
+def test_port_in_use_is_reported(folder: Path) -> None:
     """In one line, with exit code 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -156,8 +154,8 @@ def test_a_port_that_is_taken_is_said(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_settings_of_a_site_only_say_where_its_folder_is(tmp_path: Path, folder: Path) -> None:
-    """Its middleware, hosts and URLs are not the viewer's."""
+def test_of_the_settings_of_a_site_only_dir_is_used(tmp_path: Path, folder: Path) -> None:
+    """Not its middleware, hosts and URLs."""
     (tmp_path / "their_settings.py").write_text(
         f"SLOWHOUND = {{'DIR': {str(folder)!r}}}\nALLOWED_HOSTS = ['shop.example']\n"
         "MIDDLEWARE = ['not.there']\nROOT_URLCONF = 'not.there'\n"

@@ -1,4 +1,4 @@
-"""`slowhound watch`: what it takes, what it shows, what it leaves in the folder."""
+"""`slowhound watch`: its arguments, its output, and the file it writes."""
 
 from __future__ import annotations
 
@@ -16,54 +16,54 @@ from slowhound.config.overrides import MOST_OVERRIDES, NAME, Override, load
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     tmp_path.chmod(0o700)
     return tmp_path
 
 
-def watch(place: Path, *arguments: str) -> int:
-    return main(["watch", "--dir", str(place), *arguments])
+def watch(folder: Path, *arguments: str) -> int:
+    return main(["watch", "--dir", str(folder), *arguments])
 
 
-def names(place: Path) -> dict[str | None, float]:
-    """What is in the file."""
-    found = load(str(place / NAME), os.geteuid())
+def names(folder: Path) -> dict[str | None, float]:
+    """The overrides in the file."""
+    found = load(str(folder / NAME), os.geteuid())
     return {each.view: each.slow_after for each in found}
 
 
-def test_what_is_set_is_in_force_and_shown(place: Path, capsys: Any) -> None:
+def test_overrides_apply_and_are_shown(folder: Path, capsys: Any) -> None:
     """For all views and for one, each with its end."""
-    assert watch(place, "--slow-after", "2", "--for", "10m") == 0
-    assert watch(place, "--slow-after", "0.5", "--for", "90s", "--view", "shop:pay") == 0
+    assert watch(folder, "--slow-after", "2", "--for", "10m") == 0
+    assert watch(folder, "--slow-after", "0.5", "--for", "90s", "--view", "shop:pay") == 0
     assert "no worker runs here" in capsys.readouterr().err
     found = Override()
-    found.read(str(place))
+    found.read(str(folder))
     assert (found.threshold(("shop:pay",)), found.threshold(("x",))) == (0.5, 2.0)
-    assert watch(place) == 0
+    assert watch(folder) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("all views: slow after 2 s, until ")
     assert first.endswith(("(10:00)", "(9:59)"))
     assert second.startswith("view shop:pay: slow after 0.5 s, until ")
 
 
-def test_last_word_about_a_view_counts(place: Path) -> None:
-    """The others stay."""
+def test_last_override_of_a_view_applies(folder: Path) -> None:
+    """Those of other views stay."""
     for view, seconds in (("a", "1"), ("b", "2"), ("a", "3")):
-        watch(place, "--slow-after", seconds, "--for", "1h", "--view", view)
-    assert names(place) == {"a": 3.0, "b": 2.0}
+        watch(folder, "--slow-after", seconds, "--for", "1h", "--view", view)
+    assert names(folder) == {"a": 3.0, "b": 2.0}
 
 
-def test_off_ends_all_or_one(place: Path, capsys: Any) -> None:
-    """And ending nothing is no error."""
+def test_off_ends_all_or_one(folder: Path, capsys: Any) -> None:
+    """Without an override it is no error."""
     for view in ("a", "b", "c"):
-        watch(place, "--slow-after", "1", "--for", "1h", "--view", view)
+        watch(folder, "--slow-after", "1", "--for", "1h", "--view", view)
     capsys.readouterr()
-    assert watch(place, "--off", "--view", "b") == 0
-    assert names(place) == {"a": 1.0, "c": 1.0}
-    assert watch(place, "--off", "--view", "b") == 0
-    assert watch(place, "--off") == 0
-    assert not (place / NAME).exists()
-    assert watch(place, "--off") == 0
+    assert watch(folder, "--off", "--view", "b") == 0
+    assert names(folder) == {"a": 1.0, "c": 1.0}
+    assert watch(folder, "--off", "--view", "b") == 0
+    assert watch(folder, "--off") == 0
+    assert not (folder / NAME).exists()
+    assert watch(folder, "--off") == 0
     assert capsys.readouterr().out.split("\n")[:-1] == [
         "ended",
         "there was no override",
@@ -72,22 +72,22 @@ def test_off_ends_all_or_one(place: Path, capsys: Any) -> None:
     ]
 
 
-def test_nothing_in_force_is_said(place: Path, capsys: Any) -> None:
-    """With exit code 1, also when a file of noise stands there."""
-    assert watch(place) == 1
-    (place / NAME).write_bytes(b"\x1b[2J noise")
-    assert watch(place) == 1
+def test_no_override_is_reported(folder: Path, capsys: Any) -> None:
+    """With exit code 1, also where the file holds noise."""
+    assert watch(folder) == 1
+    (folder / NAME).write_bytes(b"\x1b[2J noise")
+    assert watch(folder) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("no override; SLOW_AFTER from the settings applies") == 2
 
 
-def test_names_in_the_file_cannot_move_the_cursor(place: Path, capsys: Any) -> None:
-    """Somebody else may have written it."""
+def test_names_in_the_file_cannot_move_the_cursor(folder: Path, capsys: Any) -> None:
+    """Another program may have written it."""
     text = '{"thresholds":[{"view":"\\u001b[2J\\r\\n","slow_after":1,"until":%s}]}'
-    (place / NAME).write_text(text % (time.time() + 60))
-    (place / NAME).chmod(0o600)
-    assert watch(place) == 0
+    (folder / NAME).write_text(text % (time.time() + 60))
+    (folder / NAME).chmod(0o600)
+    assert watch(folder) == 0
     assert capsys.readouterr().out.startswith(r"view \x1b[2J\r\n: slow after 1 s")
 
 
@@ -106,16 +106,16 @@ def test_names_in_the_file_cannot_move_the_cursor(place: Path, capsys: Any) -> N
         ["--slow-after", "1", "--for", "1m", "--view", ""],
     ],
 )
-def test_wrong_use_changes_nothing(place: Path, arguments: list[str]) -> None:
+def test_wrong_use_changes_nothing(folder: Path, arguments: list[str]) -> None:
     """Exit code 2."""
     with pytest.raises(SystemExit) as ended:
-        watch(place, *arguments)
+        watch(folder, *arguments)
     assert ended.value.code == 2
-    assert list(place.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_durations_have_a_unit() -> None:
-    """Nobody has to guess whether 10 are seconds."""
+    """A number alone could be seconds or minutes."""
     assert [duration(each) for each in ("90s", "10m", "1h", "1.5h", "24h", "1d")] == [
         90.0,
         600.0,
@@ -130,7 +130,7 @@ def test_durations_have_a_unit() -> None:
 
 
 def test_values_are_checked() -> None:
-    """No infinity, and no name that nobody could type."""
+    """No infinity, and no name with control characters."""
     assert threshold("0") == 0.0
     for each in ("inf", "-0.1", "nan"):
         with pytest.raises(argparse.ArgumentTypeError):
@@ -141,11 +141,11 @@ def test_values_are_checked() -> None:
             view_name(each)
 
 
-def test_there_is_a_limit(place: Path, capsys: Any) -> None:
+def test_number_of_overrides_is_limited(folder: Path, capsys: Any) -> None:
     """The file stays small enough to be read each time it changes."""
     for number in range(MOST_OVERRIDES):
-        assert watch(place, "--slow-after", "1", "--for", "1h", "--view", f"v{number}") == 0
-    assert watch(place, "--slow-after", "1", "--for", "1h", "--view", "one more") == 1
+        assert watch(folder, "--slow-after", "1", "--for", "1h", "--view", f"v{number}") == 0
+    assert watch(folder, "--slow-after", "1", "--for", "1h", "--view", "one more") == 1
     assert "the most there can be" in capsys.readouterr().err
-    assert watch(place, "--slow-after", "2", "--for", "1h", "--view", "v1") == 0
-    assert len(names(place)) == MOST_OVERRIDES
+    assert watch(folder, "--slow-after", "2", "--for", "1h", "--view", "v1") == 0
+    assert len(names(folder)) == MOST_OVERRIDES

@@ -1,6 +1,6 @@
 """What another process wrote may be anything: values of other types, too deep, too large.
 
-Boxes and their notes, dumps, stacks, reports of neighbours, the spool, profiles, segments.
+Boxes and their payloads, dumps, stacks, reports of peers, the spool, profiles, segments.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def state_of(path: Path, who: bytes, settings: bytes, last: bytes) -> BoxState:
 
 
 def read_by_all(state: BoxState, folder: Path) -> None:
-    """All that read a box: ``ps``, the live page, a report of a death, a neighbour, ``dump``."""
+    """Runs all readers of a box: ``ps``, the live page, a report of a death, a peer, ``dump``."""
     (pending,) = state.pending
     (shown,) = in_flight([Worker(state.path, state, None, 0.0)])
     assert all(each is None or isinstance(each, str) for each in (shown.path, shown.doing))
@@ -121,7 +121,7 @@ def read_by_all(state: BoxState, folder: Path) -> None:
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_box_of_other_types_breaks_no_reader(tmp_path: Path, value: str) -> None:
-    """A box's note of other types breaks ``ps``, the live page, the arbiter and neighbours."""
+    """Neither ``ps``, the live page, the arbiter nor a peer raises."""
     box = tmp_path / "boxes" / "1-1.box"
     box.parent.mkdir()
     box.touch()
@@ -134,7 +134,7 @@ def test_box_of_other_types_breaks_no_reader(tmp_path: Path, value: str) -> None
 
 
 def test_value_that_does_not_fit_is_left_out_alone() -> None:
-    """What stands beside it is read, and of a list each member that fits."""
+    """The other values are read, and of a list each item that fits."""
     found = payloads.read_who(note(WHO, "started", b'"soon"'))
     assert (found.started, found.id, found.trace) == (None, "r1", ("a", "b"))
     last = payloads.read_last(note(LAST, "stack", b'["a", 7, null, "b"]'))
@@ -145,8 +145,8 @@ def test_value_that_does_not_fit_is_left_out_alone() -> None:
 
 @pytest.mark.parametrize("value", HOSTILE)
 @pytest.mark.parametrize("field", ["number", "report", "heartbeat", "at", "stack", "gil_hold"])
-def test_report_of_a_neighbour_is_read_or_left_out(tmp_path: Path, field: str, value: str) -> None:
-    """It stands beside the box, and becomes part of an event."""
+def test_report_of_a_peer_is_read_or_left_out(tmp_path: Path, field: str, value: str) -> None:
+    """Its file lies beside the box, and it becomes part of an event."""
     box = tmp_path / "1-1.box"
     fields = {"number": 1, "report": "r.log", "fingerprint": "f", "heartbeat": 8 * 10**9, "at": 7.0}
     fields |= {"stack": ["a"], "gil_hold": 1.0}
@@ -163,7 +163,7 @@ def test_report_of_a_neighbour_is_read_or_left_out(tmp_path: Path, field: str, v
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_dump_is_read_or_refused(tmp_path: Path, value: str) -> None:
-    """One line for people, no traceback."""
+    """A refusal is one line, no traceback."""
     frame = ["f.py", 1, "g", "x"]
     request = {"req_id": "r", "method": "GET", "path": "/", "view": None, "age": 1.0, "thread": 1}
     for name in (*request, "stack"):
@@ -181,7 +181,7 @@ def test_dump_is_read_or_refused(tmp_path: Path, value: str) -> None:
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_spool_and_groups_are_read_or_removed(tmp_path: Path, value: str) -> None:
-    """What waits there was put by another process, of another version perhaps."""
+    """Another process wrote them, perhaps of another version."""
     spool = Spool(str(tmp_path))
     report = of_death({"event_type": "crash", "req_id": "r1", "ts": time.time(), "pid": 1})
     fields = json.loads(encode(DeliveryItem(report)))
@@ -207,7 +207,7 @@ def test_spool_and_groups_are_read_or_removed(tmp_path: Path, value: str) -> Non
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_override_takes_what_fits(tmp_path: Path, value: str) -> None:
-    """``watch.json`` may be anybody's who may write into DIR."""
+    """Each process that may write to DIR may write ``watch.json``."""
     path = tmp_path / overrides.NAME
     good = {"view": None, "slow_after": 1.0, "until": time.time() + 60}
     for name in good:
@@ -219,7 +219,7 @@ def test_override_takes_what_fits(tmp_path: Path, value: str) -> None:
         assert threshold is None or 0 <= threshold < 1e9 or name == "slow_after"
 
 
-# Their time is in them, so they are no names of tests.
+# They contain the current time, so they cannot be names of tests.
 PROFILES = {
     "empty": b"",
     "its magic alone": b"\x1f\x8b",
@@ -232,7 +232,7 @@ PROFILES = {
 
 @pytest.mark.parametrize("data", PROFILES.values(), ids=PROFILES)
 def test_profile_is_refused_with_one_error(data: bytes) -> None:
-    """Also where the stream within is damaged, which is an error of zlib's own."""
+    """Also where the compressed stream is damaged, which is an error of zlib."""
     with pytest.raises(ValueError, match="not a profile"):
         profile.load(data)
 
@@ -260,7 +260,7 @@ EVENT = {"event_type": "request", "ts": 1770000000.5, "host": "h", "pid": 1, "se
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_line_of_a_segment_is_shown_and_shipped_or_torn(tmp_path: Path, value: str) -> None:
-    """A list in the place of a host ended ``tail`` with a traceback."""
+    """A list instead of a host name once ended ``tail`` with a traceback."""
     folder = tmp_path / "events"
     folder.mkdir()
     lines = [note(EVENT, name, HOSTILE[value]) for name in EVENT]
@@ -275,14 +275,14 @@ def test_line_of_a_segment_is_shown_and_shipped_or_torn(tmp_path: Path, value: s
     assert clickhouse_rows.encode([row for row in made if row is not None]) is not None
 
 
-def test_moment_of_noise_is_no_event() -> None:
-    """No date can be made of it, and a table has a partition for each day."""
+def test_event_with_an_impossible_time_is_left_out() -> None:
+    """It has no date, and a table has one partition per day."""
     for ts in (-1.0, 1e308, 2.0**33):
         assert clickhouse_rows.from_line(json.dumps({**EVENT, "ts": ts}).encode(), "s") is None
 
 
-def test_sight_has_no_room_for_noise() -> None:
-    """Ages that cannot be are not shown."""
+def test_impossible_ages_are_not_shown() -> None:
+    """They are unknown."""
     assert workers.seconds_since(1e300, 5.0) is None
     assert workers.seconds_since(None, 5.0) is None
     assert workers.seconds_since(4.0, 5.0) == 1.0
