@@ -1,4 +1,4 @@
-"""The former name of ``slowhound.redaction``, which version 0.2 removes."""
+"""Keeps the former name ``slowhound.redact`` until version 0.2; now ``slowhound.redaction``."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""The former name of ``slowhound.redaction.names``, which version 0.2 removes."""
+"""Keeps the former name ``slowhound.secret_names`` until version 0.2."""
 
 import warnings
 

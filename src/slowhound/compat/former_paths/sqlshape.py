@@ -1,4 +1,4 @@
-"""The former name of ``slowhound.redaction.sql``, which version 0.2 removes."""
+"""Keeps the former name ``slowhound.sqlshape`` until version 0.2."""
 
 import warnings
 
