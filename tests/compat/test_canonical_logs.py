@@ -20,11 +20,11 @@ import pytest
 
 from tests.harness import gunicorns
 from tests.harness.client import Address
-from tests.harness.late import in_flight, make_late
 from tests.harness.launch import ROOT, gunicorn_address
 from tests.harness.process import Process
 from tests.harness.recorded import Line
 from tests.harness.site import Site
+from tests.harness.timeouts import in_flight, make_overdue
 from tests.harness.waiting import eventually
 
 APP = Path(__file__).parent / "canonical_app"
@@ -282,7 +282,7 @@ def test_timeout(start: Start) -> None:
     """A request that times out has a timeout line with its places, and no request line."""
     site = start(OURS, "--timeout", "300")
     wire = site.open("/sleeps/")
-    make_late(in_flight(site, "/sleeps/", ":sleeps").pid)
+    make_overdue(in_flight(site, "/sleeps/", ":sleeps").pid)
     line = line_of(site, "/sleeps/", "timeout")
     wire.close()
     assert re.fullmatch(r"app\.py:\d+:sleeps", line["timeout_cause_loc"])

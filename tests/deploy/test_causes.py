@@ -18,12 +18,12 @@ from slowhound.system.oom_kills import counter_file
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import boxes, check_boxes_are_of_the_living, check_once
 from tests.harness.client import Wire
-from tests.harness.late import NEVER, in_flight, make_late
 from tests.harness.launch import Launcher
 from tests.harness.recorded import Event
 from tests.harness.site import Site
 from tests.harness.sources import loc
 from tests.harness.stopped import stopped
+from tests.harness.timeouts import NEVER, in_flight, make_overdue
 from tests.harness.waiting import eventually
 
 WORKERS = ["sync", "gthread"]
@@ -71,7 +71,7 @@ def test_timeout_of_code_that_holds_the_gil_has_the_last_stack_before(mortal: Si
         pid = in_flight(mortal, path, ":native_later").pid
         (mortal.scratch / f"{name}.go").touch()
         eventually((mortal.scratch / f"{name}.held").exists, "the GIL is held")
-        make_late(pid)
+        make_overdue(pid)
 
     event = dies(mortal, path, time_out)
     assert event["event_type"] == "timeout"

@@ -15,8 +15,8 @@ from tests.harness.accounts import (
     counted,
     terminal_events,
 )
-from tests.harness.late import in_flight
 from tests.harness.site import Site
+from tests.harness.timeouts import in_flight
 from tests.harness.waiting import eventually
 
 CLIENTS, EACH, DEATHS = 6, 12, 3

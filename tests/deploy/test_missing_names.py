@@ -9,14 +9,14 @@ from collections import Counter
 
 import pytest
 
-from tests.harness.hidden import ON_SERVERS
+from tests.harness.hidden_names import ON_SERVERS
 from tests.harness.launch import Launcher
-from tests.harness.names import rows
+from tests.harness.names_of_others import rows
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
 CONF = """
-from tests.harness.hidden import ON_SERVERS, hide, hide_words
+from tests.harness.hidden_names import ON_SERVERS, hide, hide_words
 
 # What is within a function is looked for before the function itself is gone.
 for name in sorted(ON_SERVERS, key=lambda each: ":" not in each):

@@ -19,10 +19,10 @@ from tests.harness.accounts import (
     terminal_events,
 )
 from tests.harness.client import Address, Connection, exchange
-from tests.harness.late import make_late
 from tests.harness.launch import major_of
 from tests.harness.recorded import Event
 from tests.harness.site import Site
+from tests.harness.timeouts import make_overdue
 from tests.harness.waiting import eventually
 
 
@@ -110,7 +110,7 @@ def test_timeout_0(deploy: Deploy) -> None:
     gate = site.gate("long")
     answer = site.start("/gate/long/")
     gate.wait_entered()
-    make_late(site.worker_pids()[0])
+    make_overdue(site.worker_pids()[0])
     looks = site.scratch / "looks"
     seen = looks.stat().st_size
     eventually(lambda: looks.stat().st_size >= seen + 2, "two looks of the arbiter")

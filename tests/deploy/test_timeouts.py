@@ -14,9 +14,9 @@ from tests.harness.accounts import (
     counted,
     terminal_events,
 )
-from tests.harness.late import KILLS_LATER, NEVER, in_flight, let_kill, make_late
 from tests.harness.recorded import Event
 from tests.harness.sources import loc
+from tests.harness.timeouts import KILLS_LATER, NEVER, in_flight, let_kill, make_overdue
 from tests.harness.waiting import eventually
 
 PATHS = {
@@ -47,7 +47,7 @@ def ended(deploy_module: Deploy) -> dict[str, Event]:
     site.gate("holding").open()
     eventually((site.scratch / "holding.held").exists, "the GIL is held")
     for each in seen.values():
-        make_late(each.pid)
+        make_overdue(each.pid)
     site.terminal(wires["asleep"].agent)
     let_kill(site)
     found = {name: site.terminal(wire.agent) for name, wire in wires.items()}
@@ -142,7 +142,7 @@ def test_gthread_worker_whose_main_thread_is_stuck(deploy: Deploy) -> None:
     wires.append(site.open("/main-stuck/three/"))
     site.gate("three").wait_entered()
     eventually((site.scratch / "main.stuck").exists, "the main thread is stuck")
-    make_late(in_flight(site, "/gate/one/").pid)
+    make_overdue(in_flight(site, "/gate/one/").pid)
     agents = [wire.agent for wire in wires]
     check_once(site, agents)
     kinds = [site.terminal(agent)["event_type"] for agent in agents]
@@ -160,7 +160,7 @@ def test_gthread_worker_whose_gil_is_held(deploy: Deploy) -> None:
         site.gate(name).wait_entered()
     site.gate("three").open()
     eventually((site.scratch / "three.held").exists, "the GIL is held")
-    make_late(in_flight(site, "/gate/one/").pid)
+    make_overdue(in_flight(site, "/gate/one/").pid)
     check_once(site, [wire.agent for wire in wires])
     assert {site.terminal(wire.agent)["event_type"] for wire in wires} == {"timeout"}
     for wire in wires:
@@ -197,7 +197,7 @@ def test_worker_that_holds_its_gil_has_as_long_to_end_as_without_slowhound(deplo
     wire = site.open("/holding/held/")
     eventually((site.scratch / "held.held").exists, "the GIL is held")
     site.wait_report("/holding/held/")
-    make_late(in_flight(site, "/holding/held/").pid)
+    make_overdue(in_flight(site, "/holding/held/").pid)
     event = site.terminal(wire.agent)
     wire.close()
     assert event["event_type"] == "timeout"
@@ -220,7 +220,7 @@ def test_request_that_ends_while_gunicorn_aborts_its_worker(deploy: Deploy) -> N
     wire = site.open("/item/1/")
     pid = site.worker_pids()[0]
     eventually((site.scratch / "ending").exists, "its end", transcript=site.process.transcript)
-    make_late(pid)
+    make_overdue(pid)
     assert b"\r\nitem 1\r\n" in wire.read_what_comes()
     eventually(lambda: site.worker_pids() not in ([], [pid]), "a new worker")
     check_once(site, [wire.agent, site.get("/ok/").agent])

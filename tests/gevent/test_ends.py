@@ -14,9 +14,9 @@ from tests.harness.accounts import (
     counted,
 )
 from tests.harness.client import Wire
-from tests.harness.late import KILLS_LATER, NEVER, let_kill, make_late
 from tests.harness.recorded import Event
 from tests.harness.site import Site
+from tests.harness.timeouts import KILLS_LATER, NEVER, let_kill, make_overdue
 from tests.harness.waiting import eventually
 
 
@@ -72,7 +72,7 @@ def test_greenlet_that_blocks_for_too_long_is_aborted_and_the_others_go_on(
         site.gate(name).wait_entered()
     culprit = site.open("/block/never/")
     eventually((site.scratch / "never.begun").exists, "it blocks")
-    make_late(site.worker_pids()[0])
+    make_overdue(site.worker_pids()[0])
     site.gate("answered").open()  # which it sees when nobody blocks any more
     event = site.terminal(culprit.agent)
     assert (event["event_type"], event["resp_outcome"]) == ("timeout", "timeout")
@@ -95,7 +95,7 @@ def test_worker_that_can_only_be_killed_when_it_times_out(greenlets: Greenlets) 
     wires["holding"] = site.open("/holding/holding/")
     site.gate("holding").open()
     eventually((site.scratch / "holding.held").exists, "the GIL is held")
-    make_late(site.worker_pids()[0])
+    make_overdue(site.worker_pids()[0])
     assert kinds(ended(site, wires)) == {("timeout", "timeout")}
     check_boxes_are_of_the_living(site)
 

@@ -13,7 +13,10 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.harness.hook import Hook
 
 FOLDER = Path(sys.argv[1])
 found: list[str] = []
@@ -42,9 +45,9 @@ def hook(event: str, args: tuple[Any, ...]) -> None:
 def main() -> None:
     from django.conf import settings
 
-    from tests.harness.http_inbox import inbox
+    from tests.harness.hook import hook_server
 
-    with inbox() as webhook:
+    with hook_server() as webhook:
         logger = {"sink": "slowhound.sinks.logger.PythonLogger", "name": "reports"}
         email = {"sink": "slowhound.sinks.email.Email", "to": ["somebody@example.com"]}
         web = {"sink": "slowhound.sinks.webhook.Webhook", "url": webhook.url, "private": True}
@@ -65,7 +68,7 @@ def main() -> None:
             },
         )
         logging.basicConfig(filename=FOLDER / "log", level=logging.INFO)
-        drive(webhook.bodies)
+        drive(webhook)
 
 
 def anybody(request: object) -> bool:
@@ -73,7 +76,7 @@ def anybody(request: object) -> bool:
     return True
 
 
-def drive(posted: list[bytes]) -> None:
+def drive(webhook: Hook) -> None:
     """A slow request, one that waits for a lock, a flame graph, failures, deliveries."""
     import django
     from django.core import mail
@@ -130,7 +133,7 @@ def drive(posted: list[bytes]) -> None:
     with guard.guard("another part"):
         {}["none"]
     # Three slow requests, and the ends of them.
-    eventually(lambda: len(posted) >= 6, "the webhook's", transcript=log.read_text)
+    eventually(lambda: len(webhook.posted) >= 6, "the webhook's", transcript=log.read_text)
     eventually(lambda: len(mail.outbox) >= 6, "the mails")
     from slowhound.recorder import process
 

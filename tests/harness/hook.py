@@ -37,6 +37,10 @@ class Hook:
     lock: threading.Lock = field(default_factory=threading.Lock)
     server: ThreadingHTTPServer | None = None
 
+    @property
+    def bodies(self) -> list[bytes]:
+        return [each.body for each in self.posted]
+
 
 class Handler(BaseHTTPRequestHandler):
     server: Server

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from slowhound.runtime.library_names import find_imported
-from tests.harness.hidden import hide
+from tests.harness.hidden_names import hide
 
 # The last part of the name that is hidden: a stub has to do without it, too.
 hidden: list[str] = []

@@ -14,7 +14,14 @@ import pytest
 import slowhound
 from slowhound.flames.render import collapsed, pprof, speedscope, svg
 from tests.harness.browser import chromium, keep_image, needs_chromium, page_of
-from tests.harness.drawn import LINES, basket, frame, normal_basket, profile_of, wide_and_deep
+from tests.harness.example_profiles import (
+    LINES,
+    basket,
+    frame,
+    normal_basket,
+    profile_of,
+    wide_and_deep,
+)
 
 pytestmark = [needs_chromium, pytest.mark.server, pytest.mark.slow]
 

@@ -64,9 +64,9 @@ from billiard.popen_fork import Popen
 from celery import Celery
 import slowhound.celery
 from shop.work import waits
-from tests.harness import whole_messages
+from tests.harness import celery_messages
 
-whole_messages.install()
+celery_messages.install()
 wait = Popen.wait
 
 def wait_patiently(self, timeout=None):
@@ -189,9 +189,9 @@ class Shop(Recorded):
         """Puts a task into the broker's folder; its id."""
         from celery import Celery
 
-        from tests.harness import whole_messages
+        from tests.harness import celery_messages
 
-        whole_messages.install()
+        celery_messages.install()
         app = Celery("test", broker="filesystem://", set_as_current=False)
         app.conf.broker_transport_options = self.broker_options()
         task_id = str(uuid.uuid4())

@@ -14,7 +14,7 @@ from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.stopped import stopped
 from tests.harness.waiting import eventually
-from tests.harness.watching import watch
+from tests.harness.watch_command import watch
 
 
 def set_threshold(site: Site, seconds: str, duration: str, *more: str) -> None:

@@ -15,7 +15,7 @@ from tests.harness.recorded import Report
 from tests.harness.site import Site
 from tests.harness.sources import line_of
 from tests.harness.waiting import eventually
-from tests.harness.watching import make_slow
+from tests.harness.watch_command import make_slow
 
 SLOW_AFTER = 0.25
 # Only where they have come to their view: what it takes to get there is the machine's affair.

@@ -9,7 +9,7 @@ from tests.harness.launch import Launcher
 from tests.harness.recorded import Event
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
-from tests.harness.watching import make_slow
+from tests.harness.watch_command import make_slow
 
 
 def slow_ids(site: Site) -> set[str]:

@@ -12,12 +12,12 @@ import pytest
 
 from tests.harness.gil import PATIENT, ask, wait_for_hounds
 from tests.harness.hook import Hook, hook_server
-from tests.harness.late import NEVER, in_flight, make_late
 from tests.harness.launch import Launcher
 from tests.harness.ports import unused_port
 from tests.harness.recorded import READ_BY
 from tests.harness.site import Site
 from tests.harness.smtp import smtp_server
+from tests.harness.timeouts import NEVER, in_flight, make_overdue
 from tests.harness.waiting import eventually
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -86,7 +86,7 @@ def test_aborted_worker_tells_of_its_timeout(serve: Launcher) -> None:
             conf=NEVER,
         )
         wire = site.open("/gate/late/")
-        make_late(in_flight(site, "/gate/late/", stack="wait_at").pid)
+        make_overdue(in_flight(site, "/gate/late/", stack="wait_at").pid)
         eventually(lambda: hook.posted, "the timeout", transcript=site.process.transcript)
         (posted,) = hook.posted
         assert posted.json["kind"] == "timeout"

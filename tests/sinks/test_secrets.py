@@ -29,7 +29,7 @@ import pytest
 from tests.harness.cli import environment, slowhound
 from tests.harness.client import Response
 from tests.harness.echo import echo_server
-from tests.harness.http_inbox import Inbox, inbox
+from tests.harness.hook import Hook, hook_server
 from tests.harness.launch import Launcher
 from tests.harness.otlp import Received, http_receiver
 from tests.harness.process import Process
@@ -179,7 +179,7 @@ class Channels:
 
     mailbox: Mailbox
     otlp: Received
-    hook: Inbox
+    hook: Hook
     sentry: Project
 
     def sinks(self) -> list[dict[str, object]]:
@@ -193,7 +193,7 @@ class Channels:
 
     def wait(self, reports: int) -> None:
         for name, got in (
-            ("webhook", self.hook.bodies),
+            ("webhook", self.hook.posted),
             ("mails", self.mailbox.mails),
             ("Sentry", self.sentry.raw),
         ):
@@ -257,7 +257,7 @@ def run(serve_module: Launcher) -> Run:
     with (
         smtp_server() as mailbox,
         http_receiver() as otlp,
-        inbox() as hook,
+        hook_server() as hook,
         sentry_server() as sentry,
         echo_server() as echo,
     ):

@@ -26,9 +26,9 @@ from django.test.utils import override_settings
 from django.views.decorators.debug import sensitive_variables
 
 from tests.harness import scenarios
-from tests.harness.gone import without
-from tests.harness.hidden import ON_SERVERS
-from tests.harness.names import Row, rows, skip_what_came_later
+from tests.harness.hidden_names import ON_SERVERS
+from tests.harness.missing_names import without
+from tests.harness.names_of_others import Row, rows, skip_what_came_later
 
 pytestmark = pytest.mark.slow  # a fifth of a second each
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from slowhound.runtime.library_names import find_imported, missing
-from tests.harness import names
-from tests.harness.names import Row, imported, rows, skip_what_came_later, trees
+from tests.harness import names_of_others
+from tests.harness.names_of_others import Row, imported, rows, skip_what_came_later, trees
 
 OTHERS = rows("Libraries")
 PYTHONS = rows("Python")
@@ -143,7 +143,7 @@ def _listed(file: str) -> set[str]:
 def test_each_name_that_the_source_uses_is_in_a_table() -> None:
     """Or it is documented, or it is no name of another's."""
     unknown = []
-    for file, word, rule in names.uses():
+    for file, word, rule in names_of_others.uses():
         harmless = f"{HARMLESS['*']} {HARMLESS.get(file, '')}".split()
         dunder = word.startswith("__") and word.endswith("__")
         if not dunder and word not in harmless and word not in _listed(file):
@@ -154,7 +154,7 @@ def test_each_name_that_the_source_uses_is_in_a_table() -> None:
 def test_nothing_is_called_harmless_that_is_not_there() -> None:
     """A word that the source has no more has left the list as well."""
     used: dict[str, set[str]] = {}
-    for file, word, _ in names.uses():
+    for file, word, _ in names_of_others.uses():
         used.setdefault(file, set()).add(word)
     known = {file: set(words.split()) for file, words in HARMLESS.items() if file != "*"}
     assert {file: words - used.get(file, set()) for file, words in known.items()} == {
@@ -174,14 +174,14 @@ def test_each_import_is_documented_or_in_a_table() -> None:
 def test_each_full_name_is_in_a_table() -> None:
     """What the source asks for by `find`, `missing` and `caught`, it asks for by such a name."""
     listed = {row.name for row in (*OTHERS, *PYTHONS)}
-    asked = {name for tree in trees().values() for name in names.asked_for(tree)}
+    asked = {name for tree in trees().values() for name in names_of_others.asked_for(tree)}
     assert asked - listed == NO_NAMES
     assert {row.name for row in OTHERS} <= asked
 
 
 def test_exceptions_of_libraries_are_caught_by_one_function() -> None:
     """`caught` gives them, so that one that is missing makes no error of its own."""
-    found = {file: set(names.caught_directly(tree)) for file, tree in trees().items()}
+    found = {file: set(names_of_others.caught_directly(tree)) for file, tree in trees().items()}
     assert {file: kinds for file, kinds in found.items() if kinds} == {}
 
 
@@ -191,14 +191,14 @@ def test_name_is_used_where_the_table_says(row: Row) -> None:
     assert row.files
     for file in row.files:
         parts = row.word.split(".")
-        assert set(parts) <= names.words(file), file
+        assert set(parts) <= names_of_others.words(file), file
 
 
 @pytest.mark.parametrize("row", [*OTHERS, *PYTHONS], ids=lambda row: row.name)
 def test_name_exists(row: Row) -> None:
     """In the versions that are installed here."""
     skip_what_came_later(row)
-    names.find(row.name)  # imports what it is in
+    names_of_others.find(row.name)  # imports what it is in
     assert find_imported(row.name) is not None
 
 

@@ -11,7 +11,7 @@ from slowhound.frames.frames import Frame
 from slowhound.gil.reading import Reading, stable
 from slowhound.gil.unresponsive import examine, silent_for
 from tests.harness.stopped import stopped
-from tests.harness.stuck import BURN, STUCK, process
+from tests.harness.unresponsive import BURN, STUCK, process
 from tests.harness.waiting import eventually
 
 pytestmark = [

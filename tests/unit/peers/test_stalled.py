@@ -17,7 +17,7 @@ from slowhound.gil.reading import Reading
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.peers import stalled
 from slowhound.peers.stalled import StalledPeer
-from tests.harness.stuck import STUCK, Case, process
+from tests.harness.unresponsive import STUCK, Case, process
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc of Linux tells"),

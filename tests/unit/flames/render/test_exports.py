@@ -19,7 +19,7 @@ from msgspec.structs import replace
 import slowhound
 from slowhound.flames.profile import UNSAMPLED, Profile, ProfileSample
 from slowhound.flames.render import collapsed, pprof, speedscope
-from tests.harness.drawn import LINES, basket, frame, profile_of
+from tests.harness.example_profiles import LINES, basket, frame, profile_of
 
 VENDORED = Path(slowhound.__file__).parent / "viewer" / "static" / "slowhound" / "speedscope"
 FLAMEGRAPH = Path("/usr/share/perl5/Devel/NYTProf/flamegraph.pl")

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from slowhound.flames.profile import Accuracy, Profile, ProfileFrame, ProfileSample
 from slowhound.flames.render import svg
 from slowhound.flames.render.tree import STATES, grow, share_step
-from tests.harness.drawn import LINES, basket, frame, normal_basket, profile_of, wide_and_deep
+from tests.harness.example_profiles import (
+    LINES,
+    basket,
+    frame,
+    normal_basket,
+    profile_of,
+    wide_and_deep,
+)
 
 NS = {"s": "http://www.w3.org/2000/svg"}
 HOSTILE = (

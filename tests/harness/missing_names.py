@@ -13,7 +13,7 @@ from typing import Any
 
 from asgiref.sync import SyncToAsync
 
-from tests.harness.hidden import hide, hide_words
+from tests.harness.hidden_names import hide, hide_words
 
 
 def without(name: str, scenario: Callable[[], Any]) -> list[str]:

@@ -26,7 +26,7 @@ gunicorn.arbiter.Arbiter.kill_worker = kill_worker
 """
 
 
-def make_late(pid: int) -> None:
+def make_overdue(pid: int) -> None:
     """Lets Gunicorn take a worker for one that has been silent for too long.
 
     Its heartbeat is the time of a file that it holds open. It must be stuck already, or it would
