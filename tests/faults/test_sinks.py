@@ -8,7 +8,7 @@ from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
-# What is done with a sink is the same in both kinds of workers; one that hangs is tried in both.
+# Sinks are treated the same in both kinds of workers; one that hangs is tested in both.
 BAD = [
     ("SleepingSink", "sync"),
     ("SleepingSink", "gthread"),
@@ -22,16 +22,16 @@ def serve_with(serve: Launcher, *sinks: str, worker: str = "sync", conf: str = "
     return serve(worker=worker, settings={"SLOW_AFTER": 0.2, "SINKS": paths}, conf=conf)
 
 
-def told(site: Site) -> list[str]:
-    """What the sinks told."""
+def calls(site: Site) -> list[str]:
+    """The calls that the sinks have recorded."""
     path = site.scratch / "sink.txt"
     return path.read_text().splitlines() if path.exists() else []
 
 
-def wait_told(site: Site, what: str, times: int = 1) -> None:
-    """Until the sinks have told this so often."""
+def wait_for_calls(site: Site, what: str, times: int = 1) -> None:
+    """Until the sinks have recorded this call so often."""
     eventually(
-        lambda: told(site).count(what) >= times,
+        lambda: calls(site).count(what) >= times,
         f"{what}, {times} times",
         transcript=site.process.transcript,
     )
@@ -53,30 +53,30 @@ def slow(site: Site, name: str, snapshots: int = 1) -> None:
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
 def test_sink_gets_the_report(serve: Launcher, worker: str) -> None:
-    """A sink is given each report, and closed when the worker ends."""
+    """A sink gets each report, and is closed when the worker ends."""
     site = serve_with(serve, "TellingSink", worker=worker)
     slow(site, "only")
-    wait_told(site, "deliver")
+    wait_for_calls(site, "deliver")
     site.stop()
-    assert told(site)[-1] == "close"
+    assert calls(site)[-1] == "close"
 
 
 @pytest.mark.parametrize(("sink", "worker"), BAD)
 def test_bad_sink_never_hurts(serve: Launcher, sink: str, worker: str) -> None:
-    """While it hangs or fails, snapshots and reports come as ever; its worker ends when told to."""
-    # The last assignment wins: far more patience than the deadline of stop().
+    """While it hangs or fails, snapshots and reports come as usual; its worker stops normally."""
+    # The last assignment wins: far longer than the deadline of stop().
     site = serve_with(serve, sink, worker=worker, conf="graceful_timeout = 300")
     slow(site, "first", snapshots=3)
-    eventually(lambda: told(site), "the sink was tried", transcript=site.process.transcript)
+    eventually(lambda: calls(site), "the sink was tried", transcript=site.process.transcript)
     slow(site, "second")
     assert len(site.reports()) == 2
     assert site.stop() == 0
 
 
 @pytest.mark.parametrize("sink", ["RaisingSink", "UnmakeableSink"])
-def test_good_sink_beside_a_bad_one_is_fed(serve: Launcher, sink: str) -> None:
-    """One sink's failure is not another's."""
+def test_good_sink_beside_a_bad_one_gets_its_reports(serve: Launcher, sink: str) -> None:
+    """The failure of one sink does not affect another."""
     site = serve_with(serve, sink, "TellingSink")
     slow(site, "first")
     slow(site, "second")
-    wait_told(site, "deliver", {"RaisingSink": 3, "UnmakeableSink": 2}[sink])
+    wait_for_calls(site, "deliver", {"RaisingSink": 3, "UnmakeableSink": 2}[sink])

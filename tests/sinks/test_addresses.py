@@ -1,4 +1,4 @@
-"""Where a webhook may go, address by address."""
+"""Which addresses a webhook may connect to."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ METADATA = [
     ],
 )
 def test_addresses(address: str, without: bool, with_private: bool) -> None:
-    """Public ones; with ``private`` the network's own; the others never."""
+    """Public ones; with ``private`` also private ones; never others."""
     found = ipaddress.ip_address(address)
     assert allowed(found, private=False) is without
     assert allowed(found, private=True) is with_private
@@ -168,7 +168,7 @@ def test_address_is_reached_when_the_settings_name_it(address: str) -> None:
 
 
 def test_wide_network_opens_what_is_in_it_but_no_metadata() -> None:
-    """Somebody who allows a network seldom thinks of what a cloud has put there."""
+    """An operator who allows a network seldom thinks of a cloud's metadata in it."""
     wide = networks(["0.0.0.0/0", "::/0"])
     for address in NEVER:
         inside_metadata = address.startswith(("::ffff:16", "64:ff9b::1"))
@@ -179,13 +179,13 @@ def test_wide_network_opens_what_is_in_it_but_no_metadata() -> None:
 
 
 def test_no_row_is_there_twice_or_without_a_source() -> None:
-    """The longest prefix decides, so two of the same would be a matter of luck."""
+    """The longest prefix decides; between two of the same length chance would."""
     blocks = [ipaddress.ip_network(row.block) for row in TABLE]
     assert len(set(blocks)) == len(blocks)
     assert all(row.what and row.source.startswith("https://") for row in TABLE)
 
 
 def test_every_address_is_decided() -> None:
-    """Both families have a row for all that no other row names."""
+    """Both families have a row for all other addresses."""
     usual = {row.block: row.reach for row in TABLE if row.block.endswith("/0")}
     assert usual == {"0.0.0.0/0": Reach.PUBLIC, "::/0": Reach.NOWHERE}

@@ -1,4 +1,4 @@
-"""The delivery thread: what is sent to sinks, when again, and what a restart leaves of it."""
+"""The delivery thread: what is sent to sinks, what is tried again, what survives a restart."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.harness.waiting import eventually
 
 
 class Keeps:
-    """A sink that waits for its turn, and keeps what it is given."""
+    """A sink that waits for ``go``, and keeps what it gets."""
 
     got: ClassVar[list[Report]] = []
     ends: ClassVar[list[Report]] = []
@@ -55,7 +55,7 @@ class Keeps:
 
 
 class Fails:
-    """Fails for as long as it is told to."""
+    """Fails while ``failing`` is set."""
 
     failing = True
     tried: ClassVar[list[str]] = []
@@ -63,7 +63,7 @@ class Fails:
     def deliver(self, report: Report) -> None:
         Fails.tried.append(report.id)
         if Fails.failing:
-            raise ConnectionRefusedError("nobody is there")
+            raise ConnectionRefusedError("no server")
         Keeps.got.append(report)
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def deliver(tmp_path: Path) -> Iterator[Make]:
-    """Delivery to sinks of this module, all below one DIR."""
+    """Makes deliveries to sinks of this module, all with one DIR."""
     made: list[Delivery] = []
 
     def make(*sinks: str, limit: Limit | None = None) -> Delivery:
@@ -158,7 +158,7 @@ def waiting(tmp_path: Path) -> list[str]:
 
 
 def test_nothing_starts_without_a_report_or_a_sink(deliver: Make) -> None:
-    """The thread comes with the first report, and never when there are no sinks."""
+    """The thread starts with the first report, and never without sinks."""
     made = deliver()
     assert not made._thread.alive()
     made.put(slow_report())
@@ -182,7 +182,7 @@ def test_reports_come_in_order_and_the_stop_flushes(deliver: Make, tmp_path: Pat
     assert waiting(tmp_path) == []
 
 
-def test_full_inbox_drops_its_oldest_and_counts_it(deliver: Make) -> None:
+def test_full_queue_drops_its_oldest_and_counts_it(deliver: Make) -> None:
     """While the sink hangs the newest reports are kept; each other one is counted."""
     made = deliver()
     made.put(slow_report(0))
@@ -196,7 +196,7 @@ def test_full_inbox_drops_its_oldest_and_counts_it(deliver: Make) -> None:
 
 
 def test_stop_does_not_wait_for_a_sink_that_hangs(deliver: Make, tmp_path: Path) -> None:
-    """It returns after its time, with the thread still there and the report still spooled."""
+    """It returns after its timeout; the thread still runs and the report is still spooled."""
     made = deliver()
     made.put(slow_report())
     assert Keeps.entered.wait(5)
@@ -207,7 +207,7 @@ def test_stop_does_not_wait_for_a_sink_that_hangs(deliver: Make, tmp_path: Path)
 
 
 def test_forked_child_delivers_its_own_only(deliver: Make) -> None:
-    """It starts a thread of its own, and leaves what its parent has to that."""
+    """It starts its own thread, and leaves its parent's reports to the parent."""
     made = deliver()
     made.put(slow_report(0))
     assert Keeps.entered.wait(5)
@@ -247,7 +247,7 @@ def test_thread_that_cannot_start_is_tried_again(
 
 
 def test_failed_report_is_tried_again_with_the_same_id(deliver: Make) -> None:
-    """Until the sink takes it; its other end need not know that it was tried before."""
+    """Until the sink takes it."""
     made = deliver("Fails")
     made.put(slow_report(1))
     eventually(lambda: len(Fails.tried) >= 3, "three tries")
@@ -258,20 +258,20 @@ def test_failed_report_is_tried_again_with_the_same_id(deliver: Make) -> None:
     assert losses.dropped == 0
 
 
-def test_dead_sink_is_told_of_once(deliver: Make, caplog: pytest.LogCaptureFixture) -> None:
-    """And not again with each try."""
+def test_failing_sink_is_logged_once(deliver: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """Not with each try."""
     deliver("Fails").put(slow_report(1))
     eventually(lambda: len(Fails.tried) >= 3, "three tries")
     assert sum("Fails failed" in each for each in caplog.messages) == 1
 
 
-def test_one_dead_sink_does_not_stop_the_others(deliver: Make, tmp_path: Path) -> None:
-    """The good one has each report once; what the dead one lacks waits for it alone."""
+def test_failing_sink_does_not_stop_the_others(deliver: Make, tmp_path: Path) -> None:
+    """The good one gets each report once; the reports wait only for the failing one."""
     Keeps.go.set()
     made = deliver("Fails", "Keeps")
     for number in range(5):
         made.put(slow_report(number))
-    eventually(lambda: len(got()) == 5 and len(Fails.tried) > 10, "the good one's")
+    eventually(lambda: len(got()) == 5 and len(Fails.tried) > 10, "the good one has all")
     made.stop(5)
     assert got() == ["0", "1", "2", "3", "4"]
     assert len(waiting(tmp_path)) == 5
@@ -279,27 +279,29 @@ def test_one_dead_sink_does_not_stop_the_others(deliver: Make, tmp_path: Path) -
     Fails.failing = False
     again = deliver("Fails", "Keeps")
     again.start()
-    eventually(lambda: len(got()) == 5, "the other one's")
+    eventually(lambda: len(got()) == 5, "the other one has all")
     again.stop(5)
     assert sorted(got()) == ["0", "1", "2", "3", "4"]
     assert waiting(tmp_path) == []
 
 
-def test_dead_sink_is_left_in_peace(deliver: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One try for all that waits, not one for each; the good one beside it has everything."""
+def test_failing_sink_is_not_called_for_a_while(
+    deliver: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One try for all that waits, not one for each; the good one gets everything."""
     for module in (backoff, sender):
         monkeypatch.setattr(module, "pause_after", lambda _failures: 3600.0)
     Keeps.go.set()
     made = deliver("Fails", "Keeps")
     for number in range(5):
         made.put(slow_report(number))
-    eventually(lambda: len(got()) == 5, "the good one's")
+    eventually(lambda: len(got()) == 5, "the good one has all")
     made.stop(5)
     assert Fails.tried == ["request-0.slow"]
 
 
 def test_report_that_no_sink_takes_does_not_stop_the_others(deliver: Make) -> None:
-    """The others go on, and it is tried now and then."""
+    """The others are sent, and it is tried now and then."""
     made = deliver("Picky")
     for number in range(10):
         made.put(slow_report(number))
@@ -324,10 +326,10 @@ def test_pauses_double_up_to_a_limit_and_are_never_the_same() -> None:
         assert all(longest / 2 <= pause <= longest for pause in pauses)
 
 
-def test_what_nobody_takes_for_a_day_is_given_up(
+def test_what_no_sink_takes_for_a_day_is_given_up(
     deliver: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """After several tries, so that a clock put forward costs nothing; it is counted."""
+    """After several tries, so that a clock put forward loses nothing; it is counted."""
     monkeypatch.setattr(sender, "ITEM_MAX_AGE", -1.0)
     made = deliver("Fails")
     made.put(slow_report(1))
@@ -336,7 +338,7 @@ def test_what_nobody_takes_for_a_day_is_given_up(
     eventually(lambda: not waiting(tmp_path), "that it is removed")
 
 
-# Hygiene
+# Rate limit
 
 
 def test_flood_gives_a_handful_of_messages_and_exact_counts(
@@ -352,7 +354,7 @@ def test_flood_gives_a_handful_of_messages_and_exact_counts(
         if number == 5000:
             made.put(slow_report(77_777, "ba9876543210"))
     eventually(lambda: len(Keeps.got) == 4, "three of the flood and the other one")
-    eventually(lambda: not made._queue, "that all was looked at")
+    eventually(lambda: not made._queue, "that all are taken")
     now[0] += 600.0
     eventually(lambda: len(Keeps.got) == 5, "what was held back")
     flood = [report for report in Keeps.got if report.fingerprint != "ba9876543210"]
@@ -365,7 +367,7 @@ def test_flood_gives_a_handful_of_messages_and_exact_counts(
 
 
 def test_limit_outlives_the_worker_and_is_shared(deliver: Make) -> None:
-    """Two workers after each other, and two at once, are one sender."""
+    """Workers that run one after another share it."""
     Keeps.go.set()
     for number in range(4):
         made = deliver(limit=Limit(2, 600.0))
@@ -375,7 +377,7 @@ def test_limit_outlives_the_worker_and_is_shared(deliver: Make) -> None:
 
 
 def test_end_of_a_request_follows_its_report(deliver: Make) -> None:
-    """Once the report is out the sink is told how the request ended."""
+    """After the report the sink gets how the request ended."""
     Keeps.go.set()
     made = deliver(limit=Limit(2, 600.0))
     made.put(slow_report(1))
@@ -388,8 +390,8 @@ def test_end_of_a_request_follows_its_report(deliver: Make) -> None:
     assert got() == ["1"]
 
 
-def test_request_that_ended_before_its_report_went_out_is_told_of_once(deliver: Make) -> None:
-    """One message says both."""
+def test_request_that_ended_before_its_report_was_sent_is_one_message(deliver: Make) -> None:
+    """It has the report and how the request ended."""
     made = deliver(limit=Limit(9, 600.0))
     made.put(slow_report(0))
     assert Keeps.entered.wait(5)
@@ -402,15 +404,15 @@ def test_request_that_ended_before_its_report_went_out_is_told_of_once(deliver: 
     assert Keeps.ends == []
 
 
-def test_end_of_what_was_held_back_is_not_told(deliver: Make) -> None:
-    """Nobody has heard of its beginning."""
+def test_end_of_what_was_held_back_is_not_sent(deliver: Make) -> None:
+    """No sink has its report."""
     Keeps.go.set()
     made = deliver(limit=Limit(1, 600.0))
     for number in range(20):
         made.put(slow_report(number))
-    eventually(lambda: not made._queue, "that all was looked at")
-    made.put(slow_report(20))  # one that the thread itself has looked at
-    eventually(lambda: not made._queue, "that it was looked at")
+    eventually(lambda: not made._queue, "that all are taken")
+    made.put(slow_report(20))  # one that was not counted in the queue
+    eventually(lambda: not made._queue, "that it is taken")
     for number in range(1, 21):
         made.put_end(slow_report(number, finished=finished()))
     made.put(slow_report(21, "ba9876543210"))
@@ -420,10 +422,10 @@ def test_end_of_what_was_held_back_is_not_told(deliver: Make) -> None:
 
 
 @pytest.mark.parametrize("put", [ReportQueue.put, ReportQueue.put_end])
-def test_thread_that_has_the_inbox_does_not_wait_for_itself(
+def test_thread_that_holds_the_queues_lock_does_not_wait_for_itself(
     put: Callable[[ReportQueue, Report], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A signal's handler, or a finalizer, may end a request within a look into it."""
+    """A signal handler, or a finalizer, may end a request while its thread holds the lock."""
     monkeypatch.setattr(queue_module, "LOCK_TIMEOUT", 0.01)
     queue = ReportQueue(1)
     with queue._lock:
@@ -434,8 +436,8 @@ def test_thread_that_has_the_inbox_does_not_wait_for_itself(
     assert losses.dropped == 1
 
 
-def test_inbox_keeps_no_end_of_what_it_did_not_take() -> None:
-    """So that a flood of ends is no flood either; nor more of them than its bound."""
+def test_queue_keeps_no_end_of_what_it_did_not_take() -> None:
+    """So that a flood of ends is limited too; and no more of them than its limit."""
     queue = ReportQueue(1)
     for number in range(3):
         queue.put(slow_report(number))
@@ -449,8 +451,8 @@ def test_inbox_keeps_no_end_of_what_it_did_not_take() -> None:
     assert losses.dropped == 5
 
 
-def test_report_that_a_neighbour_has_sent_is_not_sent_again(deliver: Make) -> None:
-    """A worker whose GIL was held was reported by its sibling, be it in another group."""
+def test_report_that_a_peer_has_sent_is_not_sent_again(deliver: Make) -> None:
+    """A worker whose GIL was held was reported by its sibling, maybe in another group."""
     Keeps.go.set()
     sibling, worker = deliver(limit=Limit(3, 600.0)), deliver(limit=Limit(3, 600.0))
     sibling.put(slow_report(1))
@@ -459,7 +461,9 @@ def test_report_that_a_neighbour_has_sent_is_not_sent_again(deliver: Make) -> No
     worker.put(slow_report(2))
     eventually(lambda: got() == ["1", "2"], "the worker's own")
     assert Keeps.ends == []
-    worker.put(slow_report(1, "ba9876543210", finished=finished()))  # it ended before any look
+    worker.put(
+        slow_report(1, "ba9876543210", finished=finished())
+    )  # it ended before it was sampled
     worker.stop(5)
     assert got() == ["1", "2"]
     assert [report.id for report in Keeps.ends] == ["request-1.slow"]
@@ -469,12 +473,12 @@ def test_report_that_a_neighbour_has_sent_is_not_sent_again(deliver: Make) -> No
 
 
 def test_report_of_an_arbiter_is_sent_by_a_worker(deliver: Make, tmp_path: Path) -> None:
-    """What a process without a thread has left is judged as ever, and its event handed on."""
+    """Reports that a process without a thread has left are limited too; sinks get their events."""
     for number in range(5):
         spool_new(str(tmp_path / "dir"), dead_report(number))
     made = deliver("Counts", limit=Limit(2, 600.0))
     made.start()
-    eventually(lambda: len(Counts.events) == 5 and len(Keeps.got) == 2, "the dead")
+    eventually(lambda: len(Counts.events) == 5 and len(Keeps.got) == 2, "the deaths")
     assert [report.kind for report in Keeps.got] == ["crash", "crash"]
     assert [event["req_id"] for event in Counts.events] == [f"request-{n}" for n in range(5)]
     held = [name for name in waiting(tmp_path) if name.endswith(".held")]
@@ -482,7 +486,7 @@ def test_report_of_an_arbiter_is_sent_by_a_worker(deliver: Make, tmp_path: Path)
 
 
 def test_sink_that_wants_them_gets_each_event(deliver: Make) -> None:
-    """In order, those before it was made included; one that it fails on is not handed on again."""
+    """In order, also those before it was made; one that it fails on is not tried again."""
     made = deliver("Counts")
     assert made.feed is not None
     for number in range(5):
@@ -495,16 +499,16 @@ def test_sink_that_wants_them_gets_each_event(deliver: Make) -> None:
 
 
 def test_events_are_not_kept_when_no_sink_wants_them(deliver: Make) -> None:
-    """From the moment that this is known."""
+    """As soon as this is known."""
     made = deliver("Keeps")
     assert made.feed is not None
     made.feed({})
     made.start()
-    eventually(lambda: made.feed is None, "that nobody wants them")
+    eventually(lambda: made.feed is None, "that no sink wants them")
     assert not made.events
 
 
-def test_oldest_events_go_when_nobody_takes_them(
+def test_oldest_events_go_when_no_thread_takes_them(
     deliver: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are counted."""
@@ -520,7 +524,7 @@ def test_oldest_events_go_when_nobody_takes_them(
 
 
 class Emptied(deque[dict[str, Any]]):
-    """A queue that the other thread has emptied since somebody asked for its length."""
+    """A queue that the other thread has emptied since its length was read."""
 
     def __len__(self) -> int:
         return 10
@@ -529,10 +533,10 @@ class Emptied(deque[dict[str, Any]]):
         raise IndexError
 
 
-def test_two_who_take_from_the_events_at_once_do_not_hurt(
+def test_two_threads_can_take_from_the_events_at_once(
     deliver: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The request that drops the oldest, and the thread that hands them on."""
+    """The request's thread, which drops the oldest, and the delivery thread."""
     monkeypatch.setattr(event_queue, "EVENTS_LIMIT", 10)
     made = deliver("Counts")
     made.events._waiting = Emptied()
@@ -548,7 +552,7 @@ def test_two_who_take_from_the_events_at_once_do_not_hurt(
 def test_reports_wait_in_memory_where_the_disk_takes_none(
     deliver: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are sent all the same, tried again, and held back as ever; the oldest go at a bound."""
+    """They are sent, tried again and limited as always; above a limit the oldest go."""
 
     def full(*_args: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -579,7 +583,7 @@ def test_reports_wait_in_memory_where_the_disk_takes_none(
 def test_folder_that_cannot_be_used_loses_no_report(
     deliver: Make, tmp_path: Path, kind: str
 ) -> None:
-    """Nothing is written to it, nothing followed, and each report is sent."""
+    """Nothing is written to it, no link is followed, and each report is sent."""
     folder = tmp_path / "dir" / "delivery"
     folder.parent.mkdir(mode=0o700)
     elsewhere = tmp_path / "elsewhere"
@@ -601,7 +605,7 @@ def test_folder_that_cannot_be_used_loses_no_report(
 
 
 def test_broken_items_do_not_stop_the_good_ones(deliver: Make, tmp_path: Path) -> None:
-    """Rubbish under their names is removed, or left alone when it is not ours to remove."""
+    """Files that are no items are removed, or left alone when they are not ours to remove."""
     folder = tmp_path / "dir" / "delivery"
     folder.mkdir(parents=True, mode=0o700)
     for number, ending in enumerate(("due", "new")):
@@ -613,7 +617,7 @@ def test_broken_items_do_not_stop_the_good_ones(deliver: Make, tmp_path: Path) -
     made = deliver(limit=Limit(3, 600.0))
     made.put(slow_report(1))
     eventually(lambda: got() == ["1"], "the good one")
-    eventually(lambda: losses.dropped == 3, "that the rubbish is counted")
+    eventually(lambda: losses.dropped == 3, "that the others are counted")
     links = {
         f"{number:019}-2-0000000{number}.{ending}" for number, ending in enumerate(("due", "new"))
     }
@@ -660,7 +664,7 @@ made.stop()
 
 @pytest.mark.parametrize(("moment", "times"), [("before", 1), ("after", 2)])
 def test_killed_process_loses_nothing(tmp_path: Path, moment: str, times: int) -> None:
-    """Killed between spool and sending, or before it was noted: the next one sends, same id."""
+    """Killed before sending, or before it was marked as sent: the next one sends, same id."""
     directory, out = tmp_path / "dir", tmp_path / "out"
     out.touch()
 

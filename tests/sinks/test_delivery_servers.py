@@ -1,4 +1,4 @@
-"""Delivery in real workers: the dead's reports, restarts, several workers of one DIR."""
+"""Delivery in real workers: deaths, restarts, several workers of one DIR."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_slow_request_is_told_of_and_its_end(serve: Launcher) -> None:
 
 
 def test_dead_workers_report_is_sent_by_a_living_one(serve: Launcher) -> None:
-    """The arbiter writes it, and sends nothing itself: the new worker does, with no request."""
+    """The arbiter writes it and sends nothing itself; the new worker does, without a request."""
     with hook_server() as hook:
         site = serve(settings={"SLOW_AFTER": 60, "SINKS": [webhook(hook)]})
         pid = site.worker_pids()[0]
@@ -79,7 +79,7 @@ def test_dead_workers_report_is_sent_by_a_living_one(serve: Launcher) -> None:
 
 
 def test_aborted_worker_tells_of_its_timeout(serve: Launcher) -> None:
-    """Gunicorn's own timeout is a report as well: of the worker itself, or of who comes after."""
+    """Gunicorn's own timeout is a report as well: from the worker itself, or from the next one."""
     with hook_server() as hook:
         site = serve(
             settings={"SLOW_AFTER": 60, "SINKS": [webhook(hook)]},
@@ -95,7 +95,7 @@ def test_aborted_worker_tells_of_its_timeout(serve: Launcher) -> None:
 
 
 def test_restart_loses_nothing(serve: Launcher, tmp_path: Path) -> None:
-    """What could not be mailed before is mailed after it; the limit is what it was."""
+    """What could not be mailed before is mailed after it; the limit is the same."""
     folder = tmp_path / "shared"
     email = {"sink": "slowhound.sinks.email.Email", "to": "ops@shop.example"}
     settings = {
@@ -142,11 +142,11 @@ def seen_and_held(folder: Path) -> tuple[int, int]:
 
 
 def test_workers_of_one_dir_are_one_sender(serve: Launcher) -> None:
-    """Two workers, a flood: as many messages as one would send, and each request counted."""
+    """A flood in two workers: as many messages as from one, and each request is counted."""
     with hook_server() as hook:
         settings = {"SLOW_AFTER": 0.1, "SINKS": [webhook(hook)], "REPORT_LIMIT": (1, 3600)}
         site = serve(workers=2, worker="gthread", threads=8, settings=settings)
-        # As many as one worker can have: nobody says how they are spread.
+        # As many as one worker can have: they may be spread in any way.
         answers = [site.start("/gate/flood/") for _ in range(8)]
         eventually(lambda: len(site.reports()) == 8, "the reports")
         site.gate("flood").open()
@@ -166,7 +166,7 @@ def test_workers_of_one_dir_are_one_sender(serve: Launcher) -> None:
 
 
 def test_worker_that_cannot_run_is_told_of_by_another_process(serve: Launcher) -> None:
-    """While its GIL is held; it does not tell it again itself, but how the request ended."""
+    """While its GIL is held; later it sends no second report, but how the request ended."""
     with hook_server() as hook:
         settings = {"SLOW_AFTER": 1.0, "SINKS": [webhook(hook)]}
         # What waits to be sent by a process that cannot run stays there: no report of an import.

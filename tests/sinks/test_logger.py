@@ -45,12 +45,12 @@ def lines(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
 
 
 def logged(lines: io.StringIO) -> list[dict[str, Any]]:
-    """One object a line: whatever a request is called, it ends none."""
+    """One object a line: no request's path can end it."""
     return [json.loads(line) for line in lines.getvalue().splitlines()]
 
 
 def test_report_is_one_structured_line(lines: io.StringIO) -> None:
-    """The event's fields, the id and the group stand beside the message."""
+    """The event's fields, the id and the group are beside the message."""
     PythonLogger(NAME).deliver(slow_report(held_back=3, req_path="/\r\n\x1b[31m"))
     (found,) = logged(lines)
     assert found["message"].startswith("Slow Request Watchdog: shop.views.checkout, GET http://")
@@ -63,7 +63,7 @@ def test_report_is_one_structured_line(lines: io.StringIO) -> None:
 
 
 def test_end_of_a_request_is_a_line_of_its_own(lines: io.StringIO) -> None:
-    """With the id of its report; not when that was not asked for."""
+    """With the id of its report; not with ``follow_ups=False``."""
     report = slow_report(finished=finished())
     PythonLogger(NAME).follow_up(report)
     PythonLogger(NAME, follow_ups=False).follow_up(report)
@@ -87,7 +87,7 @@ def test_death_is_logged(lines: io.StringIO, brief: bool) -> None:
 def test_level_is_a_name_or_a_number(
     caplog: pytest.LogCaptureFixture, level: int | str, name: str
 ) -> None:
-    """As it is given; a name that is none is refused when the sink is made."""
+    """As given; an unknown name is refused when the sink is made."""
     caplog.set_level(logging.DEBUG, NAME)
     PythonLogger(NAME, level).deliver(slow_report())
     assert [record.levelname for record in caplog.records] == [name]

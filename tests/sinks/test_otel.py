@@ -1,4 +1,4 @@
-"""OpenTelemetry: the real exporters send to a receiver on loopback, which decodes what came."""
+"""OpenTelemetry: the real exporters send to a receiver on loopback, which decodes it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.harness.otlp import Log, Received, grpc_receiver, http_receiver
 from tests.harness.waiting import eventually
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-# Names of the conventions that are not in their stable part (yet), or are no attributes at all.
+# Names that are not in the stable part of the conventions (yet), or are no attributes.
 NOT_STABLE = {
     "http.request.body.size",
     "http.response.body.size",
@@ -87,7 +87,7 @@ SLOW = {
 
 @pytest.fixture(autouse=True)
 def _counts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Loud, nothing counted yet, and no waiting for a second between two sendings."""
+    """Errors are raised, nothing is counted yet, and sending is not delayed by a second."""
     monkeypatch.setattr(guard, "loud", True)
     monkeypatch.setattr(otel_sender, "SEND_EVERY", 0.02)
     monkeypatch.setattr(otel_sender, "FLUSH_TIMEOUT", 10.0)
@@ -153,11 +153,11 @@ def test_event_arrives_as_a_log_record(receiver: tuple[Received, str]) -> None:
 
 
 def test_metrics_count_and_measure(receiver: tuple[Received, str]) -> None:
-    """Durations have the buckets of the conventions; parts, saturation and slow ones are there."""
+    """Durations have the buckets of the conventions; parts, saturation and slow requests count."""
     received, protocol = receiver
     mine = {**REQUEST, "pid": os.getpid()}
     failed = {**mine, "resp_status": 500, "exc_type": "ValueError", "resp_outcome": "error"}
-    # The last one was written by a neighbour; its memory is not this worker's.
+    # The last one is of another worker; its memory is not this worker's.
     sent(received, mine, mine, failed, {**SLOW, "w_rss": 1}, protocol=protocol)
     good, bad = sorted(received.metric("http.server.request.duration"), key=lambda p: -p.value)
     assert good.unit == "s"
@@ -190,7 +190,7 @@ def test_metrics_count_and_measure(receiver: tuple[Received, str]) -> None:
 
 
 def test_worker_that_died_counts_once() -> None:
-    """Its requests have a log record each; the death is one, and is nobody's gauge."""
+    """Its requests have a log record each; there is one death, and it sets no gauge."""
     crash = {**REQUEST, "event_type": "crash", "crash_cause": "oom", "pid": 7, "w_rss": 1}
     timeout = {**REQUEST, "event_type": "timeout", "pid": 8}
     with http_receiver() as received:
@@ -208,7 +208,7 @@ def test_sampled_event_stands_for_those_left_out() -> None:
     with http_receiver() as received:
         sent(received, {**REQUEST, "sample_rate": 0.25})
         (point,) = received.metric("http.server.request.duration")
-        assert point.value in (4, 5)  # what is over is rounded at random
+        assert point.value in (4, 5)  # the fraction is rounded at random
 
 
 def test_invented_method_is_one_series() -> None:
@@ -233,7 +233,7 @@ def test_invented_method_is_one_series() -> None:
     ],
 )
 def test_severity_is_by_type_and_outcome(change: dict[str, Any], word: str) -> None:
-    """What needs somebody's attention stands out."""
+    """What needs attention has a higher one."""
     with http_receiver() as received:
         (log,) = sent(received, {**REQUEST, **change})
         assert log.severity_text == word
@@ -267,7 +267,7 @@ def test_any_value_of_an_application_arrives() -> None:
 
 
 def test_report_arrives_with_its_stack(receiver: tuple[Received, str]) -> None:
-    """A report is a log record of its own: stack, verdict, and an id to find doubles by."""
+    """A report is a separate log record: stack, verdict, and an id to find duplicates by."""
     received, protocol = receiver
     sink = OpenTelemetry(received.endpoint, protocol)
     sink.deliver(report_of(SLOW))
@@ -280,7 +280,7 @@ def test_report_arrives_with_its_stack(receiver: tuple[Received, str]) -> None:
 
 
 def test_report_that_is_refused_is_tried_again() -> None:
-    """Delivery is told, so that it keeps the report; the next try arrives."""
+    """An error is raised, so that delivery keeps the report; the next try arrives."""
     with http_receiver() as received:
         received.status = 400
         sink = OpenTelemetry(received.endpoint)
@@ -308,13 +308,13 @@ def test_slow_request_is_an_event_of_its_span(caplog: pytest.LogCaptureFixture) 
             sink.take_event(slow)
             sink.deliver(report_of(slow))
             del in_flight[record.number]
-            told = [(each.name, dict(each.attributes or {})) for each in span.events]
-            assert len(told) == (0 if ended else 1)
+            added = [(each.name, dict(each.attributes or {})) for each in span.events]
+            assert len(added) == (0 if ended else 1)
             if not ended:
-                name, said = told[0]
+                name, fields = added[0]
                 assert name == "slowhound.slow"
-                assert said["slowhound.slow_loc"] == "shop/views.py:7:item"
-                assert said["slowhound.resp_time"] == 0.3
+                assert fields["slowhound.slow_loc"] == "shop/views.py:7:item"
+                assert fields["slowhound.resp_time"] == 0.3
         sink.close()
     assert not caplog.records  # the SDK would complain of an event for a span that has ended
 
@@ -340,7 +340,7 @@ def test_outage_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_never_arrives_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A collector that is gone costs the events, and each of them is counted."""
+    """If the collector is gone the events are lost, and each of them is counted."""
     monkeypatch.setattr(otel_sender, "FIRST_PAUSE", 0.01)
     monkeypatch.setattr(otel_sender, "LONGEST_PAUSE", 0.01)
     monkeypatch.setattr(otel_sender, "BATCH_TRIES", 2)
@@ -353,7 +353,7 @@ def test_what_never_arrives_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     sink.close()
 
 
-def test_exporter_that_raises_costs_its_batch_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exporter_that_raises_loses_its_batch_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given up after as many tries as any other; what comes afterwards arrives."""
     monkeypatch.setattr(guard, "loud", False)
     monkeypatch.setattr(otel_sender, "FIRST_PAUSE", 0.01)
@@ -422,7 +422,7 @@ def test_signals_can_be_left_out() -> None:
 
 
 def test_environment_can_switch_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OTEL_SDK_DISABLED means this sink as well."""
+    """OTEL_SDK_DISABLED disables this sink as well."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     with http_receiver() as received:
         sink = OpenTelemetry(received.endpoint)
@@ -438,13 +438,13 @@ def test_environment_can_switch_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     [{"protocol": "carrier pigeon"}, {"endpoint": "file:///etc/passwd"}, {"endpoint": "localhost"}],
 )
 def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
-    """They are said when the sink is made, not with the first event."""
+    """When the sink is made, not with the first event."""
     with pytest.raises(ValueError):
         OpenTelemetry(**options)
 
 
-def test_environment_says_where_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without options the variables of OpenTelemetry hold."""
+def test_environment_has_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without options the variables of OpenTelemetry are used."""
     with http_receiver() as received:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", received.endpoint)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=from-env")
@@ -479,8 +479,8 @@ def test_names_of_the_table_are_those_of_the_conventions() -> None:
     assert named - known <= NOT_STABLE
 
 
-def test_event_that_a_neighbour_has_told_is_sent_once() -> None:
+def test_event_that_a_peer_has_written_is_sent_once() -> None:
     """It is of this process, and has no number of its own."""
     with http_receiver() as received:
-        told = {name: value for name, value in REQUEST.items() if name != "seq"}
-        assert len(sent(received, {**told, "pid": os.getpid()})) == 1
+        unnumbered = {name: value for name, value in REQUEST.items() if name != "seq"}
+        assert len(sent(received, {**unnumbered, "pid": os.getpid()})) == 1

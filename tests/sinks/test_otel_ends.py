@@ -1,4 +1,4 @@
-"""What waits for a collector when its process ends: sent by each server, and by what ends soon."""
+"""What waits for a collector when its process ends: it is sent, or left to the next process."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_process_that_ends_at_once_sends_its_event(tmp_path: Path, way: str) -> 
 
 
 def test_next_process_sends_what_a_killed_one_could_not(tmp_path: Path) -> None:
-    """By the segments of the dead, and what its box says that its sinks have; each event once."""
+    """By the ended process's segments, and the last event that its box marks as sent; each once."""
     with http_receiver() as received:
         assert run(tmp_path, "killed", received.endpoint) == -signal.SIGKILL
         assert received.logs == []
@@ -85,16 +85,18 @@ def test_next_process_sends_what_a_killed_one_could_not(tmp_path: Path) -> None:
         argv = [sys.executable, str(tmp_path / "script.py"), given, "next"]
         with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE) as process:
             eventually(lambda: len(received.logs) == 2, "both events", deadline=30)
-            process.kill()  # and its box says that nothing waits
+            process.kill()  # and its box marks all as sent
         assert {log.attributes["process.pid"] for log in received.logs} != {process.pid}
         with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE) as another:
             boxes = tmp_path / "dir" / "boxes"
-            eventually(lambda: len(list(boxes.glob("*.box"))) == 1, "the burial", deadline=60)
+            eventually(
+                lambda: len(list(boxes.glob("*.box"))) == 1, "that the box is reaped", deadline=60
+            )
             another.communicate(b"")
         assert len(received.logs) == 3
 
 
-def test_collector_that_is_down_when_a_process_ends_hears_of_it_later(tmp_path: Path) -> None:
+def test_collector_that_is_down_when_a_process_ends_gets_it_later(tmp_path: Path) -> None:
     """What could not be sent in time is left to the next process."""
     with http_receiver() as received:
         received.status = 503
@@ -115,7 +117,7 @@ def test_collector_that_is_down_when_a_process_ends_hears_of_it_later(tmp_path: 
 def test_server_that_is_ended_sends_what_waits(
     tmp_path_factory: pytest.TempPathFactory, template: Path, name: str
 ) -> None:
-    """SIGTERM: each event that is written is at the collector when the server has gone."""
+    """SIGTERM: each event that is written has arrived when the server has ended."""
     launcher = AsgiLauncher(tmp_path_factory.mktemp("ends"), template)
     try:
         with http_receiver() as received:

@@ -1,4 +1,4 @@
-"""OpenTelemetry under a real Gunicorn: a receiver on loopback sees what the workers send."""
+"""OpenTelemetry under a real Gunicorn: a receiver on loopback gets what the workers send."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_events_metrics_and_spans_arrive(serve: Launcher, protocol: str, worker:
         assert len(requests) == 6
         (gated,) = of_gate(received, "slowhound.request")
         ids = (ended["trace_id"], ended["span_id"])
-        told = [(log.trace_id, log.span_id) for log in (slow, report, gated)]
-        assert told == [ids, ids, ids]
+        seen = [(log.trace_id, log.span_id) for log in (slow, report, gated)]
+        assert seen == [ids, ids, ids]
         assert {log.resource["service.name"] for log in requests} == {"shop"}
         assert "in gated" in report.attributes["code.stacktrace"]
         durations = received.metric("http.server.request.duration")
@@ -69,13 +69,13 @@ def test_events_metrics_and_spans_arrive(serve: Launcher, protocol: str, worker:
         assert sum(point.value for point in received.metric("slowhound.slow")) >= 1
         lines = (site.scratch / "spans.jsonl").read_text().splitlines()
         spans = {span["context"]["trace_id"][2:]: span for span in map(json.loads, lines)}
-        (told,) = spans[ended["trace_id"]]["events"]
-        assert told["name"] == "slowhound.slow"
-        assert told["attributes"]["slowhound.req_id"] == ended["req_id"]
+        (added,) = spans[ended["trace_id"]]["events"]
+        assert added["name"] == "slowhound.slow"
+        assert added["attributes"]["slowhound.req_id"] == ended["req_id"]
 
 
 def test_events_of_a_killed_worker_are_sent_by_another(serve: Launcher) -> None:
-    """Those that waited in its memory: the arbiter leaves them to a worker, by the segment."""
+    """Those that waited in its memory: the arbiter takes them from the segment for a worker."""
     with http_receiver() as received:
         received.status = 503
         site = with_otel(serve, received.endpoint, workers=2)
@@ -108,11 +108,11 @@ def test_death_of_a_worker_is_counted_by_another(serve: Launcher) -> None:
 
 
 def test_collector_that_is_down_hurts_nobody(serve: Launcher) -> None:
-    """Requests are answered, and the worker stops in good order, as if nothing was configured."""
+    """Requests are answered, and the worker stops normally."""
     endpoint = f"http://127.0.0.1:{unused_port()}"
     site = with_otel(serve, endpoint, conf="graceful_timeout = 300")
     assert site.get("/sleep/0.3/").text == "slept"
-    said = "for OpenTelemetry, counting what is lost: the collector did not take them"
-    wait_for(site, "a word on it", lambda: said in site.process.stderr)
+    warning = "for OpenTelemetry, counting what is lost: the collector did not take them"
+    wait_for(site, "the warning", lambda: warning in site.process.stderr)
     assert site.get("/ok/").status == 200
     assert site.stop() == 0

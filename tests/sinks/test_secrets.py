@@ -72,7 +72,7 @@ class Outputs(dict[str, bytes]):
                 self.add(f"{name}/{kind}", b"\n" + path.name.encode() + b"\n" + data)
 
     def leaks(self) -> list[str]:
-        """Where a secret can be seen, and what stands around it."""
+        """Where a secret can be seen, and what is around it."""
         found = []
         for name, data in self.items():
             for needle in NEEDLES:
@@ -124,7 +124,7 @@ def start_all(site: Site, gate: str, numbers: Iterable[int]) -> list[Future[Resp
 
 
 def fetch(url: str) -> bytes:
-    """A page, also one that says that there is nothing."""
+    """A page, also one without content."""
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.read()
@@ -151,7 +151,7 @@ def crawl(run: Run, site: Site) -> None:
             run.outputs.add("pages", page)
             links = {html.unescape(each) for each in re.findall(r'href="(/[^"#]*)"', page.decode())}
             new = sorted(each for each in links - seen if "/static/" not in each)
-            # Requests and reports all look the same: some of each kind of page.
+            # Pages of requests, and of reports, are all alike: some of each kind.
             for link in new:
                 kind = link.partition("?")[0]
                 if sum(each.startswith(kind) for each in seen) < PAGES_OF_A_KIND:
@@ -161,8 +161,8 @@ def crawl(run: Run, site: Site) -> None:
         process.cleanup()
 
 
-def look(run: Run, site: Site, name: str, commands: tuple[tuple[str, ...], ...]) -> None:
-    """Files as they are now, and what commands say of them."""
+def collect(run: Run, site: Site, name: str, commands: tuple[tuple[str, ...], ...]) -> None:
+    """Files as they are now, and what commands print of them."""
     run.outputs.add_folder(f"{name} files", site.dir)
     for each in [site.dir, *site.dir.rglob("*")]:
         with contextlib.suppress(FileNotFoundError):
@@ -211,7 +211,7 @@ class Channels:
 
 
 def busy(run: Run, site: Site, otlp: Received) -> None:
-    """A request of each kind at once, looked at while they run, and ended by an exception."""
+    """A request of each kind at once, sampled while they run, and ended by an exception."""
     answers = start_all(site, "first", NUMBERS)
     body = urllib.parse.urlencode({"pet": BY_NAME, "password2": BY_NAME, "seen": "mark_posted_end"})
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -230,7 +230,7 @@ def busy(run: Run, site: Site, otlp: Received) -> None:
         "a report of each request",
         transcript=site.process.transcript,
     )
-    look(run, site, "running", (("ps", "--json"), ("ps",), ("dump",)))
+    collect(run, site, "running", (("ps", "--json"), ("ps",), ("dump",)))
     site.gate("first").open()
     for answer in answers:
         answer.result()
@@ -281,7 +281,7 @@ def run(serve_module: Launcher) -> Run:
         site.get(f"{path(0)}&flames=1", headers(0, "first"))
         eventually(lambda: list(site.dir.glob("flames/*")), "a flame graph")
         ends.wait(len(KINDS) + 2 + len(KILLED))
-        look(run, site, "ended", (("tail", "-n", "1000"), ("ask", "sql")))
+        collect(run, site, "ended", (("tail", "-n", "1000"), ("ask", "sql")))
         crawl(run, site)
         site.stop()
         run.outputs.add_folder("last files", site.dir)

@@ -88,7 +88,7 @@ def report_of(**changes: Any) -> Report:
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each test has a Sentry that nobody has initialised, and a loud guard."""
+    """Each test has a Sentry that is not initialised, and errors are raised."""
     monkeypatch.setattr(guard, "loud", True)
     yield
     sentry_sdk.get_client().close(timeout=0)
@@ -98,7 +98,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def project() -> Iterator[Project]:
-    """A Sentry on loopback; what reached it does not tell who the client is."""
+    """A Sentry on loopback; no event has the client's address."""
     with sentry_server() as project:
         yield project
 
@@ -114,7 +114,7 @@ def sent(project: Project, report: Report, **options: Any) -> dict[str, Any]:
 
 
 def test_event_has_real_frames(project: Project) -> None:
-    """Files, lines, source and whose they are; local variables where they are asked for."""
+    """Files, lines, source, and which are the application's; local variables if set."""
     event = sent(project, report_of())
     (exception,) = event["exception"]["values"]
     assert exception["type"] == "SlowRequest"
@@ -134,7 +134,7 @@ def test_event_has_real_frames(project: Project) -> None:
     assert ours["vars"] == {"seconds": "25"}
 
 
-def test_event_says_what_happened_and_where(project: Project) -> None:
+def test_event_has_what_happened_and_where(project: Project) -> None:
     """Group, transaction, level, release, tags, request, and the contexts."""
     event = sent(project, report_of())
     assert event["fingerprint"] == ["slowhound", "0123456789ab"]
@@ -170,7 +170,7 @@ def test_event_says_what_happened_and_where(project: Project) -> None:
 
 
 def test_address_of_the_client_stays(project: Project) -> None:
-    """It is personal, and nobody needs it to find out why a request is slow."""
+    """It is personal, and not needed to find out why a request is slow."""
     sent(project, report_of())
     assert not any(b"192.0.2.7" in data for data in project.raw)
 
@@ -201,7 +201,7 @@ def test_flame_graph_and_report_are_attached(project: Project, tmp_path: Path) -
 
 
 def test_graphs_name_cannot_leave_its_folder(project: Project, tmp_path: Path) -> None:
-    """Whatever an event calls its graph: nothing but a regular file of that folder is read."""
+    """Whatever the event's ``flame`` is: only a regular file of that folder is read."""
     (tmp_path / "flames").mkdir()
     (tmp_path / "secret").write_text("secret")
     os.symlink(tmp_path / "secret", tmp_path / "flames" / "link")
@@ -287,7 +287,7 @@ def test_own_dsn_needs_no_sentry_in_the_application(project: Project) -> None:
 
 
 def test_without_a_client_the_report_is_kept() -> None:
-    """Nobody has initialised Sentry: delivery is told, and the message says what to do."""
+    """Sentry is not initialised: an error is raised, and its message has what to do."""
     with pytest.raises(RuntimeError, match=r"sentry_sdk\.init"):
         Sentry().deliver(report_of())
 
@@ -299,7 +299,7 @@ def test_sentry_without_dsn_is_off() -> None:
 
 
 def test_transport_of_the_application_is_used() -> None:
-    """Who sends envelopes in a way of his own has ours as well."""
+    """An application with its own transport gets our events through that."""
     envelopes: list[Any] = []
 
     class Kept(sentry_sdk.transport.Transport):
@@ -313,7 +313,7 @@ def test_transport_of_the_application_is_used() -> None:
 
 @pytest.mark.parametrize("status", [400, 429, 500])
 def test_refused_event_is_tried_again(project: Project, status: int) -> None:
-    """Delivery is told, so that the report stays in the spool; the next try arrives."""
+    """An error is raised, so that the report stays in the spool; the next try arrives."""
     sentry_sdk.init(project.dsn, default_integrations=False)
     sink = Sentry()
     project.status = status

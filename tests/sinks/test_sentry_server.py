@@ -92,7 +92,7 @@ def test_error_is_sentrys_alone(serve: Launcher, project: Project) -> None:
 
 
 def test_dead_worker_is_an_event(serve: Launcher, project: Project) -> None:
-    """A worker that was killed tells nothing; its successor sends the report of its request."""
+    """A worker that was killed sends nothing; its successor sends the report of its request."""
     site = with_sentry(serve, project)
     site.start("/gate/dies/", headers={"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
     site.gate("dies").wait_entered()

@@ -1,4 +1,4 @@
-"""The webhook, against a real HTTP server; and where it does not go, whoever asks for it."""
+"""The webhook against a real HTTP server, and the addresses that it refuses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.harness.launch import ROOT
 from tests.harness.reports import dead_report, finished, slow_report
 from tests.harness.waiting import eventually
 
-# How the other end checks a signature, as the docs show it.
+# How the receiver checks a signature, from the docs.
 DOCUMENTED = (ROOT / "docs" / "delivery.md").read_text().split("# shop/hook.py")[1].split("```")[0]
 NASTY = "<script>&`*_~<!channel> <http://evil.example|click>\r\nX: y\x1b[31m\u202e"
 
@@ -92,7 +92,7 @@ def test_death_is_posted(hook: Hook) -> None:
 
 
 def test_signature_is_that_of_time_and_body(hook: Hook) -> None:
-    """HMAC-SHA256, as the docs say; it changes with each part."""
+    """HMAC-SHA256, as in the docs; it changes with each part."""
     posted = post(hook, slow_report(), secret="hush")
     stamp = posted.headers["Slowhound-Timestamp"]
     assert abs(int(stamp) - time.time()) < 60
@@ -110,7 +110,7 @@ def test_signature_is_that_of_time_and_body(hook: Hook) -> None:
 
 
 def test_slack_gets_its_own_form(hook: Hook) -> None:
-    """Within Slack's limits, in plain text but for the code of stack and verdict."""
+    """Within Slack's limits, in plain text except for stack and verdict."""
     body = post(hook, slow_report(first_seen=True), format="slack").json
     assert set(body) == {"text", "blocks"}
     assert body["text"] == "Slow, stuck: shop.views.checkout (31.2 s)"
@@ -124,7 +124,7 @@ def test_slack_gets_its_own_form(hook: Hook) -> None:
 
 @pytest.mark.parametrize("form", ["json", "slack"])
 def test_nothing_of_a_client_gets_out_of_its_place(hook: Hook, form: str) -> None:
-    """No link, mention, header or escape sequence of the request's works in the message."""
+    """No link, mention, header or escape sequence from the request works in the message."""
     report = slow_report(
         request_line=NASTY, verdict=NASTY, resp_view=NASTY, req_id=NASTY, host=NASTY
     )
@@ -192,7 +192,7 @@ def test_other_answers_are_failures(answer: Any) -> None:
 
 
 def test_answer_without_end_is_not_read(hook: Hook) -> None:
-    """Its status is all that counts."""
+    """Only its status counts."""
 
     def endless(handler: Handler) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -210,7 +210,7 @@ def test_answer_without_end_is_not_read(hook: Hook) -> None:
 
 @pytest.mark.parametrize("drop", [b"", b"H"], ids=["silent", "dripping"])
 def test_slow_server_is_given_up(hook: Hook, drop: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one that sends a byte now and then: the time is for the whole of it."""
+    """Also one that sends a byte now and then: the timeout is for the whole response."""
     monkeypatch.setattr(Webhook, "timeout", 0.3)
     over = threading.Event()
 
@@ -275,7 +275,7 @@ def test_only_http_and_https(url: str) -> None:
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, Any]) -> None:
-    """And the message does not repeat them, for they may be secret."""
+    """And the message does not repeat them: they may be secret."""
     with pytest.raises(ValueError) as raised:
         Webhook(**{"url": "https://example.com/", **options})
     assert "secret" not in str(raised.value)
@@ -283,7 +283,7 @@ def test_options_that_cannot_be_used_are_refused(options: dict[str, Any]) -> Non
 
 
 def test_inside_of_the_network_is_not_reached_unless_asked_for(hook: Hook) -> None:
-    """By number, and by a name that leads there."""
+    """By its address, and by a name that resolves to it."""
     for url in (hook.url, hook.url.replace("127.0.0.1", "localhost")):
         with pytest.raises(WebhookError, match="private=True"):
             Webhook(url).deliver(slow_report())
@@ -294,7 +294,7 @@ def test_inside_of_the_network_is_not_reached_unless_asked_for(hook: Hook) -> No
     "host", ["127.1", "0x7f.1", "0177.0.0.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"]
 )
 def test_other_spellings_of_an_address_are_the_address(hook: Hook, host: str) -> None:
-    """What counts is where the connection would go, not how that is written."""
+    """What counts is the address of the connection, not its spelling."""
     url = hook.url.replace("127.0.0.1", host)
     with pytest.raises(WebhookError, match="private=True"):
         Webhook(url).deliver(slow_report())
@@ -313,13 +313,13 @@ def test_address_that_the_settings_name_is_reached(hook: Hook) -> None:
 
 @pytest.mark.parametrize("allow", ["10.0.0.1/8", ["10.0.0.1/8"], ["localhost"], [""], ""])
 def test_what_is_no_network_is_refused(allow: Any) -> None:
-    """When the sink is made, and not by taking it for something wider."""
+    """When the sink is made; it is not widened to a network."""
     with pytest.raises(ValueError):
         Webhook("https://example.com/", allow=allow)
 
 
 def resolves_to(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[Any, ...]]) -> list[Any]:
-    """Each name leads to these; the list gets what a connection is opened to."""
+    """Each name resolves to these; the list gets the addresses of connections."""
     tried: list[Any] = []
     real = socket.socket
 
@@ -341,7 +341,7 @@ def resolves_to(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[Any, ...]
 def test_of_several_addresses_only_allowed_ones_are_tried(
     hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are passed over, wherever in the answer they stand."""
+    """The others are skipped, wherever they are in the answer."""
     port = int(hook.url.split(":")[2].split("/")[0])
     found = [
         ("169.254.169.254", 80),
@@ -360,7 +360,7 @@ def test_of_several_addresses_only_allowed_ones_are_tried(
 def test_address_that_cannot_be_reached_leaves_the_next_one(
     hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host may be known by an address that nobody answers at."""
+    """No server may listen at one of a host's addresses."""
     port = int(hook.url.split(":")[2].split("/")[0])
     tried = resolves_to(monkeypatch, [("127.0.0.2", port), ("127.0.0.1", port)])
     Webhook("http://hook.example/", private=True).deliver(slow_report())
@@ -369,7 +369,7 @@ def test_address_that_cannot_be_reached_leaves_the_next_one(
 
 
 def test_name_is_resolved_once(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that changes between the look and the connection leads nowhere else."""
+    """A name whose address changes between check and connection leads nowhere else."""
     port = int(hook.url.split(":")[2].split("/")[0])
     asked: list[str] = []
     real = socket.getaddrinfo
@@ -400,7 +400,7 @@ def test_proxies_of_the_environment_are_not_used(
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here")
 def test_https_is_checked(hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate that nobody vouches for is refused; a good one for the name is taken."""
+    """An untrusted certificate is refused; a trusted one for the name is accepted."""
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj"]
     argv += ["/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
@@ -425,10 +425,10 @@ def _server_of(hook: Hook) -> Any:
     return hook.server
 
 
-def test_log_does_not_tell_the_address(
+def test_log_does_not_contain_the_url(
     hook: Hook, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever knows the address of a hook can write to it."""
+    """Anyone who knows the URL of a hook can write to it."""
     hook.answers = [status(500)]
     for path in ("/T0/B0/hush", "/T0 B0/hush", "/T0\u00e4/hush", "/T0\r\n/hush"):
         spec = {

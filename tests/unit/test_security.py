@@ -185,7 +185,7 @@ CLAIMS: dict[str, dict[str, str]] = {
     },
     "S51": {
         "sinks/test_webhook.py": (
-            "test_signature_is_that_of_time_and_body test_log_does_not_tell_the_address"
+            "test_signature_is_that_of_time_and_body test_log_does_not_contain_the_url"
         ),
     },
     "S52": {

@@ -1,4 +1,4 @@
-"""What the disk does not take waits in memory, and leaves it as it would leave the disk."""
+"""Reports that the disk does not take wait in memory."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def held_numbers(spool: MemoryBackedSpool) -> list[str]:
 
 
 def test_item_in_memory_is_claimed_marked_and_removed(spool: MemoryBackedSpool) -> None:
-    """As one on the disk is; the sinks that have it are known at the next try."""
+    """Like an item on the disk; the sinks that have it are known at the next try."""
     with full_disk():
         name = spool.put(DeliveryItem(slow_report()))
     later = spool.put(DeliveryItem(slow_report(2)))
@@ -64,7 +64,7 @@ def test_item_in_memory_is_claimed_marked_and_removed(spool: MemoryBackedSpool) 
 def test_newest_report_that_was_held_back_is_kept_wherever_it_is(
     spool: MemoryBackedSpool,
 ) -> None:
-    """Held on the disk, then in memory, then on the disk again: each time there is only one."""
+    """On the disk, then in memory, then on the disk again: there is always only one."""
     spool.put_held(slow_report(1))
     with full_disk():
         spool.put_held(slow_report(2))
@@ -78,7 +78,7 @@ def test_newest_report_that_was_held_back_is_kept_wherever_it_is(
 def test_oldest_item_goes_when_the_memory_is_full(
     spool: MemoryBackedSpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is counted; a report that was held back is not, for its group has counted it."""
+    """It is counted as lost; a report that was held back is not, its group has counted it."""
     monkeypatch.setattr(memory_spool, "MEMORY_LIMIT", 3)
     with full_disk():
         spool.put_held(slow_report(0))

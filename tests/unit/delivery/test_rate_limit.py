@@ -1,4 +1,4 @@
-"""Which reports of a group are sent, and how many are said to have been held back."""
+"""Which reports of a group are sent, and how many are counted as held back."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def admit(
     return limiter.admit(slow_report(number, group), LIMIT, now)
 
 
-def test_first_of_a_group_comes_through_and_says_so() -> None:
-    """Each group's first one does, also while another group is held back."""
+def test_first_of_a_group_is_sent_and_marked_as_the_first() -> None:
+    """The first of each group, also while another group is held back."""
     limiter = RateLimiter()
     assert [bool(admit(limiter, number, 1000.0)) for number in range(5)] == [True, True] + [
         False
@@ -36,8 +36,8 @@ def test_first_of_a_group_comes_through_and_says_so() -> None:
     assert first.held_back == 0
 
 
-def test_next_one_after_the_window_says_how_many_were_held_back() -> None:
-    """The window slides: it is free again as soon as one of those sent is old enough."""
+def test_next_one_after_the_window_has_the_number_held_back() -> None:
+    """The window slides: there is room as soon as one of those sent is old enough."""
     limiter = RateLimiter()
     for number, now in enumerate([1000.0, 1030.0, 1031.0, 1059.9]):
         admit(limiter, number, now)
@@ -49,18 +49,18 @@ def test_next_one_after_the_window_says_how_many_were_held_back() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 200), st.sampled_from(["a" * 12, "b" * 12]))))
 def test_messages_add_up_to_all_reports(steps: list[tuple[float, str]]) -> None:
-    """Each message stands for itself and for what it says was held back; the rest still waits."""
-    limiter, now, told = RateLimiter(), 1000.0, 0
+    """Each message counts itself and those it reports as held back; the others still wait."""
+    limiter, now, counted = RateLimiter(), 1000.0, 0
     for number, (seconds, group) in enumerate(steps):
         now += seconds - 50  # also a clock that goes back
         sent = admit(limiter, number, now, group)
-        told += 1 + sent.held_back if sent is not None else 0
+        counted += 1 + sent.held_back if sent is not None else 0
     waiting = sum(group.held for group in limiter.groups.values())
-    assert told + waiting == len(steps)
+    assert counted + waiting == len(steps)
 
 
 def test_newest_that_was_held_back_is_released_once_there_is_room() -> None:
-    """It stands for all the others that were, itself not counted twice."""
+    """It counts all the others, and does not count itself twice."""
     limiter = RateLimiter()
     for number in range(10):
         admit(limiter, number, 1000.0)
@@ -73,7 +73,7 @@ def test_newest_that_was_held_back_is_released_once_there_is_room() -> None:
 
 
 def test_clock_that_is_put_back_silences_a_group_for_one_window_at_most() -> None:
-    """What lies in the future counts as sent now."""
+    """What was sent in the future counts as sent now."""
     limiter = RateLimiter()
     for number in range(2):
         admit(limiter, number, 9_000_000.0)
@@ -82,7 +82,7 @@ def test_clock_that_is_put_back_silences_a_group_for_one_window_at_most() -> Non
 
 
 def test_clock_that_is_put_forward_lets_no_more_than_the_limit_through() -> None:
-    """The window begins anew."""
+    """A new window begins."""
     limiter = RateLimiter()
     numbers = iter(range(100))
     for now in (1000.0, 9_000_000.0):
@@ -90,7 +90,7 @@ def test_clock_that_is_put_forward_lets_no_more_than_the_limit_through() -> None
 
 
 def test_without_a_limit_all_are_sent() -> None:
-    """``REPORT_LIMIT = None``; the first is still known as such."""
+    """``REPORT_LIMIT = None``; the first is still marked."""
     limiter = RateLimiter()
     sent = [limiter.admit(slow_report(number), None, 1000.0) for number in range(50)]
     assert [each is not None and each.first_seen for each in sent] == [True] + [False] * 49
@@ -100,7 +100,7 @@ def test_without_a_limit_all_are_sent() -> None:
 def test_group_that_was_quiet_for_longest_is_forgotten_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """There is a bound to what is remembered."""
+    """The number of remembered groups is limited."""
     monkeypatch.setattr(rate_limit, "GROUPS_LIMIT", 2)
     limiter = RateLimiter()
     for group in ("a" * 12, "b" * 12, "a" * 12, "c" * 12):
@@ -109,7 +109,7 @@ def test_group_that_was_quiet_for_longest_is_forgotten_first(
 
 
 def test_ids_of_what_was_sent_are_known() -> None:
-    """By them a report that comes again, from whomever, is told from a new one."""
+    """By these a report that comes again, from any process, is recognised."""
     limiter = RateLimiter()
     for number in range(3):
         admit(limiter, number, 1000.0)
@@ -117,7 +117,7 @@ def test_ids_of_what_was_sent_are_known() -> None:
 
 
 def test_groups_of_deaths_go_by_cause_view_and_place() -> None:
-    """Not by the line, nor by the request."""
+    """Not by line or request."""
     one = dead_report(1)
     moved = dead_report(2, crash_cause_loc="shop/rows.py:8:read", crash_stack="x")
     assert one.fingerprint == moved.fingerprint
@@ -130,7 +130,7 @@ def test_groups_of_deaths_go_by_cause_view_and_place() -> None:
 
 
 def test_fingerprint_is_twelve_hex_digits_whatever_the_event_says() -> None:
-    """It becomes a file's name."""
+    """It becomes a file name."""
     for wrong in ("../../etc/passwd", None, 5, "", "0123456789AB", "0123456789ab\n"):
         report = slow_report(slow_fingerprint=wrong)
         assert len(report.fingerprint) == 12

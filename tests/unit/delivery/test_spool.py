@@ -1,4 +1,4 @@
-"""The spool: what is to be sent survives on disk, and one process at a time sends it."""
+"""What is to be sent survives on disk, and one process at a time sends it."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def read(spool: Spool, name: str) -> DeliveryItem:
         slow_report(snapshot=None, blind=3.5),
         slow_report(snapshot=Snapshot(1.0, (), "thread", [("f", [("name", "'value'")])])),
     ],
-    ids=["slow", "dead", "finished", "blind", "with locals"],
+    ids=["slow", "dead", "finished", "unsampled", "with locals"],
 )
 def test_item_comes_back_as_it_was(spool: Spool, report: Any) -> None:
-    """All of a report is kept."""
+    """Every field of a report is kept."""
     for follow_up in (False, True):
         assert read(spool, spool.put(DeliveryItem(report, follow_up))) == DeliveryItem(
             report, follow_up
@@ -67,7 +67,7 @@ class Odd:
 
 
 def test_item_with_anything_in_it_can_be_read_back(spool: Spool) -> None:
-    """What JSON cannot hold is text: an application's own values, broken Unicode, huge numbers."""
+    """What JSON cannot hold becomes text: own types, broken Unicode, huge numbers."""
     report = slow_report(
         app_odd=Odd(), app_huge=2**70, app_deep=[[[[[[[[[[1]]]]]]]]]], req_path="/\udcff\ud800/"
     )
@@ -86,7 +86,7 @@ def test_item_with_anything_in_it_can_be_read_back(spool: Spool) -> None:
 
 
 def any_report(frames: int, moments: int, variables: int, app: Any, text: str) -> Report:
-    """As large as these say; ``text`` is in each of its parts."""
+    """Of this size; ``text`` is in each of its parts."""
     stack = tuple(Frame(f"/{text}/a.py", n, f"f{n}{text}") for n in range(frames))
     shown = [(f"f{n}{text}", [(f"n{n}{text}", text)] * 20) for n in range(variables)]
     return slow_report(
@@ -115,7 +115,7 @@ VALUES = st.recursive(
 def test_item_is_whole_whatever_is_in_it(
     frames: int, moments: int, variables: int, app: Any
 ) -> None:
-    """Of any size, also with texts that UTF-8 cannot hold: these are escaped, and no more."""
+    """Of any size, also with texts that UTF-8 cannot hold: only these are escaped."""
     plain, odd = (
         any_report(frames, moments, variables, app, each) for each in ("\\udcff", "\udcff")
     )
@@ -124,7 +124,7 @@ def test_item_is_whole_whatever_is_in_it(
 
 
 def test_too_many_variables_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stack is worth more than they are."""
+    """The stack is more important."""
     monkeypatch.setattr(item_module, "ITEM_MAX_BYTES", 10_000)
     variables = [("f", [(f"name{number}", "x" * 100) for number in range(200)])]
     report = slow_report(snapshot=Snapshot(1.0, (Frame("/a.py", 1, "f"),), variables=variables))
@@ -136,7 +136,7 @@ def test_too_many_variables_are_left_out(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_event_that_is_too_large_is_shortened() -> None:
-    """An item that nobody reads to its end is delivered to nobody; all but the event is whole."""
+    """An item that is too long to be read would reach no sink; all but its event is whole."""
     report = slow_report(app_rows=[["x" * 10_000] * 200] * 10, app_n=7)
     line = encode(DeliveryItem(report))
     assert len(line) < item_module.ITEM_MAX_BYTES
@@ -147,7 +147,7 @@ def test_event_that_is_too_large_is_shortened() -> None:
 
 
 def test_files_are_for_the_user_alone(spool: Spool) -> None:
-    """0600 in a folder of 0700, and nothing half written is left."""
+    """0600 in a folder of 0700, and no partial file is left."""
     spool.put(DeliveryItem(slow_report()))
     spool.put_held(slow_report())
     with spool.limiter():
@@ -173,7 +173,7 @@ with spool.claim(sys.argv[2]) as claimed:
 
 @contextmanager
 def holder(spool: Spool, name: str) -> Iterator[str]:
-    """Another process that claims it, killed in the end, and what became of that."""
+    """What another process prints that claims this item; it is killed after the block."""
     argv = [sys.executable, "-c", HOLDER, spool.directory, name]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -184,18 +184,18 @@ def holder(spool: Spool, name: str) -> Iterator[str]:
 
 
 def test_only_one_process_has_an_item_until_it_dies(spool: Spool) -> None:
-    """While one claims it the others do not get it; they do when it was killed."""
+    """Other processes do not get an item that is claimed, until its claimer was killed."""
     name = spool.put(DeliveryItem(slow_report()))
-    with holder(spool, name) as said, spool.claim(name) as claimed:
-        assert said == "held"
+    with holder(spool, name) as printed, spool.claim(name) as claimed:
+        assert printed == "held"
         assert claimed is None
-    with spool.claim(name) as claimed, holder(spool, name) as said:
+    with spool.claim(name) as claimed, holder(spool, name) as printed:
         assert claimed is not None
-        assert said == "refused"
+        assert printed == "refused"
 
 
 def test_forked_child_does_not_keep_a_claim(spool: Spool) -> None:
-    """It has the file closed, and so the lock ends with the parent."""
+    """Its copy of the file is closed, so the lock ends with the parent."""
     name = spool.put(DeliveryItem(slow_report()))
     with spool.claim(name) as claimed:
         assert claimed is not None
@@ -211,8 +211,8 @@ def test_forked_child_does_not_keep_a_claim(spool: Spool) -> None:
             assert second is None
 
 
-def test_who_has_an_item_is_noted_in_it(spool: Spool) -> None:
-    """The next process goes on where the last one stopped; a line cut short is no note."""
+def test_sinks_that_have_an_item_are_in_its_file(spool: Spool) -> None:
+    """The next process continues where the last one stopped; a line cut short is ignored."""
     name = spool.put(DeliveryItem(slow_report()))
     with spool.claim(name) as claimed:
         assert claimed is not None
@@ -234,7 +234,7 @@ def test_who_has_an_item_is_noted_in_it(spool: Spool) -> None:
     ids=["empty", "text", "bytes", "list", "number", "deep", "no report"],
 )
 def test_what_is_no_item_is_counted_and_removed(spool: Spool, data: bytes) -> None:
-    """It stops nothing and is met once."""
+    """It stops nothing, and is found only once."""
     name = spool.put(DeliveryItem(slow_report()))
     path = Path(spool.folder, name)
     path.write_bytes(data)
@@ -247,7 +247,7 @@ def test_what_is_no_item_is_counted_and_removed(spool: Spool, data: bytes) -> No
 def test_links_pipes_sockets_and_folders_are_left_alone(
     spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under the name of an item as well: nothing is read through them, and nothing waited for."""
+    """Also under the name of an item: they are not read, and nothing waits for them."""
     good = spool.put(DeliveryItem(slow_report()))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(Path(spool.folder, good).read_bytes())
@@ -273,7 +273,7 @@ def test_links_pipes_sockets_and_folders_are_left_alone(
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
 @pytest.mark.root
 def test_another_users_file_is_left_alone(spool: Spool) -> None:
-    """Who could write into the folder cannot make us send what he likes."""
+    """A user who could write into the folder cannot make us send anything."""
     name = spool.put(DeliveryItem(slow_report()))
     os.chown(Path(spool.folder, name), 65534, 65534)
     with spool.claim(name) as claimed:
@@ -295,7 +295,7 @@ def test_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
 def test_oldest_items_go_when_the_spool_is_full(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are counted."""
+    """They are counted as lost."""
     monkeypatch.setattr(spool_module, "SPOOL_MAX_BYTES", 10_000)
     names = []
     for number in range(20):
@@ -308,13 +308,13 @@ def test_oldest_items_go_when_the_spool_is_full(
     assert losses.dropped == 20 - len(kept)
 
 
-JUDGES = """
+DECIDES = """
 import sys
 from slowhound.config.config import Limit
 from slowhound.delivery import spool as module
 from slowhound.delivery.spool import Spool
 from tests.harness.reports import slow_report
-module.LIMITER_LOCK_TRIES = 10**6  # one that had no turn for a second would judge for itself
+module.LIMITER_LOCK_TRIES = 10**6  # without the lock for a second it would decide alone
 spool, sent = Spool(sys.argv[1]), 0
 for number in range(50):
     with spool.limiter() as limiter:
@@ -325,8 +325,8 @@ print(sent)
 
 
 def test_processes_share_the_groups(spool: Spool) -> None:
-    """Four at once: together they send as many as one would, and each report is counted."""
-    argv = [sys.executable, "-c", JUDGES, spool.directory]
+    """Four at once send as many together as one would, and each report is counted."""
+    argv = [sys.executable, "-c", DECIDES, spool.directory]
     started = [
         subprocess.Popen([*argv, str(number)], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         for number in range(4)
@@ -338,7 +338,7 @@ def test_processes_share_the_groups(spool: Spool) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"groups":{"a":5}}', b"\xff"])
-def test_groups_that_cannot_be_read_begin_anew(spool: Spool, data: bytes) -> None:
+def test_groups_that_cannot_be_read_begin_again(spool: Spool, data: bytes) -> None:
     """A broken file stops nothing."""
     with spool.limiter() as limiter:
         limiter.admit(slow_report(), None, 1.0)
@@ -371,10 +371,10 @@ def test_groups_are_kept_in_memory_where_the_disk_takes_none(
 def test_holder_of_the_groups_that_is_stopped_does_not_stop_others(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who does not get the lock in time goes on with what it knows itself."""
+    """A process that does not get the lock in time continues with what it knows itself."""
     monkeypatch.setattr(spool_module, "LIMITER_LOCK_TRIES", 2)
-    with holder(spool, "groups") as said:
-        assert said == "held"
+    with holder(spool, "groups") as printed:
+        assert printed == "held"
         with spool.limiter() as limiter:
             assert limiter.admit(slow_report(), Limit(3, 60.0), 1.0) is not None
         assert not Path(spool.folder, "groups.json").exists()

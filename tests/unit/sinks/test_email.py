@@ -1,4 +1,4 @@
-"""Mails, as a real SMTP server gets them and a real browser shows them."""
+"""Mails, as a real SMTP server gets them and a real browser displays them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NASTY = "<img src=x onerror=alert(1)>\r\nBcc: all@example.com\r\n\r\n\x1b[31m\u2
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    """A server, which Django's mail goes to."""
+    """An SMTP server that Django sends mail to."""
     with (
         smtp_server() as found,
         override_settings(
@@ -91,7 +91,7 @@ def test_mail_of_a_death_names_its_cause(mailbox: Mailbox) -> None:
 
 
 def test_mail_of_the_end_answers_the_first(mailbox: Mailbox) -> None:
-    """A reader's program shows both together."""
+    """A mail program shows both together."""
     sink = Email(["ops@shop.example"])
     sink.deliver(slow_report())
     sink.follow_up(slow_report(finished=finished()))
@@ -105,7 +105,7 @@ def test_mail_of_the_end_answers_the_first(mailbox: Mailbox) -> None:
 
 
 def test_plain_mail_is_that_of_dogslow(mailbox: Mailbox) -> None:
-    """Its subject, and its text alone."""
+    """Its subject, and text only."""
     message = sent(mailbox, slow_report(), plain=True, sender="old@shop.example")
     assert message["Subject"] == "Slow Request Watchdog: GET http://shop.example/checkout/"
     assert message["From"] == "old@shop.example"
@@ -115,7 +115,7 @@ def test_plain_mail_is_that_of_dogslow(mailbox: Mailbox) -> None:
 
 @pytest.mark.parametrize("plain", [False, True])
 def test_client_adds_no_header_and_no_tag(mailbox: Mailbox, plain: bool) -> None:
-    """Whatever a request is called, and wherever that is shown."""
+    """Whatever the request's path is, and wherever it is displayed."""
     nasty = slow_report(
         request_line=NASTY,
         resp_view=NASTY,
@@ -142,7 +142,7 @@ def test_client_adds_no_header_and_no_tag(mailbox: Mailbox, plain: bool) -> None
 
 
 def test_text_that_is_no_unicode_is_mailed(mailbox: Mailbox) -> None:
-    """A file name of any bytes stands in the mail in some way."""
+    """A file name of any bytes is in the mail in some form."""
     snapshot = Snapshot(1.0, (Frame("/srv/\udcff.py", 1, "f"),))
     message = sent(mailbox, slow_report(snapshot=snapshot, request_line="GET /\udcff"))
     assert "udcff" in part(message, "plain")
@@ -150,7 +150,7 @@ def test_text_that_is_no_unicode_is_mailed(mailbox: Mailbox) -> None:
 
 
 @pytest.mark.slow
-def test_mail_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mail_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also without EMAIL_TIMEOUT; a timeout that is set is used."""
     monkeypatch.setattr(email, "DEFAULT_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -172,7 +172,7 @@ def test_mail_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPat
 def test_mail_goes_out_once_the_server_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A dead one is asked again; the mail has the same id each time."""
+    """A server that is down is tried again; the mail has the same id each time."""
     guard.loud = False
     for module in (backoff, sender):
         monkeypatch.setattr(module, "pause_after", lambda _failures: 0.02)
@@ -195,7 +195,7 @@ def test_mail_goes_out_once_the_server_is_there(
 @needs_chromium
 @pytest.mark.slow
 def test_page_reads_well(mailbox: Mailbox, tmp_path: Path) -> None:
-    """In a browser: everything is on it, nothing is loaded, nothing wider than a telephone."""
+    """In a browser: complete, without loading anything, no wider than a phone."""
     own = tuple(Frame("/srv/shop/" + "deep/" * 30 + "views.py", n, "checkout") for n in range(9))
     report = slow_report(
         held_back=12,

@@ -1,4 +1,4 @@
-"""Lines on standard output, whose number may be another file's for a while, or for good."""
+"""Lines on standard output, whose descriptor may become another file for a while."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ FILES: dict[str, Callable[[Path], int]] = {
 def test_no_line_goes_into_a_file_that_takes_the_place(
     piped: Piped, file: Callable[[Path], int], tmp_path: Path
 ) -> None:
-    """It is lost, and that is said; when all is as it was, lines go where they went."""
+    """The line is lost, which is logged; when the descriptor is back, lines are written again."""
     number, own = piped.write.descriptor, os.dup(piped.write.descriptor)
     other = file(tmp_path / "data.csv")
     os.dup2(other, number)
@@ -73,7 +73,7 @@ def test_log_that_is_opened_anew_gets_the_next_lines(piped: Piped, tmp_path: Pat
 
 
 def test_number_that_was_free_at_the_start_is_not_written_to(tmp_path: Path) -> None:
-    """A process without standard output: whatever the application opens gets its number."""
+    """A process without standard output: the next file that is opened gets its number."""
     losses.reset()
     fd = os.open(tmp_path / "data.csv", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.close(fd)

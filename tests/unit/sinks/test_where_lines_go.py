@@ -23,7 +23,7 @@ from slowhound.sinks import stream
 def test_view_that_redirects_standard_output_gets_no_line_of_other_requests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was standard output at the start has them, unless it is a test's capture."""
+    """To what was standard output at the start, unless a test captures it."""
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
     monkeypatch.setattr(stream, "is_under_test", lambda: False)
     with open(tmp_path / "out", "w") as out, redirect_stdout(out):
@@ -36,7 +36,7 @@ def test_view_that_redirects_standard_output_gets_no_line_of_other_requests(
 
 
 def test_stream_that_is_renamed_and_made_anew_goes_on_in_the_new_file(tmp_path: Path) -> None:
-    """As logrotate does it; the hound looks."""
+    """As logrotate does it; the hound reopens it."""
     log, old = tmp_path / "access.log", tmp_path / "access.log.1"
     write, file = stream.to_file(str(log))
     write("one", [])
@@ -52,7 +52,7 @@ def test_stream_that_is_renamed_and_made_anew_goes_on_in_the_new_file(tmp_path: 
 
 @pytest.mark.parametrize("name", ["log", "/proc/self/fd/{}", "/dev/fd/{}", "link"])
 def test_stream_may_be_a_link_to_a_file_or_to_a_descriptor(tmp_path: Path, name: str) -> None:
-    """As ``/dev/stdout`` is one, and ``access.log`` in a container one to that."""
+    """Such as ``/dev/stdout``, and ``access.log`` in a container, which is a link to that."""
     log, link = tmp_path / "real.log", tmp_path / "link.log"
     number = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     target = str(log) if name == "log" else f"/proc/self/fd/{number}"
@@ -67,7 +67,7 @@ def test_stream_may_be_a_link_to_a_file_or_to_a_descriptor(tmp_path: Path, name:
 
 
 def test_descriptor_that_is_no_file_has_lines_and_goes_on_to_wait() -> None:
-    """A socket, as the journal's, cannot be opened; whoever shares it finds it as it was."""
+    """A socket, such as the journal's, cannot be opened; its flags stay as they were."""
     ours, other = socket.socketpair()
     with ours, other:
         write, file = stream.to_file(f"/proc/self/fd/{ours.fileno()}")
@@ -86,7 +86,7 @@ class NoOrders(logging.Filter):
 
 @contextmanager
 def access_log(path: Path) -> Iterator[logging.Logger]:
-    """The logger as Gunicorn makes it: one plain handler, which pytest's are not beside."""
+    """The logger as Gunicorn makes it: one plain handler, without those of pytest."""
     log = logging.getLogger("gunicorn.access")
     before = (log.handlers[:], log.level, log.propagate, log.disabled)
     handler = logging.FileHandler(path)
@@ -146,7 +146,7 @@ def test_settings_of_the_access_log_hold_for_canonical_lines(
 def test_warnings_survive_loggers_that_a_configuration_disables(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """``dictConfig`` does that to each that is there already: they go to standard error."""
+    """``dictConfig`` disables each existing logger: warnings go to standard error."""
     own_log.warn("slowhound: as %s", "ever")
     assert [record.getMessage() for record in caplog.records] == ["slowhound: as ever"]
     try:
