@@ -141,7 +141,7 @@ def descriptors() -> set[str]:
 
 def test_nothing_is_left(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     """No process, no zombie, no descriptor; also when the session is not stopped."""
-    monkeypatch.setattr(external, "ENDS_WITHIN", 30)
+    monkeypatch.setattr(external, "EXTERNAL_ENDS_WITHIN", 30)
     before = descriptors()
     profiled(record, innocent)
     eventually(lambda: descriptors() == before, "closed descriptors")
@@ -163,7 +163,7 @@ def test_external_process_that_has_just_been_started_ends_as_well(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is a child, and has taken no samples."""
-    monkeypatch.setattr(external, "ENDS_WITHIN", 30)
+    monkeypatch.setattr(external, "EXTERNAL_ENDS_WITHIN", 30)
     before = descriptors()
     found = external.ExternalSampler()
     found.prepare()
@@ -242,7 +242,7 @@ def test_stopped_external_process_is_not_waited_for(
     record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be stopped by a signal; it ends as soon as it runs."""
-    monkeypatch.setattr(external, "ENDS_WITHIN", 0.1)
+    monkeypatch.setattr(external, "EXTERNAL_ENDS_WITHIN", 0.1)
     assert module.start(record)
     eventually(written, "a sample from outside")
     pid = pid_of(sampler())

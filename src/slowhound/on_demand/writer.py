@@ -23,9 +23,9 @@ from slowhound.system.os_thread import OsThread
 from slowhound.system.private_dir import keep_within
 
 # Graphs that wait to be written; beyond it, requests are refused.
-MOST_WAITING = 4
+MOST_WAITING_GRAPHS = 4
 # Seconds to write them when the process ends.
-ENDS_WITHIN = 3.0
+WRITER_ENDS_WITHIN = 3.0
 # Also the partial files of a killed worker.
 _CAPPED = re.compile(rf"(?:{ALL_OURS.pattern})|\.flame_[\w.]+\.part")
 _guard = guard("the files of graphs")
@@ -63,7 +63,7 @@ class GraphWriter:
     @property
     def is_full(self) -> bool:
         """True while so many graphs wait that a new one would be discarded."""
-        return len(self._queue) >= MOST_WAITING
+        return len(self._queue) >= MOST_WAITING_GRAPHS
 
     def put(self, graph: Graph) -> None:
         """Queues a graph."""
@@ -94,7 +94,7 @@ class GraphWriter:
 
     def _wait(self) -> None:
         if self._thread is not None:
-            self._thread.stop(ENDS_WITHIN)
+            self._thread.stop(WRITER_ENDS_WITHIN)
 
 
 def write(graph: Graph) -> None:

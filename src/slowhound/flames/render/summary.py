@@ -9,7 +9,7 @@ from slowhound.flames.profile import UNSAMPLED, Profile
 from slowhound.flames.render.names import shown
 
 # A longer path or verdict is cut; the event has all of it.
-LONGEST_TEXT = 200
+LONGEST_FACT = 200
 
 
 class Fact(NamedTuple):
@@ -128,4 +128,4 @@ def _number(event: dict[str, Any], key: str) -> bool:
 
 def _text(value: Any) -> str:
     text = shown(value)
-    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+    return text if len(text) <= LONGEST_FACT else f"{text[: LONGEST_FACT - 1]}…"

@@ -18,7 +18,7 @@ from slowhound.runtime.app_files import short_path
 from slowhound.runtime.library_names import find_imported, has_all
 from slowhound.system.wait_states import ThreadState
 
-LONGEST_TEXT = 500
+LONGEST_LABEL = 500
 # Moments inside one another that a sample may fall into: a template in a query in a template ...
 MOST_NESTED = 8
 _KINDS: dict[str, Kind] = {
@@ -64,7 +64,7 @@ class Annotator:
             place = _after_app_frames(found)
             found[place:place] = calls
         if waiting is not None:
-            found.append(ProfileFrame(f"waiting: {waiting}"[:LONGEST_TEXT], kind="wait"))
+            found.append(ProfileFrame(f"waiting: {waiting}"[:LONGEST_LABEL], kind="wait"))
         return found
 
     def _during(self, at: float) -> list[Moment]:
@@ -86,7 +86,7 @@ class Annotator:
 
 def _box(moment: Moment) -> ProfileFrame:
     text = without_literals(moment).text
-    return ProfileFrame(text[:LONGEST_TEXT] or "-", kind=_KINDS.get(moment.kind, "note"))
+    return ProfileFrame(text[:LONGEST_LABEL] or "-", kind=_KINDS.get(moment.kind, "note"))
 
 
 def _after_app_frames(stack: list[ProfileFrame]) -> int:

@@ -31,7 +31,7 @@ from slowhound.runtime.unpatched import is_patched
 
 # Seconds to end by itself, and for the intermediate process to die after it was killed; no
 # request's thread waits for that.
-ENDS_WITHIN, DIES_WITHIN = 0.3, 5.0
+EXTERNAL_ENDS_WITHIN, INTERMEDIATE_DIES_WITHIN = 0.3, 5.0
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
 _PR_SET_PTRACER, _PR_GET_CHILD_SUBREAPER = 0x59616D61, 37
 
@@ -191,14 +191,14 @@ class ExternalSampler:
         if self._child >= 0:
             with contextlib.suppress(OSError):
                 signal.pidfd_send_signal(self._child, signal.SIGKILL)
-            _wait_for(self._child, select.POLLIN, DIES_WITHIN)
+            _wait_for(self._child, select.POLLIN, INTERMEDIATE_DIES_WITHIN)
             _reaped(self._child)
         with contextlib.suppress(OSError):
             # Closing it would not be enough: a child forked meanwhile has it open as well.
             os.write(self._stop_write, b".")
         self._pid_write = _closed(self._pid_write)
         if self._pid_read >= 0:
-            _wait_for(self._pid_read, 0, ENDS_WITHIN)
+            _wait_for(self._pid_read, 0, EXTERNAL_ENDS_WITHIN)
         if self._allowed:
             self._allow(0)
         self._child, self._pid_read = _closed(self._child), _closed(self._pid_read)

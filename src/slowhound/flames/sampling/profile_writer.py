@@ -24,9 +24,9 @@ from slowhound.system.losses import lost
 # Of the wall's time.
 FILES_SHARE = 0.02
 # Seconds for files that are not written yet when the process ends; the largest takes 0.2.
-STOPS_WITHIN = 2.0
+PROFILES_WRITTEN_WITHIN = 2.0
 # First files in one scan, some 0.5 ms each; ended requests whose files may wait to be written.
-MOST_FIRST_FILES, MOST_WAITING = 32, 200
+MOST_FIRST_FILES, MOST_WAITING_PROFILES = 32, 200
 
 
 class Ended(NamedTuple):
@@ -97,7 +97,7 @@ class ProfileWriter:
 
     def stop(self) -> None:
         """The process ends: writes what is left, for a limited time."""
-        until = clock.monotonic() + STOPS_WITHIN
+        until = clock.monotonic() + PROFILES_WRITTEN_WITHIN
         while self._ended and clock.monotonic() < until:
             self._write_one()
         if self._ended:
@@ -106,7 +106,7 @@ class ProfileWriter:
     @property
     def is_full(self) -> bool:
         """True while so many files wait to be written that one more would be lost."""
-        return len(self._ended) >= MOST_WAITING
+        return len(self._ended) >= MOST_WAITING_PROFILES
 
     def _write_one(self) -> None:
         try:

@@ -27,12 +27,12 @@ SHORTENED_BY = "hound"
 # CPU seconds of the process in a second of the wall's: with more, several of its threads run.
 ONE_THREAD = 1.1
 # Seconds that the hound sleeps at least.
-SHORTEST_PAUSE = 0.001
+SHORTEST_SLEEP = 0.001
 # Seconds: less than the 5 ms after which another thread may have the GIL.
 LONGEST_PASS = 0.003
 # Requests that are sampled at once; entries of all of them, 0.5 KB each at worst; different stacks
 # that are kept to be shared.
-MOST_REQUESTS, MOST_ENTRIES, MOST_STACKS = 2_000, 100_000, 20_000
+MOST_REQUESTS, MOST_ENTRIES_OF_ALL, MOST_STACKS = 2_000, 100_000, 20_000
 
 
 class Sampler:
@@ -100,7 +100,7 @@ class Sampler:
         if sampled:
             began = self._sample(sampled, self._due, self._awake_at)
             # From the first sample, not from now: the GIL may have been lost since.
-            self._due = began + max(pause(self.interval), SHORTEST_PAUSE)
+            self._due = began + max(pause(self.interval), SHORTEST_SLEEP)
         else:
             switch_interval.restore(SHORTENED_BY)
             # When the next request becomes old enough; the hound wakes now and then anyway.
@@ -168,7 +168,7 @@ class Sampler:
         now = began = clock.monotonic()
         timing = self._schedule.timing(due, awake, now)
         self._tune(timing, now)
-        room = sum(len(samples.entries) for _, samples in sampled) < MOST_ENTRIES
+        room = sum(len(samples.entries) for _, samples in sampled) < MOST_ENTRIES_OF_ALL
         until, done = now + LONGEST_PASS, 0
         for record, samples in sampled:
             if not room or now > until or not self._budget.left(now):

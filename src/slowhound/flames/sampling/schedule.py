@@ -11,7 +11,7 @@ from slowhound.runtime.clocks import clock
 from slowhound.system.thread_state import run_queue_wait
 
 # In averages: without it, 1 pause in 150 would be long enough to leave a hole.
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE_AVERAGES = 5.0
 # Our own generator: an application may rely on the sequence of the module's.
 _random = random.Random()  # noqa: S311
 
@@ -24,7 +24,7 @@ def pause(average: float) -> float:
     shorter than that pause and follows such a call would never be sampled: an error of 10 points,
     measured.
     """
-    return min(_random.expovariate(1 / average), LONGEST_PAUSE * average)
+    return min(_random.expovariate(1 / average), LONGEST_PAUSE_AVERAGES * average)
 
 
 class Schedule:

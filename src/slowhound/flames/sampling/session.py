@@ -26,8 +26,8 @@ from slowhound.system.thread_state import cpu_seconds, run_queue_wait, waiting_f
 # Seconds from one sample to the next, on average.
 INTERVAL = 0.002
 # The first of these limits ends it: seconds, samples, or entries, 0.5 KB each at worst.
-LONGEST_SESSION, MOST_SAMPLES, MOST_ENTRIES = 120.0, 40_000, 20_000
-ENDS_WITHIN = 1.0
+LONGEST_SESSION, MOST_SESSION_SAMPLES, MOST_SESSION_ENTRIES = 120.0, 40_000, 20_000
+SESSION_ENDS_WITHIN = 1.0
 # Who shortens the switch interval.
 SHORTENED_BY = "session"
 
@@ -63,7 +63,7 @@ class Session:
 
     def stop(self) -> None:
         """Ends it and waits for that."""
-        self._thread.stop(ENDS_WITHIN)
+        self._thread.stop(SESSION_ENDS_WITHIN)
         switch_interval.restore(SHORTENED_BY)
 
     def alive(self) -> bool:
@@ -104,8 +104,8 @@ class Session:
         samples = self.samples
         return (
             self.record.done
-            or samples.taken >= MOST_SAMPLES
-            or len(samples.entries) >= MOST_ENTRIES
+            or samples.taken >= MOST_SESSION_SAMPLES
+            or len(samples.entries) >= MOST_SESSION_ENTRIES
             or clock.monotonic() > self._ends
         )
 

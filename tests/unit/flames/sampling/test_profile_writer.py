@@ -22,7 +22,7 @@ def test_files_beyond_the_queue_are_lost_and_counted(
     many: Callable[[int], Sampler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request whose file will not be written does not name it."""
-    monkeypatch.setattr(profile_writer, "MOST_WAITING", 2)
+    monkeypatch.setattr(profile_writer, "MOST_WAITING_PROFILES", 2)
     sampler = many(4)
     sampler._budget._saved = 10.0
     passes(sampler, 1)
@@ -126,7 +126,7 @@ def test_files_that_a_stopping_process_has_no_time_for_are_counted(
     many: Callable[[int], Sampler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two hundred large ones would take longer than its server waits."""
-    monkeypatch.setattr(profile_writer, "STOPS_WITHIN", 0.0)
+    monkeypatch.setattr(profile_writer, "PROFILES_WRITTEN_WITHIN", 0.0)
     sampler = many(3)
     passes(sampler, 1)
     for record in in_flight.values():

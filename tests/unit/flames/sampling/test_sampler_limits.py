@@ -56,7 +56,7 @@ def test_entries_have_a_limit(
 ) -> None:
     """Beyond it samples are left out, and counted."""
     sampler = many(2)
-    monkeypatch.setattr(module, "MOST_ENTRIES", 0)
+    monkeypatch.setattr(module, "MOST_ENTRIES_OF_ALL", 0)
     passes(sampler, 3)
     assert [each.left_out for each in sampler._samples.values()] == [3, 3]
 

@@ -105,7 +105,9 @@ def test_switch_interval_is_shorter_only_while_it_runs(record: Record) -> None:
     assert sys.getswitchinterval() == before
 
 
-@pytest.mark.parametrize("limit", ["LONGEST_SESSION", "MOST_SAMPLES", "MOST_ENTRIES"])
+@pytest.mark.parametrize(
+    "limit", ["LONGEST_SESSION", "MOST_SESSION_SAMPLES", "MOST_SESSION_ENTRIES"]
+)
 def test_it_ends_by_itself(record: Record, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     """After its seconds, samples or entries; those are kept, the rest is unsampled."""
     monkeypatch.setattr(module, limit, 0.05 if limit == "LONGEST_SESSION" else 1)
