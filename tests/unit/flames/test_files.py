@@ -140,7 +140,7 @@ def test_oldest_files_and_drawings_are_removed_first(tmp_path: Path) -> None:
         (folder / beside).write_bytes(b"x" * 900)
         os.utime(folder / beside, (1, 1))
     os.utime(folder / first, (1, 1))
-    files._cap.next_look = 0.0
+    files._cap.next_check = 0.0
     last = files.name(2)
     files.write(last, profile())
     assert {each.name for each in folder.iterdir()} <= {first, last, "mine.svg"}
