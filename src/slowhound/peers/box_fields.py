@@ -10,15 +10,17 @@ import msgspec
 
 from slowhound.blackbox.payloads import (
     Last,
-    Settings,
     Who,
     read_last,
+    read_settings,
     read_who,
     seconds_since,
     who_fields,
 )
 from slowhound.blackbox.reader import BoxState, Pending
 from slowhound.core.box_payloads import FRAMES
+from slowhound.event.envelope import Origin, add_envelope
+from slowhound.event.fields import VERSION, Event
 from slowhound.frames.frames import Stack, TakenStack, locate
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.clocks import clock
@@ -35,20 +37,21 @@ def running_sql(kind: str, pending: Pending, now: float) -> dict[str, Any]:
     }
 
 
-def signed(event: dict[str, Any], state: BoxState, settings: Settings) -> dict[str, Any]:
-    """With what the process itself would have added."""
+def complete(event: Event, state: BoxState, seq: int | None = None) -> Event:
+    """Completes it as its own process would have done, see ``recorder/completion.py``.
+
+    ``seq`` is None for an event of a process that still numbers its own.
+    """
+    settings = read_settings(state.settings)
     if state.rss > 0:
         event["w_rss"] = state.rss
-    event["ts"] = clock.time()
-    event["host"] = settings.host
-    event["pid"] = state.pid
-    if settings.service:
-        event["service"] = settings.service
-    if settings.release:
-        event["release"] = settings.release
-    for name in ("trace_id", "span_id"):
-        if name in event:  # known from the start, but in the table's order
-            event[name] = event.pop(name)
+    # Known from the start, and now put where the table of fields has them.
+    trace = event.pop("trace_id", None), event.pop("span_id", None)
+    origin = Origin(settings.host, state.pid, settings.service or None, settings.release or None)
+    add_envelope(event, origin, trace if trace[0] is not None else None)
+    if seq is not None:
+        event["seq"] = seq
+    event["v"] = VERSION
     return event
 
 

@@ -17,18 +17,16 @@ import msgspec
 
 from slowhound.blackbox.payloads import (
     Last,
-    read_settings,
     read_who,
 )
 from slowhound.blackbox.peer_reports import PeerReport
 from slowhound.blackbox.reader import SUFFIXES, BoxState, Pending, beside, lock_ended, read_from
-from slowhound.event.fields import VERSION
 from slowhound.peers.box_fields import (
     about,
+    complete,
     latest_stack,
     running_sql,
     shared_threads,
-    signed,
     stack_fields,
 )
 from slowhound.peers.death import Death
@@ -66,15 +64,13 @@ def events(
     """One terminal event for each request in flight, in the order they began.
 
     ``written(req_id)`` says whether the process did write the event before it died; ``fatal`` is
-    what was written at a fatal error, ``reports`` what a neighbour has reported before.
+    what was written at a fatal error, ``reports`` what a peer has reported before.
     """
     found: list[dict[str, Any]] = []
     for pending in sorted(state.pending):
         event = _event(pending, state, death, fatal, (reports or {}).get(pending.number))
         if not (event["req_id"] and written(event["req_id"])):
-            found.append(event)
-            event["seq"] = len(found)
-            event["v"] = VERSION
+            found.append(complete(event, state, seq=len(found) + 1))
     return found
 
 
@@ -106,7 +102,7 @@ def _event(
     event.update(running_sql(kind, pending, ended))
     if told is not None:
         event.update(_told_fields(told, state, ended))
-    return signed(event, state, read_settings(state.settings))
+    return event
 
 
 def _later(last: Last, told: PeerReport) -> Last:

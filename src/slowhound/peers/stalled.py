@@ -26,7 +26,6 @@ from slowhound.config.overrides import Override
 from slowhound.core.report import Report
 from slowhound.delivery.report_files import ReportFiles
 from slowhound.delivery.spool import spool_new
-from slowhound.event.fields import VERSION
 from slowhound.frames.frames import innermost
 from slowhound.gil.readers import IN_A_WORKER
 from slowhound.gil.reading import Reader
@@ -37,7 +36,7 @@ from slowhound.gil.unresponsive import (
     is_unchanged,
     silent_for,
 )
-from slowhound.peers.box_fields import shared_threads, signed
+from slowhound.peers.box_fields import complete, shared_threads
 from slowhound.peers.stalled_reports import age_of, compose, slow_event, summary
 from slowhound.runtime.clocks import clock
 from slowhound.system.files import opened
@@ -136,7 +135,7 @@ class StalledPeer:
         }
         if thread in hold.stacks:
             event["stall_in"] = str(innermost(hold.stacks[thread].stack))
-        self.write({**signed(event, state, read_settings(state.settings)), "v": VERSION})
+        self.write(complete(event, state))
 
     def _report(
         self,

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.blackbox.payloads import read_last, read_settings, read_who, seconds_since
+from slowhound.blackbox.payloads import read_last, read_who, seconds_since
 from slowhound.blackbox.peer_reports import PeerReport
 from slowhound.blackbox.reader import BoxState, Pending
 from slowhound.core.box_payloads import FRAMES
 from slowhound.core.observations import LastStack, Snapshot
 from slowhound.core.report import Report
-from slowhound.event.fields import VERSION
 from slowhound.event.formats import one_line
 from slowhound.frames.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold
-from slowhound.peers.box_fields import about, running_sql, signed
+from slowhound.peers.box_fields import about, complete, running_sql
 from slowhound.runtime.clocks import clock
 
 
@@ -36,7 +35,7 @@ def slow_event(pending: Pending, threshold: float, hold: Hold, state: BoxState) 
         event["gil_hold_est"] = min(hold.seconds, event.get("resp_time") or hold.seconds)
     event.update(running_sql("slow", pending, now))
     event["report"] = None  # here in the line; its name comes later
-    return {**signed(event, state, read_settings(state.settings)), "v": VERSION}
+    return complete(event, state)
 
 
 def _stack_fields(pending: Pending, hold: Hold, now: float, view: str | None) -> dict[str, Any]:
