@@ -73,11 +73,11 @@ def ps_of(directory: Path, path: str, **match: Any) -> dict[str, Any]:
 
     def find() -> dict[str, Any] | None:
         for each in in_flight(directory):
-            fits = all(
+            matches = all(
                 wanted(each[name]) if callable(wanted) else each[name] == wanted
                 for name, wanted in match.items()
             )
-            if each["path"] == path and fits:
+            if each["path"] == path and matches:
                 return each
         return None
 

@@ -16,7 +16,7 @@ from slowhound.cli.diagnostics import Diagnostic, directory, host, installation
 from slowhound.cli.location import import_project
 from slowhound.redaction.masking import message
 
-MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
+STATE_LABELS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 Check = Callable[[], Iterable[Diagnostic]]
 
 
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps([each._asdict() for each in found], indent=2))  # noqa: T201
     else:
         for each in found:
-            print(f"{MARKS[each.state]}  {each.subject}: {each.text}")  # noqa: T201
+            print(f"{STATE_LABELS[each.state]}  {each.subject}: {each.text}")  # noqa: T201
             if each.advice:
                 print(f"         {each.advice}")  # noqa: T201
         print(_summary(found))  # noqa: T201
@@ -61,7 +61,7 @@ def checked(subject: str, check: Check) -> Iterator[Diagnostic]:
         for each in check():
             # What an application's settings raise may quote them.
             yield each._replace(text=message(each.text))
-    except Exception as exc:  # noqa: BLE001  a machine may be of any kind
+    except Exception as exc:  # noqa: BLE001  a check may fail in any way on an unknown machine
         yield Diagnostic("problem", subject, message(f"could not be checked: {exc}"))
 
 

@@ -22,7 +22,7 @@ from slowhound.flames.profile import SUFFIX, Profile
 from slowhound.flames.search import Found, ProfileFilter, find
 
 # Of more profiles only the newest are merged: this bounds the memory.
-MOST_PROFILES = 500
+MOST_MERGED = 500
 # A view's normal profile is that of its latest requests, this many.
 MOST_COMPARED = 100
 ENDINGS = {
@@ -68,9 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
     files = FlameFiles(location.dir, 1, _folder(arguments))
     folder = files.folder or os.path.join(location.dir, "flames")
     # One more than are drawn, to know whether there are more.
-    found = list(islice(filter(wanted.matches, _all(folder)), MOST_PROFILES + 1))
+    found = list(islice(filter(wanted.matches, _all(folder)), MOST_MERGED + 1))
     _report_missing(wanted, found, folder)
-    profile = _merged(files, found[:MOST_PROFILES])
+    profile = _merged(files, found[:MOST_MERGED])
     normal = _normal(files, folder, found) if arguments.diff else None
     data = _render(arguments.format, profile, normal)
     name = _write(arguments, found, data)
@@ -125,8 +125,8 @@ def _report_missing(wanted: ProfileFilter, found: Sequence[Found], folder: str) 
     for each in sorted(wanted.ids):
         if not any(ProfileFilter(frozenset([each])).matches(one) for one in found):
             print_error(f"there is no profile of {each}")
-    if len(found) > MOST_PROFILES:
-        print_error(f"only the newest {MOST_PROFILES} are drawn")
+    if len(found) > MOST_MERGED:
+        print_error(f"only the newest {MOST_MERGED} are drawn")
 
 
 def _normal(files: FlameFiles, folder: str, found: Sequence[Found]) -> Profile:

@@ -18,8 +18,8 @@ from slowhound.event.formats import one_line
 from slowhound.store.tail import Event, last_events
 from slowhound.system.files import open_own
 
-LARGEST_REPORT = 64 * 1024**2  # bytes of a file that are printed
-HEAD_BYTES = 1024**2  # bytes in which the ids of a report are searched
+MOST_PRINTED_BYTES = 64 * 1024**2  # bytes of a file that are printed
+ID_BYTES = 1024**2  # bytes in which the ids of a report are searched
 MOST_EVENTS = 50
 
 
@@ -66,7 +66,7 @@ def _names(folder: str) -> list[str]:
 def _ids(path: str) -> Iterator[str]:
     """The request's id and the fingerprint, from the report's section `So far`."""
     try:
-        head = _read(path, HEAD_BYTES)
+        head = _read(path, ID_BYTES)
     except OSError:
         return  # skipped
     text = head.partition("\nSo far:\n")[2].partition("\n\n")[0]
@@ -84,7 +84,7 @@ def _read(path: str, most: int) -> str:
 
 def _print(path: str) -> int:
     try:
-        text = _read(path, LARGEST_REPORT)
+        text = _read(path, MOST_PRINTED_BYTES)
     except OSError as exc:
         print_error(f"{path} cannot be read: {exc.strerror or exc}")
         return 1

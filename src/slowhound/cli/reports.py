@@ -15,7 +15,7 @@ from slowhound.cli.ask import open_store
 from slowhound.store.answer import Answer
 from slowhound.store.source import Source
 
-COLUMNS = ("kind", "n", "first", "last", "view", "verdict", "loc", "id")
+GROUP_COLUMNS = ("kind", "n", "first", "last", "view", "verdict", "loc", "id")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,9 @@ def grouped(source: Source, since: float | None, limit: int) -> Answer:
         for each in dead.objects()
     ]
     found.sort(key=lambda row: (-row[3], str(row[-1])))
-    return Answer(COLUMNS, found[:limit], tuple(dict.fromkeys((*slow.remarks, *dead.remarks))))
+    return Answer(
+        GROUP_COLUMNS, found[:limit], tuple(dict.fromkeys((*slow.remarks, *dead.remarks)))
+    )
 
 
 def _common(each: dict[str, Any]) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ WIDE = 2000
 # Characters of a text in one cell, however wide the table is.
 LONGEST_CELL = 300
 # Each column, and its share of the remaining width; None: as wide as its longest value.
-COLUMNS = {
+COLUMN_SHARES = {
     "PID": None,
     "THREAD": None,
     "AGE": None,
@@ -81,9 +81,9 @@ def requests_table(requests: Sequence[InFlight], width: int) -> Table:
 
     cropped = width < WIDE
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=cropped)
-    shown = [each for each in COLUMNS if width >= ROOMY or each not in ROOMY_ONLY]
+    shown = [each for each in COLUMN_SHARES if width >= ROOMY or each not in ROOMY_ONLY]
     for name in shown:
-        share = COLUMNS[name]
+        share = COLUMN_SHARES[name]
         side: Literal["left", "right"] = "left" if share else "right"
         table.add_column(
             name,

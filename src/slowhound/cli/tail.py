@@ -24,7 +24,7 @@ from slowhound.store.tail import Event, Follower, last_events
 if TYPE_CHECKING:
     from rich.console import Console
 
-POLL_EVERY = 0.25  # seconds between two reads
+READ_EVERY = 0.25  # seconds between two reads
 STYLES = {"request": "", "task": "", "slow": "yellow", "stall": "yellow"}
 LONGEST_WORD = 300
 # The fields of an event that are printed after its time, kind, path and view, with their labels.
@@ -91,7 +91,7 @@ def _tail(arguments: argparse.Namespace, folder: str, out: Console | None) -> in
             print_error("no event matches" if arguments.filter else "no events yet")
         return 0 if found else 1
     while True:
-        time.sleep(POLL_EVERY)
+        time.sleep(READ_EVERY)
         _print(filter(wanted, follower.read()), out)
 
 

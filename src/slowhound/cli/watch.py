@@ -28,7 +28,7 @@ from slowhound.event.formats import one_line
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.durations import parse_duration
 
-LONGEST_NAME = 300
+LONGEST_VIEW_NAME = 300
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,7 @@ def threshold(given: str) -> float:
 
 def view_name(given: str) -> str:
     """The name of a view."""
-    if not 0 < len(given) <= LONGEST_NAME or not given.isprintable():
+    if not 0 < len(given) <= LONGEST_VIEW_NAME or not given.isprintable():
         raise argparse.ArgumentTypeError("not the name of a view")
     return given
 

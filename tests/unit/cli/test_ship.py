@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def nobody() -> str:
+def closed_address() -> str:
     """An address on which no server listens."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         return f"clickhouse://user:geheim@127.0.0.1:{listening.getsockname()[1]}/default"
@@ -57,12 +57,14 @@ def test_ships_into_an_engine_in_this_process(server: str, tmp_path: Path) -> No
     segment(tmp_path, EVENTS)
     (tmp_path / "events" / "1770000000000-9-0.parquet").write_bytes(b"broken")
     done = slowhound("ship", tmp_path, "--to", f"chdb://{tmp_path}/engine")
-    said = done.stderr.splitlines()[-1]
+    errors = done.stderr.splitlines()[-1]
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     if find_spec("clickhouse_connect.driver._chdbclient") is None:  # it came with 1.6
-        assert "Unrecognized" in said
+        assert "Unrecognized" in errors
     else:
-        assert f"sent {len(EVENTS)} events, all else is sent, left out: 1770000000000-9-0.p" in said
+        assert (
+            f"sent {len(EVENTS)} events, all else is sent, left out: 1770000000000-9-0.p" in errors
+        )
 
 
 @pytest.mark.slow
@@ -87,16 +89,16 @@ def test_follows_until_it_is_stopped(server: str, tmp_path: Path) -> None:
         assert other.returncode == 1
         assert "another process ships" in other.stderr
         os.kill(process.pid, signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert said.endswith(f"sent {len(EVENTS) + 1} events, all is sent\n")
+    assert errors.endswith(f"sent {len(EVENTS) + 1} events, all is sent\n")
 
 
 @pytest.mark.slow
 def test_waits_for_a_server_that_does_not_answer(tmp_path: Path) -> None:
     """The message has no password; without --follow it gives up in the end."""
     segment(tmp_path, EVENTS)
-    done = slowhound("ship", tmp_path, "--to", nobody())
+    done = slowhound("ship", tmp_path, "--to", closed_address())
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert [("again in" in line) for line in lines] == [True, True, True, False]

@@ -98,7 +98,7 @@ def test_settings_are_those_of_the_project_in_the_folder(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("settings", "text", "code", "said"),
+    ("settings", "text", "code", "error"),
     [
         (None, "", 2, "DJANGO_SETTINGS_MODULE is not set"),
         ("no_such_settings", "", 1, "the settings cannot be used"),
@@ -107,10 +107,10 @@ def test_settings_are_those_of_the_project_in_the_folder(tmp_path: Path) -> None
     ],
 )
 def test_settings_that_do_not_work_are_reported(
-    tmp_path: Path, settings: str | None, text: str, code: int, said: str
+    tmp_path: Path, settings: str | None, text: str, code: int, error: str
 ) -> None:
     """On one line."""
     done = run(tmp_path, settings, text)
     assert (done.returncode, done.stdout) == (code, "")
-    assert said in done.stderr
+    assert error in done.stderr
     assert done.stderr.count("\n") == 1

@@ -138,8 +138,8 @@ def listening_to_all(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/"
     finally:
         process.terminate()
-        _, said = process.communicate()
-    assert "can read everything" in said
+        _, errors = process.communicate()
+    assert "can read everything" in errors
 
 
 def test_port_in_use_is_reported(folder: Path) -> None:

@@ -11,7 +11,7 @@ from slowhound.event.formats import one_line
 from slowhound.gil import readers
 
 # Writes a byte when it runs, and ends with its input: also when this command is killed.
-CHILD = "import os; os.write(1, b'.'); os.read(0, 1)"
+CHILD_SOURCE = "import os; os.write(1, b'.'); os.read(0, 1)"
 
 
 class Trial(NamedTuple):
@@ -26,7 +26,7 @@ def read_a_child() -> Trial:
 
     If the kernel lets a user read any process, then a child.
     """
-    argv = [sys.executable or "", "-I", "-S", "-c", CHILD]
+    argv = [sys.executable or "", "-I", "-S", "-c", CHILD_SOURCE]
     try:
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
     except (OSError, ValueError) as exc:  # Python in another program may not know its executable
