@@ -101,7 +101,7 @@ CLAIMS: dict[str, dict[str, str]] = {
     },
     "S22": {
         "unit/on_demand/test_permission.py": "test_debug_allows_all_and_otherwise_no_one",
-        "unit/on_demand/test_profiled_request.py": "test_refused_client_gets_the_usual_response",
+        "unit/on_demand/test_clients.py": "test_refused_client_gets_the_usual_response",
     },
     "S23": {
         "unit/on_demand/test_permission.py": (
