@@ -1,4 +1,4 @@
-"""Fixtures that start real servers, and see to it that nothing of them is left."""
+"""Fixtures that start real servers, and make sure that nothing of them is left running."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ SERVER_TESTS = ("servers", "faults", "deploy", "compat")
 HERE = Path(__file__).parent
 ROOT_FIXTURES = {"tmpfs", "immutable", "foreign", "unprivileged"}
 
-# What a shell may have for an application of its own would be a condition of the tests, and of all
-# that they start: DJANGO_SETTINGS_MODULE, a proxy, a time zone, standard output without a buffer.
+# All other variables are removed, so that neither the tests nor what they start depend on the
+# shell: on DJANGO_SETTINGS_MODULE, a proxy, a time zone, unbuffered output.
 KEPT = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|TERM|TMPDIR|CI|PYTHONPATH|VIRTUAL_ENV|LD_\w+|XDG_\w+|PIP_\w+|SSL_\w+"
     r"|PYENV_\w+|PYTEST_\w+|SLOWHOUND_SCREENSHOTS"
@@ -37,11 +37,11 @@ for _name in [each for each in os.environ if not KEPT.fullmatch(each)]:
 os.environ.update(LC_ALL="C.UTF-8", TZ="UTC")
 time.tzset()
 in_process.configure()
-# A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start.
+# A process in the background of a shell ignores Ctrl-C, and so would all that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Properties are tried with the same examples each time, whatever the machine is like. To look for
-# new ones: --hypothesis-profile=search, with any --hypothesis-seed.
+# Properties are tested with the same examples each time, on any machine. To search for new ones:
+# --hypothesis-profile=search, with any --hypothesis-seed.
 settings.register_profile(
     "search", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -50,7 +50,7 @@ settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark servers by where a test stands, and PostgreSQL and root by what it uses."""
+    """Marks tests: `server` and `slow` by their folder, `postgres` and `root` by their fixtures."""
     for item in items:
         if any(item.path.is_relative_to(HERE / folder) for folder in SERVER_TESTS):
             item.add_marker("server")
@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def prepare(setup: Setup, scratch: Path) -> None:
-    """Make the tables of `setup`'s databases."""
+    """Makes the tables of `setup`'s databases."""
     argv = [sys.executable, "-m", "tests.site.prepare"]
     env = setup.environment(scratch, scratch / "record")
     subprocess.run(argv, cwd=ROOT, env=env, check=True, timeout=120)
@@ -81,13 +81,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def gunicorn(request: pytest.FixtureRequest) -> str:
     """Both versions of Gunicorn, one after the other, for Setup's `gunicorn`."""
     version: str = request.param
-    gunicorns.folder_of(version)  # it skips where there is none
+    gunicorns.folder_of(version)  # skips the test where it is not installed
     return version
 
 
 @pytest.fixture
 def serve(tmp_path: Path, template: Path) -> Iterator[Launcher]:
-    """Start a Gunicorn with the test site; see Setup for what may be asked for."""
+    """Starts a Gunicorn with the test site; Setup lists the options."""
     launcher = Launcher(tmp_path, template)
     yield launcher
     launcher.cleanup()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.accounts import check_boxes_are_of_the_living, check_once, terminal_events
+from tests.harness.accounts import check_boxes_are_of_running_workers, check_once, terminal_events
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 
@@ -156,7 +156,7 @@ def test_nothing_is_left_in_shared_memory(serve: Launcher) -> None:
     while site.event("/ok/")["pid"] == pid:
         pass
     assert shared(site) == []
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def shared(site: Site) -> list[str]:

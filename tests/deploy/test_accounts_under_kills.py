@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.harness.accounts import (
-    check_boxes_are_of_the_living,
+    check_boxes_are_of_running_workers,
     counted,
     printed,
     terminal_events,
@@ -116,7 +116,7 @@ def test_each_request_has_one_event_however_many_workers_are_killed(
         transcript=lambda: f"no event: {wanted - set(counted(site))}",
     )
     # The last ones dead are buried, too: what comes now came too often.
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
     assert {agent: times for agent, times in counted(site).items() if times > 1} == {}
     assert set(counted(site)) <= {each.agent for each in asked}
     assert set(printed(site).values()) == {1}

@@ -16,7 +16,7 @@ from slowhound.blackbox.reader import survey
 from slowhound.peers.reaper import PARENT_PATIENCE
 from slowhound.system.oom_kills import counter_file
 from tests.deploy.conftest import Deploy
-from tests.harness.accounts import boxes, check_boxes_are_of_the_living, check_once
+from tests.harness.accounts import boxes, check_boxes_are_of_running_workers, check_once
 from tests.harness.client import Wire
 from tests.harness.launch import Launcher
 from tests.harness.recorded import Event
@@ -44,7 +44,7 @@ def dies(site: Site, path: str, then: Callable[[Wire], object] = lambda wire: No
     then(wire)
     wire.read_what_comes()
     check_once(site, [wire.agent])
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
     return site.terminal(wire.agent)
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import (
     boxes,
-    check_boxes_are_of_the_living,
+    check_boxes_are_of_running_workers,
     check_once,
     counted,
     terminal_events,
@@ -71,7 +71,7 @@ def test_max_requests_with_jitter(deploy: Deploy, worker: str) -> None:
     check_once(site, agents)
     assert set(counted(site).values()) == {1}
     assert {event["event_type"] for event in terminal_events(site)} == {"request"}
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_hup(deploy: Deploy) -> None:
@@ -97,12 +97,12 @@ def test_hup(deploy: Deploy) -> None:
     )
     assert event["app_mark"] == "second"
     assert event_that(site, "counts", lambda found: found.get("g_w_count") == 2)
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
     assert "second forks" in site.process.stderr
     victim = site.worker_pids()[0]
     os.kill(victim, signal.SIGKILL)  # what dies after HUP is still buried
     eventually(lambda: victim not in site.worker_pids(), "its end")
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_hup_while_requests_are_in_flight(deploy: Deploy) -> None:
@@ -119,7 +119,7 @@ def test_hup_while_requests_are_in_flight(deploy: Deploy) -> None:
     assert site.terminal(agent)["pid"] in old
     check_once(site, [agent])
     eventually(lambda: not set(old) & set(site.worker_pids()), "the end of the old workers")
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_usr2(deploy: Deploy) -> None:
@@ -151,7 +151,7 @@ def test_usr2(deploy: Deploy) -> None:
         site.process.stop()
         event = event_that(site, "only the new", lambda found: found["pid"] not in old)
         assert event["pid"] in site.children_of(arbiter)
-        check_boxes_are_of_the_living(site, arbiter)
+        check_boxes_are_of_running_workers(site, arbiter)
     finally:
         os.kill(arbiter, signal.SIGTERM)
         eventually(lambda: not in_session(site.process.pid), "the end of the new arbiter")
@@ -167,7 +167,7 @@ def test_ttin_and_ttou(deploy: Deploy) -> None:
     event_that(site, "two workers", lambda found: found.get("g_w_count") == 2)
     os.kill(site.process.pid, signal.SIGTTOU)
     event_that(site, "one worker again", lambda found: found.get("g_w_count") == 1)
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_reload(deploy: Deploy, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_reload(deploy: Deploy, tmp_path: Path) -> None:
         return found["pid"] != first["pid"]
 
     event_that(site, "a new worker", changed)
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])

@@ -10,7 +10,7 @@ import pytest
 
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import (
-    check_boxes_are_of_the_living,
+    check_boxes_are_of_running_workers,
     check_once,
     counted,
     terminal_events,
@@ -77,7 +77,7 @@ def test_workers_that_die_under_load(deploy: Deploy, worker: str, number: signal
     causes = {(event["crash_cause"], event["crash_signal"]) for event in died}
     expected = "segfault" if number == signal.SIGSEGV else "signal"
     assert causes == {(expected, number.name)}
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_worker_that_dies_idle(deploy: Deploy) -> None:
@@ -90,4 +90,4 @@ def test_worker_that_dies_idle(deploy: Deploy) -> None:
     eventually(lambda: site.worker_pids() not in ([], [pid]), "a new worker")
     check_once(site, [site.get("/ok/").agent])
     assert len(terminal_events(site)) == before + 1
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from tests.deploy.conftest import Deploy
-from tests.harness.accounts import check_boxes_are_of_the_living, check_once, counted
+from tests.harness.accounts import check_boxes_are_of_running_workers, check_once, counted
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
@@ -63,7 +63,7 @@ def test_hooks_of_the_configuration_run_beside_ours(deploy: Deploy, count: int) 
     wire.close()
     assert site.terminal(wire.agent)["event_type"] == "crash"
     eventually(lambda: told(site)["post_worker_init"] == 2, "a new worker")
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
     site.stop()
     assert told(site) == {
         "pre_fork": 2,

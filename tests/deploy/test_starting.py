@@ -12,7 +12,7 @@ import pytest
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import (
     boxes,
-    check_boxes_are_of_the_living,
+    check_boxes_are_of_running_workers,
     check_once,
     counted,
     printed,
@@ -33,7 +33,7 @@ def check_recorded(site: Site) -> Event:
     assert (event["event_type"], event["resp_view"], event["db_queries"]) == ("request", "n1", 7)
     assert event["pid"] in site.worker_pids()
     check_once(site, [answer.agent])
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
     return event
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.deploy.conftest import Deploy
 from tests.harness.accounts import (
     boxes,
-    check_boxes_are_of_the_living,
+    check_boxes_are_of_running_workers,
     check_once,
     counted,
     terminal_events,
@@ -54,7 +54,7 @@ def ended(deploy_module: Deploy) -> dict[str, Event]:
     check_once(site, [wire.agent for wire in wires.values()])
     for wire in wires.values():
         wire.close()
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
     return found
 
 
@@ -122,7 +122,7 @@ def test_worker_that_aborts_itself_does_not_time_out(
         assert (event["exc_type"], event["resp_status"]) == ("SystemExit", 500)
         assert event["exc_cause_loc"].startswith("tests/site/views/deaths.py:")
     check_once(site, [wire.agent])
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 HANG = """
@@ -149,7 +149,7 @@ def test_gthread_worker_whose_main_thread_is_stuck(deploy: Deploy) -> None:
     assert kinds == ["timeout", "timeout", "request", "timeout"]
     for wire in wires:
         wire.close()
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_gthread_worker_whose_gil_is_held(deploy: Deploy) -> None:
@@ -165,7 +165,7 @@ def test_gthread_worker_whose_gil_is_held(deploy: Deploy) -> None:
     assert {site.terminal(wire.agent)["event_type"] for wire in wires} == {"timeout"}
     for wire in wires:
         wire.close()
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 # With each SIGABRT a child of slowhound's, whose end wakes the arbiter at once.
@@ -225,7 +225,7 @@ def test_request_that_ends_while_gunicorn_aborts_its_worker(deploy: Deploy) -> N
     eventually(lambda: site.worker_pids() not in ([], [pid]), "a new worker")
     check_once(site, [wire.agent, site.get("/ok/").agent])
     assert site.terminal(wire.agent)["event_type"] == "request"
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 SIGNALS = 8
@@ -254,6 +254,6 @@ def test_signal_in_any_line_in_which_a_request_ends(deploy: Deploy, number: sign
     )
     assert answers == {True, False}
     eventually(lambda: len(site.worker_pids()) == 4, "all workers")
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
     site.stop()
     assert boxes(site) == []

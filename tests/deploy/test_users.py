@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.conftest import Deploy
-from tests.harness.accounts import check_boxes_are_of_the_living, check_once
+from tests.harness.accounts import check_boxes_are_of_running_workers, check_once
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
@@ -52,10 +52,10 @@ def test_root_arbiter_with_workers_of_nobody(
     answer = site.get("/ok/")
     site.dir = folder if preset else next(folder.parent.glob(f"slowhound-{NOBODY}-*"))
     check_once(site, [answer.agent])
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
     assert died_in_flight(site)["event_type"] == "crash"
     site.get("/ok/")
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
     owners = {path.stat().st_uid for path in [site.dir, *site.dir.rglob("*")]}
     assert owners == {NOBODY}
     assert all(path.stat().st_mode & 0o077 == 0 for path in site.dir.rglob("*"))

@@ -9,7 +9,7 @@ from tests.gevent.conftest import Greenlets
 from tests.gevent.kinds import WAITS
 from tests.harness.accounts import (
     boxes,
-    check_boxes_are_of_the_living,
+    check_boxes_are_of_running_workers,
     check_once,
     counted,
 )
@@ -58,7 +58,7 @@ def test_worker_that_is_killed(greenlets: Greenlets) -> None:
         stack = str(event["crash_stack"])
         assert ":_until_open" in stack
         assert not [other for other in WAITS if other != kind and f":{other}" in stack]
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_greenlet_that_blocks_for_too_long_is_aborted_and_the_others_go_on(
@@ -85,7 +85,7 @@ def test_greenlet_that_blocks_for_too_long_is_aborted_and_the_others_go_on(
     assert site.terminal(left.agent)["resp_outcome"] in ("killed", "timeout")
     for wire in (culprit, left):
         wire.close()
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_worker_that_can_only_be_killed_when_it_times_out(greenlets: Greenlets) -> None:
@@ -97,7 +97,7 @@ def test_worker_that_can_only_be_killed_when_it_times_out(greenlets: Greenlets) 
     eventually((site.scratch / "holding.held").exists, "the GIL is held")
     make_overdue(site.worker_pids()[0])
     assert kinds(ended(site, wires)) == {("timeout", "timeout")}
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_graceful_stop_lets_all_greenlets_end(greenlets: Greenlets) -> None:
@@ -130,7 +130,7 @@ def test_recycled_workers_lose_nothing(greenlets: Greenlets) -> None:
     assert len(whole) > len(paths) / 2
     check_once(site, [wire.agent for wire in whole])
     assert {count for agent, count in counted(site).items() if agent} == {1}
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_reload_with_requests_in_flight(greenlets: Greenlets) -> None:
@@ -150,7 +150,7 @@ def test_reload_with_requests_in_flight(greenlets: Greenlets) -> None:
     events = ended(site, wires)
     assert kinds(events) == {("request", "ok")}
     assert {event["pid"] for event in events.values()} == {old}
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_abort_in_the_moment_in_which_a_request_ends(greenlets: Greenlets) -> None:
@@ -160,7 +160,7 @@ def test_abort_in_the_moment_in_which_a_request_ends(greenlets: Greenlets) -> No
     assert wire.read_what_comes().startswith(b"HTTP/1.1 200")
     check_once(site, [wire.agent])
     assert site.terminal(wire.agent)["event_type"] == "request"
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
 
 
 def test_worker_that_faults(greenlets: Greenlets) -> None:

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.gevent.conftest import URLS
-from tests.harness.accounts import check_boxes_are_of_the_living, check_once
+from tests.harness.accounts import check_boxes_are_of_running_workers, check_once
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 
@@ -64,4 +64,4 @@ def test_worker_that_is_killed(site: Site) -> None:
     assert {site.terminal(agent)["event_type"] for agent in agents} == {"crash"}
     for wire in wires:
         wire.close()
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)

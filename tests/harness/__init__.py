@@ -1,1 +1,1 @@
-"""Drives real servers for the tests: processes, HTTP, what was recorded, waiting."""
+"""What the tests share: starting real servers, talking to them, reading what was recorded."""

@@ -1,4 +1,4 @@
-"""Accounts: each request has exactly one terminal event, and no dead worker's box is left."""
+"""Checks that each request has exactly one terminal event, and that no ended worker left a box."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ def terminal_events(site: Site) -> list[Event]:
 
 
 def counted(site: Site) -> Counter[str]:
-    """How many terminal events each agent has."""
+    """The number of terminal events of each agent."""
     return Counter(event["req_user_agent"] for event in terminal_events(site))
 
 
 def printed(site: Site) -> Counter[str]:
-    """How many terminal lines each agent has."""
+    """The number of terminal lines of each agent."""
     return Counter(
         line["req_user_agent"] for line in site.lines() if line["event_type"] in TERMINAL
     )
 
 
 def boxes(site: Site) -> list[str]:
-    """The names of the boxes there are."""
+    """The names of the existing boxes."""
     return sorted(path.name for path in site.dir.glob("boxes/*.box"))
 
 
 def left_beside(site: Site) -> set[str]:
-    """The names, without their endings, of files that stand beside no box."""
+    """The names, without suffix, of files in `boxes/` that belong to no box."""
     return {path.stem for path in site.dir.glob("boxes/*")} - {
         path.stem for path in site.dir.glob("boxes/*.box")
     }
 
 
 def check_once(site: Site, agents: Iterable[str], torn: int = 0) -> None:
-    """Each agent has one terminal event and one line, once all have come.
+    """Waits for all, and checks that each agent has one terminal event and one line.
 
-    Up to ``torn`` lines may be missing: a worker was killed that often, and each time perhaps
+    Up to ``torn`` lines may be missing: that is how often a worker was killed, each time perhaps
     between its two writes, of the event and of the line.
     """
     wanted = set(agents)
@@ -60,19 +60,19 @@ def check_once(site: Site, agents: Iterable[str], torn: int = 0) -> None:
     assert {agent: lines[agent] for agent in shown} == dict.fromkeys(shown, 1)
 
 
-def check_boxes_are_of_the_living(site: Site, parent: int | None = None) -> None:
-    """There is one box for each living worker, and no other."""
+def check_boxes_are_of_running_workers(site: Site, parent: int | None = None) -> None:
+    """There is one box for each running worker, and no other."""
 
     def fits() -> bool:
         owners = sorted(int(name.partition("-")[0]) for name in boxes(site))
-        living = site.worker_pids() if parent is None else site.children_of(parent)
-        return owners == living and not left_beside(site)
+        running = site.worker_pids() if parent is None else site.children_of(parent)
+        return owners == running and not left_beside(site)
 
     eventually(
         fits,
         "one box for each worker",
         transcript=lambda: (
             f"{site.process.transcript()}\n--- boxes {boxes(site)}"
-            f"\n--- beside none: {left_beside(site)}"
+            f"\n--- without a box: {left_beside(site)}"
         ),
     )

@@ -1,4 +1,4 @@
-"""Starting the test site under ASGI servers."""
+"""Starts the test site under ASGI servers."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ H2C = "http_protocols = 'h2,h1'\nhttp2_cleartext = 'prior-knowledge'\n"
 class Asgi:
     """One way to serve the site.
 
-    `command` is a module and its arguments, with {app} and {port}; none of them is Gunicorn, with
-    `conf` at the end of its configuration. `wrapped` and `middleware` say which parts of slowhound
-    are there, `http2` whether it speaks it without TLS.
+    `command` is a module and its arguments, with {app} and {port}; without one it is Gunicorn, with
+    `conf` at the end of its configuration. `wrapped` and `middleware` are the parts of slowhound
+    that are used, `http2` is whether the server speaks HTTP/2 without TLS.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Asgi:
 
     @property
     def hooks(self) -> bool:
-        """True where slowhound is Gunicorn's."""
+        """True where Gunicorn's hooks record."""
         return not self.command
 
     def __str__(self) -> str:
@@ -73,13 +73,13 @@ SERVERS = (
     Asgi("gunicorn-hooks", wrapped=False, middleware=False),
     Asgi("gunicorn-hooks-quiet", conf=NO_ACCESS_LOG, wrapped=False, middleware=False),
 )
-# Speaks nothing but HTTP/2 without TLS.
+# Speaks only HTTP/2, without TLS.
 GUNICORN_H2 = Asgi("gunicorn-h2", conf=H2C, http2=True)
 BY_NAME = {server.name: server for server in (*SERVERS, GUNICORN_H2)}
 
 
 class AsgiLauncher(Launcher):
-    """Starts the site under any of them."""
+    """Starts the site under any of these servers."""
 
     def asgi(
         self,
@@ -87,7 +87,7 @@ class AsgiLauncher(Launcher):
         settings: Mapping[str, Any] | None = None,
         urls: str = "tests.site.asgi_urls",
     ) -> Site:
-        """The site under `server`; with no `settings` slowhound has nothing to do with it."""
+        """The site under `server`; without `settings` it is a site without slowhound."""
         middleware = [MIDDLEWARE] if server.middleware and settings is not None else []
         wishes: dict[str, Any] = {
             "settings": settings,
@@ -103,7 +103,7 @@ class AsgiLauncher(Launcher):
         setup = Setup(**wishes)
         home, folder = self._home(setup)
         module, *arguments = server.command
-        port = unused_port()  # not all of them can say which one they chose themselves
+        port = unused_port()  # not all of them print a port that they have chosen themselves
         given = [each.format(app=setup.app, port=port) for each in arguments]
         argv = [sys.executable, "-m", module, *given]
         process = Process(argv, home, setup.environment(home, folder))
@@ -115,7 +115,7 @@ class AsgiLauncher(Launcher):
 
 
 def needs_worker(server: Asgi) -> None:
-    """Skips where the environment's Gunicorn has no ASGI worker, or none that speaks HTTP/2."""
+    """Skips the test where the environment's Gunicorn has no ASGI worker, or none with HTTP/2."""
     own = major_of(Setup.gunicorn)
     if own < 24:
         pytest.skip(f"Gunicorn {own} has no ASGI worker: it came with 24")
@@ -126,10 +126,10 @@ def needs_worker(server: Asgi) -> None:
 def address(process: Process, server: Asgi, port: int) -> Address | None:
     """Where the server listens, once it accepts connections."""
     assert process.running, f"{server} ended\n{process.transcript()}"
-    said = process.stderr + process.stdout
-    if not re.search(server.listening, said) and f":{port}" not in said:
+    output = process.stderr + process.stdout
+    if not re.search(server.listening, output) and f":{port}" not in output:
         return None
-    if server.workers > 1 and said.count("Application startup complete") < server.workers:
+    if server.workers > 1 and output.count("Application startup complete") < server.workers:
         return None
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()

@@ -1,4 +1,4 @@
-"""A real Chromium, without a window."""
+"""Drives a real Chromium, without a window."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.harness.waiting import DEADLINE
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-# As long as all others wait for something; Playwright's own 5 s are few on a busy machine.
+# The deadline of all other waiting; Playwright's own 5 s are short on a busy machine.
 expect.set_options(timeout=DEADLINE * 1000)
 
 
@@ -35,7 +35,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def page_of(browser: Browser, **options: Any) -> Iterator[Page]:
-    """A page of its own, which fails the test when a script on it raised or CSP blocked one."""
+    """A new page; fails the test when a script on it raised or CSP blocked one."""
     with watched(browser, **options) as (page, problems):
         yield page
         assert not problems, problems
@@ -43,7 +43,7 @@ def page_of(browser: Browser, **options: Any) -> Iterator[Page]:
 
 @contextmanager
 def watched(browser: Browser, **options: Any) -> Iterator[tuple[Page, list[str]]]:
-    """A page, and what scripts on it raised or CSP blocked; for tests that share one."""
+    """A page, and the errors of scripts and of CSP on it, for tests that share one."""
     context = browser.new_context(**options)
     page = context.new_page()
     problems: list[str] = []
@@ -61,7 +61,7 @@ def watched(browser: Browser, **options: Any) -> Iterator[tuple[Page, list[str]]
 def keep_image(page: Page, name: str, tmp_path: Path, **options: Any) -> Path:
     """A screenshot; ``SLOWHOUND_SCREENSHOTS=1`` puts it into the docs, where it must exist.
 
-    ``make screenshots`` sets that: a run of the tests shall not change the tree.
+    ``make screenshots`` sets that: a run of the tests must not change the tree.
     """
     renew = os.environ.get("SLOWHOUND_SCREENSHOTS") == "1"
     kept = IMAGES / f"{name}.png"

@@ -1,7 +1,7 @@
-"""ClickHouse over HTTP on loopback: the real engine (chDB) in a process of its own.
+"""ClickHouse over HTTP on loopback: the real engine (chDB) in a separate process.
 
-No server of ClickHouse's is to be had as a package, but its engine is. This speaks as much of the
-protocol as clickhouse-connect needs; each request has a connection, and so settings, of its own.
+ClickHouse's server is not available as a Python package, but its engine is. This speaks as much of
+the protocol as clickhouse-connect needs; each request gets a new connection, and so new settings.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pytest
 
 from tests.harness.launch import ROOT
 
-# What of a URL is not a setting.
+# Parameters of a URL that are not settings.
 NO_SETTINGS = {
     *("query", "database", "default_format", "query_id", "session_id", "session_check"),
     *("session_timeout", "client_protocol_version", "role", "compress", "decompress"),
@@ -36,7 +36,7 @@ turn = threading.Lock()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request is one query."""
+    """Answers each request as one query."""
 
     protocol_version = "HTTP/1.1"
     path_of_data = ""
@@ -52,23 +52,23 @@ class Handler(BaseHTTPRequestHandler):
         if parts.path == "/ping":
             self.reply(200, b"Ok.\n")
             return
-        asked = {name: values[0] for name, values in parse_qs(parts.query, True).items()}
+        given = {name: values[0] for name, values in parse_qs(parts.query, True).items()}
         kind = self.headers.get("Content-Type", "")
         if kind.startswith("multipart/form-data"):
-            asked |= form(kind, body)
+            given |= form(kind, body)
             body = b""
-        query = asked.get("query", "").encode()
+        query = given.get("query", "").encode()
         query = query + b"\n" + body if query and body else query or body
         try:
-            found = run(self.path_of_data, query, asked)
+            found = run(self.path_of_data, query, given)
         except Exception as exc:
             code = re.search(r"Code: (\d+)", str(exc))
-            said = {"X-ClickHouse-Exception-Code": code[1] if code else "1"}
-            self.reply(500, str(exc).encode(), **said)
+            headers = {"X-ClickHouse-Exception-Code": code[1] if code else "1"}
+            self.reply(500, str(exc).encode(), **headers)
             return
         try:
             self.reply(200, found)
-        except ConnectionError:  # who asked has read enough
+        except ConnectionError:  # the client has read enough
             self.close_connection = True
 
     def reply(self, status: int, body: bytes, **headers: str) -> None:
@@ -97,28 +97,28 @@ def form(kind: str, body: bytes) -> dict[str, str]:
     }
 
 
-def run(path: str, query: bytes, asked: dict[str, str]) -> bytes:
-    """The answer, in the format that the query or the client names."""
+def run(path: str, query: bytes, given: dict[str, str]) -> bytes:
+    """The result of a query, in the format that the query or the client names."""
     import chdb
 
-    parameters = {name[6:]: value for name, value in asked.items() if name.startswith("param_")}
+    parameters = {name[6:]: value for name, value in given.items() if name.startswith("param_")}
     settings = {
         name: value
-        for name, value in asked.items()
+        for name, value in given.items()
         if name not in NO_SETTINGS and not name.startswith("param_")
     }
     with turn:
         connection = chdb.connect(path)
         try:
-            if asked.get("database", "default") != "default":
-                connection.query(f"USE {asked['database']}")
+            if given.get("database", "default") != "default":
+                connection.query(f"USE {given['database']}")
             readonly = settings.pop("readonly", None)
             for name, value in settings.items():
                 connection.query(f"SET {name} = '{value}'")
             if readonly is not None:
                 connection.query(f"SET readonly = {readonly}")
             found = connection.query(
-                query.decode(), asked.get("default_format", "TabSeparated"), params=parameters
+                query.decode(), given.get("default_format", "TabSeparated"), params=parameters
             )
             return bytes(found.bytes()) if found is not None else b""
         finally:
@@ -126,7 +126,7 @@ def run(path: str, query: bytes, asked: dict[str, str]) -> bytes:
 
 
 def main(path: str) -> None:
-    """Serves until it is killed."""
+    """Serves until the process is killed."""
     Handler.path_of_data = path
     import chdb
 
@@ -138,7 +138,7 @@ def main(path: str) -> None:
 
 
 def needs_engine() -> None:
-    """Skips where chdb has nothing for this Python; elsewhere it has to work."""
+    """Skips the test where chdb has no library for this Python."""
     spec = find_spec("chdb")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""A loopback HTTP client: whole responses, raw bytes, and connections that break off on purpose."""
+"""A loopback HTTP client: whole responses, raw bytes, and connections that are cut on purpose."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Address:
 
 @dataclass(frozen=True)
 class Response:
-    """A whole response; `agent` is the User-Agent by which its event is found."""
+    """A whole response; `agent` is the User-Agent by which tests find its event."""
 
     status: int
-    headers: dict[str, str]  # by names as Content-Type
+    headers: dict[str, str]  # by names such as Content-Type
     body: bytes
     agent: str
 
@@ -61,7 +61,7 @@ class Wire:
         self.agent = agent
 
     def read_until(self, marker: bytes) -> bytes:
-        """What arrived up to and with `marker`."""
+        """Reads up to `marker`, and returns what arrived."""
         got = b""
         while marker not in got:
             part = self.sock.recv(65536)
@@ -70,7 +70,7 @@ class Wire:
         return got
 
     def read_all(self) -> bytes:
-        """What arrives until the server closes."""
+        """Reads until the server closes."""
         parts = []
         while part := self.sock.recv(65536):
             parts.append(part)
@@ -78,7 +78,7 @@ class Wire:
         return b"".join(parts)
 
     def read_what_comes(self) -> bytes:
-        """The same when the server may die and reset the connection: what arrived until then."""
+        """Reads until the server closes or resets the connection, as one that dies does."""
         parts = []
         try:
             while part := self.sock.recv(65536):
@@ -89,15 +89,15 @@ class Wire:
         return b"".join(parts)
 
     def half_close(self) -> None:
-        """Say that nothing more will be sent, and go on reading."""
+        """Closes the sending side only; reading goes on."""
         self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Go away as a closed browser tab does."""
+        """Leaves as a closed browser tab does."""
         self.sock.close()
 
     def reset(self) -> None:
-        """Go away at once, with a TCP reset."""
+        """Leaves at once, with a TCP reset."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
 
@@ -114,7 +114,7 @@ class Connection(http.client.HTTPConnection):
 
 
 def new_agent() -> str:
-    """A User-Agent no other request has."""
+    """A User-Agent that no other request has."""
     return f"t-{uuid.uuid4().hex}"
 
 
@@ -139,11 +139,11 @@ def exchange(
     headers: Mapping[str, str] | None = None,
     body: Any = None,
 ) -> Response:
-    """One request and its whole response on an open connection."""
+    """Sends one request on an open connection, and reads its whole response."""
     agent = (headers or {}).get("User-Agent") or new_agent()
     connection.request(method, path, body=body, headers={"User-Agent": agent, **(headers or {})})
     answer = connection.getresponse()
-    # A server may write them in small letters: uvicorn does, with its faster parser.
+    # A server may write names in lower case: uvicorn does, with its faster parser.
     found = {name.title(): value for name, value in answer.getheaders()}
     return Response(answer.status, found, answer.read(), agent)
 

@@ -1,4 +1,4 @@
-"""Comparing a site's responses, byte for byte, with those of the same site without slowhound."""
+"""Compares a site's responses, byte for byte, with those of the same site without slowhound."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 from tests.harness.client import without_date
 from tests.harness.site import Site
 
-# One of each kind: plain, failing, missing, in pieces, a file, nothing, and slow.
+# One of each kind: plain, failing, missing, streamed, a file, empty, and slow.
 PATHS = (
     "/ok/",
     "/n1/",

@@ -1,7 +1,7 @@
-"""A worker whose sources have no bytecode files, and what its threads of slowhound's compile.
+"""Lists what slowhound's threads parse or compile in a process without bytecode files.
 
-Run as a program, with a folder: prints one JSON list of lines, one for each time that the parser or
-the compiler ran on a thread of slowhound's, or to show an exception that slowhound has caught.
+A program, run with a folder: prints a JSON list of lines, one for each time that the parser or the
+compiler ran on a thread of slowhound's, or to format an exception that slowhound has caught.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ lock = threading.Lock()
 
 
 def hook(event: str, args: tuple[Any, ...]) -> None:
-    """Each use of the parser and the compiler has one of these: ast.parse, imports, eval."""
+    """Audit hook: each use of the parser and the compiler has an event (ast.parse, import, eval)."""
     if event == "exec":
-        name = args[0].co_filename  # text that was compiled; what an import runs has a file
+        name = args[0].co_filename  # "<string>" for compiled text; an import has a file
         if name != "<string>":
             return
     elif event != "compile":
@@ -72,12 +72,12 @@ def main() -> None:
 
 
 def anybody(request: object) -> bool:
-    """Whoever asks may have a flame graph."""
+    """Every client may have a flame graph."""
     return True
 
 
 def drive(webhook: Hook) -> None:
-    """A slow request, one that waits for a lock, a flame graph, failures, deliveries."""
+    """Makes a slow request, one that waits for a lock, a flame graph, failures, deliveries."""
     import django
     from django.core import mail
     from django.http import HttpRequest, HttpResponse
@@ -102,7 +102,7 @@ def drive(webhook: Hook) -> None:
     urlpatterns = [path("slow/", slow), path("waits/", waits)]
     django.setup()
     mail.outbox = []
-    mail.get_connection()  # an application that sends mail has done so
+    mail.get_connection()  # imports the backend, as an application that sends mail has done
     Client().get("/")  # loads the middleware, as a server does before its first request
     sys.addaudithook(hook)
 
@@ -138,8 +138,8 @@ def drive(webhook: Hook) -> None:
     from slowhound.recorder import process
 
     process.stop()
-    for said in ("a part of ours failed", "another part failed", "thread failed", "Slow Request"):
-        assert said in log.read_text(), said
+    for text in ("a part of ours failed", "another part failed", "thread failed", "Slow Request"):
+        assert text in log.read_text(), text
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A second engine for regular expressions: it goes ``re``'s ways, and counts its steps.
+"""A second engine for regular expressions, which works like ``re`` and counts its steps.
 
-Time is noisy; steps are not. It backtracks as ``re`` does, by the same tree: what it finds is what
-``re`` finds, which the tests compare, and what takes it n² steps takes ``re`` n² as well. (``re``
-looks for a literal at the beginning of a pattern by faster means, which changes no power of n.)
+Time is noisy; steps are not. It backtracks as ``re`` does, on the same tree: it finds what ``re``
+finds, which the tests compare, and what takes it n² steps takes ``re`` n² as well. (``re`` searches
+for a literal at the beginning of a pattern in a faster way, which changes no power of n.)
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from tests.harness.regex_nodes import Set
 from tests.harness.regex_program import Code
 
 # Steps that are counted together.
-AT_ONCE = 1000
-# What has no place in the loop.
+COUNTED_AT_ONCE = 1000
+# Kinds of steps that have a method instead of a place in the loop.
 KINDS = ("success", "fail", "split", "jump", "at", "begin", "end", "mark", "moved", "has", "alone")
-KINDS += ("look", "again")
+KINDS += ("lookaround", "backreference")
 
 
 class TooManyStepsError(Exception):
-    """More than were allowed."""
+    """The pattern took more steps than were allowed."""
 
 
 class Counted:
-    """A pattern that counts.
+    """A pattern that counts its steps.
 
     Args:
-        text: the pattern; of bytes, as latin-1.
-        flags: of the compiled pattern.
-        allowed: steps after which it gives up.
+        text: the pattern; one of bytes is decoded as latin-1.
+        flags: the flags of the compiled pattern.
+        allowed: the number of steps after which it gives up.
     """
 
     def __init__(self, text: str, flags: int, allowed: int = 10_000_000) -> None:
@@ -41,7 +41,7 @@ class Counted:
         self._first = regex_program.only(self.tree.nodes, self.tree.flags)
 
     def spans(self, text: str, way: str = "search") -> list[tuple[int, int]]:
-        """What ``finditer`` finds; of ``match`` and ``fullmatch`` at most one."""
+        """The spans that ``finditer`` finds; at most one for ``match`` and ``fullmatch``."""
         self.steps = 0
         run = _Run(self, text)
         if way != "search":
@@ -58,7 +58,7 @@ class Counted:
                 at, empty = at + 1, True
                 continue
             found.append((at, end))
-            # Where an empty one was found, only a longer one counts.
+            # After an empty match, only a longer one counts at the same place.
             at, empty = end, at != end
         return found
 
@@ -69,7 +69,7 @@ class Counted:
 
 
 class _Run:
-    """One pattern in one text."""
+    """The search of one pattern in one text."""
 
     def __init__(self, counted: Counted, text: str) -> None:
         self._counted = counted
@@ -77,11 +77,11 @@ class _Run:
         self._ends: dict[int, list[int]] = {}
         self._do = {kind: getattr(self, f"_{kind}") for kind in KINDS}
         self._groups: dict[Any, Any] = {}
-        # Ways that are still open, and what has to be undone before one is taken.
+        # The alternatives that are still open, and what must be undone before one is taken.
         self._open: list[tuple[Any, ...]] = []
 
     def match(self, code: Code, at: int, *, whole: bool = False, empty: bool = True) -> int | None:
-        """Where a match that begins at ``at`` ends."""
+        """The end of a match that begins at ``at``."""
         self._groups.clear()
         self._open.clear()
         return self._go(code, at, whole=whole, empty=empty)
@@ -106,7 +106,7 @@ class _Run:
                 here, at, fine = self._do[kind](step, here, at)
             if fine:
                 continue
-            if steps > AT_ONCE:
+            if steps > COUNTED_AT_ONCE:
                 self._counted.count(steps)
                 steps = 0
             found = self._back(floor)
@@ -116,7 +116,7 @@ class _Run:
             here, at = found
 
     def _run(self, step: tuple[Any, ...], here: int, at: int) -> tuple[int, bool]:
-        """A repeat of one set. As ``re`` does it: as one step back each, not as a loop."""
+        """A repeat of one set, which gives back one character at a time, as in ``re``."""
         _, found, least, most, kind = step
         end = self._end_of_run(found, at)
         end = end if most is None else min(end, at + most)
@@ -132,7 +132,7 @@ class _Run:
         return end, True
 
     def _end_of_run(self, found: Set, at: int) -> int:
-        """Where the characters of the set end; each run is gone through once."""
+        """Where a run of the set's characters ends; each run is read once."""
         text, ends = self._text, self._ends.get(id(found))
         if ends is None:
             ends = self._ends[id(found)] = [-1] * (len(text) + 1)
@@ -144,7 +144,7 @@ class _Run:
         return ends[at]
 
     def _back(self, floor: int) -> tuple[int, int] | None:
-        """The last way that is still open, from where it begins; None where all are closed."""
+        """Takes the last open alternative; None where there is none."""
         ways = self._open
         while len(ways) > floor:
             way = ways.pop()
@@ -160,7 +160,7 @@ class _Run:
         return None
 
     def _leave(self, floor: int, at: int) -> int:
-        """Closes the ways of a part that has matched; its groups stay, until they are undone."""
+        """Closes the alternatives of a part that has matched; its groups stay until undone."""
         self._open[floor:] = [way for way in self._open[floor:] if len(way) == 3]
         return at
 
@@ -168,11 +168,11 @@ class _Run:
         self._open.append((key, self._groups.get(key), None))
         self._groups[key] = value
 
-    # What else there is to do: each returns the next step, where it is in the text, and whether it
-    # could be done.
+    # The other kinds of steps: each returns the next step, the position in the text, and whether it
+    # has matched.
 
     def _success(self, step: tuple[Any, ...], here: int, at: int) -> tuple[int, int, bool]:
-        return here, at, False  # where all had to match, or something
+        return here, at, False  # the whole text, or a part of it, had to match
 
     def _fail(self, step: tuple[Any, ...], here: int, at: int) -> tuple[int, int, bool]:
         return here, at, False
@@ -212,12 +212,12 @@ class _Run:
         end = self._go(step[1], at)
         return here + 1, at if end is None else end, end is not None
 
-    def _look(self, step: tuple[Any, ...], here: int, at: int) -> tuple[int, int, bool]:
+    def _lookaround(self, step: tuple[Any, ...], here: int, at: int) -> tuple[int, int, bool]:
         _, code, behind, wanted = step
         found = None if at < behind else self._go(code, at - behind)
         return here + 1, at, (found is not None) is wanted
 
-    def _again(self, step: tuple[Any, ...], here: int, at: int) -> tuple[int, int, bool]:
+    def _backreference(self, step: tuple[Any, ...], here: int, at: int) -> tuple[int, int, bool]:
         _, group, folded = step
         span = self._groups.get(group)
         if span is None:

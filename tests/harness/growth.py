@@ -1,4 +1,4 @@
-"""How much more work n, 2n, 4n characters are."""
+"""Measures how the work of a pattern grows with n, 2n and 4n characters."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from tests.harness.counted_regex import Counted, TooManyStepsError
 from tests.harness.patterns import Pattern
 from tests.harness.regex_attacks import Attack
 
-# Work goes with n to this power. Twice as much for twice as many is 1; a search that begins anew at
-# each of n places is 2. From n = 64 to 256 what is bounded by 100 looks like 1.7, from there 1.1.
+# Work grows with n to this power: 1 is twice as much for twice as many characters; a search that
+# begins again at each of n places is 2. A part that is bounded by 100 characters measures as 1.7
+# from n = 64 to 256, and as 1.1 from there on.
 STEEP = 1.5
 SMALL, UNITS = 64, 8
-# Steps at 4n that are too many, whatever the slope; and texts that are as bad as any more of them.
-MOST, ENOUGH = 300_000, 3
-# Steps a character, half of what it takes to read on to the end from each of 4 * UNITS units.
+# Steps at 4n that are too many, whatever the slope; and the number of bad texts that is enough.
+MOST_STEPS, ENOUGH_TEXTS = 300_000, 3
+# Steps a character: half of what it takes to read to the end from each of 4 * UNITS units.
 FLAT = UNITS
 
 
 class Work(NamedTuple):
-    """What one text took at n, 2n and 4n characters, or at n, 4n and 16n: steps, or seconds."""
+    """The steps or seconds of one text at n, 2n and 4n characters, or at n, 4n and 16n."""
 
     attack: Attack
     sizes: list[int]
@@ -33,7 +34,7 @@ class Work(NamedTuple):
 
     @property
     def slope(self) -> float:
-        """The power of n that the work goes with, from the size ``since`` to the largest."""
+        """The power of n with which the work grows, from the size ``since`` to the largest."""
         many, few = self.sizes[-1], self.sizes[self.since]
         return log(self.took[-1] / self.took[self.since]) / log(many / few)
 
@@ -44,40 +45,40 @@ class Work(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What became of the texts for one pattern: those that take long, and those that take n²."""
+    """The texts of one pattern that take many steps, and those that take n²."""
 
     busy: list[Work]
     steep: list[Work]
 
 
 def judged(pattern: Pattern, given: list[Attack]) -> Judged:
-    """Counts the steps of each text; a few that are too steep are enough."""
+    """Counts the steps of each text; stops after a few that are too steep."""
     counted, busy, steep = Counted(pattern.text, pattern.flags), [], []
     for attack in given:
         found = steps_of(pattern, counted, attack)
         if found is not None:
-            (steep if found.slope >= STEEP or found.took[1] > MOST else busy).append(found)
-        if len(steep) == ENOUGH:
+            (steep if found.slope >= STEEP or found.took[1] > MOST_STEPS else busy).append(found)
+        if len(steep) == ENOUGH_TEXTS:
             break
     return Judged(sorted(busy, key=lambda each: -each.took[-1] / each.sizes[-1]), steep)
 
 
 def steps_of(pattern: Pattern, counted: Counted, attack: Attack) -> Work | None:
-    """The steps at n and 4n; where that is steep, at 16n as well: bounds may lie above n.
+    """The steps at n and 4n; where that is steep, also at 16n, for a bound may be above n.
 
-    None for a text that takes so few that there is nothing to compare.
+    None for a text that takes too few steps to compare.
     """
     size = max(SMALL, len(attack.unit + attack.then) * UNITS) + len(attack.head + attack.tail)
     texts = [attack.text(each) for each in (size, 4 * size, 16 * size)]
-    counted.allowed = MOST
+    counted.allowed = MOST_STEPS
     most = _steps(counted, texts[1], pattern.way)
     if most <= FLAT * len(texts[1]):
         return None
     few = _steps(counted, texts[0], pattern.way)
     found = Work(attack, [*map(len, texts[:2])], [few, most])
-    if found.slope < STEEP or most > MOST:
+    if found.slope < STEEP or most > MOST_STEPS:
         return found
-    # Where it takes more than this it is as steep as it was.
+    # More steps than this mean that the slope stays as it was.
     counted.allowed = int(most * (len(texts[2]) / len(texts[1])) ** STEEP) + 1
     more = _steps(counted, texts[2], pattern.way)
     if more > counted.allowed:
@@ -91,17 +92,17 @@ def _steps(counted: Counted, text: str, way: str) -> int:
     return counted.steps
 
 
-# For time, which other programs on the machine lengthen still. What is below the first is not
-# steep; what is above it is measured with longer texts, where n² outweighs what is linear.
+# For time, which other programs on the machine make longer. A slope below the first is not steep;
+# one above it is measured again with longer texts, where n² outweighs the linear part.
 PERHAPS, STEEP_IN_TIME = 1.3, 1.6
-LEAST = 2e-4  # seconds; in less, what happens once for each text is much of it
-LARGEST = 16_000
+LEAST_SECONDS = 2e-4  # in less time, the constant work for each text is a large part
+LARGEST_TEXT = 16_000
 TIMES, TRIES = 5, 4
-LONG, ENDLESS = 0.02, 0.3  # what takes longer is not done as often, or only once
+LONG, ENDLESS = 0.02, 0.3  # seconds; longer calls are repeated less often, or not at all
 
 
 def seconds(function: Callable[[Any], object], given: Any, times: int = 1) -> float:
-    """The shortest of so many times; of this thread's own, however many others there are."""
+    """The shortest time of several calls: CPU time of this thread, whatever other threads do."""
     best, enabled = float("inf"), gc.isenabled()
     gc.disable()
     try:
@@ -116,11 +117,11 @@ def seconds(function: Callable[[Any], object], given: Any, times: int = 1) -> fl
 
 
 def time_of(function: Callable[[str], object], attack: Attack, size: int = 1000) -> Work:
-    """The seconds at n and 4n. A slope that is not there again in one of four tries is noise."""
-    while size < LARGEST and seconds(function, attack.text(size), 2) < LEAST:
+    """The seconds at n and 4n. A slope that one of four more tries does not confirm is noise."""
+    while size < LARGEST_TEXT and seconds(function, attack.text(size), 2) < LEAST_SECONDS:
         size *= 2
     found = _time_of(function, attack, size, PERHAPS)
-    if found.slope < PERHAPS or size > LARGEST // 4:
+    if found.slope < PERHAPS or size > LARGEST_TEXT // 4:
         return found
     return _time_of(function, attack, 4 * size, STEEP_IN_TIME)
 

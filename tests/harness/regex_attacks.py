@@ -1,9 +1,9 @@
-"""Texts that make a pattern work, made of the pattern's own parts.
+"""Makes texts that a pattern may be slow on, from the pattern's own parts.
 
-What goes wrong: a search reads far, fails, and begins again one character later (``x[a-z]+!`` in
-``xxxxx``); or two repeats can share a run between them in many ways (``a+a+b``). So a text is a
-part of the pattern many times: what stands before a repeat, characters of the repeat's class, what
-comes nearly to the end, with and without what could end it.
+Two things are slow: a search that reads far, fails, and begins again one character later
+(``x[a-z]+!`` in ``xxxxx``), and two repeats that can share a run in many ways (``a+a+b``). So a
+text repeats a part of the pattern many times: what precedes a repeat, characters of its class, what
+matches nearly to the end, with and without what could end it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 from tests.harness import regex_nodes
 from tests.harness.regex_nodes import REPEATS, SINGLE, Node, kind_of, limits, single
 
-# Of a class with many characters these few stand for all: the first ones of ``ALPHABET``, by kind.
+# How many characters stand for a large class: the first ones of ``ALPHABET``, by kind.
 SAMPLES = 4
 SEPARATORS = (" ", "-", ".")
-# Where the end is missing, or something else stands in its place.
+# In the place of the end, so that a match fails there.
 WRONG = "\0"
-# Of a repeat whose item has a least number of times, so many are enough to be one.
+# How often an item is written where it must be repeated a least number of times.
 FEW = 7
 
 
@@ -33,7 +33,7 @@ class Attack(NamedTuple):
     tail: str = ""
 
     def text(self, size: int) -> str:
-        """About so many characters."""
+        """The text with about this many characters."""
         room = max(size - len(self.head) - len(self.tail), 0) // (2 if self.then else 1)
         runs = (each * (room // len(each)) for each in (self.unit, self.then) if each)
         return self.head + "".join(runs) + self.tail
@@ -47,7 +47,7 @@ class Attack(NamedTuple):
 
 
 class _Repeat(NamedTuple):
-    """A repeat, with an example of all that stands before it, and of what comes after."""
+    """A repeat, with an example of what precedes it and of what follows."""
 
     before: str
     items: list[str]
@@ -66,7 +66,7 @@ class Parts:
         self._collect(tree.nodes, tree.flags, "", "")
 
     def units(self) -> list[str]:
-        """All of them that can be repeated, the short ones first."""
+        """All parts that can be repeated, the short ones first."""
         found = [*self.literals, *self.examples]
         for before, items, after, _ in self.repeats:
             found += [before, before + items[0] * FEW, *items, before + items[0] + after]
@@ -84,7 +84,7 @@ class Parts:
             inner = regex_nodes.scoped(flags, node) if kind == "SUBPATTERN" else flags
             if kind in REPEATS:
                 self._repeat(node, flags, before, rest)
-            # What only looks is looked at in this place; what it wants may be what is missing.
+            # A lookaround is tried in this place, for what it needs may be what is missing.
             for part in regex_nodes.parts_of(node):
                 self._collect(part, inner, before, rest)
                 if kind == "BRANCH":
@@ -106,14 +106,14 @@ class Parts:
             wrong = WRONG if not found[WRONG] else next(others, WRONG)
         else:
             items = [each for each in variants(item, flags) if each]
-            # What an escape hides may be what the whole begins with: ``\\"`` within quotes.
+            # An escaped character may be what the whole begins with: ``\\"`` within quotes.
             items += [each[:-1] + before[:1] for each in items if before and len(each) > 1]
         if items:
             self.repeats.append(_Repeat(before, items, after, wrong))
 
 
 def _spread(sample: str) -> list[str]:
-    """A few that are unlike each other: letters and digits, then signs, then white space."""
+    """A few characters of different kinds: alphabetic, digit, white space, then signs."""
     kinds = (str.isalpha, str.isdigit, str.isspace)
     named = [next((each for each in sample if kind(each)), "") for kind in kinds]
     signs = [each for each in sample if not (each.isalnum() or each.isspace())]
@@ -121,7 +121,7 @@ def _spread(sample: str) -> list[str]:
 
 
 def example(nodes: Any, flags: int) -> str:
-    """A short text that the nodes match, or nearly do: what only looks around is left out."""
+    """A short text that the nodes match, or nearly match: lookarounds are left out."""
     return "".join(_example(node, flags) for node in nodes)
 
 
@@ -135,14 +135,14 @@ def _example(node: Node, flags: int) -> str:
         return ""
     inner = regex_nodes.scoped(flags, node) if kind == "SUBPATTERN" else flags
     parts = regex_nodes.parts_of(node)
-    # What may be left out is: so of what depends on a group, the way without it.
+    # Optional parts are left out: of what depends on a group, the branch without it is taken.
     parts = parts[-1:] if kind == "GROUPREF_EXISTS" else parts[:1]
     times = int(node[1][0]) if kind in REPEATS else 1
     return "".join(example(part, inner) for part in parts) * times
 
 
 def variants(nodes: Any, flags: int) -> list[str]:
-    """An example for each way through the branches that stand at the top."""
+    """An example for each of the top-level branches."""
     if len(nodes) == 1 and kind_of(nodes[0]) == "SUBPATTERN":
         return variants(nodes[0][1][3], regex_nodes.scoped(flags, nodes[0]))
     found = [example(nodes, flags)]
@@ -157,7 +157,7 @@ def variants(nodes: Any, flags: int) -> list[str]:
 
 
 def attacks(parts: Parts) -> list[Attack]:
-    """All texts for one pattern."""
+    """All texts for a pattern."""
     made = [*_of_repeats(parts.repeats), *_of_units(parts)]
     return list(dict.fromkeys(each for each in made if each.unit))
 
@@ -189,7 +189,7 @@ def _of_units(parts: Parts) -> Iterator[Attack]:
 
 
 def mixed(units: list[str], number: int, seed: int = 1) -> list[Attack]:
-    """Parts of patterns, of one or of several, next to each other."""
+    """Texts of random parts next to each other, of one pattern or of several."""
     chance, found = random.Random(seed), []
     for _ in range(number if units else 0):
         one, other, third = chance.choice(units), chance.choice(units), chance.choice(units)

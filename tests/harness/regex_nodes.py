@@ -1,7 +1,7 @@
-"""The parsed parts of a regular expression: sets of characters, examples, what stands within what.
+"""Reads the parsed tree of a regular expression: sets of characters, parts, limits of repeats.
 
-``re._parser`` is private, and what is used of it has been the same from Python 3.11 to 3.15; where
-it is not, ``PARSER`` is false and the tests that need it are skipped.
+``re._parser`` is private. What is used of it has been the same from Python 3.11 to 3.15; where it
+is missing, ``PARSER`` is false and the tests that need it are skipped.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import Any, NamedTuple
 
 try:
     from re import _compiler, _constants, _parser
-except ImportError:  # another way of working inside, in some later Python
+except ImportError:  # some later Python may have other modules inside
     PARSER = False
 else:
     PARSER = True
 
-# One character of each kind that patterns tell apart, in the order in which a set is shown.
+# A character of each kind that patterns distinguish, in the order in which a set is shown.
 ALPHABET = (
     "aeZF09_-. \n\t'\"\\/:=;,([{<>}])&?@$%#*+~!|^`\r\0\x85é中Ⅷ٣ß"
     "bcdfghijklmnopqrstuvwxyzABCDEGHIJKLMNOPQRSTUVWXY12345678"
 )
 SINGLE = ("LITERAL", "NOT_LITERAL", "ANY", "IN")
 REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
-# A repeat of more is as good as one without an end: of 200 characters each can begin anew.
+# A repeat with a higher limit counts as unbounded: a match can begin at each of 200 characters.
 UNBOUNDED = 200
 
 Node = tuple[Any, Any]
 
 
 class Parsed(NamedTuple):
-    """A pattern taken apart; bytes are read as the characters of latin-1."""
+    """A parsed pattern; bytes are decoded as latin-1."""
 
     nodes: Any
     flags: int
@@ -39,7 +39,7 @@ class Parsed(NamedTuple):
 
 
 def parsed(text: str, flags: int) -> Parsed:
-    """What ``re`` makes of it before it compiles it."""
+    """The tree that ``re`` makes before it compiles a pattern."""
     tree = _parser.parse(text, flags & ~re.DEBUG)
     return Parsed(tree, tree.state.flags, dict(tree.state.groupdict))
 
@@ -49,13 +49,13 @@ def kind_of(node: Node) -> str:
 
 
 def scoped(flags: int, node: Node) -> int:
-    """The flags inside a group, which may have some of its own: ``(?i:...)``."""
+    """The flags inside a group, which may change them: ``(?i:...)``."""
     _, more, less, _ = node[1]
     return (flags | more) & ~less
 
 
 def single(node: Node, flags: int) -> Set:
-    """The set of characters that one of ``SINGLE`` stands for."""
+    """The set of characters that a node of a kind in ``SINGLE`` matches."""
     key = repr(node), flags
     found = _sets.get(key)
     if found is None:
@@ -64,7 +64,7 @@ def single(node: Node, flags: int) -> Set:
 
 
 class Set(dict[str, bool]):
-    """Whether a character is in it; each is tried by ``re`` itself, once."""
+    """A set of characters: whether each is in it; ``re`` itself tries each, once."""
 
     def __init__(self, node: Node, flags: int) -> None:
         super().__init__()
@@ -95,13 +95,13 @@ _PARTS: dict[str, Callable[[Any], list[Any]]] = {
 
 
 def parts_of(node: Node) -> list[Any]:
-    """What stands directly within a node: the branches, the item of a repeat, and so on."""
+    """The direct parts of a node: the branches, the item of a repeat, and so on."""
     parts = _PARTS.get(kind_of(node))
     return [] if parts is None else parts(node[1])
 
 
 def walk(nodes: Any) -> Iterator[Node]:
-    """All nodes, with those within."""
+    """All nodes, with the nested ones."""
     for node in nodes:
         yield node
         for part in parts_of(node):
@@ -109,7 +109,7 @@ def walk(nodes: Any) -> Iterator[Node]:
 
 
 def limits(node: Node) -> tuple[int, int | None]:
-    """Least and most of a repeat; None where it has no end, or one too far away to be one."""
+    """The least and the most times of a repeat; None where it counts as unbounded."""
     least, most = int(node[1][0]), node[1][1]
     return least, None if most is _constants.MAXREPEAT or most > UNBOUNDED else int(most)
 
@@ -119,12 +119,12 @@ def is_single(nodes: Any) -> bool:
 
 
 def limitless() -> Any:
-    """What stands for "as often as you like"."""
+    """``re``'s mark of an unbounded repeat."""
     return _constants.MAXREPEAT
 
 
 class Firsts(dict[str, bool]):
-    """Whether something can begin with a character. ``empty``: it may be of none at all."""
+    """The characters that something can begin with; ``empty``: it can match the empty text."""
 
     def __init__(self, sets: list[Set], empty: bool) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ class Firsts(dict[str, bool]):
 
 
 def firsts(nodes: Any, flags: int) -> Firsts:
-    """What a sequence can begin with; what only looks is passed over."""
+    """What a sequence can begin with; lookarounds are skipped."""
     sets: list[Set] = []
     for node in nodes:
         found = _firsts(node, flags)

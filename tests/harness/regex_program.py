@@ -1,4 +1,4 @@
-"""A parsed regular expression as a program: steps with what each needs, one after the other."""
+"""Compiles a parsed regular expression into a program: a list of steps with their arguments."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Code = list[tuple[Any, ...]]
 
 
 def program(tree: regex_nodes.Parsed) -> Code:
-    """All of it."""
+    """The program of a whole pattern."""
     return _Compiler().part(tree.nodes, tree.flags)
 
 
 class _Compiler:
-    """Groups that are repeated a number of times stand in the program as often."""
+    """Compiles sequences; a group that is repeated n times is in the program n times."""
 
     def __init__(self) -> None:
         self._marks = 0
@@ -95,7 +95,7 @@ class _Compiler:
             code.append(())
         if is_open:
             code.append(("jump", splits[0]))
-        for each in moved:  # an empty one is the last
+        for each in moved:  # after an empty repetition there is no other
             code[each] = ("moved", code[splits[moved.index(each)] + 1][1], len(code))
         for each in splits:
             ways = (each + 1, len(code)) if is_greedy else (len(code), each + 1)
@@ -104,7 +104,7 @@ class _Compiler:
     def _assert(self, node: Node, flags: int, code: Code, wanted: bool = True) -> None:
         direction, inner = node[1]
         behind = inner.getwidth()[0] if direction < 0 else 0
-        code.append(("look", self.part(inner, flags), behind, wanted))
+        code.append(("lookaround", self.part(inner, flags), behind, wanted))
 
     def _assert_not(self, node: Node, flags: int, code: Code) -> None:
         self._assert(node, flags, code, wanted=False)
@@ -116,22 +116,22 @@ class _Compiler:
         code.append(("alone", self.part(node[1], flags)))
 
     def _groupref(self, node: Node, flags: int, code: Code) -> None:
-        code.append(("again", node[1], bool(flags & re.IGNORECASE)))
+        code.append(("backreference", node[1], bool(flags & re.IGNORECASE)))
 
     def _groupref_exists(self, node: Node, flags: int, code: Code) -> None:
         group, yes, no = node[1]
-        asked = len(code)
+        test = len(code)
         code.append(())
         self._sequence(yes, flags, code)
         leave = len(code)
         code.append(())
-        code[asked] = ("has", group, len(code))
+        code[test] = ("has", group, len(code))
         self._sequence(no or (), flags, code)
         code[leave] = ("jump", len(code))
 
 
 def only(nodes: Any, flags: int) -> Firsts | None:
-    """What alone it can begin with; None where it may be empty."""
+    """The characters that it must begin with; None where it may be empty."""
     found = regex_nodes.firsts(nodes, flags)
     return None if found.empty else found
 

@@ -1,8 +1,8 @@
-"""What the structure of a regular expression says of the time that it takes.
+"""Finds in the structure of a regular expression what may take more than linear time.
 
 Two rules are sure: a pattern that breaks one is wrong. Two others only raise a suspicion, for they
-look at sets of characters and not at what they mean together; each brings texts along that would
-be slow if it were right, and counting the steps of those decides.
+compare sets of characters and not what these mean together. Each suspicion has texts that would be
+slow if it were right, and counting the steps of those decides.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from tests.harness.regex_nodes import REPEATS, SINGLE, Node, firsts, kind_of, li
 
 # Before Python 3.11.5 a possessive group takes wrong ways: https://github.com/python/cpython/issues/106052
 GROUP = "a group is possessive"
-NESTED = "a repeat without an end is all that a repeat without an end repeats"
-ADJACENT = "two repeats without an end can share what they have"
-RESTART = "a search that failed can begin again within what a repeat without an end has read"
+NESTED = "an unbounded repeat contains nothing but an unbounded repeat"
+ADJACENT = "two unbounded repeats can share a run between them"
+RESTART = "a failed search can begin again within what an unbounded repeat has read"
 SURE = (GROUP, NESTED)
 WORD = re.compile(r"\w")
 
 
-class Finding(NamedTuple):
-    """A rule that is broken, or seems to be."""
+class Suspicion(NamedTuple):
+    """A rule that a pattern breaks, or may break, and texts that would then be slow."""
 
     rule: str
     where: str
@@ -33,34 +33,34 @@ class Finding(NamedTuple):
 
 
 class _Before(NamedTuple):
-    """Something that has to stand before a repeat: characters, or a place."""
+    """What a repeat needs before it: characters, or a position."""
 
     kind: str  # "set", "behind", "not behind", "boundary", "line", "start"
     sample: frozenset[str] = frozenset()
 
 
-def findings(text: str, flags: int, way: str = "search") -> list[Finding]:
-    """What is wrong with a pattern, or may be."""
+def suspicions(text: str, flags: int, way: str = "search") -> list[Suspicion]:
+    """What is wrong, or may be wrong, with a pattern."""
     tree = regex_nodes.parsed(text, flags)
-    looked = _Look(way)
-    looked.sequence(tree.nodes, tree.flags, (), [], fails=way == "fullmatch")
-    return list(dict.fromkeys([*_possessive_groups(tree.nodes), *looked.found]))
+    walk = _Walk(way)
+    walk.sequence(tree.nodes, tree.flags, (), [], fails=way == "fullmatch")
+    return list(dict.fromkeys([*_possessive_groups(tree.nodes), *walk.found]))
 
 
-def _possessive_groups(nodes: Any) -> Iterator[Finding]:
+def _possessive_groups(nodes: Any) -> Iterator[Suspicion]:
     for node in regex_nodes.walk(nodes):
         kind = kind_of(node)
         is_group = kind == "POSSESSIVE_REPEAT" and not regex_nodes.is_single(node[1][2])
         if is_group or kind == "ATOMIC_GROUP":
-            yield Finding(GROUP, _shown(node))
+            yield Suspicion(GROUP, _shown(node))
 
 
-class _Look:
-    """Goes through a pattern from the left to the right."""
+class _Walk:
+    """Walks through a pattern from left to right."""
 
     def __init__(self, way: str) -> None:
         self._way = way
-        self.found: list[Finding] = []
+        self.found: list[Suspicion] = []
 
     def sequence(
         self,
@@ -71,7 +71,7 @@ class _Look:
         *,
         fails: bool,
     ) -> list[frozenset[str]]:
-        """Returns what of ``open_``, repeats that the next may share with, is still so after it."""
+        """Returns which of ``open_``, repeats that the next one may share a run with, stay open."""
         for at, node in enumerate(nodes):
             rest_fails = fails or _can_fail(nodes[at + 1 :])
             kind = kind_of(node)
@@ -80,9 +80,13 @@ class _Look:
                 self._repeat(node, flags, before, open_, fails=rest_fails)
             after = []
             for part in regex_nodes.parts_of(node):
-                looks = kind in ("ASSERT", "ASSERT_NOT")
+                is_around = kind in ("ASSERT", "ASSERT_NOT")
                 after += self.sequence(
-                    part, inner, before, [] if looks else open_, fails=rest_fails and not looks
+                    part,
+                    inner,
+                    before,
+                    [] if is_around else open_,
+                    fails=rest_fails and not is_around,
                 )
             open_ = self._after(node, flags, open_, after)
             before = (*before, *_needs(node, flags))
@@ -115,7 +119,7 @@ class _Look:
         if limits(node)[1] is not None:
             return
         if kind != "POSSESSIVE_REPEAT" and any(_is_one_repeat(way) for way in _ways(item)):
-            self.found.append(Finding(NESTED, _shown(node)))
+            self.found.append(Suspicion(NESTED, _shown(node)))
         if not fails:
             return
         sample, head = _all(item, flags), _head(before, None)
@@ -124,7 +128,7 @@ class _Look:
             shared = _one(each & sample)
             if shared:
                 attacks = Attack(shared, head, tail=wrong), Attack(shared, head)
-                self.found.append(Finding(ADJACENT, _shown(node), attacks))
+                self.found.append(Suspicion(ADJACENT, _shown(node), attacks))
         if self._way == "search" and _can_begin_within(before, sample):
             again, one = _head(before, sample), _one(sample)
             attacks = (
@@ -132,12 +136,12 @@ class _Look:
                 *(Attack(one + again + end, tail=wrong) for end in ("", one)),
                 Attack(again or one, then=one, tail=wrong),
             )
-            asked = tuple(each for each in attacks if each.unit)
-            self.found.append(Finding(RESTART, _shown(node), asked))
+            given = tuple(each for each in attacks if each.unit)
+            self.found.append(Suspicion(RESTART, _shown(node), given))
 
 
 def _can_begin_within(before: Iterable[_Before], sample: frozenset[str]) -> bool:
-    """False where nothing that a repeat reads can be the beginning of another match."""
+    """False where no other match can begin within what the repeat reads."""
     for kind, needed in before:
         if kind == "start" or (kind == "line" and "\n" not in sample):
             return False
@@ -151,7 +155,7 @@ def _can_begin_within(before: Iterable[_Before], sample: frozenset[str]) -> bool
 
 
 def _head(before: Iterable[_Before], within: frozenset[str] | None) -> str:
-    """A text that has what is needed, of the characters of a set where one is given."""
+    """A text with what is needed, of the characters of ``within`` if that is given."""
     found = ""
     for kind, needed in before:
         if kind == "not behind" and within:
@@ -189,7 +193,7 @@ def _needs(node: Node, flags: int) -> list[_Before]:
 
 
 def _all(nodes: Any, flags: int) -> frozenset[str]:
-    """All characters that can stand anywhere within."""
+    """All characters that the nodes can match, at any place."""
     found: set[str] = set()
     for node in nodes:
         if kind_of(node) in SINGLE:
@@ -202,7 +206,7 @@ def _all(nodes: Any, flags: int) -> frozenset[str]:
 
 
 def _can_fail(nodes: Any) -> bool:
-    """True where something is asked for that may not be there."""
+    """True where one of the nodes may fail to match."""
     return any(_node_can_fail(node) for node in nodes)
 
 
@@ -216,14 +220,14 @@ def _node_can_fail(node: Node) -> bool:
 
 
 def _ways(item: Any) -> list[list[Node]]:
-    """The sequences that an item can be: of a branch each one."""
+    """The sequences that an item can match: each branch is one."""
     if len(item) == 1 and kind_of(item[0]) in ("SUBPATTERN", "BRANCH"):
         return [way for part in regex_nodes.parts_of(item[0]) for way in _ways(part)]
     return [list(item)]
 
 
 def _is_one_repeat(way: list[Node]) -> bool:
-    """True where a repeat without an end can be all that there is: ``a+`` and ``a+b?``."""
+    """True where an unbounded repeat can be the whole match: ``a+`` and ``a+b?``."""
     for at, node in enumerate(way):
         is_open = kind_of(node) in ("MAX_REPEAT", "MIN_REPEAT") and limits(node)[1] is None
         others = [*way[:at], *way[at + 1 :]]

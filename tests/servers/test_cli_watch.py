@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.accounts import boxes, check_boxes_are_of_the_living
+from tests.harness.accounts import boxes, check_boxes_are_of_running_workers
 from tests.harness.gil import wait_for_hounds
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
@@ -29,7 +29,7 @@ def is_slow(site: Site, path: str) -> bool:
 
 def wait_for_each(site: Site, threshold: float | None, path: str = "/sleep/0.2/") -> None:
     """Wait until a short request has this threshold in each worker."""
-    check_boxes_are_of_the_living(site)
+    check_boxes_are_of_running_workers(site)
     pids = {int(name.partition("-")[0]) for name in boxes(site)}
     assert len(pids) == 2
     for pid in pids:

@@ -26,7 +26,7 @@ from tests.harness import growth, maskers
 from tests.harness.growth import Judged, Work
 from tests.harness.patterns import Pattern, all_patterns
 from tests.harness.regex_attacks import Attack, Parts, attacks, mixed
-from tests.harness.regex_structure import SURE, findings
+from tests.harness.regex_structure import SURE, suspicions
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +77,7 @@ def judged(pattern: Pattern) -> Judged:
     made = attacks(parts) + mixed(parts.units(), 40)
     most = MOST if ".redaction." in pattern.module else MOST_OF_OTHERS
     chosen = random.Random(1).sample(made, min(most, len(made)))
-    found = findings(pattern.text, pattern.flags, pattern.way)
+    found = suspicions(pattern.text, pattern.flags, pattern.way)
     return growth.judged(pattern, [each for one in found for each in one.attacks] + chosen)
 
 
@@ -114,7 +114,7 @@ def test_no_group_is_possessive_and_no_repeat_is_all_that_is_repeated() -> None:
     wrong = [
         f"{pattern}: {found.rule}: {found.where}"
         for pattern in patterns()
-        for found in findings(pattern.text, pattern.flags, pattern.way)
+        for found in suspicions(pattern.text, pattern.flags, pattern.way)
         if found.rule in SURE
     ]
     assert not wrong
@@ -176,7 +176,7 @@ def test_no_masker_takes_more_than_linear_time_with_its_cuts(name: str, monkeypa
     masker = maskers.maskers(maskers.SHOWN)[name]
     maskers.without_caches(monkeypatch)
     for attack in slowest(masker, 2, 1000):
-        work = growth.time_of(masker, attack, growth.LARGEST // 2)
+        work = growth.time_of(masker, attack, growth.LARGEST_TEXT // 2)
         assert work.slope < growth.STEEP_IN_TIME, str(work)
 
 

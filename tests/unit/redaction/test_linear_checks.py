@@ -18,7 +18,7 @@ from tests.harness import growth, maskers, patterns
 from tests.harness.counted_regex import Counted, TooManyStepsError
 from tests.harness.patterns import Pattern, Sources
 from tests.harness.regex_attacks import Attack, Parts, attacks
-from tests.harness.regex_structure import ADJACENT, GROUP, NESTED, RESTART, SURE, findings
+from tests.harness.regex_structure import ADJACENT, GROUP, NESTED, RESTART, SURE, suspicions
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ SLOW, FAST, BUILT = (each.split() for each in (_SLOW, _FAST, _BUILT))
 
 def judged(text: str, way: str = "search") -> growth.Judged:
     pattern = Pattern("here", "it", text, re.compile(text).flags, way)
-    found = findings(text, pattern.flags, way)
+    found = suspicions(text, pattern.flags, way)
     made = [each for one in found for each in one.attacks]
     return growth.judged(pattern, made + attacks(Parts(text, pattern.flags)))
 
@@ -85,13 +85,13 @@ def test_way_a_pattern_is_used_decides() -> None:
 @pytest.mark.parametrize(("text", "rule"), WRONG)
 def test_structure_tells(text: str, rule: str) -> None:
     """The rule that is broken."""
-    assert rule in {each.rule for each in findings(text, re.compile(text).flags)}
+    assert rule in {each.rule for each in suspicions(text, re.compile(text).flags)}
 
 
 @pytest.mark.parametrize("text", FAST)
 def test_structure_of_linear_patterns_breaks_no_rule_that_is_sure(text: str) -> None:
     """A suspicion may be wrong: its texts are counted."""
-    assert not [each for each in findings(text, re.compile(text).flags) if each.rule in SURE]
+    assert not [each for each in suspicions(text, re.compile(text).flags) if each.rule in SURE]
 
 
 @pytest.mark.parametrize("text", [*SLOW, *FAST, *BUILT])
