@@ -249,7 +249,7 @@ def test_failure_of_any_class_is_logged(number: int) -> None:
         caught.append(exc)
     hostile.called.clear()
     assert not is_foreign(caught[0])
-    assert "It came of:" in guard.shown(caught[0])
+    assert "Caused by:" in guard.shown(caught[0])
     assert hostile.called == []
 
 

@@ -36,9 +36,10 @@ from slowhound.blackbox.memory import Cells, prepare
 from slowhound.blackbox.slots import Area, Slot, move
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
-from slowhound.system.file_locks import lock_until_exit, parent, this_process
+from slowhound.system.file_locks import lock_until_exit
 from slowhound.system.files import create
 from slowhound.system.private_dir import subfolder
+from slowhound.system.processes import parent, this_process
 
 _TWO_CELLS = struct.Struct("=qq")
 

@@ -1,19 +1,19 @@
-"""How a black box is written: into a map of its file, or by a system call for each write.
+"""Writes a black box into a map of its file, or with a system call for each write.
 
-A store into a map costs a tenth of a microsecond, and cannot fail but by the death of the process:
-SIGBUS, where the file system cannot give it the page. That happened on a btrfs that became full, on
+A store into a map costs a tenth of a microsecond, and fails only with SIGBUS, which ends the
+process, where the file system has no page for it. That happened on a btrfs that became full, on
 an XFS whose disk failed or whose blocks were shared by ``cp --reflink``, and on an ext4 with
 ``nodelalloc`` or ``data=journal`` whose disk failed. So a file is mapped where it is in memory
-(tmpfs), or on an ext4 as it is by default, which held in all of these. Elsewhere each write is a
+(tmpfs), or on an ext4 with its defaults, which survived all of these. Elsewhere each write is a
 system call of 2 µs, which can fail: then the box is given up, and another is made when possible.
 
-A map is also a SIGBUS where somebody cuts the file in place (``> x.box``, copytruncate). So nobody
-but this module has the map: who stores asks for what it can store into (``sure``), and that asks
-the kernel whether the page is there (0.8 µs). Where it is not, the box is given up, and nothing is
-stored any more. A request asks when it begins, and the hound four times a second; what a request
-stores in between (``last``), two steps for each query, asks nobody. So what cannot be helped is a
-store between a cut and the next question. A kernel that cannot be asked (Linux before 5.14) has its
-boxes written by system calls.
+A store also ends in SIGBUS when another program cuts the file in place (``> x.box``, copytruncate).
+So only this module has the map. Other code calls ``sure`` to get what it can store into, and that
+checks with the kernel that the page is there (0.8 µs). Where it is not, the box is given up, and
+nothing is stored any more. A request checks when it begins, and the hound four times a second. What
+a request stores in between (``last``), two stores for each query, is not checked: a store between a
+cut and the next check cannot be prevented. Where the kernel has no such check (Linux before 5.14),
+boxes are written with system calls.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from slowhound.blackbox.layout import CELL
 from slowhound.runtime.foreign import is_foreign
 from slowhound.system.losses import lost
 
-# Of ext4, where a store into a block that is there asks the journal, or moves the block.
+# Options of ext4 with which a store into an existing block uses the journal, or moves the block.
 UNSAFE_OPTIONS = frozenset((b"nodelalloc", b"data=journal"))
 
-# madvise(2): as a store would, but an error where that were a SIGBUS. From Linux 5.14 on.
+# madvise(2): does what a store would, with an error in place of SIGBUS. From Linux 5.14 on.
 POPULATE_WRITE = 23
 _PAGE = -mmap.PAGESIZE
 
@@ -52,23 +52,23 @@ class Bytes(Protocol):
 
     @property
     def last(self) -> Store:
-        """What could be stored into when that was asked last."""
+        """What could be stored into at the last check."""
 
     def sure(self, at: int, size: int) -> Store:
         """What these bytes, and all before them, can be stored into now.
 
-        Only now: who keeps it for a later step may be ended by that.
+        Only now: to keep it for a later store may end the process.
         """
 
     def read(self, size: int, at: int) -> bytes:
-        """What stands there; zeros where it cannot be read."""
+        """The bytes there; zeros where they cannot be read."""
 
     def close(self) -> None:
-        """Nothing can be stored after that."""
+        """Afterwards nothing can be stored."""
 
 
 class Nowhere:
-    """Bytes that are kept nowhere, in the place of those that are gone."""
+    """Stands in for bytes that are gone: what is stored is dropped."""
 
     is_mapped = False
 
@@ -89,7 +89,7 @@ class Nowhere:
         return bytes(size)
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to release."""
 
 
 class Cells:
@@ -122,7 +122,7 @@ def prepare(fd: int, size: int, failed: Callable[[], object]) -> Bytes:
         os.posix_fallocate(fd, 0, size)
     if can_be_mapped(fd):
         if os.fstat(fd).st_size < size:
-            raise OSError(errno.ESTALE, "somebody has cut the file that was just made")
+            raise OSError(errno.ESTALE, "another program has cut the new file")
         mapped = mmap.mmap(fd, size)
         try:
             mapped.madvise(POPULATE_WRITE, 0, min(size, mmap.PAGESIZE))
@@ -136,7 +136,7 @@ def prepare(fd: int, size: int, failed: Callable[[], object]) -> Bytes:
 
 
 def can_be_mapped(fd: int) -> bool:
-    """True where a store into a map of this file is known to be safe; any doubt is a no."""
+    """True where a store into a map of this file is known to be safe; False in doubt."""
     if not sys.platform.startswith("linux"):
         return False
     try:
@@ -162,7 +162,7 @@ def _is_safe(number: bytes, kind: bytes, _source: bytes, options: bytes) -> bool
 
 
 def _all_options(number: bytes) -> list[bytes]:
-    """Also those that an ext4 has as its own defaults (tune2fs -o), which mountinfo leaves out."""
+    """Also the defaults stored in an ext4 (tune2fs -o), which mountinfo leaves out."""
     device = os.path.basename(os.path.realpath(b"/sys/dev/block/" + number))
     with open(b"/proc/fs/ext4/" + device + b"/options", "rb") as options:
         return options.read().split()
@@ -175,21 +175,21 @@ class _Mapped:
 
     def __init__(self, mapped: mmap.mmap, failed: Callable[[], object]) -> None:
         self.last: mmap.mmap | Nowhere = mapped
-        # As a store does, it keeps the GIL: lseek() in the place of it takes a third, and gives it
-        # to whoever waits.
-        self._ask: Callable[[int, int, int], None] = mapped.madvise
+        # It keeps the GIL, as a store does. lseek() would take a third of the time, but release it
+        # to any thread that waits.
+        self._check: Callable[[int, int, int], None] = mapped.madvise
         self._failed = failed
 
     def sure(self, at: int, size: int) -> Store:
         """See ``Bytes``."""
         try:
-            # Of the last page alone: where that is, all before it are.
-            self._ask(POPULATE_WRITE, at + size - 1 & _PAGE, 1)
+            # The last page is enough: where it exists, all before it do.
+            self._check(POPULATE_WRITE, at + size - 1 & _PAGE, 1)
         except OSError as exc:
             if is_foreign(exc):
                 raise
             if not isinstance(self.last, Nowhere):
-                self.last, self._ask = Nowhere(), _nobody
+                self.last, self._check = Nowhere(), _no_check
                 self._failed()
         return self.last
 
@@ -201,16 +201,16 @@ class _Mapped:
     def close(self) -> None:
         """See ``Bytes``."""
         mapped, self.last = self.last, Nowhere()
-        self._ask = _nobody  # a map that is closed cannot be asked
+        self._check = _no_check  # a closed map cannot be checked
         mapped.close()
 
 
-def _nobody(_option: int, _at: int, _size: int) -> None:
-    """There are no pages to ask for."""
+def _no_check(_option: int, _at: int, _size: int) -> None:
+    """There are no pages to check."""
 
 
 def _pwrite() -> Callable[[int, bytes, int, int], int]:
-    # It keeps the GIL: what a write would wait to get it back is a hundred times its own time.
+    # It keeps the GIL: to get it back could take a hundred times as long as the write.
     try:
         function = ctypes.PyDLL(None, use_errno=True).pwrite
     except AttributeError:
@@ -229,12 +229,12 @@ def _plain_pwrite(fd: int, data: bytes, _size: int, at: int) -> int:
 
 
 class _Written:
-    """A file's bytes, written by system calls until one fails."""
+    """A file's bytes, written with system calls until one fails."""
 
     is_mapped = False
 
     def __init__(self, fd: int, failed: Callable[[], object]) -> None:
-        # Of its own: a box that was removed lets go of its descriptor, and is still written to.
+        # Its own descriptor: a removed box closes the other one, and is still written to.
         self._fd = os.dup(fd)
         self._pwrite = _pwrite()
         self._failed = failed
@@ -245,24 +245,24 @@ class _Written:
         return self
 
     def sure(self, _at: int, _size: int) -> _Written:
-        """A system call ends no process."""
+        """No check is needed: a system call cannot end the process."""
         return self
 
     def __setitem__(self, where: slice, data: bytes) -> None:
-        """One system call; after one that has failed there is none."""
+        """Makes one system call; none after the first failure."""
         size, at = len(data), where.start
-        # Nothing is called between the look at the descriptor and its use: another thread may
-        # close it, and the next file that the application opens has the number.
+        # Nothing is called between reading the descriptor and using it: another thread may close
+        # it, and the next file that the application opens may have the number.
         if self._pwrite(self._fd, data, size, at) != size and self._fd >= 0:
             number = ctypes.get_errno() or errno.ENOSPC
             # The last whole state would name requests that have long ended: no state is better. And
-            # a file system that is full takes its time to say so again.
+            # on a full file system each further failure takes long.
             self._failed()
             self.close()
             lost("the black box", OSError(number, os.strerror(number)), 0)
 
     def read(self, size: int, at: int) -> bytes:
-        """What stands there; zeros where it cannot be read."""
+        """The bytes there; zeros where they cannot be read."""
         with contextlib.suppress(OSError):
             return os.pread(self._fd, size, at).ljust(size, b"\0")
         return bytes(size)
@@ -270,7 +270,7 @@ class _Written:
     def close(self) -> None:
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            with contextlib.suppress(OSError):  # NFS tells only here that there was no room
+            with contextlib.suppress(OSError):  # NFS reports only here that there was no room
                 os.close(fd)
 
     def __del__(self) -> None:

@@ -1,8 +1,8 @@
-"""What a black box holds, read back.
+"""Reads the JSON payloads of a black box into structs with types and bounds.
 
-A payload is JSON that fits its area. Any bytes may be in its place, and it may be of another
-version of slowhound: reading never raises. What is read has the types and bounds of the structs
-here; what does not fit is left out, and no other value with it.
+A payload is JSON that fits its area. Any bytes may be in its place, and it may come from another
+version of slowhound: reading never raises. A value that does not fit its type and bounds is left
+out, and no other value with it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from slowhound.redaction.masking import HEADER_LIMIT
 from slowhound.redaction.urls import client_url
 from slowhound.runtime.library_names import NOT_JSON
 
-# No request is ten years old, and no threshold is: what says so is noise, and no date can be made
-# of some of it.
+# No request and no threshold lasts ten years: such a value is noise, and may be no valid date.
 LONGEST_DURATION = 10 * 365 * 86400.0
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST_DURATION)]
-Moment = Annotated[float, msgspec.Meta(ge=0, le=1e10)]  # monotonic: since the machine was started
+MonotonicTime = Annotated[float, msgspec.Meta(ge=0, le=1e10)]  # since the machine was started
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Text = Annotated[str, msgspec.Meta(max_length=4096)]
 Path = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"\A[^\0]+\Z")]
@@ -29,7 +28,7 @@ Trace = tuple[Text, Text]
 
 
 class Settings(msgspec.Struct):
-    """How a process writes its events; None and empty: not known."""
+    """How a process writes its events; None and empty mean unknown."""
 
     format: Text | None = None
     stream: Path | None = None
@@ -49,12 +48,12 @@ class Settings(msgspec.Struct):
 
 
 class Who(msgspec.Struct):
-    """A request; or a task, which has ``task``, be it None. ``started``: monotonic seconds."""
+    """A request, or a task if ``task`` is set, maybe to None. ``started``: monotonic seconds."""
 
     id: Text | None = None
     method: Text | None = None
     path: Text | None = None
-    started: Moment | None = None
+    started: MonotonicTime | None = None
     referrer: Text | None = None
     user_agent: Text | None = None
     trace: Trace | None = None
@@ -65,10 +64,10 @@ class Who(msgspec.Struct):
 class Last(msgspec.Struct):
     """A request's last stack, ``taken`` at this time (monotonic), and what else was known then.
 
-    ``by`` says who took it, as ``slow_stack_by``.
+    ``by`` is what took it, as in ``slow_stack_by``.
     """
 
-    taken: Moment | None = None
+    taken: MonotonicTime | None = None
     loc: Text | None = None
     cause: Text | None = None
     db_queries: Count | None = None
@@ -81,7 +80,7 @@ class Last(msgspec.Struct):
 
 
 def who_fields(who: Who, last: Last, view: str | None) -> dict[str, Any]:
-    """What the event of a dead process says of who it was; ``last`` is the last stack's note."""
+    """The fields of an ended process's event that tell which request it was."""
     event: dict[str, Any] = {"req_id": who.id}
     trace = last.trace or who.trace
     if trace is not None:
@@ -102,29 +101,29 @@ def who_fields(who: Who, last: Last, view: str | None) -> dict[str, Any]:
     }
 
 
-Note = TypeVar("Note", bound=msgspec.Struct)
+Payload = TypeVar("Payload", bound=msgspec.Struct)
 
 
-class _Reader(Generic[Note]):
-    """Reads notes of one kind."""
+class _PayloadReader(Generic[Payload]):
+    """Reads payloads of one kind."""
 
-    def __init__(self, kind: type[Note]) -> None:
+    def __init__(self, kind: type[Payload]) -> None:
         self._kind = kind
         self._whole = msgspec.json.Decoder(kind).decode
         hints = get_type_hints(kind, include_extras=True)
         self._fields = {name: _decoder(hint) for name, hint in hints.items()}
 
-    def read(self, note: bytes) -> Note:
-        """What of the note fits."""
+    def read(self, payload: bytes) -> Payload:
+        """The values of the payload that fit."""
         try:
-            return self._whole(note)
+            return self._whole(payload)
         except NOT_JSON:
-            return self._kind(**self._parts(note))
+            return self._kind(**self._parts(payload))
 
-    def _parts(self, note: bytes) -> dict[str, Any]:
+    def _parts(self, payload: bytes) -> dict[str, Any]:
         found = {}
         try:
-            parts = _parts(note)
+            parts = _parts(payload)
         except NOT_JSON:
             return {}
         for name, decode in self._fields.items():
@@ -135,7 +134,7 @@ class _Reader(Generic[Note]):
 
 
 def _decoder(hint: Any) -> Callable[[bytes], Any]:
-    """Of one value; of a list each member that fits."""
+    """Decodes one value; of a list each member that fits."""
     if get_origin(hint) is not list:
         return msgspec.json.Decoder(hint).decode
     member = msgspec.json.Decoder(get_args(hint)[0]).decode
@@ -154,28 +153,28 @@ _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _members = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-# Made here, for they compile the annotations of what they decode: not on the thread that reads.
-_settings, _who, _last = _Reader(Settings), _Reader(Who), _Reader(Last)
+# Made here, because they compile annotations, which the thread that reads must not do.
+_settings, _who, _last = _PayloadReader(Settings), _PayloadReader(Who), _PayloadReader(Last)
 
 
-def read_settings(note: bytes) -> Settings:
+def read_settings(payload: bytes) -> Settings:
     """How the process of a box writes its events."""
-    return _settings.read(note)
+    return _settings.read(payload)
 
 
-def read_who(note: bytes) -> Who:
-    """Who a request is."""
-    return _who.read(note)
+def read_who(payload: bytes) -> Who:
+    """Which request it is."""
+    return _who.read(payload)
 
 
-def read_last(note: bytes) -> Last:
+def read_last(payload: bytes) -> Last:
     """A request's last stack."""
-    return _last.read(note)
+    return _last.read(payload)
 
 
 def seconds_since(start: float | None, now: float) -> float | None:
-    """Seconds since a moment that somebody wrote; None when it is none, or has not come yet.
+    """Seconds since a time that was read from a file; None without one, or if it is in the future.
 
-    After a reboot the monotonic clock begins anew, and what was before has not come yet.
+    After a reboot the monotonic clock begins again, and earlier times are in the future.
     """
     return now - start if start is not None and now - LONGEST_DURATION <= start <= now else None

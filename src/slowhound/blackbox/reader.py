@@ -1,7 +1,7 @@
-"""Black boxes as others read them: a sibling, the arbiter, whoever comes after a death.
+"""Reads the black boxes of other processes, alive or ended.
 
-The format stands in ``blackbox``. Any bytes may be in the place of a box: reading never raises for
-what it reads.
+The format stands in ``layout``. Any bytes may be in the place of a box, and reading never
+raises because of them.
 """
 
 from __future__ import annotations
@@ -49,10 +49,11 @@ from slowhound.blackbox.layout import (
     STALL_REPORTED,
     STARTED,
 )
-from slowhound.system.file_locks import Process, is_here, is_locked, lives, lock, locked, unlock
+from slowhound.system.file_locks import is_locked, lock, locked, unlock
 from slowhound.system.files import opened
+from slowhound.system.processes import Process, is_here, lives
 
-# What stands beside a box and goes with it: see ``fatal_errors``, ``dumps`` and ``reported``.
+# Files beside a box that are removed with it: see ``fatal_errors``, ``dumps``, ``peer_reports``.
 SUFFIXES = STACKS_SUFFIX, DUMP_SUFFIX, PEER_REPORTS_SUFFIX = ".stacks", ".dump", ".reported"
 
 
@@ -62,12 +63,12 @@ def beside(box: str, suffix: str) -> str:
 
 
 class Pending(NamedTuple):
-    """One request that a box says is in flight; each part is the last whole one written."""
+    """One request in flight, from a box; each part is the last one that was written whole."""
 
     number: int
     query_began: int  # ns, monotonic; 0: no query runs
     thread: int  # the system's id of the thread that carries it
-    reported: bool  # as slow, by whoever
+    reported: bool  # as slow, by any process
     ident: int  # Python's of that thread
     at: int  # offset of the slot
     who: bytes
@@ -77,7 +78,7 @@ class Pending(NamedTuple):
 
 
 class BoxState(NamedTuple):
-    """What a box says."""
+    """The contents of a box."""
 
     pid: int
     parent: int
@@ -87,7 +88,7 @@ class BoxState(NamedTuple):
     served: int
     rss: int
     overflow: int
-    stall_reported: int  # the heartbeat after which a neighbour has told of a held GIL
+    stall_reported: int  # the heartbeat after which a peer has reported a held GIL
     hound: int  # the system's id of its thread; 0: it has not begun
     settings: bytes
     pending: tuple[Pending, ...]
@@ -96,27 +97,27 @@ class BoxState(NamedTuple):
     sent: int = 0  # ``seq`` of the last event that all sinks have; NO_SINKS: there is none
     open: int = 0  # websockets, of those in flight
     born: int = 0  # when the process began, in ticks of the kernel; 0: unknown
-    parent_born: int = 0  # the same of its parent, if that buries it; 0: it does not
+    parent_born: int = 0  # the same of its parent, if that reaps it; 0: it does not
 
     @property
     def busy(self) -> bool:
-        """True when more is in flight than websockets, which may be open for days."""
+        """True when more than websockets is in flight: they may be open for days."""
         return self.in_flight > self.open
 
     @property
     def parent_reaps(self) -> bool:
-        """True when its parent lives and is going to write what it could not write itself."""
-        mother = Process(self.parent, self.namespace, self.parent_born)
-        return self.parent_born > 0 and lives(mother) is True
+        """True when its parent lives and will write the events that it could not write itself."""
+        parent = Process(self.parent, self.namespace, self.parent_born)
+        return self.parent_born > 0 and lives(parent) is True
 
     @property
     def is_here(self) -> bool:
-        """True when its pids mean the same here: not those of another container."""
+        """True when its pids name the same processes here: it is not in another container."""
         return is_here(self.namespace)
 
 
 def read(data: bytes) -> BoxState | None:
-    """The state in the bytes of a box; None when they are none. Never raises for any bytes."""
+    """The state in the bytes of a box; None when they are not a box. Never raises."""
     if len(data) < FIRST_SLOT:
         return None
     cells = memoryview(data[:HEADER]).cast("q")
@@ -176,7 +177,7 @@ def _area(data: bytes, offset: int, half: int, number: int = 0) -> bytes:
 
 
 def read_from(fd: int) -> BoxState | None:
-    """The state in an open file; None when it is no box. Raises OSError."""
+    """The state in an open file; None when it is not a box. Raises OSError."""
     return read(os.read(fd, LARGEST_BOX))
 
 
@@ -184,67 +185,67 @@ def read_from(fd: int) -> BoxState | None:
 def reporting(box: str) -> Iterator[bool]:
     """The right to report requests of the process of this box, for one process at a time.
 
-    Gives False where another process has it: the process itself or a neighbour.
+    Yields False where another process has it: the process itself or a peer.
     """
     with contextlib.ExitStack() as block:
         try:
             fd = block.enter_context(opened(beside(box, STACKS_SUFFIX), os.O_RDWR))
         except OSError:
-            is_mine = True  # no such file, and so nobody who could have it
+            is_mine = True  # there is no file that another process could have locked
         else:
             is_mine = block.enter_context(locked(fd))
         yield is_mine
 
 
 def is_alive(fd: int) -> bool:
-    """True while the box's own process lives."""
+    """True while the process of an open box lives."""
     found = is_locked(fd)
     if found is not None:
         return found
     cells = memoryview(os.pread(fd, HEADER, 0).ljust(HEADER, b"\0")).cast("q")
-    # Of another container nothing can be said: nobody buries the living.
+    # What lives in another container is not known here: it is taken to live.
     return lives(Process(cells[PID], cells[NAMESPACE], cells[BORN])) is not False
 
 
 def lock_ended(fd: int) -> None:
-    """The right to bury the process of a box; raises OSError while it lives, or another does."""
+    """Locks the box of an ended process; raises OSError if it lives, or another process has it."""
     if not lock(fd) and is_alive(fd):
         unlock(fd)
         raise BlockingIOError(errno.EAGAIN, "its process lives")
 
 
 def survey(directory: str) -> tuple[list[BoxState], list[str]]:
-    """The headers of the living processes' boxes below ``directory``, and the dead ones' paths.
+    """The headers of living processes' boxes below ``directory``, and the paths of the others.
 
-    A file that is no box is nobody's. Raises OSError when the folder cannot be read.
+    A file that is not a box is left out. Raises OSError when the folder cannot be read.
     """
     folder = os.path.join(directory, "boxes")
-    living, dead = [], []
+    living, ended = [], []
     for name in os.listdir(folder):
         if name.endswith((".box", ".box.new")):
             path = os.path.join(folder, name)
-            state = _look(path)
-            if state is DEAD:
-                dead.append(path)
+            state = _check(path)
+            if state is ENDED:
+                ended.append(path)
             elif isinstance(state, BoxState):
                 living.append(state)
-    return living, dead
+    return living, ended
 
 
 def read_header(path: str) -> BoxState | None:
-    """The state of a box without its requests; None when it is none. Never raises."""
+    """The state of a box without its requests; None when it is not a box. Never raises."""
     with contextlib.suppress(OSError), opened(path) as fd:
         return read(os.read(fd, FIRST_SLOT))
     return None
 
 
-DEAD = "dead"
+ENDED = "ended"
 
 
-def _look(path: str) -> BoxState | str | None:
+def _check(path: str) -> BoxState | str | None:
     with contextlib.suppress(OSError), opened(path) as fd:
         if not is_alive(fd):
-            return DEAD
+            return ENDED
         state = read(os.read(fd, FIRST_SLOT))
         return None if state is None else state._replace(path=path)
     return None

@@ -1,8 +1,8 @@
-"""Thresholds that an operator sets for a while, without a deploy: ``slowhound watch``.
+"""Reads and writes thresholds that an operator sets for a while: ``slowhound watch``.
 
-``DIR/watch.json`` holds them. Each worker's hound looks at it once a second, and parses it only
-when it has changed. Each threshold ends by the wall clock, whether or not anybody removes it.
-Whatever else stands in the file is ignored: a file of noise changes nothing.
+``DIR/watch.json`` holds them. Each worker's hound checks it once a second, and parses it only when
+it has changed. Each threshold ends by the wall clock, whether or not it is removed. Anything else
+in the file is ignored: noise changes nothing.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from slowhound.runtime.library_names import NOT_JSON
 from slowhound.system.files import opened, opened_folder, this_user, write_whole
 
 NAME = "watch.json"
-# Nobody watches for longer than a day: an end further away is a mistake, or a clock set back.
+# None lasts longer than a day: a later end is a mistake, or the clock was set back.
 LONGEST_OVERRIDE = 24 * 3600.0
-SLACK = 60.0
+CLOCK_SLACK = 60.0
 MOST_OVERRIDES = 100
 LARGEST_FILE = 64 * 1024
 
 
 class Threshold(msgspec.Struct):
-    """One of them: the view it is for (None: all), seconds, and its end (seconds since 1970)."""
+    """A threshold: the view it is for (None: all), seconds, and its end (seconds since 1970)."""
 
     view: str | None
     slow_after: float
@@ -49,7 +49,7 @@ class _Seen(NamedTuple):
 
 
 class Override:
-    """What is in force in this process; read by the hound, asked by every thread."""
+    """The overrides in force in this process; the hound reads the file, every thread uses them."""
 
     __slots__ = ("_all", "_by_name", "_found", "_seen", "_shortest")
 
@@ -61,7 +61,7 @@ class Override:
         self._shortest: float | None = None
 
     def read(self, directory: str) -> None:
-        """Looks whether the file has changed, and lets go of what has ended; never raises."""
+        """Reads the file if it has changed, and drops what has ended; never raises."""
         path = os.path.join(directory, NAME)
         try:
             found = os.lstat(path)
@@ -98,12 +98,14 @@ class Override:
 
 
 def in_force(thresholds: tuple[Threshold, ...], now: float) -> tuple[Threshold, ...]:
-    """Those that have not ended."""
-    return tuple(each for each in thresholds if now < each.until <= now + LONGEST_OVERRIDE + SLACK)
+    """The thresholds that have not ended."""
+    return tuple(
+        each for each in thresholds if now < each.until <= now + LONGEST_OVERRIDE + CLOCK_SLACK
+    )
 
 
 def load(path: str, owner: int) -> list[Threshold]:
-    """What the file says, ended or not; empty when it says nothing that can be used."""
+    """The usable thresholds in the file, ended or not."""
     try:
         with opened(path, owner=owner) as fd:
             written = os.fstat(fd).st_mtime
@@ -114,8 +116,8 @@ def load(path: str, owner: int) -> list[Threshold]:
         thresholds = _decode(data).thresholds[:MOST_OVERRIDES]
     except NOT_JSON:
         return []
-    # By the time of writing: an end in a month must not come into force the day before it.
-    latest = written + LONGEST_OVERRIDE + SLACK
+    # Relative to the time of writing: an end in a month must not come into force a day before.
+    latest = written + LONGEST_OVERRIDE + CLOCK_SLACK
     return [each for each in thresholds if each.until <= latest and _usable(each.slow_after)]
 
 
@@ -126,7 +128,7 @@ def _usable(seconds: float) -> bool:
 def store(directory: str, thresholds: list[Threshold]) -> None:
     """Replaces the file at once; without thresholds it is removed.
 
-    The file belongs to the owner of ``directory``, whoever calls: the workers must read it.
+    The file belongs to the owner of ``directory``, also if root calls: the workers must read it.
 
     Raises:
         OSError: it cannot be written.

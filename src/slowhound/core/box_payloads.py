@@ -1,8 +1,6 @@
-"""What is written into a black box, and how it is read back.
+"""Makes the JSON payloads that a record writes into its black box.
 
-A note is JSON that fits its area. Any bytes may be in its place, and it may be of another version
-of slowhound: reading never raises. What is read has the types and bounds of the structs here, and
-what does not fit is left out, and no other value with it.
+Each fits its area. ``blackbox.payloads`` reads them.
 """
 
 from __future__ import annotations
@@ -28,10 +26,10 @@ PATH_LIMITS = (300, 40)
 
 
 def who_payload(record: Record) -> bytes:
-    """The request as it is known at its first sight; written once, before anything can happen."""
+    """The request as it is first known; written once, before anything can happen."""
     path = clean(record.path)
     if record.environ is None and record.kind == "task":
-        return _task_note(record)
+        return _task_payload(record)
     for limit in PATH_LIMITS:
         encoded = _encode(
             {
@@ -49,19 +47,19 @@ def who_payload(record: Record) -> bytes:
     return encoded
 
 
-def _task_note(record: Record) -> bytes:
+def _task_payload(record: Record) -> bytes:
     for limit in PATH_LIMITS:
-        note = {
+        payload = {
             "id": record.id,
             "method": record.method,
             "path": _cut(record.path, limit),
             "started": record.started,
-            # No request has this, be it None.
+            # No request has this, not even as None.
             "task": _cut(record.shown_id, limit // 3),
             "slow_after": record.slow_after,
             "trace": record.trace,
         }
-        encoded = _encode(note)
+        encoded = _encode(payload)
         if len(encoded) <= HALF_WHO - 16:
             break
     return encoded
@@ -71,7 +69,7 @@ def stack_payload(record: Record, stack: Stack, taken: float) -> bytes:
     """The innermost frames, the locations, when it was taken, and what else is known by now."""
     loc, cause = locate(stack)
     for frames, limit in ((FRAMES, 120), (6, 80), (3, 40), (0, 10)):
-        note = {
+        payload = {
             "taken": taken,
             "loc": _cut(loc, limit),
             "cause": _cut(cause, limit),
@@ -82,7 +80,7 @@ def stack_payload(record: Record, stack: Stack, taken: float) -> bytes:
             "trace": record.trace,
             "stack": [_cut(str(frame), limit) for frame in stack[len(stack) - frames :]],
         }
-        encoded = _encode(note)
+        encoded = _encode(payload)
         if len(encoded) <= HALF_STACK - 16:
             break
     return encoded
@@ -91,5 +89,5 @@ def stack_payload(record: Record, stack: Stack, taken: float) -> bytes:
 def _cut(text: Any, limit: int, masked: Callable[[str, int], str] | None = None) -> str | None:
     if text is None or masked is None:
         return None if text is None else clean(text)[:limit]
-    # Masked first: of a secret that is cut nobody knows any more that it is one.
+    # Masked first: a secret that was cut is not recognised any more.
     return masked(clean(text[: HEADER_LIMIT + 1]), HEADER_LIMIT)[:limit]

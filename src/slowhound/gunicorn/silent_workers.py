@@ -1,4 +1,4 @@
-"""In the arbiter: reports in the place of workers that do not show themselves."""
+"""Reports, from Gunicorn's arbiter, the requests of workers that give no sign of life."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from slowhound.system.guard import guard
 
 
 def check(server: Any) -> None:
-    """In the arbiter's main loop: reports in the place of workers that cannot run themselves.
+    """Reports for workers that cannot run; called in the arbiter's main loop.
 
     A child does that, with no more rights than the workers have: it takes 0.1 s for each of them,
-    4 s with py-spy, and the arbiter has others to look after. Where Python itself reads stacks, the
-    arbiter does it, one worker at a time: under Yama's scope 1 only an ancestor may.
+    4 s with py-spy, and the arbiter must go on. Where Python itself reads stacks, the arbiter does
+    it, one worker at a time: under Yama's scope 1 only an ancestor may.
     """
     if children.any_running():
         return
@@ -33,11 +33,11 @@ def check(server: Any) -> None:
     cfg = getattr(workers[0], "cfg", None) if workers else None
     if not late or cfg is None:
         return
-    late.sort(key=lambda mailbox: mailbox.next_check[0])  # whoever has waited longest
+    late.sort(key=lambda mailbox: mailbox.next_check[0])  # the one that has waited longest
     if remote_unwinder.available and os.geteuid() == cfg.user:
-        _look_at_all(server, late[:1])
+        _check_all(server, late[:1])
     else:
-        children.in_child(cfg, partial(_look_at_all, server, late))
+        children.in_child(cfg, partial(_check_all, server, late))
 
 
 def _mailbox(worker: Any) -> Mailbox | None:
@@ -46,26 +46,26 @@ def _mailbox(worker: Any) -> Mailbox | None:
 
 
 def _is_due(mailbox: Mailbox | None) -> TypeGuard[Mailbox]:
-    """True for a worker that has not shown itself for long, and was not looked at just now."""
+    """True for a worker that is silent for long, and was not checked just now."""
     now = clock.monotonic()
     try:
         if mailbox is None or not mailbox.heartbeat[0]:
             return False
         silent = now - mailbox.heartbeat[0] / 1e9 > UNRESPONSIVE_AFTER
         return silent and now >= mailbox.next_check[0] / 1e9
-    except ValueError:  # Gunicorn 23 reaps in a handler of signals: it has died just now
+    except ValueError:  # it has just been reaped: Gunicorn 23 does that in a signal handler
         return False
 
 
-def _look_at_all(server: Any, mailboxes: list[Mailbox]) -> None:
+def _check_all(server: Any, mailboxes: list[Mailbox]) -> None:
     for mailbox in mailboxes:
-        # Whatever comes of it, the others have their turn first.
+        # Whatever happens, the others have their turn before this one.
         mailbox.next_check[0] = int((clock.monotonic() + SHORTEST_PAUSE) * 1e9)
-        with guard("silent workers"):  # whatever stands in its box
-            _look(server, mailbox)
+        with guard("silent workers"):  # its box may hold anything
+            _check_one(server, mailbox)
 
 
-def _look(server: Any, mailbox: Mailbox) -> None:
+def _check_one(server: Any, mailbox: Mailbox) -> None:
     path = mailbox.path
     state = None
     with contextlib.suppress(OSError), opened(path) as fd:  # else it has ended

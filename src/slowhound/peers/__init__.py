@@ -1,1 +1,1 @@
-"""Other processes of this host, living and dead: their requests, dumps and last events."""
+"""Other processes of this host, alive or ended: their requests, dumps and last events."""

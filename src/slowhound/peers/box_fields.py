@@ -1,4 +1,4 @@
-"""The fields of an event that can be read from a black box."""
+"""Makes the fields of an event from a black box."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.clocks import clock
 
 
-def running_sql(kind: str, pending: Pending, now: float) -> dict[str, Any]:
+def query_fields(kind: str, pending: Pending, now: float) -> dict[str, Any]:
     """The query that runs, or ran when the process died: ``<kind>_sql`` and ``<kind>_sql_time``."""
     if not (pending.query_began and pending.sql):
         return {}
@@ -45,7 +45,7 @@ def complete(event: Event, state: BoxState, seq: int | None = None) -> Event:
     settings = read_settings(state.settings)
     if state.rss > 0:
         event["w_rss"] = state.rss
-    # Known from the start, and now put where the table of fields has them.
+    # Known earlier, but in the order of the table of fields.
     trace = event.pop("trace_id", None), event.pop("span_id", None)
     origin = Origin(settings.host, state.pid, settings.service or None, settings.release or None)
     add_envelope(event, origin, trace if trace[0] is not None else None)
@@ -56,13 +56,13 @@ def complete(event: Event, state: BoxState, seq: int | None = None) -> Event:
 
 
 def shared_threads(state: BoxState) -> set[int]:
-    """Threads that carry several requests in turn: what such a one wrote is of one of them."""
+    """Threads that run several requests in turn: what such a thread does is of one of them."""
     count = Counter(pending.thread for pending in state.pending)
     return {thread for thread, requests in count.items() if requests > 1}
 
 
-def about(pending: Pending, now: float) -> dict[str, Any]:
-    """The fields of a request in flight that its box has: who it is, its age, its queries."""
+def request_fields(pending: Pending, now: float) -> dict[str, Any]:
+    """The fields of a request in flight: which one it is, its age, its queries."""
     who, last = read_who(pending.who), read_last(pending.stack)
     event = who_fields(who, last, pending.view.decode("utf-8", "replace") or None)
     event["resp_time"] = seconds_since(who.started, now)
@@ -74,11 +74,11 @@ def about(pending: Pending, now: float) -> dict[str, Any]:
 
 
 def latest_stack(pending: Pending, who: Who, taken: TakenStack | None) -> Last:
-    """The note of the last stack; with ``taken``, which came later, in its place."""
+    """The payload of the last stack, or the same with ``taken``, which is newer, in its place."""
     last = read_last(pending.stack)
     if taken is None:
         return last
-    # It has a time of the wall, the notes one of the monotonic clock.
+    # Its time is one of the wall clock, that of a payload of the monotonic clock.
     at = taken.taken - (clock.time() - clock.monotonic())
     if who.started is not None:
         at = max(at, who.started)  # the time of a file is that of the kernel's last tick
@@ -100,7 +100,7 @@ def stack_fields(kind: str, last: Last, ended: float) -> dict[str, Any]:
 
 
 def abort_fields(stack: Stack) -> dict[str, Any]:
-    """The fields of a request that the server ended by a timeout; ``stack`` is where it was."""
+    """The fields of a request that the server ended after a timeout; ``stack`` is where it was."""
     loc, cause = locate(stack)
     return {
         "timeout_loc": loc,

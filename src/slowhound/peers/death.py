@@ -1,4 +1,4 @@
-"""How a process ended, from what its parent and the kernel say."""
+"""Finds how a process ended, from what its parent and the kernel know."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Death(NamedTuple):
 
     cause: str  # "timeout", "oom", "shutdown", "signal", "segfault", "exit", "unknown"
     signal: str | None = None
-    at: float | None = None  # monotonic seconds; None: not known
-    code: int | None = None  # of a process that exited
+    at: float | None = None  # monotonic seconds; None: unknown
+    code: int | None = None  # if it exited
 
     @classmethod
     def of_status(
@@ -28,9 +28,9 @@ class Death(NamedTuple):
     ) -> Death:
         """From what ``waitpid`` returned, and what else its parent knows.
 
-        ``timed_out``: its server aborted it for that; ``stopped``: its server told it to end, or
-        killed it when it did not in time; ``oom``: the kernel has killed a process of this cgroup
-        for want of memory meanwhile.
+        ``timed_out``: its server aborted it after a timeout; ``stopped``: its server told it to
+        end, or killed it when it did not end in time; ``oom``: the kernel has killed a process of
+        this cgroup because memory ran out.
         """
         now = clock.monotonic()
         if status is None:

@@ -1,4 +1,4 @@
-"""Dumps: the stacks of a living process, on demand and without ptrace.
+"""Dumps the stacks of a living process on demand and without ptrace.
 
 The box is the mailbox. A process that requests a dump raises its cell ``DUMP_REQUESTED``. Within a
 second the hound of the box's process sees that, writes ``DIR/boxes/<name of the box>.dump``, and
@@ -33,12 +33,12 @@ from slowhound.system.files import open_own, opened, write_whole
 from slowhound.system.losses import lost
 from slowhound.system.python_threads import native_id_of, python_threads
 
-# The hound does its chores once a second; on a busy machine they come late.
+# The hound makes it within a second; on a busy machine it is late.
 DUMP_PATIENCE = 2.5
 POLL_EVERY = 0.02
 LARGEST_DUMP = 16 * 1024**2
 # All stacks together: 200 threads at Python's own limit of recursion must not cost a minute.
-MOST_FRAMES = 20_000
+MOST_DUMPED_FRAMES = 20_000
 LONGEST_DUMP_TEXT = 500
 
 
@@ -85,7 +85,7 @@ class Dump(msgspec.Struct):
 
 
 class DumpError(Exception):
-    """There is no dump, and asking again will not help; the text says why."""
+    """There is no dump, and another try will not help; the text tells why."""
 
 
 _decode = msgspec.json.Decoder(Dump).decode
@@ -96,24 +96,24 @@ _encode = msgspec.json.Encoder().encode
 
 
 def answer(box: Box) -> None:
-    """Makes the dump that was asked for, if one was; runs on the hound's thread."""
-    asked = box.cells[DUMP_REQUESTED]
-    if asked == box.cells[DUMP_MADE]:
+    """Makes the dump that was requested, if one was; runs on the hound's thread."""
+    requested = box.cells[DUMP_REQUESTED]
+    if requested == box.cells[DUMP_MADE]:
         return
     try:
         path = beside(box.path, DUMP_SUFFIX)
-        write_whole(path, _encode(compose(asked)), path + ".new")
+        write_whole(path, _encode(compose(requested)), path + ".new")
     except OSError as exc:
         lost("a dump", exc, 0)
     finally:
-        # Also when it failed, so that nobody waits; the file's number tells whether it is there.
-        box.cells[DUMP_MADE] = asked
+        # Also after a failure, so that no process waits. The number in the file tells which it is.
+        box.cells[DUMP_MADE] = requested
 
 
 def compose(number: int) -> Dump:
     """The stacks of all requests in flight, and of all other threads but this one."""
     dump = Dump(number, os.getpid(), [], [])
-    room = _Room()
+    budget = _FrameBudget()
     carrying = {get_ident()}
     now = clock.monotonic()
     for record in sorted(snapshot_in_flight(), key=attrgetter("yields")):
@@ -121,7 +121,7 @@ def compose(number: int) -> Dump:
         stack = stack_of(record)
         if stack is None:
             continue
-        frames = room.take(stack)
+        frames = budget.take(stack)
         if frames is not None:
             method, path = _text(record.method), _text(record.path)
             view = None if record.view is None else _text(record.view)
@@ -132,22 +132,24 @@ def compose(number: int) -> Dump:
     known = python_threads()
     for ident, frame in current_frames().items():
         if ident not in carrying:
-            frames = room.take(from_frame(frame))
+            frames = budget.take(from_frame(frame))
             if frames is not None:
                 thread = known.get(ident)
                 name = f"thread {ident}" if thread is None else short_text(clean(thread.name))
                 dump.threads.append(DumpThread(_text(name), native_id_of(thread), frames))
-    dump.left_out = room.refused
+    dump.left_out = budget.refused
     return dump
 
 
-class _Room:
+class _FrameBudget:
+    """Counts the frames that still fit into a dump."""
+
     def __init__(self) -> None:
-        self.left = MOST_FRAMES
+        self.left = MOST_DUMPED_FRAMES
         self.refused = 0
 
     def take(self, stack: Stack) -> list[DumpFrame] | None:
-        """The frames of a stack that still fits, else None."""
+        """The frames of a stack that fits, else None."""
         if len(stack) > self.left:
             self.refused += 1
             return None
@@ -165,7 +167,7 @@ def _text(text: str) -> str:
 
 
 def sweep(folder: str) -> None:
-    """Removes dumps, and what neighbours have told, whose box is gone: their process has ended."""
+    """Removes dumps, and reports of peers, whose box is gone: their process has ended."""
     names = set(os.listdir(folder))
     for name in names:
         base, dot, rest = name.partition(".")
@@ -174,11 +176,11 @@ def sweep(folder: str) -> None:
                 os.unlink(os.path.join(folder, name))
 
 
-# In the process that asks
+# In the process that requests it
 
 
 def fetch(box: str, owner: int, patience: float | None = None) -> Dump | None:
-    """A new dump of the living process with this box; None when it does not answer in time.
+    """A new dump of the living process with this box; None when it does not make one in time.
 
     Args:
         box: path of its box.
@@ -193,7 +195,7 @@ def fetch(box: str, owner: int, patience: float | None = None) -> Dump | None:
             fd = block.enter_context(opened(box, os.O_RDWR, owner))
         except OSError as exc:
             raise DumpError(f"its box cannot be opened for writing: {exc.strerror}") from exc
-        number = _ask(fd)
+        number = _request(fd)
         end = clock.monotonic() + (DUMP_PATIENCE if patience is None else patience)
         while _cell(fd, DUMP_MADE) < number:
             if not is_alive(fd):
@@ -204,11 +206,11 @@ def fetch(box: str, owner: int, patience: float | None = None) -> Dump | None:
     return read(beside(box, DUMP_SUFFIX), owner, number)
 
 
-def _ask(fd: int) -> int:
-    """Raises the cell; the number that the answer will have."""
+def _request(fd: int) -> int:
+    """Raises the cell; returns the number that the dump will have."""
     if _cell(fd, 0) != MAGIC or not is_alive(fd):
         raise DumpError("its box is not one of a living process")
-    # Never stored through a map of ours: a file that somebody cuts would be a SIGBUS here.
+    # Not through a map: if another program cuts the file, a store would end in SIGBUS here.
     number = min(max(_cell(fd, DUMP_REQUESTED), _cell(fd, DUMP_MADE), 0) + 1, 2**63 - 1)
     os.pwrite(fd, number.to_bytes(8, sys.byteorder, signed=True), DUMP_REQUESTED * 8)
     return number
@@ -223,7 +225,7 @@ def read(path: str, owner: int, number: int) -> Dump:
     """The dump in this file, which must be at least the ``number``-th.
 
     Raises:
-        DumpError: it cannot be read, or is none.
+        DumpError: it cannot be read, or is not a dump.
     """
     try:
         fd = open_own(path, owner=owner)
@@ -238,7 +240,7 @@ def read(path: str, owner: int, number: int) -> Dump:
     except OSError as exc:
         raise DumpError(f"its dump cannot be read: {exc.strerror}") from exc
     except NOT_JSON as exc:
-        raise DumpError("what stands in the place of its dump is none") from exc
+        raise DumpError("the file in the place of its dump is not a dump") from exc
     if dump.number < number:
         raise DumpError("it could not write its dump; its log says why")
     return dump

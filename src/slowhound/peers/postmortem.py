@@ -1,8 +1,8 @@
-"""Post mortem: the events that a dead process could not write any more.
+"""Makes the terminal events that an ended process could not write: its post-mortem.
 
-Whoever finds a box whose owner is dead takes its lock, writes one terminal event for each request
-that was in flight, and removes the file. The lock decides between two who come at once. No
-Django here: Gunicorn's arbiter runs this.
+A process that finds the box of an ended one locks it, writes one terminal event for each request
+that was in flight, and removes the file. Of two that find it at once, one gets the lock. No Django
+here: Gunicorn's arbiter runs this.
 """
 
 from __future__ import annotations
@@ -15,17 +15,14 @@ from typing import Any
 
 import msgspec
 
-from slowhound.blackbox.payloads import (
-    Last,
-    read_who,
-)
+from slowhound.blackbox.payloads import Last, read_who
 from slowhound.blackbox.peer_reports import PeerReport
 from slowhound.blackbox.reader import SUFFIXES, BoxState, Pending, beside, lock_ended, read_from
 from slowhound.peers.box_fields import (
-    about,
     complete,
     latest_stack,
-    running_sql,
+    query_fields,
+    request_fields,
     shared_threads,
     stack_fields,
 )
@@ -38,12 +35,12 @@ LOCK_TRIES = 5
 
 @contextmanager
 def ended_box(path: str) -> Iterator[BoxState | None]:
-    """The state of a dead process's box, which is removed after the block.
+    """The state of an ended process's box, which is removed after the block.
 
-    None, and the file stays, when its process lives, somebody else is at it, or it cannot be
-    read. A file that is no box is removed: it can only be the rest of one.
+    None, and the file stays, when its process lives, another process is reaping it, or it cannot
+    be read. A file that is not a box is removed: it can only be what is left of one.
     """
-    # A sibling that only checks it holds a shared lock for microseconds: it is tried again.
+    # A sibling that only checks the box holds a shared lock for microseconds: so several tries.
     with opened_and_locked(path, lock=lock_ended, tries=LOCK_TRIES, pause=0.005) as fd:
         if fd is None:
             yield None
@@ -63,8 +60,8 @@ def events(
 ) -> list[dict[str, Any]]:
     """One terminal event for each request in flight, in the order they began.
 
-    ``written(req_id)`` says whether the process did write the event before it died; ``fatal`` is
-    what was written at a fatal error, ``reports`` what a peer has reported before.
+    ``written(req_id)`` tells whether the process wrote the event before it died; ``fatal`` holds
+    the stacks of a fatal error, ``reports`` what peers have reported before.
     """
     found: list[dict[str, Any]] = []
     for pending in sorted(state.pending):
@@ -79,18 +76,19 @@ def _event(
     state: BoxState,
     death: Death,
     fatal: FatalStacks | None,
-    told: PeerReport | None,
+    report: PeerReport | None,
 ) -> dict[str, Any]:
     who = read_who(pending.who)
     alone = pending.thread not in shared_threads(state)
     dump = fatal.of(pending.ident) if fatal is not None else None
     last = latest_stack(pending, who, dump if alone else None)
-    if told is not None:
-        last = _later(last, told)
-    # What was the last sign of life, when nobody knows when it died.
-    ended = death.at if death.at is not None else max(state.heartbeat / 1e9, _last(last, pending))
+    if report is not None:
+        last = _later(last, report)
+    # The last sign of life, where it is not known when it died.
+    seen = max(state.heartbeat / 1e9, last.taken or 0.0, pending.query_began / 1e9)
+    ended = death.at if death.at is not None else seen
     kind = "timeout" if death.cause == "timeout" else "crash"
-    event = {"event_type": kind, **about(pending, ended)}
+    event = {"event_type": kind, **request_fields(pending, ended)}
     event["resp_outcome"] = "timeout" if kind == "timeout" else "killed"
     event.update(stack_fields(kind, last, ended))
     if kind == "crash":
@@ -99,35 +97,31 @@ def _event(
         event["crash_signal"] = death.signal
     elif death.code is not None and kind == "crash":
         event["crash_code"] = death.code
-    event.update(running_sql(kind, pending, ended))
-    if told is not None:
-        event.update(_told_fields(told, state, ended))
+    event.update(query_fields(kind, pending, ended))
+    if report is not None:
+        event.update(_report_fields(report, state, ended))
     return event
 
 
-def _later(last: Last, told: PeerReport) -> Last:
-    """The stack that a neighbour has read, where that came after the last one of its own."""
-    if not told.stack or (last.taken is not None and last.taken > told.at):
+def _later(last: Last, report: PeerReport) -> Last:
+    """The stack that a peer has read, if it is newer than the process's own last one."""
+    if not report.stack or (last.taken is not None and last.taken > report.at):
         return last
     return msgspec.structs.replace(
         last,
-        taken=told.at,
-        loc=told.stack[-1],
-        cause=told.loc,
-        by=told.by or "",
-        stack=told.stack,
+        taken=report.at,
+        loc=report.stack[-1],
+        cause=report.loc,
+        by=report.by or "",
+        stack=report.stack,
     )
 
 
-def _told_fields(told: PeerReport, state: BoxState, ended: float) -> dict[str, Any]:
-    """The report's name, and for how long the GIL was held, as it seems."""
-    found: dict[str, Any] = {"report": told.report}
-    if told.gil_hold is not None:
+def _report_fields(report: PeerReport, state: BoxState, ended: float) -> dict[str, Any]:
+    """The report's name, and for how long the GIL was held (an estimate)."""
+    found: dict[str, Any] = {"report": report.report}
+    if report.gil_hold is not None:
         # No sign of life since: it was held to the end.
-        since = ended - told.at if state.heartbeat == told.heartbeat else 0.0
-        found["gil_hold_est"] = told.gil_hold + max(since, 0.0)
+        since = ended - report.at if state.heartbeat == report.heartbeat else 0.0
+        found["gil_hold_est"] = report.gil_hold + max(since, 0.0)
     return found
-
-
-def _last(last: Last, pending: Pending) -> float:
-    return max(last.taken or 0.0, pending.query_began / 1e9)

@@ -1,7 +1,8 @@
-"""The dead among the processes that share this DIR, found by a living one.
+"""Reaps ended processes that share this ``DIR``: writes the events that they could not.
 
-Gunicorn's arbiter buries its own workers at once and knows how they died. What it does not (a
-server without hooks, an arbiter that died too, a reboot) is left to whoever sees it.
+Gunicorn's arbiter reaps its own workers at once and knows how they died. The others (of a server
+without hooks, of an arbiter that died too, from before a reboot) are reaped by any process that
+finds their boxes.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from slowhound.runtime.clocks import clock
 from slowhound.stacks.fatal_errors import of_box
 from slowhound.system.losses import lost
 
-# Seconds that a dead process's parent has to bury it: it alone knows the cause.
+# Seconds that the parent of an ended process has to reap it: only the parent knows the cause.
 PARENT_PATIENCE = 1.5
-# The same while that parent lives and is known to do it: it may be waiting for py-spy, or for its
-# turn on a machine that has no time. After that it is taken for stuck.
+# The same while that parent lives and is known to reap: it may be waiting for py-spy, or for a CPU
+# on a busy machine. Afterwards it is taken to be stuck.
 LIVING_PARENT_PATIENCE = 30.0
 
 
 class Reaper:
-    """Boxes that have lost their process, and since when they were seen to have.
+    """Remembers when the boxes of ended processes were first seen, and reaps them in time.
 
     Args:
         write: writes one event, and the fields that only JSON can hold.
-        send: hands an event to the sinks that the dead process could not give it any more.
+        send: passes on an event that the sinks of the ended process did not get.
     """
 
     def __init__(
@@ -43,14 +44,14 @@ class Reaper:
         self._send = send
         self._seen: dict[str, float] = {}
 
-    def reap(self, dead: list[str]) -> None:
-        """Writes the events of those that have been dead for a while; called each second."""
+    def reap(self, ended: list[str]) -> None:
+        """Writes the events of those that ended some time ago; called each second."""
         now = clock.monotonic()
-        self._seen = {path: self._seen.get(path, now) for path in dead}
+        self._seen = {path: self._seen.get(path, now) for path in ended}
         for path, since in self._seen.items():
             waited = now - since
             if waited >= LIVING_PARENT_PATIENCE or (
-                waited >= PARENT_PATIENCE and not _is_parents(path)
+                waited >= PARENT_PATIENCE and not _parent_reaps(path)
             ):
                 self._reap(path)
 
@@ -66,12 +67,12 @@ class Reaper:
             for event in events(state, Death("unknown"), written, of_box(path), read_reports(path)):
                 self._write(event, None)
             if state.overflow:
-                # Requests that found no slot: how many of them were in flight nobody knows.
+                # Requests without a slot: those that were in flight have no event.
                 missing = max(state.in_flight - len(state.pending), 0)
                 if missing:
-                    lost("events of a dead process", "its black box was full", missing)
+                    lost("events of an ended process", "its black box was full", missing)
 
 
-def _is_parents(path: str) -> bool:
+def _parent_reaps(path: str) -> bool:
     state = read_header(path)
     return state is not None and state.parent_reaps

@@ -1,9 +1,9 @@
-"""What a process does for a neighbour whose threads cannot run: it reports in its place.
+"""Reports the slow requests of a peer whose threads cannot run.
 
-While C code holds the GIL of a worker, that worker's hound can write no report. The boxes say which
-requests it has in flight, ``gil.unresponsive`` who holds the GIL, and the stacks where they can be
-had. Gunicorn's arbiter and the hounds of siblings do this; a lock keeps two of them from reporting
-the same.
+While C code holds the GIL of a worker, that worker's hound can write no report. Its box tells which
+requests are in flight, and ``gil.unresponsive`` which thread holds the GIL, with the stacks where
+they can be read. Gunicorn's arbiter and the hounds of siblings do this; a lock keeps two of them
+from reporting the same request.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ from slowhound.peers.stalled_reports import age_of, compose, slow_event, summary
 from slowhound.runtime.clocks import clock
 from slowhound.system.files import opened
 
-# Seconds between two looks at a process that does not show itself.
+# Seconds between two checks of a process that gives no sign of life.
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 Write = Callable[[dict[str, Any]], None]
 
 
 class StalledPeer:
-    """Checks the process of one box again and again.
+    """Checks one process again and again, and reports its requests while it cannot run.
 
     Args:
-        path: of its box.
+        path: that of its box.
         write: writes one event.
-        deliver: hands a report to the sinks of this process; None: it has none, and leaves the
+        deliver: passes a report to the sinks of this process; None: it has none, and leaves the
             report to a worker.
         readers: the ways to read its stacks, in the order in which they are tried.
-        patience: seconds, from when a report is due, for which others come first who may have a
-            way to a stack, when this one has none.
+        patience: seconds that a report without a stack is delayed, so that another process that
+            can read the stack may report first.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class StalledPeer:
         self.deliver = deliver
         self.readers = readers
         self.patience = patience
-        # When to look at its process again, once it does not show itself (monotonic).
+        # When to check its process again, once it gives no sign of life (monotonic).
         self.next_check = 0.0
 
     def check(self, state: BoxState) -> list[str]:
-        """Reports what is overdue; the paths of new reports. ``state`` is that of its header.
+        """Reports what is overdue; the names of new reports. ``state`` is that of its header.
 
         Takes 0.1 s when something is overdue, and as long as the readers do.
         """
@@ -88,13 +88,13 @@ class StalledPeer:
             return []
         with _alone(self.path) as whole:
             reports, pause = ([], SHORTEST_PAUSE) if whole is None else self._report_overdue(whole)
-        # Less and less often: one that has stood for a minute may stand for an hour.
+        # Less and less often: one that has hung for a minute may hang for an hour.
         longest = min(max(silent / 2, SHORTEST_PAUSE), LONGEST_PAUSE)
         self.next_check = clock.monotonic() + min(max(pause, SHORTEST_PAUSE), longest)
         return reports
 
     def _report_overdue(self, state: BoxState) -> tuple[list[str], float]:
-        """The paths of new reports, and for how many seconds there will be nothing to do."""
+        """The names of new reports, and for how many seconds there will be nothing to do."""
         settings = read_settings(state.settings)
         late = [
             ((age_of(pending) or 0.0) - threshold, pending, threshold)
@@ -112,7 +112,7 @@ class StalledPeer:
             return [], SHORTEST_PAUSE
         shared = shared_threads(state)
         for thread in shared & {*hold.suspects, *hold.stacks}:
-            self._tell(thread, hold, state)
+            self._report_thread(thread, hold, state)
         names = [
             self._report(pending, threshold, hold, state, settings)
             for _, pending, threshold in overdue
@@ -120,8 +120,8 @@ class StalledPeer:
         ]
         return [name for name in names if name], next_due  # on a full disk there is none
 
-    def _tell(self, thread: int, hold: Hold, state: BoxState) -> None:
-        """An event loop or hub whose GIL is held: which of its requests it is nobody can say."""
+    def _report_thread(self, thread: int, hold: Hold, state: BoxState) -> None:
+        """For an event loop or hub whose GIL is held: which of its requests holds it is unknown."""
         if state.stall_reported == state.heartbeat:
             return
         self._write_cell(STALL_REPORTED * 8, state.heartbeat)
@@ -150,14 +150,14 @@ class StalledPeer:
         name = files.name(pending.number, state.pid)
         event = slow_event(pending, threshold, hold, state)
         report = compose(pending, hold, state, event)
-        # It may have gone on while it was looked at, and report by itself now; or be dead.
+        # Meanwhile it may have gone on, and report by itself now; or it may have ended.
         if not is_unchanged(self.path, state) or not files.create(name, report.text()):
             return ""
         event["report"] = name
         with contextlib.suppress(OSError):  # then it knows less of what was reported
-            # Before the cell: who sees that finds this.
+            # Before the cell: a process that sees the cell finds this.
             add_report(self.path, summary(pending, hold, state, event))
-        with contextlib.suppress(OSError):  # then it is dead
+        with contextlib.suppress(OSError):  # then it has ended
             self._mark(pending)
         self.write(event)
         if self.deliver is not None:
@@ -167,22 +167,22 @@ class StalledPeer:
         return name
 
     def _mark(self, pending: Pending) -> None:
-        """Says in the slot that its request was reported, unless it is another one's by now."""
+        """Marks the slot as reported, unless it belongs to another request by now."""
         with opened(self.path) as fd:
             number = int.from_bytes(os.pread(fd, 8, pending.at), sys.byteorder, signed=True)
         if number == pending.number:
             self._write_cell(pending.at + REPORTED * 8, number)
 
     def _write_cell(self, at: int, value: int) -> None:
-        """Leaves a word in the box: the process, and the next neighbour, will see it."""
+        """Writes into the box, where the process and other peers will see it."""
         with opened(self.path, os.O_WRONLY) as fd:
-            # An aligned cell: others see the old or the new value, nothing in between.
+            # An aligned cell: readers see the old or the new value, nothing in between.
             os.pwrite(fd, struct.pack("=q", value), at)
 
 
 @contextmanager
 def _alone(path: str) -> Iterator[BoxState | None]:
-    """The whole state of a living process, for one neighbour at a time; else None."""
+    """The whole state of a living process, for one peer at a time; else None."""
     with reporting(path) as is_mine:
         state = None
         if is_mine:
@@ -192,7 +192,7 @@ def _alone(path: str) -> Iterator[BoxState | None]:
 
 
 def _threshold(pending: Pending, settings: Settings, path: str) -> float | None:
-    """The threshold of a request; None when it is not to be reported, or not known here."""
+    """The threshold of a request; None when it must not be reported, or is not known here."""
     view = pending.view.decode("utf-8", "replace") or None
     override = Override()
     override.read(os.path.dirname(os.path.dirname(path)))

@@ -1,6 +1,6 @@
-"""The report and the ``slow`` event that a neighbour writes for a request it has not seen itself.
+"""Makes the report and the ``slow`` event of a request of another process.
 
-All that they say comes from the request's black box and from ``gil.unresponsive``.
+All of it comes from the request's black box and from ``gil.unresponsive``.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from slowhound.core.report import Report
 from slowhound.event.formats import one_line
 from slowhound.frames.frames import fingerprint, innermost
 from slowhound.gil.unresponsive import Hold
-from slowhound.peers.box_fields import about, complete, running_sql
+from slowhound.peers.box_fields import complete, query_fields, request_fields
 from slowhound.runtime.clocks import clock
 
 
 def age_of(pending: Pending) -> float | None:
-    """Seconds since the request began; None when its box does not say."""
+    """Seconds since the request began; None when its box does not tell."""
     return seconds_since(read_who(pending.who).started, clock.monotonic())
 
 
 def slow_event(pending: Pending, threshold: float, hold: Hold, state: BoxState) -> dict[str, Any]:
     """The event; its report has no name yet."""
     now = clock.monotonic()
-    event = {"event_type": "slow", **about(pending, now)}
+    event = {"event_type": "slow", **request_fields(pending, now)}
     event["slow_after"] = threshold
     event.update(_stack_fields(pending, hold, now, event.get("resp_view")))
     if hold.suspects == (pending.thread,):
         event["gil_hold_est"] = min(hold.seconds, event.get("resp_time") or hold.seconds)
-    event.update(running_sql("slow", pending, now))
-    event["report"] = None  # here in the line; its name comes later
+    event.update(query_fields("slow", pending, now))
+    event["report"] = None  # holds the place in the line; its name comes later
     return complete(event, state)
 
 
 def _stack_fields(pending: Pending, hold: Hold, now: float, view: str | None) -> dict[str, Any]:
-    """Where it stands, or where it was last seen, and how long ago."""
+    """Where it is, or where it was at its last sample, and how long ago."""
     taken = hold.stacks.get(pending.thread)
     if taken is not None:
         return {
@@ -91,12 +91,12 @@ def compose(pending: Pending, hold: Hold, state: BoxState, event: dict[str, Any]
 def _other(pending: Pending) -> str:
     who = read_who(pending.who)
     view = pending.view.decode("utf-8", "replace") or "-"
-    words = (who.method, who.path, view, who.id)
-    return f"  {age_of(pending) or 0.0:9.3f} s  " + "  ".join(one_line(each) for each in words)
+    fields = (who.method, who.path, view, who.id)
+    return f"  {age_of(pending) or 0.0:9.3f} s  " + "  ".join(one_line(each) for each in fields)
 
 
 def summary(pending: Pending, hold: Hold, state: BoxState, event: dict[str, Any]) -> PeerReport:
-    """What the process itself shall know of it; ``event`` has the report's name by now."""
+    """What the process itself must know of the report; ``event`` has its name by now."""
     taken = hold.stacks.get(pending.thread)
     return PeerReport(
         pending.number,

@@ -1,4 +1,4 @@
-"""What the boxes of living processes say: the workers, and their requests in flight.
+"""Lists the workers and their requests in flight, from the boxes of living processes.
 
 A box belongs to another process and may hold any bytes: what is missing or broken is None here.
 """
@@ -23,7 +23,7 @@ from slowhound.system.files import opened
 
 
 class Worker(NamedTuple):
-    """A living process with a box; ``silent_for`` is how long ago its hound did its chores."""
+    """A living process with a box; ``silent_for`` is how long ago its hound last woke."""
 
     box: str
     state: BoxState
@@ -32,11 +32,11 @@ class Worker(NamedTuple):
 
     @property
     def late(self) -> bool:
-        """True when its hound should have shown itself."""
+        """True when its hound should have woken since."""
         return self.silent_for > UNRESPONSIVE_AFTER
 
     def silence(self) -> str:
-        """A sentence for a late one."""
+        """The message about a late worker."""
         seconds = f"{self.silent_for:.1f}"
         return (
             f"pid {self.state.pid}: no sign of life for {seconds} s: GIL held or process stopped;"
@@ -68,7 +68,7 @@ def workers(boxes: str, owner: int) -> list[Worker]:
     """Every living process with a box of this user in this folder, in the order of their pids.
 
     Raises:
-        OSError: the folder cannot be read; one that is not there has no boxes.
+        OSError: the folder cannot be read. A folder that does not exist has no boxes.
     """
     try:
         names = os.listdir(boxes)
@@ -119,7 +119,7 @@ def _request(worker: Worker, pending: Pending, now: float) -> InFlight:
 def last_known(
     pending: Pending, state: BoxState, stacks: Mapping[int, TakenStack] | None = None
 ) -> tuple[Who, Last]:
-    """Who a request is, and its last stack: the hound's, or one of ``stacks``, by thread."""
+    """Which request it is, and its last stack: the hound's, or one of ``stacks``, by thread."""
     who = read_who(pending.who)
     alone = pending.thread not in shared_threads(state)
     taken = (stacks or {}).get(pending.thread) if alone else None
@@ -127,10 +127,10 @@ def last_known(
 
 
 def _doing(last: Last) -> str | None:
-    """The innermost application frame of a stack note.
+    """The innermost frame of the application in a stack payload.
 
-    With a single one, the note's ``cause`` is the innermost frame of all, which may be a
-    library's: then it is ``loc``. With none at all it is the innermost one.
+    If the stack has only one, ``cause`` is the innermost frame of all, which may be a library's:
+    then it is ``loc``. If it has none, it is the innermost frame.
     """
     cause, loc = last.cause, last.loc
     if cause is None or loc is None:
@@ -139,7 +139,7 @@ def _doing(last: Last) -> str | None:
 
 
 def _is_library(frame: str) -> bool:
-    """True when the file of a shortened frame is one of a library's, as far as this one sees."""
+    """True when the file of a shortened frame belongs to a library, as far as is known here."""
     path = frame.rsplit(":", 2)[0]
     if path.startswith("<"):
         return True

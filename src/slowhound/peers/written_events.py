@@ -1,4 +1,4 @@
-"""Searches the last segments of an ended process for the events that it did write."""
+"""Searches the segments of an ended process for the events that it wrote."""
 
 from __future__ import annotations
 
@@ -15,31 +15,23 @@ from slowhound.blackbox.reader import BoxState
 from slowhound.runtime.library_names import NOT_JSON
 from slowhound.system.files import opened, read_end
 
-# How much of a dead process's last segment is searched for events that it did write.
-TAIL = 256 * 1024
-
-
-# Of so many segments: another container's process may have the same pid.
-TAILS = 8
-
-
+# Bytes at the end of each segment that are searched for terminal events.
+WRITTEN_TAIL = 256 * 1024
+# The number of segments: a process in another container may have the same pid.
+MOST_SEGMENTS = 8
 # The same for events that wait for sinks: some thousands at most.
-UNSENT, UNSENT_TAIL = 4096, 4 * 1024**2
-
-
-# Seconds after which a process whose sinks have nothing has none.
-NEVER_MADE = 150.0
-
-
+MOST_UNSENT, UNSENT_TAIL = 4096, 4 * 1024**2
+# Seconds after which sinks that have got no event are taken for sinks that could not be made.
+SINKS_TIMEOUT = 150.0
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
-    """Says whether ``req_id`` has a terminal event at the end of the segments of ``pid``.
+    """A function that tells whether ``req_id`` has a terminal event in the segments of ``pid``.
 
-    A process can die after it wrote an event and before it gave back the slot. This looks.
+    A process can die after it wrote an event and before it gave back the slot.
     """
-    tails = _tails(directory, pid, TAIL)
+    tails = _tails(directory, pid, WRITTEN_TAIL)
 
     def written(req_id: str) -> bool:
         # "slow" and "partial_failure" carry the id as well; they are not the request's end.
@@ -53,7 +45,7 @@ def written_by(directory: str | None, pid: int) -> Callable[[str], bool]:
 
 
 def unsent(directory: str, state: BoxState) -> list[dict[str, Any]]:
-    """The events of a dead process that its sinks did not get, as its segments have them."""
+    """The events of an ended process that its sinks did not get, from its segments."""
     if state.sent >= NO_SINKS or not read_settings(state.settings).deliver:
         return []
     found = []
@@ -63,17 +55,17 @@ def unsent(directory: str, state: BoxState) -> list[dict[str, Any]]:
             at, seq = event.get("ts"), event.get("seq")
             if not (isinstance(at, float) and isinstance(seq, int)):
                 continue
-            # An earlier process may have had its pid.
+            # An earlier process may have had the same pid.
             own = event.get("pid") == state.pid and at >= state.started / 1e9 - 1.0
             if own and seq > state.sent:
                 found.append(event)
-    if not state.sent and found and found[-1]["ts"] > state.started / 1e9 + NEVER_MADE:
+    if not state.sent and found and found[-1]["ts"] > state.started / 1e9 + SINKS_TIMEOUT:
         return []  # its sinks could not be made
-    return found[-UNSENT:]
+    return found[-MOST_UNSENT:]
 
 
 def _read_event(line: bytes) -> dict[str, Any]:
-    """A line of a segment; empty for one that is torn."""
+    """A line of a segment; empty for a torn one."""
     try:
         return _decode(line)
     except NOT_JSON:
@@ -85,7 +77,7 @@ def _tails(directory: str | None, pid: int, size: int) -> list[bytes]:
     folder = os.path.join(directory, "events") if directory else ""
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     mine = [name for name in names[::-1] if f"-{pid}-" in name and name.endswith(".jsonl")]
-    return [_tail(os.path.join(folder, name), size) for name in mine[:TAILS]]
+    return [_tail(os.path.join(folder, name), size) for name in mine[:MOST_SEGMENTS]]
 
 
 def _has_line(tail: bytes, start: bytes) -> bool:

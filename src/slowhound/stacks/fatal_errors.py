@@ -1,8 +1,8 @@
-"""The stacks of a fatal error, in the file ``DIR/boxes/<pid>-<ns>.stacks`` beside the box.
+"""Has faulthandler write the stacks of a fatal error beside the box, and reads them.
 
-A process that dies of a segmentation fault, or similar, writes the stacks of its threads there:
-faulthandler does, from C, as the last thing that happens in it. Before that nothing is written,
-and no other signal is handled.
+When a process dies of a segmentation fault or similar, faulthandler writes the stacks of its
+threads to ``DIR/boxes/<pid>-<ns>.stacks``, from C, as the last thing that happens in it. Until then
+nothing is written, and no other signal is handled.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Target:
 
 
 _target: weakref.ref[_Target] | None = None
-_path = ""  # of this process's file; also where faulthandler is somebody else's
+_path = ""  # of this process's file; also where faulthandler is the application's
 
 
 def is_ours() -> bool:
@@ -58,11 +58,11 @@ def is_ours() -> bool:
 
 
 def write_to(path: str) -> None:
-    """Makes the file at ``path``, and has a fatal error written there unless somebody wants it.
+    """Makes the file at ``path``, and has fatal errors written to it if nothing else handles them.
 
-    The application's own comes first: a faulthandler that is enabled already, a handler of SIGSEGV
-    and its kind in a library (a Java machine lives on them), a handler of SIGABRT that could not
-    be given back.
+    The application's own handlers come first: an enabled faulthandler, a library's handler of
+    SIGSEGV and similar signals (a Java machine needs them), a handler of SIGABRT that could not be
+    given back.
 
     Raises:
         OSError: the file cannot be made.
@@ -72,7 +72,7 @@ def write_to(path: str) -> None:
     forget(remove=True)
     _path = path
     if _target is not None and _target() is None:
-        return  # the application has enabled its own since, or switched it off
+        return  # the application has enabled its own since, or disabled it
     if is_ours():
         _enable(_target_at(path))  # only the descriptor changes, no handler is installed again
         return
@@ -84,12 +84,12 @@ def write_to(path: str) -> None:
         return
     _enable(_target_at(path))
     if given_back:
-        # Gunicorn's, for one: its SIGABRT ends a worker that timed out, in Python.
+        # For example Gunicorn's, which ends a worker that timed out from Python.
         signal.signal(signal.SIGABRT, abort)
 
 
 def forget(*, remove: bool) -> None:
-    """The box beside the file is gone, and with ``remove`` the file, too.
+    """The box beside the file is gone; with ``remove`` the file goes, too.
 
     The handlers stay until the process ends.
     """
@@ -113,7 +113,7 @@ def _enable(target: _Target) -> None:
 
 
 def _caught(abort: object) -> bool:
-    """True when one of the signals has a handler already, Python's or a library's."""
+    """True when one of the signals has a handler already, of Python or of a library."""
     numbers = [getattr(signal, name) for name in FATAL]
     if any(signal.getsignal(number) != signal.SIG_DFL for number in numbers) or abort is None:
         return True
@@ -141,11 +141,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)
 
 
-# Whoever reads it after the death
+# In a process that reads it afterwards
 
 
 class FatalStacks:
-    """The stacks in the file of a dead process; it may hold any bytes.
+    """The stacks in the file of an ended process; it may hold any bytes.
 
     Raises:
         OSError: the file cannot be read.
@@ -168,7 +168,7 @@ class FatalStacks:
 
 
 def of_box(path: str) -> FatalStacks | None:
-    """What stands beside the box at ``path``; None when it cannot be read."""
+    """The stacks beside the box at ``path``; None when they cannot be read."""
     with contextlib.suppress(OSError):
         return FatalStacks(beside(path, STACKS_SUFFIX))
     return None

@@ -1,9 +1,10 @@
-"""Segments: append-only JSON-lines files of events, one writer per file, in ``DIR/events``.
+"""Writes events into segments: append-only files of JSON lines in ``DIR/events``.
 
 A segment is named ``<start in ms>-<pid>-<number>.jsonl``: names sort by age, and no two processes
-share one. Its writer holds a lock on it (``flock``) that the kernel drops when the process dies.
-Closed ones become ``.parquet`` files when somebody reads, see ``files``. The oldest go first when
-all together are larger than ``STORE_MAX_BYTES``, or are older than ``STORE_MAX_AGE``.
+share one. Each has one writer, which holds a lock on it (``flock``) that the kernel drops when the
+process dies. Closed ones become ``.parquet`` files at the next query, see ``event_files``. The
+oldest are removed when all together are larger than ``STORE_MAX_BYTES``, or when older than
+``STORE_MAX_AGE``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from slowhound.system.private_dir import subfolder
 SEGMENT_BYTES = 32 * 1024**2
 SEGMENT = re.compile(r"\d+-\d+-\d+\.jsonl")
 PARQUET = re.compile(r"\d+-\d+-\d+\.parquet")
-# What retention removes: both, and what a reader that died has left of one.
+# What retention removes: both, and what a reader that died has left of a compaction.
 SEGMENTS = re.compile(r"\d+-\d+-\d+\.(jsonl|parquet)|compacting-\d+-\d+\.tmp")
 
 _numbers = itertools.count()
@@ -33,7 +34,7 @@ def open_segment(directory: str, max_bytes: int) -> AppendFile:
         while True:
             name = f"{clock.time_ns() // 1_000_000}-{os.getpid()}-{next(_numbers)}.jsonl"
             found = os.path.join(folder, name)
-            if not os.path.lexists(found):  # as that of another container's process 1
+            if not os.path.lexists(found):  # process 1 of another container may have it
                 return found
 
     # A small store still keeps several segments, so that retention has something to remove.

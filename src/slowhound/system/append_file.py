@@ -1,4 +1,4 @@
-"""A file that one process appends lines to, with one ``write()`` each and never a wait.
+"""Appends lines to a file, with one ``write()`` each and without ever waiting.
 
 Only the hound opens, checks and replaces the file. The request path does nothing but
 ``os.write``: no lock, no open, and no closed descriptor whose number is another file's by now,
@@ -25,30 +25,30 @@ def open_own_to_append(path: str) -> int:
 
 
 def open_named_to_append(path: str) -> int:
-    """A descriptor of what the settings name, a link to where the logs are or a pipe, maybe.
+    """A descriptor of a file that the settings name; it may be a link, or a pipe.
 
     Raises:
-        OSError: it cannot be opened, as a pipe that has no reader.
+        OSError: it cannot be opened, for example a pipe without a reader.
     """
     flags = (
         APPENDING
         | getattr(os, "O_CLOEXEC", 0)
         # A named pipe without a reader must not hang the worker that opens it.
         | getattr(os, "O_NONBLOCK", 0)
-        # Nor does a terminal become that of a worker, which its hangup would end.
+        # A terminal must not become the worker's own: its hangup would end the worker.
         | getattr(os, "O_NOCTTY", 0)
     )
     return os.open(path, flags, 0o600)
 
 
 class AppendFile:
-    """Appends lines to the file that ``path()`` names; ``tend`` keeps it open and in its place.
+    """Appends lines to the file that ``path()`` names; ``tend`` keeps it open.
 
     Args:
-        what: what the lines are, for the message when they are lost.
-        path: gives the path of the (next) file; may raise ``OSError``.
-        max_bytes: size at which ``tend`` goes on to the next file; None: never.
-        locked: hold a lock on the file for as long as it is open, so that others see it is in use.
+        what: what the lines are called in the warning when they are lost.
+        path: returns the path of the (next) file; may raise ``OSError``.
+        max_bytes: size at which ``tend`` begins the next file; None: never.
+        locked: hold a lock on the file while it is open, so that other processes see it is in use.
         opener: opens it, or raises ``OSError``.
     """
 
@@ -77,8 +77,8 @@ class AppendFile:
     def write(self, line: bytes, done: list[int] | None = None) -> None:
         """Appends one line, which ends in a line end; what cannot be written is counted.
 
-        ``done`` gets an entry by the very call that writes, and when the line is lost; nothing is
-        done where it has one.
+        ``done`` gets an entry in the same C call that writes, or when the line is lost. Nothing is
+        written if it has an entry already.
         """
         if done:
             return
@@ -88,7 +88,7 @@ class AppendFile:
             lost(self.what, self._failed or "not open")
             return
         if self._torn:
-            # Another line was cut short (a full disk): end it, so that only that one is lost.
+            # The line before was cut short (a full disk): end it, so that only that one is lost.
             line = b"\n" + line
         try:
             done.extend(map(os.write, (self.fd,), (line,)))
@@ -117,16 +117,16 @@ class AppendFile:
         try:
             self.size = os.lseek(fd, 0, os.SEEK_END)
         except OSError:
-            self.size = 0  # a pipe that somebody reads
+            self.size = 0  # a pipe with a reader
         if self.locked:
-            with suppress(OSError):  # a reader that looks whether it is in use
+            with suppress(OSError):  # a reader is checking whether it is in use
                 lock_until_exit(fd)
         self.name = name
         self._failed = None
         self._replace(fd)
 
     def tend(self) -> bool:
-        """Looks after the file, on the hound's thread; True when a new file was begun."""
+        """Reopens or replaces the file when needed, on the hound's thread; True for a new file."""
         while self._retired:
             os.close(self._retired.pop())
         if self.fd >= 0 and self._still_there():
@@ -137,7 +137,7 @@ class AppendFile:
         return self.fd >= 0
 
     def _still_there(self) -> bool:
-        """False when the file was removed, or renamed and perhaps made anew, as logrotate does."""
+        """False when the file was removed, or renamed and perhaps made again, as logrotate does."""
         try:
             mine = os.fstat(self.fd)
             if not mine.st_nlink and self._lines_since_tended:

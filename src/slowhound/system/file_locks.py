@@ -1,9 +1,9 @@
-"""Locks on files (``flock``), and what stands for them where a file system has none.
+"""Locks files with ``flock``, or with a file beside each where the file system has no locks.
 
-The kernel drops such a lock when its process dies. Lustre without locks says ENOSYS, NFS without
-its daemon ENOLCK: that is said once. A lock for a moment is then a file beside the other one, which
-says who has made it; whether a process lives is asked by its number, the namespace of that, and
-when it began.
+The kernel drops such a lock when its process dies. Lustre without locks returns ENOSYS, NFS without
+its daemon ENOLCK: that is logged once. A short lock is then a file beside the other one that names
+the process that made it. Whether that process lives is found by its pid, the namespace of the pid,
+and its start.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.own_log import warn
 from slowhound.runtime.unpatched import original
 from slowhound.system.files import create, is_removed, opened
+from slowhound.system.processes import Process, lives, this_process
 
 with contextlib.suppress(ImportError):  # not a POSIX system
     import fcntl
@@ -28,74 +28,15 @@ NO_LOCKS = frozenset(
     (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY)
 )
 SUFFIX = ".lock"
-# Seconds after which such a file is somebody's who is not known here, and gone.
+# Seconds after which a lock file of a process that is not known here is taken for abandoned.
 ABANDONED = 600.0
-# The files that this process has made in the place of locks, by descriptor.
+# The lock files that this process has made, by the descriptor of the file that is locked.
 _files: dict[int, str] = {}
-_said = False
-
-
-class Process(NamedTuple):
-    """Who a process is, on this machine, for as long as that runs.
-
-    ``namespace`` is that of its number, ``born`` when it began in ticks of the kernel; 0: unknown.
-    """
-
-    pid: int
-    namespace: int = 0
-    born: int = 0
-
-
-def this_process() -> Process:
-    """The process that asks."""
-    return _of(os.getpid())
-
-
-def parent() -> Process:
-    """The parent of the process that asks."""
-    return _of(os.getppid())
-
-
-def _of(pid: int) -> Process:
-    return Process(pid, namespace(), _born(pid) or 0)
-
-
-def namespace() -> int:
-    """Names the space in which this process's pids are unique; 0 when not known."""
-    try:
-        return os.stat("/proc/self/ns/pid").st_ino
-    except OSError:
-        return 0
-
-
-def is_here(space: int) -> bool:
-    """True when pids of that namespace mean the same to this process, as far as is known."""
-    mine = namespace()
-    return space == mine or not space or not mine
-
-
-def lives(process: Process) -> bool | None:
-    """Whether it is still there; None when that cannot be known here."""
-    if not is_here(process.namespace) or process.pid <= 0:
-        return None
-    if not os.path.exists("/proc/self/stat"):
-        return None
-    born = _born(process.pid)
-    return born is not None and (not process.born or born == process.born)
-
-
-def _born(pid: int) -> int | None:
-    """When a process began; None for one that is not there, or has ended."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            fields = stat.read().rpartition(b") ")[2].split()
-        return None if fields[0] in (b"Z", b"X") else int(fields[19])
-    except (OSError, IndexError, ValueError):
-        return None
+_warned = False
 
 
 def lock_until_exit(fd: int) -> bool:
-    """Locks a file for as long as its process lives; False where there are no locks.
+    """Locks a file for as long as its process lives; False where the file system has no locks.
 
     Raises:
         BlockingIOError: another process has it.
@@ -105,7 +46,7 @@ def lock_until_exit(fd: int) -> bool:
 
 
 def lock(fd: int) -> bool:
-    """Locks a file until ``unlock``; False where a file stands for the lock.
+    """Locks a file until ``unlock``; False where a lock file had to be made instead.
 
     Raises:
         BlockingIOError: another process has it.
@@ -118,9 +59,9 @@ def lock(fd: int) -> bool:
 
 
 def renew(fd: int) -> None:
-    """Says that the holder of a lock lives, which has to be done in less than ten minutes.
+    """Keeps a lock; to be called at least every ten minutes by a process that holds one for long.
 
-    Where a file stands for the lock, processes that cannot see this one go by its age.
+    Where there is a lock file, processes that cannot see this one go by the age of that.
 
     Raises:
         BlockingIOError: another process has taken it over, for this one was stopped for long.
@@ -129,30 +70,30 @@ def renew(fd: int) -> None:
     if path is None:
         return
     try:
-        mine = _is_mine(path)
-        if mine:
+        ours = _is_ours(path)
+        if ours:
             os.utime(path)
     except FileNotFoundError:
-        mine = False
+        ours = False
     except OSError as exc:
         if is_foreign(exc):
             raise
-        return  # it may be read the next time
-    if not mine:
+        return  # the next call may succeed
+    if not ours:
         _files.pop(fd, None)
-        raise BlockingIOError(errno.EAGAIN, "somebody else has it", path)
+        raise BlockingIOError(errno.EAGAIN, "another process has it", path)
 
 
 def unlock(fd: int) -> None:
-    """Gives a lock back; never raises. To be called before ``fd`` is closed.
+    """Releases a lock; never raises. To be called before ``fd`` is closed.
 
-    Not only closed: a process that was forked meanwhile may have it open as well.
+    Closing alone is not enough: a child that was forked meanwhile may have it open as well.
     """
     made = _files.pop(fd, None)
     with contextlib.suppress(OSError):
         if made is None:
             _flock(fd, "LOCK_UN")
-        elif _is_mine(made):  # it may have been taken over
+        elif _is_ours(made):  # it may have been taken over
             os.unlink(made)
 
 
@@ -160,7 +101,7 @@ def unlock(fd: int) -> None:
 def locked(
     fd: int, lock: Callable[[int], object] = lock, tries: int = 1, pause: float = 0.0
 ) -> Iterator[bool]:
-    """Locks a file for a block; gives False where another process has it, or it cannot be locked.
+    """Locks a file for a block; yields False where another process has it, or it cannot be locked.
 
     Args:
         fd: the file; to be closed after the block.
@@ -184,7 +125,7 @@ def opened_and_locked(
     tries: int = 1,
     pause: float = 0.0,
 ) -> Iterator[int | None]:
-    """A descriptor of a file of ours, for a block in which no other process has one like it.
+    """The descriptor of a file of ours, locked for a block.
 
     None when there is no such file, or another process has locked or removed it. The arguments are
     those of ``opened`` and ``locked``.
@@ -209,15 +150,15 @@ def _try_to(lock: Callable[[int], object], fd: int, tries: int, pause: float) ->
 
 
 def close(fd: int) -> None:
-    """Gives the lock of a file back, and closes it."""
+    """Unlocks a file and closes it."""
     unlock(fd)
     os.close(fd)
 
 
 def is_locked(fd: int) -> bool | None:
-    """True while another process has locked it for good; None where there are no locks."""
+    """True while another process has locked it; None where the file system has no locks."""
     try:
-        # A shared lock: two readers at once do not take each other for the owner.
+        # A shared lock: two readers at once must not take each other for the owner.
         if not _flock(fd, "LOCK_SH", "LOCK_NB"):
             return None
     except BlockingIOError:
@@ -234,67 +175,67 @@ def _flock(fd: int, *names: str) -> bool:
     except OSError as exc:
         if exc.errno not in NO_LOCKS:
             raise
-        _say(exc)
+        _warn_once(exc)
         return False
     return True
 
 
-def _say(exc: OSError) -> None:
-    global _said
-    if not _said:
-        _said = True
+def _warn_once(exc: OSError) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
         warn(
-            "slowhound: the file system of DIR has no locks (flock: %s); files stand for them, and"
-            " a process that another one cannot see is taken for a living one",
+            "slowhound: the file system of DIR has no locks (flock: %s). Lock files are used, and a"
+            " process in another container is always taken to be alive",
             exc.strerror,
         )
 
 
 def _make(fd: int) -> None:
-    """A file in the place of a lock."""
+    """Makes the lock file."""
     try:
         path = os.readlink(f"/proc/self/fd/{fd}") + SUFFIX
     except OSError:
-        return  # no way to a lock at all: better twice than never
+        return  # no lock is possible: better done twice than never
     for last in (False, True):
         try:
             made = create(path)
         except FileExistsError:
             if last or not _is_abandoned(path):
-                raise BlockingIOError(errno.EAGAIN, "somebody else has it", path) from None
+                raise BlockingIOError(errno.EAGAIN, "another process has it", path) from None
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             continue
         try:
-            os.write(made, _written())
+            os.write(made, _identity())
         finally:
             os.close(made)
         _files[fd] = path
         return
 
 
-def _is_mine(path: str) -> bool:
+def _is_ours(path: str) -> bool:
     with opened(path) as fd:
-        return os.read(fd, 100) == _written()
+        return os.read(fd, 100) == _identity()
 
 
-def _written() -> bytes:
+def _identity() -> bytes:
     return " ".join(map(str, this_process())).encode("ascii")
 
 
 def _is_abandoned(path: str) -> bool:
     try:
         with opened(path) as fd:
-            said = os.read(fd, 100).split()
+            identity = os.read(fd, 100).split()
         age = abs(clock.time() - os.stat(path).st_mtime)
     except OSError:
         return True
     alive = None
-    if len(said) == 3 and all(each.isdigit() for each in said):
-        alive = lives(Process(*(int(each) for each in said)))
+    if len(identity) == 3 and all(each.isdigit() for each in identity):
+        alive = lives(Process(*(int(each) for each in identity)))
     return not alive if alive is not None else age > ABANDONED
 
 
 if hasattr(os, "register_at_fork"):
-    # What the parent has made is the parent's.
+    # Lock files of the parent belong to the parent.
     os.register_at_fork(after_in_child=_files.clear)

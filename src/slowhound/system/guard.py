@@ -1,10 +1,10 @@
-"""The guard: whatever breaks inside slowhound, the application's response stays what it was.
+"""Catches slowhound's own failures, so that the application's response stays what it was.
 
-This is the place of the broad ``except``; on the hottest paths, where a ``with`` would cost too
-much, it is written out inline and asks ``failed``. It catches ``Exception`` and never more:
-Gunicorn aborts its workers with ``SystemExit``, and a guard that swallowed that would keep a worker
-alive which the arbiter wants gone. Of exceptions it keeps slowhound's own failures and passes on
-what was raised into them from outside, see ``foreign``.
+Each broad ``except`` of slowhound is here. On the hottest paths, where a ``with`` would cost too
+much, it is written out inline and calls ``failed``. It catches ``Exception`` and never more:
+Gunicorn aborts its workers with ``SystemExit``, and a guard that caught that would keep a worker
+alive that the arbiter wants to end. Exceptions that were raised into slowhound from outside are
+passed on, see ``runtime.foreign``.
 
 Each part of slowhound has one guard, by name. A guard counts what it caught, logs the first of a
 kind, and after ``LIMIT`` failures in a row switches its part off for ``PAUSE`` seconds, after
@@ -32,8 +32,8 @@ R = TypeVar("R")
 
 LIMIT = 10
 PAUSE = 60.0
-# Of one exception that is logged: its innermost frames, and the exceptions that it came of.
-MOST_FRAMES, MOST_CAUSES = 40, 3
+# What is logged of one exception: its innermost frames, and the exceptions that led to it.
+MOST_LOGGED_FRAMES, MOST_CAUSES = 40, 3
 
 # slowhound's own tests set this, so that a bug of ours fails the test instead of being counted.
 loud = os.environ.get("SLOWHOUND_LOUD") == "1"
@@ -55,7 +55,7 @@ class Guard:
         self.runs_others = runs_others
         self.streak = 0
         self.off_until = 0.0
-        # By ``id()``: a class may have a metaclass of the application's, which is asked for a hash.
+        # By ``id()``: a class may have a metaclass whose ``__hash__`` is code of the application's.
         self.seen: set[int] = set()
 
     def __enter__(self) -> Self:
@@ -70,7 +70,7 @@ class Guard:
         if exc is None:
             self.streak = 0
             return False
-        # Not isinstance(): that asks an exception of the application's for its ``__class__``.
+        # Not isinstance(), which reads the ``__class__`` of an exception of the application's.
         return issubclass(type(exc), Exception) and not self.failed(exc)  # type: ignore[arg-type]
 
     @property
@@ -81,8 +81,8 @@ class Guard:
     def failed(self, exc: Exception) -> bool:
         """Counts one failure; logs the first of its type; switches the part off at the limit.
 
-        Where the guard is written out it is asked in the ``except`` clause itself: True when the
-        exception is to be raised on, for it is not slowhound's.
+        Where the guard is written out, the ``except`` clause calls this: True when the exception is
+        not slowhound's, and must be raised again.
         """
         if is_foreign(exc, bare=not self.runs_others):
             return True
@@ -98,8 +98,8 @@ class Guard:
         try:
             if id(type(exc)) not in self.seen:
                 self.seen.add(id(type(exc)))
-                said = "slowhound: %s failed; requests are not affected\n%s"
-                warn(said, self.part, shown(exc))
+                text = "slowhound: %s failed; requests are not affected\n%s"
+                warn(text, self.part, shown(exc))
             if self.streak == LIMIT:
                 warn("slowhound: %s kept failing and is off for %.0f s", self.part, PAUSE)
         except Exception as failure:  # of a logging handler of the application's
@@ -108,23 +108,23 @@ class Guard:
 
 
 def shown(exc: BaseException | None) -> str:
-    """An exception as a traceback shows it, with what it came of, and secrets masked.
+    """An exception as a traceback shows it, with its causes, and with secrets masked.
 
-    Not by Python's ``traceback``, nor by a logger's ``exc_info``, which uses that: from Python 3.11
-    on it parses source lines. In 3.11.7 a second ``ast.parse`` in the process broke a third of the
+    Neither Python's ``traceback`` nor a logger's ``exc_info`` makes it: from Python 3.11 on they
+    parse source lines. In 3.11.7 a second ``ast.parse`` in the process broke a third of the
     application's (``SystemError``).
     """
     parts: list[str] = []
     while exc is not None and len(parts) < MOST_CAUSES:
-        stack = from_traceback(traceback_of(exc))[-MOST_FRAMES:]
+        stack = from_traceback(traceback_of(exc))[-MOST_LOGGED_FRAMES:]
         parts.append(f"{render(stack)}\n{name_of(type(exc))}: {_message(exc)}")
         exc = origin_of(exc)
-    return "\nIt came of:\n".join(parts)
+    return "\nCaused by:\n".join(parts)
 
 
 def _message(exc: BaseException) -> str:
-    said = message(exception_text(exc) or "(it has no text)")
-    return said if said.isprintable() else ascii(said)[1:-1]
+    text = message(exception_text(exc) or "(it has no text)")
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 _guards: dict[str, Guard] = {}

@@ -9,7 +9,7 @@ from slowhound.runtime.own_log import warn
 from slowhound.runtime.static_lookup import name_of
 
 dropped = 0
-_said: set[tuple[str, str]] = set()
+_warned: set[tuple[str, str]] = set()
 
 
 def lost(what: str, reason: BaseException | str, count: int = 1) -> None:
@@ -21,13 +21,13 @@ def lost(what: str, reason: BaseException | str, count: int = 1) -> None:
     dropped += count
     number = attribute_or(reason, "errno", "")
     kind = (what, f"{name_of(type(reason))}:{number if type(number) is int else ''}")
-    if kind not in _said:
-        _said.add(kind)
-        warn("slowhound: cannot write %s, counting what is lost: %s", what, shown(_said_by(reason)))
+    if kind not in _warned:
+        _warned.add(kind)
+        warn("slowhound: cannot write %s, counting what is lost: %s", what, shown(_text(reason)))
 
 
-def _said_by(reason: BaseException | str) -> str:
-    """What a reason says, or of what class it is."""
+def _text(reason: BaseException | str) -> str:
+    """The text of a reason, or the name of its class."""
     if type(reason) is str:
         return reason
     return exception_text(reason) or as_text(reason)  # type: ignore[arg-type]
@@ -37,4 +37,4 @@ def reset() -> None:
     """Forgets everything (tests, and a forked child)."""
     global dropped
     dropped = 0
-    _said.clear()
+    _warned.clear()

@@ -1,7 +1,7 @@
-"""How many processes of this one's cgroup the kernel has killed for want of memory.
+"""Counts the processes of this cgroup that the kernel has killed because memory ran out.
 
-``memory.events`` of version 2 and ``memory.oom_control`` of version 1 both count them, whoever ran
-out of memory: the cgroup or the whole machine.
+``memory.events`` of version 2 and ``memory.oom_control`` of version 1 both count them, whether
+the cgroup or the whole machine ran out of memory.
 https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
 """
 
@@ -23,7 +23,7 @@ def counter_file() -> str | None:
     for _, controllers, group in (line for line in lines if len(line) == 3):
         kind = "memory" if "memory" in controllers.split(",") else controllers
         if kind in _MOUNTS:
-            # In a container the path is the host's, and only the mount's own root is to be seen.
+            # In a container the path is the host's, and only the mount's own root is visible.
             for base in (_MOUNTS[kind] + group.rstrip("/"), _MOUNTS[kind]):
                 path = os.path.join(base, _FILES[kind])
                 if kills(path) is not None:

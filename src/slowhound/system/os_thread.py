@@ -1,7 +1,7 @@
-"""Real threads of the operating system, also where gevent has replaced Python's.
+"""Starts real threads of the operating system, also where gevent has replaced Python's.
 
 Under monkey patching ``threading.Thread`` is a greenlet: it would not run while another greenlet
-blocks, which is just when the hound has to look.
+blocks, which is just when the hound has to take samples.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from slowhound.runtime.unpatched import get_ident, original
 from slowhound.system.guard import guard
 
-# What a thread's own instruction causes. Where it is blocked the kernel kills the process at once,
-# and nobody's handler writes a stack.
+# Signals caused by a thread's own instruction. Where one is blocked, the kernel kills the process
+# at once, and no handler writes a stack.
 FAULTS = {
     getattr(signal, name)
     for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT")
@@ -26,23 +26,23 @@ FAULTS = {
 class OsThread:
     """A daemon thread that runs ``function(wait)`` until it returns.
 
-    ``wait(seconds)`` sleeps, until ``wake`` at the longest, and returns True when the thread shall
-    end. A fork's child has none of these threads, and none is alive there.
+    ``wait(seconds)`` sleeps, until ``wake`` at the longest, and returns True when the thread must
+    end. A forked child has none of these threads, and ``alive`` is False there.
     """
 
     def __init__(self, function: Callable[[Callable[[float], bool]], None]) -> None:
         self._function = function
         allocate = original("_thread", "allocate_lock")
         # Released to wake it; held until the thread has ended.
-        self._bell = allocate()
+        self._wakeup = allocate()
         self._running = allocate()
-        self._bell.acquire()
+        self._wakeup.acquire()
         self._ending = False
         self._pid = 0
         self.ident: int | None = None
 
     def start(self) -> None:
-        """Starts it; raises RuntimeError when no thread can be had."""
+        """Starts it; raises RuntimeError when no thread can be started."""
         self._running.acquire()
         self._pid = os.getpid()
         try:
@@ -57,12 +57,12 @@ class OsThread:
 
     def wake(self) -> None:
         """Ends its present sleep, or its next one; never waits."""
-        # Two threads may ring at once; one ring is enough.
+        # Two threads may wake it at once; one time is enough.
         with contextlib.suppress(RuntimeError):
-            self._bell.release()
+            self._wakeup.release()
 
     def stop(self, timeout: float) -> None:
-        """Asks it to end, and waits for that, ``timeout`` seconds at most."""
+        """Ends it, and waits for that, ``timeout`` seconds at most."""
         self._ending = True
         self.wake()
         if self.ident != get_ident() and self.alive() and self._running.acquire(timeout=timeout):
@@ -70,7 +70,7 @@ class OsThread:
 
     def _wait(self, seconds: float) -> bool:
         if not self._ending:
-            self._bell.acquire(timeout=max(seconds, 0.0))
+            self._wakeup.acquire(timeout=max(seconds, 0.0))
         return self._ending
 
     def _run(self) -> None:
@@ -79,7 +79,7 @@ class OsThread:
             if hasattr(signal, "pthread_sigmask"):
                 # Signals are the main thread's; here they would only interrupt a write.
                 signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - FAULTS)
-            # What is not caught, Python prints by its `traceback`, which must not be, see `guard`.
+            # Python prints what is not caught with `traceback`, which must not happen, see `guard`.
             with guard("thread"):
                 self._function(self._wait)
         finally:

@@ -1,4 +1,4 @@
-"""``DIR``: made 0700, checked before anything is written into it, never trusted when shared.
+"""Makes ``DIR`` and its folders with mode 0700, or refuses them, and limits their size.
 
 Reports hold stacks and SQL. A folder that another user can write to could be filled with
 symbolic links that make a root worker overwrite files, so such a folder is refused.
@@ -16,7 +16,7 @@ from slowhound.system.losses import lost
 
 
 class UnsafeFolderError(OSError):
-    """``DIR`` cannot be used; the text says why and what to do."""
+    """``DIR`` cannot be used; the text tells why and what to do."""
 
 
 def prepare(path: str) -> str:
@@ -24,7 +24,7 @@ def prepare(path: str) -> str:
 
     Raises:
         UnsafeFolderError: it is a symbolic link, no folder, another user's, or writable by others.
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     with contextlib.suppress(FileExistsError):
         os.makedirs(path, mode=0o700)
@@ -56,17 +56,17 @@ def keep_within(
     keep: str = "",
     max_age: float | None = None,
 ) -> int:
-    """Removes the oldest files of these names until the rest fit; returns how many went.
+    """Removes the oldest files of these names until the rest fit; returns how many it removed.
 
-    Only regular files of this user count: the folder may be a shared one. ``keep`` is a path
-    that stays. Files that were last written more than ``max_age`` seconds ago go in any case.
+    Only regular files of this user count: the folder may be shared. ``keep`` is a path that stays.
+    Files that were last written more than ``max_age`` seconds ago are removed in any case.
     """
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if not names.fullmatch(entry.name):
                 continue
-            with contextlib.suppress(FileNotFoundError):  # a sibling was faster
+            with contextlib.suppress(FileNotFoundError):  # a sibling has removed it
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
                     found.append((status.st_mtime, status.st_size, entry.path))
@@ -85,12 +85,12 @@ def keep_within(
 
 
 class Cap:
-    """What the files of one kind may take together.
+    """The limit for the total size of the files of one kind.
 
     Args:
-        what: how they are called where a failure is counted.
-        max_bytes: of all of them.
-        names: whose names count.
+        what: what they are called where a failure is counted.
+        max_bytes: for all of them together.
+        names: the names of the files that count.
     """
 
     def __init__(self, what: str, max_bytes: int, names: re.Pattern[str]) -> None:
@@ -101,7 +101,7 @@ class Cap:
 
     def keep(self, folder: str, path: str) -> None:
         """Removes the oldest files, but not ``path``, which was just written; never raises."""
-        # Looking at 50,000 files takes 0.2 s: not for each of many in one second.
+        # To list 50,000 files takes 0.2 s: at most once a second.
         now = clock.monotonic()
         if now < self.next_check:
             return
@@ -109,4 +109,4 @@ class Cap:
         try:
             keep_within(folder, self._max_bytes, self._names, keep=path)
         except OSError as exc:
-            lost(self._what, exc, 0)  # they are written; the folder only grows
+            lost(self._what, exc, 0)  # the files are written; the folder only grows

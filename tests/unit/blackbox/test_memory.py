@@ -226,6 +226,6 @@ def test_file_that_is_cut_before_it_is_mapped_is_refused(
         return True
 
     monkeypatch.setattr(memory, "can_be_mapped", cut)
-    with pytest.raises(OSError, match="cut the file"):
+    with pytest.raises(OSError, match="cut the new file"):
         Box(str(tmp_path / "d"), 2)
     assert list((tmp_path / "d" / "boxes").iterdir()) == []

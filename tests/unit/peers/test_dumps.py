@@ -199,7 +199,7 @@ def test_dumps_without_a_box_are_swept(box: Box, tmp_path: Path) -> None:
 
 def test_stacks_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process with thousands of threads still answers."""
-    monkeypatch.setattr(dumps, "MOST_FRAMES", 0)
+    monkeypatch.setattr(dumps, "MOST_DUMPED_FRAMES", 0)
     found = compose(1)
     assert found.threads == []
     assert found.left_out >= 0

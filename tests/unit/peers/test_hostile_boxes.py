@@ -311,7 +311,7 @@ def test_neighbour_reports_what_it_can(folder: Path, noise: Noise, threshold: fl
         neighbour = StalledPeer(box.path, written.append)
         neighbour._report_overdue(state)
         hold = Hold((7,), True, None, False, {}, now - 3, now)
-        neighbour._tell(7, hold, state)
+        neighbour._report_thread(7, hold, state)
         within = replaced(state, folder)
         for pending in within.pending:
             neighbour._report(pending, threshold, hold, within, read_settings(within.settings))

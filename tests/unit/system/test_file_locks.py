@@ -52,7 +52,7 @@ def no_flock(number: int) -> Callable[[int, int], None]:
 def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What such a file system answers."""
     monkeypatch.setattr(fcntl, "flock", no_flock(request.param))
-    monkeypatch.setattr(file_locks, "_said", False)
+    monkeypatch.setattr(file_locks, "_warned", False)
 
 
 def descriptors() -> int:

@@ -54,7 +54,7 @@ def test_log_shows_the_exception_with_what_it_came_of_and_without_secrets() -> N
     assert "hunter2" not in said
     assert "\x1b" not in said
     assert said.splitlines()[-1] == "Unprintable: (it has no text)"
-    assert "It came of:" in said
+    assert "Caused by:" in said
 
 
 def test_deep_exception_is_shown_by_its_innermost_frames() -> None:
@@ -66,7 +66,7 @@ def test_deep_exception_is_shown_by_its_innermost_frames() -> None:
     with pytest.raises(RecursionError) as caught:
         deeper()
     said = module.shown(caught.value)
-    assert said.count("in deeper") == module.MOST_FRAMES
+    assert said.count("in deeper") == module.MOST_LOGGED_FRAMES
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
