@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import gevent
 
 from slowhound.core.record import Record
-from slowhound.gil.holders import Hold
+from slowhound.gil.holders import EndedHold
 from slowhound.watch.starvation import Starvation
 
 HELD = 2.0
@@ -34,7 +34,7 @@ def two_greenlets() -> tuple[Record, Record]:
 
     def burns() -> None:
         records.append(carried("/burns/"))
-        hold = Hold(HELD, {threading.get_native_id(): HELD})
+        hold = EndedHold(HELD, {threading.get_native_id(): HELD})
         hound = threading.Thread(
             target=starvation._attribute, args=(hold, time.monotonic(), records)
         )

@@ -124,7 +124,10 @@ def dump(
     directory: Path, *arguments: str, patience: float = PATIENT, limit: float = PATIENT
 ) -> Done:
     """`slowhound dump` in this process, waiting so long for a worker and for py-spy."""
-    with patch.object(dumps, "DUMP_PATIENCE", patience), patch.object(py_spy, "TIME_LIMIT", limit):
+    with (
+        patch.object(dumps, "DUMP_PATIENCE", patience),
+        patch.object(py_spy, "READ_TIME_LIMIT", limit),
+    ):
         return command.slowhound("dump", directory, *arguments)
 
 

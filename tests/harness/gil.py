@@ -36,7 +36,7 @@ remote_unwinder.available = False
 # With many other tests beside it py-spy may need longer than its two seconds.
 PATIENT = """
 from slowhound.gil import py_spy
-py_spy.TIME_LIMIT = 15.0
+py_spy.READ_TIME_LIMIT = 15.0
 """
 SITES = {
     "sync": {"worker": "sync", "workers": 1, "conf": PATIENT},

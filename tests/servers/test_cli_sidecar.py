@@ -22,7 +22,7 @@ PATIENT = """
 import sys
 from slowhound.cli import main
 from slowhound.gil import py_spy
-py_spy.TIME_LIMIT = 15.0
+py_spy.READ_TIME_LIMIT = 15.0
 sys.exit(main(["sidecar", "--dir", sys.argv[1]]))
 """
 

@@ -24,7 +24,7 @@ from slowhound.cli.diagnostics.installation import ASGI_SERVERS
 from slowhound.compat.dogslow import watchdog_config
 from slowhound.config.legacy import LEGACY
 from slowhound.config.settings import SETTINGS
-from slowhound.core.observations import INNERMOST, WAYS, Sample
+from slowhound.core.observations import COMPARED_FRAMES, WAYS, Sample
 from slowhound.event.fields import FIELDS, NAMES
 from slowhound.frames.frames import Frame
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
@@ -460,7 +460,7 @@ def test_limits_in_pages_are_those_of_the_code():
     assert f"heartbeat is {UNRESPONSIVE_AFTER} seconds old" in text_of("gil.md")
     assert f"at most {KEPT_SAMPLES} samples" in text_of("slow-reports.md")
     assert f"answers one of {len(QUESTIONS)} [questions]" in (ROOT / "README.md").read_text()
-    assert INNERMOST == 5
+    assert COMPARED_FRAMES == 5
     assert "the five innermost frames" in text_of("slow-reports.md")
     assert f"black box has {ASGI_SLOTS} slots" in text_of("servers.md")
     assert f"black box has {Server().slots} slots" in text_of("servers.md")

@@ -20,7 +20,7 @@ class Moment(NamedTuple):
     text: str
 
 
-INNERMOST = 5  # frames that are compared: a stack that differs further out is the same work
+COMPARED_FRAMES = 5  # frames that are compared: a stack that differs further out is the same work
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Sample:
     @property
     def point(self) -> tuple[int, Stack]:
         """The same in two samples: nothing has moved in between."""
-        return self.parts, self.stack[-INNERMOST:]
+        return self.parts, self.stack[-COMPARED_FRAMES:]
 
 
 def snapshot_text(stack: Stack) -> str:

@@ -33,7 +33,7 @@ MOST_SUSPECTS = 2
 CLOCKS_EVERY = 0.1
 
 
-class Hold(NamedTuple):
+class EndedHold(NamedTuple):
     """A time for which the hound waited for the GIL, and the threads that may have held it.
 
     ``used`` has the CPU seconds of these threads meanwhile, by the kernel's ids.
@@ -69,7 +69,7 @@ class Holders:
             self._cpu = {thread: cpu for thread, cpu in clocks if cpu is not None}
         self.wanted = wakes_at
 
-    def since(self, wanted: float, now: float, begun: dict[int, float]) -> Hold | None:
+    def since(self, wanted: float, now: float, begun: dict[int, float]) -> EndedHold | None:
         """The hold that has just ended, when the hound has wanted to run since ``wanted``.
 
         ``begun`` has the CPU time at which each request in flight began, by its thread. None when
@@ -87,7 +87,7 @@ class Holders:
                 used[thread] = cpu - before
         most = max(used.values(), default=0.0)
         used = {thread: each for thread, each in used.items() if each >= most / 2}
-        return Hold(late, used if len(used) <= MOST_SUSPECTS else {})
+        return EndedHold(late, used if len(used) <= MOST_SUSPECTS else {})
 
     def held_by(self, thread: int, cpu: float, begun: float) -> float:
         """Seconds for which the calling ``thread`` has probably just held the GIL; or 0.

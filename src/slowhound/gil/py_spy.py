@@ -22,9 +22,9 @@ from slowhound.runtime.library_names import NOT_JSON, Errors
 from slowhound.runtime.own_log import log
 
 # Seconds for one of the two readings. One takes 0.1 on an idle machine.
-TIME_LIMIT = 2.0
+READ_TIME_LIMIT = 2.0
 # What is raised where py-spy is missing, or its output is not what it should be.
-FAILED: Errors = (OSError, subprocess.SubprocessError, *NOT_JSON)
+PY_SPY_ERRORS: Errors = (OSError, subprocess.SubprocessError, *NOT_JSON)
 # Characters of its error message.
 LONGEST_REASON = 200
 
@@ -73,7 +73,7 @@ def read_or_raise(pid: int, _python: str = "") -> Reading:
         raise NotRead("not installed (pip install 'slowhound[pyspy]')")
     try:
         first, second = _dump(program, pid), _dump(program, pid)
-    except FAILED as exc:
+    except PY_SPY_ERRORS as exc:
         raise NotRead(_why(exc)) from exc
     stacks = stable(_stacks(first), _stacks(second))
     # Each is of one moment: only a thread that held the GIL both times is reported as its holder.
@@ -107,7 +107,7 @@ def _dump(program: str, pid: int) -> list[_Thread]:
         argv,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=TIME_LIMIT,
+        timeout=READ_TIME_LIMIT,
         check=True,
     )
     return _decode(done.stdout)

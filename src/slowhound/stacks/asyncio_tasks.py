@@ -34,7 +34,7 @@ from slowhound.frames.frames import (
     outwards,
 )
 from slowhound.stacks.asyncio_waits import (
-    Group,
+    AwaitedGroup,
     behind,
     behind_frame,
     check_names,
@@ -144,7 +144,7 @@ def walk(awaited: Any, loop_thread: int, known: set[int] | None = None) -> Itera
             awaited = behind_call(frame) or behind_frame(frame, after)
         if awaited is None:
             awaited = first_pending(feeding.tasks())
-        if type(awaited) is Group:
+        if type(awaited) is AwaitedGroup:
             yield awaited.note
             awaited = awaited.first
         elif type(awaited) is Hop:

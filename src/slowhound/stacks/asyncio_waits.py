@@ -38,7 +38,7 @@ ANYIO_CODE = (
 )
 LISTENS = "django.core.handlers.asgi.ASGIHandler.listen_for_disconnect"
 # What anext() with a default wraps.
-WRAPPERS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper")
+ANEXT_WRAPPERS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper")
 ASYNCIO = (asyncio.tasks.__file__, asyncio.taskgroups.__file__)
 
 
@@ -83,16 +83,16 @@ def behind(awaited: Any) -> Any:
     for each in found:
         if has_frame(each) or issubclass(type(each), asyncio.Future):
             return each
-    return next((each for each in found if name_of(type(each)) in WRAPPERS), None)
+    return next((each for each in found if name_of(type(each)) in ANEXT_WRAPPERS), None)
 
 
-def first_pending(tasks: Any) -> Group | None:
+def first_pending(tasks: Any) -> AwaitedGroup | None:
     """These tasks, of a task group; None when none of them is pending."""
-    group = Group("TaskGroup", tasks)
+    group = AwaitedGroup("TaskGroup", tasks)
     return None if group.first is None else group
 
 
-class Group:
+class AwaitedGroup:
     """Several that are waited for at once: the one that runs, or the first that is not done."""
 
     def __init__(self, kind: str, members: Any) -> None:
@@ -123,22 +123,24 @@ def behind_frame(frame: FrameType, awaited: Any) -> Any:
     """What is really awaited, where the standard library's own frames hide it."""
     file, name = file_of(frame.f_code), qualname_of(frame.f_code)
     if name in ("TaskGroup.__aexit__", "TaskGroup._aexit") and file in (*ASYNCIO, anyio_file()):
-        return Group("TaskGroup", attribute_or(function_variables(frame).get("self"), "_tasks"))
+        return AwaitedGroup(
+            "TaskGroup", attribute_or(function_variables(frame).get("self"), "_tasks")
+        )
     if file in ASYNCIO:
         names = function_variables(frame)
         if name == "_wait":
-            return Group("wait", names.get("fs"))
+            return AwaitedGroup("wait", names.get("fs"))
         if name.endswith("._wait_for_one"):  # before Python 3.13 it is out of reach
             todo = attribute_or(names.get("self"), "_todo")
-            return Group("as_completed", todo) if type(todo) is set and todo else awaited
+            return AwaitedGroup("as_completed", todo) if type(todo) is set and todo else awaited
         if name == "wait_for" and is_task(names.get("fut")):
             return names["fut"]  # Python 3.11 runs it in a task of its own
     return awaited
 
 
-def _gathered(future: Any) -> Group | None:
+def _gathered(future: Any) -> AwaitedGroup | None:
     members = attribute_or(future, "_children")
-    return Group("gather", members) if type(members) is list and members else None
+    return AwaitedGroup("gather", members) if type(members) is list and members else None
 
 
 def _shielded(future: Any) -> Any:

@@ -14,7 +14,7 @@ from slowhound.stacks.crossings import may_wait
 from slowhound.stacks.hops import Inner
 from slowhound.system.python_threads import native_id_of, python_threads
 
-ATTEMPTS = 3
+CAPTURE_ATTEMPTS = 3
 WithFrame = Callable[[FrameType], None]
 
 
@@ -37,7 +37,7 @@ def capture_stack(record: Record, with_frame: WithFrame | None = None) -> Captur
     request's is thrown away. ``with_frame`` is called with the innermost live frame, for locals.
     """
     taken: CapturedStack | None = None
-    for _ in range(ATTEMPTS):
+    for _ in range(CAPTURE_ATTEMPTS):
         taken = None if _ended(record) else _capture(record)
         if taken is None:
             return None

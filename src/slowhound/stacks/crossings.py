@@ -20,7 +20,7 @@ from slowhound.runtime.attributes import attribute_or
 from slowhound.runtime.code_objects import file_of, qualname_of
 from slowhound.runtime.static_lookup import function_variables
 from slowhound.stacks.executors import thread_of
-from slowhound.stacks.hops import WAITS, Inner, from_closure
+from slowhound.stacks.hops import ASGIREF_WAITS, Inner, from_closure
 
 # Frames between the innermost one of a thread that waits and the call in which it does.
 MOST_WAITING_FRAMES = 8
@@ -67,7 +67,7 @@ def crossing(ident: int, frames: list[FrameType]) -> Crossing | None:
     inner = frames[: -MOST_WAITING_FRAMES - 2 : -1]
     for place, frame in enumerate(inner[:MOST_WAITING_FRAMES]):
         name = qualname_of(frame.f_code)
-        if name == WAITS:
+        if name == ASGIREF_WAITS:
             return _of_asgiref(place, inner[place + 1]) if place + 1 < len(inner) else None
         if name in _WORKS:
             break

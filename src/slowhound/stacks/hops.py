@@ -24,7 +24,7 @@ HOPS = ("SyncToAsync.__call__", "SyncToAsync.thread_handler")
 ANYIO_HOPS = ("AsyncIOBackend.run_sync_in_worker_thread", "WorkerThread.run")
 # Where a task waits for what another one sends, or only for its client to go away.
 FED = ("MemoryObjectReceiveStream.receive", "listen_for_disconnect")
-WAITS = "CurrentThreadExecutor.run_until_future"  # where a thread waits in async_to_sync
+ASGIREF_WAITS = "CurrentThreadExecutor.run_until_future"  # where a thread waits in async_to_sync
 WAITS_FOR_ITS_LOOP = "its thread has ended; waits for its event loop"
 NO_THREAD_NOW = "its thread has not begun yet, or has ended and waits for its event loop"
 # Where asyncio is not in C there is no such descriptor, and nothing is seen behind a future.
@@ -64,8 +64,8 @@ def _behind_asgiref(frame: FrameType) -> Hop | None:
     if inner is not None:
         # A thread in async_to_sync waits for a task of the loop, or works for that meanwhile.
         calls = [qualname_of(each.f_code) for each in inner.frames] if ours else []
-        if WAITS in calls:
-            return Hop(Inner(inner.ident, inner.frames[: calls.index(WAITS) + 1]), ours[-1])
+        if ASGIREF_WAITS in calls:
+            return Hop(Inner(inner.ident, inner.frames[: calls.index(ASGIREF_WAITS) + 1]), ours[-1])
         return Hop(inner)
     job = from_callback(names.get("exec_coro"), "_call_check_cancel", "source")
     if job is not None and is_finished(job):

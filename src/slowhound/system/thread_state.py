@@ -23,7 +23,7 @@ from slowhound.redaction.masking import short_text
 from slowhound.system.guard import guarded
 from slowhound.system.wait_states import KERNEL_FUNCTIONS, StateKind, ThreadState, numbers
 
-NAME_LIMIT, ATTEMPTS = 200, 3
+SHOWN_NAME, STATE_ATTEMPTS = 200, 3
 
 # A read of /proc takes 1 µs. To give up the GIL for it would cost up to 5 ms to get it back, and
 # a stack that was taken before would be out of date. Only what may wait for others gives it up.
@@ -69,7 +69,7 @@ def waiting_for(native_id: int) -> ThreadState | None:
     """
     if not numbers():
         return None
-    for _ in range(ATTEMPTS):
+    for _ in range(STATE_ATTEMPTS):
         call = _task(native_id, b"syscall")
         if call is None:
             return _from_kernel(native_id)
@@ -165,7 +165,7 @@ def _of_call(native_id: int, call: list[bytes]) -> ThreadState:
         name = _file(args[0] & 0xFFFFFFFF, own=kind is StateKind.ACCEPT)
         kind = StateKind.READ_FILE if kind is StateKind.READ and name[0] == "/" else kind
     elif names:
-        path = _memory(args[int(names)], NAME_LIMIT)
+        path = _memory(args[int(names)], SHOWN_NAME)
         name = _short(path.partition(b"\0")[0]) or "a file"
     return ThreadState(kind, name)
 
@@ -208,8 +208,8 @@ def _memory(address: int, size: int) -> bytes:
 
 def _file(fd: int, *, own: bool = False) -> str:
     """What the descriptor is open on: a path, ``pipe``, a socket's peer (or ``own`` address)."""
-    buffer = ctypes.create_string_buffer(NAME_LIMIT)
-    size = _libc(HELD).readlink(b"/proc/self/fd/%d" % fd, buffer, NAME_LIMIT)
+    buffer = ctypes.create_string_buffer(SHOWN_NAME)
+    size = _libc(HELD).readlink(b"/proc/self/fd/%d" % fd, buffer, SHOWN_NAME)
     name = buffer.raw[: max(size, 0)]
     if not name:
         return "a closed descriptor"
@@ -244,4 +244,4 @@ def _short(name: bytes) -> str:
     shown = one_line(os.fsdecode(name))
     # The kernel was asked for so much of it: a longer one is cut.
     found = short_text(shown)
-    return found if len(name) < NAME_LIMIT else without_rest(found)
+    return found if len(name) < SHOWN_NAME else without_rest(found)

@@ -13,7 +13,7 @@ from typing import Any
 from slowhound.core.record import Record
 from slowhound.watch.verdict import place
 
-PLACES_SHOWN = 5
+STALL_PLACES = 5
 Emit = Callable[[dict[str, Any]], None]
 
 
@@ -51,6 +51,6 @@ class BusyThreads:
 def _where(records: Sequence[Record]) -> str:
     """Where they are, the most frequent place first."""
     counts = Counter(place(record.samples[-1].stack) for record in records if record.samples)
-    shown = [f"{count} in {name}" for name, count in counts.most_common(PLACES_SHOWN)]
-    rest = len(counts) - PLACES_SHOWN
+    shown = [f"{count} in {name}" for name, count in counts.most_common(STALL_PLACES)]
+    rest = len(counts) - STALL_PLACES
     return ", ".join(shown) + (f", the rest in {rest} more" if rest > 0 else "")

@@ -35,7 +35,7 @@ from slowhound.watch import source_places
 from slowhound.watch.source_places import Expression
 
 BY_PYTHON, BY_WITH = "Python tells", "found by its with block"
-TEXT_LIMIT = 100  # characters
+LOCK_NAME_LIMIT = 100  # characters
 # Between the application and the lock.
 _WRAPPERS = {each.__file__ for each in (threading, queue, concurrent.futures._base)}
 _NAMESPACE = frozenset(("locals", "vars", "eval", "exec"))
@@ -128,7 +128,7 @@ def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | No
     except (UnknownError, KeyError, AttributeError):
         return None
     kind = masking.name(name_of(type(thing)))
-    name = one_line(f"{kind} {expression.text if expression else ''}")[:TEXT_LIMIT]
+    name = one_line(f"{kind} {expression.text if expression else ''}")[:LOCK_NAME_LIMIT]
     where = frame_at(code, at.f_lineno)
     return Wait(ident, name.strip(), where, owner, known if owner else "", held)
 

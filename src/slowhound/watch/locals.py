@@ -30,8 +30,8 @@ _guard = guard("variables")
 MAX_FRAMES = 50
 MAX_NAMES = 50
 # Characters of all variables of one stack: it is the hound that writes them.
-TOTAL_LIMIT = 100_000
-LEFT_OUT = "(more than fits)"
+SHOWN_VARIABLES = 100_000
+MORE_THAN_FITS = "(more than fits)"
 
 
 def _own_variables() -> Any:
@@ -72,7 +72,7 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
             hidden = hidden.union(named)
         if is_app(file_of(each.f_code)):
             found.append((name_of_code(each.f_code), None if all_hidden else Printer(hidden), each))
-    left = TOTAL_LIMIT
+    left = SHOWN_VARIABLES
     shown = []
     for function, printer, each in reversed(found):
         variables = _shown(each, printer, left)
@@ -90,7 +90,7 @@ def _shown(frame: FrameType, printer: Printer | None, left: int) -> list[tuple[s
         if type(name) is not str:
             continue  # exec() takes any keys; the text of one may be the application's code
         if left <= 0:
-            shown.append(("...", LEFT_OUT))
+            shown.append(("...", MORE_THAN_FITS))
             break
         text = MASK if printer is None else _text(printer, name, value)
         left -= len(text)

@@ -19,7 +19,7 @@ from slowhound.watch.samples import judge
 from slowhound.watch.wording import describe_others, end_text, later_text, request_line
 
 
-class Files(Protocol):
+class ReportWriter(Protocol):
     """Where reports are written."""
 
     def name(self, number: int) -> str: ...
@@ -57,7 +57,7 @@ class Reporter:
         reports: where the reports go that are written.
     """
 
-    def __init__(self, host: str, files: Files, events: Events, reports: Reports) -> None:
+    def __init__(self, host: str, files: ReportWriter, events: Events, reports: Reports) -> None:
         self.host = host
         self.files = files
         self._events = events

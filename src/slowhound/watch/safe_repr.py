@@ -33,12 +33,12 @@ from slowhound.redaction.values import mask_values
 from slowhound.runtime.static_lookup import full_name
 
 # Characters of one text, and what is read of it: a secret that is cut must still be known as one.
-TEXT_LIMIT = 200
-TEXT_READ = 400
+SHOWN_TEXT = 200
+READ_TEXT = 400
 # Characters of one variable, members of one container, containers in each other.
-VALUE_LIMIT = 1000
-MEMBERS = 10
-DEPTH = 4
+SHOWN_VALUE = 1000
+SHOWN_MEMBERS = 10
+SHOWN_DEPTH = 4
 
 _PLAIN = (float, bool, type(None), type(...))
 _LISTS: dict[type, str] = {
@@ -66,13 +66,13 @@ class Printer:
         """The value of a variable."""
         if self._hides(name, value):
             return MASK
-        self._left = VALUE_LIMIT
+        self._left = SHOWN_VALUE
         return self._show(_searched(name, value), 0)
 
     def _hides(self, name: Any, value: Any) -> bool:
         """True for a name or key whose value is not shown."""
         if type(name) is bytes:
-            name = name[:TEXT_LIMIT].decode("latin-1")
+            name = name[:SHOWN_TEXT].decode("latin-1")
         return type(name) is str and (name in self._hidden or hides(name, value))
 
     def _show(self, value: Any, depth: int) -> str:
@@ -80,7 +80,7 @@ class Printer:
             return "..."
         kind = type(value)
         shown = _leaf(value, kind)
-        if shown is None and depth >= DEPTH:
+        if shown is None and depth >= SHOWN_DEPTH:
             shown = "..."
         if shown is not None:
             self._left -= len(shown) + 2
@@ -91,14 +91,14 @@ class Printer:
 
     def _members(self, value: Any, kind: type, depth: int) -> str:
         if kind in _DICTS:
-            return self._dict(list(islice(dict.items(value), MEMBERS + 1)), depth)
-        members = list(islice(value, MEMBERS + 1))
+            return self._dict(list(islice(dict.items(value), SHOWN_MEMBERS + 1)), depth)
+        members = list(islice(value, SHOWN_MEMBERS + 1))
         if len(members) == 2 and kind in (list, tuple) and self._hides(members[0], members[1]):
             members[1] = MASK  # an item of a dict, a header of ASGI
         after_flag = [False, *map(is_flag, members)]
         parts = [
             repr(MASK) if hidden and type(each) is str else self._show(each, depth + 1)
-            for each, hidden in zip(members[:MEMBERS], after_flag, strict=False)
+            for each, hidden in zip(members[:SHOWN_MEMBERS], after_flag, strict=False)
         ]
         if kind is tuple and len(parts) == 1:
             parts[0] += ","
@@ -107,7 +107,7 @@ class Printer:
     def _dict(self, items: list[tuple[Any, Any]], depth: int) -> str:
         named = named_secret(items)
         parts = []
-        for key, value in items[:MEMBERS]:
+        for key, value in items[:SHOWN_MEMBERS]:
             hidden = self._hides(key, value) or hides_beside(named, key, value)
             shown = repr(MASK) if hidden else self._show(_searched(key, value), depth + 1)
             parts.append(f"{self._show(key, depth + 1)}: {shown}")
@@ -119,13 +119,13 @@ class Printer:
         if fields is None:
             found = data_of(value, kind)
             details = known_of(value, kind) if found is None else f" {found}"
-            details = masking.text(cut(details, TEXT_READ))[:TEXT_LIMIT]
+            details = masking.text(cut(details, READ_TEXT))[:SHOWN_TEXT]
             shown = f"<{name}{details or ' object'}>"
             self._left -= len(shown)
             return shown
         # A name may be a str of the application's own, or no str at all.
-        found = list(islice((each for each in fields if type(each[0]) is str), MEMBERS + 1))
-        parts = [f"{key}={self._field(key, each, depth)}" for key, each in found[:MEMBERS]]
+        found = list(islice((each for each in fields if type(each[0]) is str), SHOWN_MEMBERS + 1))
+        parts = [f"{key}={self._field(key, each, depth)}" for key, each in found[:SHOWN_MEMBERS]]
         return f"{name}({_joined(parts, found)})"
 
     def _field(self, name: str, value: Any, depth: int) -> str:
@@ -150,7 +150,7 @@ def _leaf(value: Any, kind: type) -> str | None:
     if kind is str:
         return _cut(value, repr)
     if kind in (bytes, bytearray):
-        shown = _cut(bytes(value[: TEXT_READ + 1]).decode("latin-1"), ascii)
+        shown = _cut(bytes(value[: READ_TEXT + 1]).decode("latin-1"), ascii)
         return f"b{shown}" if kind is bytes else f"bytearray(b{shown})"
     if kind is int:
         bits = value.bit_length()
@@ -164,7 +164,7 @@ def _text_of(value: Any, kind: type) -> str:
     try:
         if kind is float and is_card(value):
             return MASK
-        return masking.text(cut(repr(value), TEXT_READ))[:TEXT_LIMIT]
+        return masking.text(cut(repr(value), READ_TEXT))[:SHOWN_TEXT]
     except ValueError:  # a range of numbers with too many digits
         return f"<{full_name(kind)} object>"
 
@@ -174,6 +174,6 @@ def _has_no_metaclass(kind: type) -> bool:
 
 
 def _cut(value: str, shown: Callable[[str], str]) -> str:
-    text = text_of(None, cut(value, TEXT_READ))
-    more = len(text) > TEXT_LIMIT or len(value) > TEXT_READ
-    return shown(text[:TEXT_LIMIT]) + ("..." if more else "")
+    text = text_of(None, cut(value, READ_TEXT))
+    more = len(text) > SHOWN_TEXT or len(value) > READ_TEXT
+    return shown(text[:SHOWN_TEXT]) + ("..." if more else "")

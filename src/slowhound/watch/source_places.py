@@ -22,7 +22,9 @@ from slowhound.runtime.code_objects import Code, file_of, know
 
 # First and last line, first and last column, in bytes of UTF-8; as ``co_positions`` has them.
 Place = tuple[int | None, int | None, int | None, int | None]
-METHODS = frozenset(("acquire", "__enter__", "get", "put", "join", "wait", "wait_for", "result"))
+WAITING_METHODS = frozenset(
+    ("acquire", "__enter__", "get", "put", "join", "wait", "wait_for", "result")
+)
 _METHOD = re.compile(r"\s*\.\s*(\w+)")
 _CACHE, _PUSH = dis.opmap["CACHE"], dis.opmap["PUSH_EXC_INFO"]
 _WITH_HANDLER = dis.opmap["WITH_EXCEPT_START"]
@@ -67,7 +69,7 @@ def waited_for(frame: FrameType) -> Expression | None:
     named = _METHOD.fullmatch(
         _text(file_of(frame.f_code), (thing[1], function[1], thing[3], function[3]))
     )
-    return _expression(frame.f_code, thing) if named and named[1] in METHODS else None
+    return _expression(frame.f_code, thing) if named and named[1] in WAITING_METHODS else None
 
 
 def held(frame: FrameType) -> Iterator[Expression]:

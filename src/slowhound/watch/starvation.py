@@ -9,7 +9,7 @@ from slowhound.core.observations import Snapshot
 from slowhound.core.record import Record, snapshot_in_flight
 from slowhound.event.formats import clean
 from slowhound.frames.frames import current_frames, from_frame, innermost
-from slowhound.gil.holders import Hold, Holders
+from slowhound.gil.holders import EndedHold, Holders
 from slowhound.redaction.masking import short_text
 from slowhound.runtime.clocks import clock
 from slowhound.stacks.capture import is_running, shares_thread, stack_of
@@ -96,7 +96,7 @@ class Starvation:
             record.gil_hold = min(held, record.took)
             self._ended[record.native_id] = _name(record)
 
-    def _attribute(self, hold: Hold, now: float, records: list[Record]) -> None:
+    def _attribute(self, hold: EndedHold, now: float, records: list[Record]) -> None:
         """Attributes the wait of each request to the thread that held the GIL, if one is found."""
         ended, self._ended = self._ended, {}
         if not hold.used:

@@ -11,7 +11,7 @@ from slowhound.event.formats import one_line
 from slowhound.frames.frames import Stack, innermost
 from slowhound.system.wait_states import ThreadState
 
-PLACES_SHOWN = 3
+VERDICT_PLACES = 3
 PLACE_LIMIT = 200
 
 
@@ -92,9 +92,9 @@ def _shares(samples: Sequence[Sample]) -> str:
         weights[where] = weights.get(where, 0.0) + max(each.age - before, 0.0)
         before = each.age
     whole = sum(weights.values()) or 1.0
-    most = sorted(weights.items(), key=lambda each: -each[1])[:PLACES_SHOWN]
+    most = sorted(weights.items(), key=lambda each: -each[1])[:VERDICT_PLACES]
     parts = [f"{100 * time / whole:.0f} % in {where}" for where, time in most]
-    rest = len(weights) - PLACES_SHOWN
+    rest = len(weights) - VERDICT_PLACES
     return ", ".join(parts) + (f", the rest in {rest} more" if rest > 0 else "")
 
 

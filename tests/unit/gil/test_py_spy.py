@@ -79,13 +79,13 @@ def test_program_that_fails_gives_nothing(
 def test_program_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its time is limited."""
     program(tmp_path, "exec sleep 600", monkeypatch)
-    monkeypatch.setattr(py_spy, "TIME_LIMIT", 0.05)
+    monkeypatch.setattr(py_spy, "READ_TIME_LIMIT", 0.05)
     assert py_spy.read(os.getpid()) is None
 
 
 def test_program_has_a_second_at_least() -> None:
     """Ten times what it takes on an idle machine."""
-    assert py_spy.TIME_LIMIT >= 1.0
+    assert py_spy.READ_TIME_LIMIT >= 1.0
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_program_that_fails_has_a_reason(
 ) -> None:
     """One line, without control characters for a terminal."""
     program(tmp_path, script, monkeypatch)
-    monkeypatch.setattr(py_spy, "TIME_LIMIT", 0.2 if "sleep" in script else 20)
+    monkeypatch.setattr(py_spy, "READ_TIME_LIMIT", 0.2 if "sleep" in script else 20)
     with pytest.raises(NotRead) as caught:
         py_spy.read_or_raise(os.getpid())
     assert str(caught.value) == why

@@ -14,7 +14,7 @@ from slowhound.redaction.mask import MASK
 from slowhound.redaction.plain_data import TEXT_LIMIT, VALUE_LIMIT
 from slowhound.redaction.structures import masked
 from slowhound.redaction.urls import query_keys
-from slowhound.watch.safe_repr import TEXT_READ, Printer
+from slowhound.watch.safe_repr import READ_TEXT, Printer
 
 # Nothing of it may be seen of which this much can be.
 SEEN = 9
@@ -79,7 +79,7 @@ def test_text_of_an_exception_shows_no_beginning(secret: str, core: str) -> None
 @each_secret
 def test_local_variable_shows_no_beginning(secret: str, core: str) -> None:
     """The same of a text, of octets, and of a text in a dict."""
-    for text in cut_in(secret, TEXT_READ, f"{KEY} "):
+    for text in cut_in(secret, READ_TEXT, f"{KEY} "):
         for value in (text, text.encode(), {"note": text}):
             shown = Printer(frozenset()).named("x", value)
             assert not is_shown(core, shown), shown[-100:]

@@ -30,8 +30,8 @@ from hypothesis import given
 
 from slowhound.redaction.mask import MASK
 from slowhound.redaction.plain_data import object_text, plain
-from slowhound.watch.locals import LEFT_OUT, TOTAL_LIMIT, locals_of
-from slowhound.watch.safe_repr import TEXT_LIMIT, VALUE_LIMIT, Printer
+from slowhound.watch.locals import MORE_THAN_FITS, SHOWN_VARIABLES, locals_of
+from slowhound.watch.safe_repr import SHOWN_TEXT, SHOWN_VALUE, Printer
 from tests.harness import hostile
 from tests.unit.redaction.test_plain_data import MAKERS
 
@@ -177,7 +177,7 @@ def test_any_value_is_shown_without_running_code(make: Callable[[], Any]) -> Non
     """Whatever it does when it is looked at; it costs only itself, and not its frame."""
     value = make()
     hostile.called.clear()
-    assert len(shown(value)) < 10 * VALUE_LIMIT
+    assert len(shown(value)) < 10 * SHOWN_VALUE
     before, after = 1, 2
     variables = dict(locals_of(sys._getframe(), value)[-1][1])
     assert (variables["before"], variables["after"]) == ("1", "2")
@@ -335,12 +335,12 @@ def test_huge_values_are_cut_and_not_copied() -> None:
         for value in huge:
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
-            assert len(shown(value)) < 5 * TEXT_LIMIT
+            assert len(shown(value)) < 5 * SHOWN_TEXT
             assert tracemalloc.get_traced_memory()[1] - before < 100_000
     finally:
         tracemalloc.stop()
     for value in (circle, wide, account, ["y" * 1000] * 1000):
-        assert len(shown(value)) < VALUE_LIMIT + 10 * TEXT_LIMIT
+        assert len(shown(value)) < SHOWN_VALUE + 10 * SHOWN_TEXT
 
 
 def frame_in(function: Callable[[Callable[[], None]], Any]) -> FrameType:
@@ -559,5 +559,5 @@ def test_all_variables_together_are_bounded() -> None:
 
     found = locals_of(frame_in(lambda wait: deeper(wait, 60)), None)
     size = sum(len(value) for _, names in found for _, value in names)
-    assert TOTAL_LIMIT / 2 < size < TOTAL_LIMIT * 2
-    assert LEFT_OUT in str(found)
+    assert SHOWN_VARIABLES / 2 < size < SHOWN_VARIABLES * 2
+    assert MORE_THAN_FITS in str(found)

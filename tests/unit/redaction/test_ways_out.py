@@ -178,8 +178,8 @@ def test_file_that_a_thread_waits_for_is_shown_without_tokens(tmp_path: Path) ->
     with path.open() as file:
         shown = thread_state._file(file.fileno())
     assert shown.endswith("/********************")
-    long = f"/srv/{'so/' * 63}"[: thread_state.NAME_LIMIT - 20].encode()
-    cut = (long + b"/" + TOKEN.encode())[: thread_state.NAME_LIMIT]
+    long = f"/srv/{'so/' * 63}"[: thread_state.SHOWN_NAME - 20].encode()
+    cut = (long + b"/" + TOKEN.encode())[: thread_state.SHOWN_NAME]
     assert CORE[:8] not in thread_state._short(cut)
     assert thread_state._short(b"/run/secrets/db_password") == "/run/secrets/db_password"
 

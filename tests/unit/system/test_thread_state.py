@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound.system import thread_state
-from slowhound.system.thread_state import NAME_LIMIT, cpu_seconds, waiting_for
+from slowhound.system.thread_state import SHOWN_NAME, cpu_seconds, waiting_for
 from slowhound.system.wait_states import StateKind, numbers
 from tests.harness.process import started
 
@@ -352,7 +352,7 @@ def test_hostile_name_is_one_short_printable_line(name: bytes) -> None:
         thread_state._address(family + b"\0" + name),
     ):
         assert text.isprintable()
-        assert len(text) <= NAME_LIMIT
+        assert len(text) <= SHOWN_NAME
     if b"\0" in name:
         return
     made = ctypes.create_string_buffer(b"/x/" + name)
@@ -365,7 +365,7 @@ def test_hostile_name_is_one_short_printable_line(name: bytes) -> None:
     text = str(thread_state._of_call(0, [each.encode() for each in call]))
     assert text.startswith("open of /x/")
     assert text.isprintable()
-    assert len(text) <= NAME_LIMIT + 20
+    assert len(text) <= SHOWN_NAME + 20
 
 
 @given(st.binary(max_size=130))

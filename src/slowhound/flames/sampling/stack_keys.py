@@ -35,7 +35,7 @@ def sample_stack(record: Record) -> StackSample | None:
     As in ``stacks.capture``, the record is checked again after the walk: a stack that may be
     another request's, or that changed during the walk, is discarded.
     """
-    for _ in range(capture.ATTEMPTS):
+    for _ in range(capture.CAPTURE_ATTEMPTS):
         taken = None if record.done else _take(record)
         if taken is None:
             return None

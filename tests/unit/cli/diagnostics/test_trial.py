@@ -37,7 +37,7 @@ def test_py_spy_that_fails_is_a_note(
     script: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That it is installed, and that the kernel has no rule against it, is not enough."""
-    monkeypatch.setattr(py_spy, "TIME_LIMIT", 0.2 if "sleep" in script else 20)
+    monkeypatch.setattr(py_spy, "READ_TIME_LIMIT", 0.2 if "sleep" in script else 20)
     found = tried(monkeypatch, tmp_path, script)
     assert found.state == "note"
     assert found.text.startswith("could not be read for a child of this command.")
