@@ -58,8 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.refuse("--keep-days must be at least 1")
     location = find_location(arguments)
     location.require_mine()  # its progress is a file in DIR
-    stop = stop_event() if arguments.follow else threading.Event()
     with closing(Shipper(location.dir, arguments.to)) as shipper:
+        stop = stop_event() if arguments.follow else threading.Event()
         return ShipLoop(shipper, arguments.keep_days, stop).run(follow=arguments.follow)
 
 
