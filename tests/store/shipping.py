@@ -1,4 +1,4 @@
-"""A shipper of its own process, which stops where it is told to, so that it can be killed there."""
+"""Runs a shipper in a process of its own, which stops at a given place so that it can be killed."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ def stop(where: str) -> None:
 
 
 def main(directory: str, target: str, where: str, batch: str) -> None:
-    """Ships, and waits: before or after a batch, or while the position is written."""
+    """Ships, and stops before or after a batch, or while the position is written."""
     ship.BATCH_BYTES = int(batch)
     shipper = ship.Shipper(directory, target)
     shipper.connect()
-    insert, replace = shipper._insert, os.replace
-    rounds = iter(range(10**6))
+    insert, rename = shipper._insert, os.rename
+    counter = iter(range(10**6))
 
     def before_or_after(rows: list[dict[str, Any]]) -> None:
-        number = next(rounds)
+        number = next(counter)
         if number == 1 and where == "before the insert":
             stop(where)
         insert(rows)
         if number == 1 and where == "after the insert":
             stop(where)
 
-    def while_saving(old: str, new: str) -> None:
-        if next(rounds) == 3 and where == "before the position":
+    def while_saving(old: str, new: str, **folders: Any) -> None:
+        if next(counter) == 3 and where == "before the position":
             stop(where)
-        replace(old, new)
+        rename(old, new, **folders)
 
     shipper._insert = before_or_after  # type: ignore[method-assign]
     if where == "before the position":
         shipper._insert = insert  # type: ignore[method-assign]
-        os.replace = while_saving  # type: ignore[assignment]
-    shipper.round()
+        os.rename = while_saving  # type: ignore[assignment]
+    shipper.ship_all()
     print("done", flush=True)
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from slowhound.store import clickhouse_bounded, clickhouse_select_only
-from slowhound.store.answer import LONGEST, Answer, StoreError
+from slowhound.store.answer import LONGEST_VALUE, Answer, StoreError
 from slowhound.store.broken import UnreadableError
-from slowhound.store.clickhouse import GRACE
+from slowhound.store.clickhouse import RESPONSE_GRACE
 from slowhound.store.dialect import for_clickhouse, for_duckdb
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.open import open_source
-from slowhound.store.select_only import QUESTION
+from slowhound.store.select_only import SELECT_START
 from slowhound.store.ship import Shipper
 from slowhound.store.source import Source
 from tests.store.events import EVENTS, segment
@@ -297,7 +297,7 @@ def sources(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     shipper.connect()
     for statement in OTHERS:
         shipper._client.command(statement)
-    shipper.round()
+    shipper.ship_all()
     shipper.close()
     found = {"files": open_source(str(folder)), "clickhouse": open_source(table)}
     yield found
@@ -393,14 +393,14 @@ def test_values_of_clickhouse_are_plain(sources: dict[str, Source]) -> None:
         (b'["a","b"]\n[1,2]\nCode: 159. DB::Exception: Timeout\n', "Code: 159. DB::Exception: Tim"),
         (b'["a","b"]\n["Code: 159. DB::Exception: Timeout"]\n', "Code: 159. DB::Exception: Tim"),
         (b'["a","b"]\n[1,2]\n\r\n__exception__\r\nx\r\nCode: 9. DB::Exception: No\r\n', "No"),
-        (b'["a","b"]\n[1,', "broke off"),
-        (b"", "broke off"),
+        (b'["a","b"]\n[1,', "cut off"),
+        (b"", "cut off"),
     ],
 )
 def test_clickhouse_that_fails_behind_the_first_rows_is_heard(data: bytes, said: str) -> None:
     """The status of its answer is good by then: what it says stands where a row would."""
     with pytest.raises(StoreError, match=said):
-        clickhouse_bounded.answer(clickhouse_bounded.received(io.BytesIO(data)), 10)
+        clickhouse_bounded.parse_answer(clickhouse_bounded.read_bounded(io.BytesIO(data)), 10)
 
 
 @pytest.mark.slow  # a step of some seconds
@@ -411,7 +411,7 @@ def test_nobody_waits_for_a_step_of_clickhouse(sources: dict[str, Source]) -> No
         sources["clickhouse"].adhoc(
             "SELECT hasAny(range(250000), arrayMap(x -> -x - 1, range(250000)))", seconds=0.5
         )
-    assert time.monotonic() - started < 0.5 + GRACE + 1.0
+    assert time.monotonic() - started < 0.5 + RESPONSE_GRACE + 1.0
 
 
 def test_an_answer_that_drips_is_not_waited_for() -> None:
@@ -425,7 +425,7 @@ def test_an_answer_that_drips_is_not_waited_for() -> None:
             return b"[1]\n"
 
     with pytest.raises(StoreError):
-        clickhouse_bounded.received(Dripping(), until)
+        clickhouse_bounded.read_bounded(Dripping(), until)
 
 
 def test_an_error_is_not_looked_into_beyond_the_bound(
@@ -443,7 +443,7 @@ def test_an_error_is_not_looked_into_beyond_the_bound(
         time.sleep(0.3)
         raise UnreadableError(f"{text}: a slip, {len(asked)}")
 
-    monkeypatch.setattr(source, "_apart", fails_late)
+    monkeypatch.setattr(source, "_in_process", fails_late)
     with pytest.raises(StoreError, match="SELECT 1: a slip, 1"):
         source.adhoc("SELECT 1", seconds=0.5)
     assert len(asked) == 2
@@ -482,7 +482,7 @@ def test_rows_beyond_the_limit_are_left_out_and_told_of(
 def test_long_texts_are_cut(sources: dict[str, Source], kind: str) -> None:
     """For the same reason."""
     ((text,),) = sources[kind].adhoc("SELECT repeat('x', 50000) AS x").rows
-    assert text == "x" * LONGEST
+    assert text == "x" * LONGEST_VALUE
 
 
 def test_an_answer_without_rows_has_its_columns(sources: dict[str, Source], kind: str) -> None:
@@ -530,7 +530,7 @@ def test_duckdbs_own_forms_of_a_question_are_answered(
 def test_beginning_is_found_in_a_time_that_grows_with_the_text_only(start: str) -> None:
     """A person's text must not take long before it is even asked."""
     texts = [start * 20_000 + end for end in ("", "SELECT 1", "PRAGMA x", "*/ SELECT 1")]
-    assert [QUESTION.match(text) is None for text in texts].count(True) >= 2
+    assert [SELECT_START.match(text) is None for text in texts].count(True) >= 2
 
 
 @pytest.mark.parametrize("part", ["/* ", "\\'", "'a' $a ", "\\`", "'\\", '"\\'])

@@ -15,9 +15,9 @@ import duckdb
 import pytest
 
 from slowhound.store import adhoc, adhoc_child, connections
-from slowhound.store.answer import LONGEST, StoreError
+from slowhound.store.answer import LONGEST_VALUE, StoreError
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.event_files import Files
+from slowhound.store.event_files import EventFiles
 from tests.harness.launch import ROOT
 from tests.harness.waiting import eventually
 from tests.store.events import EVENTS, segment
@@ -47,14 +47,14 @@ ENDLESS = {
 KILLED = """
 import sys
 from slowhound.store import adhoc
-from slowhound.store.event_files import Files
+from slowhound.store.event_files import EventFiles
 run = adhoc.subprocess.Popen
 def told(*arguments, **more):
     child = run(*arguments, **more)
     print(child.pid, flush=True)
     return child
 adhoc.subprocess.Popen = told
-adhoc.run(Files((), ()), "SELECT count(*) FROM range(100000000) a, range(1000000) b", 60.0, 1)
+adhoc.run(EventFiles((), ()), "SELECT count(*) FROM range(100000000) a, range(1000000) b", 60.0, 1)
 """
 # Of what a process has started the kernel tells the largest memory, but that of a process which
 # began as a copy of a large one, as pytest's would, is at least that one's.
@@ -102,7 +102,7 @@ def test_sql_that_takes_gigabytes_is_ended_by_a_bound(tmp_path: Path, kind: str)
     command = [sys.executable, "-c", GREEDY_ONE, str(tmp_path), GREEDY[kind]]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=90).stdout
     said, memory, after = json.loads(told)
-    assert "more memory than a question may have" in said
+    assert "more memory than the limit" in said
     assert memory < 320  # it is looked at now and then, and some comes in between
     assert after == [[len(EVENTS)]]
 
@@ -112,8 +112,8 @@ def test_question_is_not_answered_by_all_cpus(
 ) -> None:
     """On a large machine: each that reads takes memory, and a count(*) had not enough."""
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    with connections.alone(duckdb) as connection:
-        connections.shut(connection, Files((), ()))
+    with connections.private_database(duckdb) as connection:
+        connections.restrict(connection, EventFiles((), ()))
         assert connection.execute("SELECT current_setting('threads')").fetchall() == [(2,)]
 
 
@@ -126,16 +126,16 @@ def test_sql_that_takes_long_is_ended_whether_or_not_it_hears(
     with pytest.raises(StoreError, match=r"longer than 0\.5 s"):
         source.adhoc(ENDLESS[kind], seconds=0.5)
     # By itself: else it would be killed a while later.
-    assert ended[0] in (0, adhoc_child.TIME)
+    assert ended[0] in (0, adhoc_child.EXIT_TIME)
 
 
 def test_lists_and_texts_of_an_answer_are_cut(source: LocalFiles) -> None:
     """What is shown stays small, and plain: a page of it holds no million."""
-    text = f"""SELECT range(1000) AS a, repeat('x', {LONGEST + 1}) AS b, [[[[[1]]]]] AS c,
+    text = f"""SELECT range(1000) AS a, repeat('x', {LONGEST_VALUE + 1}) AS b, [[[[[1]]]]] AS c,
         170141183460469231731687303715884105727 AS d, 'nan'::DOUBLE AS e, 1.50::DECIMAL(4, 2) AS f,
         TIMESTAMP '2026-01-02 03:04:05' AS g, MAP {{1: 'x'}} AS h, '\\xAA'::BLOB AS i, true AS j"""
     ((a, b, c, *others),) = source.adhoc(text).rows
-    assert (len(a), a[-2:], len(b), c) == (201, [199, "..."], LONGEST, [[[["..."]]]])
+    assert (len(a), a[-2:], len(b), c) == (201, [199, "..."], LONGEST_VALUE, [[[["..."]]]])
     assert others == [
         "170141183460469231731687303715884105727",
         *(None, "1.50", "2026-01-02 03:04:05", {"1": "x"}, b"\xaa", True),
@@ -146,7 +146,7 @@ def test_answer_is_cut_at_a_size(source: LocalFiles, monkeypatch: pytest.MonkeyP
     """Wide rows of long texts are gigabytes, be they only a thousand."""
     columns = ", ".join(f"repeat('x', 9000) AS c{number}" for number in range(10))
     found = source.adhoc(f"SELECT {columns} FROM range(1000)")
-    shown = adhoc_child.LARGEST // (10 * 9000)
+    shown = adhoc_child.LARGEST_ANSWER // (10 * 9000)
     assert abs(len(found.rows) - shown) < 2
     assert found.remarks == (
         f"only the first {len(found.rows)} rows are shown: all are more than 8 MB",
@@ -244,5 +244,5 @@ def test_without_a_python_it_is_refused(
     """It does not run unbounded then."""
     for name in ("executable", "exec_prefix", "base_exec_prefix"):
         monkeypatch.setattr(sys, name, "/nowhere")
-    with pytest.raises(StoreError, match=r"no process can be started for it: .*no Python"):
+    with pytest.raises(StoreError, match=r"no process could be started for the SQL: .*no Python"):
         source.adhoc("SELECT 1 AS one")

@@ -84,7 +84,7 @@ def test_shipping_goes_on(tmp_path: Path, path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(shipper, "_insert", sent.extend)
     tried = counting(monkeypatch, shipper, "_ship_parquet")
     for _ in range(2):
-        lag = shipper.round()
+        lag = shipper.ship_all()
         assert ([path.name in said for said in lag.left_out], lag.bytes) == ([True], 0)
     assert ([row["req_id"] for row in sent], len(tried)) == (["r7"], 1)
     shipper.close()
@@ -106,7 +106,7 @@ def test_nothing_is_sent_of_a_file_that_breaks_off(
     sent: list[Any] = []
     shipper = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
     monkeypatch.setattr(shipper, "_insert", sent.extend)
-    assert (len(shipper.round().left_out), sent) == (1, [])
+    assert (len(shipper.ship_all().left_out), sent) == (1, [])
     shipper.close()
 
 
@@ -143,7 +143,7 @@ def test_segment_that_cannot_be_opened_stops_neither_tail_nor_ship(
     sent: list[Any] = []
     shipper = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
     monkeypatch.setattr(shipper, "_insert", sent.extend)
-    assert shipper.round().left_out == left_out
+    assert shipper.ship_all().left_out == left_out
     assert [row["req_id"] for row in sent] == ["r7"]
     shipper.close()
 
@@ -171,7 +171,7 @@ def test_file_that_can_be_read_again_is_in_the_answers_again(
     assert source.sql(IDS).rows == []
     path.write_bytes(data)
     assert len(source.sql(IDS).remarks) == 1
-    monkeypatch.setattr(broken, "AGAIN_AFTER", -1.0)
+    monkeypatch.setattr(broken, "RETRY_AFTER", -1.0)
     assert source.sql(IDS) == (("req_id",), [("r7",)], ())
 
 
@@ -180,7 +180,7 @@ def test_compaction_goes_on_beside_a_broken_file_of_the_same_name(tmp_path: Path
     segment(tmp_path, [seven()], BROKEN)
     (tmp_path / "events" / f"{BROKEN}.parquet").write_bytes(b"broken")
     segment(tmp_path, EVENTS, GOOD)
-    with pytest.raises(StoreError, match="does not hold the segment"):
+    with pytest.raises(StoreError, match="does not contain the segment"):
         LocalFiles(str(tmp_path)).compact()
     assert sorted(path.name for path in (tmp_path / "events").iterdir()) == [
         f"{BROKEN}.jsonl",

@@ -169,16 +169,16 @@ def test_answer_that_failed_spoils_none_after_it(tmp_path: Path) -> None:
 
 def lose(connections: Connections, error: type[Exception]) -> None:
     """An answer that ends the database."""
-    with connections.taken() as taken:
-        taken.database.close()
+    with connections.borrow() as pooled:
+        pooled.database.close()
         raise error("database has been invalidated")
 
 
 def database_of(connections: Connections) -> Any:
     """The one that answers now."""
-    with connections.taken() as taken:
-        assert taken.connection.execute("SELECT 1").fetchall() == [(1,)]
-        return taken.database
+    with connections.borrow() as pooled:
+        assert pooled.connection.execute("SELECT 1").fetchall() == [(1,)]
+        return pooled.database
 
 
 @pytest.mark.parametrize("error", [duckdb.FatalException, RuntimeError])
@@ -186,7 +186,7 @@ def test_database_that_answers_nothing_is_replaced(error: type[Exception]) -> No
     """Whatever was raised, it is asked; one that answers stays."""
     connections = Connections(duckdb)
     before = database_of(connections)
-    with pytest.raises(error), connections.taken():
+    with pytest.raises(error), connections.borrow():
         raise error("no")
     assert database_of(connections) is before
     with pytest.raises(DatabaseLostError, match="invalidated"):
@@ -198,7 +198,7 @@ def test_database_that_answers_nothing_is_replaced(error: type[Exception]) -> No
 def test_loss_that_another_thread_has_seen_costs_no_second_database() -> None:
     """Who finds the old one lost leaves the new one to the others."""
     connections = Connections(duckdb)
-    late = connections.taken()
+    late = connections.borrow()
     late.__enter__()
     with pytest.raises(DatabaseLostError):
         lose(connections, duckdb.FatalException)

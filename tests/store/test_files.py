@@ -99,7 +99,7 @@ def test_what_is_written_or_not_buried_is_left_alone(
 ) -> None:
     """A living writer's segment, one that was written just now, one of a worker with a box."""
     # A second may pass here; what is old is so by an hour.
-    monkeypatch.setattr(event_files, "QUIET", 1800.0)
+    monkeypatch.setattr(event_files, "QUIET_SECONDS", 1800.0)
     segment(tmp_path, [plain(1)], "1770000000000-11-0")
     segment(tmp_path, [plain(2)], "1770000000000-12-0", old=False)
     (tmp_path / "boxes").mkdir()

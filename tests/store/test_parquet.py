@@ -78,7 +78,7 @@ def test_such_a_file_is_shown_and_sent_with_what_fits(
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(ship.Shipper, "_insert", lambda self, found: sent.extend(found))
     shipper = Shipper(str(tmp_path), "clickhouse://localhost/db")
-    shipper.round()
+    shipper.ship_all()
     shipper.close()
     assert sorted((each["req_id"], each["resp_time"]) for each in sent) == [
         ("[1]", 5.0),

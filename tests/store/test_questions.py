@@ -138,7 +138,7 @@ ASKED_WITH = {"request": {"id": "r6"}}
 def ship(folder: Path, table: str) -> None:
     shipper = Shipper(str(folder), table)
     shipper.connect()
-    shipper.round()
+    shipper.ship_all()
     shipper.close()
 
 

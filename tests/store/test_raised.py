@@ -15,7 +15,7 @@ from slowhound.store.answer import StoreError
 from slowhound.store.broken import UnreadableError
 from slowhound.store.connections import DatabaseLostError
 from slowhound.store.duckdb import LocalFiles
-from slowhound.store.event_files import list_files
+from slowhound.store.event_files import list_event_files
 from slowhound.store.ship import Shipper
 from slowhound.store.tail import last_events
 from tests.store.broken import BROKEN, GOOD, IDS, counting, seven
@@ -70,7 +70,7 @@ def test_class_of_what_is_raised_means_nothing(
     assert ([event["req_id"] for event in found], left_out) == (["r7"], said)
     shipper = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
     monkeypatch.setattr(shipper, "_insert", lambda rows: None)
-    assert shipper.round().left_out == said
+    assert shipper.ship_all().left_out == said
     shipper.close()
     assert source.compact() == 1
 
@@ -88,12 +88,12 @@ def test_file_that_goes_while_it_is_read_is_no_broken_one(
     segment(tmp_path, [seven()], GOOD)
 
     def listed(folder: str) -> Any:
-        found = list_files(folder)
+        found = list_event_files(folder)
         gone.unlink(missing_ok=True)
         return found
 
     for module in (of_duckdb, tail, ship):
-        monkeypatch.setattr(module, "list_files", listed)
+        monkeypatch.setattr(module, "list_event_files", listed)
     for ask in (LocalFiles.sql, LocalFiles.adhoc):
         gone.write_bytes(data)
         assert ask(LocalFiles(str(tmp_path)), IDS) == (("req_id",), [("r7",)], ())
@@ -104,7 +104,7 @@ def test_file_that_goes_while_it_is_read_is_no_broken_one(
     sent: list[Any] = []
     shipper = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
     monkeypatch.setattr(shipper, "_insert", sent.extend)
-    assert shipper.round().left_out == ()
+    assert shipper.ship_all().left_out == ()
     assert [row["req_id"] for row in sent] == ["r7"]
     shipper.close()
 
@@ -112,7 +112,7 @@ def test_file_that_goes_while_it_is_read_is_no_broken_one(
 def test_what_is_ours_keeps_its_class() -> None:
     """An error of the store's own is for people already."""
     for ours in (StoreError("no"), UnreadableError("no"), DatabaseLostError("no")):
-        with pytest.raises(StoreError) as raised, broken.reading():
+        with pytest.raises(StoreError) as raised, broken.as_unreadable():
             raise ours
         assert raised.value is ours
 
@@ -120,7 +120,7 @@ def test_what_is_ours_keeps_its_class() -> None:
 @pytest.mark.parametrize("cause", [KeyboardInterrupt(), SystemExit(1), OddError("limit")])
 def test_what_a_handler_of_a_signal_raises_is_its_own(cause: BaseException) -> None:
     """A server that stops, a limit of time: no error of DuckDB's, and no broken file."""
-    with pytest.raises(type(cause)) as raised, broken.reading():
+    with pytest.raises(type(cause)) as raised, broken.as_unreadable():
         raise RuntimeError("Query interrupted") from cause
     assert raised.value is cause
 
@@ -133,7 +133,7 @@ def test_signal_that_duckdb_does_not_name_is_ctrl_c_where_that_can_be(
     handler = signal.default_int_handler if default else signal.SIG_IGN
     monkeypatch.setattr(signal, "getsignal", lambda number: handler)
     wanted: type[BaseException] = KeyboardInterrupt if default else StoreError
-    with pytest.raises(wanted) as raised, broken.reading():
+    with pytest.raises(wanted) as raised, broken.as_unreadable():
         raise RuntimeError("Query interrupted")
     assert not isinstance(raised.value, UnreadableError)
 
@@ -152,7 +152,7 @@ def test_error_of_the_question_is_blamed_on_no_file(
     """A slip fails over no file, too; else it is tried again when each file was read."""
     segment(tmp_path, [seven()], GOOD)
     source = LocalFiles(str(tmp_path))
-    tried = counting(monkeypatch, source, "_apart")
+    tried = counting(monkeypatch, source, "_in_process")
     checked = counting(monkeypatch, source, "_reads")
     with pytest.raises(StoreError, match=said):
         source.adhoc(text)

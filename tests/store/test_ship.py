@@ -36,7 +36,7 @@ def shipped(folder: Path, table: str) -> ship.Lag:
     shipper = Shipper(str(folder), table)
     try:
         shipper.connect()
-        return shipper.round()
+        return shipper.ship_all()
     finally:
         shipper.close()
 
@@ -164,10 +164,10 @@ def test_files_that_were_removed_before_they_were_sent_are_counted(
     path = segment(tmp_path, [plain(number) for number in range(20)], ONE)
     shipper = Shipper(str(tmp_path), table)
     shipper.connect()
-    assert shipper._ship_piece(str(path))
+    assert shipper._ship_batch(str(path))
     path.unlink()
-    assert shipper.round().lost == 1
-    assert shipper.round().lost == 1
+    assert shipper.ship_all().lost == 1
+    assert shipper.ship_all().lost == 1
     shipper.close()
 
 
@@ -195,13 +195,13 @@ def test_segment_that_is_emptied_is_sent_from_its_beginning(
     """Its process goes on to write; that something may be missing is said."""
     shipper, client = taken
     path = segment(tmp_path, [plain(number) for number in range(20)], ONE)
-    shipper.round()
+    shipper.ship_all()
     os.truncate(path, 0)
     segment(tmp_path, [plain(20)], ONE)
     assert shipper.lag().bytes == path.stat().st_size
-    lag = shipper.round()
+    lag = shipper.ship_all()
     assert (lag.sent, lag.lost, lag.bytes, len(client)) == (21, 1, 0, 21)
-    assert shipper.round().lost == 1
+    assert shipper.ship_all().lost == 1
 
 
 def test_row_that_names_no_segment_is_sent(tmp_path: Path, taken: tuple[Shipper, Taken]) -> None:
@@ -212,7 +212,7 @@ def test_row_that_names_no_segment_is_sent(tmp_path: Path, taken: tuple[Shipper,
     rows = [f"SELECT {row}, {name} AS segment" for name in ("NULL::VARCHAR", "'other'")]
     path = tmp_path / "events" / f"{ONE}.parquet"
     duckdb.sql(f"COPY ({' UNION ALL '.join(rows)}) TO '{path}' (FORMAT parquet)")
-    lag = shipper.round()
+    lag = shipper.ship_all()
     assert (lag.sent, lag.left_out) == (2, ())
     assert {json.loads(each)["segment"] for each in client} == {ONE, "other"}
 
@@ -222,17 +222,17 @@ def test_position_that_cannot_be_written_is_tried_again(
 ) -> None:
     """As on a full disk; what was sent is not sent again for that."""
 
-    def full(old: str, new: str) -> None:
+    def full(old: str, new: str, **folders: Any) -> None:
         raise OSError(28, "No space left on device")
 
     shipper, client = taken
     segment(tmp_path, [plain(1)], ONE)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", full)
+        patch.setattr(os, "rename", full)
         for _ in range(2):
             with pytest.raises(StoreError, match="No space left"):
-                shipper.round()
-    shipper.round()
+                shipper.ship_all()
+    shipper.ship_all()
     assert len(client) == 1
     assert ONE in Path(shipper.path).read_text()
 

@@ -109,7 +109,7 @@ class ShipLoop:
             self._connected = True
             if added:
                 print_error(f"added to the table: {', '.join(added)}")
-        return self.shipper.round(self._report_progress)
+        return self.shipper.ship_all(self._report_progress)
 
     def _report_progress(self, lag: Lag) -> None:
         """Prints the progress: in a terminal each time, on one line; else now and then."""

@@ -1,10 +1,9 @@
-"""A person's SQL runs in a process of its own, which ends by its bounds whatever it does.
+"""Runs a person's SQL in a child process with limits of time and memory.
 
-DuckDB's own limit of memory is one of what it keeps, not of what it works on: a list, a text or an
-answer of gigabytes is no part of it, and between two of its steps it hears no interruption. So the
-kernel bounds the memory of the process (``RLIMIT_DATA``), and its end does not wait for DuckDB; see
-``adhoc_child``.
-It costs 0.3 s to start.
+DuckDB's own memory limit does not include the values that it is working on, such as a list, a text
+or an answer of gigabytes; and it notices an interruption only between two of its steps. So the
+kernel limits the memory of the process (``RLIMIT_DATA``), and the process ends without waiting for
+DuckDB; see ``adhoc_child``. It takes 0.3 s to start.
 """
 
 from __future__ import annotations
@@ -20,31 +19,31 @@ from typing import Any
 import msgspec
 
 from slowhound.runtime.library_names import NOT_JSON
-from slowhound.store.adhoc_child import MEMORY, TIME, Answered
+from slowhound.store.adhoc_child import EXIT_MEMORY, EXIT_TIME, ChildResult
 from slowhound.store.answer import Answer, StoreError
 from slowhound.store.broken import UnreadableError
-from slowhound.store.event_files import Files
+from slowhound.store.event_files import EventFiles
 
-# Seconds until it has begun and been heard of, beside those of the question: a busy machine.
-BESIDE = 20.0
-CHILD = """
+# Seconds to start and to answer on a busy machine, in addition to those of the SQL itself.
+STARTUP_TIME = 20.0
+CHILD_CODE = """
 import json, sys
 task = json.loads(sys.stdin.buffer.readline())
 sys.path[:] = task.pop("path")
 from slowhound.store.adhoc_child import main
 main(**task)
 """
-# The rest of the environment is the application's, and may hold secrets.
-KEPT = ("LD_LIBRARY_PATH", "TZ")
-_decode = msgspec.msgpack.Decoder(Answered).decode
+# The other variables of the environment are the application's, and may be secret.
+KEPT_VARIABLES = ("LD_LIBRARY_PATH", "TZ")
+_decode = msgspec.msgpack.Decoder(ChildResult).decode
 
 
-def run(files: Files, text: str, seconds: float, rows: int) -> Answer:
+def run(files: EventFiles, text: str, seconds: float, rows: int) -> Answer:
     """The answer to a person's SQL over these files.
 
     Raises:
-        UnreadableError: DuckDB has raised something.
-        StoreError: it was refused, or ended by a bound; or no process can be started.
+        UnreadableError: DuckDB raised an error.
+        StoreError: it was refused, exceeded a limit, or no process could be started.
     """
     task = {
         "path": [each or os.getcwd() for each in sys.path],
@@ -55,47 +54,51 @@ def run(files: Files, text: str, seconds: float, rows: int) -> Answer:
         "rows": rows,
     }
     try:
-        code, data = _run(json.dumps(task).encode() + b"\n", seconds + BESIDE)
+        code, data = _run(json.dumps(task).encode() + b"\n", seconds + STARTUP_TIME)
     except subprocess.TimeoutExpired as exc:
         raise _too_long(seconds) from exc
     except OSError as exc:
-        raise StoreError(f"no process can be started for it: {exc}") from exc
-    if code in (TIME, -signal.SIGXCPU):
+        raise StoreError(f"no process could be started for the SQL: {exc}") from exc
+    if code in (EXIT_TIME, -signal.SIGXCPU):
         raise _too_long(seconds)
     try:
-        answered = _decode(data)
+        result = _decode(data)
     except NOT_JSON:
-        if code in (-signal.SIGABRT, -signal.SIGKILL, MEMORY):  # C++ ends where no memory is had
+        if code in (
+            -signal.SIGABRT,
+            -signal.SIGKILL,
+            EXIT_MEMORY,
+        ):  # C++ aborts when out of memory
             raise _too_much() from None
-        raise StoreError(f"the process that was asked has ended ({code})") from None
-    if answered.failed == "time":
+        raise StoreError(f"the process that ran the SQL has ended ({code})") from None
+    if result.failed == "time":
         raise _too_long(seconds)
-    if answered.failed == "memory":
+    if result.failed == "memory":
         raise _too_much()
-    if answered.failed == "files":
-        raise UnreadableError(answered.text)
-    if answered.failed:
-        raise StoreError(answered.text)
-    return Answer(answered.columns, answered.rows, answered.remarks)
+    if result.failed == "files":
+        raise UnreadableError(result.text)
+    if result.failed:
+        raise StoreError(result.text)
+    return Answer(result.columns, result.rows, result.remarks)
 
 
 def _too_long(seconds: float) -> StoreError:
-    return StoreError(f"it took longer than {seconds:g} s and was ended")
+    return StoreError(f"it took longer than {seconds:g} s and was stopped")
 
 
 def _too_much() -> StoreError:
-    return StoreError("it needed more memory than a question may have, and was ended")
+    return StoreError("it needed more memory than the limit and was stopped")
 
 
 def interpreter() -> str:
-    """The path of this Python; within another program, as uWSGI, its executable is that one's.
+    """The path of a Python like this one; ``sys.executable`` may be another program, such as uWSGI.
 
     Raises:
-        OSError: there is none.
+        OSError: none was found.
     """
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    places = [os.path.join(each, "bin") for each in (sys.exec_prefix, sys.base_exec_prefix)]
-    paths = [os.path.join(place, name) for place in places for name in (version, "python3")]
+    folders = [os.path.join(each, "bin") for each in (sys.exec_prefix, sys.base_exec_prefix)]
+    paths = [os.path.join(folder, name) for folder in folders for name in (version, "python3")]
     if os.path.basename(sys.executable or "").startswith("python"):
         paths.insert(0, sys.executable)
     for path in paths:
@@ -105,17 +108,17 @@ def interpreter() -> str:
 
 
 def _run(task: bytes, seconds: float) -> tuple[int, bytes]:
-    # When this process ends, however it does, so does the pipe, and with it the child.
+    # When this process ends, for any reason, its end of the pipe is closed, and the child ends.
     reads, writes = os.pipe()
     try:
-        # Of a session of its own: Ctrl-C is for this process, which ends the other.
-        child: Any = subprocess.Popen(  # noqa: S603  our own words
-            [interpreter(), "-S", "-s", "-E", "-c", CHILD.strip(), str(reads)],
+        # In a session of its own: Ctrl-C must reach this process only, which ends the child.
+        child: Any = subprocess.Popen(  # noqa: S603  no input of users
+            [interpreter(), "-S", "-s", "-E", "-c", CHILD_CODE.strip(), str(reads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=(reads,),
-            env={name: os.environ[name] for name in KEPT if name in os.environ},
+            env={name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
             start_new_session=True,
         )
     except BaseException:

@@ -1,4 +1,4 @@
-"""The process that answers a person's SQL, see ``adhoc``: what it is given, bounds, and says."""
+"""The child process that runs a person's SQL, see ``adhoc``: its limits and its result."""
 
 from __future__ import annotations
 
@@ -17,39 +17,41 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from slowhound.runtime.clocks import clock
-from slowhound.store.answer import LONGEST, StoreError
-from slowhound.store.broken import UnreadableError, reading
+from slowhound.store.answer import LONGEST_VALUE, StoreError
+from slowhound.store.broken import UnreadableError, as_unreadable
 from slowhound.store.dialect import for_duckdb
-from slowhound.store.event_files import Files
-from slowhound.store.parquet import inside
+from slowhound.store.event_files import EventFiles
+from slowhound.store.parquet import parquet_info
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# Bytes in memory, of the whole process: 76 MB are Python and DuckDB themselves. It looks each 5 ms,
-# in which some 10 MB more can come.
-RESIDENT, BEGIN_WITH, LOOK_EVERY = 256 * 1024**2, 128 * 1024**2, 0.005
-# And bytes that are asked for, beyond those that it has when it begins, which the kernel refuses at
-# once. More than of the former: what DuckDB reads into takes 32 MB for each thread, mostly unused.
-DATA = 448 * 1024**2
-# Of an answer as it is sent: a page of it would be as large.
-LARGEST = 8 * 1024**2
-# Bytes that each value counts for beside its text: `[]` takes one there, and 64 in Python.
-VALUE = 16
-COLUMNS = 2_000  # of an answer; events have a hundred
-# Of lists in an answer, and of lists in them.
-MEMBERS, DEPTH = 200, 4
-LEFT_OUT = "..."
-PART = 20  # rows that are fetched at once
-# Seconds after the interruption until it ends without having heard it.
-GRACE = 0.5
-# Exit codes, where nothing is said.
-TIME, MEMORY = 76, 77
-NO_MEMORY = re.compile("out of memory|bad_alloc|failed to allocate|cannot allocate", re.IGNORECASE)
+# Bytes of memory of the whole process: Python and DuckDB themselves take 76 MB. They are checked
+# every 5 ms, in which about 10 MB can be added.
+RESIDENT_LIMIT, RESIDENT_MARGIN, CHECK_EVERY = 256 * 1024**2, 128 * 1024**2, 0.005
+# And bytes that it may allocate beyond those that it has at the start; the kernel refuses more. It
+# is larger than the former, because DuckDB's buffers take 32 MB for each thread, mostly unused.
+DATA_LIMIT = 448 * 1024**2
+# Bytes of an answer as it is sent; a page with it is about as large.
+LARGEST_ANSWER = 8 * 1024**2
+# Bytes that each value counts in addition to its encoding: `[]` is one byte there, 64 in Python.
+VALUE_OVERHEAD = 16
+MOST_COLUMNS = 2_000  # of an answer; events have about a hundred
+# Members of a list in an answer, and levels of lists within lists.
+MOST_MEMBERS, DEEPEST_LIST = 200, 4
+CUT_MARK = "..."
+ROWS_AT_ONCE = 20  # rows that are fetched at once
+# Seconds after the interruption until the process ends, if DuckDB has not noticed it.
+END_GRACE = 0.5
+# Exit codes of a process that sent no result.
+EXIT_TIME, EXIT_MEMORY = 76, 77
+OUT_OF_MEMORY = re.compile(
+    "out of memory|bad_alloc|failed to allocate|cannot allocate", re.IGNORECASE
+)
 
 
-class Answered(msgspec.Struct, array_like=True):
-    """What it says: an answer, or what ``failed`` (time, memory, files, question)."""
+class ChildResult(msgspec.Struct, array_like=True):
+    """An answer, or the kind of error: ``failed`` is time, memory, files or question."""
 
     failed: str = ""
     text: str = ""
@@ -59,95 +61,97 @@ class Answered(msgspec.Struct, array_like=True):
 
 
 def main(segments: list[str], parquet: list[str], text: str, seconds: float, rows: int) -> None:
-    """Answers into standard output, and ends."""
+    """Writes the result to standard output, and ends."""
     out = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
     try:
-        found = _answer(Files(tuple(segments), tuple(parquet)), text, seconds, rows)
+        found = _answer(EventFiles(tuple(segments), tuple(parquet)), text, seconds, rows)
         data = msgspec.msgpack.encode(found)
     except MemoryError:
-        os._exit(MEMORY)
+        os._exit(EXIT_MEMORY)
     with open(out, "wb") as file:
         file.write(data)
-    os._exit(0)  # nothing waits for threads of DuckDB
+    os._exit(0)  # without waiting for threads of DuckDB
 
 
 def _end_after(seconds: float) -> None:
     time.sleep(seconds)
-    os._exit(TIME)
+    os._exit(EXIT_TIME)
 
 
 def _end_beyond(resident: int) -> None:
     while _resident() <= resident:
-        time.sleep(LOOK_EVERY)
-    os._exit(MEMORY)
+        time.sleep(CHECK_EVERY)
+    os._exit(EXIT_MEMORY)
 
 
-def _bound() -> int:
-    """Bytes: so many, or more for a Python or a DuckDB that begins with as many."""
-    return max(RESIDENT, _resident() + BEGIN_WITH)
+def _resident_limit() -> int:
+    """Bytes; more than ``RESIDENT_LIMIT`` where Python and DuckDB need as much from the start."""
+    return max(RESIDENT_LIMIT, _resident() + RESIDENT_MARGIN)
 
 
 def _resident() -> int:
-    """Bytes that it has in memory; 0 where that is not known."""
+    """Bytes of memory of this process; 0 where that is not known."""
     with suppress(OSError), open("/proc/self/statm", "rb") as statm:
         return int(statm.read().split()[1]) * resource.getpagesize()
     return 0
 
 
 def _end_with(pipe: int) -> None:
-    os.read(pipe, 1)  # nobody writes: it ends with the process that asks
+    os.read(pipe, 1)  # returns when the parent process ends: nothing is ever written
     os._exit(1)
 
 
-def _answer(files: Files, text: str, seconds: float, rows: int) -> Answered:
+def _answer(files: EventFiles, text: str, seconds: float, rows: int) -> ChildResult:
     try:
-        return _asked(files, text, seconds, rows)
+        return _run(files, text, seconds, rows)
     except MemoryError:
-        return Answered("memory")
+        return ChildResult("memory")
     except UnreadableError as exc:
-        return Answered("memory" if NO_MEMORY.search(str(exc)) else "files", str(exc)[:LONGEST])
+        return ChildResult(
+            "memory" if OUT_OF_MEMORY.search(str(exc)) else "files", str(exc)[:LONGEST_VALUE]
+        )
     except StoreError as exc:
-        return Answered("question", str(exc)[:LONGEST])
+        return ChildResult("question", str(exc)[:LONGEST_VALUE])
 
 
-def _asked(files: Files, text: str, seconds: float, rows: int) -> Answered:
+def _run(files: EventFiles, text: str, seconds: float, rows: int) -> ChildResult:
     import duckdb
 
-    from slowhound.store.connections import alone, bounded, shut
+    from slowhound.store.connections import private_database, restrict, time_limited
     from slowhound.store.select_only import one_select
     from slowhound.store.views import make_views
 
-    with reading(), alone(duckdb) as connection:
-        make_views(connection, files, lambda path: inside(connection, path))
-        shut(connection, files)
+    with as_unreadable(), private_database(duckdb) as connection:
+        make_views(connection, files, lambda path: parquet_info(connection, path))
+        restrict(connection, files)
         until = clock.monotonic() + seconds
-        _set_bounds(seconds)
-        with bounded(connection, seconds):
+        _set_limits(seconds)
+        with time_limited(connection, seconds):
             wanted = for_duckdb(one_select(connection, text))
             done = connection.execute(wanted)
-            return _fetched(done, rows, until)
+            return _fetch(done, rows, until)
 
 
-def _set_bounds(seconds: float) -> None:
-    # DuckDB hears an interruption between two of its steps only, and one of them may take hours.
-    threading.Thread(target=_end_after, args=(seconds + GRACE,), daemon=True).start()
-    threading.Thread(target=_end_beyond, args=(_bound(),), daemon=True).start()
-    processor = math.ceil(seconds + GRACE) * (os.cpu_count() or 1) + 5
-    # No file can grow, and no core is written. Not macOS, which knows no bound of data.
-    for kind, bound in (
+def _set_limits(seconds: float) -> None:
+    # DuckDB notices an interruption only between two of its steps, and one step may take hours.
+    threading.Thread(target=_end_after, args=(seconds + END_GRACE,), daemon=True).start()
+    threading.Thread(target=_end_beyond, args=(_resident_limit(),), daemon=True).start()
+    cpu_seconds = math.ceil(seconds + END_GRACE) * (os.cpu_count() or 1) + 5
+    # No file can grow, and no core is written. macOS has no limit of data.
+    for kind, limit in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CPU, processor),
-        (resource.RLIMIT_DATA, _data() + DATA),
+        (resource.RLIMIT_CPU, cpu_seconds),
+        (resource.RLIMIT_DATA, _allocated() + DATA_LIMIT),
     ):
         with suppress(OSError, ValueError):
-            resource.setrlimit(kind, (bound, bound))
+            resource.setrlimit(kind, (limit, limit))
 
 
-def _data() -> int:
-    """Bytes that ``RLIMIT_DATA`` counts by now."""
+def _allocated() -> int:
+    """Bytes of this process that ``RLIMIT_DATA`` counts."""
     with suppress(OSError), open("/proc/self/status", "rb") as status:
         for line in status:
             if line.startswith(b"VmData:"):
@@ -155,27 +159,27 @@ def _data() -> int:
     return 128 * 1024**2
 
 
-def _fetched(done: DuckDBPyConnection, rows: int, until: float) -> Answered:
+def _fetch(done: DuckDBPyConnection, rows: int, until: float) -> ChildResult:
     columns = bounded_columns([each[0] for each in done.description or ()])
     found: list[tuple[Any, ...]] = []
     size = 0
-    while part := done.fetchmany(PART):
+    while part := done.fetchmany(ROWS_AT_ONCE):
         if clock.monotonic() > until:
-            return Answered("time")
+            return ChildResult("time")
         for row in part:
             if len(found) == rows:
-                return _told(columns, found, f"only the first {rows} rows are shown")
+                return _result(columns, found, f"only the first {rows} rows are shown")
             made = tuple(bounded_value(each) for each in row)
-            size += len(msgspec.msgpack.encode(made)) + VALUE * _values(made)
-            if size > LARGEST:
+            size += len(msgspec.msgpack.encode(made)) + VALUE_OVERHEAD * _values(made)
+            if size > LARGEST_ANSWER:
                 remark = f"only the first {len(found)} rows are shown: all are more than 8 MB"
-                return _told(columns, found, remark)
+                return _result(columns, found, remark)
             found.append(made)
-    return _told(columns, found)
+    return _result(columns, found)
 
 
-def _told(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *remarks: str) -> Answered:
-    return Answered(columns=columns, rows=rows, remarks=remarks)
+def _result(columns: tuple[str, ...], rows: list[tuple[Any, ...]], *remarks: str) -> ChildResult:
+    return ChildResult(columns=columns, rows=rows, remarks=remarks)
 
 
 def bounded_columns(names: Sequence[Any]) -> tuple[str, ...]:
@@ -184,19 +188,19 @@ def bounded_columns(names: Sequence[Any]) -> tuple[str, ...]:
     Raises:
         StoreError: there are too many of them.
     """
-    if len(names) > COLUMNS:
-        raise StoreError(f"an answer has {COLUMNS:,} columns at most, not {len(names):,}")
-    return tuple(str(each)[:LONGEST] for each in names)
+    if len(names) > MOST_COLUMNS:
+        raise StoreError(f"an answer has {MOST_COLUMNS:,} columns at most, not {len(names):,}")
+    return tuple(str(each)[:LONGEST_VALUE] for each in names)
 
 
 def _values(value: Any) -> int:
-    """How many values there are in one, with itself."""
+    """How many values a value contains, itself included."""
     members = value.values() if isinstance(value, dict) else value
     return 1 + sum(map(_values, members)) if isinstance(value, list | tuple | dict) else 1
 
 
-def bounded_value(value: Any, depth: int = DEPTH) -> Any:
-    """A value of DuckDB's, plain and of a bounded size; what is no number is a text."""
+def bounded_value(value: Any, depth: int = DEEPEST_LIST) -> Any:
+    """A value of DuckDB as JSON can hold it, of limited size; values of other types become text."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -204,14 +208,14 @@ def bounded_value(value: Any, depth: int = DEPTH) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list | tuple | dict):
-        return _members(value, depth - 1) if depth > 0 else LEFT_OUT
-    return value[:LONGEST] if isinstance(value, str | bytes) else str(value)[:LONGEST]
+        return _members(value, depth - 1) if depth > 0 else CUT_MARK
+    return value[:LONGEST_VALUE] if isinstance(value, str | bytes) else str(value)[:LONGEST_VALUE]
 
 
 def _members(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
-        pairs = islice(value.items(), MEMBERS)
-        found = {str(key)[:LONGEST]: bounded_value(each, depth) for key, each in pairs}
-        return {**found, LEFT_OUT: LEFT_OUT} if len(value) > MEMBERS else found
-    members = [bounded_value(each, depth) for each in value[:MEMBERS]]
-    return [*members, LEFT_OUT] if len(value) > MEMBERS else members
+        pairs = islice(value.items(), MOST_MEMBERS)
+        found = {str(key)[:LONGEST_VALUE]: bounded_value(each, depth) for key, each in pairs}
+        return {**found, CUT_MARK: CUT_MARK} if len(value) > MOST_MEMBERS else found
+    members = [bounded_value(each, depth) for each in value[:MOST_MEMBERS]]
+    return [*members, CUT_MARK] if len(value) > MOST_MEMBERS else members

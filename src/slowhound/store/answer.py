@@ -1,4 +1,4 @@
-"""What a source of events answers with, and how it fails."""
+"""The types of answers of the store, and its exception."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 
 class StoreError(Exception):
-    """The store cannot answer; the text is for people and says what to do."""
+    """The store cannot answer; the text is for people and includes what to do."""
 
 
 class Answer(NamedTuple):
-    """A table: names of columns, and rows in their order. Seconds are floats.
+    """A table: names of columns, and rows in order. Seconds are floats.
 
     ``remarks`` are for the reader: files that could not be read, rows that were left out.
     """
@@ -27,22 +27,22 @@ class Answer(NamedTuple):
 
 
 class Health(NamedTuple):
-    """What is in the store, and what of it could not be read."""
+    """What is in the store, and which files of it could not be read."""
 
     events: int
     files: int
     bytes: int
-    torn: int  # lines that were cut short, and left out
+    torn: int  # lines that were cut short; they are left out
     oldest: float | None  # seconds since 1970
     newest: float | None
     problems: tuple[str, ...]
 
 
-LONGEST = 10_000  # characters of a text in an answer to a person's SQL
+LONGEST_VALUE = 10_000  # characters of a text in an answer to a person's SQL
 
 
-def plain(row: Sequence[Any]) -> tuple[Any, ...]:
-    """A row without what JSON does not have: of no rows ClickHouse says NaN, DuckDB NULL."""
+def finite_row(row: Sequence[Any]) -> tuple[Any, ...]:
+    """A row that JSON can hold: aggregates of no rows are NaN in ClickHouse, NULL in DuckDB."""
     return tuple(
         None if isinstance(each, float) and not math.isfinite(each) else each for each in row
     )

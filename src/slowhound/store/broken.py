@@ -1,10 +1,9 @@
-"""Files that cannot be read, which must not keep the others from being read.
+"""Keeps track of broken files, so that the others can still be read.
 
-DuckDB raises a class for each kind of damage, and other classes with each of its versions: a wrong
-length of the footer is ``InvalidInputException`` up to 2.0.0 and ``duckdb.Error`` in 2.0.1, wrong
-bytes in it are ``duckdb.Error``, but ``RuntimeError`` out of ``duckdb.sql`` of 1.4.0. So no class
-is taken as a sign of anything: whatever was raised becomes ``UnreadableError``, and then each file
-is read by itself.
+Which exception DuckDB raises for damage depends on the kind and on its version: a wrong length of
+the footer is ``InvalidInputException`` up to 2.0.0 and ``duckdb.Error`` in 2.0.1; wrong bytes in it
+are ``duckdb.Error``, but ``RuntimeError`` from ``duckdb.sql`` in 1.4.0. So the class is ignored:
+every exception becomes ``UnreadableError``, and then each file is read by itself.
 """
 
 from __future__ import annotations
@@ -17,26 +16,26 @@ from contextlib import contextmanager
 from slowhound.runtime.clocks import clock
 from slowhound.store.answer import StoreError
 
-# SQL that decodes every value and keeps none. Damage in a page is found by nothing less: max() of a
-# column is answered out of the footer. It takes 0.1 s for a file of 236,000 events.
+# SQL that decodes every value and keeps none. Nothing less finds damage in a page: max() of a
+# column only reads the footer. It takes 0.1 s for a file of 236,000 events.
 EVERY_VALUE = "bit_xor(hash(COLUMNS(*)))"
-# What DuckDB 1.4.0 to 2.0.1 makes of what the handler of a signal raises: a RuntimeError's text.
-INTERRUPTED = "Query interrupted"
-AGAIN_AFTER = 60.0  # seconds; it may have been for want of memory or of descriptors
+# DuckDB 1.4.0 to 2.0.1 raises a RuntimeError with this text for an exception of a signal handler.
+INTERRUPTED_TEXT = "Query interrupted"
+RETRY_AFTER = 60.0  # seconds; memory or file descriptors may have run out only for a moment
 
 
 class UnreadableError(StoreError):
-    """DuckDB has raised something; the text is the first line of what it says."""
+    """DuckDB raised an error; the text is the first line of its message."""
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Makes ``UnreadableError`` of all that DuckDB raises within, whatever its class.
+def as_unreadable() -> Iterator[None]:
+    """Turns every exception of DuckDB within into ``UnreadableError``.
 
     Raises:
         UnreadableError: see there.
-        StoreError: one of ours passes as it is.
-        BaseException: what a handler of a signal has raised, KeyboardInterrupt for one.
+        StoreError: slowhound's own errors pass unchanged.
+        BaseException: what a signal handler raised, such as KeyboardInterrupt.
     """
     try:
         yield
@@ -49,49 +48,49 @@ def reading() -> Iterator[None]:
 
 
 def is_interruption(exc: Exception) -> bool:
-    """True when the handler of a signal has raised something meanwhile.
+    """True when a signal handler raised an exception during the query.
 
-    2.0 looks for that when the query ends, at times.
+    DuckDB 2.0 sometimes checks for that only when the query ends.
     """
-    return first_line(exc) == INTERRUPTED
+    return first_line(exc) == INTERRUPTED_TEXT
 
 
 def _interruption(exc: Exception) -> BaseException:
-    """What it was: a server's way to stop, an application's limit of time. 2.0.1 does not say."""
+    """The handler's exception, such as of a server that stops. DuckDB 2.0.1 does not pass it on."""
     if exc.__cause__ is not None:
         return exc.__cause__
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         return KeyboardInterrupt()
-    return StoreError("the question was interrupted by a signal")
+    return StoreError("the query was interrupted by a signal")
 
 
 def first_line(exc: Exception) -> str:
-    """What DuckDB says, without the lines that point into the SQL."""
+    """DuckDB's message, without the lines that point into the SQL."""
     return str(exc).partition("\n")[0] or type(exc).__name__
 
 
-class Broken:
-    """The files that could not be read of late. Safe to use from several threads at once."""
+class BrokenFiles:
+    """The files that could not be read lately. Safe to use from several threads at once."""
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[float, str]] = {}
 
     def add(self, path: str, exc: Exception) -> None:
-        """``exc`` came of reading ``path``; of a file that has gone that is no wonder."""
+        """Reading ``path`` raised ``exc``; a file that no longer exists is ignored."""
         if os.path.lexists(path):
-            said = f"{os.path.basename(path)}: {first_line(exc)}"
-            self._found[path] = (clock.monotonic(), said)
+            message = f"{os.path.basename(path)}: {first_line(exc)}"
+            self._found[path] = (clock.monotonic(), message)
 
     def __contains__(self, path: object) -> bool:
         return path in self._found
 
-    def said(self, paths: Iterable[str]) -> tuple[str, ...]:
-        """A line for people for each of these paths that is broken."""
+    def messages(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """One line for people for each of these paths that is broken."""
         found = (self._found.get(path) for path in paths)
         return tuple(each[1] for each in found if each is not None)
 
     def try_again(self) -> None:
-        """Forgets what is older than a minute."""
+        """Forgets entries older than ``RETRY_AFTER``, so that their files are read again."""
         for path, (since, _) in list(self._found.items()):
-            if clock.monotonic() - since > AGAIN_AFTER:
+            if clock.monotonic() - since > RETRY_AFTER:
                 self._found.pop(path, None)

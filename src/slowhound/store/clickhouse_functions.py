@@ -1,9 +1,9 @@
-"""What a person's SQL may call in ClickHouse: functions of their arguments alone.
+"""The ClickHouse functions that a person's SQL may call: those that read only their arguments.
 
-A name that is not here is refused, whatever it does: each version of the engine has new ones, and
-a server has those that its users have made. Left out are all that read a table, a dictionary, a
-file, the network, a model, or the server's settings and state. Made from ``system.functions`` of
-25.8 and 26.9, in small letters; a name that an engine does not have it refuses itself.
+All other names are refused: each version of ClickHouse adds functions, and users of a server can
+define their own. Left out are functions that read a table, a dictionary, a file, the network, a
+model, or the server's settings and state. Made from ``system.functions`` of 25.8 and 26.9, in lower
+case. A server itself refuses names that it does not have.
 """
 
 from __future__ import annotations
@@ -247,14 +247,14 @@ _AGGREGATES = """
 """
 FUNCTIONS = frozenset(_FUNCTIONS.split())
 AGGREGATES = frozenset(_AGGREGATES.split())
-# Behind the name of an aggregate, also several: ``countIf``, ``sumArrayIf``.
+# Suffixes of aggregates, of which a name may have several: ``countIf``, ``sumArrayIf``.
 _COMBINATOR = re.compile(
     "(?:if|array|distinct|ornull|ordefault|foreach|map|argmin|argmax|resample|state|merge)$"
 )
 
 
 def may_call(name: str) -> bool:
-    """True for a function that is known to read nothing but its arguments."""
+    """True for a function that reads only its arguments."""
     found = name.lower()
     if found in FUNCTIONS:
         return True

@@ -1,6 +1,6 @@
-"""An event as a row for ClickHouse: each value of its column's type, or NULL.
+"""Converts events to rows for ClickHouse: each value has its column's type, or is NULL.
 
-A value that does not fit must not hold up all that come after it.
+Otherwise one value of a wrong type would block all events after it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import msgspec
 from slowhound.event.fields import FIELDS
 from slowhound.event.formats import clean
 from slowhound.runtime.library_names import NOT_JSON
-from slowhound.store.columns import ALWAYS, LATEST, LISTS
+from slowhound.store.columns import LATEST_TIME, LIST_COLUMNS, REQUIRED
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 INT64 = 2**63
-LARGEST = sys.float_info.max
+LARGEST_FLOAT = sys.float_info.max
 
 
 def from_line(line: bytes, segment: str) -> dict[str, Any] | None:
-    """The row of one line of a segment; None for a torn one."""
+    """The row of one line of a segment; None for a torn line."""
     try:
         event = _decode(line)
     except NOT_JSON:
@@ -31,22 +31,22 @@ def from_line(line: bytes, segment: str) -> dict[str, Any] | None:
     if not isinstance(event, dict):
         return None
     own = {name: _text(value) for name, value in event.items() if name not in _KINDS}
-    return make(event, segment, own)
+    return row_of(event, segment, own)
 
 
-def make(
+def row_of(
     event: Mapping[str, Any], segment: str, app: Mapping[str, str | None]
 ) -> dict[str, Any] | None:
-    """The row of an event; None when it is none. ``app`` are the application's own fields."""
+    """The row of an event; None when it is invalid. ``app`` are the application's own fields."""
     row: dict[str, Any] = {}
     for name, fit in _KINDS.items():
         value = event.get(name)
         if value is not None:
             row[name] = fit(value, name)
     ts = row.get("ts")
-    if not row.get("event_type") or ts is None or not 0 <= ts < LATEST:
+    if not row.get("event_type") or ts is None or not 0 <= ts < LATEST_TIME:
         return None
-    for name in ALWAYS:
+    for name in REQUIRED:
         if row.get(name) is None:
             row[name] = 0 if name == "pid" else ""
     row["segment"] = segment
@@ -81,7 +81,7 @@ def _int(value: Any, _name: str) -> int | None:
 
 def _float(value: Any, _name: str) -> float | None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and -LARGEST <= value <= LARGEST else None
+    return float(value) if number and -LARGEST_FLOAT <= value <= LARGEST_FLOAT else None
 
 
 def _bool(value: Any, _name: str) -> bool | None:
@@ -91,7 +91,7 @@ def _bool(value: Any, _name: str) -> bool | None:
 def _list(value: Any, name: str) -> list[dict[str, Any]]:
     if not isinstance(value, list):
         return []
-    parts = LISTS[name]
+    parts = LIST_COLUMNS[name]
     return [
         {part: _part(each.get(part), part, kind) for part, kind in parts.items()}
         for each in value
@@ -113,4 +113,6 @@ _FITS: dict[str, Callable[[Any, str], Any]] = {
     "dict": _str,
 }
 _EMPTY = {"str": None, "int": 0, "float": 0.0}
-_KINDS = {field.name: _list if field.name in LISTS else _FITS[field.type] for field in FIELDS}
+_KINDS = {
+    field.name: _list if field.name in LIST_COLUMNS else _FITS[field.type] for field in FIELDS
+}

@@ -1,18 +1,18 @@
-"""The table in ClickHouse: made from ``fields.FIELDS``, and brought up to it later."""
+"""Creates the table in ClickHouse from ``fields.FIELDS``, and adds missing columns later."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from slowhound.store.answer import StoreError
-from slowhound.store.clickhouse import KEY, Target, said
+from slowhound.store.clickhouse import SORTING_KEY, Target, error_text
 from slowhound.store.columns import clickhouse_types
 
 KEEP_DAYS = 30
 
 
 def create_table(table: str, keep_days: int = KEEP_DAYS) -> str:
-    """The statement that makes it; a partition is a day, so that old ones go at once."""
+    """The statement that creates the table; a partition is a day, so old days are cheap to drop."""
     columns = ",\n".join(
         f"  `{name}` {kind} CODEC(ZSTD(1))" for name, kind in clickhouse_types().items()
     )
@@ -20,16 +20,16 @@ def create_table(table: str, keep_days: int = KEEP_DAYS) -> str:
         f"CREATE TABLE IF NOT EXISTS {table} (\n{columns}\n)\n"
         "ENGINE = ReplacingMergeTree\n"
         "PARTITION BY toDate(toDateTime(ts))\n"
-        f"ORDER BY {KEY}\n"
+        f"ORDER BY {SORTING_KEY}\n"
         f"TTL toDateTime(ts) + INTERVAL {keep_days} DAY"
     )
 
 
 def migrate(client: Any, target: Target, keep_days: int = KEEP_DAYS) -> list[str]:
-    """Makes the table, or adds the columns that it does not have; returns their names.
+    """Creates the table, or adds the columns that it lacks; returns their names.
 
     Raises:
-        StoreError: the user may not, or the engine is another one.
+        StoreError: the user lacks the rights, or the table has another engine.
     """
     table = target.table
     try:
@@ -54,7 +54,7 @@ def migrate(client: Any, target: Target, keep_days: int = KEEP_DAYS) -> list[str
             parameters={"name": table},
         ).result_rows
     except Exception as exc:
-        raise StoreError(f"{target.name}: {said(exc)}") from exc
+        raise StoreError(f"{target.name}: {error_text(exc)}") from exc
     if engine and "Replacing" not in engine[0][0]:
         raise StoreError(f"{table} is a {engine[0][0]}; events need a ReplacingMergeTree")
     return list(missing)

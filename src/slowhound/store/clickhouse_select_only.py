@@ -1,10 +1,10 @@
-"""May this SQL of a person's be asked of ClickHouse? It reads one table, and nothing else.
+"""Checks that a person's SQL for ClickHouse is one SELECT that reads one table and nothing else.
 
-``readonly`` lets other tables, dictionaries, files and the network be read, and what a user of
-ClickHouse may do is not ours to set. So all that is not known to be harmless is refused: functions
-(see ``clickhouse_functions``), kinds of nodes of the syntax tree, and tables. Two looks are needed.
-The tree says what the engine has understood, but before 26 it leaves out what stands within
-``OVER (...)``; the words of the text have no such gap.
+``readonly`` still allows reading other tables, dictionaries, files and the network, and the rights
+of the ClickHouse user are set by others. So everything is refused that is not known to be harmless:
+functions (see ``clickhouse_functions``), kinds of nodes of the syntax tree, and tables. Both the
+tree and the words of the text are checked. The tree is how the server parsed the text, but before
+version 26 it leaves out what is within ``OVER (...)``; the words have no such gap.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import NamedTuple
 from slowhound.store.answer import StoreError
 from slowhound.store.clickhouse_functions import may_call
 
-# What may stand in the tree. Not here: settings, formats, files to write to, parameters, and
-# APPLY, which names a function that the tree does not tell.
-_KINDS = """
+# The kinds of nodes that are allowed. Not among them: settings, formats, files to write to,
+# parameters, and APPLY, whose function is not in the tree.
+_NODE_KINDS = """
     ArrayJoin Asterisk ColumnsExceptTransformer ColumnsListMatcher ColumnsRegexpMatcher
     ColumnsReplaceTransformer ColumnsReplaceTransformer::Replacement ColumnsTransformerList
     ExpressionList Function Identifier InterpolateElement Literal OrderByElement QualifiedAsterisk
@@ -28,12 +28,12 @@ _KINDS = """
     TableIdentifier TableJoin TablesInSelectQuery TablesInSelectQueryElement WindowDefinition
     WindowListElement WithElement
     """
-# Their second argument is a table's name where it is a name.
-MEMBERSHIP = frozenset(
+# Where their second argument is a name, it is the name of a table.
+IN_FUNCTIONS = frozenset(
     f"{kind}{word}" for kind in ("", "global") for word in ("in", "notin", "nullin", "notnullin")
 )
-# Words that a parenthesis may follow and that are no functions: the grammar's, and types.
-_WORDS = """
+# Words before a parenthesis that are no functions: keywords and types.
+_GRAMMAR_WORDS = """
     all and any array as asc between by case columns cube desc distinct else end except exists
     filter from global having ilike in inner intersect interpolate is join like limit not offset
     on or order over prewhere qualify replace rollup select set sets some then union using values
@@ -41,11 +41,11 @@ _WORDS = """
     char character datetime datetime64 decimal decimal32 decimal64 decimal128 decimal256 enum enum8
     enum16 fixedstring lowcardinality map nested nullable numeric string time64 tuple varchar
     """
-KINDS, WORDS = frozenset(_KINDS.split()), frozenset(_WORDS.split())
+NODE_KINDS, GRAMMAR_WORDS = frozenset(_NODE_KINDS.split()), frozenset(_GRAMMAR_WORDS.split())
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Where a text, a quoted name or a remark ends, must not be a matter of opinion: what this does not
-# know (heredocs, other quotes than ASCII's, control characters) is refused.
-TOKEN = re.compile(
+# This and the server must agree on where a text, a quoted name or a comment ends. So anything else
+# (heredocs, quotes outside ASCII, control characters) is refused.
+SQL_TOKEN = re.compile(
     r"""(?P<space>[ \t\n]+|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)
     |(?P<text>'(?:[^'\\]|\\.|'')*')
     |`(?P<quoted>(?:[^`\\]|\\.|``)*)`
@@ -70,45 +70,46 @@ def check(text: str, tree: str, table: str, is_table: Callable[[str], bool]) -> 
 
     Args:
         text: the SQL.
-        tree: what EXPLAIN AST says of it.
+        tree: the output of EXPLAIN AST for it.
         table: the name of the table.
         is_table: true for the name of a table that exists.
     """
     root = parse(tree)
     if root is None or root.kind != "SelectWithUnionQuery":
-        raise StoreError("one SELECT is what can be asked here")
+        raise StoreError("only one SELECT is allowed here")
     if [each.kind for each in root.children] != ["ExpressionList"]:
-        raise StoreError("a format, a file and settings cannot be named here")
-    found = list(_within(root))
+        raise StoreError("a format, a file and settings are not allowed here")
+    found = list(_descendants(root))
     words = list(_words(text))
     for node in found:
         _check_node(node)
     for name in {each.name for each in found if each.kind == "TableIdentifier"} - {table}:
-        # A name that WITH gives, unless a table has it as well: which it is depends on the place.
-        if not PLAIN_NAME.fullmatch(name) or name not in _given(words) or is_table(name):
+        # A name of WITH is allowed, unless a table has the same name: which one is read depends on
+        # where the name is used.
+        if not PLAIN_NAME.fullmatch(name) or name not in _names_of_with(words) or is_table(name):
             raise _refused(name)
     _check_words(words, found)
 
 
 def _refused(what: str) -> StoreError:
-    return StoreError(f"only events can be asked, not {what}")
+    return StoreError(f"only events can be read, not {what}")
 
 
 def _check_node(node: Node) -> None:
-    if node.kind not in KINDS:
+    if node.kind not in NODE_KINDS:
         raise _refused(node.kind)
     if node.kind == "TableExpression" and any(each.kind == "Function" for each in node.children):
         raise _refused("a table function")
     if node.kind == "Function":
         if not may_call(node.name):
             raise _refused(node.name)
-        if node.name.lower() in MEMBERSHIP:
+        if node.name.lower() in IN_FUNCTIONS:
             arguments = [part for each in node.children for part in each.children]
             if any(each.kind not in ("Literal", "Function", "Subquery") for each in arguments[1:]):
-                raise _refused("a table by its name behind IN")
+                raise _refused("a table by its name after IN")
 
 
-def _within(node: Node) -> Iterator[Node]:
+def _descendants(node: Node) -> Iterator[Node]:
     todo = [node]
     while todo:
         each = todo.pop()
@@ -116,18 +117,18 @@ def _within(node: Node) -> Iterator[Node]:
         todo += each.children
 
 
-LINE = re.compile(r"( *)([A-Za-z:]+)(?: (.*?))??(?: \(children (\d+)\))?")
+TREE_LINE = re.compile(r"( *)([A-Za-z:]+)(?: (.*?))??(?: \(children (\d+)\))?")
 
 
 def parse(tree: str) -> Node | None:
-    """The tree in these lines, one a node, deeper ones further to the right.
+    """The tree in these lines, one for each node, indented by depth.
 
-    None where the lines do not fit together: a quoted name may hold a line break.
+    None where the lines are inconsistent: a quoted name may contain a line break.
     """
     root = Node("", "", [])
     path = [(root, 1)]
     for line in tree.rstrip("\n").split("\n"):
-        found = LINE.fullmatch(line)
+        found = TREE_LINE.fullmatch(line)
         if found is None:
             return None
         depth = len(found[1])
@@ -142,7 +143,7 @@ def parse(tree: str) -> Node | None:
 
 
 def _close(path: list[tuple[Node, int]], depth: int) -> bool:
-    """Leaves the nodes below; False when one of them has not as many children as it said."""
+    """Leaves the nodes below; False when one has not as many children as its line states."""
     while len(path) > depth:
         node, wanted = path.pop()
         if len(node.children) != wanted:
@@ -153,26 +154,26 @@ def _close(path: list[tuple[Node, int]], depth: int) -> bool:
 def _words(text: str) -> Iterator[tuple[str, bool]]:
     """The words and signs of the text, and whether each was quoted."""
     at = 0
-    # The engine takes these two for blanks as well.
+    # The server treats these two as white space as well.
     text = text.replace("\r\n", "\n").replace("\u00a0", " ")
     while at < len(text):
-        found = TOKEN.match(text, at)
+        found = SQL_TOKEN.match(text, at)
         if found is None:
-            raise StoreError(f"what is not understood here: {text[at : at + 20]!r}")
+            raise StoreError(f"not supported here: {text[at : at + 20]!r}")
         at = found.end()
         kind = found.lastgroup or ""
         if kind == "text":
             yield "''", True
         elif kind in ("quoted", "double"):
-            if "(alias " in found[kind]:  # the tree would show less of the name than there is
-                raise StoreError("a name with (alias in it is not understood here")
+            if "(alias " in found[kind]:  # the tree would cut the name off there
+                raise StoreError("a name with (alias in it is not supported here")
             yield found[kind], True
         elif kind != "space":
             yield found[kind], False
 
 
-def _given(words: list[tuple[str, bool]]) -> set[str]:
-    """The names that WITH gives to queries."""
+def _names_of_with(words: list[tuple[str, bool]]) -> set[str]:
+    """The names of the queries in WITH."""
     return {
         name
         for (name, _), (word, quoted), (sign, _) in zip(words, words[1:], words[2:], strict=False)
@@ -181,14 +182,19 @@ def _given(words: list[tuple[str, bool]]) -> set[str]:
 
 
 def _check_words(words: list[tuple[str, bool]], found: list[Node]) -> None:
-    """What the tree may leave out: a function, a subquery or a membership within OVER."""
+    """Checks what the tree may leave out: a function, a subquery or IN, within OVER."""
     for (word, quoted), (sign, _) in pairwise(words):
         is_name = word != "''" and (quoted or PLAIN_NAME.fullmatch(word) is not None)
-        if sign == "(" and is_name and not may_call(word) and (quoted or word.lower() not in WORDS):
+        if (
+            sign == "("
+            and is_name
+            and not may_call(word)
+            and (quoted or word.lower() not in GRAMMAR_WORDS)
+        ):
             raise _refused(word)
-    plain = [word.lower() for word, quoted in words if not quoted]
+    unquoted = [word.lower() for word, quoted in words if not quoted]
     nodes = [each.name.lower() for each in found if each.kind == "Function"]
-    members = sum(name in MEMBERSHIP for name in nodes)
+    members = sum(name in IN_FUNCTIONS for name in nodes)
     selects = sum(each.kind == "SelectQuery" for each in found)
-    if plain.count("in") > members or plain.count("select") > selects or "apply" in plain:
-        raise _refused("IN or SELECT where it cannot be looked into")
+    if unquoted.count("in") > members or unquoted.count("select") > selects or "apply" in unquoted:
+        raise _refused("IN or SELECT in a place that cannot be checked")

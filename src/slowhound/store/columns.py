@@ -1,4 +1,4 @@
-"""The columns of ``events`` in both engines, made from ``fields.FIELDS``."""
+"""The columns of ``events`` in both engines, generated from ``fields.FIELDS``."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import json
 
 from slowhound.event.fields import FIELDS, Field
 
-DUCKDB = {"str": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN"}
-DUCKDB |= {"dict": "JSON", "list": "JSON"}
-CLICKHOUSE = {"str": "String", "int": "Int64", "float": "Float64", "bool": "Bool"}
-CLICKHOUSE |= {"dict": "String", "list": "String"}
-# What identifies an event, and is in each: not nullable, so that ClickHouse can sort by it.
-ALWAYS = ("event_type", "ts", "host", "pid")
-LATEST = 2**33  # the year 2242; a moment beyond it is damage, and no date can be made of it
-# Of a line that is an event, and not torn; DuckDB's JSON has NaN, which is more than any number.
-IS_EVENT = f"(event_type IS NOT NULL AND ts >= 0 AND ts < {LATEST})"
-# Texts of which nearly each event has another; ClickHouse keeps a dictionary of all others.
-MANIFOLD = {
+DUCKDB_TYPES = {"str": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN"}
+DUCKDB_TYPES |= {"dict": "JSON", "list": "JSON"}
+CLICKHOUSE_TYPES = {"str": "String", "int": "Int64", "float": "Float64", "bool": "Bool"}
+CLICKHOUSE_TYPES |= {"dict": "String", "list": "String"}
+# These identify an event, and every event has them: not nullable, so ClickHouse can sort by them.
+REQUIRED = ("event_type", "ts", "host", "pid")
+LATEST_TIME = 2**33  # the year 2242; a later time is damage, and cannot become a date
+# True for a line that is an event and not torn; DuckDB's JSON has NaN, larger than any number.
+IS_EVENT = f"(event_type IS NOT NULL AND ts >= 0 AND ts < {LATEST_TIME})"
+# Texts that differ from event to event; ClickHouse stores all others in a dictionary.
+HIGH_CARDINALITY = {
     *("req_id", "req_path", "req_referrer", "req_query_keys", "exc_msg", "task_id", "report"),
     *("timeout_stack", "crash_stack"),
 }
 # Lists whose elements have columns; other lists and dicts are JSON as text.
-LISTS = {
+LIST_COLUMNS = {
     "db_top": {"fingerprint": "str", "count": "int", "time": "float", "line": "str"},
 }
 
@@ -35,18 +35,20 @@ def duckdb_types() -> dict[str, str]:
 
 
 def _duckdb(field: Field) -> str:
-    if field.name not in LISTS:
-        return DUCKDB[field.type]
-    parts = ", ".join(f'"{name}" {DUCKDB[kind]}' for name, kind in LISTS[field.name].items())
+    if field.name not in LIST_COLUMNS:
+        return DUCKDB_TYPES[field.type]
+    parts = ", ".join(
+        f'"{name}" {DUCKDB_TYPES[kind]}' for name, kind in LIST_COLUMNS[field.name].items()
+    )
     return f"STRUCT({parts})[]"
 
 
 def json_structure() -> str:
-    """What ``json_transform`` is told about an event: the same types, as JSON."""
+    """The structure of an event for DuckDB's ``json_transform``: the same types, as JSON."""
     structure = {
-        field.name: [{name: DUCKDB[kind] for name, kind in LISTS[field.name].items()}]
-        if field.name in LISTS
-        else DUCKDB[field.type]
+        field.name: [{name: DUCKDB_TYPES[kind] for name, kind in LIST_COLUMNS[field.name].items()}]
+        if field.name in LIST_COLUMNS
+        else DUCKDB_TYPES[field.type]
         for field in FIELDS
     }
     return json.dumps(structure)
@@ -61,14 +63,14 @@ def clickhouse_types() -> dict[str, str]:
 
 
 def _clickhouse(field: Field) -> str:
-    if field.name in LISTS:
+    if field.name in LIST_COLUMNS:
         parts = ", ".join(
-            f"{name} {CLICKHOUSE[kind]}" if kind != "str" else f"{name} Nullable(String)"
-            for name, kind in LISTS[field.name].items()
+            f"{name} {CLICKHOUSE_TYPES[kind]}" if kind != "str" else f"{name} Nullable(String)"
+            for name, kind in LIST_COLUMNS[field.name].items()
         )
         return f"Array(Tuple({parts}))"
-    kind = CLICKHOUSE[field.type]
-    if field.name not in ALWAYS:
+    kind = CLICKHOUSE_TYPES[field.type]
+    if field.name not in REQUIRED:
         kind = f"Nullable({kind})"
-    few = field.type == "str" and field.name not in MANIFOLD
+    few = field.type == "str" and field.name not in HIGH_CARDINALITY
     return f"LowCardinality({kind})" if few else kind

@@ -1,8 +1,8 @@
-"""Connections to DuckDB, kept from one answer to the next.
+"""Connections to DuckDB that are reused from one answer to the next.
 
-To open a database takes about 13 ms of CPU, views over all columns as much again, and a page of the
-viewer asks up to eight times. So a source has one database in memory; each answer has a connection
-of its own to it, whose views stay as they are while the files do.
+Opening a database takes about 13 ms of CPU, and views over all columns as much again; a page of the
+viewer runs up to eight queries. So a source has one database in memory; each answer uses a
+connection of its own to it, whose views remain while the files do not change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from slowhound.runtime.library_names import caught
 from slowhound.store.answer import StoreError
 from slowhound.store.broken import UnreadableError, first_line, is_interruption
-from slowhound.store.event_files import Files
+from slowhound.store.event_files import EventFiles
 from slowhound.store.parquet import exactly, quoted
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 MEMORY = "1GB"
 ADHOC_MEMORY = "256MB"
-# Four that read segments, 32 MB each and more, had not enough for a count(*).
+# With four threads that read segments, at 32 MB and more each, a count(*) ran out of memory.
 ADHOC_THREADS = 2
 
 
 class DatabaseLostError(UnreadableError):
-    """The database answers nothing any more; the next one asked for is another one."""
+    """The database no longer answers; the next connection opens a new one."""
 
 
 @contextmanager
-def alone(duckdb: Any) -> Iterator[DuckDBPyConnection]:
-    """A database in memory that nobody else uses, and that is gone afterwards."""
+def private_database(duckdb: Any) -> Iterator[DuckDBPyConnection]:
+    """A database in memory for one use, which is closed afterwards."""
     connection = _open(duckdb)
     try:
         yield connection
@@ -45,7 +45,7 @@ def alone(duckdb: Any) -> Iterator[DuckDBPyConnection]:
 
 
 def _end(connection: DuckDBPyConnection) -> None:
-    """Closes it, and whatever it still does: DuckDB 1.x would wait for that, after Ctrl-C."""
+    """Stops its query and closes it: DuckDB 1.x would wait for the query, even after Ctrl-C."""
     with suppress(Exception):  # it is closed already
         connection.interrupt()
     connection.close()
@@ -56,26 +56,26 @@ def _open(duckdb: Any) -> DuckDBPyConnection:
         ":memory:",
         config={
             "memory_limit": MEMORY,
-            "temp_directory": "",  # else it would be below the current folder
+            "temp_directory": "",  # the default is below the current folder
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "enable_external_file_cache": "false",  # what was read shall not stay in memory
+            "enable_external_file_cache": "false",  # keeps nothing in memory after reading
         },
     )
-    # Where Python is interactive, 2.0 draws a bar into standard output after two seconds.
+    # In an interactive Python 2.0 prints a progress bar to standard output after two seconds.
     connection.execute("SET enable_progress_bar = false")
-    # From 2.0 on there are eight more threads, for files that are far away.
+    # 2.0 has eight more threads, for remote files.
     with suppress(*caught("duckdb.Error")):
         connection.execute("SET async_threads = 0")
     return connection
 
 
-def shut(connection: DuckDBPyConnection, files: Files) -> None:
-    """From here on the connection can do nothing but read these files."""
-    # DuckDB looks for the pattern that it is given as well as for the path that this leads to.
+def restrict(connection: DuckDBPyConnection, files: EventFiles) -> None:
+    """Restricts the connection to reading these files."""
+    # DuckDB checks both the pattern that it is given and the path that the pattern matches.
     allowed = {each for path in files.paths for each in (path, exactly(path))}
     for setting in (
-        # Each has a stack and memory of its own; and a person's SQL leaves CPUs to the workers.
+        # Each thread needs memory of its own; and a person's SQL must leave CPUs to the workers.
         f"threads = {min(os.cpu_count() or 1, ADHOC_THREADS)}",
         "python_enable_replacements = false",
         f"allowed_paths = {quoted(allowed)}",
@@ -87,16 +87,16 @@ def shut(connection: DuckDBPyConnection, files: Files) -> None:
 
 
 @contextmanager
-def bounded(connection: DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Ends what the connection does within, after that many seconds.
+def time_limited(connection: DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Interrupts what the connection does within, after that many seconds.
 
     Raises:
-        StoreError: it was ended.
+        StoreError: it was interrupted.
     """
-    ended = threading.Event()
+    interrupted = threading.Event()
 
     def end() -> None:
-        ended.set()
+        interrupted.set()
         connection.interrupt()
 
     timer = threading.Timer(seconds, end)
@@ -105,82 +105,82 @@ def bounded(connection: DuckDBPyConnection, seconds: float) -> Iterator[None]:
     try:
         yield
     except Exception as exc:
-        if ended.is_set() and not is_interruption(exc):
-            raise StoreError(f"it took longer than {seconds:g} s and was ended") from exc
+        if interrupted.is_set() and not is_interruption(exc):
+            raise StoreError(f"it took longer than {seconds:g} s and was stopped") from exc
         raise
     finally:
         timer.cancel()
 
 
 @dataclass(slots=True)
-class Taken:
-    """A connection in use, and the files that its views are over."""
+class PooledConnection:
+    """A connection, and the files that its views read."""
 
     connection: DuckDBPyConnection
-    database: DuckDBPyConnection  # kept from ending
-    files: Files | None = None
+    database: DuckDBPyConnection  # a reference, so that it stays open
+    files: EventFiles | None = None
 
 
 class Connections:
-    """The connections to one database, which is opened when the first is taken."""
+    """The connections to one database, which is opened for the first of them."""
 
     def __init__(self, duckdb: Any) -> None:
         self.pid = os.getpid()
         self._duckdb = duckdb
         self._opening = threading.Lock()
         self._database: DuckDBPyConnection | None = None
-        self._idle: list[Taken] = []
+        self._idle: list[PooledConnection] = []
 
     @contextmanager
-    def taken(self) -> Iterator[Taken]:
-        """A connection that nobody else uses meanwhile; one that failed is not used again.
+    def borrow(self) -> Iterator[PooledConnection]:
+        """A connection for exclusive use; after an error it is not used again.
 
         Raises:
-            DatabaseLostError: what failed has taken the whole database with it.
+            DatabaseLostError: the error has made the whole database unusable.
         """
-        taken = self._take()
+        pooled = self._borrow()
         try:
-            yield taken
+            yield pooled
         except BaseException as exc:
-            _end(taken.connection)
-            if isinstance(exc, Exception) and not _answers(taken.database):
-                self._lose(taken.database)
+            _end(pooled.connection)
+            if isinstance(exc, Exception) and not _answers(pooled.database):
+                self._lose(pooled.database)
                 raise DatabaseLostError(first_line(exc)) from exc
             raise
-        if taken.database is self._database:
-            self._idle.append(taken)
+        if pooled.database is self._database:
+            self._idle.append(pooled)
         else:
-            taken.connection.close()  # all were closed in the meantime
+            pooled.connection.close()  # all were closed in the meantime
 
     def close(self) -> None:
-        """Closes the database as soon as nobody uses it; whoever asks again opens another one."""
+        """Closes the database as soon as no thread uses it; the next query opens a new one."""
         with self._opening:
-            # It ends with its last reference: to close it now would end answers of other threads.
+            # The last reference closes it: closing it now would break answers of other threads.
             self._database = None
             idle, self._idle = self._idle, []
         while idle:
             idle.pop().connection.close()
 
     def _lose(self, database: DuckDBPyConnection) -> None:
-        """The same, unless another thread has done it."""
+        """Closes the database, unless another thread has done so."""
         if self._database is database:
             self.close()
 
     def abandon(self) -> None:
-        """Never frees them, in a fork: DuckDB would wait for threads that only the parent has."""
+        """Never frees them, in a forked child: DuckDB would wait for threads of the parent."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
-    def _take(self) -> Taken:
+    def _borrow(self) -> PooledConnection:
         with suppress(IndexError):
             return self._idle.pop()
         with self._opening:
             if self._database is None:
                 self._database = _open(self._duckdb)
-            return Taken(self._database.cursor(), self._database)
+            return PooledConnection(self._database.cursor(), self._database)
 
 
 def _answers(database: DuckDBPyConnection) -> bool:
-    """False when an error has ended more than the answer that it came from."""
+    """False when an error has made the whole database unusable."""
     with suppress(Exception), database.cursor() as cursor:
         return cursor.execute("SELECT 1").fetchall() == [(1,)]
     return False

@@ -1,11 +1,11 @@
-"""The files of events, and their compaction to Parquet.
+"""Lists the files of events, and compacts segments to Parquet.
 
-A segment is closed when nobody writes to it any more: its writer's lock (``flock``) is gone, for
-it went on to the next file or it died, it has been quiet for a second, and its process has left no
-black box (whoever buries that looks at the end of the segment). Closed segments go together into
-one Parquet file, about a tenth of their size. It is filled under another name, renamed, and then
-the segments are removed: a reader never sees half of a file, and who sees a segment twice finds its
-name in ``SEGMENTS_KEY`` of the Parquet file. Nobody waits for anybody.
+A segment is closed when three things are true: its writer's lock (``flock``) is gone, because the
+writer went on to the next file or ended; it was not written to for a second; and its process has
+left no black box (which is reaped by reading the end of the segment). Closed segments become one
+Parquet file, about a tenth of their size. It is written under another name and renamed, and then
+the segments are removed: a reader never sees an incomplete file, and one that sees a segment twice
+finds its name in ``SEGMENTS_KEY`` of the Parquet file. No process waits for another.
 """
 
 from __future__ import annotations
@@ -18,9 +18,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from slowhound.runtime.clocks import clock
 from slowhound.store.answer import StoreError
-from slowhound.store.broken import UnreadableError, reading
+from slowhound.store.broken import UnreadableError, as_unreadable
 from slowhound.store.columns import IS_EVENT, json_structure
-from slowhound.store.parquet import PLAINLY, SEGMENTS_KEY, TORN_KEY, Inside, names, quoted, text
+from slowhound.store.parquet import (
+    NO_HIVE_COLUMNS,
+    SEGMENTS_KEY,
+    TORN_KEY,
+    ParquetInfo,
+    names,
+    quoted,
+    text,
+)
 from slowhound.store.segments import PARQUET, SEGMENT
 from slowhound.system.file_locks import close, lock
 from slowhound.system.files import create, is_removed, open_own
@@ -28,15 +36,15 @@ from slowhound.system.files import create, is_removed, open_own
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-QUIET = 1.0  # seconds; more than any one write() takes
-BATCH = 128 * 1024**2  # bytes of JSON that become one file: about a second's work
-LEFT_OVER = 600  # seconds after which an unfinished file was left by a reader that died
+QUIET_SECONDS = 1.0  # longer than any single write()
+COMPACT_BATCH_BYTES = 128 * 1024**2  # of JSON for one Parquet file: about a second of work
+STALE_SECONDS = 600  # after which an unfinished file is of a reader that ended
 _UNFINISHED = re.compile(r"compacting-\d+-\d+\.tmp")
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
-class Files(NamedTuple):
+class EventFiles(NamedTuple):
     """Paths, sorted by age."""
 
     segments: tuple[str, ...]
@@ -44,31 +52,31 @@ class Files(NamedTuple):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Both."""
+        """All of them."""
         return (*self.segments, *self.parquet)
 
-    def without(self, paths: Container[str]) -> Files:
-        """These but for some."""
-        return Files(*(tuple(each for each in part if each not in paths) for part in self))
+    def without(self, paths: Container[str]) -> EventFiles:
+        """The same without some."""
+        return EventFiles(*(tuple(each for each in part if each not in paths) for part in self))
 
     def all_exist(self) -> bool:
-        """True when none has been removed since."""
+        """True when none was removed since they were listed."""
         return all(os.path.lexists(path) for path in self.paths)
 
 
-def list_files(folder: str) -> Files:
-    """What is there. Two looks that agree: one alone can miss both names of a segment.
+def list_event_files(folder: str) -> EventFiles:
+    """The files in the folder, listed until two lists agree: one can miss a compacted segment.
 
     Raises:
         StoreError: the folder cannot be read.
     """
-    before, now = None, _look(folder)
+    before, now = None, _scan(folder)
     while before != now:
-        before, now = now, _look(folder)
+        before, now = now, _scan(folder)
     return now
 
 
-def _look(folder: str) -> Files:
+def _scan(folder: str) -> EventFiles:
     segments, parquet = [], []
     try:
         with os.scandir(folder) as entries:
@@ -78,14 +86,14 @@ def _look(folder: str) -> Files:
                 elif PARQUET.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                     parquet.append(entry.path)
     except FileNotFoundError:
-        pass  # nothing has been written yet
+        pass  # no events were written yet
     except OSError as exc:
         raise StoreError(f"the events cannot be read: {exc}") from exc
-    return Files(tuple(sorted(segments)), tuple(sorted(parquet)))
+    return EventFiles(tuple(sorted(segments)), tuple(sorted(parquet)))
 
 
 def name_of(path: str) -> str:
-    """A segment's name: that of its file, without the ending."""
+    """The name of a segment: its file name without the extension."""
     return os.path.basename(path).partition(".")[0]
 
 
@@ -101,12 +109,12 @@ def read_segments(paths: Sequence[str], known: list[str]) -> str:
         f" json_transform(json, '{json_structure()}') AS event,"
         f" parse_filename(filename, true) AS segment, {app} AS app"
         f" FROM read_ndjson_objects({names(paths)}, ignore_errors = true, filename = true,"
-        f" {PLAINLY}))"
+        f" {NO_HIVE_COLUMNS}))"
     )
 
 
-class Closed(NamedTuple):
-    """A segment that nobody writes to; as long as ``fd`` is open it is ours."""
+class ClosedSegment(NamedTuple):
+    """A segment without a writer; while ``fd`` is open, this process holds its lock."""
 
     path: str
     fd: int
@@ -114,8 +122,8 @@ class Closed(NamedTuple):
     modified: float
 
 
-def closed(folder: str, segments: tuple[str, ...]) -> Iterator[Closed]:
-    """The closed ones of these; the caller closes each ``fd``."""
+def closed_segments(folder: str, segments: tuple[str, ...]) -> Iterator[ClosedSegment]:
+    """Those of the segments that are closed; the caller closes each ``fd``."""
     for path in segments:
         pid = name_of(path).split("-")[1]
         try:
@@ -124,27 +132,27 @@ def closed(folder: str, segments: tuple[str, ...]) -> Iterator[Closed]:
             continue
         found = os.fstat(fd)
         if _is_closed(fd, found) and not _has_box(os.path.dirname(folder), pid):
-            yield Closed(path, fd, found.st_size, found.st_mtime)
+            yield ClosedSegment(path, fd, found.st_size, found.st_mtime)
         else:
             close(fd)
 
 
 def is_quiet(path: str) -> bool:
-    """True when nobody has written to the file for a second."""
+    """True when the file was not written to for a second."""
     with suppress(OSError):
-        return abs(clock.time() - os.path.getmtime(path)) >= QUIET
+        return abs(clock.time() - os.path.getmtime(path)) >= QUIET_SECONDS
     return False
 
 
 def _is_closed(fd: int, found: os.stat_result) -> bool:
-    # An empty one is never locked: its writer could just be about to do that.
-    if not found.st_size or abs(clock.time() - found.st_mtime) < QUIET:
+    # An empty file is never locked here: its writer may be about to lock it.
+    if not found.st_size or abs(clock.time() - found.st_mtime) < QUIET_SECONDS:
         return False
     try:
         lock(fd)
     except OSError:
         return False
-    return not is_removed(fd)  # else another reader was faster
+    return not is_removed(fd)  # else another reader has compacted it
 
 
 def _has_box(directory: str, pid: str) -> bool:
@@ -156,7 +164,7 @@ def _has_box(directory: str, pid: str) -> bool:
 def compact(
     connection: DuckDBPyConnection,
     folder: str,
-    held: Callable[[str], Inside],
+    info_of: Callable[[str], ParquetInfo],
     known: list[str],
     progress: Progress | None = None,
 ) -> int:
@@ -165,27 +173,27 @@ def compact(
     Args:
         connection: of DuckDB; it may write into ``folder``.
         folder: ``DIR/events``.
-        held: what a Parquet file was made of.
+        info_of: what a Parquet file was made of.
         known: names of the fields that have a column of their own.
-        progress: is told of bytes.
+        progress: is called with the bytes done, and the bytes in all.
 
     Raises:
-        OSError: a file could not be written; nothing is lost then.
-        StoreError: a segment could not be read; the others are compacted all the same.
+        OSError: a file could not be written; no events are lost.
+        StoreError: a segment could not be read; the others were compacted.
     """
-    files = list_files(folder)
-    _remove_left_over(folder)
+    files = list_event_files(folder)
+    _remove_stale(folder)
     inside: set[str] = set()
     for path in files.parquet:
-        with suppress(UnreadableError):  # it is broken, and so are its events
-            inside |= held(path).segments
+        with suppress(UnreadableError):  # it is broken
+            inside |= info_of(path).segments
     with ExitStack() as stack:
-        found = list(closed(folder, files.segments))
+        found = list(closed_segments(folder, files.segments))
         for each in found:
             stack.callback(close, each.fd)
         for each in found:
             if name_of(each.path) in inside:
-                os.unlink(each.path)  # its reader died between the two steps
+                os.unlink(each.path)  # its reader ended between the two steps
         todo = [each for each in found if name_of(each.path) not in inside]
         total, done = sum(each.size for each in todo), 0
         failed: Exception | None = None
@@ -199,10 +207,10 @@ def compact(
         return len(todo)
 
 
-def _batches(found: list[Closed]) -> Iterator[list[Closed]]:
-    batch: list[Closed] = []
+def _batches(found: list[ClosedSegment]) -> Iterator[list[ClosedSegment]]:
+    batch: list[ClosedSegment] = []
     for each in found:
-        if batch and sum(one.size for one in batch) + each.size > BATCH:
+        if batch and sum(one.size for one in batch) + each.size > COMPACT_BATCH_BYTES:
             yield batch
             batch = []
         batch.append(each)
@@ -211,11 +219,11 @@ def _batches(found: list[Closed]) -> Iterator[list[Closed]]:
 
 
 def _write_all(
-    connection: DuckDBPyConnection, folder: str, batch: list[Closed], known: list[str]
+    connection: DuckDBPyConnection, folder: str, batch: list[ClosedSegment], known: list[str]
 ) -> Exception | None:
-    """One file of the batch; where that fails, one of each segment that can be read.
+    """Writes one file of the batch; where that fails, one of each segment that can be read.
 
-    A segment that cannot must not keep the others from it for good. Returns its error.
+    A broken segment must not prevent the compaction of the others. Returns its error.
     """
     try:
         _write(connection, folder, batch, known)
@@ -228,17 +236,17 @@ def _write_all(
 
 
 def _write(
-    connection: DuckDBPyConnection, folder: str, batch: list[Closed], known: list[str]
+    connection: DuckDBPyConnection, folder: str, batch: list[ClosedSegment], known: list[str]
 ) -> None:
     final = os.path.join(folder, name_of(batch[0].path) + ".parquet")
     if os.path.lexists(final):
-        raise FileExistsError(f"{final} is there, and does not hold the segment of this name")
+        raise FileExistsError(f"{final} exists, and does not contain the segment of this name")
     paths = [each.path for each in batch]
     unfinished = os.path.join(folder, f"compacting-{os.getpid()}-{clock.monotonic_ns()}.tmp")
-    # DuckDB keeps the mode of a file that is there.
+    # DuckDB keeps the mode of an existing file.
     os.close(create(unfinished))
     try:
-        with reading():
+        with as_unreadable():
             _copy(connection, paths, unfinished, known)
         _to_disk(unfinished)
         os.rename(unfinished, final)
@@ -274,7 +282,7 @@ def _copy(
 
 
 def _to_disk(path: str) -> None:
-    """A machine that loses power has the one or the other."""
+    """After a power loss there are the segments or the Parquet file."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -282,12 +290,12 @@ def _to_disk(path: str) -> None:
         os.close(fd)
 
 
-def _remove_left_over(folder: str) -> None:
+def _remove_stale(folder: str) -> None:
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(OSError):
                 if (
                     _UNFINISHED.fullmatch(entry.name)
-                    and clock.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_OVER
+                    and clock.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
                 ):
                     os.unlink(entry.path)

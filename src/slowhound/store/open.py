@@ -1,11 +1,9 @@
-"""Where events are asked for: one interface over the local files and over ClickHouse.
+"""Opens the source of events that a specification names: the local files, or ClickHouse.
 
-``open_source`` gives a ``Source``. Both engines have one table, ``events``: a column for each field
-of ``event/fields.py``, ``segment`` (the file it was written to), and ``app``, a map from the names
-of the application's own fields (``app_plan``) to their values as text.
-
-SQL is written once, in what the two engines share, and with the few words that ``shim`` turns into
-each one's own; see there for the rules.
+This module only has ``open_source``; it imports an engine when that is needed. Both sources have
+one table, ``events``: a column for each field of ``event/fields.py``, ``segment`` (the file that
+the event was written to), and ``app``, a map from the names of the application's own fields
+(``app_plan``) to their values as text. SQL is written once for both, see ``dialect``.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ def open_source(spec: str) -> Source:
             (``clickhouses://`` for TLS); or ``chdb://``, ClickHouse within this process, for tests.
 
     Raises:
-        StoreError: its library is not installed, or nobody answers there.
+        StoreError: its library is not installed, or the server does not answer.
     """
     if spec.startswith(CLICKHOUSE_SCHEMES):
         from slowhound.store.clickhouse import ClickHouse

@@ -1,9 +1,9 @@
-"""Parquet files: what one was made of, and its columns as those of ``events``.
+"""Reads Parquet files: the segments that one was made of, and its columns as those of ``events``.
 
-Whoever may write into ``DIR`` may have put a file there, and another version of slowhound has other
-columns. One column of another type would be an error in each question, or change the type, and so
-the values, of all other files. So each known column is cast to its own type, and what does not fit
-is NULL, as it is in a segment; of unknown ones that differ from file to file texts are made.
+Other programs may put files into ``DIR``, and another version of slowhound has other columns. One
+column of another type would make every query fail, or change the type, and so the values, of all
+other files. So each known column is cast to its own type, and values that do not fit become NULL,
+as in a segment; unknown columns whose types differ from file to file become text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from slowhound.store.broken import reading
+from slowhound.store.broken import as_unreadable
 from slowhound.store.columns import duckdb_types
 
 if TYPE_CHECKING:
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 SEGMENTS_KEY = "slowhound.segments"
 TORN_KEY = "slowhound.torn"
 _KINDS = duckdb_types()
-# DuckDB takes two names that differ in case for one.
+# To DuckDB names that differ only in case are the same.
 _OURS = {name.lower(): name for name in _KINDS}
 
-# A folder may be ``host=web1``: to DuckDB that is a column, and its value that of all rows.
-PLAINLY = "hive_partitioning = false"
-_SIGNS = re.compile(r"[\[*?]")
+# Else DuckDB would make a column of a folder whose name is like ``host=web1``.
+NO_HIVE_COLUMNS = "hive_partitioning = false"
+_WILDCARDS = re.compile(r"[\[*?]")
 
 Columns = tuple[tuple[str, str], ...]  # name and type
 
 
-class Inside(NamedTuple):
+class ParquetInfo(NamedTuple):
     """What a Parquet file was made of."""
 
     segments: frozenset[str]
@@ -39,23 +39,23 @@ class Inside(NamedTuple):
     columns: Columns
 
 
-def inside(connection: DuckDBPyConnection, path: str) -> Inside:
+def parquet_info(connection: DuckDBPyConnection, path: str) -> ParquetInfo:
     """What this Parquet file was made of.
 
     Raises:
         UnreadableError: it cannot be read.
     """
-    with reading():
+    with as_unreadable():
         found = connection.execute(
             f"SELECT key::VARCHAR, value::VARCHAR FROM parquet_kv_metadata({text(exactly(path))})"
         ).fetchall()
         columns = connection.execute(
             "SELECT column_name, column_type"
-            f" FROM (DESCRIBE SELECT * FROM read_parquet({names([path])}, {PLAINLY}))"
+            f" FROM (DESCRIBE SELECT * FROM read_parquet({names([path])}, {NO_HIVE_COLUMNS}))"
         ).fetchall()
     values: dict[str, str] = dict(found)
     torn = values.get(TORN_KEY, "")
-    return Inside(
+    return ParquetInfo(
         frozenset(values.get(SEGMENTS_KEY, "").split(",")),
         int(torn) if torn.isdecimal() else 0,
         tuple((name, kind) for name, kind in columns),
@@ -68,18 +68,19 @@ def read_parquet(files: Mapping[str, Columns]) -> Iterator[str]:
     kinds: dict[str, set[str]] = {}
     for path, columns in files.items():
         ours = all(_is_ours(name, kind) for name, kind in columns)
-        # Most files are ours, whose columns may be fewer: then all are one group.
+        # Most files were written by slowhound, perhaps with fewer columns: they are one group.
         alike.setdefault(() if ours else columns, []).append(path)
         for name, kind in columns:
             kinds.setdefault(name.lower(), set()).add(kind)
     differing = {name for name, found in kinds.items() if len(found) > 1}
     for columns, paths in alike.items():
         wanted = ", ".join(_column(*each, differing) for each in columns) or "*"
-        yield f"SELECT {wanted} FROM read_parquet({names(paths)}, union_by_name=true, {PLAINLY})"
+        options = f"union_by_name=true, {NO_HIVE_COLUMNS}"
+        yield f"SELECT {wanted} FROM read_parquet({names(paths)}, {options})"
 
 
 def _is_ours(name: str, kind: str) -> bool:
-    # What DuckDB says of a type has no quotes around names that need none.
+    # DuckDB does not quote names that need no quotes.
     return name in _KINDS and _KINDS[name].replace('"', "") == kind.replace('"', "")
 
 
@@ -102,8 +103,8 @@ def names(paths: Collection[str]) -> str:
 
 
 def exactly(path: str) -> str:
-    """The path as a pattern that only it matches: a folder may be ``shop[1]``."""
-    return _SIGNS.sub(r"[\g<0>]", path)
+    """The path as a pattern that matches only itself: a folder may be called ``shop[1]``."""
+    return _WILDCARDS.sub(r"[\g<0>]", path)
 
 
 def text(value: str) -> str:

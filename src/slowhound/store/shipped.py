@@ -1,4 +1,4 @@
-"""How far a shipper has come, in ``DIR/ship/<target>.json``."""
+"""Reads and writes the position of a shipper, in ``DIR/ship/<target>.json``."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from slowhound.store.answer import StoreError
 from slowhound.system.files import open_own, write_whole
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-LARGEST = 64 * 1024**2
+LARGEST_STATE_FILE = 64 * 1024**2
 
 
-class Done(NamedTuple):
-    """How far one segment has been sent."""
+class SegmentProgress(NamedTuple):
+    """How much of one segment was sent."""
 
     offset: Number = 0  # bytes
     events: Number = 0
-    size: Number = 0  # of the file when it was last seen
+    size: Number = 0  # of the file when it was last read
 
 
-class Known(msgspec.Struct):
-    """What stands in the file."""
+class ShipState(msgspec.Struct):
+    """The contents of the file."""
 
-    segments: dict[str, Done]
+    segments: dict[str, SegmentProgress]
     parquet: set[str]
 
 
-_decode = msgspec.json.Decoder(Known).decode
+_decode = msgspec.json.Decoder(ShipState).decode
 
 
-def read(path: str) -> Known | None:
-    """What was written; None where nothing was, or it is broken.
+def read(path: str) -> ShipState | None:
+    """What was written; None where there is no file, or a broken one.
 
-    Everything is sent once more then, which costs time only.
+    Then everything is sent again, which only costs time.
 
     Raises:
-        StoreError: it cannot be read, and so could not be replaced.
+        StoreError: it cannot be read, and so could not be replaced either.
     """
     try:
         with open(open_own(path), "rb") as file:
-            return _decode(file.read(LARGEST))
+            return _decode(file.read(LARGEST_STATE_FILE))
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -53,11 +53,13 @@ def read(path: str) -> Known | None:
         return None
 
 
-def write(path: str, target: str, segments: Mapping[str, Done], parquet: set[str]) -> None:
-    """Writes all of it anew.
+def write(
+    path: str, target: str, segments: Mapping[str, SegmentProgress], parquet: set[str]
+) -> None:
+    """Replaces the file.
 
     Raises:
-        StoreError: it cannot be written, as for a full disk.
+        StoreError: it cannot be written, such as on a full disk.
     """
     known = {"target": target, "segments": segments, "parquet": sorted(parquet)}
     try:

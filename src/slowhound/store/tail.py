@@ -1,4 +1,4 @@
-"""Events one by one, as they were written: the last ones, and those to come."""
+"""Reads single events in the order of their time: the last ones, and new ones as they come."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import msgspec
 from slowhound.event.fields import NAMES
 from slowhound.redaction.plain_data import plain
 from slowhound.runtime.library_names import NOT_JSON
-from slowhound.store.broken import Broken, UnreadableError, reading
-from slowhound.store.columns import LATEST
-from slowhound.store.connections import alone
+from slowhound.store.broken import BrokenFiles, UnreadableError, as_unreadable
+from slowhound.store.columns import LATEST_TIME
+from slowhound.store.connections import private_database
 from slowhound.store.duckdb import load_duckdb
-from slowhound.store.event_files import Files, list_files
-from slowhound.store.parquet import inside, read_parquet
+from slowhound.store.event_files import EventFiles, list_event_files
+from slowhound.store.parquet import parquet_info, read_parquet
 
 _decode = msgspec.json.Decoder().decode
-CHUNK = 1024**2
-TRIES = 3
-SAME = ("ts", "host", "pid", "seq", "event_type", "req_id")
+CHUNK_BYTES = 1024**2
+LIST_ATTEMPTS = 3
+IDENTITY = ("ts", "host", "pid", "seq", "event_type", "req_id")
 Event = dict[str, Any]
-Wanted = Callable[[Event], bool]
+Predicate = Callable[[Event], bool]
 
 
-def event_of(line: bytes) -> Event | None:
-    """The event of one line; None for a torn one."""
+def parse_event(line: bytes) -> Event | None:
+    """The event of one line; None for a torn line."""
     try:
         event = _decode(line)
     except NOT_JSON:
@@ -39,30 +39,30 @@ def event_of(line: bytes) -> Event | None:
 
 def _dated(event: Event) -> bool:
     ts = event.get("ts")
-    return isinstance(ts, int | float) and not isinstance(ts, bool) and 0 <= ts < LATEST
+    return isinstance(ts, int | float) and not isinstance(ts, bool) and 0 <= ts < LATEST_TIME
 
 
-def last_events(folder: str, number: int, wanted: Wanted) -> tuple[list[Event], tuple[str, ...]]:
-    """The last events that are wanted, in the order of their time; the files left out, and why.
+def last_events(folder: str, number: int, wanted: Predicate) -> tuple[list[Event], tuple[str, ...]]:
+    """The last events that match, in the order of their time; the files left out, and why.
 
     Raises:
         StoreError: they are in Parquet files, and DuckDB is not installed.
     """
-    broken = Broken()
-    for _ in range(TRIES):
-        files = list_files(folder)
+    broken = BrokenFiles()
+    for _ in range(LIST_ATTEMPTS):
+        files = list_event_files(folder)
         found = _last_of(files, number, wanted, broken)
         if all(os.path.lexists(path) for path in files.segments):
-            break  # else one was compacted meanwhile, and its events are in a file not looked at
-    return found, broken.said(files.paths)
+            break  # else one was compacted meanwhile, into a file that was not read
+    return found, broken.messages(files.paths)
 
 
-def _last_of(files: Files, number: int, wanted: Wanted, broken: Broken) -> list[Event]:
+def _last_of(files: EventFiles, number: int, wanted: Predicate, broken: BrokenFiles) -> list[Event]:
     found: list[Event] = []
     for path in files.segments:
         found = _latest([*found, *_of_segment(path, number, wanted, broken)], number)
     for path in reversed(files.parquet):
-        # A Parquet file can only help while it has events younger than the oldest of ours.
+        # A Parquet file only matters if it has events younger than the oldest found.
         found = _latest([*found, *_of_parquet(path, number, wanted, broken)], number)
         if len(found) == number and _modified(path) < found[0]["ts"]:
             break
@@ -70,17 +70,17 @@ def _last_of(files: Files, number: int, wanted: Wanted, broken: Broken) -> list[
 
 
 def _latest(events: list[Event], number: int) -> list[Event]:
-    # A segment that is being compacted is there twice.
-    unique = {tuple(_comparable(each.get(name)) for name in SAME): each for each in events}
+    # A segment that is being compacted exists twice.
+    unique = {tuple(_comparable(each.get(name)) for name in IDENTITY): each for each in events}
     return heapq.nlargest(number, unique.values(), key=lambda each: each["ts"])[::-1]
 
 
 def _comparable(value: Any) -> Any:
-    # Whoever wrote the line may have written a list there, which has no hash.
+    # A line of another program may have a list here, which is not hashable.
     return value if value is None or isinstance(value, str | int | float) else type(value)
 
 
-def _first(events: Iterator[Event], number: int, wanted: Wanted) -> list[Event]:
+def _first(events: Iterator[Event], number: int, wanted: Predicate) -> list[Event]:
     found: list[Event] = []
     for event in events:
         if len(found) == number:
@@ -97,7 +97,7 @@ def _modified(path: str) -> float:
         return 0.0
 
 
-def _of_segment(path: str, number: int, wanted: Wanted, broken: Broken) -> list[Event]:
+def _of_segment(path: str, number: int, wanted: Predicate, broken: BrokenFiles) -> list[Event]:
     try:
         return _first(_backwards(path), number, wanted)
     except OSError as exc:
@@ -110,25 +110,25 @@ def _backwards(path: str) -> Iterator[Event]:
     with open(path, "rb") as file:
         at, rest = file.seek(0, os.SEEK_END), b""
         while at > 0:
-            size = min(CHUNK, at)
+            size = min(CHUNK_BYTES, at)
             at -= size
             file.seek(at)
             lines = (file.read(size) + rest).split(b"\n")
-            rest = lines[0]  # its beginning is further up
+            rest = lines[0]  # its beginning is in the chunk before
             for line in reversed(lines[1:]):
-                event = event_of(line)
+                event = parse_event(line)
                 if event is not None:
                     yield event
-        event = event_of(rest)
+        event = parse_event(rest)
         if event is not None:
             yield event
 
 
-def _of_parquet(path: str, number: int, wanted: Wanted, broken: Broken) -> list[Event]:
+def _of_parquet(path: str, number: int, wanted: Predicate, broken: BrokenFiles) -> list[Event]:
     duckdb = load_duckdb()
     try:
-        with reading(), alone(duckdb) as connection:
-            source = next(read_parquet({path: inside(connection, path).columns}))
+        with as_unreadable(), private_database(duckdb) as connection:
+            source = next(read_parquet({path: parquet_info(connection, path).columns}))
             done = connection.execute(f"SELECT * FROM ({source}) ORDER BY ts DESC")
             columns = [each[0] for each in done.description or ()]
 
@@ -144,9 +144,9 @@ def _of_parquet(path: str, number: int, wanted: Wanted, broken: Broken) -> list[
 
 
 def _as_written(row: dict[str, Any]) -> Event:
-    """A row of a Parquet file as the event it was; values of the application's are text.
+    """A row of a Parquet file as an event; the application's own values are text.
 
-    A column that somebody has added may hold dates, intervals or bytes, which JSON does not have.
+    A column that another program added may hold dates, intervals or bytes, which JSON cannot.
     """
     own = row.pop("app", None) or {}
     row.pop("segment", None)
@@ -158,14 +158,14 @@ def _as_written(row: dict[str, Any]) -> Event:
 
 
 class Follower:
-    """Gives the events that are written from now on, in all segments, also in new ones."""
+    """Reads the events that are written from now on, in existing and new segments."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self._offsets = {path: _size(path) for path in self._segments()}
 
     def _segments(self) -> tuple[str, ...]:
-        files: Files = list_files(self.folder)
+        files: EventFiles = list_event_files(self.folder)
         return files.segments
 
     def read(self) -> list[Event]:
@@ -177,15 +177,15 @@ class Follower:
             try:
                 with open(path, "rb") as file:
                     if os.fstat(file.fileno()).st_size < offset:
-                        offset = 0  # somebody has emptied it, and its process goes on
+                        offset = 0  # it was truncated while its process goes on writing
                     file.seek(offset)
                     data = file.read()
             except OSError:
-                self._offsets[path] = offset  # it may be for want of descriptors
+                self._offsets[path] = offset  # perhaps no file descriptors are left
                 continue
             whole = data[: data.rfind(b"\n") + 1]
             self._offsets[path] = offset + len(whole)
-            found += [event for line in whole.split(b"\n") if (event := event_of(line))]
+            found += [event for line in whole.split(b"\n") if (event := parse_event(line))]
         return sorted(found, key=lambda each: float(each["ts"]))
 
 

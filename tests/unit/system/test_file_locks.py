@@ -31,7 +31,7 @@ from slowhound.recorder.own_box import settings_payload
 from slowhound.stacks.fatal_errors import write_to
 from slowhound.store import segments
 from slowhound.store.answer import StoreError
-from slowhound.store.event_files import closed
+from slowhound.store.event_files import closed_segments
 from slowhound.store.segments import open_segment
 from slowhound.store.ship import Shipper
 from slowhound.system import file_locks
@@ -142,7 +142,7 @@ def test_lock_that_is_held_for_long_stays_its_holders(tmp_path: Path) -> None:
         return ""
 
     os.utime(beside, (1, 1))
-    first.round()
+    first.ship_all()
     assert "another process ships" in asks()
     # One that was stopped for ten minutes has lost it, and does not go on beside the other.
     os.utime(beside, (1, 1))
@@ -151,9 +151,9 @@ def test_lock_that_is_held_for_long_stays_its_holders(tmp_path: Path) -> None:
     beside.write_text(" ".join(elsewhere))
     for _ in range(2):
         with pytest.raises(StoreError, match="another process ships"):
-            first.round()
+            first.ship_all()
     beside.unlink()
-    first.round()
+    first.ship_all()
     first.close()
     second.close()
     assert not beside.exists()
@@ -207,10 +207,10 @@ def test_segment_of_a_living_process_is_not_closed(tmp_path: Path) -> None:
     segment.write(b"{}\n", [])
     os.utime(segment.name, (1, 1))
     events = os.path.dirname(segment.name)
-    assert list(closed(events, (segment.name,))) == []
+    assert list(closed_segments(events, (segment.name,))) == []
     box.close()
     before = descriptors()
-    found = list(closed(events, (segment.name,)))
+    found = list(closed_segments(events, (segment.name,)))
     assert [each.path for each in found] == [segment.name]
     file_locks.close(found[0].fd)
     assert descriptors() == before
@@ -302,7 +302,7 @@ def test_files_are_locked_where_locks_need_files_to_be_writable(
     segment.write(b"{}\n", [])
     segment.close()
     os.utime(segment.name, (1, 1))
-    found = list(closed(os.path.dirname(segment.name), (segment.name,)))
+    found = list(closed_segments(os.path.dirname(segment.name), (segment.name,)))
     assert [each.path for each in found] == [segment.name]
     file_locks.close(found[0].fd)
     with ended_box(path) as state:

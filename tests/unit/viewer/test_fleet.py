@@ -98,7 +98,7 @@ def shipped(folder: Path, server: str, name: str) -> Both:
     table = f"{server}/default?table={name}"
     shipper = Shipper(str(folder), table)
     shipper.connect()
-    shipper.round()
+    shipper.ship_all()
     shipper.close()
     return Both(folder, table)
 

@@ -1,4 +1,4 @@
-"""The named questions: each is one SQL text, see ``shim`` for the words that it may use."""
+"""The named questions: each is one SQL text, see ``dialect`` for its rules."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["QUESTIONS", "Parameter", "Question", "bound"]
 QUESTIONS: dict[str, Question] = {
     each.name: each for each in (*requests.QUESTIONS, *causes.QUESTIONS, *workers.QUESTIONS)
 }
-# After all events.
-NEVER = 1e12
+# Later than all events.
+END_OF_TIME = 1e12
 
 
 def bound(
@@ -35,7 +35,7 @@ def bound(
         raise StoreError(f"there is no question {name!r}; there are: {', '.join(QUESTIONS)}")
     values: dict[str, Any] = {
         "since": 0.0 if since is None else float(since),
-        "until": NEVER if until is None else float(until),
+        "until": END_OF_TIME if until is None else float(until),
         "limit": int(limit),
     }
     for each, parameter in question.parameters.items():
@@ -55,7 +55,7 @@ def _value(question: Question, name: str, given: Any) -> Any:
         value = parameter.type(given)
     except (TypeError, ValueError):
         value = None
-    # A step of 0 divides by nothing.
-    if value is None or (name == "step" and not 0 < value < NEVER):
+    # A step of 0 would divide by zero.
+    if value is None or (name == "step" and not 0 < value < END_OF_TIME):
         raise StoreError(f"{name} cannot be {given!r}: {parameter.meaning}")
     return value

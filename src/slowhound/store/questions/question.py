@@ -1,4 +1,4 @@
-"""What a question is, and the conditions that many have in common."""
+"""The type of a question, and the conditions that many of them share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Parameter(NamedTuple):
-    """A value that a question can be asked with; its default None: it must be given."""
+    """A parameter of a question; with a default of None it is required."""
 
     default: Any
     type: type
@@ -16,26 +16,28 @@ class Parameter(NamedTuple):
 
 
 class Question(NamedTuple):
-    """One question, its SQL and what the answer means."""
+    """One question, its SQL and the meaning of its answer."""
 
     name: str
     title: str
-    text: str  # what it tells, and what to do with it; plain Markdown
+    text: str  # what the answer means and what to do with it; Markdown
     columns: tuple[str, ...]
     sql: str
     parameters: Mapping[str, Parameter] = MappingProxyType({})
 
 
-WITHIN = "ts >= $since AND ts < $until"
+IN_PERIOD = "ts >= $since AND ts < $until"
 # Each request has exactly one of these.
-ENDED = f"event_type IN ('request', 'timeout', 'crash') AND task_name IS NULL\n  AND {WITHIN}"
-FAILED = "resp_outcome IN ('error', 'timeout', 'killed')"
-# Under SAMPLING a kept event stands for several; without it this is a plain count. A rate that none
-# can be, of a damaged line, would make infinity of all sums.
+ENDED_REQUESTS = (
+    f"event_type IN ('request', 'timeout', 'crash') AND task_name IS NULL\n  AND {IN_PERIOD}"
+)
+HAS_FAILED = "resp_outcome IN ('error', 'timeout', 'killed')"
+# With SAMPLING a kept event stands for several; without it this is a count. An impossible rate of
+# a damaged line would make all sums infinite.
 STANDS_FOR = (
     "CASE WHEN sample_rate > 1e-9 AND sample_rate < 1.0 THEN 1.0 / sample_rate ELSE 1.0 END"
 )
-NUMBER = f"CAST(floor(sum({STANDS_FOR}) + 0.5) AS BIGINT)"
+REQUEST_COUNT = f"CAST(floor(sum({STANDS_FOR}) + 0.5) AS BIGINT)"
 
-STEP = {"step": Parameter(60.0, float, "seconds of one row")}
-SECONDS = " Times are seconds."
+STEP_PARAMETER = {"step": Parameter(60.0, float, "seconds of one row")}
+IN_SECONDS = " Times are seconds."

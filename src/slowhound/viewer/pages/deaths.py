@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from slowhound.store.questions.question import WITHIN
+from slowhound.store.questions.question import IN_PERIOD
 from slowhound.viewer.pages.shared import NEWEST, buckets, command, span, spread, step_of
 from slowhound.viewer.query import Query, QueryParameter, text
 from slowhound.viewer.responses import Data, Page
 from slowhound.viewer.sources import Sources
 
 MOST_DEATHS = 200
-IS_DEATH = f"{WITHIN} AND event_type IN ('crash', 'timeout')"
+IS_DEATH = f"{IN_PERIOD} AND event_type IN ('crash', 'timeout')"
 CAUSE = "CASE WHEN event_type = 'timeout' THEN 'timeout' ELSE coalesce(crash_cause, 'unknown') END"
 CAUSES_SQL = f"""
 SELECT {CAUSE} AS cause, count(*) AS n, min(ts) AS first_seen, max(ts) AS last_seen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.store.questions.question import WITHIN
+from slowhound.store.questions.question import IN_PERIOD
 from slowhound.store.source import Source
 from slowhound.viewer.pages.shared import (
     ERRORS,
@@ -36,7 +36,7 @@ SELECT {REQUESTS} AS requests,
        max(CASE WHEN g_w_count > 0 THEN g_w_active / g_w_count END) AS busiest,
        max(g_backlog) AS backlog,
        min(ts) AS oldest, max(ts) AS newest, count(*) AS events
-FROM events WHERE {WITHIN}
+FROM events WHERE {IN_PERIOD}
 """  # noqa: S608  made of constants only
 SERIES_SQL = f"""
 SELECT floor(ts / $step) * $step AS bucket,
@@ -50,19 +50,19 @@ SELECT floor(ts / $step) * $step AS bucket,
        max(CASE WHEN g_w_count > 0 THEN g_w_active / g_w_count END) AS busy,
        max(CASE WHEN g_threads > 0 THEN g_threads_busy / g_threads END) AS threads,
        max(g_backlog) AS backlog
-FROM events WHERE {WITHIN}
+FROM events WHERE {IN_PERIOD}
 GROUP BY bucket ORDER BY bucket
 """  # noqa: S608
 BUSIEST_SQL = f"""
 SELECT resp_view, {REQUESTS} AS n, sum(resp_time) AS total, quantile(0.95, resp_time) AS p95,
        {ERRORS} AS errors
-FROM events WHERE {WITHIN} AND {IS_ENDED_REQUEST}
+FROM events WHERE {IN_PERIOD} AND {IS_ENDED_REQUEST}
 GROUP BY resp_view ORDER BY total DESC, resp_view LIMIT 8
 """  # noqa: S608
 LATEST_SQL = f"""
 SELECT ts, event_type, req_id, req_method, req_path, resp_view, resp_time, crash_cause, slow_loc,
        stall_kind
-FROM events WHERE {WITHIN} AND event_type IN ('slow', 'crash', 'timeout', 'stall')
+FROM events WHERE {IN_PERIOD} AND event_type IN ('slow', 'crash', 'timeout', 'stall')
 ORDER BY {NEWEST} LIMIT 8
 """  # noqa: S608
 COUNTS = ("requests", "errors", "slow", "deaths")

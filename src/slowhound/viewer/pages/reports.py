@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from slowhound.store.questions.question import WITHIN
+from slowhound.store.questions.question import IN_PERIOD
 from slowhound.viewer.pages.shared import buckets, command, span, spread
 from slowhound.viewer.query import Query, one_of
 from slowhound.viewer.responses import Data, Page
@@ -25,12 +25,12 @@ SELECT slow_fingerprint, count(*) AS n, min(ts) AS first_seen, max(ts) AS last_s
        argmax(task_name, ts) AS task, argmax(slow_loc, ts) AS loc,
        argmax(slow_verdict, ts) AS verdict, argmax(report, ts) AS newest_report,
        countif(slow_verdict = 'stuck') AS stuck
-FROM events WHERE {WITHIN} AND event_type = 'slow' AND slow_fingerprint IS NOT NULL
+FROM events WHERE {IN_PERIOD} AND event_type = 'slow' AND slow_fingerprint IS NOT NULL
 GROUP BY slow_fingerprint ORDER BY
 """  # noqa: S608  made of constants only
 COUNTS_SQL = f"""
 SELECT slow_fingerprint, floor(ts / $step) * $step AS bucket, count(*) AS n
-FROM events WHERE {WITHIN} AND event_type = 'slow' AND slow_fingerprint IS NOT NULL
+FROM events WHERE {IN_PERIOD} AND event_type = 'slow' AND slow_fingerprint IS NOT NULL
 GROUP BY slow_fingerprint, bucket
 """  # noqa: S608
 

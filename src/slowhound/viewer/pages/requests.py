@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slowhound.store.questions.question import WITHIN
+from slowhound.store.questions.question import IN_PERIOD
 from slowhound.viewer.pages.shared import NEWEST, command
 from slowhound.viewer.query import (
     BadQuery,
@@ -89,7 +89,7 @@ VISIBLE_FILTERS = 6  # the others can be unfolded
 
 def conditions(query: Query) -> tuple[str, dict[str, Any]]:
     """The WHERE clause of the query, and its values."""
-    found = [WITHIN, "event_type IN ('request', 'task', 'timeout', 'crash')"]
+    found = [IN_PERIOD, "event_type IN ('request', 'task', 'timeout', 'crash')"]
     values: dict[str, Any] = query.bounds()
     for name, condition in CONDITIONS.items():
         value = query.get(name)

@@ -7,13 +7,13 @@ import shlex
 from typing import Any
 
 from slowhound.runtime.durations import parse_duration
-from slowhound.store.questions.question import FAILED, STANDS_FOR
+from slowhound.store.questions.question import HAS_FAILED, STANDS_FOR
 from slowhound.viewer.query import Query
 from slowhound.viewer.sources import Sources
 
 # Each request has exactly one of these events.
 IS_ENDED_REQUEST = "(event_type IN ('request', 'timeout', 'crash') AND task_name IS NULL)"
-ERRORS = f"countif({IS_ENDED_REQUEST} AND {FAILED})"
+ERRORS = f"countif({IS_ENDED_REQUEST} AND {HAS_FAILED})"
 # How many requests these are: with SAMPLING a kept event stands for several.
 STANDS_FOR_REQUESTS = f"CASE WHEN {IS_ENDED_REQUEST} THEN {STANDS_FOR} END"
 REQUESTS = f"floor(coalesce(sum({STANDS_FOR_REQUESTS}), 0.0) + 0.5)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slowhound.store.questions.question import WITHIN
+from slowhound.store.questions.question import IN_PERIOD
 from slowhound.viewer.pages.shared import command
 from slowhound.viewer.query import Query, one_of
 from slowhound.viewer.responses import Data, Page
@@ -22,7 +22,7 @@ SELECT q.fingerprint AS statement, sum(q.time) AS total, sum(q.count) AS runs,
        argmax(q.line, q.count) AS line_of, argmax(resp_view, q.time) AS view_of,
        max(ts) AS last_seen
 FROM events explode(db_top, q)
-WHERE {WITHIN}
+WHERE {IN_PERIOD}
 GROUP BY statement ORDER BY
 """  # noqa: S608  made of constants only
 

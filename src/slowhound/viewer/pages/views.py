@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slowhound.store.questions.question import WITHIN
+from slowhound.store.questions.question import IN_PERIOD
 from slowhound.viewer.pages.shared import ERRORS, IS_ENDED_REQUEST, REQUESTS, command
 from slowhound.viewer.query import Query, one_of
 from slowhound.viewer.responses import Data, Page
@@ -29,7 +29,7 @@ SELECT resp_view, {REQUESTS} AS n, sum(resp_time) AS total,
        avg(coalesce(queue_time, 0)) AS mean_queue, avg(coalesce(db_time, 0)) AS mean_db,
        avg(coalesce(cache_time, 0)) AS mean_cache, avg(coalesce(out_time, 0)) AS mean_out,
        avg(coalesce(tmpl_time, 0)) AS mean_tmpl, avg(coalesce(rest_time, 0)) AS mean_rest
-FROM events WHERE {WITHIN} AND {IS_ENDED_REQUEST}
+FROM events WHERE {IN_PERIOD} AND {IS_ENDED_REQUEST}
 GROUP BY resp_view ORDER BY
 """  # noqa: S608  made of constants only
 PARTS_OF_MEAN = ("queue", "db", "cache", "out", "tmpl", "rest")
