@@ -190,7 +190,7 @@ class TakenStack(NamedTuple):
 
 def frame_at(code: CodeType, line: int | None) -> Frame:
     """The frame of this code, at that line."""
-    # f_lineno is None on an artificial instruction (seen in tracing tools): 0 is honest there.
+    # f_lineno is None on an artificial instruction (seen in tracing tools): then it is 0.
     return Frame(file_of(code), line or 0, name_of_code(code))
 
 

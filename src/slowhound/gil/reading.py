@@ -1,4 +1,4 @@
-"""The stacks of another process that one way has read, and how two readings are compared."""
+"""Holds the stacks that were read of another process, and compares two readings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python's threads in this process, and the kernel's id of each."""
+"""Lists Python's threads in this process, with the kernel's id of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a thread of this process waits for now, from /proc, and how much CPU time it has used.
+"""Reads what a thread of this process waits for, and how much CPU time it has used.
 
 Linux on x86_64 and aarch64 only; elsewhere the answer is None. Nothing is done to the
 application's descriptors: ``socket.socket(fileno=…)`` would switch a socket to non-blocking under

@@ -1,4 +1,4 @@
-"""The states that a thread may be in, their texts, and the system calls that mean them."""
+"""Lists the states of a thread, with their texts and the system calls that mean them."""
 
 from __future__ import annotations
 

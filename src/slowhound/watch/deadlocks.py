@@ -110,7 +110,7 @@ def _wait(ident: int, frames: _Frames, holders: dict[int, _Holder]) -> Wait | No
         return None  # a thread of the standard library's own
     code, expression, held = at.f_code, source_places.waited_for(at), None
     try:
-        # The queue, event or thread that the application named; the lock itself lies within.
+        # The queue, event or thread that the application named; the lock itself is inside it.
         thing = _variables(outer)["self"] if outer else _value(expression, at)
         if outer is not None and qualname_of(outer.f_code) == "Thread.join":
             owner, known = attribute(thing, "_ident"), BY_PYTHON

@@ -1,4 +1,4 @@
-"""The hound: the one background thread of a worker.
+"""Runs the hound, the one background thread of a worker.
 
 It wakes a few times a second, checks what is in flight, and does the worker's housekeeping once a
 second. Nothing is scheduled, locked or woken per request.

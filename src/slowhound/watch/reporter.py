@@ -134,9 +134,7 @@ class Reporter:
             if not slow.by_peer:
                 self._take_over(record, slow)  # what was written while it ended
             self.write(record, slow, None, finished)
-        elif (
-            slow.delivered is not None and record.outcome != "timeout"
-        ):  # that is a report of its own
+        elif slow.delivered is not None and record.outcome != "timeout":  # a timeout has its own
             self._reports.put_end(replace(slow.delivered, finished=finished))
         if slow.report is not None:
             self.files.append(slow.report, end_text(record, verdict))

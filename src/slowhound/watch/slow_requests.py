@@ -1,4 +1,4 @@
-"""Slow requests: a report when one passes its threshold, again at each doubling, and at its end."""
+"""Reports slow requests: at their threshold, again at each doubling of it, and at their end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text of a report about a record, and about the other requests in flight."""
+"""Writes the text of a report about a record and about the other requests in flight."""
 
 from __future__ import annotations
 
