@@ -50,7 +50,8 @@ def on_demand() -> Iterator[dict[str, Any]]:
     """Ours, as with `?flames`."""
     import asyncio
 
-    from slowhound.core.record import Record, use_os_threads
+    from slowhound.core.ids import use_os_threads
+    from slowhound.core.record import Record
     from slowhound.flames.sampling import session
     from slowhound.runtime.unpatched import is_patched
 

@@ -40,7 +40,8 @@ import os
 
 from slowhound.background import task
 from slowhound.context import Context, on_error
-from slowhound.core.record import Record, current
+from slowhound.core.in_flight import current
+from slowhound.core.record import Record
 from slowhound.instrument.registry import register_instrumenter
 
 __all__ = [

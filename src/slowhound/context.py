@@ -8,7 +8,8 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from slowhound.core.record import Record, current
+from slowhound.core.in_flight import current
+from slowhound.core.record import Record
 from slowhound.event.fields import NAMES
 from slowhound.event.formats import logfmt
 from slowhound.redaction.plain_data import as_text

@@ -17,8 +17,9 @@ from django.http.response import HttpResponseBase
 
 from slowhound.config.config import Config
 from slowhound.config.from_django import get_config
+from slowhound.core.in_flight import current
 from slowhound.core.ownership import lost, of_request
-from slowhound.core.record import Owner, Record, current
+from slowhound.core.record import Owner, Record
 from slowhound.delivery.sink import preload
 from slowhound.instrument import trace
 from slowhound.instrument.exception import fields_of

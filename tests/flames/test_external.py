@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.core.record import Record, in_flight
+from slowhound.core.in_flight import in_flight
+from slowhound.core.record import Record
 from slowhound.flames.profile import Profile
 from slowhound.flames.sampling import external
 from slowhound.flames.sampling import session as module

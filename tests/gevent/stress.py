@@ -18,8 +18,9 @@ from collections.abc import Callable  # noqa: E402
 import gevent  # noqa: E402
 import greenlet  # noqa: E402
 
-from slowhound.core import record as record_module  # noqa: E402
-from slowhound.core.record import Record, in_flight, snapshot_in_flight  # noqa: E402
+from slowhound.core import ids  # noqa: E402
+from slowhound.core.in_flight import in_flight, snapshot_in_flight  # noqa: E402
+from slowhound.core.record import Record  # noqa: E402
 from slowhound.stacks.capture import capture_stack  # noqa: E402
 from slowhound.system.os_thread import OsThread  # noqa: E402
 
@@ -82,7 +83,7 @@ def stacks() -> int:
 
 
 def main() -> None:
-    record_module.use_os_threads()
+    ids.use_os_threads()
     sys.setswitchinterval(1e-6)
     functions = [own(number) for number in range(KINDS)]
     readers = [OsThread(read), OsThread(read)]

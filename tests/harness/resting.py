@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slowhound.config.config import load
-from slowhound.core.record import snapshot_in_flight
+from slowhound.core.in_flight import snapshot_in_flight
 from slowhound.recorder import process
 from slowhound.recorder.process import Recorder, Server
 

@@ -20,7 +20,7 @@ hidden: list[str] = []
 def gunicorns_requests() -> None:
     """Gunicorn's request is left to the middleware, where it is not as it was."""
     from slowhound.config.from_django import get_config
-    from slowhound.core.record import in_flight
+    from slowhound.core.in_flight import in_flight
     from slowhound.gunicorn.hooks import post_request, pre_request
     from slowhound.recorder import process
 

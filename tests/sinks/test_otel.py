@@ -22,8 +22,9 @@ from opentelemetry.semconv.attributes import (
 )
 from requests.adapters import HTTPAdapter
 
+from slowhound.core.in_flight import in_flight
 from slowhound.core.observations import Snapshot
-from slowhound.core.record import Record, in_flight
+from slowhound.core.record import Record
 from slowhound.core.report import Report
 from slowhound.event.fields import FIELDS
 from slowhound.frames.frames import Frame

@@ -18,7 +18,7 @@ from django.urls import path
 import slowhound
 from slowhound import Context
 from slowhound.asgi import wrap
-from slowhound.core.record import in_flight
+from slowhound.core.in_flight import in_flight
 from slowhound.recorder import process
 from slowhound.testing import capture_events
 

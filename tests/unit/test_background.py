@@ -25,7 +25,7 @@ from django.test.utils import override_settings
 import slowhound
 from slowhound.blackbox import reader
 from slowhound.blackbox.payloads import read_settings
-from slowhound.core.record import current_record, in_flight
+from slowhound.core.in_flight import current_record, in_flight
 from slowhound.core.report import Report
 from slowhound.event.fields import FIELDS
 from slowhound.instrument import registry

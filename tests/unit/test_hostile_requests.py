@@ -19,7 +19,7 @@ from django.test.utils import override_settings
 from django.urls import path, register_converter
 
 from slowhound import Context, on_error
-from slowhound.core.record import in_flight
+from slowhound.core.in_flight import in_flight
 from slowhound.runtime.foreign import is_foreign
 from slowhound.system import guard
 from slowhound.testing import capture_events

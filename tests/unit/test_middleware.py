@@ -17,7 +17,8 @@ from django.test import Client, RequestFactory
 from django.test.utils import override_settings
 
 import slowhound
-from slowhound.core.record import Record, in_flight
+from slowhound.core.in_flight import in_flight
+from slowhound.core.record import Record
 from slowhound.event.fields import FIELDS
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.recorder import process

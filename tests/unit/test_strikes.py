@@ -31,7 +31,7 @@ from django.urls import path
 import slowhound
 from slowhound.asgi import wrap
 from slowhound.config.from_django import get_config
-from slowhound.core.record import in_flight
+from slowhound.core.in_flight import in_flight
 from slowhound.gunicorn.exit_signals import EXIT_SIGNALS
 from slowhound.recorder import process
 from slowhound.recorder.lost_responses import finish_lost

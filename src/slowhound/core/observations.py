@@ -95,3 +95,15 @@ def without_literals(moment: Moment) -> Moment:
     """The moment as it may leave the process: a statement's shape, a name without secrets."""
     shown = sql_shape if moment.kind == "sql" else short_text
     return moment._replace(text=shown(moment.text))
+
+
+class QueryStats:
+    """What one SQL text of one alias cost within one request."""
+
+    __slots__ = ("count", "line", "look_at", "time")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.time = 0.0
+        self.line: str | None = None  # the application's line, known from the second run on
+        self.look_at = 2  # the run at which it is looked for next

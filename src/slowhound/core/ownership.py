@@ -35,7 +35,8 @@ from types import GeneratorType
 from typing import Any
 
 from slowhound.core import exchanges
-from slowhound.core.record import Owner, Record, current, current_record, in_flight, unfinished
+from slowhound.core.in_flight import current, current_record, in_flight, unfinished
+from slowhound.core.record import Owner, Record
 from slowhound.runtime.attributes import attribute_or
 
 

@@ -1,28 +1,21 @@
-"""The record: the mutable state of one request in flight, and the table of all of them.
-
-Two dict writes begin a record, two end it; no lock is taken, each write is one bytecode.
-"""
+"""The record: what is known of one request so far."""
 
 from __future__ import annotations
 
 import errno
 import itertools
-import os
 import threading
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from slowhound.core.observations import Moment
+from slowhound.core import ids
+from slowhound.core.observations import Moment, QueryStats
 from slowhound.redaction import masking
-from slowhound.redaction.cuts import cut
 from slowhound.redaction.masking import PATH_LIMIT, client_text
 from slowhound.redaction.plain_data import as_text, text_or_none
-from slowhound.redaction.values import mask_values
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import missing
-from slowhound.runtime.unpatched import original
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,8 +27,6 @@ if TYPE_CHECKING:
 
 # A request with more moments than this keeps the first ones and counts the rest.
 TIMELINE_LIMIT = 200
-# Characters of a task's id that are shown.
-ID_LIMIT = 300
 SHORT_METHOD, METHOD_LIMIT = 12, 40
 # Statuses of responses that end with their head.
 BODILESS = (204, 304)
@@ -43,18 +34,6 @@ BODILESS = (204, 304)
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 
 _numbers = itertools.count(1)
-get_ident = threading.get_ident
-
-
-def use_os_threads() -> None:
-    """Called once a process, when its recorder starts: ids of its own, and of its threads.
-
-    From now on a record's ``thread_id`` is that of its OS thread, also under gevent.
-    """
-    global get_ident, _prefix
-    get_ident = original("_thread", "get_ident")
-    # uWSGI forks without telling Python: two workers would give the same ids.
-    _prefix = _new_prefix()
 
 
 class Owner(Enum):
@@ -68,35 +47,6 @@ class Owner(Enum):
 
 # Trace and span id, as lowercase hex.
 Ids = tuple[str, str]
-
-
-class QueryStats:
-    """What one SQL text of one alias cost within one request."""
-
-    __slots__ = ("count", "line", "look_at", "time")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.time = 0.0
-        self.line: str | None = None  # the application's line, known from the second run on
-        self.look_at = 2  # the run at which it is looked for next
-
-
-def _new_prefix() -> str:
-    # Not the random module: an application may seed it, the same in each process.
-    bits = os.urandom(10).hex()
-    return f"{bits[:8]}-{bits[8:12]}-8{bits[12:15]}-{8 + int(bits[15], 16) % 4:x}{bits[16:19]}-"
-
-
-_prefix = _new_prefix()
-
-
-def new_id(number: int) -> str:
-    """A UUID of version 8 (RFC 9562): 74 random bits of the process, then the request's number.
-
-    ``uuid.uuid4`` takes 1.8 µs, a tenth of all that slowhound may take; this takes 0.2.
-    """
-    return f"{_prefix}{number:012x}"
 
 
 class Record:
@@ -186,14 +136,14 @@ class Record:
 
     def __init__(self, method: str, path: str, started: float) -> None:
         self.number = next(_numbers)
-        self.id = new_id(self.number)
+        self.id = ids.new_id(self.number)
         method = as_text(method)
         # A client may say any word; there is no token as short as those that mean something.
         is_short = len(method) <= SHORT_METHOD
         self.method = method if is_short else client_text(method, METHOD_LIMIT)
         self.path = client_text(as_text(path), PATH_LIMIT)
         self.started = started
-        self.thread_id = get_ident()
+        self.thread_id = ids.get_ident()
         self.native_id = threading.get_native_id()
         self.cpu_started = clock.thread_time()
 
@@ -322,83 +272,3 @@ class Record:
 def _name_or_none(value: Any) -> str | None:
     found = text_or_none(value)
     return None if found is None else masking.name(found)
-
-
-def _shown_id(task_id: str) -> str:
-    # What stands behind a colon is a number, as in reset-password:42.
-    return masking.short_text(task_id) if "=" in task_id else mask_values(task_id)
-
-
-class TaskRecord(Record):
-    """The same of background work: ``method`` is what kind of work it is, ``path`` its name."""
-
-    kind = "task"
-    owner = Owner.TASK
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        started: float,
-        task_id: str | None = None,
-        slow_after: float | None = None,
-    ) -> None:
-        super().__init__(method, path, started)
-        self.task_id = task_id
-        self.shown_id = None if task_id is None else _shown_id(cut(task_id, ID_LIMIT))
-        self.slow_after = slow_after
-        self.long_lived = slow_after is None
-
-
-# Ends, in a forked child, the records of its parent.
-_FORKED = object()
-
-in_flight: dict[int, Record] = {}
-current_record: ContextVar[Record | None] = ContextVar("slowhound_record", default=None)
-
-
-def current() -> Record | None:
-    """The record of the request that this code runs for, or None outside a request."""
-    return unfinished(current_record.get())
-
-
-def unfinished(record: Record | None) -> Record | None:
-    """The record, or what it was begun in once it has ended; None when all that has ended."""
-    while record is not None and record.done:
-        record = record.outer
-    return record
-
-
-def lenders() -> Iterator[list[Slot]]:
-    """The places in the black box of those that yield theirs, as the box takes them."""
-    for record in snapshot_in_flight():
-        if record.yields and record.taken:
-            yield record.taken
-
-
-def snapshot_in_flight() -> list[Record]:
-    """All records in flight; safe while other threads begin and finish."""
-    return list(in_flight.values())
-
-
-def take_span(req_id: object) -> Any:
-    """OpenTelemetry's span of a request in flight, once; None when it has none, or it has ended."""
-    for record in snapshot_in_flight():
-        if record.id == req_id and record.span is not None:
-            span, record.span = record.span(), None
-            return span if span is not None and span.is_recording() else None
-    return None
-
-
-def _forget_after_fork() -> None:
-    # A forked child shares none of its parent's requests: the parent will finish them.
-    global _prefix
-    for record in in_flight.values():
-        record.ender, record.done = _FORKED, True
-    in_flight.clear()
-    current_record.set(None)
-    _prefix = _new_prefix()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -13,9 +13,10 @@ import time
 from typing import Any
 from urllib.parse import unquote
 
-from slowhound.core import record as record_module
+from slowhound.core import ids
+from slowhound.core.in_flight import in_flight
 from slowhound.core.ownership import lost
-from slowhound.core.record import Owner, Record, in_flight
+from slowhound.core.record import Owner, Record
 from slowhound.frames.frames import Stack, from_traceback
 from slowhound.gunicorn import arbiter, outcomes
 from slowhound.gunicorn.exit_signals import EXIT_SIGNALS, ExitSignals
@@ -100,7 +101,7 @@ def pre_request(worker: Any, req: Any) -> None:
 
 def post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
     """Finishes the record of a request: the body is closed, or never will be."""
-    if record_module.get_ident() != _main:  # Python runs signal handlers in the main thread
+    if ids.get_ident() != _main:  # Python runs signal handlers in the main thread
         _finish(worker, req, environ, resp)
         return
     mine = object()

@@ -17,7 +17,8 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from slowhound.core.record import Record, current_record, unfinished
+from slowhound.core.in_flight import current_record, unfinished
+from slowhound.core.record import Record
 from slowhound.instrument.cache_counts import (
     METHODS,
     NO_RESULT,

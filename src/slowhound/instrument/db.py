@@ -20,7 +20,9 @@ from django.core.signals import request_started
 from django.db import connections
 from django.db.backends.signals import connection_created
 
-from slowhound.core.record import QueryStats, Record, current_record, unfinished
+from slowhound.core.in_flight import current_record, unfinished
+from slowhound.core.observations import QueryStats
+from slowhound.core.record import Record
 from slowhound.instrument import callers
 from slowhound.instrument.composed import text_of
 from slowhound.redaction.masking import short_text

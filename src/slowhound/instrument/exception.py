@@ -17,7 +17,8 @@ from django.http import Http404
 from django.urls import Resolver404
 
 from slowhound.core.exchanges import is_same, requests_alike
-from slowhound.core.record import Record, current
+from slowhound.core.in_flight import current
+from slowhound.core.record import Record
 from slowhound.frames.frames import from_traceback, locate
 from slowhound.instrument import jinja_lines
 from slowhound.instrument.template_lines import node_of

@@ -16,7 +16,8 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
-from slowhound.core.record import Record, current_record, in_flight
+from slowhound.core.in_flight import current_record, in_flight
+from slowhound.core.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 

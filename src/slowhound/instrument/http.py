@@ -11,7 +11,8 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from slowhound.core.record import Record, current_record, unfinished
+from slowhound.core.in_flight import current_record, unfinished
+from slowhound.core.record import Record
 from slowhound.instrument.clock import own_time
 from slowhound.instrument.imports import forget, when_imported
 from slowhound.redaction.plain_data import as_text

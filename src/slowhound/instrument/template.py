@@ -17,7 +17,8 @@ import django
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from slowhound.core.record import Record, current_record, unfinished
+from slowhound.core.in_flight import current_record, unfinished
+from slowhound.core.record import Record
 from slowhound.instrument.clock import own_time
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.attributes import attribute_or

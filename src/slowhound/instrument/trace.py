@@ -16,7 +16,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from slowhound.core.record import Ids, Record, current_record
+from slowhound.core.in_flight import current_record
+from slowhound.core.record import Ids, Record
 from slowhound.instrument.imports import when_imported
 from slowhound.system.guard import guard
 

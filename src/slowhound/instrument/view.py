@@ -11,8 +11,9 @@ from uuid import UUID
 
 from slowhound.core.box_payloads import who_payload
 from slowhound.core.exchanges import is_same
+from slowhound.core.in_flight import current_record
 from slowhound.core.ownership import of_request
-from slowhound.core.record import Record, current_record
+from slowhound.core.record import Record
 from slowhound.instrument import trace
 from slowhound.redaction import masking
 from slowhound.redaction.mask import MASK

@@ -15,8 +15,9 @@ from typing import Any
 from django.core.signals import request_finished
 from django.http import HttpRequest
 
+from slowhound.core.in_flight import current
 from slowhound.core.ownership import is_closed, is_making_body
-from slowhound.core.record import CLIENT_GONE, Owner, Record, current
+from slowhound.core.record import CLIENT_GONE, Owner, Record
 from slowhound.instrument.exception import fields_of
 from slowhound.lifecycle.responses import (
     is_file,

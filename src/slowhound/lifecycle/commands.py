@@ -6,7 +6,7 @@ import functools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from slowhound.core.record import TaskRecord
+from slowhound.core.task_record import TaskRecord
 from slowhound.lifecycle.task_records import TASK_SLOTS, new, run_recorded
 from slowhound.runtime.library_names import find
 from slowhound.system.guard import guarded

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from slowhound.core.record import (
-    Record,
-    TaskRecord,
-    current_record,
-    snapshot_in_flight,
-)
+from slowhound.core.in_flight import current_record, snapshot_in_flight
+from slowhound.core.record import Record
+from slowhound.core.task_record import TaskRecord
 from slowhound.lifecycle.cancellation import is_cancelled
 from slowhound.redaction.cuts import cut
 from slowhound.redaction.plain_data import as_text, text_or_none

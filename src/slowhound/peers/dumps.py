@@ -21,7 +21,7 @@ from slowhound.blackbox.box import Box
 from slowhound.blackbox.layout import DUMP_MADE, DUMP_REQUESTED, HEADER, MAGIC
 from slowhound.blackbox.payloads import Seconds
 from slowhound.blackbox.reader import DUMP_SUFFIX, beside, is_alive
-from slowhound.core.record import snapshot_in_flight
+from slowhound.core.in_flight import snapshot_in_flight
 from slowhound.event.formats import clean
 from slowhound.frames.frames import Frame, Stack, current_frames, from_frame
 from slowhound.redaction.masking import short_text

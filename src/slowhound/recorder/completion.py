@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from slowhound.config.config import Config
-from slowhound.core.record import Ids, Record, in_flight
+from slowhound.core.in_flight import in_flight
+from slowhound.core.record import Ids, Record
 from slowhound.event.envelope import Origin, add_envelope
 from slowhound.event.fields import VERSION, Event
 from slowhound.instrument import db, events

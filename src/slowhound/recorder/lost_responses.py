@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slowhound.core.record import Record, snapshot_in_flight
+from slowhound.core.in_flight import snapshot_in_flight
+from slowhound.core.record import Record
 
 
 def finish_lost(finish: Callable[[Record], None]) -> None:

@@ -11,7 +11,7 @@ from slowhound.blackbox import layout, peer_reports, reader
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.layout import HALF_SETTINGS
 from slowhound.config.config import Config
-from slowhound.core.record import in_flight, snapshot_in_flight
+from slowhound.core.in_flight import in_flight, snapshot_in_flight
 from slowhound.delivery.spool import spool_unsent
 from slowhound.delivery.worker import Delivery
 from slowhound.event.formats import json_line

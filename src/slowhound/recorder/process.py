@@ -14,8 +14,9 @@ import weakref
 
 from slowhound.config.config import Config
 from slowhound.config.from_django import application_modules, is_ours, on_change
+from slowhound.core.in_flight import in_flight
 from slowhound.core.ownership import leave
-from slowhound.core.record import Record, in_flight
+from slowhound.core.record import Record
 from slowhound.instrument import builtin, cache, template
 from slowhound.instrument.registry import tear_down
 from slowhound.recorder.process_kind import loads_for_others

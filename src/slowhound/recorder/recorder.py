@@ -10,16 +10,11 @@ from importlib import import_module
 from typing import Any
 
 from slowhound.config.config import Config
-from slowhound.core import record as record_module
+from slowhound.core import ids
 from slowhound.core.box_payloads import who_payload
+from slowhound.core.in_flight import in_flight, lenders
 from slowhound.core.ownership import enter, leave
-from slowhound.core.record import (
-    Ids,
-    Record,
-    in_flight,
-    lenders,
-    use_os_threads,
-)
+from slowhound.core.record import Ids, Record
 from slowhound.core.report import of_death
 from slowhound.delivery.report_files import report_files_of
 from slowhound.delivery.worker import Delivery
@@ -69,7 +64,7 @@ class Recorder:
         masking.extend(config.mask)
         self.server = server
         self.pid = os.getpid()
-        use_os_threads()
+        ids.use_os_threads()
         self._greenlet = import_module("greenlet").getcurrent if is_patched() else None
         self.loops = Loops(config.shortest_threshold(), self._tell)
         self.saturation = Saturation()
@@ -222,7 +217,7 @@ class Recorder:
         now = clock.monotonic()
         record.ended_after(now - record.started)
         # A thread that carries several in turn has no CPU time for each.
-        if record_module.get_ident() == record.thread_id and not shares_thread(record):
+        if ids.get_ident() == record.thread_id and not shares_thread(record):
             record.cpu = clock.thread_time() - record.cpu_started
         if instrumenters and record.kind == "request":
             call_all(record, server_objects)

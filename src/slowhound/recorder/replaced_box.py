@@ -18,7 +18,8 @@ from typing import NamedTuple
 from slowhound.blackbox.box import Box
 from slowhound.blackbox.slots import Slot
 from slowhound.core.box_payloads import who_payload
-from slowhound.core.record import Record, in_flight, snapshot_in_flight
+from slowhound.core.in_flight import in_flight, snapshot_in_flight
+from slowhound.core.record import Record
 from slowhound.instrument import view
 
 # Turns of the hound, a minute: no request takes as long from its end to its last step.

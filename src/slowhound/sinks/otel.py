@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from slowhound.core.record import take_span
+from slowhound.core.in_flight import take_span
 from slowhound.core.report import Report
 from slowhound.runtime.unpatched import is_patched
 from slowhound.sinks.otel_names import attributes

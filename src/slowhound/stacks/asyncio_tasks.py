@@ -23,7 +23,8 @@ from contextvars import Context
 from types import FrameType
 from typing import Any, TypeVar
 
-from slowhound.core.record import Record, current_record
+from slowhound.core.in_flight import current_record
+from slowhound.core.record import Record
 from slowhound.frames.frames import (
     LEFT_OUT,
     Frame,

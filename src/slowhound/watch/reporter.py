@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from slowhound.blackbox.peer_reports import PeerReport
 from slowhound.core.box_payloads import FRAMES
+from slowhound.core.in_flight import snapshot_in_flight
 from slowhound.core.observations import LastStack, Snapshot, without_literals
-from slowhound.core.record import Record, snapshot_in_flight
+from slowhound.core.record import Record
 from slowhound.core.report import Finished, Report
 from slowhound.core.report_text import held_text
 from slowhound.core.slow import Slow

@@ -9,8 +9,9 @@ from types import FrameType
 
 from slowhound.config.config import Config
 from slowhound.config.overrides import Override
+from slowhound.core.in_flight import snapshot_in_flight
 from slowhound.core.observations import Snapshot
-from slowhound.core.record import Record, snapshot_in_flight
+from slowhound.core.record import Record
 from slowhound.core.slow import Slow
 from slowhound.runtime.clocks import clock
 from slowhound.stacks.capture import capture_stack

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from slowhound.core.in_flight import snapshot_in_flight
 from slowhound.core.observations import Snapshot
-from slowhound.core.record import Record, snapshot_in_flight
+from slowhound.core.record import Record
 from slowhound.event.formats import clean
 from slowhound.frames.frames import current_frames, from_frame, innermost
 from slowhound.gil.holders import EndedHold, Holders

@@ -16,7 +16,8 @@ from operator import call, itemgetter, not_
 
 from django.http import HttpRequest, HttpResponse
 
-from slowhound.core.record import Record, current, snapshot_in_flight
+from slowhound.core.in_flight import current, snapshot_in_flight
+from slowhound.core.record import Record
 from slowhound.recorder import process
 from slowhound.runtime.unpatched import original
 from tests.site.gates import wait_at

@@ -127,7 +127,7 @@ import os, sys, time
 from django.conf import settings
 settings.configure()
 from slowhound.peers import dumps
-from slowhound.core import record
+from slowhound.core import in_flight as in_flight_module
 from slowhound.blackbox import memory as boxmemory
 boxmemory.can_be_mapped = lambda fd: True
 from slowhound.config.config import load
@@ -177,7 +177,7 @@ for name, step in STEPS.items():
         recorder.own_box.tend()
         assert not os.path.exists(box.path)
         assert recorder.own_box.box is not box and request(recorder).slot is not None
-    record.in_flight.clear()
+    in_flight_module.in_flight.clear()
 print("lives")
 """
 LINUX_5_14 = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) >= (5, 14)

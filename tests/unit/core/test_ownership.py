@@ -27,7 +27,7 @@ import slowhound
 from slowhound import Context
 from slowhound.asgi import wrap
 from slowhound.config.from_django import get_config
-from slowhound.core.record import in_flight
+from slowhound.core.in_flight import in_flight
 from slowhound.gunicorn import hooks
 from slowhound.middleware import RequestRecorder
 from slowhound.recorder import process

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from slowhound.core.record import Record, current_record, in_flight
+from slowhound.core.in_flight import current_record, in_flight
+from slowhound.core.record import Record
 from slowhound.instrument import gc as ours
 
 

@@ -28,7 +28,9 @@ import slowhound
 from slowhound.asgi import wrap
 from slowhound.blackbox.payloads import Last, read_last, read_who, who_fields
 from slowhound.core.box_payloads import stack_payload, who_payload
-from slowhound.core.record import Owner, Record, TaskRecord, current
+from slowhound.core.in_flight import current
+from slowhound.core.record import Owner, Record
+from slowhound.core.task_record import TaskRecord
 from slowhound.instrument import trace
 from slowhound.recorder import process
 from slowhound.runtime.clocks import clock

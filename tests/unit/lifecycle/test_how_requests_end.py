@@ -17,7 +17,7 @@ from django.test.utils import override_settings
 from django.urls import path
 
 from slowhound.config.from_django import get_config
-from slowhound.core.record import in_flight
+from slowhound.core.in_flight import in_flight
 from slowhound.gunicorn import exit_signals
 from slowhound.gunicorn.arbiter import Mailbox, on_signal
 from slowhound.recorder import process

@@ -19,7 +19,7 @@ from django.urls import path
 from slowhound import Context, current
 from slowhound.asgi import wrap
 from slowhound.config.from_django import get_config
-from slowhound.core.record import in_flight
+from slowhound.core.in_flight import in_flight
 from slowhound.recorder import process
 from slowhound.testing import capture_events
 from tests.harness.gunicorn_worker import ask, sync_worker

@@ -33,7 +33,7 @@ from django.test.utils import override_settings
 from django.urls import path
 
 from slowhound import current
-from slowhound.core.record import in_flight
+from slowhound.core.in_flight import in_flight
 from slowhound.lifecycle.responses import size_of
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.recorder import process

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import override_settings
 from django.urls import path
 
-from slowhound.core.record import in_flight
+from slowhound.core.in_flight import in_flight
 from slowhound.testing import capture_events
 
 OURS = "slowhound.middleware.SlowhoundMiddleware"

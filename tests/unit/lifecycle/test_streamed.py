@@ -14,7 +14,7 @@ from django.test import RequestFactory
 
 import slowhound
 from slowhound import Context
-from slowhound.core.record import in_flight
+from slowhound.core.in_flight import in_flight
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.testing import capture_events
 

@@ -24,7 +24,8 @@ from django.urls import path
 
 import slowhound
 from slowhound.asgi import wrap
-from slowhound.core.record import Record, current_record
+from slowhound.core.in_flight import current_record
+from slowhound.core.record import Record
 from slowhound.gunicorn import outcomes
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.recorder import completion

@@ -15,8 +15,9 @@ import slowhound
 from slowhound import Context
 from slowhound.config.from_django import get_config
 from slowhound.core.box_payloads import stack_payload, who_payload
-from slowhound.core.observations import Snapshot
-from slowhound.core.record import QueryStats, Record, current_record
+from slowhound.core.in_flight import current_record
+from slowhound.core.observations import QueryStats, Snapshot
+from slowhound.core.record import Record
 from slowhound.frames.frames import from_frame
 from slowhound.instrument import events
 from slowhound.instrument.cache_counts import NOTHING

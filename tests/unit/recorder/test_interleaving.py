@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from slowhound import Context
 from slowhound.asgi import wrap
-from slowhound.core.record import current_record, in_flight
+from slowhound.core.in_flight import current_record, in_flight
 from slowhound.recorder import process
 from slowhound.testing import capture_events
 

@@ -15,8 +15,9 @@ from django.template import Engine, Template, TemplateSyntaxError
 from django.template.base import Origin
 
 from slowhound.core import box_payloads, observations
-from slowhound.core.observations import Moment
-from slowhound.core.record import QueryStats, Record, TaskRecord
+from slowhound.core.observations import Moment, QueryStats
+from slowhound.core.record import Record
+from slowhound.core.task_record import TaskRecord
 from slowhound.flames.sampling.annotate import Annotator
 from slowhound.flames.sampling.symbolize import _frame
 from slowhound.frames.frames import Frame, render

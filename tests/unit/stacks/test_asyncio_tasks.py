@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 
-from slowhound.core.record import Record, current_record
+from slowhound.core.in_flight import current_record
+from slowhound.core.record import Record
 from slowhound.frames.frames import Stack
 from slowhound.stacks import asyncio_tasks, hops
 from tests.harness.waiting import eventually

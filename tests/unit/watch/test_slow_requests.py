@@ -12,7 +12,8 @@ from django.test import Client
 
 from slowhound import asgi
 from slowhound.core import record as records
-from slowhound.core.record import Record, in_flight
+from slowhound.core.in_flight import in_flight
+from slowhound.core.record import Record
 from slowhound.core.slow import Slow
 from slowhound.lifecycle.streamed import Body
 from slowhound.recorder import process

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from slowhound.blackbox.reader import read, survey
-from slowhound.core.record import Owner, Record, snapshot_in_flight
+from slowhound.core.in_flight import snapshot_in_flight
+from slowhound.core.record import Owner, Record
 from slowhound.flames.sampling import sampler
 from slowhound.instrument.saturation import Saturation
 from slowhound.peers.dumps import compose

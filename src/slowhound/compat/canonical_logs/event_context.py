@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from slowhound import context
-from slowhound.core.record import current
+from slowhound.core.in_flight import current
 from slowhound.runtime.clocks import clock
 
 

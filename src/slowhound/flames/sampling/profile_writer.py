@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from slowhound.core.record import Record, in_flight
+from slowhound.core.in_flight import in_flight
+from slowhound.core.record import Record
 from slowhound.event.formats import json_line
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampling.attribution import Samples

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slowhound.core.record import Record, in_flight
+from slowhound.core.in_flight import in_flight
+from slowhound.core.record import Record
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampling import switch_interval
 from slowhound.flames.sampling.attribution import Samples, Timing

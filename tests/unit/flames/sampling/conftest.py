@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.core.record import Record, in_flight
+from slowhound.core.in_flight import in_flight
+from slowhound.core.record import Record
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampling import annotate, switch_interval
 from slowhound.flames.sampling import sampler as module

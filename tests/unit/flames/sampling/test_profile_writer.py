@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from slowhound.core.record import in_flight
+from slowhound.core.in_flight import in_flight
 from slowhound.flames.profile import Profile
 from slowhound.flames.sampling import profile_writer
 from slowhound.flames.sampling.sampler import Sampler

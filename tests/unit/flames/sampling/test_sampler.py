@@ -16,7 +16,8 @@ from django.test import Client
 from django.test.utils import override_settings
 from django.urls import path
 
-from slowhound.core.record import Record, in_flight
+from slowhound.core.in_flight import in_flight
+from slowhound.core.record import Record
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.profile import UNSAMPLED, Profile
 from slowhound.flames.sampling import sampler as module

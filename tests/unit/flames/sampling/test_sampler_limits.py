@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from slowhound.core.record import Record, in_flight
+from slowhound.core.in_flight import in_flight
+from slowhound.core.record import Record
 from slowhound.flames.sampling import sampler as module
 from slowhound.flames.sampling.sampler import Sampler
 from slowhound.flames.sampling.schedule import BURST, Budget

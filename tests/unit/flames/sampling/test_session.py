@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from slowhound.core.record import Record, in_flight
+from slowhound.core.in_flight import in_flight
+from slowhound.core.record import Record
 from slowhound.flames.profile import Profile
 from slowhound.flames.sampling import session as module
 from slowhound.flames.sampling import switch_interval
