@@ -24,7 +24,7 @@ lock = threading.Lock()
 
 
 def hook(event: str, args: tuple[Any, ...]) -> None:
-    """Audit hook: each use of the parser and the compiler has an event (ast.parse, import, eval)."""
+    """Audit hook: the parser and the compiler raise events (ast.parse, import, eval)."""
     if event == "exec":
         name = args[0].co_filename  # "<string>" for compiled text; an import has a file
         if name != "<string>":
