@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Bytes of memory of the whole process: Python and DuckDB themselves take 76 MB. They are checked
 # every 5 ms, in which about 10 MB can be added.
-RESIDENT_LIMIT, RESIDENT_MARGIN, CHECK_EVERY = 256 * 1024**2, 128 * 1024**2, 0.005
+RESIDENT_LIMIT, RESIDENT_MARGIN, MEMORY_CHECK_EVERY = 256 * 1024**2, 128 * 1024**2, 0.005
 # And bytes that it may allocate beyond those that it has at the start; the kernel refuses more. It
 # is larger than the former, because DuckDB's buffers take 32 MB for each thread, mostly unused.
 DATA_LIMIT = 448 * 1024**2
@@ -82,7 +82,7 @@ def _end_after(seconds: float) -> None:
 
 def _end_beyond(resident: int) -> None:
     while _resident() <= resident:
-        time.sleep(CHECK_EVERY)
+        time.sleep(MEMORY_CHECK_EVERY)
     os._exit(EXIT_MEMORY)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from slowhound.store.answer import StoreError
 from slowhound.store.clickhouse_functions import may_call
+from slowhound.store.select_only import refused
 
 # The kinds of nodes that are allowed. Not among them: settings, formats, files to write to,
 # parameters, and APPLY, whose function is not in the tree.
@@ -87,26 +88,22 @@ def check(text: str, tree: str, table: str, is_table: Callable[[str], bool]) -> 
         # A name of WITH is allowed, unless a table has the same name: which one is read depends on
         # where the name is used.
         if not PLAIN_NAME.fullmatch(name) or name not in _names_of_with(words) or is_table(name):
-            raise _refused(name)
+            raise refused(name)
     _check_words(words, found)
-
-
-def _refused(what: str) -> StoreError:
-    return StoreError(f"only events can be read, not {what}")
 
 
 def _check_node(node: Node) -> None:
     if node.kind not in NODE_KINDS:
-        raise _refused(node.kind)
+        raise refused(node.kind)
     if node.kind == "TableExpression" and any(each.kind == "Function" for each in node.children):
-        raise _refused("a table function")
+        raise refused("a table function")
     if node.kind == "Function":
         if not may_call(node.name):
-            raise _refused(node.name)
+            raise refused(node.name)
         if node.name.lower() in IN_FUNCTIONS:
             arguments = [part for each in node.children for part in each.children]
             if any(each.kind not in ("Literal", "Function", "Subquery") for each in arguments[1:]):
-                raise _refused("a table by its name after IN")
+                raise refused("a table by its name after IN")
 
 
 def _descendants(node: Node) -> Iterator[Node]:
@@ -191,10 +188,10 @@ def _check_words(words: list[tuple[str, bool]], found: list[Node]) -> None:
             and not may_call(word)
             and (quoted or word.lower() not in GRAMMAR_WORDS)
         ):
-            raise _refused(word)
+            raise refused(word)
     unquoted = [word.lower() for word, quoted in words if not quoted]
     nodes = [each.name.lower() for each in found if each.kind == "Function"]
     members = sum(name in IN_FUNCTIONS for name in nodes)
     selects = sum(each.kind == "SelectQuery" for each in found)
     if unquoted.count("in") > members or unquoted.count("select") > selects or "apply" in unquoted:
-        raise _refused("IN or SELECT in a place that cannot be checked")
+        raise refused("IN or SELECT in a place that cannot be checked")

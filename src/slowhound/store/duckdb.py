@@ -29,7 +29,7 @@ from slowhound.store.broken import (
 from slowhound.store.columns import IS_EVENT
 from slowhound.store.connections import Connections, DatabaseLostError, private_database
 from slowhound.store.dialect import for_duckdb, names_in
-from slowhound.store.event_files import EventFiles, Progress, list_event_files
+from slowhound.store.event_files import EventFiles, Progress, file_size, list_event_files
 from slowhound.store.parquet import ParquetInfo, parquet_info
 from slowhound.store.select_only import SELECT_START
 from slowhound.store.source import Source
@@ -134,7 +134,7 @@ class LocalFiles(Source):
         except StoreError as exc:
             problems.append(str(exc))
         files = list_event_files(self.folder)
-        sizes = [_size(path) for path in files.paths]
+        sizes = [file_size(path) for path in files.paths]
         torn = [
             self._parquet_info[path].torn for path in files.parquet if path in self._parquet_info
         ]
@@ -217,7 +217,7 @@ class LocalFiles(Source):
 
     def _files(self) -> EventFiles:
         files = list_event_files(self.folder)
-        if sum(_size(path) for path in files.segments if on_disk.is_quiet(path)) > COMPACT_FROM:
+        if sum(file_size(path) for path in files.segments if on_disk.is_quiet(path)) > COMPACT_FROM:
             with suppress(StoreError):  # such as a full disk; segments can be read as they are
                 if self.compact():
                     files = list_event_files(self.folder)
@@ -287,10 +287,3 @@ class LocalFiles(Source):
 
 def _columns(done: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     return tuple(each[0] for each in done.description or ())
-
-
-def _size(path: str) -> int:
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        return 0

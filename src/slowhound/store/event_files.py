@@ -97,6 +97,14 @@ def name_of(path: str) -> str:
     return os.path.basename(path).partition(".")[0]
 
 
+def file_size(path: str) -> int:
+    """Bytes; 0 for a file that was removed."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+
+
 def read_segments(paths: Sequence[str], known: list[str]) -> str:
     """SQL that reads these segments; a torn line is a row that is not ``IS_EVENT``.
 

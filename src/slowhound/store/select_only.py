@@ -84,7 +84,7 @@ def _check(tree: Any) -> None:
     with_names = {str(entry.get("key")).lower() for entry in _entries(nodes)}
     for name in with_names:
         if RESERVED_NAMES.fullmatch(name):
-            raise _refused(name)
+            raise refused(name)
     for node in nodes:
         _check_node(node, {"events", *with_names})
 
@@ -95,20 +95,21 @@ def _check_node(node: dict[str, Any], tables: set[str]) -> None:
         schema = [str(node.get(each) or "") for each in ("catalog_name", "schema_name")]
         name = str(node.get("table_name")).lower()
         if any(schema) or name not in tables:
-            raise _refused(".".join([each for each in schema if each] + [name]))
+            raise refused(".".join([each for each in schema if each] + [name]))
     elif kind == "SHOW_REF":
         name = str(node.get("table_name") or "events").lower()
         if name.strip('"') != "events" or name == '"events"':
-            raise _refused(name)
+            raise refused(name)
     elif kind == "TABLE_FUNCTION":
         name = str((node.get("function") or {}).get("function_name")).lower()
         if name not in ROW_FUNCTIONS:
-            raise _refused(name)
+            raise refused(name)
     if "function_name" in node and REVEALING_FUNCTIONS.fullmatch(str(node["function_name"])):
-        raise _refused(str(node["function_name"]))
+        raise refused(str(node["function_name"]))
 
 
-def _refused(name: str) -> StoreError:
+def refused(name: str) -> StoreError:
+    """The error for SQL that uses this name; for ClickHouse, too."""
     return StoreError(f"only events can be read, not {name}")
 
 

@@ -16,7 +16,7 @@ from slowhound.store.broken import BrokenFiles, UnreadableError, as_unreadable
 from slowhound.store.columns import LATEST_TIME
 from slowhound.store.connections import private_database
 from slowhound.store.duckdb import load_duckdb
-from slowhound.store.event_files import EventFiles, list_event_files
+from slowhound.store.event_files import EventFiles, file_size, list_event_files
 from slowhound.store.parquet import parquet_info, read_parquet
 
 _decode = msgspec.json.Decoder().decode
@@ -162,7 +162,7 @@ class Follower:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._offsets = {path: _size(path) for path in self._segments()}
+        self._offsets = {path: file_size(path) for path in self._segments()}
 
     def _segments(self) -> tuple[str, ...]:
         files: EventFiles = list_event_files(self.folder)
@@ -187,10 +187,3 @@ class Follower:
             self._offsets[path] = offset + len(whole)
             found += [event for line in whole.split(b"\n") if (event := parse_event(line))]
         return sorted(found, key=lambda each: float(each["ts"]))
-
-
-def _size(path: str) -> int:
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        return 0

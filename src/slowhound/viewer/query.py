@@ -15,7 +15,7 @@ from slowhound.runtime.durations import parse_duration
 
 PERIODS = ("15m", "1h", "6h", "24h", "7d", "30d", "all")
 DEFAULT_PERIOD = "24h"
-LONGEST_VALUE = 10_000
+LONGEST_PARAMETER = 10_000
 
 
 class BadQuery(ValueError):  # noqa: N818  becomes a response with status 400
@@ -32,9 +32,9 @@ class QueryParameter(NamedTuple):
 
 
 def text(given: str) -> str:
-    """A text of at most ``LONGEST_VALUE`` characters."""
-    if len(given) > LONGEST_VALUE:
-        raise BadQuery(f"at most {LONGEST_VALUE:,} characters")
+    """A text of at most ``LONGEST_PARAMETER`` characters."""
+    if len(given) > LONGEST_PARAMETER:
+        raise BadQuery(f"at most {LONGEST_PARAMETER:,} characters")
     return given
 
 

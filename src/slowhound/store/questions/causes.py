@@ -21,7 +21,17 @@ FROM events
 WHERE slow_fingerprint IS NOT NULL AND {IN_PERIOD}
 GROUP BY fingerprint
 """
-GROUP_COLUMNS = ("fingerprint", "verdict", "view", "loc", "n", "first", "last", "worst", "newest")
+SLOW_GROUP_COLUMNS = (
+    "fingerprint",
+    "verdict",
+    "view",
+    "loc",
+    "n",
+    "first",
+    "last",
+    "worst",
+    "newest",
+)
 
 QUESTIONS = (
     Question(
@@ -145,7 +155,7 @@ LIMIT $limit""",
         "Slow requests with the same view and the same functions of your code on the stack, the"
         " most frequent first. `slowhound report` with the fingerprint shows the newest."
         + IN_SECONDS,
-        GROUP_COLUMNS,
+        SLOW_GROUP_COLUMNS,
         SLOW_GROUPS + "ORDER BY n DESC, last DESC, fingerprint\nLIMIT $limit",
     ),
     Question(
@@ -153,7 +163,7 @@ LIMIT $limit""",
         "Which requests were stuck?",
         "The groups whose newest request was in the same place in every sample: a lock, a socket, a"
         " loop." + IN_SECONDS,
-        GROUP_COLUMNS,
+        SLOW_GROUP_COLUMNS,
         SLOW_GROUPS
         + "HAVING argmax(slow_verdict, ts) = 'stuck'\nORDER BY n DESC, last DESC, fingerprint\n"
         "LIMIT $limit",

@@ -7,10 +7,10 @@ from typing import Any
 from slowhound.store.questions.question import IN_PERIOD
 from slowhound.store.source import Source
 from slowhound.viewer.pages.shared import (
-    ERRORS,
+    ERROR_COUNT_SQL,
     IS_ENDED_REQUEST,
     NEWEST,
-    REQUESTS,
+    REQUEST_COUNT_SQL,
     buckets,
     command,
     span,
@@ -22,8 +22,8 @@ from slowhound.viewer.responses import Data, Page
 from slowhound.viewer.sources import Sources
 
 TOTALS_SQL = f"""
-SELECT {REQUESTS} AS requests,
-       {ERRORS} AS errors,
+SELECT {REQUEST_COUNT_SQL} AS requests,
+       {ERROR_COUNT_SQL} AS errors,
        countif(event_type = 'slow') AS slow,
        countif(event_type = 'crash' OR event_type = 'timeout') AS deaths,
        countif(event_type = 'stall') AS stalls,
@@ -40,8 +40,8 @@ FROM events WHERE {IN_PERIOD}
 """  # noqa: S608  made of constants only
 SERIES_SQL = f"""
 SELECT floor(ts / $step) * $step AS bucket,
-       {REQUESTS} AS requests,
-       {ERRORS} AS errors,
+       {REQUEST_COUNT_SQL} AS requests,
+       {ERROR_COUNT_SQL} AS errors,
        countif(event_type = 'slow') AS slow,
        countif(event_type = 'crash' OR event_type = 'timeout') AS deaths,
        quantile(0.5, CASE WHEN {IS_ENDED_REQUEST} THEN resp_time END) AS p50,
@@ -54,8 +54,8 @@ FROM events WHERE {IN_PERIOD}
 GROUP BY bucket ORDER BY bucket
 """  # noqa: S608
 BUSIEST_SQL = f"""
-SELECT resp_view, {REQUESTS} AS n, sum(resp_time) AS total, quantile(0.95, resp_time) AS p95,
-       {ERRORS} AS errors
+SELECT resp_view, {REQUEST_COUNT_SQL} AS n, sum(resp_time) AS total, quantile(0.95, resp_time) AS p95,
+       {ERROR_COUNT_SQL} AS errors
 FROM events WHERE {IN_PERIOD} AND {IS_ENDED_REQUEST}
 GROUP BY resp_view ORDER BY total DESC, resp_view LIMIT 8
 """  # noqa: S608

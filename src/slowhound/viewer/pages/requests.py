@@ -19,7 +19,7 @@ from slowhound.viewer.responses import Data, Page
 from slowhound.viewer.sources import Sources
 
 PAGE_SIZE = 50
-MOST_REQUESTS = 100_000
+LISTED_REQUESTS = 100_000
 EVENT_TYPES = ("request", "task", "timeout", "crash")
 OUTCOMES = (
     *("ok", "error", "disconnect", "cancelled", "timeout", "killed"),
@@ -112,9 +112,9 @@ def conditions(query: Query) -> tuple[str, dict[str, Any]]:
 def data(query: Query, sources: Sources) -> Data:
     """One page of requests, and how many there are."""
     at = max(query.get("page") or 1, 1)
-    if at * PAGE_SIZE > MOST_REQUESTS:
+    if at * PAGE_SIZE > LISTED_REQUESTS:
         raise BadQuery(
-            f"page: at most {MOST_REQUESTS // PAGE_SIZE}; use a filter or a shorter period"
+            f"page: at most {LISTED_REQUESTS // PAGE_SIZE}; use a filter or a shorter period"
         )
     condition, values = conditions(query)
     order = SORTS[query.get("sort") or "newest"]
@@ -129,7 +129,7 @@ def data(query: Query, sources: Sources) -> Data:
         "rows": rows,
         "total": total,
         "at": at,
-        "pages": min(-(-total // PAGE_SIZE), MOST_REQUESTS // PAGE_SIZE),
+        "pages": min(-(-total // PAGE_SIZE), LISTED_REQUESTS // PAGE_SIZE),
         "command": _command(query, sources),
     }
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from slowhound.store.questions.question import IN_PERIOD
-from slowhound.viewer.pages.shared import ERRORS, IS_ENDED_REQUEST, REQUESTS, command
+from slowhound.viewer.pages.shared import (
+    ERROR_COUNT_SQL,
+    IS_ENDED_REQUEST,
+    REQUEST_COUNT_SQL,
+    command,
+)
 from slowhound.viewer.query import Query, one_of
 from slowhound.viewer.responses import Data, Page
 from slowhound.viewer.sources import Sources
@@ -21,10 +26,10 @@ SORTS = {
 }
 MOST_VIEWS = 500
 VIEWS_SQL = f"""
-SELECT resp_view, {REQUESTS} AS n, sum(resp_time) AS total,
+SELECT resp_view, {REQUEST_COUNT_SQL} AS n, sum(resp_time) AS total,
        quantile(0.5, resp_time) AS p50, quantile(0.95, resp_time) AS p95,
        quantile(0.99, resp_time) AS p99, max(resp_time) AS slowest,
-       {ERRORS} AS errors, avg(coalesce(db_queries, 0)) AS queries,
+       {ERROR_COUNT_SQL} AS errors, avg(coalesce(db_queries, 0)) AS queries,
        countif(db_n1 IS NOT NULL) AS n1,
        avg(coalesce(queue_time, 0)) AS mean_queue, avg(coalesce(db_time, 0)) AS mean_db,
        avg(coalesce(cache_time, 0)) AS mean_cache, avg(coalesce(out_time, 0)) AS mean_out,
