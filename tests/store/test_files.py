@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from slowhound.store import event_files
+from slowhound.store import compaction
 from slowhound.store.answer import StoreError
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.segments import SEGMENTS, open_segment
@@ -99,7 +99,7 @@ def test_what_is_written_or_not_buried_is_left_alone(
 ) -> None:
     """A living writer's segment, one that was written just now, one of a worker with a box."""
     # A second may pass here; what is old is so by an hour.
-    monkeypatch.setattr(event_files, "QUIET_SECONDS", 1800.0)
+    monkeypatch.setattr(compaction, "QUIET_SECONDS", 1800.0)
     segment(tmp_path, [plain(1)], "1770000000000-11-0")
     segment(tmp_path, [plain(2)], "1770000000000-12-0", old=False)
     (tmp_path / "boxes").mkdir()
@@ -242,7 +242,7 @@ def test_failed_compaction_leaves_everything_as_it_was(
     def full(path: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(event_files, "_to_disk", full)
+    monkeypatch.setattr(compaction, "_to_disk", full)
     with pytest.raises(StoreError, match="No space left"):
         source.compact()
     assert names(tmp_path) == [f"{ONE}.jsonl"]

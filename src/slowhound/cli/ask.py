@@ -24,7 +24,7 @@ from slowhound.store.questions import QUESTIONS
 from slowhound.store.source import Source
 
 if TYPE_CHECKING:
-    from slowhound.store.event_files import Progress as ReportProgress
+    from slowhound.store.compaction import Progress as ReportProgress
 
 
 def add(parser: argparse.ArgumentParser) -> None:

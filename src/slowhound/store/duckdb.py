@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from slowhound.config.settings import NOT_UTF_8, can_be_asked
 from slowhound.runtime.clocks import clock
-from slowhound.store import adhoc
-from slowhound.store import event_files as on_disk
+from slowhound.store import adhoc, compaction
 from slowhound.store.answer import Answer, Health, StoreError, finite_row
 from slowhound.store.broken import (
     EVERY_VALUE,
@@ -27,9 +26,10 @@ from slowhound.store.broken import (
     first_line,
 )
 from slowhound.store.columns import IS_EVENT
+from slowhound.store.compaction import Progress
 from slowhound.store.connections import Connections, DatabaseLostError, private_database
 from slowhound.store.dialect import for_duckdb, names_in
-from slowhound.store.event_files import EventFiles, Progress, file_size, list_event_files
+from slowhound.store.event_files import EventFiles, file_size, list_event_files
 from slowhound.store.parquet import ParquetInfo, parquet_info
 from slowhound.store.select_only import SELECT_START
 from slowhound.store.source import Source
@@ -169,7 +169,7 @@ class LocalFiles(Source):
             # A database of its own, so that its memory does not count against that of queries.
             with as_unreadable(), private_database(self._duckdb) as connection:
                 info_of = partial(self._info_of, connection)
-                return on_disk.compact(connection, self.folder, info_of, FIELD_NAMES, progress)
+                return compaction.compact(connection, self.folder, info_of, FIELD_NAMES, progress)
         except StoreError as exc:
             raise StoreError(f"segments could not be compacted: {first_line(exc)}") from exc
         finally:
@@ -217,7 +217,10 @@ class LocalFiles(Source):
 
     def _files(self) -> EventFiles:
         files = list_event_files(self.folder)
-        if sum(file_size(path) for path in files.segments if on_disk.is_quiet(path)) > COMPACT_FROM:
+        if (
+            sum(file_size(path) for path in files.segments if compaction.is_quiet(path))
+            > COMPACT_FROM
+        ):
             with suppress(StoreError):  # such as a full disk; segments can be read as they are
                 if self.compact():
                     files = list_event_files(self.folder)

@@ -2,7 +2,7 @@
 
 A segment is named ``<start in ms>-<pid>-<number>.jsonl``: names sort by age, and no two processes
 share one. Each has one writer, which holds a lock on it (``flock``) that the kernel drops when the
-process dies. Closed ones become ``.parquet`` files at the next query, see ``event_files``. The
+process dies. Closed ones become ``.parquet`` files at the next query, see ``compaction``. The
 oldest are removed when all together are larger than ``STORE_MAX_BYTES``, or when older than
 ``STORE_MAX_AGE``.
 """

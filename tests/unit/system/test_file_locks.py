@@ -31,7 +31,7 @@ from slowhound.recorder.own_box import settings_payload
 from slowhound.stacks.fatal_errors import write_to
 from slowhound.store import segments
 from slowhound.store.answer import StoreError
-from slowhound.store.event_files import closed_segments
+from slowhound.store.compaction import closed_segments
 from slowhound.store.segments import open_segment
 from slowhound.store.ship import Shipper
 from slowhound.system import file_locks

@@ -54,8 +54,8 @@ FROM events WHERE {IN_PERIOD}
 GROUP BY bucket ORDER BY bucket
 """  # noqa: S608
 BUSIEST_SQL = f"""
-SELECT resp_view, {REQUEST_COUNT_SQL} AS n, sum(resp_time) AS total, quantile(0.95, resp_time) AS p95,
-       {ERROR_COUNT_SQL} AS errors
+SELECT resp_view, {REQUEST_COUNT_SQL} AS n, sum(resp_time) AS total,
+       quantile(0.95, resp_time) AS p95, {ERROR_COUNT_SQL} AS errors
 FROM events WHERE {IN_PERIOD} AND {IS_ENDED_REQUEST}
 GROUP BY resp_view ORDER BY total DESC, resp_view LIMIT 8
 """  # noqa: S608
