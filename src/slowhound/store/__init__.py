@@ -1,1 +1,1 @@
-"""The store: events on disk, and what can be asked of them."""
+"""The store: events on disk and in ClickHouse, and the queries over them."""

@@ -1,4 +1,4 @@
-"""Runs a person's SQL in a child process with limits of time and memory.
+"""Runs ad-hoc SQL in a child process with limits of time and memory.
 
 DuckDB's own memory limit does not include the values that it is working on, such as a list, a text
 or an answer of gigabytes; and it notices an interruption only between two of its steps. So the
@@ -39,7 +39,7 @@ _decode = msgspec.msgpack.Decoder(ChildResult).decode
 
 
 def run(files: EventFiles, text: str, seconds: float, rows: int) -> Answer:
-    """The answer to a person's SQL over these files.
+    """The answer to ad-hoc SQL over these files.
 
     Raises:
         UnreadableError: DuckDB raised an error.

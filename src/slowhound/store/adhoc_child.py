@@ -1,4 +1,4 @@
-"""The child process that runs a person's SQL, see ``adhoc``: its limits and its result."""
+"""The child process that runs ad-hoc SQL, see ``adhoc``: its limits and its result."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Health(NamedTuple):
     problems: tuple[str, ...]
 
 
-LONGEST_VALUE = 10_000  # characters of a text in an answer to a person's SQL
+LONGEST_VALUE = 10_000  # characters of a text in an answer to ad-hoc SQL
 
 
 def finite_row(row: Sequence[Any]) -> tuple[Any, ...]:

@@ -31,7 +31,7 @@ QUERY_SETTINGS = {
     "prefer_column_name_to_alias": 1,
 }
 TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-# Limits of a person's SQL, for the server's blocks are larger than DuckDB's. A list is made in one
+# Limits of ad-hoc SQL, for the server's blocks are larger than DuckDB's. A list is made in one
 # step, which nothing interrupts: sorting one of 100 million numbers took 2 GB, and 80 s instead of
 # the 4 s allowed.
 RESOURCE_LIMITS = {

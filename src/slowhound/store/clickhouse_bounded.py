@@ -1,4 +1,4 @@
-"""Reads the answer to a person's SQL from ClickHouse, up to a maximum size.
+"""Reads the answer to ad-hoc SQL from ClickHouse, up to a maximum size.
 
 The answer is held in the memory of this process, which may be a worker. The server's own limits do
 not bound it: the server counts a constant once that is in every row. So the server sends text with

@@ -1,4 +1,4 @@
-"""The ClickHouse functions that a person's SQL may call: those that read only their arguments.
+"""The ClickHouse functions that ad-hoc SQL may call: those that read only their arguments.
 
 All other names are refused: each version of ClickHouse adds functions, and users of a server can
 define their own. Left out are functions that read a table, a dictionary, a file, the network, a

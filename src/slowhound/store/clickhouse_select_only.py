@@ -1,4 +1,4 @@
-"""Checks that a person's SQL for ClickHouse is one SELECT that reads one table and nothing else.
+"""Checks that ad-hoc SQL for ClickHouse is one SELECT that reads one table and nothing else.
 
 ``readonly`` still allows reading other tables, dictionaries, files and the network, and the rights
 of the ClickHouse user are set by others. So everything is refused that is not known to be harmless:

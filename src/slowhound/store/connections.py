@@ -75,7 +75,7 @@ def restrict(connection: DuckDBPyConnection, files: EventFiles) -> None:
     # DuckDB checks both the pattern that it is given and the path that the pattern matches.
     allowed = {each for path in files.paths for each in (path, exactly(path))}
     for setting in (
-        # Each thread needs memory of its own; and a person's SQL must leave CPUs to the workers.
+        # Each thread needs memory of its own; and ad-hoc SQL must leave CPUs to the workers.
         f"threads = {min(os.cpu_count() or 1, ADHOC_THREADS)}",
         "python_enable_replacements = false",
         f"allowed_paths = {quoted(allowed)}",

@@ -40,7 +40,7 @@ _EVENTS = re.compile(r"\b(FROM|JOIN)(\s+)events\b", re.IGNORECASE)
 
 # Texts, quoted names and comments, which are not translated; ClickHouse has backslash escapes. One
 # without an end extends to the end of the text: searching for its end again from each later quote
-# would take time quadratic in the length of a person's text.
+# would take time quadratic in the length of such a text.
 _COMMENTS = r"|\"(?:[^\"]|\"\")*(?:\"|\Z)|--[^\n]*+|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z)"
 _NOT_CODE_IN_DUCKDB = re.compile(r"'(?:[^']|'')*(?:'|\Z)" + _COMMENTS, re.DOTALL)
 _NOT_CODE_IN_CLICKHOUSE = re.compile(
@@ -108,7 +108,7 @@ def _replace(
 def _typed(found: re.Match[str], parameters: Mapping[str, Any]) -> str:
     name = found[1]
     if name not in parameters:
-        return found[0]  # in a person's SQL, which has no values: the engine reports the error
+        return found[0]  # in ad-hoc SQL, which has no values: the engine reports the error
     return f"{{{name}:{_TYPES[type(parameters[name])]}}}"
 
 

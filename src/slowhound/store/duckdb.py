@@ -1,7 +1,7 @@
 """The source of events in the files of one ``DIR``, read with DuckDB.
 
 Each answer uses a connection of its own (``connections``), so threads share no state. It reads the
-files that exist when the query starts. A person's SQL runs in a process of its own, see ``adhoc``.
+files that exist when the query starts. Ad-hoc SQL runs in a process of its own, see ``adhoc``.
 """
 
 from __future__ import annotations
@@ -277,7 +277,7 @@ class LocalFiles(Source):
             return answer(connection)
 
     def _in_process(self, files: EventFiles, text: str, seconds: float, rows: int) -> Answer:
-        """Runs a person's SQL in a process that can read these files only."""
+        """Runs ad-hoc SQL in a process that can read these files only."""
         return adhoc.run(files, text, seconds, rows)
 
     def _connections(self) -> Connections:

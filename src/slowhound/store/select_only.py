@@ -1,4 +1,4 @@
-"""Checks that a person's SQL for DuckDB is one SELECT over ``events`` and nothing else.
+"""Checks that ad-hoc SQL for DuckDB is one SELECT over ``events`` and nothing else.
 
 ``connections.restrict`` already limits what the database may open. This is about the database
 itself: its settings, its system tables, other statements. DuckDB returns the syntax tree of a

@@ -17,7 +17,7 @@ from django.utils.module_loading import import_string
 from slowhound.config.config import Config
 from slowhound.config.from_django import get_config
 
-# Headers of a proxy: then the peer is the proxy, not the person.
+# Headers of a proxy: then the peer is the proxy, not the user.
 FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 
 
