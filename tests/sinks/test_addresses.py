@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from slowhound.sinks.addresses import TABLE, Reach, allowed, networks
+from slowhound.sinks.addresses import ADDRESS_BLOCKS, Reach, allowed, networks
 
 PUBLIC = [
     "8.8.8.8",
@@ -180,12 +180,12 @@ def test_wide_network_opens_what_is_in_it_but_no_metadata() -> None:
 
 def test_no_row_is_there_twice_or_without_a_source() -> None:
     """The longest prefix decides; between two of the same length chance would."""
-    blocks = [ipaddress.ip_network(row.block) for row in TABLE]
+    blocks = [ipaddress.ip_network(row.block) for row in ADDRESS_BLOCKS]
     assert len(set(blocks)) == len(blocks)
-    assert all(row.what and row.source.startswith("https://") for row in TABLE)
+    assert all(row.what and row.source.startswith("https://") for row in ADDRESS_BLOCKS)
 
 
 def test_every_address_is_decided() -> None:
     """Both families have a row for all other addresses."""
-    usual = {row.block: row.reach for row in TABLE if row.block.endswith("/0")}
+    usual = {row.block: row.reach for row in ADDRESS_BLOCKS if row.block.endswith("/0")}
     assert usual == {"0.0.0.0/0": Reach.PUBLIC, "::/0": Reach.NOWHERE}

@@ -22,7 +22,7 @@ from slowhound.delivery import backoff, event_queue, memory_spool, sender
 from slowhound.delivery import queue as queue_module
 from slowhound.delivery import worker as delivery
 from slowhound.delivery.backoff import pause_after
-from slowhound.delivery.queue import REPORTS_LIMIT, ReportQueue
+from slowhound.delivery.queue import QUEUED_REPORTS_LIMIT, ReportQueue
 from slowhound.delivery.spool import Spool, spool_new
 from slowhound.delivery.worker import Delivery
 from slowhound.runtime.clocks import clock
@@ -187,12 +187,12 @@ def test_full_queue_drops_its_oldest_and_counts_it(deliver: Make) -> None:
     made = deliver()
     made.put(slow_report(0))
     assert Keeps.entered.wait(5)
-    for number in range(1, REPORTS_LIMIT + 8):
+    for number in range(1, QUEUED_REPORTS_LIMIT + 8):
         made.put(slow_report(number))
     assert losses.dropped == 7
     Keeps.go.set()
     made.stop(5)
-    assert got() == ["0", *(str(number) for number in range(8, REPORTS_LIMIT + 8))]
+    assert got() == ["0", *(str(number) for number in range(8, QUEUED_REPORTS_LIMIT + 8))]
 
 
 def test_stop_does_not_wait_for_a_sink_that_hangs(deliver: Make, tmp_path: Path) -> None:
@@ -445,9 +445,9 @@ def test_queue_keeps_no_end_of_what_it_did_not_take() -> None:
     for number in range(3):
         queue.put_end(slow_report(number, finished=finished()))
     assert [report.id for report in queue.take().ends] == ["request-0.slow"]
-    for _ in range(REPORTS_LIMIT + 5):
+    for _ in range(QUEUED_REPORTS_LIMIT + 5):
         queue.put_end(slow_report(0, finished=finished()))
-    assert len(queue.take().ends) == REPORTS_LIMIT
+    assert len(queue.take().ends) == QUEUED_REPORTS_LIMIT
     assert losses.dropped == 5
 
 
@@ -512,7 +512,7 @@ def test_oldest_events_go_when_no_thread_takes_them(
     deliver: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are counted."""
-    monkeypatch.setattr(event_queue, "EVENTS_LIMIT", 10)
+    monkeypatch.setattr(event_queue, "QUEUED_EVENTS_LIMIT", 10)
     made = deliver("Counts")
     assert made.feed is not None
     for number in range(25):
@@ -537,7 +537,7 @@ def test_two_threads_can_take_from_the_events_at_once(
     deliver: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request's thread, which drops the oldest, and the delivery thread."""
-    monkeypatch.setattr(event_queue, "EVENTS_LIMIT", 10)
+    monkeypatch.setattr(event_queue, "QUEUED_EVENTS_LIMIT", 10)
     made = deliver("Counts")
     made.events._waiting = Emptied()
     assert made.feed is not None

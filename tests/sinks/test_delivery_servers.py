@@ -44,11 +44,11 @@ def test_slow_request_is_told_of_and_its_end(serve: Launcher) -> None:
     """First that it is slow, while it runs; then how it ended."""
     with hook_server() as hook:
         site = serve(settings={"SLOW_AFTER": 0.2, "SINKS": [webhook(hook)]})
-        answer = site.start("/gate/told/")
+        answer = site.start("/gate/reported/")
         eventually(
             lambda: kinds(hook) == ["slow"], "the report", transcript=site.process.transcript
         )
-        site.gate("told").open()
+        site.gate("reported").open()
         answer.result()
         eventually(lambda: kinds(hook) == ["slow", "finished"], "its end")
         first, end = (posted.json for posted in hook.posted)
@@ -152,7 +152,7 @@ def test_workers_of_one_dir_are_one_sender(serve: Launcher) -> None:
         site.gate("flood").open()
         assert {answer.result().status for answer in answers} == {200}
 
-        def all_are_told() -> bool:
+        def all_are_sent() -> bool:
             seen, held = seen_and_held(site.dir)
             return seen == 8 and kinds(hook).count("slow") == seen - held
 
@@ -162,7 +162,7 @@ def test_workers_of_one_dir_are_one_sender(serve: Launcher) -> None:
         assert site.stop() == 0
         ids = [posted.headers["Slowhound-Id"] for posted in hook.posted]
         assert len(ids) == len(set(ids))
-        assert all_are_told()
+        assert all_are_sent()
 
 
 def test_worker_that_cannot_run_is_told_of_by_another_process(serve: Launcher) -> None:
@@ -172,19 +172,19 @@ def test_worker_that_cannot_run_is_told_of_by_another_process(serve: Launcher) -
         # What waits to be sent by a process that cannot run stays there: no report of an import.
         site = serve(workers=2, settings=settings, conf=PATIENT, warm=True)
         wait_for_hounds(site)
-        held = ask(site, "told-of", "/gil/native/told-of/")
+        held = ask(site, "held", "/gil/native/held/")
         held.wait_begun()
 
-        def told() -> list[dict[str, Any]]:
+        def sent() -> list[dict[str, Any]]:
             found = [posted.json for posted in list(hook.posted)]
-            return [each for each in found if "/told-of/" in each["request"]]
+            return [each for each in found if "/held/" in each["request"]]
 
-        eventually(told, "the report", deadline=20, transcript=site.process.transcript)
+        eventually(sent, "the report", deadline=20, transcript=site.process.transcript)
         assert not held.answer.done()
         held.let_go()
         event = held.wait_end()
-        eventually(lambda: len(told()) == 2, "its end", transcript=site.process.transcript)
+        eventually(lambda: len(sent()) == 2, "its end", transcript=site.process.transcript)
         assert site.stop() == 0
-        assert [each["kind"] for each in told()] == ["slow", "finished"]
-        assert {each["event"]["req_id"] for each in told()} == {event["req_id"]}
-        assert told()[0]["event"]["slow_stack_by"] == READ_BY
+        assert [each["kind"] for each in sent()] == ["slow", "finished"]
+        assert {each["event"]["req_id"] for each in sent()} == {event["req_id"]}
+        assert sent()[0]["event"]["slow_stack_by"] == READ_BY

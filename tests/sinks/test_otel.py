@@ -322,8 +322,8 @@ def test_slow_request_is_an_event_of_its_span(caplog: pytest.LogCaptureFixture) 
 
 def test_outage_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the collector refuses, events wait; afterwards they are all there, each once."""
-    monkeypatch.setattr(otel_sender, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(otel_sender, "LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr(otel_sender, "FIRST_BATCH_PAUSE", 0.05)
+    monkeypatch.setattr(otel_sender, "LONGEST_BATCH_PAUSE", 0.1)
     monkeypatch.setattr(otel_sender, "BATCH_TRIES", 10_000)
     with http_receiver() as received:
         received.status = 400
@@ -342,8 +342,8 @@ def test_outage_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_never_arrives_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the collector is gone the events are lost, and each of them is counted."""
-    monkeypatch.setattr(otel_sender, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(otel_sender, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(otel_sender, "FIRST_BATCH_PAUSE", 0.01)
+    monkeypatch.setattr(otel_sender, "LONGEST_BATCH_PAUSE", 0.01)
     monkeypatch.setattr(otel_sender, "BATCH_TRIES", 2)
     with http_receiver() as received:
         endpoint = received.endpoint
@@ -357,8 +357,8 @@ def test_what_never_arrives_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_exporter_that_raises_loses_its_batch_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given up after as many tries as any other; what comes afterwards arrives."""
     monkeypatch.setattr(guard, "loud", False)
-    monkeypatch.setattr(otel_sender, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(otel_sender, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(otel_sender, "FIRST_BATCH_PAUSE", 0.01)
+    monkeypatch.setattr(otel_sender, "LONGEST_BATCH_PAUSE", 0.01)
     monkeypatch.setattr(otel_sender, "BATCH_TRIES", 3)
     tries = []
 
@@ -381,7 +381,7 @@ def test_exporter_that_raises_loses_its_batch_only(monkeypatch: pytest.MonkeyPat
 
 def test_too_many_that_wait_drop_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory is bounded: the newest stay, the others are counted."""
-    monkeypatch.setattr(otel_sender, "EVENTS_LIMIT", 10)
+    monkeypatch.setattr(otel_sender, "WAITING_EVENTS_LIMIT", 10)
     monkeypatch.setattr(otel_sender, "SEND_EVERY", 3600.0)
     with http_receiver() as received:
         sink = OpenTelemetry(received.endpoint, signals=["logs"])
@@ -481,7 +481,7 @@ def test_names_of_the_table_are_those_of_the_conventions() -> None:
 
 
 def test_event_that_a_peer_has_written_is_sent_once() -> None:
-    """It is of this process, and has no number of its own."""
+    """It is about this process, and has no number of this process."""
     with http_receiver() as received:
         unnumbered = {name: value for name, value in REQUEST.items() if name != "seq"}
         assert len(sent(received, {**unnumbered, "pid": os.getpid()})) == 1

@@ -18,7 +18,7 @@ from slowhound.core.report import Finished, Report, of_death
 from slowhound.delivery.sink import build
 from slowhound.frames.frames import Frame
 from slowhound.sinks import sentry_event
-from slowhound.sinks.dogslow_sentry import Nowhere
+from slowhound.sinks.dogslow_sentry import Discards
 from slowhound.sinks.logger import PythonLogger
 from slowhound.sinks.sentry import Sentry
 from slowhound.sinks.sentry_event import frames_of
@@ -277,7 +277,7 @@ def test_settings_of_the_applications_client_hold(project: Project) -> None:
 
 
 def test_own_dsn_needs_no_sentry_in_the_application(project: Project) -> None:
-    """With a dsn the sink has a client of its own, and initialises nothing."""
+    """With a dsn the sink has its own client, and does not initialise the SDK."""
     sink = build({"sink": "slowhound.sinks.sentry.Sentry", "dsn": project.dsn, "environment": "x"})
     sink.deliver(report_of())
     sink.close()
@@ -364,7 +364,7 @@ def test_log_to_sentry_means_sentry_where_it_is(project: Project) -> None:
         "brief": True,
     }
     assert isinstance(build(spec), PythonLogger)
-    assert isinstance(build({**spec, "name": None}), Nowhere)
+    assert isinstance(build({**spec, "name": None}), Discards)
     sentry_sdk.init(project.dsn, default_integrations=False)
     assert isinstance(build(spec), Sentry)
     assert isinstance(build({**spec, "name": None}), Sentry)

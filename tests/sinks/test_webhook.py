@@ -371,20 +371,20 @@ def test_address_that_cannot_be_reached_leaves_the_next_one(
 def test_name_is_resolved_once(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name whose address changes between check and connection leads nowhere else."""
     port = int(hook.url.split(":")[2].split("/")[0])
-    asked: list[str] = []
+    resolved: list[str] = []
     real = socket.getaddrinfo
 
     def rebinding(host: str, *args: Any, **kwargs: Any) -> Any:
-        asked.append(str(host))
+        resolved.append(str(host))
         if host == "hook.example":
-            first = asked.count("hook.example") == 1
+            first = resolved.count("hook.example") == 1
             return real("127.0.0.1" if first else "169.254.169.254", *args, **kwargs)
         return real(host, *args, **kwargs)
 
     monkeypatch.setattr(webhook.socket, "getaddrinfo", rebinding)
     Webhook(f"http://hook.example:{port}/", private=True).deliver(slow_report())
     assert hook.posted[0].headers["Host"] == f"hook.example:{port}"
-    assert asked.count("hook.example") == 1
+    assert resolved.count("hook.example") == 1
 
 
 def test_proxies_of_the_environment_are_not_used(

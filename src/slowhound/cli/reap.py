@@ -16,7 +16,7 @@ from slowhound.cli.location import Location, user_name
 from slowhound.cli.output import print_error
 from slowhound.config.settings import GIB
 from slowhound.core.report import of_death
-from slowhound.delivery.spool import FOLDER, spool_new, spool_unsent
+from slowhound.delivery.spool import SPOOL_FOLDER, spool_new, spool_unsent
 from slowhound.event.formats import json_line
 from slowhound.peers.dumps import sweep
 from slowhound.peers.reaper import PARENT_PATIENCE, Reaper
@@ -61,7 +61,7 @@ class FolderReaper:
             # Not one of the workers': a segment has one writer.
             self._segment = open_segment(self.location.dir, GIB)
         self._segment.write(json_line(event))
-        if os.path.isdir(os.path.join(self.location.dir, FOLDER)):  # there are sinks
+        if os.path.isdir(os.path.join(self.location.dir, SPOOL_FOLDER)):  # there are sinks
             spool_new(self.location.dir, of_death(event))
         self.events += 1
         self.pids.add(event.get("pid"))

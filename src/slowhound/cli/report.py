@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from slowhound.cli.location import Location, find_location
 from slowhound.cli.output import Refusal, print_error, print_out
-from slowhound.delivery.report_files import OURS
+from slowhound.delivery.report_files import REPORT_NAMES
 from slowhound.event.formats import one_line
 from slowhound.store.tail import Event, last_events
 from slowhound.system.files import open_own
@@ -58,7 +58,7 @@ def find_report(folder: str, wanted: str) -> str | None:
 
 def _names(folder: str) -> list[str]:
     try:
-        return [name for name in os.listdir(folder) if OURS.fullmatch(name)]
+        return [name for name in os.listdir(folder) if REPORT_NAMES.fullmatch(name)]
     except OSError:
         return []  # no request has been slow yet
 

@@ -12,7 +12,7 @@ from slowhound.runtime.clocks import clock
 from slowhound.system.guard import guard
 from slowhound.system.losses import lost
 
-LONGEST_PAUSE = 300.0
+LONGEST_BACKOFF = 300.0
 # Not random.random(): an application may rely on the sequence of that.
 _random = random.SystemRandom()
 
@@ -22,7 +22,7 @@ def pause_after(failures: int) -> float:
 
     Otherwise many workers whose server was away would come back in the same moment.
     """
-    return min(2.0 ** min(failures, 16), LONGEST_PAUSE) * _random.uniform(0.5, 1.0)
+    return min(2.0 ** min(failures, 16), LONGEST_BACKOFF) * _random.uniform(0.5, 1.0)
 
 
 class BackoffSink:

@@ -13,7 +13,7 @@ from slowhound.blackbox.layout import NO_SINKS
 from slowhound.delivery.backoff import BackoffSink
 from slowhound.system.losses import lost
 
-EVENTS_LIMIT = 10_000
+QUEUED_EVENTS_LIMIT = 10_000
 
 
 class EventQueue:
@@ -48,7 +48,7 @@ class EventQueue:
         """Takes an event, on the request's own thread; a full queue drops its oldest."""
         if not self.wanted:
             return
-        if len(self._waiting) >= EVENTS_LIMIT:
+        if len(self._waiting) >= QUEUED_EVENTS_LIMIT:
             with contextlib.suppress(IndexError):  # the delivery thread has just emptied it
                 self._waiting.popleft()
                 lost("events for sinks", "the queue is full")
@@ -72,9 +72,9 @@ class EventQueue:
                 events.append(self._waiting.popleft())  # noqa: PERF401  what was taken is kept
         own = [event["seq"] for event in events if event.get("pid") == self._pid and "seq" in event]
         for sink in self.takers():
-            tells = sink.set_on_sent(partial(self._has, sink.name))
+            reports_itself = sink.set_on_sent(partial(self._has, sink.name))
             sink.take_events(events)
-            if own and not tells:
+            if own and not reports_itself:
                 self._has(sink.name, max(own))
 
     def _has(self, sink: str, seq: int) -> None:

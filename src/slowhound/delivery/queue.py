@@ -14,7 +14,7 @@ from slowhound.core.report import Report
 from slowhound.runtime.unpatched import original
 from slowhound.system.losses import lost
 
-REPORTS_LIMIT = 100
+QUEUED_REPORTS_LIMIT = 100
 # Ids of reports that were queued; only the ends of these requests are queued as well.
 KNOWN_IDS_LIMIT = 2000
 # Seconds. A signal may end a request in the very thread that holds the lock.
@@ -68,7 +68,7 @@ class ReportQueue:
                 counted = self._overflow[group].number if group in self._overflow else 0
                 self._overflow[group] = Overflow(counted + 1, report)
                 return
-            full = len(self._reports) >= REPORTS_LIMIT
+            full = len(self._reports) >= QUEUED_REPORTS_LIMIT
             if full:
                 oldest = self._reports.pop(next(iter(self._reports)))
                 self._groups[oldest.fingerprint] -= 1
@@ -92,7 +92,7 @@ class ReportQueue:
             if key in self._reports:
                 self._reports[key] = report  # one message has both
                 return
-            full = len(self._ends) >= REPORTS_LIMIT
+            full = len(self._ends) >= QUEUED_REPORTS_LIMIT
             if key in self._ids and not full:
                 self._ends.append(report)
         finally:

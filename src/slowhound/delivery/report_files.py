@@ -15,7 +15,7 @@ from slowhound.system.files import NotOwnFileError, create, open_own, write_all
 from slowhound.system.losses import lost
 from slowhound.system.private_dir import Cap, subfolder
 
-OURS = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
+REPORT_NAMES = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
 
 
 class ReportFiles:
@@ -30,7 +30,7 @@ class ReportFiles:
     def __init__(self, directory: str, max_bytes: int, folder: str | None = None) -> None:
         self.directory = directory
         self.folder = folder
-        self._cap = Cap("reports", max_bytes, OURS)
+        self._cap = Cap("reports", max_bytes, REPORT_NAMES)
 
     def name(self, number: int, pid: int | None = None) -> str:
         """A new file name for the ``number``-th request of this process, or of ``pid``."""

@@ -38,15 +38,17 @@ from slowhound.system.files import NotOwnFileError, opened, write_whole
 from slowhound.system.losses import lost
 from slowhound.system.private_dir import keep_within, subfolder
 
-FOLDER = "delivery"
+SPOOL_FOLDER = "delivery"
 SPOOL_MAX_BYTES = 64 * 1024**2
 FILE_MAX_BYTES = 8 * ITEM_MAX_BYTES  # of one file, when it is read
 # The limiter's lock is held for milliseconds, unless its holder is stopped.
 LIMITER_LOCK_TRIES = 100
 
-WAITING = re.compile(r"\d{19}-\d+-[0-9a-f]{8}\.(?:new|due|events)")
-HELD = re.compile(r"[0-9a-f]{12}\.held")
-OURS = re.compile(rf"(?:{WAITING.pattern}|{HELD.pattern})(?:\.lock)?|\d+-[0-9a-f]{{8}}\.part")
+WAITING_NAMES = re.compile(r"\d{19}-\d+-[0-9a-f]{8}\.(?:new|due|events)")
+HELD_NAMES = re.compile(r"[0-9a-f]{12}\.held")
+SPOOL_NAMES = re.compile(
+    rf"(?:{WAITING_NAMES.pattern}|{HELD_NAMES.pattern})(?:\.lock)?|\d+-[0-9a-f]{{8}}\.part"
+)
 _ADDING = os.O_RDWR | os.O_APPEND
 
 
@@ -69,7 +71,7 @@ class Spool:
 
     @property
     def folder(self) -> str:
-        return os.path.join(self.directory, FOLDER)
+        return os.path.join(self.directory, SPOOL_FOLDER)
 
     def put(self, item: DeliveryItem, kind: str = "due") -> str:
         """Writes an item, ``due`` or ``new``; returns its name."""
@@ -119,7 +121,9 @@ class Spool:
             found = [name for name in os.listdir(self.folder) if name.endswith(kind)]
         except OSError:
             return []
-        return sorted(filter(WAITING.fullmatch, found)) + sorted(filter(HELD.fullmatch, found))
+        return sorted(filter(WAITING_NAMES.fullmatch, found)) + sorted(
+            filter(HELD_NAMES.fullmatch, found)
+        )
 
     @contextmanager
     def claim(self, name: str) -> Iterator[ClaimedItem | None]:
@@ -148,7 +152,7 @@ class Spool:
         with contextlib.ExitStack() as block:
             is_locked = False
             try:
-                folder = subfolder(self.directory, FOLDER)
+                folder = subfolder(self.directory, SPOOL_FOLDER)
                 _lock_limiter(os.path.join(folder, "groups.lock"), block)
                 is_locked = True
                 self._unsaved_limiter = self._unsaved_limiter or _load_limiter(
@@ -166,7 +170,7 @@ class Spool:
                 lost("the groups of reports", exc, 0)
 
     def _write(self, name: str, data: bytes) -> None:
-        folder = subfolder(self.directory, FOLDER)
+        folder = subfolder(self.directory, SPOOL_FOLDER)
         part = os.path.join(folder, f"{os.getpid()}-{os.urandom(4).hex()}.part")
         write_whole(os.path.join(folder, name), data, part)
 
@@ -174,7 +178,7 @@ class Spool:
         now = clock.monotonic()
         if now >= self._next_size_check:
             self._next_size_check = now + 1.0
-            removed = keep_within(self.folder, SPOOL_MAX_BYTES, OURS)
+            removed = keep_within(self.folder, SPOOL_MAX_BYTES, SPOOL_NAMES)
             if removed:
                 lost("reports for sinks", "the spool is full", removed)
 

@@ -58,7 +58,7 @@ OPENSTACK = (
 )
 
 
-class Row(NamedTuple):
+class Block(NamedTuple):
     """One block of addresses: what it is, and the source."""
 
     block: str
@@ -68,72 +68,72 @@ class Row(NamedTuple):
 
 
 # fmt: off
-TABLE = (
-    Row("0.0.0.0/0", Reach.PUBLIC, "what no other row names", IPV4),
-    Row("0.0.0.0/8", Reach.NOWHERE, "this network; Linux takes 0.0.0.0 for itself (RFC 791)", IPV4),
-    Row("10.0.0.0/8", Reach.INSIDE, "private use (RFC 1918)", IPV4),
-    Row("100.64.0.0/10", Reach.INSIDE, "shared address space, CGNAT (RFC 6598)", IPV4),
-    Row("127.0.0.0/8", Reach.INSIDE, "loopback (RFC 1122)", IPV4),
-    Row("169.254.0.0/16", Reach.NOWHERE, "link-local (RFC 3927)", IPV4),
-    Row("172.16.0.0/12", Reach.INSIDE, "private use (RFC 1918)", IPV4),
-    Row("192.0.0.0/24", Reach.NOWHERE, "protocol assignments (RFC 6890)", IPV4),
-    Row("192.0.2.0/24", Reach.NOWHERE, "documentation (RFC 5737)", IPV4),
-    Row("192.31.196.0/24", Reach.NOWHERE, "AS112 (RFC 7535)", IPV4),
-    Row("192.52.193.0/24", Reach.NOWHERE, "AMT (RFC 7450)", IPV4),
-    Row("192.88.99.0/24", Reach.NOWHERE, "relays of 6to4 (RFC 7526)", IPV4),
-    Row("192.168.0.0/16", Reach.INSIDE, "private use (RFC 1918)", IPV4),
-    Row("192.175.48.0/24", Reach.NOWHERE, "AS112 (RFC 7534)", IPV4),
-    Row("198.18.0.0/15", Reach.NOWHERE, "benchmarks (RFC 2544)", IPV4),
-    Row("198.51.100.0/24", Reach.NOWHERE, "documentation (RFC 5737)", IPV4),
-    Row("203.0.113.0/24", Reach.NOWHERE, "documentation (RFC 5737)", IPV4),
-    Row("224.0.0.0/4", Reach.NOWHERE, "multicast (RFC 5771)", IPV4_MULTICAST),
-    Row("240.0.0.0/4", Reach.NOWHERE, "reserved, and broadcast (RFC 1112, RFC 8190)", IPV4),
+ADDRESS_BLOCKS = (
+    Block("0.0.0.0/0", Reach.PUBLIC, "what no other row names", IPV4),
+    Block("0.0.0.0/8", Reach.NOWHERE, "this network; on Linux 0.0.0.0 is local (RFC 791)", IPV4),
+    Block("10.0.0.0/8", Reach.INSIDE, "private use (RFC 1918)", IPV4),
+    Block("100.64.0.0/10", Reach.INSIDE, "shared address space, CGNAT (RFC 6598)", IPV4),
+    Block("127.0.0.0/8", Reach.INSIDE, "loopback (RFC 1122)", IPV4),
+    Block("169.254.0.0/16", Reach.NOWHERE, "link-local (RFC 3927)", IPV4),
+    Block("172.16.0.0/12", Reach.INSIDE, "private use (RFC 1918)", IPV4),
+    Block("192.0.0.0/24", Reach.NOWHERE, "protocol assignments (RFC 6890)", IPV4),
+    Block("192.0.2.0/24", Reach.NOWHERE, "documentation (RFC 5737)", IPV4),
+    Block("192.31.196.0/24", Reach.NOWHERE, "AS112 (RFC 7535)", IPV4),
+    Block("192.52.193.0/24", Reach.NOWHERE, "AMT (RFC 7450)", IPV4),
+    Block("192.88.99.0/24", Reach.NOWHERE, "relays of 6to4 (RFC 7526)", IPV4),
+    Block("192.168.0.0/16", Reach.INSIDE, "private use (RFC 1918)", IPV4),
+    Block("192.175.48.0/24", Reach.NOWHERE, "AS112 (RFC 7534)", IPV4),
+    Block("198.18.0.0/15", Reach.NOWHERE, "benchmarks (RFC 2544)", IPV4),
+    Block("198.51.100.0/24", Reach.NOWHERE, "documentation (RFC 5737)", IPV4),
+    Block("203.0.113.0/24", Reach.NOWHERE, "documentation (RFC 5737)", IPV4),
+    Block("224.0.0.0/4", Reach.NOWHERE, "multicast (RFC 5771)", IPV4_MULTICAST),
+    Block("240.0.0.0/4", Reach.NOWHERE, "reserved, and broadcast (RFC 1112, RFC 8190)", IPV4),
 
-    Row("::/0", Reach.NOWHERE, "reserved by the IETF (RFC 4291)", IPV6_SPACE),
-    Row("2000::/3", Reach.PUBLIC, "global unicast (RFC 4291)", IPV6_SPACE),
-    Row("::/96", Reach.NOWHERE, "IPv4-compatible, and unspecified (RFC 4291)", IPV6_SPACE),
-    Row("::1/128", Reach.INSIDE, "loopback (RFC 4291)", IPV6),
-    Row("::ffff:0:0/96", Reach.BY_IPV4, "IPv4-mapped: reached by IPv4 (RFC 4291)", IPV6),
-    Row("::ffff:0:0:0/96", Reach.NOWHERE, "IPv4-translated (RFC 2765)", IPV6_SPACE),
+    Block("::/0", Reach.NOWHERE, "reserved by the IETF (RFC 4291)", IPV6_SPACE),
+    Block("2000::/3", Reach.PUBLIC, "global unicast (RFC 4291)", IPV6_SPACE),
+    Block("::/96", Reach.NOWHERE, "IPv4-compatible, and unspecified (RFC 4291)", IPV6_SPACE),
+    Block("::1/128", Reach.INSIDE, "loopback (RFC 4291)", IPV6),
+    Block("::ffff:0:0/96", Reach.BY_IPV4, "IPv4-mapped: reached by IPv4 (RFC 4291)", IPV6),
+    Block("::ffff:0:0:0/96", Reach.NOWHERE, "IPv4-translated (RFC 2765)", IPV6_SPACE),
     # Where there is IPv6 only, DNS64 gives every IPv4 server such an address (RFC 6147).
-    Row("64:ff9b::/96", Reach.BY_IPV4, "NAT64 (RFC 6052)", IPV6),
-    Row("64:ff9b:1::/48", Reach.NOWHERE, "NAT64 of a network's own (RFC 8215)", IPV6),
-    Row("100::/64", Reach.NOWHERE, "discarded (RFC 6666)", IPV6),
-    Row("100:0:0:1::/64", Reach.NOWHERE, "dummy prefix (RFC 9780)", IPV6),
-    Row("2001::/23", Reach.NOWHERE, "protocol assignments; Teredo (RFC 2928, RFC 4380)", IPV6),
-    Row("2001:db8::/32", Reach.NOWHERE, "documentation (RFC 3849)", IPV6),
-    Row("2002::/16", Reach.NOWHERE, "6to4, given up (RFC 7526)", IPV6),
-    Row("2620:4f:8000::/48", Reach.NOWHERE, "AS112 (RFC 7534)", IPV6),
-    Row("3fff::/20", Reach.NOWHERE, "documentation (RFC 9637)", IPV6),
-    Row("5f00::/16", Reach.NOWHERE, "segment routing (RFC 9602)", IPV6),
-    Row("fc00::/7", Reach.INSIDE, "unique local (RFC 4193)", IPV6),
-    Row("fe80::/10", Reach.NOWHERE, "link-local (RFC 4291)", IPV6),
-    Row("fec0::/10", Reach.NOWHERE, "site-local, given up (RFC 3879)", IPV6_SPACE),
-    Row("ff00::/8", Reach.NOWHERE, "multicast (RFC 4291)", IPV6_SPACE),
+    Block("64:ff9b::/96", Reach.BY_IPV4, "NAT64 (RFC 6052)", IPV6),
+    Block("64:ff9b:1::/48", Reach.NOWHERE, "NAT64 of a network's own (RFC 8215)", IPV6),
+    Block("100::/64", Reach.NOWHERE, "discarded (RFC 6666)", IPV6),
+    Block("100:0:0:1::/64", Reach.NOWHERE, "dummy prefix (RFC 9780)", IPV6),
+    Block("2001::/23", Reach.NOWHERE, "protocol assignments; Teredo (RFC 2928, RFC 4380)", IPV6),
+    Block("2001:db8::/32", Reach.NOWHERE, "documentation (RFC 3849)", IPV6),
+    Block("2002::/16", Reach.NOWHERE, "6to4, given up (RFC 7526)", IPV6),
+    Block("2620:4f:8000::/48", Reach.NOWHERE, "AS112 (RFC 7534)", IPV6),
+    Block("3fff::/20", Reach.NOWHERE, "documentation (RFC 9637)", IPV6),
+    Block("5f00::/16", Reach.NOWHERE, "segment routing (RFC 9602)", IPV6),
+    Block("fc00::/7", Reach.INSIDE, "unique local (RFC 4193)", IPV6),
+    Block("fe80::/10", Reach.NOWHERE, "link-local (RFC 4291)", IPV6),
+    Block("fec0::/10", Reach.NOWHERE, "site-local, given up (RFC 3879)", IPV6_SPACE),
+    Block("ff00::/8", Reach.NOWHERE, "multicast (RFC 4291)", IPV6_SPACE),
 
     # 169.254.169.254 is also that of Azure, DigitalOcean, Google, Hetzner, IBM, OpenStack, Oracle.
-    Row("169.254.169.254/32", Reach.METADATA, "AWS and most others", AWS),
-    Row("169.254.170.2/32", Reach.METADATA, "AWS: roles of tasks", ECS),
-    Row("169.254.170.23/32", Reach.METADATA, "AWS: roles of pods", EKS),
-    Row("fd00:ec2::/32", Reach.METADATA, "AWS: metadata ::254, roles of pods ::23", AWS),
-    Row("fd20:ce::254/128", Reach.METADATA, "Google", GOOGLE),
-    Row("168.63.129.16/32", Reach.METADATA, "Azure: its wire server, a public address", AZURE),
-    Row("100.100.100.200/32", Reach.METADATA, "Alibaba", ALIBABA),
-    Row("100.96.0.96/32", Reach.METADATA, "BytePlus, Volcano Engine", BYTEPLUS),
-    Row("100.80.80.80/32", Reach.METADATA, "UCloud", UCLOUD),
-    Row("fd00:100::100:200/128", Reach.METADATA, "Alibaba", ALIBABA_6),
-    Row("fd00:c1::a9fe:a9fe/128", Reach.METADATA, "Oracle", ORACLE),
-    Row("192.0.0.192/32", Reach.METADATA, "Oracle, in its older cloud", ORACLE_OLD),
-    Row("169.254.0.23/32", Reach.METADATA, "Tencent", TENCENT),
-    Row("169.254.42.42/32", Reach.METADATA, "Scaleway", SCALEWAY),
-    Row("fd00:42::42/128", Reach.METADATA, "Scaleway", SCALEWAY),
-    Row("fd00:a9fe:a9fe::1/128", Reach.METADATA, "Akamai (Linode)", AKAMAI),
-    Row("fe80::a9fe:a9fe/128", Reach.METADATA, "OpenStack, Akamai", OPENSTACK),
+    Block("169.254.169.254/32", Reach.METADATA, "AWS and most others", AWS),
+    Block("169.254.170.2/32", Reach.METADATA, "AWS: roles of tasks", ECS),
+    Block("169.254.170.23/32", Reach.METADATA, "AWS: roles of pods", EKS),
+    Block("fd00:ec2::/32", Reach.METADATA, "AWS: metadata ::254, roles of pods ::23", AWS),
+    Block("fd20:ce::254/128", Reach.METADATA, "Google", GOOGLE),
+    Block("168.63.129.16/32", Reach.METADATA, "Azure: its wire server, a public address", AZURE),
+    Block("100.100.100.200/32", Reach.METADATA, "Alibaba", ALIBABA),
+    Block("100.96.0.96/32", Reach.METADATA, "BytePlus, Volcano Engine", BYTEPLUS),
+    Block("100.80.80.80/32", Reach.METADATA, "UCloud", UCLOUD),
+    Block("fd00:100::100:200/128", Reach.METADATA, "Alibaba", ALIBABA_6),
+    Block("fd00:c1::a9fe:a9fe/128", Reach.METADATA, "Oracle", ORACLE),
+    Block("192.0.0.192/32", Reach.METADATA, "Oracle, in its older cloud", ORACLE_OLD),
+    Block("169.254.0.23/32", Reach.METADATA, "Tencent", TENCENT),
+    Block("169.254.42.42/32", Reach.METADATA, "Scaleway", SCALEWAY),
+    Block("fd00:42::42/128", Reach.METADATA, "Scaleway", SCALEWAY),
+    Block("fd00:a9fe:a9fe::1/128", Reach.METADATA, "Akamai (Linode)", AKAMAI),
+    Block("fe80::a9fe:a9fe/128", Reach.METADATA, "OpenStack, Akamai", OPENSTACK),
 )
 # fmt: on
 
 _BLOCKS = sorted(
-    ((ipaddress.ip_network(row.block), row) for row in TABLE),
+    ((ipaddress.ip_network(row.block), row) for row in ADDRESS_BLOCKS),
     key=lambda each: -each[0].prefixlen,
 )
 # In any network: an ISATAP address ends in 0:5efe and an IPv4 address, which a router unwraps; with
@@ -141,7 +141,7 @@ _BLOCKS = sorted(
 _ISATAP, _ISATAP_PUBLIC = 0x00005EFE, 0x02000000
 
 
-def row_of(address: Address) -> Row:
+def block_of(address: Address) -> Block:
     """The row that decides about this address."""
     # Version first: ``in`` answers for the same version only, and without the scope id.
     return next(
@@ -158,7 +158,7 @@ def allowed(address: Address, *, private: bool, allow: Sequence[Network] = ()) -
         allow: networks that are allowed in any case; cloud metadata only by its very address, so
             that a wide network does not allow it by accident.
     """
-    reach = row_of(address).reach
+    reach = block_of(address).reach
     if reach is Reach.BY_IPV4:
         inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         return allowed(inner, private=private, allow=allow)

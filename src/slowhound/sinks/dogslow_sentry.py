@@ -10,7 +10,7 @@ from slowhound.delivery.sink import Sink
 from slowhound.sinks.logger import PythonLogger
 
 
-class Nowhere:
+class Discards:
     """For an application that uses no Sentry and names no logger."""
 
     def deliver(self, report: Report) -> None:
@@ -27,4 +27,4 @@ def make(name: str | None, **options: Any) -> Sink:
         from slowhound.sinks.sentry import Sentry
 
         return Sentry()
-    return Nowhere() if name is None else PythonLogger(name=name, **options)
+    return Discards() if name is None else PythonLogger(name=name, **options)

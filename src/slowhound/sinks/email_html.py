@@ -18,15 +18,15 @@ FONT = "font:15px/1.5 Helvetica,Arial,sans-serif"
 BODY = f"margin:0;padding:24px;background:#f4f4f2;color:#1d1d1b;{FONT}"
 CARD = "max-width:760px;margin:0 auto;padding:24px 28px;background:#fff;border-top:4px solid {}"
 MONO = "font:12px/1.5 Menlo,Consolas,monospace;white-space:pre-wrap;overflow-wrap:anywhere;margin:0"
-LABEL = "padding:3px 16px 3px 0;color:#5d5d58;vertical-align:top;white-space:nowrap"
-VALUE = "padding:3px 0;vertical-align:top;overflow-wrap:anywhere"
-HEAD = (
+FACT_LABEL = "padding:3px 16px 3px 0;color:#5d5d58;vertical-align:top;white-space:nowrap"
+FACT_VALUE = "padding:3px 0;vertical-align:top;overflow-wrap:anywhere"
+HEADING = (
     "margin:24px 0 8px;font-size:13px;text-transform:uppercase;letter-spacing:.05em;color:#5d5d58"
 )
 COLOURS = {"slow": "#b45309", "timeout": "#b91c1c", "crash": "#b91c1c"}
 DONE = "#15803d"
-OWN = "padding:2px 8px;background:#fff4e0;border-left:3px solid #b45309;font-weight:bold"
-OTHER = "padding:2px 8px;border-left:3px solid #e4e4df;color:#5d5d58"
+OWN_FRAME = "padding:2px 8px;background:#fff4e0;border-left:3px solid #b45309;font-weight:bold"
+OTHER_FRAME = "padding:2px 8px;border-left:3px solid #e4e4df;color:#5d5d58"
 
 
 def page(report: Report) -> str:
@@ -67,7 +67,7 @@ def _line(text: str) -> SafeString:
 
 
 def _section(title: str, content: SafeString) -> SafeString:
-    return format_html('<h2 style="{}">{}</h2>{}', HEAD, title, content)
+    return format_html('<h2 style="{}">{}</h2>{}', HEADING, title, content)
 
 
 def _lines(lines: Iterable[str]) -> SafeString:
@@ -79,7 +79,7 @@ def _facts(report: Report) -> SafeString:
     rows = format_html_join(
         "",
         '<tr><td style="{}">{}</td><td style="{}">{}</td></tr>',
-        ((LABEL, label, VALUE, value) for label, value in facts(report)),
+        ((FACT_LABEL, label, FACT_VALUE, value) for label, value in facts(report)),
     )
     table = format_html('<table style="border-collapse:collapse;font-size:13px">{}</table>', rows)
     return _section("What is known", table)
@@ -90,12 +90,12 @@ def _stack(report: Report) -> SafeString:
         shown = [(_style(frame), _place(frame)) for frame in reversed(report.snapshot.stack)]
     else:
         text = report.event.get(f"{report.kind}_stack") or "(not known)"
-        shown = [(OTHER, one_line(place)) for place in str(text).split(" < ")]
+        shown = [(OTHER_FRAME, one_line(place)) for place in str(text).split(" < ")]
     return format_html_join("", '<div style="{}">{}</div>', ((f"{MONO};{a}", b) for a, b in shown))
 
 
 def _style(frame: Frame) -> str:
-    return OWN if frame.in_app else OTHER
+    return OWN_FRAME if frame.in_app else OTHER_FRAME
 
 
 def _place(frame: Frame) -> str:

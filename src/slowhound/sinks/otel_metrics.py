@@ -17,10 +17,10 @@ from slowhound.runtime.library_names import find
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/
 BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
-METHODS = frozenset(
+KNOWN_METHODS = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
 )
-PARTS = {
+TIME_PARTS = {
     "queue_time": "queue",
     "db_time": "db",
     "cache_time": "cache",
@@ -54,7 +54,7 @@ PREFERRED = (
     "opentelemetry.sdk.metrics.export.MetricExporter:_preferred_aggregation",
 )
 for _name in PREFERRED:
-    find(_name, "sums sent to OpenTelemetry are cumulative, whatever its environment says")
+    find(_name, "sums sent to OpenTelemetry are cumulative, whatever the environment sets")
 
 
 class CollectingReader(MetricReader):
@@ -134,7 +134,7 @@ class Metrics:
                 self.tasks.record(took, {**where, **_error(event)})
                 continue
             self.requests.record(took, {**where, **_error(event)})
-            for field, part in PARTS.items():
+            for field, part in TIME_PARTS.items():
                 if field in event and isinstance(event[field], float):
                     self.parts.record(event[field], {**where, "slowhound.part": part})
 
@@ -173,7 +173,7 @@ def _where(event: dict[str, Any]) -> dict[str, Any]:
         return {name: str(event.get(field)) for name, field in names.items()}
     method = event["req_method"]
     # Clients can invent any number of methods; each would be a time series of its own.
-    found = {"http.request.method": method if method in METHODS else "_OTHER"}
+    found = {"http.request.method": method if method in KNOWN_METHODS else "_OTHER"}
     if event.get("req_route"):
         found["http.route"] = str(event["req_route"])
     return found

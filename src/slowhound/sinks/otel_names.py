@@ -14,10 +14,10 @@ from slowhound.redaction.structures import value_of
 
 # These are fields of the log record, or attributes of its resource.
 NOT_ATTRIBUTES = frozenset({"trace_id", "span_id", "ts", "host", "service", "release"})
-NAMES = {field.name: field.otel or f"slowhound.{field.name}" for field in FIELDS}
+ATTRIBUTE_NAMES = {field.name: field.otel or f"slowhound.{field.name}" for field in FIELDS}
 # A header may come several times, so its attribute is a list.
-LISTS = frozenset({"http.request.header.referer"})
-TEXT_LIMIT = 16_000
+LIST_ATTRIBUTES = frozenset({"http.request.header.referer"})
+ATTRIBUTE_TEXT_LIMIT = 16_000
 
 # SeverityNumber of the data model: https://opentelemetry.io/docs/specs/otel/logs/data-model/
 INFO, WARN, ERROR, FATAL = 9, 13, 17, 21
@@ -56,9 +56,9 @@ def attributes(event: dict[str, Any]) -> dict[str, Any]:
     for name, value in event.items():
         if value is None or name in NOT_ATTRIBUTES:
             continue
-        key = NAMES.get(name) or f"slowhound.{clean(name)}"
-        sent = plain(value if name in NAMES else value_of(clean(name), value))
-        found[key] = [sent] if key in LISTS else sent
+        key = ATTRIBUTE_NAMES.get(name) or f"slowhound.{clean(name)}"
+        sent = plain(value if name in ATTRIBUTE_NAMES else value_of(clean(name), value))
+        found[key] = [sent] if key in LIST_ATTRIBUTES else sent
     return found
 
 
@@ -73,4 +73,4 @@ def plain(value: Any, depth: int = 4) -> Any:
         return {clean(key): plain(each, depth - 1) for key, each in value.items()}
     if depth > 0 and kind in (list, tuple):
         return [plain(each, depth - 1) for each in value]
-    return clean(value)[:TEXT_LIMIT]
+    return clean(value)[:ATTRIBUTE_TEXT_LIMIT]

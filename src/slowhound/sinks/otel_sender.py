@@ -33,9 +33,9 @@ from slowhound.system.os_thread import OsThread
 
 SEND_EVERY = 1.0  # seconds
 BATCH_SIZE = 512  # events
-EVENTS_LIMIT = 4096  # that wait; then the oldest are dropped, and counted
+WAITING_EVENTS_LIMIT = 4096  # that wait; then the oldest are dropped, and counted
 BATCH_TRIES = 5
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0  # seconds after a batch has failed
+FIRST_BATCH_PAUSE, LONGEST_BATCH_PAUSE = 5.0, 60.0  # seconds after a batch has failed
 METRICS_EVERY = 60.0  # seconds, unless ``OTEL_METRIC_EXPORT_INTERVAL`` (milliseconds) is set
 FLUSH_TIMEOUT = 2.5  # seconds for what is left when the worker stops
 WHAT = "events for OpenTelemetry"
@@ -111,8 +111,8 @@ class EventSender:
                 self._batch.append(self._waiting.popleft())
             # Counted before the export: if that raises, the batch is tried no more often.
             self._failures += 1
-            pause = FIRST_PAUSE * 2 ** (self._failures - 1)
-            self._retry_at = clock.monotonic() + min(pause, LONGEST_PAUSE)
+            pause = FIRST_BATCH_PAUSE * 2 ** (self._failures - 1)
+            self._retry_at = clock.monotonic() + min(pause, LONGEST_BATCH_PAUSE)
             if self._export():
                 self._arrived(self._batch)
                 self._batch, self._failures, self._retry_at = [], 0, 0.0
@@ -156,7 +156,7 @@ def _metrics_interval() -> float:
 
 
 def _drop_oldest(events: deque[dict[str, Any]]) -> None:
-    over = len(events) - EVENTS_LIMIT
+    over = len(events) - WAITING_EVENTS_LIMIT
     for _ in range(over):
         events.popleft()
     if over > 0:

@@ -1,8 +1,8 @@
 """Sends reports to Sentry, as events with real frames, linked to the trace of their request.
 
-It uses the settings of the application's own client, but a client of its own that sends at once and
-learns whether the event arrived. The application's client puts events into a queue in memory, which
-is lost with a worker that dies and may never be emptied under gevent.
+They are sent with the settings of the application's client, but by another client that sends at
+once and learns whether the event arrived. The application's puts events into a queue in memory,
+which is lost with a worker that dies and may never be emptied under gevent.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ OPTIONS, OF_CLIENT = (
 OF_FILES = "sentry_sdk.envelope.Envelope", "sentry_sdk.envelope.Item"
 # The consequences where Sentry's classes have changed.
 QUEUED = "reports go into Sentry's own queue in memory, and are lost where a worker dies"
-NO_FOLLOW_UP = "an event is not told how its request has ended"
+NO_FOLLOW_UP = "how its request has ended is not added to an event"
 BARE = "reports have no tags and no attachments of the application's scope"
 ATTACHMENT_LIMIT = 2 * 1024**2  # bytes; a larger file is left out
 # The files of a flame graph: its drawings, else its data.
-DATA = ".flame.json.gz"
-DRAWINGS = (".speedscope.json", ".svg")
+PROFILE_SUFFIX = ".flame.json.gz"
+DRAWING_SUFFIXES = (".speedscope.json", ".svg")
 # Options of the application's client that are used. Not its sampling: reports are few.
 CLIENT_OPTIONS = (
     "dsn",
@@ -222,10 +222,10 @@ def _client(options: dict[str, Any]) -> BaseClient:
 def _attachments(report: Report, name: str, text: str) -> list[Attachment]:
     found = [Attachment(bytes=utf8(text).encode()[:ATTACHMENT_LIMIT], filename=name)]
     if report.flame is not None:
-        base = os.path.join(_flames(), os.path.basename(report.flame).removesuffix(DATA))
-        drawn = [_file(base + suffix) for suffix in DRAWINGS]
+        base = os.path.join(_flames(), os.path.basename(report.flame).removesuffix(PROFILE_SUFFIX))
+        drawn = [_file(base + suffix) for suffix in DRAWING_SUFFIXES]
         found += [each for each in drawn if each is not None] or [
-            each for each in (_file(base + DATA),) if each is not None
+            each for each in (_file(base + PROFILE_SUFFIX),) if each is not None
         ]
     return found
 

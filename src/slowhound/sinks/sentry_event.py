@@ -26,10 +26,10 @@ OUTERMOST_FRAMES, INNERMOST_FRAMES = 50, 200
 CONTEXT_LINES = 5
 LINE_LIMIT = 300
 BREADCRUMBS_LIMIT = 50
-TEXT_LIMIT = 8000
+VERDICT_LIMIT = 8000
 TAG_LIMIT = 200
 
-TIME = {
+TIME_FIELDS = {
     "resp_time": "total",
     "queue_time": "queue (before)",
     "db_time": "database",
@@ -43,7 +43,7 @@ TIME = {
     "gil_hold_est": "held the GIL (estimate, overlaps)",
     "loop_lag": "event loop stood still (estimate, overlaps)",
 }
-VERDICT = (
+VERDICT_FIELDS = (
     "req_id",
     "slow_verdict",
     "slow_after",
@@ -126,9 +126,9 @@ def _tags(report: Report) -> dict[str, str]:
 
 def _contexts(report: Report) -> dict[str, Any]:
     event = report.event
-    verdict: dict[str, Any] = {name: event[name] for name in VERDICT if event.get(name)}
+    verdict: dict[str, Any] = {name: event[name] for name in VERDICT_FIELDS if event.get(name)}
     if report.verdict:
-        verdict["verdict"] = report.verdict[:TEXT_LIMIT]
+        verdict["verdict"] = report.verdict[:VERDICT_LIMIT]
     if report.held_back:
         verdict["held_back"] = report.held_back
     if report.others:
@@ -138,7 +138,7 @@ def _contexts(report: Report) -> dict[str, Any]:
     saturation = ("g_w_", "g_backlog", "g_threads", "g_queue", "w_")
     contexts: dict[str, Any] = {
         "slowhound": verdict,
-        "time": {words: event[name] for name, words in TIME.items() if event.get(name)},
+        "time": {words: event[name] for name, words in TIME_FIELDS.items() if event.get(name)},
         "database": _database(report),
         "saturation": {name: value for name, value in event.items() if name.startswith(saturation)},
     }

@@ -9,7 +9,7 @@ from slowhound.event.formats import one_line
 from slowhound.sinks.wording import cut, end_note, facts, group_note, headline
 
 # Slack's limits: 150 characters for a header, 3,000 for a section, ten fields.
-HEADER_LIMIT, SECTION_LIMIT, FIELDS_LIMIT, FIELD_LIMIT = 150, 2900, 10, 300
+TITLE_LIMIT, SECTION_LIMIT, FACTS_LIMIT, FACT_LIMIT = 150, 2900, 10, 300
 FRAMES_LIMIT = 12
 
 
@@ -19,14 +19,14 @@ def slack_message(report: Report) -> dict[str, Any]:
     if report.finished is not None:
         lines.append(end_note(report.finished))
     blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": _plain(headline(report), HEADER_LIMIT)},
+        {"type": "header", "text": _plain(headline(report), TITLE_LIMIT)},
         {"type": "section", "text": _plain("\n".join(filter(None, lines)), SECTION_LIMIT)},
     ]
     if report.finished is None:
         blocks.append({"type": "section", "fields": _fields(report)})
         verdict = "\n".join(one_line(line) for line in report.verdict.split("\n"))
         blocks += [_code(text) for text in (verdict, _stack(report)) if text]
-    return {"text": escape(cut(headline(report), HEADER_LIMIT)), "blocks": blocks}
+    return {"text": escape(cut(headline(report), TITLE_LIMIT)), "blocks": blocks}
 
 
 def escape(text: str) -> str:
@@ -52,9 +52,7 @@ def _code(text: str) -> dict[str, Any]:
 
 
 def _fields(report: Report) -> list[dict[str, Any]]:
-    return [
-        _plain(f"{label}: {value}", FIELD_LIMIT) for label, value in facts(report)[:FIELDS_LIMIT]
-    ]
+    return [_plain(f"{label}: {value}", FACT_LIMIT) for label, value in facts(report)[:FACTS_LIMIT]]
 
 
 def _stack(report: Report) -> str:

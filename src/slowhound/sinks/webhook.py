@@ -33,7 +33,7 @@ from slowhound.sinks.wording import end_note, group_note, headline, safe_id
 
 # Only the first line of the response is read.
 STATUS_LINE_LIMIT = 1024
-TEXT_LIMIT = 100_000
+REPORT_TEXT_LIMIT = 100_000
 _STATUS = re.compile(rb"HTTP/1\.[01] +(\d{3})(?:[ \r\n]|$)")
 
 
@@ -169,7 +169,7 @@ def as_json(report: Report, key: str, kind: str) -> dict[str, Any]:
         "finished": None if finished is None else finished._asdict(),
         "ending": None if finished is None else end_note(finished),
         "event": report.event,
-        "text": report.text()[:TEXT_LIMIT],
+        "text": report.text()[:REPORT_TEXT_LIMIT],
     }
 
 

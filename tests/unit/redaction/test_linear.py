@@ -41,7 +41,7 @@ WAYS = {
     ),
     "redaction.forms.keys._LAST_LINE": ("match", "the same"),
     "on_demand.writer._CAPPED": ("fullmatch", "of names of files"),
-    "delivery.spool.OURS": ("fullmatch", "of names of files"),
+    "delivery.spool.SPOOL_NAMES": ("fullmatch", "of names of files"),
     "store.segments.SEGMENTS": ("fullmatch", "of names of files"),
 }
 # Those that are not linear, and need not be.

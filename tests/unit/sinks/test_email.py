@@ -207,14 +207,16 @@ def test_page_reads_well(mailbox: Mailbox, tmp_path: Path) -> None:
     with chromium() as browser:
         for width in (360, 1000):
             with page_of(browser, viewport={"width": width, "height": 800}) as shown:
-                asked: list[str] = []
-                shown.on("request", lambda request, asked=asked: asked.append(request.url))
+                requested: list[str] = []
+                shown.on(
+                    "request", lambda request, requested=requested: requested.append(request.url)
+                )
                 shown.set_content(page)
                 assert shown.locator("h1").inner_text().startswith("Slow, stuck: shop.views")
                 assert "12 more of this group" in shown.locator("body").inner_text()
                 fits = "document.documentElement.scrollWidth <= window.innerWidth"
                 assert shown.evaluate(fits), width
-                assert [url for url in asked if not url.startswith("data:")] == []
+                assert [url for url in requested if not url.startswith("data:")] == []
         with page_of(browser, viewport={"width": 820, "height": 900}) as shown:
             shown.set_content(part(sent(mailbox, slow_report(first_seen=True)), "html"))
             keep_image(shown, "delivery-email", tmp_path, full_page=True)
