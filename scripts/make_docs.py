@@ -101,18 +101,18 @@ from those below it. The line about a module is the first line of its docstring.
 """
 
 QUESTIONS_INTRO = """\
-`slowhound ask NAME` answers them over `DIR`, and with `--from clickhouse://...` over a fleet; the
-viewer shows the same. [Command line](cli.md#ask) says how to ask, and for which time.
+`slowhound ask NAME` runs one over `DIR`, and with `--from clickhouse://...` over a fleet; the viewer
+has the same questions. For the options and periods see the [command line](cli.md#ask).
 
-Each is one text of SQL that runs on DuckDB and on ClickHouse. They share it but for four words:
-`quantile(0.95, x)`, `countif(condition)`, `argmax(x, by)` (x where `by` is largest), and
-`explode(list, name)` behind `FROM events` (a row for each element). `$since`, `$until` and `$limit`
-are what was asked for. A question of your own can be asked with `slowhound ask sql`, over the same
+Each question is one SQL text for DuckDB and ClickHouse. Four constructs are translated for each of
+them: `quantile(0.95, x)`, `countif(condition)`, `argmax(x, by)` (x where `by` is largest), and
+`explode(list, name)` after `FROM events` (a row for each element). `$since`, `$until` and `$limit`
+are the period and the number of rows. Run SQL of your own with `slowhound ask sql`, over the same
 table: `events` has a column for each [field](fields.md), `segment`, and `app`, in which the
 application's own fields are text: `app['app_plan']`.
 
-Under `SAMPLING` numbers of requests (`n`) are estimates: each kept event counts for those that were
-not. Percentiles and means are those of the kept ones.
+With `SAMPLING` the numbers of requests (`n`) are estimates: each kept event counts for those that
+were not kept. Percentiles and means are those of the kept events.
 """
 
 SETTINGS_INTRO = """\

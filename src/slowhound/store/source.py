@@ -48,7 +48,7 @@ class Source(ABC):
 
     @abstractmethod
     def adhoc(self, text: str, seconds: float = 10.0, rows: int = 1000) -> Answer:
-        """The answer to ad-hoc SQL, which a person wrote: one SELECT over ``events`` and nothing else.
+        """The answer to ad-hoc SQL of a user: one SELECT over ``events`` and nothing else.
 
         It cannot read files, attach databases, write, change settings, or run for longer than
         ``seconds``. Rows beyond ``rows`` are left out, and a remark says so.
