@@ -176,7 +176,7 @@ def test_call_that_holds_the_gil_is_the_views_own(site: Site, server: Asgi) -> N
     try:
         held.wait_held(2 * LEAST_HOLD)
     finally:
-        held.let_go()
+        held.release()
     culprit = held.wait_end()
     waits.open()
     others = [site.terminal(victim.result().agent) for victim in victims]

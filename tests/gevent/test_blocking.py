@@ -15,7 +15,7 @@ from tests.harness.gil import (
     Held,
     ask,
     check_reported_once,
-    seen_while_it_is_stuck,
+    reported_while_held,
 )
 from tests.harness.recorded import TERMINAL
 from tests.harness.site import Site
@@ -53,7 +53,7 @@ def test_greenlet_that_blocks_the_hub_is_named_while_it_does(
     slow = shared.slow(culprit.agent)
     report = shared.wait_report(f"/{view}/{view}-culprit/", f", in {function}\n")
     assert not culprit.events(*TERMINAL)
-    culprit.let_go()
+    culprit.release()
     event = culprit.wait_end()
     shared.gate(victim.name).open()
     blocked = victim.wait_end()
@@ -75,7 +75,7 @@ def test_blocking_greenlet_that_is_no_requests_is_named_by_its_line(shared: Site
     held = begin(shared, "blocking-spawn", "spawned")
     nobody = "no request at tests/gevent/views.py:"
     shared.wait_event(event_type="stall", stall_by=lambda by: (by or "").startswith(nobody))
-    held.let_go()
+    held.release()
     assert held.wait_end()["loop_blocked_by"].startswith(nobody)
 
 
@@ -95,7 +95,7 @@ def test_c_call_that_holds_the_gil_is_attributed_to_its_request_afterwards(
         assert not culprit.events("slow", *TERMINAL)
         culprit.wait_held(SLOW_AFTER)
     finally:
-        culprit.let_go()
+        culprit.release()
     event = culprit.wait_end()
     site.gate(victim.name).open()
     robbed = victim.wait_end()
@@ -122,9 +122,9 @@ def test_only_request_of_the_thread_is_reported_while_it_holds_the_gil(
     site = greenlets(settings={"SLOW_AFTER": SLOW_AFTER})
     held = begin(site, "gil/native", "alone")
     try:
-        slow, report = seen_while_it_is_stuck(held)
+        slow, report = reported_while_held(held)
     finally:
-        held.let_go()
+        held.release()
     where = loc("views/gil.py", "native", "_native_until_seen")
     assert check_reported_once(held, slow, report, where)["resp_view"] == "gil-native"
 
@@ -141,7 +141,7 @@ def test_log_record_of_the_hound_waits_for_a_greenlet_and_goes_on(greenlets: Gre
     # Its thread wants to log that, while the hound goes on.
     slow = waiting(site, "later")
     site.wait_report("/waits/in_sleep/later/")
-    held.let_go()
+    held.release()
     assert held.wait_end()["report"]
     heard = site.scratch / "heard.txt"
     eventually(lambda: heard.exists() and "RaisingSink failed" in heard.read_text(), "the word")

@@ -44,7 +44,7 @@ def test_mail_goes_out_while_a_greenlet_blocks_the_hub(greenlets: Greenlets) -> 
             transcript=site.process.transcript,
         )
         assert not held.events(*TERMINAL)
-        held.let_go()
+        held.release()
         assert held.wait_end()["report"]
         mail = next(mail for mail in mailbox.mails if "/spin/mailed/" in text_of(mail))
         assert mail.to == ["ops@example.com"]

@@ -1,7 +1,7 @@
-"""Celery's messages in files, each whole from the moment in which it appears.
+"""Has Celery's messages in files appear only when they are complete.
 
-kombu opens the file of a message before it locks and writes it. A worker that takes it in between
-finds it empty, and ends ("Unrecoverable error: JSONDecodeError").
+kombu opens the file of a message before it locks and writes it. A worker that takes the file in
+between finds it empty, and ends ("Unrecoverable error: JSONDecodeError").
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kombu.utils.json import dumps
 
 
 def put(channel: Channel, queue: str, payload: Any, **_: Any) -> None:
-    """As kombu does, but under a name that nobody looks for, until it is whole."""
+    """Writes as kombu does, but under a name that no worker reads, until the file is complete."""
     number = uuid.uuid4()
     draft = os.path.join(channel.data_folder_out, f"{number}.draft")
     with open(draft, "w") as file:
@@ -26,5 +26,5 @@ def put(channel: Channel, queue: str, payload: Any, **_: Any) -> None:
 
 
 def install() -> None:
-    """In each process that sends."""
+    """Called in each process that sends."""
     Channel._put = put

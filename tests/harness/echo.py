@@ -1,4 +1,4 @@
-"""A loopback HTTP server for the site's outbound calls; it answers with the path."""
+"""A loopback HTTP server for the site's outbound calls, which responds with the path."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Echo(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
+        """Logs nothing."""
 
 
 @contextmanager

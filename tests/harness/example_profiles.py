@@ -1,4 +1,4 @@
-"""Made-up profiles to draw: a shop's slow basket, and one that is wide and deep."""
+"""Example profiles to draw: a shop's slow basket, and one that is wide and deep."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ STOCK = [
     frame("HTTPConnectionPool.urlopen", "urllib3/connectionpool.py", 789),
     frame("waits: recv from 192.0.2.7:443", kind="wait"),
 ]
-# What the request does one after the other: hundredths of a second, stack, state.
+# What the request does, in order: hundredths of a second, stack, state.
 STEPS = [
     (90, [*view(41), frame("Basket.lines", "shop/models.py", 88, "app"), *query(LINES)], "waiting"),
     (
@@ -106,7 +106,7 @@ STEPS = [
 
 
 def profile_of(steps, **fields):
-    """One sample of 10 ms after the other, from one second after the request's start on."""
+    """A profile with a sample every 10 ms, from one second after the request's start on."""
     frames, stacks, samples, at = {}, {}, [], 1.0
     for count, stack, state in steps:
         numbers = tuple(frames.setdefault(each, len(frames)) for each in stack)
@@ -141,7 +141,7 @@ def basket():
 
 
 def normal_basket():
-    """What baskets normally are: the slow query is quick, and something else is done as well."""
+    """A normal basket: the slow query is quick, and something else is done as well."""
     steps = [
         (20 if LINES in [each.name for each in stack] else count, stack, state)
         for count, stack, state in STEPS
@@ -151,7 +151,7 @@ def normal_basket():
 
 
 def wide_and_deep(samples=50_000, depth=100, seed=3):
-    """Stacks that change their innermost frames from sample to sample, as those of real code."""
+    """Stacks whose innermost frames change from sample to sample, as those of real code do."""
     chance = random.Random(seed)
     frames = [
         frame(f"function_{n}", f"app/module_{n % 50}.py", n, "app" if n % 3 else "library")

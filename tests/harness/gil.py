@@ -1,4 +1,4 @@
-"""Requests whose C code holds the GIL, and the sites on which tests look at them."""
+"""Makes requests whose C code holds the GIL, and checks what is reported of them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
 SLOW_AFTER = 1.0
-# Until the hold is seen: a second of CPU, on a machine that others use too, and the looks that
-# become rarer.
+# Seconds until the hold is reported: it takes a second of CPU, on a machine that other programs use
+# too, and the checks become rarer.
 DEADLINE = 20.0
-# The share of a CPU with which a thread is found for certain: a busy machine gives it in the end,
-# so many seconds are for that.
-ENOUGH, AT_MOST = 1.5 * HOLDER_CPU_SHARE, 45.0
+# The share of a CPU with which a thread is certain to be found, and the seconds within which even a
+# busy machine gives it.
+CERTAIN_SHARE, CERTAIN_WITHIN = 1.5 * HOLDER_CPU_SHARE, 45.0
 HELD = "The GIL was held"
 NO_READER = """
 from slowhound.gil import py_spy, remote_unwinder
 py_spy.command = lambda: None
 remote_unwinder.available = False
 """
-# With many other tests beside it py-spy may need longer than its two seconds.
+# While many other tests run, py-spy may need longer than its two seconds.
 PATIENT = """
 from slowhound.gil import py_spy
 py_spy.READ_TIME_LIMIT = 15.0
@@ -43,14 +43,14 @@ SITES = {
     "sync-2": {"worker": "sync", "workers": 2, "conf": PATIENT},
     "gthread": {"worker": "gthread", "workers": 1, "conf": PATIENT},
     "gthread-2": {"worker": "gthread", "workers": 2, "conf": PATIENT},
-    # As where neither Python nor py-spy can read another process.
+    # As on a machine where neither Python nor py-spy can read another process.
     "unread": {"worker": "gthread", "workers": 1, "conf": NO_READER},
     "unread-2": {"worker": "sync", "workers": 2, "conf": NO_READER},
 }
 
 
 def wait_for_hounds(site: Site) -> None:
-    """Until the hound of each worker has looked around for the first time."""
+    """Waits until the hound of each worker has run once."""
     workers = site.worker_pids()
 
     def boxes() -> dict[int, int]:
@@ -63,34 +63,34 @@ def wait_for_hounds(site: Site) -> None:
     eventually(lambda: all(boxes()[pid] > first[pid] for pid in workers), "the hounds")
 
 
-def heard_of(site: Site, pid: int) -> float:
-    """For how many seconds a worker has not shown itself."""
+def seconds_silent(site: Site, pid: int) -> float:
+    """The age of a worker's heartbeat, in seconds."""
     return next(silent_for(each) for each in survey(str(site.dir))[0] if each.pid == pid)
 
 
 def cpu_of(pid: int, thread: int) -> float:
-    """Seconds of CPU that a thread of another process has used."""
+    """The seconds of CPU that a thread of another process has used."""
     text = Path(f"/proc/{pid}/task/{thread}/stat").read_text().rpartition(")")[2].split()
     return (int(text[11]) + int(text[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def wait_held(site: Site, pid: int, thread: int, seconds: float) -> None:
-    """Until this thread, which holds the GIL, has done so for ``seconds`` by its worker's count.
+    """Waits until this thread has held the GIL for ``seconds``, as its worker's hound counts them.
 
-    By its CPU time, without which the worker's hound would not find it. What the hound counts
-    begins when it should have woken, up to a tick after the hold did.
+    Measured by its CPU time, without which the hound would not find it. The hound counts from when
+    it should have woken, up to a tick after the hold has begun.
     """
     before = cpu_of(pid, thread)
 
     def enough() -> bool:
         used = cpu_of(pid, thread) - before
-        return used >= seconds + TICK and used >= ENOUGH * heard_of(site, pid)
+        return used >= seconds + TICK and used >= CERTAIN_SHARE * seconds_silent(site, pid)
 
-    eventually(enough, "it has held the GIL", deadline=AT_MOST)
+    eventually(enough, "it has held the GIL", deadline=CERTAIN_WITHIN)
 
 
 class Held(NamedTuple):
-    """A request under way."""
+    """A request in flight."""
 
     site: Site
     name: str
@@ -105,12 +105,12 @@ class Held(NamedTuple):
         )
 
     def wait_held(self, seconds: float) -> None:
-        """Until it has held the GIL for so long at least, and is found by its use of the CPU."""
+        """Waits until it has held the GIL for this long, and used enough CPU to be found."""
         pid, thread = map(int, (self.site.scratch / f"{self.name}.begun").read_text().split())
         wait_held(self.site, pid, thread, seconds)
 
-    def let_go(self) -> None:
-        """Ends the call."""
+    def release(self) -> None:
+        """Ends the call that holds the GIL."""
         (self.site.scratch / f"{self.name}.seen").touch()
 
     def events(self, *kinds: str) -> list[Event]:
@@ -127,13 +127,13 @@ class Held(NamedTuple):
         ]
 
     def wait_end(self) -> Event:
-        """Its terminal event, after the answer."""
+        """Waits for the response, and returns the terminal event."""
         assert self.answer.result().status == 200
         return self.site.terminal(self.agent)
 
 
 def ask(site: Site, name: str, path: str) -> Held:
-    """Sends a request."""
+    """Sends a request in a thread."""
     agent = new_agent()
     return Held(site, name, agent, site.start(path, headers={"User-Agent": agent}))
 
@@ -146,8 +146,8 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def seen_while_it_is_stuck(held: Held) -> tuple[Event, Report]:
-    """The slow event and the report, which come before the request ends."""
+def reported_while_held(held: Held) -> tuple[Event, Report]:
+    """The slow event and the report, which are written before the request ends."""
     slow = held.site.wait_event(
         deadline=DEADLINE, event_type="slow", req_user_agent=held.agent, report=bool
     )
@@ -158,7 +158,7 @@ def seen_while_it_is_stuck(held: Held) -> tuple[Event, Report]:
 
 
 def check_reported_once(held: Held, slow: Event, report: Report, where: str) -> Event:
-    """One report and one slow event say where it was, and the end stands in the same report."""
+    """Checks that one report and one slow event have the location, and the report the end."""
     event = held.wait_end()
     assert slow["slow_loc"] == where
     assert slow["slow_stack_by"] == READ_BY
@@ -166,7 +166,7 @@ def check_reported_once(held: Held, slow: Event, report: Report, where: str) -> 
     file, line, function = where.split(":")
     assert f'{file}", line {line}, in {function}\n' in report.text
     assert (event["event_type"], event["resp_status"]) == ("request", 200)
-    # What another process has reported is in the request's own event, too.
+    # The report of another process is named in the request's own event, too.
     same = ("req_id", "report", "slow_loc", "slow_stack_by", "slow_fingerprint")
     assert [event.get(name) for name in same] == [slow.get(name) for name in same]
     eventually(lambda: "\nFinished after " in report.path.read_text(), "the end in the report")

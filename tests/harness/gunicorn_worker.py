@@ -1,4 +1,4 @@
-"""Gunicorn's own sync worker in this process, with the hooks; no arbiter, no fork."""
+"""Gunicorn's own sync worker in this process, with the hooks, but without arbiter and fork."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from slowhound.gunicorn.logger import Logger
 
 @contextmanager
 def sync_worker() -> Iterator[SyncWorker]:
-    """One that serves Django, and is closed in the end."""
+    """A worker that serves Django; it is closed at the end of the block."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = Config()
         config.set("errorlog", os.devnull)
@@ -34,10 +34,10 @@ def sync_worker() -> Iterator[SyncWorker]:
 
 
 def ask(worker: SyncWorker, address: str) -> bytes:
-    """The whole answer to one request; whatever the worker raises comes out of this."""
+    """The whole response to one request; raises what the worker raises."""
     client, server = socket.socketpair()
     with client:
         client.sendall(f"GET {address} HTTP/1.1\r\nHost: testserver\r\n\r\n".encode())
-        client.shutdown(socket.SHUT_WR)  # Gunicorn lingers until the client is done
+        client.shutdown(socket.SHUT_WR)  # Gunicorn lingers until the client stops sending
         worker.handle(worker.sockets[0], server, ("127.0.0.1", 40000))
         return client.recv(65536)

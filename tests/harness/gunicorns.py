@@ -1,6 +1,6 @@
-"""What tests start beside the packages of the environment: Gunicorn in another version, and others.
+"""Finds packages that are installed apart from the environment: another Gunicorn, and others.
 
-``scripts/install.sh apart`` (``make test`` runs it) puts each into a folder of its own.
+``scripts/install.sh apart`` (``make test`` runs it) puts each into its own folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ VERSIONS = ("27", "23")
 
 
 def apart(name: str) -> Path:
-    """The folder of a lock file in requirements/apart/, to be put on PYTHONPATH."""
+    """The folder of a lock file in requirements/apart/, for PYTHONPATH."""
     folder = Path(sys.prefix, "apart", name, "site-packages")
     if not folder.is_dir():
         pytest.skip(f"{name} is not in this environment: scripts/install.sh apart")
@@ -24,11 +24,11 @@ def apart(name: str) -> Path:
 
 
 def folder_of(version: str) -> str | None:
-    """What has to be first on PYTHONPATH for this version; None: the environment's own."""
+    """The folder that must be first on PYTHONPATH; None for the environment's own version."""
     return str(apart("gunicorn-23")) if version == "23" else None
 
 
 def script_of(version: str) -> str:
-    """The path of its command, which a server needs that replaces itself (USR2)."""
+    """The folder of its command, which a server needs that replaces itself (USR2)."""
     folder = folder_of(version)
     return os.path.join(folder, "bin") if folder else sysconfig.get_path("scripts")

@@ -1,7 +1,7 @@
-"""A version of a library that has not (any more) what slowhound looks for in it.
+"""Hides a name of a library from slowhound, as if the installed version did not have it.
 
-The library itself still has it, and works: a name is hidden only from whoever stands in a module of
-slowhound's. What slowhound finds in the code of a function is renamed there.
+The library itself still has the name, and works: it is hidden only from code in slowhound's
+modules. A name that slowhound finds in the code of a function is renamed there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from slowhound.runtime.library_names import find, find_imported
 
-# What only a server of Gunicorn's shows: see tests/deploy/test_missing_names.py.
+# Names that only a running Gunicorn uses: see tests/deploy/test_missing_names.py.
 ON_SERVERS = (
     "gunicorn.arbiter.Arbiter.kill_worker",
     "gunicorn.arbiter.Arbiter.murder_workers",
@@ -37,21 +37,21 @@ ON_SERVERS = (
     "gunicorn.workers.gthread.ThreadWorker:tpool",
     "gunicorn.workers.sync.SyncWorker",
 )
-# Names of instances' attributes, which slowhound also looks for in the code of their class.
+# Names of instances' attributes, which slowhound also searches for in the code of their class.
 _words: set[str] = set()
 
 
 def _is_ours() -> bool:
-    """True when it is slowhound that asks."""
+    """True when the caller is slowhound."""
     frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_globals is globals():
         frame = frame.f_back
-    asker = "" if frame is None else frame.f_globals.get("__name__", "")
-    return asker.startswith("slowhound")
+    module = "" if frame is None else frame.f_globals.get("__name__", "")
+    return module.startswith("slowhound")
 
 
 def hide(name: str) -> None:
-    """Hides what docs/names-of-others.md calls by this name, for as long as the process lives."""
+    """Hides a name of docs/names-of-others.md until the process ends."""
     assert find(name) is not None, f"{name} is not there anyway"
     path, _, word = name.partition(":")
     owner_name, _, attribute = path.rpartition(".")
@@ -69,7 +69,7 @@ def hide(name: str) -> None:
 
 
 def hide_words() -> None:
-    """The rest, once slowhound's own modules are imported."""
+    """Hides attributes of instances, once slowhound's own modules are imported."""
     from slowhound.runtime import library_names
 
     seen = library_names.find_imported
@@ -101,7 +101,7 @@ def _hide_in_class(kind: type, name: str) -> None:
                 raise _error(thing or owner, name)
             return own.__get__(thing, owner) if hasattr(type(own), "__get__") else own
 
-    with contextlib.suppress(TypeError):  # a class of C: whoever tests it has a stub for it
+    with contextlib.suppress(TypeError):  # a class of C: its test uses a stub
         setattr(home, name, Hidden())
 
 
@@ -112,16 +112,16 @@ def _hide_in_module(module: ModuleType, name: str) -> None:
             own.__name__ = f"{name}_of_today"
 
     class Hiding(type(module)):  # type: ignore[misc]
-        def __getattribute__(self, asked: str) -> Any:
-            if asked == name and _is_ours():
-                raise _error(self, asked)
-            return super().__getattribute__(asked)
+        def __getattribute__(self, wanted: str) -> Any:
+            if wanted == name and _is_ours():
+                raise _error(self, wanted)
+            return super().__getattribute__(wanted)
 
     module.__class__ = Hiding
 
 
 def _renamed(code: CodeType, word: str) -> CodeType:
-    """The same code, in which ``word`` is called otherwise."""
+    """The same code, with another name in the place of ``word``."""
 
     def new(each: Any) -> Any:
         if isinstance(each, CodeType):

@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that keeps what it is posted, and answers as it is told."""
+"""A webhook receiver on loopback: keeps what is posted, and responds as the test wants."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Answer = Callable[["Handler"], None]
 
 @dataclass
 class Posted:
-    """One request as it came."""
+    """One request as it arrived."""
 
     path: str
     headers: Message
@@ -29,7 +29,7 @@ class Posted:
 
 @dataclass
 class Hook:
-    """Where it listens, what it got, and its answers: each in turn, the last one from then on."""
+    """A receiver's URL, what it has got, and its answers in order; the last one is repeated."""
 
     url: str = ""
     posted: list[Posted] = field(default_factory=list)
@@ -54,11 +54,11 @@ class Handler(BaseHTTPRequestHandler):
         answer(self)
 
     def log_message(self, *_args: object) -> None:
-        """Nobody reads it."""
+        """Logs nothing."""
 
 
 def status(number: int, **headers: str) -> Answer:
-    """Answers with this status."""
+    """An answer with this status."""
 
     def answer(handler: Handler) -> None:
         handler.send_response(number)
@@ -70,7 +70,7 @@ def status(number: int, **headers: str) -> Answer:
 
 
 def raw(data: bytes) -> Answer:
-    """Answers with these bytes, whatever they are."""
+    """An answer of these bytes, whatever they are."""
     return lambda handler: handler.wfile.write(data) and None
 
 
@@ -82,12 +82,12 @@ class Server(ThreadingHTTPServer):
         self.hook = hook
 
     def handle_error(self, *_args: object) -> None:
-        """A client that goes away is part of the tests."""
+        """Ignores clients that leave, which are part of the tests."""
 
 
 @contextmanager
 def hook_server(*answers: Answer) -> Iterator[Hook]:
-    """A running server."""
+    """A running receiver."""
     hook = Hook(answers=list(answers or [status(200)]))
     with Server(hook) as server:
         hook.server = server

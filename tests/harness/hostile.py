@@ -1,4 +1,4 @@
-"""Objects of an application that does all it can when it is looked at, and notes that it was."""
+"""Objects that refuse whatever Python can do with them, and record that it was tried."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from django.utils.functional import SimpleLazyObject, lazy
 
-# What has been called of them.
+# The names of the methods that have been called.
 called: list[str] = []
 
 
 class Called(BaseException):
-    """No guard catches it."""
+    """Raised by every method of these objects; no guard catches it."""
 
 
 def _refuses(name: str) -> Callable[..., Any]:
@@ -28,7 +28,7 @@ def _refuses(name: str) -> Callable[..., Any]:
     return method
 
 
-# Python asks these of a class by itself: to make an instance, and to let go of it.
+# Python itself calls these, to make an instance and to free it.
 NOT_MINE = {"__new__", "__init__", "__init_subclass__", "__subclasshook__", "__doc__", "__module__"}
 ALL = sorted(
     {
@@ -52,7 +52,7 @@ def _namespace(*without: str) -> dict[str, Any]:
 
 
 class Meta(type):
-    """Of a class that refuses to be compared, hashed, asked or shown."""
+    """The metaclass of a class that refuses to be compared, hashed, read or shown."""
 
     __eq__ = _refuses("Meta.__eq__")
     __hash__ = _refuses("Meta.__hash__")
@@ -79,21 +79,21 @@ class Data:
     __repr__ = __str__ = __eq__ = _refuses("dataclass")
 
 
-Pair = namedtuple("Pair", "one other")  # noqa: PYI024  as old code has it
+Pair = namedtuple("Pair", "one other")  # noqa: PYI024  as in old code
 
 
-class SaysNothing(Exception):
+class Unprintable(Exception):
     __str__ = __repr__ = _refuses("exception")
 
 
 class ToolFailed(subprocess.CalledProcessError):
-    """Of a class whose ``__str__`` is the standard library's, which asks for an attribute."""
+    """An exception whose ``__str__``, the standard library's, reads an attribute that refuses."""
 
     cmd = property(_refuses("property"), lambda *_: None)  # type: ignore[assignment]
 
 
-class ToolSays(subprocess.CalledProcessError):
-    """Of one that asks for what an instance may have, and then this."""
+class ToolWithoutCommand(subprocess.CalledProcessError):
+    """An exception whose ``__str__`` reads an attribute that is missing, so ``__getattr__``."""
 
     __getattr__ = _refuses("__getattr__")
 
@@ -103,7 +103,7 @@ class ToolSays(subprocess.CalledProcessError):
 
 
 def with_values(exc: Exception, **values: Any) -> Exception:
-    """Its attributes are these."""
+    """The exception with these attributes."""
     for name, value in values.items():
         setattr(exc, name, value)
     return exc
@@ -111,33 +111,33 @@ def with_values(exc: Exception, **values: Any) -> Exception:
 
 def nested(depth: int) -> Exception:
     """Exceptions that are each the argument of the next one."""
-    found = SaysNothing("innermost")
+    found = Unprintable("innermost")
     for _ in range(depth):
-        found = SaysNothing(found)
+        found = Unprintable(found)
     return found
 
 
 def endless_exception() -> Exception:
-    """One that has itself among its arguments, and in a container there."""
-    found = SaysNothing()
-    found.args = (found, {"a": [found]}, SaysNothing(found))
+    """An exception that is among its own arguments, and in a container there."""
+    found = Unprintable()
+    found.args = (found, {"a": [found]}, Unprintable(found))
     return found
 
 
 def lazy_text() -> Any:
-    """As of a translation."""
+    """A lazy text, as of a translation."""
     return lazy(_refuses("lazy text"), str)()
 
 
 def of(built_in: type, *arguments: Any) -> Any:
-    """An instance of a subclass of a built-in type, whose every method refuses."""
+    """An instance of a subclass of a built-in type, all of whose methods refuse."""
     return built_in.__new__(type("Mine", (built_in,), _namespace()), *arguments)
 
 
 def filled(built_in: type, contents: Any) -> Any:
-    """The same of a container, which is filled behind its back."""
+    """The same for a container, which is filled by the built-in type's own methods."""
     made = of(built_in)
-    if built_in is OrderedDict:  # which is filled by its own methods
+    if built_in is OrderedDict:  # its __init__ would call the refusing methods
         for key, value in contents.items():
             OrderedDict.__setitem__(made, key, value)
     else:
@@ -156,7 +156,7 @@ def of_metaclass() -> Any:
 
 
 def endless() -> list[Any]:
-    """A list that is in itself."""
+    """A list that contains itself."""
     found: list[Any] = []
     found.append(found)
     return found
@@ -185,21 +185,21 @@ MAKERS: tuple[Callable[[], Any], ...] = (
     lambda: Color.RED,
     lambda: Data(plain_object()),
     lambda: Pair(plain_object(), of(str, "x")),
-    lambda: SaysNothing("why"),
-    lambda: SaysNothing(plain_object()),
+    lambda: Unprintable("why"),
+    lambda: Unprintable(plain_object()),
     lambda: ValueError(plain_object()),
     lambda: KeyError(of(str, "key")),
     lambda: OSError(2, "no", plain_object()),
     lambda: OSError(2, "no", "a", None, plain_object()),
     lambda: of(Exception, "why"),
-    ToolSays,
+    ToolWithoutCommand,
     lambda: ToolFailed(1, "tool"),
     lambda: with_values(SyntaxError("x"), msg=lazy_text()),
     lambda: with_values(SyntaxError("x", ("file", 1, 2, "text")), filename=of(str, "file")),
     lambda: with_values(ImportError("x"), msg=of(str, "text")),
     lambda: with_values(UnicodeDecodeError("utf-8", b"x", 0, 1, "why"), reason=lazy_text()),
     lambda: with_values(UnicodeEncodeError("utf-8", "x", 0, 1, "why"), object=lazy_text()),
-    lambda: ExceptionGroup("some", [SaysNothing(plain_object())]),
+    lambda: ExceptionGroup("some", [Unprintable(plain_object())]),
     lambda: nested(3),
     lambda: nested(2_000),
     endless_exception,

@@ -1,4 +1,4 @@
-"""A small Django in the process of the tests themselves."""
+"""Configures a small Django in the process of the tests themselves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.conf import settings
 
 
 def configure() -> None:
-    """Its settings, for each test alike: so each file of tests passes by itself, too."""
+    """Sets the same settings for all tests, so that each test file also passes alone."""
     settings.configure(
         DEBUG=False,
         SECRET_KEY="unit",

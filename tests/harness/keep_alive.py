@@ -1,4 +1,4 @@
-"""A client of many requests over few connections: kept alive, pipelined, and left in the middle."""
+"""Sends many requests over few connections: kept alive, pipelined, and left in the middle."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LONGEST_BATCH = 5
 
 @dataclass
 class Ask:
-    """One request, and what came of it.
+    """One request, and its result.
 
-    `status` and `size` are what its view answers, None where another part of the server does.
-    `leaves` is how the client goes away in the middle of the body: "close" or "reset"; `last` that
-    nothing follows on the same connection.
+    `status` and `size` are those of its view's response, `size` None where another part of the
+    server responds. `leaves` is how the client leaves in the middle of the body: "close" or
+    "reset". `last`: no request follows on the same connection.
     """
 
     path: str
@@ -39,7 +39,7 @@ class Ask:
     received: int = 0
 
     def wire(self, authority: str) -> bytes:
-        """The request, for a connection that others follow on."""
+        """The request's bytes, for a connection on which others follow."""
         lines = [
             f"{self.method} {self.path} HTTP/1.1",
             f"Host: {authority}",
@@ -55,14 +55,14 @@ class Ask:
 
     @property
     def inner(self) -> str:
-        """The User-Agent of what its view calls."""
+        """The User-Agent of the request that its view makes."""
         return f"{self.agent}-inner"
 
 
 class Line:
-    """One connection after the other: a new one whenever the server has closed the last.
+    """One connection after another: a new one whenever the server has closed the last.
 
-    Not every server that closes says so: with no `kept` each request has a connection of its own.
+    Not every server announces that it closes; without `kept` each request gets a new connection.
     """
 
     def __init__(self, address: Address, *, kept: bool) -> None:
@@ -73,7 +73,7 @@ class Line:
         self.opened = 0
 
     def ask(self, batch: Sequence[Ask]) -> None:
-        """Sends them all at once, and reads their responses."""
+        """Sends these requests all at once, and reads their responses."""
         if self.wire is None:
             self.wire, self.buffer = Wire(self.address.connect(), ""), b""
             self.opened += 1
@@ -90,7 +90,7 @@ class Line:
             self.close()
 
     def close(self) -> None:
-        """Goes away."""
+        """Closes the connection, if one is open."""
         if self.wire is not None:
             self.wire.close()
             self.wire = None
@@ -151,7 +151,7 @@ class Line:
 
 
 def batches(asks: Sequence[Ask], chooses: random.Random, *, pipelined: bool) -> list[list[Ask]]:
-    """In order; several at once where the server takes that, unless the client leaves in one."""
+    """The requests in order, in batches if `pipelined`; one that leaves ends its batch."""
     found: list[list[Ask]] = []
     for each in asks:
         last = found[-1] if found else []
@@ -166,7 +166,7 @@ def batches(asks: Sequence[Ask], chooses: random.Random, *, pipelined: bool) -> 
 def send(
     address: Address, asks: Sequence[Ask], connections: int, *, kept: bool, pipelined: bool
 ) -> int:
-    """All of them, evenly over so many connections at a time; how many were opened for it."""
+    """Sends all, evenly over this many connections at a time; returns how many it opened."""
 
     def run(number: int) -> int:
         line = Line(address, kept=kept)

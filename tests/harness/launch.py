@@ -1,4 +1,4 @@
-"""Starting the test site under Gunicorn, and under the standard library's WSGI server."""
+"""Starts the test site under Gunicorn, and under the standard library's WSGI server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from slowhound.gunicorn import *
 logger_class = Logger
 accesslog = "-"
 """
-# A stopping worker whose views still wait is given up soon; the arbiter's own socket is not needed.
+# A stopping worker whose views still wait is killed soon; the arbiter's own socket is not needed.
 COMMON = """\
 worker_class = {worker!r}
 workers = {workers}
@@ -42,13 +42,13 @@ LISTENING = r"Listening at: (?:http://(?:\[([\d:a-f]+)\]|([\d.]+)):(\d+)|unix:([
 
 @dataclass
 class Setup:
-    """How a test wants its server.
+    """The options of a server for a test.
 
-    `settings` is the site's SLOWHOUND, None leaves slowhound out altogether; `wired` says whether
+    `settings` is the site's SLOWHOUND, None for a site without slowhound; `wired` is whether
     Gunicorn's configuration has slowhound's lines, `middleware` whether MIDDLEWARE has its entry.
-    `warm`: views are imported and the database is open before the first request; where settings
-    have a short SLOW_AFTER the views are anyway. `gunicorn` is its version; an `env` of None is not
-    set at all; `wrapper` is a command that runs the server.
+    `warm`: views are imported and the database is open before the first request (with a short
+    SLOW_AFTER the views are imported in any case). `gunicorn` is its version; a variable of `env`
+    that is None is not set; `wrapper` is a command that runs the server.
     """
 
     gunicorn: str = VERSIONS[0]
@@ -74,7 +74,7 @@ class Setup:
     app: str = "tests.site.wsgi:application"
 
     def options(self, scratch: Path, folder: Path) -> str:
-        """What the site's settings module reads from the environment."""
+        """The JSON that the site's settings module reads from the environment."""
         settings = None if self.settings is None else {"DIR": str(folder), **self.settings}
         return json.dumps(
             {
@@ -107,7 +107,7 @@ class Setup:
         return {name: value for name, value in found.items() if value is not None}
 
     def command(self, conf: Path) -> list[str]:
-        """What starts Gunicorn with this configuration."""
+        """The command that starts Gunicorn with this configuration."""
         script = [os.path.join(script_of(self.gunicorn), "gunicorn")]
         gunicorn = script if self.as_script else ["-m", "gunicorn"]
         options = ["-c", str(conf), *self.gunicorn_args, self.app]
@@ -130,9 +130,9 @@ class Launcher:
         self.home_mode = 0o755
         self.short = Path(tempfile.mkdtemp(prefix="sh-"))  # a unix socket's path holds 107 bytes
 
-    def __call__(self, **wishes: Any) -> Site:
-        """A Gunicorn with the site, ready for requests; `wishes` are the fields of Setup."""
-        setup = Setup(**wishes)
+    def __call__(self, **options: Any) -> Site:
+        """A Gunicorn with the site, ready for requests; `options` are the fields of Setup."""
+        setup = Setup(**options)
         home, folder = self._home(setup)
         bind = {
             "tcp": "127.0.0.1:0",
@@ -146,16 +146,16 @@ class Launcher:
             return self._site(process, home, folder, lambda: answering(bind))
         return self._site(process, home, folder, lambda: gunicorn_address(process, setup.workers))
 
-    def wsgiref(self, **wishes: Any) -> Site:
-        """The same site under wsgiref, with nothing but the middleware."""
-        setup = Setup(**wishes)
+    def wsgiref(self, **options: Any) -> Site:
+        """The same site under wsgiref, with the middleware only."""
+        setup = Setup(**options)
         home, folder = self._home(setup)
         argv = [sys.executable, "-m", "tests.site.run_wsgiref"]
         process = Process(argv, home, setup.environment(home, folder))
         return self._site(process, home, folder, lambda: wsgiref_address(process))
 
     def cleanup(self) -> None:
-        """End every server; the first failure is raised after all were ended."""
+        """Stops every server; the first failure is raised after all have been stopped."""
         failures: list[BaseException] = []
         for site in self.sites:
             site.begin_to_end()  # all at once
@@ -187,12 +187,12 @@ class Launcher:
 
 
 def major_of(gunicorn: str) -> int:
-    """The number before the first dot of this version; the environment's own may be any."""
+    """The major version of Gunicorn; the environment's own may be any."""
     return 23 if gunicorn == "23" else int(version("gunicorn").partition(".")[0])
 
 
 def answering(bind: str) -> Address | None:
-    """The address that was asked for, once somebody takes connections there."""
+    """The given address, once a server accepts connections there."""
     host, _, port = bind.rpartition(":")
     address = Address(host, int(port))
     try:
@@ -203,7 +203,7 @@ def answering(bind: str) -> Address | None:
 
 
 def gunicorn_address(process: Process, workers: int) -> Address | None:
-    """Where the arbiter listens, once every worker was started; AssertionError when it died."""
+    """Where the arbiter listens, once every worker has started; AssertionError if it has ended."""
     text = process.stderr
     assert process.running, f"Gunicorn ended\n{process.transcript()}"
     if text.count("Booting worker with pid") < workers:

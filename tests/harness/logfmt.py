@@ -1,7 +1,7 @@
-"""A logfmt reader of the tests' own, so that the writer is not checked by its twin.
+"""A logfmt reader for the tests, which shares no code with slowhound's writer.
 
-One line is `key="value"` pairs parted by single spaces. What stands between the quotes is a JSON
-string literal; the reader takes nothing else.
+A line is `key="value"` pairs separated by single spaces. Between the quotes is a JSON string
+literal; the reader accepts nothing else.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import re
 
 KEY = re.compile(r'[^\s="\\\x00-\x1f]+')
 VALUE = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"')
-# What must never reach a terminal or a log pipeline as it is: controls and bidirectional overrides.
+# What must never reach a terminal or a log pipeline unescaped: controls, bidirectional overrides.
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class BadLine(ValueError):
-    """The text is not one canonical line."""
+    """The text is not a canonical line."""
 
 
 def parse(text: str) -> dict[str, str]:
-    """The pairs of one line, in their order."""
+    """The pairs of a line, in order."""
     pairs: dict[str, str] = {}
     at = 0
     while True:

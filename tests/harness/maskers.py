@@ -1,4 +1,4 @@
-"""Everything that masks a text, without its caches and, where asked for, without its cuts."""
+"""Finds all functions that mask a text, and removes their caches and their limits of length."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from slowhound import redaction
 from tests.harness.regex_attacks import Attack
 
 Masker = Callable[[str], object]
-# What a number at the end of a masker's arguments is: characters that are shown.
+# The last argument of a masker that takes a number: characters that are shown.
 SHOWN = 400
 BOUNDLESS = 10**9
-# Of a module's numbers those that cut texts; a smaller one is of names, of keys, of words.
+# Constants with these endings cut texts; smaller ones are limits of names, keys or words.
 CUTS = ("_READ", "_LIMIT")
 LEAST_CUT = 300
-# What patterns alone do not say: names that are secret, with what may stand around a value.
+# What cannot be made of the patterns: secret names, with what may stand around a value.
 SEEDS = (
     *(
         "password=",
@@ -46,7 +46,7 @@ SIGNS = ("a", "-", " ", '"', "'", "\n", "\\", "=", ",", "a ")
 
 
 def seeded(number: int, seed: int = 1) -> list[Attack]:
-    """Texts that the maskers have more to do with than to search them."""
+    """Texts in which the maskers find something, which takes longer than a search."""
     chance, found = random.Random(seed), [Attack(each) for each in SEEDS]
     for _ in range(number):
         one, other = chance.choice(SEEDS), chance.choice((*SEEDS, *SIGNS, *SIGNS))
@@ -56,25 +56,25 @@ def seeded(number: int, seed: int = 1) -> list[Attack]:
 
 
 def modules() -> list[Any]:
-    """Those of ``redaction/``."""
+    """The modules of ``redaction/``."""
     infos = pkgutil.walk_packages(redaction.__path__, f"{redaction.__name__}.")
     return [import_module(each.name) for each in infos]
 
 
 def maskers(limit: int) -> dict[str, Masker]:
-    """All public functions that make a text of a text, or of a text and a number, and a few more.
+    """All public functions from a text, or a text and a number, to a text; and a few more.
 
-    ``limit``: the number.
+    ``limit`` is the number.
     """
     found: dict[str, Masker] = {}
     for module in modules():
         for name, value in vars(module).items():
             if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
                 continue
-            asked = _asked(value)
-            if asked in (["str"], ["str", "int"]):
+            types = _parameters(value)
+            if types in (["str"], ["str", "int"]):
                 where = f"{module.__name__.rpartition('.')[2]}.{name}"
-                found[where] = value if len(asked) == 1 else _limited(value, limit)
+                found[where] = value if len(types) == 1 else _limited(value, limit)
     return found | _more()
 
 
@@ -82,8 +82,8 @@ def _limited(function: Callable[[str, int], str], limit: int) -> Masker:
     return lambda text: function(text, limit)
 
 
-def _asked(value: Any) -> list[str]:
-    """The types of the parameters that have to be given, of a function that returns a text."""
+def _parameters(value: Any) -> list[str]:
+    """The types of the required parameters of a function that returns a text."""
     if not (inspect.isfunction(value) or isinstance(value, _lru_cache_wrapper)):
         return []
     signature = inspect.signature(value)
@@ -108,14 +108,14 @@ def _more() -> dict[str, Masker]:
 
 
 def without_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call does its work."""
+    """Removes caches, so that each call does its work."""
     for module, name, value in _variables():
         if isinstance(value, _lru_cache_wrapper):
             monkeypatch.setattr(module, name, value.__wrapped__)
 
 
 def without_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts of any length are read to their ends."""
+    """Raises the limits, so that texts of any length are read to the end."""
     for module, name, value in _variables():
         if type(value) is int and name.endswith(CUTS) and value >= LEAST_CUT:
             monkeypatch.setattr(module, name, BOUNDLESS)

@@ -1,4 +1,4 @@
-"""What a process does whose libraries lack a name: in a child, with slowhound imported anew."""
+"""Runs a scenario in a child process whose libraries lack a name, with slowhound imported again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.harness.hidden_names import hide, hide_words
 
 
 def without(name: str, scenario: Callable[[], Any]) -> list[str]:
-    """All that slowhound logs while ``scenario`` runs without ``name``; what it raises fails."""
+    """What slowhound logs while ``scenario`` runs without ``name``; an exception fails the test."""
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
@@ -28,13 +28,13 @@ def without(name: str, scenario: Callable[[], Any]) -> list[str]:
         answer = pipe.read()
     os.waitpid(pid, 0)
     assert answer, "the child has died"
-    said: list[str] | str = json.loads(answer)
-    assert isinstance(said, list), said
-    return said
+    logged: list[str] | str = json.loads(answer)
+    assert isinstance(logged, list), logged
+    return logged
 
 
 def _child(writer: int, name: str, scenario: Callable[[], Any]) -> None:
-    answer: Any = "nothing came of it"
+    answer: Any = "the scenario has not ended"
     try:
         answer = _run(name, scenario)
     except BaseException:
@@ -45,25 +45,25 @@ def _child(writer: int, name: str, scenario: Callable[[], Any]) -> None:
 
 
 def _run(name: str, scenario: Callable[[], Any]) -> list[str]:
-    said: list[str] = []
+    logged: list[str] = []
     log = logging.getLogger("slowhound")
-    log.handlers = [_Collect(said)]
+    log.handlers = [_Collect(logged)]
     log.propagate = False
     os.environ.pop("SLOWHOUND_LOUD", None)
-    # The thread of the one that is there belongs to the parent: to wait for it has no end.
+    # The present executor's thread exists only in the parent: waiting for it would never end.
     SyncToAsync.single_thread_executor = ThreadPoolExecutor(max_workers=1)
     hide(name)
     for module in [each for each in sys.modules if each.partition(".")[0] == "slowhound"]:
         del sys.modules[module]
     hide_words()
     scenario()
-    return said
+    return logged
 
 
 class _Collect(logging.Handler):
-    def __init__(self, said: list[str]) -> None:
+    def __init__(self, logged: list[str]) -> None:
         super().__init__()
-        self.said = said
+        self.logged = logged
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
+        self.logged.append(record.getMessage())

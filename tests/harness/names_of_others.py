@@ -1,7 +1,7 @@
-"""Undocumented names of libraries: the table of them, and what the source uses.
+"""Finds undocumented names of libraries that the source uses, and reads the table of them.
 
-The table is in docs/names-of-others.md. Each rule here is a walk over the syntax trees of the
-source; ``tests/unit/test_names_of_others.py`` compares what it finds with the table.
+The table is in docs/names-of-others.md. Each rule here walks the syntax trees of the source;
+``tests/unit/test_names_of_others.py`` compares its result with the table.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ LIBRARIES = {
     *("asgiref", "celery", "concurrent", "django", "duckdb", "gevent", "greenlet", "gunicorn"),
     *("anyio", "httpx", "jinja2", "msgspec", "opentelemetry", "sentry_sdk", "urllib3"),
 }
-# What of losses.py takes the full name of something.
-ASKS = {"find", "missing", "caught", "find_imported", "patch"}
-# Of a named tuple, and of os: public, whatever their underscores say.
-NO_SECRETS = {"_asdict", "_replace", "_fields", "_exit"}
+# The functions of library_names.py that take a full name.
+TAKE_NAMES = {"find", "missing", "caught", "find_imported", "patch"}
+# Names of named tuples and of os that are public in spite of their underscores.
+PUBLIC = {"_asdict", "_replace", "_fields", "_exit"}
 GETTERS = {
     *("getattr", "hasattr", "setattr", "delattr", "attribute", "attribute_or", "in_classes"),
     "text_attribute",
 }
 SETTINGS = {setting.name for setting in KNOWN_SETTINGS}
-# By these a file looks at frames of others, which have names of functions and of variables.
+# A file with one of these reads frames of libraries, with names of functions and of variables.
 FRAMES = {"co_name", "co_qualname", "f_locals", "function_variables", "qualname_of"}
 
 
@@ -53,7 +53,7 @@ class Row(NamedTuple):
 
     @property
     def word(self) -> str:
-        """What stands in the source: the last part of the name."""
+        """The part of the name that is in the source: the last."""
         return self.name.rpartition(":" if ":" in self.name else ".")[2]
 
 
@@ -77,14 +77,14 @@ def rows(section: str) -> tuple[Row, ...]:
 
 @cache
 def trees() -> dict[str, ast.Module]:
-    """The whole source, by file."""
+    """The syntax trees of the whole source, by file."""
     files = sorted(SOURCE.rglob("*.py"))
     return {str(path.relative_to(SOURCE)): ast.parse(path.read_text()) for path in files}
 
 
 @cache
 def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
-    """All nodes of a file: to walk takes as long as all the rules together."""
+    """All nodes of a file; cached, for walking takes as long as all the rules together."""
     return tuple(ast.walk(tree))
 
 
@@ -102,14 +102,14 @@ def _called(node: ast.Call) -> str:
 
 
 def _root(node: ast.AST) -> str:
-    """The variable that a chain of attributes and calls begins with."""
+    """The variable at the beginning of a chain of attributes and calls."""
     while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
         node = node.func if isinstance(node, ast.Call) else node.value
     return node.id if isinstance(node, ast.Name) else ""
 
 
 def imported(tree: ast.Module, *, ours: bool = False) -> dict[str, str]:
-    """The names that a file imports from libraries, or from slowhound; and what they stand for."""
+    """The names that a file imports from libraries, or from slowhound, with their full names."""
     found: dict[str, str] = {}
     for node in nodes(tree):
         if isinstance(node, ast.Import):
@@ -124,17 +124,17 @@ def imported(tree: ast.Module, *, ours: bool = False) -> dict[str, str]:
     return found
 
 
-def asked_for(tree: ast.Module) -> set[str]:
-    """The full names of libraries' that the file asks for, wherever in it they are written out."""
+def full_names(tree: ast.Module) -> set[str]:
+    """The full names of libraries in a file that gives full names to ``library_names``."""
     words = {_word(node) for node in nodes(tree)}
-    if not words & ASKS:
+    if not words & TAKE_NAMES:
         return set()
     return {each for each in words if FULL.fullmatch(each) and each.partition(".")[0] in LIBRARIES}
 
 
 def caught_directly(tree: ast.Module) -> Iterator[str]:
-    """Classes of a library's in ``except`` or ``suppress``, which are to come from ``caught``."""
-    theirs = {**imported(tree), "duckdb": "duckdb"}  # which is also a parameter
+    """Classes of libraries in ``except`` or ``suppress``; these should come from ``caught``."""
+    theirs = {**imported(tree), "duckdb": "duckdb"}  # duckdb is also the name of a parameter
     for node in nodes(tree):
         named: list[ast.expr] = []
         if isinstance(node, ast.ExceptHandler) and node.type is not None:
@@ -151,7 +151,7 @@ def caught_directly(tree: ast.Module) -> Iterator[str]:
 
 
 def _own(tree: ast.Module) -> set[str]:
-    """What the file gives a name itself: functions, variables, attributes of its own objects."""
+    """The names that the file defines: functions, variables, attributes of its own objects."""
     found = set()
     for node in nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.arg):
@@ -171,10 +171,10 @@ def _word(node: ast.AST) -> str:
 
 
 def private(tree: ast.Module) -> set[str]:
-    """Names with an underscore, as attributes or as texts, that are not the file's own."""
+    """Names with a leading underscore, as attributes or in texts, that the file does not define."""
     ours = imported(tree, ours=True)
     found = set()
-    # Parts of texts with something in them: "_time" of f"{name}_time".
+    # Parts of f-strings: "_time" of f"{name}_time".
     texts = [node for node in nodes(tree) if isinstance(node, ast.JoinedStr)]
     formatted = {part for text in texts for part in text.values}
     for node in nodes(tree):
@@ -191,12 +191,12 @@ def private(tree: ast.Module) -> set[str]:
             found |= set(re.split(r"[.:]", _word(node)))
     found |= _overridden(tree)
     own = _own(tree) - _overridden(tree)
-    modules = sys.stdlib_module_names - {"_remote_debugging"}  # that one is what we use of it
-    return {each for each in found - own - NO_SECRETS - modules if PRIVATE.fullmatch(each)}
+    modules = sys.stdlib_module_names - {"_remote_debugging"}  # this module is used itself
+    return {each for each in found - own - PUBLIC - modules if PRIVATE.fullmatch(each)}
 
 
 def _overridden(tree: ast.Module) -> set[str]:
-    """Private methods that a class has from a library's: it is the library that calls them."""
+    """Private methods that a class overrides: the library calls them."""
     theirs = imported(tree)
     found = set()
     for each in (node for node in nodes(tree) if isinstance(node, ast.ClassDef)):
@@ -207,7 +207,7 @@ def _overridden(tree: ast.Module) -> set[str]:
 
 
 def read_by_name(tree: ast.Module) -> set[str]:
-    """Attributes that are read by their name from what is no module of Python's."""
+    """Attributes that are read by name, except those of Python's own modules."""
     found = set()
     for node in nodes(tree):
         is_read = isinstance(node, ast.Call) and _called(node) in GETTERS and len(node.args) > 1
@@ -217,9 +217,9 @@ def read_by_name(tree: ast.Module) -> set[str]:
 
 
 def of_frames(tree: ast.Module) -> set[str]:
-    """Texts that are compared, looked up or given on, in a file that looks at frames.
+    """Texts that are compared, used as keys or passed on, in a file that reads frames.
 
-    They may be the names of others' functions and variables.
+    They may be the names of functions and variables of a library.
     """
     if not FRAMES & {_word(node) for node in nodes(tree)}:
         return set()
@@ -232,16 +232,16 @@ def of_frames(tree: ast.Module) -> set[str]:
             found += node.args
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             found.append(node.slice)
-    texts = {_text(part) for node in found if node for part in ast.walk(node)} - asked_for(tree)
+    texts = {_text(part) for node in found if node for part in ast.walk(node)} - full_names(tree)
     parts = {part for text in texts for part in text.split(".")}
     return {each for each in parts if PUBLIC_WORD.fullmatch(each) or PRIVATE.fullmatch(each)}
 
 
 def of_gunicorn(tree: ast.Module) -> set[str]:
-    """Attributes of what Gunicorn has given, which has no type: a parameter that is Any."""
+    """Attributes of Gunicorn's objects, which have no type: those of parameters that are Any."""
     arguments = [node for node in nodes(tree) if isinstance(node, ast.arg)]
     given = {each.arg for each in arguments if ast.unparse(each.annotation or each) == "Any"}
-    for node in nodes(tree):  # what was read from it is of the same kind
+    for node in nodes(tree):  # what is read from such an object is another one
         if isinstance(node, ast.Assign) and _is_read_from(node.value, given):
             given |= {each.id for each in node.targets if isinstance(each, ast.Name)}
     read = [node for node in nodes(tree) if isinstance(node, ast.Attribute)]
@@ -256,7 +256,7 @@ def _is_read_from(node: ast.AST, given: set[str]) -> bool:
 
 
 def patched(tree: ast.Module) -> set[str]:
-    """Attributes of imported classes and modules of a library's that the file sets."""
+    """Attributes that the file sets on classes and modules of libraries."""
     theirs = imported(tree)
     read = [node for node in nodes(tree) if isinstance(node, ast.Attribute)]
     stored = [node for node in read if isinstance(node.ctx, ast.Store | ast.Del)]
@@ -273,7 +273,7 @@ RULES: dict[str, Callable[[ast.Module], set[str]]] = {
 
 @cache
 def uses() -> tuple[tuple[str, str, str], ...]:
-    """File, word and rule of each name that may be another's."""
+    """File, word and rule of each name that may be a library's."""
     return tuple(_uses())
 
 

@@ -1,4 +1,4 @@
-"""A receiver of OpenTelemetry's protocol on loopback, over HTTP or gRPC, that decodes it."""
+"""A receiver of OpenTelemetry's protocol on loopback, over HTTP or gRPC, which decodes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MetricsRequest = metrics_service_pb2.ExportMetricsServiceRequest
 
 @dataclass
 class Log:
-    """One log record, with the attributes of its resource."""
+    """A log record, with the attributes of its resource."""
 
     name: str
     body: Any
@@ -37,7 +37,7 @@ class Log:
 
 @dataclass
 class Point:
-    """One point of a metric; ``value`` of a histogram is its count."""
+    """A point of a metric; the ``value`` of a histogram is its count."""
 
     metric: str
     unit: str
@@ -51,7 +51,7 @@ class Point:
 
 @dataclass
 class Received:
-    """Where the receiver listens, what it got; ``status`` other than 200 refuses what comes."""
+    """The receiver's address and what it has got; a ``status`` other than 200 refuses requests."""
 
     endpoint: str = ""
     status: int = 200
@@ -62,11 +62,11 @@ class Received:
     raw: list[bytes] = field(default_factory=list)
 
     def named(self, name: str) -> list[Log]:
-        """The log records of one kind."""
+        """The log records with this event name."""
         return [log for log in self.logs if log.name == name]
 
     def metric(self, name: str) -> list[Point]:
-        """The points of one metric, of its last sending only."""
+        """The points of a metric, each as it was sent last."""
         found = {}
         for point in self.points:
             if point.metric == name:
@@ -198,7 +198,7 @@ class Logs(logs_service_pb2_grpc.LogsServiceServicer):
         self.received = received
 
     def Export(self, request: Any, context: Any) -> Any:  # noqa: N802  gRPC's name
-        note(self.received, request, context)
+        remember(self.received, request, context)
         self.received.take_logs(request)
         return logs_service_pb2.ExportLogsServiceResponse()
 
@@ -208,12 +208,12 @@ class Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
         self.received = received
 
     def Export(self, request: Any, context: Any) -> Any:  # noqa: N802  gRPC's name
-        note(self.received, request, context)
+        remember(self.received, request, context)
         self.received.take_metrics(request)
         return metrics_service_pb2.ExportMetricsServiceResponse()
 
 
-def note(received: Received, request: Any, context: Any) -> None:
+def remember(received: Received, request: Any, context: Any) -> None:
     received.tries += 1
     received.raw.append(request.SerializeToString())
     received.headers.append(dict(context.invocation_metadata()))

@@ -1,6 +1,6 @@
-"""Every regular expression of slowhound, and how each one is used.
+"""Lists every regular expression of slowhound, and how each one is used.
 
-A program: it imports all of slowhound, which the process of the tests must not do, and prints one
+A program: it imports all of slowhound, which the process of the tests must not do, and prints a
 JSON list.
 """
 
@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "slowhound"
 DEPTH = 4
-# Reading a pattern's text, flags or groups is no use of it.
-_NO_USE = {"pattern", "flags", "groupindex", "groups"}
-_AT_ONCE = {"match", "fullmatch"}
+# Reading a pattern's text, flags or groups does not search with it.
+_ONLY_READ = {"pattern", "flags", "groupindex", "groups"}
+_ANCHORED = {"match", "fullmatch"}
 
 
 class Pattern(NamedTuple):
-    """One pattern. ``way``: ``search``, or what else alone is done with it."""
+    """A pattern; ``way`` is ``match`` or ``fullmatch`` if it is only used so, else ``search``."""
 
     module: str
     name: str
@@ -39,14 +39,14 @@ class Pattern(NamedTuple):
 
 
 def all_patterns() -> list[Pattern]:
-    """Those of all modules, found by another process."""
+    """The patterns of all modules, found by another process."""
     argv = [sys.executable, "-m", "tests.harness.patterns"]
-    said = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, timeout=120).stdout
-    return [Pattern(*each) for each in json.loads(said)]
+    output = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, timeout=120).stdout
+    return [Pattern(*each) for each in json.loads(output)]
 
 
 def found_in(value: Any, name: str, depth: int = DEPTH) -> Iterator[tuple[str, Any]]:
-    """The compiled patterns in a value, also within containers and objects of ours."""
+    """The compiled patterns in a value, also within containers and slowhound's objects."""
     if isinstance(value, re.Pattern):
         yield name, value
     elif depth <= 0:
@@ -68,7 +68,7 @@ class Sources:
 
     def __init__(self, texts: dict[str, str]) -> None:
         self.trees = {name: ast.parse(text) for name, text in texts.items()}
-        # By module: the names it has from others, with where each is from.
+        # By module: the names that it imports, with their origins.
         self.imports: dict[str, dict[str, tuple[str, str]]] = {
             name: {
                 each.asname or each.name: (node.module or "", each.name)
@@ -82,25 +82,25 @@ class Sources:
         self.uses = {name: _uses(tree) for name, tree in self.trees.items()}
 
     def way_of(self, module: str, name: str) -> str:
-        """``match`` or ``fullmatch`` where nothing else is ever called of it; else ``search``."""
+        """``match`` or ``fullmatch`` if no other method of it is ever called; else ``search``."""
         ways: set[str] = set()
         for other, uses in self.uses.items():
             imported = self.imports[other].items()
             known = {here for here, origin in imported if origin == (module, name)}
             known |= {name} if other == module else {f"{module.rpartition('.')[2]}.{name}"}
             ways.update(way for each, way in uses if each in known)
-        return ways.pop() if len(ways) == 1 and ways <= _AT_ONCE else "search"
+        return ways.pop() if len(ways) == 1 and ways <= _ANCHORED else "search"
 
 
 def _uses(tree: ast.AST) -> list[tuple[str, str]]:
-    """Names, with what is called of each: ``search`` where it is handed on, and anything may be."""
+    """Names, with the method called of each: ``search`` where it is passed on to other code."""
     called, found = {}, []
     for node in ast.walk(tree):  # from the outside to the inside
         if isinstance(node, ast.Attribute):
             called[node.value] = node.attr
         if isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
             way = called.get(node, "search")
-            if way not in _NO_USE:
+            if way not in _ONLY_READ:
                 found.append((_named(node), way))
     return found
 
@@ -112,7 +112,7 @@ def _named(node: ast.Attribute | ast.Name) -> str:
 
 
 def of_module(module: Any, sources: Sources) -> list[Pattern]:
-    """The patterns that a module has made: those of its variables, and those within functions."""
+    """The patterns of a module: those of its variables, and those within functions."""
     found, own = [], module.__name__
     for name, value in list(vars(module).items()):
         if name in sources.imports[own]:
@@ -126,7 +126,7 @@ def of_module(module: Any, sources: Sources) -> list[Pattern]:
 
 
 def within_functions(module: str, tree: ast.AST) -> list[Pattern]:
-    """``re.sub("...", ...)`` and its kin, where the pattern is written there."""
+    """``re.sub("...", ...)`` and similar calls with a literal pattern."""
     found = []
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
@@ -135,7 +135,7 @@ def within_functions(module: str, tree: ast.AST) -> list[Pattern]:
         is_known = isinstance(given, ast.Constant) and isinstance(given.value, str)
         if is_known and way != "compile" and ast.unparse(node.func) == f"re.{way}":
             flags = re.compile(given.value).flags
-            way = way if way in _AT_ONCE else "search"
+            way = way if way in _ANCHORED else "search"
             found.append(Pattern(module, f"{given.value!r}", given.value, flags, way))
     return found
 

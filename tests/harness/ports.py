@@ -1,4 +1,4 @@
-"""Ports that nobody gets by chance."""
+"""Chooses ports that no other process gets."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import itertools
 import os
 import socket
 
-# Below those that the kernel gives to whoever asks for any (from 32768 on). Each process of one run
-# begins far from the others, and each run at a place of its own.
+# Below the kernel's ephemeral ports (from 32768 on). Each process of a run starts far from the
+# others, and each run starts at another port.
 LOWEST, COUNT, APART = 10_000, 20_000, 5_000
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _next = itertools.count(_worker * APART + os.getpid() * 101 % APART)
 
 
 def unused_port() -> int:
-    """One on which nobody listens, and which no other server will be given."""
+    """A port on which no server listens, and which no other test gets."""
     for number in _next:
         port = LOWEST + number % COUNT
         if _is_free(port) and _reserved(port):
@@ -33,16 +33,17 @@ def _is_free(port: int) -> bool:
 
 
 def _reserved(port: int) -> bool:
-    """True when no other run of these tests on this machine has it, not in a container either.
+    """True if no other run of these tests on this machine has it, also in a container.
 
-    A name like this belongs to a network, as the port does, and to this process while it lives.
+    An abstract socket name belongs to a network namespace, as a port does, and to this process
+    until it ends.
     """
     sock = socket.socket(socket.AF_UNIX)
     try:
         sock.bind(f"\0slowhound-test-port-{port}")
     except OSError as exc:
         sock.close()
-        if exc.errno != errno.EADDRINUSE:  # no such names on this system
+        if exc.errno != errno.EADDRINUSE:  # the system has no abstract names
             raise
         return False
     sock.detach()  # it stays open

@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster of the tests' own, in a temporary folder, reached by a unix socket."""
+"""Starts a PostgreSQL cluster for the tests, in a temporary folder, with a Unix socket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_a
 
 
 class Unavailable(Exception):
-    """There is no PostgreSQL to start here; the text says why."""
+    """PostgreSQL cannot be started here; the text is the reason."""
 
 
 def binaries() -> Path:
@@ -40,7 +40,7 @@ def binaries() -> Path:
 
 
 def as_other_user(folder: Path) -> list[str]:
-    """How root runs PostgreSQL, which refuses root, as a user who then owns `folder`."""
+    """The command by which root, whom PostgreSQL refuses, runs it as the new owner of `folder`."""
     if os.getuid() != 0:
         return []
     tool = shutil.which("setpriv")
@@ -57,7 +57,7 @@ def as_other_user(folder: Path) -> list[str]:
 
 
 def init(prefix: list[str], tools: Path, data: Path) -> None:
-    """Make the cluster."""
+    """Makes the cluster."""
     argv = [
         *prefix,
         str(tools / "initdb"),
@@ -76,7 +76,7 @@ def init(prefix: list[str], tools: Path, data: Path) -> None:
 
 
 def ready(folder: Path, process: subprocess.Popen[bytes]) -> bool:
-    """Whether it answers."""
+    """Whether it accepts connections."""
     import psycopg
 
     if process.poll() is not None:

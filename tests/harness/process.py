@@ -1,4 +1,4 @@
-"""A server process in a session of its own, with output in files, that leaves nothing."""
+"""Runs a server process in a new session, with output in files, and cleans up after it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STOP_DEADLINE = 15.0
 
 
 def children_of(pid: int) -> list[int]:
-    """The live children of a process, but for a py-spy that it has sent to read another one."""
+    """The running children of a process, without a py-spy that reads another process for it."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*"):
         try:
@@ -35,7 +35,7 @@ def _is_py_spy(pid: int) -> bool:
 
 
 def in_session(session: int) -> list[int]:
-    """The processes of a session that are alive, zombies left out."""
+    """The running processes of a session, without zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -51,7 +51,7 @@ def in_session(session: int) -> list[int]:
 
 @contextmanager
 def started(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
-    """A command that is killed in the end: after a failure it would be waited for for good."""
+    """A command that is killed at the end of the block, so that a failed test does not hang."""
     with subprocess.Popen(argv, **options) as process:
         try:
             yield process
@@ -60,7 +60,7 @@ def started(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[An
 
 
 class Process:
-    """One started server: `stdout`, `stderr`, `stop()`, and `cleanup()` that is always called."""
+    """A started server: `stdout`, `stderr`, `stop()`, and `cleanup()`, which is always called."""
 
     def __init__(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
         self.out_path = cwd / "stdout.txt"
@@ -76,7 +76,7 @@ class Process:
                 start_new_session=True,
             )
         self.pid = self._process.pid
-        self._asked = False
+        self._is_told = False  # to stop
 
     @property
     def stdout(self) -> str:
@@ -91,22 +91,22 @@ class Process:
         return self._process.poll() is None
 
     def transcript(self) -> str:
-        """Both outputs, for a failing test."""
+        """Both outputs, for the message of a failing test."""
         state = "running" if self.running else f"exit code {self._process.returncode}"
         return f"--- stdout ({state})\n{self.stdout[-6000:]}\n--- stderr\n{self.stderr[-6000:]}"
 
     def children(self) -> list[int]:
-        """The pids of the processes it started."""
+        """The pids of its children."""
         return children_of(self.pid)
 
     def terminate(self) -> None:
-        """Ask it to end, once: a second signal would make some servers hurry."""
-        if self.running and not self._asked:
-            self._asked = True
+        """Sends SIGTERM, once: a second one would make some servers hurry."""
+        if self.running and not self._is_told:
+            self._is_told = True
             self._process.send_signal(signal.SIGTERM)
 
     def stop(self, deadline: float = STOP_DEADLINE) -> int:
-        """Ask it to end and wait for it; an AssertionError when it does not."""
+        """Stops it and waits for its end; AssertionError if it does not end."""
         self.terminate()
         eventually(
             lambda: not self.running,
@@ -117,7 +117,7 @@ class Process:
         return self._process.wait()
 
     def cleanup(self) -> None:
-        """End everything it started; fail when it did not end by itself."""
+        """Ends everything it has started; fails if that did not end by itself."""
         try:
             self.stop()
             eventually(self._gone, f"session {self.pid} is empty", transcript=self.transcript)

@@ -1,4 +1,4 @@
-"""What a server recorded: canonical lines, events in segments, reports; and waiting for them."""
+"""Reads what a server has recorded, and waits for it: canonical lines, events, reports."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from tests.harness.waiting import DEADLINE, eventually
 Event = dict[str, Any]
 Line = dict[str, str]
 
-# The way to a stack while the GIL is held: see slowhound.gil.readers.
+# How a stack is read while the GIL is held: see slowhound.gil.readers.
 READ_BY = "remote" if sys.version_info >= (3, 14) else "py-spy"
 TERMINAL = ("request", "timeout", "crash")
-# Its name is "slowhound" as a rule.
+# Left out of warnings that are searched for "slowhound", which is usually the folder's name.
 CHECKOUT = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True)
 class Report:
-    """One report file as it was when it was read."""
+    """A report file as it was when it was read."""
 
     path: Path
     text: str
 
 
 class Recorded:
-    """The observations of one server."""
+    """What one server has recorded."""
 
     def __init__(self, process: Process, folder: Path) -> None:
         self.process = process
         self.dir = folder
-        self.torn_expected = False  # after a full disk a line may break off, and stands alone then
+        self.torn_expected = False  # after a full disk a line may be cut off
 
     def output(self) -> list[str]:
         """The complete lines of stdout."""
@@ -48,7 +48,7 @@ class Recorded:
         return [parse(text) for text in self.output() if text.startswith('event_type="')]
 
     def stray_output(self) -> list[str]:
-        """What stands on stdout and is no canonical line."""
+        """The lines of stdout that are not canonical lines."""
         return [text for text in self.output() if not text.startswith('event_type="')]
 
     def events(self) -> list[Event]:
@@ -77,7 +77,7 @@ class Recorded:
         return [report for _, report in sorted(found, key=lambda pair: (pair[0], pair[1].path))]
 
     def warnings(self) -> list[str]:
-        """The lines of stderr that speak of slowhound or its folder, without tracebacks."""
+        """The lines of stderr that name slowhound or its folder, without tracebacks."""
         return [
             text
             for text in self.process.stderr.splitlines()
@@ -94,7 +94,7 @@ class Recorded:
         return self._wait(self.lines, match, "line", deadline)
 
     def wait_report(self, *texts: str, deadline: float = DEADLINE) -> Report:
-        """The first report that holds all of `texts`."""
+        """The first report that contains all of `texts`."""
         return eventually(
             lambda: next(
                 (r for r in self.reports() if all(text in r.text for text in texts)), None

@@ -1,4 +1,4 @@
-"""Reports as the watch makes them, for the tests of what becomes of them."""
+"""Makes reports like those of slow requests and deaths, for tests of sinks and delivery."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _FIELDS = set(Report.__dataclass_fields__) - {"event"}
 
 
 def dead_report(number: int = 1, **changes: Any) -> Report:
-    """That of a request whose worker died."""
+    """The report of a request whose worker died."""
     return of_death(
         {
             "event_type": "crash",
@@ -77,5 +77,5 @@ def dead_report(number: int = 1, **changes: Any) -> Report:
 
 
 def finished(seconds: float = 40.5) -> Finished:
-    """How it ended."""
+    """How the slow request ended."""
     return Finished(seconds, 200, "ok", "slow: it moved in the end")

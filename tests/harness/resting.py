@@ -1,4 +1,4 @@
-"""A recorder whose hound is at rest: a test says when it looks."""
+"""A recorder without a running hound, so that a test decides when requests are sampled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slowhound.recorder.process import Recorder, Server
 
 @contextmanager
 def resting_recorder(directory: Path, server: Server, **settings: Any) -> Iterator[Recorder]:
-    """One that writes into ``directory``; in the end nothing is in flight."""
+    """A recorder that writes into ``directory``; at the end all records are finished."""
     found = process.start(load({"DIR": str(directory), "STREAM": None, **settings}), server)
     assert found is not None
     found.hound.stop()

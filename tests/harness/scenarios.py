@@ -1,4 +1,4 @@
-"""What is done with libraries that lack a name, in a child of ``gone.without``: not Django's."""
+"""What ``missing_names.without`` runs with libraries that lack a name (other than Django's)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from slowhound.runtime.library_names import find_imported
 from tests.harness.hidden_names import hide
 
-# The last part of the name that is hidden: a stub has to do without it, too.
+# The last part of the hidden name, which a stub must lack, too.
 hidden: list[str] = []
 
 
 def gunicorns_requests() -> None:
-    """Gunicorn's request is left to the middleware, where it is not as it was."""
+    """The middleware records the request where Gunicorn's own has changed."""
     from slowhound.config.from_django import get_config
     from slowhound.core.in_flight import in_flight
     from slowhound.gunicorn.hooks import post_request, pre_request
@@ -36,7 +36,7 @@ def gunicorns_requests() -> None:
 
 
 def aborted() -> None:
-    """Where nothing tells whose SIGABRT it was, it was the arbiter's."""
+    """A SIGABRT of unknown origin counts as the arbiter's."""
     from slowhound.gunicorn.aborts import is_timeout
 
     cfg = SimpleNamespace(timeout=30)
@@ -48,7 +48,7 @@ def aborted() -> None:
 
 
 def ends_of_workers() -> None:
-    """A worker that did not start is buried all the same."""
+    """A worker that did not start is reaped all the same."""
     from slowhound.gunicorn import arbiter
     from slowhound.gunicorn.hooks import on_exit
 
@@ -63,7 +63,7 @@ def ends_of_workers() -> None:
 
 
 def unknown_workers() -> None:
-    """An arbiter that does not say who its workers are."""
+    """An arbiter without a list of its workers does no harm."""
     from slowhound.gunicorn import arbiter, silent_workers
     from slowhound.gunicorn.hooks import on_exit
 
@@ -74,7 +74,7 @@ def unknown_workers() -> None:
 
 
 def unknown_arbiter() -> None:
-    """A process that has Gunicorn's arbiter, and whose workers begin in another way."""
+    """A process that has Gunicorn's arbiter, whose workers are started by another method."""
     import gunicorn.arbiter  # noqa: F401
 
     from slowhound.recorder.process_kind import loads_for_others
@@ -83,7 +83,7 @@ def unknown_arbiter() -> None:
 
 
 def never_booted() -> None:
-    """The server halts, whatever the arbiter raises for it."""
+    """The server halts, whatever exception the arbiter raises for that."""
     from gunicorn.errors import HaltServer
 
     from slowhound.gunicorn.hooks import HALT, on_exit
@@ -93,7 +93,7 @@ def never_booted() -> None:
 
 
 def metrics() -> None:
-    """The logger works."""
+    """The logger works without the metrics."""
     from gunicorn.config import Config
 
     from slowhound.config.from_django import get_config
@@ -133,7 +133,7 @@ def killed() -> None:
 
 
 def hub() -> None:
-    """A greenlet's request is carried on; gevent's loop is C, and so a stub lacks the name."""
+    """A greenlet's request is recorded; gevent's loop is in C, so a stub lacks the name."""
     from slowhound.core.record import Record
     from slowhound.watch.event_loops import Loops
 
@@ -146,7 +146,7 @@ def hub() -> None:
 
 
 def sent() -> None:
-    """What is sent is sent."""
+    """Requests are sent all the same."""
     import httpx
     import urllib3
 
@@ -185,7 +185,7 @@ def sentry() -> None:
 
 
 def otel() -> None:
-    """Events are taken, and whatever can be sent is."""
+    """Events are taken, and what can be sent is sent."""
     from slowhound.sinks import otel as module
     from tests.harness.otlp import http_receiver
 
@@ -199,7 +199,7 @@ def otel() -> None:
 
 
 def otel_grpc() -> None:
-    """The same by gRPC."""
+    """The same over gRPC."""
     from slowhound.sinks import otel as module
     from tests.harness.otlp import grpc_receiver
 

@@ -1,4 +1,4 @@
-"""A stand-in for Sentry on loopback, that decodes the envelopes the real SDK sends.
+"""A stand-in for Sentry on loopback, which decodes the envelopes that the real SDK sends.
 
 https://develop.sentry.dev/sdk/data-model/envelopes/
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclass
 class Envelope:
-    """One envelope: its headers, and its items with theirs."""
+    """An envelope: its headers, and its items with their headers."""
 
     headers: dict[str, Any]
     items: list[tuple[dict[str, Any], bytes]]
@@ -36,7 +36,7 @@ class Envelope:
 
 @dataclass
 class Project:
-    """Where a DSN points; ``status`` other than 200 refuses what comes."""
+    """The project of a DSN; a ``status`` other than 200 refuses requests."""
 
     dsn: str = ""
     status: int = 200
@@ -46,7 +46,7 @@ class Project:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """All events; transactions, sessions and the like are none."""
+        """All events, without transactions, sessions and similar items."""
         return [event for each in self.envelopes for event in each.payloads("event")]
 
     @property
@@ -54,12 +54,12 @@ class Project:
         return [event for each in self.envelopes for event in each.payloads("transaction")]
 
     def ours(self) -> list[dict[str, Any]]:
-        """Events of slowhound."""
+        """The events that slowhound has sent."""
         return [event for event in self.events if event.get("logger") == "slowhound"]
 
 
 def decode(data: bytes) -> Envelope:
-    """An envelope from its bytes; AssertionError when it is not one."""
+    """An envelope from its bytes; AssertionError if they are not one."""
     head, _, rest = data.partition(b"\n")
     items = []
     while rest.strip(b"\n"):

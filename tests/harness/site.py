@@ -1,4 +1,4 @@
-"""A running test site: requests to it, what it recorded, and the gates its views wait at."""
+"""A running test site: requests to it, and the gates at which its views wait."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.harness.waiting import eventually
 
 @dataclass(frozen=True)
 class Gate:
-    """A place where a view waits until the test lets it go on."""
+    """A place where a view waits until the test opens it."""
 
     name: str
     folder: Path
     process: Process
 
     def wait_entered(self, visitors: int = 1) -> None:
-        """Until that many requests wait here."""
+        """Waits until this many requests are at the gate."""
         eventually(
             lambda: len(list(self.folder.glob(f"{self.name}.here.*"))) >= visitors,
             f"{visitors} requests at gate {self.name}",
@@ -40,7 +40,7 @@ class Gate:
         )
 
     def open(self) -> None:
-        """Let everyone go on, now and later."""
+        """Lets all requests pass, now and later."""
         (self.folder / f"{self.name}.open").touch()
 
 
@@ -57,7 +57,7 @@ class Site(Recorded):
     def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: Any = None
     ) -> Response:
-        """One request on a connection of its own."""
+        """Sends one request on a new connection."""
         connection = Connection(self.address)
         try:
             return exchange(connection, method, path, headers, body)
@@ -70,7 +70,7 @@ class Site(Recorded):
     def start(
         self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
     ) -> Future[Response]:
-        """The same in a thread of its own."""
+        """The same in a new thread."""
         return self._threads.submit(self.request, method, path, headers)
 
     @contextmanager
@@ -83,7 +83,7 @@ class Site(Recorded):
             connection.close()
 
     def raw(self, data: bytes) -> bytes:
-        """Send exactly these bytes and return all that comes back."""
+        """Sends exactly these bytes, and returns the whole response."""
         with self.address.connect() as sock:
             sock.sendall(data)
             return Wire(sock, "").read_all()
@@ -91,27 +91,27 @@ class Site(Recorded):
     def raw_get(
         self, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
     ) -> bytes:
-        """All bytes of the response to a plain request that is the same for every server."""
+        """All bytes of the response to a request that is the same for every server."""
         address = Address("localhost")
         return self.raw(
             request_bytes(address, path, "same-for-all", method=method, headers=headers)
         )
 
     def open(self, path: str, headers: Mapping[str, str] | None = None) -> Wire:
-        """Send a GET and leave the reading, or the going away, to the test."""
+        """Sends a GET, and leaves it to the test to read the response or to close."""
         wire = Wire(self.address.connect(), new_agent())
-        # A test that fails leaves it open: Python would warn of it in whichever test runs next.
+        # A test that fails leaves it open: Python would warn of it in the test that runs next.
         self._wires.append(wire)
         wire.sock.sendall(request_bytes(self.address, path, wire.agent, headers=headers))
         return wire
 
     def read_all(self, wires: list[Wire]) -> None:
-        """Read all of these responses at once, so that no server waits for a client to close."""
+        """Reads all these responses at once, so that no server waits for a client to close."""
         for reading in [self._threads.submit(wire.read_what_comes) for wire in wires]:
             reading.result()
 
     def event(self, path: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """GET `path` and return the terminal event of that request."""
+        """Requests `path`, and returns the terminal event of that request."""
         return self.terminal(self.get(path, headers).agent)
 
     def gate(self, name: str) -> Gate:
@@ -127,16 +127,16 @@ class Site(Recorded):
         return children_of(pid)
 
     def stop(self) -> int:
-        """End the server as an operator does; its exit code."""
+        """Stops the server as an operator does; returns its exit code."""
         return self.process.stop()
 
     def begin_to_end(self) -> None:
-        """Let waiting views go, and ask the server to end."""
+        """Lets waiting views go on, and tells the server to stop."""
         (self.scratch / "all.open").touch()
         self.process.terminate()
 
     def cleanup(self) -> None:
-        """Let waiting views go, end the server, and check that nothing runs on."""
+        """Lets waiting views go on, stops the server, and checks that nothing is left running."""
         (self.scratch / "all.open").touch()
         try:
             self.process.cleanup()

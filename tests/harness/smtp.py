@@ -1,4 +1,4 @@
-"""A small SMTP server on loopback that keeps what it is given."""
+"""A small SMTP server on loopback, which keeps the mails that it gets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import cast
 
 @dataclass
 class Mail:
-    """One mail as it came over the wire."""
+    """A mail as it arrived."""
 
     sender: str
     to: list[str]
@@ -23,14 +23,14 @@ class Mail:
 
 @dataclass
 class Mailbox:
-    """Where the server listens, and what it got."""
+    """The server's port, and the mails that it has got."""
 
     port: int = 0
     mails: list[Mail] = field(default_factory=list)
 
 
 class Session(socketserver.StreamRequestHandler):
-    """One client: HELO, MAIL, RCPT, DATA, QUIT, as in RFC 5321."""
+    """A client's session: HELO, MAIL, RCPT, DATA, QUIT, as in RFC 5321."""
 
     server: Server
 

@@ -1,4 +1,4 @@
-"""Line numbers of the site's own source, found by a mark in it, so that tests need no numbers."""
+"""Finds line numbers of the test site's source by marks in it, so that tests need no numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers of several processes, of which the test chooses who answers."""
+"""Stops some processes of a server, so that another one answers."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from tests.harness.waiting import eventually
 
 @contextmanager
 def stopped(pids: Iterable[int]) -> Iterator[None]:
-    """These stand still, and whoever else listens on their socket answers.
+    """These processes are stopped during the block; another one that listens there answers.
 
-    The kernel may prefer one of several for as long as it likes. They stay healthy for those who
-    look after them if it is for less than a few seconds.
+    Otherwise the kernel may prefer one of several for as long as it likes. If they are stopped for
+    less than a few seconds, their parent and their peers still count them as healthy.
     """
     found = list(pids)
     try:
         for pid in found:
             os.kill(pid, signal.SIGSTOP)
-        eventually(lambda: all(map(_stands, found)), f"{found} stand still")
+        eventually(lambda: all(map(_is_stopped, found)), f"{found} are stopped")
         yield
     finally:
         for pid in found:
             os.kill(pid, signal.SIGCONT)
 
 
-def _stands(pid: int) -> bool:
+def _is_stopped(pid: int) -> bool:
     """True when each of its threads has stopped."""
     try:
         stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]

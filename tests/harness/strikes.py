@@ -1,9 +1,9 @@
-"""What the handler of a signal raises, at each step of slowhound's once.
+"""Raises an exception at each instruction of slowhound's code, as a signal handler could.
 
-But for instructions without a line, with which Python itself ends an ``except`` and closes a
-generator. It runs no handler there, and what a trace function raises does harm: before POP_EXCEPT
-the thread has a handled exception for good, which each later test finds in ``sys.exc_info()``; of a
-generator that is closed it goes nowhere.
+Instructions without a line number are left out: with these, Python ends an ``except`` and closes a
+generator. It runs no signal handler there, and what a trace function raises there does harm: before
+POP_EXCEPT it leaves the thread with a handled exception for good, which each later test finds in
+``sys.exc_info()``; in a generator that is closed it is dropped.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ OURS = str(Path(slowhound.__file__).parent)
 
 
 class Struck(TimeoutError, ValueError, LookupError, TypeError, RuntimeError):
-    """As of an application's time limit; of every kind that something may be taken for."""
+    """As raised by an application's time limit; a subclass of what slowhound may catch."""
 
 
 class StruckName(AttributeError, ValueError, LookupError, TypeError, RuntimeError):
-    """The same, of the one kind that the other cannot be."""
+    """The same as an AttributeError, which cannot be combined with the classes above."""
 
 
 STRUCK = (Struck, StruckName)
 
 
 class Striker:
-    """Raises at one instruction of slowhound's code; counts them all.
+    """Raises at one instruction of slowhound's code, and counts all of them.
 
     Args:
-        at: which one, from 1 on; 0: none.
-        part: only in files whose path has this.
-        kind: what is raised.
+        at: the number of the instruction, from 1 on; 0: none.
+        part: only files whose path contains this.
+        kind: the exception that is raised.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Striker:
         self.outside: list[str] = []
 
     def trace(self, frame: FrameType, event: str, arg: Any) -> Any:
-        """For ``sys.settrace``."""
+        """The function for ``sys.settrace``."""
         name = frame.f_code.co_filename
         if not name.startswith(OURS) or self.part not in name:
             return None
@@ -60,7 +60,7 @@ class Striker:
         return self.step
 
     def step(self, frame: FrameType, event: str, arg: Any) -> Any:
-        """For each instruction."""
+        """Python calls this for each instruction."""
         if event == "opcode" and self.armed and frame.f_lineno is not None:
             self.seen += 1
             if self.seen == self.at:
@@ -70,11 +70,11 @@ class Striker:
         return self.step
 
     def run(self, call: Callable[[], object], warm: Callable[[], object]) -> None:
-        """Calls it, and strikes; ``warm`` is a call of the same that is not struck."""
-        gc.disable()  # what a callback of the collector raises goes nowhere
+        """Makes the call and raises in it; ``warm`` is the same call without that."""
+        gc.disable()  # what a callback of the collector raises is dropped
         sys.settrace(self.trace)
         try:
-            if sys.version_info >= (3, 12):  # where code is traced from its second call on
+            if sys.version_info >= (3, 12):  # code is traced from its second call on
                 warm()
             self.armed = True
             call()

@@ -1,4 +1,4 @@
-"""Gunicorn's timeout in the moment that a test chooses, and what a box says before it."""
+"""Makes Gunicorn's timeout happen when a test wants it, and reads requests from boxes before it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from slowhound.blackbox.reader import Pending, read
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
-# Seconds: far longer than any of these tests, which need not race against it.
+# Seconds: far longer than any of these tests, so that none races against it.
 NEVER = "timeout = 300\n"
-# What has been told to abort has until `let_kill` to do so. Gunicorn gives it a second, on a
-# machine that has other things to do.
+# An aborted worker has until `let_kill` to end. Gunicorn would give it one second, which may be too
+# little while other tests run.
 KILLS_LATER = """
 import gunicorn.arbiter, os, signal
 kills = os.path.join(os.path.dirname(__file__), "kills")
@@ -27,32 +27,33 @@ gunicorn.arbiter.Arbiter.kill_worker = kill_worker
 
 
 def make_overdue(pid: int) -> None:
-    """Lets Gunicorn take a worker for one that has been silent for too long.
+    """Makes a worker's heartbeat so old that Gunicorn's arbiter times it out.
 
-    Its heartbeat is the time of a file that it holds open. It must be stuck already, or it would
-    show itself again. The arbiter sends SIGABRT within a second, SIGKILL a second after.
+    The heartbeat is the modification time of a file that the worker holds open. The worker must
+    hang already, or it would renew it. The arbiter sends SIGABRT within a second, SIGKILL a second
+    later.
     """
     for link in Path(f"/proc/{pid}/fd").iterdir():
         if "/wgunicorn-" in os.readlink(link):
-            os.utime(link, (1, 1))  # of the clock that began when the machine did
+            os.utime(link, (1, 1))  # one second of the monotonic clock
             return
     raise AssertionError(f"{pid} has no heartbeat")
 
 
 def let_kill(site: Site) -> None:
-    """From now on the arbiter of a site with KILLS_LATER kills what does not end."""
+    """From now on the arbiter of a site with KILLS_LATER sends SIGKILL."""
     (site.scratch / "kills").touch()
 
 
 class InFlight(NamedTuple):
-    """A request as the box of its worker says."""
+    """A request in flight, from the box of its worker."""
 
     pid: int
     request: Pending
 
 
 def in_flight(site: Site, path: str, stack: str = "", sql: bool = False) -> InFlight:
-    """The request for `path`, once `stack` is in its last stack, and it is in a query if `sql`."""
+    """The request for `path`, once its last stack has `stack`, and it is in a query if `sql`."""
 
     def found() -> InFlight | None:
         for box in site.dir.glob("boxes/*.box"):

@@ -1,7 +1,7 @@
-"""A process whose hound does not show itself: a box, one request in flight, and a held GIL.
+"""An unresponsive process: it has a box, one request in flight, and holds the GIL.
 
-The request is in its main thread. The hound only sleeps, so it does not show itself soon; then a
-test looks from outside.
+The request is in its main thread. Its hound only sleeps and never updates the heartbeat, so that
+tests can read the process from outside.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def carry(thread):
     box.claim(record.number, who_payload(record), thread)
 
 def hound():
-    "Wants to run four times a second, like the real one."
+    "Tries to run four times a second, like the real one."
     box.cells[HOUND] = threading.get_native_id()
     while True:
         time.sleep(0.25)
@@ -47,7 +47,7 @@ def hound():
 threading.Thread(target=hound, daemon=True).start()
 
 def stuck():
-    "Sleeps with the GIL until the test lets it go."
+    "Sleeps with the GIL until the test ends it."
     ctypes.PyDLL(None).read(0, ctypes.create_string_buffer(1), 1)
 
 def burn():
@@ -78,11 +78,11 @@ class Case(NamedTuple):
         return self.state
 
     def examined(self, *readers: Reader, checks: int = 1) -> Hold | None:
-        """What is found once its heartbeat is old."""
+        """The result of `examine`, once the heartbeat is old."""
         return examine(self.path, self.wait_unresponsive(), readers, checks)
 
     def end(self) -> int:
-        """Lets it go on, and waits for its end; its exit code."""
+        """Lets the process end, and waits for that; returns its exit code."""
         self.process.communicate("x", timeout=30)
         return self.process.returncode
 
@@ -91,9 +91,9 @@ class Case(NamedTuple):
 def process(
     directory: Path, script: str, pids: str = "", slow_after: float = 25.0
 ) -> Iterator[Case]:
-    """A running process; killed in the end.
+    """A running process, which is killed at the end of the block.
 
-    ``slow_after`` is the threshold of its request, ``pids`` the namespace that it says it is in.
+    ``slow_after`` is the threshold of its request, ``pids`` the pid namespace that its box names.
     """
     argv = [sys.executable, "-c", COMMON + script, str(directory), pids, str(slow_after)]
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""uWSGI, which pip has built for this very Python; and the test site under it."""
+"""Starts the test site under uWSGI, which pip has built for this very Python."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.harness.process import Process
 from tests.harness.site import Site
 from tests.harness.waiting import DEADLINE
 
-# A master that is asked to end ends its workers, as every other server does.
+# With --die-on-term a master ends its workers on SIGTERM, as every other server does.
 COMMON = ("--master", "--die-on-term", "--enable-threads", "--http-socket", "127.0.0.1:0")
 
 
@@ -38,26 +38,26 @@ def installed() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Where its Python's library is, when that is none of the system's."""
+    """The environment with the path of its Python's library, if that is not the system's."""
     library = sysconfig.get_config_var("LIBDIR") or ""
     paths = [library, os.environ.get("LD_LIBRARY_PATH", "")]
     return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
 
 
 def serve(launcher: Launcher, program: Path, options: Sequence[str], **wishes: Any) -> Site:
-    """The site under uWSGI, with nothing but the middleware; `wishes` are the fields of Setup."""
+    """The site under uWSGI, with the middleware only; `wishes` are the fields of Setup."""
     setup = Setup(**wishes)
     home, folder = launcher._home(setup)
     env = {
         **setup.environment(home, folder),
         "LD_LIBRARY_PATH": environment()["LD_LIBRARY_PATH"],
-        # It knows of no virtual environment but by these.
+        # Without these it does not find the virtual environment.
         "PYTHONPATH": os.pathsep.join(
             [setup.environment(home, folder)["PYTHONPATH"], *filter(None, sys.path)]
         ),
     }
     module, _, name = setup.app.partition(":")
-    # It makes standard output a copy of standard error, where its own words go.
+    # Its own messages go to standard error, which is merged into standard output.
     shell = ["sh", "-c", 'exec "$0" "$@" 2>&1']
     argv = [*shell, str(program), *COMMON, *options, "--module", module, "--callable", name]
     process = Process(argv, home, env)
@@ -65,7 +65,7 @@ def serve(launcher: Launcher, program: Path, options: Sequence[str], **wishes: A
 
 
 def listening(process: Process) -> Callable[[], Address | None]:
-    """Where it listens, once every worker was started."""
+    """Where it listens, once every worker has started."""
 
     def address() -> Address | None:
         text = process.stdout
@@ -82,5 +82,5 @@ def statuses(stats: Path) -> list[str]:
     with socket.socket(socket.AF_UNIX) as wire:
         wire.settimeout(DEADLINE)
         wire.connect(str(stats))
-        said = b"".join(iter(lambda: wire.recv(65536), b""))
-    return [worker["status"] for worker in json.loads(said)["workers"]]
+        answer = b"".join(iter(lambda: wire.recv(65536), b""))
+    return [worker["status"] for worker in json.loads(answer)["workers"]]

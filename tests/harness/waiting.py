@@ -1,4 +1,4 @@
-"""Waiting for a condition with a deadline; tests never sleep a fixed time."""
+"""Waits for a condition with a deadline; tests never sleep for a fixed time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def eventually(
     deadline: float = DEADLINE,
     transcript: Callable[[], str] | None = None,
 ) -> T:
-    """The first truthy result of `check`; after the deadline an AssertionError that says `what`."""
+    """The first truthy result of `check`; after the deadline an AssertionError with `what`."""
     end = time.monotonic() + deadline
     while True:
         result = check()
         if result:
             return result
         if time.monotonic() > end:
-            told = f"\n{transcript()}" if transcript else ""
-            raise AssertionError(f"not within {deadline:g} s: {what}; last seen {result!r}{told}")
+            more = f"\n{transcript()}" if transcript else ""
+            raise AssertionError(f"not within {deadline:g} s: {what}; last seen {result!r}{more}")
         time.sleep(PAUSE)

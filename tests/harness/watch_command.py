@@ -1,4 +1,4 @@
-"""`slowhound watch`, and the moment from which on a request is slow."""
+"""Runs `slowhound watch`, by which tests decide from when on a request is slow."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.harness.site import Site
 
 
 def watch(site: Site, *arguments: str) -> tuple[int, str]:
-    """Its exit code and what it says of what went wrong."""
+    """Its exit code and its error output."""
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as err:
         code = main(["watch", "--dir", str(site.dir), *arguments])
     return code, err.getvalue()
 
 
 def make_slow(site: Site, view: str = "") -> None:
-    """From now on each request is, also one that runs; or only those of a view."""
+    """From now on each request is slow, also one in flight; or only those of a view."""
     only = ("--view", view) if view else ()
     assert watch(site, "--slow-after", "0.1", "--for", "10m", *only) == (0, "")

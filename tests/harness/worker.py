@@ -1,6 +1,6 @@
 """A process with a recorder and one request in flight, of any user, path and behaviour.
 
-`python -m tests.harness.worker JSON`; it says `ready`, and goes on until its input ends.
+`python -m tests.harness.worker JSON` prints `ready`, and runs until its input ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from slowhound.recorder import process
 
 
 def hold_the_gil() -> None:
-    """For longer than any test; no other thread of this process runs again."""
+    """Holds the GIL for longer than any test: no other thread of this process runs again."""
     re.match(r"(a+)+$", "a" * 40 + "b")
 
 

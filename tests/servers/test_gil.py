@@ -19,7 +19,7 @@ from tests.harness.gil import (
     ask,
     check_reported_once,
     locked,
-    seen_while_it_is_stuck,
+    reported_while_held,
 )
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
@@ -51,9 +51,9 @@ def test_code_in_c_is_reported_while_it_is_stuck(gil_site: Site, kind: str, name
         held = ask(gil_site, name, f"/gil/{kind}/{name}/")
         held.wait_begun()
         try:
-            slow, report = seen_while_it_is_stuck(held)
+            slow, report = reported_while_held(held)
         finally:
-            held.let_go()
+            held.release()
     mark, function = FRAMES.get(kind, (kind, kind))
     event = check_reported_once(held, slow, report, loc("views/gil.py", mark, function))
     # One that slept used no CPU: only its neighbour could see that it held the GIL.
@@ -68,7 +68,7 @@ def test_first_request_of_a_worker_is_reported(serve: Launcher, name: str) -> No
     with locked(site.scratch / f"{name}.lock"):
         held = ask(site, name, f"/gil/lock/{name}/")
         held.wait_begun()
-        seen_while_it_is_stuck(held)
+        reported_while_held(held)
     held.wait_end()
 
 
@@ -89,7 +89,7 @@ def test_where_no_stack_can_be_read_the_report_says_so_and_all_else(
             report = gil_site.wait_report(f"/{name}/", "No stack: while the GIL is held")
             assert not held.answer.done()
         finally:
-            held.let_go()
+            held.release()
     did = "ran (or waited for a CPU)" if kind == "native" else "slept"
     assert f"most likely by this thread, which {did} all the time." in report.text
     assert re.search(r"The GIL has been held for about \d+\.\d s", report.text)

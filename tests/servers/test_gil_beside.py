@@ -13,9 +13,9 @@ from tests.harness.gil import (
     HELD,
     SLOW_AFTER,
     ask,
-    heard_of,
     locked,
-    seen_while_it_is_stuck,
+    reported_while_held,
+    seconds_silent,
     wait_held,
 )
 from tests.harness.site import Site
@@ -33,7 +33,9 @@ def test_request_that_is_slow_already_is_not_reported_anew(gil_site: Site, name:
         held.wait_begun()
         # Long enough for the arbiter to look twice.
         pid = gil_site.worker_pids()[0]
-        eventually(lambda: heard_of(gil_site, pid) > 2 * UNRESPONSIVE_AFTER + 1, "two looks at it")
+        eventually(
+            lambda: seconds_silent(gil_site, pid) > 2 * UNRESPONSIVE_AFTER + 1, "two looks at it"
+        )
     event = held.wait_end()
     assert event["report"]
     eventually(
@@ -51,10 +53,10 @@ def test_victim_names_the_thief(gil_site: Site, name: str) -> None:
     thief = ask(gil_site, f"{name}-thief", f"/gil/native/{name}-thief/")
     thief.wait_begun()
     try:
-        slow, _ = seen_while_it_is_stuck(thief)
+        slow, _ = reported_while_held(thief)
         thief.wait_held(SLOW_AFTER)
     finally:
-        thief.let_go()
+        thief.release()
     stolen = thief.wait_end()
     gil_site.gate(f"{name}-victim").open()
     robbed = victim.wait_end()
@@ -102,7 +104,7 @@ def test_request_that_sleeps_beside_is_not_blamed(gil_site: Site, name: str) -> 
         with locked(gil_site.scratch / f"{name}-thief.lock"):
             thief = ask(gil_site, f"{name}-thief", f"/gil/lock/{name}-thief/")
             thief.wait_begun()
-            seen_while_it_is_stuck(thief)
+            reported_while_held(thief)
         thief.wait_end()
     event = asleep.wait_end()
     assert "gil_hold_est" not in event
@@ -127,7 +129,9 @@ def test_stopped_worker_is_not_blamed(gil_site: Site, name: str) -> None:
         # On a machine that takes a second to get here, the worker itself has reported it.
         before = len(held.events("slow")), len(held.reports())
         # The arbiter looks at what is late by 1.5 s, and again a second after that.
-        eventually(lambda: heard_of(gil_site, pid) > 2 * UNRESPONSIVE_AFTER + 1, "two looks at it")
+        eventually(
+            lambda: seconds_silent(gil_site, pid) > 2 * UNRESPONSIVE_AFTER + 1, "two looks at it"
+        )
         assert pending_signals(pid) == {"0" * 16}
         assert (len(held.events("slow")), len(held.reports())) == before
     # The report comes from the worker itself, which runs again.

@@ -181,7 +181,7 @@ def test_worker_that_cannot_run_is_told_of_by_another_process(serve: Launcher) -
 
         eventually(sent, "the report", deadline=20, transcript=site.process.transcript)
         assert not held.answer.done()
-        held.let_go()
+        held.release()
         event = held.wait_end()
         eventually(lambda: len(sent()) == 2, "its end", transcript=site.process.transcript)
         assert site.stop() == 0

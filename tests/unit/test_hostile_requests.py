@@ -112,7 +112,7 @@ def answers(request: HttpRequest) -> HttpResponse:
 
 
 def fails(request: HttpRequest) -> HttpResponse:
-    raise hostile.SaysNothing(*values)
+    raise hostile.Unprintable(*values)
 
 
 urlpatterns = [
@@ -189,7 +189,7 @@ def test_exception_may_say_anything(client: Client, number: int) -> None:
     """What its arguments are is told without them."""
     values[:] = [hostile.MAKERS[number]()]
     event = event_of(client, "/fails/")
-    assert (event["resp_status"], event["exc_type"]) == (500, "SaysNothing")
+    assert (event["resp_status"], event["exc_type"]) == (500, "Unprintable")
 
 
 @pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
@@ -232,7 +232,7 @@ def test_exception_may_be_of_any_class(client: Client, number: int) -> None:
     assert hostile.called == []
     event = next(each for each in events if each["event_type"] == "partial_failure")
     assert len(event["exc_msg"]) <= 1_000
-    assert event["exc_msg"].count("SaysNothing") < 6
+    assert event["exc_msg"].count("Unprintable") < 6
     assert guard.total == 0
 
 

@@ -174,7 +174,7 @@ def test_each_import_is_documented_or_in_a_table() -> None:
 def test_each_full_name_is_in_a_table() -> None:
     """What the source asks for by `find`, `missing` and `caught`, it asks for by such a name."""
     listed = {row.name for row in (*OTHERS, *PYTHONS)}
-    asked = {name for tree in trees().values() for name in names_of_others.asked_for(tree)}
+    asked = {name for tree in trees().values() for name in names_of_others.full_names(tree)}
     assert asked - listed == NO_NAMES
     assert {row.name for row in OTHERS} <= asked
 

@@ -46,7 +46,7 @@ def around(inner: st.SearchStrategy[Maker]) -> st.SearchStrategy[Maker]:
         ),
         inner.map(lambda make: lambda: hostile.Data(make())),
         inner.map(lambda make: lambda: ValueError(make())),
-        inner.map(lambda make: lambda: hostile.SaysNothing(make())),
+        inner.map(lambda make: lambda: hostile.Unprintable(make())),
     )
 
 
@@ -122,8 +122,8 @@ def test_each_hostile_value_by_itself(number: int) -> None:
         (KeyError("k"), "'k'"),
         (ValueError("a", 1), "('a', 1)"),
         (FileNotFoundError(2, "No such file", "x"), "[Errno 2] No such file: 'x'"),
-        (hostile.SaysNothing("why"), "why"),
-        (hostile.SaysNothing(), None),
+        (hostile.Unprintable("why"), "why"),
+        (hostile.Unprintable(), None),
         (ValueError([dict]), "[<class 'dict'>]"),
         (ssl.SSLError(136, "[X509] no certificate"), "[X509] no certificate"),
         (ssl.SSLCertVerificationError(1, "it expired"), "it expired"),

@@ -58,7 +58,7 @@ def test_class_of_a_failure_is_not_called(caplog: pytest.LogCaptureFixture) -> N
 def test_reason_of_a_loss_is_logged_without_calling_it(caplog: pytest.LogCaptureFixture) -> None:
     """As of an application's log handler, or of its stream."""
     caplog.set_level(logging.WARNING)
-    losses.lost("lines", hostile.SaysNothing("no space left"))
+    losses.lost("lines", hostile.Unprintable("no space left"))
     exc = of_metaclass()
     hostile.called.clear()
     losses.lost("lines", exc)
