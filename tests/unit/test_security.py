@@ -160,8 +160,8 @@ CLAIMS: dict[str, dict[str, str]] = {
             "test_any_bytes_are_read_without_an_exception test_damaged_box_gives_a_part_or_nothing"
         ),
         "unit/peers/test_hostile_boxes.py": (
-            "test_whoever_looks_at_the_living_sees_a_part test_neighbour_reports_what_it_can"
-            " test_the_dead_have_their_events test_item_of_any_types_is_a_message_or_none"
+            "test_reader_of_a_living_process_sees_a_part test_peer_reports_what_it_can"
+            " test_ended_processes_have_their_events test_item_of_any_types_is_a_message_or_none"
         ),
         "unit/stacks/test_fatal_errors.py": "test_any_bytes_give_a_result",
     },

@@ -1,4 +1,4 @@
-"""Boxes on a real disk: of the living, of the dead, and what is none."""
+"""Boxes on a real disk: of living processes, of ended ones, and files that are not boxes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ def test_box_is_closed_where_a_file_is_in_the_place_of_its_folder(tmp_path: Path
     assert box.closed
 
 
-def test_living_box_is_seen_and_a_dead_ones_is_not(tmp_path: Path) -> None:
-    """The lock, not the file, says who lives."""
+def test_box_of_a_living_process_is_distinguished_from_that_of_an_ended_one(tmp_path: Path) -> None:
+    """By its lock, not by the file."""
     code = (
-        "import sys; from slowhound.blackbox.box import Box, IN_FLIGHT\n"
+        "import sys; from slowhound.blackbox.box import Box\n"
+        "from slowhound.blackbox.layout import IN_FLIGHT\n"
         f"box = Box({str(tmp_path)!r}, 4); box.cells[IN_FLIGHT] = 3\n"
         "print('ready', flush=True); sys.stdin.read()"
     )
@@ -37,22 +38,22 @@ def test_living_box_is_seen_and_a_dead_ones_is_not(tmp_path: Path) -> None:
         assert child.stdout is not None
         assert child.stdin is not None
         child.stdout.readline()
-        (state,), dead = survey(str(tmp_path))
+        (state,), ended = survey(str(tmp_path))
         assert (state.pid, state.parent, state.in_flight) == (child.pid, os.getpid(), 3)
-        assert dead == []
+        assert ended == []
         child.kill()
         child.wait()
         assert len(os.listdir(tmp_path / "boxes")) == 1
-        living, dead = survey(str(tmp_path))
+        living, ended = survey(str(tmp_path))
         assert living == []
-        assert len(dead) == 1
+        assert len(ended) == 1
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"x", b"\0" * FIRST_SLOT, b"\xff" * FIRST_SLOT, MAGIC.to_bytes(8, "little")]
 )
-def test_file_that_is_no_box_is_passed_over(tmp_path: Path, content: bytes) -> None:
-    """Noise in the folder is nobody's box, locked or not."""
+def test_file_that_is_not_a_box_is_left_out(tmp_path: Path, content: bytes) -> None:
+    """Whether or not it is locked."""
     import fcntl
 
     box = Box(str(tmp_path), 4)
@@ -60,14 +61,14 @@ def test_file_that_is_no_box_is_passed_over(tmp_path: Path, content: bytes) -> N
         noise.write(content)
         noise.flush()
         fcntl.flock(noise, fcntl.LOCK_EX)
-        living, dead = survey(str(tmp_path))
+        living, ended = survey(str(tmp_path))
         assert [state.pid for state in living] == [os.getpid()]
-        assert dead == []
+        assert ended == []
     box.close()
     assert os.listdir(tmp_path / "boxes") == ["noise.box"]
 
 
 def test_closed_box_is_gone(tmp_path: Path) -> None:
-    """A worker that ends in good order leaves nothing."""
+    """A worker that ends in good order leaves no file."""
     Box(str(tmp_path), 4).close()
     assert os.listdir(tmp_path / "boxes") == []

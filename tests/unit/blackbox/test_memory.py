@@ -1,4 +1,4 @@
-"""Black boxes on a disk, where a store into a map may find no room, or no disk any more."""
+"""Black boxes on a disk, where a store into a map may find no room, or a failed disk."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from slowhound.system import losses
 
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
-    """One that is written by system calls."""
+    """A box that is written with system calls."""
     monkeypatch.setattr(memory, "can_be_mapped", lambda fd: False)
     return Box(str(tmp_path / "d"), 2)
 
 
 def test_what_is_written_is_read(box: Box) -> None:
-    """By others from the file, and by the process itself."""
+    """By other processes from the file, and by the process itself."""
     slot = box.claim(7, b'{"id":"seven"}', 4711, 4712)
     assert slot is not None
     slot.view_known("orders")
@@ -42,7 +42,7 @@ def test_what_is_written_is_read(box: Box) -> None:
     assert not Path(box.path).exists()
 
 
-def test_write_that_finds_no_room_gives_the_box_up_and_says_so(
+def test_write_that_finds_no_room_gives_the_box_up_and_logs_it(
     box: Box, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where a store into a map would have ended the process."""
@@ -61,7 +61,7 @@ def test_write_that_finds_no_room_gives_the_box_up_and_says_so(
 
 
 def test_box_that_was_removed_writes_into_no_other_file(box: Box, tmp_path: Path) -> None:
-    """It has let go of its descriptor, and another file has the number now."""
+    """It has closed its descriptor, and another file has the number now."""
     slot = box.claim(7, b"{}", 1)
     assert slot is not None
     box.abandon()
@@ -114,7 +114,7 @@ def test_only_what_is_known_to_be_safe_is_mapped(
 
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="no tmpfs that is known to be one")
 def test_tmpfs_of_this_machine_is_mapped_and_proc_is_not() -> None:
-    """By what the kernel says of their mounts."""
+    """By the kernel's table of mounts."""
     with open("/dev/shm/slowhound-test", "wb") as file:
         os.unlink(file.name)
         assert memory.can_be_mapped(file.fileno())
@@ -154,7 +154,7 @@ STEPS = {
     "stack": lambda r, box, made: made.slot.write_stack(made.number, b"{}"),
     "asleep": lambda r, box, made: turn(r).asleep(0.1),
     "awake": lambda r, box, made: turn(r).awake(),
-    "chores": lambda r, box, made: r.own_box.tend(),
+    "tend": lambda r, box, made: r.own_box.tend(),
     "dump": lambda r, box, made: dumps.answer(box),
     "sent": lambda r, box, made: r.own_box._write_sent(7),
     "settings": lambda r, box, made: box.settings.write(b"{}"),
@@ -170,7 +170,7 @@ for name, step in STEPS.items():
     assert made.slot is not None
     os.truncate(box.path, size)
     step(recorder, box, made)
-    # All goes on, and the next round makes another box.
+    # Everything goes on, and the next turn makes another box.
     made.slot.query_begins("SELECT 2", time.monotonic())
     recorder.finish(made)
     if name != "stop":
@@ -183,10 +183,10 @@ print("lives")
 LINUX_5_14 = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2])) >= (5, 14)
 
 
-@pytest.mark.skipif(not LINUX_5_14, reason="the kernel cannot tell before a store")
+@pytest.mark.skipif(not LINUX_5_14, reason="the kernel cannot check a page")
 @pytest.mark.parametrize("size", [0, 100, 4096, 8192])
 def test_box_that_is_cut_in_place_does_not_end_the_process(tmp_path: Path, size: int) -> None:
-    """When a request begins or the hound does something is when that is found."""
+    """That is noticed when a request begins, and at each step of the hound."""
     done = subprocess.run(
         [sys.executable, "-c", CUT, str(tmp_path / "d"), str(size)],
         capture_output=True,
@@ -196,10 +196,10 @@ def test_box_that_is_cut_in_place_does_not_end_the_process(tmp_path: Path, size:
     assert (done.returncode, done.stdout.splitlines()[-1], done.stderr) == (0, "lives", "")
 
 
-def test_kernel_that_cannot_be_asked_has_its_boxes_written_by_system_calls(
+def test_without_the_check_of_the_kernel_boxes_are_written_with_system_calls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Linux before 5.14 does not know the question."""
+    """Linux before 5.14 does not have it."""
     monkeypatch.setattr(memory, "can_be_mapped", lambda fd: True)
     monkeypatch.setattr(memory, "POPULATE_WRITE", 9999)
     box = Box(str(tmp_path / "d"), 2)
@@ -208,7 +208,7 @@ def test_kernel_that_cannot_be_asked_has_its_boxes_written_by_system_calls(
 
 
 def test_box_that_was_cut_is_given_up_where_it_is_written_as_well(box: Box) -> None:
-    """Its header is gone, and what is written after it says nothing to anybody."""
+    """Its header is gone, so no process can read the rest."""
     os.truncate(box.path, 0)
     slot = box.claim(7, b"{}", 1)
     assert slot is not None
@@ -219,7 +219,7 @@ def test_box_that_was_cut_is_given_up_where_it_is_written_as_well(box: Box) -> N
 def test_file_that_is_cut_before_it_is_mapped_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a full disk is: the next round of chores tries again."""
+    """As on a full disk, the next turn tries again."""
 
     def cut(fd: int) -> bool:
         os.ftruncate(fd, 0)

@@ -1,4 +1,4 @@
-"""Dumps: asking through the box, answering, and reading whatever is there."""
+"""Dumps are requested through the box, made, and read, whatever is in the file."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def box(tmp_path: Path) -> Iterator[Box]:
     found.close()
 
 
-def asked(box: Box, answering: threading.Event) -> dumps.Dump | None:
-    """Ask, while another thread plays the hound until it is told to stop."""
+def requested(box: Box, answering: threading.Event) -> dumps.Dump | None:
+    """Requests a dump, while another thread plays the hound until it is stopped."""
 
     def hound() -> None:
         while not answering.wait(0.01):
@@ -49,9 +49,9 @@ def asked(box: Box, answering: threading.Event) -> dumps.Dump | None:
             running.result()
 
 
-def test_each_question_has_a_new_answer(box: Box) -> None:
-    """The numbers of both cells tell them apart."""
-    first, second = asked(box, threading.Event()), asked(box, threading.Event())
+def test_each_request_has_a_new_dump(box: Box) -> None:
+    """The numbers of both cells distinguish them."""
+    first, second = requested(box, threading.Event()), requested(box, threading.Event())
     assert first is not None
     assert second is not None
     assert (first.number, second.number, box.cells[DUMP_MADE]) == (1, 2, 2)
@@ -59,51 +59,51 @@ def test_each_question_has_a_new_answer(box: Box) -> None:
     assert "MainThread" in [each.name for each in first.threads]
 
 
-def test_nobody_asked_so_nothing_is_written(box: Box) -> None:
-    """The chore costs two loads."""
+def test_without_a_request_nothing_is_written(box: Box) -> None:
+    """The task costs two loads."""
     answer(box)
     assert os.listdir(os.path.dirname(box.path)) == [os.path.basename(box.path)]
 
 
-def test_no_answer_is_none_in_time(box: Box) -> None:
-    """The number stays raised: the process answers when it can."""
+def test_without_a_dump_in_time_there_is_none(box: Box) -> None:
+    """The number stays raised: the process makes the dump when it can."""
     assert fetch(box.path, ME, 0.05) is None
     assert box.cells[DUMP_REQUESTED] == 1
 
 
-def test_who_asks_waits_until_a_hold_of_the_gil_can_be_seen() -> None:
-    """One that begins at the question is old enough when the answer is given up."""
+def test_patience_is_long_enough_to_see_a_held_gil() -> None:
+    """A hold that begins at the request is old enough when the dump is given up."""
     assert dumps.DUMP_PATIENCE >= UNRESPONSIVE_AFTER + 0.5
 
 
-def test_dump_that_cannot_be_written_is_no_wait(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said, and the hound goes on."""
+def test_dump_that_cannot_be_written_is_not_waited_for(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is logged, and the hound goes on."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(dumps, "write_whole", full)
     with pytest.raises(DumpError, match="could not write its dump"):
-        asked(box, threading.Event())
+        requested(box, threading.Event())
     assert losses.dropped == 0
 
 
-def test_dump_of_an_earlier_question_is_none_of_this_one(
-    box: Box, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When only the new one could not be written."""
-    assert asked(box, threading.Event()) is not None
+def test_dump_of_an_earlier_request_is_not_taken(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If only the new one could not be written."""
+    assert requested(box, threading.Event()) is not None
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(dumps, "write_whole", full)
     with pytest.raises(DumpError, match="its log says why"):
-        asked(box, threading.Event())
+        requested(box, threading.Event())
 
 
-def test_dead_process_is_not_asked(tmp_path: Path) -> None:
-    """Its box has lost its lock."""
+def test_ended_process_is_not_waited_for(tmp_path: Path) -> None:
+    """Its box is not locked any more."""
     box = Box(str(tmp_path), 1)
     copy = tmp_path / "boxes" / "1-1.box"
     copy.write_bytes(Path(box.path).read_bytes())
@@ -112,8 +112,8 @@ def test_dead_process_is_not_asked(tmp_path: Path) -> None:
     box.close()
 
 
-def test_what_is_no_box_is_not_written_to(tmp_path: Path) -> None:
-    """Nor followed, nor waited for."""
+def test_what_is_not_a_box_is_not_written_to(tmp_path: Path) -> None:
+    """And no link is followed, no pipe waited for."""
     plain = tmp_path / "1-1.box"
     plain.write_bytes(b"x" * 5000)
     (tmp_path / "link.box").symlink_to(plain)
@@ -133,7 +133,7 @@ def test_link_to_a_box_is_not_followed(box: Box, tmp_path: Path) -> None:
     assert box.cells[DUMP_REQUESTED] == 0
 
 
-def test_locked_file_that_is_no_box_is_not_written_to(tmp_path: Path) -> None:
+def test_locked_file_that_is_not_a_box_is_not_written_to(tmp_path: Path) -> None:
     """A lock alone makes no box."""
     path = tmp_path / "1-1.box"
     path.write_bytes(b"x" * 5000)
@@ -148,7 +148,7 @@ def test_locked_file_that_is_no_box_is_not_written_to(tmp_path: Path) -> None:
 def test_noise_in_the_place_of_a_dump_is_refused(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:
-    """With a sentence."""
+    """With a message."""
     path = tmp_path_factory.mktemp("noise") / "1-1.dump"
     path.write_bytes(data)
     with pytest.raises(DumpError):
@@ -159,7 +159,7 @@ def test_noise_in_the_place_of_a_dump_is_refused(
 def test_damaged_dump_is_refused_or_whole(
     tmp_path_factory: pytest.TempPathFactory, at: int, noise: bytes
 ) -> None:
-    """Never anything else than an answer or a DumpError."""
+    """Never anything else than a dump or a DumpError."""
     path = tmp_path_factory.mktemp("noise") / "1-1.dump"
     path.write_bytes(WHOLE[:at] + noise + WHOLE[at + len(noise) :])
     with contextlib.suppress(DumpError):
@@ -167,7 +167,7 @@ def test_damaged_dump_is_refused_or_whole(
 
 
 def test_dump_of_wrong_types_or_of_any_size_is_refused(tmp_path: Path) -> None:
-    """It is read no further than its limit."""
+    """It is read up to the limit only."""
     path = tmp_path / "1-1.dump"
     path.write_bytes(WHOLE)
     assert read(str(path), ME, 1).pid == 2
@@ -198,7 +198,7 @@ def test_dumps_without_a_box_are_swept(box: Box, tmp_path: Path) -> None:
 
 
 def test_stacks_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process with thousands of threads still answers."""
+    """A process with thousands of threads still makes a dump."""
     monkeypatch.setattr(dumps, "MOST_DUMPED_FRAMES", 0)
     found = compose(1)
     assert found.threads == []

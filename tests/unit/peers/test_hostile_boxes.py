@@ -1,7 +1,7 @@
-"""A box, what stands beside it, and what others have told: any JSON of any type in every field.
+"""Readers of a box and of peers' reports are given any JSON of any type in every field.
 
-Whoever may write into a box (a worker that has been taken over) must not make a reader fail, nor
-the reader's terminal, page or mail obey. All readers are tried with the same box.
+A process that may write into a box (a worker that has been compromised) must not make a reader
+fail, nor control the reader's terminal, page or mail. All readers are tried with the same box.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from slowhound.sinks.slack import slack_message
 from slowhound.sinks.webhook import as_json
 from slowhound.sinks.wording import FACTS, headline, opening
 
-# Texts that a terminal, a page, a path, a format or a reader may take for something else.
+# Texts that a terminal, a page, a path, a format or a reader may interpret.
 TEXTS = [
     "",
     "-",
@@ -67,7 +67,7 @@ TEXTS = [
     "\U0001f600" * 40,
     "<!channel> <http://evil.example|x> *b*",
 ]
-# What Python's JSON does not write, or only when it is asked to.
+# What Python's JSON does not write, or only with an option.
 RAW = [
     b"NaN",
     b"Infinity",
@@ -115,8 +115,8 @@ TOKENS = st.sampled_from(RAW) | PLAIN.map(lambda value: json.dumps(value).encode
 CELL = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63)])
 
 
-def note(*kinds: type[Any]) -> st.SearchStrategy[bytes]:
-    """A note of these fields; each of them any value, or missing, or there twice."""
+def payload(*kinds: type[Any]) -> st.SearchStrategy[bytes]:
+    """A payload of these fields; each has any value, or is missing, or is there twice."""
     names = st.sampled_from([each for kind in kinds for each in kind.__struct_fields__])
     fields = st.lists(st.tuples(names, TOKENS), max_size=8)
     whole = fields.map(
@@ -126,30 +126,30 @@ def note(*kinds: type[Any]) -> st.SearchStrategy[bytes]:
 
 
 class Noise(NamedTuple):
-    """What is written into one box."""
+    """The contents of one box."""
 
     settings: bytes
     who: bytes
     stack: bytes
     view: bytes
     sql: bytes
-    told: bytes
+    report: bytes
     cells: dict[int, int]
     slot: tuple[int, int, int, int]
 
 
 REPORT_FIELDS = sorted(Report.__dataclass_fields__)
 TEXT_BYTES = st.sampled_from(TEXTS).map(str.encode) | st.binary(max_size=60)
-# The box stays one of a living process here, whatever stands in its other cells.
+# The box stays that of a living process here, whatever is in its other cells.
 CELLS = [each for each in range(1, HEADER // 8) if each not in (PID, NAMESPACE, BORN, SLOTS)]
 NOISE = st.builds(
     Noise,
-    note(Settings),
-    note(Who),
-    note(Last),
+    payload(Settings),
+    payload(Who),
+    payload(Last),
     TEXT_BYTES,
     TEXT_BYTES,
-    note(peer_reports.PeerReport),
+    payload(peer_reports.PeerReport),
     st.dictionaries(st.sampled_from([*CELLS, PID, NAMESPACE, BORN]), CELL, max_size=4),
     st.tuples(CELL, CELL, CELL, CELL),
 )
@@ -170,15 +170,15 @@ def box_of(folder: Path, noise: Noise) -> Box:
                 box.cells[slot.at + cell] = value
     for cell, value in noise.cells.items():
         box.cells[cell] = value
-    Path(beside(box.path, ".reported")).write_bytes(noise.told + b"\n")
+    Path(beside(box.path, ".reported")).write_bytes(noise.report + b"\n")
     return box
 
 
 def strictly(line: bytes | str) -> Any:
-    """JSON as everybody reads it: no NaN, no infinity, no lone surrogate."""
+    """Strict JSON: no NaN, no infinity, no lone surrogate."""
 
     def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     found = json.loads(line, parse_constant=refuse)
     json.dumps(found, ensure_ascii=False).encode()
@@ -186,13 +186,13 @@ def strictly(line: bytes | str) -> Any:
 
 
 def shown(text: str) -> None:
-    """Nothing in it moves a cursor, or ends a line that was not meant to."""
+    """Checks that nothing in it moves a cursor or ends a line."""
     for each in text.split("\n"):
         assert each.isprintable(), each
 
 
 class Tags(HTMLParser):
-    """Collects what a browser would take for elements and attributes."""
+    """Collects what a browser would read as elements and attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -251,7 +251,7 @@ FAST = settings(
 
 @FAST
 @given(noise=NOISE)
-def test_whoever_looks_at_the_living_sees_a_part(folder: Path, noise: Noise) -> None:
+def test_reader_of_a_living_process_sees_a_part(folder: Path, noise: Noise) -> None:
     """ps, its JSON, top, dump and the viewer's live page, in HTML and JSON."""
     box = box_of(folder, noise)
     try:
@@ -290,8 +290,8 @@ STACK = (Frame("/srv/shop/views.py", 3, "orders"),)
 
 @FAST
 @given(noise=NOISE, threshold=st.floats(0, 100))
-def test_neighbour_reports_what_it_can(folder: Path, noise: Noise, threshold: float) -> None:
-    """The event, the report and what the process is told are whole, whatever the box says."""
+def test_peer_reports_what_it_can(folder: Path, noise: Noise, threshold: float) -> None:
+    """The event, the report and its summary beside the box are whole, whatever the box holds."""
     box = box_of(folder, noise)
     try:
         state = read(Path(box.path).read_bytes())
@@ -308,13 +308,13 @@ def test_neighbour_reports_what_it_can(folder: Path, noise: Noise, threshold: fl
                 peer_reports.add_report(box.path, summary(pending, hold, state, event))
         assert {1, 2} <= {*peer_reports.read_reports(box.path)}
         written: list[dict[str, Any]] = []
-        neighbour = StalledPeer(box.path, written.append)
-        neighbour._report_overdue(state)
+        peer = StalledPeer(box.path, written.append)
+        peer._report_overdue(state)
         hold = Hold((7,), True, None, False, {}, now - 3, now)
-        neighbour._report_thread(7, hold, state)
+        peer._report_thread(7, hold, state)
         within = replaced(state, folder)
         for pending in within.pending:
-            neighbour._report(pending, threshold, hold, within, read_settings(within.settings))
+            peer._report(pending, threshold, hold, within, read_settings(within.settings))
         for event in written:
             lines_of(event)
     finally:
@@ -323,9 +323,9 @@ def test_neighbour_reports_what_it_can(folder: Path, noise: Noise, threshold: fl
 
 
 def replaced(state: BoxState, folder: Path) -> BoxState:
-    """The state as it is, but for where reports go.
+    """The same state with another folder for reports.
 
-    That its user may name any folder that it can write to is no matter of types.
+    Its user may name any folder that it can write to; that is not tested here.
     """
     known = read_settings(state.settings)
     kept = {"dir": str(folder), "deliver": known.deliver, "reports_max": known.reports_max}
@@ -341,7 +341,7 @@ DEATHS = [
 
 
 class Server:
-    """Gunicorn's arbiter, as far as it is asked."""
+    """Gunicorn's arbiter, as far as it is used."""
 
     WORKERS: ClassVar[dict[int, Any]] = {}
     log = None
@@ -349,7 +349,7 @@ class Server:
 
 @FAST
 @given(noise=NOISE)
-def test_the_dead_have_their_events(
+def test_ended_processes_have_their_events(
     folder: Path, monkeypatch: pytest.MonkeyPatch, noise: Noise
 ) -> None:
     """By the arbiter, by a sibling, by a command: with report, line and message for each."""
@@ -384,7 +384,7 @@ def test_the_dead_have_their_events(
         clear(folder)
 
 
-# What messages show of an event, and what they are made by.
+# The fields of an event that messages show, and those that decide on their form.
 EVENT_NAMES = [*FACTS, "event_type", "resp_time", "req_path", "slow_verdict", "slow_fingerprint"]
 EVENT_NAMES += ["crash_cause", "crash_stack", "timeout_stack", "ts", "pid", "app_plan"]
 

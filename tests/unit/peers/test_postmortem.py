@@ -1,4 +1,4 @@
-"""What a dead process leaves, read by a living one."""
+"""The events of an ended process, made from its box by a living one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from slowhound.frames.frames import from_frame
 from slowhound.core.record import Record
 box = Box(sys.argv[1], 4)
 box.settings.write(settings_payload(load({"DIR": sys.argv[1]}), "test"))
-if "buries" in sys.argv:
+if "reaped by parent" in sys.argv:
     box.reaped_by_parent()
 for number in range(2):
     record = Record("GET", f"/orders/{number}/", time.monotonic())
@@ -73,8 +73,8 @@ def die(directory: Path, *options: str) -> int:
     return child.pid
 
 
-def test_each_request_of_a_dead_process_has_its_event(tmp_path: Path) -> None:
-    """Who, where, for how long, and the running query without its literals."""
+def test_each_request_of_an_ended_process_has_its_event(tmp_path: Path) -> None:
+    """Which request, where, for how long, and the running query without its literals."""
     pid = die(tmp_path)
     _, (path,) = survey(str(tmp_path))
     with ended_box(path) as state:
@@ -98,7 +98,7 @@ def test_each_request_of_a_dead_process_has_its_event(tmp_path: Path) -> None:
     assert not os.path.exists(path)
 
 
-def test_what_a_neighbour_has_read_is_in_the_event(tmp_path: Path) -> None:
+def test_what_a_peer_has_read_is_in_the_event(tmp_path: Path) -> None:
     """The stack while the GIL was held, the report, and for how long, up to the end."""
     die(tmp_path)
     _, (path,) = survey(str(tmp_path))
@@ -149,7 +149,7 @@ def test_event_that_was_written_is_not_written_again(tmp_path: Path) -> None:
 
 
 def test_torn_event_was_not_written(tmp_path: Path) -> None:
-    """SIGKILL can end a write between two pages: a line without its end is no event."""
+    """SIGKILL can end a write between two pages: a line without its end is not an event."""
     pid = die(tmp_path)
     _, (path,) = survey(str(tmp_path))
     state = read(Path(path).read_bytes())
@@ -162,7 +162,7 @@ def test_torn_event_was_not_written(tmp_path: Path) -> None:
     assert [event["req_path"] for event in found] == ["/orders/0/", "/orders/1/"]
 
 
-def test_only_one_of_two_adopters_gets_a_box(tmp_path: Path) -> None:
+def test_only_one_of_two_reapers_gets_a_box(tmp_path: Path) -> None:
     """The lock decides."""
     die(tmp_path)
     _, (path,) = survey(str(tmp_path))
@@ -174,7 +174,7 @@ def test_only_one_of_two_adopters_gets_a_box(tmp_path: Path) -> None:
 
 
 def test_living_box_is_left_alone(tmp_path: Path) -> None:
-    """Nobody is buried alive."""
+    """A living process is not reaped."""
     box = Box(str(tmp_path), 1)
     with ended_box(box.path) as state:
         assert state is None
@@ -185,7 +185,7 @@ def test_living_box_is_left_alone(tmp_path: Path) -> None:
 def test_sibling_waits_for_the_parent_and_then_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parent knows the cause; only after a while a sibling says that it is not known."""
+    """The parent knows the cause; a sibling, which does not, waits before it writes."""
     die(tmp_path)
     now = [100.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
@@ -200,11 +200,11 @@ def test_sibling_waits_for_the_parent_and_then_writes(
     assert losses.dropped == 0
 
 
-def test_sibling_leaves_a_box_for_long_to_a_parent_that_lives_and_buries(
+def test_sibling_waits_longer_for_a_parent_that_lives_and_reaps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be waiting for py-spy, or for its turn on the machine; not for ever, though."""
-    die(tmp_path, "buries")
+    """It may be waiting for py-spy, or for a CPU; but not for ever."""
+    die(tmp_path, "reaped by parent")
     now = [100.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     written: list[dict[str, Any]] = []
@@ -218,9 +218,9 @@ def test_sibling_leaves_a_box_for_long_to_a_parent_that_lives_and_buries(
     assert len(written) == 2
 
 
-def test_dead_parent_buries_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its number may even be another process's by now, which began at another time."""
-    die(tmp_path, "buries")
+def test_ended_parent_reaps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pid may even belong to another process by now, which began at another time."""
+    die(tmp_path, "reaped by parent")
     (path,) = survey(str(tmp_path))[1]
     with open(path, "r+b") as box:
         box.seek(PARENT_BORN * 8)
@@ -235,8 +235,8 @@ def test_dead_parent_buries_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(written) == 2
 
 
-def test_causes_are_told_apart() -> None:
-    """Never a guess dressed as a fact."""
+def test_causes_are_distinguished() -> None:
+    """A cause that is not certain is not given."""
     assert Death.of_status(signal.SIGSEGV, timed_out=False).cause == "segfault"
     assert Death.of_status(signal.SIGKILL, timed_out=True).cause == "timeout"
     assert Death.of_status(3 << 8, timed_out=False).cause == "exit"
@@ -246,7 +246,7 @@ def test_causes_are_told_apart() -> None:
 
 @given(st.binary(max_size=FIRST_SLOT * 2))
 def test_any_bytes_are_read_without_an_exception(data: bytes) -> None:
-    """Noise is no box."""
+    """Noise is not a box."""
     assert read(data) is None
 
 
@@ -276,23 +276,23 @@ def test_damaged_box_gives_a_part_or_nothing(tmp_path_factory: Any, data: st.Dat
             json.dumps(event)
 
 
-def test_notes_fit_whatever_they_hold() -> None:
+def test_payloads_fit_whatever_they_hold() -> None:
     """Long and hostile texts are cut to what an area takes, and stay whole JSON."""
     from slowhound.blackbox.layout import HALF_STACK, HALF_WHO
     from slowhound.frames.frames import Frame
 
     record = Record("G" * 5000, "/\x00\u202e\U0001f600" * 5000, 1.0)
     record.environ = {"HTTP_REFERER": "\x1b" * 9000, "HTTP_USER_AGENT": '"' * 9000}
-    note = who_payload(record)
-    assert len(note) <= HALF_WHO - 16
-    assert json.loads(note)["id"] == record.id
+    payload = who_payload(record)
+    assert len(payload) <= HALF_WHO - 16
+    assert json.loads(payload)["id"] == record.id
     stack = tuple(Frame("\x00" * 3000, 1, "\x01" * 3000) for _ in range(FRAMES * 2))
-    note = stack_payload(record, stack, 1.0)
-    assert len(note) <= HALF_STACK - 16
-    assert json.loads(note)["taken"] == 1.0
+    payload = stack_payload(record, stack, 1.0)
+    assert len(payload) <= HALF_STACK - 16
+    assert json.loads(payload)["taken"] == 1.0
 
 
-def test_half_written_note_leaves_the_one_before(tmp_path: Path) -> None:
+def test_half_written_payload_leaves_the_one_before(tmp_path: Path) -> None:
     """A process that dies inside a write still has the older half."""
     box = Box(str(tmp_path), 1)
     slot = box.claim(1, b'{"id":"old"}', 7)
@@ -318,7 +318,7 @@ def test_more_requests_than_slots_are_counted(tmp_path: Path) -> None:
     box.close()
 
 
-def test_slot_of_an_earlier_request_tells_nothing_of_it(tmp_path: Path) -> None:
+def test_slot_keeps_nothing_of_an_earlier_request(tmp_path: Path) -> None:
     """A query and a stack belong to the request that they were written for."""
     box = Box(str(tmp_path), 1)
     slot = box.claim(1, b"{}", 7)

@@ -1,4 +1,4 @@
-"""A process that reports for one whose GIL is held: when it looks, and what it leaves for it."""
+"""A process that reports for a peer whose GIL is held: when, and what it leaves for the peer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STACK = (Frame("/srv/shop/views.py", 3, "orders"),)
 
 
 class Later:
-    """The clock of a reporter; once it stands still, it is put to when there is something to do."""
+    """The clock of a reporter; a test stops it, and sets it to the next time something is due."""
 
     def __init__(self) -> None:
         self.at: float | None = None
@@ -42,24 +42,24 @@ class Later:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Later:
-    """Everything that looks from outside has this clock."""
+    """All code that checks another process has this clock."""
     later = Later()
     for module in ("peers.stalled", "peers.stalled_reports", "gil.unresponsive"):
         monkeypatch.setattr(f"slowhound.{module}.clock", later)
     return later
 
 
-def wait_for_report(case: Case, neighbour: StalledPeer, clock: Later) -> list[float]:
-    """Looks whenever there is something to do; how old the request was each time."""
+def wait_for_report(case: Case, peer: StalledPeer, clock: Later) -> list[float]:
+    """Checks whenever something is due; how old the request was each time."""
     state: BoxState = case.wait_unresponsive()
     ages: list[float] = []
     begun = state.heartbeat / 1e9
     clock.at = begun + UNRESPONSIVE_AFTER + 0.1  # however late it is
-    while not neighbour.check(state):
+    while not peer.check(state):
         ages.append(clock.at - begun)
         assert ages[-1] < 200
-        assert neighbour.next_check > clock.at
-        clock.at = neighbour.next_check
+        assert peer.next_check > clock.at
+        clock.at = peer.next_check
     return [*ages, clock.at - begun]
 
 
@@ -76,15 +76,15 @@ def test_report_comes_when_it_is_due(tmp_path: Path, clock: Later, slow_after: f
         assert event["gil_hold_est"] >= slow_after - 1
 
 
-def test_whoever_may_read_stacks_comes_first_when_it_is_due(tmp_path: Path, clock: Later) -> None:
-    """One that cannot waits from then on, however long the GIL has been held before."""
+def test_process_that_may_read_stacks_reports_first(tmp_path: Path, clock: Later) -> None:
+    """One that may not waits from when the report is due, however long the GIL was held before."""
     with process(tmp_path, STUCK, slow_after=25.0) as case:
         ages = wait_for_report(case, StalledPeer(case.path, list, patience=6.0), clock)
         assert 25 + 6 <= ages[-1] < 25 + 6 + 2 * stalled.SHORTEST_PAUSE
 
 
 def test_process_can_learn_what_was_reported(tmp_path: Path, clock: Later) -> None:
-    """The stack that was read, and the report's name: it stands beside the box."""
+    """The stack that was read, and the report's name, stand beside the box."""
     events: list[dict[str, Any]] = []
     with process(tmp_path, STUCK, slow_after=3.0) as case:
         pid = case.process.pid
@@ -99,18 +99,18 @@ def test_process_can_learn_what_was_reported(tmp_path: Path, clock: Later) -> No
         assert left.gil_hold == pytest.approx(events[0]["gil_hold_est"])
 
 
-def test_report_is_written_once_also_where_the_process_cannot_be_told(
+def test_report_is_written_once_also_where_it_cannot_be_added_beside_the_box(
     tmp_path: Path, clock: Later
 ) -> None:
-    """Its slot says that it was reported, whatever stands in the place of the file beside."""
+    """The slot is marked as reported, whatever stands in the place of the file."""
     events: list[dict[str, Any]] = []
     with process(tmp_path, STUCK, slow_after=3.0) as case:
         Path(case.path).with_suffix(".reported").mkdir()
-        neighbour = StalledPeer(case.path, events.append)
-        wait_for_report(case, neighbour, clock)
+        peer = StalledPeer(case.path, events.append)
+        wait_for_report(case, peer, clock)
         assert clock.at is not None
         clock.at += 2 * stalled.LONGEST_PAUSE
-        assert neighbour.check(case.state) == []
+        assert peer.check(case.state) == []
         assert len(events) == 1
 
 
@@ -127,7 +127,7 @@ RESTS = {
 
 @pytest.mark.parametrize("name", RESTS)
 def test_any_bytes_may_stand_beside_a_box(tmp_path: Path, name: str) -> None:
-    """What is no report is left out, and the next one is found behind it."""
+    """What is not a report is left out, and the next report is found after it."""
     box = str(tmp_path / "1-2.box")
     (tmp_path / "1-2.reported").write_bytes(RESTS[name])
     assert read_reports(box) == {}
@@ -144,10 +144,8 @@ def test_newest_reports_of_many_are_found(tmp_path: Path) -> None:
     assert 0 not in read_reports(box)
 
 
-def test_process_that_goes_on_while_it_is_looked_at_reports_itself(
-    tmp_path: Path, clock: Later
-) -> None:
-    """Two reports of one request would be one too many, and the second one late."""
+def test_process_that_goes_on_while_it_is_read_reports_itself(tmp_path: Path, clock: Later) -> None:
+    """Else there would be two reports of one request, and the second one late."""
     events: list[dict[str, Any]] = []
     with process(tmp_path, STUCK, slow_after=1.0) as case:
         pid = case.process.pid
@@ -156,7 +154,7 @@ def test_process_that_goes_on_while_it_is_looked_at_reports_itself(
             case.end()  # its request ends while its stack is read
             return Reading({pid: STACK}, "py-spy", pid)
 
-        neighbour = StalledPeer(case.path, events.append, readers=[reader])
-        assert neighbour.check(case.wait_unresponsive()) == []
+        peer = StalledPeer(case.path, events.append, readers=[reader])
+        assert peer.check(case.wait_unresponsive()) == []
         assert events == []
         assert not list(tmp_path.glob("reports/*"))

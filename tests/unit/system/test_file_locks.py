@@ -1,4 +1,4 @@
-"""A file system without locks: all works without, it is said once, and no descriptor leaks."""
+"""A file system without locks: everything works, that is logged once, no descriptor leaks."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ from slowhound.store.compaction import closed_segments
 from slowhound.store.segments import open_segment
 from slowhound.store.ship import Shipper
 from slowhound.system import file_locks
+from slowhound.system.processes import this_process
 from tests.harness.reports import slow_report
 from tests.harness.waiting import eventually
 
 
 def no_flock(number: int) -> Callable[[int, int], None]:
-    """``fcntl.flock`` as such a file system has it."""
+    """``fcntl.flock`` on a file system without locks."""
 
     def flock(fd: int, operation: int) -> None:
         raise OSError(number, os.strerror(number))
@@ -50,7 +51,7 @@ def no_flock(number: int) -> Callable[[int, int], None]:
 
 @pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL])
 def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What such a file system answers."""
+    """Each error that such a file system may return."""
     monkeypatch.setattr(fcntl, "flock", no_flock(request.param))
     monkeypatch.setattr(file_locks, "_warned", False)
 
@@ -84,7 +85,7 @@ def process(folder: Path, *before: str, locks: str = "none") -> subprocess.Popen
 def test_items_are_claimed_by_one_and_no_descriptor_leaks(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No flock on DIR: reports are delivered, and that there are no locks is said once."""
+    """No flock on DIR: reports are delivered, and the lack of locks is logged once."""
     spool = Spool(str(tmp_path / "dir"))
     before = descriptors()
     with caplog.at_level(logging.WARNING):
@@ -104,11 +105,11 @@ def test_items_are_claimed_by_one_and_no_descriptor_leaks(
 
 @pytest.mark.usefixtures("no_locks")
 def test_lock_of_one_that_has_died_is_taken_over(tmp_path: Path) -> None:
-    """Who has made the file in its place is known by more than its number."""
-    path = tmp_path / "letter"
+    """The process that made the lock file is identified by more than its pid."""
+    path = tmp_path / "item"
     path.touch()
     fd = os.open(path, os.O_RDWR)
-    mine = file_locks.this_process()
+    mine = this_process()
     beside = Path(f"{path}.lock")
     beside.write_text(" ".join(map(str, mine)))
     with pytest.raises(BlockingIOError):
@@ -120,15 +121,15 @@ def test_lock_of_one_that_has_died_is_taken_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_locks")
-def test_lock_that_is_held_for_long_stays_its_holders(tmp_path: Path) -> None:
-    """In another container nobody sees that the holder lives; who ships to ClickHouse says so."""
+def test_lock_that_is_held_for_long_is_kept(tmp_path: Path) -> None:
+    """In another container the holder cannot be seen: ``slowhound ship`` renews its lock."""
     first = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
     (beside,) = (tmp_path / "ship").glob("*.lock.lock")
     elsewhere = beside.read_text().split()
     elsewhere[1] = str(int(elsewhere[1]) + 1)  # another namespace
 
-    def asks() -> str:
-        """What another container's process is told, which sees the first one as elsewhere."""
+    def error_elsewhere() -> str:
+        """The error that a second shipper in another container gets."""
         mine = beside.read_bytes()
         found = os.stat(beside)
         beside.write_text(" ".join(elsewhere))
@@ -143,10 +144,10 @@ def test_lock_that_is_held_for_long_stays_its_holders(tmp_path: Path) -> None:
 
     os.utime(beside, (1, 1))
     first.ship_all()
-    assert "another process ships" in asks()
-    # One that was stopped for ten minutes has lost it, and does not go on beside the other.
+    assert "another process ships" in error_elsewhere()
+    # A process that was stopped for ten minutes has lost it, and does not go on beside the other.
     os.utime(beside, (1, 1))
-    assert asks() == ""
+    assert error_elsewhere() == ""
     second = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
     beside.write_text(" ".join(elsewhere))
     for _ in range(2):
@@ -160,17 +161,17 @@ def test_lock_that_is_held_for_long_stays_its_holders(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_locks")
-def test_living_and_dead_are_told_apart(tmp_path: Path) -> None:
-    """A box says whose it is; one of two who come at once buries the dead."""
+def test_living_and_ended_processes_are_distinguished(tmp_path: Path) -> None:
+    """The header identifies the process; one of two that come at once reaps it."""
     folder = tmp_path / "dir"
     box = Box(str(folder), 1)
     child = process(folder)
     assert child.stdin is not None
     assert child.stdout is not None
     path = child.stdout.readline().strip()
-    living, dead = survey(str(folder))
+    living, ended = survey(str(folder))
     assert {each.pid for each in living} == {os.getpid(), child.pid}
-    assert dead == []
+    assert ended == []
     with ended_box(path) as state:
         assert state is None
     child.communicate("")
@@ -200,7 +201,7 @@ def test_one_process_reports_at_a_time(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_locks")
 def test_segment_of_a_living_process_is_not_closed(tmp_path: Path) -> None:
-    """Its box says that it lives."""
+    """Its box shows that it lives."""
     folder = str(tmp_path / "dir")
     box = Box(folder, 1)
     segment = open_segment(folder, 10**6)
@@ -241,11 +242,11 @@ def test_every_command_works_without_locks(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """None ends with an exception, leaves a descriptor open, or says again what was said."""
+    """None ends with an exception, leaves a descriptor open, or repeats the warning."""
     monkeypatch.setattr("slowhound.peers.dumps.DUMP_PATIENCE", 0.05)
     monkeypatch.setattr("slowhound.cli.reap.PARENT_PATIENCE", 0.0)
     monkeypatch.setattr("slowhound.peers.reaper.PARENT_PATIENCE", 0.0)
-    monkeypatch.setattr("slowhound.cli.ship.MOST_TRIES", 1)  # nobody answers there
+    monkeypatch.setattr("slowhound.cli.ship.MOST_TRIES", 1)  # no server is there
     folder = tmp_path / "dir"
     box = Box(str(folder), 1)
     box.settings.write(settings_payload(load({"DIR": str(folder)}), "test"))
@@ -258,7 +259,7 @@ def test_every_command_works_without_locks(
     def run() -> dict[str, int]:
         before, leaked = descriptors(), {}
         for words in COMMANDS:
-            if words[0] == "ps":  # which buries
+            if words[0] == "ps":  # which reaps
                 process(folder).communicate("")
             main([*words[:1], "--dir", str(folder), *words[1:]])
             sidecar = Sidecar(Location(str(folder), os.geteuid()))
@@ -312,7 +313,7 @@ def test_files_are_locked_where_locks_need_files_to_be_writable(
 def test_two_containers_with_one_pid_have_two_segments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both are process 1, and begin in the same millisecond."""
+    """Both are process 1, and start in the same millisecond."""
     monkeypatch.setattr(segments.clock, "time_ns", lambda: 10**18)
     names = set()
     for _ in range(2):
@@ -342,7 +343,7 @@ def test_workers_of_another_container_are_not_counted(tmp_path: Path) -> None:
 def test_process_of_another_namespace_is_known_as_such(
     tmp_path: Path, locks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It lives for all that is known, and its pid is looked for nowhere."""
+    """It is taken to be alive, and its pid is searched nowhere."""
     if locks == "none":
         monkeypatch.setattr(fcntl, "flock", no_flock(errno.ENOSYS))
     assert shutil.which("unshare"), "util-linux is not installed"
@@ -350,8 +351,8 @@ def test_process_of_another_namespace_is_known_as_such(
     child = process(folder, "unshare", "--pid", "--fork", "--kill-child", locks=locks)
     assert child.stdout is not None
     path = child.stdout.readline().strip()
-    (state,), dead = survey(str(folder))
-    assert (state.pid, state.is_here, state.path, dead) == (1, False, path, [])
+    (state,), ended = survey(str(folder))
+    assert (state.pid, state.is_here, state.path, ended) == (1, False, path, [])
     child.communicate("")
     if locks == "flock":
-        eventually(lambda: survey(str(folder))[1] == [path], "its death is seen")
+        eventually(lambda: survey(str(folder))[1] == [path], "its end is seen")

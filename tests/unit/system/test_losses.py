@@ -1,4 +1,4 @@
-"""Names of libraries that are looked up while the library does as it likes."""
+"""Names of libraries that are found while the library does as it likes."""
 
 from __future__ import annotations
 

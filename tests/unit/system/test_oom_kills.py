@@ -1,4 +1,4 @@
-"""Counts of processes that the kernel killed for want of memory, in the files of both versions."""
+"""Reads how many processes the kernel killed because memory ran out, in both cgroup versions."""
 
 from __future__ import annotations
 

@@ -40,9 +40,9 @@ def test_oldest_files_go_first(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.jsonl"
         path.write_bytes(b"x" * 100)
         os.utime(path, (number, number))
-    (tmp_path / "notes.txt").write_bytes(b"x" * 1000)
+    (tmp_path / "other.txt").write_bytes(b"x" * 1000)
     removed = keep_within(
         str(tmp_path), 250, re.compile(r"\d\.jsonl"), keep=str(tmp_path / "0.jsonl")
     )
     assert removed == 3
-    assert sorted(os.listdir(tmp_path)) == ["0.jsonl", "4.jsonl", "notes.txt"]
+    assert sorted(os.listdir(tmp_path)) == ["0.jsonl", "4.jsonl", "other.txt"]
