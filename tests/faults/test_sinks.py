@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.conftest import Tmpfs
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
@@ -80,3 +81,16 @@ def test_good_sink_beside_a_bad_one_gets_its_reports(serve: Launcher, sink: str)
     slow(site, "first")
     slow(site, "second")
     wait_for_calls(site, "deliver", {"RaisingSink": 3, "UnmakeableSink": 2}[sink])
+
+
+def test_sink_gets_the_reports_of_a_full_disk(serve: Launcher, tmpfs: Tmpfs) -> None:
+    """They wait in memory: report files cannot be written, nor can events."""
+    sinks = ["tests.site.sinks.TellingSink"]
+    site = serve(settings={"DIR": str(tmpfs.path), "SLOW_AFTER": 0.2, "SINKS": sinks})
+    tmpfs.fill()
+    for _ in range(2):
+        assert site.get("/sleep/0.5/").text == "slept"
+    wait_for_calls(site, "deliver", 2)
+    assert not any(report.text for report in site.reports())
+    tmpfs.empty()
+    site.torn_expected = True

@@ -157,7 +157,7 @@ def test_workers_of_one_dir_are_one_sender(serve: Launcher) -> None:
             return seen == 8 and kinds(hook).count("slow") == seen - held
 
         eventually(
-            all_are_told, "each of 8 is sent, or held back", transcript=site.process.transcript
+            all_are_sent, "each of 8 is sent, or held back", transcript=site.process.transcript
         )
         assert site.stop() == 0
         ids = [posted.headers["Slowhound-Id"] for posted in hook.posted]
