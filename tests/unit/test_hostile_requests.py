@@ -260,7 +260,7 @@ def raise_one(number: int) -> None:
 
 def test_ten_such_requests_switch_nothing_off(client: Client) -> None:
     """The eleventh has all its fields, too."""
-    for _ in range(guard.LIMIT + 1):
+    for _ in range(guard.MOST_FAILURES + 1):
         values[:] = [hostile.plain_object(), 10**5000]
         event = event_of(client, "/keeps/?spoil")
         assert event["resp_view"] == "keeps"

@@ -329,10 +329,10 @@ def test_replaced_responses_lose_no_request() -> None:
 def test_hostile_length_switches_nothing_off(client: Client) -> None:
     """A header that no number can hold costs its own field, for one request."""
     with capture_events() as events:
-        for _ in range(guard.LIMIT + 5):
+        for _ in range(guard.MOST_FAILURES + 5):
             client.get("/", headers={"content-length": "9" * 5000})
         client.get("/")
-    assert len(events) == guard.LIMIT + 6
+    assert len(events) == guard.MOST_FAILURES + 6
     assert "req_bytes" not in events[0]
 
 
@@ -356,13 +356,13 @@ def test_value_that_cannot_be_read_costs_its_own_field(client: Client, configure
 
     instrumenters["Adds"] = SimpleNamespace(call=adds_lazy)  # type: ignore[assignment]
     try:
-        for _ in range(guard.LIMIT + 5):
+        for _ in range(guard.MOST_FAILURES + 5):
             client.get("/")
     finally:
         del instrumenters["Adds"]
     (segment,) = (directory / "events").iterdir()
     events = [json.loads(line) for line in segment.read_text().splitlines()]
-    assert [event["app_user"] for event in events] == ["<Lazy>"] * (guard.LIMIT + 5)
+    assert [event["app_user"] for event in events] == ["<Lazy>"] * (guard.MOST_FAILURES + 5)
 
 
 def test_event_that_cannot_be_made_is_still_an_event(
@@ -371,9 +371,9 @@ def test_event_that_cannot_be_made_is_still_an_event(
     """A bug of ours while describing a request leaves its least: who, how long, which status."""
     directory = configure()
     monkeypatch.setattr(request, "describe_request", raises)
-    for _ in range(guard.LIMIT + 5):
+    for _ in range(guard.MOST_FAILURES + 5):
         client.get("/")
     (segment,) = (directory / "events").iterdir()
     events = [json.loads(line) for line in segment.read_text().splitlines()]
-    assert [event["resp_status"] for event in events] == [200] * (guard.LIMIT + 5)
-    assert events[-1]["rec_errors"] >= guard.LIMIT
+    assert [event["resp_status"] for event in events] == [200] * (guard.MOST_FAILURES + 5)
+    assert events[-1]["rec_errors"] >= guard.MOST_FAILURES

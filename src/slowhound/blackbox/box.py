@@ -1,9 +1,9 @@
-"""The black box: one file per worker process, in ``DIR/boxes``, that outlives the process.
+"""Makes the black box of this process: a file in ``DIR/boxes`` that outlives it.
 
 It is made in the worker after the fork and held by an exclusive ``flock``. The kernel drops the
 lock when the process ends, however it ends: a box whose lock can be taken belongs to an ended
-process. Without locks its header tells whose it is, see ``system.file_locks``. No pid files, no
-reused pids, no named shared memory that stays behind. The format stands in ``layout``.
+process. Without locks its header identifies the process, see ``system.file_locks``. No pid files,
+no reused pids, no named shared memory that stays behind. The format stands in ``layout``.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The format of a black box: where each number and each payload stands in the file.
+"""Defines the format of a black box: where each number and each payload stands in the file.
 
 Version 6, in native byte order, because a box never leaves its machine:
 
 * The header is 20 aligned cells of 8 bytes, so that one store is one number and a reader never sees
   half of it. What each holds stands beside its constant.
-* One area of JSON says how the process writes its events, see ``payloads.Settings``.
+* One area of JSON holds how the process writes its events, see ``payloads.Settings``.
 * The slots, one per request in flight: five cells and four areas (who it is, its view, the SQL of
   its last query, its last stack).
 
@@ -20,8 +20,8 @@ import struct
 MAGIC = int.from_bytes(b"SLWHND\0\x06", "little")
 CELL = struct.Struct("=q")
 
-# The cells of the header. Cell 0 holds MAGIC, with the version; times are of the monotonic clock in
-# nanoseconds where nothing else is said.
+# The cells of the header. Cell 0 holds MAGIC, with the version; times are in nanoseconds
+# of the monotonic clock unless noted otherwise.
 CELLS = 20
 HEADER = CELLS * 8  # bytes
 PID = 1

@@ -1,6 +1,6 @@
-"""The slots of a worker's own black box: how a request in flight writes itself down.
+"""Writes requests in flight into the slots of this process's black box.
 
-All that a request writes goes here: who it is, its view, its query, its last stack.
+A slot holds which request it is, its view, its query and its last stack.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class Area:
         at = self.offset + self.half * (sequence & 1)
         length = len(payload)
         # A slice, not struct.pack_into, which first fills the place with zeros. A single one,
-        # because it is a system call where the file is not mapped. The CRC tells a half that is
-        # only partly written.
+        # because it is a system call where the file is not mapped. The CRC marks a half that
+        # is only partly written.
         head = HEAD.pack(sequence, length, crc, number & 0xFFFFFFFF)
         size = 16 + length
         if into is None:

@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _file(location: Location) -> str:
-    return os.path.join(location.dir, overrides.NAME)
+    return os.path.join(location.dir, overrides.OVERRIDES_FILE)
 
 
 def _store(location: Location, thresholds: list[Threshold]) -> None:

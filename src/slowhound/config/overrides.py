@@ -18,7 +18,7 @@ from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import NOT_JSON
 from slowhound.system.files import opened, opened_folder, this_user, write_whole
 
-NAME = "watch.json"
+OVERRIDES_FILE = "watch.json"
 # None lasts longer than a day: a later end is a mistake, or the clock was set back.
 LONGEST_OVERRIDE = 24 * 3600.0
 CLOCK_SLACK = 60.0
@@ -62,7 +62,7 @@ class Override:
 
     def read(self, directory: str) -> None:
         """Reads the file if it has changed, and drops what has ended; never raises."""
-        path = os.path.join(directory, NAME)
+        path = os.path.join(directory, OVERRIDES_FILE)
         try:
             found = os.lstat(path)
         except (OSError, ValueError):
@@ -136,7 +136,7 @@ def store(directory: str, thresholds: list[Threshold]) -> None:
     with opened_folder(directory) as folder:
         if thresholds:
             data = _encode(_File(thresholds[-MOST_OVERRIDES:]))
-            write_whole(NAME, data, f"{NAME}.{os.getpid()}.new", folder)
+            write_whole(OVERRIDES_FILE, data, f"{OVERRIDES_FILE}.{os.getpid()}.new", folder)
         else:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(NAME, dir_fd=folder)
+                os.unlink(OVERRIDES_FILE, dir_fd=folder)

@@ -3,7 +3,7 @@
 The box is the mailbox. A process that requests a dump raises its cell ``DUMP_REQUESTED``. Within a
 second the hound of the box's process sees that, writes ``DIR/boxes/<name of the box>.dump``, and
 sets ``DUMP_MADE`` to the number that it saw. A dump is read by another process: it may hold any
-bytes, and reading one either returns a whole ``Dump`` or raises an error that tells why not.
+bytes, and reading one either returns a whole ``Dump`` or raises an error that explains why not.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Dump(msgspec.Struct):
 
 
 class DumpError(Exception):
-    """There is no dump, and another try will not help; the text tells why."""
+    """There is no dump, and another try will not help; the text explains why."""
 
 
 _decode = msgspec.json.Decoder(Dump).decode

@@ -27,7 +27,7 @@ with contextlib.suppress(ImportError):  # not a POSIX system
 NO_LOCKS = frozenset(
     (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOTTY)
 )
-SUFFIX = ".lock"
+LOCK_SUFFIX = ".lock"
 # Seconds after which a lock file of a process that is not known here is taken for abandoned.
 ABANDONED = 600.0
 # The lock files that this process has made, by the descriptor of the file that is locked.
@@ -194,7 +194,7 @@ def _warn_once(exc: OSError) -> None:
 def _make(fd: int) -> None:
     """Makes the lock file."""
     try:
-        path = os.readlink(f"/proc/self/fd/{fd}") + SUFFIX
+        path = os.readlink(f"/proc/self/fd/{fd}") + LOCK_SUFFIX
     except OSError:
         return  # no lock is possible: better done twice than never
     for last in (False, True):

@@ -1,8 +1,8 @@
-"""Opens, makes and replaces slowhound's own files without trusting what stands under their names.
+"""Opens, makes and replaces slowhound's own files, and refuses anything else in their place.
 
-A file of ours is a regular file with one name, of this user, and writable by nobody else. Whatever
-else stands in its place is refused: a symbolic or hard link could lead to another file of the same
-user, opening a pipe would wait for its other end.
+A file of ours is a regular file with one name that belongs to this user and that only this user can
+write to. A symbolic or hard link could lead to another file of the same user, and opening a pipe
+would wait for its other end.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from contextlib import contextmanager
 
 
 class NotOwnFileError(PermissionError):
-    """What stands under the name is no file of ours; the text says why."""
+    """The file is not one of ours; the text explains why."""
 
 
-# As the owner: any user. For folders that the settings name, which several users may share.
+# An ``owner`` that stands for any user, for folders that several users may share: the settings may
+# name such a folder.
 ANY_USER = -1
 _SAFELY = (
     getattr(os, "O_CLOEXEC", 0)
@@ -28,22 +29,22 @@ _SAFELY = (
     | getattr(os, "O_NOCTTY", 0)
 )
 _WRITING = os.O_WRONLY | os.O_RDWR
-# Descriptors of ``opened`` and ``opened_folder``.
+# Descriptors that ``opened`` and ``opened_folder`` have open.
 _open: set[int] = set()
 
 
 def open_own(path: str, flags: int = os.O_RDONLY, owner: int | None = None) -> int:
-    """A descriptor of a file of ours; with ``O_CREAT`` it is made, for this user alone.
+    """Opens a file of ours and returns its descriptor; with ``O_CREAT`` it is made, with mode 0600.
 
     Args:
         path: where it is.
-        flags: as of ``os.open``. A lock that excludes others needs ``O_RDWR``: over NFS it is
-            refused otherwise, see flock(2).
-        owner: the user it must belong to. Without it that is the user of this process, and for a
-            file that is only read also the owner of its folder: an operator may be root.
+        flags: as for ``os.open``. An exclusive lock needs ``O_RDWR``: over NFS it is refused
+            otherwise, see flock(2).
+        owner: the user that it must belong to. Without it that is the user of this process, or,
+            for a file that is only read, the owner of its folder: an operator may be root.
 
     Raises:
-        NotOwnFileError: it is none of ours.
+        NotOwnFileError: it is not one of ours.
         OSError: it cannot be opened.
     """
     fd = os.open(path, flags | _SAFELY, 0o600)
@@ -75,20 +76,20 @@ def _belongs_to(owner: int | None, user: int, path: str, flags: int) -> bool:
 
 
 def this_user() -> int:
-    """The user that this process acts as; 0 where there are no users, as every file says then."""
+    """The effective user of this process; 0 on a system without users, as in ``st_uid``."""
     return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 @contextmanager
 def opened(path: str, flags: int = os.O_RDONLY, owner: int | None = None) -> Iterator[int]:
-    """The descriptor that ``open_own`` gives, for a block. A child forked meanwhile closes it."""
+    """``open_own`` for a block. A child that is forked meanwhile closes the descriptor."""
     with _for_block(open_own(path, flags, owner)) as fd:
         yield fd
 
 
 @contextmanager
 def opened_folder(path: str) -> Iterator[int]:
-    """The descriptor of a folder, for a block: it stays the same if another takes its place."""
+    """The descriptor of a folder, for a block: it stays that one if its path is replaced."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     with _for_block(os.open(path, flags)) as fd:
         yield fd
@@ -106,7 +107,7 @@ def _for_block(fd: int) -> Iterator[int]:
 
 
 def _close_all() -> None:
-    # A child would hold the parent's locks after the death of that.
+    # Else a child would hold the locks of its parent after the parent's death.
     while _open:
         with contextlib.suppress(OSError):
             os.close(_open.pop())
@@ -117,44 +118,44 @@ if hasattr(os, "register_at_fork"):
 
 
 def is_removed(fd: int) -> bool:
-    """True when an open file has no name any more: another process has removed it."""
+    """True when another process has removed an open file."""
     return os.fstat(fd).st_nlink == 0
 
 
 def read_end(fd: int, most: int) -> bytes:
-    """The last so many bytes of an open file."""
+    """The last ``most`` bytes of an open file."""
     return os.pread(fd, most, max(os.fstat(fd).st_size - most, 0))
 
 
 def create(path: str, flags: int = os.O_WRONLY, folder: int | None = None) -> int:
-    """A descriptor of a new file, for this user alone; ``folder`` is where ``path`` begins.
+    """Makes a file with mode 0600 and returns its descriptor; ``folder`` is where ``path`` begins.
 
     Raises:
-        FileExistsError: something stands there.
+        FileExistsError: there is something at this path.
         OSError: it cannot be made.
     """
     return os.open(path, flags | os.O_CREAT | os.O_EXCL | _SAFELY, 0o600, dir_fd=folder)
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Writes all of it; raises OSError for what finds no room."""
+    """Writes all of it; raises OSError if it does not fit."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
 
 
 def write_new(path: str, data: bytes, folder: int | None = None) -> None:
-    """Makes a file with these contents, or none.
+    """Makes a file with these contents; after a failure there is no file.
 
     Args:
         path: where.
         data: its contents.
-        folder: descriptor of the folder where ``path`` begins. The file belongs to its owner then:
-            what root writes is for the workers.
+        folder: descriptor of the folder where ``path`` begins. With it the file belongs to the
+            folder's owner: what root writes is for the workers.
 
     Raises:
-        FileExistsError: something stands there.
-        OSError: it cannot be made, as for a full disk.
+        FileExistsError: there is something at this path.
+        OSError: it cannot be written, for example because the disk is full.
     """
     fd = create(path, folder=folder)
     try:
@@ -171,14 +172,14 @@ def write_new(path: str, data: bytes, folder: int | None = None) -> None:
 
 
 def write_whole(path: str, data: bytes, draft: str, folder: int | None = None) -> None:
-    """Puts these contents in the place of the file: a reader sees the former ones or the new ones.
+    """Replaces the contents of a file at once: a reader sees the former ones or the new ones.
 
     Args:
-        path: of the file, there or not.
+        path: that of the file, which may not exist yet.
         data: its contents.
-        draft: the path to write them to first. What a process leaves there that dies now must be
-            recognised by whoever limits the size of the folder.
-        folder: as of ``write_new``.
+        draft: the path to write to first. A process that dies meanwhile leaves the draft, so the
+            code that limits the size of the folder must recognise its name.
+        folder: as for ``write_new``.
 
     Raises:
         OSError: it cannot be written; the file is as it was.

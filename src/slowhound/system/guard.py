@@ -7,8 +7,8 @@ alive that the arbiter wants to end. Exceptions that were raised into slowhound 
 passed on, see ``runtime.foreign``.
 
 Each part of slowhound has one guard, by name. A guard counts what it caught, logs the first of a
-kind, and after ``LIMIT`` failures in a row switches its part off for ``PAUSE`` seconds, after
-which the part gets one more try.
+kind, and after ``MOST_FAILURES`` in a row switches its part off for ``OFF_FOR`` seconds. Then the
+part gets one more try.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from slowhound.runtime.static_lookup import name_of, origin_of, traceback_of
 P = ParamSpec("P")
 R = TypeVar("R")
 
-LIMIT = 10
-PAUSE = 60.0
+MOST_FAILURES = 10
+OFF_FOR = 60.0
 # What is logged of one exception: its innermost frames, and the exceptions that led to it.
 MOST_LOGGED_FRAMES, MOST_CAUSES = 40, 3
 
@@ -93,15 +93,15 @@ class Guard:
         global total
         total += 1
         self.streak += 1
-        if self.streak >= LIMIT:
-            self.off_until = clock.monotonic() + PAUSE
+        if self.streak >= MOST_FAILURES:
+            self.off_until = clock.monotonic() + OFF_FOR
         try:
             if id(type(exc)) not in self.seen:
                 self.seen.add(id(type(exc)))
                 text = "slowhound: %s failed; requests are not affected\n%s"
                 warn(text, self.part, shown(exc))
-            if self.streak == LIMIT:
-                warn("slowhound: %s kept failing and is off for %.0f s", self.part, PAUSE)
+            if self.streak == MOST_FAILURES:
+                warn("slowhound: %s kept failing and is off for %.0f s", self.part, OFF_FOR)
         except Exception as failure:  # of a logging handler of the application's
             if is_foreign(failure, bare=False):
                 raise

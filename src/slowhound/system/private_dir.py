@@ -16,7 +16,7 @@ from slowhound.system.losses import lost
 
 
 class UnsafeFolderError(OSError):
-    """``DIR`` cannot be used; the text tells why and what to do."""
+    """``DIR`` cannot be used; the text explains why and what to do."""
 
 
 def prepare(path: str) -> str:

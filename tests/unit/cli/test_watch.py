@@ -12,7 +12,7 @@ import pytest
 
 from slowhound.cli import main
 from slowhound.cli.watch import duration, threshold, view_name
-from slowhound.config.overrides import MOST_OVERRIDES, NAME, Override, load
+from slowhound.config.overrides import MOST_OVERRIDES, OVERRIDES_FILE, Override, load
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def watch(folder: Path, *arguments: str) -> int:
 
 def names(folder: Path) -> dict[str | None, float]:
     """The overrides in the file."""
-    found = load(str(folder / NAME), os.geteuid())
+    found = load(str(folder / OVERRIDES_FILE), os.geteuid())
     return {each.view: each.slow_after for each in found}
 
 
@@ -62,7 +62,7 @@ def test_off_ends_all_or_one(folder: Path, capsys: Any) -> None:
     assert names(folder) == {"a": 1.0, "c": 1.0}
     assert watch(folder, "--off", "--view", "b") == 0
     assert watch(folder, "--off") == 0
-    assert not (folder / NAME).exists()
+    assert not (folder / OVERRIDES_FILE).exists()
     assert watch(folder, "--off") == 0
     assert capsys.readouterr().out.split("\n")[:-1] == [
         "ended",
@@ -75,7 +75,7 @@ def test_off_ends_all_or_one(folder: Path, capsys: Any) -> None:
 def test_no_override_is_reported(folder: Path, capsys: Any) -> None:
     """With exit code 1, also where the file holds noise."""
     assert watch(folder) == 1
-    (folder / NAME).write_bytes(b"\x1b[2J noise")
+    (folder / OVERRIDES_FILE).write_bytes(b"\x1b[2J noise")
     assert watch(folder) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -85,8 +85,8 @@ def test_no_override_is_reported(folder: Path, capsys: Any) -> None:
 def test_names_in_the_file_cannot_move_the_cursor(folder: Path, capsys: Any) -> None:
     """Another program may have written it."""
     text = '{"thresholds":[{"view":"\\u001b[2J\\r\\n","slow_after":1,"until":%s}]}'
-    (folder / NAME).write_text(text % (time.time() + 60))
-    (folder / NAME).chmod(0o600)
+    (folder / OVERRIDES_FILE).write_text(text % (time.time() + 60))
+    (folder / OVERRIDES_FILE).chmod(0o600)
     assert watch(folder) == 0
     assert capsys.readouterr().out.startswith(r"view \x1b[2J\r\n: slow after 1 s")
 

@@ -208,7 +208,7 @@ def test_spool_and_groups_are_read_or_removed(tmp_path: Path, value: str) -> Non
 @pytest.mark.parametrize("value", HOSTILE)
 def test_override_takes_what_fits(tmp_path: Path, value: str) -> None:
     """Each process that may write to DIR may write ``watch.json``."""
-    path = tmp_path / overrides.NAME
+    path = tmp_path / overrides.OVERRIDES_FILE
     good = {"view": None, "slow_after": 1.0, "until": time.time() + 60}
     for name in good:
         path.write_bytes(b'{"thresholds": [' + note(good, name, HOSTILE[value]) + b"]}")

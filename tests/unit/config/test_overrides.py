@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowhound.config import overrides
-from slowhound.config.overrides import NAME, Override, Threshold, load, store
+from slowhound.config.overrides import OVERRIDES_FILE, Override, Threshold, load, store
 from slowhound.runtime.clocks import clock
 
 DAY = 24 * 3600.0
@@ -31,7 +31,7 @@ def watched(tmp_path: Path) -> Override:
 
 def write(folder: Path, data: Any, mode: int = 0o600) -> Override:
     """What a file with this content makes of an Override that had none before."""
-    path = folder / NAME
+    path = folder / OVERRIDES_FILE
     path.write_bytes(data if isinstance(data, bytes) else json.dumps(data).encode())
     path.chmod(mode)
     found = Override()
@@ -173,12 +173,12 @@ def test_file_that_others_can_write_to_is_ignored(tmp_path: Path, mode: int) -> 
 def test_link_or_pipe_is_ignored(tmp_path: Path) -> None:
     """And nobody waits for the pipe's writer."""
     (tmp_path / "real").write_text(json.dumps(one()))
-    (tmp_path / NAME).symlink_to(tmp_path / "real")
+    (tmp_path / OVERRIDES_FILE).symlink_to(tmp_path / "real")
     found = Override()
     found.read(str(tmp_path))
     assert found.shortest() is None
-    (tmp_path / NAME).unlink()
-    os.mkfifo(tmp_path / NAME, 0o600)
+    (tmp_path / OVERRIDES_FILE).unlink()
+    os.mkfifo(tmp_path / OVERRIDES_FILE, 0o600)
     found.read(str(tmp_path))
     assert found.shortest() is None
 
@@ -188,7 +188,7 @@ def test_link_or_pipe_is_ignored(tmp_path: Path) -> None:
 def test_file_of_another_user_is_ignored(tmp_path: Path) -> None:
     """Also when the folder has become writable for them by mistake."""
     write(tmp_path, one())
-    os.chown(tmp_path / NAME, 65534, 65534)
+    os.chown(tmp_path / OVERRIDES_FILE, 65534, 65534)
     found = Override()
     found.read(str(tmp_path))
     assert found.shortest() is None
@@ -196,8 +196,8 @@ def test_file_of_another_user_is_ignored(tmp_path: Path) -> None:
 
 def test_file_is_for_nobody_else_to_read(tmp_path: Path, watched: Override) -> None:
     """And there is no draft of it left."""
-    assert [path.name for path in tmp_path.iterdir()] == [NAME]
-    assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [OVERRIDES_FILE]
+    assert (tmp_path / OVERRIDES_FILE).stat().st_mode & 0o777 == 0o600
 
 
 def test_folder_that_is_a_link_is_not_written_to(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from slowhound.runtime.clocks import clock
 from slowhound.system import guard as module
-from slowhound.system.guard import LIMIT, Guard, guarded
+from slowhound.system.guard import MOST_FAILURES, Guard, guarded
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def test_exits_pass_through(kind: type[BaseException]) -> None:
 def test_part_that_keeps_failing_is_switched_off_and_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After LIMIT failures in a row the function is not called until the pause is over."""
+    """After MOST_FAILURES failures in a row the function is not called until the pause is over."""
     now = [1000.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     calls = []
@@ -91,17 +91,17 @@ def test_part_that_keeps_failing_is_switched_off_and_tried_again(
         calls.append(1)
         raise ValueError
 
-    for _ in range(LIMIT + 5):
+    for _ in range(MOST_FAILURES + 5):
         fails()
-    assert len(calls) == LIMIT
-    now[0] += module.PAUSE + 1
+    assert len(calls) == MOST_FAILURES
+    now[0] += module.OFF_FOR + 1
     fails()
-    assert len(calls) == LIMIT + 1
+    assert len(calls) == MOST_FAILURES + 1
 
 
 def test_success_begins_the_count_anew() -> None:
     """Failures that are not in a row switch nothing off."""
-    outcome = iter(([1] * (LIMIT - 1) + [0]) * 3)
+    outcome = iter(([1] * (MOST_FAILURES - 1) + [0]) * 3)
 
     @guarded("a part that sometimes fails")
     def sometimes() -> str:
@@ -109,7 +109,7 @@ def test_success_begins_the_count_anew() -> None:
             raise ValueError
         return "fine"
 
-    results = [sometimes() for _ in range(LIMIT * 3)]
+    results = [sometimes() for _ in range(MOST_FAILURES * 3)]
     assert results.count("fine") == 3
 
 
