@@ -44,11 +44,6 @@ def last_stack_text(last: LastStack) -> str:
     return "\n".join([f"  Last known stack, {last.age:.3f} s old, innermost last:", *rows])
 
 
-def held_text(seconds: float) -> str:
-    """Of a request without a stack, whose thread has held the GIL, as it seems."""
-    return f"The GIL was held for about {seconds:.1f} s, most likely by this thread."
-
-
 def verdict_text(verdict: str) -> str:
     """Its lines, each indented."""
     return "\n".join(f"  {one_line(line)}" for line in verdict.split("\n"))

@@ -12,12 +12,11 @@ from slowhound.core.in_flight import snapshot_in_flight
 from slowhound.core.observations import LastStack, Snapshot, without_literals
 from slowhound.core.record import Record
 from slowhound.core.report import Finished, Report
-from slowhound.core.report_text import held_text
 from slowhound.core.slow import Slow
 from slowhound.frames.frames import fingerprint, innermost
 from slowhound.runtime.clocks import clock
 from slowhound.watch.samples import judge
-from slowhound.watch.wording import describe_others, end_text, later_text, request_line
+from slowhound.watch.wording import describe_others, end_text, held_text, later_text, request_line
 
 
 class ReportWriter(Protocol):

@@ -82,3 +82,8 @@ def request_line(record: Record) -> str:
     query = record.meta("QUERY_STRING")
     shown = f"?{query_string(query)}" if query else ""
     return f"{record.method} {server}{record.path}{shown}"
+
+
+def held_text(seconds: float) -> str:
+    """Of a request without a stack, whose thread has held the GIL, as it seems."""
+    return f"The GIL was held for about {seconds:.1f} s, most likely by this thread."
