@@ -1,11 +1,22 @@
 """Django's system checks: what is wrong with the settings, and what to do.
 
-E001 not a dict, E002 unknown key, E003 bad value, E004 a sink that cannot be imported, E005 a rule
-of FLAMES that cannot, W001 the middleware is not the first, W002 DIR cannot be used by this user,
-W003 local variables are shown in production, W004 TASKS names django.tasks and this Django has
-none, W005 tokens for flame graphs are signed with a SECRET_KEY that can be guessed,
-E006 the rule of VIEWER cannot be imported, W006 VIEWER lets staff in and the site knows no users,
-W007 a check failed.
+====== ===================================================================
+number problem
+====== ===================================================================
+E001   SLOWHOUND is not a dict
+E002   unknown key
+E003   bad value
+E004   a sink cannot be imported
+E005   a rule of FLAMES cannot be imported
+E006   the rule of VIEWER cannot be imported
+W001   the middleware is not the first
+W002   this user cannot use DIR
+W003   local variables are shown in production
+W004   TASKS names django.tasks, which this Django does not have
+W005   tokens for flame graphs are signed with a SECRET_KEY that can be guessed
+W006   VIEWER lets staff in, and the site has no users
+W007   a check failed
+====== ===================================================================
 """
 
 from __future__ import annotations
@@ -24,7 +35,7 @@ from django.utils.module_loading import import_string
 from slowhound.config import legacy
 from slowhound.config.config import problems
 from slowhound.config.from_django import MIDDLEWARE, get_config, lookup
-from slowhound.config.settings import ALLOWED, NOT_UTF_8, can_be_asked
+from slowhound.config.rules import ALLOWED, NOT_UTF_8, can_be_queried
 from slowhound.redaction.masking import message
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.library_names import caught
@@ -40,7 +51,7 @@ IDS = {"shape": "slowhound.E001", "unknown": "slowhound.E002", "value": "slowhou
 
 
 def _register(check: Check) -> Check:
-    """Registers a check; one that fails, for whatever the settings hold, stops no command."""
+    """Registers a check; one that fails, whatever the settings hold, stops no command."""
 
     @functools.wraps(check)
     def checked(**options: Any) -> list[CheckMessage]:
@@ -49,16 +60,16 @@ def _register(check: Check) -> Check:
         except Exception as exc:
             if is_foreign(exc, bare=False):
                 raise
-            said = f"{check.__name__} could not look at the settings: {type(exc).__name__}."
+            failed = f"{check.__name__} could not read the settings: {type(exc).__name__}."
             hint = "slowhound leaves out what it cannot read."
-            return [checks.Warning(said, hint=hint, id="slowhound.W007")]
+            return [checks.Warning(failed, hint=hint, id="slowhound.W007")]
 
     register("slowhound")(checked)
     return checked
 
 
 def _without_secrets(found: CheckMessage) -> CheckMessage:
-    """What the settings hold is quoted, such as the address of a webhook in the place of a sink."""
+    """A message quotes the settings, such as the address of a webhook in the place of a sink."""
     found.msg = message(str(found.msg))
     return found
 
@@ -72,7 +83,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 @_register
 def check_sinks(**_: Any) -> list[CheckMessage]:
-    """A sink is imported with the first report, which may be weeks from now."""
+    """Each sink can be imported: otherwise that fails with the first report, in weeks perhaps."""
     found: list[CheckMessage] = []
     for spec in get_config().sinks:
         path = spec if isinstance(spec, str) else spec["sink"]
@@ -86,7 +97,7 @@ def check_sinks(**_: Any) -> list[CheckMessage]:
 
 @_register
 def check_flames(**_: Any) -> list[CheckMessage]:
-    """A rule is imported with the first request that asks; a token is worth what its key is."""
+    """Each rule can be imported, and nobody can guess the key that signs tokens."""
     found: list[CheckMessage] = []
     allow = get_config().flames_allow
     for path in allow:
@@ -98,19 +109,19 @@ def check_flames(**_: Any) -> list[CheckMessage]:
                 found.append(Error(f"FLAMES: {path!r}: {exc}.", hint=hint, id="slowhound.E005"))
     if "token" in allow and not settings.DEBUG and not _is_key():
         hint = "Set a long random SECRET_KEY, or take 'token' out of FLAMES['ALLOW']."
-        said = "Tokens for flame graphs are signed with a SECRET_KEY that can be guessed."
-        found.append(checks.Warning(said, hint=hint, id="slowhound.W005"))
+        problem = "Tokens for flame graphs are signed with a SECRET_KEY that can be guessed."
+        found.append(checks.Warning(problem, hint=hint, id="slowhound.W005"))
     return found
 
 
 @_register
 def check_viewer(**_: Any) -> list[CheckMessage]:
-    """Who may see the viewer is asked with its first request only."""
+    """The rule of the viewer works: it is first used with the viewer's first request."""
     allow = get_config().viewer.get("ALLOW", "debug")
     if allow == "staff" and AUTHENTICATION not in settings.MIDDLEWARE:
         hint = f"Add {AUTHENTICATION!r} to MIDDLEWARE, or name a function of your own."
-        said = "VIEWER lets staff in, and no middleware says who is: nobody gets in."
-        return [checks.Warning(said, hint=hint, id="slowhound.W006")]
+        problem = "VIEWER lets staff in, but no middleware sets request.user: no one gets in."
+        return [checks.Warning(problem, hint=hint, id="slowhound.W006")]
     if "." in allow:
         try:
             import_string(allow)
@@ -130,11 +141,11 @@ def _is_key() -> bool:
 
 @_register
 def check_folder(**_: Any) -> list[CheckMessage]:
-    """A DIR that exists and cannot work; that it can be made is known only when it is."""
+    """A DIR that exists can be used; whether one can be made is known only when it is made."""
     path = get_config().dir
-    if not can_be_asked(path):  # the folder that a relative one, or the default one, lies in
-        said = f"No question can be asked of DIR, {path!r}: {NOT_UTF_8}."
-        return [checks.Warning(said, hint="Set DIR to a whole path.", id="slowhound.W002")]
+    if not can_be_queried(path):  # the folder that a relative one, or the default one, lies in
+        problem = f"No query can read DIR, {path!r}: {NOT_UTF_8}."
+        return [checks.Warning(problem, hint="Set DIR to a whole path.", id="slowhound.W002")]
     if not os.path.lexists(path):
         return []
     try:
@@ -147,7 +158,7 @@ def check_folder(**_: Any) -> list[CheckMessage]:
 
 @_register
 def check_locals(**_: Any) -> list[CheckMessage]:
-    """Masking goes by names; a secret under a harmless name is shown."""
+    """Local variables are off in production: a secret under a harmless name would be shown."""
     if settings.DEBUG or not get_config().locals:
         return []
     return [
@@ -161,7 +172,7 @@ def check_locals(**_: Any) -> list[CheckMessage]:
 
 @_register
 def check_tasks(**_: Any) -> list[CheckMessage]:
-    """A warning only: settings may be shared by sites with several versions of Django."""
+    """This Django has django.tasks; a warning, for sites with other versions may share settings."""
     if "django.tasks" not in get_config().tasks or django.VERSION >= (6, 0):
         return []
     return [
@@ -176,7 +187,7 @@ def check_tasks(**_: Any) -> list[CheckMessage]:
 
 @_register
 def check_middleware(**_: Any) -> list[CheckMessage]:
-    """A middleware before slowhound's is not measured, and its errors are not seen."""
+    """The middleware is the first: one before it is not measured, and its errors are not seen."""
     listed = list(settings.MIDDLEWARE)
     if MIDDLEWARE not in listed or listed[0] == MIDDLEWARE:
         return []
@@ -190,7 +201,7 @@ def check_middleware(**_: Any) -> list[CheckMessage]:
 
 
 def all_checks() -> list[CheckMessage]:
-    """The findings of all checks above, for ``slowhound doctor``."""
+    """The messages of all checks above, for ``slowhound doctor``."""
     found: list[CheckMessage] = []
     for check in (
         check_settings,

@@ -1,8 +1,8 @@
-"""The settings (see the table in ``settings``), read once into a frozen ``Config``.
+"""Reads the settings, see ``settings``, once into a frozen ``Config``.
 
-This module knows no framework: it is given a mapping (Django's settings as seen by
-``slowhound.setup``) and returns a ``Config``. A bad value never stops the application: the
-default is used, and ``problems`` says what is wrong (Django's system checks print it).
+This module knows no framework: it gets a mapping (``from_django`` has Django's settings) and
+returns a ``Config``. A bad value never stops the application: the default is used, and ``problems``
+lists what is wrong (Django's system checks print it).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from slowhound.config.default_dir import default_folder, host_name
-from slowhound.config.settings import DAY, FLAMES, GIB, MIB, SETTINGS, is_pattern
+from slowhound.config.rules import FLAMES, is_pattern
+from slowhound.config.settings import DAY, GIB, MIB, SETTINGS
 from slowhound.redaction.masking import text
 from slowhound.redaction.plain_data import as_text, object_text
 from slowhound.runtime.app_files import absolute
@@ -41,7 +42,7 @@ DEFAULT_LIMIT = Limit(*SETTINGS["REPORT_LIMIT"].default)
 
 @dataclass(frozen=True)
 class Config:
-    """The settings as the rest of slowhound reads them; see ``SETTINGS`` for the meanings."""
+    """The settings as the rest of slowhound reads them; ``SETTINGS`` has their meanings."""
 
     enabled: bool = True
     dir: str = ""
@@ -86,7 +87,7 @@ class Config:
         return self.slow_after
 
     def shortest_threshold(self) -> float:
-        """The lowest threshold that any request can have; the hound must look more often."""
+        """The lowest threshold that any request can have; the hound must check more often."""
         return min((self.slow_after, *self.slow_after_by_name.values()))
 
     def ignored(self, path: str, names: Iterable[str | None]) -> bool:
@@ -108,14 +109,14 @@ def problems(given: object) -> list[Problem]:
             message = f"SLOWHOUND has no key {key!r}."
             found.append(Problem("unknown", as_text(key), message, f"Known: {known}."))
         elif not accepts(setting.accepts, value):
-            said = text(shown(value))
-            message = f"SLOWHOUND[{key!r}] must be {setting.must_be}, not {said}."
+            given_text = text(shown(value))
+            message = f"SLOWHOUND[{key!r}] must be {setting.must_be}, not {given_text}."
             found.append(Problem("value", key, message, setting.meaning))
     return found
 
 
 def accepts(rule: Callable[[Any], bool], value: Any) -> bool:
-    """What the rule says; False where the value's own code fails."""
+    """True when the rule accepts the value; False also where the value's own code fails."""
     try:
         return rule(value)
     except Exception as exc:
@@ -137,7 +138,7 @@ def shown(value: object) -> str:
 def load(given: object, project: str = "") -> Config:
     """The ``Config`` of a ``SLOWHOUND`` setting; bad values are replaced by their defaults.
 
-    Nothing that the settings hold, and nothing that this machine lacks, makes it fail.
+    It never fails, whatever the settings hold and whatever this machine lacks.
 
     Args:
         given: the setting.
@@ -162,13 +163,13 @@ def _sound(given: Any) -> dict[str, Any]:
 
 
 def _stream(given: Any) -> str | None:
-    """As the path of the folder it is whole: the application may go elsewhere, for a while too."""
+    """A path is made absolute, as that of the folder: the application may change its folder."""
     found = None if given is None else os.fspath(given)
     return absolute(found) if found not in (None, "", "auto") else found
 
 
 def _mask(given: Any) -> tuple[str, ...]:
-    """The entries that can be used: a slip in one of them shall not show what others hide."""
+    """The entries that can be used: a mistake in one must not show what the others mask."""
     return tuple(filter(is_pattern, given)) if isinstance(given, list | tuple) else ()
 
 

@@ -1,13 +1,14 @@
-"""Where files go when ``DIR`` is not set, and what a start asks the system for; nothing here fails.
+"""Names the folder that is used when ``DIR`` is not set, and the host; never fails.
 
 The folder is one user's and one project's: ``slowhound-<user id>-<name>-<8 digits>``, under systemd
-in ``RUNTIME_DIRECTORY``, else in the system's temporary folder. It is only named here; whoever
-writes into it makes it (0700) and checks it, see ``folder``.
+in ``RUNTIME_DIRECTORY``, else in the system's temporary folder. It is only named here; the process
+that writes to it makes it (0700) and checks it, see ``private_dir``.
 
-The digits stand for the settings module and the path of its file (``conf.project``): two sites of
-one user often have modules of the same name. So a release with a folder of its own (``releases/42``
-behind a link) has another default folder, and nobody buries the dead of the last one: such a site
-has to set ``DIR``. No name is both another one for each site and the same for each release.
+The digits stand for the settings module and the path of its file (``from_django.project``): two
+sites of one user often have modules of the same name. So a release with a folder of its own
+(``releases/42`` behind a link) has another default folder, and the ended processes of the last
+release are never reaped: such a site has to set ``DIR``. No name is both different for each site
+and the same for each release.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def user_id() -> int | str:
 
 
 def project_name(label: str, *whose: str) -> str:
-    """A name for a project that no other one has: ``label`` is for people, ``whose`` tells it."""
+    """A name that only this project has: ``label`` is for people, ``whose`` makes it unique."""
     digits = hashlib.sha256("\0".join(whose).encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return "-".join(filter(None, (_CLEAN.sub("_", label).strip("_")[:NAME_LIMIT], digits)))
 
@@ -58,14 +59,14 @@ def default_folder(project: str = "") -> str:
 def temporary_folder() -> str:
     """The system's temporary folder; ``/tmp`` where none can be written to.
 
-    Not by ``tempfile.gettempdir()``: that raises where there is none, writes a file into each that
-    it tries, takes the current folder for one, and keeps its answer for the application.
+    Not by ``tempfile.gettempdir()``: that raises where there is none, writes a file into each
+    folder that it tries, falls back to the current one, and keeps its result for the application.
     """
-    return next(filter(_can_write, _temporary()), "/tmp")  # noqa: S108  it is checked, see `folder`
+    return next(filter(_can_write, _temporary()), "/tmp")  # noqa: S108  private_dir checks it
 
 
 def existing() -> list[str]:
-    """The folders of this kind that are there, of this user; where root has none, of all."""
+    """The default folders of this user that exist; of all users for root, if it has none."""
     user = user_id()
     return _existing(str(user)) or (_existing("*") if user == 0 else [])
 
@@ -91,7 +92,7 @@ def _is_one(path: str, user: str) -> bool:
         return False
     named = re.fullmatch(rf"slowhound-({number})(-\w+)*", os.path.basename(path))
     theirs = named is not None and named[1] in (str(state.st_uid), "user")
-    # Some command has looked there in vain: an empty folder is nobody's.
+    # A command may have made an empty one, which belongs to no site.
     return theirs and stat.S_ISDIR(state.st_mode) and not state.st_mode & 0o022 and _has_any(path)
 
 
@@ -99,7 +100,7 @@ def _has_any(path: str) -> bool:
     try:
         return bool(os.listdir(path))
     except OSError:
-        return True  # it may not be looked into; whoever is told of it will see
+        return True  # it may not be read; the command that uses it reports that
 
 
 def _runtime() -> str:

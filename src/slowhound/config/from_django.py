@@ -1,4 +1,4 @@
-"""From Django's settings to a ``Config``, read once and again when a test overrides them."""
+"""Makes a ``Config`` of Django's settings, once, and again when a test overrides them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
 def get_config() -> Config:
     """The settings of this process and its user: with --preload root has read them before.
 
-    Where they cannot be made sense of slowhound is off, and says so once.
+    Where they cannot be read slowhound is off, and logs that once.
 
     Raises:
         Exception: only what Django raises where its own settings cannot be loaded.
@@ -53,8 +53,8 @@ def _read(_user: int) -> Config:
 def project() -> str:
     """The name of this project, for the folder that it has without ``DIR``.
 
-    It is told by its settings module and where that lies; without one by its URLs and the folder
-    in which it was started.
+    It is made from its settings module and the path of that; without one from its URLs and the
+    folder in which it was started.
     """
     module = sys.modules.get(_settings_module() or "")
     file = getattr(module, "__file__", None)
@@ -94,7 +94,7 @@ def is_ours(setting: str) -> bool:
 
 
 def on_change(callback: Callable[[str], None]) -> None:
-    """Calls this with the name of each setting that a test overrides, once the old is forgotten."""
+    """Calls this with the name of each setting that a test overrides, once the old is dropped."""
     _changed_callbacks.append(callback)
 
 

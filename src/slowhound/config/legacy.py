@@ -1,6 +1,6 @@
-"""The settings of dogslow and of the flame-graph middleware, with their names and defaults.
+"""Reads the settings of dogslow and of the flame-graph middleware, with their old defaults.
 
-What ``SLOWHOUND`` says itself wins. A bad value is left out, and ``problems`` names it.
+A key of ``SLOWHOUND`` wins over them. A bad value is left out, and ``problems`` names it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from slowhound.config.config import Config, Problem, accepts, shown
-from slowhound.config.settings import SETTINGS, is_number, is_path
+from slowhound.config.rules import are_names, is_number, is_path
+from slowhound.config.settings import SETTINGS
 from slowhound.redaction.masking import text
 from slowhound.runtime.app_files import absolute
 
@@ -42,12 +43,6 @@ def _texts(value: object) -> bool:
     )
 
 
-def _names(value: object) -> bool:
-    return isinstance(value, list | tuple | set | frozenset) and all(
-        isinstance(each, str) for each in value
-    )
-
-
 def _level(value: object) -> bool:
     if isinstance(value, bool):
         return False
@@ -58,10 +53,6 @@ def _levels() -> dict[str, int]:
     return logging.getLevelNamesMapping()
 
 
-def _path(value: object) -> bool:
-    return is_path(value)
-
-
 LEGACY: dict[str, LegacySetting] = {
     "DOGSLOW": LegacySetting(
         "True or False", _flag, "False: no slow request is reported.", "SLOW_AFTER"
@@ -70,7 +61,7 @@ LEGACY: dict[str, LegacySetting] = {
         "seconds", is_number, "Seconds until a request is reported (25).", "SLOW_AFTER"
     ),
     "DOGSLOW_OUTPUT": LegacySetting(
-        "a folder", _path, "Where report files go (the temporary folder).", "DIR"
+        "a folder", is_path, "Where report files go (the temporary folder).", "DIR"
     ),
     "DOGSLOW_LOG_TO_FILE": LegacySetting(
         "True or False", _flag, "Write report files (True).", "DIR"
@@ -93,12 +84,12 @@ LEGACY: dict[str, LegacySetting] = {
         "SINKS",
     ),
     "DOGSLOW_IGNORE_URLS": LegacySetting(
-        "a list or tuple of names", _names, "Names of URL patterns not watched.", "IGNORE"
+        "a list or tuple of names", are_names, "Names of URL patterns not watched.", "IGNORE"
     ),
     "DOGSLOW_STACK_VARS": LegacySetting(
         "True or False", _flag, "Local variables in reports (False).", "LOCALS"
     ),
-    "FLAMES_DIR": LegacySetting("a folder", _path, "Where flame graphs go (DIR/flames).", "DIR"),
+    "FLAMES_DIR": LegacySetting("a folder", is_path, "Where flame graphs go (DIR/flames).", "DIR"),
 }
 _MISSING = object()
 
@@ -119,7 +110,7 @@ def problems(lookup: Lookup) -> list[Problem]:
 
 
 def apply(config: Config, given: object, lookup: Lookup) -> Config:
-    """``config`` with what the old settings say, where ``given`` (SLOWHOUND) says nothing."""
+    """``config`` with the values of the old settings, where ``given`` (SLOWHOUND) has none."""
     own = set(given) if isinstance(given, Mapping) else set()
 
     def old(name: str, default: Any = None) -> Any:
@@ -139,7 +130,7 @@ def apply(config: Config, given: object, lookup: Lookup) -> Config:
         if old("DOGSLOW_OUTPUT") is not None:
             changes["reports_dir"] = absolute(os.fspath(old("DOGSLOW_OUTPUT")))
         changes["report_files"] = bool(old("DOGSLOW_LOG_TO_FILE", default=True))
-    # Not what DIR stands for: a folder of graphs that is named is meant.
+    # Also where DIR is set: the folder of graphs has a setting of its own.
     if old("FLAMES_DIR") is not None:
         changes["flames_dir"] = absolute(os.fspath(old("FLAMES_DIR")))
     if "SINKS" not in own:

@@ -17,7 +17,7 @@ from django.core import signing
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from slowhound.config.settings import ALLOWED
+from slowhound.config.rules import ALLOWED
 from slowhound.redaction.plain_data import as_text
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import Errors, caught

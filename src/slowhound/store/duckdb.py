@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from slowhound.config.settings import NOT_UTF_8, can_be_asked
+from slowhound.config.rules import NOT_UTF_8, can_be_queried
 from slowhound.runtime.clocks import clock
 from slowhound.store import adhoc, compaction
 from slowhound.store.answer import Answer, Health, StoreError, finite_row
@@ -71,7 +71,7 @@ class LocalFiles(Source):
     def __init__(self, directory: str) -> None:
         self._duckdb = load_duckdb()
         self.folder = os.path.join(os.path.abspath(directory), "events")
-        if not can_be_asked(self.folder):
+        if not can_be_queried(self.folder):
             raise StoreError(f"{self.folder!a}: {NOT_UTF_8}")
         self._parquet_info: dict[str, ParquetInfo] = {}  # of Parquet files, which do not change
         self._broken = BrokenFiles()
