@@ -101,8 +101,8 @@ from those below it. The line about a module is the first line of its docstring.
 """
 
 QUESTIONS_INTRO = """\
-`slowhound ask NAME` runs one over `DIR`, and with `--from clickhouse://...` over a fleet; the viewer
-has the same questions. For the options and periods see the [command line](cli.md#ask).
+`slowhound ask NAME` runs one over `DIR`, and with `--from clickhouse://...` over a fleet; the
+viewer has the same questions. For the options and periods see the [command line](cli.md#ask).
 
 Each question is one SQL text for DuckDB and ClickHouse. Four constructs are translated for each of
 them: `quantile(0.95, x)`, `countif(condition)`, `argmax(x, by)` (x where `by` is largest), and
