@@ -55,7 +55,7 @@ def slow(site: Site, name: str, snapshots: int = 1) -> None:
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
 def test_sink_gets_the_report(serve: Launcher, worker: str) -> None:
     """A sink gets each report, and is closed when the worker ends."""
-    site = serve_with(serve, "TellingSink", worker=worker)
+    site = serve_with(serve, "WorkingSink", worker=worker)
     slow(site, "only")
     wait_for_calls(site, "deliver")
     site.stop()
@@ -77,7 +77,7 @@ def test_bad_sink_never_hurts(serve: Launcher, sink: str, worker: str) -> None:
 @pytest.mark.parametrize("sink", ["RaisingSink", "UnmakeableSink"])
 def test_good_sink_beside_a_bad_one_gets_its_reports(serve: Launcher, sink: str) -> None:
     """The failure of one sink does not affect another."""
-    site = serve_with(serve, sink, "TellingSink")
+    site = serve_with(serve, sink, "WorkingSink")
     slow(site, "first")
     slow(site, "second")
     wait_for_calls(site, "deliver", {"RaisingSink": 3, "UnmakeableSink": 2}[sink])

@@ -118,8 +118,8 @@ def test_last_stack_before_the_hold_is_in_the_report(gil_site: Site, name: str) 
     assert age is not None
     assert slow["slow_stack_by"] == "hound"
     assert slow["slow_stack_age"] == pytest.approx(float(age[1]), abs=0.5)
-    assert slow["slow_loc"].endswith(":wait_looked_at")
-    assert ":wait_looked_at\n" in report.text
+    assert slow["slow_loc"].endswith(":wait_sampled")
+    assert ":wait_sampled\n" in report.text
     held.wait_end()
 
 

@@ -1,1 +1,1 @@
-"""A Django site that does what tests need: queries, errors, streams, waits at gates."""
+"""The test site: Django views that query, fail, stream and wait at gates."""

@@ -1,4 +1,4 @@
-"""The site as ASGI applications: with and without slowhound's wrap, beside others than Django."""
+"""The site as ASGI applications, with and without slowhound's wrapper, beside non-Django ones."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.site.settings")
 django_application = get_asgi_application()
 
 
-def tell(what: str) -> None:
-    with (SCRATCH / "lifespan.txt").open("a") as told:
-        told.write(f"{what}\n")
+def keep(text: str) -> None:
+    with (SCRATCH / "lifespan.txt").open("a") as file:
+        file.write(f"{text}\n")
 
 
 async def lifespan(scope: Any, receive: Any, send: Any) -> None:
-    """Tells what the server asked for, and in which words."""
+    """Keeps the messages of the server in a file, and answers them."""
     for moment in ("startup", "shutdown"):
         message = await receive()
-        tell(f"{sorted(scope)} {message}")
+        keep(f"{sorted(scope)} {message}")
         await send({"type": f"lifespan.{moment}.complete"})
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """A websocket that says everything back."""
+    """A websocket that sends everything back."""
     assert (await receive())["type"] == "websocket.connect"
     if scope["path"] == "/ws/refused/":
         await send({"type": "websocket.close"})
@@ -39,34 +39,34 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
             return
         if message.get("text") == "fail":
             raise RuntimeError("the websocket fails")
-        said = {"text": message["text"]} if message.get("text") else {"bytes": message["bytes"]}
-        await send({"type": "websocket.send", **said})
+        data = {"text": message["text"]} if message.get("text") else {"bytes": message["bytes"]}
+        await send({"type": "websocket.send", **data})
 
 
 async def elsewhere(scope: Any, receive: Any, send: Any) -> None:
-    """Answers what Django never sees."""
+    """Answers requests that Django never sees."""
     if scope["path"] == "/elsewhere/raises/":
-        raise RuntimeError("before any answer")
+        raise RuntimeError("before any response")
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"9")]
     await send({"type": "http.response.start", "status": 203, "headers": headers})
     await send({"type": "http.response.body", "body": b"else", "more_body": True})
     await send({"type": "http.response.body", "body": b"where"})
 
 
-def told(path: str, receive: Any) -> Any:
-    """The same, and a file at the moment in which the server tells that the client has left."""
+def marking_departure(path: str, receive: Any) -> Any:
+    """The same ``receive``, which makes a file when the server reports that the client has left."""
 
-    async def telling() -> Any:
+    async def marking() -> Any:
         message = await receive()
         if message["type"] == "http.disconnect":
             (SCRATCH / f"{path.strip('/').replace('/', '.')}.left").touch()
         return message
 
-    return telling
+    return marking
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Django, and what stands beside it."""
+    """Django, and the applications beside it."""
     if scope["type"] == "lifespan":
         await lifespan(scope, receive, send)
     elif scope["type"] == "websocket":
@@ -74,7 +74,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     elif scope["path"].startswith("/elsewhere/"):
         await elsewhere(scope, receive, send)
     elif scope["path"].startswith("/gate/"):
-        await django_application(scope, told(scope["path"], receive), send)
+        await django_application(scope, marking_departure(scope["path"], receive), send)
     else:
         await django_application(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""Where a view waits until its test opens the gate, so that no test guesses at times."""
+"""Gates at which a view waits until its test opens them, so that no test depends on timing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST = 40.0
 
 
 def wait_at(gate: str) -> None:
-    """Until the test opens `gate`."""
+    """Waits until the test opens `gate`."""
     (SCRATCH / f"{gate}.here.{os.getpid()}.{threading.get_ident()}.{uuid.uuid4().hex}").touch()
     doors = SCRATCH / f"{gate}.open", SCRATCH / "all.open"
     end = time.monotonic() + LONGEST

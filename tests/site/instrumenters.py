@@ -1,4 +1,4 @@
-"""Instrumenters as an application registers them."""
+"""Instrumenters that the site registers, as an application would."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if OPTIONS["django"].get("WAITS_FOR_ABORT"):
 
     @register_instrumenter
     class WaitsForAbort:
-        """Holds up the end of one request until its worker is told to abort."""
+        """Delays the end of one request until its worker gets SIGABRT."""
 
         def setup(self) -> None:
             pass

@@ -1,4 +1,4 @@
-"""Middleware of the site, as applications have it."""
+"""Middleware of the site, as an application would have it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from django.http import HttpRequest, HttpResponse
 
 
 class Refused(Exception):
-    """An error that the site turns into a response of its own."""
+    """An error that the site's middleware turns into a response."""
 
 
 class ConvertsErrors:
-    """Answers a view's Refused with status 409."""
+    """Responds to a view's Refused with status 409."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""What the test that started this process wants, from the environment's SLOWHOUND_TEST."""
+"""Reads the options that the test has put into the environment variable SLOWHOUND_TEST."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ OPTIONS: dict[str, Any] = json.loads(os.environ.get("SLOWHOUND_TEST", "{}"))
 SCRATCH = Path(OPTIONS.get("scratch", "."))
 HERE = Path(__file__).parent
 
-# Seconds: a request that only imports the views, on a busy machine, is not as slow as that.
+# Seconds: longer than a request that only imports the views takes, on a busy machine.
 LONG = 10.0
 
 
 def is_soon_slow() -> bool:
-    """Whether a request is slow that has to import the views before it comes to its own."""
+    """Whether the threshold is so short that the import of the views could make a request slow."""
     after = (OPTIONS.get("slowhound") or {}).get("SLOW_AFTER", LONG)
     return min(after.values() if isinstance(after, dict) else [after]) < LONG
 
 
 def import_views() -> None:
-    """What Django does at the first request."""
+    """Imports the views, as Django does at the first request."""
     from django.urls import get_resolver
 
     assert get_resolver().url_patterns

@@ -1,4 +1,4 @@
-"""Secrets of all kinds, as they stand in the texts of real life, for views and for their tests."""
+"""Secrets of all kinds in realistic texts, for views and for their tests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Planted(NamedTuple):
 
 
 def core(number: int) -> str:
-    """A password that stands nowhere else."""
+    """A password that is in no other text."""
     return f"hunter2x{number:02}zq"
 
 
-# {} is the password. What it is called says that it is one.
+# {} is the password, which its name reveals.
 _NAMED = (
     "password='{}'",
     '"token": "{}"',
@@ -56,7 +56,7 @@ _NAMED = (
     "curl -u ada:{} https://shop.example/",
     "Digest username=ada, realm=shop, response={}",
 )
-# What it looks like says so.
+# {} is a part of a secret whose form is known.
 _SHAPED = (
     "https://shop:{}@api.example.com/v1",
     "postgres://shop:{}@10.0.0.5:5432/shop",
@@ -103,12 +103,12 @@ def _made(texts: tuple[str, ...], first: int) -> list[Planted]:
 
 
 KINDS = [*_made(_NAMED, 0), *_made(_SHAPED, len(_NAMED)), *_FIXED]
-# Of one whole request that only names and decorators protect.
+# For a whole request, protected by names and decorators only.
 BY_NAME = "hunter2byname"
-# What no output may show, whichever request it was of.
+# What no output may contain, for any request.
 NEEDLES = tuple({needle for kind in KINDS for needle in kind.needles} | {BY_NAME})
 
 
 def mark(place: str, number: int) -> str:
-    """A harmless word beside the secret: where it is seen, the secret has been, too."""
+    """A harmless word beside the secret: an output that has it had the secret, too."""
     return f"mark_{place}_{number:02}_end"

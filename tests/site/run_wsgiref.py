@@ -1,4 +1,4 @@
-"""`python -m tests.site.run_wsgiref`: the site under wsgiref; says its port on stderr."""
+"""`python -m tests.site.run_wsgiref`: the site under wsgiref; prints its port on stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.site.wsgi import application
 
 class Silent(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
+        """Logs nothing."""
 
 
 if __name__ == "__main__":

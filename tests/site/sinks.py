@@ -1,4 +1,4 @@
-"""Sinks that misbehave, and one that tells what it was given."""
+"""Sinks that misbehave, and one that works; all keep in a file how they were called."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from tests.site.options import SCRATCH
 
 
-def tell(what: str) -> None:
-    with (SCRATCH / "sink.txt").open("a") as told:
-        told.write(f"{what}\n")
+def keep(call: str) -> None:
+    with (SCRATCH / "sink.txt").open("a") as file:
+        file.write(f"{call}\n")
 
 
 class SleepingSink:
-    """Never comes back in the time of a test."""
+    """Does not return within the time of a test."""
 
     def deliver(self, _report: Any) -> None:
-        tell("deliver")
+        keep("deliver")
         time.sleep(600)
 
     def close(self) -> None:
@@ -28,7 +28,7 @@ class RaisingSink:
     """Fails each time."""
 
     def deliver(self, _report: Any) -> None:
-        tell("deliver")
+        keep("deliver")
         raise RuntimeError("this sink always fails")
 
     def close(self) -> None:
@@ -36,24 +36,24 @@ class RaisingSink:
 
 
 class UnmakeableSink:
-    """Cannot even be made."""
+    """Cannot be instantiated."""
 
     def __init__(self) -> None:
-        tell("init")
+        keep("init")
         raise RuntimeError("no such service")
 
     def deliver(self, _report: Any) -> None:
-        tell("deliver")
+        keep("deliver")
 
     def close(self) -> None:
-        tell("close")
+        keep("close")
 
 
-class TellingSink:
-    """Takes everything and tells that it did."""
+class WorkingSink:
+    """Takes every report."""
 
     def deliver(self, _report: Any) -> None:
-        tell("deliver")
+        keep("deliver")
 
     def close(self) -> None:
-        tell("close")
+        keep("close")

@@ -1,4 +1,4 @@
-"""The WSGI application of a site that uses Sentry or OpenTelemetry itself, as its makers advise."""
+"""The WSGI application of a site that uses Sentry or OpenTelemetry itself, as their docs advise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.site.wsgi import application as django  # noqa: E402  Sentry comes be
 
 
 def traced() -> Callable[[dict[str, Any], Start], Iterable[bytes]]:
-    """The application with a span around each request; those that have ended are in a file."""
+    """The application with a span around each request; ended spans are written to a file."""
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 

@@ -99,7 +99,7 @@ if OPTIONS.get("slowhound") is not None:
         path("partial/", recorder.partial, name="partial"),
         path("partial-async/", recorder.partial_async, name="partial-async"),
         path("current/", recorder.current_record, name="current"),
-        path("tell-queued/<slug:name>/<int:count>/", recorder.tell_queued, name="tell-queued"),
+        path("tell-queued/<slug:name>/<int:count>/", recorder.mark_queued, name="tell-queued"),
         path("leak/<int:number>/<slug:token>/<path:rest>/", secrets.leak, name="leak"),
         path("posted/<slug:gate>/", secrets.posted, name="posted"),
         path("posted-all/<slug:gate>/", secrets.posted_all, name="posted-all"),

@@ -1,4 +1,4 @@
-"""Views without much in them."""
+"""Simple views."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Page(View):
 
 
 def headers(request: HttpRequest) -> JsonResponse:
-    """The request's headers as the application sees them."""
+    """Responds with the request's headers as the application sees them."""
     return JsonResponse(
         {name: value for name, value in request.META.items() if name.startswith("HTTP_")}
     )
@@ -40,7 +40,7 @@ def length(request: HttpRequest) -> HttpResponse:
 
 
 def collect(_request: HttpRequest) -> HttpResponse:
-    """Two full collections with something to look at."""
+    """Makes two full collections, with garbage to collect."""
     kept = [[number] for number in range(200_000)]
     gc.collect()
     gc.collect()
@@ -48,7 +48,7 @@ def collect(_request: HttpRequest) -> HttpResponse:
 
 
 def cpu(_request: HttpRequest) -> HttpResponse:
-    """Burn a fifth of a second of this thread's own CPU time."""
+    """Uses a fifth of a second of this thread's CPU time."""
     end = time.thread_time() + 0.2
     total = 0
     while time.thread_time() < end:
@@ -57,7 +57,7 @@ def cpu(_request: HttpRequest) -> HttpResponse:
 
 
 def hold_gil(_request: HttpRequest) -> HttpResponse:
-    """One call into C code that uses half a second of CPU and lets no other thread run."""
+    """Makes one call into C code that uses half a second of CPU and holds the GIL."""
     end = time.thread_time() + 0.5
     over = any(map(lt, repeat(end), map(call, repeat(time.thread_time))))
     return HttpResponse(str(over))
@@ -71,7 +71,7 @@ def _child() -> None:
 
 
 def fork_lingering(_request: HttpRequest, gate: str) -> HttpResponse:
-    """A child that outlives the request, and perhaps the worker."""
+    """Forks a child that outlives the request, and perhaps the worker."""
     pid = os.fork()
     if pid == 0:
         wait_at(gate)
@@ -80,7 +80,7 @@ def fork_lingering(_request: HttpRequest, gate: str) -> HttpResponse:
 
 
 def fork(_request: HttpRequest) -> HttpResponse:
-    """Two children: one that ends at once, and one of multiprocessing that queries."""
+    """Makes two children: one that ends at once, and one of multiprocessing that queries."""
     pid = os.fork()
     if pid == 0:
         os._exit(0)

@@ -1,4 +1,4 @@
-"""Views whose answer is more than a small text."""
+"""Views whose response is streamed, a file, large or empty."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def stream(_request: HttpRequest, chunks: int, size: int) -> StreamingHttpRespon
 
 
 def stream_pauses(_request: HttpRequest, chunks: int) -> StreamingHttpResponse:
-    """A tenth of a second before each chunk but the first."""
+    """Pauses for a tenth of a second before each chunk but the first."""
 
     def parts() -> Iterator[bytes]:
         yield b"first"
@@ -34,7 +34,7 @@ def stream_pauses(_request: HttpRequest, chunks: int) -> StreamingHttpResponse:
 
 
 def stream_endless(_request: HttpRequest) -> StreamingHttpResponse:
-    """Goes on until the client is gone."""
+    """Streams until the client has left."""
 
     def parts() -> Iterator[bytes]:
         yield b"begin"
@@ -71,7 +71,7 @@ def stream_breaks(_request: HttpRequest) -> StreamingHttpResponse:
 def file(_request: HttpRequest, size: int) -> FileResponse:
     path = SCRATCH / f"file-{size}"
     if not path.exists():
-        # Whole from the first moment: another request may be sending it.
+        # Complete when it appears: another request may be sending it.
         draft = path.with_suffix(f".{threading.get_ident()}-{os.getpid()}")
         draft.write_bytes(b"f" * size)
         draft.rename(path)

@@ -1,4 +1,4 @@
-"""Views that are coroutines."""
+"""Async views."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def quick(_request: HttpRequest) -> HttpResponse:
 
 
 async def current_id(_request: HttpRequest) -> HttpResponse:
-    """Which request slowhound takes this for; nothing without slowhound."""
+    """Responds with the id that slowhound has for this request; "-" without slowhound."""
     try:
         from slowhound import Context
     except ImportError:
@@ -91,7 +91,7 @@ async def parts_endless(_request: HttpRequest) -> StreamingHttpResponse:
 
 
 async def queried(_request: HttpRequest, count: int) -> HttpResponse:
-    """So many queries, half of them in child tasks."""
+    """Makes this many queries, half of them in child tasks."""
 
     async def one() -> int:
         return await Author.objects.acount()
@@ -123,12 +123,12 @@ async def child_blocks(_request: HttpRequest, gate: str) -> HttpResponse:
 
 
 async def power(_request: HttpRequest, name: str) -> HttpResponse:
-    """Computes in one call, without letting go of the GIL, until the test makes a file."""
+    """Computes in one call, without releasing the GIL, until the test makes a file."""
     await asyncio.sleep(0)
     steps = gil.powers(name)
     gil.begun(name)
     any(steps)  # mark: power
-    # Still at work when the hound has its turn; who has ended by then cannot be told from others.
+    # Still running when the hound runs: a task that has ended by then cannot be identified.
     gil.until_the_hound_has_run()
     return HttpResponse("raised")
 
@@ -146,7 +146,7 @@ async def queued(_request: HttpRequest, number: int, gate: str) -> HttpResponse:
     return HttpResponse(await job(number, gate))  # mark: queued
 
 
-# Ten ways to wait, each with functions and lines of its own.
+# Ten ways to wait, each with its own functions and lines.
 
 
 async def way(request: HttpRequest, name: str, gate: str) -> HttpResponse:

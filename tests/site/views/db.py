@@ -13,7 +13,7 @@ from tests.site.models import Author, Item, Note
 
 
 def five(_request: HttpRequest) -> HttpResponse:
-    """Five different statements."""
+    """Makes five different queries."""
     found = [
         Item.objects.count(),
         Author.objects.count(),
@@ -25,7 +25,7 @@ def five(_request: HttpRequest) -> HttpResponse:
 
 
 def n1(_request: HttpRequest) -> HttpResponse:
-    """One statement for the items and one more, always the same, for each of the six."""
+    """An N+1: one query for the items and one more, always the same, for each of the six."""
     names = [
         item.author.name  # mark: n1
         for item in Item.objects.order_by("id")
@@ -34,13 +34,13 @@ def n1(_request: HttpRequest) -> HttpResponse:
 
 
 def four_times(_request: HttpRequest) -> HttpResponse:
-    """The same statement four times, one short of a suspect."""
+    """The same query four times, one less than what counts as N+1."""
     found = [Item.objects.get(pk=number) for number in (1, 2, 3, 4)]
     return HttpResponse(str(len(found)))
 
 
 def many(_request: HttpRequest) -> HttpResponse:
-    """One executemany with many parameter sets, and one statement that takes it back."""
+    """One executemany with many parameter sets, and one statement that undoes it."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO site_note (text) VALUES (%s)", [[f"note {n}"] for n in range(20)]
@@ -93,21 +93,21 @@ def _run(threads: int, target: Callable[[], None]) -> None:
 
 
 def in_threads(_request: HttpRequest, threads: int, each: int) -> HttpResponse:
-    """Threads that carry the request's context, as asgiref and careful applications start them."""
+    """Queries in threads with a copy of the request's context, as asgiref starts them."""
     contexts = [contextvars.copy_context() for _ in range(threads)]
     _run(threads, lambda: contexts.pop().run(_queries, each))
     return HttpResponse("threads")
 
 
 def in_bare_threads(_request: HttpRequest, threads: int, each: int) -> HttpResponse:
-    """Threads that know nothing of the request."""
+    """Queries in threads without the request's context."""
     Item.objects.count()
     _run(threads, lambda: _queries(each))
     return HttpResponse("bare threads")
 
 
 def bad_sql(_request: HttpRequest) -> HttpResponse:
-    """A statement the database refuses, survived by the view."""
+    """A statement that the database refuses; the view handles the error."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT nothing FROM nowhere")

@@ -1,4 +1,4 @@
-"""Two requests that each hold what the other one waits for."""
+"""Two requests, each of which holds the lock that the other one waits for."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import threading
 from django.http import HttpRequest, HttpResponse
 
 from tests.site.gates import LONGEST
-from tests.site.views.gil import forget_looks
+from tests.site.views.gil import forget_samples
 
 first_lock, second_lock = threading.Lock(), threading.Lock()
 both = threading.Barrier(2, timeout=LONGEST)
 
 
 def deadlock(_request: HttpRequest, which: str) -> HttpResponse:
-    """Of the two that are asked for, each takes one lock and then wants the other's."""
+    """Takes one of two locks and then waits for the other."""
     if which == "first":
         with first_lock:
             both.wait()
-            forget_looks()
+            forget_samples()
             second_lock.acquire(timeout=LONGEST)  # mark: first
     else:
         with second_lock:
             both.wait()
-            forget_looks()
+            forget_samples()
             first_lock.acquire(timeout=LONGEST)  # mark: second
     return HttpResponse("let go")
 
 
 def resolve(_request: HttpRequest) -> HttpResponse:
-    """Gives the second one the lock of the first one, which keeps what is its own until then."""
+    """Ends the deadlock: gives the second request the lock that the first one holds."""
     first_lock.release()
     return HttpResponse("resolved")

@@ -1,4 +1,4 @@
-"""Views in which a worker is killed: stuck in ways that no Python code can end."""
+"""Views in which a worker hangs or is killed, in ways that no Python code can end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from tests.site.gates import wait_at
 from tests.site.options import SCRATCH
 
-# Longer than any test's deadline; the worker is killed in it.
+# Seconds: longer than any test's deadline; the worker is killed before.
 LONG = 60
 ENDLESS_SQL = (
     "WITH RECURSIVE endless(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM endless"
@@ -28,21 +28,21 @@ ENDLESS_SQL = (
 
 
 def started(_request: HttpRequest, name: str, seconds: str) -> HttpResponse:
-    """Leaves a file that says that it was reached."""
+    """Makes a file that shows that the view was reached."""
     (SCRATCH / f"{name}.started").touch()
     time.sleep(float(seconds))
     return HttpResponse("started")
 
 
 def deaf(_request: HttpRequest, gate: str) -> HttpResponse:
-    """Does not hear SIGABRT, in Python code."""
+    """Ignores SIGABRT, in Python code."""
     signal.signal(signal.SIGABRT, signal.SIG_IGN)
     wait_at(gate)  # mark: deaf
     return HttpResponse("heard nothing")
 
 
 def harakiri(_request: HttpRequest, gate: str) -> HttpResponse:
-    """From when its gate is opened on it has a second, and takes more: uWSGI kills its process."""
+    """Sets uWSGI's harakiri to a second once its gate is open, and takes longer."""
     import uwsgi
 
     wait_at(gate)
@@ -54,33 +54,33 @@ def harakiri(_request: HttpRequest, gate: str) -> HttpResponse:
 def holding_from(_request: HttpRequest, gate: str) -> HttpResponse:
     """C code that holds the GIL, with SIGABRT blocked.
 
-    It does from a moment on that the test chooses and learns of: it makes a file.
+    The hold begins when the test opens the gate, and a file shows that it has begun.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGABRT])
     wait_at(gate)  # mark: seen at the gate
     libc = ctypes.PyDLL(None)
     path = os.fsencode(SCRATCH / f"{gate}.held")
-    # All of it in C: no other thread runs between the two.
+    # Both calls are made from C: no other thread runs between them.
     list(map(call, (partial(libc.creat, path, 0o600), partial(libc.sleep, LONG))))  # mark: held
     return HttpResponse("let go")
 
 
 def endless_sql(_request: HttpRequest) -> HttpResponse:
-    """A statement that takes longer than anyone waits."""
+    """A statement that takes longer than any test."""
     with connection.cursor() as cursor:
         cursor.execute(ENDLESS_SQL)  # mark: endless
     return HttpResponse("ended?")
 
 
 def main_stuck(_request: HttpRequest, gate: str) -> HttpResponse:
-    """Lets a gthread worker's main thread hang, see `hang_on_signal`."""
+    """Makes a gthread worker's main thread hang, see `hang_on_signal`."""
     os.kill(os.getpid(), signal.SIGUSR2)
     wait_at(gate)
     return HttpResponse("still there")
 
 
 def hang_on_signal() -> None:
-    """From now on SIGUSR2 makes the main thread sleep, which it says with a file."""
+    """From now on SIGUSR2 makes the main thread sleep; a file shows that it does."""
 
     def hang(*_: object) -> None:
         (SCRATCH / "main.stuck").touch()
@@ -90,13 +90,13 @@ def hang_on_signal() -> None:
 
 
 class Lines:
-    """Counts the lines of Gunicorn and slowhound that end a request; one of them is interrupted."""
+    """Counts the lines of Gunicorn and slowhound that end a request, and interrupts one."""
 
     def __init__(self, name: str, line: int, number: int) -> None:
         self.name, self.line, self.number, self.count = name, line, number, 0
 
     def begin(self) -> None:
-        """In the frames there are, and all that will be."""
+        """Starts tracing, in the present frames and in new ones."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             frame.f_trace = self.trace
@@ -111,7 +111,7 @@ class Lines:
         if event == "line" and self.count == self.line:
             sys.settrace(None)
             if self.number == signal.SIGABRT:
-                say_it_times_out(frame)
+                mark_timeout(frame)
             signal.raise_signal(self.number)  # its handler runs here, as if in that line
         elif event == "return" and code.co_name == "handle_request":
             sys.settrace(None)
@@ -119,8 +119,8 @@ class Lines:
         return self.trace
 
 
-def say_it_times_out(frame: FrameType | None) -> None:
-    """What the arbiter says before it aborts the worker, which is one of the frames' self."""
+def mark_timeout(frame: FrameType | None) -> None:
+    """Sets the mark that the arbiter sets before SIGABRT; the worker is the self of a frame."""
     while frame is not None:
         mailbox = getattr(frame.f_locals.get("self"), "slowhound_mailbox", None)
         if mailbox is not None:
@@ -131,18 +131,18 @@ def say_it_times_out(frame: FrameType | None) -> None:
 
 
 def signal_at(_request: HttpRequest, name: str, line: int, number: int) -> HttpResponse:
-    """Gets this signal, as by the arbiter, in this line of the request's end; 0: in none."""
+    """Gets this signal, as if from the arbiter, in this line of the request's end; 0: in none."""
     Lines(name, line, number).begin()
     return HttpResponse("soon")
 
 
 def aborts(_request: HttpRequest, gate: str) -> HttpResponse:
-    """Sends its own worker what the arbiter sends at the timeout."""
+    """Sends its own worker the signal that the arbiter sends at the timeout."""
     os.kill(os.getpid(), signal.SIGABRT)
     wait_at(gate)  # mark: aborts
     return HttpResponse("still there")
 
 
 def threads(_request: HttpRequest) -> HttpResponse:
-    """The names of the process's threads."""
+    """Responds with the names of the process's threads."""
     return HttpResponse(",".join(sorted(thread.name for thread in threading.enumerate())))

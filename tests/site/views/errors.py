@@ -1,4 +1,4 @@
-"""Views that fail, each in a way of its own."""
+"""Views that fail, each in another way."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def raises(_request: HttpRequest) -> HttpResponse:
 
 
 def raises_from(_request: HttpRequest) -> HttpResponse:
-    """An error that has another as its cause."""
+    """Raises an error with another one as its cause."""
     try:
         _thrower()
     except OhNoes as error:
@@ -70,7 +70,7 @@ def in_template(request: HttpRequest) -> HttpResponse:
 
 
 def swallowed(_request: HttpRequest) -> HttpResponse:
-    """An error the view itself deals with."""
+    """An error that the view itself handles."""
     try:
         _thrower()
     except OhNoes:

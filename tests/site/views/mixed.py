@@ -1,4 +1,4 @@
-"""Views of every kind, each of which tells which request slowhound takes it for."""
+"""Views of every kind, each of which keeps the id that slowhound has for its request."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from tests.site.views.errors import OhNoes
 SEEN = SCRATCH / "seen.jsonl"
 
 
-def tell(request: HttpRequest, began: float) -> None:
-    """One line: whose request this is, the id that slowhound has for it, and the time it took."""
-    told = {
+def keep(request: HttpRequest, began: float) -> None:
+    """Appends a line to a file: the User-Agent, the id that slowhound has for it, and the time."""
+    seen = {
         "agent": request.headers["User-Agent"],
         "id": Context.get("id", namespace="req"),
         "took": time.monotonic() - began,
     }
     descriptor = os.open(SEEN, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
     try:
-        os.write(descriptor, json.dumps(told).encode() + b"\n")
+        os.write(descriptor, json.dumps(seen).encode() + b"\n")
     finally:
         os.close(descriptor)
 
@@ -46,14 +46,14 @@ def sleep(request: HttpRequest, ms: int) -> None:
     began = time.monotonic()
     if ms:
         time.sleep(ms / 1000)
-    tell(request, began)
+    keep(request, began)
 
 
 async def asleep(request: HttpRequest, ms: int) -> None:
     """The same for coroutines."""
     began = time.monotonic()
     await asyncio.sleep(ms / 1000)
-    tell(request, began)
+    keep(request, began)
 
 
 def plain(request: HttpRequest, size: int, ms: int) -> HttpResponse:
@@ -63,7 +63,7 @@ def plain(request: HttpRequest, size: int, ms: int) -> HttpResponse:
 
 @csrf_exempt
 def posted(request: HttpRequest) -> HttpResponse:
-    """What was sent."""
+    """Responds with the number of bytes that were sent."""
     sleep(request, 0)
     return HttpResponse(request.body)
 
@@ -81,11 +81,11 @@ def stream(request: HttpRequest, chunks: int, size: int, ms: int) -> StreamingHt
 
 
 def late(request: HttpRequest, size: int, ms: int) -> StreamingHttpResponse:
-    """Works on when the client has it all, as when a file or an upstream connection is closed."""
+    """Goes on after the last byte, as when a file or an upstream connection is closed."""
 
     def parts() -> Iterator[bytes]:
         yield b"l" * size
-        tell(request, time.monotonic())
+        keep(request, time.monotonic())
         time.sleep(ms / 1000)
 
     return StreamingHttpResponse(parts(), headers={"Content-Length": str(size)})
@@ -112,12 +112,12 @@ def fails(request: HttpRequest, ms: int) -> HttpResponse:
 
 
 def calls(request: HttpRequest) -> HttpResponse:
-    """The site itself, in process."""
+    """Calls the site itself, in process."""
     began = time.monotonic()
     agent = f"{request.headers['User-Agent']}-inner"
-    # Not raised: it would take any other thread's exception for its own.
+    # Not raised: the test client would also raise an exception of another thread.
     answer = Client(raise_request_exception=False).get("/plain/3/0/", headers={"User-Agent": agent})
-    tell(request, began)
+    keep(request, began)
     return HttpResponse(answer.content * 2)
 
 
@@ -148,7 +148,7 @@ async def alate(request: HttpRequest, size: int, ms: int) -> StreamingHttpRespon
 
     async def parts() -> AsyncIterator[bytes]:
         yield b"l" * size
-        tell(request, time.monotonic())
+        keep(request, time.monotonic())
         await asyncio.sleep(ms / 1000)
 
     return StreamingHttpResponse(parts(), headers={"Content-Length": str(size)})

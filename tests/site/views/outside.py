@@ -18,7 +18,7 @@ def cached(_request: HttpRequest) -> HttpResponse:
 
 
 def cached_many(_request: HttpRequest) -> HttpResponse:
-    """Two keys set, those two and one unknown asked for, in one call each."""
+    """Sets two keys, and gets these and an unknown one, in one call each."""
     cache.set_many({"a": 1, "b": 2})
     return HttpResponse(str(cache.get_many(["a", "b", "c"])))
 
@@ -38,7 +38,7 @@ def call_httpx(request: HttpRequest) -> HttpResponse:
 
 
 def call_nobody(_request: HttpRequest) -> HttpResponse:
-    """A call that nobody answers, survived by the view."""
+    """A call to a port where nothing listens; the view handles the error."""
     try:
         with urllib3.PoolManager() as pool:
             pool.request("GET", "http://127.0.0.1:1/", retries=False, timeout=2)

@@ -64,17 +64,17 @@ def partial_async(_request: HttpRequest) -> HttpResponse:
 
 
 def current_record(_request: HttpRequest) -> HttpResponse:
-    """Whether there is a current record in a request."""
+    """Responds with whether there is a current record."""
     return HttpResponse("none" if current() is None else "there")
 
 
-def tell_queued(_request: HttpRequest, name: str, count: int) -> HttpResponse:
-    """From now on a file comes when so many requests wait for a thread of this worker's pool."""
+def mark_queued(_request: HttpRequest, name: str, count: int) -> HttpResponse:
+    """Makes a file as soon as this many requests wait for a thread of this worker's pool."""
     active = recorders.get()
     assert active is not None
     queue = active.saturation.pool._work_queue
 
-    def look() -> None:
+    def check() -> None:
         end = time.monotonic() + LONGEST
         while time.monotonic() < end:
             if queue.qsize() >= count:
@@ -82,5 +82,5 @@ def tell_queued(_request: HttpRequest, name: str, count: int) -> HttpResponse:
                 return
             time.sleep(0.01)
 
-    threading.Thread(target=look, daemon=True).start()
-    return HttpResponse("looks")
+    threading.Thread(target=check, daemon=True).start()
+    return HttpResponse("checks")

@@ -20,24 +20,24 @@ from tests.site.planted import BY_NAME, KINDS, mark
 
 
 def anyone(_request: HttpRequest) -> bool:
-    """Whom FLAMES["ALLOW"] lets."""
+    """For FLAMES["ALLOW"]: every client may have a flame graph."""
     return True
 
 
 class Leak(Exception):
-    """Its text has a secret in it."""
+    """An exception with a secret in its text."""
 
 
 @dataclasses.dataclass
 class Holder:
-    """What an application keeps such things in."""
+    """An object of the kind in which an application keeps secrets."""
 
     note: str
     password: str = BY_NAME
 
 
 class Visit(models.Model):
-    """Its primary key is the secret, as that of Django's sessions is."""
+    """A model whose primary key is the secret, as that of Django's sessions is."""
 
     session_key = models.CharField(primary_key=True, max_length=40)
 
@@ -78,7 +78,7 @@ def _connect(gate: str, password: str) -> None:
 
 
 def _hold(number: int, gate: str) -> None:
-    """Its variables have the secret in ways of their own, and a harmless word in each."""
+    """Has variables of many types with the secret, each with a harmless word."""
     kind = KINDS[number].text
     text = f"{mark('text', number)} {kind}"
     octets = f"{mark('octets', number)} {kind}".encode()
@@ -95,12 +95,12 @@ def _hold(number: int, gate: str) -> None:
     form = {"name": "password", "value": BY_NAME, "seen": "mark_form_end"}
     visit = Visit(session_key=BY_NAME)
     my_api_key = BY_NAME
-    _connect(gate, password="hunter2byname-in-the-source")  # on a line of the stack
+    _connect(gate, password="hunter2byname-in-the-source")  # a source line of the stack
     assert all((text, octets, items, nested, holder, for_sure, pairs, form, visit, my_api_key))
 
 
 def leak(_request: HttpRequest, number: int, token: str, rest: str) -> HttpResponse:
-    """Plants the secret of this number wherever an application could, waits, and fails with it."""
+    """Puts the secret of this number wherever an application could, waits, and fails with it."""
     _query(number)
     cache.get(f"{mark('cache', number)}:token:{BY_NAME}")
     _call(number)
@@ -136,7 +136,7 @@ def _all_declared(gate: str) -> None:
 @csrf_exempt
 @sensitive_post_parameters("pet")
 def posted(request: HttpRequest, gate: str) -> HttpResponse:
-    """What Django's decorators name, and a request with a secret in each of its parts."""
+    """Has variables that Django's decorators name, and a request with secrets in all parts."""
     form = request.POST.dict()
     pet = request.POST["pet"]
     meta = {name: value for name, value in request.META.items() if name.startswith("HTTP_X")}
@@ -154,7 +154,7 @@ def posted_all(request: HttpRequest, gate: str) -> HttpResponse:
 
 
 class Guarded:
-    """Every way to look at it is the application's code, which never comes back."""
+    """An object all of whose methods are the application's code, and never return."""
 
     def __getattribute__(self, name: str) -> Any:
         raise AssertionError("code of the application was run")

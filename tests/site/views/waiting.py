@@ -1,4 +1,4 @@
-"""Views that take their time."""
+"""Views that wait."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def gated_odd(_request: HttpRequest, rest: str) -> HttpResponse:
 
 
 def query_then_gate(_request: HttpRequest, gate: str) -> HttpResponse:
-    """A query, and a wait after it."""
+    """Makes a query, and waits after it."""
     found = Author.objects.count()
     wait_at(gate)
     return HttpResponse(str(found))
 
 
 def gated_large(_request: HttpRequest, gate: str) -> HttpResponse:
-    """An answer that does not fit into a socket's buffer."""
+    """A response that does not fit into a socket's buffer."""
     wait_at(gate)
     return HttpResponse(b"l" * 8_000_000)
 
@@ -55,7 +55,7 @@ def _with_declared(gate: str) -> None:
 
 
 def secrets(_request: HttpRequest, gate: str) -> HttpResponse:
-    """Locals that may be shown, and locals that may not."""
+    """Has variables that may be shown, and some that must not."""
     password = f"hunter2-{gate}"
     harmless = f"visible-{gate}"
     config = {"api_key": f"key-{gate}-0815"}
