@@ -356,3 +356,41 @@ def test_process_of_another_namespace_is_known_as_such(
     child.communicate("")
     if locks == "flock":
         eventually(lambda: survey(str(folder))[1] == [path], "its end is seen")
+
+
+def test_file_that_another_process_has_removed_is_not_locked(tmp_path: Path) -> None:
+    """It was opened before and locked afterwards: the other process has dealt with it."""
+    path = tmp_path / "item"
+    path.touch()
+
+    def slow_lock(fd: int) -> None:
+        path.unlink()
+        file_locks.lock(fd)
+
+    with file_locks.opened_and_locked(str(path), lock=slow_lock) as fd:
+        assert fd is None
+    path.touch()
+    with file_locks.opened_and_locked(str(path)) as first:
+        assert first is not None
+        with file_locks.opened_and_locked(str(path)) as second:
+            assert second is None
+    with file_locks.opened_and_locked(str(tmp_path / "none")) as fd:
+        assert fd is None
+
+
+def test_lock_is_tried_several_times(tmp_path: Path) -> None:
+    """A reader that only checks a lock holds a shared one for a moment."""
+    path = tmp_path / "item"
+    path.touch()
+    tries: list[int] = []
+
+    def lock(fd: int) -> None:
+        tries.append(fd)
+        if len(tries) < 3:
+            raise BlockingIOError
+
+    with file_locks.opened_and_locked(str(path), lock=lock, tries=3, pause=0.001) as fd:
+        assert tries == [fd] * 3
+    tries.clear()
+    with file_locks.opened_and_locked(str(path), lock=lock, tries=2, pause=0.001) as fd:
+        assert fd is None
