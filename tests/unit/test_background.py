@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import io
 import json
 import os
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import django
 import pytest
-from django.apps import apps
-from django.core.checks import run_checks
-from django.core.management.base import BaseCommand
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
-from django.test.utils import override_settings
 
 import slowhound
 from slowhound.blackbox import reader
@@ -30,8 +23,6 @@ from slowhound.core.report import Report
 from slowhound.event.fields import FIELDS
 from slowhound.instrument import registry
 from slowhound.lifecycle import task_records
-from slowhound.lifecycle.commands import UNRECORDED_COMMANDS, record_commands
-from slowhound.lifecycle.django_tasks import record_django_tasks
 from slowhound.middleware import SlowhoundMiddleware
 from slowhound.peers.stalled import _threshold
 from slowhound.peers.written_events import written_by
@@ -40,8 +31,6 @@ from slowhound.sinks.logger import PythonLogger
 from slowhound.system import guard
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
-
-HAS_TASKS = django.VERSION >= (6, 0)
 
 
 def query(times: int = 1) -> None:
@@ -507,133 +496,3 @@ def test_broken_recorder_never_hurts(configure: Any, monkeypatch: pytest.MonkeyP
     with pytest.raises(ValueError, match="own"):
         raises(ValueError("own"))
     assert guard.total == 2
-
-
-class Nightly(BaseCommand):
-    requires_system_checks = ()
-
-    def handle(self, *args: Any, **options: Any) -> str:
-        query(options["times"])
-        return "tidy"
-
-
-@pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BaseCommand, "execute", BaseCommand.execute)
-    monkeypatch.setattr(Nightly, "__module__", "shop.management.commands.nightly")
-    record_commands()
-    record_commands()
-
-
-def call(command: BaseCommand, **options: Any) -> str | None:
-    given = {"force_color": False, "no_color": True, "skip_checks": True, "stdout": io.StringIO()}
-    return command.execute(**given, **options)
-
-
-@pytest.mark.usefixtures("commands")
-def test_command_has_one_event() -> None:
-    """Under the name by which it is called, once, however often it was asked for."""
-    with capture_events() as events:
-        assert call(Nightly(), times=2) == "tidy"
-    event = only(events)
-    assert (event["task_kind"], event["task_name"]) == ("command", "nightly")
-    assert (event["db_queries"], event["resp_outcome"]) == (2, "ok")
-
-
-@pytest.mark.usefixtures("commands")
-@pytest.mark.parametrize("name", sorted(UNRECORDED_COMMANDS))
-def test_command_that_serves_or_waits_has_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing begins, and so nothing is started."""
-    monkeypatch.setattr(Nightly, "__module__", f"django.core.management.commands.{name}")
-    assert call(Nightly(), times=1) == "tidy"
-    assert process.get() is None
-
-
-@pytest.mark.usefixtures("commands")
-def test_command_in_a_test_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From ``setup_test_environment`` on: the commands that Django's runner and tests call."""
-    utils = sys.modules["django.test.utils"]
-    monkeypatch.setattr(utils._TestState, "saved_data", None, raising=False)  # type: ignore[attr-defined]
-    assert call(Nightly(), times=1) == "tidy"
-    assert process.get() is None
-
-
-def test_nothing_named_patches_nothing() -> None:
-    """Without TASKS, Django's commands are Django's own."""
-    with override_settings(SLOWHOUND={"TASKS": ()}):
-        apps.get_app_config("slowhound").ready()
-    assert BaseCommand.execute.__module__ == "django.core.management.base"
-    assert not hasattr(BaseCommand.execute, "slowhound")
-
-
-@pytest.mark.skipif(HAS_TASKS, reason="this Django has django.tasks")
-def test_missing_django_tasks_is_a_warning() -> None:
-    """The check says which Django has them; at run time nothing happens."""
-    with override_settings(SLOWHOUND={"TASKS": ["django.tasks"]}):
-        (found,) = run_checks(tags=["slowhound"])
-    assert found.id == "slowhound.W004"
-    assert "comes with Django 6.0" in found.msg
-    record_django_tasks()
-
-
-@pytest.mark.skipif(not HAS_TASKS, reason="django.tasks comes with Django 6.0")
-class TestDjangoTasks:
-    @pytest.fixture(autouse=True)
-    def _listening(self) -> Any:
-        from django.tasks import signals
-
-        record_django_tasks()
-        yield
-        signals.task_started.disconnect(dispatch_uid="slowhound")
-        signals.task_finished.disconnect(dispatch_uid="slowhound")
-
-    def enqueue(self, function: Any, *given: Any) -> Any:
-        from django.tasks import task
-
-        function.__qualname__, function.__module__ = function.__name__, __name__
-        globals()[function.__name__] = function
-        return task(function).enqueue(*given)
-
-    def test_no_warning(self) -> None:
-        """Here the setting is right."""
-        with override_settings(SLOWHOUND={"TASKS": ["django.tasks"]}):
-            assert run_checks(tags=["slowhound"]) == []
-
-    def test_task_has_one_event(self) -> None:
-        """With Django's id, and its own counts."""
-
-        def tidy(times: int) -> None:
-            query(times)
-
-        with capture_events() as events:
-            result = self.enqueue(tidy, 2)
-        event = only(events)
-        assert (event["task_kind"], event["task_id"]) == ("django.tasks", result.id)
-        assert event["task_name"] == f"{__name__}.tidy"
-        assert (event["db_queries"], event["resp_outcome"]) == (2, "ok")
-
-    def test_failure_is_an_error(self) -> None:
-        """Django survives it; the event has where it was raised."""
-
-        def breaks() -> None:
-            raise ValueError("broken")
-
-        with capture_events() as events:
-            self.enqueue(breaks)
-        event = only(events)
-        assert (event["resp_outcome"], event["exc_type"]) == ("error", "ValueError")
-        assert event["exc_cause_loc"].endswith(":breaks")
-
-    def test_interrupted_one_ends_with_the_work_around_it(self) -> None:
-        """Django does not tell of its end then."""
-
-        def interrupted() -> None:
-            raise KeyboardInterrupt
-
-        with capture_events() as events, pytest.raises(KeyboardInterrupt):
-            slowhound.task(name="outer")(self.enqueue)(interrupted)
-        inner, outer = events
-        assert (inner["task_kind"], inner["resp_outcome"]) == ("django.tasks", "cancelled")
-        assert (outer["task_name"], outer["resp_outcome"]) == ("outer", "cancelled")
-        assert not in_flight
-        assert current_record.get() is None
