@@ -19,14 +19,12 @@ from slowhound.redaction.urls import client_url
 
 _encode = msgspec.json.Encoder().encode
 FRAMES = 12
-
-
 # A path of control characters takes six bytes for each; nearly every one fits at the first try.
 PATH_LIMITS = (300, 40)
 
 
 def who_payload(record: Record) -> bytes:
-    """The request as it is first known; written once, before anything can happen."""
+    """What is known of a request at its start; written once, before anything else."""
     path = clean(record.path)
     if record.environ is None and record.kind == "task":
         return _task_payload(record)
@@ -66,7 +64,7 @@ def _task_payload(record: Record) -> bytes:
 
 
 def stack_payload(record: Record, stack: Stack, taken: float) -> bytes:
-    """The innermost frames, the locations, when it was taken, and what else is known by now."""
+    """A stack: its innermost frames, locations and time, and what else is known by now."""
     loc, cause = locate(stack)
     for frames, limit in ((FRAMES, 120), (6, 80), (3, 40), (0, 10)):
         payload = {

@@ -1,9 +1,10 @@
-"""Is it the same exchange? One request and its response, as servers and applications copy it.
+"""Compares requests: whether two of them belong to the same exchange.
 
-A middleware hands a copy of ASGI's scope on, with other headers or without a prefix of its path; an
-application that asks itself for another page, with what its own request had, copies it as well. The
-first is the same exchange, the second is not. A request that nobody has taken yet is compared
-loosely (``is_passed_on``), one that a view works on by what it asks for.
+An exchange is one request and its response. A middleware passes on a copy of ASGI's scope, with
+other headers or without a prefix of its path; an application that requests another page of itself,
+with what its own request had, copies it as well. The first is the same exchange, the second is not.
+A request that no view has yet is compared loosely (``is_passed_on``), one that a view works on by
+what it requests.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def shares_headers(one: Any, other: Any) -> bool:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """The same of two requests of Django's."""
+    """True when two requests of Django's are, or may be, copies."""
     scope, another = getattr(one, "scope", None), getattr(other, "scope", None)
     if scope is not None and another is not None:
         return shares_headers(scope, another)
@@ -33,31 +34,31 @@ def has_headers_of(request: Any, scope: Any) -> bool:
 
 
 def requests_alike(one: Any, other: Any) -> bool:
-    """True when two requests of Django's ask for the same."""
-    return _asked(one) == _asked(other)
+    """True when two requests of Django's request the same."""
+    return _requested(one) == _requested(other)
 
 
-def _asked(request: Any) -> tuple[str, str, str]:
+def _requested(request: Any) -> tuple[str, str, str]:
     query = request.META.get("QUERY_STRING") if type(request.META) is dict else None
     return _text(request.method), _text(request.path), _text(query)
 
 
 def asks_alike(one: Any, other: Any) -> bool:
-    """True when two scopes ask for the same: a mounted application's path may lack its prefix."""
+    """True when two scopes request the same: a mounted application's path may lack its prefix."""
     same = _kind(one) == _kind(other) and _query(one) == _query(other)
     return same and not _paths(one).isdisjoint(_paths(other))
 
 
 def is_passed_on(outer: Any, scope: Any) -> bool:
-    """True when ``scope`` may be what has become of ``outer`` on its way through middleware."""
+    """True when ``scope`` may be what middleware has made of ``outer``."""
     if outer is scope or asks_alike(outer, scope):
         return True
     if _text(outer.get("type")) != _text(scope.get("type")):
         return False
     if not (shares_headers(outer, scope) or _has_all(scope, outer)):
         return False
-    # A prefix less or more, a method in place of another one; another address altogether, but for
-    # what a view of Starlette's asks for with its own headers: there is an endpoint in its scope.
+    # A prefix less or more, another method, or another address altogether. Only a request that a
+    # view of Starlette's makes with its own headers is another one: its scope has an endpoint.
     pairs = [(one, other) for one in _paths(outer) for other in _paths(scope)]
     fits = any(_ends_with(one, other) or _ends_with(other, one) for one, other in pairs)
     return fits or "endpoint" not in scope
@@ -71,7 +72,7 @@ def is_bridged(scope: Any, request: Any) -> bool:
 
 
 def is_on_the_wire(wire: tuple[str, str] | None, scope: Any) -> bool:
-    """True when the scope is of the request that the hook has seen, and not made in process."""
+    """True for the scope of the request that the hook has seen, and not of one made in process."""
     if scope["type"] == "websocket" or wire is None:
         return True
     method, path = wire
@@ -90,18 +91,18 @@ def _query(scope: Any) -> bytes:
 
 
 def _paths(scope: Any) -> set[str]:
-    """With and without the prefix under which it is mounted: servers differ."""
+    """Its path with and without the prefix under which it is mounted: servers differ."""
     path = _text(scope.get("path"))
     return {path, _text(scope.get("root_path")) + path}
 
 
 def _ends_with(whole: str, part: str) -> bool:
-    """Without a prefix, or with a slash more, or in small letters."""
+    """True also without a prefix, with one more slash, or in lower case."""
     return whole.rstrip("/").casefold().endswith(part.rstrip("/").casefold())
 
 
 def _has_all(scope: Any, outer: Any) -> bool:
-    """True when no header of the outer one's is missing; of what is a list, and was not read."""
+    """True when all headers of ``outer`` are there; only of lists, which were not read up."""
     have, had = scope.get("headers"), outer.get("headers")
     if type(have) is not list or type(had) is not list or not had:
         return False

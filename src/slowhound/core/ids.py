@@ -1,4 +1,4 @@
-"""Makes the ids of requests, and reads those of the threads that carry them."""
+"""Makes the ids of requests, and reads the ids of the threads that carry them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ def new_id(number: int) -> str:
 
 
 def use_os_threads() -> None:
-    """Called once a process, when its recorder starts: ids of its own, and of its threads.
+    """Called once a process, when its recorder starts.
 
-    From now on a record's ``thread_id`` is that of its OS thread, also under gevent.
+    From now on requests have ids of this process, and a record's ``thread_id`` is that of its OS
+    thread, also under gevent.
     """
     global get_ident, _prefix
     get_ident = original("_thread", "get_ident")
-    # uWSGI forks without telling Python: two workers would give the same ids.
+    # uWSGI forks without Python's hooks: two workers would give the same ids.
     _prefix = _new_prefix()
 
 

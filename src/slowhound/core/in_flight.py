@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from slowhound.blackbox.slots import Slot
 
 
-# Ends, in a forked child, the records of its parent.
+# In a forked child: what has ended its parent's records.
 _FORKED = object()
 
 in_flight: dict[int, Record] = {}
@@ -29,14 +29,14 @@ def current() -> Record | None:
 
 
 def unfinished(record: Record | None) -> Record | None:
-    """The record, or what it was begun in once it has ended; None when all that has ended."""
+    """The record, or the one around it once it has ended; None when all of them have ended."""
     while record is not None and record.done:
         record = record.outer
     return record
 
 
 def lenders() -> Iterator[list[Slot]]:
-    """The places in the black box of those that yield theirs, as the box takes them."""
+    """The slots in the black box of those records that yield theirs, as the box takes them."""
     for record in snapshot_in_flight():
         if record.yields and record.taken:
             yield record.taken

@@ -1,4 +1,4 @@
-"""What was observed of a request: moments of its timeline, samples of its stack, a snapshot."""
+"""What was observed of a request: moments of its timeline, samples of its stack, snapshots."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Moment(NamedTuple):
     text: str
 
 
-COMPARED_FRAMES = 5  # frames that are compared: a stack that differs further out is the same work
+COMPARED_FRAMES = 5  # innermost ones; a stack that differs further out is the same work
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def snapshot_text(stack: Stack) -> str:
 
 
 def after_hold_text(seconds: float) -> str:
-    """Of a stack that was taken right after its thread had held the GIL, as it seems."""
+    """The note to a stack that was taken right after its thread had most likely held the GIL."""
     return (
         f"The GIL was held for about {seconds:.1f} s, most likely by this thread, and no stack"
         " could be taken\nmeanwhile: this one was taken right after that."
@@ -64,10 +64,10 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One look at a slow request: its stack, its age in seconds, and by which way it was taken.
+    """The stack of a slow request, its age in seconds, and the way in which it was taken.
 
-    ``by`` is ``hound``, or what ``frames.TakenStack`` says. ``after_hold``: it was taken right
-    after the request's thread had, as it seems, held the GIL for so many seconds.
+    ``by`` is ``hound``, or a key of ``WAYS``. ``after_hold``: for so many seconds the request's
+    thread had most likely held the GIL, right before this was taken.
     """
 
     age: float
@@ -77,7 +77,7 @@ class Snapshot:
     after_hold: float = 0.0
 
     def text(self) -> str:
-        """The traceback, and which way it was taken when that says something."""
+        """The traceback, and the way in which it was taken where that was not the usual one."""
         shown = snapshot_text(self.stack)
         if self.after_hold:
             return f"{shown}\n\n{after_hold_text(self.after_hold)}"
@@ -100,10 +100,10 @@ def without_literals(moment: Moment) -> Moment:
 class QueryStats:
     """What one SQL text of one alias cost within one request."""
 
-    __slots__ = ("count", "line", "look_at", "time")
+    __slots__ = ("count", "line", "next_search", "time")
 
     def __init__(self) -> None:
         self.count = 0
         self.time = 0.0
         self.line: str | None = None  # the application's line, known from the second run on
-        self.look_at = 2  # the run at which it is looked for next
+        self.next_search = 2  # the run at which the line is searched

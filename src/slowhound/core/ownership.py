@@ -1,4 +1,4 @@
-"""Who begins a record, for what, and who ends it: the one rule, for every server.
+"""Decides who begins a record, for what, and who ends it: one rule for every server.
 
 ========== ============================== ================================= =====================
 who        finds as the current record    does                              ends it
@@ -8,7 +8,7 @@ wrap       the hook's, of no scope yet    takes it for its scope            the 
 wrap       one of the same exchange       lets the call pass                who began it
 wrap       anything else, or none         begins one                        its own ``finally``
 middleware one that has this request      lets it pass, or, when its        who began it
-           or its exchange                response has left, takes it anew
+           or its exchange                response has left, takes it again
 middleware a server's without request,    takes it for its request          who began it
            of the same exchange
 middleware a request or task in progress  begins an inner one               itself, as it hands
@@ -18,14 +18,14 @@ task       anything                       begins one                        its 
 ========== ============================== ================================= =====================
 
 "Anything else" is what a server left in the context in which it starts the next request of a
-connection (uvicorn, daphne), and an application that calls itself in process: neither is ended, nor
-written into, by another than who began it. An exchange is one request and its response. ASGI's
-scope and WSGI's environ are copied on their way, also by an application that asks itself for
-another page: an exchange is known by what copies share, and by what it asks for, see ``exchanges``.
+connection (uvicorn, daphne), and an application that calls itself in process: only the code that
+began such a record ends it or writes into it. An exchange is one request and its response. ASGI's
+scope and WSGI's environ are copied on their way, also by an application that requests another page
+of itself: an exchange is known by what copies share, and by what it requests, see ``exchanges``.
 
-Whoever calls the application in process may keep the response and never close it, so an inner
-request is over when the middleware hands its response on; a stream, whose body is made later, when
-that is closed or at its end, and with the outer request at last.
+The caller of an inner request may keep the response and never close it, so an inner request is over
+when the middleware returns its response. If it streams, it ends when the body is closed or at its
+end, and at the latest with the outer request.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def enter(record: Record) -> None:
 
 
 def leave(record: Record) -> None:
-    """It has ended: what it was begun in is the current one again. A second time does nothing."""
+    """The record has ended: the one around it is current again. A second call does nothing."""
     in_flight.pop(record.number, None)
     record.done = True
-    # Of what has ended nothing is kept: the requests of one connection would hang on each other.
+    # Nothing that has ended is kept: the requests of one connection would keep each other.
     outer = record.outer = unfinished(record.outer)
     if current_record.get() is record:
         current_record.set(outer)
@@ -64,9 +64,9 @@ def leave(record: Record) -> None:
 
 
 def step_out(record: Record) -> None:
-    """Its response is handed on to the request around it, whose turn it is now.
+    """Makes the request around it the current one, which now has the response.
 
-    Of an inner request that streams: what makes the body belongs to who asks for it.
+    For an inner request that streams: the code that makes the body belongs to its caller.
     """
     outer = unfinished(record.outer)
     if outer is not None:
@@ -78,11 +78,11 @@ def step_out(record: Record) -> None:
 
 
 def lost(by: Owner) -> Record | None:
-    """The request that ``by`` has begun before in this thread, and was kept from ending.
+    """The request that ``by`` has begun before in this thread and could not end.
 
-    By an exception that was raised right there: from outside into the hook, or by another receiver
-    of the signal that a response sends when it is closed. A thread serves one after the other; what
-    the middleware has begun may only be around this one as long as its response is not closed.
+    An exception kept it from that: one raised from outside into the hook, or by another receiver of
+    the signal that a response sends when it is closed. A thread serves one request after the other;
+    what the middleware has begun may only be around this one while its response is not closed.
     """
     record = current()
     if record is None or record.owner is not by or not (record.task is record.greenlet is None):
@@ -91,7 +91,7 @@ def lost(by: Owner) -> Record | None:
 
 
 def is_closed(record: Record) -> bool:
-    """True when the response that its middleware has handed on is closed."""
+    """True when the response that its middleware has returned is closed."""
     response = record.response() if record.response is not None else None
     return response is not None and attribute_or(response, "closed") is True
 
@@ -99,8 +99,8 @@ def is_closed(record: Record) -> bool:
 def _is_around(outer: Record) -> bool:
     """False for the request before, in whose context a server begins this one.
 
-    uvicorn and daphne begin its task there, waitress goes on in the thread while another one sends
-    the file of the one before.
+    uvicorn and daphne begin its task there; waitress goes on in the thread while another thread
+    sends the file of the one before.
     """
     if not (outer.complete or outer.left):
         return True
@@ -109,14 +109,14 @@ def _is_around(outer: Record) -> bool:
     if outer.owner is Owner.MIDDLEWARE:
         return False
     loop = _get_running_loop()
-    if loop is None:  # a thread works on after the last byte, and begins no other request meanwhile
+    if loop is None:  # a thread that works after the last byte begins no other request meanwhile
         return True
     task = outer.task() if outer.task is not None else None
     return task is not None and task is current_task(loop)
 
 
 def is_making_body(record: Record) -> bool:
-    """True while the application makes the next part of its response's body."""
+    """True while the application makes the next part of the response's body."""
     body = record.body() if record.body is not None else None
     return body is not None and (
         body.gi_running if type(body) is GeneratorType else body.ag_running
@@ -157,13 +157,13 @@ def of_request(request: Any) -> Record | None:
 
 
 def _may_be_of(record: Record, request: Any) -> bool:
-    """False for a request that was made in process before the server's own came to Django."""
+    """False for a request that was made in process before Django got the server's own."""
     scope, environ = getattr(request, "scope", None), getattr(request, "environ", None)
     if record.scope is not None:
         if scope is not None:
             return exchanges.is_passed_on(record.scope, scope)
         return environ is None or exchanges.is_bridged(record.scope, request)
     if environ is not None:
-        # The server's own environ has a key that no other has.
+        # Only the server's own environ has this key.
         return record.mark is None or record.mark in environ
     return scope is None or exchanges.is_on_the_wire(record.wire, scope)

@@ -37,7 +37,7 @@ _numbers = itertools.count(1)
 
 
 class Owner(Enum):
-    """Who has begun a record, and alone ends it."""
+    """The code that begins a record, which alone ends it."""
 
     HOOK = "Gunicorn's hooks"
     WRAP = "slowhound.asgi.wrap"
@@ -57,51 +57,51 @@ class Record:
     """
 
     kind: str = "request"  # the type of its event
-    # whose it is, see ``ownership``
+    # Whose it is, see ``ownership``.
     owner: Owner = Owner.MIDDLEWARE
     mark: str | None = None  # what only the server's own environ has
     wire: tuple[str, str] | None = None  # method and path as the hook has read them
     scope: Any = None  # ASGI's, once ``wrap`` has seen it
     request: Any = None  # Django's request, once the middleware has seen it
-    match: Any = None  # what its URL has resolved to, where that is known of a copy only
+    match: Any = None  # what its URL has resolved to, where only a copy of the request has it
     begun: bool = False
-    turn: int = 0  # how many responses of the middleware there have been; the last one counts
-    left: bool = False  # the middleware has handed its response on
-    thrown: bool = False  # that is being closed, and was not sent
-    is_forgotten: bool = False  # closed by nobody, and freed
+    turn: int = 0  # responses of the middleware so far; the last one counts
+    left: bool = False  # the middleware has returned its response
+    thrown: bool = False  # the response is being closed, and was not sent
+    is_forgotten: bool = False  # the response was freed without being closed
     complete: bool = False  # the server has its last byte
     ender: object = None  # the call of ``Recorder.finish`` that ends it
     done: bool = False
-    has_left_loop: bool = False  # by a sys.exit(), say: its loop ends, and cancels all it runs
-    is_inner: bool = False  # the application makes it in process, within another one
-    outer: Record | None = None  # what it was begun in: a task, or a request that makes another
+    has_left_loop: bool = False  # as by sys.exit(): its loop ends, and cancels all it runs
+    is_inner: bool = False  # the application makes it in process, within another request
+    outer: Record | None = None  # the task or the request in which it was begun
     streams: dict[int, Record] | None = None  # inner ones whose bodies are still to be made
     outgoing: Outgoing | None = None  # its terminal event, once it is made
-    # who carries it
+    # What carries it.
     environ: dict[str, Any] | None = None
     response: Callable[[], Any] | None = None  # weak: a record never keeps a body alive
     body: Callable[[], Any] | None = None  # the generator that counts the parts of one; weak
-    # Called once, when it has ended, with its event; None: it has none.
+    # Called once, when it has ended, with its event, or with None when it has none.
     on_end: Callable[[dict[str, Any] | None], None] | None = None
-    # What carries it, when that is not a thread of its own; weak.
+    # A task or a greenlet, when that carries it and not a thread of its own; weak.
     task: Callable[[], asyncio.Task[Any] | None] | None = None
     greenlet: Callable[[], Any] | None = None
     trace: Ids | None = None  # the trace and the span that it belongs to
     span: Callable[[], Any] | None = None  # OpenTelemetry's, that one; weak
-    # what the response was
+    # What the response was.
     status: int | None = None
     sent: int | None = None  # body bytes
     first_byte: float | None = None  # seconds after the start
     last_part: float | None = None  # when bytes of it were sent last, on the monotonic clock
-    parts: int = 0  # how often
+    parts: int = 0  # how many parts were sent
     pause: float = 0.0  # seconds from one part to the next, or to the first, at most so far
     sent_after: float | None = None  # seconds after the start, once the server has the last byte
     outcome: str | None = None
     took: float = 0.0  # seconds in the end
     after: float = 0.0  # seconds of work after the last byte of the response
-    cpu: float | None = None  # seconds of its thread; not known when another one ended it
-    # what it did
-    accounted: float = 0.0  # time put down to db, cache, template and outbound, without overlap
+    cpu: float | None = None  # seconds of its thread; not known when another thread ended it
+    # What it did.
+    accounted: float = 0.0  # time attributed to db, cache, template and outbound, without overlap
     queries: dict[tuple[str, str], QueryStats] | None = None
     db_count: int = 0
     db_time: float = 0.0
@@ -117,7 +117,7 @@ class Record:
     timeline: list[tuple[float, float, str, str]] | None = None  # see moments()
     timeline_left_out: int = 0
     aborted: dict[str, Any] | None = None  # where it was when its worker was ended
-    # watched
+    # What the hound keeps.
     slot: Slot | None = None  # its place in the black box
     taken: list[Slot] | None = None  # the same, as the box gives and takes it
     slow: Slow | None = None
@@ -126,11 +126,11 @@ class Record:
     gil_held_by: str | None = None
     loop_lag: float = 0.0  # seconds for which its event loop or hub stood still
     loop_blocked_by: str | None = None
-    long_lived: bool = False  # a websocket: it is not slow, it is open
+    long_lived: bool = False  # a websocket, which is open and not slow
     slow_after: float | None = None  # a threshold of its own, seconds
     task_id: str | None = None  # of a task, in its queue
     shown_id: str | None = None  # the same without secrets
-    samples: list[Sample] | None = None  # the looks at it so far
+    samples: list[Sample] | None = None  # of its stack so far
     flame: str | None = None  # file name of its flame graph
     overhead: float = 0.0  # seconds of this request that slowhound itself took
 
@@ -138,7 +138,7 @@ class Record:
         self.number = next(_numbers)
         self.id = ids.new_id(self.number)
         method = as_text(method)
-        # A client may say any word; there is no token as short as those that mean something.
+        # A client may send any word as a method. A word as short as a real method is no secret.
         is_short = len(method) <= SHORT_METHOD
         self.method = method if is_short else client_text(method, METHOD_LIMIT)
         self.path = client_text(as_text(path), PATH_LIMIT)
@@ -154,16 +154,16 @@ class Record:
 
     @property
     def has_no_body(self) -> bool:
-        """True where the response ends with its head, by the method or the status."""
+        """True where the response has only a head, by the method or the status."""
         return self.method == "HEAD" or self.status in BODILESS
 
     @property
     def yields(self) -> bool:
-        """True for a websocket: where there is not room for all, requests come first."""
+        """True for a websocket: where there is no room for all, requests come first."""
         return self.long_lived and self.kind == "request"
 
     def meta(self, name: str) -> str | None:
-        """What the environ has by this name, as a text; a server may put anything there."""
+        """The environ's value for this name, as a text; a server may put anything there."""
         environ = self.environ
         return text_or_none(environ.get(name)) if type(environ) is dict else None
 
@@ -179,30 +179,30 @@ class Record:
         return now - (self.started if self.last_part is None else self.last_part)
 
     def longest_quiet(self) -> float:
-        """The same at most, of one that has ended."""
+        """The longest such time of a request that has ended."""
         return max(self.pause, self.quiet(self.started + self.took))
 
     def finished_sending(self) -> None:
-        """The server has the last byte of the response; what the application does now is after."""
+        """The server has the last byte of the response; work from now on is not response time."""
         if not self.complete:
             self.complete = True
             self.sent_after = clock.monotonic() - self.started
 
     def forgotten(self) -> None:
-        """Its response is gone, closed by nobody: what comes until that is seen is none of it."""
+        """Its response was freed without being closed; the time until that is seen is lost."""
         self.finished_sending()
         self.is_forgotten = True
 
     def ended_after(self, age: float) -> None:
-        """It has ended at this age; the response may have done so before."""
+        """The request has ended at this age; its response may have ended before."""
         self.took = age if self.sent_after is None else self.sent_after
         self.after = 0.0 if self.is_forgotten else age - self.took
 
     def let_go(self) -> None:
-        """Drops what is the application's, now that nobody needs it.
+        """Drops what belongs to the application.
 
-        What a view opens and leaves open, such as a connection of asyncio's, keeps its context and
-        so this record, for as long as it lives.
+        What a view leaves open, such as a connection of asyncio's, keeps its context and so this
+        record for as long as it lives.
         """
         self.request = self.match = self.environ = self.scope = None
 
@@ -212,13 +212,13 @@ class Record:
 
     @property
     def referrer(self) -> str | None:
-        """The page that led here: its header has a spelling of its own, and some have the other."""
+        """The page that linked here, from the header ``Referer``, or else from ``Referrer``."""
         value = self.meta("HTTP_REFERER")
         return self.meta("HTTP_REFERRER") if value is None else value
 
     @property
     def resolved(self) -> Any:
-        """What Django has resolved the URL to; None before, and for ever where there is no view."""
+        """What Django has resolved the URL to; None before, and where there is no view."""
         match = getattr(self.request, "resolver_match", None)
         return self.match if match is None else match
 
@@ -229,7 +229,7 @@ class Record:
 
     @property
     def is_resolved(self) -> bool:
-        """True once Django has resolved the URL; of one that has no view it never has."""
+        """True once Django has resolved the URL, which it never does where there is no view."""
         return self.resolved is not None
 
     @property
@@ -238,7 +238,7 @@ class Record:
         return _name_or_none(getattr(self.resolved, "route", None))
 
     def names(self) -> tuple[str | None, ...]:
-        """All that a setting may call this request's view: its URL's name, route or function."""
+        """All names that a setting may use for the view: the URL's name, route and function."""
         match = self.resolved
         if match is None:
             return ()
@@ -249,11 +249,11 @@ class Record:
         return tuple(text_or_none(each) for each in names)
 
     def claim_slow(self, slow: Slow) -> bool:
-        """Makes it the slow request that ``slow`` is about; False when another thread was first."""
+        """Makes ``slow`` the state of this request; False when another thread was first."""
         return self.__dict__.setdefault("slow", slow) is slow  # one dict operation
 
     def note(self, start: float, took: float, kind: str, text: str) -> None:
-        """Adds one moment to the timeline, which is bounded."""
+        """Adds one moment to the timeline, which has a limit."""
         if self.timeline is None:
             self.timeline = []
         if len(self.timeline) < TIMELINE_LIMIT:

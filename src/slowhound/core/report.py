@@ -1,4 +1,4 @@
-"""The report of a slow request: the layout of dogslow's, and what else was known.
+"""The report of a slow request, in the layout of dogslow's, with all that was known.
 
 A request that died with its worker has one as well, made from its event (``of_death``).
 """
@@ -39,8 +39,8 @@ class Finished(NamedTuple):
 class Report:
     """A slow request or a death as a sink gets it: plain data, no live object of the application.
 
-    ``held_back`` and ``first_seen`` are about its group, which ``fingerprint`` names: how many
-    of the group no sink got since the last one they did, and whether this is the first one known.
+    ``fingerprint`` names its group. ``held_back`` is how many reports of the group were not sent
+    since the last one that was, ``first_seen`` whether this is the first one that is known.
     """
 
     event: dict[str, Any]  # the `slow` event; of a death the `timeout` or `crash` event
@@ -49,12 +49,12 @@ class Report:
     intercepted: float
     host: str
     thread_id: int
-    snapshot: Snapshot | None  # None: it ended before anybody could look
+    snapshot: Snapshot | None  # None: it ended before its first sample
     verdict: str = ""
     pid: int = field(default_factory=os.getpid)
     parent: int = field(default_factory=os.getppid)
     blind: float = 0.0  # seconds for which the watchdog had not run when it ended
-    gil: str = ""  # who held the GIL meanwhile, as far as it is known
+    gil: str = ""  # who held the GIL meanwhile, if that is known
     last_stack: LastStack | None = None  # where there is no snapshot
     timeline: list[Moment] | None = field(default_factory=list)  # None: not known here
     timeline_left_out: int = 0
@@ -65,7 +65,7 @@ class Report:
 
     @property
     def id(self) -> str:
-        """The same at each attempt to deliver it, and of no other report."""
+        """The same at each attempt to deliver it; no other report has it."""
         return f"{self.event.get('req_id')}.{self.kind}"
 
     @property
@@ -86,7 +86,7 @@ class Report:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits that name its group: of its stack, or of the last one before death."""
+        """Twelve hex digits that name its group, made of its stack or the last one before death."""
         if self.kind == "slow":
             found = self.event.get("slow_fingerprint")
             if isinstance(found, str) and _GROUP.fullmatch(found):
@@ -161,7 +161,7 @@ class Report:
 
 
 def _iso(seconds: float) -> str:
-    """The same moment in ISO 8601, for programs; dogslow's date stays as its users parse it."""
+    """The same moment in ISO 8601, for programs. Users of dogslow parse its own date."""
     try:
         return f" ({datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ})"
     except (OverflowError, ValueError, OSError):  # of a report that another process has written
@@ -176,7 +176,7 @@ def _group_of_death(event: dict[str, Any]) -> str:
     kind = event.get("event_type")
     names = ("event_type", "crash_cause", "resp_view", "task_name", f"{kind}_loc")
     parts = [str(event.get(name)) for name in (*names, f"{kind}_cause_loc")]
-    # Without line numbers, as that of a stack.
+    # Without line numbers, like the fingerprint of a stack.
     text = _LINE_NUMBER.sub(":", "\n".join(parts))
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:12]
 

@@ -1,4 +1,4 @@
-"""The words of a report: each part of it as text for a file or a mail."""
+"""Writes the parts of a report as text, for a file or a mail."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ SHOWN_MOMENTS = 50
 
 
 def date(seconds: float) -> str:
+    """The moment in dogslow's form."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime(DATE)
     except (OverflowError, ValueError, OSError):  # of a report that another process has written
@@ -28,11 +29,11 @@ NO_STACK = (
 )
 
 
-def ended_text(blind: float) -> str:
-    """In the place of the stack of a request that ended before its first sample."""
+def ended_text(unsampled: float) -> str:
+    """What is there instead of a stack when a request ended before its first sample."""
     return (
         "  No stack: the request ended before the watchdog could take one.\n"
-        f"  The watchdog had not run for {blind:.3f} s. When that is long, no other thread"
+        f"  The watchdog had not run for {unsampled:.3f} s. When that is long, no other thread"
         " ran either:\n  C code held the GIL (a sort, a regular expression, an extension), or"
         " the process did not run."
     )

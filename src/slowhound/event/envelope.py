@@ -1,6 +1,6 @@
-"""What every event says of its process: when, where, which release, and whose trace it is of.
+"""Adds to an event what each one has: time, host, process, release and trace.
 
-Written by the process itself, or by another one that writes in its place after its death.
+The process itself writes it, or another one in its place after its death.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from slowhound.runtime.clocks import clock
 
 
 class Origin(NamedTuple):
-    """The process that an event is of; None: not known, or not set."""
+    """The process that an event comes from; None: not known, or not set."""
 
     host: str | None
     pid: int

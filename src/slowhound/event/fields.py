@@ -1,7 +1,8 @@
-"""THE table of event fields.
+"""The table of all event fields: name, type, unit, meaning.
 
 The order of the table is the order of the fields in a line. Application fields (``app_*``) come
-after it. ``docs/fields.md`` is generated from it; a field that is not here fails the tests.
+after it. ``docs/fields.md`` is generated from it; a field that is not here fails the tests. It is
+longer than a module should be, because a table in two files would be two tables.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ FIELDS: tuple[Field, ...] = (
         "resp_time",
         "float",
         "s",
-        "From the first sight of the request to the last byte of the body.",
+        "From when the request was first seen to the last byte of the body.",
     ),
     Field(
         "resp_cpu_time", "float", "s", "CPU time of the request's thread; overlaps the parts below."
@@ -157,20 +158,20 @@ FIELDS: tuple[Field, ...] = (
         "gil_held_by",
         "str",
         "",
-        "The request or thread that held it, as it seems, and where that was afterwards.",
+        "The request or thread that most likely held it, and where that was afterwards.",
     ),
     Field(
         "gil_hold_est",
         "float",
         "s",
-        "Time in which this request's thread held the GIL, an estimate, only of such holds.",
+        "Time in which this request's thread held the GIL; an estimate, only of such holds.",
     ),
     Field(
         "loop_lag",
         "float",
         "s",
-        "Longest time in which its event loop or hub stood still while it waited; an estimate, only"
-        " of such above 0.5 s. Overlaps the rest.",
+        "Longest time for which its event loop or hub stood still while it waited; an estimate,"
+        " only above 0.5 s. Overlaps the rest.",
     ),
     Field("loop_blocked_by", "str", "", "The request that blocked it, and where."),
     Field("rest_time", "float", "s", "`resp_time` less db, cache, template and outbound time."),
@@ -193,9 +194,9 @@ FIELDS: tuple[Field, ...] = (
         "crash_cause",
         "str",
         "",
-        "`oom` (the kernel, for want of memory), `segfault` (or a fault of its like), `shutdown`"
-        " (ended or killed by its server at a stop or deploy), `signal`, `exit`, or `unknown` (only"
-        " its parent could tell).",
+        "`oom` (the kernel, out of memory), `segfault` (or a similar fault), `shutdown` (ended or"
+        " killed by its server at a stop or deploy), `signal`, `exit`, or `unknown` (only its"
+        " parent could know).",
     ),
     Field("crash_signal", "str", "", "Name of the signal that ended the worker."),
     Field("crash_code", "int", "", "Exit code of a worker that exited."),
@@ -213,7 +214,7 @@ FIELDS: tuple[Field, ...] = (
     Field("crash_sql", "str", "", "Shape of the SQL that was running.", "db.query.text"),
     Field("crash_sql_time", "float", "s", "For how long it had been running."),
     Field("slow_after", "float", "s", "Threshold that the request passed, or a pause in it."),
-    Field("slow_loc", "str", "", "Application frame it was in when first looked at."),
+    Field("slow_loc", "str", "", "Application frame it was in when the report was made."),
     Field(
         "slow_stack_by",
         "str",
@@ -233,8 +234,8 @@ FIELDS: tuple[Field, ...] = (
         "slow_verdict",
         "str",
         "",
-        "`stuck` (the same innermost frames at each look, and nothing sent), `slow` (they move) or"
-        " `unknown` (fewer than two looks).",
+        "`stuck` (the same innermost frames in each sample, and nothing sent), `slow` (they move)"
+        " or `unknown` (fewer than two samples).",
     ),
     Field("slow_fingerprint", "str", "", "Groups reports: hash of view and application functions."),
     Field("report", "str", "", "File name of the report in `DIR/reports`."),
@@ -244,7 +245,7 @@ FIELDS: tuple[Field, ...] = (
         "str",
         "",
         "What stands: `threads` (all threads of a worker are in slow requests), `loop` (an event"
-        " loop), `hub` (gevent's) or `gil` (all that a thread carries, told by another process).",
+        " loop), `hub` (gevent's) or `gil` (all of a thread; another process reports it).",
     ),
     Field("stall_time", "float", "s", "For how long already, at least."),
     Field("stall_requests", "int", "1", "Requests that it holds up or consists of."),
@@ -258,7 +259,7 @@ FIELDS: tuple[Field, ...] = (
     Field("g_queue", "int", "1", "Connections waiting for a thread inside this worker."),
     Field("w_age", "float", "s", "Age of the worker process."),
     Field("w_rss", "int", "bytes", "Resident memory of the worker; sampled."),
-    Field("w_nr", "int", "1", "Which request of its worker this was."),
+    Field("w_nr", "int", "1", "Number of the request within its worker."),
     Field(
         "rec_overhead", "float", "s", "Time slowhound took within this request, writing excluded."
     ),

@@ -1,6 +1,6 @@
-r"""The canonical line: an event as logfmt or as one line of JSON.
+r"""Writes an event as the canonical line: logfmt, or one line of JSON.
 
-In logfmt every value is quoted, and what stands between the quotes is a JSON string: quote,
+In logfmt every value is quoted, and between the quotes stands a JSON string: quote,
 backslash and every character that is not printable are escaped, so ``json.loads`` reads a value
 back and nothing that a client sends can end a line, forge a field or move a cursor. White space
 is folded to one space, none is ``"-"``, seconds have three decimals, as the line has had since
@@ -27,10 +27,10 @@ _encode = msgspec.json.Encoder().encode
 _SPACE = re.compile(r"\s+")
 _KEY = re.compile(r"[^A-Za-z0-9_.\-]")
 SHAPES_LIMIT = 512
-# Characters of what an application has added, in an event that is too large; and how many of them.
-SHORT = 1000
-# Levels of a structure of ours; none has as many, with the values of an application that are in it.
-DEPTH = 12
+# Of an application, in an event that is too large: characters of a field, and how many fields.
+SHORTENED_LIMIT = 1000
+# Levels of a structure of ours; none has as many, even with the values of an application in it.
+ENCODED_DEPTH = 12
 
 
 def json_line(event: dict[str, Any]) -> bytes:
@@ -54,11 +54,11 @@ def _printable(line: bytes) -> bytes:
     return "".join([each if each.isprintable() else _code(each) for each in text]).encode()
 
 
-def encodable(value: Any, depth: int = DEPTH) -> Any:
+def encodable(value: Any, depth: int = ENCODED_DEPTH) -> Any:
     """A structure of ours as JSON can hold it, whole: with numbers and texts that fit.
 
-    It is as large as we have made it. Bounds are for what an application hands over, which has
-    come through the door (``plain_data``) before; an object that has not comes through it here.
+    It is as large as we have made it. Limits are for the values of an application, which
+    ``plain_data`` has read before; an object that it has not read is read here.
     """
     kind = type(value)
     if kind is str:
@@ -78,9 +78,9 @@ def _key(key: Any) -> str:
 
 
 def shortened(event: dict[str, Any]) -> dict[str, Any]:
-    """With what the application has added as short texts; without it, where that is too much."""
+    """The event with the application's fields as short texts, or without them if they are many."""
     texts = {name: value for name, value in event.items() if name not in NAMES}
-    if len(texts) > SHORT:
+    if len(texts) > SHORTENED_LIMIT:
         return {name: value for name, value in event.items() if name in NAMES}
     return event | {name: _short(value) for name, value in texts.items()}
 
@@ -89,16 +89,16 @@ def _short(value: Any) -> Any:
     if isinstance(value, int | float) or value is None:
         return value
     text = value if isinstance(value, str) else json_line(value)[:-1].decode()
-    return text if len(text) <= SHORT else f"{text[:SHORT]}..."
+    return text if len(text) <= SHORTENED_LIMIT else f"{text[:SHORTENED_LIMIT]}..."
 
 
 def utf8(text: str) -> str:
-    """A text of ours as UTF-8 can hold it, whole."""
+    """A text of ours as UTF-8 can hold it, at its full length."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def clean(value: Any) -> str:
-    """``value``, of an application's, as a text of bounded length that UTF-8 can hold."""
+    """A value of an application as a text of limited length that UTF-8 can hold."""
     return utf8(plain_data.as_text(value))
 
 
@@ -111,8 +111,8 @@ def logfmt(event: dict[str, Any]) -> str:
     shape = _shapes.get(key) or _shape(*key)
     if shape.strings is not None:
         texts = shape.strings(values)
-        # One look at all texts together; nearly every line is free of what has to be escaped.
-        # A space at the edge of a text makes two of them here, or one at the edge of the whole.
+        # All texts are checked together; nearly every line has nothing that must be escaped.
+        # A space at the edge of a text makes two spaces here, or one at the edge of the whole.
         joined = " ".join(texts)
         if (
             joined.isprintable()
@@ -176,7 +176,7 @@ def text_of(value: str) -> str:
 
 
 def key_of(key: str) -> str:
-    """A key without what could end it: anything but letters, digits, dots and hyphens is ``_``."""
+    """A key that cannot end its field: all but letters, digits, dots and hyphens becomes ``_``."""
     return _KEY.sub("_", clean(key)) or "_"
 
 

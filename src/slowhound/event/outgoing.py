@@ -1,4 +1,4 @@
-"""One event on its way out of the process."""
+"""Holds one event on its way out of the process."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from slowhound.event.fields import Event
 
 
 class Outgoing:
-    """One event on its way out: what of that is done is known whenever it is asked.
+    """One event on its way out, and which steps of that are done.
 
-    Each of the lists is filled by the very call that does it, so that what is raised from outside
-    between two steps, by the handler of a signal, neither loses an event nor doubles it.
+    Each of the lists is filled by the very call that does the step. So an exception that a signal
+    handler raises between two steps neither loses an event nor doubles it.
     """
 
     __slots__ = ("fed", "line", "shown", "stored", "text", "whole")
@@ -25,8 +25,6 @@ class Outgoing:
         self.fed: list[Any] = []
 
 
-# Of a request that ``SAMPLING`` leaves out: all is done.
+# For a request that ``SAMPLING`` leaves out: all is done.
 NOTHING = Outgoing({}, b"", "")
-
-
 NOTHING.stored = NOTHING.shown = NOTHING.fed = [0]

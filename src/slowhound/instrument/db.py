@@ -210,15 +210,15 @@ def _count(record: Record, text: str, context: dict[str, Any], start: float, too
     if stats is None:
         if len(queries) >= STATEMENTS_LIMIT:
             stats = queries.setdefault((alias, OTHER), QueryStats())
-            stats.look_at = sys.maxsize  # they come from anywhere
+            stats.next_search = sys.maxsize  # they come from anywhere
         else:
             stats = queries[alias, text] = QueryStats()
     stats.count += 1
     stats.time += took
-    if stats.count >= stats.look_at:
+    if stats.count >= stats.next_search:
         # A stack is walked at runs 2, 5, 10, 20 and so on, never for each query. The place seen
         # last is kept: a helper may have come before the loop.
-        stats.look_at = N1_MIN if stats.count < N1_MIN else 2 * stats.count
+        stats.next_search = N1_MIN if stats.count < N1_MIN else 2 * stats.count
         stats.line = callers.place(sys._getframe(3), context["cursor"], record)
     record.note(start, took, "sql", text)
 
