@@ -1,4 +1,4 @@
-"""The viewer as people run it, `slowhound view`, and a browser that looks at it."""
+"""The viewer as users run it, `slowhound view`, and a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.harness.browser import chromium
 
 @contextmanager
 def viewing(folder: Path, *arguments: str) -> Iterator[str]:
-    """`slowhound view` over a folder, on a free port; gives the URL that it prints."""
+    """Runs `slowhound view` over a folder, on a free port; returns the URL that it prints."""
     command = [sys.executable, "-m", "slowhound", "view", "--bind", "127.0.0.1:0"]
     process = subprocess.Popen(
         [*command, "--dir", str(folder), *arguments],

@@ -1,4 +1,4 @@
-"""A store that was never recorded: events written straight into segments, and reports beside them.
+"""Writes stores of made-up events straight into segments, with reports.
 
 ``plain`` is a shop on an ordinary day; ``hostile`` has the worst of texts in every field that can
 hold one.
@@ -98,12 +98,12 @@ HOSTILE = (
 
 
 def report_name(number: int) -> str:
-    """A name as reports have it."""
+    """A name that a report can have."""
     return f"slow_request_20261121T100001Z_4711_{number}_{number:08x}.log"
 
 
 def write(folder: Path, events: Iterable[Event], name: str = "1763700000000-4711-0") -> None:
-    """The events as one segment."""
+    """Writes the events as one segment."""
     target = folder / "events"
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
@@ -116,7 +116,7 @@ def plain(folder: Path, now: float, count: int = 6000, hours: float = 20.0, seed
     events = []
     for number in range(count):
         share = (number + chance.random()) / count
-        # A day has a noon: more requests there.
+        # More requests around noon.
         at = now - hours * 3600 * (1 - share) + 2400 * math.sin(share * 6)
         events.append(_request(chance, number, min(at, now - 2.0), 0.83 < share < 0.86))
     events += _slow(folder, chance, now)
@@ -308,7 +308,7 @@ def _deaths(now: float) -> list[Event]:
 
 
 def hostile(folder: Path, now: float) -> list[Event]:
-    """For each of the worst texts an event of each kind that has it in every field of text."""
+    """For each hostile text an event of each kind, with the text in every text field."""
     events: list[Event] = []
     for number, text in enumerate(HOSTILE):
         for kind in ("request", "slow", "crash", "timeout", "task", "partial_failure", "stall"):

@@ -1,4 +1,4 @@
-"""The test site with the viewer mounted in it; run as a script it makes the tables and users.
+"""The test site with the viewer mounted in it; as a script it makes the tables and users.
 
 As a script it prints the session of each user as JSON.
 """

@@ -1,4 +1,4 @@
-"""Flame graphs in a real browser: what is seen, what can be done, and how much is made."""
+"""Flame graphs in a real browser: what is visible, the controls, and the number of elements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HOSTILE = "<script>document.title='broken'</script>]]>\u202e\"'&"
 
 
 class Strict(SimpleHTTPRequestHandler):
-    """A server that allows nothing but our script and style."""
+    """A server whose policy allows only the graph's own script and style."""
 
     def end_headers(self) -> None:
         if "/speedscope/" not in self.path:
@@ -55,7 +55,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The files that are looked at."""
+    """The files that the browser opens."""
     made = tmp_path_factory.mktemp("graphs")
     hostile = profile_of([(3, [frame(HOSTILE, HOSTILE, 1, "app")], "running")])
     for name, text in (
@@ -106,7 +106,7 @@ def width_of(page, name) -> float:
 
 
 def has_view(page) -> None:
-    """The script ran, and drew."""
+    """The script has run and drawn the graph."""
     page.wait_for_selector(".tools input")
     assert box(page, "basket").count() == 1
 
@@ -138,7 +138,7 @@ def test_it_works_from_disk(page, folder) -> None:
 
 
 def test_hostile_names_are_text(page, site) -> None:
-    """A function called like markup is shown as it is, with what turns text made visible."""
+    """A function whose name is markup is displayed as text, with direction marks made visible."""
     page.goto(f"{site}/hostile.svg")
     page.wait_for_selector(".tools input")
     assert page.title() == "GET /shop/basket/ - flame graph"
@@ -192,7 +192,7 @@ def test_a_search_says_how_much_it_matched(page, site, tmp_path) -> None:
     assert page.evaluate("document.querySelector('.tools input').value") == ""
 
 
-def test_the_address_brings_everything_back(page, site) -> None:
+def test_address_restores_the_view(page, site) -> None:
     """A copied link opens the same view, zoom, search, colours and folding."""
     page.goto(f"{site}/basket.svg")
     page.click("button:has-text('Fold libraries')")
@@ -211,7 +211,7 @@ def test_the_address_brings_everything_back(page, site) -> None:
 
 
 def test_time_runs_from_left_to_right(page, site, tmp_path) -> None:
-    """In the view in time boxes stand where they were, and blind time has its own place."""
+    """In the time view boxes are at the time they ran, and unsampled time has its own place."""
     page.goto(f"{site}/basket.svg#view=time")
     page.wait_for_selector(".axis")
     places = [
@@ -231,7 +231,7 @@ def test_time_runs_from_left_to_right(page, site, tmp_path) -> None:
 
 
 def test_runs_of_libraries_fold_into_one_box(page, site, tmp_path) -> None:
-    """Folded, your own functions stand one above the other, and no time is lost."""
+    """Folded, only your own functions are left above each other, and no time is lost."""
     page.goto(f"{site}/basket.svg")
     rows = page.locator(".boxes").bounding_box()["height"]
     page.click("button:has-text('Fold libraries')")
@@ -242,8 +242,8 @@ def test_runs_of_libraries_fold_into_one_box(page, site, tmp_path) -> None:
     keep_image(page, "flame-folded", tmp_path)
 
 
-def test_a_difference_is_red_blue_and_in_words(page, site, tmp_path) -> None:
-    """Against the normal profile boxes have the colour of the change, and its number."""
+def test_difference_has_colours_and_numbers(page, site, tmp_path) -> None:
+    """Compared with the normal profile, boxes have the colour of the change, and its number."""
     page.goto(f"{site}/diff.svg")
     page.wait_for_selector(".tools input")
     assert box(page, LINES).locator(".d-more3").count() == 1
@@ -258,8 +258,8 @@ def test_a_difference_is_red_blue_and_in_words(page, site, tmp_path) -> None:
     assert box(page, "vouchers").locator(".d-less2").count() == 1
 
 
-def test_the_keyboard_does_all_of_it(page, site) -> None:
-    """Tab reaches the graph once, arrows walk it, Enter zooms, Escape undoes it; focus is seen."""
+def test_everything_works_by_keyboard(page, site) -> None:
+    """Tab reaches the graph once, arrows move in it, Enter zooms, Escape resets."""
     page.goto(f"{site}/basket.svg")
     page.wait_for_selector(".tools input")
     focused = (
@@ -295,7 +295,7 @@ def test_the_keyboard_does_all_of_it(page, site) -> None:
 
 
 def test_a_wide_and_deep_graph_makes_few_elements(page, site) -> None:
-    """Of 50,000 boxes only those that can be seen become elements, in each view and zoom."""
+    """Of 50,000 boxes only the visible ones become elements, in each view and zoom."""
     for state in ("", "view=time", "fold=1", "colours=kind&up=1", "zoom=40"):
         page.goto("about:blank")
         page.goto(f"{site}/big.svg#{state}")
@@ -315,8 +315,8 @@ def test_zoom_shows_what_was_too_narrow(page, site) -> None:
     assert len(zoomed - seen) > 50
 
 
-def test_it_is_a_picture_without_scripts(browser, site) -> None:
-    """With scripts off header, boxes, legend and footer are there, and no dead control."""
+def test_it_is_a_static_drawing_without_scripts(browser, site) -> None:
+    """Without scripts header, boxes, legend and footer are there, and no control without effect."""
     with page_of(
         browser, viewport={"width": 1200, "height": 760}, java_script_enabled=False
     ) as page:
@@ -348,7 +348,7 @@ def test_it_is_a_picture_without_scripts(browser, site) -> None:
     ],
 )
 def test_it_fits_light_dark_and_phone(browser, site, tmp_path, name, options) -> None:
-    """It takes the window's width, without a need to scroll sideways, in the reader's colours."""
+    """It takes the window's width, without scrolling sideways, in the reader's colour scheme."""
     with page_of(browser, **options) as page:
         page.goto(f"{site}/basket.svg")
         has_view(page)
@@ -365,7 +365,7 @@ def test_it_fits_light_dark_and_phone(browser, site, tmp_path, name, options) ->
 
 
 def test_it_prints_in_light_colours_without_controls(browser, site) -> None:
-    """On paper there are no controls, and the paper is white also for readers of dark screens."""
+    """On paper there are no controls, and the background is white, for dark screens, too."""
     with page_of(browser, color_scheme="dark") as page:
         page.goto(f"{site}/basket.svg")
         has_view(page)

@@ -1,4 +1,4 @@
-"""The viewer in a site under Gunicorn, with Django's own users, after real traffic."""
+"""The viewer in a site under Gunicorn, with Django's users, after real traffic."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-LOOKS = 2_000  # milliseconds from one look of the live page to the next
+REFRESH_MS = 2_000  # milliseconds between updates of the live page
 WISHES: dict[str, Any] = {
     "worker": "gthread",
     "threads": 8,
@@ -74,8 +74,10 @@ def seen_by(browser: Browser, shop: tuple[Site, dict[str, str]], who: str) -> It
 @pytest.mark.parametrize(
     ("who", "status"), [(None, 403), ("user", 403), ("former", 403), ("staff", 200)]
 )
-def test_only_staff_get_in(shop: tuple[Site, dict[str, str]], who: str | None, status: int) -> None:
-    """Everybody else learns that there is a viewer, and nothing of what it holds."""
+def test_only_staff_have_access(
+    shop: tuple[Site, dict[str, str]], who: str | None, status: int
+) -> None:
+    """Others learn that there is a viewer, but nothing of its data."""
     site, sessions = shop
     headers = {"Cookie": f"sessionid={sessions[who]}"} if who else {}
     for path in ("/slowhound/", "/slowhound/requests.json", "/slowhound/live/"):
@@ -84,9 +86,7 @@ def test_only_staff_get_in(shop: tuple[Site, dict[str, str]], who: str | None, s
         assert (b"/item/3/" in answer.body) == (status == 200 and "requests" in path)
 
 
-def test_what_has_just_happened_is_shown(
-    browser: Browser, shop: tuple[Site, dict[str, str]]
-) -> None:
+def test_recent_requests_are_displayed(browser: Browser, shop: tuple[Site, dict[str, str]]) -> None:
     """The requests, the error, the N+1, and the slow one with its stack."""
     with seen_by(browser, shop, "staff") as page:
         page.get_by_role("link", name="Requests", exact=True).click()
@@ -101,10 +101,10 @@ def test_what_has_just_happened_is_shown(
         expect(page.locator("h1")).to_contain_text("/sleep/1/")
 
 
-def test_what_is_in_flight_comes_and_goes_by_itself(
+def test_live_page_updates_itself(
     browser: Browser, shop: tuple[Site, dict[str, str]], tmp_path: Path
 ) -> None:
-    """Nobody loads the page anew; a pause holds it."""
+    """Without reloading; a pause stops that."""
     site, _ = shop
     gate, other = site.gate("viewed"), site.gate("later")
     waiting = [site.start("/gate/viewed/"), site.start("/query-then-gate/viewed/")]
@@ -118,42 +118,42 @@ def test_what_is_in_flight_comes_and_goes_by_itself(
         gate.open()
         for each in waiting:
             each.result()
-        page.clock.run_for(LOOKS)
+        page.clock.run_for(REFRESH_MS)
         expect(row).to_have_count(0)
         page.get_by_role("button", name="Pause").click()
         waiting = [site.start("/gate/later/")]
         other.wait_entered()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.clock.run_for(5 * LOOKS)
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
+        page.clock.run_for(5 * REFRESH_MS)
         assert page.evaluate("document.getElementById('pulse').className") == "pulse"
-        assert asked == []
+        assert requested == []
         page.get_by_role("button", name="Resume").click()
-        page.clock.run_for(LOOKS)
+        page.clock.run_for(REFRESH_MS)
         later = page.locator(".live tbody tr", has_text="/gate/later/")
         expect(later).to_have_count(1)
         other.open()
         waiting[0].result()
 
 
-def test_a_server_that_has_gone_is_said(
+def test_live_page_reports_a_lost_server(
     browser: Browser, shop: tuple[Site, dict[str, str]]
 ) -> None:
-    """What is shown is old then, and the page says so, and finds back."""
+    """The page says that its data is old, and recovers."""
     with seen_by(browser, shop, "staff") as page:
         page.clock.install()
         page.get_by_role("link", name="Live", exact=True).click()
         expect(page.locator(".live")).to_be_visible()
         page.route("**/live/", lambda route: route.fulfill(status=200, body="<p>a login page"))
-        page.clock.run_for(LOOKS)
+        page.clock.run_for(REFRESH_MS)
         expect(page.locator("#pulse-text")).to_contain_text("this data is old")
         page.unroute("**/live/")
-        page.clock.run_for(LOOKS)
+        page.clock.run_for(REFRESH_MS)
         expect(page.locator("#pulse-text")).to_contain_text("as of")
 
 
 def test_its_own_requests_are_recorded_like_any(shop: tuple[Site, dict[str, str]]) -> None:
-    """The docs say so, and how to find everything else."""
+    """As the docs say, with how to leave them out."""
     site, sessions = shop
     headers = {"Cookie": f"sessionid={sessions['staff']}"}
     found = eventually(

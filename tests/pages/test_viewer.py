@@ -27,7 +27,7 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
     "device_scale_factor": 2,
 }
-# Each page as the pictures in the docs show it.
+# Each page as the screenshots in the docs show it.
 PATHS = {
     "overview": "",
     "views": "views/",
@@ -40,11 +40,23 @@ PATHS = {
     "sql": "sql/",
     "ask": "ask/?q=n1",
 }
-KEPT = {"overview", "views", "requests", "request", "reports", "report", "deaths", "sql", "ask"}
-PICTURED = {"overview", "report"}  # in each look
+KEPT_IMAGES = {
+    "overview",
+    "views",
+    "requests",
+    "request",
+    "reports",
+    "report",
+    "deaths",
+    "sql",
+    "ask",
+}
+IN_ALL_SCHEMES = {"overview", "report"}  # with screenshots in dark mode and on a phone, too
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-# Text that is shown and in which a control or direction character would do what it says.
-OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+# Control and direction characters, which must not be in displayed text.
+INVISIBLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +70,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def open_page(browser: Browser, shop: str) -> Iterator[Callable[..., Any]]:
-    """A page of the shop, in a browser of that size, which fails the test on any problem.
+    """A page of the shop, in a browser of that size; any problem fails the test.
 
     A new browsing context takes a fifth of a second: there is one for each kind of browser.
     """
@@ -80,22 +92,22 @@ def open_page(browser: Browser, shop: str) -> Iterator[Callable[..., Any]]:
 
 
 def ids(page: Page) -> list[str]:
-    """What the rows of the first table link to, once the page is there."""
+    """The links in the rows of the first table, once the page has loaded."""
     page.wait_for_load_state()
     links = page.locator("main table tbody tr td.main a").all()
     return [str(link.get_attribute("href")) for link in links]
 
 
 def fits_a_phone(page: Page) -> None:
-    """Nothing is wider than the window when that becomes as narrow as a phone."""
+    """Nothing is wider than the window when it becomes as narrow as a phone."""
     page.set_viewport_size(PHONE["viewport"])
-    # Charts are drawn anew a moment later.
+    # Charts are drawn again a moment later.
     eventually(lambda: page.evaluate(WIDER) <= 0, "a page that fits a phone")
     page.set_viewport_size(DESKTOP["viewport"])
 
 
 def can_be_read_aloud(page: Page) -> None:
-    """One heading of the page, named regions and fields, heads of columns."""
+    """One main heading, named regions and fields, heads of columns."""
     assert page.locator("h1").count() == 1
     assert page.evaluate("document.documentElement.lang") == "en"
     assert page.locator(".wide th:not([scope])").count() == 0
@@ -110,34 +122,34 @@ def can_be_read_aloud(page: Page) -> None:
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_each_page_is_drawn_in_light_dark_and_on_a_phone(
+def test_each_page_works_in_light_dark_and_on_a_phone(
     open_page: Any, tmp_path: Path, name: str
 ) -> None:
-    """Without a script that fails, without a bar to scroll sideways, and as one reads it aloud."""
-    looks: dict[str, dict[str, Any]] = {"light": {}}
-    if name in PICTURED:
-        looks |= {"phone": PHONE, "dark": {"color_scheme": "dark"}}
-    for look, options in looks.items():
+    """Without script errors or sideways scrolling, and readable by a screen reader."""
+    schemes: dict[str, dict[str, Any]] = {"light": {}}
+    if name in IN_ALL_SCHEMES:
+        schemes |= {"phone": PHONE, "dark": {"color_scheme": "dark"}}
+    for scheme, options in schemes.items():
         with open_page(PATHS[name], **options) as page:
             expect(page.locator("h1")).to_be_visible()
-            assert page.evaluate(WIDER) <= 0, look
+            assert page.evaluate(WIDER) <= 0, scheme
             assert page.locator("[role=alert]").count() == 0
-            if name in PICTURED and look != "light":
-                keep_image(page, f"viewer-{name}-{look}", tmp_path)
-            elif name in KEPT:
+            if name in IN_ALL_SCHEMES and scheme != "light":
+                keep_image(page, f"viewer-{name}-{scheme}", tmp_path)
+            elif name in KEPT_IMAGES:
                 keep_image(page, f"viewer-{name}", tmp_path)
-            if look == "light":
+            if scheme == "light":
                 can_be_read_aloud(page)
                 fits_a_phone(page)
 
 
-def test_every_page_has_been_looked_at() -> None:
-    """A flame graph has tests of its own."""
+def test_every_page_is_tested() -> None:
+    """Flame graphs have tests of their own."""
     assert set(PATHS) == set(VIEWER.pages) - {"flame"}
 
 
-def test_charts_show_the_numbers_that_stand_below(open_page: Any) -> None:
-    """Four of them, and a table for who sees none."""
+def test_charts_show_the_numbers_of_the_table(open_page: Any) -> None:
+    """Four charts, and a table for readers without them."""
     with open_page() as page:
         expect(page.locator(".chart canvas")).to_have_count(4)
         page.locator("summary", has_text="Numbers").click()
@@ -148,8 +160,8 @@ def test_charts_show_the_numbers_that_stand_below(open_page: Any) -> None:
         assert page.locator(".chart[role=img][aria-label]").count() == 4
 
 
-def test_dragging_over_a_chart_asks_for_that_time(open_page: Any) -> None:
-    """The period is in the URL afterwards, and said on the page."""
+def test_dragging_over_a_chart_selects_that_period(open_page: Any) -> None:
+    """The period is then in the URL and on the page."""
     with open_page() as page:
         box = page.locator(".chart .u-over").first.bounding_box()
         page.mouse.move(box["x"] + 100, box["y"] + 40)
@@ -176,13 +188,13 @@ FILTERS = {
     "group": ("0a1b2c3d4e5f6071", "tr", "checkout"),
     "sql": (made.STATEMENTS["search"], "tr", "search"),
 }
-# What these have in common is no column of the table.
+# These filters have no column in the table.
 UNSEEN = {"host": "web-2", "pid": "4712", "release": "2026.47"}
 
 
 @pytest.mark.parametrize("name", [*FILTERS, *UNSEEN])
 def test_each_filter_is_a_field_of_the_form(open_page: Any, name: str) -> None:
-    """Typed, sent by Enter, kept in the URL and in the form, and true of each row."""
+    """Typed, submitted by Enter, kept in the URL and in the form, and true of each row."""
     with open_page("requests/") as page:
         everything = page.locator("strong").first.inner_text()
         more = page.locator("summary", has_text="More filters")
@@ -204,14 +216,14 @@ def test_each_filter_is_a_field_of_the_form(open_page: Any, name: str) -> None:
         assert rows
         if name in FILTERS:
             assert [row for row in rows if FILTERS[name][2] not in row] == []
-        if name != "release":  # they all have the same
+        if name != "release":  # all have the same
             assert page.locator("strong").first.inner_text() != everything
         page.get_by_role("link", name="Clear").click()
         expect(page.locator("strong").first).to_have_text(everything)
 
 
-def test_requests_can_be_paged_and_sorted_and_the_url_says_how(open_page: Any) -> None:
-    """A copied link shows the same; back goes back."""
+def test_paging_and_sorting_are_in_the_url(open_page: Any) -> None:
+    """A copied link shows the same, and Back goes back."""
     with open_page("requests/?view=product") as page:
         page.get_by_role("link", name="oldest").click()
         page.wait_for_url(re.compile("sort="))
@@ -228,8 +240,8 @@ def test_requests_can_be_paged_and_sorted_and_the_url_says_how(open_page: Any) -
         assert ids(page) == second
 
 
-def test_columns_say_by_which_the_table_is_sorted(open_page: Any) -> None:
-    """To who looks and to who listens."""
+def test_sorted_column_is_marked(open_page: Any) -> None:
+    """Visibly, and for screen readers."""
     with open_page("views/") as page:
         assert page.locator("th[aria-sort]").inner_text().startswith("Total time")
         page.get_by_role("link", name="p99").click()
@@ -262,8 +274,8 @@ def test_menu_shows_the_page_that_is_open(open_page: Any) -> None:
         assert page.evaluate(f"{here}.getBoundingClientRect().left >= 0")
 
 
-def test_all_can_be_reached_by_keyboard(open_page: Any) -> None:
-    """The first stop is the way past the menu; each stop can be seen."""
+def test_everything_can_be_reached_by_keyboard(open_page: Any) -> None:
+    """The first stop is the link that skips the menu; each stop is visible."""
     with open_page("views/") as page:
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "Skip to content"
@@ -301,8 +313,8 @@ def contrast(page: Page, first: str, second: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_told_from_its_ground(open_page: Any, scheme: str) -> None:
-    """4.5 to 1, as WCAG's level AA asks."""
+def test_text_has_enough_contrast(open_page: Any, scheme: str) -> None:
+    """4.5 to 1, as WCAG's level AA requires."""
     with open_page(color_scheme=scheme) as page:
         for text in ("--ink", "--soft", "--accent", "--bad"):
             for ground in ("--ground", "--raised", "--sunk"):
@@ -312,15 +324,15 @@ def test_text_can_be_told_from_its_ground(open_page: Any, scheme: str) -> None:
 
 
 def test_pages_can_be_read_without_scripts(open_page: Any) -> None:
-    """Charts are missing then; what they show is not."""
+    """There are no charts then, but their numbers."""
     with open_page(java_script_enabled=False) as page:
         assert page.locator(".numbers tbody tr").count() > 50
     with open_page("requests/?view=product", java_script_enabled=False) as page:
         assert len(ids(page)) == 50
 
 
-def test_a_question_is_asked_and_answered(open_page: Any) -> None:
-    """By name, with its parameters, and in one's own SQL."""
+def test_questions_and_own_sql_are_answered(open_page: Any) -> None:
+    """By name, with parameters, and in SQL."""
     with open_page("ask/") as page:
         page.get_by_role("link", name="traffic").click()
         page.locator("[name=step]").fill("3600")
@@ -337,7 +349,7 @@ def test_a_question_is_asked_and_answered(open_page: Any) -> None:
 def test_refused_sql_stays_in_the_form(browser: Browser, shop: str) -> None:
     """With the reason beside it."""
     context = browser.new_context()
-    page = context.new_page()  # the answer's status is an error on the console
+    page = context.new_page()  # the status of the response is an error on the console
     page.goto(shop + "ask/")
     page.locator("textarea").fill("DELETE FROM events")
     page.locator(".own button").click()
@@ -346,7 +358,7 @@ def test_refused_sql_stays_in_the_form(browser: Browser, shop: str) -> None:
     context.close()
 
 
-# --- the worst of texts, everywhere -----------------------------------------------------------
+# --- hostile texts, everywhere ----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -357,7 +369,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lis
         yield url, events
 
 
-# In one go: each question to the browser takes as long as a small page.
+# One script, because each call of the browser takes as long as a small page.
 SEEN = f"""() => ({{
   title: document.title,
   wider: {WIDER},
@@ -368,35 +380,35 @@ SEEN = f"""() => ({{
 }})"""
 
 
-def look_at(page: Page, url: str) -> None:
-    """Opens it, and checks that nothing of what is stored was obeyed."""
+def check_page(page: Page, url: str) -> None:
+    """Opens it, and checks that no stored text had an effect."""
     page.goto(url)
     seen = page.evaluate(SEEN)
     assert seen["title"].endswith("slowhound")
     assert seen["wider"] <= 0, url
-    assert OBEYED.findall(seen["text"]) == [], url
+    assert INVISIBLE.findall(seen["text"]) == [], url
     assert seen["foreign"] == 0
     assert seen["outside"] == [], url
 
 
-def test_nothing_stored_is_obeyed_on_any_page(
+def test_stored_texts_have_no_effect_on_any_page(
     browser: Browser, hostile: tuple[str, list[made.Event]]
 ) -> None:
-    """No script, no markup, no turned direction, no cursor moved, no page made wide."""
+    """No script, no markup, no changed direction, no cursor moved, no page made wide."""
     url, _ = hostile
     paths = ["", "views/", "requests/", "reports/", "deaths/", "live/", "sql/", "ask/"]
     questions = ["views", "slowest", "errors", "n1", "sql", "deaths", "groups", "request&id=x"]
     with page_of(browser, **DESKTOP) as page:
         page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
         for path in [*paths, *(f"ask/?q={name}" for name in questions)]:
-            look_at(page, url + path)
+            check_page(page, url + path)
             fits_a_phone(page)
 
 
 def test_links_out_of_stored_texts_lead_to_their_events(
     browser: Browser, hostile: tuple[str, list[made.Event]]
 ) -> None:
-    """Whatever is in an id, its request and its report are found, and harmless."""
+    """Whatever is in an id, its request and its report are found, without effects."""
     url, _ = hostile
     with page_of(browser, **DESKTOP) as page:
         page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
@@ -406,13 +418,13 @@ def test_links_out_of_stored_texts_lead_to_their_events(
             links |= set(ids(page))
         assert len(links) >= 2 * len(made.HOSTILE)
         for link in links:
-            look_at(page, url.rstrip("/") + link)
+            check_page(page, url.rstrip("/") + link)
 
 
-def test_what_stands_in_the_url_is_not_obeyed(
+def test_texts_in_the_url_have_no_effect(
     browser: Browser, hostile: tuple[str, list[made.Event]]
 ) -> None:
-    """A link can be sent to somebody: its filters come back as text."""
+    """Links can be sent by others: their filters are displayed as text."""
     url, _ = hostile
     context = browser.new_context()
     page = context.new_page()  # without page_of: a refusal is an error on the console
@@ -423,6 +435,6 @@ def test_what_stands_in_the_url_is_not_obeyed(
     for text in made.HOSTILE:
         given = quote(text[:1500], errors="replace")
         for path in (f"requests/?view={given}&path={given}", f"?since={given}"):
-            look_at(page, url + path)
+            check_page(page, url + path)
     context.close()
     assert problems == []

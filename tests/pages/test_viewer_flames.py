@@ -1,4 +1,4 @@
-"""Flame graphs in the viewer: framed in a page, on one of their own, and in speedscope."""
+"""Flame graphs in the viewer: framed in a page, on their own page, and in speedscope."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]
         yield url, name
 
 
-def test_it_is_drawn_where_its_request_is(browser: Browser, graph: tuple[str, str]) -> None:
-    """Its script runs in its frame, and nothing else that is in it."""
+def test_graph_is_on_the_page_of_its_request(browser: Browser, graph: tuple[str, str]) -> None:
+    """Its script runs in its frame, and nothing else does."""
     url, _ = graph
     with page_of(browser) as page:
         page.goto(f"{url}request/?id=a")
@@ -36,7 +36,7 @@ def test_it_is_drawn_where_its_request_is(browser: Browser, graph: tuple[str, st
 
 
 def test_speedscope_opens_it(browser: Browser, graph: tuple[str, str]) -> None:
-    """From the files of the viewer, under a policy of its own."""
+    """From the files of the viewer, under its own policy."""
     url, name = graph
     with page_of(browser) as page:
         page.goto(f"{url}flame/?name={name}")

@@ -1,4 +1,4 @@
-"""What the tests of files that cannot be read have in common."""
+"""Helpers for tests of files that cannot be read."""
 
 from __future__ import annotations
 

@@ -21,5 +21,5 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def new_table(server: str) -> Callable[[], str]:
-    """Makes the address of a table that is not there yet."""
+    """Makes the address of a table that does not exist yet."""
     return lambda: f"{server}/default?table=events_{next(_numbers)}"

@@ -1,4 +1,4 @@
-"""A small store whose answers can be worked out by hand, and ways to fill one."""
+"""A small store whose answers can be worked out by hand, and helpers to write one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 Event = dict[str, Any]
 
-# Whole two minutes, an hour ago: ClickHouse lets go of what is older than the table keeps.
+# At two full minutes, an hour ago: ClickHouse removes what is older than the table keeps.
 START = float((int(time.time()) // 120 - 30) * 120)
 LOOP = "SELECT name FROM customer WHERE id = ?"
 LIST = "SELECT id FROM orders"
 
 
 def request(number: int, at: float, view: str, took: float, **more: Any) -> Event:
-    """The event of a request that ended well, unless ``more`` says something else."""
+    """The event of a request that ended well, with changes."""
     return {
         "event_type": "request",
         "req_id": f"r{number}",
@@ -220,7 +220,7 @@ def line(event: Event) -> bytes:
 def segment(
     folder: Path, events: Iterable[Event], name: str = "1770000000000-11-0", *, old: bool = True
 ) -> Path:
-    """Writes a segment below DIR; an old one has been quiet for long enough to be compacted."""
+    """Writes a segment into DIR; an old one was quiet for long enough to be compacted."""
     path = folder / "events" / f"{name}.jsonl"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)

@@ -1,4 +1,4 @@
-"""A person's SQL reads events and nothing else, and not for longer than its bound."""
+"""Ad-hoc SQL reads only events, within its limits of time and size."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ ON_DUCKDB = [
     "SUMMARIZE SELECT * FROM duckdb_settings()",
     "FROM (SHOW TABLES)",
     "UNPIVOT duckdb_settings ON value",
-    # A name that WITH gives in one place is another table's in another.
+    # A name that WITH defines in one place is a table in another.
     "SELECT count(*) FROM every_line, (WITH every_line AS (SELECT 1) SELECT 1)",
     "WITH Every_Line AS (SELECT 1) SELECT 1",
     "SELECT * FROM '{segment}', (WITH \"{segment}\" AS (SELECT 1) SELECT 1)",
@@ -215,7 +215,7 @@ ON_CLICKHOUSE = [
     "SELECT mine(1)",
     "SELECT sleep(1)",
 ]
-# The other tables that an SQL shall not reach.
+# The tables that no SQL may read.
 OTHERS = [
     "CREATE TABLE other (secret String) ENGINE = MergeTree ORDER BY secret",
     "INSERT INTO other VALUES ('h')",
@@ -228,7 +228,7 @@ OTHERS = [
     ),
     "CREATE FUNCTION mine AS (x) -> x IN (SELECT 1)",
 ]
-# What the allow-list must let through.
+# SQL that the list of functions must allow.
 GOOD_ON_CLICKHOUSE = [
     "SELECT count(*) FROM events WHERE host IN ('h', 'x') OR ts NOT IN (SELECT ts FROM events)",
     "SELECT count(DISTINCT host), countIf(ts > 0), uniqExact(host), avg(ts) FROM events",
@@ -256,7 +256,7 @@ GOOD_ON_CLICKHOUSE = [
     "SELECT 'FROM other IN other dictGet(1)', \"host\" AS `file (a)` FROM events -- IN other",
     "SELECT count() FROM events UNION ALL SELECT 1 EXCEPT SELECT 2",
 ]
-# What takes too much, and by which bound it is ended; within one step no time is looked at.
+# SQL that takes too much, and the limit that stops it; within one step the time is not checked.
 GREEDY_ON_CLICKHOUSE = [
     "SELECT arraySort(x -> sipHash64(x), range(100000000))",
     "SELECT arrayMap(x -> arraySum(range(x)), range(100000))",
@@ -267,7 +267,7 @@ GREEDY_ON_CLICKHOUSE = [
     "SELECT replaceRegexpAll(repeat('x', 1000000), 'x', repeat('y', 1000))",
     "SELECT length(groupConcat(repeat('x', n))) FROM (SELECT arrayJoin(range(90000)) AS n)",
 ]
-# More than an answer may be, and the rows of it that are not.
+# Answers that are too large, and the number of rows that are not.
 LARGE_ON_CLICKHOUSE = [
     ("SELECT repeat('x', 1000000), arrayJoin(range(200))", 8),
     ("SELECT repeat(toString(n % 10), 1000000) FROM (SELECT arrayJoin(range(200)) AS n)", 8),
@@ -323,7 +323,7 @@ def test_only_one_select_is_answered(sources: dict[str, Source], kind: str, text
 def test_duckdb_reads_no_file_and_writes_none(
     sources: dict[str, Source], tmp_path: Path, text: str
 ) -> None:
-    """Not by a function, a name, a setting or a statement; nor the whole memory."""
+    """Not by a function, a name, a setting or a statement; nor by using all memory."""
     (held,) = Path(sources["files"].folder).iterdir()  # type: ignore[attr-defined]
     with pytest.raises(StoreError):
         sources["files"].adhoc(text.format(folder=tmp_path, segment=held), seconds=5)
@@ -332,25 +332,23 @@ def test_duckdb_reads_no_file_and_writes_none(
 
 @pytest.mark.parametrize("text", ON_CLICKHOUSE)
 def test_clickhouse_reads_no_other_table_and_no_file(sources: dict[str, Source], text: str) -> None:
-    """Not by a function, a name behind IN, a dictionary, a table function or a setting."""
+    """Not by a function, a name after IN, a dictionary, a table function or a setting."""
     with pytest.raises(StoreError) as refused:
         sources["clickhouse"].adhoc(text, seconds=5)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("text", GOOD_ON_CLICKHOUSE)
-def test_clickhouse_answers_what_a_person_asks_of_events(
-    sources: dict[str, Source], text: str
-) -> None:
-    """The list of functions leaves out none that an ordinary question needs."""
+def test_clickhouse_answers_ordinary_ad_hoc_sql(sources: dict[str, Source], text: str) -> None:
+    """The list of functions lacks none that an ordinary query needs."""
     assert sources["clickhouse"].adhoc(text, seconds=5).columns
 
 
 @pytest.mark.parametrize(("text", "rows"), LARGE_ON_CLICKHOUSE)
-def test_clickhouses_answer_is_read_up_to_its_bound(
+def test_answer_of_clickhouse_is_read_up_to_a_limit(
     sources: dict[str, Source], text: str, rows: int
 ) -> None:
-    """A constant is in each row, and the process that asks may be a worker: 64 MB are enough."""
+    """A constant is in each row, and this process may be a worker: 64 MB are enough."""
     tracemalloc.start()
     try:
         answer = sources["clickhouse"].adhoc(text)
@@ -363,15 +361,15 @@ def test_clickhouses_answer_is_read_up_to_its_bound(
 
 
 @pytest.mark.parametrize("text", GREEDY_ON_CLICKHOUSE)
-def test_clickhouse_takes_no_gigabytes_for_a_person(sources: dict[str, Source], text: str) -> None:
-    """Two were allowed, and taken, and with them eighty seconds in the place of four."""
+def test_ad_hoc_sql_takes_no_gigabytes_of_clickhouse(sources: dict[str, Source], text: str) -> None:
+    """It once took two, and eighty seconds instead of four."""
     with pytest.raises(StoreError, match=r"memory limit exceeded|range would produce"):
         sources["clickhouse"].adhoc(text, seconds=30)
     assert sources["clickhouse"].adhoc("SELECT 1 AS one").rows == [(1,)]
 
 
 def test_values_of_clickhouse_are_plain(sources: dict[str, Source]) -> None:
-    """What is no number is a text, and a text is one whatever its bytes are."""
+    """Other types become text, and a text may contain any bytes."""
     text = (
         "SELECT toUInt64(18446744073709551615) AS a, toInt128('-9223372036854775809'), nan, [-inf],"
         " NULL, true, unhex('61ff0a'), toDateTime64('2027-01-15 08:00:00', 1, 'UTC'), (1, 'a'),"
@@ -388,7 +386,7 @@ def test_values_of_clickhouse_are_plain(sources: dict[str, Source]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b'["a","b"]\n[1,2]\nCode: 159. DB::Exception: Timeout\n', "Code: 159. DB::Exception: Tim"),
         (b'["a","b"]\n["Code: 159. DB::Exception: Timeout"]\n', "Code: 159. DB::Exception: Tim"),
@@ -397,15 +395,15 @@ def test_values_of_clickhouse_are_plain(sources: dict[str, Source]) -> None:
         (b"", "cut off"),
     ],
 )
-def test_clickhouse_that_fails_behind_the_first_rows_is_heard(data: bytes, said: str) -> None:
-    """The status of its answer is good by then: what it says stands where a row would."""
-    with pytest.raises(StoreError, match=said):
+def test_error_of_clickhouse_after_the_first_rows_is_raised(data: bytes, message: str) -> None:
+    """The status of its response was sent by then; the error follows the rows."""
+    with pytest.raises(StoreError, match=message):
         clickhouse_bounded.parse_answer(clickhouse_bounded.read_bounded(io.BytesIO(data)), 10)
 
 
 @pytest.mark.slow  # a step of some seconds
-def test_nobody_waits_for_a_step_of_clickhouse(sources: dict[str, Source]) -> None:
-    """It looks at its bound between two of them: 300 s were waited where 10 are promised."""
+def test_long_step_of_clickhouse_is_not_awaited(sources: dict[str, Source]) -> None:
+    """The server checks its limit between two steps: a query took 300 s where 10 are allowed."""
     started = time.monotonic()
     with pytest.raises(StoreError, match=r"it took longer than 0\.5 s"):
         sources["clickhouse"].adhoc(
@@ -414,8 +412,8 @@ def test_nobody_waits_for_a_step_of_clickhouse(sources: dict[str, Source]) -> No
     assert time.monotonic() - started < 0.5 + RESPONSE_GRACE + 1.0
 
 
-def test_an_answer_that_drips_is_not_waited_for() -> None:
-    """Each part comes in time, and all of them never do."""
+def test_slow_answer_is_limited_as_a_whole() -> None:
+    """Each part arrives in time, and all of them together never do."""
     until = time.monotonic() + 0.2
 
     class Dripping(io.RawIOBase):
@@ -428,31 +426,31 @@ def test_an_answer_that_drips_is_not_waited_for() -> None:
         clickhouse_bounded.read_bounded(Dripping(), until)
 
 
-def test_an_error_is_not_looked_into_beyond_the_bound(
+def test_search_for_a_broken_file_ends_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it is a file's is found by asking again: three times ten seconds were taken."""
+    """A query that fails is run again to find a broken file: that took three times ten seconds."""
     segment(tmp_path, EVENTS)
     source = LocalFiles(str(tmp_path))
-    asked: list[float] = []
+    attempts: list[float] = []
 
     def fails_late(_: object, text: str, seconds: float, __: int) -> Answer:
-        asked.append(seconds)
+        attempts.append(seconds)
         if seconds < 0.3:
             raise StoreError("it took longer and was ended")
         time.sleep(0.3)
-        raise UnreadableError(f"{text}: a slip, {len(asked)}")
+        raise UnreadableError(f"{text}: a slip, {len(attempts)}")
 
     monkeypatch.setattr(source, "_in_process", fails_late)
     with pytest.raises(StoreError, match="SELECT 1: a slip, 1"):
         source.adhoc("SELECT 1", seconds=0.5)
-    assert len(asked) == 2
-    assert asked[1] < 0.25
+    assert len(attempts) == 2
+    assert attempts[1] < 0.25
 
 
 @pytest.mark.parametrize("text", ["IMPORT DATABASE '{}'", "PRAGMA import_database('{}')"])
 def test_duckdb_parses_no_file(sources: dict[str, Source], tmp_path: Path, text: str) -> None:
-    """DuckDB 1.4 takes what stands in one for the statement, or names its words in the error."""
+    """DuckDB 1.4 would run a statement in the file, or quote words of it in the error."""
     for content in ("SELECT 'secret'", "secret ="):
         (tmp_path / "schema.sql").write_text(content)
         (tmp_path / "load.sql").touch()
@@ -462,17 +460,17 @@ def test_duckdb_parses_no_file(sources: dict[str, Source], tmp_path: Path, text:
 
 
 @pytest.mark.slow
-def test_what_takes_too_long_is_ended(sources: dict[str, Source], kind: str) -> None:
-    """And the next is answered as if nothing had been."""
+def test_sql_that_takes_too_long_is_stopped(sources: dict[str, Source], kind: str) -> None:
+    """And the next query is answered as usual."""
     with pytest.raises(StoreError, match=r"took longer|TIMEOUT|Timeout"):
         sources[kind].adhoc(LONG[kind], seconds=0.5)
     assert sources[kind].adhoc("SELECT 1 AS one").rows == [(1,)]
 
 
-def test_rows_beyond_the_limit_are_left_out_and_told_of(
+def test_rows_beyond_the_limit_are_left_out_with_a_remark(
     sources: dict[str, Source], kind: str
 ) -> None:
-    """A page or a terminal need not hold millions."""
+    """Neither a page nor a terminal can show millions."""
     answer = sources[kind].adhoc(MANY[kind], rows=100)
     assert len(answer.rows) == 100
     assert answer.remarks == ("only the first 100 rows are shown",)
@@ -486,7 +484,7 @@ def test_long_texts_are_cut(sources: dict[str, Source], kind: str) -> None:
 
 
 def test_an_answer_without_rows_has_its_columns(sources: dict[str, Source], kind: str) -> None:
-    """A table without heads says less than that there is nothing."""
+    """So that the table has a head."""
     for text in ("SELECT ts AS a, pid FROM events WHERE ts < 0 -- none", "SELECT 1 AS a LIMIT 0;"):
         answer = sources[kind].adhoc(text)
         assert (answer.columns[0], answer.rows) == ("a", [])
@@ -506,7 +504,7 @@ def test_an_answer_without_rows_has_its_columns(sources: dict[str, Source], kind
     ],
 )
 def test_selects_over_events_are_answered(sources: dict[str, Source], kind: str, text: str) -> None:
-    """In all their forms, with the shim's words."""
+    """In all forms, with the constructs of the dialect."""
     assert sources[kind].adhoc(text).rows == [(len(EVENTS),)]
 
 
@@ -519,24 +517,24 @@ def test_selects_over_events_are_answered(sources: dict[str, Source], kind: str,
         "SELECT count(*) FROM events -- PRAGMA",
     ],
 )
-def test_duckdbs_own_forms_of_a_question_are_answered(
+def test_other_forms_of_select_in_duckdb_are_answered(
     sources: dict[str, Source], text: str
 ) -> None:
-    """As long as it begins like one, behind remarks and parentheses."""
+    """As long as it begins like a query, after comments and parentheses."""
     assert sources["files"].adhoc(text).rows == [(len(EVENTS),)]
 
 
 @pytest.mark.parametrize("start", ["/*", "-- ", "(", " ", "\n/**/", "/*/"])
-def test_beginning_is_found_in_a_time_that_grows_with_the_text_only(start: str) -> None:
-    """A person's text must not take long before it is even asked."""
+def test_start_of_a_select_is_found_in_linear_time(start: str) -> None:
+    """Ad-hoc SQL must not take long before it runs."""
     texts = [start * 20_000 + end for end in ("", "SELECT 1", "PRAGMA x", "*/ SELECT 1")]
     assert [SELECT_START.match(text) is None for text in texts].count(True) >= 2
 
 
 @pytest.mark.parametrize("part", ["/* ", "\\'", "'a' $a ", "\\`", "'\\", '"\\'])
 @pytest.mark.parametrize("end", ["", "\\", "'"])
-def test_text_is_read_in_a_time_that_grows_with_it_only(part: str, end: str) -> None:
-    """What opens and never ends took 2 s for the 10,000 characters that the Ask page lets in."""
+def test_sql_is_translated_in_linear_time(part: str, end: str) -> None:
+    """Unclosed quotes took 2 s for the 10,000 characters that the Ask page allows."""
     text = (part * 20_000)[:20_000] + end
     started = time.process_time()
     for_clickhouse(text, "events", {})
@@ -549,7 +547,7 @@ def test_text_is_read_in_a_time_that_grows_with_it_only(part: str, end: str) -> 
 def test_union_cannot_hide_another_table(
     sources: dict[str, Source], new_table: Callable[[], str]
 ) -> None:
-    """Every part of the statement is looked at."""
+    """Every part of the statement is checked."""
     for text in (
         "SELECT req_id FROM events UNION ALL SELECT secret FROM other",
         "WITH other AS (SELECT 1) SELECT * FROM default.other",

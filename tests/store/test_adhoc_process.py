@@ -1,4 +1,4 @@
-"""A person's SQL is bounded by the kernel, in a process of its own, whatever DuckDB does."""
+"""The kernel limits the process of ad-hoc SQL, whatever DuckDB does."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ENDLESS = {
     " SELECT count(*) FROM t",
     "a cross join": "SELECT count(*) FROM range(100000000) a, range(1000000) b",
     "two texts": "SELECT jaro_winkler_similarity(repeat('a', 999999), repeat('b', 999999))",
-    # Hours within one step, which hears no interruption.
+    # Hours within one step, during which an interruption is not noticed.
     "a step": "SELECT levenshtein(repeat('a', 99999), repeat('b', 99999 + i)) FROM range(999) t(i)",
 }
 KILLED = """
@@ -49,26 +49,26 @@ import sys
 from slowhound.store import adhoc
 from slowhound.store.event_files import EventFiles
 run = adhoc.subprocess.Popen
-def told(*arguments, **more):
+def printing(*arguments, **more):
     child = run(*arguments, **more)
     print(child.pid, flush=True)
     return child
-adhoc.subprocess.Popen = told
+adhoc.subprocess.Popen = printing
 adhoc.run(EventFiles((), ()), "SELECT count(*) FROM range(100000000) a, range(1000000) b", 60.0, 1)
 """
-# Of what a process has started the kernel tells the largest memory, but that of a process which
-# began as a copy of a large one, as pytest's would, is at least that one's.
+# The kernel reports the largest memory of the children of a process. Children of pytest itself
+# start as copies of it, and so would count at least its memory.
 GREEDY_ONE = """
 import json, resource, sys
 from slowhound.store.duckdb import LocalFiles
 from slowhound.store.answer import StoreError
 source = LocalFiles(sys.argv[1])
 try:
-    said = str(source.adhoc(sys.argv[2], seconds=30))
+    message = str(source.adhoc(sys.argv[2], seconds=30))
 except StoreError as exc:
-    said = str(exc)
+    message = str(exc)
 memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-print(json.dumps([said, memory, source.adhoc("SELECT count(*) FROM events").rows]))
+print(json.dumps([message, memory, source.adhoc("SELECT count(*) FROM events").rows]))
 """
 
 
@@ -96,21 +96,19 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.mark.slow  # two seconds each
 @pytest.mark.parametrize("kind", GREEDY)
-def test_sql_that_takes_gigabytes_is_ended_by_a_bound(tmp_path: Path, kind: str) -> None:
-    """A person's SQL took 9.6 GB where 256 MB are promised; the next question is answered."""
+def test_sql_that_takes_gigabytes_is_stopped(tmp_path: Path, kind: str) -> None:
+    """Ad-hoc SQL once took 9.6 GB where 256 MB are allowed; the next query is answered."""
     segment(tmp_path, EVENTS)
     command = [sys.executable, "-c", GREEDY_ONE, str(tmp_path), GREEDY[kind]]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=90).stdout
-    said, memory, after = json.loads(told)
-    assert "more memory than the limit" in said
-    assert memory < 320  # it is looked at now and then, and some comes in between
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=90).stdout
+    message, memory, after = json.loads(output)
+    assert "more memory than the limit" in message
+    assert memory < 320  # it is checked every 5 ms, and grows in between
     assert after == [[len(EVENTS)]]
 
 
-def test_question_is_not_answered_by_all_cpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a large machine: each that reads takes memory, and a count(*) had not enough."""
+def test_query_does_not_use_all_cpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a large machine each reading thread takes memory, and a count(*) ran out of it."""
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     with connections.private_database(duckdb) as connection:
         connections.restrict(connection, EventFiles((), ()))
@@ -119,18 +117,18 @@ def test_question_is_not_answered_by_all_cpus(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ENDLESS)
-def test_sql_that_takes_long_is_ended_whether_or_not_it_hears(
+def test_sql_that_ignores_an_interruption_is_stopped(
     source: LocalFiles, ended: list[Any], kind: str
 ) -> None:
-    """A person's SQL took 43 s where 10 are promised: its process ends."""
+    """Ad-hoc SQL once took 43 s where 10 are allowed: now its process ends."""
     with pytest.raises(StoreError, match=r"longer than 0\.5 s"):
         source.adhoc(ENDLESS[kind], seconds=0.5)
-    # By itself: else it would be killed a while later.
+    # By itself: otherwise its parent would kill it later.
     assert ended[0] in (0, adhoc_child.EXIT_TIME)
 
 
 def test_lists_and_texts_of_an_answer_are_cut(source: LocalFiles) -> None:
-    """What is shown stays small, and plain: a page of it holds no million."""
+    """So that an answer remains small."""
     text = f"""SELECT range(1000) AS a, repeat('x', {LONGEST_VALUE + 1}) AS b, [[[[[1]]]]] AS c,
         170141183460469231731687303715884105727 AS d, 'nan'::DOUBLE AS e, 1.50::DECIMAL(4, 2) AS f,
         TIMESTAMP '2026-01-02 03:04:05' AS g, MAP {{1: 'x'}} AS h, '\\xAA'::BLOB AS i, true AS j"""
@@ -143,7 +141,7 @@ def test_lists_and_texts_of_an_answer_are_cut(source: LocalFiles) -> None:
 
 
 def test_answer_is_cut_at_a_size(source: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wide rows of long texts are gigabytes, be they only a thousand."""
+    """Wide rows of long texts can be gigabytes, even if there are only a thousand."""
     columns = ", ".join(f"repeat('x', 9000) AS c{number}" for number in range(10))
     found = source.adhoc(f"SELECT {columns} FROM range(1000)")
     shown = adhoc_child.LARGEST_ANSWER // (10 * 9000)
@@ -153,8 +151,8 @@ def test_answer_is_cut_at_a_size(source: LocalFiles, monkeypatch: pytest.MonkeyP
     )
 
 
-def test_values_of_an_answer_count_beside_their_text(source: LocalFiles) -> None:
-    """A number takes one byte there and eight here: the process that asks may be a worker."""
+def test_each_value_of_an_answer_counts(source: LocalFiles) -> None:
+    """A number is one byte in the answer and eight here: this process may be a worker."""
     text = (
         "SELECT list_transform(range(200), lambda x: list_transform(range(200), lambda y: 1))"
         " FROM range(400)"
@@ -169,14 +167,14 @@ def test_values_of_an_answer_count_beside_their_text(source: LocalFiles) -> None
     assert len(found.rows) == 12
 
 
-def test_columns_of_an_answer_are_bounded(source: LocalFiles) -> None:
-    """Each costs as much as a value of a row, and there may be no row."""
+def test_number_of_columns_is_limited(source: LocalFiles) -> None:
+    """Each costs as much as a value of a row, even without rows."""
     with pytest.raises(StoreError, match="an answer has 2,000 columns at most"):
         source.adhoc(f"SELECT {', '.join('1' * 2001)}")
 
 
-def test_process_ends_with_the_one_that_asks(tmp_path: Path) -> None:
-    """Also when that one is killed: nobody else would end it."""
+def test_process_ends_with_its_parent(tmp_path: Path) -> None:
+    """Also when that is killed, because nothing else would end it."""
     with subprocess.Popen(
         [sys.executable, "-c", KILLED], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as asks:
@@ -192,11 +190,11 @@ def test_process_ends_with_the_one_that_asks(tmp_path: Path) -> None:
         except (FileNotFoundError, ProcessLookupError):
             return True
 
-    eventually(gone, "the end of the process that was asked")
+    eventually(gone, "the end of the process that ran the SQL")
 
 
-def test_ctrl_c_ends_it(source: LocalFiles, ended: list[Any], monkeypatch: Any) -> None:
-    """Which is for the process that asks alone."""
+def test_ctrl_c_ends_the_process(source: LocalFiles, ended: list[Any], monkeypatch: Any) -> None:
+    """Ctrl-C only reaches the parent."""
     popen: Any = adhoc.subprocess.Popen
 
     class Interrupted(popen):  # type: ignore[misc]
@@ -211,19 +209,19 @@ def test_ctrl_c_ends_it(source: LocalFiles, ended: list[Any], monkeypatch: Any) 
     assert ended == [-signal.SIGKILL]
 
 
-def test_it_has_nothing_of_the_applications(
+def test_process_inherits_nothing_of_the_application(
     source: LocalFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither its environment nor its descriptors."""
     seen: list[Any] = []
     popen = subprocess.Popen
 
-    def looked(*arguments: Any, **more: Any) -> Any:
+    def recording(*arguments: Any, **more: Any) -> Any:
         seen.append(more)
         return popen(*arguments, **more)
 
     monkeypatch.setenv("DATABASE_PASSWORD", "planted")
-    monkeypatch.setattr(adhoc.subprocess, "Popen", looked)
+    monkeypatch.setattr(adhoc.subprocess, "Popen", recording)
     assert source.adhoc("SELECT 1 AS one").rows == [(1,)]
     assert set(seen[0]["env"]) <= {"LD_LIBRARY_PATH", "TZ"}
     assert len(seen[0]["pass_fds"]) == 1
@@ -233,15 +231,15 @@ def test_it_has_nothing_of_the_applications(
 def test_python_is_found_within_another_program(
     source: LocalFiles, monkeypatch: pytest.MonkeyPatch, executable: str | None
 ) -> None:
-    """There ``sys.executable`` is that program, or nothing."""
+    """There ``sys.executable`` is that program, or empty."""
     monkeypatch.setattr(sys, "executable", executable)
     assert source.adhoc("SELECT 1 AS one").rows == [(1,)]
 
 
-def test_without_a_python_it_is_refused(
+def test_without_a_python_sql_is_refused(
     source: LocalFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not run unbounded then."""
+    """It must not run without limits."""
     for name in ("executable", "exec_prefix", "base_exec_prefix"):
         monkeypatch.setattr(sys, name, "/nowhere")
     with pytest.raises(StoreError, match=r"no process could be started for the SQL: .*no Python"):

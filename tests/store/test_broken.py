@@ -1,4 +1,4 @@
-"""A file that cannot be read is left out and named, and hides nothing of the others."""
+"""A file that cannot be read is left out and named, and the others are still read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.store.events import EVENTS, segment
 
 
 def footer(data: bytes) -> int:
-    """Where it begins; the pages are before it."""
+    """Where the footer begins, after the pages."""
     return len(data) - 8 - int.from_bytes(data[-8:-4], "little")
 
 
@@ -34,7 +34,7 @@ PARQUET: dict[str, Callable[[bytes], bytes]] = {
     "cut in half": lambda data: data[: len(data) // 2],
     "length of the footer": lambda data: data[:-8] + b"\xff\xff\xff\x7f" + data[-4:],
     "footer": lambda data: data[:-60] + b"\xff" * 40 + data[-20:],
-    # The footer says all that count(), min() and max() need.
+    # The footer has all that count(), min() and max() need.
     "pages": lambda data: data[:4] + b"\xff" * (footer(data) - 4) + data[footer(data) :],
 }
 
@@ -52,7 +52,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 @pytest.mark.slow  # 0.4 s each
 def test_questions_are_answered_from_the_other_files(tmp_path: Path, path: Path) -> None:
-    """Ours and a person's; the remarks and the health name the file."""
+    """By the named questions and ad-hoc SQL; the remarks and the health name the file."""
     for ask in (LocalFiles.sql, LocalFiles.adhoc):
         source = LocalFiles(str(tmp_path))
         answer = ask(source, IDS)
@@ -64,36 +64,36 @@ def test_questions_are_answered_from_the_other_files(tmp_path: Path, path: Path)
 
 
 @pytest.mark.slow
-def test_compaction_goes_on(tmp_path: Path, path: Path) -> None:
-    """The segment beside the file becomes a file of its own."""
+def test_compaction_continues(tmp_path: Path, path: Path) -> None:
+    """The segment beside the broken file becomes a Parquet file."""
     assert LocalFiles(str(tmp_path)).compact() == 1
     assert LocalFiles(str(tmp_path)).sql(IDS).rows == [("r7",)]
 
 
 def test_tail_shows_the_other_files(tmp_path: Path, path: Path) -> None:
-    """And gets the name of the one that it cannot show."""
+    """And the name of the one that it cannot read."""
     found, left_out = last_events(str(tmp_path / "events"), 9, lambda event: True)
     assert [event["req_id"] for event in found] == ["r7"]
-    assert [path.name in said for said in left_out] == [True]
+    assert [path.name in problem for problem in left_out] == [True]
 
 
-def test_shipping_goes_on(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest is sent, nothing of the file is, the lag names it, and the next round skips it."""
+def test_shipping_continues(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest is sent, nothing of the file is, the lag names it, and the next call skips it."""
     sent: list[Any] = []
     shipper = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
     monkeypatch.setattr(shipper, "_insert", sent.extend)
     tried = counting(monkeypatch, shipper, "_ship_parquet")
     for _ in range(2):
         lag = shipper.ship_all()
-        assert ([path.name in said for said in lag.left_out], lag.bytes) == ([True], 0)
+        assert ([path.name in problem for problem in lag.left_out], lag.bytes) == ([True], 0)
     assert ([row["req_id"] for row in sent], len(tried)) == (["r7"], 1)
     shipper.close()
 
 
-def test_nothing_is_sent_of_a_file_that_breaks_off(
+def test_nothing_is_sent_of_a_truncated_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would be sent again with every try."""
+    """Else its rows would be sent again with every attempt."""
     path = tmp_path / "events" / f"{BROKEN}.parquet"
     segment(tmp_path, [], GOOD)
     duckdb.sql(
@@ -111,7 +111,7 @@ def test_nothing_is_sent_of_a_file_that_breaks_off(
 
 
 def test_broken_segment_is_left_out_and_named(tmp_path: Path) -> None:
-    """By questions and by compaction; here by a name that DuckDB takes for a path, and refuses."""
+    """By queries and by compaction; here by a name that DuckDB takes for a path, and refuses."""
     wrong = segment(tmp_path, [{**seven(), "$.a[": 1}], BROKEN)
     segment(tmp_path, [seven()], GOOD)
     source = LocalFiles(str(tmp_path))
@@ -127,7 +127,7 @@ def test_broken_segment_is_left_out_and_named(tmp_path: Path) -> None:
 def test_segment_that_cannot_be_opened_stops_neither_tail_nor_ship(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one of another user's."""
+    """Such as one of another user."""
     wrong = segment(tmp_path, EVENTS, BROKEN)
     segment(tmp_path, [seven()], GOOD)
 
@@ -149,8 +149,8 @@ def test_segment_that_cannot_be_opened_stops_neither_tail_nor_ship(
 
 
 @pytest.mark.parametrize("command", [["ask", "views"], ["tail", "-f"], ["reports"]])
-def test_folder_that_cannot_be_read_is_one_line(tmp_path: Path, command: list[str]) -> None:
-    """Each command says which it is; here a file has its name."""
+def test_unreadable_folder_is_one_line(tmp_path: Path, command: list[str]) -> None:
+    """Of each command; here a file has the folder's name."""
     (tmp_path / "events").touch()
     done = slowhound(command[0], tmp_path, *command[1:])
     assert done.returncode == 1
@@ -158,10 +158,10 @@ def test_folder_that_cannot_be_read_is_one_line(tmp_path: Path, command: list[st
     assert "Traceback" not in done.stderr
 
 
-def test_file_that_can_be_read_again_is_in_the_answers_again(
+def test_file_that_became_readable_is_in_the_answers_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A minute later; until then no answer reads all files to find the one."""
+    """After a minute; until then no query reads all files to find the broken one."""
     segment(tmp_path, [seven()], GOOD)
     source = LocalFiles(str(tmp_path))
     source.compact()
@@ -175,8 +175,8 @@ def test_file_that_can_be_read_again_is_in_the_answers_again(
     assert source.sql(IDS) == (("req_id",), [("r7",)], ())
 
 
-def test_compaction_goes_on_beside_a_broken_file_of_the_same_name(tmp_path: Path) -> None:
-    """What it would have been called is taken; the other segments do not wait for that."""
+def test_broken_file_with_the_name_of_a_segment_does_not_stop_compaction(tmp_path: Path) -> None:
+    """That segment cannot be compacted, but the others are."""
     segment(tmp_path, [seven()], BROKEN)
     (tmp_path / "events" / f"{BROKEN}.parquet").write_bytes(b"broken")
     segment(tmp_path, EVENTS, GOOD)
@@ -189,8 +189,8 @@ def test_compaction_goes_on_beside_a_broken_file_of_the_same_name(tmp_path: Path
     ]
 
 
-def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
-    """A folder, a pipe or a link with a file's name: nobody waits for it, and it stays."""
+def test_other_things_than_files_are_ignored(tmp_path: Path) -> None:
+    """A folder, a pipe or a link with a file's name: reading does not block, and they remain."""
     folder = segment(tmp_path, [seven()], GOOD).parent
     for number, name in enumerate(("jsonl", "parquet")):
         (folder / f"177000000000{number}-1-1.{name}").mkdir()

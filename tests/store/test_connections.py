@@ -1,4 +1,4 @@
-"""Connections stay open between answers, and no answer is of what was there before."""
+"""Connections stay open between answers, and every answer is of the current files."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.harness.waiting import eventually
 from tests.store.events import request, segment
 
 COUNT = "SELECT count(*), count(DISTINCT req_id) FROM events"
-# The signal comes when the query has run for a while: a tenth of a second of its CPU later.
-# DuckDB 2.0 may see it when the query ends only.
+# The signal comes while the query runs: after a tenth of a second of its CPU time. DuckDB 2.0 may
+# notice it only when the query ends.
 CTRL_C = """
 import signal, sys
 from slowhound.store import duckdb
@@ -61,10 +61,10 @@ def threads() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
-def test_views_are_made_when_the_files_are_others_only(
+def test_views_are_made_only_when_the_files_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They take most of the CPU of an answer over a small store."""
+    """They take most of the CPU of a query over a small store."""
     made: list[int] = []
     make = of_duckdb.make_views
 
@@ -85,8 +85,8 @@ def test_views_are_made_when_the_files_are_others_only(
     assert len(made) == 2
 
 
-def test_each_answer_is_of_what_is_there_now(tmp_path: Path) -> None:
-    """Lines that were added, files that came, were compacted by another reader, or went."""
+def test_each_answer_is_of_the_current_files(tmp_path: Path) -> None:
+    """After lines were added, and files were added, compacted by another reader, or removed."""
     source, other = LocalFiles(str(tmp_path)), LocalFiles(str(tmp_path))
     assert source.sql(COUNT).rows == [(0, 0)]
     first = segment(tmp_path, [plain(1)], name(1))
@@ -104,10 +104,10 @@ def test_each_answer_is_of_what_is_there_now(tmp_path: Path) -> None:
     assert source.health().events == 1
 
 
-def test_file_that_goes_after_it_was_listed_is_not_missed(
+def test_file_that_is_removed_after_listing_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Retention, between the look into the folder and the read; the answer is of the rest."""
+    """By retention, between listing and reading; the answer is of the others."""
     segment(tmp_path, [plain(1)], name(1))
     gone = segment(tmp_path, [plain(2)], name(2))
     source = LocalFiles(str(tmp_path))
@@ -124,8 +124,8 @@ def test_file_that_goes_after_it_was_listed_is_not_missed(
 
 
 @pytest.mark.slow
-def test_many_threads_ask_one_source_while_files_change(tmp_path: Path) -> None:
-    """No answer is of half a file, of one twice, or of less than an answer before it."""
+def test_threads_share_a_source_while_files_change(tmp_path: Path) -> None:
+    """No answer has a file in part or twice, or less than the answer before it."""
     segment(tmp_path, [plain(0)], name(0))
     source, other = LocalFiles(str(tmp_path)), LocalFiles(str(tmp_path))
     ended = threading.Event()
@@ -157,7 +157,7 @@ def test_many_threads_ask_one_source_while_files_change(tmp_path: Path) -> None:
     assert source.sql(COUNT).rows == [(6, 6)]
 
 
-def test_answer_that_failed_spoils_none_after_it(tmp_path: Path) -> None:
+def test_failed_query_does_not_affect_the_next(tmp_path: Path) -> None:
     """Its connection is not used again; the others are."""
     segment(tmp_path, [plain(1)], name(1))
     source = LocalFiles(str(tmp_path))
@@ -168,22 +168,22 @@ def test_answer_that_failed_spoils_none_after_it(tmp_path: Path) -> None:
 
 
 def lose(connections: Connections, error: type[Exception]) -> None:
-    """An answer that ends the database."""
+    """A query that makes the database unusable."""
     with connections.borrow() as pooled:
         pooled.database.close()
         raise error("database has been invalidated")
 
 
 def database_of(connections: Connections) -> Any:
-    """The one that answers now."""
+    """The database that answers now."""
     with connections.borrow() as pooled:
         assert pooled.connection.execute("SELECT 1").fetchall() == [(1,)]
         return pooled.database
 
 
 @pytest.mark.parametrize("error", [duckdb.FatalException, RuntimeError])
-def test_database_that_answers_nothing_is_replaced(error: type[Exception]) -> None:
-    """Whatever was raised, it is asked; one that answers stays."""
+def test_unusable_database_is_replaced(error: type[Exception]) -> None:
+    """After any exception it is checked; one that answers stays."""
     connections = Connections(duckdb)
     before = database_of(connections)
     with pytest.raises(error), connections.borrow():
@@ -195,8 +195,8 @@ def test_database_that_answers_nothing_is_replaced(error: type[Exception]) -> No
     connections.close()
 
 
-def test_loss_that_another_thread_has_seen_costs_no_second_database() -> None:
-    """Who finds the old one lost leaves the new one to the others."""
+def test_lost_database_is_replaced_only_once() -> None:
+    """A thread that finds the old one lost keeps the new one of another thread."""
     connections = Connections(duckdb)
     late = connections.borrow()
     late.__enter__()
@@ -209,8 +209,8 @@ def test_loss_that_another_thread_has_seen_costs_no_second_database() -> None:
     connections.close()
 
 
-def test_closing_takes_nothing_from_who_is_asking(tmp_path: Path) -> None:
-    """Its answer comes; the threads of the database go with it, and whoever asks has another."""
+def test_closing_does_not_end_running_queries(tmp_path: Path) -> None:
+    """They are answered; then the database ends, and the next query opens another."""
     before = threads()
     segment(tmp_path, [plain(1)], name(1))
     source = LocalFiles(str(tmp_path))
@@ -224,7 +224,7 @@ def test_closing_takes_nothing_from_who_is_asking(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_the_query_and_the_command(tmp_path: Path) -> None:
-    """DuckDB makes an error like any other of it; 1.x then waits for the query, without end."""
+    """DuckDB makes an ordinary error of it, and 1.x then waits for the query without limit."""
     done = subprocess.run(
         [sys.executable, "-c", CTRL_C, str(tmp_path)],
         cwd=ROOT, capture_output=True, text=True, timeout=50, check=False,
@@ -233,7 +233,7 @@ def test_ctrl_c_ends_the_query_and_the_command(tmp_path: Path) -> None:
 
 
 def test_a_fork_has_a_database_of_its_own(tmp_path: Path) -> None:
-    """Its parent's has threads that it does not have; both answer, and both end."""
+    """It lacks the threads of its parent's; both answer, and both end."""
     segment(tmp_path, [plain(1), plain(2)], name(1))
     done = subprocess.run(
         [sys.executable, "-c", FORK, str(tmp_path)],

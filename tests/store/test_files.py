@@ -1,4 +1,4 @@
-"""Segments and their compaction: nothing is lost, doubled or waited for, whoever dies when."""
+"""Segments and compaction: nothing is lost, doubled or blocked, whichever process dies when."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_closed_segments_become_one_file(tmp_path: Path) -> None:
     segment(tmp_path, [plain(1), plain(2)], ONE)
     os.utime(segment(tmp_path, [plain(3)], TWO), (START + 5, START + 5))
     source = LocalFiles(str(tmp_path))
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     before = ids(source)
-    assert source.compact(lambda done, total: told.append((done, total))) == 2
+    assert source.compact(lambda done, total: progress.append((done, total))) == 2
     assert names(tmp_path) == [f"{ONE}.parquet"]
     made = (tmp_path / "events" / f"{ONE}.parquet").stat()
     assert (made.st_mode & 0o777, made.st_mtime) == (0o600, START + 5)
-    assert told[-1][0] == told[-1][1] > 0
+    assert progress[-1][0] == progress[-1][1] > 0
     assert ids(source) == before == ["r1", "r2", "r3"]
     rows = source.sql("SELECT segment, count(*) FROM events GROUP BY segment ORDER BY segment").rows
     assert rows == [(ONE, 2), (TWO, 1)]
@@ -72,33 +72,33 @@ SIGNS = ["shop[1]", "shop*", "shop?", "[a-z]", "shop\\1", "shop'1", "host=web1",
 
 @pytest.mark.parametrize("name", SIGNS)
 def test_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
-    """DuckDB takes some for patterns, and ``host=web1`` for the value of a column."""
+    """DuckDB takes some names for patterns, and ``host=web1`` for the value of a column."""
     segment(tmp_path / "shop1", [plain(2)], ONE)
     segment(tmp_path / name, [plain(1)], ONE)
     source = LocalFiles(str(tmp_path / name))
     host = plain(1)["host"]
 
-    def told() -> list[Any]:
-        asked = "SELECT req_id, host FROM events"
+    def answers() -> list[Any]:
+        text = "SELECT req_id, host FROM events"
         found = last_events(source.folder, 10, lambda event: True)[0]
         return [
-            source.sql(asked).rows,
-            source.adhoc(asked).rows,
+            source.sql(text).rows,
+            source.adhoc(text).rows,
             [tuple(map(found[0].get, ("req_id", "host")))],
         ]
 
     row = (ids(source)[0], host)
-    assert told() == [[row]] * 3
+    assert answers() == [[row]] * 3
     assert source.compact() == 1
-    assert told() == [[row]] * 3
+    assert answers() == [[row]] * 3
     assert "x" not in source.sql("SELECT * FROM events").columns
 
 
-def test_what_is_written_or_not_buried_is_left_alone(
+def test_segment_in_use_or_with_a_box_is_not_compacted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A living writer's segment, one that was written just now, one of a worker with a box."""
-    # A second may pass here; what is old is so by an hour.
+    """The segment of a running writer, one that was just written, one of a worker with a box."""
+    # A second may pass in this test; the old segments are an hour old.
     monkeypatch.setattr(compaction, "QUIET_SECONDS", 1800.0)
     segment(tmp_path, [plain(1)], "1770000000000-11-0")
     segment(tmp_path, [plain(2)], "1770000000000-12-0", old=False)
@@ -117,8 +117,8 @@ def test_what_is_written_or_not_buried_is_left_alone(
     assert source.compact() == 1
 
 
-def test_segment_that_was_left_for_the_next_is_closed(tmp_path: Path) -> None:
-    """A full segment's lock goes with its descriptor, one tick after the next was begun."""
+def test_full_segment_is_closed(tmp_path: Path) -> None:
+    """Its lock is released one tick after the next segment was begun."""
     writer = open_segment(str(tmp_path), 800)
     writer.write(line(plain(1)))
     first = writer.name
@@ -137,7 +137,7 @@ def test_segment_that_was_left_for_the_next_is_closed(tmp_path: Path) -> None:
 
 
 def test_killed_writer_loses_at_most_its_last_line(tmp_path: Path) -> None:
-    """After SIGKILL the segment is closed; what was written is there."""
+    """After SIGKILL the segment is closed, with all that was written."""
     with started(
         [sys.executable, "-c", WRITER, str(tmp_path)],
         cwd=ROOT,
@@ -155,17 +155,17 @@ def test_killed_writer_loses_at_most_its_last_line(tmp_path: Path) -> None:
         path = tmp_path / "events" / name
         os.utime(path, (START, START))
         source = LocalFiles(str(tmp_path))
-        assert source.compact() == 0  # it lives
+        assert source.compact() == 0  # its writer is running
         os.kill(process.pid, signal.SIGKILL)
     assert source.compact() == 1
     assert ids(source) == ["r0", "r1", "r2"]
 
 
 def test_line_that_is_cut_at_any_byte_is_skipped_and_counted(tmp_path: Path) -> None:
-    """As a SIGKILL or a full disk leaves it, inside of a character, too; before and after."""
+    """As by a SIGKILL or a full disk, within a character, too; alone and after other lines."""
     whole = line(request(2, 2, "shöp\u6f22", 0.1, app_name="\u6f22"))
     whole = json.dumps(json.loads(whole), ensure_ascii=False).encode() + b"\n"
-    # Each length is a segment; all in one store, for the sake of time.
+    # Each length is a segment; they share one store to save time.
     lengths = range(1, len(whole) - 1, 5)
     for number, length in enumerate(lengths):
         path = segment(tmp_path, [plain(1)], f"1770000000000-{number + 1}-0")
@@ -197,8 +197,8 @@ def test_line_that_is_cut_at_any_byte_is_skipped_and_counted(tmp_path: Path) -> 
     ],
     ids=["zeros", "list", "text", "null", "empty", "cut", "bytes", "types", "deep", "long"],
 )
-def test_noise_in_a_segment_hides_no_other_segment(tmp_path: Path, wrong: bytes) -> None:
-    """Whatever stands in a file, the events of the others are there."""
+def test_garbage_in_a_segment_hides_no_other_segment(tmp_path: Path, wrong: bytes) -> None:
+    """Whatever a file contains, the events of the others are found."""
     path = segment(tmp_path, [], ONE)
     path.write_bytes(wrong)
     os.utime(path, (START, START))
@@ -211,12 +211,12 @@ def test_noise_in_a_segment_hides_no_other_segment(tmp_path: Path, wrong: bytes)
             source.compact()
         except StoreError as exc:
             assert "could not be compacted" in str(exc)  # noqa: PT017
-        # The one that can be read is compacted, with the other or alone.
+        # The readable one is compacted, with the other or alone.
         assert not (tmp_path / "events" / f"{TWO}.jsonl").exists()
 
 
 def test_reader_that_died_between_the_two_steps_doubles_nothing(tmp_path: Path) -> None:
-    """The Parquet file is there and the segments are still there: each event counts once."""
+    """Both the Parquet file and the segments exist: each event counts once."""
     for name in (ONE, TWO):
         segment(tmp_path, [plain(1), plain(2)] if name == ONE else [], name)
     kept = {path: path.read_bytes() for path in (tmp_path / "events").iterdir()}
@@ -235,7 +235,7 @@ def test_reader_that_died_between_the_two_steps_doubles_nothing(tmp_path: Path) 
 def test_failed_compaction_leaves_everything_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk, here at the last step before the file has its name."""
+    """A full disk, here at the last step before the rename."""
     segment(tmp_path, [plain(1)], ONE)
     source = LocalFiles(str(tmp_path))
 
@@ -249,8 +249,8 @@ def test_failed_compaction_leaves_everything_as_it_was(
     assert ids(source) == ["r1"]
 
 
-def test_what_a_reader_that_died_has_left_is_removed(tmp_path: Path) -> None:
-    """An unfinished file, once it is old; a young one is somebody's work."""
+def test_stale_unfinished_file_is_removed(tmp_path: Path) -> None:
+    """A recent one may still be written."""
     segment(tmp_path, [plain(1)], ONE)
     for age, pid in ((0, 1), (1000, 2)):
         path = tmp_path / "events" / f"compacting-{pid}-5.tmp"
@@ -262,7 +262,7 @@ def test_what_a_reader_that_died_has_left_is_removed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_readers_see_each_event_once_while_others_compact_and_write(tmp_path: Path) -> None:
-    """Two compact, one writes and rotates, one reads: every answer is of whole events."""
+    """Two compact, one writes and rotates, one reads: every answer has whole events."""
     writer = open_segment(str(tmp_path), 2**30)
     ends = threading.Event()
     failed: list[Exception] = []
@@ -302,7 +302,7 @@ def test_readers_see_each_event_once_while_others_compact_and_write(tmp_path: Pa
 def test_folder_of_another_user_is_read_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is compacted, nothing is written."""
+    """Nothing is compacted or written."""
     segment(tmp_path, [plain(1)], ONE)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     source = LocalFiles(str(tmp_path))
@@ -312,7 +312,7 @@ def test_folder_of_another_user_is_read_as_it_is(
 
 
 def test_links_and_folders_are_no_segments(tmp_path: Path) -> None:
-    """A link could lead to somebody else's file."""
+    """A link could lead to a file of another user."""
     segment(tmp_path, [plain(1)], ONE)
     other = tmp_path / "other.jsonl"
     other.write_bytes(line(plain(9)))
@@ -326,7 +326,7 @@ def test_links_and_folders_are_no_segments(tmp_path: Path) -> None:
 
 
 def test_store_without_events_is_empty_and_not_broken(tmp_path: Path) -> None:
-    """No folder yet, or nothing in it."""
+    """Without a folder, or with an empty one."""
     for folder in (tmp_path, tmp_path / "none"):
         source = LocalFiles(str(folder))
         assert source.ask("views").rows == []
@@ -334,7 +334,7 @@ def test_store_without_events_is_empty_and_not_broken(tmp_path: Path) -> None:
 
 
 def test_files_of_another_version_have_the_columns_of_this_one(tmp_path: Path) -> None:
-    """A column that an old file does not have is null; one that is unknown does no harm."""
+    """A column that an old file lacks is null; an unknown one is harmless."""
     import duckdb
 
     folder = tmp_path / "events"
@@ -347,8 +347,8 @@ def test_files_of_another_version_have_the_columns_of_this_one(tmp_path: Path) -
     assert rows == [("a", None), ("r1", None)]
 
 
-def test_oldest_files_go_by_bytes_and_by_age(tmp_path: Path) -> None:
-    """Segments and Parquet files alike; the one that is written stays."""
+def test_oldest_files_are_removed_by_bytes_and_by_age(tmp_path: Path) -> None:
+    """Segments and Parquet files alike; the one in use stays."""
     folder = tmp_path / "events"
     now = time.time()
     for number, age in enumerate((500, 400, 300, 200)):

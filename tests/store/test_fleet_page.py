@@ -1,4 +1,4 @@
-"""The recipes of docs/fleet.md: their SQL runs, their YAML is whole, their options exist."""
+"""The recipes of docs/fleet.md: their SQL runs, their YAML is complete, their options exist."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SQL = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
 def test_raw_lines_become_events(new_table: Callable[[], str]) -> None:
-    """What Vector and Fluent Bit insert is asked like what `slowhound ship` sends."""
+    """Rows of Vector and Fluent Bit are queried like those of `slowhound ship`."""
     target = Target(new_table())
     client = target.connect()
     migrate(client, target)
@@ -39,7 +39,7 @@ def test_raw_lines_become_events(new_table: Callable[[], str]) -> None:
         for each in EVENTS
     ]
     rows.append({"line": '{"torn', "segment": "/var/events/1770-11-0.jsonl"})
-    for _ in range(2):  # an agent that starts again sends them again
+    for _ in range(2):  # a restarted agent sends them again
         client.raw_insert(f"{target.table}_raw", insert_block=encode(rows), fmt="JSONEachRow")
     source = ClickHouse(f"{target.name}")
     views = source.ask("views").objects()
@@ -59,7 +59,7 @@ def recipe(name: str) -> dict[str, Any]:
     return found
 
 
-def test_every_recipe_is_whole() -> None:
+def test_every_recipe_is_complete() -> None:
     """YAML, and each reads the segments."""
     assert set(YAML) == {"vector.yaml", "fluent-bit.yaml", "otel-collector.yaml"}
     for text in YAML.values():
@@ -79,14 +79,14 @@ def test_vector_is_wired() -> None:
 
 
 def test_fluent_bit_is_wired() -> None:
-    """The keys are the columns of the raw table, and long lines are not what stops it."""
+    """The keys are the columns of the raw table, and long lines do not stop it."""
     (source,) = recipe("fluent-bit.yaml")["pipeline"]["inputs"]
     assert (source["key"], source["path_key"]) == ("line", "segment")
     assert source["buffer_max_size"] == "2M"
 
 
 def test_collector_is_wired() -> None:
-    """Its pipeline names parts that are there."""
+    """Its pipeline names components that exist."""
     found = recipe("otel-collector.yaml")
     for pipeline in found["service"]["pipelines"].values():
         for kind in ("receivers", "processors", "exporters"):

@@ -1,4 +1,4 @@
-"""Parquet files whose columns are not those of ``events``: they change no value of other files."""
+"""Parquet files with other columns than ``events`` change no value of other files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def other(folder: Path, columns: str, name: str = BROKEN) -> None:
 def test_column_of_another_type_neither_fails_nor_changes_an_answer(
     tmp_path: Path, columns: str
 ) -> None:
-    """Ours and a person's: each known column keeps its own type."""
+    """In named questions and ad-hoc SQL: each known column keeps its type."""
     segment(tmp_path, [seven()], GOOD)
     source = LocalFiles(str(tmp_path))
     before = source.sql(ASKED).rows
@@ -58,7 +58,7 @@ def test_column_of_another_type_neither_fails_nor_changes_an_answer(
 
 
 def test_unknown_columns_that_differ_from_file_to_file_are_texts(tmp_path: Path) -> None:
-    """One alone is as it is: a newer version may have written it."""
+    """One in a single file keeps its type: a newer version may have written it."""
     segment(tmp_path, [seven()], GOOD)
     other(tmp_path, "'a' AS req_id, [1] AS one, 7 AS two")
     other(tmp_path, "'b' AS req_id, {'x': 1} AS one", "1770000000002-11-0")
@@ -66,7 +66,7 @@ def test_unknown_columns_that_differ_from_file_to_file_are_texts(tmp_path: Path)
     assert found == [("[1]", 7), ("{'x': 1}", None), (None, None)]
 
 
-def test_such_a_file_is_shown_and_sent_with_what_fits(
+def test_values_that_fit_are_tailed_and_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By ``tail`` and by ``ship``."""

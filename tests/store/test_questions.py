@@ -1,4 +1,4 @@
-"""Each question has the answer that can be worked out by hand, on both engines."""
+"""Each question has the answer that was worked out by hand, on both engines."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ ANSWERS: dict[str, list[tuple[Any, ...]]] = {
         ),
     ],
     "queue": [(T, 2, 0.02, 0.029, 0.0298, 0.03)],
-    # The middle of the first and the last event is at 115 s.
+    # The middle between the first and the last event is at 115 s.
     "slower": [
         ("cart", 2, 1, 2.9, 30.0, 30 / 2.9),
         ("shop", 4, 3, 0.385, 1.92, 1.92 / 0.385),
@@ -171,7 +171,7 @@ def source(request: pytest.FixtureRequest, engines: Engines) -> Source:
 
 
 def alike(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Floats to nine digits: sums depend on the order of what is added."""
+    """Floats are compared to nine digits: sums depend on the order of their terms."""
     return [
         tuple(float(f"{each:.9g}") if isinstance(each, float) else each for each in row)
         for row in rows
@@ -190,20 +190,20 @@ def test_answer_is_the_one_worked_out_by_hand(source: Source, name: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUESTIONS)
-def test_time_and_limit_are_kept_to(engines: Engines, name: str) -> None:
-    """An answer about a time without events is empty, and never longer than asked for."""
-    asked = ASKED_WITH.get(name, {})
+def test_period_and_limit_are_kept(engines: Engines, name: str) -> None:
+    """A period without events has an empty answer, and no answer exceeds the limit."""
+    parameters = ASKED_WITH.get(name, {})
     for engine in ("lines", "clickhouse"):
         source = engines.sources[engine]
-        nothing = source.ask(name, since=T + 1000, **asked)
+        nothing = source.ask(name, since=T + 1000, **parameters)
         assert (nothing.columns, nothing.rows) == (QUESTIONS[name].columns, [])
         until = T if name != "new" else T + 70
-        assert source.ask(name, until=until, **asked).rows == []
-        assert alike(source.ask(name, limit=1, **asked).rows) == alike(ANSWERS[name][:1])
+        assert source.ask(name, until=until, **parameters).rows == []
+        assert alike(source.ask(name, limit=1, **parameters).rows) == alike(ANSWERS[name][:1])
 
 
 def test_parameters_change_the_answer(source: Source) -> None:
-    """A step, a moment, a release."""
+    """A step, a time, a release."""
     assert [row[1] for row in source.ask("traffic", step=120.0).rows] == [4, 6]
     at = source.ask("slower", at=T + 25).objects()
     assert [(row["view"], row["n_before"], row["n_after"]) for row in at] == [("shop", 3, 4)]
@@ -212,13 +212,13 @@ def test_parameters_change_the_answer(source: Source) -> None:
 
 
 def test_first_seen_is_of_the_whole_store(source: Source) -> None:
-    """What was there before the time asked for is not new."""
+    """What was in the store before the period is not new."""
     found = source.ask("new", since=T + 80).objects()
     assert [row["what"] for row in found] == ["SMTPException at shop/tasks.py:8:mail", PAY]
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "said"),
+    ("name", "given", "message"),
     [
         ("nothing", {}, "there is no question 'nothing'"),
         ("views", {"step": 1}, "has no parameter 'step'"),
@@ -229,10 +229,10 @@ def test_first_seen_is_of_the_whole_store(source: Source) -> None:
     ],
 )
 def test_wrong_questions_are_refused(
-    source: Source, name: str, given: dict[str, Any], said: str
+    source: Source, name: str, given: dict[str, Any], message: str
 ) -> None:
     """With a sentence for people."""
-    with pytest.raises(StoreError, match=re.escape(said)):
+    with pytest.raises(StoreError, match=re.escape(message)):
         source.ask(name, **given)
 
 
@@ -240,14 +240,14 @@ HOSTILE = "'; DROP TABLE events; -- {x:String} $limit %s \\ \x1b[2J \u202e"
 
 
 def test_values_are_never_sql(source: Source) -> None:
-    """They are bound, whatever stands in them."""
+    """They are bound, whatever they contain."""
     assert source.ask("request", id=HOSTILE).rows == []
     found = source.sql("SELECT $text AS text FROM events LIMIT 1", {"text": HOSTILE})
     assert found.rows == [(HOSTILE,)]
 
 
 def test_application_fields_are_a_map(source: Source) -> None:
-    """Text by full name; what is not there is null, and a number can be cast."""
+    """Text by full name; a missing one is null, and a number can be cast."""
     sql = "SELECT app['app_plan'] AS plan, count(*) AS n FROM events GROUP BY plan ORDER BY plan"
     assert source.adhoc(sql).rows == [("free", 1), ("gold", 1), (None, 12)]
     total = "SELECT sum(CAST(app['app_items'] AS DOUBLE)) AS items FROM events"
@@ -257,7 +257,7 @@ def test_application_fields_are_a_map(source: Source) -> None:
 def test_sampled_requests_count_for_those_left_out(
     tmp_path: Path, new_table: Callable[[], str]
 ) -> None:
-    """Ten requests are what one at a rate of 0.1 stands for; errors are all kept."""
+    """One at a rate of 0.1 counts as ten requests; all errors are kept."""
     kept = [
         request(1, 0, "shop", 0.1, sample_rate=0.1),
         request(2, 1, "shop", 0.1, resp_status=500, resp_outcome="error"),
@@ -272,8 +272,8 @@ def test_sampled_requests_count_for_those_left_out(
         source.close()
 
 
-def test_what_has_no_outcome_is_no_error(tmp_path: Path, new_table: Callable[[], str]) -> None:
-    """A static file, or an answer from a browser's cache: it counts, as 0 errors, not as NULL."""
+def test_event_without_an_outcome_is_no_error(tmp_path: Path, new_table: Callable[[], str]) -> None:
+    """A static file, or a response from a browser's cache, counts as 0 errors, not as NULL."""
     bare = {"resp_outcome": None, "resp_view": "static"}
     table = new_table()
     segment(
@@ -292,8 +292,8 @@ def test_what_has_no_outcome_is_no_error(tmp_path: Path, new_table: Callable[[],
         source.close()
 
 
-def test_words_of_the_shim_become_each_engines_own() -> None:
-    """The four words, values, and the name of the table."""
+def test_dialect_is_translated_for_each_engine() -> None:
+    """The four constructs, values, and the name of the table."""
     text = (
         "SELECT quantile(0.95, x), countif(x > 1), argmax(x, y) FROM events explode(db_top, q)"
         " WHERE ts >= $since"
@@ -317,8 +317,8 @@ def test_words_of_the_shim_become_each_engines_own() -> None:
         ("1 -- from events\nFROM events", "1 -- from events\nFROM t AS events"),
     ],
 )
-def test_events_may_have_another_name_and_texts_stay_as_they_are(text: str, wanted: str) -> None:
-    """As over files: what stands within quotes or in a remark is no word of the shim's."""
+def test_events_may_have_an_alias_and_texts_are_not_translated(text: str, wanted: str) -> None:
+    """As over files: nothing within quotes or comments is translated."""
     assert for_clickhouse(f"SELECT {text}", "t", {}) == f"SELECT {wanted}"
 
 

@@ -1,4 +1,4 @@
-"""What is raised when a file is read means nothing by its class; what is ours keeps it."""
+"""Errors while reading a file are handled alike, whatever their class, but for slowhound's own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.store.events import EVENTS, segment
 
 
 class OddError(Exception):
-    """Of a class that nobody expects, as the next version of DuckDB may have it."""
+    """A class that no one expects, as a future version of DuckDB may raise."""
 
 
 ODD = (duckdb.Error, RuntimeError, UnicodeError, MemoryError, OSError, OddError)
@@ -31,10 +31,10 @@ ODD = (duckdb.Error, RuntimeError, UnicodeError, MemoryError, OSError, OddError)
 
 @pytest.mark.slow  # half a second each
 @pytest.mark.parametrize("error", ODD)
-def test_class_of_what_is_raised_means_nothing(
+def test_class_of_an_error_of_duckdb_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    """The file is left out and named by all who read it, and the text stays."""
+    """The file is left out and named by all readers, and the message stays."""
     segment(tmp_path, EVENTS, BROKEN)
     source = LocalFiles(str(tmp_path))
     source.compact()
@@ -43,7 +43,7 @@ def test_class_of_what_is_raised_means_nothing(
     execute = duckdb.DuckDBPyConnection.execute
 
     class Odd:
-        """A connection that reads all but this file."""
+        """A connection that reads all files but this one."""
 
         def __init__(self, connection: Any) -> None:
             self.connection = connection
@@ -61,25 +61,25 @@ def test_class_of_what_is_raised_means_nothing(
 
     connect = duckdb.connect
     monkeypatch.setattr(duckdb, "connect", lambda *each, **more: Odd(connect(*each, **more)))
-    said = (f"{path.name}: odd",)
-    # Not a person's SQL, which has a process of its own: nothing is odd there.
+    problems = (f"{path.name}: odd",)
+    # Not ad-hoc SQL: the odd connection is not in its process.
     source = LocalFiles(str(tmp_path))
-    assert source.sql(IDS) == (("req_id",), [("r7",)], (f"left out: {said[0]}",))
-    assert source.health().problems == said
+    assert source.sql(IDS) == (("req_id",), [("r7",)], (f"left out: {problems[0]}",))
+    assert source.health().problems == problems
     found, left_out = last_events(str(tmp_path / "events"), 9, lambda event: True)
-    assert ([event["req_id"] for event in found], left_out) == (["r7"], said)
+    assert ([event["req_id"] for event in found], left_out) == (["r7"], problems)
     shipper = Shipper(str(tmp_path), "clickhouse://127.0.0.1:1/db")
     monkeypatch.setattr(shipper, "_insert", lambda rows: None)
-    assert shipper.ship_all().left_out == said
+    assert shipper.ship_all().left_out == problems
     shipper.close()
     assert source.compact() == 1
 
 
 @pytest.mark.parametrize("compacted", [False, True], ids=["segment", "Parquet"])
-def test_file_that_goes_while_it_is_read_is_no_broken_one(
+def test_file_that_is_removed_while_it_is_read_is_not_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compacted: bool
 ) -> None:
-    """By retention, between the look into the folder and the read: nobody names it."""
+    """By retention, between listing and reading: no answer names it."""
     gone = segment(tmp_path, EVENTS, BROKEN)
     if compacted:
         LocalFiles(str(tmp_path)).compact()
@@ -109,8 +109,8 @@ def test_file_that_goes_while_it_is_read_is_no_broken_one(
     shipper.close()
 
 
-def test_what_is_ours_keeps_its_class() -> None:
-    """An error of the store's own is for people already."""
+def test_store_error_keeps_its_class() -> None:
+    """Its message is for people already."""
     for ours in (StoreError("no"), UnreadableError("no"), DatabaseLostError("no")):
         with pytest.raises(StoreError) as raised, broken.as_unreadable():
             raise ours
@@ -118,18 +118,18 @@ def test_what_is_ours_keeps_its_class() -> None:
 
 
 @pytest.mark.parametrize("cause", [KeyboardInterrupt(), SystemExit(1), OddError("limit")])
-def test_what_a_handler_of_a_signal_raises_is_its_own(cause: BaseException) -> None:
-    """A server that stops, a limit of time: no error of DuckDB's, and no broken file."""
+def test_exception_of_a_signal_handler_passes(cause: BaseException) -> None:
+    """A server that stops, or a time limit: no error of DuckDB, and no broken file."""
     with pytest.raises(type(cause)) as raised, broken.as_unreadable():
         raise RuntimeError("Query interrupted") from cause
     assert raised.value is cause
 
 
 @pytest.mark.parametrize("default", [True, False])
-def test_signal_that_duckdb_does_not_name_is_ctrl_c_where_that_can_be(
+def test_unnamed_signal_is_ctrl_c_if_that_has_its_default_handler(
     monkeypatch: pytest.MonkeyPatch, default: bool
 ) -> None:
-    """As 2.0.1 does not; a server has a handler of its own, and is not ended by our guess."""
+    """As in 2.0.1; a server has its own handler, and must not be stopped by a guess."""
     handler = signal.default_int_handler if default else signal.SIG_IGN
     monkeypatch.setattr(signal, "getsignal", lambda number: handler)
     wanted: type[BaseException] = KeyboardInterrupt if default else StoreError
@@ -139,22 +139,26 @@ def test_signal_that_duckdb_does_not_name_is_ctrl_c_where_that_can_be(
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "counts"),
+    ("text", "message", "counts"),
     [
         ("SELECT nothing FROM events", "nothing", (2, 0)),
         ("SELECT req_id::INT FROM events", "r7", (3, 1)),
     ],
     ids=["slip", "value"],
 )
-def test_error_of_the_question_is_blamed_on_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str, counts: tuple[int, int]
+def test_error_in_the_sql_is_attributed_to_no_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    message: str,
+    counts: tuple[int, int],
 ) -> None:
-    """A slip fails over no file, too; else it is tried again when each file was read."""
+    """It fails without files, too; else it is run again after each file was read."""
     segment(tmp_path, [seven()], GOOD)
     source = LocalFiles(str(tmp_path))
     tried = counting(monkeypatch, source, "_in_process")
     checked = counting(monkeypatch, source, "_reads")
-    with pytest.raises(StoreError, match=said):
+    with pytest.raises(StoreError, match=message):
         source.adhoc(text)
     assert (len(tried), len(checked)) == counts
     assert source.sql(IDS).remarks == ()
@@ -165,10 +169,10 @@ def test_error_of_the_question_is_blamed_on_no_file(
     [[DatabaseLostError] * 2, [ValueError], [OddError]],
     ids=["database broken by others", "text that is no UTF-8", "any other"],
 )
-def test_error_that_does_not_come_again_is_nobodys(
+def test_error_that_does_not_come_again_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: list[type[Exception]]
 ) -> None:
-    """The answer is given by the next try, and each file is read once for that, at most."""
+    """The next attempt answers, and each file is read at most once for that."""
     segment(tmp_path, [seven()], GOOD)
     source = LocalFiles(str(tmp_path))
     left, viewing = [*errors], source._viewing

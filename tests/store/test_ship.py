@@ -1,4 +1,4 @@
-"""Shipping: each event arrives, and counts once, whatever dies in between."""
+"""Shipping: each event arrives, and counts once, whichever process dies when."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def shipped(folder: Path, table: str) -> ship.Lag:
 
 
 def counted(table: str) -> tuple[int, int]:
-    """How many events are there: as every question sees them, and different ones."""
+    """How many events there are: as queries count them, and different ones."""
     source = ClickHouse(table)
     try:
         sql = "SELECT count(*), count(DISTINCT concat(segment, ' ', req_id)) FROM events"
@@ -53,8 +53,8 @@ def counted(table: str) -> tuple[int, int]:
 
 
 @pytest.mark.slow
-def test_what_is_new_is_sent_once(tmp_path: Path, new_table: Callable[[], str]) -> None:
-    """A second round sends what came since, and no more; so does a second process."""
+def test_new_events_are_sent_once(tmp_path: Path, new_table: Callable[[], str]) -> None:
+    """A second call sends only what came since; so does a second process."""
     table = new_table()
     segment(tmp_path, EVENTS, ONE)
     assert shipped(tmp_path, table).sent == len(EVENTS)
@@ -76,7 +76,7 @@ def test_what_is_new_is_sent_once(tmp_path: Path, new_table: Callable[[], str]) 
 def test_kill_anywhere_loses_and_doubles_nothing(
     tmp_path: Path, new_table: Callable[[], str], where: str
 ) -> None:
-    """SIGKILL before a batch, between the batch and the note of it, and while that is written."""
+    """SIGKILL before a batch, between a batch and its position, and while that is written."""
     table = new_table()
     for number in range(3):
         events = [plain(20 * number + each) for each in range(20)]
@@ -96,8 +96,10 @@ def test_kill_anywhere_loses_and_doubles_nothing(
     assert counted(table) == (60, 60)
 
 
-def test_everything_twice_is_everything_once(tmp_path: Path, new_table: Callable[[], str]) -> None:
-    """The position is lost: all is sent again, and every question still counts it once."""
+def test_events_that_are_sent_twice_count_once(
+    tmp_path: Path, new_table: Callable[[], str]
+) -> None:
+    """When the position is lost, all is sent again, and every query still counts it once."""
     table = new_table()
     segment(tmp_path, EVENTS, ONE)
     shipped(tmp_path, table)
@@ -107,7 +109,7 @@ def test_everything_twice_is_everything_once(tmp_path: Path, new_table: Callable
         path.write_text("{broken")
     assert shipped(tmp_path, table).sent == len(EVENTS)
     stored = source._client.query(f"SELECT count() FROM {source.target.table}").result_rows
-    assert stored == [(2 * len(EVENTS),)]  # both are there until ClickHouse merges them
+    assert stored == [(2 * len(EVENTS),)]  # both exist until ClickHouse merges them
     assert source.ask("views").rows == before
     assert source.health().events == len(EVENTS)
     source._client.command(f"OPTIMIZE TABLE {source.target.table} FINAL")
@@ -119,7 +121,7 @@ def test_everything_twice_is_everything_once(tmp_path: Path, new_table: Callable
 def test_events_without_a_number_are_kept_apart(
     tmp_path: Path, new_table: Callable[[], str]
 ) -> None:
-    """What a neighbour or a burier writes shares pid and segment, and may have no seq."""
+    """Those of a sidecar or a post-mortem share pid and segment, and may have no seq."""
     table = new_table()
     events = [{**plain(number), "seq": None, "ts": START} for number in range(3)]
     events += [{**plain(9), "event_type": "slow", "ts": START}, {**plain(9), "ts": START}]
@@ -129,10 +131,10 @@ def test_events_without_a_number_are_kept_apart(
 
 
 @pytest.mark.slow
-def test_segments_that_were_compacted_are_sent_from_there(
+def test_compacted_segments_are_sent_from_parquet(
     tmp_path: Path, new_table: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whole, when they were not finished before, and not at all when they were."""
+    """Completely, if they were not finished before, and not at all if they were."""
     table = new_table()
     segment(tmp_path, [plain(1), plain(2)], "1770000000000-11-0")
     path = segment(tmp_path, [plain(3)], "1770000000001-12-0")
@@ -158,7 +160,7 @@ def test_segments_that_were_compacted_are_sent_from_there(
 def test_files_that_were_removed_before_they_were_sent_are_counted(
     tmp_path: Path, new_table: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Retention does not wait for the shipper; the shipper says what it missed."""
+    """Retention does not wait for the shipper; the shipper reports what it missed."""
     table = new_table()
     monkeypatch.setattr(ship, "BATCH_BYTES", 1000)
     path = segment(tmp_path, [plain(number) for number in range(20)], ONE)
@@ -171,8 +173,8 @@ def test_files_that_were_removed_before_they_were_sent_are_counted(
     shipper.close()
 
 
-class Taken(list[bytes]):
-    """A client that keeps what it is given."""
+class RecordingClient(list[bytes]):
+    """A client that keeps the rows it is given."""
 
     def raw_insert(self, table: str, insert_block: bytes, fmt: str, settings: Any) -> None:
         self.extend(insert_block.splitlines())
@@ -181,19 +183,19 @@ class Taken(list[bytes]):
 
 
 @pytest.fixture
-def taken(tmp_path: Path) -> Iterator[tuple[Shipper, Taken]]:
-    """A shipper of this folder, and what it has sent."""
+def recording(tmp_path: Path) -> Iterator[tuple[Shipper, RecordingClient]]:
+    """A shipper of this folder, and the rows that it has sent."""
     shipper = Shipper(str(tmp_path), "clickhouse://nobody/db")
-    shipper._client = client = Taken()
+    shipper._client = client = RecordingClient()
     yield shipper, client
     shipper.close()
 
 
-def test_segment_that_is_emptied_is_sent_from_its_beginning(
-    tmp_path: Path, taken: tuple[Shipper, Taken]
+def test_truncated_segment_is_sent_from_its_beginning(
+    tmp_path: Path, recording: tuple[Shipper, RecordingClient]
 ) -> None:
-    """Its process goes on to write; that something may be missing is said."""
-    shipper, client = taken
+    """Its process goes on writing; the lag says that something may be missing."""
+    shipper, client = recording
     path = segment(tmp_path, [plain(number) for number in range(20)], ONE)
     shipper.ship_all()
     os.truncate(path, 0)
@@ -204,9 +206,11 @@ def test_segment_that_is_emptied_is_sent_from_its_beginning(
     assert shipper.ship_all().lost == 1
 
 
-def test_row_that_names_no_segment_is_sent(tmp_path: Path, taken: tuple[Shipper, Taken]) -> None:
-    """As of the file that it is in: somebody has made that."""
-    shipper, client = taken
+def test_row_without_a_segment_is_sent(
+    tmp_path: Path, recording: tuple[Shipper, RecordingClient]
+) -> None:
+    """As of its own file, which another program wrote."""
+    shipper, client = recording
     (tmp_path / "events").mkdir(mode=0o700)
     row = "'request' AS event_type, 'h' AS host, 7 AS pid, 1.0e9 AS ts"
     rows = [f"SELECT {row}, {name} AS segment" for name in ("NULL::VARCHAR", "'other'")]
@@ -217,15 +221,15 @@ def test_row_that_names_no_segment_is_sent(tmp_path: Path, taken: tuple[Shipper,
     assert {json.loads(each)["segment"] for each in client} == {ONE, "other"}
 
 
-def test_position_that_cannot_be_written_is_tried_again(
-    tmp_path: Path, taken: tuple[Shipper, Taken], monkeypatch: pytest.MonkeyPatch
+def test_position_that_cannot_be_written_is_written_later(
+    tmp_path: Path, recording: tuple[Shipper, RecordingClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a full disk; what was sent is not sent again for that."""
+    """Such as on a full disk; what was sent is not sent again."""
 
     def full(old: str, new: str, **folders: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    shipper, client = taken
+    shipper, client = recording
     segment(tmp_path, [plain(1)], ONE)
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", full)
@@ -237,8 +241,8 @@ def test_position_that_cannot_be_written_is_tried_again(
     assert ONE in Path(shipper.path).read_text()
 
 
-def test_position_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    """A folder in its place could not be replaced either; nobody is kept from trying again."""
+def test_unreadable_position_is_an_error(tmp_path: Path) -> None:
+    """A folder in its place could not be replaced either; the next attempt is possible."""
     shipper = Shipper(str(tmp_path), "clickhouse://nobody/db")
     shipper.close()
     os.mkdir(shipper.path)
@@ -247,10 +251,10 @@ def test_position_that_cannot_be_read_is_said(tmp_path: Path) -> None:
             Shipper(str(tmp_path), "clickhouse://nobody/db")
 
 
-def test_table_gets_the_columns_that_it_does_not_have(
+def test_missing_columns_are_added_to_the_table(
     tmp_path: Path, new_table: Callable[[], str]
 ) -> None:
-    """A table of an older version is brought up to this one; nothing is taken away."""
+    """A table of an older version is updated to this one; nothing is removed."""
     table = new_table()
     target = Target(table)
     client = target.connect()
@@ -267,8 +271,8 @@ def test_table_gets_the_columns_that_it_does_not_have(
     assert set(names) == {*clickhouse_types(), "of_theirs"}
 
 
-def test_table_of_another_kind_is_refused(new_table: Callable[[], str]) -> None:
-    """It would count what is sent twice."""
+def test_table_with_another_engine_is_refused(new_table: Callable[[], str]) -> None:
+    """It would count twice what is sent twice."""
     target = Target(new_table())
     client = target.connect()
     client.command(f"CREATE TABLE {target.table} (ts Float64) ENGINE = MergeTree ORDER BY ts")
@@ -287,18 +291,18 @@ def test_table_of_another_kind_is_refused(new_table: Callable[[], str]) -> None:
     ],
     ids=["types", "sizes", "missing", "application"],
 )
-def test_value_that_does_not_fit_holds_nothing_up(
+def test_value_of_a_wrong_type_blocks_nothing(
     tmp_path: Path, new_table: Callable[[], str], wrong: dict[str, Any]
 ) -> None:
-    """It is left out, and its event and those behind it arrive."""
+    """It is left out, and its event and those after it arrive."""
     table = new_table()
     segment(tmp_path, [{**plain(1), **wrong}, plain(2)], ONE)
     assert shipped(tmp_path, table).sent == 2
     assert counted(table)[0] == 2
 
 
-def test_two_do_not_ship_the_same(tmp_path: Path, new_table: Callable[[], str]) -> None:
-    """The second is told so; to another target it may."""
+def test_only_one_process_ships_to_a_target(tmp_path: Path, new_table: Callable[[], str]) -> None:
+    """The second gets an error; to another target it may ship."""
     table = new_table()
     segment(tmp_path, EVENTS, ONE)
     first = Shipper(str(tmp_path), table)
@@ -310,7 +314,7 @@ def test_two_do_not_ship_the_same(tmp_path: Path, new_table: Callable[[], str]) 
 
 
 def test_position_is_private_and_has_no_password(tmp_path: Path) -> None:
-    """Files 0600, and the name of the target is without what must not be written down."""
+    """Files have mode 0600, and the target's name is without the password."""
     shipper = Shipper(str(tmp_path), "clickhouse://user:geheim@127.0.0.1:1/db")
     shipper._save()
     shipper.close()
@@ -320,7 +324,7 @@ def test_position_is_private_and_has_no_password(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["target"].startswith("clickhouse://127.0.0.1:1/db")
 
 
-def test_nobody_there_is_said_without_the_password(tmp_path: Path) -> None:
+def test_connection_error_is_without_the_password(tmp_path: Path) -> None:
     """One line for people."""
     with pytest.raises(StoreError, match="does not answer") as refused:
         ClickHouse("clickhouse://user:geheim@127.0.0.1:1/db")

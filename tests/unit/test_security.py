@@ -111,12 +111,12 @@ CLAIMS: dict[str, dict[str, str]] = {
     },
     "S24": {
         "unit/viewer/test_access.py": (
-            "test_nobody_sees_it_in_production_unless_it_is_asked_for"
+            "test_it_is_off_in_production_by_default"
             " test_every_page_is_behind_the_rule test_drawings_are_behind_the_rule"
         ),
         "unit/viewer/test_off.py": (
-            "test_no_url_of_the_viewer_is_told_from_one_that_is_not_there"
-            " test_pattern_that_takes_all_the_rest_takes_the_viewers_urls_too"
+            "test_urls_of_the_viewer_cannot_be_told_from_missing_ones"
+            " test_catch_all_pattern_also_matches_the_viewers_urls"
         ),
     },
     "S25": {
@@ -195,13 +195,14 @@ CLAIMS: dict[str, dict[str, str]] = {
     "S53": {
         "store/test_adhoc.py": (
             "test_only_one_select_is_answered test_duckdb_reads_no_file_and_writes_none"
-            " test_clickhouse_reads_no_other_table_and_no_file test_what_takes_too_long_is_ended"
-            " test_clickhouse_takes_no_gigabytes_for_a_person"
+            " test_clickhouse_reads_no_other_table_and_no_file"
+            " test_sql_that_takes_too_long_is_stopped"
+            " test_ad_hoc_sql_takes_no_gigabytes_of_clickhouse"
         ),
         "store/test_adhoc_process.py": (
-            "test_sql_that_takes_gigabytes_is_ended_by_a_bound"
-            " test_sql_that_takes_long_is_ended_whether_or_not_it_hears"
-            " test_question_is_not_answered_by_all_cpus"
+            "test_sql_that_takes_gigabytes_is_stopped"
+            " test_sql_that_ignores_an_interruption_is_stopped"
+            " test_query_does_not_use_all_cpus"
         ),
     },
     "S54": {
@@ -212,7 +213,7 @@ CLAIMS: dict[str, dict[str, str]] = {
     "S55": {
         "store/test_ship.py": (
             "test_position_is_private_and_has_no_password"
-            " test_nobody_there_is_said_without_the_password"
+            " test_connection_error_is_without_the_password"
         ),
     },
 }

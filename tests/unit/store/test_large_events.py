@@ -1,4 +1,4 @@
-"""An event that is larger than DuckDB reads: what the application has added is cut."""
+"""An event larger than DuckDB can read: the application's fields are cut."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("extras", EXTRAS.values(), ids=EXTRAS)
 def test_event_of_megabytes_costs_no_other_event(tmp_path: Path, extras: dict[str, Any]) -> None:
-    """One such line made its whole segment unreadable to questions and to compaction."""
+    """One such line made its whole segment unreadable to queries and to compaction."""
     config = load({"DIR": str(tmp_path / "d"), "STREAM": None})
     writer = Writer(config, None, Delivery((), config.dir, None))
     completion = Completion(config, Saturation())

@@ -12,8 +12,8 @@ from slowhound.store.duckdb import LocalFiles
 from tests.store.events import request, segment
 
 
-def test_old_files_go_when_a_worker_starts(configure: Any, client: Client) -> None:
-    """`STORE_MAX_AGE` is for files of those that ended long ago, and for Parquet files."""
+def test_old_files_are_removed_when_a_worker_starts(configure: Any, client: Client) -> None:
+    """`STORE_MAX_AGE` applies to files of ended workers, and to Parquet files."""
     directory = configure(STORE_MAX_AGE=3600)
     old = segment(directory, [request(1, 0, "shop", 1)], "1600000000000-1-0")
     young = segment(directory, [request(2, 0, "shop", 1)], "1600000000001-1-0")
@@ -25,8 +25,8 @@ def test_old_files_go_when_a_worker_starts(configure: Any, client: Client) -> No
     assert [path.exists() for path in (old, parquet, young)] == [False, False, True]
 
 
-def test_segment_of_a_living_worker_is_read_and_not_touched(configure: Any, client: Client) -> None:
-    """Its events are there at once; a reader that compacts takes only what is closed."""
+def test_segment_of_a_running_worker_is_not_compacted(configure: Any, client: Client) -> None:
+    """Its events are found at once; a reader compacts only closed segments."""
     directory = configure()
     closed = segment(directory, [request(2, 0, "shop", 1)], "1600000000001-1-0")
     client.get("/")

@@ -1,4 +1,4 @@
-"""A site with the viewer in it, and a rule of its own about who may look."""
+"""A site with the viewer mounted in it, and an access rule of its own."""
 
 from __future__ import annotations
 

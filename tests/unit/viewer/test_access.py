@@ -1,4 +1,4 @@
-"""Who may look at the viewer: nobody by accident."""
+"""Who may see the viewer: no one by accident."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ USERS = {
 
 
 class LoggedIn:
-    """In the place of Django's middleware: the user that the test names."""
+    """Instead of Django's middleware: the user that the test names."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -83,8 +83,8 @@ def status(who: str, path: str = BASE, **headers: Any) -> int:
 
 
 @pytest.mark.parametrize("who", USERS)
-def test_nobody_sees_it_in_production_unless_it_is_asked_for(site: Any, who: str) -> None:
-    """It is as if it were not there, for staff too."""
+def test_it_is_off_in_production_by_default(site: Any, who: str) -> None:
+    """It is as if it did not exist, for staff, too."""
     site()
     assert status(who) == 404
 
@@ -95,7 +95,7 @@ def test_nobody_sees_it_in_production_unless_it_is_asked_for(site: Any, who: str
 )
 @pytest.mark.parametrize("debug", [False, True])
 def test_staff_means_staff(site: Any, who: str, expected: int, debug: bool) -> None:
-    """Also while DEBUG is on, and in a site without users nobody is staff."""
+    """Also while DEBUG is on; in a site without users no one is staff."""
     site("staff", debug=debug)
     assert status(who) == expected
 
@@ -115,7 +115,7 @@ def test_staff_means_staff(site: Any, who: str, expected: int, debug: bool) -> N
 def test_while_debugging_it_is_for_this_machine(
     site: Any, address: str, headers: dict[str, str], expected: int
 ) -> None:
-    """A colleague in the same network does not see it, nor somebody behind a proxy."""
+    """Neither a colleague in the same network has access, nor a user behind a proxy."""
     site(debug=True)
     assert status("anonymous", REMOTE_ADDR=address, **headers) == expected
     assert status("staff", REMOTE_ADDR=address, **headers) == 200
@@ -128,20 +128,20 @@ def test_internal_ips_count_while_debugging(site: Any) -> None:
 
 
 def test_a_site_can_have_its_own_rule(site: Any) -> None:
-    """A function that is given the request decides alone."""
+    """A function that is called with the request decides alone."""
     site(OWN_RULE)
     assert status("staff") == 403
     assert status("anonymous", HTTP_BADGE="1") == 200
 
 
-def test_a_rule_that_fails_lets_nobody_in(site: Any) -> None:
-    """Its exception is the site's own, as in any view."""
+def test_rule_that_raises_denies_access(site: Any) -> None:
+    """Its exception is handled by the site, as in any view."""
     site(BROKEN)
     assert status("staff") == 500
 
 
 def test_another_host_is_refused_before_anything_else(site: Any) -> None:
-    """A name that was pointed at this address does not get past it (DNS rebinding)."""
+    """A name that was pointed at this address is refused (DNS rebinding)."""
     site(debug=True, ALLOWED_HOSTS=["shop.example"])
     assert status("anonymous", HTTP_HOST="evil.example") == 400
     assert status("anonymous", HTTP_HOST="shop.example") == 200
@@ -152,7 +152,7 @@ def test_another_host_is_refused_before_anything_else(site: Any) -> None:
 def test_every_page_is_behind_the_rule(
     site: Any, suffix: str, allow: str | None, expected: int
 ) -> None:
-    """Also as JSON, and what it refuses says nothing of what there is."""
+    """Also as JSON; a refusal reveals nothing of the data."""
     folder = site(allow)
     answer = Client().get(BASE + suffix)
     assert answer.status_code == expected
@@ -161,15 +161,15 @@ def test_every_page_is_behind_the_rule(
 
 @pytest.mark.parametrize("name", ["flame.svg", "flame.speedscope.json"])
 def test_drawings_are_behind_the_rule(site: Any, name: str) -> None:
-    """They hold names of functions and statements."""
+    """They contain names of functions and statements."""
     site()
     assert Client().get(f"{BASE}{name}?group=x").status_code == 404
     site("staff")
     assert Client().get(f"{BASE}{name}?group=x").status_code == 403
 
 
-def test_every_url_is_tried_above() -> None:
-    """A new URL needs a test of who may see it."""
+def test_every_url_is_tested_above() -> None:
+    """A new URL needs a test of its access."""
     tried = {"", "flame.svg", "flame.speedscope.json", "static/<path:name>"}
     tried |= {f"{page}.json" for page in urls.VIEWER.pages}
     tried |= {f"{page}/" for page in urls.VIEWER.pages if page != "overview"}
@@ -178,13 +178,13 @@ def test_every_url_is_tried_above() -> None:
 
 @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
 def test_nothing_can_be_changed(site: Any, method: str) -> None:
-    """There is no URL that takes anything but a reading request."""
+    """Every URL only accepts requests that read."""
     site(debug=True)
     assert getattr(Client(), method)(BASE).status_code == 405
 
 
-def test_it_needs_nothing_of_the_sites_templates(site: Any) -> None:
-    """The settings of these tests have no loader of files and no static files."""
+def test_it_needs_no_template_settings_of_the_site(site: Any) -> None:
+    """The settings of these tests have no file loader and no static files."""
     site(debug=True)
     assert "APP_DIRS" not in settings.TEMPLATES[0]
     assert status("anonymous", f"{BASE}views/") == 200
@@ -195,7 +195,7 @@ def test_it_needs_nothing_of_the_sites_templates(site: Any) -> None:
     "name", ["../urls.py", "..%2Furls.py", "/etc/passwd", "uplot", "uplot/../viewer.css", "none.js"]
 )
 def test_only_the_files_of_the_viewer_are_served(site: Any, name: str) -> None:
-    """By their exact names; a name is never made into a path."""
+    """By their exact names; a name never becomes a path."""
     site(debug=True)
     assert status("anonymous", f"{BASE}static/{name}") == 404
 
@@ -216,10 +216,10 @@ DJANGOS = "django.contrib.auth.middleware.AuthenticationMiddleware"
         ("tests.unit.viewer.site.not_there", [DJANGOS], ["slowhound.E006"]),
     ],
 )
-def test_system_checks_see_who_may_look(
+def test_system_checks_find_wrong_access_rules(
     allow: str | None, middleware: list[str], found: list[str]
 ) -> None:
-    """A rule that cannot be imported, and staff on a site that does not know who is who."""
+    """A rule that cannot be imported, and staff on a site without authentication."""
     viewer = {"VIEWER": {"ALLOW": allow}} if allow else {}
     with override_settings(MIDDLEWARE=middleware, SLOWHOUND=viewer):
         checked = check_viewer()

@@ -1,4 +1,4 @@
-"""The viewer over ClickHouse: every page has the data that it has over the files."""
+"""The viewer over ClickHouse: every page has the same data as over the files."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.harness.clickhouse import clickhouse
 from tests.pages import made
 from tests.unit.viewer.test_pages import at, drawn, event
 
-# Each page is asked dozens of times, of an engine of its own.
+# Each page is requested dozens of times, over a ClickHouse of its own.
 pytestmark = pytest.mark.slow
 
 NOW = time.time()
 DAY = 86400.0
 GROUP = "0a1b2c3d4e5f6071"
-# A static file from a browser's cache, and events of nothing but what each has: no outcome, no
-# view, none of the parts, alone in their time.
+# A static file from a browser's cache, and events with only the required fields: no outcome, no
+# view, no parts of the time, and no others in their period.
 BARE = [
     {"event_type": "request", "req_id": "static", "req_method": "GET", "req_path": "/static/a.css",
      "resp_status": 304, "resp_time": 0.001, "ts": NOW - 40, "host": "web-3", "pid": 1},
@@ -37,7 +37,7 @@ BARE = [
     {"event_type": "task", "task_name": "empty", "req_id": "none", "ts": NOW - 41, "host": "web-3",
      "pid": 1},
 ]  # fmt: skip
-# A day, everything, only what is bare, and nothing; to the second, or they would be of two moments.
+# A day, everything, only the bare events, and nothing; to the second, so both engines get the same.
 PERIODS = [
     f"since={since}&until={until:.0f}"
     for since, until in (
@@ -47,7 +47,7 @@ PERIODS = [
         ("1", NOW - 5 * DAY),
     )
 ]
-# Of the store itself, and not of what is in it.
+# Keys about the store itself, not its events.
 OF_THE_SOURCE = {"command", "health"}
 SQL = "SELECT resp_view, count(*) AS n, countif(resp_outcome = 'error') AS errors, min(ts) AS first"
 
@@ -55,7 +55,7 @@ NOTHING = "SELECT min(ts) AS a, sum(pid) AS b, countif(ts > 0) AS c FROM events 
 
 
 class Both(NamedTuple):
-    """One store twice: the files, and what was shipped of them."""
+    """One store twice: the files, and the same events in ClickHouse."""
 
     folder: Path
     table: str
@@ -68,7 +68,7 @@ class Both(NamedTuple):
             return here, Client().get(path)
 
     def differences(self, page: str, query: str) -> list[Any]:
-        """What is not the same in the page's JSON."""
+        """What differs in the page's JSON."""
         here, there = self.ask(f"/{page}.json?{query}")
         if here.status_code != there.status_code:
             return [(query, here.status_code, there.status_code, there.content)]
@@ -111,7 +111,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def both(server: str, tmp_path_factory: pytest.TempPathFactory) -> Both:
-    """A shop's day, and some events that have next to nothing."""
+    """A shop's day, and some events with hardly any fields."""
     folder = tmp_path_factory.mktemp("shop") / "dir"
     made.plain(folder, NOW - 60, count=300)
     made.write(folder, BARE, "1763700000001-4711-0")
@@ -120,7 +120,7 @@ def both(server: str, tmp_path_factory: pytest.TempPathFactory) -> Both:
 
 @pytest.fixture(scope="module")
 def hostile(server: str, tmp_path_factory: pytest.TempPathFactory) -> Both:
-    """The worst of texts in every field."""
+    """Hostile texts in every field."""
     folder = tmp_path_factory.mktemp("hostile") / "dir"
     made.hostile(folder, NOW)
     return shipped(folder, server, "hostile")
@@ -161,32 +161,32 @@ ASKED = {
 def test_each_page_has_the_same_data_on_both_engines(both: Both, name: str) -> None:
     """With each order, filter and question; the first of them for each period."""
     first, *others = ASKED[name]
-    asked = [f"{first}&{period}" for period in PERIODS]
-    asked += [f"{each}&{PERIODS[0]}" for each in others]
-    assert [found for query in asked for found in both.differences(name, query)] == []
+    queries = [f"{first}&{period}" for period in PERIODS]
+    queries += [f"{each}&{PERIODS[0]}" for each in others]
+    assert [found for query in queries for found in both.differences(name, query)] == []
     path = "/" if name == "overview" else f"/{name}/"
     here, there = both.ask(f"{path}?{first}&{PERIODS[0]}")
     assert here.status_code == there.status_code
 
 
 @pytest.mark.parametrize("name", ["overview", "views", "requests", "deaths", "sql", "ask"])
-def test_the_worst_of_texts_are_the_same_on_both_engines(hostile: Both, name: str) -> None:
-    """Zeros, half characters and quotes arrive as they were."""
+def test_hostile_texts_are_the_same_on_both_engines(hostile: Both, name: str) -> None:
+    """Zeros, half characters and quotes arrive unchanged."""
     query = "q=errors&" if name == "ask" else ""
     assert hostile.differences(name, f"{query}{PERIODS[0]}") == []
 
 
 @pytest.mark.parametrize("name", [name for name in urls.VIEWER.pages if name != "flame"])
-def test_each_page_names_a_command_that_asks_the_same_table(both: Both, name: str) -> None:
-    """It can be run as it stands; what is in flight is asked of this host."""
+def test_command_of_each_page_reads_the_same_table(both: Both, name: str) -> None:
+    """It can be run as it is; requests in flight are those of this host."""
     _, there = both.ask(f"/{name}.json?{ASKED[name][0]}&since=24h")
     words = shlex.split(there.json()["command"])
     build_parser().parse_args(words[1:])
     assert (f"--from={both.table}" in words) == (name != "live")
 
 
-def test_files_of_another_host_are_said_to_be_there(server: str, tmp_path: Path) -> None:
-    """Events come from everywhere, reports and flame graphs from here only: a state, no error."""
+def test_page_names_the_host_of_a_missing_file(server: str, tmp_path: Path) -> None:
+    """Events come from all hosts, reports and flame graphs from this one: no error."""
     folder = tmp_path / "theirs"
     graph = drawn(folder)
     slow: dict[str, Any] = {"slow_fingerprint": "f", "report": made.report_name(1), "flame": graph}
@@ -217,8 +217,8 @@ def test_files_of_another_host_are_said_to_be_there(server: str, tmp_path: Path)
         ("clickhouse://db/shop?password=hush", "clickhouse://db/shop"),
     ],
 )
-def test_a_password_is_never_shown(spec: str, shown: str) -> None:
-    """Not even one that would have to be quoted in a URL, nor in what is said against it."""
+def test_password_is_never_displayed(spec: str, shown: str) -> None:
+    """Not even one that should be quoted in a URL, nor in an error message."""
     assert Sources(spec, "/dir", "/dir/reports").store_name == shown
     with at("/dir", ALLOW="debug", FROM=spec.replace("@db", "@127.0.0.1:1")):
         page = Client().get("/views/").content.decode()

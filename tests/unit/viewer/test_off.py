@@ -1,4 +1,4 @@
-"""A viewer that is off: its URLs are like any that the site does not have."""
+"""While the viewer is off, its URLs are like any others that do not exist."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "tests.unit.viewer.test_off.LoginRequired",
 ]
-# What a site's own page for URLs that are not there may show.
+# What a site's own 404 page may display.
 TELLTALE = "{{ exception }} {{ request.resolver_match }} {{ request.method }}"
 TEMPLATES = [
     {
@@ -58,7 +58,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", 
 
 
 def anonymous(get_response: Any) -> Any:
-    """In the place of Django's middleware: nobody is logged in."""
+    """Instead of Django's middleware: no user is logged in."""
 
     def middleware(request: HttpRequest) -> Any:
         request.user = SimpleNamespace(is_authenticated=False, is_active=False, is_staff=False)
@@ -68,7 +68,7 @@ def anonymous(get_response: Any) -> Any:
 
 
 class LoginRequired:
-    """What Django's own of this name does, which the models of users must be installed for."""
+    """Like Django's own, which needs the user models to be installed."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -102,7 +102,7 @@ def _site(folder: Path, given: dict[str, Any], **more: Any) -> override_settings
 
 
 def answer(method: str, where: str, **headers: str) -> tuple[int, list[Any], bytes]:
-    """All that the other end sees, but for the date."""
+    """The whole response except the date."""
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
     found = client.generic(method, where, data=b"{}", headers=headers)
     seen = [pair for pair in sorted(found.items()) if pair[0] != "Date"]
@@ -111,8 +111,8 @@ def answer(method: str, where: str, **headers: str) -> tuple[int, list[Any], byt
 
 @pytest.mark.usefixtures("_off")
 @pytest.mark.parametrize("method", METHODS)
-def test_no_url_of_the_viewer_is_told_from_one_that_is_not_there(method: str) -> None:
-    """By status, headers, cookies or body, whatever the method."""
+def test_urls_of_the_viewer_cannot_be_told_from_missing_ones(method: str) -> None:
+    """By status, headers, cookies or body, with any method."""
     expected = answer(method, "/nothing/here/")
     assert expected[0] == 404
     for each in PATHS:
@@ -121,8 +121,8 @@ def test_no_url_of_the_viewer_is_told_from_one_that_is_not_there(method: str) ->
 
 
 @pytest.mark.usefixtures("_off")
-def test_no_header_of_a_request_brings_it_out() -> None:
-    """Neither what is asked for, nor in which language, nor from where."""
+def test_no_request_header_reveals_it() -> None:
+    """No content type, language or origin."""
     for headers in (
         {"accept": "application/json"},
         {"accept-language": "de"},
@@ -136,7 +136,7 @@ def test_no_header_of_a_request_brings_it_out() -> None:
 
 
 @pytest.mark.usefixtures("_off")
-def test_it_is_not_told_under_asgi_either() -> None:
+def test_it_is_not_revealed_under_asgi() -> None:
     """The same patterns serve both."""
 
     async def seen(method: str, where: str) -> tuple[int, list[Any], bytes]:
@@ -150,10 +150,10 @@ def test_it_is_not_told_under_asgi_either() -> None:
             assert asyncio.run(seen(method, f"/hound/{each}")) == expected, each
 
 
-def test_pattern_that_takes_all_the_rest_takes_the_viewers_urls_too(
+def test_catch_all_pattern_also_matches_the_viewers_urls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where every other URL is a page, one that is not would stand out."""
+    """Else they would stand out where every other URL is a page."""
     monkeypatch.setattr(f"{SITE}.urlpatterns", [*MOUNTED, re_path("", _rest)])
     with _site(tmp_path, {}):
         expected = answer("GET", "/nothing/here/")
@@ -162,8 +162,8 @@ def test_pattern_that_takes_all_the_rest_takes_the_viewers_urls_too(
             assert answer("GET", f"/hound/{each}") == expected, each
 
 
-def test_page_of_debug_says_no_more_of_it_than_of_any_include(tmp_path: Path) -> None:
-    """It lists the site's patterns, and shows neither a setting nor a view of the viewer's."""
+def test_debug_404_page_reveals_only_the_include(tmp_path: Path) -> None:
+    """It lists the site's patterns, but no setting and no view of the viewer."""
     with _site(tmp_path, {"ENABLED": False}, DEBUG=True):
         status, _, body = answer("GET", "/hound/ask/")
     assert status == 404
@@ -172,15 +172,15 @@ def test_page_of_debug_says_no_more_of_it_than_of_any_include(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("_off")
-def test_links_to_it_can_be_written_all_the_same() -> None:
-    """A template of the site's that links to it does not fail in production."""
+def test_links_to_it_can_be_reversed() -> None:
+    """A template with a link to it works in production."""
     assert reverse("slowhound:overview") == "/hound/"
     assert reverse("slowhound:ask") == "/hound/ask/"
     assert reverse("home") == "/home/"
 
 
-def test_it_is_there_as_soon_as_it_is_on(tmp_path: Path) -> None:
-    """The same process, the same patterns: what is asked is the settings of this moment."""
+def test_it_resolves_as_soon_as_it_is_on(tmp_path: Path) -> None:
+    """In the same process, with the same patterns: the current settings count."""
     with _site(tmp_path, {}):
         assert answer("GET", "/hound/static/viewer.css")[0] == 404
     without_login = [each for each in MIDDLEWARE if "LoginRequired" not in each]

@@ -1,4 +1,4 @@
-"""The viewer's pages over a store with known events: what they find, and what they say of it."""
+"""The viewer's pages over a store with known events: their data and their HTML."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STATEMENT = "SELECT a FROM b WHERE c = ?"
 
 
 def event(req_id: str, ago: float = 60.0, **fields: Any) -> dict[str, Any]:
-    """A request that went well, but for `fields`."""
+    """A request that went well, with changes."""
     return {
         "event_type": "request",
         "req_id": req_id,
@@ -43,7 +43,7 @@ def event(req_id: str, ago: float = 60.0, **fields: Any) -> dict[str, Any]:
     }
 
 
-# Each stands out in one thing, which has the name of a filter.
+# Each differs from the others in one field, which has the name of a filter.
 EVENTS = [
     event("plain", 600),
     event("view", 590, resp_view="basket"),
@@ -110,10 +110,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def at(folder: Path | str, **viewer: Any) -> override_settings:
-    """The viewer over this folder, for everybody on this machine."""
+    """The viewer over this folder, for this machine."""
     return override_settings(
         DEBUG=True,
-        MIDDLEWARE=[],  # these requests are not to be recorded in the store that they ask
+        MIDDLEWARE=[],  # these requests must not be recorded in the store that they read
         ROOT_URLCONF="slowhound.viewer.standalone",
         SLOWHOUND={"DIR": str(folder), "STREAM": None, "VIEWER": viewer or {"ALLOW": "debug"}},
     )
@@ -134,14 +134,14 @@ def get(pages: Client, path: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("query", FOUND)
-def test_each_filter_finds_what_it_says(pages: Client, query: str) -> None:
+def test_each_filter_finds_its_events(pages: Client, query: str) -> None:
     """And nothing else."""
     found = get(pages, f"requests.json?{query}")
     assert [row["req_id"] for row in found["rows"]] == FOUND[query]
     assert found["total"] == len(FOUND[query])
 
 
-def test_every_filter_is_tried() -> None:
+def test_every_filter_is_tested() -> None:
     """A new one needs a line above."""
     tried = {part.partition("=")[0] for query in FOUND for part in query.split("&")}
     assert tried == {*requests.FILTERS, "since", "until", "sort"}
@@ -150,7 +150,7 @@ def test_every_filter_is_tried() -> None:
 @pytest.mark.parametrize("name", requests.FILTERS)
 @pytest.mark.parametrize("text", INJECTIONS)
 def test_a_filter_is_a_value_and_never_sql(pages: Client, name: str, text: str) -> None:
-    """It finds nothing, or is refused as no value of its kind; the store is asked nothing else."""
+    """It finds nothing, or is refused as invalid; it never becomes part of the SQL."""
     answer = pages.get(f"/requests.json?since=all&{name}={quote(text)}")
     assert answer.status_code in {200, 400}
     if answer.status_code == 200:
@@ -160,8 +160,8 @@ def test_a_filter_is_a_value_and_never_sql(pages: Client, name: str, text: str) 
 
 
 @pytest.mark.parametrize("page", ["requests", "views", "reports", "sql"])
-def test_what_can_be_sorted_by_is_chosen_from_a_list(pages: Client, page: str) -> None:
-    """Whatever else is asked for is refused."""
+def test_orders_are_chosen_from_a_list(pages: Client, page: str) -> None:
+    """All others are refused."""
     parameter = urls.VIEWER.pages[page].parameters["sort"]
     for each in parameter.choices:
         get(pages, f"{page}.json?sort={each}")
@@ -179,8 +179,8 @@ SORTED = {
 
 
 @pytest.mark.parametrize("sort", SORTED)
-def test_requests_are_in_the_order_asked_for(pages: Client, sort: str) -> None:
-    """What has no such value comes last."""
+def test_requests_are_in_the_chosen_order(pages: Client, sort: str) -> None:
+    """Those without the value come last."""
     name, falling = SORTED[sort]
     values = [row[name] for row in get(pages, f"requests.json?since=all&sort={sort}")["rows"]]
     known = [each for each in values if each is not None]
@@ -189,8 +189,8 @@ def test_requests_are_in_the_order_asked_for(pages: Client, sort: str) -> None:
     assert values == known + [None] * (len(values) - len(known))
 
 
-def test_requests_come_a_page_at_a_time(tmp_path: Path) -> None:
-    """Each of them once, and the last page has what is left."""
+def test_requests_are_paged(tmp_path: Path) -> None:
+    """Each request is on one page, and the last page has the rest."""
     write(tmp_path, [event(f"{number:03}", 200 - number) for number in range(120)])
     with at(tmp_path):
         pages = [get(Client(), f"requests.json?page={page}") for page in (1, 2, 3, 4)]
@@ -205,8 +205,8 @@ def test_requests_come_a_page_at_a_time(tmp_path: Path) -> None:
     ["since=yesterday", "since=1h&until=2h", "until=x", "page=-1", "page=9999999", "min=nan",
      "status=40", "pid=1e3", "outcome=fine", f"view={'x' * 10_001}"],
 )  # fmt: skip
-def test_what_cannot_be_asked_is_said(pages: Client, query: str) -> None:
-    """With the name of the parameter, as a page and as JSON; nothing is guessed."""
+def test_invalid_parameter_is_named(pages: Client, query: str) -> None:
+    """On the page and in JSON; nothing is guessed."""
     name = query.partition("=")[0]
     answer = pages.get(f"/requests.json?{query}")
     assert answer.status_code == 400
@@ -216,8 +216,8 @@ def test_what_cannot_be_asked_is_said(pages: Client, query: str) -> None:
     assert name in shown.content.decode()
 
 
-def test_the_overview_counts_what_is_there(pages: Client) -> None:
-    """Requests without tasks and reports, errors, deaths, and the series add up."""
+def test_overview_counts_the_events(pages: Client) -> None:
+    """Requests without tasks and reports, errors, deaths; the series add up to them."""
     found = get(pages, "overview.json?since=24h")
     totals = found["totals"]
     assert (totals["requests"], totals["errors"], totals["slow"], totals["deaths"]) == (18, 2, 1, 1)
@@ -231,7 +231,7 @@ def test_the_overview_counts_what_is_there(pages: Client) -> None:
 
 
 def test_sampled_requests_count_for_those_left_out(tmp_path: Path) -> None:
-    """One that was kept of ten is ten."""
+    """One kept of ten counts as ten."""
     write(tmp_path, [event("a", sample_rate=0.1), event("b", sample_rate=0.5), event("c")])
     with at(tmp_path):
         assert get(Client(), "overview.json")["totals"]["requests"] == 13
@@ -239,8 +239,8 @@ def test_sampled_requests_count_for_those_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rate", [0.0, 1e-320, -1.0, 7.0])
-def test_rate_that_none_can_be_is_that_of_a_request_alone(tmp_path: Path, rate: float) -> None:
-    """As of a damaged line: the others count as ever, on the pages and in answers."""
+def test_impossible_sample_rate_counts_as_one(tmp_path: Path, rate: float) -> None:
+    """As in a damaged line: the others count as usual, on the pages and in answers."""
     write(tmp_path, [event("a", sample_rate=rate), event("b", sample_rate=0.5), event("c")])
     with at(tmp_path):
         assert get(Client(), "overview.json")["totals"]["requests"] == 4
@@ -252,8 +252,8 @@ def test_rate_that_none_can_be_is_that_of_a_request_alone(tmp_path: Path, rate: 
 
 
 @pytest.mark.parametrize("entry", [{}, {"fingerprint": "S", "count": 1}, {"count": None}])
-def test_statement_whose_time_is_not_known_has_a_row(tmp_path: Path, entry: dict[str, Any]) -> None:
-    """As of a damaged line."""
+def test_statement_without_a_time_has_a_row(tmp_path: Path, entry: dict[str, Any]) -> None:
+    """As in a damaged line."""
     write(tmp_path, [event("a", db_top=[entry])])
     with at(tmp_path):
         assert Client().get("/sql/?since=all").status_code == 200
@@ -261,7 +261,7 @@ def test_statement_whose_time_is_not_known_has_a_row(tmp_path: Path, entry: dict
 
 
 def test_views_have_their_parts_of_the_time(tmp_path: Path) -> None:
-    """The mean of each part, requests without it included."""
+    """The mean of each part, including requests without it."""
     write(tmp_path, [event("a", db_time=0.04, rest_time=0.01), event("b", rest_time=0.05)])
     with at(tmp_path):
         row = get(Client(), "views.json")["rows"][0]
@@ -271,7 +271,7 @@ def test_views_have_their_parts_of_the_time(tmp_path: Path) -> None:
 
 
 def test_one_request_shows_all_its_fields(pages: Client) -> None:
-    """Of each of its events, the one of its end first, with what each field means."""
+    """Of each of its events, the terminal one first, with the meaning of each field."""
     found = get(pages, "request.json?id=group")
     assert [each["event_type"] for each in found["events"]] == ["request", "slow"]
     page = pages.get("/request/?id=group").content.decode()
@@ -280,8 +280,8 @@ def test_one_request_shows_all_its_fields(pages: Client) -> None:
     assert "Groups reports: hash of view and application functions." in page
 
 
-def test_fields_of_the_application_are_shown(tmp_path: Path) -> None:
-    """By the names that their events have."""
+def test_fields_of_the_application_are_displayed(tmp_path: Path) -> None:
+    """By their names in the events."""
     write(tmp_path, [event("a", app_plan="gold", app_items=3)])
     with at(tmp_path):
         found = get(Client(), "request.json?id=a")["main"]
@@ -312,22 +312,22 @@ def test_statements_lead_to_their_requests(pages: Client) -> None:
 
 
 def test_deaths_are_by_cause(pages: Client) -> None:
-    """One cause can be chosen; a cause that nobody died of has nothing."""
+    """One cause can be chosen; an unused cause has no rows."""
     found = get(pages, "deaths.json")
     assert [(each["cause"], each["n"]) for each in found["causes"]] == [("oom", 1)]
     assert [row["req_id"] for row in found["rows"]] == ["dead"]
     assert get(pages, "deaths.json?cause=signal")["rows"] == []
 
 
-def test_questions_give_what_the_command_line_gives(pages: Client) -> None:
-    """The same names of columns and the same rows."""
+def test_questions_have_the_answers_of_the_command_line(pages: Client) -> None:
+    """The same columns and rows."""
     answer = get(pages, "ask.json?q=views&since=24h")["answer"]
     assert answer["columns"] == ["view", "n", "p50", "p95", "p99", "errors"]
     assert {row[0] for row in answer["rows"]} == {"shelf", "basket", None}
 
 
 def test_own_sql_is_answered_or_refused(pages: Client) -> None:
-    """It can ask, and neither read files nor write."""
+    """It can only read events: no files, and no writing."""
     found = get(pages, f"ask.json?sql={quote('SELECT count(*) AS n FROM events')}")
     assert found["answer"]["rows"] == [[len(EVENTS)]]
     for wrong in ("DROP TABLE events", "SELECT * FROM read_text('/etc/passwd')", "SELEC", "COPY x"):
@@ -338,7 +338,7 @@ def test_own_sql_is_answered_or_refused(pages: Client) -> None:
 
 
 def test_ask_shows_no_more_than_a_page_can_hold(pages: Client) -> None:
-    """500 rows of 4,900 columns took 28 s, of a worker whose limit is ten."""
+    """500 rows of 4,900 columns took 28 s of a worker whose limit is 10 s."""
     found = get(pages, f"ask.json?sql={quote('SELECT ' + '1,' * 999 + '1 FROM range(500)')}")
     assert len(found["answer"]["rows"]) == 60
     assert "only the first 60 rows are shown" in found["answer"]["notes"][0]
@@ -347,8 +347,8 @@ def test_ask_shows_no_more_than_a_page_can_hold(pages: Client) -> None:
 
 
 @pytest.mark.parametrize("page", ["", "views/", "requests/", "reports/", "deaths/"])
-def test_times_that_are_no_times_break_no_page(tmp_path: Path, page: str) -> None:
-    """Who may write into a segment can write any number, and there is none for their sum."""
+def test_impossible_times_break_no_page(tmp_path: Path, page: str) -> None:
+    """A segment may contain any number, and the sum of these is no float."""
     huge = {"db_time": 1e308, "cache_time": 1e308, "rest_time": 1e308, "resp_time": 1e308}
     write(tmp_path / "dir", [{**each, **huge} for each in EVENTS])
     with at(tmp_path / "dir"):
@@ -357,7 +357,7 @@ def test_times_that_are_no_times_break_no_page(tmp_path: Path, page: str) -> Non
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_sql_that_another_site_links_to_is_not_run(pages: Client, site: str) -> None:
-    """A page elsewhere could keep the store busy through its visitors."""
+    """Else another site could keep the store busy through its visitors."""
     url = f"/ask.json?sql={quote('SELECT count(*) FROM events')}"
     assert pages.get(url, headers={"Sec-Fetch-Site": site}).status_code == 400
     assert pages.get(url, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
@@ -371,8 +371,8 @@ PAGES = {
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_each_page_is_guarded_in_the_same_way(pages: Client, name: str) -> None:
-    """Nothing from elsewhere, nothing inline, nothing kept, no frame."""
+def test_each_page_has_the_security_headers(pages: Client, name: str) -> None:
+    """Nothing from other origins, nothing inline, nothing cached, no frame."""
     path = "" if name == "overview" else f"{name}/"
     for url in (f"/{path}{PAGES[name]}", f"/{name}.json{PAGES[name]}"):
         answer = pages.get(url)
@@ -390,10 +390,10 @@ def test_each_page_is_guarded_in_the_same_way(pages: Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(PAGES) - {"flame"}))
-def test_each_page_says_which_command_prints_the_same(
+def test_each_page_has_the_command_that_prints_the_same(
     pages: Client, name: str, store: Path
 ) -> None:
-    """In its JSON, too; it can be run as it stands."""
+    """In its JSON, too; it can be run as it is."""
     import shlex
 
     from slowhound.cli import build_parser
@@ -405,17 +405,17 @@ def test_each_page_says_which_command_prints_the_same(
     build_parser().parse_args(words[1:])
 
 
-def test_empty_fields_of_a_form_mean_nothing(pages: Client) -> None:
-    """So does a name that the page does not know: links are passed on with additions."""
+def test_empty_and_unknown_parameters_are_ignored(pages: Client) -> None:
+    """Links are passed on with additions."""
     found = get(pages, "requests.json?view=&path=&utm_source=mail&method=POST")
     assert [row["req_id"] for row in found["rows"]] == ["method"]
 
 
-# --- stores that are not as they should be ----------------------------------------------------
+# --- stores with problems ---------------------------------------------------------------------
 
 
-def test_an_empty_store_says_so(tmp_path: Path) -> None:
-    """On each page, with the answer of a page that works."""
+def test_empty_store_is_no_error(tmp_path: Path) -> None:
+    """Each page says so, with status 200."""
     (tmp_path / "events").mkdir()
     with at(tmp_path):
         for name in sorted(set(PAGES) - {"request", "report", "flame"}):
@@ -425,15 +425,15 @@ def test_an_empty_store_says_so(tmp_path: Path) -> None:
         assert Client().get("/request/?id=x").status_code == 404
 
 
-def test_a_folder_that_is_not_there_is_no_error(tmp_path: Path) -> None:
-    """Nothing has run yet: the overview says what to do, the live page that nobody works."""
+def test_missing_folder_is_no_error(tmp_path: Path) -> None:
+    """Nothing has run yet: the overview says what to do, the live page that no data exists."""
     with at(tmp_path / "none"):
         assert "The store is empty" in Client().get("/").content.decode()
         assert "No slowhound data here" in Client().get("/live/").content.decode()
 
 
-def test_torn_lines_are_counted_and_the_rest_is_shown(tmp_path: Path) -> None:
-    """A disk was full, or a process killed, in the middle of a line."""
+def test_torn_lines_are_counted_and_the_rest_is_displayed(tmp_path: Path) -> None:
+    """After a full disk, or a process that was killed within a line."""
     write(tmp_path, [event("a"), event("b")])
     segment = next((tmp_path / "events").iterdir())
     whole = segment.read_text()
@@ -445,8 +445,8 @@ def test_torn_lines_are_counted_and_the_rest_is_shown(tmp_path: Path) -> None:
         assert "1 line in the store could not be read" in Client().get("/").content.decode()
 
 
-def test_a_store_that_does_not_answer_has_its_own_page(tmp_path: Path) -> None:
-    """With the reason, without the password, and with the status of what is down."""
+def test_store_that_does_not_answer_is_status_503(tmp_path: Path) -> None:
+    """With the reason, but without the password."""
     with at(tmp_path, ALLOW="debug", FROM="clickhouse://me:hush@127.0.0.1:1/shop"):
         answer = Client().get("/views/")
         text = answer.content.decode()
@@ -472,8 +472,8 @@ def test_without_duckdb_the_page_says_what_to_install(
     assert "pip install" in answer.content.decode()
 
 
-def test_a_report_that_has_gone_is_said_to_have_gone(pages: Client) -> None:
-    """Its event is still there, and shown."""
+def test_missing_report_file_is_mentioned(pages: Client) -> None:
+    """Its event is still displayed."""
     page = pages.get(f"/report/?name={report_name(1)}").content.decode()
     assert "The report file is not here" in page
     assert "REPORTS_MAX_BYTES" in page
@@ -481,7 +481,7 @@ def test_a_report_that_has_gone_is_said_to_have_gone(pages: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "x", report_name(2)])
-def test_only_plain_reports_are_read(tmp_path: Path, name: str) -> None:
+def test_only_regular_report_files_are_read(tmp_path: Path, name: str) -> None:
     """A name out of an event is not a path; a link is not followed."""
     write(tmp_path, [event("a", event_type="slow", slow_fingerprint="f", report=name)])
     folder = tmp_path / "reports"
@@ -494,7 +494,7 @@ def test_only_plain_reports_are_read(tmp_path: Path, name: str) -> None:
 
 
 def test_json_has_no_control_characters(tmp_path: Path) -> None:
-    """Somebody prints it to a terminal."""
+    """It may be printed to a terminal."""
     write(tmp_path, [event("a", req_path="/\x1b[2J\u202e\u2028/")])
     with at(tmp_path):
         body = Client().get("/requests.json").content.decode()
@@ -503,7 +503,7 @@ def test_json_has_no_control_characters(tmp_path: Path) -> None:
 
 
 def test_every_template_is_used() -> None:
-    """One that nothing names is left over."""
+    """One that no page names is left over."""
     folder = Path(responses.TEMPLATES)
     names = {path.name for path in folder.iterdir()}
     used = {f"{name}.html" for name in PAGES} | {"problem.html"}
@@ -516,7 +516,7 @@ def test_every_template_is_used() -> None:
 
 
 def drawn(folder: Path) -> str:
-    """The name of a profile below this folder, of a function whose name is markup."""
+    """The name of a profile in this folder, of a function whose name is markup."""
     files = FlameFiles(str(folder), 10**9)
     name = files.name(1)
     profile = Profile(
@@ -532,7 +532,7 @@ def drawn(folder: Path) -> str:
     return name
 
 
-def test_a_flame_graph_is_drawn_under_a_policy_of_its_own(tmp_path: Path) -> None:
+def test_flame_graph_has_its_own_policy(tmp_path: Path) -> None:
     """Its one script is allowed by its hash, and only the viewer may frame it."""
     name = drawn(tmp_path)
     write(tmp_path, [event("a", flame=name)])
@@ -554,7 +554,7 @@ def test_a_flame_graph_is_drawn_under_a_policy_of_its_own(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("query", ["name=../../etc/passwd", "name=x", "group=none", "name=a%00b"])
-def test_a_flame_graph_that_is_not_there_is_said(tmp_path: Path, query: str) -> None:
+def test_missing_flame_graph_is_an_error(tmp_path: Path, query: str) -> None:
     """Of a page, a drawing and an export alike."""
     drawn(tmp_path)
     with at(tmp_path):
@@ -563,8 +563,8 @@ def test_a_flame_graph_that_is_not_there_is_said(tmp_path: Path, query: str) -> 
             assert Client().get(f"/{path}").status_code == 400
 
 
-def test_vendored_scripts_are_what_they_say() -> None:
-    """Each file has the hash that its README says."""
+def test_vendored_scripts_are_unchanged() -> None:
+    """Each file has the hash in its README."""
     folder = Path(assets.STATIC_ROOT)
     text = (folder / "README.md").read_text()
     named = re.findall(r"^    ([0-9a-f]{64})  (\S+)$", text, re.MULTILINE)
