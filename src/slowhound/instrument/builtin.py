@@ -1,12 +1,12 @@
-"""Instrumenters: each adds what it saw to the record of the current request.
+"""Installs slowhound's own instrumenters, which add what they see to the current record.
 
-One file per source, each with the same three functions:
+There is one file per source, each with the same three functions:
 
-* ``install()`` begins to watch; called once per worker process, after the fork;
+* ``install()`` is called once per worker process, after the fork;
 * ``uninstall()`` undoes that, so that a test leaves nothing behind;
 * ``describe(record, event)`` writes the record's share into the event when the request ends.
 
-To add one, write such a file and name it in ``ALL``; its fields go into ``slowhound.event.fields``.
+CONTRIBUTING.md says how to add one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cache calls, by wrapping the methods of the backends' classes.
+"""Sees cache calls, by wrapping the methods of the backends' classes.
 
 Django has no signal for caches. The classes are wrapped, not the objects: a copy of a cache, or a
 test's patch of a class, behaves as it would without slowhound.
@@ -40,16 +40,16 @@ from slowhound.runtime.code_objects import file_of
 from slowhound.runtime.static_lookup import in_classes, own, owner_of
 from slowhound.system.guard import guard
 
-# What is written there hands the default of ``get`` back, and does nothing else with it.
+# Backends in there return the default of ``get``, and do nothing else with it.
 DJANGOS = "django.core.cache.backends."
 
 _guard = guard("cache instrumenter")
 # (class, name of the method) -> the class's own function, and ours.
 _wrapped: dict[tuple[type, str], tuple[FunctionType, Callable[..., Any]]] = {}
-# Of Django's own backends those of these methods that are as Django has written them: an
-# application may have put others in their place. With what ``get`` is, which ``aget`` calls.
+# For each of Django's own backends: those methods that are still Django's, for an application may
+# have replaced them; and its ``get``, which ``aget`` calls.
 _plain: dict[type, tuple[frozenset[str], object]] = {}
-# The call that is under way in this context, which makes others.
+# The outermost call in progress in this context, which makes others.
 _outermost: ContextVar[_Call | None] = ContextVar("slowhound_cache_call", default=None)
 
 
@@ -59,14 +59,14 @@ def install() -> None:
 
 
 def wrap_backends() -> None:
-    """The same again when a test has overridden ``CACHES``; all are undone by ``uninstall``."""
+    """Wraps them, also when a test has overridden ``CACHES``; ``uninstall`` undoes all of it."""
     for cache in settings.CACHES.values():
         with _guard:  # a backend whose library is missing fails for the application, later
             _wrap(import_string(cache["BACKEND"]))
 
 
 def uninstall() -> None:
-    """Puts the classes' own methods back, where nobody else has patched them since."""
+    """Puts the classes' own methods back, unless others have patched them since."""
     while _wrapped:
         (cls, name), (theirs, ours) = _wrapped.popitem()
         if cls.__dict__.get(name) is ours:
@@ -88,7 +88,7 @@ def _wrap(backend: type) -> None:
 
 
 def _is_djangos(backend: type, name: str) -> bool:
-    """By the code: a wrapper of another's may have the name and the module of what it wraps."""
+    """Compares the code: another's wrapper may have the name and module of what it wraps."""
     function = in_classes(backend, name)
     owner = owner_of(backend, name)
     if owner is not None and (owner, name) in _wrapped:
@@ -102,8 +102,8 @@ def _is_djangos(backend: type, name: str) -> bool:
     return file_of(function.__code__).endswith(f"{module.replace('.', os.sep)}.py")
 
 
-def _hands_default_back(backend: Any, name: str) -> bool:
-    """Django's ``aget`` calls the ``get`` of the object, which may have been replaced since."""
+def _returns_default(backend: Any, name: str) -> bool:
+    """True for Django's own method; its ``aget`` calls ``get``, which must be Django's, too."""
     names, get = _plain.get(type(backend), (frozenset[str](), None))
     if name not in names:
         return False
@@ -147,9 +147,9 @@ def _observed(method: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def _begin(name: str, backend: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
-    """The call, within a request, if it is one that is looked at.
+    """The call, if it is made within a request and counts.
 
-    The outermost one counts, and what those call in turn whose result says nothing.
+    The outermost call counts. Where its result says nothing, the calls that it makes count, too.
     """
     around = _outermost.get()
     if around is not None and not around.left:
@@ -160,15 +160,15 @@ def _begin(name: str, backend: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     if record is None:
         return None
     call = _Call(record, name, args, kwargs, part=False)
-    if name in OF_ONE and _hands_default_back(backend, name):
-        call.tell_apart()
+    if name in OF_ONE and _returns_default(backend, name):
+        call.mark_default()
     return call
 
 
 class _Call:
-    """One call of a cache's method: between ``enter`` and ``leave``, which may be called again.
+    """One call of a cache's method, between ``enter`` and ``leave``, which may be called twice.
 
-    No ``with``: what is raised from outside may come between its block and its end.
+    Not a ``with`` block: an exception from outside may be raised between its body and its end.
 
     Args:
         part: it belongs to the call within which it is made.
@@ -204,7 +204,7 @@ class _Call:
         self._start = clock.monotonic()
 
     def _count_keys(self) -> None:
-        """Of keys that can be gone through once only, their number is known afterwards."""
+        """Counts keys while they are used, where they can be iterated only once."""
         keys = argument(self, "keys", 0)
         if not is_iterator(keys):
             return
@@ -212,13 +212,13 @@ class _Call:
         self._give("keys", 0, self.keys)
 
     def _leave_for_default(self) -> None:
-        """What the application's function asks the cache for is its own."""
+        """Calls that the application's function makes do not belong to this one."""
         default = argument(self, "default", 1)
         if callable(default):
             self._give("default", 1, set_apart(default, self._apart))
 
-    def tell_apart(self) -> None:
-        """Of a cached value that is the default as well: 0, False, None."""
+    def mark_default(self) -> None:
+        """Passes a marker as the default: a cached value may equal the default (0, False, None)."""
         self._default = argument(self, "default", 1)
         self._give("default", 1, NOT_THERE)
 
@@ -234,9 +234,9 @@ class _Call:
             self.kwargs = {**self.kwargs, name: value}
 
     def _apart(self) -> Callable[[], object]:
-        """What the application does from now on is no part of this, until the result is called.
+        """Until the result is called, calls belong to the application and not to this call.
 
-        Nor of a call that has made this one, as a backend's that calls Django's method.
+        Nor to the call that made this one, as in a backend that calls Django's method.
         """
         outermost = self
         while outermost._part and outermost._around is not None:
@@ -246,11 +246,11 @@ class _Call:
         return partial(_outermost.set, inner)
 
     def enter(self) -> None:
-        """Calls that are made from now on are a part of this one."""
+        """From now on calls are a part of this one."""
         _outermost.set(self)
 
     def leave(self) -> None:
-        """It has returned, or has not."""
+        """The call has returned or raised."""
         _outermost.set(self._around)
         if self.left:
             return

@@ -1,8 +1,8 @@
-"""What a call of a cache's method tells: hits, misses and sets, as far as they can be known.
+"""Counts the hits, misses and sets of a cache call, as far as they can be known.
 
-Backends do it in different ways: Django's base class builds ``get_many`` and ``incr`` on ``get``,
-others have a command for each; a subclass calls its parent's method. So the outermost call counts,
-and what it calls in turn is asked only where its own result says nothing.
+Backends differ: Django's base class builds ``get_many`` and ``incr`` on ``get``, others have a
+command for each; a subclass calls its parent's method. So the outermost call counts, and the calls
+that it makes count only where its own result says nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from slowhound.runtime.static_lookup import MISSING, in_classes
 
 
 class Counts(NamedTuple):
-    """Keys; None: it cannot be known."""
+    """Numbers of keys; None: not known."""
 
     cache_hits: int | None = 0
     cache_misses: int | None = 0
@@ -28,9 +28,9 @@ NOTHING = Counts()
 # The most frequent ones, made once.
 HIT, MISS, SET = Counts(1), Counts(0, 1), Counts(0, 0, 1)
 UNKNOWN = Counts(None, None, None)
-NO_RESULT = object()  # it has not returned
-NOT_THERE = object()  # in the place of the default of ``get``
-# Methods that go through keys, which may come from a generator of the application's.
+NO_RESULT = object()  # the call has not returned
+NOT_THERE = object()  # passed to ``get`` as its default
+# Methods that iterate over keys, which may come from a generator of the application's.
 OF_KEYS = frozenset(f"{prefix}{name}_many" for prefix in ("", "a") for name in ("get", "delete"))
 OF_ONE = frozenset(("get", "aget"))
 OF_DEFAULT = frozenset(("get_or_set", "aget_or_set"))
@@ -44,23 +44,23 @@ _LENGTHS: tuple[tuple[type, Callable[[Any], int]], ...] = (
 
 
 class Call(Protocol):
-    """A call as it is seen."""
+    """One call of a cache's method."""
 
     name: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     result: Any
-    parts: list[Any]  # calls that it has made in turn; only of get_or_set
-    keys: Keys | None  # if they can be gone through once only
+    parts: list[Any]  # calls that it has made; only for get_or_set
+    keys: Keys | None  # where they can be iterated only once
 
 
 class Keys:
-    """An iterator's keys, counted while the backend goes through them.
+    """An iterator's keys, counted while the backend iterates over them.
 
     Args:
         keys: the iterator.
-        apart: what the iterator does is the application's, and no part of the call: called before
-            each step, it returns what is to be called after it.
+        apart: called before each step, for that runs the application's code, which is no part of
+            the call; returns what to call after the step.
     """
 
     def __init__(self, keys: Any, apart: Callable[[], Callable[[], object]]) -> None:
@@ -86,14 +86,14 @@ class Keys:
 
     @property
     def count(self) -> int:
-        """How many different ones there were."""
+        """The number of different keys."""
         return len(self._seen) + self._others
 
 
 class Default:
-    """The application's function that makes a default, which is no part of the call.
+    """The application's function that makes a default; what it calls is no part of the call.
 
-    To a backend that does more than call it, as to hand it on to another process, it is the
+    For a backend that does more than call it, such as pass it to another process, it is the
     function itself.
     """
 
@@ -116,7 +116,7 @@ class Default:
 
 
 def set_apart(default: Any, apart: Callable[[], Callable[[], object]]) -> Any:
-    """The same, which sets apart what it does, see ``Keys``."""
+    """``default``, whose own calls do not count, see ``Keys``."""
     function = default
     while type(function) in (partial, MethodType):
         function = function.func if type(function) is partial else function.__func__
@@ -136,24 +136,24 @@ def set_apart(default: Any, apart: Callable[[], Callable[[], object]]) -> Any:
 
 
 def is_iterator(keys: Any) -> bool:
-    """True for what can be gone through once only, so that its length is never known."""
+    """True for what can be iterated only once, so that its length is never known."""
     return in_classes(type(keys), "__next__") is not MISSING
 
 
 def argument(call: Call, name: str, at: int, otherwise: Any = None) -> Any:
-    """What the call was given."""
+    """An argument of the call."""
     return call.args[at] if len(call.args) > at else call.kwargs.get(name, otherwise)
 
 
 def counts_of(call: Call) -> Counts:
-    """What the call has done."""
+    """The counts of one call."""
     if call.name in OF_DEFAULT:
         return _get_or_set(call)
     return NOTHING if call.result is NO_RESULT else METHODS[call.name](call)
 
 
 def _number(things: Any) -> int | None:
-    """How many different ones there are; None for what only the application's code could tell."""
+    """The number of different items; None where only the application's code could count them."""
     kind = type(things)
     if kind is dict:
         return len(things)
@@ -178,11 +178,11 @@ def _get(call: Call) -> Counts:
 
 
 def _get_many(call: Call) -> Counts:
-    asked = _number(argument(call, "keys", 0, ())) if call.keys is None else call.keys.count
+    requested = _number(argument(call, "keys", 0, ())) if call.keys is None else call.keys.count
     if not issubclass(type(call.result), dict):
         return Counts(None, None)
     found = dict.__len__(call.result)
-    return Counts(found, None if asked is None else max(asked - found, 0))
+    return Counts(found, None if requested is None else max(requested - found, 0))
 
 
 def _has_key(call: Call) -> Counts:
@@ -192,7 +192,7 @@ def _has_key(call: Call) -> Counts:
 
 
 def _get_or_set(call: Call) -> Counts:
-    """One key, which was there or not: the methods that it has called tell, if there were any."""
+    """One hit or one miss, known from the methods that it has called, if there were any."""
     found = [(part.name, counts_of(part)) for part in call.parts]
     sets = int(any(each.cache_sets for _, each in found))
     missed = False
@@ -201,19 +201,19 @@ def _get_or_set(call: Call) -> Counts:
             return Counts(1, 0, sets)
         missed = missed or bool(each.cache_misses or each.cache_sets)
         if missed and name in WRITES:
-            break  # what it reads now is what somebody has just written
+            break  # now it reads what was just written
     if missed:
         return Counts(0, 1, sets)
     return NOTHING if call.result is NO_RESULT else UNKNOWN
 
 
 def _set(call: Call) -> Counts:
-    """One that says False has not written: of ``add``, or with ``nx`` of a Redis backend."""
+    """A call that returns False has not written: ``add``, or ``nx`` of a Redis backend."""
     return NOTHING if call.result is False or _expires_at_once(call, 2) else SET
 
 
 def _expires_at_once(call: Call, at: int) -> bool:
-    """True for a timeout of 0 or less, with which Django's backends keep nothing."""
+    """True for a timeout of 0 or less, with which Django's backends store nothing."""
     timeout = argument(call, "timeout", at)
     for kind in (int, float):
         if issubclass(type(timeout), kind):
@@ -235,7 +235,7 @@ def _neither(call: Call) -> Counts:
     return NOTHING
 
 
-# Those that wait in an event loop are of these names with an "a" before.
+# The async methods have these names with an "a" in front.
 _SYNC: dict[str, Callable[[Any], Counts]] = {
     "get": _get,
     "get_many": _get_many,

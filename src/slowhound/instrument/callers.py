@@ -1,8 +1,8 @@
-"""Who has run a query: a line of the application, or what of it a library works for.
+"""Finds the line of the application that runs a query.
 
-Only what is within the view counts, or within the task: middleware is around every query. Where
-library code runs one for the application, a line of a template, a serializer's field or the view
-itself is named; where a library's middleware does, nothing is.
+Only frames within the view count, or within the task: middleware is around every query. Where
+library code runs the query for the application, this is a line of a template, a serializer's field
+or the view itself; where a library's middleware runs it, nothing is named.
 """
 
 from __future__ import annotations
@@ -28,47 +28,47 @@ from slowhound.runtime.static_lookup import (
 )
 from slowhound.stacks import asyncio_tasks
 
-# What calls the view, its response's template and the parts of its body: modules, or folders.
+# Modules that call the view, render its response or iterate over the body: their names' beginnings.
 _AROUND_VIEWS = ("django.core.handlers.", "slowhound.middleware", "slowhound.lifecycle.streamed")
-# Those of them that call middleware, which has methods of these names.
+# Those of them that also call middleware, and the methods of middleware.
 _CALL_MIDDLEWARE = (".handlers.base", ".handlers.exception")
 _OF_MIDDLEWARE = ("process_view", "process_template_response")
-# The functions in there that call the view.
+# The functions of Django that call the view.
 CALL_VIEW = (
     "django.core.handlers.base.BaseHandler._get_response",
     "django.core.handlers.base.BaseHandler._get_response_async",
 )
 OR_MIDDLEWARE = "db_n1 is left out where it would be the view"
-# What a task is called from; of management commands and decorated functions slowhound itself.
+# Modules that call a task; for management commands and decorated functions, slowhound's own.
 _AROUND_TASKS = (
     "slowhound.background",
     "slowhound.lifecycle.task_records",
     "celery.app.trace",
     "django.tasks.base",
 )
-# Where the cursor of a connection calls the wrappers of queries, which are no callers.
+# The module in which a connection's cursor calls the wrappers of queries.
 CURSORS = "django.db.backends.utils"
 _SERIALIZERS = "rest_framework.serializers"
 _OF_FIELDS = ("to_representation", "to_internal_value")
 SYNC_AND_ASYNC = "asgiref.sync"
-# What is between an async caller and the sync function that it calls.
+# Modules between an async caller and the sync function that it calls.
 _HOPS = ("asgiref.", "asyncio.", "concurrent.futures.", "threading")
 WAITS = "asgiref.sync.AsyncToSync:awaitable"
 
 
 def install() -> None:
-    """Says what asgiref and Django lack of what is asked for here."""
+    """Logs which of the names used here asgiref and Django do not have."""
     find(WAITS, "db_n1 may name a line around the view, under ASGI")
     has_all(CALL_VIEW, OR_MIDDLEWARE)
 
 
 def place(frame: FrameType | None, cursor: object, record: Record) -> str | None:
-    """The place nearest to the query that says something to who has written the application.
+    """The place nearest to the query that means something to the application's authors.
 
     Args:
         frame: the innermost one, of a wrapper of queries.
         cursor: Django's, which runs the query; its own methods are no callers.
-        record: what the query counts to.
+        record: of the request that runs the query.
     """
     frame, inner = _caller_of_cursor(frame), ""
     around = _AROUND_TASKS if record.kind == "task" else _AROUND_VIEWS
@@ -93,12 +93,12 @@ def place(frame: FrameType | None, cursor: object, record: Record) -> str | None
 
 
 def _calls_view(module: str, function: str, inner: str) -> bool:
-    """False for what is around views and has called a middleware.
+    """False for a frame around views that has called a middleware.
 
     Args:
-        module: its name, or the end of that.
-        function: of it.
-        inner: the name of the function that this has called.
+        module: the frame's module, or the end of its name.
+        function: the frame's function.
+        inner: the function that this has called.
     """
     if not module.endswith(_CALL_MIDDLEWARE):
         return True
@@ -122,9 +122,9 @@ def _module(frame: FrameType) -> str:
 
 
 def _what_waits(frame: FrameType) -> CoroutineType[Any, Any, Any] | None:
-    """Where this is a call of ``async_to_sync``, the coroutine that it runs.
+    """The coroutine that the frame runs, where it is a call of ``async_to_sync``.
 
-    The thread runs sync code for that meanwhile, and the frames of both are on its stack.
+    Meanwhile the thread also runs sync code for that coroutine: both have frames on its stack.
     """
     if name_of_code(frame.f_code) != "__call__" or _module(frame) != SYNC_AND_ASYNC:
         return None
@@ -133,7 +133,7 @@ def _what_waits(frame: FrameType) -> CoroutineType[Any, Any, Any] | None:
 
 
 def _is_rest_of_handler(frame: FrameType) -> bool:
-    """True where a sync middleware calls what is in it, under ASGI."""
+    """True where a sync middleware calls the rest of the handler, under ASGI."""
     called = own(function_variables(frame).get("self")).get("awaitable")
     return type(called) is FunctionType and module_of(called.__globals__).startswith(_AROUND_VIEWS)
 
@@ -144,30 +144,30 @@ def _line(frame: FrameType, cursor: object) -> str | None:
     if not is_app(file) or template_of(frame) is not None:
         return None
     if code.co_argcount and function_variables(frame).get(code.co_varnames[0]) is cursor:
-        return None  # of a cursor that the application has made its own
-    # A comprehension is a frame of its own up to Python 3.11; its function is meant.
+        return None  # a method of the application's own cursor class
+    # A comprehension is a frame of its own up to Python 3.11; its function is wanted.
     names = [part for part in qualname_of(code).split(".") if not part.startswith("<")]
     function = names[-1] if names else name_of_code(code)
     return str(Frame(file, frame.f_lineno or 0, function))
 
 
 def _field(frame: FrameType) -> str | None:
-    """``module.Class.field`` of the serializer of Django REST framework's that is at work."""
+    """``module.Class.field`` of the serializer of Django REST framework that runs here."""
     if name_of_code(frame.f_code) not in _OF_FIELDS or _module(frame) != _SERIALIZERS:
         return None
     variables = function_variables(frame)
     field = text_attribute(variables.get("field"), "field_name")
     if field is None:
-        return None  # of several
+        return None  # a serializer of several
     kind = type(variables.get("self"))
     module = dict_of(kind).get("__module__")
     return f"{module}.{name_of(kind)}.{field}" if type(module) is str else None
 
 
 def _in_coroutines(outermost: Any, around: tuple[str, ...], inner: str) -> tuple[str | None, bool]:
-    """The innermost line of the application in a task, or in a coroutine, and what it awaits.
+    """The innermost line of the application in a task or a coroutine, with all that it awaits.
 
-    And False where there is none, and it is a middleware that runs there.
+    The second value is False where there is no such line because a middleware runs there.
 
     Args:
         outermost: the task or the coroutine.
@@ -184,7 +184,7 @@ def _in_coroutines(outermost: Any, around: tuple[str, ...], inner: str) -> tuple
             return None, _calls_view(module, frame.function, inner)
         if frame.in_app:
             return str(frame), True
-        # A note that stands for frames has no file: "<asgiref>".
+        # A placeholder for frames has no file: "<asgiref>".
         if os.sep in frame.filename and not any(file in frame.filename for file in hops):
             inner = frame.function
     return None, True

@@ -1,7 +1,7 @@
-"""Time that is put down to one thing only.
+"""Attributes each moment of a request to one thing only.
 
 A template that runs queries, or a cache kept in the database, would count the same second twice.
-``own_time`` takes out what was already put down to something inside, so that the parts of a
+``own_time`` takes out what was already attributed to something inside, so that the parts of a
 request and ``rest_time`` add up to ``resp_time`` (unless the request used several threads).
 """
 

@@ -1,8 +1,8 @@
-"""Database queries, through Django's own ``connection.execute_wrappers``.
+"""Sees database queries, through Django's own ``connection.execute_wrappers``.
 
 The wrapper sees each ``execute`` and ``executemany`` of every connection, whatever the cursor
-class, and runs in the thread of the query, so that the counts are the request's own. Of all
-wrappers it is the innermost: what another one keeps back, repeats or rewrites counts as what
+class, and runs in the thread of the query, so that the counts are the request's own. It is the
+innermost of all wrappers: a query that another one holds back, repeats or rewrites counts as it
 reaches the database.
 https://docs.djangoproject.com/en/stable/topics/db/instrumentation/
 """
@@ -37,7 +37,7 @@ from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import caught, missing
 from slowhound.system.guard import guard
 
-# From this many runs of one statement on, the request is called an N+1 suspect.
+# From this many runs of one statement on, the request has ``db_n1``.
 N1_MIN = 5
 TOP = 3
 # A request that runs more different statements than this has the rest counted together.
@@ -90,8 +90,8 @@ def _wrappers(connection: Any) -> list[Any]:
 def see_thread(**_: object) -> None:
     """Wraps connections that this thread opened before slowhound was installed.
 
-    Once a thread; what is opened later is seen then. Asked for in the thread in which a record
-    begins, and in that of its queries, which under ASGI is the one that Django's signal comes in.
+    Once a thread: later connections send a signal. It is called in the thread in which a record
+    begins, and in that of its queries, which under ASGI is the one that gets Django's signal.
     """
     if not hasattr(_threads, "wrapped"):
         _threads.wrapped = True
@@ -109,10 +109,10 @@ def _wrap(connection: Any) -> None:
     if as_text(connection.vendor) == "mysql":
         double_quotes_are_text()
     wrappers = _wrappers(connection)
-    # Not by "in": another one may be an object with an opinion on what is equal to it.
+    # Not by "in": another wrapper may be an object with an __eq__ of its own.
     if not any(each is observe for each in wrappers):
-        # The outermost one, which gets all others with what they call: see _innermost. What is put
-        # last is put there for a while, and taken away by its place.
+        # It becomes the outermost one, which gets the chain of all others, see _innermost. A
+        # wrapper at the end of the list is there for a while, and is removed by its position.
         wrappers.insert(0, observe)
 
 
@@ -169,9 +169,9 @@ def _end(record: Record, text: str | None, context: dict[str, Any], start: float
 def _innermost(execute: Any, cursor: object) -> Callable[..., Any] | None:
     """The same chain of wrappers, each bound to what it calls, with ``observe`` at its end.
 
-    That is a method of the cursor. A wrapper that is a partial itself has arguments of its own
-    before it, and after it where it left a place for it (``functools.Placeholder``, Python 3.14).
-    None: there is no such end, and only the whole can be observed.
+    The end is a method of the cursor. A wrapper that is itself a partial has arguments of its own
+    before the one it calls, and after it with a ``functools.Placeholder`` (Python 3.14). None: the
+    chain has no such end, and only the whole of it can be observed.
     """
     if type(execute) is MethodType and execute.__self__ is cursor:
         return partial(observe, execute)
@@ -185,7 +185,7 @@ def _innermost(execute: Any, cursor: object) -> Callable[..., Any] | None:
 
 
 def _as_a_whole(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, and nothing to look into."""
+    """The same function, but no partial, so that its inside is not searched."""
 
     def whole(*args: Any) -> Any:
         return execute(*args)
@@ -194,8 +194,8 @@ def _as_a_whole(execute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _count(record: Record, text: str, context: dict[str, Any], start: float, took: float) -> None:
-    # CPython looks for another thread to run at calls and loops, not inside a +=, so the counts
-    # of a request that uses several threads are right as well.
+    # CPython switches threads at calls and loops, not inside a +=, so the counts of a request that
+    # uses several threads are right as well.
     record.db_count += 1
     record.db_time += took
     record.accounted += took
@@ -210,26 +210,26 @@ def _count(record: Record, text: str, context: dict[str, Any], start: float, too
     if stats is None:
         if len(queries) >= STATEMENTS_LIMIT:
             stats = queries.setdefault((alias, OTHER), QueryStats())
-            stats.next_search = sys.maxsize  # they come from anywhere
+            stats.next_search = sys.maxsize  # these have no line in common
         else:
             stats = queries[alias, text] = QueryStats()
     stats.count += 1
     stats.time += took
     if stats.count >= stats.next_search:
-        # A stack is walked at runs 2, 5, 10, 20 and so on, never for each query. The place seen
-        # last is kept: a helper may have come before the loop.
+        # The stack is searched at runs 2, 5, 10, 20 and so on, not for each query. The last line
+        # found is kept: a helper may have come before the loop.
         stats.next_search = N1_MIN if stats.count < N1_MIN else 2 * stats.count
         stats.line = callers.place(sys._getframe(3), context["cursor"], record)
     record.note(start, took, "sql", text)
 
 
 def _is_repeated(sql: str, stats: QueryStats) -> bool:
-    # Of those that are counted together each may have run once.
+    # Statements that are counted together may have run once each.
     return stats.count > 1 and sql != OTHER
 
 
 def _by_text(queries: dict[tuple[str, str], QueryStats]) -> dict[str, QueryStats]:
-    """The same without aliases: a router may send each run to another replica."""
+    """The statistics without aliases: a router may send each run to another replica."""
     found = {sql: stats for (_, sql), stats in queries.items()}
     if len(found) == len(queries):
         return found
@@ -245,7 +245,7 @@ def _by_text(queries: dict[tuple[str, str], QueryStats]) -> dict[str, QueryStats
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:
-    """Counts, times, duplicates, the N+1 suspect, and the costliest statements."""
+    """Counts, times, duplicates, and the line behind an N+1."""
     if not record.queries:
         return
     queries = _by_text(record.queries.copy())  # one call of C: a slow request goes on meanwhile
@@ -260,7 +260,7 @@ def describe(record: Record, event: dict[str, Any]) -> None:
         if stats.count >= N1_MIN and stats.line
     ]
     if suspects:
-        # The savepoints around statements are as many as those, and not what is to be mended.
+        # There are as many savepoints as statements within them, and they are not the cause.
         event["db_n1"] = max(suspects, key=lambda suspect: suspect[:2])[2]
 
 
@@ -288,7 +288,7 @@ def details(record: Record) -> dict[str, Any]:
 def _by_alias(
     queries: dict[tuple[str, str], QueryStats], texts: dict[str, QueryStats]
 ) -> dict[str, dict[str, float]]:
-    """Parts of the whole: a run is repeated here as well if the others were of other aliases."""
+    """Counts per alias: a run also counts as repeated if the others went to other aliases."""
     found: dict[str, dict[str, float]] = {}
     for (alias, sql), stats in queries.items():
         row = found.setdefault(

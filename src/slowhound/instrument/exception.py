@@ -1,8 +1,8 @@
-"""Exceptions that leave a view or a middleware, made into a response or not.
+"""Sees exceptions that leave a view or a middleware, whether they become a response or not.
 
-Nothing is patched on the way of a request that succeeds. The template of an error is read from
-the traceback: Django's ``Node.render_annotated`` has the node in its frame, Jinja2's code its
-template.
+No code that a successful request runs is patched. The template of an error is read from the
+traceback: the frame of Django's ``Node.render_annotated`` has the node, a frame of Jinja2's code
+its template.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from slowhound.runtime.static_lookup import cause_of, name_of, traceback_of
 from slowhound.system.guard import guard
 
 MESSAGE_LIMIT = 1000
-# A group with more is counted so far.
+# Exceptions of a group that are counted.
 LEAVES_LIMIT = 10_000
-# Causes may go round in a circle.
+# Causes may form a circle.
 CAUSES_LIMIT = 10
 TEXT_OF_UNPRINTABLE = "<exception text not available>"
 
@@ -42,7 +42,7 @@ _guard = guard("exception instrumenter")
 HANDLED = "django.core.handlers.base.BaseHandler.process_exception_by_middleware"
 MADE = "django.core.handlers.exception.response_for_exception"
 UNREADABLE = caught("django.http.multipartparser.MultiPartParserError")
-# What it has a response for that is no error of the server's.
+# Exceptions for which Django has a response that is no error of the server's.
 HANDLED_BY_DJANGO: Errors = (
     *(Http404, PermissionDenied, BadRequest, SuspiciousOperation),
     *UNREADABLE,
@@ -53,7 +53,7 @@ OF_TEMPLATES = (
     "django.template.base.Node:token",
     "django.template.base.Token:lineno",
 )
-# What stands there when we come, others may have patched it before; None: it is not ours.
+# What was there before ours, which others may have patched; None: ours is not there.
 _process_exception: Callable[..., Any] | None = None
 _response_for_exception: Callable[..., Any] | None = None
 # A class of the application's may have an attribute of this name.
@@ -74,7 +74,7 @@ def install() -> None:
 
 
 def _put(name: str, ours: Callable[..., Any], before: Any, so: str) -> Any:
-    """What stood there, which may have been ours already."""
+    """Puts ours there; returns what was there, also if ours was there already."""
     found = find(name, so)
     if found is None or found is ours:
         return before
@@ -103,7 +103,7 @@ def _see_first(self: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _see_made(request: Any, *args: Any, **kwargs: Any) -> Any:
-    """Here come those of middleware as well; of what Django does not handle, its signal tells."""
+    """Sees what Django makes a response of, also from middleware; the signal has the others."""
     with _guard:
         record = current()
         if record is not None and _is_of(record, request) and _is_handled(args[0]):
@@ -112,7 +112,7 @@ def _see_made(request: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _is_of(record: Record, request: Any) -> bool:
-    """False of a page that a view asks for in process, and that has no record of its own."""
+    """False for a page that a view requests in process and that has no record of its own."""
     known = record.request
     if known is None or request is None or known is request:
         return True
@@ -120,7 +120,7 @@ def _is_of(record: Record, request: Any) -> bool:
 
 
 def _is_handled(exc: Any) -> bool:
-    """False of a URL that leads nowhere, which nobody has raised."""
+    """False for a URL that matches nothing, which no code of the application has raised."""
     kind = type(exc)
     return issubclass(kind, HANDLED_BY_DJANGO) and not (
         issubclass(kind, Resolver404) and _is_from_resolver(traceback_of(exc))
@@ -150,9 +150,9 @@ def _on_unhandled(sender: Any = None, request: Any = None, **_: object) -> None:
 
 
 def fields_of(exception: BaseException) -> dict[str, Any]:
-    """The ``exc_*`` fields of one exception; of a group, those of its first and its size."""
+    """The ``exc_*`` fields of one exception; for a group those of its first one, and its size."""
     leaf, size = leaf_of(exception)
-    # One that was never raised, but put into a group, has no place of its own.
+    # One that was put into a group without being raised has no place of its own.
     placed = exception if traceback_of(leaf) is None else leaf
     loc, cause = locate(from_traceback(traceback_of(placed)))
     fields: dict[str, Any] = {
@@ -172,8 +172,8 @@ def fields_of(exception: BaseException) -> dict[str, Any]:
 def leaf_of(exception: BaseException) -> tuple[BaseException, int | None]:
     """The first exception in a group and in the groups within it, and how many there are.
 
-    One that cancelled a task is not what went wrong, if there is another one. Of what is no group:
-    itself, and None.
+    An exception that cancelled a task is not what went wrong, if there is another one. For what is
+    no group: itself, and None.
     """
     if not _is_group(exception):
         return exception, None
@@ -200,15 +200,15 @@ def _is_group(exception: BaseException) -> bool:
 
 
 def message(exception: BaseException) -> str:
-    """The exception's text without secrets, cut; one that only its own code could tell has none."""
+    """The exception's text without secrets, cut; not a text that the application's code makes."""
     said = exception_text(exception)
     return TEXT_OF_UNPRINTABLE if said is None else masking.message(said)[:MESSAGE_LIMIT]
 
 
 def _template_of(exception: BaseException) -> str | None:
-    """The innermost one of the exception and of what it was made of.
+    """The innermost template of the exception and of its causes.
 
-    Django raises some anew, ``from`` the one that came from the template.
+    Django raises some exceptions again, ``from`` the one that came from the template.
     """
     found, cause = innermost_template(traceback_of(exception)), cause_of(exception)
     for _ in range(CAUSES_LIMIT):

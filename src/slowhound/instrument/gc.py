@@ -1,10 +1,10 @@
-"""Garbage collection: how long a request's own thread was held up by it.
+"""Measures how long garbage collections hold up a request's own thread.
 
-What is called for each collection is C alone, without a line of Python. Up to Python 3.11 a
-collection begins at any allocation, also within C code that counts on keeping the GIL: a callback
-written in Python may lose it there. With one, an application that calls ``sys._current_frames()``
-(as samplers do) while its threads begin hung for good within 1 to 15 seconds, and ``ast.parse`` in
-two threads raised SystemError.
+The callback for a collection runs C code only, without a line of Python. Up to Python 3.11 a
+collection begins at any allocation, also within C code that relies on keeping the GIL, and a
+callback in Python may lose it there. With such a callback, an application that calls
+``sys._current_frames()`` (as samplers do) while its threads start hung for good within 1 to 15
+seconds, and ``ast.parse`` in two threads raised SystemError.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from slowhound.core.record import Record
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 
-# Collections whose time no record has yet; the next request that ends takes what there is.
-MOST_WAITING = 256
+# Collections that are kept until a request ends, which then attributes their time.
+MOST_COLLECTIONS = 256
 
-# When the present one began.
+# When the current collection began.
 _began = deque([0.0], maxlen=1)
 # Beginning, end, and the number of the request, 0 for none: a record would keep its request alive.
-ended: deque[tuple[float, float, int]] = deque(maxlen=MOST_WAITING)
+ended: deque[tuple[float, float, int]] = deque(maxlen=MOST_COLLECTIONS)
 
 
 def _each(*of: Any) -> Any:
-    """A callable of one ignored argument that lets iterators of C make one step."""
+    """A callable with one ignored argument that advances iterators of C by one step."""
     return partial(next, map(*of))
 
 
 class _Collection:
-    """Its attributes are named as the phases of a collection; to read one notes the time."""
+    """Its attributes have the names of a collection's phases; reading one records the time."""
 
     start = property(_each(_began.append, iter(clock.monotonic, None)))
     # A collection runs in the thread that triggered it, so its time is that request's.
@@ -64,17 +64,17 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Takes the callback away."""
+    """Removes the callback."""
     if on_collection in gc.callbacks:
         gc.callbacks.remove(on_collection)
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:
-    """The time, when there was a collection; gives others theirs."""
+    """The time of collections, if there were any; other requests get theirs."""
     while ended:
         try:
             began, now, number = ended.popleft()
-        except IndexError as exc:  # another request has just taken it
+        except IndexError as exc:  # the end of another request has just taken it
             if is_foreign(exc):
                 raise
             break

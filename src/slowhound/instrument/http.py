@@ -1,6 +1,6 @@
-"""Outbound HTTP through urllib3 (and so requests, boto3, ...) and httpx.
+"""Sees outbound HTTP through urllib3 (and so requests, boto3, ...) and httpx.
 
-Neither is imported by slowhound: each is wrapped when the application has imported it.
+slowhound imports neither: each is wrapped when the application has imported it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Something to do as soon as a module has been imported, without importing it."""
+"""Calls a function as soon as a module has been imported, without importing it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def when_imported(name: str, callback: Callable[[ModuleType], None]) -> None:
 
 
 def forget() -> None:
-    """Calls back for nothing any more."""
+    """Makes no more calls."""
     _callbacks.clear()
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
@@ -43,7 +43,7 @@ class _Loader(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        # The module shall not see a difference: it gets its own loader back before it runs.
+        # The module must not see a difference: it gets its own loader back before it runs.
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
@@ -53,7 +53,7 @@ class _Loader(Loader):
 
 
 class _Finder:
-    """Wraps the loader of a module that is waited for; all others pass at a dict look-up."""
+    """Wraps the loader of a module that is awaited; any other one costs one read of a dict."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -1,7 +1,7 @@
-"""The lines of Jinja2's templates, which are Python code that has lines of its own.
+"""Finds the lines of Jinja2's templates, which are compiled to Python code with other lines.
 
-Of an exception Jinja2 gives the traceback other frames in their place, which know the template's
-file and not its name; where each was made, the real one is still a variable.
+In the traceback of an exception Jinja2 replaces their frames by others, which have the template's
+file but not its name; the frame that made them still has the real one in a variable.
 https://jinja.palletsprojects.com/en/stable/api/#jinja2.Environment.handle_exception
 """
 
@@ -23,24 +23,24 @@ ONLY_FILES = "exc_template has the file of a template of Jinja2's, and not its n
 
 
 def template_of(frame: FrameType) -> Any:
-    """The template whose code this is; None: it is no template's."""
+    """The template whose code this is; None for other code."""
     return dict.get(frame.f_globals, "__jinja_template__")
 
 
 def text_attribute(template: Any, name: str) -> str | None:
-    """An attribute of a template that is a text, also a safe one of Django's."""
+    """An attribute of a template that is a text, or a safe text of Django's."""
     found = attribute_or(template, name)
     return as_text(found) if issubclass(type(found), str) else None
 
 
 def shown_line(template: Any, line: int) -> int | None:
-    """The line of the template itself, for one of its code."""
+    """The line of the template for a line of its code."""
     found = template.get_corresponding_lineno(line)
     return found if type(found) is int else None
 
 
 def failed(at: TracebackType) -> str | None:
-    """``name:line``, where this entry of a traceback is a template's."""
+    """``name:line``, where this entry of a traceback is a template's; else None."""
     frame, line = at.tb_frame, at.tb_lineno
     template = template_of(frame)
     if template is not None:
@@ -50,14 +50,14 @@ def failed(at: TracebackType) -> str | None:
 
 
 def _named(frame: FrameType, exc: Any) -> Any:
-    """What knows the name of the template that the frame stands for; None: nothing does."""
+    """The object that has the name of the frame's template; None where there is none."""
     make, maker = find(MAKES_FRAMES, ONLY_FILES), frame.f_back
     if make is None or find(WITH_REAL_ONES, ONLY_FILES) is None:
         return None
     if type(make) is not FunctionType or maker is None or maker.f_code is not make.__code__:
         return None
     real = function_variables(maker).get("tb")
-    # There is none of a line that Jinja2 cannot read; then the exception knows of what.
+    # A template that Jinja2 cannot compile has no frame; then the exception has its name.
     return template_of(real.tb_frame) if type(real) is TracebackType else exc
 
 

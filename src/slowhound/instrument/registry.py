@@ -1,4 +1,4 @@
-"""Instrumenters of the application's own."""
+"""Holds the instrumenters that the application registers, and calls them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slowhound.system.guard import guard
 
 
 class Instrumenter(Protocol):
-    """What a registered class has to have."""
+    """What a registered class must have."""
 
     def setup(self) -> None:
         """Called once in each worker process."""
@@ -27,7 +27,7 @@ _started = False
 
 
 def set_up() -> None:
-    """Sets up all that are registered, and from now on each one as it is registered."""
+    """Sets up all registered ones, and from now on each new one as it is registered."""
     global _started
     _started = True
     for one in list(instrumenters.values()):  # one may register another
@@ -35,7 +35,7 @@ def set_up() -> None:
 
 
 def tear_down() -> None:
-    """Lets those that want to undo their setup do so."""
+    """Lets those that have a ``teardown`` undo their setup."""
     global _started
     if _started:
         _started = False
@@ -47,7 +47,7 @@ def tear_down() -> None:
 
 
 def call_all(record: Record, server_objects: tuple[Any, ...]) -> None:
-    """Calls each with the server's request, response and environ; without them with Django's."""
+    """Calls each with the server's request, response and environ, or else with Django's."""
     response = record.response() if record.response is not None else None
     request, response, environ = server_objects or (record.request, response, record.environ)
     for one in list(instrumenters.values()):

@@ -1,4 +1,4 @@
-"""What the request and the response were, in the words of WSGI's environ."""
+"""Describes the request and the response in the event, from WSGI's environ."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from slowhound.redaction.urls import client_url, query_keys
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 
-# A header that claims more than an hour of queueing is a wrong clock or a forgery.
+# A header with more than an hour of queueing comes from a wrong clock, or is forged.
 QUEUE_LIMIT = 3600.0
 _ADDRESS = re.compile(r"[0-9a-fA-F.:]{0,45}")
-# Seconds of work after the last byte that are worth a field.
+# Seconds of work after the last byte from which on there is a field.
 LEAST_AFTER = 0.001
 
 
 def describe_request(record: Record, event: dict[str, Any]) -> None:
-    """``req_*``; method, path, referrer and user agent always, the rest when there is some."""
+    """``req_*``: method, path, referrer and user agent always, the others where there are any."""
     meta = record.meta
     event["req_id"] = record.id
     event["req_method"] = record.method
@@ -40,14 +40,14 @@ def describe_request(record: Record, event: dict[str, Any]) -> None:
     address = meta("REMOTE_ADDR")
     if address:
         is_plain = _ADDRESS.fullmatch(address) is not None
-        # Behind a proxy it is what a header says.
+        # Behind a proxy it comes from a header.
         event["req_client_addr"] = address if is_plain else client_text(address, HEADER_LIMIT)
 
 
 def header(value: str | None, masked: Callable[[str, int], str] = client_text) -> str | None:
     """A header's text, cut and masked.
 
-    WSGI hands over bytes as latin-1 (PEP 3333); clients mean UTF-8.
+    WSGI passes bytes as latin-1 (PEP 3333); clients send UTF-8.
     """
     if value is None:
         return None
@@ -85,7 +85,7 @@ def queue_time(stamp: str, started: float) -> float | None:
     """Seconds between a proxy's time stamp and ``started``; None when the stamp makes no sense.
 
     Stamps are seconds (nginx ``$msec``), milliseconds (Heroku) or microseconds (Apache ``%t``)
-    since 1970, with or without a leading ``t=``; the size tells which.
+    since 1970, with or without a leading ``t=``; the size shows which.
     """
     try:
         value = float(stamp.strip().removeprefix("t="))
@@ -103,12 +103,12 @@ def queue_time(stamp: str, started: float) -> float | None:
 
 
 def outcome_of(record: Record) -> str:
-    """``error`` for a status of 500 and more, or none and an exception; else ``ok``."""
+    """``error`` for a status from 500 on, and for an exception without a status; else ``ok``."""
     if record.status is not None and record.status >= 500:
         return "error"
     if record.exc is not None and not record.exc.get("exc_handled"):
         if record.status is None:
             return "error"
-        # Another response was sent in its place: by a middleware that had the view run again, say.
+        # Another response was sent instead, as by a middleware that had the view run again.
         record.exc = {**record.exc, "exc_handled": True}
     return "ok"

@@ -1,7 +1,7 @@
-"""Saturation: how many workers there are, how many are busy, and how many clients wait.
+"""Samples saturation: how many workers there are, how many are busy, how many clients wait.
 
-Sampled by each worker's hound from the boxes of its siblings and from its own listening sockets:
-no thread in the arbiter, no named shared memory.
+Each worker's hound reads the boxes of its siblings and its own listening sockets: this needs no
+thread in the arbiter, and no named shared memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SOCK_DIAG_BY_FAMILY = 20
 
 
 class Saturation:
-    """The latest sample; ``fields`` is read by each request that ends."""
+    """The latest sample; each request that ends reads ``fields``."""
 
     def __init__(self) -> None:
         self.listeners: list[socket.socket] = []
@@ -49,11 +49,11 @@ class Saturation:
         self.rss = _resident()
 
     def threads(self) -> int | None:
-        """How many requests this worker can run at once, when it is one with a pool."""
+        """How many requests this worker can run at once, if it has a pool of threads."""
         return None if self.pool is None else self.pool_size
 
     def inside(self, busy: int) -> dict[str, int]:
-        """What only a gthread worker has: its threads, the busy ones, and its own queue."""
+        """Fields that only a gthread worker has: its threads, the busy ones, and its own queue."""
         if self.pool is None:
             return {}
         found = {"g_threads": self.pool_size, "g_threads_busy": busy}
@@ -74,7 +74,7 @@ def _resident() -> int:
 
 
 def backlog(listeners: list[socket.socket]) -> int | None:
-    """Connections that wait for ``accept`` on all listeners; None when none can be asked."""
+    """Connections that wait for ``accept`` on all listeners; None when that is not known."""
     if not sys.platform.startswith("linux"):
         return None
     counts = [_waiting(listener) for listener in listeners]
@@ -94,7 +94,7 @@ def _waiting(listener: Any) -> int | None:
 
 
 def _waiting_unix(inode: int) -> int | None:
-    """The accept queue of a unix socket, asked from the kernel by netlink (sock_diag(7))."""
+    """The accept queue of a unix socket, from the kernel by netlink (sock_diag(7))."""
     request = _UNIX_DIAG.pack(
         _UNIX_DIAG.size, _SOCK_DIAG_BY_FAMILY, 1, 1, 0,  # nlmsghdr: a plain request
         socket.AF_UNIX, 0, 0, 1 << _LISTEN, inode, _SHOW_RQLEN, 0xFFFFFFFF, 0xFFFFFFFF,

@@ -1,4 +1,4 @@
-"""Template rendering: how many, and for how long without the queries inside.
+"""Sees templates being rendered: how many, and for how long without the queries inside.
 
 Django's own templates are rendered by ``Template.render``, from Django 6.0 on their partials by
 ``PartialTemplate.render``. Other backends (Jinja2) have templates of their own classes, which are
@@ -31,7 +31,7 @@ _guard = guard("template instrumenter")
 RENDER = "django.template.base.Template.render"
 PARTIAL = "django.template.base.PartialTemplate.render"
 DJANGOS = "django.template.backends.django.DjangoTemplates"
-# A method -> what stood there when we came, which others may have patched before, and ours.
+# A method -> what was there before, which others may have patched, and ours.
 _patched: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
 _wrapped: dict[tuple[type, str], tuple[FunctionType, Callable[..., Any]]] = {}
 _made: set[Callable[..., Any]] = set()
@@ -40,7 +40,7 @@ _within: ContextVar[Record | None] = ContextVar("slowhound_template", default=No
 
 
 def install() -> None:
-    """Wraps the doors through which templates are rendered."""
+    """Wraps the methods that render templates."""
     _patch(RENDER, "no template is seen")
     if django.VERSION >= (6, 0):
         _patch(PARTIAL, "partials of templates are not seen")
@@ -48,7 +48,7 @@ def install() -> None:
 
 
 def wrap_engines() -> None:
-    """Those of other backends; again when a test has overridden ``TEMPLATES``."""
+    """Wraps those of other backends, also when a test has overridden ``TEMPLATES``."""
     for engine in settings.TEMPLATES:
         with _guard:  # one whose library is missing fails for the application, later
             if engine["BACKEND"] != DJANGOS:
@@ -58,7 +58,7 @@ def wrap_engines() -> None:
 
 
 def uninstall() -> None:
-    """Puts the methods back, unless somebody else has patched them since."""
+    """Puts the methods back, unless others have patched them since."""
     while _patched:
         name, (own, ours) = _patched.popitem()
         if find_imported(name) is ours:
@@ -82,7 +82,7 @@ def _wrap(kind: type, name: str, how: Callable[[Callable[..., Any]], Any]) -> No
     owner = owner_of(kind, name)
     own = MISSING if owner is None else dict_of(owner)[name]
     if owner is None or (owner, name) in _wrapped:
-        return  # somebody may have patched it since, and takes that away again
+        return  # another patch may be there for a while only
     if type(own) is FunctionType and own not in _made:
         ours = how(own)
         _wrapped[owner, name] = own, ours
@@ -112,7 +112,7 @@ def _observed(method: Callable[..., Any]) -> Callable[..., Any]:
             return method(self, *args, **kwargs)
         left: list[bool] = []
         began = around, record.accounted, clock.monotonic()
-        # One try, and its end twice: what is raised from outside may come between two of them.
+        # One try, and its end twice: an exception from outside may come between two of them.
         try:
             _within.set(record)
             result = method(self, *args, **kwargs)
@@ -142,7 +142,7 @@ def _leave(
 
 
 def _name(template: Any) -> str:
-    """As it is loaded: ``page.html``, or ``page.html#part`` of a partial."""
+    """The name by which it is loaded: ``page.html``, or ``page.html#part`` for a partial."""
     name = attribute_or(template, "name")
     whole = attribute_or(attribute_or(template, "origin"), "template_name")
     if name is None:

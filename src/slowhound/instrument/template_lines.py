@@ -1,7 +1,7 @@
-"""``name:line`` of what a template of the application's runs, on the way out from a query.
+"""Finds ``name:line`` of the template that runs a query, from the query's frame outwards.
 
-A template that extends another one is around it, and what has a block is around what fills it:
-that their tags are on the stack does not say that they have run anything.
+A template that extends another one is around it, and a block is around what fills it: their tags
+are on the stack although they have not run the query.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ AROUND = "db_n1 may name a template around the one that runs the queries"
 
 
 class TemplateLines:
-    """Those of one walk, which asks for one frame after the other, the innermost one first."""
+    """The lines on one stack, whose frames come one after the other, the innermost first."""
 
     def __init__(self) -> None:
         self._inner: FrameType | None = None
         self._around: Any = None  # the template whose block is being filled
 
     def of(self, frame: FrameType) -> str | None:
-        """The line that this frame renders; None: it renders none, or one of a library's."""
+        """The line that this frame renders; None for no template, or one of a library."""
         inner, self._inner = self._inner, frame
         template = template_of(frame)
         if template is not None:
@@ -59,7 +59,7 @@ class TemplateLines:
 
 
 def node_of(frame: FrameType) -> Any:
-    """The node of a template of Django's that this frame renders; None: it renders none."""
+    """The node of Django's template that this frame renders; None for other frames."""
     render = in_classes(Node, "render_annotated")
     if type(render) is not FunctionType or frame.f_code is not render.__code__:
         return None
@@ -72,7 +72,7 @@ def _is(node: Any, name: str) -> bool:
 
 
 def _is_librarys(file: str | None) -> bool:
-    """A template need not be a file; then it is the application's."""
+    """False also for a template that is no file: that is the application's."""
     return file is not None and os.path.isabs(file) and not is_app(file)
 
 
@@ -87,8 +87,8 @@ def _jinja_line(template: Any, frame: FrameType) -> str | None:
 def _is_jinjas_block(frame: FrameType, inner: FrameType | None) -> bool:
     """True where it goes on with a block, or with the template that it extends.
 
-    Each of these is a function of its template's, with the context of the page; what is included
-    has a new one. A block within a loop has one of its own as well, and is known by its function.
+    Each of these is a function of the template, with the context of the page; an included template
+    has a new one. So has a block within a loop, which is known by its function.
     """
     template = None if inner is None else template_of(inner)
     if inner is None or template is None:

@@ -1,9 +1,9 @@
-"""Which trace a request belongs to: ``trace_id`` and ``span_id`` of all its events.
+"""Finds the trace of a request: ``trace_id`` and ``span_id`` of all its events.
 
 They are those of OpenTelemetry's current span where the application has one; else those of the
 ``traceparent`` header (https://www.w3.org/TR/trace-context/#traceparent-header), which are the
-caller's; else those of Sentry's trace. Neither library is imported by slowhound: each is asked
-once the application has imported it.
+caller's; else those of Sentry's trace. slowhound imports neither library: each is used once the
+application has imported it.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from slowhound.system.guard import guard
 _PARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?"
 )
-_LONGEST = 512  # characters of a header that is looked at
+_HEADER_LIMIT = 512  # characters of a header that are read
 
 _guard = guard("trace instrumenter")
-# What knows a current trace; empty until the application has imported such a library.
+# Functions that read the current trace; none until the application has imported such a library.
 readers: list[Callable[[Record], bool]] = []
 # OpenTelemetry's function that makes a span the current one: the library's own, and ours.
 _attach: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 # OpenTelemetry's current span; None until the application has imported it.
 _current_span: Callable[..., Any] | None = None
-# By the ids of spans the records that have taken them.
+# The records that have a span, by its id.
 _taken: weakref.WeakValueDictionary[int, Record] = weakref.WeakValueDictionary()
 
 
 def install() -> None:
-    """Waits for the libraries; costs nothing until one is there."""
+    """Waits for the libraries; costs nothing until one is imported."""
     readers.clear()
     when_imported("opentelemetry.trace", _with_opentelemetry)
     when_imported("sentry_sdk", _with_sentry)
 
 
 def uninstall() -> None:
-    """Asks nobody any more."""
+    """Reads no trace from now on."""
     global _attach, _current_span
     readers.clear()
     _current_span = None
@@ -72,11 +72,11 @@ def _read(record: Record) -> bool:
 
 
 def _seeing(attach: Callable[..., Any]) -> Callable[..., Any]:
-    """Where a middleware answers, no URL is resolved: its span is seen when it becomes current."""
+    """Sees a span as it becomes current: where a middleware responds, no URL is resolved."""
 
     @wraps(attach)
     def seen(*args: Any, **kwargs: Any) -> Any:
-        # Before it is attached: else what is raised here would cost its caller the token.
+        # Before it is attached: an exception in here would lose the token of the caller.
         record = current_record.get()
         if record is not None and not record.done and record.kind == "request":
             with _guard:
@@ -87,7 +87,7 @@ def _seeing(attach: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _attached(record: Record, context: Any) -> None:
-    """The first span of a request is its own; what is begun within it, or by the view, is not."""
+    """The first span of a request is its own; a span within it, or of the view, is not."""
     if _current_span is None or record.is_resolved:
         return
     before = record.span() if record.span is not None else None
@@ -123,7 +123,7 @@ def _with_sentry(module: ModuleType) -> None:
 
 
 def begins(record: Record) -> None:
-    """Asks whether it begins within a span; a request asks again when its URL is resolved."""
+    """Takes the span in which the record begins, until its URL is resolved."""
     if record.kind == "task":
         see(record)
     elif _take_around(record):
@@ -133,10 +133,10 @@ def begins(record: Record) -> None:
 
 
 def in_django(record: Record) -> None:
-    """Asks Sentry, now that the middleware has the request.
+    """Reads Sentry's trace, now that the middleware has the request.
 
-    Its scope of the request is around Django: outside of that, as a server's hooks are, it answers
-    with an id of the process, which is the same for all. So it is never asked in the end.
+    Its scope of the request is around Django. Outside of that, as in a server's hooks, its id is
+    one of the process, the same for all requests. So it is not read at the end of a request.
     """
     with _guard:
         for read in readers:
@@ -145,14 +145,14 @@ def in_django(record: Record) -> None:
 
 
 def see(record: Record) -> None:
-    """Asks those who know; called in the request's own context, inside all middleware."""
+    """Reads the current trace; called in the request's own context, inside all middleware."""
     for read in readers:
         if read(record):
             return
 
 
 def ends(record: Record) -> None:
-    """Asks OpenTelemetry a last time, for a request that a middleware has answered."""
+    """Reads OpenTelemetry's span a last time, for a request that a middleware responded to."""
     if record.trace is not None or record.is_resolved or current_record.get() is not record:
         return
     with _guard:
@@ -166,7 +166,7 @@ def _take_around(record: Record) -> bool:
     span = _current_span()
     context = span.get_span_context()
     runs = bool(span.is_recording())
-    # A span that is not sampled never records; one that has ended does so no more.
+    # A span that is not sampled never records; one that has ended does not any more.
     if context.is_remote or not (runs or not context.trace_flags.sampled):
         return False
     taker = _taken.get(context.span_id)
@@ -177,11 +177,11 @@ def _take_around(record: Record) -> bool:
 
 def parse(header: str) -> Ids | None:
     """Trace and parent id of a ``traceparent`` header; None for anything that is not one."""
-    found = _PARENT.fullmatch(header) if len(header) <= _LONGEST else None
+    found = _PARENT.fullmatch(header) if len(header) <= _HEADER_LIMIT else None
     if found is None or (found[3] is not None and header.startswith("00")):
         return None
     return found[1], found[2]
 
 
 def describe(record: Record, event: dict[str, Any]) -> None:
-    """Adds nothing: the writer adds the ids to all events of a request."""
+    """Adds nothing: all events of a request get the ids when they are completed."""

@@ -1,6 +1,6 @@
-"""The view, into the black box as soon as the URL is resolved; the trace, from there as well.
+"""Writes the view into the black box as soon as the URL is resolved, and reads the trace then.
 
-The event itself takes it from the request in the end; a worker that is killed has no end.
+The event gets the view from the request at its end, which a killed worker does not reach.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _guard = guard("view instrumenter")
 RESOLVE = "django.core.handlers.base.BaseHandler.resolve_request"
 UNKNOWN = "the black box knows no view, secrets in paths are not hidden by their names in the route"
 _original: Callable[..., Any] | None = None
-# Says whether a request to this path, whose view has these names, is not to be reported; None: all
-# are. Set by the recorder.
+# True for a request to this path, whose view has these names, that must not be reported; None: all
+# are reported. Set by the recorder.
 ignored: Callable[[str, Iterable[str | None]], bool] | None = None
 
 
 def install() -> None:
-    """Wraps the one place where both of Django's handlers, sync and async, resolve a URL."""
+    """Wraps the one function in which both of Django's handlers, sync and async, resolve a URL."""
     global _original
     if _original is None:
         _original = find(RESOLVE, UNKNOWN)
@@ -50,9 +50,9 @@ def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
         if record is not None:
             try:
                 if request is not record.request and record.resolved is None:
-                    # A middleware may hand a copy of the request on, and only that is resolved.
+                    # A middleware may pass on a copy of the request, and only that is resolved.
                     record.match = request.resolver_match
-                _note(record, request.resolver_match)
+                _write_view(record, request.resolver_match)
             except Exception as exc:
                 if _guard.failed(exc):
                     raise
@@ -67,7 +67,7 @@ def _seen(original: Callable[..., Any]) -> Callable[..., Any]:
 def _record_of(request: Any) -> Record | None:
     """The current record, if this is its request.
 
-    A view may ask another handler, which has no middleware of slowhound's, for another page.
+    A view may request another page from a handler without slowhound's middleware.
     """
     record = current_record.get()
     if record is None or request is record.request:
@@ -81,14 +81,14 @@ def _record_of(request: Any) -> Record | None:
 
 
 def _is_copied(record: Record, request: Any) -> bool:
-    """True for what a middleware has handed on with another method, or without a prefix."""
+    """True for what a middleware has passed on with another method, or without a prefix."""
     if record.request is None or record.resolved is not None:
         return False
     path, another = as_text(record.request.path), as_text(request.path)
     return path.endswith(another) and is_same(record.request, request)
 
 
-def _note(record: Record, match: Any) -> None:
+def _write_view(record: Record, match: Any) -> None:
     if match.captured_kwargs is not None:
         _hide(record, match)
     if record.slot is not None:
@@ -96,14 +96,14 @@ def _note(record: Record, match: Any) -> None:
         if view:
             record.slot.view_known(view)
         if ignored is not None and ignored(record.path, record.names()):
-            # A neighbour knows only one of the names; it leaves alone what is reported.
+            # A peer has only one of the names; it does not report what is marked as reported.
             record.slot.report(record.number)
 
 
 def _hide(record: Record, match: Any) -> None:
-    """Masks what the URL holds under a secret name: ``reset/<uidb64>/<token>/``.
+    """Masks what the URL has under a secret name: ``reset/<uidb64>/<token>/``.
 
-    What a converter has made of it is not asked what it is; the route is no client's.
+    The value that a converter has made of it is not used; the route does not come from a client.
     """
     path, captured = record.path, match.captured_kwargs
     if not issubclass(type(captured), dict):
@@ -121,7 +121,7 @@ def _hide(record: Record, match: Any) -> None:
     if path != record.path:
         record.path = path
         if record.slot is not None:
-            for _ in range(2):  # into both halves: the last note would stay in the other one
+            for _ in range(2):  # into both halves: the former payload would stay in the other
                 record.slot.who.write(who_payload(record), record.number)
 
 

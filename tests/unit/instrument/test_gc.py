@@ -103,7 +103,7 @@ def test_nothing_is_watched_any_more_after_uninstall(record: Record) -> None:
 
 def test_collections_that_no_request_asks_for_take_no_memory(record: Record) -> None:
     """The oldest go."""
-    for _ in range(ours.MOST_WAITING + 10):
+    for _ in range(ours.MOST_COLLECTIONS + 10):
         ours.on_collection("start", {})
         ours.on_collection("stop", {})
-    assert len(ours.ended) == ours.MOST_WAITING
+    assert len(ours.ended) == ours.MOST_COLLECTIONS
