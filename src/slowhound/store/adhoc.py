@@ -35,6 +35,8 @@ main(**task)
 """
 # The other variables of the environment are the application's, and may be secret.
 KEPT_VARIABLES = ("LD_LIBRARY_PATH", "TZ")
+# C++ aborts when out of memory.
+OUT_OF_MEMORY_CODES = (-signal.SIGABRT, -signal.SIGKILL, EXIT_MEMORY)
 _decode = msgspec.msgpack.Decoder(ChildResult).decode
 
 
@@ -64,13 +66,13 @@ def run(files: EventFiles, text: str, seconds: float, rows: int) -> Answer:
     try:
         result = _decode(data)
     except NOT_JSON:
-        if code in (
-            -signal.SIGABRT,
-            -signal.SIGKILL,
-            EXIT_MEMORY,
-        ):  # C++ aborts when out of memory
+        if code in OUT_OF_MEMORY_CODES:
             raise _too_much() from None
         raise StoreError(f"the process that ran the SQL has ended ({code})") from None
+    return _answer_of(result, seconds)
+
+
+def _answer_of(result: ChildResult, seconds: float) -> Answer:
     if result.failed == "time":
         raise _too_long(seconds)
     if result.failed == "memory":
