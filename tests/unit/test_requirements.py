@@ -28,7 +28,7 @@ PYTHONS = re.findall(r"Python :: (3\.\d+)'", str(PROJECT["project"]["classifiers
 
 
 def environment(python: str) -> dict[str, str]:
-    """What markers look at, under CPython on Linux."""
+    """What markers evaluate, under CPython on Linux."""
     return {
         "python_version": python,
         "python_full_version": f"{python}.1",
@@ -156,7 +156,7 @@ def test_python_without_pip_is_named_in_one_line(tmp_path: Path) -> None:
     assert said == f"slowhound: {sys.executable} has no pip (on Debian: apt install python3-pip)\n"
 
 
-@pytest.mark.slow  # pip looks up what it needs twice before it gives up
+@pytest.mark.slow  # pip resolves what it needs twice before it gives up
 def test_no_network_is_said_in_one_line(tmp_path: Path) -> None:
     """Also in a folder whose name has spaces and letters of another language."""
     venv = tmp_path / "ein Übungs-Ordner" / "venv"

@@ -188,7 +188,7 @@ def _reap(server: Any, path: str, death: Death) -> None:
             written = written_by(directory, state.pid)
             found = events(state, death, written, of_box(path), read_reports(path))
             for event in found:
-                event["g_w_count"] = len(workers(server)) + 1  # the dead one was still counted
+                event["g_w_count"] = len(workers(server)) + 1  # it was still counted
             settings = read_settings(state.settings)
             write(server, path, settings, found)
             if settings.deliver:  # a living worker's thread will send them

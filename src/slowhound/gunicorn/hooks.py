@@ -169,7 +169,7 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 @guarded("gunicorn exit")
 def on_exit(server: Any) -> None:
-    """In the arbiter: bury the workers that it has just killed because they did not end in time.
+    """In the arbiter: reap the workers that it has just killed because they did not end in time.
 
     It does not wait for them itself, and after it nobody is there who knows how they died.
     """

@@ -137,7 +137,7 @@ def test_requests_come_before_websockets(active: Recorder) -> None:
 def test_request_that_ends_meanwhile_leaves_no_place_taken(
     active: Recorder, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    """At whatever step of the hound's: its place is free at once, or after a minute of rounds."""
+    """At any step of the hound's: its slot is free at once, or after a minute."""
     record = begun(active)
     holder: Any = Box if when == "claim" else replaced_box
     as_it_was = getattr(holder, when)
