@@ -23,7 +23,7 @@ OVERRIDES_FILE = "watch.json"
 LONGEST_OVERRIDE = 24 * 3600.0
 CLOCK_SLACK = 60.0
 MOST_OVERRIDES = 100
-LARGEST_FILE = 64 * 1024
+LARGEST_OVERRIDES_FILE = 64 * 1024
 
 
 class Threshold(msgspec.Struct):
@@ -109,7 +109,7 @@ def load(path: str, owner: int) -> list[Threshold]:
     try:
         with opened(path, owner=owner) as fd:
             written = os.fstat(fd).st_mtime
-            data = os.read(fd, LARGEST_FILE + 1)
+            data = os.read(fd, LARGEST_OVERRIDES_FILE + 1)
     except (OSError, ValueError):
         return []
     try:
