@@ -1,4 +1,4 @@
-"""slowhound is loud here: a bug of ours fails the test."""
+"""Fixtures of the unit tests, in which a bug of slowhound's fails the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from slowhound.system import guard, losses
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    """Each test begins with nothing counted, and a guard that raises what it caught."""
+    """Each test starts without counts, and with a guard that raises what it catches."""
     guard.loud = True
     guard.reset()
     losses.reset()

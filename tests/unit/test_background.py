@@ -1,4 +1,4 @@
-"""Background work in this process; commands and workers of their own are in ``tests/servers``."""
+"""Background tasks are recorded in process; separate processes are in ``tests/servers``."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def outcome_of(exc: BaseException) -> dict[str, Any]:
 
 
 def test_decorated_function_has_one_event() -> None:
-    """The event says what ran and what it did, and nothing of a request."""
+    """The event has the task and what it did, and no field of a request."""
     with capture_events() as events:
         assert nightly(3, loud=True) == "tidy"
     event = only(events)
@@ -87,7 +87,7 @@ def test_decorated_function_has_one_event() -> None:
 
 
 def test_coroutine_has_one_event() -> None:
-    """Async functions are awaited inside their record; an option gives the name."""
+    """A coroutine is awaited inside its record, and an option sets the name."""
     with capture_events() as events:
         assert asyncio.run(hourly(2)) == "tidy"
     event = only(events)
@@ -95,8 +95,8 @@ def test_coroutine_has_one_event() -> None:
     assert "resp_cpu_time" not in event
 
 
-def test_decorated_function_looks_like_itself() -> None:
-    """Name, text, signature and kind stay."""
+def test_decorated_function_keeps_its_name_and_signature() -> None:
+    """The decorated function keeps its name, docstring, signature and kind."""
     assert (nightly.__name__, nightly.__doc__) == ("nightly", "Tidies up.")
     assert str(inspect.signature(nightly)) == "(times: 'int', *, loud: 'bool' = False) -> 'str'"
     assert inspect.iscoroutinefunction(hourly)
@@ -126,8 +126,8 @@ class Job:
         return "called"
 
 
-def test_methods_and_objects_are_functions_too() -> None:
-    """Whatever can be called is called as before."""
+def test_methods_and_callable_objects_can_be_decorated() -> None:
+    """Methods and callable objects can be decorated, and are called as before."""
     with capture_events() as events:
         assert Jobs().method() is Jobs.of_class() is Jobs
         assert Jobs.static() == "static"
@@ -137,8 +137,8 @@ def test_methods_and_objects_are_functions_too() -> None:
     assert events[-1]["app_inside"] == 1
 
 
-def test_what_cannot_be_decorated_says_so() -> None:
-    """A generator's call does nothing yet, and a name is an option."""
+def test_what_cannot_be_decorated_raises_a_type_error() -> None:
+    """A generator function and a text raise a TypeError."""
 
     def generator() -> Any:
         yield
@@ -150,7 +150,7 @@ def test_what_cannot_be_decorated_says_so() -> None:
 
 
 def test_failure_is_an_error_and_is_raised() -> None:
-    """The exception has its fields, and reaches the caller."""
+    """The event has the exception's fields, and the caller gets the exception."""
     event = outcome_of(ValueError("broken"))
     assert (event["resp_outcome"], event["exc_type"], event["exc_msg"]) == (
         "error",
@@ -169,20 +169,20 @@ def test_failure_is_an_error_and_is_raised() -> None:
         (SystemExit(3), "error"),
         (SystemExit("no disk"), "error"),
         (KeyboardInterrupt(), "cancelled"),
-        # Nobody has cancelled this one: it is of a task or a future that it has waited for.
+        # The task itself was not cancelled, but a task or a future that it has awaited.
         (asyncio.CancelledError(), "error"),
     ],
     ids=repr,
 )
 def test_exit_and_interrupt_have_outcomes(exc: BaseException, outcome: str) -> None:
-    """An exit with 0 is fine, another is an error; who was interrupted was cancelled."""
+    """An exit with 0 is ok, any other is an error, and an interrupt is a cancellation."""
     event = outcome_of(exc)
     assert event["resp_outcome"] == outcome
     assert ("exc_type" in event) == (outcome == "error")
 
 
 def test_cancelled_coroutine_is_cancelled() -> None:
-    """The end of its asyncio task is the end of its record."""
+    """The record of a coroutine ends when its asyncio task is cancelled."""
 
     @slowhound.task
     async def waits() -> None:
@@ -202,7 +202,7 @@ def test_cancelled_coroutine_is_cancelled() -> None:
 
 
 def test_task_in_a_request_leaves_the_request_its_own_counts() -> None:
-    """Two events: each counts its own queries, and the request goes on after the task."""
+    """Task and request count their own queries, and the request goes on after the task."""
 
     def view(request: Any) -> HttpResponse:
         query()
@@ -221,7 +221,7 @@ def test_task_in_a_request_leaves_the_request_its_own_counts() -> None:
 
 
 def test_coroutine_in_an_async_request_leaves_it_its_own_fields() -> None:
-    """The same where all is awaited."""
+    """A task and a request that are both async have their own fields."""
 
     async def view(request: Any) -> HttpResponse:
         outer = slowhound.current()
@@ -242,7 +242,7 @@ def test_coroutine_in_an_async_request_leaves_it_its_own_fields() -> None:
 
 
 def test_failing_task_in_a_task_leaves_the_outer_one_current() -> None:
-    """The outer one survives it, and its fields are its own."""
+    """The outer task goes on after a failed inner one, and keeps its own fields."""
 
     @slowhound.task(name="outer")
     def outer() -> None:
@@ -261,7 +261,7 @@ def test_failing_task_in_a_task_leaves_the_outer_one_current() -> None:
 
 
 def test_coroutines_at_once_do_not_mix() -> None:
-    """Each has its own fields while they take turns."""
+    """Coroutines that run in turn have their own fields."""
 
     async def main() -> None:
         await asyncio.gather(*(hourly(number) for number in range(4)))
@@ -271,8 +271,8 @@ def test_coroutines_at_once_do_not_mix() -> None:
     assert sorted(event["app_times"] for event in events) == [0, 1, 2, 3]
 
 
-def test_request_made_in_a_task_is_one_of_its_own(client: Client) -> None:
-    """A task that uses the test client is itself again afterwards."""
+def test_request_made_in_a_task_has_its_own_event(client: Client) -> None:
+    """A request that a task makes has its own event, and the task goes on after it."""
 
     @slowhound.task(name="smoke")
     def smoke() -> None:
@@ -288,7 +288,7 @@ def test_request_made_in_a_task_is_one_of_its_own(client: Client) -> None:
 
 
 def test_partial_failure_in_a_task_is_correlated() -> None:
-    """``on_error`` works as in a request."""
+    """``on_error`` works in a task as in a request."""
 
     @slowhound.on_error(return_value=None)
     def risky() -> None:
@@ -305,7 +305,7 @@ def test_partial_failure_in_a_task_is_correlated() -> None:
 def test_sampling_and_instrumenters_are_for_requests(
     configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A rate of 0 drops no task, and an instrumenter is never handed one."""
+    """A rate of 0 drops no task, and an instrumenter is not called for one."""
     called: list[Any] = []
     one = SimpleNamespace(call=lambda *given: called.append(given))
     monkeypatch.setitem(registry.instrumenters, "One", one)
@@ -317,7 +317,7 @@ def test_sampling_and_instrumenters_are_for_requests(
 
 
 def test_fields_stand_in_the_tables_order() -> None:
-    """The event of a task is in the order of the table, too."""
+    """The fields of a task's event are in the order of the table, too."""
     names = [field.name for field in FIELDS]
     with capture_events() as events:
         task_records.end(task_records.begin("celery", "shop.mail", "id-1"), ValueError("x"))
@@ -326,8 +326,8 @@ def test_fields_stand_in_the_tables_order() -> None:
     assert events[0]["task_id"] == "id-1"
 
 
-def test_signals_are_about_the_innermost_of_an_id() -> None:
-    """Celery runs an eager task's retry inside the task, under the same id."""
+def test_signal_ends_the_innermost_task_of_an_id() -> None:
+    """A signal ends the innermost task of its id: Celery runs an eager retry inside the task."""
     with capture_events() as events:
         outer, inner = (task_records.begin("celery", name, "id-1") for name in ("outer", "inner"))
         assert task_records.running("celery", "id-1") is inner
@@ -342,7 +342,7 @@ def test_signals_are_about_the_innermost_of_an_id() -> None:
 def test_task_whose_event_cannot_be_made_has_one_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With what cannot fail: who it was, and how it ended."""
+    """The event then has what cannot fail: the task's name, and how it ended."""
     with capture_events() as events:
         monkeypatch.setattr(guard, "loud", False)
         monkeypatch.setattr("slowhound.instrument.events._describe_work", lambda *given: 1 / 0)
@@ -353,8 +353,8 @@ def test_task_whose_event_cannot_be_made_has_one_all_the_same(
     assert "req_path" not in event
 
 
-def test_lasting_task_is_not_slow(configure: Any) -> None:
-    """However short SLOW_AFTER is, no report; a threshold of its own is the one that counts."""
+def test_long_task_is_not_slow(configure: Any) -> None:
+    """A task without ``slow_after`` is never reported, however short SLOW_AFTER is."""
     directory = configure(SLOW_AFTER=0.02)
     reports = directory / "reports"
 
@@ -364,7 +364,7 @@ def test_lasting_task_is_not_slow(configure: Any) -> None:
         assert active is not None
         record = slowhound.current()
         assert record is not None
-        eventually(lambda: record.samples, "the hound has looked")
+        eventually(lambda: record.samples, "the hound has taken a sample")
         assert active.watch._threshold(record) == float("inf")
 
     with capture_events() as events:
@@ -374,12 +374,12 @@ def test_lasting_task_is_not_slow(configure: Any) -> None:
 
 
 def test_task_with_a_threshold_is_reported_as_slow(configure: Any) -> None:
-    """While it runs, below SLOW_AFTER, with its name in the place of a request's line."""
+    """The report is written while the task runs, with its name in the request's place."""
     directory = configure(SLOW_AFTER=30)
 
     @slowhound.task(name="import", slow_after=0.05)
     def imports() -> None:
-        eventually(lambda: events, "its report was written")
+        eventually(lambda: events, "its report is written")
 
     with capture_events() as events:
         imports()
@@ -395,7 +395,7 @@ def test_task_with_a_threshold_is_reported_as_slow(configure: Any) -> None:
 
 
 def test_first_task_starts_the_recorder(configure: Any) -> None:
-    """With box and segment, as the first request does."""
+    """The first task makes box and segment, as the first request does."""
     directory = configure()
     assert process.get() is None
     nightly(1)
@@ -404,7 +404,7 @@ def test_first_task_starts_the_recorder(configure: Any) -> None:
 
 
 def test_written_task_is_known_to_be_written(configure: Any) -> None:
-    """Whoever finds the box of a process that died right after it writes no second event."""
+    """If the process dies right after it, the reader of its box writes no second event."""
     directory = configure()
     nightly(1)
     (segment,) = (directory / "events").iterdir()
@@ -413,8 +413,8 @@ def test_written_task_is_known_to_be_written(configure: Any) -> None:
 
 
 @pytest.mark.parametrize("slow_after", [None, 5.0])
-def test_neighbour_goes_by_the_tasks_own_threshold(configure: Any, slow_after: Any) -> None:
-    """It reads that in the box, when this process cannot run itself."""
+def test_peer_uses_the_tasks_own_threshold(configure: Any, slow_after: Any) -> None:
+    """A peer reads the task's threshold in the box, when this process cannot run."""
     configure(SLOW_AFTER=0.01)
     record = task_records.start(task_records.new("function", "import", slow_after=slow_after))
     active = process.get()
@@ -429,7 +429,7 @@ def test_neighbour_goes_by_the_tasks_own_threshold(configure: Any, slow_after: A
 
 
 def test_sink_of_loggers_takes_a_task(configure: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Both of its forms name the task."""
+    """The brief and the long message both name the task."""
     configure()
     report = Report({"task_name": "import"}, "function import", 0.0, 0.0, "web-1", 1, None)
     report.event.update(resp_time=1.0)
@@ -438,8 +438,8 @@ def test_sink_of_loggers_takes_a_task(configure: Any, caplog: pytest.LogCaptureF
     assert ["import" in record.message for record in caplog.records] == [True, True]
 
 
-def test_forked_child_has_no_part_in_the_task(configure: Any) -> None:
-    """It neither ends its parent's record, nor finds it current; its own tasks are its own."""
+def test_forked_child_does_not_share_the_task(configure: Any) -> None:
+    """A forked child does not see its parent's record, and records its own tasks."""
     configure()
 
     @slowhound.task
@@ -466,7 +466,7 @@ def test_forked_child_has_no_part_in_the_task(configure: Any) -> None:
 
 
 def test_recorder_stopped_meanwhile_leaves_nothing_in_flight(configure: Any) -> None:
-    """A test's override_settings inside a task."""
+    """A recorder that stops inside a task, as by ``override_settings``, leaves nothing."""
     configure()
 
     @slowhound.task
@@ -479,7 +479,7 @@ def test_recorder_stopped_meanwhile_leaves_nothing_in_flight(configure: Any) -> 
 
 
 def test_switched_off_calls_the_plain_function(configure: Any) -> None:
-    """ENABLED = False: no folder, no record."""
+    """With ENABLED = False there is no folder and no record."""
     directory = configure(ENABLED=False)
     assert nightly(1) == "tidy"
     assert process.get() is None
@@ -487,7 +487,7 @@ def test_switched_off_calls_the_plain_function(configure: Any) -> None:
 
 
 def test_broken_recorder_never_hurts(configure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What fails in slowhound is counted; the function runs, and its exception is its own."""
+    """A failure of slowhound's is counted, and the function still runs and raises its own."""
     configure()
     nightly(1)
     monkeypatch.setattr(guard, "loud", False)

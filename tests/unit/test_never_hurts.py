@@ -1,4 +1,4 @@
-"""Every part of slowhound is made to fail in turn; the response stays byte for byte the same."""
+"""Makes every part of slowhound fail in turn, and compares the response byte for byte."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ PATHS = [
     "/?flames",
     "/stream/?flames",
 ]
-# What a client that asks for a graph gets besides.
+# What a client gets in addition when it requests a graph.
 GRAPH_HEADERS = {"Slowhound-Flames", "Server-Timing", "Link", "Cache-Control"}
 
 PARTS: list[tuple[Any, str]] = [
@@ -137,7 +137,7 @@ PARTS: list[tuple[Any, str]] = [
 
 
 class BoomError(Exception):
-    """What every part raises here."""
+    """Raised by the parts that are made to fail."""
 
 
 def raises(*args: Any, **kwargs: Any) -> Any:
@@ -146,7 +146,7 @@ def raises(*args: Any, **kwargs: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _quiet(_fresh: None) -> Iterator[None]:
-    """A production guard: it catches."""
+    """The guard catches, as in production."""
     guard.loud = False
     yield
     guard.loud = True
@@ -154,7 +154,9 @@ def _quiet(_fresh: None) -> Iterator[None]:
 
 def responses(client: Client) -> list[tuple[int, bytes, dict[str, str]]]:
     found = []
-    client.cookies["sessionid"] = "somebody's"  # so that it is worth to look again after the view
+    client.cookies["sessionid"] = (
+        "somebody's"  # so that the permission is checked again after the view
+    )
     for path in PATHS:
         response = client.get(path)
         body = response.getvalue() if response.streaming else response.content  # type: ignore[attr-defined]
@@ -166,16 +168,16 @@ def responses(client: Client) -> list[tuple[int, bytes, dict[str, str]]]:
 
 @pytest.fixture
 def untouched(client: Client, configure: Any) -> Callable[[], Any]:
-    """The responses without slowhound."""
+    """The responses of a site without slowhound."""
     configure(ENABLED=False)
     expected = responses(client)
-    # Each request is sampled; whether it may be profiled is known before the view or after it.
+    # Each request is sampled; its permission is known before the view or only after it.
     configure(STREAM="auto", SAMPLE_AFTER=0, FLAMES={"ALLOW": [f"{__name__}.maybe"], "EVERY": 0})
     return lambda: expected
 
 
 def maybe(request: HttpRequest) -> bool:
-    """Allows streams at once; of the others it knows only after the view that they may not."""
+    """Allows streams before the view, and refuses all others after it."""
     if request.path == "/stream/":
         return True
     if not hasattr(request, "resolver_match") or request.resolver_match is None:
@@ -189,7 +191,7 @@ def maybe(request: HttpRequest) -> bool:
 def test_part_that_fails_never_hurts(
     owner: Any, name: str, client: Client, untouched: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The application's responses are the same, with the part broken from the first request on."""
+    """The responses are the same while a part fails from the first request on."""
     broken = property(raises) if isinstance(getattr(owner, name), property) else raises
     monkeypatch.setattr(owner, name, broken)
     assert responses(Client(raise_request_exception=False)) == untouched()
@@ -201,7 +203,7 @@ def test_part_that_fails_never_hurts(
 def test_file_operation_that_fails_never_hurts(
     call: str, number: int, untouched: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither does a disk that is full, read-only, foreign or broken."""
+    """The responses are the same while a file operation fails."""
 
     def fails(*args: Any, **kwargs: Any) -> Any:
         raise OSError(number, os.strerror(number))
@@ -214,7 +216,7 @@ def test_file_operation_that_fails_never_hurts(
 
 
 def test_instrumenter_of_the_application_that_fails_never_hurts(untouched: Any) -> None:
-    """Nor one that the application registered."""
+    """The responses are the same while the application's instrumenter fails."""
 
     class Fails:
         setup = call = raises
@@ -227,7 +229,7 @@ def test_instrumenter_of_the_application_that_fails_never_hurts(untouched: Any) 
 
 
 def test_installing_that_fails_never_hurts(untouched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An instrumenter that cannot be installed is left out."""
+    """An instrumenter whose ``install`` fails is left out."""
     for module in (cache, db, exception, gc, http, template):
         monkeypatch.setattr(module, "install", raises)
     assert responses(Client(raise_request_exception=False)) == untouched()
@@ -235,7 +237,7 @@ def test_installing_that_fails_never_hurts(untouched: Any, monkeypatch: pytest.M
 
 
 def test_nothing_stays_patched_after_a_stop(client: Client, configure: Any) -> None:
-    """Django's classes have their own methods again."""
+    """After a stop, Django's classes have their own methods again."""
     before = (LocMemCache.get, Template.render, BaseHandler.process_exception_by_middleware)
     configure()
     client.get("/")
@@ -249,7 +251,7 @@ def test_nothing_stays_patched_after_a_stop(client: Client, configure: Any) -> N
 def test_patches_of_others_are_kept(
     client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another tool put in place before runs, and what it put there since stays."""
+    """Another tool's patches run, whether they were made before slowhound's or after."""
     seen = []
     own = Template.render
 
@@ -271,8 +273,8 @@ def test_patches_of_others_are_kept(
     assert Template.render is last
 
 
-def test_copied_cache_is_a_cache_of_its_own(client: Client) -> None:
-    """A copy with another prefix does not read the original's keys."""
+def test_copied_cache_is_independent(client: Client) -> None:
+    """A copied cache with another prefix does not read the original's keys."""
     client.get("/cached/")
     other = copy.copy(caches["default"])
     other.key_prefix = "tenant"
@@ -288,7 +290,7 @@ def test_copied_cache_is_a_cache_of_its_own(client: Client) -> None:
     ]
 )
 def test_response_can_be_pickled_by_a_cache_around_it() -> None:
-    """The cache middleware around ours stores the response and serves it again."""
+    """A cache middleware around slowhound's stores the response and serves it again."""
     caches["default"].clear()
     each = Client(raise_request_exception=False)
     with capture_events() as events:
@@ -297,7 +299,7 @@ def test_response_can_be_pickled_by_a_cache_around_it() -> None:
 
 
 class Replaces:
-    """A middleware around ours that answers with another response."""
+    """A middleware around slowhound's that returns another response."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -314,7 +316,7 @@ class Replaces:
     ]
 )
 def test_replaced_responses_lose_no_request() -> None:
-    """Requests whose response is thrown away have their event, and so have those after them."""
+    """Requests whose response is replaced have an event, and so have those after them."""
     each = Client()
     with capture_events() as events:
         for _ in range(5):
@@ -327,7 +329,7 @@ def test_replaced_responses_lose_no_request() -> None:
 
 
 def test_hostile_length_switches_nothing_off(client: Client) -> None:
-    """A header that no number can hold costs its own field, for one request."""
+    """A Content-Length that is too large costs one field of one request."""
     with capture_events() as events:
         for _ in range(guard.MOST_FAILURES + 5):
             client.get("/", headers={"content-length": "9" * 5000})
@@ -337,7 +339,7 @@ def test_hostile_length_switches_nothing_off(client: Client) -> None:
 
 
 class Lazy:
-    """Whatever is asked of it fails, also its class."""
+    """A lazy object on which everything fails, also reading its class."""
 
     @property
     def __class__(self) -> Any:  # type: ignore[override]
@@ -348,7 +350,7 @@ class Lazy:
 
 
 def test_value_that_cannot_be_read_costs_its_own_field(client: Client, configure: Any) -> None:
-    """A lazy object that fails is shown as its type; the event is written."""
+    """A lazy object that fails is shown by its type, and the event is written."""
     directory = configure()
 
     def adds_lazy(request: Any, response: Any, environ: Any) -> None:
@@ -368,7 +370,7 @@ def test_value_that_cannot_be_read_costs_its_own_field(client: Client, configure
 def test_event_that_cannot_be_made_is_still_an_event(
     client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bug of ours while describing a request leaves its least: who, how long, which status."""
+    """If describing a request fails, the event still has the path, the time and the status."""
     directory = configure()
     monkeypatch.setattr(request, "describe_request", raises)
     for _ in range(guard.MOST_FAILURES + 5):

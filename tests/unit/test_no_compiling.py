@@ -1,4 +1,4 @@
-"""No thread of slowhound's parses or compiles: that breaks an `ast.parse` of the application's."""
+"""No thread of slowhound's parses or compiles: that would break the application's `ast.parse`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What was compiled on a thread of slowhound's, in a process without any bytecode files."""
+    """What slowhound's threads have compiled, in a process without bytecode files."""
     folder = tmp_path_factory.mktemp("compiling")
     env = {
         **{name: value for name, value in os.environ.items() if name != "SLOWHOUND_LOUD"},
@@ -33,5 +33,5 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_no_thread_of_ours_compiles(compiled: list[str]) -> None:
-    """Not for a slow request, a lock that is waited for, a flame graph, a failure, a delivery."""
+    """Slow requests, locks, flame graphs, failures and deliveries compile nothing."""
     assert compiled == []

@@ -1,4 +1,4 @@
-"""The lock files in requirements/, and the scripts that make an environment of them."""
+"""Tests of the lock files in requirements/, and of the scripts that install from them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ EXTRAS = ("build", "demo", "test", "soak", "dev")
 PIN = re.compile(r"^([a-z\d.-]+)==(\S+)(?: ; (.+?))?(?= \\$|$)", re.MULTILINE)
 BLOCK = re.compile(r"^\S+==.*\\\n(?:    --hash=sha256:[\da-f]{64}(?: \\)?\n)+", re.MULTILINE)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-# An environment that Debian's Python made has neither pip nor ensurepip.
+# An environment made by Debian's Python has neither pip nor ensurepip.
 BASE: str = sys._base_executable  # type: ignore[attr-defined]
 PYTHONS = re.findall(r"Python :: (3\.\d+)'", str(PROJECT["project"]["classifiers"]))
 
 
 def environment(python: str) -> dict[str, str]:
-    """What markers evaluate, under CPython on Linux."""
+    """The variables of markers, for CPython on Linux."""
     return {
         "python_version": python,
         "python_full_version": f"{python}.1",
@@ -40,7 +40,7 @@ def environment(python: str) -> dict[str, str]:
 
 
 def pins(extra: str, python: str) -> dict[str, str]:
-    """Which version of what a lock file names for a Python."""
+    """The versions that a lock file has for a Python, by package."""
     found = PIN.findall((ROOT / f"requirements/{extra}.txt").read_text())
     return {
         str(canonicalize_name(name)): version
@@ -50,7 +50,7 @@ def pins(extra: str, python: str) -> dict[str, str]:
 
 
 def declared(extra: str) -> Iterator[Requirement]:
-    """What pyproject.toml asks for with this extra, those that it includes as well."""
+    """The requirements of an extra in pyproject.toml, with those of extras that it includes."""
     if extra == "build":
         yield from map(Requirement, PROJECT["dependency-groups"]["build"])
         return
@@ -68,7 +68,7 @@ def declared(extra: str) -> Iterator[Requirement]:
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_lock_has_all_that_is_declared_for_each_python(extra: str, python: str) -> None:
-    """A package that was added to pyproject.toml, or a floor that was raised, needs make update."""
+    """Fails after a change of pyproject.toml until `make update` has run."""
     locked = pins(extra, python)
     for requirement in declared(extra):
         version = locked.get(canonicalize_name(requirement.name), "(none)")
@@ -76,7 +76,7 @@ def test_lock_has_all_that_is_declared_for_each_python(extra: str, python: str) 
 
 
 def test_no_test_is_left_out_for_a_package_that_is_missing() -> None:
-    """All stand in the extra `test`: what is not installed fails a test, and skips none."""
+    """All packages of the tests are in the extra `test`: a missing one fails, and skips nothing."""
     for path in sorted((ROOT / "tests").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Attribute):
@@ -90,7 +90,7 @@ def test_no_test_is_left_out_for_a_package_that_is_missing() -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_lock_files_agree(python: str) -> None:
-    """They fill one environment, one after the other."""
+    """Lock files that are installed into one environment have the same versions."""
     everything = pins("dev", python)
     for extra in ("demo", "test"):
         assert pins(extra, python).items() <= everything.items()
@@ -100,7 +100,7 @@ def test_lock_files_agree(python: str) -> None:
     "path", sorted((ROOT / "requirements").rglob("*.txt")), ids=lambda p: p.name
 )
 def test_each_line_of_a_lock_has_hashes_and_no_index(path: Path) -> None:
-    """Any mirror will do, and nothing that was changed on the way."""
+    """Lock files work with any mirror, and a changed file is refused."""
     text = path.read_text()
     assert "://" not in text
     assert "-url" not in text
@@ -110,7 +110,7 @@ def test_each_line_of_a_lock_has_hashes_and_no_index(path: Path) -> None:
 
 
 def install(what: str, **env: str) -> str:
-    """What scripts/install.sh says when it fails."""
+    """The error output of scripts/install.sh."""
     done = subprocess.run(
         [ROOT / "scripts/install.sh", what],
         env={**os.environ, **env},
@@ -124,7 +124,7 @@ def install(what: str, **env: str) -> str:
 
 
 def test_python_that_is_not_there_is_named_in_one_line() -> None:
-    """With PYTHON=... somebody may err."""
+    """A wrong PYTHON=... is named in one line."""
     assert (
         install("demo", PYTHON="/no/python")
         == "slowhound: there is no /no/python on this machine\n"
@@ -132,7 +132,7 @@ def test_python_that_is_not_there_is_named_in_one_line() -> None:
 
 
 def test_python_that_is_too_old_is_named_in_one_line(tmp_path: Path) -> None:
-    """Long before pip would refuse the project, or a script would not parse."""
+    """An old Python is named before pip refuses the project or a script does not parse."""
     homes = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
     names = ("3.10", "3.9", "3.8", "2.7")
     old = [path for name in names for path in homes.glob(f"{name}.*/bin/python")]
@@ -149,16 +149,16 @@ def test_python_that_is_too_old_is_named_in_one_line(tmp_path: Path) -> None:
 
 
 def test_python_without_pip_is_named_in_one_line(tmp_path: Path) -> None:
-    """And what to install on Debian, where it is a package of its own."""
+    """The line names the Debian package that has pip."""
     for module in ("pip", "ensurepip"):
         (tmp_path / f"{module}.py").write_text("raise ImportError")
     said = install("demo", PYTHON=sys.executable, PYTHONPATH=str(tmp_path))
     assert said == f"slowhound: {sys.executable} has no pip (on Debian: apt install python3-pip)\n"
 
 
-@pytest.mark.slow  # pip resolves what it needs twice before it gives up
-def test_no_network_is_said_in_one_line(tmp_path: Path) -> None:
-    """Also in a folder whose name has spaces and letters of another language."""
+@pytest.mark.slow  # pip tries twice before it gives up
+def test_missing_network_is_named_in_one_line(tmp_path: Path) -> None:
+    """A missing network is one line, also in a folder with spaces and non-ASCII characters."""
     venv = tmp_path / "ein Übungs-Ordner" / "venv"
     said = install(
         "demo",
@@ -176,12 +176,12 @@ def test_no_network_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 def into(folder: Path, python: str = BASE) -> str:
-    """What it says when it makes an environment in this folder, with nothing to install from."""
+    """The error output when it makes an environment in this folder, without an index."""
     return install("demo", PYTHON=python, VENV=str(folder), PIP_NO_INDEX="1", PIP_FIND_LINKS="")
 
 
 def test_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
-    """VENV may be a mistake, and what is in it precious."""
+    """A VENV that is no environment may be a mistake, and is not removed."""
     (tmp_path / "precious").write_text("mine")
     said = f"slowhound: {tmp_path} is there already, and is no virtual environment\n"
     assert into(tmp_path) == said
@@ -189,8 +189,8 @@ def test_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_environment_of_another_checkout_is_made_anew(tmp_path: Path) -> None:
-    """One that was copied has the code of where it was made; one by another Python its packages."""
+def test_environment_of_another_checkout_is_made_again(tmp_path: Path) -> None:
+    """A copied environment has the code of another checkout, so it is made again."""
     folder = tmp_path / "an env"
     folder.mkdir()
     (folder / "pyvenv.cfg").touch()
@@ -205,13 +205,13 @@ def test_environment_of_another_checkout_is_made_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("python", ["/bin/true", "/etc", "/etc/passwd"])
-def test_what_is_no_python_is_said_in_one_line(tmp_path: Path, python: str) -> None:
-    """Whatever it is instead."""
+def test_what_is_no_python_is_named_in_one_line(tmp_path: Path, python: str) -> None:
+    """A PYTHON that is another program is named in one line."""
     assert into(tmp_path / "env", python) == f"slowhound: {python} is no Python\n"
 
 
 def test_without_apt_and_a_compiler_there_is_one_line_for_each(tmp_path: Path) -> None:
-    """What is missing, and which tests will be skipped; the run goes on."""
+    """Each missing package is a line with the tests that will be skipped; the run goes on."""
     for name in ("sh", "id", "mktemp", "rm", "grep", "head", "cut", "ls"):
         (tmp_path / name).symlink_to(shutil.which(name) or pytest.fail(f"no {name}"))
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""SECURITY.md: each claim in it has tests, and each test that is named exists."""
+"""Each claim in SECURITY.md has tests, and each test that is named here exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "SECURITY.md").read_text()
 MODEL = TEXT.partition("## The threat model")[2].partition("## Limits")[0]
 
-# Which tests hold a claim: files below tests/, and functions in them.
+# The tests of each claim: files below tests/, and functions in them.
 CLAIMS: dict[str, dict[str, str]] = {
     "S1": {
         "sinks/test_secrets.py": "test_files_are_the_owners_alone",
@@ -227,13 +227,13 @@ def functions(path: str) -> frozenset[str]:
 
 
 def test_each_claim_has_a_number_of_its_own() -> None:
-    """No sentence of the model stands without a number, and no number is given twice."""
+    """Each claim of the threat model has a number, and no number is used twice."""
     after = MODEL.partition("\n### ")[2]
     points = re.findall(r"^- (\*\*S\d+\*\*)?", after, re.MULTILINE)
     assert points
     assert all(points)
     assert len(points) == len(set(points))
-    # Between the headings there is nothing but such points and the lines that go on with them.
+    # Between the headings there are only these list items and their continuation lines.
     rest = [
         line for line in after.split("\n")[1:] if line and not line.startswith(("- **S", "  ", "#"))
     ]
@@ -241,13 +241,13 @@ def test_each_claim_has_a_number_of_its_own() -> None:
 
 
 def test_claims_and_tests_belong_together() -> None:
-    """Each claim has tests, and no tests are kept for a claim that was given up."""
+    """Each claim has tests, and no tests are listed for a claim that is gone."""
     assert set(re.findall(r"\*\*(S\d+)\*\*", MODEL)) == set(CLAIMS)
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_each_claim_is_tested(claim: str) -> None:
-    """Each test that a claim names is there; a file without names stands for all of its tests."""
+    """Each listed test exists; a file without names stands for all of its tests."""
     assert CLAIMS[claim]
     for path, names in CLAIMS[claim].items():
         found = functions(path)
@@ -255,7 +255,7 @@ def test_each_claim_is_tested(claim: str) -> None:
         assert set(names.split()) <= found, set(names.split()) - found
 
 
-def test_no_address_is_made_up() -> None:
-    """Reports of holes go through the repository, which has the names of those who read them."""
+def test_no_address_is_invented() -> None:
+    """Vulnerabilities are reported through the repository, and no address is invented."""
     assert "security advisories" in TEXT
     assert not re.search(r"[\w.]+@\w+\.\w+", TEXT.replace("user:password@host", ""))

@@ -1,6 +1,6 @@
-"""An exception that comes from outside, at every instruction of slowhound's: it passes, once.
+"""An exception that strikes from outside, at any instruction of slowhound's, passes through once.
 
-The handler of a signal, ``PyThreadState_SetAsyncExc`` and gevent raise wherever a thread stands.
+Signal handlers, ``PyThreadState_SetAsyncExc`` and gevent raise wherever a thread is.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def strike_everywhere(
     swallows: str = "nobody",
     next_ends_it: bool = False,
 ) -> list[tuple[int, str]]:
-    """Strikes once in each call; the numbers of the calls, and where each was struck.
+    """Strikes once in each call; returns the calls' numbers, with where each was struck.
 
-    What does not come out of the call must have come through ``swallows``, which is not ours, or
-    have struck there, in what of ours somebody calls who keeps it.
-    ``next_ends_it``: what a call leaves in flight is ended by the next one.
+    An exception that does not leave the call must have passed through ``swallows``, which are not
+    slowhound's, or have struck in a function of slowhound's that one of them calls.
+    ``next_ends_it``: the next call ends the records that a call leaves in flight.
     """
     found: list[tuple[int, str]] = []
     call(0)  # warm
@@ -72,11 +72,11 @@ def strike_everywhere(
             pass
         else:
             if not striker.where:
-                return found  # it has no more instructions than these
+                return found  # there are no more instructions
             at_door = striker.where.startswith(swallows)
             assert at_door or swallows in striker.outside, f"{striker.where} kept the exception"
         assert sys.exc_info()[1] is None, f"after {striker.where} it is handled for ever"
-        if in_flight:  # its response was lost on the way out; the hound does this
+        if in_flight:  # its response was lost; the hound does this otherwise
             gc.collect()
             active = process.get()
             assert active is not None
@@ -90,7 +90,7 @@ def strike_everywhere(
 
 
 def check_one_event_each(directory: Path, lines: Path, struck: list[tuple[int, str]]) -> None:
-    """Each call that was begun has one event and one line, whatever was struck in it."""
+    """Each call whose record began has one event and one line, wherever it was struck."""
     active = process.get()
     assert active is not None
     assert active.own_box.box is not None
@@ -104,7 +104,7 @@ def check_one_event_each(directory: Path, lines: Path, struck: list[tuple[int, s
     assert events == shown
     for at, where in struck:
         assert events[f"/ok/{at}/"] <= 1, where
-    # Those that were struck before their record began have none.
+    # Calls that were struck before their record began have none.
     without = [where for at, where in struck if not events[f"/ok/{at}/"]]
     assert without == [where for _, where in struck[: len(without)]]
     assert len(without) < len(struck) / 3
@@ -118,10 +118,10 @@ def _urls() -> Iterator[None]:
 
 @pytest.fixture
 def lines(configure: Any, tmp_path: Path) -> Iterator[Path]:
-    """Where lines go; Django logs nothing, for what is logged keeps its traceback's variables."""
+    """The file of lines; Django logs nothing, for a log record would keep the traceback."""
     configure(STREAM=str(tmp_path / "lines"), FORMAT="json")
     logging.disable()
-    gc.freeze()  # no collection looks at what other tests have left: a tenth of the time
+    gc.freeze()  # no collection visits the objects of other tests: a tenth of the time
     yield tmp_path / "lines"
     gc.unfreeze()
     logging.disable(logging.NOTSET)
@@ -132,7 +132,7 @@ def lines(configure: Any, tmp_path: Path) -> Iterator[Path]:
 def test_request_that_the_middleware_begins(
     kind: type[Struck | StruckName], lines: Path, tmp_path: Path
 ) -> None:
-    """Django keeps what is raised while a response is closed, before ours can see it."""
+    """Django swallows what is raised while a response is closed, outside slowhound's code."""
     client = Client()
     struck = strike_everywhere(
         lambda at: client.get(f"/ok/{at}/"), kind, swallows="Closer.__call__"
@@ -141,7 +141,7 @@ def test_request_that_the_middleware_begins(
 
 
 class Exchange:
-    """A request as an ASGI server hands it over, and what was answered."""
+    """A request as an ASGI server passes it, and the messages of its response."""
 
     def __init__(self, address: str) -> None:
         self.scope = {
@@ -154,7 +154,7 @@ class Exchange:
         self.sent: list[Any] = []
 
     async def receive(self) -> dict[str, Any]:
-        """The request, and no disconnect."""
+        """The request's message; there is no disconnect."""
         if not self.sent and not hasattr(self, "asked"):
             self.asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -162,7 +162,7 @@ class Exchange:
         raise AssertionError("unreachable")
 
     async def send(self, message: Any) -> None:
-        """Keeps it."""
+        """Keeps the message."""
         self.sent.append(message)
 
 
@@ -174,13 +174,13 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.mark.timeout(600)
-# What is struck between the making of a coroutine and its await.
+# For a strike between the creation of a coroutine and its await.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", STRUCK)
 def test_request_that_the_wrap_begins(
     kind: type[Struck | StruckName], lines: Path, tmp_path: Path
 ) -> None:
-    """Nobody keeps what is raised."""
+    """With ``wrap``, no other code swallows what is raised."""
     wrapped = wrap(answer)
 
     def call(at: int) -> None:
@@ -196,7 +196,7 @@ def test_request_that_the_wrap_begins(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", STRUCK)
 def test_task(kind: type[Struck | StruckName], lines: Path, tmp_path: Path) -> None:
-    """A function that is decorated."""
+    """Strikes in a function with ``slowhound.task``."""
 
     def call(at: int) -> None:
         slowhound.task(name=f"/ok/{at}/")(lambda: None)()
@@ -215,7 +215,7 @@ def one_template() -> None:
 
 
 def one_request() -> None:
-    """Sent by urllib3 to a port where nobody listens."""
+    """Sends a request by urllib3 to a port where nothing listens."""
     with suppress(urllib3.exceptions.HTTPError):
         urllib3.HTTPConnectionPool("127.0.0.1", 9, retries=False).request("GET", "/")
 
@@ -230,7 +230,7 @@ WORK = {
 
 
 def works(request: HttpRequest, number: int) -> HttpResponse:
-    """Struck at one instruction of an instrumenter, and once more without."""
+    """Does its work, struck at one instruction of an instrumenter, and once more without."""
     field = request.GET["field"]
     striker = Striker(number, "instrument/", StruckName)
     try:
@@ -246,14 +246,14 @@ def works(request: HttpRequest, number: int) -> HttpResponse:
 urlpatterns.append(path("works/<int:number>/", works))
 
 
-# How often the view does its work, and perhaps once less in the event: where it was struck.
+# How often the view does its work; the event may have one less, which was struck.
 ALL = 3 if sys.version_info >= (3, 12) else 2
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("field", WORK)
 def test_instrumenter(field: str, configure: Any) -> None:
-    """It reaches the view, and what the view does next is counted as ever."""
+    """The exception reaches the view, and what the view does next is counted."""
     configure()
     client = Client()
     client.get(f"/works/0/?field={field}")
@@ -276,11 +276,13 @@ def test_instrumenter(field: str, configure: Any) -> None:
 def test_request_that_the_hooks_begin(
     kind: type[Struck | StruckName], lines: Path, tmp_path: Path
 ) -> None:
-    """Gunicorn answers with an error, and logs what is raised in its hooks."""
+    """Gunicorn sends an error, and logs what is raised in its hooks."""
     process.start(get_config())
     with sync_worker() as worker:
         struck = strike_everywhere(
             lambda at: ask(worker, f"/ok/{at}/"), kind, swallows="sync.py:handle", next_ends_it=True
         )
-    assert not EXIT_SIGNALS.unfinished  # or signals that end the worker would wait for ever
+    assert (
+        not EXIT_SIGNALS.unfinished
+    )  # or the signals that end the worker would be deferred for ever
     check_one_event_each(tmp_path / "dir", lines, struck)

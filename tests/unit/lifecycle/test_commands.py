@@ -1,4 +1,4 @@
-"""Management commands are recorded in process; real ones are in ``tests/servers``."""
+"""Management commands are recorded in process; separate processes are in ``tests/servers``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def call(command: BaseCommand, **options: Any) -> str | None:
 
 @pytest.mark.usefixtures("commands")
 def test_command_has_one_event() -> None:
-    """Under the name by which it is called, once, however often it was asked for."""
+    """A command has one event under its name, even if recording was turned on twice."""
     with capture_events() as events:
         assert call(Nightly(), times=2) == "tidy"
     (event,) = events
@@ -57,7 +57,7 @@ def test_command_has_one_event() -> None:
 @pytest.mark.usefixtures("commands")
 @pytest.mark.parametrize("name", sorted(UNRECORDED_COMMANDS))
 def test_command_that_serves_or_waits_has_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing begins, and so nothing is started."""
+    """A command that serves or waits for a person starts no recorder."""
     monkeypatch.setattr(Nightly, "__module__", f"django.core.management.commands.{name}")
     assert call(Nightly(), times=1) == "tidy"
     assert process.get() is None
@@ -65,7 +65,7 @@ def test_command_that_serves_or_waits_has_none(name: str, monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("commands")
 def test_command_in_a_test_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From ``setup_test_environment`` on: the commands that Django's runner and tests call."""
+    """After ``setup_test_environment``, commands are a test's, and not recorded."""
     utils = sys.modules["django.test.utils"]
     monkeypatch.setattr(utils._TestState, "saved_data", None, raising=False)  # type: ignore[attr-defined]
     assert call(Nightly(), times=1) == "tidy"
@@ -73,7 +73,7 @@ def test_command_in_a_test_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_named_patches_nothing() -> None:
-    """Without TASKS, Django's commands are Django's own."""
+    """Without TASKS, Django's class is not patched."""
     with override_settings(SLOWHOUND={"TASKS": ()}):
         apps.get_app_config("slowhound").ready()
     assert BaseCommand.execute.__module__ == "django.core.management.base"

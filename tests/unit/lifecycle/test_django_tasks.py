@@ -26,7 +26,7 @@ def query(times: int) -> None:
 
 @pytest.mark.skipif(HAS_TASKS, reason="this Django has django.tasks")
 def test_missing_django_tasks_is_a_warning() -> None:
-    """The check says which Django has them; at run time nothing happens."""
+    """The check names the Django that has them; at run time nothing happens."""
     with override_settings(SLOWHOUND={"TASKS": ["django.tasks"]}):
         (found,) = run_checks(tags=["slowhound"])
     assert found.id == "slowhound.W004"
@@ -53,12 +53,12 @@ class TestDjangoTasks:
         return task(function).enqueue(*given)
 
     def test_no_warning(self) -> None:
-        """Here the setting is right."""
+        """With this Django the setting is right."""
         with override_settings(SLOWHOUND={"TASKS": ["django.tasks"]}):
             assert run_checks(tags=["slowhound"]) == []
 
     def test_task_has_one_event(self) -> None:
-        """With Django's id, and its own counts."""
+        """The event has Django's id, and the task's own counts."""
 
         def tidy(times: int) -> None:
             query(times)
@@ -71,7 +71,7 @@ class TestDjangoTasks:
         assert (event["db_queries"], event["resp_outcome"]) == (2, "ok")
 
     def test_failure_is_an_error(self) -> None:
-        """Django survives it; the event has where it was raised."""
+        """Django handles the exception; the event has where it was raised."""
 
         def breaks() -> None:
             raise ValueError("broken")
@@ -82,8 +82,8 @@ class TestDjangoTasks:
         assert (event["resp_outcome"], event["exc_type"]) == ("error", "ValueError")
         assert event["exc_cause_loc"].endswith(":breaks")
 
-    def test_interrupted_one_ends_with_the_work_around_it(self) -> None:
-        """Django does not tell of its end then."""
+    def test_interrupted_task_ends_with_the_task_around_it(self) -> None:
+        """Django sends no signal for an interrupted task: the outer task ends it."""
 
         def interrupted() -> None:
             raise KeyboardInterrupt
