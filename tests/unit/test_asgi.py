@@ -1,4 +1,4 @@
-"""What ``slowhound.asgi.wrap`` makes of the messages that pass through it."""
+"""Tests of what ``slowhound.asgi.wrap`` records of the messages that pass through it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def event_of(
     kind: str = "http",
     method: str = "GET",
 ) -> dict[str, Any]:
-    """The event of a request whose application sends these, raises this, or does so in between."""
+    """The event of a request whose application sends, raises or calls these in order."""
 
     async def application(scope: Any, receive: Any, send: Send) -> None:
         for each in messages:
@@ -71,7 +71,7 @@ def event_of(
 
 
 def test_denied_websocket_has_the_status_that_was_sent() -> None:
-    """Denied websockets (`websocket.http.response.*`): their status, and the bytes of the body."""
+    """A denied websocket (`websocket.http.response.*`) has its status, and its bytes."""
     part = "websocket.http.response.body"
     event = event_of(
         DENIED, body(b"too", part, more_body=True), body(b"many", part), kind="websocket"
@@ -81,8 +81,8 @@ def test_denied_websocket_has_the_status_that_was_sent() -> None:
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-def test_headers_of_any_iterable_are_the_applications_to_read(kind: str) -> None:
-    """A generator can be gone through once: it is made a list, which is handed on."""
+def test_headers_of_any_iterable_can_be_read_by_the_application(kind: str) -> None:
+    """Headers that can only be iterated once are passed on as a list."""
     seen: list[Any] = []
 
     async def application(scope: Any, receive: Any, send: Send) -> None:
@@ -97,12 +97,12 @@ def test_headers_of_any_iterable_are_the_applications_to_read(kind: str) -> None
 
 
 async def nothing(*_: Any) -> Any:
-    """For an application that neither receives nor sends."""
+    """For applications that neither receive nor send."""
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_exception_of_an_application_or_consumer_is_named(kind: str) -> None:
-    """One that is not Django's, as of a websocket."""
+    """The event has an exception that Django has not seen, as of a websocket."""
     event = event_of(ValueError("no such room"), kind=kind)
     assert (event["exc_type"], event["exc_msg"]) == ("ValueError", "no such room")
     assert event["exc_loc"].endswith(":application")
@@ -110,7 +110,7 @@ def test_exception_of_an_application_or_consumer_is_named(kind: str) -> None:
 
 @pytest.mark.parametrize("headers", [[], [(b"content-length", b"9")], iter(())])
 def test_head_has_no_bytes(headers: Any, tmp_path: Path) -> None:
-    """HEAD: 0; a server may break the application off after the first part, the client has it."""
+    """A HEAD has 0 bytes, and is ok if the server cancels the application after its head."""
     path = tmp_path / "file"
     path.write_bytes(b"whole")
     start = {**START, "headers": headers}
@@ -122,7 +122,7 @@ def test_head_has_no_bytes(headers: Any, tmp_path: Path) -> None:
 
 
 def test_file_that_the_server_sends_counts(tmp_path: Path) -> None:
-    """`pathsend`: the file's size; and the part of one that `zerocopysend` names."""
+    """`pathsend` counts the file's size, `zerocopysend` the part that it names."""
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
     pathsend = {"type": "http.response.pathsend", "path": str(path)}
@@ -135,7 +135,7 @@ def test_file_that_the_server_sends_counts(tmp_path: Path) -> None:
 
 
 def test_text_frames_count_in_utf8() -> None:
-    """Text frames are sent in UTF-8, and not in characters."""
+    """Text frames count as the bytes of their UTF-8."""
     frames = [
         {"type": "websocket.send", "text": "\u00fc\u20ac\U0001f415"},
         {"type": "websocket.send", "text": "\udcff"},
@@ -153,12 +153,12 @@ def test_text_frames_count_in_utf8() -> None:
         ((START,), 200),
         ((START, body(b"half", more_body=True)), 200),
         ((SIZED, body(b"hal", more_body=True)), 200),
-        ((ValueError("before any answer"),), 500),
+        ((ValueError("before any response"),), 500),
         ((START, body(b"half", more_body=True), ValueError("broken off")), 200),
     ],
 )
-def test_server_answers_in_the_applications_place(messages: Any, status: int) -> None:
-    """The server answers in the application's place: 500, and an error."""
+def test_incomplete_response_is_an_error(messages: Any, status: int) -> None:
+    """An incomplete response is an error; without a head the server sends a 500."""
     event = event_of(*messages)
     assert (event["resp_status"], event["resp_outcome"]) == (status, "error")
 
@@ -170,10 +170,10 @@ def test_server_answers_in_the_applications_place(messages: Any, status: int) ->
         ((SIZED, body(b"bo", more_body=True), body(b"dy", more_body=True)), (body(),)),
     ],
 )
-def test_work_after_the_last_byte_is_none_of_the_response(
+def test_work_after_the_last_byte_is_no_response_time(
     response: Any, rest: Any, configure: Any
 ) -> None:
-    """The response ends with its last byte; what follows has its own field, and is not slow."""
+    """Work after the last byte has its own field, and does not make the request slow."""
     directory = configure(SLOW_AFTER=5)
 
     def an_hour_passes() -> None:
@@ -194,8 +194,8 @@ def test_work_after_the_last_byte_is_none_of_the_response(
     assert event["slow_after"] == 5
 
 
-def test_what_is_sent_to_a_client_that_is_known_to_be_gone_is_dropped() -> None:
-    """The application was told before its first byte, and answers all the same."""
+def test_messages_after_a_disconnect_are_not_counted() -> None:
+    """Messages after a disconnect are not counted, for the server drops them."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         assert (await receive())["type"] == "http.disconnect"
@@ -215,8 +215,8 @@ def test_what_is_sent_to_a_client_that_is_known_to_be_gone_is_dropped() -> None:
     assert event.get("resp_bytes") == 0
 
 
-def test_client_that_goes_when_it_has_it_all_is_no_disconnect() -> None:
-    """It has as much as was announced, whatever the application does with the rest of its body."""
+def test_client_that_leaves_after_the_last_byte_is_no_disconnect() -> None:
+    """A client that leaves after the declared number of bytes has received everything."""
     ends = asyncio.CancelledError()
     whole = event_of(SIZED, body(b"body", more_body=True), ends)
     assert (whole["resp_status"], whole["resp_bytes"], whole["resp_outcome"]) == (200, 4, "ok")
@@ -229,11 +229,11 @@ seen: list[Any] = []
 
 @slowhound.task
 def task() -> None:
-    """Background work, within the request."""
+    """A background task within the request."""
 
 
 async def streams(request: HttpRequest) -> StreamingHttpResponse:
-    """Has a task run before its last byte and after it."""
+    """Runs a task before its last byte and after it."""
 
     async def parts() -> AsyncIterator[bytes]:
         for part in (b"bo", b"dy", b""):
@@ -248,8 +248,8 @@ urlpatterns = [path("", streams)]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_request_is_itself_to_the_end_of_its_body(method: str) -> None:
-    """Django's view has a task of its own, and the body is sent by the outer one."""
+def test_request_is_current_to_the_end_of_its_body(method: str) -> None:
+    """The request is current in the view's asyncio task, and in the outer one for its body."""
     seen.clear()
 
     async def receive() -> dict[str, Any]:

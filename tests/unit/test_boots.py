@@ -1,4 +1,4 @@
-"""Nothing that settings, config or start compute keeps the site from booting or answering."""
+"""A site starts and responds whatever fails in the settings or in the start of the recorder."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from slowhound.config.config import load, problems
 from slowhound.recorder.own_box import settings_payload
 from tests.harness.launch import ROOT
 
-# What a start may ask of the system, each of which has failed for somebody: a current folder that
-# is gone, a user without an entry, a machine without a name, threads or memory.
+# Calls to the system that a start may make, each of which has failed on some machine: a current
+# folder that is gone, a user without an entry, a machine without a name, threads or memory.
 BROKEN = """
 import builtins, errno, fcntl, json, logging, mmap, os, pwd, socket, sys, tempfile, _thread
-def broken(kind=OSError, *said):
+def broken(kind=OSError, *given):
     def fails(*args, **kwargs):
-        raise kind(*(said or (errno.EROFS, "broken here")))
+        raise kind(*(given or (errno.EROFS, "broken here")))
     return fails
 def break_all():
     os.getcwd = os.getcwdb = os.mkdir = os.makedirs = os.listdir = os.scandir = broken()
@@ -57,10 +57,10 @@ class Hostile:
 class HostilePath(os.PathLike):
     def __fspath__(self): raise RuntimeError("no path")
 shape, given = sys.argv[1], eval(sys.argv[2])
-class Said(logging.Handler):
+class Logged(logging.Handler):
     lines = []
     def emit(self, record): self.lines.append(record.getMessage())
-logging.getLogger("slowhound").addHandler(Said())
+logging.getLogger("slowhound").addHandler(Logged())
 middleware = ["slowhound.middleware.SlowhoundMiddleware"] if shape != "hooks" else []
 settings.configure(
     SECRET_KEY="x", ROOT_URLCONF="__main__", ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None,
@@ -76,14 +76,14 @@ if shape == "hooks":
     worker = Worker()
     hooks.pre_fork(None, worker); hooks.post_worker_init(worker)
 from django.test import Client
-answers = [Client().get("/ok/").status_code for _ in range(3)]
-print(json.dumps([answers, Said.lines]))
+statuses = [Client().get("/ok/").status_code for _ in range(3)]
+print(json.dumps([statuses, Logged.lines]))
 sys.stdout.flush(); os._exit(0)
 """
 
 
 def boot(shape: str, given: str, before: str = "") -> tuple[list[int], list[str]]:
-    """Statuses of three requests, and what slowhound's log says."""
+    """The statuses of three requests, and the lines of slowhound's log."""
     environment = {k: v for k, v in os.environ.items() if k != "SLOWHOUND_LOUD"}
     done = subprocess.run(
         [sys.executable, "-c", BROKEN + before + SITE, shape, given],
@@ -95,19 +95,19 @@ def boot(shape: str, given: str, before: str = "") -> tuple[list[int], list[str]
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    answers, said = json.loads(done.stdout.splitlines()[-1])
-    return answers, said
+    statuses, logged = json.loads(done.stdout.splitlines()[-1])
+    return statuses, logged
 
 
 @pytest.mark.parametrize("shape", ["middleware", "app", "hooks"])
 @pytest.mark.parametrize("enabled", [True, False])
-def test_site_boots_where_nothing_can_be_computed(shape: str, enabled: bool) -> None:
-    """It boots, loses files only, says so."""
-    answers, said = boot(shape, f"{{'ENABLED': {enabled}}}", "break_all()\n")
-    assert answers == [200] * 3
-    # Gunicorn's arbiter knows no settings.
-    assert bool(said) == (enabled or shape == "hooks")
-    assert len(said) == len(set(said))
+def test_site_starts_where_every_call_to_the_system_fails(shape: str, enabled: bool) -> None:
+    """The site starts and responds; only files are missing, which is logged once."""
+    statuses, logged = boot(shape, f"{{'ENABLED': {enabled}}}", "break_all()\n")
+    assert statuses == [200] * 3
+    # Gunicorn's arbiter does not know the settings, and so not ENABLED.
+    assert bool(logged) == (enabled or shape == "hooks")
+    assert len(logged) == len(set(logged))
 
 
 @pytest.mark.parametrize(
@@ -127,27 +127,27 @@ def test_site_boots_where_nothing_can_be_computed(shape: str, enabled: bool) -> 
     ],
 )
 @pytest.mark.parametrize("shape", ["middleware", "app", "hooks"])
-def test_site_boots_with_settings_of_any_type(shape: str, given: str) -> None:
-    """A broken DIR type, and any other, costs that setting only."""
-    answers, _ = boot(shape, given, "import tempfile; os.environ['TMPDIR'] = tempfile.mkdtemp()\n")
-    assert answers == [200] * 3
+def test_site_starts_with_settings_of_any_type(shape: str, given: str) -> None:
+    """A setting of the wrong type costs that setting only."""
+    statuses, _ = boot(shape, given, "import tempfile; os.environ['TMPDIR'] = tempfile.mkdtemp()\n")
+    assert statuses == [200] * 3
 
 
 def test_one_broken_setting_leaves_the_others() -> None:
-    """What is larger than a float can be is left out, and the rest holds."""
+    """A number that is too large for a float is ignored, and the other settings apply."""
     config = load({"SLOW_AFTER": 10**400, "SAMPLE_HZ": 7, "ENABLED": False})
     assert (config.slow_after, config.sample_hz, config.enabled) == (25.0, 7.0, False)
 
 
 def test_black_box_holds_settings_of_any_size_and_text() -> None:
-    """What JSON cannot hold is made to fit: such a process had no box."""
+    """Settings that JSON cannot hold are made to fit: such a process had no box."""
     given = {"DIR": "/tmp/\udcff", "SERVICE": "\udcff", "REPORTS_MAX_BYTES": 10**30}
-    note = read_settings(settings_payload(load(given), "test"))
-    assert (note.server, note.service) == ("test", "\\udcff")
+    settings = read_settings(settings_payload(load(given), "test"))
+    assert (settings.server, settings.service) == ("test", "\\udcff")
 
 
 def test_hostile_values_are_problems_and_no_exceptions() -> None:
-    """The system check names the key."""
+    """For a hostile value the system check names the key."""
 
     class Hostile:
         def __repr__(self) -> str:
@@ -162,7 +162,7 @@ def test_hostile_values_are_problems_and_no_exceptions() -> None:
 def test_site_without_a_temporary_folder_names_one_all_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Nothing is tried, written or kept for the application."""
+    """Without a temporary folder a name is still found, and the application's is not set."""
     monkeypatch.setattr(default_dir, "_can_write", lambda _: False)
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""How Celery's tasks end, by its own tracer and without a broker."""
+"""How Celery's tasks end, with its own tracer and without a broker."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _installed() -> Iterator[None]:
 
 
 def event_of(does: Callable[[Any], Any]) -> dict[str, Any]:
-    """The event of a task, of the last one when there are several."""
+    """The event of a task, or of the last of several."""
     global work
     work = does
     with capture_events() as events:
@@ -59,17 +59,17 @@ def outcome(does: Callable[[Any], Any]) -> tuple[Any, ...]:
     return tuple(event.get(name) for name in ("resp_outcome", "exc_type", "exc_msg", "exc_handled"))
 
 
-def test_rejected_task_has_an_outcome_of_its_own() -> None:
-    """Celery's Reject is not ok; its reason is what the event tells."""
-    said = exceptions.Reject("not mine", requeue=True)
-    assert outcome(raises(said)) == ("rejected", "Reject", "not mine", True)
+def test_task_that_raises_reject_is_rejected() -> None:
+    """A task that raises Reject is rejected, and the event has its reason."""
+    reject = exceptions.Reject("not mine", requeue=True)
+    assert outcome(raises(reject)) == ("rejected", "Reject", "not mine", True)
     why = exceptions.Reject(MemoryError("too large"))
     assert outcome(raises(why)) == ("rejected", "MemoryError", "too large", True)
     assert outcome(raises(exceptions.Reject())) == ("rejected", "Reject", "", True)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"when": 10}, "Retry in 10s"),
         ({"when": dt.datetime(2026, 1, 2, tzinfo=dt.UTC)}, "Retry at 2026-01-02 00:00:00+00:00"),
@@ -77,30 +77,30 @@ def test_rejected_task_has_an_outcome_of_its_own() -> None:
         ({"when": 10, "message": "the queue is full"}, "the queue is full"),
     ],
 )
-def test_retry_says_when(given: dict[str, Any], said: str) -> None:
-    """And not itself within itself: Celery gives a Retry itself as an argument."""
-    assert outcome(raises(exceptions.Retry(**given))) == ("retry", "Retry", said, True)
+def test_retry_has_the_time_of_the_next_run(given: dict[str, Any], message: str) -> None:
+    """The message is Celery's, although a Retry is among its own arguments."""
+    assert outcome(raises(exceptions.Retry(**given))) == ("retry", "Retry", message, True)
 
 
-def test_retry_says_why() -> None:
-    """Where there is an exception that it is for."""
+def test_retry_has_the_exception_that_is_its_reason() -> None:
+    """A retry because of an exception has that exception."""
     why = exceptions.Retry(exc=ValueError("too early"), when=10)
     assert outcome(raises(why)) == ("retry", "ValueError", "too early", True)
 
 
-def test_ignored_task_has_an_outcome_of_its_own() -> None:
-    """So has one that raises Ignore, also where that is how it is replaced by another one."""
+def test_task_that_raises_ignore_is_ignored() -> None:
+    """A task that raises Ignore, as one that is replaced does, is ignored."""
     assert outcome(raises(exceptions.Ignore("later"))) == ("ignored", "Ignore", "later", True)
 
 
 def test_secret_in_a_reason_is_masked() -> None:
-    """A reason is text of the application's."""
+    """A secret in the text of a reason is masked."""
     event = event_of(raises(exceptions.Reject("password=hunter2 is wrong")))
     assert "hunter2" not in str(event)
 
 
-def test_reason_of_any_type_is_told() -> None:
-    """Nothing of it is called."""
+def test_reason_of_any_type_is_shown() -> None:
+    """A reason of any type is shown, and none of its methods is called."""
 
     class Odd:
         def __str__(self) -> str:
@@ -111,8 +111,8 @@ def test_reason_of_any_type_is_told() -> None:
     assert outcome(raises(exceptions.Reject(Odd()))) == ("rejected", "Reject", "<Odd>", True)
 
 
-def test_other_ends_are_what_they_were() -> None:
-    """A return is ok, an exception an error, a retry a retry."""
+def test_other_tasks_end_as_before() -> None:
+    """A return is ok, an exception is an error, and a returned text is no outcome."""
     assert outcome(lambda _task: None)[0] == "ok"
     assert outcome(raises(ValueError("x"))) == ("error", "ValueError", "x", False)
     assert "exc_type" not in event_of(lambda _task: "REJECTED")

@@ -1,4 +1,4 @@
-"""Values of any type, where a server, a middleware or a view has put them: the event is whole."""
+"""Values of any type, from a server, a middleware or a view, leave the event complete."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ values: list[Any] = []
 
 
 def keeps(request: HttpRequest) -> HttpResponse:
-    """Each of the values by itself, in a container, and as a key."""
+    """Sets each of the values alone, in a container, and as a key."""
     for number, value in enumerate(values):
         Context.set(f"value_{number}", value)
         Context.set(f"within_{number}", {"a": [value]})
-        Context.set(value, number)  # no name of a field
+        Context.set(value, number)  # as the name of a field
         Context.update(context={f"updated_{number}": value})
-        Context.set("counted_time", value)  # no number of seconds
+        Context.set("counted_time", value)  # in the place of a number of seconds
         with Context.time("counted"), Context.time(value, namespace=value):
             pass
         assert Context.get(value) == number
@@ -50,7 +50,7 @@ def keeps(request: HttpRequest) -> HttpResponse:
 
 
 class AnyValue:
-    """A converter of URLs."""
+    """A URL converter."""
 
     regex = "[^/]+"
 
@@ -69,7 +69,7 @@ def resets(request: HttpRequest, token: Any) -> HttpResponse:
 
 
 class Refusing(Node):
-    """A tag whose attributes are the application's own."""
+    """A tag whose attributes are properties of the application."""
 
     origin = token = property(hostile._refuses("node"), lambda *_: None)  # type: ignore[assignment]
     __getattr__ = hostile._refuses("node's __getattr__")
@@ -79,7 +79,7 @@ class Refusing(Node):
 
 
 class Holding(Node):
-    """One that holds values where Django's own texts and numbers are."""
+    """A tag that has any values in the place of Django's texts and numbers."""
 
     def render(self, context: Any) -> str:
         self.origin, self.token = SimpleNamespace(), SimpleNamespace()  # type: ignore[assignment]
@@ -90,13 +90,13 @@ class Holding(Node):
 def renders(request: HttpRequest) -> HttpResponse:
     template = engines["django"].from_string("x").template  # type: ignore[attr-defined]
     node: Node = Refusing() if "refusing" in request.GET else Holding()
-    node.token = Token(TokenType.BLOCK, "tag")  # which Django notes at a failure
+    node.token = Token(TokenType.BLOCK, "tag")  # Django reads it at a failure
     template.nodelist.append(node)
     return HttpResponse(template.render(TemplateContext()))
 
 
 def survives(request: HttpRequest) -> HttpResponse:
-    """What is raised is any exception."""
+    """Raises any exception."""
 
     @on_error(return_value="survived")
     def fails() -> str:
@@ -131,7 +131,7 @@ class Basket(Model):
 
 
 class Spoils:
-    """A middleware inside of slowhound's: what it puts into META is there at the end."""
+    """A middleware inside of slowhound's, which puts values into META."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -147,7 +147,7 @@ class Spoils:
 
 @pytest.fixture
 def client() -> Any:
-    """With these views. Nothing is logged: for that Django asks an exception what it says."""
+    """Sets these views, and stops Django's logging, which would call an exception's ``__str__``."""
     logging.disable()
     middleware = ["slowhound.middleware.SlowhoundMiddleware", f"{__name__}.Spoils"]
     with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=middleware):
@@ -156,7 +156,7 @@ def client() -> Any:
 
 
 def event_of(client: Client, address: str) -> dict[str, Any]:
-    """The one event of one request, in which nothing of slowhound's or the application's failed."""
+    """The event of a request, in which no code of slowhound's or of the values has failed."""
     hostile.called.clear()
     with capture_events() as events:
         client.get(address)
@@ -169,7 +169,7 @@ def event_of(client: Client, address: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
 def test_context_takes_any_value(client: Client, number: int) -> None:
-    """Nothing of it runs, nothing lazy is evaluated; the rest of the event is as ever."""
+    """Context takes any value, without running its code or evaluating it."""
     values[:] = [hostile.MAKERS[number]()]
     event = event_of(client, "/keeps/")
     assert (event["resp_status"], event["resp_view"]) == (200, "keeps")
@@ -177,39 +177,39 @@ def test_context_takes_any_value(client: Client, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
-def test_environ_may_hold_anything(client: Client, number: int) -> None:
-    """An int as CONTENT_LENGTH, bytes, an address object: it costs its own field at most."""
+def test_environ_may_contain_any_value(client: Client, number: int) -> None:
+    """Any value in the environ, such as an int or bytes, costs its own field at most."""
     values[:] = [hostile.MAKERS[number]()]
     event = event_of(client, "/keeps/?spoil")
     assert (event["resp_status"], event["req_path"]) == (200, "/keeps/")
 
 
 @pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
-def test_exception_may_say_anything(client: Client, number: int) -> None:
-    """What its arguments are is told without them."""
+def test_exception_may_have_any_arguments(client: Client, number: int) -> None:
+    """An exception's message is made without calling its arguments."""
     values[:] = [hostile.MAKERS[number]()]
     event = event_of(client, "/fails/")
     assert (event["resp_status"], event["exc_type"]) == (500, "Unprintable")
 
 
 @pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
-def test_converter_may_make_anything_of_a_secret(client: Client, number: int) -> None:
-    """It is hidden, for the route is shown in its place, and it is asked nothing."""
+def test_converter_may_turn_a_secret_into_any_value(client: Client, number: int) -> None:
+    """A converted value is hidden, for the route is shown, and none of its methods is called."""
     values[:] = [hostile.MAKERS[number]()]
     event = event_of(client, "/resets/abc123/")
     assert (event["resp_status"], event["req_path"]) == (200, "/resets/<any_value:token>/")
 
 
 @pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
-def test_node_of_a_template_may_hold_anything(client: Client, number: int) -> None:
-    """Where its template and its line are told."""
+def test_template_node_may_hold_any_value(client: Client, number: int) -> None:
+    """A template node may hold any values where its template and line are read."""
     values[:] = [hostile.MAKERS[number]()]
     event = event_of(client, "/renders/")
     assert (event["exc_type"], type(event["exc_template"])) == ("ValueError", str)
 
 
-def test_node_of_a_template_is_not_asked(client: Client) -> None:
-    """Its properties are the application's; the rest of the exception is told."""
+def test_properties_of_a_template_node_are_not_read(client: Client) -> None:
+    """The properties of a node are not read; the rest of the exception is in the event."""
     event = event_of(client, "/renders/?refusing")
     assert (event["exc_type"], event["exc_msg"]) == ("ValueError", "of the tag")
 
@@ -217,13 +217,13 @@ def test_node_of_a_template_is_not_asked(client: Client) -> None:
 EXCEPTIONS = [
     number
     for number, make in enumerate(hostile.MAKERS)
-    if issubclass(type(make()), Exception)  # what each of them is, says itself
+    if issubclass(type(make()), Exception)  # by their real classes
 ]
 
 
 @pytest.mark.parametrize("number", EXCEPTIONS)
 def test_exception_may_be_of_any_class(client: Client, number: int) -> None:
-    """Its attributes may be the application's properties; it is survived, and told in a line."""
+    """An exception whose attributes are the application's properties has its event."""
     values[:] = [hostile.MAKERS[number]()]
     hostile.called.clear()
     with capture_events() as events:
@@ -238,7 +238,7 @@ def test_exception_may_be_of_any_class(client: Client, number: int) -> None:
 
 @pytest.mark.parametrize("number", EXCEPTIONS)
 def test_failure_of_any_class_is_logged(number: int) -> None:
-    """As that of slowhound's own it is shown, with what it came of, and asked nothing."""
+    """A failure is logged with its causes, without calling any method of the exception."""
     caught: list[Exception] = []
     try:
         try:
@@ -259,7 +259,7 @@ def raise_one(number: int) -> None:
 
 
 def test_ten_such_requests_switch_nothing_off(client: Client) -> None:
-    """The eleventh has all its fields, too."""
+    """After ten such requests, the eleventh has all its fields."""
     for _ in range(guard.MOST_FAILURES + 1):
         values[:] = [hostile.plain_object(), 10**5000]
         event = event_of(client, "/keeps/?spoil")
@@ -267,7 +267,7 @@ def test_ten_such_requests_switch_nothing_off(client: Client) -> None:
 
 
 def test_query_set_is_not_evaluated(client: Client) -> None:
-    """A view that makes no query has none; its type is said."""
+    """A query set in the context is not evaluated, and is shown by its type."""
     values[:] = [QuerySet(Basket)]
     event = event_of(client, "/keeps/")
     assert event["app_value_0"] == "<QuerySet>"
@@ -275,6 +275,6 @@ def test_query_set_is_not_evaluated(client: Client) -> None:
 
 
 def test_status_of_any_type(client: Client) -> None:
-    """A text of digits is read as a number, all else is none."""
+    """A status that is a text of digits is read as a number; any other is left out."""
     values[:] = [200.0]
     assert event_of(client, "/answers/")["req_path"] == "/answers/"

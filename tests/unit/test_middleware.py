@@ -1,4 +1,4 @@
-"""One request through the middleware, in process; servers have tests of their own."""
+"""Requests through the middleware, in process; tests/servers has those on servers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def event_of(client: Client, path: str) -> dict[str, Any]:
 
 
 def test_request_has_one_event(client: Client) -> None:
-    """The event says who asked for what and how it ended, and nothing stays in flight."""
+    """The event has the request and its outcome, and nothing stays in flight."""
     event = event_of(client, "/")
     assert next(iter(event)) == "event_type"
     assert (event["req_method"], event["req_path"], event["resp_view"]) == ("GET", "/", "root")
@@ -46,7 +46,7 @@ def test_request_has_one_event(client: Client) -> None:
 
 
 def test_queries_are_counted_and_the_repeat_is_located(client: Client) -> None:
-    """Six of seven are duplicates, and the line that repeats them is named."""
+    """Six of seven queries are duplicates, and the event has the line that repeats them."""
     event = event_of(client, "/queries/")
     assert (event["db_queries"], event["db_dup_queries"]) == (7, 6)
     assert event["db_n1"].endswith(":queries")
@@ -55,22 +55,22 @@ def test_queries_are_counted_and_the_repeat_is_located(client: Client) -> None:
 
 
 def test_cache_calls_are_counted_once(client: Client) -> None:
-    """get_many counts its keys whatever the backend builds it on; get_or_set is one miss or hit."""
+    """get_many counts each key once, whatever it calls; get_or_set is one hit or miss."""
     event = event_of(client, "/cached/")
     counts = (event["cache_hits"], event["cache_misses"], event["cache_sets"])
     # get, get, get_many (a, b), get_or_set (a miss, and a set)
     assert counts == (2, 3, 4)
 
 
-def test_parts_add_up_to_the_whole(client: Client) -> None:
-    """db, cache, template and rest are the whole time, nothing twice."""
+def test_times_add_up_to_the_whole(client: Client) -> None:
+    """The times of db, cache, templates and the rest add up to the whole."""
     event = event_of(client, "/queries/")
     parts = event["db_time"] + event["rest_time"]
     assert parts == pytest.approx(event["resp_time"])
 
 
 def test_exception_without_a_text_keeps_the_rest(client: Client) -> None:
-    """A __str__ that raises costs the text only."""
+    """An exception whose __str__ raises costs its text only."""
     event = event_of(client, "/fails/")
     assert (event["exc_type"], event["resp_status"]) == ("Unprintable", 500)
     assert event["exc_msg"] == "<exception text not available>"
@@ -78,8 +78,8 @@ def test_exception_without_a_text_keeps_the_rest(client: Client) -> None:
     assert event["resp_outcome"] == "error"
 
 
-def test_handled_exception_is_told_from_an_unhandled_one(client: Client) -> None:
-    """PermissionDenied is a 403 on purpose."""
+def test_handled_exception_is_distinguished_from_an_unhandled_one(client: Client) -> None:
+    """PermissionDenied counts as handled, any other exception does not."""
     event = event_of(client, "/denied/")
     assert (event["exc_type"], event["exc_handled"], event["resp_outcome"]) == (
         "PermissionDenied",
@@ -89,19 +89,19 @@ def test_handled_exception_is_told_from_an_unhandled_one(client: Client) -> None
 
 
 def test_innermost_template_is_named(client: Client) -> None:
-    """The line of the include that failed, not of the page that included it."""
+    """The event has the line of the included template that failed, not of the page."""
     assert event_of(client, "/template/")["exc_template"] == "inner.html:3"
 
 
 def test_stream_is_counted_to_its_end(client: Client) -> None:
-    """All bytes, and a first byte before the last."""
+    """A stream has all its bytes, and its first byte came before the last."""
     event = event_of(client, "/stream/")
     assert event["resp_bytes"] == 8
     assert event["resp_ttfb"] < event["resp_time"]
 
 
 def test_abandoned_stream_is_a_disconnect(client: Client) -> None:
-    """A body closed before its end was not delivered."""
+    """A body that is closed before its end is a disconnect."""
     with capture_events() as events:
         response = client.get("/stream/")
         next(iter(response.streaming_content))  # type: ignore[attr-defined]
@@ -110,7 +110,7 @@ def test_abandoned_stream_is_a_disconnect(client: Client) -> None:
 
 
 def test_context_belongs_to_its_request(client: Client) -> None:
-    """Fields and summed times are in the event, and gone with it."""
+    """Fields and times of Context are in one request's event only."""
     event = event_of(client, "/context/")
     assert event["app_customer"] == "ada"
     assert event["app_pricing_time"] >= 0.02
@@ -119,13 +119,13 @@ def test_context_belongs_to_its_request(client: Client) -> None:
 
 
 def test_context_cannot_forge_slowhounds_own_fields(client: Client) -> None:
-    """A value under one of our names is kept beside it."""
+    """A value under one of slowhound's names is kept under another one."""
     event = event_of(client, "/context/")
     assert (event["req_method"], event["app_req_method"]) == ("GET", "PUT")
 
 
 def test_partial_failure_is_correlated(client: Client) -> None:
-    """The survived exception has an event of its own with the request's id."""
+    """A partial_failure event has the request's id."""
     with capture_events() as events:
         assert client.get("/partial/").content == b"fallback"
     failure, request = events
@@ -135,21 +135,21 @@ def test_partial_failure_is_correlated(client: Client) -> None:
 
 
 def test_partial_failure_of_a_coroutine_is_survived() -> None:
-    """on_error decorates async functions as well."""
+    """on_error also works for async functions."""
     with capture_events() as events:
         assert asyncio.run(views.risky_async()) == "fallback"
     assert events[0]["event_type"] == "partial_failure"
     assert events[0]["req_id"] is None
 
 
-def test_partial_failure_is_raised_while_developing() -> None:
-    """Under DEBUG nothing is hidden."""
+def test_partial_failure_is_raised_with_debug() -> None:
+    """With DEBUG the exception is raised."""
     with override_settings(DEBUG=True), pytest.raises(ValueError, match="survived"):
         views.risky()
 
 
 def test_sampling_keeps_errors(client: Client, configure: Any) -> None:
-    """A rate of 0 drops what went well and keeps what did not."""
+    """A rate of 0 drops successful requests and keeps errors."""
     configure(SAMPLING={"ok": 0})
     with capture_events() as events:
         client.get("/")
@@ -158,13 +158,13 @@ def test_sampling_keeps_errors(client: Client, configure: Any) -> None:
 
 
 def test_sampled_event_carries_its_rate(client: Client, configure: Any) -> None:
-    """What is kept says for how many it stands."""
+    """A kept event has the rate at which it was sampled."""
     configure(SAMPLING={"ok": 0.9999999})
     assert event_of(client, "/")["sample_rate"] == pytest.approx(1, abs=1e-6)
 
 
 def test_event_is_in_the_segment(client: Client, configure: Any) -> None:
-    """One line of JSON in the process's own file."""
+    """The event is one line of JSON in the process's own file."""
     directory = configure()
     client.get("/queries/?token=abc&page=2")
     (segment,) = (directory / "events").iterdir()
@@ -175,7 +175,7 @@ def test_event_is_in_the_segment(client: Client, configure: Any) -> None:
 
 
 def test_response_thrown_away_is_finished_by_the_hound(client: Client) -> None:
-    """A server that forgets close() leaves nothing in flight for ever."""
+    """A response that is freed without close() is finished by the hound."""
     with capture_events() as events:
         middleware = SlowhoundMiddleware(lambda request: HttpResponse("x"))
         response = middleware(RequestFactory().get("/thrown/"))
@@ -190,7 +190,7 @@ def test_response_thrown_away_is_finished_by_the_hound(client: Client) -> None:
 
 
 def test_middleware_listed_twice_counts_once(client: Client) -> None:
-    """The outer one sees the request."""
+    """Of two entries of the middleware, only the outer one records."""
     ours = "slowhound.middleware.SlowhoundMiddleware"
     with override_settings(MIDDLEWARE=[ours, ours]), capture_events() as events:
         client.get("/")
@@ -198,7 +198,7 @@ def test_middleware_listed_twice_counts_once(client: Client) -> None:
 
 
 def test_exception_through_the_middleware_is_finished_and_raised() -> None:
-    """A handler that raises instead of responding still has its event."""
+    """An exception that passes through the middleware ends the request, and is raised."""
 
     def raises(request: Any) -> HttpResponse:
         raise SystemExit(1)
@@ -209,7 +209,7 @@ def test_exception_through_the_middleware_is_finished_and_raised() -> None:
 
 
 def test_forked_child_shares_nothing(client: Client, configure: Any) -> None:
-    """The child writes into no file of its parent, and its own requests begin anew."""
+    """A forked child writes into none of its parent's files, and records its own requests."""
     directory = configure()
     client.get("/")
     pid = os.fork()
@@ -228,7 +228,7 @@ def test_forked_child_shares_nothing(client: Client, configure: Any) -> None:
 
 @pytest.fixture
 def waiting(client: Client) -> Any:
-    """A request that waits in its view until the test lets it go."""
+    """A request that waits in its view until the test lets it go on."""
     views.gates.update(entered=threading.Event(), open=threading.Event())
     thread = threading.Thread(target=client.get, args=("/waits/?password=abc&page=2",))
 
@@ -252,7 +252,7 @@ def report_of(directory: Path) -> str:
 
 
 def test_slow_request_is_reported_while_it_waits(configure: Any, waiting: Any) -> None:
-    """The report has dogslow's head, the stack, and no secret of the query string."""
+    """The report has dogslow's head, the stack, and no secret from the query string."""
     directory = configure(SLOW_AFTER=0.05)
     waiting()
     report = report_of(directory)
@@ -263,7 +263,7 @@ def test_slow_request_is_reported_while_it_waits(configure: Any, waiting: Any) -
 
 
 def test_locals_are_masked_and_cut(configure: Any, waiting: Any) -> None:
-    """A secret name is masked, a long list is cut, an object is never asked for its repr."""
+    """A secret name is masked, a long list is cut, and repr is never called."""
     directory = configure(SLOW_AFTER=0.05, LOCALS=True)
     waiting()
     report = report_of(directory)
@@ -274,8 +274,8 @@ def test_locals_are_masked_and_cut(configure: Any, waiting: Any) -> None:
     assert not views.evaluated
 
 
-def test_request_that_ends_is_said_to_have_ended(configure: Any, waiting: Any) -> None:
-    """The file ends with how long it took in the end."""
+def test_report_has_the_end_of_the_request(configure: Any, waiting: Any) -> None:
+    """The report file ends with the request's whole time."""
     directory = configure(SLOW_AFTER=0.05)
     thread = waiting()
     report_of(directory)
@@ -287,14 +287,14 @@ def test_request_that_ends_is_said_to_have_ended(configure: Any, waiting: Any) -
 
 @pytest.mark.parametrize("path", ["/", "/queries/", "/cached/", "/fails/", "/template/"])
 def test_fields_stand_in_the_tables_order(client: Client, path: str) -> None:
-    """The table of fields is the order of the line, and nothing is missing from it."""
+    """Each field of an event is in the table of fields, and in its order."""
     names = [field.name for field in FIELDS]
     positions = [names.index(name) for name in event_of(client, path)]
     assert positions == sorted(positions)
 
 
 def test_second_finish_does_nothing(client: Client) -> None:
-    """A record becomes one event, however often it is finished."""
+    """A record that is finished twice has one event."""
     with capture_events() as events:
         active = process.get()
         assert active is not None

@@ -1,6 +1,6 @@
-"""Names of libraries are taken away, one at a time: the application works, and slowhound says it.
+"""Names of libraries are hidden, one at a time: the application works, and slowhound logs it.
 
-Those that Gunicorn's arbiter and workers need are in `tests/deploy/test_missing_names.py`.
+Names that Gunicorn's arbiter and workers need are in `tests/deploy/test_missing_names.py`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.harness.names_of_others import Row, rows, skip_what_came_later
 
 pytestmark = pytest.mark.slow  # a fifth of a second each
 
-# With slowhound not there at all.
+# Imported without slowhound.
 ANSWERS = {
     "/": (200, b"ok"),
     "/queries/": (200, b"six and one"),
@@ -51,7 +51,7 @@ def _site(**settings_of_slowhound: Any) -> Iterator[Client]:
 
 
 def requests() -> None:
-    """All kinds of requests are answered, and each has its event."""
+    """Requests of all kinds are answered, and each has its event."""
     from slowhound.testing import capture_events
 
     with _site(DIR=settings.SLOWHOUND["DIR"], IGNORE=["nothing"]) as client:
@@ -101,7 +101,7 @@ def blocks() -> None:
 
 
 def overrides() -> None:
-    """Settings that are read for the first time are the right ones."""
+    """The right settings are read the first time."""
     from slowhound.config import from_django
 
     if scenarios.hidden == ["SETTINGS_MODULE"]:
@@ -110,7 +110,7 @@ def overrides() -> None:
 
 
 def in_front() -> None:
-    """Without an entry in MIDDLEWARE."""
+    """Requests are recorded without an entry in MIDDLEWARE."""
     from slowhound.gunicorn.worker import put_in_front
 
     with override_settings(MIDDLEWARE=[]):
@@ -127,7 +127,7 @@ async def _async_get() -> bytes:
 
 
 def rules() -> None:
-    """A bad token opens nothing, and a rule that cannot tell yet is asked later."""
+    """A bad token permits nothing, and a rule that needs the user is called after the view."""
     from slowhound.on_demand import permission
 
     assert not permission.is_valid("not:signed", "/")
@@ -139,7 +139,7 @@ def too_early(request: HttpRequest) -> bool:
 
 
 def checks() -> None:
-    """A SECRET_KEY that is empty is a finding of the system checks."""
+    """An empty SECRET_KEY is a warning of the system checks."""
     from slowhound.config.checks import all_checks
 
     own = {"DIR": settings.SLOWHOUND["DIR"], "FLAMES": {"ALLOW": ["token"]}}
@@ -148,7 +148,7 @@ def checks() -> None:
 
 
 def links() -> None:
-    """Where the viewer is not mounted a graph is a file."""
+    """Without a mounted viewer, a graph is a file."""
     from slowhound.config.from_django import get_config
     from slowhound.on_demand.responses import _link
 
@@ -156,7 +156,7 @@ def links() -> None:
 
 
 def replaced() -> None:
-    """A response takes the place of another."""
+    """A response is replaced by a graph."""
     from django.http import HttpResponse
 
     from slowhound.on_demand.responses import in_place_of
@@ -165,7 +165,7 @@ def replaced() -> None:
 
 
 def commands() -> None:
-    """A command does what it does."""
+    """A command works."""
     from slowhound.lifecycle.commands import record_commands
 
     record_commands()
@@ -173,7 +173,7 @@ def commands() -> None:
 
 
 def variables() -> None:
-    """Nothing is shown of what may be secret."""
+    """Variables that may be secret are not shown."""
     from slowhound.redaction.values import MASK
     from slowhound.watch.locals import locals_of
 
@@ -204,9 +204,9 @@ def stacks_of_tasks() -> None:
         ended.wait(10)
 
     async def main() -> None:
-        await asyncio.gather(sync_to_async(work)(), look(asyncio.current_task()))
+        await asyncio.gather(sync_to_async(work)(), sample(asyncio.current_task()))
 
-    async def look(task: Any) -> None:
+    async def sample(task: Any) -> None:
         ident = threading.get_ident()
         await asyncio.to_thread(begun.wait, 10)
         found.append(await asyncio.to_thread(asyncio_tasks.stack, task, ident))
@@ -217,14 +217,14 @@ def stacks_of_tasks() -> None:
 
 
 def graphs() -> None:
-    """The frames of middleware are looked for."""
+    """Frames of middleware are searched for."""
     from slowhound.flames.sampling.annotate import _configured
 
     _configured()
 
 
 def torn() -> None:
-    """Bytes that are no notes, no profile and no report are told apart."""
+    """Bytes that are no payload and no profile are recognized."""
     from slowhound.blackbox.payloads import Settings, read_settings
     from slowhound.flames.profile import load
 
@@ -234,7 +234,7 @@ def torn() -> None:
 
 
 def questions() -> None:
-    """What is recorded is told, and a line that was cut short is left out."""
+    """Events are shown, and a line that was cut is left out."""
     from slowhound.cli import main
 
     with tempfile.TemporaryDirectory() as folder:
@@ -355,16 +355,16 @@ ROWS: dict[str, Row] = {row.name: row for row in rows("Libraries")}
 @pytest.mark.parametrize(
     ("name", "scenario"), CASES, ids=[f"{each.__name__}-{name}" for name, each in CASES]
 )
-def test_application_works_and_slowhound_says_once_what_is_missing(
+def test_application_works_and_a_missing_name_is_logged_once(
     name: str, scenario: Callable[[], None]
 ) -> None:
-    """In the words of the table."""
+    """The application works, and one line is logged, in the words of the table."""
     skip_what_came_later(ROWS[name])
     scenarios.hidden[:] = [ROWS[name].word]
     said = f"slowhound: the installed version has no {name}: {ROWS[name].without}"
     assert without(name, scenario) == [said]
 
 
-def test_each_name_is_taken_away_somewhere() -> None:
-    """Here, or from a server."""
+def test_each_name_is_hidden_in_a_test() -> None:
+    """Each name of the table is hidden in a test, here or on a server."""
     assert {name for name, _ in CASES} | set(ON_SERVERS) == set(ROWS)

@@ -1,4 +1,4 @@
-"""What users import keeps its place, and can be called as before."""
+"""Public names stay where they are, with the same parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import slowhound
 
 ANY_ARGUMENTS = "(*args, **kwargs)"
-# Each public name, with its parameters and their defaults; what is no function has none.
+# Each public name, with its parameters and their defaults; none for what is no function.
 NAMES = {
     "slowhound:Context.get": "(key, *, namespace='app')",
     "slowhound:Context.set": "(key, val, *, namespace='app')",
@@ -60,7 +60,7 @@ NAMES = {
     ),
     "slowhound.sinks.slack:__name__": "",
     "slowhound.sinks.stream:__name__": "",
-    # Moving over is a new name in the imports.
+    # Users of the replaced packages change only the names in their imports.
     "slowhound.compat.canonical_logs:Context": "",
     "slowhound.compat.canonical_logs:register_instrumenter": (
         "(cls=None, *, registry=<InstrumenterRegistry>)"
@@ -89,7 +89,7 @@ HOOKS = """
 
 
 class Shown:
-    """A default that has its address, or what it holds, in its own text."""
+    """Shows a default whose own text has an address."""
 
     def __init__(self, default: Any) -> None:
         self.name = getattr(default, "__name__", type(default).__name__)
@@ -99,7 +99,7 @@ class Shown:
 
 
 def parameters(called: Callable[..., Any]) -> str:
-    """Its parameters with their defaults and without their types."""
+    """The parameters of a function, with defaults and without types."""
     plain = []
     for each in inspect.signature(called).parameters.values():
         is_plain = type(each.default) in {type(None), str, int, float, bool, tuple}
@@ -109,14 +109,14 @@ def parameters(called: Callable[..., Any]) -> str:
 
 
 @pytest.mark.parametrize(("name", "expected"), NAMES.items(), ids=list(NAMES))
-def test_public_name_is_what_it_was(name: str, expected: str) -> None:
-    """It is imported from where it was, and has the parameters that it had."""
+def test_public_name_is_unchanged(name: str, expected: str) -> None:
+    """Each public name can be imported, and has the same parameters as before."""
     found = resolve_name(name)
     assert (parameters(found) if callable(found) else "") == expected
 
 
 def test_all_hooks_of_gunicorn_come_with_one_import() -> None:
-    """Of the predecessor's module, with `register_hook` beside them."""
+    """The star import of the replaced package brings all hooks, and `register_hook`."""
     module = importlib.import_module("slowhound.compat.canonical_logs.gunicorn_hooks")
     assert sorted(module.__all__) == HOOKS.split()
     assert parameters(module.register_hook).startswith("(func=None, *, registry=")

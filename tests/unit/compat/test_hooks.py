@@ -1,4 +1,4 @@
-"""``register_hook`` and the hooks of ``compat.canonical_logs``."""
+"""Tests of ``register_hook`` and the hooks of ``compat.canonical_logs``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOOKS = sorted(Hook.values())
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_registered_callback_runs_with_the_hooks_arguments(name: str) -> None:
-    """Each of Gunicorn's hooks calls what was registered for it, once."""
+    """Each of Gunicorn's hooks calls the callbacks registered for it, once."""
     hook = getattr(gunicorn_hooks, name)
     arguments = [object() for _ in inspect.signature(hook).parameters]
     seen: list[Any] = []
@@ -43,12 +43,12 @@ def test_registered_callback_runs_with_the_hooks_arguments(name: str) -> None:
 
 @pytest.mark.parametrize("name", HOOKS)
 def test_hook_is_one_that_gunicorn_takes(name: str) -> None:
-    """Gunicorn counts parameters; each hook passes its check."""
+    """Gunicorn counts parameters, and accepts each hook."""
     gunicorn.config.Config().set(name, getattr(gunicorn_hooks, name))
 
 
 def test_every_hook_of_gunicorn_is_there() -> None:
-    """The star import brings them all."""
+    """The star import brings all hooks of Gunicorn."""
     settings = gunicorn.config.make_settings()
     theirs = {name for name, each in settings.items() if each.section == "Server Hooks"}
     assert set(HOOKS) <= theirs | {"ssl_context"}
@@ -56,12 +56,12 @@ def test_every_hook_of_gunicorn_is_there() -> None:
 
 
 def test_default_tls_context_is_used_without_a_callback() -> None:
-    """Gunicorn takes what this hook returns."""
+    """Without a callback, the hook returns Gunicorn's default TLS context."""
     assert gunicorn_hooks.ssl_context(None, lambda: "default") == "default"
 
 
 def test_function_of_another_name_is_refused() -> None:
-    """A misspelt hook would never run."""
+    """A function without a hook's name is refused, for it would never run."""
     with pytest.raises(InvalidHookError, match="post_frok"):
 
         @register_hook
@@ -69,7 +69,7 @@ def test_function_of_another_name_is_refused() -> None:
 
 
 def test_registered_function_is_wrapped_and_its_hook_compares_as_a_set() -> None:
-    """register_hook returns the function as ``__wrapped__``; a hook's callbacks are a set."""
+    """The registered function is ``__wrapped__``, and a hook's callbacks compare as a set."""
     registry = HookRegistry()
 
     @register_hook(registry=registry)
@@ -83,7 +83,7 @@ def test_registered_function_is_wrapped_and_its_hook_compares_as_a_set() -> None
 
 
 def test_same_callback_registers_once_in_the_order_in_which_they_came() -> None:
-    """Also by what register_hook has returned for it; and one may register another."""
+    """A callback registers once, also by its wrapper; and a callback may register another."""
     registry, called = HookRegistry(), []
 
     def callback(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What ASGI's servers and applications hand over, in types of their own."""
+"""Scopes and messages of ASGI with values of any type are read without calling them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from slowhound.testing import capture_events
 from tests.harness import hostile
 
 Address = namedtuple("Address", "host port")  # noqa: PYI024  as Starlette has it
-# A place in a scope, and in a message, for any value.
+# Functions that put any value into a scope, or into a message.
 IN_SCOPES: tuple[Callable[[Any], dict[str, Any]], ...] = (
     lambda value: {"headers": [(value, b"x")]},
     lambda value: {"headers": [(b"host", value)]},
@@ -57,7 +57,7 @@ def asked(**more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
 def test_scope_may_hold_anything(number: int) -> None:
-    """Texts come out, and nothing of it runs."""
+    """Whatever a scope contains, its environ has texts, and no code of its values runs."""
     for place in IN_SCOPES:
         scope = asked(**place(hostile.MAKERS[number]()))
         hostile.called.clear()
@@ -67,7 +67,7 @@ def test_scope_may_hold_anything(number: int) -> None:
 
 @pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
 def test_message_may_hold_anything(number: int) -> None:
-    """A number comes out, and nothing of it runs."""
+    """Whatever a message contains, its size is a number, and no code of its values runs."""
     for kind, place in IN_MESSAGES:
         message = place(hostile.MAKERS[number]())
         hostile.called.clear()
@@ -89,7 +89,7 @@ def test_message_may_hold_anything(number: int) -> None:
     ],
 )
 def test_header_of_any_shape_is_read(header: Any) -> None:
-    """As bytes of any kind, and with what HTTP/2 knows of it besides."""
+    """A header may be of bytes of any kind, and have the third part of HTTP/2."""
     assert environ_of(asked(headers=(header,)))["HTTP_HOST"] == "shop"
     said = [b"Content-Length", b"7"] if len(header) > 2 else (bytearray(b"content-length"), b"7")
     assert length_of({"headers": [header, said]}) == 7
@@ -97,13 +97,13 @@ def test_header_of_any_shape_is_read(header: Any) -> None:
 
 @pytest.mark.parametrize("client", [("10.0.0.1", 1), ["10.0.0.1", 1], Address("10.0.0.1", 1)])
 def test_client_is_a_pair_of_any_kind(client: Any) -> None:
-    """Its first part is the address."""
+    """The first part of a list or tuple is the client's address."""
     assert environ_of(asked(client=client))["REMOTE_ADDR"] == "10.0.0.1"
 
 
 @pytest.mark.parametrize("client", [None, 5, "10.0.0.1", (), []])
 def test_client_that_is_no_pair_is_left_out(client: Any) -> None:
-    """It costs nothing else."""
+    """A client that is no pair costs no other field."""
     assert "REMOTE_ADDR" not in environ_of(asked(client=client))
 
 
@@ -122,14 +122,14 @@ def test_client_that_is_no_pair_is_left_out(client: Any) -> None:
     ],
 )
 def test_size_is_that_of_the_bytes(message: dict[str, Any], size: int) -> None:
-    """Of whatever holds them."""
+    """The size is that of the bytes, in any object that has some."""
     hostile.called.clear()
     assert size_of("http.response.body", message) == size
     assert hostile.called == []
 
 
 def test_size_of_a_file_is_that_of_what_is_sent(tmp_path: Path) -> None:
-    """By its path, or as it is open; 0 where it is gone."""
+    """A file is measured by its path or its descriptor; one that is gone counts 0."""
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
     for each in (str(path), bytes(path), path):
@@ -155,7 +155,7 @@ def test_size_of_a_file_is_that_of_what_is_sent(tmp_path: Path) -> None:
     ],
 )
 def test_request_of_an_odd_scope_has_its_event(odd: dict[str, Any], configure: Any) -> None:
-    """Nothing of slowhound's fails."""
+    """A request with an odd scope has its event, and nothing of slowhound's fails."""
     configure()
     with capture_events() as events:
         asyncio.run(wrap(_answer)(asked(**odd), _nothing, _nothing))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The outcome is that of the response that was sent, and of what really ended the request."""
+"""How a request ends under Gunicorn: by an exit, by a signal, or after a second run of its view."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ urlpatterns = [
 
 
 def runs_again(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
-    """A middleware that has the view run again after an error."""
+    """A middleware that runs the view again after an error."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -73,7 +73,7 @@ def _urls() -> Iterator[None]:
 
 @pytest.fixture
 def ends() -> Iterator[None]:
-    """The handlers of a worker of Gunicorn's, with slowhound's before them."""
+    """Signal handlers like those of a Gunicorn worker, with slowhound's before them."""
     numbers = (signal.SIGABRT, signal.SIGQUIT, signal.SIGINT)
     before = {number: signal.getsignal(number) for number in numbers}
     codes = {signal.SIGABRT: 1, signal.SIGQUIT: 0, signal.SIGINT: 0}
@@ -92,8 +92,8 @@ def ends() -> Iterator[None]:
 
 @pytest.mark.usefixtures("ends")
 @pytest.mark.parametrize("code", [0, 1])
-def test_view_that_leaves_is_no_timeout(code: int) -> None:
-    """`sys.exit(1)` in a view has the exit code of a timeout, and is an error of the view's."""
+def test_view_that_exits_is_no_timeout(code: int) -> None:
+    """`sys.exit(1)` in a view, the exit code of a timeout, is an error of the view."""
     with capture_events() as events, sync_worker() as worker:
         process.start(get_config())
         with suppress(SystemExit):
@@ -109,8 +109,8 @@ def test_view_that_leaves_is_no_timeout(code: int) -> None:
     ("number", "kind", "outcome"),
     [(signal.SIGABRT, "timeout", "timeout"), (signal.SIGQUIT, "request", "killed")],
 )
-def test_what_the_arbiter_sends_is_told(number: int, kind: str, outcome: str) -> None:
-    """Its SIGABRT is a timeout, its SIGQUIT is not."""
+def test_signals_of_the_arbiter_have_outcomes(number: int, kind: str, outcome: str) -> None:
+    """The arbiter's SIGABRT is a timeout, and its SIGQUIT is not."""
     with capture_events() as events, sync_worker() as worker:
         os.utime(worker.tmp.fileno(), (1, 1))  # long ago
         process.start(get_config())
@@ -123,7 +123,7 @@ def test_what_the_arbiter_sends_is_told(number: int, kind: str, outcome: str) ->
 @pytest.mark.usefixtures("ends")
 @pytest.mark.parametrize("who", ["nobody", "arbiter", "closed"])
 def test_sigabrt_is_a_timeout_where_the_arbiter_has_sent_it(who: str) -> None:
-    """One that a view sends to its worker is an error of the view's: it has shown itself."""
+    """A SIGABRT that a view sends is an error of the view, for the worker was not silent."""
     with capture_events() as events, sync_worker() as worker:
         pid, worker.slowhound_mailbox = 4711, Mailbox()
         worker.notify()
@@ -148,7 +148,7 @@ def test_sigabrt_is_a_timeout_where_the_arbiter_has_sent_it(who: str) -> None:
 
 @pytest.mark.parametrize("middleware", [[OURS, AGAIN], [AGAIN, OURS]], ids=["inside", "outside"])
 def test_view_that_runs_again_has_one_event_with_what_was_sent(middleware: list[str]) -> None:
-    """200 and ok, wherever the middleware stands; the exception stays, as one that was handled."""
+    """The event has 200 and ok, and the exception as handled, in either order of middleware."""
     with override_settings(MIDDLEWARE=middleware), capture_events() as events:
         answer = Client(raise_request_exception=False).get("/fails-first/")
     assert answer.content == b"fine"
@@ -160,7 +160,7 @@ def test_view_that_runs_again_has_one_event_with_what_was_sent(middleware: list[
 
 
 def test_view_that_runs_again_under_gunicorn() -> None:
-    """The server's own record is one, too."""
+    """Under Gunicorn, too, a view that runs again has one event."""
     with (
         override_settings(MIDDLEWARE=[AGAIN, OURS]),
         capture_events() as events,

@@ -1,4 +1,4 @@
-"""An application that asks itself for another page, in process: two requests, two events."""
+"""An application that requests another page of itself, in process, has two events."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ ASKS: dict[str, Ask] = {
 
 
 def outer(request: HttpRequest, how: str) -> HttpResponse:
-    """Asks, and goes on with its own."""
+    """Makes an inner request, and then goes on with its own work."""
     ASKS[how](request)
     for _ in range(3):
         query()
@@ -111,7 +111,7 @@ def outer(request: HttpRequest, how: str) -> HttpResponse:
 
 
 def assembled(request: WSGIRequest) -> StreamingHttpResponse:
-    """A body that is made of other pages."""
+    """A body made of other pages."""
 
     def parts() -> Iterator[bytes]:
         query()
@@ -139,7 +139,7 @@ async def assembled_later(request: Any) -> StreamingHttpResponse:
 
 
 async def outer_later(request: Any, how: str) -> HttpResponse:
-    """The same of ASGI, twice at once."""
+    """The same under ASGI, with two inner requests at once."""
     scopes = {
         "copied": lambda: {**request.scope, "path": "/inner-later/", "raw_path": b"/inner-later/"},
         "forwarded": lambda: {**scope_of("/inner-later/"), "headers": request.scope["headers"]},
@@ -178,7 +178,7 @@ def scope_of(address: str, kind: str = "http") -> dict[str, Any]:
 
 
 def client_that_stays(kind: str = "http") -> Any:
-    """What an application receives: an empty body, and nothing more."""
+    """Receives an empty body, and then no more messages."""
     asked = False
 
     async def receive() -> dict[str, Any]:
@@ -192,7 +192,7 @@ def client_that_stays(kind: str = "http") -> Any:
 
 
 async def serve(app: Any, scope: Any) -> None:
-    """As a server does."""
+    """Serves a request as an ASGI server does."""
 
     async def send(message: Any) -> None:
         await asyncio.sleep(0)
@@ -208,7 +208,7 @@ def _urls() -> Iterator[None]:
 
 
 def check(events: list[dict[str, Any]], how: str) -> None:
-    """Each has one event with what is its own."""
+    """Checks that each request has one event with its own counts."""
     assert not in_flight
     assert current() is None
     named = {event["req_path"]: event for event in events}
@@ -223,8 +223,8 @@ def check(events: list[dict[str, Any]], how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ASKS)
-def test_what_the_view_does_after_an_inner_request_is_its_own(how: str) -> None:
-    """Whoever asks in process may keep the response, and never close it."""
+def test_work_after_an_inner_request_counts_for_the_outer_one(how: str) -> None:
+    """The outer request goes on after an inner one, even if that response is never closed."""
     with capture_events() as events:
         assert Client().get(f"/outer/{how}/").content == b"outer of all"
     check(events, how)
@@ -232,7 +232,7 @@ def test_what_the_view_does_after_an_inner_request_is_its_own(how: str) -> None:
 
 @pytest.mark.parametrize("how", ASKS)
 def test_the_same_under_gunicorn(how: str) -> None:
-    """The server's record is not taken by another request than the server's."""
+    """Under Gunicorn an inner request does not take the server's record."""
     with capture_events() as events, sync_worker() as worker:
         process.start(get_config())
         assert b"outer of all" in ask(worker, f"/outer/{how}/")
@@ -241,7 +241,7 @@ def test_the_same_under_gunicorn(how: str) -> None:
 
 @pytest.mark.parametrize("server", ["none", "gunicorn"])
 def test_body_that_is_made_of_other_pages(server: str) -> None:
-    """They are requests of their own, though the response has left its middleware."""
+    """Pages that are requested while a body is sent have their own events."""
     with capture_events() as events:
         if server == "none":
             assert Client().get("/outer/assembled/").getvalue() == b"outer inner."
@@ -253,7 +253,7 @@ def test_body_that_is_made_of_other_pages(server: str) -> None:
 
 
 def test_body_of_asgi_that_is_made_of_other_pages() -> None:
-    """The same, by a copy of the scope."""
+    """The same under ASGI, with a copy of the scope."""
     with capture_events() as events:
         asyncio.run(serve(application, scope_of("/assembled-later/")))
     inner, outer = events
@@ -263,7 +263,7 @@ def test_body_of_asgi_that_is_made_of_other_pages() -> None:
 
 
 def test_inner_request_that_goes_on_after_the_outer_one() -> None:
-    """Its response is kept by somebody; it is over all the same."""
+    """An inner request ends, even if its response is kept for longer than the outer one."""
     done: list[asyncio.Task[Any]] = []
 
     async def warms(scope: Any, receive: Any, send: Any) -> None:
@@ -290,8 +290,8 @@ def test_inner_request_that_goes_on_after_the_outer_one() -> None:
 
 
 @pytest.mark.parametrize("how", ["copied", "forwarded"])
-def test_asgi_application_that_asks_itself_has_an_event_for_each(how: str) -> None:
-    """With a copy of its scope, or with the headers of its request."""
+def test_asgi_application_that_calls_itself_has_an_event_for_each(how: str) -> None:
+    """An inner ASGI request has its event, with a copied scope or with copied headers."""
     with capture_events() as events:
         asyncio.run(serve(application, scope_of(f"/outer-later/{how}/")))
     assert sorted(event["req_path"] for event in events) == [
@@ -305,7 +305,7 @@ def test_asgi_application_that_asks_itself_has_an_event_for_each(how: str) -> No
 
 
 async def route(scope: Any, receive: Any, send: Any) -> None:
-    """Not of Django's, but it asks Django."""
+    """An ASGI route that is not Django's, and makes a request to Django."""
     await receive()
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
@@ -317,8 +317,8 @@ async def route(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "method"), [("http", "GET"), ("websocket", "WEBSOCKET")])
-def test_inner_request_is_not_taken_for_one_that_is_not_djangos(kind: str, method: str) -> None:
-    """Of a route of FastAPI's, or of a consumer of Channels'."""
+def test_inner_request_of_another_framework_has_its_event(kind: str, method: str) -> None:
+    """A request that a FastAPI route or a Channels consumer makes is an inner one."""
     with capture_events() as events:
         asyncio.run(serve(wrap(route), scope_of("/route/", kind)))
     found = sorted((event["req_method"], event["req_path"]) for event in events)
@@ -327,7 +327,7 @@ def test_inner_request_is_not_taken_for_one_that_is_not_djangos(kind: str, metho
 
 
 def changes(app: Any, **changed: Any) -> Any:
-    """Another method, or a prefix, in a copy with the same list of headers."""
+    """Passes on a copy with another method or prefix, and the same list of headers."""
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, **changed}, receive, send)
@@ -336,7 +336,7 @@ def changes(app: Any, **changed: Any) -> Any:
 
 
 def adds_a_header(app: Any, *, prefix: str = "") -> Any:
-    """A middleware as ASGI says: what it changes is a copy."""
+    """A middleware that changes a copy of the scope, as ASGI requires."""
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
         headers = [*scope["headers"], (b"x-correlation-id", b"1")]
@@ -348,7 +348,7 @@ def adds_a_header(app: Any, *, prefix: str = "") -> Any:
 
 
 def tries_twice(app: Any) -> Any:
-    """A middleware that has its request answered again, each time with a header more."""
+    """A middleware that sends its request twice, each time with another header."""
 
     async def middleware(scope: Any, receive: Any, send: Any) -> None:
         async def dropped(message: Any) -> None: ...
@@ -378,7 +378,7 @@ def tries_twice(app: Any) -> Any:
     ],
 )
 def test_copied_scope_is_the_same_request(app: Any, address: str) -> None:
-    """With another header, method or path, with a prefix more or less: one event."""
+    """A copied scope with another header, method, path or prefix is the same request."""
     with capture_events() as events:
         asyncio.run(serve(app, scope_of(address)))
     (event,) = events
@@ -388,7 +388,7 @@ def test_copied_scope_is_the_same_request(app: Any, address: str) -> None:
 
 
 def mounted(request: WSGIRequest) -> HttpResponse:
-    """Hands all of its request to the application again, which it is a part of."""
+    """Passes its whole request to the application that it is part of."""
     if "again" in request.environ:
         return HttpResponse("inner", status=404)
     got = WSGIHandler().get_response(WSGIRequest({**request.environ, "again": True}))
@@ -401,7 +401,7 @@ urlpatterns.append(path("mounted/", mounted))
 
 
 def test_application_that_is_mounted_in_itself_has_one_event() -> None:
-    """The request is one, and its response is the outer one."""
+    """An application mounted in itself has one event, with the outer response."""
     with capture_events() as events:
         assert Client().get("/mounted/").status_code == 200
     (event,) = events
@@ -409,7 +409,7 @@ def test_application_that_is_mounted_in_itself_has_one_event() -> None:
 
 
 def filtered(request: WSGIRequest) -> HttpResponse:
-    """Asks for its own page with another query."""
+    """Requests its own page with another query string."""
     if request.GET.get("page") == "2":
         return HttpResponse("inner", status=404)
     again = WSGIRequest({**request.environ, "QUERY_STRING": "page=2"})
@@ -420,8 +420,8 @@ def filtered(request: WSGIRequest) -> HttpResponse:
 urlpatterns.append(path("filtered/", filtered))
 
 
-def test_own_page_with_another_query_is_a_request_of_its_own() -> None:
-    """By a copy of the environ."""
+def test_own_page_with_another_query_is_another_request() -> None:
+    """A copy of the environ with another query string is a separate request."""
     with capture_events() as events:
         Client().get("/filtered/")
     assert [event["resp_status"] for event in events] == [404, 200]
@@ -432,7 +432,7 @@ def fails(request: HttpRequest) -> HttpResponse:
 
 
 def asks_one_that_fails(request: WSGIRequest) -> HttpResponse:
-    """A handler without slowhound's middleware, as the one of an embedded application."""
+    """Calls a handler without slowhound's middleware, as one of an embedded application."""
     asked = RequestFactory().get("/fails/")
     again = WSGIRequest({**request.environ, "PATH_INFO": "/fails/"})
     with override_settings(MIDDLEWARE=[]):
@@ -444,7 +444,7 @@ urlpatterns += [path("fails/", fails), path("asks/", asks_one_that_fails)]
 
 
 def test_exception_of_an_inner_request_without_a_record_is_not_the_outer_ones() -> None:
-    """Neither when a middleware is asked for a response to it, nor when Django tells of it."""
+    """The exception of an unrecorded inner request is not in the outer event."""
     with capture_events() as events:
         response = Client(raise_request_exception=False).get("/asks/")
     assert response.content == b"[500, 500]"

@@ -1,4 +1,4 @@
-"""The lifespan of an ASGI application is watched for its end, and otherwise left alone."""
+"""The end of an ASGI application's lifespan sends what waits; nothing else is changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENDS = ["lifespan.startup", "lifespan.shutdown"]
 
 
 def served(application: Any, messages: list[str]) -> tuple[list[str], list[bool], Exception | None]:
-    """What a server is sent, and whether there was a recorder each time; and what is raised."""
+    """The messages to the server, each with whether a recorder was running; and the exception."""
     left, sent, recorded = list(messages), [], []
 
     async def receive() -> dict[str, Any]:
@@ -36,12 +36,12 @@ def served(application: Any, messages: list[str]) -> tuple[list[str], list[bool]
 
 
 async def returns(scope: Any, receive: Any, send: Any) -> None:
-    """An application that leaves out what it does not know."""
+    """An application that ignores the lifespan."""
 
 
 @pytest.mark.parametrize("application", [get_asgi_application(), returns])
 def test_application_without_a_lifespan_has_one(configure: Any, application: Any) -> None:
-    """What waits is delivered at lifespan shutdown, before the server hears of its end."""
+    """What waits is delivered at shutdown, before the server gets the last message."""
     configure()
     assert process.start(get_config()) is not None
     sent, recorded, raised = served(application, ENDS)
@@ -50,8 +50,8 @@ def test_application_without_a_lifespan_has_one(configure: Any, application: Any
     assert raised is None
 
 
-def test_lifespan_of_an_application_is_its_own(configure: Any) -> None:
-    """All messages are the application's, and so is what it raises once it has begun."""
+def test_lifespan_of_an_application_is_not_changed(configure: Any) -> None:
+    """All messages and exceptions are those of the application that has a lifespan."""
     configure()
     process.start(get_config())
     heard: list[str] = []
@@ -76,17 +76,17 @@ class Keeps:
     taken: ClassVar[list[str]] = []
 
     def deliver(self, report: Any) -> None:
-        """Nothing is slow here."""
+        """Is never called: nothing is slow here."""
 
     def take_event(self, event: dict[str, Any]) -> None:
         self.taken.append(event["req_path"])
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Has nothing to close."""
 
 
 def test_application_is_served_as_it_is_where_slowhound_is_off(configure: Any) -> None:
-    """``ENABLED = False``: what it raises before it hears of its start is the server's to see."""
+    """With ENABLED = False the server gets the application's exception."""
     configure(ENABLED=False)
 
     async def breaks(scope: Any, receive: Any, send: Any) -> None:
@@ -96,7 +96,7 @@ def test_application_is_served_as_it_is_where_slowhound_is_off(configure: Any) -
 
 
 def test_end_while_a_request_lasts_sends_the_others(configure: Any) -> None:
-    """The recorder goes on for that one, and sends its event when it stops."""
+    """The recorder runs until the last request has ended, and then sends its event."""
     configure(SINKS=[f"{__name__}.Keeps"])
     Keeps.taken.clear()
     active = process.start(get_config())
@@ -113,7 +113,7 @@ def test_end_while_a_request_lasts_sends_the_others(configure: Any) -> None:
 
 
 def test_startup_that_fails_is_seen_by_the_server(configure: Any) -> None:
-    """An application that has begun and fails is not replaced."""
+    """The server gets the exception of an application that fails during startup."""
     configure()
 
     async def application(scope: Any, receive: Any, send: Any) -> None:

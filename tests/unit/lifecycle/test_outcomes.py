@@ -1,4 +1,4 @@
-"""What a request ended with is told by what was sent, and by who asked it to end."""
+"""The outcome of a request follows from what was sent, and from what ended it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def keeps_its_context(request: HttpRequest) -> HttpResponse:
 
 
 class Upload:
-    """What a request has with it."""
+    """An object that a request or a stream holds."""
 
 
 urlpatterns = [
@@ -98,7 +98,7 @@ def _urls() -> Iterator[None]:
 
 
 class Limits:
-    """Middleware in front, in what it does a test's own."""
+    """Middleware in front, which does what the test has set."""
 
     async_capable, sync_capable = True, False
     limits: Any = None
@@ -112,7 +112,7 @@ class Limits:
 
 
 async def serve(application: Any, scope: dict[str, Any]) -> None:
-    """One request without a body, whose client stays."""
+    """Serves one request without a body, whose client stays."""
     messages = [{"type": "http.request", "body": b""}]
 
     async def receive() -> dict[str, Any]:
@@ -135,7 +135,7 @@ def one_event() -> Iterator[dict[str, Any]]:
 
 
 def test_stream_that_fails_before_its_first_part_is_answered_by_the_server() -> None:
-    """With 500: its own head has not been sent."""
+    """A stream that fails before its first part has a 500, for its head was not sent."""
     with sync_worker() as worker, one_event() as event:
         assert b"500 Internal Server Error" in ask(worker, "/first/")
     assert (event["resp_status"], event["resp_outcome"]) == (500, "error")
@@ -144,16 +144,16 @@ def test_stream_that_fails_before_its_first_part_is_answered_by_the_server() -> 
     assert (event["resp_status"], event["resp_outcome"]) == (500, "error")
 
 
-def test_connection_of_the_applications_that_breaks_off_is_not_the_clients() -> None:
-    """The same number of an error, from a database or a cache: ``error``, by the view."""
+def test_broken_connection_to_a_backend_is_no_disconnect() -> None:
+    """A broken connection to a database or a cache is an error, and no disconnect."""
     with sync_worker() as worker, one_event() as event:
         assert b"part" in ask(worker, "/backend/")
     assert (event["resp_outcome"], event["exc_type"]) == ("error", "ConnectionResetError")
     assert event["exc_loc"].endswith(":loses_its_backend")
 
 
-def test_sys_exit_before_anything_is_sent_is_answered_by_the_sync_worker_alone() -> None:
-    """Gunicorn's threads and loops end the connection without a word: there is no status."""
+def test_only_the_sync_worker_sends_a_response_after_sys_exit() -> None:
+    """After ``sys.exit()`` only the sync worker sends a 500; others close the connection."""
     with sync_worker() as worker, one_event() as event, suppress(SystemExit):
         ask(worker, "/leaves/")
     assert (event["resp_status"], event["resp_outcome"]) == (500, "error")
@@ -163,8 +163,8 @@ def test_sys_exit_before_anything_is_sent_is_answered_by_the_sync_worker_alone()
     assert record.status is None
 
 
-def test_sys_exit_in_a_task_of_djangos_is_the_error() -> None:
-    """Its loop ends, and cancels all that it runs: nobody has cancelled the request."""
+def test_sys_exit_in_an_async_view_is_an_error() -> None:
+    """``sys.exit()`` in an async view is an error, though its loop cancels all tasks."""
     with one_event() as event, suppress(SystemExit):
         asyncio.run(serve(wrap(ASGIHandler()), {**SCOPE, "path": "/leaves/"}))
     assert (event["resp_status"], event["resp_outcome"]) == (500, "error")
@@ -172,10 +172,8 @@ def test_sys_exit_in_a_task_of_djangos_is_the_error() -> None:
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(200, "ok"), (504, "error")])
-def test_time_limit_in_front_that_answers_has_the_outcome_of_its_response(
-    status: int, outcome: str
-) -> None:
-    """The view was cancelled, and not the request."""
+def test_time_limit_in_front_has_the_outcome_of_its_response(status: int, outcome: str) -> None:
+    """If middleware cancels the view and responds, the outcome is that of its response."""
 
     async def limits(get_response: Any, request: Any) -> HttpResponse:
         with suppress(TimeoutError):
@@ -207,8 +205,8 @@ ENDS = [(awaits_what_it_has_cancelled, "error"), (is_asked_to_end, "cancelled")]
 
 
 @pytest.mark.parametrize(("ends", "outcome"), ENDS)
-def test_request_is_cancelled_by_who_runs_it_alone(ends: Any, outcome: str) -> None:
-    """A task of its own that it has cancelled, and then awaits, is an error like any other."""
+def test_request_is_cancelled_only_from_outside(ends: Any, outcome: str) -> None:
+    """Awaiting a task that the request itself has cancelled is an error."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await ends()
@@ -220,8 +218,8 @@ def test_request_is_cancelled_by_who_runs_it_alone(ends: Any, outcome: str) -> N
 
 
 @pytest.mark.parametrize(("ends", "outcome"), ENDS)
-def test_task_is_cancelled_by_who_runs_it_alone(ends: Any, outcome: str) -> None:
-    """The same of background work."""
+def test_task_is_cancelled_only_from_outside(ends: Any, outcome: str) -> None:
+    """The same for background tasks."""
     with capture_events() as events, suppress(asyncio.CancelledError):
         asyncio.run(slowhound.task(ends)())
     assert [event["resp_outcome"] for event in events] == [outcome]
@@ -229,7 +227,7 @@ def test_task_is_cancelled_by_who_runs_it_alone(ends: Any, outcome: str) -> None
 
 @pytest.mark.parametrize("head", [{"status": 304}, {"status": 204}, {"length": b"0"}], ids=str)
 def test_response_without_a_body_is_whole_with_its_head(head: dict[str, Any]) -> None:
-    """The client has it all, and may go before the application says that there is no more."""
+    """A response without a body is complete with its head, before the application ends it."""
     length = head.get("length")
     headers = [] if length is None else [(b"content-length", length)]
 
@@ -249,7 +247,7 @@ def test_response_without_a_body_is_whole_with_its_head(head: dict[str, Any]) ->
 
 
 def test_frames_to_a_client_that_has_left_are_not_counted() -> None:
-    """The application has heard of it; servers drop what it sends then."""
+    """After a disconnect, servers drop what the application sends, so it is not counted."""
     told = [{"type": "websocket.connect"}, {"type": "websocket.disconnect"}]
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -270,7 +268,7 @@ def test_frames_to_a_client_that_has_left_are_not_counted() -> None:
 
 
 class Busy(GZipMiddleware):
-    """Changes the response in place: its status, and its body."""
+    """Changes the status and the body of the response in place."""
 
     def process_response(self, request: Any, response: Any) -> Any:
         response.status_code = 503
@@ -278,16 +276,16 @@ class Busy(GZipMiddleware):
 
 
 @override_settings(MIDDLEWARE=[f"{__name__}.Busy", OURS])
-def test_response_that_is_changed_in_place_in_front_is_told_as_it_was_sent() -> None:
-    """It is read again when it is closed."""
+def test_response_that_is_changed_in_place_is_recorded_as_it_was_sent() -> None:
+    """A response that middleware changes in place is read again when it is closed."""
     with one_event() as event:
         response = Client(headers={"accept-encoding": "gzip"}).get("/plain/")
     assert response.headers["Content-Encoding"] == "gzip"
     assert (event["resp_status"], event["resp_bytes"]) == (503, len(response.content))
 
 
-def test_response_in_a_cache_names_nothing_of_slowhounds() -> None:
-    """A process without it reads the same cache."""
+def test_pickled_response_has_nothing_of_slowhounds() -> None:
+    """A pickled response has nothing of slowhound's, for another process may read it."""
     request = RequestFactory().get("/plain/")
     response = SlowhoundMiddleware(plain)(request)
     assert b"slowhound" not in pickle.dumps(response)
@@ -296,7 +294,7 @@ def test_response_in_a_cache_names_nothing_of_slowhounds() -> None:
 
 
 def dropped() -> weakref.ref[Upload]:
-    """What a stream holds that middleware in front has replaced."""
+    """A reference to what a replaced stream holds."""
     held = Upload()
 
     def parts(own: Upload) -> Iterator[str]:
@@ -308,8 +306,8 @@ def dropped() -> weakref.ref[Upload]:
 
 
 def test_stream_that_is_dropped_frees_what_it_holds_at_once() -> None:
-    """A cursor, say: not when the collector comes by."""
-    Client().get("/plain/")  # slowhound has started
+    """A dropped stream frees what it holds, such as a cursor, without a collection."""
+    Client().get("/plain/")  # starts slowhound
     gc.disable()
     try:
         assert dropped()() is None
@@ -318,7 +316,7 @@ def test_stream_that_is_dropped_frees_what_it_holds_at_once() -> None:
 
 
 def test_time_of_a_response_that_nobody_closes_ends_when_it_is_freed() -> None:
-    """The hound sees it later: that is no time of the request's."""
+    """A response that is freed without a close ends its request at that moment."""
     with capture_events() as events:
         SlowhoundMiddleware(plain)(RequestFactory().get("/plain/"))
         active = slowhound.recorder.process.get()
@@ -326,15 +324,15 @@ def test_time_of_a_response_that_nobody_closes_ends_when_it_is_freed() -> None:
         record = current_record.get()
         assert record is not None
         assert record.complete
-        record.started -= 3600  # the hound comes an hour later
+        record.started -= 3600  # the hound finds it an hour later
         finish_lost(active.finish)
     (event,) = events
     assert event["resp_time"] < 3600
     assert "resp_after_time" not in event
 
 
-def test_request_is_not_kept_by_the_context_that_something_runs_on_in() -> None:
-    """A connection that a view opens, on asyncio, keeps its context for as long as it lives."""
+def test_copied_context_does_not_keep_the_request() -> None:
+    """A copied context, such as that of a connection on asyncio, does not keep the request."""
     assert Client().get("/context/").status_code == 200
     context, upload = kept
     gc.collect()
@@ -353,10 +351,10 @@ def lasts(request: HttpRequest) -> HttpResponse:
 urlpatterns.append(path("lasts/", lasts, name="lasts"))
 
 
-def test_hound_that_comes_by_while_a_slow_request_ends_takes_nothing_from_its_event(
+def test_hound_that_reports_the_end_first_takes_nothing_from_the_event(
     configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It reports the end before the event is made; the request is let go of after both."""
+    """If the hound reports the end first, the event still has all fields, and is then freed."""
     configure(SLOW_AFTER=5)
     Client().get("/plain/")
     active = slowhound.recorder.process.get()

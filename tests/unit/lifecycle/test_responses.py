@@ -1,4 +1,4 @@
-"""What the middleware hands on, of whatever kind it is, ends its record once, with what is true."""
+"""Responses of any kind end their record once, with the right status, size and time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SHARED: list[HttpResponse] = []
 
 
 class OwnContent(HttpResponse):
-    """A class of the application's, which notes who asks."""
+    """A response class of the application, which records each access."""
 
     @property
     def content(self) -> bytes:  # type: ignore[override]
@@ -82,21 +82,21 @@ class OwnParts(StreamingHttpResponse):
 
 
 class Lines(StreamingHttpResponse):
-    """Whose parts are objects."""
+    """A stream whose parts are objects."""
 
     def make_bytes(self, value: Any) -> bytes:
         return json.dumps(value).encode()
 
 
 class Loud(StreamingHttpResponse):
-    """Whose parts pass through something of its own when they are set."""
+    """A stream that wraps its parts when they are set."""
 
     def _set_streaming_content(self, value: Any) -> None:
         super()._set_streaming_content(part + b"!" for part in value)  # type: ignore[misc]
 
 
 class LimitError(BaseException):
-    """As gevent's Timeout: no Exception."""
+    """Like gevent's Timeout: not an Exception."""
 
 
 def stops() -> Iterator[bytes]:
@@ -112,7 +112,7 @@ def late() -> Iterator[bytes]:
 
 
 class Broken(io.BytesIO):
-    """A file on a disk that fails."""
+    """A file on a failing disk."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if self.tell() > 4096:
@@ -156,7 +156,7 @@ urlpatterns = [path("<name>/", view, name="named")]
 
 
 def renders(get_response: Callable[[HttpRequest], Any]) -> Any:
-    """In front: it renders what comes unrendered."""
+    """In front of slowhound's: renders a response that is not rendered yet."""
 
     def middleware(request: HttpRequest) -> Any:
         response = get_response(request)
@@ -178,21 +178,21 @@ def forgets(get_response: Callable[[HttpRequest], Any]) -> Any:
 
 
 def runs_again(get_response: Callable[[HttpRequest], Any]) -> Any:
-    """In front: closes the first response, as it should, and has the view run again."""
+    """In front of slowhound's: closes the first response, and runs the view again."""
 
     def middleware(request: HttpRequest) -> Any:
         get_response(request).close()
         gc.collect()
         active = process.get()
         assert active is not None
-        finish_lost(active.finish)  # as the hound does at any time
+        finish_lost(active.finish)  # as the hound may do at any time
         return get_response(request)
 
     return middleware
 
 
 def answers_instead(get_response: Callable[[HttpRequest], Any]) -> Any:
-    """In front: throws the response away, and sends another one."""
+    """In front of slowhound's: drops the response, and sends another one."""
 
     def middleware(request: HttpRequest) -> Any:
         get_response(request).close()
@@ -202,7 +202,7 @@ def answers_instead(get_response: Callable[[HttpRequest], Any]) -> Any:
 
 
 def sends_the_first(get_response: Callable[[HttpRequest], Any]) -> Any:
-    """In front: has the view run twice, and sends the better response."""
+    """In front of slowhound's: runs the view twice, and sends the first response."""
 
     def middleware(request: HttpRequest) -> Any:
         responses = [get_response(request) for _ in range(2)]
@@ -216,7 +216,7 @@ def sends_the_second(get_response: Callable[[HttpRequest], Any]) -> Any:
 
 
 def fails_after(get_response: Callable[[HttpRequest], Any]) -> Any:
-    """In front: fails, and keeps its exception, as a page for debugging does."""
+    """In front of slowhound's: fails, and keeps its exception, as a debug page does."""
 
     def middleware(request: HttpRequest) -> Any:
         response = get_response(request)
@@ -249,7 +249,7 @@ def inside(name: str) -> Any:
 
 
 def served(address: str, method: str = "GET", wrapper: Any = None) -> bytes:
-    """The body as a WSGI server sends it: closed whatever happens."""
+    """The body as a WSGI server sends it: it is always closed."""
     environ = RequestFactory().generic(method, address).environ
     if wrapper is not None:
         environ["wsgi.file_wrapper"] = wrapper
@@ -281,10 +281,10 @@ def event_of(address: str, **how: Any) -> dict[str, Any]:
         ("loud", ["view"], 200, None),
     ],
 )
-def test_class_of_the_applications_own(
+def test_response_class_of_the_application(
     name: str, runs: list[str], status: int, size: int | None
 ) -> None:
-    """None of its code runs for slowhound, and what only that could tell is left out."""
+    """No code of a response class runs for slowhound; what would need it is left out."""
     event = event_of(f"/{name}/")
     assert ran == runs
     assert (event["resp_status"], event.get("resp_bytes")) == (status, size)
@@ -292,13 +292,13 @@ def test_class_of_the_applications_own(
 
 
 @pytest.mark.parametrize(("name", "body"), [("lines", b'{"a": 1}'), ("loud", b"a!b!")])
-def test_body_that_is_made_in_a_way_of_its_own_is_made_once(name: str, body: bytes) -> None:
-    """It is what it would be without slowhound."""
+def test_body_of_a_response_class_is_made_once(name: str, body: bytes) -> None:
+    """A body that a class makes in its own way is made once, as without slowhound."""
     assert served(f"/{name}/") == body
 
 
-def test_status_that_is_a_property_is_not_asked_for() -> None:
-    """Django asks, and slowhound not once more."""
+def test_status_that_is_a_property_is_not_read() -> None:
+    """Only Django reads a status that is a property."""
     response = OwnStatus(b"own")
     with capture_events() as events:
         SlowhoundMiddleware(lambda _: response)(RequestFactory().get("/")).close()
@@ -318,14 +318,14 @@ def test_status_that_is_a_property_is_not_asked_for() -> None:
     ],
     ids=["plain", "304", "405", "302", "json", "template"],
 )
-def test_classes_of_djangos_have_their_size(made: Callable[[], Any], size: int) -> None:
-    """Also those that let nobody set a content."""
+def test_djangos_classes_have_their_size(made: Callable[[], Any], size: int) -> None:
+    """Django's own classes have a size, also those whose content cannot be set."""
     assert size_of(made()) == size
 
 
 @pytest.mark.parametrize("times", [1, 12])
-def test_response_that_is_rendered_outside(times: int) -> None:
-    """It has its event, with the size that it has in the end."""
+def test_response_that_is_rendered_by_middleware_in_front(times: int) -> None:
+    """A response that is rendered by middleware in front has its final size."""
     with (
         override_settings(MIDDLEWARE=[f"{__name__}.renders", OURS, f"{__name__}.answers_lazily"]),
         capture_events() as events,
@@ -338,7 +338,7 @@ def test_response_that_is_rendered_outside(times: int) -> None:
 
 @pytest.mark.parametrize("what", [None, "text"])
 def test_what_is_no_response(what: Any) -> None:
-    """A server answers 500 in its place; the request has ended all the same."""
+    """A return value that is no response ends the request; the server sends a 500."""
     with capture_events() as events:
         assert SlowhoundMiddleware(lambda _: what)(RequestFactory().get("/")) is what
     assert [event["resp_outcome"] for event in events] == ["error"]
@@ -347,7 +347,7 @@ def test_what_is_no_response(what: Any) -> None:
 
 @pytest.mark.parametrize("name", ["stops", "broken"])
 def test_body_that_breaks_off_is_an_error(name: str) -> None:
-    """By an exception that is no Exception, or of a file that cannot be read."""
+    """A body that ends with a BaseException or an unreadable file is an error."""
     event = event_of(f"/{name}/")
     assert event["resp_outcome"] == "error"
     assert event["exc_type"] in (f"{__name__}.LimitError", "LimitError", "OSError")
@@ -355,7 +355,7 @@ def test_body_that_breaks_off_is_an_error(name: str) -> None:
 
 
 class Sends:
-    """A server's way to send a file: Django does not see its parts."""
+    """A server's file wrapper: the file's parts do not pass through Django."""
 
     def __init__(self, file: Any, size: int) -> None:
         self.file, self.size = file, size
@@ -366,7 +366,7 @@ class Sends:
 
 
 def test_file_that_the_server_sends() -> None:
-    """It is passed on as it is, and counted as a whole."""
+    """A file that the server sends is passed on unchanged, and counted as a whole."""
     assert served("/file/", wrapper=Sends) == b"file"
     event = event_of("/file/", wrapper=Sends)
     assert (event["resp_bytes"], event["resp_outcome"]) == (4, "ok")
@@ -375,7 +375,7 @@ def test_file_that_the_server_sends() -> None:
 
 
 def test_response_that_is_sent_to_several() -> None:
-    """One object at the level of a module, in several threads: the close of one ends that one."""
+    """Where one response object is sent to several requests, each ends with its own close."""
     count, threads = 300, 4
     application = get_wsgi_application()
     paths = [f"/shared/?{number}" for number in range(count * threads)]
@@ -397,7 +397,7 @@ def test_response_that_is_sent_to_several() -> None:
 
 
 def test_close_of_a_shared_response_is_that_of_the_request_that_is_closed() -> None:
-    """While another one that has it as well is still being sent."""
+    """A close ends its own request while another one is still being sent."""
     first, second = threading.Event(), threading.Event()
     application = get_wsgi_application()
 
@@ -419,8 +419,8 @@ def test_close_of_a_shared_response_is_that_of_the_request_that_is_closed() -> N
     assert not in_flight
 
 
-def test_response_that_is_thrown_away_and_closed_is_no_end() -> None:
-    """A middleware in front has the view run again: one event, of what was sent."""
+def test_response_that_is_closed_and_dropped_is_no_end() -> None:
+    """A response that is closed and dropped ends nothing: the event has what was sent."""
     for _ in range(2):
         with in_front("runs_again"):
             event = event_of("/ok/")
@@ -429,8 +429,8 @@ def test_response_that_is_thrown_away_and_closed_is_no_end() -> None:
         ran.clear()
 
 
-def test_response_in_whose_place_another_one_is_sent() -> None:
-    """The record ends with that one."""
+def test_response_that_is_replaced_by_another_one() -> None:
+    """The record ends when the other response, sent in its place, is closed."""
     with in_front("answers_instead"), capture_events() as events:
         assert Client().get("/ok/").content == b"instead"
         assert len(events) == 1
@@ -438,21 +438,21 @@ def test_response_in_whose_place_another_one_is_sent() -> None:
 
 
 def test_first_of_two_responses_is_sent() -> None:
-    """The event is of what was sent."""
+    """If the first of two responses is sent, the event has that one."""
     with in_front("sends_the_first"):
         event = event_of("/better/")
     assert (event["resp_status"], event["resp_bytes"], event["resp_outcome"]) == (202, 4, "ok")
 
 
 def test_first_byte_is_of_the_response_that_is_sent() -> None:
-    """Not of one that was made before."""
+    """The first byte is that of the response that is sent, not of an earlier one."""
     with in_front("sends_the_second"):
         event = event_of("/plain, then stream/")
     assert event["resp_ttfb"] >= 3600
 
 
 def test_middleware_in_front_that_fails() -> None:
-    """The request is over with Django's own response in the place of what was made."""
+    """If middleware in front fails, the request ends with Django's own response."""
     with in_front("fails_after"):
         event = event_of("/ok/")
     failures.clear()
@@ -460,15 +460,15 @@ def test_middleware_in_front_that_fails() -> None:
     assert event["exc_type"] == "ValueError"
 
 
-def test_view_that_leaves_by_no_exception_of_djangos() -> None:
-    """It is an error, and the event has its name."""
+def test_view_that_raises_a_base_exception() -> None:
+    """A view that raises a BaseException has an error, with the exception's name."""
     with capture_events() as events, pytest.raises(SystemExit):
         served("/exits/")
     assert (events[0]["resp_outcome"], events[0]["exc_type"]) == ("error", "SystemExit")
 
 
 def test_file_that_another_thread_sends() -> None:
-    """As waitress has it: the next request of the thread begins before the file is closed."""
+    """A file may be closed after the next request of its thread has begun, as in waitress."""
     application = get_wsgi_application()
 
     def ask(address: str) -> Any:
@@ -486,14 +486,14 @@ def test_file_that_another_thread_sends() -> None:
 
 
 def test_copy_of_the_request_is_resolved() -> None:
-    """By a middleware that hands a copy on: the event has its view, and its route."""
+    """If middleware passes on a copy of the request, the event has its view and route."""
     with inside("copies"):
         event = event_of("/ok/")
     assert (event["resp_view"], event["req_route"]) == ("named", "<name>/")
 
 
 def test_middleware_that_forgets_the_response() -> None:
-    """As Django has it: an error of the server's."""
+    """A middleware that returns nothing is an error, as Django has it."""
     with inside("forgets"), capture_events() as events, pytest.raises(AttributeError):
         served("/ok/")
     assert len(events) == 1
@@ -501,7 +501,7 @@ def test_middleware_that_forgets_the_response() -> None:
 
 
 def test_another_receiver_that_fails_keeps_no_request_in_flight() -> None:
-    """Django's signal at the end of a response ends there; the record has ended before."""
+    """If another receiver of Django's signal fails, the record has ended before."""
     from django.core.signals import request_finished
 
     def fails(**_: object) -> None:
@@ -519,7 +519,7 @@ def test_another_receiver_that_fails_keeps_no_request_in_flight() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_stream_that_flows_makes_progress(method: str) -> None:
-    """Also where the server goes through it for a HEAD, and sends nothing: it is not stuck."""
+    """A stream that yields parts is not stuck, also one that is not sent because of a HEAD."""
     found: list[Any] = []
 
     def parts() -> Iterator[bytes]:

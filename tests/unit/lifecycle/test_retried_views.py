@@ -1,4 +1,4 @@
-"""A middleware that runs a view again, in front of slowhound's and behind it."""
+"""A middleware that runs a view again, outside of slowhound's and inside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ answers: list[Any] = []
 
 
 class Retry:
-    """Three times in all, as for a deadlock in the database; what failed is closed or is not."""
+    """Runs the view three times, as after a deadlock; failed responses are closed, or not."""
 
     closes = False
 
@@ -39,7 +39,7 @@ class Retry:
 
 
 def flaky(request: HttpRequest) -> Any:
-    """Answers or raises what is next."""
+    """Returns or raises the next of the planned results."""
     answer = answers.pop(0)
     if isinstance(answer, Exception):
         raise answer
@@ -68,13 +68,13 @@ def parts() -> Iterator[bytes]:
 
 @pytest.mark.parametrize(
     ("order", "closes"),
-    # In front of the middleware, who closes a response has ended the request, as far as it knows.
+    # Outside of slowhound's middleware, a closed response counts as the end of the request.
     [([OURS, MINE], True), ([OURS, MINE], False), ([MINE, OURS], False)],
 )
 def test_outcome_is_that_of_the_response_that_was_sent(
     client: Client, order: list[str], closes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A view retried by a middleware that ends 200 is ok; the exception stays, handled."""
+    """A retried view that ends with 200 is ok, and its exception counts as handled."""
     monkeypatch.setattr(Retry, "closes", closes)
     for failed in (ValueError("deadlock"), HttpResponse(b"no", status=503)):
         for ended in (HttpResponse(b"fine"), StreamingHttpResponse([b"fi", b"ne"])):
@@ -88,7 +88,7 @@ def test_outcome_is_that_of_the_response_that_was_sent(
 
 @ORDERS
 def test_last_response_counts(client: Client, order: list[str]) -> None:
-    """One that failed again is an error, with its own exception and no bytes of those before."""
+    """If the last run fails, the event has its exception, and no bytes of earlier runs."""
     first = StreamingHttpResponse(parts(), status=503)
     event = event_of(client, order, first, ValueError("one"), KeyError("two"))
     assert (event["resp_status"], event["resp_outcome"]) == (500, "error")

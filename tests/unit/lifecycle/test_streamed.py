@@ -1,4 +1,4 @@
-"""What the middleware counts of a streamed body, and when it takes the response for whole."""
+"""The middleware counts the bytes of a stream, and notices when the response is complete."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def parts_later() -> AsyncIterator[bytes]:
 
 
 def event_of(response: Any, asked: int | None = None, method: str = "GET") -> dict[str, Any]:
-    """The event of a response of which a server asks for so many parts, all without a number."""
+    """The event of a response of which the server reads this many parts, or all."""
     request = RequestFactory().generic(method, "/")
     with capture_events() as events:
         answer = SlowhoundMiddleware(lambda request: response)(request)
@@ -59,7 +59,7 @@ def event_of(response: Any, asked: int | None = None, method: str = "GET") -> di
 
 
 async def read_later(answer: Any, asked: int | None) -> None:
-    """As Django does; then its task is cancelled."""
+    """Reads as Django does; then the task is cancelled."""
     body = aiter(answer)
     if asked is None:
         async for _ in body:
@@ -75,8 +75,8 @@ async def read_later(answer: Any, asked: int | None) -> None:
 
 
 @pytest.mark.parametrize("source", [parts, parts_later])
-def test_response_is_whole_with_as_many_bytes_as_were_announced(source: Any) -> None:
-    """What is done after the last byte is no part of it; without a length nobody knows the last."""
+def test_response_is_whole_with_as_many_bytes_as_were_declared(source: Any) -> None:
+    """With a declared length the response ends at that many bytes; else at its close."""
     event = event_of(StreamingHttpResponse(source(), headers=SIZED))
     assert event["resp_time"] < AN_HOUR <= event["resp_after_time"]
     assert (event["resp_bytes"], event["resp_outcome"]) == (4, "ok")
@@ -87,7 +87,7 @@ def test_response_is_whole_with_as_many_bytes_as_were_announced(source: Any) -> 
 
 @pytest.mark.parametrize(("source", "outcome"), [(parts, "disconnect"), (parts_later, "cancelled")])
 def test_head_is_whole_without_a_body(source: Any, outcome: str) -> None:
-    """HEAD: 0; a server that does not ask for the whole body has not been left by its client."""
+    """A HEAD has 0 bytes, and is no disconnect if the server does not read the whole body."""
     for asked in (None, 0, 1):
         event = event_of(StreamingHttpResponse(source()), asked, method="HEAD")
         assert (event["resp_bytes"], event["resp_outcome"]) == (0, "ok")
@@ -96,15 +96,15 @@ def test_head_is_whole_without_a_body(source: Any, outcome: str) -> None:
 
 
 def test_head_of_a_file_has_no_bytes() -> None:
-    """A file's size is that of its body, and is known without reading it."""
+    """The HEAD of a file has no bytes; a GET has the file's size, without reading it."""
     for method, size in (("GET", 4), ("HEAD", 0)):
         response = FileResponse(iter([b"body"]), headers=SIZED)
         assert event_of(response, method=method)["resp_bytes"] == size
 
 
 @pytest.mark.parametrize("closes", ["file", "closer"])
-def test_what_is_closed_afterwards_is_none_of_the_response(closes: str) -> None:
-    """Work after the last byte is not response time: the closing of a file, an upstream, a hook."""
+def test_closing_after_the_last_byte_is_no_response_time(closes: str) -> None:
+    """Work after the last byte, such as closing a file or an upstream, is no response time."""
 
     class File(io.BytesIO):
         def close(self) -> None:
@@ -123,8 +123,8 @@ def test_what_is_closed_afterwards_is_none_of_the_response(closes: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_request_is_itself_to_the_end_of_its_body(method: str) -> None:
-    """A task that runs before the last byte or after it leaves its request the current one."""
+def test_request_is_current_to_the_end_of_its_body(method: str) -> None:
+    """After a task that runs before or after the last byte, the request is current again."""
     ids: list[Any] = []
 
     def with_tasks() -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Several requests in one event loop, in turns: none takes what is another's."""
+"""Concurrent requests in one event loop do not mix, in whatever order they run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from slowhound.recorder import process
 from slowhound.testing import capture_events
 
 MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
-# What a request does next, and how often the others have their turn before.
+# What a request does next, and how often the others run before.
 STEPS = ("query", "cache", "template", "context", "child", "thread", "any thread")
 plans: dict[str, list[tuple[str, int]]] = {}
 threads: list[int] = []
@@ -39,7 +39,7 @@ threads: list[int] = []
 def one_query() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    # Its thread ends with the request; Django itself leaves one that is in memory open.
+    # Closed, for its thread ends with the request; Django leaves an in-memory database open.
     BaseDatabaseWrapper.close(connections["default"])
 
 
@@ -102,7 +102,7 @@ urlpatterns = [
 
 
 class Exchange:
-    """One request to an ASGI application, by hand."""
+    """One request to an ASGI application, message by message."""
 
     def __init__(self, url: str) -> None:
         self.scope = {
@@ -131,7 +131,7 @@ class Exchange:
 
 
 async def ask(application: Any, *urls: str) -> list[Exchange]:
-    """The exchanges of concurrent requests, as a server would run them."""
+    """Runs concurrent requests as a server would; returns their exchanges."""
     exchanges = [Exchange(url) for url in urls]
     await asyncio.gather(*(application(each.scope, each.receive, each.send) for each in exchanges))
     assert current_record.get() is None
@@ -156,7 +156,7 @@ plan = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 3)), max_size=8
 
 
 def counts(steps: list[tuple[str, int]]) -> dict[str, int]:
-    """What the event of a request with this plan says."""
+    """The counts in the event of a request with this plan."""
     done = [step for step, _ in steps]
     return {
         "db_queries": done.count("query"),
@@ -171,7 +171,7 @@ def counts(steps: list[tuple[str, int]]) -> dict[str, int]:
 @pytest.mark.usefixtures("_site")
 @pytest.mark.parametrize("make", [bare, wrapped])
 def test_interleaved_requests_never_mix(make: Callable[[], Any]) -> None:
-    """Each has one event with its own counts and its own context, however they take turns."""
+    """Each request has one event with its own counts and context, in any order of turns."""
     application = make()
 
     @settings(max_examples=60)
@@ -204,7 +204,7 @@ def test_interleaved_requests_never_mix(make: Callable[[], Any]) -> None:
 def test_coroutine_view_runs_in_the_loops_own_thread(
     make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Slowhound adds no hop to a thread: sync_to_async is called as often as without it."""
+    """Slowhound adds no thread hop: sync_to_async is called as often as without it."""
     called: list[str] = []
     original = asgiref_sync.SyncToAsync.__call__
 
@@ -231,7 +231,7 @@ def test_coroutine_view_runs_in_the_loops_own_thread(
 
 @pytest.mark.usefixtures("_site")
 def test_middleware_is_a_coroutine_only_where_it_may_be() -> None:
-    """Under ASGI it is awaited, under WSGI it is called."""
+    """The middleware is async under ASGI, and sync under WSGI."""
     with capture_events() as events:
         asyncio.run(ask(wrapped(), "/raises/", "/where/", "/missing/"))
     statuses = {event["req_path"]: event["resp_status"] for event in events}
@@ -239,15 +239,15 @@ def test_middleware_is_a_coroutine_only_where_it_may_be() -> None:
     assert len({event["req_id"] for event in events}) == 3
 
 
-# Django leaves the body's file open then.
+# Django leaves the file of the body open then.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("_site")
 def test_cancelled_request_has_one_event() -> None:
-    """A task that is ended from outside leaves nothing in flight."""
+    """A cancelled request has one event, and leaves nothing in flight."""
 
     async def cancel(application: Any) -> None:
         assert not in_flight
-        plans["r0"] = [("child", 10**9)]  # Django lets its view go on meanwhile
+        plans["r0"] = [("child", 10**9)]  # Django's view goes on meanwhile
         exchange = Exchange("/planned/r0/")
         task = asyncio.ensure_future(application(exchange.scope, exchange.receive, exchange.send))
         while not in_flight or next(iter(in_flight.values())).request is None:  # noqa: ASYNC110
@@ -260,12 +260,12 @@ def test_cancelled_request_has_one_event() -> None:
         asyncio.run(cancel(wrapped()))
     assert [event["resp_outcome"] for event in events] == ["cancelled"]
     assert not in_flight
-    gc.collect()  # what Django has left open is warned of here, and not in a later test
+    gc.collect()  # Python warns of what Django has left open here, and not in a later test
 
 
 @pytest.mark.usefixtures("_site")
 def test_requests_of_loops_that_come_and_go_are_recorded() -> None:
-    """A loop that is closed is forgotten, and said to stand still by nobody."""
+    """A closed loop is forgotten, and never reported as blocked."""
     application = wrapped()
     with capture_events() as events:
         for _ in range(5):
@@ -273,15 +273,15 @@ def test_requests_of_loops_that_come_and_go_are_recorded() -> None:
         active = process.get()
         assert active is not None
         now = time.monotonic()
-        for turn in range(1, 4):  # ticks of the hound, seconds apart, with no loop running
+        for turn in range(1, 4):  # runs of the hound, seconds apart, while no loop runs
             active.loops.check([], now + 10 * turn)
     assert [event["event_type"] for event in events] == ["request"] * 5
     assert len(active.loops._loops) <= 1
 
 
 @pytest.mark.usefixtures("_site")
-def test_loop_that_does_not_run_stands_still_for_nobody() -> None:
-    """Between two runs of a loop, and after its last one, it is not asked for a sign of life."""
+def test_loop_that_does_not_run_is_not_blocked() -> None:
+    """A loop that is not running, between two runs or after the last, is not blocked."""
     application = wrapped()
     loop = asyncio.new_event_loop()
     with capture_events() as events:

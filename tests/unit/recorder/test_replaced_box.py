@@ -1,4 +1,4 @@
-"""A black box that is removed or cut: the requests in flight have places in the next one."""
+"""If a black box is removed or truncated, requests in flight get slots in the next one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLOTS = 4
 
 @pytest.fixture
 def active(tmp_path: Path) -> Iterator[Recorder]:
-    """A recorder whose hound is at rest."""
+    """A recorder whose hound does not run."""
     with resting_recorder(tmp_path / "dir", Server("x", SLOTS)) as found:
         yield found
 
@@ -36,7 +36,7 @@ def begun(active: Recorder, path: str = "/a", *, websocket: bool = False) -> Rec
 
 
 def pending(active: Recorder) -> tuple[Pending, ...]:
-    """What who finds the box of a dead process knows."""
+    """What the reader of an ended process's box finds."""
     assert active.own_box.box is not None
     state = read(Path(active.own_box.box.path).read_bytes())
     assert state is not None
@@ -61,7 +61,7 @@ def free(active: Recorder) -> int:
 
 @pytest.mark.parametrize("how", ["removed", "cut"])
 def test_request_in_flight_is_in_the_next_box(active: Recorder, how: str) -> None:
-    """With all that is known of it, also from then on; and it gives the place back."""
+    """A request in flight has all its data in the next box, and gives its slot back."""
     record = begun(active)
     renew(active, how)
     (found,) = pending(active)
@@ -83,7 +83,7 @@ def test_request_in_flight_is_in_the_next_box(active: Recorder, how: str) -> Non
 
 
 def test_query_that_runs_goes_on(active: Recorder) -> None:
-    """A worker killed in it says which one; once it has ended, none."""
+    """A running query is in the next box, until it ends."""
     record = begun(active)
     assert record.slot is not None
     record.slot.query_begins("SELECT a FROM b", 2.0)
@@ -91,13 +91,13 @@ def test_query_that_runs_goes_on(active: Recorder) -> None:
     renew(active)
     (found,) = pending(active)
     assert (found.query_began, found.sql) == (2 * 10**9, b"SELECT a FROM b")
-    old.query_ends()  # by a request that had not seen the new place yet
+    old.query_ends()  # by a request that had not seen its new slot yet
     active.own_box.tend()
     assert pending(active)[0].query_began == 0
 
 
 def test_request_that_began_without_a_box(active: Recorder) -> None:
-    """As while the disk was full."""
+    """A request that began without a box, as on a full disk, is in the next one."""
     box, active.own_box.box = active.own_box.box, None
     assert box is not None
     box.close()
@@ -107,8 +107,8 @@ def test_request_that_began_without_a_box(active: Recorder) -> None:
     assert [each.number for each in pending(active)] == [record.number]
 
 
-def test_request_that_is_just_beginning_has_one_place(active: Recorder) -> None:
-    """It may take one itself, in the old box or in the new one: it is asked for a round later."""
+def test_request_that_is_just_beginning_has_one_slot(active: Recorder) -> None:
+    """A request that is just beginning gets one slot, in the old box or in the new one."""
     one, other = begun(active), begun(active)
     one.overhead = other.overhead = 0.0
     renew(active)
@@ -122,7 +122,7 @@ def test_request_that_is_just_beginning_has_one_place(active: Recorder) -> None:
 
 
 def test_requests_come_before_websockets(active: Recorder) -> None:
-    """Where there is not room for all."""
+    """If there are too few slots, requests get them before websockets."""
     sockets = [begun(active, websocket=True) for _ in range(SLOTS)]
     requests = [begun(active) for _ in range(SLOTS - 1)]
     renew(active)
@@ -134,10 +134,10 @@ def test_requests_come_before_websockets(active: Recorder) -> None:
 
 
 @pytest.mark.parametrize("when", ["who_payload", "claim", "_catch_up"])
-def test_request_that_ends_meanwhile_leaves_no_place_taken(
+def test_request_that_ends_meanwhile_leaves_no_slot_taken(
     active: Recorder, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    """At any step of the hound's: its slot is free at once, or after a minute."""
+    """The slot of a request that ends is free at once, or a minute later, wherever the hound is."""
     record = begun(active)
     holder: Any = Box if when == "claim" else replaced_box
     as_it_was = getattr(holder, when)
@@ -160,7 +160,7 @@ def test_request_that_ends_meanwhile_leaves_no_place_taken(
 def test_path_that_turns_out_to_be_secret_is_not_kept(
     active: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its request masks it while the hound copies it: the old note is in no half of the new one."""
+    """A path that is masked while the hound copies it is not in the new box."""
     record = begun(active, "/reset/t0ken/")
     as_it_was = Box.claim
 

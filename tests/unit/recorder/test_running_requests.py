@@ -1,4 +1,4 @@
-"""A slow request goes on while its event and its report are written: what it adds harms neither."""
+"""A request that goes on while its event and report are written harms neither."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OURS = str(Path(slowhound.__file__).parent)
 
 
 def goes_on(record: Record) -> None:
-    """What the request's own thread does between two steps of the hound's."""
+    """Does what the request's own thread may do between two steps of the hound."""
     assert record.extras is not None
     assert record.queries is not None
     assert record.cache is not None
@@ -50,7 +50,7 @@ def goes_on(record: Record) -> None:
 
 @contextmanager
 def beside(record: Record) -> Iterator[None]:
-    """The request goes on at each line of slowhound's."""
+    """Calls this at each line of slowhound's code."""
 
     def step(frame: FrameType, event: str, arg: Any) -> Any:
         if not frame.f_code.co_filename.startswith(OURS):
@@ -79,7 +79,7 @@ def active(configure: Any) -> Iterator[Recorder]:
 
 @pytest.fixture
 def record(active: Recorder) -> Iterator[Record]:
-    """A request that has done something of each kind."""
+    """The record of a request that has done something of each kind."""
     record = Record("GET", "/slow/", clock.monotonic() - 5.0)
     active.begin(record)
     for number in range(20):
@@ -119,10 +119,10 @@ def draws_graph(active: Recorder, record: Record) -> None:
 
 
 @pytest.mark.parametrize("does", [writes_event, writes_report, writes_notes, draws_graph])
-def test_request_that_goes_on_meanwhile_harms_nothing(
+def test_request_that_goes_on_harms_neither_event_nor_report(
     does: Callable[[Recorder, Record], None], active: Recorder, record: Record
 ) -> None:
-    """Fields and queries that are added, and taken away, at each of slowhound's steps."""
+    """Fields and queries may be added and removed at each step of slowhound's code."""
     with capture_events() as found, beside(record):
         does(active, record)
     if does in (writes_event, writes_report):

@@ -1,4 +1,4 @@
-"""The start of the recorder calls the application, which may do anything meanwhile."""
+"""Starting the recorder calls code of the application, which may do anything."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TIMEOUT = 20
 
 @slowhound.task
 def job() -> str:
-    """Begins a record, and so the recorder."""
+    """Begins a record, which starts the recorder."""
     return "done"
 
 
 @pytest.fixture
 def at_start() -> Iterator[Callable[[Callable[[], object]], None]]:
-    """Has something called by the start, as an instrumenter."""
+    """Has a function called during the start, as an instrumenter's ``setup``."""
 
     def add(what: Callable[[], object]) -> None:
         class Instrumenter:
@@ -37,7 +37,7 @@ def at_start() -> Iterator[Callable[[Callable[[], object]], None]]:
                 what()
 
             def call(self, *_: Any) -> None:
-                """Nothing."""
+                """Does nothing."""
 
         registry.register_instrumenter(Instrumenter)
 
@@ -46,7 +46,7 @@ def at_start() -> Iterator[Callable[[Callable[[], object]], None]]:
 
 
 def in_a_thread(what: Callable[[], object]) -> threading.Thread:
-    """It must not hang, and the tests must not when it does."""
+    """Runs in a thread, so that a start that hangs fails the test."""
     thread = threading.Thread(target=what, daemon=True)
     thread.start()
     return thread
@@ -55,7 +55,7 @@ def in_a_thread(what: Callable[[], object]) -> threading.Thread:
 def test_instrumenter_that_runs_a_task_lets_the_start_go_on(
     configure: Any, at_start: Callable[[Callable[[], object]], None]
 ) -> None:
-    """There is no recorder yet, so the task has no event; the next one has."""
+    """A task during the start has no event, and the next one has."""
     configure()
     returned: list[str] = []
     at_start(lambda: returned.append(job()))
@@ -72,7 +72,7 @@ def test_instrumenter_that_runs_a_task_lets_the_start_go_on(
 def test_instrumenter_may_register_another_one(
     configure: Any, at_start: Callable[[Callable[[], object]], None]
 ) -> None:
-    """As one that imports the module of the other; the start goes on to its end."""
+    """An instrumenter may register another one during the start, as by an import."""
     configure()
     called: list[str] = []
 
@@ -82,7 +82,7 @@ def test_instrumenter_may_register_another_one(
                 called.append("other")
 
             def call(self, *_: Any) -> None:
-                """Nothing."""
+                """Does nothing."""
 
         registry.register_instrumenter(Other)
 
@@ -99,7 +99,7 @@ def test_instrumenter_may_register_another_one(
 def test_handler_of_the_log_may_run_a_task(
     configure: Any, at_start: Callable[[Callable[[], object]], None]
 ) -> None:
-    """The start logs what is not as it should be, here an instrumenter that fails."""
+    """A log handler that runs a task during the start, for a failing instrumenter, is fine."""
     configure()
     returned: list[str] = []
 
@@ -122,7 +122,7 @@ def test_handler_of_the_log_may_run_a_task(
 def test_thread_with_a_lock_that_the_start_wants_goes_on(
     configure: Any, at_start: Callable[[Callable[[], object]], None], monkeypatch: Any
 ) -> None:
-    """It waits for the start, which waits for it: not for ever, and then it is not recorded."""
+    """A thread whose lock the start needs waits for it only for a while, unrecorded."""
     configure()
     monkeypatch.setattr(process, "START_WAIT", 0.05)
     theirs, starting = threading.Lock(), threading.Event()
@@ -147,7 +147,7 @@ def test_thread_with_a_lock_that_the_start_wants_goes_on(
 def test_another_thread_waits_for_the_start(
     configure: Any, at_start: Callable[[Callable[[], object]], None]
 ) -> None:
-    """Its first request has an event as well, and there is one recorder."""
+    """A second thread waits for the start: its request has an event, with one recorder."""
     configure()
     starting, go_on = threading.Event(), threading.Event()
     at_start(lambda: (starting.set(), go_on.wait(TIMEOUT)))
@@ -166,10 +166,10 @@ def test_another_thread_waits_for_the_start(
     assert found == [process.get(), process.get()]
 
 
-def test_child_that_is_forked_within_the_start_has_its_own(
+def test_child_that_is_forked_within_the_start_has_its_own_recorder(
     configure: Any, at_start: Callable[[Callable[[], object]], None]
 ) -> None:
-    """The mark and the lock of its parent are not its own."""
+    """A child that is forked during the start can start its own recorder."""
     configure()
     ended: list[int] = []
 
@@ -186,7 +186,7 @@ def test_child_that_is_forked_within_the_start_has_its_own(
 
 
 def test_start_that_fails_is_tried_again(configure: Any, monkeypatch: Any) -> None:
-    """No mark of it is left."""
+    """A start that has failed is tried again."""
     configure()
 
     def fails(_: process.Recorder) -> None:
@@ -202,7 +202,7 @@ def test_start_that_fails_is_tried_again(configure: Any, monkeypatch: Any) -> No
 def test_events_cannot_be_captured_by_what_the_start_calls(
     configure: Any, at_start: Callable[[Callable[[], object]], None]
 ) -> None:
-    """It says why."""
+    """Events cannot be captured during the start, and the exception has the reason."""
     configure()
     said: list[str] = []
 
@@ -242,7 +242,7 @@ print(both[0].value is both[1].value is not None)
 
 
 def test_greenlet_waits_for_the_start_of_another_one() -> None:
-    """Which may wait itself meanwhile."""
+    """A greenlet waits for a start in another one, which may itself wait."""
     argv = [sys.executable, "-c", GREENLETS]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert done.stdout == "True\n", done.stderr
