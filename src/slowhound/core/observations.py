@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from slowhound.event.formats import printable
 from slowhound.frames.frames import Stack, render
 from slowhound.redaction.masking import short_text
 from slowhound.redaction.sql.shape import sql_shape
@@ -41,9 +42,7 @@ class Sample:
 
 def snapshot_text(stack: Stack) -> str:
     """The traceback of one snapshot."""
-    return "\n".join(
-        line if line.isprintable() else ascii(line)[1:-1] for line in render(stack).split("\n")
-    )
+    return "\n".join(map(printable, render(stack).split("\n")))
 
 
 def after_hold_text(seconds: float) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from slowhound.core.observations import Moment
-from slowhound.event.formats import one_line
+from slowhound.event.formats import one_line, printable
 
 if TYPE_CHECKING:
     from slowhound.core.observations import LastStack
@@ -71,7 +71,7 @@ def others_text(others: list[str]) -> str:
     """The other requests in flight in this worker."""
     if not others:
         return "Other requests in flight in this worker: none."
-    return "Other requests in flight in this worker:\n" + "\n".join(others)
+    return "Other requests in flight in this worker:\n" + "\n".join(map(printable, others))
 
 
 def locals_text(variables: list[tuple[str, list[tuple[str, str]]]]) -> str:

@@ -194,4 +194,9 @@ def one_line(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = clean(value)
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return printable(text)
+
+
+def printable(line: str) -> str:
+    """A line, with escapes in the place of what would move a cursor or end the line."""
+    return line if line.isprintable() else ascii(line)[1:-1]

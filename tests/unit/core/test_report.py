@@ -1,4 +1,4 @@
-"""The first line of a report has its time twice: as dogslow writes it, and in ISO 8601."""
+"""A report: its time, as dogslow writes it and in ISO 8601; and no control character anywhere."""
 
 from __future__ import annotations
 
@@ -24,3 +24,15 @@ def test_time_of_a_report_is_in_both_formats() -> None:
 def test_time_out_of_range_is_left_out() -> None:
     """Another process may have written it."""
     assert first_line(1e300) == "Undead request intercepted at: not known"
+
+
+def test_no_part_of_a_report_moves_a_cursor() -> None:
+    """Another process may have written these two, and nothing of them is masked or cut again."""
+    report = dataclasses.replace(
+        slow_report(), others=["  1.0 s \x1b[2J", "  b\r"], gil="held \x9b1A"
+    )
+    lines = report.text().split("\n")
+    assert [
+        line for line in lines if line.startswith("held") or line[2:] in {"1.0 s \\x1b[2J", "b\\r"}
+    ] == ["held \\x9b1A", "  1.0 s \\x1b[2J", "  b\\r"]
+    assert all(line.isprintable() for line in lines)
