@@ -30,7 +30,7 @@ def from_line(line: bytes, segment: str) -> dict[str, Any] | None:
         return None
     if not isinstance(event, dict):
         return None
-    own = {name: _text(value) for name, value in event.items() if name not in _KINDS}
+    own = {name: _text(value) for name, value in event.items() if name not in _CONVERTERS}
     return row_of(event, segment, own)
 
 
@@ -39,7 +39,7 @@ def row_of(
 ) -> dict[str, Any] | None:
     """The row of an event; None when it is invalid. ``app`` are the application's own fields."""
     row: dict[str, Any] = {}
-    for name, fit in _KINDS.items():
+    for name, fit in _CONVERTERS.items():
         value = event.get(name)
         if value is not None:
             row[name] = fit(value, name)
@@ -113,6 +113,6 @@ _FITS: dict[str, Callable[[Any, str], Any]] = {
     "dict": _str,
 }
 _EMPTY = {"str": None, "int": 0, "float": 0.0}
-_KINDS = {
+_CONVERTERS = {
     field.name: _list if field.name in LIST_COLUMNS else _FITS[field.type] for field in FIELDS
 }

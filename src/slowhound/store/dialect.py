@@ -35,8 +35,8 @@ _QUANTILE = re.compile(r"\bquantile\(\s*([0-9.]+)\s*,\s*")
 _EXPLODE = re.compile(r"\bexplode\(\s*(\w+)\s*,\s*(\w+)\s*\)")
 _COUNTIF = re.compile(r"\bcountif\(")
 _ARGMAX = re.compile(r"\bargmax\(")
-_VALUE = re.compile(r"\$([a-z_]+)\b")
-_EVENTS = re.compile(r"\b(FROM|JOIN)(\s+)events\b", re.IGNORECASE)
+_PARAMETER = re.compile(r"\$([a-z_]+)\b")
+_EVENTS_TABLE = re.compile(r"\b(FROM|JOIN)(\s+)events\b", re.IGNORECASE)
 
 # Texts, quoted names and comments, which are not translated; ClickHouse has backslash escapes. One
 # without an end extends to the end of the text: searching for its end again from each later quote
@@ -52,7 +52,7 @@ _NO_ALIASES = (
     "|intersect|into|join|left|limit|natural|offset|on|order|paste|prewhere|qualify|right|sample"
     "|semi|settings|union|using|where|window|with"
 )
-_ALIAS = re.compile(rf"\s+(?!(?:{_NO_ALIASES})\b)[A-Za-z_]|\s*[\"`]", re.IGNORECASE)
+_TABLE_ALIAS = re.compile(rf"\s+(?!(?:{_NO_ALIASES})\b)[A-Za-z_]|\s*[\"`]", re.IGNORECASE)
 
 # What DuckDB lacks, or defines differently: its own countif of only NULL is NULL.
 DUCKDB_MACROS = (
@@ -72,7 +72,7 @@ def for_clickhouse(text: str, table: str, parameters: Mapping[str, Any]) -> str:
 
     def named(found: re.Match[str]) -> str:
         # A second alias would be an error; without one, ``events.ts`` must be a valid name.
-        alias = _ALIAS.match(found.string, found.end())
+        alias = _TABLE_ALIAS.match(found.string, found.end())
         return f"{found[1]}{found[2]}{table}" + ("" if alias else " AS events")
 
     for pattern, replacement in (
@@ -80,8 +80,8 @@ def for_clickhouse(text: str, table: str, parameters: Mapping[str, Any]) -> str:
         (_EXPLODE, r"ARRAY JOIN \1 AS \2"),
         (_COUNTIF, "countIf("),
         (_ARGMAX, "argMax("),
-        (_EVENTS, named),
-        (_VALUE, lambda found: _typed(found, parameters)),
+        (_EVENTS_TABLE, named),
+        (_PARAMETER, lambda found: _typed(found, parameters)),
     ):
         text = _replace(_NOT_CODE_IN_CLICKHOUSE, pattern, replacement, text)
     return text
@@ -114,4 +114,4 @@ def _typed(found: re.Match[str], parameters: Mapping[str, Any]) -> str:
 
 def names_in(text: str) -> set[str]:
     """The names of the values that ``text`` needs."""
-    return set(_VALUE.findall(text))
+    return set(_PARAMETER.findall(text))

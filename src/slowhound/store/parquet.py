@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 SEGMENTS_KEY = "slowhound.segments"
 TORN_KEY = "slowhound.torn"
-_KINDS = duckdb_types()
+_COLUMN_TYPES = duckdb_types()
 # To DuckDB names that differ only in case are the same.
-_OURS = {name.lower(): name for name in _KINDS}
+_COLUMN_NAMES = {name.lower(): name for name in _COLUMN_TYPES}
 
 # Else DuckDB would make a column of a folder whose name is like ``host=web1``.
 NO_HIVE_COLUMNS = "hive_partitioning = false"
@@ -81,14 +81,18 @@ def read_parquet(files: Mapping[str, Columns]) -> Iterator[str]:
 
 def _is_ours(name: str, kind: str) -> bool:
     # DuckDB does not quote names that need no quotes.
-    return name in _KINDS and _KINDS[name].replace('"', "") == kind.replace('"', "")
+    return name in _COLUMN_TYPES and _COLUMN_TYPES[name].replace('"', "") == kind.replace('"', "")
 
 
 def _column(name: str, kind: str, differing: Collection[str]) -> str:
     given = identifier(name)
-    ours = _OURS.get(name.lower())
+    ours = _COLUMN_NAMES.get(name.lower())
     if ours is not None:
-        return given if _is_ours(name, kind) else f'TRY_CAST({given} AS {_KINDS[ours]}) AS "{ours}"'
+        return (
+            given
+            if _is_ours(name, kind)
+            else f'TRY_CAST({given} AS {_COLUMN_TYPES[ours]}) AS "{ours}"'
+        )
     return f"TRY_CAST({given} AS VARCHAR) AS {given}" if name.lower() in differing else given
 
 

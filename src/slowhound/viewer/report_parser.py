@@ -10,9 +10,9 @@ import os
 import re
 from typing import Any, NamedTuple
 
+from slowhound.delivery.report_files import REPORT_NAMES
 from slowhound.system.files import open_own
 
-REPORT_NAMES = re.compile(r"slow_request_\d{8}T\d{6}Z_\d+_\d+_[0-9a-f]{8}\.log")
 # The deepest stack with all local variables is far smaller.
 LARGEST_REPORT = 4 * 1024**2
 MOMENT = re.compile(r"  +(\d{1,9}\.\d{1,9}) s  +(\d{1,9}\.\d{1,9}) s  (\S+) +(.*)")

@@ -21,7 +21,7 @@ from slowhound.viewer.sources import Sources
 PAGE_SIZE = 50
 LISTED_REQUESTS = 100_000
 EVENT_TYPES = ("request", "task", "timeout", "crash")
-OUTCOMES = (
+OUTCOME_CHOICES = (
     *("ok", "error", "disconnect", "cancelled", "timeout", "killed"),
     *("retry", "rejected", "ignored"),
 )
@@ -71,7 +71,7 @@ FILTERS: dict[str, QueryParameter] = {
     "view": QueryParameter(text, "View", (), "name; - for none"),
     "path": QueryParameter(text, "Path contains"),
     "status": QueryParameter(statuses, "Status", (), "404, 5xx"),
-    "outcome": one_of(*OUTCOMES, label="Outcome"),
+    "outcome": one_of(*OUTCOME_CHOICES, label="Outcome"),
     "min": QueryParameter(number, "At least", (), "seconds"),
     "exc": QueryParameter(text, "Exception", (), "class"),
     "method": QueryParameter(text, "Method", (), "GET"),
