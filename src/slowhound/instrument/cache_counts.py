@@ -43,7 +43,7 @@ _LENGTHS: tuple[tuple[type, Callable[[Any], int]], ...] = (
 )
 
 
-class Call(Protocol):
+class CacheCall(Protocol):
     """One call of a cache's method."""
 
     name: str
@@ -140,12 +140,12 @@ def is_iterator(keys: Any) -> bool:
     return in_classes(type(keys), "__next__") is not MISSING
 
 
-def argument(call: Call, name: str, at: int, otherwise: Any = None) -> Any:
+def argument(call: CacheCall, name: str, at: int, otherwise: Any = None) -> Any:
     """An argument of the call."""
     return call.args[at] if len(call.args) > at else call.kwargs.get(name, otherwise)
 
 
-def counts_of(call: Call) -> Counts:
+def counts_of(call: CacheCall) -> Counts:
     """The counts of one call."""
     if call.name in OF_DEFAULT:
         return _get_or_set(call)
@@ -173,11 +173,11 @@ def _number(things: Any) -> int | None:
     return len(set(found)) if all(type(each) is str for each in found) else len(found)
 
 
-def _get(call: Call) -> Counts:
+def _get(call: CacheCall) -> Counts:
     return MISS if call.result is argument(call, "default", 1) else HIT
 
 
-def _get_many(call: Call) -> Counts:
+def _get_many(call: CacheCall) -> Counts:
     requested = _number(argument(call, "keys", 0, ())) if call.keys is None else call.keys.count
     if not issubclass(type(call.result), dict):
         return Counts(None, None)
@@ -185,13 +185,13 @@ def _get_many(call: Call) -> Counts:
     return Counts(found, None if requested is None else max(requested - found, 0))
 
 
-def _has_key(call: Call) -> Counts:
+def _has_key(call: CacheCall) -> Counts:
     if type(call.result) is not bool:
         return Counts(None, None)
     return HIT if call.result else MISS
 
 
-def _get_or_set(call: Call) -> Counts:
+def _get_or_set(call: CacheCall) -> Counts:
     """One hit or one miss, known from the methods that it has called, if there were any."""
     found = [(part.name, counts_of(part)) for part in call.parts]
     sets = int(any(each.cache_sets for _, each in found))
@@ -207,12 +207,12 @@ def _get_or_set(call: Call) -> Counts:
     return NOTHING if call.result is NO_RESULT else UNKNOWN
 
 
-def _set(call: Call) -> Counts:
+def _set(call: CacheCall) -> Counts:
     """A call that returns False has not written: ``add``, or ``nx`` of a Redis backend."""
     return NOTHING if call.result is False or _expires_at_once(call, 2) else SET
 
 
-def _expires_at_once(call: Call, at: int) -> bool:
+def _expires_at_once(call: CacheCall, at: int) -> bool:
     """True for a timeout of 0 or less, with which Django's backends store nothing."""
     timeout = argument(call, "timeout", at)
     for kind in (int, float):
@@ -221,7 +221,7 @@ def _expires_at_once(call: Call, at: int) -> bool:
     return False
 
 
-def _set_many(call: Call) -> Counts:
+def _set_many(call: CacheCall) -> Counts:
     if _expires_at_once(call, 1):
         return NOTHING
     number = _number(argument(call, "data", 0, ()))
@@ -231,7 +231,7 @@ def _set_many(call: Call) -> Counts:
     return Counts(0, 0, max(number - failed, 0))
 
 
-def _neither(call: Call) -> Counts:
+def _neither(call: CacheCall) -> Counts:
     return NOTHING
 
 

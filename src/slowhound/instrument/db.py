@@ -72,7 +72,6 @@ def uninstall() -> None:
 
 
 def _open_ones() -> list[Any]:
-    """This thread's connections."""
     if not hasattr(connections, "all"):
         missing("django.db.utils.ConnectionHandler.all", OPENED_BEFORE)
         return []
@@ -88,10 +87,10 @@ def _wrappers(connection: Any) -> list[Any]:
 
 
 def see_thread(**_: object) -> None:
-    """Wraps connections that this thread opened before slowhound was installed.
+    """Wraps connections that this thread opened before slowhound was installed, once a thread.
 
-    Once a thread: later connections send a signal. It is called in the thread in which a record
-    begins, and in that of its queries, which under ASGI is the one that gets Django's signal.
+    Called in the thread where a record begins, and in that of its queries, which under ASGI is the
+    one that gets Django's signal.
     """
     if not hasattr(_threads, "wrapped"):
         _threads.wrapped = True

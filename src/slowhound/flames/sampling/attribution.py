@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # Shares of the time between two samples: starved for less is not counted, for more counts as all.
 LITTLE, NEARLY_ALL = 0.05, 0.98
 # Seconds, or twice the switch interval if that is longer: a shorter delay is not due to the GIL.
-LATE = 0.002
+LATE_AFTER = 0.002
 # A thread held the GIL when it used this share of the time, and all others no more than the rest.
 HOLDER_SHARE = 0.8
 # After so many entries every second sample is skipped, then three of four: at 20 a second, a
@@ -193,7 +193,7 @@ class Samples:
 
     @staticmethod
     def _tolerance(timing: Timing) -> float:
-        return max(2 * timing.switch, LATE)
+        return max(2 * timing.switch, LATE_AFTER)
 
     def _held_the_gil(
         self, timing: Timing, sample: StackSample, used: float | None, queued: float
