@@ -37,9 +37,8 @@ from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import caught, missing
 from slowhound.system.guard import guard
 
-# From this many runs of one statement on, the request has ``db_n1``.
-N1_MIN = 5
-TOP = 3
+# From so many runs of one statement on the request has ``db_n1``; so many are in ``db_top``.
+N1_MIN, TOP = 5, 3
 # A request that runs more different statements than this has the rest counted together.
 STATEMENTS_LIMIT = 1000
 OTHER = "(other statements)"
