@@ -69,7 +69,7 @@ def encodable(value: Any, depth: int = ENCODED_DEPTH) -> Any:
         value, kind = [*tuple.__iter__(value)], list
     if depth > 0 and kind is list:
         return [encodable(each, depth - 1) for each in value]
-    found = plain_data.plain(value, min(depth, plain_data.DEPTH))
+    found = plain_data.plain(value, min(depth, plain_data.PLAIN_DEPTH))
     return found if type(found) in (type(None), bool, int, float) else encodable(found, depth)
 
 

@@ -1,7 +1,7 @@
-"""Where a text is cut that may have a secret in it: nobody knows any more what a part of one was.
+"""Cuts texts where no secret is torn apart, because a part of one is not recognised any more.
 
-What is cut before it is searched is cut between words, so that a secret is in it whole or not at
-all; numbers of cards and accounts, which may be written in groups, count as one word.
+A text that is cut before it is searched is cut between words, so that a secret is in it whole or
+not at all. Numbers of cards and accounts, which may be written in groups, count as one word.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import string
 
 from slowhound.redaction.mask import MASK
 
-CUT = "..."  # stands for the rest
-# How far back a place to cut at is looked for: few secrets are longer.
-BACK = 200
-# What may stand there as it is: words, which end anywhere.
+CUT = "..."  # replaces the rest
+# How far back a place for the cut is searched: few secrets are longer.
+SEARCHED_BACK = 200
+# Characters of plain words, which may be cut anywhere.
 WORDS = re.compile(r"[a-z._-]*")
 _BLANKS = " \t\n\r\v\f"
 _SIGNS = "\"'<>,;&(){}[]|\\"
-# The first of these that there are; of the last, passwords have some as well.
+# Where to cut: the first kind of these that is there. Passwords may contain the last kind.
 _TIERS = (_BLANKS, _SIGNS, "/")
 _PARTED_BY = "&=?/# "
-# Of a client's text that is full of signs so much is shown; those that part words do not count.
+# Characters shown of a client's text that is full of signs; signs between words do not count.
 DENSE_LIMIT = 40
 _NO_SIGNS = dict.fromkeys(map(ord, set(string.punctuation + " ") - set("/._")))
-# The beginning of a number in groups, of a card or an account, at the end of a text.
+# The beginning of a grouped number, of a card or an account, at the end of a text.
 _GROUPS = re.compile(r"(?<![A-Za-z0-9_])[A-Z0-9]{2,4}(?:[ -][A-Z0-9]{1,4}){1,10}[ -]?\Z")
 _GROUPS_LENGTH = 50
-_LEAST_DIGITS = 4
+_LEAST_GROUP_DIGITS = 4
 
 
 def cut(text: str, limit: int) -> str:
@@ -42,7 +42,7 @@ def cut(text: str, limit: int) -> str:
 
 def _end_of_words(text: str) -> int:
     """Where the last word begins that may be a part of a secret."""
-    first = max(len(text) - BACK, 0)
+    first = max(len(text) - SEARCHED_BACK, 0)
     for signs in _TIERS:
         last = max(text.rfind(each, first) for each in signs) + 1
         if last:
@@ -54,8 +54,8 @@ def _end_of_words(text: str) -> int:
 def beginning(text: str, limit: int) -> str:
     """What is shown of a client's text that is longer than ``limit``: the first half of that.
 
-    It is a sixth or more of signs where somebody tries to have secrets looked for everywhere, which
-    would take 0.3 ms: then even less.
+    Where a sixth of it or more are signs, a client tries to make the search for secrets slow, which
+    would take 0.3 ms: then even less is shown.
     """
     half = text[: limit // 2]
     signs = len(half) - len(half.translate(_NO_SIGNS))
@@ -63,7 +63,7 @@ def beginning(text: str, limit: int) -> str:
 
 
 def without_rest(shown: str) -> str:
-    """A text that was cut, without what may be left of a secret: nobody knows what it was."""
+    """A text that was cut, without what may be the rest of a secret."""
     last = max(map(shown.rfind, _PARTED_BY)) + 1
     if WORDS.fullmatch(shown, last) is None:
         return shown[: _start_of_groups(shown[:last])] + MASK
@@ -74,6 +74,6 @@ def without_rest(shown: str) -> str:
 def _start_of_groups(text: str) -> int:
     first = max(len(text) - _GROUPS_LENGTH, 0)
     found = _GROUPS.search(text[first:])
-    if found is None or sum(map(str.isdigit, found[0])) < _LEAST_DIGITS:
+    if found is None or sum(map(str.isdigit, found[0])) < _LEAST_GROUP_DIGITS:
         return len(text)
     return first + found.start()

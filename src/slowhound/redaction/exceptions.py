@@ -1,8 +1,8 @@
-"""What ``str()`` of an exception says, where that runs nothing of the application.
+"""Reads the text of an exception where ``str()`` runs none of the application's code.
 
-It runs Python's own ``__str__``, or a library's. What either reads has to be built-in data: lazy
-texts evaluate themselves, and a class of the application's may have a property, or a method, in the
-place of what a library's ``__str__`` asks for.
+It then runs Python's own ``__str__``, or a library's. What either reads has to be built-in data:
+lazy texts evaluate themselves, and a class of the application's may have a property or a method for
+what a library's ``__str__`` reads.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from slowhound.runtime.code_objects import file_of
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.static_lookup import dict_of, in_classes, mro_of, own, owner_of
 
-# What is written out at most: members of a container, characters of a text, bits of an int. Python
-# refuses ints of 4,300 digits, and takes long for those.
-MEMBERS = 200
+# Limits: members of a container, characters of a text, bits of an int. Python refuses ints of 4,300
+# digits, and takes long for those.
+MEMBERS_LIMIT = 200
 TEXT_LIMIT = 10_000
 BITS = 512
 
 Read = Callable[[BaseException], Any]
 
-# What a ``__str__`` of Python's shows; of all others it is the arguments.
+# Attributes that a ``__str__`` of Python's shows; any other one shows the arguments.
 _UNICODE = ("encoding", "reason")
 _SHOWN = {
     "BaseExceptionGroup": ("message",),
@@ -45,7 +45,7 @@ _SHOWN = {
     "UnicodeEncodeError": _UNICODE,
     "UnicodeTranslateError": _UNICODE,
 }
-# What a library's ``__str__`` has no use for.
+# Attributes that no library's ``__str__`` uses.
 _NOT_READ = frozenset(
     f"__{name}__"
     for name in (
@@ -81,20 +81,20 @@ _BUILT_IN: tuple[tuple[type, list[Read]], ...] = tuple(
 
 
 def _reads(owner: type | None) -> list[Read] | None:
-    """What a ``__str__`` of Python's own reads; None of one of others."""
-    # The one of the standard library's in C beside those. It shows less than an OSError does.
+    """The attributes that a ``__str__`` of Python's own reads; None for others."""
+    # Also of C, in the standard library. It shows less than an OSError does.
     if owner is not None and owner is getattr(sys.modules.get("_ssl"), "SSLError", None):
         owner = OSError
     return next((reads for each, reads in _BUILT_IN if each is owner), None)
 
 
 def own_text(exc: BaseException) -> Any:
-    """The text; None where code of the application's would have to run for it."""
+    """The text; None where the application's code would have to run for it."""
     kind = type(exc)
     owner, shows = owner_of(kind, "__str__"), in_classes(kind, "__str__")
     reads = _reads(owner)
     if reads is not None:
-        # Python shows classes and calls none; a library's may make something of one.
+        # Python shows classes and calls none; a library may call one.
         shown = (is_harmless(read(exc), classes=True) for read in reads)
         is_safe = all(shown) and _is_whole(exc, kind)
     else:
@@ -110,7 +110,7 @@ def own_text(exc: BaseException) -> Any:
 
 
 def _is_whole(exc: BaseException, kind: type) -> bool:
-    """False for what Python itself would read beyond the end of."""
+    """False for an exception of which Python itself would read beyond the end."""
     if not issubclass(kind, UnicodeError):
         return True
     found, start = in_classes(kind, "object"), in_classes(kind, "start")
@@ -121,7 +121,7 @@ def _is_whole(exc: BaseException, kind: type) -> bool:
 
 
 def _reads_only_data(exc: BaseException, kind: type) -> bool:
-    """True where all that the exception and its classes have is data, or code of libraries."""
+    """True where the exception and its classes have only data, and code of libraries."""
     if type(kind) is not type or not is_harmless(own(exc).copy()):
         return False
     return all(
@@ -138,7 +138,7 @@ def _attributes(exc: BaseException, kind: type) -> Iterator[Any]:
             if any(type(value) is stored for stored in _STORED):
                 try:
                     yield value.__get__(exc)
-                except (AttributeError, TypeError) as failure:  # it has no such value now
+                except (AttributeError, TypeError) as failure:  # it has no such value any more
                     if is_foreign(failure):
                         raise
             else:
@@ -150,7 +150,7 @@ def _is_in_c(value: Any) -> bool:
 
 
 def _is_librarys(function: Any) -> bool:
-    """True for a function, a method or a property that a library has."""
+    """True for a function, a method or a property of a library."""
     kind = type(function)
     if kind is property:
         parts = (function.fget, function.fset, function.fdel)
@@ -161,9 +161,9 @@ def _is_librarys(function: Any) -> bool:
 
 
 def is_harmless(value: Any, depth: int = 3, *, classes: bool = False) -> bool:
-    """True when ``str()`` of it runs nothing but Python's own code, and not for long.
+    """True when ``str()`` of the value runs only Python's own code, and not for long.
 
-    ``classes``: that of a class without a metaclass is counted as well.
+    ``classes``: also for a class without a metaclass.
     """
     kind = type(value)
     if kind is int:
@@ -172,7 +172,7 @@ def is_harmless(value: Any, depth: int = 3, *, classes: bool = False) -> bool:
         return len(value) <= TEXT_LIMIT
     if kind is not dict and kind is not list and kind is not tuple:
         return value is None or kind is bool or kind is float or (classes and kind is type)
-    if depth <= 0 or len(value) > MEMBERS:
+    if depth <= 0 or len(value) > MEMBERS_LIMIT:
         return False
     parts = [*value.keys(), *value.values()] if kind is dict else list(value)
     return all(is_harmless(each, depth - 1, classes=classes) for each in parts)

@@ -1,4 +1,4 @@
-"""What stands in the place of a secret."""
+"""Puts a mask in the place of secrets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ MASK = "********************"  # Django's own cleansed_substitute
 
 
 def masked(text: str, spans: list[tuple[int, int]]) -> str:
-    """``text`` with ``MASK`` for each of the spans; of those that overlap, for all of them one."""
+    """``text`` with ``MASK`` for each of the spans; for spans that overlap, one ``MASK``."""
     parts, kept = [], 0
     for start, end in sorted(spans):
         if start >= kept:

@@ -1,15 +1,15 @@
-"""Which names are secret: the table. To extend it, add a row to the block that it belongs to.
+"""The table of secret names. To extend it, add a row to the block that it belongs to.
 
-A name is taken apart into its words, in lower case: ``apiKey``, ``X-Api-Key`` and ``api_key`` are
-``api_key``. A row says where in a name its phrases may stand, which these are, and why:
+A name is split into its words, in lower case: ``apiKey``, ``X-Api-Key`` and ``api_key`` are
+``api_key``. A row has the place in a name where its phrases may stand, the phrases, and the reason:
 
-- phrases are parted by blanks, their words by ``_``; in one of a single word, that stands anywhere
-  or last, ``*`` stands for any letters, also none;
-- numbers at the end of a name are no part of it where its last words are judged;
+- blanks separate phrases, ``_`` separates their words; in a phrase of a single word, which stands
+  anywhere or last, ``*`` stands for any characters, also none;
+- numbers at the end of a name are no part of its last words;
 - ``a b + c d`` is each of the left ones followed by each of the right ones: ``a_c a_d b_c b_d``.
 
-The blocks are gone through in their order, and the first one with a row that fits decides. A name
-that no row fits is harmless.
+The blocks are tried in their order, and the first one with a row that fits decides. A name that no
+row fits is harmless.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 
 class Secrecy(Enum):
-    """What a name says about its value."""
+    """How secret the value of a name is."""
 
     SECRET = auto()  # hidden everywhere
-    LIKELY = auto()  # the same as the next one; but in texts and source hidden as SECRET
+    LIKELY = auto()  # the same as DOUBTFUL, but in texts and source hidden as SECRET
     DOUBTFUL = auto()  # hidden where the name came with data; a field that is set is shown
     HARMLESS = auto()  # shown
 
@@ -31,7 +31,7 @@ class Where(Enum):
     """Where in a name a phrase stands."""
 
     FIRST = auto()  # and other words follow
-    LAST = auto()  # it may be all of the name
+    LAST = auto()  # or it is the whole name
     ANY = auto()
     WHOLE = auto()
 
@@ -41,7 +41,7 @@ SECRET, LIKELY, DOUBTFUL, HARMLESS = Secrecy
 
 
 class Row(NamedTuple):
-    """Phrases, where in a name they stand, and why they are in the table."""
+    """Phrases, the place in a name where they stand, and the reason for them."""
 
     where: Where
     phrases: str
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 
 TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
-    # What is secret although it looks like something below.
+    # Secret, although it resembles something below.
     (
         SECRET,
         (
@@ -165,7 +165,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             ),
         ),
     ),
-    # The same words as below, of things that may be secret: who sets one, wants to read it.
+    # The same words as below, for things that may be secret: code that sets one wants to read it.
     (
         DOUBTFUL,
         (
@@ -184,7 +184,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(LAST, "gate alarm safe voucher + code codes", "of an airport, or of a house"),
         ),
     ),
-    # About a secret, and none itself; and other things with the same names.
+    # About a secret, but no secret itself; and other things with the same names.
     (
         HARMLESS,
         (
@@ -553,7 +553,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(ANY, "flames", "slowhound's own token: ?flames=, and Slowhound-Flames"),
         ),
     ),
-    # What is a password_meter or a token_window? A thing that has to do with a secret, most often.
+    # A password_meter or a token_window is most often a thing that has to do with a secret.
     (
         LIKELY,
         (
@@ -566,7 +566,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             ),
         ),
     ),
-    # About what comes below, unless something above stands in the name as well.
+    # About the things below, unless the name also has something from above.
     (
         HARMLESS,
         (
@@ -620,14 +620,14 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
     ),
 )
 
-# The secrets that may be numbers: a number under another secret name counts something, or is an id.
+# Secrets that may be numbers. A number under another secret name is a count, or an id.
 NUMERIC = (
     "*password passwd pwd pw *passcode pin pins pincode puk *otp 2fa"
     " tfa mfa cvv cvv2 cvc cvc2 csc cvn pan ssn social_security nino national_id passport account"
     " iban aadhaar curp cpf *card *cards cc *code *codes *secret"
 )
 
-# Each secret or doubtful phrase above has one of these in one of its words: most texts have none.
+# Each secret or doubtful phrase above contains one of these, and most texts contain none.
 STEMS = (
     "pass pw psw secret token cred key auth bearer cook sess sid sig hmac card cc cv csc pan iban"
     " ssn social national nino insurance account pin puk otp fa code jw csrf xsrf pem pfx p12"

@@ -1,11 +1,11 @@
-"""Which names are secret: those of fields, parameters, headers, cookies, variables and keys.
+"""Decides which names are secret: of fields, parameters, headers, cookies, variables and keys.
 
-``name_table`` says what the words of a name mean. There are two levels:
+``name_table`` has the meaning of a name's words. There are two levels:
 
-- a **set** name is one that the application's code gave a field of its own, with ``Context.set``:
-  it has the benefit of the doubt, for its author wants to read it;
+- a **set** name is one that the application's code gave a field of its own, with ``Context.set``.
+  In doubt its value is shown, because the code's author wants to read it;
 - a **found** name came with data: a form field, a parameter, a header, a cookie, a key of a dict, a
-  local variable. Where in doubt, its value is hidden.
+  local variable. In doubt its value is hidden.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from slowhound.redaction.name_table import NUMERIC, STEMS, TABLE, Secrecy, Where
 
 NAME_LIMIT = 200  # characters, the last ones
 WORDS_LIMIT = 12  # the last ones
-# Of MASK: an entry that begins so is about texts, the others are about names.
+# An entry of MASK that begins so is for texts, the others are for names.
 OF_VALUES = "value:"
-# Before the fields that the application sets: it is no part of what they are called.
+# The prefix of the fields that the application sets, which is no part of their names.
 NAMESPACE = "app_"
 
 _WORD = re.compile(
     r"[A-Z]+(?=[A-Z][a-z])\d*|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d++[A-Z]++(?![a-z])|\d+[a-z]*"
     r"|[^\W\dA-Za-z_]+"
 )
-_MARKS = re.compile(r"[\u0300-\u036f]")  # accents, once taken off their letters
+_MARKS = re.compile(r"[\u0300-\u036f]")  # accents, once separated from their characters
 _STEMS = tuple(STEMS.split())
-_LEAST = len(TABLE)  # no block
+_NO_BLOCK = len(TABLE)
 
 
 def _phrases(row: str) -> Iterator[tuple[str, ...]]:
@@ -42,7 +42,7 @@ def _phrases(row: str) -> Iterator[tuple[str, ...]]:
 
 
 class _Phrases:
-    """The table's phrases that stand in one place of a name, each with the number of its block."""
+    """The phrases for one place of a name, each with the number of its block."""
 
     def __init__(self, where: Where) -> None:
         self.blocks: dict[tuple[str, ...], int] = {}
@@ -61,14 +61,14 @@ class _Phrases:
         self.longest = max(map(len, self.blocks))
 
     def block_of(self, phrase: tuple[str, ...]) -> int:
-        """The number of the block that has this phrase."""
-        return self.blocks.get(phrase, _LEAST)
+        """The number of the block with this phrase."""
+        return self.blocks.get(phrase, _NO_BLOCK)
 
     def block_of_word(self, word: str) -> int:
-        """The number of the block that has a phrase with a ``*`` that fits this word."""
+        """The number of the block with a phrase with a ``*`` that fits this word."""
         ended = (block for block, ends in self.ends if word.endswith(ends))
         fitting = (block for block, pattern in self.patterns if pattern.fullmatch(word))
-        return min(next(ended, _LEAST), next(fitting, _LEAST))
+        return min(next(ended, _NO_BLOCK), next(fitting, _NO_BLOCK))
 
 
 _WHOLE, _FIRST, _LAST, _ANY = map(_Phrases, (Where.WHOLE, Where.FIRST, Where.LAST, Where.ANY))
@@ -77,7 +77,7 @@ _more: list[re.Pattern[str]] = []
 
 
 def extend(patterns: Iterable[str]) -> None:
-    """Names that these regular expressions are found in are secret too; replaces the last ones."""
+    """Makes names secret that match one of these patterns; replaces the former patterns."""
     global _more
     found = (each for each in patterns if not each.startswith(OF_VALUES))
     _more = [re.compile(each, re.IGNORECASE) for each in found]
@@ -85,12 +85,12 @@ def extend(patterns: Iterable[str]) -> None:
 
 
 def is_asked_for(name: str) -> bool:
-    """True for a name that the setting ``MASK`` has."""
+    """True for a name that the setting ``MASK`` matches."""
     return any(each.search(name[-NAME_LIMIT:]) for each in _more)
 
 
 def has_more() -> bool:
-    """True where the setting ``MASK`` has added names: any name may be secret then."""
+    """True where ``MASK`` adds names: any name may be secret then."""
     return bool(_more)
 
 
@@ -110,14 +110,14 @@ def is_secret_field(name: str) -> bool:
 
 
 def may_be_a_number(name: str) -> bool:
-    """True of a secret name whose value may be a number: a PIN, and no token."""
+    """True for a secret name whose value may be a number: a PIN, but no token."""
     words = words_of(name)
     return any(map(_NUMERIC.fullmatch, [*words, " ".join(words)]))
 
 
 def secrecy_of(name: str) -> Secrecy:
-    """How secret the value of what is called ``name`` is."""
-    # Cut before it is kept: a name may be a key of a client's JSON, of megabytes.
+    """How secret the value under ``name`` is."""
+    # Cut before it is cached: a name may be a key in a client's JSON, megabytes long.
     return _secrecy_of(name if len(name) <= NAME_LIMIT else name[-NAME_LIMIT:])
 
 
@@ -128,16 +128,16 @@ def _secrecy_of(name: str) -> Secrecy:
     if not _has_stem(name):
         return Secrecy.HARMLESS
     words = words_of(name)
-    # ``password2`` and ``s3_key``: of the first the number is no part, of the second it is.
+    # In ``password2`` the number is no part of the name, in ``s3_key`` it is.
     plain = tuple([word.rstrip("0123456789") or word for word in words])
     while len(plain) > 1 and (plain[-1].isdecimal() or plain[-1] == "v"):
         plain = plain[:-1]  # X-Hub-Signature-256, api_token_v2
-    block = min(_LEAST, *_blocks_of(words), *(_blocks_of(plain) if plain != words else ()))
-    return Secrecy.HARMLESS if block == _LEAST else TABLE[block][0]
+    block = min(_NO_BLOCK, *_blocks_of(words), *(_blocks_of(plain) if plain != words else ()))
+    return Secrecy.HARMLESS if block == _NO_BLOCK else TABLE[block][0]
 
 
 def _blocks_of(words: tuple[str, ...]) -> Iterator[int]:
-    """The numbers of the blocks with a row that fits."""
+    """The numbers of the blocks that have a matching row."""
     size = len(words)
     yield _WHOLE.block_of(words)
     for length in range(1, min(_FIRST.longest, size - 1) + 1):
@@ -156,7 +156,7 @@ def words_of(name: str) -> tuple[str, ...]:
     """The words of a name, in lower case."""
     name = name[-NAME_LIMIT:]
     if not name.isascii():
-        # Put together again: Hangul, and the marks of kana, are no accents.
+        # Composed again: Hangul, and the marks of kana, are no accents.
         plain = _MARKS.sub("", unicodedata.normalize("NFKD", name))
         name = unicodedata.normalize("NFC", plain)
     return tuple([word.lower() for word in _WORD.findall(name)[-WORDS_LIMIT:]])

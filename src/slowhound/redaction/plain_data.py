@@ -1,11 +1,10 @@
-"""The door: what the application hands over becomes plain data here, once, before anything else.
+"""Makes plain data of the application's values, once, before anything else, and never fails.
 
-An object of the application may query the database when it is shown, evaluate itself when it is
-asked for its class, raise, recurse, or change meanwhile. So nothing of it is called: types are
-compared, not asked for with ``isinstance()``; what is stored in a built-in value is read by the
-built-in type's own methods, also of a subclass; of any other object the class is said. What comes
-out are None, bools, floats, ints of 64 bits, texts, lists and dicts with texts as keys, of a
-bounded size and depth. Nothing here fails.
+An object of the application may query the database when it is shown, evaluate itself when its class
+is read, raise, recurse, or change meanwhile. So none of its code is called: types are compared and
+``isinstance()`` is not used; the contents of a built-in value, also of a subclass, are read by the
+built-in type's own methods; any other object becomes its class. The results are None, bools,
+floats, ints of 64 bits, texts, lists, and dicts with texts as keys, of a limited size and depth.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from slowhound.runtime.attributes import UnknownError, attribute
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.static_lookup import args_of, name_of, name_of_callable, stored
 
-# Levels of containers in each other, members of one, of all of them together; characters of a text,
-# of all texts of a value, of all that an event has of the application's. They are searched for
-# secrets by the request's own thread, which takes up to 0.3 ms for 1,000 characters.
-DEPTH = 4
-MEMBERS = exceptions.MEMBERS
-MOST = 2_000
+# Limits: levels of containers, members of one, members of all of them together; characters of a
+# text, of all texts of a value, of all values of the application in an event. The request's own
+# thread searches them for secrets, which takes up to 0.3 ms for 1,000 characters.
+PLAIN_DEPTH = 4
+MEMBERS_LIMIT = exceptions.MEMBERS_LIMIT
+ALL_MEMBERS_LIMIT = 2_000
 TEXT_LIMIT = exceptions.TEXT_LIMIT
 VALUE_LIMIT = 20_000
 EVENT_LIMIT = 100_000
@@ -39,7 +38,7 @@ NAME_LIMIT = 200  # of a class or a function
 BITS = exceptions.BITS  # of an int that is written out
 LEFT_OUT = "..."
 
-# By what a built-in container is gone through, also one of a subclass with ways of its own.
+# How to iterate over a built-in container, also of a subclass with methods of its own.
 _LISTS: tuple[tuple[type, Callable[[Any], Iterable[Any]]], ...] = (
     (list, list.__iter__),
     (tuple, tuple.__iter__),
@@ -49,18 +48,18 @@ _LISTS: tuple[tuple[type, Callable[[Any], Iterable[Any]]], ...] = (
 )
 
 
-def plain(value: Any, depth: int = DEPTH) -> Any:
-    """``value`` as plain data; what is too deep, too long or of a foreign type is shortened."""
+def plain(value: Any, depth: int = PLAIN_DEPTH) -> Any:
+    """``value`` as plain data; what is too deep, too long or of another type is shortened."""
     kind = type(value)
     if kind is str and len(value) <= TEXT_LIMIT:
         return value
-    return _Door().data(value, depth)
+    return _Reading().data(value, depth)
 
 
 def plain_fields(given: dict[Any, Any]) -> dict[str, Any]:
-    """Names and values of an event as plain data, the later ones shortened where all are too long.
+    """Names and values of an event as plain data; where all are too long, later ones are cut.
 
-    ``given`` is no other thread's.
+    No other thread changes ``given``.
     """
     left, found = EVENT_LIMIT, {}
     for name, value in given.items():
@@ -68,9 +67,9 @@ def plain_fields(given: dict[Any, Any]) -> dict[str, Any]:
         if kind is str and len(value) <= TEXT_LIMIT and len(value) <= left:
             left -= len(value)
         elif value is not None and kind is not bool and kind is not float:
-            door = _Door(min(left, VALUE_LIMIT))
-            data = door.data(value, DEPTH)
-            left -= door.taken
+            reading = _Reading(min(left, VALUE_LIMIT))
+            data = reading.data(value, PLAIN_DEPTH)
+            left -= reading.taken
         found[as_text(name)] = data
     return found
 
@@ -85,12 +84,12 @@ def as_text(value: Any) -> str:
 
 
 def text_or_none(value: Any) -> str | None:
-    """The same; None where nothing is there."""
+    """``value`` as a text; None stays None."""
     return None if value is None else as_text(value)
 
 
 def as_int(value: Any) -> int | None:
-    """``value`` as an int of 64 bits; None for what is none, and says none in digits."""
+    """``value`` as an int of 64 bits, also from digits; None for anything else."""
     kind = type(value)
     if issubclass(kind, int):
         number = int.__int__(value)
@@ -102,17 +101,17 @@ def as_int(value: Any) -> int | None:
     return number if -(2**63) <= number < 2**63 else None
 
 
-class _Door:
-    """One value on its way through; counts what is still let in of it."""
+class _Reading:
+    """The reading of one value; counts how much more of it may be read."""
 
     def __init__(self, limit: int = VALUE_LIMIT) -> None:
-        self._left = MOST
+        self._left = ALL_MEMBERS_LIMIT
         self._limit = limit
         self.taken = 0  # characters of its texts
         self._within: list[BaseException] = []
 
     def data(self, value: Any, depth: int) -> Any:
-        """Plain data; of what cannot be gone through, the class: it costs itself, and no other."""
+        """Plain data; the class for a value that cannot be read, which hides no other one."""
         self._left -= 1
         if self._left < 0:
             return LEFT_OUT
@@ -127,7 +126,7 @@ class _Door:
         return self._text(found) if type(found) is str else found
 
     def _text(self, text: str) -> str:
-        """As much of it as there is still room for."""
+        """As much of the text as there is still room for."""
         text = _cut(text, min(TEXT_LIMIT, self._limit - self.taken))
         self.taken = min(self.taken + len(text), self._limit)
         return text
@@ -148,17 +147,18 @@ class _Door:
     def _list(self, value: Any, members: Callable[[Any], Iterable[Any]], depth: int) -> Any:
         if depth <= 0:
             return LEFT_OUT
-        # In one step: no other thread can change it meanwhile.
-        found = list(islice(members(value), MEMBERS + 1))
-        parts = [self._member(each, depth - 1) for each in found[:MEMBERS]]
-        return [*parts, LEFT_OUT] if len(found) > MEMBERS else parts
+        # In one step, so that no other thread can change it meanwhile.
+        found = list(islice(members(value), MEMBERS_LIMIT + 1))
+        parts = [self._member(each, depth - 1) for each in found[:MEMBERS_LIMIT]]
+        return [*parts, LEFT_OUT] if len(found) > MEMBERS_LIMIT else parts
 
     def _dict(self, items: Iterable[tuple[Any, Any]], depth: int) -> Any:
         if depth <= 0:
             return LEFT_OUT
-        found = list(islice(items, MEMBERS + 1))
-        parts = {self._key(key): self._member(each, depth - 1) for key, each in found[:MEMBERS]}
-        if len(found) > MEMBERS:
+        found = list(islice(items, MEMBERS_LIMIT + 1))
+        kept = found[:MEMBERS_LIMIT]
+        parts = {self._key(key): self._member(each, depth - 1) for key, each in kept}
+        if len(found) > MEMBERS_LIMIT:
             parts[LEFT_OUT] = LEFT_OUT
         return parts
 
@@ -167,24 +167,24 @@ class _Door:
         return self._text(found if type(found) is str else _shown(found))
 
     def _member(self, value: Any, depth: int) -> Any:
-        # A number as well: of a key that was cut nobody can say whether it is a secret's.
+        # Numbers too: whether a key that was cut is the name of a secret cannot be known.
         return self.data(value, depth) if self.taken < self._limit else LEFT_OUT
 
     def _exception(self, exc: BaseException, kind: type, depth: int) -> str:
         is_within, taken = any(each is exc for each in self._within), self.taken
-        said = None if is_within or depth <= 0 else self.said(exc, depth - 1)
-        self.taken = taken  # its arguments are what it says
-        return f"{name_of(kind)}: {said}" if said else name_of(kind)
+        shown_text = None if is_within or depth <= 0 else self.text_of_exception(exc, depth - 1)
+        self.taken = taken  # its arguments are its text
+        return f"{name_of(kind)}: {shown_text}" if shown_text else name_of(kind)
 
-    def said(self, exc: BaseException, depth: int) -> str | None:
-        """What an exception says; of arguments, none that is empty, itself, or what it is in."""
+    def text_of_exception(self, exc: BaseException, depth: int) -> str | None:
+        """An exception's text, or its arguments but for empty ones, itself, and what it is in."""
         shown = exceptions.own_text(exc)
         if shown is not None:
             return as_text(shown)
         self._within.append(exc)
         skipped = (None, *self._within)
         args = [each for each in args_of(exc) if not any(each is one for one in skipped)]
-        parts = [self.data(each, depth) for each in args[:MEMBERS]]
+        parts = [self.data(each, depth) for each in args[:MEMBERS_LIMIT]]
         self._within.pop()
         if len(parts) == 1:
             return parts[0] if type(parts[0]) is str else _shown(parts[0])
@@ -223,13 +223,13 @@ def _other(value: Any, kind: type) -> Any:
 
 
 def object_text(value: Any) -> str:
-    """What can be said of an object of any class: the class, its name, a model's key, a member."""
+    """The text for any object: its class, its name, a model's key, an enum's member."""
     kind = type(value)
     return f"<{name_of(kind)}{known_of(value, kind)}>"
 
 
 def known_of(value: Any, kind: type) -> str:
-    """What is said of it behind the class: `` pk=5``, ``.RED``, `` shop.Basket``, or nothing."""
+    """What follows the class in that text: `` pk=5``, ``.RED``, `` shop.Basket``, or nothing."""
     name = name_of_callable(value)
     if name is not None:
         return f" {_cut(name, NAME_LIMIT)}"
@@ -250,7 +250,7 @@ def _key_of(value: Any, kind: type) -> str | None:
         return None
     if type(column) is not str:
         return None
-    # The key of a session, or of a token, is what has to be hidden.
+    # The key of a session, or of a token, is itself a secret.
     if is_secret(column):
         return MASK
     key = stored(value, column)
@@ -260,13 +260,13 @@ def _key_of(value: Any, kind: type) -> str | None:
 
 
 def exception_text(exc: BaseException) -> str | None:
-    """What the exception says; None where only code of the application's could tell.
+    """The exception's text; None where only the application's code could make it.
 
-    By ``str()`` where that runs nothing of the application, see ``exceptions``; else by its
-    arguments.
+    It comes from ``str()`` where that runs none of the application's code, see ``exceptions``; else
+    from the arguments.
     """
     try:
-        return _Door().said(exc, DEPTH)
+        return _Reading().text_of_exception(exc, PLAIN_DEPTH)
     except Exception as failure:
         if is_foreign(failure):
             raise

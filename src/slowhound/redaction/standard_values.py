@@ -1,7 +1,7 @@
-"""Values of the standard library's types, data classes and numpy's numbers, as the door reads them.
+"""Reads values of the standard library's types, data classes and numpy's numbers.
 
-By the methods of the type that keeps the value, whatever a class that inherits from it has in their
-place: freezegun's dates, pendulum's, an application's kind of Decimal.
+They are read by the methods of the type that stores the value, also where a subclass overrides
+these: freezegun's dates, pendulum's, an application's own Decimal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ZONES = frozenset((type(None), dt.timezone, zoneinfo.ZoneInfo))
 
 
 def data_of(value: Any, kind: type) -> Any:
-    """The value of one of a subclass, or of numpy's; None for any other object."""
+    """The value of an object of such a type or a subclass, or of numpy; None for any other."""
     for base, text in _BASES:
         if issubclass(kind, base):
             return None if kind is base else text(value)
@@ -45,7 +45,7 @@ def data_of(value: Any, kind: type) -> Any:
 
 
 def _reader(base: Any, *names: str) -> Callable[[Any], str | None]:
-    """Shows what is stored as one of ``base``; None in a zone that only other code knows."""
+    """Shows the stored value as ``base`` does; None for a zone that has its own code."""
     reads = [in_classes(base, name).__get__ for name in names]
     zone_of, fold_of = (
         in_classes(base, name).__get__ if base in _WITH_ZONE else None
@@ -58,7 +58,7 @@ def _reader(base: Any, *names: str) -> Callable[[Any], str | None]:
             return str(made)
         zone, made = zone_of(value), made.replace(fold=fold_of(value))
         if "year" in names and issubclass(type(zone), zoneinfo.ZoneInfo):
-            offset = zoneinfo.ZoneInfo.utcoffset(zone, made)  # pendulum's are such
+            offset = zoneinfo.ZoneInfo.utcoffset(zone, made)  # pendulum's zones
             zone = None if offset is None else dt.timezone(offset)
         is_known = any(type(zone) is each for each in _ZONES)
         return str(made.replace(tzinfo=zone)) if is_known else None
@@ -67,7 +67,7 @@ def _reader(base: Any, *names: str) -> Callable[[Any], str | None]:
 
 
 _TIME = ("hour", "minute", "second", "microsecond")
-# Those that inherit come first. Made now: freezegun puts others into the module later.
+# Subclasses come first. Made at import: freezegun replaces them in their modules later.
 _BASES: tuple[tuple[type, Callable[[Any], str | None]], ...] = (
     (dt.datetime, _reader(dt.datetime, "year", "month", "day", *_TIME)),
     (dt.date, _reader(dt.date, "year", "month", "day")),
@@ -78,11 +78,11 @@ _BASES: tuple[tuple[type, Callable[[Any], str | None]], ...] = (
 
 
 def is_standard(value: Any, kind: type) -> bool:
-    """True for an object of the standard library that shows itself without the application's code.
+    """True for an object of the standard library that is shown without the application's code.
 
     A path may be made of texts of the application's own, and a UUID of any number.
     """
-    # Of a class of a metaclass even to ask whether it is among these would run code.
+    # With a metaclass, even the test whether the class is among these would run code.
     if type(kind) is not type:
         return False
     if kind in _PATHS:
@@ -122,9 +122,9 @@ def fields_of(value: Any, kind: type) -> Iterable[tuple[str, Any]] | None:
 
 
 def _real(fields: dict[Any, Any]) -> Iterable[Field[Any]]:
-    """Those that an instance has: of ``ClassVar`` and ``InitVar`` the class only keeps a note."""
+    """The fields that an instance has; ``ClassVar`` and ``InitVar`` are none."""
     known = {name: each for name, each in fields.items() if type(each) is Field}
-    # Not of the class itself: a metaclass would be asked for them.
+    # Not from the class itself: a metaclass would run code.
     holder: Any = SimpleNamespace(__dataclass_fields__=known)
     return dataclasses.fields(holder)
 

@@ -1,6 +1,6 @@
-"""Names and values that belong together in data: fields, dicts, pairs, name and value objects.
+"""Masks data by its names: fields, dicts, pairs, and objects with a name and a value.
 
-The same rules for what the application sets with ``Context`` and for local variables.
+The rules are the same for the fields of ``Context`` and for local variables.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from slowhound.redaction.pairs.validation_errors import input_of_secret
 from slowhound.redaction.plain_data import plain_fields
 from slowhound.redaction.values import mask_values
 
-# Containers in each other: what lies deeper is not searched, and masked.
-DEPTH = 4
+# Levels of containers: what lies deeper is not searched, but masked.
+SEARCHED_DEPTH = 4
 # {"name": "password", "value": "x"}, as forms, headers and parameters are written in JSON; also
 # "Name", "ParameterKey", "field_name".
 _NAME_KEYS = frozenset(
@@ -33,31 +33,31 @@ _NAME_KEYS = frozenset(
     )
 )
 _VALUE_KEYS = frozenset(("value", "val", "values", "content", "default", "data", "v"))
-# {"type": "password", "value": "x"}: of HTML's elements, and of few other things.
+# {"type": "password", "value": "x"}: elements of HTML, and little else.
 _TYPE_KEYS = frozenset(("type", "kind"))
 _SECRET_TYPES = frozenset(("password", "passwd", "passphrase"))
-# Of WSGI's environ and of ASGI's scope: a token may stand there under a harmless name.
+# In WSGI's environ and ASGI's scope: there may be a token under a harmless name.
 _QUERIES = frozenset(("QUERY_STRING", "query_string"))
 _ADDRESSES = frozenset(("RAW_URI", "REQUEST_URI", "HTTP_REFERER", "HTTP_REFERRER", "Referer"))
-# What is split off an address, which may have a user and a password.
+# A part of an address that may have a user and a password.
 _HOSTS = frozenset(("netloc",))
 PARTS = _QUERIES | _ADDRESSES | _HOSTS
-# ``Context.set("error", str(exc))``: a database may have said it. Each says more than one word.
+# ``Context.set("error", str(exc))``: it may come from a database. Each has more than one word.
 SHORTEST_ERROR = 16
-# No token is as short as that.
-LONGEST_PLAIN = 15
+# No token is shorter.
+LONGEST_PLAIN_TEXT = 15
 # Digits of the shortest card number.
 _CARD_DIGITS = 12
 _END_OF_NUMBERS = 10**40
-# Of a name: no pair of one and its value.
+# Characters of a name alone, without a value.
 _PLAIN = re.compile(r"[\w.-]*")
 _WORD = re.compile(r"(?:(?<=_)|\A)[^_]")
 
 
 def masked(fields: dict[Any, Any]) -> dict[str, Any]:
-    """The fields that the application has set, of any types, as they may leave.
+    """The fields that the application has set, of any types, masked.
 
-    ``fields`` is no other thread's.
+    No other thread changes ``fields``.
     """
     plain = plain_fields(fields)
     return {_shown_name(name): value_of(name, value) for name, value in plain.items()}
@@ -67,12 +67,12 @@ def masked(fields: dict[Any, Any]) -> dict[str, Any]:
 def _shown_name(name: str) -> str:
     if not _PLAIN.fullmatch(name):
         return short_text(name)
-    # Behind any of its words it may go on with a token: nobody knows where the namespace ends.
+    # A token may follow any of its words: where the namespace ends is not known.
     for word in islice(_WORD.finditer(name), names.WORDS_LIMIT):
         own = name[word.start() :]
-        # Plain words are no token, whatever they begin with: sk_live_mode.
+        # Plain words are no token, however they begin: sk_live_mode.
         is_random = WORDS.fullmatch(own) is None
-        if len(own) > LONGEST_PLAIN and is_random and mask_values(own) != own:
+        if len(own) > LONGEST_PLAIN_TEXT and is_random and mask_values(own) != own:
             return name[: word.start()] + mask_values(own)
     return name
 
@@ -87,13 +87,13 @@ def value_of(name: str, value: Any) -> Any:
         return value
     if names.is_secret_field(name) and (not _is_number(value) or names.may_be_a_number(name)):
         return MASK
-    return _searched(value, DEPTH, name)
+    return _searched(value, SEARCHED_DEPTH, name)
 
 
 def hides(name: str, value: Any) -> bool:
     """True when the value of a name that came with data must not be shown.
 
-    Nothing, a flag, and a number under a name in doubt are no secrets, unless ``MASK`` says so.
+    Empty values, flags, and numbers under a doubtful name are no secrets, unless by ``MASK``.
     """
     secrecy = names.secrecy_of(name)
     if secrecy is Secrecy.HARMLESS or value is None:
@@ -104,7 +104,7 @@ def hides(name: str, value: Any) -> bool:
 
 
 def named_secret(items: Iterable[tuple[Any, Any]]) -> str | None:
-    """Of the items of an object the secret name whose value stands beside it; None without one."""
+    """The secret name in the items of an object that also has its value; None without one."""
     for key, value in items:
         if type(key) is str and type(value) is str:
             last = _last_word(key)
@@ -115,7 +115,7 @@ def named_secret(items: Iterable[tuple[Any, Any]]) -> str | None:
 
 
 def hides_beside(name: str | None, key: Any, value: Any) -> bool:
-    """True for the value of what ``named_secret`` has found."""
+    """True for the value of the name that ``named_secret`` has found."""
     if name is None or type(key) is not str or _last_word(key) not in _VALUE_KEYS:
         return False
     return hides(name, value)
@@ -128,7 +128,7 @@ def _last_word(key: str) -> str:
 
 
 def is_flag(argument: Any) -> bool:
-    """True for an argument of a command that a secret follows: ``--password``."""
+    """True for an argument of a command that is followed by a secret: ``--password``."""
     return (
         type(argument) is str
         and len(argument) <= names.NAME_LIMIT
@@ -164,8 +164,8 @@ def _searched(value: Any, depth: int, name: str = "") -> Any:
 
 
 def is_card(value: float) -> bool:
-    """True for a number that is secret by its digits; what reads a table makes floats of cards."""
-    # No float beyond has all of its digits; nor is what is no number at all within these.
+    """True for a number that is secret by its digits; a reader of tables makes floats of cards."""
+    # A larger float does not have all of its digits. NaN is not within these limits either.
     if not 10**_CARD_DIGITS <= abs(value) < _END_OF_NUMBERS or value != int(value):
         return False
     return MASK in mask_values(str(int(value)))
@@ -183,13 +183,13 @@ def _dict(value: dict[str, Any], depth: int) -> dict[str, Any]:
 
 
 def _counted(name: str, value: Any, depth: int) -> Any:
-    """What is hidden; of a name in doubt the numbers are shown: ``{"tokens": {"prompt": 3}}``."""
+    """The mask; under a doubtful name numbers are shown: ``{"tokens": {"prompt": 3}}``."""
     in_doubt = depth > 0 and names.secrecy_of(name) in (Secrecy.DOUBTFUL, Secrecy.LIKELY)
     return _numbers(name, value, depth) if in_doubt else MASK
 
 
 def _numbers(name: str, value: Any, depth: int) -> Any:
-    """Numbers and flags, without any text."""
+    """True for numbers and flags, without any text."""
     kind = type(value)
     if kind is dict and depth > 0:
         return {
@@ -230,7 +230,7 @@ def _list(value: list[Any] | tuple[Any, ...], depth: int) -> Any:
 
 
 def _pair(member: Any) -> list[Any] | None:
-    """A member of a list that is a name and its secret value: an item of a dict, a header."""
+    """A member of a list that is a name with its secret value: an item of a dict, a header."""
     if type(member) is not list or len(member) != 2 or type(member[0]) is not str:
         return None
     return [member[0], MASK] if hides(member[0], member[1]) else None

@@ -1,4 +1,4 @@
-"""Addresses and query strings, as they may leave."""
+"""Masks addresses and query strings."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from slowhound.redaction.pairs.search import STEM, mask_named
 from slowhound.redaction.values import mask_values
 
 QUERY_LIMIT = 1000
-# What is looked at: a secret that begins before the limit has so much more to be recognised by.
+# What is searched beyond a limit, so that a secret that begins before the limit is recognised.
 QUERY_READ = QUERY_LIMIT + 200
-# Of the names alone: what is shown of all, and what is read; so many names, so much of each.
+# Limits for the names alone: characters shown and read of all, number of names, characters of one.
 KEYS_LIMIT, KEYS_READ = 200, 4000
 MOST_NAMES, NAME_READ = 500, 3 * KEYS_LIMIT + 3
-# Longer words without a value are no flags.
+# A longer word without a value is no flag.
 LONGEST_FLAG = 20
-# What has more values than this in one query string is masked as a whole, if there is a secret.
+# A query string with more values and a secret is masked as a whole.
 VALUES_LIMIT = 64
-# An address within an address, within an address.
-DEPTH = 3
+# Levels of addresses within addresses.
+ADDRESS_DEPTH = 3
 
 # ``#/orders/12/lines``, ``#how-to-reset-a-password``, ``?include_archived_orders``: no random text.
 _PART = r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,12}|[0-9]{1,8})"
@@ -39,7 +39,7 @@ def query_string(query: str) -> str:
 
 
 def _query(query: str, path: str) -> str:
-    """The same behind a path, which may be the one that a login provider answers to."""
+    """The same behind a path, which may be the one that a login provider redirects to."""
     read = query[:QUERY_READ]
     plain = _decoded(read)
     suspicious = _LONG_FLAG.search(read) is not None or _may_name_a_secret(plain[-1])
@@ -57,9 +57,9 @@ def _may_name_a_secret(plain: str) -> bool:
 
 
 def _decoded(value: str) -> list[str]:
-    """A value, and what it becomes each time when it is decoded again."""
+    """A value, and each result of decoding it again."""
     found = [value]
-    for _ in range(DEPTH):
+    for _ in range(ADDRESS_DEPTH):
         if "%" not in found[-1] and "+" not in found[-1]:
             break
         again = unquote_plus(found[-1])
@@ -95,16 +95,16 @@ def _is_hidden(name: str, value: str, beside: list[str], path: str) -> bool:
 
 
 def _parameter(value: str) -> str:
-    """One name or value, as it was sent; masked when there is a secret in it."""
+    """One name or value, as it was sent; masked when it contains a secret."""
     if len(value) < 6:
         return value
     return MASK if any(text(each) != each for each in _decoded(value)) else value
 
 
 def query_keys(query: str) -> str:
-    """The names of a query string, in order, without values: those may be secret.
+    """The names of a query string, in order, without their values, which may be secret.
 
-    No more is decoded and searched than is shown: for what a client sends no request shall wait.
+    Only what is shown is decoded and searched: no request must wait for what a client sends.
     """
     parts = query[:KEYS_READ].split("&", MOST_NAMES)[:MOST_NAMES]
     values = {name: value for name, _, value in (each.partition("=") for each in parts if each)}
@@ -112,7 +112,7 @@ def query_keys(query: str) -> str:
     left = KEYS_LIMIT
     for raw, value in values.items():
         name = unquote_plus(raw[:NAME_READ])
-        # Where there is no value, the name may be one: ``/unsubscribe?d41d8cd98f00b204e9``.
+        # Without a value, the name itself may be one: ``/unsubscribe?d41d8cd98f00b204e9``.
         names[MASK if len(name) > LONGEST_FLAG and not value else name] = None
         left -= len(name) + 1
         if left < 0:
@@ -130,7 +130,7 @@ def url(address: str) -> str:
 
 
 def client_url(address: str, limit: int) -> str:
-    """A referrer of at most so many characters; of a longer one only its beginning."""
+    """A referrer of at most ``limit`` characters; of a longer one only its beginning."""
     return client_text(address, limit, url)
 
 
@@ -145,7 +145,7 @@ def _url(address: str) -> str:
     before, hash_, within = before.partition("#")
     query, hash_after, fragment = query.partition("#")
     scheme, mark_of_host, rest = before.partition("://")
-    # Behind a scheme no name begins: a search for pairs would be for nothing.
+    # No name begins behind a scheme: a search for pairs would find nothing.
     shown = mask_values(scheme + mark_of_host + mask_named(rest)) if mark_of_host else text(before)
     shown += hash_ + (_query(within, before) if hash_ else "")
     if mark:

@@ -1,8 +1,8 @@
-"""Values that are secret whatever they are called: tokens, keys, cards, addresses with a password.
+"""Masks values that are secret under any name: tokens, keys, cards, passwords in addresses.
 
-Everything here takes time in proportion to the text. No pattern asks for something behind an
-unbounded repeat in which it can begin again: it takes what could belong to a secret, always, and
-Python judges what was taken. Why no group is possessive is in ``sql``.
+Everything here takes time in proportion to the text. No pattern requires something behind an
+unbounded repeat in which it can begin again: it always matches all that could belong to a secret,
+and Python judges the match. ``sql.literals`` says why no group is possessive.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from slowhound.redaction.pairs.credentials import (
 
 # JSON in base64, and up to four more parts, of which some may be empty: JWT, JWE (RFC 7515, 7516).
 _JWT = re.compile(any_of(("eyJ", "ewog"), STARTS) + r"[\w-]*+(?:\.[\w-]*+){0,4}")
-# Django's: a link that resets a password, what its Signer signed.
+# Django's: a link that resets a password, and texts signed by its Signer.
 _RESET = re.compile(
     r"-(?=[0-9a-f]{32}(?!\w))(?:(?<![0-9A-Za-z_][0-9a-z]{5}-)(?<=[0-9a-z]{5}-)"
     r"|(?<![0-9A-Za-z_][0-9a-z]{6}-)(?<=[0-9a-z]{6}-)|(?<![0-9A-Za-z_][0-9a-z]{7}-)(?<=[0-9a-z]{7}-))"
@@ -47,17 +47,17 @@ more: list[re.Pattern[str]] = []
 
 
 def extend(patterns: Iterable[str]) -> None:
-    """What the ``value:`` entries of ``MASK`` find is secret too; replaces the last ones."""
+    """Makes secret what the ``value:`` entries of ``MASK`` match; replaces the former ones."""
     global more
     found = [each.removeprefix(OF_VALUES) for each in patterns if each.startswith(OF_VALUES)]
     more = [re.compile(each) for each in found]
 
 
 def mask_values(text: str) -> str:
-    """``text`` with each value masked that shows by its form that it is secret."""
+    """``text`` with each value masked that is secret by its form."""
     for each in more:
         text = each.sub(MASK, text)
-    # Nearly every text has none of these, and a path is looked at in each request.
+    # Nearly every text has none of these, and a path is searched in each request.
     text = without_keys(text)
     text = without_tokens(text)
     if "eyJ" in text or "ewog" in text:

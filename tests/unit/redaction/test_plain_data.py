@@ -63,7 +63,7 @@ def test_what_cannot_be_shown_costs_itself_only() -> None:
     }
 
 
-def check_plain(value: Any, depth: int = plain_data.DEPTH) -> int:
+def check_plain(value: Any, depth: int = plain_data.PLAIN_DEPTH) -> int:
     """Nothing but plain data, of a bounded size; how many values there are."""
     kind = type(value)
     if kind is dict:
@@ -87,7 +87,7 @@ def test_any_value_becomes_plain_data(make: Maker) -> None:
     value = make()
     hostile.called.clear()
     found = plain(value)
-    assert check_plain(found) <= 2 * plain_data.MOST
+    assert check_plain(found) <= 2 * plain_data.ALL_MEMBERS_LIMIT
     assert type(as_text(value)) is str
     assert type(as_int(value)) in (int, type(None))
     assert hostile.called == []
@@ -282,7 +282,7 @@ LARGE: dict[str, Any] = {
 @pytest.mark.parametrize("value", LARGE.values(), ids=LARGE)
 def test_texts_of_a_value_are_bounded_together(value: Any) -> None:
     """All of it is searched for secrets while the request waits: 20 MB took seconds."""
-    left_out = plain_data.MOST * len(plain_data.LEFT_OUT)
+    left_out = plain_data.ALL_MEMBERS_LIMIT * len(plain_data.LEFT_OUT)
     assert 18_000 < characters(plain(value)) <= plain_data.VALUE_LIMIT + left_out
 
 

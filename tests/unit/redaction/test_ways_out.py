@@ -25,7 +25,7 @@ from slowhound.instrument import events
 from slowhound.instrument.db import _by_alias
 from slowhound.instrument.exception import fields_of
 from slowhound.instrument.request import describe_request
-from slowhound.instrument.view import _note
+from slowhound.instrument.view import _write_view
 from slowhound.peers import dumps
 from slowhound.sinks import sentry_event
 from slowhound.sinks.logger import culprit
@@ -58,7 +58,7 @@ def test_view_and_route_are_shown_without_tokens() -> None:
 def test_route_in_the_place_of_a_path_is_shown_without_tokens() -> None:
     """It stands there where what was captured is not found in the path."""
     record = resolved(captured_kwargs={"pin": "hunter2hunter2"})
-    _note(record, record.request.resolver_match)
+    _write_view(record, record.request.resolver_match)
     assert record.path == "/bot/********************/<pin>/"
 
 

@@ -1,8 +1,8 @@
-"""What databases quote in their errors: a row, a key, a value, a line of the statement.
+"""Masks what databases quote in their errors: a row, a key, a value, a line of the statement.
 
-Names stay: of tables, columns, constraints and users. Where a quotation has no end, all of the rest
-goes, or that part of it which PostgreSQL names: the text was cut, and a value may have several
-lines. What an application or a script raises in a database is its own text, and stays.
+Names of tables, columns, constraints and users stay. Where a quotation has no end, all of the rest
+is masked, or the part of it that PostgreSQL names: the text was cut, and a value may have several
+lines. Texts that an application or a script raises in a database are its own, and stay.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from slowhound.redaction.mask import MASK
 from slowhound.redaction.sql.columns import without_secret_columns
 from slowhound.redaction.sql.shape import sql_shape
 
-# PostgreSQL names the parts of an error, each on lines of its own.
-# Where an exception shows its arguments as Python writes them, so are their line ends.
+# PostgreSQL names the parts of an error, each on lines of its own. Where an exception shows its
+# arguments as Python writes them, their line ends are escaped.
 _PART = re.compile(
     r"(?:^|(?<=\\n))(?=(?:DETAIL|HINT|CONTEXT|QUERY|STATEMENT|LOCATION):  |LINE \d{1,9}: )",
     re.MULTILINE,
@@ -29,8 +29,8 @@ _KEY_ENDS = re.compile(
     r"\)(?= (?:already exists|conflicts with|is (?:not present|(?:still )?referenced|duplicated))"
     r"|\.(?:\s|\\n|\\?['\"]|\Z))"
 )
-# Who writes "x" or forgets the quotes gets an error about a column: one whose name is plain is
-# shown, save of SQLite, which only has a name with its table or one that may be a text.
+# A text in double quotes, or without quotes, causes an error about a column. A column with a plain
+# name is shown, except in SQLite, where only a name with its table is surely one.
 _COLUMN = re.compile(
     r"(?<=\bcolumn )\"[^\"\n]*(?:\"(?= does not exist)|(?=\n|\Z))"
     r"|(?<=\bReferenced column )\"[^\"\n]*(?:\"(?= not found)|(?=\n|\Z))"
@@ -50,7 +50,7 @@ _OUT_OF_RANGE = '" is out of range for type '
 
 
 def without_quoted(text: str) -> str:
-    """The text of an error without the values that a database has put into it."""
+    """The text of an error without the values that a database quotes."""
     text = without_secret_columns(text)
     parts = _PART.split(text)
     if len(parts) == 1:
@@ -85,7 +85,7 @@ def _part(text: str, *, is_escaped: bool = False) -> str:
 
 
 def _of_statement(found: re.Match[str]) -> str:
-    """A line that is shown as a shape, if it begins outside of a text.
+    """A line of a statement as its shape, if it begins outside of a text.
 
     libpq cuts it to 60 characters: https://www.postgresql.org/docs/current/protocol-error-fields.html
     """
@@ -104,7 +104,7 @@ def _without(message: Message, text: str) -> str:
         start = found.end()
         end = _end(message, text, start)
         if end < 0:
-            break  # nor is there an end for another one
+            break  # another one has no end either
         shown = _shaped(text, start, end)[start:] if message.is_sql else MASK
         parts += (text[kept:start], shown)
         kept = position = end
@@ -112,7 +112,7 @@ def _without(message: Message, text: str) -> str:
 
 
 def _end(message: Message, text: str, start: int) -> int:
-    """Where the quotation ends that begins there; -1 where it is none of a database."""
+    """The end of the quotation that begins there; -1 where it is none of a database."""
     inner = start + len(_OPENING.match(text, start)[0])  # type: ignore[index]
     if message.follows is not None:
         found = message.follows.search(text, inner)
@@ -122,7 +122,7 @@ def _end(message: Message, text: str, start: int) -> int:
         line_end = text.find("\n", start)
         return line_end if line_end >= 0 else len(text)
     last = text.rfind(message.closing, inner) if message.closing else -1
-    if message.end is End.ASKED and last >= 0:
+    if message.end is End.REQUIRED and last >= 0:
         return -1
     if message.end is End.FOUND and _REST.fullmatch(text, last + 1) is None:
         return len(text)
@@ -130,7 +130,7 @@ def _end(message: Message, text: str, start: int) -> int:
 
 
 def _shaped(text: str, start: int, end: int) -> str:
-    """The text up to ``end``, a statement in it as its shape."""
+    """The text up to ``end``, with a statement as its shape."""
     statement = text[start:end]
     quote = '"' if statement[:1] == '"' else ""
     if quote:
@@ -140,7 +140,7 @@ def _shaped(text: str, start: int, end: int) -> str:
 
 
 def _without_keys(text: str) -> str:
-    """``Key (a, b)=(1, 2) already exists``; both may have brackets in them."""
+    """``Key (a, b)=(1, 2) already exists``; both parts may contain brackets."""
     parts: list[str] = []
     kept = position = 0
     while (found := _KEY.search(text, position)) is not None:
@@ -155,7 +155,7 @@ def _without_keys(text: str) -> str:
 
 
 def _without_first(text: str, behind: str) -> str:
-    """Without what stands in the quotes that end there; a value may have quotes in it."""
+    """The text without the quotation that ends there; a value may contain quotes."""
     end = text.rfind(behind)
     return text[: text.index('"')] + MASK + text[end + 1 :]
 

@@ -1,7 +1,7 @@
-"""The messages of databases that quote a value, as their servers and clients write them in English.
+"""The table of messages of databases that quote a value, in the English of servers and clients.
 
-A server whose messages are translated (PostgreSQL's ``lc_messages``, the locale files of MySQL and
-MariaDB) says them in other words, which are not known here.
+Translated messages (PostgreSQL's ``lc_messages``, the locale files of MySQL and MariaDB) are not
+known here.
 
 Sources: src/backend/po and src/interfaces/libpq of PostgreSQL, errmsg-utf8.txt of MySQL and
 MariaDB, resolve.c and parse.y of SQLite, https://docs.oracle.com/error-help/db/ for Oracle,
@@ -18,15 +18,15 @@ from typing import NamedTuple
 class End(Enum):
     """Where a quotation ends."""
 
-    LAST = auto()  # at the last of its closing characters: it may hold others
-    FOUND = auto()  # at what follows it; without that at the last, or the message was cut
-    ASKED = auto()  # the same, but without that it is no message of a database
+    LAST = auto()  # at the last of its closing characters, for it may contain others
+    FOUND = auto()  # at what follows it; without that as LAST, or the message was cut
+    REQUIRED = auto()  # the same, but without that it is no message of a database
     LINE = auto()  # at the end of the line
     ALL = auto()  # at the end of the text, or of a part of it that PostgreSQL names
 
 
 class Message(NamedTuple):
-    # A text without this has no such message: a quick look, for most have none.
+    # A text without this has no such message: a quick check, for most have none.
     has: str
     begins: re.Pattern[str]
     end: End
@@ -44,7 +44,7 @@ def _found(has: str, begins: str, follows: str, closing: str = "") -> Message:
 
 
 def _asked(has: str, begins: str, follows: str, closing: str = '"') -> Message:
-    return Message(has, re.compile(begins), End.ASKED, closing, re.compile(follows))
+    return Message(has, re.compile(begins), End.REQUIRED, closing, re.compile(follows))
 
 
 def _line(has: str, begins: str) -> Message:
@@ -55,7 +55,7 @@ def _all(has: str, begins: str, *, is_sql: bool = False) -> Message:
     return Message(has, re.compile(begins), End.ALL, is_sql=is_sql)
 
 
-# A word of SQL says nothing, nor a sign; quotes may be escaped, for an exception shows its
+# A word of SQL or a sign gives nothing away. Quotes may be escaped: an exception shows its
 # arguments as Python writes them.
 _WORDS = (
     r"(?:SELECT|FROM|WHERE|AND|OR|NOT|IN|IS|AS|ON|BY|ORDER|GROUP|HAVING|LIMIT|OFFSET|UNION|ALL|SET"

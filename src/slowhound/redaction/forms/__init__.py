@@ -1,1 +1,1 @@
-"""Secrets that show by their form what they are: the formats, and their search."""
+"""Secrets that are known by their form: the formats, and their search."""

@@ -1,6 +1,6 @@
-"""Formats of tokens: clouds, databases, places for code and packages, builds, and monitoring.
+"""The formats of tokens of clouds, databases, code hosts, package registries and monitoring.
 
-The first half of the table of ``token_formats.py``, which says what its columns are.
+The first half of the table in ``token_formats.py``, which explains the columns.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Private keys in texts of several lines, whole or cut at either end, and in JSON."""
+"""Masks private keys in texts of several lines, whole or cut at either end, and in JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from slowhound.redaction.mask import MASK
 
-# Without an end, to the end of the text. RFC 7468, RFC 4716 (four dashes), RFC 9580 (BLOCK).
+# Without an end, up to the end of the text. RFC 7468, RFC 4716 (four dashes), RFC 9580 (BLOCK).
 _PEM = re.compile(
     r"----[- ]?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?----.*?"
     r"(?:----[- ]?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-----?|\Z)",
@@ -18,7 +18,7 @@ _PUTTY = re.compile(r"(?<=Private-Lines:).*?(?:Private-MAC: ?[0-9a-fA-F]++|\Z)",
 # A line of PEM has 64 characters, but for the last one.
 _LINE = re.compile(r"[A-Za-z0-9+/]{40,}+={0,2}\Z")
 _LAST_LINE = re.compile(r"[A-Za-z0-9+/]++={0,2}\Z")
-# The secret numbers of a JSON Web Key (RFC 7518, section 6); names of one letter say it only there.
+# The secret numbers of a JSON Web Key (RFC 7518, section 6). Elsewhere such names mean nothing.
 _JWK = re.compile(
     r"(?<=[\"'])(?P<name>(?:d|p|q|dp|dq|qi|k)\\{0,3}[\"']\s{0,4}:\s{0,4}\\{0,3}[\"'])[\w+/=-]{16,}+"
 )
@@ -26,7 +26,7 @@ _BREAK = re.compile(r"(\\r\\n|\\n|\s)")
 
 
 def without_keys(text: str) -> str:
-    """``text`` with the private keys masked that stand in it."""
+    """``text`` with its private keys masked."""
     if "PRIVATE KEY" in text:
         text = _PEM.sub(MASK, text)
         found = _END.search(text)
@@ -38,7 +38,7 @@ def without_keys(text: str) -> str:
 
 
 def _without_lines(before: str) -> str:
-    """What stands before the end of a key whose beginning was cut off."""
+    """The lines before the end of a key whose beginning was cut off."""
     pieces = _BREAK.split(before)
     last = len(pieces)
     kind = _LAST_LINE

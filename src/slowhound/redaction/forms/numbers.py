@@ -1,6 +1,6 @@
-"""Numbers that are secret by their check digits: cards, bank accounts, US social security numbers.
+"""Masks numbers with check digits: cards, bank accounts; and US social security numbers.
 
-What could be one is taken as a whole, and judged in Python: a pattern that asked for digits behind
+A candidate is matched as a whole, and judged in Python: a pattern that required digits behind
 digits would read a long number again from each of its digits.
 """
 
@@ -13,14 +13,14 @@ from slowhound.redaction.mask import MASK, masked
 
 _RUN = re.compile(r"[0-9](?<![\w.][0-9])[0-9 -]{12,}+")
 _GROUP = re.compile(r"[0-9]++")
-# From its first hyphen on: searching for one character is quick.
+# From its first hyphen on: the search for one character is quick.
 _SSN = re.compile(
     r"-[0-9]{2}-(?<![\w-][0-9]{3}-..-)(?<=[0-9]{3}-..-)(?<!000-..-)(?<!666-..-)(?<!9..-..-)(?<!-00-)"
     r"(?!0000)[0-9]{4}(?![\w-])"
 )
-# First digits and lengths of the issuers (ISO/IEC 7812): of sixteen random digits one in fifty is
-# masked. Visa's and Maestro's rare numbers of 19 digits are not here, but ids of that length are
-# everywhere.
+# First digits and lengths by issuer (ISO/IEC 7812): of random numbers of sixteen digits one in
+# fifty is masked. Visa's and Maestro's rare numbers of 19 digits are not here, because ids of that
+# length are everywhere.
 _ISSUED = re.compile(
     r"4(?:[0-9]{12}|[0-9]{15})"  # Visa
     # Mastercard
@@ -34,11 +34,11 @@ _ISSUED = re.compile(
     r"|(?:5018|5019|502[0-9]|503[0-9]|5[68][0-9]{2}|6304|67[0-9]{2})[0-9]{12}"  # Maestro, Dankort
     r"|(?:50[0-9]{2}|60[0-9]{2}|82[0-9]{2})[0-9]{12}"  # Elo, RuPay, Hipercard, Verve
 )
-# How the digits are grouped on the card.
+# The groups of the digits on a card.
 _GROUPED = {(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (4, 4, 4, 1)}
-# The digits first: there are fewer of them than capitals.
+# The digits first: they are rarer than capitals.
 _IBAN = re.compile(r"[0-9]{2}(?<=[A-Z]{2}..)(?<![A-Za-z0-9_]....)(?=(?P<rest>[A-Z0-9 -]{11,42}+))")
-# How long an IBAN is, https://www.swift.com/standards/data-standards/iban-international-bank-account-number
+# The length of an IBAN, https://www.swift.com/standards/data-standards/iban-international-bank-account-number
 _COUNTRIES_BY_LENGTH = {
     15: "NO",
     16: "BE",
@@ -72,12 +72,12 @@ _AS_NUMBERS = str.maketrans({each: str(int(each, 36)) for each in string.ascii_u
 
 _NO_DIGITS = dict.fromkeys(map(ord, string.digits))
 # A social security number has 9.
-LEAST_DIGITS = 9
+SHORTEST_NUMBER = 9
 
 
 def without_numbers(text: str) -> str:
-    """``text`` with the numbers masked that are cards, bank accounts or social security numbers."""
-    if len(text) - len(text.translate(_NO_DIGITS)) < LEAST_DIGITS:  # 1 µs
+    """``text`` with the numbers of cards, bank accounts and social security masked."""
+    if len(text) - len(text.translate(_NO_DIGITS)) < SHORTEST_NUMBER:  # 1 µs
         return text
     text = _RUN.sub(_without_cards, text)
     if "-" in text:
@@ -109,7 +109,7 @@ def _without_cards(found: re.Match[str]) -> str:
 
 
 def _is_card(found: re.Match[str], start: int, end: int) -> bool:
-    """True for the number of a card that stands alone, grouped in one way."""
+    """True for the number of a card that stands by itself, grouped in one way."""
     grouped = found[0][start:end]
     digits = grouped.replace(" ", "").replace("-", "")
     gaps = len(grouped) - len(digits)
@@ -148,7 +148,7 @@ def _without_ibans(text: str) -> str:
 
 
 def _end_of_iban(found: re.Match[str], first: str) -> int:
-    """Where the IBAN ends that begins here; 0 when there is none."""
+    """The end of the IBAN that begins here; 0 when there is none."""
     length = _IBAN_LENGTHS.get(first[:2], 0) - 4
     plain = found["rest"].replace(" ", "").replace("-", "")[:length]
     if len(plain) != length or int((plain + first).translate(_AS_NUMBERS)) % 97 != 1:

@@ -1,18 +1,19 @@
-"""The formats of tokens that their issuers gave a shape, as tables to read and to extend.
+"""The formats of tokens that have a shape of their own, as tables to read and to extend.
 
-A row is: what the token begins with, a regular expression for the rest, who issues it, and a page
-to look it up in. That is the issuer's page about this kind of token; not each of them says how
-long it is, or of which characters. Where the issuer has no such page it is the rule for this token
-of a public scanner for secrets, or the source text that makes or reads it. In November 2026 each
-link was found again, as a copy of its page or in other public projects that refer to it.
+A row has the beginning of the token, a regular expression for the rest, its issuer, and a page as
+reference. That is the issuer's page about this kind of token; not each of them has its length or
+its characters. Where the issuer has no such page, it is the rule of a public scanner for secrets,
+or the source that makes or reads the token. In November 2026 each link was found again, as a copy
+of its page or in other public projects that refer to it.
 
-Patterns are shorter than the issuer's, because lengths grow, and a token may be cut. What has no
-shape of its own (a bare UUID, 32 hexadecimal digits) is not here: only its name, or the place where
-it stands, says that it is secret. Nor is what only names something: the ids of AWS of a user or a
-role, which begin with AIDA and AROA.
+Patterns are shorter than the issuer's, because lengths grow, and a token may be cut. Tokens without
+a shape (a bare UUID, 32 hexadecimal digits) are not here: only their name, or their place, shows
+that they are secret. Nor are names of things, such as AWS's ids of users and roles, which begin
+with AIDA and AROA.
 
 A new row must not end with something required after an unbounded repeat: time would be quadratic.
-``infrastructure_tokens.py`` has the rows of what software is made, kept and run with.
+``infrastructure_tokens.py`` has the rows of the services that software is built, stored and run
+with.
 """
 
 from __future__ import annotations
@@ -139,8 +140,8 @@ s-s4t2ud-         [0-9a-f]{40,}              42            https://github.com/gi
 s-s4t2af-         [0-9a-f]{40,}              42            https://github.com/gitleaks/gitleaks/blob/HEAD/cmd/generate/config/rules/intra42.go
 """
 
-# These are known by their middle: the middle, what is behind it, and what is before it, in at most
-# 40 characters.
+# Tokens that are known by their middle: the middle, what follows it, and what precedes it, in at
+# most 40 characters.
 WITHIN = r"""
 .atlasv1.  [\w-]{40,}              [A-Za-z0-9]{14}       HashiCorp  https://developer.hashicorp.com/terraform/cloud-docs/users-teams-organizations/api-tokens
 Q~         [\w~.-]{24,}            [\w~.]{3}[0-9]        Azure      https://learn.microsoft.com/en-us/purview/sit-defn-azure-ad-client-secret
@@ -151,8 +152,8 @@ Q~         [\w~.-]{24,}            [\w~.]{3}[0-9]        Azure      https://lear
 _mmk       (?!\w)                  [A-Za-z0-9]{6}_[A-Za-z0-9]{29} MaxMind https://dev.maxmind.com/license-key/
 """
 
-# What is secret by its place: what stays, as a text and a pattern. The path behind a webhook's host
-# is as good as a password.
+# Secret by their place: what stays, as a text and a pattern. The path behind a webhook's host is as
+# good as a password.
 PLACES = r"""
 hooks.slack.com/          (?:services|workflows|triggers)/        Slack       https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 hooks.slack-gov.com/      (?:services|workflows|triggers)/        Slack       https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
@@ -177,7 +178,7 @@ SharedAccessKey=          (?=[\w+/%]{20})                         Azure       ht
 ?sig=                     (?=[\w+/%]{20})                         Azure       https://learn.microsoft.com/en-us/rest/api/storageservices/create-service-sas
 """
 
-# Words in ordinary texts, too: what is cut off behind one of these is no token.
+# Also words in ordinary texts: one of these that is cut off is no token.
 WORDS = frozenset(
     "key- secret_ live_ test_ api- sdk- re_ rnd_ fw_ sl. s. t1. MII sk_ sk- SK dose dapi ASIA"  # noqa: SIM905
     " pat. sat. API- ico- aio_ A3- A3T pi_ 4b1d 1000.".split()

@@ -2,8 +2,8 @@
 
 Two hundred searches, one for each row, would take 100 µs for a path of 1,000 characters. So there
 are two, for the beginnings of all rows. Most begin with a word and a separator: ``ghp_``, ``hvs.``.
-Separators are rarer than letters: the text is read from its end to its start, from separator to
-word, which takes 5 µs. What a beginning is followed by is looked at where one was found.
+Separators are rare: the text is read from its end to its start, from separator to
+word, which takes 5 µs. The rest of a token is only matched where its beginning was found.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from functools import cache
 from slowhound.redaction.forms.token_formats import FORMATS, PLACES, WITHIN, WORDS, rows
 from slowhound.redaction.mask import masked
 
-# A text may have been cut in a token. From so many characters on it would show too much of it.
+# A text may have been cut within a token. From so many characters on, that would show too much.
 CUT_LENGTH = 8
 
 _FORMATS = {each.prefix: each for each in FORMATS}
-# No token begins inside a word; but behind an escape it does: \n, %3D, \u0022.
+# No token begins inside a word, except behind an escape: \n, %3D, \u0022.
 _ESCAPED = r"(?<=\\[nrtf]{0})|(?<=%[0-9A-Fa-f]{{2}}{0})|(?<=\\u[0-9A-Fa-f]{{4}}{0})"
 STARTS = rf"(?:(?<![A-Za-z0-9_]{{0}})|{_ESCAPED})"
 _STARTS_BACKWARDS = r"(?:(?![A-Za-z0-9_])|(?=[nrtf]\\)|(?=[0-9A-Fa-f]{2}%)|(?=[0-9A-Fa-f]{4}u\\))"
@@ -29,12 +29,12 @@ _CLASS = re.compile(r"\[[^\]]+\]")
 
 
 def any_of(words: Iterable[str], start: str = "", before: str = "") -> str:
-    """A pattern for all these words, which looks at each character of a text once.
+    """A pattern for all these words, which reads each character of a text once.
 
     Args:
         words: texts, not patterns.
-        start: the pattern behind each, where ``{0}`` stands for the whole word.
-        before: what the words began with.
+        start: the pattern behind each, with ``{0}`` for the whole word.
+        before: the common beginning of the words.
     """
     rests: dict[str, list[str]] = {}
     for word in words:
@@ -48,12 +48,12 @@ def any_of(words: Iterable[str], start: str = "", before: str = "") -> str:
     return shown[0] if len(shown) == 1 else f"(?:{'|'.join(shown)})"
 
 
-# Once behind all words, and not behind each, which took 17 ms at every start.
+# Once behind all words: behind each it took 17 ms at every start.
 _BACKWARDS = re.compile(
     any_of(prefix[::-1] for prefix in _FORMATS if not prefix[-1].isalnum()) + _STARTS_BACKWARDS
 )
 _FORWARDS = re.compile(any_of((prefix for prefix in _FORMATS if prefix[-1].isalnum()), STARTS))
-# In a text without capitals: quicker than a search for their first letters, of which it is full.
+# Quicker for a text without capitals, in which the first characters of the words are frequent.
 _IN_SMALL = tuple(each for each in _FORMATS if each[-1].isalnum() and not re.search("[A-Z]", each))
 _WITHIN = re.compile(
     "|".join(
@@ -75,12 +75,12 @@ _PLACE = re.compile(
 )
 
 
-# One of these is in each of them.
+# Each of them contains one of these.
 _OF_PLACES = ("hook", "Key=", "sig=", "chat.googleapis", "ifttt", "telegram")
 
 
 def without_places(text: str) -> str:
-    """``text`` with all masked that is secret by its place: the path of a webhook."""
+    """``text`` with all masked that is secret by its place, as the path of a webhook."""
     is_address = "=" in text or "://" in text
     if is_address and any(each in text for each in _OF_PLACES):
         return masked(text, [found.span("secret") for found in _PLACE.finditer(text)])
@@ -103,7 +103,7 @@ def without_tokens(text: str) -> str:
 
 
 def _around(found: re.Match[str]) -> list[tuple[int, int]]:
-    """The token that this is the middle of, if it is one."""
+    """The token with this middle, if there is one."""
     first = max(0, found.start() - _BEFORE_LENGTH)
     before = _BEFORE[found.lastgroup or ""].search(found.string[first : found.start()])
     return [(first + before.start(), found.end())] if before else []
@@ -114,7 +114,7 @@ def _tokens(text: str, beginnings: list[tuple[int, str]]) -> list[tuple[int, int
     end = 0
     last_word = _last_word(text)
     for position, prefix in sorted(beginnings):
-        if position < end:  # within the one before: else each would be read to its end again
+        if position < end:  # within the last one: else each would be read to its end again
             continue
         whole, cut = _patterns(prefix)
         found = whole.match(text, position + len(prefix))
@@ -130,18 +130,18 @@ def _tokens(text: str, beginnings: list[tuple[int, str]]) -> list[tuple[int, int
 
 @cache
 def _patterns(prefix: str) -> tuple[re.Pattern[str], re.Pattern[str] | None]:
-    """What is behind this beginning, whole and cut off; compiled when the first is met."""
+    """The patterns of what follows this beginning, whole and cut off; compiled when needed."""
     rest = _FORMATS[prefix].rest
     kind = _CLASS.match(rest)
     cut = None
     if kind is not None and prefix not in WORDS:
-        # Random, other than the rest of a name: npm_config is none, npm_cOnfig is.
+        # Random, unlike the rest of a name: npm_config is no token, npm_cOnfig is.
         cut = re.compile(rf"(?=\D{{0,7}}\d|[a-z]{{0,7}}[A-Z]){kind[0]}{{{CUT_LENGTH}}}", re.ASCII)
     return re.compile(rest, re.ASCII), cut
 
 
 def _last_word(text: str) -> int:
-    """Where the word begins that the text ends with, before the dots that say that it was cut."""
+    """Where the last word of the text begins, before the dots that show that it was cut."""
     return len(text.rstrip(".…").rstrip(_IN_WORDS))
 
 

@@ -1,1 +1,1 @@
-"""Values that stand behind a secret name in a text."""
+"""Values behind a secret name in a text."""

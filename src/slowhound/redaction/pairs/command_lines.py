@@ -1,14 +1,14 @@
-"""Passwords in command lines that have no name: ``mysql -psecret``, ``curl -u user:password``.
+"""Finds passwords without a name in command lines: ``mysql -psecret``, ``curl -u user:password``.
 
-A single letter says nothing by itself: it is one only behind the program that has it.
+An option such as ``-p`` means a password only for the programs that have it.
 """
 
 from __future__ import annotations
 
 import re
 
-# Programs, the options of each that hand over a password in the next word, and those that do it in
-# the same one. With a colon: a user and a password. From their manuals.
+# Programs, their options with a password in the next word, and those with one in the same word.
+# With a colon: a user and a password. From their manuals.
 _TABLE = (
     ("mysql,mysqldump,mysqladmin,mysqlimport,mysqlcheck,mysqlshow,mysqlslap", "", "p"),
     ("mycli,mariadb,mariadb-dump,mariadb-admin,mariadb-import", "", "p"),
@@ -28,7 +28,7 @@ _TABLE = (
 )
 _APART = {program: apart.split() for row, apart, _ in _TABLE for program in row.split(",")}
 _WITHIN = {program: within.split() for row, _, within in _TABLE for program in row.split(",")}
-# Each program has one of these in its name: most texts have none, and are not searched.
+# Each program has one of these in its name. Most texts have none, and are not searched.
 _NAMES = (
     "curl mysql mycli mariadb sshpass http xh -cli login twine mongo ldap zip 7z sqlcmd bcp client"
 )
@@ -39,14 +39,14 @@ _FIND = re.compile(
     r"(?P<gap>[\"']?[\s=,]{1,4}[bru]?[\"']?|)"
     r"|(?P<end>[\n;|])"
 )
-# More options than these in one text are none that a person has typed.
-LOOKS_LIMIT = 24
+# No person types more options in one text.
+OPTIONS_LIMIT = 24
 _WORD = re.compile(r"[^\s'\"]*+")
 _QUOTE = {quote: re.compile(rf"[^{quote}]*+") for quote in "'\""}
 
 
 def passwords_in(text: str) -> list[tuple[int, int]]:
-    """Where in a text passwords of command lines stand."""
+    """The places of the passwords of command lines in a text."""
     if "-" not in text:
         return []
     if " -" not in text and "'-" not in text and '"-' not in text:
@@ -54,15 +54,15 @@ def passwords_in(text: str) -> list[tuple[int, int]]:
     if not any(root in text for root in _ROOTS):
         return []
     spans: list[tuple[int, int]] = []
-    program, until, looks = "", 0, 0
+    program, until, options_read = "", 0, 0
     for found in _FIND.finditer(text):
         if found["program"]:
             program = found["program"]
         elif found["end"]:
             program = ""
         elif program and found.start() >= until:
-            looks += 1
-            if looks > LOOKS_LIMIT:
+            options_read += 1
+            if options_read > OPTIONS_LIMIT:
                 return [*spans, (found.end(), len(text))]
             span = _password(text, found, program)
             if span is not None:
@@ -82,7 +82,7 @@ def _password(text: str, found: re.Match[str], program: str) -> tuple[int, int] 
     if not before:
         before, start = text[start], start + 1
     end = (_QUOTE.get(before) or _WORD).match(text, start).end()  # type: ignore[union-attr]
-    if option not in options:  # without a colon, the password is asked for
+    if option not in options:  # without a colon, the program prompts for the password
         colon = re.search("[:%]", text[start:end])
         return (start + colon.end(), end) if colon and start + colon.end() < end else None
     return (start, end) if end > start else None

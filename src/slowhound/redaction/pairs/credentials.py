@@ -1,4 +1,4 @@
-"""Credentials by the place where they stand: in an address, or behind the name of a scheme."""
+"""Masks credentials by their place: in an address, or behind the name of a scheme."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from slowhound.redaction.mask import MASK
 from slowhound.redaction.pairs.prose import is_parsed
 from slowhound.redaction.pairs.words import ALGORITHM
 
-# An address ends there in prose, a list, and JSON.
+# Ends of an address in prose, in a list, and in JSON.
 _ADDRESS = re.compile(r"[^\s'\"<>`]*+")
 _AUTHORITY = re.compile(r"[^/?#]*+")
 _PORT = re.compile(r"[0-9]{0,5}\Z")
 _NAME = re.compile(r"[a-z]{1,15}(?:[._-][a-z]{1,15}){0,9}\Z|[A-Z]{1,20}\Z")
 _LAST_WORD = re.compile(r"[A-Za-z0-9]{1,20}\Z")
 _TOKEN_LENGTH = 16  # a user with a longer name is a token
-# What stands behind the port in their addresses can be a path with an @.
+# Schemes whose addresses may have a path with an @ behind the port.
 _WEB = ("http", "https", "ws", "wss", "ssh", "git", "ftp")
 # shop:latest@sha256:...
 _IMAGES = ("docker", "oci", "daemon", "storage")
 _ORACLE = re.compile(r":(?:thin|oci8?):(?P<rest>[^\s'\"<>`]*+)")
 
-# The space first, because it is one character to search for; no word of a sentence behind it; and
-# then what is before it.
+# The space first, because a search for one character is quick; no word of a sentence may follow it;
+# then what precedes it.
 _SCHEME = re.compile(
     r" (?![a-z]{0,30}[ ,])(?<=[A-Za-z] )(?:(?i:(?<=\bbearer )|(?<=\bbasic )|(?<=\btoken )"
     r"|(?<=\bapikey )|(?<=\bapi-key )|(?<=-oauthtoken )|(?<=\bgeniekey )|(?<=\bnegotiate )"
@@ -33,7 +33,7 @@ _SCHEME = re.compile(
     r"(?P<credential>[^\s,;'\"<>()\[\]{}*\\]++)"
 )
 _SCHEME_NAME = re.compile(r"[A-Za-z]{1,20}\Z")
-# What stands between these schemes and the end of the line is signed.
+# Schemes whose parameters, up to the end of the line, are signed.
 _SIGNERS = ("digest ", "sha256 ", "hawk ", "oauth ")
 _SIGNING = re.compile(
     r"\b(?:digest|[a-z0-9]{2,9}-hmac-sha256|hawk|oauth) (?P<parameters>[\w-]{1,40}+=[^\r\n]*+)",
@@ -44,7 +44,7 @@ _SIGNED = re.compile(
     r"|oauth_(?:token|signature|consumer_key|verifier))(?P<equals>=\"?)[^\s\"',;*]++",
     re.IGNORECASE,
 )
-# A server's demand: Basic realm="shop".
+# A server's challenge: Basic realm="shop".
 _ASKED = re.compile(r"(?:realm|error|error_description|scope|charset|algs)=", re.IGNORECASE)
 _MIXED = re.compile(r"[^0-9]{0,200}[0-9]|[^a-z]{0,200}[a-z]{1,200}[A-Z]")
 _PROSE = frozenset(
@@ -95,10 +95,10 @@ def _without_password(scheme: str, address: str) -> str:
 
 
 def _end_of_user(scheme: str, address: str) -> int:
-    """Where the ``@`` is behind user and password; -1 when there are none.
+    """The place of the ``@`` behind user and password; -1 when there are none.
 
-    People write passwords with ``/``, ``?``, ``#`` and ``@`` as they are, so that the authority
-    seems to end within them. What follows the colon is no port then.
+    People do not escape ``/``, ``?``, ``#`` and ``@`` in passwords, so that the authority seems to
+    end within them. Then no port follows the colon.
     """
     if "@" not in address or scheme in _IMAGES:
         return -1
@@ -117,7 +117,7 @@ def _end_of_user(scheme: str, address: str) -> int:
 
 
 def without_credentials(text: str) -> str:
-    """``text`` with what stands behind ``Bearer`` and its kin masked, where it is no prose."""
+    """``text`` with the credentials behind ``Bearer`` and similar words masked, unless prose."""
     if "=" in text:
         lower = text.lower()
         if any(each in lower for each in _SIGNERS):
@@ -149,7 +149,7 @@ def _without_credential(found: re.Match[str]) -> str:
 
 
 def _is_credential(scheme: str, value: str, *, is_value: bool) -> bool:
-    """True unless it is a word of a sentence; ``is_value``: it looks like a header's."""
+    """False for a word of a sentence; ``is_value``: it has the form of a header's value."""
     kind = scheme.lower()
     is_random = len(value) >= 6 and (_MIXED.match(value) is not None or value.endswith("="))
     if kind == "basic":

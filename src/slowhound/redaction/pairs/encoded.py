@@ -1,19 +1,19 @@
-r"""Texts within texts: percent-encoded, HTML-escaped, with JSON's escapes, and multipart forms.
+r"""Makes encoded texts searchable: percent-encoded, HTML-escaped, JSON's escapes, multipart forms.
 
-Nothing is decoded to be shown. A **view** of the text has the marks that part names from values in
-the place of their codes, and is as long as the text: ``password%3Dx`` becomes ``password=\0\0x``.
-So what is found in the view stands in the same place of the text. Letters are no concern: nothing
-that encodes a text encodes its letters.
+Nothing is decoded to be shown. A **view** of the text has the separators of names and values in the
+place of their codes, and is as long as the text: ``password%3Dx`` becomes ``password=\0\0x``. So
+what is found in the view has the same place in the text. The characters a to z need no decoding: no
+encoding changes them.
 """
 
 from __future__ import annotations
 
 import re
 
-FILL = "\0"  # holds the place of the rest of a code
-# How often one text may have been encoded.
-DEPTH = 3
-# Of two hexadecimal digits each.
+FILL = "\0"  # in the place of the rest of a code
+# Times that one text may have been encoded.
+ENCODINGS_LIMIT = 3
+# Characters whose codes have two hexadecimal digits.
 _MARKS = "\"'=:&?#[]{}(),;<> /\\\r\n-_.|"
 _CODES = [(mark, f"{ord(mark):02x}") for mark in _MARKS]
 _PERCENT = [(f"%{code}", mark + 2 * FILL) for mark, code in _CODES]
@@ -36,7 +36,7 @@ _HTML = [
 
 
 def lowered(text: str) -> str:
-    """``text`` in lower case, and as long as it was: of all letters only one becomes longer."""
+    """``text`` in lower case, as long as it was: only one character of all becomes longer."""
     lower = text.lower()
     return lower if len(lower) == len(text) else text.replace("\u0130", "i").lower()
 
@@ -44,13 +44,13 @@ def lowered(text: str) -> str:
 def view_of(lower: str) -> str:
     """A view of a text in lower case, see above; nearly always the text itself."""
     if "%" in lower:
-        for _ in range(DEPTH - 1):
+        for _ in range(ENCODINGS_LIMIT - 1):
             if "%25" not in lower:
                 break
             lower = lower.replace("%25", 2 * FILL + "%")
         lower = _replaced(lower, _PERCENT)
     if "&" in lower and ";" in lower:
-        for _ in range(DEPTH - 1):
+        for _ in range(ENCODINGS_LIMIT - 1):
             lower = lower.replace("&amp;", 4 * FILL + "&")
         lower = _replaced(lower, _HTML)
     if "\\u00" in lower:
@@ -64,7 +64,7 @@ def _replaced(text: str, codes: list[tuple[str, str]]) -> str:
     return text
 
 
-# Behind ``name="password"``: the rest of the line, perhaps one other header, and an empty line.
+# What follows ``name="password"``: the rest of the line, up to two headers, and an empty line.
 _LINE = r"(?:\r?\n|(?:\\r)?\\n)"
 _HEADERS_END = re.compile(
     rf"[;\w=\"'./*\- ]{{0,200}}{_LINE}(?:[\w-]{{1,40}}:[\w/;=. \-]{{0,100}}{_LINE}){{0,2}}{_LINE}"
@@ -73,7 +73,7 @@ _PART_END = re.compile(r"(?:\r?\n|(?:\\r)?\\n)--")
 
 
 def part_of_form(view: str, at: int) -> tuple[int, int] | None:
-    """Where in a multipart form the value stands whose headers' name ends at ``at``."""
+    """The value in a multipart form whose name ends at ``at`` in its headers."""
     headers = _HEADERS_END.match(view, at)
     if headers is None:
         return None

@@ -1,4 +1,4 @@
-"""Addresses that open something: answers of login providers, signed addresses, magic links."""
+"""Finds secrets of links: responses of login providers, signed addresses, magic links."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from slowhound.redaction.pairs.words import is_random
 
-# What the protocols call it, in lower case, where the name alone does not say that it is secret.
+# Names of the protocols, in lower case, that do not show by themselves that they are secret.
 _PROVIDER_NAMES = (
     # OAuth 2.0 (RFC 6749), PKCE (RFC 7636), OpenID Connect, SAML 2.0 (bindings), WS-Federation
     "code_verifier id_token_hint login_hint_token logout_token client_assertion device_code"
@@ -22,7 +22,7 @@ _PROVIDER_NAMES = (
     " hdnts hdnea"
 )
 PROVIDER_NAMES = frozenset(_PROVIDER_NAMES.split())
-# Names that other things have as well, and the names that stand beside them when they are these.
+# Names that other things have as well, and the names that accompany them when they are secret.
 _TABLE = {
     "code": "state iss session_state scope authuser prompt code_verifier grant_type redirect_uri",
     "state": "code iss session_state client_id response_type id_token access_token error"
@@ -31,7 +31,7 @@ _TABLE = {
     "policy": "signature key-pair-id",
 }
 _BESIDE = {name: frozenset(others.split()) for name, others in _TABLE.items()}
-# A path that a provider is told to answer to.
+# A path that a provider redirects to.
 _ANSWERED = re.compile(
     r"(?:^|[/._-])(?:callback|oauth2?|oidc|complete|authorize|authorized|redirect_uri|signin-oidc"
     r"|sso|saml|acs)(?:[/?#._-]|$)"
@@ -56,7 +56,7 @@ def is_answer(name: str, value: str, beside: Iterable[str], path: str) -> bool:
         name: the parameter's, in lower case.
         value: as it was sent.
         beside: the names of the other parameters, in lower case.
-        path: what stands before them; it may be empty.
+        path: what precedes them; it may be empty.
     """
     others = _BESIDE.get(name)
     if others is None:
@@ -72,11 +72,11 @@ def is_trifle(value: str) -> bool:
 
 
 def may_be_answer(name: str) -> bool:
-    """True for a name that ``is_answer`` may say something about."""
+    """True for a name that may be one of ``is_answer``."""
     return name in _BESIDE
 
 
 def tokens_of(lower: str) -> list[tuple[int, int]]:
-    """Where in a path tokens stand behind words such as ``unsubscribe``, but no titles of pages."""
+    """The tokens in a path behind words such as ``unsubscribe``, but no titles of pages."""
     found = (each.span("token") for each in _SEGMENT.finditer(lower))
     return [(start, end) for start, end in found if is_random(lower[start:end])]

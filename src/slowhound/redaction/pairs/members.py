@@ -1,4 +1,4 @@
-"""Quoted names and elements: tuples, name/value objects, attributes, forms, XML."""
+"""Finds values of quoted names and of elements: tuples, name/value objects, forms, XML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slowhound.redaction.pairs.searched_text import Search
 from slowhound.redaction.pairs.values import Value
 from slowhound.redaction.pairs.words import FIELD, NAME_KEY, VALUE_KEY
 
-# How far from the name of a name/value object its value is looked for.
+# Characters between the name and the value of a name/value object.
 OBJECT_LIMIT = 2000
 MEMBERS_LIMIT = 300
 
@@ -24,12 +24,12 @@ _TAG_END = re.compile(r"[^<>]{0,400}+>")
 _NESTED = re.compile(
     r"(?:[\s\0]{0,20}<(?:\w{1,20}:)?(?:val|value|string)(?:\s[^<>]{0,40})?\0*>){0,2}"
 )
-# ``user[password]`` and ``/shop/db/password``: what the last name is a part of.
+# ``user[password]`` and ``/shop/db/password``: what the last name belongs to.
 _PARENT = re.compile(r"(?:[\w.-]{1,40}\0*\[\0*|/(?:[\w.-]{1,30}/){0,4})\Z")
 
 
 class MemberSearch(Search):
-    """Looks at names that have no separator behind them."""
+    """The search at names that no separator follows."""
 
     def is_named_by_key(self, start: int) -> bool:
         """True for the value of ``"name": ``."""
@@ -40,8 +40,8 @@ class MemberSearch(Search):
         lead = self.view[first:start].rstrip("\0\\\"'` \tbruf")
         return lead[-1:] in ("=", ":", ">") and NAME_KEY.search(self.view, first, start) is not None
 
-    def look_beside(self, found: re.Match[str], start: int, end: int) -> None:
-        """A quoted name: in a tuple, a list of arguments, an object, an attribute, a form."""
+    def search_beside(self, found: re.Match[str], start: int, end: int) -> None:
+        """Searches at a quoted name: of a tuple, arguments, an object, an attribute, a form."""
         view = self.view
         option = self.text[start] == "-" if start < len(self.text) else False
         if self.is_named_by_key(start):
@@ -52,8 +52,8 @@ class MemberSearch(Search):
             part = encoded.part_of_form(view, quote) if self.form else None
             if part is not None:
                 self.hide(Value(*part, True, part[1]), secrecy, always=True)
-            elif not (self.valued and self.look_for_member(found.end(), start, secrecy)):
-                self.look_in_element(found, start, end, is_tag=True)
+            elif not (self.valued and self.search_member(found.end(), start, secrecy)):
+                self.search_in_element(found, start, end, is_tag=True)
             return
         comma = _NEXT.match(view, found.end())
         if comma is None or view[comma.end() : comma.end() + 1] in ("(", "[", "{"):
@@ -80,8 +80,8 @@ class MemberSearch(Search):
         outer = _OUTER.match(lead, prefix.end())
         return outer is not None and outer["char"] in ("[", ",")
 
-    def look_for_member(self, at: int, start: int, secrecy: Secrecy) -> bool:
-        """The value of ``{"name": "password", "value": "x"}``, on either side of the name."""
+    def search_member(self, at: int, start: int, secrecy: Secrecy) -> bool:
+        """Hides the value of ``{"name": "password", "value": "x"}``, before or after the name."""
         if secrecy is Secrecy.HARMLESS:
             return True
         view = self.view
@@ -105,7 +105,7 @@ class MemberSearch(Search):
     def is_tag(self, start: int) -> bool:
         return _TAG.match(self.view[max(0, start - 60) : start][::-1]) is not None
 
-    def look_in_element(
+    def search_in_element(
         self, found: re.Match[str], start: int, end: int, *, is_tag: bool = False
     ) -> None:
         if not is_tag and not self.is_tag(start):
@@ -117,7 +117,7 @@ class MemberSearch(Search):
         if secrecy is Secrecy.HARMLESS:
             return
         if is_tag and self.view[max(0, start - 8) : start].rstrip("\0\"'`\\").endswith(" id="):
-            return  # of an element of a page
+            return  # an element of a page
         at = closed.end()
         if is_tag:
             at = _NESTED.match(self.view, at).end()  # type: ignore[union-attr]

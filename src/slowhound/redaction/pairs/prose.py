@@ -1,8 +1,8 @@
-"""Secrets within sentences: ``password 'x' is too weak``, ``ENV API_TOKEN x``, ``OTP is 1234``.
+"""Finds secrets within sentences: ``password 'x' is too weak``, ``ENV API_TOKEN x``.
 
-No sign says that a value follows. So only what looks random is one: letters and digits in a group,
-in quotes also a short one behind a password; and the digits of codes that a person types. All else
-is a word of the sentence. And the other way round: what stands behind a colon, and is a sentence.
+No separator shows that a value follows. So only a random text counts: characters and digits mixed,
+in quotes also a short one behind a password; and the digits of codes that a person types. Anything
+else is a word of the sentence. This also recognises sentences behind a colon.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SAID = re.compile(
     r"(?P<open>\(?[bru]{0,2}\\{0,4}(?P<quote>[\"'`])|\()?"
     r"(?P<value>[^\s\"'`()<>{}\[\],;|\\]{3,400}+)"
 )
-# SQL has its keyword there, and no name.
+# In SQL this is a keyword, and no name.
 _IN_SQL = re.compile(
     r"\bidentified\s{1,4}(?:with\s{1,4}\w{1,40}\s{1,4})?(?:by|as)\s{1,4}(?:password\s{1,4})?"
     r"(?:\\?(?P<quote>['\"])(?P<quoted>[^'\"\n]{1,400})|(?P<bare>[^\s'\";]{1,400}))"
@@ -28,13 +28,13 @@ _IN_SQL = re.compile(
 _NUMBERED = re.compile(r"[a-z]{3,20}[0-9]{1,3}")  # version12
 _SHORT = re.compile(r"(?=[^0-9]{0,40}[0-9])(?=[^a-z]{0,40}[a-z])[^\s]{6,400}")
 _LONG = re.compile(r"[a-z0-9]{16}")
-# What a person types is one of digits alone; other numbers behind secrets count or name a thing.
+# Codes that a person types are digits alone; other numbers behind secrets count or name a thing.
 _CODE = re.compile(r"[0-9]{4,8}")
 _TYPED = ("pin", "otp", "code", "passcode", "password", "passwd", "pincode")
 _CHECK_DIGITS = re.compile(r"[0-9]{3,4}")
 _ON_CARD = ("cvv", "cvc", "cvv2", "cvc2", "security code")
 _PASSWORDS = ("password", "passwd", "passphrase", "passcode", "passwort", "requirepass", "bindpw")
-# They have numbers with letters, by which people speak of them.
+# Things with numbers like ``v2a``, which people write in prose.
 _CALLED = ("ticket", "tickets", "account")
 # An address, a path, a file, a pair.
 _PLACE = re.compile(
@@ -42,7 +42,7 @@ _PLACE = re.compile(
     r"|[^.]{1,100}\.(?:pem|key|crt|cer|pub|py|json|ya?ml|txt|env|conf|ini|toml|html?|js|csv|gpg)\Z"
 )
 _PARSED = re.compile(r"(?:at|near|unexpected|expected)[ ](?:a )?\Z")
-# ``jwt.InvalidToken: Token is expired``: a class of exceptions, and no name of a value.
+# ``jwt.InvalidToken: Token is expired``: a class of exceptions, not the name of a value.
 _EXCEPTION = re.compile(
     r"(?:[a-z_]\w{0,40}\.){0,10}(?:Bad|Duplicate|Expired|Incorrect|Invalid|Malformed|Mismatching"
     r"|Missing|No|Revoked|Suspicious|Unauthorized|Unknown|Unsupported|Wrong)[A-Z]\w{0,60}"
@@ -57,7 +57,7 @@ _ARN = re.compile(r"\barn:[a-z-]{1,20}:[a-z]{1,30}:[a-z0-9-]{0,30}:[0-9]{0,12}:\
 
 
 def value_behind(name: str, view: str, at: int) -> Value | None:
-    """The secret that a sentence has behind ``name``, which ends at ``at``.
+    """The secret behind ``name`` in a sentence.
 
     Args:
         name: in lower case, its last words.
@@ -89,12 +89,12 @@ def _is_secret(name: str, value: str, *, quoted: bool) -> bool:
 
 
 def is_key_of_session(name: str, value: str) -> bool:
-    """True where ``session x`` is no talk of a conference, nor one with a UUID."""
+    """True where ``session x`` is no session of a conference, and none with a UUID."""
     return name.endswith("session") and _LONG.search(value) is not None
 
 
 def is_parsed(before: str) -> bool:
-    """True behind the words of a parser: ``unexpected token "x1"``."""
+    """True behind a parser's words: ``unexpected token "x1"``."""
     return _PARSED.search(before) is not None
 
 
@@ -115,13 +115,13 @@ def passwords_in_sql(lower: str) -> list[tuple[int, int]]:
 
 
 def is_exception(text: str, start: int, end: int, at: int) -> bool:
-    """True for a class of exceptions, behind which a sentence or one word stands."""
+    """True for a class of exceptions that is followed by a sentence or one word."""
     is_class = _EXCEPTION.fullmatch(text, start, end) is not None
     return is_class and _SENTENCE.match(text, at) is not None
 
 
 def names_a_thing(text: str, start: int, end: int, at: int) -> bool:
-    """True where what stands at ``at``, behind the name, only says which one it is."""
+    """True where the text at ``at``, behind the name, only says which one it is."""
     name = text[start:end]
     if name in ("PWD", "OLDPWD"):  # of a shell: where it is
         return text[at : at + 1] in ("/", "~")

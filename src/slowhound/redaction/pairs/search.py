@@ -1,8 +1,8 @@
-"""Values that stand behind a secret name in a text: ``password=x``, ``"token": "x"``, and so on.
+"""Masks values behind a secret name in a text: ``password=x``, ``"token": "x"``, and so on.
 
-A search goes once through the text, from stem to stem: each name that may be secret has one of them
+A search goes once through the text, from stem to stem: each name that may be secret contains one
 (``name_table.STEMS``), and most texts have none. Each match takes the rest of the name and what
-follows it, so no character is looked at from two names; what a match means is decided afterwards.
+follows it, so no character is read for two names; what a match means is decided afterwards.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from slowhound.redaction.pairs.words import (
     is_shown,
 )
 
-# A name's last characters are judged.
+# Characters of a name that are judged, the last ones.
 NAME_LIMIT = 200
-# Between a separator and its value.
+# Blanks between a separator and its value.
 BLANKS_LIMIT = 60
-# Also what has a stem only without its accents, or is no word of the table.
+# Also names that have a stem only without their accents, or that are not in the table.
 _OTHERS = (
     "contrase пароль 密码 密碼 パスワード 비밀번호"
     " state policy x-amz x-goog googleaccess relay wresult wctx hdn"
@@ -42,11 +42,11 @@ _BEHIND = (
     r"(?P<pair>[ \t\0]{0,40}+(?:=>|->|:=|={1,3}|:(?!:)|::(?=[ ])|\uff1a))?"
 )
 _FOUND = re.compile(rf"(?:{_STEM}){_BEHIND}")
-# Where the setting MASK adds names: each name may be one.
+# For names that the setting MASK adds: each name may be one.
 _FOUND_ANY = re.compile(rf"[^\W\d]{_BEHIND}")
-# Without one of these no name has a value.
+# A text without any of these has no name with a value.
 _SEPARATOR = re.compile(r"[=:\uff1a<>,&%\\]")
-# Nor without one has a sentence.
+# Nor has a sentence without any of these.
 _DIGIT = re.compile(r"[0-9]")
 _OPTION = re.compile(r"-(?<![^\s'\"]-)")
 _LEFT = re.compile(r"[\w.\-\0]*+")
@@ -62,7 +62,7 @@ _LETTERS = re.compile(r"[a-z ,.!'-]*+")
 
 
 def mask_named(value: str) -> str:
-    """``value`` with each value masked that stands behind a secret name."""
+    """``value`` with each value behind a secret name masked."""
     separated = (
         _SEPARATOR.search(value) is not None
         or ("-" in value and _OPTION.search(value) is not None)
@@ -90,11 +90,11 @@ class _Search(MemberSearch):
             start, end = self.hidden
             at = found.end()
             if not start <= found.start() < end and (found["pair"] or self._may_be_more(found)):
-                if self.looks == 0:
+                if self.names_left == 0:
                     self.spans.append((found.end(), len(self.text)))
                     break
-                self.looks -= 1
-                self._look(found, last)
+                self.names_left -= 1
+                self._search_at(found, last)
                 if len(self.spans) > self.most:
                     self.spans[-1] = (self.spans[-1][0], len(self.text))
                     break
@@ -104,7 +104,7 @@ class _Search(MemberSearch):
         return self.spans
 
     def _may_be_more(self, found: re.Match[str]) -> bool:
-        """Whether a name without a separator behind it may have a value nevertheless."""
+        """True for a name that may have a value although no separator follows it."""
         following = self.view[found.end() : found.end() + 1]
         if '"' in found["close"] or "'" in found["close"]:
             return following == "," or self.valued or self.tags or self.form
@@ -122,41 +122,42 @@ class _Search(MemberSearch):
             self.view[max(0, found.start() - 12) : close], self.view, found.end()
         )
 
-    def _look(self, found: re.Match[str], last: int) -> None:
+    def _search_at(self, found: re.Match[str], last: int) -> None:
         view, begin = self.view, found.start()
         left = _LEFT.match(view[max(last, begin - NAME_LIMIT) : begin][::-1])
         assert left is not None
         start, end = begin - left.end(), found.start("close")
         following = view[found.end() : found.end() + 1]
         if found["pair"]:
-            self._look_behind(found, start, end)
+            self._search_behind(found, start, end)
         elif '"' in found["close"] or "'" in found["close"]:
-            self.look_beside(found, start, end)
+            self.search_beside(found, start, end)
         elif following == ">" or (self.tags and self.is_tag(start)):
-            self.look_in_element(found, start, end)
+            self.search_in_element(found, start, end)
         elif following == "<":
             element = _KEY_ELEMENT.match(view, found.end())
             if element is not None and self.secrecy(start, end) is not Secrecy.HARMLESS:
                 self.hide(pair_values.content(view, element.end()), Secrecy.SECRET)
         elif self.text[start] == "-":
-            self._look_behind_option(found, start, end)
+            self._search_behind_option(found, start, end)
         elif self.valued and self.is_named_by_key(start):
-            self.look_for_member(found.end(), start, self.secrecy(start, end))
+            self.search_member(found.end(), start, self.secrecy(start, end))
         else:
-            self._look_in_sentence(found, start, end)
+            self._search_in_sentence(found, start, end)
 
-    def _look_in_sentence(self, found: re.Match[str], start: int, end: int) -> None:
+    def _search_in_sentence(self, found: re.Match[str], start: int, end: int) -> None:
         value = self._in_sentence(found)
         if value is None or pair_prose.is_parsed(self.view[max(0, start - 16) : start]):
             return
         secrecy = self.secrecy(start, end)
-        said = self.view[value.start : value.end]
+        found_text = self.view[value.start : value.end]
         if secrecy is Secrecy.SECRET or (
-            secrecy is Secrecy.DOUBTFUL and pair_prose.is_key_of_session(self.view[start:end], said)
+            secrecy is Secrecy.DOUBTFUL
+            and pair_prose.is_key_of_session(self.view[start:end], found_text)
         ):
             self.hide(value, secrecy, always=True)
 
-    def _look_behind(self, found: re.Match[str], start: int, end: int) -> None:
+    def _search_behind(self, found: re.Match[str], start: int, end: int) -> None:
         view, close, at = self.view, found["close"], found.end()
         before = self.before(start)
         pair = found["pair"].strip(" \t\0")
@@ -166,7 +167,7 @@ class _Search(MemberSearch):
             return  # an address, a namespace
         if pair_prose.names_a_thing(self.text, start, end, at):
             return
-        # In a connection string, a value in quotes or braces has any characters.
+        # In a connection string, a value in quotes or braces may have any characters.
         wrapped = before == ";" and view[at : at + 1] in ("'", '"', "{")
         begins = before in ("?", "&", ";", "#") and not wrapped
         query = pair == "=" and begins and not close.strip("])\0")
@@ -232,7 +233,7 @@ class _Search(MemberSearch):
         path = address.partition("?")[0] if "?" in address else ""
         return links.is_answer(name, value, beside, path)
 
-    def _look_behind_option(self, found: re.Match[str], start: int, end: int) -> None:
+    def _search_behind_option(self, found: re.Match[str], start: int, end: int) -> None:
         """``--password x``, and ``-password x`` of Java's tools."""
         at = found.end()
         value = pair_values.value_at(self.view, self.raw, at, query=False, quoted_name=False)
@@ -241,6 +242,6 @@ class _Search(MemberSearch):
         if self.text[start + 1 : start + 2] != "-" and end - start < 5:
             return
         secrecy = self.secrecy(start, end)
-        said = self.view[value.start : value.end]
-        if secrecy is not Secrecy.HARMLESS and said not in ABOUT_OPTIONS:
+        found_text = self.view[value.start : value.end]
+        if secrecy is not Secrecy.HARMLESS and found_text not in ABOUT_OPTIONS:
             self.hide(value, secrecy, prose=not value.quoted)

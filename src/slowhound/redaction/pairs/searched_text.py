@@ -1,4 +1,4 @@
-"""What a search for pairs knows of its text: what a name means, and what was found."""
+"""Holds what a search for pairs knows of its text: the meaning of names, and what was found."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from slowhound.redaction.pairs import encoded, links
 from slowhound.redaction.pairs.values import Value
 from slowhound.redaction.pairs.words import SECOND, is_shown, says_nothing
 
-# So many values of one text are masked each by itself at most; then all of the rest is one.
+# Values of one text that are masked one by one; then all of the rest is masked.
 VALUES_LIMIT = 64
-# So often it is looked whether ``code=`` is the answer of a provider; then it is taken for one.
+# Times that ``code=`` is checked for being a provider's answer; then it counts as one.
 ANSWERS_LIMIT = 8
 _WORD_BEFORE = re.compile(r"[ \0]{1,4}(?P<word>[^\W\d_]{1,30})(?![\w.-])")
 
@@ -26,9 +26,9 @@ class Search:
         self.raw = raw  # in lower case
         self.view = view = encoded.view_of(raw)
         self.spans: list[tuple[int, int]] = []
-        self.hidden = (0, 0)  # the last value that was found: no names are looked for in it
-        # What an anonymous client sends is short: a long text may be an error with a long list.
-        self.looks = 16 + len(text) // 32
+        self.hidden = (0, 0)  # the last value that was found: no names are searched in it
+        # A text of an anonymous client is short; a long one may be an error with a long list.
+        self.names_left = 16 + len(text) // 32
         self.most = min(12 + len(text) // 100, VALUES_LIMIT)
         self.answers = ANSWERS_LIMIT
         self.tags = "<" in view
@@ -54,7 +54,7 @@ class Search:
         return secrecy
 
     def before(self, start: int) -> str:
-        """The character before a name, whatever fills the view between them."""
+        """The character before a name, without the fill of the view between them."""
         while start > 0 and self.view[start - 1] == "\0":
             start -= 1
         return self.view[start - 1 : start]

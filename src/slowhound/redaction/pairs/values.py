@@ -1,4 +1,4 @@
-"""Where a value ends that stands behind a name: a quotation, a list, a line, a word."""
+"""Finds the end of a value behind a name: of a quotation, a list, a line, a word."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Value(NamedTuple):
 
 _BLANKS = re.compile(r"[ \t\0]{0,60}")
 _ANY_BLANKS = re.compile(r"[\s\0]{0,60}")
-# An annotation of Python's, and YAML's ways to begin a value in the next line.
+# An annotation in Python, and the signs with which YAML begins a value in the next line.
 _START = re.compile(
     r"(?:\\[tn]){0,4}"
     r"(?:(?:str|bytes|string|secretstr|optional\[str\]|str \| none)[ ]{0,2}=[ ]{0,2})?"
     r"(?:[|>][+-]?[ ]{0,2}\r?\n[ \t]{1,20}|\r?\n[ \t]{0,20}-[ ]{1,4})?"
     r"(?:[bruf]{1,2}(?=[\"']))?(?P<escape>\\{1,16}(?=[\"']))?(?P<quote>\"\"\"|'''|[\"'`])?"
 )
-# A quote that stands twice is one of the text, in SQL and CSV.
+# A doubled quote is one of the text, in SQL and CSV.
 _BODY = {
     '"': re.compile(r'(?:[^"\\]++|\\.?|"")*', re.DOTALL),
     "'": re.compile(r"(?:[^'\\]++|\\.?|'')*", re.DOTALL),
@@ -33,12 +33,12 @@ _BRACKETS = re.compile(
     r"""(?P<open>[\[({])|(?P<close>[\])}])|"(?:[^"\\]++|\\.?)*"?|'(?:[^'\\]++|\\.?)*'?""", re.DOTALL
 )
 _BARE_BRACKETS = re.compile(r"(?P<open>[\[({])|(?P<close>[\])}])")
-# Of one list or dict: what has more goes as a whole.
+# Members of one list or dict; one with more is hidden as a whole.
 BRACKETS_LIMIT = 200
 _REPR = re.compile(r"<[a-z_][\w. -]{0,60}:[^>]*+>?")
 _SCHEME = re.compile(r"(?:bearer|basic|digest|token|negotiate|apikey)(?:[ \t]{1,4}|%20)")
 _UNQUOTED = re.compile(r"(?:[^\s,;&|)\]}'\"<>\\]++|\\(?![\\\"'nrt]))*")
-# In a query string only ``&`` and ``;`` end a value, and the address ends at a blank or a quote.
+# In a query string only ``&`` and ``;`` end a value; the address ends at a blank or a quote.
 _IN_QUERY = re.compile(r"[^\s&;#'\"<>\\\0]*+")
 _TO_BLANK = re.compile(r"[^\s'\"]*+")
 _LETTERS = re.compile(r"[a-z]*+")
@@ -56,8 +56,8 @@ def value_at(view: str, raw: str, at: int, *, query: bool, quoted_name: bool) ->
         view: the text, see ``encoded``.
         raw: the text in lower case.
         at: where the separator ends.
-        query: it is a parameter of a query string.
-        quoted_name: the name stands in quotes, so a line may end before the value.
+        query: True for a parameter of a query string.
+        quoted_name: the name is in quotes, so that a line may end before the value.
     """
     blanks = _ANY_BLANKS if quoted_name else _BLANKS
     at = blanks.match(view, at).end()  # type: ignore[union-attr]
@@ -98,7 +98,7 @@ def _word(view: str, raw: str, at: int, *, encoded: bool) -> Value:
 
 
 def to_blank(raw: str, value: Value) -> Value:
-    """A value of a line of settings, where commas and the like end nothing."""
+    """A value in a line of settings, where commas and similar signs do not end it."""
     end = _TO_BLANK.match(raw, value.start).end()  # type: ignore[union-attr]
     return value if end < value.end or "=" in raw[value.end : end] else _plain(value.start, end)
 
@@ -111,7 +111,7 @@ def _quotation(view: str, at: int, escape: str, quote: str) -> Value:
     else:
         closing = len(escape + quote)
         end = view.find(escape + quote, at)
-        # One with more backslashes before it is a quote within the quotation.
+        # A quote with more backslashes before it is within the quotation.
         while escape and end > 0 and view[end - 1] == "\\":
             end = view.find(escape + quote, end + 1)
         end = len(view) if end < 0 else end
@@ -124,7 +124,7 @@ def _quotation(view: str, at: int, escape: str, quote: str) -> Value:
 
 
 def bracket_end(view: str, at: int, *, plain: bool) -> int:
-    """Where a list, a dict or a call ends that begins at ``at``; the text's end if it does not."""
+    """The end of the list, dict or call that begins at ``at``; without one the text's end."""
     depth = 0
     pattern = _BRACKETS if plain else _BARE_BRACKETS
     for number, found in enumerate(pattern.finditer(view, at)):
@@ -140,7 +140,7 @@ def bracket_end(view: str, at: int, *, plain: bool) -> int:
 
 
 def rest_of_line(view: str, at: int, quote: str) -> Value:
-    """The value of a header, which may stand in quotes together with its name."""
+    """The value of a header, which may be in quotes together with its name."""
     at = _BLANKS.match(view, at).end()  # type: ignore[union-attr]
     if quote == '"' and _DIGEST.match(view, at) is not None:
         quote = ""
@@ -148,7 +148,7 @@ def rest_of_line(view: str, at: int, quote: str) -> Value:
 
 
 def content(view: str, at: int) -> Value:
-    """What stands between two tags, the first of which ends at ``at``."""
+    """The text between two tags, the first of which ends at ``at``."""
     while view[at : at + 1] == "\0":
         at += 1
     cdata = _CDATA.match(view, at)

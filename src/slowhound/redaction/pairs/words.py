@@ -1,7 +1,7 @@
-"""The words that ``pairs`` knows: what is shown behind a secret name, and what names a name.
+"""The words that are no secrets although they follow a secret name, and words that name a name.
 
-Behind a **secret** name only a value of these tables is shown: it says how the secret is, and is
-none. Behind a **doubtful** one also a plain word, an identifier or a path, where it is prose.
+Behind a **secret** name only a value of these tables is shown, which describes the secret. Behind a
+**doubtful** one a plain word, an identifier or a path is shown as well, in prose.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _STATUS = (
     " insufficient inherited unlimited never always n/a na todo tbd ... eof include omit"
 )
 STATUS = frozenset(_STATUS.split())
-# ``Authorization: Bearer``, and nothing behind it.
+# ``Authorization: Bearer``, with nothing behind it.
 SCHEMES = frozenset(("bearer", "basic", "digest", "negotiate"))
-# The first of several words, which are all plain: ``password: must be at least 8 characters``.
+# The first of several plain words: ``password: must be at least 8 characters``.
 _PHRASE = (
     "this minimum maximum must may might is was are has have does do did should can cannot can't"
     " couldn't could will won't doesn't isn't wasn't didn't needs need too at only enter ensure"
     " please contains expected got use uses"
 )
 PHRASE = STATUS | frozenset(_PHRASE.split())
-# Stands where a value will be, or was.
+# Placeholders for a value.
 PLACEHOLDER = re.compile(
     r"[?*.x_-]+|%s|%\(\w{1,50}\)s|\$\{?\w{1,50}\}?|:[a-z_]{1,50}|\{\{?[ ]?[\w.]{0,50}[ ]?\}?\}"
     r"|\[\]|\(\)|<[a-z_][a-z_ -]{0,50}>|\[[a-z_ -]{1,30}\]|\([a-z_]{1,30}\.[ewi][0-9]{3}\)"
@@ -41,20 +41,20 @@ COUNTED = re.compile(
     r"[0-9]{1,4}[ ](?:attempts?|tries|try|characters?|chars|digits?|bytes|bits|seconds?|minutes?"
     r"|hours?|days?|weeks?|times?|remaining|left|more|items?|keys?|tokens?|cards?|sessions?|of)\b"
 )
-# One word, in one of the cases that people write; not the mixed ones of a random text.
+# One word, in a case that people write, and not the mixed case of a random text.
 _WORD = r"(?:[A-Z]?[a-z]{1,30}(?:[A-Z][a-z]{1,30}){0,4}|[A-Z]{1,12})"
 PLAIN = re.compile(rf"/?{_WORD}(?:[/._-](?:{_WORD}|[0-9]{{1,8}})){{0,20}}/?")
-# A small number, or a quantity; no PIN.
+# A small number, or a quantity, but no PIN.
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[tT ][0-9:.]{4,15}(?:[zZ]|[+-][0-9:]{2,6})?)?")
 # Too short for a secret.
 _TINY = re.compile(r"[0-9]{1,2}")
-# Letters and digits, and a name: ``signature: sha256``.
+# Characters and digits that are a name: ``signature: sha256``.
 ALGORITHM = re.compile(
     r"(?:hmac|pbkdf\d?|secp|sect|prime|brainpoolp|ed|curve|x|sha|md|aes|rsa|[rhep]s|base|pkcs)"
     r"[-_]?\d{1,4}(?:[a-z]\d|url|[-_]?(?:sha|hs|rs|cbc|gcm|ecb)[-_]?\d{0,3})?"
 )
 SMALL = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3})?(?:ms|s|kb|mb|%)?")
-# In ``('password', 'email')`` it is the next field.
+# In ``('password', 'email')`` these are the next field.
 _FIELD = "email username user name id login phone code type value url"
 FIELD = frozenset(_FIELD.split())
 
@@ -62,16 +62,16 @@ FIELD = frozenset(_FIELD.split())
 _ABOUT = "option options flag argument arg parameter switch and or for to"
 ABOUT_OPTIONS = frozenset(_ABOUT.split())
 
-# What follows the name in a name of several words: ``card number: ``, ``session id = ``.
+# Second words of names of several words: ``card number: ``, ``session id = ``.
 SECOND_WORDS = (
     "number|no|nr|id|key|code|codes|token|phrase|hash|value|secret|string|data|security|card"
     "|account|insurance|header|cookie"
 )
-# What the word before makes a secret of: ``api key: ``, ``security code: ``.
+# Words that are secret behind certain words: ``api key: ``, ``security code: ``.
 _SECOND = "key keys code codes number link phrase"
 SECOND = frozenset(_SECOND.split())
 
-# What names a name: ``"name": "password"``, ``<entry key='password'>``.
+# Keys whose value is a name: ``"name": "password"``, ``<entry key='password'>``.
 NAME_KEY = re.compile(
     r"(?<![a-z0-9])(?:[a-z]{0,12}_)?(?:name|key|field|fieldname|param|parameter|label|header|id|k|n"
     r"|variable|var|attribute|attr|property|prop|option|setting|env|argument|arg|column|field)"
@@ -80,7 +80,7 @@ NAME_KEY = re.compile(
 VALUE_KEY = re.compile(r"val(?:ue)?s?[a-z_]{0,10}[\0\\\"'`]{0,24}[\s\0]{0,12}(?:=>|[:=])(?![:=])")
 
 
-# Of a list of errors.
+# Keys of a list of errors.
 ERRORS_LIMIT = 600
 _SENTENCE = re.compile(r"\.['\"]|ErrorDetail\(")
 _OPENED = "the your a no password passwords object token session card length shorter longer select"
@@ -88,12 +88,12 @@ _OPENINGS = frozenset(_OPENED.split())
 
 
 def is_shown(value: str, *, doubtful: bool, prose: bool) -> bool:
-    """True for a value behind a secret name that says nothing.
+    """True for a value behind a secret name that gives nothing away.
 
     Args:
-        value: what stands there, without its quotes.
+        value: without its quotes.
         doubtful: the name may also be one of something else.
-        prose: it is no query string, form, header or other data.
+        prose: the text is no query string, form, header or other data.
     """
     if len(value) > (ERRORS_LIMIT if value[:1] == "[" else 200):
         return False
@@ -133,7 +133,7 @@ def _is_phrase(lower: str, *, is_list: bool) -> bool:
     return all(_PHRASED.fullmatch(each) for each in others)
 
 
-# What Django and its REST framework have around their messages.
+# The parts of messages of Django and its REST framework.
 _ERROR = re.compile(
     r"""errordetail\(string=['"]|['"], code=['"][a-z_]{1,30}(?:['"]\)?,?)?"""
     r"""|\{?['"]?message['"]: ['"]|pk ['"][0-9]{1,19}['"] - """
@@ -149,5 +149,5 @@ _MIXED = re.compile(r"(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{8,400}+")
 
 
 def is_random(lower: str) -> bool:
-    """True for what no person writes: 8 or more letters and digits, of both some."""
+    """True for what no person writes: 8 or more characters, with digits among them."""
     return any(map(_MIXED.fullmatch, _GROUPS.findall(lower)))

@@ -1,8 +1,8 @@
-"""Lines of source code, as they may leave: the literals behind secret names are masked.
+"""Masks the literals behind secret names in lines of source code.
 
-``password = form.password`` says nothing; only what stands in quotes does, and comments. Behind a
-secret name each literal of the same statement or argument is masked; not keys, which are names
-themselves (``form["password"]``), and not what stands under a name of its own.
+``password = form.password`` contains no secret; only literals and comments may. Behind a secret
+name each literal of the same statement or argument is masked, except keys, which are names
+themselves (``form["password"]``), and values under a name of their own.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from slowhound.redaction.values import mask_values
 
 
 def source(line: str) -> str:
-    """A line of source code with the secret values that are written in it masked."""
+    """A line of source code with its secret values masked."""
     return SourceMask().line(line)
 
 
 @dataclass(slots=True)
 class _Literal:
-    """One that goes on in the next line."""
+    """A literal that goes on in the next line."""
 
     quote: str
     is_hidden: bool
 
 
 class SourceMask:
-    """Masks lines of source that follow one another; what is open at the end of one is known.
+    """Masks consecutive lines of source, and remembers what is open at the end of one.
 
-    Whatever a file holds, it takes time in proportion to it and raises nothing.
+    For any file it takes time in proportion to its size, and raises nothing.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class SourceMask:
         return self._literal is not None
 
     def skip(self, line: str) -> None:
-        """A line that is not shown. Most hold a statement of their own, or nothing but prose."""
+        """Reads a line that is not shown. Most contain a whole statement, or prose only."""
         literal, is_outside = self._literal, not self._statement.has_bracket
         if literal is not None and len(literal.quote) == 3 and literal.quote not in line:
             self._in_key = (self._in_key or tokens.begins_key(line)) and not tokens.ends_key(line)
@@ -61,7 +61,7 @@ class SourceMask:
             self._scanned(line)
 
     def line(self, line: str) -> str:
-        """The next line, as it may be shown."""
+        """The next line, masked."""
         content = line.rstrip("\r\n")
         end, shown = line[len(content) :], self._scanned(line)
         shown = MASK if tokens.is_encoded(content) else mask_values(shown.removesuffix(end))
@@ -114,7 +114,7 @@ class SourceMask:
         return self._literal_from(line, found.end(), _Literal(quote, is_hidden), parts)
 
     def _literal_from(self, line: str, begin: int, literal: _Literal, parts: list[str]) -> int:
-        """Adds what may be shown of the literal that goes on at ``begin``; returns its end."""
+        """Adds the literal that goes on at ``begin``, masked where needed; returns its end."""
         body = tokens.BODIES[literal.quote].match(line, begin)
         end = body.end() if body is not None else begin
         content = line[begin:end]
@@ -134,7 +134,7 @@ class SourceMask:
             return "# " + MASK
         plain = text.lstrip("# \t")
         if tokens.may_be_code(plain):
-            # Code that was taken out. What stands behind a # in it is no code of its own.
+            # Commented-out code. Text behind a # in it is no code.
             code, mark, rest = plain.partition("#")
             text = text[: len(text) - len(plain)] + SourceMask()._tokens(code) + mark + rest
         return tokens.searched(text)

@@ -1,4 +1,4 @@
-"""What the names in a line of source say about the literals that follow them."""
+"""Judges the names in a line of source: how secret the literals behind them are."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class Level(IntEnum):
     """Which of the literals are hidden, from here to the end of an argument or a statement."""
 
     NONE = 0
-    DOUBT = 1  # those that are the value: ``pin = "1234"``, not ``session = get("/orders")``
-    SOFT = 2  # those without a blank; the others are prose
-    NAMED = 3  # all but what stands under a harmless name of its own
+    DOUBT = 1  # the value itself: ``pin = "1234"``, but not ``session = get("/orders")``
+    SOFT = 2  # literals without a blank; others are prose
+    NAMED = 3  # all except under a harmless name of their own
     WHOLE = 4  # all
 
 
-# A key in ``d["key"]``, ``sorted(key=...)``, ``for key in``: of what, the code knows.
+# A key in ``d["key"]``, ``sorted(key=...)``, ``for key in`` may be of anything.
 _OF_THINGS = frozenset(("key", "keys"))
-# ``password.value`` is the password, and so is what is called so beside the name of a secret.
+# ``password.value`` is the password, and so is a ``value`` beside the name of a secret.
 VALUES = frozenset(
     (
         *("value", "values", "val", "default", "fallback", "initial", "data", "content", "text"),
@@ -29,9 +29,9 @@ VALUES = frozenset(
         *("server_default", "db_default", "return_value", "side_effect"),
     )
 )
-# Behind which a ``value`` belongs to the secret that is named there.
+# Keys that name the secret to which a ``value`` belongs.
 KEYS_OF_NAMES = frozenset(("name", "key", "field", "id", "header", "setting", "variable"))
-# Takes the name of a secret at this place, and what follows is its value.
+# Functions that take the name of a secret at this position, and its value behind that.
 GETTERS = {
     **dict.fromkeys(
         ("get", "getenv", "getlist", "pop", "setdefault", "config", "env", "environ"), 0
@@ -39,26 +39,26 @@ GETTERS = {
     **dict.fromkeys(("set_cookie", "set_signed_cookie", "get_signed_cookie", "delete_cookie"), 0),
     **dict.fromkeys(("getattr", "hasattr", "setattr", "delattr"), 1),
 }
-# Takes a secret at this place.
+# Functions that take a secret at this position.
 _SECRET_AT = {
     **dict.fromkeys(("create_user", "create_superuser", "acreate_user", "acreate_superuser"), 2),
     **dict.fromkeys(("jwt.encode", "jwt.decode"), 1),
     "Fernet": 0,
 }
-# Where ``key`` is one of these, and not of a thing.
+# Functions whose ``key`` is a cryptographic one.
 _CRYPTOGRAPHY = frozenset(
     re.findall(r"\w+", "signer signing sign unsign encrypt decrypt cipher hmac fernet jwt jws jwe")
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _FILLED = frozenset(("append", "appendleft", "add", "extend", "insert"))
-# What stands in quotes there says how, or where to cut.
+# Functions whose literals are formats or separators.
 _WAYS = frozenset(
     (
         *("encode", "decode", "split", "rsplit", "partition", "rpartition", "strip", "lstrip"),
         *("rstrip", "startswith", "endswith", "removeprefix", "removesuffix", "strftime"),
     )
 )
-# And there names of columns, fields or parameters.
+# Names whose literals are names of columns, fields or parameters.
 _LISTS = frozenset(
     (
         *("fields", "exclude", "only", "defer", "values", "values_list", "order_by", "ordering"),
@@ -79,7 +79,7 @@ _MANAGERS = frozenset(("objects", "_default_manager", "_base_manager"))
 
 
 def level_of(name: str) -> Level:
-    """Of one name: a variable, a parameter, a key."""
+    """The level of one name: a variable, a parameter, a key."""
     if name in _OF_THINGS:
         return Level.NONE
     secrecy = secrecy_of(name)
@@ -89,7 +89,7 @@ def level_of(name: str) -> Level:
 
 
 def level_of_path(path: str) -> Level:
-    """Of ``a.b.c``: what is asked for last decides, so that ``token.kind`` is harmless."""
+    """The level of ``a.b.c``: the last name decides, so that ``token.kind`` is harmless."""
     parts = path.split(".")
     while len(parts) > 1 and parts[-1] in VALUES:
         parts.pop()
@@ -104,13 +104,13 @@ def _is_container(name: str) -> bool:
 
 
 def is_owned_by_secret(path: str) -> bool:
-    """True for a method of a secret's: ``password.replace``, ``Token.objects.create``."""
+    """True for a method of a secret: ``password.replace``, ``Token.objects.create``."""
     owners = [each for each in path.split(".")[:-1] if each not in _MANAGERS]
     return bool(owners) and level_of(owners[-1]) is Level.NAMED
 
 
 def level_of_call(path: str, outer: Level) -> Level:
-    """What the arguments of ``path(...)`` are where ``outer`` rules."""
+    """The level of the arguments of ``path(...)`` within an expression of level ``outer``."""
     last = path.rpartition(".")[2]
     if last in _WAYS or last in _LISTS or last.endswith(_DECLARED):
         return Level.NONE

@@ -1,4 +1,4 @@
-"""What is open in a line of source: a statement or a bracket, and the names that stood there."""
+"""Holds the state of an open statement or bracket in source: its names, and what follows them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from slowhound.redaction.source.names import (
 
 @dataclass(slots=True)
 class Open:
-    """A statement, or a bracket that is open, and what is known of it so far."""
+    """An open statement or bracket, and what is known of it so far."""
 
     kind: str  # "statement", "call", "index", "group", "list" or "dict"
     name: str = ""  # what is called or indexed
-    whole: Level = Level.NONE  # of each argument that does not say otherwise
+    whole: Level = Level.NONE  # of each argument without a level of its own
     level: Level = Level.NONE  # of this argument, from here on
     seen: Level = Level.NONE  # of the names in it
     pair: Level = Level.NONE  # of the next argument
     before_if: Level = Level.NONE
     key: str = ""  # the keyword or the key of this argument
-    at: int = 0  # how many arguments there were before
+    at: int = 0  # arguments before this one
     names_secret: bool = False  # an argument is the name of a secret
     in_for: bool = False
 
@@ -79,13 +79,13 @@ class Open:
         self.pair, self.key, self.at = Level.NONE, "", self.at + 1
 
     def close_into(self, outer: Open) -> None:
-        """What this bracket says about what follows it: ``form["password"] == "x"``."""
+        """Takes over what this bracket means for what follows: ``form["password"] == "x"``."""
         if self.kind in ("call", "group") and self.seen > Level.DOUBT and outer.key == "":
             outer.mention(Level.NAMED)
         if self.kind != "index" or not self.key:
             return
         outer.mention(level_of(self.key))
-        # token["type"] is not secret, passwords["bob"] is; and Literal["x"] is of no token.
+        # token["type"] is not secret, passwords["bob"] is; Literal["x"] belongs to no token.
         together = f"{self.name.rpartition('.')[2]}_{self.key}"
         is_other = (
             level_of_path(self.name) is not Level.NONE
@@ -103,14 +103,14 @@ class Open:
 
     @property
     def takes_secret(self) -> bool:
-        """True where a call takes a secret by its place."""
+        """True where a call takes a secret at this position."""
         is_default = self.names_secret and self.at == 0 and is_plain_field(self.name)
         is_call = self.kind == "call" and not self.key
         return is_call and (is_default or takes_secret_at(self.name, self.at))
 
     @property
     def compares(self) -> bool:
-        """True for a call that compares its arguments, each of which tells what the others are."""
+        """True for a call that compares its arguments: if one is secret, the others are."""
         last = self.name.rpartition(".")[2]
         return last.startswith(("assert", "compare_digest", "constant_time"))
 

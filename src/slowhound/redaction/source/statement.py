@@ -138,7 +138,7 @@ class Statement:
     # Literals
 
     def hides(self, line: str, content: str, after: int, is_formatted: bool) -> bool:
-        """True for a literal that must be hidden; notes what it says about those that follow."""
+        """True for a literal that must be hidden; keeps what it means for those that follow."""
         here = self._opened[-1]
         # A line alone may be one of a dict.
         may_be_key = here.kind == "dict" or (

@@ -1,7 +1,7 @@
-"""The tokens of a line of source, and what literals and comments hold.
+"""Splits a line of source into tokens, and masks the contents of literals and comments.
 
-There is no parser in it: Python's own would break one of the application's, see ``docs/risks.md``,
-and a file may hold anything. Each pattern takes what is there and goes on: time in proportion to
+It uses no parser: Python's own would break one of the application's, see ``docs/risks.md``, and a
+file may contain anything. Each pattern matches what is there and goes on, in time proportional to
 the line.
 """
 
@@ -28,7 +28,7 @@ BODIES = {
         '"""': r'(?:[^"\\]++|\\.|"(?!""))*',
     }.items()
 }
-# Begins a statement, wherever it begins a line outside of a literal: a bracket was left open.
+# Begins a statement at the beginning of a line, outside of literals, even in an open bracket.
 _STATEMENT = re.compile(
     r"[ \t]*+(?:def|class|return|raise|while|try|except|finally|elif|with|assert|del|global"
     r"|nonlocal|pass|break|continue|import)\b(?!\s*+[=.,)\]}])"
@@ -42,12 +42,11 @@ COMPARED = re.compile(
     r"(?:\[[\"'](?P<key>[\w.-]{1,60})[\"']\])?"
 )
 NAME = re.compile(r"(?P<dashes>-{0,2})(?P<name>[A-Za-z_][\w.\-]{0,60})")
-# ``("password", "x")``, and the first of two that stand on lines of their own.
+# ``("password", "x")``, and the first of two on lines of their own.
 IS_PAIR = re.compile(
     r"""\s{0,20},\s{0,20}(?:\Z|[bBrRuUfF]{0,2}(?:"[^"\n]*"|'[^'\n]*')\s{0,20},?\s{0,20}\))"""
 )
-# A key that is written as text: its lines hold nothing else, those of other literals may stand
-# beside it.
+# A key as text: its lines contain nothing else, but lines of other literals may be beside it.
 _BEGINS, _ENDS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY"), "-----END "
 _OF_KEY = re.compile(
     r"\s*+(?:\#|[bBrRuUfF]{0,2}[\"']|[A-Za-z0-9+/=]{1,76}\s*+\Z|[\w-]{1,40}+: |\Z)"
@@ -58,8 +57,8 @@ _ALONE = re.compile(
     r"""(?:\\[nr]){0,2}["']{0,3}[\s,)+\]\\]*+\Z"""
 )
 _SHORTEST_ALONE = 40
-# In a text for people or a program: what is put in later, ``name:`` before prose, and a call or an
-# index in code that is quoted.
+# In a text for people or a program: placeholders, ``name:`` before prose, and a call or an index in
+# quoted code.
 _PUT_IN = (
     r"""["']?(?:%(?:\(\w{1,60}\))?[sdrfgix](?![0-9A-Za-z])|\{[\w.!:\[\]<>]{0,40}\})["']?"""
     r"""|:[ ]{1,4}(?!(?i:bearer|basic|token|digest|negotiate|apikey)\b)"""
@@ -67,7 +66,7 @@ _PUT_IN = (
     r"""|[ ]=[ ]{1,4}[A-Za-z_][\w.]{0,60}[(\[]"""
 )
 _APART = re.compile(f"({_PUT_IN})")
-# And ``<token>`` of a route, which is no tag.
+# Also ``<token>`` of a route, which is no tag.
 _APART_OR_ROUTE = re.compile(rf"({_PUT_IN}|<(?:\w{{1,20}}:)?\w{{1,60}}>(?![\w+=-]))")
 # ``ALTER USER shop PASSWORD 'x'``, ``IDENTIFIED BY 'x'``
 _IN_SQL = re.compile(
@@ -82,7 +81,7 @@ def begins_statement(line: str) -> bool:
 
 
 def is_whole(line: str, is_in_key: bool) -> bool:
-    """True for a line of one statement, or of none, as most are; False when it has to be read."""
+    """True for a line with one statement or none, as most are; False when it must be read."""
     content = line.strip()
     quote = content[:3]
     if quote in ('"""', "'''"):
@@ -105,7 +104,7 @@ def begins_prose(line: str) -> bool:
 
 
 def ends_prose(line: str, quote: str) -> bool:
-    """True for the last line of one."""
+    """True for the last line of such a docstring."""
     is_plain = "\\" not in line and "-----" not in line
     return is_plain and line.count(quote[0]) == 3 and line.rstrip().endswith(quote)
 
@@ -125,33 +124,33 @@ def may_be_of_key(line: str) -> bool:
 
 
 def is_text_of_key(line: str) -> bool:
-    """The same for one that is in no literal: in a template, in a text."""
+    """True for such a line outside of a literal: in a template, in a text."""
     return _TEXT_OF_KEY.match(line) is not None
 
 
 def is_encoded(line: str) -> bool:
-    """True for a line that is nothing but base64: of a key, whose first line stands elsewhere.
+    """True for a line of base64 only: of a key whose first line is elsewhere.
 
-    Digits, large and small letters are in it, unlike in a hash in hexadecimal digits or in a name,
-    and few slashes, unlike in a path.
+    It has digits, upper and lower case, unlike a hexadecimal hash or a name, and few slashes,
+    unlike a path.
     """
     found = _ALONE.match(line) if len(line) >= _SHORTEST_ALONE else None
     if found is None or len(found["run"]) < _SHORTEST_ALONE:
         return False
     run = found["run"]
     is_mixed = run != run.lower() and run != run.upper()
-    # Of 40 random ones three in a hundred have less than three of these eleven.
+    # Of random runs of 40 characters, 3 % have less than three of these eleven.
     has_digits = sum(each in "0123456789+" for each in run) >= 3
     return is_mixed and has_digits and run.count("/") * 16 <= len(run)
 
 
 def may_be_code(comment: str) -> bool:
-    """True where code may have been taken out; the quote in ``isn't`` is none."""
+    """True for what may be commented-out code; the quote in ``isn't`` is none."""
     return any(each in comment for each in "=[({:") and _QUOTED.search(comment) is not None
 
 
 def searched(text: str) -> str:
-    """A literal or a comment that may be shown, without the pairs of name and value in it."""
+    """A literal or a comment that is shown, without its pairs of name and value."""
     if "'" in text or '"' in text:
         text = without_secret_columns(_IN_SQL.sub(rf"\g<by>{MASK}", text))
     if "=" not in text and ":" not in text and "--" not in text and "<" not in text:
@@ -161,11 +160,11 @@ def searched(text: str) -> str:
 
 
 def hidden(text: str) -> str:
-    """A literal or a line of one that may not be shown; its end of line stays."""
+    """The mask for a literal or a line of one; its line end stays."""
     content = text.rstrip("\r\n")
     return MASK + text[len(content) :] if says_something(content) else text
 
 
 def says_something(text: str) -> bool:
-    """False for what is no secret: punctuation, line ends, and what is put in later (``"%s"``)."""
+    """False for what is no secret: punctuation, line ends, and placeholders (``"%s"``)."""
     return any(each.isalnum() for each in _NOTHING.sub("", text))

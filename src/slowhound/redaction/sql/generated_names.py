@@ -1,11 +1,11 @@
-"""Names that are generated: of savepoints, cursors, prepared statements and temporary tables."""
+"""Folds generated names: of savepoints, cursors, prepared statements and temporary tables."""
 
 from __future__ import annotations
 
 import re
 from itertools import pairwise
 
-# A name as it may be written; of those in double quotes what is odd was masked before.
+# A name; of those in double quotes, unusual ones were masked before.
 _LETTER = r"(?:[^\W\d]|[#@])"
 _WORD = rf"{_LETTER}[\w$#@]*+"
 _NAME = (
@@ -18,19 +18,20 @@ _WITH_DIGIT = (
 )
 _BEGINS = r"(?:\A|;)\s*"
 _OBJECTS = (
-    # Of a savepoint the name says nothing, nor of a transaction.
+    # The name of a savepoint or a transaction means nothing.
     rf"(?P<savepoint>{_BEGINS}(?:SAVEPOINT|(?:SAVE|BEGIN|COMMIT)\s+TRAN(?:SACTION)?|(?:RELEASE"
     r"|ROLLBACK(?:\s+(?:WORK|TRAN(?:SACTION)?))?(?:\s+TO)?)(?:\s+SAVEPOINT)?)\s+)"
     r"(?!(?:TO|WORK|TRAN|TRANSACTION|SAVEPOINT|AND|PREPARED|READ|ISOLATION|NOT|DEFERRABLE|WITH)\b)"
     rf"(?:{_NAME})"
-    # What lives as long as a transaction or a connection: cursors, prepared statements, tables.
+    # Things that live as long as a transaction or a connection: cursors, prepared statements,
+    # tables.
     rf"|(?P<of>{_BEGINS}(?:DECLARE|OPEN|PREPARE|EXECUTE|DEALLOCATE(?:\s+PREPARE)?|(?:UN)?LISTEN"
     r"|(?:CREATE|DROP)\s+(?:(?:GLOBAL|LOCAL|OR\s+REPLACE)\s+)?TEMP(?:ORARY)?\s+\w+"
     rf"(?:\s+IF\s+(?:NOT\s+)?EXISTS)?)\s+)(?P<object>{_NAME})"
     rf"|(?P<last>{_BEGINS}(?:FETCH|MOVE|CLOSE)\b[^;]*\s)(?P<cursor>{_NAME})(?=\s*(?:;|\Z))"
     rf"|(?P<other>{_WITH_DIGIT})"
 )
-# Few statements have one of these; T4 is an alias of Django's.
+# Few statements contain one of these; T4 is an alias of Django's.
 _OF_OBJECTS = re.compile(
     r"\A\s*(?:SAVE|RELEASE|ROLLBACK|BEGIN|COMMIT|DECLARE|OPEN|PREPARE|EXECUTE|DEALLOCATE"
     r"|(?:UN)?LISTEN|CREATE|DROP|FETCH|MOVE|CLOSE)",
@@ -45,7 +46,7 @@ _WORD_AND_NUMBER = re.compile(r"[^\W\d]+(\d+)")
 
 
 def has_no_names(sql: str) -> bool:
-    """True where nothing is generated, at a tenth of the price of ``_fold``."""
+    """True where no name is generated, at a tenth of the cost of ``_fold``."""
     return (
         "#" not in sql
         and ";" not in sql
@@ -55,7 +56,7 @@ def has_no_names(sql: str) -> bool:
 
 
 def fold(text: str) -> str:
-    """The statement with ``?`` for what is generated of names: ``tmp_3f2a91bc`` is ``tmp_?``."""
+    """The statement with ``?`` for the generated parts of names: ``tmp_3f2a91bc`` is ``tmp_?``."""
     return _NAMES.sub(_folded, text)
 
 
@@ -71,9 +72,9 @@ def _folded(found: re.Match[str]) -> str:
 
 
 def _digits_of_temporary(name: str, parts: list[str]) -> int:
-    """So many digits make a part a generated one; 9 where nothing says that it is temporary.
+    """The number of digits from which on a part is a generated one; 9 if it is not temporary.
 
-    Dates have 8; a number of a thread and a time stamp have more.
+    Dates have 8; the number of a thread and a time stamp have more.
     """
     if name.startswith("#"):
         return 1
@@ -115,5 +116,5 @@ def _is_generated(part: str, *, alone: bool, temporary: bool) -> bool:
 
 
 def _changes(part: str) -> int:
-    """How often letters follow digits, or digits letters: a name that a person chose has few."""
+    """The number of changes between digits and others: a name that a person chose has few."""
     return sum(one.isdigit() != other.isdigit() for one, other in pairwise(part))

@@ -1,4 +1,4 @@
-"""The literals and comments of a statement, of all backends at once."""
+"""Replaces the literals and comments of a statement, for all backends at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from slowhound.redaction.sql.quotes import Quotes
 
 
-# No group is possessive: before Python 3.11.5 such a one takes wrong ways (gh-106052). Nor need it
-# be: the next character tells the only way through each, so going back finds nothing.
+# No group is possessive: before Python 3.11.5 such a group matches wrongly (gh-106052). It need not
+# be either: the next character determines the way through each, so backtracking finds nothing.
 def _comment(depth: int) -> str:
     """PostgreSQL's comments nest; beyond this depth all of the rest is one."""
     inner = _comment(depth - 1) if depth else r"/\*.*"
@@ -19,7 +19,7 @@ _LITERALS = (
     rf"(?P<comment>{_comment(3)})|(?P<line>--[^\n]*+)|(?P<hash>#(?![>#=&-]))"
     # In double quotes: names, or text.
     r"|(?P<double>\"(?:%s)*(?:\"|(?P<cut>\Z)))|(?P<ticks>`[^`]*+`)"
-    # q'ab' is a text to Oracle, and more than one to others; the apostrophe of [it's] is none.
+    # q'ab' is one text for Oracle, and several for others; the apostrophe of [it's] begins none.
     r"|(?P<odd>\b[nN]?[qQ]'(?=\w)|\[[^\W\d]\w[^\]'\"\n]{0,125}(?:'|(?<![.( ,])\"))"
     # Strings: Oracle's q'[..]', E'..', those of all others, $$..$$.
     r"|\b[nN]?[qQ]'(?:\[.*?(?:\]'|\Z)|\{.*?(?:\}'|\Z)|\(.*?(?:\)'|\Z)|<.*?(?:>'|\Z)"
@@ -31,7 +31,7 @@ _LITERALS = (
     r"|%%s|%%\(\w+\)s|[$?]\d++|(?<![\w$.])\.?\d[\w.]*+(?:(?<=[eE])[+-]\d++)?"
     r"|(?P<copy>\bFROM\s+STDIN\b[^;]{0,200};).+"
 )
-# A backslash before a quote ends the text by the SQL standard, and does not in MySQL.
+# A quote behind a backslash ends the text in the SQL standard, but not in MySQL.
 STANDARD, WITH_BACKSLASH = (
     re.compile(
         _LITERALS % tuple(text.replace("'", quote) for quote in "\"'"), re.DOTALL | re.IGNORECASE
@@ -57,7 +57,7 @@ class _Reading:
         self._is_mysql = is_mysql
         self._parts: list[str] = []
         self._quotes = Quotes(sql)
-        # The parts that stand in double quotes, and where those begin.
+        # The parts in double quotes, and their beginnings.
         self._doubles: list[tuple[int, int]] = []
         self._open = ""
         self._next_quote = -1
@@ -69,7 +69,7 @@ class _Reading:
             if found["hash"] is not None:
                 position = self._after_hash(start)
                 if position == start + 1:
-                    continue  # it is of a name
+                    continue  # it belongs to a name
             is_in_doubt = position < 0 or self._is_in_doubt(found)
             self._parts.append(self._sql[kept:start])
             if is_in_doubt:
@@ -99,7 +99,7 @@ class _Reading:
         return "".join(self._parts)
 
     def _after_hash(self, start: int) -> int:
-        """Where a comment of MySQL's ends; behind a # that is none, and -1 for a doubtful one."""
+        """The end of a comment of MySQL; just behind a # that begins none, and -1 in doubt."""
         sql = self._sql
         if self._is_mysql:
             end = sql.find("\n", start)
@@ -115,12 +115,12 @@ class _Reading:
         return quote if sql[start + 1 : start + 2].isspace() else start + 1
 
     def _is_in_doubt(self, found: re.Match[str]) -> bool:
-        """True where it depends on the backend what is text behind this."""
+        """True where the backend decides what is text behind this."""
         text = found[0]
         if found["odd"] is not None:
             return True
         if text[-1] == "'" and _LETTER.match(self._sql, found.end()) is not None:
-            # 'it's' is no statement, unless it is read in another way.
+            # 'it's' is no statement, unless it is read differently.
             self._open = "'"
             return True
         if found["comment"] is not None:

@@ -1,18 +1,20 @@
-"""Which double quotes of a statement hold names, and which may hold text.
+"""Decides which double quotes of a statement contain names, and which may contain text.
 
-In PostgreSQL, Oracle and SQL Server all of them hold names, in MySQL none does; SQLite takes what
-no column is called for text (https://sqlite.org/quirks.html#dblquote). Which of them runs the
-statement is not known here. So what stands in double quotes is a name
+In PostgreSQL, Oracle and SQL Server all of them contain names, in MySQL none does; SQLite reads
+them as text if no column has the name (https://sqlite.org/quirks.html#dblquote). Which of these
+runs the statement is not known here. So double quotes contain a name
 
-- where no text may stand: beside a dot, behind words such as FROM, JOIN, INTO, AS and ``ORDER BY``,
-  as what is called (``"f"(1)``), as an alias, and in the lists of columns of INSERT and USING;
-- where a text would make no sense: with ``=``, ``IN``, ``IS`` or their kin and then a constant or a
-  parameter behind it (``"email" = %s``), in front of ``::`` and ``->``, sorted by ASC or DESC;
+- where no text is allowed: beside a dot, behind words such as FROM, JOIN, INTO, AS and ``ORDER
+BY``,
+  in a call (``"f"(1)``), as an alias, and in the lists of columns of INSERT and USING;
+- where a text would make no sense: before ``=``, ``IN``, ``IS`` or a similar word and then a
+constant
+  or a parameter (``"email" = %s``), before ``::`` and ``->``, sorted by ASC or DESC;
 - as a column of CREATE INDEX, and of CREATE TABLE where its type follows;
-- if it is one of those elsewhere in the statement: ``COALESCE("a", "b")`` is in doubt by itself.
+- if the same name is one of those elsewhere in the statement: ``COALESCE("a", "b")`` is ambiguous.
 
 One that is no plain word (``"line-items"``, ``"2fa_code"``) is a name beside a dot, in such a list,
-behind AS, FROM, JOIN, INTO, UPDATE and their kin, and where SET assigns to it.
+behind AS, FROM, JOIN, INTO, UPDATE and similar words, and where SET assigns to it.
 
 All others are text. Django writes ``"table"."column"`` for its models.
 """
@@ -22,7 +24,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 
-# So much is looked at in front of a quote: a table and its schema have 63 characters each.
+# Characters that are read before a quote: a table and its schema have 63 each.
 _BEFORE = 160
 _SURE_BEHIND = frozenset(
     re.findall(
@@ -53,7 +55,7 @@ _LIST = re.compile(
     re.IGNORECASE,
 )
 _COLUMN_BEHIND = frozenset(("WHERE", "AND", "OR", "NOT", "ON", "HAVING", "WHEN", "SET"))
-# What may follow.
+# What may follow a name.
 _CALLED = re.compile(r"\s{0,40}(?:\.|\(|::|->)")
 _SORTED = re.compile(r"\s{1,40}(?:ASC|DESC|NULLS)\b", re.IGNORECASE)
 _COMPARED = re.compile(
@@ -83,12 +85,12 @@ _NEXT_OF_LIST = re.compile(r"(?:\s*(?:ASC|DESC))?(?:\s*,\s*[\w.]+)*\s*,\s*", re.
 _COMMENT = re.compile(r"--[^\n]*\n")  # without the line end it stands in a text before a name
 _LAST_WORD = re.compile(r"\w{0,30}\Z")
 _PLAIN = re.compile(r"[^\W\d][\w$]{0,127}")
-# Others have "line-items", "2fa_code", "Total (net)".
+# Unusual names: "line-items", "2fa_code", "Total (net)".
 _ODD = re.compile(r"\w[\w $#&/+.:()-]{0,126}")
 _SURE_OF_ODD = frozenset(
     re.findall(r"\w+", "AS COLUMN CONSTRAINT FROM INDEX INTO JOIN ONLY REFERENCES SET TABLE UPDATE")
 )
-# Of the whole statement.
+# For the whole statement.
 _INDEX = re.compile(r"\s*CREATE\s+(?:UNIQUE\s+)?INDEX\b", re.IGNORECASE)
 _TABLE = re.compile(r"\s*CREATE\s+(?:\w+\s+)?TABLE\b", re.IGNORECASE)
 _SELECT = re.compile(r"\bSELECT\b", re.IGNORECASE)
@@ -98,7 +100,7 @@ _SETS = re.compile(r"\bSET [\w.]{1,128} TO\Z", re.IGNORECASE)
 
 
 class Quotes:
-    """The double quotes of one statement, handed over from the first to the last."""
+    """The double quotes of one statement, added from the first to the last."""
 
     def __init__(self, sql: str) -> None:
         self._sql = sql
@@ -110,12 +112,12 @@ class Quotes:
         self._text_end = -1
 
     def add(self, start: int, end: int) -> None:
-        """``sql[start:end]`` stands in double quotes."""
+        """Adds ``sql[start:end]``, which is in double quotes."""
         name = self._sql[start + 1 : end - 1]
         if self._list_end >= 0 and not _NEXT_OF_LIST.fullmatch(self._sql, self._list_end, start):
             self._list_end = -1
         is_plain = _PLAIN.fullmatch(name) is not None
-        if not is_plain and _ODD.fullmatch(name) is None:  # too odd for a name; "a""b", too
+        if not is_plain and _ODD.fullmatch(name) is None:  # too unusual for a name; "a""b", too
             self._list_end = end if self._list_end >= 0 else -1
             return
         if self._is_name(start, end, is_plain=is_plain):
@@ -127,7 +129,7 @@ class Quotes:
             self._text_end = end
 
     def names(self) -> set[int]:
-        """Where those begin that hold names."""
+        """The beginnings of those that contain names."""
         self._names.update(start for start, name in self._doubtful if name in self._known)
         return self._names
 
@@ -145,7 +147,7 @@ class Quotes:
         if before.endswith('"'):  # "table" "alias"
             return 0 < start - self._last < _BEFORE and sql[self._last : start].isspace()
         word = _last_word(before)
-        # Of ("a", "b", and so on the second is what the first is.
+        # In a list ("a", "b", ...) the second is what the first is.
         goes_on = start - self._text_end < 9 and sql[self._text_end : start].strip() == ","
         if not goes_on and self._begins_list(before, word, end):
             self._list_end = end
@@ -167,7 +169,7 @@ class Quotes:
         )
 
     def _is_introduced(self, before: str, word: str, end: int) -> bool:
-        """True for what the words in front say to be a name."""
+        """True where the words before it make it a name."""
         if word in _SURE_BEHIND:
             is_name = _TEXT_BEHIND.search(before) is None
             self._list_end = end if is_name and word == "FROM" else -1
@@ -182,7 +184,7 @@ class Quotes:
         return bool(word) and _ALIAS.search(before) is not None
 
     def _is_compared(self, last: str, word: str, end: int) -> bool:
-        """True for what is a name by what follows."""
+        """True where the words behind it make it a name."""
         sql = self._sql
         if last in (".", ")") or _CALLED.match(sql, end):
             return True
@@ -204,7 +206,7 @@ class Quotes:
 
     @cached_property
     def _index_end(self) -> int:
-        """So far a statement only has columns of an index."""
+        """True where the statement so far only has columns of an index."""
         if _INDEX.match(self._sql) is None:
             return -1
         found = _WHERE.search(self._sql)

@@ -1,11 +1,11 @@
-"""Values that stand in a statement without quotes: of settings, and passwords of accounts."""
+"""Masks values without quotes in a statement: of settings, and passwords of accounts."""
 
 from __future__ import annotations
 
 import re
 
 _WORD = r"[^\s;,()?][^\s;,()]*"
-# A value may be a name, or half of one where its quotes are missing.
+# A value may be a name, or a part of one without its quotes.
 _PASSWORDS = (
     # Oracle: CREATE USER a IDENTIFIED BY b, ALTER USER a IDENTIFIED BY b REPLACE c
     re.compile(
@@ -33,7 +33,7 @@ _SET = re.compile(
     r"\s?(?:SET|ALTER (?:SESSION|SYSTEM|ROLE|USER|DATABASE)\b.{0,200}? SET) ", re.IGNORECASE
 )
 _ASSIGNS = re.compile(r"=| TO ", re.IGNORECASE)
-# SQL Server takes a bare word for a text here.
+# SQL Server reads a bare word as a text here.
 _EXEC = re.compile(
     r"(?:\A\s?EXEC(?:UTE)?|\bEXEC) (?!(?:IMMEDIATE|FROM|AS|AND|OR|IS|IN|NOT|LIKE|BETWEEN|THEN)\b)"
     r"[\w.@#$\"\[\]]+ (?!USING\b|AS\b|\()",
@@ -49,7 +49,7 @@ _GUARD = re.compile(r"IDENTIFIED|PRAGMA|\A\s?(?:SET|ALTER|CREATE|ATTACH)|\bEXEC|
 
 
 def without_bare_values(shape: str) -> str:
-    """The statement, its literals gone and its white space single, without what has no quotes."""
+    """The statement without such values; its literals are replaced, its white space is single."""
     if _GUARD.search(shape) is None:
         return shape
     return ";".join(map(_of_one, shape.split(";")))

@@ -1,4 +1,4 @@
-"""A statement without its literals: what groups statements, and all of one that is ever shown."""
+"""Makes the shape of a statement, without its literals: all of one that is ever shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATEMENT_LIMIT = 4000
 _LISTS = re.compile(
     r"\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z)(?:\s?,\s?\(\s?\?(?:\s?,\s?\?)*\s?(?:\)|\Z))*"
 )
-# A transaction in two phases has its name as a text.
+# The name of a transaction in two phases is a text.
 _TEXT = r"(?:[xX]?'(?:[^']|'')*'|\"[^\"]*\"|\w+)"
 _TWO_PHASES = re.compile(
     r"(\A(?:\s|/\*[^*]*\*/)*(?:XA\s+(?:START|BEGIN|END|PREPARE|COMMIT|ROLLBACK)"
@@ -25,13 +25,13 @@ _TWO_PHASES = re.compile(
     rf"{_TEXT}(?:\s*,\s*{_TEXT})*",
     re.IGNORECASE,
 )
-# ClickHouse takes the rows behind the name of their format.
+# In ClickHouse the rows follow the name of their format.
 _ROWS = re.compile(
     r"(\A(?:\s|/\*[^*]*\*/)*INSERT\s+INTO\s[^()'\"]{1,200}(?:\([^()]*\))?\s{0,9}FORMAT\s+\w+)\b.+",
     re.IGNORECASE | re.DOTALL,
 )
 _SAVEPOINT = re.compile(r"\s*(?:SAVEPOINT|SAVE\s|RELEASE\s|ROLLBACK\s.*\?)", re.IGNORECASE)
-# A text of one's own may stand for what was taken out.
+# A placeholder for the literals that were removed.
 _OUT = "\0"
 _DOUBTFUL = re.compile(r"\\['\"]|#(?![>#=&-])[^\n'\"#]*['\"]")
 _BACKSLASH = re.compile(r"\\['\"]")
@@ -39,7 +39,7 @@ _double_quotes_are_text = False
 
 
 def double_quotes_are_text() -> None:
-    """From now on they never hold names: there is a connection to MySQL."""
+    """From now on double quotes never contain names: there is a connection to MySQL."""
     global _double_quotes_are_text
     _double_quotes_are_text = True
     _shape.cache_clear()
@@ -47,14 +47,14 @@ def double_quotes_are_text() -> None:
 
 
 def sql_statement(sql: str) -> str:
-    """The statement by which runs of it are counted together, its literals kept.
+    """The statement by which its runs are counted together, with its literals.
 
-    Comments are left out, of which a tracing library writes another into each statement, and
-    generated names are folded.
+    Comments are left out, because a tracing library writes another one into each run, and generated
+    names are folded.
     """
     if len(sql) <= STATEMENT_LIMIT:
         return _statement(sql)
-    # Of a bulk insert, megabytes are not kept for its counts.
+    # The megabytes of a bulk insert are not kept for its counts.
     if sql.endswith("*/"):
         sql = sql[: sql.rfind("/*")].rstrip()
     return f"{_statement(sql[:STATEMENT_LIMIT])} /* {len(sql)} */"
@@ -92,31 +92,31 @@ def is_of_savepoint(statement: str) -> bool:
 def sql_shape(sql: str, *, is_cut: bool = False) -> str:
     """The statement with literals, lists and generated names as ``?``, without comments.
 
-    Of 500 characters. It is all of a statement that is ever shown: an application may have written
-    values into its SQL. Where it cannot be known what is text, all of the rest is.
+    At most 500 characters. No more of a statement is ever shown: an application may have written
+    values into its SQL. Where text and names cannot be told apart, all of the rest is text.
 
     Args:
         sql: a statement; of a longer one the first 4,000 characters are read.
-        is_cut: whether it had more to it, so that its last string may have an end elsewhere.
+        is_cut: True for a part of a statement, so that its last string may end elsewhere.
     """
     return _shape(sql[:STATEMENT_LIMIT], is_cut or len(sql) >= STATEMENT_LIMIT)
 
 
 @lru_cache(maxsize=1024)
 def _shape(sql: str, is_cut: bool = False) -> str:
-    # Cached, for an application has few statements; cut before, for some are megabytes long.
+    # Cached, because an application has few statements; cut before, for some are megabytes long.
     sql = _ROWS.sub(r"\1 ?", _TWO_PHASES.sub(r"\1?", sql))
     shown, is_open = _without_literals(sql, _WITH_BACKSLASH)
     doubtful = _BACKSLASH.search(sql)
     if doubtful is not None:
         other, other_open = _without_literals(sql, _STANDARD)
-        # Only one of the two can be a whole statement.
+        # Only one of the two readings can be a whole statement.
         if shown != other and (is_cut or bool(is_open) == bool(other_open)):
             shown, is_open = _before(sql, doubtful.start()), ""
         elif is_open:
             shown, is_open = other, other_open
     if is_open and not is_cut:
-        # Somewhere before it there is a quote too many, and it may be any.
+        # There is one quote too many before it, and it may be any.
         shown = _before(sql, sql.index(is_open))
     shown = fold(without_bare_values(" ".join(shown.split())))
     return _LISTS.sub("(?)", shown)[:SQL_LIMIT]
@@ -127,7 +127,7 @@ def _is_mysql(sql: str) -> bool:
 
 
 def _before(sql: str, end: int) -> str:
-    """What stands before ``end``, and all of the rest as one value."""
+    """The text before ``end``, and all of the rest as one value."""
     return _without_literals(sql[:end], _STANDARD)[0].rstrip("? ") + " ?"
 
 
