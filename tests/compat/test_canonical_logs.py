@@ -1,7 +1,7 @@
-"""gunicorn-django-canonical-logs' users: their application runs after one change of names.
+"""An application written for gunicorn-django-canonical-logs runs after a change of its imports.
 
-`canonical_app/` is written for that package. The tests replace its name in the import lines, by
-text, and nothing else.
+`canonical_app/` is written for that package. The tests replace the package's name in the import
+lines, and nothing else.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NUMBER = r"\d+"
 NAMESPACES = ["event", "req", "exc", "resp", "db", "g"]
 AGENT = "the README's curl"
 
-# What its README says of each kind of request: the fields, in the order of their namespaces.
+# The fields in its README for each kind of request, in the order of their namespaces.
 EXPECTED: dict[str, dict[str, str]] = {
     "/ok/": {"resp_view": r"app\.ok", "resp_status": "200"},
     "/db_queries/": {
@@ -87,7 +87,7 @@ IN_EACH = {
 
 
 class Run(NamedTuple):
-    """A server of that application, after one request of each kind."""
+    """A server with that application, after one request of each kind."""
 
     site: Site
     lines: dict[str, Line]
@@ -98,7 +98,7 @@ Start = Callable[..., Site]
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Start the application with the package of this name in its imports."""
+    """Starts the application with this package's name in its imports."""
     sites: list[Site] = []
 
     def begin(package: str, *args: str, path: str = "", **env: str) -> Site:
@@ -137,12 +137,12 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 
 def line_of(site: Site, path: str, kind: str = "request") -> Line:
-    """The line of the one request to this path."""
+    """The line of the request to this path."""
     return site.wait_line(event_type=kind, req_path=path)
 
 
 def visit(site: Site) -> Run:
-    """One request of each kind."""
+    """Makes one request of each kind."""
     for path in EXPECTED:
         site.get(path, {"User-Agent": AGENT, "Referer": "http://shop.example/"})
     return Run(site, {path: line_of(site, path) for path in EXPECTED})
@@ -150,26 +150,26 @@ def visit(site: Site) -> Run:
 
 @pytest.fixture(scope="module")
 def moved(start: Start) -> Run:
-    """Under slowhound."""
+    """The application with slowhound."""
     return visit(start(OURS))
 
 
 @pytest.fixture(scope="module")
 def before(start: Start) -> Run:
-    """Under the package it was written for."""
+    """The application with the package that it was written for."""
     return visit(start(ORIGINAL, path=str(gunicorns.apart("canonical-logs"))))
 
 
 def order(line: Line) -> list[str]:
-    """The namespaces of the package's own, in the order in which they begin."""
+    """The package's own namespaces, in the order in which they begin."""
     return [
         name for name in dict.fromkeys(key.partition("_")[0] for key in line) if name in NAMESPACES
     ]
 
 
 @pytest.mark.parametrize("path", list(EXPECTED))
-def test_line_is_the_one_of_the_readme(moved: Run, path: str) -> None:
-    """Each kind of request has the fields of the README, in their formats and their order."""
+def test_line_has_the_fields_of_the_readme(moved: Run, path: str) -> None:
+    """Each kind of request has the fields of the README, in their format and order."""
     line = moved.lines[path]
     expected = {**IN_EACH, **EXPECTED[path], "req_path": re.escape(path)}
     for name, pattern in expected.items():
@@ -181,8 +181,8 @@ def test_line_is_the_one_of_the_readme(moved: Run, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", list(EXPECTED))
-def test_line_has_what_the_original_wrote(moved: Run, before: Run, path: str) -> None:
-    """Every field of the original's line is in ours, in the same format, most with its value."""
+def test_line_has_the_fields_of_the_original(moved: Run, before: Run, path: str) -> None:
+    """Each field of the original's line is in slowhound's, in the same format."""
     old, new = before.lines[path], moved.lines[path]
     assert set(old) <= set(new)
     measured = ("_time", "g_", "req_id", "req_referrer", "exc_template")
@@ -194,8 +194,8 @@ def test_line_has_what_the_original_wrote(moved: Run, before: Run, path: str) ->
     assert [name for name in order(new) if name in order(old)] == order(old)
 
 
-def test_referrer_is_there_now(moved: Run) -> None:
-    """req_referrer, which the original read from a header that no browser sends, has its value."""
+def test_referrer_has_a_value(moved: Run) -> None:
+    """req_referrer, which the original read from a header that no browser sends, has a value."""
     assert {line["req_referrer"] for line in moved.lines.values()} == {"http://shop.example/"}
 
 
@@ -207,7 +207,7 @@ def test_partial_failure_line(moved: Run, before: Run) -> None:
         (line,) = (line for line in run.site.lines() if line["event_type"] == "partial_failure")
         assert line["req_id"] == run.lines["/partial_failure/"]["req_id"]
         found.append({name: value for name, value in line.items() if name != "req_id"})
-    # Where pip puts the original for this test it takes itself for the application.
+    # In the folder where this test installs the original, it takes itself for application code.
     assert re.fullmatch(r"app\.py:\d+:will_throw", found[0].pop("exc_loc"))
     found[1].pop("exc_loc")
     assert found[0] == found[1]
@@ -221,11 +221,11 @@ def test_each_request_has_one_line(moved: Run) -> None:
     )
     assert {path: counted[path] for path in EXPECTED} == dict.fromkeys(EXPECTED, 1)
     assert moved.site.stray_output() == []
-    assert moved.site.get("/custom/").text != moved.site.get("/custom/").text  # ids
+    assert moved.site.get("/custom/").text != moved.site.get("/custom/").text  # with the ids
 
 
 def test_request_that_django_never_saw(moved: Run) -> None:
-    """A static file before Django has req_*, resp_status and g_*, and our bookkeeping."""
+    """A static file in front of Django has req_*, resp_status, g_* and the event's own fields."""
     assert moved.site.get("/static/foo.txt").text == "foo\n"
     line = line_of(moved.site, "/static/foo.txt")
     allowed = re.compile(
@@ -237,7 +237,7 @@ def test_request_that_django_never_saw(moved: Run) -> None:
 
 
 def test_helpers(moved: Run, before: Run) -> None:
-    """EventContext, LogFmt, get_stack_loc_context and the registry work as they did."""
+    """EventContext, LogFmt, get_stack_loc_context and the registry work as before."""
     new, old = (run.site.get("/helpers/").text.splitlines() for run in (moved, before))
     assert new[0] == old[0]
     assert new[1] == old[1] == "['cause_loc', 'loc']"
@@ -246,7 +246,7 @@ def test_helpers(moved: Run, before: Run) -> None:
 
 
 def test_every_hook_is_called(start: Start) -> None:
-    """Callbacks registered for each hook run, in the arbiter and in the worker."""
+    """The callbacks of each hook run, in the arbiter and in the worker."""
     site = start(OURS)
     site.get("/ok/")
     worker = site.worker_pids()[0]
@@ -279,7 +279,7 @@ def test_existing_logger_is_preserved(start: Start) -> None:
 
 
 def test_timeout(start: Start) -> None:
-    """A request that times out has a timeout line with its places, and no request line."""
+    """A request that times out has a timeout line with its locations, and no request line."""
     site = start(OURS, "--timeout", "300")
     wire = site.open("/sleeps/")
     make_overdue(in_flight(site, "/sleeps/", ":sleeps").pid)

@@ -1,4 +1,4 @@
-"""dogslow's users: its settings, with its defaults and meaning, after one changed import line."""
+"""dogslow's settings keep their defaults and meaning after one changed import line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TIMER = 0.3
 
 Watchdog = Callable[..., Site]
 
-# A handler that keeps what it is given, with what is not of logging itself.
+# A handler that keeps its records, with the attributes that are not logging's own.
 KEEPER = """
 import json, logging
 class Keeper(logging.Handler):
@@ -43,7 +43,7 @@ class Keeper(logging.Handler):
 
 
 class Scratch:
-    """A server whose only trace of slowhound is the middleware; its temporary folder is its own."""
+    """A server with the drop-in middleware only, and its own temporary folder."""
 
     def __init__(self, serve: Launcher, folder: Path) -> None:
         self.serve = serve
@@ -54,10 +54,10 @@ class Scratch:
         self.kept = folder / "kept.jsonl"
 
     def __call__(self, *, gunicorn: bool = False, **django: Any) -> Site:
-        """A server with these settings of dogslow's."""
+        """Starts a server with these settings of dogslow."""
         wishes: dict[str, Any] = {
             "settings": None,
-            "warm": True,  # a threshold of 0.3 s shall not see the import of the views
+            "warm": True,  # the import of the views must not pass the threshold of 0.3 s
             "django": {"MIDDLEWARE": MIDDLEWARE, **django},
             "env": {"TMPDIR": str(self.temporary)},
             "python_path": [str(self.keeper.parent)],
@@ -80,7 +80,7 @@ class Scratch:
         )
 
     def logging(self) -> dict[str, Any]:
-        """LOGGING with the keeper at the logger `dogslow`."""
+        """LOGGING with that handler at the logger `dogslow`."""
         return {
             "version": 1,
             "disable_existing_loggers": False,
@@ -101,7 +101,7 @@ class Scratch:
 
 @pytest.fixture
 def watchdog(serve: Launcher, tmp_path: Path) -> Scratch:
-    """Start servers with dogslow's settings."""
+    """Starts servers with dogslow's settings."""
     return Scratch(serve, tmp_path)
 
 
@@ -113,7 +113,7 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 def slow(site: Site, path: str = "/gate/slow/") -> Any:
-    """A request that waits at its gate; `release` lets it go."""
+    """A request that waits at its gate until `release`."""
     answer = site.start(path)
     site.gate("slow").wait_entered()
     return answer
@@ -126,7 +126,7 @@ def release(site: Site, answer: Any) -> None:
 
 @pytest.mark.parametrize("gunicorn", [False, True], ids=["wsgiref", "Gunicorn"])
 def test_middleware_alone_is_enough(watchdog: Scratch, gunicorn: bool) -> None:
-    """With nothing but the middleware a slow request leaves its file in the temporary folder."""
+    """With the middleware alone, a slow request leaves its file in the temporary folder."""
     site = watchdog(gunicorn=gunicorn, DOGSLOW_TIMER=TIMER)
     answer = slow(site)
     report = watchdog.wait_report("/gate/slow/", ", in gated")
@@ -139,7 +139,7 @@ def test_middleware_alone_is_enough(watchdog: Scratch, gunicorn: bool) -> None:
 
 
 def test_layout_of_the_report(watchdog: Scratch) -> None:
-    """Every line of dogslow's report up to the stack is there, in its place and format."""
+    """The report has every line of dogslow's up to the stack, in the same order and format."""
     site = watchdog(DOGSLOW_TIMER=TIMER)
     answer = slow(site, "/gate/slow/?page=2")
     text = watchdog.wait_report("/gate/slow/").text
@@ -178,7 +178,7 @@ def test_default_timer_is_25_seconds(watchdog: Scratch) -> None:
 
 @pytest.mark.parametrize("timer", [0, 0.0])
 def test_timer_of_0_reports_each_request(watchdog: Scratch, timer: float) -> None:
-    """A timer of 0 looks at each request at once."""
+    """A timer of 0 reports each request at once."""
     site = watchdog(DOGSLOW_TIMER=timer)
     answer = slow(site)
     watchdog.wait_report("/gate/slow/", ", in gated")
@@ -188,7 +188,7 @@ def test_timer_of_0_reports_each_request(watchdog: Scratch, timer: float) -> Non
 
 
 def test_timer_may_be_a_fraction() -> None:
-    """A timer of 0.6 is neither 0 nor 1; that fractions report is shown by all tests here."""
+    """A timer of 0.6 is not rounded to 0 or 1; all tests here use fractions."""
     assert apply(load({}), {}, {"DOGSLOW_TIMER": 0.6}.get).slow_after == 0.6
 
 
@@ -203,7 +203,7 @@ def test_dogslow_false_leaves_the_middleware_out(watchdog: Scratch, off: object)
 
 
 def test_output_names_the_folder(watchdog: Scratch, tmp_path: Path) -> None:
-    """DOGSLOW_OUTPUT is the folder of the files, as it is."""
+    """DOGSLOW_OUTPUT is the folder of the files, and is used as it is."""
     folder = tmp_path / "output"
     folder.mkdir(mode=0o755)
     site = watchdog(DOGSLOW_TIMER=TIMER, DOGSLOW_OUTPUT=str(folder))
@@ -215,7 +215,7 @@ def test_output_names_the_folder(watchdog: Scratch, tmp_path: Path) -> None:
 
 
 def test_without_files(watchdog: Scratch, mailbox: Mailbox) -> None:
-    """DOGSLOW_LOG_TO_FILE = False writes no file, and mails all the same."""
+    """DOGSLOW_LOG_TO_FILE = False writes no file, and still mails."""
     site = watchdog(DOGSLOW_LOG_TO_FILE=False, **mail_settings(mailbox.port))
     answer = slow(site)
     eventually(lambda: mailbox.mails, "a mail", transcript=site.process.transcript)
@@ -242,7 +242,7 @@ def mail_settings(port: int, to: object = "errors@shop.example") -> dict[str, An
     ids=["a string", "a list", "a tuple"],
 )
 def test_mail(watchdog: Scratch, mailbox: Mailbox, to: Any) -> None:
-    """DOGSLOW_EMAIL_TO and _FROM together mail the report over SMTP."""
+    """DOGSLOW_EMAIL_TO and _FROM together mail the report by SMTP."""
     site = watchdog(**mail_settings(mailbox.port, to))
     answer = slow(site, "/gate/slow/?page=2")
     eventually(lambda: mailbox.mails, "a mail", transcript=site.process.transcript)
@@ -262,7 +262,7 @@ def test_mail(watchdog: Scratch, mailbox: Mailbox, to: Any) -> None:
 
 @pytest.mark.parametrize("missing", ["DOGSLOW_EMAIL_TO", "DOGSLOW_EMAIL_FROM"])
 def test_mail_needs_both(watchdog: Scratch, mailbox: Mailbox, missing: str) -> None:
-    """With only one of the two nothing is mailed, and the file is written."""
+    """With only one of the two settings nothing is mailed, and the file is written."""
     given = mail_settings(mailbox.port)
     del given[missing]
     site = watchdog(**given)
@@ -273,21 +273,23 @@ def test_mail_needs_both(watchdog: Scratch, mailbox: Mailbox, missing: str) -> N
     assert mailbox.mails == []
 
 
-def test_dead_mail_server(watchdog: Scratch) -> None:
-    """A mail server that is not there delays no request and costs no file."""
+def test_unreachable_mail_server(watchdog: Scratch) -> None:
+    """An unreachable mail server delays no request and costs no file."""
     with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))  # without listen() it refuses, and nobody else gets the port
+        deaf.bind(
+            ("127.0.0.1", 0)
+        )  # without listen() it refuses, and no other process gets the port
         site = watchdog(**mail_settings(deaf.getsockname()[1]))
         answer = slow(site)
         watchdog.wait_report("/gate/slow/")
         release(site, answer)
         assert site.get("/ok/").status == 200
-        eventually(lambda: "Email" in site.process.stderr, "a word about it")
+        eventually(lambda: "Email" in site.process.stderr, "a warning")
         site.stop()
 
 
 def test_silent_mail_server(watchdog: Scratch) -> None:
-    """One that accepts and never answers delays no request either."""
+    """A mail server that accepts and never answers delays no request, either."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         site = watchdog(**mail_settings(silent.getsockname()[1]))
         answer = slow(site)
@@ -306,7 +308,7 @@ def test_silent_mail_server(watchdog: Scratch) -> None:
     [(None, "WARNING"), ("ERROR", "ERROR"), (20, "INFO"), ("DEBUG", "DEBUG")],
 )
 def test_logger(watchdog: Scratch, level: object, name: str) -> None:
-    """DOGSLOW_LOGGER gets the report, at the level that is given by name or number."""
+    """DOGSLOW_LOGGER gets the report, at a level that is a name or a number."""
     given = {} if level is None else {"DOGSLOW_LOG_LEVEL": level}
     site = watchdog(
         DOGSLOW_TIMER=TIMER, DOGSLOW_LOGGER="dogslow", LOGGING=watchdog.logging(), **given
@@ -322,7 +324,7 @@ def test_logger(watchdog: Scratch, level: object, name: str) -> None:
 
 
 def test_log_to_sentry(watchdog: Scratch) -> None:
-    """DOGSLOW_LOG_TO_SENTRY: a message that groups, the culprit and the stack beside it."""
+    """With DOGSLOW_LOG_TO_SENTRY the message groups, and culprit and stack are in `extra`."""
     site = watchdog(
         DOGSLOW_TIMER=TIMER,
         DOGSLOW_LOGGER="dogslow",
@@ -370,15 +372,15 @@ def test_no_stack_vars(watchdog: Scratch) -> None:
 
 
 def test_flames_dir_is_accepted(watchdog: Scratch, tmp_path: Path) -> None:
-    """FLAMES_DIR is known, and does not disturb the rest."""
+    """FLAMES_DIR is accepted, and does not affect the rest."""
     site = watchdog(DOGSLOW_TIMER=TIMER, FLAMES_DIR=str(tmp_path / "flames"))
     answer = slow(site)
     watchdog.wait_report("/gate/slow/")
     release(site, answer)
 
 
-def test_bad_values_are_left_out(watchdog: Scratch) -> None:
-    """A setting that makes no sense does not stop the site; the others still count."""
+def test_bad_values_are_ignored(watchdog: Scratch) -> None:
+    """An invalid setting does not stop the site, and the others still apply."""
     site = watchdog(
         DOGSLOW_TIMER=TIMER, DOGSLOW_LOG_LEVEL="NO SUCH", DOGSLOW_IGNORE_URLS=7, DOGSLOW_OUTPUT=5
     )
@@ -388,7 +390,7 @@ def test_bad_values_are_left_out(watchdog: Scratch) -> None:
 
 
 def test_slowhound_wins_over_dogslow(watchdog: Scratch) -> None:
-    """Where both are set, SLOWHOUND's setting is the one."""
+    """If both are set, SLOWHOUND's setting wins."""
     site = watchdog(DOGSLOW_TIMER=60, SLOWHOUND={"SLOW_AFTER": TIMER})
     answer = slow(site)
     watchdog.wait_report("/gate/slow/")

@@ -1,6 +1,6 @@
-"""The known defects of gunicorn-django-canonical-logs (design, section 7): each stays behind.
+"""Defects of gunicorn-django-canonical-logs that slowhound does not have.
 
-Where a larger test of the same thing stands elsewhere, the docstring names it.
+Each docstring describes the defect, and names the file with the larger test where there is one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.harness.accounts import check_boxes_are_of_running_workers, check_onc
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 
-# The middleware is not listed, as with that package.
+# As with that package, the middleware is not listed.
 MOVED = """\
 from slowhound.compat.canonical_logs.glogging import Logger
 from slowhound.compat.canonical_logs.gunicorn_hooks import *
@@ -25,18 +25,18 @@ logger_class = Logger
 
 
 def moved(serve: Launcher, conf: str = "", **wishes: object) -> Site:
-    """A server with that package's configuration, its name replaced."""
+    """A server with that package's configuration, with its name replaced."""
     return serve(wired=False, middleware=False, conf=MOVED + conf, **wishes)
 
 
 @pytest.fixture(scope="module", params=["sync", "gthread"])
 def site(request: pytest.FixtureRequest, serve_module: Launcher) -> Site:
-    """One for each kind of worker."""
+    """A site for each kind of worker."""
     return moved(serve_module, worker=request.param, threads=4)
 
 
 def test_referrer_is_read_from_the_real_header(site: Site) -> None:
-    """It read a header `Referrer`; browsers send `Referer`. See servers/test_line.py."""
+    """The original read a header `Referrer`; browsers send `Referer`. See servers/test_line.py."""
     answer = site.get("/ok/", {"Referer": "http://shop.example/cart", "Referrer": "wrong"})
     assert site.terminal_line(answer.agent)["req_referrer"] == "http://shop.example/cart"
 
@@ -52,14 +52,14 @@ def test_backslashes_and_control_characters_are_escaped(site: Site) -> None:
 
 
 def test_streaming_counts_to_the_last_byte(site: Site) -> None:
-    """It stopped its clock before the body. See servers/test_bodies.py."""
+    """The original stopped its clock before the body. See servers/test_bodies.py."""
     event = site.event("/stream-pauses/4/")
     assert event["resp_time"] >= 0.3
     assert event["resp_bytes"] == len(b"first" + 3 * b"chunk")
 
 
 def test_counters_are_per_request_in_every_worker_class(site: Site) -> None:
-    """Its counters were the process's. See servers/test_terminal.py."""
+    """The original counted per process. See servers/test_terminal.py."""
     expected = {"/ok/": 0, "/five/": 5, "/n1/": 7}
     answers = [(path, site.start(path)) for path in list(expected) * 6]
     for path, answer in answers:
@@ -67,7 +67,7 @@ def test_counters_are_per_request_in_every_worker_class(site: Site) -> None:
 
 
 def test_counts_under_debug(serve: Launcher) -> None:
-    """Under DEBUG Django used another cursor, and it counted nothing. See servers/test_db.py."""
+    """With DEBUG the original counted no queries. See servers/test_db.py."""
     site = moved(serve, django={"DEBUG": True})
     assert site.event("/n1/")["db_queries"] == 7
     assert site.event("/many/")["db_queries"] == 2
@@ -88,7 +88,7 @@ def test_several_aliases_are_counted(site: Site) -> None:
 def test_psycopg_statements_and_server_side_cursors(
     serve: Launcher, postgres: dict[str, object], path: str, count: int
 ) -> None:
-    """It hashed statements that cannot be, and saw no named cursors. See servers/test_db.py."""
+    """The original failed on composed statements and named cursors. See servers/test_db.py."""
     site = moved(serve, databases={"default": postgres})
     answer = site.get(path)
     assert answer.status == 200
@@ -96,7 +96,7 @@ def test_psycopg_statements_and_server_side_cursors(
 
 
 def test_template_of_an_error_is_the_innermost(site: Site) -> None:
-    """It named the outermost one. See servers/test_exceptions.py."""
+    """The original named the outermost template. See servers/test_exceptions.py."""
     assert site.event("/in-template/")["exc_template"] == "deep/third.html:3"
 
 
@@ -113,14 +113,14 @@ def test_nothing_is_emitted_twice(serve: Launcher, worker: str) -> None:
 
 
 def test_unix_socket(serve: Launcher) -> None:
-    """It asked a unix socket for TCP_INFO and died of it. See deploy/test_starting.py."""
+    """The original failed to read TCP_INFO of a Unix socket. See deploy/test_starting.py."""
     site = moved(serve, bind="unix")
     check_once(site, [site.get("/ok/").agent])
     assert "Traceback" not in site.process.stderr
 
 
 def test_root_arbiter_with_workers_of_nobody() -> None:
-    """Its shared memory belonged to root. See deploy/test_users.py, which needs root."""
+    """The original's shared memory belonged to root. See deploy/test_users.py, which needs root."""
     from tests.deploy import test_users
 
     assert pwd.getpwnam("nobody").pw_uid == test_users.NOBODY
@@ -128,13 +128,13 @@ def test_root_arbiter_with_workers_of_nobody() -> None:
 
 
 def test_preload(serve: Launcher) -> None:
-    """With --preload its middleware came too late. See deploy/test_starting.py."""
+    """With --preload the original's middleware came too late. See deploy/test_starting.py."""
     site = moved(serve, gunicorn_args=["--preload"])
     assert site.event("/n1/")["resp_view"] == "n1"
 
 
 def test_timeout_0(serve: Launcher) -> None:
-    """It told a timeout after 0.2 seconds where there is none. See deploy/test_starting.py."""
+    """With timeout = 0 the original reported timeouts. See deploy/test_starting.py."""
     site = moved(serve, "timeout = 0\n")
     answer = site.get("/sleep/0.6/")
     check_once(site, [answer.agent])
@@ -142,13 +142,13 @@ def test_timeout_0(serve: Launcher) -> None:
 
 
 def test_wsgi_file_that_names_the_settings(serve: Launcher) -> None:
-    """It read the settings before wsgi.py could name them. See deploy/test_starting.py."""
+    """The original read the settings before wsgi.py named them. See deploy/test_starting.py."""
     site = moved(serve, env={"DJANGO_SETTINGS_MODULE": None})
     assert site.event("/n1/")["resp_view"] == "n1"
 
 
 def test_nothing_is_left_in_shared_memory(serve: Launcher) -> None:
-    """A worker that was killed left its shared memory behind. See deploy/test_deaths.py."""
+    """The original leaked the shared memory of killed workers. See deploy/test_deaths.py."""
     site = moved(serve)
     pid = site.terminal(site.get("/ok/").agent)["pid"]
     assert shared(site) == []
@@ -160,6 +160,6 @@ def test_nothing_is_left_in_shared_memory(serve: Launcher) -> None:
 
 
 def shared(site: Site) -> list[str]:
-    """What the arbiter and its workers have of the folder of named shared memory."""
+    """The files of named shared memory that the arbiter and its workers have open."""
     maps = [Path(f"/proc/{pid}/maps") for pid in (site.process.pid, *site.worker_pids())]
     return [line for each in maps for line in each.read_text().splitlines() if "/dev/shm/" in line]

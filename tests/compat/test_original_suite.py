@@ -1,4 +1,4 @@
-"""gunicorn-django-canonical-logs' own tests, from its source release, on what takes its place."""
+"""Runs gunicorn-django-canonical-logs' own tests, from its source release, on slowhound."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.harness import gunicorns
 from tests.harness.launch import ROOT
 
 IMPORT = re.compile(r"^(from|import) gunicorn_django_canonical_logs\b", re.MULTILINE)
-# All but those in instrumenter_tests, which replace parts of its instrumenters.
+# All tests but those in instrumenter_tests, which patch its own instrumenters.
 COUNT = 40
-# Its servers have fixed ports: where the kernel gives it one, in a network of its own.
+# Its servers have fixed ports, so they run in a new network namespace where possible.
 ALONE = ("unshare", "--net", "--map-root-user")
 LOOPBACK_UP = """\
 import fcntl, os, socket, struct, sys
@@ -32,12 +32,12 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    """The release unpacked, with the name in its import lines replaced, and nothing else."""
+    """The unpacked release, with the name in its import lines replaced, and nothing else."""
     source = gunicorns.apart("canonical-logs").parent / "source"
     archives = list(source.glob("*.tar.gz"))
     if not archives:
         pytest.skip("its source is not in this environment: scripts/install.sh apart")
-    # Python 3.11.2 has no filters yet.
+    # Python 3.11.2 does not have filters yet.
     safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(archives[0]) as packed:
         packed.extractall(tmp_path, **safely)
@@ -48,7 +48,7 @@ def suite(tmp_path: Path) -> Path:
 
 
 def alone() -> list[str]:
-    """A command that runs another one where nobody else has a port; none where that cannot be."""
+    """A command that runs another one in a new network namespace; empty where that fails."""
     try:
         tried = subprocess.run([*ALONE, "true"], capture_output=True, check=False)
     except OSError:
@@ -57,11 +57,11 @@ def alone() -> list[str]:
 
 
 @pytest.mark.slow
-def test_peers_suite_passes(suite: Path) -> None:
-    """Its 40 tests, with the import lines replaced and nothing else, all pass."""
+def test_original_suite_passes(suite: Path) -> None:
+    """All 40 tests pass, with the import lines replaced and nothing else."""
     own = str(Path(slowhound.__file__).parents[1])
     paths = [own, str(gunicorns.apart("pytest-django")), os.environ.get("PYTHONPATH", "")]
-    # Not the checkout, which has a package "tests" as well.
+    # Without the checkout, which has a package "tests" as well.
     paths = [each for each in os.pathsep.join(paths).split(os.pathsep) if each != str(ROOT)]
     scripts = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     env = {

@@ -1,4 +1,4 @@
-"""What the tests of deployments share: a site for each version, and running as nobody."""
+"""Fixtures of the deployment tests: each version of Gunicorn, and workers that run as nobody."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Deploy = Callable[..., Site]
 
 @pytest.fixture
 def deploy(serve: Launcher, gunicorn: str) -> Deploy:
-    """Start a server in each version of Gunicorn; the arguments are the fields of Setup."""
+    """Starts a server in each version of Gunicorn; the arguments are the fields of Setup."""
 
     def start(**wishes: Any) -> Site:
         return serve(gunicorn=gunicorn, **wishes)
@@ -40,8 +40,8 @@ def deploy_module(serve_module: Launcher, gunicorn: str) -> Deploy:
     return start
 
 
-# Shows another user what this interpreter and these sources are, where they lie in a folder that
-# is root's alone: in a mount name space of the server's own, the folder holds nothing else.
+# Lets another user read this interpreter and these sources, where they are in a folder of root's:
+# in a new mount namespace, that folder contains nothing else.
 SHOW = """\
 mount --bind "$1" "$2" && mount -t tmpfs -o mode=755 hidden "$1" || exit 97
 shift 2
@@ -52,13 +52,13 @@ exec "$@"
 
 
 def closed_ancestor(path: Path) -> Path | None:
-    """The outermost folder above `path` that others may not enter."""
+    """The outermost folder above `path` that other users may not enter."""
     above = [each for each in reversed(path.parents) if not each.stat().st_mode & 0o001]
     return above[0] if above else None
 
 
 def showing(scratch: Path) -> list[str]:
-    """A command that runs another so that every user can read the interpreter."""
+    """A command that runs another one so that every user can read the interpreter."""
     needed = {Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve(), ROOT}
     closed = {each: closed_ancestor(each) for each in needed}
     hidden = {each for each in closed.values() if each is not None}
@@ -84,7 +84,7 @@ def open_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def nobody() -> pwd.struct_passwd:
-    """The user of that name, where it can run this interpreter; else the test is skipped."""
+    """The user `nobody`; skips the test where that user cannot run this interpreter."""
     if os.getuid() != 0:
         pytest.skip("an arbiter of root's needs root")
     found = pwd.getpwnam("nobody")
@@ -116,7 +116,7 @@ def nobody() -> pwd.struct_passwd:
 
 @pytest.fixture
 def unprivileged(nobody: pwd.struct_passwd, template: Path, gunicorn: str) -> Iterator[Deploy]:
-    """Start a server whose arbiter is root and whose workers are nobody."""
+    """Starts a server whose arbiter is root and whose workers are nobody."""
     folder = open_folder()
     wrapper = showing(folder)
     launcher = Launcher(folder, template)

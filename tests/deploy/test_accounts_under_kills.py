@@ -1,6 +1,6 @@
-"""Many workers are killed at random moments under load, and every request is accounted for.
+"""Many workers are killed at random moments under load, and no request is lost.
 
-A request has a terminal event as soon as its view was reached or its response came, and never two.
+A request whose view was reached, or whose response arrived, has one terminal event, and never two.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
 WORKERS, THREADS, CLIENTS = 3, 3, 6
-KILLS = 20  # of each kind of worker, and more until it was a load and not a queue of clients
-# Requests between two kills, at most: a worker dies young, old, idle and busy.
+KILLS = 20  # for each kind of worker, and more until the load was real
+# Requests between two kills, at most: new, old, idle and busy workers are killed.
 BETWEEN = 12
 SEED = 4711
 
 
 class Asked(NamedTuple):
-    """One request as its client saw it."""
+    """A request as its client saw it."""
 
     name: str
     agent: str
@@ -42,7 +42,7 @@ class Asked(NamedTuple):
 
 
 class Load:
-    """Clients that ask for one thing after another until they are told to stop."""
+    """Clients that send one request after another until they are told to stop."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -63,7 +63,7 @@ class Load:
             self.ended.append(Asked(name, wire.agent, answered))
 
     def wait_for(self, more: int) -> None:
-        """Until that many requests more have ended."""
+        """Waits until this many more requests have ended."""
         wanted = len(self.ended) + more
         eventually(
             lambda: len(self.ended) >= wanted,
@@ -72,7 +72,7 @@ class Load:
         )
 
     def was_load(self) -> bool:
-        """Whether enough was answered, and enough was not because its worker was killed."""
+        """Whether enough requests were answered, and enough were cut off by a kill."""
         answered = sum(each.answered for each in self.ended)
         return answered > 2 * KILLS and len(crashes(self.site)) > KILLS / 4
 
@@ -86,7 +86,7 @@ def crashes(site: Site) -> list[Event]:
 def test_each_request_has_one_event_however_many_workers_are_killed(
     serve: Launcher, worker: str
 ) -> None:
-    """None is missing of those that were started, none is there twice, answered ones are right."""
+    """No started request is missing or doubled, and answered ones have the right event."""
     site = serve(
         worker=worker, workers=WORKERS, threads=THREADS, gunicorn_args=["--preload"], warm=True
     )
@@ -115,7 +115,7 @@ def test_each_request_has_one_event_however_many_workers_are_killed(
         "an event of each request",
         transcript=lambda: f"no event: {wanted - set(counted(site))}",
     )
-    # The last ones dead are buried, too: what comes now came too often.
+    # By now the last workers have been reaped, too: a further event would be one too many.
     check_boxes_are_of_running_workers(site)
     assert {agent: times for agent, times in counted(site).items() if times > 1} == {}
     assert set(counted(site)) <= {each.agent for each in asked}

@@ -1,4 +1,4 @@
-"""Why a worker died, and where each of its requests was at that moment."""
+"""Tests of why a worker died, and of where each of its requests was then."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from tests.harness.timeouts import NEVER, in_flight, make_overdue
 from tests.harness.waiting import eventually
 
 WORKERS = ["sync", "gthread"]
-# Seconds. The time of a stack is that of its file, which the kernel takes from its last tick: 0.01
-# where it has the fewest (CONFIG_HZ=100), and one may come late.
+# Seconds. The time of a stack is its file's, which the kernel takes from its last tick: they are
+# 0.01 apart with CONFIG_HZ=100, and one may come late.
 TICK = 0.05
 
 
 @pytest.fixture(scope="module", params=WORKERS)
 def mortal(request: pytest.FixtureRequest, deploy_module: Deploy) -> Site:
-    """A site with one worker, which each test has for its own and leaves replaced."""
+    """A site with one worker, which each test kills."""
     return deploy_module(worker=request.param, conf=NEVER, gunicorn_args=["--preload"], warm=True)
 
 
 def dies(site: Site, path: str, then: Callable[[Wire], object] = lambda wire: None) -> Event:
-    """The one terminal event of a request in which the worker ends."""
+    """The one terminal event of a request in which the worker is killed."""
     wire = site.open(path)
     then(wire)
     wire.read_what_comes()
@@ -63,7 +63,7 @@ def new_name() -> str:
 
 
 def test_timeout_of_code_that_holds_the_gil_has_the_last_stack_before(mortal: Site) -> None:
-    """SIGABRT is never handled while C code holds the GIL; the last stack before it is known."""
+    """While C code holds the GIL, SIGABRT is not handled; the event has the last stack before."""
     name = new_name()
     path = f"/gil/native-later/{name}/"
 
@@ -81,7 +81,7 @@ def test_timeout_of_code_that_holds_the_gil_has_the_last_stack_before(mortal: Si
 
 
 def test_segmentation_fault_names_its_line(mortal: Site) -> None:
-    """The thread that faults writes its own stack; the request beside has its own one."""
+    """The faulting request and another one in flight each have their own stack."""
     name = new_name()
     beside = mortal.open(f"/gate/{name}/") if worker_of(mortal) == "gthread" else None
     if beside is not None:
@@ -103,7 +103,7 @@ def test_segmentation_fault_names_its_line(mortal: Site) -> None:
 
 
 def test_kill_from_outside_is_a_signal(mortal: Site) -> None:
-    """SIGKILL that neither Gunicorn nor the kernel sent has the cause `signal`."""
+    """A SIGKILL that neither Gunicorn nor the kernel has sent has the cause `signal`."""
     name = new_name()
 
     def kill(_wire: Wire) -> None:
@@ -115,8 +115,8 @@ def test_kill_from_outside_is_a_signal(mortal: Site) -> None:
     assert "crash_code" not in event
 
 
-def test_sibling_leaves_a_dead_worker_to_an_arbiter_that_comes_late(deploy: Deploy) -> None:
-    """It alone knows the cause, and may be waiting for its turn on a machine that is busy."""
+def test_peer_leaves_an_ended_worker_to_a_slow_arbiter(deploy: Deploy) -> None:
+    """A peer waits for the arbiter, which alone knows the cause, even on a busy machine."""
     site = deploy(workers=2, conf=NEVER, gunicorn_args=["--preload"], warm=True)
     name = new_name()
     wire = site.open(f"/gate/{name}/")
@@ -124,10 +124,10 @@ def test_sibling_leaves_a_dead_worker_to_an_arbiter_that_comes_late(deploy: Depl
     victim = in_flight(site, f"/gate/{name}/").pid
     with stopped([site.process.pid]):
         os.kill(victim, signal.SIGKILL)
-        (path,) = eventually(lambda: survey(str(site.dir))[1], "it is dead")
-        # The sibling visits the dead in each second: so much later it has had its chance.
+        (path,) = eventually(lambda: survey(str(site.dir))[1], "its end")
+        # The peer searches for ended workers each second: by now it has found this one.
         late = time.monotonic_ns() + int((PARENT_PATIENCE + 2.0) * 1e9)
-        eventually(lambda: survey(str(site.dir))[0][0].heartbeat > late, "the sibling has seen it")
+        eventually(lambda: survey(str(site.dir))[0][0].heartbeat > late, "the peer has run since")
         assert survey(str(site.dir))[1] == [path]
     wire.read_what_comes()
     check_once(site, [wire.agent])
@@ -143,7 +143,7 @@ def test_exit_has_its_code(mortal: Site) -> None:
 
 
 def test_exit_that_gunicorn_takes_for_a_failed_start(deploy: Deploy) -> None:
-    """With code 3 a worker says that it could not boot, and Gunicorn ends: with the event."""
+    """A worker that exits with 3, for a failed start, stops Gunicorn, and has its event."""
     site = deploy()
     wire = site.open("/leaves/3/")
     wire.read_what_comes()
@@ -156,7 +156,7 @@ def test_exit_that_gunicorn_takes_for_a_failed_start(deploy: Deploy) -> None:
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_stop_that_outlasts_the_graceful_timeout_is_a_shutdown(deploy: Deploy, worker: str) -> None:
-    """SIGTERM to the arbiter: a request that goes on too long dies of the shutdown."""
+    """A request that outlasts the graceful timeout is killed by the shutdown."""
     site = deploy(worker=worker, conf="graceful_timeout = 1")
     name = new_name()
     with (site.scratch / f"{name}.lock").open("w") as lock:
@@ -173,7 +173,7 @@ def test_stop_that_outlasts_the_graceful_timeout_is_a_shutdown(deploy: Deploy, w
 
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
-    """A cgroup of the test's own, below this process's, in which memory is limited."""
+    """A new cgroup below this process's, with limited memory."""
     if os.getuid() != 0:
         pytest.skip("a memory cgroup needs root")
     counter = counter_file()
@@ -211,8 +211,8 @@ IN_CGROUP = 'echo $$ > "$1"/cgroup.procs && shift && exec "$@"'
 
 
 @pytest.mark.root
-def test_kill_for_want_of_memory_is_oom(cgroup: Path, serve: Launcher) -> None:
-    """The kernel kills a worker of a full cgroup; a SIGKILL after that is a signal again."""
+def test_out_of_memory_kill_is_oom(cgroup: Path, serve: Launcher) -> None:
+    """A kill by the kernel in a full cgroup is `oom`; a SIGKILL after that is a signal."""
     site = serve(wrapper=["sh", "-c", IN_CGROUP, "sh", str(cgroup)])
     event = dies(site, "/allocate/")
     assert (event["crash_cause"], event["crash_signal"]) == ("oom", "SIGKILL")

@@ -1,4 +1,4 @@
-"""Workers that come and go while requests are served: by signals, by limits, by a new release."""
+"""Workers are replaced while requests are served: by signals, limits or a new release."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pre_fork(server, worker):
 
 
 def event_that(site: Site, what: str, check) -> Event:
-    """The event of the first of many requests that fits; each of them has exactly one."""
+    """The first event that fits, of many requests; checks that each has exactly one."""
     agents = []
 
     def tried() -> Event | None:
@@ -51,7 +51,7 @@ def event_that(site: Site, what: str, check) -> Event:
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
 def test_max_requests_with_jitter(deploy: Deploy, worker: str) -> None:
-    """Over many generations of workers each request has one event, and no box is left over."""
+    """Over many generations of workers each request has one event, and no box is left."""
     site = deploy(
         worker=worker,
         workers=2,
@@ -63,7 +63,7 @@ def test_max_requests_with_jitter(deploy: Deploy, worker: str) -> None:
 
     def generations() -> bool:
         answers = [site.start(path) for path in ("/ok/", "/n1/", "/five/", "/raise/") * 3]
-        # Gunicorn 23's gthread drops connections that it has not looked at when it restarts.
+        # Gunicorn 23's gthread drops connections that it has not read when it restarts.
         agents.extend(each.result().agent for each in answers if not each.exception())
         return len({event["pid"] for event in terminal_events(site)}) >= 6
 
@@ -100,13 +100,13 @@ def test_hup(deploy: Deploy) -> None:
     check_boxes_are_of_running_workers(site)
     assert "second forks" in site.process.stderr
     victim = site.worker_pids()[0]
-    os.kill(victim, signal.SIGKILL)  # what dies after HUP is still buried
+    os.kill(victim, signal.SIGKILL)  # workers that die after HUP are still reaped
     eventually(lambda: victim not in site.worker_pids(), "its end")
     check_boxes_are_of_running_workers(site)
 
 
 def test_hup_while_requests_are_in_flight(deploy: Deploy) -> None:
-    """A request that the old workers had in flight at HUP ends in one event, by the old ones."""
+    """A request in flight at HUP has one event, of the old worker."""
     site = deploy()
     gate = site.gate("reloading")
     answer = site.start(f"/gate/{gate.name}/")
@@ -123,7 +123,7 @@ def test_hup_while_requests_are_in_flight(deploy: Deploy) -> None:
 
 
 def test_usr2(deploy: Deploy) -> None:
-    """While an old and a new arbiter serve side by side, and after, nothing is lost or shared."""
+    """While an old and a new arbiter serve together, and after, nothing is lost or mixed up."""
     site = deploy(as_script=True, conf='pidfile = "gunicorn.pid"')
     check_once(site, [site.get("/ok/").agent])
     old = site.worker_pids()
@@ -181,7 +181,7 @@ def test_reload(deploy: Deploy, tmp_path: Path) -> None:
     first = site.event("/ok/")
 
     def changed(found: Event) -> bool:
-        # Again and again: the reloader compares with what it saw in its first round.
+        # Repeatedly: the reloader compares with its first check.
         later = time.time() + 10
         os.utime(touched, (later, later))
         return found["pid"] != first["pid"]

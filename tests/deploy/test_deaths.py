@@ -1,4 +1,4 @@
-"""Workers that die under load: each request that was started is accounted for, once."""
+"""Workers die under load, and each started request has exactly one event."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLIENTS, EACH, DEATHS = 6, 12, 3
 
 
 def client(site: Site, name: str) -> list[tuple[str, str, bool]]:
-    """Requests one after the other: their names, their agents, whether they were answered."""
+    """Sends one request after another; records name, agent and whether it was answered."""
     done = []
     for number in range(EACH):
         request = f"{name}-{number}"
@@ -42,10 +42,10 @@ def client(site: Site, name: str) -> list[tuple[str, str, bool]]:
     ids=["sync-SIGKILL", "gthread-SIGSEGV"],
 )
 def test_workers_that_die_under_load(deploy: Deploy, worker: str, number: signal.Signals) -> None:
-    """A request with a response has a request event; one that was started, exactly one event."""
+    """A request with a response has a request event, and a started one exactly one event."""
     site = deploy(worker=worker, workers=2, threads=3, gunicorn_args=["--preload"], warm=True)
-    stuck = site.open("/gate/stuck/")
-    first = in_flight(site, "/gate/stuck/").pid
+    hanging = site.open("/gate/hanging/")
+    first = in_flight(site, "/gate/hanging/").pid
     with ThreadPoolExecutor(CLIENTS) as clients:
         running = [clients.submit(client, site, f"client-{each}") for each in range(CLIENTS)]
         for death in range(DEATHS):
@@ -67,13 +67,13 @@ def test_workers_that_die_under_load(deploy: Deploy, worker: str, number: signal
         done = [request for each in running for request in each.result()]
     answered = [agent for _, agent, whole in done if whole]
     started = [agent for name, agent, _ in done if (site.scratch / f"{name}.started").exists()]
-    stuck.close()
-    check_once(site, {stuck.agent, *answered, *started}, torn=DEATHS)
+    hanging.close()
+    check_once(site, {hanging.agent, *answered, *started}, torn=DEATHS)
     assert set(counted(site).values()) == {1}
     by_agent = {event["req_user_agent"]: event for event in terminal_events(site)}
     assert {by_agent[agent]["event_type"] for agent in answered} <= {"request", "crash"}
     died = [event for event in terminal_events(site) if event["event_type"] == "crash"]
-    assert stuck.agent in {event["req_user_agent"] for event in died}
+    assert hanging.agent in {event["req_user_agent"] for event in died}
     causes = {(event["crash_cause"], event["crash_signal"]) for event in died}
     expected = "segfault" if number == signal.SIGSEGV else "signal"
     assert causes == {(expected, number.name)}

@@ -1,4 +1,4 @@
-"""Configurations that have hooks, loggers and metrics of their own beside slowhound's."""
+"""Configurations with their own hooks, loggers and metrics beside slowhound's."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from tests.harness.site import Site
 from tests.harness.waiting import eventually
 
 HOOKS = """
-def told(name):
+def ran(name):
     with open("hooks.txt", "a") as file:
         file.write(name + "\\n")
 
 def pre_fork(server, worker):
-    told("pre_fork")
+    ran("pre_fork")
 
 def post_worker_init(worker):
-    told("post_worker_init")
+    ran("post_worker_init")
 
 def pre_request(worker, req):
-    told("pre_request")
+    ran("pre_request")
 
 def post_request({parameters}):
     from slowhound import Context
     Context.set("parameters", {count})
-    told("post_request")
+    ran("post_request")
 
 def worker_exit(server, worker):
-    told("worker_exit")
+    ran("worker_exit")
 
 def child_exit(server, worker):
-    told("child_exit")
+    ran("child_exit")
 """
 ARITIES = {2: "worker, req", 3: "worker, req, environ", 4: "worker, req, environ, resp"}
 
 
-def told(site: Site) -> Counter[str]:
-    """How often each of the configuration's own hooks ran."""
+def ran(site: Site) -> Counter[str]:
+    """How often each of the configuration's hooks has run."""
     path = site.scratch / "hooks.txt"
     return Counter(path.read_text().split()) if path.exists() else Counter()
 
 
 @pytest.mark.parametrize("count", list(ARITIES))
 def test_hooks_of_the_configuration_run_beside_ours(deploy: Deploy, count: int) -> None:
-    """All six hooks of one name run, the configuration's and slowhound's, in every arity."""
+    """Both hooks of each name run, the configuration's and slowhound's."""
     site = deploy(conf=HOOKS.format(parameters=ARITIES[count], count=count), worker="gthread")
     agents = [site.get(path).agent for path in ("/ok/", "/n1/")]
     check_once(site, agents)
@@ -62,18 +62,18 @@ def test_hooks_of_the_configuration_run_beside_ours(deploy: Deploy, count: int) 
     check_once(site, [wire.agent])
     wire.close()
     assert site.terminal(wire.agent)["event_type"] == "crash"
-    eventually(lambda: told(site)["post_worker_init"] == 2, "a new worker")
+    eventually(lambda: ran(site)["post_worker_init"] == 2, "a new worker")
     check_boxes_are_of_running_workers(site)
     site.stop()
-    assert told(site) == {
+    assert ran(site) == {
         "pre_fork": 2,
         "post_worker_init": 2,
         "pre_request": 3,
         "post_request": 2,
         "worker_exit": 1,
-        "child_exit": told(site)["child_exit"],
+        "child_exit": ran(site)["child_exit"],
     }
-    assert told(site)["child_exit"] in (1, 2)  # Gunicorn 23 does not always wait for the last
+    assert ran(site)["child_exit"] in (1, 2)  # Gunicorn 23 does not always wait for the last
 
 
 FAILING = """
@@ -86,7 +86,7 @@ def post_request(worker, req, environ, resp):
 
 
 def test_hook_that_fails_does_not_cost_the_event(deploy: Deploy) -> None:
-    """Where the configuration's own hook raises, slowhound's still runs."""
+    """If the configuration's hook raises, slowhound's still runs."""
     site = deploy(conf=FAILING)
     agents = [site.get("/ok/").agent for _ in range(2)]
     check_once(site, agents)
@@ -117,12 +117,12 @@ logger_class = Own
 @pytest.mark.parametrize(
     ("own", "worker"), [(SUBCLASS, "sync"), (UNRELATED, "gthread")], ids=["of ours", "unrelated"]
 )
-def test_logger_of_the_users_own(deploy: Deploy, own: str, worker: str) -> None:
-    """A logger class of the user's own gets its calls, and the canonical lines are there."""
+def test_logger_class_of_the_user(deploy: Deploy, own: str, worker: str) -> None:
+    """A logger class of the user gets its calls, and the canonical lines are written."""
     site = deploy(conf=own, worker=worker)
     answers = {path: site.get(path).agent for path in ("/ok/", "/n1/", "/raise/")}
     check_once(site, answers.values())
-    # Threads say so after they have answered, the second perhaps before the first.
+    # Threads call the logger after the response, the second perhaps before the first.
     assert sorted((site.scratch / "own.txt").read_text().split()) == sorted(answers)
     assert site.stray_output() == []
 
@@ -143,7 +143,7 @@ def test_logger_without_hooks(deploy: Deploy) -> None:
 
 
 def test_hooks_without_access_log(deploy: Deploy) -> None:
-    """Without an access log there are no lines, and the events are there."""
+    """Without an access log there are no lines, but all events."""
     site = deploy(conf="accesslog = None")
     agent = site.get("/ok/").agent
     assert site.terminal(agent)["event_type"] == "request"
@@ -156,7 +156,7 @@ def test_hooks_without_access_log(deploy: Deploy) -> None:
     "logger", ["", 'logger_class = "gunicorn.glogging.Logger"'], ids=["ours", "hooks only"]
 )
 def test_statsd(deploy: Deploy, logger: str) -> None:
-    """With statsd on, Gunicorn's numbers are sent, and the canonical lines are there."""
+    """With statsd, Gunicorn's metrics are sent, and the canonical lines are written."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
         statsd.bind(("127.0.0.1", 0))
         statsd.settimeout(5)

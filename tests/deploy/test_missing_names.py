@@ -1,4 +1,4 @@
-"""A Gunicorn that has none of the names that it does not promise: it serves, slowhound says it."""
+"""A Gunicorn without its undocumented names serves, and slowhound logs each missing one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.harness.waiting import eventually
 CONF = """
 from tests.harness.hidden_names import ON_SERVERS, hide, hide_words
 
-# What is within a function is looked for before the function itself is gone.
+# Names within a function are searched for before the function itself is hidden.
 for name in sorted(ON_SERVERS, key=lambda each: ":" not in each):
     hide(name)
 hide_words()
@@ -28,7 +28,7 @@ logger_class = Logger
 accesslog = "-"
 """
 SAID = re.compile(r"slowhound: the installed version has no (\S+): (.+)")
-# Of the two kinds of workers each server has one.
+# Names of the other kind of worker, which each server lacks.
 OF_THE_OTHER = {
     "sync": {
         "gunicorn.workers.gthread.ThreadWorker",
@@ -39,13 +39,13 @@ OF_THE_OTHER = {
 
 
 def said(site: Site) -> Counter[tuple[str, str]]:
-    """What slowhound says it does without, and how often."""
+    """The names that slowhound logs as missing, with how often."""
     return Counter(SAID.findall(site.process.stderr))
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
 def test_gunicorn_without_all_names_serves(serve: Launcher, worker: str) -> None:
-    """Before and after the death of a worker; each process says each name once."""
+    """Gunicorn serves before and after a worker's death; each process logs each name once."""
     site = serve(worker=worker, wired=False, conf=CONF)
     assert site.get("/ok/").status == 200
     assert site.event("/ok/")["resp_status"] == 200

@@ -1,4 +1,4 @@
-"""What clients send: malformed requests, several on one connection, HTTP/2."""
+"""Malformed requests, several requests on one connection, and HTTP/2."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ REFUSED = {
     "two lengths": b"POST /refused/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n" + HEAD,
 }
 WORKERS = ["sync", "gthread"]
-# The request and the response as far as Gunicorn knows them, slowhound's own bookkeeping, and a
-# collection of garbage, which comes when it likes.
+# The fields of the request and the response as far as Gunicorn knows them, those of every event,
+# and those of a garbage collection, which may happen at any time.
 UNSEEN = re.compile(
     r"event_type|req_\w+|resp_status|g_\w+|w_\w+|ts|host|pid|rec_\w+|seq|v|resp_outcome|gc_time"
 )
@@ -42,7 +42,7 @@ def site(deploy_module: Deploy, request: pytest.FixtureRequest) -> Site:
 
 @pytest.mark.parametrize("name", list(REFUSED))
 def test_request_that_gunicorn_refuses(site: Site, name: str) -> None:
-    """What Gunicorn answers itself has one event and line with the status that it answered."""
+    """A request that Gunicorn refuses has one event and line with the status that it sends."""
     before = len(terminal_events(site))
     answer = site.raw(REFUSED[name] + b"\r\n")
     status = int(answer.split()[1])
@@ -58,20 +58,20 @@ def test_request_that_gunicorn_refuses(site: Site, name: str) -> None:
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_connection_without_a_request(deploy: Deploy, worker: str) -> None:
-    """A connection that is closed without a word, as by a health check, leaves no event."""
+    """A connection that is closed without a request, as by a health check, has no event."""
     site = deploy(worker=worker)
     site.address.connect().close()
     wire = site.address.connect()
     wire.sendall(b"GET /half HTTP/1.1\r\nHos")
     wire.close()
     agent = site.get("/ok/").agent
-    assert site.stop() == 0  # another thread may have had the half one, and be slower
+    assert site.stop() == 0  # another thread may have the incomplete one, and be slower
     assert counted(site) == {agent: 1}
 
 
 @pytest.fixture(scope="module")
 def threaded(deploy_module: Deploy) -> Site:
-    """A gthread server, which keeps connections, for so long as it takes to give one up."""
+    """A gthread server, which keeps connections alive until they time out."""
     return deploy_module(worker="gthread", conf="keepalive = 1")
 
 
@@ -90,7 +90,7 @@ def test_kept_alive_connection(deploy: Deploy) -> None:
 
 
 def test_pipelined_requests(threaded: Site) -> None:
-    """Of requests that are sent without waiting, as many have an event as have a response."""
+    """Of pipelined requests, as many have an event as have a response."""
     paths = ["/n1/", "/five/", "/ok/"]
     agents = [new_agent() for _ in paths]
     data = b"".join(
@@ -109,7 +109,7 @@ def test_pipelined_requests(threaded: Site) -> None:
 
 
 def test_refused_after_a_good_one(threaded: Site) -> None:
-    """A malformed request on a kept connection does not touch the event of the one before."""
+    """A malformed request on a kept connection does not change the event of the one before."""
     agent = new_agent()
     good = request_bytes(threaded.address, "/n1/", agent).replace(b"Connection: close\r\n", b"")
     threaded.raw(good + b"GARBAGE\r\n\r\n")
@@ -119,7 +119,7 @@ def test_refused_after_a_good_one(threaded: Site) -> None:
 
 
 def http2(site: Site, paths: list[str], agents: list[str]) -> dict[str, tuple[int, bytes]]:
-    """Status and body by path, of requests that are all open at once on one connection."""
+    """Status and body by path, of concurrent requests on one connection."""
     connection = H2Connection()
     connection.initiate_connection()
     streams: dict[int, str] = {}
@@ -157,7 +157,7 @@ def http2(site: Site, paths: list[str], agents: list[str]) -> dict[str, tuple[in
 
 
 def test_http2(deploy: Deploy, gunicorn: str) -> None:
-    """Requests that share an HTTP/2 connection have an event each, with what is theirs."""
+    """Each request on a shared HTTP/2 connection has its own event and values."""
     if major_of(gunicorn) < 25:
         pytest.skip(f"Gunicorn {major_of(gunicorn)} has no HTTP/2: it came with 25")
     site = deploy(

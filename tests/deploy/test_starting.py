@@ -1,4 +1,4 @@
-"""Ways to start a Gunicorn, in each version: what is recorded is the same in all of them."""
+"""Ways to start Gunicorn, in each version: all record the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.harness.waiting import eventually
 
 
 def check_recorded(site: Site) -> Event:
-    """A request with queries is whole: view, counts, one event, one line, one box."""
+    """Checks that a request with queries has its view, counts, one event, one line, one box."""
     answer = site.get("/n1/")
     event = site.terminal(answer.agent)
     assert (event["event_type"], event["resp_view"], event["db_queries"]) == ("request", "n1", 7)
@@ -38,7 +38,7 @@ def check_recorded(site: Site) -> Event:
 
 
 def check_backlog_empties(site: Site) -> None:
-    """The backlog can be asked for, and is 0 when nobody waits."""
+    """Checks that the backlog is known, and is 0 when no connection waits."""
     eventually(
         lambda: site.event("/ok/").get("g_backlog") == 0,
         "an empty backlog",
@@ -46,8 +46,8 @@ def check_backlog_empties(site: Site) -> None:
     )
 
 
-def test_version_is_the_one_asked_for(deploy: Deploy, gunicorn: str) -> None:
-    """It is Gunicorn 23, or the environment's own; FORMAT json works on it."""
+def test_server_has_the_wanted_version(deploy: Deploy, gunicorn: str) -> None:
+    """The server is Gunicorn 23, or the environment's own; FORMAT json works on both."""
     site = deploy(settings={"FORMAT": "json"})
     found = re.search(r"Starting gunicorn (\d+)\.", site.process.stderr)
     assert found
@@ -61,7 +61,7 @@ def test_version_is_the_one_asked_for(deploy: Deploy, gunicorn: str) -> None:
     ("worker", "middleware"), [("sync", True), ("gthread", False)], ids=["listed", "not listed"]
 )
 def test_preload(deploy: Deploy, worker: str, middleware: bool) -> None:
-    """With --preload the application is older than its workers; the middleware may be unlisted."""
+    """With --preload requests are recorded, also with an unlisted middleware."""
     site = deploy(
         worker=worker,
         workers=2,
@@ -75,7 +75,7 @@ def test_preload(deploy: Deploy, worker: str, middleware: bool) -> None:
 
 @pytest.mark.parametrize("wired", [True, False], ids=["hooks", "middleware only"])
 def test_preload_with_a_warm_up_request(deploy: Deploy, wired: bool) -> None:
-    """No recorder in the arbiter: it leaves no box, no thread, and its workers have their own."""
+    """A warm-up request starts no recorder in the arbiter; each worker has its own."""
     site = deploy(
         app="tests.site.warmed:application", gunicorn_args=["--preload"], wired=wired, workers=2
     )
@@ -86,34 +86,34 @@ def test_preload_with_a_warm_up_request(deploy: Deploy, wired: bool) -> None:
 
 
 def test_settings_module_of_the_wsgi_file(deploy: Deploy) -> None:
-    """A wsgi.py that sets DJANGO_SETTINGS_MODULE is enough, nobody has to export it."""
+    """A wsgi.py that sets DJANGO_SETTINGS_MODULE is enough; it need not be exported."""
     check_recorded(deploy(env={"DJANGO_SETTINGS_MODULE": None}, middleware=False))
 
 
-LOOKS = """
+PASSES = """
 timeout = 0
 import gunicorn.arbiter, os
-looks = os.path.join(os.path.dirname(__file__), "looks")
-open(looks, "w").close()
-look = gunicorn.arbiter.Arbiter.murder_workers
+passes = os.path.join(os.path.dirname(__file__), "passes")
+open(passes, "w").close()
+murder = gunicorn.arbiter.Arbiter.murder_workers
 def murder_workers(self):
-    look(self)
-    with open(looks, "a") as file:
+    murder(self)
+    with open(passes, "a") as file:
         file.write("x")
 gunicorn.arbiter.Arbiter.murder_workers = murder_workers
 """
 
 
 def test_timeout_0(deploy: Deploy) -> None:
-    """Where Gunicorn has no timeout, no request has one, however long ago its worker was heard."""
-    site = deploy(conf=LOOKS)
+    """With timeout = 0 no request times out, however old the worker's heartbeat is."""
+    site = deploy(conf=PASSES)
     gate = site.gate("long")
     answer = site.start("/gate/long/")
     gate.wait_entered()
     make_overdue(site.worker_pids()[0])
-    looks = site.scratch / "looks"
-    seen = looks.stat().st_size
-    eventually(lambda: looks.stat().st_size >= seen + 2, "two looks of the arbiter")
+    passes = site.scratch / "passes"
+    seen = passes.stat().st_size
+    eventually(lambda: passes.stat().st_size >= seen + 2, "two passes of the arbiter's loop")
     gate.open()
     assert site.terminal(answer.result().agent)["event_type"] == "request"
     check_recorded(site)
@@ -128,7 +128,7 @@ def test_unix_socket(deploy: Deploy) -> None:
 
 
 def test_ipv6(deploy: Deploy) -> None:
-    """On IPv6 the client's address is one of IPv6."""
+    """On IPv6 the client's address is an IPv6 address."""
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError as reason:
@@ -137,10 +137,10 @@ def test_ipv6(deploy: Deploy) -> None:
 
 
 def test_reuse_port(deploy: Deploy, tmp_path: Path) -> None:
-    """Two servers on one port, as in a deploy without a gap: one event each, of the right one."""
+    """Of two servers on one port, as in a rolling deploy, each records its own requests."""
     with socket.socket() as reserved:
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        reserved.bind(("127.0.0.1", 0))  # without listen() it gets no connections
+        reserved.bind(("127.0.0.1", 0))  # without listen() this socket gets no connections
         bind = f"127.0.0.1:{reserved.getsockname()[1]}"
         settings = {"DIR": str(tmp_path / "record")}
         old, new = (
@@ -153,7 +153,7 @@ def test_reuse_port(deploy: Deploy, tmp_path: Path) -> None:
             pids = {event["pid"] for event in terminal_events(new)}
             return bool(pids & set(old.worker_pids())) and bool(pids & set(new.worker_pids()))
 
-        eventually(both_answered, "requests that either of them answered")
+        eventually(both_answered, "requests that each of them answered")
         # They share DIR, and so the store; each has its own stream.
         wanted = dict.fromkeys(asked, 1)
         eventually(lambda: counted(new) == wanted, "one event of each request")
@@ -175,7 +175,7 @@ def test_several_binds(deploy: Deploy, serve) -> None:
 
 
 def test_raw_env(deploy: Deploy) -> None:
-    """What raw_env sets is there when the settings are read."""
+    """The variables of raw_env are set when the settings are read."""
     site = deploy(
         env={"DJANGO_SETTINGS_MODULE": None},
         app="django.core.wsgi:get_wsgi_application()",
@@ -186,7 +186,7 @@ def test_raw_env(deploy: Deploy) -> None:
 
 
 def test_whitenoise_around_the_application(deploy: Deploy) -> None:
-    """A file that Django never sees has a line of its own; the next request is as always."""
+    """A file that Django never sees has a line, and the next request is recorded as usual."""
     site = deploy(app="tests.site.wsgi:static_first", middleware=False)
     answer = site.get("/static/hello.txt")
     event = site.terminal(answer.agent)

@@ -1,4 +1,4 @@
-"""Gunicorn's timeout: each request that it ends has one timeout event, however it was ended."""
+"""Each request that Gunicorn's timeout ends has one timeout event."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATHS = {
 
 @pytest.fixture(scope="module")
 def ended(deploy_module: Deploy) -> dict[str, Event]:
-    """The terminal events of requests that time out at once, each in a sync worker of its own."""
+    """The terminal events of requests that time out together, each in its own sync worker."""
     site = deploy_module(
         workers=len(PATHS),
         conf=NEVER + KILLS_LATER,
@@ -60,7 +60,7 @@ def ended(deploy_module: Deploy) -> dict[str, Event]:
 
 @pytest.mark.parametrize("name", list(PATHS))
 def test_request_that_times_out_has_a_timeout_event(ended: dict[str, Event], name: str) -> None:
-    """Asleep, deaf to SIGABRT, holding the GIL or in a query: one event, of type timeout."""
+    """A request that sleeps, ignores SIGABRT, holds the GIL or queries has one timeout event."""
     event = ended[name]
     assert (event["event_type"], event["resp_outcome"]) == ("timeout", "timeout")
     assert event["req_path"] == PATHS[name]
@@ -68,8 +68,8 @@ def test_request_that_times_out_has_a_timeout_event(ended: dict[str, Event], nam
     assert event["g_w_count"] >= 1
 
 
-def test_aborted_request_says_where_it_was(ended: dict[str, Event]) -> None:
-    """A view that could be aborted names the line, with a stack of that very moment."""
+def test_aborted_request_has_its_line(ended: dict[str, Event]) -> None:
+    """The event of an aborted view has the line and the stack of that moment."""
     event = ended["asleep"]
     assert event["timeout_loc"].startswith("tests/site/middleware.py:")
     assert event["timeout_cause_loc"].startswith("tests/site/gates.py:")
@@ -77,8 +77,8 @@ def test_aborted_request_says_where_it_was(ended: dict[str, Event]) -> None:
     assert event["resp_view"] == "gate"
 
 
-def test_killed_request_says_where_it_was_last_seen(ended: dict[str, Event]) -> None:
-    """A view that could only be killed names the line of the last look, and its age."""
+def test_killed_request_has_the_line_of_the_last_sample(ended: dict[str, Event]) -> None:
+    """The event of a killed view has the line and the age of the last sample."""
     event = ended["deaf"]
     assert loc("views/deaths.py", "deaf", "deaf") in event["timeout_stack"]
     assert event["timeout_cause_loc"].startswith("tests/site/gates.py:")
@@ -86,8 +86,8 @@ def test_killed_request_says_where_it_was_last_seen(ended: dict[str, Event]) -> 
     assert event["resp_view"] == "deaf"
 
 
-def test_request_that_held_the_gil_says_where_it_was_before(ended: dict[str, Event]) -> None:
-    """Who looked does not matter, nor how near to the hold: there is a stack of its view."""
+def test_request_that_held_the_gil_has_a_stack_from_before(ended: dict[str, Event]) -> None:
+    """The event of a view that held the GIL has a stack of the view from before."""
     event = ended["holding"]
     places = [loc("views/deaths.py", mark, "holding_from") for mark in ("seen at the gate", "held")]
     assert any(place in event["timeout_stack"] for place in places), event["timeout_stack"]
@@ -95,8 +95,8 @@ def test_request_that_held_the_gil_says_where_it_was_before(ended: dict[str, Eve
         assert event["timeout_stack_age"] > 0
 
 
-def test_request_in_a_query_says_in_which(ended: dict[str, Event]) -> None:
-    """A request that is killed in a query names its statement, without its literals."""
+def test_request_in_a_query_has_the_statement(ended: dict[str, Event]) -> None:
+    """The event of a request that is killed in a query has the statement, without literals."""
     event = ended["sql"]
     assert event["timeout_sql"].startswith("WITH RECURSIVE endless(n) AS")
     assert "secret" not in event["timeout_sql"]
@@ -111,7 +111,7 @@ def test_request_in_a_query_says_in_which(ended: dict[str, Event]) -> None:
 def test_worker_that_aborts_itself_does_not_time_out(
     deploy: Deploy, worker: str, kind: str, outcome: str
 ) -> None:
-    """Its view sends SIGABRT: that raises in it, or in the main thread, which then waits for it."""
+    """A SIGABRT that a view sends raises in the view, or in the main thread, and is no timeout."""
     site = deploy(worker=worker, conf=NEVER, gunicorn_args=["--preload"])
     site.gate("itself").open()
     wire = site.open("/aborts/itself/")
@@ -132,8 +132,8 @@ def post_worker_init(worker):
 """
 
 
-def test_gthread_worker_whose_main_thread_is_stuck(deploy: Deploy) -> None:
-    """Requests in flight in the threads of a worker that times out have one event each."""
+def test_gthread_worker_whose_main_thread_hangs(deploy: Deploy) -> None:
+    """If a gthread worker times out, each of its requests in flight has one event."""
     site = deploy(worker="gthread", threads=4, conf=NEVER + HANG, gunicorn_args=["--preload"])
     wires = [site.open(path) for path in ("/gate/one/", "/stream-gated/two/", "/deaf-less/")]
     wires[2].read_all()
@@ -141,7 +141,7 @@ def test_gthread_worker_whose_main_thread_is_stuck(deploy: Deploy) -> None:
     site.gate("two").wait_entered()
     wires.append(site.open("/main-stuck/three/"))
     site.gate("three").wait_entered()
-    eventually((site.scratch / "main.stuck").exists, "the main thread is stuck")
+    eventually((site.scratch / "main.stuck").exists, "the main thread hangs")
     make_overdue(in_flight(site, "/gate/one/").pid)
     agents = [wire.agent for wire in wires]
     check_once(site, agents)
@@ -153,7 +153,7 @@ def test_gthread_worker_whose_main_thread_is_stuck(deploy: Deploy) -> None:
 
 
 def test_gthread_worker_whose_gil_is_held(deploy: Deploy) -> None:
-    """C code that holds the GIL times out the whole worker: one event for each of its requests."""
+    """If C code holds the GIL, the whole worker times out: each request has one event."""
     site = deploy(worker="gthread", threads=4, conf=NEVER, gunicorn_args=["--preload"])
     wires = [site.open(path) for path in ("/gate/one/", "/gate/two/", "/holding/three/")]
     for name in ("one", "two", "three"):
@@ -168,7 +168,7 @@ def test_gthread_worker_whose_gil_is_held(deploy: Deploy) -> None:
     check_boxes_are_of_running_workers(site)
 
 
-# With each SIGABRT a child of slowhound's, whose end wakes the arbiter at once.
+# With each SIGABRT a child of slowhound's starts, whose end wakes the arbiter at once.
 KILLS = """
 import gunicorn.arbiter, os, signal, time
 from slowhound.gunicorn import children
@@ -184,8 +184,10 @@ gunicorn.arbiter.Arbiter.kill_worker = kill_worker
 """
 
 
-def test_worker_that_holds_its_gil_has_as_long_to_end_as_without_slowhound(deploy: Deploy) -> None:
-    """A child that looks at it wakes the arbiter, which does not kill any earlier for that."""
+def test_worker_that_holds_the_gil_is_not_killed_earlier_than_without_slowhound(
+    deploy: Deploy,
+) -> None:
+    """A child of slowhound's wakes the arbiter, which does not kill the worker earlier for it."""
     site = deploy(
         workers=2,
         conf=NEVER + KILLS,
@@ -193,7 +195,7 @@ def test_worker_that_holds_its_gil_has_as_long_to_end_as_without_slowhound(deplo
         settings={"SLOW_AFTER": 2.0},
         warm=True,
     )
-    site.gate("held").open()  # its hound shall have no time to report it
+    site.gate("held").open()  # its hound must have no time to report it
     wire = site.open("/holding/held/")
     eventually((site.scratch / "held.held").exists, "the GIL is held")
     site.wait_report("/holding/held/")
@@ -203,14 +205,14 @@ def test_worker_that_holds_its_gil_has_as_long_to_end_as_without_slowhound(deplo
     assert event["event_type"] == "timeout"
     lines = [line.split() for line in (site.scratch / "kills").read_text().splitlines()]
     assert [int(number) for number, _ in lines] == [signal.SIGABRT, signal.SIGKILL]
-    # A second, in which Gunicorn looks again by itself; 0.02 where the child's end has it look.
+    # One second, after which Gunicorn's loop runs anyway; with the early wake-up it was 0.02.
     assert float(lines[1][1]) - float(lines[0][1]) >= 0.5
     assert event["report"]
     assert event["gil_hold_est"] <= event["resp_time"]
 
 
 def test_request_that_ends_while_gunicorn_aborts_its_worker(deploy: Deploy) -> None:
-    """The abort finds its event half made: there is that one, and no other of the timeout."""
+    """An abort while the event is being written leaves that event, and no second one."""
     site = deploy(
         conf=NEVER + KILLS_LATER,
         gunicorn_args=["--preload"],
@@ -233,7 +235,7 @@ SIGNALS = 8
 
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGKILL], ids=["SIGABRT", "SIGKILL"])
 def test_signal_in_any_line_in_which_a_request_ends(deploy: Deploy, number: signal.Signals) -> None:
-    """An abort or a kill at any point of a request's end, slowhound's code included: one event."""
+    """A signal at any line in which a request ends, in slowhound too, leaves one event."""
     site = deploy(workers=4, gunicorn_args=["--preload"], conf=NEVER, warm=True)
     assert site.get(f"/signal-at/none/0/{number}/").text == "soon"
     counts = site.scratch / "none.lines"
@@ -244,11 +246,11 @@ def test_signal_in_any_line_in_which_a_request_ends(deploy: Deploy, number: sign
         wire = site.open(f"/signal-at/line-{line}/{line}/{number}/")
         answers.add(wire.read_what_comes().startswith(b"HTTP/1.1 200"))
         agents.append(wire.agent)
-    # Each may be killed between its two writes, of the event and of the line.
+    # A worker may be killed between its two writes, of the event and of the line.
     check_once(site, agents, torn=SIGNALS if number == signal.SIGKILL else 0)
     assert set(counted(site).values()) == {1}
     kinds = {event["event_type"] for event in terminal_events(site)}
-    # The arbiter, which sent none of these signals, calls what it finds a crash.
+    # The arbiter has sent none of these signals, so its events are crashes.
     assert kinds - {"crash"} == (
         {"request"} if number == signal.SIGKILL else {"request", "timeout"}
     )

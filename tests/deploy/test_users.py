@@ -1,4 +1,4 @@
-"""An arbiter of root's whose workers are nobody."""
+"""An arbiter that is root, with workers that run as nobody."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def died_in_flight(site: Site) -> dict[str, object]:
 def test_root_arbiter_with_workers_of_nobody(
     unprivileged: Deploy, preload: bool, preset: bool
 ) -> None:
-    """All is recorded, what the arbiter writes of the dead too, and all belongs to nobody."""
+    """Everything is recorded, also by the arbiter after a death, and all files belong to nobody."""
     folder = unprivileged.folder / "record"
     settings = {"DIR": str(folder)}
     if preset:
@@ -63,7 +63,7 @@ def test_root_arbiter_with_workers_of_nobody(
 
 
 def test_file_of_lines_is_written_by_root_for_nobody(unprivileged: Deploy) -> None:
-    """A STREAM file keeps its owner when the arbiter adds the line of a dead worker."""
+    """A STREAM file keeps its owner when the arbiter writes the line of an ended worker."""
     target = unprivileged.folder / "lines" / "lines.log"
     target.parent.mkdir()
     os.chown(target.parent, NOBODY, NOBODY)
@@ -80,7 +80,7 @@ def test_file_of_lines_is_written_by_root_for_nobody(unprivileged: Deploy) -> No
     os.kill(site.worker_pids()[0], signal.SIGKILL)
     wire.close()
     assert site.terminal(wire.agent)["event_type"] == "crash"
-    eventually(target.exists, "a line of the dead")
+    eventually(target.exists, "a line of the ended worker")
     assert target.stat().st_uid == NOBODY
 
 
@@ -91,7 +91,7 @@ def post_worker_init(worker):
 
 
 def test_worker_cannot_make_the_arbiter_remove_a_file(unprivileged: Deploy, tmp_path: Path) -> None:
-    """What a worker says about its box gives it no power over files of root's."""
+    """The path that a worker gives for its box does not let it remove files of root."""
     victim = unprivileged.folder / "of-root"
     victim.write_text("keep")
     victim.chmod(0o600)

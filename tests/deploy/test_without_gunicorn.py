@@ -1,4 +1,4 @@
-"""The middleware alone: runserver, the test client; and processes in which nothing may start."""
+"""The middleware alone under runserver and the test client, and processes that start nothing."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.harness.waiting import eventually
 
 @pytest.fixture
 def setup(tmp_path: Path, template: Path) -> tuple[Setup, Path]:
-    """Settings with the middleware and databases, for processes that are no server."""
+    """Settings with the middleware and databases, for processes that are not servers."""
     for name in ("default", "other"):
         (tmp_path / f"{name}.sqlite3").write_bytes((template / f"{name}.sqlite3").read_bytes())
     return Setup(), tmp_path
 
 
 def run(setup: tuple[Setup, Path], code: str, **env: str) -> str:
-    """What a Python process with the site's settings prints."""
+    """The output of a Python process with the site's settings."""
     wanted, scratch = setup
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -43,7 +43,7 @@ def run(setup: tuple[Setup, Path], code: str, **env: str) -> str:
 
 @pytest.mark.parametrize("reload", [True, False], ids=["reloader", "noreload"])
 def test_runserver(serve: Launcher, setup: tuple[Setup, Path], reload: bool) -> None:
-    """Under manage.py runserver each request has its line and event, and a slow one its report."""
+    """Under runserver each request has its line and event, and a slow one its report."""
     _, scratch = setup
     wanted = Setup(settings={"SLOW_AFTER": 0.3}, django={"DEBUG": True})
     folder = scratch / "record"
@@ -71,7 +71,7 @@ def test_runserver(serve: Launcher, setup: tuple[Setup, Path], reload: bool) -> 
 
 
 def listening_port(pid: int) -> int | None:
-    """The TCP port on which a process or a child of it listens."""
+    """The TCP port on which a process or one of its children listens."""
     pids = [pid, *Site.children_of(pid)]
     sockets = set()
     for each in pids:
@@ -149,22 +149,22 @@ import slowhound, slowhound.gunicorn
 
 @pytest.mark.parametrize("name", list(STARTS))
 def test_nothing_starts(setup: tuple[Setup, Path], name: str) -> None:
-    """Where no request is served there is no thread, no box, and no file."""
+    """A process that serves no request has no thread, no box, and no file."""
     printed = run(setup, QUIET.format(code=STARTS[name]))
     assert printed.splitlines()[-1] == "None ['MainThread']"
     assert not (setup[1] / "record").exists()
 
 
 def test_dogslows_middleware_starts_nothing_either(setup: tuple[Setup, Path]) -> None:
-    """Neither does importing settings with the drop-in middleware."""
+    """Settings with the drop-in middleware start nothing, either."""
     code = QUIET.format(code="import tests.site.wsgi")
     middleware = ["slowhound.compat.dogslow.WatchdogMiddleware"]
     wanted = Setup(settings=None, django={"MIDDLEWARE": middleware})
     assert run((wanted, setup[1]), code).splitlines()[-1] == "None ['MainThread']"
 
 
-def test_failure_in_a_command_is_survived(setup: tuple[Setup, Path]) -> None:
-    """on_error outside any request returns its value, and starts nothing."""
+def test_failure_in_a_command_is_handled(setup: tuple[Setup, Path]) -> None:
+    """Outside a request on_error returns its value, and starts nothing."""
     code = """
 import django
 django.setup()

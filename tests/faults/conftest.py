@@ -1,4 +1,4 @@
-"""File systems that refuse or fill up."""
+"""Fixtures with file systems that refuse to write or fill up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 class Tmpfs:
-    """A small file system of a test's own, mounted on `path`."""
+    """A small file system for one test, mounted on `path`."""
 
     def __init__(self, path: Path, size: str) -> None:
         self.path = path
@@ -24,7 +24,7 @@ class Tmpfs:
         return self.path / "filler"
 
     def fill(self, free: int = 0) -> None:
-        """Take all space but `free` bytes."""
+        """Takes all space but `free` bytes."""
         with self.filler.open("ab", buffering=0) as filler:
             try:
                 while True:
@@ -34,7 +34,7 @@ class Tmpfs:
             filler.truncate(max(0, size - free))
 
     def empty(self) -> None:
-        """Give the space back."""
+        """Gives the space back."""
         self.filler.unlink()
 
     def read_only(self) -> None:
@@ -45,7 +45,7 @@ class Tmpfs:
 
 
 def run(*argv: str) -> None:
-    """Run a system command, or skip the test with what it said."""
+    """Runs a system command; if it fails, skips the test with its error output."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"{' '.join(argv)}: {done.stderr.strip()}")
@@ -80,7 +80,7 @@ def immutable(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
-    """A folder of somebody else."""
+    """A folder of another user."""
     if os.getuid() != 0:
         pytest.skip("giving a folder away needs root")
     folder = tmp_path / "foreign"

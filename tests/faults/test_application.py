@@ -1,4 +1,4 @@
-"""What an application gets wrong with slowhound's names never hurts a response."""
+"""Errors of an application in its use of slowhound never hurt a response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.harness.waiting import eventually
 
 
 def test_failing_instrumenter_never_hurts(serve: Launcher, bare_site: Site) -> None:
-    """One that raises costs its own part and is told of when it fails first; the other goes on."""
+    """An instrumenter that raises is logged once, and costs only its own fields."""
     site = serve(instrumenters=True, django={"FAILING_INSTRUMENTER": True})
     assert differing(site, bare_site) == []
     event = site.event("/n1/")

@@ -1,4 +1,4 @@
-"""A DIR that is missing, refused, full or taken away never hurts, and is told of once."""
+"""A DIR that is missing, refused, full or removed never hurts, and is logged once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness.waiting import eventually
 # The box, the events (twice: a line cut off, and none at all), the reports and the lines.
 KINDS = 5
 WORKERS = ["sync", "gthread"]
-# Opening a folder is the same in both kinds of workers, and each has its turn.
+# A folder is opened in the same way in both kinds of workers, so they are tested in turn.
 UNUSABLE = {
     "a file in its place": "sync",
     "below a file": "gthread",
@@ -35,7 +35,7 @@ def serve_in(serve: Launcher, folder: Path, worker: str = "sync") -> Site:
 
 
 def dropped(site: Site) -> int:
-    """What the newest line says was lost."""
+    """The losses that the newest line counts."""
     return int(site.terminal_line(site.get("/ok/").agent).get("rec_dropped", "-").replace("-", "0"))
 
 
@@ -47,8 +47,8 @@ def check_loss_is_counted(site: Site) -> None:
     )
 
 
-def check_told_once(site: Site) -> None:
-    """At least one warning, none twice, and no more of them however many requests there were."""
+def check_logged_once(site: Site) -> None:
+    """Checks for at least one warning, none twice, and no more after further requests."""
     warnings = site.warnings()
     assert 1 <= len(warnings) == len(set(warnings)) <= KINDS, site.process.stderr
 
@@ -58,7 +58,7 @@ def contents(folder: Path) -> list[Path]:
 
 
 def test_missing_folder_is_made(serve: Launcher, bare_site: Site, tmp_path: Path) -> None:
-    """A DIR that is not there yet is made, for its owner alone, and used."""
+    """A DIR that does not exist is made, for its owner alone, and used."""
     folder = tmp_path / "not" / "yet" / "there"
     site = serve_in(serve, folder)
     assert differing(site, bare_site) == []
@@ -73,13 +73,13 @@ def test_missing_folder_is_made(serve: Launcher, bare_site: Site, tmp_path: Path
 def test_unusable_folder_never_hurts(
     serve: Launcher, bare_site: Site, unusable: Path, worker: str
 ) -> None:
-    """With a DIR that cannot be used responses and lines are the same; the loss is counted."""
+    """With an unusable DIR, responses and lines are the same, and the loss is counted."""
     before = contents(unusable)
     site = serve_in(serve, unusable, worker)
     workers = site.worker_pids()
     assert differing(site, bare_site) == []
     check_loss_is_counted(site)
-    check_told_once(site)
+    check_logged_once(site)
     assert site.worker_pids() == workers
     assert contents(unusable) == before
     assert site.stray_output() == []
@@ -89,18 +89,18 @@ def test_unusable_folder_never_hurts(
 def test_full_folder_never_hurts(
     serve: Launcher, bare_site: Site, tmpfs: Tmpfs, worker: str, free: int
 ) -> None:
-    """A file system that is full, or almost, at the start costs the record, not the responses."""
+    """A file system that is full, or almost, at the start costs events, not responses."""
     tmpfs.fill(free)
     site = serve_in(serve, tmpfs.path, worker)
     workers = site.worker_pids()
     assert differing(site, bare_site) == []
     check_loss_is_counted(site)
-    check_told_once(site)
+    check_logged_once(site)
     assert site.worker_pids() == workers
 
 
 def test_folder_that_fills_up_never_hurts(serve: Launcher, bare_site: Site, tmpfs: Tmpfs) -> None:
-    """When the space runs out responses stay the same; the loss is told once there is room."""
+    """When the space runs out, responses are the same; the loss is counted once there is room."""
     site = serve_in(serve, tmpfs.path, "gthread")
     workers = site.worker_pids()
     site.get("/ok/")
@@ -109,7 +109,7 @@ def test_folder_that_fills_up_never_hurts(serve: Launcher, bare_site: Site, tmpf
         assert site.get("/ok/").text == "ok"
     assert differing(site, bare_site) == []
     check_loss_is_counted(site)
-    check_told_once(site)
+    check_logged_once(site)
     tmpfs.empty()
     site.torn_expected = True
     eventually(lambda: newest_event_counts_the_loss(site), "the loss in a later event")
@@ -117,7 +117,7 @@ def test_folder_that_fills_up_never_hurts(serve: Launcher, bare_site: Site, tmpf
 
 
 def newest_event_counts_the_loss(site: Site) -> bool:
-    """Whether a new request is in the segments, and its event says that others are not."""
+    """Whether a new request is in the segments, and its event counts lost ones."""
     agent = site.get("/ok/").agent
     site.terminal_line(agent)
     return any(e.get("req_user_agent") == agent and e["rec_dropped"] for e in site.events())
@@ -126,8 +126,8 @@ def newest_event_counts_the_loss(site: Site) -> bool:
 def test_folder_that_is_replaced_never_hurts(
     serve: Launcher, bare_site: Site, tmpfs: Tmpfs
 ) -> None:
-    """A folder that can no longer be written costs the record, not the responses."""
-    # Open files keep a file system from becoming read-only: a file takes the folder's place.
+    """A folder that becomes unwritable costs events, not responses."""
+    # Open files keep a file system from becoming read-only, so a file replaces the folder.
     folder = tmpfs.path / "record"
     site = serve_in(serve, folder)
     assert site.event("/ok/")["resp_status"] == 200
@@ -146,7 +146,7 @@ def test_folder_that_is_replaced_never_hurts(
 def test_folder_that_is_removed_never_hurts(
     serve: Launcher, bare_site: Site, worker: str, part: str
 ) -> None:
-    """A DIR, or a part of it, that is removed is made anew, or the loss is counted."""
+    """A DIR, or a part of it, that is removed is made again, or the loss is counted."""
     site = serve(worker=worker, settings={"SLOW_AFTER": 0.2})
     assert site.event("/ok/")["resp_status"] == 200
     workers = site.worker_pids()
@@ -162,7 +162,7 @@ def test_folder_that_is_removed_never_hurts(
 
 
 def recorded_or_counted(site: Site) -> bool:
-    """Whether a new request is in the segments, or the lines tell that something was lost."""
+    """Whether a new request is in the segments, or the lines count a loss."""
     agent = site.get("/ok/").agent
     line = site.terminal_line(agent)
     stored = any(event.get("req_user_agent") == agent for event in site.events())
@@ -178,12 +178,12 @@ def test_stream_that_is_full_never_hurts(serve: Launcher, bare_site: Site) -> No
         "rec_dropped",
         transcript=site.process.transcript,
     )
-    check_told_once(site)
+    check_logged_once(site)
 
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_healthy_folder_never_hurts(serve: Launcher, bare_site: Site, worker: str) -> None:
-    """With everything in order each response is, byte for byte, what it is without slowhound."""
+    """With a healthy DIR each response is the same, byte for byte, as without slowhound."""
     site = serve(worker=worker, settings={"SLOW_AFTER": 0.2, "LOCALS": True})
     assert differing(site, bare_site) == []
     assert site.warnings() == [], site.process.transcript()

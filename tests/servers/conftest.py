@@ -1,4 +1,4 @@
-"""What several files of tests share."""
+"""Fixtures that several files of server tests share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _runs = itertools.count()
 
 @pytest.fixture(scope="module")
 def started(serve_module: Launcher) -> dict[str, Site]:
-    """The sites that were started so far."""
+    """The sites that have been started so far."""
     return {}
 
 
@@ -23,10 +23,10 @@ def started(serve_module: Launcher) -> dict[str, Site]:
 def gil_site(
     request: pytest.FixtureRequest, serve_module: Launcher, started: dict[str, Site]
 ) -> Site:
-    """One of the sites, by its name."""
+    """One of the sites with requests that hold the GIL, by name."""
     name: str = request.param
     if name not in started:
-        # The first request shall be slow for its call, not for the import of the views.
+        # The first request must be slow because of its call, not of the import of the views.
         settings = {"SLOW_AFTER": SLOW_AFTER}
         started[name] = serve_module(settings=settings, warm=True, **SITES[name])
         wait_for_hounds(started[name])
@@ -35,7 +35,7 @@ def gil_site(
 
 @pytest.fixture(scope="module")
 def two_workers(serve_module: Launcher) -> Site:
-    """Two workers with threads, and a box of each."""
+    """A site with two gthread workers, each of which has its box."""
     site = serve_module(worker="gthread", workers=2)
     wait_for_hounds(site)
     return site
@@ -43,6 +43,6 @@ def two_workers(serve_module: Launcher) -> Site:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """One that no other test has, nor an earlier run of this one."""
+    """A name that no other test has, nor an earlier run of this one."""
     mine = "".join(each if each.isalnum() else "-" for each in request.node.name)
     return f"{mine}-{next(_runs)}"

@@ -1,4 +1,4 @@
-"""Background work in processes of its own: scripts, management commands, Celery workers."""
+"""Background tasks in separate processes: scripts, management commands, Celery workers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Command(BaseCommand):
             raise CommandError("out of stock")
         return '{"data": 1}'
 """
-# Waits in the system, not in Python: what a task does that waits for somebody else.
+# Waits in a system call, as a task does that waits for another program.
 WORK = """
 import slowhound
 
@@ -56,8 +56,8 @@ def waits(path):
 def nightly(path):
     return waits(path)
 """
-# After a hard time limit Celery sends SIGTERM and, 0.1 s later, SIGKILL: here a process has as long
-# as it takes to end, unless it says that it will not.
+# After a hard time limit Celery sends SIGTERM and, 0.1 s later, SIGKILL. Here a process has as long
+# as it needs to end, unless its task ignores SIGTERM.
 CELERY = """
 import json, os
 from billiard.popen_fork import Popen
@@ -134,7 +134,7 @@ def deaf():
 
 
 class Shop(Recorded):
-    """An application in a folder of its own; each of its processes writes into one DIR."""
+    """An application in a new folder, all of whose processes write into one DIR."""
 
     process: Process
 
@@ -186,7 +186,7 @@ class Shop(Recorded):
         )
 
     def send(self, name: str, *given: Any) -> str:
-        """Puts a task into the broker's folder; its id."""
+        """Puts a task into the broker's folder; returns its id."""
         from celery import Celery
 
         from tests.harness import celery_messages
@@ -223,7 +223,7 @@ def script(shop: Shop) -> Iterator[Shop]:
 
 
 def test_running_task_is_shown_and_its_end_recorded(script: Shop) -> None:
-    """``ps`` names it and where it is; then it has its line on standard output."""
+    """``ps`` shows a running task and its line; at the end its event is on standard output."""
     entry = ps_of(script.dir, "nightly", doing=lambda doing: doing and doing.endswith(":waits"))
     assert (entry["method"], entry["pid"]) == ("function", script.process.pid)
     script.let_go()
@@ -233,7 +233,7 @@ def test_running_task_is_shown_and_its_end_recorded(script: Shop) -> None:
 
 
 def test_killed_task_leaves_one_crash(script: Shop) -> None:
-    """Whoever looks next writes the event in its place."""
+    """The next reader of DIR writes the crash event of a killed task."""
     ps_of(script.dir, "nightly", doing=lambda doing: doing and doing.endswith(":waits"))
     os.kill(script.process.pid, signal.SIGKILL)
     eventually(lambda: not script.process.running, "the process is dead")
@@ -246,8 +246,8 @@ def test_killed_task_leaves_one_crash(script: Shop) -> None:
     assert not {"req_method", "req_path", "resp_view"} & set(event)
 
 
-def test_command_has_an_event_and_its_output_to_itself(shop: Shop) -> None:
-    """The line goes to standard error: what a command prints is data."""
+def test_command_has_an_event_and_its_output_is_unchanged(shop: Shop) -> None:
+    """A command's line goes to standard error, for its output may be data."""
     done = shop.run("-m", "django", "nightly", "now", TASKS=["commands"])
     assert (done.returncode, done.stdout) == (0, '{"data": 1}\n')
     (event,) = shop.events()
@@ -258,8 +258,8 @@ def test_command_has_an_event_and_its_output_to_itself(shop: Shop) -> None:
     assert not list(shop.dir.glob("boxes/*"))
 
 
-def test_failing_command_ends_as_ever(shop: Shop) -> None:
-    """Its message and its exit code are Django's; the event has the error."""
+def test_failing_command_ends_as_without_slowhound(shop: Shop) -> None:
+    """A failing command has Django's message and exit code, and its event has the error."""
     done = shop.run("-m", "django", "nightly", "fails", TASKS=["commands"])
     assert done.returncode == 1
     assert "CommandError: out of stock" in done.stderr
@@ -267,8 +267,8 @@ def test_failing_command_ends_as_ever(shop: Shop) -> None:
     assert (event["resp_outcome"], event["exc_type"]) == ("error", "CommandError")
 
 
-def test_command_that_nobody_named_leaves_nothing(shop: Shop) -> None:
-    """Without TASKS nothing begins, and with it no shell does; not even the folder is there."""
+def test_command_that_is_not_recorded_leaves_nothing(shop: Shop) -> None:
+    """A command without TASKS, and a shell with it, make not even the folder."""
     assert shop.run("-m", "django", "nightly").stdout == '{"data": 1}\n'
     tells = "import threading; print(threading.active_count())"
     done = shop.run("-m", "django", "shell", "-c", tells, TASKS=["commands", "django.tasks"])
@@ -294,7 +294,7 @@ def worker(shop: Shop, *options: str) -> Process:
 
 @pytest.fixture(scope="module")
 def prefork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """A worker with two processes, for all that do not kill the worker itself."""
+    """A worker with two processes, shared by tests that do not kill the worker itself."""
     shop = Shop(tmp_path_factory.mktemp("prefork"))
     process = worker(shop, "--pool=prefork", "--concurrency=2")
     yield shop
@@ -314,7 +314,7 @@ def crash_of(shop: Shop, task_id: str) -> Event:
 
 
 def test_each_process_of_a_pool_has_a_recorder(prefork: Shop) -> None:
-    """Two boxes, both of children; the worker's main process, which runs no task, has none."""
+    """Each of two child processes has a box; the main process, which runs no task, has none."""
     boxes = eventually(
         lambda: found if len(found := list(prefork.dir.glob("boxes/*.box"))) == 2 else None,
         "two boxes",
@@ -337,15 +337,15 @@ def check_ends(shop: Shop) -> None:
     assert len(shop.events_of(again)) == 2
 
 
-def test_celerys_tasks_have_their_ends(prefork: Shop) -> None:
-    """``ok``, ``error`` and ``retry``, with Celery's id and name, and what each did."""
+def test_celerys_tasks_have_outcomes(prefork: Shop) -> None:
+    """Celery's tasks end with ``ok``, ``error`` or ``retry``, with id, name and counts."""
     check_ends(prefork)
     prefork.wait_line(task_name="again", resp_outcome="retry")
     assert "event_type=" not in prefork.process.stderr  # where Celery's own log is
 
 
-def test_task_that_celery_rejects_is_none_that_succeeded(prefork: Shop) -> None:
-    """Reject and Ignore have outcomes of their own, with the reason, and are no failure."""
+def test_rejected_and_ignored_tasks_are_not_ok(prefork: Shop) -> None:
+    """Reject and Ignore have their own outcomes with the reason, and are not failures."""
     why, said, ignored = (prefork.send("rejects", how) for how in ("why", "said", "not"))
     event = prefork.wait_event(task_id=why)
     assert (event["resp_outcome"], event["exc_type"]) == ("rejected", "MemoryError")
@@ -359,8 +359,8 @@ def test_task_that_celery_rejects_is_none_that_succeeded(prefork: Shop) -> None:
     assert len(prefork.events_of(ignored)) == 1
 
 
-def test_task_that_celery_calls_at_once_is_one_of_its_own(prefork: Shop) -> None:
-    """``apply`` runs it inside the other one, which goes on after it."""
+def test_task_run_by_apply_has_its_own_event(prefork: Shop) -> None:
+    """A task run by ``apply`` inside another one has its own event, and the outer goes on."""
     outer = prefork.wait_event(task_id=prefork.send("calls"))
     inner = prefork.wait_event(task_name="adds", app_total=42, req_id=lambda each: True)
     assert outer["app_after"] == 1
@@ -369,7 +369,7 @@ def test_task_that_celery_calls_at_once_is_one_of_its_own(prefork: Shop) -> None
 
 
 def test_killed_process_of_a_pool_leaves_one_crash(prefork: Shop) -> None:
-    """A sibling, or the process that takes its place, writes it."""
+    """A peer, or the process that replaces the killed one, writes the crash event."""
     task_id = prefork.send("waits", str(prefork.pipe))
     entry = ps_of(prefork.dir, "waits", doing=lambda doing: doing and doing.endswith(":waits"))
     assert entry["method"] == "celery"
@@ -383,7 +383,7 @@ def test_killed_process_of_a_pool_leaves_one_crash(prefork: Shop) -> None:
 
 
 def test_time_limits_leave_one_event(prefork: Shop) -> None:
-    """The soft one is an exception; at the hard one Celery ends the process where it stands."""
+    """The soft limit is an error, and the hard one ends the process with ``killed``."""
     soft, hard = (prefork.send(name, str(prefork.pipe)) for name in ("told", "limited"))
     told = prefork.wait_event(task_id=soft)
     assert (told["resp_outcome"], told["exc_type"]) == ("error", "SoftTimeLimitExceeded")
@@ -393,8 +393,8 @@ def test_time_limits_leave_one_event(prefork: Shop) -> None:
     assert ended["resp_time"] >= 1
 
 
-def test_time_limit_of_a_deaf_process_leaves_one_crash(prefork: Shop) -> None:
-    """One that does not react to SIGTERM is killed after it."""
+def test_time_limit_of_a_process_that_ignores_sigterm_leaves_one_crash(prefork: Shop) -> None:
+    """A process that does not react to SIGTERM is killed, and has one crash event."""
     task_id = prefork.send("deaf")
     assert crash_of(prefork, task_id)["task_name"] == "deaf"
     prefork.wait_event(task_id=prefork.send("adds", 1, 1))
@@ -402,7 +402,7 @@ def test_time_limit_of_a_deaf_process_leaves_one_crash(prefork: Shop) -> None:
 
 
 def test_killed_solo_worker_leaves_one_crash(solo: Shop) -> None:
-    """It has run tasks to their ends; then nobody of its own is left, and who looks writes it."""
+    """The crash event of a killed solo worker is written by the next reader of DIR."""
     check_ends(solo)
     task_id = solo.send("waits", str(solo.pipe))
     ps_of(solo.dir, "waits", doing=lambda doing: doing and doing.endswith(":waits"))

@@ -1,4 +1,4 @@
-"""Bodies: counted and timed to the last byte, and to the moment the client is gone."""
+"""Bodies are counted and timed to the last byte, or until the client leaves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.harness.site import Site
 
 
 def test_stream_is_timed_to_its_last_byte(site: Site) -> None:
-    """A streaming response's time ends with its body, and the first byte has a time of its own."""
+    """A streaming response's time ends with its body, and its first byte has its own time."""
     answer = site.get("/stream-pauses/4/")
     event = site.terminal(answer.agent)
     assert answer.body == b"first" + b"chunk" * 3
@@ -41,7 +41,7 @@ def test_stream_is_not_finished_before_its_end(site: Site) -> None:
     ],
 )
 def test_bytes_are_those_of_the_body(site: Site, path: str, size: int) -> None:
-    """The bytes in the event are those the client received, however the body was sent."""
+    """The bytes in the event are those that the client received, however they were sent."""
     answer = site.get(path)
     assert len(answer.body) == size
     assert site.terminal(answer.agent)["resp_bytes"] == size
@@ -49,7 +49,7 @@ def test_bytes_are_those_of_the_body(site: Site, path: str, size: int) -> None:
 
 @pytest.mark.parametrize("leave", ["close", "reset"])
 def test_client_that_leaves_a_stream_is_a_disconnect(site: Site, leave: str) -> None:
-    """A client that goes away in the middle of a stream ends it with the outcome disconnect."""
+    """A client that leaves in the middle of a stream ends it with the outcome disconnect."""
     wire = site.open("/stream-endless/")
     wire.read_until(b"begin")
     getattr(wire, leave)()
@@ -62,7 +62,7 @@ def test_client_that_leaves_a_stream_is_a_disconnect(site: Site, leave: str) -> 
 @pytest.mark.parametrize("leave", ["close", "reset"])
 @pytest.mark.parametrize("view", ["gate", "gate-large"])
 def test_client_that_does_not_wait_is_a_disconnect(site: Site, leave: str, view: str) -> None:
-    """A client that goes away while the view still works is seen when the answer is sent."""
+    """A client that leaves while the view works is noticed when the response is sent."""
     gate = site.gate(f"left-{view}-{leave}-{site.process.pid}")
     wire = site.open(f"/{view}/{gate.name}/")
     gate.wait_entered()
@@ -73,7 +73,7 @@ def test_client_that_does_not_wait_is_a_disconnect(site: Site, leave: str, view:
 
 
 def test_client_that_only_stops_sending_is_served(site: Site) -> None:
-    """A client that closes its sending side and reads on is no disconnect."""
+    """A client that closes its sending side and goes on reading is no disconnect."""
     gate = site.gate(f"half-{site.process.pid}")
     wire = site.open(f"/gate/{gate.name}/")
     gate.wait_entered()
@@ -84,7 +84,7 @@ def test_client_that_only_stops_sending_is_served(site: Site) -> None:
 
 
 def test_stream_that_breaks_is_an_error(site: Site) -> None:
-    """A body whose source raises ends with the outcome error and names the exception."""
+    """A body whose source raises has the outcome error, with the exception."""
     wire = site.open("/stream-breaks/")
     wire.read_all()
     event = site.terminal(wire.agent)

@@ -1,4 +1,4 @@
-"""What an application adds: context, timings, partial failures, instrumenters of its own."""
+"""What an application adds to events: context, timings, partial failures, instrumenters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RECORDER = "views/recorder.py"
 
 
 def test_context_is_in_the_event(site: Site) -> None:
-    """What a view sets stands in its event under app_, typed."""
+    """A value that a view sets is in its event under app_, with its type."""
     answer = site.get("/context/")
     assert answer.text == "my_value"
     event = site.terminal(answer.agent)
@@ -22,7 +22,7 @@ def test_context_is_in_the_event(site: Site) -> None:
 
 
 def test_context_is_in_the_line(site: Site) -> None:
-    """The same stands in the line in its formats."""
+    """The value is in the line, in the line's format."""
     line = site.terminal_line(site.get("/context/").agent)
     assert line["app_custom"] == "my_value"
     assert (line["app_number"], line["app_yes"], line["app_nothing"]) == ("7", "true", "-")
@@ -36,14 +36,14 @@ def test_timings_of_one_key_are_summed(site: Site) -> None:
 
 
 def test_context_does_not_outlive_its_request(site: Site) -> None:
-    """The next request on the same thread has nothing of it."""
+    """The next request on the same thread does not have the value."""
     site.get("/context/")
     event = site.event("/ok/")
     assert not [name for name in event if name.startswith(("app_custom", "app_work"))]
 
 
 def test_there_is_a_current_record_in_a_request(site: Site) -> None:
-    """slowhound.current() is there inside a view."""
+    """slowhound.current() returns a record inside a view."""
     assert site.get("/current/").text == "there"
 
 
@@ -54,10 +54,10 @@ def test_there_is_a_current_record_in_a_request(site: Site) -> None:
         ("/partial-async/", "async fallback", "partial async", "_degrades_async"),
     ],
 )
-def test_partial_failure_is_an_event_of_its_own(
+def test_partial_failure_has_its_own_event(
     site: Site, path: str, body: str, mark: str, function: str
 ) -> None:
-    """on_error returns the value instead, and emits a partial_failure with the request's id."""
+    """on_error returns the given value, and emits a partial_failure with the request's id."""
     answer = site.get(path)
     assert (answer.status, answer.text) == (200, body)
     request = site.terminal(answer.agent)

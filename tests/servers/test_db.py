@@ -1,4 +1,4 @@
-"""Queries: counted, timed and compared per request, on SQLite and on a real PostgreSQL."""
+"""Queries are counted, timed and compared per request, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Databases = dict[str, Any] | None
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def databases(request: pytest.FixtureRequest) -> Databases:
-    """The site's DATABASES; None is its SQLite."""
+    """The site's DATABASES; None is SQLite."""
     return {"default": request.getfixturevalue("postgres")} if request.param == "postgres" else None
 
 
@@ -43,22 +43,22 @@ def test_different_statements_are_counted(db_site: Site) -> None:
     assert not event.get("db_n1")
 
 
-def test_no_queries_are_no_counts(db_site: Site) -> None:
-    """A request without queries has none."""
+def test_request_without_queries_has_no_counts(db_site: Site) -> None:
+    """A request without queries has no counts."""
     assert counts(db_site.event("/ok/")) == (0, 0)
 
 
 def test_n_plus_one_is_counted_and_located(db_site: Site) -> None:
-    """A statement repeated for each row is a duplicate, and the application's line is named."""
+    """A query that is repeated for each row is a duplicate, with the application's line."""
     event = db_site.event("/n1/")
     assert counts(event) == (7, 6)
     assert 0 < event["db_dup_time"] <= event["db_time"]
-    # On 3.11 a list comprehension is a function of its own.
+    # On 3.11 a list comprehension is a separate function.
     assert event["db_n1"] in {loc("views/db.py", "n1", name) for name in ("n1", "<listcomp>")}
 
 
 def test_top_statements_are_listed(db_site: Site) -> None:
-    """db_top names the statements: fingerprint, count, time and the line of the repeat."""
+    """db_top has the statements with fingerprint, count, time and the line that repeats them."""
     event = db_site.event("/n1/")
     top = event["db_top"]
     assert sorted(entry["count"] for entry in top) == [1, 6]
@@ -69,7 +69,7 @@ def test_top_statements_are_listed(db_site: Site) -> None:
 
 
 def test_top_statements_are_not_in_the_line(db_site: Site) -> None:
-    """db_top is too much for a line and stands in the JSON event only."""
+    """db_top is too long for a line, and is in the JSON event only."""
     line = db_site.terminal_line(db_site.get("/n1/").agent)
     assert "db_top" not in line
     assert (line["db_queries"], line["db_dup_queries"]) == ("7", "6")
@@ -81,7 +81,7 @@ def test_fingerprint_is_the_same_in_each_request(db_site: Site) -> None:
     assert prints[0] == prints[1]
 
 
-def test_few_repeats_are_no_suspect(db_site: Site) -> None:
+def test_few_repeats_are_no_n_plus_one(db_site: Site) -> None:
     """Four repeats are duplicates, but not yet an N+1."""
     event = db_site.event("/four-times/")
     assert counts(event) == (4, 4)
@@ -99,7 +99,7 @@ def test_iterator_is_one_query(db_site: Site) -> None:
 
 
 def test_failing_statement_is_counted(db_site: Site) -> None:
-    """A statement the database refuses was a query too; the view's handling is untouched."""
+    """A query that the database refuses is counted, and the view still handles its error."""
     answer = db_site.get("/bad-sql/")
     assert answer.text == "survived"
     assert counts(db_site.terminal(answer.agent)) == (1, 0)
@@ -111,7 +111,7 @@ def test_threads_with_the_context_count_to_the_request(db_site: Site) -> None:
 
 
 def test_threads_without_the_context_do_no_harm(db_site: Site) -> None:
-    """Threads that know nothing of the request leave its own count right."""
+    """Threads without the request's context do not change its count."""
     answer = db_site.get("/db-bare-threads/4/5/")
     assert answer.text == "bare threads"
     assert counts(db_site.terminal(answer.agent))[0] in (1, 21)
@@ -141,14 +141,14 @@ def persistent(serve: Launcher, max_age: int | None) -> dict[str, Any]:
     }
 
 
-def test_persistent_connections_count_each_request_anew(serve: Launcher) -> None:
-    """On a connection that outlives requests each is counted once, not once per request."""
+def test_persistent_connections_count_each_query_once(serve: Launcher) -> None:
+    """On a connection that outlives requests, each query is counted once."""
     site = serve(databases=persistent(serve, None))
     assert [counts(site.event("/five/")) for _ in range(4)] == [(5, 0)] * 4
 
 
 def test_aliases_are_counted_apart(site: Site) -> None:
-    """With several databases the totals are of all, and each alias has its own part."""
+    """With several databases, the totals count all, and each alias has its own counts."""
     event = site.event("/aliases/")
     assert counts(event) == (3, 2)
     by_alias = {
@@ -159,14 +159,14 @@ def test_aliases_are_counted_apart(site: Site) -> None:
 
 
 def test_composed_statements_are_told_apart_by_their_text(pg_site: Site) -> None:
-    """Psycopg's sql.SQL compositions are compared as the SQL they become."""
+    """Composed statements of psycopg are compared as the SQL that they become."""
     event = pg_site.event("/composed/")
     assert counts(event) == (5, 5)
     assert event["db_n1"] == loc("views/db.py", "composed", "composed")
 
 
 def test_time_in_the_database_is_measured(pg_site: Site) -> None:
-    """The time a statement took in PostgreSQL is in db_time."""
+    """db_time has the time that a query took in PostgreSQL."""
     event = pg_site.event("/slow-sql/")
     assert 0.1 <= event["db_time"] <= event["resp_time"]
 

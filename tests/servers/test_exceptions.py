@@ -1,4 +1,4 @@
-"""Exceptions: what they were and where they came from, handled or not."""
+"""Exceptions have their type, text and location in the event, handled or not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ERRORS = "views/errors.py"
 
 
 def test_unhandled_error_is_located(site: Site) -> None:
-    """An unhandled error names its type, message, and outermost and innermost lines."""
+    """An unhandled error has its type, message, and outermost and innermost lines."""
     answer = site.get("/raise/")
     event = site.terminal(answer.agent)
     assert (answer.status, event["resp_status"], event["resp_outcome"]) == (500, 500, "error")
@@ -28,7 +28,7 @@ def test_unhandled_error_is_located(site: Site) -> None:
 
 
 def test_chained_error_is_the_last_one(site: Site) -> None:
-    """Of an error raised from another the one that left the view is named."""
+    """Of an error raised from another one, the event has the one that left the view."""
     event = site.event("/raise-from/")
     assert (event["exc_type"], event["exc_msg"]) == ("ValueError", "worse")
     assert event["exc_cause_loc"] == loc(ERRORS, "from", "raises_from")
@@ -45,7 +45,7 @@ def test_chained_error_is_the_last_one(site: Site) -> None:
 def test_error_that_becomes_a_response_is_recorded(
     site: Site, path: str, status: int, kind: str, mark: str
 ) -> None:
-    """An error that Django or a middleware answers is named; the outcome is the response's."""
+    """An error that becomes a response is in the event, with the response's outcome."""
     answer = site.get(path)
     event = site.terminal(answer.agent)
     assert (answer.status, event["resp_status"], event["resp_outcome"]) == (status, status, "ok")
@@ -53,15 +53,15 @@ def test_error_that_becomes_a_response_is_recorded(
     assert event["exc_loc"] == loc(ERRORS, mark, mark)
 
 
-def test_error_that_a_view_deals_with_is_no_error(site: Site) -> None:
-    """What a view catches itself is its own affair."""
+def test_error_that_a_view_catches_is_no_error(site: Site) -> None:
+    """An error that the view itself catches is not in the event."""
     event = site.event("/swallowed/")
     assert (event["resp_status"], event["resp_outcome"]) == (200, "ok")
     assert not event.get("exc_type")
 
 
 def test_error_without_a_text_costs_only_its_text(site: Site, bare_site: Site) -> None:
-    """An error whose __str__ raises is recorded with its type and place, and answered as ever."""
+    """An error whose __str__ raises is recorded with its type and location."""
     answer = site.get("/unprintable/")
     assert answer.body == bare_site.get("/unprintable/").body
     event = site.terminal(answer.agent)
@@ -71,7 +71,7 @@ def test_error_without_a_text_costs_only_its_text(site: Site, bare_site: Site) -
 
 
 def test_template_error_names_the_innermost_template(site: Site) -> None:
-    """An error three includes deep is placed in the innermost template, at its line."""
+    """An error three includes deep has the innermost template and its line."""
     event = site.event("/in-template/")
     assert event["exc_template"] == "deep/third.html:3"
     assert event["exc_loc"] == loc(ERRORS, "render", "in_template")
@@ -79,7 +79,7 @@ def test_template_error_names_the_innermost_template(site: Site) -> None:
 
 
 def test_template_error_is_placed_under_debug(serve: Launcher) -> None:
-    """Under DEBUG the template is the same."""
+    """With DEBUG the template is the same."""
     site = serve(django={"DEBUG": True})
     event = site.event("/in-template/")
     assert event["exc_template"] == "deep/third.html:3"
@@ -87,7 +87,7 @@ def test_template_error_is_placed_under_debug(serve: Launcher) -> None:
 
 
 def test_error_outside_any_view_is_recorded(serve: Launcher) -> None:
-    """A middleware's error is located though no view was reached."""
+    """An error of a middleware has its line, although no view was reached."""
     site = serve(extra_middleware=["tests.site.middleware.BreaksOutside"])
     event = site.event("/broken-middleware/")
     assert (event["exc_type"], event["resp_status"]) == ("RuntimeError", 500)
@@ -96,7 +96,7 @@ def test_error_outside_any_view_is_recorded(serve: Launcher) -> None:
 
 
 def test_template_of_one_request_is_not_of_the_next(site: Site) -> None:
-    """The next error has no template when it came from none."""
+    """An error outside of templates has no template, also after one that had one."""
     site.get("/in-template/")
     assert not site.event("/raise/").get("exc_template")
 
@@ -122,7 +122,7 @@ urlpatterns = [path("prefixed/", view), path("ok/", basic.ok)]
 
 @pytest.fixture
 def app_under_the_prefix() -> Iterator[Path]:
-    """A folder with an application inside the interpreter's own prefix."""
+    """A folder with an application below the interpreter's prefix."""
     folder = Path(sys.prefix) / "slowhound-test-app"
     try:
         folder.mkdir(exist_ok=True)
@@ -141,7 +141,7 @@ def app_under_the_prefix() -> Iterator[Path]:
 def test_app_under_the_interpreters_prefix_is_an_app(
     serve: Launcher, app_under_the_prefix: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An application that lives below the virtual environment is not taken for a library."""
+    """An application below the virtual environment is not taken for a library."""
     monkeypatch.setenv("PYTHONPATH", str(app_under_the_prefix))
     site = serve(django={"ROOT_URLCONF": "prefixed_urls"})
     event = site.event("/prefixed/")

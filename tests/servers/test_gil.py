@@ -1,7 +1,7 @@
-"""C code that holds the GIL: its request is reported while it is stuck, by whoever can still run.
+"""Requests whose C code holds the GIL are reported while they hold it, by another process.
 
-What holds the GIL says through a file that it has begun. Where it can be, it is ended by the test,
-once that has seen the report: then no time limit is in it.
+A file shows that the hold has begun. Where possible the test ends it after it has seen the report,
+so that no time limit matters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.harness.site import Site
 from tests.harness.sources import loc
 from tests.harness.waiting import eventually
 
-# Whoever looks, at whichever thread; and what slow code in C is mostly.
+# All readers and kinds of workers, with the most frequent kinds of slow C code.
 KINDS = [
     ("sync", "native"),
     ("sync-2", "native"),
@@ -42,11 +42,8 @@ FRAMES = {"native": ("native", "_native_until_seen")}
 
 
 @pytest.mark.parametrize(("gil_site", "kind"), KINDS, indirect=["gil_site"])
-def test_code_in_c_is_reported_while_it_is_stuck(gil_site: Site, kind: str, name: str) -> None:
-    """Native code, a sort, a regular expression, a power; or a wait for another process's lock.
-
-    The report has the line before the response comes.
-    """
+def test_code_in_c_is_reported_while_it_holds_the_gil(gil_site: Site, kind: str, name: str) -> None:
+    """The report has the line while native code, a sort, a regex or a lock holds the GIL."""
     with locked(gil_site.scratch / f"{name}.lock"):
         held = ask(gil_site, name, f"/gil/{kind}/{name}/")
         held.wait_begun()
@@ -56,14 +53,14 @@ def test_code_in_c_is_reported_while_it_is_stuck(gil_site: Site, kind: str, name
             held.release()
     mark, function = FRAMES.get(kind, (kind, kind))
     event = check_reported_once(held, slow, report, loc("views/gil.py", mark, function))
-    # One that slept used no CPU: only its neighbour could see that it held the GIL.
+    # A request that slept used no CPU: only a peer could see that it held the GIL.
     if kind != "lock":
         assert SLOW_AFTER / 2 <= event["gil_hold_est"] <= event["resp_time"]
     assert SLOW_AFTER / 2 <= slow["gil_hold_est"] <= slow["resp_time"]
 
 
 def test_first_request_of_a_worker_is_reported(serve: Launcher, name: str) -> None:
-    """One that holds the GIL before the hound of its new worker has looked for the first time."""
+    """A request is reported that holds the GIL before its worker's hound has run once."""
     site = serve(settings={"SLOW_AFTER": SLOW_AFTER})
     with locked(site.scratch / f"{name}.lock"):
         held = ask(site, name, f"/gil/lock/{name}/")
@@ -75,10 +72,8 @@ def test_first_request_of_a_worker_is_reported(serve: Launcher, name: str) -> No
 @pytest.mark.parametrize(
     ("gil_site", "kind"), [("unread", "native"), ("unread-2", "lock")], indirect=["gil_site"]
 )
-def test_where_no_stack_can_be_read_the_report_says_so_and_all_else(
-    gil_site: Site, kind: str, name: str
-) -> None:
-    """While it is stuck: that the GIL is held, by whom as it seems, for how long; no stack."""
+def test_report_without_a_stack_has_all_else(gil_site: Site, kind: str, name: str) -> None:
+    """Without a stack the report still has the hold, its length and the likely holder."""
     with locked(gil_site.scratch / f"{name}.lock"):
         held = ask(gil_site, name, f"/gil/{kind}/{name}/")
         held.wait_begun()
@@ -107,7 +102,7 @@ def test_where_no_stack_can_be_read_the_report_says_so_and_all_else(
 
 @pytest.mark.parametrize("gil_site", ["unread"], indirect=True)
 def test_last_stack_before_the_hold_is_in_the_report(gil_site: Site, name: str) -> None:
-    """With its age, where no other can be had."""
+    """The last stack before the hold is in the report, with its age, if there is no other."""
     site = gil_site
     with locked(site.scratch / f"{name}.lock"):
         held = ask(site, name, f"/gil/lock-when/seen/{name}/")
@@ -131,10 +126,10 @@ def caught(pid: int) -> set[int]:
 
 
 @pytest.mark.parametrize("gil_site", ["sync"], indirect=True)
-def test_worker_handles_no_signal_more_and_has_no_timer(
+def test_worker_handles_no_other_signals_and_has_no_timer(
     gil_site: Site, serve_module: Launcher
 ) -> None:
-    """Beside those of fatal errors: nothing can be sent into what it runs."""
+    """A worker handles no signals but those of fatal errors, and has no timers."""
     (pid,) = gil_site.worker_pids()
     assert Path(f"/proc/{pid}/timers").read_text() == ""
     without = serve_module(settings=None, worker="sync")

@@ -1,4 +1,4 @@
-"""Beside code in C that holds the GIL: who waited for it, and who is not blamed for it."""
+"""Requests beside C code that holds the GIL: what is attributed to it, and what is not."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ only_gthread = pytest.mark.parametrize("gil_site", ["gthread"], indirect=True)
 
 
 @only_gthread
-def test_request_that_is_slow_already_is_not_reported_anew(gil_site: Site, name: str) -> None:
-    """One that the hound has reported before it came to hold the GIL keeps its one report."""
+def test_request_that_is_slow_already_is_not_reported_again(gil_site: Site, name: str) -> None:
+    """A request that was reported before it held the GIL is not reported again."""
     with locked(gil_site.scratch / f"{name}.lock"):
         held = ask(gil_site, name, f"/gil/lock-when/reported/{name}/")
         held.wait_begun()
-        # Long enough for the arbiter to look twice.
+        # Long enough for the arbiter to check twice.
         pid = gil_site.worker_pids()[0]
         eventually(
-            lambda: seconds_silent(gil_site, pid) > 2 * UNRESPONSIVE_AFTER + 1, "two looks at it"
+            lambda: seconds_silent(gil_site, pid) > 2 * UNRESPONSIVE_AFTER + 1, "two checks of it"
         )
     event = held.wait_end()
     assert event["report"]
@@ -46,8 +46,8 @@ def test_request_that_is_slow_already_is_not_reported_anew(gil_site: Site, name:
 
 
 @only_gthread
-def test_victim_names_the_thief(gil_site: Site, name: str) -> None:
-    """What waited for the GIL beside one that held it says how long, and for whom, and where."""
+def test_request_that_waited_for_the_gil_has_its_holder(gil_site: Site, name: str) -> None:
+    """A request that waited for the GIL has how long, for which request, and where that was."""
     victim = ask(gil_site, f"{name}-victim", f"/gate/{name}-victim/")
     gil_site.gate(f"{name}-victim").wait_entered()
     thief = ask(gil_site, f"{name}-thief", f"/gil/native/{name}-thief/")
@@ -67,8 +67,8 @@ def test_victim_names_the_thief(gil_site: Site, name: str) -> None:
 
 
 @only_gthread
-def test_thread_that_is_no_requests_is_named(gil_site: Site, name: str) -> None:
-    """A background thread that held the GIL is named by its thread's name, and its line."""
+def test_thread_without_a_request_is_named(gil_site: Site, name: str) -> None:
+    """A background thread that held the GIL is named, with its line."""
     gil_site.get(f"/gil/in-background/{name}/")
     victim = ask(gil_site, f"{name}-victim", f"/gil/beside/{name}-victim/")
     gil_site.gate(f"{name}-victim").wait_entered()
@@ -82,7 +82,7 @@ def test_thread_that_is_no_requests_is_named(gil_site: Site, name: str) -> None:
         wait_held(gil_site, pid, thread, SLOW_AFTER)
     finally:
         (gil_site.scratch / f"{name}.seen").touch()
-    # The arbiter has reported it; the worker itself adds where it stands now.
+    # The arbiter has reported it; the worker itself adds its current stack.
     report = gil_site.wait_report(f"/gil/beside/{name}-victim/", "Still running after")
     assert says in report.text
     assert "The stack is the same" not in report.text
@@ -97,7 +97,7 @@ def test_thread_that_is_no_requests_is_named(gil_site: Site, name: str) -> None:
 
 @only_gthread
 def test_request_that_sleeps_beside_is_not_blamed(gil_site: Site, name: str) -> None:
-    """A request in a system call without the GIL does not look like one that holds it."""
+    """A request in a system call without the GIL is not reported as its holder."""
     with locked(gil_site.scratch / f"{name}-asleep.lock"):
         asleep = ask(gil_site, f"{name}-asleep", f"/gil/sleeps/{name}-asleep/")
         asleep.wait_begun()
@@ -113,7 +113,7 @@ def test_request_that_sleeps_beside_is_not_blamed(gil_site: Site, name: str) -> 
 
 
 def pending_signals(pid: int) -> set[str]:
-    """What was sent to a process or its threads and has not arrived."""
+    """The signals that are pending for a process or its threads."""
     tasks = [Path(f"/proc/{pid}/status"), *Path(f"/proc/{pid}/task").glob("*/status")]
     lines = [line for task in tasks for line in task.read_text().splitlines()]
     return {line.split()[1] for line in lines if line.startswith(("SigPnd:", "ShdPnd:"))}
@@ -121,20 +121,20 @@ def pending_signals(pid: int) -> set[str]:
 
 @only_gthread
 def test_stopped_worker_is_not_blamed(gil_site: Site, name: str) -> None:
-    """Nobody says that a stopped process held the GIL, or sends it a signal; then all goes on."""
+    """A stopped process is not reported as holding the GIL, gets no signal, and goes on."""
     held = ask(gil_site, name, f"/gate/{name}/")
     gil_site.gate(name).wait_entered()
     pid = gil_site.worker_pids()[0]
     with stopped([pid]):
-        # On a machine that takes a second to get here, the worker itself has reported it.
+        # If the machine takes a second to get here, the worker itself has reported it.
         before = len(held.events("slow")), len(held.reports())
-        # The arbiter looks at what is late by 1.5 s, and again a second after that.
+        # The arbiter checks a worker after 1.5 s of silence, and again a second later.
         eventually(
-            lambda: seconds_silent(gil_site, pid) > 2 * UNRESPONSIVE_AFTER + 1, "two looks at it"
+            lambda: seconds_silent(gil_site, pid) > 2 * UNRESPONSIVE_AFTER + 1, "two checks of it"
         )
         assert pending_signals(pid) == {"0" * 16}
         assert (len(held.events("slow")), len(held.reports())) == before
-    # The report comes from the worker itself, which runs again.
+    # The report is the worker's own, which runs again.
     slow = gil_site.wait_event(event_type="slow", req_user_agent=held.agent)
     gil_site.gate(name).open()
     event = held.wait_end()

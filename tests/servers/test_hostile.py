@@ -37,13 +37,13 @@ HOSTILE = [
 
 
 def shown(raw: bytes) -> str:
-    """Bytes in an event: UTF-8, and a byte that is none as backslash, u, d, c and its hex."""
+    """Bytes as an event shows them: UTF-8, and any other byte as a surrogate escape."""
     text = raw.decode("utf-8", "surrogateescape")
     return "".join(f"\\u{ord(char):04x}" if "\ud800" <= char <= "\udfff" else char for char in text)
 
 
 def percent(error: UnicodeError) -> tuple[str, int]:
-    """Percent-encode what cannot be decoded."""
+    """Percent-encodes bytes that cannot be decoded."""
     assert isinstance(error, UnicodeDecodeError)
     return urllib.parse.quote(error.object[error.start : error.end]), error.end
 
@@ -52,12 +52,12 @@ codecs.register_error("tests.percent", percent)
 
 
 def shown_path(raw: bytes) -> str:
-    """The same for a path, where Django leaves what is no UTF-8 percent-encoded."""
+    """The same for a path, where Django leaves bytes that are not UTF-8 percent-encoded."""
     return raw.decode("utf-8", "tests.percent")
 
 
 def check_line(site: Site, line: Line) -> None:
-    """The raw text of `line` is clean, and nothing was forged."""
+    """Checks that the raw text of `line` is clean, and that nothing was forged."""
     assert line["event_type"] == "request"
     raw = [text for text in site.output() if line["req_id"] in text]
     assert [text for text in raw if UNSAFE.search(text)] == []
@@ -71,7 +71,7 @@ def pair(site: Site, path: str, headers: dict[str, str] | None = None) -> tuple[
 
 @pytest.mark.parametrize("raw", HOSTILE)
 def test_hostile_path_parses_back(site: Site, raw: bytes) -> None:
-    """A path is in the event as it was sent, and in one clean line."""
+    """A hostile path is in the event as it was sent, and in one clean line."""
     event, line = pair(site, "/x" + urllib.parse.quote(raw) + "x/")
     assert event["req_path"] == f"/x{shown_path(raw)}x/"
     assert line["req_path"] == folded(f"/x{shown_path(raw)}x/")
@@ -90,7 +90,7 @@ def test_hostile_header_parses_back(site: Site, raw: bytes) -> None:
 
 
 def test_hostile_exception_text_parses_back(site: Site) -> None:
-    """An exception's text is in the event as it is, and cannot forge an event in the line."""
+    """An exception's text is in the event, and cannot forge anything in the line."""
     event, line = pair(site, "/hostile-message/")
     message = 'a"b\\c\nevent_type="crash" \x1b[31m\x00\t\u202eevil\\udcff'
     assert event["exc_msg"] == message
@@ -99,7 +99,7 @@ def test_hostile_exception_text_parses_back(site: Site) -> None:
 
 
 def test_hostile_context_cannot_forge(site: Site) -> None:
-    """Keys and values of an application's context are one field each, under app_."""
+    """Each hostile key or value of Context is one field under app_."""
     event, line = pair(site, "/hostile-context/")
     assert event["event_type"] == "request"
     for found in (event, line):
@@ -112,15 +112,15 @@ def test_hostile_context_cannot_forge(site: Site) -> None:
 
 
 def test_request_gunicorn_refuses_breaks_nothing(site: Site) -> None:
-    """What Gunicorn itself refuses to read leaves no broken line, and the next request is fine."""
+    """A request that Gunicorn refuses leaves no broken line, and the next one is recorded."""
     for start in (b"GET / HTTP/9.9", b"G\x00T / HTTP/1.1", b"\x16\x03\x01", b"GET /\xff HTTP/1.1"):
         site.raw(start + b"\r\nHost: x\r\nUser-Agent: bad\x01\r\n\r\n")
     assert site.event("/ok/")["resp_status"] == 200
     assert all(parse(text) for text in site.output())
 
 
-def test_long_values_do_not_end_the_world(site: Site) -> None:
-    """A very long path and header leave one whole line."""
+def test_long_values_leave_one_line(site: Site) -> None:
+    """A very long path and header leave one complete line."""
     agent = new_agent()
     site.get("/" + "p" * 3500, {"User-Agent": agent, "Referer": "r" * 7000})
     assert site.terminal_line(agent)["req_path"].startswith("/pppp")
@@ -133,7 +133,7 @@ BYTES: Any = st.binary(min_size=1, max_size=40)
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(raw=BYTES)
 def test_any_path_parses_back(site: Site, raw: bytes) -> None:
-    """Whatever bytes a path has, the event and the line parse back to them."""
+    """Any path parses back from the event and from the line."""
     event, line = pair(site, "/x" + urllib.parse.quote(raw, safe="") + "x/")
     assert event["req_path"] == f"/x{shown_path(raw)}x/"
     assert line["req_path"] == folded(f"/x{shown_path(raw)}x/")

@@ -1,4 +1,4 @@
-"""Under every server: 1,000 requests of every kind over 10 connections, each with its own event."""
+"""Under every server, each of 1,000 mixed requests over 10 connections has its own event."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.harness.waiting import eventually
 URLS = "tests.site.mixed_urls"
 REQUESTS, CONNECTIONS = 1000, 10
 MIDDLEWARE = "slowhound.middleware.SlowhoundMiddleware"
-# The clocks of two fields: what the system moves one of them by, meanwhile.
+# Seconds by which the system may adjust one of two clocks meanwhile.
 CLOCKS = 0.005
 Start = Callable[[AsgiLauncher], Site]
 
 
 @dataclass(frozen=True)
 class Way:
-    """A server and the parts of slowhound that are in it."""
+    """A server, and the parts of slowhound in it."""
 
     name: str
     start: Start
@@ -43,7 +43,7 @@ class Way:
     kept: bool = True
     pipelined: bool = True
     connections: int = CONNECTIONS
-    # Sends parts of the body for HEAD, so that nothing can follow.
+    # It sends parts of the body for HEAD, so that no request can follow.
     spoils_head: bool = False
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Way:
 
 
 def gunicorn(worker: str, **wishes: Any) -> Start:
-    """With slowhound's hooks, unless the wishes say otherwise."""
+    """Gunicorn with slowhound's hooks, unless the wishes change that."""
 
     def start(launcher: AsgiLauncher) -> Site:
         return launcher(worker=worker, django={"ROOT_URLCONF": URLS}, **wishes)
@@ -60,7 +60,7 @@ def gunicorn(worker: str, **wishes: Any) -> Start:
 
 
 def asgi(server: Asgi) -> Start:
-    """As the tests of ASGI servers do."""
+    """An ASGI server, as the tests of ASGI servers start it."""
 
     def start(launcher: AsgiLauncher) -> Site:
         return launcher.asgi(server, {}, URLS)
@@ -69,7 +69,7 @@ def asgi(server: Asgi) -> Start:
 
 
 def own_port(launcher: Launcher, *argv: str) -> Site:
-    """A WSGI server that is told its port, with the middleware alone."""
+    """A WSGI server with a given port, and the middleware alone."""
     setup = Setup(django={"ROOT_URLCONF": URLS})
     home, folder = launcher._home(setup)
     bind = f"127.0.0.1:{unused_port()}"
@@ -97,7 +97,7 @@ def under_granian(launcher: Launcher) -> Site:
 
 
 def both(server: Asgi, **differs: Any) -> list[Way]:
-    """Wrapped and with the middleware; and with the middleware alone."""
+    """Two ways: wrapped and with the middleware, and with the middleware alone."""
     alone = replace(server, name=f"{server.name}-middleware", wrapped=False)
     return [Way(each.name, asgi(each), asgi=True, **differs) for each in (server, alone)]
 
@@ -111,7 +111,7 @@ WAYS = [
     Way("gunicorn-sync", gunicorn("sync", workers=2), kept=False, pipelined=False),
     Way("gunicorn-gthread", gunicorn("gthread")),
     Way("gunicorn-gthread-middleware", gunicorn("gthread", wired=False)),
-    # It forgets what was sent ahead, and sends the body for HEAD as well.
+    # It drops pipelined requests, and sends the body for HEAD as well.
     Way(
         "gunicorn-23-gthread",
         gunicorn("gthread", gunicorn="23"),
@@ -124,19 +124,19 @@ WAYS = [
     *both(uvicorn("h11")),
     *both(uvicorn("httptools")),
     *both(BY_NAME["hypercorn"]),
-    *both(BY_NAME["daphne"], spoils_head=True),  # 4.2, all parts but the first
+    *both(BY_NAME["daphne"], spoils_head=True),  # daphne 4.2 buffers all parts but the first
     *both(BY_NAME["granian"]),
     Way("granian-wsgi", under_granian),
     Way("uwsgi", under_uwsgi, kept=False, pipelined=False),
-    # It has room for five that wait.
+    # Its backlog is five connections.
     Way("wsgiref", under_wsgiref, kept=False, pipelined=False, connections=5),
-    # It closes after a stream, whatever else has been sent.
+    # It closes the connection after a stream.
     Way("runserver", under_runserver, pipelined=False),
 ]
 
 
 def asks(chooses: random.Random, *, asgi: bool) -> list[Ask]:
-    """Requests of every kind; their views sleep for different times, most of them not at all."""
+    """Requests of every kind, whose views sleep for different times, or mostly not at all."""
     a = "a" if asgi else ""
 
     def ms() -> int:
@@ -166,7 +166,7 @@ def asks(chooses: random.Random, *, asgi: bool) -> list[Ask]:
     def posted() -> Ask:
         expected = 1 + size()
         ask = Ask("/posted/", size=expected, method="POST", body=b"b" * expected)
-        # Under WSGI Django reads no body without a length.
+        # Under WSGI, Django reads no body without a length.
         ask.chunked = asgi and chooses.random() < 0.3
         return ask
 
@@ -195,8 +195,8 @@ def asks(chooses: random.Random, *, asgi: bool) -> list[Ask]:
     return [make() for make in chosen]
 
 
-def told(site: Site) -> dict[str, list[dict[str, Any]]]:
-    """What the views have told, by the agent of their request."""
+def seen_by_views(site: Site) -> dict[str, list[dict[str, Any]]]:
+    """What the views have written, by the agent of their request."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for text in (site.scratch / "seen.jsonl").read_text().splitlines():
         line = json.loads(text)
@@ -205,7 +205,7 @@ def told(site: Site) -> dict[str, list[dict[str, Any]]]:
 
 
 def check_its_own(ask: Ask, event: Event, seen: list[dict[str, Any]]) -> None:
-    """Id, status, size and time are those of this very request."""
+    """Checks that id, status, size and time are those of this request."""
     about = f"{ask}\n{event}\n{seen}"
     assert {line["id"] for line in seen} == ({event["req_id"]} if ask.has_view else set()), about
     assert event["req_path"] == ask.path, about
@@ -231,7 +231,7 @@ def launcher(tmp_path: Path, template: Path) -> Any:
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_each_request_has_its_own_event(way: Way, launcher: AsgiLauncher) -> None:
-    """Ids seen by the views and ids of the events are the same set; nothing is left in flight."""
+    """The views' ids and the events' ids are the same, and nothing is left in flight."""
     site = way.start(launcher)
     sent = asks(random.Random(way.name), asgi=way.asgi)
     for ask in sent:
@@ -250,7 +250,7 @@ def test_each_request_has_its_own_event(way: Way, launcher: AsgiLauncher) -> Non
     events = terminal_events(site)
     by_agent = {event["req_user_agent"]: event for event in events}
     assert len(events) == len(by_agent) == len({event["req_id"] for event in events}) == expected
-    seen = told(site)
+    seen = seen_by_views(site)
     for ask in sent:
         check_its_own(ask, by_agent[ask.agent], seen[ask.agent])
     for ask in inner:
@@ -260,6 +260,6 @@ def test_each_request_has_its_own_event(way: Way, launcher: AsgiLauncher) -> Non
 
 
 def lost(site: Site, sent: list[Ask]) -> str:
-    """Those that have no event."""
+    """The requests that have no event."""
     agents = {event["req_user_agent"] for event in terminal_events(site)}
     return "\n".join(str(ask) for ask in sent if ask.agent not in agents)

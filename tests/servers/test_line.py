@@ -16,10 +16,10 @@ from tests.harness.waiting import eventually
 SECONDS = re.compile(r"\d+\.\d{3}")
 
 
-def test_line_has_the_predecessors_fields(site: Site) -> None:
-    """A plain request's line has the predecessor's fields, event_type first, in its format."""
-    # The first sample may have seen the very first request wait; the next one is a second away.
-    eventually(lambda: site.event("/ok/").get("g_backlog") == 0, "a sample with nobody waiting")
+def test_line_has_the_fields_of_canonical_logs(site: Site) -> None:
+    """A plain line has canonical-logs' fields in its format, event_type first."""
+    # The first sample may have counted the very first request; the next is a second later.
+    eventually(lambda: site.event("/ok/").get("g_backlog") == 0, "a sample without a backlog")
     answer = site.get("/ok/", {"Referer": "http://shop.example/cart"})
     line = site.terminal_line(answer.agent)
     assert next(iter(line)) == "event_type"
@@ -38,7 +38,7 @@ def test_line_has_the_predecessors_fields(site: Site) -> None:
 
 
 def test_absent_values_are_a_dash(site: Site) -> None:
-    """A header that was not sent and a view that was not reached are "-" in the line."""
+    """A header that was not sent, or a view that was not reached, is "-" in the line."""
     line = site.terminal_line(site.get("/no/such/page/").agent)
     assert line["req_referrer"] == "-"
     assert line["resp_view"] == "-"
@@ -54,7 +54,7 @@ def test_every_duration_has_three_decimals(site: Site) -> None:
 
 
 def test_event_is_typed(site: Site) -> None:
-    """The same event in the segment has numbers as numbers and what the line has no room for."""
+    """The event in the segment has numbers as numbers, and fields that the line lacks."""
     answer = site.get("/ok/")
     event = site.terminal(answer.agent)
     line = site.terminal_line(answer.agent)
@@ -71,7 +71,7 @@ def test_event_is_typed(site: Site) -> None:
 
 
 def test_every_line_has_its_event(site: Site) -> None:
-    """What stands in the segment is what was printed: the same requests with the same ids."""
+    """Lines and segments have the same requests with the same ids."""
     agents = [site.get("/ok/").agent for _ in range(5)]
     pairs = [
         (site.terminal(agent)["req_id"], site.terminal_line(agent)["req_id"]) for agent in agents
@@ -81,7 +81,7 @@ def test_every_line_has_its_event(site: Site) -> None:
 
 
 def test_sequence_counts_up(site: Site) -> None:
-    """Each worker numbers its events, so that a reader can see a gap."""
+    """Each worker numbers its events, so that a reader can notice a gap."""
     numbers = [site.event("/ok/")["seq"] for _ in range(3)]
     assert numbers[0] < numbers[1] < numbers[2]
 
@@ -103,7 +103,7 @@ def test_route_is_the_pattern(site: Site) -> None:
     ],
 )
 def test_view_is_named_as_django_names_it(site: Site, path: str, name: str) -> None:
-    """The view is the name of its route, or else the path of the function or class."""
+    """The view is named by its route, or else by its function or class."""
     assert site.event(path)["resp_view"] == name
 
 
@@ -128,7 +128,7 @@ def test_request_body_is_counted(site: Site) -> None:
 
 
 def test_counters_do_not_leak_into_the_next_request(site: Site) -> None:
-    """A request on the same thread and connection starts with nothing of the one before."""
+    """A request starts without the counts of the one before, on the same thread and connection."""
     assert site.event("/n1/")["db_queries"] == 7
     event = site.event("/ok/")
     assert not event.get("db_queries")
@@ -148,7 +148,7 @@ def test_json_format_has_one_object_per_line(serve: Launcher) -> None:
 
 
 def test_nothing_else_is_printed(site: Site) -> None:
-    """Gunicorn's own access log lines are replaced, not doubled."""
+    """Nothing but the canonical lines is printed, in the place of the access log."""
     site.terminal_line(site.get("/ok/").agent)
     assert site.stray_output() == []
 

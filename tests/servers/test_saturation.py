@@ -1,4 +1,4 @@
-"""How full the server is: workers, active ones, the backlog, a worker's threads and queue."""
+"""The saturation of the server: workers, active ones, the backlog, threads and their queue."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ WAITING = 8
 
 @pytest.fixture(scope="module")
 def sync(serve_module: Launcher) -> Site:
-    """One sync worker."""
+    """A site with one sync worker."""
     return serve_module()
 
 
 @pytest.fixture(scope="module")
 def three(serve_module: Launcher) -> Site:
-    """Three of them."""
+    """A site with three sync workers."""
     return serve_module(workers=3)
 
 
@@ -46,39 +46,39 @@ BINDS = [
 
 
 def beats(site: Site) -> dict[int, int]:
-    """When the hound of each worker has shown itself last (monotonic, ns)."""
+    """The heartbeat of each worker's hound (monotonic, ns)."""
     try:
         return {each.pid: each.heartbeat for each in survey(str(site.dir))[0]}
-    except FileNotFoundError:  # none of them has come so far
+    except FileNotFoundError:  # none of them has served a request so far
         return {}
 
 
 def wait_sampled(site: Site) -> None:
-    """Until the hound of each worker has taken a sample that it began after now.
+    """Waits until the hound of each worker has taken a sample that it began after now.
 
-    It takes one a second, at the end of a round: the one of the first round after a second has
-    been taken when the next round begins.
+    It takes one a second, at the end of a run: the sample of the first run after a second has been
+    taken when the next run begins.
     """
     due = time.monotonic_ns() + 1_000_000_000
     workers = site.worker_pids()
     later = eventually(
         lambda: now if all((now := beats(site)).get(pid, 0) > due for pid in workers) else None,
-        "a round after a second",
+        "a run after a second",
     )
     eventually(
-        lambda: all(beats(site).get(pid, 0) > later[pid] for pid in workers), "the round after it"
+        lambda: all(beats(site).get(pid, 0) > later[pid] for pid in workers), "the run after it"
     )
 
 
 def hold(site: Site) -> Wire:
-    """A request that keeps the one worker busy until `let_go`."""
+    """A request that keeps the one worker busy until its gate is opened."""
     wire = site.open("/gate/busy/")
     site.gate("busy").wait_entered()
     return wire
 
 
 @pytest.mark.parametrize("bind", BINDS)
-def test_requests_that_no_worker_took_are_the_backlog(
+def test_requests_that_no_worker_has_taken_are_the_backlog(
     serve: Launcher, bind: str, request: pytest.FixtureRequest
 ) -> None:
     """Connections that wait for a busy sync worker are counted, on every kind of socket."""
@@ -94,7 +94,7 @@ def test_requests_that_no_worker_took_are_the_backlog(
 
 
 def test_workers_are_counted(three: Site) -> None:
-    """g_w_count is the number of workers; one that ended is not among them, its successor is."""
+    """g_w_count counts the running workers, with one that has replaced another."""
     wait_for_all(three)
     assert three.event("/ok/")["g_w_count"] == 3
     ended, *_ = before = three.worker_pids()
@@ -107,18 +107,18 @@ def test_workers_are_counted(three: Site) -> None:
 
 
 def wait_for_all(site: Site) -> None:
-    """Until each worker has its box, and each has looked at the boxes since."""
+    """Waits until each worker has its box, and has read all boxes since."""
     eventually(lambda: sorted(beats(site)) == site.worker_pids(), "a box for each")
     wait_sampled(site)
 
 
 def active(site: Site) -> int:
-    """As a worker saw it that is asked; itself included, when it looked while it answered."""
+    """g_w_active of a new request, which counts itself if the sample was taken meanwhile."""
     return int(site.event("/ok/")["g_w_active"])
 
 
 def test_active_workers_are_counted(three: Site) -> None:
-    """g_w_active tells how many workers are at work, seen from another worker."""
+    """g_w_active counts the workers that serve a request, as another worker sees them."""
     gates = [three.gate(name) for name in ("long", "longer")]
     long = []
     for gate in gates:
@@ -132,8 +132,8 @@ def test_active_workers_are_counted(three: Site) -> None:
     eventually(lambda: active(three) == 0, "none at work")
 
 
-def test_forked_child_is_not_its_dead_parent(sync: Site) -> None:
-    """A forked child that outlives its worker does not make the worker seem alive."""
+def test_forked_child_is_not_counted_as_its_parent(sync: Site) -> None:
+    """A forked child that outlives its worker is not counted as that worker."""
     worker = int(sync.get("/fork-lingering/linger/").text)
     sync.gate("linger").wait_entered()
     os.kill(worker, signal.SIGKILL)
@@ -144,7 +144,7 @@ def test_forked_child_is_not_its_dead_parent(sync: Site) -> None:
 
 
 def fill(site: Site, threads: int) -> tuple[list[Wire], list[Wire]]:
-    """All threads busy at a gate, and more requests behind them."""
+    """Keeps all threads busy at a gate, with more requests in the queue."""
     gate = site.gate("pool")
     busy = [site.open(f"/gate/{gate.name}/") for _ in range(threads)]
     gate.wait_entered(threads)
@@ -153,7 +153,7 @@ def fill(site: Site, threads: int) -> tuple[list[Wire], list[Wire]]:
 
 
 def test_queue_inside_a_gthread_worker_is_counted(serve: Launcher) -> None:
-    """With gthread the requests that wait for a thread are counted, and the busy threads."""
+    """Under gthread, busy threads and requests that wait for one are counted."""
     site = serve(worker="gthread", threads=2)
     site.get(f"/tell-queued/pool/{WAITING}/")
     busy, waiting = fill(site, 2)
@@ -163,8 +163,8 @@ def test_queue_inside_a_gthread_worker_is_counted(serve: Launcher) -> None:
     events = [site.terminal(wire.agent) for wire in busy + waiting]
     assert {event["g_threads"] for event in events} == {2}
     assert max(event["g_threads_busy"] for event in events) == 2
-    # As the first saw it that ended. The connection of the first request is closed by now, and
-    # may wait for a thread to see that.
+    # As the first request that ended has it. The connection of the first request is closed by now,
+    # and may wait for a thread to notice that.
     assert max(event["g_queue"] for event in events) in (WAITING, WAITING + 1)
     idle = site.event("/ok/")
     assert idle["g_queue"] == 0
@@ -172,14 +172,14 @@ def test_queue_inside_a_gthread_worker_is_counted(serve: Launcher) -> None:
 
 
 def test_sync_worker_has_no_thread_fields(sync: Site) -> None:
-    """A sync worker has no threads and no queue of its own to speak of."""
+    """A sync worker has no fields of threads and queue."""
     event = sync.event("/ok/")
     assert event.get("g_threads") in (None, 1)
     assert not event.get("g_queue")
 
 
 def test_saturation_survives_several_sockets(serve: Launcher) -> None:
-    """With a TCP and a unix socket at once the backlog is that of both."""
+    """With a TCP and a Unix socket, the backlog is that of both."""
     path = serve.short / "second.sock"
     site = serve(gunicorn_args=["--bind", "127.0.0.1:0", "--bind", f"unix:{path}"])
     busy = hold(site)

@@ -43,14 +43,14 @@ def terminals(site: Site) -> list[tuple[str, str]]:
 
 
 def printed(site: Site) -> Counter[str]:
-    """How many terminal lines each agent has."""
+    """The number of terminal lines of each agent."""
     return Counter(
         line["req_user_agent"] for line in site.lines() if line["event_type"] in TERMINAL
     )
 
 
 def mixed_traffic(site: Site) -> list[str]:
-    """Many requests of all kinds at once, some by clients that go away; all agents."""
+    """Sends many requests of all kinds at once, some by clients that leave; all agents."""
     paths = WHOLE * EACH
     random.Random(4711).shuffle(paths)
     answers = [site.start(path) for path in paths]
@@ -63,7 +63,7 @@ def mixed_traffic(site: Site) -> list[str]:
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
 def test_mixed_requests_at_once_have_one_terminal_event_each(serve: Launcher, worker: str) -> None:
-    """Under concurrent requests of every kind no terminal event is missing, doubled or mixed up."""
+    """Of concurrent requests of every kind, no terminal event is missing, doubled or mixed up."""
     site = serve(worker=worker, workers=2)
     agents = mixed_traffic(site)
     site.wait_event(req_user_agent=site.get("/ok/").agent)
@@ -82,7 +82,7 @@ def test_mixed_requests_at_once_have_one_terminal_event_each(serve: Launcher, wo
 
 
 def test_counts_stay_with_their_requests(site: Site) -> None:
-    """Concurrent requests with different numbers of queries each get their own number."""
+    """Concurrent requests with different numbers of queries each have their own count."""
     expected = {"/ok/": 0, "/five/": 5, "/n1/": 7, "/four-times/": 4}
     answers = [(path, site.start(path)) for path in list(expected) * 15]
     found = [
@@ -93,7 +93,7 @@ def test_counts_stay_with_their_requests(site: Site) -> None:
 
 
 def test_requests_of_one_connection_have_an_event_each(site: Site) -> None:
-    """On a connection that gthread keeps alive, and sync does not, each request has its own."""
+    """Each request of a connection has its own event, kept alive (gthread) or not (sync)."""
     with site.connection() as connection:
         agents = [
             exchange(connection, "GET", path).agent for path in ("/ok/", "/n1/", "/raise/", "/ok/")
@@ -104,9 +104,9 @@ def test_requests_of_one_connection_have_an_event_each(site: Site) -> None:
 
 
 def test_forked_children_emit_nothing(site: Site) -> None:
-    """A child that a view forks ends without an event, a line or a change to the record."""
+    """A child that a view forks ends without an event or a line, and changes nothing."""
     answer = site.get("/fork/")
-    # Under gthread, slowhound or not, the second child fails to join its parent's threads.
+    # Under gthread the second child fails to join its parent's threads, also without slowhound.
     assert answer.text in ("0 0", "0 1")
     event = site.terminal(answer.agent)
     assert event["pid"] in site.worker_pids()
@@ -117,15 +117,15 @@ def test_forked_children_emit_nothing(site: Site) -> None:
 
 
 def test_head_request_has_its_event(site: Site) -> None:
-    """A HEAD request is recorded as one, with the bytes of body that were really sent."""
+    """A HEAD request has its event, with the bytes that were really sent."""
     answer = site.request("HEAD", "/ok/")
     event = site.terminal(answer.agent)
-    sent = 0 if gunicorn.version_info >= (26, 1) else 2  # older ones do send the body
+    sent = 0 if gunicorn.version_info >= (26, 1) else 2  # older versions send the body
     assert (event["req_method"], event["resp_status"], event["resp_bytes"]) == ("HEAD", 200, sent)
 
 
 def test_graceful_stop_lets_a_request_have_its_event(serve: Launcher) -> None:
-    """A request in flight when the server is told to stop still gets its event."""
+    """A request in flight when the server is told to stop still has its event."""
     site = serve()
     answer = site.start("/gate/stopping/")
     gate = site.gate("stopping")

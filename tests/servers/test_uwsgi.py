@@ -1,4 +1,4 @@
-"""uWSGI with the middleware alone: it forks after it has loaded the application."""
+"""uWSGI, which forks after it has loaded the application, with the middleware alone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def program() -> Path:
 
 @pytest.fixture
 def serve_uwsgi(serve: Launcher, program: Path) -> Serve:
-    """Start one with these options."""
+    """Starts uWSGI with these options."""
 
     def start(options: list[str], **wishes: Any) -> Site:
         return uwsgi.serve(serve, program, options, **wishes)
@@ -43,27 +43,27 @@ def serve_uwsgi(serve: Launcher, program: Path) -> Serve:
 
 @pytest.fixture(scope="module", params=list(WAYS))
 def site(request: pytest.FixtureRequest, serve_module: Launcher, program: Path) -> Site:
-    """One in each way, for all the tests."""
+    """A site with each set of options, shared by the tests."""
     return uwsgi.serve(serve_module, program, WAYS[request.param], settings={"SLOW_AFTER": 0.3})
 
 
 def workers(site: Site) -> set[int]:
-    """The processes that serve: each has a box from its first request on."""
+    """The processes that serve requests: each has a box from its first request on."""
     return {int(name.partition("-")[0]) for name in boxes(site)}
 
 
 def heartbeats(site: Site) -> dict[int, int]:
-    """When each process's hound has shown itself last."""
+    """The heartbeat of each process's hound."""
     return {state.pid: state.heartbeat for state in survey(str(site.dir))[0]}
 
 
 def test_each_request_has_one_event(site: Site) -> None:
-    """Of every kind, many at once: none is missing, doubled or counted for another."""
+    """Of many requests of every kind, no event is missing, doubled or mixed up."""
     paths = ["/ok/", "/five/", "/n1/", "/raise/", "/missing/", "/stream/3/10/", "/file/500/"] * 6
     answers = [(path, site.start(path)) for path in paths]
     found = [(path, answer.result()) for path, answer in answers]
     check_once(site, [answer.agent for _, answer in found])
-    # uWSGI forks without Python's hooks: nothing that was made before it may be used after it.
+    # uWSGI forks without Python's fork hooks: nothing made before may be used after.
     assert len({event["req_id"] for event in terminal_events(site)}) == len(terminal_events(site))
     queries = {"/five/": 5, "/n1/": 7, "/missing/": 1}
     for path, answer in found:
@@ -74,7 +74,7 @@ def test_each_request_has_one_event(site: Site) -> None:
 
 
 def test_slow_request_is_reported_while_it_runs(site: Site) -> None:
-    """The hound was started after the fork, in each process that serves."""
+    """The hound starts after the fork, in each process that serves."""
     answers = [site.start(f"/gate/slow-{number}/") for number in range(2)]
     for number in range(2):
         report = site.wait_report(f"/gate/slow-{number}/", ", in gated\n")
@@ -85,7 +85,7 @@ def test_slow_request_is_reported_while_it_runs(site: Site) -> None:
 
 
 def test_boxes_and_hounds_are_the_workers(site: Site) -> None:
-    """One of each in every process that has served a request, none in the master."""
+    """Each process that has served a request has a box and a hound, and the master has none."""
     gates = [site.start(f"/gate/both-{number}/") for number in range(2)]
     for number in range(2):
         site.gate(f"both-{number}").wait_entered()
@@ -95,13 +95,13 @@ def test_boxes_and_hounds_are_the_workers(site: Site) -> None:
     before = heartbeats(site)
     eventually(
         lambda: all(heartbeats(site)[pid] > before[pid] for pid in serving),
-        "a sign of life of each hound",
+        "a heartbeat of each hound",
     )
     assert len(list(Path(f"/proc/{site.process.pid}/task").iterdir())) == 1
 
 
 def test_master_that_warms_itself_up_has_no_recorder(serve_uwsgi: Serve) -> None:
-    """It forks without Python's hooks: its workers would write into its files."""
+    """A warmed-up master has no recorder, for its workers would write into its files."""
     site = serve_uwsgi(["--processes", "2"], app="tests.site.warmed:application")
     answer = site.get("/ok/")
     assert site.terminal(answer.agent)["pid"] in site.worker_pids()
@@ -109,29 +109,29 @@ def test_master_that_warms_itself_up_has_no_recorder(serve_uwsgi: Serve) -> None
     assert len(list(Path(f"/proc/{site.process.pid}/task").iterdir())) == 1
 
 
-def test_harakiri_is_told_by_a_sibling(serve_uwsgi: Serve) -> None:
-    """A worker that uWSGI kills for taking too long: a crash event, and nobody knows why."""
+def test_harakiri_is_reported_by_a_peer(serve_uwsgi: Serve) -> None:
+    """A worker that harakiri kills has a crash event of unknown cause, written by a peer."""
     site = serve_uwsgi(["--processes", "2"])
-    # Not `--harakiri`: on a loaded machine a second is too short for the sibling's first request.
-    sibling_knows(site, "harakiri", lambda pid: site.gate("first").open())
+    # Not `--harakiri`: on a busy machine a second is too short for the peer's first request.
+    check_peer_reports(site, "harakiri", lambda pid: site.gate("first").open())
 
 
-def test_kill_is_told_by_a_sibling(serve_uwsgi: Serve) -> None:
-    """The same for a SIGKILL from elsewhere."""
+def test_kill_is_reported_by_a_peer(serve_uwsgi: Serve) -> None:
+    """The same for a SIGKILL from outside."""
     site = serve_uwsgi(["--processes", "2"])
 
     def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
-    sibling_knows(site, "gate", kill)
+    check_peer_reports(site, "gate", kill)
 
 
-def sibling_knows(site: Site, view: str, end: Callable[[int], Any]) -> None:
-    """Two processes serve; one of them ends in a request, the other one tells."""
+def check_peer_reports(site: Site, view: str, end: Callable[[int], Any]) -> None:
+    """Of two processes, one ends in a request, and the other writes its event."""
     first = site.open(f"/{view}/first/")
     site.gate("first").wait_entered()
     sibling = eventually(
-        lambda: other if (other := site.event("/ok/")["pid"]) else None, "a sibling that serves"
+        lambda: other if (other := site.event("/ok/")["pid"]) else None, "a peer that serves"
     )
     (victim,) = workers(site) - {sibling}
     end(victim)
@@ -147,7 +147,7 @@ def sibling_knows(site: Site, view: str, end: Callable[[int], Any]) -> None:
 
 
 def test_recycled_workers_lose_nothing(serve_uwsgi: Serve) -> None:
-    """Workers that end after some requests each account for them all."""
+    """Workers that are replaced after some requests lose no event."""
     site = serve_uwsgi(["--processes", "2", "--max-requests", "8", "--min-worker-lifetime", "0"])
     agents = [site.get("/ok/").agent for _ in range(25)]
     check_once(site, agents)
@@ -157,11 +157,11 @@ def test_recycled_workers_lose_nothing(serve_uwsgi: Serve) -> None:
 
 
 def test_stop_leaves_no_box(serve_uwsgi: Serve, tmp_path: Path) -> None:
-    """Workers that end in good order take their boxes with them."""
+    """Workers that exit normally remove their boxes."""
     stats = tmp_path / "stats"
     site = serve_uwsgi(["--processes", "2", "--stats", str(stats)])
     check_once(site, [site.get("/ok/").agent for _ in range(4)])
-    # One that is still busy with the end of a request ends without Python's atexit.
+    # A worker that is still ending a request exits without Python's atexit.
     eventually(lambda: set(uwsgi.statuses(stats)) == {"idle"}, "all workers are idle")
     site.stop()
     assert boxes(site) == []

@@ -1,4 +1,4 @@
-"""What a report says of requests that do not move."""
+"""The verdicts in reports of requests that hang."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.sources import line_of
 
-# Half of it is a look, so that a report has what two looks say soon after the first one.
+# Half of it is the time between samples, so that a report has two of them soon.
 SLOW_AFTER = 0.5
-# That of a single look, all that a loaded machine may have until the first report, is "unknown".
+# With a single sample, all that a busy machine may have by the report, it is "unknown".
 STUCK = "stuck for about"
 
 
 @pytest.fixture(scope="module")
 def site(serve_module: Launcher) -> Site:
-    """With threads enough for all the tests."""
+    """A site with enough threads for all these tests."""
     return serve_module(worker="gthread", settings={"SLOW_AFTER": SLOW_AFTER})
 
 
 def test_deadlock_of_two_threads_is_named(site: Site) -> None:
-    """Who waits for which lock, and where the other one holds it."""
+    """A deadlock names who waits for which lock, and where the other holds it."""
     answers = [site.start(f"/deadlock/{which}/") for which in ("first", "second")]
     for which, wanted in (("first", "second_lock"), ("second", "first_lock")):
-        # Its own report; the other one's names it too.
+        # Its own report; the other request's report names it, too.
         report = site.wait_report(f"/deadlock/{which}/\nHostname", "deadlock: ", STUCK)
         place = f"tests/site/views/deadlock.py:{line_of('views/deadlock.py', which)}:deadlock"
         said = next(line for line in report.text.splitlines() if "deadlock: " in line)
@@ -37,8 +37,8 @@ def test_deadlock_of_two_threads_is_named(site: Site) -> None:
         assert site.terminal(answer.result().agent)["slow_verdict"] == "stuck"
 
 
-def test_request_that_waits_is_stuck_and_says_for_what(site: Site) -> None:
-    """The same innermost frames at each look; the verdict goes into the terminal event as well."""
+def test_request_that_waits_is_stuck_with_what_it_waits_for(site: Site) -> None:
+    """A request with the same innermost frames in each sample is stuck, also in its last event."""
     with locked(site.scratch / "stuck.lock"):
         answer = site.start("/gil/sleeps/stuck/")
         site.wait_report("/gil/sleeps/stuck/", STUCK, "waiting: flock on ")
@@ -46,9 +46,9 @@ def test_request_that_waits_is_stuck_and_says_for_what(site: Site) -> None:
     assert event["slow_verdict"] == "stuck"
 
 
-def test_threads_that_are_all_in_slow_requests_are_one_event(serve: Launcher) -> None:
-    """No timeout ends such a worker, and no backlog shows who waits for it."""
-    # A request is slow only where it waits, not in what comes before its view.
+def test_slow_requests_in_all_threads_have_one_stall_event(serve: Launcher) -> None:
+    """If all threads are in slow requests, which nothing else would show, there is an event."""
+    # A request is slow only where it waits, not before its view is reached.
     slow_after = {"gate": 0.3, "*": 60}
     site = serve(worker="gthread", threads=2, warm=True, settings={"SLOW_AFTER": slow_after})
     gate = site.gate("busy")

@@ -1,4 +1,4 @@
-"""The watchdog: reports of slow requests, while they live and after."""
+"""Reports of slow requests are written while they run, and completed after."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.harness.waiting import eventually
 from tests.harness.watch_command import make_slow
 
 SLOW_AFTER = 0.25
-# Only where they have come to their view: what it takes to get there is the machine's affair.
+# Only once they have reached their view: the time until then depends on the machine.
 SOON = dict.fromkeys(("gate", "sleep", "stream-gated", "hold-gil", "secrets", "ok"), SLOW_AFTER)
 SETTINGS = {"SLOW_AFTER": {**SOON, "*": 60}}
 STAMP = r"\d\d-\d\d-\d{4} \d\d:\d\d:\d\d UTC"
@@ -34,7 +34,7 @@ HEAD = re.compile(
     r"\n"
     r'  File "'
 )
-# A snapshot of a gated view shows this frame once.
+# Each snapshot of a gated view has this frame once.
 FRAME = f", line {line_of('views/waiting.py', 'gated')}, in gated\n"
 
 
@@ -54,7 +54,7 @@ both = pytest.mark.parametrize("name", ["slow_site", "slow_sync_site"])
 
 
 def report_of(site: Site, event: dict[str, object]) -> Report:
-    """The report an event names."""
+    """The report that an event names."""
     name = Path(str(event["report"])).name
     found = [report for report in site.reports() if report.path.name == name]
     assert len(found) == 1, (name, [report.path for report in site.reports()])
@@ -81,10 +81,10 @@ def test_report_begins_in_dogslows_layout(name: str, request: pytest.FixtureRequ
 
 
 @both
-def test_slow_request_has_a_slow_event_and_its_terminal_event_tells_the_end(
+def test_slow_request_has_a_slow_event_and_a_terminal_event(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    """The slow event comes while the request lives; the terminal one has report and final time."""
+    """The slow event is written while the request runs; the last one has report and time."""
     slow_site: Site = request.getfixturevalue(name)
     gate = slow_site.gate("told")
     answer = slow_site.start("/gate/told/")
@@ -106,7 +106,7 @@ def test_slow_request_has_a_slow_event_and_its_terminal_event_tells_the_end(
 
 
 def test_slow_event_has_a_line(slow_site: Site) -> None:
-    """The slow event stands among the canonical lines too."""
+    """The slow event has a canonical line, too."""
     answer = slow_site.get("/sleep/0.4/")
     line = slow_site.wait_line(event_type="slow", req_user_agent=answer.agent)
     assert line["req_id"] == slow_site.terminal_line(answer.agent)["req_id"]
@@ -120,27 +120,27 @@ def test_fast_request_has_no_report(slow_site: Site) -> None:
         "a request that ends in time",
     )
     assert not fast.get("report")
-    # By now it would have its event, too.
+    # By now it would have its slow event.
     slow = slow_site.event("/sleep/0.4/")
     slow_site.wait_event(event_type="slow", req_id=slow["req_id"])
     told = {each["req_id"] for each in slow_site.events() if each["event_type"] == "slow"}
     assert fast["req_id"] not in told
 
 
-def looks(report: str) -> int:
-    """How often the request was looked at: a stack that has not moved is not printed again."""
+def samples(report: str) -> int:
+    """The number of samples in a report; an unchanged stack is not printed again."""
     return 1 + report.count("Still running after")
 
 
-def test_snapshots_repeat_at_doubling_distances(slow_site: Site) -> None:
-    """While a request lives its one report gets further snapshots, ever more seldom."""
+def test_snapshots_repeat_at_doubling_intervals(slow_site: Site) -> None:
+    """While a request runs, its report gets further snapshots at doubling intervals."""
     gate = slow_site.gate("doubling")
     answer = slow_site.start("/gate/doubling/")
     report = slow_site.wait_report("/gate/doubling/")
-    eventually(lambda: looks(report.path.read_text()) >= 5, "five snapshots", deadline=30)
+    eventually(lambda: samples(report.path.read_text()) >= 5, "five snapshots", deadline=30)
     gate.open()
     event = slow_site.terminal(answer.result().agent)
-    snapshots = looks(report_of(slow_site, event).text)
+    snapshots = samples(report_of(slow_site, event).text)
     assert snapshots <= math.log2(event["resp_time"] / SLOW_AFTER) + 2
     assert len([r for r in slow_site.reports() if "/gate/doubling/" in r.text.split("\n")[2]]) == 1
     assert (
@@ -165,7 +165,7 @@ def test_stream_is_watched_to_its_end(slow_site: Site) -> None:
 
 
 def test_request_that_held_the_gil_is_reported_at_its_end(slow_site: Site) -> None:
-    """While C code lets no other thread run nobody can look; the request still has its report."""
+    """A request that was unsampled because C code held the GIL still has its report."""
     event = slow_site.event("/hold-gil/")
     slow = slow_site.wait_event(event_type="slow", req_id=event["req_id"])
     assert Path(slow["report"]).name == Path(event["report"]).name
@@ -184,7 +184,7 @@ def test_report_holds_no_locals_unless_asked(slow_site: Site) -> None:
 
 
 def test_report_and_folder_are_the_owners_alone(slow_site: Site) -> None:
-    """Reports may hold secrets: nobody else may read them."""
+    """Reports may contain secrets, so only their owner can read them."""
     slow_site.terminal(slow_site.get("/sleep/0.4/").agent)
     assert slow_site.dir.stat().st_mode & 0o777 == 0o700
     assert all(report.path.stat().st_mode & 0o077 == 0 for report in slow_site.reports())
@@ -192,7 +192,7 @@ def test_report_and_folder_are_the_owners_alone(slow_site: Site) -> None:
 
 
 def test_queries_of_a_slow_request_are_in_its_report(slow_site: Site) -> None:
-    """A report tells which statements the request had made until then."""
+    """A report has the queries that the request had made by then."""
     answer = slow_site.start("/query-then-gate/queried/")
     slow_site.gate("queried").wait_entered()
     make_slow(slow_site, "query-then-gate")
@@ -203,7 +203,7 @@ def test_queries_of_a_slow_request_are_in_its_report(slow_site: Site) -> None:
 
 
 def test_other_requests_in_flight_are_shown(serve: Launcher) -> None:
-    """A report tells what else the worker had in flight, so that a pile-up is seen as one."""
+    """A report lists the other requests in flight in the worker."""
     site = serve(worker="gthread", settings={"SLOW_AFTER": {"gate": 0.3, "*": 60}})
     other = site.start("/stream-gated/elsewhere/")
     site.gate("elsewhere").wait_entered()
@@ -217,7 +217,7 @@ def test_other_requests_in_flight_are_shown(serve: Launcher) -> None:
 
 
 def test_hound_is_one_thread(serve: Launcher) -> None:
-    """A worker has one thread more than without slowhound, however many requests it serves."""
+    """A worker has one more thread than without slowhound, for any number of requests."""
     bare = serve(settings=None)
     site = serve()
     for path in ("/ok/", "/n1/", "/sleep/0.1/", "/ok/"):

@@ -1,4 +1,4 @@
-"""What the watchdog's settings do: thresholds for views, what is ignored, locals, caps."""
+"""The settings of slow reports: thresholds for views, ignored requests, locals, limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def slow_ids(site: Site) -> set[str]:
 
 
 def reported(site: Site, event: Event) -> bool:
-    """Whether the request of this terminal event was slow; its slow event may come after it."""
+    """Whether the request of this terminal event was slow; its slow event may come later."""
     if event.get("report"):
         site.wait_event(event_type="slow", req_id=event["req_id"])
         return True
@@ -25,12 +25,12 @@ def reported(site: Site, event: Event) -> bool:
 
 
 def check_quiet(site: Site, *events: Event) -> None:
-    """None of these requests was slow: no report, and by now no slow event."""
+    """Checks that none of these requests was slow: no report, and by now no slow event."""
     assert not any(event.get("report") for event in events)
     assert not slow_ids(site) & {event["req_id"] for event in events}
 
 
-def test_threshold_may_be_the_views_own(serve: Launcher) -> None:
+def test_view_may_have_its_own_threshold(serve: Launcher) -> None:
     """SLOW_AFTER may name views or routes; "*" is for all others."""
     named = {"tests.site.views.waiting.sleep": 0.1, "nap": 0.1, "*": 60}
     site = serve(settings={"SLOW_AFTER": named})
@@ -42,8 +42,8 @@ def test_threshold_may_be_the_views_own(serve: Launcher) -> None:
 
 
 def test_view_may_be_allowed_more_time(serve: Launcher) -> None:
-    """A view known to be slow can have more time than the others."""
-    # Until its view is known a request is one of the others: it has a second to get there.
+    """A view can have a longer threshold than the others."""
+    # Until its view is known, a request has the threshold of the others: a second.
     site = serve(settings={"SLOW_AFTER": {"sleep": 60, "*": 1.0}})
     slept = site.event("/sleep/1.1/")
     assert reported(site, site.event("/nap/1.1/"))
@@ -51,14 +51,14 @@ def test_view_may_be_allowed_more_time(serve: Launcher) -> None:
 
 
 def test_ignored_requests_are_not_watched(serve: Launcher) -> None:
-    """What IGNORE names, a view, a route or a path prefix, has its line but no report."""
+    """What IGNORE names (a view, a route or a path prefix) has its line but no report."""
     ignored = ["tests.site.views.waiting.query_then_gate", "secrets", "/stream-gated/"]
     site = serve(worker="gthread", settings={"SLOW_AFTER": 60, "IGNORE": ignored})
     names = ("query-then-gate", "secrets", "stream-gated", "gate")
     answers = [site.start(f"/{name}/at-{name}/") for name in names]
     for name in names:
         site.gate(f"at-{name}").wait_entered()
-    make_slow(site)  # all of them run, and are old enough
+    make_slow(site)  # all of them are in flight, and old enough
     site.wait_report("/gate/at-gate/\nHostname", "Still running after")
     for name in names:
         site.gate(f"at-{name}").open()
@@ -69,7 +69,7 @@ def test_ignored_requests_are_not_watched(serve: Launcher) -> None:
 
 
 def test_locals_are_shown_without_secrets(serve: Launcher) -> None:
-    """With LOCALS a report shows local variables; what is secret is masked."""
+    """With LOCALS a report shows local variables, with secrets masked."""
     site = serve(settings={"SLOW_AFTER": 0.25, "LOCALS": True})
     answer = site.start("/secrets/asked/")
     report = site.wait_report("visible-asked")
@@ -84,7 +84,7 @@ def test_locals_are_shown_without_secrets(serve: Launcher) -> None:
 
 
 def test_reports_folder_is_capped(serve: Launcher) -> None:
-    """Past REPORTS_MAX_BYTES the oldest reports go, the newest stays."""
+    """Above REPORTS_MAX_BYTES the oldest reports are removed, and the newest stays."""
     cap = 30_000
     site = serve(
         worker="gthread", threads=5, settings={"SLOW_AFTER": 0.1, "REPORTS_MAX_BYTES": cap}
@@ -93,13 +93,13 @@ def test_reports_folder_is_capped(serve: Launcher) -> None:
     assert all(site.terminal(answer.result().agent)["report"] for answer in answers)
 
     def capped() -> Event | None:
-        """The newest one, whose report trims the folder; others may still have got their ends."""
+        """Whether the folder is within its limit; the newest report trims it."""
         newest = site.event("/sleep/0.3/")
         assert reported(site, newest)
         size = sum(report.path.stat().st_size for report in site.reports()[:-1])
         return newest if size <= cap else None
 
-    newest = eventually(capped, "a folder in its cap")
+    newest = eventually(capped, "a folder within its limit")
     names = {report.path.name for report in site.reports()}
     assert Path(newest["report"]).name in names
     assert len(names) < 20

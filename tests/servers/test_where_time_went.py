@@ -1,4 +1,4 @@
-"""Where the time went: queue, cpu, cache, templates, outbound calls, collector, rest."""
+"""Where the time went: queue, CPU, cache, templates, outbound calls, collections, rest."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def test_queue_time_is_read_in_every_unit(
     "stamp", ["", "soon", "t=", "-5", "nan", "inf", "1e400", "9" * 400, "\xe9"]
 )
 def test_nonsense_in_the_queue_header_is_ignored(site: Site, stamp: str) -> None:
-    """A time stamp that is none leaves no queue time, and the request is served."""
+    """An invalid time stamp gives no queue time, and the request is served."""
     event = site.event("/ok/", {"X-Request-Start": stamp})
     assert event["resp_status"] == 200
     assert event.get("queue_time") is None
 
 
 def test_queue_time_is_never_negative(site: Site) -> None:
-    """A proxy whose clock runs ahead makes no negative time."""
+    """A proxy whose clock is ahead makes no negative queue time."""
     event = site.event("/ok/", {"X-Request-Start": f"t={time.time() + 60:.3f}"})
     assert not event.get("queue_time")
 
 
-def test_no_header_no_queue_time(site: Site) -> None:
+def test_without_the_header_there_is_no_queue_time(site: Site) -> None:
     """Without the header there is no queue time."""
     assert site.event("/ok/").get("queue_time") is None
 
@@ -57,7 +57,7 @@ def test_cpu_time_is_the_threads_own(site: Site) -> None:
 
 
 def test_time_that_nothing_explains_is_the_rest(site: Site) -> None:
-    """What no part accounts for, here a sleep, is rest_time; it is never more than the whole."""
+    """Time that no part accounts for, such as a sleep, is rest_time, within the whole."""
     event = site.event("/sleep/0.3/")
     assert 0.29 <= event["rest_time"] <= event["resp_time"]
 
@@ -86,7 +86,7 @@ CALLS = [("urllib3", 2), ("httpx", 3)]
 
 @pytest.fixture
 def calling_site(site: Site, echo: str) -> Site:
-    """A site whose worker has loaded its client libraries a while ago."""
+    """A site whose worker has loaded its client libraries before."""
     eventually(lambda: "out_count" in site.event(f"/call-urllib3/?base={echo}"), "urllib3")
     eventually(lambda: "out_count" in site.event(f"/call-httpx/?base={echo}"), "httpx")
     return site
@@ -96,7 +96,7 @@ def calling_site(site: Site, echo: str) -> Site:
 def test_outbound_calls_are_counted(
     calling_site: Site, echo: str, library: str, calls: int
 ) -> None:
-    """Calls to other services are counted and timed, and answered as ever."""
+    """Calls to other services are counted and timed, and their responses are unchanged."""
     answer = calling_site.get(f"/call-{library}/?base={echo}")
     assert answer.text == ",".join(f"/{number}" for number in range(calls))
     event = calling_site.terminal(answer.agent)
@@ -108,12 +108,12 @@ def test_outbound_calls_are_counted(
 def test_outbound_calls_of_the_first_request_are_counted(
     serve: Launcher, echo: str, library: str, calls: int
 ) -> None:
-    """The request that makes Django load the views, and with them the library, is counted too."""
+    """Calls of the first request, which loads the client library, are counted, too."""
     assert serve().event(f"/call-{library}/?base={echo}")["out_count"] == calls
 
 
 def test_outbound_call_that_fails_is_counted(calling_site: Site) -> None:
-    """A call that nobody answers was a call."""
+    """A call without a response is counted."""
     event = calling_site.event("/call-nobody/")
     assert event["resp_status"] == 200
     assert event["out_count"] == 1
@@ -127,14 +127,14 @@ def test_templates_are_counted(site: Site) -> None:
 
 
 def test_garbage_collection_is_timed(site: Site) -> None:
-    """Time the collector took in a request is in its event."""
+    """The time of garbage collections in a request is in its event."""
     event = site.event("/collect/")
     assert 0 < event["gc_time"] <= event["resp_time"]
     eventually(lambda: not site.event("/ok/").get("gc_time"), "a request without a collection")
 
 
-def test_parts_stand_in_the_line(calling_site: Site, echo: str) -> None:
-    """The parts that were there stand in the line too."""
+def test_parts_are_in_the_line(calling_site: Site, echo: str) -> None:
+    """The parts of a request's time are in the line, too."""
     stamp = {"X-Request-Start": f"{time.time():.3f}"}
     line = calling_site.terminal_line(calling_site.get(f"/call-urllib3/?base={echo}", stamp).agent)
     assert line["out_count"] == "2"

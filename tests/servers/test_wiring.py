@@ -1,4 +1,4 @@
-"""The ways to wire it in: Gunicorn alone, the middleware alone, around Django, off."""
+"""The ways to install slowhound: Gunicorn's hooks alone, the middleware alone, off."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORKERS = ["sync", "gthread"]
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_gunicorn_alone_is_enough(serve: Launcher, worker: str) -> None:
-    """With a middleware list that knows nothing of slowhound everything is recorded."""
+    """With the hooks and without an entry in MIDDLEWARE everything is recorded."""
     site = serve(worker=worker, middleware=False)
     event = site.event("/n1/")
     assert event["resp_view"] == "n1"
@@ -25,7 +25,7 @@ def test_gunicorn_alone_is_enough(serve: Launcher, worker: str) -> None:
 
 
 def test_preloaded_application_is_recorded(serve: Launcher) -> None:
-    """With --preload the application is older than its workers, and each records for itself."""
+    """With --preload each worker records for itself."""
     site = serve(worker="gthread", workers=2, gunicorn_args=["--preload"])
     event = site.event("/n1/")
     assert event["db_queries"] == 7
@@ -33,13 +33,13 @@ def test_preloaded_application_is_recorded(serve: Launcher) -> None:
 
 
 def test_preloaded_application_without_the_middleware_is_recorded(serve: Launcher) -> None:
-    """--preload and an unlisted middleware together lose nothing."""
+    """With --preload and an unlisted middleware nothing is lost."""
     event = serve(middleware=False, gunicorn_args=["--preload"]).event("/n1/")
     assert (event["resp_view"], event["db_queries"]) == ("n1", 7)
 
 
 def test_request_that_django_never_sees_has_its_event(serve: Launcher) -> None:
-    """A file that WhiteNoise serves in front of Django is a request too, without a view."""
+    """A file that WhiteNoise serves in front of Django has an event without a view."""
     site = serve(worker="gthread", app="tests.site.wsgi:static_first")
     answer = site.get("/static/hello.txt")
     assert answer.text == "served without Django\n"
@@ -67,7 +67,7 @@ def wsgiref(serve_module: Launcher) -> Site:
 
 
 def test_middleware_alone_works_under_any_server(wsgiref: Site) -> None:
-    """Under wsgiref lines, events, queries and errors are there."""
+    """Under wsgiref lines, events, queries and errors are recorded."""
     site = wsgiref
     answer = site.get("/n1/")
     event = site.terminal(answer.agent)
@@ -79,7 +79,7 @@ def test_middleware_alone_works_under_any_server(wsgiref: Site) -> None:
 
 
 def test_middleware_alone_sees_streams_to_their_end(wsgiref: Site) -> None:
-    """Under wsgiref a stream is timed to its end, and a client that leaves it is a disconnect."""
+    """Under wsgiref a stream is timed to its end, and a client that leaves is a disconnect."""
     site = wsgiref
     event = site.event("/stream-pauses/3/")
     assert event["resp_time"] >= 0.2
@@ -101,7 +101,7 @@ def test_middleware_alone_reports_slow_requests(wsgiref: Site) -> None:
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_middleware_with_a_plain_gunicorn_works(serve: Launcher, worker: str) -> None:
-    """Under a Gunicorn that knows nothing of slowhound the middleware works by itself."""
+    """Under a Gunicorn without slowhound's hooks the middleware works alone."""
     site = serve(worker=worker, wired=False)
     event = site.event("/n1/")
     assert (event["db_queries"], event["resp_status"]) == (7, 200)
