@@ -258,12 +258,12 @@ def test_every_hook_is_called(start: Start) -> None:
         transcript=site.process.transcript,
     )
     site.stop()
-    told = set((site.scratch / "hooks.txt").read_text().split())
+    called = set((site.scratch / "hooks.txt").read_text().split())
     expected = {
         "on_starting", "on_reload", "when_ready", "pre_fork", "post_fork", "post_worker_init",
         "pre_request", "post_request", "child_exit", "worker_exit", "nworkers_changed", "on_exit",
     }  # fmt: skip
-    assert expected <= told
+    assert expected <= called
 
 
 def test_existing_logger_is_preserved(start: Start) -> None:

@@ -33,7 +33,7 @@ BETWEEN = 12
 SEED = 4711
 
 
-class Asked(NamedTuple):
+class Sent(NamedTuple):
     """A request as its client saw it."""
 
     name: str
@@ -47,7 +47,7 @@ class Load:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.enough = threading.Event()
-        self.ended: list[Asked] = []
+        self.ended: list[Sent] = []
 
     def client(self, number: int) -> None:
         chance = random.Random(SEED + number)
@@ -60,7 +60,7 @@ class Load:
             except OSError:
                 continue
             answered = wire.read_what_comes().startswith(b"HTTP/1.1 200")
-            self.ended.append(Asked(name, wire.agent, answered))
+            self.ended.append(Sent(name, wire.agent, answered))
 
     def wait_for(self, more: int) -> None:
         """Waits until this many more requests have ended."""
@@ -106,9 +106,9 @@ def test_each_request_has_one_event_however_many_workers_are_killed(
             load.enough.set()
         for client in running:
             client.result()
-    asked = load.ended
-    started = [each for each in asked if (site.scratch / f"{each.name}.started").exists()]
-    answered = [each for each in asked if each.answered]
+    sent = load.ended
+    started = [each for each in sent if (site.scratch / f"{each.name}.started").exists()]
+    answered = [each for each in sent if each.answered]
     wanted = {each.agent for each in (*started, *answered)}
     eventually(
         lambda: wanted <= set(counted(site)),
@@ -118,7 +118,7 @@ def test_each_request_has_one_event_however_many_workers_are_killed(
     # By now the last workers have been reaped, too: a further event would be one too many.
     check_boxes_are_of_running_workers(site)
     assert {agent: times for agent, times in counted(site).items() if times > 1} == {}
-    assert set(counted(site)) <= {each.agent for each in asked}
+    assert set(counted(site)) <= {each.agent for each in sent}
     assert set(printed(site).values()) == {1}
     kinds = {event["req_user_agent"]: event["event_type"] for event in terminal_events(site)}
     assert {kinds[each.agent] for each in answered} <= {"request", "crash"}

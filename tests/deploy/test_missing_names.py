@@ -38,7 +38,7 @@ OF_THE_OTHER = {
 }
 
 
-def said(site: Site) -> Counter[tuple[str, str]]:
+def logged_missing(site: Site) -> Counter[tuple[str, str]]:
     """The names that slowhound logs as missing, with how often."""
     return Counter(SAID.findall(site.process.stderr))
 
@@ -57,7 +57,7 @@ def test_gunicorn_without_all_names_serves(serve: Launcher, worker: str) -> None
 
     table = {row.name: row.without for row in rows("Libraries")}
     wanted = {(name, table[name]) for name in set(ON_SERVERS) - OF_THE_OTHER[worker]}
-    found = said(site)
+    found = logged_missing(site)
     assert set(found) == wanted
     # The arbiter, and two workers.
     assert max(found.values()) <= 2

@@ -146,16 +146,16 @@ def test_reuse_port(deploy: Deploy, tmp_path: Path) -> None:
         old, new = (
             deploy(bind=bind, conf="reuse_port = True", settings=settings) for _ in range(2)
         )
-        asked: list[str] = []
+        agents: list[str] = []
 
         def both_answered() -> bool:
-            asked.append(new.get("/n1/").agent)
+            agents.append(new.get("/n1/").agent)
             pids = {event["pid"] for event in terminal_events(new)}
             return bool(pids & set(old.worker_pids())) and bool(pids & set(new.worker_pids()))
 
         eventually(both_answered, "requests that each of them answered")
         # They share DIR, and so the store; each has its own stream.
-        wanted = dict.fromkeys(asked, 1)
+        wanted = dict.fromkeys(agents, 1)
         eventually(lambda: counted(new) == wanted, "one event of each request")
         eventually(lambda: printed(old) + printed(new) == wanted, "one line of each")
         check_backlog_empties(new)

@@ -19,5 +19,5 @@ def test_failing_instrumenter_never_hurts(serve: Launcher, bare_site: Site) -> N
         "rec_errors",
         transcript=site.process.transcript,
     )
-    told = site.process.stderr.count("call fails") + site.process.stderr.count("set-up fails")
-    assert 1 <= told <= 4
+    logged = site.process.stderr.count("call fails") + site.process.stderr.count("set-up fails")
+    assert 1 <= logged <= 4

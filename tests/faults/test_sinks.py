@@ -85,7 +85,7 @@ def test_good_sink_beside_a_bad_one_gets_its_reports(serve: Launcher, sink: str)
 
 def test_sink_gets_the_reports_of_a_full_disk(serve: Launcher, tmpfs: Tmpfs) -> None:
     """They wait in memory: report files cannot be written, nor can events."""
-    sinks = ["tests.site.sinks.TellingSink"]
+    sinks = ["tests.site.sinks.WorkingSink"]
     site = serve(settings={"DIR": str(tmpfs.path), "SLOW_AFTER": 0.2, "SINKS": sinks})
     tmpfs.fill()
     for _ in range(2):

@@ -118,11 +118,11 @@ def rejects(how):
             raise MemoryError("too large")
         except MemoryError as exc:
             raise Reject(exc, requeue=False)
-    raise Reject("not mine") if how == "said" else Ignore()
+    raise Reject("not mine") if how == "reason" else Ignore()
 
 app.task(name="waits")(waits)
 app.task(name="limited", time_limit=1)(waits)
-app.task(name="told", soft_time_limit=1)(waits)
+app.task(name="soft", soft_time_limit=1)(waits)
 
 @app.task(name="deaf", time_limit=1)
 def deaf():
@@ -346,12 +346,12 @@ def test_celerys_tasks_have_outcomes(prefork: Shop) -> None:
 
 def test_rejected_and_ignored_tasks_are_not_ok(prefork: Shop) -> None:
     """Reject and Ignore have their own outcomes with the reason, and are not failures."""
-    why, said, ignored = (prefork.send("rejects", how) for how in ("why", "said", "not"))
+    why, reason, ignored = (prefork.send("rejects", how) for how in ("why", "reason", "not"))
     event = prefork.wait_event(task_id=why)
     assert (event["resp_outcome"], event["exc_type"]) == ("rejected", "MemoryError")
     assert (event["exc_msg"], event["exc_handled"]) == ("too large", True)
     assert event["exc_loc"].endswith(":rejects")
-    event = prefork.wait_event(task_id=said)
+    event = prefork.wait_event(task_id=reason)
     assert (event["resp_outcome"], event["exc_type"]) == ("rejected", "Reject")
     assert (event["exc_msg"], event["exc_handled"]) == ("not mine", True)
     event = prefork.wait_event(task_id=ignored)
@@ -384,9 +384,9 @@ def test_killed_process_of_a_pool_leaves_one_crash(prefork: Shop) -> None:
 
 def test_time_limits_leave_one_event(prefork: Shop) -> None:
     """The soft limit is an error, and the hard one ends the process with ``killed``."""
-    soft, hard = (prefork.send(name, str(prefork.pipe)) for name in ("told", "limited"))
-    told = prefork.wait_event(task_id=soft)
-    assert (told["resp_outcome"], told["exc_type"]) == ("error", "SoftTimeLimitExceeded")
+    soft, hard = (prefork.send(name, str(prefork.pipe)) for name in ("soft", "limited"))
+    event = prefork.wait_event(task_id=soft)
+    assert (event["resp_outcome"], event["exc_type"]) == ("error", "SoftTimeLimitExceeded")
     ended = prefork.wait_event(task_id=hard)
     assert (ended["event_type"], ended["resp_outcome"]) == ("task", "killed")
     assert ended["exc_loc"].endswith("work.py:5:waits")

@@ -28,9 +28,9 @@ def test_deadlock_of_two_threads_is_named(site: Site) -> None:
         # Its own report; the other request's report names it, too.
         report = site.wait_report(f"/deadlock/{which}/\nHostname", "deadlock: ", STUCK)
         place = f"tests/site/views/deadlock.py:{line_of('views/deadlock.py', which)}:deadlock"
-        said = next(line for line in report.text.splitlines() if "deadlock: " in line)
-        assert f"waits for lock {wanted} in {place}" in said
-        assert said.count("held by thread") == 2
+        deadlock = next(line for line in report.text.splitlines() if "deadlock: " in line)
+        assert f"waits for lock {wanted} in {place}" in deadlock
+        assert deadlock.count("held by thread") == 2
     assert site.get("/deadlock/resolve/").text == "resolved"
     for answer in answers:
         assert answer.result().text == "let go"

@@ -8,14 +8,14 @@ accesslog = "-"
 logger_class = Logger
 
 
-def told(name):
+def called(name):
     with open("hooks.txt", "a") as file:
         file.write(name + "\n")
 
 
 def callback(name, parameters):
-    scope = {"told": told}
-    exec(f"def {name}({parameters}):\n    told('{name}')", scope)
+    scope = {"called": called}
+    exec(f"def {name}({parameters}):\n    called('{name}')", scope)
     return scope[name]
 
 
