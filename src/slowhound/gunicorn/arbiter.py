@@ -41,7 +41,7 @@ PEERS_WRITE = "the events of a worker that has ended are written by its peers"
 PATH_AT, PATH_BYTES = 24, 4096
 NO_WORKERS = "the workers are not known, and unresponsive ones are not reported"
 _numbers = itertools.count()
-# Workers whose death was not seen yet.
+# Workers that have not been reaped, by the ids of their objects.
 _unreaped: dict[int, Any] = {}
 
 
@@ -165,9 +165,9 @@ def workers(server: Any) -> dict[int, Any]:
 
 
 def reap_the_rest(server: Any) -> None:
-    """When the arbiter ends: the one worker, if any, whose death it told no hook of.
+    """When the arbiter ends: reaps the worker, if any, for which it has not called ``child_exit``.
 
-    One that exits with 3 or 4 it takes for a failed start, and stops before ``child_exit``.
+    It takes an exit with 3 or 4 for a failed start, and stops before that hook.
     """
     for worker in list(_unreaped.values()):
         path = worker.slowhound_mailbox.path
@@ -188,10 +188,12 @@ def _reap(server: Any, path: str, death: Death) -> None:
             written = written_by(directory, state.pid)
             found = events(state, death, written, of_box(path), read_reports(path))
             for event in found:
-                event["g_w_count"] = len(workers(server)) + 1  # it was still counted
+                event["g_w_count"] = (
+                    len(workers(server)) + 1
+                )  # with this one, which was still counted
             settings = read_settings(state.settings)
             write(server, path, settings, found)
-            if settings.deliver:  # a living worker's thread will send them
+            if settings.deliver:  # the thread of a running worker will send them
                 for event in found:
                     spool_new(directory, of_death(event))
 

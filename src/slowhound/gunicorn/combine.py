@@ -56,7 +56,7 @@ def _watch_silent_workers() -> None:
     watch = guard("gunicorn arbiter")
     last = 0.0
 
-    def with_check_after(self: Any, *args: Any, **kwargs: Any) -> None:
+    def check_first(self: Any, *args: Any, **kwargs: Any) -> None:
         nonlocal last
         early = False
         if not watch.off:
@@ -67,7 +67,7 @@ def _watch_silent_workers() -> None:
             last = clock.monotonic()
             murder_workers(self, *args, **kwargs)
 
-    patch(MURDER, with_check_after)
+    patch(MURDER, check_first)
 
 
 def _watch_signals() -> None:

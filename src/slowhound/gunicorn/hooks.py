@@ -169,13 +169,13 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 @guarded("gunicorn exit")
 def on_exit(server: Any) -> None:
-    """In the arbiter: reap the workers that it has just killed because they did not end in time.
+    """In the arbiter: reaps the workers that it has just killed because they did not end in time.
 
-    It does not wait for them itself, and after it nobody is there who knows how they died.
+    Gunicorn does not wait for them, and no other process can learn how they died.
     """
     end = clock.monotonic() + LAST_WAIT
     reaps = find("gunicorn.arbiter.Arbiter.reap_workers", "workers that it kills have no events")
-    with contextlib.suppress(*HALT):  # a worker that never booted; the server halts anyway
+    with contextlib.suppress(*HALT):  # a worker has not started; the server halts anyway
         while reaps and arbiter.workers(server) and clock.monotonic() < end:
             server.reap_workers()
             time.sleep(0.01)

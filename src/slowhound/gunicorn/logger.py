@@ -132,7 +132,7 @@ class AccessStream:
 
 
 def access_log_on(log: glogging.Logger) -> bool:
-    """Whether Gunicorn would write an access log; before version 24 no method of its own tells."""
+    """Whether Gunicorn would write an access log; before version 24 it has no method for that."""
     cfg = getattr(log, "cfg", None)
     if cfg is None:
         missing("gunicorn.glogging.Logger:cfg", "canonical lines are written with any accesslog")

@@ -1,4 +1,4 @@
-"""Reports, from Gunicorn's arbiter, the requests of workers that give no sign of life."""
+"""Reports, from Gunicorn's arbiter, the requests of unresponsive workers."""
 
 from __future__ import annotations
 

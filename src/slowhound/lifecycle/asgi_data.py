@@ -92,7 +92,7 @@ def length_of(message: Mapping[str, Any]) -> int | None:
 
 
 def size_of(kind: str, message: Mapping[str, Any]) -> int:
-    """The bytes of a part as sent; 0 where only code that is not ours could tell."""
+    """The bytes of a part as sent; 0 where finding out would run code of the application."""
     if kind == "http.response.pathsend":
         path = message.get("path")
         return _size_of(path if type(path) is bytes else as_text(path))
@@ -105,7 +105,7 @@ def size_of(kind: str, message: Mapping[str, Any]) -> int:
 
 
 def bytes_in(data: Any) -> int:
-    """The bytes of a part, or of a text in UTF-8; 0 where only others' code could tell."""
+    """The bytes of a part, or of a text in UTF-8; 0 where that would run other code."""
     if issubclass(type(data), str):
         return len(str.encode(data, "utf-8", "surrogatepass"))
     for known in (bytes, bytearray):

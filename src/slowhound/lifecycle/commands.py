@@ -22,7 +22,7 @@ UNRECORDED_COMMANDS = frozenset(
 )
 
 EXECUTE = "django.core.management.base.BaseCommand.execute"
-# What follows where Django does not say whether a command was called from the command line.
+# What follows where it is not known whether a command was called from the command line.
 TO_STDOUT = "lines of commands are written to standard output"
 
 

@@ -33,7 +33,7 @@ from slowhound.system.guard import guard
 _guard = guard("middleware")
 _HAS_ITERATOR = find(
     "django.http.response.StreamingHttpResponse:_iterator",
-    "what a stream holds that nobody closes is freed late",
+    "what an unclosed stream holds is freed late",
 )
 CLOSERS = "django.http.response.HttpResponseBase:_resource_closers"
 ENDS_EARLY = "a request ends with its view, and not with its body"
