@@ -30,7 +30,7 @@ for extra in demo test soak dev; do
 done
 lock --constraint "$together" --group build --output-file requirements/build.txt
 
-# Packages that tests use beside those of the environment: each gets a folder of its own.
+# Packages that tests use beside those of the environment: each gets its own folder.
 apart() {
     echo "$2" | lock --upgrade --no-deps - --output-file "requirements/apart/$1.txt"
 }

@@ -98,7 +98,7 @@ def unusable(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         "where nothing can be made": lambda: Path("/proc/self/slowhound"),
         "a link": lambda: linked(tmp_path),
         "a link to nowhere": lambda: pointing(tmp_path / "link", tmp_path / "nowhere"),
-        "somebody else's": lambda: request.getfixturevalue("foreign"),
+        "another user's": lambda: request.getfixturevalue("foreign"),
         "writable by all": lambda: open_to_all(tmp_path / "open"),
         "immutable": lambda: request.getfixturevalue("immutable"),
         "read-only": lambda: read_only(request.getfixturevalue("tmpfs")),

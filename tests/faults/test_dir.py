@@ -23,7 +23,7 @@ UNUSABLE = {
     "where nothing can be made": "sync",
     "a link": "gthread",
     "a link to nowhere": "sync",
-    "somebody else's": "gthread",
+    "another user's": "gthread",
     "writable by all": "sync",
     "immutable": "gthread",
     "read-only": "sync",

@@ -15,7 +15,7 @@ LONGEST_BATCH = 5
 
 
 @dataclass
-class Ask:
+class PlannedRequest:
     """One request, and its result.
 
     `status` and `size` are those of its view's response, `size` None where another part of the
@@ -72,7 +72,7 @@ class Line:
         self.buffer = b""
         self.opened = 0
 
-    def ask(self, batch: Sequence[Ask]) -> None:
+    def request(self, batch: Sequence[PlannedRequest]) -> None:
         """Sends these requests all at once, and reads their responses."""
         if self.wire is None:
             self.wire, self.buffer = Wire(self.address.connect(), ""), b""
@@ -95,28 +95,28 @@ class Line:
             self.wire.close()
             self.wire = None
 
-    def _read(self, ask: Ask) -> None:
+    def _read(self, request: PlannedRequest) -> None:
         head = self._up_to(b"\r\n\r\n").decode("latin-1").lower()
         found = re.match(r"http/(1\.\d) (\d{3})", head)
-        assert found, f"{ask}: {head!r}"
-        ask.answered = int(found[2])
-        if ask.leaves:
+        assert found, f"{request}: {head!r}"
+        request.answered = int(found[2])
+        if request.leaves:
             self._more()
             assert self.wire is not None
-            getattr(self.wire, ask.leaves)()
+            getattr(self.wire, request.leaves)()
             self.wire = None
             return
         length = re.search(r"\r\ncontent-length: *(\d+)", head)
         closes = found[1] == "1.0" or "\r\nconnection: close" in head
-        if ask.method == "HEAD" or ask.answered in (204, 304):
-            ask.received = 0
+        if request.method == "HEAD" or request.answered in (204, 304):
+            request.received = 0
         elif "\r\ntransfer-encoding: chunked" in head:
-            ask.received = self._chunks()
+            request.received = self._chunks()
         elif length:
-            ask.received = len(self._exactly(int(length[1])))
+            request.received = len(self._exactly(int(length[1])))
         else:
-            ask.received, closes = len(self._rest()), True
-        if closes or ask.last:
+            request.received, closes = len(self._rest()), True
+        if closes or request.last:
             self.close()
 
     def _chunks(self) -> int:
@@ -150,10 +150,12 @@ class Line:
         return found
 
 
-def batches(asks: Sequence[Ask], chooses: random.Random, *, pipelined: bool) -> list[list[Ask]]:
+def batches(
+    requests: Sequence[PlannedRequest], chooses: random.Random, *, pipelined: bool
+) -> list[list[PlannedRequest]]:
     """The requests in order, in batches if `pipelined`; one that leaves ends its batch."""
-    found: list[list[Ask]] = []
-    for each in asks:
+    found: list[list[PlannedRequest]] = []
+    for each in requests:
         last = found[-1] if found else []
         joins = pipelined and 0 < len(last) < LONGEST_BATCH and chooses.random() < 0.5
         if joins and not each.leaves and not last[-1].leaves and not last[-1].last:
@@ -164,16 +166,21 @@ def batches(asks: Sequence[Ask], chooses: random.Random, *, pipelined: bool) -> 
 
 
 def send(
-    address: Address, asks: Sequence[Ask], connections: int, *, kept: bool, pipelined: bool
+    address: Address,
+    requests: Sequence[PlannedRequest],
+    connections: int,
+    *,
+    kept: bool,
+    pipelined: bool,
 ) -> int:
     """Sends all, evenly over this many connections at a time; returns how many it opened."""
 
     def run(number: int) -> int:
         line = Line(address, kept=kept)
         try:
-            mine = asks[number::connections]
+            mine = requests[number::connections]
             for batch in batches(mine, random.Random(number), pipelined=pipelined):
-                line.ask(batch)
+                line.request(batch)
         finally:
             line.close()
         return line.opened

@@ -270,8 +270,8 @@ def test_failing_command_ends_as_without_slowhound(shop: Shop) -> None:
 def test_command_that_is_not_recorded_leaves_nothing(shop: Shop) -> None:
     """A command without TASKS, and a shell with it, make not even the folder."""
     assert shop.run("-m", "django", "nightly").stdout == '{"data": 1}\n'
-    tells = "import threading; print(threading.active_count())"
-    done = shop.run("-m", "django", "shell", "-c", tells, TASKS=["commands", "django.tasks"])
+    code = "import threading; print(threading.active_count())"
+    done = shop.run("-m", "django", "shell", "-c", code, TASKS=["commands", "django.tasks"])
     assert done.stdout.split()[-1] == "1", done.stderr
     assert not shop.dir.exists()
 

@@ -77,14 +77,14 @@ def test_thread_without_a_request_is_named(gil_site: Site, name: str) -> None:
     thread = int((gil_site.scratch / f"{name}.thread").read_text())
     gil_site.gate(name).open()
     try:
-        says = "this one may have waited for it"
-        gil_site.wait_report(f"/{name}-victim/", says, deadline=DEADLINE)
+        maybe_waited = "this one may have waited for it"
+        gil_site.wait_report(f"/{name}-victim/", maybe_waited, deadline=DEADLINE)
         wait_held(gil_site, pid, thread, SLOW_AFTER)
     finally:
         (gil_site.scratch / f"{name}.seen").touch()
     # The arbiter has reported it; the worker itself adds its current stack.
     report = gil_site.wait_report(f"/gil/beside/{name}-victim/", "Still running after")
-    assert says in report.text
+    assert maybe_waited in report.text
     assert "The stack is the same" not in report.text
     assert "tests/site/gates.py" in report.text
     gil_site.gate(f"{name}-victim").open()

@@ -17,7 +17,7 @@ from tests.harness import uwsgi
 from tests.harness.accounts import terminal_events
 from tests.harness.asgi_servers import BY_NAME, Asgi, AsgiLauncher
 from tests.harness.cli import in_flight
-from tests.harness.keep_alive import Ask, send
+from tests.harness.keep_alive import PlannedRequest, send
 from tests.harness.launch import Launcher, Setup, answering
 from tests.harness.ports import unused_port
 from tests.harness.process import Process
@@ -135,7 +135,7 @@ WAYS = [
 ]
 
 
-def asks(chooses: random.Random, *, asgi: bool) -> list[Ask]:
+def planned_requests(chooses: random.Random, *, asgi: bool) -> list[PlannedRequest]:
     """Requests of every kind, whose views sleep for different times, or mostly not at all."""
     a = "a" if asgi else ""
 
@@ -145,35 +145,39 @@ def asks(chooses: random.Random, *, asgi: bool) -> list[Ask]:
     def size() -> int:
         return chooses.choice((0, 1, 100, 1000, 9000, 70_000))
 
-    def plain(prefix: str = "", method: str = "GET") -> Ask:
+    def plain(prefix: str = "", method: str = "GET") -> PlannedRequest:
         expected = size()
         path = f"/{prefix}plain/{expected}/{ms()}/"
-        return Ask(path, size=0 if method == "HEAD" else expected, method=method)
+        return PlannedRequest(path, size=0 if method == "HEAD" else expected, method=method)
 
-    def stream(prefix: str, method: str = "GET") -> Ask:
+    def stream(prefix: str, method: str = "GET") -> PlannedRequest:
         chunks, each = chooses.randint(0, 4), chooses.choice((1, 500, 20_000))
         expected = 0 if method == "HEAD" else chunks * each
-        return Ask(f"/{prefix}stream/{chunks}/{each}/{ms()}/", size=expected, method=method)
+        return PlannedRequest(
+            f"/{prefix}stream/{chunks}/{each}/{ms()}/", size=expected, method=method
+        )
 
-    def late() -> Ask:
+    def late() -> PlannedRequest:
         expected = 1 + size()
-        return Ask(f"/{a}late/{expected}/{chooses.choice((5, 60))}/", size=expected)
+        return PlannedRequest(f"/{a}late/{expected}/{chooses.choice((5, 60))}/", size=expected)
 
-    def file(method: str = "GET") -> Ask:
+    def file(method: str = "GET") -> PlannedRequest:
         expected = chooses.choice((1, 3000, 90_000))
-        return Ask(f"/file/{expected}/", size=0 if method == "HEAD" else expected, method=method)
+        return PlannedRequest(
+            f"/file/{expected}/", size=0 if method == "HEAD" else expected, method=method
+        )
 
-    def posted() -> Ask:
+    def posted() -> PlannedRequest:
         expected = 1 + size()
-        ask = Ask("/posted/", size=expected, method="POST", body=b"b" * expected)
+        ask = PlannedRequest("/posted/", size=expected, method="POST", body=b"b" * expected)
         # Under WSGI, Django reads no body without a length.
         ask.chunked = asgi and chooses.random() < 0.3
         return ask
 
-    def leaves() -> Ask:
-        return Ask(f"/{a}endless/", leaves=chooses.choice(("close", "reset")))
+    def leaves() -> PlannedRequest:
+        return PlannedRequest(f"/{a}endless/", leaves=chooses.choice(("close", "reset")))
 
-    kinds: list[tuple[int, Callable[[], Ask]]] = [
+    kinds: list[tuple[int, Callable[[], PlannedRequest]]] = [
         (30, lambda: plain(chooses.choice(("", a)))),
         (4, lambda: plain(a, "HEAD")),
         (18, lambda: stream(a)),
@@ -183,11 +187,11 @@ def asks(chooses: random.Random, *, asgi: bool) -> list[Ask]:
         (6, file),
         (2, lambda: file("HEAD")),
         (6, posted),
-        (5, lambda: Ask("/unchanged/", 304, 0)),
-        (5, lambda: Ask(f"/{chooses.choice(('', a))}fails/{ms()}/", 500)),
-        (4, lambda: Ask("/missing/", 404)),
-        (3, lambda: Ask("/no/such/page/", 404, has_view=False)),
-        (1, lambda: Ask("/calls/", size=6, calls=True)),
+        (5, lambda: PlannedRequest("/unchanged/", 304, 0)),
+        (5, lambda: PlannedRequest(f"/{chooses.choice(('', a))}fails/{ms()}/", 500)),
+        (4, lambda: PlannedRequest("/missing/", 404)),
+        (3, lambda: PlannedRequest("/no/such/page/", 404, has_view=False)),
+        (1, lambda: PlannedRequest("/calls/", size=6, calls=True)),
         (2, leaves),
     ]
     weights = [weight for weight, _ in kinds]
@@ -204,7 +208,7 @@ def seen_by_views(site: Site) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def check_its_own(ask: Ask, event: Event, seen: list[dict[str, Any]]) -> None:
+def check_its_own(ask: PlannedRequest, event: Event, seen: list[dict[str, Any]]) -> None:
     """Checks that id, status, size and time are those of this request."""
     about = f"{ask}\n{event}\n{seen}"
     assert {line["id"] for line in seen} == ({event["req_id"]} if ask.has_view else set()), about
@@ -233,7 +237,7 @@ def launcher(tmp_path: Path, template: Path) -> Any:
 def test_each_request_has_its_own_event(way: Way, launcher: AsgiLauncher) -> None:
     """The views' ids and the events' ids are the same, and nothing is left in flight."""
     site = way.start(launcher)
-    sent = asks(random.Random(way.name), asgi=way.asgi)
+    sent = planned_requests(random.Random(way.name), asgi=way.asgi)
     for ask in sent:
         ask.last = way.spoils_head and ask.method == "HEAD"
     opened = send(site.address, sent, way.connections, kept=way.kept, pipelined=way.pipelined)
@@ -259,7 +263,7 @@ def test_each_request_has_its_own_event(way: Way, launcher: AsgiLauncher) -> Non
     assert len(terminal_events(site)) == expected
 
 
-def lost(site: Site, sent: list[Ask]) -> str:
+def lost(site: Site, sent: list[PlannedRequest]) -> str:
     """The requests that have no event."""
     agents = {event["req_user_agent"] for event in terminal_events(site)}
     return "\n".join(str(ask) for ask in sent if ask.agent not in agents)

@@ -155,7 +155,7 @@ def fill(site: Site, threads: int) -> tuple[list[Wire], list[Wire]]:
 def test_queue_inside_a_gthread_worker_is_counted(serve: Launcher) -> None:
     """Under gthread, busy threads and requests that wait for one are counted."""
     site = serve(worker="gthread", threads=2)
-    site.get(f"/tell-queued/pool/{WAITING}/")
+    site.get(f"/mark-queued/pool/{WAITING}/")
     busy, waiting = fill(site, 2)
     eventually((site.scratch / "pool.queued").exists, "all wait for a thread")
     site.gate("pool").open()

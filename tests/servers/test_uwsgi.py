@@ -130,10 +130,10 @@ def check_peer_reports(site: Site, view: str, end: Callable[[int], Any]) -> None
     """Of two processes, one ends in a request, and the other writes its event."""
     first = site.open(f"/{view}/first/")
     site.gate("first").wait_entered()
-    sibling = eventually(
+    peer = eventually(
         lambda: other if (other := site.event("/ok/")["pid"]) else None, "a peer that serves"
     )
-    (victim,) = workers(site) - {sibling}
+    (victim,) = workers(site) - {peer}
     end(victim)
     event = site.terminal(first.agent)
     check_once(site, [first.agent])

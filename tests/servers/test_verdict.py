@@ -33,7 +33,7 @@ def test_deadlock_of_two_threads_is_named(site: Site) -> None:
         assert deadlock.count("held by thread") == 2
     assert site.get("/deadlock/resolve/").text == "resolved"
     for answer in answers:
-        assert answer.result().text == "let go"
+        assert answer.result().text == "released"
         assert site.terminal(answer.result().agent)["slow_verdict"] == "stuck"
 
 

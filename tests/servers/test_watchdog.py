@@ -86,9 +86,9 @@ def test_slow_request_has_a_slow_event_and_a_terminal_event(
 ) -> None:
     """The slow event is written while the request runs; the last one has report and time."""
     slow_site: Site = request.getfixturevalue(name)
-    gate = slow_site.gate("told")
-    answer = slow_site.start("/gate/told/")
-    slow = slow_site.wait_event(event_type="slow", req_path="/gate/told/")
+    gate = slow_site.gate("both")
+    answer = slow_site.start("/gate/both/")
+    slow = slow_site.wait_event(event_type="slow", req_path="/gate/both/")
     assert not [
         e
         for e in slow_site.events()
@@ -102,7 +102,7 @@ def test_slow_request_has_a_slow_event_and_a_terminal_event(
     assert slow["resp_time"] >= SLOW_AFTER
     assert event["resp_time"] >= slow["resp_time"]
     assert (event["resp_status"], event["resp_outcome"]) == (200, "ok")
-    assert "/gate/told/" in report_of(slow_site, event).text
+    assert "/gate/both/" in report_of(slow_site, event).text
 
 
 def test_slow_event_has_a_line(slow_site: Site) -> None:

@@ -114,7 +114,7 @@ def test_outbound_calls_of_the_first_request_are_counted(
 
 def test_outbound_call_that_fails_is_counted(calling_site: Site) -> None:
     """A call without a response is counted."""
-    event = calling_site.event("/call-nobody/")
+    event = calling_site.event("/call-closed-port/")
     assert event["resp_status"] == 200
     assert event["out_count"] == 1
 

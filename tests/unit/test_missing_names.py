@@ -243,10 +243,10 @@ def questions() -> None:
         whole = '{"event_type":"request","ts":1.0,"req_path":"/here/"}'
         (events / "1-1-1.jsonl").write_text(f'{whole}\n{{"eve\n')
         for argv in (["ask", "slowest"], ["tail"]):
-            said = io.StringIO()
-            with contextlib.redirect_stdout(said):
+            output = io.StringIO()
+            with contextlib.redirect_stdout(output):
                 assert main([*argv, "--dir", folder]) == 0
-            assert "/here/" in said.getvalue()
+            assert "/here/" in output.getvalue()
 
 
 SCENARIOS: dict[Callable[[], None], str] = {
@@ -361,8 +361,8 @@ def test_application_works_and_a_missing_name_is_logged_once(
     """The application works, and one line is logged, in the words of the table."""
     skip_what_came_later(ROWS[name])
     scenarios.hidden[:] = [ROWS[name].word]
-    said = f"slowhound: the installed version has no {name}: {ROWS[name].without}"
-    assert without(name, scenario) == [said]
+    line = f"slowhound: the installed version has no {name}: {ROWS[name].without}"
+    assert without(name, scenario) == [line]
 
 
 def test_each_name_is_hidden_in_a_test() -> None:

@@ -155,7 +155,7 @@ def _quiet(_fresh: None) -> Iterator[None]:
 def responses(client: Client) -> list[tuple[int, bytes, dict[str, str]]]:
     found = []
     client.cookies["sessionid"] = (
-        "somebody's"  # so that the permission is checked again after the view
+        "another user's"  # so that the permission is checked again after the view
     )
     for path in PATHS:
         response = client.get(path)

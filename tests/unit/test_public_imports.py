@@ -131,7 +131,7 @@ def test_names_of_the_package_are_those_of_its_modules() -> None:
 
 @pytest.mark.slow  # 5 s
 def test_each_public_module_can_be_the_first_import() -> None:
-    """No order of imports is needed: each is imported in an interpreter of its own."""
+    """Each module can be imported first: each is imported in a new interpreter."""
     # What is included in URLs is imported with the settings.
     modules = {name.partition(":")[0] for name in NAMES} - {"slowhound.viewer.urls"}
     failed = [

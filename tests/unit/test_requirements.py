@@ -139,11 +139,11 @@ def test_python_that_is_too_old_is_named_in_one_line(tmp_path: Path) -> None:
     old += [Path(path) for name in names if (path := shutil.which(f"python{name}"))]
     if not old:
         pytest.skip("no Python before 3.11 on this machine")
-    said = install("demo", PYTHON=str(old[0]), VENV=str(tmp_path / "venv"))
+    error = install("demo", PYTHON=str(old[0]), VENV=str(tmp_path / "venv"))
     assert re.fullmatch(
         r"slowhound: Python 3\.11 or newer is needed, \S+ is Python [\d.]+; name another one: "
         r"make PYTHON=/path/to/python3\.11\n",
-        said,
+        error,
     )
     assert not (tmp_path / "venv").exists()
 
@@ -152,15 +152,15 @@ def test_python_without_pip_is_named_in_one_line(tmp_path: Path) -> None:
     """The line names the Debian package that has pip."""
     for module in ("pip", "ensurepip"):
         (tmp_path / f"{module}.py").write_text("raise ImportError")
-    said = install("demo", PYTHON=sys.executable, PYTHONPATH=str(tmp_path))
-    assert said == f"slowhound: {sys.executable} has no pip (on Debian: apt install python3-pip)\n"
+    error = install("demo", PYTHON=sys.executable, PYTHONPATH=str(tmp_path))
+    assert error == f"slowhound: {sys.executable} has no pip (on Debian: apt install python3-pip)\n"
 
 
 @pytest.mark.slow  # pip tries twice before it gives up
 def test_missing_network_is_named_in_one_line(tmp_path: Path) -> None:
     """A missing network is one line, also in a folder with spaces and non-ASCII characters."""
     venv = tmp_path / "ein Übungs-Ordner" / "venv"
-    said = install(
+    error = install(
         "demo",
         PYTHON=BASE,
         VENV=str(venv),
@@ -169,7 +169,7 @@ def test_missing_network_is_named_in_one_line(tmp_path: Path) -> None:
         PIP_FIND_LINKS="",
         PIP_RETRIES="1",
     )
-    assert said == (
+    assert error == (
         "slowhound: requirements/build.txt cannot be installed: no package index can be reached "
         f"(pip's words: {venv}/install.log)\n"
     )
@@ -183,8 +183,8 @@ def into(folder: Path, python: str = BASE) -> str:
 def test_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
     """A VENV that is no environment may be a mistake, and is not removed."""
     (tmp_path / "precious").write_text("mine")
-    said = f"slowhound: {tmp_path} is there already, and is no virtual environment\n"
-    assert into(tmp_path) == said
+    error = f"slowhound: {tmp_path} is there already, and is no virtual environment\n"
+    assert into(tmp_path) == error
     assert (tmp_path / "precious").read_text() == "mine"
 
 

@@ -53,7 +53,7 @@ def strike_everywhere(
     call: Callable[[int], object],
     kind: type[Struck | StruckName],
     *,
-    swallows: str = "nobody",
+    swallows: str = "no function",
     next_ends_it: bool = False,
 ) -> list[tuple[int, str]]:
     """Strikes once in each call; returns the calls' numbers, with where each was struck.

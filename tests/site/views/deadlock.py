@@ -25,7 +25,7 @@ def deadlock(_request: HttpRequest, which: str) -> HttpResponse:
             both.wait()
             forget_samples()
             first_lock.acquire(timeout=LONGEST)  # mark: second
-    return HttpResponse("let go")
+    return HttpResponse("released")
 
 
 def resolve(_request: HttpRequest) -> HttpResponse:

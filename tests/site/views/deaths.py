@@ -62,7 +62,7 @@ def holding_from(_request: HttpRequest, gate: str) -> HttpResponse:
     path = os.fsencode(SCRATCH / f"{gate}.held")
     # Both calls are made from C: no other thread runs between them.
     list(map(call, (partial(libc.creat, path, 0o600), partial(libc.sleep, LONG))))  # mark: held
-    return HttpResponse("let go")
+    return HttpResponse("released")
 
 
 def endless_sql(_request: HttpRequest) -> HttpResponse:

@@ -37,7 +37,7 @@ def call_httpx(request: HttpRequest) -> HttpResponse:
     return HttpResponse(b",".join(bodies))
 
 
-def call_nobody(_request: HttpRequest) -> HttpResponse:
+def call_closed_port(_request: HttpRequest) -> HttpResponse:
     """A call to a port where nothing listens; the view handles the error."""
     try:
         with urllib3.PoolManager() as pool:

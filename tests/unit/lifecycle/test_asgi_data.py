@@ -91,8 +91,8 @@ def test_message_may_hold_anything(number: int) -> None:
 def test_header_of_any_shape_is_read(header: Any) -> None:
     """A header may be of bytes of any kind, and have the third part of HTTP/2."""
     assert environ_of(asked(headers=(header,)))["HTTP_HOST"] == "shop"
-    said = [b"Content-Length", b"7"] if len(header) > 2 else (bytearray(b"content-length"), b"7")
-    assert length_of({"headers": [header, said]}) == 7
+    length = [b"Content-Length", b"7"] if len(header) > 2 else (bytearray(b"content-length"), b"7")
+    assert length_of({"headers": [header, length]}) == 7
 
 
 @pytest.mark.parametrize("client", [("10.0.0.1", 1), ["10.0.0.1", 1], Address("10.0.0.1", 1)])

@@ -431,7 +431,7 @@ def fails(request: HttpRequest) -> HttpResponse:
     raise LookupError("inner")
 
 
-def asks_one_that_fails(request: WSGIRequest) -> HttpResponse:
+def calls_one_that_fails(request: WSGIRequest) -> HttpResponse:
     """Calls a handler without slowhound's middleware, as one of an embedded application."""
     asked = RequestFactory().get("/fails/")
     again = WSGIRequest({**request.environ, "PATH_INFO": "/fails/"})
@@ -440,13 +440,13 @@ def asks_one_that_fails(request: WSGIRequest) -> HttpResponse:
     return HttpResponse(str([handler.get_response(each).status_code for each in (asked, again)]))
 
 
-urlpatterns += [path("fails/", fails), path("asks/", asks_one_that_fails)]
+urlpatterns += [path("fails/", fails), path("calls/", calls_one_that_fails)]
 
 
 def test_exception_of_an_inner_request_without_a_record_is_not_the_outer_ones() -> None:
     """The exception of an unrecorded inner request is not in the outer event."""
     with capture_events() as events:
-        response = Client(raise_request_exception=False).get("/asks/")
+        response = Client(raise_request_exception=False).get("/calls/")
     assert response.content == b"[500, 500]"
     (event,) = events
     assert (event["resp_status"], event.get("exc_type")) == (200, None)

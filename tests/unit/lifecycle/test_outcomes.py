@@ -248,7 +248,7 @@ def test_response_without_a_body_is_whole_with_its_head(head: dict[str, Any]) ->
 
 def test_frames_to_a_client_that_has_left_are_not_counted() -> None:
     """After a disconnect, servers drop what the application sends, so it is not counted."""
-    told = [{"type": "websocket.connect"}, {"type": "websocket.disconnect"}]
+    received = [{"type": "websocket.connect"}, {"type": "websocket.disconnect"}]
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -258,7 +258,7 @@ def test_frames_to_a_client_that_has_left_are_not_counted() -> None:
         await send({"type": "websocket.send", "text": "not seen"})
 
     async def receive() -> dict[str, Any]:
-        return told.pop(0)
+        return received.pop(0)
 
     async def send(message: Any) -> None: ...
 

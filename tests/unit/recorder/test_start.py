@@ -204,18 +204,18 @@ def test_events_cannot_be_captured_by_what_the_start_calls(
 ) -> None:
     """Events cannot be captured during the start, and the exception has the reason."""
     configure()
-    said: list[str] = []
+    errors: list[str] = []
 
     def captures() -> None:
         try:
             with capture_events():
                 pass
         except RuntimeError as exc:
-            said.append(str(exc))
+            errors.append(str(exc))
 
     at_start(captures)
     process.start(get_config())
-    assert said == ["slowhound is just starting: there are no events to capture yet"]
+    assert errors == ["slowhound is just starting: there are no events to capture yet"]
 
 
 GREENLETS = """
