@@ -201,8 +201,8 @@ def _is_group(exception: BaseException) -> bool:
 
 def message(exception: BaseException) -> str:
     """The exception's text without secrets, cut; not a text that the application's code makes."""
-    said = exception_text(exception)
-    return TEXT_OF_UNPRINTABLE if said is None else masking.message(said)[:MESSAGE_LIMIT]
+    shown = exception_text(exception)
+    return TEXT_OF_UNPRINTABLE if shown is None else masking.message(shown)[:MESSAGE_LIMIT]
 
 
 def _template_of(exception: BaseException) -> str | None:

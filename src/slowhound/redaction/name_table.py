@@ -53,13 +53,13 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
     (
         SECRET,
         (
-            Row(LAST, "access_key_id", "found where the other half of it is, which opens AWS"),
+            Row(LAST, "access_key_id", "stands beside the other half, which opens AWS"),
             Row(LAST, "secret_id", "the secret half of HashiCorp Vault's AppRole"),
             Row(
                 LAST,
                 "session sess + id key keys token cookie data hash value secret sid uuid guid uid"
                 " identifier string",
-                "who has it, is logged in",
+                "its owner is logged in",
             ),
             Row(
                 LAST,
@@ -71,13 +71,13 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "auth authentication authorization + token key code data string header cookie"
                 " secret pass password info value ticket sig signature hash credentials str raw"
                 " bytes b64 base64 basic digest",
-                "who has it, may",
+                "grants access",
             ),
             Row(
                 LAST,
                 "card cards cc + number numbers num no nr pan cvc cvv csc code pin data details"
                 " digits raw",
-                "a card, with which one can pay",
+                "a card for payments",
             ),
             Row(LAST, "pan + number no nr card", "the same"),
             Row(LAST, "card cc + verification security_number", "its check digits"),
@@ -103,7 +103,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " bcrypt argon2 enc prod production dev develop staging test live sandbox fallback"
                 " fallbacks backup primary secondary main default admin root db smtp access"
                 " refresh nonce cookie key word phrase code answer",
-                "the secret itself, in some form, typed again, or of one of several places",
+                "the secret itself, in some form, repeated, or of one of several environments",
             ),
             Row(
                 LAST,
@@ -115,16 +115,16 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 LAST,
                 "auth authentication card session + pin otp totp puk signature",
-                "these are no words about a secret",
+                "a secret, although a word about one follows",
             ),
-            Row(LAST, "id_token_hint", "of OpenID Connect: it is one"),
+            Row(LAST, "id_token_hint", "a token of OpenID Connect"),
             Row(LAST, "enable + password secret passwd pass", "of Cisco's devices"),
             Row(LAST, "api_key access_key secret_key private_key + used bytes", "the key itself"),
             Row(
                 ANY,
                 "password passwords passwd token secret secrets credential credentials api_key"
                 " api_keys private_key access_key pin otp + for from",
-                "whose it is: token_from_url is no URL",
+                "its source: token_from_url is no URL",
             ),
             Row(
                 ANY,
@@ -141,7 +141,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "account bank_account social_security social_insurance health_insurance"
                 " national_health medicare medicaid id_card aadhaar"
                 " passport iban + number num no nr",
-                "a number that counts as a proof of who somebody is",
+                "a number that proves an identity",
             ),
             Row(
                 LAST,
@@ -156,12 +156,12 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "half of a login elsewhere",
             ),
             Row(LAST, "ticket + granting_ticket value hash", "of CAS or Kerberos"),
-            Row(LAST, "azure account + storage_key", "opens all that is stored"),
+            Row(LAST, "azure account + storage_key", "opens all stored data"),
             Row(LAST, "service_account + json info data", "Google's, with its private key"),
             Row(
                 LAST,
                 "signature signatures + value hex base64 b64 header data string bytes hash raw",
-                "who has it, can act as the signer",
+                "its owner can act as the signer",
             ),
         ),
     ),
@@ -172,15 +172,15 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 LAST,
                 "key password passwd passphrase secret token signature cookie + bytes",
-                "how many, or which",
+                "a count, or an id",
             ),
             Row(
                 WHOLE,
                 "key + hex base64 b64 string str raw text content contents plaintext blob der",
                 "of an encryption, or in a cache",
             ),
-            Row(LAST, "auth + response payload params", "may have a token in it"),
-            Row(ANY, "session tokens card + for from", "whose it is, or how many"),
+            Row(LAST, "auth + response payload params", "may contain a token"),
+            Row(ANY, "session tokens card + for from", "its owner, or a count"),
             Row(LAST, "gate alarm safe voucher + code codes", "of an airport, or of a house"),
         ),
     ),
@@ -197,7 +197,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 ANY,
                 "is has needs requires supports does did",
-                "the same, behind whom it is about: user_has_password",
+                "the same, behind an owner: user_has_password",
             ),
             Row(
                 FIRST,
@@ -224,7 +224,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " failed breached reused leaked rejected check checks status result results"
                 " clicked opened followed exempt trusted checked provided match matched matches"
                 " mismatch",
-                "when, or what came of it: password_changed_at, login_code_sent",
+                "a date or a result: password_changed_at, login_code_sent",
             ),
             Row(
                 LAST,
@@ -238,7 +238,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " banner title layout color colour icon image label location figures last4 last_4"
                 " first6 bin metric metrics fingerprint fingerprints thumbprint symbol address"
                 " supply standard decimals contract bucket shortcut state",
-                "what is known of it: card_brand, token_type, auth_backend, InvalidTokenError",
+                "a property of it: card_brand, token_type, auth_backend, InvalidTokenError",
             ),
             Row(
                 LAST,
@@ -250,28 +250,28 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 LAST,
                 "prompt completion reasoning thinking generated llm stop special pad eos bos unk"
                 " sep cls mask first design + token tokens",
-                "a word of theirs, a colour of a design; a new_token is something else",
+                "a token of a language model or of a design; a new_token is another one",
             ),
             Row(
                 LAST,
                 "page next next_page prev_page continuation pagination sync + token",
-                "where a list goes on",
+                "the next part of a list",
             ),
             Row(
                 LAST,
                 "erc20 erc721 nft gas staking governance reward stable native wrapped liquidity"
                 " lp quote swap + token tokens",
-                "money of a block chain, or a thing there",
+                "a currency or an asset of a block chain",
             ),
             Row(LAST, "token + stream", "a language model's answer"),
             Row(ANY, "per + token card session pass key pin cookie ticket", "a rate"),
             Row(LAST, "open trade + secret secrets", "no secrets"),
-            Row(LAST, "password passcode pin secret dsn + set", "whether there is one"),
-            Row(LAST, "password passphrase token + entropy", "how good it is"),
+            Row(LAST, "password passcode pin secret dsn + set", "a flag"),
+            Row(LAST, "password passphrase token + entropy", "a rating"),
             Row(
                 LAST,
                 "secret secrets + store version stage engine ref reference",
-                "where it is kept, and not what it is",
+                "its place, and not the secret itself",
             ),
             Row(
                 ANY,
@@ -332,16 +332,16 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " board series measure dimension aggregation experiment + key keys",
                 "a key that opens nothing: sort_key, s3_key, routing_key",
             ),
-            Row(WHOLE, "key keys", "of what, the application knows"),
-            Row(WHOLE, "www_authenticate proxy_authenticate", "a server's demand"),
+            Row(WHOLE, "key keys", "of a kind that the application knows"),
+            Row(WHOLE, "www_authenticate proxy_authenticate", "a server's challenge"),
             Row(LAST, "key + id ids arn alias spec usage map func function path", "kms_key_id"),
             Row(
                 LAST,
                 "token card credential otp pin pass ticket cert certificate link account auth"
                 " authorization + id ids uuid pk",
-                "where it is kept, and not what it is",
+                "its place, and not the secret itself",
             ),
-            Row(ANY, "public_key pub_key public_token publishable_key", "made to be shown"),
+            Row(ANY, "public_key pub_key public_token publishable_key", "public"),
             Row(
                 LAST,
                 "postal post zip country currency language lang locale status error exit return"
@@ -372,7 +372,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "*passwordhash *passwordsalt *passwordconfirm *passwordconfirmation *passwordrepeat"
                 " *passwordagain *passwordnew *passwordold *passwordvalue *passwordtext"
                 " *passwordstring *passwordraw *passwordplain",
-                "a password, and which one, written together",
+                "a password with its kind, written together",
             ),
             Row(LAST, "*pwd pwds *pw psw", "a password"),
             Row(WHOLE, "pass", "the same"),
@@ -389,7 +389,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " registry docker mqtt sip snmp rdp vnc vault ansible wallet staff superuser"
                 " operator principal form the his her its one_time device camera printer sim"
                 " + pass",
-                "of whom or what one has an account with; of others see below",
+                "at a service with an account; for others see below",
             ),
             Row(
                 ANY,
@@ -407,17 +407,17 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " haslo heslo salasana пароль 密码 密碼 パスワード 비밀번호",
                 "a password, in other languages",
             ),
-            Row(LAST, "*secret *secretvalue *secretkeybase", "it says so"),
+            Row(LAST, "*secret *secretvalue *secretkeybase", "secret by its own name"),
             Row(
                 ANY,
                 "*secrets *passwords *credentials creds",
-                "the same, of whom is said behind: passwords_bob",
+                "the same, followed by an owner: passwords_bob",
             ),
             Row(
                 LAST,
                 "*token *tokenvalue *tokenstring *tokenhash *accesstokens *refreshtokens"
                 " *authtokens *apitokens",
-                "who has it, may: access_token, csrfmiddlewaretoken",
+                "grants access: access_token, csrfmiddlewaretoken",
             ),
             Row(
                 ANY,
@@ -426,7 +426,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " gitlab slack + tokens",
                 "the same",
             ),
-            Row(LAST, "*credential *credentials cred creds", "it says so"),
+            Row(LAST, "*credential *credentials cred creds", "secret by its own name"),
             Row(
                 ANY,
                 "api app application access private priv secret signing sign signature session"
@@ -450,7 +450,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " digitalocean linode pusher amplitude mixpanel intercom zendesk hubspot salesforce"
                 " mollie razorpay klarna pinecone pagerduty deepl deepseek openrouter replicate"
                 " elevenlabs + key keys",
-                "a key of somebody who sells them",
+                "a product key",
             ),
             Row(ANY, "stripe_sk stripe_rk xprv", "the same"),
             Row(
@@ -471,16 +471,16 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 ANY,
                 "*sessionid *sessid *sessionkey *sessiontoken *sesskey connect_sid sess_id",
-                "who has it, is logged in: PHPSESSID, connect.sid",
+                "its owner is logged in: PHPSESSID, connect.sid",
             ),
-            Row(ANY, "hmac x_sig signed_payload", "who has it, can act as the signer"),
+            Row(ANY, "hmac x_sig signed_payload", "its owner can act as the signer"),
             Row(
                 ANY, "*cvv *cvv2 *cvc *cvc2 ccv csc cvn card_verification_value", "its check digits"
             ),
             Row(
                 ANY,
                 "magstripe pinblock mpin tpin",
-                "a card, and what goes with it",
+                "a card, and data that belong to it",
             ),
             Row(
                 LAST,
@@ -498,7 +498,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " national_id national_insurance passport_number passportnumber drivers_license"
                 " driver_license driving_license driving_licence socialsecuritynumber aadhaar"
                 " aadhar curp cpf codice_fiscale",
-                "a number that counts as a proof of who somebody is",
+                "a number that proves an identity",
             ),
             Row(
                 ANY,
@@ -506,7 +506,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 " confirmation confirm reset login signin sign_in sms mfa otp access device"
                 " pairing unlock magic one_time onetime scratch pass door keypad lockbox locker"
                 " secret 2fa tfa two_factor twofactor + code codes",
-                "a code that lets somebody in: recovery_code",
+                "a code for a login: recovery_code",
             ),
             Row(
                 ANY,
@@ -531,7 +531,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 ANY,
                 "magic login signin reset activation verification unsubscribe + link links",
-                "an address that lets somebody in",
+                "an address that logs in",
             ),
             Row(
                 ANY,
@@ -541,15 +541,15 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
             Row(
                 LAST,
                 "wallet hd master recovery totp otp + seed",
-                "all keys are made of it",
+                "all keys are derived from it",
             ),
             Row(
                 ANY,
                 "connection_string connectionstring conn_str connstr *dsn",
-                "an address with the password, or with what it is made of",
+                "an address with the password, or its parts",
             ),
             Row(ANY, "psk snmp_community dockerconfigjson", "a password of a network"),
-            Row(WHOLE, "sesame", "the token of django-sesame, in a link that lets somebody in"),
+            Row(WHOLE, "sesame", "the token of django-sesame, in a link that logs in"),
             Row(ANY, "flames", "slowhound's own token: ?flames=, and Slowhound-Flames"),
         ),
     ),
@@ -562,7 +562,7 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
                 "*password *passwords *passwd *passphrase *passcode pass *pwd pw psw *secret"
                 " *secrets *token *credential *credentials cred creds *authorization bearer iban"
                 " bank_account *jwt *csrf *xsrf",
-                "other words follow, and the last one says what it is",
+                "other words follow, and the last one decides",
             ),
         ),
     ),
@@ -581,35 +581,39 @@ TABLE: tuple[tuple[Secrecy, tuple[Row, ...]], ...] = (
     (
         SECRET,
         (
-            Row(ANY, "*cookie *cookies", "a session is in there"),
-            Row(ANY, "*signature", "who has it, can act as the signer"),
+            Row(ANY, "*cookie *cookies", "contains a session"),
+            Row(ANY, "*signature", "its owner can act as the signer"),
             Row(
                 ANY,
                 "*creditcard credit_card credit_cards debit_card debit_cards *cardnum *cardnumber"
                 " *cardno ccnum ccnumber ccno",
-                "a card, with which one can pay",
+                "a card for payments",
             ),
             Row(ANY, "pin pincode puk", "of a card or a telephone"),
             Row(ANY, "otp otps totp hotp otpcode one_time_code", "a one-time password"),
             Row(
                 LAST,
                 "ticket service_ticket auth_ticket tgt",
-                "of CAS or Kerberos: who has it, is logged in",
+                "a login of CAS or Kerberos",
             ),
         ),
     ),
     (
         DOUBTFUL,
         (
-            Row(LAST, "key keys", "of what, nobody has said"),
-            Row(ANY, "tokens", "counted, or handed out"),
-            Row(LAST, "auth oauth oauth2 authentication authn authz", "a header, or which way"),
-            Row(LAST, "session sessions sess sid sids", "its key, or which one"),
+            Row(LAST, "key keys", "a key of an unknown kind"),
+            Row(ANY, "tokens", "a count, or a grant"),
+            Row(
+                LAST,
+                "auth oauth oauth2 authentication authn authz",
+                "a header, or the method of a login",
+            ),
+            Row(LAST, "session sessions sess sid sids", "its key, or its id"),
             Row(LAST, "sig", "a signature, or significant digits"),
             Row(LAST, "pins", "of cards, or on a map"),
-            Row(LAST, "card cards cc pan", "its number, or which one"),
-            Row(LAST, "2fa tfa mfa", "its code, or which way"),
-            Row(LAST, "account_number passport", "its number, or whether there is one"),
+            Row(LAST, "card cards cc pan", "its number, or an id"),
+            Row(LAST, "2fa tfa mfa", "its code, or its method"),
+            Row(LAST, "account_number passport", "its number, or a flag"),
             Row(LAST, "seed salt nonce p12 keystore keytab kubeconfig", "part of a key"),
             Row(
                 LAST,
