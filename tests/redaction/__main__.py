@@ -1,4 +1,4 @@
-"""``make redaction``: recall and precision on each file of the corpus, and what is wrong."""
+"""Prints recall and precision on each file of the corpus, and what is wrong: ``make redaction``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is secret, and what only looks so: the ``*.jsonl`` beside this, and how they are judged.
+"""Reads the corpus of secret and harmless texts, the ``*.jsonl`` beside this, and judges it.
 
 A line is ``[kind, text]``. Kinds are ``secret-``, ``harmless-`` or, of names that are hidden only
 where they came with data, ``doubtful-``; and one of
@@ -8,9 +8,9 @@ where they came with data, ``doubtful-``; and one of
 - ``message``: of an exception that a database may have raised;
 - ``source``: a line of Python.
 
-In a text ``%R20%`` stands for 20 letters and digits that look random, ``%U16%`` for 16 upper-case
-letters and digits, ``%H32%`` for 32 hexadecimal digits, ``%X%`` for nothing, so that no scanner
-takes a line for a leaked secret. ``hunter2...`` is a secret, too.
+In a text ``%R20%`` stands for 20 random alphanumeric characters, ``%U16%`` for 16 of them in upper
+case, ``%H32%`` for 32 hexadecimal digits, ``%X%`` for an empty text, so that no scanner takes a
+line for a leaked secret. ``hunter2...`` is a secret, too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from slowhound.redaction.structures import masked
 
 HERE = Path(__file__).parent
 SECRET_VALUE = "hunter2hunter2"
-FILLINGS = 5  # what a placeholder stands for is drawn anew so many times
+FILLINGS = 5  # times that each placeholder is filled
 _PLACEHOLDER = re.compile(r"%([RUHX])(\d*)%")
 _CHARACTERS = {
     "R": string.ascii_letters + string.digits,
@@ -37,7 +37,7 @@ _CHARACTERS = {
     "H": string.digits + "abcdef",
     "X": "",
 }
-# What must be gone of a text that has no placeholder: a password, a card, an account.
+# The secret in a text without a placeholder: a password, a card, an account.
 _CORE = re.compile(
     r"hunter2\w*|(?<!\w)(?:\d(?:[ -]?\d){11,18}|[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30})(?!\w)"
 )
@@ -45,7 +45,7 @@ _CORE = re.compile(
 
 @dataclass
 class Score:
-    """Of one kind of secret and of harmless things: how many, and which were judged wrongly."""
+    """Numbers of secret and harmless texts of one kind, and those that were judged wrongly."""
 
     secret: int = 0
     harmless: int = 0
@@ -54,17 +54,17 @@ class Score:
 
     @property
     def recall(self) -> float:
-        """Which share of the secrets is hidden."""
+        """The share of the secrets that are hidden."""
         return 1 - len(self.leaked) / self.secret if self.secret else 1.0
 
     @property
     def shown(self) -> float:
-        """Which share of what is harmless is shown."""
+        """The share of the harmless texts that are shown."""
         return 1 - len(self.hidden) / self.harmless if self.harmless else 1.0
 
     @property
     def precision(self) -> float:
-        """Which share of what is hidden is secret."""
+        """The share of the hidden texts that are secret."""
         right = self.secret - len(self.leaked)
         return right / (right + len(self.hidden)) if right + len(self.hidden) else 1.0
 
@@ -95,7 +95,7 @@ def scores(path: Path) -> dict[str, Score]:
 
 
 def leaks(what: str, line: str, *, set_too: bool = True) -> bool:
-    """True when something of the secret is still shown, in any of the ways out.
+    """True when any part of the secret is still shown, in any of the ways out.
 
     Args:
         what: ``name``, ``text`` or ``source``.
@@ -115,7 +115,7 @@ def leaks(what: str, line: str, *, set_too: bool = True) -> bool:
 
 
 def is_touched(what: str, line: str) -> bool:
-    """True when something harmless is not shown as it is."""
+    """True when a harmless text is changed."""
     if what == "name":
         shown = masked({f"app_{line}": "val"})[f"app_{line}"] == "val"
         counted = masked({f"app_{line}": 7})[f"app_{line}"] == 7
@@ -125,7 +125,7 @@ def is_touched(what: str, line: str) -> bool:
 
 
 def _shown(what: str, filled: str) -> list[str]:
-    """The text, as it leaves in each way that there is for it."""
+    """The text as each way out shows it."""
     if what == "source":
         return [source(filled)]
     as_error = [message(filled), masked({"app_note": filled})["app_note"]]
@@ -133,13 +133,13 @@ def _shown(what: str, filled: str) -> list[str]:
 
 
 def fill(line: str, chance: random.Random) -> tuple[str, list[str]]:
-    """The line without placeholders, and what must not be shown of it."""
+    """The line with filled placeholders, and its parts that must not be shown."""
     drawn: list[str] = []
 
     def draw(found: re.Match[str]) -> str:
         characters, length = _CHARACTERS[found[1]], int(found[2] or 0)
         made = "".join(chance.choice(characters) for _ in range(length if characters else 0))
-        # With a digit and both cases, as all that was drawn by a machine has.
+        # With a digit and both cases, as machine-made texts have.
         if found[1] == "R" and length >= 8:
             made = made[: length - 3] + "a7Q"
         drawn.append(made)

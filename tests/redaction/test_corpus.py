@@ -1,4 +1,4 @@
-"""The corpus: all that is secret in it is hidden, and all that is harmless is shown."""
+"""All secret texts of the corpus are hidden, and all harmless ones are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the package promises to the outside."""
+"""What the package promises to its users, and how its modules may import each other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run(code: str) -> str:
 
 
 def test_public_names_are_these() -> None:
-    """A name more is a promise more."""
+    """Each more name is a promise."""
     assert set(slowhound.__all__) - {"__version__"} == PUBLIC
 
 
@@ -52,7 +52,7 @@ def test_map_has_each_folder_once() -> None:
 
 
 def test_layers_of_the_linter_are_the_folders_of_the_map() -> None:
-    """In the same order: `make check` holds the imports to what the map says."""
+    """The order is the same: `make check` holds the imports to the map."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
     (contract,) = [each for each in contracts if each["type"] == "layers"]
@@ -73,7 +73,7 @@ def imports_of(path: Path) -> Iterator[str]:
 
 
 def test_no_modules_import_each_other() -> None:
-    """Not in a circle of any length, and not for the type checker either."""
+    """No circle of any length, and none for the type checker either."""
     modules = {}
     for path in SOURCES:
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
@@ -116,7 +116,7 @@ SIGNALLING = re.compile(
 
 
 def test_no_signal_is_sent_and_no_timer_armed() -> None:
-    """A dump by signal that strikes running bytecode crashes CPython 3.11 to 3.13."""
+    """A dump by signal that interrupts running bytecode crashes CPython 3.11 to 3.13."""
     found = [
         f"{path.name}: {line.strip()}"
         for path in SOURCES
@@ -134,7 +134,7 @@ READS_NOW = {"now", "utcnow", "today", "formatdate", "make_msgid", "uuid1"}
 
 
 def readings(source: str) -> list[str]:
-    """What reads a clock by a name that others can put their own clock behind."""
+    """Reads of a clock by a name that others can replace."""
     found, modules = [], set()
     nodes = list(ast.walk(ast.parse(source)))
     for node in nodes:
@@ -155,7 +155,7 @@ def readings(source: str) -> list[str]:
 
 
 def test_clocks_are_read_as_they_were_at_import() -> None:
-    """What freezes time would give its own, which may move when it is read."""
+    """Libraries that freeze time replace them by clocks that may move when they are read."""
     seen = "import time as t\nfrom time import gmtime\nt.strftime('', t.gmtime())\nd.now()\n"
     assert sorted(readings(seen)) == ["gmtime", "gmtime", "now", "strftime"]
     found = {path.name: readings(path.read_text("utf-8")) for path in SOURCES}
@@ -164,7 +164,7 @@ def test_clocks_are_read_as_they_were_at_import() -> None:
 
 
 def test_no_group_of_a_pattern_is_possessive() -> None:
-    """Before Python 3.11.5 such a one takes wrong ways, and a secret would stay."""
+    """Before Python 3.11.5 such a group matches wrongly, and a secret would stay."""
     possessive = re.compile(r"\)(?:[*+?]|\{\d*,?\d*\})\+|\(\?>")
     found = [path.name for path in SOURCES if possessive.search(path.read_text("utf-8"))]
     assert found == []
@@ -178,7 +178,7 @@ READS_SOURCE = re.compile(
 
 
 def test_lines_of_source_are_read_in_one_place() -> None:
-    """It masks them, and knows what they continue; nobody gets them in another way."""
+    """It masks them, and knows what they continue."""
     found = {
         f"{path.name}: {line.strip()}"
         for path in SOURCES
@@ -209,7 +209,7 @@ def test_importing_starts_nothing() -> None:
 
 
 def test_field_names_are_unique_and_typed() -> None:
-    """The table is what docs and stores are generated from."""
+    """Docs and stores are generated from the table."""
     names = [field.name for field in FIELDS]
     assert len(names) == len(set(names))
     assert names[0] == "event_type"

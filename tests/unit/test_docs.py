@@ -1,4 +1,4 @@
-"""The README and ``docs/`` say what is true: tables, names, links and examples."""
+"""The README and ``docs/`` are true: tables, names, links and examples."""
 
 from __future__ import annotations
 
@@ -173,12 +173,12 @@ PAGES_WITH_SITE = sorted({each.page for each in SITE_EXAMPLES})
 
 
 def words(page: Path) -> list[str]:
-    """What stands in backticks in the text of a page, its blocks left out."""
+    """The texts in backticks on a page, outside of its blocks."""
     return CODE.findall(BLOCK.sub("", page.read_text()))
 
 
 def run(folder: Path, script: str, *arguments: str) -> str:
-    """Run `script` in the site in `folder`; what it printed."""
+    """Runs `script` in the site in `folder`; returns its output."""
     environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "shop.settings", "SLOWHOUND_LOUD": "1"}
     environ["PYTHONPATH"] = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-W", "error", "-c", script, *arguments]
@@ -190,7 +190,7 @@ def run(folder: Path, script: str, *arguments: str) -> str:
 
 
 def build_site(folder: Path, found: list[Example]) -> list[str]:
-    """Write the site with these examples in it; the names of the examples' modules."""
+    """Writes the site with these examples in it; returns the names of the examples' modules."""
     files = dict(SITE)
     for each in found:
         if each.file == "shop/settings.py":
@@ -311,7 +311,7 @@ def test_fields_of_another_name_are_explained():
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
 def test_named_fields_exist(page):
-    """What looks like the name of an event field is one, or is the application's own."""
+    """A word with the form of an event field's name is one, or is the application's own."""
     unknown = []
     for word in words(page):
         name = re.sub(r'(="[^"]*"| = .*)$', "", word)
@@ -324,7 +324,7 @@ def test_named_fields_exist(page):
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
 def test_named_settings_exist(page):
-    """SLOWHOUND["KEY"] names a key that there is, in the text and in the examples."""
+    """SLOWHOUND["KEY"] names an existing key, in the text and in the examples."""
     named = re.findall(r"""SLOWHOUND\[["'](\w+)["']\]""", page.read_text())
     named += re.findall(r'SLOWHOUND = \{"(\w+)"', page.read_text())
     assert [key for key in named if key not in SETTINGS] == []
@@ -332,7 +332,7 @@ def test_named_settings_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_shown_lines_have_real_fields(page):
-    """A canonical line that a page shows has no field that does not exist."""
+    """A canonical line on a page has only existing fields."""
     shown = [
         name
         for language, text in BLOCK.findall(page.read_text())
@@ -393,7 +393,7 @@ MODULES = {
 
 @pytest.mark.parametrize("name", sorted(str(path.relative_to(ROOT)) for path in SOURCES))
 def test_modules_that_the_source_refers_to_exist(name):
-    """What a comment or a docstring says to see is a module, or a name in the same file."""
+    """A comment or a docstring refers to an existing module, or to a name in the same file."""
     path = ROOT / name
     text = path.read_text()
     named = set(IN_SOURCE.findall(text)) - OF_APPLICATIONS - OF_OTHERS
@@ -404,7 +404,7 @@ def test_modules_that_the_source_refers_to_exist(name):
 
 
 def test_every_hook_is_documented():
-    """The page about Gunicorn names all that the star import brings."""
+    """The page about Gunicorn names all hooks of the star import."""
     text = (ROOT / "docs" / "gunicorn.md").read_text()
     assert [name for name in slowhound.gunicorn.__all__ if f"`{name}`" not in text] == []
 
@@ -433,7 +433,7 @@ def values_of(field: str) -> list[str]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_words_about_a_held_gil_are_those_of_the_report(way):
-    """What a report says of a stack that was taken without the GIL stands in docs/gil.md."""
+    """docs/gil.md has a report's sentence about a stack that was taken without the GIL."""
     assert f"| `{way}` | {' '.join(WAYS[way].split())} |" in text_of("gil.md")
 
 
@@ -456,7 +456,7 @@ def test_values_of_fields_have_a_row(page, field):
 
 
 def test_limits_in_pages_are_those_of_the_code():
-    """Numbers that a page promises."""
+    """Numbers on pages are those of the code."""
     assert f"heartbeat is {UNRESPONSIVE_AFTER} seconds old" in text_of("gil.md")
     assert f"at most {KEPT_SAMPLES} samples" in text_of("slow-reports.md")
     assert f"answers one of {len(QUESTIONS)} [questions]" in (ROOT / "README.md").read_text()
@@ -481,7 +481,7 @@ def test_verdicts_that_pages_show_have_the_words_of_the_code():
 
 @pytest.mark.parametrize("server", [*ASGI_SERVERS, "gevent_pywsgi", "uWSGI", "runserver"])
 def test_every_server_is_on_the_page_of_servers(server):
-    """What slowhound gives there can be looked up."""
+    """Users find there what slowhound gives on it."""
     assert server in text_of("servers.md")
 
 
@@ -504,7 +504,7 @@ def sinks() -> list[str]:
 
 @pytest.mark.parametrize("sink", sinks())
 def test_every_sink_is_documented(sink):
-    """By the dotted path that goes into SINKS; the one of an old setting goes by that."""
+    """A page has the dotted path for SINKS; the sink of an old setting has none."""
     assert sink == "slowhound.sinks.dogslow_sentry.Discards" or any(
         f'"{sink}"' in page.read_text() for page in PAGES
     )
@@ -517,7 +517,7 @@ def test_every_state_of_a_thread_is_explained(kind):
 
 
 def test_soak_is_shown_for_each_python_and_passed() -> None:
-    """The table is what the page's claims of safety stand on."""
+    """The page's claims of safety rest on this table."""
     page = (ROOT / "docs" / "risks.md").read_text()
     header = re.search(r"^\| Python \| minutes \|.*$", page, re.MULTILINE)
     assert header is not None
@@ -531,7 +531,7 @@ def test_soak_is_shown_for_each_python_and_passed() -> None:
 
 
 def test_every_page_is_linked():
-    """The README links to each page in docs/, but for those that docs/internals.md links to."""
+    """The README links to each page in docs/, except those that docs/internals.md links to."""
     readme, internals = ((ROOT / each).read_text() for each in ("README.md", "docs/internals.md"))
     links = {*re.findall(r"\]\(docs/([\w-]+\.md)\)", readme)}
     links |= {*re.findall(r"\]\(([\w-]+\.md)\)", internals)}
@@ -539,8 +539,8 @@ def test_every_page_is_linked():
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda each: each.id)
-def test_examples_compile_and_say_what_file_they_are(example):
-    """Each Python block is whole, and its first line names the file that it belongs into."""
+def test_examples_compile_and_name_their_file(example):
+    """Each Python block is whole, and its first line names its file."""
     assert example.file
     compile(example.text, example.file, "exec")
 

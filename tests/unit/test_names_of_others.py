@@ -50,7 +50,7 @@ DOCUMENTED = {
     "rich.progress": "BarColumn DownloadColumn Progress TextColumn",
     "sentry_sdk": "client.BaseClient integrations.logging.ignore_logger",
 }
-# Texts that only look like names of a library's: keys, loggers, metrics, modules.
+# Texts that only resemble names of a library: keys, loggers, metrics, modules.
 NO_NAMES = {
     "celery.app.trace",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -141,7 +141,7 @@ def _listed(file: str) -> set[str]:
 
 
 def test_each_name_that_the_source_uses_is_in_a_table() -> None:
-    """Or it is documented, or it is no name of another's."""
+    """Or it is documented, or it is no library's name."""
     unknown = []
     for file, word, rule in names_of_others.uses():
         harmless = f"{HARMLESS['*']} {HARMLESS.get(file, '')}".split()
@@ -152,7 +152,7 @@ def test_each_name_that_the_source_uses_is_in_a_table() -> None:
 
 
 def test_nothing_is_called_harmless_that_is_not_there() -> None:
-    """A word that the source has no more has left the list as well."""
+    """A word that left the source leaves the list."""
     used: dict[str, set[str]] = {}
     for file, word, _ in names_of_others.uses():
         used.setdefault(file, set()).add(word)
@@ -163,7 +163,7 @@ def test_nothing_is_called_harmless_that_is_not_there() -> None:
 
 
 def test_each_import_is_documented_or_in_a_table() -> None:
-    """Of what slowhound imports from libraries."""
+    """This holds for all imports from libraries."""
     listed = {row.name for row in OTHERS}
     public = {f"{home}.{name}" for home, words in DOCUMENTED.items() for name in words.split()}
     found = {name for tree in trees().values() for name in imported(tree).values()}
@@ -172,7 +172,7 @@ def test_each_import_is_documented_or_in_a_table() -> None:
 
 
 def test_each_full_name_is_in_a_table() -> None:
-    """What the source asks for by `find`, `missing` and `caught`, it asks for by such a name."""
+    """`find`, `missing` and `caught` are called with full names."""
     listed = {row.name for row in (*OTHERS, *PYTHONS)}
     asked = {name for tree in trees().values() for name in names_of_others.full_names(tree)}
     assert asked - listed == NO_NAMES
@@ -180,14 +180,14 @@ def test_each_full_name_is_in_a_table() -> None:
 
 
 def test_exceptions_of_libraries_are_caught_by_one_function() -> None:
-    """`caught` gives them, so that one that is missing makes no error of its own."""
+    """`caught` returns them, so that a missing one causes no error."""
     found = {file: set(names_of_others.caught_directly(tree)) for file, tree in trees().items()}
     assert {file: kinds for file, kinds in found.items() if kinds} == {}
 
 
 @pytest.mark.parametrize("row", [*OTHERS, *PYTHONS], ids=lambda row: row.name)
 def test_name_is_used_where_the_table_says(row: Row) -> None:
-    """Each file of the row has the name."""
+    """Each file of the row contains the name."""
     assert row.files
     for file in row.files:
         parts = row.word.split(".")
@@ -196,15 +196,15 @@ def test_name_is_used_where_the_table_says(row: Row) -> None:
 
 @pytest.mark.parametrize("row", [*OTHERS, *PYTHONS], ids=lambda row: row.name)
 def test_name_exists(row: Row) -> None:
-    """In the versions that are installed here."""
+    """It does in the installed versions."""
     skip_what_came_later(row)
     names_of_others.find(row.name)  # imports what it is in
     assert find_imported(row.name) is not None
 
 
-def test_what_is_missing_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    """By the logger `slowhound`."""
+def test_what_is_missing_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The logger `slowhound` has it."""
     missing("a.library.with:nothing", "there is nothing")
     missing("a.library.with:nothing", "there is nothing")
-    said = "slowhound: the installed version has no a.library.with:nothing: there is nothing"
-    assert [record.getMessage() for record in caplog.records] == [said]
+    logged = "slowhound: the installed version has no a.library.with:nothing: there is nothing"
+    assert [record.getMessage() for record in caplog.records] == [logged]

@@ -34,7 +34,7 @@ def test_bad_old_setting_is_an_error(name: str, value: Any) -> None:
 
 
 def test_address_without_a_sender_is_an_error() -> None:
-    """Half of the mail settings would send nothing."""
+    """With only one of the mail settings, nothing would be sent."""
     with override_settings(DOGSLOW_EMAIL_TO="a@b"):
         assert [each.id for each in run_checks(tags=["slowhound"])] == ["slowhound.E003"]
 
@@ -46,7 +46,7 @@ def test_sink_that_cannot_be_imported_is_an_error() -> None:
 
 
 def test_folder_and_locals_are_warned_about(tmp_path: Path) -> None:
-    """A DIR that this user cannot use, and locals in production."""
+    """A DIR that this user cannot use, and locals in production, are warnings."""
     os.chmod(tmp_path, 0o777)
     with override_settings(SLOWHOUND={"DIR": str(tmp_path), "LOCALS": True}):
         found = [each.id for each in run_checks(tags=["slowhound"])]

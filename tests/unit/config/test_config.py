@@ -92,8 +92,8 @@ def test_bad_value_is_named_and_replaced(key: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("bad", ["(", "value:(", "", "value:", "a{99999999999999999999}", 1, None])
-def test_a_slip_in_one_entry_of_mask_costs_no_other(bad: Any) -> None:
-    """What the others hide would be shown, where nobody reads the check."""
+def test_mistake_in_one_entry_of_mask_affects_no_other(bad: Any) -> None:
+    """A mistake in one entry does not show what the others mask."""
     given = {"MASK": ["maiden_?name", bad, "value:ACME-.*"]}
     assert load(given).mask == ("maiden_?name", "value:ACME-.*")
     assert [each.key for each in problems(given)] == ["MASK"]
@@ -128,7 +128,7 @@ GOOD: dict[str, Any] = {
 
 @pytest.mark.parametrize("key", SETTINGS)
 def test_every_setting_is_taken_into_the_config(key: str) -> None:
-    """A row of the table that nothing reads would be a promise."""
+    """A row of the table that no code reads would be a false promise."""
     assert problems({key: GOOD[key]}) == []
     assert load({key: GOOD[key]}) != load({})
 
@@ -141,7 +141,7 @@ def test_every_default_is_acceptable() -> None:
 
 @pytest.mark.parametrize("given", [None, [], "x", 5])
 def test_settings_of_the_wrong_shape_are_the_defaults(given: Any) -> None:
-    """SLOWHOUND that is no dict stops nothing."""
+    """A SLOWHOUND that is no dict stops nothing."""
     assert load(given) == load({})
     assert problems(given)[0].kind == "shape"
 
@@ -174,8 +174,8 @@ def test_django_checks_number_every_kind_of_problem() -> None:
         assert [each.id for each in run_checks(tags=["slowhound"])] == ["slowhound.E001"]
 
 
-def test_folder_that_no_question_can_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its name is not UTF-8: a relative DIR lies in it, or the default one."""
+def test_folder_that_no_query_can_read_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name is not UTF-8: a relative DIR, or the default one, is in such a folder."""
     monkeypatch.setattr(
         "slowhound.config.checks.get_config", lambda: Config(dir="/srv/x\udc80/dir")
     )
@@ -188,7 +188,7 @@ def test_folder_that_no_question_can_read_is_said(monkeypatch: pytest.MonkeyPatc
 
 
 def test_django_checks_the_middlewares_place() -> None:
-    """What comes before slowhound is not measured; that is a warning."""
+    """A middleware before slowhound is not measured, which is a warning."""
     ours = "slowhound.middleware.SlowhoundMiddleware"
     other = "django.middleware.common.CommonMiddleware"
     with override_settings(MIDDLEWARE=[other, ours]):
@@ -207,7 +207,7 @@ def test_switched_off_leaves_nothing_behind(client: Client, configure: Any) -> N
 def test_paths_are_whole_whatever_folder_the_application_goes_to_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also in the black box, where others read where the line of a killed worker belongs."""
+    """In the black box, too, where others read where the line of a killed worker goes."""
     monkeypatch.chdir(tmp_path)
     config = load({"DIR": "d", "STREAM": Path("lines.log")})
     (tmp_path / "b").mkdir()

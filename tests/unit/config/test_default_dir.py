@@ -36,7 +36,7 @@ def project(folder: Path, settings: str = "settings") -> Path:
 
 
 def run(folder: Path, *argv: str, settings: str | None = "settings", **env: str) -> tuple[int, str]:
-    """Exit code and all that is said by a command run in this folder."""
+    """Exit code and output of a command that runs in this folder."""
     named = {"DJANGO_SETTINGS_MODULE": settings} if settings else {}
     shell = environment(**named, **env)
     shell["PYTHONPATH"] = os.pathsep.join(
@@ -55,7 +55,7 @@ def run(folder: Path, *argv: str, settings: str | None = "settings", **env: str)
 
 
 def dir_of(folder: Path, settings: str = "settings", **env: str) -> str:
-    """DIR as a site in this folder has it."""
+    """DIR of a site in this folder."""
     code = "import sys; sys.path.insert(0, '');"
     code += "from slowhound.config.from_django import get_config as c"
     return run(folder, "-c", f"{code}; print(c().dir)", settings=settings, **env)[1]
@@ -72,7 +72,7 @@ def test_two_projects_of_one_user_have_two_folders(tmp_path: Path) -> None:
 
 
 def test_project_keeps_its_folder_wherever_a_command_is_run(tmp_path: Path) -> None:
-    """The current folder is not the project."""
+    """The current folder does not matter."""
     site = project(tmp_path / "site")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -82,7 +82,7 @@ def test_project_keeps_its_folder_wherever_a_command_is_run(tmp_path: Path) -> N
 
 
 def test_project_without_a_settings_module_has_a_folder_of_its_own(tmp_path: Path) -> None:
-    """``settings.configure()``: it is told by its URLs and by where it was started."""
+    """With ``settings.configure()``, its URLs and its folder identify it."""
     code = (
         "from django.conf import settings; settings.configure(ROOT_URLCONF=%r);"
         "from slowhound.config.from_django import get_config; print(get_config().dir)"
@@ -110,7 +110,7 @@ def test_runtime_directory_comes_first_where_it_can_be_written(
 def test_process_that_becomes_another_user_has_that_users_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A worker whose arbiter is root, and has read the settings before it."""
+    """A worker may have an arbiter that is root and has read the settings before it."""
     with override_settings(SLOWHOUND={}):
         assert os.path.basename(get_config().dir).startswith(f"slowhound-{USER}-")
         monkeypatch.setattr("os.geteuid", lambda: 12345)
@@ -118,7 +118,7 @@ def test_process_that_becomes_another_user_has_that_users_folder(
 
 
 def test_name_of_a_project_is_clean_and_short() -> None:
-    """It is a part of a path, and may be of any text."""
+    """It is a part of a path, and may come from any text."""
     name = project_name("../a b/\0" + "ü" * 99, "x\udc80")
     assert name.isascii()
     assert len(name) < 50
@@ -133,33 +133,33 @@ def made(temporary: Path, name: str) -> Path:
 
 
 def test_command_without_dir_finds_the_folder_of_the_settings(tmp_path: Path) -> None:
-    """With DJANGO_SETTINGS_MODULE, also where there are others."""
+    """DJANGO_SETTINGS_MODULE names it, also where there are others."""
     one, two = project(tmp_path / "one"), project(tmp_path / "two")
     for each in (one, two):
         made(Path(dir_of(each)).parent, os.path.basename(dir_of(each)))
-    code, said = run(two, "-m", "slowhound", "ps")
-    assert (code, said) == (1, f"slowhound: no worker runs here ({dir_of(two)})")
+    code, output = run(two, "-m", "slowhound", "ps")
+    assert (code, output) == (1, f"slowhound: no worker runs here ({dir_of(two)})")
 
 
 def test_command_without_settings_finds_the_only_folder(tmp_path: Path, temporary: Path) -> None:
-    """Without, when exactly one such folder of the user exists; else it lists them."""
+    """It does where the user has exactly one such folder; else it lists them."""
     only = made(temporary, f"slowhound-{USER}-shop-1a2b3c4d")
     made(temporary, f"slowhound-{USER}9-shop-1a2b3c4d")
     (temporary / f"slowhound-{USER}-empty-1a2b3c4d").mkdir(mode=0o700)
-    code, said = run(tmp_path, "-m", "slowhound", "ps", settings=None)
-    assert (code, said) == (1, f"slowhound: no worker runs here ({only})")
+    code, output = run(tmp_path, "-m", "slowhound", "ps", settings=None)
+    assert (code, output) == (1, f"slowhound: no worker runs here ({only})")
     other = made(temporary, f"slowhound-{USER}-blog-1a2b3c4d")
-    code, said = run(tmp_path, "-m", "slowhound", "ps", settings=None)
+    code, output = run(tmp_path, "-m", "slowhound", "ps", settings=None)
     assert code == 2
-    assert str(only) in said
-    assert str(other) in said
+    assert str(only) in output
+    assert str(other) in output
     assert existing() == [str(other), str(only)]
 
 
 def test_doctor_says_where_files_go_without_dir(tmp_path: Path) -> None:
-    """And which folders other projects have."""
+    """It also lists the folders of other projects."""
     one, two = project(tmp_path / "one"), project(tmp_path / "two")
     made(Path(dir_of(two)).parent, os.path.basename(dir_of(two)))
-    said = run(one, "-m", "slowhound", "doctor")[1]
-    assert f"DIR: is not set: {dir_of(one)}" in said
-    assert f"other projects use {dir_of(two)}" in said
+    output = run(one, "-m", "slowhound", "doctor")[1]
+    assert f"DIR: is not set: {dir_of(one)}" in output
+    assert f"other projects use {dir_of(two)}" in output

@@ -15,19 +15,19 @@ def first_line(seconds: float) -> str:
 
 
 def test_time_of_a_report_is_in_both_formats() -> None:
-    """dogslow's part stays at its place for whatever parses it."""
+    """dogslow's date keeps its place, because programs parse it."""
     assert first_line(TIME) == (
         "Undead request intercepted at: 21-11-2026 18:35:15 UTC (2026-11-21T18:35:15Z)"
     )
 
 
 def test_time_out_of_range_is_left_out() -> None:
-    """Another process may have written it."""
+    """Another process may have written such a time."""
     assert first_line(1e300) == "Undead request intercepted at: not known"
 
 
 def test_no_part_of_a_report_moves_a_cursor() -> None:
-    """Another process may have written these two, and nothing of them is masked or cut again."""
+    """Another process may have written these parts, and they are not masked or cut again."""
     report = dataclasses.replace(
         slow_report(), others=["  1.0 s \x1b[2J", "  b\r"], gil="held \x9b1A"
     )

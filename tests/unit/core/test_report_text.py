@@ -1,4 +1,4 @@
-"""What a report says beside the stack."""
+"""What a report contains beside the stack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slowhound.watch.wording import describe_others
 
 
 def test_path_of_another_request_is_shown_when_its_url_is_resolved() -> None:
-    """Only then it is known what of it is secret by its name in the route."""
+    """Only then the route shows which parts of it are secret."""
     now = time.monotonic()
     slow, early, known = (Record("GET", f"/reset/{name}/", now) for name in ("a", "token", "b"))
     early.request = SimpleNamespace(resolver_match=None)

@@ -17,7 +17,7 @@ anything = st.text(st.characters(codec=None), max_size=30)
 
 
 def parse(line: str) -> dict[str, str]:
-    """Reads a line back, with nothing of slowhound's: a value is a JSON string."""
+    """Reads a line back without code of slowhound: a value is a JSON string."""
     position, found = 0, {}
     while position < len(line):
         match = PAIR.match(line, position)

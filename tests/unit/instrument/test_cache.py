@@ -46,7 +46,7 @@ urlpatterns = [path("", index), path("later/", later)]
 
 
 class Own(BaseCache):
-    """A backend that does all in its own way: nothing that it calls tells what it has done."""
+    """A backend that does all by itself: its calls do not show what it has done."""
 
     kept: dict[str, Any]
 
@@ -73,7 +73,7 @@ class Own(BaseCache):
 
 
 class Tiers(LocMemCache):
-    """A backend before another one."""
+    """A backend in front of another one."""
 
     def __init__(self, name: str, params: dict[str, Any]) -> None:
         super().__init__(name, params)
@@ -93,14 +93,14 @@ class Tiers(LocMemCache):
 
 
 class AddsFirst(LocMemCache):
-    """One that looks only where it could not write."""
+    """A backend that reads only where it could not write."""
 
     def get_or_set(self, key: str, default: Any, *args: Any, **kwargs: Any) -> Any:
         return default if self.add(key, default) else self.get(key)
 
 
 class Waits(LocMemCache):
-    """One that awaits the default."""
+    """A backend that awaits the default."""
 
     async def aget_or_set(self, key: str, default: Any, *args: Any, **kwargs: Any) -> Any:
         found = await self.aget(key, self)
@@ -127,7 +127,7 @@ def use(**backend: Any) -> override_settings:
 
 
 class Router:
-    """All that asks for a database gets the one of the test."""
+    """Gives every database request the test's database."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str:
         return "cached"
@@ -140,7 +140,7 @@ class Router:
 
 @contextmanager
 def database(file: Path) -> Iterator[None]:
-    """A file, which all threads see."""
+    """A database in a file, which all threads see."""
     own = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(file)}
     made = connections.configure_settings({"default": {}, "cached": own})
     connections.settings["cached"] = made["cached"]
@@ -158,7 +158,7 @@ def forget() -> None:
 
 @pytest.fixture(params=BACKENDS)
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The default cache is one of these."""
+    """The default cache is one of these backends."""
     name: str = request.param
     backend = BACKENDS[name]
     if name == "files":
@@ -222,7 +222,7 @@ def test_keys_that_are_missing_are_counted(kind: str, keys: str) -> None:
 
 
 def test_backend_gets_all_keys(kind: str) -> None:
-    """What is counted on its way is not lost."""
+    """Counting keys on their way loses none."""
     found: list[Any] = []
     cache.set_many({"a": 1, "b": 2})
     event_of(lambda: found.append(cache.get_many(key for key in "abc")))
@@ -233,7 +233,7 @@ def test_backend_gets_all_keys(kind: str) -> None:
 
 
 def test_length_of_others_is_not_asked_for(kind: str) -> None:
-    """Keys of a class of the application's: their number is left out, for it cannot be known."""
+    """Keys of a class of the application have no count, because its code would have to run."""
 
     class Lazy:
         def __iter__(self) -> Iterator[str]:
@@ -278,7 +278,7 @@ def test_get_or_set_counts_one_key(kind: str) -> None:
 
 
 def test_get_or_set_counts_one_key_in_an_event_loop(kind: str) -> None:
-    """The same of those that wait."""
+    """The async methods count the same."""
     assert counted_later(lambda: cache.aget_or_set("a", 1)) == (0, 1, 1)
     # From Django 6.1 on it calls the sync method of a backend that has one of its own.
     assert counted_later(lambda: cache.aget_or_set("a", 1))[:2] == (1, 0)
@@ -323,7 +323,7 @@ def test_calls_of_the_default_are_its_own(kind: str) -> None:
 
 
 def test_calls_of_a_default_that_waits_are_its_own() -> None:
-    """Of a backend that awaits it."""
+    """They are its own also where a backend awaits it."""
 
     async def default() -> Any:
         return await cache.aget("other")
@@ -334,7 +334,7 @@ def test_calls_of_a_default_that_waits_are_its_own() -> None:
 
 
 def test_default_is_the_functions_to_a_backend_that_hands_it_on() -> None:
-    """As one that has another process call it."""
+    """A backend may have another process call it."""
     made = set_apart(plain_default, lambda: lambda: None)
     assert (made(), made.__name__) == (5, "plain_default")
     assert pickle.loads(pickle.dumps(made)) is plain_default
@@ -375,7 +375,7 @@ class Patched:
 def test_function_that_an_application_has_put_into_djangos_class_gets_its_own_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Only what Django has written is given another one; what comes back counts."""
+    """Only Django's own code gets another default; the result counts either way."""
     found: list[Any] = []
 
     async def later() -> None:
@@ -393,7 +393,7 @@ def test_function_that_an_application_has_put_into_djangos_class_gets_its_own_de
 def test_function_that_comes_after_the_start_gets_its_own_default(
     monkeypatch: pytest.MonkeyPatch, of: str
 ) -> None:
-    """Django's ``aget`` calls the ``get`` that is there; what that returns counts."""
+    """Django's ``aget`` calls the ``get`` that is there; its result counts."""
     found: list[Any] = []
     patched: list[Patched] = []
 
@@ -409,7 +409,7 @@ def test_function_that_comes_after_the_start_gets_its_own_default(
 
 
 def test_default_that_fails_was_a_miss(kind: str) -> None:
-    """The key was looked for, and not found; the exception is the application's."""
+    """The key was not found; the exception is the application's."""
 
     def fails() -> None:
         raise LookupError
@@ -423,7 +423,7 @@ def test_default_that_fails_was_a_miss(kind: str) -> None:
 
 
 def test_other_one_may_have_written_meanwhile(kind: str) -> None:
-    """It was a miss, and what is there is not what was to be set."""
+    """That is a miss, and the stored value is not the default."""
 
     def race() -> int:
         cache.set("a", 1)
@@ -441,7 +441,7 @@ def test_second_of_two_caches_has_it() -> None:
 
 
 def test_backend_that_adds_first() -> None:
-    """What it could add was missing, what it could not was there."""
+    """A key that it could add was missing, another one was there."""
     with use(BACKEND=f"{__name__}.AddsFirst"):
         cache.clear()
         assert counted(lambda: cache.get_or_set("a", 1)) == (0, 1, 1)
@@ -449,7 +449,7 @@ def test_backend_that_adds_first() -> None:
 
 
 def test_what_a_backend_does_in_its_own_way_is_left_out() -> None:
-    """Whether the key was there cannot be known, so that the sums cannot either."""
+    """Whether the key was there is not known, so the sums are not known either."""
     with use(BACKEND=f"{__name__}.Own"):
         for add in (0, 1):
             assert counted(lambda add=add: cache.get_or_set("a", add)) == (None, None, None)
@@ -474,7 +474,7 @@ def test_what_could_not_be_added_is_not_set(kind: str) -> None:
 
 
 def test_what_expires_at_once_is_not_set(kind: str) -> None:
-    """A timeout of 0 or less, by which an application deletes a key."""
+    """An application deletes a key by a timeout of 0 or less."""
 
     def does() -> None:
         cache.set("a", 1, timeout=0)
@@ -491,7 +491,7 @@ def test_what_expires_at_once_is_not_set(kind: str) -> None:
 
 
 class OnlyNew(LocMemCache):
-    """As django-redis, whose ``set`` says whether it has written."""
+    """Like django-redis, whose ``set`` returns whether it has written."""
 
     def set(self, key: str, value: Any, *args: Any, nx: bool = False, **kwargs: Any) -> Any:
         if nx:
@@ -501,7 +501,7 @@ class OnlyNew(LocMemCache):
 
 
 def test_set_that_has_not_written_is_none() -> None:
-    """The key was there, and was to be new."""
+    """The key was there, and only a new one was to be set."""
 
     def does() -> None:
         for number in range(3):
@@ -514,7 +514,7 @@ def test_set_that_has_not_written_is_none() -> None:
 
 
 def test_keys_that_are_set_at_once_are_counted(kind: str) -> None:
-    """Each of them."""
+    """Each of them counts."""
     assert counted(lambda: cache.set_many({"a": 1, "b": 2})) == (0, 0, 2)
     assert counted_later(lambda: cache.aset_many(OrderedDict(a=1, b=2))) == (0, 0, 2)
 
@@ -557,7 +557,7 @@ def test_call_that_outlives_another_one_counts() -> None:
 
 
 def test_backend_that_a_test_sets_after_the_start_is_counted() -> None:
-    """As locmem in the place of Redis; nothing is left of it."""
+    """As with locmem in place of Redis; afterwards nothing is left of it."""
     own = Own.get
     with use(BACKEND="django.core.cache.backends.dummy.DummyCache"):
         assert counted(lambda: cache.get("a")) == (0, 1, 0)

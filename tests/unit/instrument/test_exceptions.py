@@ -63,7 +63,7 @@ async def _get(address: str) -> None:
 
 
 class Broken(Exception):
-    """What has gone wrong."""
+    """An error of the application."""
 
 
 async def breaks(text: str) -> None:
@@ -94,7 +94,7 @@ def test_exception_in_a_task_group_is_named() -> None:
 
 
 def test_leaf_of_groups_in_each_other_is_named() -> None:
-    """Of task groups in task groups the innermost exception."""
+    """For nested task groups, this is the innermost exception."""
     event = event_of(lambda: in_a_group(in_a_group(in_a_group(breaks("deep"))), waits()), "/later/")
     assert (event["exc_type"], event["exc_msg"], event["exc_group_size"]) == ("Broken", "deep", 1)
     assert event["exc_loc"] == place(breaks)
@@ -132,7 +132,7 @@ def test_cancellation_is_not_what_went_wrong() -> None:
 
 
 def test_template_of_a_leaf_is_named() -> None:
-    """A leaf may have been raised in one."""
+    """A leaf may have been raised in a template."""
 
     def fails() -> None:
         raise Broken("in a template")
@@ -146,7 +146,7 @@ def test_template_of_a_leaf_is_named() -> None:
     assert event_of(does)["exc_template"].endswith(":2")
 
 
-def test_survived_group_is_told_of_by_its_leaf() -> None:
+def test_survived_group_is_described_by_its_leaf() -> None:
     """Partial failures and tasks have the same fields."""
 
     @slowhound.on_error(return_value=None)
@@ -167,7 +167,7 @@ def test_survived_group_is_told_of_by_its_leaf() -> None:
 
 
 def test_huge_group_is_counted_so_far() -> None:
-    """Of a million exceptions, or of groups in each other, deeper than Python calls."""
+    """A million exceptions, or groups nested deeper than Python calls, count up to a limit."""
     many: list[Exception] = [Broken(str(number)) for number in range(LEAVES_LIMIT + 10)]
     leaf, size = leaf_of(ExceptionGroup("many", many))
     assert (leaf, size) == (many[0], LEAVES_LIMIT)
@@ -178,7 +178,7 @@ def test_huge_group_is_counted_so_far() -> None:
 
 
 def test_nothing_of_a_group_of_ones_own_is_called() -> None:
-    """What is in a group is read where Python keeps it."""
+    """The exceptions of a group are read where Python stores them."""
 
     class Own(ExceptionGroup[Exception]):
         @property
@@ -223,7 +223,7 @@ def raises(kind: type[Exception] = Broken) -> None:
 )
 @pytest.mark.parametrize("of", ["files", "texts"])
 def test_template_that_fails_is_named(tmp_path: Path, name: str, line: str, of: str) -> None:
-    """One that includes what is not there, and each of Jinja2's, from a file or not."""
+    """A missing included template is, and each of Jinja2's, from a file or not."""
     for each, text in TEXTS.items():
         (tmp_path / each).write_text(text)
     loaders: list[Any] = [("django.template.loaders.locmem.Loader", TEXTS)]
@@ -244,7 +244,7 @@ def test_template_that_fails_is_named(tmp_path: Path, name: str, line: str, of: 
 
 
 def test_template_of_what_an_exception_was_made_of_is_named() -> None:
-    """As far as its causes go, which may go round; what it was raised beside is another matter."""
+    """Its causes are followed, which may form a circle; its context is not."""
 
     def fails() -> None:
         raise Broken("in a template")
@@ -269,7 +269,7 @@ refuses: Callable[[HttpRequest], Any] = bool
 
 
 class Refuses:
-    """A middleware, which may raise before the view is known, and right before it is called."""
+    """A middleware that may raise before the view is known, or right before it is called."""
 
     sync_capable = async_capable = True
 
@@ -328,7 +328,7 @@ def told(event: dict[str, Any]) -> tuple[Any, ...]:
 def test_exception_of_a_middleware_that_django_makes_a_response_of(
     address: str, kind: type[Exception], status: int, outcome: str, handled: bool
 ) -> None:
-    """It is named as one of a view is; the status is Django's, the outcome follows from that."""
+    """It is named like a view's; the status is Django's, and the outcome follows from that."""
     event = refused(lambda _request: raises(kind), address)
     assert told(event) == (status, outcome, kind.__name__, "in a template", handled)
     assert event["exc_cause_loc"] == place(raises)
@@ -342,7 +342,7 @@ def test_host_that_is_not_allowed_is_named() -> None:
 
 
 def test_page_of_an_error_that_fails_is_the_error() -> None:
-    """Of the two exceptions the one that Django has no response for."""
+    """Of the two exceptions this is the one for which Django has no response."""
     urls: Any = ModuleType("urls")
     urls.urlpatterns, urls.handler404 = urlpatterns, fails_too
     with override_settings(ROOT_URLCONF=urls):
@@ -354,15 +354,15 @@ def fails_too(_request: HttpRequest, exception: Exception) -> HttpResponse:
     raise Broken("page")
 
 
-def test_url_that_leads_nowhere_is_no_exception() -> None:
-    """Nobody has raised it; but one that a middleware raises itself for a page of its own, is."""
+def test_url_that_matches_nothing_is_no_exception() -> None:
+    """No code has raised it, unless a middleware raises one itself for its own page."""
     assert told(refused(bool, "/nowhere/")) == (404, "ok", None, None, None)
     event = refused(lambda _request: resolve("/nowhere/"), "/")
     assert told(event)[:3] == (404, "ok", "Resolver404")
 
 
 def test_exception_of_another_page_is_not_the_requests() -> None:
-    """A view asks a handler without slowhound's middleware, which answers 404."""
+    """A view requests a page of a handler without slowhound's middleware, which responds 404."""
 
     def asks() -> None:
         with override_settings(MIDDLEWARE=[]):

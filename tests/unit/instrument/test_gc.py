@@ -1,4 +1,4 @@
-"""The time of garbage collections, and what runs inside of them: nothing of ours but C."""
+"""Garbage collections are measured, and only C code of ours runs inside of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slowhound.instrument import gc as ours
 
 @pytest.fixture
 def record() -> Iterator[Record]:
-    """The current one, while collections are watched."""
+    """The current record, while collections are watched."""
     ours.ended.clear()
     ours.install()
     made = Record("GET", "/", time.monotonic())
@@ -30,14 +30,14 @@ def record() -> Iterator[Record]:
 
 
 def described(record: Record) -> dict[str, Any]:
-    """What a record says of collections."""
+    """A record's fields about collections."""
     event: dict[str, Any] = {}
     ours.describe(record, event)
     return event
 
 
 def test_collections_of_a_request_are_its_time(record: Record) -> None:
-    """Each of them adds up."""
+    """They add up."""
     before = time.monotonic()
     gc.collect()
     gc.collect()
@@ -50,7 +50,7 @@ def test_collections_of_a_request_are_its_time(record: Record) -> None:
 
 
 def test_collections_of_others_are_theirs(record: Record) -> None:
-    """Whoever ends first gives each request its own."""
+    """The first request that ends gives each request its own."""
     other = Record("GET", "/other/", time.monotonic())
     in_flight[other.number] = other
     token = current_record.set(other)
@@ -85,7 +85,7 @@ def test_no_line_of_python_runs_inside_a_collection(record: Record) -> None:
 
 
 def test_nothing_is_watched_any_more_after_uninstall(record: Record) -> None:
-    """What others have in `gc.callbacks` stays."""
+    """Other callbacks in `gc.callbacks` stay."""
     others: list[str] = []
 
     def callback(phase: str, _: object) -> None:
@@ -101,8 +101,8 @@ def test_nothing_is_watched_any_more_after_uninstall(record: Record) -> None:
     assert described(record) == {}
 
 
-def test_collections_that_no_request_asks_for_take_no_memory(record: Record) -> None:
-    """The oldest go."""
+def test_collections_without_a_request_take_no_memory(record: Record) -> None:
+    """The oldest are dropped."""
     for _ in range(ours.MOST_COLLECTIONS + 10):
         ours.on_collection("start", {})
         ours.on_collection("stop", {})

@@ -14,7 +14,7 @@ from slowhound.instrument.imports import forget, when_imported
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a module that nobody has imported."""
+    """The name of a module that is not imported yet."""
     (tmp_path / "not_imported_yet.py").write_text("loader = __loader__\nvalue = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "not_imported_yet"
@@ -23,7 +23,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_callback_runs_once_after_the_import(module: str) -> None:
-    """The module is complete by then, and never noticed."""
+    """The module is complete by then, and sees no difference."""
     seen: list[ModuleType] = []
     when_imported(module, seen.append)
     assert not seen
@@ -35,7 +35,7 @@ def test_callback_runs_once_after_the_import(module: str) -> None:
 
 
 def test_imported_module_is_called_back_for_at_once() -> None:
-    """No import is waited for that has happened."""
+    """An import that has happened is not awaited."""
     seen: list[ModuleType] = []
     when_imported("json", seen.append)
     assert seen == [sys.modules["json"]]

@@ -1,4 +1,4 @@
-"""Queries: what has reached the database, which of them are the same, and who has run them."""
+"""Queries are counted as they reach the database, and named by the line that runs them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from slowhound.testing import capture_events
 
 OURS = "slowhound.middleware.SlowhoundMiddleware"
 TEMPLATES = {
-    "list.html": "{% for row in object_list %}\n{{ row.looked_up }}{% endfor %}",
+    "list.html": "{% for row in object_list %}\n{{ row.fetched }}{% endfor %}",
     "page.html": "\n\n{% include 'list.html' %}",
 }
 
@@ -58,14 +58,14 @@ def forget() -> None:
 LIBRARY = """
 class Row:
     @property
-    def looked_up(self):
+    def fetched(self):
         with connection.cursor() as cursor:
             cursor.execute("SELECT 2")
         return "row"
 
 def five(*args):
     for _ in range(5):
-        Row().looked_up
+        Row().fetched
 
 def handle(command, **options):
     five()
@@ -76,14 +76,14 @@ def view(request):
 
 def parts():
     for _ in range(5):
-        yield Row().looked_up
+        yield Row().fetched
 
 def stream(request):
     return StreamingHttpResponse(parts())
 
 async def parts_later():
     for _ in range(5):
-        yield await sync_to_async(lambda: Row().looked_up)()
+        yield await sync_to_async(lambda: Row().fetched)()
     await sync_to_async(forget)()
 
 async def stream_later(request):
@@ -161,7 +161,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 class Rows(ListView):  # type: ignore[type-arg]
-    """Its template does the work, after it has returned."""
+    """A response whose template does the work, after the view has returned."""
 
     template_name = "list.html"
     queryset = [library["Row"]()] * 5  # type: ignore[assignment]
@@ -184,7 +184,7 @@ Theirs, TheirViews, TheirsLater = (library[name] for name in ("Middleware", "Vie
 
 
 class Around:
-    """A middleware of the application's own, which knows no coroutines."""
+    """A middleware of the application's own that has no async version."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -221,7 +221,7 @@ def event_of(address: str = "/", does: Callable[[], Any] = five) -> dict[str, An
 
 
 def run_later(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What it returns; its sync code has a thread of its own."""
+    """Runs the queries after it has returned; its sync code has a thread of its own."""
 
     async def main() -> Any:
         try:
@@ -260,7 +260,7 @@ def within(*wrappers: Callable[..., Any], times: int = 1) -> dict[str, Any]:
 
 
 def test_time_of_another_wrapper_is_not_the_databases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The execute wrapper is the innermost: db_time is what the database took."""
+    """slowhound's wrapper is the innermost: db_time is the time of the database."""
     now = 0.0
 
     def slow(execute: Any, *args: Any) -> Any:
@@ -293,7 +293,7 @@ def test_query_that_another_wrapper_repeats_is_two() -> None:
 
 
 def test_query_that_django_refuses_is_none() -> None:
-    """In a transaction that is broken none reaches the database."""
+    """No query of a broken transaction reaches the database."""
 
     def does() -> None:
         with transaction.atomic():
@@ -305,7 +305,7 @@ def test_query_that_django_refuses_is_none() -> None:
 
 
 def test_statement_that_another_wrapper_rewrites_is_what_it_becomes() -> None:
-    """What the database gets, and not what was asked for."""
+    """It is the statement that the database gets."""
 
     def rewrites(execute: Any, sql: str, *args: Any) -> Any:
         return execute("SELECT 2, 3", *args)
@@ -337,7 +337,7 @@ def test_wrapper_may_be_anything_that_can_be_called() -> None:
 @pytest.mark.parametrize("tag", ["tag", run], ids=["text", "function"])
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="functools has no Placeholder")
 def test_wrapper_may_leave_a_place_for_what_it_calls(tag: Any) -> None:
-    """A partial may have arguments of its own after that, which may be callable as well."""
+    """A partial may have arguments of its own behind that place, which may be callable as well."""
 
     def given(execute: Any, own: Any, *args: Any) -> Any:
         assert own is tag
@@ -348,7 +348,7 @@ def test_wrapper_may_leave_a_place_for_what_it_calls(tag: Any) -> None:
 
 
 def test_chain_of_wrappers_without_a_known_end_is_observed_as_a_whole() -> None:
-    """What runs the query may be anything: it is called as it was given."""
+    """Any callable may run the query: it is called as it was given."""
     seen: list[Any] = []
 
     def other(*args: Any) -> Any:
@@ -392,8 +392,8 @@ def test_comment_of_a_tracing_library_makes_no_new_statement(form: str) -> None:
 
 def test_statements_beyond_the_thousandth_are_neither_duplicates_nor_suspects() -> None:
     """They are counted together, and each may have run once; one of the first that repeats is."""
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    names = ["".join(each) for each in product(letters, letters, letters)][:1200]
+    alphabet = "abcdefghijklmnopqrstuvwxyz"
+    names = ["".join(each) for each in product(alphabet, repeat=3)][:1200]
 
     def all_different() -> None:
         for name in names:
@@ -429,7 +429,7 @@ def test_savepoints_are_the_same_statement() -> None:
 
 
 def test_savepoint_is_no_suspect_beside_what_it_is_around() -> None:
-    """The line of the statement that is to be mended is named."""
+    """The line of the statement within the savepoints is named."""
 
     def saves() -> None:
         run()
@@ -445,7 +445,7 @@ def test_savepoint_is_no_suspect_beside_what_it_is_around() -> None:
 
 
 def test_names_of_temporary_tables_fold() -> None:
-    """A table that each round makes and drops again under another name."""
+    """A table may be made and dropped again and again under new names."""
 
     def does() -> None:
         for number in ("3f2a91bc", "0b8e2c1a", "9d0e11f2", "77ab01cd", "10acde55"):
@@ -459,7 +459,7 @@ def test_names_of_temporary_tables_fold() -> None:
 
 
 def test_statement_that_runs_on_several_replicas_is_one() -> None:
-    """Django's own example of a router takes one at random."""
+    """Django's own example of a router picks one at random."""
 
     def does() -> None:
         for alias in ("a", "b", "c", "b"):
@@ -486,12 +486,12 @@ def test_statement_that_runs_on_several_replicas_is_one() -> None:
 
 
 def test_library_in_a_view_is_named_by_the_views_line() -> None:
-    """Its own line that calls the library."""
+    """That is the line that calls the library."""
     assert event_of("/")["db_n1"].endswith(f":{index.__code__.co_firstlineno + 1}:index")
 
 
 def test_loop_is_named_and_not_what_ran_the_same_before() -> None:
-    """A statement may run twice in a helper, and then in a loop: the place seen last is it."""
+    """A statement may run twice in a helper and then in a loop: the last line found counts."""
 
     def may_see() -> None:
         five()
@@ -508,17 +508,17 @@ def test_loop_is_named_and_not_what_ran_the_same_before() -> None:
 
 
 def test_query_of_a_template_is_named_by_the_templates_line() -> None:
-    """db_n1 of a ListView, whose template runs the queries after the view has returned."""
+    """A ListView's template runs the queries after the view has returned."""
     assert event_of("/rows/")["db_n1"] == "list.html:2"
 
 
 def test_included_template_is_named_by_its_own_line() -> None:
-    """Not by that of the page, nor by that of the view which renders it."""
+    """The page has another line, and so has the view that renders it."""
     assert event_of("/page/")["db_n1"] == "list.html:2"
 
 
 def test_template_of_a_library_is_not_named(tmp_path: Path) -> None:
-    """But that of the application which includes it."""
+    """The application's template that includes it is named."""
     ours, theirs = tmp_path / "templates", tmp_path / "site-packages"
     for folder in (ours, theirs):
         folder.mkdir()
@@ -536,7 +536,7 @@ def test_template_of_jinja2_is_named_by_its_own_line() -> None:
         assert event_of("/page/")["db_n1"] == "page.html:5"
 
 
-FOR = "{% for row in object_list %}{{ row.looked_up }}{% endfor %}"
+FOR = "{% for row in object_list %}{{ row.fetched }}{% endfor %}"
 BASE = "{% for one in 'x' %}\n{% block a %}{% endblock %}{% endfor %}"
 MIDDLE = (
     "{% extends 'base.html' %}{% block a %}{% if 1 %}"
@@ -557,7 +557,7 @@ MIDDLE = (
 def test_template_around_what_a_library_renders_is_not_named(
     ours: dict[str, str], backend: str, tmp_path: Path
 ) -> None:
-    """A project's own base template is on the stack of each query that a library's page runs."""
+    """A project's base template is on the stack of each query of a library's page."""
     page = "{% extends 'middle.html' %}{% block b %}" + FOR + "{% endblock %}"
     theirs = {"base.html": BASE, "middle.html": MIDDLE, "list.html": page, "theirs.html": page}
     folders = [tmp_path / "templates", tmp_path / "site-packages"]
@@ -572,7 +572,7 @@ def test_template_around_what_a_library_renders_is_not_named(
 
 @pytest.mark.parametrize("backend", ["django.DjangoTemplates", "jinja2.Jinja2"])
 def test_template_that_fills_a_block_is_named(backend: str, tmp_path: Path) -> None:
-    """By its own line, and by that of what it includes from a library."""
+    """Its own line is named, also where it includes a template of a library."""
     files = {
         "list.html": "{% extends 'base.html' %}\n{% block a %}\n" + FOR + "{% endblock %}",
         "page.html": "{% extends 'base.html' %}\n\n{% block a %}\n\n"
@@ -600,7 +600,7 @@ def test_view_of_a_library_is_named_itself(address: str, name: str) -> None:
 
 
 def test_body_of_a_library_is_named_by_its_view() -> None:
-    """It is made after the view, by whoever sends it: a server that a script has started, say."""
+    """The body is made after the view, by the code that sends it, such as a server in a script."""
     with capture_events() as events:
         response = Client().get("/stream/")
         assert b"".join(response.streaming_content) == b"row" * 5  # type: ignore[attr-defined]
@@ -632,14 +632,14 @@ def test_body_of_a_library_is_named_by_its_view_in_an_event_loop() -> None:
 
 
 def test_middleware_that_runs_queries_is_named() -> None:
-    """Where no view is at work yet the line is its own."""
+    """Where no view runs yet, the line is its own."""
     assert event_of("/?own=1", lambda: None)["db_n1"].endswith(":__call__")
 
 
 @pytest.mark.parametrize("later", [True, False], ids=["asgi", "wsgi"])
 @pytest.mark.parametrize("theirs", ["Theirs", "TheirViews", "TheirsLater"])
 def test_view_is_not_named_for_a_middleware_of_a_librarys(theirs: str, later: bool) -> None:
-    """Its URL is resolved, and it has run none of the queries."""
+    """Its URL is resolved, but it has run none of the queries."""
 
     async def get(address: str) -> None:
         assert (await AsyncClient().get(address)).status_code == 200
@@ -668,7 +668,7 @@ def test_view_is_not_named_for_a_middleware_of_a_librarys(theirs: str, later: bo
 )
 @pytest.mark.parametrize("around", [True, False], ids=["sync middleware", "none"])
 def test_the_same_holds_in_an_event_loop(address: str, end: str, around: bool) -> None:
-    """Under ASGI, where the view's line is in a coroutine or in another thread."""
+    """Under ASGI the view's line is in a coroutine or in another thread."""
 
     async def get() -> None:
         assert (await AsyncClient().get(address)).status_code == 200
@@ -686,7 +686,7 @@ def test_line_of_a_coroutine_is_found_without_an_event_loop(address: str, end: s
 
 
 def test_wrapper_of_the_applications_is_no_caller() -> None:
-    """Nor is a cursor of its own: each query would have the same line."""
+    """Nor is its own cursor class: each query would have the same line."""
 
     def counts_them(execute: Any, *args: Any) -> Any:
         return execute(*args)
@@ -698,18 +698,18 @@ def test_serializers_field_is_named() -> None:
     """Django REST framework's serializers run the queries of nested objects."""
 
     class Shown(serializers.Serializer):  # type: ignore[misc]
-        looked_up = serializers.CharField()
+        fetched = serializers.CharField()
 
     shown = Shown([library["Row"]()] * 5, many=True)
     api = {"serialize": partial(getattr, shown, "data"), **library}
     view = "def view(request):\n    serialize()\n    return HttpResponse('ok')"
     exec(compile(view, "/usr/lib/python3/site-packages/api.py", "exec"), api)
     with override_settings(ROOT_URLCONF=(path("", api["view"]),)):
-        assert event_of("/")["db_n1"] == f"{__name__}.Shown.looked_up"
+        assert event_of("/")["db_n1"] == f"{__name__}.Shown.fetched"
 
 
 def test_task_of_a_library_is_named_itself() -> None:
-    """Whoever calls it is around it, as middleware is around a view."""
+    """Its caller is around it, as middleware is around a view."""
     task = slowhound.task(name="shop.tidy")(five)
     with capture_events() as events:
         task()
@@ -717,7 +717,7 @@ def test_task_of_a_library_is_named_itself() -> None:
 
 
 def test_task_of_a_library_is_named_itself_in_an_event_loop() -> None:
-    """The same of a coroutine: who awaits it is around it."""
+    """The awaiting code is around a coroutine."""
     task = slowhound.task(name="shop.tidy")(library["later"])
 
     async def main() -> None:
@@ -729,7 +729,7 @@ def test_task_of_a_library_is_named_itself_in_an_event_loop() -> None:
 
 
 def test_command_of_a_library_is_named_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not the line of manage.py."""
+    """The line of manage.py is not named."""
     monkeypatch.setattr(BaseCommand, "execute", BaseCommand.execute)
     monkeypatch.setattr("slowhound.sinks.stream.is_under_test", lambda: False)
     record_commands()

@@ -27,7 +27,7 @@ NOW = 1_790_000_000.5
     ],
 )
 def test_queue_time_of_any_unit(stamp: str) -> None:
-    """Seconds, milliseconds and microseconds are told apart by their size."""
+    """The size of a stamp shows whether it is in seconds, milliseconds or microseconds."""
     assert queue_time(stamp, NOW) == pytest.approx(0.25, abs=1e-6)
 
 
@@ -38,7 +38,7 @@ def test_queue_time_of_nonsense_is_left_out(stamp: str) -> None:
 
 
 def test_clock_ahead_is_no_negative_wait() -> None:
-    """A proxy whose clock is a little ahead waited for nothing."""
+    """A proxy whose clock is a little ahead has a wait of 0."""
     assert queue_time("1790000001", NOW) == 0
 
 
@@ -75,7 +75,7 @@ def test_query_string_is_shown_without_its_secrets() -> None:
 
 
 def test_of_many_names_no_more_is_searched_than_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An anonymous client had the loop wait for 1.5 ms with 4,000 characters of them."""
+    """With 4,000 characters of names an anonymous client once stopped the loop for 1.5 ms."""
     searched: list[int] = []
 
     def short_text(text: str) -> str:
@@ -119,7 +119,7 @@ def test_statement_has_a_shape_without_values(sql: str, shape: str) -> None:
 
 
 def test_referrer_is_shown_without_its_secrets() -> None:
-    """A reset token in the address of the page before stays there."""
+    """A reset token in the address of the page before is masked."""
     assert url("https://shop/reset?token=abc&step=2") == (
         "https://shop/reset?token=********************&step=2"
     )

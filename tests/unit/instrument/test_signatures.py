@@ -1,4 +1,4 @@
-"""Methods of libraries that slowhound wraps: what a new version gives them more is passed on."""
+"""Wrapped methods of libraries get all arguments, also those of a future version."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 
 @pytest.fixture
 def newer(seen: Seen) -> Callable[..., str]:
-    """A method of a version that nobody has seen."""
+    """A method of a future version."""
 
     def method(_self: object, *args: object, **kwargs: object) -> str:
         seen.append((args, kwargs))
@@ -36,7 +36,7 @@ def newer(seen: Seen) -> Callable[..., str]:
 def test_arbiters_methods_get_all_that_they_are_given(
     name: str, newer: Callable[..., str], seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stop would end in a TypeError of the arbiter's else."""
+    """Otherwise a stop would end in a TypeError of the arbiter."""
     for each in (combine.SETUP, combine.MURDER, combine.KILL):
         monkeypatch.setattr(each, newer)
     combine.combine_always()
@@ -47,7 +47,7 @@ def test_arbiters_methods_get_all_that_they_are_given(
 def test_djangos_methods_get_all_that_they_are_given(
     newer: Callable[..., str], seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And give back what they gave."""
+    """They also return what they returned before."""
     monkeypatch.setattr(exception, "_process_exception", newer)
     monkeypatch.setattr(exception, "_response_for_exception", newer)
     ours = (exception._see_first, exception._see_made)

@@ -1,4 +1,4 @@
-"""Templates: each that a view renders is counted, through whichever door."""
+"""Each template that a view renders is counted, whatever renders it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def counted(does: Callable[[HttpRequest], Any], content: bytes = b"row") -> int:
 
 
 def moments(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What comes into the timeline."""
+    """What the timeline gets."""
     found: list[str] = []
     monkeypatch.setattr(Record, "note", lambda self, start, took, kind, text: found.append(text))
     return found
@@ -97,12 +97,12 @@ DOORS: dict[str, Callable[[HttpRequest], Any]] = {
 
 @pytest.mark.parametrize("door", DOORS)
 def test_template_is_counted(door: str) -> None:
-    """However it is asked for."""
+    """It is, by whichever method it is rendered."""
     assert counted(DOORS[door]) == 1
 
 
 class Meets:
-    """Is shown when three are."""
+    """Is shown when three of them are being shown."""
 
     def __init__(self) -> None:
         self._all = threading.Barrier(3, timeout=60)
@@ -144,12 +144,12 @@ def test_templates_that_are_rendered_at_once_are_counted_each(
 
 @pytest.mark.parametrize("name", ["page.html", "child.html"])
 def test_includes_are_not_counted(name: str) -> None:
-    """Nor is what a template extends."""
+    """Nor are templates that a template extends."""
     assert counted(lambda request: render(request, name), b"rowrow") == 1
 
 
 def test_form_in_a_view_is_a_template() -> None:
-    """Django renders it by one."""
+    """Django renders a form by a template."""
 
     class Form(forms.Form):
         pass
@@ -162,7 +162,7 @@ needs_partials = pytest.mark.skipif(django.VERSION < (6, 0), reason="they came w
 
 @needs_partials
 def test_partials_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Django 6.0's, which are loaded by the name of their template and their own."""
+    """Django 6.0's partials are loaded by the name of their template and their own."""
     found = moments(monkeypatch)
     assert counted(lambda request: render(request, "parts.html#row")) == 1
     assert found == ["parts.html#row"]
@@ -177,7 +177,7 @@ def test_partials_within_a_template_are_not_counted() -> None:
 
 
 def test_templates_of_jinja2_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each, with the templates that it includes."""
+    """Each is, with the templates that it includes."""
     templates = DictLoader({"page.html": "{% include 'row.html' %}", "row.html": "row"})
     own = backend("django.template.backends.jinja2.Jinja2", loader=templates)
     found = moments(monkeypatch)
@@ -209,7 +209,7 @@ class Row:
 
 
 def test_templates_of_a_backend_of_ones_own_are_counted() -> None:
-    """By what its engine gives; after the recorder's end the class is as it was."""
+    """Its engine gives the class, which is as it was after the recorder's end."""
     own = Row.render
     with override_settings(TEMPLATES=[backend(f"{__name__}.Rows")]):
         assert counted(lambda request: render(request, "any")) == 1
@@ -220,7 +220,7 @@ def test_templates_of_a_backend_of_ones_own_are_counted() -> None:
 
 
 def test_backend_that_a_test_sets_after_the_start_is_counted() -> None:
-    """And nothing is left of it; what a test has patched meanwhile is that test's."""
+    """Afterwards nothing is left of it; what a test has patched meanwhile is that test's."""
     own, patched = Row.render, lambda self, *_: "row"
     assert counted(lambda request: render(request, "row.html")) == 1
     with override_settings(TEMPLATES=[backend(f"{__name__}.Rows")]):
@@ -234,7 +234,7 @@ def test_backend_that_a_test_sets_after_the_start_is_counted() -> None:
 
 
 def test_template_that_fails_is_counted_and_the_next_one_too() -> None:
-    """It has taken its time as well."""
+    """It has taken time as well."""
 
     def fails() -> None:
         raise LookupError

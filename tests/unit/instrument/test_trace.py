@@ -85,7 +85,7 @@ class Traced:
 
 
 class Answers:
-    """A middleware that answers in front of the view, and calls somebody before."""
+    """A middleware that responds in front of the view, and makes a call before."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -127,7 +127,7 @@ def test_traceparent_is_in_the_event() -> None:
 
 
 def test_traceparent_is_in_the_event_of_an_asgi_server() -> None:
-    """The wrap hands on the header, also for what Django never sees."""
+    """The wrap passes the header on, also for requests that Django never sees."""
 
     async def application(_scope: Any, _receive: Any, _send: Any) -> None:
         pass
@@ -175,14 +175,14 @@ def test_what_is_no_traceparent_is_left_out(header: str) -> None:
 
 
 def test_later_version_of_traceparent_may_have_more() -> None:
-    """As the standard demands, what follows in a later version is passed over."""
+    """As the standard demands, additions of a later version are ignored."""
     assert trace.parse(f"cc-{TRACE}-{SPAN}-01-what-the-future-brings") == (TRACE, SPAN)
     assert trace.parse(f"cc-{TRACE}-{SPAN}-01") == (TRACE, SPAN)
 
 
 @pytest.mark.parametrize("outside", [True, False], ids=["outside", "inside"])
 def test_current_span_is_in_the_event(outside: bool) -> None:
-    """The span of a tracing middleware is found, around slowhound's or in it; not the view's."""
+    """The span of a tracing middleware is found, around slowhound's or inside; not the view's."""
     theirs = [f"{__name__}.Traced"]
     order = theirs + OURS if outside else OURS + theirs
     with override_settings(MIDDLEWARE=order):
@@ -205,10 +205,10 @@ THEIRS, ANSWERS = f"{__name__}.Traced", f"{__name__}.Answers"
 @pytest.mark.parametrize(
     "order", [[*OURS, THEIRS], [THEIRS, *OURS], [*OURS, THEIRS, THEIRS]], ids=" ".join
 )
-def test_request_that_a_middleware_answers_has_the_ids(
+def test_request_that_a_middleware_responds_to_has_the_ids(
     order: list[str], header: dict[str, str]
 ) -> None:
-    """Its span exists, though no URL was resolved; what the middleware asks for is not it."""
+    """Its span is used, though no URL was resolved; spans of its calls are not."""
     seen.clear()
     with override_settings(MIDDLEWARE=[*order, ANSWERS]):
         event = event_of(**header)
@@ -233,7 +233,7 @@ def test_the_same_in_an_event_loop(last: str) -> None:
 def test_span_that_is_not_recorded_has_ids_as_well(
     order: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sampler has left it out; who is called further on has its ids."""
+    """The sampler has dropped it, but services that are called get its ids."""
     quiet = TracerProvider(sampler=ALWAYS_OFF).get_tracer("tests")
     monkeypatch.setattr(f"{__name__}.tracer", quiet)
     with override_settings(MIDDLEWARE=[*order, f"{__name__}.Closed"]):
@@ -242,7 +242,7 @@ def test_span_that_is_not_recorded_has_ids_as_well(
 
 
 def test_opentelemetrys_own_middleware_is_seen() -> None:
-    """That of opentelemetry-instrumentation-django, which comes before all others."""
+    """That is the one of opentelemetry-instrumentation-django, which comes before all others."""
     provider, spans = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(spans))
     with override_settings(MIDDLEWARE=[*OURS, ANSWERS]):
@@ -265,7 +265,7 @@ def test_span_of_the_request_before_is_not_taken() -> None:
 
 
 def pipelined(_request: HttpRequest) -> HttpResponse:
-    """Another one is answered meanwhile, and not by what has sent this one."""
+    """Another request is served meanwhile, not by the sender of this one."""
     record = current()
     assert record is not None
     record.complete = True  # its response is sent
@@ -274,7 +274,7 @@ def pipelined(_request: HttpRequest) -> HttpResponse:
 
 
 async def one_more() -> None:
-    """In a task of its own, as a server of events begins it."""
+    """A request in a task of its own, as an event-loop server begins it."""
     with override_settings(MIDDLEWARE=[*OURS, f"{__name__}.Closed"]):
         Client().get("/")
 
@@ -288,7 +288,7 @@ urlpatterns.append(path("pipelined/", pipelined))
 
 
 def test_opentelemetry_has_its_own_function_again() -> None:
-    """After the recorder's end."""
+    """It has, after the recorder's end."""
     event_of()
     assert context.attach.__module__ == "opentelemetry.context"
     ours = context.attach
@@ -318,7 +318,7 @@ def test_task_has_the_span_that_it_runs_in() -> None:
 
 @contextmanager
 def sentry() -> Iterator[None]:
-    """The application has initialised it."""
+    """Sentry, initialised by the application."""
     sentry_sdk.init("http://key@127.0.0.1:9/1", default_integrations=False)
     try:
         yield
@@ -328,7 +328,7 @@ def sentry() -> Iterator[None]:
 
 
 def test_sentrys_trace_is_the_last_resort() -> None:
-    """Where Sentry alone traces, its ids are in the event; a traceparent goes first."""
+    """Where only Sentry traces, its ids are in the event; a traceparent comes first."""
     with sentry(), sentry_sdk.isolation_scope():
         expected = (sentry_sdk.get_traceparent() or "").split("-")[0]
         assert event_of()["trace_id"] == expected
@@ -338,8 +338,8 @@ def test_sentrys_trace_is_the_last_resort() -> None:
     assert "trace_id" not in event_of()
 
 
-def test_sentry_is_not_asked_outside_of_its_scope_of_the_request() -> None:
-    """A server's hooks begin and end the record out there, where the trace is the process's own."""
+def test_sentry_is_not_read_outside_of_its_scope_of_the_request() -> None:
+    """A server's hooks run outside of it, where the trace is the process's."""
     event_of()
     active = process.get()
     assert active is not None
@@ -366,8 +366,8 @@ def test_reader_that_fails_costs_only_the_ids(monkeypatch: pytest.MonkeyPatch) -
     assert events[-1]["rec_errors"] == 2  # the middleware has asked, and who resolves the URL
 
 
-def test_box_has_the_ids_for_who_finds_it() -> None:
-    """Those of the header at once, those of the span with the first stack, which go first."""
+def test_box_has_the_ids_for_its_reader() -> None:
+    """Those of the header at once; the first stack brings those of the span, which come first."""
     record = Record("GET", "/", 0.0)
     record.trace = (TRACE, SPAN)
     record.environ = {}

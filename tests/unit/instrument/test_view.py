@@ -24,7 +24,7 @@ seen: list[bytes] = []
 taken: list[bool] = []
 
 
-def look_into_the_box(_request: HttpRequest) -> HttpResponse:
+def read_the_box(_request: HttpRequest) -> HttpResponse:
     """A view that reads its own worker's box."""
     active = process.get()
     assert active is not None
@@ -41,7 +41,7 @@ def secret(_request: HttpRequest, token: str) -> HttpResponse:
 
 
 def ask(request: HttpRequest) -> HttpResponse:
-    """Another handler than the server's, with no middleware at all."""
+    """Another handler than the server's, without any middleware."""
     with override_settings(MIDDLEWARE=[]):
         handler = BaseHandler()
         handler.load_middleware()
@@ -49,15 +49,15 @@ def ask(request: HttpRequest) -> HttpResponse:
 
 
 def asks(request: WSGIRequest, how: str) -> HttpResponse:
-    """A view that asks for another page, in this one's words or in its own."""
+    """A view that requests another page, with the headers of this one or its own."""
     if how == "copied":
         return ask(WSGIRequest({**request.environ, "PATH_INFO": "/reset/abcdef/"}))
     response = ask(RequestFactory().get("/reset/abcdef/"))
-    return response if how == "made" else look_into_the_box(request)
+    return response if how == "made" else read_the_box(request)
 
 
 def hands_a_copy_on(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
-    """A middleware: the view gets another request, with another method, without the prefix."""
+    """A middleware: the view gets another request, with another method and no prefix."""
 
     def middleware(request: WSGIRequest) -> HttpResponse:
         copied = copy(request)
@@ -69,14 +69,14 @@ def hands_a_copy_on(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
 
 
 urlpatterns = [
-    path("box/", look_into_the_box, name="the-box"),
+    path("box/", read_the_box, name="the-box"),
     path("reset/<token>/", secret, name="secret"),
     path("asks/<how>/", asks, name="asks"),
 ]
 
 
 def test_a_request_that_dies_in_its_view_has_the_name_of_the_view(tmp_path: Path) -> None:
-    """Written when the URL is resolved, before the view can do any harm."""
+    """It is written when the URL is resolved, before the view can do any harm."""
     seen.clear()
     with override_settings(ROOT_URLCONF=__name__, SLOWHOUND={"DIR": str(tmp_path)}):
         Client().get("/box/")
@@ -85,12 +85,12 @@ def test_a_request_that_dies_in_its_view_has_the_name_of_the_view(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("name", "left"),
-    [(f"{__name__}.look_into_the_box", True), ("box/", True), ("the-box", True), ("other", False)],
+    [(f"{__name__}.read_the_box", True), ("box/", True), ("the-box", True), ("other", False)],
 )
-def test_what_is_ignored_by_any_name_is_left_alone_by_neighbours(
+def test_what_is_ignored_by_any_name_is_left_alone_by_peers(
     tmp_path: Path, name: str, left: bool
 ) -> None:
-    """They know only the view's name, and report nothing that counts as reported."""
+    """Peers have only the view's name, and do not report what is marked as reported."""
     taken.clear()
     settings = {"DIR": str(tmp_path), "IGNORE": [name]}
     with override_settings(ROOT_URLCONF=__name__, SLOWHOUND=settings):
@@ -98,9 +98,11 @@ def test_what_is_ignored_by_any_name_is_left_alone_by_neighbours(
     assert taken == [left]
 
 
-@pytest.mark.parametrize("how", ["made", "copied", "looked at"])
-def test_page_that_a_view_asks_another_handler_for_is_not_its_own(tmp_path: Path, how: str) -> None:
-    """Neither its path, which may hold secrets, nor its view, in the event and the box."""
+@pytest.mark.parametrize("how", ["made", "copied", "read"])
+def test_page_that_a_view_requests_of_another_handler_is_not_its_own(
+    tmp_path: Path, how: str
+) -> None:
+    """Event and box have neither its path, which may contain secrets, nor its view."""
     seen.clear()
     settings = {"DIR": str(tmp_path)}
     with override_settings(ROOT_URLCONF=__name__, SLOWHOUND=settings), capture_events() as events:
@@ -111,7 +113,7 @@ def test_page_that_a_view_asks_another_handler_for_is_not_its_own(tmp_path: Path
     assert set(seen) <= {b"asks"}
 
 
-def test_page_that_a_task_asks_a_handler_for_is_not_its_own() -> None:
+def test_page_that_a_task_requests_of_a_handler_is_not_its_own() -> None:
     """The task keeps its name."""
 
     @slowhound.task(name="the-task")
@@ -125,7 +127,7 @@ def test_page_that_a_task_asks_a_handler_for_is_not_its_own() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
 def test_copy_that_a_middleware_hands_on_is_the_same_request(prefix: str) -> None:
-    """With another method, without a prefix: its view is the request's, and its secrets."""
+    """With another method, without a prefix, its view is still the request's."""
     ours = "slowhound.middleware.SlowhoundMiddleware"
     middleware = override_settings(
         ROOT_URLCONF=__name__, MIDDLEWARE=[ours, f"{__name__}.hands_a_copy_on"]

@@ -1,4 +1,4 @@
-"""What is cut before it is searched shows nothing of a secret that was cut in two."""
+"""A text that is cut before it is searched shows no part of a secret."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_text_is_cut_between_words(secret: str, core: str) -> None:
 
 @each_secret
 def test_field_is_cut_between_words(secret: str, core: str) -> None:
-    """Also a member of one that is too long together with others."""
+    """So is a member of a field that is too long with all its members."""
     for text in cut_in(secret, TEXT_LIMIT):
         rest = VALUE_LIMIT - TEXT_LIMIT - 8
         fields = {
@@ -70,7 +70,7 @@ def test_field_is_cut_between_words(secret: str, core: str) -> None:
 
 @each_secret
 def test_text_of_an_exception_shows_no_beginning(secret: str, core: str) -> None:
-    """What was masked before it makes the end of what was read visible."""
+    """A mask is shorter than a secret, so the end of what was read comes into view."""
     for text in cut_in(secret, masking.TEXT_READ, f"{KEY} "):
         shown = message(ValueError(text))
         assert not is_shown(core, shown), shown[-100:]
@@ -78,7 +78,7 @@ def test_text_of_an_exception_shows_no_beginning(secret: str, core: str) -> None
 
 @each_secret
 def test_local_variable_shows_no_beginning(secret: str, core: str) -> None:
-    """The same of a text, of octets, and of a text in a dict."""
+    """Texts, bytes, and texts in a dict are cut the same way."""
     for text in cut_in(secret, READ_TEXT, f"{KEY} "):
         for value in (text, text.encode(), {"note": text}):
             shown = Printer(frozenset()).named("x", value)
@@ -87,7 +87,7 @@ def test_local_variable_shows_no_beginning(secret: str, core: str) -> None:
 
 @each_secret
 def test_name_of_a_task_shows_no_beginning(secret: str, core: str) -> None:
-    """It is cut before anybody searches it."""
+    """It is cut before it is searched."""
     for text in cut_in(secret, TASK_NAME_LIMIT):
         record = new("function", text)
         assert record is not None
@@ -96,7 +96,7 @@ def test_name_of_a_task_shows_no_beginning(secret: str, core: str) -> None:
 
 @each_secret
 def test_header_shows_no_beginning(secret: str, core: str) -> None:
-    """Nor does what a black box has of one."""
+    """Nor does the copy in the black box."""
     for text in cut_in(secret, masking.HEADER_LIMIT, f"{KEY} "):
         record = Record("GET", "/", 0.0)
         record.environ = {"HTTP_USER_AGENT": text}
@@ -106,7 +106,7 @@ def test_header_shows_no_beginning(secret: str, core: str) -> None:
 
 
 def test_name_of_a_parameter_that_was_cut_is_not_shown() -> None:
-    """Those before it are masked, and make room for it."""
+    """Masks of those before it are shorter, and make room for it."""
     before = "eyJhbGciOiJIUzI1NiJ9." * 47
     assert query_keys(f"{before}&411111111111{'1' * 40}") == MASK
 
@@ -121,5 +121,5 @@ def test_name_of_a_parameter_that_was_cut_is_not_shown() -> None:
     ],
 )
 def test_words_are_cut_anywhere(text: str, shown: str) -> None:
-    """What is made of letters only is no secret."""
+    """A text of plain characters only is no secret."""
     assert cut(text, 10) == shown

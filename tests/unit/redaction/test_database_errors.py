@@ -1,4 +1,4 @@
-"""What databases quote of values in their errors is masked; names, and prose, stay."""
+"""Values that databases quote in their errors are masked; names and prose stay."""
 
 from __future__ import annotations
 
@@ -218,15 +218,15 @@ def _quotes_of(message: str) -> str:
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("message", POSTGRESQL)
 def test_value_is_masked_in_errors_of_postgresql(message: str, value: str) -> None:
-    """Whatever stands in it, and only it."""
-    said = _quoted(message, _quotes_of(message), value)
-    assert without_quoted(said) == message.format(MASK, MASK)
+    """Any value is masked, and nothing else."""
+    quoted = _quoted(message, _quotes_of(message), value)
+    assert without_quoted(quoted) == message.format(MASK, MASK)
 
 
 @pytest.mark.parametrize("value", ["hunter2", "it's hunter2", "a hunter2\nb", 'a "hunter2"'])
 @pytest.mark.parametrize("message", IN_SINGLE)
 def test_value_in_single_quotes_is_masked(message: str, value: str) -> None:
-    """Also where an exception shows its arguments as Python writes them."""
+    """So it is where an exception shows its arguments as Python writes them."""
     assert without_quoted(_quoted(message, "''", value)) == message.format(MASK)
     escaped = _quoted(message, "''", value).replace("'", "\\'")
     assert "hunter2" not in without_quoted(escaped)
@@ -238,21 +238,21 @@ def test_value_in_double_quotes_is_masked(message: str) -> None:
     assert without_quoted(_quoted(message, '""', "hunter2")) == message.format(MASK)
 
 
-@pytest.mark.parametrize(("said", "shown"), OTHERS)
-def test_value_is_masked(said: str, shown: str) -> None:
-    """In the errors of others, and in statements that errors repeat."""
-    assert without_quoted(said) == shown.replace("{}", MASK)
+@pytest.mark.parametrize(("quoted", "shown"), OTHERS)
+def test_value_is_masked(quoted: str, shown: str) -> None:
+    """It is in the errors of other databases, and in statements that errors repeat."""
+    assert without_quoted(quoted) == shown.replace("{}", MASK)
 
 
-@pytest.mark.parametrize("said", HARMLESS)
-def test_error_without_a_value_stays(said: str) -> None:
-    """Names of tables, columns, constraints and users, and what is no error of a database."""
-    assert without_quoted(said) == said
+@pytest.mark.parametrize("quoted", HARMLESS)
+def test_error_without_a_value_stays(quoted: str) -> None:
+    """So do names of tables, columns, constraints and users, and errors of other code."""
+    assert without_quoted(quoted) == quoted
 
 
 @pytest.mark.parametrize("message", [*POSTGRESQL, *IN_SINGLE, *IN_DOUBLE])
 def test_value_that_was_cut_is_masked(message: str) -> None:
-    """All that is left of it."""
+    """What is left of it is masked."""
     quotes = "''" if message in IN_SINGLE else _quotes_of(message)
     if not message.startswith("{}") and ":  {} <--" not in message:
         cut = message[: message.index("{}")] + quotes[0] + "hunter2\nhunter2"
@@ -282,7 +282,7 @@ HOSTILE = [
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("opening", HOSTILE)
 def test_many_openings_take_no_more_time_than_they_are_long(opening: str) -> None:
-    """Each might look for its end, or its beginning."""
+    """For each one the end, or the beginning, might be searched."""
     without_quoted(opening * (200_000 // len(opening)))
     hostile = opening * (5_000 // len(opening))
     for message in MESSAGES:

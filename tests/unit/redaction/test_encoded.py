@@ -38,7 +38,7 @@ BODY = '{"a": 1, "password": "abc def", "b": 2}'
     ],
 )
 def test_encoded_pair_is_masked_where_it_stands(encoded: str) -> None:
-    """All else stays as it was encoded."""
+    """Anything else stays encoded."""
     shown = text(encoded)
     before, _, after = shown.partition(MASK)
     assert "abc" not in shown
@@ -59,13 +59,13 @@ def test_encoded_pair_is_masked_where_it_stands(encoded: str) -> None:
     ],
 )
 def test_encoded_text_without_a_secret_stays(harmless: str) -> None:
-    """Also where it is in another language."""
+    """So it does in another language."""
     assert text(harmless) == harmless
 
 
 @given(st.text(alphabet="ab%25&quot;amp#xX27\\u003d\u0130\u00df '\"", max_size=60))
 def test_view_is_as_long_as_its_text(value: str) -> None:
-    """So what is found in one stands in the same place of the other."""
+    """A place in the view is the same place in the text."""
     assert len(lowered(value)) == len(value)
     assert len(view_of(lowered(value))) == len(value)
 
@@ -80,7 +80,7 @@ def test_view_has_marks_in_the_place_of_codes() -> None:
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\\r\\n", "\\n"])
 def test_part_of_a_multipart_form_is_masked_up_to_the_next(end: str) -> None:
-    """As octets, and as their repr."""
+    """As bytes, and as their repr."""
     lines = ["--x", 'Content-Disposition: form-data; name="password"', "", "abc", "def", "--x"]
     rest = ['Content-Disposition: form-data; name="page"', "", "2", "--x--"]
     shown = text(end.join([*lines, *rest]))

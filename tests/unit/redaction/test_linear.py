@@ -1,4 +1,4 @@
-"""No pattern, and nothing that masks a text, takes more than linear time, on whatever text.
+"""No pattern, and no code that masks a text, takes more than linear time on any text.
 
 Each pattern is taken apart, and the texts that could be slow are made of its own parts. For one
 pattern the steps are counted, which no other program on the machine disturbs. What masks a text is
@@ -58,7 +58,7 @@ NAMES = sorted(maskers.maskers(0))
 
 @cache
 def patterns() -> list[Pattern]:
-    """All of slowhound's, in the way that each is used; one that is kept twice, once."""
+    """All patterns of slowhound, in the way in which each is used; each of them once."""
     found = [_in_its_way(each) for each in all_patterns()]
     return [*{each[2:]: each for each in reversed(found)}.values()][::-1]
 
@@ -72,7 +72,7 @@ def _in_its_way(pattern: Pattern) -> Pattern:
 
 @cache
 def judged(pattern: Pattern) -> Judged:
-    """What the texts for a pattern cost."""
+    """The cost of the texts for a pattern."""
     parts = Parts(pattern.text, pattern.flags)
     made = attacks(parts) + mixed(parts.units(), 40)
     most = MOST if ".redaction." in pattern.module else MOST_OF_OTHERS
@@ -96,21 +96,21 @@ def test_no_pattern_of_redaction_takes_more_than_linear_time(file: str) -> None:
 
 
 def test_no_other_pattern_takes_more_than_linear_time() -> None:
-    """But for those that no client's text can reach."""
+    """Except those that no client's text can reach."""
     others = [each for each in patterns() if ".redaction." not in each.module]
     found = steep([each for each in others if not str(each).startswith(tuple(BOUNDED))])
     assert not found, found
 
 
 def test_what_need_not_be_linear_is_not() -> None:
-    """A pattern that was mended leaves the list."""
+    """A pattern that was fixed leaves the list."""
     for name in BOUNDED:
         of_it = [each for each in patterns() if str(each).startswith(name)]
         assert steep(of_it), name
 
 
 def test_no_group_is_possessive_and_no_repeat_is_all_that_is_repeated() -> None:
-    """What the structure alone can tell; what it only suspects is among the texts above."""
+    """The structure alone shows that; what it only suspects is among the texts above."""
     wrong = [
         f"{pattern}: {found.rule}: {found.where}"
         for pattern in patterns()
@@ -122,7 +122,7 @@ def test_no_group_is_possessive_and_no_repeat_is_all_that_is_repeated() -> None:
 
 @cache
 def texts() -> list[Attack]:
-    """What keeps the patterns busy, and what the maskers."""
+    """Texts that keep the patterns busy, and the maskers."""
     chance, found, units = random.Random(1), [], []
     for pattern in patterns():
         if ".redaction." in pattern.module:
@@ -135,7 +135,7 @@ def texts() -> list[Attack]:
 
 
 def _behind(pattern: Pattern, busy: list[Attack]) -> list[Attack]:
-    """The same texts behind what another pattern of the same row of a table looks for."""
+    """The same texts behind a match of another pattern of the same row of a table."""
     row, _, place = pattern.name.rpartition("[")
     rows = [each for each in patterns() if each.name.startswith(f"{row}[") and place]
     heads = [
@@ -147,7 +147,7 @@ def _behind(pattern: Pattern, busy: list[Attack]) -> list[Attack]:
 
 
 def slowest(masker: maskers.Masker, number: int, size: int = 4000) -> list[Attack]:
-    """The texts that take it longest; one quick look at each, and another at those."""
+    """The texts that take it longest: a quick run with each, and another run with those."""
     found = texts()
     for few, times in ((20, 1), (number, 3)):
         took = {each: growth.seconds(masker, each.text(size), times) for each in found}
@@ -157,7 +157,7 @@ def slowest(masker: maskers.Masker, number: int, size: int = 4000) -> list[Attac
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_masker_takes_more_than_linear_time(name: str, monkeypatch: Any) -> None:
-    """Without its caches, and without its cuts: up to lengths that never reach it."""
+    """Without its caches and cuts, up to lengths that never reach it."""
     masker = maskers.maskers(maskers.BOUNDLESS)[name]
     maskers.without_caches(monkeypatch)
     maskers.without_cuts(monkeypatch)
@@ -172,7 +172,7 @@ def test_no_masker_takes_more_than_linear_time(name: str, monkeypatch: Any) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_masker_takes_more_than_linear_time_with_its_cuts(name: str, monkeypatch: Any) -> None:
-    """What is cut is not gone through in another way before."""
+    """A text that will be cut is not read in another way before."""
     masker = maskers.maskers(maskers.SHOWN)[name]
     maskers.without_caches(monkeypatch)
     for attack in slowest(masker, 2, 1000):

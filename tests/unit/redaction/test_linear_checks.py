@@ -1,4 +1,4 @@
-"""What finds slow patterns finds those that are known to be slow, and no others."""
+"""The search for slow patterns finds those that are known to be slow, and no others."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ def judged(text: str, way: str = "search") -> growth.Judged:
 
 @pytest.mark.parametrize("text", SLOW)
 def test_slow_pattern_is_found(text: str) -> None:
-    """By texts that were made of the pattern itself."""
+    """Texts made of the pattern itself find it."""
     assert judged(text).steep
 
 
 @pytest.mark.parametrize("text", FAST)
 def test_linear_pattern_is_not_taken_for_a_slow_one(text: str) -> None:
-    """A bounded number of steps for each character, however many."""
+    """It takes a limited number of steps for each character, however many."""
     assert not judged(text).steep
 
 
 def test_way_a_pattern_is_used_decides() -> None:
-    """What begins anew at each place is slow; what is tried at one place is not."""
+    """A pattern that is tried at each place is slow; one that is tried at one place is not."""
     for text in (r"\d+x", r"#[^\n']*'"):
         assert judged(text).steep
         assert not judged(text, "match").steep
@@ -84,7 +84,7 @@ def test_way_a_pattern_is_used_decides() -> None:
 
 @pytest.mark.parametrize(("text", "rule"), WRONG)
 def test_structure_tells(text: str, rule: str) -> None:
-    """The rule that is broken."""
+    """The broken rule is named."""
     assert rule in {each.rule for each in suspicions(text, re.compile(text).flags)}
 
 
@@ -96,7 +96,7 @@ def test_structure_of_linear_patterns_breaks_no_rule_that_is_sure(text: str) -> 
 
 @pytest.mark.parametrize("text", [*SLOW, *FAST, *BUILT])
 def test_engine_that_counts_finds_what_re_finds(text: str) -> None:
-    """In some texts of the characters that the pattern knows, and in some of others."""
+    """It does in texts of the characters in the pattern, and in texts of others."""
     pattern, chance = re.compile(text), random.Random(text)
     counted = Counted(text, pattern.flags)
     units = Parts(text, pattern.flags).units() + list("abcd<> \n'")
@@ -109,7 +109,7 @@ def test_engine_that_counts_finds_what_re_finds(text: str) -> None:
 
 
 def test_engine_that_counts_gives_up_where_there_is_no_end() -> None:
-    """Twice the steps for each more character."""
+    """There are twice as many steps for each additional character."""
     counted = Counted(r"(a+)+$", 0, allowed=20_000)
     with pytest.raises(TooManyStepsError):
         counted.spans("a" * 200 + "!")
@@ -117,7 +117,7 @@ def test_engine_that_counts_gives_up_where_there_is_no_end() -> None:
 
 
 def test_patterns_are_found_wherever_a_module_keeps_them() -> None:
-    """Also within containers and objects of ours, and where they are written into a call."""
+    """They are within containers and objects of ours, too, and in calls."""
 
     class Kept:
         __module__ = "slowhound.somewhere"
@@ -146,14 +146,14 @@ def test_patterns_are_found_wherever_a_module_keeps_them() -> None:
 
 
 def test_pattern_that_is_handed_on_is_searched_for() -> None:
-    """Nobody knows what becomes of it; a list that only its matches are made of is known."""
+    """Its use there is not known; a list of its matches only is."""
     text = "A = 1\nB = 2\nkeep(A)\nlist(filter(B.fullmatch, ()))\nB.pattern\n"
     sources = Sources({"m": text})
     assert (sources.way_of("m", "A"), sources.way_of("m", "B")) == ("search", "fullmatch")
 
 
 def test_time_of_what_is_slow_is_told_from_that_of_what_is_not() -> None:
-    """By one and the same run."""
+    """One run does both."""
     slow, fast = re.compile(r"x[\w-]+\."), re.compile(r"x[\w-]*+\.?")
     attack = Attack("x")
     assert growth.time_of(slow.findall, attack).slope > growth.STEEP_IN_TIME
@@ -161,7 +161,7 @@ def test_time_of_what_is_slow_is_told_from_that_of_what_is_not() -> None:
 
 
 def test_all_that_masks_a_text_is_among_the_maskers() -> None:
-    """They are found by their types; a new one is tried without being named here."""
+    """Maskers are found by their types; a new one is tested without being named here."""
     known = {
         "masking.text",
         "masking.message",
@@ -174,7 +174,7 @@ def test_all_that_masks_a_text_is_among_the_maskers() -> None:
 
 
 def test_maskers_can_be_had_without_caches_and_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So what they do is measured, and for any length."""
+    """So their work is measured, for any length."""
     long = "a b " * masking.TEXT_READ
     assert masking.text(long) != long
     maskers.without_caches(monkeypatch)

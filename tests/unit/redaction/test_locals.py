@@ -1,4 +1,4 @@
-"""Local variables in a report: what is shown of a value, what is not, and that nothing runs."""
+"""Local variables are shown in a report without secrets, and without running any code."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Slotted:
 
 
 class Hostile:
-    """All that it is asked runs into this."""
+    """Any code of it that is called raises this."""
 
     def __getattribute__(self, name: str) -> Any:
         raise AssertionError(f"asked for {name}")
@@ -75,7 +75,7 @@ class Hostile:
 
 
 class Meta(type):
-    """A metaclass that has an opinion on what is equal; its classes cannot be hashed."""
+    """A metaclass with code of its own."""
 
     def __eq__(cls, other: object) -> bool:
         raise AssertionError("was run")
@@ -88,7 +88,7 @@ class OfMeta(metaclass=Meta):
 
 
 class Name(str):
-    """A name that is the application's own."""
+    """A str subclass of the application, used as a name."""
 
     __slots__ = ()
 
@@ -100,7 +100,7 @@ class Name(str):
 
 
 class Dict(dict[str, Any]):
-    """An application's own dict, whose items are its code."""
+    """A dict subclass whose items come from its own code."""
 
     def items(self) -> Any:
         raise AssertionError("was run")
@@ -109,7 +109,7 @@ class Dict(dict[str, Any]):
 
 
 class Proxied:
-    """An object with a ``__dict__`` of its own making, as a proxy has."""
+    """An object that makes its own ``__dict__``, like a proxy."""
 
     @property
     def __dict__(self) -> Any:  # type: ignore[override]
@@ -117,7 +117,7 @@ class Proxied:
 
 
 class Meta(type):
-    """A metaclass that says the names of its classes itself."""
+    """A metaclass with code of its own."""
 
     @property
     def __module__(cls) -> Any:  # type: ignore[override]
@@ -168,13 +168,13 @@ SHOWN: list[tuple[Any, str | None]] = [
 
 @pytest.mark.parametrize(("value", "text"), SHOWN, ids=range(len(SHOWN)))
 def test_value_is_shown_without_running_code(value: Any, text: str | None) -> None:
-    """Built-in values, data classes and named tuples as they are, of all others the class."""
+    """Built-in values, data classes and named tuples are shown, of any other object the class."""
     assert shown(value) == (repr(value) if text is None else text)
 
 
 @given(MAKERS)
 def test_any_value_is_shown_without_running_code(make: Callable[[], Any]) -> None:
-    """Whatever it does when it is looked at; it costs only itself, and not its frame."""
+    """A value that fails when it is read hides only itself, and not its frame."""
     value = make()
     hostile.called.clear()
     assert len(shown(value)) < 10 * SHOWN_VALUE
@@ -187,7 +187,7 @@ def test_any_value_is_shown_without_running_code(make: Callable[[], Any]) -> Non
 
 @pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
 def test_each_hostile_value_is_shown(number: int) -> None:
-    """By itself, as a key and a field, in a pair, and as an attribute that is looked up."""
+    """It is shown alone, as a key and a field, in a pair, and as an attribute."""
     hostile.called.clear()
     value = hostile.MAKERS[number]()
     account = Account("ada", parent=value)
@@ -197,7 +197,7 @@ def test_each_hostile_value_is_shown(number: int) -> None:
 
 
 def test_variable_that_cannot_be_shown_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One ``range`` took all the variables of a report with it."""
+    """One ``range`` once removed all the variables of a report."""
 
     def fails(self: Printer, value: Any, depth: int) -> str:
         if type(value) is range:
@@ -215,7 +215,7 @@ def test_variable_that_cannot_be_shown_costs_only_itself(monkeypatch: pytest.Mon
 
 
 class Odd(str):
-    """A name that says itself what it is equal to."""
+    """A name with an ``__eq__`` of its own."""
 
     __slots__ = ()
     __hash__ = str.__hash__
@@ -225,7 +225,7 @@ class Odd(str):
         return True
 
 
-def test_parts_of_values_of_the_standard_library_are_not_asked() -> None:
+def test_parts_of_values_of_the_standard_library_are_not_called() -> None:
     """A path made of texts, a UUID of a number, a model and an enum with names of a class."""
     text, number = hostile.of(str, "x"), hostile.of(int, 5)
     path = object.__new__(pathlib.PurePosixPath)
@@ -258,9 +258,9 @@ KEYS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("key", "said"), KEYS, ids=range(len(KEYS)))
-def test_key_of_a_model_is_said(key: Any, said: str) -> None:
-    """If it is one of the usual types."""
+@pytest.mark.parametrize(("key", "shown_as"), KEYS, ids=range(len(KEYS)))
+def test_key_of_a_model_is_shown(key: Any, shown_as: str) -> None:
+    """It is shown if it is of one of the usual types."""
 
     class Keyed(Model):
         class Meta:
@@ -270,18 +270,18 @@ def test_key_of_a_model_is_said(key: Any, said: str) -> None:
     keyed.__dict__["id"] = key
     apps.all_models.pop("redact_locals")
     hostile.called.clear()
-    assert shown(keyed).endswith(f"Keyed{said}>")
+    assert shown(keyed).endswith(f"Keyed{shown_as}>")
     assert plain(keyed) == object_text(keyed)
     assert hostile.called == []
 
 
-def test_class_that_says_its_own_name_is_not_asked() -> None:
+def test_class_that_makes_its_own_name_is_not_called() -> None:
     """A metaclass can make the name of a class a function."""
     assert shown(Meta("Odd", (), {})()) == f"<{__name__}.Odd object>"
 
 
-def test_time_with_a_zone_of_the_application_is_not_asked() -> None:
-    """The repr of a time asks its zone, which may be any class."""
+def test_time_with_a_zone_of_the_application_is_not_called() -> None:
+    """The repr of a time calls its zone, which may be of any class."""
 
     class Zone(dt.tzinfo):
         def __repr__(self) -> str:
@@ -310,7 +310,7 @@ def test_time_with_a_zone_of_the_application_is_not_asked() -> None:
     ids=str,
 )
 def test_secrets_in_values_are_masked(value: Any) -> None:
-    """In keys of any kind, pairs, forms, texts, octets and fields."""
+    """They are in keys of any kind, pairs, forms, texts, bytes and fields."""
     text = shown(value, "pet")
     assert "abc" not in text
     assert MASK in text
@@ -344,7 +344,7 @@ def test_huge_values_are_cut_and_not_copied() -> None:
 
 
 def frame_in(function: Callable[[Callable[[], None]], Any]) -> FrameType:
-    """The innermost frame of ``function``, which is given what it waits with, in a thread."""
+    """The innermost frame of ``function``, which waits for its argument in a thread."""
     gate, here = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -372,12 +372,12 @@ def _let_go() -> Any:
 
 
 def variables(frame: FrameType, request: Any = None) -> dict[str, dict[str, str]]:
-    """What is shown of each function."""
+    """The shown variables of each function."""
     return {function: dict(names) for function, names in locals_of(frame, request)}
 
 
 def test_declared_variables_are_masked_in_what_is_called_too() -> None:
-    """Names that ``sensitive_variables`` gives are masked there and in all that it calls."""
+    """Names of ``sensitive_variables`` are masked there and in all that it calls."""
 
     @sensitive_variables("pet")
     def outer(wait: Callable[[], None]) -> None:
@@ -401,7 +401,7 @@ def test_declared_variables_are_masked_in_what_is_called_too() -> None:
 
 
 def test_all_variables_are_masked_when_none_is_named() -> None:
-    """``sensitive_variables()`` hides everything, of what it calls as well."""
+    """``sensitive_variables()`` hides everything, also in what it calls."""
 
     @sensitive_variables()
     def outer(wait: Callable[[], None]) -> None:
@@ -435,7 +435,7 @@ def test_declared_variables_of_coroutines_are_masked(names: tuple[str], hidden: 
 
 
 def test_suspended_coroutine_is_masked() -> None:
-    """The frame of one that waits for something has nobody before it."""
+    """The frame of a waiting coroutine has no caller."""
 
     @sensitive_variables("pet")
     async def coroutine() -> None:
@@ -463,7 +463,7 @@ def view(request: HttpRequest, wait: Callable[[], None]) -> None:
 
 @pytest.mark.parametrize(("names", "seen"), [(("pet",), "'shown'"), ((), MASK)])
 def test_declared_parameters_are_masked(names: tuple[str], seen: str) -> None:
-    """What ``sensitive_post_parameters`` names is masked as a variable and as a key."""
+    """The names of ``sensitive_post_parameters`` are masked as variables and as keys."""
     request = RequestFactory().post("/", {"pet": "abc", "seen": "shown"})
     decorated = sensitive_post_parameters(*names)(view)
     found = variables(frame_in(lambda wait: decorated(request, wait)), request)["view"]
@@ -472,14 +472,14 @@ def test_declared_parameters_are_masked(names: tuple[str], seen: str) -> None:
     assert found["form"] == f"{{'pet': '{MASK}', 'seen': {seen if names else repr(MASK)}}}"
 
 
-def test_parameters_that_nobody_has_parsed_are_left_alone() -> None:
-    """To know them would mean to read the request's body in the hound."""
+def test_parameters_that_are_not_parsed_are_left_alone() -> None:
+    """To know them, the hound would have to read the request's body."""
     request = SimpleNamespace(sensitive_post_parameters="__ALL__")
     assert locals_of(sys._getframe(), request)
 
 
 def test_body_of_a_class_with_a_mapping_of_its_own_is_left_alone() -> None:
-    """Its names are looked up by the application's code."""
+    """The application's code finds its names."""
     inside: list[FrameType] = []
 
     class Names(dict[str, Any]):
@@ -497,7 +497,7 @@ def test_body_of_a_class_with_a_mapping_of_its_own_is_left_alone() -> None:
 
 
 def test_name_that_is_no_plain_text_is_left_out() -> None:
-    """``exec`` takes any keys for names; their text would be the application's code."""
+    """``exec`` takes any keys as names; their text would come from the application's code."""
     inside: list[FrameType] = []
     names: dict[Any, Any] = {"frame": sys._getframe, "inside": inside, Name("k"): 1, 7: 2}
     exec(compile("x = 1; inside.append(frame())", "/srv/shop.py", "exec"), names)
@@ -506,8 +506,8 @@ def test_name_that_is_no_plain_text_is_left_out() -> None:
     assert all(type(name) is str and name != "k" for name in shown_names)
 
 
-def test_function_that_is_called_as_djangos_wrapper_is_not_asked() -> None:
-    """Nor is a request for what it declares; what cannot be known is hidden."""
+def test_function_with_the_name_of_djangos_wrapper_is_not_called() -> None:
+    """Nor is a request that declares names; what is not known is hidden."""
     inside: list[FrameType] = []
 
     def sensitive_variables_wrapper(variables: object) -> str:
@@ -519,8 +519,8 @@ def test_function_that_is_called_as_djangos_wrapper_is_not_asked() -> None:
     assert {value for _, value in found} == {MASK}
 
 
-def test_model_of_a_metaclass_of_its_own_is_not_asked() -> None:
-    """Neither the class nor the object has a say in how they are looked at."""
+def test_model_of_a_metaclass_of_its_own_is_not_called() -> None:
+    """No code of the class or the object decides how they are read."""
     armed = False
 
     class Kind(ModelBase):

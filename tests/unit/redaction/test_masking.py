@@ -53,7 +53,7 @@ def _masked_more() -> Iterator[None]:
     "around", ["{}", "before {} after", "'{}'", '{{"note": "{}"}}', "a\n{}\nb"]
 )
 def test_each_kind_is_masked_in_a_text(kind: planted.Planted, around: str) -> None:
-    """Each of the kinds that the site plants, alone, among words, in quotes and on a line."""
+    """Each kind of secret that the site plants, alone, among words, in quotes and on a line."""
     shown = text(around.format(kind.text))
     assert not any(needle in shown for needle in kind.needles), shown
     assert MASK in shown
@@ -66,7 +66,7 @@ def test_harmless_text_stays(value: str) -> None:
 
 
 def test_what_stands_around_a_secret_stays() -> None:
-    """Only the value goes."""
+    """Only the value is masked."""
     assert text("GET failed, token='abc', retry=3") == f"GET failed, token='{MASK}', retry=3"
     assert text("postgres://shop:abc@db:5432/x") == f"postgres://shop:{MASK}@db:5432/x"
     assert text('{"a": 1, "password": "x\\"y", "b": 2}') == (
@@ -78,7 +78,7 @@ def test_what_stands_around_a_secret_stays() -> None:
 
 @given(st.text(alphabet="ab 1:=\"'\\@/<>-,.{}[]()$eyJtokenpasswordBasicAKIA\n", max_size=80))
 def test_masked_text_stays_as_it_is(value: str) -> None:
-    """To mask twice is to mask once, and no text makes it fail."""
+    """Masking twice is masking once, and no text makes it fail."""
     once = text(value)
     assert text(once).replace(MASK, "") == once.replace(MASK, "")
     assert isinstance(
@@ -89,19 +89,19 @@ def test_masked_text_stays_as_it_is(value: str) -> None:
 @pytest.mark.usefixtures("_masked_more")
 @pytest.mark.parametrize("kind", planted.KINDS, ids=lambda kind: kind.text[:30])
 def test_quick_way_for_paths_and_headers_masks_the_same(kind: planted.Planted) -> None:
-    """Most have nothing in them that could be a secret, and are not searched at all."""
+    """Most of them contain nothing that could be a secret, and are not searched at all."""
     for value in (kind.text, f"/x/{kind.text}/", "/shop/orders/12/"):
         assert masking.short_text(value) == text(value)
 
 
 @given(st.text(alphabet="ab1-_.:=/ <>@$eyJAKIA07812", max_size=40))
 def test_quick_way_is_no_other_way(value: str) -> None:
-    """Whatever the text is."""
+    """It gives the same result for any text."""
     assert masking.short_text(value) == text(value)
 
 
-def test_long_text_says_that_it_is_cut() -> None:
-    """What is not searched is not shown, and that is said."""
+def test_long_text_shows_that_it_is_cut() -> None:
+    """Unsearched text is not shown, and the cut is marked."""
     assert text("x " * 10_000) == "x " * 5_000 + "..."
     assert masking.short_text("x/" * 10_000) == "x/" * 5_000 + "..."
 
@@ -118,7 +118,7 @@ password= password=[ a. pass=\" $1$ md5$ =- a:aaaaaa: sk- <password_ /* ' " $a$ 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("piece", REPEATED)
 def test_hostile_text_takes_no_more_time_than_it_is_long(piece: str) -> None:
-    """A hundred thousand characters that a pattern could stumble over a thousand times."""
+    """It has a hundred thousand characters that a pattern might read a thousand times."""
     hostile = piece * (100_000 // len(piece))
     pairs.mask_named(hostile)
     mask_values(hostile)
@@ -140,19 +140,19 @@ QUOTED = [
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("opening", QUOTED)
 def test_quotation_of_a_database_without_an_end_is_masked(opening: str) -> None:
-    """One that was cut off, and many of them, of which each might look for its end."""
+    """It was cut off, or there are many, and for each one the end might be searched."""
     assert "hidden" not in masking.message(f"{opening}hidden {'x' * masking.TEXT_READ}' for key 1")
     database_errors.without_quoted(opening * (1_000_000 // len(opening)))
 
 
 def test_near_is_also_a_word() -> None:
-    """What stands in quotes behind it is only masked where a database may have said it."""
-    said = "no shop near 'Main Street' is open"
-    assert masking.message(said) == said
+    """A quotation behind it is only masked where it may come from a database."""
+    quoted = "no shop near 'Main Street' is open"
+    assert masking.message(quoted) == quoted
 
 
 def test_card_numbers_are_those_with_a_check_digit() -> None:
-    """Of other long numbers nothing is lost."""
+    """Other long numbers stay whole."""
     assert luhn("4111111111111111")
     assert not luhn("4111111111111112")
     assert mask_values("3782 822463 10005 378282246310005") == f"{MASK} {MASK}"
@@ -160,7 +160,7 @@ def test_card_numbers_are_those_with_a_check_digit() -> None:
 
 
 def test_query_string_is_searched_for_secrets() -> None:
-    """Also what has a harmless name, is an address itself, or stands in the place of a name."""
+    """So are values of harmless names, addresses, and names without a value."""
     assert query_string("q=eyJhbGciOi.eyJzdWIi.abc&page=2") == f"q={MASK}&page=2"
     assert query_string("next=%2Flogin%3Ftoken%3Dabc") == f"next={MASK}"
     assert query_string("next=https%253A%252F%252Fa%253Ab%2540c") == f"next={MASK}"
@@ -183,7 +183,7 @@ def test_address_is_searched_in_all_its_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("quoted", "shown"),
     [
         (
             "DETAIL:  Key (email)=(ada@x.org) already exists.",
@@ -206,9 +206,9 @@ def test_address_is_searched_in_all_its_parts() -> None:
         ("no such table: shop_order", "no such table: shop_order"),
     ],
 )
-def test_values_that_databases_quote_are_masked(said: str, shown: str) -> None:
+def test_values_that_databases_quote_are_masked(quoted: str, shown: str) -> None:
     """PostgreSQL, MySQL and SQLite put values of the row or the statement into their errors."""
-    assert masking.message(said) == shown.format(MASK)
+    assert masking.message(quoted) == shown.format(MASK)
 
 
 def test_statement_in_a_database_error_is_a_shape() -> None:
@@ -218,7 +218,7 @@ def test_statement_in_a_database_error_is_a_shape() -> None:
 
 
 def test_source_code_is_masked_where_a_literal_is_secret() -> None:
-    """A name that is handed on says nothing."""
+    """A name that is passed on gives nothing away."""
     assert source("db = connect(password='abc', user=user)") == (
         f"db = connect(password='{MASK}', user=user)"
     )
@@ -244,7 +244,7 @@ def test_fields_of_the_application_are_masked_by_name_and_by_value() -> None:
 
 @pytest.mark.parametrize("name", ["app_key", "app_keys"])
 def test_field_of_the_application_that_is_just_called_key_is_shown(name: str) -> None:
-    """``Context.set("key", "val")`` is nobody's secret, unless its value or MASK says so."""
+    """``Context.set("key", "val")`` is no secret, unless by its value or MASK."""
     assert masked({name: "val"}) == {name: "val"}
     assert masked({name: "postgres://shop:hunter2@db/shop"})[name].count("hunter2") == 0
     assert masked({"app_api_key": "val", "api_key": "val"}) == dict.fromkeys(
@@ -256,7 +256,7 @@ def test_field_of_the_application_that_is_just_called_key_is_shown(name: str) ->
 
 
 def test_setting_extends_what_is_secret_and_can_be_taken_back() -> None:
-    """MASK adds names, case ignored, and patterns of values."""
+    """MASK adds names, in any case, and patterns of values."""
     assert text("Maiden_Name=abc ACME-12") == "Maiden_Name=abc ACME-12"
     masking.extend(["maiden", r"value:ACME-\d+"])
     assert text("Maiden_Name=abc ACME-12") == f"Maiden_Name={MASK} {MASK}"
@@ -265,13 +265,13 @@ def test_setting_extends_what_is_secret_and_can_be_taken_back() -> None:
     assert text("Maiden_Name=abc ACME-12") == "Maiden_Name=abc ACME-12"
 
 
-def test_a_wide_colon_is_a_sign_for_the_quick_look_too() -> None:
-    """In Chinese and Japanese a colon is as wide as a letter."""
+def test_a_wide_colon_is_a_sign_for_the_quick_check_too() -> None:
+    """In Chinese and Japanese a colon is as wide as a character."""
     assert masking.short_text("密码\uff1aabc") == f"密码\uff1a{MASK}"
 
 
 def test_of_a_long_text_of_a_client_only_the_beginning_is_shown() -> None:
-    """Half of the limit; of one full of signs, in which secrets could be anywhere, even less."""
+    """Half of the limit is shown; of a text full of signs, even less."""
     words = "/word" * 400
     assert masking.client_text(words, 1000) == words[:500] + "..."
     assert masking.client_text("/" + "x=" * 1000, 1000) == "/" + "x=" * 19 + "x..."

@@ -11,7 +11,7 @@ from tests.redaction.corpus import HERE, lines
 
 
 def test_each_secret_phrase_has_a_stem() -> None:
-    """Without one it would never be found: texts and names without a stem are not judged."""
+    """Without a stem, texts and names are not judged."""
     phrases = [
         phrase
         for secrecy, rows in TABLE
@@ -24,8 +24,8 @@ def test_each_secret_phrase_has_a_stem() -> None:
         assert any(stem in word for word in phrase for stem in STEMS.split()), phrase
 
 
-def test_each_row_says_why_it_is_there() -> None:
-    """Nobody dares to change a table without reasons."""
+def test_each_row_has_a_reason() -> None:
+    """A table without reasons cannot be changed."""
     assert all(row.reason for _, rows in TABLE for row in rows)
 
 
@@ -39,14 +39,14 @@ def test_each_phrase_is_understood() -> None:
 
 
 def test_name_in_doubt_is_shown_where_it_is_set_and_hidden_where_it_was_found() -> None:
-    """Who calls a field so wants to read it; what a form calls so may be anything."""
+    """Code that sets such a field wants to read it; in a form the name may mean anything."""
     for name in ("session", "auth", "card", "cc", "sid", "sig", "salt", "tokens", "foo_key"):
         assert is_secret(name)
         assert not is_secret_field(f"app_{name}")
 
 
 def test_harmless_name_of_the_corpus_is_harmless_where_it_was_found() -> None:
-    """The benefit of the doubt is for few."""
+    """Few names are shown only in doubt."""
     known = [name for kind, name in lines(HERE / "names.jsonl") if kind == "harmless-name"]
     assert len(known) > 200
     assert [name for name in known if is_secret(name)] == []
@@ -61,7 +61,7 @@ def test_namespace_is_no_part_of_a_name() -> None:
 
 
 def test_what_is_about_a_secret_hides_no_other_secret() -> None:
-    """``auth_...`` is about logging in, unless a secret stands behind it."""
+    """``auth_...`` is about logging in, unless a secret follows."""
     for name in ("auth_flow", "session_title", "card_layout", "ticket_price", "key_metrics"):
         assert secrecy_of(name) is Secrecy.HARMLESS
         assert secrecy_of(f"{name}_password") is Secrecy.SECRET
@@ -87,6 +87,6 @@ def test_name_is_secret_however_it_is_written(name: str) -> None:
 
 
 def test_numbers_are_secret_where_secrets_are_numbers() -> None:
-    """A PIN is one; a number of tokens is none."""
+    """A PIN is a secret number; a number of tokens is not."""
     assert all(map(may_be_a_number, ["pin", "user_pin", "password", "otp", "card_number", "cvc"]))
     assert not any(map(may_be_a_number, ["token", "session_key", "api_key", "cookie", "signature"]))

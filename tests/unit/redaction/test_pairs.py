@@ -1,4 +1,4 @@
-"""Values behind secret names in texts: which ways there are to write them, and what stays."""
+"""Values behind secret names in texts are masked however they are written; other text stays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CORE = "hunter2"
 @pytest.mark.parametrize("around", ["{}", "before {} after", "a\n{}\nb"])
 @pytest.mark.parametrize("secret", SECRET)
 def test_secret_is_gone_however_it_is_written(secret: str, around: str) -> None:
-    """Each line of the corpus, alone, in a sentence, and among other lines."""
+    """Each line of the corpus is tried alone, in a sentence, and among other lines."""
     shown = text(around.replace("{}", secret))
     assert CORE not in shown
     assert MASK in shown
@@ -34,19 +34,19 @@ def test_secret_is_gone_however_it_is_written(secret: str, around: str) -> None:
 
 @pytest.mark.parametrize("harmless", HARMLESS)
 def test_ordinary_message_is_not_touched(harmless: str) -> None:
-    """What says how a secret is, and what only has the name of one."""
+    """It describes a secret, or only has the name of one."""
     assert text(harmless) == harmless
 
 
 @pytest.mark.parametrize("line", SECRET + HARMLESS)
 def test_masked_once_is_masked_for_good(line: str) -> None:
-    """A second look changes nothing, and the quick way is no other way."""
+    """A second run changes nothing, and the quick way gives the same."""
     assert text(text(line)) == text(line)
     assert short_text(line) == text(line)
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("quoted", "shown"),
     [
         ("User(name='b', password='abc', age=3)", "User(name='b', password='{}', age=3)"),
         ("{'secret': [['a'], 'abc'], 'b': 1}", "{{'secret': {}, 'b': 1}}"),
@@ -73,15 +73,15 @@ def test_masked_once_is_masked_for_good(line: str) -> None:
         ("passphrase: correct horse battery\nb", "passphrase: {}\nb"),
     ],
 )  # fmt: skip
-def test_only_the_value_goes(said: str, shown: str | None) -> None:
-    """What stands around it is still to be read."""
+def test_only_the_value_goes(quoted: str, shown: str | None) -> None:
+    """The text around it stays readable."""
     if shown is None:
         shown = "(b'authorization', b'{}'), (b'a', b'b')"
-    assert text(said) == shown.format(MASK)
+    assert text(quoted) == shown.format(MASK)
 
 
 def test_value_of_a_line_of_settings_ends_at_a_blank() -> None:
-    """A comma parts pairs within a line, and is a part of a password where the name begins it."""
+    """A comma separates pairs within a line, but belongs to a password behind a name."""
     assert text("a=1\nexport PASSWORD=ab,c;d\nb=2") == f"a=1\nexport PASSWORD={MASK}\nb=2"
     assert text("a=1 password=ab,c") == f"a=1 password={MASK},c"
     assert text("password=ab,c=d") == f"password={MASK},c=d"
@@ -97,7 +97,7 @@ def test_word_behind_a_doubtful_name_is_shown_in_prose_only() -> None:
 
 
 def test_word_before_makes_a_secret_of_a_key() -> None:
-    """A key of what, the word before it says."""
+    """The word before a key decides whether it is secret."""
     assert text("api key: abc") == f"api key: {MASK}"
     assert text("security code: 123") == f"security code: {MASK}"
     assert text("sort key: abc, error code: 123") == "sort key: abc, error code: 123"
@@ -112,7 +112,7 @@ def test_list_of_names_is_no_pair() -> None:
 
 
 def test_what_has_too_many_secrets_goes_as_a_whole() -> None:
-    """From the next one on, all of the rest is one mask; that bounds what a text can cost."""
+    """From the next one on, one mask covers the rest, which limits the cost of a text."""
     for values, length in ((64, 10_000), (64, 6_000), (22, 1_000), (16, 400)):
         shown = mask_named(("password=abc, " * 1_000)[:length])
         assert shown.count(MASK) == values + 1
@@ -121,7 +121,7 @@ def test_what_has_too_many_secrets_goes_as_a_whole() -> None:
 
 
 def test_names_of_the_setting_mask_need_no_stem() -> None:
-    """They are looked for among all names."""
+    """They are searched among all names."""
     assert text("inside_leg=80cm") == "inside_leg=80cm"
     masking.extend(["inside_leg"])
     try:
@@ -142,7 +142,7 @@ def test_each_secret_phrase_has_a_stem_that_a_search_finds() -> None:
     assert all(pairs.STEM.search(stem) for stem in STEMS.split())
 
 
-def test_single_letter_is_an_option_of_a_program_only() -> None:
+def test_short_option_means_a_password_only_for_its_program() -> None:
     """``-p`` is a port, a parent, a pattern; ``-u`` without a colon has no password."""
     assert passwords_in("sshpass -p abc ssh -p 22 x") == [(11, 14)]
     assert passwords_in("mkdir -p abc && ssh -p 2222 x && curl -u ada https://x") == []
@@ -165,5 +165,5 @@ PIECES = [
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("piece", PIECES)
 def test_hostile_text_is_gone_through_once(piece: str) -> None:
-    """A million characters: what looks at each of them from each other one never ends."""
+    """A million characters, each read from each other one, would take forever."""
     mask_named(piece * (1_000_000 // len(piece)))

@@ -20,7 +20,7 @@ from slowhound.testing import capture_events
 boxes: list[bytes] = []
 
 
-def look(_request: HttpRequest, **_: object) -> HttpResponse:
+def keep_box(_request: HttpRequest, **_: object) -> HttpResponse:
     """Keeps all bytes of its worker's box."""
     active = process.get()
     assert active is not None
@@ -31,7 +31,7 @@ def look(_request: HttpRequest, **_: object) -> HttpResponse:
 
 
 class Signed:
-    """A converter that makes an object of its own of the text."""
+    """A converter that makes its own object of the text."""
 
     regex = "[a-z]+"
 
@@ -44,11 +44,11 @@ class Signed:
 
 register_converter(Signed, "signed")
 urlpatterns = [
-    path("reset/<slug:uidb64>/<slug:token>/", look),
-    path("key/<uuid:api_key>/", look),
-    path("pin/<int:pin>/for/<slug:author>/", look),
-    path("signed/<signed:secret>/", look),
-    path("plain/<slug:name>/", look),
+    path("reset/<slug:uidb64>/<slug:token>/", keep_box),
+    path("key/<uuid:api_key>/", keep_box),
+    path("pin/<int:pin>/for/<slug:author>/", keep_box),
+    path("signed/<signed:secret>/", keep_box),
+    path("plain/<slug:name>/", keep_box),
 ]
 KEY = uuid.UUID(int=7)
 
@@ -79,7 +79,7 @@ def test_what_the_route_calls_a_token_is_masked_in_the_path(asked: str, shown: s
 
 
 def test_path_in_the_box_is_masked_in_both_halves(client: Client) -> None:
-    """A note is written into two halves in turn: the first one is not left in the other."""
+    """Payloads are written into two halves in turn: the other one must not keep the first path."""
     with override_settings(ROOT_URLCONF=__name__):
         client.get("/reset/MQ/hunter2/", headers={"referer": "https://shop/?token=hunter2"})
     (box,) = boxes

@@ -1,4 +1,4 @@
-"""The door: whatever an application hands over becomes plain data, and none of its code runs."""
+"""Any value of an application becomes plain data, and none of its code runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from slowhound.redaction.plain_data import as_int, as_text, exception_text, plai
 from slowhound.watch.safe_repr import Printer
 from tests.harness import hostile
 
-# What makes a value: hypothesis itself looks at those that it draws.
+# Functions that make a value: hypothesis itself reads those that it draws.
 Maker = Callable[[], Any]
 BUILT_IN = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary()
@@ -54,7 +54,7 @@ MAKERS = st.recursive(LEAVES, around, max_leaves=30)
 
 
 def test_what_cannot_be_shown_costs_itself_only() -> None:
-    """Python refuses to write out a number of so many digits; its neighbours are shown."""
+    """Python refuses to write out a number with so many digits; the values beside it are shown."""
     odd = range(10**5000)
     assert plain({"a": 1, "odd": odd, "in": [2, odd]}) == {
         "a": 1,
@@ -64,7 +64,7 @@ def test_what_cannot_be_shown_costs_itself_only() -> None:
 
 
 def check_plain(value: Any, depth: int = plain_data.PLAIN_DEPTH) -> int:
-    """Nothing but plain data, of a bounded size; how many values there are."""
+    """Checks that all is plain data of limited size; returns the number of values."""
     kind = type(value)
     if kind is dict:
         assert depth > 0
@@ -83,7 +83,7 @@ def check_plain(value: Any, depth: int = plain_data.PLAIN_DEPTH) -> int:
 
 @given(MAKERS)
 def test_any_value_becomes_plain_data(make: Maker) -> None:
-    """It is bounded in size and depth, cannot fail, and nothing of the application runs."""
+    """It is limited in size and depth, never fails, and runs no code of the application."""
     value = make()
     hostile.called.clear()
     found = plain(value)
@@ -95,7 +95,7 @@ def test_any_value_becomes_plain_data(make: Maker) -> None:
 
 @given(MAKERS)
 def test_both_formats_take_any_value(make: Maker) -> None:
-    """As the field of an event: one line each, that can be read back."""
+    """As the field of an event it is one line, which can be read back."""
     value = make()
     hostile.called.clear()
     event = {"event_type": "request", "app_value": plain(value)}
@@ -106,7 +106,7 @@ def test_both_formats_take_any_value(make: Maker) -> None:
 
 @pytest.mark.parametrize("number", range(len(hostile.MAKERS)))
 def test_each_hostile_value_by_itself(number: int) -> None:
-    """Also as a key, as an argument of an exception, and inside a container."""
+    """It is also tried as a key, as an argument of an exception, and inside a container."""
     hostile.called.clear()
     for value in (hostile.MAKERS[number](), [hostile.MAKERS[number]()]):
         check_plain(plain({"a": value}))
@@ -130,8 +130,8 @@ def test_each_hostile_value_by_itself(number: int) -> None:
         (ExceptionGroup("two", [ValueError("a"), KeyError("b")]), "two (2 sub-exceptions)"),
     ],
 )
-def test_exception_says_what_it_says_elsewhere(exc: Exception, text: str | None) -> None:
-    """Unless only code of the application's could tell."""
+def test_exception_has_the_text_that_it_has_elsewhere(exc: Exception, text: str | None) -> None:
+    """Unless only the application's code could make the text."""
     assert exception_text(exc) == text
 
 
@@ -150,13 +150,13 @@ class Basket:
     ],
 )
 def test_class_or_function_is_known_by_its_name(value: Any, text: str) -> None:
-    """A metaclass is said, and not asked."""
+    """Also a class with a metaclass, whose code is not called."""
     assert plain(value) == text
     assert plain([value]) == [text]
 
 
 def test_class_that_a_library_may_call_is_no_data() -> None:
-    """Python only shows a class; what a library's text does with one nobody knows."""
+    """Python only shows a class; a library's code may call it."""
     assert exceptions.is_harmless(([Basket],), classes=True)
     assert not exceptions.is_harmless(([Basket],))
     assert not exceptions.is_harmless((hostile.Color,), classes=True)
@@ -182,20 +182,20 @@ class Slim(metaclass=Kind):
 
 
 def test_fields_of_a_data_class_are_those_of_its_instances() -> None:
-    """As ``asdict`` has them; one that was never set is not known."""
+    """They are those of ``asdict``; one that was never set is missing."""
     assert plain(Order()) == {"number": 7, "state": "new"}
     assert plain(Slim()) == {"number": 7, "made": "<ellipsis>"}
 
 
 def refusing(base: type, *arguments: Any, **more: Any) -> Any:
-    """Of a subclass whose methods all refuse; it is made by the base's own."""
+    """A value of a subclass whose methods all raise; the base's own makes it."""
     names = {name for name in vars(base) if name not in hostile.NOT_MINE} | {"year", "tzinfo"}
     methods = {name: hostile._refuses(name) for name in names}
     return base.__new__(type("Mine", (base,), methods), *arguments, **more)
 
 
 class Region(zoneinfo.ZoneInfo):
-    """As pendulum's zones are."""
+    """Like pendulum's zones."""
 
     utcoffset = hostile._refuses("utcoffset")
 
@@ -224,7 +224,7 @@ class Region(zoneinfo.ZoneInfo):
     ],
 )
 def test_value_of_a_subclass_is_read_by_the_type_that_keeps_it(make: Maker, text: str) -> None:
-    """And by nothing of the subclass's."""
+    """No code of the subclass runs."""
     value = make()
     hostile.called.clear()
     assert plain(value) == text
@@ -232,7 +232,7 @@ def test_value_of_a_subclass_is_read_by_the_type_that_keeps_it(make: Maker, text
 
 
 def test_local_variable_of_a_subclass_has_its_value() -> None:
-    """Behind its class, as a variable shows it."""
+    """It is shown behind its class."""
     price = refusing(decimal.Decimal, "1.50")
     assert Printer(frozenset()).named("price", price) == f"<{__name__}.Mine 1.50>"
 
@@ -246,7 +246,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 def test_json_of_what_is_plain_is_the_same() -> None:
-    """The door changes nothing that needs no change."""
+    """Plain data are not changed."""
     value = {"a": [1, 2.5, None, True, "x", {"b": {"c": 1}}], "n": -(2**63)}
     assert plain(value) == value
 
@@ -261,7 +261,7 @@ def test_ints_are_read_from_digits(value: Any, number: int | None) -> None:
 
 
 def characters(value: Any) -> int:
-    """Of all texts in it."""
+    """The number of characters of all texts in it."""
     if isinstance(value, dict):
         return sum(characters(each) for pair in value.items() for each in pair)
     if isinstance(value, list):
@@ -287,7 +287,7 @@ def test_texts_of_a_value_are_bounded_together(value: Any) -> None:
 
 
 def test_texts_of_an_event_are_bounded_together() -> None:
-    """The first ones are whole; a number is no text, and stays where nothing is left."""
+    """The first ones are whole; a number is no text, and stays."""
     found = plain_fields({f"rows{n}": ["x" * 9_000, n] for n in range(50)} | {"text": LONG, "n": 7})
     assert found["rows1"] == ["x" * 9_000, 1]
     assert (found["text"], found["n"]) == (plain_data.LEFT_OUT, 7)
@@ -295,7 +295,7 @@ def test_texts_of_an_event_are_bounded_together() -> None:
 
 
 def test_value_of_a_key_that_was_cut_is_not_shown() -> None:
-    """Of such a key nobody can say any more whether it is a secret's."""
+    """Whether such a key is the name of a secret is not known."""
     found = plain({**{str(n): "x" * 9_998 for n in range(2)}, "a_long_name_of_a_pin": 1234})
     assert 1234 not in found.values()
     assert set(found) == {"0", "1", "a_..."}

@@ -38,13 +38,13 @@ def test_what_is_split_off_an_address_has_no_password() -> None:
 
 
 def test_error_of_a_database_in_a_local_variable_has_no_values() -> None:
-    """``said = str(exc)``, as in a field."""
-    assert "hunter2" not in Printer(frozenset()).named("said", KEY_ERROR)
+    """``text = str(exc)`` is masked like a field."""
+    assert "hunter2" not in Printer(frozenset()).named("shown", KEY_ERROR)
 
 
 @pytest.mark.parametrize("number", [4111111111111111.0, 4111111111111111])
 def test_number_of_a_card_is_hidden_in_any_number(number: float) -> None:
-    """What reads a table makes floats of whole numbers, where one is missing."""
+    """A reader of tables makes floats of whole numbers where one is missing."""
     assert masked({"app_n": number}) == {"app_n": "********************"}
     assert Printer(frozenset()).named("n", number) == "********************"
 
@@ -53,7 +53,7 @@ def test_number_of_a_card_is_hidden_in_any_number(number: float) -> None:
     "number", [1700000000.25, 1.7e12, 4111111111111111.5, 1e300, float("inf"), -0.0]
 )
 def test_other_numbers_stay(number: float) -> None:
-    """Times, amounts, and what is no number of digits."""
+    """Times and amounts stay, and NaN."""
     assert masked({"app_n": number}) == {"app_n": number}
     assert Printer(frozenset()).named("n", number) == repr(number)
 
@@ -70,12 +70,12 @@ def test_name_of_a_field_is_searched_behind_each_namespace(name: str) -> None:
     "name", ["app_user_sk_live_mode_is_on", "app_orders_2024_01_15", "app_a.b-c", "app_my words"]
 )
 def test_ordinary_names_of_fields_stay(name: str) -> None:
-    """Whatever words they are made of."""
+    """They may contain any words."""
     assert masked({name: 1}) == {name: 1}
 
 
 def test_own_log_has_no_values_of_databases(caplog: pytest.LogCaptureFixture) -> None:
-    """Nor of a sink's or an application's errors that it shows."""
+    """Nor of a sink's or an application's errors."""
     losses.reset()
     with caplog.at_level(logging.WARNING):
         losses.lost("events", OSError(KEY_ERROR))
@@ -86,7 +86,7 @@ def test_own_log_has_no_values_of_databases(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_bad_old_setting_is_quoted_without_secrets() -> None:
-    """Also one whose own text fails."""
+    """So is one whose own text fails."""
 
     class Fails:
         def __repr__(self) -> str:
@@ -99,7 +99,7 @@ def test_bad_old_setting_is_quoted_without_secrets() -> None:
 
 
 def test_address_in_the_place_of_a_sink_is_quoted_without_secrets(configure: Any) -> None:
-    """By Django's checks, and so by ``doctor``."""
+    """Django's checks quote it, and so does ``doctor``."""
     address = f"https://hooks.slack.com/services/T00000000/B00000000/{TOKEN[4:]}"
     configure(SINKS=[address])
     (found,) = check_sinks()
@@ -108,7 +108,7 @@ def test_address_in_the_place_of_a_sink_is_quoted_without_secrets(configure: Any
 
 
 def test_doctor_shows_settings_that_fail_without_secrets() -> None:
-    """What an application raises may have the value that it did not like."""
+    """An exception of an application may contain the value."""
 
     def quote() -> list[Diagnostic]:
         text = "DATABASE_URL: postgres://shop:hunter2hunter2@db/shop"
@@ -131,7 +131,7 @@ def test_doctor_shows_settings_that_fail_without_secrets() -> None:
     ],
 )
 def test_address_that_cannot_be_read_is_not_repeated(address: str) -> None:
-    """Python says which part of it it could not read, which may be half of a password."""
+    """Python quotes the part that it could not read, which may be half of a password."""
     makes: list[tuple[type[Exception], Callable[[], object]]] = [
         (ValueError, lambda: Webhook(address.format("https"))),
         (StoreError, lambda: Target(address.format("clickhouse"))),

@@ -27,14 +27,14 @@ BEGIN, END = ("-----" + word + " RSA PRIVATE" + " KEY-----" for word in ("BEGIN"
 
 
 def masked(text: str) -> str:
-    """Lines that follow one another."""
+    """Consecutive lines, masked."""
     mask = SourceMask()
     return "".join(mask.line(line) for line in text.splitlines(keepends=True))
 
 
 @pytest.mark.parametrize("line", SECRET)
 def test_literal_beside_a_secret_name_does_not_show(line: str) -> None:
-    """However the two stand together."""
+    """This holds for all ways to write them."""
     shown = source(line)
     assert "hunter2" not in shown
     assert MASK in shown
@@ -42,7 +42,7 @@ def test_literal_beside_a_secret_name_does_not_show(line: str) -> None:
 
 @pytest.mark.parametrize("line", HARMLESS)
 def test_ordinary_line_stays_as_it_is(line: str) -> None:
-    """Keys, prose, what has a harmless name of its own, and what is about a secret."""
+    """Keys, prose, values of harmless names, and texts about secrets stay."""
     assert source(line) == line
 
 
@@ -62,7 +62,7 @@ def test_ordinary_line_stays_as_it_is(line: str) -> None:
     ],
 )
 def test_masked_literal_keeps_its_quotes_and_the_rest_of_the_line(line: str, shown: str) -> None:
-    """Only the value goes."""
+    """Only the value is masked."""
     assert source(line) == shown.format(MASK)
 
 
@@ -91,7 +91,7 @@ def test_masked_literal_keeps_its_quotes_and_the_rest_of_the_line(line: str, sho
     ],
 )
 def test_what_goes_on_over_lines_is_known_in_each_of_them(text: str) -> None:
-    """A line of a report begins anywhere."""
+    """The lines of a report begin anywhere."""
     shown = masked(text)
     assert "hunter2" not in shown
     assert "shown" in shown
@@ -105,7 +105,7 @@ ENCODED = "MIIEpAIBAAKCAQEAx7Qm3ZkT9vB2nWcY5sLd8RfHj1GoPuKeXaVi"
     "line", [ENCODED, f"    {ENCODED}\n", f'"{ENCODED}\\n"', f"# {ENCODED}", f"b'{ENCODED}=='),"]
 )
 def test_line_of_nothing_but_base64_is_masked(line: str) -> None:
-    """Of a key, whose first line may stand anywhere."""
+    """It belongs to a key, whose first line may be elsewhere."""
     assert ENCODED not in source(line)
 
 
@@ -125,7 +125,7 @@ def test_line_of_a_hash_a_name_or_a_path_is_shown(line: str) -> None:
 
 
 def test_doubtful_name_hides_only_what_is_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``session`` is mostly an object, ``pin`` a text; of ``key`` the code knows what it opens."""
+    """``session`` is mostly an object, ``pin`` a text; what a ``key`` opens, the code knows."""
     monkeypatch.setattr(
         source_names,
         "secrecy_of",
@@ -151,7 +151,7 @@ WORDS = ("if", "else", "for", "in", "and", "or", "raise", "def")
 
 @given(st.lists(st.sampled_from([*PIECES, *WORDS]), max_size=40).map("".join))
 def test_no_text_makes_it_fail(text: str) -> None:
-    """A file may hold anything, and a line of it may be cut anywhere."""
+    """A file may contain anything, and a line of it may be cut anywhere."""
     shown = masked(text)
     assert shown.count("\n") == text.count("\n")
     assert isinstance(source(text), str)
@@ -180,7 +180,7 @@ def test_no_text_makes_it_fail(text: str) -> None:
     ],
 )
 def test_work_grows_with_the_line_alone(unit: str) -> None:
-    """Of a line eight times as long it is about eight times as much, and not 64 times."""
+    """A line eight times as long takes about eight times the work, and not 64 times."""
 
     def work(count: int) -> float:
         return min(_took(lambda: SourceMask()._scanned(unit * count)) for _ in range(3))

@@ -1,4 +1,4 @@
-"""The shape of a statement: whatever an application has written into its SQL is gone."""
+"""The shape of a statement contains no values that an application has written into it."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ TEXTS = [
     'SELECT IF(a, "hunter2 x", b) FROM t WHERE c IN (a, "hunter2-x")',
     'SELECT 1 FROM t WHERE "hunter2 x" = a',
     'UPDATE t SET a = "hunter2 x", b = f(a, "hunter2-x")',
-    # A tag has letters of any alphabet.
+    # A tag has characters of any alphabet.
     "SELECT $é$ hunter2 $é$",
     # SQL Server's procedures, behind another statement; the rows of ClickHouse.
     "SET NOCOUNT ON EXEC p @a = hunter2",
@@ -235,7 +235,7 @@ def test_generated_names_fold(sql: str, shape: str) -> None:
 
 
 def test_statement_keeps_its_literals() -> None:
-    """Runs of a statement are counted apart by those; comments and generated names are gone."""
+    """They keep runs of a statement apart; comments and generated names are gone."""
     sql = "/* a */ SELECT 'tmp_1 -- x', \"b\", 12 FROM tmp_1 -- c\n WHERE d = 'it''s /* d */'"
     assert " ".join(sql_statement(sql).split()) == (
         "SELECT 'tmp_1 -- x', \"b\", 12 FROM tmp_? WHERE d = 'it''s /* d */'"
@@ -253,13 +253,13 @@ SAME = (
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_names_of_one_transaction_make_no_new_statement(one: str, other: str) -> None:
-    """Whatever quotes they stand in."""
+    """This holds for all kinds of quotes."""
     assert sql_statement(one).strip() == sql_statement(other).strip()
 
 
 @pytest.mark.parametrize("comment", ["/* 1 */", "/*traceparent='00-2'*/"])
 def test_statement_of_megabytes_is_cut(comment: str) -> None:
-    """Without its comment, and its length tells it from others that begin alike."""
+    """Its length keeps it apart from others with the same beginning; its comment is gone."""
     huge = "INSERT INTO t VALUES " + "('secret'), " * 700_000
     found = sql_statement(f"{huge}{comment}")
     assert found == sql_statement(huge.rstrip())
@@ -274,19 +274,19 @@ def test_statement_of_megabytes_is_cut(comment: str) -> None:
     ],
 )
 def test_statement_that_can_be_read_in_two_ways_is_cut(sql: str) -> None:
-    """A backslash ends a text or does not, and a # begins a comment or is an operator."""
+    """A backslash may end a text or not, and a # may begin a comment or be an operator."""
     assert sql_shape(sql) == "SELECT ?"
 
 
 @pytest.mark.usefixtures("_mysql")
 def test_double_quotes_hold_no_names_in_mysql() -> None:
-    """From the first connection to MySQL on."""
+    """That is known from the first connection to MySQL on."""
     assert sql_shape('SELECT MD5("secret") FROM t') == "SELECT MD5(?) FROM t"
 
 
 @given(st.lists(st.sampled_from(["a", "'", "''", "--", "/*", "*/", "$$", "\n", " ", "(", "%s"])))
 def test_literal_is_gone_whatever_stands_in_it(parts: list[str]) -> None:
-    """A value that is quoted as the standard says can hold anything."""
+    """A value that is quoted as the standard demands may contain anything."""
     value = "".join(parts).replace("'", "''")
     assert sql_shape(f"SELECT * FROM t WHERE x = '{value}' AND y = 1") == (
         "SELECT * FROM t WHERE x = ? AND y = ?"
@@ -295,13 +295,13 @@ def test_literal_is_gone_whatever_stands_in_it(parts: list[str]) -> None:
 
 @given(st.text(alphabet="ab'\"`\\$#-/*()%s ?1eEqQ[]\n,.;", max_size=60))
 def test_any_text_has_a_shape(sql: str) -> None:
-    """Nothing fails, and the shape of a shape has no more in it than the shape."""
+    """No text makes it fail, and the shape of a shape contains nothing new."""
     sql_statement(sql)
     assert len(sql_shape(sql_shape(sql))) <= 500
 
 
 def test_huge_statement_is_cut() -> None:
-    """A bulk insert of ten megabytes."""
+    """A bulk insert may have ten megabytes."""
     huge = "INSERT INTO t VALUES " + "('secret', 1), " * 700_000
     assert sql_shape(huge).startswith("INSERT INTO t VALUES (?)")
     assert "secret" not in sql_shape(huge)
@@ -309,7 +309,7 @@ def test_huge_statement_is_cut() -> None:
 
 @pytest.mark.parametrize("sql", TEXTS)
 def test_text_is_gone_wherever_it_stands(sql: str) -> None:
-    """Whole, and cut within the text, as it is behind 4,000 characters."""
+    """It is gone whole, and cut within the text, as after 4,000 characters."""
     assert "hunter2" not in sql_shape(sql)
     begins = sql.index("hunter2")
     for length in range(begins + 4, begins + 8):
@@ -318,7 +318,7 @@ def test_text_is_gone_wherever_it_stands(sql: str) -> None:
 
 @pytest.mark.parametrize("sql", BROKEN)
 def test_statement_with_a_quote_too_many_is_cut_at_the_first(sql: str) -> None:
-    """It has no end, so nobody knows which parts of it are text."""
+    """It has no end, so which parts of it are text is not known."""
     assert sql_shape(sql) == "SELECT a FROM t WHERE a = ?"
 
 
@@ -331,13 +331,13 @@ def test_text_is_gone_when_double_quotes_hold_none_but_texts(sql: str) -> None:
 
 @pytest.mark.parametrize("sql", [*DJANGO, *SETTINGS])
 def test_name_stays(sql: str) -> None:
-    """What Django writes, what the place or the rest of the statement says to be a name."""
+    """So do names that Django writes, or that the place or the rest of the statement shows."""
     assert sql_shape(sql) == sql
 
 
 @pytest.mark.usefixtures("_mysql")
 def test_hash_begins_a_comment_in_mysql() -> None:
-    """Whatever stands in it; two dashes do only with a space behind them."""
+    """Two dashes only do with a space behind them."""
     assert sql_shape("SELECT 1 #don't\nWHERE x = 'secret'") == "SELECT ? WHERE x = ?"
     assert sql_shape("SELECT 1 -- don't\nWHERE x = 'secret'") == "SELECT ? WHERE x = ?"
     assert sql_shape("SELECT 5--'3\n secret'") == "SELECT ?"
@@ -376,7 +376,7 @@ PIECES = [
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("piece", PIECES)
 def test_hostile_statement_takes_no_more_time_than_it_is_long(piece: str) -> None:
-    """A hundred thousand characters, of which each could be looked at a thousand times."""
+    """It has a hundred thousand characters, each of which might be read a thousand times."""
     hostile = piece * (100_000 // len(piece))
     sql._shape.__wrapped__(hostile)
     sql._shape.__wrapped__(f"ALTER USER {hostile}")

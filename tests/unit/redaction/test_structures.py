@@ -72,7 +72,7 @@ VALUES: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", VALUES)
 def test_secret_in_a_field_of_any_type_is_hidden(kind: str) -> None:
-    """In both formats of the line."""
+    """It is in both formats of the line."""
     event = {"event_type": "request", **masked({"app_x": VALUES[kind]})}
     for line in (logfmt(event), json_line(event).decode()):
         assert SECRET not in line
@@ -81,7 +81,7 @@ def test_secret_in_a_field_of_any_type_is_hidden(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", VALUES)
 def test_secret_in_a_local_variable_of_any_type_is_hidden(kind: str) -> None:
-    """By the same rules."""
+    """The same rules hold."""
     shown = Printer(frozenset()).named("x", VALUES[kind])
     assert SECRET not in shown
     assert str(CARD) not in shown
@@ -105,25 +105,25 @@ def test_secret_in_a_local_variable_of_any_type_is_hidden(kind: str) -> None:
     ],
 )
 def test_ordinary_value_is_shown_as_it_is(value: Any) -> None:
-    """What people set, they want to read."""
+    """People want to read what they set."""
     assert masked({"app_key": value}) == {"app_key": value}
 
 
 def test_flag_and_nothing_are_no_secrets() -> None:
-    """Under whatever name, and at both levels."""
+    """This holds under any name, at both levels."""
     for value in (None, True, False):
         assert masked({"app_password": value}) == {"app_password": value}
         assert masked({"app_form": {"password": value}}) == {"app_form": {"password": value}}
 
 
 def test_number_is_hidden_where_it_may_be_the_secret() -> None:
-    """Of a name that was found, always; of one in doubt, never."""
+    """Under a found name it always is, under a doubtful one never."""
     assert masked({"app_pin": 1234, "app_token": 7}) == {"app_pin": MASK, "app_token": 7}
     assert masked({"app_x": {"token": 7, "session": 7}}) == {"app_x": {"token": MASK, "session": 7}}
 
 
-def test_what_is_asked_for_is_hidden_whatever_it_is() -> None:
-    """By its own name, with the namespace and without; flags and numbers as well."""
+def test_what_mask_names_is_hidden_whatever_it_is() -> None:
+    """MASK matches its name with the namespace and without; flags and numbers are hidden, too."""
     masking.extend(["^customer_id$", "^app_vip$"])
     try:
         for value in (7, True, "ada", [1]):
@@ -138,13 +138,13 @@ def test_what_is_asked_for_is_hidden_whatever_it_is() -> None:
 
 
 def test_name_of_a_field_is_searched_as_well() -> None:
-    """Who counts by what came with a request makes names of it."""
+    """Code that counts by data of a request makes names of them."""
     token = "ghp_" + "a7Q" * 12
     assert masked({f"app_{token}": 1}) == {f"app_{MASK}": 1}
 
 
 def test_rules_that_variables_share() -> None:
-    """How a name, a flag of a command and an object of name and value are known."""
+    """A name, a flag of a command and an object with a name and a value are recognised."""
     assert hides("password", "x")
     assert hides("foo_key", "x")
     assert not hides("foo_key", 7)
@@ -169,12 +169,12 @@ def test_rules_that_variables_share() -> None:
     ],
 )
 def test_numbers_under_a_name_in_doubt_and_lists_of_names_are_shown(value: Any) -> None:
-    """As those of a name in doubt are that stands alone."""
+    """So are numbers of a doubtful name by itself."""
     assert masked({"app_x": value}) == {"app_x": value}
 
 
 def test_number_that_may_be_the_secret_is_hidden_also_under_a_name_in_doubt() -> None:
-    """The name that it stands under says so, or both of them together."""
+    """Its own name decides, or both names together."""
     shown = masked({"app_x": {"card": {"number": 411, "cvc": 123}, "mfa": {"code": 123456}}})
     assert shown == {"app_x": {"card": {"number": MASK, "cvc": MASK}, "mfa": {"code": MASK}}}
     assert masked({"app_x": {"name": "pin", "value": 123}}) == {

@@ -25,7 +25,7 @@ PLACEHOLDER = re.compile(r"%(?:([RUH])([0-9]+)|X)%")
 
 
 def filled(text: str, seed: int) -> tuple[str, list[str]]:
-    """The text with something random for each placeholder, and what was put there."""
+    """The text with random characters for each placeholder, and these characters."""
     source = random.Random(f"{text} {seed}")
     cores: list[str] = []
 
@@ -46,7 +46,7 @@ HARMLESS = [text for kind, text in LINES if kind == "harmless-text"]
 
 @pytest.mark.parametrize("text", SECRET)
 def test_secret_of_the_corpus_does_not_leave(text: str) -> None:
-    """Whatever stands for the random part of it."""
+    """This holds for any random part of it."""
     for seed in range(5):
         plain, cores = filled(text, seed)
         shown = mask_values(plain)
@@ -57,12 +57,12 @@ def test_secret_of_the_corpus_does_not_leave(text: str) -> None:
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_harmless_text_of_the_corpus_stays(text: str) -> None:
-    """Names, prose, ids and numbers that look a little like a token."""
+    """Names, prose, ids and numbers may resemble a token."""
     assert mask_values(text) == text
 
 
 @pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.prefix)
-def test_row_says_where_its_format_is_from(row: Format) -> None:
+def test_row_has_the_source_of_its_format(row: Format) -> None:
     """A person can check each of them."""
     assert row.source.startswith("https://")
     assert row.issuer
@@ -70,7 +70,7 @@ def test_row_says_where_its_format_is_from(row: Format) -> None:
 
 
 def test_tables_have_a_source_in_each_row_and_no_row_twice() -> None:
-    """The two small ones as well; and each word is the beginning of a row."""
+    """So do the two small ones, and each word is the beginning of a row."""
     for row in (*rows(WITHIN), *rows(PLACES)):
         assert row[-1].startswith("https://"), row
     prefixes = [row.prefix for row in FORMATS]
@@ -86,19 +86,19 @@ ENOUGH = "a1B2c3D4e5F6"
     [("", ""), ("x ", " y"), ("a=", "&b=1"), ("/x/", "/"), ('{"a": "', '"}'), (r"a\n", r"\nb")],
 )
 def test_token_is_masked_alone_wherever_it_stands(before: str, after: str) -> None:
-    """What is around it stays."""
+    """The text around it stays."""
     for token in (f"ghp_{ENOUGH * 3}", f"AIza{ENOUGH * 3}", f"hvs.{ENOUGH * 3}"):
         assert without_tokens(f"{before}{token}{after}") == f"{before}{MASK}{after}"
 
 
 @pytest.mark.parametrize("escape", ["%3D", "%20", r"\n", r"\t", r"\u0022", "-", ".", ":", "("])
 def test_token_begins_behind_an_escape(escape: str) -> None:
-    """Its last letter is no part of the word."""
+    """The last character of an escape does not belong to the word."""
     assert without_tokens(f"a{escape}ghp_{ENOUGH * 3}") == f"a{escape}{MASK}"
 
 
 def test_no_token_begins_within_a_word() -> None:
-    """As ``task-`` has an ``sk-`` in it."""
+    """``task-`` contains ``sk-``."""
     for text in (f"xghp_{ENOUGH * 3}", f"task-{ENOUGH * 3}", f"XAKIA{'A1' * 8}"):
         assert without_tokens(text) == text
 
@@ -106,7 +106,7 @@ def test_no_token_begins_within_a_word() -> None:
 @pytest.mark.parametrize("length", range(8, 20))
 @pytest.mark.parametrize("dots", ["", "...", "…"])
 def test_token_that_was_cut_off_does_not_show_its_beginning(length: int, dots: str) -> None:
-    """A path is cut after 1,000 characters, and the cut may be in a token."""
+    """A path is cut after 1,000 characters, which may be within a token."""
     for prefix in ("ghp_", "glpat-", "sk-ant-", "npm_", "AIza", "hf_"):
         cut = prefix + (ENOUGH * 3)[:length] + dots
         shown = mask_values(f"x {cut}")
@@ -114,12 +114,12 @@ def test_token_that_was_cut_off_does_not_show_its_beginning(length: int, dots: s
 
 
 def test_few_characters_behind_a_beginning_are_shown() -> None:
-    """They may be a name, and tell nothing."""
+    """They may be a name, and give nothing away."""
     for text in ("set npm_config", "hf_hub", "see ghp_abc1", "npm_configuration is set"):
         assert mask_values(text) == text
 
 
 def test_pattern_of_many_words_finds_the_longest() -> None:
-    """Also when one is the beginning of another."""
+    """It does when one is the beginning of another."""
     found = re.compile(any_of(["EAA", "EAAA", "E-x"], STARTS)).findall("EAAA EAAB E-x EA xEAA")
     assert found == ["EAAA", "EAA", "E-x"]

@@ -28,7 +28,7 @@ from slowhound.redaction.urls import QUERY_LIMIT, query_string, url
     ],
 )
 def test_secret_parameter_is_hidden(query: str) -> None:
-    """Whatever its value is: a status word may be one here."""
+    """A status word may be its value here, so any value is hidden."""
     assert query_string(query.replace("{}", "none")) == query.replace("{}", MASK)
     assert "abc" not in url(f"https://x/y?{query.replace('{}', 'abc')}")
     assert "abc" not in url(f"https://x/y#{query.replace('{}', 'abc')}")
@@ -53,8 +53,8 @@ def test_harmless_parameter_is_shown(query: str) -> None:
     assert query_string(query) == query
 
 
-def test_path_tells_the_answer_of_a_provider() -> None:
-    """A code alone is one of a country, unless the path is one that a provider answers to."""
+def test_path_shows_the_answer_of_a_provider() -> None:
+    """A code may be one of a country, unless a provider redirects to the path."""
     assert url("https://x/accounts/google/login/callback/?code=abc&b=1") == (
         f"https://x/accounts/google/login/callback/?code={MASK}&b=1"
     )
@@ -63,7 +63,7 @@ def test_path_tells_the_answer_of_a_provider() -> None:
 
 
 def test_token_in_a_path_is_one_behind_a_word_that_says_so() -> None:
-    """Titles of pages are not, however long they are."""
+    """Titles of pages are no tokens, however long they are."""
     token = "a8f3b2c1" + "d4e5f6a7b8"
     assert text(f"/unsubscribe/{token}/") == f"/unsubscribe/{MASK}/"
     assert text(f"https://x/magic-link/{token}") == f"https://x/magic-link/{MASK}"
@@ -74,7 +74,7 @@ def test_token_in_a_path_is_one_behind_a_word_that_says_so() -> None:
 
 
 def test_cut_shows_no_beginning_of_a_secret() -> None:
-    """What the end of a query string was, nobody knows; words are shown."""
+    """The end of a cut query string may have been anything; words are shown."""
     token = "A1" + "b2C3d4" * 10
     for length in range(QUERY_LIMIT - 100, QUERY_LIMIT + 300, 7):
         query = "q=" + "x" * length + f"&r={token}" + "&z=1" * 1_000
@@ -93,7 +93,7 @@ def test_value_masked_before_the_limit_brings_no_unsearched_rest_into_view() -> 
 
 
 def test_query_string_of_too_many_parameters_goes_from_there_on() -> None:
-    """If there is a secret in it at all."""
+    """It does if it contains a secret at all."""
     harmless = "&".join(f"a{number}=1" for number in range(100))
     assert query_string(harmless) == harmless
     shown = query_string(f"{harmless}&token=abc")
@@ -112,7 +112,7 @@ def test_query_string_of_too_many_parameters_goes_from_there_on() -> None:
     ],
 )
 def test_words_of_an_address_are_shown(address: str) -> None:
-    """A fragment and a flag that are words, however long, and what no login provider sends."""
+    """So are fragments and flags made of words, and what no login provider sends."""
     assert url(address) == address
 
 
@@ -125,6 +125,6 @@ def test_words_of_an_address_are_shown(address: str) -> None:
     ],
 )
 def test_secret_without_a_secret_name_is_hidden(address: str) -> None:
-    """A long word that looks random, and a webhook's key in a query string."""
+    """So are a long random word, and a webhook's key in a query string."""
     secret = "0f8e1d2c-4b5a-6978-8796-a5b4c3d2e1f0"
     assert url(address.replace("{}", secret)) == address.replace("{}", MASK)

@@ -1,4 +1,4 @@
-"""What pydantic quotes in its errors, as texts and as data."""
+"""Values that pydantic quotes in its errors are masked, in texts and in data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CUT = (
 @pytest.mark.parametrize("quoted", ["'{}'", '"{}"'])
 @pytest.mark.parametrize("value", ["abc", "it's", "a, input_type", "x" * 30])
 def test_value_of_secret_field_is_hidden(quoted: str, value: str) -> None:
-    """The name stands on the line before; the values of other fields stay."""
+    """Its name is on the line before; the values of other fields stay."""
     error = ERROR.replace("{}", quoted)
     assert message(error.replace("{}", value)) == error.replace("{}", MASK)
     escaped = error.replace("\n", "\\n")
@@ -36,7 +36,7 @@ def test_value_of_secret_field_is_hidden(quoted: str, value: str) -> None:
 
 @pytest.mark.parametrize("value", ["None", "True", "{'user': 'ada'}"])
 def test_what_is_no_secret_stays(value: str) -> None:
-    """Nothing, a flag, and data whose members have names of their own."""
+    """Empty values, flags, and data whose members have names of their own stay."""
     assert message(ERROR.replace("{}", value)) == ERROR.replace("{}", value)
 
 
@@ -52,7 +52,7 @@ def test_what_is_no_secret_stays(value: str) -> None:
     ],
 )
 def test_value_whose_name_was_cut_off_is_hidden(given: str, shown: str | None) -> None:
-    """Where it may have been a secret one; the rest of the data stays."""
+    """The name may have been secret; the rest of the data stays."""
     whole = message(CUT.replace("{}", given))
     if shown is None:
         assert whole == CUT.replace("{}", given)

@@ -1,4 +1,4 @@
-"""Values that are secret by their form: what is masked of a text, what stays, in one pass."""
+"""Values that are secret by their form are masked in one pass; other text stays."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_private_key_is_masked_over_all_its_lines(kind: str, break_: str) -> Non
 
 
 def test_certificate_and_public_key_stay() -> None:
-    """They are meant to be shown."""
+    """They are public."""
     for kind in ("CERTIFICATE", "PUBLIC KEY"):
         text = f"{DASHES}BEGIN {kind}{DASHES}\n{'A' * 64}\n{DASHES}END {kind}{DASHES}"
         assert mask_values(text) == text
@@ -114,7 +114,7 @@ def test_password_of_an_address_is_masked(address: str, shown: str) -> None:
     ],
 )
 def test_what_is_behind_the_name_of_a_scheme_is_masked(value: str, shown: str) -> None:
-    """As it stands in a header, without the header's name."""
+    """It is, with or without the header's name."""
     assert mask_values(value) == shown.format(MASK)
     assert mask_values(f"'{value}'") == f"'{shown.format(MASK)}'"
 
@@ -139,7 +139,7 @@ def test_what_is_behind_the_name_of_a_scheme_is_masked(value: str, shown: str) -
     ],
 )
 def test_prose_about_a_scheme_stays(text: str) -> None:
-    """Errors speak of tokens without showing one."""
+    """Errors mention tokens without showing one."""
     assert mask_values(text) == text
 
 
@@ -163,7 +163,7 @@ def test_number_of_a_card_is_masked(number: str) -> None:
 
 
 def test_number_within_something_longer_is_no_card() -> None:
-    """A fraction, a hash, an id, a part of a UUID, one with two kinds of gaps."""
+    """It may be in a fraction, a hash, an id or a UUID, or have two kinds of gaps."""
     for text in (
         "0.4242424242424242",
         "4242424242424242.5",
@@ -186,15 +186,15 @@ def test_check_digit_is_found_by_all_ten(start: int) -> None:
     "iban", ["DE89370400440532013000", "GB82WEST12345698765432", "NO9386011117947"]
 )
 def test_bank_account_is_masked_in_one_piece_and_in_groups(iban: str) -> None:
-    """Of four, with spaces or hyphens, as it is printed."""
+    """It is printed in groups of four, with spaces or hyphens."""
     groups = [iban[at : at + 4] for at in range(0, len(iban), 4)]
     for written in (iban, " ".join(groups), "-".join(groups)):
         assert mask_values(f"to {written} failed") == f"to {MASK} failed"
         assert mask_values(f"{written}.") == f"{MASK}."
 
 
-def test_other_letters_and_digits_are_no_bank_account() -> None:
-    """Another country, another length, a wrong check digit, within a word."""
+def test_other_characters_and_digits_are_no_bank_account() -> None:
+    """Another country, another length, a wrong check digit, or a place within a word."""
     for text in (
         "XX89370400440532013000",
         "DE8937040044053201300",
@@ -206,7 +206,7 @@ def test_other_letters_and_digits_are_no_bank_account() -> None:
 
 
 def test_stored_passwords_and_signed_values_are_masked() -> None:
-    """Of Django, crypt(3), LDAP and PostgreSQL."""
+    """They are of Django, crypt(3), LDAP and PostgreSQL."""
     signature = "hunter2x" * 5 + "abc"
     for secret in (
         f"pbkdf2_sha256$870000$salt${signature}=",
@@ -282,12 +282,12 @@ HOSTILE = [
 @pytest.mark.parametrize("piece", [*HOSTILE, *(row.prefix for row in FORMATS[::7])])
 @pytest.mark.parametrize("end", ["", " ", "@", "="])
 def test_hostile_text_is_read_in_one_pass(piece: str, end: str) -> None:
-    """A hundred thousand characters: read again from each of them, they would take minutes."""
+    """A hundred thousand characters, read again from each of them, would take minutes."""
     mask_values(piece * (100_000 // len(piece)) + end)
 
 
 def test_each_beginning_of_a_token_repeated_is_read_in_one_pass() -> None:
-    """All of the table, with and without something between."""
+    """All of the table is tried, with and without something between."""
     for row in FORMATS:
         for between in ("", "-", " ", "a1"):
             mask_values((row.prefix + between) * (20_000 // len(row.prefix)) + " ")
@@ -295,6 +295,6 @@ def test_each_beginning_of_a_token_repeated_is_read_in_one_pass() -> None:
 
 @given(st.text(alphabet="ab1 :=\"'@/<>-._$eyJghp_sk-AKIAxoxbBearer4242DE89{}%\\n\n", max_size=120))
 def test_masked_twice_is_masked_once(text: str) -> None:
-    """What is masked is no secret, and no text makes it fail."""
+    """A mask is no secret, and no text makes it fail."""
     once = mask_values(text)
     assert mask_values(once).replace(MASK, "") == once.replace(MASK, "")

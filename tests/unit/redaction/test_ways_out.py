@@ -1,4 +1,4 @@
-"""Names that an application makes at run time, settings, and errors: a secret in them stays in."""
+"""Secrets in names that an application makes at run time, in settings and errors are masked."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def resolved(**more: Any) -> Record:
 
 
 def test_view_and_route_are_shown_without_tokens() -> None:
-    """``path(f"bot/{TOKEN}/", ...)`` is how bots are told that a message is theirs."""
+    """``path(f"bot/{TOKEN}/", ...)`` is how a bot recognises its messages."""
     record = resolved()
     assert record.view == "bot ********************"
     assert record.route == "bot/********************/<pin>/"
 
 
 def test_route_in_the_place_of_a_path_is_shown_without_tokens() -> None:
-    """It stands there where what was captured is not found in the path."""
+    """It replaces the path where a captured value is not found in it."""
     record = resolved(captured_kwargs={"pin": "hunter2hunter2"})
     _write_view(record, record.request.resolver_match)
     assert record.path == "/bot/********************/<pin>/"
@@ -78,7 +78,7 @@ def test_names_of_groups_in_a_route_stay(name: str) -> None:
 
 
 def test_task_is_shown_without_the_token_in_its_id() -> None:
-    """Not in its event, and not in the black box; who asks for it finds it."""
+    """It is not in the event or the black box; a search for it still finds the task."""
     record = TaskRecord("celery", "shop.pay", 0.0, f"pay-{TOKEN}")
     assert record.task_id == f"pay-{TOKEN}"
     record.outcome = "ok"
@@ -89,7 +89,7 @@ def test_task_is_shown_without_the_token_in_its_id() -> None:
 
 
 def test_frames_are_shown_without_tokens() -> None:
-    """Code that was made at run time: its file is what its author has called it."""
+    """The file name of code made at run time is chosen by its author."""
     frame = Frame(f"<rule {TOKEN}>", 3, f"rule_{CARD} {TOKEN}")
     shown = [
         str(frame),
@@ -104,7 +104,7 @@ def test_frames_are_shown_without_tokens() -> None:
 
 
 def test_class_of_an_exception_is_shown_without_tokens() -> None:
-    """Nor is that of a lock or of a variable."""
+    """So is the class of a lock or a variable."""
     kind = type(f"Error {TOKEN}", (Exception,), {})
     assert fields_of(kind("x"))["exc_type"] == "Error ********************"
     shown = Printer(frozenset()).named("x", type(f"Thing {TOKEN}", (), {})())
@@ -112,7 +112,7 @@ def test_class_of_an_exception_is_shown_without_tokens() -> None:
 
 
 def test_template_is_shown_without_tokens() -> None:
-    """Its name may come from a database: in the event, the timeline and the flame graph."""
+    """Its name may come from a database, in the event, the timeline and the flame graph."""
     name = f"mail {TOKEN} password=hunter2hunter2"
     template = Template("{{ x }}", Origin(name, name), name, Engine(debug=True))
 
@@ -125,11 +125,11 @@ def test_template_is_shown_without_tokens() -> None:
     shown = fields_of(caught.value)["exc_template"]
     assert shown == "mail ******************** password=********************:1"
     moment = Moment(0.0, 1.0, "template", name)
-    said = observations.without_literals(moment).text
+    shown_text = observations.without_literals(moment).text
     found = str(
         Annotator([moment], concurrent=False).annotate([_frame("f", "/x.py", 1)], 0.5, None)
     )
-    assert not [each for each in (said, found) if CORE in each or "hunter2" in each]
+    assert not [each for each in (shown_text, found) if CORE in each or "hunter2" in each]
 
 
 @pytest.mark.parametrize(
@@ -142,13 +142,13 @@ def test_template_is_shown_without_tokens() -> None:
     ],
 )
 def test_ordinary_moments_stay(kind: str, text: str) -> None:
-    """The names of templates and hosts, as they are."""
+    """Names of templates and hosts stay."""
     moment = Moment(0.0, 1.0, kind, text)
     assert observations.without_literals(moment) == moment
 
 
 def test_thread_is_shown_without_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a dump, and where it has held the GIL."""
+    """It is in a dump, and where it has held the GIL."""
     over = threading.Event()
     thread = threading.Thread(target=over.wait, name=f"pull {TOKEN} password=hunter2hunter2")
     thread.start()
@@ -165,7 +165,7 @@ def test_thread_is_shown_without_tokens(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_alias_of_a_database_is_shown_without_its_password() -> None:
-    """Who connects tenants at run time calls them by their addresses."""
+    """Sites that connect tenants at run time may use their addresses as aliases."""
     alias = "postgres://shop:hunter2hunter2@db.example/shop"
     queries = {(alias, "SELECT 1"): QueryStats()}
     found = _by_alias(queries, {"SELECT 1": QueryStats()})
@@ -173,7 +173,7 @@ def test_alias_of_a_database_is_shown_without_its_password() -> None:
 
 
 def test_file_that_a_thread_waits_for_is_shown_without_tokens(tmp_path: Path) -> None:
-    """Also where the name is longer than what is read of it."""
+    """This holds where the name is longer than what is read of it."""
     path = tmp_path / TOKEN
     path.touch()
     with path.open() as file:
@@ -196,7 +196,7 @@ def test_file_that_a_thread_waits_for_is_shown_without_tokens(tmp_path: Path) ->
     ],
 )
 def test_host_is_shown_without_a_password(host: str, shown: str) -> None:
-    """And the port of a host that is called as a secret is stays."""
+    """The port of a host with a secret name stays."""
     record = Record("GET", "/x/", 0.0)
     record.environ = {"HTTP_HOST": host}
     assert wording.request_line(record) == f"GET http://{shown}/x/"
@@ -214,7 +214,7 @@ def test_address_and_method_of_a_client_are_searched() -> None:
 
 
 def test_stall_names_no_path_that_is_not_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the route calls a token is not known yet."""
+    """The secret parts of its route are not known yet."""
     emitted: list[dict[str, Any]] = []
     record = Record("GET", "/reset/hunter2hunter2/", 0.0)
     monkeypatch.setattr("slowhound.watch.event_loops.is_running", lambda _: True)
@@ -226,6 +226,6 @@ def test_stall_names_no_path_that_is_not_resolved(monkeypatch: pytest.MonkeyPatc
 
 
 def test_socket_is_shown_without_tokens() -> None:
-    """By its path, as the kernel has it."""
+    """Its path, as the kernel has it, is masked."""
     raw = socket.AF_UNIX.to_bytes(2, sys.byteorder) + f"/tmp/{TOKEN}".encode() + b"\0"
     assert thread_state._address(raw) == "/tmp/********************"
