@@ -16,7 +16,7 @@ from slowhound.cli.output import Refusal, print_error, print_out
 from slowhound.delivery.report_files import REPORT_NAMES
 from slowhound.event.formats import one_line
 from slowhound.store.tail import Event, last_events
-from slowhound.system.files import open_own
+from slowhound.system.files import ANY_USER, open_own
 
 MOST_PRINTED_BYTES = 64 * 1024**2  # bytes of a file that are printed
 ID_BYTES = 1024**2  # bytes in which the ids of a report are searched
@@ -78,7 +78,7 @@ def _ids(path: str) -> Iterator[str]:
 
 def _read(path: str, most: int) -> str:
     """The text of a file; raises OSError."""
-    with open(open_own(path), "rb") as file:
+    with open(open_own(path, owner=ANY_USER), "rb") as file:
         return file.read(most).decode("utf-8", "backslashreplace")
 
 

@@ -14,7 +14,7 @@ from slowhound.config.config import Config, load
 from slowhound.config.default_dir import project_name
 from slowhound.config.legacy import LEGACY, apply
 from slowhound.redaction.plain_data import as_text
-from slowhound.runtime.app_files import absolute, current_folder
+from slowhound.runtime.app_files import absolute, add_app_package, current_folder, know_libraries
 from slowhound.runtime.library_names import find, missing
 from slowhound.system.guard import guard
 
@@ -46,6 +46,11 @@ def get_config() -> Config:
 
 @functools.lru_cache(maxsize=2)
 def _read(_user: int) -> Config:
+    # Here, and not where a recorder starts: Gunicorn's arbiter and the commands have none, and name
+    # the application's frames in what they write for a dead or stuck worker.
+    for name in _application_modules():
+        add_app_package(name)
+    know_libraries()
     given = getattr(settings, "SLOWHOUND", {})
     return apply(load(given, project()), given, lookup)
 
@@ -77,7 +82,7 @@ def _settings_module() -> str | None:
     return found
 
 
-def application_modules() -> list[str]:
+def _application_modules() -> list[str]:
     """The modules by which the application is known: of its URLs, of its settings."""
     names = (getattr(settings, "ROOT_URLCONF", None), _settings_module())
     return [name for name in names if isinstance(name, str) and name]

@@ -108,16 +108,18 @@ def load(path: str, owner: int) -> list[Threshold]:
     """The usable thresholds in the file, ended or not."""
     try:
         with opened(path, owner=owner) as fd:
-            written = os.fstat(fd).st_mtime
+            found = os.fstat(fd)
             data = os.read(fd, LARGEST_OVERRIDES_FILE + 1)
     except (OSError, ValueError):
+        return []
+    if found.st_mode & 0o022:  # what others can write must not raise a threshold
         return []
     try:
         thresholds = _decode(data).thresholds[:MOST_OVERRIDES]
     except NOT_JSON:
         return []
     # Relative to the time of writing: an end in a month must not come into force a day before.
-    latest = written + LONGEST_OVERRIDE + CLOCK_SLACK
+    latest = found.st_mtime + LONGEST_OVERRIDE + CLOCK_SLACK
     return [each for each in thresholds if each.until <= latest and _usable(each.slow_after)]
 
 

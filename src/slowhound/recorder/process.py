@@ -13,7 +13,7 @@ import threading
 import weakref
 
 from slowhound.config.config import Config
-from slowhound.config.from_django import application_modules, is_ours, on_change
+from slowhound.config.from_django import is_ours, on_change
 from slowhound.core.in_flight import in_flight
 from slowhound.core.ownership import leave
 from slowhound.core.record import Record
@@ -22,7 +22,6 @@ from slowhound.instrument.registry import tear_down
 from slowhound.recorder.process_kind import loads_for_others
 from slowhound.recorder.recorder import Recorder
 from slowhound.recorder.server import Server
-from slowhound.runtime.app_files import add_app_package, know_libraries
 from slowhound.runtime.clocks import clock
 from slowhound.system import guard, losses
 
@@ -70,21 +69,12 @@ def _start(config: Config, server: Server) -> None:
     _begun = clock.monotonic()
     try:
         if _recorder is None:
-            _know_application()
             recorder = Recorder(config, server)
             recorder.start()
             _recorder = recorder
             _see_the_end_of(recorder)
     finally:
         _begun = None
-
-
-@guard.guarded("settings")
-def _know_application() -> None:
-    """Which files are the application's, for every stack from now on."""
-    for name in application_modules():
-        add_app_package(name)
-    know_libraries()
 
 
 def finish(record: Record) -> None:

@@ -18,7 +18,7 @@ from slowhound.runtime.clocks import clock
 from slowhound.runtime.foreign import is_foreign
 from slowhound.runtime.own_log import warn
 from slowhound.runtime.unpatched import original
-from slowhound.system.files import create, is_removed, opened
+from slowhound.system.files import NotOwnFileError, create, is_removed, opened
 from slowhound.system.processes import Process, lives, this_process
 
 with contextlib.suppress(ImportError):  # not a POSIX system
@@ -228,6 +228,8 @@ def _is_abandoned(path: str) -> bool:
         with opened(path) as fd:
             identity = os.read(fd, 100).split()
         age = abs(clock.time() - os.stat(path).st_mtime)
+    except NotOwnFileError:
+        return False  # not ours to remove
     except OSError:
         return True
     alive = None

@@ -1,8 +1,10 @@
 """Opens, makes and replaces slowhound's own files, and refuses anything else in their place.
 
-A file of ours is a regular file with one name that belongs to this user and that only this user can
-write to. A symbolic or hard link could lead to another file of the same user, and opening a pipe
-would wait for its other end.
+A file of ours is a regular file that belongs to this user. A symbolic link could lead to another
+file of the same user, and opening a pipe would wait for its other end. The mode of a file and its
+second names are not checked: DIR itself is refused where other users may write to it, see
+``private_dir``, so that only its owner can have made them; and a backup by ``cp -al`` gives each
+file a second name.
 """
 
 from __future__ import annotations
@@ -59,10 +61,6 @@ def open_own(path: str, flags: int = os.O_RDONLY, owner: int | None = None) -> i
 def _check(found: os.stat_result, path: str, flags: int, owner: int | None) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise NotOwnFileError(errno.EPERM, "it is not a regular file", path)
-    if found.st_nlink > 1:
-        raise NotOwnFileError(errno.EPERM, "it has another name as well (a hard link)", path)
-    if found.st_mode & 0o022:
-        raise NotOwnFileError(errno.EPERM, "other users can write to it", path)
     if not _belongs_to(owner, found.st_uid, path, flags):
         raise NotOwnFileError(errno.EPERM, f"it belongs to user {found.st_uid}", path)
 

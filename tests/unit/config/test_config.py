@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +219,29 @@ def test_paths_are_whole_whatever_folder_the_application_goes_to_later(
     note = json.loads(settings_payload(config, "test"))
     assert (note["dir"], note["stream"]) == (config.dir, config.stream)
     assert [load({"STREAM": each}).stream for each in ("auto", None)] == ["auto", None]
+
+
+NO_RECORDER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import django
+django.setup()
+from slowhound.config.from_django import get_config
+from slowhound.recorder import process
+from slowhound.runtime.app_files import is_app
+get_config()
+print(process.get(), is_app(sys.argv[1] + "/shop17/views.py"), is_app(sys.argv[1] + "/other.py"))
+"""
+
+
+def test_settings_make_the_application_known_also_without_a_recorder(tmp_path: Path) -> None:
+    """Gunicorn's arbiter and the commands name its frames for workers that cannot."""
+    shop = tmp_path / "site-packages" / "shop17"
+    shop.mkdir(parents=True)
+    for name in ("__init__", "views", "urls"):
+        (shop / f"{name}.py").write_text("")
+    (shop / "settings.py").write_text("ROOT_URLCONF = 'shop17.urls'\nSECRET_KEY = '-'\n")
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "shop17.settings"}
+    argv = [sys.executable, "-c", NO_RECORDER, str(shop.parent)]
+    ran = subprocess.run(argv, check=True, env=env, capture_output=True, text=True, timeout=60)
+    assert ran.stdout.split() == ["None", "True", "False"]

@@ -38,11 +38,6 @@ def link_to_nothing(path: Path, target: Path) -> None:
     path.symlink_to(target.with_name("none"))
 
 
-def second_name(path: Path, target: Path) -> None:
-    """A hard link to a file of ours."""
-    path.hardlink_to(target)
-
-
 def folder(path: Path, target: Path) -> None:
     """A folder."""
     path.mkdir()
@@ -53,16 +48,18 @@ def pipe(path: Path, target: Path) -> None:
     os.mkfifo(path)
 
 
-def writable_by_the_group(path: Path, target: Path) -> None:
-    """A file that others can write to."""
-    path.touch()
-    path.chmod(0o620)
+@pytest.mark.parametrize("flags", FLAGS.values(), ids=list(FLAGS))
+def test_backup_of_hard_links_and_a_changed_mode_refuse_nothing(tmp_path: Path, flags: int) -> None:
+    """``cp -al`` gives each file a second name, and in a folder of ours only we can set a mode."""
+    path = tmp_path / "file"
+    path.write_bytes(b"ours")
+    (tmp_path / "backup").hardlink_to(path)
+    path.chmod(0o666)
+    os.close(open_own(str(path), flags))
 
 
 @pytest.mark.parametrize("flags", FLAGS.values(), ids=list(FLAGS))
-@pytest.mark.parametrize(
-    "stands_there", [link, link_to_nothing, second_name, folder, pipe, writable_by_the_group]
-)
+@pytest.mark.parametrize("stands_there", [link, link_to_nothing, folder, pipe])
 def test_what_is_no_file_of_ours_is_refused(
     tmp_path: Path, stands_there: Callable[[Path, Path], None], flags: int
 ) -> None:
