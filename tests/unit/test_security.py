@@ -65,8 +65,8 @@ CLAIMS: dict[str, dict[str, str]] = {
     "S12": {
         "unit/redaction/test_locals.py": (
             "test_value_is_shown_without_running_code"
-            " test_class_that_says_its_own_name_is_not_asked"
-            " test_time_with_a_zone_of_the_application_is_not_asked"
+            " test_class_that_makes_its_own_name_is_not_called"
+            " test_time_with_a_zone_of_the_application_is_not_called"
             " test_body_of_a_class_with_a_mapping_of_its_own_is_left_alone"
         ),
         "sinks/test_secrets_hostile.py": "test_report_of_variables_that_fight_back_is_whole",
