@@ -1,1 +1,1 @@
-"""Settings: their table, where they are read from, and what is checked."""
+"""Settings: their table, their rules, where they are read from, and what is checked."""
