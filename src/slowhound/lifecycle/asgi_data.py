@@ -92,7 +92,7 @@ def length_of(message: Mapping[str, Any]) -> int | None:
 
 
 def size_of(kind: str, message: Mapping[str, Any]) -> int:
-    """The bytes of a part as sent; 0 where finding out would run code of the application."""
+    """The bytes of a part as sent; 0 where that would run code of the application."""
     if kind == "http.response.pathsend":
         path = message.get("path")
         return _size_of(path if type(path) is bytes else as_text(path))
