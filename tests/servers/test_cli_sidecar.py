@@ -1,4 +1,4 @@
-"""`slowhound sidecar` does for a server with one process what siblings do for each other."""
+"""`slowhound sidecar` does for a server with one process what peers do for each other."""
 
 from __future__ import annotations
 

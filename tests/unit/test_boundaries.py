@@ -63,6 +63,16 @@ def test_layers_of_the_linter_are_the_folders_of_the_map() -> None:
     assert top == {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
 
 
+def test_no_folder_from_the_stacks_down_may_import_a_framework() -> None:
+    """The linter's contract names each of them."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = pyproject["tool"]["importlinter"]["contracts"]
+    (contract,) = [each for each in contracts if each["type"] == "forbidden"]
+    folders = [each for each in make_docs().package_map() if each != make_docs().TOP]
+    lower = folders[folders.index("stacks") :]
+    assert contract["source_modules"] == [f"slowhound.{folder}" for folder in lower]
+
+
 def imports_of(path: Path) -> Iterator[str]:
     """The modules of slowhound that a file imports, wherever in it, also for the type checker."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -39,8 +39,8 @@ from slowhound.recorder import process
 from slowhound.recorder.completion import Completion
 from slowhound.recorder.lost_responses import finish_lost
 from slowhound.recorder.own_box import OwnBox
+from slowhound.recorder.peer_checks import PeerChecks
 from slowhound.recorder.process import Recorder
-from slowhound.recorder.siblings import Siblings
 from slowhound.recorder.writer import Writer
 from slowhound.redaction.sql import shape as sql
 from slowhound.sinks import stream
@@ -77,7 +77,7 @@ PARTS: list[tuple[Any, str]] = [
     (events, "terminal"),
     (OwnBox, "tend"),
     (Writer, "tend"),
-    (Siblings, "check"),
+    (PeerChecks, "check"),
     (Record, "__init__"),
     (Record, "note"),
     (Record, "view"),

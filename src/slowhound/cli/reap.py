@@ -1,6 +1,6 @@
 """Writes the events of requests whose worker has died, from a command.
 
-Gunicorn's arbiter and the worker's siblings do the same; the lock of the box decides which of them
+Gunicorn's arbiter and the worker's peers do the same; the lock of the box decides which of them
 does. The parent gets some time first, because it knows how the process died.
 """
 

@@ -198,7 +198,7 @@ class Record:
         self.took = age if self.sent_after is None else self.sent_after
         self.after = 0.0 if self.is_forgotten else age - self.took
 
-    def let_go(self) -> None:
+    def drop_references(self) -> None:
         """Drops what belongs to the application.
 
         What a view leaves open, such as a connection of asyncio's, keeps its context and so this

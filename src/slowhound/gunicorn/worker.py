@@ -57,7 +57,7 @@ def start(worker: Any) -> None:
     EXIT_SIGNALS.install()
     watch_refusals(worker)
     _watch_saturation(worker, active.saturation)
-    active.siblings.check()
+    active.peer_checks.check()
     if MIDDLEWARE not in settings.MIDDLEWARE:
         put_in_front()
 

@@ -1,6 +1,6 @@
 """Samples saturation: how many workers there are, how many are busy, how many clients wait.
 
-Each worker's hound reads the boxes of its siblings and its own listening sockets: this needs no
+Each worker's hound reads the boxes of its peers and its own listening sockets: this needs no
 thread in the arbiter, and no named shared memory.
 """
 

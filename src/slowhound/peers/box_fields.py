@@ -20,7 +20,7 @@ from slowhound.blackbox.payloads import (
 from slowhound.blackbox.reader import BoxState, Pending
 from slowhound.core.box_payloads import FRAMES
 from slowhound.event.envelope import Origin, add_envelope
-from slowhound.event.fields import VERSION, Event
+from slowhound.event.fields import Event
 from slowhound.frames.frames import Stack, TakenStack, locate
 from slowhound.redaction.sql.shape import sql_shape
 from slowhound.runtime.clocks import clock
@@ -48,10 +48,7 @@ def complete(event: Event, state: BoxState, seq: int | None = None) -> Event:
     # Known earlier, but in the order of the table of fields.
     trace = event.pop("trace_id", None), event.pop("span_id", None)
     origin = Origin(settings.host, state.pid, settings.service or None, settings.release or None)
-    add_envelope(event, origin, trace if trace[0] is not None else None)
-    if seq is not None:
-        event["seq"] = seq
-    event["v"] = VERSION
+    add_envelope(event, origin, trace if trace[0] is not None else None, seq)
     return event
 
 

@@ -2,7 +2,7 @@
 
 While C code holds the GIL of a worker, that worker's hound can write no report. Its box tells which
 requests are in flight, and ``gil.unresponsive`` which thread holds the GIL, with the stacks where
-they can be read. Gunicorn's arbiter and the hounds of siblings do this; a lock keeps two of them
+they can be read. Gunicorn's arbiter and the hounds of its peers do this; a lock keeps two of them
 from reporting the same request.
 """
 

@@ -11,7 +11,7 @@ from slowhound.config.config import Config
 from slowhound.core.in_flight import in_flight
 from slowhound.core.record import Ids, Record
 from slowhound.event.envelope import Origin, add_envelope
-from slowhound.event.fields import VERSION, Event
+from slowhound.event.fields import Event
 from slowhound.instrument import db, events
 from slowhound.instrument.saturation import Saturation
 from slowhound.redaction.structures import masked
@@ -70,13 +70,13 @@ class Completion:
 
         ``trace`` is for an event of a request that does not have all that its record has.
         """
-        add_envelope(event, self._origin, record.trace if record is not None else trace)
-        if losses.dropped:
-            event["rec_dropped"] = losses.dropped
-        if guard.total:
-            event["rec_errors"] = guard.total
-        event["seq"] = next(self._numbers)
-        event["v"] = VERSION
+        add_envelope(
+            event,
+            self._origin,
+            record.trace if record is not None else trace,
+            next(self._numbers),
+            (losses.dropped, guard.total),
+        )
         if record is None:
             return None
         extras = record.extras

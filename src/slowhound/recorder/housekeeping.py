@@ -9,7 +9,7 @@ from slowhound.config.config import Config
 from slowhound.delivery.worker import Delivery
 from slowhound.flames.sampling.sampler import Sampler
 from slowhound.recorder.own_box import OwnBox
-from slowhound.recorder.siblings import Siblings
+from slowhound.recorder.peer_checks import PeerChecks
 from slowhound.recorder.writer import Writer
 from slowhound.watch.hound import Task
 from slowhound.watch.slow_requests import SlowWatch
@@ -23,7 +23,7 @@ def tasks(  # noqa: PLR0913, PLR0917  one for each part that has something to do
     box: OwnBox,
     watch: SlowWatch,
     writer: Writer,
-    siblings: Siblings,
+    peer_checks: PeerChecks,
     sampler: Sampler,
     delivery: Delivery,
     finish_lost: Callable[[], None],
@@ -36,7 +36,7 @@ def tasks(  # noqa: PLR0913, PLR0917  one for each part that has something to do
         Task("override", partial(watch.override.read, config.dir)),
         Task("files", writer.tend),
         Task("retention", writer.remove_oldest, RETENTION_EVERY),
-        Task("siblings", siblings.check),
+        Task("peers", peer_checks.check),
         Task("sampler", sampler.rest),
         Task("lost responses", finish_lost),
         Task("delivery", delivery.start_when_loaded),

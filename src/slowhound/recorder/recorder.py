@@ -31,8 +31,8 @@ from slowhound.recorder import housekeeping
 from slowhound.recorder.completion import Completion, kept_rate
 from slowhound.recorder.lost_responses import finish_lost
 from slowhound.recorder.own_box import OwnBox
+from slowhound.recorder.peer_checks import PeerChecks
 from slowhound.recorder.server import Server
-from slowhound.recorder.siblings import Siblings
 from slowhound.recorder.turn import Turn
 from slowhound.recorder.writer import Writer
 from slowhound.redaction import masking
@@ -89,13 +89,13 @@ class Recorder:
         )
         self.watch.announce = self.sampler.writer.announce
         self.own_box = OwnBox(config, server, self.watch, self.delivery, self.saturation)
-        self.siblings = Siblings(config.dir, self.saturation, self.writer, self.delivery)
+        self.peer_checks = PeerChecks(config.dir, self.saturation, self.writer, self.delivery)
         tasks = housekeeping.tasks(
             config,
             self.own_box,
             self.watch,
             self.writer,
-            self.siblings,
+            self.peer_checks,
             self.sampler,
             self.delivery,
             partial(finish_lost, self.finish),
@@ -191,11 +191,11 @@ class Recorder:
             if _least.failed(exc):
                 raise
         finally:
-            self._let_go(record)
+            self._release(record)
             for each in list((record.streams or {}).values()):
                 self.finish(each)
 
-    def _let_go(self, record: Record) -> None:
+    def _release(self, record: Record) -> None:
         leave(record)
         record.response = record.body = None  # its callback has the record: a circle
         try:

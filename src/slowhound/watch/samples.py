@@ -1,6 +1,6 @@
 """Samples requests that last, for the black box and for the verdict.
 
-Each tick, the stack of a request older than ``SAMPLE_AFTER`` is captured. It goes into the black
+Each tick, the stack of a request older than ``WATCH_AFTER`` is captured. It goes into the black
 box, for it may be the request's last, and into the record, so that a report can say at once whether
 the request is stuck or slow.
 """
@@ -21,7 +21,7 @@ from slowhound.watch.deadlocks import deadlocks
 from slowhound.watch.verdict import Verdict, verdict
 
 # Seconds. A sample costs 70 µs, and most requests are over by then.
-SAMPLE_AFTER = 0.2
+WATCH_AFTER = 0.2
 # Of a thousand requests in flight, so many are sampled in one tick: 3 ms of CPU.
 SAMPLES_PER_SCAN = 32
 # Seconds from one set of samples to the next, also while the hound scans more often for reports.
@@ -45,7 +45,7 @@ class WatchSampler:
         if now < self._due:
             return
         self._due = now + SAMPLE_EVERY
-        lasting = [record for record in records if record.age(now) >= SAMPLE_AFTER]
+        lasting = [record for record in records if record.age(now) >= WATCH_AFTER]
         # Idle websockets by the thousand must not keep a request waiting for its turn.
         first = self._in_turn([each for each in lasting if not each.yields], 0, SAMPLES_PER_SCAN)
         left = SAMPLES_PER_SCAN - len(first)

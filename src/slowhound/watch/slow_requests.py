@@ -113,7 +113,7 @@ class SlowWatch:
                 break
             self._end(self.ended.popleft())
         for _ in range(len(self._left)):
-            self._let_go(self._left.popleft())
+            self._release(self._left.popleft())
         self._busy.check(records, now)
         self.loops.check(records, now)
         return due
@@ -243,13 +243,13 @@ class SlowWatch:
         """
         quick = record.slow is None and record.took < self.shortest
         if quick or len(self._left) >= ENDED_LIMIT:
-            record.let_go()
+            record.drop_references()
         else:
             self._left.append(record)
 
-    def _let_go(self, record: Record) -> None:
+    def _release(self, record: Record) -> None:
         if record.slow is None or record.slow.ended:
-            record.let_go()
+            record.drop_references()
         else:
             self._left.append(record)  # its end is still to be reported
 

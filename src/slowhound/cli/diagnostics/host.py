@@ -90,7 +90,7 @@ def held_gil_stacks(scope: int, program: str | None, attempt: Callable[[], Trial
         text = f"can be read{way} by the same user and by root{tried}"
         return Diagnostic("ok", HELD_GIL_STACKS, text, advice)
     if scope == 1 and trial.by == "remote":
-        text = "can be read by Gunicorn's arbiter and by root, not by siblings (ptrace_scope is 1)"
+        text = "can be read by Gunicorn's arbiter and by root, not by peers (ptrace_scope is 1)"
         return Diagnostic("ok", HELD_GIL_STACKS, text + tried, advice)
     readable = f"can be read{way} only by root" if scope <= 2 else f"cannot be read{way}"
     return Diagnostic("note", HELD_GIL_STACKS, f"{readable} (ptrace_scope is {scope}){tried}")

@@ -45,10 +45,10 @@ _TABLE_FOLLOWS = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE|TABLE|EXISTS)\s{0,9}\Z"
 
 def without_literals(sql: str, pattern: re.Pattern[str], *, is_mysql: bool) -> tuple[str, str]:
     """The text with ``?`` for its literals, and the quote of its last string if that has no end."""
-    return _Reading(sql, pattern, is_mysql).result()
+    return _Statement(sql, pattern, is_mysql).result()
 
 
-class _Reading:
+class _Statement:
     """One way to read a statement."""
 
     def __init__(self, sql: str, pattern: re.Pattern[str], is_mysql: bool) -> None:

@@ -17,7 +17,7 @@ from slowhound.recorder.writer import Writer
 ARBITER_FIRST = 6.0
 
 
-class Siblings:
+class PeerChecks:
     """Reads the boxes of all processes once a second, on the hound's thread.
 
     Args:
