@@ -1,4 +1,4 @@
-"""The table of secret names. To extend it, add a row to the block that it belongs to.
+"""The table of secret names; to extend it, add a row to the block that it belongs to.
 
 A name is split into its words, in lower case: ``apiKey``, ``X-Api-Key`` and ``api_key`` are
 ``api_key``. A row has the place in a name where its phrases may stand, the phrases, and the reason:
