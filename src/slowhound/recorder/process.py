@@ -1,4 +1,4 @@
-"""This process's recorder: started once, stopped at its end, forgotten by a forked child.
+"""Holds the recorder of this process: started once, stopped at its end, forgotten by a fork.
 
 ``start`` is called where a worker process begins (Gunicorn's hooks) or, without those, by the
 first request; never by importing the settings.
